@@ -1,0 +1,76 @@
+//! The ports an allocator may draw from: a range without its reserved ports.
+
+use crate::domain::PortRange;
+
+/// A numbered set of ports. Reserved ports are not in it, so that they are no attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidates {
+    range: PortRange,
+    /// Runs of ports that remain, each with how many came before it.
+    runs: Vec<(u32, PortRange)>,
+    length: u32,
+}
+
+impl Candidates {
+    /// `reserved` ascends.
+    pub fn new(range: PortRange, reserved: &[PortRange]) -> Self {
+        let mut runs = Vec::new();
+        let mut length = 0;
+        let mut start = u32::from(range.first());
+        let end = u32::from(range.last());
+        let gaps = reserved.iter().filter_map(|r| r.intersection(range));
+        let bounds = gaps.map(|g| (u32::from(g.first()), u32::from(g.last()) + 1));
+        for (gap_start, gap_end) in bounds.chain([(end + 1, end + 1)]) {
+            if start < gap_start
+                && let Ok(run) = PortRange::new(start as u16, (gap_start - 1) as u16)
+            {
+                runs.push((length, run));
+                length += run.len();
+            }
+            start = start.max(gap_end);
+        }
+        Self { range, runs, length }
+    }
+
+    pub fn range(&self) -> PortRange {
+        self.range
+    }
+
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> u32 {
+        self.length
+    }
+
+    /// The candidate of that number, counted from 0 in ascending order.
+    pub fn nth(&self, number: u32) -> u16 {
+        let after = self.runs.partition_point(|&(before, _)| before <= number);
+        let (before, run) = self.runs[after - 1];
+        run.first() + (number - before) as u16
+    }
+
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.runs.iter().flat_map(|(_, run)| run.ports())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_ports_are_no_candidates_and_both_ends_are() {
+        let range = PortRange::new(10, 20).unwrap();
+        let reserved = [PortRange::new(5, 10).unwrap(), PortRange::new(13, 15).unwrap()];
+        let candidates = Candidates::new(range, &reserved);
+        let ports: Vec<u16> = candidates.ports().collect();
+        assert_eq!(ports, [11, 12, 16, 17, 18, 19, 20]);
+        let numbered: Vec<u16> = (0..candidates.len()).map(|n| candidates.nth(n)).collect();
+        assert_eq!(numbered, ports);
+    }
+
+    #[test]
+    fn a_range_that_is_all_reserved_has_no_candidates() {
+        let range = PortRange::new(65_530, 65_535).unwrap();
+        assert_eq!(Candidates::new(range, &[PortRange::new(1, 65_535).unwrap()]).len(), 0);
+    }
+}

@@ -1,0 +1,17 @@
+//! Strategy `random`: exo's design of 2024 (exo#35), which is RFC 6056's algorithm 2 with a bound.
+//!
+//! With N candidates of which K are occupied and M attempts, an allocation fails with probability
+//! (K/N)^M.
+
+use rand::{Rng, RngExt};
+
+use crate::allocator::{Candidates, Strategy};
+
+/// Uniform over all candidates, both ends of the range included, with replacement.
+pub struct Random;
+
+impl Strategy for Random {
+    fn next(&mut self, candidates: &Candidates, random: &mut dyn Rng) -> Option<u16> {
+        (candidates.len() > 0).then(|| candidates.nth(random.random_range(0..candidates.len())))
+    }
+}

@@ -1,0 +1,5 @@
+//! The state of the terminal program and how events change it. Draws nothing, blocks never.
+
+pub mod event;
+
+pub use event::{Effect, Event, Key, Screen, Target};

@@ -1,0 +1,23 @@
+//! The port model: plain values and pure rules. Knows no screen, no operating system, no clock.
+
+pub mod attribution;
+pub mod binder;
+pub mod ephemeral;
+pub mod gap;
+pub mod occupancy;
+pub mod owner;
+pub mod port;
+pub mod snapshot;
+pub mod socket;
+pub mod text;
+
+pub use attribution::{Holders, UnreadableProcess};
+pub use binder::{Binder, Errno, Outcome, Refusal};
+pub use ephemeral::Ephemeral;
+pub use gap::{Gap, Table};
+pub use occupancy::{Gauge, Lane, Occupancy, PortUse, StateClass};
+pub use owner::{Holder, Owner, Process, ProcessTable, Users};
+pub use port::{EmptyRange, PortRange};
+pub use snapshot::{Machine, MachineKind, Snapshot, Source};
+pub use socket::{Endpoint, Family, Protocol, Protocols, Socket, State, Timer};
+pub use text::Text;

@@ -1,0 +1,107 @@
+//! What it means to try to bind a port. Opens nothing itself.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use crate::domain::Protocol;
+
+/// Binds ports one after another and measures itself, so that a simulated machine can answer in
+/// simulated time.
+pub trait Binder {
+    /// What keeps a bound port bound; dropping it releases the port.
+    type Held;
+
+    /// One attempt, and how long it took.
+    fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration);
+}
+
+impl<B: Binder + ?Sized> Binder for Box<B> {
+    type Held = B::Held;
+
+    fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration) {
+        (**self).bind(port)
+    }
+}
+
+/// Why a bind() failed, and on which protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub protocol: Protocol,
+    pub errno: Errno,
+}
+
+impl Refusal {
+    pub fn outcome(self) -> Outcome {
+        match self.errno {
+            Errno::EADDRINUSE => Outcome::InUse,
+            Errno::EACCES | Errno::EPERM => Outcome::Denied,
+            _ => Outcome::Unknown,
+        }
+    }
+}
+
+/// What an attempt tells of the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    Bound,
+    /// EADDRINUSE, and nothing else.
+    InUse,
+    /// EACCES or EPERM: a policy's no, which says nothing of occupancy.
+    Denied,
+    /// Any other errno: never called in use, never called free.
+    Unknown,
+}
+
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bound => "bound",
+            Self::InUse => "in-use",
+            Self::Denied => "denied",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// An errno of Linux, as a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    pub const EPERM: Self = Self(1);
+    pub const EINTR: Self = Self(4);
+    pub const EAGAIN: Self = Self(11);
+    pub const ENOMEM: Self = Self(12);
+    pub const EACCES: Self = Self(13);
+    pub const EINVAL: Self = Self(22);
+    pub const ENFILE: Self = Self(23);
+    pub const EMFILE: Self = Self(24);
+    pub const EAFNOSUPPORT: Self = Self(97);
+    pub const EADDRINUSE: Self = Self(98);
+    pub const EADDRNOTAVAIL: Self = Self(99);
+    pub const ENOBUFS: Self = Self(105);
+
+    /// The symbol, as in errno(3); a number for the rare ones.
+    pub fn name(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::EPERM => "EPERM",
+            Self::EINTR => "EINTR",
+            Self::EAGAIN => "EAGAIN",
+            Self::ENOMEM => "ENOMEM",
+            Self::EACCES => "EACCES",
+            Self::EINVAL => "EINVAL",
+            Self::ENFILE => "ENFILE",
+            Self::EMFILE => "EMFILE",
+            Self::EAFNOSUPPORT => "EAFNOSUPPORT",
+            Self::EADDRINUSE => "EADDRINUSE",
+            Self::EADDRNOTAVAIL => "EADDRNOTAVAIL",
+            Self::ENOBUFS => "ENOBUFS",
+            Self(number) => return Cow::Owned(format!("errno {number}")),
+        })
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name())
+    }
+}

@@ -1,0 +1,197 @@
+//! Which ports hold which kinds of sockets. Not the sockets themselves.
+
+use crate::domain::{Family, PortRange, Protocol, Protocols, Snapshot, Socket, State};
+
+/// The kinds of occupation that the map tells apart, most telling first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StateClass {
+    Listen,
+    /// FIN-WAIT, CLOSE-WAIT, LAST-ACK, CLOSING.
+    Closing,
+    Bound,
+    Udp,
+    /// ESTABLISHED and opening.
+    Established,
+    TimeWait,
+}
+
+impl StateClass {
+    /// By weight: a block shows the first of these that it holds.
+    pub const EACH: [Self; 6] =
+        [Self::Listen, Self::Closing, Self::Bound, Self::Udp, Self::Established, Self::TimeWait];
+
+    pub fn of(state: State) -> Self {
+        match state {
+            State::Listen => Self::Listen,
+            State::SynSent | State::SynReceived | State::Established => Self::Established,
+            State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => Self::Closing,
+            State::TimeWait => Self::TimeWait,
+            State::Bound => Self::Bound,
+            State::Unconnected | State::Connected => Self::Udp,
+        }
+    }
+
+    /// How telling it is (screens.md): in a mixed block the heaviest sum wins.
+    pub fn weight(self) -> u32 {
+        match self {
+            Self::Listen => 30,
+            Self::Closing => 5,
+            Self::Bound | Self::Udp => 4,
+            Self::Established => 3,
+            Self::TimeWait => 2,
+        }
+    }
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A protocol over a family; a dual-stack socket stands in both lanes of its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    Tcp4,
+    Tcp6,
+    Udp4,
+    Udp6,
+}
+
+impl Lane {
+    pub const EACH: [Self; 4] = [Self::Tcp4, Self::Tcp6, Self::Udp4, Self::Udp6];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp4 => "TCP IPv4",
+            Self::Tcp6 => "TCP IPv6",
+            Self::Udp4 => "UDP IPv4",
+            Self::Udp6 => "UDP IPv6",
+        }
+    }
+
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Tcp4 | Self::Tcp6 => Protocol::Tcp,
+            Self::Udp4 | Self::Udp6 => Protocol::Udp,
+        }
+    }
+
+    fn takes(self, socket: &Socket) -> bool {
+        let family_matches = match self {
+            Self::Tcp4 | Self::Udp4 => socket.family != Family::Ipv6,
+            Self::Tcp6 | Self::Udp6 => socket.family != Family::Ipv4,
+        };
+        self.protocol() == socket.protocol && family_matches
+    }
+}
+
+/// What stands on one port: the classes of each lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortUse([u8; 4]);
+
+impl PortUse {
+    pub fn is_occupied(self, protocols: Protocols) -> bool {
+        self.classes(protocols) != 0
+    }
+
+    pub fn holds(self, protocols: Protocols, class: StateClass) -> bool {
+        self.classes(protocols) & class.bit() != 0
+    }
+
+    pub fn lane_holds(self, lane: Lane, class: StateClass) -> bool {
+        self.0[lane as usize] & class.bit() != 0
+    }
+
+    /// The class that a picture of this one port shows.
+    pub fn most_telling(self, protocols: Protocols) -> Option<StateClass> {
+        first_class(self.classes(protocols))
+    }
+
+    fn classes(self, protocols: Protocols) -> u8 {
+        let [tcp4, tcp6, udp4, udp6] = self.0;
+        match protocols {
+            Protocols::Tcp => tcp4 | tcp6,
+            Protocols::Udp => udp4 | udp6,
+            Protocols::Both => tcp4 | tcp6 | udp4 | udp6,
+        }
+    }
+}
+
+fn first_class(classes: u8) -> Option<StateClass> {
+    StateClass::EACH.into_iter().find(|class| classes & class.bit() != 0)
+}
+
+/// How much of a range one lane takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gauge {
+    pub lane: Lane,
+    /// Ports in the range.
+    pub size: u32,
+    /// Ports with at least one socket.
+    pub occupied: u32,
+    /// Of these, even ones.
+    pub occupied_even: u32,
+    /// Ports by their most telling class, in the order of `StateClass::EACH`.
+    pub by_class: [u32; StateClass::EACH.len()],
+}
+
+impl Gauge {
+    /// Occupied share of the range, 0 to 1.
+    pub fn share(&self) -> f64 {
+        f64::from(self.occupied) / f64::from(self.size)
+    }
+}
+
+/// All 65,536 ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occupancy {
+    ports: Vec<PortUse>,
+}
+
+impl Occupancy {
+    pub fn empty() -> Self {
+        Self { ports: vec![PortUse::default(); 65_536] }
+    }
+
+    pub fn count(snapshot: &Snapshot) -> Self {
+        let mut occupancy = Self::empty();
+        for socket in &snapshot.sockets {
+            occupancy.add(socket);
+        }
+        occupancy
+    }
+
+    pub fn add(&mut self, socket: &Socket) {
+        let port_use = &mut self.ports[usize::from(socket.local.port)];
+        for lane in Lane::EACH {
+            if lane.takes(socket) {
+                port_use.0[lane as usize] |= StateClass::of(socket.state).bit();
+            }
+        }
+    }
+
+    pub fn port(&self, port: u16) -> PortUse {
+        self.ports[usize::from(port)]
+    }
+
+    /// Ports of `range` with at least one socket of `protocols`.
+    pub fn occupied_in(&self, range: PortRange, protocols: Protocols) -> u32 {
+        range.ports().filter(|&p| self.port(p).is_occupied(protocols)).count() as u32
+    }
+
+    pub fn gauge(&self, lane: Lane, range: PortRange) -> Gauge {
+        let mut gauge =
+            Gauge { lane, size: range.len(), occupied: 0, occupied_even: 0, by_class: [0; 6] };
+        for port in range.ports() {
+            if let Some(class) = first_class(self.port(port).0[lane as usize]) {
+                gauge.occupied += 1;
+                gauge.occupied_even += u32::from(port % 2 == 0);
+                gauge.by_class[class as usize] += 1;
+            }
+        }
+        gauge
+    }
+}

@@ -1,0 +1,86 @@
+//! Ranges of port numbers. Not which of them are in use.
+
+use std::fmt;
+
+/// IANA's dynamic ports (RFC 6335, section 6).
+pub const IANA_DYNAMIC: PortRange = PortRange { first: 49_152, last: 65_535 };
+/// IANA's registered ports (RFC 6335, section 6).
+pub const REGISTERED: PortRange = PortRange { first: 1024, last: 49_151 };
+/// IANA's system ports (RFC 6335, section 6).
+pub const SYSTEM: PortRange = PortRange { first: 0, last: 1023 };
+/// What Linux uses when nobody set `ip_local_port_range` (net/ipv4/af_inet.c).
+pub const LINUX_DEFAULT: PortRange = PortRange { first: 32_768, last: 60_999 };
+/// Every number a port can have; 0 stands in lists only.
+pub const ALL: PortRange = PortRange { first: 0, last: 65_535 };
+
+/// Ports `first..=last`, both ends included; never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+/// The first port of a range came after its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the range {first}-{last} is reversed: the first port comes after the last")]
+pub struct EmptyRange {
+    pub first: u16,
+    pub last: u16,
+}
+
+impl PortRange {
+    pub fn new(first: u16, last: u16) -> Result<Self, EmptyRange> {
+        if first <= last { Ok(Self { first, last }) } else { Err(EmptyRange { first, last }) }
+    }
+
+    pub fn first(self) -> u16 {
+        self.first
+    }
+
+    pub fn last(self) -> u16 {
+        self.last
+    }
+
+    /// How many ports; `u32`, because 0..=65535 holds 65,536.
+    #[expect(clippy::len_without_is_empty, reason = "a PortRange is never empty")]
+    pub fn len(self) -> u32 {
+        u32::from(self.last) - u32::from(self.first) + 1
+    }
+
+    pub fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+
+    pub fn ports(self) -> std::ops::RangeInclusive<u16> {
+        self.first..=self.last
+    }
+
+    /// The ports that both ranges hold.
+    pub fn intersection(self, other: Self) -> Option<Self> {
+        Self::new(self.first.max(other.first), self.last.min(other.last)).ok()
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_belong_to_a_range() {
+        let range = PortRange::new(49_152, 65_535).unwrap();
+        assert_eq!(range.len(), 16_384);
+        assert!(range.contains(49_152) && range.contains(65_535) && !range.contains(49_151));
+        assert_eq!(ALL.len(), 65_536);
+    }
+
+    #[test]
+    fn a_reversed_range_is_refused() {
+        assert_eq!(PortRange::new(9, 8), Err(EmptyRange { first: 9, last: 8 }));
+    }
+}

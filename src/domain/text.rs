@@ -1,0 +1,124 @@
+//! Text from outside, scrubbed once where it enters. Not for our own words.
+
+use std::{fmt, fmt::Write as _, sync::Arc};
+
+use unicode_width::UnicodeWidthChar;
+
+/// Marks that may follow one another before the rest are shown as escapes (RFC-less, chosen by eye:
+/// Vietnamese needs two).
+const MARKS_IN_A_ROW: u32 = 2;
+
+/// Text that cannot move a cursor, hide itself or forge a line.
+///
+/// Control, C1, bidi, zero-width and tag characters and piles of combining marks stand as `\u{9b}`,
+/// bytes that are not UTF-8 as `\xff`, a backslash that was there as `\\`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text(Arc<str>);
+
+impl Text {
+    /// Scrubs bytes of any kind.
+    pub fn scrub(raw: impl AsRef<[u8]>) -> Self {
+        let mut clean = String::with_capacity(raw.as_ref().len());
+        let mut marks = 0;
+        for chunk in raw.as_ref().utf8_chunks() {
+            for c in chunk.valid().chars() {
+                push_scrubbed(&mut clean, c, &mut marks);
+            }
+            for byte in chunk.invalid() {
+                write!(clean, "\\x{byte:02x}").expect("writing to a String cannot fail");
+                marks = 0;
+            }
+        }
+        Self(clean.into())
+    }
+
+    /// As [`Text::scrub`], of the first `limit` bytes; what was cut off shows as `…`.
+    pub fn scrub_up_to(raw: &[u8], limit: usize) -> Self {
+        match raw.get(..limit) {
+            Some(head) if raw.len() > limit => Self(format!("{}…", Self::scrub(head)).into()),
+            _ => Self::scrub(raw),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0)
+    }
+}
+
+fn push_scrubbed(clean: &mut String, c: char, marks: &mut u32) {
+    let is_mark = c.width() == Some(0);
+    *marks = if is_mark { *marks + 1 } else { 0 };
+    if c == '\\' {
+        clean.push_str("\\\\");
+    } else if is_deceptive(c) || *marks > MARKS_IN_A_ROW {
+        write!(clean, "{}", c.escape_unicode()).expect("writing to a String cannot fail");
+    } else {
+        clean.push(c);
+    }
+}
+
+/// Characters that act on a terminal, reorder its text, or are not seen at all.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_that_act_or_hide_stand_as_escapes() {
+        for (raw, clean) in [
+            ("\u{1b}]0;PWN\u{7}", "\\u{1b}]0;PWN\\u{7}"),
+            ("a\nb\rc\t", "a\\u{a}b\\u{d}c\\u{9}"),
+            ("\u{9b}2J", "\\u{9b}2J"),
+            ("txt\u{202e}exe", "txt\\u{202e}exe"),
+            ("ss\u{200b}hd\u{feff}", "ss\\u{200b}hd\\u{feff}"),
+            ("\u{e0041}", "\\u{e0041}"),
+            ("back\\slash", "back\\\\slash"),
+            ("日本 é ✓", "日本 é ✓"),
+        ] {
+            assert_eq!(Text::scrub(raw).as_str(), clean);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_stand_as_hex() {
+        assert_eq!(Text::scrub(b"a\xff\x9bz").as_str(), "a\\xff\\x9bz");
+    }
+
+    #[test]
+    fn a_pile_of_combining_marks_is_cut_after_two() {
+        let scrubbed = Text::scrub(format!("e{}", "\u{301}".repeat(50)));
+        assert!(scrubbed.as_str().starts_with("e\u{301}\u{301}\\u{301}"));
+        assert_eq!(scrubbed.as_str().matches("\\u{301}").count(), 48);
+    }
+
+    #[test]
+    fn long_text_is_cut_and_says_so() {
+        assert_eq!(Text::scrub_up_to(&[b'x'; 9], 4).as_str(), "xxxx…");
+        assert_eq!(Text::scrub_up_to(b"xxxx", 4).as_str(), "xxxx");
+    }
+}

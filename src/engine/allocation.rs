@@ -1,0 +1,1 @@
+//! The allocation thread: owns the strategy, the binder and all held sockets.

@@ -1,0 +1,82 @@
+//! The machine looked at, behind one trait. Says what is there, not whether it is good or bad.
+
+#[cfg(target_os = "linux")]
+pub mod linux;
+pub mod simulated;
+
+use std::{io, net::IpAddr, os::fd::OwnedFd, sync::Arc};
+
+use crate::domain::{Binder, Machine, Process, Protocols, Snapshot, Text};
+
+/// A machine: the real one, a simulated one, later a recorded one.
+///
+/// It has three doors, each for a thread of its own: blocking reads about a process must not hold
+/// up the scan, and neither may hold up an allocation.
+pub trait Host: Send + Sync {
+    fn machine(&self) -> Arc<Machine>;
+
+    fn scanner(&self) -> Result<Box<dyn Scanner>, HostError>;
+
+    fn describer(&self) -> Box<dyn Describer>;
+
+    /// Binds `protocols` on `address`, or on all addresses of both families.
+    fn binder(
+        &self,
+        protocols: Protocols,
+        address: Option<IpAddr>,
+    ) -> Result<Box<dyn HostBinder>, HostError>;
+}
+
+/// Takes snapshots; keeps what makes the next one cheap.
+pub trait Scanner: Send {
+    /// Fills `snapshot`, whose buffers are used again, or fails when no socket could be listed at
+    /// all. Part of an answer is `Ok` with gaps.
+    fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError>;
+}
+
+/// How much work goes into owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnerDepth {
+    /// None: sockets only, `Holder::NotAsked`.
+    Skip,
+    /// Walk the processes only if an unknown inode appears.
+    Incremental,
+    /// Walk all: fork and descriptor passing change owners without a new inode.
+    Full,
+}
+
+/// Tells about processes: name, command line, user, start.
+pub trait Describer: Send {
+    /// One entry for each pid that still exists.
+    fn describe(&mut self, pids: &[u32]) -> Vec<Process>;
+}
+
+/// A binder whose `Held` is boxed, so that all hosts share one type.
+pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
+    /// What this binder cannot do that was asked for ("IPv4 only"), if anything.
+    fn limitation(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// A bound port; dropping it releases the port.
+pub trait Held: Send {
+    fn port(&self) -> u16;
+
+    /// The sockets themselves: TCP first, then UDP, as far as asked for; none on a simulated host.
+    fn into_descriptors(self: Box<Self>) -> Vec<OwnedFd>;
+}
+
+/// The operation that failed, in words, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {operation}: {source}")]
+pub struct HostError {
+    pub operation: Text,
+    pub source: io::Error,
+}
+
+impl HostError {
+    pub fn new(operation: &str, source: impl Into<io::Error>) -> Self {
+        Self { operation: Text::scrub(operation), source: source.into() }
+    }
+}

@@ -1,0 +1,3 @@
+//! The machine this program runs on, Linux.
+
+pub mod owners;
