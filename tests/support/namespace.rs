@@ -1,0 +1,63 @@
+//! A private network namespace for a test's thread. Nothing of the machine's own is touched.
+
+#![allow(dead_code, reason = "each test binary uses a part of this file")]
+
+use std::{fs, io, thread};
+
+use rustix::{
+    net::{AddressFamily, SendFlags, SocketType},
+    thread::UnshareFlags,
+};
+
+/// Runs `body` in a thread with a network namespace of its own, loopback up.
+///
+/// Without the privilege: says so and returns None, or panics when `CI` is set.
+pub fn in_new_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
+    thread::scope(|scope| {
+        let inside = scope.spawn(|| match enter() {
+            Ok(()) => Some(body()),
+            Err(error) if std::env::var_os("CI").is_some() => {
+                panic!("no private network namespace, which CI needs: {error}")
+            }
+            Err(error) => {
+                eprintln!("not tested here: no private network namespace ({error})");
+                None
+            }
+        });
+        inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Sets `net.ipv4.NAME` of the thread's namespace.
+pub fn set_sysctl(name: &str, value: &str) {
+    fs::write(format!("/proc/sys/net/ipv4/{name}"), value)
+        .unwrap_or_else(|error| panic!("{name} = {value}: {error}"));
+}
+
+fn enter() -> io::Result<()> {
+    // A thread of its own keeps the rest of the process where it was.
+    #[expect(unsafe_code, reason = "unshare(CLONE_NEWNET) takes no memory or descriptors away")]
+    unsafe {
+        rustix::thread::unshare_unsafe(UnshareFlags::NEWNET)?;
+    }
+    raise_loopback()
+}
+
+/// RTM_NEWLINK (protocol 0, NETLINK_ROUTE) for interface 1 with IFF_UP (rtnetlink(7)).
+fn raise_loopback() -> io::Result<()> {
+    let socket = rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
+    let mut message = Vec::with_capacity(32);
+    message.extend_from_slice(&32u32.to_ne_bytes());
+    message.extend_from_slice(&16u16.to_ne_bytes()); // RTM_NEWLINK
+    message.extend_from_slice(&5u16.to_ne_bytes()); // NLM_F_REQUEST | NLM_F_ACK
+    message.extend_from_slice(&[0; 8]); // sequence, port id
+    message.extend_from_slice(&[0; 4]); // family, type
+    message.extend_from_slice(&1i32.to_ne_bytes()); // lo
+    message.extend_from_slice(&1u32.to_ne_bytes()); // flags: IFF_UP
+    message.extend_from_slice(&1u32.to_ne_bytes()); // change
+    rustix::net::send(&socket, &message, SendFlags::empty())?;
+    let mut reply = [0u8; 256];
+    rustix::net::recv(&socket, &mut reply[..], rustix::net::RecvFlags::empty())?;
+    let error = i32::from_ne_bytes(reply[16..20].try_into().expect("four bytes"));
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-error)) }
+}
