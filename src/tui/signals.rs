@@ -71,7 +71,7 @@ pub fn watch(
 }
 
 /// Ends the program by `signal`, so that whoever waits for it sees what happened.
-pub fn die_by(signal: i32) {
+pub fn die_by(signal: i32) -> ! {
     let _ = low_level::emulate_default_handler(signal);
     low_level::exit(128 + signal);
 }

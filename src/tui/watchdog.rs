@@ -9,15 +9,14 @@ use std::{
 };
 
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     io::Errno,
     stdio::stdin,
 };
 
-use crate::tui::{
-    signals,
-    terminal::Terminal,
-};
+use signal_hook::low_level;
+
+use crate::tui::{signals, terminal::Terminal};
 
 /// How long the loop has to end by itself; giving the terminal back by force takes less than
 /// another second.
@@ -68,6 +67,13 @@ impl Ending {
         self.reason().is_some()
     }
 
+    pub fn is_called_within(&self, time: Duration) -> bool {
+        let time = Timespec::try_from(time).expect("a few milliseconds fit");
+        // Whatever poll says, the reason is what counts.
+        let _ = poll(&mut [self.poll_fd()], Some(&time));
+        self.is_called()
+    }
+
     /// To be polled together with other descriptors.
     pub fn poll_fd(&self) -> PollFd<'_> {
         PollFd::new(&self.called, PollFlags::IN)
@@ -113,9 +119,9 @@ fn wait_for_hangup_or(ending: &Ending) {
     }
 }
 
-fn die(reason: Option<Reason>) {
+fn die(reason: Option<Reason>) -> ! {
     match reason {
         Some(Reason::Signal(signal)) => signals::die_by(signal),
-        _ => signal_hook::low_level::exit(GONE),
+        _ => low_level::exit(GONE),
     }
 }
