@@ -2,5 +2,7 @@
 
 pub mod allocation;
 pub mod event;
+pub mod grid;
 
 pub use event::{Effect, Event, Key, Screen, Target};
+pub use grid::{Grid, Place, RowsPerLine};

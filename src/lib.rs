@@ -5,3 +5,4 @@ pub mod app;
 pub mod domain;
 pub mod engine;
 pub mod host;
+pub mod view;
