@@ -1,5 +1,6 @@
 //! The state of the terminal program and how events change it. Draws nothing, blocks never.
 
+pub mod allocation;
 pub mod event;
 pub mod grid;
 
