@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::domain::{
-    Ephemeral, Occupancy, Owner, PortRange, ProcessTable, Protocols, Snapshot, Socket, StateClass,
-    Text,
+    Ephemeral, Gauge, Lane, Occupancy, Owner, PortRange, ProcessTable, Protocols, Snapshot, Socket,
+    StateClass, Text,
 };
 
 /// What the map's colour answers.
@@ -22,20 +22,20 @@ pub struct LensRow {
 }
 
 /// In the order in which `c` goes through them.
-pub const LENSES: &[LensRow] = &[
-    LensRow { lens: Lens::State, name: "state" },
-    LensRow { lens: Lens::Owner, name: "owner" },
-];
+pub const LENSES: &[LensRow] =
+    &[LensRow { lens: Lens::State, name: "state" }, LensRow { lens: Lens::Owner, name: "owner" }];
 
 impl Lens {
     pub fn name(self) -> &'static str {
         LENSES[self.index()].name
     }
 
+    #[must_use]
     pub fn next(self) -> Self {
         LENSES[(self.index() + 1) % LENSES.len()].lens
     }
 
+    #[must_use]
     pub fn previous(self) -> Self {
         LENSES[(self.index() + LENSES.len() - 1) % LENSES.len()].lens
     }
@@ -100,6 +100,22 @@ impl Tally {
     }
 }
 
+/// How much of the ports that the kernel may choose from one lane takes; its reserved ports count
+/// for nothing here.
+pub fn automatic_gauge(occupancy: &Occupancy, lane: Lane, ephemeral: &Ephemeral) -> Gauge {
+    let mut gauge = occupancy.gauge(lane, ephemeral.range);
+    for reserved in ephemeral.reserved().iter().filter_map(|r| r.intersection(ephemeral.range)) {
+        let skipped = occupancy.gauge(lane, reserved);
+        gauge.size -= skipped.size;
+        gauge.occupied -= skipped.occupied;
+        gauge.occupied_even -= skipped.occupied_even;
+        for (count, less) in gauge.by_class.iter_mut().zip(skipped.by_class) {
+            *count -= less;
+        }
+    }
+    gauge
+}
+
 /// Owners as the map groups them: workers of one name are one owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OwnerName {
@@ -141,7 +157,7 @@ impl OwnerRanks {
         snapshot: &Snapshot,
         processes: &ProcessTable,
     ) -> Self {
-        let mut names = Names { processes, ..Names::default() };
+        let mut names = Names::of(processes);
         let mut pairs = Vec::new();
         for socket in &snapshot.sockets {
             if range.contains(socket.local.port) && protocols.includes(socket.protocol) {
@@ -187,7 +203,6 @@ impl OwnerRanks {
 }
 
 /// Numbers for owners, given as they come.
-#[derive(Default)]
 struct Names<'a> {
     processes: &'a ProcessTable,
     list: Vec<OwnerName>,
@@ -195,7 +210,11 @@ struct Names<'a> {
     by_pid: HashMap<u32, u32>,
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    fn of(processes: &'a ProcessTable) -> Self {
+        Self { processes, list: Vec::new(), by_name: HashMap::new(), by_pid: HashMap::new() }
+    }
+
     fn each(&mut self, snapshot: &Snapshot, socket: &Socket, mut found: impl FnMut(u32)) {
         let other = match snapshot.owner(socket) {
             Owner::Process(pids) | Owner::Backlog(pids) => {
