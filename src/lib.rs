@@ -20,6 +20,8 @@ pub mod app;
 pub mod domain;
 pub mod engine;
 pub mod host;
+pub mod tui;
+pub mod view;
 
 use std::{
     io,

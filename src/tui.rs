@@ -5,6 +5,7 @@ mod event_loop;
 pub mod fault;
 mod input;
 mod mailbox;
+mod stand_in;
 pub mod signals;
 pub mod terminal;
 mod watchdog;

@@ -21,7 +21,8 @@ use crate::{
         terminal::{self, Terminal},
         watchdog::{Ending, Reason},
     },
-    view::{self, theme::Theme},
+    tui::stand_in as view,
+    view::theme::Theme,
 };
 
 /// How long the age on screen may stand still.
