@@ -6,32 +6,28 @@ use crate::{cli::settings::BadInput, domain::Text};
 
 pub fn explain(error: &clap::Error) -> BadInput {
     let about = |kind| error.get(kind).map(shown).unwrap_or_default();
-    let argument = about(ContextKind::InvalidArg);
+    let option = without_placeholder(&about(ContextKind::InvalidArg));
     let value = about(ContextKind::InvalidValue);
     BadInput(match error.kind() {
         ErrorKind::InvalidValue if value.is_empty() => {
-            format!("{argument} needs a value{}", choices(error))
+            format!("{option} needs a value{}", choices(error))
         }
-        ErrorKind::InvalidValue => {
-            format!("'{value}' is no value for {argument}{}", choices(error))
+        ErrorKind::InvalidValue => format!("'{value}' is no value for {option}{}", choices(error)),
+        ErrorKind::UnknownArgument => format!("'{option}' is not known here{}", suggestion(error)),
+        ErrorKind::ArgumentConflict if option.is_empty() => {
+            let extra = about(ContextKind::InvalidSubcommand);
+            format!("'{extra}' is one too many: give a command first, or one PORT or NAME")
         }
-        ErrorKind::UnknownArgument => {
-            format!("'{argument}' is not known here{}", suggestion(error))
-        }
-        ErrorKind::ArgumentConflict => {
-            let prior = about(ContextKind::PriorArg);
-            if prior == argument {
-                format!("{argument} is given twice: give it once")
-            } else {
-                format!("{argument} does not go with {prior}: see portscope --help")
-            }
-        }
-        ErrorKind::TooManyValues | ErrorKind::NoEquals => {
-            format!("'{value}' is not known here: see portscope --help")
-        }
+        ErrorKind::ArgumentConflict => format!("{option} is given twice: give it once"),
+        ErrorKind::TooManyValues => format!("{option} takes no value: leave '{value}' out"),
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8: only a file or a name may be".into(),
         _ => folded(error),
     })
+}
+
+/// `--range` of `--range <RANGE>`.
+fn without_placeholder(argument: &str) -> String {
+    argument.split_once(" <").map_or(argument, |(option, _)| option).to_owned()
 }
 
 fn choices(error: &clap::Error) -> String {
@@ -39,7 +35,7 @@ fn choices(error: &clap::Error) -> String {
         Some(ContextValue::Strings(names)) if !names.is_empty() => {
             format!(": use {}", names.join(", "))
         }
-        _ => String::new(),
+        _ => ": see portscope --help".into(),
     }
 }
 

@@ -236,6 +236,11 @@ impl TryFrom<OsString> for Target {
         if name.is_empty() {
             return Err(BadInput("'' is no port and no name: use 0 to 65535, or a name".into()));
         }
+        if let "scan" | "pick" = name.as_str() {
+            let usage =
+                format!("'{name}' stands first, its options after it: portscope {name} --help");
+            return Err(BadInput(usage));
+        }
         if !is_number(name.as_str()) {
             return Ok(Self::Name(name));
         }
