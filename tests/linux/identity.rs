@@ -15,9 +15,9 @@ use crate::{
 
 #[test]
 fn a_private_namespace_without_interfaces_is_isolated() {
-    let outside = LinuxHost::new(Users::default()).machine();
+    let outside = LinuxHost::new().machine();
     in_new_namespace(|| {
-        let inside = LinuxHost::new(Users::default()).machine();
+        let inside = LinuxHost::new().machine();
         assert!(inside.is_isolated);
         assert_ne!(inside.network_namespace, outside.network_namespace);
         assert_eq!(inside.name, outside.name);
@@ -30,7 +30,7 @@ fn a_scanner_stays_in_the_namespace_it_was_made_in() {
     in_new_namespace(|| {
         let _held = listening(V4, 3000, Stack::Only);
         let cookie = only(Protocol::Tcp, 3000).cookie;
-        let mut scanner = LinuxScanner::new(LinuxHost::new(Users::default()).machine());
+        let mut scanner = LinuxScanner::new(LinuxHost::new().machine());
         // Its threads inherit a namespace; another test's thread would not.
         let elsewhere = thread::scope(|scope| {
             scope

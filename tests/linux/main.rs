@@ -21,24 +21,24 @@ use portscope::{
 
 /// A snapshot of the calling thread's namespace, without owners.
 fn scan() -> Snapshot {
-    let machine = LinuxHost::new(Users::default()).machine();
+    let machine = LinuxHost::new().machine();
     scan_by(&mut LinuxScanner::new(machine))
 }
 
 /// As `scan`, by /proc/net alone.
 fn scan_without_netlink() -> Snapshot {
-    let machine = LinuxHost::new(Users::default()).machine();
+    let machine = LinuxHost::new().machine();
     scan_by(&mut LinuxScanner::over(machine, Err(std::io::ErrorKind::PermissionDenied)))
 }
 
 /// As `scan`, through this netlink socket.
 fn scan_through(netlink: DiagSocket) -> Snapshot {
-    let machine = LinuxHost::new(Users::default()).machine();
+    let machine = LinuxHost::new().machine();
     scan_by(&mut LinuxScanner::over(machine, Ok(netlink)))
 }
 
 fn scan_by(scanner: &mut LinuxScanner) -> Snapshot {
-    let machine = LinuxHost::new(Users::default()).machine();
+    let machine = LinuxHost::new().machine();
     let mut snapshot = Snapshot::empty(machine, Source::Simulated);
     scanner.scan(OwnerDepth::Skip, &mut snapshot).expect("netlink or /proc/net answers");
     snapshot
