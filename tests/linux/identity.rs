@@ -4,7 +4,10 @@ use std::thread;
 
 use portscope::{
     domain::{Protocol, Users},
-    host::linux::{LinuxHost, LinuxScanner},
+    host::{
+        Host as _,
+        linux::{LinuxHost, LinuxScanner},
+    },
 };
 
 use crate::{

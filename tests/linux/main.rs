@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use portscope::{
     domain::{Protocol, Snapshot, Socket, Source, Users},
     host::{
-        OwnerDepth, Scanner as _,
+        Host as _, OwnerDepth, Scanner as _,
         linux::{LinuxHost, LinuxScanner, sock_diag::DiagSocket},
     },
 };
