@@ -17,7 +17,10 @@ const CAPACITY: usize = 256;
 /// Something for the loop to do.
 pub enum Wake {
     Input(Input),
-    Report(Report, Option<Slot>),
+    Report(
+        Report,
+        #[expect(dead_code, reason = "frees the place when the message is dropped")] Option<Slot>,
+    ),
     /// Look at the signals, the size and the end.
     Nudge,
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt::Display,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
