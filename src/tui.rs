@@ -5,8 +5,8 @@ mod event_loop;
 pub mod fault;
 mod input;
 mod mailbox;
-mod stand_in;
 pub mod signals;
+mod stand_in;
 pub mod terminal;
 mod watchdog;
 

@@ -242,9 +242,11 @@ fn garbage_pastes_and_mouse_storms_do_no_harm() {
     let mut session = start();
     // No q, no Ctrl-C, no Ctrl-Z: what is left may do anything but end the program.
     let harmless = |byte: &u8| !b"qQ\x03\x1a".contains(byte);
-    let garbage: Vec<u8> = (0..20_000_u32).map(|n| (n * n / 7 + n) as u8).filter(harmless).collect();
+    let garbage: Vec<u8> =
+        (0..20_000_u32).map(|n| (n * n / 7 + n) as u8).filter(harmless).collect();
     session.send(&garbage);
-    session.send(b"\x1b[200~unclosed");
+    // Nobody asked for bracketed paste; should one come all the same, it is no command.
+    session.send(b"\x1b[m\x1b[200~qqq\x03\x1b[201~");
     for step in 0..2_000 {
         session.send(format!("\x1b[<0;{};{}M", step % 300, step % 90).as_bytes());
     }

@@ -138,7 +138,11 @@ impl ScanLoop {
             host,
             orders,
             roster,
-            pace: Pace { asked: asked.max(SHORTEST_ASKED), cost: Duration::ZERO, owes_owners: false },
+            pace: Pace {
+                asked: asked.max(SHORTEST_ASKED),
+                cost: Duration::ZERO,
+                owes_owners: false,
+            },
             pool: Pool::default(),
             waiting: None,
             last_full_walk: None,

@@ -6,11 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use ratatui::{
-    Frame, TerminalOptions, Viewport,
-    backend::CrosstermBackend,
-    layout::Rect,
-};
+use ratatui::{Frame, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
 
 use crate::tui::{terminal::Terminal, watchdog::Ending};
 

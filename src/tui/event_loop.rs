@@ -11,6 +11,7 @@ use ratatui::layout::Rect;
 use crate::{
     app::{App, Effect, Event},
     engine::{Engine, Report},
+    tui::stand_in as view,
     tui::{
         Exit,
         canvas::Canvas,
@@ -21,7 +22,6 @@ use crate::{
         terminal::{self, Terminal},
         watchdog::{Ending, Reason},
     },
-    tui::stand_in as view,
     view::theme::Theme,
 };
 
@@ -109,7 +109,8 @@ impl EventLoop<'_> {
 
     fn draw(&mut self) {
         let Self { canvas, app, theme, .. } = self;
-        let drawn = canvas.draw(self.terminal, self.ending, |frame| view::render(app, theme, frame));
+        let drawn =
+            canvas.draw(self.terminal, self.ending, |frame| view::render(app, theme, frame));
         if drawn.is_err() {
             self.ending.call(Reason::TerminalGone);
         }

@@ -144,7 +144,12 @@ mod tests {
     #[test]
     fn only_the_press_of_the_left_button_is_a_click() {
         let at = |kind| {
-            translate(&Event::Mouse(MouseEvent { kind, column: 3, row: 4, modifiers: KeyModifiers::NONE }))
+            translate(&Event::Mouse(MouseEvent {
+                kind,
+                column: 3,
+                row: 4,
+                modifiers: KeyModifiers::NONE,
+            }))
         };
         let click = Some(Input::Click { column: 3, row: 4 });
         assert_eq!(at(MouseEventKind::Down(MouseButton::Left)), click);

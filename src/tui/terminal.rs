@@ -96,9 +96,8 @@ impl Terminal {
             return;
         }
         // A blocked writer would never let go of the lock.
-        let _alone = self
-            .never_blocks
-            .then(|| self.writing.lock().unwrap_or_else(PoisonError::into_inner));
+        let _alone =
+            self.never_blocks.then(|| self.writing.lock().unwrap_or_else(PoisonError::into_inner));
         // From the background it would stop us with SIGTTOU, and the shell has its own modes there.
         let owns_terminal = is_in_foreground();
         if owns_terminal {
