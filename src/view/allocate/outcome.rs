@@ -9,59 +9,74 @@ use crate::{
         Role, Theme,
         allocate::{
             Sight,
-            column::{Column, counted, fitted, thousands},
+            column::{Column, counted, thousands},
             log,
         },
     },
 };
 
-/// What is to be told first comes last: the line above the footer is the allocation's end.
+/// The newest attempt, and below it, above the footer, how the last allocation ended.
 pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut column = Column::new(theme, area, buffer);
-    let width = column.width();
-    let mut lines = ending(sight.allocation, theme, width);
-    if let Some(notice) = sight.allocation.notice() {
-        lines.insert(0, (notice.to_owned(), Role::Warn));
-    } else if let Some(newest) = sight.allocation.log().entries().next_back() {
-        lines.insert(0, (log::detail(newest, sight.processes, theme, width), Role::Text));
-    }
-    let has_notice = sight.allocation.notice().is_some();
-    let room = usize::from(area.height);
-    let surplus = lines.len().saturating_sub(room);
-    // An ending that needs all lines gives way to nothing but a notice.
-    let shown =
-        if has_notice { lines.into_iter().take(room).collect() } else { lines.split_off(surplus) };
-    for (text, role) in shown {
+    let (width, room) = (column.width(), usize::from(area.height));
+    let notice = sight.allocation.notice().map(|notice| (notice.to_owned(), Role::Warn));
+    let newest = sight.allocation.log().entries().next_back();
+    let attempt = newest
+        .filter(|_| !is_blurred(sight.allocation))
+        .map(|newest| (log::detail(newest, sight.processes, theme, width), Role::Text));
+    let ending = ending(sight.allocation, theme, width);
+    // Only a notice is worth more than the end.
+    let above = if notice.is_none() && ending.len() >= room { None } else { notice.or(attempt) };
+    for (text, role) in above.into_iter().chain(ending).take(room) {
         column.text(&text, role);
     }
 }
 
-/// As many lines as its parts need.
+/// Single attempts and allocations pass too fast to be read.
+fn is_blurred(allocation: &Allocation) -> bool {
+    allocation.is_running() && allocation.is_sampled()
+}
+
+/// As many lines as it needs.
 fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, Role)> {
-    let Some(last) = allocation.last() else { return Vec::new() };
-    if let Some(port) = last.port {
-        let attempts = counted(last.attempts.into(), "attempt");
-        let sign = theme.glyph("✓", "OK");
-        return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
+    let sign = theme.glyph("✗", "!!");
+    let figures = allocation.figures();
+    if is_blurred(allocation) && figures.failures > 0 {
+        let (failed, all) = (thousands(figures.failures), thousands(figures.finished()));
+        let start = format!("{sign} {failed} of {all} allocations gave up");
+        return wrapped(&gave_up(allocation, start), width);
     }
-    let parts = gave_up(allocation, last.attempts, theme);
-    let mut left: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let mut lines = Vec::new();
-    while !left.is_empty() {
-        let mut count = left.len();
-        while count > 1 && left[..count].join(" · ").width() > width {
-            count -= 1;
+    match allocation.last() {
+        Some(last) if !is_blurred(allocation) => {
+            let attempts = counted(last.attempts.into(), "attempt");
+            if let Some(port) = last.port {
+                let sign = theme.glyph("✓", "OK");
+                return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
+            }
+            wrapped(&gave_up(allocation, format!("{sign} gave up after {attempts}")), width)
         }
-        lines.push((fitted(&left[..count], width.max(left[0].width())), Role::Critical));
-        left.drain(..count);
+        _ => Vec::new(),
     }
-    lines
+}
+
+/// Parts stay whole; each line has at least one.
+fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.width() + 3 + part.width() <= width => {
+                line.push_str(" · ");
+                line.push_str(part);
+            }
+            _ => lines.push(part.clone()),
+        }
+    }
+    lines.into_iter().map(|line| (line, Role::Critical)).collect()
 }
 
 /// Never "no free port": that was not found out.
-fn gave_up(allocation: &Allocation, attempts: u32, theme: &Theme) -> Vec<String> {
-    let sign = theme.glyph("✗", "!!");
-    let mut parts = vec![format!("{sign} gave up after {}", counted(attempts.into(), "attempt"))];
+fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
+    let mut parts = vec![start];
     if let Some(ground) = allocation.ground() {
         let (free, all) = (thousands(ground.free().into()), thousands(ground.candidates.into()));
         parts.push(format!("{free} of {all} ports free at the last scan"));
