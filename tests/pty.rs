@@ -180,7 +180,7 @@ fn sighup_ignored_from_the_start_stays_ignored() {
     let mut session = Session::start_script(r#"trap "" HUP; exec "$0" --theme dark"#);
     wait_for_frame(&mut session);
     session.signal(Signal::HUP);
-    session.resize(90, 20);
+    session.resize(90, 30);
     wait_for_frame(&mut session);
     session.send(b"q");
     assert!(session.wait_for_end().status.success());

@@ -107,7 +107,8 @@ fn decode_escape(bytes: &[u8]) -> Step {
             Some(0x00..0x20) => Step::Done(2, None),
             Some(&last) => Step::Done(3, named_key(last, false).map(Input::Key)),
         },
-        Some(&ESCAPE) => Step::Done(1, Some(Input::Key(Key::Escape))),
+        // Ctrl-C must always be Ctrl-C.
+        Some(0x00..0x20 | 0x7f) => Step::Done(1, Some(Input::Key(Key::Escape))),
         // With Alt: no command of ours.
         Some(_) => match decode(&bytes[1..]) {
             Step::Done(length, _) => Step::Done(1 + length, None),
@@ -279,6 +280,7 @@ mod tests {
     fn keys_behind_a_broken_sequence_are_known_again() {
         assert_eq!(keys(b"\x1b[12\x1b[Aq"), [Key::Up, Key::Char('q')]);
         assert_eq!(keys(b"\x1b\x1b[A"), [Key::Escape, Key::Up]);
+        assert_eq!(keys(b"\x1b\x1b\x03"), [Key::Escape, Key::Escape, Key::Ctrl('c')]);
         assert_eq!(keys(b"\x1b[<0;1\x03"), [Key::Ctrl('c')]);
         let endless = [b"\x1b[".as_slice(), &[b'1'; 100], b"A\x03"].concat();
         assert_eq!(keys(&endless).last(), Some(&Key::Ctrl('c')));

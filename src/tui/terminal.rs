@@ -30,8 +30,9 @@ use crate::{
     tui::watchdog::{Ending, Reason},
 };
 
-/// Alternate screen, hidden cursor, empty screen.
-const TAKE: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[2J";
+/// Alternate screen. Not to be sent twice: it remembers where the cursor of the main screen stood.
+const TAKE_SCREEN: &[u8] = b"\x1b[?1049h";
+const HIDE_CURSOR: &[u8] = b"\x1b[?25l";
 /// Clicks without motion, in SGR coding (xterm's ctlseqs, "Mouse Tracking").
 const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 /// End of a synchronized update, mouse off, plain colours, cursor, main screen.
@@ -91,8 +92,10 @@ impl Terminal {
         let mut raw = self.cooked.clone();
         raw.make_raw();
         tcsetattr(stdin(), OptionalActions::Now, &raw)?;
-        self.is_taken.store(true, Ordering::SeqCst);
-        self.write_for_a_while(TAKE)?;
+        if !self.is_taken.swap(true, Ordering::SeqCst) {
+            self.write_for_a_while(TAKE_SCREEN)?;
+        }
+        self.write_for_a_while(HIDE_CURSOR)?;
         if self.mouse { self.write_for_a_while(TAKE_MOUSE) } else { Ok(()) }
     }
 

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     num::NonZeroU16,
     os::fd::BorrowedFd,
     time::{Duration, Instant},
@@ -15,6 +15,7 @@ use portable_pty::{
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_setfl},
     process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit},
     termios::{LocalModes, tcgetattr},
 };
@@ -76,6 +77,7 @@ impl Session {
         command.cwd("/");
         let pair = native_pty_system().openpty(pty_size(80, 24)).unwrap();
         let child = pair.slave.spawn_command(command).unwrap();
+        fcntl_setfl(borrow(&pair.master), OFlags::RDWR | OFlags::NONBLOCK).unwrap();
         Self {
             child,
             writer: Some(pair.master.take_writer().unwrap()),
@@ -88,9 +90,17 @@ impl Session {
 
     /// Types; reads meanwhile, as a terminal does.
     pub fn send(&mut self, typed: &[u8]) {
-        for chunk in typed.chunks(256) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut rest = typed;
+        while !rest.is_empty() {
+            assert!(Instant::now() < deadline, "what is typed is not read\n{}", self.contents());
             let writer = self.writer.as_mut().expect("the terminal is still there");
-            writer.write_all(chunk).unwrap();
+            match writer.write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => panic!("{error}"),
+            }
+            // A program that waits for its frame to be read reads nothing itself.
             self.read_for(Duration::from_millis(1));
         }
     }
@@ -164,9 +174,7 @@ impl Session {
     /// Takes what the program has written, and waits `time` for more.
     pub fn read_for(&mut self, time: Duration) {
         let Some(master) = &self.master else { return };
-        let raw = master.as_raw_fd().expect("a pty has a descriptor");
-        #[expect(unsafe_code, reason = "the master lives as long as this borrow")]
-        let fd = unsafe { BorrowedFd::borrow_raw(raw) };
+        let fd = borrow(master);
         let deadline = Instant::now() + time;
         let mut buffer = [0; 16_384];
         loop {
@@ -204,10 +212,7 @@ impl Session {
 
     /// Lines and echo, as a shell wants them.
     pub fn is_cooked(&self) -> bool {
-        let raw = self.master().as_raw_fd().expect("a pty has a descriptor");
-        #[expect(unsafe_code, reason = "the master lives as long as this borrow")]
-        let fd = unsafe { BorrowedFd::borrow_raw(raw) };
-        let modes = tcgetattr(fd).unwrap().local_modes;
+        let modes = tcgetattr(borrow(self.master())).unwrap().local_modes;
         modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
@@ -254,8 +259,9 @@ impl Session {
         Pid::from_raw(pid as i32).expect("no process has pid 0")
     }
 
-    fn master(&self) -> &(dyn MasterPty + Send) {
-        self.master.as_deref().expect("the terminal is still there")
+    #[expect(clippy::borrowed_box, reason = "the trait object itself is 'static")]
+    fn master(&self) -> &Box<dyn MasterPty + Send> {
+        self.master.as_ref().expect("the terminal is still there")
     }
 }
 
@@ -264,6 +270,15 @@ impl Drop for Session {
         // Nothing may be left behind by a test that failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[expect(clippy::borrowed_box, reason = "the trait object itself is 'static")]
+fn borrow(master: &Box<dyn MasterPty + Send>) -> BorrowedFd<'_> {
+    let raw = master.as_raw_fd().expect("a pty has a descriptor");
+    #[expect(unsafe_code, reason = "the master lives as long as this borrow")]
+    unsafe {
+        BorrowedFd::borrow_raw(raw)
     }
 }
 
