@@ -1,5 +1,6 @@
 //! Who holds a socket, asked of the real kernel about real processes.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 #[path = "support/processes.rs"]
 mod processes;
