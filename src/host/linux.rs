@@ -10,10 +10,7 @@ pub mod sock_diag;
 
 use std::sync::Arc;
 
-use crate::{
-    domain::{Machine, Users},
-    host::{HostError, Scanner},
-};
+use crate::domain::{Machine, Users};
 
 pub use scanner::LinuxScanner;
 
@@ -31,7 +28,7 @@ impl LinuxHost {
         Arc::clone(&self.machine)
     }
 
-    pub fn scanner(&self) -> Result<Box<dyn Scanner>, HostError> {
-        Ok(Box::new(LinuxScanner::new(self.machine())))
+    pub fn scanner(&self) -> LinuxScanner {
+        LinuxScanner::new(self.machine())
     }
 }

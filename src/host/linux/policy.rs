@@ -20,11 +20,13 @@ pub struct PolicyReader {
     buffer: Vec<u8>,
 }
 
-impl PolicyReader {
-    pub fn new() -> Self {
+impl Default for PolicyReader {
+    fn default() -> Self {
         Self { buffer: vec![0; BUFFER_LENGTH] }
     }
+}
 
+impl PolicyReader {
     /// The policy as of now. What cannot be read stands at its default and is named in `gaps`.
     pub fn read(&mut self, gaps: &mut Vec<Gap>) -> Ephemeral {
         let range = self.value_or_gap("ip_local_port_range", parse_range, gaps);

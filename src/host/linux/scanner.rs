@@ -52,7 +52,7 @@ impl LinuxScanner {
             netlink,
             bound_inactive,
             table: Vec::new(),
-            policy: PolicyReader::new(),
+            policy: PolicyReader::default(),
             repetitions: Repetitions::default(),
             owners: OwnerFinder::new(),
             number: 0,
