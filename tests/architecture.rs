@@ -30,7 +30,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("serde_json", &["report"]),
     ("csv", &["report/csv"]),
     ("jiff", &["report"]),
-    ("rand", &["allocator", "engine", "cli/pick", "lib"]),
+    ("rand", &["allocator", "engine", "cli", "lib"]),
     ("rustix", &["host", "tui", "lib"]),
     ("socket2", &["host"]),
     ("sysinfo", &["host"]),

@@ -418,6 +418,13 @@ fn ports_picked_together_differ() {
 }
 
 #[test]
+fn more_ports_than_descriptors_are_refused_at_once() {
+    let mut shell = Command::new("sh");
+    let output = shell.args(["-c", "ulimit -n 100; \"$0\" pick --count 500", PROGRAM]).output();
+    assert_one_line_refusal(&output.unwrap(), "ulimit -n");
+}
+
+#[test]
 fn a_full_range_is_told_as_full_and_gives_no_port() {
     in_new_namespace(|| {
         let _taken = TcpListener::bind("0.0.0.0:40001").unwrap();
