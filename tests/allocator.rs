@@ -90,7 +90,7 @@ fn attempts_and_failures_follow_the_law_at_0_50_90_and_99_percent() {
             let variance = (1..=100).map(|a| law.share_taking(a) * square(a)).sum::<f64>()
                 + failing * square(100);
             let failure_error = (n * failing * (1.0 - failing)).sqrt();
-            println!(
+            eprintln!(
                 "{share} %: {failures} of {n} failed (law {:.1} ± {failure_error:.1}), {mean:.3} \
                  attempts (law {expected:.3} ± {:.3})",
                 n * failing,
@@ -213,7 +213,7 @@ fn one_address_meets_only_its_own_holders() {
 
         let local = Ipv4Addr::LOCALHOST.into();
         let held = Allocator::over(range()).address(local).build().unwrap().allocate(|_| ());
-        let socket = held.and_then(|held| Ok(held.into_udp_socket().unwrap())).unwrap();
+        let socket = held.unwrap().into_udp_socket().unwrap();
         assert_eq!(socket.local_addr().unwrap().ip(), local);
     });
 }
@@ -245,7 +245,7 @@ fn a_privileged_port_is_denied_not_in_use() {
 #[test]
 fn port_0_is_refused_and_never_left_to_the_kernel() {
     in_new_namespace(|| {
-        assert_eq!(bind(Protocols::Both, 0).err().map(|r| r.outcome()), Some(Outcome::Unknown));
+        assert_eq!(bind(Protocols::Both, 0).err().map(Refusal::outcome), Some(Outcome::Unknown));
         let zero = PortRange::new(0, 0).unwrap();
         let error = find_free_port(zero, Protocols::Udp, 100).unwrap_err();
         assert!(matches!(error, FindError::RangeFull { .. }), "{error}");
