@@ -22,6 +22,8 @@ pub mod domain;
 pub mod engine;
 pub mod host;
 pub mod report;
+pub mod tui;
+pub mod view;
 
 use std::{
     io,

@@ -81,6 +81,10 @@ impl Run {
         }
     }
 
+    pub fn release(&mut self, port: u16) {
+        self.held.remove(&port);
+    }
+
     pub fn release_all(&mut self) {
         self.held.clear();
         self.hold_note = None;

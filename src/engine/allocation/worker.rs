@@ -146,6 +146,9 @@ impl<'a> Worker<'a> {
                 self.hold = hold;
                 self.run.iter_mut().for_each(Run::forget_hold_note);
             }
+            AllocationRequest::Release(port) => {
+                self.run.iter_mut().for_each(|run| run.release(port));
+            }
             AllocationRequest::ReleaseAll => self.run.iter_mut().for_each(Run::release_all),
         }
         self.deliver_delta()
