@@ -80,6 +80,16 @@ fn a_planted_violation_is_found() {
 }
 
 #[test]
+fn the_readme_lists_the_keys_of_the_command_table() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let (_, rest) =
+        readme.split_once("tests/architecture.rs -->\n").expect("README marks its keys");
+    let (keys, _) = rest.split_once("<!-- /keys -->").unwrap();
+    let table = portscope::app::command::key_table_markdown();
+    assert_eq!(keys, table, "README's keys should be:\n{table}");
+}
+
+#[test]
 fn modules_stand_beside_their_folder_and_drawers_are_unknown() {
     for file in sources(Path::new("src")) {
         let stem = file.file_stem().unwrap().to_str().unwrap();

@@ -48,7 +48,7 @@ impl Host for LinuxHost {
 
     fn policy(&self) -> Result<(Ephemeral, Vec<Gap>), HostError> {
         let mut gaps = Vec::new();
-        let policy = policy::PolicyReader::new().read(&mut gaps);
+        let policy = policy::PolicyReader::default().read(&mut gaps);
         Ok((policy, gaps))
     }
 

@@ -1,0 +1,7 @@
+//! Draws the app. Reads state, changes nothing.
+
+pub mod allocate;
+pub mod heatmap;
+pub mod theme;
+
+pub use theme::{Depth, Ground, Role, Theme};
