@@ -1,5 +1,7 @@
 //! The built program from outside: what it prints, where, and the exit code.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 #[path = "support/namespace.rs"]
 mod namespace;
 
