@@ -1,5 +1,6 @@
 //! Draws the app. Reads state, changes nothing.
 
+pub mod allocate;
 pub mod heatmap;
 pub mod theme;
 
