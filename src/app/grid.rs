@@ -6,6 +6,13 @@ use crate::domain::PortRange;
 const ROW_LENGTHS: [u32; 12] = [100, 200, 250, 400, 500, 800, 1000, 2000, 2500, 4000, 5000, 10_000];
 const PORTS_PER_BLOCK: [u32; 11] = [1, 2, 4, 5, 8, 10, 20, 25, 40, 50, 100];
 
+/// Columns left of the blocks: row labels of five digits, the range's bracket, IANA's bracket.
+pub const GUTTER: u16 = 7;
+/// Columns right of the blocks: a gap and a bar of four cells.
+pub const BAR: u16 = 5;
+/// Lines above the blocks.
+pub const AXIS: u16 = 1;
+
 /// How many rows of ports a line of the terminal shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RowsPerLine {

@@ -16,12 +16,7 @@ use crate::{
     view::{Role, Theme},
 };
 
-/// Row labels of five digits, the range's bracket, IANA's bracket.
-pub const GUTTER: u16 = 7;
-/// A gap and four cells.
-pub const BAR: u16 = 5;
-/// The column axis above the blocks.
-pub const AXIS: u16 = 1;
+pub use crate::app::grid::{AXIS, BAR, GUTTER};
 
 /// What a block shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
