@@ -101,6 +101,7 @@ pub struct Allocation {
     trail: Trail,
     last: Option<Finished>,
     held: Vec<u16>,
+    hold_limit: u32,
     notice: Option<Text>,
     limitation: Option<&'static str>,
     hold_note: Option<&'static str>,
@@ -123,6 +124,7 @@ impl Allocation {
             trail: Trail::default(),
             last: None,
             held: Vec::new(),
+            hold_limit: 0,
             notice: None,
             limitation: None,
             hold_note: None,
@@ -265,10 +267,19 @@ impl Allocation {
         &self.held
     }
 
-    /// Why the last key did nothing, why the run failed, or what it cannot do.
+    /// At most so many ports of this run are held.
+    pub fn hold_limit(&self) -> Option<u32> {
+        self.is_prepared.then_some(self.hold_limit)
+    }
+
+    /// What the run cannot do that was asked for ("IPv4 only").
+    pub fn limitation(&self) -> Option<&'static str> {
+        self.limitation
+    }
+
+    /// Why the last key did nothing, why the run failed, or why no more is held.
     pub fn notice(&self) -> Option<&str> {
-        let own = self.notice.as_ref().map(Text::as_str);
-        own.or(self.hold_note).or(self.limitation)
+        self.notice.as_ref().map(Text::as_str).or(self.hold_note)
     }
 
     /// What is on the map, later ones on top of earlier ones.
@@ -334,29 +345,29 @@ impl Allocation {
             return None;
         }
         self.forget();
+        // Elsewhere than alone we take no more than a tenth of what is free.
+        let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
+        self.hold_limit = ground.free() / share;
         self.run += 1;
         self.is_prepared = true;
         Some(vec![
-            ask(AllocationRequest::Prepare(self.setup(ground, scan.snapshot))),
+            ask(AllocationRequest::Prepare(self.setup(scan.snapshot))),
             ask(AllocationRequest::Speed(self.speed)),
             ask(AllocationRequest::Hold(self.keeps_what_it_wins)),
         ])
     }
 
-    fn setup(&self, ground: Ground, snapshot: &Snapshot) -> Setup {
+    fn setup(&self, snapshot: &Snapshot) -> Setup {
         let AllocationOptions { protocols, range, max_attempts, seed, address } =
             self.options.clone();
-        let hold_limit =
-            if snapshot.machine.is_isolated { ground.free() } else { ground.free() / 10 };
-        let reserved = snapshot.ephemeral.reserved().to_vec();
         Setup {
             protocols,
             range,
             max_attempts,
             seed,
             address,
-            reserved,
-            hold_limit,
+            reserved: snapshot.ephemeral.reserved().to_vec(),
+            hold_limit: self.hold_limit,
             stop_after: None,
         }
     }
