@@ -134,9 +134,9 @@ fn ascii_terminals_get_ascii_only() {
     stage.report(won);
     let ascii = Theme::new(Depth::Sixteen, Ground::Dark, true);
     for open in [None, Some(Action::OpenSettings)] {
-        open.into_iter().for_each(|action| {
+        if let Some(action) = open {
             stage.act(action);
-        });
+        }
         for (columns, rows) in [(80, 24), (120, 40)] {
             let picture = text(&drawn(&stage, &ascii, columns, rows));
             let foreign: String = picture.chars().filter(|c| !c.is_ascii() && *c != '·').collect();

@@ -83,6 +83,15 @@ pub enum Panel {
 /// The fastest speed that needs no leave on a machine which others use.
 const POLITE: Speed = Speed::Twenty;
 
+/// What the engine has of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RunState {
+    /// Nothing that it could go on with.
+    None,
+    Paused,
+    Running,
+}
+
 #[derive(Clone, Debug)]
 pub struct Allocation {
     options: AllocationOptions,
@@ -92,8 +101,7 @@ pub struct Allocation {
     keeps_what_it_wins: bool,
     /// Counts what was sent as `Prepare`; deltas of other runs are too late.
     run: u64,
-    is_prepared: bool,
-    is_running: bool,
+    state: RunState,
     panel: Option<Panel>,
     ground: Option<Ground>,
     figures: Figures,
@@ -115,8 +123,7 @@ impl Allocation {
             has_leave_for_speed: false,
             keeps_what_it_wins: false,
             run: 0,
-            is_prepared: false,
-            is_running: false,
+            state: RunState::None,
             panel: None,
             ground: None,
             figures: Figures::default(),
@@ -172,7 +179,7 @@ impl Allocation {
         delta: AllocationDelta,
         scan: Option<LastScan<'_>>,
     ) -> Vec<Effect> {
-        if !self.is_prepared || delta.run != self.run {
+        if !self.is_prepared() || delta.run != self.run {
             return Vec::new();
         }
         self.figures.add(&delta);
@@ -198,8 +205,7 @@ impl Allocation {
 
     /// The run cannot go on.
     pub fn fail(&mut self, why: Text) {
-        self.is_running = false;
-        self.is_prepared = false;
+        self.state = RunState::None;
         self.held.clear();
         self.notice = Some(why);
     }
@@ -219,7 +225,7 @@ impl Allocation {
     }
 
     pub fn is_running(&self) -> bool {
-        self.is_running
+        self.state == RunState::Running
     }
 
     /// So fast that single attempts are a sample of what happens.
@@ -269,7 +275,7 @@ impl Allocation {
 
     /// At most so many ports of this run are held.
     pub fn hold_limit(&self) -> Option<u32> {
-        self.is_prepared.then_some(self.hold_limit)
+        self.is_prepared().then_some(self.hold_limit)
     }
 
     /// What the run cannot do that was asked for ("IPv4 only").
@@ -297,37 +303,41 @@ impl Allocation {
         }
     }
 
+    fn is_prepared(&self) -> bool {
+        self.state != RunState::None
+    }
+
     fn run_or_pause(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        if self.is_running {
+        if self.is_running() {
             return self.pause();
         }
         if self.speed == Speed::Step {
             return self.step(scan);
         }
         let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.is_running = true;
+        self.state = RunState::Running;
         effects.push(ask(AllocationRequest::Run));
         effects
     }
 
     fn step(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.is_running = false;
+        self.state = RunState::Paused;
         effects.push(ask(AllocationRequest::Step));
         effects
     }
 
     fn pause(&mut self) -> Vec<Effect> {
-        if !self.is_running {
+        if !self.is_running() {
             return Vec::new();
         }
-        self.is_running = false;
+        self.state = RunState::Paused;
         vec![ask(AllocationRequest::Pause)]
     }
 
     /// Makes sure that the engine has a run to go on with. None: it cannot, and the notice says why.
     fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        if self.is_prepared { Some(Vec::new()) } else { self.prepare(scan) }
+        if self.is_prepared() { Some(Vec::new()) } else { self.prepare(scan) }
     }
 
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
@@ -349,7 +359,7 @@ impl Allocation {
         let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
         self.hold_limit = ground.free() / share;
         self.run += 1;
-        self.is_prepared = true;
+        self.state = RunState::Paused;
         Some(vec![
             ask(AllocationRequest::Prepare(self.setup(scan.snapshot))),
             ask(AllocationRequest::Speed(self.speed)),
@@ -392,7 +402,7 @@ impl Allocation {
     fn set_speed(&mut self, speed: Speed) -> Vec<Effect> {
         self.speed = speed;
         let mut effects = Vec::new();
-        if self.is_prepared {
+        if self.is_prepared() {
             effects.push(ask(AllocationRequest::Speed(speed)));
         }
         if speed == Speed::Step {
@@ -434,7 +444,7 @@ impl Allocation {
     fn toggle_hold(&mut self) -> Vec<Effect> {
         self.keeps_what_it_wins = !self.keeps_what_it_wins;
         let hold = ask(AllocationRequest::Hold(self.keeps_what_it_wins));
-        if self.is_prepared { vec![hold] } else { Vec::new() }
+        if self.is_prepared() { vec![hold] } else { Vec::new() }
     }
 
     /// The one won last, if it is still held.
@@ -460,8 +470,8 @@ impl Allocation {
 
     /// Fresh figures and the same seed again; the engine drops what was held.
     fn reset(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let had_run = std::mem::take(&mut self.is_prepared);
-        self.is_running = false;
+        let had_run = self.is_prepared();
+        self.state = RunState::None;
         self.forget();
         if !had_run {
             return Vec::new();

@@ -37,7 +37,8 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
         &format!("{attempts} · {each} each · {} gave up", thousands(figures.failures)),
         Role::Text,
     );
-    column.text("law: uniform tries at the last scan's occupancy", Role::Dim);
+    let occupied = allocation.law().map_or_else(String::new, |law| percent(law.miss()));
+    column.text(&format!("law: uniform tries at the last scan's {occupied} occupancy"), Role::Dim);
 }
 
 /// One line a figure.
