@@ -94,7 +94,7 @@ pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> Stri
     if let Some(fitting) = candidates.iter().find(|words| words.width() <= width) {
         return fitting.clone();
     }
-    let last = candidates.last().map_or("", String::as_str);
+    let Some(last) = candidates.last() else { return String::new() };
     let mark = theme.glyph("…", "~");
     let mut cut = String::new();
     for character in last.chars() {

@@ -13,6 +13,9 @@ pub const ROOMY_ROWS: u16 = 6;
 /// Lines of `narrow`.
 pub const NARROW_ROWS: u16 = 11;
 
+/// Of the columns of `section`.
+const WIDTHS: [usize; 6] = [8, 7, 7, 7, 8, 10];
+
 /// A row of the table: what it is, what was seen, what the law says.
 type Row = (&'static str, String, String);
 
@@ -22,7 +25,8 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     column.rule("Running", &counted(figures.finished(), "allocation"));
     let rows = rows(allocation);
     let line = |label: &str, pick: &dyn Fn(&Row) -> String| {
-        rows.iter().fold(format!("{label:<6}"), |line, row| format!("{line}{:>8}", pick(row)))
+        let cells = rows.iter().zip(WIDTHS).map(|(row, width)| format!("{:>width$}", pick(row)));
+        cells.fold(format!("{label:<6}"), |line, cell| line + &cell)
     };
     column.text(&line("", &|row| row.0.to_owned()), Role::Dim);
     column.text(&line("seen", &|row| row.1.clone()), Role::Text);
@@ -30,10 +34,11 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     let each = nanoseconds(allocation);
     let attempts = counted(figures.attempts, "attempt");
     column.text(
-        &format!("{attempts} · {each} · {} gave up", thousands(figures.failures)),
+        &format!("{attempts} · {each} each · {} gave up", thousands(figures.failures)),
         Role::Text,
     );
-    column.text("law: uniform tries at the last scan's occupancy", Role::Dim);
+    let occupied = allocation.law().map_or_else(String::new, |law| percent(law.miss()));
+    column.text(&format!("law: uniform tries at the last scan's {occupied} occupancy"), Role::Dim);
 }
 
 /// One line a figure.
@@ -84,7 +89,7 @@ fn rows(allocation: &Allocation) -> [Row; 6] {
         ("max", text(figures.most().map(|m| thousands(m.into()))), String::new()),
         ("fail", text(failed.map(percent)), text(law.map(|l| percent(l.failure(limit))))),
         (
-            "in use",
+            "collided",
             text(figures.collision_rate().map(percent)),
             text(law.map(|l| percent(l.miss()))),
         ),
