@@ -68,13 +68,14 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
             format!(" {} {}", extent_name(app), grid.range()),
             Style::reset().add_modifier(Modifier::BOLD),
         );
-        let rest = format!(
-            "{dot}{}{dot}{}{dot}{} occupied, {}",
+        let parts = [
             block_size(grid),
-            protocols_name(app.map().protocols),
-            words::thousands(scan.tally.occupied),
+            protocols_name(app.map().protocols).to_owned(),
+            format!("{} occupied", words::thousands(scan.tally.occupied)),
             words::percent(scan.tally.occupied, scan.tally.size),
-        );
+        ];
+        let room = usize::from(area.width).saturating_sub(title.width());
+        let rest = format!("{dot}{}", words::fitted(&parts, dot, room.saturating_sub(4)));
         let line = Line::from(vec![title, Span::styled(rest, dim)]);
         buffer.set_line(area.x, area.y, &line, area.width);
     } else {
