@@ -40,8 +40,11 @@ pub fn render(gauges: &[Gauge], theme: &Theme, area: Rect, buffer: &mut Buffer) 
         let role = level(share_of(gauge));
         put(buffer, area, bar.right(), y, &format!("{share:>8}"), theme.style(role));
         if with_counts {
-            let counts =
-                format!("  {} of {}", words::thousands(gauge.occupied), words::thousands(gauge.size));
+            let counts = format!(
+                "  {} of {}",
+                words::thousands(gauge.occupied),
+                words::thousands(gauge.size)
+            );
             put(buffer, area, bar.right() + 8, y, &counts, theme.style(Role::Dim));
         }
     }

@@ -122,7 +122,8 @@ fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
         entries.push(entry(Role::OtherOwner, OTHER_OWNER_LETTER, &name, ports));
     }
     if entries.is_empty() {
-        let nobody = Entry { mark: ' ', style: Style::new(), name: "no sockets".into(), count: None };
+        let nobody =
+            Entry { mark: ' ', style: Style::new(), name: "no sockets".into(), count: None };
         entries.push(nobody);
     }
     entries
@@ -146,11 +147,7 @@ fn fitted(entries: &[Entry], lens: &str, room: usize, theme: &Theme) -> Line<'st
     }
 }
 
-fn line<'a>(
-    entries: impl Iterator<Item = &'a Entry>,
-    lens: &str,
-    theme: &Theme,
-) -> Line<'static> {
+fn line<'a>(entries: impl Iterator<Item = &'a Entry>, lens: &str, theme: &Theme) -> Line<'static> {
     let mut line = Line::styled(format!("{lens}  "), theme.style(Role::Dim));
     for entry in entries {
         line.push_span(Span::styled(format!("{} ", entry.mark), entry.style));

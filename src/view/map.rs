@@ -55,14 +55,7 @@ fn waiting(app: &App, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
 }
 
 /// The line above the map: why the last scan failed, else gauges, else what is shown.
-fn strip(
-    app: &App,
-    scan: &Scan,
-    theme: &Theme,
-    grid: &Grid,
-    areas: &Areas,
-    buffer: &mut Buffer,
-) {
+fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buffer: &mut Buffer) {
     let area = areas.strip;
     if let Some(why) = app.failure() {
         let text = format!(" {why}; this is the last scan that worked");
@@ -111,14 +104,7 @@ fn protocols_name(protocols: Protocols) -> &'static str {
     }
 }
 
-fn blocks(
-    app: &App,
-    scan: &Scan,
-    theme: &Theme,
-    grid: &Grid,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+fn blocks(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer: &mut Buffer) {
     let paint = |block: PortRange| {
         let tally = app.tally(block);
         let taken = match app.map().lens {
@@ -168,14 +154,7 @@ fn free(scan: &Scan, block: PortRange, tally: &Tally) -> Role {
 }
 
 /// What fits into the column beside a narrow map.
-fn facts(
-    app: &App,
-    scan: &Scan,
-    theme: &Theme,
-    grid: &Grid,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+fn facts(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer: &mut Buffer) {
     let tally = &scan.tally;
     let dim = theme.style(Role::Dim);
     let plain = Style::reset();
