@@ -13,7 +13,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::{
     app::{
-        App, Grid, RowsPerLine,
+        Grid, RowsPerLine,
         allocation::{Allocation, LastScan},
     },
     domain::{MachineKind, ProcessTable},
@@ -49,48 +49,32 @@ struct Areas {
     outcome: Rect,
 }
 
-impl<'a> Sight<'a> {
-    pub fn of(app: &'a App) -> Self {
-        let scan = app.scan();
-        Self {
-            allocation: app.allocation(),
-            scan: scan
-                .map(|scan| LastScan { snapshot: &scan.snapshot, occupancy: &scan.occupancy }),
-            processes: app.processes(),
-        }
-    }
-
-    pub fn render(self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let area = area.intersection(buffer.area);
-        let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
-        let is_roomy = area.width >= ROOMY && area.height >= 28;
-        let (areas, grid) = areas(self.allocation, area, rows, is_roomy);
-        title(self, theme, areas.title, buffer);
-        setup::line(self.allocation, theme, areas.setup, buffer);
-        match (&grid, self.scan) {
-            (Some(grid), Some(scan)) => {
-                map::render(self.allocation, scan, grid, theme, areas.map, buffer);
-                map::legend(self.allocation, theme, areas.legend, buffer);
-            }
-            (_, None) => Column::new(theme, areas.map, buffer).text("no scan yet", Role::Dim),
-            (None, Some(_)) => {}
-        }
-        let mut facts = Column::new(theme, areas.facts, buffer);
-        if is_roomy {
-            roomy_facts(self, &mut facts);
-        } else {
-            narrow_facts(self, &mut facts);
-        }
-        outcome::render(self, theme, areas.outcome, buffer);
-        if let Some(panel) = self.allocation.panel() {
-            panel::render(panel, theme, area, buffer);
-        }
-    }
-}
-
 /// The screen between header and footer.
-pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    Sight::of(app).render(theme, area, buffer);
+pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let area = area.intersection(buffer.area);
+    let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
+    let is_roomy = area.width >= ROOMY && area.height >= 28;
+    let (areas, grid) = areas(sight.allocation, area, rows, is_roomy);
+    title(sight, theme, areas.title, buffer);
+    setup::line(sight.allocation, theme, areas.setup, buffer);
+    match (&grid, sight.scan) {
+        (Some(grid), Some(scan)) => {
+            map::render(sight.allocation, scan, grid, theme, areas.map, buffer);
+            map::legend(sight.allocation, theme, areas.legend, buffer);
+        }
+        (_, None) => Column::new(theme, areas.map, buffer).text("no scan yet", Role::Dim),
+        (None, Some(_)) => {}
+    }
+    let mut facts = Column::new(theme, areas.facts, buffer);
+    if is_roomy {
+        roomy_facts(sight, &mut facts);
+    } else {
+        narrow_facts(sight, &mut facts);
+    }
+    outcome::render(sight, theme, areas.outcome, buffer);
+    if let Some(panel) = sight.allocation.panel() {
+        panel::render(panel, theme, area, buffer);
+    }
 }
 
 fn areas(

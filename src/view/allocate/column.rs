@@ -40,7 +40,8 @@ impl<'a> Column<'a> {
 
     pub fn line<'b>(&mut self, spans: impl IntoIterator<Item = Span<'b>>) {
         if self.left() > 0 {
-            let line = Line::from_iter(spans);
+            let ascii = self.theme.ascii;
+            let line: Line = spans.into_iter().map(|span| separated(span, ascii)).collect();
             self.buffer.set_line(self.area.x, self.y, &line, self.area.width);
         }
         self.y = self.y.saturating_add(1);
@@ -72,6 +73,15 @@ impl<'a> Column<'a> {
             Span::raw(if right.is_empty() { "" } else { " " }),
             Span::styled(right.to_owned(), self.theme.style(Role::Dim)),
         ]);
+    }
+}
+
+/// The dot between parts is beyond ASCII.
+fn separated(span: Span<'_>, ascii: bool) -> Span<'_> {
+    if ascii && span.content.contains('·') {
+        Span::styled(span.content.replace('·', "-"), span.style)
+    } else {
+        span
     }
 }
 

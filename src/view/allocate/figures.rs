@@ -53,9 +53,9 @@ pub fn narrow(allocation: &Allocation, column: &mut Column<'_>) {
     ] {
         column.pair(&format!("{label:<9}"), Role::Dim, &format!("{value:>13}"), Role::Text);
     }
-    column.text(&format!("{:>15}{:>7}", "seen", "law"), Role::Dim);
+    column.text(&format!("{:>14}{:>8}", "seen", "law"), Role::Dim);
     for (label, seen, law) in rows(allocation).into_iter().filter(|row| row.0 != "fail") {
-        column.pair(&format!("{label:<8}"), Role::Dim, &format!("{seen:>7}{law:>7}"), Role::Text);
+        column.pair(&format!("{label:<6}"), Role::Dim, &format!("{seen:>8}{law:>8}"), Role::Text);
     }
 }
 
@@ -89,7 +89,7 @@ fn rows(allocation: &Allocation) -> [Row; 6] {
         ("max", text(figures.most().map(|m| thousands(m.into()))), String::new()),
         ("fail", text(failed.map(percent)), text(law.map(|l| percent(l.failure(limit))))),
         (
-            "collided",
+            "in use",
             text(figures.collision_rate().map(percent)),
             text(law.map(|l| percent(l.miss()))),
         ),
@@ -104,10 +104,10 @@ fn nanoseconds(allocation: &Allocation) -> String {
 /// Never says nothing or all of what is some.
 fn percent(share: f64) -> String {
     match share * 100.0 {
-        percent if percent <= 0.0 => "0%".to_owned(),
-        percent if percent < 0.1 => "<0.1%".to_owned(),
-        percent if (99.95..100.0).contains(&percent) => ">99.9%".to_owned(),
-        percent if percent >= 100.0 => "100%".to_owned(),
-        percent => format!("{percent:.1}%"),
+        percent if percent <= 0.0 => "0 %".to_owned(),
+        percent if percent < 0.1 => "<0.1 %".to_owned(),
+        percent if (99.95..100.0).contains(&percent) => ">99.9 %".to_owned(),
+        percent if percent >= 100.0 => "100 %".to_owned(),
+        percent => format!("{percent:.1} %"),
     }
 }
