@@ -1,6 +1,7 @@
 //! `portscope scan` against a still population of about 5,000 sockets of every kind, and against `ss`.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test: what is not there fails it")]
 
 #[path = "support/mixture.rs"]
 mod mixture;
@@ -181,17 +182,22 @@ fn endpoint_of(value: &Value) -> Option<SocketAddr> {
 #[track_caller]
 fn assert_same<T: Ord + Debug>(what: &str, left: &[T], right: &[T]) {
     let mut counts: BTreeMap<&T, i32> = BTreeMap::new();
-    left.iter().for_each(|row| *counts.entry(row).or_default() += 1);
-    right.iter().for_each(|row| *counts.entry(row).or_default() -= 1);
+    for row in left {
+        *counts.entry(row).or_default() += 1;
+    }
+    for row in right {
+        *counts.entry(row).or_default() -= 1;
+    }
     counts.retain(|_, count| *count != 0);
     let only_left = counts.values().filter(|&&count| count > 0).count();
-    let mut shown = String::new();
     for (row, count) in counts.iter().take(20) {
-        let side = if *count > 0 { "first" } else { "second" };
-        shown += &format!("\n  only in the {side}: {row:?}");
+        eprintln!("only in the {}: {row:?}", if *count > 0 { "first" } else { "second" });
     }
     let only_right = counts.len() - only_left;
-    assert!(counts.is_empty(), "{what} differ: {only_left} and {only_right}{shown}");
+    assert!(
+        counts.is_empty(),
+        "{what}: {only_left} are only in the first, {only_right} in the second"
+    );
 }
 
 fn print_counts(rows: &[Row]) {

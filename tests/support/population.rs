@@ -124,12 +124,23 @@ pub struct Population {
     rows: Vec<Row>,
     kept: Vec<OwnedFd>,
     holders: Vec<Holder>,
+    sockets: usize,
     descriptors: usize,
 }
 
 impl Population {
     pub fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// Gives their memory back, for populations that are only counted.
+    pub fn forget_rows(&mut self) {
+        self.rows = Vec::new();
+    }
+
+    /// How many were built, TIME-WAIT and backlog included, forgotten or not.
+    pub fn sockets(&self) -> usize {
+        self.sockets
     }
 
     pub fn processes(&self) -> usize {
@@ -188,6 +199,7 @@ impl Population {
     }
 
     fn remember(&mut self, rows: Vec<Row>, pids: &[u32], uid: Uid) {
+        self.sockets += rows.len();
         self.rows.extend(rows.into_iter().map(|row| match row.owner.as_str() {
             "process" => Row { pids: pids.to_vec(), uid: Some(uid.as_raw()), ..row },
             "backlog" => Row { pids: pids.to_vec(), ..row },
@@ -270,6 +282,7 @@ pub fn listener(
 }
 
 /// No option at all.
+#[expect(clippy::unnecessary_wraps, reason = "stands where a setting that can fail may stand")]
 pub fn plain(_: &Socket) -> io::Result<()> {
     Ok(())
 }
@@ -299,7 +312,7 @@ pub fn wait_for_end(mut socket: &Socket) -> io::Result<()> {
 pub fn stuff(socket: &Socket) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     loop {
-        match socket.send(&[0; 65_536]) {
+        match socket.send(&[0; 4096]) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
