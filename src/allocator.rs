@@ -4,7 +4,9 @@ pub mod attempt;
 pub mod candidates;
 pub mod random;
 pub mod strategy;
+pub mod theory;
 
 pub use attempt::{Allocator, Attempt, GaveUp, Progress};
 pub use candidates::Candidates;
 pub use strategy::{ALLOCATORS, Strategy};
+pub use theory::Law;

@@ -57,6 +57,11 @@ pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
     fn limitation(&self) -> Option<&'static str> {
         None
     }
+
+    /// How many of its ports this process can hold at once.
+    fn hold_capacity(&self) -> u32 {
+        u32::MAX
+    }
 }
 
 /// A bound port; dropping it releases the port.

@@ -12,11 +12,11 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// `reserved` ascends.
+    /// `reserved` ascends. Port 0 is never a candidate: a bind() to it lets the kernel choose.
     pub fn new(range: PortRange, reserved: &[PortRange]) -> Self {
         let mut runs = Vec::new();
         let mut length = 0;
-        let mut start = u32::from(range.first());
+        let mut start = u32::from(range.first().max(1));
         let end = u32::from(range.last());
         let gaps = reserved.iter().filter_map(|r| r.intersection(range));
         let bounds = gaps.map(|g| (u32::from(g.first()), u32::from(g.last()) + 1));

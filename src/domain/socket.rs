@@ -148,6 +148,12 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+impl<A: Into<IpAddr>> From<(A, u16)> for Endpoint {
+    fn from((address, port): (A, u16)) -> Self {
+        Self { address: address.into(), port }
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         std::net::SocketAddr::new(self.address, self.port).fmt(f)

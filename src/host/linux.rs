@@ -1,3 +1,4 @@
 //! The machine this program runs on, Linux.
 
+pub mod binder;
 pub mod owners;

@@ -1,0 +1,178 @@
+//! Real bind() attempts. Does not listen, and never chooses a port.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io,
+    net::{AddressFamily, SocketFlags, SocketType, sockopt},
+    process::Resource,
+};
+
+use crate::{
+    domain::{Binder, Errno, Protocol, Protocols, Refusal},
+    host::{Held, HostBinder, HostError},
+};
+
+/// Descriptors that are left for everything but held ports.
+const DESCRIPTORS_KEPT: u64 = 64;
+
+/// Binds without SO_REUSEADDR and SO_REUSEPORT, so that a bound port is ours alone.
+///
+/// One unbound descriptor a protocol is used again after each refusal: after EADDRINUSE it is as
+/// new. All addresses of both families are one IPv6 socket on `[::]` that takes IPv4 too, the
+/// strictest bind there is: it meets every holder of any address.
+pub struct RealBinder {
+    protocols: Protocols,
+    address: IpAddr,
+    udp: Option<OwnedFd>,
+    tcp: Option<OwnedFd>,
+    limitation: Option<&'static str>,
+}
+
+impl RealBinder {
+    /// None: all addresses of both families, or of IPv4 where there is no IPv6. `::` is both too.
+    pub fn new(protocols: Protocols, address: Option<IpAddr>) -> Result<Self, HostError> {
+        let everywhere = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let mut binder = Self {
+            protocols,
+            address: address.unwrap_or(everywhere),
+            udp: None,
+            tcp: None,
+            limitation: None,
+        };
+        let mut outcome = binder.prepare();
+        if address.is_none() && outcome.is_err_and(|refusal| refusal.errno == Errno::EAFNOSUPPORT) {
+            binder.address = Ipv4Addr::UNSPECIFIED.into();
+            binder.limitation = Some("IPv4 only");
+            outcome = binder.prepare();
+        }
+        outcome.map(|()| binder).map_err(|Refusal { protocol, errno }| {
+            let source = std::io::Error::from_raw_os_error(errno.0);
+            HostError::new(&format!("make a {} socket", protocol.name()), source)
+        })
+    }
+
+    /// Makes the descriptors that the last success took.
+    fn prepare(&mut self) -> Result<(), Refusal> {
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            if self.protocols.includes(protocol) && self.spare(protocol).is_none() {
+                let made = unbound(protocol, self.address).map_err(refusal_of(protocol))?;
+                *self.spare(protocol) = Some(made);
+            }
+        }
+        Ok(())
+    }
+
+    fn spare(&mut self, protocol: Protocol) -> &mut Option<OwnedFd> {
+        match protocol {
+            Protocol::Tcp => &mut self.tcp,
+            Protocol::Udp => &mut self.udp,
+        }
+    }
+
+    /// UDP first, then TCP; the first refusal ends it.
+    fn bind_spares(&self, port: u16) -> Result<(), Refusal> {
+        let address = SocketAddr::new(self.address, port);
+        for (protocol, spare) in [(Protocol::Udp, &self.udp), (Protocol::Tcp, &self.tcp)] {
+            if let Some(spare) = spare {
+                io::retry_on_intr(|| rustix::net::bind(spare, &address))
+                    .map_err(refusal_of(protocol))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of the descriptors that cannot be bound again.
+    fn clean_up(&mut self, refusal: Refusal) {
+        if refusal.protocol == Protocol::Tcp {
+            self.udp = None;
+        }
+        let is_as_new = [Errno::EADDRINUSE, Errno::EADDRNOTAVAIL, Errno::EACCES];
+        if !is_as_new.contains(&refusal.errno) {
+            *self.spare(refusal.protocol) = None;
+        }
+    }
+}
+
+impl Binder for RealBinder {
+    type Held = Box<dyn Held>;
+
+    /// The time is that of the bind() calls alone; none when no socket could be made.
+    fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration) {
+        if port == 0 {
+            // The kernel would choose a port.
+            let protocol = if self.tcp.is_some() { Protocol::Tcp } else { Protocol::Udp };
+            return (Err(Refusal { protocol, errno: Errno::EINVAL }), Duration::ZERO);
+        }
+        if let Err(refusal) = self.prepare() {
+            return (Err(refusal), Duration::ZERO);
+        }
+        let begin = Instant::now();
+        let result = self.bind_spares(port);
+        let took = begin.elapsed();
+        match result {
+            Ok(()) => {
+                let bound = BoundPort { port, tcp: self.tcp.take(), udp: self.udp.take() };
+                (Ok(Box::new(bound)), took)
+            }
+            Err(refusal) => {
+                self.clean_up(refusal);
+                (Err(refusal), took)
+            }
+        }
+    }
+}
+
+impl HostBinder for RealBinder {
+    fn limitation(&self) -> Option<&'static str> {
+        self.limitation
+    }
+
+    fn hold_capacity(&self) -> u32 {
+        let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let each = if self.protocols == Protocols::Both { 2 } else { 1 };
+        let ports = limit.saturating_sub(DESCRIPTORS_KEPT) / each;
+        u32::try_from(ports).unwrap_or(u32::MAX)
+    }
+}
+
+struct BoundPort {
+    port: u16,
+    tcp: Option<OwnedFd>,
+    udp: Option<OwnedFd>,
+}
+
+impl Held for BoundPort {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn into_descriptors(self: Box<Self>) -> Vec<OwnedFd> {
+        self.tcp.into_iter().chain(self.udp).collect()
+    }
+}
+
+fn unbound(protocol: Protocol, address: IpAddr) -> io::Result<OwnedFd> {
+    let kind = match protocol {
+        Protocol::Tcp => SocketType::STREAM,
+        Protocol::Udp => SocketType::DGRAM,
+    };
+    let family = match address {
+        IpAddr::V4(_) => AddressFamily::INET,
+        IpAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    if address.is_ipv6() {
+        // The default is the machine's: net.ipv6.bindv6only.
+        sockopt::set_ipv6_v6only(&socket, false)?;
+    }
+    Ok(socket)
+}
+
+fn refusal_of(protocol: Protocol) -> impl Fn(io::Errno) -> Refusal {
+    move |errno| Refusal { protocol, errno: Errno(errno.raw_os_error()) }
+}

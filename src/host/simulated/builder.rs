@@ -1,0 +1,309 @@
+//! Builds a simulated machine, socket by socket or by filling a share of a range.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use crate::{
+    domain::{
+        Endpoint, Ephemeral, Errno, Family, Gap, Holder, Machine, MachineKind, PortRange, Process,
+        Protocol, Socket, State, Text, Timer, Users, owner::Span,
+    },
+    host::simulated::{OWN_PID, SimulatedHost, World},
+};
+
+/// 2026-01-01 00:00:00 UTC, seconds since 1970.
+const BEGIN: u64 = 1_767_225_600;
+/// Addresses for documentation (RFC 5737).
+const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const THERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+
+/// `owned_by` and the like speak of the sockets that the call before them added.
+///
+/// ```
+/// use portscope::{domain::{PortRange, State}, host::simulated::SimulatedHost};
+///
+/// let host = SimulatedHost::builder()
+///     .process(812, "nginx", "nginx: worker", 33)
+///     .tcp(([0, 0, 0, 0], 80), State::Listen)
+///     .owned_by(&[812])
+///     .fill(PortRange::new(49_152, 65_535)?, 0.9, State::Established, 7)
+///     .hidden()
+///     .build();
+/// assert_eq!(host.snapshot().sockets.len(), 1 + 14_746);
+/// # Ok::<(), portscope::domain::EmptyRange>(())
+/// ```
+pub struct SimulatedHostBuilder {
+    name: Text,
+    kernel: Text,
+    users: Vec<(u32, Text)>,
+    ephemeral: Ephemeral,
+    processes: BTreeMap<u32, Process>,
+    sockets: Vec<Socket>,
+    /// Where the sockets of the last call begin.
+    last: usize,
+    pids: Vec<u32>,
+    gaps: Vec<Gap>,
+    refusals: Vec<(PortRange, Errno)>,
+}
+
+impl SimulatedHostBuilder {
+    pub(super) fn new() -> Self {
+        let start = Self {
+            name: Text::scrub("simulated"),
+            kernel: Text::scrub("simulated"),
+            users: vec![(0, Text::scrub("root")), (1000, Text::scrub("user"))],
+            ephemeral: Ephemeral::default(),
+            processes: BTreeMap::new(),
+            sockets: Vec::new(),
+            last: 0,
+            pids: Vec::new(),
+            gaps: Vec::new(),
+            refusals: Vec::new(),
+        };
+        start.process(OWN_PID, "portscope", "portscope", 1000)
+    }
+
+    /// The machine's name.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Text::scrub(name);
+        self
+    }
+
+    #[must_use]
+    pub fn kernel(mut self, kernel: &str) -> Self {
+        self.kernel = Text::scrub(kernel);
+        self
+    }
+
+    #[must_use]
+    pub fn user(mut self, uid: u32, name: &str) -> Self {
+        self.users.push((uid, Text::scrub(name)));
+        self
+    }
+
+    #[must_use]
+    pub fn ephemeral(mut self, ephemeral: Ephemeral) -> Self {
+        self.ephemeral = ephemeral;
+        self
+    }
+
+    /// Started a day before the first scan, `pid` seconds later.
+    #[must_use]
+    pub fn process(mut self, pid: u32, name: &str, command: &str, uid: u32) -> Self {
+        let process = Process {
+            pid,
+            name: Text::scrub(name),
+            command: Text::scrub(command),
+            uid: Some(uid),
+            started: Some(BEGIN - 86_400 + u64::from(pid)),
+        };
+        self.processes.insert(pid, process);
+        self
+    }
+
+    /// Its uid comes from its first owner; without `owned_by` nobody visible has it, but TIME-WAIT
+    /// belongs to the kernel.
+    #[must_use]
+    pub fn tcp(self, local: impl Into<Endpoint>, state: State) -> Self {
+        self.one(Protocol::Tcp, local.into(), state)
+    }
+
+    /// Without a peer; `connected_to` gives it one.
+    #[must_use]
+    pub fn udp(self, local: impl Into<Endpoint>) -> Self {
+        self.one(Protocol::Udp, local.into(), State::Unconnected)
+    }
+
+    #[must_use]
+    pub fn connected_to(self, remote: impl Into<Endpoint>) -> Self {
+        let remote = remote.into();
+        self.each(|socket| {
+            socket.remote = Some(remote);
+            if socket.state == State::Unconnected {
+                socket.state = State::Connected;
+            }
+        })
+    }
+
+    /// `IPV6_V6ONLY`: not dual-stack.
+    #[must_use]
+    pub fn only_ipv6(self) -> Self {
+        self.each(|socket| socket.family = Family::Ipv6)
+    }
+
+    #[must_use]
+    pub fn owned_by(mut self, pids: &[u32]) -> Self {
+        let uid = pids.first().and_then(|pid| self.processes.get(pid)).and_then(|p| p.uid);
+        let span = self.span(pids);
+        self.each(|socket| (socket.holder, socket.uid) = (Holder::Process(span), uid))
+    }
+
+    /// Closed by these processes, kept by the kernel.
+    #[must_use]
+    pub fn departed_from(mut self, pids: &[u32]) -> Self {
+        let span = self.span(pids);
+        self.each(|socket| {
+            (socket.holder, socket.uid, socket.inode) = (Holder::Departed(span), None, None);
+        })
+    }
+
+    /// Not yet accepted by these processes.
+    #[must_use]
+    pub fn in_backlog_of(mut self, pids: &[u32]) -> Self {
+        let span = self.span(pids);
+        self.each(|socket| {
+            (socket.holder, socket.uid, socket.inode) = (Holder::Backlog(span), None, None);
+        })
+    }
+
+    /// Of some process that we may not see. Adds no gap by itself.
+    #[must_use]
+    pub fn hidden(self) -> Self {
+        self.each(|socket| socket.holder = Holder::Hidden)
+    }
+
+    /// Any change that has no method of its own.
+    #[must_use]
+    pub fn each(mut self, change: impl Fn(&mut Socket)) -> Self {
+        let last = self.last;
+        self.sockets.iter_mut().skip(last).for_each(change);
+        self
+    }
+
+    /// One socket on each of `share` (0 to 1, rounded to ports) of the range's ports, which the
+    /// seed chooses; UDP if the state is one of UDP.
+    #[must_use]
+    pub fn fill(mut self, range: PortRange, share: f64, state: State, seed: u64) -> Self {
+        let mut ports: Vec<u16> = range.ports().collect();
+        let count = (share.clamp(0.0, 1.0) * f64::from(range.len())).round() as usize;
+        let mut random = SplitMix(seed);
+        for chosen in 0..count {
+            let other = chosen + random.below((ports.len() - chosen) as u64) as usize;
+            ports.swap(chosen, other);
+        }
+        self.last = self.sockets.len();
+        for &port in ports.iter().take(count) {
+            self.push(protocol_of(state), filled_endpoint(state, port), state);
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn gap(mut self, gap: Gap) -> Self {
+        self.gaps.push(gap);
+        self
+    }
+
+    /// Every bind in the range fails with that errno, as under a policy or without descriptors.
+    #[must_use]
+    pub fn refusing(mut self, range: PortRange, errno: Errno) -> Self {
+        self.refusals.push((range, errno));
+        self
+    }
+
+    pub fn build(self) -> SimulatedHost {
+        let machine = Machine {
+            kind: MachineKind::Simulated,
+            name: self.name,
+            kernel: self.kernel,
+            network_namespace: None,
+            is_isolated: true,
+            users: Arc::new(self.users.into_iter().collect::<Users>()),
+        };
+        let world = World {
+            machine: Arc::new(machine),
+            ephemeral: self.ephemeral,
+            sockets: self.sockets,
+            pids: self.pids,
+            gaps: self.gaps,
+            processes: self.processes,
+            refusals: self.refusals,
+            begin: Duration::from_secs(BEGIN),
+            held: Mutex::new(BTreeSet::new()),
+        };
+        SimulatedHost { world: Arc::new(world) }
+    }
+
+    fn one(mut self, protocol: Protocol, local: Endpoint, state: State) -> Self {
+        self.last = self.sockets.len();
+        self.push(protocol, local, state);
+        self
+    }
+
+    fn push(&mut self, protocol: Protocol, local: Endpoint, state: State) {
+        let number = self.sockets.len() as u32 + 1;
+        let (holder, timer) = match state {
+            State::TimeWait => (Holder::Kernel, Timer::TimeWait),
+            _ => (Holder::Nobody, Timer::None),
+        };
+        let kept = holder == Holder::Kernel;
+        self.sockets.push(Socket {
+            protocol,
+            family: family_of(local.address, state),
+            state,
+            timer,
+            local,
+            remote: has_remote(state).then_some(Endpoint { address: THERE.into(), port: 443 }),
+            interface: None,
+            inode: (!kept).then_some(100_000 + number),
+            uid: (!kept).then_some(0),
+            cookie: Some(u64::from(number)),
+            expires_ms: kept.then_some(30_000),
+            cgroup: None,
+            receive_queue: 0,
+            send_queue: 0,
+            holder,
+        });
+    }
+
+    fn span(&mut self, pids: &[u32]) -> Span {
+        let first = self.pids.len() as u32;
+        self.pids.extend_from_slice(pids);
+        Span { first, length: pids.len() as u32 }
+    }
+}
+
+fn protocol_of(state: State) -> Protocol {
+    match state {
+        State::Unconnected | State::Connected => Protocol::Udp,
+        _ => Protocol::Tcp,
+    }
+}
+
+fn has_remote(state: State) -> bool {
+    !matches!(state, State::Listen | State::Bound | State::Unconnected)
+}
+
+fn filled_endpoint(state: State, port: u16) -> Endpoint {
+    let address = if has_remote(state) { HERE } else { Ipv4Addr::UNSPECIFIED };
+    Endpoint { address: address.into(), port }
+}
+
+/// `[::]` takes IPv4 too unless told otherwise, as on Linux.
+fn family_of(address: IpAddr, state: State) -> Family {
+    match address {
+        IpAddr::V4(_) => Family::Ipv4,
+        IpAddr::V6(address) if address.is_unspecified() && !has_remote(state) => Family::Dual,
+        IpAddr::V6(_) => Family::Ipv6,
+    }
+}
+
+/// Vigna's splitmix64: enough to scatter ports, and the same on every machine for ever.
+struct SplitMix(u64);
+
+impl SplitMix {
+    /// Below `limit`, by multiplication; the bias is under limit / 2^64.
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        ((u128::from(mixed) * u128::from(limit)) >> 64) as u64
+    }
+}
