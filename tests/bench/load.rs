@@ -52,7 +52,7 @@ pub const BUSY: Load = Load {
 /// 200,000 sockets.
 pub const LARGE: Load = Load {
     processes: 50,
-    connections4: 94_950,
+    connections4: 94_975,
     connections6: 0,
     listeners4: 0,
     listeners6: 0,

@@ -54,6 +54,7 @@ fn quiet() -> io::Result<()> {
 /// What the issue demands at 30,000 sockets.
 fn busy() -> io::Result<()> {
     let _population = build("busy", BUSY)?;
+    check_scan()?;
     against_ss()?;
     first_frame()?;
     live("live, 120x40", 5.0)
@@ -61,6 +62,7 @@ fn busy() -> io::Result<()> {
 
 fn large() -> io::Result<()> {
     let _population = build("large", LARGE)?;
+    check_scan()?;
     let cost = run(Command::new(PORTSCOPE).arg("scan"))?;
     print_cost("portscope scan", cost);
     println!("{}", line("its peak memory", cost.peak_kib as f64 / 1e3, "MB", Some(60.0)));
@@ -76,6 +78,14 @@ fn build(name: &str, load: Load) -> io::Result<Population> {
         "\n{name}: {sockets} sockets, {descriptors} descriptors, {processes} processes ({took:.0} ms)"
     );
     Ok(population)
+}
+
+/// A scan that sees nothing is cheap: say what it listed.
+fn check_scan() -> io::Result<()> {
+    let output = command(PORTSCOPE, &["scan", "--format", "csv"]).output()?;
+    let rows = String::from_utf8_lossy(&output.stdout).lines().skip(1).count();
+    println!("portscope scan lists {rows} sockets");
+    Ok(())
 }
 
 fn against_ss() -> io::Result<()> {
