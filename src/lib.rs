@@ -2,6 +2,8 @@
 
 pub mod allocator;
 pub mod app;
+pub mod cli;
 pub mod domain;
 pub mod engine;
 pub mod host;
+pub mod report;

@@ -1,0 +1,173 @@
+//! Takes snapshots of the machine this program runs on. Neither decodes nor judges.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::{
+    domain::{Gap, Machine, Snapshot, Socket, Source, Table, attribution::attribute},
+    host::{
+        HostError, OwnerDepth, Scanner,
+        linux::{
+            owners::OwnerFinder,
+            policy::PolicyReader,
+            procfs, self_test,
+            sock_diag::{ALL_STATES, DiagSocket, Flaw},
+        },
+    },
+};
+
+/// Stays in the network namespace it was made in, but for the policy and `/proc/net`: those are
+/// the calling thread's.
+pub struct LinuxScanner {
+    machine: Arc<Machine>,
+    /// Or why there is none.
+    netlink: Result<DiagSocket, io::ErrorKind>,
+    bound_inactive: Option<Gap>,
+    table: Vec<u8>,
+    policy: PolicyReader,
+    repetitions: Repetitions,
+    owners: OwnerFinder,
+    number: u64,
+}
+
+impl LinuxScanner {
+    pub fn new(machine: Arc<Machine>) -> Self {
+        Self::over(machine, DiagSocket::open().map_err(|error| error.kind()))
+    }
+
+    /// With a netlink socket of the caller's, or the reason why there is none.
+    pub fn over(machine: Arc<Machine>, netlink: Result<DiagSocket, io::ErrorKind>) -> Self {
+        let mut netlink = netlink;
+        let bound_inactive = netlink
+            .as_mut()
+            .ok()
+            .and_then(|netlink| self_test::bound_inactive_gap(netlink, machine.kernel.as_str()));
+        Self {
+            machine,
+            netlink,
+            bound_inactive,
+            table: Vec::new(),
+            policy: PolicyReader::new(),
+            repetitions: Repetitions::default(),
+            owners: OwnerFinder::new(),
+            number: 0,
+        }
+    }
+
+    /// Fills in sockets, gaps and the source.
+    fn list(&mut self, snapshot: &mut Snapshot) -> Result<(), HostError> {
+        snapshot.source = Source::SockDiag;
+        let tables = match self.dump(Table::Tcp, snapshot) {
+            Ok(()) => &[Table::Udp4, Table::Udp6][..],
+            Err(_) => &[Table::Tcp4, Table::Tcp6, Table::Udp4, Table::Udp6],
+        };
+        let mut unlisted = 0;
+        for &table in tables {
+            let Err(refusal) = self.dump(table, snapshot) else { continue };
+            match self.read(table, snapshot) {
+                Ok(()) => note_stand_in(table, refusal, snapshot),
+                Err(error) => {
+                    unlisted += 1;
+                    snapshot.gaps.push(Gap::TableRefused { table, error });
+                }
+            }
+        }
+        match snapshot.gaps.last() {
+            Some(&Gap::TableRefused { error, .. }) if unlisted == 4 => Err(HostError::new(
+                "list the sockets, neither by NETLINK_SOCK_DIAG nor by /proc/thread-self/net",
+                error,
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// By netlink. A flaw that leaves a part of the table is a gap, not an error.
+    fn dump(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), io::ErrorKind> {
+        let netlink = self.netlink.as_mut().map_err(|kind| *kind)?;
+        match netlink.dump(table, ALL_STATES, &mut snapshot.sockets) {
+            Ok(()) => {}
+            Err(Flaw::Refused(error)) => return Err(error),
+            Err(Flaw::Malformed) => return Err(io::ErrorKind::InvalidData),
+            Err(Flaw::Interrupted) => snapshot.gaps.push(Gap::DumpInterrupted { table }),
+            Err(Flaw::Truncated) => snapshot.gaps.push(Gap::DumpTruncated { table }),
+        }
+        Ok(())
+    }
+
+    /// From /proc/net.
+    fn read(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), io::ErrorKind> {
+        procfs::read_table(table, &mut self.table).map_err(|error| error.kind())?;
+        if procfs::parse_table(table, &self.table, &mut snapshot.sockets).is_err() {
+            snapshot.gaps.push(Gap::DumpTruncated { table });
+        }
+        Ok(())
+    }
+}
+
+/// Says once that /proc/net stands in. Of UDP it lacks nothing but the cookies.
+fn note_stand_in(table: Table, error: io::ErrorKind, snapshot: &mut Snapshot) {
+    let is_tcp = matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6);
+    if is_tcp && snapshot.source != Source::Procfs {
+        snapshot.source = Source::Procfs;
+        snapshot.gaps.push(Gap::NetlinkRefused { error });
+    }
+}
+
+impl Scanner for LinuxScanner {
+    fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError> {
+        let started = cpu_time();
+        snapshot.clear();
+        self.list(snapshot)?;
+        self.repetitions.remove(&mut snapshot.sockets);
+        snapshot.sort();
+        if snapshot.source == Source::SockDiag {
+            snapshot.gaps.extend(self.bound_inactive.clone());
+        }
+        snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
+        if owners != OwnerDepth::Skip {
+            let holders = self.owners.find(owners, &snapshot.sockets);
+            attribute(snapshot, holders);
+        }
+        self.number += 1;
+        snapshot.number = self.number;
+        snapshot.machine = Arc::clone(&self.machine);
+        snapshot.taken_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        snapshot.cost = cpu_time().saturating_sub(started);
+        Ok(())
+    }
+}
+
+/// CPU time of the calling thread.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
+/// Removes sockets that were listed twice, because they went from one of the kernel's tables to
+/// another during the dump: the row that came last is the newer one.
+#[derive(Default)]
+struct Repetitions {
+    /// (cookie, place), used again for each scan.
+    cookies: Vec<(u64, u32)>,
+}
+
+impl Repetitions {
+    fn remove(&mut self, sockets: &mut Vec<Socket>) {
+        self.cookies.clear();
+        let places = (0u32..).zip(sockets.iter());
+        self.cookies.extend(places.filter_map(|(place, socket)| Some((socket.cookie?, place))));
+        self.cookies.sort_unstable();
+        let pairs = self.cookies.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+        let mut outdated: Vec<u32> = pairs.map(|pair| pair[0].1).collect();
+        if outdated.is_empty() {
+            return;
+        }
+        outdated.sort_unstable();
+        let mut places = 0u32..;
+        sockets.retain(|_| places.next().is_some_and(|p| outdated.binary_search(&p).is_err()));
+    }
+}
