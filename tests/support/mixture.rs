@@ -135,14 +135,16 @@ fn bound_inactive(all: &mut Population) -> io::Result<()> {
             share.take(bound(Type::STREAM, address, set)?, "BOUND")?;
         }
     }
-    for _ in 0..30 {
-        let refused = bound(Type::STREAM, LOCAL4, plain)?;
+    // A chosen port outlives these; one that bind(0) gave is released (SOCK_BINDPORT_LOCK).
+    for port in 20_000..20_030 {
+        let refused = bound_to(Type::STREAM, SocketAddr::new(LOCAL4, port), plain)?;
         let nobody = SocketAddr::new(LOCAL4, 1);
         let error = refused.connect(&nobody.into()).expect_err("nobody listens on port 1");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         share.take(refused, "BOUND")?;
 
-        let shut = listener(LOCAL6, plain)?;
+        let shut = bound_to(Type::STREAM, SocketAddr::new(LOCAL6, port), plain)?;
+        shut.listen(1)?;
         shut.shutdown(std::net::Shutdown::Read)?;
         share.take(shut, "BOUND")?;
     }
