@@ -22,6 +22,11 @@ use std::{
 use load::{BUSY, LARGE, Load};
 use measure::{Cost, interleaved, line, median, ms, run};
 use population::Population;
+use portscope::{
+    domain::{Snapshot, Source, Users},
+    host::{OwnerDepth, linux::LinuxHost},
+};
+use rustix::time::{ClockId, clock_gettime};
 use terminal::Session;
 
 const PORTSCOPE: &str = env!("CARGO_BIN_EXE_portscope");
@@ -56,6 +61,7 @@ fn busy() -> io::Result<()> {
     let _population = build("busy", BUSY)?;
     check_scan()?;
     against_ss()?;
+    refresh()?;
     first_frame()?;
     live("live, 120x40", 5.0)
 }
@@ -110,6 +116,30 @@ fn against_ss() -> io::Result<()> {
     println!("{}", line("CPU, scan : ss -tunap", ratio(0, 1), "x", Some(0.333)));
     println!("{}", line("CPU, scan --no-owners : ss -tuna", ratio(2, 3), "x", Some(0.7)));
     Ok(())
+}
+
+/// What the scanner thread of the live program does again and again while nothing changes.
+fn refresh() -> io::Result<()> {
+    let host = LinuxHost::new(Users::default());
+    let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+    let mut scanner = host.scanner().map_err(io::Error::other)?;
+    let mut time = |depth| {
+        let before = process_cpu();
+        scanner.scan(depth, &mut snapshot).map_err(io::Error::other)?;
+        io::Result::Ok(process_cpu().saturating_sub(before))
+    };
+    let first = time(OwnerDepth::Full)?;
+    time(OwnerDepth::Incremental)?;
+    let steady: Vec<Duration> =
+        (0..ROUNDS).map(|_| time(OwnerDepth::Incremental)).collect::<io::Result<_>>()?;
+    println!("{}", line("first scan of a live program, all owners", ms(first), "ms", None));
+    println!("{}", line("each later one, nothing changed", ms(median(steady)), "ms", None));
+    Ok(())
+}
+
+fn process_cpu() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 fn first_frame() -> io::Result<()> {
