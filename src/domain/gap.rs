@@ -31,7 +31,9 @@ impl fmt::Display for Table {
 pub enum Gap {
     /// Sockets whose owner some unreadable process may be.
     OwnersHidden { sockets: u32, processes: u32 },
-    /// `/proc` itself could not be walked.
+    /// Sockets whose owner some process may be that `/proc` does not even list (`hidepid=`).
+    OwnersInvisible { sockets: u32 },
+    /// `/proc` itself could not be walked; `QuotaExceeded` stands for EMFILE and ENFILE.
     OwnersUnreadable { sockets: u32, error: io::ErrorKind },
     /// The kernel said that a dump was interrupted, each time we tried.
     DumpInterrupted { table: Table },
@@ -51,7 +53,9 @@ impl Gap {
     /// What is missing, for `missing[].what` and the status bar.
     pub fn what(&self) -> &'static str {
         match self {
-            Self::OwnersHidden { .. } | Self::OwnersUnreadable { .. } => "owners",
+            Self::OwnersHidden { .. }
+            | Self::OwnersInvisible { .. }
+            | Self::OwnersUnreadable { .. } => "owners",
             Self::DumpInterrupted { .. }
             | Self::DumpTruncated { .. }
             | Self::TableRefused { .. } => "sockets",
@@ -65,9 +69,9 @@ impl Gap {
     /// How many are missing; None when that cannot be known.
     pub fn count(&self) -> Option<u32> {
         match self {
-            Self::OwnersHidden { sockets, .. } | Self::OwnersUnreadable { sockets, .. } => {
-                Some(*sockets)
-            }
+            Self::OwnersHidden { sockets, .. }
+            | Self::OwnersInvisible { sockets }
+            | Self::OwnersUnreadable { sockets, .. } => Some(*sockets),
             _ => None,
         }
     }
@@ -76,6 +80,12 @@ impl Gap {
         match self {
             Self::OwnersHidden { processes, .. } => {
                 format!("permission denied on the descriptors of {processes} processes")
+            }
+            Self::OwnersInvisible { .. } => {
+                "/proc is mounted with hidepid, which hides other users' processes".to_owned()
+            }
+            Self::OwnersUnreadable { error: io::ErrorKind::QuotaExceeded, .. } => {
+                "no descriptor was free to read /proc with".to_owned()
             }
             Self::OwnersUnreadable { error, .. } => format!("/proc cannot be read: {error}"),
             Self::DumpInterrupted { table } => {
@@ -105,6 +115,12 @@ impl Gap {
         match self {
             Self::OwnersHidden { .. } => {
                 "run as root, or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+            }
+            Self::OwnersInvisible { .. } => {
+                "run as root, or mount /proc without hidepid for this user"
+            }
+            Self::OwnersUnreadable { error: io::ErrorKind::QuotaExceeded, .. } => {
+                "raise the limit of open files (ulimit -n)"
             }
             Self::OwnersUnreadable { .. } => "mount /proc, without hidepid for this user",
             Self::DumpInterrupted { .. } | Self::DumpTruncated { .. } => "scan again",

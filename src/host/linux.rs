@@ -1,6 +1,7 @@
 //! The machine this program runs on, Linux.
 
 pub mod binder;
+pub mod describer;
 pub mod machine;
 pub mod owners;
 pub mod policy;
@@ -8,12 +9,13 @@ pub mod procfs;
 pub mod scanner;
 pub mod self_test;
 pub mod sock_diag;
+pub mod users;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    domain::{Machine, Users},
-    host::{HostError, Scanner},
+    domain::{Machine, Protocols},
+    host::{Describer, Host, HostBinder, HostError, Scanner},
 };
 
 pub use scanner::LinuxScanner;
@@ -24,15 +26,35 @@ pub struct LinuxHost {
 }
 
 impl LinuxHost {
-    pub fn new(users: Users) -> Self {
-        Self { machine: Arc::new(machine::read(users)) }
+    pub fn new() -> Self {
+        Self { machine: Arc::new(machine::read(users::read())) }
     }
+}
 
-    pub fn machine(&self) -> Arc<Machine> {
+impl Default for LinuxHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Host for LinuxHost {
+    fn machine(&self) -> Arc<Machine> {
         Arc::clone(&self.machine)
     }
 
-    pub fn scanner(&self) -> Result<Box<dyn Scanner>, HostError> {
+    fn scanner(&self) -> Result<Box<dyn Scanner>, HostError> {
         Ok(Box::new(LinuxScanner::new(self.machine())))
+    }
+
+    fn describer(&self) -> Box<dyn Describer> {
+        Box::new(describer::ProcDescriber::new())
+    }
+
+    fn binder(
+        &self,
+        protocols: Protocols,
+        address: Option<IpAddr>,
+    ) -> Result<Box<dyn HostBinder>, HostError> {
+        Ok(Box::new(binder::RealBinder::new(protocols, address)?))
     }
 }

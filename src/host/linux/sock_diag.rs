@@ -4,4 +4,4 @@ pub mod codec;
 pub mod socket;
 
 pub use codec::{ALL_STATES, BOUND_INACTIVE, Flaw};
-pub use socket::{Datagram, DiagSocket, Link};
+pub use socket::{Datagram, DiagSocket, Link, Netlink};

@@ -43,7 +43,7 @@ pub struct DiagSocket {
 }
 
 impl DiagSocket {
-    /// Opens it in the network namespace of the calling thread.
+    /// In the network namespace of the calling thread.
     pub fn open() -> io::Result<Self> {
         Ok(Self::over(Box::new(Netlink::open()?)))
     }
@@ -120,10 +120,12 @@ fn flaw_of(error: &io::Error) -> Flaw {
     }
 }
 
-struct Netlink(OwnedFd);
+/// The kernel's own end.
+pub struct Netlink(OwnedFd);
 
 impl Netlink {
-    fn open() -> io::Result<Self> {
+    /// In the network namespace of the calling thread.
+    pub fn open() -> io::Result<Self> {
         let protocol = Some(netlink::SOCK_DIAG);
         let flags = SocketFlags::CLOEXEC;
         let socket = net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
