@@ -33,7 +33,7 @@ fn obey(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Verdict
         Err(error) => return Err(refusal::explain(&error).into()),
     };
     match Settings::try_from(arguments)? {
-        Settings::Live(settings) => tui::run(settings),
+        Settings::Live(settings) => tui::run(this_machine(), &settings),
         Settings::Scan(settings) => scan::run(&*this_machine(), &settings),
         Settings::Pick(settings) => pick::run(&*this_machine(), &settings),
     }

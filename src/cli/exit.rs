@@ -6,15 +6,17 @@ use std::{
     process::ExitCode,
 };
 
-use crate::cli::output::WriteError;
+use crate::{cli::output::WriteError, tui};
 
 /// How a command ended that could run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Complete, or with the gaps named.
     Done,
     /// The answer is no: no port found, or partial where `--strict` was asked for.
     No,
+    /// The terminal program, for that reason.
+    Ended(tui::Exit),
 }
 
 /// Usage, or could not run.
@@ -25,6 +27,7 @@ pub fn code(result: anyhow::Result<Verdict>) -> ExitCode {
     match result {
         Ok(Verdict::Done) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::FAILURE,
+        Ok(Verdict::Ended(exit)) => exit.finish(),
         // Whoever closed the pipe had enough.
         Err(error) if error.downcast_ref().is_some_and(WriteError::is_closed_pipe) => {
             ExitCode::SUCCESS

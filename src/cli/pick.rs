@@ -10,7 +10,7 @@ use crate::{
         args::PickFormat,
         exit::{self, Verdict},
         scan,
-        settings::{self, PickSettings, SEED_LIMIT},
+        settings::{self, BadInput, PickSettings, SEED_LIMIT},
     },
     domain::{
         Errno, Family, Gap, Outcome, PortRange, ProcessTable, Refusal, Snapshot, Socket, Text,
@@ -51,6 +51,16 @@ fn tell_assumptions(gaps: &[Gap]) {
     }
 }
 
+/// All ports are held at the same time, by one descriptor a protocol.
+fn check_capacity(count: u32, capacity: u32) -> Result<(), BadInput> {
+    if count <= capacity {
+        return Ok(());
+    }
+    Err(BadInput(format!(
+        "--count {count} needs more open files than allowed: use up to {capacity}, or raise ulimit -n"
+    )))
+}
+
 /// The ports held so far, with what keeps them.
 type Ports = Vec<(u16, Box<dyn Held>)>;
 
@@ -88,6 +98,7 @@ impl<'a> Search<'a> {
         if let Some(limitation) = binder.limitation() {
             exit::tell(format_args!("portscope: partial: {limitation}"));
         }
+        check_capacity(self.settings.count.get(), binder.hold_capacity())?;
         self.trace_setup(&candidates);
         let mut allocator = Allocator::new(
             binder,

@@ -28,6 +28,8 @@ pub enum AllocationRequest {
     Speed(Speed),
     /// Keep what is won from now on, or release it at once.
     Hold(bool),
+    /// Give up one held port; nothing happens if it is not held.
+    Release(u16),
     ReleaseAll,
 }
 

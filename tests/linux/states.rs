@@ -249,6 +249,5 @@ fn what_waits_for_accept_has_its_listeners_uid_or_none() {
         let _client = connected(2401, 2400);
         let waiting = settled(2400, State::Established);
         assert!(matches!(waiting.uid, None | Some(1234)), "{:?}", waiting.uid);
-        eprintln!("uid in the backlog: {:?}", waiting.uid);
     });
 }

@@ -52,7 +52,7 @@ impl LinuxScanner {
             netlink,
             bound_inactive,
             table: Vec::new(),
-            policy: PolicyReader::new(),
+            policy: PolicyReader::default(),
             repetitions: Repetitions::default(),
             owners: OwnerFinder::new(),
             number: 0,
@@ -169,5 +169,48 @@ impl Repetitions {
         outdated.sort_unstable();
         let mut places = 0u32..;
         sockets.retain(|_| places.next().is_some_and(|p| outdated.binary_search(&p).is_err()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::domain::{Endpoint, Family, Holder, Protocol, State, Timer};
+
+    fn socket(state: State, cookie: Option<u64>) -> Socket {
+        Socket {
+            protocol: Protocol::Tcp,
+            family: Family::Ipv4,
+            state,
+            timer: Timer::None,
+            local: Endpoint { address: IpAddr::from(Ipv4Addr::LOCALHOST), port: 80 },
+            remote: None,
+            interface: None,
+            inode: None,
+            uid: None,
+            cookie,
+            expires_ms: None,
+            cgroup: None,
+            receive_queue: 0,
+            send_queue: 0,
+            holder: Holder::NotAsked,
+        }
+    }
+
+    #[test]
+    fn of_a_socket_listed_twice_the_later_row_stays() {
+        let mut sockets = vec![
+            socket(State::Bound, Some(7)),
+            socket(State::Listen, Some(3)),
+            socket(State::SynSent, Some(7)),
+            socket(State::Established, None),
+            socket(State::Established, Some(7)),
+            socket(State::Established, None),
+        ];
+        let expected = [sockets[1], sockets[3], sockets[4], sockets[5]];
+        Repetitions::default().remove(&mut sockets);
+        assert_eq!(sockets, expected);
     }
 }

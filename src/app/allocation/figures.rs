@@ -1,0 +1,109 @@
+//! The counters of a run and what they say. Not what the law says.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::engine::message::AllocationDelta;
+
+/// How many attempts an allocation took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reached {
+    After(u32),
+    /// Not within the attempts allowed.
+    GaveUp,
+}
+
+/// Counted since the run began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub attempts: u64,
+    pub collisions: u64,
+    pub successes: u64,
+    pub failures: u64,
+    /// Time spent in attempts.
+    pub busy: Duration,
+    /// Successful allocations by the attempts they took.
+    pub histogram: BTreeMap<u32, u64>,
+}
+
+impl Figures {
+    pub fn add(&mut self, delta: &AllocationDelta) {
+        self.attempts += delta.attempts;
+        self.collisions += delta.collisions;
+        self.successes += delta.successes;
+        self.failures += delta.failures;
+        self.busy += delta.busy;
+        for &(attempts, count) in &delta.histogram {
+            *self.histogram.entry(attempts).or_default() += count;
+        }
+    }
+
+    /// Allocations that ended, either way.
+    pub fn finished(&self) -> u64 {
+        self.successes + self.failures
+    }
+
+    /// Attempts an allocation, those that gave up after `max_attempts` included, as in the law.
+    pub fn mean(&self, max_attempts: u32) -> Option<f64> {
+        let won: u64 = self.histogram.iter().map(|(&n, &count)| u64::from(n) * count).sum();
+        let lost = self.failures * u64::from(max_attempts);
+        (self.finished() > 0).then(|| (won + lost) as f64 / self.finished() as f64)
+    }
+
+    /// The attempts within which this share of all allocations ended well.
+    pub fn quantile(&self, share: f64) -> Option<Reached> {
+        if self.finished() == 0 {
+            return None;
+        }
+        let rank = (share * self.finished() as f64).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        let reached = self.histogram.iter().find(|&(_, count)| {
+            seen += count;
+            seen >= rank
+        });
+        Some(reached.map_or(Reached::GaveUp, |(&attempts, _)| Reached::After(attempts)))
+    }
+
+    /// The most attempts of a successful allocation.
+    pub fn most(&self) -> Option<u32> {
+        self.histogram.last_key_value().map(|(&attempts, _)| attempts)
+    }
+
+    /// Share of the attempts that met an occupied port.
+    pub fn collision_rate(&self) -> Option<f64> {
+        (self.attempts > 0).then(|| self.collisions as f64 / self.attempts as f64)
+    }
+
+    pub fn nanoseconds_per_attempt(&self) -> Option<u64> {
+        (self.attempts > 0).then(|| self.busy.as_nanos() as u64 / self.attempts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allocations_that_gave_up_count_as_all_their_attempts() {
+        let figures = Figures {
+            attempts: 104,
+            successes: 3,
+            failures: 1,
+            histogram: [(1, 2), (2, 1)].into(),
+            ..Figures::default()
+        };
+        assert_eq!(figures.mean(100), Some(26.0));
+        assert_eq!(figures.quantile(0.5), Some(Reached::After(1)));
+        assert_eq!(figures.quantile(0.75), Some(Reached::After(2)));
+        assert_eq!(figures.quantile(0.99), Some(Reached::GaveUp));
+        assert_eq!(figures.most(), Some(2));
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_run_without_attempts() {
+        let figures = Figures::default();
+        assert_eq!(figures.mean(100), None);
+        assert_eq!(figures.quantile(0.5), None);
+        assert_eq!(figures.collision_rate(), None);
+        assert_eq!(figures.nanoseconds_per_attempt(), None);
+    }
+}

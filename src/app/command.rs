@@ -1,0 +1,453 @@
+//! The one table of keys: footer, help and README come from it. Does nothing itself.
+
+use std::fmt::Write as _;
+
+use crate::app::{Key, Move, Screen, allocation::AllocationAction};
+
+/// What a person wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    Show(Screen),
+    NextScreen,
+    PreviousScreen,
+    Move(Move),
+    FitEphemeral,
+    FitAll,
+    OpenGoTo,
+    /// To the port that was typed.
+    GoTo,
+    NextLens,
+    PreviousLens,
+    NextProtocols,
+    ToggleFreeze,
+    ScanNow,
+    Allocation(AllocationAction),
+    /// From the port won last to the map.
+    ShowOnMap,
+    OpenHelp,
+    Close,
+    Suspend,
+    Quit,
+}
+
+/// Where a key has its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    Map,
+    Allocate,
+    Help,
+    /// Digits are typed.
+    GoTo,
+    /// A panel of the Allocate screen takes the keys.
+    Panel,
+}
+
+impl Context {
+    pub const EACH: [Self; 5] = [Self::Map, Self::Allocate, Self::Help, Self::GoTo, Self::Panel];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Map => "Map",
+            Self::Allocate => "Allocate",
+            Self::Help => "help",
+            Self::GoTo => "go to",
+            Self::Panel => "panel",
+        }
+    }
+}
+
+/// A row of the table: keys that belong together.
+pub struct Command {
+    /// As people read them.
+    pub keys: &'static str,
+    pub bindings: &'static [(Key, Action)],
+    pub contexts: &'static [Context],
+    /// For the footer; empty: not there.
+    pub label: &'static str,
+    /// A sentence for help and README.
+    pub help: &'static str,
+}
+
+const MAP: &[Context] = &[Context::Map];
+const ALLOCATE: &[Context] = &[Context::Allocate];
+const SCREENS: &[Context] = &[Context::Map, Context::Allocate];
+const OVERLAYS: &[Context] = &[Context::Help, Context::GoTo];
+const SCREENS_AND_HELP: &[Context] = &[Context::Map, Context::Allocate, Context::Help];
+
+const fn own(action: AllocationAction) -> Action {
+    Action::Allocation(action)
+}
+
+/// In the footer's order: what does not fit is dropped from the right, help and quit last.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        keys: "hjkl",
+        bindings: &[
+            (Key::Char('h'), Action::Move(Move::Left)),
+            (Key::Char('j'), Action::Move(Move::Down)),
+            (Key::Char('k'), Action::Move(Move::Up)),
+            (Key::Char('l'), Action::Move(Move::Right)),
+            (Key::Left, Action::Move(Move::Left)),
+            (Key::Down, Action::Move(Move::Down)),
+            (Key::Up, Action::Move(Move::Up)),
+            (Key::Right, Action::Move(Move::Right)),
+        ],
+        contexts: MAP,
+        label: "move",
+        help: "move by a block or a row; so do the arrows",
+    },
+    Command {
+        keys: "g",
+        bindings: &[(Key::Char('g'), Action::OpenGoTo)],
+        contexts: MAP,
+        label: "go to port",
+        help: "go to a port: digits, then Enter",
+    },
+    Command {
+        keys: "e",
+        bindings: &[(Key::Char('e'), Action::FitEphemeral)],
+        contexts: MAP,
+        label: "range",
+        help: "show the ephemeral range",
+    },
+    Command {
+        keys: "a",
+        bindings: &[(Key::Char('a'), Action::FitAll)],
+        contexts: MAP,
+        label: "all",
+        help: "show all ports",
+    },
+    Command {
+        keys: "c C",
+        bindings: &[(Key::Char('c'), Action::NextLens), (Key::Char('C'), Action::PreviousLens)],
+        contexts: MAP,
+        label: "lens",
+        help: "next, previous lens: what the colours tell",
+    },
+    Command {
+        keys: "p",
+        bindings: &[(Key::Char('p'), Action::NextProtocols)],
+        contexts: MAP,
+        label: "protocol",
+        help: "TCP, UDP or both",
+    },
+    Command {
+        keys: "Space",
+        bindings: &[(Key::Char(' '), Action::ToggleFreeze)],
+        contexts: MAP,
+        label: "freeze",
+        help: "freeze the picture, and go on",
+    },
+    Command {
+        keys: "r",
+        bindings: &[(Key::Char('r'), Action::ScanNow)],
+        contexts: MAP,
+        label: "refresh",
+        help: "scan now",
+    },
+    Command {
+        keys: "< >",
+        bindings: &[
+            (Key::Char('<'), Action::Move(Move::PreviousPort)),
+            (Key::Char('>'), Action::Move(Move::NextPort)),
+        ],
+        contexts: MAP,
+        label: "one port",
+        help: "the port before, the port after",
+    },
+    Command {
+        keys: "Shift+arrows",
+        bindings: &[
+            (Key::ShiftLeft, Action::Move(Move::FarLeft)),
+            (Key::ShiftRight, Action::Move(Move::FarRight)),
+            (Key::ShiftUp, Action::Move(Move::FarUp)),
+            (Key::ShiftDown, Action::Move(Move::FarDown)),
+        ],
+        contexts: MAP,
+        label: "",
+        help: "move by ten",
+    },
+    Command {
+        keys: "PgUp PgDn",
+        bindings: &[
+            (Key::PageUp, Action::Move(Move::PageUp)),
+            (Key::PageDown, Action::Move(Move::PageDown)),
+        ],
+        contexts: MAP,
+        label: "",
+        help: "move by half of the map",
+    },
+    Command {
+        keys: "Home End",
+        bindings: &[(Key::Home, Action::Move(Move::First)), (Key::End, Action::Move(Move::Last))],
+        contexts: MAP,
+        label: "",
+        help: "the first, the last port shown",
+    },
+    Command {
+        keys: "Space",
+        bindings: &[(Key::Char(' '), own(AllocationAction::RunOrPause))],
+        contexts: ALLOCATE,
+        label: "run/pause",
+        help: "run and pause",
+    },
+    Command {
+        keys: ".",
+        bindings: &[(Key::Char('.'), own(AllocationAction::Step))],
+        contexts: ALLOCATE,
+        label: "step",
+        help: "one attempt, then pause",
+    },
+    Command {
+        keys: "[ ]",
+        bindings: &[
+            (Key::Char('['), own(AllocationAction::Slower)),
+            (Key::Char(']'), own(AllocationAction::Faster)),
+        ],
+        contexts: ALLOCATE,
+        label: "speed",
+        help: "slower, faster",
+    },
+    Command {
+        keys: "o",
+        bindings: &[(Key::Char('o'), own(AllocationAction::OpenSettings))],
+        contexts: ALLOCATE,
+        label: "settings",
+        help: "protocol, range, attempts, seed, address",
+    },
+    Command {
+        keys: "H",
+        bindings: &[(Key::Char('H'), own(AllocationAction::ToggleHold))],
+        contexts: ALLOCATE,
+        label: "hold",
+        help: "hold what is won, on and off",
+    },
+    Command {
+        keys: "x X",
+        bindings: &[
+            (Key::Char('x'), own(AllocationAction::ReleaseOne)),
+            (Key::Char('X'), own(AllocationAction::ReleaseAll)),
+        ],
+        contexts: ALLOCATE,
+        label: "release",
+        help: "release one port, all ports",
+    },
+    Command {
+        keys: "r",
+        bindings: &[(Key::Char('r'), own(AllocationAction::Reset))],
+        contexts: ALLOCATE,
+        label: "reset",
+        help: "fresh figures, the same seed again",
+    },
+    Command {
+        keys: "m Enter",
+        bindings: &[(Key::Char('m'), Action::ShowOnMap), (Key::Enter, Action::ShowOnMap)],
+        contexts: ALLOCATE,
+        label: "on map",
+        help: "show the port won last on the map",
+    },
+    Command {
+        keys: "2 4",
+        bindings: &[
+            (Key::Char('2'), Action::Show(Screen::Map)),
+            (Key::Char('4'), Action::Show(Screen::Allocate)),
+        ],
+        contexts: SCREENS,
+        label: "",
+        help: "the screens Map and Allocate",
+    },
+    Command {
+        keys: "Tab Shift-Tab",
+        bindings: &[(Key::Tab, Action::NextScreen), (Key::BackTab, Action::PreviousScreen)],
+        contexts: SCREENS,
+        label: "screen",
+        help: "next, previous screen",
+    },
+    Command {
+        keys: "Enter",
+        bindings: &[(Key::Enter, Action::GoTo)],
+        contexts: &[Context::GoTo],
+        label: "go",
+        help: "go to the port typed",
+    },
+    Command {
+        keys: "Esc",
+        bindings: &[(Key::Escape, Action::Close)],
+        contexts: OVERLAYS,
+        label: "close",
+        help: "close what is open; never quits",
+    },
+    Command {
+        keys: "Ctrl-Z",
+        bindings: &[(Key::Ctrl('z'), Action::Suspend)],
+        contexts: &Context::EACH,
+        label: "",
+        help: "back to the shell; `fg` returns",
+    },
+    Command {
+        keys: "?",
+        bindings: &[(Key::Char('?'), Action::OpenHelp)],
+        contexts: SCREENS,
+        label: "help",
+        help: "this list",
+    },
+    Command {
+        keys: "?",
+        bindings: &[(Key::Char('?'), Action::Close)],
+        contexts: &[Context::Help],
+        label: "close",
+        help: "close the list",
+    },
+    Command {
+        keys: "q",
+        bindings: &[(Key::Char('q'), Action::Quit)],
+        contexts: SCREENS_AND_HELP,
+        label: "quit",
+        help: "quit; what is held is released",
+    },
+    Command {
+        keys: "Ctrl-C",
+        bindings: &[(Key::Ctrl('c'), Action::Quit)],
+        contexts: &Context::EACH,
+        label: "",
+        help: "quit, whatever is open",
+    },
+];
+
+/// What a key means there; None: nothing, and nothing is said.
+pub fn find(context: Context, key: Key) -> Option<Action> {
+    here(context)
+        .flat_map(|command| command.bindings)
+        .find(|(bound, _)| *bound == key)
+        .map(|&(_, action)| action)
+}
+
+/// The rows that hold in a context.
+pub fn here(context: Context) -> impl Iterator<Item = &'static Command> {
+    COMMANDS.iter().filter(move |command| command.contexts.contains(&context))
+}
+
+/// The table for README.
+pub fn key_table_markdown() -> String {
+    let mut table = String::from("| key | where | does |\n|---|---|---|\n");
+    for command in COMMANDS {
+        let keys: Vec<String> = command.keys.split(' ').map(|key| format!("`{key}`")).collect();
+        let places = if command.contexts.len() == Context::EACH.len() {
+            "everywhere".to_owned()
+        } else {
+            let names: Vec<_> = command.contexts.iter().map(|context| context.name()).collect();
+            names.join(", ")
+        };
+        writeln!(table, "| {} | {places} | {} |", keys.join(" "), command.help)
+            .expect("writing to a String cannot fail");
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_context() {
+        for context in Context::EACH {
+            let mut seen = HashSet::new();
+            for (key, _) in here(context).flat_map(|command| command.bindings) {
+                assert!(seen.insert(key), "{key:?} is bound twice in {context:?}");
+            }
+        }
+    }
+
+    /// A new variant does not compile until it is listed here, and then needs a row.
+    #[test]
+    fn every_action_has_a_row() {
+        use AllocationAction as Own;
+        let mut wanted = vec![
+            Action::Show(Screen::Map),
+            Action::Show(Screen::Allocate),
+            Action::NextScreen,
+            Action::PreviousScreen,
+            Action::FitEphemeral,
+            Action::FitAll,
+            Action::OpenGoTo,
+            Action::GoTo,
+            Action::NextLens,
+            Action::PreviousLens,
+            Action::NextProtocols,
+            Action::ToggleFreeze,
+            Action::ScanNow,
+            Action::ShowOnMap,
+            Action::OpenHelp,
+            Action::Close,
+            Action::Suspend,
+            Action::Quit,
+        ];
+        wanted.extend(
+            [
+                Move::Left,
+                Move::Right,
+                Move::Up,
+                Move::Down,
+                Move::FarLeft,
+                Move::FarRight,
+                Move::FarUp,
+                Move::FarDown,
+                Move::PageUp,
+                Move::PageDown,
+                Move::First,
+                Move::Last,
+                Move::PreviousPort,
+                Move::NextPort,
+            ]
+            .map(Action::Move),
+        );
+        wanted.extend(
+            [
+                Own::RunOrPause,
+                Own::Step,
+                Own::Slower,
+                Own::Faster,
+                Own::OpenSettings,
+                Own::ToggleHold,
+                Own::ReleaseOne,
+                Own::ReleaseAll,
+                Own::Reset,
+            ]
+            .map(Action::Allocation),
+        );
+        let bound: HashSet<Action> =
+            COMMANDS.iter().flat_map(|c| c.bindings).map(|&(_, action)| action).collect();
+        for action in &wanted {
+            assert!(bound.contains(action), "{action:?} has no key");
+        }
+        assert_eq!(bound.len(), wanted.len(), "an action is bound that this test does not know");
+    }
+
+    #[test]
+    fn the_keys_people_read_are_the_keys_bound() {
+        for command in COMMANDS {
+            for (key, _) in command.bindings {
+                if let Key::Char(c) = key
+                    && *c != ' '
+                {
+                    assert!(command.keys.contains(*c), "{} hides {c}", command.keys);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn help_and_quit_stand_last_in_the_footer() {
+        for context in [Context::Map, Context::Allocate] {
+            let labels: Vec<_> = here(context).map(|c| c.label).filter(|l| !l.is_empty()).collect();
+            assert_eq!(labels[labels.len() - 2..], ["help", "quit"]);
+        }
+    }
+
+    #[test]
+    fn the_readme_table_has_a_line_for_each_row() {
+        assert_eq!(key_table_markdown().lines().count(), COMMANDS.len() + 2);
+    }
+}

@@ -1,0 +1,260 @@
+//! What an event does to the app, and what the loop must do then.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    app::{
+        Action, App, Effect, Event, Extent, Find, Key, Lens, Move, Overlay, Scan, Screen, Size,
+        Target, command,
+        lens::{OwnerRanks, Tally, automatic_gauge},
+        map::{self, Destination},
+    },
+    domain::{Lane, Occupancy, PortRange, ProcessTable, Protocols, Snapshot},
+    engine::{Report, Request},
+};
+
+/// Ports have five digits at most.
+const DIGITS: usize = 5;
+
+impl App {
+    /// `at`: time since the program's start.
+    pub fn update(&mut self, at: Duration, event: Event) -> Vec<Effect> {
+        self.now = self.now.max(at);
+        match event {
+            Event::Key(key) => self.press(key),
+            Event::Click(target) => self.click(target),
+            Event::Resized { columns, rows } => {
+                self.size = Size { columns, rows };
+                Vec::new()
+            }
+            Event::Report(report) => self.hear(report),
+            Event::Tick => Vec::new(),
+        }
+    }
+
+    fn press(&mut self, key: Key) -> Vec<Effect> {
+        if let Some(action) = command::find(self.context(), key) {
+            return self.act(action);
+        }
+        if let Overlay::GoTo(digits) = &mut self.overlay {
+            type_digit(digits, key);
+            return Vec::new();
+        }
+        if self.overlay == Overlay::None && self.screen == Screen::Allocate {
+            return self.allocation.press(key, self.scan.as_ref().map(Scan::last));
+        }
+        Vec::new()
+    }
+
+    fn click(&mut self, target: Target) -> Vec<Effect> {
+        match (target, &self.overlay) {
+            (Target::Screen(screen), Overlay::None) => return self.show(screen),
+            (Target::Port(port), Overlay::None) if self.screen == Screen::Map => {
+                let grid = self.grid(self.size);
+                let block = grid.and_then(|grid| grid.block(grid.place(port)?));
+                if let Some(block) = block {
+                    self.enter(block);
+                }
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn act(&mut self, action: Action) -> Vec<Effect> {
+        match action {
+            Action::Show(screen) => return self.show(screen),
+            // With two screens the next one is the previous one.
+            Action::NextScreen | Action::PreviousScreen => {
+                return self.show(match self.screen {
+                    Screen::Map => Screen::Allocate,
+                    Screen::Allocate => Screen::Map,
+                });
+            }
+            Action::Move(movement) => self.move_cursor(movement),
+            Action::FitEphemeral => self.fit(Extent::Ephemeral),
+            Action::FitAll => self.fit(Extent::All),
+            Action::OpenGoTo => self.overlay = Overlay::GoTo(String::new()),
+            Action::GoTo => self.go_to_typed(),
+            Action::NextLens => self.look_through(self.map.lens.next()),
+            Action::PreviousLens => self.look_through(self.map.lens.previous()),
+            Action::NextProtocols => {
+                self.map.protocols = match self.map.protocols {
+                    Protocols::Both => Protocols::Tcp,
+                    Protocols::Tcp => Protocols::Udp,
+                    Protocols::Udp => Protocols::Both,
+                };
+                self.recount();
+            }
+            Action::ToggleFreeze => {
+                self.is_frozen = !self.is_frozen;
+                return vec![Effect::Ask(Request::Freeze(self.is_frozen))];
+            }
+            Action::ScanNow => return vec![Effect::Ask(Request::ScanNow)],
+            Action::Allocation(action) => {
+                return self.allocation.act(action, self.scan.as_ref().map(Scan::last));
+            }
+            Action::ShowOnMap => return self.show_last_won(),
+            Action::OpenHelp => self.overlay = Overlay::Help,
+            Action::Close => self.overlay = Overlay::None,
+            Action::Suspend => return vec![Effect::Suspend],
+            Action::Quit => return vec![Effect::Quit],
+        }
+        Vec::new()
+    }
+
+    fn hear(&mut self, report: Report) -> Vec<Effect> {
+        match report {
+            Report::Scanned(snapshot) => self.take(snapshot),
+            Report::ScanFailed(why) => self.failure = Some(why),
+            Report::Described(processes) => {
+                self.processes = processes;
+                self.recount_owners();
+                self.follow_find();
+            }
+            Report::Allocation(delta) => {
+                let scan = self.scan.as_ref().map(Scan::last);
+                return self.allocation.apply(self.now, *delta, scan);
+            }
+            Report::AllocationFailed(why) => self.allocation.fail(why),
+            Report::WorkerDied(fault) => {
+                self.fault = Some(fault);
+                return vec![Effect::Quit];
+            }
+        }
+        Vec::new()
+    }
+
+    /// An older snapshot never replaces a newer one.
+    fn take(&mut self, snapshot: Arc<Snapshot>) {
+        if self.scan.as_ref().is_some_and(|scan| scan.snapshot.number >= snapshot.number) {
+            return;
+        }
+        let is_first = self.scan.is_none();
+        let occupancy = Occupancy::count(&snapshot);
+        let gauges = Lane::EACH.map(|lane| automatic_gauge(&occupancy, lane, &snapshot.ephemeral));
+        let (tally, owners) = (Tally::default(), OwnerRanks::default());
+        let scan = Scan { snapshot, occupancy, gauges, tally, owners, arrived: self.now };
+        self.allocation.observe(scan.last());
+        self.scan = Some(scan);
+        self.failure = None;
+        if is_first && self.map.extent == Extent::Ephemeral {
+            self.map.cursor = self.ephemeral().first();
+        }
+        self.map.keep_cursor_inside(self.ephemeral());
+        self.follow_find();
+        self.recount();
+    }
+
+    fn show(&mut self, screen: Screen) -> Vec<Effect> {
+        let left = std::mem::replace(&mut self.screen, screen);
+        if left == Screen::Allocate && screen != left {
+            return self.allocation.leave();
+        }
+        Vec::new()
+    }
+
+    fn show_last_won(&mut self) -> Vec<Effect> {
+        let won = self.allocation.last().and_then(|finished| finished.port);
+        let Some(port) = won else { return Vec::new() };
+        self.go_to(port);
+        self.show(Screen::Map)
+    }
+
+    fn move_cursor(&mut self, movement: Move) {
+        self.find = None;
+        let Some(grid) = self.grid(self.size) else { return };
+        match map::destination(&grid, self.map.cursor, movement) {
+            Some(Destination::Port(port)) => self.map.cursor = port,
+            Some(Destination::Block(block)) => self.enter(block),
+            None => {}
+        }
+    }
+
+    /// Of a block's ports the one that gives it its colour, so that the inspector tells of what is
+    /// seen.
+    fn enter(&mut self, block: PortRange) {
+        self.find = None;
+        let heaviest = self.tally(block).heaviest();
+        let telling = self.scan.as_ref().zip(heaviest).and_then(|(scan, class)| {
+            let class_of = |port| scan.occupancy.port(port).most_telling(self.map.protocols);
+            block.ports().find(|&port| class_of(port) == Some(class))
+        });
+        self.map.cursor = telling.unwrap_or(block.first());
+    }
+
+    fn go_to(&mut self, port: u16) {
+        self.find = None;
+        self.map.go_to(port, self.ephemeral());
+        self.recount();
+    }
+
+    /// A number that is no port stays in the prompt.
+    fn go_to_typed(&mut self) {
+        let Overlay::GoTo(digits) = &self.overlay else { return };
+        if digits.is_empty() {
+            self.overlay = Overlay::None;
+        } else if let Ok(port) = digits.parse() {
+            self.overlay = Overlay::None;
+            self.go_to(port);
+        }
+    }
+
+    fn fit(&mut self, extent: Extent) {
+        self.map.show(extent, self.ephemeral());
+        self.recount();
+    }
+
+    fn look_through(&mut self, lens: Lens) {
+        self.map.lens = lens;
+        self.recount_owners();
+    }
+
+    /// What was named on the command line, as soon as it can be found.
+    fn follow_find(&mut self) {
+        let Some(scan) = &self.scan else { return };
+        let found = match &self.find {
+            None => None,
+            Some(Find::Port(port)) => Some(*port),
+            Some(Find::Process(name)) => first_port_of(name, &scan.snapshot, &self.processes),
+        };
+        if let Some(port) = found {
+            self.go_to(port);
+        }
+    }
+
+    /// After a change of what the map shows.
+    fn recount(&mut self) {
+        let shown = self.map.range(self.ephemeral());
+        let tally = self.tally(shown);
+        if let Some(scan) = &mut self.scan {
+            scan.tally = tally;
+        }
+        self.recount_owners();
+    }
+
+    fn recount_owners(&mut self) {
+        let (shown, protocols) = (self.map.range(self.ephemeral()), self.map.protocols);
+        let is_wanted = self.map.lens == Lens::Owner;
+        if let Some(scan) = self.scan.as_mut().filter(|_| is_wanted) {
+            scan.owners = OwnerRanks::count(shown, protocols, &scan.snapshot, &self.processes);
+        }
+    }
+}
+
+fn type_digit(digits: &mut String, key: Key) {
+    match key {
+        Key::Char(digit) if digit.is_ascii_digit() && digits.len() < DIGITS => digits.push(digit),
+        Key::Backspace => {
+            digits.pop();
+        }
+        _ => {}
+    }
+}
+
+fn first_port_of(name: &str, snapshot: &Snapshot, processes: &ProcessTable) -> Option<u16> {
+    let has_name = |&pid: &u32| processes.get(pid).is_some_and(|p| p.name.as_str() == name);
+    let sockets = snapshot.sockets.iter();
+    let owned = sockets.filter(|socket| snapshot.owner(socket).pids().iter().any(has_name));
+    owned.map(|socket| socket.local.port).min()
+}

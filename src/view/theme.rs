@@ -1,0 +1,249 @@
+//! Which colour a meaning has, for each kind of terminal. Decides no meaning itself.
+
+mod mix;
+mod palette;
+
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::domain::StateClass;
+use palette::Swatch;
+
+/// How many colours the terminal has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// `NO_COLOR`: bold and reverse only.
+    Monochrome,
+    Sixteen,
+    Indexed,
+    True,
+}
+
+/// Terminals that show true colour and say so in TERM alone (COLORTERM is lost over ssh).
+const TRUE_COLOR_TERMS: [&str; 5] = ["kitty", "alacritty", "foot", "ghostty", "wezterm"];
+
+impl Depth {
+    /// `--color` first, then `NO_COLOR` (no-color.org: set and not empty), COLORTERM, TERM.
+    pub fn from_env(
+        asked: Option<Self>,
+        no_color: Option<&str>,
+        colorterm: Option<&str>,
+        term: Option<&str>,
+    ) -> Self {
+        let term = term.unwrap_or_default();
+        if let Some(depth) = asked {
+            depth
+        } else if no_color.is_some_and(|value| !value.is_empty()) || matches!(term, "" | "dumb") {
+            Self::Monochrome
+        } else if matches!(colorterm, Some("truecolor" | "24bit"))
+            || term.ends_with("-direct")
+            || TRUE_COLOR_TERMS.iter().any(|name| term.contains(name))
+        {
+            Self::True
+        } else if term.contains("256color") {
+            Self::Indexed
+        } else {
+            Self::Sixteen
+        }
+    }
+}
+
+/// Whether the terminal's background is dark or light.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ground {
+    #[default]
+    Dark,
+    Light,
+}
+
+/// What a colour can mean (screens.md, "Colours").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The terminal's own foreground.
+    Text,
+    Dim,
+    Faint,
+    Border,
+    /// Keys, range bracket.
+    Accent,
+    Ok,
+    Warn,
+    Critical,
+    Selected,
+    /// Free ports: outside of the ephemeral range, 0–1023, in the range, and those it reserves.
+    Outside,
+    System,
+    Available,
+    Reserved,
+    Class(StateClass),
+    /// Of the seven biggest owners, 0 the biggest.
+    Owner(u8),
+    OtherOwner,
+    /// Occupied, where something else is what matters.
+    Muted,
+    Cursor,
+    Collision,
+    Allocated,
+    /// Text on a bright colour.
+    Ink,
+}
+
+/// Owners that get a colour of their own; more could not be told apart.
+pub const COLORED_OWNERS: usize = 7;
+
+/// Everything that depends on the terminal. A value, handed down, never global.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Theme {
+    pub depth: Depth,
+    pub ground: Ground,
+    /// No glyph beyond ASCII.
+    pub ascii: bool,
+}
+
+impl Theme {
+    pub const MONOCHROME: Self =
+        Self { depth: Depth::Monochrome, ground: Ground::Dark, ascii: false };
+
+    pub fn new(depth: Depth, ground: Ground, ascii: bool) -> Self {
+        Self { depth, ground, ascii }
+    }
+
+    pub fn has_color(&self) -> bool {
+        self.depth != Depth::Monochrome
+    }
+
+    /// Glyphs stand for blocks, so a line can show one row of them only.
+    pub fn needs_whole_cells(&self) -> bool {
+        self.ascii || !self.has_color()
+    }
+
+    pub fn color(&self, role: Role) -> Color {
+        let swatch = palette::swatch(role);
+        match (self.depth, self.ground) {
+            (Depth::Monochrome, _) => Color::Reset,
+            (Depth::Sixteen, Ground::Dark) => swatch.dark16,
+            (Depth::Sixteen, Ground::Light) => swatch.light16,
+            _ if swatch == Swatch::TERMINAL => Color::Reset,
+            (Depth::Indexed, Ground::Dark) => Color::Indexed(swatch.dark256),
+            (Depth::Indexed, Ground::Light) => Color::Indexed(swatch.light256),
+            (Depth::True, _) => mix::color(self.true_color(role)),
+        }
+    }
+
+    /// As text. Without colour some roles are bold or reversed.
+    pub fn style(&self, role: Role) -> Style {
+        let modifier = match role {
+            _ if self.has_color() => Modifier::empty(),
+            Role::Accent => Modifier::BOLD,
+            Role::Selected | Role::Cursor | Role::Allocated => Modifier::REVERSED,
+            _ => Modifier::empty(),
+        };
+        match role {
+            Role::Selected => Style::new().bg(self.color(role)).add_modifier(modifier),
+            _ => Style::new().fg(self.color(role)).add_modifier(modifier),
+        }
+    }
+
+    /// As a filled label with text on it: tab, cursor number, state.
+    pub fn badge(&self, role: Role) -> Style {
+        if self.has_color() {
+            Style::new().fg(self.color(Role::Ink)).bg(self.color(role))
+        } else {
+            Style::new().add_modifier(Modifier::REVERSED)
+        }
+    }
+
+    /// A block whose ports are partly taken: `role` mixed towards the colour of its free ports.
+    /// LISTEN stays bright, for one listening port among forty must be seen.
+    pub fn mixed(&self, role: Role, free: Role, share: f32) -> Color {
+        let least = if role == Role::Class(StateClass::Listen) { 0.85 } else { 0.0 };
+        let amount = (0.60 + 0.40 * share.clamp(0.0, 1.0).powf(0.9)).max(least);
+        if amount >= 1.0 || self.depth <= Depth::Sixteen {
+            return self.color(role);
+        }
+        let mixed = mix::oklab(self.true_color(free), self.true_color(role), amount);
+        match self.depth {
+            Depth::True => mix::color(mixed),
+            _ => Color::Indexed(mix::nearest_index(mixed)),
+        }
+    }
+
+    /// `unicode`, or `ascii` where the terminal can show no more.
+    pub fn glyph<T>(&self, unicode: T, ascii: T) -> T {
+        if self.ascii { ascii } else { unicode }
+    }
+
+    fn true_color(&self, role: Role) -> u32 {
+        let swatch = palette::swatch(role);
+        match self.ground {
+            Ground::Dark => swatch.dark,
+            Ground::Light => swatch.light,
+        }
+    }
+}
+
+/// The second channel beside a state's colour, always.
+pub fn letter(class: StateClass) -> char {
+    match class {
+        StateClass::Listen => 'L',
+        StateClass::Closing => 'C',
+        StateClass::Bound => 'B',
+        StateClass::Udp => 'U',
+        StateClass::Established => 'E',
+        StateClass::TimeWait => 'T',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_color_option_beats_no_color_beats_colorterm_beats_term() {
+        let depth = Depth::from_env;
+        assert_eq!(depth(Some(Depth::True), Some("1"), None, None), Depth::True);
+        assert_eq!(depth(None, Some("1"), Some("truecolor"), Some("xterm")), Depth::Monochrome);
+        assert_eq!(depth(None, Some(""), Some("truecolor"), Some("xterm")), Depth::True);
+        assert_eq!(depth(None, None, None, Some("xterm-256color")), Depth::Indexed);
+        assert_eq!(depth(None, None, None, Some("xterm-kitty")), Depth::True);
+        assert_eq!(depth(None, None, None, Some("linux")), Depth::Sixteen);
+        assert_eq!(depth(None, None, None, Some("dumb")), Depth::Monochrome);
+        assert_eq!(depth(None, None, None, None), Depth::Monochrome);
+    }
+
+    #[test]
+    fn a_full_block_has_exactly_the_colour_of_its_state() {
+        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let role = Role::Class(StateClass::TimeWait);
+        assert_eq!(theme.mixed(role, Role::Available, 1.0), theme.color(role));
+        assert_eq!(theme.color(role), Color::Rgb(0xFE, 0xAD, 0x00));
+    }
+
+    #[test]
+    fn a_mixed_block_is_darker_than_a_full_one_but_a_listening_port_stays_bright() {
+        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let red = |role, share| match theme.mixed(role, Role::Available, share) {
+            Color::Rgb(red, ..) => red,
+            other => panic!("{other:?} is no true colour"),
+        };
+        assert!(red(Role::Class(StateClass::TimeWait), 0.1) < 0xD0);
+        assert!(red(Role::Class(StateClass::Listen), 0.1) > 0xD0);
+    }
+
+    #[test]
+    fn without_colour_nothing_has_a_colour() {
+        let classes = StateClass::EACH.map(Role::Class);
+        for role in classes.into_iter().chain([Role::Dim, Role::Cursor, Role::Owner(3)]) {
+            assert_eq!(Theme::MONOCHROME.color(role), Color::Reset);
+            assert_eq!(Theme::MONOCHROME.mixed(role, Role::Available, 0.5), Color::Reset);
+        }
+    }
+
+    #[test]
+    fn text_is_the_terminals_own() {
+        for depth in [Depth::Sixteen, Depth::Indexed, Depth::True] {
+            for ground in [Ground::Dark, Ground::Light] {
+                assert_eq!(Theme::new(depth, ground, false).color(Role::Text), Color::Reset);
+            }
+        }
+    }
+}
