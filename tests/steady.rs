@@ -16,8 +16,8 @@ use std::{
 };
 
 use portscope::{
-    domain::{Snapshot, Source, Users},
-    host::{OwnerDepth, Scanner, linux::LinuxHost},
+    domain::{Snapshot, Source},
+    host::{Host as _, OwnerDepth, Scanner, linux::LinuxHost},
 };
 
 /// A few for each scan are none for each socket.
@@ -28,7 +28,7 @@ fn a_steady_refresh_allocates_nothing_per_socket() {
     population::raise_descriptor_limit().unwrap();
     namespace::in_new_namespace(|| {
         let population = mixture::build().unwrap();
-        let host = LinuxHost::new(Users::default());
+        let host = LinuxHost::new();
         let mut scanner = host.scanner().unwrap();
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
         scan(&mut *scanner, OwnerDepth::Full, &mut snapshot);

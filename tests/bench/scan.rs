@@ -23,8 +23,8 @@ use load::{BUSY, LARGE, Load};
 use measure::{Cost, interleaved, line, median, ms, run};
 use population::Population;
 use portscope::{
-    domain::{Snapshot, Source, Users},
-    host::{OwnerDepth, linux::LinuxHost},
+    domain::{Snapshot, Source},
+    host::{Host as _, OwnerDepth, linux::LinuxHost},
 };
 use rustix::time::{ClockId, clock_gettime};
 use terminal::Session;
@@ -120,7 +120,7 @@ fn against_ss() -> io::Result<()> {
 
 /// What the scanner thread of the live program does again and again while nothing changes.
 fn refresh() -> io::Result<()> {
-    let host = LinuxHost::new(Users::default());
+    let host = LinuxHost::new();
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
     let mut scanner = host.scanner().map_err(io::Error::other)?;
     let mut time = |depth| {
