@@ -122,6 +122,11 @@ impl App {
         self.scan.as_ref()
     }
 
+    /// As the allocator's state and screen read it.
+    pub fn last_scan(&self) -> Option<LastScan<'_>> {
+        self.scan.as_ref().map(Scan::last)
+    }
+
     pub fn processes(&self) -> &ProcessTable {
         &self.processes
     }

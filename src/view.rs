@@ -1,6 +1,82 @@
 //! Draws the app. Reads state, changes nothing.
 
+pub mod allocate;
+mod compact;
+mod footer;
+mod gauges;
+mod header;
 pub mod heatmap;
+mod help;
+mod inspector;
+pub mod layout;
+mod legend;
+mod map;
 pub mod theme;
+mod words;
 
-pub use theme::{Depth, Ground, Role, Theme};
+use ratatui::{
+    Frame,
+    buffer::Buffer,
+    layout::{
+        Constraint::{Fill, Length},
+        Layout, Rect,
+    },
+};
+
+use crate::app::{App, Overlay, Screen, Size};
+
+pub use theme::{COLORED_OWNERS, Depth, Ground, Role, Theme};
+
+/// Draws a whole frame.
+pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
+    let area = frame.area();
+    let buffer = frame.buffer_mut();
+    let size = Size { columns: area.width, rows: area.height };
+    if size.is_text_only() && app.screen() == Screen::Map {
+        let has_footer = area.height >= 4 && area.width >= 20;
+        let [text, footer] = Layout::vertical([Fill(1), Length(u16::from(has_footer))]).areas(area);
+        compact::render(app, theme, text, buffer);
+        footer::render(app, theme, footer, buffer);
+    } else {
+        screen(app, theme, area, buffer);
+    }
+    if *app.overlay() == Overlay::Help {
+        help::render(app, theme, area, buffer);
+    }
+    if theme.ascii {
+        replace_non_ascii(buffer);
+    }
+}
+
+fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let areas = layout::areas(area, app);
+    header::render(app, theme, areas.header, buffer);
+    match app.screen() {
+        Screen::Map => {
+            let size = Size { columns: area.width, rows: area.height };
+            if let Some(grid) = app.grid(size) {
+                map::render(app, theme, &grid, &areas, buffer);
+            }
+        }
+        Screen::Allocate => {
+            let sight = allocate::Sight {
+                allocation: app.allocation(),
+                scan: app.last_scan(),
+                processes: app.processes(),
+            };
+            allocate::render(sight, theme, areas.body, buffer);
+        }
+    }
+    if area.height > 1 {
+        footer::render(app, theme, areas.footer, buffer);
+    }
+}
+
+/// Names from outside may hold what the terminal cannot show.
+fn replace_non_ascii(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        if !cell.symbol().is_ascii() {
+            cell.set_symbol("?");
+        }
+    }
+}

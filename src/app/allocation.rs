@@ -9,14 +9,16 @@ mod trail;
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
+    allocator::Law,
     app::{Effect, Key},
     domain::{Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
-        AllocationRequest, Request, Setup, Speed,
+        AllocationRequest, Request, Setup,
         message::{AllocationDelta, Finished},
     },
 };
 
+pub use crate::engine::Speed;
 pub use figures::{Figures, Reached};
 pub use ground::Ground;
 pub use log::{HolderSeen, Log, LogEntry, Who};
@@ -234,6 +236,11 @@ impl Allocation {
     /// None before the first scan.
     pub fn ground(&self) -> Option<Ground> {
         self.ground
+    }
+
+    /// What the law says at that occupancy; None before the first scan.
+    pub fn law(&self) -> Option<Law> {
+        self.ground.and_then(|ground| Law::new(ground.occupied, ground.candidates))
     }
 
     pub fn figures(&self) -> &Figures {

@@ -193,6 +193,13 @@ pub fn letter(class: StateClass) -> char {
     }
 }
 
+/// The second channel beside an owner's colour: small, so that it reads as no state.
+pub fn owner_letter(rank: u8) -> char {
+    char::from(b'a' + rank % COLORED_OWNERS as u8)
+}
+
+pub const OTHER_OWNER_LETTER: char = '+';
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,6 +63,14 @@ impl Figures {
         Some(reached.map_or(Reached::GaveUp, |(&attempts, _)| Reached::After(attempts)))
     }
 
+    /// As `quantile`, with `limit` for those that gave up; 0 of a run without allocations.
+    pub fn quantile_or(&self, share: f64, limit: u32) -> u32 {
+        self.quantile(share).map_or(0, |reached| match reached {
+            Reached::After(attempts) => attempts,
+            Reached::GaveUp => limit,
+        })
+    }
+
     /// The most attempts of a successful allocation.
     pub fn most(&self) -> Option<u32> {
         self.histogram.last_key_value().map(|(&attempts, _)| attempts)

@@ -1,0 +1,125 @@
+//! Writes facts line by line into a column. Knows none of them.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+};
+use unicode_width::UnicodeWidthStr;
+
+use crate::view::{Role, Theme};
+
+/// The place of the next line in an area; what comes after its end is not drawn.
+pub struct Column<'a> {
+    pub theme: &'a Theme,
+    area: Rect,
+    y: u16,
+    pub buffer: &'a mut Buffer,
+}
+
+impl<'a> Column<'a> {
+    pub fn new(theme: &'a Theme, area: Rect, buffer: &'a mut Buffer) -> Self {
+        let area = area.intersection(buffer.area);
+        Self { theme, area, y: area.y, buffer }
+    }
+
+    pub fn width(&self) -> usize {
+        usize::from(self.area.width)
+    }
+
+    /// Lines that still fit.
+    pub fn left(&self) -> u16 {
+        self.area.bottom().saturating_sub(self.y)
+    }
+
+    /// What is left of the area.
+    pub fn rest(&self) -> Rect {
+        Rect { y: self.y, height: self.left(), ..self.area }
+    }
+
+    pub fn line<'b>(&mut self, spans: impl IntoIterator<Item = Span<'b>>) {
+        if self.left() > 0 {
+            let line = Line::from_iter(spans);
+            self.buffer.set_line(self.area.x, self.y, &line, self.area.width);
+        }
+        self.y = self.y.saturating_add(1);
+    }
+
+    pub fn text(&mut self, text: &str, role: Role) {
+        let style = self.theme.style(role);
+        self.line([Span::styled(text, style)]);
+    }
+
+    pub fn pair(&mut self, first: &str, first_role: Role, second: &str, second_role: Role) {
+        let styles = [self.theme.style(first_role), self.theme.style(second_role)];
+        self.line([Span::styled(first, styles[0]), Span::styled(second, styles[1])]);
+    }
+
+    pub fn blank(&mut self) {
+        self.y = self.y.saturating_add(1);
+    }
+
+    /// A title on a rule, and at its right end what belongs to it.
+    pub fn rule(&mut self, title: &str, right: &str) {
+        let border = self.theme.style(Role::Border);
+        let used = title.width() + right.width() + 2;
+        let dashes = self.theme.glyph("─", "-").repeat(self.width().saturating_sub(used));
+        self.line([
+            Span::styled(title.to_owned(), Style::new().bold()),
+            Span::raw(" "),
+            Span::styled(dashes, border),
+            Span::raw(if right.is_empty() { "" } else { " " }),
+            Span::styled(right.to_owned(), self.theme.style(Role::Dim)),
+        ]);
+    }
+}
+
+/// Joins parts as long as they fit whole; empty ones are left out, later ones give way first.
+pub fn fitted(parts: &[&str], width: usize) -> String {
+    let mut line = String::new();
+    for part in parts.iter().filter(|part| !part.is_empty()) {
+        let separator = if line.is_empty() { "" } else { " · " };
+        if line.width() + separator.width() + part.width() > width {
+            break;
+        }
+        line.push_str(separator);
+        line.push_str(part);
+    }
+    line
+}
+
+/// The first of these words that fits, else the last one, cut and marked so.
+pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> String {
+    if let Some(fitting) = candidates.iter().find(|words| words.width() <= width) {
+        return fitting.clone();
+    }
+    let last = candidates.last().map_or("", String::as_str);
+    let mark = theme.glyph("…", "~");
+    let mut cut = String::new();
+    for character in last.chars() {
+        if cut.width() + 2 > width {
+            break;
+        }
+        cut.push(character);
+    }
+    if width == 0 { cut } else { cut + mark }
+}
+
+/// 16384 as 16,384.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `singular` for one, else with an s.
+pub fn counted(number: u64, singular: &str) -> String {
+    format!("{} {singular}{}", thousands(number), if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,108 @@
+//! The figures of a run beside what the law says. Counts nothing.
+
+use crate::{
+    app::allocation::{Allocation, Reached},
+    view::{
+        Role,
+        allocate::column::{Column, counted, thousands},
+    },
+};
+
+/// Lines of `section`.
+pub const ROOMY_ROWS: u16 = 6;
+/// Lines of `narrow`.
+pub const NARROW_ROWS: u16 = 11;
+
+/// A row of the table: what it is, what was seen, what the law says.
+type Row = (&'static str, String, String);
+
+/// One column a figure.
+pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
+    let figures = allocation.figures();
+    column.rule("Running", &counted(figures.finished(), "allocation"));
+    let rows = rows(allocation);
+    let line = |label: &str, pick: &dyn Fn(&Row) -> String| {
+        rows.iter().fold(format!("{label:<6}"), |line, row| format!("{line}{:>8}", pick(row)))
+    };
+    column.text(&line("", &|row| row.0.to_owned()), Role::Dim);
+    column.text(&line("seen", &|row| row.1.clone()), Role::Text);
+    column.text(&line("law", &|row| row.2.clone()), Role::Dim);
+    let each = nanoseconds(allocation);
+    let attempts = counted(figures.attempts, "attempt");
+    column.text(
+        &format!("{attempts} · {each} · {} gave up", thousands(figures.failures)),
+        Role::Text,
+    );
+    column.text("law: uniform tries at the last scan's occupancy", Role::Dim);
+}
+
+/// One line a figure.
+pub fn narrow(allocation: &Allocation, column: &mut Column<'_>) {
+    let figures = allocation.figures();
+    column.rule("Running", "");
+    for (label, value) in [
+        ("won", thousands(figures.successes)),
+        ("gave up", thousands(figures.failures)),
+        ("attempts", thousands(figures.attempts)),
+        ("a try", nanoseconds(allocation)),
+    ] {
+        column.pair(&format!("{label:<9}"), Role::Dim, &format!("{value:>13}"), Role::Text);
+    }
+    column.text(&format!("{:>15}{:>7}", "seen", "law"), Role::Dim);
+    for (label, seen, law) in rows(allocation).into_iter().filter(|row| row.0 != "fail") {
+        column.pair(&format!("{label:<8}"), Role::Dim, &format!("{seen:>7}{law:>7}"), Role::Text);
+    }
+}
+
+fn rows(allocation: &Allocation) -> [Row; 6] {
+    let (figures, law) = (allocation.figures(), allocation.law());
+    let limit = allocation.options().max_attempts;
+    let seen = |share| {
+        figures.quantile(share).map(|reached| match reached {
+            Reached::After(attempts) => thousands(attempts.into()),
+            Reached::GaveUp => format!(">{}", thousands(limit.into())),
+        })
+    };
+    let lawful = |share| {
+        law.map(|law| match law.quantile(share, limit) {
+            Some(attempts) => thousands(attempts.into()),
+            None => format!(">{}", thousands(limit.into())),
+        })
+    };
+    let failed =
+        (figures.finished() > 0).then(|| figures.failures as f64 / figures.finished() as f64);
+    let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let mean = |value: f64| format!("{value:.2}");
+    [
+        (
+            "mean",
+            text(figures.mean(limit).map(mean)),
+            text(law.map(|l| mean(l.expected_attempts(limit)))),
+        ),
+        ("p50", text(seen(0.50)), text(lawful(0.50))),
+        ("p99", text(seen(0.99)), text(lawful(0.99))),
+        ("max", text(figures.most().map(|m| thousands(m.into()))), String::new()),
+        ("fail", text(failed.map(percent)), text(law.map(|l| percent(l.failure(limit))))),
+        (
+            "in use",
+            text(figures.collision_rate().map(percent)),
+            text(law.map(|l| percent(l.miss()))),
+        ),
+    ]
+}
+
+fn nanoseconds(allocation: &Allocation) -> String {
+    let each = allocation.figures().nanoseconds_per_attempt();
+    each.map_or_else(|| "- ns".to_owned(), |each| format!("{} ns", thousands(each)))
+}
+
+/// Never says nothing or all of what is some.
+fn percent(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent <= 0.0 => "0%".to_owned(),
+        percent if percent < 0.1 => "<0.1%".to_owned(),
+        percent if (99.95..100.0).contains(&percent) => ">99.9%".to_owned(),
+        percent if percent >= 100.0 => "100%".to_owned(),
+        percent => format!("{percent:.1}%"),
+    }
+}

@@ -1,0 +1,94 @@
+//! How many attempts allocations took, beside the law. Counts nothing but its own bins.
+
+use ratatui::text::Span;
+
+use crate::{
+    app::allocation::Allocation,
+    view::{
+        Role,
+        allocate::column::{Column, thousands},
+        heatmap::put,
+    },
+};
+
+/// Wider bars say no more (screens.md).
+const WIDEST: usize = 60;
+const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+
+/// Shares of all allocations, a bin of attempts each.
+struct Bins {
+    /// Attempts a bin.
+    width: u32,
+    seen: Vec<f64>,
+    law: Vec<f64>,
+}
+
+pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
+    if column.left() < 5 {
+        return;
+    }
+    let title = if column.theme.ascii { "seen #  law o" } else { "seen █  law ◇" };
+    column.rule("Attempts an allocation", title);
+    let count = (column.width().min(WIDEST) / 2).saturating_sub(1);
+    let bins = bins(allocation, count);
+    let highest = bins.seen.iter().chain(&bins.law).copied().fold(0.0, f64::max);
+    let area = column.rest();
+    let height = area.height - 1;
+    for (index, (&seen, &law)) in bins.seen.iter().zip(&bins.law).enumerate() {
+        let x = area.x + 2 * index as u16;
+        let role = if index == 0 && bins.width == 1 { Role::Ok } else { Role::Collision };
+        let style = column.theme.style(role);
+        for line in 0..height {
+            let glyph = bar(seen / highest, height, height - 1 - line, column.theme.ascii);
+            put(column.buffer, area, x, area.y + line, glyph, style);
+        }
+        if law / highest * f64::from(height) >= 0.1 {
+            let up = ((law / highest * f64::from(height)).ceil() as u16).clamp(1, height);
+            let style = column.theme.style(Role::Text);
+            let glyph = column.theme.glyph("◇", "o");
+            put(column.buffer, area, x + 1, area.y + height - up, glyph, style);
+        }
+    }
+    for _ in 0..height {
+        column.blank();
+    }
+    axis(&bins, count, column);
+}
+
+fn bins(allocation: &Allocation, count: usize) -> Bins {
+    let (figures, limit) = (allocation.figures(), allocation.options().max_attempts);
+    let lawful = allocation.law().and_then(|law| law.attempts_for(0.002)).unwrap_or(limit);
+    let longest = lawful.max(figures.quantile_or(0.998, limit)).min(limit);
+    let width = longest.div_ceil(count.max(1) as u32).max(1);
+    let total = figures.finished().max(1) as f64;
+    let ports =
+        |bin: usize| bin as u32 * width + 1..=(bin as u32 + 1).saturating_mul(width).min(limit);
+    let seen =
+        |bin| figures.histogram.range(ports(bin)).map(|(_, n)| *n as f64).sum::<f64>() / total;
+    let law = |bin: usize| {
+        allocation.law().map_or(0.0, |law| ports(bin).map(|n| law.share_taking(n)).sum())
+    };
+    let used = (longest.div_ceil(width) as usize).min(count);
+    Bins { width, seen: (0..used).map(seen).collect(), law: (0..used).map(law).collect() }
+}
+
+fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'static str {
+    let eighths =
+        (share * f64::from(height) * 8.0).round().max(if share > 0.0 { 1.0 } else { 0.0 });
+    let here = (eighths - f64::from(line_from_below) * 8.0).clamp(0.0, 8.0) as usize;
+    match (ascii, here) {
+        (false, here) => EIGHTHS[here],
+        (true, 0) => " ",
+        (true, _) => "#",
+    }
+}
+
+fn axis(bins: &Bins, count: usize, column: &mut Column<'_>) {
+    let last = thousands((bins.seen.len() as u32).saturating_mul(bins.width).into());
+    let each = if bins.width == 1 { String::new() } else { format!(", {} a bar", bins.width) };
+    let middle = format!("attempts{each}");
+    let width = (2 * bins.seen.len()).clamp(middle.len() + last.len() + 4, 2 * count.max(1) + 2);
+    let room = width.saturating_sub(1 + last.len());
+    let style = column.theme.style(Role::Dim);
+    column.line([Span::styled(format!("1{middle:^room$}{last}"), style)]);
+}

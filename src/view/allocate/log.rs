@@ -1,0 +1,197 @@
+//! The last attempts: number, port, outcome, errno, holder, time. Names holders, finds none.
+
+use std::time::Duration;
+
+use ratatui::text::Span;
+use unicode_width::UnicodeWidthStr;
+
+use crate::{
+    app::allocation::{HolderSeen, LogEntry, Who},
+    domain::{Outcome, ProcessTable},
+    view::{
+        Role, Theme,
+        allocate::{
+            Sight,
+            column::{Column, first_fitting, thousands},
+        },
+    },
+};
+
+/// With all that is known of each attempt; `rows` with the rule and the header.
+pub fn section(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
+    let (title, right) = heading(sight);
+    column.rule(&title, &right);
+    let rows = usize::from(rows).saturating_sub(2);
+    let entries = last(sight, rows);
+    let results: Vec<String> = entries.iter().map(|e| result(e, column.theme)).collect();
+    let result_width = results.iter().map(|r| r.width()).max().unwrap_or(0).max(11);
+    let holder_width = column.width().saturating_sub(4 + 1 + 5 + 2 + result_width + 2 + 1 + 7);
+    let header = format!(
+        "{:>4} {:>5}  {:result_width$}  {:holder_width$} {:>7}",
+        "#", "port", "result", "holder", "took"
+    );
+    column.text(&header, Role::Dim);
+    for (entry, result) in entries.iter().zip(&results) {
+        let holder = first_fitting(&holder(entry, sight.processes), holder_width, column.theme);
+        let took = took(entry.attempt.took, column.theme);
+        let [plain, colored] = styles(sight, entry, column.theme);
+        column.line([
+            Span::styled(format!("{:>4} {:>5}  ", entry.attempt.number, entry.attempt.port), plain),
+            Span::styled(format!("{}  ", padded(result, result_width)), colored),
+            Span::styled(format!("{} {took:>7}", padded(&holder, holder_width)), plain),
+        ]);
+    }
+    for _ in entries.len()..rows {
+        column.blank();
+    }
+}
+
+/// Number, port and who held it; the newest is told in full elsewhere.
+pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
+    if rows == 0 {
+        return;
+    }
+    column.rule(&heading(sight).0, "");
+    let rows = usize::from(rows) - 1;
+    let entries = last(sight, rows);
+    for entry in &entries {
+        let room = column.width().saturating_sub(11);
+        let words = match entry.attempt.refusal {
+            None => vec!["allocated".to_owned()],
+            Some(refusal) if entry.attempt.outcome() != Outcome::InUse => {
+                vec![refusal.errno.to_string(), format!("errno {}", refusal.errno.0)]
+            }
+            Some(_) => holder(entry, sight.processes),
+        };
+        let words = first_fitting(&words, room, column.theme);
+        let [plain, colored] = styles(sight, entry, column.theme);
+        let sign = sign(entry, column.theme);
+        column.line([
+            Span::styled(format!("{:>2} {:>5} ", entry.attempt.number, entry.attempt.port), plain),
+            Span::styled(format!("{sign} {words}"), colored),
+        ]);
+    }
+    for _ in entries.len()..rows {
+        column.blank();
+    }
+}
+
+/// All that is known of one attempt, on one line.
+pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: usize) -> String {
+    let start = format!(
+        "attempt {} · {} {}",
+        thousands(entry.attempt.number.into()),
+        entry.attempt.port,
+        result(entry, theme)
+    );
+    let took = took(entry.attempt.took, theme);
+    let names = holder(entry, processes);
+    if names.is_empty() {
+        return format!("{start} · {took}");
+    }
+    let room = width.saturating_sub(start.width() + took.width() + 6);
+    format!("{start} · {} · {took}", first_fitting(&names, room, theme))
+}
+
+fn heading(sight: Sight<'_>) -> (String, String) {
+    let allocation = sight.allocation;
+    let newest = allocation.log().entries().next_back();
+    let number = newest.map_or(1, |entry| entry.allocation);
+    if allocation.is_sampled() {
+        return ("Log · sample".to_owned(), format!("allocation {}", thousands(number)));
+    }
+    let limit = thousands(allocation.options().max_attempts.into());
+    (format!("Allocation {}", thousands(number)), format!("at most {limit}"))
+}
+
+fn last(sight: Sight<'_>, rows: usize) -> Vec<LogEntry> {
+    let entries = sight.allocation.log().entries();
+    let surplus = entries.len().saturating_sub(rows);
+    entries.skip(surplus).copied().collect()
+}
+
+/// Of the whole line, and of its result; what belongs to an earlier allocation is dim.
+fn styles(sight: Sight<'_>, entry: &LogEntry, theme: &Theme) -> [ratatui::style::Style; 2] {
+    let newest = sight.allocation.log().entries().next_back();
+    let is_earlier = newest.is_some_and(|n| n.allocation != entry.allocation);
+    if is_earlier && !sight.allocation.is_sampled() {
+        return [theme.style(Role::Dim); 2];
+    }
+    let role = if entry.attempt.refusal.is_none() { Role::Ok } else { Role::Collision };
+    [theme.style(Role::Text), theme.style(role)]
+}
+
+fn sign(entry: &LogEntry, theme: &Theme) -> &'static str {
+    match entry.attempt.refusal {
+        None => theme.glyph("✓", "+"),
+        Some(_) => theme.glyph("✗", "x"),
+    }
+}
+
+fn result(entry: &LogEntry, theme: &Theme) -> String {
+    let sign = sign(entry, theme);
+    match entry.attempt.refusal {
+        None => format!("{sign} allocated"),
+        Some(refusal) => format!("{sign} {} {}", refusal.errno, refusal.protocol.name()),
+    }
+}
+
+/// Longest first.
+fn holder(entry: &LogEntry, processes: &ProcessTable) -> Vec<String> {
+    let name = |pid: u32| {
+        processes.get(pid).map_or_else(|| format!("pid {pid}"), |p| format!("{} {pid}", p.name))
+    };
+    let short =
+        |pid: u32| processes.get(pid).map_or_else(|| format!("pid {pid}"), |p| p.name.to_string());
+    let (state, who) = match entry.holder {
+        HolderSeen::NoneNeeded => return Vec::new(),
+        HolderSeen::Us => return vec!["held by this run".to_owned(), "held here".to_owned()],
+        HolderSeen::NotSeenYet | HolderSeen::NotSeen => return vec!["not seen".to_owned()],
+        HolderSeen::Socket { state, who } => (state, who),
+    };
+    match who {
+        Who::Process { pid, others: 0 } => {
+            vec![format!("{state} {}", name(pid)), name(pid), short(pid)]
+        }
+        Who::Process { pid, others } => vec![
+            format!("{state} {} +{others}", name(pid)),
+            format!("{} +{others}", name(pid)),
+            format!("{} +{others}", short(pid)),
+            short(pid),
+        ],
+        Who::Departed { pid } => {
+            vec![format!("{state} kernel, was {}", name(pid)), state.to_string()]
+        }
+        Who::Backlog { pid } => {
+            vec![
+                format!("{state} backlog of {}", name(pid)),
+                format!("backlog of {}", short(pid)),
+                state.to_string(),
+            ]
+        }
+        Who::Kernel => vec![format!("{state} kernel"), state.to_string()],
+        Who::Hidden => {
+            vec![format!("{state} owner hidden"), "owner hidden".to_owned(), "hidden".to_owned()]
+        }
+        Who::Nobody => vec![format!("{state} no owner"), state.to_string()],
+        Who::NotAsked => vec![state.to_string()],
+    }
+}
+
+/// In at most 6 columns.
+fn took(took: Duration, theme: &Theme) -> String {
+    let nanoseconds = took.as_nanos();
+    let micro = theme.glyph("µs", "us");
+    match nanoseconds {
+        ..1_000 => format!("{nanoseconds} ns"),
+        ..100_000 => format!("{:.1} {micro}", nanoseconds as f64 / 1e3),
+        ..1_000_000 => format!("{} {micro}", nanoseconds / 1_000),
+        ..100_000_000 => format!("{:.1} ms", nanoseconds as f64 / 1e6),
+        _ => format!("{} ms", nanoseconds / 1_000_000),
+    }
+}
+
+/// Padded by what is seen, not by characters.
+fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}

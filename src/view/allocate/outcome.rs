@@ -1,0 +1,94 @@
+//! How the last allocation ended, in words over the full width. Judges nothing.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{
+    app::allocation::Allocation,
+    view::{
+        Role, Theme,
+        allocate::{
+            Sight,
+            column::{Column, counted, thousands},
+            log,
+        },
+    },
+};
+
+/// The newest attempt, and below it, above the footer, how the last allocation ended.
+pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let mut column = Column::new(theme, area, buffer);
+    let (width, room) = (column.width(), usize::from(area.height));
+    let notice = sight.allocation.notice().map(|notice| (notice.to_owned(), Role::Warn));
+    let newest = sight.allocation.log().entries().next_back();
+    let attempt = newest
+        .filter(|_| !is_blurred(sight.allocation))
+        .map(|newest| (log::detail(newest, sight.processes, theme, width), Role::Text));
+    let ending = ending(sight.allocation, theme, width);
+    // Only a notice is worth more than the end.
+    let above = if notice.is_none() && ending.len() >= room { None } else { notice.or(attempt) };
+    for (text, role) in above.into_iter().chain(ending).take(room) {
+        column.text(&text, role);
+    }
+}
+
+/// Single attempts and allocations pass too fast to be read.
+fn is_blurred(allocation: &Allocation) -> bool {
+    allocation.is_running() && allocation.is_sampled()
+}
+
+/// As many lines as it needs.
+fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, Role)> {
+    let sign = theme.glyph("✗", "!!");
+    let figures = allocation.figures();
+    if is_blurred(allocation) && figures.failures > 0 {
+        let (failed, all) = (thousands(figures.failures), thousands(figures.finished()));
+        let start = format!("{sign} {failed} of {all} allocations gave up");
+        return wrapped(&gave_up(allocation, start), width);
+    }
+    match allocation.last() {
+        Some(last) if !is_blurred(allocation) => {
+            let attempts = counted(last.attempts.into(), "attempt");
+            if let Some(port) = last.port {
+                let sign = theme.glyph("✓", "OK");
+                return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
+            }
+            wrapped(&gave_up(allocation, format!("{sign} gave up after {attempts}")), width)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Parts stay whole; each line has at least one.
+fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.width() + 3 + part.width() <= width => {
+                line.push_str(" · ");
+                line.push_str(part);
+            }
+            _ => lines.push(part.clone()),
+        }
+    }
+    lines.into_iter().map(|line| (line, Role::Critical)).collect()
+}
+
+/// Never "no free port": that was not found out.
+fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
+    let mut parts = vec![start];
+    if let Some(ground) = allocation.ground() {
+        let (free, all) = (thousands(ground.free().into()), thousands(ground.candidates.into()));
+        parts.push(format!("{free} of {all} ports free at the last scan"));
+    }
+    if let Some(law) = allocation.law() {
+        parts.push(match law.attempts_for(1e-6) {
+            Some(needed) => {
+                let needed = counted(needed.into(), "attempt");
+                format!("{needed} would fail once in a million")
+            }
+            None => "no number of attempts would be enough".to_owned(),
+        });
+    }
+    parts
+}

@@ -1,0 +1,123 @@
+//! What lies over the Allocate screen: settings, and the question before a high speed.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::Span,
+    widgets::{Block, BorderType, Clear, Widget},
+};
+
+use crate::{
+    app::allocation::{Field, Panel, SettingsPanel, Speed},
+    view::{Role, Theme, allocate::column::Column},
+};
+
+const WIDTH: u16 = 66;
+
+pub fn render(panel: &Panel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    match panel {
+        Panel::Settings(settings) => {
+            let mut column = open("Settings", 10, theme, area, buffer);
+            fields(settings, &mut column);
+        }
+        Panel::ConfirmSpeed(speed) => {
+            let title = "Faster than 20 attempts a second?";
+            let mut column = open(title, 9, theme, area, buffer);
+            question(*speed, &mut column);
+        }
+    }
+}
+
+fn fields(settings: &SettingsPanel, column: &mut Column<'_>) {
+    let theme = column.theme;
+    for field in Field::EACH {
+        let is_here = field == settings.field();
+        let label =
+            format!("{} {:<10}", if is_here { theme.glyph("❯", ">") } else { " " }, field.name());
+        let style = if is_here { theme.style(Role::Selected) } else { theme.style(Role::Text) };
+        let value = match settings.typed() {
+            Some(typed) if is_here => format!("{typed}_"),
+            _ => settings.value(field),
+        };
+        let room = column.width().saturating_sub(12);
+        column.line([Span::styled(label, style), Span::styled(format!("{value:<room$}"), style)]);
+    }
+    column.blank();
+    match settings.error() {
+        Some(error) => column.text(error, Role::Critical),
+        None => column.text("a change begins a new run and releases what is held", Role::Dim),
+    }
+    let keys: &[(&str, &str)] = match settings.typed() {
+        Some(_) => &[("Enter", "take it"), ("Esc", "forget it")],
+        None => {
+            &[("Up Down", "field"), ("Left Right", "change"), ("digits", "type"), ("Esc", "close")]
+        }
+    };
+    hints(keys, column);
+}
+
+fn question(speed: Speed, column: &mut Column<'_>) {
+    let words = match speed {
+        Speed::Thousand => "At 1k/s that is up to 1,000 ports a second.",
+        _ => "At max it is as many as this machine can do.",
+    };
+    for line in [
+        "Others use this machine. Each attempt takes a port for a few",
+        "microseconds; a program that asks for that port in that moment",
+        "is refused it. What is held stays refused to others.",
+        words,
+    ] {
+        column.text(line, Role::Text);
+    }
+    column.blank();
+    column.text("Asked once; it then holds until portscope ends.", Role::Dim);
+    hints(&[("y Enter", "go faster"), ("n Esc", "stay at 20/s")], column);
+}
+
+fn hints(keys: &[(&str, &str)], column: &mut Column<'_>) {
+    let accent = column.theme.style(Role::Accent);
+    let mut spans = Vec::new();
+    for (key, does) in keys {
+        spans.push(Span::styled((*key).to_owned(), accent));
+        spans.push(Span::raw(format!(" {does}   ")));
+    }
+    column.line(spans);
+}
+
+/// An empty box in the middle; its inside.
+fn open<'a>(
+    title: &str,
+    height: u16,
+    theme: &'a Theme,
+    area: Rect,
+    buffer: &'a mut Buffer,
+) -> Column<'a> {
+    let (width, height) = (WIDTH.min(area.width), height.min(area.height));
+    let outer = Rect {
+        x: area.x + (area.width - width) / 2,
+        y: area.y + (area.height - height) / 2,
+        width,
+        height,
+    };
+    Clear.render(outer, buffer);
+    let kind = if theme.ascii { ASCII } else { BorderType::Plain.to_border_set() };
+    let block = Block::bordered()
+        .border_set(kind)
+        .border_style(theme.style(Role::Accent))
+        .title(format!(" {title} "));
+    let inside = block.inner(outer);
+    block.render(outer, buffer);
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    Column::new(theme, inside.intersection(outer), buffer)
+}
+
+const ASCII: ratatui::symbols::border::Set<'static> = ratatui::symbols::border::Set {
+    top_left: "+",
+    top_right: "+",
+    bottom_left: "+",
+    bottom_right: "+",
+    vertical_left: "|",
+    vertical_right: "|",
+    horizontal_top: "-",
+    horizontal_bottom: "-",
+};

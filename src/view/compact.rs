@@ -1,0 +1,73 @@
+//! Draws the Map screen as text where no map fits, down to a single number. Never half a word.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Line};
+
+use crate::{
+    app::App,
+    view::{Role, Theme, gauges, words},
+};
+
+pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let room = usize::from(area.width);
+    let mut lines = Vec::new();
+    for words in lines_of(app, theme) {
+        // Of each line the fullest wording that fits.
+        lines.extend(words.into_iter().find(|line| line.width() <= room));
+    }
+    if area.height == 1 && lines.len() > 1 {
+        lines.swap(0, 1);
+    }
+    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
+        buffer.set_line(area.x, y, line, area.width);
+    }
+}
+
+/// Each line in several wordings, the fullest first.
+fn lines_of(app: &App, theme: &Theme) -> Vec<Vec<Line<'static>>> {
+    let name = Line::styled("portscope", theme.style(Role::Accent));
+    let Some(scan) = app.scan() else {
+        let state = match app.failure() {
+            None => vec![Line::raw("first scan.."), Line::raw("..")],
+            Some(why) => vec![
+                Line::styled(why.to_string(), theme.style(Role::Critical)),
+                Line::styled("scan failed", theme.style(Role::Critical)),
+                Line::styled("!", theme.style(Role::Critical)),
+            ],
+        };
+        return vec![vec![name], state];
+    };
+    let ephemeral = &scan.snapshot.ephemeral;
+    let occupied = app.map().protocols;
+    let occupied = scan.occupancy.occupied_in(ephemeral.range, occupied);
+    let share = words::percent(occupied, ephemeral.range.len());
+    let range = ephemeral.range;
+    let counts = format!("{} of {}", words::thousands(occupied), words::thousands(range.len()));
+    let state = if app.is_frozen() { "paused" } else { "age" };
+    let age = app.age().map(words::age).unwrap_or_default();
+    let mut lines = vec![
+        vec![Line::from(format!("portscope  {state} {age}")), name],
+        vec![
+            Line::raw(format!("{range}: {counts} ports occupied, {share}")),
+            Line::raw(format!("{counts} occupied, {share}")),
+            Line::raw(format!("{share} occupied")),
+            Line::raw(share.clone()),
+            Line::raw(share.replace(' ', "")),
+        ],
+    ];
+    lines.extend(scan.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]));
+    let cursor = app.map().cursor;
+    let socket = app.sockets_on(cursor).next();
+    lines.push(match socket {
+        None => vec![Line::raw(format!("port {cursor}: no socket"))],
+        Some(socket) => {
+            let owner = words::owner_line(app, &scan.snapshot, socket);
+            let state = socket.state;
+            vec![
+                Line::raw(format!("port {cursor}: {state} {owner}")),
+                Line::raw(format!("port {cursor}: {state}")),
+            ]
+        }
+    });
+    lines.push(vec![Line::styled("80x24 shows the map", Style::new().patch(theme.style(Role::Dim)))]);
+    lines
+}

@@ -1,0 +1,54 @@
+//! Draws the last row: the keys that matter here and now, or the prompt. The keys come from the
+//! command table.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::Modifier,
+    text::{Line, Span},
+};
+
+use crate::{
+    app::{App, Command, Overlay, command},
+    view::{Role, Theme},
+};
+
+/// Help and quit stay when nothing else fits.
+const KEPT: usize = 2;
+
+pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let mut line = Line::from(" ");
+    if let Overlay::GoTo(digits) = app.overlay() {
+        line.push_span("go to port ");
+        line.push_span(Span::styled(format!(" {digits} "), theme.badge(Role::Cursor)));
+        if !digits.is_empty() && digits.parse::<u16>().is_err() {
+            line.push_span(Span::styled(" 65535 is the last port", theme.style(Role::Critical)));
+        }
+        line.push_span("  ");
+    }
+    let room = usize::from(area.width).saturating_sub(line.width());
+    for command in fitting(app, room) {
+        line.push_span(Span::styled(command.keys, key_style(theme)));
+        line.push_span(Span::styled(format!(" {}  ", command.label), theme.style(Role::Dim)));
+    }
+    buffer.set_line(area.x, area.y, &line, area.width);
+}
+
+pub fn key_style(theme: &Theme) -> ratatui::style::Style {
+    theme.style(Role::Accent).add_modifier(Modifier::BOLD)
+}
+
+/// What does not fit is dropped from the right, help and quit last.
+fn fitting(app: &App, room: usize) -> Vec<&'static Command> {
+    let mut commands: Vec<_> =
+        command::here(app.context()).filter(|command| !command.label.is_empty()).collect();
+    let width = |c: &&Command| c.keys.len() + 1 + c.label.len() + 2;
+    while commands.iter().map(width).sum::<usize>() > room + 2 && !commands.is_empty() {
+        let dropped = if commands.len() > KEPT { commands.len() - 1 - KEPT } else { 0 };
+        commands.remove(dropped);
+    }
+    commands
+}

@@ -1,0 +1,83 @@
+//! Draws the list of keys and what the scan could not see. The keys come from the command table.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Modifier, Style},
+    symbols::border,
+    text::{Line, Span},
+    widgets::{Block, Clear, Widget},
+};
+
+use crate::{
+    app::{App, Command, Context, Screen, command},
+    view::{Role, Theme, footer, words},
+};
+
+const WIDTH: u16 = 76;
+/// `Tab Shift-Tab` and a gap.
+const KEYS_WIDTH: usize = 15;
+
+const ASCII_BORDER: border::Set<'static> = border::Set {
+    top_left: "+",
+    top_right: "+",
+    bottom_left: "+",
+    bottom_right: "+",
+    vertical_left: "|",
+    vertical_right: "|",
+    horizontal_top: "-",
+    horizontal_bottom: "-",
+};
+
+pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let width = WIDTH.min(area.width);
+    let mut lines = keys(app, theme);
+    lines.extend(gaps(app, theme, usize::from(width.saturating_sub(4))));
+    let height = (lines.len() as u16 + 2).min(area.height);
+    let x = area.x + (area.width - width) / 2;
+    let y = area.y + (area.height - height) / 2;
+    let frame = Rect { x, y, width, height };
+    Clear.render(frame, buffer);
+    let title = match app.screen() {
+        Screen::Map => " Keys of the map ",
+        Screen::Allocate => " Keys of the allocator ",
+    };
+    let block = Block::bordered()
+        .border_set(theme.glyph(border::PLAIN, ASCII_BORDER))
+        .border_style(theme.style(Role::Border))
+        .title(Span::styled(title, Style::reset().add_modifier(Modifier::BOLD)));
+    let inner = block.inner(frame);
+    block.render(frame, buffer);
+    for (line, y) in lines.iter().zip(inner.top()..inner.bottom()) {
+        buffer.set_line(inner.x + 1, y, line, inner.width.saturating_sub(2));
+    }
+}
+
+/// Of this screen; rows that are for prompts alone need no list.
+fn keys(app: &App, theme: &Theme) -> Vec<Line<'static>> {
+    let context = match app.screen() {
+        Screen::Map => Context::Map,
+        Screen::Allocate => Context::Allocate,
+    };
+    let row = |command: &Command| {
+        Line::from(vec![
+            Span::styled(format!("{:KEYS_WIDTH$}", command.keys), footer::key_style(theme)),
+            Span::raw(command.help),
+        ])
+    };
+    command::here(context).map(row).collect()
+}
+
+fn gaps(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let Some(scan) = app.scan().filter(|scan| !scan.snapshot.gaps.is_empty()) else {
+        return Vec::new();
+    };
+    let mut lines = vec![
+        Line::default(),
+        Line::styled("What this scan could not see", theme.style(Role::Warn)),
+    ];
+    for gap in &scan.snapshot.gaps {
+        lines.extend(words::wrapped(&gap.to_string(), width).into_iter().map(Line::raw));
+    }
+    lines
+}

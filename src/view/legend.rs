@@ -1,0 +1,164 @@
+//! Draws what the map's colours or glyphs mean, with counts. It always belongs to the lens.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+};
+
+use crate::{
+    app::{App, Extent, Lens, Scan, lens::Tally},
+    domain::StateClass,
+    view::{
+        COLORED_OWNERS, Role, Theme,
+        theme::{OTHER_OWNER_LETTER, letter, owner_letter},
+        words,
+    },
+};
+
+/// An entry: its mark, its word, its count.
+struct Entry {
+    mark: char,
+    style: Style,
+    name: String,
+    count: Option<u32>,
+}
+
+/// Owners' names are cut here.
+const LONGEST_NAME: usize = 14;
+
+pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let Some(scan) = app.scan() else { return };
+    let entries = match app.map().lens {
+        Lens::State if theme.has_color() => states(app, scan, theme),
+        Lens::State => densities(&scan.tally, theme),
+        Lens::Owner => owners(scan, theme),
+    };
+    let room = usize::from(area.width.saturating_sub(1));
+    let line = fitted(&entries, app.map().lens.name(), room, theme);
+    buffer.set_line(area.x + 1, area.y, &line, area.width.saturating_sub(1));
+}
+
+/// How a class is called where ports are counted.
+pub fn class_name(class: StateClass) -> &'static str {
+    match class {
+        StateClass::Listen => "LISTEN",
+        StateClass::Closing => "closing",
+        StateClass::Bound => "BOUND",
+        StateClass::Udp => "UDP",
+        StateClass::Established => "ESTABLISHED",
+        StateClass::TimeWait => "TIME-WAIT",
+    }
+}
+
+/// In the order of a socket's life, as people look for them.
+pub const CLASSES: [StateClass; 6] = [
+    StateClass::Listen,
+    StateClass::Established,
+    StateClass::TimeWait,
+    StateClass::Closing,
+    StateClass::Bound,
+    StateClass::Udp,
+];
+
+fn states(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
+    let entry = |role, letter, name: &str, count| Entry {
+        mark: theme.glyph('■', letter),
+        style: theme.style(role),
+        name: name.to_owned(),
+        count: Some(count),
+    };
+    let mut entries: Vec<Entry> = CLASSES
+        .map(|class| {
+            let count = scan.tally.of(class);
+            entry(Role::Class(class), letter(class), class_name(class), count)
+        })
+        .into();
+    entries.push(entry(Role::Reserved, 'x', "reserved", scan.tally.reserved));
+    let mut available = entry(Role::Available, '.', "available", scan.tally.available);
+    if app.map().extent == Extent::All {
+        available.name = "available in range".to_owned();
+    }
+    entries.insert(0, available);
+    entries
+}
+
+/// Without colour a glyph tells how much of a block is taken.
+fn densities(tally: &Tally, theme: &Theme) -> Vec<Entry> {
+    let plain =
+        |mark, name: &str, count| Entry { mark, style: Style::new(), name: name.to_owned(), count };
+    let available = plain(theme.glyph('·', '.'), "available", Some(tally.available));
+    let reserved = plain('x', "reserved", Some(tally.reserved));
+    let steps: &[(char, &str)] = if theme.ascii {
+        &[(':', "few"), ('=', "under half"), ('*', "over half"), ('@', "full")]
+    } else {
+        &[(':', "<12 %"), ('░', "<40"), ('▒', "<65"), ('▓', "<90"), ('█', "full")]
+    };
+    let mut entries = vec![available];
+    entries.extend(steps.iter().map(|&(mark, name)| plain(mark, name, None)));
+    entries.push(reserved);
+    entries
+}
+
+fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
+    let (named, others) = scan.owners.owners.split_at(scan.owners.owners.len().min(COLORED_OWNERS));
+    let whole_cells = theme.needs_whole_cells();
+    let entry = |role, letter, name: &str, count| Entry {
+        mark: if whole_cells { letter } else { '■' },
+        style: theme.style(role),
+        name: words::shorten(name, LONGEST_NAME),
+        count: Some(count),
+    };
+    let mut entries: Vec<Entry> = (0u8..)
+        .zip(named)
+        .map(|(rank, (name, count))| {
+            entry(Role::Owner(rank), owner_letter(rank), &name.words(), *count)
+        })
+        .collect();
+    if !others.is_empty() {
+        let ports = others.iter().map(|(_, ports)| ports).sum();
+        let name = words::plural(others.len(), "other");
+        entries.push(entry(Role::OtherOwner, OTHER_OWNER_LETTER, &name, ports));
+    }
+    if entries.is_empty() {
+        let nobody = Entry { mark: ' ', style: Style::new(), name: "no sockets".into(), count: None };
+        entries.push(nobody);
+    }
+    entries
+}
+
+/// All entries if they fit, else those that are not empty, else as many as fit.
+fn fitted(entries: &[Entry], lens: &str, room: usize, theme: &Theme) -> Line<'static> {
+    let full = line(entries.iter(), lens, theme);
+    if full.width() <= room {
+        return full;
+    }
+    let mut kept: Vec<&Entry> = entries.iter().filter(|entry| entry.count != Some(0)).collect();
+    loop {
+        let shorter = line(kept.iter().copied(), lens, theme);
+        if shorter.width() <= room || kept.is_empty() {
+            return shorter;
+        }
+        // Of the states the smallest goes first, of owners the last, which is the smallest.
+        let smallest = (0..kept.len()).rev().min_by_key(|&i| kept[i].count.unwrap_or(u32::MAX));
+        kept.remove(smallest.unwrap_or_default());
+    }
+}
+
+fn line<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+    lens: &str,
+    theme: &Theme,
+) -> Line<'static> {
+    let mut line = Line::styled(format!("{lens}  "), theme.style(Role::Dim));
+    for entry in entries {
+        line.push_span(Span::styled(format!("{} ", entry.mark), entry.style));
+        let count = entry.count.map(|count| format!(" {}", words::thousands(count)));
+        line.push_span(Span::styled(
+            format!("{}{}  ", entry.name, count.unwrap_or_default()),
+            Style::reset(),
+        ));
+    }
+    line
+}

@@ -1,0 +1,201 @@
+//! Draws the Map screen: its blocks by the lens, the strip above, the facts beside. The grid itself
+//! is drawn by the heat map.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Modifier, Style},
+    text::{Line, Span},
+};
+
+use crate::{
+    app::{App, Extent, Grid, Lens, Scan, lens::Tally},
+    domain::{PortRange, Protocols, port::SYSTEM},
+    view::{
+        COLORED_OWNERS, Role, Theme, gauges,
+        heatmap::{Glyphs, Heatmap, Paint, Taken, level, put},
+        inspector,
+        layout::Areas,
+        legend::{self, CLASSES, class_name},
+        theme::{OTHER_OWNER_LETTER, letter, owner_letter},
+        words,
+    },
+};
+
+pub fn render(app: &App, theme: &Theme, grid: &Grid, areas: &Areas, buffer: &mut Buffer) {
+    let Some(scan) = app.scan() else {
+        waiting(app, theme, areas, buffer);
+        return;
+    };
+    strip(app, scan, theme, grid, areas, buffer);
+    blocks(app, scan, theme, grid, areas.map, buffer);
+    facts(app, scan, theme, grid, areas.facts, buffer);
+    if !areas.gauges.is_empty() {
+        let area = Rect { x: areas.gauges.x + 1, width: areas.gauges.width - 2, ..areas.gauges };
+        gauges::render(&scan.gauges, theme, area, buffer);
+    }
+    legend::render(app, theme, areas.legend, buffer);
+    inspector::render(app, scan, theme, grid, areas, buffer);
+}
+
+/// Before the first snapshot.
+fn waiting(app: &App, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
+    let area = areas.body;
+    match app.failure() {
+        None => put(buffer, area, area.x + 1, area.y + 1, "first scan..", theme.style(Role::Dim)),
+        Some(why) => {
+            let style = theme.style(Role::Critical);
+            put(buffer, area, area.x + 1, area.y + 1, "the scan failed", style);
+            let lines = words::wrapped(why.as_str(), usize::from(area.width - 2));
+            for (line, y) in lines.iter().zip(area.y + 2..area.bottom()) {
+                put(buffer, area, area.x + 1, y, line, Style::reset());
+            }
+        }
+    }
+}
+
+/// The line above the map: why the last scan failed, else gauges, else what is shown.
+fn strip(
+    app: &App,
+    scan: &Scan,
+    theme: &Theme,
+    grid: &Grid,
+    areas: &Areas,
+    buffer: &mut Buffer,
+) {
+    let area = areas.strip;
+    if let Some(why) = app.failure() {
+        let text = format!(" {why}; this is the last scan that worked");
+        let text = words::shorten(&text, usize::from(area.width));
+        put(buffer, area, area.x, area.y, &text, theme.style(Role::Critical));
+    } else if areas.has_inspector_beside {
+        let dim = theme.style(Role::Dim);
+        let dot = theme.glyph(" · ", " - ");
+        let title = Span::styled(
+            format!(" {} {}", extent_name(app), grid.range()),
+            Style::reset().add_modifier(Modifier::BOLD),
+        );
+        let rest = format!(
+            "{dot}{}{dot}{}{dot}{} occupied, {}",
+            block_size(grid),
+            protocols_name(app.map().protocols),
+            words::thousands(scan.tally.occupied),
+            words::percent(scan.tally.occupied, scan.tally.size),
+        );
+        let line = Line::from(vec![title, Span::styled(rest, dim)]);
+        buffer.set_line(area.x, area.y, &line, area.width);
+    } else {
+        gauges::render_line(&scan.gauges, theme, area, buffer);
+    }
+}
+
+fn extent_name(app: &App) -> &'static str {
+    match app.map().extent {
+        Extent::Ephemeral => "Ephemeral range",
+        Extent::All => "All ports",
+    }
+}
+
+fn block_size(grid: &Grid) -> String {
+    match grid.per_block() {
+        1 => "1 port a block".to_owned(),
+        ports => format!("{ports} ports a block"),
+    }
+}
+
+fn protocols_name(protocols: Protocols) -> &'static str {
+    match protocols {
+        Protocols::Tcp => "TCP",
+        Protocols::Udp => "UDP",
+        Protocols::Both => "TCP and UDP",
+    }
+}
+
+fn blocks(
+    app: &App,
+    scan: &Scan,
+    theme: &Theme,
+    grid: &Grid,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let paint = |block: PortRange| {
+        let tally = app.tally(block);
+        let taken = match app.map().lens {
+            Lens::State => by_state(&tally),
+            Lens::Owner => by_owner(scan, block, &tally),
+        };
+        Paint { free: free(scan, block, &tally), taken }
+    };
+    let is_density = app.map().lens == Lens::State && !theme.has_color();
+    let heatmap = Heatmap {
+        grid,
+        bracket: scan.snapshot.ephemeral.range,
+        cursor: Some(app.map().cursor),
+        glyphs: if is_density { Glyphs::Density } else { Glyphs::Letters },
+        paint: &paint,
+        share: &|ports| app.tally(ports).share(),
+    };
+    heatmap.render(theme, area, buffer);
+}
+
+fn by_state(tally: &Tally) -> Option<Taken> {
+    let class = tally.heaviest()?;
+    Some(Taken { role: Role::Class(class), share: tally.share(), letter: letter(class) })
+}
+
+fn by_owner(scan: &Scan, block: PortRange, tally: &Tally) -> Option<Taken> {
+    let rank = scan.owners.biggest_in(block)?;
+    let (role, letter) = match u8::try_from(rank) {
+        Ok(rank) if usize::from(rank) < COLORED_OWNERS => (Role::Owner(rank), owner_letter(rank)),
+        _ => (Role::OtherOwner, OTHER_OWNER_LETTER),
+    };
+    Some(Taken { role, share: tally.share(), letter })
+}
+
+/// What most of a block's ports are when nobody takes them.
+fn free(scan: &Scan, block: PortRange, tally: &Tally) -> Role {
+    let in_range = scan.snapshot.ephemeral.range.intersection(block).map_or(0, PortRange::len);
+    if tally.reserved * 2 > block.len() {
+        Role::Reserved
+    } else if in_range * 2 > block.len() {
+        Role::Available
+    } else if SYSTEM.contains(block.first()) {
+        Role::System
+    } else {
+        Role::Outside
+    }
+}
+
+/// What fits into the column beside a narrow map.
+fn facts(
+    app: &App,
+    scan: &Scan,
+    theme: &Theme,
+    grid: &Grid,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let tally = &scan.tally;
+    let dim = theme.style(Role::Dim);
+    let plain = Style::reset();
+    let share = words::percent(tally.occupied, tally.size);
+    let mut lines = vec![
+        (protocols_name(app.map().protocols).to_owned(), plain),
+        (block_size(grid), dim),
+        (String::new(), plain),
+        (format!("{} occupied", words::thousands(tally.occupied)), plain),
+        (share, theme.style(level(tally.share()))),
+        (format!("{} available", words::thousands(tally.available)), plain),
+        (format!("{} reserved", words::thousands(tally.reserved)), plain),
+        (String::new(), plain),
+    ];
+    lines.extend(CLASSES.into_iter().filter(|&class| tally.of(class) > 0).map(|class| {
+        let name = class_name(class);
+        let width = 17 - name.len();
+        (format!("{name}{:>width$}", tally.of(class)), theme.style(Role::Class(class)))
+    }));
+    for ((text, style), y) in lines.iter().zip(area.y + 1..area.bottom()) {
+        put(buffer, area, area.x + 1, y, text, *style);
+    }
+}

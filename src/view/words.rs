@@ -1,0 +1,186 @@
+//! Numbers, times and cut text as the screens write them. Draws nothing.
+
+use std::time::Duration;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::{
+    app::App,
+    domain::{Owner, Snapshot, Socket, State, Timer},
+};
+
+/// `28,232`
+pub fn thousands(number: u32) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `60.6 %`; what is not nothing never reads 0.0, what is not all never 100.0.
+pub fn percent(part: u32, whole: u32) -> String {
+    if whole == 0 {
+        return "no ports".to_owned();
+    }
+    match f64::from(part) * 100.0 / f64::from(whole) {
+        _ if part == 0 => "0 %".to_owned(),
+        _ if part == whole => "100 %".to_owned(),
+        share if share < 0.1 => "<0.1 %".to_owned(),
+        share if share > 99.9 => ">99.9 %".to_owned(),
+        share => format!("{share:.1} %"),
+    }
+}
+
+/// `3 sockets`, `1 socket`
+pub fn plural(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
+/// `7s`, `2m05s`, `3h10m`
+pub fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        ..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// What does not fit is cut, and `..` says so.
+pub fn shorten(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut room = width.saturating_sub(2);
+    let mut cut: String = text
+        .chars()
+        .take_while(|c| {
+            let takes = c.width().unwrap_or(0);
+            let fits = takes <= room;
+            room = room.saturating_sub(takes);
+            fits
+        })
+        .collect();
+    cut.push_str(if width >= 2 { ".." } else { "" });
+    cut
+}
+
+/// Text in pieces of at most `width` columns.
+pub fn pieces(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for c in text.chars() {
+        let takes = c.width().unwrap_or(0);
+        if used + takes > width.max(2) {
+            lines.push(String::new());
+            used = 0;
+        }
+        used += takes;
+        if let Some(line) = lines.last_mut() {
+            line.push(c);
+        }
+    }
+    lines
+}
+
+/// Text in lines of whole words.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.extend(pieces(word, width)),
+        }
+    }
+    lines
+}
+
+/// `chrome [4121] alice`
+pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
+    let Some(process) = app.processes().get(pid) else { return format!("pid {pid}") };
+    let user = process.uid.map(|uid| user(snapshot, uid)).unwrap_or_default();
+    format!("{} [{pid}] {user}", process.name).trim_end().to_owned()
+}
+
+pub fn user(snapshot: &Snapshot, uid: u32) -> String {
+    let name = snapshot.machine.users.name(uid);
+    name.map_or_else(|| format!("uid {uid}"), ToString::to_string)
+}
+
+/// Who holds a socket, a line each; the first line tells the kind.
+pub fn owner(app: &App, snapshot: &Snapshot, socket: &Socket) -> Vec<String> {
+    let each = |pids: &[u32]| pids.iter().map(|&p| process(app, snapshot, p)).collect::<Vec<_>>();
+    let kernel = match socket.state {
+        State::TimeWait => "kernel (TIME-WAIT)",
+        _ => "kernel (closed by its process)",
+    };
+    match snapshot.owner(socket) {
+        Owner::Process(pids) => each(pids),
+        Owner::Kernel => vec![kernel.to_owned()],
+        Owner::Departed(pids) => {
+            let was = each(pids).into_iter().map(|p| format!("was {p}"));
+            std::iter::once(kernel.to_owned()).chain(was).collect()
+        }
+        Owner::Backlog(pids) => {
+            let mut owners = each(pids);
+            match owners.first_mut() {
+                Some(first) => *first = format!("backlog of {first}"),
+                None => owners.push("backlog".to_owned()),
+            }
+            owners
+        }
+        Owner::Hidden => vec!["hidden (run as root)".to_owned()],
+        Owner::Nobody => vec!["none visible".to_owned()],
+        Owner::NotAsked => vec!["not looked up".to_owned()],
+    }
+}
+
+/// As [`owner`], on one line.
+pub fn owner_line(app: &App, snapshot: &Snapshot, socket: &Socket) -> String {
+    let mut owners = owner(app, snapshot, socket);
+    match owners.len() {
+        0 | 1 => owners.pop().unwrap_or_default(),
+        more => format!("{} +{}", owners.swap_remove(0), more - 1),
+    }
+}
+
+/// Seconds until the kernel forgets a socket in TIME-WAIT.
+pub fn seconds_left(socket: &Socket) -> Option<u32> {
+    let ends = matches!(socket.timer, Timer::TimeWait);
+    socket.expires_ms.filter(|_| ends).map(|ms| ms.div_ceil(1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(thousands(7), "7");
+        assert_eq!(thousands(28_232), "28,232");
+        assert_eq!(percent(1, 28_232), "<0.1 %");
+        assert_eq!(percent(28_231, 28_232), ">99.9 %");
+        assert_eq!(percent(606, 1000), "60.6 %");
+        assert_eq!(percent(0, 0), "no ports");
+        assert_eq!(age(Duration::from_secs(125)), "2m05s");
+    }
+
+    #[test]
+    fn cut_text_says_that_it_was_cut_and_never_exceeds_its_width() {
+        assert_eq!(shorten("payments-api", 12), "payments-api");
+        assert_eq!(shorten("payments-api", 8), "paymen..");
+        assert_eq!(shorten("日本語", 5), "日..");
+        assert_eq!(shorten("ab", 1), "");
+        assert_eq!(pieces("abcdef", 4), ["abcd", "ef"]);
+        assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+    }
+}

@@ -1,0 +1,220 @@
+//! Golden pictures of the Allocate screen: text, and where colour says something, styles.
+
+#[path = "support/allocate.rs"]
+mod stage;
+
+use portscope::{
+    app::{Key, allocation::AllocationAction as Action},
+    view::{
+        Depth, Ground, Role, Theme,
+        allocate::{Sight, render},
+    },
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+use stage::{Stage, attempt, bound, in_use, ports};
+
+const DARK: Theme = Theme { depth: Depth::True, ground: Ground::Dark, ascii: false };
+
+fn drawn(stage: &Stage, theme: &Theme, columns: u16, rows: u16) -> Buffer {
+    // The frame has its header and footer around the screen.
+    let area = Rect::new(0, 0, columns, rows.saturating_sub(2));
+    let mut buffer = Buffer::empty(area);
+    let sight = Sight {
+        allocation: &stage.allocation,
+        scan: Some(stage.scan()),
+        processes: &stage.processes,
+    };
+    render(sight, theme, area, &mut buffer);
+    buffer
+}
+
+fn text(buffer: &Buffer) -> String {
+    let line = |y| (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+    (0..buffer.area.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
+}
+
+fn pictured(name: &str, stage: &Stage) {
+    for (columns, rows) in [(80, 24), (120, 40)] {
+        let name = format!("{name}_{columns}x{rows}");
+        insta::assert_snapshot!(name, text(&drawn(stage, &DARK, columns, rows)));
+    }
+}
+
+/// Six refused attempts, and the port that is won with the seventh.
+fn six_collisions(stage: &mut Stage) -> u16 {
+    stage.act(Action::Step);
+    for (index, port) in ports(stage, true, 6).into_iter().enumerate() {
+        stage.report(in_use(1, index as u32 + 1, port));
+    }
+    ports(stage, false, 1)[0]
+}
+
+#[test]
+fn idle_screen_shows_the_setup_and_the_occupancy() {
+    pictured("idle", &Stage::real(0.78));
+}
+
+#[test]
+fn an_allocation_shows_the_order_of_its_attempts() {
+    let mut stage = Stage::real(0.78);
+    six_collisions(&mut stage);
+    pictured("six_collisions", &stage);
+}
+
+#[test]
+fn a_won_port_is_called_out_and_said_in_words() {
+    let mut stage = Stage::real(0.78);
+    let port = six_collisions(&mut stage);
+    stage.report(bound(1, 7, port));
+    pictured("allocated", &stage);
+    let buffer = drawn(&stage, &DARK, 80, 24);
+    let last = text(&buffer);
+    assert!(last.contains(&format!("✓ allocated {port} after 7 attempts")), "{last}");
+    assert!(last.contains(&format!("◆ {port} ✓")), "{last}");
+}
+
+#[test]
+fn giving_up_says_how_many_ports_are_free_and_never_that_none_is() {
+    let mut stage = Stage::real(16_220.0 / 16_384.0);
+    stage.act(Action::Step);
+    for (index, port) in ports(&stage, true, 100).into_iter().enumerate() {
+        stage.report(in_use(1, index as u32 + 1, port));
+    }
+    pictured("gave_up", &stage);
+    let wide = text(&drawn(&stage, &DARK, 120, 40));
+    let words = "✗ gave up after 100 attempts · 164 of 16,384 ports free at the last scan · \
+                 1,374 attempts would fail once in a million\n";
+    assert!(wide.ends_with(words), "{wide}");
+}
+
+#[test]
+fn settings_lie_over_the_screen() {
+    let mut stage = Stage::real(0.78);
+    stage.act(Action::OpenSettings);
+    stage.press(&[Key::Down]);
+    stage.type_in("9-8");
+    stage.press(&[Key::Enter]);
+    pictured("settings", &stage);
+}
+
+#[test]
+fn a_high_speed_on_a_shared_machine_asks_first() {
+    let mut stage = Stage::real(0.78);
+    stage.act(Action::Faster);
+    stage.act(Action::Faster);
+    pictured("confirm", &stage);
+}
+
+#[test]
+fn figures_stand_beside_the_law_at_full_speed() {
+    let mut stage = Stage::simulated(0.90);
+    for _ in 0..3 {
+        stage.act(Action::Faster);
+    }
+    stage.act(Action::RunOrPause);
+    stage.play(1, 60_000, 2_000);
+    pictured("max", &stage);
+}
+
+#[test]
+fn without_colour_order_and_success_can_still_be_read() {
+    let mut stage = Stage::real(0.78);
+    let port = six_collisions(&mut stage);
+    stage.report(bound(1, 7, port));
+    for (columns, rows) in [(80, 24), (120, 40)] {
+        let buffer = drawn(&stage, &Theme::MONOCHROME, columns, rows);
+        assert!(buffer.content().iter().all(|c| c.fg == ratatui::style::Color::Reset));
+        insta::assert_snapshot!(format!("no_color_{columns}x{rows}"), text(&buffer));
+    }
+}
+
+#[test]
+fn ascii_terminals_get_ascii_only() {
+    let mut stage = Stage::real(0.78);
+    let port = six_collisions(&mut stage);
+    let mut won = bound(1, 7, port);
+    won.held = vec![port];
+    stage.report(won);
+    let ascii = Theme::new(Depth::Sixteen, Ground::Dark, true);
+    for open in [None, Some(Action::OpenSettings)] {
+        open.into_iter().for_each(|action| {
+            stage.act(action);
+        });
+        for (columns, rows) in [(80, 24), (120, 40)] {
+            let picture = text(&drawn(&stage, &ascii, columns, rows));
+            let foreign: String = picture.chars().filter(|c| !c.is_ascii() && *c != '·').collect();
+            assert_eq!(foreign, "", "{picture}");
+        }
+    }
+}
+
+#[test]
+fn attempts_stand_out_in_their_own_colours() {
+    let mut stage = Stage::real(0.78);
+    let port = six_collisions(&mut stage);
+    stage.report(bound(1, 7, port));
+    let buffer = drawn(&stage, &DARK, 120, 40);
+    let map = Rect::new(7, 2, 50, 34);
+    let digits = map.positions().filter(|&at| buffer[at].bg == DARK.color(Role::Collision));
+    let mut digits: Vec<&str> = digits.map(|at| buffer[at].symbol()).collect();
+    digits.sort_unstable();
+    assert_eq!(digits, ["1", "2", "3", "4", "5", "6"]);
+    let white = map.positions().filter(|&at| buffer[at].bg == DARK.color(Role::Allocated)).count();
+    assert_eq!(white, "◆ 51202 ✓".chars().count());
+}
+
+#[test]
+fn text_beside_the_map_keeps_the_terminals_own_background() {
+    let stage = Stage::real(0.78);
+    let buffer = drawn(&stage, &DARK, 120, 40);
+    for y in 1..38 {
+        for x in 63..120 {
+            let cell = &buffer[(x, y)];
+            let is_speed = cell.bg == DARK.color(Role::Accent);
+            assert!(cell.bg == ratatui::style::Color::Reset || is_speed, "{x},{y}: {cell:?}");
+        }
+    }
+}
+
+#[test]
+fn held_ports_are_marked_as_ours() {
+    let mut stage = Stage::real(0.2);
+    let port = six_collisions(&mut stage);
+    stage.act(Action::ToggleHold);
+    let mut won = bound(1, 7, port);
+    won.held = vec![port, 65_000];
+    stage.report(won);
+    pictured("held", &stage);
+}
+
+#[test]
+fn other_errnos_are_named_exactly() {
+    let mut stage = Stage::real(0.2);
+    stage.act(Action::Step);
+    let refused = (portscope::domain::Protocol::Tcp, portscope::domain::Errno::EADDRNOTAVAIL);
+    stage.report(attempt(1, 1, 50_000, Some(refused)));
+    let picture = text(&drawn(&stage, &DARK, 120, 40));
+    assert!(picture.contains("✗ EADDRNOTAVAIL tcp"), "{picture}");
+    let picture = text(&drawn(&stage, &DARK, 80, 24));
+    assert!(picture.contains("attempt 1 · 50000 ✗ EADDRNOTAVAIL tcp"), "{picture}");
+}
+
+#[test]
+fn no_size_panics() {
+    let mut stage = Stage::simulated(0.9);
+    let port = six_collisions(&mut stage);
+    stage.report(bound(1, 7, port));
+    let mut confirming = Stage::real(0.9);
+    confirming.act(Action::Faster);
+    confirming.act(Action::Faster);
+    let mut setting = Stage::real(0.9);
+    setting.act(Action::OpenSettings);
+    let ascii = Theme::new(Depth::Sixteen, Ground::Light, true);
+    for stage in [&stage, &confirming, &setting] {
+        for columns in (0..60).chain([79, 80, 81, 109, 110, 119, 120, 149, 150, 200, 400]) {
+            for rows in (0..45).chain([60, 120]) {
+                drawn(stage, if rows % 2 == 0 { &DARK } else { &ascii }, columns, rows);
+            }
+        }
+    }
+}

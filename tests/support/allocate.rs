@@ -1,0 +1,172 @@
+//! A stage for the Allocate screen: machines, scripted deltas, and runs of the real loop.
+
+#![allow(dead_code, reason = "each test binary uses a part of this file")]
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use portscope::{
+    allocator::{Allocator, Attempt, Candidates, Progress, random::Random},
+    app::allocation::{Allocation, AllocationAction, AllocationOptions, LastScan},
+    app::{Effect, Key},
+    domain::{
+        Errno, MachineKind, Occupancy, ProcessTable, Protocol, Protocols, Refusal, Snapshot, State,
+        port::IANA_DYNAMIC,
+    },
+    engine::message::{AllocationDelta, Finished},
+    host::{Host, simulated::SimulatedHost},
+};
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+
+pub struct Stage {
+    pub host: SimulatedHost,
+    pub snapshot: Snapshot,
+    pub occupancy: Occupancy,
+    pub processes: ProcessTable,
+    pub allocation: Allocation,
+    now: Duration,
+}
+
+impl Stage {
+    /// A simulated machine with that share of the IANA range taken by UDP sockets.
+    pub fn simulated(share: f64) -> Self {
+        let host = SimulatedHost::builder()
+            .process(812, "dnsmasq", "dnsmasq -k", 33)
+            .process(4711, "python3", "python3 load.py", 1000)
+            .fill(IANA_DYNAMIC, share, State::Unconnected, 7)
+            .owned_by(&[4711])
+            .build();
+        let mut snapshot = host.snapshot();
+        snapshot.sort();
+        let occupancy = Occupancy::count(&snapshot);
+        let processes = host.describer().describe(&[812, 4711]).into_iter().collect();
+        let mut allocation = Allocation::new(&AllocationOptions::exo(42));
+        allocation.observe(LastScan { snapshot: &snapshot, occupancy: &occupancy });
+        Self { host, snapshot, occupancy, processes, allocation, now: Duration::ZERO }
+    }
+
+    /// The same as a live machine that others use.
+    pub fn real(share: f64) -> Self {
+        let mut stage = Self::simulated(share);
+        let mut machine = (*stage.snapshot.machine).clone();
+        machine.kind = MachineKind::Live;
+        machine.is_isolated = false;
+        stage.snapshot.machine = Arc::new(machine);
+        stage
+    }
+
+    pub fn scan(&self) -> LastScan<'_> {
+        LastScan { snapshot: &self.snapshot, occupancy: &self.occupancy }
+    }
+
+    pub fn act(&mut self, action: AllocationAction) -> Vec<Effect> {
+        let scan = LastScan { snapshot: &self.snapshot, occupancy: &self.occupancy };
+        self.allocation.act(action, Some(scan))
+    }
+
+    pub fn press(&mut self, keys: &[Key]) -> Vec<Effect> {
+        let scan = LastScan { snapshot: &self.snapshot, occupancy: &self.occupancy };
+        keys.iter().flat_map(|&key| self.allocation.press(key, Some(scan))).collect()
+    }
+
+    pub fn type_in(&mut self, text: &str) {
+        let keys: Vec<Key> = text.chars().map(Key::Char).collect();
+        self.press(&keys);
+    }
+
+    pub fn report(&mut self, delta: AllocationDelta) -> Vec<Effect> {
+        self.now += Duration::from_millis(33);
+        let scan = LastScan { snapshot: &self.snapshot, occupancy: &self.occupancy };
+        self.allocation.apply(self.now, delta, Some(scan))
+    }
+
+    pub fn look_again(&mut self) {
+        self.snapshot.number += 1;
+        let scan = LastScan { snapshot: &self.snapshot, occupancy: &self.occupancy };
+        self.allocation.observe(scan);
+    }
+
+    /// So many attempts of the real loop on the simulated machine, one delta each `per_delta`.
+    pub fn play(&mut self, run: u64, attempts: usize, per_delta: usize) {
+        let binder = self.host.binder(Protocols::Udp, None).expect("the simulated binder");
+        let candidates = Candidates::new(IANA_DYNAMIC, &[]);
+        let random = ChaCha8Rng::seed_from_u64(42);
+        let mut allocator = Allocator::new(binder, Random, random, candidates, 100);
+        let mut finished = 0;
+        for _ in 0..attempts / per_delta {
+            let mut delta = empty(run);
+            let mut touched = BTreeMap::new();
+            for _ in 0..per_delta {
+                let attempt = match allocator.step() {
+                    Progress::Refused(attempt) | Progress::Bound(attempt, _) => attempt,
+                    Progress::GaveUp(attempt) => attempt.expect("random never runs out"),
+                };
+                finished = count(&mut delta, attempt, finished);
+                *touched.entry(attempt.port).or_insert(0) += 1;
+            }
+            delta.touched = touched.into_iter().collect();
+            let surplus = delta.recent.len().saturating_sub(64);
+            delta.recent.drain(..surplus);
+            self.report(delta);
+        }
+    }
+}
+
+fn count(delta: &mut AllocationDelta, attempt: Attempt, finished: u64) -> u64 {
+    delta.attempts += 1;
+    delta.busy += attempt.took;
+    delta.recent.push(attempt);
+    delta.collisions += u64::from(attempt.refusal.is_some());
+    let ended = attempt.refusal.is_none() || attempt.number >= 100;
+    if !ended {
+        return finished;
+    }
+    let port = attempt.refusal.is_none().then_some(attempt.port);
+    delta.finished = Some(Finished { number: finished + 1, attempts: attempt.number, port });
+    if port.is_some() {
+        delta.successes += 1;
+        delta.histogram.push((attempt.number, 1));
+    } else {
+        delta.failures += 1;
+    }
+    finished + 1
+}
+
+pub fn empty(run: u64) -> AllocationDelta {
+    AllocationDelta { run, is_running: true, ..AllocationDelta::default() }
+}
+
+/// A delta of one attempt, as slow speeds send it.
+pub fn attempt(
+    run: u64,
+    number: u32,
+    port: u16,
+    refused: Option<(Protocol, Errno)>,
+) -> AllocationDelta {
+    let refusal = refused.map(|(protocol, errno)| Refusal { protocol, errno });
+    let took = Duration::from_nanos(2_100 + 130 * u64::from(number));
+    let mut delta = empty(run);
+    count(&mut delta, Attempt { number, port, refusal, took }, 0);
+    delta.touched = vec![(port, 1)];
+    delta
+}
+
+pub fn in_use(run: u64, number: u32, port: u16) -> AllocationDelta {
+    attempt(run, number, port, Some((Protocol::Udp, Errno::EADDRINUSE)))
+}
+
+pub fn bound(run: u64, number: u32, port: u16) -> AllocationDelta {
+    attempt(run, number, port, None)
+}
+
+/// The first so many ports of the range that are (not) taken, spread over it.
+pub fn ports(stage: &Stage, taken: bool, count: usize) -> Vec<u16> {
+    let step = 16_384 / (count + 1);
+    let from = |start: u16| {
+        (start..=65_535).find(|&p| stage.occupancy.port(p).is_occupied(Protocols::Udp) == taken)
+    };
+    // 5 and the length have no common factor for the counts used: the order is not the place.
+    (0..count)
+        .map(|n| 49_152 + ((n * 5 % count.max(1)) * step + 137) as u16)
+        .map(|start| from(start).expect("such a port"))
+        .collect()
+}
