@@ -58,7 +58,14 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 map::render(app, theme, &grid, &areas, buffer);
             }
         }
-        Screen::Allocate => allocate::render(app, theme, areas.body, buffer),
+        Screen::Allocate => {
+            let sight = allocate::Sight {
+                allocation: app.allocation(),
+                scan: app.last_scan(),
+                processes: app.processes(),
+            };
+            allocate::render(sight, theme, areas.body, buffer);
+        }
     }
     if area.height > 1 {
         footer::render(app, theme, areas.footer, buffer);

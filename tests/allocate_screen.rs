@@ -5,7 +5,10 @@ mod stage;
 
 use portscope::{
     app::{Key, allocation::AllocationAction as Action},
-    view::{Depth, Ground, Role, Theme, allocate::{Sight, render}},
+    view::{
+        Depth, Ground, Role, Theme,
+        allocate::{Sight, render},
+    },
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 use stage::{Stage, attempt, bound, in_use, ports};

@@ -3,8 +3,11 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
-    app::{App, Event, Key, Options, RowsPerLine, Screen, Target, allocation::AllocationOptions},
-    domain::{Ephemeral, Gap, PortRange, ProcessTable, State, Text, port},
+    app::{
+        App, Event, Extent, Key, Options, RowsPerLine, Screen, Target,
+        allocation::AllocationOptions,
+    },
+    domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, State, port},
     engine::Report,
     host::{Host, simulated::SimulatedHost},
     view::{self, Depth, Ground, Theme},
