@@ -7,7 +7,7 @@ use portscope::{
         App, Event, Extent, Key, Options, RowsPerLine, Screen, Target,
         allocation::AllocationOptions,
     },
-    domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, State, port},
+    domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, State, Text, port},
     engine::Report,
     host::{Host, simulated::SimulatedHost},
     view::{self, Depth, Ground, Theme},
