@@ -1,5 +1,7 @@
 //! Golden frames: what the screens show, as text and as styles. Simulated machines only.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
