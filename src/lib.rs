@@ -1,4 +1,19 @@
-//! portscope shows how the ports of a machine are really used.
+//! portscope shows how the ports of a machine are really used, and finds free ones.
+//!
+//! To get a port, hold on to the socket: a number alone may be taken by the time it is used.
+//!
+//! ```
+//! use portscope::{Allocator, domain::{PortRange, Protocols}};
+//!
+//! let range = PortRange::new(49_152, 65_535)?;
+//! let mut allocator =
+//!     Allocator::over(range).protocols(Protocols::Udp).address([127, 0, 0, 1].into()).build()?;
+//! let held = allocator.allocate(|attempt| println!("{} {:?}", attempt.port, attempt.outcome()))?;
+//! let port = held.port();
+//! let socket = held.into_udp_socket()?;
+//! assert_eq!(socket.local_addr()?.port(), port);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod allocator;
 pub mod app;
@@ -6,3 +21,268 @@ pub mod domain;
 pub mod engine;
 pub mod host;
 pub mod view;
+
+use std::{
+    io,
+    net::{IpAddr, TcpListener, UdpSocket},
+    os::fd::OwnedFd,
+};
+
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+
+use crate::{
+    allocator::{ALLOCATORS, Attempt, Candidates, Progress, Strategy},
+    domain::{PortRange, Protocols},
+    host::{Held, Host, HostBinder, HostError},
+};
+
+/// Binds a port of `range` that nobody has, chosen at random, on all addresses of IPv4 and IPv6.
+///
+/// For more, see [`Allocator`].
+///
+/// ```no_run
+/// use portscope::{domain::{PortRange, Protocols}, find_free_port};
+///
+/// let held = find_free_port(PortRange::new(49_152, 65_535)?, Protocols::Tcp, 100)?;
+/// println!("listening on {}", held.port());
+/// let listener = held.into_tcp_listener(128)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn find_free_port(
+    range: PortRange,
+    protocols: Protocols,
+    max_attempts: u32,
+) -> Result<HeldPort, FindError> {
+    Allocator::over(range).protocols(protocols).max_attempts(max_attempts).build()?.allocate(|_| ())
+}
+
+/// Why there is no port.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// So many misses in a row; another attempt might have found a port. `free`: ports of the range
+    /// that are in fact free, None if nobody counted (an allocator does not, a scan does).
+    #[error("gave up after {attempts} attempts in {range}; {}", in_fact_free(*.free))]
+    GaveUp { attempts: u32, range: PortRange, free: Option<u32> },
+    /// There is no port left to try: all are reserved, or were tried by a strategy that tries none
+    /// twice.
+    #[error("no port of {range} is left to try")]
+    RangeFull { range: PortRange },
+    #[error("there is no strategy \"{name}\"; there are: {}", strategy_names())]
+    UnknownStrategy { name: domain::Text },
+    /// No socket could be made, or none on that address.
+    #[error(transparent)]
+    Io(#[from] HostError),
+}
+
+/// What an allocator shall do; see the methods for what it does unless told otherwise.
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct AllocatorBuilder {
+    range: PortRange,
+    protocols: Protocols,
+    address: Option<IpAddr>,
+    reserved: Vec<PortRange>,
+    max_attempts: u32,
+    seed: Option<u64>,
+    strategy: String,
+}
+
+impl AllocatorBuilder {
+    /// Default: the same port on UDP and TCP.
+    pub fn protocols(mut self, protocols: Protocols) -> Self {
+        self.protocols = protocols;
+        self
+    }
+
+    /// Default: all addresses of IPv4 and IPv6, so that no holder of any address is overlooked.
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// Ports not to try, such as those of `ip_local_reserved_ports`. Default: none; a bind to a
+    /// port that the machine reserves succeeds, for that list binds only the kernel's own choice.
+    pub fn reserved(mut self, reserved: &[PortRange]) -> Self {
+        self.reserved = reserved.to_vec();
+        self.reserved.sort_unstable();
+        self
+    }
+
+    /// Default: 100. With 0 nothing is tried.
+    pub fn max_attempts(mut self, max_attempts: u32) -> Self {
+        self.max_attempts = max_attempts;
+        self
+    }
+
+    /// The same seed tries the same ports. Default: drawn by chance.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// A name of [`ALLOCATORS`]. Default: `random`.
+    pub fn strategy(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.strategy);
+        self
+    }
+
+    /// An allocator on this machine.
+    #[cfg(target_os = "linux")]
+    pub fn build(self) -> Result<Allocator, FindError> {
+        let binder = host::linux::binder::RealBinder::new(self.protocols, self.address)?;
+        self.with_binder(Box::new(binder))
+    }
+
+    /// An allocator on a machine of your choice, such as a simulated one.
+    pub fn build_on(self, host: &dyn Host) -> Result<Allocator, FindError> {
+        let binder = host.binder(self.protocols, self.address)?;
+        self.with_binder(binder)
+    }
+
+    fn with_binder(self, binder: Box<dyn HostBinder>) -> Result<Allocator, FindError> {
+        let row = ALLOCATORS.iter().find(|row| row.name == self.strategy);
+        let Some(row) = row else {
+            return Err(FindError::UnknownStrategy { name: domain::Text::scrub(&self.strategy) });
+        };
+        let seed = self.seed.unwrap_or_else(rand::random);
+        let limitation = binder.limitation();
+        let inner = allocator::Allocator::new(
+            binder,
+            (row.make)(),
+            ChaCha8Rng::seed_from_u64(seed),
+            Candidates::new(self.range, &self.reserved),
+            self.max_attempts,
+        );
+        let (range, max_attempts) = (self.range, self.max_attempts);
+        Ok(Allocator { inner, range, max_attempts, seed, limitation })
+    }
+}
+
+/// Searches a range for a port by real binds, and gives back what it bound.
+pub struct Allocator {
+    inner: allocator::Allocator<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
+    range: PortRange,
+    max_attempts: u32,
+    seed: u64,
+    limitation: Option<&'static str>,
+}
+
+/// What one attempt came to.
+#[derive(Debug)]
+pub enum Step {
+    /// There are attempts left.
+    Refused(Attempt),
+    Bound(Attempt, HeldPort),
+    /// The attempt was refused and the last one (none: nothing was left to try).
+    Failed(Option<Attempt>, FindError),
+}
+
+impl Allocator {
+    /// Over both ends of `range`; port 0 is never tried.
+    pub fn over(range: PortRange) -> AllocatorBuilder {
+        AllocatorBuilder {
+            range,
+            protocols: Protocols::default(),
+            address: None,
+            reserved: Vec::new(),
+            max_attempts: 100,
+            seed: None,
+            strategy: ALLOCATORS[0].name.to_owned(),
+        }
+    }
+
+    /// With it the same ports are tried again.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What was asked for and cannot be had here: "IPv4 only".
+    pub fn limitation(&self) -> Option<&'static str> {
+        self.limitation
+    }
+
+    /// One attempt. After `Bound` and `Failed` the next call begins a new search.
+    pub fn step(&mut self) -> Step {
+        let range = self.range;
+        if self.max_attempts == 0 {
+            return Step::Failed(None, FindError::GaveUp { attempts: 0, range, free: None });
+        }
+        match self.inner.step() {
+            Progress::Refused(attempt) => Step::Refused(attempt),
+            Progress::Bound(attempt, held) => Step::Bound(attempt, HeldPort(held)),
+            Progress::GaveUp(None) => Step::Failed(None, FindError::RangeFull { range }),
+            Progress::GaveUp(Some(last)) => Step::Failed(
+                Some(last),
+                FindError::GaveUp { attempts: last.number, range, free: None },
+            ),
+        }
+    }
+
+    /// Attempts until a port is bound or none is left; `seen` is told each.
+    pub fn allocate(&mut self, mut seen: impl FnMut(&Attempt)) -> Result<HeldPort, FindError> {
+        loop {
+            match self.step() {
+                Step::Refused(attempt) => seen(&attempt),
+                Step::Bound(attempt, held) => {
+                    seen(&attempt);
+                    return Ok(held);
+                }
+                Step::Failed(last, error) => {
+                    last.iter().for_each(seen);
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// A bound port. Nobody else can bind it until this, or what was made of it, is dropped.
+pub struct HeldPort(Box<dyn Held>);
+
+impl HeldPort {
+    pub fn port(&self) -> u16 {
+        self.0.port()
+    }
+
+    /// The sockets: TCP first (bound, not listening), then UDP, as far as asked for.
+    pub fn into_descriptors(self) -> Vec<OwnedFd> {
+        self.0.into_descriptors()
+    }
+
+    /// Errors: the port is not held on UDP.
+    pub fn into_udp_socket(self) -> io::Result<UdpSocket> {
+        self.into_socket_of(rustix::net::SocketType::DGRAM).map(UdpSocket::from)
+    }
+
+    /// Begins to listen. Errors: the port is not held on TCP, or listen(2) fails.
+    pub fn into_tcp_listener(self, backlog: i32) -> io::Result<TcpListener> {
+        let socket = self.into_socket_of(rustix::net::SocketType::STREAM)?;
+        rustix::net::listen(&socket, backlog)?;
+        Ok(TcpListener::from(socket))
+    }
+
+    fn into_socket_of(self, kind: rustix::net::SocketType) -> io::Result<OwnedFd> {
+        let is_asked = |socket: &OwnedFd| {
+            rustix::net::sockopt::socket_type(socket).is_ok_and(|actual| actual == kind)
+        };
+        let missing = || io::Error::new(io::ErrorKind::Unsupported, "not held on that protocol");
+        self.into_descriptors().into_iter().find(is_asked).ok_or_else(missing)
+    }
+}
+
+impl std::fmt::Debug for HeldPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("HeldPort").field(&self.port()).finish()
+    }
+}
+
+fn in_fact_free(free: Option<u32>) -> String {
+    match free {
+        Some(free) => format!("{free} of its ports are in fact free"),
+        None => "how many of its ports are free was not counted".to_owned(),
+    }
+}
+
+fn strategy_names() -> String {
+    ALLOCATORS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+}

@@ -1,1 +1,77 @@
 //! The allocation thread: owns the strategy, the binder and all held sockets.
+
+mod delta;
+mod run;
+mod worker;
+
+use std::{
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+pub use delta::merge;
+
+use crate::{
+    domain::Text,
+    engine::{AllocationRequest, Outbox, Report},
+    host::Host,
+};
+
+/// How long dropping the handle waits for the thread to release what it holds.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// The thread and the way to it. Dropping it ends the run and releases all held ports.
+pub struct AllocationThread {
+    requests: Option<mpsc::Sender<AllocationRequest>>,
+    thread: Option<thread::JoinHandle<()>>,
+    /// Hangs up when the thread has ended.
+    ended: mpsc::Receiver<()>,
+}
+
+/// Starts the thread, with nothing prepared, nothing held, and four attempts a second.
+///
+/// Errors: the system gives no thread.
+pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<AllocationThread> {
+    let (requests, inbox) = mpsc::channel();
+    let (alive, ended) = mpsc::channel();
+    let body = move || {
+        let _alive = alive;
+        let watch = DeathWatch(outbox);
+        worker::Worker::new(&*host, &*watch.0, inbox).work();
+    };
+    let thread = thread::Builder::new().name("allocation".to_owned()).spawn(body)?;
+    Ok(AllocationThread { requests: Some(requests), thread: Some(thread), ended })
+}
+
+impl AllocationThread {
+    /// False: the thread has ended; its last report says why, unless nobody listened any more.
+    pub fn send(&self, request: AllocationRequest) -> bool {
+        self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok())
+    }
+}
+
+impl Drop for AllocationThread {
+    /// A thread that still waits for someone to take its report is left to the end of the process.
+    fn drop(&mut self) {
+        self.requests = None;
+        let has_ended =
+            self.ended.recv_timeout(GOODBYE) == Err(mpsc::RecvTimeoutError::Disconnected);
+        if let Some(thread) = self.thread.take().filter(|_| has_ended) {
+            // A panic was reported by the watch.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Tells of a panic of its thread, whose held ports are released by then.
+struct DeathWatch(Box<dyn Outbox>);
+
+impl Drop for DeathWatch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.deliver(Report::WorkerDied(Text::scrub("the allocation thread panicked")));
+        }
+    }
+}

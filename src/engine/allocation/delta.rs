@@ -1,0 +1,196 @@
+//! What a run adds to its figures between two reports. Counts without allocating, merges without loss.
+
+use std::{cmp::Ordering, collections::VecDeque, time::Duration};
+
+use crate::{
+    allocator::Attempt,
+    domain::{Outcome, PortRange},
+    engine::message::{AllocationDelta, Finished},
+};
+
+/// Attempts that a delta shows one by one.
+pub const RECENT: usize = 64;
+
+/// The figures since the last report.
+pub struct Tally {
+    figures: AllocationDelta,
+    /// Tries by port, from the range's first port on.
+    tries: Vec<u32>,
+    first: u16,
+    recent: VecDeque<Attempt>,
+}
+
+impl Tally {
+    /// Of run number `run` over `range`.
+    pub fn new(run: u64, range: PortRange) -> Self {
+        Self {
+            figures: AllocationDelta { run, ..AllocationDelta::default() },
+            tries: vec![0; range.len() as usize],
+            first: range.first(),
+            recent: VecDeque::with_capacity(RECENT),
+        }
+    }
+
+    /// One attempt; allocates nothing.
+    pub fn count(&mut self, attempt: &Attempt) {
+        self.figures.attempts += 1;
+        self.figures.collisions += u64::from(attempt.outcome() == Outcome::InUse);
+        self.figures.busy += attempt.took;
+        self.tries[usize::from(attempt.port - self.first)] += 1;
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(*attempt);
+    }
+
+    pub fn finish(&mut self, finished: Finished) {
+        if finished.port.is_some() {
+            self.figures.successes += 1;
+            let histogram = &mut self.figures.histogram;
+            match histogram.binary_search_by_key(&finished.attempts, |&(attempts, _)| attempts) {
+                Ok(at) => histogram[at].1 += 1,
+                Err(at) => histogram.insert(at, (finished.attempts, 1)),
+            }
+        } else {
+            self.figures.failures += 1;
+        }
+        self.figures.finished = Some(finished);
+    }
+
+    /// The figures since the last call; begins anew. What is held and the like is the caller's to
+    /// fill in.
+    pub fn take(&mut self) -> AllocationDelta {
+        let fresh = AllocationDelta { run: self.figures.run, ..AllocationDelta::default() };
+        let mut delta = std::mem::replace(&mut self.figures, fresh);
+        let tried = self.tries.iter_mut().enumerate().filter(|(_, tries)| **tries > 0);
+        delta.touched = tried
+            .map(|(offset, tries)| (self.first + offset as u16, std::mem::take(tries)))
+            .collect();
+        delta.recent = self.recent.drain(..).collect();
+        delta
+    }
+}
+
+/// One delta that says what both say. What describes a moment (held ports and the like) is the
+/// newer one's; of two runs only the newer counts.
+pub fn merge(older: AllocationDelta, newer: AllocationDelta) -> AllocationDelta {
+    if older.run != newer.run {
+        return if older.run > newer.run { older } else { newer };
+    }
+    AllocationDelta {
+        attempts: older.attempts + newer.attempts,
+        collisions: older.collisions + newer.collisions,
+        successes: older.successes + newer.successes,
+        failures: older.failures + newer.failures,
+        busy: older.busy.checked_add(newer.busy).unwrap_or(Duration::MAX),
+        histogram: add_up(&older.histogram, &newer.histogram),
+        touched: add_up(&older.touched, &newer.touched),
+        recent: last_of(older.recent, &newer.recent),
+        finished: newer.finished.or(older.finished),
+        ..newer
+    }
+}
+
+/// Adds the counts of two lists with ascending keys.
+fn add_up<K: Ord + Copy, C: std::ops::Add<Output = C> + Copy>(
+    left: &[(K, C)],
+    right: &[(K, C)],
+) -> Vec<(K, C)> {
+    let mut sum = Vec::with_capacity(left.len().max(right.len()));
+    let (mut i, mut j) = (0, 0);
+    while let (Some(&(left_key, left_count)), Some(&(right_key, right_count))) =
+        (left.get(i), right.get(j))
+    {
+        let order = left_key.cmp(&right_key);
+        sum.push(match order {
+            Ordering::Less => (left_key, left_count),
+            Ordering::Equal => (left_key, left_count + right_count),
+            Ordering::Greater => (right_key, right_count),
+        });
+        i += usize::from(order != Ordering::Greater);
+        j += usize::from(order != Ordering::Less);
+    }
+    sum.extend_from_slice(&left[i..]);
+    sum.extend_from_slice(&right[j..]);
+    sum
+}
+
+fn last_of(mut older: Vec<Attempt>, newer: &[Attempt]) -> Vec<Attempt> {
+    older.extend_from_slice(newer);
+    older.drain(..older.len().saturating_sub(RECENT));
+    older
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Errno, Protocol, Refusal};
+
+    fn attempt(number: u32, port: u16, errno: Option<Errno>) -> Attempt {
+        let refusal = errno.map(|errno| Refusal { protocol: Protocol::Udp, errno });
+        Attempt { number, port, refusal, took: Duration::from_nanos(500) }
+    }
+
+    fn tally() -> Tally {
+        Tally::new(3, PortRange::new(10, 20).unwrap())
+    }
+
+    #[test]
+    fn only_an_occupied_port_is_a_collision() {
+        let mut tally = tally();
+        for errno in [Some(Errno::EADDRINUSE), Some(Errno::EMFILE), Some(Errno::EACCES), None] {
+            tally.count(&attempt(1, 10, errno));
+        }
+        let delta = tally.take();
+        assert_eq!((delta.run, delta.attempts, delta.collisions), (3, 4, 1));
+        assert_eq!(delta.touched, [(10, 4)]);
+        assert_eq!(delta.busy, Duration::from_micros(2));
+    }
+
+    #[test]
+    fn a_merge_adds_counts_and_keeps_the_newer_moment() {
+        let mut tally = tally();
+        tally.count(&attempt(1, 12, Some(Errno::EADDRINUSE)));
+        tally.count(&attempt(2, 15, None));
+        tally.finish(Finished { number: 1, attempts: 2, port: Some(15) });
+        let older = AllocationDelta { held: vec![15], is_running: true, ..tally.take() };
+        tally.count(&attempt(1, 11, None));
+        tally.finish(Finished { number: 2, attempts: 1, port: Some(11) });
+        tally.count(&attempt(1, 12, None));
+        tally.finish(Finished { number: 3, attempts: 1, port: Some(12) });
+        let newer = AllocationDelta { held: vec![11], ..tally.take() };
+
+        let merged = merge(older, newer);
+
+        assert_eq!((merged.attempts, merged.successes, merged.collisions), (4, 3, 1));
+        assert_eq!(merged.touched, [(11, 1), (12, 2), (15, 1)]);
+        assert_eq!(merged.histogram, [(1, 2), (2, 1)]);
+        assert_eq!(merged.finished, Some(Finished { number: 3, attempts: 1, port: Some(12) }));
+        assert_eq!((merged.held, merged.is_running), (vec![11], false));
+        assert_eq!(merged.recent.len(), 4);
+    }
+
+    #[test]
+    fn the_last_64_attempts_survive_a_merge_in_order() {
+        let mut tally = tally();
+        let mut merged = tally.take();
+        for number in 1..=150 {
+            tally.count(&attempt(number, 10, None));
+            if number % 40 == 0 {
+                merged = merge(merged, tally.take());
+            }
+        }
+        merged = merge(merged, tally.take());
+        let numbers: Vec<u32> = merged.recent.iter().map(|attempt| attempt.number).collect();
+        assert_eq!(numbers, (87..=150).collect::<Vec<u32>>());
+        assert_eq!(merged.attempts, 150);
+    }
+
+    #[test]
+    fn of_two_runs_the_newer_stays() {
+        let older = AllocationDelta { run: 1, attempts: 9, ..AllocationDelta::default() };
+        let newer = AllocationDelta { run: 2, attempts: 1, ..AllocationDelta::default() };
+        assert_eq!(merge(older.clone(), newer.clone()), newer);
+        assert_eq!(merge(newer.clone(), older), newer);
+    }
+}

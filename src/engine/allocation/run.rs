@@ -1,0 +1,140 @@
+//! One run: its allocator, what it holds and its figures. Knows no clock, no speed and no channel.
+
+use std::collections::BTreeMap;
+
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+
+use crate::{
+    allocator::{ALLOCATORS, Allocator, Attempt, Candidates, Progress, Strategy},
+    domain::Text,
+    engine::{
+        Setup,
+        allocation::delta::Tally,
+        message::{AllocationDelta, Finished},
+    },
+    host::{Held, Host, HostBinder},
+};
+
+/// Between `Prepare` and the next one.
+pub struct Run {
+    allocator: Allocator<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
+    tally: Tally,
+    held: BTreeMap<u16, Box<dyn Held>>,
+    /// At most so many ports are held, and why not more.
+    capacity: (usize, &'static str),
+    hold_note: Option<&'static str>,
+    limitation: Option<&'static str>,
+    /// Attempts of the allocation that goes on.
+    attempts: u32,
+    finished: u64,
+    stop_after: Option<u64>,
+}
+
+impl Run {
+    /// Errors, in words: no socket could be made, or no port may be tried.
+    pub fn prepare(host: &dyn Host, number: u64, setup: &Setup) -> Result<Self, Text> {
+        let candidates = Candidates::new(setup.range, &setup.reserved);
+        if candidates.len() == 0 {
+            return Err(Text::scrub(format!("every port of {} is reserved", setup.range)));
+        }
+        let binder = host
+            .binder(setup.protocols, setup.address)
+            .map_err(|error| Text::scrub(error.to_string()))?;
+        let capacity = capacity(setup.hold_limit, binder.hold_capacity());
+        let limitation = binder.limitation();
+        let random = ChaCha8Rng::seed_from_u64(setup.seed);
+        let strategy = (ALLOCATORS[0].make)();
+        let max_attempts = setup.max_attempts.max(1);
+        Ok(Self {
+            allocator: Allocator::new(binder, strategy, random, candidates, max_attempts),
+            tally: Tally::new(number, setup.range),
+            held: BTreeMap::new(),
+            capacity,
+            hold_note: None,
+            limitation,
+            attempts: 0,
+            finished: 0,
+            stop_after: setup.stop_after,
+        })
+    }
+
+    /// One attempt. False: the run stops here by itself.
+    pub fn attempt(&mut self, hold: bool) -> bool {
+        match self.allocator.step() {
+            Progress::Refused(attempt) => {
+                self.count(&attempt);
+                true
+            }
+            Progress::Bound(attempt, won) => {
+                self.count(&attempt);
+                if hold {
+                    self.keep(won);
+                }
+                self.finish(Some(attempt.port))
+            }
+            Progress::GaveUp(Some(attempt)) => {
+                self.count(&attempt);
+                self.finish(None)
+            }
+            // The strategy had nothing left; at the first attempt it will never have anything.
+            Progress::GaveUp(None) => self.attempts > 0 && self.finish(None),
+        }
+    }
+
+    /// Nothing happens if it is not held.
+    pub fn release(&mut self, port: u16) {
+        if self.held.remove(&port).is_some() {
+            self.hold_note = None;
+        }
+    }
+
+    pub fn release_all(&mut self) {
+        self.held.clear();
+        self.hold_note = None;
+    }
+
+    /// The note is of no use to those who no longer hold.
+    pub fn forget_hold_note(&mut self) {
+        self.hold_note = None;
+    }
+
+    /// The figures since the last call, and how things stand now.
+    pub fn take_delta(&mut self, is_running: bool) -> AllocationDelta {
+        AllocationDelta {
+            held: self.held.keys().copied().collect(),
+            hold_note: self.hold_note,
+            is_running,
+            limitation: self.limitation,
+            ..self.tally.take()
+        }
+    }
+
+    fn count(&mut self, attempt: &Attempt) {
+        self.attempts = attempt.number;
+        self.tally.count(attempt);
+    }
+
+    fn keep(&mut self, won: Box<dyn Held>) {
+        let (capacity, note) = self.capacity;
+        if self.held.len() < capacity {
+            self.held.insert(won.port(), won);
+        } else {
+            self.hold_note = Some(note);
+        }
+    }
+
+    fn finish(&mut self, port: Option<u16>) -> bool {
+        self.finished += 1;
+        self.tally.finish(Finished { number: self.finished, attempts: self.attempts, port });
+        self.attempts = 0;
+        self.stop_after != Some(self.finished)
+    }
+}
+
+fn capacity(asked: u32, possible: u32) -> (usize, &'static str) {
+    if asked <= possible {
+        (asked as usize, "the hold limit is reached: further ports are released at once")
+    } else {
+        (possible as usize, "the descriptor limit is reached: further ports are released at once")
+    }
+}

@@ -1,0 +1,220 @@
+//! The loop of the allocation thread: hears requests, makes attempts at their speed, reports.
+
+use std::{
+    sync::mpsc::{self, RecvTimeoutError, TryRecvError},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    engine::{
+        AllocationRequest, Outbox, Report, Speed,
+        allocation::{delta::merge, run::Run},
+        message::AllocationDelta,
+    },
+    host::Host,
+};
+
+/// Attempts between two looks at the clock and at the requests.
+const BATCH: u32 = 256;
+
+/// Between two deltas while attempts go on.
+const REPORT_INTERVAL: Duration = Duration::from_millis(33);
+
+/// Lag that is made up for; beyond it (a stopped process, a suspended machine) attempts are skipped.
+const LAG: Duration = Duration::from_millis(100);
+
+pub struct Worker<'a> {
+    host: &'a dyn Host,
+    outbox: &'a dyn Outbox,
+    requests: mpsc::Receiver<AllocationRequest>,
+    runs: u64,
+    run: Option<Run>,
+    is_running: bool,
+    speed: Speed,
+    hold: bool,
+    /// When the next attempt is due at a slow speed.
+    due: Instant,
+    reported: Instant,
+    /// Attempts were made that no delta holds.
+    has_news: bool,
+    /// A delta that found no room; a figure is never dropped.
+    unsent: Option<AllocationDelta>,
+}
+
+/// The thread has to end: nobody asks or nobody listens any more.
+struct Ended;
+
+impl<'a> Worker<'a> {
+    pub fn new(
+        host: &'a dyn Host,
+        outbox: &'a dyn Outbox,
+        requests: mpsc::Receiver<AllocationRequest>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            host,
+            outbox,
+            requests,
+            runs: 0,
+            run: None,
+            is_running: false,
+            speed: Speed::Four,
+            hold: false,
+            due: now,
+            reported: now,
+            has_news: false,
+            unsent: None,
+        }
+    }
+
+    pub fn work(mut self) {
+        while self.hear().is_ok() {
+            let attempted = if self.is_running { self.attempt() } else { Ok(()) };
+            if attempted.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Follows the requests that wait; while nothing else is to be done, waits for one.
+    fn hear(&mut self) -> Result<(), Ended> {
+        loop {
+            let request = match self.patience() {
+                None => self.requests.recv().map_err(|_| Ended)?,
+                Some(Duration::ZERO) => match self.requests.try_recv() {
+                    Ok(request) => request,
+                    Err(TryRecvError::Empty) => return Ok(()),
+                    Err(TryRecvError::Disconnected) => return Err(Ended),
+                },
+                Some(patience) => match self.requests.recv_timeout(patience) {
+                    Ok(request) => request,
+                    Err(RecvTimeoutError::Timeout) => return Ok(()),
+                    Err(RecvTimeoutError::Disconnected) => return Err(Ended),
+                },
+            };
+            self.follow(request)?;
+        }
+    }
+
+    /// How long to wait for a request; None: until one comes.
+    fn patience(&self) -> Option<Duration> {
+        if !self.is_running {
+            return None;
+        }
+        if self.speed == Speed::Max {
+            return Some(Duration::ZERO);
+        }
+        let report_due = self.reported + REPORT_INTERVAL;
+        let next = if self.has_figures() { self.due.min(report_due) } else { self.due };
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn has_figures(&self) -> bool {
+        self.has_news || self.unsent.is_some()
+    }
+
+    fn follow(&mut self, request: AllocationRequest) -> Result<(), Ended> {
+        match request {
+            AllocationRequest::Prepare(setup) => {
+                self.is_running = false;
+                self.runs += 1;
+                (self.unsent, self.has_news) = (None, false);
+                // What the run before held must be released before its ports are tried again.
+                self.run = None;
+                match Run::prepare(self.host, self.runs, &setup) {
+                    Ok(run) => self.run = Some(run),
+                    Err(words) => return self.deliver(Report::AllocationFailed(words)),
+                }
+            }
+            AllocationRequest::Run => {
+                self.is_running = self.run.is_some() && self.speed != Speed::Step;
+                self.due = Instant::now();
+                return if self.is_running { Ok(()) } else { self.deliver_delta() };
+            }
+            AllocationRequest::Step => {
+                self.is_running = false;
+                if let Some(run) = &mut self.run {
+                    run.attempt(self.hold);
+                }
+            }
+            AllocationRequest::Pause => self.is_running = false,
+            AllocationRequest::Speed(speed) => {
+                self.set_speed(speed);
+                return if self.is_running { Ok(()) } else { self.deliver_delta() };
+            }
+            AllocationRequest::Hold(hold) => {
+                self.hold = hold;
+                self.run.iter_mut().for_each(Run::forget_hold_note);
+            }
+            AllocationRequest::Release(port) => {
+                self.run.iter_mut().for_each(|run| run.release(port));
+            }
+            AllocationRequest::ReleaseAll => self.run.iter_mut().for_each(Run::release_all),
+        }
+        self.deliver_delta()
+    }
+
+    fn set_speed(&mut self, speed: Speed) {
+        self.speed = speed;
+        self.is_running &= speed != Speed::Step;
+        self.due = self.due.min(Instant::now() + speed.pause().unwrap_or_default());
+    }
+
+    /// The attempts that are due, and a delta if one is.
+    fn attempt(&mut self) -> Result<(), Ended> {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        let pause = self.speed.pause();
+        let now = Instant::now();
+        let earliest = now.checked_sub(LAG).unwrap_or(now);
+        for _ in 0..BATCH {
+            if let Some(pause) = pause {
+                if self.due > now {
+                    break;
+                }
+                self.due = (self.due + pause).max(earliest);
+            }
+            self.has_news = true;
+            if !run.attempt(self.hold) {
+                self.is_running = false;
+                return self.deliver_delta();
+            }
+        }
+        let is_slow = self.speed <= Speed::Twenty;
+        if self.has_figures() && (is_slow || now >= self.reported + REPORT_INTERVAL) {
+            self.reported = now;
+            self.offer_delta();
+        }
+        Ok(())
+    }
+
+    /// Hands the figures over if there is room, else keeps them for the next delta.
+    fn offer_delta(&mut self) {
+        if let Some(delta) = self.take_delta()
+            && let Err(Report::Allocation(delta)) =
+                self.outbox.offer(Report::Allocation(Box::new(delta)))
+        {
+            self.unsent = Some(*delta);
+        }
+    }
+
+    /// Hands the figures over, waiting for room: after it nothing is left to be told.
+    fn deliver_delta(&mut self) -> Result<(), Ended> {
+        match self.take_delta() {
+            Some(delta) => self.deliver(Report::Allocation(Box::new(delta))),
+            None => Ok(()),
+        }
+    }
+
+    fn deliver(&self, report: Report) -> Result<(), Ended> {
+        if self.outbox.deliver(report) { Ok(()) } else { Err(Ended) }
+    }
+
+    fn take_delta(&mut self) -> Option<AllocationDelta> {
+        self.has_news = false;
+        let newer = self.run.as_mut()?.take_delta(self.is_running);
+        Some(match self.unsent.take() {
+            Some(older) => merge(older, newer),
+            None => newer,
+        })
+    }
+}
