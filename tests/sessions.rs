@@ -1,5 +1,7 @@
 //! Scripted sessions: events in, state and effects after each. Nothing is drawn.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
