@@ -4,8 +4,15 @@
 mod stage;
 
 use portscope::{
-    app::{Key, allocation::AllocationAction as Action},
-    view::{Depth, Ground, Role, Theme, allocate::{Sight, render}},
+    app::{
+        Key,
+        allocation::{Allocation, AllocationAction as Action, AllocationOptions},
+    },
+    domain::ProcessTable,
+    view::{
+        Depth, Ground, Role, Theme,
+        allocate::{Sight, render},
+    },
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 use stage::{Stage, attempt, bound, in_use, ports};
@@ -165,7 +172,7 @@ fn text_beside_the_map_keeps_the_terminals_own_background() {
     let stage = Stage::real(0.78);
     let buffer = drawn(&stage, &DARK, 120, 40);
     for y in 1..38 {
-        for x in 63..120 {
+        for x in 60..120 {
             let cell = &buffer[(x, y)];
             let is_speed = cell.bg == DARK.color(Role::Accent);
             assert!(cell.bg == ratatui::style::Color::Reset || is_speed, "{x},{y}: {cell:?}");
@@ -214,4 +221,23 @@ fn no_size_panics() {
             }
         }
     }
+}
+
+#[test]
+fn before_the_first_scan_nothing_is_said_of_occupancy() {
+    let allocation = Allocation::new(&AllocationOptions::exo(42));
+    let area = Rect::new(0, 0, 80, 22);
+    let mut buffer = Buffer::empty(area);
+    let processes = ProcessTable::default();
+    render(
+        Sight { allocation: &allocation, scan: None, processes: &processes },
+        &DARK,
+        area,
+        &mut buffer,
+    );
+    let picture = text(&buffer);
+    assert!(
+        picture.contains("no scan yet") && !picture.contains('▀') && !picture.contains('%'),
+        "{picture}"
+    );
 }
