@@ -111,14 +111,15 @@ fn kind(app: &App, snapshot: &Snapshot, theme: &Theme) -> Span<'static> {
 
 fn gaps(snapshot: &Snapshot, theme: &Theme) -> Option<Span<'static>> {
     let (first, others) = snapshot.gaps.split_first()?;
-    let mut text = match first {
+    let text = match first {
         Gap::OwnersHidden { sockets, .. } => format!("owners hidden: {sockets}"),
         Gap::OwnersUnreadable { sockets, .. } => format!("owners unreadable: {sockets}"),
         Gap::PolicyAssumed { .. } => "policy assumed".to_owned(),
         other => format!("{} missing", other.what()),
     };
-    if !others.is_empty() {
-        text.push_str(&format!(" +{}", words::plural(others.len(), "gap")));
-    }
-    Some(Span::styled(text, theme.style(Role::Warn)))
+    let more = match others.len() {
+        0 => String::new(),
+        count => format!(" +{}", words::plural(count, "gap")),
+    };
+    Some(Span::styled(text + &more, theme.style(Role::Warn)))
 }
