@@ -3,6 +3,8 @@
 #[path = "support/allocate.rs"]
 mod stage;
 
+use std::fmt::Write as _;
+
 use portscope::{
     app::{
         Key,
@@ -37,10 +39,28 @@ fn text(buffer: &Buffer) -> String {
     (0..buffer.area.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
 }
 
+/// Runs of equal style, line by line: length×foreground/background.
+fn styles(buffer: &Buffer) -> String {
+    let mut runs = String::new();
+    for line in buffer.content().chunks(usize::from(buffer.area.width)) {
+        for run in line.chunk_by(|a, b| a.style() == b.style()) {
+            let cell = &run[0];
+            let modifier = if cell.modifier.is_empty() { "" } else { "+" };
+            write!(runs, "{}×{}/{}{modifier} ", run.len(), cell.fg, cell.bg).expect("a String");
+        }
+        runs.push('\n');
+    }
+    runs
+}
+
+/// Text in true colour, styles in sixteen: there a map is a few runs a line.
 fn pictured(name: &str, stage: &Stage) {
+    let sixteen = Theme::new(Depth::Sixteen, Ground::Dark, false);
     for (columns, rows) in [(80, 24), (120, 40)] {
-        let name = format!("{name}_{columns}x{rows}");
-        insta::assert_snapshot!(name, text(&drawn(stage, &DARK, columns, rows)));
+        let picture = text(&drawn(stage, &DARK, columns, rows));
+        insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), picture);
+        let styles = styles(&drawn(stage, &sixteen, columns, rows));
+        insta::assert_snapshot!(format!("{name}_{columns}x{rows}_style"), styles);
     }
 }
 
