@@ -1,7 +1,85 @@
 //! Worker threads between a host and whoever asks. Knows no keys and no colours.
 
 pub mod allocation;
+mod describer;
 pub mod message;
 pub mod scanner;
+mod worker;
 
 pub use message::{AllocationRequest, Outbox, Report, Request, Setup, Speed};
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    time::Duration,
+};
+
+use crate::host::Host;
+
+use self::{
+    allocation::AllocationThread,
+    describer::{DescriberLoop, Roster},
+    scanner::{Orders, ScanLoop},
+};
+
+/// How long `drop` waits for the scanner and the describer; one that is stuck in a system call is
+/// left behind.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// The worker threads. Dropping it stops them.
+pub struct Engine {
+    orders: Arc<Orders>,
+    roster: Arc<Roster>,
+    /// Disconnected once the scanner and the describer have ended.
+    workers: Receiver<()>,
+    allocation: AllocationThread,
+}
+
+impl Engine {
+    /// Scans every `interval`, or more seldom where that would cost over 5 % of a core. Each thread
+    /// reports through an `outbox` of its own.
+    ///
+    /// Errors: the system gives no threads.
+    pub fn start(
+        host: Arc<dyn Host>,
+        interval: Duration,
+        outbox: impl Fn() -> Box<dyn Outbox>,
+    ) -> io::Result<Self> {
+        let orders = Arc::<Orders>::default();
+        let roster = Arc::<Roster>::default();
+        let (alive, workers) = sync_channel(0);
+
+        let scan = ScanLoop::new(host.clone(), interval, orders.clone(), roster.clone());
+        worker::spawn("scanner", alive.clone(), outbox(), |to| scan.run(to))?;
+
+        let (machine, posted) = (host.clone(), roster.clone());
+        let describe = move |to: &dyn Outbox| DescriberLoop::new(&*machine, posted).run(to);
+        worker::spawn("describer", alive, outbox(), describe)?;
+
+        let allocation = allocation::spawn(host, outbox())?;
+        Ok(Self { orders, roster, workers, allocation })
+    }
+
+    /// Never blocks.
+    pub fn ask(&self, request: Request) {
+        match request {
+            Request::ScanNow => self.orders.scan_now(),
+            Request::Freeze(frozen) => self.orders.freeze(frozen),
+            Request::Allocation(request) => {
+                // A thread that has ended has told why.
+                self.allocation.send(request);
+            }
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.orders.stop();
+        self.roster.stop();
+        let _ = self.workers.recv_timeout(FAREWELL);
+    }
+}

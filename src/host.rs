@@ -3,10 +3,11 @@
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod simulated;
+pub mod standard_output;
 
 use std::{io, net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
-use crate::domain::{Binder, Machine, Process, Protocols, Snapshot, Text};
+use crate::domain::{Binder, Ephemeral, Gap, Machine, Process, Protocols, Snapshot, Source, Text};
 
 /// A machine: the real one, a simulated one, later a recorded one.
 ///
@@ -16,6 +17,14 @@ pub trait Host: Send + Sync {
     fn machine(&self) -> Arc<Machine>;
 
     fn scanner(&self) -> Result<Box<dyn Scanner>, HostError>;
+
+    /// The kernel's policy and what of it is only assumed. A host that can tell it without a scan
+    /// does so.
+    fn policy(&self) -> Result<(Ephemeral, Vec<Gap>), HostError> {
+        let mut snapshot = Snapshot::empty(self.machine(), Source::Simulated);
+        self.scanner()?.scan(OwnerDepth::Skip, &mut snapshot)?;
+        Ok((snapshot.ephemeral, snapshot.gaps))
+    }
 
     fn describer(&self) -> Box<dyn Describer>;
 

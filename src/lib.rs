@@ -17,9 +17,12 @@
 
 pub mod allocator;
 pub mod app;
+pub mod cli;
 pub mod domain;
 pub mod engine;
 pub mod host;
+pub mod report;
+pub mod tui;
 pub mod view;
 
 use std::{

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program: hands its arguments to `cli` and ends with the code that comes back.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portscope::cli::run(std::env::args_os())
+}

@@ -5,8 +5,11 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
-    app::{App, Event, Key, Options, RowsPerLine, Screen, Target, allocation::AllocationOptions},
-    domain::{Ephemeral, Gap, PortRange, ProcessTable, State, Text, port},
+    app::{
+        App, Event, Extent, Key, Options, RowsPerLine, Screen, Target,
+        allocation::AllocationOptions,
+    },
+    domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, State, Text, port},
     engine::Report,
     host::{Host, simulated::SimulatedHost},
     view::{self, Depth, Ground, Theme},
@@ -83,7 +86,13 @@ impl Session {
         let rows_per_line =
             if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
         let allocation = AllocationOptions::exo(7);
-        let app = App::new(Options { rows_per_line, find: None, allocation });
+        let app = App::new(Options {
+            rows_per_line,
+            extent: Extent::Ephemeral,
+            protocols: Protocols::Both,
+            find: None,
+            allocation,
+        });
         let mut session = Self { app, theme, columns, rows };
         session.tell(Event::Resized { columns, rows });
         session

@@ -31,7 +31,13 @@ struct Session(App);
 impl Session {
     fn new(find: Option<Find>) -> Self {
         let allocation = AllocationOptions::exo(7);
-        let mut app = App::new(Options { rows_per_line: RowsPerLine::Two, find, allocation });
+        let mut app = App::new(Options {
+            rows_per_line: RowsPerLine::Two,
+            extent: Extent::Ephemeral,
+            protocols: Protocols::Both,
+            find,
+            allocation,
+        });
         app.update(Duration::ZERO, Event::Resized { columns: 80, rows: 24 });
         Self(app)
     }

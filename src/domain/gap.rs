@@ -31,7 +31,9 @@ impl fmt::Display for Table {
 pub enum Gap {
     /// Sockets whose owner some unreadable process may be.
     OwnersHidden { sockets: u32, processes: u32 },
-    /// `/proc` itself could not be walked.
+    /// Sockets whose owner some process may be that `/proc` does not even list (`hidepid=`).
+    OwnersInvisible { sockets: u32 },
+    /// `/proc` itself could not be walked; `QuotaExceeded` stands for EMFILE and ENFILE.
     OwnersUnreadable { sockets: u32, error: io::ErrorKind },
     /// The kernel said that a dump was interrupted, each time we tried.
     DumpInterrupted { table: Table },
@@ -41,6 +43,8 @@ pub enum Gap {
     TableRefused { table: Table, error: io::ErrorKind },
     /// Netlink was refused; `/proc/net` stands in, which lists no bound-inactive TCP sockets.
     NetlinkRefused { error: io::ErrorKind },
+    /// As `NetlinkRefused`: nor does it tell which IPv6 sockets take IPv4 too.
+    DualStackUntold { error: io::ErrorKind },
     /// The self-test showed that the kernel does not list bound-inactive TCP sockets.
     BoundInactiveUnlisted { assumed: bool },
     /// A sysctl could not be read; the kernel's default is shown.
@@ -51,13 +55,16 @@ impl Gap {
     /// What is missing, for `missing[].what` and the status bar.
     pub fn what(&self) -> &'static str {
         match self {
-            Self::OwnersHidden { .. } | Self::OwnersUnreadable { .. } => "owners",
+            Self::OwnersHidden { .. }
+            | Self::OwnersInvisible { .. }
+            | Self::OwnersUnreadable { .. } => "owners",
             Self::DumpInterrupted { .. }
             | Self::DumpTruncated { .. }
             | Self::TableRefused { .. } => "sockets",
             Self::NetlinkRefused { .. } | Self::BoundInactiveUnlisted { .. } => {
                 "bound-inactive sockets"
             }
+            Self::DualStackUntold { .. } => "dual-stack marks",
             Self::PolicyAssumed { .. } => "ephemeral policy",
         }
     }
@@ -65,9 +72,9 @@ impl Gap {
     /// How many are missing; None when that cannot be known.
     pub fn count(&self) -> Option<u32> {
         match self {
-            Self::OwnersHidden { sockets, .. } | Self::OwnersUnreadable { sockets, .. } => {
-                Some(*sockets)
-            }
+            Self::OwnersHidden { sockets, .. }
+            | Self::OwnersInvisible { sockets }
+            | Self::OwnersUnreadable { sockets, .. } => Some(*sockets),
             _ => None,
         }
     }
@@ -77,6 +84,12 @@ impl Gap {
             Self::OwnersHidden { processes, .. } => {
                 format!("permission denied on the descriptors of {processes} processes")
             }
+            Self::OwnersInvisible { .. } => {
+                "/proc is mounted with hidepid, which hides other users' processes".to_owned()
+            }
+            Self::OwnersUnreadable { error: io::ErrorKind::QuotaExceeded, .. } => {
+                "no descriptor was free to read /proc with".to_owned()
+            }
             Self::OwnersUnreadable { error, .. } => format!("/proc cannot be read: {error}"),
             Self::DumpInterrupted { table } => {
                 format!("the {table} table changed during each of our dumps")
@@ -85,7 +98,7 @@ impl Gap {
                 format!("the kernel's dump of the {table} table was cut short")
             }
             Self::TableRefused { table, error } => format!("the {table} table: {error}"),
-            Self::NetlinkRefused { error } => {
+            Self::NetlinkRefused { error } | Self::DualStackUntold { error } => {
                 format!("sock_diag refused ({error}); /proc/net read instead")
             }
             Self::BoundInactiveUnlisted { assumed: false } => {
@@ -106,10 +119,16 @@ impl Gap {
             Self::OwnersHidden { .. } => {
                 "run as root, or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
             }
+            Self::OwnersInvisible { .. } => {
+                "run as root, or mount /proc without hidepid for this user"
+            }
+            Self::OwnersUnreadable { error: io::ErrorKind::QuotaExceeded, .. } => {
+                "raise the limit of open files (ulimit -n)"
+            }
             Self::OwnersUnreadable { .. } => "mount /proc, without hidepid for this user",
             Self::DumpInterrupted { .. } | Self::DumpTruncated { .. } => "scan again",
             Self::TableRefused { .. } => "allow NETLINK_SOCK_DIAG, or mount /proc",
-            Self::NetlinkRefused { .. } => "allow NETLINK_SOCK_DIAG",
+            Self::NetlinkRefused { .. } | Self::DualStackUntold { .. } => "allow NETLINK_SOCK_DIAG",
             Self::BoundInactiveUnlisted { .. } => "Linux 6.8 or newer lists them",
             Self::PolicyAssumed { .. } => "mount /proc/sys",
         }

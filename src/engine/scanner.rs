@@ -1,1 +1,244 @@
-//! The scanner and describer threads: snapshots at an interval that never costs more than 5 % of a core.
+//! The scanner thread: snapshots at an interval that never costs more than 5 % of a core.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    domain::{Snapshot, Source, Text},
+    engine::{Outbox, Report, describer::Roster},
+    host::{Host, HostError, OwnerDepth, Scanner},
+};
+
+/// A scan that cost t is followed by the next one after 20 t at the earliest: 5 % of a core.
+const COST_FACTOR: u32 = 20;
+/// `ScanNow` is obeyed at most this often.
+const SHORTEST: Duration = Duration::from_millis(250);
+/// An interval of zero would be a busy loop on a host whose scans cost nothing.
+const SHORTEST_ASKED: Duration = Duration::from_millis(50);
+/// fork() and descriptor passing change owners without a new inode.
+const FULL_WALK_EVERY: Duration = Duration::from_secs(30);
+/// A snapshot that found no room is offered again.
+const OFFER_AGAIN: Duration = Duration::from_millis(50);
+/// One is filled, one waits, one is with the app, one is to spare.
+const KEPT_SNAPSHOTS: usize = 4;
+
+/// What the scanner has been told; the latest word counts, so nothing piles up.
+#[derive(Default)]
+pub struct Orders {
+    wishes: Mutex<Wishes>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Wishes {
+    scan_now: bool,
+    is_frozen: bool,
+    stop: bool,
+}
+
+impl Orders {
+    pub fn scan_now(&self) {
+        self.change(|wishes| wishes.scan_now = true);
+    }
+
+    pub fn freeze(&self, frozen: bool) {
+        self.change(|wishes| wishes.is_frozen = frozen);
+    }
+
+    pub fn stop(&self) {
+        self.change(|wishes| wishes.stop = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Wishes)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When the next scan may begin, counted from the beginning of the last.
+struct Pace {
+    asked: Duration,
+    /// CPU time of the last scan.
+    cost: Duration,
+    /// The last scan left the owners out: they follow at once.
+    owes_owners: bool,
+}
+
+impl Pace {
+    fn interval(&self) -> Duration {
+        if self.owes_owners { Duration::ZERO } else { self.asked.max(self.budget()) }
+    }
+
+    fn shortest(&self) -> Duration {
+        SHORTEST.max(self.budget())
+    }
+
+    fn budget(&self) -> Duration {
+        self.cost * COST_FACTOR
+    }
+
+    fn after(&self, wishes: &Wishes) -> Option<Duration> {
+        match (wishes.is_frozen, wishes.scan_now) {
+            (true, _) => None,
+            (false, true) => Some(self.interval().min(self.shortest())),
+            (false, false) => Some(self.interval()),
+        }
+    }
+}
+
+/// Snapshots that were handed out; one is filled again once everybody else has let it go.
+#[derive(Default)]
+struct Pool(Vec<Arc<Snapshot>>);
+
+impl Pool {
+    fn take(&mut self, host: &dyn Host) -> Arc<Snapshot> {
+        let unused = self.0.iter_mut().position(|kept| Arc::get_mut(kept).is_some());
+        match unused {
+            Some(at) => self.0.swap_remove(at),
+            // The scanner says what the source really is.
+            None => Arc::new(Snapshot::empty(host.machine(), Source::SockDiag)),
+        }
+    }
+
+    fn keep(&mut self, snapshot: Arc<Snapshot>) {
+        if self.0.len() == KEPT_SNAPSHOTS {
+            self.0.remove(0);
+        }
+        self.0.push(snapshot);
+    }
+}
+
+/// All that the scanner thread has.
+pub struct ScanLoop {
+    host: Arc<dyn Host>,
+    orders: Arc<Orders>,
+    roster: Arc<Roster>,
+    pace: Pace,
+    pool: Pool,
+    /// The newest snapshot, if there was no room for it yet.
+    waiting: Option<Arc<Snapshot>>,
+    last_full_walk: Option<Instant>,
+    has_scanned: bool,
+}
+
+impl ScanLoop {
+    pub fn new(
+        host: Arc<dyn Host>,
+        asked: Duration,
+        orders: Arc<Orders>,
+        roster: Arc<Roster>,
+    ) -> Self {
+        Self {
+            host,
+            orders,
+            roster,
+            pace: Pace {
+                asked: asked.max(SHORTEST_ASKED),
+                cost: Duration::ZERO,
+                owes_owners: false,
+            },
+            pool: Pool::default(),
+            waiting: None,
+            last_full_walk: None,
+            has_scanned: false,
+        }
+    }
+
+    /// Until `Orders::stop`.
+    pub fn run(mut self, outbox: &dyn Outbox) {
+        let mut scanner = None;
+        loop {
+            let started = Instant::now();
+            if let Err(error) = self.look(&mut scanner, started) {
+                // A later failure says the same and more; there is no need to keep this one.
+                let _ = outbox.offer(Report::ScanFailed(Text::scrub(error.to_string())));
+            }
+            self.offer(outbox);
+            if !self.wait(started, outbox) {
+                return;
+            }
+        }
+    }
+
+    fn look(
+        &mut self,
+        scanner: &mut Option<Box<dyn Scanner>>,
+        now: Instant,
+    ) -> Result<(), HostError> {
+        // A netlink socket belongs to the network namespace of the thread that opened it.
+        let scanner = match scanner {
+            Some(scanner) => scanner,
+            None => scanner.insert(self.host.scanner()?),
+        };
+        let depth = self.depth(now);
+        let mut shared = self.pool.take(&*self.host);
+        let snapshot = Arc::get_mut(&mut shared).expect("the pool gives only what nobody shares");
+        let result = scanner.scan(depth, snapshot);
+        if result.is_ok() {
+            self.pace.cost = snapshot.cost;
+            self.pace.owes_owners = depth == OwnerDepth::Skip;
+            self.has_scanned = true;
+            self.note_walk(depth, now);
+            self.roster.post(&snapshot.pids);
+            self.waiting = Some(shared.clone());
+        } else {
+            self.pace.owes_owners = false;
+        }
+        self.pool.keep(shared);
+        result
+    }
+
+    fn depth(&self, now: Instant) -> OwnerDepth {
+        match self.last_full_walk {
+            _ if !self.has_scanned => OwnerDepth::Skip,
+            Some(walked) if now.duration_since(walked) >= FULL_WALK_EVERY => OwnerDepth::Full,
+            _ => OwnerDepth::Incremental,
+        }
+    }
+
+    /// The first incremental walk knows no inode, so it walks all.
+    fn note_walk(&mut self, depth: OwnerDepth, now: Instant) {
+        let is_first = depth == OwnerDepth::Incremental && self.last_full_walk.is_none();
+        if depth == OwnerDepth::Full || is_first {
+            self.last_full_walk = Some(now);
+        }
+    }
+
+    fn offer(&mut self, outbox: &dyn Outbox) {
+        if let Some(snapshot) = self.waiting.take()
+            && let Err(Report::Scanned(refused)) = outbox.offer(Report::Scanned(snapshot))
+        {
+            self.waiting = Some(refused);
+        }
+    }
+
+    /// Until the next scan is due. False: stop.
+    fn wait(&mut self, started: Instant, outbox: &dyn Outbox) -> bool {
+        let orders = self.orders.clone();
+        let mut wishes = orders.lock();
+        while !wishes.stop {
+            let since = started.elapsed();
+            let left = self.pace.after(&wishes).map(|after| after.saturating_sub(since));
+            if left == Some(Duration::ZERO) {
+                wishes.scan_now = false;
+                return true;
+            }
+            let again = self.waiting.is_some().then_some(OFFER_AGAIN);
+            wishes = match left.into_iter().chain(again).min() {
+                Some(pause) => {
+                    let waited = orders.changed.wait_timeout(wishes, pause);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => orders.changed.wait(wishes).unwrap_or_else(PoisonError::into_inner),
+            };
+            self.offer(outbox);
+        }
+        false
+    }
+}

@@ -81,7 +81,7 @@ fn states(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     };
     let available = match app.map().extent {
         Extent::Ephemeral => "available",
-        Extent::All => "available in range",
+        Extent::All | Extent::Ports(_) => "available in range",
     };
     let mut entries =
         vec![entry(Role::Available, theme.glyph('·', '.'), available, scan.tally.available, 2)];

@@ -93,6 +93,7 @@ fn extent_name(app: &App) -> &'static str {
     match app.map().extent {
         Extent::Ephemeral => "Ephemeral range",
         Extent::All => "All ports",
+        Extent::Ports(_) => "Chosen range",
     }
 }
 

@@ -1,0 +1,45 @@
+//! The command line: from arguments to an exit code. Each subcommand has its own file.
+
+mod args;
+mod exit;
+mod output;
+mod pick;
+mod refusal;
+mod scan;
+mod settings;
+mod tui;
+
+use std::{ffi::OsString, process::ExitCode, sync::Arc};
+
+use clap::Parser as _;
+
+use crate::{
+    cli::{args::Arguments, exit::Verdict, output::Destination, settings::Settings},
+    host::{Host, linux::LinuxHost},
+};
+
+/// Does what the arguments say; the first of them is the program's name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    exit::code(obey(arguments))
+}
+
+fn obey(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Verdict> {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(help) if !help.use_stderr() => {
+            Destination::StandardOutput.write(|out| write!(out, "{}", help.render()))?;
+            return Ok(Verdict::Done);
+        }
+        Err(error) => return Err(refusal::explain(&error).into()),
+    };
+    match Settings::try_from(arguments)? {
+        Settings::Live(settings) => tui::run(this_machine(), &settings),
+        Settings::Scan(settings) => scan::run(&*this_machine(), &settings),
+        Settings::Pick(settings) => pick::run(&*this_machine(), &settings),
+    }
+}
+
+/// The one place that chooses which machine is looked at.
+fn this_machine() -> Arc<dyn Host> {
+    Arc::new(LinuxHost::new())
+}

@@ -1,0 +1,181 @@
+//! What was typed. Not what it means: `settings` decides that.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser},
+};
+
+use crate::allocator::ALLOCATORS;
+
+/// Shows how the ports of this machine are used, and runs a port allocator live.
+#[derive(Debug, Parser)]
+#[command(
+    name = "portscope",
+    bin_name = "portscope",
+    version,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 the answer is no, 2 usage or could not run."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub live: LiveArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print one snapshot of all sockets and their owners
+    Scan(ScanArguments),
+    /// Find a free port and print it
+    ///
+    /// The port was bound for a moment to prove that it can be had, and is released when portscope
+    /// ends: the number is a hint, for another program may take the port before yours does.
+    /// A port is looked for on UDP and TCP at once unless --protocol says otherwise (exo's demo
+    /// asks for udp).
+    Pick(PickArguments),
+}
+
+/// Options of the terminal program.
+#[derive(Debug, Args)]
+pub struct LiveArguments {
+    /// Where to start: a port, or the name of a process
+    #[arg(value_name = "PORT or NAME")]
+    pub target: Option<OsString>,
+    /// Ports that the map shows: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
+    #[arg(long, value_name = "RANGE", default_value = "ephemeral", allow_hyphen_values = true)]
+    pub range: String,
+    /// Protocols that the map shows
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    pub protocol: ProtocolName,
+    /// Time between two scans; it stretches where scans are expensive
+    #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
+    pub interval: String,
+    /// Colours to use; NO_COLOR counts
+    #[arg(long, value_name = "COLOURS", value_enum, default_value = "auto")]
+    pub color: ColorName,
+    /// Background to draw for; other than auto it asks the terminal nothing
+    #[arg(long, value_name = "THEME", value_enum, default_value = "auto")]
+    pub theme: ThemeName,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    pub no_mouse: bool,
+    /// For the tests of how the terminal is given back.
+    #[arg(long, hide = true, value_enum)]
+    pub fault: Option<FaultName>,
+}
+
+#[derive(Debug, Args)]
+pub struct ScanArguments {
+    /// Local ports to list: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
+    #[arg(long, value_name = "RANGE", default_value = "all", allow_hyphen_values = true)]
+    pub range: String,
+    /// Protocols to list
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    pub protocol: ProtocolName,
+    /// Form of the output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub format: ScanFormat,
+    /// Write to a file, which appears complete or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Sockets only, faster
+    #[arg(long)]
+    pub no_owners: bool,
+    /// Exit with 1 when something could not be seen
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PickArguments {
+    /// Protocols on which the port must be free; both means the same port on UDP and TCP
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    pub protocol: ProtocolName,
+    /// Ports to choose from: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
+    #[arg(long, value_name = "RANGE", default_value = "iana", allow_hyphen_values = true)]
+    pub range: String,
+    /// How to choose the next port to try
+    #[arg(long, value_name = "NAME", default_value = "random", value_parser = strategies())]
+    pub strategy: String,
+    /// Give up after so many attempts for a port
+    #[arg(long, value_name = "N", default_value = "100", allow_hyphen_values = true)]
+    pub max_attempts: String,
+    /// Make the same choices again; below 2^53, drawn and told when not given
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub seed: Option<String>,
+    /// Ports to find, held at the same time: all or none
+    #[arg(long, value_name = "N", default_value = "1", allow_hyphen_values = true)]
+    pub count: String,
+    /// Address to bind; all addresses, IPv4 and IPv6, when not given
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
+    pub address: Option<String>,
+    /// Draw reserved ports too (ip_local_reserved_ports)
+    #[arg(long)]
+    pub ignore_reserved: bool,
+    /// Tell each attempt as it happens, on stderr
+    #[arg(long)]
+    pub trace: bool,
+    /// Form of the output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub format: PickFormat,
+    /// Write to a file, which appears complete or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+fn strategies() -> PossibleValuesParser {
+    ALLOCATORS.iter().map(|row| PossibleValue::new(row.name).help(row.summary)).into()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProtocolName {
+    Tcp,
+    Udp,
+    Both,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScanFormat {
+    Text,
+    Json,
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PickFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorName {
+    Auto,
+    Truecolor,
+    #[value(name = "256")]
+    Indexed,
+    #[value(name = "16")]
+    Ansi,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ThemeName {
+    Auto,
+    Dark,
+    Light,
+}
+
+/// Where to panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FaultName {
+    PanicMain,
+    PanicWorker,
+}

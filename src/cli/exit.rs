@@ -1,0 +1,45 @@
+//! Exit codes, and how an error is told: one line on stderr. The one place that knows either.
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use crate::{cli::output::WriteError, tui};
+
+/// How a command ended that could run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Complete, or with the gaps named.
+    Done,
+    /// The answer is no: no port found, or partial where `--strict` was asked for.
+    No,
+    /// The terminal program, for that reason.
+    Ended(tui::Exit),
+}
+
+/// Usage, or could not run.
+const FAILED: u8 = 2;
+
+/// The exit code of a command; tells its error, if any.
+pub fn code(result: anyhow::Result<Verdict>) -> ExitCode {
+    match result {
+        Ok(Verdict::Done) => ExitCode::SUCCESS,
+        Ok(Verdict::No) => ExitCode::FAILURE,
+        Ok(Verdict::Ended(exit)) => exit.finish(),
+        // Whoever closed the pipe had enough.
+        Err(error) if error.downcast_ref().is_some_and(WriteError::is_closed_pipe) => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tell(format_args!("portscope: {error}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// One line on stderr. Nobody can be told that stderr cannot be written.
+pub fn tell(line: impl Display) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}

@@ -1,0 +1,254 @@
+//! `portscope pick`: finds ports by an allocation strategy on real sockets, and prints them.
+
+use std::net::IpAddr;
+
+use rand::{SeedableRng as _, rngs::ChaCha8Rng};
+
+use crate::{
+    allocator::{Allocator, Attempt, Candidates},
+    cli::{
+        args::PickFormat,
+        exit::{self, Verdict},
+        scan,
+        settings::{self, BadInput, PickSettings, SEED_LIMIT},
+    },
+    domain::{
+        Errno, Family, Gap, Outcome, PortRange, ProcessTable, Refusal, Snapshot, Socket, Text,
+    },
+    host::{Held, Host, HostBinder, OwnerDepth},
+    report::{self, Collision, NoPort, Pick, Scan, Tried},
+    tui,
+};
+
+pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> {
+    let (policy, gaps) = host.policy()?;
+    tell_assumptions(&gaps);
+    let range = settings.range.resolve(&policy);
+    let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
+    let candidates = Candidates::new(range, reserved);
+    let mut search = Search::new(host, settings, range);
+    let held = if candidates.len() == 0 {
+        search.pick.error = Some(NoPort::RangeReserved { range });
+        Vec::new()
+    } else {
+        settings::check_count(settings.count, range, candidates.len())?;
+        search.run(candidates)?
+    };
+    let pick = search.pick;
+    settings.destination.write(|out| match settings.format {
+        PickFormat::Text => report::pick::write_text(&pick, out),
+        PickFormat::Json => report::pick::write_json(&pick, out),
+    })?;
+    // Held until they are told, so that two searches at once never tell the same port.
+    drop(held);
+    let Some(error) = pick.error else { return Ok(Verdict::Done) };
+    exit::tell(format_args!("portscope: {error}"));
+    Ok(Verdict::No)
+}
+
+fn tell_assumptions(gaps: &[Gap]) {
+    for gap in gaps.iter().filter(|gap| matches!(gap, Gap::PolicyAssumed { .. })) {
+        exit::tell(format_args!("portscope: partial: {gap}"));
+    }
+}
+
+/// All ports are held at the same time, by one descriptor a protocol.
+fn check_capacity(count: u32, binder: &dyn HostBinder) -> Result<(), BadInput> {
+    if count > binder.hold_capacity() {
+        tui::signals::raise_descriptor_limit();
+    }
+    let capacity = binder.hold_capacity();
+    if count <= capacity {
+        return Ok(());
+    }
+    Err(BadInput(format!(
+        "--count {count} needs more open files than allowed: use up to {capacity}, or raise ulimit -n"
+    )))
+}
+
+/// The ports held so far, with what keeps them.
+type Ports = Vec<(u16, Box<dyn Held>)>;
+
+/// A search under way.
+struct Search<'a> {
+    host: &'a dyn Host,
+    settings: &'a PickSettings,
+    /// Only where somebody wants to know who was met.
+    witness: Option<Witness<'a>>,
+    /// Refusals by something else than a socket: how many, and the last of them.
+    other: Option<(u32, Errno)>,
+    pick: Pick,
+}
+
+impl<'a> Search<'a> {
+    fn new(host: &'a dyn Host, settings: &'a PickSettings, range: PortRange) -> Self {
+        let is_told = settings.trace || settings.format == PickFormat::Json;
+        let pick = Pick {
+            strategy: settings.strategy.name,
+            seed: settings.seed.unwrap_or_else(|| rand::random_range(0..SEED_LIMIT)),
+            protocols: settings.protocols,
+            range,
+            max_attempts: settings.max_attempts.get(),
+            ports: Vec::new(),
+            attempts: Vec::new(),
+            error: None,
+        };
+        let witness = is_told.then(|| Witness::new(host));
+        Self { host, settings, witness, other: None, pick }
+    }
+
+    /// All ports asked for, or none and the reason in `pick.error`.
+    fn run(&mut self, candidates: Candidates) -> anyhow::Result<Ports> {
+        let binder = self.host.binder(self.settings.protocols, self.settings.address)?;
+        if let Some(limitation) = binder.limitation() {
+            exit::tell(format_args!("portscope: partial: {limitation}"));
+        }
+        check_capacity(self.settings.count.get(), &*binder)?;
+        self.trace_setup(&candidates);
+        let mut allocator = Allocator::new(
+            binder,
+            (self.settings.strategy.make)(),
+            ChaCha8Rng::seed_from_u64(self.pick.seed),
+            candidates,
+            self.settings.max_attempts.get(),
+        );
+        let mut held = Ports::new();
+        while held.len() < self.settings.count.get() as usize {
+            match allocator.allocate(|attempt| self.see(attempt, &held)) {
+                Ok(won) => held.push(won),
+                Err(gave_up) => {
+                    held.clear();
+                    let error = self.explain(gave_up.attempts, allocator.candidates());
+                    self.pick.error = Some(error);
+                    return Ok(held);
+                }
+            }
+        }
+        self.pick.ports = held.iter().map(|(port, _)| *port).collect();
+        Ok(held)
+    }
+
+    fn trace_setup(&self, candidates: &Candidates) {
+        let Pick { strategy, seed, range, max_attempts, .. } = self.pick;
+        if self.settings.trace {
+            exit::tell(format_args!(
+                "strategy {strategy} · seed {seed} · range {range} · {} ports · at most {max_attempts} attempts",
+                candidates.len(),
+            ));
+        }
+    }
+
+    fn see(&mut self, attempt: &Attempt, held: &Ports) {
+        if let Some(refusal) = attempt.refusal
+            && refusal.outcome() != Outcome::InUse
+        {
+            let (count, _) = self.other.unwrap_or((0, refusal.errno));
+            self.other = Some((count + 1, refusal.errno));
+        }
+        let Some(witness) = &mut self.witness else { return };
+        let is_ours = held.iter().any(|&(port, _)| port == attempt.port);
+        let collision = attempt.refusal.filter(|refusal| refusal.outcome() == Outcome::InUse);
+        let holder = match collision {
+            Some(_) if is_ours => Some(ourselves()),
+            Some(refusal) => witness.holder(refusal, attempt.port),
+            None => None,
+        };
+        let tried = Tried { attempt: *attempt, asked: self.settings.protocols, holder };
+        if self.settings.trace {
+            exit::tell(&tried);
+        }
+        if self.settings.format == PickFormat::Json {
+            self.pick.attempts.push(tried);
+        }
+    }
+
+    fn explain(&self, attempts: u32, candidates: &Candidates) -> NoPort {
+        let of = candidates.len();
+        match self.count_free(candidates) {
+            Some(0) => NoPort::RangeFull { range: self.pick.range, of },
+            free => NoPort::AttemptsExhausted { attempts, free, of, other: self.other },
+        }
+    }
+
+    /// Candidates without a socket now, as far as the machine tells.
+    fn count_free(&self, candidates: &Candidates) -> Option<u32> {
+        let snapshot = match scan::look(self.host, OwnerDepth::Skip) {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                exit::tell(format_args!("portscope: partial: {error}"));
+                return None;
+            }
+        };
+        scan::tell_gaps(&snapshot);
+        let mut taken = vec![false; 1 << 16];
+        let protocols = self.settings.protocols;
+        let in_the_way = |socket: &&Socket| {
+            protocols.includes(socket.protocol) && is_in_the_way(socket, self.settings.address)
+        };
+        for socket in snapshot.sockets.iter().filter(in_the_way) {
+            taken[usize::from(socket.local.port)] = true;
+        }
+        Some(candidates.ports().filter(|&port| !taken[usize::from(port)]).count() as u32)
+    }
+}
+
+/// Who holds a port of an allocation before.
+fn ourselves() -> Collision {
+    Collision::with_process(std::process::id(), Text::scrub(env!("CARGO_PKG_NAME")))
+}
+
+/// Whether a bind of the socket's port on `address` meets the socket (`inet_rcv_saddr_equal`).
+fn is_in_the_way(socket: &Socket, address: Option<IpAddr>) -> bool {
+    let Some(address) = address else { return true };
+    let local = socket.local.address;
+    let meets_family = match address {
+        IpAddr::V4(_) => socket.family != Family::Ipv6 || local.to_canonical().is_ipv4(),
+        IpAddr::V6(_) => socket.family != Family::Ipv4,
+    };
+    let (local, address) = (local.to_canonical(), address.to_canonical());
+    meets_family && (local == address || local.is_unspecified() || address.is_unspecified())
+}
+
+/// Names who has a port, from at most two looks at the machine.
+struct Witness<'a> {
+    host: &'a dyn Host,
+    seen: Option<(Snapshot, ProcessTable)>,
+    may_look_again: bool,
+}
+
+impl<'a> Witness<'a> {
+    fn new(host: &'a dyn Host) -> Self {
+        let mut witness = Self { host, seen: None, may_look_again: true };
+        witness.look();
+        witness
+    }
+
+    fn look(&mut self) {
+        match scan::look(self.host, OwnerDepth::Full) {
+            Ok(snapshot) => {
+                let processes = scan::describe(self.host, &snapshot);
+                self.seen = Some((snapshot, processes));
+            }
+            Err(error) => {
+                exit::tell(format_args!("portscope: partial: holders are not seen: {error}"));
+                self.may_look_again = false;
+            }
+        }
+    }
+
+    /// None: not seen. A socket may come and go between a look and an attempt.
+    fn holder(&mut self, refusal: Refusal, port: u16) -> Option<Collision> {
+        let known = self.find(refusal, port);
+        if known.is_some() || !self.may_look_again {
+            return known;
+        }
+        self.may_look_again = false;
+        self.look();
+        self.find(refusal, port)
+    }
+
+    fn find(&self, refusal: Refusal, port: u16) -> Option<Collision> {
+        let (snapshot, processes) = self.seen.as_ref()?;
+        Collision::find(Scan { snapshot, processes }, refusal.protocol, port)
+    }
+}

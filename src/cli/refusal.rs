@@ -1,0 +1,62 @@
+//! Folds the parser's complaints into one line that says what was wrong and what is right.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::{cli::settings::BadInput, domain::Text};
+
+pub fn explain(error: &clap::Error) -> BadInput {
+    let about = |kind| error.get(kind).map(shown).unwrap_or_default();
+    let option = without_placeholder(&about(ContextKind::InvalidArg));
+    let value = about(ContextKind::InvalidValue);
+    BadInput(match error.kind() {
+        ErrorKind::InvalidValue if value.is_empty() => {
+            format!("{option} needs a value{}", choices(error))
+        }
+        ErrorKind::InvalidValue => format!("'{value}' is no value for {option}{}", choices(error)),
+        ErrorKind::UnknownArgument => format!("'{option}' is not known here{}", suggestion(error)),
+        ErrorKind::ArgumentConflict if option.is_empty() => {
+            let extra = about(ContextKind::InvalidSubcommand);
+            format!("'{extra}' is one too many: give a command first, or one PORT or NAME")
+        }
+        ErrorKind::ArgumentConflict => format!("{option} is given twice: give it once"),
+        ErrorKind::TooManyValues => format!("{option} takes no value: leave '{value}' out"),
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8: only a file or a name may be".into(),
+        _ => folded(error),
+    })
+}
+
+/// `--range` of `--range <RANGE>`.
+fn without_placeholder(argument: &str) -> String {
+    argument.split_once(" <").map_or(argument, |(option, _)| option).to_owned()
+}
+
+fn choices(error: &clap::Error) -> String {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(names)) if !names.is_empty() => {
+            format!(": use {}", names.join(", "))
+        }
+        _ => ": see portscope --help".into(),
+    }
+}
+
+fn suggestion(error: &clap::Error) -> String {
+    match error.get(ContextKind::SuggestedArg) {
+        Some(suggested) => format!(": did you mean {}? See portscope --help", shown(suggested)),
+        None => ": see portscope --help".into(),
+    }
+}
+
+/// What was typed comes back in here, hence scrubbed.
+fn shown(value: &ContextValue) -> String {
+    match value {
+        ContextValue::Strings(names) => Text::scrub(names.join(", ")).to_string(),
+        value => Text::scrub(value.to_string()).to_string(),
+    }
+}
+
+/// All that the parser says, in one line.
+fn folded(error: &clap::Error) -> String {
+    let said = error.render().to_string();
+    let words: Vec<&str> = said.trim_start_matches("error: ").split_whitespace().collect();
+    Text::scrub(words.join(" ")).to_string()
+}

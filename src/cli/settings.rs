@@ -1,0 +1,368 @@
+//! What the arguments mean: checked, so that nothing is done on bad input. Asks no machine.
+
+use std::{
+    ffi::{OsStr, OsString},
+    net::IpAddr,
+    num::NonZeroU32,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use crate::{
+    allocator::{ALLOCATORS, strategy::AllocatorRow},
+    cli::{
+        args::{
+            Arguments, ColorName, Command, FaultName, LiveArguments, PickArguments, PickFormat,
+            ProtocolName, ScanArguments, ScanFormat, ThemeName,
+        },
+        output::Destination,
+    },
+    domain::{Ephemeral, PortRange, Protocols, Text, port},
+};
+
+/// Seeds stay below, so that every JSON reader keeps them exact (RFC 8259, section 6).
+pub const SEED_LIMIT: u64 = 1 << 53;
+
+const RANGE_FORMS: &str = "ephemeral, iana, registered, system, all, FIRST-LAST or a port";
+
+/// Input that makes no sense: what was wrong and what is right, in one line.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);
+
+pub enum Settings {
+    Live(LiveSettings),
+    Scan(ScanSettings),
+    Pick(PickSettings),
+}
+
+pub struct LiveSettings {
+    pub target: Option<Target>,
+    pub range: RangeChoice,
+    pub protocols: Protocols,
+    pub interval: Duration,
+    pub color: ColorName,
+    pub theme: ThemeName,
+    pub ascii: bool,
+    pub mouse: bool,
+    pub fault: Option<FaultName>,
+}
+
+/// Where the terminal program starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Port(u16),
+    Name(Text),
+}
+
+pub struct ScanSettings {
+    pub range: RangeChoice,
+    pub protocols: Protocols,
+    pub format: ScanFormat,
+    pub destination: Destination,
+    pub owners: bool,
+    pub strict: bool,
+}
+
+pub struct PickSettings {
+    pub range: RangeChoice,
+    pub protocols: Protocols,
+    pub strategy: &'static AllocatorRow,
+    pub max_attempts: NonZeroU32,
+    pub seed: Option<u64>,
+    pub count: NonZeroU32,
+    pub address: Option<IpAddr>,
+    pub ignore_reserved: bool,
+    pub trace: bool,
+    pub format: PickFormat,
+    pub destination: Destination,
+}
+
+impl TryFrom<Arguments> for Settings {
+    type Error = BadInput;
+
+    fn try_from(arguments: Arguments) -> Result<Self, BadInput> {
+        Ok(match arguments.command {
+            None => Self::Live(arguments.live.try_into()?),
+            Some(Command::Scan(scan)) => Self::Scan(scan.try_into()?),
+            Some(Command::Pick(pick)) => Self::Pick(pick.try_into()?),
+        })
+    }
+}
+
+impl TryFrom<LiveArguments> for LiveSettings {
+    type Error = BadInput;
+
+    fn try_from(typed: LiveArguments) -> Result<Self, BadInput> {
+        Ok(Self {
+            target: typed.target.map(Target::try_from).transpose()?,
+            range: typed.range.parse()?,
+            protocols: typed.protocol.into(),
+            interval: interval(&typed.interval)?,
+            color: typed.color,
+            theme: typed.theme,
+            ascii: typed.ascii,
+            mouse: !typed.no_mouse,
+            fault: typed.fault,
+        })
+    }
+}
+
+impl TryFrom<ScanArguments> for ScanSettings {
+    type Error = BadInput;
+
+    fn try_from(typed: ScanArguments) -> Result<Self, BadInput> {
+        Ok(Self {
+            range: typed.range.parse()?,
+            protocols: typed.protocol.into(),
+            format: typed.format,
+            destination: destination(typed.output)?,
+            owners: !typed.no_owners,
+            strict: typed.strict,
+        })
+    }
+}
+
+impl TryFrom<PickArguments> for PickSettings {
+    type Error = BadInput;
+
+    fn try_from(typed: PickArguments) -> Result<Self, BadInput> {
+        let range = RangeChoice::for_choosing(&typed.range)?;
+        let count = number("--count", &typed.count)?;
+        if let RangeChoice::Ports(range) = range {
+            check_count(count, range, range.len())?;
+        }
+        Ok(Self {
+            range,
+            protocols: typed.protocol.into(),
+            strategy: strategy(&typed.strategy)?,
+            max_attempts: number("--max-attempts", &typed.max_attempts)?,
+            seed: typed.seed.as_deref().map(seed).transpose()?,
+            count,
+            address: typed.address.as_deref().map(address).transpose()?,
+            ignore_reserved: typed.ignore_reserved,
+            trace: typed.trace,
+            format: typed.format,
+            destination: destination(typed.output)?,
+        })
+    }
+}
+
+/// No more ports can be held than there are; `candidates` of the range may be drawn.
+pub fn check_count(count: NonZeroU32, range: PortRange, candidates: u32) -> Result<(), BadInput> {
+    if count.get() <= candidates {
+        return Ok(());
+    }
+    let reserved = match range.len() - candidates {
+        0 => String::new(),
+        reserved => format!(" ({reserved} of its {} are reserved)", range.len()),
+    };
+    Err(BadInput(format!(
+        "--count {count} is more than the range {range} holds{reserved}: use 1 to {candidates}, or a wider --range"
+    )))
+}
+
+/// Which ports are meant; what the kernel's range is must be asked from the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeChoice {
+    Ephemeral,
+    Ports(PortRange),
+}
+
+impl RangeChoice {
+    pub fn resolve(self, policy: &Ephemeral) -> PortRange {
+        match self {
+            Self::Ephemeral => policy.range,
+            Self::Ports(range) => range,
+        }
+    }
+
+    /// A range to choose from begins at 1: nobody can have port 0.
+    fn for_choosing(typed: &str) -> Result<Self, BadInput> {
+        let choice: Self = typed.parse()?;
+        let Self::Ports(range) = choice else { return Ok(choice) };
+        let is_named = typed.starts_with(|c: char| c.is_ascii_alphabetic());
+        if range.first() > 0 {
+            return Ok(choice);
+        }
+        match PortRange::new(1, range.last()) {
+            Ok(range) if is_named => Ok(Self::Ports(range)),
+            Ok(range) => Err(BadInput(format!(
+                "--range '{typed}' holds port 0, which cannot be picked: use {range}"
+            ))),
+            Err(_) => Err(BadInput("--range 0: port 0 cannot be picked: use 1 to 65535".into())),
+        }
+    }
+}
+
+impl FromStr for RangeChoice {
+    type Err = BadInput;
+
+    fn from_str(typed: &str) -> Result<Self, BadInput> {
+        Ok(Self::Ports(match typed {
+            "ephemeral" => return Ok(Self::Ephemeral),
+            "iana" => port::IANA_DYNAMIC,
+            "registered" => port::REGISTERED,
+            "system" => port::SYSTEM,
+            "all" => port::ALL,
+            _ => ports(typed)?,
+        }))
+    }
+}
+
+fn ports(typed: &str) -> Result<PortRange, BadInput> {
+    let (first, last) = typed.split_once('-').unwrap_or((typed, typed));
+    if !is_number(first) || !is_number(last) {
+        let shown = Text::scrub(typed);
+        return Err(BadInput(format!("--range '{shown}' is no port range: use {RANGE_FORMS}")));
+    }
+    let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else {
+        return Err(BadInput(format!("--range {typed} leaves the ports: they are 0 to 65535")));
+    };
+    PortRange::new(first, last).map_err(|_| {
+        BadInput(format!(
+            "--range {typed} is reversed, the first port comes first: use {last}-{first}"
+        ))
+    })
+}
+
+impl TryFrom<OsString> for Target {
+    type Error = BadInput;
+
+    fn try_from(typed: OsString) -> Result<Self, BadInput> {
+        let name = Text::scrub(typed.as_bytes());
+        if name.is_empty() {
+            return Err(BadInput("'' is no port and no name: use 0 to 65535, or a name".into()));
+        }
+        if let "scan" | "pick" = name.as_str() {
+            let usage =
+                format!("'{name}' stands first, its options after it: portscope {name} --help");
+            return Err(BadInput(usage));
+        }
+        if !is_number(name.as_str()) {
+            return Ok(Self::Name(name));
+        }
+        let port = name.as_str().parse();
+        port.map(Self::Port)
+            .map_err(|_| BadInput(format!("{name} is no port: they are 0 to 65535")))
+    }
+}
+
+/// Digits only: no sign, no blank.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn number(option: &str, typed: &str) -> Result<NonZeroU32, BadInput> {
+    let value = is_number(typed).then(|| typed.parse().ok()).flatten();
+    value.ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!(
+            "{option} '{shown}' makes no sense: use a whole number, 1 to {}",
+            u32::MAX
+        ))
+    })
+}
+
+fn seed(typed: &str) -> Result<u64, BadInput> {
+    let value = is_number(typed).then(|| typed.parse().ok()).flatten();
+    value.filter(|&seed| seed < SEED_LIMIT).ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!(
+            "--seed '{shown}' makes no sense: use a whole number, 0 to {}",
+            SEED_LIMIT - 1
+        ))
+    })
+}
+
+fn interval(typed: &str) -> Result<Duration, BadInput> {
+    let seconds = typed.parse().ok().filter(|seconds| (0.1..=3600.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("--interval '{shown}' makes no sense: use seconds, 0.1 to 3600"))
+    })
+}
+
+fn address(typed: &str) -> Result<IpAddr, BadInput> {
+    typed.parse().map_err(|_| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("--address '{shown}' is no address: use one like 127.0.0.1 or ::1"))
+    })
+}
+
+fn strategy(typed: &str) -> Result<&'static AllocatorRow, BadInput> {
+    ALLOCATORS.iter().find(|row| row.name == typed).ok_or_else(|| {
+        let names: Vec<_> = ALLOCATORS.iter().map(|row| row.name).collect();
+        let shown = Text::scrub(typed);
+        BadInput(format!("there is no strategy '{shown}': use {}", names.join(", ")))
+    })
+}
+
+fn destination(typed: Option<PathBuf>) -> Result<Destination, BadInput> {
+    match typed {
+        None => Ok(Destination::StandardOutput),
+        Some(path) if path.as_os_str() == OsStr::new("") => {
+            Err(BadInput("--output '' names no file: give a path".into()))
+        }
+        Some(path) => Ok(Destination::File(path)),
+    }
+}
+
+impl From<ProtocolName> for Protocols {
+    fn from(name: ProtocolName) -> Self {
+        match name {
+            ProtocolName::Tcp => Self::Tcp,
+            ProtocolName::Udp => Self::Udp,
+            ProtocolName::Both => Self::Both,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_make_no_sense_are_refused_with_what_is_right() {
+        for (typed, told) in [
+            ("9-8", "use 8-9"),
+            ("", "FIRST-LAST"),
+            ("-", "FIRST-LAST"),
+            ("1-", "FIRST-LAST"),
+            ("+1-9", "FIRST-LAST"),
+            ("1-2-3", "FIRST-LAST"),
+            (" 1-2", "FIRST-LAST"),
+            ("1-65536", "0 to 65535"),
+            ("99999999999999999999", "0 to 65535"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+        ] {
+            let BadInput(message) = RangeChoice::from_str(typed).unwrap_err();
+            assert!(message.contains(told), "{typed:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn named_ranges_begin_at_1_for_choosing_and_an_explicit_0_is_refused() {
+        let chosen = |typed| RangeChoice::for_choosing(typed);
+        assert_eq!(chosen("all"), Ok(RangeChoice::Ports(PortRange::new(1, 65_535).unwrap())));
+        assert_eq!(chosen("system"), Ok(RangeChoice::Ports(PortRange::new(1, 1023).unwrap())));
+        assert!(chosen("0-9").unwrap_err().0.contains("use 1-9"));
+        assert!(chosen("0").is_err());
+    }
+
+    #[test]
+    fn an_argument_is_a_port_or_a_name() {
+        let target = |typed: &str| Target::try_from(OsString::from(typed));
+        assert_eq!(target("8080"), Ok(Target::Port(8080)));
+        assert_eq!(target("redis"), Ok(Target::Name(Text::scrub("redis"))));
+        assert!(target("70000").is_err() && target("").is_err());
+    }
+
+    #[test]
+    fn seeds_stay_exact_in_every_json_reader() {
+        assert_eq!(seed("9007199254740991"), Ok(SEED_LIMIT - 1));
+        assert!(seed("9007199254740992").is_err() && seed("-1").is_err());
+    }
+}

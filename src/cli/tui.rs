@@ -1,0 +1,74 @@
+//! `portscope` alone: the terminal program. Refuses where there is no terminal.
+
+use std::{env, sync::Arc};
+
+use crate::{
+    app::{self, Extent, Find, RowsPerLine, allocation::AllocationOptions},
+    cli::{
+        args::{ColorName, FaultName, ThemeName},
+        exit::Verdict,
+        settings::{BadInput, LiveSettings, RangeChoice, SEED_LIMIT, Target},
+    },
+    domain::port,
+    host::Host,
+    tui::{self, Fault},
+    view::theme::{Depth, Ground, Theme},
+};
+
+pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Verdict> {
+    if let Some(missing) = tui::refuse_reason() {
+        return Err(BadInput(format!(
+            "the terminal program needs a terminal, and {missing}: use 'portscope scan' for a list"
+        ))
+        .into());
+    }
+    Ok(Verdict::Ended(tui::run(host, options(settings))?))
+}
+
+fn options(settings: &LiveSettings) -> tui::Options {
+    let color = depth(settings.color);
+    let whole_cells = Theme::new(color, Ground::Dark, settings.ascii).needs_whole_cells();
+    let find = settings.target.as_ref().map(|target| match target {
+        Target::Port(port) => Find::Port(*port),
+        Target::Name(name) => Find::Process(name.as_str().to_owned()),
+    });
+    tui::Options {
+        interval: settings.interval,
+        color,
+        ground: match settings.theme {
+            ThemeName::Auto => None,
+            ThemeName::Dark => Some(Ground::Dark),
+            ThemeName::Light => Some(Ground::Light),
+        },
+        ascii: settings.ascii,
+        mouse: settings.mouse,
+        app: app::Options {
+            rows_per_line: if whole_cells { RowsPerLine::One } else { RowsPerLine::Two },
+            extent: match settings.range {
+                RangeChoice::Ephemeral => Extent::Ephemeral,
+                RangeChoice::Ports(port::ALL) => Extent::All,
+                RangeChoice::Ports(range) => Extent::Ports(range),
+            },
+            protocols: settings.protocols,
+            find,
+            allocation: AllocationOptions::exo(rand::random_range(0..SEED_LIMIT)),
+        },
+        fault: settings.fault.map(|fault| match fault {
+            FaultName::PanicMain => Fault::PanicMain,
+            FaultName::PanicWorker => Fault::PanicWorker,
+        }),
+    }
+}
+
+fn depth(name: ColorName) -> Depth {
+    let asked = match name {
+        ColorName::Auto => None,
+        ColorName::Truecolor => Some(Depth::True),
+        ColorName::Indexed => Some(Depth::Indexed),
+        ColorName::Ansi => Some(Depth::Sixteen),
+        ColorName::Never => Some(Depth::Monochrome),
+    };
+    let said = |name| env::var(name).ok();
+    let (no_color, colorterm, term) = (said("NO_COLOR"), said("COLORTERM"), said("TERM"));
+    Depth::from_env(asked, no_color.as_deref(), colorterm.as_deref(), term.as_deref())
+}

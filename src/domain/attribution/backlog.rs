@@ -1,0 +1,112 @@
+//! Finds the listener in whose queue a socket waits for accept(). Not who holds that listener.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::domain::{Family, Holder, Socket, State, owner::Span};
+
+/// Buffers for one port after another.
+#[derive(Default)]
+pub struct Backlog {
+    /// Sorted by key.
+    listeners: Vec<Listener>,
+    /// Listeners of the same key (a SO_REUSEPORT group) become one queue; sorted by key.
+    queues: Vec<Listener>,
+    union: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Listener {
+    address: IpAddr,
+    interface: Option<u32>,
+    family: Family,
+    holder: Holder,
+}
+
+impl Listener {
+    fn key(&self) -> (IpAddr, Option<u32>) {
+        (self.address, self.interface)
+    }
+
+    /// An accepted socket has its listener's family, whatever its address (kernel.md 5.1).
+    fn takes(&self, socket: &Socket) -> bool {
+        self.family != Family::Ipv6 || socket.family != Family::Ipv4
+    }
+}
+
+impl Backlog {
+    /// Gives the waiting sockets of one port, whose listeners have their holders, these holders.
+    ///
+    /// Orphans of these states do not exist: close() turns ESTABLISHED and SYN-RECEIVED into
+    /// FIN-WAIT-1 and CLOSE-WAIT into LAST-ACK (tcp_close_state). So a socket without a listener
+    /// here waits for one that listens elsewhere (IP_TRANSPARENT, BPF sk_lookup) or that closed
+    /// during the dump: nobody that can be named, and no permission would help.
+    pub fn assign(&mut self, port: &mut [Socket], pids: &mut Vec<u32>) {
+        self.collect(port, pids);
+        for socket in port.iter_mut().filter(|socket| socket.is_in_backlog()) {
+            socket.holder = self.queue_of(socket).map_or(Holder::Nobody, |queue| queue.holder);
+        }
+    }
+
+    fn collect(&mut self, port: &[Socket], pids: &mut Vec<u32>) {
+        self.listeners.clear();
+        self.listeners.extend(port.iter().filter(|s| s.state == State::Listen).map(|socket| {
+            Listener {
+                address: socket.local.address.to_canonical(),
+                interface: socket.interface,
+                family: socket.family,
+                holder: socket.holder,
+            }
+        }));
+        self.listeners.sort_unstable_by_key(Listener::key);
+        self.queues.clear();
+        for group in self.listeners.chunk_by(|a, b| a.key() == b.key()) {
+            let holder = group_holder(group, &mut self.union, pids);
+            self.queues.push(Listener { holder, ..group[0] });
+        }
+    }
+
+    /// The most specific one, as the kernel chooses: its address before all, then its device.
+    fn queue_of(&self, socket: &Socket) -> Option<&Listener> {
+        addresses(socket).into_iter().find_map(|address| {
+            [socket.interface, None].into_iter().find_map(|interface| {
+                let key = (address, interface);
+                let at = self.queues.binary_search_by_key(&key, Listener::key).ok()?;
+                self.queues.get(at).filter(|queue| queue.takes(socket))
+            })
+        })
+    }
+}
+
+/// Where its listener may listen, most specific first.
+fn addresses(socket: &Socket) -> [IpAddr; 3] {
+    let (any4, any6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+    match (socket.local.address.to_canonical(), socket.family) {
+        (own @ IpAddr::V4(_), Family::Ipv4) => [own, any4, any6],
+        (own, _) => [own, any6, any6],
+    }
+}
+
+/// Which member of a group has the connection is not told, so all are named that are known.
+fn group_holder(group: &[Listener], union: &mut Vec<u32>, pids: &mut Vec<u32>) -> Holder {
+    if let [Listener { holder: Holder::Process(span), .. }] = group {
+        return Holder::Backlog(*span);
+    }
+    union.clear();
+    for listener in group {
+        if let Holder::Process(span) = listener.holder {
+            union.extend_from_slice(&pids[range(span)]);
+        }
+    }
+    union.sort_unstable();
+    union.dedup();
+    if !union.is_empty() {
+        return Holder::Backlog(super::append(pids, union.drain(..)));
+    }
+    let is_hidden = group.iter().any(|listener| listener.holder == Holder::Hidden);
+    if is_hidden { Holder::Hidden } else { Holder::Nobody }
+}
+
+fn range(span: Span) -> std::ops::Range<usize> {
+    let first = span.first as usize;
+    first..first + span.length as usize
+}

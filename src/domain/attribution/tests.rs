@@ -1,0 +1,290 @@
+//! Attribution, from made up sockets and holders.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::{
+    Endpoint, Family, Machine, MachineKind, Owner, Protocol, Source, State, Text, Timer, Users,
+};
+
+fn socket(state: State, address: &str, inode: Option<u32>) -> Socket {
+    let address: std::net::IpAddr = address.parse().unwrap();
+    Socket {
+        protocol: Protocol::Tcp,
+        family: if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
+        state,
+        timer: Timer::None,
+        local: Endpoint { address, port: 8080 },
+        remote: None,
+        interface: None,
+        inode,
+        uid: Some(1000),
+        cookie: None,
+        expires_ms: None,
+        cgroup: None,
+        receive_queue: 0,
+        send_queue: 0,
+        holder: Holder::NotAsked,
+    }
+}
+
+fn listener(address: &str, inode: u32) -> Socket {
+    socket(State::Listen, address, Some(inode))
+}
+
+fn dual_listener(inode: u32) -> Socket {
+    Socket { family: Family::Dual, ..listener("::", inode) }
+}
+
+fn waiting(address: &str) -> Socket {
+    socket(State::Established, address, None)
+}
+
+fn snapshot(sockets: &[Socket]) -> Snapshot {
+    let machine = Arc::new(Machine {
+        kind: MachineKind::Simulated,
+        name: Text::scrub("m"),
+        kernel: Text::scrub("k"),
+        network_namespace: None,
+        is_isolated: true,
+        users: Arc::new(Users::default()),
+    });
+    let mut snapshot = Snapshot::empty(machine, Source::Simulated);
+    snapshot.sockets.extend_from_slice(sockets);
+    snapshot.sort();
+    snapshot
+}
+
+fn attributed(sockets: &[Socket], holders: &Holders) -> Snapshot {
+    let mut snapshot = snapshot(sockets);
+    attribute(&mut snapshot, holders);
+    snapshot
+}
+
+fn holding(pairs: &[(u32, u32)]) -> Holders {
+    Holders { pairs: pairs.to_vec(), ..Holders::default() }
+}
+
+fn unreadable_by(uid: Option<u32>) -> Holders {
+    Holders { unreadable: vec![UnreadableProcess { pid: 9, uid }], ..Holders::default() }
+}
+
+/// The owner of the one socket in the backlog.
+fn owner_in_backlog<'a>(snapshot: &'a Snapshot) -> Owner<'a> {
+    let mut rows = snapshot.sockets.iter().filter(|s| s.is_in_backlog());
+    let owner: Owner<'a> = snapshot.owner(rows.next().unwrap());
+    assert!(rows.next().is_none());
+    owner
+}
+
+fn sole_owner(snapshot: &Snapshot) -> Owner<'_> {
+    assert_eq!(snapshot.sockets.len(), 1);
+    snapshot.owner(&snapshot.sockets[0])
+}
+
+#[test]
+fn a_socket_has_every_process_that_holds_its_inode() {
+    let snapshot =
+        attributed(&[listener("0.0.0.0", 7)], &holding(&[(6, 1), (7, 20), (7, 30), (8, 40)]));
+    assert_eq!(sole_owner(&snapshot), Owner::Process(&[20, 30]));
+    assert!(snapshot.is_complete());
+}
+
+#[test]
+fn sockets_of_one_inode_share_their_pids() {
+    let rows = [listener("127.0.0.1", 7), socket(State::Established, "127.0.0.1", Some(7))];
+    let snapshot = attributed(&rows, &holding(&[(7, 20)]));
+    assert_eq!(snapshot.pids, [20]);
+    assert_eq!(snapshot.sockets[0].holder, snapshot.sockets[1].holder);
+}
+
+#[test]
+fn what_its_process_closed_is_the_kernels() {
+    for state in [
+        State::TimeWait,
+        State::FinWait1,
+        State::FinWait2,
+        State::Closing,
+        State::LastAck,
+        State::SynSent,
+    ] {
+        let snapshot = attributed(&[socket(state, "127.0.0.1", None)], &unreadable_by(None));
+        assert_eq!(sole_owner(&snapshot), Owner::Kernel, "{state}");
+        assert!(snapshot.is_complete());
+    }
+}
+
+#[test]
+fn a_socket_that_nobody_shows_is_nobodys_when_all_could_be_read() {
+    let snapshot = attributed(&[listener("0.0.0.0", 7)], &holding(&[(6, 1), (8, 1)]));
+    assert_eq!(sole_owner(&snapshot), Owner::Nobody);
+    assert!(snapshot.is_complete());
+}
+
+#[test]
+fn a_socket_that_nobody_shows_is_hidden_when_an_unreadable_process_may_hold_it() {
+    for (process, socket_uid, expected) in [
+        (Some(1000), Some(1000), Owner::Hidden),
+        (Some(0), Some(1000), Owner::Hidden),
+        (None, Some(1000), Owner::Hidden),
+        (Some(33), Some(0), Owner::Hidden), // opened as root, which the daemon no longer is
+        (Some(33), None, Owner::Hidden),
+        (Some(33), Some(1000), Owner::Nobody),
+    ] {
+        let row = Socket { uid: socket_uid, ..listener("0.0.0.0", 7) };
+        let snapshot = attributed(&[row], &unreadable_by(process));
+        assert_eq!(sole_owner(&snapshot), expected, "{process:?} {socket_uid:?}");
+    }
+}
+
+#[test]
+fn hidden_owners_are_counted_in_a_gap() {
+    let mut holders = unreadable_by(Some(0));
+    holders.unreadable.push(UnreadableProcess { pid: 10, uid: None });
+    let rows = [listener("0.0.0.0", 7), listener("0.0.0.0", 8)];
+    let snapshot = attributed(&rows, &holders);
+    assert_eq!(snapshot.gaps, [Gap::OwnersHidden { sockets: 2, processes: 2 }]);
+}
+
+#[test]
+fn an_unreadable_process_is_no_gap_while_every_socket_has_its_holder() {
+    let holders = Holders { pairs: vec![(7, 20)], ..unreadable_by(Some(0)) };
+    assert!(attributed(&[listener("0.0.0.0", 7)], &holders).is_complete());
+}
+
+#[test]
+fn processes_that_proc_does_not_list_leave_hidden_not_nobody() {
+    let holders = Holders { hides_processes: true, ..holding(&[(8, 20)]) };
+    let snapshot = attributed(&[listener("0.0.0.0", 7)], &holders);
+    assert_eq!(sole_owner(&snapshot), Owner::Hidden);
+    assert_eq!(snapshot.gaps, [Gap::OwnersInvisible { sockets: 1 }]);
+}
+
+#[test]
+fn a_failed_walk_leaves_hidden_and_says_why() {
+    let error = io::ErrorKind::QuotaExceeded;
+    let holders = Holders { failed: Some(error), ..Holders::default() };
+    let rows = [listener("0.0.0.0", 7), socket(State::TimeWait, "0.0.0.0", None)];
+    let snapshot = attributed(&rows, &holders);
+    assert_eq!(snapshot.gaps, [Gap::OwnersUnreadable { sockets: 1, error }]);
+    assert!(snapshot.sockets.iter().any(|s| s.holder == Holder::Kernel));
+}
+
+#[test]
+fn a_walk_that_failed_in_part_keeps_what_it_found_and_is_still_told() {
+    let error = io::ErrorKind::OutOfMemory;
+    let holders = Holders { failed: Some(error), ..holding(&[(7, 20)]) };
+    let snapshot = attributed(&[listener("0.0.0.0", 7)], &holders);
+    assert_eq!(sole_owner(&snapshot), Owner::Process(&[20]));
+    assert_eq!(snapshot.gaps, [Gap::OwnersUnreadable { sockets: 0, error }]);
+}
+
+#[test]
+fn a_waiting_connection_belongs_to_its_listeners_processes() {
+    for state in [State::SynReceived, State::Established, State::CloseWait] {
+        let rows = [listener("0.0.0.0", 7), socket(state, "10.0.0.1", None)];
+        let snapshot = attributed(&rows, &holding(&[(7, 20), (7, 30)]));
+        assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[20, 30]), "{state}");
+        assert_eq!(snapshot.pids, [20, 30], "the listener's own span serves");
+    }
+}
+
+#[test]
+fn the_listener_on_the_very_address_comes_before_the_wildcard() {
+    let rows = [listener("0.0.0.0", 7), listener("10.0.0.1", 8), waiting("10.0.0.1")];
+    let snapshot = attributed(&rows, &holding(&[(7, 20), (8, 30)]));
+    assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[30]));
+}
+
+#[test]
+fn a_v4_connection_over_a_dual_listener_shows_a_mapped_address() {
+    let rows = [dual_listener(7), waiting("::ffff:127.0.0.1")];
+    let snapshot = attributed(&rows, &holding(&[(7, 20)]));
+    assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[20]));
+
+    let rows = [listener("::ffff:127.0.0.1", 7), dual_listener(8), waiting("::ffff:127.0.0.1")];
+    let snapshot = attributed(&rows, &holding(&[(7, 20), (8, 30)]));
+    assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[20]));
+}
+
+#[test]
+fn of_two_wildcards_the_one_of_the_connections_family_is_its_listener() {
+    let listeners = [listener("0.0.0.0", 7), dual_listener(8)];
+    let holders = holding(&[(7, 20), (8, 30)]);
+    for (address, pid) in [("127.0.0.1", 20), ("::ffff:127.0.0.1", 30), ("::1", 30)] {
+        let snapshot = attributed(&[&listeners[..], &[waiting(address)]].concat(), &holders);
+        assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[pid]), "{address}");
+    }
+}
+
+#[test]
+fn a_listener_for_ipv6_only_has_no_v4_connections() {
+    let snapshot = attributed(&[listener("::", 7), waiting("127.0.0.1")], &holding(&[(7, 20)]));
+    assert_eq!(owner_in_backlog(&snapshot), Owner::Nobody);
+}
+
+#[test]
+fn a_listener_on_the_connections_device_comes_before_one_on_any() {
+    let on = |interface, row| Socket { interface: Some(interface), ..row };
+    let listeners =
+        [listener("0.0.0.0", 7), on(2, listener("0.0.0.0", 8)), on(3, listener("0.0.0.0", 9))];
+    let holders = holding(&[(7, 20), (8, 30), (9, 40)]);
+    for (interface, pid) in [(2, 30), (3, 40), (4, 20)] {
+        let row = on(interface, waiting("10.0.0.1"));
+        let snapshot = attributed(&[&listeners[..], &[row]].concat(), &holders);
+        assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[pid]));
+    }
+}
+
+#[test]
+fn every_process_of_a_reuseport_group_may_have_the_waiting_connection() {
+    let rows = [listener("0.0.0.0", 7), listener("0.0.0.0", 8), waiting("127.0.0.1")];
+    let snapshot = attributed(&rows, &holding(&[(7, 20), (7, 30), (8, 10), (8, 20)]));
+    assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[10, 20, 30]));
+}
+
+#[test]
+fn the_backlog_of_a_hidden_listener_is_hidden_too() {
+    let rows = [listener("0.0.0.0", 7), waiting("127.0.0.1")];
+    let snapshot = attributed(&rows, &unreadable_by(Some(0)));
+    assert_eq!(owner_in_backlog(&snapshot), Owner::Hidden);
+    assert_eq!(snapshot.gaps, [Gap::OwnersHidden { sockets: 2, processes: 1 }]);
+}
+
+#[test]
+fn the_backlog_of_a_listener_that_is_nobodys_is_nobodys_too() {
+    let rows = [listener("0.0.0.0", 7), waiting("127.0.0.1")];
+    let snapshot = attributed(&rows, &Holders::default());
+    assert_eq!(owner_in_backlog(&snapshot), Owner::Nobody);
+}
+
+#[test]
+fn a_waiting_connection_without_a_listener_is_nobodys_not_the_kernels() {
+    let elsewhere = Socket {
+        local: Endpoint { address: "0.0.0.0".parse().unwrap(), port: 8081 },
+        ..listener("0.0.0.0", 7)
+    };
+    let rows = [elsewhere, listener("10.0.0.2", 8), waiting("10.0.0.1")];
+    let snapshot = attributed(&rows, &holding(&[(7, 20), (8, 30)]));
+    assert_eq!(owner_in_backlog(&snapshot), Owner::Nobody);
+}
+
+#[test]
+fn a_udp_socket_on_the_port_is_no_listener() {
+    let udp = Socket { protocol: Protocol::Udp, ..socket(State::Unconnected, "0.0.0.0", Some(7)) };
+    let snapshot = attributed(&[udp, waiting("127.0.0.1")], &holding(&[(7, 20)]));
+    assert_eq!(owner_in_backlog(&snapshot), Owner::Nobody);
+}
+
+#[test]
+fn a_second_look_needs_no_more_room_in_the_pool() {
+    let rows = [listener("0.0.0.0", 7), listener("0.0.0.0", 8), waiting("127.0.0.1")];
+    let holders = holding(&[(7, 20), (8, 30)]);
+    let mut snapshot = attributed(&rows, &holders);
+    let room = (snapshot.pids.capacity(), snapshot.pids.clone());
+    snapshot.clear();
+    snapshot.sockets.extend_from_slice(&rows);
+    snapshot.sort();
+    attribute(&mut snapshot, &holders);
+    assert_eq!((snapshot.pids.capacity(), snapshot.pids.clone()), room);
+}

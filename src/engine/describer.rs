@@ -1,0 +1,177 @@
+//! The describer thread: what is known of the processes that own sockets. Not which ones do.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    domain::ProcessTable,
+    engine::{Outbox, Report},
+    host::{Describer, Host},
+};
+
+/// Small enough that names appear bit by bit when there are many.
+const BATCH: usize = 64;
+/// execve() changes names: all owners are described again, slowly.
+const AGAIN_EVERY: Duration = Duration::from_secs(30);
+/// A batch of old owners that took t is followed by the next one after 20 t.
+const REST_FACTOR: u32 = 20;
+/// A table that found no room is offered again.
+const OFFER_AGAIN: Duration = Duration::from_millis(50);
+
+/// Who owns sockets now, as the scanner last saw it; older lists are forgotten unread.
+#[derive(Default)]
+pub struct Roster {
+    list: Mutex<List>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct List {
+    pids: Vec<u32>,
+    is_new: bool,
+    stop: bool,
+}
+
+impl Roster {
+    /// `pids` may be in any order and repeat.
+    pub fn post(&self, pids: &[u32]) {
+        let mut list = self.lock();
+        list.pids.clear();
+        list.pids.extend_from_slice(pids);
+        list.is_new = true;
+        self.changed.notify_all();
+    }
+
+    pub fn stop(&self) {
+        self.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `deadline` for a new list and exchanges it for `pids`. False: stop.
+    fn wait(&self, deadline: Instant, pids: &mut Vec<u32>) -> bool {
+        let mut list = self.lock();
+        while !list.stop && !list.is_new {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            let waited = self.changed.wait_timeout(list, left);
+            list = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if mem::take(&mut list.is_new) {
+            mem::swap(&mut list.pids, pids);
+        }
+        !list.stop
+    }
+}
+
+/// All that the describer thread has.
+pub struct DescriberLoop {
+    roster: Arc<Roster>,
+    describer: Box<dyn Describer>,
+    owners: Vec<u32>,
+    /// Owners that were described once, or could not be: they are gone.
+    asked: BTreeSet<u32>,
+    new: VecDeque<u32>,
+    old: VecDeque<u32>,
+    next_round: Instant,
+    rest_until: Instant,
+    table: ProcessTable,
+    is_unsent: bool,
+}
+
+impl DescriberLoop {
+    pub fn new(host: &dyn Host, roster: Arc<Roster>) -> Self {
+        let now = Instant::now();
+        Self {
+            roster,
+            describer: host.describer(),
+            owners: Vec::new(),
+            asked: BTreeSet::new(),
+            new: VecDeque::new(),
+            old: VecDeque::new(),
+            next_round: now + AGAIN_EVERY,
+            rest_until: now,
+            table: ProcessTable::default(),
+            is_unsent: false,
+        }
+    }
+
+    /// Until `Roster::stop`.
+    pub fn run(mut self, outbox: &dyn Outbox) {
+        let mut owners = Vec::new();
+        while self.roster.wait(self.due(), &mut owners) {
+            owners.sort_unstable();
+            owners.dedup();
+            if owners != self.owners {
+                self.owners.clone_from(&owners);
+                self.welcome();
+            }
+            self.describe();
+            self.offer(outbox);
+        }
+    }
+
+    /// When there is something to do without a new list.
+    fn due(&self) -> Instant {
+        let now = Instant::now();
+        if !self.new.is_empty() {
+            return now;
+        }
+        let next = if self.old.is_empty() { self.next_round } else { self.rest_until };
+        if self.is_unsent { next.min(now + OFFER_AGAIN) } else { next }
+    }
+
+    /// Forgets who owns nothing any more and remembers who is new.
+    fn welcome(&mut self) {
+        let owners = &self.owners;
+        let owns = |pid: u32| owners.binary_search(&pid).is_ok();
+        self.table.retain(owns);
+        self.asked.retain(|&pid| owns(pid));
+        self.old.retain(|&pid| owns(pid));
+        self.new.clear();
+        self.new.extend(owners.iter().filter(|pid| !self.asked.contains(pid)));
+        self.is_unsent = true;
+    }
+
+    /// The next batch, new owners first.
+    fn describe(&mut self) {
+        let started = Instant::now();
+        if self.old.is_empty() && started >= self.next_round {
+            self.old.extend(&self.owners);
+            self.next_round = started + AGAIN_EVERY;
+        }
+        let is_new = !self.new.is_empty();
+        if !is_new && started < self.rest_until {
+            return;
+        }
+        let queue = if is_new { &mut self.new } else { &mut self.old };
+        let batch: Vec<u32> = queue.drain(..queue.len().min(BATCH)).collect();
+        if batch.is_empty() {
+            return;
+        }
+        for process in self.describer.describe(&batch) {
+            if self.table.get(process.pid) != Some(&process) {
+                self.table.insert(process);
+                self.is_unsent = true;
+            }
+        }
+        self.asked.extend(batch);
+        self.rest_until = Instant::now() + started.elapsed() * REST_FACTOR;
+    }
+
+    fn offer(&mut self, outbox: &dyn Outbox) {
+        if self.is_unsent {
+            let report = Report::Described(Arc::new(self.table.clone()));
+            self.is_unsent = outbox.offer(report).is_err();
+        }
+    }
+}

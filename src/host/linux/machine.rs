@@ -1,0 +1,79 @@
+//! Which machine and which network namespace we look at. Not its sockets.
+
+use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
+
+use crate::domain::{Machine, MachineKind, Text, Users};
+
+/// The inode number of the first network namespace (`PROC_NET_INIT_INO`, Linux 6.18).
+const FIRST_NAMESPACE: u64 = 4_026_531_833;
+
+/// Interfaces of a namespace that nobody gave one: loopback, and the fallback devices that each
+/// tunnel module adds to every namespace (`net.core.fb_tunnels_only_for_init_net`).
+const OWN_TO_EVERY_NAMESPACE: [&[u8]; 10] = [
+    b"lo",
+    b"tunl0",
+    b"sit0",
+    b"gre0",
+    b"gretap0",
+    b"erspan0",
+    b"ip_vti0",
+    b"ip6_vti0",
+    b"ip6tnl0",
+    b"ip6gre0",
+];
+
+/// The machine as the calling thread sees it.
+pub fn read(users: Users) -> Machine {
+    let system = rustix::system::uname();
+    let namespace = namespace_of("thread-self");
+    Machine {
+        kind: MachineKind::Live,
+        name: Text::scrub(system.nodename().to_bytes()),
+        kernel: Text::scrub(system.release().to_bytes()),
+        network_namespace: namespace,
+        is_isolated: is_isolated(namespace),
+        users: Arc::new(users),
+    }
+}
+
+fn namespace_of(process: &str) -> Option<u64> {
+    fs::metadata(format!("/proc/{process}/ns/net")).ok().map(|link| link.ino())
+}
+
+/// Nobody but us can be harmed here; unknown is a no.
+fn is_isolated(namespace: Option<u64>) -> bool {
+    let first = namespace_of("1").unwrap_or(FIRST_NAMESPACE);
+    namespace.is_some_and(|ours| ours != first)
+        && fs::read("/proc/thread-self/net/dev").is_ok_and(|table| has_no_way_out(&table))
+}
+
+/// `/proc/net/dev`: two lines of heading, then `NAME: figures`.
+fn has_no_way_out(table: &[u8]) -> bool {
+    let lines = table.split(|&byte| byte == b'\n').skip(2).filter(|line| !line.is_empty());
+    let mut names = lines.map(|line| {
+        let end = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
+        line[..end].trim_ascii()
+    });
+    names.all(|name| OWN_TO_EVERY_NAMESPACE.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADING: &str = "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n";
+
+    #[test]
+    fn loopback_and_fallback_tunnels_lead_nowhere() {
+        let table = format!("{HEADING}    lo:    3193 29\n tunl0: 0 0\nip6tnl0:       0 0\n");
+        assert!(has_no_way_out(table.as_bytes()));
+    }
+
+    #[test]
+    fn any_other_interface_leads_out() {
+        for name in ["eth0", "lo0", "lo.1", "sit1", "veth9f", "wg0"] {
+            let table = format!("{HEADING}    lo: 1 2\n  {name}: 3 4\n");
+            assert!(!has_no_way_out(table.as_bytes()), "{name}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Whether /proc hides the processes of other users. Not which processes these are.
+
+use rustix::{
+    fd::OwnedFd,
+    fs::{AtFlags, fstat, major, minor, statat},
+    io::Errno,
+    thread::CapabilitySet,
+};
+
+/// Mounted with `hidepid=invisible` or `ptraceable` (proc(5)), and we are not exempt.
+///
+/// Exempt is who has CAP_SYS_PTRACE and sees pid 1; without the latter the capability is worth
+/// nothing outside our user namespace. The `gid=` exemption needs no look: what it shows beyond
+/// ours is unreadable, hence counted.
+pub fn hides_processes(proc: &OwnedFd) -> rustix::io::Result<bool> {
+    let may_trace = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
+    if may_trace && statat(proc, c"1", AtFlags::empty()).is_ok() {
+        return Ok(false);
+    }
+    let device = fstat(proc)?.st_dev;
+    let mounts = std::fs::read("/proc/self/mountinfo")
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    Ok(is_set(&mounts, &format!("{}:{}", major(device), minor(device))))
+}
+
+/// Whether mountinfo(5) has the option for the file system with this `MAJOR:MINOR`.
+fn is_set(mountinfo: &[u8], device: &str) -> bool {
+    mountinfo.split(|&byte| byte == b'\n').any(|line| {
+        let line = String::from_utf8_lossy(line);
+        line.split(' ').nth(2) == Some(device)
+            && line.rsplit(' ').next().is_some_and(|options| options.split(',').any(hides))
+    })
+}
+
+/// `noaccess` (1) is none of these: its processes are listed and refuse.
+fn hides(option: &str) -> bool {
+    let value = option.strip_prefix("hidepid=");
+    matches!(value, Some("2" | "invisible" | "4" | "ptraceable"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mounts(options: &str) -> Vec<u8> {
+        format!(
+            "21 27 0:20 / /sys rw - sysfs sysfs rw,hidepid=2\n\
+             22 27 0:21 / /proc rw,relatime shared:5 - proc proc rw{options}\n"
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn only_the_two_options_that_hide_processes_count() {
+        for (options, expected) in [
+            ("", false),
+            (",hidepid=0", false),
+            (",hidepid=off", false),
+            (",hidepid=1,gid=4", false),
+            (",hidepid=noaccess", false),
+            (",hidepid=2", true),
+            (",gid=4,hidepid=invisible", true),
+            (",hidepid=ptraceable,subset=pid", true),
+        ] {
+            assert_eq!(is_set(&mounts(options), "0:21"), expected, "{options}");
+        }
+    }
+
+    #[test]
+    fn the_options_of_another_mount_do_not_count() {
+        assert!(!is_set(&mounts(""), "0:21"));
+        assert!(is_set(&mounts(""), "0:20"));
+    }
+}

@@ -1,0 +1,116 @@
+//! The kernel's rules for automatic ports, from /proc/sys. Not the ports in use.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    str::FromStr,
+};
+
+use crate::domain::{Ephemeral, Gap, PortRange, Text, port::LINUX_DEFAULT};
+
+/// Holds any list of reserved ports: 65,536 ports make 262,140 bytes at most.
+///
+/// The kernel cuts the text at the end of the buffer of the first read(2) and says no more to a
+/// second one (`proc_do_large_bitmap`), so that std's `read_to_string`, which begins with 32
+/// bytes, would lose ports without a word.
+const BUFFER_LENGTH: usize = 1 << 20;
+
+/// Reads the policy of the calling thread's network namespace.
+pub struct PolicyReader {
+    buffer: Vec<u8>,
+}
+
+impl Default for PolicyReader {
+    fn default() -> Self {
+        Self { buffer: vec![0; BUFFER_LENGTH] }
+    }
+}
+
+impl PolicyReader {
+    /// The policy as of now. What cannot be read stands at its default and is named in `gaps`.
+    pub fn read(&mut self, gaps: &mut Vec<Gap>) -> Ephemeral {
+        let list = &mut self.buffer;
+        // The kernel clears as much memory of its own as we offer room.
+        let number = &mut [0; 64];
+        let range = value_or_gap("ip_local_port_range", number, parse_range, gaps);
+        let reserved = value_or_gap("ip_local_reserved_ports", list, parse_list, gaps);
+        let start = value_or_gap("ip_unprivileged_port_start", number, parse_number, gaps);
+        let mut policy =
+            Ephemeral::new(range.unwrap_or(LINUX_DEFAULT), reserved.unwrap_or_default());
+        policy.unprivileged_start = start.unwrap_or(policy.unprivileged_start);
+        policy.tw_reuse = value("tcp_tw_reuse", number, parse_number).ok();
+        policy
+    }
+}
+
+fn value_or_gap<T>(
+    name: &str,
+    buffer: &mut [u8],
+    parse: Parser<T>,
+    gaps: &mut Vec<Gap>,
+) -> Option<T> {
+    let value = value(name, buffer, parse);
+    if value.is_err() {
+        gaps.push(Gap::PolicyAssumed { sysctl: Text::scrub(format!("net.ipv4.{name}")) });
+    }
+    value.ok()
+}
+
+/// One read(2), see `BUFFER_LENGTH`.
+fn value<T>(name: &str, buffer: &mut [u8], parse: Parser<T>) -> io::Result<T> {
+    let length = File::open(format!("/proc/sys/net/ipv4/{name}"))?.read(buffer)?;
+    str::from_utf8(&buffer[..length])
+        .ok()
+        .and_then(|text| parse(text.trim_ascii()))
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+type Parser<T> = fn(&str) -> Option<T>;
+
+/// `32768<TAB>60999`
+fn parse_range(text: &str) -> Option<PortRange> {
+    let (first, last) = text.split_once(|c: char| c.is_ascii_whitespace())?;
+    PortRange::new(first.parse().ok()?, last.trim_ascii().parse().ok()?).ok()
+}
+
+/// `1-3,7`, or nothing.
+fn parse_list(text: &str) -> Option<Vec<PortRange>> {
+    text.split(',').filter(|part| !part.is_empty()).map(parse_part).collect()
+}
+
+fn parse_part(part: &str) -> Option<PortRange> {
+    let (first, last) = part.split_once('-').unwrap_or((part, part));
+    PortRange::new(first.parse().ok()?, last.parse().ok()?).ok()
+}
+
+fn parse_number<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(first: u16, last: u16) -> PortRange {
+        PortRange::new(first, last).unwrap()
+    }
+
+    #[test]
+    fn a_port_range_is_two_numbers() {
+        assert_eq!(parse_range("32768\t60999"), Some(LINUX_DEFAULT));
+        assert_eq!(parse_range("40000 40000"), Some(range(40_000, 40_000)));
+        for bad in ["", "1", "2 1", "1 65536", "a b", "-1 5"] {
+            assert_eq!(parse_range(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn reserved_ports_are_single_ones_and_ranges() {
+        assert_eq!(parse_list("1-3,7"), Some(vec![range(1, 3), range(7, 7)]));
+        assert_eq!(parse_list("65535"), Some(vec![range(65_535, 65_535)]));
+        assert_eq!(parse_list(""), Some(vec![]));
+        for bad in ["x", "1-", "3-1", "65536", "1;2"] {
+            assert_eq!(parse_list(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Takes snapshots of the machine this program runs on. Neither decodes nor judges.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::{
+    domain::{Gap, Machine, Snapshot, Socket, Source, Table, attribution::attribute},
+    host::{
+        HostError, OwnerDepth, Scanner,
+        linux::{
+            owners::OwnerFinder,
+            policy::PolicyReader,
+            procfs, self_test,
+            sock_diag::{ALL_STATES, DiagSocket, Flaw},
+        },
+    },
+};
+
+/// Stays in the network namespace it was made in, but for the policy and `/proc/net`: those are
+/// the calling thread's.
+pub struct LinuxScanner {
+    machine: Arc<Machine>,
+    /// Or why there is none.
+    netlink: Result<DiagSocket, io::ErrorKind>,
+    bound_inactive: Option<Gap>,
+    table: Vec<u8>,
+    policy: PolicyReader,
+    repetitions: Repetitions,
+    owners: OwnerFinder,
+    number: u64,
+}
+
+impl LinuxScanner {
+    pub fn new(machine: Arc<Machine>) -> Self {
+        Self::over(machine, DiagSocket::open().map_err(|error| error.kind()))
+    }
+
+    /// With a netlink socket of the caller's, or the reason why there is none.
+    pub fn over(machine: Arc<Machine>, netlink: Result<DiagSocket, io::ErrorKind>) -> Self {
+        let mut netlink = netlink;
+        let bound_inactive = netlink
+            .as_mut()
+            .ok()
+            .and_then(|netlink| self_test::bound_inactive_gap(netlink, machine.kernel.as_str()));
+        Self {
+            machine,
+            netlink,
+            bound_inactive,
+            table: Vec::new(),
+            policy: PolicyReader::default(),
+            repetitions: Repetitions::default(),
+            owners: OwnerFinder::new(),
+            number: 0,
+        }
+    }
+
+    /// Fills in sockets, gaps and the source.
+    fn list(&mut self, snapshot: &mut Snapshot) -> Result<(), HostError> {
+        snapshot.source = Source::SockDiag;
+        let tables = match self.dump(Table::Tcp, snapshot) {
+            Ok(()) => &[Table::Udp4, Table::Udp6][..],
+            Err(_) => &[Table::Tcp4, Table::Tcp6, Table::Udp4, Table::Udp6],
+        };
+        let mut unlisted = 0;
+        for &table in tables {
+            let Err(refusal) = self.dump(table, snapshot) else { continue };
+            match self.read(table, snapshot) {
+                Ok(()) => note_stand_in(table, refusal, snapshot),
+                Err(error) => {
+                    unlisted += 1;
+                    snapshot.gaps.push(Gap::TableRefused { table, error });
+                }
+            }
+        }
+        match snapshot.gaps.last() {
+            Some(&Gap::TableRefused { error, .. }) if unlisted == 4 => Err(HostError::new(
+                "list the sockets, neither by NETLINK_SOCK_DIAG nor by /proc/thread-self/net",
+                error,
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// By netlink. A flaw that leaves a part of the table is a gap, not an error.
+    fn dump(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), io::ErrorKind> {
+        let netlink = self.netlink.as_mut().map_err(|kind| *kind)?;
+        match netlink.dump(table, ALL_STATES, &mut snapshot.sockets) {
+            Ok(()) => {}
+            Err(Flaw::Refused(error)) => return Err(error),
+            Err(Flaw::Malformed) => return Err(io::ErrorKind::InvalidData),
+            Err(Flaw::Interrupted) => snapshot.gaps.push(Gap::DumpInterrupted { table }),
+            Err(Flaw::Truncated) => snapshot.gaps.push(Gap::DumpTruncated { table }),
+        }
+        Ok(())
+    }
+
+    /// From /proc/net.
+    fn read(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), io::ErrorKind> {
+        procfs::read_table(table, &mut self.table).map_err(|error| error.kind())?;
+        if procfs::parse_table(table, &self.table, &mut snapshot.sockets).is_err() {
+            snapshot.gaps.push(Gap::DumpTruncated { table });
+        }
+        Ok(())
+    }
+}
+
+/// Says once each what is lost where /proc/net stands in.
+fn note_stand_in(table: Table, error: io::ErrorKind, snapshot: &mut Snapshot) {
+    let dual_stack = Gap::DualStackUntold { error };
+    if matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6) && snapshot.source != Source::Procfs
+    {
+        snapshot.source = Source::Procfs;
+        snapshot.gaps.push(Gap::NetlinkRefused { error });
+    }
+    if matches!(table, Table::Tcp6 | Table::Udp6) && !snapshot.gaps.contains(&dual_stack) {
+        snapshot.gaps.push(dual_stack);
+    }
+}
+
+impl Scanner for LinuxScanner {
+    fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError> {
+        let started = cpu_time();
+        snapshot.clear();
+        self.list(snapshot)?;
+        self.repetitions.remove(&mut snapshot.sockets);
+        snapshot.sort();
+        if snapshot.source == Source::SockDiag {
+            snapshot.gaps.extend(self.bound_inactive.clone());
+        }
+        snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
+        if owners != OwnerDepth::Skip {
+            let holders = self.owners.find(owners, &snapshot.sockets);
+            attribute(snapshot, holders);
+        }
+        self.number += 1;
+        snapshot.number = self.number;
+        snapshot.machine = Arc::clone(&self.machine);
+        snapshot.taken_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        snapshot.cost = cpu_time().saturating_sub(started);
+        Ok(())
+    }
+}
+
+/// CPU time of the calling thread.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
+/// Removes sockets that were listed twice, because they went from one of the kernel's tables to
+/// another during the dump: the row that came last is the newer one.
+#[derive(Default)]
+struct Repetitions {
+    /// (cookie, place), used again for each scan.
+    cookies: Vec<(u64, u32)>,
+}
+
+impl Repetitions {
+    fn remove(&mut self, sockets: &mut Vec<Socket>) {
+        self.cookies.clear();
+        let places = (0u32..).zip(sockets.iter());
+        self.cookies.extend(places.filter_map(|(place, socket)| Some((socket.cookie?, place))));
+        self.cookies.sort_unstable();
+        let pairs = self.cookies.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+        let mut outdated: Vec<u32> = pairs.map(|pair| pair[0].1).collect();
+        if outdated.is_empty() {
+            return;
+        }
+        outdated.sort_unstable();
+        let mut places = 0u32..;
+        sockets.retain(|_| places.next().is_some_and(|p| outdated.binary_search(&p).is_err()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::domain::{Endpoint, Family, Holder, Protocol, State, Timer};
+
+    fn socket(state: State, cookie: Option<u64>) -> Socket {
+        Socket {
+            protocol: Protocol::Tcp,
+            family: Family::Ipv4,
+            state,
+            timer: Timer::None,
+            local: Endpoint { address: IpAddr::from(Ipv4Addr::LOCALHOST), port: 80 },
+            remote: None,
+            interface: None,
+            inode: None,
+            uid: None,
+            cookie,
+            expires_ms: None,
+            cgroup: None,
+            receive_queue: 0,
+            send_queue: 0,
+            holder: Holder::NotAsked,
+        }
+    }
+
+    #[test]
+    fn of_a_socket_listed_twice_the_later_row_stays() {
+        let mut sockets = vec![
+            socket(State::Bound, Some(7)),
+            socket(State::Listen, Some(3)),
+            socket(State::SynSent, Some(7)),
+            socket(State::Established, None),
+            socket(State::Established, Some(7)),
+            socket(State::Established, None),
+        ];
+        let expected = [sockets[1], sockets[3], sockets[4], sockets[5]];
+        Repetitions::default().remove(&mut sockets);
+        assert_eq!(sockets, expected);
+    }
+}

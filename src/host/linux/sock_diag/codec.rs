@@ -1,0 +1,342 @@
+//! The bytes of NETLINK_SOCK_DIAG: requests out, sockets in. No I/O.
+//!
+//! Layouts: `linux/netlink.h`, `linux/inet_diag.h`, `linux/rtnetlink.h`. Everything is in the
+//! byte order of the host, except for ports and addresses.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use crate::domain::{Endpoint, Family, Holder, Protocol, Socket, State, Table, Timer};
+
+/// Each state, bound-inactive included.
+pub const ALL_STATES: u32 = u32::MAX;
+/// `TCPF_BOUND_INACTIVE`; Linux before 6.8 does not know it (net/ipv4/inet_diag.c).
+pub const BOUND_INACTIVE: u32 = 1 << 13;
+
+/// `TCPDIAG_GETSOCK`: both families in one walk of the kernel's table, TCP alone.
+const GETSOCK: u16 = 18;
+/// `SOCK_DIAG_BY_FAMILY`.
+const BY_FAMILY: u16 = 20;
+const NOOP: u16 = 1;
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+/// `NLM_F_REQUEST | NLM_F_DUMP`.
+const DUMP: u16 = 0x301;
+/// `NLM_F_DUMP_INTR`: the table changed while it was dumped.
+const DUMP_INTERRUPTED: u16 = 0x10;
+/// `INET_DIAG_SKV6ONLY`, one byte; comes with listening and closed sockets only.
+const V6_ONLY: u16 = 11;
+/// `INET_DIAG_CGROUP_ID`, eight bytes.
+const CGROUP_ID: u16 = 21;
+
+const HEADER_LENGTH: usize = 16;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// Why a dump is not to be trusted as a whole; the greater ones outweigh the lesser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flaw {
+    /// The kernel says that the table changed meanwhile.
+    Interrupted,
+    /// Something was lost on the way.
+    Truncated,
+    /// Something made no sense.
+    Malformed,
+    /// The kernel gave an error in place of a table.
+    Refused(io::ErrorKind),
+}
+
+/// The request for all sockets of `table` that are in one of `states`.
+pub fn request(table: Table, states: u32, sequence: u32) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER_LENGTH];
+    if table == Table::Tcp {
+        bytes.extend_from_slice(&[0; 4]); // any family, prefix lengths, no extensions
+        push_any_socket(&mut bytes);
+        bytes.extend_from_slice(&states.to_ne_bytes());
+        bytes.extend_from_slice(&[0; 4]); // tables, never implemented
+    } else {
+        bytes.extend_from_slice(&[family_number(table), protocol_number(table), 0, 0]);
+        bytes.extend_from_slice(&states.to_ne_bytes());
+        push_any_socket(&mut bytes);
+    }
+    let length = bytes.len() as u32;
+    bytes[0..4].copy_from_slice(&length.to_ne_bytes());
+    bytes[4..6].copy_from_slice(&reply_kind(table).to_ne_bytes());
+    bytes[6..8].copy_from_slice(&DUMP.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    bytes
+}
+
+/// `inet_diag_sockid`: no ports, addresses or interface, and `INET_DIAG_NOCOOKIE`.
+fn push_any_socket(bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&[0; 40]);
+    bytes.extend_from_slice(&[0xff; 8]);
+}
+
+/// Replies bear the type of their request.
+fn reply_kind(table: Table) -> u16 {
+    if table == Table::Tcp { GETSOCK } else { BY_FAMILY }
+}
+
+fn protocol(table: Table) -> Protocol {
+    match table {
+        Table::Tcp | Table::Tcp4 | Table::Tcp6 => Protocol::Tcp,
+        Table::Udp4 | Table::Udp6 => Protocol::Udp,
+    }
+}
+
+fn protocol_number(table: Table) -> u8 {
+    match protocol(table) {
+        Protocol::Tcp => 6,
+        Protocol::Udp => 17,
+    }
+}
+
+fn family_number(table: Table) -> u8 {
+    match table {
+        Table::Tcp => 0,
+        Table::Tcp4 | Table::Udp4 => AF_INET,
+        Table::Tcp6 | Table::Udp6 => AF_INET6,
+    }
+}
+
+/// One dump of one table, taken in datagram by datagram.
+#[derive(Debug)]
+pub struct Dump {
+    protocol: Protocol,
+    kind: u16,
+    sequence: u32,
+    flaw: Option<Flaw>,
+    is_done: bool,
+}
+
+impl Dump {
+    /// Awaits the answer to `request(table, _, sequence)`.
+    pub fn new(table: Table, sequence: u32) -> Self {
+        Self {
+            protocol: protocol(table),
+            kind: reply_kind(table),
+            sequence,
+            flaw: None,
+            is_done: false,
+        }
+    }
+
+    /// The kernel has said that there is no more.
+    pub fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// The worst that happened so far.
+    pub fn flaw(&self) -> Option<Flaw> {
+        self.flaw
+    }
+
+    pub fn note(&mut self, flaw: Flaw) {
+        self.flaw = self.flaw.max(Some(flaw));
+    }
+
+    /// Appends the sockets of one datagram. Never fails: what is wrong becomes the dump's flaw, and
+    /// the rest is still taken in, for the kernel refuses a new dump until the old one is read.
+    pub fn take(&mut self, datagram: &[u8], sockets: &mut Vec<Socket>) {
+        for message in Messages(datagram) {
+            match message {
+                // A left-over of a dump that we gave up.
+                Some(message) if message.sequence != self.sequence => {}
+                Some(message) => self.take_message(&message, sockets),
+                None => self.note(Flaw::Malformed),
+            }
+        }
+    }
+
+    fn take_message(&mut self, message: &Message, sockets: &mut Vec<Socket>) {
+        if message.flags & DUMP_INTERRUPTED != 0 {
+            self.note(Flaw::Interrupted);
+        }
+        match message.kind {
+            NOOP => {}
+            DONE | ERROR => self.finish(message.body),
+            kind if kind == self.kind => match decode_socket(message.body, self.protocol) {
+                Some(socket) => sockets.push(socket),
+                None => self.note(Flaw::Malformed),
+            },
+            _ => self.note(Flaw::Malformed),
+        }
+    }
+
+    /// Both kinds of end carry 0 or a negative errno first; old kernels send DONE without it.
+    fn finish(&mut self, body: &[u8]) {
+        self.is_done = true;
+        let code = body.first_chunk().map_or(0, |&bytes| i32::from_ne_bytes(bytes));
+        if code != 0 {
+            let error = io::Error::from_raw_os_error(code.wrapping_neg());
+            self.note(Flaw::Refused(error.kind()));
+        }
+    }
+}
+
+struct Message<'a> {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    body: &'a [u8],
+}
+
+/// The messages of a datagram; None, once and last, where the bytes are no message.
+struct Messages<'a>(&'a [u8]);
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Option<Message<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = std::mem::take(&mut self.0);
+        if bytes.is_empty() {
+            return None;
+        }
+        let message = read_message(bytes);
+        if let Some(message) = &message {
+            self.0 = bytes.get(aligned(HEADER_LENGTH + message.body.len())..).unwrap_or_default();
+        }
+        Some(message)
+    }
+}
+
+fn read_message(bytes: &[u8]) -> Option<Message<'_>> {
+    Some(Message {
+        kind: u16_at(bytes, 4)?,
+        flags: u16_at(bytes, 6)?,
+        sequence: u32_at(bytes, 8)?,
+        body: bytes.get(HEADER_LENGTH..u32_at(bytes, 0)? as usize)?,
+    })
+}
+
+/// `inet_diag_msg`, 72 bytes, and its attributes; None if it is shorter or in no state we know.
+pub fn decode_socket(body: &[u8], protocol: Protocol) -> Option<Socket> {
+    let (message, attributes) = body.split_first_chunk::<72>()?;
+    let state = decode_state(protocol, message[1])?;
+    let timer = decode_timer(message[2]);
+    let inode = u32_at(message, 68)?;
+    let mut socket = Socket {
+        protocol,
+        family: decode_family(message[0])?,
+        state,
+        timer,
+        local: decode_endpoint(message, 4, 8)?,
+        remote: has_peer(state).then_some(decode_endpoint(message, 6, 24)?),
+        interface: Some(u32_at(message, 40)?).filter(|&index| index != 0),
+        inode: Some(inode).filter(|&inode| inode != 0),
+        uid: None,
+        cookie: decode_cookie(u32_at(message, 44)?, u32_at(message, 48)?),
+        expires_ms: (timer != Timer::None).then_some(u32_at(message, 52)?),
+        cgroup: None,
+        receive_queue: u32_at(message, 56)?,
+        send_queue: u32_at(message, 60)?,
+        holder: Holder::NotAsked,
+    };
+    socket.uid = trusted_uid(&socket, u32_at(message, 64)?);
+    for (kind, value) in Attributes(attributes) {
+        match (kind, value) {
+            (V6_ONLY, [0, ..]) if !socket.is_mapped() => socket.family = Family::Dual,
+            (CGROUP_ID, value) => {
+                socket.cgroup = value.first_chunk().copied().map(u64::from_ne_bytes);
+            }
+            _ => {}
+        }
+    }
+    Some(socket)
+}
+
+/// The kernel's numbers (net/tcp_states.h); UDP uses two of them in a meaning of its own.
+pub(in crate::host::linux) fn decode_state(protocol: Protocol, number: u8) -> Option<State> {
+    Some(match (protocol, number) {
+        (Protocol::Udp, 1) => State::Connected,
+        (Protocol::Udp, 7) => State::Unconnected,
+        (Protocol::Tcp, 1) => State::Established,
+        (Protocol::Tcp, 2) => State::SynSent,
+        (Protocol::Tcp, 3 | 12) => State::SynReceived,
+        (Protocol::Tcp, 4) => State::FinWait1,
+        (Protocol::Tcp, 5) => State::FinWait2,
+        (Protocol::Tcp, 6) => State::TimeWait,
+        (Protocol::Tcp, 7) => State::Bound,
+        (Protocol::Tcp, 8) => State::CloseWait,
+        (Protocol::Tcp, 9) => State::LastAck,
+        (Protocol::Tcp, 10) => State::Listen,
+        (Protocol::Tcp, 11) => State::Closing,
+        _ => return None,
+    })
+}
+
+pub(in crate::host::linux) fn decode_timer(number: u8) -> Timer {
+    match number {
+        1 => Timer::Retransmit,
+        2 => Timer::Keepalive,
+        3 => Timer::TimeWait,
+        4 => Timer::Persist,
+        _ => Timer::None,
+    }
+}
+
+pub(in crate::host::linux) fn has_peer(state: State) -> bool {
+    !matches!(state, State::Listen | State::Bound | State::Unconnected)
+}
+
+/// The uid where the kernel still knows it: it says 0 for TIME-WAIT and FIN-WAIT-2 without a
+/// process and for SYN-RECEIVED, older ones for all that nobody accepted yet.
+pub(in crate::host::linux) fn trusted_uid(socket: &Socket, uid: u32) -> Option<u32> {
+    let is_unknown = socket.is_closed_by_process() || (socket.inode.is_none() && uid == 0);
+    (!is_unknown).then_some(uid)
+}
+
+fn decode_family(number: u8) -> Option<Family> {
+    match number {
+        AF_INET => Some(Family::Ipv4),
+        AF_INET6 => Some(Family::Ipv6),
+        _ => None,
+    }
+}
+
+fn decode_endpoint(message: &[u8; 72], port: usize, address: usize) -> Option<Endpoint> {
+    let port = u16::from_be_bytes(*message.get(port..)?.first_chunk()?);
+    let bytes = message.get(address..)?;
+    let address = if message[0] == AF_INET {
+        IpAddr::from(Ipv4Addr::from(*bytes.first_chunk::<4>()?))
+    } else {
+        IpAddr::from(Ipv6Addr::from(*bytes.first_chunk::<16>()?))
+    };
+    Some(Endpoint { address, port })
+}
+
+/// 0 and all ones (`INET_DIAG_NOCOOKIE`) are no cookies.
+fn decode_cookie(low: u32, high: u32) -> Option<u64> {
+    Some(u64::from(low) | u64::from(high) << 32).filter(|&cookie| cookie != 0 && cookie != u64::MAX)
+}
+
+/// Pairs of type and value; ends where the bytes are no attribute.
+struct Attributes<'a>(&'a [u8]);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = std::mem::take(&mut self.0);
+        let length = u16_at(bytes, 0)? as usize;
+        let attribute = (u16_at(bytes, 2)?, bytes.get(4..length)?);
+        self.0 = bytes.get(aligned(length)..).unwrap_or_default();
+        Some(attribute)
+    }
+}
+
+/// Messages and attributes begin at multiples of four.
+fn aligned(length: usize) -> usize {
+    length.next_multiple_of(4)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().copied().map(u16::from_ne_bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
+}

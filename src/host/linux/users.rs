@@ -1,0 +1,81 @@
+//! User names, from /etc/passwd alone: name services may hang, and a dead one must not hang us.
+
+use std::{fs::File, io::Read as _};
+
+use crate::domain::{Text, Users};
+
+/// A larger file is read up to here.
+const LIMIT: u64 = 4 * 1024 * 1024;
+
+/// No names at all if the file cannot be read: uids are shown as numbers then.
+pub fn read() -> Users {
+    let mut bytes = Vec::new();
+    let is_read =
+        File::open("/etc/passwd").and_then(|file| file.take(LIMIT).read_to_end(&mut bytes));
+    match is_read {
+        Ok(_) => parse(whole_lines(&bytes)),
+        Err(_) => Users::default(),
+    }
+}
+
+/// Without the line that the limit cut in two, whose uid would be another one.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let is_cut = bytes.len() as u64 >= LIMIT;
+    let end = bytes.iter().rposition(|&byte| byte == b'\n').filter(|_| is_cut);
+    &bytes[..end.unwrap_or(bytes.len())]
+}
+
+/// The lines of passwd(5) that have a name and a uid; others are passed over.
+fn parse(passwd: &[u8]) -> Users {
+    passwd.split(|&byte| byte == b'\n').filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &[u8]) -> Option<(u32, Text)> {
+    let mut fields = line.split(|&byte| byte == b':');
+    let (name, _password, uid) = (fields.next()?, fields.next()?, fields.next()?);
+    let is_entry = !name.is_empty() && !matches!(name[0], b'#' | b'+' | b'-');
+    let uid = std::str::from_utf8(uid).ok()?.parse().ok()?;
+    is_entry.then(|| (uid, Text::scrub(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(users: &Users, uid: u32) -> Option<&str> {
+        users.name(uid).map(Text::as_str)
+    }
+
+    #[test]
+    fn a_uid_has_the_first_name_given_to_it() {
+        let users = parse(b"root:x:0:0::/root:/bin/sh\ntoor:x:0:0:::\nann:x:1000:1000:::");
+        assert_eq!(name(&users, 0), Some("root"));
+        assert_eq!(name(&users, 1000), Some("ann"));
+        assert_eq!(name(&users, 1), None);
+    }
+
+    #[test]
+    fn lines_that_are_no_entries_are_passed_over() {
+        let users = parse(b"\n#old:x:1:1\n+nis:x:2:\n:x:3:3\nword\nbad:x:four:4\nok:x:5:5\n");
+        assert_eq!(users, [(5, Text::scrub("ok"))].into_iter().collect());
+    }
+
+    #[test]
+    fn a_hostile_name_is_scrubbed() {
+        let users = parse(b"\x1b[2J\xff:x:7:7\n");
+        assert_eq!(name(&users, 7), Some("\\u{1b}[2J\\xff"));
+    }
+
+    #[test]
+    fn a_line_cut_by_the_limit_is_left_out() {
+        let mut bytes = b"a:x:1000:\n".repeat(LIMIT as usize / 10 + 1);
+        bytes.truncate(LIMIT as usize);
+        assert!(whole_lines(&bytes).len() < bytes.len());
+        assert_eq!(whole_lines(b"a:x:1:\nb:x:2:"), b"a:x:1:\nb:x:2:");
+    }
+
+    #[test]
+    fn this_machine_knows_root() {
+        assert_eq!(name(&read(), 0), Some("root"));
+    }
+}

@@ -1,0 +1,58 @@
+//! What a machine's ports look like without a screen: text, JSON, CSV. Scans nothing itself.
+
+pub mod csv;
+pub mod json;
+pub mod pick;
+pub mod text;
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::{Process, ProcessTable, Snapshot, Socket};
+
+pub use pick::{Collision, NoPort, Pick, Tried};
+
+/// A snapshot and what is known of the processes in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    pub snapshot: &'a Snapshot,
+    pub processes: &'a ProcessTable,
+}
+
+impl<'a> Scan<'a> {
+    /// None where the kernel no longer knows the user.
+    fn user(self, socket: &Socket) -> Option<User<'a>> {
+        let uid = socket.uid?;
+        let name = self.snapshot.machine.users.name(uid);
+        Some(name.map_or(User::Nameless(uid), |name| User::Named(name.as_str())))
+    }
+
+    /// The processes of a socket's owner; without a name where one ended before it was read.
+    fn owners(self, socket: &Socket) -> impl Iterator<Item = (u32, Option<&'a Process>)> {
+        let pids = self.snapshot.owner(socket).pids();
+        pids.iter().map(move |&pid| (pid, self.processes.get(pid)))
+    }
+}
+
+/// A user's name, or the number of one who has none.
+#[derive(Clone, Copy)]
+enum User<'a> {
+    Named(&'a str),
+    Nameless(u32),
+}
+
+impl fmt::Display for User<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.pad(name),
+            Self::Nameless(uid) => uid.fmt(f),
+        }
+    }
+}
+
+impl Serialize for User<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

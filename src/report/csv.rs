@@ -1,0 +1,102 @@
+//! `scan` as comma-separated values: LF line ends, one header, one line a socket (RFC 4180 quoting).
+
+use std::{
+    fmt::{Display, Write as _},
+    io::{self, Write},
+};
+
+use csv::{Terminator, Writer, WriterBuilder};
+
+use crate::{domain::Socket, report::Scan};
+
+const HEADER: [&str; 15] = [
+    "protocol",
+    "family",
+    "state",
+    "local_address",
+    "local_port",
+    "remote_address",
+    "remote_port",
+    "uid",
+    "user",
+    "inode",
+    "cookie",
+    "expires_ms",
+    "owner_kind",
+    "pids",
+    "names",
+];
+
+pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out);
+    let mut table = Table { writer, field: String::new() };
+    table.writer.write_record(HEADER).map_err(into_io)?;
+    for socket in &scan.snapshot.sockets {
+        table.write_socket(scan, socket).map_err(into_io)?;
+    }
+    table.writer.flush()
+}
+
+struct Table<W: Write> {
+    writer: Writer<W>,
+    /// Used again for every field.
+    field: String,
+}
+
+impl<W: Write> Table<W> {
+    fn write_socket(&mut self, scan: Scan<'_>, socket: &Socket) -> csv::Result<()> {
+        self.writer.write_field(socket.protocol.name())?;
+        self.writer.write_field(socket.family.name())?;
+        self.writer.write_field(socket.state.name())?;
+        self.write(Some(socket.local.address))?;
+        self.write(Some(socket.local.port))?;
+        self.write(socket.remote.map(|remote| remote.address))?;
+        self.write(socket.remote.map(|remote| remote.port))?;
+        self.write(socket.uid)?;
+        self.write(scan.user(socket))?;
+        self.write(socket.inode)?;
+        self.write(socket.cookie)?;
+        self.write(socket.expires_ms)?;
+        self.write(scan.snapshot.owner(socket).kind())?;
+        self.write_list(scan.owners(socket).map(|(pid, _)| pid))?;
+        self.write_list(
+            scan.owners(socket).map(|(_, process)| Listed(process.map_or("", |p| p.name.as_str()))),
+        )?;
+        self.writer.write_record(None::<&[u8]>)
+    }
+
+    /// Nothing stands for an empty field.
+    fn write(&mut self, value: Option<impl Display>) -> csv::Result<()> {
+        self.write_list(value.into_iter())
+    }
+
+    fn write_list(&mut self, values: impl Iterator<Item = impl Display>) -> csv::Result<()> {
+        self.field.clear();
+        for (number, value) in values.enumerate() {
+            let separator = if number == 0 { "" } else { ";" };
+            write!(self.field, "{separator}{value}").expect("writing to a String cannot fail");
+        }
+        self.writer.write_field(&self.field)
+    }
+}
+
+/// A name among names: a semicolon of its own must not look like two names.
+struct Listed<'a>(&'a str);
+
+impl Display for Listed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (number, part) in self.0.split(';').enumerate() {
+            f.write_str(if number == 0 { "" } else { "\\u{3b}" })?;
+            f.write_str(part)?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the kind: a closed pipe must stay a closed pipe.
+fn into_io(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}

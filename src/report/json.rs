@@ -1,0 +1,198 @@
+//! `portscope.scan/1`: the keys and types are a contract. One socket at a time, never a whole tree.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    net::IpAddr,
+    time::Duration,
+};
+
+use serde::{Serialize, Serializer, ser::SerializeSeq};
+
+use crate::{
+    domain::{Endpoint, Ephemeral, Gap, Socket, Text},
+    report::{Scan, User},
+};
+
+pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let snapshot = scan.snapshot;
+    let document = Document {
+        schema: "portscope.scan/1",
+        taken_at: Instant(snapshot.taken_at),
+        host: Host {
+            name: &snapshot.machine.name,
+            kernel: &snapshot.machine.kernel,
+            network_namespace: snapshot.machine.network_namespace,
+        },
+        source: snapshot.source.name(),
+        complete: snapshot.is_complete(),
+        missing: Missing(&snapshot.gaps),
+        ephemeral: Policy(&snapshot.ephemeral),
+        sockets: Sockets(scan),
+    };
+    serde_json::to_writer(&mut *out, &document)?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    taken_at: Instant,
+    host: Host<'a>,
+    source: &'static str,
+    complete: bool,
+    missing: Missing<'a>,
+    ephemeral: Policy<'a>,
+    sockets: Sockets<'a>,
+}
+
+#[derive(Serialize)]
+struct Host<'a> {
+    #[serde(serialize_with = "as_str")]
+    name: &'a Text,
+    #[serde(serialize_with = "as_str")]
+    kernel: &'a Text,
+    network_namespace: Option<u64>,
+}
+
+/// Since 1970, shown as RFC 3339 in UTC with microseconds.
+struct Instant(Duration);
+
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let seconds = i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX);
+        let nanoseconds = self.0.subsec_nanos().cast_signed();
+        let instant = jiff::Timestamp::new(seconds, nanoseconds).unwrap_or(jiff::Timestamp::MAX);
+        serializer.collect_str(&format_args!("{instant:.6}"))
+    }
+}
+
+struct Missing<'a>(&'a [Gap]);
+
+impl Serialize for Missing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Row {
+            what: &'static str,
+            count: Option<u32>,
+            why: String,
+            remedy: &'static str,
+        }
+        serializer.collect_seq(self.0.iter().map(|gap| Row {
+            what: gap.what(),
+            count: gap.count(),
+            why: gap.why(),
+            remedy: gap.remedy(),
+        }))
+    }
+}
+
+struct Policy<'a>(&'a Ephemeral);
+
+impl Serialize for Policy<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Row {
+            first: u16,
+            last: u16,
+            reserved: Vec<[u16; 2]>,
+            automatic_capacity: u32,
+        }
+        Row {
+            first: self.0.range.first(),
+            last: self.0.range.last(),
+            reserved: self.0.reserved().iter().map(|r| [r.first(), r.last()]).collect(),
+            automatic_capacity: self.0.automatic_capacity(),
+        }
+        .serialize(serializer)
+    }
+}
+
+struct Sockets<'a>(Scan<'a>);
+
+impl Serialize for Sockets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let sockets = &self.0.snapshot.sockets;
+        serializer.collect_seq(sockets.iter().map(|socket| SocketRow::new(self.0, socket)))
+    }
+}
+
+#[derive(Serialize)]
+struct SocketRow<'a> {
+    protocol: &'static str,
+    family: &'static str,
+    state: &'static str,
+    local: EndpointRow,
+    remote: Option<EndpointRow>,
+    inode: Option<u32>,
+    uid: Option<u32>,
+    user: Option<User<'a>>,
+    cookie: Option<u64>,
+    expires_ms: Option<u32>,
+    /// None where owners were not asked for.
+    owner: Option<OwnerRow<'a>>,
+}
+
+impl<'a> SocketRow<'a> {
+    fn new(scan: Scan<'a>, socket: &'a Socket) -> Self {
+        let owner = scan.snapshot.owner(socket);
+        Self {
+            protocol: socket.protocol.name(),
+            family: socket.family.name(),
+            state: socket.state.name(),
+            local: EndpointRow::from(socket.local),
+            remote: socket.remote.map(EndpointRow::from),
+            inode: socket.inode,
+            uid: socket.uid,
+            user: scan.user(socket),
+            cookie: socket.cookie,
+            expires_ms: socket.expires_ms,
+            owner: owner.kind().map(|kind| OwnerRow { kind, processes: Owners(scan, socket) }),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EndpointRow {
+    address: IpAddr,
+    port: u16,
+}
+
+impl From<Endpoint> for EndpointRow {
+    fn from(Endpoint { address, port }: Endpoint) -> Self {
+        Self { address, port }
+    }
+}
+
+#[derive(Serialize)]
+struct OwnerRow<'a> {
+    kind: &'static str,
+    processes: Owners<'a>,
+}
+
+struct Owners<'a>(Scan<'a>, &'a Socket);
+
+impl Serialize for Owners<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut rows = serializer.serialize_seq(None)?;
+        for (pid, process) in self.0.owners(self.1) {
+            rows.serialize_element(&ProcessRow { pid, name: process.map(|p| p.name.as_str()) })?;
+        }
+        rows.end()
+    }
+}
+
+/// As in every list of processes.
+#[derive(Serialize)]
+pub(super) struct ProcessRow<'a> {
+    pub(super) pid: u32,
+    /// None: it ended before its name was read.
+    pub(super) name: Option<&'a str>,
+}
+
+pub(super) fn as_str<S: Serializer>(
+    value: &impl fmt::Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}

@@ -1,0 +1,271 @@
+//! What a search for a port came to: ports, attempts, holders, and why there is none. Binds nothing.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    io::{self, Write},
+};
+
+use serde::{Serialize, Serializer};
+
+use crate::{
+    allocator::Attempt,
+    domain::{Errno, Outcome, Owner, PortRange, Protocol, Protocols, Text},
+    report::{Scan, json::ProcessRow, text::Name},
+};
+
+/// A whole search.
+#[derive(Clone, Debug)]
+pub struct Pick {
+    pub strategy: &'static str,
+    pub seed: u64,
+    pub protocols: Protocols,
+    pub range: PortRange,
+    pub max_attempts: u32,
+    /// Empty when fewer were found than asked for.
+    pub ports: Vec<u16>,
+    pub attempts: Vec<Tried>,
+    pub error: Option<NoPort>,
+}
+
+/// One attempt and who was met.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    pub attempt: Attempt,
+    pub asked: Protocols,
+    pub holder: Option<Collision>,
+}
+
+impl Tried {
+    /// The protocol that refused, or all that were bound.
+    fn protocols(&self) -> Protocols {
+        self.attempt.refusal.map_or(self.asked, |refusal| refusal.protocol.into())
+    }
+}
+
+/// Who has the port that an attempt met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collision {
+    kind: &'static str,
+    /// Pid and name, ascending.
+    processes: Vec<(u32, Option<Text>)>,
+}
+
+impl Collision {
+    /// Of several sockets on the port those speak whose owner says most.
+    pub fn find(scan: Scan<'_>, protocol: Protocol, port: u16) -> Option<Self> {
+        let sockets = scan.snapshot.on_port(protocol, port);
+        let rank = |owner| match owner {
+            Owner::Process(_) => 0,
+            Owner::Backlog(_) => 1,
+            Owner::Departed(_) => 2,
+            Owner::Hidden => 3,
+            Owner::Kernel => 4,
+            Owner::Nobody => 5,
+            Owner::NotAsked => 6,
+        };
+        let owners = || sockets.iter().map(|socket| scan.snapshot.owner(socket));
+        let kind = owners().min_by_key(|&owner| rank(owner))?.kind()?;
+        let telling = owners().filter(|owner| owner.kind() == Some(kind));
+        let mut pids: Vec<u32> = telling.flat_map(Owner::pids).copied().collect();
+        pids.sort_unstable();
+        pids.dedup();
+        let name = |pid| scan.processes.get(pid).map(|process| process.name.clone());
+        Some(Self { kind, processes: pids.into_iter().map(|pid| (pid, name(pid))).collect() })
+    }
+
+    pub fn with_process(pid: u32, name: Text) -> Self {
+        Self { kind: "process", processes: vec![(pid, Some(name))] }
+    }
+}
+
+impl fmt::Display for Collision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            "process" => "",
+            "backlog" => "not yet accepted by ",
+            "departed" => "kernel, closed by ",
+            kind => kind,
+        })?;
+        for (number, (pid, name)) in self.processes.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "," };
+            write!(f, "{separator}{pid}/{}", Name(name.as_ref()))?;
+        }
+        Ok(())
+    }
+}
+
+/// As `--trace` tells it.
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Attempt { number, port, refusal, took } = self.attempt;
+        write!(f, "attempt {number} · port {port} · {}", self.attempt.outcome().name())?;
+        match refusal {
+            Some(refusal) => write!(f, " ({} {})", refusal.protocol.name(), refusal.errno)?,
+            None => write!(f, " ({})", self.asked.name())?,
+        }
+        write!(f, " · {took:.1?}")?;
+        match &self.holder {
+            Some(holder) => write!(f, " · {holder}"),
+            None if self.attempt.outcome() == Outcome::InUse => f.write_str(" · holder not seen"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why there is no port. A hundred misses are never called "no free port".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoPort {
+    AttemptsExhausted {
+        attempts: u32,
+        /// None: could not be looked up.
+        free: Option<u32>,
+        /// Ports that could have been drawn.
+        of: u32,
+        /// The last refusal that was not EADDRINUSE, and how many such there were.
+        other: Option<(u32, Errno)>,
+    },
+    RangeFull {
+        range: PortRange,
+        /// Ports that could have been drawn.
+        of: u32,
+    },
+    RangeReserved {
+        range: PortRange,
+    },
+}
+
+impl NoPort {
+    /// `error.kind` in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AttemptsExhausted { .. } => "attempts-exhausted",
+            Self::RangeFull { .. } => "range-full",
+            Self::RangeReserved { .. } => "range-reserved",
+        }
+    }
+}
+
+impl fmt::Display for NoPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AttemptsExhausted { attempts, free, of, other } => {
+                let plural = if *attempts == 1 { "" } else { "s" };
+                write!(f, "gave up after {attempts} attempt{plural} · ")?;
+                match free {
+                    Some(free) => write!(f, "{free} of {of} ports of the range are free")?,
+                    None => write!(f, "how many of {of} ports are free could not be told")?,
+                }
+                let Some((count, errno)) = other else { return Ok(()) };
+                write!(f, " · {count} refused by something else than a socket ({errno})")
+            }
+            Self::RangeFull { range, of } => write!(f, "range {range} is full ({of} of {of})"),
+            Self::RangeReserved { range } => write!(
+                f,
+                "all ports of range {range} are reserved (ip_local_reserved_ports); \
+                 --ignore-reserved draws them too"
+            ),
+        }
+    }
+}
+
+/// One port a line.
+pub fn write_text(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
+    pick.ports.iter().try_for_each(|port| writeln!(out, "{port}"))
+}
+
+/// `portscope.pick/1`: the keys and types are a contract.
+pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
+    let document = Document {
+        schema: "portscope.pick/1",
+        strategy: pick.strategy,
+        seed: pick.seed,
+        protocol: pick.protocols.name(),
+        range: Range { first: pick.range.first(), last: pick.range.last() },
+        max_attempts: pick.max_attempts,
+        ports: &pick.ports,
+        attempts: Attempts(&pick.attempts),
+        error: pick
+            .error
+            .as_ref()
+            .map(|error| ErrorRow { kind: error.kind(), message: error.to_string() }),
+    };
+    serde_json::to_writer(&mut *out, &document)?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    strategy: &'static str,
+    seed: u64,
+    protocol: &'static str,
+    range: Range,
+    max_attempts: u32,
+    ports: &'a [u16],
+    attempts: Attempts<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorRow>,
+}
+
+#[derive(Serialize)]
+struct Range {
+    first: u16,
+    last: u16,
+}
+
+#[derive(Serialize)]
+struct ErrorRow {
+    kind: &'static str,
+    message: String,
+}
+
+struct Attempts<'a>(&'a [Tried]);
+
+impl Serialize for Attempts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(AttemptRow::from))
+    }
+}
+
+#[derive(Serialize)]
+struct AttemptRow<'a> {
+    number: u32,
+    port: u16,
+    protocol: &'static str,
+    outcome: &'static str,
+    errno: Option<Cow<'static, str>>,
+    nanoseconds: u64,
+    holder: Option<HolderRow<'a>>,
+}
+
+impl<'a> From<&'a Tried> for AttemptRow<'a> {
+    fn from(tried: &'a Tried) -> Self {
+        let Attempt { number, port, refusal, took } = tried.attempt;
+        Self {
+            number,
+            port,
+            protocol: tried.protocols().name(),
+            outcome: tried.attempt.outcome().name(),
+            errno: refusal.map(|refusal| refusal.errno.name()),
+            nanoseconds: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            holder: tried.holder.as_ref().map(HolderRow::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct HolderRow<'a> {
+    kind: &'static str,
+    processes: Vec<ProcessRow<'a>>,
+}
+
+impl<'a> From<&'a Collision> for HolderRow<'a> {
+    fn from(holder: &'a Collision) -> Self {
+        let row = |(pid, name): &'a (u32, Option<Text>)| ProcessRow {
+            pid: *pid,
+            name: name.as_ref().map(Text::as_str),
+        };
+        Self { kind: holder.kind, processes: holder.processes.iter().map(row).collect() }
+    }
+}

@@ -1,0 +1,127 @@
+//! `scan` for people: aligned columns like `ss`, one line a socket, the owner last and in words.
+
+use std::{
+    fmt::{self, Write as _},
+    io::{self, Write},
+};
+
+use crate::{
+    domain::{Endpoint, Owner, Socket, Text},
+    report::{Scan, User},
+};
+
+pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let widths = Widths::fitting(scan);
+    let Widths { local, remote, user } = widths;
+    writeln!(
+        out,
+        "PROTOCOL FAMILY STATE        {:<local$} {:<remote$} {:<user$} OWNER",
+        "LOCAL", "REMOTE", "USER"
+    )?;
+    let mut line = String::new();
+    for socket in &scan.snapshot.sockets {
+        line.clear();
+        push_socket(&mut line, scan, socket, widths).expect("writing to a String cannot fail");
+        out.write_all(line.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn push_socket(
+    line: &mut String,
+    scan: Scan<'_>,
+    socket: &Socket,
+    Widths { local, remote, user }: Widths,
+) -> fmt::Result {
+    write!(
+        line,
+        "{:<8} {:<6} {:<12} {:<local$} {:<remote$} {:<user$} ",
+        socket.protocol.name(),
+        socket.family.name(),
+        socket.state,
+        socket.local,
+        Known(socket.remote),
+        Known(scan.user(socket)),
+    )?;
+    push_owner(line, scan, socket)?;
+    line.write_char('\n')
+}
+
+fn push_owner(line: &mut String, scan: Scan<'_>, socket: &Socket) -> fmt::Result {
+    line.write_str(match scan.snapshot.owner(socket) {
+        Owner::Process(_) => "",
+        Owner::Kernel => "kernel",
+        Owner::Departed(_) => "kernel, closed by ",
+        Owner::Backlog(_) => "not yet accepted by ",
+        Owner::Hidden => "hidden",
+        Owner::Nobody => "none",
+        Owner::NotAsked => "-",
+    })?;
+    for (number, (pid, process)) in scan.owners(socket).enumerate() {
+        let separator = if number == 0 { "" } else { "," };
+        write!(line, "{separator}{pid}/{}", Name(process.map(|p| &p.name)))?;
+    }
+    Ok(())
+}
+
+/// A process name that cannot pose as our columns: quoted unless it is plain.
+pub(super) struct Name<'a>(pub(super) Option<&'a Text>);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(name) = self.0.map(Text::as_str) else { return f.write_char('?') };
+        let is_plain = |c: char| c.is_alphanumeric() || "._-+:@/\\{}…".contains(c);
+        if !name.is_empty() && name.chars().all(is_plain) {
+            f.write_str(name)
+        } else {
+            write!(f, "\"{}\"", name.replace('"', "\\u{22}"))
+        }
+    }
+}
+
+/// `-` where there is nothing.
+struct Known<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for Known<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.pad("-"),
+        }
+    }
+}
+
+/// Widths of the columns that depend on what is in them.
+#[derive(Clone, Copy)]
+struct Widths {
+    local: usize,
+    remote: usize,
+    user: usize,
+}
+
+impl Widths {
+    fn fitting(scan: Scan<'_>) -> Self {
+        let mut widths = Self { local: 5, remote: 6, user: 4 };
+        for socket in &scan.snapshot.sockets {
+            widths.local = widths.local.max(width(&socket.local));
+            widths.remote = widths.remote.max(socket.remote.as_ref().map_or(1, width::<Endpoint>));
+            let user = scan.user(socket);
+            widths.user = widths.user.max(user.as_ref().map_or(1, width::<User<'_>>));
+        }
+        widths
+    }
+}
+
+/// Characters of a value as it is shown; allocates nothing.
+fn width<T: fmt::Display>(value: &T) -> usize {
+    struct Count(usize);
+    impl fmt::Write for Count {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.chars().count();
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    write!(count, "{value}").expect("counting cannot fail");
+    count.0
+}

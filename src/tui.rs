@@ -1,0 +1,153 @@
+//! Moves events and effects between the terminal, the app and the engine. Holds no logic.
+
+mod canvas;
+mod event_loop;
+pub mod fault;
+mod input;
+mod mailbox;
+pub mod signals;
+
+pub mod terminal;
+mod watchdog;
+
+pub use fault::Fault;
+pub use terminal::refuse_reason;
+
+use std::{
+    io,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
+
+use crate::{
+    app::{self, App},
+    domain::Text,
+    engine::Engine,
+    host::Host,
+    view::theme::{Depth, Ground, Theme},
+};
+
+use self::{
+    canvas::Canvas,
+    event_loop::EventLoop,
+    fault::FaultyHost,
+    mailbox::{LoopOutbox, Wake},
+    signals::Arrived,
+    terminal::{Taken, Terminal},
+    watchdog::{Ending, Reason},
+};
+
+/// A terminal that does not say its colours is taken for a dark one.
+const COLOR_ANSWER: Duration = Duration::from_millis(300);
+/// The message is on stderr already.
+const PANICKED: u8 = 101;
+
+/// What the command line says of the terminal program.
+pub struct Options {
+    /// Time between two scans.
+    pub interval: Duration,
+    pub color: Depth,
+    /// None: ask the terminal.
+    pub ground: Option<Ground>,
+    pub ascii: bool,
+    pub mouse: bool,
+    pub app: app::Options,
+    pub fault: Option<Fault>,
+}
+
+/// How the program ended, the terminal given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Quit,
+    /// To be raised again.
+    Signal(i32),
+    /// A worker panicked. The message is on stderr already.
+    Panicked(Text),
+    TerminalGone,
+}
+
+impl Exit {
+    /// The exit code of contract.md. A signal is raised again, so that this does not return.
+    pub fn finish(self) -> ExitCode {
+        match self {
+            Self::Quit => ExitCode::SUCCESS,
+            Self::Signal(signal) => signals::die_by(signal),
+            Self::Panicked(_) => ExitCode::from(PANICKED),
+            Self::TerminalGone => ExitCode::from(watchdog::GONE as u8),
+        }
+    }
+}
+
+impl From<Reason> for Exit {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Signal(signal) => Self::Signal(signal),
+            Reason::TerminalGone => Self::TerminalGone,
+            Reason::Over => Self::Quit,
+        }
+    }
+}
+
+/// The terminal could not be used, or the system gave no threads.
+#[derive(Debug, thiserror::Error)]
+#[error("could not use the terminal: {0}")]
+pub struct TuiError(#[from] io::Error);
+
+/// Runs until the user quits or something ends it. Ask `refuse_reason` first.
+pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
+    let ground = options.ground.unwrap_or_else(ask_ground);
+    let theme = Theme::new(options.color, ground, options.ascii);
+    let host = match options.fault {
+        Some(Fault::PanicWorker) => Arc::new(FaultyHost(host)),
+        _ => host,
+    };
+    signals::raise_descriptor_limit();
+
+    let terminal = Arc::new(Terminal::open(options.mouse)?);
+    let ending = Arc::new(Ending::new()?);
+    let arrived = Arc::<Arrived>::default();
+    let (to_loop, inbox) = mailbox::channel();
+
+    terminal::restore_on_panic(terminal.clone());
+    watchdog::watch(terminal.clone(), ending.clone())?;
+    let nudge = to_loop.clone();
+    let nudge = move || drop(nudge.try_send(Wake::Nudge));
+    signals::watch(arrived.clone(), ending.clone(), nudge)?;
+
+    let taken = Taken(&terminal);
+    terminal.take()?;
+    let typed = to_loop.clone();
+    input::listen(ending.clone(), move |input| typed.send(Wake::Input(input)).is_ok())?;
+    let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
+
+    let mut events = EventLoop {
+        app: App::new(options.app),
+        theme,
+        fault: options.fault,
+        canvas: Canvas::new(terminal.size()?)?,
+        terminal: &terminal,
+        ending: &ending,
+        arrived,
+        inbox,
+        engine: Engine::start(host, options.interval, outbox)?,
+        started: Instant::now(),
+    };
+    let exit = events.run();
+    ending.call(Reason::Over);
+    drop(taken);
+    ending.finish();
+    Ok(exit?)
+}
+
+/// Before raw mode, and once: what comes too late would be taken for keys.
+fn ask_ground() -> Ground {
+    let mut query = QueryOptions::default();
+    query.timeout = COLOR_ANSWER;
+    match theme_mode(query) {
+        Ok(ThemeMode::Light) => Ground::Light,
+        _ => Ground::Dark,
+    }
+}

@@ -1,0 +1,154 @@
+//! The loop: takes what waits, tells the app, obeys its effects, draws once. Decides nothing.
+
+use std::{
+    io,
+    sync::{Arc, mpsc::Receiver},
+    time::{Duration, Instant},
+};
+
+use ratatui::layout::Rect;
+
+use crate::{
+    app::{App, Effect, Event},
+    engine::{Engine, Report},
+    tui::{
+        Exit,
+        canvas::Canvas,
+        fault::Fault,
+        input::Input,
+        mailbox::Wake,
+        signals::{self, Arrived},
+        terminal::{self, Terminal},
+        watchdog::{Ending, Reason},
+    },
+    view,
+    view::Theme,
+};
+
+/// How long the age on screen may stand still.
+const TICK: Duration = Duration::from_secs(1);
+/// Taken at most between two frames, so that a flood of input cannot keep the screen from changing.
+const TAKEN_AT_ONCE: usize = 256;
+/// A signal that ends us may come together with SIGCONT.
+const SECOND_SIGNAL: Duration = Duration::from_millis(50);
+
+/// Everything the loop works on.
+pub struct EventLoop<'a> {
+    pub app: App,
+    pub theme: Theme,
+    pub fault: Option<Fault>,
+    pub terminal: &'a Terminal,
+    pub ending: &'a Ending,
+    pub arrived: Arc<Arrived>,
+    pub canvas: Canvas,
+    /// Before the engine: a worker that waits for room must be let go before it is waited for.
+    pub inbox: Receiver<Wake>,
+    pub engine: Engine,
+    pub started: Instant,
+}
+
+impl EventLoop<'_> {
+    /// Until somebody has a reason to end.
+    pub fn run(&mut self) -> io::Result<Exit> {
+        loop {
+            self.follow_signals()?;
+            self.follow_size()?;
+            self.draw();
+            if let Some(reason) = self.ending.reason() {
+                return Ok(Exit::from(reason));
+            }
+            if let Some(exit) = self.take_events() {
+                return Ok(exit);
+            }
+        }
+    }
+
+    /// Waits for something to happen and takes all that has.
+    fn take_events(&mut self) -> Option<Exit> {
+        let Ok(first) = self.inbox.recv_timeout(TICK) else {
+            return self.update(Event::Tick);
+        };
+        let mut next = Some(first);
+        for _ in 0..TAKEN_AT_ONCE {
+            let Some(wake) = next else { break };
+            if let Some(exit) = self.take(wake) {
+                return Some(exit);
+            }
+            next = self.inbox.try_recv().ok();
+        }
+        // What the last look took out of the channel.
+        next.and_then(|wake| self.take(wake))
+    }
+
+    fn take(&mut self, wake: Wake) -> Option<Exit> {
+        match wake {
+            Wake::Nudge => None,
+            Wake::Input(Input::Key(key)) => self.update(Event::Key(key)),
+            Wake::Input(Input::Click { column, row }) => {
+                let (columns, rows) = self.canvas.size();
+                let area = Rect::new(0, 0, columns, rows);
+                let target = view::layout::target_at(area, &self.app, column, row)?;
+                self.update(Event::Click(target))
+            }
+            Wake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
+            Wake::Report(report, _) => self.update(Event::Report(report)),
+        }
+    }
+
+    fn update(&mut self, event: Event) -> Option<Exit> {
+        let mut exit = None;
+        for effect in self.app.update(self.started.elapsed(), event) {
+            match effect {
+                Effect::Ask(request) => self.engine.ask(request),
+                Effect::Suspend => signals::ask_group_to_stop(),
+                Effect::Quit => exit = Some(Exit::Quit),
+            }
+        }
+        exit
+    }
+
+    fn draw(&mut self) {
+        let Self { canvas, app, theme, .. } = self;
+        let drawn =
+            canvas.draw(self.terminal, self.ending, |frame| view::render(app, theme, frame));
+        if drawn.is_err() {
+            self.ending.call(Reason::TerminalGone);
+        }
+        assert!(self.fault != Some(Fault::PanicMain), "asked for by --fault panic-main");
+    }
+
+    fn follow_signals(&mut self) -> io::Result<()> {
+        let stop = self.arrived.take_stop();
+        if stop {
+            self.terminal.give_back();
+            signals::stop_here();
+        }
+        if self.arrived.take_continued() || stop {
+            self.resume()?;
+        }
+        Ok(())
+    }
+
+    /// After `fg`, or SIGCONT from anybody.
+    fn resume(&mut self) -> io::Result<()> {
+        if !terminal::is_in_foreground() && !self.ending.is_called_within(SECOND_SIGNAL) {
+            // `bg`: a program of the whole screen has nothing to do in the background.
+            signals::stop_here();
+        }
+        if !self.ending.is_called() {
+            self.terminal.take()?;
+            self.canvas = Canvas::new(self.canvas.size())?;
+        }
+        Ok(())
+    }
+
+    fn follow_size(&mut self) -> io::Result<()> {
+        // A terminal that is gone has no size; who notices is the watchdog.
+        let size = self.terminal.size().unwrap_or(self.canvas.size());
+        if size != self.canvas.size() {
+            self.canvas = Canvas::new(size)?;
+            self.update(Event::Resized { columns: size.0, rows: size.1 });
+        }
+        Ok(())
+    }
+}

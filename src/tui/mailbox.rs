@@ -1,0 +1,110 @@
+//! The one channel into the loop, with bounds for whoever writes into it. Not what the loop does.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+    mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+};
+
+use crate::{
+    engine::{Outbox, Report},
+    tui::input::Input,
+};
+
+/// Keys and clicks that may wait while a frame is drawn; more of them wait in the terminal.
+const CAPACITY: usize = 256;
+
+/// Something for the loop to do.
+pub enum Wake {
+    Input(Input),
+    Report(
+        Report,
+        #[expect(dead_code, reason = "frees the place when the message is dropped")] Option<Slot>,
+    ),
+    /// Look at the signals, the size and the end.
+    Nudge,
+}
+
+pub fn channel() -> (SyncSender<Wake>, Receiver<Wake>) {
+    sync_channel(CAPACITY)
+}
+
+/// The one place that an outbox has for a report that is merely offered; free again when the loop
+/// has taken it. A snapshot is big: while the terminal does not read, only one may wait.
+pub struct Slot(Arc<AtomicBool>);
+
+impl Slot {
+    fn occupy(place: &Arc<AtomicBool>) -> Option<Self> {
+        (!place.swap(true, Ordering::AcqRel)).then(|| Self(place.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// A worker's way into the loop.
+pub struct LoopOutbox {
+    to_loop: SyncSender<Wake>,
+    place: Arc<AtomicBool>,
+}
+
+impl LoopOutbox {
+    pub fn new(to_loop: SyncSender<Wake>) -> Self {
+        Self { to_loop, place: Arc::default() }
+    }
+}
+
+impl Outbox for LoopOutbox {
+    fn offer(&self, report: Report) -> Result<(), Report> {
+        let Some(slot) = Slot::occupy(&self.place) else {
+            return Err(report);
+        };
+        let sent = self.to_loop.try_send(Wake::Report(report, Some(slot)));
+        match sent {
+            Err(TrySendError::Full(Wake::Report(report, _))) => Err(report),
+            // Whoever offers to nobody is about to be stopped.
+            _ => Ok(()),
+        }
+    }
+
+    fn deliver(&self, report: Report) -> bool {
+        self.to_loop.send(Wake::Report(report, None)).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Text;
+
+    fn report(words: &str) -> Report {
+        Report::ScanFailed(Text::scrub(words))
+    }
+
+    #[test]
+    fn one_offered_report_may_wait_and_the_next_is_given_back() {
+        let (to_loop, inbox) = channel();
+        let outbox = LoopOutbox::new(to_loop.clone());
+        let other = LoopOutbox::new(to_loop);
+        assert!(outbox.offer(report("first")).is_ok());
+        assert!(matches!(outbox.offer(report("second")), Err(Report::ScanFailed(_))));
+        assert!(other.offer(report("another worker has a place of its own")).is_ok());
+        drop(inbox.recv());
+        assert!(outbox.offer(report("third")).is_ok());
+    }
+
+    #[test]
+    fn a_full_channel_takes_no_offer_and_leaves_the_place_free() {
+        let (to_loop, inbox) = channel();
+        for _ in 0..CAPACITY {
+            to_loop.send(Wake::Nudge).unwrap();
+        }
+        let outbox = LoopOutbox::new(to_loop);
+        assert!(outbox.offer(report("no room")).is_err());
+        drop(inbox.recv());
+        assert!(outbox.offer(report("room")).is_ok());
+    }
+}

@@ -1,0 +1,225 @@
+//! The terminal: taken over, and given back once from whatever thread comes first. Not what is drawn.
+
+use std::{
+    fmt::Display,
+    io,
+    os::fd::OwnedFd,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags},
+    io::Errno,
+    process::getpgrp,
+    stdio::{stdin, stdout},
+    termios::{
+        OptionalActions, QueueSelector, Termios, isatty, tcflush, tcgetattr, tcgetpgrp,
+        tcgetwinsize, tcsetattr,
+    },
+};
+
+use crate::tui::watchdog::Ending;
+
+/// Alternate screen, hidden cursor, empty screen.
+const TAKE: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[2J";
+/// Clicks without motion, in SGR coding (xterm's ctlseqs, "Mouse Tracking").
+const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+/// End of a synchronized update, mouse off, plain colours, cursor, main screen.
+const GIVE_BACK: &[u8] = b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[0m\x1b[?25h\x1b[?1049l";
+const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
+const END_FRAME: &[u8] = b"\x1b[?2026l";
+/// How long a terminal that does not read is given before what it has not read is thrown away.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// Why the TUI cannot run here, if so.
+pub fn refuse_reason() -> Option<String> {
+    let because = if !isatty(stdin()) {
+        "standard input is not a terminal"
+    } else if !isatty(stdout()) {
+        "standard output is not a terminal"
+    } else if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        "TERM=dumb cannot move a cursor"
+    } else {
+        return None;
+    };
+    Some(because.to_owned())
+}
+
+/// The terminal on standard input and output.
+pub struct Terminal {
+    cooked: Termios,
+    output: OwnedFd,
+    /// Writing to `output` never blocks. False only where it could not be opened anew.
+    never_blocks: bool,
+    mouse: bool,
+    is_taken: AtomicBool,
+    /// Keeps a frame from following the text that gives the terminal back.
+    writing: Mutex<()>,
+}
+
+impl Terminal {
+    /// Changes nothing yet.
+    pub fn open(mouse: bool) -> io::Result<Self> {
+        let cooked = tcgetattr(stdin())?;
+        // Opened anew, for O_NONBLOCK on the descriptor itself would hold for the shell as well.
+        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let anew = rustix::fs::open("/dev/fd/1", flags, Mode::empty());
+        let never_blocks = anew.is_ok();
+        let output = anew.or_else(|_| rustix::io::fcntl_dupfd_cloexec(stdout(), 3))?;
+        Ok(Self {
+            cooked,
+            output,
+            never_blocks,
+            mouse,
+            is_taken: AtomicBool::new(false),
+            writing: Mutex::new(()),
+        })
+    }
+
+    /// Raw mode, alternate screen, mouse; also after it was lost to somebody else (`fg`).
+    pub fn take(&self) -> io::Result<()> {
+        let mut raw = self.cooked.clone();
+        raw.make_raw();
+        tcsetattr(stdin(), OptionalActions::Now, &raw)?;
+        self.is_taken.store(true, Ordering::SeqCst);
+        self.write_for_a_while(TAKE)?;
+        if self.mouse { self.write_for_a_while(TAKE_MOUSE) } else { Ok(()) }
+    }
+
+    /// Undoes `take`, once. Allocates nothing and ends within a second whatever the terminal does.
+    pub fn give_back(&self) {
+        if !self.is_taken.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        // A blocked writer would never let go of the lock.
+        let _alone =
+            self.never_blocks.then(|| self.writing.lock().unwrap_or_else(PoisonError::into_inner));
+        // From the background it would stop us with SIGTTOU, and the shell has its own modes there.
+        let owns_terminal = is_in_foreground();
+        if owns_terminal {
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &self.cooked);
+        }
+        if self.write_for_a_while(GIVE_BACK).is_err() {
+            let _ = tcflush(&self.output, QueueSelector::OFlush);
+            let _ = self.write_for_a_while(GIVE_BACK);
+        }
+        if owns_terminal && self.mouse {
+            // Clicks on their way would be typed into the shell.
+            let _ = tcflush(stdin(), QueueSelector::IFlush);
+        }
+    }
+
+    /// Columns and rows; never 0, which a pty without a size says.
+    pub fn size(&self) -> io::Result<(u16, u16)> {
+        let size = tcgetwinsize(&self.output)?;
+        Ok((size.ws_col.max(1), size.ws_row.max(1)))
+    }
+
+    /// Writes all of it, or as much as is written when `ending` is called.
+    pub fn draw(&self, frame: &[u8], ending: &Ending) -> io::Result<()> {
+        for part in [BEGIN_FRAME, frame, END_FRAME] {
+            self.draw_part(part, ending)?;
+        }
+        Ok(())
+    }
+
+    fn draw_part(&self, mut rest: &[u8], ending: &Ending) -> io::Result<()> {
+        while !rest.is_empty() {
+            match self.write_if_taken(rest) {
+                Ok(None) => return Ok(()),
+                Ok(Some(written)) => rest = rest.get(written..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let room = PollFd::new(&self.output, PollFlags::OUT);
+                    let mut waited = [room, ending.poll_fd()];
+                    ignore_interruption(poll(&mut waited, None))?;
+                    if ending.is_called() {
+                        return Ok(());
+                    }
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_if_taken(&self, bytes: &[u8]) -> Result<Option<usize>, Errno> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_taken.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        rustix::io::write(&self.output, bytes).map(Some)
+    }
+
+    fn write_for_a_while(&self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            match rustix::io::write(&self.output, rest) {
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let mut room = [PollFd::new(&self.output, PollFlags::OUT)];
+                    if ignore_interruption(poll(&mut room, Some(&PATIENCE)))? == 0 {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives the terminal back when dropped.
+pub struct Taken<'a>(pub &'a Terminal);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}
+
+/// Whether the terminal is ours to change. Where job control does not exist, it is.
+pub fn is_in_foreground() -> bool {
+    tcgetpgrp(stdin()).map_or(true, |group| group == getpgrp())
+}
+
+/// Size of what poll(2) found; an interruption counts as something.
+fn ignore_interruption(result: Result<usize, Errno>) -> Result<usize, Errno> {
+    if result == Err(Errno::INTR) { Ok(1) } else { result }
+}
+
+/// Has every panic, in whatever thread, give the terminal back before its message is printed.
+pub fn restore_on_panic(terminal: std::sync::Arc<Terminal>) {
+    std::panic::set_hook(Box::new(move |panic| {
+        terminal.give_back();
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed").to_owned();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        print_bug(&name, panic.location(), message);
+    }));
+}
+
+fn print_bug(thread: &str, location: Option<&std::panic::Location<'_>>, message: &str) {
+    use crate::domain::Text;
+    use std::io::Write as _;
+
+    let place: &dyn Display = match &location {
+        Some(location) => location,
+        None => &"an unknown place",
+    };
+    let backtrace = std::backtrace::Backtrace::capture();
+    let mut error = io::stderr().lock();
+    let message = Text::scrub(message);
+    // Nobody can be told when stderr is gone, too.
+    let _ = writeln!(
+        error,
+        "portscope: a bug of ours: thread '{thread}' panicked at {place}: {message}"
+    );
+    if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+        let _ = writeln!(error, "{backtrace}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Ends the program when the loop cannot: a terminal that is gone, a loop that does not come back.
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{Arc, Condvar, Mutex, OnceLock, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
+    io::Errno,
+    stdio::stdin,
+};
+
+use signal_hook::low_level;
+
+use crate::tui::{signals, terminal::Terminal};
+
+/// How long the loop has to end by itself; giving the terminal back by force takes less than
+/// another second.
+const GRACE: Duration = Duration::from_secs(1);
+/// 128 + SIGHUP: what a terminal that vanishes means, even where the signal itself is ignored.
+pub const GONE: i32 = 129;
+
+/// Why the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Signal(i32),
+    TerminalGone,
+    /// The loop ended by itself.
+    Over,
+}
+
+/// The end, called by whoever has a reason first, heard by all.
+pub struct Ending {
+    reason: OnceLock<Reason>,
+    /// Readable from the call on.
+    called: OwnedFd,
+    finished: Mutex<bool>,
+    finishing: Condvar,
+}
+
+impl Ending {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            reason: OnceLock::new(),
+            called: eventfd(0, EventfdFlags::CLOEXEC)?,
+            finished: Mutex::new(false),
+            finishing: Condvar::new(),
+        })
+    }
+
+    pub fn call(&self, reason: Reason) {
+        if self.reason.set(reason).is_ok() {
+            // Only an overflow of the counter could fail.
+            let _ = rustix::io::write(&self.called, &1u64.to_ne_bytes());
+        }
+    }
+
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason.get().copied()
+    }
+
+    pub fn is_called(&self) -> bool {
+        self.reason().is_some()
+    }
+
+    pub fn is_called_within(&self, time: Duration) -> bool {
+        let time = Timespec::try_from(time).expect("a few milliseconds fit");
+        // Whatever poll says, the reason is what counts.
+        let _ = poll(&mut [self.poll_fd()], Some(&time));
+        self.is_called()
+    }
+
+    /// To be polled together with other descriptors.
+    pub fn poll_fd(&self) -> PollFd<'_> {
+        PollFd::new(&self.called, PollFlags::IN)
+    }
+
+    /// The terminal is given back, the workers have stopped.
+    pub fn finish(&self) {
+        *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.finishing.notify_all();
+    }
+
+    fn finishes_within(&self, grace: Duration) -> bool {
+        let finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.finishing.wait_timeout_while(finished, grace, |finished| !*finished);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Starts the thread.
+pub fn watch(terminal: Arc<Terminal>, ending: Arc<Ending>) -> io::Result<()> {
+    let watch = move || {
+        wait_for_hangup_or(&ending);
+        ending.call(Reason::TerminalGone);
+        if !ending.finishes_within(GRACE) {
+            terminal.give_back();
+            die(ending.reason());
+        }
+    };
+    thread::Builder::new().name("watchdog".to_owned()).spawn(watch).map(drop)
+}
+
+/// poll(2) reports a hang-up unasked, and unlike a read it cannot be kept waiting by anything.
+fn wait_for_hangup_or(ending: &Ending) {
+    loop {
+        let terminal = stdin();
+        let mut watched = [PollFd::new(&terminal, PollFlags::empty()), ending.poll_fd()];
+        match poll(&mut watched, None) {
+            Ok(_) => return,
+            Err(Errno::INTR) => {}
+            // Without poll there is no watchdog, but the end can still be called.
+            Err(_) => thread::park(),
+        }
+    }
+}
+
+fn die(reason: Option<Reason>) -> ! {
+    match reason {
+        Some(Reason::Signal(signal)) => signals::die_by(signal),
+        _ => low_level::exit(GONE),
+    }
+}

@@ -1,0 +1,68 @@
+//! The real kernel, looked at in private network namespaces. Never the machine's own ports.
+
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
+
+mod fallback;
+mod holders;
+mod identity;
+#[path = "../support/namespace.rs"]
+mod namespace;
+mod policy;
+mod self_test;
+mod states;
+
+use std::time::{Duration, Instant};
+
+use portscope::{
+    domain::{Protocol, Snapshot, Socket, Source},
+    host::{
+        Host as _, OwnerDepth, Scanner as _,
+        linux::{LinuxHost, LinuxScanner, sock_diag::DiagSocket},
+    },
+};
+
+/// A snapshot of the calling thread's namespace, without owners.
+fn scan() -> Snapshot {
+    let machine = LinuxHost::new().machine();
+    scan_by(&mut LinuxScanner::new(machine))
+}
+
+/// As `scan`, by /proc/net alone.
+fn scan_without_netlink() -> Snapshot {
+    let machine = LinuxHost::new().machine();
+    scan_by(&mut LinuxScanner::over(machine, Err(std::io::ErrorKind::PermissionDenied)))
+}
+
+/// As `scan`, through this netlink socket.
+fn scan_through(netlink: DiagSocket) -> Snapshot {
+    let machine = LinuxHost::new().machine();
+    scan_by(&mut LinuxScanner::over(machine, Ok(netlink)))
+}
+
+fn scan_by(scanner: &mut LinuxScanner) -> Snapshot {
+    let machine = LinuxHost::new().machine();
+    let mut snapshot = Snapshot::empty(machine, Source::Simulated);
+    scanner.scan(OwnerDepth::Skip, &mut snapshot).expect("netlink or /proc/net answers");
+    snapshot
+}
+
+/// The only socket on a port.
+fn only(protocol: Protocol, port: u16) -> Socket {
+    let snapshot = scan();
+    let [socket] = snapshot.on_port(protocol, port) else {
+        panic!("{protocol:?} {port}: {:#?}", snapshot.on_port(protocol, port))
+    };
+    *socket
+}
+
+/// Asks again until there is an answer, for 5 s at most: the kernel's own packets take a while.
+fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::yield_now();
+    }
+}

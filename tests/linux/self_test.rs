@@ -1,0 +1,78 @@
+//! Whether bound-inactive sockets are listed is tried, not believed.
+
+use std::io;
+
+use portscope::{
+    domain::{Gap, Protocol, State},
+    host::linux::{
+        self_test::bound_inactive_gap,
+        sock_diag::{BOUND_INACTIVE, Datagram, DiagSocket, Link, Netlink},
+    },
+};
+use socket2::Type;
+
+use crate::{
+    holders::{LOOPBACK, Stack, V4, bound},
+    namespace::{in_new_namespace, set_sysctl},
+    scan, scan_through,
+};
+
+/// Forgets bit 13 of the states, as Linux before 6.8 does.
+struct OldKernel(Netlink);
+
+impl Link for OldKernel {
+    fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        let mut request = request.to_owned();
+        let states = if request[4] == 18 { 68..72 } else { 20..24 };
+        let asked = u32::from_ne_bytes(request[states.clone()].try_into().unwrap());
+        request[states].copy_from_slice(&(asked & !BOUND_INACTIVE).to_ne_bytes());
+        self.0.send(&request)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Datagram> {
+        self.0.receive(buffer)
+    }
+}
+
+#[test]
+fn this_kernel_lists_them_and_the_test_leaves_nothing_behind() {
+    in_new_namespace(|| {
+        let snapshot = scan();
+        assert_eq!(snapshot.gaps, []);
+        assert_eq!(snapshot.sockets, []);
+    });
+}
+
+#[test]
+fn an_old_kernel_is_found_out_by_trying() {
+    in_new_namespace(|| {
+        let _held = bound(Type::STREAM, V4, 4000, Stack::Only);
+        let snapshot =
+            scan_through(DiagSocket::over(Box::new(OldKernel(Netlink::open().unwrap()))));
+        assert_eq!(snapshot.gaps, [Gap::BoundInactiveUnlisted { assumed: false }]);
+        assert!(snapshot.on_port(Protocol::Tcp, 4000).is_empty());
+    });
+}
+
+#[test]
+fn the_version_decides_when_no_port_can_be_had() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40001 40001");
+        let _held = bound(Type::STREAM, LOOPBACK, 40_001, Stack::Only);
+        let mut netlink = DiagSocket::open().unwrap();
+        assert_eq!(bound_inactive_gap(&mut netlink, "6.8.0-45-generic"), None);
+        let old = bound_inactive_gap(&mut netlink, "5.15.0");
+        assert_eq!(old, Some(Gap::BoundInactiveUnlisted { assumed: true }));
+    });
+}
+
+#[test]
+fn a_full_range_hides_nothing_on_this_kernel() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40001 40001");
+        let _held = bound(Type::STREAM, LOOPBACK, 40_001, Stack::Only);
+        let snapshot = scan();
+        let [socket] = snapshot.on_port(Protocol::Tcp, 40_001) else { panic!("{snapshot:#?}") };
+        assert_eq!(socket.state, State::Bound);
+    });
+}
