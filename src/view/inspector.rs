@@ -10,12 +10,19 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{App, Grid, Scan, lens::Tally},
+    app::{App, Grid, Lens, Scan, lens::Tally},
     domain::{
         PortRange, Socket, StateClass,
         port::{IANA_DYNAMIC, REGISTERED},
     },
-    view::{Role, Theme, gauges, layout::Areas, legend, theme::letter, words},
+    view::{
+        Role, Theme,
+        gauges::{self, Colors},
+        layout::Areas,
+        legend,
+        theme::letter,
+        words,
+    },
 };
 
 /// `remote  `
@@ -78,7 +85,9 @@ fn beside(sight: &Sight<'_>, areas: &Areas, buffer: &mut Buffer) {
         let bottom = Rect { y: middle.bottom(), height: lanes_height, ..inner };
         draw(&[title(sight, "Ephemeral range", "")], bottom, buffer);
         let lanes = Rect { y: bottom.y + 1, height: bottom.height - 1, ..bottom };
-        gauges::render(&sight.scan.gauges, sight.theme, lanes.intersection(inner), buffer);
+        let colors = Colors::under(sight.app.map().lens);
+        let lanes = lanes.intersection(inner);
+        gauges::render(&sight.scan.gauges, colors, sight.theme, lanes, buffer);
     }
 }
 
@@ -279,12 +288,15 @@ fn neighbours(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default(), title(sight, "In this block", "")];
     let room = room - 2;
     let shown = if others.len() > room { room - 1 } else { others.len() };
+    // Under another lens the colours of the states mean something else.
+    let is_state = sight.app.map().lens == Lens::State;
+    let role = |class| if is_state { Role::Class(class) } else { Role::Text };
     for &(port, class) in &others[..shown] {
         let owner = sight.app.sockets_on(port).next();
         let owner = owner.map(|s| words::owner_line(sight.app, &sight.scan.snapshot, s));
         let text = format!(" {port:>5} {}", owner.unwrap_or_default());
         lines.push(Line::from(vec![
-            Span::styled(letter(class).to_string(), sight.theme.style(Role::Class(class))),
+            Span::styled(letter(class).to_string(), sight.theme.style(role(class))),
             Span::raw(words::shorten(&text, sight.width - 1)),
         ]));
     }

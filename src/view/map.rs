@@ -14,7 +14,8 @@ use crate::{
     app::{App, Extent, Grid, Lens, Scan, lens::Tally},
     domain::{PortRange, Protocols, port::SYSTEM},
     view::{
-        COLORED_OWNERS, Role, Theme, gauges,
+        COLORED_OWNERS, Role, Theme,
+        gauges::{self, Colors},
         heatmap::{Glyphs, Heatmap, Paint, Taken, level, put},
         inspector,
         layout::Areas,
@@ -37,7 +38,8 @@ pub fn render(app: &App, theme: &Theme, grid: &Grid, areas: &Areas, buffer: &mut
     facts(app, scan, theme, grid, areas.facts, buffer);
     if !areas.gauges.is_empty() {
         let area = Rect { x: areas.gauges.x + 1, width: areas.gauges.width - 2, ..areas.gauges };
-        gauges::render(&scan.gauges, theme, area, buffer);
+        let colors = Colors::under(app.map().lens);
+        gauges::render(&scan.gauges, colors, theme, area, buffer);
     }
     legend::render(app, theme, areas.legend, buffer);
     inspector::render(app, scan, theme, grid, areas, buffer);
@@ -85,7 +87,8 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
         let line = Line::from(vec![title, Span::styled(rest, dim)]);
         buffer.set_line(area.x, area.y, &line, area.width);
     } else {
-        gauges::render_line(&scan.gauges, theme, area, buffer);
+        let colors = Colors::under(app.map().lens);
+        gauges::render_line(&scan.gauges, colors, theme, area, buffer);
     }
 }
 
