@@ -6,15 +6,11 @@ mod stage;
 use std::fmt::Write as _;
 
 use portscope::{
-<<<<<<< HEAD
     app::{
         Key,
         allocation::{Allocation, AllocationAction as Action, AllocationOptions},
     },
     domain::ProcessTable,
-=======
-    app::{Key, allocation::AllocationAction as Action},
->>>>>>> screens
     view::{
         Depth, Ground, Role, Theme,
         allocate::{Sight, render},
