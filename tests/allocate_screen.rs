@@ -137,12 +137,12 @@ fn ascii_terminals_get_ascii_only() {
     stage.report(won);
     let ascii = Theme::new(Depth::Sixteen, Ground::Dark, true);
     for open in [None, Some(Action::OpenSettings)] {
-        open.into_iter().for_each(|action| {
+        if let Some(action) = open {
             stage.act(action);
-        });
+        }
         for (columns, rows) in [(80, 24), (120, 40)] {
             let picture = text(&drawn(&stage, &ascii, columns, rows));
-            let foreign: String = picture.chars().filter(|c| !c.is_ascii() && *c != '·').collect();
+            let foreign: String = picture.chars().filter(|c| !c.is_ascii()).collect();
             assert_eq!(foreign, "", "{picture}");
         }
     }
@@ -211,8 +211,8 @@ fn no_size_panics() {
     setting.act(Action::OpenSettings);
     let ascii = Theme::new(Depth::Sixteen, Ground::Light, true);
     for stage in [&stage, &confirming, &setting] {
-        for columns in (0..60).chain([79, 80, 81, 109, 110, 119, 120, 149, 150, 200, 400]) {
-            for rows in (0..45).chain([60, 120]) {
+        for columns in (0..20).chain([30, 57, 79, 80, 81, 109, 110, 120, 150, 300]) {
+            for rows in (0..30).step_by(3).chain([24, 31, 35, 40, 60]) {
                 drawn(stage, if rows % 2 == 0 { &DARK } else { &ascii }, columns, rows);
             }
         }

@@ -1,5 +1,7 @@
 //! The layers of the house, held: who may import whom, what is confined where, heads of files.
 
+#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by a panic")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -80,6 +82,16 @@ fn a_planted_violation_is_found() {
 }
 
 #[test]
+fn the_readme_lists_the_keys_of_the_command_table() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let (_, rest) =
+        readme.split_once("tests/architecture.rs -->\n").expect("README marks its keys");
+    let (keys, _) = rest.split_once("<!-- /keys -->").unwrap();
+    let table = portscope::app::command::key_table_markdown();
+    assert_eq!(keys, table, "README's keys should be:\n{table}");
+}
+
+#[test]
 fn modules_stand_beside_their_folder_and_drawers_are_unknown() {
     for file in sources(Path::new("src")) {
         let stem = file.file_stem().unwrap().to_str().unwrap();
@@ -138,12 +150,9 @@ fn paths(code: &str) -> Vec<String> {
         let line = code[..code.len() - rest.len() + start].rsplit('\n').next().unwrap();
         rest = &rest[start..];
         let is_use = rest.starts_with("use ") && ["", "pub"].contains(&line.trim());
-        let end = match is_use {
-            true => rest.find(';').unwrap_or(rest.len()),
-            false => rest
-                .find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
-                .unwrap_or(rest.len()),
-        };
+        let ends_path = |c: char| !c.is_alphanumeric() && c != '_' && c != ':';
+        let is_after = |c: char| if is_use { c == ';' } else { ends_path(c) };
+        let end = rest.find(is_after).unwrap_or(rest.len());
         let (path, after) = rest.split_at(end);
         rest = after;
         match path.strip_prefix("use ") {
@@ -163,15 +172,12 @@ fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
         c == ',' && depth == 0
     };
     for branch in tree.split(is_comma_at_top).map(str::trim).filter(|b| !b.is_empty()) {
-        match branch.split_once('{') {
-            Some((head, inner)) => {
-                let inner = inner.strip_suffix('}').expect("braces of a use tree match");
-                expand(&format!("{prefix}{head}"), inner, found);
-            }
-            None => {
-                let name = branch.split(" as ").next().unwrap().trim_start_matches("::");
-                found.push(format!("{prefix}{name}"));
-            }
+        if let Some((head, inner)) = branch.split_once('{') {
+            let inner = inner.strip_suffix('}').expect("braces of a use tree match");
+            expand(&format!("{prefix}{head}"), inner, found);
+        } else {
+            let name = branch.split(" as ").next().unwrap().trim_start_matches("::");
+            found.push(format!("{prefix}{name}"));
         }
     }
 }

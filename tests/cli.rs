@@ -1,5 +1,7 @@
 //! The built program from outside: what it prints, where, and the exit code.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 #[path = "support/namespace.rs"]
 mod namespace;
 
@@ -141,30 +143,35 @@ fn without_a_terminal_the_matching_command_is_named() {
     }
 }
 
+const READERS: [&str; 4] = ["scan", "scan --format json", "scan --format csv", "--help"];
+
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
-    for arguments in ["scan", "scan --format json", "scan --format csv", "pick", "--help"] {
-        let full = fs::File::options().write(true).open("/dev/full").unwrap();
-        let mut command = Command::new(PROGRAM);
-        let output = command.args(arguments.split(' ')).stdout(full).output().unwrap();
-        assert_one_line_refusal(&output, "No space left on device");
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "exec \"$0\" \"$@\" >&-", PROGRAM]).args(arguments.split(' '));
-        assert_one_line_refusal(&shell.output().unwrap(), "standard output");
-    }
+    READERS.into_iter().for_each(assert_lost_output_is_told);
+    in_new_namespace(|| assert_lost_output_is_told("pick"));
     assert_one_line_refusal(&run(["scan", "--output", "/dev/full"]), "No space left on device");
+}
+
+fn assert_lost_output_is_told(arguments: &str) {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = Command::new(PROGRAM).args(arguments.split(' ')).stdout(full).output();
+    assert_one_line_refusal(&output.unwrap(), "No space left on device");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" \"$@\" >&-", PROGRAM]).args(arguments.split(' '));
+    assert_one_line_refusal(&shell.output().unwrap(), "standard output");
 }
 
 #[test]
 fn a_closed_pipe_is_quiet_success() {
-    for arguments in ["scan", "scan --format json", "scan --format csv", "pick", "--help"] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let mut command = Command::new(PROGRAM);
-        let output = command.args(arguments.split(' ')).stdout(writer).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{arguments}");
-        assert_eq!(stderr(&output), "", "{arguments}");
-    }
+    READERS.into_iter().for_each(assert_closed_pipe_is_quiet);
+    in_new_namespace(|| assert_closed_pipe_is_quiet("pick"));
+}
+
+fn assert_closed_pipe_is_quiet(arguments: &str) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(PROGRAM).args(arguments.split(' ')).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{arguments}");
 }
 
 #[test]

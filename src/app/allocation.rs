@@ -83,6 +83,15 @@ pub enum Panel {
 /// The fastest speed that needs no leave on a machine which others use.
 const POLITE: Speed = Speed::Twenty;
 
+/// What the engine has of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RunState {
+    /// Nothing that it could go on with.
+    None,
+    Paused,
+    Running,
+}
+
 #[derive(Clone, Debug)]
 pub struct Allocation {
     options: AllocationOptions,
@@ -92,8 +101,7 @@ pub struct Allocation {
     keeps_what_it_wins: bool,
     /// Counts what was sent as `Prepare`; deltas of other runs are too late.
     run: u64,
-    is_prepared: bool,
-    is_running: bool,
+    state: RunState,
     panel: Option<Panel>,
     ground: Option<Ground>,
     figures: Figures,
@@ -101,6 +109,7 @@ pub struct Allocation {
     trail: Trail,
     last: Option<Finished>,
     held: Vec<u16>,
+    hold_limit: u32,
     notice: Option<Text>,
     limitation: Option<&'static str>,
     hold_note: Option<&'static str>,
@@ -114,8 +123,7 @@ impl Allocation {
             has_leave_for_speed: false,
             keeps_what_it_wins: false,
             run: 0,
-            is_prepared: false,
-            is_running: false,
+            state: RunState::None,
             panel: None,
             ground: None,
             figures: Figures::default(),
@@ -123,6 +131,7 @@ impl Allocation {
             trail: Trail::default(),
             last: None,
             held: Vec::new(),
+            hold_limit: 0,
             notice: None,
             limitation: None,
             hold_note: None,
@@ -170,7 +179,7 @@ impl Allocation {
         delta: AllocationDelta,
         scan: Option<LastScan<'_>>,
     ) -> Vec<Effect> {
-        if !self.is_prepared || delta.run != self.run {
+        if !self.is_prepared() || delta.run != self.run {
             return Vec::new();
         }
         self.figures.add(&delta);
@@ -196,8 +205,7 @@ impl Allocation {
 
     /// The run cannot go on.
     pub fn fail(&mut self, why: Text) {
-        self.is_running = false;
-        self.is_prepared = false;
+        self.state = RunState::None;
         self.held.clear();
         self.notice = Some(why);
     }
@@ -217,7 +225,7 @@ impl Allocation {
     }
 
     pub fn is_running(&self) -> bool {
-        self.is_running
+        self.state == RunState::Running
     }
 
     /// So fast that single attempts are a sample of what happens.
@@ -265,10 +273,19 @@ impl Allocation {
         &self.held
     }
 
-    /// Why the last key did nothing, why the run failed, or what it cannot do.
+    /// At most so many ports of this run are held.
+    pub fn hold_limit(&self) -> Option<u32> {
+        self.is_prepared().then_some(self.hold_limit)
+    }
+
+    /// What the run cannot do that was asked for ("IPv4 only").
+    pub fn limitation(&self) -> Option<&'static str> {
+        self.limitation
+    }
+
+    /// Why the last key did nothing, why the run failed, or why no more is held.
     pub fn notice(&self) -> Option<&str> {
-        let own = self.notice.as_ref().map(Text::as_str);
-        own.or(self.hold_note).or(self.limitation)
+        self.notice.as_ref().map(Text::as_str).or(self.hold_note)
     }
 
     /// What is on the map, later ones on top of earlier ones.
@@ -286,37 +303,41 @@ impl Allocation {
         }
     }
 
+    fn is_prepared(&self) -> bool {
+        self.state != RunState::None
+    }
+
     fn run_or_pause(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        if self.is_running {
+        if self.is_running() {
             return self.pause();
         }
         if self.speed == Speed::Step {
             return self.step(scan);
         }
         let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.is_running = true;
+        self.state = RunState::Running;
         effects.push(ask(AllocationRequest::Run));
         effects
     }
 
     fn step(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.is_running = false;
+        self.state = RunState::Paused;
         effects.push(ask(AllocationRequest::Step));
         effects
     }
 
     fn pause(&mut self) -> Vec<Effect> {
-        if !self.is_running {
+        if !self.is_running() {
             return Vec::new();
         }
-        self.is_running = false;
+        self.state = RunState::Paused;
         vec![ask(AllocationRequest::Pause)]
     }
 
     /// Makes sure that the engine has a run to go on with. None: it cannot, and the notice says why.
     fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        if self.is_prepared { Some(Vec::new()) } else { self.prepare(scan) }
+        if self.is_prepared() { Some(Vec::new()) } else { self.prepare(scan) }
     }
 
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
@@ -334,29 +355,29 @@ impl Allocation {
             return None;
         }
         self.forget();
+        // Elsewhere than alone we take no more than a tenth of what is free.
+        let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
+        self.hold_limit = ground.free() / share;
         self.run += 1;
-        self.is_prepared = true;
+        self.state = RunState::Paused;
         Some(vec![
-            ask(AllocationRequest::Prepare(self.setup(ground, scan.snapshot))),
+            ask(AllocationRequest::Prepare(self.setup(scan.snapshot))),
             ask(AllocationRequest::Speed(self.speed)),
             ask(AllocationRequest::Hold(self.keeps_what_it_wins)),
         ])
     }
 
-    fn setup(&self, ground: Ground, snapshot: &Snapshot) -> Setup {
+    fn setup(&self, snapshot: &Snapshot) -> Setup {
         let AllocationOptions { protocols, range, max_attempts, seed, address } =
             self.options.clone();
-        let hold_limit =
-            if snapshot.machine.is_isolated { ground.free() } else { ground.free() / 10 };
-        let reserved = snapshot.ephemeral.reserved().to_vec();
         Setup {
             protocols,
             range,
             max_attempts,
             seed,
             address,
-            reserved,
-            hold_limit,
+            reserved: snapshot.ephemeral.reserved().to_vec(),
+            hold_limit: self.hold_limit,
             stop_after: None,
         }
     }
@@ -381,7 +402,7 @@ impl Allocation {
     fn set_speed(&mut self, speed: Speed) -> Vec<Effect> {
         self.speed = speed;
         let mut effects = Vec::new();
-        if self.is_prepared {
+        if self.is_prepared() {
             effects.push(ask(AllocationRequest::Speed(speed)));
         }
         if speed == Speed::Step {
@@ -423,7 +444,7 @@ impl Allocation {
     fn toggle_hold(&mut self) -> Vec<Effect> {
         self.keeps_what_it_wins = !self.keeps_what_it_wins;
         let hold = ask(AllocationRequest::Hold(self.keeps_what_it_wins));
-        if self.is_prepared { vec![hold] } else { Vec::new() }
+        if self.is_prepared() { vec![hold] } else { Vec::new() }
     }
 
     /// The one won last, if it is still held.
@@ -449,8 +470,8 @@ impl Allocation {
 
     /// Fresh figures and the same seed again; the engine drops what was held.
     fn reset(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let had_run = std::mem::take(&mut self.is_prepared);
-        self.is_running = false;
+        let had_run = self.is_prepared();
+        self.state = RunState::None;
         self.forget();
         if !had_run {
             return Vec::new();

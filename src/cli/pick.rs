@@ -15,8 +15,9 @@ use crate::{
     domain::{
         Errno, Family, Gap, Outcome, PortRange, ProcessTable, Refusal, Snapshot, Socket, Text,
     },
-    host::{Held, Host, OwnerDepth},
+    host::{Held, Host, HostBinder, OwnerDepth},
     report::{self, Collision, NoPort, Pick, Scan, Tried},
+    tui,
 };
 
 pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> {
@@ -52,7 +53,11 @@ fn tell_assumptions(gaps: &[Gap]) {
 }
 
 /// All ports are held at the same time, by one descriptor a protocol.
-fn check_capacity(count: u32, capacity: u32) -> Result<(), BadInput> {
+fn check_capacity(count: u32, binder: &dyn HostBinder) -> Result<(), BadInput> {
+    if count > binder.hold_capacity() {
+        tui::signals::raise_descriptor_limit();
+    }
+    let capacity = binder.hold_capacity();
     if count <= capacity {
         return Ok(());
     }
@@ -98,7 +103,7 @@ impl<'a> Search<'a> {
         if let Some(limitation) = binder.limitation() {
             exit::tell(format_args!("portscope: partial: {limitation}"));
         }
-        check_capacity(self.settings.count.get(), binder.hold_capacity())?;
+        check_capacity(self.settings.count.get(), &*binder)?;
         self.trace_setup(&candidates);
         let mut allocator = Allocator::new(
             binder,

@@ -49,6 +49,7 @@ struct Areas {
     outcome: Rect,
 }
 
+/// The screen between header and footer.
 pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let area = area.intersection(buffer.area);
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
@@ -127,9 +128,10 @@ fn title(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let options = sight.allocation.options();
     let strategy = format!("random {} {}", options.protocols.name(), options.range);
     let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
-    let digits = if sight.allocation.is_sampled() { "" } else { "digit = nth attempt" };
-    let parts = [place, &strategy, &address, digits];
-    let room = usize::from(area.width).saturating_sub(12);
+    let digits = if sight.allocation.is_sampled() { "" } else { "digit: nth try" };
+    let limitation = sight.allocation.limitation().unwrap_or_default();
+    let parts = [place, &strategy, &address, limitation, digits];
+    let room = usize::from(area.width).saturating_sub(10);
     let mut line = Column::new(theme, area, buffer);
     line.pair("Allocator ", Role::Accent, &fitted(&parts, room), Role::Text);
 }

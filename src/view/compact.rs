@@ -68,6 +68,9 @@ fn lines_of(app: &App, theme: &Theme) -> Vec<Vec<Line<'static>>> {
             ]
         }
     });
-    lines.push(vec![Line::styled("80x24 shows the map", Style::new().patch(theme.style(Role::Dim)))]);
+    lines.push(vec![Line::styled(
+        "80x24 shows the map",
+        Style::new().patch(theme.style(Role::Dim)),
+    )]);
     lines
 }

@@ -26,6 +26,8 @@ const NAME_WIDTH: u16 = 9;
 const FIGURES_WIDTH: u16 = 26;
 /// Where a range begins to run out (screens.md, "Overview").
 const TICKS: [f32; 2] = [0.70, 0.85];
+/// In shorter bars the ticks would stand side by side.
+const TICKED_WIDTH: u16 = 12;
 
 /// A line a lane: name, stacked bar, figures.
 pub fn render(gauges: &[Gauge], theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -40,8 +42,11 @@ pub fn render(gauges: &[Gauge], theme: &Theme, area: Rect, buffer: &mut Buffer) 
         let role = level(share_of(gauge));
         put(buffer, area, bar.right(), y, &format!("{share:>8}"), theme.style(role));
         if with_counts {
-            let counts =
-                format!("  {} of {}", words::thousands(gauge.occupied), words::thousands(gauge.size));
+            let counts = format!(
+                "  {} of {}",
+                words::thousands(gauge.occupied),
+                words::thousands(gauge.size)
+            );
             put(buffer, area, bar.right() + 8, y, &counts, theme.style(Role::Dim));
         }
     }
@@ -107,7 +112,7 @@ fn stacked(gauge: &Gauge, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 (letter(class), theme.style(Role::Class(class)))
             }
             Some(class) => ('█', theme.style(Role::Class(class))),
-            None if ticks.contains(&x) => {
+            None if area.width >= TICKED_WIDTH && ticks.contains(&x) => {
                 (theme.glyph('╎', '|'), free.patch(theme.style(Role::Dim)))
             }
             None if theme.has_color() => (' ', free),

@@ -351,7 +351,7 @@ fn bracket_glyph(
 /// Ports between two labels of the axis: round, and wide enough for the labels.
 fn tick_step(grid: &Grid) -> u32 {
     let room = grid.row_length().to_string().len() as u32 + 2;
-    [10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+    [10, 20, 50, 100, 200, 400, 500, 1000, 2000, 5000]
         .into_iter()
         .find(|step| step % grid.per_block() == 0 && step / grid.per_block() >= room)
         .unwrap_or(grid.row_length())

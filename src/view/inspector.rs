@@ -101,8 +101,8 @@ fn below(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
             first.push_span(format!(" +{} more", sockets.len() - 1));
         }
     } else {
-        let words = [vec![what(sight, sockets.len())], vec![block_words(sight)], nature(sight)];
-        first.push_span(words.concat().join(dot));
+        let parts = [vec![what(sight, sockets.len()), block_words(sight)], nature(sight)].concat();
+        first.push_span(words::fitted(&parts, dot, sight.width.saturating_sub(8)));
     }
     let mut lines = vec![first];
     let room = usize::from(area.height.saturating_sub(1));
@@ -143,7 +143,7 @@ fn port_lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     let mut lines = vec![title(sight, &format!("Port {}", sight.port), &count)];
     let dim = sight.theme.style(Role::Dim);
     let dot = sight.theme.glyph(" · ", " - ");
-    let nature = words::wrapped(&nature(sight).join(dot), sight.width);
+    let nature = words::rows(&nature(sight), dot, sight.width);
     lines.extend(nature.into_iter().map(|text| Line::styled(text, dim)));
     lines.push(Line::styled(format!("block {}", block_words(sight)), dim));
     if sockets.is_empty() {
@@ -174,10 +174,11 @@ fn nature(sight: &Sight<'_>) -> Vec<String> {
         _ if REGISTERED.contains(port) => "IANA registered",
         _ => "IANA system",
     };
-    let mut words = vec![parity.to_owned(), format!("0x{port:04X}"), named.to_owned()];
+    let mut words = vec![parity.to_owned(), format!("0x{port:04X}")];
     if ephemeral.range.contains(port) {
         words.push("ephemeral".to_owned());
     }
+    words.push(named.to_owned());
     if ephemeral.is_reserved(port) {
         words.push("reserved".to_owned());
     }

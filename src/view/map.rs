@@ -55,14 +55,7 @@ fn waiting(app: &App, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
 }
 
 /// The line above the map: why the last scan failed, else gauges, else what is shown.
-fn strip(
-    app: &App,
-    scan: &Scan,
-    theme: &Theme,
-    grid: &Grid,
-    areas: &Areas,
-    buffer: &mut Buffer,
-) {
+fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buffer: &mut Buffer) {
     let area = areas.strip;
     if let Some(why) = app.failure() {
         let text = format!(" {why}; this is the last scan that worked");
@@ -75,13 +68,14 @@ fn strip(
             format!(" {} {}", extent_name(app), grid.range()),
             Style::reset().add_modifier(Modifier::BOLD),
         );
-        let rest = format!(
-            "{dot}{}{dot}{}{dot}{} occupied, {}",
+        let parts = [
             block_size(grid),
-            protocols_name(app.map().protocols),
-            words::thousands(scan.tally.occupied),
+            protocols_name(app.map().protocols).to_owned(),
+            format!("{} occupied", words::thousands(scan.tally.occupied)),
             words::percent(scan.tally.occupied, scan.tally.size),
-        );
+        ];
+        let room = usize::from(area.width).saturating_sub(title.width());
+        let rest = format!("{dot}{}", words::fitted(&parts, dot, room.saturating_sub(4)));
         let line = Line::from(vec![title, Span::styled(rest, dim)]);
         buffer.set_line(area.x, area.y, &line, area.width);
     } else {
@@ -93,6 +87,7 @@ fn extent_name(app: &App) -> &'static str {
     match app.map().extent {
         Extent::Ephemeral => "Ephemeral range",
         Extent::All => "All ports",
+        Extent::Ports(_) => "Chosen range",
     }
 }
 
@@ -111,14 +106,7 @@ fn protocols_name(protocols: Protocols) -> &'static str {
     }
 }
 
-fn blocks(
-    app: &App,
-    scan: &Scan,
-    theme: &Theme,
-    grid: &Grid,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+fn blocks(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer: &mut Buffer) {
     let paint = |block: PortRange| {
         let tally = app.tally(block);
         let taken = match app.map().lens {
@@ -168,14 +156,7 @@ fn free(scan: &Scan, block: PortRange, tally: &Tally) -> Role {
 }
 
 /// What fits into the column beside a narrow map.
-fn facts(
-    app: &App,
-    scan: &Scan,
-    theme: &Theme,
-    grid: &Grid,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+fn facts(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer: &mut Buffer) {
     let tally = &scan.tally;
     let dim = theme.style(Role::Dim);
     let plain = Style::reset();

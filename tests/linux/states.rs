@@ -34,7 +34,7 @@ fn listeners_show_their_family_and_have_no_peer() {
             (V6.into(), Stack::Dual, Family::Dual),
             // An explicit bind to ::1 makes a socket IPv6-only (net/ipv6/af_inet6.c).
             (Ipv6Addr::LOCALHOST.into(), Stack::Dual, Family::Ipv6),
-            (mapped.into(), Stack::Dual, Family::Dual),
+            (mapped.into(), Stack::Dual, Family::Ipv6),
         ];
         for (port, (address, stack, family)) in (1100..).zip(cases) {
             let _held = listening(address, port, stack);

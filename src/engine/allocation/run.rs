@@ -81,8 +81,11 @@ impl Run {
         }
     }
 
+    /// Nothing happens if it is not held.
     pub fn release(&mut self, port: u16) {
-        self.held.remove(&port);
+        if self.held.remove(&port).is_some() {
+            self.hold_note = None;
+        }
     }
 
     pub fn release_all(&mut self) {

@@ -109,12 +109,16 @@ impl LinuxScanner {
     }
 }
 
-/// Says once that /proc/net stands in. Of UDP it lacks nothing but the cookies.
+/// Says once each what is lost where /proc/net stands in.
 fn note_stand_in(table: Table, error: io::ErrorKind, snapshot: &mut Snapshot) {
-    let is_tcp = matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6);
-    if is_tcp && snapshot.source != Source::Procfs {
+    let dual_stack = Gap::DualStackUntold { error };
+    if matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6) && snapshot.source != Source::Procfs
+    {
         snapshot.source = Source::Procfs;
         snapshot.gaps.push(Gap::NetlinkRefused { error });
+    }
+    if matches!(table, Table::Tcp6 | Table::Udp6) && !snapshot.gaps.contains(&dual_stack) {
+        snapshot.gaps.push(dual_stack);
     }
 }
 

@@ -40,7 +40,8 @@ impl<'a> Column<'a> {
 
     pub fn line<'b>(&mut self, spans: impl IntoIterator<Item = Span<'b>>) {
         if self.left() > 0 {
-            let line = Line::from_iter(spans);
+            let ascii = self.theme.ascii;
+            let line: Line = spans.into_iter().map(|span| separated(span, ascii)).collect();
             self.buffer.set_line(self.area.x, self.y, &line, self.area.width);
         }
         self.y = self.y.saturating_add(1);
@@ -75,6 +76,15 @@ impl<'a> Column<'a> {
     }
 }
 
+/// The dot between parts is beyond ASCII.
+fn separated(span: Span<'_>, ascii: bool) -> Span<'_> {
+    if ascii && span.content.contains('·') {
+        Span::styled(span.content.replace('·', "-"), span.style)
+    } else {
+        span
+    }
+}
+
 /// Joins parts as long as they fit whole; empty ones are left out, later ones give way first.
 pub fn fitted(parts: &[&str], width: usize) -> String {
     let mut line = String::new();
@@ -94,7 +104,7 @@ pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> Stri
     if let Some(fitting) = candidates.iter().find(|words| words.width() <= width) {
         return fitting.clone();
     }
-    let last = candidates.last().map_or("", String::as_str);
+    let Some(last) = candidates.last() else { return String::new() };
     let mark = theme.glyph("…", "~");
     let mut cut = String::new();
     for character in last.chars() {

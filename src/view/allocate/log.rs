@@ -183,11 +183,11 @@ fn took(took: Duration, theme: &Theme) -> String {
     let nanoseconds = took.as_nanos();
     let micro = theme.glyph("µs", "us");
     match nanoseconds {
-        ..1_000 => format!("{nanoseconds} ns"),
-        ..100_000 => format!("{:.1} {micro}", nanoseconds as f64 / 1e3),
-        ..1_000_000 => format!("{} {micro}", nanoseconds / 1_000),
-        ..100_000_000 => format!("{:.1} ms", nanoseconds as f64 / 1e6),
-        _ => format!("{} ms", nanoseconds / 1_000_000),
+        n if n < 1_000 => format!("{n} ns"),
+        n if n < 100_000 => format!("{:.1} {micro}", n as f64 / 1e3),
+        n if n < 1_000_000 => format!("{} {micro}", n / 1_000),
+        n if n < 100_000_000 => format!("{:.1} ms", n as f64 / 1e6),
+        n => format!("{} ms", n / 1_000_000),
     }
 }
 

@@ -62,9 +62,9 @@ fn question(speed: Speed, column: &mut Column<'_>) {
         _ => "At max it is as many as this machine can do.",
     };
     for line in [
-        "Others use this machine. Each attempt takes a port for a few",
-        "microseconds; a program that asks for that port in that moment",
-        "is refused it. What is held stays refused to others.",
+        "Others may use this machine. Each attempt takes a port for a",
+        "few microseconds; a program that asks for it in that moment is",
+        "refused. What is held stays refused to others.",
         words,
     ] {
         column.text(line, Role::Text);

@@ -238,7 +238,7 @@ pub fn decode_socket(body: &[u8], protocol: Protocol) -> Option<Socket> {
     socket.uid = trusted_uid(&socket, u32_at(message, 64)?);
     for (kind, value) in Attributes(attributes) {
         match (kind, value) {
-            (V6_ONLY, [0, ..]) => socket.family = Family::Dual,
+            (V6_ONLY, [0, ..]) if !socket.is_mapped() => socket.family = Family::Dual,
             (CGROUP_ID, value) => {
                 socket.cgroup = value.first_chunk().copied().map(u64::from_ne_bytes);
             }

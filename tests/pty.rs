@@ -1,0 +1,325 @@
+//! The real program in a pseudo terminal: whatever happens, the terminal is given back.
+#![cfg(unix)]
+
+#[path = "support/pty.rs"]
+mod pty;
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use pty::{Session, TWO_SECONDS};
+
+/// `--theme dark` asks the terminal nothing: this one would not answer.
+fn start() -> Session {
+    let mut session = Session::start(&["--theme", "dark"]);
+    wait_for_frame(&mut session);
+    session
+}
+
+fn wait_for_frame(session: &mut Session) {
+    session.wait_for("a frame", |screen| {
+        let contents = screen.contents();
+        screen.alternate_screen() && contents.contains("portscope") && contents.contains("Map")
+    });
+}
+
+#[test]
+fn it_shows_its_frame_and_quits_with_q() {
+    let mut session = start();
+    assert!(session.screen().hide_cursor());
+    assert!(!session.is_cooked());
+    session.send(b"q");
+    assert_eq!(session.wait_for_end().status.exit_code(), 0);
+    session.assert_given_back();
+    assert_eq!(session.afterwards(), "", "nothing is left behind");
+}
+
+#[test]
+fn control_c_is_a_key_that_quits() {
+    let mut session = start();
+    session.send(b"\x03");
+    assert_eq!(session.wait_for_end().status.exit_code(), 0);
+    session.assert_given_back();
+}
+
+#[test]
+fn a_key_changes_the_screen() {
+    let mut session = start();
+    session.send(b"?");
+    session.wait_for_text("Help");
+    session.send(b"\x1b");
+    session.wait_for("no help", |screen| !screen.contents().contains("Help"));
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+}
+
+#[test]
+fn it_follows_any_size_down_to_one_cell_and_up_to_a_wall() {
+    let mut session = start();
+    for (columns, rows) in [(1, 1), (2, 1), (1, 50), (500, 200), (40, 10), (80, 24)] {
+        let before = session.bytes.len();
+        session.resize(columns, rows);
+        session.wait_until("a new frame", |session| {
+            session.bytes[before..].windows(4).any(|window| window == b"\x1b[2J")
+        });
+    }
+    wait_for_frame(&mut session);
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
+fn a_storm_of_sizes_does_no_harm() {
+    let mut session = start();
+    for step in 0..300_u16 {
+        session.resize(1 + step * 7 % 230, 1 + step * 5 % 70);
+        session.read_for(Duration::from_millis(1));
+    }
+    session.resize(80, 24);
+    wait_for_frame(&mut session);
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
+fn each_signal_that_ends_it_is_seen_by_whoever_waits_and_the_terminal_is_given_back() {
+    for (signal, name) in [
+        (Signal::TERM, "Terminated"),
+        (Signal::HUP, "Hangup"),
+        (Signal::INT, "Interrupt"),
+        (Signal::QUIT, "Quit"),
+    ] {
+        let mut session = start();
+        session.signal(signal);
+        let ended = session.wait_for_end();
+        assert_eq!(ended.status.signal(), Some(name));
+        assert!(ended.took < TWO_SECONDS, "{name} took {:?}", ended.took);
+        session.assert_given_back();
+    }
+}
+
+#[test]
+fn a_panic_in_any_thread_gives_the_terminal_back_once_and_then_tells() {
+    for (fault, thread) in [("panic-main", "'main'"), ("panic-worker", "'scanner'")] {
+        let mut session = Session::start(&["--theme", "dark", "--fault", fault]);
+        let ended = session.wait_for_end();
+        assert_eq!(ended.status.exit_code(), 101, "{}", session.afterwards());
+        session.assert_given_back();
+        assert_eq!(session.count(b"\x1b[?1049l"), 1);
+        let told = session.afterwards();
+        assert_eq!(told.matches("a bug of ours").count(), 1, "{told}");
+        assert!(told.contains(thread) && told.contains(fault), "{told}");
+        assert!(!told.contains('\u{1b}'), "{told}");
+    }
+}
+
+/// Stops it by `stop`; it must have given the terminal back, and come back whole at SIGCONT.
+fn stops_and_comes_back(stop: impl FnOnce(&mut Session)) {
+    let mut session = start();
+    stop(&mut session);
+    session.wait_until("stopped", |session| session.state() == 'T');
+    session.read_for(Duration::from_millis(1));
+    session.assert_given_back();
+    session.resize(100, 30);
+    session.signal(Signal::CONT);
+    wait_for_frame(&mut session);
+    assert!(!session.is_cooked());
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
+fn control_z_gives_the_terminal_back_and_fg_takes_it_again() {
+    stops_and_comes_back(|session| session.send(b"\x1a"));
+}
+
+#[test]
+fn a_stop_signal_from_outside_is_obeyed_as_control_z_is() {
+    stops_and_comes_back(|session| session.signal(Signal::TSTP));
+}
+
+#[test]
+fn after_a_stop_that_nobody_can_catch_the_whole_screen_is_drawn_again() {
+    let mut session = start();
+    session.signal(Signal::STOP);
+    session.wait_until("stopped", |session| session.state() == 'T');
+    let before = session.bytes.len();
+    session.signal(Signal::CONT);
+    session.wait_until("a whole frame", |session| {
+        String::from_utf8_lossy(&session.bytes[before..]).contains("portscope")
+    });
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+}
+
+#[test]
+fn it_ends_within_two_seconds_when_the_terminal_vanishes() {
+    let mut session = start();
+    session.hang_up();
+    let ended = session.wait_for_end_unread();
+    assert!(ended.took < TWO_SECONDS, "took {:?}", ended.took);
+    assert!(!ended.status.success());
+}
+
+#[test]
+fn it_ends_within_two_seconds_when_the_terminal_vanishes_and_sighup_is_ignored() {
+    let mut session = Session::start_script(r#"trap "" HUP; exec "$0" --theme dark"#);
+    wait_for_frame(&mut session);
+    session.hang_up();
+    let ended = session.wait_for_end_unread();
+    assert!(ended.took < TWO_SECONDS, "took {:?}", ended.took);
+    assert_eq!(ended.status.exit_code(), 129);
+}
+
+#[test]
+fn sighup_ignored_from_the_start_stays_ignored() {
+    let mut session = Session::start_script(r#"trap "" HUP; exec "$0" --theme dark"#);
+    wait_for_frame(&mut session);
+    session.signal(Signal::HUP);
+    session.resize(90, 20);
+    wait_for_frame(&mut session);
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+/// Fills the terminal's buffer until the program can write no more.
+fn stop_reading(session: &mut Session) {
+    let deadline = Instant::now() + pty::PATIENCE;
+    let mut unchanged_since = Instant::now();
+    let mut written = session.written();
+    let mut columns = 150;
+    while unchanged_since.elapsed() < Duration::from_millis(500) {
+        assert!(Instant::now() < deadline, "it writes on and on: {written} bytes");
+        columns = 351 - columns;
+        session.resize(columns, 100);
+        std::thread::yield_now();
+        if session.written() != written {
+            written = session.written();
+            unchanged_since = Instant::now();
+        }
+    }
+}
+
+#[test]
+fn a_terminal_that_stops_reading_does_not_keep_it_from_ending_at_a_signal() {
+    let mut session = start();
+    stop_reading(&mut session);
+    session.signal(Signal::TERM);
+    let ended = session.wait_for_end_unread();
+    assert_eq!(ended.status.signal(), Some("Terminated"));
+    assert!(ended.took < TWO_SECONDS, "took {:?}", ended.took);
+    assert!(session.is_cooked());
+    session.read_for(Duration::from_millis(10));
+    session.assert_given_back();
+}
+
+#[test]
+fn a_terminal_that_stops_reading_and_then_vanishes_is_noticed() {
+    let mut session = start();
+    stop_reading(&mut session);
+    session.hang_up();
+    let ended = session.wait_for_end_unread();
+    assert!(ended.took < TWO_SECONDS, "took {:?}", ended.took);
+}
+
+#[test]
+fn a_terminal_that_reads_again_shows_the_latest_frame() {
+    let mut session = start();
+    stop_reading(&mut session);
+    session.resize(80, 24);
+    wait_for_frame(&mut session);
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+}
+
+#[test]
+fn garbage_pastes_and_mouse_storms_do_no_harm() {
+    let mut session = start();
+    // No q, no Ctrl-C, no Ctrl-Z: what is left may do anything but end the program.
+    let harmless = |byte: &u8| !b"qQ\x03\x1a".contains(byte);
+    let garbage: Vec<u8> =
+        (0..20_000_u32).map(|n| (n * n / 7 + n) as u8).filter(harmless).collect();
+    session.send(&garbage);
+    // Nobody asked for bracketed paste; should one come all the same, it is no command.
+    session.send(b"\x1b[m\x1b[200~qqq\x03\x1b[201~");
+    for step in 0..2_000 {
+        session.send(format!("\x1b[<0;{};{}M", step % 300, step % 90).as_bytes());
+    }
+    // Ends whatever sequence or overlay is open.
+    session.send(b"\x1b[m\x1b\x1b\x1b");
+    session.wait_until("the program alive", |session| session.state() != '?');
+    session.send(b"\x03");
+    assert_eq!(session.wait_for_end().status.exit_code(), 0);
+    session.assert_given_back();
+}
+
+#[test]
+fn a_paste_of_many_kilobytes_is_taken_whole() {
+    let mut session = start();
+    let mut typed = vec![b'l'; 6_000];
+    typed.push(b'q');
+    session.send(&typed);
+    assert!(session.wait_for_end().status.success());
+}
+
+#[track_caller]
+fn assert_refused(session: &Session, reason: &str) {
+    let told = session.contents();
+    assert!(told.contains(reason) && told.contains("portscope scan"), "{told}");
+    assert!(!session.bytes.contains(&b'\x1b'), "an escape byte was written");
+}
+
+#[test]
+fn a_dumb_terminal_is_refused_in_one_line_without_an_escape_byte() {
+    let mut session = Session::start_in("dumb", &[]);
+    assert_eq!(session.wait_for_end().status.exit_code(), 2);
+    assert_refused(&session, "TERM=dumb");
+}
+
+#[test]
+fn without_a_terminal_on_either_side_it_is_refused() {
+    for (redirection, reason) in [
+        (r#"{ "$0"; echo "code $?" >&2; } | cat"#, "standard output"),
+        (r#"echo | { "$0"; echo "code $?" >&2; }"#, "standard input"),
+    ] {
+        let mut session = Session::start_script(redirection);
+        session.wait_for_end();
+        assert_refused(&session, reason);
+        assert!(session.contents().contains("code 2"), "{}", session.contents());
+    }
+}
+
+#[test]
+fn no_mouse_leaves_the_mouse_to_the_terminal() {
+    let mut session = Session::start(&["--theme", "dark", "--no-mouse"]);
+    wait_for_frame(&mut session);
+    assert_eq!(session.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+    assert_eq!(session.count(b"\x1b[?1000h"), 0);
+    let with_mouse = start();
+    assert_eq!(with_mouse.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::PressRelease);
+}
+
+#[test]
+fn a_terminal_that_does_not_tell_its_colours_is_waited_for_only_briefly() {
+    let mut session = Session::start(&[]);
+    wait_for_frame(&mut session);
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
+fn an_idle_program_is_idle() {
+    let mut session = start();
+    session.read_for(Duration::from_secs(1));
+    let before = session.cpu_ticks();
+    session.read_for(Duration::from_secs(4));
+    let used = session.cpu_ticks() - before;
+    // 4 s are 400 ticks. The goal is 1 %; this is a build without optimization on a busy machine.
+    assert!(used <= 40, "{used} ticks of 400");
+}

@@ -1,0 +1,325 @@
+//! The engine's scanner and describer threads, on a host that counts what it is asked.
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::{
+        Arc, Condvar, Mutex,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    time::{Duration, Instant},
+};
+
+use portscope::{
+    domain::{Machine, Process, ProcessTable, Protocols, Snapshot, Socket, Text},
+    engine::{Engine, Outbox, Report, Request},
+    host::{Describer, Host, HostBinder, HostError, OwnerDepth, Scanner, simulated::SimulatedHost},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(50);
+
+/// One scan, as the host saw it.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    depth: OwnerDepth,
+    at: Instant,
+    /// Where the sockets were written to.
+    buffer: usize,
+}
+
+/// What a test tells the host, and the host tells the test.
+#[derive(Default)]
+struct State {
+    scans: Vec<Seen>,
+    described: Vec<Vec<u32>>,
+    cost: Duration,
+    pids: Vec<u32>,
+    panics: bool,
+    is_stuck: bool,
+}
+
+/// A machine whose scans cost what the test says.
+#[derive(Clone)]
+struct CountingHost {
+    simulated: Arc<SimulatedHost>,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+impl CountingHost {
+    fn new(state: State) -> Self {
+        Self {
+            simulated: Arc::new(SimulatedHost::builder().build()),
+            state: Arc::new((Mutex::new(state), Condvar::new())),
+        }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.0.lock().unwrap())
+    }
+
+    /// Waits until that many scans were made.
+    #[track_caller]
+    fn wait_for_scans(&self, count: usize) -> Vec<Seen> {
+        let state = self.state.0.lock().unwrap();
+        let too_few = |state: &mut State| state.scans.len() < count;
+        let (state, timeout) = self.state.1.wait_timeout_while(state, PATIENCE, too_few).unwrap();
+        assert!(!timeout.timed_out(), "{} scans of {count}", state.scans.len());
+        state.scans.clone()
+    }
+}
+
+impl Host for CountingHost {
+    fn machine(&self) -> Arc<Machine> {
+        self.simulated.machine()
+    }
+
+    fn scanner(&self) -> Result<Box<dyn Scanner>, HostError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn describer(&self) -> Box<dyn Describer> {
+        Box::new(self.clone())
+    }
+
+    fn binder(
+        &self,
+        protocols: Protocols,
+        address: Option<IpAddr>,
+    ) -> Result<Box<dyn HostBinder>, HostError> {
+        self.simulated.binder(protocols, address)
+    }
+}
+
+impl Scanner for CountingHost {
+    fn scan(&mut self, depth: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError> {
+        let mut state = self.state.0.lock().unwrap();
+        while state.is_stuck {
+            state = self.state.1.wait(state).unwrap();
+        }
+        assert!(!state.panics, "the test asked for it");
+        snapshot.clear();
+        snapshot.sockets.reserve(100);
+        snapshot.pids.extend(&state.pids);
+        snapshot.number = state.scans.len() as u64 + 1;
+        snapshot.cost = state.cost;
+        let buffer = std::ptr::from_ref::<[Socket]>(&snapshot.sockets).addr();
+        state.scans.push(Seen { depth, at: Instant::now(), buffer });
+        self.state.1.notify_all();
+        Ok(())
+    }
+}
+
+impl Describer for CountingHost {
+    fn describe(&mut self, pids: &[u32]) -> Vec<Process> {
+        self.with(|state| state.described.push(pids.to_vec()));
+        let name = Text::scrub("somebody");
+        let describe = |&pid: &u32| Process {
+            pid,
+            name: name.clone(),
+            command: name.clone(),
+            uid: None,
+            started: None,
+        };
+        pids.iter().map(describe).collect()
+    }
+}
+
+struct Channel(SyncSender<Report>);
+
+impl Outbox for Channel {
+    fn offer(&self, report: Report) -> Result<(), Report> {
+        match self.0.try_send(report) {
+            Err(TrySendError::Full(report)) => Err(report),
+            _ => Ok(()),
+        }
+    }
+
+    fn deliver(&self, report: Report) -> bool {
+        self.0.send(report).is_ok()
+    }
+}
+
+fn start(host: &CountingHost, interval: Duration, room: usize) -> (Receiver<Report>, Engine) {
+    let (sender, reports) = sync_channel(room);
+    let outbox = || Box::new(Channel(sender.clone())) as Box<dyn Outbox>;
+    (reports, Engine::start(Arc::new(host.clone()), interval, outbox).unwrap())
+}
+
+#[track_caller]
+fn next_snapshot(reports: &Receiver<Report>) -> Arc<Snapshot> {
+    loop {
+        if let Report::Scanned(snapshot) = reports.recv_timeout(PATIENCE).unwrap() {
+            return snapshot;
+        }
+    }
+}
+
+#[track_caller]
+fn next_table(reports: &Receiver<Report>, is_wanted: impl Fn(&ProcessTable) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Ok(Report::Described(table)) = reports.recv_timeout(PATIENCE)
+            && is_wanted(&table)
+        {
+            return;
+        }
+    }
+    panic!("no such table");
+}
+
+fn pids(table: &ProcessTable) -> Vec<u32> {
+    table.iter().map(|process| process.pid).collect()
+}
+
+#[test]
+fn the_first_scan_leaves_the_owners_out_and_the_second_follows_at_once() {
+    let host = CountingHost::new(State::default());
+    let (_reports, _engine) = start(&host, Duration::from_secs(3600), 8);
+    let scans = host.wait_for_scans(2);
+    assert_eq!(scans[0].depth, OwnerDepth::Skip);
+    assert_eq!(scans[1].depth, OwnerDepth::Incremental);
+}
+
+#[test]
+fn the_interval_stretches_to_twenty_times_the_cost_of_a_scan() {
+    let host = CountingHost::new(State { cost: Duration::from_millis(20), ..State::default() });
+    let (_reports, engine) = start(&host, SHORT, 8);
+    host.wait_for_scans(2);
+    // Asking again and again makes it no cheaper.
+    engine.ask(Request::ScanNow);
+    let scans = host.wait_for_scans(3);
+    let pause = scans[2].at - scans[1].at;
+    // Counted from the beginning of a scan, which is noted at its end.
+    assert!(pause >= Duration::from_millis(390), "{pause:?}");
+}
+
+#[test]
+fn scan_now_does_not_wait_for_the_interval() {
+    let host = CountingHost::new(State::default());
+    let (_reports, engine) = start(&host, Duration::from_secs(3600), 8);
+    host.wait_for_scans(2);
+    engine.ask(Request::ScanNow);
+    host.wait_for_scans(3);
+}
+
+#[test]
+fn many_requests_to_scan_now_are_four_a_second_at_most() {
+    let host = CountingHost::new(State::default());
+    let (_reports, engine) = start(&host, Duration::from_secs(3600), 8);
+    let started = host.wait_for_scans(2)[1].at;
+    let asked_for = Duration::from_secs(1);
+    while started.elapsed() < asked_for {
+        engine.ask(Request::ScanNow);
+        std::thread::yield_now();
+    }
+    let scans = host.with(|state| state.scans.len()) - 2;
+    assert!((1..=4).contains(&scans), "{scans} scans in {asked_for:?}");
+}
+
+#[test]
+fn frozen_it_does_not_scan_and_released_it_does_at_once() {
+    let host = CountingHost::new(State::default());
+    let (reports, engine) = start(&host, SHORT, 64);
+    host.wait_for_scans(3);
+    engine.ask(Request::Freeze(true));
+    engine.ask(Request::ScanNow);
+    // A scan may have been under way.
+    let is_quiet = || reports.recv_timeout(10 * SHORT).is_err();
+    assert!((0..20).any(|_| is_quiet()), "it goes on scanning");
+    let frozen = host.with(|state| state.scans.len());
+    engine.ask(Request::Freeze(false));
+    host.wait_for_scans(frozen + 1);
+}
+
+#[test]
+fn the_newest_snapshot_wins_over_those_that_found_no_room() {
+    let host = CountingHost::new(State::default());
+    let (reports, engine) = start(&host, SHORT, 1);
+    host.wait_for_scans(6);
+    engine.ask(Request::Freeze(true));
+    let waiting = next_snapshot(&reports);
+    assert_eq!(waiting.number, 1, "what waits cannot be taken back");
+    // A scan may have been under way; what comes last is the newest.
+    let mut last = next_snapshot(&reports).number;
+    assert!(last >= 6, "the ones between are gone, not {last}");
+    while let Ok(Report::Scanned(later)) = reports.recv_timeout(10 * SHORT) {
+        last = later.number;
+    }
+    assert_eq!(last, host.with(|state| state.scans.len()) as u64);
+}
+
+#[test]
+fn snapshots_that_were_let_go_are_filled_again() {
+    let host = CountingHost::new(State::default());
+    let (reports, _engine) = start(&host, SHORT, 1);
+    let mut shown = next_snapshot(&reports);
+    while shown.number < 12 {
+        // As the app does: it lets go of the old one when it has the new one.
+        shown = next_snapshot(&reports);
+    }
+    let buffers: BTreeSet<usize> =
+        host.with(|state| state.scans.iter().map(|seen| seen.buffer).collect());
+    assert!(buffers.len() <= 4, "{} buffers for 12 scans", buffers.len());
+}
+
+#[test]
+fn a_snapshot_that_somebody_keeps_is_not_changed() {
+    let host = CountingHost::new(State::default());
+    let (reports, _engine) = start(&host, SHORT, 1);
+    let kept: Vec<Arc<Snapshot>> = (0..8).map(|_| next_snapshot(&reports)).collect();
+    let numbers: BTreeSet<u64> = kept.iter().map(|snapshot| snapshot.number).collect();
+    assert_eq!(numbers.len(), 8);
+}
+
+#[test]
+fn new_owners_are_described_once_and_those_that_own_nothing_are_forgotten() {
+    let host = CountingHost::new(State { pids: vec![7, 3, 7], ..State::default() });
+    let (reports, _engine) = start(&host, SHORT, 1);
+    next_table(&reports, |table| pids(table) == [3, 7]);
+    host.with(|state| state.pids = vec![7, 9]);
+    next_table(&reports, |table| pids(table) == [7, 9]);
+    let mut asked = host.with(|state| state.described.concat());
+    asked.sort_unstable();
+    assert_eq!(asked, [3, 7, 9]);
+}
+
+#[test]
+fn thousands_of_owners_are_described_in_batches() {
+    let host = CountingHost::new(State { pids: (1..=2_000).collect(), ..State::default() });
+    let (reports, _engine) = start(&host, SHORT, 1);
+    next_table(&reports, |table| table.len() == 2_000);
+    let largest = host.with(|state| state.described.iter().map(Vec::len).max());
+    assert!(largest < Some(100), "{largest:?}");
+}
+
+#[test]
+fn a_panic_in_the_scanner_is_reported() {
+    let host = CountingHost::new(State { panics: true, ..State::default() });
+    let (reports, _engine) = start(&host, SHORT, 1);
+    let report = reports.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(report, Report::WorkerDied(words) if words.as_str().contains("scanner")));
+}
+
+#[test]
+fn stopping_does_not_wait_for_a_scan_that_is_stuck() {
+    let host = CountingHost::new(State { is_stuck: true, ..State::default() });
+    let (reports, engine) = start(&host, SHORT, 1);
+    let started = Instant::now();
+    drop(engine);
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    host.with(|state| state.is_stuck = false);
+    host.state.1.notify_all();
+    // The thread that was left behind ends after all, and with it its outbox.
+    while reports.recv_timeout(PATIENCE).is_ok() {}
+}
+
+#[test]
+fn stopping_an_idle_engine_takes_no_time() {
+    let host = CountingHost::new(State::default());
+    let (_reports, engine) = start(&host, Duration::from_secs(3600), 8);
+    host.wait_for_scans(2);
+    let started = Instant::now();
+    drop(engine);
+    assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
+}

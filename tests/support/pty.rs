@@ -1,0 +1,272 @@
+//! The real program in a pseudo terminal, its screen read by vt100. Reads only when told to.
+
+#![allow(dead_code, reason = "each test binary uses a part of this file")]
+
+use std::{
+    fs,
+    io::Write,
+    num::NonZeroU16,
+    os::fd::BorrowedFd,
+    time::{Duration, Instant},
+};
+
+use portable_pty::{
+    Child, CommandBuilder, ExitStatus, MasterPty, PtySize, SlavePty, native_pty_system,
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit},
+    termios::{LocalModes, tcgetattr},
+};
+
+/// Longer than anything takes on a busy machine; a test that fails waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// The program has so long to end when something ends it.
+pub const TWO_SECONDS: Duration = Duration::from_secs(2);
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+
+pub struct Session {
+    child: Box<dyn Child + Send + Sync>,
+    writer: Option<Box<dyn Write + Send>>,
+    master: Option<Box<dyn MasterPty + Send>>,
+    /// Keeps the terminal's modes readable after the program has ended.
+    _slave: Box<dyn SlavePty + Send>,
+    parser: vt100::Parser,
+    /// All that the program wrote.
+    pub bytes: Vec<u8>,
+}
+
+/// How the program ended, and how long that took.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub took: Duration,
+}
+
+impl Session {
+    /// The program with `arguments` in a terminal of 80x24.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut command = CommandBuilder::new(PROGRAM);
+        command.args(arguments);
+        Self::spawn(command, "xterm-256color")
+    }
+
+    /// As `start`, in a terminal of another kind.
+    pub fn start_in(term: &str, arguments: &[&str]) -> Self {
+        let mut command = CommandBuilder::new(PROGRAM);
+        command.args(arguments);
+        Self::spawn(command, term)
+    }
+
+    /// A shell script in which `$0` is the program.
+    pub fn start_script(script: &str) -> Self {
+        let mut command = CommandBuilder::new("/bin/sh");
+        command.args(["-c", script, PROGRAM]);
+        Self::spawn(command, "xterm-256color")
+    }
+
+    fn spawn(mut command: CommandBuilder, term: &str) -> Self {
+        // SIGQUIT must not leave a core file behind.
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        setrlimit(Resource::Core, none).expect("a limit can always be lowered");
+        command.env_clear();
+        for (name, value) in [("TERM", term), ("PATH", "/usr/bin:/bin"), ("HOME", "/")] {
+            command.env(name, value);
+        }
+        command.cwd("/");
+        let pair = native_pty_system().openpty(pty_size(80, 24)).unwrap();
+        let child = pair.slave.spawn_command(command).unwrap();
+        Self {
+            child,
+            writer: Some(pair.master.take_writer().unwrap()),
+            master: Some(pair.master),
+            _slave: pair.slave,
+            parser: vt100::Parser::default(),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Types; reads meanwhile, as a terminal does.
+    pub fn send(&mut self, typed: &[u8]) {
+        for chunk in typed.chunks(256) {
+            let writer = self.writer.as_mut().expect("the terminal is still there");
+            writer.write_all(chunk).unwrap();
+            self.read_for(Duration::from_millis(1));
+        }
+    }
+
+    /// The terminal gets another size, of which the kernel tells the program.
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        self.master().resize(pty_size(columns, rows)).unwrap();
+        let size = |n| NonZeroU16::new(n).expect("vt100 knows no empty screen");
+        self.parser.screen_mut().set_size(size(rows), size(columns));
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// The terminal vanishes.
+    pub fn hang_up(&mut self) {
+        self.writer = None;
+        self.master = None;
+    }
+
+    /// Reads until the screen is as wanted.
+    #[track_caller]
+    pub fn wait_for(&mut self, wanted: &str, is_so: impl Fn(&vt100::Screen) -> bool) {
+        self.wait_until(wanted, |session| is_so(session.parser.screen()));
+    }
+
+    #[track_caller]
+    pub fn wait_for_text(&mut self, text: &str) {
+        self.wait_for(text, |screen| screen.contents().contains(text));
+    }
+
+    /// Reads until something is so.
+    #[track_caller]
+    pub fn wait_until(&mut self, wanted: &str, is_so: impl Fn(&mut Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so(self) {
+            assert!(Instant::now() < deadline, "not seen: {wanted}\n{}", self.contents());
+            self.read_for(Duration::from_millis(20));
+        }
+    }
+
+    /// Reads, where there still is a terminal, until the program has ended.
+    #[track_caller]
+    pub fn wait_for_end(&mut self) -> Ended {
+        let started = Instant::now();
+        loop {
+            self.read_for(Duration::from_millis(5));
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let took = started.elapsed();
+                self.read_for(Duration::ZERO);
+                return Ended { status, took };
+            }
+            assert!(started.elapsed() < PATIENCE, "still there\n{}", self.contents());
+        }
+    }
+
+    /// Waits, without reading, until the program has ended.
+    #[track_caller]
+    pub fn wait_for_end_unread(&mut self) -> Ended {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Ended { status, took: started.elapsed() };
+            }
+            assert!(started.elapsed() < PATIENCE, "still there");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Takes what the program has written, and waits `time` for more.
+    pub fn read_for(&mut self, time: Duration) {
+        let Some(master) = &self.master else { return };
+        let raw = master.as_raw_fd().expect("a pty has a descriptor");
+        #[expect(unsafe_code, reason = "the master lives as long as this borrow")]
+        let fd = unsafe { BorrowedFd::borrow_raw(raw) };
+        let deadline = Instant::now() + time;
+        let mut buffer = [0; 16_384];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).expect("short enough");
+            let mut readable = [PollFd::new(&fd, PollFlags::IN)];
+            match poll(&mut readable, Some(&left)) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(_) => continue,
+            }
+            let Ok(length @ 1..) = rustix::io::read(fd, &mut buffer[..]) else { return };
+            self.bytes.extend_from_slice(&buffer[..length]);
+            self.parser.process(&buffer[..length]);
+        }
+    }
+
+    pub fn screen(&self) -> &vt100::Screen {
+        self.parser.screen()
+    }
+
+    pub fn contents(&self) -> String {
+        self.screen().contents()
+    }
+
+    /// What was written after the main screen came back for the last time.
+    pub fn afterwards(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        text.rsplit("\u{1b}[?1049l").next().unwrap_or_default().to_owned()
+    }
+
+    pub fn count(&self, sequence: &[u8]) -> usize {
+        self.bytes.windows(sequence.len()).filter(|window| *window == sequence).count()
+    }
+
+    /// Lines and echo, as a shell wants them.
+    pub fn is_cooked(&self) -> bool {
+        let raw = self.master().as_raw_fd().expect("a pty has a descriptor");
+        #[expect(unsafe_code, reason = "the master lives as long as this borrow")]
+        let fd = unsafe { BorrowedFd::borrow_raw(raw) };
+        let modes = tcgetattr(fd).unwrap().local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+
+    /// The terminal is as it was before the program, and was given back as often as it was taken.
+    #[track_caller]
+    pub fn assert_given_back(&self) {
+        let screen = self.screen();
+        assert!(!screen.alternate_screen(), "still on the alternate screen");
+        assert!(!screen.hide_cursor(), "the cursor is hidden");
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        assert!(self.is_cooked(), "still in raw mode");
+        let (taken, given) = (self.count(b"\x1b[?1049h"), self.count(b"\x1b[?1049l"));
+        assert_eq!(taken, given, "taken and given back");
+    }
+
+    /// A letter of proc_pid_stat(5): `T` is stopped.
+    pub fn state(&self) -> char {
+        let stat = self.proc("stat");
+        stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).unwrap_or('?')
+    }
+
+    /// CPU time so far, of user and kernel, in clock ticks of 10 ms.
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = self.proc("stat");
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        // utime and stime are the fields 14 and 15; the name is the second.
+        fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Bytes that write(2) took so far.
+    pub fn written(&self) -> u64 {
+        let io = self.proc("io");
+        let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+        line.and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
+
+    fn proc(&self, file: &str) -> String {
+        let path = format!("/proc/{}/{file}", self.pid().as_raw_nonzero());
+        fs::read_to_string(path).unwrap_or_default()
+    }
+
+    fn pid(&self) -> Pid {
+        let pid = self.child.process_id().expect("it was started");
+        Pid::from_raw(pid as i32).expect("no process has pid 0")
+    }
+
+    fn master(&self) -> &(dyn MasterPty + Send) {
+        self.master.as_deref().expect("the terminal is still there")
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Nothing may be left behind by a test that failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn pty_size(columns: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+}
