@@ -6,7 +6,7 @@ pub mod fault;
 mod input;
 mod mailbox;
 pub mod signals;
-mod stand_in;
+
 pub mod terminal;
 mod watchdog;
 

@@ -11,7 +11,7 @@ use std::{
 
 use portscope::{
     app::{
-        App, Effect, Event, Key, Options, RowsPerLine, Screen,
+        App, Effect, Event, Extent, Key, Options, RowsPerLine, Screen,
         allocation::{
             AllocationAction as Action, AllocationOptions, Field, HolderSeen, Mark, Panel, Reached,
             Who,
@@ -338,6 +338,8 @@ fn leaving_the_screen_pauses_the_run_and_keeps_what_is_held() {
     let stage = Stage::real(0.5);
     let mut app = App::new(Options {
         rows_per_line: RowsPerLine::Two,
+        extent: Extent::Ephemeral,
+        protocols: Protocols::Both,
         find: None,
         allocation: AllocationOptions::exo(42),
     });

@@ -1,5 +1,7 @@
 //! Golden frames: what the screens show, as text and as styles. Simulated machines only.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
@@ -7,7 +9,7 @@ use portscope::{
         App, Event, Extent, Key, Options, RowsPerLine, Screen, Target,
         allocation::AllocationOptions,
     },
-    domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, State, port},
+    domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, State, Text, port},
     engine::Report,
     host::{Host, simulated::SimulatedHost},
     view::{self, Depth, Ground, Theme},
@@ -293,22 +295,34 @@ fn a_large_terminal_shows_finer_blocks() {
 #[test]
 fn no_size_panics() {
     let host = busy();
-    let sizes = [1, 2, 7, 12, 13, 30, 59, 79, 80, 81, 99, 100, 109, 110, 119, 151, 500];
+    let columns = [1, 7, 13, 59, 79, 80, 99, 110, 151];
+    let sizes = columns.into_iter().flat_map(|c| [1, 2, 5, 24, 37].map(|rows| (c, rows)));
+    let sizes: Vec<(u16, u16)> = sizes.chain([(500, 200), (80, 24)]).collect();
     for theme in [dark(), ascii(), Theme::MONOCHROME] {
-        for keys in ["a", "c?", "g49152", "4", "4o"] {
+        for keys in ["a", "c?", "g49152", "4o"] {
             let mut session = Session::of(&host, theme.clone(), 80, 24).press(keys);
-            for columns in sizes {
-                for rows in [1, 2, 3, 5, 23, 24, 25, 37, 200] {
-                    if columns == 500 || rows != 200 {
-                        // The app may still believe in the old size when a frame is drawn.
-                        (session.columns, session.rows) = (columns, rows);
-                        session.draw();
-                        session.tell(Event::Resized { columns, rows });
-                    }
-                }
+            for &(columns, rows) in &sizes {
+                // The app may still believe in the old size when a frame is drawn.
+                (session.columns, session.rows) = (columns, rows);
+                session.draw();
+                session.tell(Event::Resized { columns, rows });
             }
         }
     }
+}
+
+#[test]
+fn gaps_are_told_even_where_their_words_have_no_room() {
+    let host = SimulatedHost::builder()
+        .name("a-machine-with-a-very-long-name")
+        .gap(Gap::BoundInactiveUnlisted { assumed: false })
+        .gap(Gap::PolicyAssumed { sysctl: Text::scrub("ip_local_port_range") })
+        .gap(Gap::OwnersHidden { sockets: 3, processes: 1 })
+        .build();
+    let header = |columns| text(&Session::of(&host, dark(), columns, 24).draw());
+    assert!(header(80).lines().next().unwrap().contains("3 gaps"), "{}", header(80));
+    let wide = header(120);
+    assert!(wide.contains("bound-inactive sockets missing +2 gaps"), "{wide}");
 }
 
 #[test]

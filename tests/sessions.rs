@@ -1,5 +1,7 @@
 //! Scripted sessions: events in, state and effects after each. Nothing is drawn.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
@@ -29,7 +31,13 @@ struct Session(App);
 impl Session {
     fn new(find: Option<Find>) -> Self {
         let allocation = AllocationOptions::exo(7);
-        let mut app = App::new(Options { rows_per_line: RowsPerLine::Two, find, allocation });
+        let mut app = App::new(Options {
+            rows_per_line: RowsPerLine::Two,
+            extent: Extent::Ephemeral,
+            protocols: Protocols::Both,
+            find,
+            allocation,
+        });
         app.update(Duration::ZERO, Event::Resized { columns: 80, rows: 24 });
         Self(app)
     }

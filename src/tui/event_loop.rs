@@ -11,7 +11,6 @@ use ratatui::layout::Rect;
 use crate::{
     app::{App, Effect, Event},
     engine::{Engine, Report},
-    tui::stand_in as view,
     tui::{
         Exit,
         canvas::Canvas,
@@ -22,7 +21,8 @@ use crate::{
         terminal::{self, Terminal},
         watchdog::{Ending, Reason},
     },
-    view::theme::Theme,
+    view,
+    view::Theme,
 };
 
 /// How long the age on screen may stand still.

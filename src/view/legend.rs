@@ -17,14 +17,12 @@ use crate::{
     },
 };
 
-/// An entry: its mark, its word, its count.
-struct Entry {
-    mark: char,
-    style: Style,
-    name: String,
-    count: Option<u32>,
-    /// Its count stands nowhere else.
-    keeps_count: bool,
+/// A mark, its word, its count.
+pub struct Entry {
+    pub mark: char,
+    pub style: Style,
+    pub name: String,
+    pub count: Option<u32>,
     /// Where not all fit, the highest goes first.
     dropped: u8,
 }
@@ -35,13 +33,20 @@ const LONGEST_NAME: usize = 14;
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(scan) = app.scan() else { return };
     let entries = match app.map().lens {
-        Lens::State if theme.has_color() => states(app, scan, theme),
-        Lens::State => densities(&scan.tally, theme),
-        Lens::Owner => owners(scan, theme),
+        Lens::State if !theme.has_color() => densities(&scan.tally, theme),
+        _ => entries(app, scan, theme),
     };
     let room = usize::from(area.width.saturating_sub(1));
     let line = fitted(&entries, app.map().lens.name(), room, theme);
     buffer.set_line(area.x + 1, area.y, &line, area.width.saturating_sub(1));
+}
+
+/// What the lens tells apart.
+pub fn entries(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
+    match app.map().lens {
+        Lens::State => states(app, scan, theme),
+        Lens::Owner => owners(scan, theme),
+    }
 }
 
 /// How a class is called where ports are counted.
@@ -68,18 +73,18 @@ pub const CLASSES: [StateClass; 6] = [
 
 fn states(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     let entry = |role, letter, name: &str, count, dropped| Entry {
-        mark: theme.glyph('■', letter),
+        mark: if theme.needs_whole_cells() { letter } else { '■' },
         style: theme.style(role),
         name: name.to_owned(),
         count: Some(count),
-        keeps_count: false,
         dropped,
     };
     let available = match app.map().extent {
         Extent::Ephemeral => "available",
         Extent::All | Extent::Ports(_) => "available in range",
     };
-    let mut entries = vec![entry(Role::Available, '.', available, scan.tally.available, 2)];
+    let mut entries =
+        vec![entry(Role::Available, theme.glyph('·', '.'), available, scan.tally.available, 2)];
     entries.extend(CLASSES.map(|class| {
         let count = scan.tally.of(class);
         entry(Role::Class(class), letter(class), class_name(class), count, 0)
@@ -95,7 +100,6 @@ fn densities(tally: &Tally, theme: &Theme) -> Vec<Entry> {
         style: Style::new(),
         name: name.to_owned(),
         count,
-        keeps_count: false,
         dropped: 0,
     };
     let available = plain(theme.glyph('·', '.'), "available", Some(tally.available));
@@ -119,7 +123,6 @@ fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
         style: theme.style(role),
         name: words::shorten(name, LONGEST_NAME),
         count: Some(count),
-        keeps_count: true,
         dropped,
     };
     let mut entries: Vec<Entry> = (0u8..)
@@ -140,7 +143,7 @@ fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
 }
 
 /// The fullest wording that fits: all, those that are not empty, without counts (they stand beside
-/// the map, too), at last without the entries that everybody guesses.
+/// the map too), at last without the entries that everybody guesses.
 fn fitted(entries: &[Entry], lens: &str, room: usize, theme: &Theme) -> Line<'static> {
     let mut kept: Vec<&Entry> = entries.iter().collect();
     let full = line(&kept, lens, true, theme);
@@ -152,9 +155,8 @@ fn fitted(entries: &[Entry], lens: &str, room: usize, theme: &Theme) -> Line<'st
     if filled.width() <= room {
         return filled;
     }
-    let with_counts = entries.iter().all(|entry| entry.keeps_count);
     loop {
-        let shorter = line(&kept, lens, with_counts, theme);
+        let shorter = line(&kept, lens, false, theme);
         if shorter.width() <= room || kept.is_empty() {
             return shorter;
         }
