@@ -1,6 +1,7 @@
 //! Moves events and effects between the terminal, the app and the engine. Holds no logic.
 
 mod canvas;
+mod decoder;
 mod event_loop;
 pub mod fault;
 mod input;
@@ -42,8 +43,6 @@ use self::{
 
 /// A terminal that does not say its colours is taken for a dark one.
 const COLOR_ANSWER: Duration = Duration::from_millis(300);
-/// The message is on stderr already.
-const PANICKED: u8 = 101;
 
 /// What the command line says of the terminal program.
 pub struct Options {
@@ -75,7 +74,7 @@ impl Exit {
         match self {
             Self::Quit => ExitCode::SUCCESS,
             Self::Signal(signal) => signals::die_by(signal),
-            Self::Panicked(_) => ExitCode::from(PANICKED),
+            Self::Panicked(_) => ExitCode::from(watchdog::PANICKED as u8),
             Self::TerminalGone => ExitCode::from(watchdog::GONE as u8),
         }
     }
@@ -86,6 +85,7 @@ impl From<Reason> for Exit {
         match reason {
             Reason::Signal(signal) => Self::Signal(signal),
             Reason::TerminalGone => Self::TerminalGone,
+            Reason::Panic => Self::Panicked(Text::scrub("a thread panicked")),
             Reason::Over => Self::Quit,
         }
     }
@@ -111,10 +111,10 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
     let arrived = Arc::<Arrived>::default();
     let (to_loop, inbox) = mailbox::channel();
 
-    terminal::restore_on_panic(terminal.clone());
     watchdog::watch(terminal.clone(), ending.clone())?;
-    let nudge = to_loop.clone();
-    let nudge = move || drop(nudge.try_send(Wake::Nudge));
+    let nudger = to_loop.clone();
+    let nudge = move || drop(nudger.try_send(Wake::Nudge));
+    terminal::restore_on_panic(terminal.clone(), ending.clone(), nudge.clone());
     signals::watch(arrived.clone(), ending.clone(), nudge)?;
 
     let taken = Taken(&terminal);

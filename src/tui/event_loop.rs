@@ -14,8 +14,8 @@ use crate::{
     tui::{
         Exit,
         canvas::Canvas,
+        decoder::Input,
         fault::Fault,
-        input::Input,
         mailbox::Wake,
         signals::{self, Arrived},
         terminal::{self, Terminal},
@@ -50,6 +50,7 @@ pub struct EventLoop<'a> {
 impl EventLoop<'_> {
     /// Until somebody has a reason to end.
     pub fn run(&mut self) -> io::Result<Exit> {
+        self.tell_size();
         loop {
             self.follow_signals()?;
             self.follow_size()?;
@@ -147,8 +148,13 @@ impl EventLoop<'_> {
         let size = self.terminal.size().unwrap_or(self.canvas.size());
         if size != self.canvas.size() {
             self.canvas = Canvas::new(size)?;
-            self.update(Event::Resized { columns: size.0, rows: size.1 });
+            self.tell_size();
         }
         Ok(())
+    }
+
+    fn tell_size(&mut self) {
+        let (columns, rows) = self.canvas.size();
+        self.update(Event::Resized { columns, rows });
     }
 }

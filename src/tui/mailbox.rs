@@ -8,7 +8,7 @@ use std::sync::{
 
 use crate::{
     engine::{Outbox, Report},
-    tui::input::Input,
+    tui::decoder::Input,
 };
 
 /// Keys and clicks that may wait while a frame is drawn; more of them wait in the terminal.

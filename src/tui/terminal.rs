@@ -1,13 +1,16 @@
 //! The terminal: taken over, and given back once from whatever thread comes first. Not what is drawn.
 
 use std::{
-    fmt::Display,
-    io,
+    backtrace::{Backtrace, BacktraceStatus},
+    env,
+    io::{self, Write as _},
     os::fd::OwnedFd,
+    panic::{self, PanicHookInfo},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
 };
 
 use rustix::{
@@ -22,7 +25,10 @@ use rustix::{
     },
 };
 
-use crate::tui::watchdog::Ending;
+use crate::{
+    domain::Text,
+    tui::watchdog::{Ending, Reason},
+};
 
 /// Alternate screen, hidden cursor, empty screen.
 const TAKE: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[2J";
@@ -41,7 +47,7 @@ pub fn refuse_reason() -> Option<String> {
         "standard input is not a terminal"
     } else if !isatty(stdout()) {
         "standard output is not a terminal"
-    } else if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+    } else if env::var_os("TERM").is_some_and(|term| term == "dumb") {
         "TERM=dumb cannot move a cursor"
     } else {
         return None;
@@ -192,34 +198,32 @@ fn ignore_interruption(result: Result<usize, Errno>) -> Result<usize, Errno> {
     if result == Err(Errno::INTR) { Ok(1) } else { result }
 }
 
-/// Has every panic, in whatever thread, give the terminal back before its message is printed.
-pub fn restore_on_panic(terminal: std::sync::Arc<Terminal>) {
-    std::panic::set_hook(Box::new(move |panic| {
+/// Has every panic, in whatever thread, give the terminal back before its message is printed, and
+/// then end the program.
+pub fn restore_on_panic(
+    terminal: Arc<Terminal>,
+    ending: Arc<Ending>,
+    nudge: impl Fn() + Send + Sync + 'static,
+) {
+    panic::set_hook(Box::new(move |panic| {
         terminal.give_back();
-        let thread = std::thread::current();
-        let name = thread.name().unwrap_or("unnamed").to_owned();
-        let message = panic.payload_as_str().unwrap_or("no message");
-        print_bug(&name, panic.location(), message);
+        tell_bug(panic);
+        ending.call(Reason::Panic);
+        nudge();
     }));
 }
 
-fn print_bug(thread: &str, location: Option<&std::panic::Location<'_>>, message: &str) {
-    use crate::domain::Text;
-    use std::io::Write as _;
-
-    let place: &dyn Display = match &location {
-        Some(location) => location,
-        None => &"an unknown place",
-    };
-    let backtrace = std::backtrace::Backtrace::capture();
-    let mut error = io::stderr().lock();
-    let message = Text::scrub(message);
-    // Nobody can be told when stderr is gone, too.
-    let _ = writeln!(
-        error,
-        "portscope: a bug of ours: thread '{thread}' panicked at {place}: {message}"
-    );
-    if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
-        let _ = writeln!(error, "{backtrace}");
+/// Nobody can be told when stderr is gone, too.
+fn tell_bug(panic: &PanicHookInfo) {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("unnamed");
+    let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+    let message = Text::scrub(panic.payload_as_str().unwrap_or("no message"));
+    let mut stderr = io::stderr().lock();
+    let told = format!("portscope: a bug of ours: thread '{name}' panicked{place}: {message}");
+    let _ = writeln!(stderr, "{told}");
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        let _ = writeln!(stderr, "{backtrace}");
     }
 }

@@ -23,12 +23,16 @@ use crate::tui::{signals, terminal::Terminal};
 const GRACE: Duration = Duration::from_secs(1);
 /// 128 + SIGHUP: what a terminal that vanishes means, even where the signal itself is ignored.
 pub const GONE: i32 = 129;
+/// As the main thread's own panics have it.
+pub const PANICKED: i32 = 101;
 
 /// Why the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     Signal(i32),
     TerminalGone,
+    /// In whatever thread; its message is on stderr already.
+    Panic,
     /// The loop ended by itself.
     Over,
 }
@@ -122,6 +126,7 @@ fn wait_for_hangup_or(ending: &Ending) {
 fn die(reason: Option<Reason>) -> ! {
     match reason {
         Some(Reason::Signal(signal)) => signals::die_by(signal),
+        Some(Reason::Panic) => low_level::exit(PANICKED),
         _ => low_level::exit(GONE),
     }
 }
