@@ -73,7 +73,7 @@ fn captured_tcp_dump_holds_the_sockets_that_were_there() {
             "dual LISTEN [::]:20003 - inode 0",
             "ipv6 ESTABLISHED [::ffff:127.0.0.1]:20003 [::ffff:127.0.0.1]:20034 - -",
             "ipv6 LISTEN [::1]:20004 - inode 0",
-            "dual LISTEN [::ffff:127.0.0.1]:20005 - inode 0",
+            "ipv6 LISTEN [::ffff:127.0.0.1]:20005 - inode 0",
             "ipv4 BOUND 0.0.0.0:20011 - inode 0",
             "ipv6 BOUND [::]:20012 - inode 0",
             "dual BOUND [::]:20013 - inode 0",

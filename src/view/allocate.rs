@@ -19,7 +19,7 @@ use crate::{
     domain::{MachineKind, ProcessTable},
     view::{
         Role, Theme,
-        heatmap::{AXIS, BAR, GUTTER},
+        heatmap::{AXIS, GUTTER},
     },
 };
 use column::{Column, fitted};
@@ -93,7 +93,8 @@ fn areas(
         (true, ..150) => FACTS[1],
         (true, _) => FACTS[2],
     };
-    let margin = GUTTER + 1 + if is_roomy { BAR } else { 0 };
+    // No row bars: their colours would outshine the attempts.
+    let margin = GUTTER + if is_roomy { 3 } else { 1 };
     let beside = body.height.saturating_sub(AXIS + u16::from(is_roomy));
     let grid = Grid::fit(
         allocation.options().range,
@@ -103,13 +104,14 @@ fn areas(
     );
     let taken = grid.as_ref().map_or(0, |grid| grid.columns() + margin).min(body.width);
     let map_height = grid.as_ref().map_or(0, |grid| grid.lines() + AXIS);
-    let map = Rect { width: taken.saturating_sub(1), height: map_height, ..body };
+    let map_width = grid.as_ref().map_or(body.width, |grid| grid.columns() + GUTTER);
+    let map = Rect { width: map_width, height: map_height, ..body };
     let legend_height = u16::from(is_roomy).min(body.height.saturating_sub(map_height));
     let areas = Areas {
         title: line(0, 1),
         setup: line(1, above - 1),
         map,
-        legend: Rect { y: body.y + map_height, height: legend_height, ..map },
+        legend: Rect { y: body.y + map_height, height: legend_height, width: taken, ..map },
         facts: Rect { x: body.x + taken, width: body.width - taken, ..body },
         outcome: line(area.height.saturating_sub(below), below),
     };

@@ -15,7 +15,8 @@ use crate::{
         linux::{
             owners::OwnerFinder,
             policy::PolicyReader,
-            procfs, self_test,
+            procfs,
+            self_test::SelfTest,
             sock_diag::{ALL_STATES, DiagSocket, Flaw},
         },
     },
@@ -27,6 +28,9 @@ pub struct LinuxScanner {
     machine: Arc<Machine>,
     /// Or why there is none.
     netlink: Result<DiagSocket, io::ErrorKind>,
+    /// Until it has ended.
+    self_test: Option<SelfTest>,
+    /// Its result.
     bound_inactive: Option<Gap>,
     table: Vec<u8>,
     policy: PolicyReader,
@@ -42,15 +46,11 @@ impl LinuxScanner {
 
     /// With a netlink socket of the caller's, or the reason why there is none.
     pub fn over(machine: Arc<Machine>, netlink: Result<DiagSocket, io::ErrorKind>) -> Self {
-        let mut netlink = netlink;
-        let bound_inactive = netlink
-            .as_mut()
-            .ok()
-            .and_then(|netlink| self_test::bound_inactive_gap(netlink, machine.kernel.as_str()));
         Self {
             machine,
+            self_test: netlink.is_ok().then(SelfTest::start),
             netlink,
-            bound_inactive,
+            bound_inactive: None,
             table: Vec::new(),
             policy: PolicyReader::default(),
             repetitions: Repetitions::default(),
@@ -99,6 +99,19 @@ impl LinuxScanner {
         Ok(())
     }
 
+    /// A dump that is not whole cannot end it.
+    fn end_self_test(&mut self, snapshot: &mut Snapshot) {
+        let Some(test) = self.self_test.take() else { return };
+        if test.remove_probe(&mut snapshot.sockets) {
+            return;
+        }
+        if snapshot.gaps.is_empty() {
+            self.bound_inactive = test.gap(self.machine.kernel.as_str());
+        } else {
+            self.self_test = Some(test);
+        }
+    }
+
     /// From /proc/net.
     fn read(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), io::ErrorKind> {
         procfs::read_table(table, &mut self.table).map_err(|error| error.kind())?;
@@ -127,6 +140,7 @@ impl Scanner for LinuxScanner {
         let started = cpu_time();
         snapshot.clear();
         self.list(snapshot)?;
+        self.end_self_test(snapshot);
         self.repetitions.remove(&mut snapshot.sockets);
         snapshot.sort();
         if snapshot.source == Source::SockDiag {

@@ -64,7 +64,7 @@ impl<'a> Column<'a> {
     /// A title on a rule, and at its right end what belongs to it.
     pub fn rule(&mut self, title: &str, right: &str) {
         let border = self.theme.style(Role::Border);
-        let used = title.width() + right.width() + 2;
+        let used = title.width() + 1 + if right.is_empty() { 0 } else { right.width() + 1 };
         let dashes = self.theme.glyph("─", "-").repeat(self.width().saturating_sub(used));
         self.line([
             Span::styled(title.to_owned(), Style::new().bold()),

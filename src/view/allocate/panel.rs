@@ -92,7 +92,9 @@ fn open<'a>(
     area: Rect,
     buffer: &'a mut Buffer,
 ) -> Column<'a> {
-    let (width, height) = (WIDTH.min(area.width), height.min(area.height));
+    // Beside a narrow panel only halves of words would be left of the facts.
+    let width = if area.width < 100 { area.width } else { WIDTH };
+    let height = height.min(area.height);
     let outer = Rect {
         x: area.x + (area.width - width) / 2,
         y: area.y + (area.height - height) / 2,
