@@ -15,8 +15,8 @@ use std::{
 
 use measure::median;
 use portscope::{
-    app::{App, Event, Options, RowsPerLine, allocation::AllocationOptions},
-    domain::{PortRange, Snapshot, State},
+    app::{App, Event, Extent, Options, RowsPerLine, allocation::AllocationOptions},
+    domain::{PortRange, Protocols, Snapshot, State},
     engine::Report,
     host::simulated::SimulatedHost,
     view::{self, Depth, Ground, Theme},
@@ -76,7 +76,13 @@ fn measure_frames(
     snapshots: [&Snapshot; 2],
 ) -> io::Result<(Duration, Duration, usize)> {
     let allocation = AllocationOptions::exo(7);
-    let mut app = App::new(Options { rows_per_line: RowsPerLine::Two, find: None, allocation });
+    let mut app = App::new(Options {
+        rows_per_line: RowsPerLine::Two,
+        extent: Extent::Ephemeral,
+        protocols: Protocols::Both,
+        find: None,
+        allocation,
+    });
     let theme = Theme::new(Depth::True, Ground::Dark, false);
     app.update(Duration::ZERO, Event::Resized { columns, rows });
     let bytes = Rc::new(Cell::new(0));
