@@ -1,6 +1,10 @@
 //! The real program in a pseudo terminal, its screen read by vt100. Reads only when told to.
 
-#![allow(dead_code, reason = "each test binary uses a part of this file")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part of this file; a panic is how a test fails"
+)]
 
 use std::{
     fs,
