@@ -75,6 +75,8 @@ impl RealBinder {
     }
 
     /// UDP first, then TCP; the first refusal ends it.
+    #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
+    #[inline(always)]
     fn bind_spares(&self, port: u16) -> Result<(), Refusal> {
         let address = SocketAddr::new(self.address, port);
         for (protocol, spare) in [(Protocol::Udp, &self.udp), (Protocol::Tcp, &self.tcp)] {
@@ -102,6 +104,8 @@ impl Binder for RealBinder {
     type Held = Box<dyn Held>;
 
     /// The time is that of the bind() calls alone; none when no socket could be made.
+    #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
+    #[inline(always)]
     fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration) {
         if port == 0 {
             // The kernel would choose a port.
