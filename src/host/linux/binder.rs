@@ -57,11 +57,12 @@ impl RealBinder {
     }
 
     /// Makes the descriptors that the last success took.
+    #[expect(clippy::inline_always, reason = "as `bind`")]
+    #[inline(always)]
     fn prepare(&mut self) -> Result<(), Refusal> {
-        for protocol in [Protocol::Udp, Protocol::Tcp] {
-            if self.protocols.includes(protocol) && self.spare(protocol).is_none() {
-                let made = unbound(protocol, self.address).map_err(refusal_of(protocol))?;
-                *self.spare(protocol) = Some(made);
+        for (protocol, spare) in [(Protocol::Udp, &mut self.udp), (Protocol::Tcp, &mut self.tcp)] {
+            if spare.is_none() && self.protocols.includes(protocol) {
+                *spare = Some(unbound(protocol, self.address).map_err(refusal_of(protocol))?);
             }
         }
         Ok(())
@@ -160,6 +161,8 @@ impl Held for BoundPort {
     }
 }
 
+#[expect(clippy::inline_always, reason = "as `bind`")]
+#[inline(always)]
 fn unbound(protocol: Protocol, address: IpAddr) -> io::Result<OwnedFd> {
     let kind = match protocol {
         Protocol::Tcp => SocketType::STREAM,
