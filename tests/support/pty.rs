@@ -255,7 +255,7 @@ impl Session {
 
     fn pid(&self) -> Pid {
         let pid = self.child.process_id().expect("it was started");
-        Pid::from_raw(pid as i32).expect("no process has pid 0")
+        Pid::from_raw(pid.cast_signed()).expect("no process has pid 0")
     }
 
     fn master(&self) -> &(dyn MasterPty + Send) {
