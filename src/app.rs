@@ -16,7 +16,8 @@ use crate::{
         lens::{OwnerRanks, Tally},
     },
     domain::{
-        Gauge, Lane, Occupancy, PortRange, ProcessTable, Protocol, Snapshot, Socket, Text, port,
+        Gauge, Lane, Occupancy, PortRange, ProcessTable, Protocol, Protocols, Snapshot, Socket,
+        Text, port,
     },
 };
 
@@ -30,6 +31,9 @@ pub use map::{Extent, Map, Move, Size};
 #[derive(Clone, Debug)]
 pub struct Options {
     pub rows_per_line: RowsPerLine,
+    /// What the map shows at first.
+    pub extent: Extent,
+    pub protocols: Protocols,
     /// Where the cursor is to stand at first; None: at the first port of the ephemeral range.
     pub find: Option<Find>,
     pub allocation: AllocationOptions,
@@ -89,7 +93,7 @@ impl App {
             size: Size { columns: 80, rows: 24 },
             screen: Screen::Map,
             overlay: Overlay::None,
-            map: Map::new(options.rows_per_line),
+            map: Map::showing(options.extent, options.protocols, options.rows_per_line),
             scan: None,
             processes: Arc::default(),
             failure: None,

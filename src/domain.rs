@@ -12,7 +12,7 @@ pub mod socket;
 pub mod text;
 
 pub use attribution::{Holders, UnreadableProcess};
-pub use binder::{Binder, Errno, Outcome, Refusal};
+pub use binder::{Binder, Bound, Errno, Miss, NextPort, Outcome, Refusal};
 pub use ephemeral::Ephemeral;
 pub use gap::{Gap, Table};
 pub use occupancy::{Gauge, Lane, Occupancy, PortUse, StateClass};

@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod simulated;
+pub mod standard_output;
 
 use std::{io, net::IpAddr, os::fd::OwnedFd, sync::Arc};
 

@@ -206,11 +206,15 @@ impl Allocator {
 
     /// One attempt. After `Bound` and `Failed` the next call begins a new search.
     pub fn step(&mut self) -> Step {
+        self.steps(1, |_| ())
+    }
+
+    fn steps(&mut self, limit: u32, seen: impl FnMut(&Attempt)) -> Step {
         let range = self.range;
         if self.max_attempts == 0 {
             return Step::Failed(None, FindError::GaveUp { attempts: 0, range, free: None });
         }
-        match self.inner.step() {
+        match self.inner.steps(limit, seen) {
             Progress::Refused(attempt) => Step::Refused(attempt),
             Progress::Bound(attempt, held) => Step::Bound(attempt, HeldPort(held)),
             Progress::GaveUp(None) => Step::Failed(None, FindError::RangeFull { range }),
@@ -224,16 +228,10 @@ impl Allocator {
     /// Attempts until a port is bound or none is left; `seen` is told each.
     pub fn allocate(&mut self, mut seen: impl FnMut(&Attempt)) -> Result<HeldPort, FindError> {
         loop {
-            match self.step() {
-                Step::Refused(attempt) => seen(&attempt),
-                Step::Bound(attempt, held) => {
-                    seen(&attempt);
-                    return Ok(held);
-                }
-                Step::Failed(last, error) => {
-                    last.iter().for_each(seen);
-                    return Err(error);
-                }
+            match self.steps(u32::MAX, &mut seen) {
+                Step::Refused(_) => {}
+                Step::Bound(_, held) => return Ok(held),
+                Step::Failed(_, error) => return Err(error),
             }
         }
     }

@@ -75,8 +75,14 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 /// Names from outside may hold what the terminal cannot show.
 fn replace_non_ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
-        if !cell.symbol().is_ascii() {
-            cell.set_symbol("?");
+        match cell.symbol() {
+            symbol if symbol.is_ascii() => {}
+            "·" => {
+                cell.set_symbol("-");
+            }
+            _ => {
+                cell.set_symbol("?");
+            }
         }
     }
 }

@@ -3,8 +3,14 @@
 #[path = "support/allocate.rs"]
 mod stage;
 
+use std::fmt::Write as _;
+
 use portscope::{
-    app::{Key, allocation::AllocationAction as Action},
+    app::{
+        Key,
+        allocation::{Allocation, AllocationAction as Action, AllocationOptions},
+    },
+    domain::ProcessTable,
     view::{
         Depth, Ground, Role, Theme,
         allocate::{Sight, render},
@@ -33,10 +39,28 @@ fn text(buffer: &Buffer) -> String {
     (0..buffer.area.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
 }
 
+/// Runs of equal style, line by line: length×foreground/background.
+fn styles(buffer: &Buffer) -> String {
+    let mut runs = String::new();
+    for line in buffer.content().chunks(usize::from(buffer.area.width)) {
+        for run in line.chunk_by(|a, b| a.style() == b.style()) {
+            let cell = &run[0];
+            let modifier = if cell.modifier.is_empty() { "" } else { "+" };
+            write!(runs, "{}×{}/{}{modifier} ", run.len(), cell.fg, cell.bg).expect("a String");
+        }
+        runs.push('\n');
+    }
+    runs
+}
+
+/// Text in true colour, styles in sixteen: there a map is a few runs a line.
 fn pictured(name: &str, stage: &Stage) {
+    let sixteen = Theme::new(Depth::Sixteen, Ground::Dark, false);
     for (columns, rows) in [(80, 24), (120, 40)] {
-        let name = format!("{name}_{columns}x{rows}");
-        insta::assert_snapshot!(name, text(&drawn(stage, &DARK, columns, rows)));
+        let picture = text(&drawn(stage, &DARK, columns, rows));
+        insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), picture);
+        let styles = styles(&drawn(stage, &sixteen, columns, rows));
+        insta::assert_snapshot!(format!("{name}_{columns}x{rows}_style"), styles);
     }
 }
 
@@ -137,12 +161,12 @@ fn ascii_terminals_get_ascii_only() {
     stage.report(won);
     let ascii = Theme::new(Depth::Sixteen, Ground::Dark, true);
     for open in [None, Some(Action::OpenSettings)] {
-        open.into_iter().for_each(|action| {
+        if let Some(action) = open {
             stage.act(action);
-        });
+        }
         for (columns, rows) in [(80, 24), (120, 40)] {
             let picture = text(&drawn(&stage, &ascii, columns, rows));
-            let foreign: String = picture.chars().filter(|c| !c.is_ascii() && *c != '·').collect();
+            let foreign: String = picture.chars().filter(|c| !c.is_ascii()).collect();
             assert_eq!(foreign, "", "{picture}");
         }
     }
@@ -168,7 +192,7 @@ fn text_beside_the_map_keeps_the_terminals_own_background() {
     let stage = Stage::real(0.78);
     let buffer = drawn(&stage, &DARK, 120, 40);
     for y in 1..38 {
-        for x in 63..120 {
+        for x in 60..120 {
             let cell = &buffer[(x, y)];
             let is_speed = cell.bg == DARK.color(Role::Accent);
             assert!(cell.bg == ratatui::style::Color::Reset || is_speed, "{x},{y}: {cell:?}");
@@ -211,10 +235,29 @@ fn no_size_panics() {
     setting.act(Action::OpenSettings);
     let ascii = Theme::new(Depth::Sixteen, Ground::Light, true);
     for stage in [&stage, &confirming, &setting] {
-        for columns in (0..60).chain([79, 80, 81, 109, 110, 119, 120, 149, 150, 200, 400]) {
-            for rows in (0..45).chain([60, 120]) {
+        for columns in (0..20).chain([30, 57, 79, 80, 81, 109, 110, 120, 150, 300]) {
+            for rows in (0..30).step_by(3).chain([24, 31, 35, 40, 60]) {
                 drawn(stage, if rows % 2 == 0 { &DARK } else { &ascii }, columns, rows);
             }
         }
     }
+}
+
+#[test]
+fn before_the_first_scan_nothing_is_said_of_occupancy() {
+    let allocation = Allocation::new(&AllocationOptions::exo(42));
+    let area = Rect::new(0, 0, 80, 22);
+    let mut buffer = Buffer::empty(area);
+    let processes = ProcessTable::default();
+    render(
+        Sight { allocation: &allocation, scan: None, processes: &processes },
+        &DARK,
+        area,
+        &mut buffer,
+    );
+    let picture = text(&buffer);
+    assert!(
+        picture.contains("no scan yet") && !picture.contains('▀') && !picture.contains('%'),
+        "{picture}"
+    );
 }

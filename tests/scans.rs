@@ -1,5 +1,7 @@
 //! The engine's scanner and describer threads, on a host that counts what it is asked.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{
     collections::BTreeSet,
     net::IpAddr,
@@ -175,7 +177,7 @@ fn pids(table: &ProcessTable) -> Vec<u32> {
 #[test]
 fn the_first_scan_leaves_the_owners_out_and_the_second_follows_at_once() {
     let host = CountingHost::new(State::default());
-    let (_reports, _engine) = start(&host, Duration::from_secs(3600), 8);
+    let (_reports, _engine) = start(&host, Duration::from_hours(1), 8);
     let scans = host.wait_for_scans(2);
     assert_eq!(scans[0].depth, OwnerDepth::Skip);
     assert_eq!(scans[1].depth, OwnerDepth::Incremental);
@@ -197,7 +199,7 @@ fn the_interval_stretches_to_twenty_times_the_cost_of_a_scan() {
 #[test]
 fn scan_now_does_not_wait_for_the_interval() {
     let host = CountingHost::new(State::default());
-    let (_reports, engine) = start(&host, Duration::from_secs(3600), 8);
+    let (_reports, engine) = start(&host, Duration::from_hours(1), 8);
     host.wait_for_scans(2);
     engine.ask(Request::ScanNow);
     host.wait_for_scans(3);
@@ -206,7 +208,7 @@ fn scan_now_does_not_wait_for_the_interval() {
 #[test]
 fn many_requests_to_scan_now_are_four_a_second_at_most() {
     let host = CountingHost::new(State::default());
-    let (_reports, engine) = start(&host, Duration::from_secs(3600), 8);
+    let (_reports, engine) = start(&host, Duration::from_hours(1), 8);
     let started = host.wait_for_scans(2)[1].at;
     let asked_for = Duration::from_secs(1);
     while started.elapsed() < asked_for {
@@ -317,7 +319,7 @@ fn stopping_does_not_wait_for_a_scan_that_is_stuck() {
 #[test]
 fn stopping_an_idle_engine_takes_no_time() {
     let host = CountingHost::new(State::default());
-    let (_reports, engine) = start(&host, Duration::from_secs(3600), 8);
+    let (_reports, engine) = start(&host, Duration::from_hours(1), 8);
     host.wait_for_scans(2);
     let started = Instant::now();
     drop(engine);

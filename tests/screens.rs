@@ -1,10 +1,15 @@
 //! Golden frames: what the screens show, as text and as styles. Simulated machines only.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
-    app::{App, Event, Key, Options, RowsPerLine, allocation::AllocationOptions},
-    domain::{Ephemeral, Gap, PortRange, ProcessTable, State, Text, port},
+    app::{
+        App, Event, Extent, Key, Options, RowsPerLine, Screen, Target,
+        allocation::AllocationOptions,
+    },
+    domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, State, Text, port},
     engine::Report,
     host::{Host, simulated::SimulatedHost},
     view::{self, Depth, Ground, Theme},
@@ -81,7 +86,13 @@ impl Session {
         let rows_per_line =
             if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
         let allocation = AllocationOptions::exo(7);
-        let app = App::new(Options { rows_per_line, find: None, allocation });
+        let app = App::new(Options {
+            rows_per_line,
+            extent: Extent::Ephemeral,
+            protocols: Protocols::Both,
+            find: None,
+            allocation,
+        });
         let mut session = Self { app, theme, columns, rows };
         session.tell(Event::Resized { columns, rows });
         session
@@ -121,7 +132,9 @@ impl Session {
 
     fn golden(&self, name: &str) {
         let buffer = self.draw();
-        insta::with_settings!({ snapshot_path => "screens", prepend_module_to_snapshot => false }, {
+        insta::with_settings!({
+            snapshot_path => "screens", prepend_module_to_snapshot => false, omit_expression => true
+        }, {
             insta::assert_snapshot!(format!("{name}.text"), text(&buffer));
             insta::assert_snapshot!(format!("{name}.style"), styles(&buffer));
         });
@@ -159,28 +172,172 @@ fn styles(buffer: &Buffer) -> String {
     runs
 }
 
+fn light() -> Theme {
+    Theme::new(Depth::True, Ground::Light, false)
+}
+
+fn ascii() -> Theme {
+    Theme::new(Depth::Sixteen, Ground::Dark, true)
+}
+
+fn sixteen() -> Theme {
+    Theme::new(Depth::Sixteen, Ground::Dark, false)
+}
+
 #[test]
-fn look() {
-    let list = [
-        ("", dark(), 80, 24),
-        ("g49152\n", dark(), 80, 24),
-        ("a", dark(), 80, 24),
-        ("c", dark(), 80, 24),
-        ("g49152\n", dark(), 120, 40),
-        ("ag443\nc", dark(), 120, 40),
-        ("g49152\n", Theme::MONOCHROME, 120, 40),
-        ("a", Theme::MONOCHROME, 80, 24),
-        ("g49152\n", Theme::new(Depth::Sixteen, Ground::Dark, true), 80, 24),
-        ("?", dark(), 80, 24),
-        ("g70000", dark(), 80, 24),
-        ("", dark(), 40, 10),
-        ("", dark(), 20, 5),
-        ("", dark(), 5, 1),
-        ("4", dark(), 80, 24),
-        ("ag49152\n", dark(), 200, 60),
-    ];
-    for (keys, theme, columns, rows) in list {
-        println!("=== {keys:?} {columns}x{rows}");
-        println!("{}", text(&Session::of(&busy(), theme, columns, rows).press(keys).draw()));
+fn the_map_of_a_busy_range() {
+    Session::of(&busy(), dark(), 80, 24).golden("busy-80x24");
+    Session::of(&busy(), dark(), 120, 40).press("g53100\n").golden("busy-120x40");
+}
+
+#[test]
+fn the_map_of_all_ports_brackets_the_range() {
+    Session::of(&busy(), dark(), 80, 24).press("ag22\n").golden("all-80x24");
+    Session::of(&busy(), dark(), 120, 40).press("ag5432\n").golden("all-120x40");
+}
+
+#[test]
+fn the_owner_lens_names_the_biggest_owners() {
+    Session::of(&busy(), dark(), 80, 24).press("c").golden("owner-80x24");
+    Session::of(&busy(), dark(), 120, 40).press("cag443\n").golden("owner-120x40");
+    Session::of(&busy(), Theme::MONOCHROME, 80, 24).press("c").golden("owner-nocolor-80x24");
+}
+
+#[test]
+fn the_inspector_shows_all_sockets_and_owners_of_a_shared_port() {
+    Session::of(&busy(), dark(), 80, 24).press("g49152\n").golden("shared-80x24");
+    Session::of(&busy(), dark(), 120, 40).press("g49152\n").golden("shared-120x40");
+    Session::of(&busy(), dark(), 120, 40).press("g8443\n").golden("backlog-120x40");
+}
+
+#[test]
+fn many_sockets_on_one_port_are_listed_as_far_as_they_fit() {
+    let mut builder = SimulatedHost::builder().process(7, "resolver", "/usr/sbin/resolver", 0);
+    for number in 1..=30 {
+        builder = builder.udp(([127, 0, 0, number], 40_053)).owned_by(&[7]);
     }
+    let host = builder.build();
+    Session::of(&host, dark(), 80, 24).press("g40053\n").golden("many-80x24");
+    Session::of(&host, dark(), 120, 40).press("g40053\n").golden("many-120x40");
+}
+
+#[test]
+fn help_lists_the_keys_and_what_the_scan_could_not_see() {
+    Session::of(&busy(), dark(), 80, 24).press("?").golden("help-80x24");
+    Session::of(&busy(), ascii(), 120, 40).press("4?").golden("help-allocate-ascii-120x40");
+}
+
+#[test]
+fn the_prompt_says_which_numbers_are_no_port() {
+    Session::of(&busy(), dark(), 80, 24).press("g70000\n").golden("goto-80x24");
+}
+
+#[test]
+fn before_the_first_scan_the_screen_says_so() {
+    Session::new(dark(), 80, 24).golden("empty-80x24");
+    Session::new(dark(), 120, 40).golden("empty-120x40");
+}
+
+#[test]
+fn a_failed_scan_is_told_in_words() {
+    let why = "could not open a netlink socket: Operation not permitted";
+    let failed = || Event::Report(Report::ScanFailed(Text::scrub(why)));
+    let mut session = Session::new(dark(), 80, 24);
+    session.tell(failed());
+    session.golden("failed-first-80x24");
+    let mut session = Session::of(&busy(), dark(), 80, 24);
+    session.tell(failed());
+    session.golden("failed-later-80x24");
+}
+
+#[test]
+fn a_quiet_machine_is_no_error() {
+    Session::of(&SimulatedHost::builder().build(), dark(), 80, 24).golden("quiet-80x24");
+}
+
+#[test]
+fn without_colour_the_map_tells_the_same_by_glyphs() {
+    let theme = || Theme::MONOCHROME;
+    Session::of(&busy(), theme(), 80, 24).press("a").golden("nocolor-80x24");
+    Session::of(&busy(), theme(), 120, 40).press("g49152\n").golden("nocolor-120x40");
+}
+
+#[test]
+fn ascii_shows_the_letter_of_the_most_telling_state() {
+    let session = Session::of(&busy(), ascii(), 80, 24).press("g49152\n");
+    session.golden("ascii-80x24");
+    assert!(text(&session.draw()).is_ascii());
+    let session = Session::of(&busy(), ascii(), 120, 40).press("a");
+    session.golden("ascii-120x40");
+    assert!(text(&session.draw()).is_ascii());
+}
+
+#[test]
+fn light_and_sixteen_colour_terminals_have_their_own_palettes() {
+    Session::of(&busy(), light(), 80, 24).golden("light-80x24");
+    Session::of(&busy(), sixteen(), 80, 24).golden("sixteen-80x24");
+    let indexed = Theme::new(Depth::Indexed, Ground::Dark, false);
+    Session::of(&busy(), indexed, 80, 24).golden("indexed-80x24");
+}
+
+#[test]
+fn small_terminals_get_words_and_numbers() {
+    for (columns, rows) in [(40, 10), (20, 5), (5, 1), (1, 1)] {
+        Session::of(&busy(), dark(), columns, rows).golden(&format!("small-{columns}x{rows}"));
+    }
+}
+
+#[test]
+fn a_large_terminal_shows_finer_blocks() {
+    Session::of(&busy(), dark(), 200, 60).press("g49152\n").golden("large-200x60");
+}
+
+#[test]
+fn no_size_panics() {
+    let host = busy();
+    let columns = [1, 7, 13, 59, 79, 80, 99, 110, 151];
+    let sizes = columns.into_iter().flat_map(|c| [1, 2, 5, 24, 37].map(|rows| (c, rows)));
+    let sizes: Vec<(u16, u16)> = sizes.chain([(500, 200), (80, 24)]).collect();
+    for theme in [dark(), ascii(), Theme::MONOCHROME] {
+        for keys in ["a", "c?", "g49152", "4o"] {
+            let mut session = Session::of(&host, theme.clone(), 80, 24).press(keys);
+            for &(columns, rows) in &sizes {
+                // The app may still believe in the old size when a frame is drawn.
+                (session.columns, session.rows) = (columns, rows);
+                session.draw();
+                session.tell(Event::Resized { columns, rows });
+            }
+        }
+    }
+}
+
+#[test]
+fn gaps_are_told_even_where_their_words_have_no_room() {
+    let host = SimulatedHost::builder()
+        .name("a-machine-with-a-very-long-name")
+        .gap(Gap::BoundInactiveUnlisted { assumed: false })
+        .gap(Gap::PolicyAssumed { sysctl: Text::scrub("ip_local_port_range") })
+        .gap(Gap::OwnersHidden { sockets: 3, processes: 1 })
+        .build();
+    let header = |columns| text(&Session::of(&host, dark(), columns, 24).draw());
+    assert!(header(80).lines().next().unwrap().contains("3 gaps"), "{}", header(80));
+    let wide = header(120);
+    assert!(wide.contains("bound-inactive sockets missing +2 gaps"), "{wide}");
+}
+
+#[test]
+fn a_click_finds_the_tab_and_the_block_under_it() {
+    let session = Session::of(&busy(), dark(), 80, 24);
+    let at = |column, row| {
+        let area = ratatui::layout::Rect::new(0, 0, 80, 24);
+        view::layout::target_at(area, &session.app, column, row)
+    };
+    assert_eq!(at(14, 0), Some(Target::Screen(Screen::Map)));
+    assert_eq!(at(22, 0), Some(Target::Screen(Screen::Allocate)));
+    // The first row of blocks begins at 34000 on the second line of blocks.
+    assert_eq!(at(7, 4), Some(Target::Port(34_000)));
+    assert_eq!(at(8, 4), Some(Target::Port(34_020)));
+    // Left of the range's first port there is nothing.
+    assert_eq!(at(0, 4), None);
+    assert_eq!(at(40, 23), None);
 }

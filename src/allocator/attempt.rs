@@ -6,7 +6,7 @@ use rand::Rng;
 
 use crate::{
     allocator::{Candidates, Strategy},
-    domain::{Binder, Outcome, Refusal},
+    domain::{Binder, Bound, Miss, Outcome, Refusal},
 };
 
 /// One try of one port.
@@ -31,7 +31,7 @@ impl Attempt {
 pub enum Progress<H> {
     Refused(Attempt),
     Bound(Attempt, H),
-    /// The attempt was refused and was the last one allowed.
+    /// The attempt was refused and was the last one allowed; None: the strategy has no port left.
     GaveUp(Option<Attempt>),
 }
 
@@ -70,23 +70,40 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
 
     /// One attempt. After `Bound` or `GaveUp` the next call begins a new allocation.
     pub fn step(&mut self) -> Progress<B::Held> {
-        let Some(port) = self.strategy.next(&self.candidates, &mut self.random) else {
-            self.attempts = 0;
-            return Progress::GaveUp(None);
-        };
-        self.attempts += 1;
-        let (result, took) = self.binder.bind(port);
-        let number = self.attempts;
-        let attempt = Attempt { number, port, refusal: result.as_ref().err().copied(), took };
-        match result {
-            Ok(held) => {
-                self.attempts = 0;
-                Progress::Bound(attempt, held)
+        self.steps(1, |_| ())
+    }
+
+    /// So many attempts, fewer if the allocation ends before; `seen` is told each.
+    pub fn steps(&mut self, limit: u32, mut seen: impl FnMut(&Attempt)) -> Progress<B::Held> {
+        let Self { binder, strategy, random, candidates, max_attempts, attempts } = self;
+        let until = attempts.saturating_add(limit).min(*max_attempts);
+        let (mut last, mut is_exhausted) = (None, false);
+        let bound = binder.bind_first(&mut |miss| {
+            if let Some(Miss { port, refusal, took }) = miss {
+                let attempt = Attempt { number: *attempts, port, refusal: Some(refusal), took };
+                seen(&attempt);
+                last = Some(attempt);
+                if *attempts >= until {
+                    return None;
+                }
             }
-            Err(_) if number < self.max_attempts => Progress::Refused(attempt),
-            Err(_) => {
-                self.attempts = 0;
-                Progress::GaveUp(Some(attempt))
+            let port = strategy.next(candidates, random);
+            is_exhausted = port.is_none();
+            *attempts += u32::from(!is_exhausted);
+            port
+        });
+        if let Some(Bound { port, held, took }) = bound {
+            let attempt = Attempt { number: std::mem::take(attempts), port, refusal: None, took };
+            seen(&attempt);
+            return Progress::Bound(attempt, held);
+        }
+        match last {
+            Some(attempt) if !is_exhausted && *attempts < *max_attempts => {
+                Progress::Refused(attempt)
+            }
+            last => {
+                *attempts = 0;
+                Progress::GaveUp(last.filter(|_| !is_exhausted))
             }
         }
     }
@@ -95,21 +112,14 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
     pub fn allocate(&mut self, mut seen: impl FnMut(&Attempt)) -> Result<(u16, B::Held), GaveUp> {
         let mut attempts = 0;
         loop {
-            match self.step() {
-                Progress::Refused(attempt) => {
-                    attempts = attempt.number;
-                    seen(&attempt);
-                }
-                Progress::Bound(attempt, held) => {
-                    seen(&attempt);
-                    return Ok((attempt.port, held));
-                }
-                Progress::GaveUp(last) => {
-                    if let Some(attempt) = &last {
-                        seen(attempt);
-                    }
-                    return Err(GaveUp { attempts: last.map_or(attempts, |a| a.number) });
-                }
+            let progress = self.steps(u32::MAX, |attempt| {
+                attempts = attempt.number;
+                seen(attempt);
+            });
+            match progress {
+                Progress::Refused(_) => {}
+                Progress::Bound(attempt, held) => return Ok((attempt.port, held)),
+                Progress::GaveUp(_) => return Err(GaveUp { attempts }),
             }
         }
     }

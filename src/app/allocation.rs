@@ -1,5 +1,6 @@
 //! The Allocate screen's state: what was asked for, what came of it. Sends requests, binds nothing.
 
+mod act;
 mod figures;
 mod ground;
 mod log;
@@ -10,10 +11,10 @@ use std::{net::IpAddr, time::Duration};
 
 use crate::{
     allocator::Law,
-    app::{Effect, Key},
+    app::Effect,
     domain::{Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
-        AllocationRequest, Request, Setup,
+        Request,
         message::{AllocationDelta, Finished},
     },
 };
@@ -83,6 +84,15 @@ pub enum Panel {
 /// The fastest speed that needs no leave on a machine which others use.
 const POLITE: Speed = Speed::Twenty;
 
+/// What the engine has of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RunState {
+    /// Nothing that it could go on with.
+    None,
+    Paused,
+    Running,
+}
+
 #[derive(Clone, Debug)]
 pub struct Allocation {
     options: AllocationOptions,
@@ -92,8 +102,7 @@ pub struct Allocation {
     keeps_what_it_wins: bool,
     /// Counts what was sent as `Prepare`; deltas of other runs are too late.
     run: u64,
-    is_prepared: bool,
-    is_running: bool,
+    state: RunState,
     panel: Option<Panel>,
     ground: Option<Ground>,
     figures: Figures,
@@ -101,6 +110,7 @@ pub struct Allocation {
     trail: Trail,
     last: Option<Finished>,
     held: Vec<u16>,
+    hold_limit: u32,
     notice: Option<Text>,
     limitation: Option<&'static str>,
     hold_note: Option<&'static str>,
@@ -114,8 +124,7 @@ impl Allocation {
             has_leave_for_speed: false,
             keeps_what_it_wins: false,
             run: 0,
-            is_prepared: false,
-            is_running: false,
+            state: RunState::None,
             panel: None,
             ground: None,
             figures: Figures::default(),
@@ -123,43 +132,10 @@ impl Allocation {
             trail: Trail::default(),
             last: None,
             held: Vec::new(),
+            hold_limit: 0,
             notice: None,
             limitation: None,
             hold_note: None,
-        }
-    }
-
-    pub fn act(&mut self, action: AllocationAction, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        self.notice = None;
-        match action {
-            AllocationAction::RunOrPause => self.run_or_pause(scan),
-            AllocationAction::Step => self.step(scan),
-            AllocationAction::Slower => self.slower(),
-            AllocationAction::Faster => self.faster(scan),
-            AllocationAction::OpenSettings => self.open_settings(scan),
-            AllocationAction::ToggleHold => self.toggle_hold(),
-            AllocationAction::ReleaseOne => self.release_one(),
-            AllocationAction::ReleaseAll => self.release_all(),
-            AllocationAction::Reset => self.reset(scan),
-        }
-    }
-
-    /// A key while a panel is open; without one it does nothing.
-    pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        match &mut self.panel {
-            None => Vec::new(),
-            Some(Panel::ConfirmSpeed(speed)) => {
-                let speed = *speed;
-                self.answer(key, speed)
-            }
-            Some(Panel::Settings(panel)) => {
-                if panel.press(key) {
-                    return Vec::new();
-                }
-                let wanted = panel.options().clone();
-                self.panel = None;
-                self.change(wanted, scan)
-            }
         }
     }
 
@@ -170,7 +146,7 @@ impl Allocation {
         delta: AllocationDelta,
         scan: Option<LastScan<'_>>,
     ) -> Vec<Effect> {
-        if !self.is_prepared || delta.run != self.run {
+        if !self.is_prepared() || delta.run != self.run {
             return Vec::new();
         }
         self.figures.add(&delta);
@@ -196,8 +172,7 @@ impl Allocation {
 
     /// The run cannot go on.
     pub fn fail(&mut self, why: Text) {
-        self.is_running = false;
-        self.is_prepared = false;
+        self.state = RunState::None;
         self.held.clear();
         self.notice = Some(why);
     }
@@ -217,7 +192,7 @@ impl Allocation {
     }
 
     pub fn is_running(&self) -> bool {
-        self.is_running
+        self.state == RunState::Running
     }
 
     /// So fast that single attempts are a sample of what happens.
@@ -265,10 +240,19 @@ impl Allocation {
         &self.held
     }
 
-    /// Why the last key did nothing, why the run failed, or what it cannot do.
+    /// At most so many ports of this run are held.
+    pub fn hold_limit(&self) -> Option<u32> {
+        self.is_prepared().then_some(self.hold_limit)
+    }
+
+    /// What the run cannot do that was asked for ("IPv4 only").
+    pub fn limitation(&self) -> Option<&'static str> {
+        self.limitation
+    }
+
+    /// Why the last key did nothing, why the run failed, or why no more is held.
     pub fn notice(&self) -> Option<&str> {
-        let own = self.notice.as_ref().map(Text::as_str);
-        own.or(self.hold_note).or(self.limitation)
+        self.notice.as_ref().map(Text::as_str).or(self.hold_note)
     }
 
     /// What is on the map, later ones on top of earlier ones.
@@ -286,189 +270,7 @@ impl Allocation {
         }
     }
 
-    fn run_or_pause(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        if self.is_running {
-            return self.pause();
-        }
-        if self.speed == Speed::Step {
-            return self.step(scan);
-        }
-        let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.is_running = true;
-        effects.push(ask(AllocationRequest::Run));
-        effects
+    fn is_prepared(&self) -> bool {
+        self.state != RunState::None
     }
-
-    fn step(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.is_running = false;
-        effects.push(ask(AllocationRequest::Step));
-        effects
-    }
-
-    fn pause(&mut self) -> Vec<Effect> {
-        if !self.is_running {
-            return Vec::new();
-        }
-        self.is_running = false;
-        vec![ask(AllocationRequest::Pause)]
-    }
-
-    /// Makes sure that the engine has a run to go on with. None: it cannot, and the notice says why.
-    fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        if self.is_prepared { Some(Vec::new()) } else { self.prepare(scan) }
-    }
-
-    fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        let Some(scan) = scan else {
-            self.notice = Some(Text::scrub("no scan yet: the allocator waits for the first one"));
-            return None;
-        };
-        let ground = Ground::count(&self.options, scan);
-        self.ground = Some(ground);
-        if ground.candidates == 0 {
-            let range = self.options.range;
-            self.notice = Some(Text::scrub(format!(
-                "all ports of {range} are reserved: choose another range (o)"
-            )));
-            return None;
-        }
-        self.forget();
-        self.run += 1;
-        self.is_prepared = true;
-        Some(vec![
-            ask(AllocationRequest::Prepare(self.setup(ground, scan.snapshot))),
-            ask(AllocationRequest::Speed(self.speed)),
-            ask(AllocationRequest::Hold(self.keeps_what_it_wins)),
-        ])
-    }
-
-    fn setup(&self, ground: Ground, snapshot: &Snapshot) -> Setup {
-        let AllocationOptions { protocols, range, max_attempts, seed, address } =
-            self.options.clone();
-        let hold_limit =
-            if snapshot.machine.is_isolated { ground.free() } else { ground.free() / 10 };
-        let reserved = snapshot.ephemeral.reserved().to_vec();
-        Setup {
-            protocols,
-            range,
-            max_attempts,
-            seed,
-            address,
-            reserved,
-            hold_limit,
-            stop_after: None,
-        }
-    }
-
-    fn slower(&mut self) -> Vec<Effect> {
-        let slower = Speed::EACH.into_iter().rev().find(|&s| s < self.speed);
-        slower.map_or_else(Vec::new, |speed| self.set_speed(speed))
-    }
-
-    fn faster(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let Some(faster) = Speed::EACH.into_iter().find(|&s| s > self.speed) else {
-            return Vec::new();
-        };
-        let is_isolated = scan.is_some_and(|s| s.snapshot.machine.is_isolated);
-        if faster > POLITE && !is_isolated && !self.has_leave_for_speed {
-            self.panel = Some(Panel::ConfirmSpeed(faster));
-            return Vec::new();
-        }
-        self.set_speed(faster)
-    }
-
-    fn set_speed(&mut self, speed: Speed) -> Vec<Effect> {
-        self.speed = speed;
-        let mut effects = Vec::new();
-        if self.is_prepared {
-            effects.push(ask(AllocationRequest::Speed(speed)));
-        }
-        if speed == Speed::Step {
-            effects.extend(self.pause());
-        }
-        effects
-    }
-
-    fn answer(&mut self, key: Key, speed: Speed) -> Vec<Effect> {
-        match key {
-            Key::Enter | Key::Char('y' | 'Y') => {
-                self.panel = None;
-                self.has_leave_for_speed = true;
-                self.set_speed(speed)
-            }
-            Key::Escape | Key::Char('n' | 'N') => {
-                self.panel = None;
-                Vec::new()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn open_settings(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let ephemeral = scan.map(|s| s.snapshot.ephemeral.range);
-        self.panel = Some(Panel::Settings(SettingsPanel::new(self.options.clone(), ephemeral)));
-        self.pause()
-    }
-
-    fn change(&mut self, wanted: AllocationOptions, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        if wanted == self.options {
-            return Vec::new();
-        }
-        self.options = wanted;
-        self.ground = scan.map(|s| Ground::count(&self.options, s));
-        self.reset(scan)
-    }
-
-    fn toggle_hold(&mut self) -> Vec<Effect> {
-        self.keeps_what_it_wins = !self.keeps_what_it_wins;
-        let hold = ask(AllocationRequest::Hold(self.keeps_what_it_wins));
-        if self.is_prepared { vec![hold] } else { Vec::new() }
-    }
-
-    /// The one won last, if it is still held.
-    fn release_one(&mut self) -> Vec<Effect> {
-        let won = self.last.and_then(|f| f.port).filter(|p| self.held.binary_search(p).is_ok());
-        match won.or(self.held.last().copied()) {
-            Some(port) => vec![ask(AllocationRequest::Release(port))],
-            None => self.nothing_held(),
-        }
-    }
-
-    fn release_all(&mut self) -> Vec<Effect> {
-        if self.held.is_empty() {
-            return self.nothing_held();
-        }
-        vec![ask(AllocationRequest::ReleaseAll)]
-    }
-
-    fn nothing_held(&mut self) -> Vec<Effect> {
-        self.notice = Some(Text::scrub("nothing is held"));
-        Vec::new()
-    }
-
-    /// Fresh figures and the same seed again; the engine drops what was held.
-    fn reset(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let had_run = std::mem::take(&mut self.is_prepared);
-        self.is_running = false;
-        self.forget();
-        if !had_run {
-            return Vec::new();
-        }
-        let stop = || vec![ask(AllocationRequest::Pause), ask(AllocationRequest::ReleaseAll)];
-        self.prepare(scan).unwrap_or_else(stop)
-    }
-
-    fn forget(&mut self) {
-        self.figures = Figures::default();
-        self.log = Log::default();
-        self.trail = Trail::default();
-        self.last = None;
-        self.held.clear();
-        self.hold_note = None;
-    }
-}
-
-fn ask(request: AllocationRequest) -> Effect {
-    Effect::Ask(Request::Allocation(request))
 }

@@ -295,7 +295,7 @@ pub const COMMANDS: &[Command] = &[
         keys: "?",
         bindings: &[(Key::Char('?'), Action::Close)],
         contexts: &[Context::Help],
-        label: "close",
+        label: "",
         help: "close the list",
     },
     Command {

@@ -40,6 +40,7 @@ pub enum Extent {
     #[default]
     Ephemeral,
     All,
+    Ports(PortRange),
 }
 
 /// A way to move the cursor; left and right go by blocks, up and down by rows.
@@ -82,11 +83,19 @@ impl Map {
         }
     }
 
+    /// With the cursor on the first port shown.
+    pub fn showing(extent: Extent, protocols: Protocols, rows_per_line: RowsPerLine) -> Self {
+        let mut map = Self { extent, protocols, ..Self::new(rows_per_line) };
+        map.cursor = map.range(port::LINUX_DEFAULT).first();
+        map
+    }
+
     /// The ports shown when the machine's ephemeral range is `ephemeral`.
     pub fn range(&self, ephemeral: PortRange) -> PortRange {
         match self.extent {
             Extent::Ephemeral => ephemeral,
             Extent::All => port::ALL,
+            Extent::Ports(range) => range,
         }
     }
 

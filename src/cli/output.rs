@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::domain::Text;
+use crate::{domain::Text, host::standard_output};
 
 const BUFFER: usize = 64 * 1024;
 
@@ -38,7 +38,9 @@ impl Destination {
         report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), WriteError> {
         match self {
-            Self::StandardOutput => write_all(io::stdout().lock(), report).map(drop),
+            Self::StandardOutput => {
+                standard_output::open().and_then(|out| write_all(out, report)).map(drop)
+            }
             Self::File(path) => write_file(path, report),
         }
         .map_err(|source| WriteError { to: self.name(), source })

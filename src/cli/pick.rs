@@ -10,13 +10,14 @@ use crate::{
         args::PickFormat,
         exit::{self, Verdict},
         scan,
-        settings::{self, PickSettings, SEED_LIMIT},
+        settings::{self, BadInput, PickSettings, SEED_LIMIT},
     },
     domain::{
         Errno, Family, Gap, Outcome, PortRange, ProcessTable, Refusal, Snapshot, Socket, Text,
     },
-    host::{Held, Host, OwnerDepth},
+    host::{Held, Host, HostBinder, OwnerDepth},
     report::{self, Collision, NoPort, Pick, Scan, Tried},
+    tui,
 };
 
 pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> {
@@ -49,6 +50,20 @@ fn tell_assumptions(gaps: &[Gap]) {
     for gap in gaps.iter().filter(|gap| matches!(gap, Gap::PolicyAssumed { .. })) {
         exit::tell(format_args!("portscope: partial: {gap}"));
     }
+}
+
+/// All ports are held at the same time, by one descriptor a protocol.
+fn check_capacity(count: u32, binder: &dyn HostBinder) -> Result<(), BadInput> {
+    if count > binder.hold_capacity() {
+        tui::signals::raise_descriptor_limit();
+    }
+    let capacity = binder.hold_capacity();
+    if count <= capacity {
+        return Ok(());
+    }
+    Err(BadInput(format!(
+        "--count {count} needs more open files than allowed: use up to {capacity}, or raise ulimit -n"
+    )))
 }
 
 /// The ports held so far, with what keeps them.
@@ -88,6 +103,7 @@ impl<'a> Search<'a> {
         if let Some(limitation) = binder.limitation() {
             exit::tell(format_args!("portscope: partial: {limitation}"));
         }
+        check_capacity(self.settings.count.get(), &*binder)?;
         self.trace_setup(&candidates);
         let mut allocator = Allocator::new(
             binder,

@@ -41,7 +41,7 @@ fn choices(error: &clap::Error) -> String {
 
 fn suggestion(error: &clap::Error) -> String {
     match error.get(ContextKind::SuggestedArg) {
-        Some(suggested) => format!(": did you mean {}?", shown(suggested)),
+        Some(suggested) => format!(": did you mean {}? See portscope --help", shown(suggested)),
         None => ": see portscope --help".into(),
     }
 }

@@ -3,12 +3,13 @@
 use std::{env, sync::Arc};
 
 use crate::{
-    app::{self, Find, RowsPerLine, allocation::AllocationOptions},
+    app::{self, Extent, Find, RowsPerLine, allocation::AllocationOptions},
     cli::{
         args::{ColorName, FaultName, ThemeName},
         exit::Verdict,
-        settings::{BadInput, LiveSettings, SEED_LIMIT, Target},
+        settings::{BadInput, LiveSettings, RangeChoice, SEED_LIMIT, Target},
     },
+    domain::port,
     host::Host,
     tui::{self, Fault},
     view::theme::{Depth, Ground, Theme},
@@ -43,6 +44,12 @@ fn options(settings: &LiveSettings) -> tui::Options {
         mouse: settings.mouse,
         app: app::Options {
             rows_per_line: if whole_cells { RowsPerLine::One } else { RowsPerLine::Two },
+            extent: match settings.range {
+                RangeChoice::Ephemeral => Extent::Ephemeral,
+                RangeChoice::Ports(port::ALL) => Extent::All,
+                RangeChoice::Ports(range) => Extent::Ports(range),
+            },
+            protocols: settings.protocols,
             find,
             allocation: AllocationOptions::exo(rand::random_range(0..SEED_LIMIT)),
         },

@@ -43,6 +43,8 @@ pub enum Gap {
     TableRefused { table: Table, error: io::ErrorKind },
     /// Netlink was refused; `/proc/net` stands in, which lists no bound-inactive TCP sockets.
     NetlinkRefused { error: io::ErrorKind },
+    /// As `NetlinkRefused`: nor does it tell which IPv6 sockets take IPv4 too.
+    DualStackUntold { error: io::ErrorKind },
     /// The self-test showed that the kernel does not list bound-inactive TCP sockets.
     BoundInactiveUnlisted { assumed: bool },
     /// A sysctl could not be read; the kernel's default is shown.
@@ -62,6 +64,7 @@ impl Gap {
             Self::NetlinkRefused { .. } | Self::BoundInactiveUnlisted { .. } => {
                 "bound-inactive sockets"
             }
+            Self::DualStackUntold { .. } => "dual-stack marks",
             Self::PolicyAssumed { .. } => "ephemeral policy",
         }
     }
@@ -95,7 +98,7 @@ impl Gap {
                 format!("the kernel's dump of the {table} table was cut short")
             }
             Self::TableRefused { table, error } => format!("the {table} table: {error}"),
-            Self::NetlinkRefused { error } => {
+            Self::NetlinkRefused { error } | Self::DualStackUntold { error } => {
                 format!("sock_diag refused ({error}); /proc/net read instead")
             }
             Self::BoundInactiveUnlisted { assumed: false } => {
@@ -125,7 +128,7 @@ impl Gap {
             Self::OwnersUnreadable { .. } => "mount /proc, without hidepid for this user",
             Self::DumpInterrupted { .. } | Self::DumpTruncated { .. } => "scan again",
             Self::TableRefused { .. } => "allow NETLINK_SOCK_DIAG, or mount /proc",
-            Self::NetlinkRefused { .. } => "allow NETLINK_SOCK_DIAG",
+            Self::NetlinkRefused { .. } | Self::DualStackUntold { .. } => "allow NETLINK_SOCK_DIAG",
             Self::BoundInactiveUnlisted { .. } => "Linux 6.8 or newer lists them",
             Self::PolicyAssumed { .. } => "mount /proc/sys",
         }

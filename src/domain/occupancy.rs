@@ -80,11 +80,13 @@ impl Lane {
     }
 
     fn takes(self, socket: &Socket) -> bool {
-        let family_matches = match self {
-            Self::Tcp4 | Self::Udp4 => socket.family != Family::Ipv6,
-            Self::Tcp6 | Self::Udp6 => socket.family != Family::Ipv4,
+        let speaks_ipv4 = socket.family != Family::Ipv6 || socket.is_mapped();
+        let speaks_ipv6 = socket.family != Family::Ipv4 && !socket.is_mapped();
+        let speaks_it = match self {
+            Self::Tcp4 | Self::Udp4 => speaks_ipv4,
+            Self::Tcp6 | Self::Udp6 => speaks_ipv6,
         };
-        self.protocol() == socket.protocol && family_matches
+        self.protocol() == socket.protocol && speaks_it
     }
 }
 

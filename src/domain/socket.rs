@@ -220,6 +220,11 @@ impl Socket {
             && matches!(self.state, State::SynReceived | State::Established | State::CloseWait)
     }
 
+    /// An IPv6 socket with a v4-mapped address: it speaks IPv4 and nothing else.
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.local.address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
+    }
+
     /// Order of every list: protocol, port, then what is stable between two scans.
     pub fn sort_key(&self) -> (Protocol, u16, Family, Option<u64>, Option<u32>) {
         (self.protocol, self.local.port, self.family, self.cookie, self.inode)

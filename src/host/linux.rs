@@ -14,7 +14,7 @@ pub mod users;
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    domain::{Machine, Protocols},
+    domain::{Ephemeral, Gap, Machine, Protocols},
     host::{Describer, Host, HostBinder, HostError, Scanner},
 };
 
@@ -44,6 +44,12 @@ impl Host for LinuxHost {
 
     fn scanner(&self) -> Result<Box<dyn Scanner>, HostError> {
         Ok(Box::new(LinuxScanner::new(self.machine())))
+    }
+
+    fn policy(&self) -> Result<(Ephemeral, Vec<Gap>), HostError> {
+        let mut gaps = Vec::new();
+        let policy = policy::PolicyReader::default().read(&mut gaps);
+        Ok((policy, gaps))
     }
 
     fn describer(&self) -> Box<dyn Describer> {

@@ -19,7 +19,7 @@ use crate::{
     domain::{MachineKind, ProcessTable},
     view::{
         Role, Theme,
-        heatmap::{AXIS, BAR, GUTTER},
+        heatmap::{AXIS, GUTTER},
     },
 };
 use column::{Column, fitted};
@@ -49,6 +49,7 @@ struct Areas {
     outcome: Rect,
 }
 
+/// The screen between header and footer.
 pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let area = area.intersection(buffer.area);
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
@@ -92,7 +93,8 @@ fn areas(
         (true, ..150) => FACTS[1],
         (true, _) => FACTS[2],
     };
-    let margin = GUTTER + 1 + if is_roomy { BAR } else { 0 };
+    // No row bars: their colours would outshine the attempts.
+    let margin = GUTTER + if is_roomy { 3 } else { 1 };
     let beside = body.height.saturating_sub(AXIS + u16::from(is_roomy));
     let grid = Grid::fit(
         allocation.options().range,
@@ -102,13 +104,14 @@ fn areas(
     );
     let taken = grid.as_ref().map_or(0, |grid| grid.columns() + margin).min(body.width);
     let map_height = grid.as_ref().map_or(0, |grid| grid.lines() + AXIS);
-    let map = Rect { width: taken.saturating_sub(1), height: map_height, ..body };
+    let map_width = grid.as_ref().map_or(body.width, |grid| grid.columns() + GUTTER);
+    let map = Rect { width: map_width, height: map_height, ..body };
     let legend_height = u16::from(is_roomy).min(body.height.saturating_sub(map_height));
     let areas = Areas {
         title: line(0, 1),
         setup: line(1, above - 1),
         map,
-        legend: Rect { y: body.y + map_height, height: legend_height, ..map },
+        legend: Rect { y: body.y + map_height, height: legend_height, width: taken, ..map },
         facts: Rect { x: body.x + taken, width: body.width - taken, ..body },
         outcome: line(area.height.saturating_sub(below), below),
     };
@@ -127,9 +130,10 @@ fn title(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let options = sight.allocation.options();
     let strategy = format!("random {} {}", options.protocols.name(), options.range);
     let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
-    let digits = if sight.allocation.is_sampled() { "" } else { "digit = nth attempt" };
-    let parts = [place, &strategy, &address, digits];
-    let room = usize::from(area.width).saturating_sub(12);
+    let digits = if sight.allocation.is_sampled() { "" } else { "digit: nth try" };
+    let limitation = sight.allocation.limitation().unwrap_or_default();
+    let parts = [place, &strategy, &address, limitation, digits];
+    let room = usize::from(area.width).saturating_sub(10);
     let mut line = Column::new(theme, area, buffer);
     line.pair("Allocator ", Role::Accent, &fitted(&parts, room), Role::Text);
 }

@@ -8,6 +8,7 @@ use ratatui::{
 };
 
 use crate::{
+    app::Lens,
     domain::{Gauge, Lane},
     view::{
         Role, Theme,
@@ -26,16 +27,31 @@ const NAME_WIDTH: u16 = 9;
 const FIGURES_WIDTH: u16 = 26;
 /// Where a range begins to run out (screens.md, "Overview").
 const TICKS: [f32; 2] = [0.70, 0.85];
+/// In shorter bars the ticks would stand side by side.
+const TICKED_WIDTH: u16 = 12;
+
+/// Whether a bar's colours tell the states, or another lens has taken the colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colors {
+    States,
+    None,
+}
+
+impl Colors {
+    pub fn under(lens: Lens) -> Self {
+        if lens == Lens::State { Self::States } else { Self::None }
+    }
+}
 
 /// A line a lane: name, stacked bar, figures.
-pub fn render(gauges: &[Gauge], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(gauges: &[Gauge], colors: Colors, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let with_counts = area.width >= NAME_WIDTH + FIGURES_WIDTH + 10;
     let figures_width = if with_counts { FIGURES_WIDTH } else { 8 };
     let bar = area.width.saturating_sub(NAME_WIDTH + figures_width).min(WIDEST);
     for (gauge, y) in gauges.iter().zip(area.top()..area.bottom()) {
         put(buffer, area, area.x, y, gauge.lane.name(), Style::reset());
         let bar = Rect { x: area.x + NAME_WIDTH, y, width: bar, height: 1 };
-        stacked(gauge, theme, bar.intersection(area), buffer);
+        stacked(gauge, colors, theme, bar.intersection(area), buffer);
         let share = words::percent(gauge.occupied, gauge.size);
         let role = level(share_of(gauge));
         put(buffer, area, bar.right(), y, &format!("{share:>8}"), theme.style(role));
@@ -51,7 +67,13 @@ pub fn render(gauges: &[Gauge], theme: &Theme, area: Rect, buffer: &mut Buffer) 
 }
 
 /// All lanes on one line: name, bar, percentage.
-pub fn render_line(gauges: &[Gauge], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render_line(
+    gauges: &[Gauge],
+    colors: Colors,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     let each = area.width.saturating_sub(1) / gauges.len().max(1) as u16;
     for (gauge, x) in gauges.iter().zip((area.x + 1..area.right()).step_by(usize::from(each))) {
         let name = short_name(gauge.lane);
@@ -60,7 +82,7 @@ pub fn render_line(gauges: &[Gauge], theme: &Theme, area: Rect, buffer: &mut Buf
         let bar_start = x + name.len() as u16 + 1;
         let width = each.saturating_sub(name.len() as u16 + 1 + 9);
         let bar = Rect { x: bar_start, y: area.y, width, height: 1 };
-        stacked(gauge, theme, bar.intersection(area), buffer);
+        stacked(gauge, colors, theme, bar.intersection(area), buffer);
         let style = theme.style(level(share_of(gauge)));
         put(buffer, area, bar.right() + 1, area.y, &share, style);
     }
@@ -89,7 +111,7 @@ fn share_of(gauge: &Gauge) -> f32 {
 }
 
 /// Each state's part of the bar in its colour, or as its letter; ticks where a range runs out.
-fn stacked(gauge: &Gauge, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn stacked(gauge: &Gauge, colors: Colors, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let width = f32::from(area.width);
     let mut taken = 0;
     let mut cells = Vec::new();
@@ -103,14 +125,13 @@ fn stacked(gauge: &Gauge, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
     cells.resize(usize::from(area.width), None);
     let ticks = TICKS.map(|tick| (tick * width) as u16);
+    let role = |class| if colors == Colors::States { Role::Class(class) } else { Role::Muted };
     for (x, class) in (0..area.width).zip(cells) {
         let free = Style::new().bg(theme.color(Role::Available));
         let (symbol, style) = match class {
-            Some(class) if theme.needs_whole_cells() => {
-                (letter(class), theme.style(Role::Class(class)))
-            }
-            Some(class) => ('█', theme.style(Role::Class(class))),
-            None if ticks.contains(&x) => {
+            Some(class) if theme.needs_whole_cells() => (letter(class), theme.style(role(class))),
+            Some(class) => ('█', theme.style(role(class))),
+            None if area.width >= TICKED_WIDTH && ticks.contains(&x) => {
                 (theme.glyph('╎', '|'), free.patch(theme.style(Role::Dim)))
             }
             None if theme.has_color() => (' ', free),

@@ -59,28 +59,30 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The machine, as much of it as fits; gaps and age go last.
+/// The machine, as much of it as fits: the namespace goes first, then the name; that something is
+/// missing and how old the rest is stays.
 fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let Some(scan) = app.scan() else {
         return Line::styled("no scan yet ", theme.style(Role::Dim));
     };
-    let snapshot = &scan.snapshot;
-    let dim = theme.style(Role::Dim);
-    let namespace = snapshot.machine.network_namespace.map(|inode| format!("net {inode}"));
-    // In the order in which they are given up, the first one first.
-    let mut optional = [
-        namespace.map(|text| Span::styled(text, dim)),
-        Some(Span::raw(words::shorten(snapshot.machine.name.as_str(), LONGEST_NAME))),
+    let machine = &scan.snapshot.machine;
+    let name = Span::raw(words::shorten(machine.name.as_str(), LONGEST_NAME));
+    let namespace = machine.network_namespace.map(|inode| format!("net {inode}"));
+    let namespace = namespace.map(|text| Span::styled(text, theme.style(Role::Dim)));
+    let kind = Some(kind(app, &scan.snapshot, theme));
+    let gaps = gaps(&scan.snapshot, theme);
+    let few_words = match scan.snapshot.gaps.len() {
+        0 => None,
+        count => Some(Span::styled(words::plural(count, "gap"), theme.style(Role::Warn))),
+    };
+    let wordings = [
+        vec![Some(name.clone()), namespace, gaps.clone(), kind.clone()],
+        vec![Some(name), gaps.clone(), kind.clone()],
+        vec![gaps, kind.clone()],
+        vec![few_words, kind],
     ];
-    let needed = [gaps(snapshot, theme), Some(kind(app, snapshot, theme))];
-    loop {
-        let host_first = optional.iter().rev().chain(&needed).flatten();
-        let line = joined(host_first.cloned(), theme);
-        match optional.iter_mut().find(|part| part.is_some()) {
-            Some(part) if line.width() > room => *part = None,
-            _ => return line,
-        }
-    }
+    let mut lines = wordings.into_iter().map(|parts| joined(parts.into_iter().flatten(), theme));
+    lines.find(|line| line.width() <= room).unwrap_or_default()
 }
 
 fn joined(parts: impl Iterator<Item = Span<'static>>, theme: &Theme) -> Line<'static> {
@@ -111,14 +113,15 @@ fn kind(app: &App, snapshot: &Snapshot, theme: &Theme) -> Span<'static> {
 
 fn gaps(snapshot: &Snapshot, theme: &Theme) -> Option<Span<'static>> {
     let (first, others) = snapshot.gaps.split_first()?;
-    let mut text = match first {
+    let text = match first {
         Gap::OwnersHidden { sockets, .. } => format!("owners hidden: {sockets}"),
         Gap::OwnersUnreadable { sockets, .. } => format!("owners unreadable: {sockets}"),
         Gap::PolicyAssumed { .. } => "policy assumed".to_owned(),
         other => format!("{} missing", other.what()),
     };
-    if !others.is_empty() {
-        text.push_str(&format!(" +{}", words::plural(others.len(), "gap")));
-    }
-    Some(Span::styled(text, theme.style(Role::Warn)))
+    let more = match others.len() {
+        0 => String::new(),
+        count => format!(" +{}", words::plural(count, "gap")),
+    };
+    Some(Span::styled(text + &more, theme.style(Role::Warn)))
 }

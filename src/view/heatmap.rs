@@ -9,10 +9,7 @@ use ratatui::{
 
 use crate::{
     app::{Grid, Place, RowsPerLine},
-    domain::{
-        PortRange,
-        port::{self, IANA_DYNAMIC},
-    },
+    domain::{PortRange, port::IANA_DYNAMIC},
     view::{Role, Theme},
 };
 
@@ -274,17 +271,6 @@ pub fn bar(share: f32, width: u16, theme: &Theme) -> String {
     format!("{}{}", "█".repeat(full as usize), EIGHTHS[rest as usize])
 }
 
-/// What the free ports of a block are, by where the block begins.
-pub fn free_role(block: PortRange, range: PortRange) -> Role {
-    if range.contains(block.first()) || range.contains(block.last()) {
-        Role::Available
-    } else if port::SYSTEM.contains(block.first()) {
-        Role::System
-    } else {
-        Role::Outside
-    }
-}
-
 fn blend(paint: Paint, theme: &Theme) -> Color {
     match paint.taken {
         None => theme.color(paint.free),
@@ -351,7 +337,7 @@ fn bracket_glyph(
 /// Ports between two labels of the axis: round, and wide enough for the labels.
 fn tick_step(grid: &Grid) -> u32 {
     let room = grid.row_length().to_string().len() as u32 + 2;
-    [10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+    [10, 20, 50, 100, 200, 400, 500, 1000, 2000, 5000]
         .into_iter()
         .find(|step| step % grid.per_block() == 0 && step / grid.per_block() >= room)
         .unwrap_or(grid.row_length())
@@ -378,7 +364,7 @@ mod tests {
         let area = Rect::new(0, 0, 80, 19);
         let mut buffer = Buffer::empty(area);
         let paint = |block: PortRange| Paint {
-            free: free_role(block, LINUX_DEFAULT),
+            free: Role::Available,
             taken: (block.first() % 1000 == 200).then_some(Taken {
                 role: Role::Class(StateClass::TimeWait),
                 share: 0.5,

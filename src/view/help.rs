@@ -37,7 +37,9 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let x = area.x + (area.width - width) / 2;
     let y = area.y + (area.height - height) / 2;
     let frame = Rect { x, y, width, height };
-    Clear.render(frame, buffer);
+    // Slivers of what lies below would be left of lines.
+    let is_narrow = area.width - width < 2 * KEYS_WIDTH as u16;
+    Clear.render(if is_narrow { area } else { frame }, buffer);
     let title = match app.screen() {
         Screen::Map => " Keys of the map ",
         Screen::Allocate => " Keys of the allocator ",

@@ -7,16 +7,19 @@ use ratatui::{
     text::{Line, Span},
 };
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::{
-    app::{App, Grid, Scan, lens::Tally},
+    app::{App, Grid, Lens, Scan, lens::Tally},
     domain::{
         PortRange, Socket, StateClass,
         port::{IANA_DYNAMIC, REGISTERED},
     },
     view::{
-        Role, Theme, gauges,
+        Role, Theme,
+        gauges::{self, Colors},
         layout::Areas,
-        legend::{CLASSES, class_name},
+        legend,
         theme::letter,
         words,
     },
@@ -82,7 +85,9 @@ fn beside(sight: &Sight<'_>, areas: &Areas, buffer: &mut Buffer) {
         let bottom = Rect { y: middle.bottom(), height: lanes_height, ..inner };
         draw(&[title(sight, "Ephemeral range", "")], bottom, buffer);
         let lanes = Rect { y: bottom.y + 1, height: bottom.height - 1, ..bottom };
-        gauges::render(&sight.scan.gauges, sight.theme, lanes.intersection(inner), buffer);
+        let colors = Colors::under(sight.app.map().lens);
+        let lanes = lanes.intersection(inner);
+        gauges::render(&sight.scan.gauges, colors, sight.theme, lanes, buffer);
     }
 }
 
@@ -101,8 +106,8 @@ fn below(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
             first.push_span(format!(" +{} more", sockets.len() - 1));
         }
     } else {
-        let words = [vec![what(sight, sockets.len())], vec![block_words(sight)], nature(sight)];
-        first.push_span(words.concat().join(dot));
+        let parts = [vec![what(sight, sockets.len()), block_words(sight)], nature(sight)].concat();
+        first.push_span(words::fitted(&parts, dot, sight.width.saturating_sub(8)));
     }
     let mut lines = vec![first];
     let room = usize::from(area.height.saturating_sub(1));
@@ -113,7 +118,7 @@ fn below(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
         lines.push(line);
     }
     if room > 0 && shown < sockets.len() {
-        let more = format!("  +{} more", words::plural(sockets.len() - shown, "socket"));
+        let more = format!("  +{}", words::plural(sockets.len() - shown, "more socket"));
         lines.push(Line::styled(more, sight.theme.style(Role::Dim)));
     }
     draw(&lines, area, buffer);
@@ -143,7 +148,7 @@ fn port_lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     let mut lines = vec![title(sight, &format!("Port {}", sight.port), &count)];
     let dim = sight.theme.style(Role::Dim);
     let dot = sight.theme.glyph(" · ", " - ");
-    let nature = words::wrapped(&nature(sight).join(dot), sight.width);
+    let nature = words::rows(&nature(sight), dot, sight.width);
     lines.extend(nature.into_iter().map(|text| Line::styled(text, dim)));
     lines.push(Line::styled(format!("block {}", block_words(sight)), dim));
     if sockets.is_empty() {
@@ -174,10 +179,11 @@ fn nature(sight: &Sight<'_>) -> Vec<String> {
         _ if REGISTERED.contains(port) => "IANA registered",
         _ => "IANA system",
     };
-    let mut words = vec![parity.to_owned(), format!("0x{port:04X}"), named.to_owned()];
+    let mut words = vec![parity.to_owned(), format!("0x{port:04X}")];
     if ephemeral.range.contains(port) {
         words.push("ephemeral".to_owned());
     }
+    words.push(named.to_owned());
     if ephemeral.is_reserved(port) {
         words.push("reserved".to_owned());
     }
@@ -282,12 +288,15 @@ fn neighbours(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default(), title(sight, "In this block", "")];
     let room = room - 2;
     let shown = if others.len() > room { room - 1 } else { others.len() };
+    // Under another lens the colours of the states mean something else.
+    let is_state = sight.app.map().lens == Lens::State;
+    let role = |class| if is_state { Role::Class(class) } else { Role::Text };
     for &(port, class) in &others[..shown] {
         let owner = sight.app.sockets_on(port).next();
         let owner = owner.map(|s| words::owner_line(sight.app, &sight.scan.snapshot, s));
         let text = format!(" {port:>5} {}", owner.unwrap_or_default());
         lines.push(Line::from(vec![
-            Span::styled(letter(class).to_string(), sight.theme.style(Role::Class(class))),
+            Span::styled(letter(class).to_string(), sight.theme.style(role(class))),
             Span::raw(words::shorten(&text, sight.width - 1)),
         ]));
     }
@@ -298,24 +307,19 @@ fn neighbours(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// What the map shows in figures: a line a state, then even and odd halves.
+/// What the map shows in figures: a line a state or owner, then even and odd halves.
 fn range_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
     let tally = &sight.scan.tally;
     let theme = sight.theme;
     let mut lines = vec![Line::default(), title(sight, "On this map", "ports")];
-    let mut row = |mark: char, style: Style, name: &str, count: u32| {
-        let width = sight.width.saturating_sub(name.len() + 2);
+    for entry in legend::entries(sight.app, sight.scan, theme) {
+        let count = entry.count.map(words::thousands).unwrap_or_default();
+        let width = sight.width.saturating_sub(entry.name.width() + 2);
         lines.push(Line::from(vec![
-            Span::styled(format!("{mark} "), style),
-            Span::raw(format!("{name}{:>width$}", words::thousands(count))),
+            Span::styled(format!("{} ", entry.mark), entry.style),
+            Span::raw(format!("{}{count:>width$}", entry.name)),
         ]));
-    };
-    for class in CLASSES {
-        let style = theme.style(Role::Class(class));
-        row(letter(class), style, class_name(class), tally.of(class));
     }
-    row(theme.glyph('·', '.'), Style::new(), "available", tally.available);
-    row('x', theme.style(Role::Dim), "reserved", tally.reserved);
     let halves = [
         ("even", tally.occupied_even, tally.even),
         ("odd", tally.occupied - tally.occupied_even, tally.size - tally.even),
@@ -328,18 +332,24 @@ fn range_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-/// A socket on one line.
+/// A socket on one line: of its endpoints as many as fit whole.
 fn socket_spans(sight: &Sight<'_>, socket: &Socket) -> Vec<Span<'static>> {
     let snapshot = &sight.scan.snapshot;
-    let arrow = sight.theme.glyph("→", "->");
-    let remote = socket.remote.map(|remote| format!(" {arrow} {remote}"));
-    let left = words::seconds_left(socket).map(|seconds| format!(" {seconds} s left"));
-    let protocol = format!(" {} {}", socket.protocol.name(), socket.local);
-    vec![
+    let dim = sight.theme.style(Role::Dim);
+    let mut line = Line::from(vec![
         state_badge(sight, socket),
         Span::raw(format!(" {}", words::owner_line(sight.app, snapshot, socket))),
-        Span::styled(left.unwrap_or_default(), sight.theme.style(Role::Dim)),
-        Span::styled(protocol, sight.theme.style(Role::Dim)),
-        Span::raw(remote.unwrap_or_default()),
-    ]
+    ]);
+    if let Some(seconds) = words::seconds_left(socket) {
+        line.push_span(Span::styled(format!(" {seconds} s left"), dim));
+    }
+    let arrow = sight.theme.glyph("→", "->");
+    let remote = socket.remote.map(|remote| format!(" {arrow} {remote}")).unwrap_or_default();
+    let protocol = socket.protocol.name();
+    let room = sight.width.saturating_sub(line.width() + 1);
+    let wordings =
+        [format!(" {protocol} {}{remote}", socket.local), format!(" {protocol}{remote}")];
+    let fitting = wordings.into_iter().find(|text| text.width() <= room);
+    line.push_span(Span::styled(fitting.unwrap_or_else(|| format!(" {protocol}")), dim));
+    line.spans
 }

@@ -17,12 +17,14 @@ use crate::{
     },
 };
 
-/// An entry: its mark, its word, its count.
-struct Entry {
-    mark: char,
-    style: Style,
-    name: String,
-    count: Option<u32>,
+/// A mark, its word, its count.
+pub struct Entry {
+    pub mark: char,
+    pub style: Style,
+    pub name: String,
+    pub count: Option<u32>,
+    /// Where not all fit, the highest goes first.
+    dropped: u8,
 }
 
 /// Owners' names are cut here.
@@ -31,13 +33,20 @@ const LONGEST_NAME: usize = 14;
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(scan) = app.scan() else { return };
     let entries = match app.map().lens {
-        Lens::State if theme.has_color() => states(app, scan, theme),
-        Lens::State => densities(&scan.tally, theme),
-        Lens::Owner => owners(scan, theme),
+        Lens::State if !theme.has_color() => densities(&scan.tally, theme),
+        _ => entries(app, scan, theme),
     };
     let room = usize::from(area.width.saturating_sub(1));
     let line = fitted(&entries, app.map().lens.name(), room, theme);
     buffer.set_line(area.x + 1, area.y, &line, area.width.saturating_sub(1));
+}
+
+/// What the lens tells apart.
+pub fn entries(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
+    match app.map().lens {
+        Lens::State => states(app, scan, theme),
+        Lens::Owner => owners(scan, theme),
+    }
 }
 
 /// How a class is called where ports are counted.
@@ -63,31 +72,36 @@ pub const CLASSES: [StateClass; 6] = [
 ];
 
 fn states(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
-    let entry = |role, letter, name: &str, count| Entry {
-        mark: theme.glyph('■', letter),
+    let entry = |role, letter, name: &str, count, dropped| Entry {
+        mark: if theme.needs_whole_cells() { letter } else { '■' },
         style: theme.style(role),
         name: name.to_owned(),
         count: Some(count),
+        dropped,
     };
-    let mut entries: Vec<Entry> = CLASSES
-        .map(|class| {
-            let count = scan.tally.of(class);
-            entry(Role::Class(class), letter(class), class_name(class), count)
-        })
-        .into();
-    entries.push(entry(Role::Reserved, 'x', "reserved", scan.tally.reserved));
-    let mut available = entry(Role::Available, '.', "available", scan.tally.available);
-    if app.map().extent == Extent::All {
-        available.name = "available in range".to_owned();
-    }
-    entries.insert(0, available);
+    let available = match app.map().extent {
+        Extent::Ephemeral => "available",
+        Extent::All | Extent::Ports(_) => "available in range",
+    };
+    let mut entries =
+        vec![entry(Role::Available, theme.glyph('·', '.'), available, scan.tally.available, 2)];
+    entries.extend(CLASSES.map(|class| {
+        let count = scan.tally.of(class);
+        entry(Role::Class(class), letter(class), class_name(class), count, 0)
+    }));
+    entries.push(entry(Role::Reserved, 'x', "reserved", scan.tally.reserved, 1));
     entries
 }
 
 /// Without colour a glyph tells how much of a block is taken.
 fn densities(tally: &Tally, theme: &Theme) -> Vec<Entry> {
-    let plain =
-        |mark, name: &str, count| Entry { mark, style: Style::new(), name: name.to_owned(), count };
+    let plain = |mark, name: &str, count| Entry {
+        mark,
+        style: Style::new(),
+        name: name.to_owned(),
+        count,
+        dropped: 0,
+    };
     let available = plain(theme.glyph('·', '.'), "available", Some(tally.available));
     let reserved = plain('x', "reserved", Some(tally.reserved));
     let steps: &[(char, &str)] = if theme.ascii {
@@ -104,58 +118,62 @@ fn densities(tally: &Tally, theme: &Theme) -> Vec<Entry> {
 fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
     let (named, others) = scan.owners.owners.split_at(scan.owners.owners.len().min(COLORED_OWNERS));
     let whole_cells = theme.needs_whole_cells();
-    let entry = |role, letter, name: &str, count| Entry {
+    let entry = |role, letter, name: &str, count, dropped| Entry {
         mark: if whole_cells { letter } else { '■' },
         style: theme.style(role),
         name: words::shorten(name, LONGEST_NAME),
         count: Some(count),
+        dropped,
     };
     let mut entries: Vec<Entry> = (0u8..)
         .zip(named)
         .map(|(rank, (name, count))| {
-            entry(Role::Owner(rank), owner_letter(rank), &name.words(), *count)
+            entry(Role::Owner(rank), owner_letter(rank), &name.words(), *count, rank)
         })
         .collect();
     if !others.is_empty() {
         let ports = others.iter().map(|(_, ports)| ports).sum();
         let name = words::plural(others.len(), "other");
-        entries.push(entry(Role::OtherOwner, OTHER_OWNER_LETTER, &name, ports));
+        entries.push(entry(Role::OtherOwner, OTHER_OWNER_LETTER, &name, ports, 0));
     }
     if entries.is_empty() {
-        let nobody =
-            Entry { mark: ' ', style: Style::new(), name: "no sockets".into(), count: None };
-        entries.push(nobody);
+        entries.push(entry(Role::Dim, ' ', "no sockets", 0, 0));
     }
     entries
 }
 
-/// All entries if they fit, else those that are not empty, else as many as fit.
+/// The fullest wording that fits: all, those that are not empty, without counts (they stand beside
+/// the map too), at last without the entries that everybody guesses.
 fn fitted(entries: &[Entry], lens: &str, room: usize, theme: &Theme) -> Line<'static> {
-    let full = line(entries.iter(), lens, theme);
+    let mut kept: Vec<&Entry> = entries.iter().collect();
+    let full = line(&kept, lens, true, theme);
     if full.width() <= room {
         return full;
     }
-    let mut kept: Vec<&Entry> = entries.iter().filter(|entry| entry.count != Some(0)).collect();
+    kept.retain(|entry| entry.count != Some(0));
+    let filled = line(&kept, lens, true, theme);
+    if filled.width() <= room {
+        return filled;
+    }
     loop {
-        let shorter = line(kept.iter().copied(), lens, theme);
+        let shorter = line(&kept, lens, false, theme);
         if shorter.width() <= room || kept.is_empty() {
             return shorter;
         }
-        // Of the states the smallest goes first, of owners the last, which is the smallest.
-        let smallest = (0..kept.len()).rev().min_by_key(|&i| kept[i].count.unwrap_or(u32::MAX));
-        kept.remove(smallest.unwrap_or_default());
+        let guessed = (0..kept.len()).max_by_key(|&i| kept[i].dropped).unwrap_or_default();
+        kept.remove(guessed);
     }
 }
 
-fn line<'a>(entries: impl Iterator<Item = &'a Entry>, lens: &str, theme: &Theme) -> Line<'static> {
-    let mut line = Line::styled(format!("{lens}  "), theme.style(Role::Dim));
+fn line(entries: &[&Entry], lens: &str, with_counts: bool, theme: &Theme) -> Line<'static> {
+    let gap = if with_counts { "  " } else { " " };
+    let mut line = Line::styled(format!("{lens}{gap}"), theme.style(Role::Dim));
     for entry in entries {
         line.push_span(Span::styled(format!("{} ", entry.mark), entry.style));
-        let count = entry.count.map(|count| format!(" {}", words::thousands(count)));
-        line.push_span(Span::styled(
-            format!("{}{}  ", entry.name, count.unwrap_or_default()),
-            Style::reset(),
-        ));
+        let count = entry.count.filter(|_| with_counts);
+        let count = count.map(|count| format!(" {}", words::thousands(count)));
+        let text = format!("{}{}{gap}", entry.name, count.unwrap_or_default());
+        line.push_span(Span::styled(text, Style::reset()));
     }
     line
 }

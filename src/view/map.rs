@@ -8,11 +8,14 @@ use ratatui::{
     text::{Line, Span},
 };
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::{
     app::{App, Extent, Grid, Lens, Scan, lens::Tally},
     domain::{PortRange, Protocols, port::SYSTEM},
     view::{
-        COLORED_OWNERS, Role, Theme, gauges,
+        COLORED_OWNERS, Role, Theme,
+        gauges::{self, Colors},
         heatmap::{Glyphs, Heatmap, Paint, Taken, level, put},
         inspector,
         layout::Areas,
@@ -21,6 +24,9 @@ use crate::{
         words,
     },
 };
+
+/// Columns of the facts: `ESTABLISHED 28232`.
+const FACTS: usize = 17;
 
 pub fn render(app: &App, theme: &Theme, grid: &Grid, areas: &Areas, buffer: &mut Buffer) {
     let Some(scan) = app.scan() else {
@@ -32,7 +38,8 @@ pub fn render(app: &App, theme: &Theme, grid: &Grid, areas: &Areas, buffer: &mut
     facts(app, scan, theme, grid, areas.facts, buffer);
     if !areas.gauges.is_empty() {
         let area = Rect { x: areas.gauges.x + 1, width: areas.gauges.width - 2, ..areas.gauges };
-        gauges::render(&scan.gauges, theme, area, buffer);
+        let colors = Colors::under(app.map().lens);
+        gauges::render(&scan.gauges, colors, theme, area, buffer);
     }
     legend::render(app, theme, areas.legend, buffer);
     inspector::render(app, scan, theme, grid, areas, buffer);
@@ -58,9 +65,10 @@ fn waiting(app: &App, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
 fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buffer: &mut Buffer) {
     let area = areas.strip;
     if let Some(why) = app.failure() {
-        let text = format!(" {why}; this is the last scan that worked");
-        let text = words::shorten(&text, usize::from(area.width));
-        put(buffer, area, area.x, area.y, &text, theme.style(Role::Critical));
+        let room = usize::from(area.width.saturating_sub(2));
+        let parts = [why.to_string(), "what you see is older".to_owned()];
+        let text = words::shorten(&words::fitted(&parts, "; ", room), room);
+        put(buffer, area, area.x + 1, area.y, &text, theme.style(Role::Critical));
     } else if areas.has_inspector_beside {
         let dim = theme.style(Role::Dim);
         let dot = theme.glyph(" · ", " - ");
@@ -68,17 +76,19 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
             format!(" {} {}", extent_name(app), grid.range()),
             Style::reset().add_modifier(Modifier::BOLD),
         );
-        let rest = format!(
-            "{dot}{}{dot}{}{dot}{} occupied, {}",
+        let parts = [
             block_size(grid),
-            protocols_name(app.map().protocols),
-            words::thousands(scan.tally.occupied),
+            protocols_name(app.map().protocols).to_owned(),
+            format!("{} occupied", words::thousands(scan.tally.occupied)),
             words::percent(scan.tally.occupied, scan.tally.size),
-        );
+        ];
+        let room = usize::from(area.width).saturating_sub(title.width());
+        let rest = format!("{dot}{}", words::fitted(&parts, dot, room.saturating_sub(4)));
         let line = Line::from(vec![title, Span::styled(rest, dim)]);
         buffer.set_line(area.x, area.y, &line, area.width);
     } else {
-        gauges::render_line(&scan.gauges, theme, area, buffer);
+        let colors = Colors::under(app.map().lens);
+        gauges::render_line(&scan.gauges, colors, theme, area, buffer);
     }
 }
 
@@ -86,6 +96,7 @@ fn extent_name(app: &App) -> &'static str {
     match app.map().extent {
         Extent::Ephemeral => "Ephemeral range",
         Extent::All => "All ports",
+        Extent::Ports(_) => "Chosen range",
     }
 }
 
@@ -169,10 +180,17 @@ fn facts(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer:
         (format!("{} reserved", words::thousands(tally.reserved)), plain),
         (String::new(), plain),
     ];
-    lines.extend(CLASSES.into_iter().filter(|&class| tally.of(class) > 0).map(|class| {
-        let name = class_name(class);
-        let width = 17 - name.len();
-        (format!("{name}{:>width$}", tally.of(class)), theme.style(Role::Class(class)))
+    let counted = legend::entries(app, scan, theme);
+    let is_owner = app.map().lens == Lens::Owner;
+    lines.extend(counted.into_iter().filter_map(|entry| {
+        // The facts above tell what is available and reserved.
+        let is_told = !is_owner && !CLASSES.map(class_name).contains(&entry.name.as_str());
+        let count = entry.count.filter(|&count| count > 0 && !is_told)?.to_string();
+        let mark = if is_owner && theme.needs_whole_cells() { entry.mark } else { ' ' };
+        let text = format!("{mark} {}", words::shorten(&entry.name, FACTS - 1 - count.len()));
+        let text = words::shorten(text.trim_start(), FACTS - 1 - count.len());
+        let width = FACTS.saturating_sub(text.width());
+        Some((format!("{text}{count:>width$}"), entry.style))
     }));
     for ((text, style), y) in lines.iter().zip(area.y + 1..area.bottom()) {
         put(buffer, area, area.x + 1, y, text, *style);

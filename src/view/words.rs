@@ -104,6 +104,27 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// As many of `parts` as fit on a line, none of them cut.
+pub fn fitted(parts: &[String], separator: &str, width: usize) -> String {
+    rows(parts, separator, width).swap_remove(0)
+}
+
+/// Parts on as many lines as they need, none of them cut.
+pub fn rows(parts: &[String], separator: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(part),
+            Some(line) if line.width() + separator.width() + part.width() <= width => {
+                line.push_str(separator);
+                line.push_str(part);
+            }
+            _ => lines.push(part.clone()),
+        }
+    }
+    lines
+}
+
 /// `chrome [4121] alice`
 pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
     let Some(process) = app.processes().get(pid) else { return format!("pid {pid}") };
@@ -182,5 +203,8 @@ mod tests {
         assert_eq!(shorten("ab", 1), "");
         assert_eq!(pieces("abcdef", 4), ["abcd", "ef"]);
         assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+        let parts = ["even", "0xC000", "ephemeral"].map(str::to_owned);
+        assert_eq!(rows(&parts, " - ", 14), ["even - 0xC000", "ephemeral"]);
+        assert_eq!(fitted(&parts, " - ", 14), "even - 0xC000");
     }
 }

@@ -54,9 +54,8 @@ pub fn pair(from: u16, to: u16) -> (Socket, Socket) {
 pub fn fill(socket: &mut Socket) {
     socket.set_nonblocking(true).unwrap();
     let refusal = loop {
-        match socket.write(&[0; 65_536]) {
-            Ok(_) => {}
-            Err(error) => break error,
+        if let Err(error) = socket.write_all(&[0; 4096]) {
+            break error;
         }
     };
     assert_eq!(refusal.kind(), io::ErrorKind::WouldBlock);

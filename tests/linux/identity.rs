@@ -3,7 +3,7 @@
 use std::thread;
 
 use portscope::{
-    domain::{Protocol, Users},
+    domain::Protocol,
     host::{
         Host as _,
         linux::{LinuxHost, LinuxScanner},

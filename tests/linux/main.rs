@@ -1,5 +1,7 @@
 //! The real kernel, looked at in private network namespaces. Never the machine's own ports.
 
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
+
 mod fallback;
 mod holders;
 mod identity;
@@ -12,7 +14,7 @@ mod states;
 use std::time::{Duration, Instant};
 
 use portscope::{
-    domain::{Protocol, Snapshot, Socket, Source, Users},
+    domain::{Protocol, Snapshot, Socket, Source},
     host::{
         Host as _, OwnerDepth, Scanner as _,
         linux::{LinuxHost, LinuxScanner, sock_diag::DiagSocket},

@@ -5,7 +5,7 @@ use std::io;
 use portscope::{
     domain::{Gap, Protocol, State},
     host::linux::{
-        self_test::bound_inactive_gap,
+        self_test::SelfTest,
         sock_diag::{BOUND_INACTIVE, Datagram, DiagSocket, Link, Netlink},
     },
 };
@@ -59,10 +59,10 @@ fn the_version_decides_when_no_port_can_be_had() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40001 40001");
         let _held = bound(Type::STREAM, LOOPBACK, 40_001, Stack::Only);
-        let mut netlink = DiagSocket::open().unwrap();
-        assert_eq!(bound_inactive_gap(&mut netlink, "6.8.0-45-generic"), None);
-        let old = bound_inactive_gap(&mut netlink, "5.15.0");
-        assert_eq!(old, Some(Gap::BoundInactiveUnlisted { assumed: true }));
+        let test = SelfTest::start();
+        assert!(!test.remove_probe(&mut scan().sockets));
+        assert_eq!(test.gap("6.8.0-45-generic"), None);
+        assert_eq!(test.gap("5.15.0"), Some(Gap::BoundInactiveUnlisted { assumed: true }));
     });
 }
 

@@ -1,6 +1,10 @@
 //! The real program in a pseudo terminal, its screen read by vt100. Reads only when told to.
 
-#![allow(dead_code, reason = "each test binary uses a part of this file")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part of this file; a panic is how a test fails"
+)]
 
 use std::{
     fs,
@@ -256,7 +260,7 @@ impl Session {
 
     fn pid(&self) -> Pid {
         let pid = self.child.process_id().expect("it was started");
-        Pid::from_raw(pid as i32).expect("no process has pid 0")
+        Pid::from_raw(pid.cast_signed()).expect("no process has pid 0")
     }
 
     #[expect(clippy::borrowed_box, reason = "the trait object itself is 'static")]

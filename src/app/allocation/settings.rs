@@ -103,8 +103,7 @@ impl SettingsPanel {
         match key {
             Key::Escape if self.typed.is_some() => self.forget_typed(),
             Key::Escape => return false,
-            Key::Char('o') if self.typed.is_none() => return false,
-            Key::Enter if self.typed.is_none() => return false,
+            Key::Enter | Key::Char('o') if self.typed.is_none() => return false,
             Key::Enter => {
                 self.accept();
             }
@@ -139,7 +138,7 @@ impl SettingsPanel {
         self.typed = (self.field != Field::Protocol).then_some(text);
     }
 
-    fn go(&mut self, by: i32) {
+    fn go(&mut self, by: isize) {
         if self.accept() {
             let at = Field::EACH.into_iter().position(|f| f == self.field).unwrap_or(0);
             self.field = Field::EACH[turned(at, by, Field::EACH.len())];
@@ -175,7 +174,7 @@ impl SettingsPanel {
     }
 
     /// The next or previous of the usual values; what was typed is forgotten.
-    fn turn(&mut self, by: i32) {
+    fn turn(&mut self, by: isize) {
         self.forget_typed();
         let options = &mut self.options;
         match self.field {
@@ -185,17 +184,17 @@ impl SettingsPanel {
             }
             Field::Range => options.range = next_range(options.range, self.ephemeral, by),
             Field::Attempts => options.max_attempts = next_attempts(options.max_attempts, by),
-            Field::Seed => options.seed = options.seed.wrapping_add_signed(i64::from(by)),
+            Field::Seed => options.seed = options.seed.wrapping_add_signed(by as i64),
             Field::Address => {}
         }
     }
 }
 
-fn turned(at: usize, by: i32, length: usize) -> usize {
-    (at as i32 + by).rem_euclid(length as i32) as usize
+fn turned(at: usize, by: isize, length: usize) -> usize {
+    (at + length).saturating_add_signed(by) % length
 }
 
-fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: i32) -> PortRange {
+fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: isize) -> PortRange {
     let unprivileged = PortRange::new(1024, 65_535).expect("1024 is less than 65535");
     let mut usual =
         vec![port::IANA_DYNAMIC, ephemeral.unwrap_or(port::LINUX_DEFAULT), unprivileged];
@@ -204,7 +203,7 @@ fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: i32) -> PortRa
     usual[at.map_or(0, |at| turned(at, by, usual.len()))]
 }
 
-fn next_attempts(attempts: u32, by: i32) -> u32 {
+fn next_attempts(attempts: u32, by: isize) -> u32 {
     let more = ATTEMPTS.into_iter().find(|&a| a > attempts);
     let fewer = ATTEMPTS.into_iter().rev().find(|&a| a < attempts);
     if by > 0 { more } else { fewer }.unwrap_or(attempts)

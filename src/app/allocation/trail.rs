@@ -27,6 +27,8 @@ pub struct Trail {
     last: VecDeque<Attempt>,
     /// What was touched in the last second, by delta.
     touched: VecDeque<(Duration, Vec<(u16, u32)>)>,
+    /// Its sum by port; empty before the first attempt.
+    times: Vec<u32>,
 }
 
 impl Trail {
@@ -40,9 +42,19 @@ impl Trail {
         }
         let surplus = self.last.len().saturating_sub(LAST);
         self.last.drain(..surplus);
+        self.forget_until(at.checked_sub(WINDOW));
+        self.times.resize(65_536, 0);
+        for &(port, times) in &delta.touched {
+            self.times[usize::from(port)] += times;
+        }
         self.touched.push_back((at, delta.touched.clone()));
-        while self.touched.front().is_some_and(|&(then, _)| then + WINDOW <= at) {
-            self.touched.pop_front();
+    }
+
+    fn forget_until(&mut self, end: Option<Duration>) {
+        while let Some((_, touched)) = self.touched.pop_front_if(|(then, _)| Some(*then) <= end) {
+            for (port, times) in touched {
+                self.times[usize::from(port)] -= times;
+            }
         }
     }
 
@@ -54,10 +66,10 @@ impl Trail {
         self.last.iter().map(mark)
     }
 
-    /// The last second of the run: a paused one keeps its picture. A port may come up many times.
+    /// The last second of the run: a paused one keeps its picture.
     pub fn of_last_second(&self) -> impl Iterator<Item = (u16, Mark)> {
-        let touched = self.touched.iter().flat_map(|(_, touched)| touched);
-        touched.map(|&(port, times)| (port, Mark::Tried(times)))
+        let tried = (0..=u16::MAX).zip(&self.times).filter(|&(_, &times)| times > 0);
+        tried.map(|(port, &times)| (port, Mark::Tried(times)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{ALLOCATORS, Allocator, Attempt, Candidates, Progress, Strategy},
+    allocator::{ALLOCATORS, Allocator, Candidates, Progress, Strategy},
     domain::Text,
     engine::{
         Setup,
@@ -58,31 +58,38 @@ impl Run {
         })
     }
 
-    /// One attempt. False: the run stops here by itself.
-    pub fn attempt(&mut self, hold: bool) -> bool {
-        match self.allocator.step() {
-            Progress::Refused(attempt) => {
-                self.count(&attempt);
-                true
-            }
-            Progress::Bound(attempt, won) => {
-                self.count(&attempt);
-                if hold {
-                    self.keep(won);
+    /// So many attempts. False: the run stopped by itself before they were made.
+    pub fn attempt(&mut self, count: u32, hold: bool) -> bool {
+        let mut left = count;
+        let mut goes_on = true;
+        while goes_on && left > 0 {
+            let Self { allocator, tally, attempts, .. } = self;
+            let progress = allocator.steps(left, |attempt| {
+                left -= 1;
+                *attempts = attempt.number;
+                tally.count(attempt);
+            });
+            goes_on = match progress {
+                Progress::Refused(_) => true,
+                Progress::Bound(attempt, won) => {
+                    if hold {
+                        self.keep(won);
+                    }
+                    self.finish(Some(attempt.port))
                 }
-                self.finish(Some(attempt.port))
-            }
-            Progress::GaveUp(Some(attempt)) => {
-                self.count(&attempt);
-                self.finish(None)
-            }
-            // The strategy had nothing left; at the first attempt it will never have anything.
-            Progress::GaveUp(None) => self.attempts > 0 && self.finish(None),
+                Progress::GaveUp(Some(_)) => self.finish(None),
+                // The strategy has no port left; if it had none at all, it will never have one.
+                Progress::GaveUp(None) => self.attempts > 0 && self.finish(None),
+            };
         }
+        goes_on
     }
 
+    /// Nothing happens if it is not held.
     pub fn release(&mut self, port: u16) {
-        self.held.remove(&port);
+        if self.held.remove(&port).is_some() {
+            self.hold_note = None;
+        }
     }
 
     pub fn release_all(&mut self) {
@@ -104,11 +111,6 @@ impl Run {
             limitation: self.limitation,
             ..self.tally.take()
         }
-    }
-
-    fn count(&mut self, attempt: &Attempt) {
-        self.attempts = attempt.number;
-        self.tally.count(attempt);
     }
 
     fn keep(&mut self, won: Box<dyn Held>) {

@@ -134,7 +134,7 @@ impl<'a> Worker<'a> {
             AllocationRequest::Step => {
                 self.is_running = false;
                 if let Some(run) = &mut self.run {
-                    run.attempt(self.hold);
+                    run.attempt(1, self.hold);
                 }
             }
             AllocationRequest::Pause => self.is_running = false,
@@ -163,21 +163,15 @@ impl<'a> Worker<'a> {
     /// The attempts that are due, and a delta if one is.
     fn attempt(&mut self) -> Result<(), Ended> {
         let Some(run) = &mut self.run else { return Ok(()) };
-        let pause = self.speed.pause();
         let now = Instant::now();
-        let earliest = now.checked_sub(LAG).unwrap_or(now);
-        for _ in 0..BATCH {
-            if let Some(pause) = pause {
-                if self.due > now {
-                    break;
-                }
-                self.due = (self.due + pause).max(earliest);
-            }
-            self.has_news = true;
-            if !run.attempt(self.hold) {
-                self.is_running = false;
-                return self.deliver_delta();
-            }
+        let count = match self.speed.pause() {
+            None => BATCH,
+            Some(pause) => attempts_due(&mut self.due, pause, now),
+        };
+        self.has_news |= count > 0;
+        if !run.attempt(count, self.hold) {
+            self.is_running = false;
+            return self.deliver_delta();
         }
         let is_slow = self.speed <= Speed::Twenty;
         if self.has_figures() && (is_slow || now >= self.reported + REPORT_INTERVAL) {
@@ -217,4 +211,15 @@ impl<'a> Worker<'a> {
             None => newer,
         })
     }
+}
+
+/// How many attempts are due by now; the next one after them is due at `due`.
+fn attempts_due(due: &mut Instant, pause: Duration, now: Instant) -> u32 {
+    *due = now.checked_sub(LAG).map_or(*due, |earliest| earliest.max(*due));
+    let mut count = 0;
+    while *due <= now && count < BATCH {
+        *due += pause;
+        count += 1;
+    }
+    count
 }

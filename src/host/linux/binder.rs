@@ -57,11 +57,12 @@ impl RealBinder {
     }
 
     /// Makes the descriptors that the last success took.
+    #[expect(clippy::inline_always, reason = "as `bind`")]
+    #[inline(always)]
     fn prepare(&mut self) -> Result<(), Refusal> {
-        for protocol in [Protocol::Udp, Protocol::Tcp] {
-            if self.protocols.includes(protocol) && self.spare(protocol).is_none() {
-                let made = unbound(protocol, self.address).map_err(refusal_of(protocol))?;
-                *self.spare(protocol) = Some(made);
+        for (protocol, spare) in [(Protocol::Udp, &mut self.udp), (Protocol::Tcp, &mut self.tcp)] {
+            if spare.is_none() && self.protocols.includes(protocol) {
+                *spare = Some(unbound(protocol, self.address).map_err(refusal_of(protocol))?);
             }
         }
         Ok(())
@@ -75,6 +76,8 @@ impl RealBinder {
     }
 
     /// UDP first, then TCP; the first refusal ends it.
+    #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
+    #[inline(always)]
     fn bind_spares(&self, port: u16) -> Result<(), Refusal> {
         let address = SocketAddr::new(self.address, port);
         for (protocol, spare) in [(Protocol::Udp, &self.udp), (Protocol::Tcp, &self.tcp)] {
@@ -102,6 +105,8 @@ impl Binder for RealBinder {
     type Held = Box<dyn Held>;
 
     /// The time is that of the bind() calls alone; none when no socket could be made.
+    #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
+    #[inline(always)]
     fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration) {
         if port == 0 {
             // The kernel would choose a port.
@@ -156,6 +161,8 @@ impl Held for BoundPort {
     }
 }
 
+#[expect(clippy::inline_always, reason = "as `bind`")]
+#[inline(always)]
 fn unbound(protocol: Protocol, address: IpAddr) -> io::Result<OwnedFd> {
     let kind = match protocol {
         Protocol::Tcp => SocketType::STREAM,

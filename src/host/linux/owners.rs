@@ -98,12 +98,12 @@ fn walk_processes(found: &mut Holders) -> rustix::io::Result<()> {
         Ok(hides) => found.hides_processes = hides,
         Err(errno) => found.failed = Some(failure(errno)),
     }
-    let mut buffer = [MaybeUninit::uninit(); DIRECTORY_BUFFER];
-    let mut descriptors = [MaybeUninit::uninit(); DIRECTORY_BUFFER];
-    let mut entries = RawDir::new(&proc, &mut buffer);
+    let mut buffer: Vec<u8> = Vec::with_capacity(2 * DIRECTORY_BUFFER);
+    let (processes, descriptors) = buffer.spare_capacity_mut().split_at_mut(DIRECTORY_BUFFER);
+    let mut entries = RawDir::new(&proc, processes);
     while let Some(entry) = entries.next() {
         if let Some(pid) = decimal(entry?.file_name().to_bytes()) {
-            visit(&proc, pid, &mut descriptors, found);
+            visit(&proc, pid, descriptors, found);
         }
     }
     Ok(())

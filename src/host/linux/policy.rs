@@ -20,39 +20,49 @@ pub struct PolicyReader {
     buffer: Vec<u8>,
 }
 
-impl PolicyReader {
-    pub fn new() -> Self {
+impl Default for PolicyReader {
+    fn default() -> Self {
         Self { buffer: vec![0; BUFFER_LENGTH] }
     }
+}
 
+impl PolicyReader {
     /// The policy as of now. What cannot be read stands at its default and is named in `gaps`.
     pub fn read(&mut self, gaps: &mut Vec<Gap>) -> Ephemeral {
-        let range = self.value_or_gap("ip_local_port_range", parse_range, gaps);
-        let reserved = self.value_or_gap("ip_local_reserved_ports", parse_list, gaps);
-        let start = self.value_or_gap("ip_unprivileged_port_start", parse_number, gaps);
+        let list = &mut self.buffer;
+        // The kernel clears as much memory of its own as we offer room.
+        let number = &mut [0; 64];
+        let range = value_or_gap("ip_local_port_range", number, parse_range, gaps);
+        let reserved = value_or_gap("ip_local_reserved_ports", list, parse_list, gaps);
+        let start = value_or_gap("ip_unprivileged_port_start", number, parse_number, gaps);
         let mut policy =
             Ephemeral::new(range.unwrap_or(LINUX_DEFAULT), reserved.unwrap_or_default());
         policy.unprivileged_start = start.unwrap_or(policy.unprivileged_start);
-        policy.tw_reuse = self.value("tcp_tw_reuse", parse_number).ok();
+        policy.tw_reuse = value("tcp_tw_reuse", number, parse_number).ok();
         policy
     }
+}
 
-    fn value_or_gap<T>(&mut self, name: &str, parse: Parser<T>, gaps: &mut Vec<Gap>) -> Option<T> {
-        let value = self.value(name, parse);
-        if value.is_err() {
-            gaps.push(Gap::PolicyAssumed { sysctl: Text::scrub(format!("net.ipv4.{name}")) });
-        }
-        value.ok()
+fn value_or_gap<T>(
+    name: &str,
+    buffer: &mut [u8],
+    parse: Parser<T>,
+    gaps: &mut Vec<Gap>,
+) -> Option<T> {
+    let value = value(name, buffer, parse);
+    if value.is_err() {
+        gaps.push(Gap::PolicyAssumed { sysctl: Text::scrub(format!("net.ipv4.{name}")) });
     }
+    value.ok()
+}
 
-    /// One read(2), see `BUFFER_LENGTH`.
-    fn value<T>(&mut self, name: &str, parse: Parser<T>) -> io::Result<T> {
-        let length = File::open(format!("/proc/sys/net/ipv4/{name}"))?.read(&mut self.buffer)?;
-        str::from_utf8(&self.buffer[..length])
-            .ok()
-            .and_then(|text| parse(text.trim_ascii()))
-            .ok_or_else(|| io::ErrorKind::InvalidData.into())
-    }
+/// One read(2), see `BUFFER_LENGTH`.
+fn value<T>(name: &str, buffer: &mut [u8], parse: Parser<T>) -> io::Result<T> {
+    let length = File::open(format!("/proc/sys/net/ipv4/{name}"))?.read(buffer)?;
+    str::from_utf8(&buffer[..length])
+        .ok()
+        .and_then(|text| parse(text.trim_ascii()))
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 type Parser<T> = fn(&str) -> Option<T>;

@@ -15,7 +15,8 @@ use crate::{
         linux::{
             owners::OwnerFinder,
             policy::PolicyReader,
-            procfs, self_test,
+            procfs,
+            self_test::SelfTest,
             sock_diag::{ALL_STATES, DiagSocket, Flaw},
         },
     },
@@ -27,6 +28,9 @@ pub struct LinuxScanner {
     machine: Arc<Machine>,
     /// Or why there is none.
     netlink: Result<DiagSocket, io::ErrorKind>,
+    /// Until it has ended.
+    self_test: Option<SelfTest>,
+    /// Its result.
     bound_inactive: Option<Gap>,
     table: Vec<u8>,
     policy: PolicyReader,
@@ -42,17 +46,13 @@ impl LinuxScanner {
 
     /// With a netlink socket of the caller's, or the reason why there is none.
     pub fn over(machine: Arc<Machine>, netlink: Result<DiagSocket, io::ErrorKind>) -> Self {
-        let mut netlink = netlink;
-        let bound_inactive = netlink
-            .as_mut()
-            .ok()
-            .and_then(|netlink| self_test::bound_inactive_gap(netlink, machine.kernel.as_str()));
         Self {
             machine,
+            self_test: netlink.is_ok().then(SelfTest::start),
             netlink,
-            bound_inactive,
+            bound_inactive: None,
             table: Vec::new(),
-            policy: PolicyReader::new(),
+            policy: PolicyReader::default(),
             repetitions: Repetitions::default(),
             owners: OwnerFinder::new(),
             number: 0,
@@ -99,6 +99,19 @@ impl LinuxScanner {
         Ok(())
     }
 
+    /// A dump that is not whole cannot end it.
+    fn end_self_test(&mut self, snapshot: &mut Snapshot) {
+        let Some(test) = self.self_test.take() else { return };
+        if test.remove_probe(&mut snapshot.sockets) {
+            return;
+        }
+        if snapshot.gaps.is_empty() {
+            self.bound_inactive = test.gap(self.machine.kernel.as_str());
+        } else {
+            self.self_test = Some(test);
+        }
+    }
+
     /// From /proc/net.
     fn read(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), io::ErrorKind> {
         procfs::read_table(table, &mut self.table).map_err(|error| error.kind())?;
@@ -109,12 +122,16 @@ impl LinuxScanner {
     }
 }
 
-/// Says once that /proc/net stands in. Of UDP it lacks nothing but the cookies.
+/// Says once each what is lost where /proc/net stands in.
 fn note_stand_in(table: Table, error: io::ErrorKind, snapshot: &mut Snapshot) {
-    let is_tcp = matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6);
-    if is_tcp && snapshot.source != Source::Procfs {
+    let dual_stack = Gap::DualStackUntold { error };
+    if matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6) && snapshot.source != Source::Procfs
+    {
         snapshot.source = Source::Procfs;
         snapshot.gaps.push(Gap::NetlinkRefused { error });
+    }
+    if matches!(table, Table::Tcp6 | Table::Udp6) && !snapshot.gaps.contains(&dual_stack) {
+        snapshot.gaps.push(dual_stack);
     }
 }
 
@@ -123,6 +140,7 @@ impl Scanner for LinuxScanner {
         let started = cpu_time();
         snapshot.clear();
         self.list(snapshot)?;
+        self.end_self_test(snapshot);
         self.repetitions.remove(&mut snapshot.sockets);
         snapshot.sort();
         if snapshot.source == Source::SockDiag {
@@ -169,5 +187,48 @@ impl Repetitions {
         outdated.sort_unstable();
         let mut places = 0u32..;
         sockets.retain(|_| places.next().is_some_and(|p| outdated.binary_search(&p).is_err()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::domain::{Endpoint, Family, Holder, Protocol, State, Timer};
+
+    fn socket(state: State, cookie: Option<u64>) -> Socket {
+        Socket {
+            protocol: Protocol::Tcp,
+            family: Family::Ipv4,
+            state,
+            timer: Timer::None,
+            local: Endpoint { address: IpAddr::from(Ipv4Addr::LOCALHOST), port: 80 },
+            remote: None,
+            interface: None,
+            inode: None,
+            uid: None,
+            cookie,
+            expires_ms: None,
+            cgroup: None,
+            receive_queue: 0,
+            send_queue: 0,
+            holder: Holder::NotAsked,
+        }
+    }
+
+    #[test]
+    fn of_a_socket_listed_twice_the_later_row_stays() {
+        let mut sockets = vec![
+            socket(State::Bound, Some(7)),
+            socket(State::Listen, Some(3)),
+            socket(State::SynSent, Some(7)),
+            socket(State::Established, None),
+            socket(State::Established, Some(7)),
+            socket(State::Established, None),
+        ];
+        let expected = [sockets[1], sockets[3], sockets[4], sockets[5]];
+        Repetitions::default().remove(&mut sockets);
+        assert_eq!(sockets, expected);
     }
 }

@@ -40,7 +40,8 @@ impl<'a> Column<'a> {
 
     pub fn line<'b>(&mut self, spans: impl IntoIterator<Item = Span<'b>>) {
         if self.left() > 0 {
-            let line = Line::from_iter(spans);
+            let ascii = self.theme.ascii;
+            let line: Line = spans.into_iter().map(|span| separated(span, ascii)).collect();
             self.buffer.set_line(self.area.x, self.y, &line, self.area.width);
         }
         self.y = self.y.saturating_add(1);
@@ -63,7 +64,7 @@ impl<'a> Column<'a> {
     /// A title on a rule, and at its right end what belongs to it.
     pub fn rule(&mut self, title: &str, right: &str) {
         let border = self.theme.style(Role::Border);
-        let used = title.width() + right.width() + 2;
+        let used = title.width() + 1 + if right.is_empty() { 0 } else { right.width() + 1 };
         let dashes = self.theme.glyph("─", "-").repeat(self.width().saturating_sub(used));
         self.line([
             Span::styled(title.to_owned(), Style::new().bold()),
@@ -72,6 +73,15 @@ impl<'a> Column<'a> {
             Span::raw(if right.is_empty() { "" } else { " " }),
             Span::styled(right.to_owned(), self.theme.style(Role::Dim)),
         ]);
+    }
+}
+
+/// The dot between parts is beyond ASCII.
+fn separated(span: Span<'_>, ascii: bool) -> Span<'_> {
+    if ascii && span.content.contains('·') {
+        Span::styled(span.content.replace('·', "-"), span.style)
+    } else {
+        span
     }
 }
 
@@ -94,7 +104,7 @@ pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> Stri
     if let Some(fitting) = candidates.iter().find(|words| words.width() <= width) {
         return fitting.clone();
     }
-    let last = candidates.last().map_or("", String::as_str);
+    let Some(last) = candidates.last() else { return String::new() };
     let mark = theme.glyph("…", "~");
     let mut cut = String::new();
     for character in last.chars() {

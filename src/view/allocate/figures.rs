@@ -13,6 +13,9 @@ pub const ROOMY_ROWS: u16 = 6;
 /// Lines of `narrow`.
 pub const NARROW_ROWS: u16 = 11;
 
+/// Of the columns of `section`.
+const WIDTHS: [usize; 6] = [8, 7, 7, 7, 8, 10];
+
 /// A row of the table: what it is, what was seen, what the law says.
 type Row = (&'static str, String, String);
 
@@ -22,7 +25,8 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     column.rule("Running", &counted(figures.finished(), "allocation"));
     let rows = rows(allocation);
     let line = |label: &str, pick: &dyn Fn(&Row) -> String| {
-        rows.iter().fold(format!("{label:<6}"), |line, row| format!("{line}{:>8}", pick(row)))
+        let cells = rows.iter().zip(WIDTHS).map(|(row, width)| format!("{:>width$}", pick(row)));
+        cells.fold(format!("{label:<6}"), |line, cell| line + &cell)
     };
     column.text(&line("", &|row| row.0.to_owned()), Role::Dim);
     column.text(&line("seen", &|row| row.1.clone()), Role::Text);
@@ -30,10 +34,11 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     let each = nanoseconds(allocation);
     let attempts = counted(figures.attempts, "attempt");
     column.text(
-        &format!("{attempts} · {each} · {} gave up", thousands(figures.failures)),
+        &format!("{attempts} · {each} each · {} gave up", thousands(figures.failures)),
         Role::Text,
     );
-    column.text("law: uniform tries at the last scan's occupancy", Role::Dim);
+    let occupied = allocation.law().map_or_else(String::new, |law| percent(law.miss()));
+    column.text(&format!("law: uniform tries at the last scan's {occupied} occupancy"), Role::Dim);
 }
 
 /// One line a figure.
@@ -48,9 +53,9 @@ pub fn narrow(allocation: &Allocation, column: &mut Column<'_>) {
     ] {
         column.pair(&format!("{label:<9}"), Role::Dim, &format!("{value:>13}"), Role::Text);
     }
-    column.text(&format!("{:>15}{:>7}", "seen", "law"), Role::Dim);
+    column.text(&format!("{:>14}{:>8}", "seen", "law"), Role::Dim);
     for (label, seen, law) in rows(allocation).into_iter().filter(|row| row.0 != "fail") {
-        column.pair(&format!("{label:<8}"), Role::Dim, &format!("{seen:>7}{law:>7}"), Role::Text);
+        column.pair(&format!("{label:<6}"), Role::Dim, &format!("{seen:>8}{law:>8}"), Role::Text);
     }
 }
 
@@ -99,10 +104,10 @@ fn nanoseconds(allocation: &Allocation) -> String {
 /// Never says nothing or all of what is some.
 fn percent(share: f64) -> String {
     match share * 100.0 {
-        percent if percent <= 0.0 => "0%".to_owned(),
-        percent if percent < 0.1 => "<0.1%".to_owned(),
-        percent if (99.95..100.0).contains(&percent) => ">99.9%".to_owned(),
-        percent if percent >= 100.0 => "100%".to_owned(),
-        percent => format!("{percent:.1}%"),
+        percent if percent <= 0.0 => "0 %".to_owned(),
+        percent if percent < 0.1 => "<0.1 %".to_owned(),
+        percent if (99.95..100.0).contains(&percent) => ">99.9 %".to_owned(),
+        percent if percent >= 100.0 => "100 %".to_owned(),
+        percent => format!("{percent:.1} %"),
     }
 }

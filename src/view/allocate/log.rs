@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// Wider would only part the time from its attempt.
+const HOLDER_WIDTH: usize = 44;
+
 /// With all that is known of each attempt; `rows` with the rule and the header.
 pub fn section(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
     let (title, right) = heading(sight);
@@ -26,6 +29,7 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
     let results: Vec<String> = entries.iter().map(|e| result(e, column.theme)).collect();
     let result_width = results.iter().map(|r| r.width()).max().unwrap_or(0).max(11);
     let holder_width = column.width().saturating_sub(4 + 1 + 5 + 2 + result_width + 2 + 1 + 7);
+    let holder_width = holder_width.min(HOLDER_WIDTH);
     let header = format!(
         "{:>4} {:>5}  {:result_width$}  {:holder_width$} {:>7}",
         "#", "port", "result", "holder", "took"
@@ -183,11 +187,11 @@ fn took(took: Duration, theme: &Theme) -> String {
     let nanoseconds = took.as_nanos();
     let micro = theme.glyph("µs", "us");
     match nanoseconds {
-        ..1_000 => format!("{nanoseconds} ns"),
-        ..100_000 => format!("{:.1} {micro}", nanoseconds as f64 / 1e3),
-        ..1_000_000 => format!("{} {micro}", nanoseconds / 1_000),
-        ..100_000_000 => format!("{:.1} ms", nanoseconds as f64 / 1e6),
-        _ => format!("{} ms", nanoseconds / 1_000_000),
+        n if n < 1_000 => format!("{n} ns"),
+        n if n < 100_000 => format!("{:.1} {micro}", n as f64 / 1e3),
+        n if n < 1_000_000 => format!("{} {micro}", n / 1_000),
+        n if n < 100_000_000 => format!("{:.1} ms", n as f64 / 1e6),
+        n => format!("{} ms", n / 1_000_000),
     }
 }
 

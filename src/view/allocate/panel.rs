@@ -62,9 +62,9 @@ fn question(speed: Speed, column: &mut Column<'_>) {
         _ => "At max it is as many as this machine can do.",
     };
     for line in [
-        "Others use this machine. Each attempt takes a port for a few",
-        "microseconds; a program that asks for that port in that moment",
-        "is refused it. What is held stays refused to others.",
+        "Others may use this machine. Each attempt takes a port for a",
+        "few microseconds; a program that asks for it in that moment is",
+        "refused. What is held stays refused to others.",
         words,
     ] {
         column.text(line, Role::Text);
@@ -92,7 +92,9 @@ fn open<'a>(
     area: Rect,
     buffer: &'a mut Buffer,
 ) -> Column<'a> {
-    let (width, height) = (WIDTH.min(area.width), height.min(area.height));
+    // Beside a narrow panel only halves of words would be left of the facts.
+    let width = if area.width < 100 { area.width } else { WIDTH };
+    let height = height.min(area.height);
     let outer = Rect {
         x: area.x + (area.width - width) / 2,
         y: area.y + (area.height - height) / 2,

@@ -43,7 +43,10 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     spans.extend(speeds(allocation, column.theme));
     spans.push(Span::raw(format!(" · {}", pace(allocation))));
     column.line(spans);
-    column.pair("hold      ", Role::Dim, &held(allocation), Role::Text);
+    let most = allocation.hold_limit().map(|limit| format!("at most {}", thousands(limit.into())));
+    let hold = [held(allocation), most.unwrap_or_default()];
+    let hold = fitted(&hold.each_ref().map(String::as_str), room);
+    column.pair("hold      ", Role::Dim, &hold, Role::Text);
 }
 
 const LABEL: usize = 10;

@@ -238,9 +238,9 @@ pub fn decode_socket(body: &[u8], protocol: Protocol) -> Option<Socket> {
     socket.uid = trusted_uid(&socket, u32_at(message, 64)?);
     for (kind, value) in Attributes(attributes) {
         match (kind, value) {
-            (V6_ONLY, [0, ..]) => socket.family = Family::Dual,
+            (V6_ONLY, [0, ..]) if !socket.is_mapped() => socket.family = Family::Dual,
             (CGROUP_ID, value) => {
-                socket.cgroup = value.first_chunk().copied().map(u64::from_ne_bytes)
+                socket.cgroup = value.first_chunk().copied().map(u64::from_ne_bytes);
             }
             _ => {}
         }
@@ -253,7 +253,6 @@ pub(in crate::host::linux) fn decode_state(protocol: Protocol, number: u8) -> Op
     Some(match (protocol, number) {
         (Protocol::Udp, 1) => State::Connected,
         (Protocol::Udp, 7) => State::Unconnected,
-        (Protocol::Udp, _) => return None,
         (Protocol::Tcp, 1) => State::Established,
         (Protocol::Tcp, 2) => State::SynSent,
         (Protocol::Tcp, 3 | 12) => State::SynReceived,
@@ -265,7 +264,7 @@ pub(in crate::host::linux) fn decode_state(protocol: Protocol, number: u8) -> Op
         (Protocol::Tcp, 9) => State::LastAck,
         (Protocol::Tcp, 10) => State::Listen,
         (Protocol::Tcp, 11) => State::Closing,
-        (Protocol::Tcp, _) => return None,
+        _ => return None,
     })
 }
 

@@ -146,3 +146,147 @@ impl Link for Netlink {
         Ok(Datagram { length, is_from_kernel: sender.is_some_and(|address| address.pid() == 0) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    const DONE: u16 = 3;
+    const ROW: u16 = 18;
+
+    /// What the kernel answers to one receive.
+    #[derive(Clone, Copy)]
+    enum Answer {
+        /// A listening socket of this port, with these message flags.
+        Row(u16, u16),
+        Done(i32),
+        Foreign,
+        OldSequence,
+        Cut,
+        Garbage,
+        Errno(Errno),
+    }
+
+    use Answer::{Cut, Done, Errno as Failing, Foreign, Garbage, OldSequence, Row};
+
+    /// Answers each request with the next list; what was left of the one before is gone.
+    struct FakeKernel {
+        dumps: VecDeque<Vec<Answer>>,
+        answers: VecDeque<Answer>,
+        sequence: [u8; 4],
+        requests: Arc<Mutex<usize>>,
+    }
+
+    impl Link for FakeKernel {
+        fn send(&mut self, request: &[u8]) -> io::Result<()> {
+            *self.requests.lock().unwrap() += 1;
+            self.sequence.copy_from_slice(&request[8..12]);
+            self.answers = self.dumps.pop_front().unwrap_or_default().into();
+            Ok(())
+        }
+
+        fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Datagram> {
+            let Some(answer) = self.answers.pop_front() else {
+                return Err(io::ErrorKind::WouldBlock.into());
+            };
+            let bytes = match answer {
+                Failing(errno) => return Err(io::Error::from_raw_os_error(errno.0)),
+                Done(code) => message(DONE, 0, self.sequence, &code.to_ne_bytes()),
+                Garbage => vec![7; 20],
+                OldSequence => message(ROW, 0, [9; 4], &listening(9)),
+                Row(port, flags) => message(ROW, flags, self.sequence, &listening(port)),
+                Foreign | Cut => message(ROW, 0, self.sequence, &listening(8)),
+            };
+            buffer[..bytes.len()].copy_from_slice(&bytes);
+            let length = if matches!(answer, Cut) { buffer.len() + 1 } else { bytes.len() };
+            Ok(Datagram { length, is_from_kernel: !matches!(answer, Foreign) })
+        }
+    }
+
+    fn message(kind: u16, flags: u16, sequence: [u8; 4], body: &[u8]) -> Vec<u8> {
+        let mut bytes = (16 + body.len() as u32).to_ne_bytes().to_vec();
+        bytes.extend_from_slice(&kind.to_ne_bytes());
+        bytes.extend_from_slice(&flags.to_ne_bytes());
+        bytes.extend_from_slice(&sequence);
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    fn listening(port: u16) -> [u8; 72] {
+        let mut body = [0; 72];
+        (body[0], body[1]) = (2, 10);
+        body[4..6].copy_from_slice(&port.to_be_bytes());
+        body
+    }
+
+    /// What comes of these dumps: the ports listed after one that was there before, the flaw, and
+    /// how many requests it took.
+    fn outcome(dumps: &[&[Answer]]) -> (Vec<u16>, Result<(), Flaw>, usize) {
+        let requests = Arc::default();
+        let mut socket = DiagSocket::over(Box::new(FakeKernel {
+            dumps: dumps.iter().map(|answers| answers.to_vec()).collect(),
+            answers: VecDeque::new(),
+            sequence: [0; 4],
+            requests: Arc::clone(&requests),
+        }));
+        let mut sockets = Vec::new();
+        let before = codec::decode_socket(&listening(1), crate::domain::Protocol::Tcp);
+        sockets.extend(before);
+        let result = socket.dump(Table::Tcp, codec::ALL_STATES, &mut sockets);
+        assert_eq!(sockets[0].local.port, 1, "other tables stay");
+        let count = *requests.lock().unwrap();
+        (sockets[1..].iter().map(|socket| socket.local.port).collect(), result, count)
+    }
+
+    #[test]
+    fn a_flawed_dump_is_replaced_by_a_whole_one_and_never_merged() {
+        let whole: &[Answer] = &[Row(5, 0), Done(0)];
+        for flawed in [
+            &[Row(6, 0x10), Done(0)][..],
+            &[Row(6, 0), Failing(Errno::ENOBUFS), Done(0)],
+            &[Row(6, 0), Cut, Done(0)],
+            &[Row(6, 0), Garbage, Done(0)],
+            &[Row(6, 0)],
+        ] {
+            assert_eq!(outcome(&[flawed, whole]), (vec![5], Ok(()), 2));
+        }
+    }
+
+    #[test]
+    fn after_five_retries_the_last_dump_stands_with_its_flaw() {
+        let interrupted: &[Answer] = &[Row(6, 0x10), Done(0)];
+        assert_eq!(outcome(&[interrupted; 9]), (vec![6], Err(Flaw::Interrupted), 6));
+        let lossy: &[Answer] = &[Failing(Errno::ENOBUFS), Row(6, 0), Done(0)];
+        assert_eq!(outcome(&[lossy; 9]), (vec![6], Err(Flaw::Truncated), 6));
+        let deaf: &[Answer] = &[Row(6, 0), Failing(Errno::ENOBUFS), Failing(Errno::ENOBUFS)];
+        assert_eq!(outcome(&[deaf; 9]), (vec![6], Err(Flaw::Truncated), 6));
+    }
+
+    #[test]
+    fn what_always_makes_no_sense_leaves_no_sockets() {
+        let garbage: &[Answer] = &[Row(6, 0), Garbage, Done(0)];
+        assert_eq!(outcome(&[garbage; 9]), (vec![], Err(Flaw::Malformed), 6));
+    }
+
+    #[test]
+    fn a_refusal_is_final() {
+        let denied = Err(Flaw::Refused(io::ErrorKind::PermissionDenied));
+        let after_rows: &[Answer] = &[Row(6, 0), Done(-Errno::EPERM.0)];
+        assert_eq!(outcome(&[after_rows; 2]), (vec![], denied, 1));
+        let at_once: &[Answer] = &[Failing(Errno::EPERM)];
+        assert_eq!(outcome(&[at_once; 2]), (vec![], denied, 1));
+    }
+
+    #[test]
+    fn other_senders_and_older_answers_are_not_heard_and_signals_do_no_harm() {
+        let noisy: &[Answer] =
+            &[Foreign, OldSequence, Row(5, 0), Failing(Errno::EINTR), Row(6, 0), Done(0)];
+        assert_eq!(outcome(&[noisy]), (vec![5, 6], Ok(()), 1));
+    }
+}

@@ -1,0 +1,30 @@
+//! Standard output as the program was started with it. Writes nothing itself.
+
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Runs before `main`: std opens /dev/null in place of a closed standard output before anybody can
+/// ask, and what is written would be lost without a word.
+#[expect(unsafe_code, reason = "the section must hold pointers to functions, and this is one")]
+#[cfg(target_os = "linux")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = look;
+
+#[cfg(target_os = "linux")]
+extern "C" fn look() {
+    let is_open = rustix::io::fcntl_getfd(rustix::stdio::stdout()).is_ok();
+    WAS_CLOSED.store(!is_open, Ordering::Relaxed);
+}
+
+/// Fails with EBADF where the program was started without one (`>&-`).
+pub fn open() -> io::Result<io::StdoutLock<'static>> {
+    if WAS_CLOSED.load(Ordering::Relaxed) {
+        return Err(rustix::io::Errno::BADF.into());
+    }
+    Ok(io::stdout().lock())
+}

@@ -1,0 +1,317 @@
+//! The allocator on real sockets, in private network namespaces. Not its properties on paper.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket},
+    process::Command,
+    sync::Barrier,
+    thread,
+};
+
+use namespace::in_new_namespace;
+use portscope::{
+    Allocator, FindError, HeldPort,
+    allocator::{Attempt, Law},
+    domain::{Binder, Errno, Outcome, PortRange, Protocol, Protocols, Refusal},
+    find_free_port,
+    host::{Held, HostBinder, linux::binder::RealBinder},
+};
+use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
+use rustix::{
+    process::{Resource, Rlimit},
+    thread::CapabilitySet,
+};
+
+/// Small enough for the descriptor limit, large enough for the law.
+const CANDIDATES: u32 = 4096;
+const PORT: u16 = 50_000;
+
+type Port = Box<dyn Held>;
+
+fn range() -> PortRange {
+    PortRange::new(49_152, 49_151 + CANDIDATES as u16).unwrap()
+}
+
+fn binder(protocols: Protocols) -> RealBinder {
+    RealBinder::new(protocols, None).unwrap()
+}
+
+fn bind(protocols: Protocols, port: u16) -> Result<Port, Refusal> {
+    binder(protocols).bind(port).0
+}
+
+fn in_use(protocol: Protocol) -> Refusal {
+    Refusal { protocol, errno: Errno::EADDRINUSE }
+}
+
+/// Holds so many ports of the range on UDP, chosen by a seed.
+fn hold(count: u32) -> Vec<Port> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(Resource::Nofile, raised).unwrap();
+    let mut ports: Vec<u16> = range().ports().collect();
+    ports.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
+    let mut binder = binder(Protocols::Udp);
+    ports.into_iter().take(count as usize).map(|port| binder.bind(port).0.ok().unwrap()).collect()
+}
+
+fn over(range: PortRange, protocols: Protocols) -> Allocator {
+    Allocator::over(range).protocols(protocols).seed(7).build().unwrap()
+}
+
+/// Failures and mean attempts of so many allocations, none of them held.
+fn figures(allocator: &mut Allocator, allocations: u32) -> (u32, f64) {
+    let (mut failures, mut attempts) = (0, 0u64);
+    for _ in 0..allocations {
+        let result = allocator.allocate(|_| attempts += 1);
+        failures += u32::from(result.is_err());
+    }
+    (failures, attempts as f64 / f64::from(allocations))
+}
+
+#[test]
+fn attempts_and_failures_follow_the_law_at_0_50_90_and_99_percent() {
+    const ALLOCATIONS: u32 = 2_000;
+    let holds = |share: u32| {
+        in_new_namespace(|| {
+            let occupied = CANDIDATES * share / 100;
+            let _held = hold(occupied);
+            let law = Law::new(occupied, CANDIDATES).unwrap();
+            let (failures, mean) = figures(&mut over(range(), Protocols::Udp), ALLOCATIONS);
+            let n = f64::from(ALLOCATIONS);
+            let (failing, expected) = (law.failure(100), law.expected_attempts(100));
+            let square = |attempts: u32| (f64::from(attempts) - expected).powi(2);
+            let variance = (1..=100).map(|a| law.share_taking(a) * square(a)).sum::<f64>()
+                + failing * square(100);
+            let failure_error = (n * failing * (1.0 - failing)).sqrt();
+            eprintln!(
+                "{share} %: {failures} of {n} failed (law {:.1} ± {failure_error:.1}), {mean:.3} \
+                 attempts (law {expected:.3} ± {:.3})",
+                n * failing,
+                (variance / n).sqrt(),
+            );
+            // Half a failure, for counts are whole.
+            assert!((f64::from(failures) - n * failing).abs() <= 4.0 * failure_error + 0.5);
+            assert!((mean - expected).abs() <= 4.0 * (variance / n).sqrt() + 1e-9);
+        })
+    };
+    for share in [0, 50, 90, 99] {
+        holds(share);
+    }
+}
+
+#[test]
+fn a_full_range_is_given_up_after_exactly_so_many_attempts_and_never_called_full() {
+    in_new_namespace(|| {
+        let _held = hold(CANDIDATES);
+        let mut allocator = over(range(), Protocols::Udp);
+        let mut seen: Vec<Attempt> = Vec::new();
+        let error = allocator.allocate(|attempt| seen.push(*attempt)).unwrap_err();
+        assert!(matches!(error, FindError::GaveUp { attempts: 100, free: None, .. }), "{error}");
+        let numbers: Vec<u32> = seen.iter().map(|attempt| attempt.number).collect();
+        assert_eq!(numbers, (1..=100).collect::<Vec<u32>>());
+        assert!(seen.iter().all(|attempt| attempt.refusal == Some(in_use(Protocol::Udp))));
+        assert!(seen.iter().all(|attempt| !attempt.took.is_zero()));
+        assert!(!error.to_string().contains("no free port"));
+    });
+}
+
+#[test]
+fn what_comes_back_is_the_bound_socket_and_its_port_is_free_once_it_is_dropped() {
+    in_new_namespace(|| {
+        let mut allocator = over(range(), Protocols::Udp);
+        for _ in 0..500 {
+            let held = allocator.allocate(|_| ()).unwrap();
+            let port = held.port();
+            assert!(range().contains(port));
+            assert_eq!(bind(Protocols::Udp, port).err(), Some(in_use(Protocol::Udp)));
+            let socket = held.into_udp_socket().unwrap();
+            assert_eq!(socket.local_addr().unwrap().port(), port);
+            drop(socket);
+            assert!(bind(Protocols::Udp, port).is_ok(), "{port} is not free after its drop");
+        }
+    });
+}
+
+#[test]
+fn a_found_tcp_port_listens_on_both_families() {
+    in_new_namespace(|| {
+        let held = find_free_port(range(), Protocols::Tcp, 100).unwrap();
+        let port = held.port();
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "it listens unasked");
+        let _listener = held.into_tcp_listener(16).unwrap();
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+        assert!(TcpStream::connect(("::1", port)).is_ok());
+    });
+}
+
+#[test]
+fn both_holds_udp_and_tcp_and_hands_over_tcp_first() {
+    in_new_namespace(|| {
+        let held = bind(Protocols::Both, PORT).ok().unwrap();
+        assert_eq!(bind(Protocols::Udp, PORT).err(), Some(in_use(Protocol::Udp)));
+        assert_eq!(bind(Protocols::Tcp, PORT).err(), Some(in_use(Protocol::Tcp)));
+        let descriptors = held.into_descriptors();
+        let kinds: Vec<_> = descriptors
+            .iter()
+            .map(|socket| rustix::net::sockopt::socket_type(socket).unwrap())
+            .collect();
+        assert_eq!(kinds, [rustix::net::SocketType::STREAM, rustix::net::SocketType::DGRAM]);
+        for socket in &descriptors {
+            let flags = rustix::io::fcntl_getfd(socket).unwrap();
+            assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+        }
+    });
+}
+
+#[test]
+fn a_port_taken_on_tcp_only_refuses_both_and_leaves_udp_free() {
+    in_new_namespace(|| {
+        let _holder = TcpListener::bind(("127.0.0.1", PORT)).unwrap();
+        let mut binder = binder(Protocols::Both);
+        for _ in 0..3 {
+            assert_eq!(binder.bind(PORT).0.err(), Some(in_use(Protocol::Tcp)));
+            assert!(bind(Protocols::Udp, PORT).is_ok(), "the UDP half stayed bound");
+        }
+        assert!(binder.bind(PORT + 1).0.is_ok());
+    });
+}
+
+#[test]
+fn holders_of_one_address_of_either_family_refuse_all_addresses() {
+    in_new_namespace(|| {
+        for address in ["127.0.0.1", "127.0.0.3", "::1", "0.0.0.0"] {
+            let _udp = UdpSocket::bind((address, PORT)).unwrap();
+            let _tcp = TcpListener::bind((address, PORT)).unwrap();
+            for protocol in Protocol::EACH {
+                let refusal = bind(protocol.into(), PORT).err();
+                assert_eq!(refusal, Some(in_use(protocol)), "held on {address}");
+            }
+        }
+    });
+}
+
+#[test]
+fn one_address_meets_only_its_own_holders() {
+    in_new_namespace(|| {
+        let bind_on = |address: &str, port| {
+            let address: IpAddr = address.parse().unwrap();
+            RealBinder::new(Protocols::Both, Some(address)).unwrap().bind(port).0.map(|_| ())
+        };
+        let _holder = UdpSocket::bind(("127.0.0.1", PORT)).unwrap();
+        assert_eq!(bind_on("127.0.0.1", PORT).err(), Some(in_use(Protocol::Udp)));
+        assert_eq!(bind_on("127.0.0.3", PORT), Ok(()));
+        assert_eq!(bind_on("::1", PORT), Ok(()));
+        let absent = bind_on("192.0.2.9", PORT).unwrap_err();
+        assert_eq!((absent.errno, absent.outcome()), (Errno::EADDRNOTAVAIL, Outcome::Unknown));
+
+        let local = Ipv4Addr::LOCALHOST.into();
+        let held = Allocator::over(range()).address(local).build().unwrap().allocate(|_| ());
+        let socket = held.unwrap().into_udp_socket().unwrap();
+        assert_eq!(socket.local_addr().unwrap().ip(), local);
+    });
+}
+
+#[test]
+fn ipv6_switched_off_harms_nobody() {
+    in_new_namespace(|| {
+        std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();
+        assert!(bind(Protocols::Both, PORT).is_ok());
+        let loopback = Some("::1".parse().unwrap());
+        let (result, _) = RealBinder::new(Protocols::Udp, loopback).unwrap().bind(PORT);
+        assert_eq!(result.err().map(|refusal| refusal.errno), Some(Errno::EADDRNOTAVAIL));
+    });
+}
+
+#[test]
+fn a_privileged_port_is_denied_not_in_use() {
+    in_new_namespace(|| {
+        let mut capabilities = rustix::thread::capabilities(None).unwrap();
+        capabilities.effective.remove(CapabilitySet::NET_BIND_SERVICE);
+        rustix::thread::set_capabilities(None, capabilities).unwrap();
+        let mut binder = binder(Protocols::Both);
+        let refusal = binder.bind(80).0.err().unwrap();
+        assert_eq!((refusal.errno, refusal.outcome()), (Errno::EACCES, Outcome::Denied));
+        assert!(binder.bind(PORT).0.is_ok());
+    });
+}
+
+#[test]
+fn port_0_is_refused_and_never_left_to_the_kernel() {
+    in_new_namespace(|| {
+        assert_eq!(bind(Protocols::Both, 0).err().map(Refusal::outcome), Some(Outcome::Unknown));
+        let zero = PortRange::new(0, 0).unwrap();
+        let error = find_free_port(zero, Protocols::Udp, 100).unwrap_err();
+        assert!(matches!(error, FindError::RangeFull { .. }), "{error}");
+    });
+}
+
+#[test]
+fn sixteen_threads_hold_48_of_64_ports_without_a_duplicate() {
+    in_new_namespace(|| {
+        let small = PortRange::new(PORT, PORT + 63).unwrap();
+        let start = Barrier::new(16);
+        let allocate = |seed| {
+            let mut allocator =
+                Allocator::over(small).seed(seed).max_attempts(10_000).build().unwrap();
+            start.wait();
+            (0..3).map(|_| allocator.allocate(|_| ()).unwrap()).collect::<Vec<HeldPort>>()
+        };
+        let held: Vec<HeldPort> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|seed| scope.spawn(move || allocate(seed))).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        let ports: BTreeSet<u16> = held.iter().map(HeldPort::port).collect();
+        assert_eq!((held.len(), ports.len()), (48, 48));
+        assert!(ports.iter().all(|&port| small.contains(port)));
+    });
+}
+
+#[test]
+fn a_refused_attempt_makes_no_descriptor_and_a_lack_of_them_is_unknown() {
+    if std::env::var_os("PORTSCOPE_WITHOUT_DESCRIPTORS").is_some() {
+        in_new_namespace(without_descriptors);
+        return;
+    }
+    // The limit is the process's: a process of its own.
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_refused_attempt_makes_no_descriptor_and_a_lack_of_them_is_unknown"])
+        .env("PORTSCOPE_WITHOUT_DESCRIPTORS", "1")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+fn without_descriptors() {
+    let _holder = bind(Protocols::Both, PORT).ok().unwrap();
+    let mut allocators: Vec<RealBinder> =
+        [Protocols::Udp, Protocols::Tcp, Protocols::Both].into_iter().map(binder).collect();
+    let small = Rlimit { current: Some(64), maximum: Some(64) };
+    rustix::process::setrlimit(Resource::Nofile, small).unwrap();
+    let mut filler = Vec::new();
+
+    for (binder, free) in allocators.iter_mut().zip(PORT + 1..) {
+        while let Ok(socket) = UdpSocket::bind("127.0.0.1:0") {
+            filler.push(socket);
+        }
+        assert_eq!(binder.hold_capacity(), 0);
+        // Not one descriptor is left: each of these uses the one made at first.
+        for _ in 0..100 {
+            let refusal = binder.bind(PORT).0.err().unwrap();
+            assert_eq!(refusal.outcome(), Outcome::InUse);
+        }
+        let held = binder.bind(free).0.ok().unwrap();
+        for port in [PORT, free, free + 10] {
+            let refusal = binder.bind(port).0.err().unwrap();
+            assert_eq!((refusal.errno, refusal.outcome()), (Errno::EMFILE, Outcome::Unknown));
+        }
+        drop(held);
+        assert!(binder.bind(free).0.is_ok(), "it does not recover");
+    }
+}

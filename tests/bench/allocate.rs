@@ -1,0 +1,266 @@
+//! The random allocator against a bare bind loop on the same ports. `cargo bench --bench allocate`
+
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
+#[path = "measure.rs"]
+mod measure;
+#[path = "../support/namespace.rs"]
+mod namespace;
+#[path = "../support/population.rs"]
+mod population;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    os::fd::OwnedFd,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use measure::median;
+use portscope::{
+    allocator::{Allocator, Candidates, random::Random},
+    domain::{PortRange, Protocols},
+    engine::{AllocationRequest, Outbox, Report, Setup, Speed, allocation},
+    host::linux::{LinuxHost, binder::RealBinder},
+};
+use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng, seq::SliceRandom};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, sockopt},
+    time::{ClockId, clock_gettime},
+};
+use socket2::{Socket, Type};
+
+const FIRST: u16 = 20_000;
+const ROUNDS: usize = 15;
+/// How long the engine is watched.
+const ENGINE_RUN: Duration = Duration::from_secs(2);
+const ALLOWED: f64 = 1.2;
+const EVERYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+fn main() -> io::Result<()> {
+    let limit = population::raise_descriptor_limit()?;
+    if cfg!(debug_assertions) {
+        println!("NOT a release build: the figures mean nothing");
+    }
+    namespace::in_new_namespace(|| {
+        let length = limit.saturating_sub(500).min(8192) as u16;
+        let range = PortRange::new(FIRST, FIRST + (length - 1)).map_err(io::Error::other)?;
+        compare(range)?;
+        run_engine(range)
+    })
+    .transpose()?;
+    Ok(())
+}
+
+/// One table: what an allocation costs, in thread CPU time, medians of rounds taken in turn.
+fn compare(range: PortRange) -> io::Result<()> {
+    let length = range.len();
+    println!(
+        "one allocation in {length} ports, [::] dual-stack, CPU ns, medians of {ROUNDS} rounds\n\
+         {:<6} {:>5} {:>10} {:>10} {:>10} {:>7}",
+        "", "full", "attempts", "portscope", "bare loop", "ratio"
+    );
+    for percent in [0, 50, 90, 99] {
+        for protocol in [Protocols::Udp, Protocols::Tcp, Protocols::Both] {
+            let _holders = fill(protocol, range, percent)?;
+            let figures = measure_fill(protocol, range, percent)?;
+            print_row(protocol, percent, &figures);
+        }
+    }
+    Ok(())
+}
+
+struct Figures {
+    attempts: f64,
+    portscope: Duration,
+    bare: Duration,
+    /// In parts of a thousand: of the two of one round, which drew the same ports.
+    ratio: u128,
+}
+
+fn print_row(protocol: Protocols, percent: usize, figures: &Figures) {
+    let (ours, bare) = (figures.portscope.as_nanos(), figures.bare.as_nanos());
+    let ratio = figures.ratio as f64 / 1e3;
+    let verdict = if ratio <= ALLOWED { "met" } else { "MISSED" };
+    println!(
+        "{:<6} {percent:>4}% {:>10.1} {ours:>10} {bare:>10} {ratio:>7.2} <= {ALLOWED} {verdict}",
+        protocol.name(),
+        figures.attempts,
+    );
+}
+
+/// Holds `percent` of the range, spread at random.
+fn fill(protocols: Protocols, range: PortRange, percent: usize) -> io::Result<Vec<Socket>> {
+    let mut ports: Vec<u16> = range.ports().collect();
+    ports.shuffle(&mut ChaCha12Rng::seed_from_u64(1));
+    ports.truncate(ports.len() * percent / 100);
+    let kind = if protocols == Protocols::Udp { Type::DGRAM } else { Type::STREAM };
+    let hold = |&port| {
+        let endpoint = SocketAddr::new(EVERYWHERE, port);
+        population::bound_to(kind, endpoint, |socket| socket.set_only_v6(false))
+    };
+    ports.iter().map(hold).collect()
+}
+
+fn measure_fill(protocols: Protocols, range: PortRange, percent: usize) -> io::Result<Figures> {
+    // So many that a round takes some milliseconds at any fill.
+    let allocations = (20 * (100 - percent as u32)).max(50);
+    let binder = RealBinder::new(protocols, None).map_err(io::Error::other)?;
+    let candidates = Candidates::new(range, &[]);
+    let random = ChaCha12Rng::seed_from_u64(7);
+    let mut ours = Allocator::new(binder, Random, random, candidates, u32::MAX);
+    let mut bare = BareLoop::new(protocols, range, ChaCha12Rng::seed_from_u64(7));
+    let (mut ours_took, mut bare_took, mut attempts) = (Vec::new(), Vec::new(), 0u64);
+    for _ in 0..ROUNDS {
+        // Whoever comes second finds the ports of both in the cache: ours, bare, bare, ours.
+        let mut allocate = || ours.allocate(|_| attempts += 1).map(drop).map_err(io::Error::other);
+        let mut loop_bare = || bare.allocate().map_err(Into::into);
+        let first = time(allocations, &mut allocate)?;
+        let both = time(2 * allocations, &mut loop_bare)?;
+        let second = time(allocations, &mut allocate)?;
+        ours_took.push((first + second) / 2);
+        bare_took.push(both);
+    }
+    let ratios = ours_took.iter().zip(&bare_took).map(|(o, b)| o.as_nanos() * 1000 / b.as_nanos());
+    Ok(Figures {
+        ratio: median(ratios),
+        attempts: attempts as f64 / (f64::from(2 * allocations) * ROUNDS as f64),
+        portscope: median(ours_took),
+        bare: median(bare_took),
+    })
+}
+
+/// CPU time of this thread for one of `count` calls.
+fn time(count: u32, mut call: impl FnMut() -> io::Result<()>) -> io::Result<Duration> {
+    let before = thread_cpu();
+    for _ in 0..count {
+        call()?;
+    }
+    Ok(thread_cpu().saturating_sub(before) / count)
+}
+
+fn thread_cpu() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// What one writes without portscope: draw, bind, on EADDRINUSE draw again with the same socket.
+struct BareLoop {
+    /// UDP before TCP; None is to be made.
+    spares: Vec<(SocketType, Option<OwnedFd>)>,
+    range: PortRange,
+    random: ChaCha12Rng,
+}
+
+impl BareLoop {
+    /// Draws the same ports as the allocator with that seed.
+    fn new(protocols: Protocols, range: PortRange, random: ChaCha12Rng) -> Self {
+        let kinds: &[SocketType] = match protocols {
+            Protocols::Tcp => &[SocketType::STREAM],
+            Protocols::Udp => &[SocketType::DGRAM],
+            Protocols::Both => &[SocketType::DGRAM, SocketType::STREAM],
+        };
+        Self { spares: kinds.iter().map(|&kind| (kind, None)).collect(), range, random }
+    }
+
+    fn allocate(&mut self) -> rustix::io::Result<()> {
+        loop {
+            let port = self.range.first() + self.random.random_range(0..self.range.len()) as u16;
+            match self.bind(port) {
+                Ok(()) => break,
+                Err(Errno::ADDRINUSE) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // Released at once, as the allocator's result is.
+        self.spares.iter_mut().for_each(|(_, spare)| *spare = None);
+        Ok(())
+    }
+
+    fn bind(&mut self, port: u16) -> rustix::io::Result<()> {
+        let address = SocketAddr::new(EVERYWHERE, port);
+        for number in 0..self.spares.len() {
+            let (kind, spare) = &mut self.spares[number];
+            let socket = match spare {
+                Some(socket) => socket,
+                none => none.insert(unbound(*kind)?),
+            };
+            if let Err(error) = rustix::net::bind(socket, &address) {
+                // What was bound before the refusal cannot be used again.
+                self.spares[..number].iter_mut().for_each(|(_, spare)| *spare = None);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unbound(kind: SocketType) -> rustix::io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(AddressFamily::INET6, kind, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_ipv6_v6only(&socket, false)?;
+    Ok(socket)
+}
+
+/// How fast the allocation thread runs at full speed when nobody draws what it reports.
+fn run_engine(range: PortRange) -> io::Result<()> {
+    println!("\nthe engine at full speed, 90 % full, no screen");
+    for protocols in [Protocols::Udp, Protocols::Tcp, Protocols::Both] {
+        let _holders = fill(protocols, range, 90)?;
+        let (reports, inbox) = mpsc::sync_channel(1);
+        let host = Arc::new(LinuxHost::new());
+        let thread = allocation::spawn(host, Box::new(Reports(reports)))?;
+        for request in [
+            AllocationRequest::Prepare(setup(protocols, range)),
+            AllocationRequest::Speed(Speed::Max),
+            AllocationRequest::Run,
+        ] {
+            thread.send(request);
+        }
+        let started = Instant::now();
+        let (mut attempts, mut busy) = (0, Duration::ZERO);
+        while let Ok(Report::Allocation(delta)) = inbox.recv_timeout(Duration::from_secs(5)) {
+            attempts += delta.attempts;
+            busy += delta.busy;
+            if started.elapsed() > ENGINE_RUN {
+                break;
+            }
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let (rate, share) = (attempts as f64 / seconds, busy.as_secs_f64() / seconds * 100.0);
+        println!(
+            "{:<6} {rate:>10.0} attempts/s, {share:.0} % of the time in bind()",
+            protocols.name()
+        );
+    }
+    Ok(())
+}
+
+fn setup(protocols: Protocols, range: PortRange) -> Setup {
+    Setup {
+        protocols,
+        range,
+        max_attempts: 100,
+        seed: 7,
+        address: None,
+        reserved: Vec::new(),
+        hold_limit: 0,
+        stop_after: None,
+    }
+}
+
+/// Room for one report, as in the terminal program.
+struct Reports(mpsc::SyncSender<Report>);
+
+impl Outbox for Reports {
+    fn offer(&self, report: Report) -> Result<(), Report> {
+        self.0.try_send(report).map_err(|error| match error {
+            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
+        })
+    }
+
+    fn deliver(&self, report: Report) -> bool {
+        self.0.send(report).is_ok()
+    }
+}

@@ -1,0 +1,109 @@
+//! The terminal program in a pseudo-terminal that answers queries, as a real one does. For benches.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    num::NonZero,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+/// 10 ms: `USER_HZ` of proc(5) is 100 on every architecture we build for.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A running program and its screen. Dropping it ends the program.
+pub struct Session {
+    child: Box<dyn Child + Send + Sync>,
+    screen: Arc<Mutex<vt100::Parser>>,
+    started: Instant,
+    _master: Box<dyn MasterPty + Send>,
+}
+
+impl Session {
+    /// Starts `program` without arguments in the network namespace of this thread.
+    pub fn start(program: &str, columns: u16, rows: u16) -> io::Result<Self> {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pty = native_pty_system().openpty(size).map_err(io::Error::other)?;
+        let mut command = CommandBuilder::new(program);
+        command.env("TERM", "xterm-256color");
+        command.env("COLORTERM", "truecolor");
+        let reader = pty.master.try_clone_reader().map_err(io::Error::other)?;
+        let writer = pty.master.take_writer().map_err(io::Error::other)?;
+        let screen = Arc::new(Mutex::new(parser(rows, columns)?));
+        let shown = Arc::clone(&screen);
+        let started = Instant::now();
+        let child = pty.slave.spawn_command(command).map_err(io::Error::other)?;
+        thread::spawn(move || follow(reader, writer, &shown));
+        Ok(Self { child, screen, started, _master: pty.master })
+    }
+
+    /// Time from the start until the screen satisfies `is_there`; None after ten seconds.
+    pub fn time_until(&self, is_there: impl Fn(&vt100::Screen) -> bool) -> Option<Duration> {
+        while self.started.elapsed() < Duration::from_secs(10) {
+            let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_there(screen.screen()) {
+                return Some(self.started.elapsed());
+            }
+            drop(screen);
+            thread::sleep(Duration::from_micros(200));
+        }
+        None
+    }
+
+    pub fn contents(&self) -> String {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
+    }
+
+    /// CPU time that the program takes in `span` from now, as a share of one core.
+    pub fn cpu_share(&self, span: Duration) -> io::Result<f64> {
+        let (before, began) = (self.cpu_time()?, Instant::now());
+        thread::sleep(span);
+        Ok(self.cpu_time()?.saturating_sub(before).as_secs_f64() / began.elapsed().as_secs_f64())
+    }
+
+    /// Fields 14 and 15 of proc_pid_stat(5), counted after the command name, which may hold spaces.
+    fn cpu_time(&self) -> io::Result<Duration> {
+        let pid = self.child.process_id().ok_or(io::ErrorKind::NotFound)?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks = |n| after_name.split_whitespace().nth(n).and_then(|t: &str| t.parse().ok());
+        let (user, system): (u32, u32) =
+            ticks(11).zip(ticks(12)).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(TICK * (user + system))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn parser(rows: u16, columns: u16) -> io::Result<vt100::Parser> {
+    let size = NonZero::new(rows).zip(NonZero::new(columns));
+    let (rows, columns) = size.ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(vt100::Parser::new(rows, columns, 0))
+}
+
+/// Draws what the program writes; says who we are and which background we have when asked.
+fn follow(mut reader: impl Read, mut writer: impl Write, screen: &Mutex<vt100::Parser>) {
+    let mut buffer = vec![0; 65_536];
+    while let Ok(length @ 1..) = reader.read(&mut buffer) {
+        let bytes = &buffer[..length];
+        screen.lock().unwrap_or_else(PoisonError::into_inner).process(bytes);
+        for (question, answer) in [
+            (&b"\x1b]10;?"[..], &b"\x1b]10;rgb:cccc/cccc/cccc\x1b\\"[..]),
+            (b"\x1b]11;?", b"\x1b]11;rgb:0000/0000/0000\x1b\\"),
+            (b"\x1b[c", b"\x1b[?62;c"),
+            (b"\x1b[6n", b"\x1b[1;1R"),
+        ] {
+            if bytes.windows(question.len()).any(|window| window == question) {
+                let _ = writer.write_all(answer);
+            }
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Who holds a socket, asked of the real kernel about real processes.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/processes.rs"]
+mod processes;
+
+use std::{
+    io::{IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use portscope::{
+    domain::{
+        Endpoint, Family, Gap, Holder, Machine, MachineKind, Owner, Protocol, Snapshot, Socket,
+        Source, State, Text, Timer, UnreadableProcess, Users, attribution::attribute,
+    },
+    host::{OwnerDepth, linux::owners::OwnerFinder},
+};
+use processes::{Sleeper, alone};
+use rustix::{
+    net::{
+        AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+        SendFlags, SocketFlags, SocketType,
+    },
+    process::{Resource, Rlimit, Uid},
+};
+
+const NOBODY: u32 = 65_534;
+
+/// A socket of the kernel, on no port: its inode is all that owners hang on.
+fn new_socket() -> OwnedFd {
+    rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .unwrap()
+}
+
+fn inode(socket: impl AsFd) -> u32 {
+    rustix::fs::fstat(socket).unwrap().st_ino.try_into().unwrap()
+}
+
+/// The row that the kernel would list for a listener with this inode.
+fn row(inode: u32) -> Socket {
+    Socket {
+        protocol: Protocol::Tcp,
+        family: Family::Ipv4,
+        state: State::Listen,
+        timer: Timer::None,
+        local: Endpoint { address: [127, 0, 0, 1].into(), port: 1 },
+        remote: None,
+        interface: None,
+        inode: Some(inode),
+        uid: Some(rustix::process::geteuid().as_raw()),
+        cookie: None,
+        expires_ms: None,
+        cgroup: None,
+        receive_queue: 0,
+        send_queue: 0,
+        holder: Holder::NotAsked,
+    }
+}
+
+fn look(finder: &mut OwnerFinder, depth: OwnerDepth, inodes: &[u32]) -> Snapshot {
+    let machine = Arc::new(Machine {
+        kind: MachineKind::Live,
+        name: Text::scrub("here"),
+        kernel: Text::scrub("this"),
+        network_namespace: None,
+        is_isolated: false,
+        users: Arc::new(Users::default()),
+    });
+    let mut snapshot = Snapshot::empty(machine, Source::SockDiag);
+    snapshot.sockets.extend(inodes.iter().map(|&inode| row(inode)));
+    snapshot.sort();
+    let holders = finder.find(depth, &snapshot.sockets);
+    attribute(&mut snapshot, holders);
+    snapshot
+}
+
+fn owner(snapshot: &Snapshot, inode: u32) -> Owner<'_> {
+    snapshot.owner(snapshot.sockets.iter().find(|s| s.inode == Some(inode)).unwrap())
+}
+
+fn full_look(inode: u32) -> Snapshot {
+    look(&mut OwnerFinder::new(), OwnerDepth::Full, &[inode])
+}
+
+fn this_pid() -> u32 {
+    std::process::id()
+}
+
+#[test]
+fn a_socket_that_only_we_hold_is_ours() {
+    let _alone = alone();
+    let socket = new_socket();
+    let snapshot = full_look(inode(&socket));
+    assert_eq!(owner(&snapshot, inode(&socket)), Owner::Process(&[this_pid()]));
+    assert!(snapshot.is_complete());
+}
+
+#[test]
+fn a_socket_held_twice_by_one_process_has_one_owner() {
+    let _alone = alone();
+    let socket = new_socket();
+    let _again = socket.try_clone().unwrap();
+    let snapshot = full_look(inode(&socket));
+    assert_eq!(owner(&snapshot, inode(&socket)), Owner::Process(&[this_pid()]));
+}
+
+#[test]
+fn a_socket_shared_with_children_has_all_of_them_as_owners() {
+    let _alone = alone();
+    let socket = new_socket();
+    let children = [Sleeper::holding(&socket), Sleeper::holding(&socket)];
+    let mut pids = [this_pid(), children[0].pid(), children[1].pid()];
+    pids.sort_unstable();
+    let snapshot = full_look(inode(&socket));
+    assert_eq!(owner(&snapshot, inode(&socket)), Owner::Process(&pids));
+}
+
+#[test]
+fn a_full_walk_finds_out_who_a_socket_was_passed_on_to() {
+    let _alone = alone();
+    let socket = new_socket();
+    let inode = inode(&socket);
+    let mut finder = OwnerFinder::new();
+    look(&mut finder, OwnerDepth::Incremental, &[inode]);
+    let child = Sleeper::holding(&socket);
+    drop(socket);
+
+    let unaware = look(&mut finder, OwnerDepth::Incremental, &[inode]);
+    assert_eq!(owner(&unaware, inode), Owner::Process(&[this_pid()]));
+    let aware = look(&mut finder, OwnerDepth::Full, &[inode]);
+    assert_eq!(owner(&aware, inode), Owner::Process(&[child.pid()]));
+    assert_eq!(finder.walks(), 2);
+}
+
+#[test]
+fn an_incremental_look_walks_once_for_a_new_inode_and_not_for_known_ones() {
+    let _alone = alone();
+    let sockets = [new_socket(), new_socket()];
+    let inodes = sockets.each_ref().map(inode);
+    let mut finder = OwnerFinder::new();
+    for _ in 0..3 {
+        look(&mut finder, OwnerDepth::Incremental, &inodes);
+    }
+    assert_eq!(finder.walks(), 1);
+
+    let newcomer = new_socket();
+    let all = [inodes[0], inodes[1], inode(&newcomer)];
+    for _ in 0..3 {
+        let snapshot = look(&mut finder, OwnerDepth::Incremental, &all);
+        assert_eq!(owner(&snapshot, all[2]), Owner::Process(&[this_pid()]));
+    }
+    assert_eq!(finder.walks(), 2);
+}
+
+#[test]
+fn nothing_is_walked_while_no_socket_has_an_inode() {
+    let mut finder = OwnerFinder::new();
+    let closed = Socket { inode: None, state: State::TimeWait, ..row(1) };
+    finder.find(OwnerDepth::Incremental, &[closed]);
+    finder.find(OwnerDepth::Skip, &[row(u32::MAX)]);
+    assert_eq!(finder.walks(), 0);
+}
+
+#[test]
+fn an_inode_looked_for_in_vain_is_not_looked_for_again_until_the_next_walk_forgets_it() {
+    let _alone = alone();
+    let mut finder = OwnerFinder::new();
+    for _ in 0..3 {
+        look(&mut finder, OwnerDepth::Incremental, &[u32::MAX]);
+    }
+    assert_eq!(finder.walks(), 1);
+    look(&mut finder, OwnerDepth::Incremental, &[u32::MAX, u32::MAX - 1]);
+    assert_eq!(finder.walks(), 2);
+    look(&mut finder, OwnerDepth::Full, &[]);
+    look(&mut finder, OwnerDepth::Incremental, &[u32::MAX]);
+    assert_eq!(finder.walks(), 4);
+}
+
+#[test]
+fn processes_that_die_during_the_walk_do_no_harm() {
+    let _alone = alone();
+    let socket = new_socket();
+    let inode = inode(&socket);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::process::Command::new("true").status().unwrap();
+                }
+            });
+        }
+        let mut finder = OwnerFinder::new();
+        for _ in 0..20 {
+            let snapshot = look(&mut finder, OwnerDepth::Full, &[inode]);
+            // Between fork and exec a child of ours holds it, too.
+            assert!(owner(&snapshot, inode).pids().contains(&this_pid()));
+            assert!(snapshot.is_complete(), "{:?}", snapshot.gaps);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn without_privilege_other_users_sockets_are_hidden_and_counted() {
+    let _alone = alone();
+    let (own, foreign) = (new_socket(), new_socket());
+    let child = Sleeper::holding(&foreign);
+    let inodes = [inode(&own), inode(&foreign)];
+    drop(foreign);
+    as_nobody(|| {
+        let mut finder = OwnerFinder::new();
+        let snapshot = look(&mut finder, OwnerDepth::Full, &inodes);
+        assert_eq!(owner(&snapshot, inodes[0]), Owner::Process(&[this_pid()]));
+        assert_eq!(owner(&snapshot, inodes[1]), Owner::Hidden);
+
+        let holders = finder.find(OwnerDepth::Skip, &[]);
+        let unreadable = UnreadableProcess { pid: child.pid(), uid: Some(0) };
+        assert!(holders.unreadable.contains(&unreadable));
+        let processes = holders.unreadable.len() as u32;
+        assert_eq!(snapshot.gaps, [Gap::OwnersHidden { sockets: 1, processes }]);
+    });
+}
+
+#[test]
+fn without_privilege_ones_own_other_processes_can_be_read() {
+    let _alone = alone();
+    let socket = new_socket();
+    let inode = inode(&socket);
+    let Some(child) = Sleeper::of_user(NOBODY, &socket) else {
+        return processes::not_tested("no right to start a process of another user");
+    };
+    drop(socket);
+    as_nobody(|| {
+        // Our spawn() ends a moment before the kernel lets the new program be looked into.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while owner(&full_look(inode), inode) != Owner::Process(&[child.pid()]) {
+            assert!(Instant::now() < deadline);
+        }
+    });
+}
+
+/// Runs `body` in a thread of user `nobody`; rights belong to threads, not to processes.
+fn as_nobody(body: impl FnOnce() + Send) {
+    let inside = || {
+        let nobody = Uid::from_raw(NOBODY);
+        if !rustix::process::geteuid().is_root() {
+            return processes::not_tested("only root can leave its privilege");
+        }
+        match rustix::thread::set_thread_res_uid(nobody, nobody, nobody) {
+            Ok(()) => body(),
+            Err(error) => processes::not_tested(&format!("cannot become nobody: {error}")),
+        }
+    };
+    thread::scope(|scope| scope.spawn(inside).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+#[test]
+fn a_socket_in_flight_between_processes_is_nobodys() {
+    processes::in_private_pid_namespace("", "role_socket_in_flight");
+}
+
+#[test]
+#[ignore = "a role: runs in a pid namespace of its own"]
+fn role_socket_in_flight() {
+    if !processes::is_in_role() {
+        return;
+    }
+    let (sender, receiver) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (socket, kept) = (new_socket(), new_socket());
+    let inodes = [inode(&socket), inode(&kept)];
+    send_descriptor(&sender, &socket);
+    drop(socket);
+    let mut finder = OwnerFinder::new();
+    let snapshot = look(&mut finder, OwnerDepth::Full, &inodes);
+    assert_eq!(owner(&snapshot, inodes[0]), Owner::Nobody);
+    assert_eq!(owner(&snapshot, inodes[1]), Owner::Process(&[this_pid()]));
+    assert!(snapshot.is_complete());
+
+    let _arrived = receive_descriptor(&receiver);
+    let snapshot = look(&mut finder, OwnerDepth::Full, &inodes);
+    assert_eq!(owner(&snapshot, inodes[0]), Owner::Process(&[this_pid()]));
+}
+
+fn send_descriptor(stream: impl AsFd, descriptor: &OwnedFd) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor.as_fd()];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    rustix::net::sendmsg(stream, &[IoSlice::new(b"x")], &mut control, SendFlags::empty()).unwrap();
+}
+
+fn receive_descriptor(stream: impl AsFd) -> OwnedFd {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let (mut byte, flags) = ([0], RecvFlags::CMSG_CLOEXEC);
+    rustix::net::recvmsg(stream, &mut [IoSliceMut::new(&mut byte)], &mut control, flags).unwrap();
+    control
+        .drain()
+        .find_map(|message| match message {
+            rustix::net::RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        })
+        .unwrap()
+}
+
+#[test]
+fn processes_that_hidepid_hides_leave_hidden_owners() {
+    let remount = "mount -t proc -o hidepid=invisible proc /proc";
+    processes::in_private_pid_namespace(remount, "role_under_hidepid");
+}
+
+#[test]
+#[ignore = "a role: runs in a pid namespace of its own, with /proc mounted anew"]
+fn role_under_hidepid() {
+    if !processes::is_in_role() {
+        return;
+    }
+    let foreign = new_socket();
+    let inode = inode(&foreign);
+    let child = Sleeper::holding(&foreign);
+    drop(foreign);
+    let as_root = full_look(inode);
+    assert_eq!(owner(&as_root, inode), Owner::Process(&[child.pid()]), "root is exempt");
+    as_nobody(|| {
+        let snapshot = full_look(inode);
+        assert_eq!(owner(&snapshot, inode), Owner::Hidden);
+        assert_eq!(snapshot.gaps, [Gap::OwnersInvisible { sockets: 1 }]);
+    });
+}
+
+#[test]
+fn a_proc_that_is_no_proc_is_not_taken_for_a_machine_without_processes() {
+    processes::in_private_pid_namespace("mount -t tmpfs none /proc", "role_without_proc");
+}
+
+#[test]
+#[ignore = "a role: runs with an empty /proc"]
+fn role_without_proc() {
+    if !processes::is_in_role() {
+        return;
+    }
+    let socket = new_socket();
+    let snapshot = full_look(inode(&socket));
+    assert_eq!(owner(&snapshot, inode(&socket)), Owner::Hidden);
+    let error = std::io::ErrorKind::NotFound;
+    assert_eq!(snapshot.gaps, [Gap::OwnersUnreadable { sockets: 1, error }]);
+}
+
+#[test]
+fn running_out_of_descriptors_is_told_and_mended_by_the_next_look() {
+    processes::in_process_of_its_own("role_out_of_descriptors");
+}
+
+#[test]
+#[ignore = "a role: runs in a process of its own, whose limits it lowers"]
+fn role_out_of_descriptors() {
+    if !processes::is_in_role() {
+        return;
+    }
+    let socket = new_socket();
+    let inode = inode(&socket);
+    let lowest_free = socket.try_clone().map(|fd| std::os::fd::AsRawFd::as_raw_fd(&fd)).unwrap();
+    let before = rustix::process::getrlimit(Resource::Nofile);
+    let error = std::io::ErrorKind::QuotaExceeded;
+    let mut finder = OwnerFinder::new();
+    for spare in [0, 1] {
+        let current = Some(lowest_free as u64 + spare);
+        rustix::process::setrlimit(Resource::Nofile, Rlimit { current, ..before }).unwrap();
+        let snapshot = look(&mut finder, OwnerDepth::Incremental, &[inode]);
+        assert_eq!(owner(&snapshot, inode), Owner::Hidden, "{spare} descriptors to spare");
+        assert_eq!(snapshot.gaps, [Gap::OwnersUnreadable { sockets: 1, error }]);
+    }
+    let current = Some(lowest_free as u64 + 2);
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current, ..before }).unwrap();
+    let snapshot = look(&mut finder, OwnerDepth::Incremental, &[inode]);
+    assert_eq!(owner(&snapshot, inode), Owner::Process(&[this_pid()]), "two are enough");
+    assert_eq!(finder.walks(), 3);
+}
+
+#[test]
+fn walks_leave_no_descriptor_open() {
+    let _alone = alone();
+    let before = processes::open_descriptors();
+    for _ in 0..10 {
+        full_look(u32::MAX);
+    }
+    assert_eq!(processes::open_descriptors(), before);
+}

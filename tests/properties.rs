@@ -1,0 +1,104 @@
+//! What holds for every input: the parsers of what the kernel says never panic and always end.
+
+#![cfg(target_os = "linux")]
+
+use portscope::{
+    domain::{Protocol, Table},
+    host::linux::{
+        procfs,
+        sock_diag::codec::{Dump, decode_socket},
+    },
+};
+use proptest::{collection::vec, prelude::*, sample};
+
+const DUMPS: [(Table, &[u8]); 3] = [
+    (Table::Tcp, include_bytes!("fixtures/linux-6.18/tcp.dump")),
+    (Table::Udp4, include_bytes!("fixtures/linux-6.18/udp4.dump")),
+    (Table::Udp6, include_bytes!("fixtures/linux-6.18/udp6.dump")),
+];
+
+const TEXTS: [(Table, &[u8]); 4] = [
+    (Table::Tcp4, include_bytes!("fixtures/linux-6.18/tcp.table")),
+    (Table::Tcp6, include_bytes!("fixtures/linux-6.18/tcp6.table")),
+    (Table::Udp4, include_bytes!("fixtures/linux-6.18/udp.table")),
+    (Table::Udp6, include_bytes!("fixtures/linux-6.18/udp6.table")),
+];
+
+/// A message has 88 bytes and a line 90 at least, so that no input gives more sockets than this.
+fn most_sockets(input: &[u8]) -> usize {
+    input.len() / 88
+}
+
+/// One of `inputs` with some bytes changed, then cut off somewhere, or not.
+fn spoilt(inputs: &'static [(Table, &[u8])]) -> impl Strategy<Value = (Table, Vec<u8>)> {
+    let changes = vec((any::<sample::Index>(), any::<u8>()), 0..8);
+    (sample::select(inputs), changes, any::<sample::Index>(), any::<bool>()).prop_map(
+        |((table, bytes), changes, end, is_cut)| {
+            let mut bytes = bytes.to_owned();
+            for (place, value) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = value;
+            }
+            if is_cut {
+                bytes.truncate(end.index(bytes.len()));
+            }
+            (table, bytes)
+        },
+    )
+}
+
+fn take(table: Table, bytes: &[u8]) -> (Dump, usize) {
+    let mut sockets = Vec::new();
+    let mut dump = Dump::new(table, 1);
+    dump.take(bytes, &mut sockets);
+    (dump, sockets.len())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_bytes_are_no_dump(bytes in vec(any::<u8>(), 1..400)) {
+        let (dump, sockets) = take(Table::Tcp, &bytes);
+        prop_assert!(sockets <= most_sockets(&bytes));
+        prop_assert!(!dump.is_done() || bytes.len() >= 16);
+    }
+
+    #[test]
+    fn a_spoilt_dump_gives_no_more_than_its_bytes_hold((table, bytes) in spoilt(&DUMPS)) {
+        let (_, sockets) = take(table, &bytes);
+        prop_assert!(sockets <= most_sockets(&bytes));
+    }
+
+    #[test]
+    fn a_dump_that_was_cut_has_not_ended_or_has_a_flaw(
+        (table, bytes) in sample::select(&DUMPS[..]),
+        end in any::<sample::Index>(),
+    ) {
+        let (dump, _) = take(table, &bytes[..end.index(bytes.len())]);
+        prop_assert!(!dump.is_done() || dump.flaw().is_some());
+    }
+
+    #[test]
+    fn any_body_of_a_message_is_a_socket_or_none(
+        body in vec(any::<u8>(), 0..200),
+        protocol in sample::select(&Protocol::EACH[..]),
+    ) {
+        let socket = decode_socket(&body, protocol);
+        prop_assert!(socket.is_none() || body.len() >= 72);
+    }
+
+    #[test]
+    fn random_bytes_are_no_table(text in vec(any::<u8>(), 0..400)) {
+        let mut sockets = Vec::new();
+        let _ = procfs::parse_table(Table::Tcp4, &text, &mut sockets);
+        prop_assert!(sockets.len() <= most_sockets(&text));
+    }
+
+    #[test]
+    fn a_spoilt_table_never_gives_more_than_its_lines((table, text) in spoilt(&TEXTS)) {
+        let mut sockets = Vec::new();
+        let _ = procfs::parse_table(table, &text, &mut sockets);
+        prop_assert!(sockets.len() < text.split(|&byte| byte == b'\n').count().max(1));
+    }
+}

@@ -1,0 +1,254 @@
+//! Scripted sessions: events in, state and effects after each. Nothing is drawn.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{sync::Arc, time::Duration};
+
+use portscope::{
+    app::{
+        App, Context, Effect, Event, Extent, Find, Key, Lens, Options, Overlay, RowsPerLine,
+        Screen, Target, allocation::AllocationOptions,
+    },
+    domain::{ProcessTable, Protocols, Snapshot, State, Text},
+    engine::{AllocationRequest, Report, Request},
+    host::{Host, simulated::SimulatedHost},
+};
+
+fn machine() -> SimulatedHost {
+    SimulatedHost::builder()
+        .process(812, "nginx", "nginx: worker", 33)
+        .process(4121, "payments", "/srv/payments", 1000)
+        .tcp(([0, 0, 0, 0], 443), State::Listen)
+        .owned_by(&[812])
+        .tcp(([10, 0, 0, 1], 40_007), State::Established)
+        .owned_by(&[4121])
+        .tcp(([10, 0, 0, 1], 40_003), State::TimeWait)
+        .build()
+}
+
+struct Session(App);
+
+impl Session {
+    fn new(find: Option<Find>) -> Self {
+        let allocation = AllocationOptions::exo(7);
+        let mut app = App::new(Options {
+            rows_per_line: RowsPerLine::Two,
+            extent: Extent::Ephemeral,
+            protocols: Protocols::Both,
+            find,
+            allocation,
+        });
+        app.update(Duration::ZERO, Event::Resized { columns: 80, rows: 24 });
+        Self(app)
+    }
+
+    /// With the first scan done.
+    fn started() -> Self {
+        let mut session = Self::new(None);
+        session.scanned(machine().snapshot());
+        session
+    }
+
+    fn tell(&mut self, event: Event) -> Vec<Effect> {
+        self.0.update(Duration::from_secs(1), event)
+    }
+
+    fn press(&mut self, key: Key) -> Vec<Effect> {
+        self.tell(Event::Key(key))
+    }
+
+    fn type_keys(&mut self, keys: &str) -> Vec<Effect> {
+        keys.chars().flat_map(|key| self.press(Key::Char(key))).collect()
+    }
+
+    fn scanned(&mut self, snapshot: Snapshot) -> Vec<Effect> {
+        self.tell(Event::Report(Report::Scanned(Arc::new(snapshot))))
+    }
+
+    fn cursor(&self) -> u16 {
+        self.0.map().cursor
+    }
+}
+
+#[test]
+fn the_cursor_starts_at_the_first_port_of_the_range() {
+    assert_eq!(Session::started().cursor(), 32_768);
+}
+
+#[test]
+fn an_older_snapshot_never_replaces_a_newer_one() {
+    let mut session = Session::new(None);
+    let mut newer = machine().snapshot();
+    newer.number = 5;
+    let mut older = SimulatedHost::builder().build().snapshot();
+    older.number = 4;
+    session.scanned(newer);
+    session.scanned(older);
+    assert_eq!(session.0.scan().unwrap().snapshot.number, 5);
+    assert_eq!(session.0.scan().unwrap().snapshot.sockets.len(), 3);
+}
+
+#[test]
+fn the_snapshots_age_grows_until_the_next_one() {
+    let mut session = Session::started();
+    session.0.update(Duration::from_secs(9), Event::Tick);
+    assert_eq!(session.0.age(), Some(Duration::from_secs(8)));
+    let mut next = machine().snapshot();
+    next.number = 2;
+    session.0.update(Duration::from_secs(10), Event::Report(Report::Scanned(Arc::new(next))));
+    assert_eq!(session.0.age(), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_block_is_entered_at_the_port_that_gives_it_its_colour() {
+    let mut session = Session::started();
+    session.type_keys("g39999");
+    session.press(Key::Enter);
+    session.press(Key::Right);
+    assert_eq!(session.cursor(), 40_007, "ESTABLISHED outweighs TIME-WAIT");
+    session.type_keys("<");
+    assert_eq!(session.cursor(), 40_006);
+    session.press(Key::Left);
+    assert_eq!(session.cursor(), 39_980);
+    session.tell(Event::Click(Target::Port(40_000)));
+    assert_eq!(session.cursor(), 40_007);
+}
+
+#[test]
+fn a_port_is_gone_to_by_its_digits() {
+    let mut session = Session::started();
+    session.type_keys("g44");
+    session.press(Key::Backspace);
+    session.type_keys("43");
+    assert_eq!(session.0.overlay(), &Overlay::GoTo("443".to_owned()));
+    session.press(Key::Enter);
+    assert_eq!((session.cursor(), session.0.map().extent), (443, Extent::All));
+    session.type_keys("e");
+    assert_eq!((session.cursor(), session.0.map().extent), (32_768, Extent::Ephemeral));
+}
+
+#[test]
+fn a_number_that_is_no_port_stays_in_the_prompt() {
+    let mut session = Session::started();
+    session.type_keys("g99999");
+    session.press(Key::Enter);
+    assert_eq!(session.0.overlay(), &Overlay::GoTo("99999".to_owned()));
+    assert_eq!(session.press(Key::Escape), []);
+    assert_eq!((session.0.overlay(), session.cursor()), (&Overlay::None, 32_768));
+}
+
+#[test]
+fn a_port_of_the_command_line_is_where_the_cursor_starts() {
+    let mut session = Session::new(Some(Find::Port(443)));
+    session.scanned(machine().snapshot());
+    assert_eq!((session.cursor(), session.0.map().extent), (443, Extent::All));
+}
+
+#[test]
+fn a_process_of_the_command_line_is_found_as_soon_as_it_is_described() {
+    let mut session = Session::new(Some(Find::Process("payments".to_owned())));
+    let host = machine();
+    let snapshot = host.snapshot();
+    let table: ProcessTable = host.describer().describe(&snapshot.pids).into_iter().collect();
+    session.scanned(snapshot);
+    assert_eq!(session.cursor(), 32_768);
+    session.tell(Event::Report(Report::Described(Arc::new(table.clone()))));
+    assert_eq!(session.cursor(), 40_007);
+    session.press(Key::Home);
+    session.tell(Event::Report(Report::Described(Arc::new(table))));
+    assert_eq!(session.cursor(), 32_768, "it is looked for once");
+}
+
+#[test]
+fn lens_and_protocol_go_round() {
+    let mut session = Session::started();
+    session.type_keys("c");
+    assert_eq!(session.0.map().lens, Lens::Owner);
+    assert_eq!(session.0.scan().unwrap().owners.owners.len(), 2);
+    session.type_keys("C");
+    assert_eq!(session.0.map().lens, Lens::State);
+    session.type_keys("pp");
+    assert_eq!(session.0.map().protocols, Protocols::Udp);
+    assert_eq!(session.0.scan().unwrap().tally.occupied, 0);
+    session.type_keys("p");
+    assert_eq!(session.0.scan().unwrap().tally.occupied, 2);
+}
+
+#[test]
+fn space_freezes_the_map_and_runs_the_allocator() {
+    let mut session = Session::started();
+    assert_eq!(session.type_keys(" "), [Effect::Ask(Request::Freeze(true))]);
+    assert!(session.0.is_frozen());
+    assert_eq!(session.type_keys(" "), [Effect::Ask(Request::Freeze(false))]);
+    session.type_keys("4");
+    let run = Effect::Ask(Request::Allocation(AllocationRequest::Run));
+    assert!(session.type_keys(" ").contains(&run));
+    let pause = Effect::Ask(Request::Allocation(AllocationRequest::Pause));
+    assert_eq!(session.press(Key::Tab), [pause], "a run pauses when its screen is left");
+    assert_eq!(session.0.screen(), Screen::Map);
+}
+
+#[test]
+fn r_scans_now() {
+    assert_eq!(Session::started().type_keys("r"), [Effect::Ask(Request::ScanNow)]);
+}
+
+#[test]
+fn a_failed_scan_is_remembered_until_one_works() {
+    let mut session = Session::started();
+    session.tell(Event::Report(Report::ScanFailed(Text::scrub("no"))));
+    assert_eq!(session.0.failure().map(Text::as_str), Some("no"));
+    assert!(session.0.scan().is_some());
+    let mut next = machine().snapshot();
+    next.number = 2;
+    session.scanned(next);
+    assert_eq!(session.0.failure(), None);
+}
+
+#[test]
+fn a_dead_worker_ends_the_program_with_its_words() {
+    let mut session = Session::started();
+    let died = Report::WorkerDied(Text::scrub("scanner: index out of bounds"));
+    assert_eq!(session.tell(Event::Report(died)), [Effect::Quit]);
+    assert_eq!(session.0.fault().map(Text::as_str), Some("scanner: index out of bounds"));
+}
+
+#[test]
+fn ctrl_c_quits_and_ctrl_z_suspends_whatever_is_open() {
+    for keys in ["", "?", "g12", "4", "4?", "4o"] {
+        let mut session = Session::started();
+        session.type_keys(keys);
+        assert_eq!(session.press(Key::Ctrl('z')), [Effect::Suspend], "after {keys:?}");
+        assert_eq!(session.press(Key::Ctrl('c')), [Effect::Quit], "after {keys:?}");
+    }
+}
+
+#[test]
+fn escape_closes_what_is_open_and_never_quits() {
+    for keys in ["", "?", "g12", "4", "4?", "4o"] {
+        let mut session = Session::started();
+        session.type_keys(keys);
+        for _ in 0..3 {
+            assert!(!session.press(Key::Escape).contains(&Effect::Quit), "after {keys:?}");
+        }
+        let context = session.0.context();
+        assert!(matches!(context, Context::Map | Context::Allocate), "{context:?} after {keys:?}");
+    }
+}
+
+#[test]
+fn a_key_that_does_nothing_here_says_nothing() {
+    let mut session = Session::started();
+    assert_eq!(session.type_keys("zZ."), []);
+    assert_eq!((session.cursor(), session.0.overlay()), (32_768, &Overlay::None));
+    session.type_keys("?");
+    assert_eq!(session.type_keys("24j"), []);
+    assert_eq!((session.0.screen(), session.0.overlay()), (Screen::Map, &Overlay::Help));
+}
+
+#[test]
+fn a_click_on_a_tab_shows_its_screen() {
+    let mut session = Session::started();
+    session.tell(Event::Click(Target::Screen(Screen::Allocate)));
+    assert_eq!(session.0.screen(), Screen::Allocate);
+}
