@@ -292,8 +292,9 @@ fn neighbours(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     let is_state = sight.app.map().lens == Lens::State;
     let role = |class| if is_state { Role::Class(class) } else { Role::Text };
     for &(port, class) in &others[..shown] {
-        let owner = sight.app.sockets_on(port).next();
-        let owner = owner.map(|s| words::owner_line(sight.app, &sight.scan.snapshot, s));
+        // The socket that the letter stands for.
+        let told = sight.app.sockets_on(port).find(|s| StateClass::of(s.state) == class);
+        let owner = told.map(|s| words::owner_line(sight.app, &sight.scan.snapshot, s));
         let text = format!(" {port:>5} {}", owner.unwrap_or_default());
         lines.push(Line::from(vec![
             Span::styled(letter(class).to_string(), sight.theme.style(role(class))),
