@@ -82,7 +82,10 @@ impl Gap {
     pub fn why(&self) -> String {
         match self {
             Self::OwnersHidden { processes, .. } => {
-                format!("permission denied on the descriptors of {processes} processes")
+                format!(
+                    "permission denied on the descriptors of {}",
+                    count_of(*processes, "process", "processes")
+                )
             }
             Self::OwnersInvisible { .. } => {
                 "/proc is mounted with hidepid, which hides other users' processes".to_owned()
@@ -140,8 +143,12 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} missing", self.what())?;
         if let Some(count) = self.count() {
-            write!(f, " for {count} sockets")?;
+            write!(f, " for {}", count_of(count, "socket", "sockets"))?;
         }
         write!(f, ": {} ({})", self.why(), self.remedy())
     }
+}
+
+fn count_of(count: u32, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

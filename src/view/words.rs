@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// `28,232`
-pub fn thousands(number: u32) -> String {
-    let digits = number.to_string();
+pub fn thousands(number: impl Into<u64>) -> String {
+    let digits = number.into().to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn numbers_read_as_people_write_them() {
-        assert_eq!(thousands(7), "7");
-        assert_eq!(thousands(28_232), "28,232");
+        assert_eq!(thousands(7u32), "7");
+        assert_eq!(thousands(28_232u32), "28,232");
         assert_eq!(percent(1, 28_232), "<0.1 %");
         assert_eq!(percent(28_231, 28_232), ">99.9 %");
         assert_eq!(percent(606, 1000), "60.6 %");

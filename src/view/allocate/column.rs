@@ -8,7 +8,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use crate::view::{Role, Theme};
+use crate::view::{Role, Theme, words::thousands};
 
 /// The place of the next line in an area; what comes after its end is not drawn.
 pub struct Column<'a> {
@@ -114,19 +114,6 @@ pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> Stri
         cut.push(character);
     }
     if width == 0 { cut } else { cut + mark }
-}
-
-/// 16384 as 16,384.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// `singular` for one, else with an s.

@@ -4,7 +4,8 @@ use crate::{
     app::allocation::{Allocation, Reached},
     view::{
         Role,
-        allocate::column::{Column, counted, thousands},
+        allocate::column::{Column, counted},
+        words::thousands,
     },
 };
 
@@ -64,14 +65,14 @@ fn rows(allocation: &Allocation) -> [Row; 6] {
     let limit = allocation.options().max_attempts;
     let seen = |share| {
         figures.quantile(share).map(|reached| match reached {
-            Reached::After(attempts) => thousands(attempts.into()),
-            Reached::GaveUp => format!(">{}", thousands(limit.into())),
+            Reached::After(attempts) => thousands(attempts),
+            Reached::GaveUp => format!(">{}", thousands(limit)),
         })
     };
     let lawful = |share| {
         law.map(|law| match law.quantile(share, limit) {
-            Some(attempts) => thousands(attempts.into()),
-            None => format!(">{}", thousands(limit.into())),
+            Some(attempts) => thousands(attempts),
+            None => format!(">{}", thousands(limit)),
         })
     };
     let failed =
@@ -86,7 +87,7 @@ fn rows(allocation: &Allocation) -> [Row; 6] {
         ),
         ("p50", text(seen(0.50)), text(lawful(0.50))),
         ("p99", text(seen(0.99)), text(lawful(0.99))),
-        ("max", text(figures.most().map(|m| thousands(m.into()))), String::new()),
+        ("max", text(figures.most().map(thousands)), String::new()),
         ("fail", text(failed.map(percent)), text(law.map(|l| percent(l.failure(limit))))),
         (
             "in use",

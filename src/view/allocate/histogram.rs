@@ -4,11 +4,7 @@ use ratatui::text::Span;
 
 use crate::{
     app::allocation::Allocation,
-    view::{
-        Role,
-        allocate::column::{Column, thousands},
-        heatmap::put,
-    },
+    view::{Role, allocate::column::Column, heatmap::put, words::thousands},
 };
 
 /// Wider bars say no more (screens.md).
@@ -84,7 +80,7 @@ fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'static s
 }
 
 fn axis(bins: &Bins, count: usize, column: &mut Column<'_>) {
-    let last = thousands((bins.seen.len() as u32).saturating_mul(bins.width).into());
+    let last = thousands((bins.seen.len() as u32).saturating_mul(bins.width));
     let each = if bins.width == 1 { String::new() } else { format!(", {} a bar", bins.width) };
     let middle = format!("attempts{each}");
     let width = (2 * bins.seen.len()).clamp(middle.len() + last.len() + 4, 2 * count.max(1) + 2);

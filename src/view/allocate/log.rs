@@ -12,8 +12,9 @@ use crate::{
         Role, Theme,
         allocate::{
             Sight,
-            column::{Column, first_fitting, thousands},
+            column::{Column, first_fitting},
         },
+        words::thousands,
     },
 };
 
@@ -84,7 +85,7 @@ pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
 pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: usize) -> String {
     let start = format!(
         "attempt {} · {} {}",
-        thousands(entry.attempt.number.into()),
+        thousands(entry.attempt.number),
         entry.attempt.port,
         result(entry, theme)
     );
@@ -104,7 +105,7 @@ fn heading(sight: Sight<'_>) -> (String, String) {
     if allocation.is_sampled() {
         return ("Log · sample".to_owned(), format!("allocation {}", thousands(number)));
     }
-    let limit = thousands(allocation.options().max_attempts.into());
+    let limit = thousands(allocation.options().max_attempts);
     (format!("Allocation {}", thousands(number)), format!("at most {limit}"))
 }
 

@@ -9,9 +9,10 @@ use crate::{
         Role, Theme,
         allocate::{
             Sight,
-            column::{Column, counted, thousands},
+            column::{Column, counted},
             log,
         },
+        words::thousands,
     },
 };
 
@@ -78,7 +79,7 @@ fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
 fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
     let mut parts = vec![start];
     if let Some(ground) = allocation.ground() {
-        let (free, all) = (thousands(ground.free().into()), thousands(ground.candidates.into()));
+        let (free, all) = (thousands(ground.free()), thousands(ground.candidates));
         parts.push(format!("{free} of {all} ports free at the last scan"));
     }
     if let Some(law) = allocation.law() {

@@ -7,7 +7,8 @@ use crate::{
     app::allocation::{Allocation, Speed},
     view::{
         Role, Theme,
-        allocate::column::{Column, counted, fitted, thousands},
+        allocate::column::{Column, counted, fitted},
+        words::thousands,
     },
 };
 
@@ -43,7 +44,7 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     spans.extend(speeds(allocation, column.theme));
     spans.push(Span::raw(format!(" · {}", pace(allocation))));
     column.line(spans);
-    let most = allocation.hold_limit().map(|limit| format!("at most {}", thousands(limit.into())));
+    let most = allocation.hold_limit().map(|limit| format!("at most {}", thousands(limit)));
     let hold = [held(allocation), most.unwrap_or_default()];
     let hold = fitted(&hold.each_ref().map(String::as_str), room);
     column.pair("hold      ", Role::Dim, &hold, Role::Text);
