@@ -35,13 +35,14 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{ALLOCATORS, Attempt, Candidates, Progress, Strategy},
-    domain::{PortRange, Protocols},
-    host::{Held, Host, HostBinder, HostError},
+    domain::{Occupancy, PortRange, Protocols, Snapshot, Source},
+    host::{Held, Host, HostBinder, HostError, OwnerDepth},
 };
 
 /// Binds a port of `range` that nobody has, chosen at random, on all addresses of IPv4 and IPv6.
 ///
-/// For more, see [`Allocator`].
+/// Ports in `ip_local_reserved_ports` are not tried. When it gives up it scans once, to say how many
+/// ports are in fact free. For more, see [`Allocator`].
 ///
 /// ```no_run
 /// use portscope::{domain::{PortRange, Protocols}, find_free_port};
@@ -51,19 +52,39 @@ use crate::{
 /// let listener = held.into_tcp_listener(128)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[cfg(target_os = "linux")]
 pub fn find_free_port(
     range: PortRange,
     protocols: Protocols,
     max_attempts: u32,
 ) -> Result<HeldPort, FindError> {
-    Allocator::over(range).protocols(protocols).max_attempts(max_attempts).build()?.allocate(|_| ())
+    let host = host::linux::LinuxHost::new();
+    let (policy, _) = host.policy()?;
+    let builder = Allocator::over(range).protocols(protocols).max_attempts(max_attempts);
+    let mut allocator = builder.reserved(policy.reserved()).build_on(&host)?;
+    allocator.allocate(|_| ()).map_err(|error| match error {
+        FindError::GaveUp { attempts, range, .. } => {
+            let candidates = Candidates::new(range, policy.reserved());
+            FindError::GaveUp { attempts, range, free: count_free(&host, &candidates, protocols) }
+        }
+        other => other,
+    })
+}
+
+/// Candidates without a socket of `protocols`; None where that could not be seen.
+fn count_free(host: &dyn Host, candidates: &Candidates, protocols: Protocols) -> Option<u32> {
+    let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+    host.scanner().ok()?.scan(OwnerDepth::Skip, &mut snapshot).ok()?;
+    let occupancy = Occupancy::count(&snapshot);
+    let is_free = |&port: &u16| !occupancy.port(port).is_occupied(protocols);
+    Some(candidates.ports().filter(is_free).count() as u32)
 }
 
 /// Why there is no port.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// So many misses in a row; another attempt might have found a port. `free`: ports of the range
-    /// that are in fact free, None if nobody counted (an allocator does not, a scan does).
+    /// that are in fact free; None where nobody counted (an [`Allocator`] does not scan).
     #[error("gave up after {attempts} attempts in {range}; {}", in_fact_free(*.free))]
     GaveUp { attempts: u32, range: PortRange, free: Option<u32> },
     /// There is no port left to try: all are reserved, or were tried by a strategy that tries none

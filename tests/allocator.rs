@@ -14,7 +14,7 @@ use std::{
     thread,
 };
 
-use namespace::in_new_namespace;
+use namespace::{in_new_namespace, set_sysctl};
 use portscope::{
     Allocator, FindError, HeldPort,
     allocator::{Attempt, Law},
@@ -239,6 +239,20 @@ fn a_privileged_port_is_denied_not_in_use() {
         let refusal = binder.bind(80).0.err().unwrap();
         assert_eq!((refusal.errno, refusal.outcome()), (Errno::EACCES, Outcome::Denied));
         assert!(binder.bind(PORT).0.is_ok());
+    });
+}
+
+#[test]
+fn giving_up_says_how_many_ports_are_in_fact_free() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_reserved_ports", "20000-20001");
+        let few = PortRange::new(20_000, 20_005).unwrap();
+        let _held: Vec<_> =
+            (20_002..=20_005).map(|port| bind(Protocols::Udp, port).unwrap()).collect();
+        let error = find_free_port(few, Protocols::Udp, 5).unwrap_err();
+        assert!(matches!(error, FindError::GaveUp { attempts: 5, free: Some(0), .. }), "{error}");
+        let held = find_free_port(few, Protocols::Tcp, 100).unwrap();
+        assert!(held.port() >= 20_002, "reserved ports are not tried");
     });
 }
 
