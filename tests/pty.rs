@@ -85,6 +85,18 @@ fn a_storm_of_sizes_does_no_harm() {
 }
 
 #[test]
+fn a_size_that_goes_and_comes_back_at_once_leaves_a_whole_picture() {
+    let mut session = start();
+    for _ in 0..50 {
+        session.resize(2, 1);
+        session.resize(80, 24);
+        wait_for_frame(&mut session);
+    }
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+}
+
+#[test]
 fn each_signal_that_ends_it_is_seen_by_whoever_waits_and_the_terminal_is_given_back() {
     for (signal, name) in [
         (Signal::TERM, "Terminated"),

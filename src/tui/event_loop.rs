@@ -146,7 +146,7 @@ impl EventLoop<'_> {
     fn follow_size(&mut self) -> io::Result<()> {
         // A terminal that is gone has no size; who notices is the watchdog.
         let size = self.terminal.size().unwrap_or(self.canvas.size());
-        if size != self.canvas.size() {
+        if self.arrived.take_resized() || size != self.canvas.size() {
             self.canvas = Canvas::new(size)?;
             self.tell_size();
         }

@@ -27,10 +27,16 @@ const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 #[derive(Default)]
 pub struct Arrived {
     stop: AtomicBool,
+    resized: AtomicBool,
     continued: AtomicBool,
 }
 
 impl Arrived {
+    /// SIGWINCH. The size may be as before and the picture gone, if it went and came back.
+    pub fn take_resized(&self) -> bool {
+        self.resized.swap(false, Ordering::SeqCst)
+    }
+
     /// SIGTSTP: somebody wants us to stop.
     pub fn take_stop(&self) -> bool {
         self.stop.swap(false, Ordering::SeqCst)
@@ -61,8 +67,7 @@ pub fn watch(
                 ending_one if ENDING.contains(&ending_one) => {
                     ending.call(Reason::Signal(ending_one));
                 }
-                // SIGWINCH: the loop looks at the size whenever it is nudged.
-                _ => {}
+                _ => arrived.resized.store(true, Ordering::SeqCst),
             }
             nudge();
         }
