@@ -4,7 +4,6 @@ use ratatui::{
     buffer::Buffer,
     layout::Rect,
     style::{Modifier, Style},
-    symbols::border,
     text::{Line, Span},
     widgets::{Block, Clear, Widget},
 };
@@ -17,17 +16,6 @@ use crate::{
 const WIDTH: u16 = 76;
 /// `Tab Shift-Tab` and a gap.
 const KEYS_WIDTH: usize = 15;
-
-const ASCII_BORDER: border::Set<'static> = border::Set {
-    top_left: "+",
-    top_right: "+",
-    bottom_left: "+",
-    bottom_right: "+",
-    vertical_left: "|",
-    vertical_right: "|",
-    horizontal_top: "-",
-    horizontal_bottom: "-",
-};
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let width = WIDTH.min(area.width);
@@ -45,7 +33,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Screen::Allocate => " Keys of the allocator ",
     };
     let block = Block::bordered()
-        .border_set(theme.glyph(border::PLAIN, ASCII_BORDER))
+        .border_set(theme.border_set())
         .border_style(theme.style(Role::Border))
         .title(Span::styled(title, Style::reset().add_modifier(Modifier::BOLD)));
     let inner = block.inner(frame);

@@ -3,7 +3,10 @@
 mod mix;
 mod palette;
 
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::{
+    style::{Color, Modifier, Style},
+    symbols::border,
+};
 
 use crate::domain::StateClass;
 use palette::Swatch;
@@ -17,6 +20,17 @@ pub enum Depth {
     Indexed,
     True,
 }
+
+const ASCII_BORDER: border::Set<'static> = border::Set {
+    top_left: "+",
+    top_right: "+",
+    bottom_left: "+",
+    bottom_right: "+",
+    vertical_left: "|",
+    vertical_right: "|",
+    horizontal_top: "-",
+    horizontal_bottom: "-",
+};
 
 /// Terminals that show true colour and say so in TERM alone (COLORTERM is lost over ssh).
 const TRUE_COLOR_TERMS: [&str; 5] = ["kitty", "alacritty", "foot", "ghostty", "wezterm"];
@@ -170,6 +184,11 @@ impl Theme {
     /// `unicode`, or `ascii` where the terminal can show no more.
     pub fn glyph<T>(&self, unicode: T, ascii: T) -> T {
         if self.ascii { ascii } else { unicode }
+    }
+
+    /// The lines of a frame.
+    pub fn border_set(&self) -> border::Set<'static> {
+        self.glyph(border::PLAIN, ASCII_BORDER)
     }
 
     fn true_color(&self, role: Role) -> u32 {

@@ -4,7 +4,7 @@ use ratatui::{
     buffer::Buffer,
     layout::Rect,
     text::Span,
-    widgets::{Block, BorderType, Clear, Widget},
+    widgets::{Block, Clear, Widget},
 };
 
 use crate::{
@@ -102,9 +102,8 @@ fn open<'a>(
         height,
     };
     Clear.render(outer, buffer);
-    let kind = if theme.ascii { ASCII } else { BorderType::Plain.to_border_set() };
     let block = Block::bordered()
-        .border_set(kind)
+        .border_set(theme.border_set())
         .border_style(theme.style(Role::Accent))
         .title(format!(" {title} "));
     let inside = block.inner(outer);
@@ -112,14 +111,3 @@ fn open<'a>(
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
     Column::new(theme, inside.intersection(outer), buffer)
 }
-
-const ASCII: ratatui::symbols::border::Set<'static> = ratatui::symbols::border::Set {
-    top_left: "+",
-    top_right: "+",
-    bottom_left: "+",
-    bottom_right: "+",
-    vertical_left: "|",
-    vertical_right: "|",
-    horizontal_top: "-",
-    horizontal_bottom: "-",
-};
