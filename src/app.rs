@@ -16,13 +16,13 @@ use crate::{
         lens::{OwnerRanks, Tally},
     },
     domain::{
-        Gauge, Lane, Occupancy, PortRange, ProcessTable, Protocol, Protocols, Snapshot, Socket,
-        Text, port,
+        Gauge, History, Lane, Occupancy, PortRange, ProcessTable, Protocol, Protocols,
+        ServiceNames, Snapshot, Socket, Text, port,
     },
 };
 
 pub use command::{Action, COMMANDS, Command, Context};
-pub use event::{Effect, Event, Key, Screen, Target};
+pub use event::{Effect, Event, Gesture, Key, Screen, Target};
 pub use grid::{Grid, Place, RowsPerLine};
 pub use lens::Lens;
 pub use map::{Extent, Map, Move, Size};
@@ -37,6 +37,11 @@ pub struct Options {
     /// Where the cursor is to stand at first; None: at the first port of the ephemeral range.
     pub find: Option<Find>,
     pub allocation: AllocationOptions,
+    /// The terminal reports the mouse at first.
+    pub mouse: bool,
+    /// Marks may fade and flash; else only final states are shown.
+    pub motion: bool,
+    pub services: ServiceNames,
 }
 
 /// What the person named on the command line.
@@ -52,9 +57,41 @@ pub enum Find {
 pub enum Overlay {
     #[default]
     None,
-    Help,
+    Help(HelpPage),
     /// The digits typed so far.
     GoTo(String),
+}
+
+/// A page of the help.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HelpPage {
+    /// The keys of this screen, and what the scan could not see.
+    #[default]
+    Keys,
+    /// A sentence for each state and colour.
+    States,
+    /// Which ranges there are, and what bind and connect do with them.
+    Ranges,
+}
+
+impl HelpPage {
+    pub const EACH: [Self; 3] = [Self::Keys, Self::States, Self::Ranges];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keys => "Keys",
+            Self::States => "States and colours",
+            Self::Ranges => "Ranges",
+        }
+    }
+}
+
+/// Ports between the places where the mouse button went down and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub ports: PortRange,
+    /// The block under the pointer when the button went down.
+    pub anchor: PortRange,
 }
 
 /// The latest snapshot and what was counted in it.
@@ -85,6 +122,12 @@ pub struct App {
     allocation: Allocation,
     fault: Option<Text>,
     now: Duration,
+    history: History,
+    services: ServiceNames,
+    is_mouse_on: bool,
+    /// The block under the pointer.
+    hover: Option<PortRange>,
+    span: Option<Span>,
 }
 
 impl App {
@@ -99,9 +142,14 @@ impl App {
             failure: None,
             is_frozen: false,
             find: options.find,
-            allocation: Allocation::new(&options.allocation),
+            allocation: Allocation::new(&options.allocation, options.motion),
             fault: None,
             now: Duration::ZERO,
+            history: History::default(),
+            services: options.services,
+            is_mouse_on: options.mouse,
+            hover: None,
+            span: None,
         }
     }
 
@@ -145,6 +193,46 @@ impl App {
         self.fault.as_ref()
     }
 
+    /// What was seen on ports before, and since when.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub fn services(&self) -> &ServiceNames {
+        &self.services
+    }
+
+    pub fn is_mouse_on(&self) -> bool {
+        self.is_mouse_on
+    }
+
+    /// The block under the pointer.
+    pub fn hover(&self) -> Option<PortRange> {
+        self.hover
+    }
+
+    /// What the mouse measures.
+    pub fn span(&self) -> Option<PortRange> {
+        self.span.map(|span| span.ports)
+    }
+
+    /// The port that the inspector tells of: under the pointer, else under the cursor.
+    pub fn inspected(&self) -> u16 {
+        self.hover.map_or(self.map.cursor, |block| self.telling_port(block))
+    }
+
+    /// When the picture changes although nothing happens; None: it does not.
+    pub fn redraw_after(&self) -> Option<Duration> {
+        let is_shown = self.screen == Screen::Allocate;
+        self.allocation.fades_again_after(self.now).filter(|_| is_shown)
+    }
+
+    /// Frames for reports follow each other at this distance at least; keys are answered at once.
+    pub fn frame_gap(&self) -> Duration {
+        let is_fast = self.screen == Screen::Allocate && self.allocation.is_sampled();
+        Duration::from_millis(if is_fast { 100 } else { 0 })
+    }
+
     pub fn is_frozen(&self) -> bool {
         self.is_frozen
     }
@@ -162,7 +250,7 @@ impl App {
     /// Which keys mean what now.
     pub fn context(&self) -> Context {
         match (&self.overlay, self.screen) {
-            (Overlay::Help, _) => Context::Help,
+            (Overlay::Help(_), _) => Context::Help,
             (Overlay::GoTo(_), _) => Context::GoTo,
             (Overlay::None, Screen::Allocate) if self.allocation.panel().is_some() => {
                 Context::Panel
@@ -188,6 +276,17 @@ impl App {
             let ephemeral = &scan.snapshot.ephemeral;
             Tally::count(ports, &scan.occupancy, self.map.protocols, ephemeral)
         })
+    }
+
+    /// Of a block's ports the one that gives it its colour, so that the inspector tells of what is
+    /// seen.
+    pub fn telling_port(&self, block: PortRange) -> u16 {
+        let heaviest = self.tally(block).heaviest();
+        let telling = self.scan.as_ref().zip(heaviest).and_then(|(scan, class)| {
+            let class_of = |port| scan.occupancy.port(port).most_telling(self.map.protocols);
+            block.ports().find(|&port| class_of(port) == Some(class))
+        });
+        telling.unwrap_or(block.first())
     }
 
     /// All sockets of a port, whatever the map shows.

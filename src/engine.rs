@@ -6,7 +6,7 @@ pub mod message;
 pub mod scanner;
 mod worker;
 
-pub use message::{AllocationRequest, Outbox, Report, Request, Setup, Speed};
+pub use message::{AllocationRequest, Outbox, Report, Request, Setup, Site, Speed};
 
 use std::{
     io,

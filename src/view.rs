@@ -10,6 +10,7 @@ mod help;
 mod inspector;
 pub mod layout;
 mod legend;
+mod lens;
 mod map;
 pub mod theme;
 mod words;
@@ -25,7 +26,7 @@ use ratatui::{
 
 use crate::app::{App, Overlay, Screen, Size};
 
-pub use theme::{COLORED_OWNERS, Depth, Ground, Role, Theme};
+pub use theme::{COLORED_OWNERS, Contrast, Depth, Ground, Role, Theme};
 
 /// Draws a whole frame.
 pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
@@ -40,8 +41,8 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     } else {
         screen(app, theme, area, buffer);
     }
-    if *app.overlay() == Overlay::Help {
-        help::render(app, theme, area, buffer);
+    if let Overlay::Help(page) = *app.overlay() {
+        help::render(app, page, theme, area, buffer);
     }
     if theme.ascii {
         replace_non_ascii(buffer);

@@ -19,7 +19,7 @@ use portscope::{
 use ratatui::{buffer::Buffer, layout::Rect};
 use stage::{Stage, attempt, bound, in_use, ports};
 
-const DARK: Theme = Theme { depth: Depth::True, ground: Ground::Dark, ascii: false };
+const DARK: Theme = Theme::new(Depth::True, Ground::Dark, false);
 
 fn drawn(stage: &Stage, theme: &Theme, columns: u16, rows: u16) -> Buffer {
     // The frame has its header and footer around the screen.
@@ -245,7 +245,7 @@ fn no_size_panics() {
 
 #[test]
 fn before_the_first_scan_nothing_is_said_of_occupancy() {
-    let allocation = Allocation::new(&AllocationOptions::exo(42));
+    let allocation = Allocation::new(&AllocationOptions::exo(42), true);
     let area = Rect::new(0, 0, 80, 22);
     let mut buffer = Buffer::empty(area);
     let processes = ProcessTable::default();

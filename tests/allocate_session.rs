@@ -89,7 +89,8 @@ fn a_range_that_is_all_reserved_is_refused_in_words() {
 
 #[test]
 fn nothing_runs_before_the_first_scan() {
-    let mut allocation = portscope::app::allocation::Allocation::new(&AllocationOptions::exo(1));
+    let mut allocation =
+        portscope::app::allocation::Allocation::new(&AllocationOptions::exo(1), true);
     assert_eq!(allocation.act(Action::RunOrPause, None), []);
     assert!(allocation.notice().is_some_and(|words| words.contains("no scan yet")));
 }
@@ -342,6 +343,9 @@ fn leaving_the_screen_pauses_the_run_and_keeps_what_is_held() {
         protocols: Protocols::Both,
         find: None,
         allocation: AllocationOptions::exo(42),
+        mouse: true,
+        motion: true,
+        services: portscope::domain::ServiceNames::default(),
     });
     let mut play = |event| app.update(Duration::ZERO, event);
     play(Event::Report(Report::Scanned(Arc::new(stage.snapshot))));

@@ -79,6 +79,7 @@ fn range() -> PortRange {
 
 fn setup() -> Setup {
     Setup {
+        site: portscope::engine::Site::Machine,
         protocols: Protocols::Both,
         range: range(),
         max_attempts: 100,

@@ -122,6 +122,7 @@ impl Describer for CountingHost {
             command: name.clone(),
             uid: None,
             started: None,
+            unit: None,
         };
         pids.iter().map(describe).collect()
     }

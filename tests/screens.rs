@@ -92,6 +92,9 @@ impl Session {
             protocols: Protocols::Both,
             find: None,
             allocation,
+            mouse: true,
+            motion: true,
+            services: portscope::domain::ServiceNames::default(),
         });
         let mut session = Self { app, theme, columns, rows };
         session.tell(Event::Resized { columns, rows });
@@ -335,8 +338,8 @@ fn a_click_finds_the_tab_and_the_block_under_it() {
     assert_eq!(at(14, 0), Some(Target::Screen(Screen::Map)));
     assert_eq!(at(22, 0), Some(Target::Screen(Screen::Allocate)));
     // The first row of blocks begins at 34000 on the second line of blocks.
-    assert_eq!(at(7, 4), Some(Target::Port(34_000)));
-    assert_eq!(at(8, 4), Some(Target::Port(34_020)));
+    assert_eq!(at(7, 4), Some(Target::Ports(range(34_000, 34_019))));
+    assert_eq!(at(8, 4), Some(Target::Ports(range(34_020, 34_039))));
     // Left of the range's first port there is nothing.
     assert_eq!(at(0, 4), None);
     assert_eq!(at(40, 23), None);

@@ -6,10 +6,10 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Context, Effect, Event, Extent, Find, Key, Lens, Options, Overlay, RowsPerLine,
-        Screen, Target, allocation::AllocationOptions,
+        App, Context, Effect, Event, Extent, Find, Gesture, HelpPage, Key, Lens, Options, Overlay,
+        RowsPerLine, Screen, Target, allocation::AllocationOptions,
     },
-    domain::{ProcessTable, Protocols, Snapshot, State, Text},
+    domain::{PortRange, ProcessTable, Protocols, Snapshot, State, Text},
     engine::{AllocationRequest, Report, Request},
     host::{Host, simulated::SimulatedHost},
 };
@@ -37,6 +37,9 @@ impl Session {
             protocols: Protocols::Both,
             find,
             allocation,
+            mouse: true,
+            motion: true,
+            services: portscope::domain::ServiceNames::default(),
         });
         app.update(Duration::ZERO, Event::Resized { columns: 80, rows: 24 });
         Self(app)
@@ -110,7 +113,10 @@ fn a_block_is_entered_at_the_port_that_gives_it_its_colour() {
     assert_eq!(session.cursor(), 40_006);
     session.press(Key::Left);
     assert_eq!(session.cursor(), 39_980);
-    session.tell(Event::Click(Target::Port(40_000)));
+    session.tell(Event::Mouse(
+        Gesture::Press,
+        Some(Target::Ports(PortRange::new(40_000, 40_019).unwrap())),
+    ));
     assert_eq!(session.cursor(), 40_007);
 }
 
@@ -243,12 +249,15 @@ fn a_key_that_does_nothing_here_says_nothing() {
     assert_eq!((session.cursor(), session.0.overlay()), (32_768, &Overlay::None));
     session.type_keys("?");
     assert_eq!(session.type_keys("24j"), []);
-    assert_eq!((session.0.screen(), session.0.overlay()), (Screen::Map, &Overlay::Help));
+    assert_eq!(
+        (session.0.screen(), session.0.overlay()),
+        (Screen::Map, &Overlay::Help(HelpPage::Keys))
+    );
 }
 
 #[test]
 fn a_click_on_a_tab_shows_its_screen() {
     let mut session = Session::started();
-    session.tell(Event::Click(Target::Screen(Screen::Allocate)));
+    session.tell(Event::Mouse(Gesture::Press, Some(Target::Screen(Screen::Allocate))));
     assert_eq!(session.0.screen(), Screen::Allocate);
 }

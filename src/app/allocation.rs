@@ -7,7 +7,7 @@ mod log;
 mod settings;
 mod trail;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use crate::{
     allocator::Law,
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-pub use crate::engine::Speed;
+pub use crate::engine::{Site, Speed};
 pub use figures::{Figures, Reached};
 pub use ground::Ground;
 pub use log::{HolderSeen, Log, LogEntry, Who};
@@ -60,6 +60,11 @@ pub enum AllocationAction {
     Slower,
     Faster,
     OpenSettings,
+    /// This machine, or a simulated occupancy.
+    ToggleSite,
+    /// Less, more of the simulated occupancy.
+    Emptier,
+    Fuller,
     ToggleHold,
     ReleaseOne,
     ReleaseAll,
@@ -96,6 +101,9 @@ enum RunState {
 #[derive(Clone, Debug)]
 pub struct Allocation {
     options: AllocationOptions,
+    site: Site,
+    /// Marks may fade and flash.
+    motion: bool,
     speed: Speed,
     /// Given once, for the rest of the program.
     has_leave_for_speed: bool,
@@ -117,9 +125,11 @@ pub struct Allocation {
 }
 
 impl Allocation {
-    pub fn new(options: &AllocationOptions) -> Self {
+    pub fn new(options: &AllocationOptions, motion: bool) -> Self {
         Self {
             options: options.clone(),
+            site: Site::default(),
+            motion,
             speed: Speed::Four,
             has_leave_for_speed: false,
             keeps_what_it_wins: false,
@@ -162,6 +172,23 @@ impl Allocation {
         self.log.add(&delta.recent, ends, self.options.max_attempts, &self.held, snapshot);
         let must_look = is_slow && self.log.wants_scan();
         if must_look { vec![Effect::Ask(Request::ScanNow)] } else { Vec::new() }
+    }
+
+    /// What stands on the simulated site.
+    pub fn see_simulated(&mut self, _snapshot: Arc<Snapshot>) {}
+
+    /// The occupancy that the allocator meets: the machine's, or the simulated one.
+    pub fn scan<'a>(&'a self, real: Option<LastScan<'a>>) -> Option<LastScan<'a>> {
+        real
+    }
+
+    /// When a mark's look changes next; None: it does not.
+    pub fn fades_again_after(&self, _now: Duration) -> Option<Duration> {
+        None
+    }
+
+    pub fn site(&self) -> Site {
+        self.site
     }
 
     /// A new look at the machine.

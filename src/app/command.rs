@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::app::{Key, Move, Screen, allocation::AllocationAction};
+use crate::app::{Key, Move, Screen, allocation::AllocationAction, map::Zooming};
 
 /// What a person wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,12 @@ pub enum Action {
     Move(Move),
     FitEphemeral,
     FitAll,
+    Zoom(Zooming),
+    /// Dots or blocks.
+    ToggleGrain,
+    /// To the next run of occupied ports.
+    NextRun,
+    PreviousRun,
     OpenGoTo,
     /// To the port that was typed.
     GoTo,
@@ -25,6 +31,10 @@ pub enum Action {
     /// From the port won last to the map.
     ShowOnMap,
     OpenHelp,
+    /// So many pages on.
+    TurnPage(isize),
+    NextTheme,
+    ToggleMouse,
     Close,
     Suspend,
     Quit,
@@ -71,7 +81,6 @@ pub struct Command {
 const MAP: &[Context] = &[Context::Map];
 const ALLOCATE: &[Context] = &[Context::Allocate];
 const SCREENS: &[Context] = &[Context::Map, Context::Allocate];
-const OVERLAYS: &[Context] = &[Context::Help, Context::GoTo];
 const SCREENS_AND_HELP: &[Context] = &[Context::Map, Context::Allocate, Context::Help];
 
 const fn own(action: AllocationAction) -> Action {
@@ -95,6 +104,16 @@ pub const COMMANDS: &[Command] = &[
         contexts: MAP,
         label: "move",
         help: "move by a block or a row; so do the arrows",
+    },
+    Command {
+        keys: "+ -",
+        bindings: &[
+            (Key::Char('+'), Action::Zoom(Zooming::In)),
+            (Key::Char('-'), Action::Zoom(Zooming::Out)),
+        ],
+        contexts: MAP,
+        label: "zoom",
+        help: "zoom at the cursor, down to a numbered cell a port; so does the wheel",
     },
     Command {
         keys: "g",
@@ -123,6 +142,20 @@ pub const COMMANDS: &[Command] = &[
         contexts: MAP,
         label: "lens",
         help: "next, previous lens: what the colours tell",
+    },
+    Command {
+        keys: "w b",
+        bindings: &[(Key::Char('w'), Action::NextRun), (Key::Char('b'), Action::PreviousRun)],
+        contexts: MAP,
+        label: "used ports",
+        help: "next, previous run of occupied ports",
+    },
+    Command {
+        keys: "f",
+        bindings: &[(Key::Char('f'), Action::ToggleGrain)],
+        contexts: MAP,
+        label: "dots",
+        help: "dots or blocks; what does not fit is said in the legend",
     },
     Command {
         keys: "p",
@@ -209,6 +242,23 @@ pub const COMMANDS: &[Command] = &[
         help: "slower, faster",
     },
     Command {
+        keys: "t",
+        bindings: &[(Key::Char('t'), own(AllocationAction::ToggleSite))],
+        contexts: ALLOCATE,
+        label: "simulated",
+        help: "on this machine or on a simulated occupancy, at 90 % at first",
+    },
+    Command {
+        keys: "- =",
+        bindings: &[
+            (Key::Char('-'), own(AllocationAction::Emptier)),
+            (Key::Char('='), own(AllocationAction::Fuller)),
+        ],
+        contexts: ALLOCATE,
+        label: "occupancy",
+        help: "less, more of the simulated occupancy",
+    },
+    Command {
         keys: "o",
         bindings: &[(Key::Char('o'), own(AllocationAction::OpenSettings))],
         contexts: ALLOCATE,
@@ -264,6 +314,32 @@ pub const COMMANDS: &[Command] = &[
         help: "next, previous screen",
     },
     Command {
+        keys: "T",
+        bindings: &[(Key::Char('T'), Action::NextTheme)],
+        contexts: SCREENS,
+        label: "",
+        help: "next theme: dark, light, high contrast",
+    },
+    Command {
+        keys: "#",
+        bindings: &[(Key::Char('#'), Action::ToggleMouse)],
+        contexts: SCREENS,
+        label: "",
+        help: "the mouse: hover reads, click selects, drag measures; or leave it to the terminal",
+    },
+    Command {
+        keys: "Left Right Tab",
+        bindings: &[
+            (Key::Right, Action::TurnPage(1)),
+            (Key::Tab, Action::TurnPage(1)),
+            (Key::Left, Action::TurnPage(-1)),
+            (Key::BackTab, Action::TurnPage(-1)),
+        ],
+        contexts: &[Context::Help],
+        label: "page",
+        help: "next, previous page: keys, states and colours, ranges",
+    },
+    Command {
         keys: "Enter",
         bindings: &[(Key::Enter, Action::GoTo)],
         contexts: &[Context::GoTo],
@@ -273,8 +349,8 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: "Esc",
         bindings: &[(Key::Escape, Action::Close)],
-        contexts: OVERLAYS,
-        label: "close",
+        contexts: &[Context::Map, Context::Help, Context::GoTo],
+        label: "",
         help: "close what is open; never quits",
     },
     Command {
@@ -371,6 +447,15 @@ mod tests {
             Action::PreviousScreen,
             Action::FitEphemeral,
             Action::FitAll,
+            Action::Zoom(Zooming::In),
+            Action::Zoom(Zooming::Out),
+            Action::ToggleGrain,
+            Action::NextRun,
+            Action::PreviousRun,
+            Action::TurnPage(1),
+            Action::TurnPage(-1),
+            Action::NextTheme,
+            Action::ToggleMouse,
             Action::OpenGoTo,
             Action::GoTo,
             Action::NextLens,
@@ -410,6 +495,9 @@ mod tests {
                 Own::Slower,
                 Own::Faster,
                 Own::OpenSettings,
+                Own::ToggleSite,
+                Own::Emptier,
+                Own::Fuller,
                 Own::ToggleHold,
                 Own::ReleaseOne,
                 Own::ReleaseAll,

@@ -1,13 +1,16 @@
 //! What goes into `App::update` and what comes out of it. No behaviour.
 
-use crate::engine::{Report, Request};
+use crate::{
+    domain::PortRange,
+    engine::{Report, Request},
+};
 
 /// Everything that can happen to the program. Each arrives with its time since the start.
 #[derive(Clone, Debug)]
 pub enum Event {
     Key(Key),
-    /// A mouse click, already translated by `view::layout`.
-    Click(Target),
+    /// The mouse, its place already translated by `view::layout`.
+    Mouse(Gesture, Option<Target>),
     Resized {
         columns: u16,
         rows: u16,
@@ -41,12 +44,25 @@ pub enum Key {
     Backspace,
 }
 
-/// What a click can mean.
+/// What the mouse did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gesture {
+    /// It moved with no button down.
+    Hover,
+    /// The left button.
+    Press,
+    Drag,
+    Release,
+    WheelUp,
+    WheelDown,
+}
+
+/// What the pointer stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Screen(Screen),
-    /// The first port of the block under the pointer.
-    Port(u16),
+    /// A block of the map, or of the loupe.
+    Ports(PortRange),
 }
 
 /// The screens that exist; their numbers are permanent (2 and 4 so far).
@@ -60,6 +76,9 @@ pub enum Screen {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Ask(Request),
+    /// Have the terminal report the mouse, or leave it to the terminal.
+    Mouse(bool),
+    NextTheme,
     /// Ctrl-Z: give the terminal back and stop until `fg`.
     Suspend,
     Quit,

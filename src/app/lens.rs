@@ -13,6 +13,11 @@ pub enum Lens {
     #[default]
     State,
     Owner,
+    Protocol,
+    /// The youngest socket of a block, on a log scale.
+    Age,
+    Parity,
+    Density,
 }
 
 /// A row of the table of lenses.
@@ -22,8 +27,14 @@ pub struct LensRow {
 }
 
 /// In the order in which `c` goes through them.
-pub const LENSES: &[LensRow] =
-    &[LensRow { lens: Lens::State, name: "state" }, LensRow { lens: Lens::Owner, name: "owner" }];
+pub const LENSES: &[LensRow] = &[
+    LensRow { lens: Lens::State, name: "state" },
+    LensRow { lens: Lens::Owner, name: "owner" },
+    LensRow { lens: Lens::Protocol, name: "protocol" },
+    LensRow { lens: Lens::Age, name: "age" },
+    LensRow { lens: Lens::Parity, name: "parity" },
+    LensRow { lens: Lens::Density, name: "density" },
+];
 
 impl Lens {
     pub fn name(self) -> &'static str {

@@ -63,6 +63,13 @@ pub enum Move {
     NextPort,
 }
 
+/// A step on the ladder: all ports, fitted range, dots, a cell a port, cells with numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Zooming {
+    In,
+    Out,
+}
+
 #[derive(Clone, Debug)]
 pub struct Map {
     pub extent: Extent,
@@ -109,6 +116,21 @@ impl Map {
         let lines = size.rows.saturating_sub(OTHER_LINES + AXIS);
         Grid::fit(self.range(ephemeral), columns, lines, self.rows_per_line)
     }
+
+    /// One step on the ladder, around the cursor.
+    pub fn zoom(&mut self, zooming: Zooming, ephemeral: PortRange, _size: Size) {
+        self.extent = match zooming {
+            Zooming::In => Extent::Ephemeral,
+            Zooming::Out => Extent::All,
+        };
+        self.keep_cursor_inside(ephemeral);
+    }
+
+    /// Dots where they fit, or blocks although dots would fit.
+    pub fn toggle_grain(&mut self) {}
+
+    /// Moves what is shown so that the cursor is in it.
+    pub fn follow_cursor(&mut self, _ephemeral: PortRange, _size: Size) {}
 
     /// Puts the cursor on `port`; shows all ports where the range does not hold it.
     pub fn go_to(&mut self, port: u16, ephemeral: PortRange) {

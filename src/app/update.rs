@@ -4,14 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{
-        Action, App, Effect, Event, Extent, Find, Key, Lens, Move, Overlay, Scan, Screen, Size,
-        Target, command,
+        Action, App, Effect, Event, Extent, Find, Gesture, HelpPage, Key, Lens, Move, Overlay,
+        Scan, Screen, Size, Span, Target, command,
         lens::{OwnerRanks, Tally, automatic_gauge},
-        map::{self, Destination},
+        map::{self, Destination, Zooming},
     },
     domain::{Lane, Occupancy, PortRange, ProcessTable, Protocols, Snapshot},
     engine::{Report, Request},
 };
+
+/// Which run of occupied ports.
+#[derive(Clone, Copy)]
+enum Run {
+    Next,
+    Previous,
+}
 
 /// Ports have five digits at most.
 const DIGITS: usize = 5;
@@ -22,9 +29,11 @@ impl App {
         self.now = self.now.max(at);
         match event {
             Event::Key(key) => self.press(key),
-            Event::Click(target) => self.click(target),
+            Event::Mouse(gesture, target) => self.point(gesture, target),
             Event::Resized { columns, rows } => {
                 self.size = Size { columns, rows };
+                self.hover = None;
+                self.map.follow_cursor(self.ephemeral(), self.size);
                 Vec::new()
             }
             Event::Report(report) => self.hear(report),
@@ -46,19 +55,50 @@ impl App {
         Vec::new()
     }
 
-    fn click(&mut self, target: Target) -> Vec<Effect> {
-        match (target, &self.overlay) {
-            (Target::Screen(screen), Overlay::None) => return self.show(screen),
-            (Target::Port(port), Overlay::None) if self.screen == Screen::Map => {
-                let grid = self.grid(self.size);
-                let block = grid.and_then(|grid| grid.block(grid.place(port)?));
-                if let Some(block) = block {
-                    self.enter(block);
-                }
+    fn point(&mut self, gesture: Gesture, target: Option<Target>) -> Vec<Effect> {
+        let ports = match target {
+            _ if self.overlay != Overlay::None => None,
+            Some(Target::Screen(screen)) if gesture == Gesture::Press => return self.show(screen),
+            Some(Target::Ports(ports)) if self.screen == Screen::Map => Some(ports),
+            _ => None,
+        };
+        match (gesture, ports) {
+            (Gesture::Hover, hover) => self.hover = hover,
+            (Gesture::Press, Some(block)) => {
+                self.enter(block);
+                self.span = Some(Span { ports: block, anchor: block });
             }
+            (Gesture::Drag, Some(block)) => self.stretch_span(block),
+            (Gesture::Release, _) => {
+                // A click measures nothing.
+                self.span = self.span.filter(|span| span.ports != span.anchor);
+            }
+            (Gesture::WheelUp, Some(block)) => self.zoom_at(block, Zooming::In),
+            (Gesture::WheelDown, Some(block)) => self.zoom_at(block, Zooming::Out),
             _ => {}
         }
         Vec::new()
+    }
+
+    fn stretch_span(&mut self, block: PortRange) {
+        let Some(Span { anchor, .. }) = self.span else { return };
+        let (first, last) = (anchor.first().min(block.first()), anchor.last().max(block.last()));
+        if let Ok(ports) = PortRange::new(first, last) {
+            self.span = Some(Span { ports, anchor });
+        }
+    }
+
+    fn zoom_at(&mut self, block: PortRange, zooming: Zooming) {
+        if !block.contains(self.map.cursor) {
+            self.enter(block);
+        }
+        self.zoom(zooming);
+    }
+
+    fn zoom(&mut self, zooming: Zooming) {
+        (self.hover, self.span) = (None, None);
+        self.map.zoom(zooming, self.ephemeral(), self.size);
+        self.recount();
     }
 
     fn act(&mut self, action: Action) -> Vec<Effect> {
@@ -95,12 +135,55 @@ impl App {
                 return self.allocation.act(action, self.scan.as_ref().map(Scan::last));
             }
             Action::ShowOnMap => return self.show_last_won(),
-            Action::OpenHelp => self.overlay = Overlay::Help,
-            Action::Close => self.overlay = Overlay::None,
+            Action::Zoom(zooming) => self.zoom(zooming),
+            Action::ToggleGrain => self.map.toggle_grain(),
+            Action::NextRun => self.go_to_run(Run::Next),
+            Action::PreviousRun => self.go_to_run(Run::Previous),
+            Action::NextTheme => return vec![Effect::NextTheme],
+            Action::ToggleMouse => {
+                self.is_mouse_on = !self.is_mouse_on;
+                (self.hover, self.span) = (None, None);
+                return vec![Effect::Mouse(self.is_mouse_on)];
+            }
+            Action::OpenHelp => self.overlay = Overlay::Help(HelpPage::default()),
+            Action::TurnPage(by) => self.turn_page(by),
+            Action::Close => self.close(),
             Action::Suspend => return vec![Effect::Suspend],
             Action::Quit => return vec![Effect::Quit],
         }
         Vec::new()
+    }
+
+    /// What is open, else what the mouse measured.
+    fn close(&mut self) {
+        if self.overlay == Overlay::None {
+            self.span = None;
+        }
+        self.overlay = Overlay::None;
+    }
+
+    fn turn_page(&mut self, by: isize) {
+        let Overlay::Help(page) = &mut self.overlay else { return };
+        let pages = HelpPage::EACH;
+        let at = pages.iter().position(|p| p == page).unwrap_or_default();
+        *page = pages[(at + pages.len()).saturating_add_signed(by) % pages.len()];
+    }
+
+    /// Runs of occupied ports follow each other like words; at the last one the cursor stays.
+    fn go_to_run(&mut self, run: Run) {
+        let Some(scan) = &self.scan else { return };
+        let is_occupied = |port| scan.occupancy.port(port).is_occupied(self.map.protocols);
+        let shown = self.map.range(self.ephemeral());
+        let starts_run =
+            |port: u16| is_occupied(port) && (port == shown.first() || !is_occupied(port - 1));
+        let cursor = self.map.cursor;
+        let found = match run {
+            Run::Next => (cursor..=shown.last()).skip(1).find(|&port| starts_run(port)),
+            Run::Previous => (shown.first()..cursor).rev().find(|&port| starts_run(port)),
+        };
+        if let Some(port) = found {
+            self.go_to(port);
+        }
     }
 
     fn hear(&mut self, report: Report) -> Vec<Effect> {
@@ -116,6 +199,7 @@ impl App {
                 let scan = self.scan.as_ref().map(Scan::last);
                 return self.allocation.apply(self.now, *delta, scan);
             }
+            Report::Simulated(snapshot) => self.allocation.see_simulated(snapshot),
             Report::AllocationFailed(why) => self.allocation.fail(why),
             Report::WorkerDied(fault) => {
                 self.fault = Some(fault);
@@ -135,6 +219,7 @@ impl App {
         let gauges = Lane::EACH.map(|lane| automatic_gauge(&occupancy, lane, &snapshot.ephemeral));
         let (tally, owners) = (Tally::default(), OwnerRanks::default());
         let scan = Scan { snapshot, occupancy, gauges, tally, owners, arrived: self.now };
+        self.history.observe(&scan.snapshot);
         self.allocation.observe(scan.last());
         self.scan = Some(scan);
         self.failure = None;
@@ -165,27 +250,28 @@ impl App {
         self.find = None;
         let Some(grid) = self.grid(self.size) else { return };
         match map::destination(&grid, self.map.cursor, movement) {
-            Some(Destination::Port(port)) => self.map.cursor = port,
+            Some(Destination::Port(port)) => {
+                self.hover = None;
+                self.map.cursor = port;
+                self.map.follow_cursor(self.ephemeral(), self.size);
+            }
             Some(Destination::Block(block)) => self.enter(block),
             None => {}
         }
     }
 
-    /// Of a block's ports the one that gives it its colour, so that the inspector tells of what is
-    /// seen.
     fn enter(&mut self, block: PortRange) {
         self.find = None;
-        let heaviest = self.tally(block).heaviest();
-        let telling = self.scan.as_ref().zip(heaviest).and_then(|(scan, class)| {
-            let class_of = |port| scan.occupancy.port(port).most_telling(self.map.protocols);
-            block.ports().find(|&port| class_of(port) == Some(class))
-        });
-        self.map.cursor = telling.unwrap_or(block.first());
+        self.hover = None;
+        self.map.cursor = self.telling_port(block);
+        self.map.follow_cursor(self.ephemeral(), self.size);
     }
 
     fn go_to(&mut self, port: u16) {
         self.find = None;
+        self.hover = None;
         self.map.go_to(port, self.ephemeral());
+        self.map.follow_cursor(self.ephemeral(), self.size);
         self.recount();
     }
 

@@ -9,7 +9,7 @@ use crate::{
         exit::Verdict,
         settings::{BadInput, LiveSettings, RangeChoice, SEED_LIMIT, Target},
     },
-    domain::port,
+    domain::{ServiceNames, port},
     host::Host,
     tui::{self, Fault},
     view::theme::{Depth, Ground, Theme},
@@ -52,6 +52,9 @@ fn options(settings: &LiveSettings) -> tui::Options {
             protocols: settings.protocols,
             find,
             allocation: AllocationOptions::exo(rand::random_range(0..SEED_LIMIT)),
+            mouse: settings.mouse,
+            motion: true,
+            services: ServiceNames::default(),
         },
         fault: settings.fault.map(|fault| match fault {
             FaultName::PanicMain => Fault::PanicMain,

@@ -75,6 +75,8 @@ pub struct Process {
     pub uid: Option<u32>,
     /// Seconds since 1970; None when it could not be read.
     pub started: Option<u64>,
+    /// The systemd unit or container it runs in, from its control group; None: none, or not read.
+    pub unit: Option<Text>,
 }
 
 /// The owners described so far, by pid.

@@ -26,6 +26,8 @@ pub enum AllocationRequest {
     Run,
     Pause,
     Speed(Speed),
+    /// Of a simulated site: so much (0 to 1) of the range is taken from now on.
+    Fill(f64),
     /// Keep what is won from now on, or release it at once.
     Hold(bool),
     /// Give up one held port; nothing happens if it is not held.
@@ -33,9 +35,20 @@ pub enum AllocationRequest {
     ReleaseAll,
 }
 
+/// Where a run's ports are.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Site {
+    /// Real bind() on the machine looked at.
+    #[default]
+    Machine,
+    /// Only in memory: `share` (0 to 1) of the range's ports are taken.
+    Simulated { share: f64 },
+}
+
 /// What a run needs to be shown again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setup {
+    pub site: Site,
     pub protocols: Protocols,
     pub range: PortRange,
     pub max_attempts: u32,
@@ -97,6 +110,8 @@ pub enum Report {
     /// All owners described so far.
     Described(Arc<ProcessTable>),
     Allocation(Box<AllocationDelta>),
+    /// What stands on the simulated site from now on.
+    Simulated(Arc<Snapshot>),
     /// The run cannot go on (no socket could be made, the binder was refused); the words say why.
     AllocationFailed(Text),
     /// A thread of ours panicked: the program must end with exit code 101.

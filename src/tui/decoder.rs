@@ -5,7 +5,7 @@
 
 use std::str;
 
-use crate::app::Key;
+use crate::app::{Gesture, Key};
 
 /// Longer sequences than any we know are garbage.
 const LONGEST: usize = 32;
@@ -16,7 +16,8 @@ const ESCAPE: u8 = 0x1b;
 pub enum Input {
     Key(Key),
     /// Both counted from 0.
-    Click {
+    Mouse {
+        gesture: Gesture,
         column: u16,
         row: u16,
     },
@@ -182,13 +183,17 @@ fn click(parameters: &str) -> Option<Input> {
     let (button, column, row) = (numbers.next()??, numbers.next()??, numbers.next()??);
     let is_left = button & !0b1_1100 == 0;
     let at = |n: u16| n.checked_sub(1);
-    is_left.then_some(Input::Click { column: at(column)?, row: at(row)? })
+    is_left.then_some(Input::Mouse { gesture: Gesture::Press, column: at(column)?, row: at(row)? })
 }
 
 /// A byte each, from 32; places count from 1.
 fn old_click(button: u8, column: u8, row: u8) -> Option<Input> {
     let at = |byte: u8| byte.checked_sub(33).map(u16::from);
-    (button == 32).then_some(Input::Click { column: at(column)?, row: at(row)? })
+    (button == 32).then_some(Input::Mouse {
+        gesture: Gesture::Press,
+        column: at(column)?,
+        row: at(row)?,
+    })
 }
 
 #[cfg(test)]
@@ -212,7 +217,7 @@ mod tests {
     fn keys(bytes: &[u8]) -> Vec<Key> {
         let key = |input| match input {
             Input::Key(key) => key,
-            Input::Click { .. } => panic!("a click"),
+            Input::Mouse { .. } => panic!("a click"),
         };
         decode_all(&[bytes]).into_iter().map(key).collect()
     }
@@ -264,10 +269,13 @@ mod tests {
 
     #[test]
     fn only_the_press_of_the_left_button_is_a_click() {
-        let click = Input::Click { column: 2, row: 300 };
+        let click = Input::Mouse { gesture: Gesture::Press, column: 2, row: 300 };
         assert_eq!(decode_all(&[b"\x1b[<0;3;301M"]), [click]);
         assert_eq!(decode_all(&[b"\x1b[<4;3;301M"]), [click], "with Shift");
-        assert_eq!(decode_all(&[b"\x1b[M !\""]), [Input::Click { column: 0, row: 1 }]);
+        assert_eq!(
+            decode_all(&[b"\x1b[M !\""]),
+            [Input::Mouse { gesture: Gesture::Press, column: 0, row: 1 }]
+        );
         for bytes in [&b"\x1b[<0;3;301m"[..], b"\x1b[<2;3;3M", b"\x1b[<64;3;3M", b"\x1b[<32;3;3M"] {
             assert_eq!(decode_all(&[bytes]), [], "{bytes:?}");
         }

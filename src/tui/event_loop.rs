@@ -85,11 +85,11 @@ impl EventLoop<'_> {
         match wake {
             Wake::Nudge => None,
             Wake::Input(Input::Key(key)) => self.update(Event::Key(key)),
-            Wake::Input(Input::Click { column, row }) => {
+            Wake::Input(Input::Mouse { gesture, column, row }) => {
                 let (columns, rows) = self.canvas.size();
                 let area = Rect::new(0, 0, columns, rows);
-                let target = view::layout::target_at(area, &self.app, column, row)?;
-                self.update(Event::Click(target))
+                let target = view::layout::target_at(area, &self.app, column, row);
+                self.update(Event::Mouse(gesture, target))
             }
             Wake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
             Wake::Report(report, _) => self.update(Event::Report(report)),
@@ -101,6 +101,8 @@ impl EventLoop<'_> {
         for effect in self.app.update(self.started.elapsed(), event) {
             match effect {
                 Effect::Ask(request) => self.engine.ask(request),
+                Effect::Mouse(_) => {}
+                Effect::NextTheme => self.theme = self.theme.next(),
                 Effect::Suspend => signals::ask_group_to_stop(),
                 Effect::Quit => exit = Some(Exit::Quit),
             }

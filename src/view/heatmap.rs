@@ -85,15 +85,15 @@ impl Pane {
         self.cells.contains(position).then_some(position)
     }
 
-    /// The first port of the block at a cell; of two half blocks the upper one.
-    pub fn port_at(&self, grid: &Grid, at: Position) -> Option<u16> {
+    /// The block at a cell; of two half blocks the upper one.
+    pub fn block_at(&self, grid: &Grid, at: Position) -> Option<PortRange> {
         if !self.cells.contains(at) {
             return None;
         }
         let rows = grid.rows_per_line().count();
         let top = (at.y - self.cells.y) * rows;
         let block = |row| grid.block(Place { column: at.x - self.cells.x, row });
-        (top..top + rows).find_map(block).map(PortRange::first)
+        (top..top + rows).find_map(block)
     }
 }
 
@@ -416,7 +416,7 @@ mod tests {
         let theme = Theme::new(Depth::True, Ground::Dark, true);
         let (pane, _, grid) = drawn(&theme, RowsPerLine::One, 40_000);
         let at = pane.position(&grid, 40_239).unwrap();
-        assert_eq!(pane.port_at(&grid, at), Some(40_200));
-        assert_eq!(pane.port_at(&grid, Position::new(0, 0)), None);
+        assert_eq!(pane.block_at(&grid, at).map(PortRange::first), Some(40_200));
+        assert_eq!(pane.block_at(&grid, Position::new(0, 0)), None);
     }
 }

@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use crate::{
-    app::{App, Command, Context, Screen, command},
+    app::{App, Command, Context, HelpPage, Screen, command},
     view::{Role, Theme, footer, words},
 };
 
@@ -17,7 +17,7 @@ const WIDTH: u16 = 76;
 /// `Tab Shift-Tab` and a gap.
 const KEYS_WIDTH: usize = 15;
 
-pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(app: &App, _page: HelpPage, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let width = WIDTH.min(area.width);
     let mut lines = keys(app, theme);
     lines.extend(gaps(app, theme, usize::from(width.saturating_sub(4))));

@@ -86,5 +86,5 @@ pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<Target>
         return None;
     }
     let grid: Grid = app.grid(Size { columns: area.width, rows: area.height })?;
-    Pane::within(areas.map, &grid).port_at(&grid, at).map(Target::Port)
+    Pane::within(areas.map, &grid).block_at(&grid, at).map(Target::Ports)
 }

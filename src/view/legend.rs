@@ -44,7 +44,9 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 /// What the lens tells apart.
 pub fn entries(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     match app.map().lens {
-        Lens::State => states(app, scan, theme),
+        Lens::State | Lens::Protocol | Lens::Age | Lens::Parity | Lens::Density => {
+            states(app, scan, theme)
+        }
         Lens::Owner => owners(scan, theme),
     }
 }
@@ -128,13 +130,13 @@ fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
     let mut entries: Vec<Entry> = (0u8..)
         .zip(named)
         .map(|(rank, (name, count))| {
-            entry(Role::Owner(rank), owner_letter(rank), &name.words(), *count, rank)
+            entry(Role::Category(rank), owner_letter(rank), &name.words(), *count, rank)
         })
         .collect();
     if !others.is_empty() {
         let ports = others.iter().map(|(_, ports)| ports).sum();
         let name = words::plural(others.len(), "other");
-        entries.push(entry(Role::OtherOwner, OTHER_OWNER_LETTER, &name, ports, 0));
+        entries.push(entry(Role::OtherCategory, OTHER_OWNER_LETTER, &name, ports, 0));
     }
     if entries.is_empty() {
         entries.push(entry(Role::Dim, ' ', "no sockets", 0, 0));

@@ -11,17 +11,16 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{App, Extent, Grid, Lens, Scan, lens::Tally},
-    domain::{PortRange, Protocols, port::SYSTEM},
+    app::{App, Extent, Grid, Lens, Scan},
+    domain::{PortRange, Protocols},
     view::{
-        COLORED_OWNERS, Role, Theme,
+        Role, Theme,
         gauges::{self, Colors},
-        heatmap::{Glyphs, Heatmap, Paint, Taken, level, put},
+        heatmap::{Glyphs, Heatmap, level, put},
         inspector,
         layout::Areas,
         legend::{self, CLASSES, class_name},
-        theme::{OTHER_OWNER_LETTER, letter, owner_letter},
-        words,
+        lens, words,
     },
 };
 
@@ -116,14 +115,7 @@ fn protocols_name(protocols: Protocols) -> &'static str {
 }
 
 fn blocks(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer: &mut Buffer) {
-    let paint = |block: PortRange| {
-        let tally = app.tally(block);
-        let taken = match app.map().lens {
-            Lens::State => by_state(&tally),
-            Lens::Owner => by_owner(scan, block, &tally),
-        };
-        Paint { free: free(scan, block, &tally), taken }
-    };
+    let paint = |block: PortRange| lens::paint(app, scan, block);
     let is_density = app.map().lens == Lens::State && !theme.has_color();
     let heatmap = Heatmap {
         grid,
@@ -134,34 +126,6 @@ fn blocks(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer
         share: &|ports| app.tally(ports).share(),
     };
     heatmap.render(theme, area, buffer);
-}
-
-fn by_state(tally: &Tally) -> Option<Taken> {
-    let class = tally.heaviest()?;
-    Some(Taken { role: Role::Class(class), share: tally.share(), letter: letter(class) })
-}
-
-fn by_owner(scan: &Scan, block: PortRange, tally: &Tally) -> Option<Taken> {
-    let rank = scan.owners.biggest_in(block)?;
-    let (role, letter) = match u8::try_from(rank) {
-        Ok(rank) if usize::from(rank) < COLORED_OWNERS => (Role::Owner(rank), owner_letter(rank)),
-        _ => (Role::OtherOwner, OTHER_OWNER_LETTER),
-    };
-    Some(Taken { role, share: tally.share(), letter })
-}
-
-/// What most of a block's ports are when nobody takes them.
-fn free(scan: &Scan, block: PortRange, tally: &Tally) -> Role {
-    let in_range = scan.snapshot.ephemeral.range.intersection(block).map_or(0, PortRange::len);
-    if tally.reserved * 2 > block.len() {
-        Role::Reserved
-    } else if in_range * 2 > block.len() {
-        Role::Available
-    } else if SYSTEM.contains(block.first()) {
-        Role::System
-    } else {
-        Role::Outside
-    }
 }
 
 /// What fits into the column beside a narrow map.

@@ -89,9 +89,13 @@ pub enum Role {
     Available,
     Reserved,
     Class(StateClass),
-    /// Of the seven biggest owners, 0 the biggest.
-    Owner(u8),
-    OtherOwner,
+    /// Things without an order that are to be told apart: of the seven biggest owners, protocols.
+    Category(u8),
+    OtherCategory,
+    /// A step of an ordered scale, 0 to `SCALE_TOP`: age, density.
+    Scale(u8),
+    /// Attempts on a block, 0 (none) to `HEAT_TOP`.
+    Heat(u8),
     /// Occupied, where something else is what matters.
     Muted,
     Cursor,
@@ -99,6 +103,20 @@ pub enum Role {
     Allocated,
     /// Text on a bright colour.
     Ink,
+}
+
+/// The last step of `Role::Scale`.
+pub const SCALE_TOP: u8 = 7;
+/// The last step of `Role::Heat`.
+pub const HEAT_TOP: u8 = 6;
+
+/// How far colours stand apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Contrast {
+    #[default]
+    Normal,
+    /// For projectors and tired eyes.
+    High,
 }
 
 /// Owners that get a colour of their own; more could not be told apart.
@@ -109,16 +127,33 @@ pub const COLORED_OWNERS: usize = 7;
 pub struct Theme {
     pub depth: Depth,
     pub ground: Ground,
+    pub contrast: Contrast,
     /// No glyph beyond ASCII.
     pub ascii: bool,
 }
 
 impl Theme {
-    pub const MONOCHROME: Self =
-        Self { depth: Depth::Monochrome, ground: Ground::Dark, ascii: false };
+    pub const MONOCHROME: Self = Self::new(Depth::Monochrome, Ground::Dark, false);
 
-    pub fn new(depth: Depth, ground: Ground, ascii: bool) -> Self {
-        Self { depth, ground, ascii }
+    pub const fn new(depth: Depth, ground: Ground, ascii: bool) -> Self {
+        Self { depth, ground, contrast: Contrast::Normal, ascii }
+    }
+
+    #[must_use]
+    pub fn with_contrast(self, contrast: Contrast) -> Self {
+        Self { contrast, ..self }
+    }
+
+    /// The theme that `T` comes to.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        let (ground, contrast) = match (self.ground, self.contrast) {
+            (Ground::Dark, Contrast::Normal) => (Ground::Light, Contrast::Normal),
+            (Ground::Light, Contrast::Normal) => (Ground::Dark, Contrast::High),
+            (Ground::Dark, Contrast::High) => (Ground::Light, Contrast::High),
+            (Ground::Light, Contrast::High) => (Ground::Dark, Contrast::Normal),
+        };
+        Self { ground, contrast, ..self.clone() }
     }
 
     pub fn has_color(&self) -> bool {
@@ -258,7 +293,7 @@ mod tests {
     #[test]
     fn without_colour_nothing_has_a_colour() {
         let classes = StateClass::EACH.map(Role::Class);
-        for role in classes.into_iter().chain([Role::Dim, Role::Cursor, Role::Owner(3)]) {
+        for role in classes.into_iter().chain([Role::Dim, Role::Cursor, Role::Category(3)]) {
             assert_eq!(Theme::MONOCHROME.color(role), Color::Reset);
             assert_eq!(Theme::MONOCHROME.mixed(role, Role::Available, 0.5), Color::Reset);
         }

@@ -239,6 +239,7 @@ fn run_engine(range: PortRange) -> io::Result<()> {
 
 fn setup(protocols: Protocols, range: PortRange) -> Setup {
     Setup {
+        site: portscope::engine::Site::Machine,
         protocols,
         range,
         max_attempts: 100,

@@ -82,6 +82,9 @@ fn measure_frames(
         protocols: Protocols::Both,
         find: None,
         allocation,
+        mouse: true,
+        motion: true,
+        services: portscope::domain::ServiceNames::default(),
     });
     let theme = Theme::new(Depth::True, Ground::Dark, false);
     app.update(Duration::ZERO, Event::Resized { columns, rows });

@@ -39,7 +39,7 @@ impl Stage {
         snapshot.sort();
         let occupancy = Occupancy::count(&snapshot);
         let processes = host.describer().describe(&[812, 4711]).into_iter().collect();
-        let mut allocation = Allocation::new(&AllocationOptions::exo(42));
+        let mut allocation = Allocation::new(&AllocationOptions::exo(42), true);
         allocation.observe(LastScan { snapshot: &snapshot, occupancy: &occupancy });
         Self { host, snapshot, occupancy, processes, allocation, now: Duration::ZERO }
     }

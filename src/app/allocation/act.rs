@@ -21,6 +21,9 @@ impl Allocation {
             AllocationAction::Slower => self.slower(),
             AllocationAction::Faster => self.faster(scan),
             AllocationAction::OpenSettings => self.open_settings(scan),
+            AllocationAction::ToggleSite | AllocationAction::Emptier | AllocationAction::Fuller => {
+                Vec::new()
+            }
             AllocationAction::ToggleHold => self.toggle_hold(),
             AllocationAction::ReleaseOne => self.release_one(),
             AllocationAction::ReleaseAll => self.release_all(),
@@ -111,6 +114,7 @@ impl Allocation {
         let AllocationOptions { protocols, range, max_attempts, seed, address } =
             self.options.clone();
         Setup {
+            site: self.site,
             protocols,
             range,
             max_attempts,

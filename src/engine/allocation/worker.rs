@@ -142,6 +142,7 @@ impl<'a> Worker<'a> {
                 self.set_speed(speed);
                 return if self.is_running { Ok(()) } else { self.deliver_delta() };
             }
+            AllocationRequest::Fill(_) => {}
             AllocationRequest::Hold(hold) => {
                 self.hold = hold;
                 self.run.iter_mut().for_each(Run::forget_hold_note);

@@ -54,6 +54,7 @@ fn description(process: &sysinfo::Process) -> Process {
         // The effective one, as ps(1) shows it.
         uid: process.effective_user_id().map(|uid| **uid),
         started: Some(process.start_time()),
+        unit: None,
     }
 }
 

@@ -101,6 +101,7 @@ impl SimulatedHostBuilder {
             command: Text::scrub(command),
             uid: Some(uid),
             started: Some(BEGIN - 86_400 + u64::from(pid)),
+            unit: None,
         };
         self.processes.insert(pid, process);
         self
