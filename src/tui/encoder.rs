@@ -218,6 +218,10 @@ mod tests {
         String::from_utf8(terminal.backend().bytes().to_vec()).unwrap()
     }
 
+    fn lines(shown: &vt100::Parser) -> Vec<String> {
+        shown.screen().rows(0, 10).map(|row| row.trim_end().to_owned()).collect()
+    }
+
     #[test]
     fn a_frame_without_a_difference_is_no_byte() {
         let mut terminal = terminal();
@@ -258,7 +262,7 @@ mod tests {
             });
             let mut wanted = vt100::Parser::new(3.try_into().unwrap(), 10.try_into().unwrap(), 0);
             wanted.process(fresh.as_bytes());
-            assert_eq!(shown.screen().contents(), wanted.screen().contents());
+            assert_eq!(lines(&shown), lines(&wanted));
         }
     }
 }
