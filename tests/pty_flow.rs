@@ -124,11 +124,11 @@ fn keys_are_answered_while_the_allocator_runs_as_fast_as_it_can() {
 #[test]
 fn twenty_columns_and_five_rows_tell_the_truth() {
     in_new_namespace(|| {
-        // A quarter of the 28,232 ports of Linux's ephemeral range.
+        // A hundredth of the 28,232 ports of Linux's ephemeral range.
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
         let _sockets: Vec<_> = (40_000..40_282).map(at).collect();
         let mut session = Session::start_sized(20, 5, &[]);
-        session.wait_for_text("1 % occupied");
+        session.wait_for_text("1.0 % occupied");
         session.wait_for_text("quit");
         session.send(b"q");
         assert!(session.wait_for_end().status.success());
@@ -218,6 +218,9 @@ fn what_the_terminal_says_of_its_background_is_drawn_for() {
         session.wait_until("the question", |session| session.count(b"\x1b]11;?") == 1);
         session.send(format!("?\x1b]11;rgb:{color}\x1b\\\x1b[?62;c").as_bytes());
         session.wait_for_text("Keys of the map");
+        session.send(b"?");
+        session.wait_for_frame();
+        session.wait_for("the map", |screen| !screen.contents().contains("Keys of the map"));
         shown.push(session.screen().cell(0, 1).unwrap().bgcolor());
     }
     assert_ne!(shown[0], shown[1]);
