@@ -12,11 +12,11 @@ use crate::{
 pub const AGE_STEPS: [Duration; 7] = [
     Duration::from_secs(2),
     Duration::from_secs(10),
-    Duration::from_secs(60),
-    Duration::from_secs(600),
-    Duration::from_secs(3600),
-    Duration::from_secs(6 * 3600),
-    Duration::from_secs(24 * 3600),
+    Duration::from_mins(1),
+    Duration::from_mins(10),
+    Duration::from_hours(1),
+    Duration::from_hours(6),
+    Duration::from_hours(24),
 ];
 /// The category of ports of which no socket came since the first snapshot.
 pub const OLDER_THAN_OUR_WATCH: u8 = AGE_STEPS.len() as u8 + 1;
@@ -43,8 +43,8 @@ pub struct Seen<'a> {
 
 /// How many ports each category of the lens has.
 ///
-/// Of protocol and parity category 0 and 1 are one or the other, 2 is both. Of age and density a
-/// category is a step.
+/// Of protocol and parity category 0 and 1 are one and the other, 2 is both. Of age and density a
+/// category is a step, age's first the youngest.
 #[derive(Clone, Debug, Default)]
 pub struct Categories {
     lens: Lens,
@@ -76,25 +76,39 @@ impl Categories {
 
     /// What a block shows; None: nothing is taken, or the lens has no categories.
     pub fn of(&self, block: PortRange, occupancy: &Occupancy, protocols: Protocols) -> Option<u8> {
-        let taken = || block.ports().filter(|&p| occupancy.port(p).is_occupied(protocols));
+        let is_taken = |port: &u16| occupancy.port(*port).is_occupied(protocols);
+        let mut taken = block.ports().filter(is_taken);
+        if self.lens == Lens::Density {
+            let count = taken.count() as u32;
+            return (count > 0).then(|| density_of(count, block));
+        }
+        let first = self.of_port(taken.next()?, occupancy)?;
+        let others = taken.filter_map(|port| self.of_port(port, occupancy));
+        Some(others.fold(first, |all, other| self.joined(all, other)))
+    }
+
+    /// Of a taken port.
+    fn of_port(&self, port: u16, occupancy: &Occupancy) -> Option<u8> {
         match self.lens {
-            Lens::State | Lens::Owner => None,
-            Lens::Age => taken().filter_map(|port| self.youngest(port)).min(),
-            Lens::Protocol => taken().map(|port| protocol_of(port, occupancy)).reduce(joined),
-            Lens::Parity => taken().map(parity_of).reduce(joined),
-            Lens::Density => match taken().count() {
-                0 => None,
-                count => Some(density_of(count as u32, block)),
-            },
+            Lens::Protocol => Some(protocol_of(port, occupancy)),
+            Lens::Parity => Some((port % 2) as u8),
+            Lens::Age => self.youngest.get(usize::from(port)).copied().filter(|&s| s != NO_SOCKET),
+            Lens::State | Lens::Owner | Lens::Density => None,
+        }
+    }
+
+    fn joined(&self, one: u8, other: u8) -> u8 {
+        match self.lens {
+            Lens::Age => one.min(other),
+            _ if one == other => one,
+            _ => 2,
         }
     }
 
     fn count_ports(&mut self, seen: Seen<'_>) {
-        for port in seen.range.ports() {
-            let only = PortRange::new(port, port).ok();
-            if let Some(category) =
-                only.and_then(|only| self.of(only, seen.occupancy, seen.protocols))
-            {
+        let is_taken = |port: &u16| seen.occupancy.port(*port).is_occupied(seen.protocols);
+        for port in seen.range.ports().filter(is_taken) {
+            if let Some(category) = self.of_port(port, seen.occupancy) {
                 self.ports[usize::from(category)] += 1;
             }
         }
@@ -108,10 +122,6 @@ impl Categories {
                 self.ports[usize::from(density_of(taken, block))] += taken;
             }
         }
-    }
-
-    fn youngest(&self, port: u16) -> Option<u8> {
-        self.youngest.get(usize::from(port)).copied().filter(|&step| step != NO_SOCKET)
     }
 }
 
@@ -132,30 +142,21 @@ fn protocol_of(port: u16, occupancy: &Occupancy) -> u8 {
     }
 }
 
-fn parity_of(port: u16) -> u8 {
-    (port % 2) as u8
-}
-
-/// One, the other, or both.
-fn joined(a: u8, b: u8) -> u8 {
-    if a == b { a } else { 2 }
-}
-
 fn density_of(taken: u32, block: PortRange) -> u8 {
     let share = taken as f32 / block.len() as f32;
     DENSITY_STEPS.iter().position(|&under| share < under).unwrap_or(DENSITY_STEPS.len()) as u8
 }
 
-/// A walk over all sockets; `History::ages` goes along with the snapshot.
+/// By port, in a walk over all sockets; `History::ages` goes along with the snapshot.
 fn youngest(seen: Seen<'_>) -> Vec<u8> {
-    let mut ages: Vec<Option<Age>> = vec![None; PORTS];
+    let mut youngest = vec![NO_SOCKET; PORTS];
     for (socket, age) in seen.snapshot.sockets.iter().zip(seen.history.ages()) {
         if seen.protocols.includes(socket.protocol) {
-            let of_port = &mut ages[usize::from(socket.local.port)];
-            *of_port = Some(of_port.map_or(age, |other| other.youngest(age)));
+            let of_port = &mut youngest[usize::from(socket.local.port)];
+            *of_port = step_of(age).min(*of_port);
         }
     }
-    ages.into_iter().map(|age| age.map_or(NO_SOCKET, step_of)).collect()
+    youngest
 }
 
 fn step_of(age: Age) -> u8 {
