@@ -138,7 +138,7 @@ impl App {
             Action::ShowOnMap => return self.show_last_won(),
             Action::Zoom(zooming) => self.zoom(zooming),
             Action::ToggleGrain => {
-                self.map.toggle_grain();
+                self.toggle_grain();
                 self.recount_lens();
             }
             Action::NextRun => self.go_to_run(Run::Next),
@@ -156,6 +156,12 @@ impl App {
             Action::Quit => return vec![Effect::Quit],
         }
         Vec::new()
+    }
+
+    fn toggle_grain(&mut self) {
+        (self.hover, self.span) = (None, None);
+        self.map.toggle_grain(self.ephemeral(), self.size);
+        self.recount();
     }
 
     /// What is open, else what the mouse measured.
@@ -255,7 +261,7 @@ impl App {
     fn move_cursor(&mut self, movement: Move) {
         self.find = None;
         let Some(grid) = self.grid(self.size) else { return };
-        match map::destination(&grid, self.map.cursor, movement) {
+        match map::destination(&grid, self.map.range(self.ephemeral()), self.map.cursor, movement) {
             Some(Destination::Port(port)) => {
                 self.hover = None;
                 self.map.cursor = port;
