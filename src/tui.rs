@@ -116,6 +116,8 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
     terminal::restore_on_panic(terminal.clone(), ending.clone(), nudge.clone());
     signals::watch(arrived.clone(), ending.clone(), nudge)?;
 
+    let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
+    let engine = Engine::start(host, options.interval, outbox)?;
     let taken = Taken(&terminal);
     terminal.take()?;
     let Answer { ground, typed, decoder } = match options.ground {
@@ -127,7 +129,6 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
     let by_hand = to_loop.clone();
     let send = move |input| by_hand.send(Wake::Input(input)).is_ok();
     input::listen(ending.clone(), typed, decoder, send)?;
-    let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
 
     let mut events = EventLoop {
         app: App::new(options.app),
@@ -139,7 +140,7 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
         ending: &ending,
         arrived,
         inbox,
-        engine: Engine::start(host, options.interval, outbox)?,
+        engine,
         started: Instant::now(),
     };
     let exit = events.run();

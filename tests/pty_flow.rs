@@ -122,13 +122,54 @@ fn keys_are_answered_while_the_allocator_runs_as_fast_as_it_can() {
 }
 
 #[test]
+fn a_slow_terminal_is_answered_before_long() {
+    in_new_namespace(|| {
+        let mut session = Session::start_sized(120, 40, &[]);
+        session.send(b"4");
+        session.wait_for_text("real bind()");
+        session.send(b" ]]]]");
+        // 20 KB a second, about a third of what a faster terminal would be sent.
+        let slowly = |session: &mut Session| session.read_some(1_024, Duration::from_millis(50));
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(4) {
+            slowly(&mut session);
+        }
+        session.type_unread(b"?");
+        let began = Instant::now();
+        while !session.contents().contains("Keys of") {
+            assert!(began.elapsed() < pty::PATIENCE, "no answer\n{}", session.contents());
+            slowly(&mut session);
+        }
+        eprintln!("a key at 20 KB a second was answered after {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        session.signal(Signal::TERM);
+        assert_eq!(session.wait_for_end().status.signal(), Some("Terminated"));
+        session.assert_given_back();
+    });
+}
+
+#[test]
+fn colours_that_were_asked_for_are_written_whatever_the_environment_says() {
+    for (color, sequence) in
+        [("truecolor", &b"48;2;"[..]), ("256", b"48;5;"), ("16", b";4"), ("never", b"\x1b[")]
+    {
+        let script = format!(r#"NO_COLOR=1 exec "$0" --theme dark --color {color}"#);
+        let mut session = Session::start_script(&script);
+        session.wait_for_frame();
+        assert!(session.count(sequence) > 0, "{color}");
+        let is_colored = session.screen().cell(0, 1).unwrap().bgcolor() != vt100::Color::Default;
+        assert_eq!(is_colored, color != "never", "{color}");
+    }
+}
+
+#[test]
 fn twenty_columns_and_five_rows_tell_the_truth() {
     in_new_namespace(|| {
-        // A quarter of the 28,232 ports of Linux's ephemeral range.
+        // A hundredth of the 28,232 ports of Linux's ephemeral range.
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
         let _sockets: Vec<_> = (40_000..40_282).map(at).collect();
         let mut session = Session::start_sized(20, 5, &[]);
-        session.wait_for_text("1 % occupied");
+        session.wait_for_text("1.0 % occupied");
         session.wait_for_text("quit");
         session.send(b"q");
         assert!(session.wait_for_end().status.success());
@@ -218,6 +259,9 @@ fn what_the_terminal_says_of_its_background_is_drawn_for() {
         session.wait_until("the question", |session| session.count(b"\x1b]11;?") == 1);
         session.send(format!("?\x1b]11;rgb:{color}\x1b\\\x1b[?62;c").as_bytes());
         session.wait_for_text("Keys of the map");
+        session.send(b"?");
+        session.wait_for_frame();
+        session.wait_for("the map", |screen| !screen.contents().contains("Keys of the map"));
         shown.push(session.screen().cell(0, 1).unwrap().bgcolor());
     }
     assert_ne!(shown[0], shown[1]);

@@ -89,14 +89,13 @@ impl EventLoop<'_> {
 
     fn take(&mut self, wake: Wake) -> Option<Exit> {
         match wake {
-            Wake::Nudge => None,
+            // An answer comes too late here, or was not asked for.
+            Wake::Nudge | Wake::Input(Input::Background(_) | Input::Attributes) => None,
             Wake::Input(Input::Key(key)) => {
                 self.answer();
                 self.update(Event::Key(key))
             }
             Wake::Input(Input::Mouse { gesture, column, row }) => self.point(gesture, column, row),
-            // Too late, or not asked for.
-            Wake::Input(Input::Background(_) | Input::Attributes) => None,
             Wake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
             Wake::Report(report, _) => {
                 let exit = self.update(Event::Report(report));

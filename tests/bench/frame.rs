@@ -4,8 +4,12 @@
 
 #[path = "measure.rs"]
 mod measure;
+#[path = "../support/namespace.rs"]
+mod namespace;
 #[path = "stage.rs"]
 mod stage;
+#[path = "terminal.rs"]
+mod terminal;
 
 use std::{
     hint::black_box,
@@ -13,16 +17,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use measure::median;
+use measure::{line, median, ms};
 use portscope::app::lens::LENSES;
 use ratatui::{buffer::Buffer, layout::Rect};
 use stage::{Change, Frame, Stage, World};
+use terminal::{Session, is_full_frame, shows_sockets};
 
 const FRAMES: usize = 101;
 /// What the issue demands of a 200x60 map: milliseconds a frame, bytes a frame.
 const EVERY_PORT_MS: f64 = 3.0;
 const HUNDRED_PORTS_MS: f64 = 0.6;
 const HUNDRED_PORTS_BYTES: usize = 6_144;
+/// On a quiet machine.
+const FIRST_FRAME_MS: f64 = 30.0;
+const STARTS: usize = 11;
 
 fn main() -> io::Result<()> {
     if cfg!(debug_assertions) {
@@ -41,6 +49,7 @@ fn main() -> io::Result<()> {
         println!();
     }
     diff_floor();
+    namespace::in_new_namespace(first_frame).transpose()?;
     Ok(())
 }
 
@@ -147,6 +156,26 @@ fn diff_floor() {
         micros(diff),
         micros(reset)
     );
+}
+
+/// From exec to a frame, and to one that shows the scan, in a namespace without sockets.
+fn first_frame() -> io::Result<()> {
+    let (mut frames, mut maps) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        let program = env!("CARGO_BIN_EXE_portscope");
+        let session = Session::start_with(program, &["--theme", "dark"], 120, 40)?;
+        let times = session.time_until(is_full_frame).zip(session.time_until(shows_sockets));
+        let (frame, map) = times.ok_or_else(|| io::Error::other(session.contents()))?;
+        frames.push(frame);
+        maps.push(map);
+    }
+    println!("\nthe program on a quiet machine, 120x40, theme given, medians of {STARTS} starts");
+    println!("{}", line("first frame", ms(median(frames)), "ms", Some(FIRST_FRAME_MS)));
+    println!(
+        "{}",
+        line("first frame with the sockets", ms(median(maps)), "ms", Some(FIRST_FRAME_MS))
+    );
+    Ok(())
 }
 
 fn micros(time: Duration) -> f64 {

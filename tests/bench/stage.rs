@@ -1,5 +1,7 @@
 //! The app and a terminal that only counts, on a simulated machine of 17,000 sockets. For benches.
 
+#![allow(dead_code, reason = "each bench uses a part of this file")]
+
 use std::{
     cell::Cell,
     io::{self, Write},
@@ -149,12 +151,8 @@ impl<'a> Stage<'a> {
     pub fn new(world: &'a World, (columns, rows): (u16, u16), keys: &str) -> io::Result<Self> {
         let mut app = app();
         app.update(Duration::ZERO, Event::Resized { columns, rows });
-        let bytes = Rc::new(Cell::new(0));
-        // A fixed viewport asks no terminal for its size.
         let area = Rect::new(0, 0, columns, rows);
-        let backend = CrosstermBackend::new(Counter(Rc::clone(&bytes)));
-        let options = TerminalOptions { viewport: Viewport::Fixed(area) };
-        let terminal = Terminal::with_options(backend, options)?;
+        let (terminal, bytes) = counting_terminal(columns, rows)?;
         let theme = Theme::new(Depth::True, Ground::Dark, false);
         let (at, random) = (Duration::from_secs(1), ChaCha12Rng::seed_from_u64(1));
         let mut stage = Self { world, app, theme, terminal, bytes, area, at, number: 0, random };
@@ -237,7 +235,8 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn app() -> App {
+/// With exo's allocator and the options that a person without options has.
+pub fn app() -> App {
     App::new(Options {
         rows_per_line: RowsPerLine::Two,
         extent: Extent::Ephemeral,
@@ -283,7 +282,19 @@ fn delta(random: &mut ChaCha12Rng) -> AllocationDelta {
     }
 }
 
-/// A terminal that only counts.
+/// A terminal that shows nothing, and the bytes that were sent to it.
+pub fn counting_terminal(
+    columns: u16,
+    rows: u16,
+) -> io::Result<(Terminal<CrosstermBackend<Counter>>, Rc<Cell<usize>>)> {
+    let bytes = Rc::new(Cell::new(0));
+    let backend = CrosstermBackend::new(Counter(Rc::clone(&bytes)));
+    // A fixed viewport asks no terminal for its size.
+    let viewport = Viewport::Fixed(Rect::new(0, 0, columns, rows));
+    let terminal = Terminal::with_options(backend, TerminalOptions { viewport })?;
+    Ok((terminal, bytes))
+}
+
 pub struct Counter(Rc<Cell<usize>>);
 
 impl Write for Counter {

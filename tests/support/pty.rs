@@ -253,6 +253,17 @@ impl Session {
         }
     }
 
+    /// Takes `count` bytes at most, and then nothing for the rest of `time`.
+    pub fn read_some(&mut self, count: usize, time: Duration) {
+        let deadline = Instant::now() + time;
+        let mut buffer = vec![0; count];
+        if let Ok(length) = rustix::io::read(borrow(self.master()), &mut buffer) {
+            self.bytes.extend_from_slice(&buffer[..length]);
+            self.parser.process(&buffer[..length]);
+        }
+        std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
+    }
+
     pub fn screen(&self) -> &vt100::Screen {
         self.parser.screen()
     }
