@@ -272,3 +272,62 @@ impl Words<'_> {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn legend(width: usize, height: usize) -> Vec<String> {
+        let theme = Theme::MONOCHROME;
+        let title = ["state".to_owned()];
+        let words = Words { title: &title, theme: &theme, width };
+        let role = |class| Role::Class(class);
+        let mut entries: Vec<Entry> = CLASSES
+            .into_iter()
+            .zip([12, 14_321, 8_200, 0, 1, 4])
+            .map(|(class, n)| entry(&theme, role(class), letter(class), class_name(class), Some(n)))
+            .collect();
+        let free = entry(&theme, Role::Available, '·', "available", Some(5_000));
+        entries.push(Entry { dropped: TOLD_BESIDE, ..free });
+        words.fitted(&entries, height).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_less_room_the_less_a_legend_tells_and_no_word_is_cut() {
+        assert_eq!(
+            legend(120, 1),
+            [
+                "state  L LISTEN 12  E ESTABLISHED 14,321  T TIME-WAIT 8,200  C closing 0  B BOUND 1  \
+              U UDP 4  · available 5,000"
+            ]
+        );
+        assert_eq!(
+            legend(79, 1),
+            ["state  L LISTEN 12  E ESTABLISHED 14,321  T TIME-WAIT 8,200  B BOUND 1  U UDP 4"]
+        );
+        assert_eq!(
+            legend(78, 1),
+            ["state  L LISTEN 12  E ESTABLISHED 14.3k  T TIME-WAIT 8.2k  B BOUND 1  U UDP 4"]
+        );
+        assert_eq!(
+            legend(70, 1),
+            ["state L LISTEN E ESTABLISHED T TIME-WAIT B BOUND U UDP · available"]
+        );
+        assert_eq!(legend(60, 1), ["state L LISTEN E ESTABLISHED T TIME-WAIT B BOUND U UDP"]);
+        for width in 0..120 {
+            let line = legend(width, 1).swap_remove(0);
+            assert!(line.chars().count() <= width.max("state".len()), "{line}");
+        }
+    }
+
+    #[test]
+    fn two_lines_keep_what_one_cannot() {
+        assert_eq!(
+            legend(70, 2),
+            [
+                "state  L LISTEN 12  E ESTABLISHED 14,321  T TIME-WAIT 8,200",
+                "C closing 0  B BOUND 1  U UDP 4  · available 5,000"
+            ]
+        );
+    }
+}
