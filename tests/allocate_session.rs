@@ -18,7 +18,7 @@ use portscope::{
     },
     domain::{PortRange, Protocols, State, Text, port::IANA_DYNAMIC},
     engine::{
-        AllocationRequest as Ask, Outbox, Report, Request, Speed,
+        AllocationRequest as Ask, Outbox, Report, Request, Site, Speed,
         allocation::{AllocationThread, spawn},
     },
 };
@@ -312,10 +312,8 @@ fn a_run_that_failed_is_prepared_anew() {
     assert_eq!(stage.allocation.figures().successes, 1);
 }
 
-#[test]
-fn leaving_the_screen_pauses_the_run_and_keeps_what_is_held() {
-    let stage = Stage::real(0.5);
-    let mut app = App::new(Options {
+fn app() -> App {
+    App::new(Options {
         rows_per_line: RowsPerLine::Two,
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,
@@ -324,7 +322,13 @@ fn leaving_the_screen_pauses_the_run_and_keeps_what_is_held() {
         mouse: true,
         motion: true,
         services: portscope::domain::ServiceNames::default(),
-    });
+    })
+}
+
+#[test]
+fn leaving_the_screen_pauses_the_run_and_keeps_what_is_held() {
+    let stage = Stage::real(0.5);
+    let mut app = app();
     let mut play = |event| app.update(Duration::ZERO, event);
     play(Event::Report(Report::Scanned(Arc::new(stage.snapshot))));
     play(Event::Key(Key::Char('4')));
@@ -335,6 +339,32 @@ fn leaving_the_screen_pauses_the_run_and_keeps_what_is_held() {
     play(Event::Report(Report::Allocation(Box::new(won))));
     assert_eq!(asked(play(Event::Key(Key::Char('2')))), [Ask::Pause]);
     assert_eq!((app.screen(), app.allocation().held()), (Screen::Map, &[50_000][..]));
+}
+
+#[test]
+fn three_keys_are_a_running_allocator_at_90_percent() {
+    let mut app = app();
+    let mut requests = Vec::new();
+    for key in ['4', 't', ' '] {
+        requests.extend(asked(app.update(Duration::ZERO, Event::Key(Key::Char(key)))));
+    }
+    let [Ask::Prepare(setup), Ask::Speed(Speed::Four), Ask::Hold(false), Ask::Run] = &requests[..]
+    else {
+        panic!("{requests:?}");
+    };
+    assert_eq!(setup.site, Site::Simulated { share: 0.9 });
+    let fuller = asked(app.update(Duration::ZERO, Event::Key(Key::Char('='))));
+    assert_eq!(fuller, [Ask::Fill(0.91)]);
+
+    let simulated = Stage::simulated(0.91);
+    let report = |report| Event::Report(report);
+    app.update(Duration::ZERO, report(Report::Simulated(Arc::new(simulated.snapshot))));
+    assert_eq!(app.allocation().ground().map(|ground| ground.occupied), Some(14_909));
+    for (at, port) in [(0, 50_000), (250, 50_001)] {
+        let won = report(Report::Allocation(Box::new(bound(1, 1, port))));
+        app.update(Duration::from_millis(at), won);
+    }
+    assert_eq!(app.redraw_after(), Some(Duration::from_millis(200)), "a mark fades");
 }
 
 struct Mailbox(mpsc::SyncSender<Report>);

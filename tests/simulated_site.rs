@@ -177,10 +177,10 @@ fn figures_begin_anew_when_the_site_was_filled_and_held_ports_stay() {
     let mut session = Session::shared();
     session.act(Action::ToggleSite);
     session.act(Action::ToggleHold);
-    for _ in 0..40 {
+    for _ in 0..100 {
         session.act(Action::Step);
     }
-    session.wait_for(|a| a.figures().attempts == 40 && !a.held().is_empty());
+    session.wait_for(|a| a.figures().attempts == 100 && !a.held().is_empty());
     let held = session.allocation.held().to_vec();
     session.act(Action::Fuller);
     session.wait_for(|allocation| allocation.figures().attempts == 0);

@@ -23,7 +23,7 @@ use portscope::{
     host::simulated::SimulatedHost,
 };
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 struct Mailbox(mpsc::SyncSender<Report>);
 
