@@ -277,6 +277,11 @@ impl App {
         self.map.plan(self.ephemeral(), size)
     }
 
+    /// Dots were asked for, and are not shown: why.
+    pub fn missing_dots(&self) -> Option<&'static str> {
+        self.grid(self.size).and_then(|grid| self.map.missing_dots(&grid))
+    }
+
     /// The ports that the map shows.
     pub fn shown(&self) -> PortRange {
         self.grid(self.size).map_or_else(|| self.map.range(self.ephemeral()), |g| g.range())

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Event, Extent, Key, Options, RowsPerLine, Screen, Target,
+        App, Event, Extent, Glyphs, Key, Options, RowsPerLine, Screen, Target,
         allocation::AllocationOptions,
     },
     domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, State, Text, port},
@@ -87,7 +87,7 @@ impl Session {
             if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
         let allocation = AllocationOptions::exo(7);
         let app = App::new(Options {
-            rows_per_line,
+            glyphs: Glyphs { rows_per_line, has_dots: !theme.ascii },
             extent: Extent::Ephemeral,
             protocols: Protocols::Both,
             find: None,

@@ -120,8 +120,7 @@ impl Grid {
             Self::ports(range, length, Grain::Numbers(width))
         });
         let is_wide = |grid: &Self| grid.cell_width() >= NUMBER_WIDTH;
-        let lettered =
-            LETTER_ROWS.into_iter().rev().map(|l| Self::ports(range, l, Grain::Letters));
+        let lettered = LETTER_ROWS.into_iter().rev().map(|l| Self::ports(range, l, Grain::Letters));
         numbered.filter(is_wide).chain(lettered).find(|grid| grid.fits(room))
     }
 
@@ -155,11 +154,15 @@ impl Grid {
 
     /// A half block a port: the rows of the map from `rows` on, in rows of their own that divide
     /// them evenly. None: no such row fits.
-    pub fn loupe(range: PortRange, row_length: u32, columns: u16, rows: RowsPerLine) -> Option<Self> {
+    pub fn loupe(
+        range: PortRange,
+        row_length: u32,
+        columns: u16,
+        rows: RowsPerLine,
+    ) -> Option<Self> {
         let lengths = LOUPE_ROWS.into_iter().rev();
-        let fitting = |&length: &u32| {
-            length <= u32::from(columns) && row_length.is_multiple_of(length)
-        };
+        let fitting =
+            |&length: &u32| length <= u32::from(columns) && row_length.is_multiple_of(length);
         let row_length = lengths.into_iter().find(fitting)?;
         let grain = Grain::Blocks;
         Some(Self { range, row_length, per_block: 1, rows_per_line: rows, grain })
@@ -310,6 +313,27 @@ mod tests {
         assert_eq!(shape(LINUX_DEFAULT, 120 - 52, 40 - 6), (500, 10, 50, 29));
         assert_eq!(shape(IANA_DYNAMIC, 120 - 52, 40 - 6), (250, 5, 50, 34));
         assert_eq!(shape(ALL, 80 - 12, 24 - 6), (2000, 40, 50, 17));
+    }
+
+    #[test]
+    fn a_small_range_has_a_cell_a_port_and_numbers_where_they_fit() {
+        let range = PortRange::new(49_100, 49_299).unwrap();
+        let shape = |columns, lines| {
+            let grid = Grid::fit_ports(range, Room { columns, lines })?;
+            Some((grid.grain(), grid.row_length(), grid.lines()))
+        };
+        assert_eq!(shape(108, 34), Some((Grain::Numbers(10), 10, 20)));
+        assert_eq!(shape(68, 34), Some((Grain::Letters, 50, 4)));
+        assert_eq!(shape(68, 3), None);
+    }
+
+    #[test]
+    fn a_window_shows_whole_rows_around_its_top() {
+        let room = Room { columns: 100, lines: 20 };
+        let grid = Grid::window(LINUX_DEFAULT, 49_152, Grain::Letters, room).unwrap();
+        assert_eq!((grid.range().first(), grid.range().last()), (49_100, 51_099));
+        let last = Grid::window(LINUX_DEFAULT, 60_999, Grain::Letters, room).unwrap();
+        assert_eq!((last.range().last(), last.rows()), (60_999, 20));
     }
 
     #[test]

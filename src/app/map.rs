@@ -158,6 +158,10 @@ impl Map {
         map
     }
 
+    pub fn rows_per_line(&self) -> RowsPerLine {
+        self.glyphs.rows_per_line
+    }
+
     /// The ports that can be reached when the machine's ephemeral range is `ephemeral`; not all of
     /// them are shown while the map is near.
     pub fn range(&self, ephemeral: PortRange) -> PortRange {
@@ -238,7 +242,9 @@ impl Map {
         let fitted = [Some(Extent::All), home].into_iter().flatten().map(|e| (e, Level::Fitted));
         let levels = [Level::Dots, Level::Letters, Level::Numbers].map(|level| (near, level));
         let ladder: Vec<_> = fitted.chain(levels).collect();
-        let here = ladder.iter().position(|&(e, l)| l == self.level && (e == self.extent || l != Level::Fitted));
+        let here = ladder
+            .iter()
+            .position(|&(e, l)| l == self.level && (e == self.extent || l != Level::Fitted));
         let here = here.unwrap_or_default();
         let mut steps: Vec<usize> = match zooming {
             Zooming::In => (here + 1..ladder.len()).collect(),
@@ -417,6 +423,82 @@ mod tests {
         assert_eq!(moved(60_990, Move::Right), None);
         assert_eq!(moved(60_999, Move::NextPort), None);
         assert_eq!(moved(60_900, Move::PageDown), None);
+    }
+
+    /// Row length, columns and lines; L stands for dots.
+    fn shape(range: PortRange, columns: u16, rows: u16) -> (Grain, u32, u16, u16, bool) {
+        let map = Map::showing(Extent::Ports(range), Protocols::Both, GLYPHS);
+        let plan = map.plan(range, Size { columns, rows }).unwrap();
+        let grid = plan.grid;
+        let is_beside = plan.inspector != InspectorPlace::Below;
+        (grid.grain(), grid.row_length(), grid.columns(), grid.lines(), is_beside)
+    }
+
+    #[test]
+    fn the_usual_terminals_have_the_grains_that_screens_md_lists() {
+        use Grain::{Blocks, Dots};
+        let linux = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows);
+        let iana = |columns, rows| shape(port::IANA_DYNAMIC, columns, rows);
+        assert_eq!(linux(80, 24), (Blocks, 1000, 50, 15, false));
+        assert_eq!(iana(80, 24), (Blocks, 500, 50, 17, false));
+        assert_eq!(linux(100, 30), (Blocks, 800, 80, 19, false));
+        assert_eq!(iana(100, 30), (Blocks, 400, 80, 21, false));
+        assert_eq!(linux(120, 40), (Blocks, 500, 50, 29, true));
+        assert_eq!(iana(120, 40), (Dots, 800, 100, 21, false));
+        assert_eq!(linux(160, 48), (Dots, 800, 100, 37, true));
+        assert_eq!(iana(160, 48), (Dots, 800, 100, 21, true));
+        assert_eq!(linux(200, 60), (Dots, 1000, 125, 29, true));
+        assert_eq!(iana(200, 60), (Dots, 1000, 125, 17, true));
+    }
+
+    #[test]
+    fn dots_need_the_sizes_that_screens_md_names() {
+        let grain = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows).0;
+        assert_eq!(grain(152, 43), Grain::Dots);
+        assert_eq!(grain(177, 35), Grain::Dots);
+        assert_eq!(grain(152, 42), Grain::Blocks);
+        // With the inspector below them.
+        assert_eq!(shape(port::LINUX_DEFAULT, 151, 43), (Grain::Dots, 1000, 125, 29, false));
+    }
+
+    fn ladder(size: Size) -> Vec<(Extent, Grain)> {
+        let mut map = Map::new(GLYPHS);
+        map.cursor = 49_152;
+        map.show(Extent::All, port::LINUX_DEFAULT);
+        let mut steps = Vec::new();
+        for _ in 0..6 {
+            let grid = map.grid(port::LINUX_DEFAULT, size).unwrap();
+            assert!(grid.range().contains(49_152), "{grid:?}");
+            steps.push((map.extent, grid.grain()));
+            map.zoom(Zooming::In, port::LINUX_DEFAULT, size);
+        }
+        steps.dedup();
+        for step in steps.iter().rev() {
+            let grain = map.grid(port::LINUX_DEFAULT, size).unwrap().grain();
+            assert_eq!(*step, (map.extent, grain));
+            map.zoom(Zooming::Out, port::LINUX_DEFAULT, size);
+        }
+        steps
+    }
+
+    #[test]
+    fn the_ladder_leads_down_to_numbers_and_back_without_a_step_that_shows_nothing_new() {
+        use Extent::{All, Ephemeral};
+        use Grain::{Blocks, Dots, Letters, Numbers};
+        assert_eq!(
+            ladder(Size { columns: 120, rows: 40 }),
+            [
+                (All, Blocks),
+                (Ephemeral, Blocks),
+                (Ephemeral, Dots),
+                (Ephemeral, Letters),
+                (Ephemeral, Numbers(13)),
+            ]
+        );
+        assert_eq!(
+            ladder(Size { columns: 200, rows: 60 }),
+            [(All, Blocks), (Ephemeral, Dots), (Ephemeral, Letters), (Ephemeral, Numbers(14)),]
+        );
     }
 
     #[test]

@@ -33,8 +33,8 @@ impl App {
             Event::Resized { columns, rows } => {
                 self.size = Size { columns, rows };
                 self.hover = None;
-                self.follow_cursor();
-                self.recount_lens();
+                self.map.follow_cursor(self.ephemeral(), self.size);
+                self.recount();
                 Vec::new()
             }
             Event::Report(report) => self.hear(report),
@@ -332,8 +332,7 @@ impl App {
 
     /// After a change of what the map shows.
     fn recount(&mut self) {
-        let shown = self.map.range(self.ephemeral());
-        let tally = self.tally(shown);
+        let tally = self.tally(self.shown());
         if let Some(scan) = &mut self.scan {
             scan.tally = tally;
         }
@@ -342,7 +341,7 @@ impl App {
 
     /// What only the lens that is on tells.
     fn recount_lens(&mut self) {
-        let (range, protocols) = (self.map.range(self.ephemeral()), self.map.protocols);
+        let (range, protocols) = (self.shown(), self.map.protocols);
         let (lens, grid) = (self.map.lens, self.grid(self.size));
         let Some(scan) = &mut self.scan else { return };
         let (snapshot, occupancy) = (&scan.snapshot, &scan.occupancy);

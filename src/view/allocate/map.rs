@@ -18,7 +18,7 @@ use crate::{
     view::{
         Role, Theme,
         allocate::column::Column,
-        heatmap::{Glyphs, Heatmap, Paint, Pane, Taken, put},
+        heatmap::{Glyphs, Heatmap, NoPortFacts, Paint, Pane, Pointed, Taken, put},
     },
 };
 
@@ -49,6 +49,8 @@ pub fn render(
         glyphs: Glyphs::Density,
         paint: &paint,
         share: &share,
+        ports: &NoPortFacts,
+        pointed: Pointed::default(),
     };
     heatmap.render(theme, area, buffer);
     let pane = Pane::within(area, grid);
