@@ -152,7 +152,7 @@ proptest! {
 
     #[test]
     fn no_size_and_no_grain_panics(
-        glyphs in grains(), columns in 1_u16..300, rows in 1_u16..100, keys in "[-+fea]{0,6}4?"
+        glyphs in grains(), columns in 1_u16..300, rows in 1_u16..100, keys in "[-+fea]{0,6}4\\?"
     ) {
         let size = Size { columns, rows };
         let app = app(PortRange::new(1, 60_999).unwrap(), glyphs, size, &keys);
