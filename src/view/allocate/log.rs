@@ -13,6 +13,7 @@ use crate::{
         allocate::{
             Sight,
             column::{Column, first_fitting},
+            page,
         },
         words::thousands,
     },
@@ -111,7 +112,12 @@ fn heading(sight: Sight<'_>) -> (String, String) {
 
 fn last(sight: Sight<'_>, rows: usize) -> Vec<LogEntry> {
     let entries = sight.allocation.log().entries();
-    let surplus = entries.len().saturating_sub(rows);
+    let shown = if sight.allocation.is_sampled() {
+        rows
+    } else {
+        page::shown(sight.allocation.figures().attempts, rows)
+    };
+    let surplus = entries.len().saturating_sub(shown);
     entries.skip(surplus).copied().collect()
 }
 
