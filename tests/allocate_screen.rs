@@ -11,6 +11,7 @@ use portscope::{
         allocation::{Allocation, AllocationAction as Action, AllocationOptions},
     },
     domain::ProcessTable,
+    engine::message::Finished,
     view::{
         Depth, Ground, Role, Theme,
         allocate::{Sight, render},
@@ -178,12 +179,12 @@ fn figures_stand_beside_the_law_at_full_speed() {
 
 #[test]
 fn at_a_thousand_a_second_attempts_flash() {
-    pictured("thousand", &running(0.78, 2, 3_000, 33));
+    pictured("thousand", &running(0.90, 2, 3_000, 33));
 }
 
 #[test]
 fn at_twenty_a_second_the_last_sixty_tries_have_their_digits() {
-    pictured("twenty", &running(0.78, 1, 200, 1));
+    pictured("twenty", &running(0.90, 1, 200, 1));
 }
 
 #[test]
@@ -288,10 +289,13 @@ fn a_step_writes_at_most_two_kilobytes() {
         let mut most = Vec::new();
         for (index, &port) in taken.iter().enumerate() {
             let number = index as u32 % 5 + 1;
-            stage.report(match number {
+            let mut delta = match number {
                 5 => bound(1, number, port),
                 _ => in_use(1, number, port),
-            });
+            };
+            let count = |ended: &mut Finished| ended.number = index as u64 / 5 + 1;
+            delta.finished.iter_mut().chain(&mut delta.ended).for_each(count);
+            stage.report(delta);
             stage.now += Duration::from_millis(217);
             let after = drawn(&stage, &DARK, columns, rows);
             most.push(bytes_between(&before, &after));
@@ -346,7 +350,8 @@ fn text_beside_the_map_keeps_the_terminals_own_background() {
         for x in 60..120 {
             let cell = &buffer[(x, y)];
             let is_speed = cell.bg == DARK.color(Role::Accent);
-            assert!(cell.bg == ratatui::style::Color::Reset || is_speed, "{x},{y}: {cell:?}");
+            let is_gauge = cell.bg == DARK.color(Role::Available);
+            assert!(cell.bg == Color::Reset || is_speed || is_gauge, "{x},{y}: {cell:?}");
         }
     }
 }

@@ -24,7 +24,7 @@ const HUGE_FACTS: u16 = 60;
 /// Below the map: a blank line, a rule, bars, what a bar is.
 const LEAST_HISTORY: u16 = 4;
 const RESERVED_HISTORY: u16 = 9;
-const MOST_HISTORY: u16 = 16;
+const MOST_HISTORY: u16 = 22;
 
 /// How much there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,8 +142,8 @@ mod tests {
         assert_eq!(shape(80, 24), (Class::Small, 50, 17, 0));
         assert_eq!(shape(120, 40), (Class::Medium, 50, 34, 0));
         assert_eq!(shape(120, 36), (Class::Medium, 50, 21, 8));
-        assert_eq!(shape(160, 48), (Class::Large, 100, 21, 16));
-        assert_eq!(shape(200, 60), (Class::Huge, 125, 34, 16));
+        assert_eq!(shape(160, 48), (Class::Large, 100, 21, 20));
+        assert_eq!(shape(200, 60), (Class::Huge, 125, 34, 19));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
         Role, Theme,
         allocate::{
             Sight,
-            column::{Column, counted, first_fitting, fitted},
+            column::{Column, counted, fitted},
             figures::percent,
         },
         heatmap::bar,
@@ -36,9 +36,6 @@ pub fn line(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buf
     column.line(spans);
 }
 
-/// Lines of `section`.
-pub const ROWS: u16 = 8;
-
 pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
     let allocation = sight.allocation;
     let options = allocation.options();
@@ -49,13 +46,16 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
     };
     let (protocols, range) = (options.protocols.name(), options.range.to_string());
     let attempts = counted(options.max_attempts.into(), "attempt");
-    let seed = format!("seed {} (r shows this run again)", options.seed);
     let room = column.width().saturating_sub(LABEL);
+    let seeds = ["(r shows this run again)", "(r: again)", ""]
+        .map(|again| format!("seed {} {again}", options.seed).trim_end().to_owned());
+    let fits = |seed: &&String| attempts.len() + 3 + seed.len() <= room;
+    let seed = seeds.iter().find(fits).map_or("", String::as_str);
     label("site", &fitted(&site(sight), room), column);
     label("strategy", "random, uniform with replacement", column);
     label("ports", &fitted(&[protocols, &range, &address], room), column);
     occupancy(allocation, column);
-    label("limit", &fitted(&[&attempts, &seed], room), column);
+    label("limit", &fitted(&[&attempts, seed], room), column);
     let mut spans =
         vec![Span::styled(format!("{:<LABEL$}", "speed"), column.theme.style(Role::Dim))];
     spans.extend(speeds(allocation, column.theme));
@@ -71,7 +71,7 @@ fn label(label: &str, value: &str, column: &mut Column<'_>) {
 fn site(sight: Sight<'_>) -> [&'static str; 2] {
     let machine = sight.scan.map(|scan| &scan.snapshot.machine);
     match (sight.allocation.site(), machine.map(|m| (m.kind, m.is_isolated))) {
-        (Site::Simulated { .. }, _) => ["simulated, in memory", "t: real"],
+        (Site::Simulated { .. }, _) => ["simulated", "- =: occupancy, t: real"],
         (Site::Machine, Some((MachineKind::Live, true))) => {
             ["this network namespace", "t: simulated"]
         }
@@ -86,13 +86,9 @@ fn occupancy(allocation: &Allocation, column: &mut Column<'_>) {
     };
     let share = percent(ground.share());
     let of = format!("{} of {}", thousands(ground.occupied), thousands(ground.candidates));
-    let keys = match allocation.site() {
-        Site::Simulated { .. } => "- =",
-        Site::Machine => "",
-    };
     let room = column.width().saturating_sub(LABEL);
     // Shorter bars say less than the counts do.
-    let figures = fitted(&[&share, keys, &of], room.saturating_sub(13));
+    let figures = fitted(&[&share, &of], room.saturating_sub(13));
     let width = room.saturating_sub(figures.chars().count() + 1).min(WIDEST);
     let mut spans =
         vec![Span::styled(format!("{:<LABEL$}", "occupancy"), column.theme.style(Role::Dim))];

@@ -6,7 +6,7 @@ use crate::{
         Role,
         allocate::{
             Sight,
-            column::{Column, first_fitting, fitted},
+            column::{Column, fitted},
             figures::percent,
             outcome, setup,
         },
