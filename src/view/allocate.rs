@@ -31,6 +31,9 @@ use areas::{Areas, Class};
 use column::Column;
 use map::AttemptMap;
 
+/// Lines of the log: more would make its turning of the page a flood over ssh.
+const MOST_LOG: u16 = 16;
+
 /// What the screen is drawn from.
 #[derive(Clone, Copy)]
 pub struct Sight<'a> {
@@ -89,7 +92,7 @@ fn sections(sight: Sight<'_>, column: &mut Column<'_>) {
     // Between the sections is a blank line each.
     let rest = column.left().saturating_sub(figures::ROOMY_ROWS + 2);
     let histogram = if rest >= 24 { rest * 2 / 5 } else { rest.saturating_sub(9).min(10) };
-    log::section(sight, column, rest - histogram);
+    log::section(sight, column, (rest - histogram).min(MOST_LOG));
     column.blank();
     figures::section(sight, column);
     column.blank();
