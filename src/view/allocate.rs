@@ -22,7 +22,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use crate::{
     app::{
         RowsPerLine,
-        allocation::{Allocation, LastScan},
+        allocation::{Allocation, LastScan, Site},
     },
     domain::ProcessTable,
     view::{Role, Theme},
@@ -64,7 +64,11 @@ pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
         map.legend(theme, areas.legend, buffer);
         history::render(sight.allocation, theme, areas.history, buffer);
     } else if sight.scan.is_none() && areas.class > Class::Tiny {
-        Column::new(theme, areas.map, buffer).text("no scan yet", Role::Dim);
+        let words = match sight.allocation.site() {
+            Site::Machine => "no scan yet",
+            Site::Simulated { .. } => "nothing simulated yet",
+        };
+        Column::new(theme, areas.map, buffer).text(words, Role::Dim);
     }
     facts(sight, areas.class, &mut Column::new(theme, areas.facts, buffer));
     outcome::render(sight, theme, areas.outcome, buffer);

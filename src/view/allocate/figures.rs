@@ -6,7 +6,7 @@ use crate::{
         Role,
         allocate::{
             Sight,
-            column::{Column, counted, fitted},
+            column::{Column, counted, first_fitting, fitted},
         },
         words::thousands,
     },
@@ -39,17 +39,22 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
     column.text(&line("", &|row| row.0.to_owned()), Role::Dim);
     column.text(&line("seen", &|row| row.1.clone()), Role::Text);
     column.text(&line("law", &|row| row.2.clone()), Role::Dim);
-    let each = format!("{} each", nanoseconds(allocation));
+    let each = if figures.attempts == 0 {
+        String::new()
+    } else {
+        format!("{} each", nanoseconds(allocation))
+    };
     let attempts = counted(figures.attempts, "attempt");
     let rate = rate(sight).map_or_else(String::new, |rate| format!("{rate} a second"));
     let parts = [attempts, rate, each];
     column.text(&fitted(&parts.each_ref().map(String::as_str), column.width()), Role::Text);
     let occupied = allocation.law().map_or_else(String::new, |law| percent(law.miss()));
+    let at = |end: &str| format!("law: uniform tries at {occupied} in use{end}");
     let words = match allocation.site() {
-        Site::Machine => format!("law: uniform tries at the last scan's {occupied} in use"),
-        Site::Simulated { .. } => format!("law: uniform tries at {occupied} in use"),
+        Site::Machine => vec![at(" at the last scan"), at("")],
+        Site::Simulated { .. } => vec![at("")],
     };
-    column.text(&words, Role::Dim);
+    column.text(&first_fitting(&words, column.width(), column.theme), Role::Dim);
 }
 
 /// One line a figure.
@@ -121,7 +126,7 @@ fn rows(allocation: &Allocation) -> [Row; 6] {
 
 fn nanoseconds(allocation: &Allocation) -> String {
     let each = allocation.figures().nanoseconds_per_attempt();
-    each.map_or_else(|| "- ns".to_owned(), |each| format!("{} ns", thousands(each)))
+    each.map_or_else(|| "-".to_owned(), |each| format!("{} ns", thousands(each)))
 }
 
 /// Never says nothing or all of what is some.

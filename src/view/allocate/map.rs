@@ -24,6 +24,14 @@ use crate::{
     },
 };
 
+/// Without colour a full block is drawn as one of this share: brighter ones would drown the digits.
+const MUTED: f32 = 0.64;
+
+/// Glyphs of several brightnesses stand for how much is taken.
+fn is_bright(theme: &Theme) -> bool {
+    !theme.has_color() && !theme.ascii
+}
+
 /// The range and what is marked on it at one moment.
 pub struct AttemptMap<'a> {
     pub allocation: &'a Allocation,
@@ -48,12 +56,17 @@ impl<'a> AttemptMap<'a> {
         let occupied = |ports| scan.occupancy.occupied_in(ports, protocols);
         let share = |ports: PortRange| occupied(ports) as f32 / ports.len() as f32;
         let ephemeral = &scan.snapshot.ephemeral;
+        let brightest = if is_bright(theme) { MUTED } else { 1.0 };
         let paint = |ports: PortRange| {
             let is_reserved = ephemeral.reserved_in(ports) * 2 > ports.len();
             let taken = Some(share(ports)).filter(|&share| share > 0.0);
             let paint = Paint {
                 free: if is_reserved { Role::Reserved } else { Role::Available },
-                taken: taken.map(|share| Taken { role: Role::Muted, share, letter: '#' }),
+                taken: taken.map(|share| Taken {
+                    role: Role::Muted,
+                    share: share * brightest,
+                    letter: '#',
+                }),
             };
             match &self.heat {
                 None => paint,
@@ -134,7 +147,7 @@ impl<'a> AttemptMap<'a> {
         parts.push(vec![held, Span::raw(" held by this run")]);
         if self.heat.is_none() || !theme.needs_whole_cells() {
             let (glyph, style) = if theme.needs_whole_cells() {
-                (theme.glyph("█", "@"), Style::new())
+                (theme.glyph("▒", "@"), Style::new())
             } else {
                 ("█", theme.style(Role::Muted))
             };
