@@ -6,23 +6,27 @@
 mod measure;
 #[path = "../support/namespace.rs"]
 mod namespace;
+#[path = "pace.rs"]
+mod pace;
 #[path = "../support/population.rs"]
 mod population;
+#[path = "stage.rs"]
+mod stage;
+#[path = "terminal.rs"]
+mod terminal;
 
 use std::{
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     os::fd::OwnedFd,
-    sync::{Arc, mpsc},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use measure::median;
 use portscope::{
     allocator::{Allocator, Candidates, random::Random},
     domain::{PortRange, Protocols},
-    engine::{AllocationRequest, Outbox, Report, Setup, Speed, allocation},
-    host::linux::{LinuxHost, binder::RealBinder},
+    host::linux::binder::RealBinder,
 };
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng, seq::SliceRandom};
 use rustix::{
@@ -34,8 +38,6 @@ use socket2::{Socket, Type};
 
 const FIRST: u16 = 20_000;
 const ROUNDS: usize = 15;
-/// How long the engine is watched.
-const ENGINE_RUN: Duration = Duration::from_secs(2);
 const ALLOWED: f64 = 1.2;
 const EVERYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
@@ -48,7 +50,7 @@ fn main() -> io::Result<()> {
         let length = limit.saturating_sub(500).min(8192) as u16;
         let range = PortRange::new(FIRST, FIRST + (length - 1)).map_err(io::Error::other)?;
         compare(range)?;
-        run_engine(range)
+        pace::run(fill)
     })
     .transpose()?;
     Ok(())
@@ -201,67 +203,4 @@ fn unbound(kind: SocketType) -> rustix::io::Result<OwnedFd> {
     let socket = rustix::net::socket_with(AddressFamily::INET6, kind, SocketFlags::CLOEXEC, None)?;
     sockopt::set_ipv6_v6only(&socket, false)?;
     Ok(socket)
-}
-
-/// How fast the allocation thread runs at full speed when nobody draws what it reports.
-fn run_engine(range: PortRange) -> io::Result<()> {
-    println!("\nthe engine at full speed, 90 % full, no screen");
-    for protocols in [Protocols::Udp, Protocols::Tcp, Protocols::Both] {
-        let _holders = fill(protocols, range, 90)?;
-        let (reports, inbox) = mpsc::sync_channel(1);
-        let host = Arc::new(LinuxHost::new());
-        let thread = allocation::spawn(host, Box::new(Reports(reports)))?;
-        for request in [
-            AllocationRequest::Prepare(setup(protocols, range)),
-            AllocationRequest::Speed(Speed::Max),
-            AllocationRequest::Run,
-        ] {
-            thread.send(request);
-        }
-        let started = Instant::now();
-        let (mut attempts, mut busy) = (0, Duration::ZERO);
-        while let Ok(Report::Allocation(delta)) = inbox.recv_timeout(Duration::from_secs(5)) {
-            attempts += delta.attempts;
-            busy += delta.busy;
-            if started.elapsed() > ENGINE_RUN {
-                break;
-            }
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        let (rate, share) = (attempts as f64 / seconds, busy.as_secs_f64() / seconds * 100.0);
-        println!(
-            "{:<6} {rate:>10.0} attempts/s, {share:.0} % of the time in bind()",
-            protocols.name()
-        );
-    }
-    Ok(())
-}
-
-fn setup(protocols: Protocols, range: PortRange) -> Setup {
-    Setup {
-        site: portscope::engine::Site::Machine,
-        protocols,
-        range,
-        max_attempts: 100,
-        seed: 7,
-        address: None,
-        reserved: Vec::new(),
-        hold_limit: 0,
-        stop_after: None,
-    }
-}
-
-/// Room for one report, as in the terminal program.
-struct Reports(mpsc::SyncSender<Report>);
-
-impl Outbox for Reports {
-    fn offer(&self, report: Report) -> Result<(), Report> {
-        self.0.try_send(report).map_err(|error| match error {
-            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
-        })
-    }
-
-    fn deliver(&self, report: Report) -> bool {
-        self.0.send(report).is_ok()
-    }
 }

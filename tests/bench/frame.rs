@@ -1,133 +1,183 @@
-//! What a frame of the terminal program costs: CPU and bytes. `cargo bench --bench frame`
+//! What a frame of the terminal program costs: CPU, cells and bytes. `cargo bench --bench frame`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 #[path = "measure.rs"]
 mod measure;
+#[path = "../support/namespace.rs"]
+mod namespace;
+#[path = "stage.rs"]
+mod stage;
+#[path = "terminal.rs"]
+mod terminal;
 
 use std::{
-    cell::Cell,
-    io::{self, Write},
-    rc::Rc,
-    sync::Arc,
+    hint::black_box,
+    io,
     time::{Duration, Instant},
 };
 
-use measure::median;
-use portscope::{
-    app::{App, Event, Extent, Options, RowsPerLine, allocation::AllocationOptions},
-    domain::{PortRange, Protocols, Snapshot, State},
-    engine::Report,
-    host::simulated::SimulatedHost,
-    view::{self, Depth, Ground, Theme},
-};
-use ratatui::{Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
+use measure::{line, median, ms};
+use portscope::app::lens::LENSES;
+use ratatui::{buffer::Buffer, layout::Rect};
+use stage::{Change, Frame, Stage, World};
+use terminal::{Session, is_full_frame, shows_sockets};
 
-const FRAMES: usize = 201;
+const FRAMES: usize = 101;
+/// What the issue demands of a 200x60 map: milliseconds a frame, bytes a frame.
+const EVERY_PORT_MS: f64 = 3.0;
+const HUNDRED_PORTS_MS: f64 = 0.6;
+const HUNDRED_PORTS_BYTES: usize = 6_144;
+/// On a quiet machine.
+const FIRST_FRAME_MS: f64 = 30.0;
+const STARTS: usize = 11;
 
 fn main() -> io::Result<()> {
     if cfg!(debug_assertions) {
         println!("NOT a release build: the figures mean nothing");
     }
     println!(
-        "one frame of the map, true colour, medians of {FRAMES}\n\
-         {:<8} {:<17} {:>10} {:>10} {:>10}",
-        "size", "what changed", "update us", "draw us", "bytes"
+        "one frame, true colour, medians of {FRAMES}; draw = render + send (diff, escape codes)\n\
+         {:<8} {:<16} {:<15} {:>8} {:>9} {:>8} {:>8} {:>7} {:>7}",
+        "size", "screen", "changed", "update", "render", "send", "draw us", "cells", "bytes"
     );
-    let base = machine(1, 0);
-    for (columns, rows) in [(80, 24), (120, 40), (200, 60)] {
-        for (what, other) in [
-            ("nothing", &base),
-            ("about 100 ports", &machine(1, 100)),
-            ("every port", &machine(9, 0)),
-        ] {
-            let (update, draw, bytes) = measure_frames(columns, rows, [&base, other])?;
-            let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
-            println!(
-                "{:<8} {what:<17} {:>10.0} {:>10.0} {bytes:>10}",
-                format!("{columns}x{rows}"),
-                micros(update),
-                micros(draw),
-            );
+    let world = World::new();
+    for size in [(80, 24), (120, 40), (160, 48), (200, 60)] {
+        map(&world, size)?;
+        lenses(&world, size)?;
+        allocate(&world, size)?;
+        println!();
+    }
+    diff_floor();
+    namespace::in_new_namespace(first_frame).transpose()?;
+    Ok(())
+}
+
+/// Both grains under the lens of states.
+fn map(world: &World, size: (u16, u16)) -> io::Result<()> {
+    let mut drawn = Vec::new();
+    for keys in ["", "f"] {
+        let name = Stage::new(world, size, keys)?.grain()?;
+        // A grain that does not fit changes nothing.
+        if drawn.contains(&name) {
+            continue;
+        }
+        drawn.push(name);
+        for change in Change::OF_MAP {
+            measure(world, size, keys, name, change)?;
         }
     }
     Ok(())
 }
 
-/// 17,000 sockets in the ephemeral range, and `more` in a corner of it.
-fn machine(seed: u64, more: u16) -> Snapshot {
-    let range = |first, last| PortRange::new(first, last).expect("a range as written");
-    let host = SimulatedHost::builder()
-        .process(812, "nginx", "nginx: worker", 33)
-        .process(4121, "payments-api", "java -jar payments.jar", 1000)
-        .fill(range(32_768, 50_999), 0.7, State::Established, seed)
-        .owned_by(&[4121])
-        .fill(range(51_000, 57_999), 0.6, State::TimeWait, seed + 1)
-        .fill(range(59_000, 59_000 + more), 1.0, State::CloseWait, seed + 2)
-        .owned_by(&[812])
-        .build();
-    host.snapshot()
+fn lenses(world: &World, size: (u16, u16)) -> io::Result<()> {
+    for (steps, lens) in LENSES.iter().enumerate().skip(1) {
+        let name = format!("lens {}", lens.name);
+        for change in [Change::HundredPorts, Change::EveryPort] {
+            measure(world, size, &"c".repeat(steps), &name, change)?;
+        }
+    }
+    Ok(())
 }
 
-/// Medians over frames that each show the other of two snapshots.
-fn measure_frames(
-    columns: u16,
-    rows: u16,
-    snapshots: [&Snapshot; 2],
-) -> io::Result<(Duration, Duration, usize)> {
-    let allocation = AllocationOptions::exo(7);
-    let mut app = App::new(Options {
-        rows_per_line: RowsPerLine::Two,
-        extent: Extent::Ephemeral,
-        protocols: Protocols::Both,
-        find: None,
-        allocation,
-        mouse: true,
-        motion: true,
-        services: portscope::domain::ServiceNames::default(),
-    });
-    let theme = Theme::new(Depth::True, Ground::Dark, false);
-    app.update(Duration::ZERO, Event::Resized { columns, rows });
-    let bytes = Rc::new(Cell::new(0));
-    // A fixed viewport asks no terminal for its size.
-    let viewport = Viewport::Fixed(Rect::new(0, 0, columns, rows));
-    let backend = CrosstermBackend::new(Counter(Rc::clone(&bytes)));
-    let mut terminal = Terminal::with_options(backend, TerminalOptions { viewport })?;
-    let (mut updates, mut draws, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..FRAMES + 2 {
-        let number = number as u64 + 1;
-        // Only a snapshot of a higher number is newer.
-        let snapshot = Snapshot { number, ..snapshots[number as usize % 2].clone() };
-        let report = Report::Scanned(Arc::new(snapshot));
-        let began = Instant::now();
-        // The same time each time: the age on screen is not what changes.
-        app.update(Duration::from_secs(1), Event::Report(report));
-        updates.push(began.elapsed());
-        bytes.set(0);
-        let began = Instant::now();
-        terminal.draw(|frame| view::render(&app, &theme, frame))?;
-        draws.push(began.elapsed());
-        sizes.push(bytes.get());
-    }
-    // The first two frames fill the screen.
-    let skip = 2;
-    Ok((
-        median(updates.split_off(skip)),
-        median(draws.split_off(skip)),
-        median(sizes.split_off(skip)),
-    ))
+fn allocate(world: &World, size: (u16, u16)) -> io::Result<()> {
+    measure(world, size, "4]]] ", "Allocate at max", Change::Delta)
 }
 
-/// A terminal that only counts.
-struct Counter(Rc<Cell<usize>>);
-
-impl Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.set(self.0.get() + bytes.len());
-        Ok(bytes.len())
+fn measure(
+    world: &World,
+    size: (u16, u16),
+    keys: &str,
+    screen: &str,
+    change: Change,
+) -> io::Result<()> {
+    let mut stage = Stage::new(world, size, keys)?;
+    // The first frames fill the screen and the caches.
+    for _ in 0..4 {
+        stage.play(change)?;
     }
+    let frames: Vec<Frame> = (0..FRAMES).map(|_| stage.play(change)).collect::<io::Result<_>>()?;
+    let time = |part: fn(&Frame) -> Duration| median(frames.iter().map(part));
+    let update = time(|frame| frame.update);
+    let draw = time(|frame| frame.render + frame.send);
+    let bytes = median(frames.iter().map(|frame| frame.bytes));
+    println!(
+        "{:<8} {screen:<16} {:<15} {:>8.0} {:>9.0} {:>8.0} {:>8.0} {:>7} {bytes:>7} {}",
+        format!("{}x{}", size.0, size.1),
+        change.name(),
+        micros(update),
+        micros(time(|frame| frame.render)),
+        micros(time(|frame| frame.send)),
+        micros(draw),
+        stage.changed_cells(change)?,
+        demanded(size, change, update + draw, bytes),
+    );
+    Ok(())
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// What the issue says of it, and whether that is so. Update and draw make the frame.
+fn demanded(size: (u16, u16), change: Change, frame: Duration, bytes: usize) -> String {
+    let ms = frame.as_secs_f64() * 1e3;
+    let said = |is_met| if is_met { "met" } else { "MISSED" };
+    match change {
+        _ if size != (200, 60) => String::new(),
+        Change::EveryPort => {
+            format!("{ms:.2} <= {EVERY_PORT_MS} ms {}", said(ms <= EVERY_PORT_MS))
+        }
+        Change::HundredPorts => format!(
+            "{ms:.2} <= {HUNDRED_PORTS_MS} ms {}, <= {HUNDRED_PORTS_BYTES} bytes {}",
+            said(ms <= HUNDRED_PORTS_MS),
+            said(bytes <= HUNDRED_PORTS_BYTES)
+        ),
+        _ => String::new(),
     }
+}
+
+/// What ratatui takes to find that nothing changed: no frame can be cheaper.
+fn diff_floor() {
+    let area = Rect::new(0, 0, 200, 60);
+    let mut one = Buffer::empty(area);
+    for cell in &mut one.content {
+        cell.set_symbol("▀").set_fg(ratatui::style::Color::Rgb(1, 2, 3));
+    }
+    let other = one.clone();
+    let mut blank = one.clone();
+    let time = |what: &mut dyn FnMut()| {
+        median((0..FRAMES).map(|_| {
+            let began = Instant::now();
+            what();
+            began.elapsed()
+        }))
+    };
+    let diff = time(&mut || drop(black_box(black_box(&one).diff(black_box(&other)))));
+    let reset = time(&mut || black_box(&mut blank).reset());
+    println!(
+        "ratatui alone, 200x60: {:.0} us to compare two equal buffers, {:.0} us to blank one",
+        micros(diff),
+        micros(reset)
+    );
+}
+
+/// From exec to a frame, and to one that shows the scan, in a namespace without sockets.
+fn first_frame() -> io::Result<()> {
+    let (mut frames, mut maps) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        let program = env!("CARGO_BIN_EXE_portscope");
+        let session = Session::start_with(program, &["--theme", "dark"], 120, 40)?;
+        let times = session.time_until(is_full_frame).zip(session.time_until(shows_sockets));
+        let (frame, map) = times.ok_or_else(|| io::Error::other(session.contents()))?;
+        frames.push(frame);
+        maps.push(map);
+    }
+    println!("\nthe program on a quiet machine, 120x40, theme given, medians of {STARTS} starts");
+    println!("{}", line("first frame", ms(median(frames)), "ms", Some(FIRST_FRAME_MS)));
+    println!(
+        "{}",
+        line("first frame with the sockets", ms(median(maps)), "ms", Some(FIRST_FRAME_MS))
+    );
+    Ok(())
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1e3
 }

@@ -86,6 +86,12 @@ pub fn line(what: &str, measured: f64, unit: &str, allowed: Option<f64>) -> Stri
     format!("{what:<58} {measured:>10.3} {unit:<9} {verdict}")
 }
 
+/// As `line`, where less than `least` is too little.
+pub fn shortfall(what: &str, measured: f64, unit: &str, least: f64) -> String {
+    let verdict = if measured >= least { "met" } else { "MISSED" };
+    format!("{what:<58} {measured:>10.3} {unit:<9} >= {least} {unit}  {verdict}")
+}
+
 /// Milliseconds, for tables.
 pub fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3

@@ -27,7 +27,7 @@ use portscope::{
     host::{Host as _, OwnerDepth, linux::LinuxHost},
 };
 use rustix::time::{ClockId, clock_gettime};
-use terminal::Session;
+use terminal::{Session, is_full_frame, shows_sockets};
 
 const PORTSCOPE: &str = env!("CARGO_BIN_EXE_portscope");
 const ROUNDS: usize = 5;
@@ -171,20 +171,6 @@ fn live(what: &str, allowed_percent: f64) -> io::Result<()> {
     let percent = session.cpu_share(WATCHED)? * 100.0;
     println!("{}", line(what, percent, "% of core", Some(allowed_percent)));
     Ok(())
-}
-
-/// Something in the first row and in the last one.
-fn is_full_frame(screen: &vt100::Screen) -> bool {
-    let columns = screen.size().1.get();
-    let mut rows = screen.rows(0, columns);
-    let first = rows.next().unwrap_or_default();
-    let last = rows.last().unwrap_or_default();
-    !first.trim().is_empty() && !last.trim().is_empty()
-}
-
-/// Not what stands there before the first scan.
-fn shows_sockets(screen: &vt100::Screen) -> bool {
-    is_full_frame(screen) && !screen.contents().contains("first scan")
 }
 
 fn command(program: &str, arguments: &[&str]) -> Command {

@@ -1,10 +1,15 @@
 //! The terminal program in a pseudo-terminal that answers queries, as a real one does. For benches.
 
+#![allow(dead_code, reason = "each bench uses a part of this file")]
+
 use std::{
     fs,
     io::{self, Read, Write},
     num::NonZero,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -14,30 +19,66 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 /// 10 ms: `USER_HZ` of proc(5) is 100 on every architecture we build for.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Begins each frame ("Synchronized Output", a private mode of DEC's kind).
+const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
+
+type Keyboard = Arc<Mutex<Box<dyn Write + Send>>>;
+
 /// A running program and its screen. Dropping it ends the program.
 pub struct Session {
     child: Box<dyn Child + Send + Sync>,
     screen: Arc<Mutex<vt100::Parser>>,
+    keyboard: Keyboard,
+    output: Arc<Output>,
     started: Instant,
     _master: Box<dyn MasterPty + Send>,
+}
+
+/// What the program wrote so far.
+#[derive(Default)]
+struct Output {
+    bytes: AtomicUsize,
+    frames: AtomicUsize,
 }
 
 impl Session {
     /// Starts `program` without arguments in the network namespace of this thread.
     pub fn start(program: &str, columns: u16, rows: u16) -> io::Result<Self> {
+        Self::start_with(program, &[], columns, rows)
+    }
+
+    pub fn start_with(
+        program: &str,
+        arguments: &[&str],
+        columns: u16,
+        rows: u16,
+    ) -> io::Result<Self> {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).map_err(io::Error::other)?;
         let mut command = CommandBuilder::new(program);
+        command.args(arguments);
         command.env("TERM", "xterm-256color");
         command.env("COLORTERM", "truecolor");
         let reader = pty.master.try_clone_reader().map_err(io::Error::other)?;
         let writer = pty.master.take_writer().map_err(io::Error::other)?;
         let screen = Arc::new(Mutex::new(parser(rows, columns)?));
-        let shown = Arc::clone(&screen);
+        let (keyboard, output) = (Arc::new(Mutex::new(writer)), Arc::<Output>::default());
+        let (shown, typing, told) =
+            (Arc::clone(&screen), Arc::clone(&keyboard), Arc::clone(&output));
         let started = Instant::now();
         let child = pty.slave.spawn_command(command).map_err(io::Error::other)?;
-        thread::spawn(move || follow(reader, writer, &shown));
-        Ok(Self { child, screen, started, _master: pty.master })
+        thread::spawn(move || follow(reader, &typing, &shown, &told));
+        Ok(Self { child, screen, keyboard, output, started, _master: pty.master })
+    }
+
+    pub fn press(&self, keys: &str) -> io::Result<()> {
+        self.keyboard.lock().unwrap_or_else(PoisonError::into_inner).write_all(keys.as_bytes())
+    }
+
+    /// Frames and bytes so far.
+    pub fn written(&self) -> (usize, usize) {
+        let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        (read(&self.output.frames), read(&self.output.bytes))
     }
 
     /// Time from the start until the screen satisfies `is_there`; None after ten seconds.
@@ -89,11 +130,37 @@ fn parser(rows: u16, columns: u16) -> io::Result<vt100::Parser> {
     Ok(vt100::Parser::new(rows, columns, 0))
 }
 
+/// Something in the first row and in the last one.
+pub fn is_full_frame(screen: &vt100::Screen) -> bool {
+    let columns = screen.size().1.get();
+    let mut rows = screen.rows(0, columns);
+    let first = rows.next().unwrap_or_default();
+    let last = rows.last().unwrap_or_default();
+    !first.trim().is_empty() && !last.trim().is_empty()
+}
+
+/// Not what stands there before the first scan.
+pub fn shows_sockets(screen: &vt100::Screen) -> bool {
+    is_full_frame(screen) && !screen.contents().contains("first scan")
+}
+
 /// Draws what the program writes; says who we are and which background we have when asked.
-fn follow(mut reader: impl Read, mut writer: impl Write, screen: &Mutex<vt100::Parser>) {
+fn follow(
+    mut reader: impl Read,
+    keyboard: &Keyboard,
+    screen: &Mutex<vt100::Parser>,
+    told: &Output,
+) {
     let mut buffer = vec![0; 65_536];
+    // The end of what was read before: a sequence may come in two parts.
+    let mut tail = Vec::new();
     while let Ok(length @ 1..) = reader.read(&mut buffer) {
         let bytes = &buffer[..length];
+        tail.extend_from_slice(bytes);
+        let frames = tail.windows(BEGIN_FRAME.len()).filter(|w| *w == BEGIN_FRAME).count();
+        told.frames.fetch_add(frames, Ordering::Relaxed);
+        told.bytes.fetch_add(length, Ordering::Relaxed);
+        tail.drain(..tail.len().saturating_sub(BEGIN_FRAME.len() - 1));
         screen.lock().unwrap_or_else(PoisonError::into_inner).process(bytes);
         for (question, answer) in [
             (&b"\x1b]10;?"[..], &b"\x1b]10;rgb:cccc/cccc/cccc\x1b\\"[..]),
@@ -102,7 +169,8 @@ fn follow(mut reader: impl Read, mut writer: impl Write, screen: &Mutex<vt100::P
             (b"\x1b[6n", b"\x1b[1;1R"),
         ] {
             if bytes.windows(question.len()).any(|window| window == question) {
-                let _ = writer.write_all(answer);
+                let mut keyboard = keyboard.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = keyboard.write_all(answer);
             }
         }
     }

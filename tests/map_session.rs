@@ -1,0 +1,140 @@
+//! Scripted events on the map: runs of occupied ports, the mouse, the zoom ladder, the help pages.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{sync::Arc, time::Duration};
+
+use portscope::{
+    app::{
+        App, Effect, Event, Extent, Gesture, HelpPage, Key, Options, Overlay, RowsPerLine, Target,
+        allocation::AllocationOptions,
+    },
+    domain::{PortRange, Protocols, ServiceNames, State},
+    engine::Report,
+    host::simulated::SimulatedHost,
+};
+
+fn range(first: u16, last: u16) -> PortRange {
+    PortRange::new(first, last).unwrap()
+}
+
+/// Runs at 33000, 33001 and 40000; alone at 60999.
+fn app() -> App {
+    let any = [0, 0, 0, 0];
+    let host = SimulatedHost::builder()
+        .tcp((any, 33_000), State::Listen)
+        .tcp((any, 33_001), State::Listen)
+        .udp((any, 40_000))
+        .tcp((any, 60_999), State::Listen)
+        .build();
+    let mut app = App::new(Options {
+        rows_per_line: RowsPerLine::Two,
+        extent: Extent::Ephemeral,
+        protocols: Protocols::Both,
+        find: None,
+        allocation: AllocationOptions::exo(7),
+        mouse: true,
+        motion: true,
+        services: ServiceNames::default(),
+    });
+    tell(&mut app, Event::Resized { columns: 120, rows: 40 });
+    tell(&mut app, Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
+    app
+}
+
+fn tell(app: &mut App, event: Event) -> Vec<Effect> {
+    app.update(Duration::from_secs(1), event)
+}
+
+fn press(app: &mut App, keys: &str) -> Vec<Effect> {
+    keys.chars().flat_map(|key| tell(app, Event::Key(Key::Char(key)))).collect()
+}
+
+fn point(app: &mut App, gesture: Gesture, first: u16, last: u16) {
+    tell(app, Event::Mouse(gesture, Some(Target::Ports(range(first, last)))));
+}
+
+#[test]
+fn w_and_b_go_from_run_to_run_and_stay_at_the_last() {
+    let mut app = app();
+    let mut stops = Vec::new();
+    for key in ["w", "w", "w", "w", "b", "b", "b"] {
+        press(&mut app, key);
+        stops.push(app.map().cursor);
+    }
+    assert_eq!(stops, [33_000, 40_000, 60_999, 60_999, 40_000, 33_000, 33_000]);
+}
+
+#[test]
+fn runs_are_those_of_the_protocols_shown() {
+    let mut app = app();
+    press(&mut app, "ppw");
+    assert_eq!(app.map().cursor, 40_000, "of UDP there is one port");
+}
+
+#[test]
+fn hovering_reads_and_leaves_the_cursor_alone() {
+    let mut app = app();
+    point(&mut app, Gesture::Hover, 40_000, 40_009);
+    assert_eq!((app.inspected(), app.map().cursor), (40_000, 32_768));
+    tell(&mut app, Event::Mouse(Gesture::Hover, None));
+    assert_eq!(app.inspected(), 32_768);
+}
+
+#[test]
+fn a_click_selects_the_most_telling_port_of_a_block_and_measures_nothing() {
+    let mut app = app();
+    point(&mut app, Gesture::Press, 60_990, 60_999);
+    point(&mut app, Gesture::Release, 60_990, 60_999);
+    assert_eq!((app.map().cursor, app.span()), (60_999, None));
+}
+
+#[test]
+fn dragging_measures_both_ways_until_escape() {
+    let mut app = app();
+    point(&mut app, Gesture::Press, 40_000, 40_009);
+    point(&mut app, Gesture::Drag, 41_000, 41_009);
+    assert_eq!(app.span(), Some(range(40_000, 41_009)));
+    point(&mut app, Gesture::Drag, 33_000, 33_009);
+    point(&mut app, Gesture::Release, 33_000, 33_009);
+    assert_eq!(app.span(), Some(range(33_000, 40_009)));
+    tell(&mut app, Event::Key(Key::Escape));
+    assert_eq!(app.span(), None);
+}
+
+#[test]
+fn the_wheel_zooms_where_it_stands_and_back_out() {
+    let mut app = app();
+    let whole = app.map().range(app.ephemeral());
+    for _ in 0..4 {
+        point(&mut app, Gesture::WheelUp, 40_000, 40_009);
+    }
+    let near = app.map().range(app.ephemeral());
+    assert!(near.contains(40_000) && near.len() < whole.len(), "{near}");
+    for _ in 0..6 {
+        press(&mut app, "-");
+    }
+    assert_eq!(app.map().range(app.ephemeral()).len(), 65_536);
+}
+
+#[test]
+fn the_mouse_and_the_theme_are_switched_by_the_loop() {
+    let mut app = app();
+    assert_eq!(press(&mut app, "#"), [Effect::Mouse(false)]);
+    assert_eq!(press(&mut app, "#T"), [Effect::Mouse(true), Effect::NextTheme]);
+}
+
+#[test]
+fn help_has_three_pages_that_turn_around() {
+    let mut app = app();
+    press(&mut app, "?");
+    let mut pages = Vec::new();
+    for _ in 0..4 {
+        let Overlay::Help(page) = app.overlay() else { panic!("help is closed") };
+        pages.push(*page);
+        tell(&mut app, Event::Key(Key::Right));
+    }
+    assert_eq!(pages, [HelpPage::Keys, HelpPage::States, HelpPage::Ranges, HelpPage::Keys]);
+    tell(&mut app, Event::Key(Key::Escape));
+    assert_eq!(app.overlay(), &Overlay::None);
+}
