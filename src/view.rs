@@ -63,8 +63,9 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Screen::Allocate => {
             let sight = allocate::Sight {
                 allocation: app.allocation(),
-                scan: app.last_scan(),
-                processes: app.processes(),
+                scan: app.allocation().scan(app.last_scan()),
+                processes: app.allocation().processes(app.processes()),
+                now: app.now(),
             };
             allocate::render(sight, theme, areas.body, buffer);
         }
