@@ -41,6 +41,8 @@ const KEYS: &str = "4]]] ";
 #[derive(Clone, Copy, Default)]
 struct Pace {
     attempts: f64,
+    /// Share of the time spent in bind().
+    busy: f64,
     frames: f64,
     bytes: f64,
 }
@@ -50,8 +52,9 @@ pub fn run(fill: fn(Protocols, PortRange, usize) -> io::Result<Vec<Socket>>) -> 
     println!("\nthe engine at full speed, 90 % of {IANA_DYNAMIC} full, no screen");
     for protocols in [Protocols::Udp, Protocols::Tcp, Protocols::Both] {
         let _holders = fill(protocols, IANA_DYNAMIC, 90)?;
-        let Pace { attempts, .. } = without_screen(protocols)?;
-        println!("{:<6} {attempts:>10.0} attempts/s", protocols.name());
+        let Pace { attempts, busy, .. } = without_screen(protocols)?;
+        let (name, percent) = (protocols.name(), busy * 100.0);
+        println!("{name:<6} {attempts:>10.0} attempts/s, {percent:.0} % of the time in bind()");
     }
     let _holders = fill(Protocols::Udp, IANA_DYNAMIC, 90)?;
     against_screens()
@@ -99,15 +102,17 @@ fn without_screen(protocols: Protocols) -> io::Result<Pace> {
     ] {
         thread.send(request);
     }
-    let (started, mut attempts) = (Instant::now(), 0);
+    let (started, mut attempts, mut busy) = (Instant::now(), 0, Duration::ZERO);
     while let Ok(Report::Allocation(delta)) = inbox.recv_timeout(Duration::from_secs(5)) {
         attempts += delta.attempts;
+        busy += delta.busy;
         if started.elapsed() > WATCHED {
             break;
         }
     }
-    let attempts = attempts as f64 / started.elapsed().as_secs_f64();
-    Ok(Pace { attempts, ..Pace::default() })
+    let seconds = started.elapsed().as_secs_f64();
+    let (attempts, busy) = (attempts as f64 / seconds, busy.as_secs_f64() / seconds);
+    Ok(Pace { attempts, busy, ..Pace::default() })
 }
 
 /// The app hears each report; ten times a second it is drawn.
@@ -117,7 +122,7 @@ fn with_screen() -> io::Result<Pace> {
     let (mut terminal, bytes) = stage::counting_terminal(COLUMNS, ROWS)?;
     let mut app = stage::app();
     let started = Instant::now();
-    let mut tell = |app: &mut portscope::app::App, event| {
+    let tell = |app: &mut portscope::app::App, event| {
         for effect in app.update(started.elapsed(), event) {
             if let Effect::Ask(Request::Allocation(request)) = effect {
                 thread.send(request);
@@ -145,6 +150,7 @@ fn with_screen() -> io::Result<Pace> {
         attempts: per_second(app.allocation().figures().attempts as usize),
         frames: per_second(frames),
         bytes: per_second(bytes.get()),
+        ..Pace::default()
     })
 }
 
@@ -168,6 +174,7 @@ fn in_program() -> io::Result<Pace> {
         attempts: (after - before) as f64 / seconds,
         frames: (more_frames - frames) as f64 / seconds,
         bytes: (more_bytes - bytes) as f64 / seconds,
+        ..Pace::default()
     })
 }
 

@@ -137,7 +137,7 @@ pub struct Stage<'a> {
     world: &'a World,
     app: App,
     theme: Theme,
-    terminal: Terminal<CrosstermBackend<Counter>>,
+    terminal: CountingTerminal,
     bytes: Rc<Cell<usize>>,
     area: Rect,
     at: Duration,
@@ -282,11 +282,14 @@ fn delta(random: &mut ChaCha12Rng) -> AllocationDelta {
     }
 }
 
-/// A terminal that shows nothing, and the bytes that were sent to it.
+/// A terminal that shows nothing.
+pub type CountingTerminal = Terminal<CrosstermBackend<Counter>>;
+
+/// And the bytes that were sent to it.
 pub fn counting_terminal(
     columns: u16,
     rows: u16,
-) -> io::Result<(Terminal<CrosstermBackend<Counter>>, Rc<Cell<usize>>)> {
+) -> io::Result<(CountingTerminal, Rc<Cell<usize>>)> {
     let bytes = Rc::new(Cell::new(0));
     let backend = CrosstermBackend::new(Counter(Rc::clone(&bytes)));
     // A fixed viewport asks no terminal for its size.
