@@ -7,6 +7,7 @@ PICTURES. Needs Linux, cargo, tmux, unshare (util-linux), a monospace font (fc-m
 """
 
 import argparse
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -83,6 +84,7 @@ PICTURES = [
 
 PR_SET_PDEATHSIG = 1
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+IP_LOCAL_PORT_RANGE = 51
 
 
 def process(name, make, serve=None):
@@ -121,12 +123,15 @@ def connecting(target, count, from_ports=None):
     return make
 
 
-def connecting_for_a_moment(target, count):
+def connecting_for_a_moment(target, count, first, last):
     """TIME-WAIT is with the end that closes first."""
 
     def make():
         for _ in range(count):
             with socket.socket() as end:
+                # Before Linux 6.3 its ports are all over the range.
+                with contextlib.suppress(OSError):
+                    end.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, last << 16 | first)
                 end.connect(("127.0.0.1", target))
         return []
 
@@ -164,7 +169,7 @@ def populate():
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    many = min(hard // 2 - 100, 4_500)
+    many = min(hard // 2 - 100, 3_000)
 
     # First what needs a port of its own.
     process("gunicorn", listening(35_000, 40_007, 44_321, 57_900))
@@ -175,10 +180,10 @@ def populate():
     process("rabbitmq", listening(5672), close_at_once)
     process("api-gateway", listening(8080), close_after_the_other)
     process("log-shipper", connecting(5672, 500, range(53_001, 54_501, 3)))
+    process("crawler", connecting_for_a_moment(8080, 2_500, 42_000, 47_999))
     process("coturn", bound(socket.SOCK_DGRAM, *[("0.0.0.0", 0)] * 900, *[("::", 0)] * 300))
     process("payments-api", connecting(5432, many))
-    process("orders-api", connecting(5432, many))
-    process("crawler", connecting_for_a_moment(8080, 2_000))
+    process("orders-api", connecting(5432, many * 2 // 3))
 
 
 # The program in tmux ------------------------------------------------------------------------------
