@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app::{
         allocation::{Allocation, AllocationOptions, LastScan},
-        lens::{OwnerRanks, Tally},
+        lens::{Categories, OwnerRanks, Tally},
     },
     domain::{
         Gauge, History, Lane, Occupancy, PortRange, ProcessTable, Protocol, Protocols,
@@ -105,6 +105,8 @@ pub struct Scan {
     pub tally: Tally,
     /// Counted while the owner lens is on.
     pub owners: OwnerRanks,
+    /// Counted while the lens has some.
+    pub categories: Categories,
     /// Since the program's start.
     arrived: Duration,
 }

@@ -2,10 +2,13 @@
 
 mod canvas;
 mod decoder;
+pub mod encoder;
 mod event_loop;
 pub mod fault;
 mod input;
 mod mailbox;
+mod pace;
+mod question;
 pub mod signals;
 
 pub mod terminal;
@@ -21,14 +24,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
-
 use crate::{
     app::{self, App},
     domain::Text,
     engine::Engine,
     host::Host,
-    view::theme::{Depth, Ground, Theme},
+    view::theme::{Contrast, Depth, Ground, Theme},
 };
 
 use self::{
@@ -36,13 +37,12 @@ use self::{
     event_loop::EventLoop,
     fault::FaultyHost,
     mailbox::{LoopOutbox, Wake},
+    pace::Pace,
+    question::Answer,
     signals::Arrived,
     terminal::{Taken, Terminal},
     watchdog::{Ending, Reason},
 };
-
-/// A terminal that does not say its colours is taken for a dark one.
-const COLOR_ANSWER: Duration = Duration::from_millis(300);
 
 /// What the command line says of the terminal program.
 pub struct Options {
@@ -51,6 +51,7 @@ pub struct Options {
     pub color: Depth,
     /// None: ask the terminal.
     pub ground: Option<Ground>,
+    pub contrast: Contrast,
     pub ascii: bool,
     pub mouse: bool,
     pub app: app::Options,
@@ -98,8 +99,6 @@ pub struct TuiError(#[from] io::Error);
 
 /// Runs until the user quits or something ends it. Ask `refuse_reason` first.
 pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
-    let ground = options.ground.unwrap_or_else(ask_ground);
-    let theme = Theme::new(options.color, ground, options.ascii);
     let host = match options.fault {
         Some(Fault::PanicWorker) => Arc::new(FaultyHost(host)),
         _ => host,
@@ -117,22 +116,31 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
     terminal::restore_on_panic(terminal.clone(), ending.clone(), nudge.clone());
     signals::watch(arrived.clone(), ending.clone(), nudge)?;
 
+    let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
+    let engine = Engine::start(host, options.interval, outbox)?;
     let taken = Taken(&terminal);
     terminal.take()?;
-    let typed = to_loop.clone();
-    input::listen(ending.clone(), move |input| typed.send(Wake::Input(input)).is_ok())?;
-    let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
+    let Answer { ground, typed, decoder } = match options.ground {
+        known @ Some(_) => Answer { ground: known, ..Answer::default() },
+        None => question::ask_ground(&terminal, &ending)?,
+    };
+    let theme = Theme::new(options.color, ground.unwrap_or_default(), options.ascii)
+        .with_contrast(options.contrast);
+    let by_hand = to_loop.clone();
+    let send = move |input| by_hand.send(Wake::Input(input)).is_ok();
+    input::listen(ending.clone(), typed, decoder, send)?;
 
     let mut events = EventLoop {
         app: App::new(options.app),
         theme,
         fault: options.fault,
         canvas: Canvas::new(terminal.size()?)?,
+        pace: Pace::new(Instant::now()),
         terminal: &terminal,
         ending: &ending,
         arrived,
         inbox,
-        engine: Engine::start(host, options.interval, outbox)?,
+        engine,
         started: Instant::now(),
     };
     let exit = events.run();
@@ -140,14 +148,4 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
     drop(taken);
     ending.finish();
     Ok(exit?)
-}
-
-/// Before raw mode, and once: what comes too late would be taken for keys.
-fn ask_ground() -> Ground {
-    let mut query = QueryOptions::default();
-    query.timeout = COLOR_ANSWER;
-    match theme_mode(query) {
-        Ok(ThemeMode::Light) => Ground::Light,
-        _ => Ground::Dark,
-    }
 }

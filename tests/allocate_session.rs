@@ -13,8 +13,7 @@ use portscope::{
     app::{
         App, Effect, Event, Extent, Key, Options, RowsPerLine, Screen,
         allocation::{
-            AllocationAction as Action, AllocationOptions, Field, HolderSeen, Mark, Panel, Reached,
-            Who,
+            AllocationAction as Action, AllocationOptions, Field, HolderSeen, Panel, Reached, Who,
         },
     },
     domain::{PortRange, Protocols, State, Text, port::IANA_DYNAMIC},
@@ -285,27 +284,6 @@ fn a_collision_with_a_port_of_this_run_says_so() {
     met.held = vec![free];
     assert_eq!(stage.report(met), []);
     assert_eq!(stage.allocation.log().entries().next().unwrap().holder, HolderSeen::Us);
-}
-
-#[test]
-fn slow_speeds_mark_the_order_of_one_allocation_and_fast_ones_the_last_second() {
-    let mut stage = Stage::simulated(0.5);
-    stage.act(Action::Step);
-    stage.report(in_use(1, 1, 50_000));
-    stage.report(in_use(1, 2, 50_001));
-    stage.report(bound(1, 3, 50_002));
-    let marks = [(50_000, Mark::Refused(1)), (50_001, Mark::Refused(2)), (50_002, Mark::Won)];
-    assert_eq!(stage.allocation.marks(), marks);
-    stage.report(in_use(1, 1, 50_003));
-    assert_eq!(stage.allocation.marks(), [(50_003, Mark::Refused(1))]);
-    stage.act(Action::Faster);
-    assert_eq!(stage.allocation.marks().len(), 4);
-    stage.act(Action::Faster);
-    assert!(stage.allocation.marks().iter().all(|(_, mark)| *mark == Mark::Tried(1)));
-    for _ in 0..31 {
-        stage.report(empty(1));
-    }
-    assert_eq!(stage.allocation.marks(), []);
 }
 
 #[test]

@@ -145,6 +145,7 @@ proptest! {
         prop_assert_eq!(&all.touched, &touched.into_iter().collect::<Vec<_>>());
         prop_assert_eq!(all.attempts, deltas.iter().map(|delta| delta.attempts).sum::<u64>());
         prop_assert_eq!(&all.held, &deltas.last().unwrap().held);
+        prop_assert!(deltas.len() == 1 || all.ended.len() <= 64);
     }
 }
 
@@ -162,6 +163,7 @@ fn deltas() -> impl Strategy<Value = AllocationDelta> {
             touched: touched.into_iter().collect(),
             held: held.into_iter().collect(),
             finished: (number > 4).then_some(Finished { number, attempts: 1, port: None }),
+            ended: vec![Finished { number, attempts: 1, port: None }; number as usize * 9],
             ..AllocationDelta::default()
         }
     })
@@ -248,10 +250,12 @@ fn counted(host: &SimulatedHost, setup: &Setup, allocations: u64) -> AllocationD
             Some(_) => *histogram.entry(attempts).or_insert(0) += 1,
             None => figures.failures += 1,
         }
-        figures.finished = Some(Finished { number, attempts, port });
+        figures.ended.push(Finished { number, attempts, port });
     }
+    figures.finished = figures.ended.last().copied();
     figures.successes = histogram.values().sum();
     figures.recent.drain(..figures.recent.len() - 64);
+    figures.ended.drain(..figures.ended.len() - 64);
     AllocationDelta {
         touched: touched.into_iter().collect(),
         histogram: histogram.into_iter().collect(),

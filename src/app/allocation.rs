@@ -3,14 +3,17 @@
 mod act;
 mod figures;
 mod ground;
+mod heat;
 mod log;
+mod marks;
 mod settings;
+mod site;
 mod trail;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
 use crate::{
-    allocator::Law,
+    allocator::{Attempt, Law},
     app::Effect,
     domain::{Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
@@ -24,7 +27,11 @@ pub use figures::{Figures, Reached};
 pub use ground::Ground;
 pub use log::{HolderSeen, Log, LogEntry, Who};
 pub use settings::{Field, SettingsPanel};
-pub use trail::{Mark, Trail};
+pub use trail::Mark;
+
+use heat::Heat;
+use site::Simulated;
+use trail::Trail;
 
 /// What a run of allocations goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +96,9 @@ pub enum Panel {
 /// The fastest speed that needs no leave on a machine which others use.
 const POLITE: Speed = Speed::Twenty;
 
+/// Ended allocations that are kept for a chart.
+const LAST_ALLOCATIONS: usize = 200;
+
 /// What the engine has of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RunState {
@@ -102,6 +112,10 @@ enum RunState {
 pub struct Allocation {
     options: AllocationOptions,
     site: Site,
+    /// Of the simulated site, whether it is used or not.
+    share: site::Share,
+    /// What stands there, once it was told.
+    simulated: Option<Simulated>,
     /// Marks may fade and flash.
     motion: bool,
     speed: Speed,
@@ -116,6 +130,8 @@ pub struct Allocation {
     figures: Figures,
     log: Log,
     trail: Trail,
+    heat: Heat,
+    last_allocations: VecDeque<Finished>,
     last: Option<Finished>,
     held: Vec<u16>,
     hold_limit: u32,
@@ -129,6 +145,8 @@ impl Allocation {
         Self {
             options: options.clone(),
             site: Site::default(),
+            share: site::Share::default(),
+            simulated: None,
             motion,
             speed: Speed::Four,
             has_leave_for_speed: false,
@@ -140,6 +158,8 @@ impl Allocation {
             figures: Figures::default(),
             log: Log::default(),
             trail: Trail::default(),
+            heat: Heat::default(),
+            last_allocations: VecDeque::new(),
             last: None,
             held: Vec::new(),
             hold_limit: 0,
@@ -160,41 +180,42 @@ impl Allocation {
             return Vec::new();
         }
         self.figures.add(&delta);
-        self.trail.add(at, &delta);
+        self.trail.add(at, &delta.recent);
+        self.heat.add(at, delta.touched);
         self.last = delta.finished.or(self.last);
+        self.last_allocations.extend(&delta.ended);
+        let surplus = self.last_allocations.len().saturating_sub(LAST_ALLOCATIONS);
+        self.last_allocations.drain(..surplus);
         self.held = delta.held;
         self.limitation = delta.limitation;
         self.hold_note = delta.hold_note;
         // `delta.is_running` is not read: it may be older than the last key.
-        let is_slow = self.speed <= POLITE;
-        let ends = self.figures.finished();
-        let snapshot = scan.map(|s| s.snapshot);
-        self.log.add(&delta.recent, ends, self.options.max_attempts, &self.held, snapshot);
-        let must_look = is_slow && self.log.wants_scan();
+        self.write_log(&delta.recent, scan)
+    }
+
+    fn write_log(&mut self, attempts: &[Attempt], scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        let snapshot = match (self.site, &self.simulated) {
+            (Site::Machine, _) => scan.map(|scan| scan.snapshot),
+            (Site::Simulated { .. }, simulated) => simulated.as_ref().map(Simulated::snapshot),
+        };
+        let ended = self.last.map_or(0, |last| last.number);
+        self.log.add(attempts, ended, self.options.max_attempts, &self.held, snapshot);
+        if let Site::Simulated { .. } = self.site {
+            // There is no better look to wait for.
+            snapshot.into_iter().for_each(|snapshot| self.log.look_again(snapshot));
+            self.count_simulated_ground();
+            return Vec::new();
+        }
+        let must_look = self.speed <= POLITE && self.log.wants_scan();
         if must_look { vec![Effect::Ask(Request::ScanNow)] } else { Vec::new() }
-    }
-
-    /// What stands on the simulated site.
-    pub fn see_simulated(&mut self, _snapshot: Arc<Snapshot>) {}
-
-    /// The occupancy that the allocator meets: the machine's, or the simulated one.
-    pub fn scan<'a>(&'a self, real: Option<LastScan<'a>>) -> Option<LastScan<'a>> {
-        real
-    }
-
-    /// When a mark's look changes next; None: it does not.
-    pub fn fades_again_after(&self, _now: Duration) -> Option<Duration> {
-        None
-    }
-
-    pub fn site(&self) -> Site {
-        self.site
     }
 
     /// A new look at the machine.
     pub fn observe(&mut self, scan: LastScan<'_>) {
-        self.ground = Some(Ground::count(&self.options, scan));
-        self.log.look_again(scan.snapshot);
+        if self.site == Site::Machine {
+            self.ground = Some(Ground::count(&self.options, scan));
+            self.log.look_again(scan.snapshot);
+        }
     }
 
     /// The run cannot go on.
@@ -235,12 +256,12 @@ impl Allocation {
         self.panel.as_ref()
     }
 
-    /// None before the first scan.
+    /// None before the first look at the machine, or at the simulated site.
     pub fn ground(&self) -> Option<Ground> {
         self.ground
     }
 
-    /// What the law says at that occupancy; None before the first scan.
+    /// What the law says at that occupancy; None before the first look.
     pub fn law(&self) -> Option<Law> {
         self.ground.and_then(|ground| Law::new(ground.occupied, ground.candidates))
     }
@@ -253,10 +274,6 @@ impl Allocation {
         &self.log
     }
 
-    pub fn trail(&self) -> &Trail {
-        &self.trail
-    }
-
     /// How the last allocation ended.
     pub fn last(&self) -> Option<Finished> {
         self.last
@@ -267,9 +284,13 @@ impl Allocation {
         &self.held
     }
 
-    /// At most so many ports of this run are held.
+    /// At most so many ports of this run are held; on the simulated site, what others leave free.
     pub fn hold_limit(&self) -> Option<u32> {
-        self.is_prepared().then_some(self.hold_limit)
+        let limit = match self.site {
+            Site::Machine => Some(self.hold_limit),
+            Site::Simulated { .. } => self.ground.map(|g| g.free() + self.held.len() as u32),
+        };
+        limit.filter(|_| self.is_prepared())
     }
 
     /// What the run cannot do that was asked for ("IPv4 only").
@@ -282,19 +303,11 @@ impl Allocation {
         self.notice.as_ref().map(Text::as_str).or(self.hold_note)
     }
 
-    /// What is on the map, later ones on top of earlier ones.
-    pub fn marks(&self) -> Vec<(u16, Mark)> {
-        let held = self.held.iter().map(|&port| (port, Mark::Held));
-        let trail: Vec<_> = match self.speed {
-            Speed::Step | Speed::One | Speed::Four => self.trail.of_allocation().collect(),
-            Speed::Twenty => self.trail.last_sixty().collect(),
-            Speed::Thousand | Speed::Max => self.trail.of_last_second().collect(),
-        };
-        if self.is_sampled() {
-            trail.into_iter().chain(held).collect()
-        } else {
-            held.chain(trail).collect()
-        }
+    /// How the last allocations ended, at most 200, oldest first; at high speeds a sample of them.
+    pub fn last_allocations(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = Finished> + ExactSizeIterator {
+        self.last_allocations.iter().copied()
     }
 
     fn is_prepared(&self) -> bool {

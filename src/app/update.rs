@@ -6,7 +6,7 @@ use crate::{
     app::{
         Action, App, Effect, Event, Extent, Find, Gesture, HelpPage, Key, Lens, Move, Overlay,
         Scan, Screen, Size, Span, Target, command,
-        lens::{OwnerRanks, Tally, automatic_gauge},
+        lens::{Categories, OwnerRanks, Seen, Tally, automatic_gauge},
         map::{self, Destination, Zooming},
     },
     domain::{Lane, Occupancy, PortRange, ProcessTable, Protocols, Snapshot},
@@ -34,6 +34,7 @@ impl App {
                 self.size = Size { columns, rows };
                 self.hover = None;
                 self.map.follow_cursor(self.ephemeral(), self.size);
+                self.recount_lens();
                 Vec::new()
             }
             Event::Report(report) => self.hear(report),
@@ -136,7 +137,10 @@ impl App {
             }
             Action::ShowOnMap => return self.show_last_won(),
             Action::Zoom(zooming) => self.zoom(zooming),
-            Action::ToggleGrain => self.map.toggle_grain(),
+            Action::ToggleGrain => {
+                self.map.toggle_grain();
+                self.recount_lens();
+            }
             Action::NextRun => self.go_to_run(Run::Next),
             Action::PreviousRun => self.go_to_run(Run::Previous),
             Action::NextTheme => return vec![Effect::NextTheme],
@@ -192,7 +196,7 @@ impl App {
             Report::ScanFailed(why) => self.failure = Some(why),
             Report::Described(processes) => {
                 self.processes = processes;
-                self.recount_owners();
+                self.recount_lens();
                 self.follow_find();
             }
             Report::Allocation(delta) => {
@@ -218,7 +222,9 @@ impl App {
         let occupancy = Occupancy::count(&snapshot);
         let gauges = Lane::EACH.map(|lane| automatic_gauge(&occupancy, lane, &snapshot.ephemeral));
         let (tally, owners) = (Tally::default(), OwnerRanks::default());
-        let scan = Scan { snapshot, occupancy, gauges, tally, owners, arrived: self.now };
+        let categories = Categories::default();
+        let arrived = self.now;
+        let scan = Scan { snapshot, occupancy, gauges, tally, owners, categories, arrived };
         self.history.observe(&scan.snapshot);
         self.allocation.observe(scan.last());
         self.scan = Some(scan);
@@ -293,7 +299,7 @@ impl App {
 
     fn look_through(&mut self, lens: Lens) {
         self.map.lens = lens;
-        self.recount_owners();
+        self.recount_lens();
     }
 
     /// What was named on the command line, as soon as it can be found.
@@ -316,15 +322,22 @@ impl App {
         if let Some(scan) = &mut self.scan {
             scan.tally = tally;
         }
-        self.recount_owners();
+        self.recount_lens();
     }
 
-    fn recount_owners(&mut self) {
-        let (shown, protocols) = (self.map.range(self.ephemeral()), self.map.protocols);
-        let is_wanted = self.map.lens == Lens::Owner;
-        if let Some(scan) = self.scan.as_mut().filter(|_| is_wanted) {
-            scan.owners = OwnerRanks::count(shown, protocols, &scan.snapshot, &self.processes);
-        }
+    /// What only the lens that is on tells.
+    fn recount_lens(&mut self) {
+        let (range, protocols) = (self.map.range(self.ephemeral()), self.map.protocols);
+        let (lens, grid) = (self.map.lens, self.grid(self.size));
+        let Some(scan) = &mut self.scan else { return };
+        let (snapshot, occupancy) = (&scan.snapshot, &scan.occupancy);
+        let (grid, history) = (grid.as_ref(), &self.history);
+        let seen = Seen { range, grid, protocols, snapshot, occupancy, history };
+        scan.categories = Categories::count(lens, seen);
+        scan.owners = match lens {
+            Lens::Owner => OwnerRanks::count(range, protocols, snapshot, &self.processes),
+            _ => OwnerRanks::default(),
+        };
     }
 }
 

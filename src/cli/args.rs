@@ -58,7 +58,7 @@ pub struct LiveArguments {
     /// Colours to use; NO_COLOR counts
     #[arg(long, value_name = "COLOURS", value_enum, default_value = "auto")]
     pub color: ColorName,
-    /// Background to draw for; other than auto it asks the terminal nothing
+    /// Colours to draw with; auto asks the terminal for its background, the others ask nothing
     #[arg(long, value_name = "THEME", value_enum, default_value = "auto")]
     pub theme: ThemeName,
     /// Draw with ASCII characters only
@@ -67,6 +67,9 @@ pub struct LiveArguments {
     /// Leave the mouse to the terminal
     #[arg(long)]
     pub no_mouse: bool,
+    /// Let nothing fade or flash
+    #[arg(long)]
+    pub no_motion: bool,
     /// For the tests of how the terminal is given back.
     #[arg(long, hide = true, value_enum)]
     pub fault: Option<FaultName>,
@@ -171,6 +174,8 @@ pub enum ThemeName {
     Auto,
     Dark,
     Light,
+    HighContrast,
+    HighContrastLight,
 }
 
 /// Where to panic.

@@ -47,6 +47,7 @@ pub struct LiveSettings {
     pub theme: ThemeName,
     pub ascii: bool,
     pub mouse: bool,
+    pub motion: bool,
     pub fault: Option<FaultName>,
 }
 
@@ -105,6 +106,7 @@ impl TryFrom<LiveArguments> for LiveSettings {
             theme: typed.theme,
             ascii: typed.ascii,
             mouse: !typed.no_mouse,
+            motion: !typed.no_motion,
             fault: typed.fault,
         })
     }

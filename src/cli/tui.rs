@@ -12,7 +12,7 @@ use crate::{
     domain::{ServiceNames, port},
     host::Host,
     tui::{self, Fault},
-    view::theme::{Depth, Ground, Theme},
+    view::theme::{Contrast, Depth, Ground, Theme},
 };
 
 pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Verdict> {
@@ -37,8 +37,12 @@ fn options(settings: &LiveSettings) -> tui::Options {
         color,
         ground: match settings.theme {
             ThemeName::Auto => None,
-            ThemeName::Dark => Some(Ground::Dark),
-            ThemeName::Light => Some(Ground::Light),
+            ThemeName::Dark | ThemeName::HighContrast => Some(Ground::Dark),
+            ThemeName::Light | ThemeName::HighContrastLight => Some(Ground::Light),
+        },
+        contrast: match settings.theme {
+            ThemeName::Auto | ThemeName::Dark | ThemeName::Light => Contrast::Normal,
+            ThemeName::HighContrast | ThemeName::HighContrastLight => Contrast::High,
         },
         ascii: settings.ascii,
         mouse: settings.mouse,
@@ -53,7 +57,7 @@ fn options(settings: &LiveSettings) -> tui::Options {
             find,
             allocation: AllocationOptions::exo(rand::random_range(0..SEED_LIMIT)),
             mouse: settings.mouse,
-            motion: true,
+            motion: settings.motion,
             services: ServiceNames::default(),
         },
         fault: settings.fault.map(|fault| match fault {

@@ -1,12 +1,44 @@
 //! What was seen on ports over the snapshots of one run. Not what happened between two of them.
 
+mod known;
+mod sightings;
+mod unlisted;
+
 use std::time::Duration;
 
 use crate::domain::{Endpoint, Protocol, Snapshot, Socket, State};
 
+use self::{
+    known::{Known, Tick},
+    sightings::Sightings,
+    unlisted::Unlisted,
+};
+
 /// Since when sockets are there, and what was on a port before.
+///
+/// 24 bytes a socket, twice, and 2 MB of sightings at most.
 #[derive(Clone, Debug, Default)]
-pub struct History {}
+pub struct History {
+    latest: Option<Latest>,
+    /// Of the sockets of the latest snapshot, in its order.
+    known: Vec<Known>,
+    /// The buffer of the next ones.
+    next: Vec<Known>,
+    /// Seen before; the latest snapshot could not list the table they stood in.
+    missing: Vec<Known>,
+    sightings: Sightings,
+    unpaired: Unpaired,
+}
+
+/// What is kept of a snapshot besides its sockets.
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    number: u64,
+    taken_at: Duration,
+    /// Since the first snapshot. A clock that is set back stands still here.
+    watched: Duration,
+    unlisted: Unlisted,
+}
 
 /// How old a socket is, as far as we watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,16 +60,276 @@ pub struct Sighting {
     pub remote: Option<Endpoint>,
 }
 
+/// The sockets of one port that changed, on their way to be told as change, arrival or end.
+#[derive(Clone, Debug, Default)]
+struct Unpaired {
+    /// A socket of the snapshot before, and whether it was found again.
+    lost: Vec<(Known, bool)>,
+    /// Places in the snapshot.
+    came: Vec<u32>,
+}
+
+/// By what a socket is found again.
+struct Pairing {
+    key: fn(&Known) -> u64,
+    /// Whether an old and a new socket of the same key are one.
+    are_one: fn(&Known, &Known) -> bool,
+}
+
+/// First by what a socket keeps for life; what is left by its endpoints, for TIME-WAIT has another
+/// cookie than the connection that it ends.
+const PAIRINGS: [Pairing; 2] = [
+    Pairing { key: |known| known.identity, are_one: |_, _| true },
+    Pairing { key: |known| u64::from(known.endpoints), are_one: Known::goes_on_as },
+];
+
 impl History {
-    pub fn observe(&mut self, _snapshot: &Snapshot) {}
+    /// The snapshot is sorted. One that is not newer than the latest is ignored.
+    pub fn observe(&mut self, snapshot: &Snapshot) {
+        let before = self.latest;
+        if before.is_some_and(|before| before.number >= snapshot.number) {
+            return;
+        }
+        let watched = before.map_or(Duration::ZERO, |before| {
+            before.watched + snapshot.taken_at.saturating_sub(before.taken_at)
+        });
+        let (number, taken_at) = (snapshot.number, snapshot.taken_at);
+        let unlisted = Unlisted::of(&snapshot.gaps);
+        let latest = Latest { number, taken_at, watched, unlisted };
+        self.latest = Some(latest);
+        if !self.missing.is_empty() {
+            self.known.append(&mut self.missing);
+            self.known.sort_by_key(Known::place);
+        } else if is_same(&self.known, &snapshot.sockets) {
+            return;
+        }
+        Comparison { history: self, snapshot, before, latest }.run();
+        std::mem::swap(&mut self.known, &mut self.next);
+    }
 
     /// Of a socket of the latest snapshot.
-    pub fn age(&self, _socket: &Socket) -> Option<Age> {
-        None
+    pub fn age(&self, socket: &Socket) -> Option<Age> {
+        let known = self.on(socket.protocol, socket.local.port);
+        known.iter().find(|known| known.is(socket)).and_then(|known| self.age_of(known))
+    }
+
+    /// Of the sockets of the latest snapshot, in its order.
+    pub fn ages(&self) -> impl Iterator<Item = Age> {
+        self.known.iter().filter_map(|known| self.age_of(known))
+    }
+
+    /// The age of the youngest socket on a port, as far as that is known.
+    pub fn youngest_on(&self, port: u16) -> Option<Age> {
+        let known = Protocol::EACH.into_iter().flat_map(|protocol| self.on(protocol, port));
+        known.filter_map(|known| self.age_of(known)).reduce(Age::youngest)
     }
 
     /// Newest first.
-    pub fn on_port(&self, _port: u16) -> impl Iterator<Item = Sighting> {
-        std::iter::empty()
+    pub fn on_port(&self, port: u16) -> impl Iterator<Item = Sighting> {
+        self.sightings.on_port(port)
+    }
+
+    fn on(&self, protocol: Protocol, port: u16) -> &[Known] {
+        let start = self.known.partition_point(|known| known.place() < (protocol, port));
+        let rest = &self.known[start..];
+        &rest[..rest.partition_point(|known| known.place() == (protocol, port))]
+    }
+
+    fn age_of(&self, known: &Known) -> Option<Age> {
+        let age = self.latest?.watched.saturating_sub(known.since.time());
+        Some(if known.is_older { Age::AtLeast(age) } else { Age::Exactly(age) })
     }
 }
+
+impl Age {
+    /// Of two. What is at most so old is the younger one for all we know: the other may be of any
+    /// age.
+    #[must_use]
+    pub fn youngest(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Exactly(a), Self::Exactly(b)) => Self::Exactly(a.min(b)),
+            (Self::AtLeast(a), Self::AtLeast(b)) => Self::AtLeast(a.min(b)),
+            (exact @ Self::Exactly(_), _) | (_, exact) => exact,
+        }
+    }
+}
+
+fn is_same(known: &[Known], sockets: &[Socket]) -> bool {
+    let is_same = |(known, socket): (&Known, &Socket)| {
+        known.is(socket) && known.state == socket.state && known.place() == place(socket)
+    };
+    known.len() == sockets.len() && known.iter().zip(sockets).all(is_same)
+}
+
+fn place(socket: &Socket) -> (Protocol, u16) {
+    (socket.protocol, socket.local.port)
+}
+
+/// Two snapshots side by side, port after port.
+struct Comparison<'a> {
+    history: &'a mut History,
+    snapshot: &'a Snapshot,
+    before: Option<Latest>,
+    latest: Latest,
+}
+
+impl Comparison<'_> {
+    /// Fills `History::next`.
+    fn run(&mut self) {
+        let sockets = self.snapshot.sockets.as_slice();
+        let known = std::mem::take(&mut self.history.known);
+        let next = &mut self.history.next;
+        next.clear();
+        if next.capacity() < sockets.len() {
+            // A little more, so that slow growth does not allocate each time.
+            next.reserve_exact(sockets.len() + sockets.len() / 64);
+        }
+        let mut old = known.as_slice();
+        for new in sockets.chunk_by(|a, b| place(a) == place(b)) {
+            let at = place(&new[0]);
+            self.vanish_until(&mut old, |known| known.place() < at);
+            let (same_port, later) =
+                old.split_at(old.iter().take_while(|known| known.place() == at).count());
+            old = later;
+            if is_same(same_port, new) {
+                self.history.next.extend_from_slice(same_port);
+            } else {
+                self.compare(same_port, new);
+            }
+        }
+        self.vanish_until(&mut old, |_| true);
+        self.history.known = known;
+    }
+
+    /// Ports on which the snapshot shows no socket any more.
+    fn vanish_until(&mut self, old: &mut &[Known], is_before: impl Fn(&Known) -> bool) {
+        let count = old.iter().take_while(|known| is_before(known)).count();
+        let (vanished, later) = old.split_at(count);
+        *old = later;
+        for port in vanished.chunk_by(|a, b| a.place() == b.place()) {
+            let mut is_empty = true;
+            for known in port {
+                is_empty &= !self.keep_missing(known);
+            }
+            if is_empty {
+                self.tell(port[0].port, port[0].protocol, None, None);
+            }
+        }
+    }
+
+    /// Whether the snapshot may lack the socket although it is there.
+    fn keep_missing(&mut self, known: &Known) -> bool {
+        let may_be_there = self.latest.unlisted.hides(known);
+        if may_be_there {
+            self.history.missing.push(*known);
+        }
+        may_be_there
+    }
+
+    /// One port whose sockets are not what they were.
+    fn compare(&mut self, old: &[Known], new: &[Socket]) {
+        let start = self.history.next.len();
+        self.history.next.extend(new.iter().map(Known::of));
+        let mut unpaired = std::mem::take(&mut self.history.unpaired);
+        unpaired.lost.clear();
+        unpaired.came.clear();
+        self.walk(old, start, &mut unpaired);
+        for pairing in PAIRINGS {
+            self.pair(&pairing, &mut unpaired);
+        }
+        for &place in &unpaired.came {
+            self.arrive(place as usize);
+        }
+        for (known, is_found) in &unpaired.lost {
+            if !is_found {
+                self.keep_missing(known);
+            }
+        }
+        self.history.unpaired = unpaired;
+    }
+
+    /// Both sides are in the order of `Socket::sort_key`, but for sockets without cookie and such
+    /// that changed their family: what this walk misses, the pairings find.
+    fn walk(&mut self, old: &[Known], start: usize, unpaired: &mut Unpaired) {
+        let (mut from, mut to) = (0, start);
+        while let (Some(known), Some(new)) = (old.get(from), self.history.next.get(to)) {
+            match known.order().cmp(&new.order()) {
+                std::cmp::Ordering::Equal => {
+                    self.follow(known, to);
+                    (from, to) = (from + 1, to + 1);
+                }
+                std::cmp::Ordering::Less => {
+                    unpaired.lost.push((*known, false));
+                    from += 1;
+                }
+                std::cmp::Ordering::Greater => {
+                    unpaired.came.push(to as u32);
+                    to += 1;
+                }
+            }
+        }
+        unpaired.lost.extend(old[from..].iter().map(|known| (*known, false)));
+        unpaired.came.extend(to as u32..self.history.next.len() as u32);
+    }
+
+    fn pair(&mut self, pairing: &Pairing, unpaired: &mut Unpaired) {
+        let Pairing { key, are_one } = pairing;
+        let Unpaired { lost, came } = unpaired;
+        if lost.is_empty() || came.is_empty() {
+            return;
+        }
+        lost.retain(|(_, is_found)| !is_found);
+        lost.sort_unstable_by_key(|(known, _)| key(known));
+        came.retain(|&place| {
+            let new = self.history.next[place as usize];
+            let first = lost.partition_point(|(known, _)| key(known) < key(&new));
+            let alike = lost[first..].iter_mut().take_while(|(known, _)| key(known) == key(&new));
+            let mut free = alike.filter(|(known, is_found)| !is_found && are_one(known, &new));
+            let Some((known, is_found)) = free.next() else { return true };
+            *is_found = true;
+            self.follow(known, place as usize);
+            false
+        });
+    }
+
+    /// The socket at `place` is the one that was `known`.
+    fn follow(&mut self, known: &Known, place: usize) {
+        let new = &mut self.history.next[place];
+        (new.since, new.is_older) = (known.since, known.is_older);
+        if new.state != known.state {
+            self.tell_state(place);
+        }
+    }
+
+    /// Nothing of the snapshot before was the socket at `place`.
+    fn arrive(&mut self, place: usize) {
+        let new = &mut self.history.next[place];
+        match self.before {
+            Some(before) if !before.unlisted.hides(new) => {
+                new.since = Tick::of(before.watched);
+                self.tell_state(place);
+            }
+            // It may have been there unseen.
+            _ => (new.since, new.is_older) = (Tick::of(self.latest.watched), true),
+        }
+    }
+
+    fn tell_state(&mut self, place: usize) {
+        let socket = &self.snapshot.sockets[place];
+        self.tell(socket.local.port, socket.protocol, Some(socket.state), socket.remote);
+    }
+
+    fn tell(
+        &mut self,
+        port: u16,
+        protocol: Protocol,
+        state: Option<State>,
+        remote: Option<Endpoint>,
+    ) {
+        let at = self.snapshot.taken_at;
+        self.history.sightings.push(port, Sighting { at, protocol, state, remote });
+    }
+}
+
+#[cfg(test)]
+mod tests;

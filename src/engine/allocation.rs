@@ -2,6 +2,7 @@
 
 mod delta;
 mod run;
+mod site;
 mod worker;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
 };
 
 pub use delta::merge;
+pub use site::simulated_processes;
 
 use crate::{
     domain::Text,

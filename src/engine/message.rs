@@ -26,7 +26,8 @@ pub enum AllocationRequest {
     Run,
     Pause,
     Speed(Speed),
-    /// Of a simulated site: so much (0 to 1) of the range is taken from now on.
+    /// Of a simulated site: so much (0 to 1) of the range is taken from now on. More keeps what was
+    /// taken, and nothing takes a port that the run holds. Nothing happens on the machine.
     Fill(f64),
     /// Keep what is won from now on, or release it at once.
     Hold(bool),
@@ -41,7 +42,8 @@ pub enum Site {
     /// Real bind() on the machine looked at.
     #[default]
     Machine,
-    /// Only in memory: `share` (0 to 1) of the range's ports are taken.
+    /// Only in memory: `share` (0 to 1) of the range's ports are taken, on all addresses. The
+    /// machine's reserved ports stay reserved; `Setup::address` has no meaning there.
     Simulated { share: f64 },
 }
 
@@ -110,7 +112,8 @@ pub enum Report {
     /// All owners described so far.
     Described(Arc<ProcessTable>),
     Allocation(Box<AllocationDelta>),
-    /// What stands on the simulated site from now on.
+    /// What stands on the simulated site from now on, without what the run holds there; its number
+    /// is that of the run. Comes before the first attempt that meets it.
     Simulated(Arc<Snapshot>),
     /// The run cannot go on (no socket could be made, the binder was refused); the words say why.
     AllocationFailed(Text),
@@ -119,7 +122,7 @@ pub enum Report {
 }
 
 /// What happened in a run since the last delta. Two merge into one without loss, except for
-/// `recent`, which is a sample by design.
+/// `recent` and `ended`, which are samples by design.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AllocationDelta {
     /// Which `Prepare` this belongs to, counted from 1.
@@ -139,6 +142,8 @@ pub struct AllocationDelta {
     pub recent: Vec<Attempt>,
     /// The last allocation that ended.
     pub finished: Option<Finished>,
+    /// The last 64 at most that ended, oldest first.
+    pub ended: Vec<Finished>,
     /// All ports held now, ascending.
     pub held: Vec<u16>,
     /// Why no more are held, if that is so.

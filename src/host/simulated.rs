@@ -1,9 +1,10 @@
 //! A machine that exists only in memory. Not a demo mode: it is a `Host` like the real one.
 
 mod builder;
+mod standing;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,6 +12,8 @@ use std::{
 };
 
 pub use builder::SimulatedHostBuilder;
+
+use standing::{Fill, Standing};
 
 use crate::{
     domain::{
@@ -26,7 +29,8 @@ pub const OWN_PID: u32 = 4242;
 /// What one bind() takes in simulated time.
 pub const BIND_TIME: Duration = Duration::from_nanos(500);
 
-/// A population of sockets that stands still, and the ports that its own binders hold.
+/// A population of sockets that stands still unless it is refilled, and the ports that its own
+/// binders hold.
 #[derive(Clone)]
 pub struct SimulatedHost {
     world: Arc<World>,
@@ -35,14 +39,16 @@ pub struct SimulatedHost {
 struct World {
     machine: Arc<Machine>,
     ephemeral: Ephemeral,
+    /// Those of the fills that do not stand now too.
     sockets: Vec<Socket>,
+    fills: Vec<Fill>,
     pids: Vec<u32>,
     gaps: Vec<Gap>,
     processes: BTreeMap<u32, Process>,
     refusals: Vec<(PortRange, Errno)>,
     /// The time of scan 0; each scan is a second later than the one before.
     begin: Duration,
-    held: Mutex<BTreeSet<(Protocol, u16)>>,
+    standing: Mutex<Standing>,
 }
 
 impl SimulatedHost {
@@ -57,16 +63,44 @@ impl SimulatedHost {
         snapshot
     }
 
+    /// As `snapshot`, without the ports that binders of this host hold.
+    pub fn population(&self) -> Snapshot {
+        let mut snapshot = Snapshot::empty(self.machine(), Source::Simulated);
+        self.world.populate(&mut snapshot, &self.world.standing());
+        snapshot.sort();
+        snapshot
+    }
+
     /// Ports that binders of this host hold now.
     pub fn held(&self) -> Vec<(Protocol, u16)> {
-        self.world.held().iter().copied().collect()
+        self.world.standing().held().collect()
+    }
+
+    /// From now on `share` (0 to 1, rounded to ports) of the ports of each fill is taken. More
+    /// keeps what was taken; a port that a binder of this host holds is left to it.
+    pub fn refill(&self, share: f64) {
+        let mut standing = self.world.standing();
+        for &fill in &self.world.fills {
+            standing.refill(fill, share, &self.world.sockets);
+        }
     }
 }
 
 impl World {
-    fn held(&self) -> MutexGuard<'_, BTreeSet<(Protocol, u16)>> {
-        // A set of ports is whole after each call on it, whoever panicked meanwhile.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        // Whole after each call on it, whoever panicked meanwhile.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn populate(&self, snapshot: &mut Snapshot, standing: &Standing) {
+        snapshot.taken_at = self.begin + Duration::from_secs(snapshot.number);
+        snapshot.machine = Arc::clone(&self.machine);
+        snapshot.source = Source::Simulated;
+        snapshot.ephemeral.clone_from(&self.ephemeral);
+        snapshot.sockets.extend(standing.among(&self.sockets).cloned());
+        snapshot.pids.extend_from_slice(&self.pids);
+        snapshot.gaps.extend_from_slice(&self.gaps);
+        snapshot.cost = Duration::from_millis(1);
     }
 
     fn refusal(&self, port: u16) -> Option<Errno> {
@@ -94,11 +128,11 @@ impl Host for SimulatedHost {
         protocols: Protocols,
         address: Option<IpAddr>,
     ) -> Result<Box<dyn HostBinder>, HostError> {
-        let mut occupied = vec![[false; 2]; 65_536];
-        for socket in self.world.sockets.iter().filter(|s| conflicts(s, address)) {
-            occupied[usize::from(socket.local.port)][socket.protocol as usize] = true;
-        }
-        Ok(Box::new(SimulatedBinder { world: Arc::clone(&self.world), protocols, occupied }))
+        let occupied = vec![[false; 2]; 65_536];
+        let world = Arc::clone(&self.world);
+        let mut binder = SimulatedBinder { world, protocols, address, occupied, version: 0 };
+        binder.look(&self.world.standing());
+        Ok(Box::new(binder))
     }
 }
 
@@ -110,20 +144,14 @@ struct SimulatedScanner {
 impl SimulatedScanner {
     fn fill(&mut self, snapshot: &mut Snapshot) {
         let world = &self.world;
+        let standing = world.standing();
         self.number += 1;
         snapshot.clear();
         snapshot.number = self.number;
-        snapshot.taken_at = world.begin + Duration::from_secs(self.number);
-        snapshot.machine = Arc::clone(&world.machine);
-        snapshot.source = Source::Simulated;
-        snapshot.ephemeral.clone_from(&world.ephemeral);
-        snapshot.sockets.extend_from_slice(&world.sockets);
-        snapshot.pids.extend_from_slice(&world.pids);
-        snapshot.gaps.extend_from_slice(&world.gaps);
-        snapshot.cost = Duration::from_millis(1);
+        world.populate(snapshot, &standing);
         let own = Span { first: snapshot.pids.len() as u32, length: 1 };
         snapshot.pids.push(OWN_PID);
-        snapshot.sockets.extend(world.held().iter().map(|&held| held_socket(held, own)));
+        snapshot.sockets.extend(standing.held().map(|held| held_socket(held, own)));
         snapshot.sort();
     }
 }
@@ -154,15 +182,27 @@ impl Describer for SimulatedDescriber {
 struct SimulatedBinder {
     world: Arc<World>,
     protocols: Protocols,
+    address: Option<IpAddr>,
     /// By port, then by protocol: sockets of the population that conflict with our address.
     occupied: Vec<[bool; 2]>,
+    /// Of the population that was looked at.
+    version: u64,
 }
 
 impl SimulatedBinder {
-    fn refusal(&self, port: u16, protocol: Protocol) -> Option<Errno> {
+    fn look(&mut self, standing: &Standing) {
+        self.version = standing.version;
+        self.occupied.fill([false; 2]);
+        let sockets = standing.among(&self.world.sockets);
+        for socket in sockets.filter(|socket| conflicts(socket, self.address)) {
+            self.occupied[usize::from(socket.local.port)][socket.protocol as usize] = true;
+        }
+    }
+
+    fn refusal(&self, port: u16, protocol: Protocol, standing: &Standing) -> Option<Errno> {
         let occupied = self.occupied[usize::from(port)][protocol as usize];
-        let errno = self.world.refusal(port);
-        errno.or_else(|| occupied.then_some(Errno::EADDRINUSE))
+        let is_taken = occupied || standing.holds(protocol, port);
+        self.world.refusal(port).or_else(|| is_taken.then_some(Errno::EADDRINUSE))
     }
 }
 
@@ -172,23 +212,20 @@ impl Binder for SimulatedBinder {
     /// UDP first, as the real one. A port that a binder of this host holds is taken whatever the
     /// address.
     fn bind(&mut self, port: u16) -> (Result<Box<dyn Held>, Refusal>, Duration) {
+        let world = Arc::clone(&self.world);
+        let mut standing = world.standing();
+        if standing.version != self.version {
+            self.look(&standing);
+        }
         let mut took = Duration::ZERO;
-        let mut held = self.world.held();
-        let asked = [Protocol::Udp, Protocol::Tcp];
-        for protocol in asked.into_iter().filter(|&p| self.protocols.includes(p)) {
+        for protocol in standing::each(self.protocols) {
             took += BIND_TIME;
-            let taken = held.contains(&(protocol, port)).then_some(Errno::EADDRINUSE);
-            if let Some(errno) = self.refusal(port, protocol).or(taken) {
+            if let Some(errno) = self.refusal(port, protocol, &standing) {
                 return (Err(Refusal { protocol, errno }), took);
             }
         }
-        held.extend(
-            asked
-                .into_iter()
-                .filter(|&p| self.protocols.includes(p))
-                .map(|protocol| (protocol, port)),
-        );
-        let world = Arc::clone(&self.world);
+        standing.hold(self.protocols, port);
+        drop(standing);
         (Ok(Box::new(SimulatedPort { world, protocols: self.protocols, port })), took)
     }
 }
@@ -213,8 +250,7 @@ impl Held for SimulatedPort {
 
 impl Drop for SimulatedPort {
     fn drop(&mut self) {
-        let (protocols, own) = (self.protocols, self.port);
-        self.world.held().retain(|&(protocol, port)| port != own || !protocols.includes(protocol));
+        self.world.standing().release(self.protocols, self.port);
     }
 }
 

@@ -1,69 +1,51 @@
 //! A frame, composed in memory and sent in one piece. Not what is on it.
 
 use std::{
-    cell::RefCell,
-    io::{self, Write},
-    rc::Rc,
+    io,
+    time::{Duration, Instant},
 };
 
-use ratatui::{Frame, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
+use ratatui::{Frame, TerminalOptions, Viewport, layout::Rect};
 
-use crate::tui::{terminal::Terminal, watchdog::Ending};
-
-/// Plain colours, empty screen.
-const CLEAR: &[u8] = b"\x1b[0m\x1b[2J";
-
-/// What ratatui writes; shared, so that the loop can send it.
-#[derive(Clone, Default)]
-struct Bytes(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Bytes {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::tui::{encoder::Encoder, terminal::Terminal, watchdog::Ending};
 
 /// What the terminal shows, so that only differences are sent.
 pub struct Canvas {
-    screen: ratatui::Terminal<CrosstermBackend<Bytes>>,
-    bytes: Bytes,
+    screen: ratatui::Terminal<Encoder>,
     size: (u16, u16),
 }
 
 impl Canvas {
     /// Takes the screen for unknown: the first frame clears it.
-    ///
-    /// The viewport is fixed, since for any other kind ratatui asks for the size at each frame, and
-    /// crossterm may run `tput` to answer.
     pub fn new(size: (u16, u16)) -> io::Result<Self> {
-        let bytes = Bytes::default();
-        let area = Rect::new(0, 0, size.0, size.1);
-        let options = TerminalOptions { viewport: Viewport::Fixed(area) };
-        let backend = CrosstermBackend::new(bytes.clone());
-        let screen = ratatui::Terminal::with_options(backend, options)?;
-        bytes.0.borrow_mut().extend_from_slice(CLEAR);
-        Ok(Self { screen, bytes, size })
+        let (columns, rows) = size;
+        let viewport = Viewport::Fixed(Rect::new(0, 0, columns, rows));
+        let mut encoder = Encoder::new(columns, rows);
+        encoder.erase();
+        let screen = ratatui::Terminal::with_options(encoder, TerminalOptions { viewport });
+        Ok(Self { screen: screen.map_err(io::Error::other)?, size })
     }
 
     pub fn size(&self) -> (u16, u16) {
         self.size
     }
 
+    /// How long the terminal took to read it. A frame without a difference is not sent.
+    ///
     /// Errors: the terminal is gone.
     pub fn draw(
         &mut self,
         terminal: &Terminal,
         ending: &Ending,
         render: impl FnOnce(&mut Frame),
-    ) -> io::Result<()> {
-        self.screen.draw(render)?;
-        let mut bytes = self.bytes.0.borrow_mut();
-        let sent = terminal.draw(&bytes, ending);
-        bytes.clear();
-        sent
+    ) -> io::Result<Duration> {
+        self.screen.draw(render).map_err(io::Error::other)?;
+        let encoder = self.screen.backend_mut();
+        let began = Instant::now();
+        if !encoder.bytes().is_empty() {
+            terminal.draw(encoder.bytes(), ending)?;
+        }
+        encoder.clear_bytes();
+        Ok(began.elapsed())
     }
 }

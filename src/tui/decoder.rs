@@ -1,4 +1,4 @@
-//! Bytes from a terminal, turned into keys and clicks. Reads nothing itself.
+//! Bytes from a terminal, turned into keys, gestures and answers. Reads nothing itself.
 //!
 //! crossterm 0.29 has a decoder, too, but it panics at some garbage, waits for ever for the end of a
 //! paste, stalls at input of more than 1 KiB and spins once the terminal is gone (crossterm#793).
@@ -12,7 +12,7 @@ const LONGEST: usize = 32;
 const ESCAPE: u8 = 0x1b;
 
 /// What came from the terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Input {
     Key(Key),
     /// Both counted from 0.
@@ -21,6 +21,17 @@ pub enum Input {
         column: u16,
         row: u16,
     },
+    /// The background's red, green and blue, each 0 to 1.
+    Background([f32; 3]),
+    /// What the terminal can do (DA1): every terminal answers that, and after what was asked before.
+    Attributes,
+}
+
+impl Input {
+    /// Of these only the last one of a row counts.
+    pub fn is_motion(&self) -> bool {
+        matches!(self, Self::Mouse { gesture: Gesture::Hover | Gesture::Drag, .. })
+    }
 }
 
 /// What the bytes so far begin with.
@@ -108,6 +119,7 @@ fn decode_escape(bytes: &[u8]) -> Step {
             Some(0x00..0x20) => Step::Done(2, None),
             Some(&last) => Step::Done(3, named_key(last, false).map(Input::Key)),
         },
+        Some(b']') => decode_command(bytes),
         // Ctrl-C must always be Ctrl-C.
         Some(0x00..0x20 | 0x7f) => Step::Done(1, Some(Input::Key(Key::Escape))),
         // With Alt: no command of ours.
@@ -116,6 +128,35 @@ fn decode_escape(bytes: &[u8]) -> Step {
             Step::More => Step::More,
         },
     }
+}
+
+/// ESC ] text, then BEL or ESC \: the answer to a question. One that comes too late must not be typed.
+fn decode_command(bytes: &[u8]) -> Step {
+    let body = &bytes[2..];
+    let Some(end) = body.iter().position(|byte| !(0x20..0x7f).contains(byte)) else {
+        return Step::More;
+    };
+    let answer = || background(str::from_utf8(&body[..end]).ok()?);
+    match body[end..] {
+        [0x07, ..] => Step::Done(2 + end + 1, answer()),
+        [ESCAPE, b'\\', ..] => Step::Done(2 + end + 2, answer()),
+        [ESCAPE] => Step::More,
+        // Not part of it: what stands there begins something else.
+        _ => Step::Done(2 + end, None),
+    }
+}
+
+/// `11;rgb:RRRR/GGGG/BBBB`, one to four hex digits each; maybe `rgba` and an alpha (ctlseqs, OSC 11).
+fn background(text: &str) -> Option<Input> {
+    let color = text.strip_prefix("11;rgb")?;
+    let mut parts = color.strip_prefix("a:").or(color.strip_prefix(':'))?.split('/').map(share);
+    Some(Input::Background([parts.next()??, parts.next()??, parts.next()??]))
+}
+
+/// Of the largest number with so many digits.
+fn share(digits: &str) -> Option<f32> {
+    let largest = [0xf, 0xff, 0xfff, 0xffff_u16].get(digits.len().checked_sub(1)?)?;
+    Some(f32::from(u16::from_str_radix(digits, 16).ok()?) / f32::from(*largest))
 }
 
 /// ESC [ parameters final.
@@ -130,13 +171,16 @@ fn decode_control_sequence(bytes: &[u8]) -> Step {
     match body[end] {
         // The mouse without SGR coding: three bytes follow.
         b'M' if end == 0 => match following {
-            [button, column, row, ..] => Step::Done(length + 3, old_click(*button, *column, *row)),
+            [button, column, row, ..] => {
+                Step::Done(length + 3, old_gesture(*button, *column, *row))
+            }
             _ => Step::More,
         },
         // Function keys of the Linux console: one byte follows.
         b'[' if following.is_empty() => Step::More,
         b'[' => Step::Done(length + 1, None),
-        b'M' => Step::Done(length, click(parameters)),
+        last @ (b'M' | b'm') => Step::Done(length, gesture(parameters, last)),
+        b'c' if parameters.starts_with('?') => Step::Done(length, Some(Input::Attributes)),
         last @ 0x40..0x7f => Step::Done(length, sequence_key(parameters, last).map(Input::Key)),
         // Not part of a sequence: what stands there begins something else.
         _ => Step::Done(length - 1, None),
@@ -176,24 +220,44 @@ fn named_key(last: u8, shift: bool) -> Option<Key> {
     })
 }
 
-/// SGR coding, `<button;column;row`, from 1: the press of the left button, with or without Shift,
-/// Alt or Control.
-fn click(parameters: &str) -> Option<Input> {
+/// SGR coding (1006), `<button;column;row`, places from 1; `m` ends it for a release.
+fn gesture(parameters: &str, last: u8) -> Option<Input> {
     let mut numbers = parameters.strip_prefix('<')?.split(';').map(|n| n.parse::<u16>().ok());
     let (button, column, row) = (numbers.next()??, numbers.next()??, numbers.next()??);
-    let is_left = button & !0b1_1100 == 0;
+    let gesture = match (last, meant_by(button)?) {
+        (b'M', gesture) => gesture,
+        (_, Gesture::Press) => Gesture::Release,
+        _ => return None,
+    };
     let at = |n: u16| n.checked_sub(1);
-    is_left.then_some(Input::Mouse { gesture: Gesture::Press, column: at(column)?, row: at(row)? })
+    Some(Input::Mouse { gesture, column: at(column)?, row: at(row)? })
 }
 
-/// A byte each, from 32; places count from 1.
-fn old_click(button: u8, column: u8, row: u8) -> Option<Input> {
+/// X10's coding, a byte each, from 32; places count from 1. Whichever button is released is 3.
+fn old_gesture(button: u8, column: u8, row: u8) -> Option<Input> {
+    let gesture = match button.checked_sub(32)? {
+        release if without_modifiers(u16::from(release)) == 3 => Gesture::Release,
+        button => meant_by(u16::from(button))?,
+    };
     let at = |byte: u8| byte.checked_sub(33).map(u16::from);
-    (button == 32).then_some(Input::Mouse {
-        gesture: Gesture::Press,
-        column: at(column)?,
-        row: at(row)?,
+    Some(Input::Mouse { gesture, column: at(column)?, row: at(row)? })
+}
+
+/// The left button, the wheel, and motion (bit 5) with the left button or none.
+fn meant_by(button: u16) -> Option<Gesture> {
+    Some(match without_modifiers(button) {
+        0 => Gesture::Press,
+        32 => Gesture::Drag,
+        35 => Gesture::Hover,
+        64 => Gesture::WheelUp,
+        65 => Gesture::WheelDown,
+        _ => return None,
     })
+}
+
+/// Shift, Alt and Control.
+fn without_modifiers(button: u16) -> u16 {
+    button & !0b1_1100
 }
 
 #[cfg(test)]
@@ -217,7 +281,7 @@ mod tests {
     fn keys(bytes: &[u8]) -> Vec<Key> {
         let key = |input| match input {
             Input::Key(key) => key,
-            Input::Mouse { .. } => panic!("a click"),
+            other => panic!("{other:?} is no key"),
         };
         decode_all(&[bytes]).into_iter().map(key).collect()
     }
@@ -256,7 +320,6 @@ mod tests {
             b"\x1b[3~",
             b"\x1bq",
             b"\x1b[[A",
-            b"\x1b[?1;2c",
             b"\x1b[200~\x1b[201~",
             b"\x1c",
             b"\x1b[12",
@@ -268,20 +331,65 @@ mod tests {
     }
 
     #[test]
-    fn only_the_press_of_the_left_button_is_a_click() {
-        let click = Input::Mouse { gesture: Gesture::Press, column: 2, row: 300 };
-        assert_eq!(decode_all(&[b"\x1b[<0;3;301M"]), [click]);
-        assert_eq!(decode_all(&[b"\x1b[<4;3;301M"]), [click], "with Shift");
-        assert_eq!(
-            decode_all(&[b"\x1b[M !\""]),
-            [Input::Mouse { gesture: Gesture::Press, column: 0, row: 1 }]
-        );
-        for bytes in [&b"\x1b[<0;3;301m"[..], b"\x1b[<2;3;3M", b"\x1b[<64;3;3M", b"\x1b[<32;3;3M"] {
+    fn gestures_are_known_in_both_codings_with_and_without_modifiers() {
+        for (bytes, gesture) in [
+            (&b"\x1b[<0;3;90M"[..], Gesture::Press),
+            (b"\x1b[<4;3;90M", Gesture::Press),
+            (b"\x1b[<0;3;90m", Gesture::Release),
+            (b"\x1b[<32;3;90M", Gesture::Drag),
+            (b"\x1b[<35;3;90M", Gesture::Hover),
+            (b"\x1b[<51;3;90M", Gesture::Hover),
+            (b"\x1b[<64;3;90M", Gesture::WheelUp),
+            (b"\x1b[<65;3;90M", Gesture::WheelDown),
+            (b"\x1b[<81;3;90M", Gesture::WheelDown),
+            (b"\x1b[M #z", Gesture::Press),
+            (b"\x1b[M##z", Gesture::Release),
+            (b"\x1b[M@#z", Gesture::Drag),
+            (b"\x1b[MC#z", Gesture::Hover),
+            (b"\x1b[M`#z", Gesture::WheelUp),
+            (b"\x1b[Ma#z", Gesture::WheelDown),
+        ] {
+            let input = Input::Mouse { gesture, column: 2, row: 89 };
+            assert_eq!(decode_all(&[bytes]), [input], "{bytes:?}");
+        }
+        let far = Input::Mouse { gesture: Gesture::Press, column: 0, row: 999 };
+        assert_eq!(decode_all(&[b"\x1b[<0;1;1000M"]), [far]);
+    }
+
+    #[test]
+    fn other_buttons_and_places_outside_of_the_screen_are_no_gestures() {
+        for bytes in [
+            &b"\x1b[<1;3;3M"[..],
+            b"\x1b[<2;3;3M",
+            b"\x1b[<2;3;3m",
+            b"\x1b[<34;3;3M",
+            b"\x1b[<35;3;3m",
+            b"\x1b[<66;3;3M",
+            b"\x1b[<128;3;3M",
+            b"\x1b[<0;0;1M",
+            b"\x1b[<0;99999;1M",
+            b"\x1b[<;;M",
+            b"\x1b[0;1;1M",
+            b"\x1b[M\"##",
+            b"\x1b[M \x01\x02",
+            b"\x1b[M\x01##",
+        ] {
             assert_eq!(decode_all(&[bytes]), [], "{bytes:?}");
         }
-        for bytes in [&b"\x1b[<0;0;1M"[..], b"\x1b[<0;99999;1M", b"\x1b[<;;M", b"\x1b[M \x01\x02"] {
+    }
+
+    #[test]
+    fn answers_are_known_and_never_typed() {
+        let white = Input::Background([1.0; 3]);
+        assert_eq!(decode_all(&[b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\"]), [white]);
+        assert_eq!(decode_all(&[b"\x1b]11;rgb:ff/ff/ff\x07"]), [white]);
+        assert_eq!(decode_all(&[b"\x1b]11;rgba:ffff/ffff/ffff/8000\x07"]), [white]);
+        assert_eq!(decode_all(&[b"\x1b[?62;c"]), [Input::Attributes]);
+        assert_eq!(decode_all(&[b"\x1b]11;rgb:", b"0/0/0\x1b", b"\\"]).len(), 1);
+        for bytes in [&b"\x1b]4;rgb:f/f/f\x07"[..], b"\x1b]11;red\x07", b"\x1b]11;rgb:///\x07"] {
             assert_eq!(decode_all(&[bytes]), [], "{bytes:?}");
         }
+        assert_eq!(keys(b"\x1b]11;r\x03"), [Key::Ctrl('c')]);
     }
 
     #[test]
@@ -315,7 +423,7 @@ mod tests {
 
         #[test]
         fn it_does_not_matter_where_the_bytes_are_cut(
-            bytes in prop::collection::vec(prop::sample::select(b"\x1b[O<;12MmA~\xc3\xa9q\x03".to_vec()), 0..24),
+            bytes in prop::collection::vec(prop::sample::select(b"\x1b[]O<;12MmA~\xc3\xa9q\x03\x07\\".to_vec()), 0..24),
             at in 0_usize..24,
         ) {
             let at = at.min(bytes.len());

@@ -1,4 +1,4 @@
-//! The loop: takes what waits, tells the app, obeys its effects, draws once. Decides nothing.
+//! The loop: takes what waits, tells the app, obeys its effects, draws what changed. Decides nothing.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 use ratatui::layout::Rect;
 
 use crate::{
-    app::{App, Effect, Event},
+    app::{App, Effect, Event, Gesture},
     engine::{Engine, Report},
     tui::{
         Exit,
@@ -17,6 +17,7 @@ use crate::{
         decoder::Input,
         fault::Fault,
         mailbox::Wake,
+        pace::Pace,
         signals::{self, Arrived},
         terminal::{self, Terminal},
         watchdog::{Ending, Reason},
@@ -25,7 +26,7 @@ use crate::{
     view::Theme,
 };
 
-/// How long the age on screen may stand still.
+/// How long times on screen, such as the snapshot's age, may stand still.
 const TICK: Duration = Duration::from_secs(1);
 /// Taken at most between two frames, so that a flood of input cannot keep the screen from changing.
 const TAKEN_AT_ONCE: usize = 256;
@@ -41,6 +42,7 @@ pub struct EventLoop<'a> {
     pub ending: &'a Ending,
     pub arrived: Arc<Arrived>,
     pub canvas: Canvas,
+    pub pace: Pace,
     /// Before the engine: a worker that waits for room must be let go before it is waited for.
     pub inbox: Receiver<Wake>,
     pub engine: Engine,
@@ -54,7 +56,9 @@ impl EventLoop<'_> {
         loop {
             self.follow_signals()?;
             self.follow_size()?;
-            self.draw();
+            if self.pace.is_due(Instant::now()) {
+                self.draw();
+            }
             if let Some(reason) = self.ending.reason() {
                 return Ok(Exit::from(reason));
             }
@@ -66,7 +70,9 @@ impl EventLoop<'_> {
 
     /// Waits for something to happen and takes all that has.
     fn take_events(&mut self) -> Option<Exit> {
-        let Ok(first) = self.inbox.recv_timeout(TICK) else {
+        let wait = self.pace.wait(Instant::now()).unwrap_or(TICK).min(TICK);
+        let Ok(first) = self.inbox.recv_timeout(wait) else {
+            self.tell(Duration::ZERO);
             return self.update(Event::Tick);
         };
         let mut next = Some(first);
@@ -83,17 +89,48 @@ impl EventLoop<'_> {
 
     fn take(&mut self, wake: Wake) -> Option<Exit> {
         match wake {
-            Wake::Nudge => None,
-            Wake::Input(Input::Key(key)) => self.update(Event::Key(key)),
-            Wake::Input(Input::Mouse { gesture, column, row }) => {
-                let (columns, rows) = self.canvas.size();
-                let area = Rect::new(0, 0, columns, rows);
-                let target = view::layout::target_at(area, &self.app, column, row);
-                self.update(Event::Mouse(gesture, target))
+            // An answer comes too late here, or was not asked for.
+            Wake::Nudge | Wake::Input(Input::Background(_) | Input::Attributes) => None,
+            Wake::Input(Input::Key(key)) => {
+                self.answer();
+                self.update(Event::Key(key))
             }
+            Wake::Input(Input::Mouse { gesture, column, row }) => self.point(gesture, column, row),
             Wake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
-            Wake::Report(report, _) => self.update(Event::Report(report)),
+            Wake::Report(report, _) => {
+                let exit = self.update(Event::Report(report));
+                self.tell(Duration::ZERO);
+                exit
+            }
         }
+    }
+
+    fn point(&mut self, gesture: Gesture, column: u16, row: u16) -> Option<Exit> {
+        // What was on its way when the mouse was given up means nothing any more.
+        if !self.app.is_mouse_on() {
+            return None;
+        }
+        let (columns, rows) = self.canvas.size();
+        let area = Rect::new(0, 0, columns, rows);
+        let target = view::layout::target_at(area, &self.app, column, row);
+        let before = (self.app.hover(), self.app.span());
+        let exit = self.update(Event::Mouse(gesture, target));
+        if !matches!(gesture, Gesture::Hover | Gesture::Drag) {
+            self.answer();
+        } else if before != (self.app.hover(), self.app.span()) {
+            self.tell(Duration::ZERO);
+        }
+        exit
+    }
+
+    /// Somebody waits for the next frame.
+    fn answer(&mut self) {
+        self.pace.answer(Instant::now());
+    }
+
+    /// Nobody waits for what is new on screen `after` this time.
+    fn tell(&mut self, after: Duration) {
+        self.pace.tell(Instant::now() + after, self.app.frame_gap());
     }
 
     fn update(&mut self, event: Event) -> Option<Exit> {
@@ -101,7 +138,11 @@ impl EventLoop<'_> {
         for effect in self.app.update(self.started.elapsed(), event) {
             match effect {
                 Effect::Ask(request) => self.engine.ask(request),
-                Effect::Mouse(_) => {}
+                Effect::Mouse(reports) => {
+                    if self.terminal.set_mouse(reports, self.ending).is_err() {
+                        self.ending.call(Reason::TerminalGone);
+                    }
+                }
                 Effect::NextTheme => self.theme = self.theme.next(),
                 Effect::Suspend => signals::ask_group_to_stop(),
                 Effect::Quit => exit = Some(Exit::Quit),
@@ -112,10 +153,15 @@ impl EventLoop<'_> {
 
     fn draw(&mut self) {
         let Self { canvas, app, theme, .. } = self;
+        let began = Instant::now();
         let drawn =
             canvas.draw(self.terminal, self.ending, |frame| view::render(app, theme, frame));
-        if drawn.is_err() {
-            self.ending.call(Reason::TerminalGone);
+        match drawn {
+            Ok(writing) => self.pace.drawn(began, Instant::now(), writing),
+            Err(_) => self.ending.call(Reason::TerminalGone),
+        }
+        if let Some(after) = self.app.redraw_after() {
+            self.tell(after);
         }
         assert!(self.fault != Some(Fault::PanicMain), "asked for by --fault panic-main");
     }
@@ -141,6 +187,7 @@ impl EventLoop<'_> {
         if !self.ending.is_called() {
             self.terminal.take()?;
             self.canvas = Canvas::new(self.canvas.size())?;
+            self.answer();
         }
         Ok(())
     }
@@ -151,6 +198,7 @@ impl EventLoop<'_> {
         if self.arrived.take_resized() || size != self.canvas.size() {
             self.canvas = Canvas::new(size)?;
             self.tell_size();
+            self.answer();
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The input thread: reads what is typed and clicked. Not what it means.
+//! The input thread: reads what is typed and pointed at. Not what it means.
 
 use std::{
     io,
@@ -21,14 +21,18 @@ use crate::tui::{
 /// The rest of a sequence comes within this time, even through a slow line; an ESC alone is a key.
 const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 40_000_000 };
 
-/// Starts the thread. `send` may block; false: nobody listens any more.
+/// Starts the thread, which first sends what was `typed` before it. `send` may block; false: nobody
+/// listens any more.
 pub fn listen(
     ending: Arc<Ending>,
+    typed: Vec<Input>,
+    mut decoder: Decoder,
     mut send: impl FnMut(Input) -> bool + Send + 'static,
 ) -> io::Result<()> {
     let listen = move || {
-        let mut decoder = Decoder::default();
-        while let Continue(()) = wait_and_read(&ending, &mut decoder, &mut send) {}
+        if typed.into_iter().all(&mut send) {
+            while let Continue(()) = wait_and_read(&ending, &mut decoder, &mut send) {}
+        }
     };
     thread::Builder::new().name("input".to_owned()).spawn(listen).map(drop)
 }
@@ -36,7 +40,7 @@ pub fn listen(
 fn wait_and_read(
     ending: &Ending,
     decoder: &mut Decoder,
-    mut send: impl FnMut(Input) -> bool,
+    send: impl FnMut(Input) -> bool,
 ) -> ControlFlow<()> {
     let terminal = stdin();
     let mut watched = [PollFd::new(&terminal, PollFlags::IN), ending.poll_fd()];
@@ -49,7 +53,7 @@ fn wait_and_read(
         Ok(_) => {
             let mut buffer = [0; 1024];
             match rustix::io::read(terminal, &mut buffer[..]) {
-                Ok(length @ 1..) => decoder.feed(&buffer[..length], &mut send),
+                Ok(length @ 1..) => pass_on(&buffer[..length], decoder, send),
                 Err(Errno::INTR | Errno::AGAIN) => true,
                 // Both an end of file and EIO: the other side of the terminal is gone.
                 Ok(0) | Err(_) => {
@@ -60,4 +64,65 @@ fn wait_and_read(
         }
     };
     if goes_on { Continue(()) } else { Break(()) }
+}
+
+/// Of motions that follow each other only the last: a mouse must not keep keys waiting.
+fn pass_on(bytes: &[u8], decoder: &mut Decoder, mut send: impl FnMut(Input) -> bool) -> bool {
+    let mut motion = None;
+    let goes_on = decoder.feed(bytes, |input| {
+        if input.is_motion() && motion.is_none_or(|held| is_same_gesture(held, input)) {
+            motion = Some(input);
+            return true;
+        }
+        let next = if input.is_motion() { motion.replace(input) } else { motion.take() };
+        next.is_none_or(&mut send) && (input.is_motion() || send(input))
+    });
+    goes_on && motion.is_none_or(send)
+}
+
+fn is_same_gesture(one: Input, other: Input) -> bool {
+    let gesture = |input| match input {
+        Input::Mouse { gesture, .. } => Some(gesture),
+        _ => None,
+    };
+    gesture(one) == gesture(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{Gesture, Key};
+
+    #[test]
+    fn of_motions_in_a_row_only_the_last_counts() {
+        let bytes =
+            b"\x1b[<35;1;1M\x1b[<35;2;1Ma\x1b[<35;3;1M\x1b[<32;4;1M\x1b[<32;5;1M\x1b[<0;5;1m";
+        let mut passed = Vec::new();
+        let goes_on = pass_on(bytes, &mut Decoder::default(), |input| {
+            passed.push(input);
+            true
+        });
+        let mouse = |gesture, column| Input::Mouse { gesture, column, row: 0 };
+        assert!(goes_on);
+        assert_eq!(
+            passed,
+            [
+                mouse(Gesture::Hover, 1),
+                Input::Key(Key::Char('a')),
+                mouse(Gesture::Hover, 2),
+                mouse(Gesture::Drag, 4),
+                mouse(Gesture::Release, 4),
+            ]
+        );
+    }
+
+    #[test]
+    fn presses_and_the_wheel_are_all_passed_on() {
+        let mut count = 0;
+        pass_on(&b"\x1b[<64;1;1M".repeat(9), &mut Decoder::default(), |_| {
+            count += 1;
+            true
+        });
+        assert_eq!(count, 9);
+    }
 }

@@ -33,10 +33,12 @@ use crate::{
 /// Alternate screen. Not to be sent twice: it remembers where the cursor of the main screen stood.
 const TAKE_SCREEN: &[u8] = b"\x1b[?1049h";
 const HIDE_CURSOR: &[u8] = b"\x1b[?25l";
-/// Clicks without motion, in SGR coding (xterm's ctlseqs, "Mouse Tracking").
-const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
-/// End of a synchronized update, mouse off, plain colours, cursor, main screen.
-const GIVE_BACK: &[u8] = b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[0m\x1b[?25h\x1b[?1049l";
+/// Any motion, else what the terminal can tell of it (the last mode it knows holds), in SGR coding
+/// (xterm's ctlseqs, "Mouse Tracking").
+const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1003h\x1b[?1006h";
+const GIVE_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1003l\x1b[?1002l\x1b[?1000l";
+/// End of a synchronized update, plain colours, cursor, main screen.
+const GIVE_BACK: &[u8] = b"\x1b[?2026l\x1b[0m\x1b[?25h\x1b[?1049l";
 const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
 const END_FRAME: &[u8] = b"\x1b[?2026l";
 /// How long a terminal that does not read is given before what it has not read is thrown away.
@@ -62,7 +64,8 @@ pub struct Terminal {
     output: OwnedFd,
     /// Writing to `output` never blocks. False only where it could not be opened anew.
     never_blocks: bool,
-    mouse: bool,
+    /// It reports the mouse while it is taken.
+    mouse: AtomicBool,
     is_taken: AtomicBool,
     /// Keeps a frame from following the text that gives the terminal back.
     writing: Mutex<()>,
@@ -81,7 +84,7 @@ impl Terminal {
             cooked,
             output,
             never_blocks,
-            mouse,
+            mouse: AtomicBool::new(mouse),
             is_taken: AtomicBool::new(false),
             writing: Mutex::new(()),
         })
@@ -96,7 +99,17 @@ impl Terminal {
             self.write_for_a_while(TAKE_SCREEN)?;
         }
         self.write_for_a_while(HIDE_CURSOR)?;
-        if self.mouse { self.write_for_a_while(TAKE_MOUSE) } else { Ok(()) }
+        if self.has_mouse() { self.write_for_a_while(TAKE_MOUSE) } else { Ok(()) }
+    }
+
+    /// Has it report the mouse from now on, or keep it for itself.
+    pub fn set_mouse(&self, reports: bool, ending: &Ending) -> io::Result<()> {
+        self.mouse.store(reports, Ordering::SeqCst);
+        self.send(if reports { TAKE_MOUSE } else { GIVE_MOUSE }, ending)
+    }
+
+    fn has_mouse(&self) -> bool {
+        self.mouse.load(Ordering::SeqCst)
     }
 
     /// Undoes `take`, once. Allocates nothing and ends within a second whatever the terminal does.
@@ -112,11 +125,12 @@ impl Terminal {
         if owns_terminal {
             let _ = tcsetattr(stdin(), OptionalActions::Now, &self.cooked);
         }
-        if self.write_for_a_while(GIVE_BACK).is_err() {
+        let give = || self.write_for_a_while(GIVE_MOUSE).and(self.write_for_a_while(GIVE_BACK));
+        if give().is_err() {
             let _ = tcflush(&self.output, QueueSelector::OFlush);
-            let _ = self.write_for_a_while(GIVE_BACK);
+            let _ = give();
         }
-        if owns_terminal && self.mouse {
+        if owns_terminal && self.has_mouse() {
             // Clicks on their way would be typed into the shell.
             let _ = tcflush(stdin(), QueueSelector::IFlush);
         }
@@ -128,15 +142,16 @@ impl Terminal {
         Ok((size.ws_col.max(1), size.ws_row.max(1)))
     }
 
-    /// Writes all of it, or as much as is written when `ending` is called.
+    /// Writes a frame as one synchronized update.
     pub fn draw(&self, frame: &[u8], ending: &Ending) -> io::Result<()> {
         for part in [BEGIN_FRAME, frame, END_FRAME] {
-            self.draw_part(part, ending)?;
+            self.send(part, ending)?;
         }
         Ok(())
     }
 
-    fn draw_part(&self, mut rest: &[u8], ending: &Ending) -> io::Result<()> {
+    /// Writes all of it, or as much as is written when `ending` is called.
+    pub fn send(&self, mut rest: &[u8], ending: &Ending) -> io::Result<()> {
         while !rest.is_empty() {
             match self.write_if_taken(rest) {
                 Ok(None) => return Ok(()),

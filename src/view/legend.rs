@@ -11,7 +11,7 @@ use crate::{
     app::{App, Extent, Lens, Scan, lens::Tally},
     domain::StateClass,
     view::{
-        COLORED_OWNERS, Role, Theme,
+        COLORED_OWNERS, Role, Theme, lens,
         theme::{OTHER_OWNER_LETTER, letter, owner_letter},
         words,
     },
@@ -27,8 +27,19 @@ pub struct Entry {
     dropped: u8,
 }
 
+impl Entry {
+    /// The facts beside the map count it anyway.
+    pub fn is_told_beside(&self) -> bool {
+        self.dropped >= TOLD_BESIDE
+    }
+}
+
 /// Owners' names are cut here.
 const LONGEST_NAME: usize = 14;
+/// Legends grow no higher.
+const MOST_LINES: u16 = 2;
+/// `Entry::dropped` of what the facts beside the map tell, too.
+const TOLD_BESIDE: u8 = 100;
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(scan) = app.scan() else { return };
@@ -36,19 +47,50 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Lens::State if !theme.has_color() => densities(&scan.tally, theme),
         _ => entries(app, scan, theme),
     };
-    let room = usize::from(area.width.saturating_sub(1));
-    let line = fitted(&entries, app.map().lens.name(), room, theme);
-    buffer.set_line(area.x + 1, area.y, &line, area.width.saturating_sub(1));
+    let title = [vec![app.map().lens.name().to_owned()], notes(app)].concat();
+    let words = Words { title: &title, theme, width: usize::from(area.width.saturating_sub(1)) };
+    let lines = words.fitted(&entries, usize::from(area.height.min(MOST_LINES)));
+    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
+        buffer.set_line(area.x + 1, y, line, area.width.saturating_sub(1));
+    }
+}
+
+/// What the map cannot show as it was wished, after the lens's name.
+fn notes(_app: &App) -> Vec<String> {
+    Vec::new()
 }
 
 /// What the lens tells apart.
 pub fn entries(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     match app.map().lens {
-        Lens::State | Lens::Protocol | Lens::Age | Lens::Parity | Lens::Density => {
-            states(app, scan, theme)
-        }
+        Lens::State => states(app, scan, theme),
         Lens::Owner => owners(scan, theme),
+        lens @ (Lens::Protocol | Lens::Age | Lens::Parity | Lens::Density) => {
+            categories(lens, scan, theme)
+        }
     }
+}
+
+/// The colours' place in the legend; where there are none, or no half blocks, the map's letter.
+fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>) -> Entry {
+    Entry {
+        mark: if theme.needs_whole_cells() { letter } else { '■' },
+        style: theme.style(role),
+        name: name.to_owned(),
+        count,
+        dropped: 0,
+    }
+}
+
+/// Ports by category; what only blocks can be has no count.
+fn categories(lens: Lens, scan: &Scan, theme: &Theme) -> Vec<Entry> {
+    let numbered = (0..).zip(lens::categories(lens));
+    numbered
+        .map(|(number, category)| {
+            let count = category.counts_ports.then(|| scan.categories.ports(number));
+            entry(theme, category.role, category.letter, category.name, count)
+        })
+        .collect()
 }
 
 /// How a class is called where ports are counted.
@@ -74,24 +116,22 @@ pub const CLASSES: [StateClass; 6] = [
 ];
 
 fn states(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
-    let entry = |role, letter, name: &str, count, dropped| Entry {
-        mark: if theme.needs_whole_cells() { letter } else { '■' },
-        style: theme.style(role),
-        name: name.to_owned(),
-        count: Some(count),
-        dropped,
-    };
     let available = match app.map().extent {
         Extent::Ephemeral => "available",
         Extent::All | Extent::Ports(_) => "available in range",
     };
+    let free = |role, letter, name: &str, count, dropped| Entry {
+        dropped,
+        ..entry(theme, role, letter, name, Some(count))
+    };
+    let dot = theme.glyph('·', '.');
     let mut entries =
-        vec![entry(Role::Available, theme.glyph('·', '.'), available, scan.tally.available, 2)];
+        vec![free(Role::Available, dot, available, scan.tally.available, TOLD_BESIDE + 1)];
     entries.extend(CLASSES.map(|class| {
-        let count = scan.tally.of(class);
-        entry(Role::Class(class), letter(class), class_name(class), count, 0)
+        let count = Some(scan.tally.of(class));
+        entry(theme, Role::Class(class), letter(class), class_name(class), count)
     }));
-    entries.push(entry(Role::Reserved, 'x', "reserved", scan.tally.reserved, 1));
+    entries.push(free(Role::Reserved, 'x', "reserved", scan.tally.reserved, TOLD_BESIDE));
     entries
 }
 
@@ -119,63 +159,90 @@ fn densities(tally: &Tally, theme: &Theme) -> Vec<Entry> {
 
 fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
     let (named, others) = scan.owners.owners.split_at(scan.owners.owners.len().min(COLORED_OWNERS));
-    let whole_cells = theme.needs_whole_cells();
-    let entry = |role, letter, name: &str, count, dropped| Entry {
-        mark: if whole_cells { letter } else { '■' },
-        style: theme.style(role),
-        name: words::shorten(name, LONGEST_NAME),
-        count: Some(count),
-        dropped,
-    };
     let mut entries: Vec<Entry> = (0u8..)
         .zip(named)
         .map(|(rank, (name, count))| {
-            entry(Role::Category(rank), owner_letter(rank), &name.words(), *count, rank)
+            let name = words::shorten(&name.words(), LONGEST_NAME);
+            let role = Role::Category(rank);
+            Entry { dropped: rank, ..entry(theme, role, owner_letter(rank), &name, Some(*count)) }
         })
         .collect();
     if !others.is_empty() {
         let ports = others.iter().map(|(_, ports)| ports).sum();
         let name = words::plural(others.len(), "other");
-        entries.push(entry(Role::OtherCategory, OTHER_OWNER_LETTER, &name, ports, 0));
+        let role = Role::OtherCategory;
+        entries.push(entry(theme, role, OTHER_OWNER_LETTER, &name, Some(ports)));
     }
     if entries.is_empty() {
-        entries.push(entry(Role::Dim, ' ', "no sockets", 0, 0));
+        entries.push(entry(theme, Role::Dim, ' ', "no sockets", Some(0)));
     }
     entries
 }
 
-/// The fullest wording that fits: all, those that are not empty, without counts (they stand beside
-/// the map too), at last without the entries that everybody guesses.
-fn fitted(entries: &[Entry], lens: &str, room: usize, theme: &Theme) -> Line<'static> {
-    let mut kept: Vec<&Entry> = entries.iter().collect();
-    let full = line(&kept, lens, true, theme);
-    if full.width() <= room {
-        return full;
-    }
-    kept.retain(|entry| entry.count != Some(0));
-    let filled = line(&kept, lens, true, theme);
-    if filled.width() <= room {
-        return filled;
-    }
-    loop {
-        let shorter = line(&kept, lens, false, theme);
-        if shorter.width() <= room || kept.is_empty() {
-            return shorter;
-        }
-        let guessed = (0..kept.len()).max_by_key(|&i| kept[i].dropped).unwrap_or_default();
-        kept.remove(guessed);
-    }
+/// How entries become lines.
+struct Words<'a> {
+    /// The lens, then what is to be known before its entries.
+    title: &'a [String],
+    theme: &'a Theme,
+    width: usize,
 }
 
-fn line(entries: &[&Entry], lens: &str, with_counts: bool, theme: &Theme) -> Line<'static> {
-    let gap = if with_counts { "  " } else { " " };
-    let mut line = Line::styled(format!("{lens}{gap}"), theme.style(Role::Dim));
-    for entry in entries {
-        line.push_span(Span::styled(format!("{} ", entry.mark), entry.style));
-        let count = entry.count.filter(|_| with_counts);
-        let count = count.map(|count| format!(" {}", words::thousands(count)));
-        let text = format!("{}{}{gap}", entry.name, count.unwrap_or_default());
-        line.push_span(Span::styled(text, Style::reset()));
+impl Words<'_> {
+    /// The fullest wording that fits: all, those that are not empty, those that are not told beside
+    /// the map, then without counts, at last without the entries that say least.
+    fn fitted(&self, entries: &[Entry], height: usize) -> Vec<Line<'static>> {
+        let filled = || entries.iter().filter(|entry| entry.count != Some(0));
+        let wordings: [(Vec<&Entry>, bool); 4] = [
+            (entries.iter().collect(), true),
+            (filled().collect(), true),
+            (filled().filter(|entry| !entry.is_told_beside()).collect(), true),
+            (filled().collect(), false),
+        ];
+        for (kept, with_counts) in &wordings {
+            let lines = self.lines(kept, *with_counts);
+            if lines.len() <= height {
+                return lines;
+            }
+        }
+        let [.., (mut kept, _)] = wordings;
+        loop {
+            let lines = self.lines(&kept, false);
+            if lines.len() <= height || kept.is_empty() {
+                return lines;
+            }
+            let least = (0..kept.len()).max_by_key(|&i| kept[i].dropped).unwrap_or_default();
+            kept.remove(least);
+        }
     }
-    line
+
+    /// As many as it takes; no entry is cut.
+    fn lines(&self, entries: &[&Entry], with_counts: bool) -> Vec<Line<'static>> {
+        let gap = if with_counts { "  " } else { " " };
+        let dim = self.theme.style(Role::Dim);
+        let titles = self.title.iter().map(|title| vec![Span::styled(title.clone(), dim)]);
+        let parts = titles.chain(entries.iter().map(|entry| {
+            let count = entry.count.filter(|_| with_counts);
+            let count = count.map(|count| format!(" {}", words::thousands(count)));
+            let text = format!("{}{}", entry.name, count.unwrap_or_default());
+            vec![
+                Span::styled(format!("{} ", entry.mark), entry.style),
+                Span::styled(text, Style::reset()),
+            ]
+        }));
+        let mut lines = vec![Line::default()];
+        for part in parts {
+            let width: usize = part.iter().map(Span::width).sum();
+            let used = lines.last().map_or(0, Line::width);
+            if used > 0 && used + gap.len() + width > self.width {
+                lines.push(Line::default());
+            }
+            if let Some(line) = lines.last_mut() {
+                if line.width() > 0 {
+                    line.push_span(gap);
+                }
+                line.extend(part);
+            }
+        }
+        lines
+    }
 }

@@ -1,7 +1,10 @@
 //! What a block of the map shows under each lens. Knows roles and letters, not colours.
 
 use crate::{
-    app::{App, Lens, Scan, lens::Tally},
+    app::{
+        App, Lens, Scan,
+        lens::{AGE_STEPS, DENSITY_STEPS, OLDER_THAN_OUR_WATCH, Tally},
+    },
     domain::{PortRange, port::SYSTEM},
     view::{
         COLORED_OWNERS, Role,
@@ -10,12 +13,74 @@ use crate::{
     },
 };
 
+/// What a lens of categories calls one of them.
+pub struct Category {
+    pub letter: char,
+    pub role: Role,
+    pub name: &'static str,
+    /// Else only a block of several ports can be so.
+    pub counts_ports: bool,
+}
+
+const fn category(letter: char, role: Role, name: &'static str) -> Category {
+    Category { letter, role, name, counts_ports: true }
+}
+
+const PROTOCOLS: [Category; 3] = [
+    category('t', Role::Category(0), "TCP only"),
+    category('u', Role::Category(1), "UDP only"),
+    category('b', Role::Category(2), "both"),
+];
+
+const PARITIES: [Category; 3] = [
+    category('e', Role::Category(0), "even"),
+    category('o', Role::Category(1), "odd"),
+    Category { counts_ports: false, ..category('b', Role::Category(2), "both in a block") },
+];
+
+/// The younger, the brighter: what is new is looked for.
+const AGES: [Category; AGE_STEPS.len() + 2] = [
+    category('1', Role::Scale(7), "<2 s"),
+    category('2', Role::Scale(6), "<10 s"),
+    category('3', Role::Scale(5), "<1 min"),
+    category('4', Role::Scale(4), "<10 min"),
+    category('5', Role::Scale(3), "<1 h"),
+    category('6', Role::Scale(2), "<6 h"),
+    category('7', Role::Scale(1), "<1 d"),
+    category('8', Role::Scale(0), ">1 d"),
+    category('+', Role::OtherCategory, "older than our watch"),
+];
+
+const DENSITIES: [Category; DENSITY_STEPS.len() + 1] = [
+    category('1', Role::Scale(0), "<12 %"),
+    category('2', Role::Scale(2), "<40 %"),
+    category('3', Role::Scale(4), "<65 %"),
+    category('4', Role::Scale(6), "<90 %"),
+    category('5', Role::Scale(7), "90-100 %"),
+];
+
+const _: () = assert!(OLDER_THAN_OUR_WATCH as usize == AGES.len() - 1);
+
+/// In the order of their numbers; none for lenses that have other things to tell.
+pub fn categories(lens: Lens) -> &'static [Category] {
+    match lens {
+        Lens::State | Lens::Owner => &[],
+        Lens::Protocol => &PROTOCOLS,
+        Lens::Age => &AGES,
+        Lens::Parity => &PARITIES,
+        Lens::Density => &DENSITIES,
+    }
+}
+
 /// Under the lens that is chosen.
 pub fn paint(app: &App, scan: &Scan, block: PortRange) -> Paint {
     let tally = app.tally(block);
     let taken = match app.map().lens {
-        Lens::State | Lens::Protocol | Lens::Age | Lens::Parity | Lens::Density => by_state(&tally),
+        Lens::State => by_state(&tally),
         Lens::Owner => by_owner(scan, block, &tally),
+        Lens::Protocol | Lens::Age | Lens::Parity | Lens::Density => {
+            by_category(app, scan, block, &tally)
+        }
     };
     Paint { free: free(scan, block, &tally), taken }
 }
@@ -36,6 +101,15 @@ fn by_owner(scan: &Scan, block: PortRange, tally: &Tally) -> Option<Taken> {
     Some(Taken { role, share: tally.share(), letter })
 }
 
+fn by_category(app: &App, scan: &Scan, block: PortRange, tally: &Tally) -> Option<Taken> {
+    let map = app.map();
+    let number = scan.categories.of(block, &scan.occupancy, map.protocols)?;
+    let &Category { role, letter, .. } = categories(map.lens).get(usize::from(number))?;
+    // A step's lightness is its meaning: mixed, it would read as another step.
+    let share = if matches!(role, Role::Scale(_)) { 1.0 } else { tally.share() };
+    Some(Taken { role, share, letter })
+}
+
 /// What most of a block's ports are when nobody takes them.
 fn free(scan: &Scan, block: PortRange, tally: &Tally) -> Role {
     let in_range = scan.snapshot.ephemeral.range.intersection(block).map_or(0, PortRange::len);
@@ -47,5 +121,140 @@ fn free(scan: &Scan, block: PortRange, tally: &Tally) -> Role {
         Role::System
     } else {
         Role::Outside
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{
+        app::{Event, Extent, Key, Options, RowsPerLine, allocation::AllocationOptions, lens},
+        domain::{Endpoint, Protocols, ServiceNames, Snapshot, State, port},
+        engine::Report,
+        host::simulated::SimulatedHost,
+        view::{Theme, legend},
+    };
+
+    fn range(first: u16, last: u16) -> PortRange {
+        PortRange::new(first, last).unwrap()
+    }
+
+    fn machine(more: u16) -> Snapshot {
+        let mut machine = SimulatedHost::builder();
+        for pid in 1..=9 {
+            machine = machine.process(pid, &format!("owner-{pid}"), "command", 1000);
+            let first = 34_000 + 100 * pid as u16;
+            machine = machine.fill(range(first, first + 99), 0.5, State::Established, 1);
+            machine = machine.owned_by(&[pid]);
+        }
+        let dns: Endpoint = ([192, 0, 2, 1], 53).into();
+        machine
+            .tcp(dns, State::Listen)
+            .udp(dns)
+            .fill(range(40_000, 41_999), 0.9, State::TimeWait, 2)
+            .fill(range(41_500, 42_999), 0.3, State::Unconnected, 3)
+            .fill(range(50_000, 50_000 + more), 1.0, State::Bound, 4)
+            .build()
+            .snapshot()
+    }
+
+    fn app() -> App {
+        let mut app = App::new(Options {
+            rows_per_line: RowsPerLine::One,
+            extent: Extent::All,
+            protocols: Protocols::Both,
+            find: None,
+            allocation: AllocationOptions::exo(7),
+            mouse: true,
+            motion: true,
+            services: ServiceNames::default(),
+        });
+        app.update(Duration::ZERO, Event::Resized { columns: 120, rows: 40 });
+        for (number, more) in [(1, 1), (2, 500)] {
+            let mut snapshot = machine(more);
+            snapshot.number = number;
+            snapshot.taken_at += Duration::from_secs(number);
+            let event = Event::Report(Report::Scanned(Arc::new(snapshot)));
+            app.update(Duration::from_secs(number), event);
+        }
+        app
+    }
+
+    /// Occupied ports by the letter that stands for them, painted port by port.
+    fn painted(app: &App, blocks: &[PortRange]) -> BTreeMap<char, u32> {
+        let scan = app.scan().unwrap();
+        let mut letters = BTreeMap::new();
+        for &block in blocks {
+            if let Some(taken) = paint(app, scan, block).taken {
+                *letters.entry(taken.letter).or_default() += app.tally(block).occupied;
+            }
+        }
+        letters
+    }
+
+    fn told(app: &App) -> BTreeMap<char, u32> {
+        let entries = legend::entries(app, app.scan().unwrap(), &Theme::MONOCHROME);
+        let taken = entries.into_iter().filter(|entry| !entry.is_told_beside());
+        taken.filter_map(|e| Some((e.mark, e.count.filter(|&c| c > 0)?))).collect()
+    }
+
+    #[test]
+    fn under_every_lens_the_legend_counts_what_the_map_paints() {
+        let mut app = app();
+        let ports: Vec<PortRange> = port::ALL.ports().map(|p| range(p, p)).collect();
+        for row in lens::LENSES {
+            assert_eq!(app.map().lens, row.lens);
+            for protocols in [Protocols::Both, Protocols::Tcp, Protocols::Udp] {
+                assert_eq!(app.map().protocols, protocols);
+                let drawn = if row.lens == Lens::Density { drawn(&app) } else { ports.clone() };
+                let (painted, told) = (painted(&app, &drawn), told(&app));
+                let occupied = app.scan().unwrap().tally.occupied;
+                assert_eq!(painted.values().sum::<u32>(), occupied, "{}", row.name);
+                if row.lens == Lens::Owner {
+                    // A port that two owners share is painted as the bigger one's.
+                    assert!(painted.iter().all(|(letter, ports)| told[letter] >= *ports));
+                } else {
+                    assert_eq!(painted, told, "{} {protocols:?}", row.name);
+                }
+                app.update(Duration::from_secs(3), Event::Key(Key::Char('p')));
+            }
+            app.update(Duration::from_secs(3), Event::Key(Key::Char('c')));
+        }
+    }
+
+    /// The blocks of the map at the size of the terminal.
+    fn drawn(app: &App) -> Vec<PortRange> {
+        let grid = app.grid(crate::app::Size { columns: 120, rows: 40 }).unwrap();
+        let mut blocks = vec![grid.place(0).and_then(|place| grid.block(place)).unwrap()];
+        while let Some(next) = blocks.last().and_then(|block| block.last().checked_add(1)) {
+            blocks.push(grid.place(next).and_then(|place| grid.block(place)).unwrap());
+        }
+        blocks
+    }
+
+    #[test]
+    fn no_letter_of_a_lens_means_two_things() {
+        for row in lens::LENSES {
+            let mut letters: Vec<char> = categories(row.lens).iter().map(|c| c.letter).collect();
+            letters.sort_unstable();
+            letters.dedup();
+            assert_eq!(letters.len(), categories(row.lens).len(), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_block_of_both_protocols_or_both_halves_says_so() {
+        let mut app = app();
+        let block = range(41_000, 42_999);
+        let letter = |app: &App| paint(app, app.scan().unwrap(), block).taken.unwrap().letter;
+        let mut letters = BTreeMap::new();
+        for row in lens::LENSES {
+            letters.insert(row.name, letter(&app));
+            app.update(Duration::from_secs(3), Event::Key(Key::Char('c')));
+        }
+        assert_eq!([letters["protocol"], letters["parity"], letters["density"]], ['b', 'b', '3']);
+        assert_eq!(letters["age"], '+');
     }
 }

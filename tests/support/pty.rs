@@ -109,6 +109,45 @@ impl Session {
         }
     }
 
+    /// Types without reading: the keys wait in the terminal.
+    pub fn type_unread(&mut self, typed: &[u8]) {
+        let writer = self.writer.as_mut().expect("the terminal is still there");
+        writer.write_all(typed).expect("so few keys have room");
+    }
+
+    /// `--theme dark` asks the terminal nothing: this one would not answer. In true colour.
+    pub fn start_sized(columns: u16, rows: u16, arguments: &[&str]) -> Self {
+        let fixed = ["--theme", "dark", "--color", "truecolor"];
+        let mut session = Self::start(&[&fixed, arguments].concat());
+        session.wait_for_frame();
+        session.resize(columns, rows);
+        session.wait_for("a frame of that size", |screen| {
+            let shown = screen.rows(0, columns).last().unwrap_or_default();
+            screen.contents().contains("portscope") && shown.contains("quit")
+        });
+        session
+    }
+
+    #[track_caller]
+    pub fn wait_for_frame(&mut self) {
+        self.wait_for("a frame", |screen| {
+            let contents = screen.contents();
+            screen.alternate_screen() && contents.contains("portscope") && contents.contains("Map")
+        });
+    }
+
+    /// The frames of the last bytes, each without what begins and ends it.
+    pub fn frames_since(&self, byte: usize) -> Vec<&[u8]> {
+        let mut frames = Vec::new();
+        let mut rest = &self.bytes[byte..];
+        while let Some(start) = find(rest, b"\x1b[?2026h") {
+            rest = &rest[start + 8..];
+            let end = find(rest, b"\x1b[?2026l").unwrap_or(rest.len());
+            frames.push(&rest[..end]);
+        }
+        frames
+    }
+
     /// The terminal gets another size, of which the kernel tells the program.
     pub fn resize(&mut self, columns: u16, rows: u16) {
         self.master().resize(pty_size(columns, rows)).unwrap();
@@ -124,6 +163,24 @@ impl Session {
     pub fn hang_up(&mut self) {
         self.writer = None;
         self.master = None;
+    }
+
+    /// Fills the terminal's buffer until the program can write no more.
+    pub fn stop_reading(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut unchanged_since = Instant::now();
+        let mut written = self.written();
+        let mut columns = 150;
+        while unchanged_since.elapsed() < Duration::from_millis(500) {
+            assert!(Instant::now() < deadline, "it writes on and on: {written} bytes");
+            columns = 351 - columns;
+            self.resize(columns, 100);
+            std::thread::yield_now();
+            if self.written() != written {
+                written = self.written();
+                unchanged_since = Instant::now();
+            }
+        }
     }
 
     /// Reads until the screen is as wanted.
@@ -196,6 +253,17 @@ impl Session {
         }
     }
 
+    /// Takes `count` bytes at most, and then nothing for the rest of `time`.
+    pub fn read_some(&mut self, count: usize, time: Duration) {
+        let deadline = Instant::now() + time;
+        let mut buffer = vec![0; count];
+        if let Ok(length) = rustix::io::read(borrow(self.master()), &mut buffer) {
+            self.bytes.extend_from_slice(&buffer[..length]);
+            self.parser.process(&buffer[..length]);
+        }
+        std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
+    }
+
     pub fn screen(&self) -> &vt100::Screen {
         self.parser.screen()
     }
@@ -253,6 +321,13 @@ impl Session {
         line.and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
+    /// Resident memory in KiB.
+    pub fn resident(&self) -> u64 {
+        let status = self.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|size| size.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    }
+
     fn proc(&self, file: &str) -> String {
         let path = format!("/proc/{}/{file}", self.pid().as_raw_nonzero());
         fs::read_to_string(path).unwrap_or_default()
@@ -284,6 +359,10 @@ fn borrow(master: &Box<dyn MasterPty + Send>) -> BorrowedFd<'_> {
     unsafe {
         BorrowedFd::borrow_raw(raw)
     }
+}
+
+fn find(bytes: &[u8], sequence: &[u8]) -> Option<usize> {
+    bytes.windows(sequence.len()).position(|window| window == sequence)
 }
 
 fn pty_size(columns: u16, rows: u16) -> PtySize {

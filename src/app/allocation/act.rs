@@ -4,11 +4,11 @@ use crate::{
     app::{
         Effect, Key,
         allocation::{
-            Allocation, AllocationAction, AllocationOptions, Figures, Ground, LastScan, Log,
-            POLITE, Panel, RunState, SettingsPanel, Speed, Trail,
+            Allocation, AllocationAction, AllocationOptions, Figures, Ground, Heat, LastScan, Log,
+            POLITE, Panel, RunState, SettingsPanel, Site, Speed, Trail, site::Share,
         },
     },
-    domain::{Snapshot, Text},
+    domain::Text,
     engine::{AllocationRequest, Request, Setup},
 };
 
@@ -21,9 +21,9 @@ impl Allocation {
             AllocationAction::Slower => self.slower(),
             AllocationAction::Faster => self.faster(scan),
             AllocationAction::OpenSettings => self.open_settings(scan),
-            AllocationAction::ToggleSite | AllocationAction::Emptier | AllocationAction::Fuller => {
-                Vec::new()
-            }
+            AllocationAction::ToggleSite => self.toggle_site(scan),
+            AllocationAction::Emptier => self.refill(self.share.emptier()),
+            AllocationAction::Fuller => self.refill(self.share.fuller()),
             AllocationAction::ToggleHold => self.toggle_hold(),
             AllocationAction::ReleaseOne => self.release_one(),
             AllocationAction::ReleaseAll => self.release_all(),
@@ -84,13 +84,19 @@ impl Allocation {
     }
 
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        let Some(scan) = scan else {
-            self.notice = Some(Text::scrub("no scan yet: the allocator waits for the first one"));
-            return None;
-        };
-        let ground = Ground::count(&self.options, scan);
-        self.ground = Some(ground);
-        if ground.candidates == 0 {
+        if self.site == Site::Machine {
+            let Some(scan) = scan else {
+                let words = "no scan yet: the allocator waits for the first one";
+                self.notice = Some(Text::scrub(words));
+                return None;
+            };
+            let ground = Ground::count(&self.options, scan);
+            self.ground = Some(ground);
+            // Elsewhere than alone we take no more than a tenth of what is free.
+            let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
+            self.hold_limit = ground.free() / share;
+        }
+        if self.has_no_candidates(scan) {
             let range = self.options.range;
             self.notice = Some(Text::scrub(format!(
                 "all ports of {range} are reserved: choose another range (o)"
@@ -98,21 +104,29 @@ impl Allocation {
             return None;
         }
         self.forget();
-        // Elsewhere than alone we take no more than a tenth of what is free.
-        let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
-        self.hold_limit = ground.free() / share;
+        if self.site != Site::Machine {
+            self.count_simulated_ground();
+        }
         self.run += 1;
         self.state = RunState::Paused;
         Some(vec![
-            ask(AllocationRequest::Prepare(self.setup(scan.snapshot))),
+            ask(AllocationRequest::Prepare(self.setup(scan))),
             ask(AllocationRequest::Speed(self.speed)),
             ask(AllocationRequest::Hold(self.keeps_what_it_wins)),
         ])
     }
 
-    fn setup(&self, snapshot: &Snapshot) -> Setup {
+    fn has_no_candidates(&self, scan: Option<LastScan<'_>>) -> bool {
+        let range = self.options.range;
+        scan.is_some_and(|scan| scan.snapshot.ephemeral.reserved_in(range) == range.len())
+    }
+
+    fn setup(&self, scan: Option<LastScan<'_>>) -> Setup {
         let AllocationOptions { protocols, range, max_attempts, seed, address } =
             self.options.clone();
+        // Nobody else needs the ports of the simulated site: what is free there is the limit.
+        let is_real = self.site == Site::Machine;
+        let hold_limit = if is_real { self.hold_limit } else { range.len() };
         Setup {
             site: self.site,
             protocols,
@@ -120,8 +134,8 @@ impl Allocation {
             max_attempts,
             seed,
             address,
-            reserved: snapshot.ephemeral.reserved().to_vec(),
-            hold_limit: self.hold_limit,
+            reserved: scan.map(|s| s.snapshot.ephemeral.reserved().to_vec()).unwrap_or_default(),
+            hold_limit,
             stop_after: None,
         }
     }
@@ -135,12 +149,17 @@ impl Allocation {
         let Some(faster) = Speed::EACH.into_iter().find(|&s| s > self.speed) else {
             return Vec::new();
         };
-        let is_isolated = scan.is_some_and(|s| s.snapshot.machine.is_isolated);
-        if faster > POLITE && !is_isolated && !self.has_leave_for_speed {
+        if faster > POLITE && !self.may_be_fast(scan) {
             self.panel = Some(Panel::ConfirmSpeed(faster));
             return Vec::new();
         }
         self.set_speed(faster)
+    }
+
+    /// Nobody else is disturbed, or the person agreed.
+    fn may_be_fast(&self, scan: Option<LastScan<'_>>) -> bool {
+        let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
+        self.site != Site::Machine || is_alone || self.has_leave_for_speed
     }
 
     fn set_speed(&mut self, speed: Speed) -> Vec<Effect> {
@@ -181,8 +200,44 @@ impl Allocation {
             return Vec::new();
         }
         self.options = wanted;
-        self.ground = scan.map(|s| Ground::count(&self.options, s));
+        self.look_at_site(scan);
         self.reset(scan)
+    }
+
+    /// Ends the run before and prepares one on the other site, paused, at the same speed.
+    fn toggle_site(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        self.panel = None;
+        self.site = match self.site {
+            Site::Machine => Site::Simulated { share: self.share.part() },
+            Site::Simulated { .. } => Site::Machine,
+        };
+        if self.speed > POLITE && !self.may_be_fast(scan) {
+            self.speed = POLITE;
+        }
+        let had_run = self.is_prepared();
+        self.state = RunState::None;
+        self.forget();
+        self.look_at_site(scan);
+        let prepared = self.prepare(scan);
+        prepared.unwrap_or_else(|| if had_run { stop() } else { Vec::new() })
+    }
+
+    /// After a change of the place or of the range: what stands on the simulated site comes later.
+    fn look_at_site(&mut self, scan: Option<LastScan<'_>>) {
+        self.simulated = None;
+        let real = scan.filter(|_| self.site == Site::Machine);
+        self.ground = real.map(|scan| Ground::count(&self.options, scan));
+    }
+
+    /// Live: the run goes on, and what it holds stays held.
+    fn refill(&mut self, share: Share) -> Vec<Effect> {
+        if self.site == Site::Machine || share == self.share {
+            return Vec::new();
+        }
+        self.share = share;
+        self.site = Site::Simulated { share: share.part() };
+        let fill = ask(AllocationRequest::Fill(share.part()));
+        if self.is_prepared() { vec![fill] } else { Vec::new() }
     }
 
     fn toggle_hold(&mut self) -> Vec<Effect> {
@@ -220,7 +275,6 @@ impl Allocation {
         if !had_run {
             return Vec::new();
         }
-        let stop = || vec![ask(AllocationRequest::Pause), ask(AllocationRequest::ReleaseAll)];
         self.prepare(scan).unwrap_or_else(stop)
     }
 
@@ -228,10 +282,17 @@ impl Allocation {
         self.figures = Figures::default();
         self.log = Log::default();
         self.trail = Trail::default();
+        self.heat = Heat::default();
         self.last = None;
+        self.last_allocations.clear();
         self.held.clear();
+        self.limitation = None;
         self.hold_note = None;
     }
+}
+
+fn stop() -> Vec<Effect> {
+    vec![ask(AllocationRequest::Pause), ask(AllocationRequest::ReleaseAll)]
 }
 
 fn ask(request: AllocationRequest) -> Effect {

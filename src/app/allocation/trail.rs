@@ -1,79 +1,146 @@
-//! Where attempts went on the map. Not what they met.
+//! Where attempts left marks on the map, and how these fade. Not how many attempts a port had.
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::{allocator::Attempt, engine::message::AllocationDelta};
+use crate::allocator::Attempt;
 
 /// As many tries as 20/s shows (screens.md).
 const LAST: usize = 60;
-const WINDOW: Duration = Duration::from_secs(1);
+/// Attempts of one allocation that are remembered; a map has hardly more cells.
+const LONGEST: usize = 4096;
+/// How long an allocation is still seen after the next one began, in four steps.
+const FADING: Fading = Fading { step: Duration::from_millis(200), looks: 3 };
+/// How long a flash is seen, in four looks.
+const FLASHING: Fading = Fading { step: Duration::from_millis(75), looks: 4 };
 
-/// What a port of the allocator's range is marked with.
+/// What a port of the allocator's range is marked with. `fade`: 0 is fresh, 3 is nearly gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Held by this run.
     Held,
-    /// The nth attempt of its allocation was refused here.
-    Refused(u32),
-    Won,
-    /// So many attempts in the last second.
-    Tried(u32),
+    /// The attempt of that number within its allocation was refused here.
+    Refused {
+        number: u32,
+        fade: u8,
+    },
+    Won {
+        fade: u8,
+    },
+    /// An attempt at a speed that leaves no time to read its number.
+    Flash {
+        fade: u8,
+        won: bool,
+    },
+}
+
+/// A way to disappear: look after look, each for `step`.
+#[derive(Clone, Copy)]
+struct Fading {
+    step: Duration,
+    looks: u8,
+}
+
+impl Fading {
+    /// Counted from 0; None: gone.
+    fn look(self, since: Duration, now: Duration) -> Option<u8> {
+        let look = now.saturating_sub(since).as_nanos() / self.step.as_nanos();
+        (look < u128::from(self.looks)).then_some(look as u8)
+    }
+
+    /// Time until the next look, or until it is gone; None: it is.
+    fn changes_after(self, since: Duration, now: Duration) -> Option<Duration> {
+        let look = self.look(since, now)?;
+        Some((since + self.step * (u32::from(look) + 1)).saturating_sub(now))
+    }
+}
+
+/// An allocation that another one followed.
+#[derive(Clone, Debug)]
+struct Past {
+    attempts: VecDeque<Attempt>,
+    /// When its follower made its first attempt.
+    since: Duration,
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Trail {
+pub(super) struct Trail {
     /// Attempts of the running or last allocation, oldest first.
-    allocation: Vec<Attempt>,
+    allocation: VecDeque<Attempt>,
+    past: VecDeque<Past>,
     last: VecDeque<Attempt>,
-    /// What was touched in the last second, by delta.
-    touched: VecDeque<(Duration, Vec<(u16, u32)>)>,
-    /// Its sum by port; empty before the first attempt.
-    times: Vec<u32>,
+    flashes: VecDeque<(Duration, Attempt)>,
 }
 
 impl Trail {
-    pub(super) fn add(&mut self, at: Duration, delta: &AllocationDelta) {
-        for attempt in &delta.recent {
-            if self.allocation.last().is_some_and(|last| attempt.number <= last.number) {
-                self.allocation.clear();
+    /// `attempts`: all of them or a sample, oldest first.
+    pub fn add(&mut self, at: Duration, attempts: &[Attempt]) {
+        // A report without attempts, as of a paused run, leaves the picture as it is.
+        if attempts.is_empty() {
+            return;
+        }
+        for attempt in attempts {
+            if self.allocation.back().is_some_and(|last| attempt.number != last.number + 1) {
+                let attempts = std::mem::take(&mut self.allocation);
+                self.past.push_back(Past { attempts, since: at });
             }
-            self.allocation.push(*attempt);
-            self.last.push_back(*attempt);
+            push(&mut self.allocation, *attempt, LONGEST);
+            push(&mut self.last, *attempt, LAST);
+            self.flashes.push_back((at, *attempt));
         }
-        let surplus = self.last.len().saturating_sub(LAST);
-        self.last.drain(..surplus);
-        self.forget_until(at.checked_sub(WINDOW));
-        self.times.resize(65_536, 0);
-        for &(port, times) in &delta.touched {
-            self.times[usize::from(port)] += times;
-        }
-        self.touched.push_back((at, delta.touched.clone()));
+        while self.past.pop_front_if(|past| FADING.look(past.since, at).is_none()).is_some() {}
+        while self.flashes.pop_front_if(|(then, _)| FLASHING.look(*then, at).is_none()).is_some() {}
     }
 
-    fn forget_until(&mut self, end: Option<Duration>) {
-        while let Some((_, touched)) = self.touched.pop_front_if(|(then, _)| Some(*then) <= end) {
-            for (port, times) in touched {
-                self.times[usize::from(port)] -= times;
-            }
-        }
+    /// The running or last allocation.
+    pub fn allocation(&self) -> impl Iterator<Item = (u16, Mark)> {
+        self.allocation.iter().map(|attempt| mark(attempt, 0))
     }
 
-    pub fn of_allocation(&self) -> impl Iterator<Item = (u16, Mark)> {
-        self.allocation.iter().map(mark)
+    /// Those before it, as far as they are still seen.
+    pub fn past(&self, now: Duration) -> impl Iterator<Item = (u16, Mark)> {
+        self.past.iter().flat_map(move |past| {
+            let look = FADING.look(past.since, now);
+            look.into_iter()
+                .flat_map(|look| past.attempts.iter().map(move |attempt| mark(attempt, look + 1)))
+        })
     }
 
     pub fn last_sixty(&self) -> impl Iterator<Item = (u16, Mark)> {
-        self.last.iter().map(mark)
+        self.last.iter().map(|attempt| mark(attempt, 0))
     }
 
-    /// The last second of the run: a paused one keeps its picture.
-    pub fn of_last_second(&self) -> impl Iterator<Item = (u16, Mark)> {
-        let tried = (0..=u16::MAX).zip(&self.times).filter(|&(_, &times)| times > 0);
-        tried.map(|(port, &times)| (port, Mark::Tried(times)))
+    pub fn flashes(&self, now: Duration) -> impl Iterator<Item = (u16, Mark)> {
+        self.flashes.iter().filter_map(move |(then, attempt)| {
+            let won = attempt.refusal.is_none();
+            let fade = FLASHING.look(*then, now)?;
+            Some((attempt.port, Mark::Flash { fade, won }))
+        })
+    }
+
+    pub fn last_attempt_at(&self) -> Option<Duration> {
+        self.flashes.back().map(|&(at, _)| at)
+    }
+
+    /// When `past` looks different.
+    pub fn past_changes_after(&self, now: Duration) -> Option<Duration> {
+        self.past.iter().filter_map(|past| FADING.changes_after(past.since, now)).min()
+    }
+
+    /// When `flashes` look different.
+    pub fn flashes_change_after(&self, now: Duration) -> Option<Duration> {
+        self.flashes.iter().filter_map(|&(then, _)| FLASHING.changes_after(then, now)).min()
     }
 }
 
-fn mark(attempt: &Attempt) -> (u16, Mark) {
-    let mark = if attempt.refusal.is_none() { Mark::Won } else { Mark::Refused(attempt.number) };
-    (attempt.port, mark)
+fn push(attempts: &mut VecDeque<Attempt>, attempt: Attempt, most: usize) {
+    if attempts.len() == most {
+        attempts.pop_front();
+    }
+    attempts.push_back(attempt);
+}
+
+fn mark(attempt: &Attempt, fade: u8) -> (u16, Mark) {
+    let number = attempt.number;
+    let is_won = attempt.refusal.is_none();
+    (attempt.port, if is_won { Mark::Won { fade } } else { Mark::Refused { number, fade } })
 }

@@ -8,7 +8,7 @@ use crate::{
     engine::message::{AllocationDelta, Finished},
 };
 
-/// Attempts that a delta shows one by one.
+/// Attempts, and allocations, that a delta shows one by one.
 pub const RECENT: usize = 64;
 
 /// The figures since the last report.
@@ -18,6 +18,7 @@ pub struct Tally {
     tries: Vec<u32>,
     first: u16,
     recent: VecDeque<Attempt>,
+    ended: VecDeque<Finished>,
 }
 
 impl Tally {
@@ -28,6 +29,7 @@ impl Tally {
             tries: vec![0; range.len() as usize],
             first: range.first(),
             recent: VecDeque::with_capacity(RECENT),
+            ended: VecDeque::with_capacity(RECENT),
         }
     }
 
@@ -37,10 +39,7 @@ impl Tally {
         self.figures.collisions += u64::from(attempt.outcome() == Outcome::InUse);
         self.figures.busy += attempt.took;
         self.tries[usize::from(attempt.port - self.first)] += 1;
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(*attempt);
+        push(&mut self.recent, *attempt);
     }
 
     pub fn finish(&mut self, finished: Finished) {
@@ -55,6 +54,7 @@ impl Tally {
             self.figures.failures += 1;
         }
         self.figures.finished = Some(finished);
+        push(&mut self.ended, finished);
     }
 
     /// The figures since the last call; begins anew. What is held and the like is the caller's to
@@ -67,6 +67,7 @@ impl Tally {
             .map(|(offset, tries)| (self.first + offset as u16, std::mem::take(tries)))
             .collect();
         delta.recent = self.recent.drain(..).collect();
+        delta.ended = self.ended.drain(..).collect();
         delta
     }
 }
@@ -87,6 +88,7 @@ pub fn merge(older: AllocationDelta, newer: AllocationDelta) -> AllocationDelta 
         touched: add_up(&older.touched, &newer.touched),
         recent: last_of(older.recent, &newer.recent),
         finished: newer.finished.or(older.finished),
+        ended: last_of(older.ended, &newer.ended),
         ..newer
     }
 }
@@ -115,7 +117,15 @@ fn add_up<K: Ord + Copy, C: std::ops::Add<Output = C> + Copy>(
     sum
 }
 
-fn last_of(mut older: Vec<Attempt>, newer: &[Attempt]) -> Vec<Attempt> {
+/// Within the capacity that it has.
+fn push<T>(sample: &mut VecDeque<T>, newest: T) {
+    if sample.len() == RECENT {
+        sample.pop_front();
+    }
+    sample.push_back(newest);
+}
+
+fn last_of<T: Copy>(mut older: Vec<T>, newer: &[T]) -> Vec<T> {
     older.extend_from_slice(newer);
     older.drain(..older.len().saturating_sub(RECENT));
     older

@@ -1,17 +1,21 @@
 //! The loop of the allocation thread: hears requests, makes attempts at their speed, reports.
 
 use std::{
-    sync::mpsc::{self, RecvTimeoutError, TryRecvError},
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError, TryRecvError},
+    },
     time::{Duration, Instant},
 };
 
 use crate::{
+    domain::Text,
     engine::{
         AllocationRequest, Outbox, Report, Speed,
-        allocation::{delta::merge, run::Run},
-        message::AllocationDelta,
+        allocation::{delta::merge, run::Run, site},
+        message::{AllocationDelta, Setup, Site},
     },
-    host::Host,
+    host::{Host, simulated::SimulatedHost},
 };
 
 /// Attempts between two looks at the clock and at the requests.
@@ -29,6 +33,8 @@ pub struct Worker<'a> {
     requests: mpsc::Receiver<AllocationRequest>,
     runs: u64,
     run: Option<Run>,
+    /// Where the run's ports are, if not on `host`.
+    simulated: Option<SimulatedHost>,
     is_running: bool,
     speed: Speed,
     hold: bool,
@@ -57,6 +63,7 @@ impl<'a> Worker<'a> {
             requests,
             runs: 0,
             run: None,
+            simulated: None,
             is_running: false,
             speed: Speed::Four,
             hold: false,
@@ -116,15 +123,11 @@ impl<'a> Worker<'a> {
     fn follow(&mut self, request: AllocationRequest) -> Result<(), Ended> {
         match request {
             AllocationRequest::Prepare(setup) => {
-                self.is_running = false;
-                self.runs += 1;
-                (self.unsent, self.has_news) = (None, false);
-                // What the run before held must be released before its ports are tried again.
-                self.run = None;
-                match Run::prepare(self.host, self.runs, &setup) {
-                    Ok(run) => self.run = Some(run),
-                    Err(words) => return self.deliver(Report::AllocationFailed(words)),
+                self.end_run();
+                if let Err(words) = self.prepare(setup) {
+                    return self.deliver(Report::AllocationFailed(words));
                 }
+                self.deliver_population()?;
             }
             AllocationRequest::Run => {
                 self.is_running = self.run.is_some() && self.speed != Speed::Step;
@@ -142,7 +145,7 @@ impl<'a> Worker<'a> {
                 self.set_speed(speed);
                 return if self.is_running { Ok(()) } else { self.deliver_delta() };
             }
-            AllocationRequest::Fill(_) => {}
+            AllocationRequest::Fill(share) => return self.refill(share),
             AllocationRequest::Hold(hold) => {
                 self.hold = hold;
                 self.run.iter_mut().for_each(Run::forget_hold_note);
@@ -153,6 +156,42 @@ impl<'a> Worker<'a> {
             AllocationRequest::ReleaseAll => self.run.iter_mut().for_each(Run::release_all),
         }
         self.deliver_delta()
+    }
+
+    /// What the run held is released before its ports are tried again.
+    fn end_run(&mut self) {
+        self.is_running = false;
+        (self.unsent, self.has_news) = (None, false);
+        (self.run, self.simulated) = (None, None);
+        self.runs += 1;
+    }
+
+    /// Errors, in words: there is no such site, or no run on it.
+    fn prepare(&mut self, mut setup: Setup) -> Result<(), Text> {
+        if let Site::Simulated { share } = setup.site {
+            let built = site::build(self.host, &setup, share);
+            let (site, reserved) = built.map_err(|error| Text::scrub(error.to_string()))?;
+            (setup.reserved, setup.address) = (reserved, None);
+            self.simulated = Some(site);
+        }
+        let simulated = self.simulated.as_ref().map(|site| site as &dyn Host);
+        self.run = Some(Run::prepare(simulated.unwrap_or(self.host), self.runs, &setup)?);
+        Ok(())
+    }
+
+    /// What was met before is told before, so that nobody seeks it in the new population.
+    fn refill(&mut self, share: f64) -> Result<(), Ended> {
+        let Some(site) = self.simulated.clone() else { return Ok(()) };
+        self.deliver_delta()?;
+        site.refill(share);
+        self.deliver_population()
+    }
+
+    fn deliver_population(&self) -> Result<(), Ended> {
+        let Some(site) = &self.simulated else { return Ok(()) };
+        let mut population = site.population();
+        population.number = self.runs;
+        self.deliver(Report::Simulated(Arc::new(population)))
     }
 
     fn set_speed(&mut self, speed: Speed) {

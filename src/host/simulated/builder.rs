@@ -1,7 +1,7 @@
 //! Builds a simulated machine, socket by socket or by filling a share of a range.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
     time::Duration,
@@ -12,11 +12,13 @@ use crate::{
         Endpoint, Ephemeral, Errno, Family, Gap, Holder, Machine, MachineKind, PortRange, Process,
         Protocol, Socket, State, Text, Timer, Users, owner::Span,
     },
-    host::simulated::{OWN_PID, SimulatedHost, World},
+    host::simulated::{Fill, OWN_PID, SimulatedHost, Standing, World},
 };
 
 /// 2026-01-01 00:00:00 UTC, seconds since 1970.
 const BEGIN: u64 = 1_767_225_600;
+/// Numbers of the sockets of a fill that stand only when it is made fuller, from here on.
+const SPARE: u32 = 0x2000_0000;
 /// Addresses for documentation (RFC 5737).
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
@@ -45,6 +47,9 @@ pub struct SimulatedHostBuilder {
     sockets: Vec<Socket>,
     /// Where the sockets of the last call begin.
     last: usize,
+    /// Sockets that stand have been numbered up to this.
+    number: u32,
+    fills: Vec<(Fill, f64)>,
     pids: Vec<u32>,
     gaps: Vec<Gap>,
     refusals: Vec<(PortRange, Errno)>,
@@ -60,6 +65,8 @@ impl SimulatedHostBuilder {
             processes: BTreeMap::new(),
             sockets: Vec::new(),
             last: 0,
+            number: 0,
+            fills: Vec::new(),
             pids: Vec::new(),
             gaps: Vec::new(),
             refusals: Vec::new(),
@@ -144,6 +151,18 @@ impl SimulatedHostBuilder {
         self.each(|socket| (socket.holder, socket.uid) = (Holder::Process(span), uid))
     }
 
+    /// Each socket is of one of these processes, which take turns.
+    #[must_use]
+    pub fn dealt_to(mut self, pids: &[u32]) -> Self {
+        let Span { first, .. } = self.span(pids);
+        let uids: Vec<_> = pids.iter().map(|pid| self.processes.get(pid)?.uid).collect();
+        let deal = (first..).zip(uids).cycle();
+        for (socket, (first, uid)) in self.sockets.iter_mut().skip(self.last).zip(deal) {
+            (socket.holder, socket.uid) = (Holder::Process(Span { first, length: 1 }), uid);
+        }
+        self
+    }
+
     /// Closed by these processes, kept by the kernel.
     #[must_use]
     pub fn departed_from(mut self, pids: &[u32]) -> Self {
@@ -177,20 +196,38 @@ impl SimulatedHostBuilder {
     }
 
     /// One socket on each of `share` (0 to 1, rounded to ports) of the range's ports, which the
-    /// seed chooses; UDP if the state is one of UDP.
+    /// seed chooses; UDP if the state is one of UDP. `SimulatedHost::refill` changes the share.
     #[must_use]
-    pub fn fill(mut self, range: PortRange, share: f64, state: State, seed: u64) -> Self {
-        let mut ports: Vec<u16> = range.ports().collect();
-        let count = (share.clamp(0.0, 1.0) * f64::from(range.len())).round() as usize;
+    pub fn fill(self, range: PortRange, share: f64, state: State, seed: u64) -> Self {
+        self.fill_ports(range.ports(), share, state, seed)
+    }
+
+    /// As `fill`, of any ports. Fills of the same ports and the same seed take the same ones.
+    #[must_use]
+    pub fn fill_ports(
+        mut self,
+        ports: impl IntoIterator<Item = u16>,
+        share: f64,
+        state: State,
+        seed: u64,
+    ) -> Self {
+        let mut ports: Vec<u16> = ports.into_iter().collect();
         let mut random = SplitMix(seed);
-        for chosen in 0..count {
+        // Wholly shuffled, so that a fuller one begins as an emptier one.
+        for chosen in 0..ports.len() {
             let other = chosen + random.below((ports.len() - chosen) as u64) as usize;
             ports.swap(chosen, other);
         }
         self.last = self.sockets.len();
-        for &port in ports.iter().take(count) {
-            self.push(protocol_of(state), filled_endpoint(state, port), state);
+        let fill = Fill { first: self.last, length: ports.len() };
+        let stands = self.number + fill.count(share) as u32;
+        for &port in &ports {
+            // Those that stand at first are numbered as if there were no others.
+            let number =
+                if self.number < stands { self.next_number() } else { SPARE + u32::from(port) };
+            self.push(protocol_of(state), filled_endpoint(state, port), state, number);
         }
+        self.fills.push((fill, share));
         self
     }
 
@@ -216,28 +253,38 @@ impl SimulatedHostBuilder {
             is_isolated: true,
             users: Arc::new(self.users.into_iter().collect::<Users>()),
         };
+        let mut standing = Standing::of(self.sockets.len());
+        for &(fill, share) in &self.fills {
+            standing.refill(fill, share, &self.sockets);
+        }
         let world = World {
             machine: Arc::new(machine),
             ephemeral: self.ephemeral,
             sockets: self.sockets,
+            fills: self.fills.iter().map(|&(fill, _)| fill).collect(),
             pids: self.pids,
             gaps: self.gaps,
             processes: self.processes,
             refusals: self.refusals,
             begin: Duration::from_secs(BEGIN),
-            held: Mutex::new(BTreeSet::new()),
+            standing: Mutex::new(standing),
         };
         SimulatedHost { world: Arc::new(world) }
     }
 
     fn one(mut self, protocol: Protocol, local: Endpoint, state: State) -> Self {
         self.last = self.sockets.len();
-        self.push(protocol, local, state);
+        let number = self.next_number();
+        self.push(protocol, local, state, number);
         self
     }
 
-    fn push(&mut self, protocol: Protocol, local: Endpoint, state: State) {
-        let number = self.sockets.len() as u32 + 1;
+    fn next_number(&mut self) -> u32 {
+        self.number += 1;
+        self.number
+    }
+
+    fn push(&mut self, protocol: Protocol, local: Endpoint, state: State, number: u32) {
         let (holder, timer) = match state {
             State::TimeWait => (Holder::Kernel, Timer::TimeWait),
             _ => (Holder::Nobody, Timer::None),

@@ -57,9 +57,11 @@ pub fn render(
 
 fn marks(allocation: &Allocation, grid: &Grid, pane: &Pane, theme: &Theme, buffer: &mut Buffer) {
     let mut density: BTreeMap<(u16, u16), u32> = BTreeMap::new();
-    let marks = allocation.marks();
-    for &(port, mark) in &marks {
-        if let (Mark::Tried(times), Some(at)) = (mark, pane.position(grid, port)) {
+    let marks = allocation.marks(std::time::Duration::MAX);
+    let heat = allocation.heat(std::time::Duration::MAX);
+    for port in allocation.options().range.ports().filter(|_| allocation.is_sampled()) {
+        let times = heat[usize::from(port)];
+        if let (1.., Some(at)) = (times, pane.position(grid, port)) {
             *density.entry((at.x, at.y)).or_default() += times;
         }
     }
@@ -71,13 +73,13 @@ fn marks(allocation: &Allocation, grid: &Grid, pane: &Pane, theme: &Theme, buffe
     for (port, mark) in marks {
         let Some(at) = pane.position(grid, port) else { continue };
         match mark {
-            Mark::Tried(_) => {}
+            Mark::Flash { .. } => {}
             Mark::Held => put(buffer, pane.cells, at.x, at.y, held_glyph(theme), held_style(theme)),
-            Mark::Refused(number) => {
+            Mark::Refused { number, .. } => {
                 let digit = if number <= 9 { number.to_string() } else { "+".to_owned() };
                 put(buffer, pane.cells, at.x, at.y, &digit, theme.badge(Role::Collision));
             }
-            Mark::Won => won(port, at, allocation, pane, theme, buffer),
+            Mark::Won { .. } => won(port, at, allocation, pane, theme, buffer),
         }
     }
 }

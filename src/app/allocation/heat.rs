@@ -1,0 +1,76 @@
+//! How many attempts each port had in the last second. Not what they met.
+
+use std::{collections::VecDeque, time::Duration};
+
+const WINDOW: Duration = Duration::from_secs(1);
+static COLD: [u32; 65_536] = [0; 65_536];
+
+/// What one delta brought.
+#[derive(Clone, Debug)]
+struct Touch {
+    at: Duration,
+    ports: Vec<(u16, u32)>,
+    attempts: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heat {
+    touched: VecDeque<Touch>,
+    /// The sum of `touched` by port; empty before the first attempt.
+    times: Vec<u32>,
+}
+
+impl Heat {
+    pub fn add(&mut self, at: Duration, ports: Vec<(u16, u32)>) {
+        // A report without attempts, as of a paused run, leaves the picture as it is.
+        if ports.is_empty() {
+            return;
+        }
+        self.forget_until(at.checked_sub(WINDOW));
+        self.times.resize(65_536, 0);
+        for &(port, times) in &ports {
+            self.times[usize::from(port)] += times;
+        }
+        let attempts = ports.iter().map(|&(_, times)| u64::from(times)).sum();
+        self.touched.push_back(Touch { at, ports, attempts });
+    }
+
+    fn forget_until(&mut self, end: Option<Duration>) {
+        while let Some(touch) = self.touched.pop_front_if(|touch| Some(touch.at) <= end) {
+            for (port, times) in touch.ports {
+                self.times[usize::from(port)] -= times;
+            }
+        }
+    }
+
+    /// By port, all 65,536 of them: the second before the last attempts, whenever these were.
+    pub fn picture(&self) -> &[u32] {
+        if self.times.is_empty() { &COLD } else { &self.times }
+    }
+
+    /// As `picture`, but nothing if the last attempts are a second ago.
+    pub fn by_port(&self, now: Duration) -> &[u32] {
+        if self.cools_after(now).is_some() { self.picture() } else { &COLD }
+    }
+
+    /// Time until `by_port` is all zero; None: it is.
+    pub fn cools_after(&self, now: Duration) -> Option<Duration> {
+        let end = self.touched.back()?.at + WINDOW;
+        end.checked_sub(now).filter(|left| !left.is_zero())
+    }
+
+    /// Over the last second; 0 if nothing was tried in it.
+    pub fn attempts_per_second(&self, now: Duration) -> f64 {
+        let begin = now.checked_sub(WINDOW);
+        let recent = || self.touched.iter().filter(|touch| Some(touch.at) > begin);
+        let (Some(first), Some(last)) = (recent().next(), recent().next_back()) else { return 0.0 };
+        let attempts: u64 = recent().map(|touch| touch.attempts).sum();
+        let span = last.at.saturating_sub(first.at);
+        // What the first one brought was tried before the span began.
+        if recent().nth(2).is_some() && !span.is_zero() {
+            (attempts - first.attempts) as f64 / span.as_secs_f64()
+        } else {
+            attempts as f64
+        }
+    }
+}

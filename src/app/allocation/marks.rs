@@ -1,0 +1,68 @@
+//! What the map shows of a run at its speed, and until when. Not how it is drawn.
+
+use std::time::Duration;
+
+use crate::app::allocation::{Allocation, Mark, RunState, Speed};
+
+impl Allocation {
+    /// What is on the map, later ones on top of earlier ones.
+    ///
+    /// Up to 4/s the running or last allocation, and those before it as they fade; at 20/s the last
+    /// sixty tries; at 1k/s flashes. At `max` only what is held: there the picture is `heat`.
+    pub fn marks(&self, now: Duration) -> Vec<(u16, Mark)> {
+        let held = self.held.iter().map(|&port| (port, Mark::Held));
+        match self.speed {
+            Speed::Step | Speed::One | Speed::Four => {
+                let past = self.motion.then(|| self.trail.past(now));
+                held.chain(past.into_iter().flatten()).chain(self.trail.allocation()).collect()
+            }
+            Speed::Twenty => held.chain(self.trail.last_sixty()).collect(),
+            Speed::Thousand if self.motion => {
+                self.trail.flashes(self.clock(now)).chain(held).collect()
+            }
+            Speed::Thousand => self.last_won().chain(held).collect(),
+            Speed::Max => held.collect(),
+        }
+    }
+
+    /// Attempts by port, all 65,536 of them, over the last second; all zero a second after the last
+    /// attempt, but a paused run keeps its picture.
+    pub fn heat(&self, now: Duration) -> &[u32] {
+        if self.state == RunState::Paused { self.heat.picture() } else { self.heat.by_port(now) }
+    }
+
+    /// Measured over the last second; 0 of a run that does not run.
+    pub fn attempts_per_second(&self, now: Duration) -> f64 {
+        if self.is_running() { self.heat.attempts_per_second(now) } else { 0.0 }
+    }
+
+    /// When `marks` or `heat` change next although nothing is reported; None: they do not.
+    pub fn fades_again_after(&self, now: Duration) -> Option<Duration> {
+        if !self.motion {
+            return None;
+        }
+        match self.speed {
+            Speed::Step | Speed::One | Speed::Four => self.trail.past_changes_after(now),
+            Speed::Twenty => None,
+            Speed::Thousand if self.is_still() => None,
+            Speed::Thousand => self.trail.flashes_change_after(now),
+            Speed::Max if self.is_still() => None,
+            Speed::Max => self.heat.cools_after(now),
+        }
+    }
+
+    /// A paused run keeps the picture of its last attempt.
+    fn is_still(&self) -> bool {
+        self.state == RunState::Paused
+    }
+
+    /// Stands still while the run is paused.
+    fn clock(&self, now: Duration) -> Duration {
+        if self.is_still() { self.trail.last_attempt_at().unwrap_or(now) } else { now }
+    }
+
+    fn last_won(&self) -> impl Iterator<Item = (u16, Mark)> {
+        let won = self.last.and_then(|finished| finished.port);
+        won.into_iter().map(|port| (port, Mark::Won { fade: 0 }))
+    }
+}

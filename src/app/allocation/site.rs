@@ -1,0 +1,121 @@
+//! The simulated site as the screen knows it: its share, its sockets, its processes. Not the run.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::{
+    app::allocation::{Allocation, AllocationOptions, Figures, Ground, LastScan, Site},
+    domain::{Occupancy, ProcessTable, Snapshot},
+    engine::allocation::simulated_processes,
+};
+
+/// Of the range's ports, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share(u32);
+
+impl Default for Share {
+    /// Where searching for a port begins to hurt (screens.md).
+    fn default() -> Self {
+        Self(900)
+    }
+}
+
+impl Share {
+    /// 0 to 1.
+    pub fn part(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
+
+    /// In steps that are finer where they matter more: 5 % below a half, 1 % up to 98 %, then 0.1 %.
+    pub fn fuller(self) -> Self {
+        let step = match self.0 {
+            ..500 => 50,
+            500..980 => 10,
+            _ => 1,
+        };
+        Self((self.0 + step).min(1000))
+    }
+
+    /// Takes back one `fuller`.
+    pub fn emptier(self) -> Self {
+        let step = match self.0 {
+            ..=500 => 50,
+            501..=980 => 10,
+            _ => 1,
+        };
+        Self(self.0.saturating_sub(step))
+    }
+}
+
+/// What stands on the site, ours not included, and the count of it.
+#[derive(Clone, Debug)]
+pub(super) struct Simulated {
+    snapshot: Arc<Snapshot>,
+    occupancy: Occupancy,
+    ground: Ground,
+}
+
+impl Simulated {
+    fn count(options: &AllocationOptions, snapshot: Arc<Snapshot>) -> Self {
+        let occupancy = Occupancy::count(&snapshot);
+        let last = LastScan { snapshot: &snapshot, occupancy: &occupancy };
+        let ground = Ground::count(options, last);
+        Self { snapshot, occupancy, ground }
+    }
+
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    fn last(&self) -> LastScan<'_> {
+        LastScan { snapshot: &self.snapshot, occupancy: &self.occupancy }
+    }
+}
+
+static PROCESSES: LazyLock<ProcessTable> = LazyLock::new(simulated_processes);
+
+impl Allocation {
+    /// What stands on the simulated site from now on; late news of another run are ignored.
+    pub fn see_simulated(&mut self, snapshot: Arc<Snapshot>) {
+        if self.site == Site::Machine || !self.is_prepared() || snapshot.number != self.run {
+            return;
+        }
+        if self.simulated.is_some() {
+            // Figures of two occupancies in one would agree with no law.
+            self.figures = Figures::default();
+            self.last_allocations.clear();
+        }
+        self.simulated = Some(Simulated::count(&self.options, snapshot));
+        self.count_simulated_ground();
+    }
+
+    /// The occupancy that the allocator meets: the machine's, or the simulated one.
+    pub fn scan<'a>(&'a self, real: Option<LastScan<'a>>) -> Option<LastScan<'a>> {
+        match self.site {
+            Site::Machine => real,
+            Site::Simulated { .. } => self.simulated.as_ref().map(Simulated::last),
+        }
+    }
+
+    /// The processes behind that occupancy.
+    pub fn processes<'a>(&self, real: &'a ProcessTable) -> &'a ProcessTable {
+        match self.site {
+            Site::Machine => real,
+            Site::Simulated { .. } => &PROCESSES,
+        }
+    }
+
+    pub fn site(&self) -> Site {
+        self.site
+    }
+
+    /// What we hold there is not in the snapshot.
+    pub(super) fn count_simulated_ground(&mut self) {
+        let protocols = self.options.protocols;
+        self.ground = self.simulated.as_ref().map(|simulated| {
+            let is_added = |&&port: &&u16| !simulated.occupancy.port(port).is_occupied(protocols);
+            let mut ground = simulated.ground;
+            ground.occupied += self.held.iter().filter(is_added).count() as u32;
+            ground
+        });
+    }
+}

@@ -1,0 +1,141 @@
+//! Who has which port, and who has most of them. Not the colours of owners.
+
+use std::collections::HashMap;
+
+use crate::domain::{Owner, PortRange, ProcessTable, Protocols, Snapshot, Socket, Text};
+
+/// Owners as the map groups them: workers of one name are one owner.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OwnerName {
+    Process(Text),
+    /// Not described yet.
+    Pid(u32),
+    Kernel,
+    Hidden,
+    Nobody,
+    NotAsked,
+}
+
+impl OwnerName {
+    pub fn words(&self) -> String {
+        match self {
+            Self::Process(name) => name.to_string(),
+            Self::Pid(pid) => format!("pid {pid}"),
+            Self::Kernel => "kernel".to_owned(),
+            Self::Hidden => "hidden".to_owned(),
+            Self::Nobody => "none visible".to_owned(),
+            Self::NotAsked => "not looked up".to_owned(),
+        }
+    }
+}
+
+/// The owners of a range's ports, biggest first, and who has which port.
+#[derive(Clone, Debug, Default)]
+pub struct OwnerRanks {
+    /// An owner and on how many ports it has sockets.
+    pub owners: Vec<(OwnerName, u32)>,
+    /// (port, index into `owners`), ascending; a shared port stands under its biggest owner.
+    ports: Vec<(u16, u32)>,
+}
+
+impl OwnerRanks {
+    pub fn count(
+        range: PortRange,
+        protocols: Protocols,
+        snapshot: &Snapshot,
+        processes: &ProcessTable,
+    ) -> Self {
+        let mut names = Names::of(processes);
+        let mut pairs = Vec::new();
+        for socket in &snapshot.sockets {
+            if range.contains(socket.local.port) && protocols.includes(socket.protocol) {
+                names.each(snapshot, socket, |owner| pairs.push((socket.local.port, owner)));
+            }
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        let mut counts = vec![0; names.list.len()];
+        for &(_, owner) in &pairs {
+            counts[owner as usize] += 1;
+        }
+        let mut order: Vec<u32> = (0..counts.len() as u32).collect();
+        order.sort_by_key(|&owner| {
+            let owner = owner as usize;
+            (std::cmp::Reverse(counts[owner]), names.list[owner].words())
+        });
+        let mut rank = vec![0; counts.len()];
+        for (place, &owner) in order.iter().enumerate() {
+            rank[owner as usize] = place as u32;
+        }
+        let mut ports: Vec<_> = pairs.iter().map(|&(p, owner)| (p, rank[owner as usize])).collect();
+        ports.sort_unstable();
+        ports.dedup_by_key(|&mut (port, _)| port);
+        let owner = |&i: &u32| (names.list[i as usize].clone(), counts[i as usize]);
+        Self { owners: order.iter().map(owner).collect(), ports }
+    }
+
+    /// Who has most ports of a block: index into `owners`.
+    pub fn biggest_in(&self, block: PortRange) -> Option<usize> {
+        let start = self.ports.partition_point(|&(port, _)| port < block.first());
+        let inside = self.ports[start..].iter().take_while(|&&(port, _)| block.contains(port));
+        let mut counts: Vec<(u32, u32)> = Vec::new();
+        for &(_, owner) in inside {
+            match counts.iter_mut().find(|(o, _)| *o == owner) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((owner, 1)),
+            }
+        }
+        let most = counts.into_iter().max_by_key(|&(owner, n)| (n, std::cmp::Reverse(owner)));
+        most.map(|(owner, _)| owner as usize)
+    }
+}
+
+/// Numbers for owners, given as they come.
+struct Names<'a> {
+    processes: &'a ProcessTable,
+    list: Vec<OwnerName>,
+    by_name: HashMap<OwnerName, u32>,
+    by_pid: HashMap<u32, u32>,
+}
+
+impl<'a> Names<'a> {
+    fn of(processes: &'a ProcessTable) -> Self {
+        Self { processes, list: Vec::new(), by_name: HashMap::new(), by_pid: HashMap::new() }
+    }
+
+    fn each(&mut self, snapshot: &Snapshot, socket: &Socket, mut found: impl FnMut(u32)) {
+        let other = match snapshot.owner(socket) {
+            Owner::Process(pids) | Owner::Backlog(pids) => {
+                for &pid in pids {
+                    found(self.process(pid));
+                }
+                return;
+            }
+            Owner::Kernel | Owner::Departed(_) => OwnerName::Kernel,
+            Owner::Hidden => OwnerName::Hidden,
+            Owner::Nobody => OwnerName::Nobody,
+            Owner::NotAsked => OwnerName::NotAsked,
+        };
+        found(self.number(other));
+    }
+
+    fn process(&mut self, pid: u32) -> u32 {
+        if let Some(&number) = self.by_pid.get(&pid) {
+            return number;
+        }
+        let name = self.processes.get(pid).map(|p| OwnerName::Process(p.name.clone()));
+        let number = self.number(name.unwrap_or(OwnerName::Pid(pid)));
+        self.by_pid.insert(pid, number);
+        number
+    }
+
+    fn number(&mut self, name: OwnerName) -> u32 {
+        if let Some(&number) = self.by_name.get(&name) {
+            return number;
+        }
+        let number = self.list.len() as u32;
+        self.list.push(name.clone());
+        self.by_name.insert(name, number);
+        number
+    }
+}

@@ -1,0 +1,115 @@
+//! A socket in as few bytes as it takes to know it again. Not what was seen of it.
+
+use std::{net::IpAddr, time::Duration};
+
+use crate::domain::{Endpoint, Family, Protocol, Socket, State};
+
+/// A moment since the first snapshot, in tenths of a second: 13 years in 32 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tick(u32);
+
+impl Tick {
+    /// Rounded down, so that no age is told too short.
+    pub fn of(time: Duration) -> Self {
+        Self(u32::try_from(time.as_millis() / 100).unwrap_or(u32::MAX))
+    }
+
+    pub fn time(self) -> Duration {
+        Duration::from_millis(u64::from(self.0) * 100)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// The cookie, else a fingerprint of endpoints and inode.
+    pub identity: u64,
+    /// A fingerprint; the local port is known besides.
+    pub endpoints: u32,
+    pub since: Tick,
+    pub port: u16,
+    pub protocol: Protocol,
+    pub family: Family,
+    pub state: State,
+    pub has_cookie: bool,
+    /// It was there before we could see it.
+    pub is_older: bool,
+}
+
+const _: () = assert!(size_of::<Known>() == 24, "200,000 sockets are to stay small");
+
+impl Known {
+    pub fn of(socket: &Socket) -> Self {
+        Self {
+            identity: identity(socket),
+            endpoints: endpoints(socket) as u32,
+            since: Tick::default(),
+            port: socket.local.port,
+            protocol: socket.protocol,
+            family: socket.family,
+            state: socket.state,
+            has_cookie: socket.cookie.is_some(),
+            is_older: false,
+        }
+    }
+
+    pub fn place(&self) -> (Protocol, u16) {
+        (self.protocol, self.port)
+    }
+
+    /// As `Socket::sort_key` within a port.
+    pub fn order(&self) -> (Family, bool, u64) {
+        (self.family, self.has_cookie, self.identity)
+    }
+
+    pub fn is(&self, socket: &Socket) -> bool {
+        self.has_cookie == socket.cookie.is_some() && self.identity == identity(socket)
+    }
+
+    /// Whether `new`, with the same endpoints, is what became of this socket.
+    ///
+    /// A connection goes one way: when its state goes back, another has taken its four-tuple.
+    /// FIN-WAIT-2 is kept by the kernel like TIME-WAIT once the process has closed it.
+    /// Where there are no cookies the inode comes only with accept(). Where one has a cookie and
+    /// the other not, the source of the snapshots changed.
+    pub fn goes_on_as(&self, new: &Self) -> bool {
+        let is_connection = |state| (State::SynSent..=State::TimeWait).contains(&state);
+        let are_connections = is_connection(self.state) && is_connection(new.state);
+        match (self.has_cookie, new.has_cookie) {
+            (true, true) if new.state == State::FinWait2 => {
+                are_connections && self.state <= new.state
+            }
+            (true, true) => are_connections && new.state > self.state,
+            (false, false) => are_connections && new.state >= self.state,
+            _ => true,
+        }
+    }
+}
+
+fn identity(socket: &Socket) -> u64 {
+    let inode = || u64::from(socket.inode.unwrap_or_default());
+    socket.cookie.unwrap_or_else(|| mixed(endpoints(socket), inode()))
+}
+
+fn endpoints(socket: &Socket) -> u64 {
+    let local = mixed(0, bits(socket.local.address));
+    match socket.remote {
+        None => local,
+        Some(Endpoint { address, port }) => mixed(mixed(local, bits(address)), u64::from(port) + 1),
+    }
+}
+
+fn bits(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            mixed((bits >> 64) as u64, bits as u64)
+        }
+    }
+}
+
+/// The multiplier and the final shift of Vigna's splitmix64.
+fn mixed(left: u64, right: u64) -> u64 {
+    let product = (left.rotate_left(25) ^ right).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ (product >> 29)
+}

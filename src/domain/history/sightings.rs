@@ -1,0 +1,143 @@
+//! A log of sightings, bounded, that can be read by port. Not who compares the snapshots.
+
+use crate::domain::Sighting;
+
+/// Told of a port at most.
+const PER_PORT: usize = 8;
+/// Kept in all.
+const CAPACITY: usize = 40_960;
+/// Kept when room is made.
+const KEPT: usize = CAPACITY / 4 * 3;
+const NONE: u32 = u32::MAX;
+const PORTS: usize = 65_536;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sightings {
+    /// Oldest first.
+    entries: Vec<Entry>,
+    /// By port: the index of its newest entry. Empty before the first one.
+    newest: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    sighting: Sighting,
+    port: u16,
+    /// The index of the one before on the same port.
+    older: u32,
+}
+
+impl Sightings {
+    pub fn push(&mut self, port: u16, sighting: Sighting) {
+        if self.newest.is_empty() {
+            self.newest = vec![NONE; PORTS];
+        }
+        if self.entries.len() == CAPACITY {
+            self.make_room();
+        } else if self.entries.len() == self.entries.capacity() {
+            let more = self.entries.len().clamp(64, CAPACITY - self.entries.len());
+            self.entries.reserve_exact(more);
+        }
+        self.append(port, sighting);
+    }
+
+    pub fn on_port(&self, port: u16) -> impl Iterator<Item = Sighting> {
+        let newest = self.newest.get(usize::from(port)).and_then(|&index| self.entry(index));
+        let older = |entry: &&Entry| self.entry(entry.older);
+        std::iter::successors(newest, older).map(|entry| entry.sighting).take(PER_PORT)
+    }
+
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>() + self.newest.capacity() * size_of::<u32>()
+    }
+
+    fn entry(&self, index: u32) -> Option<&Entry> {
+        self.entries.get(index as usize)
+    }
+
+    fn append(&mut self, port: u16, sighting: Sighting) {
+        let index = self.entries.len() as u32;
+        let older = std::mem::replace(&mut self.newest[usize::from(port)], index);
+        self.entries.push(Entry { sighting, port, older });
+    }
+
+    /// Drops what no port tells any more, then the oldest: a busy port must not push out the quiet
+    /// ones.
+    fn make_room(&mut self) {
+        let mut told = vec![0_u8; PORTS];
+        let mut kept = 0;
+        let mut entries = std::mem::take(&mut self.entries);
+        // From the newest to the oldest; what is kept moves to the end.
+        let mut start = entries.len();
+        for index in (0..entries.len()).rev() {
+            let of_port = &mut told[usize::from(entries[index].port)];
+            if usize::from(*of_port) < PER_PORT && kept < KEPT {
+                *of_port += 1;
+                kept += 1;
+                start -= 1;
+                entries[start] = entries[index];
+            }
+        }
+        entries.drain(..start);
+        self.newest.fill(NONE);
+        for (index, entry) in entries.iter_mut().enumerate() {
+            let newest = &mut self.newest[usize::from(entry.port)];
+            entry.older = std::mem::replace(newest, index as u32);
+        }
+        self.entries = entries;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::Protocol;
+
+    fn sighting(second: u64) -> Sighting {
+        let at = Duration::from_secs(second);
+        Sighting { at, protocol: Protocol::Tcp, state: None, remote: None }
+    }
+
+    fn seconds(sightings: &Sightings, port: u16) -> Vec<u64> {
+        sightings.on_port(port).map(|sighting| sighting.at.as_secs()).collect()
+    }
+
+    #[test]
+    fn a_port_tells_its_eight_newest() {
+        let mut sightings = Sightings::default();
+        assert_eq!(seconds(&sightings, 443), [0; 0]);
+        for second in 1..=10 {
+            sightings.push(443, sighting(second));
+            sightings.push(80, sighting(100 + second));
+        }
+        assert_eq!(seconds(&sightings, 443), [10, 9, 8, 7, 6, 5, 4, 3]);
+        assert_eq!(seconds(&sightings, 0), [0; 0]);
+    }
+
+    #[test]
+    fn a_busy_port_does_not_push_out_the_quiet_ones() {
+        let mut sightings = Sightings::default();
+        sightings.push(22, sighting(1));
+        for second in 2..200_000 {
+            sightings.push(443, sighting(second));
+        }
+        assert_eq!(seconds(&sightings, 22), [1]);
+        assert_eq!(seconds(&sightings, 443)[0], 199_999);
+    }
+
+    #[test]
+    fn the_log_is_bounded_and_drops_the_oldest() {
+        let mut sightings = Sightings::default();
+        for second in 0..500_000_u64 {
+            sightings.push((second % 60_000) as u16, sighting(second));
+            assert!(sightings.entries.len() <= CAPACITY);
+        }
+        assert!(sightings.entries.capacity() <= CAPACITY);
+        let newest = (499_999 % 60_000) as u16;
+        assert_eq!(seconds(&sightings, newest)[0], 499_999);
+        assert_eq!(seconds(&sightings, newest + 1), [0; 0], "older than all that are kept");
+    }
+}

@@ -1,0 +1,81 @@
+//! Builds the simulated site of a run: who lives there and which ports are taken. Runs nothing.
+
+use crate::{
+    allocator::Candidates,
+    domain::{PortRange, ProcessTable, Protocols, State},
+    engine::Setup,
+    host::{
+        Host, HostError,
+        simulated::{SimulatedHost, SimulatedHostBuilder},
+    },
+};
+
+/// Who takes ports there: pid, name, command, uid.
+const RESIDENTS: [(u32, &str, &str, u32); 4] = [
+    (1187, "nginx", "nginx: worker process", 33),
+    (2240, "postgres", "postgres: checkpointer", 70),
+    (3061, "node", "node server.js", 1000),
+    (4711, "python3", "python3 load.py", 1000),
+];
+
+/// Users that the residents run as, besides root and user.
+const USERS: [(u32, &str); 2] = [(33, "www-data"), (70, "postgres")];
+
+/// Of the TCP sockets one in so many is bound-inactive, the others are ESTABLISHED.
+const BOUND_EACH: u16 = 4;
+
+/// The site of this run and the ports that are reserved there: those of the machine's own policy.
+///
+/// Errors: the policy could not be read.
+pub fn build(
+    machine: &dyn Host,
+    setup: &Setup,
+    share: f64,
+) -> Result<(SimulatedHost, Vec<PortRange>), HostError> {
+    let (mut ephemeral, _) = machine.policy()?;
+    let reserved = ephemeral.reserved().to_vec();
+    // What is simulated is the occupancy, not our rights.
+    ephemeral.unprivileged_start = 0;
+    let candidates = Candidates::new(setup.range, &reserved);
+    let builder = inhabited().ephemeral(ephemeral);
+    Ok((fill(builder, &candidates, setup, share).build(), reserved))
+}
+
+/// Of every simulated site.
+pub fn simulated_processes() -> ProcessTable {
+    let pids = RESIDENTS.map(|(pid, ..)| pid);
+    inhabited().build().describer().describe(&pids).into_iter().collect()
+}
+
+fn inhabited() -> SimulatedHostBuilder {
+    let builder = USERS.iter().fold(SimulatedHost::builder(), |b, &(uid, name)| b.user(uid, name));
+    RESIDENTS.iter().fold(builder, |builder, &(pid, name, command, uid)| {
+        builder.process(pid, name, command, uid)
+    })
+}
+
+/// The same ports for each protocol that is asked for, so that the share is that of the ports.
+fn fill(
+    mut builder: SimulatedHostBuilder,
+    candidates: &Candidates,
+    setup: &Setup,
+    share: f64,
+) -> SimulatedHostBuilder {
+    let pids = RESIDENTS.map(|(pid, ..)| pid);
+    if setup.protocols != Protocols::Tcp {
+        builder = builder
+            .fill_ports(candidates.ports(), share, State::Unconnected, setup.seed)
+            .dealt_to(&pids);
+    }
+    if setup.protocols != Protocols::Udp {
+        builder = builder
+            .fill_ports(candidates.ports(), share, State::Established, setup.seed)
+            .dealt_to(&pids)
+            .each(|socket| {
+                if socket.local.port.is_multiple_of(BOUND_EACH) {
+                    (socket.state, socket.remote) = (State::Bound, None);
+                }
+            });
+    }
+    builder
+}

@@ -1,0 +1,74 @@
+//! Which sockets of a simulated machine stand now, and what its binders hold. Not the sockets.
+
+use std::collections::BTreeSet;
+
+use crate::domain::{Protocol, Protocols, Socket};
+
+/// Sockets in the order in which they are taken.
+#[derive(Clone, Copy)]
+pub struct Fill {
+    pub first: usize,
+    pub length: usize,
+}
+
+impl Fill {
+    /// How many of them are this share (0 to 1).
+    pub fn count(self, share: f64) -> usize {
+        (share.clamp(0.0, 1.0) * self.length as f64).round() as usize
+    }
+}
+
+/// What changes on a machine that otherwise stands still.
+pub struct Standing {
+    /// By socket.
+    stands: Vec<bool>,
+    held: BTreeSet<(Protocol, u16)>,
+    /// Counts changes of the sockets.
+    pub version: u64,
+}
+
+impl Standing {
+    /// So many sockets, all of which stand.
+    pub fn of(sockets: usize) -> Self {
+        Self { stands: vec![true; sockets], held: BTreeSet::new(), version: 0 }
+    }
+
+    pub fn refill(&mut self, fill: Fill, share: f64, sockets: &[Socket]) {
+        let count = fill.count(share);
+        for place in 0..fill.length {
+            let at = fill.first + place;
+            let Socket { protocol, local, .. } = &sockets[at];
+            let is_ours = self.held.contains(&(*protocol, local.port));
+            self.stands[at] = place < count && !is_ours;
+        }
+        self.version += 1;
+    }
+
+    /// Of all sockets of the machine those that stand.
+    pub fn among<'a>(&self, sockets: &'a [Socket]) -> impl Iterator<Item = &'a Socket> {
+        sockets.iter().zip(&self.stands).filter_map(|(socket, &stands)| stands.then_some(socket))
+    }
+
+    pub fn held(&self) -> impl Iterator<Item = (Protocol, u16)> {
+        self.held.iter().copied()
+    }
+
+    pub fn holds(&self, protocol: Protocol, port: u16) -> bool {
+        self.held.contains(&(protocol, port))
+    }
+
+    pub fn hold(&mut self, protocols: Protocols, port: u16) {
+        self.held.extend(each(protocols).map(|protocol| (protocol, port)));
+    }
+
+    pub fn release(&mut self, protocols: Protocols, port: u16) {
+        for protocol in each(protocols) {
+            self.held.remove(&(protocol, port));
+        }
+    }
+}
+
+/// UDP first, as the real binder.
+pub fn each(protocols: Protocols) -> impl Iterator<Item = Protocol> {
+    [Protocol::Udp, Protocol::Tcp].into_iter().filter(move |&p| protocols.includes(p))
+}

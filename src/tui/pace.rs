@@ -1,0 +1,108 @@
+//! When the next frame is due: answers at once, news at a distance. Reads no clock, draws nothing.
+
+use std::time::{Duration, Instant};
+
+/// News follow each other no faster than screens show them.
+const SHORTEST_GAP: Duration = Duration::from_millis(16);
+/// A terminal that was slow once, or stood still, is spared no longer than this.
+const LONGEST_REST: Duration = Duration::from_millis(500);
+
+/// Says when to draw.
+pub struct Pace {
+    /// None: nothing has changed.
+    due: Option<Instant>,
+    /// When the last frame began.
+    began: Instant,
+    /// From then on writing has taken at most half of the time.
+    rested: Instant,
+}
+
+impl Pace {
+    /// The first frame is due at once.
+    pub fn new(now: Instant) -> Self {
+        Self { due: Some(now), began: now, rested: now }
+    }
+
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Until the next frame; None: until something happens.
+    pub fn wait(&self, now: Instant) -> Option<Duration> {
+        self.due.map(|due| due.saturating_duration_since(now))
+    }
+
+    /// Somebody waits for a frame.
+    pub fn answer(&mut self, now: Instant) {
+        self.due = Some(now);
+    }
+
+    /// At `at` there is something new that nobody waits for; such frames are `gap` apart.
+    pub fn tell(&mut self, at: Instant, gap: Duration) {
+        let due = at.max(self.began + gap.max(SHORTEST_GAP)).max(self.rested);
+        self.due = Some(self.due.map_or(due, |other| other.min(due)));
+    }
+
+    /// A frame was begun, and is written whole; the terminal took `writing` to read it.
+    pub fn drawn(&mut self, began: Instant, now: Instant, writing: Duration) {
+        self.due = None;
+        self.began = began;
+        self.rested = now + writing.min(LONGEST_REST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GAP: Duration = Duration::from_millis(100);
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// A frame was drawn within the first millisecond.
+    fn drawn() -> (Pace, Instant) {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        assert!(pace.is_due(start));
+        pace.drawn(start, start + ms(1), ms(1));
+        (pace, start)
+    }
+
+    #[test]
+    fn nothing_new_is_no_frame() {
+        let (pace, start) = drawn();
+        assert_eq!(pace.wait(start + ms(1)), None);
+        assert!(!pace.is_due(start + ms(9_000)));
+    }
+
+    #[test]
+    fn news_keep_their_distance_and_an_answer_does_not_wait_for_them() {
+        let (mut pace, start) = drawn();
+        pace.tell(start + ms(5), GAP);
+        assert_eq!(pace.wait(start + ms(5)), Some(ms(95)));
+        pace.answer(start + ms(6));
+        assert!(pace.is_due(start + ms(6)));
+    }
+
+    #[test]
+    fn the_earliest_of_several_news_counts() {
+        let (mut pace, start) = drawn();
+        pace.tell(start + ms(700), ms(0));
+        pace.tell(start + ms(30), ms(0));
+        pace.tell(start + ms(600), ms(0));
+        assert_eq!(pace.wait(start + ms(30)), Some(ms(0)));
+    }
+
+    #[test]
+    fn a_slow_terminal_rests_as_long_as_it_reads() {
+        let (mut pace, start) = drawn();
+        pace.drawn(start, start + ms(300), ms(280));
+        pace.tell(start + ms(300), GAP);
+        assert_eq!(pace.wait(start + ms(300)), Some(ms(280)));
+        pace.drawn(start, start + ms(60_000), ms(59_000));
+        pace.tell(start + ms(60_000), GAP);
+        assert_eq!(pace.wait(start + ms(60_000)), Some(LONGEST_REST));
+    }
+}

@@ -1,0 +1,103 @@
+//! Asks the terminal for its background, before the first frame. Knows no colours to draw with.
+
+use std::{
+    env, io,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    stdio::stdin,
+};
+
+use crate::{
+    tui::{
+        decoder::{Decoder, Input},
+        terminal::Terminal,
+        watchdog::Ending,
+    },
+    view::Ground,
+};
+
+/// A terminal that does not say its colours in this time is taken for a dark one.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// Background (OSC 11, ended as urxvt needs it) and attributes (DA1), xterm's ctlseqs.
+const QUESTION: &[u8] = b"\x1b]11;?\x07\x1b[c";
+
+/// What came while we waited.
+#[derive(Default)]
+pub struct Answer {
+    /// None: the terminal does not say.
+    pub ground: Option<Ground>,
+    /// For the app: somebody types faster than we start.
+    pub typed: Vec<Input>,
+    /// With the beginning of what has not come whole.
+    pub decoder: Decoder,
+}
+
+/// In raw mode, and before anybody else reads what is typed.
+pub fn ask_ground(terminal: &Terminal, ending: &Ending) -> io::Result<Answer> {
+    let mut answer = Answer::default();
+    // GNU screen answers in the wrong order, Eterm not at all.
+    let term = env::var("TERM").unwrap_or_default();
+    if term == "screen" || term.starts_with("screen.") || term == "Eterm" {
+        return Ok(answer);
+    }
+    terminal.send(QUESTION, ending)?;
+    let deadline = Instant::now() + PATIENCE;
+    while answer.waits_for_more(deadline, ending) {}
+    Ok(answer)
+}
+
+impl Answer {
+    fn waits_for_more(&mut self, deadline: Instant, ending: &Ending) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).expect("a part of a second fits");
+        let terminal = stdin();
+        let mut watched = [PollFd::new(&terminal, PollFlags::IN), ending.poll_fd()];
+        match poll(&mut watched, Some(&left)) {
+            Err(Errno::INTR) => return true,
+            Ok(1..) if !ending.is_called() => {}
+            _ => return false,
+        }
+        let mut buffer = [0; 256];
+        // What is wrong with the terminal the input thread finds out.
+        let Ok(length @ 1..) = rustix::io::read(terminal, &mut buffer[..]) else { return false };
+        let mut is_answered = false;
+        let Self { ground, typed, decoder } = self;
+        decoder.feed(&buffer[..length], |input| {
+            match input {
+                Input::Background(color) => *ground = Some(ground_of(color)),
+                Input::Attributes => is_answered = true,
+                input => typed.push(input),
+            }
+            true
+        });
+        !is_answered
+    }
+}
+
+/// By luma (Rec. 601), on the scale that screens use.
+fn ground_of([red, green, blue]: [f32; 3]) -> Ground {
+    let is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5;
+    if is_light { Ground::Light } else { Ground::Dark }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_backgrounds_are_told_apart() {
+        let ground =
+            |rgb: u32| ground_of([16, 8, 0].map(|shift| f32::from((rgb >> shift) as u8) / 255.0));
+        // Solarized, Gruvbox, Dracula, plain ones.
+        for dark in [0x00_2b36, 0x28_2828, 0x28_2a36, 0, 0x30_0a24] {
+            assert_eq!(ground(dark), Ground::Dark, "{dark:06x}");
+        }
+        for light in [0xfd_f6e3, 0xfb_f1c7, 0xff_ffff, 0xff_ffdd, 0xc0_c0c0] {
+            assert_eq!(ground(light), Ground::Light, "{light:06x}");
+        }
+    }
+}

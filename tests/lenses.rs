@@ -1,0 +1,225 @@
+//! The lenses of the map: what is counted, when it is counted again, what the legend says.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use portscope::{
+    app::{
+        App, Event, Extent, Key, Lens, Options, RowsPerLine, allocation::AllocationOptions,
+        lens::LENSES,
+    },
+    domain::{PortRange, Protocols, ServiceNames, Snapshot, State},
+    engine::Report,
+    host::simulated::SimulatedHost,
+    view::{self, Theme},
+};
+use proptest::prelude::*;
+use ratatui::{Terminal, backend::TestBackend};
+
+fn range(first: u16, last: u16) -> PortRange {
+    PortRange::new(first, last).unwrap()
+}
+
+/// A busy machine; `more` bound sockets besides.
+fn machine(more: u16) -> Snapshot {
+    let mut machine = SimulatedHost::builder()
+        .process(812, "nginx", "nginx: worker", 33)
+        .process(4121, "payments-api", "/srv/payments", 1000)
+        .tcp(([192, 0, 2, 1], 53), State::Listen)
+        .udp(([192, 0, 2, 1], 53))
+        .owned_by(&[812])
+        .fill(range(32_768, 40_999), 0.5, State::Established, 1)
+        .owned_by(&[4121])
+        .fill(range(41_000, 44_999), 0.9, State::TimeWait, 2)
+        .fill(range(44_000, 47_999), 0.1, State::Unconnected, 3);
+    if more > 0 {
+        machine = machine.fill(range(50_000, 49_999 + more), 1.0, State::Bound, 4);
+    }
+    machine.build().snapshot()
+}
+
+struct Session(App);
+
+impl Session {
+    fn new(columns: u16, rows: u16) -> Self {
+        let mut app = App::new(Options {
+            rows_per_line: RowsPerLine::Two,
+            extent: Extent::All,
+            protocols: Protocols::Both,
+            find: None,
+            allocation: AllocationOptions::exo(7),
+            mouse: true,
+            motion: true,
+            services: ServiceNames::default(),
+        });
+        app.update(Duration::ZERO, Event::Resized { columns, rows });
+        Self(app)
+    }
+
+    fn scanned(&mut self, second: u64, mut snapshot: Snapshot) {
+        snapshot.number = second;
+        snapshot.taken_at = Duration::from_secs(1_700_000_000 + second);
+        let event = Event::Report(Report::Scanned(Arc::new(snapshot)));
+        self.0.update(Duration::from_secs(second), event);
+    }
+
+    fn press(&mut self, key: char) {
+        self.0.update(Duration::from_secs(9), Event::Key(Key::Char(key)));
+    }
+
+    fn look_through(&mut self, lens: Lens) {
+        while self.0.map().lens != lens {
+            self.press('c');
+        }
+    }
+
+    /// Ports of each category of the lens.
+    fn counts(&self) -> Vec<u32> {
+        (0..9).map(|category| self.0.scan().unwrap().categories.ports(category)).collect()
+    }
+
+    fn occupied(&self) -> u32 {
+        self.0.scan().unwrap().tally.occupied
+    }
+
+    fn drawn(&self, columns: u16, rows: u16) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+        terminal.draw(|frame| view::render(&self.0, &Theme::MONOCHROME, frame)).unwrap();
+        let buffer = terminal.backend().buffer();
+        let lines = buffer.content.chunks(usize::from(columns));
+        lines.map(|line| line.iter().map(|cell| cell.symbol()).collect()).collect()
+    }
+}
+
+#[test]
+fn every_lens_has_a_row_and_a_name_of_its_own() {
+    let names: BTreeSet<&str> = LENSES.iter().map(|row| row.name).collect();
+    assert_eq!(names.len(), LENSES.len());
+    let around = LENSES.iter().fold(Lens::default(), |lens, row| {
+        assert_eq!(lens, row.lens);
+        lens.next()
+    });
+    assert_eq!(around, Lens::default());
+}
+
+#[test]
+fn protocol_tells_ports_of_one_protocol_from_ports_of_both_whatever_the_map_leaves_out() {
+    let mut session = Session::new(80, 24);
+    session.scanned(1, machine(0));
+    session.look_through(Lens::Protocol);
+    let [tcp, udp, both] = session.counts()[..3] else { unreachable!() };
+    assert!(tcp > 4000 && udp > 0 && both > 1, "{tcp} {udp} {both}");
+    session.press('p');
+    assert_eq!(session.0.map().protocols, Protocols::Tcp);
+    assert_eq!(session.counts()[..3], [tcp, 0, both], "a port does not lose its UDP socket");
+}
+
+#[test]
+fn parity_counts_both_halves() {
+    let mut session = Session::new(80, 24);
+    let even = (40_000..41_000).step_by(2);
+    let stripes = even.fold(SimulatedHost::builder(), |machine, port| {
+        machine.tcp(([192, 0, 2, 1], port), State::Established)
+    });
+    session.scanned(1, stripes.tcp(([0, 0, 0, 0], 40_001), State::Listen).build().snapshot());
+    session.look_through(Lens::Parity);
+    assert_eq!(session.counts()[..3], [500, 1, 0]);
+}
+
+#[test]
+fn age_tells_what_came_from_what_was_there_and_grows() {
+    let mut session = Session::new(80, 24);
+    session.scanned(1, machine(0));
+    session.look_through(Lens::Age);
+    let old = session.occupied();
+    assert_eq!(session.counts()[8], old, "older than our watch");
+    session.scanned(2, machine(300));
+    assert_eq!((session.counts()[0], session.counts()[8]), (300, old));
+    session.scanned(8, machine(300));
+    assert_eq!((session.counts()[0], session.counts()[1]), (0, 300), "under ten seconds");
+    session.scanned(100, machine(300));
+    assert_eq!(session.counts()[3], 300, "under ten minutes");
+    session.scanned(200_000, machine(300));
+    assert_eq!(session.counts()[7], 300, "over a day");
+}
+
+#[test]
+fn density_is_counted_again_when_the_blocks_change() {
+    let mut session = Session::new(80, 24);
+    session.scanned(1, machine(0));
+    session.look_through(Lens::Density);
+    let small = session.counts();
+    session.0.update(Duration::from_secs(9), Event::Resized { columns: 200, rows: 60 });
+    let large = session.counts();
+    assert_ne!(small, large);
+    assert_eq!(small.iter().sum::<u32>(), session.occupied());
+    assert_eq!(large.iter().sum::<u32>(), session.occupied());
+}
+
+#[test]
+fn only_the_lens_that_is_on_is_counted() {
+    let mut session = Session::new(80, 24);
+    session.scanned(1, machine(0));
+    session.look_through(Lens::Owner);
+    assert!(!session.0.scan().unwrap().owners.owners.is_empty());
+    session.look_through(Lens::State);
+    assert!(session.0.scan().unwrap().owners.owners.is_empty());
+    assert_eq!(session.counts(), [0; 9]);
+}
+
+#[test]
+fn the_legend_names_its_lens_and_cuts_no_word() {
+    let words = "state owner protocol age parity density available reserved in range LISTEN \
+                 ESTABLISHED TIME-WAIT closing BOUND UDP TCP only both a block even odd older than \
+                 our watch kernel payments-api nginx none visible pid 4121 812 < > s min h d % few \
+                 under over half full · x : ░ ▒ ▓ █ + e o u t b a c f g 1 2 3 4 5 6 7 8 9";
+    let known: BTreeSet<&str> = words.split_whitespace().collect();
+    for (columns, rows) in [(80, 24), (100, 30), (120, 40), (200, 60)] {
+        let mut session = Session::new(columns, rows);
+        session.scanned(1, machine(0));
+        session.scanned(2, machine(300));
+        for row in LENSES {
+            let legend = legend_of(&session.drawn(columns, rows), row.name);
+            for word in legend.split_whitespace() {
+                let is_number = word.trim_matches(['<', '>']).chars().all(|c| !c.is_alphabetic());
+                assert!(is_number || known.contains(word), "{word:?} in {legend:?}");
+            }
+            session.press('c');
+        }
+    }
+}
+
+/// From the line that begins with the lens's name on, left of the inspector.
+fn legend_of(lines: &[String], lens: &str) -> String {
+    let below = lines.len().saturating_sub(6);
+    let lines = lines[below..].iter().map(|line| line.split('│').next().unwrap());
+    let mut from = lines.skip_while(|line| !line.starts_with(&format!(" {lens} ")));
+    from.next().unwrap_or_else(|| panic!("no legend of {lens}")).to_owned()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn under_every_lens_of_categories_each_occupied_port_counts_once(
+        fills in proptest::collection::vec((any::<u16>(), 1..2000_u16, 0.0..1.0_f64, 0..5_usize), 1..6),
+        columns in 20_u16..220,
+        rows in 5_u16..70,
+        keys in "[pea+-]{0,4}",
+    ) {
+        let states = [
+            State::Listen, State::Established, State::TimeWait, State::Bound, State::Unconnected,
+        ];
+        let filled = fills.iter().fold(SimulatedHost::builder(), |machine, &(first, more, share, state)| {
+            machine.fill(range(first, first.saturating_add(more)), share, states[state], 5)
+        });
+        let mut session = Session::new(columns, rows);
+        session.scanned(1, filled.build().snapshot());
+        for lens in [Lens::Protocol, Lens::Age, Lens::Parity, Lens::Density] {
+            session.look_through(lens);
+            keys.chars().for_each(|key| session.press(key));
+            prop_assert_eq!(session.counts().iter().sum::<u32>(), session.occupied(), "{:?}", lens);
+        }
+    }
+}

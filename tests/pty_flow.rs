@@ -1,0 +1,268 @@
+//! How much the real program writes, and how soon it answers. In private network namespaces.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "support/pty.rs"]
+mod pty;
+
+use std::{
+    net::UdpSocket,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use vt100::MouseProtocolMode;
+
+use namespace::in_new_namespace;
+use pty::Session;
+
+fn sum(frames: &[&[u8]]) -> usize {
+    frames.iter().map(|frame| frame.len() + 16).sum()
+}
+
+#[test]
+fn a_refresh_without_a_change_writes_nothing_but_the_age() {
+    in_new_namespace(|| {
+        for (arguments, what) in
+            [(&[][..], "a scan a second"), (&["--interval", "3600"][..], "no scan, the age grows")]
+        {
+            let mut session = Session::start_sized(200, 60, arguments);
+            session.read_for(Duration::from_secs(2));
+            let start = session.bytes.len();
+            session.read_for(Duration::from_secs(5));
+            let frames = session.frames_since(start);
+            let largest = frames.iter().map(|frame| frame.len()).max().unwrap_or(0);
+            eprintln!("{what}: {} frames, {} bytes in 5 s", frames.len(), sum(&frames));
+            assert!(frames.len() <= 10, "{} frames in 5 s", frames.len());
+            assert!(largest <= 100, "{largest} bytes in a frame");
+        }
+    });
+}
+
+#[test]
+fn a_refresh_with_a_hundred_changed_ports_writes_six_kilobytes_at_most() {
+    in_new_namespace(|| {
+        // Every 130th port of the ephemeral range and 2,000 in a row: runs and single ones.
+        let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
+        let _many: Vec<_> = (50_000..52_000).map(at).collect();
+        let mut going: Vec<_> = (0..50).map(|n| at(32_800 + n * 130)).collect();
+        let mut session = Session::start_sized(200, 60, &["--interval", "3600"]);
+        settle_but_age(&mut session);
+        going.clear();
+        let _coming: Vec<_> = (0..50).map(|n| at(40_007 + n * 190)).collect();
+        let start = session.bytes.len();
+        session.send(b"r");
+        session.read_for(Duration::from_secs(1));
+        let frames = session.frames_since(start);
+        let bytes = sum(&frames);
+        eprintln!("100 changed ports at 200x60: {bytes} bytes in {} frames", frames.len());
+        assert!(bytes > 1_000, "nothing changed");
+        assert!(bytes <= 6_144, "{bytes} bytes");
+    });
+}
+
+/// Until only the age changes.
+fn settle_but_age(session: &mut Session) {
+    session.wait_until("a quiet screen", |session| {
+        let start = session.bytes.len();
+        session.read_for(Duration::from_millis(1_500));
+        sum(&session.frames_since(start)) < 200
+    });
+}
+
+#[test]
+fn a_step_of_the_allocator_at_four_a_second_writes_two_kilobytes_at_most() {
+    in_new_namespace(|| {
+        let mut session = Session::start_sized(120, 40, &["--interval", "3600"]);
+        session.send(b"4");
+        session.wait_for_text("real bind()");
+        session.send(b" ");
+        session.read_for(Duration::from_secs(2));
+        let start = session.bytes.len();
+        session.read_for(Duration::from_secs(5));
+        let frames = session.frames_since(start);
+        let a_step = sum(&frames) / 20;
+        eprintln!("the allocator at 4/s, 120x40: {a_step} bytes a step, {} frames", frames.len());
+        assert!(frames.len() >= 15, "it does not run\n{}", session.contents());
+        assert!(a_step <= 2_048, "{a_step} bytes a step");
+    });
+}
+
+#[test]
+fn keys_are_answered_while_the_allocator_runs_as_fast_as_it_can() {
+    in_new_namespace(|| {
+        let mut session = Session::start_sized(120, 40, &[]);
+        session.send(b"4");
+        session.wait_for_text("real bind()");
+        session.send(b" ]]]]");
+        session.read_for(Duration::from_secs(1));
+        let start = session.bytes.len();
+        session.read_for(Duration::from_secs(3));
+        let frames = session.frames_since(start);
+        eprintln!("at full speed: {} frames in 3 s, {} bytes", frames.len(), sum(&frames));
+        assert!(frames.len() >= 6, "it does not run\n{}", session.contents());
+        assert!(frames.len() <= 31, "{} frames in 3 s", frames.len());
+
+        let mut slowest = Duration::ZERO;
+        for (key, is_open) in [(b"?", true), (b"\x1b", false)].repeat(10) {
+            let began = Instant::now();
+            session.send(key);
+            session
+                .wait_for("an answer", |screen| screen.contents().contains("Keys of") == is_open);
+            slowest = slowest.max(began.elapsed());
+        }
+        eprintln!("the slowest of 20 keys was answered after {slowest:?}");
+        assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+        session.send(b"q");
+        assert!(session.wait_for_end().status.success());
+        session.assert_given_back();
+    });
+}
+
+#[test]
+fn a_slow_terminal_is_answered_before_long() {
+    in_new_namespace(|| {
+        let mut session = Session::start_sized(120, 40, &[]);
+        session.send(b"4");
+        session.wait_for_text("real bind()");
+        session.send(b" ]]]]");
+        // 20 KB a second, about a third of what a faster terminal would be sent.
+        let slowly = |session: &mut Session| session.read_some(1_024, Duration::from_millis(50));
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(4) {
+            slowly(&mut session);
+        }
+        session.type_unread(b"?");
+        let began = Instant::now();
+        while !session.contents().contains("Keys of") {
+            assert!(began.elapsed() < pty::PATIENCE, "no answer\n{}", session.contents());
+            slowly(&mut session);
+        }
+        eprintln!("a key at 20 KB a second was answered after {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        session.signal(Signal::TERM);
+        assert_eq!(session.wait_for_end().status.signal(), Some("Terminated"));
+        session.assert_given_back();
+    });
+}
+
+#[test]
+fn colours_that_were_asked_for_are_written_whatever_the_environment_says() {
+    for (color, sequence) in
+        [("truecolor", &b"48;2;"[..]), ("256", b"48;5;"), ("16", b";4"), ("never", b"\x1b[")]
+    {
+        let script = format!(r#"NO_COLOR=1 exec "$0" --theme dark --color {color}"#);
+        let mut session = Session::start_script(&script);
+        session.wait_for_frame();
+        assert!(session.count(sequence) > 0, "{color}");
+        let is_colored = session.screen().cell(0, 1).unwrap().bgcolor() != vt100::Color::Default;
+        assert_eq!(is_colored, color != "never", "{color}");
+    }
+}
+
+#[test]
+fn twenty_columns_and_five_rows_tell_the_truth() {
+    in_new_namespace(|| {
+        // A hundredth of the 28,232 ports of Linux's ephemeral range.
+        let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
+        let _sockets: Vec<_> = (40_000..40_282).map(at).collect();
+        let mut session = Session::start_sized(20, 5, &[]);
+        session.wait_for_text("1.0 % occupied");
+        session.wait_for_text("quit");
+        session.send(b"q");
+        assert!(session.wait_for_end().status.success());
+    });
+}
+
+#[test]
+fn the_mouse_is_given_up_and_taken_back_and_a_stop_does_not_forget_it() {
+    let mut session = Session::start_sized(80, 24, &[]);
+    let mode = |wanted: MouseProtocolMode| {
+        move |screen: &vt100::Screen| screen.mouse_protocol_mode() == wanted
+    };
+    assert!(mode(MouseProtocolMode::AnyMotion)(session.screen()));
+    session.send(b"#");
+    session.wait_for("no mouse", mode(MouseProtocolMode::None));
+    session.signal(Signal::TSTP);
+    session.wait_until("stopped", |session| session.state() == 'T');
+    let before = session.bytes.len();
+    session.signal(Signal::CONT);
+    session.wait_until("a frame", |session| !session.frames_since(before).is_empty());
+    assert!(mode(MouseProtocolMode::None)(session.screen()));
+    session.send(b"#");
+    session.wait_for("the mouse", mode(MouseProtocolMode::AnyMotion));
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
+fn no_mouse_can_be_changed_at_run_time() {
+    let mut session = Session::start_sized(80, 24, &["--no-mouse"]);
+    assert_eq!(session.screen().mouse_protocol_mode(), MouseProtocolMode::None);
+    session.send(b"#");
+    session.wait_for("the mouse", |screen| {
+        screen.mouse_protocol_mode() == MouseProtocolMode::AnyMotion
+    });
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
+fn the_theme_changes_at_a_key_and_comes_round() {
+    let mut session = Session::start_sized(80, 24, &[]);
+    session.read_for(Duration::from_secs(1));
+    let name = |screen: &vt100::Screen| screen.cell(0, 1).map(vt100::Cell::bgcolor);
+    let first = name(session.screen());
+    for _ in 0..3 {
+        let before = name(session.screen());
+        session.send(b"T");
+        session.wait_for("other colours", |screen| name(screen) != before);
+    }
+    session.send(b"T");
+    session.wait_for("the first colours", |screen| name(screen) == first);
+}
+
+#[test]
+fn each_theme_can_be_asked_for() {
+    for theme in ["dark", "light", "high-contrast", "high-contrast-light"] {
+        let mut session = Session::start(&["--no-motion", "--theme", theme]);
+        session.wait_for_frame();
+        assert_eq!(session.count(b"\x1b]11;?"), 0, "{theme} asks the terminal");
+        session.send(b"q");
+        assert!(session.wait_for_end().status.success());
+    }
+}
+
+#[test]
+fn a_terminal_that_does_not_tell_its_colours_is_waited_for_only_briefly_and_no_key_is_lost() {
+    let mut session = Session::start(&[]);
+    session.wait_until("the question", |session| session.count(b"\x1b]11;?") == 1);
+    session.send(b"?");
+    session.wait_for_text("Keys of the map");
+    session.send(b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;c");
+    session.send(b"?");
+    session.wait_for("nothing typed", |screen| !screen.contents().contains("Keys of the map"));
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
+fn what_the_terminal_says_of_its_background_is_drawn_for() {
+    let mut shown = Vec::new();
+    for color in ["0000/0000/0000", "ffff/ffff/ffff"] {
+        let mut session = Session::start(&["--color", "truecolor"]);
+        session.wait_until("the question", |session| session.count(b"\x1b]11;?") == 1);
+        session.send(format!("?\x1b]11;rgb:{color}\x1b\\\x1b[?62;c").as_bytes());
+        session.wait_for_text("Keys of the map");
+        session.send(b"?");
+        session.wait_for_frame();
+        session.wait_for("the map", |screen| !screen.contents().contains("Keys of the map"));
+        shown.push(session.screen().cell(0, 1).unwrap().bgcolor());
+    }
+    assert_ne!(shown[0], shown[1]);
+}

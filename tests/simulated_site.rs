@@ -1,0 +1,309 @@
+//! The simulated site of the Allocate screen, with the real allocation thread behind it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/site.rs"]
+mod session;
+
+use std::collections::BTreeSet;
+
+use portscope::{
+    app::allocation::{AllocationAction as Action, HolderSeen, Panel, Reached, Site, Speed, Who},
+    domain::{Binder, MachineKind, PortRange, Protocols, Snapshot, State, port::IANA_DYNAMIC},
+    host::{Host, simulated::SimulatedHost},
+};
+use proptest::{collection::vec, prelude::*};
+use session::Session;
+
+fn ports(snapshot: &Snapshot) -> BTreeSet<u16> {
+    snapshot.sockets.iter().map(|socket| socket.local.port).collect()
+}
+
+#[test]
+fn t_and_space_are_a_running_allocator_at_90_percent_four_a_second() {
+    let mut session = Session::shared();
+    session.act(Action::ToggleSite);
+    assert!(!session.allocation.is_running());
+    session.act(Action::RunOrPause);
+    assert_eq!(session.allocation.site(), Site::Simulated { share: 0.9 });
+    assert_eq!((session.allocation.speed(), session.allocation.is_running()), (Speed::Four, true));
+    session.wait_for(|allocation| allocation.figures().attempts >= 2);
+
+    let ground = session.allocation.ground().unwrap();
+    assert_eq!((ground.candidates, ground.occupied), (16_384, 14_746));
+    assert_eq!(session.allocation.hold_limit(), Some(1_638));
+    let scan = session.allocation.scan(None).unwrap();
+    assert_eq!(scan.snapshot.machine.kind, MachineKind::Simulated);
+    assert!(session.host_held().is_empty());
+}
+
+#[test]
+fn t_needs_no_scan_of_the_machine() {
+    let mut session = Session::unseen();
+    session.act(Action::ToggleSite);
+    session.act(Action::Step);
+    session.wait_for(|allocation| allocation.figures().attempts == 1);
+}
+
+#[test]
+fn the_picture_is_the_machines_again_after_another_t() {
+    let mut session = Session::shared();
+    let real = session.allocation.ground();
+    session.act(Action::ToggleSite);
+    assert_eq!((session.allocation.ground(), session.allocation.law()), (None, None));
+    assert!(session.simulated_scan().is_none());
+    session.wait_for(|allocation| allocation.ground().is_some());
+    session.act(Action::ToggleSite);
+    assert_eq!((session.allocation.site(), session.allocation.ground()), (Site::Machine, real));
+    assert_eq!(session.allocation.scan(None).map(|_| ()), None);
+}
+
+#[test]
+fn another_site_ends_the_run_and_releases_what_it_held_there() {
+    let mut session = Session::alone();
+    session.act(Action::ToggleHold);
+    session.act(Action::Step);
+    session.wait_for(|allocation| allocation.held().len() == 1);
+    assert_eq!(session.host_held().len(), 1);
+    session.act(Action::ToggleSite);
+    assert!(session.allocation.held().is_empty());
+    session.wait_for(|allocation| allocation.ground().is_some());
+    assert!(session.host_held().is_empty());
+    assert!(session.allocation.keeps_what_it_wins());
+}
+
+#[test]
+fn no_speed_needs_leave_on_the_simulated_site_and_none_is_taken_to_the_machine() {
+    let mut session = Session::shared();
+    session.act(Action::ToggleSite);
+    for _ in 0..3 {
+        session.act(Action::Faster);
+    }
+    assert_eq!((session.allocation.speed(), session.allocation.panel()), (Speed::Max, None));
+    session.act(Action::ToggleSite);
+    assert_eq!(session.allocation.speed(), Speed::Twenty);
+    session.act(Action::Faster);
+    assert_eq!(session.allocation.panel(), Some(&Panel::ConfirmSpeed(Speed::Thousand)));
+    session.act(Action::ToggleSite);
+    assert_eq!((session.allocation.speed(), session.allocation.panel()), (Speed::Twenty, None));
+}
+
+#[test]
+fn the_share_moves_in_steps_that_are_finer_where_they_matter_more() {
+    let mut session = Session::shared();
+    assert_eq!(session.ask(Action::Fuller), [], "nothing is filled on the machine");
+    session.act(Action::ToggleSite);
+    let mut shares = Vec::new();
+    for action in [[Action::Fuller; 30], [Action::Emptier; 30]].concat() {
+        session.act(action);
+        let Site::Simulated { share } = session.allocation.site() else { panic!() };
+        shares.push((share * 1000.0).round() as u32);
+    }
+    assert_eq!(shares[..10], [910, 920, 930, 940, 950, 960, 970, 980, 981, 982]);
+    assert_eq!((shares[27], shares[29]), (1000, 1000));
+    assert_eq!(shares[30..32], [999, 998]);
+    for _ in 0..100 {
+        session.act(Action::Emptier);
+    }
+    assert_eq!(session.allocation.site(), Site::Simulated { share: 0.0 });
+    session.act(Action::Fuller);
+    assert_eq!(session.allocation.site(), Site::Simulated { share: 0.05 });
+}
+
+#[test]
+fn fuller_keeps_what_was_taken_and_emptier_gives_the_newest_back() {
+    let host = SimulatedHost::builder().fill(IANA_DYNAMIC, 0.3, State::Bound, 5).build();
+    let start = ports(&host.population());
+    let mut before = start.clone();
+    for share in [0.31, 0.5, 0.9, 0.981, 1.0] {
+        host.refill(share);
+        let now = ports(&host.population());
+        assert!(before.is_subset(&now), "at {share}");
+        assert_eq!(now.len(), (share * 16_384.0).round() as usize);
+        before = now;
+    }
+    host.refill(0.3);
+    assert_eq!(ports(&host.population()), start);
+}
+
+#[test]
+fn every_occupied_port_refuses_and_every_free_one_binds() {
+    for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
+        let mut session = Session::shared();
+        session.choose(protocols);
+        session.act(Action::ToggleSite);
+        session.act(Action::Fuller);
+        session.wait_for(|allocation| allocation.ground().is_some_and(|g| g.occupied == 14_909));
+        let scan = session.allocation.scan(None).unwrap();
+        let taken: Vec<u16> = IANA_DYNAMIC
+            .ports()
+            .filter(|&port| scan.occupancy.port(port).is_occupied(protocols))
+            .collect();
+        assert_eq!(taken.len(), 14_909);
+
+        // At 100 tries an allocation of each port the run meets them all.
+        for _ in 0..3 {
+            session.act(Action::Faster);
+        }
+        session.act(Action::ToggleHold);
+        session.act(Action::RunOrPause);
+        session.wait_for(|allocation| allocation.held().len() == 16_384 - 14_909);
+        session.act(Action::RunOrPause);
+        let held = session.allocation.held();
+        assert!(held.iter().all(|port| taken.binary_search(port).is_err()));
+        assert_eq!(session.allocation.ground().unwrap().free(), 0);
+    }
+}
+
+#[test]
+fn what_is_held_stays_held_while_the_site_fills_and_never_has_two_owners() {
+    let host = SimulatedHost::builder().fill(IANA_DYNAMIC, 0.5, State::Unconnected, 9).build();
+    let mut binder = host.binder(Protocols::Udp, None).unwrap();
+    let held: Vec<_> = IANA_DYNAMIC.ports().filter_map(|port| binder.bind(port).0.ok()).collect();
+    let ours: BTreeSet<u16> = held.iter().map(|held| held.port()).collect();
+    assert_eq!(ours.len(), 8_192);
+    host.refill(1.0);
+    assert_eq!(host.held().len(), 8_192);
+    assert!(ports(&host.population()).is_disjoint(&ours));
+    assert!(IANA_DYNAMIC.ports().all(|port| binder.bind(port).0.is_err()));
+    drop(held);
+    assert!(ours.iter().all(|&port| binder.bind(port).0.is_ok()), "nobody took them meanwhile");
+    host.refill(1.0);
+    assert!(ours.iter().all(|&port| binder.bind(port).0.is_err()));
+}
+
+#[test]
+fn figures_begin_anew_when_the_site_was_filled_and_held_ports_stay() {
+    let mut session = Session::shared();
+    session.act(Action::ToggleSite);
+    session.act(Action::ToggleHold);
+    for _ in 0..40 {
+        session.act(Action::Step);
+    }
+    session.wait_for(|a| a.figures().attempts == 40 && !a.held().is_empty());
+    let held = session.allocation.held().to_vec();
+    session.act(Action::Fuller);
+    session.wait_for(|allocation| allocation.figures().attempts == 0);
+    assert_eq!(session.allocation.held(), held);
+    session.act(Action::Step);
+    session.wait_for(|allocation| allocation.figures().attempts == 1);
+    assert!(held.iter().all(|port| session.allocation.held().contains(port)));
+}
+
+#[test]
+fn a_refused_attempt_is_explained_with_a_named_holder() {
+    let mut session = Session::shared();
+    session.act(Action::ToggleSite);
+    session.act(Action::Step);
+    for _ in 0..60 {
+        session.act(Action::Step);
+    }
+    session.wait_for(|allocation| allocation.figures().attempts == 61);
+    let real = portscope::domain::ProcessTable::default();
+    let processes = session.allocation.processes(&real);
+    let mut names = BTreeSet::new();
+    for entry in session.allocation.log().entries() {
+        match entry.holder {
+            HolderSeen::NoneNeeded => {}
+            HolderSeen::Socket {
+                state: State::Unconnected,
+                who: Who::Process { pid, others: 0 },
+            } => {
+                names.insert(processes.get(pid).unwrap().name.as_str().to_owned());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["nginx", "node", "postgres", "python3"]);
+}
+
+#[test]
+fn reserved_ports_of_the_machine_stay_reserved_and_are_not_filled() {
+    let reserved = PortRange::new(50_000, 50_383).unwrap();
+    let mut session = Session::reserving(reserved);
+    session.act(Action::ToggleSite);
+    session.wait_for(|allocation| allocation.ground().is_some());
+    let ground = session.allocation.ground().unwrap();
+    assert_eq!((ground.candidates, ground.occupied), (16_000, 14_400));
+    let scan = session.allocation.scan(None).unwrap();
+    assert_eq!(scan.occupancy.occupied_in(reserved, Protocols::Both), 0);
+}
+
+#[test]
+fn the_same_seed_shows_the_same_run_again() {
+    let mut session = Session::shared();
+    session.act(Action::ToggleSite);
+    let mut runs = [(); 2].map(|()| {
+        for _ in 0..50 {
+            session.act(Action::Step);
+        }
+        session.wait_for(|allocation| allocation.figures().attempts == 50);
+        let run: Vec<_> = session.allocation.log().entries().copied().collect();
+        session.act(Action::Reset);
+        assert_eq!(session.allocation.figures().attempts, 0);
+        run
+    });
+    assert_eq!(runs[0].len(), 50);
+    assert_eq!(std::mem::take(&mut runs[0]), runs[1]);
+}
+
+#[test]
+fn the_mean_agrees_with_the_law_at_90_percent() {
+    let mut session = Session::shared();
+    session.act(Action::ToggleSite);
+    for _ in 0..3 {
+        session.act(Action::Faster);
+    }
+    session.act(Action::RunOrPause);
+    session.wait_for(|allocation| allocation.figures().finished() >= 20_000);
+    let (figures, law) = (session.allocation.figures(), session.allocation.law().unwrap());
+    let (mean, expected) = (figures.mean(100).unwrap(), law.expected_attempts(100));
+    // A geometric law of miss p: its variance is p / (1 - p)²; cutting it at 100 makes it smaller.
+    let deviation = law.miss().sqrt() / (1.0 - law.miss());
+    let error = deviation / (figures.finished() as f64).sqrt();
+    assert!((mean - expected).abs() < 4.0 * error, "{mean} against {expected} ± {error}");
+    assert_eq!(figures.quantile(0.5), law.quantile(0.5, 100).map(Reached::After));
+}
+
+fn actions() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        Just(Action::RunOrPause),
+        Just(Action::Step),
+        Just(Action::Slower),
+        Just(Action::Faster),
+        Just(Action::OpenSettings),
+        Just(Action::ToggleSite),
+        Just(Action::Emptier),
+        Just(Action::Fuller),
+        Just(Action::ToggleHold),
+        Just(Action::ReleaseOne),
+        Just(Action::ReleaseAll),
+        Just(Action::Reset),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_storm_of_wishes_breaks_a_run(actions in vec(actions(), 1..60), seen in any::<bool>()) {
+        let mut session = if seen { Session::small() } else { Session::unseen() };
+        for action in actions {
+            session.act(action);
+            if action == Action::ToggleSite {
+                prop_assert!(!session.allocation.is_running());
+                prop_assert_eq!(session.allocation.figures().attempts, 0);
+            }
+            session.take_waiting();
+            let allocation = &session.allocation;
+            if let Some(limit) = allocation.hold_limit() {
+                prop_assert!(allocation.held().len() <= limit as usize, "{} held", allocation.held().len());
+            }
+            if let Some(ground) = allocation.ground() {
+                prop_assert!(ground.occupied <= ground.candidates);
+            }
+        }
+        session.act(Action::Reset);
+        prop_assert_eq!(session.allocation.figures().attempts, 0);
+    }
+}

@@ -1,0 +1,178 @@
+//! The Allocate screen's state with the real allocation thread behind it. Draws nothing.
+
+#![allow(dead_code, reason = "each test binary uses a part of this file")]
+
+use std::{
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use portscope::{
+    app::{
+        Effect, Key,
+        allocation::{Allocation, AllocationAction, AllocationOptions, LastScan},
+    },
+    domain::{
+        Ephemeral, MachineKind, Occupancy, PortRange, Protocol, Protocols, Snapshot, State,
+        port::IANA_DYNAMIC,
+    },
+    engine::{
+        AllocationRequest, Outbox, Report, Request,
+        allocation::{AllocationThread, spawn},
+    },
+    host::simulated::SimulatedHost,
+};
+
+const SOON: Duration = Duration::from_secs(60);
+
+struct Mailbox(mpsc::SyncSender<Report>);
+
+impl Outbox for Mailbox {
+    fn offer(&self, report: Report) -> Result<(), Report> {
+        self.0.try_send(report).map_err(|refused| match refused {
+            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
+        })
+    }
+
+    fn deliver(&self, report: Report) -> bool {
+        self.0.send(report).is_ok()
+    }
+}
+
+/// A machine that is simulated but counts as real, and the thread that allocates on it.
+pub struct Session {
+    pub allocation: Allocation,
+    host: SimulatedHost,
+    /// The last look at the machine.
+    real: Option<(Snapshot, Occupancy)>,
+    /// Before the thread, which may wait for room.
+    reports: mpsc::Receiver<Report>,
+    thread: AllocationThread,
+    started: Instant,
+}
+
+impl Session {
+    /// Half full and used by others.
+    pub fn shared() -> Self {
+        Self::on(Ephemeral::default(), false, IANA_DYNAMIC)
+    }
+
+    /// Half full, and nobody else uses it.
+    pub fn alone() -> Self {
+        Self::on(Ephemeral::default(), true, IANA_DYNAMIC)
+    }
+
+    pub fn reserving(reserved: PortRange) -> Self {
+        let range = Ephemeral::default().range;
+        Self::on(Ephemeral::new(range, vec![reserved]), false, IANA_DYNAMIC)
+    }
+
+    /// With an allocator over few ports.
+    pub fn small() -> Self {
+        let range = PortRange::new(50_000, 50_199).expect("ascending");
+        Self::on(Ephemeral::default(), true, range)
+    }
+
+    /// Before the first scan.
+    pub fn unseen() -> Self {
+        Self { real: None, ..Self::shared() }
+    }
+
+    fn on(ephemeral: Ephemeral, is_isolated: bool, range: PortRange) -> Self {
+        let host = SimulatedHost::builder()
+            .ephemeral(ephemeral)
+            .fill(range, 0.5, State::Unconnected, 7)
+            .build();
+        let mut snapshot = host.snapshot();
+        let mut machine = (*snapshot.machine).clone();
+        (machine.kind, machine.is_isolated) = (MachineKind::Live, is_isolated);
+        snapshot.machine = Arc::new(machine);
+        let occupancy = Occupancy::count(&snapshot);
+        let options = AllocationOptions { range, ..AllocationOptions::exo(42) };
+        let mut allocation = Allocation::new(&options, true);
+        allocation.observe(LastScan { snapshot: &snapshot, occupancy: &occupancy });
+        let (outbox, reports) = mpsc::sync_channel(4096);
+        let thread = spawn(Arc::new(host.clone()), Box::new(Mailbox(outbox))).expect("a thread");
+        let real = Some((snapshot, occupancy));
+        Self { allocation, host, real, reports, thread, started: Instant::now() }
+    }
+
+    /// What the wish asks of the engine, which hears it.
+    pub fn ask(&mut self, action: AllocationAction) -> Vec<AllocationRequest> {
+        let effects = self.allocation.act(action, last(self.real.as_ref()));
+        self.follow(effects)
+    }
+
+    pub fn act(&mut self, action: AllocationAction) {
+        self.ask(action);
+    }
+
+    /// Through the settings panel.
+    pub fn choose(&mut self, protocols: Protocols) {
+        self.act(AllocationAction::OpenSettings);
+        while self.allocation.options().protocols != protocols {
+            self.press(Key::Right);
+            self.press(Key::Escape);
+            self.act(AllocationAction::OpenSettings);
+        }
+        self.press(Key::Escape);
+    }
+
+    fn press(&mut self, key: Key) {
+        let effects = self.allocation.press(key, last(self.real.as_ref()));
+        self.follow(effects);
+    }
+
+    fn follow(&self, effects: Vec<Effect>) -> Vec<AllocationRequest> {
+        let mut asked = Vec::new();
+        for effect in effects {
+            if let Effect::Ask(Request::Allocation(request)) = effect {
+                assert!(self.thread.send(request.clone()), "the thread has ended");
+                asked.push(request);
+            }
+        }
+        asked
+    }
+
+    pub fn wait_for(&mut self, wanted: impl Fn(&Allocation) -> bool) {
+        let deadline = Instant::now() + SOON;
+        while !wanted(&self.allocation) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let report = self.reports.recv_timeout(left);
+            self.hear(report.expect("what was waited for"));
+        }
+    }
+
+    /// What has come by now.
+    pub fn take_waiting(&mut self) {
+        while let Ok(report) = self.reports.try_recv() {
+            self.hear(report);
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        match report {
+            Report::Allocation(delta) => {
+                let real = last(self.real.as_ref());
+                let effects = self.allocation.apply(self.started.elapsed(), *delta, real);
+                self.follow(effects);
+            }
+            Report::Simulated(snapshot) => self.allocation.see_simulated(snapshot),
+            Report::AllocationFailed(why) => self.allocation.fail(why),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn simulated_scan(&self) -> Option<&Snapshot> {
+        self.allocation.scan(None).map(|scan| scan.snapshot)
+    }
+
+    /// On the machine itself.
+    pub fn host_held(&self) -> Vec<(Protocol, u16)> {
+        self.host.held()
+    }
+}
+
+fn last(real: Option<&(Snapshot, Occupancy)>) -> Option<LastScan<'_>> {
+    real.map(|(snapshot, occupancy)| LastScan { snapshot, occupancy })
+}
