@@ -116,10 +116,11 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
     terminal::restore_on_panic(terminal.clone(), ending.clone(), nudge.clone());
     signals::watch(arrived.clone(), ending.clone(), nudge)?;
 
-    let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
-    let engine = Engine::start(host, options.interval, outbox)?;
     let taken = Taken(&terminal);
     terminal.take()?;
+    // Before the terminal is asked, so that the first scan does not wait for the answer.
+    let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
+    let engine = Engine::start(host, options.interval, outbox)?;
     let Answer { ground, typed, decoder } = match options.ground {
         known @ Some(_) => Answer { ground: known, ..Answer::default() },
         None => question::ask_ground(&terminal, &ending)?,

@@ -3,11 +3,7 @@
 #[path = "support/allocate.rs"]
 mod stage;
 
-use std::{
-    net::Ipv6Addr,
-    sync::{Arc, mpsc},
-    time::{Duration, Instant},
-};
+use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 
 use portscope::{
     app::{
@@ -17,10 +13,7 @@ use portscope::{
         },
     },
     domain::{PortRange, Protocols, State, Text, port::IANA_DYNAMIC},
-    engine::{
-        AllocationRequest as Ask, Outbox, Report, Request, Speed,
-        allocation::{AllocationThread, spawn},
-    },
+    engine::{AllocationRequest as Ask, Report, Request, Site, Speed},
 };
 use stage::{Stage, bound, empty, in_use, ports};
 
@@ -312,10 +305,8 @@ fn a_run_that_failed_is_prepared_anew() {
     assert_eq!(stage.allocation.figures().successes, 1);
 }
 
-#[test]
-fn leaving_the_screen_pauses_the_run_and_keeps_what_is_held() {
-    let stage = Stage::real(0.5);
-    let mut app = App::new(Options {
+fn app() -> App {
+    App::new(Options {
         rows_per_line: RowsPerLine::Two,
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,
@@ -324,7 +315,13 @@ fn leaving_the_screen_pauses_the_run_and_keeps_what_is_held() {
         mouse: true,
         motion: true,
         services: portscope::domain::ServiceNames::default(),
-    });
+    })
+}
+
+#[test]
+fn leaving_the_screen_pauses_the_run_and_keeps_what_is_held() {
+    let stage = Stage::real(0.5);
+    let mut app = app();
     let mut play = |event| app.update(Duration::ZERO, event);
     play(Event::Report(Report::Scanned(Arc::new(stage.snapshot))));
     play(Event::Key(Key::Char('4')));
@@ -337,83 +334,28 @@ fn leaving_the_screen_pauses_the_run_and_keeps_what_is_held() {
     assert_eq!((app.screen(), app.allocation().held()), (Screen::Map, &[50_000][..]));
 }
 
-struct Mailbox(mpsc::SyncSender<Report>);
-
-impl Outbox for Mailbox {
-    fn offer(&self, report: Report) -> Result<(), Report> {
-        self.0.try_send(report).map_err(|refused| match refused {
-            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
-        })
-    }
-
-    fn deliver(&self, report: Report) -> bool {
-        self.0.send(report).is_ok()
-    }
-}
-
-/// The screen with the real allocation thread behind it, on the simulated machine.
-struct Whole {
-    stage: Stage,
-    thread: AllocationThread,
-    reports: mpsc::Receiver<Report>,
-}
-
-impl Whole {
-    fn new(share: f64) -> Self {
-        let stage = Stage::simulated(share);
-        let (outbox, reports) = mpsc::sync_channel(64);
-        let host = Arc::new(stage.host.clone());
-        let thread = spawn(host, Box::new(Mailbox(outbox))).expect("a thread");
-        Self { stage, thread, reports }
-    }
-
-    fn act(&mut self, action: Action) {
-        for effect in self.stage.act(action) {
-            self.follow(effect);
-        }
-    }
-
-    fn follow(&self, effect: Effect) {
-        if let Effect::Ask(Request::Allocation(request)) = effect {
-            assert!(self.thread.send(request));
-        }
-    }
-
-    fn wait_for(&mut self, wanted: impl Fn(&Stage) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !wanted(&self.stage) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.reports.recv_timeout(left) {
-                Ok(Report::Allocation(delta)) => {
-                    for effect in self.stage.report(*delta) {
-                        self.follow(effect);
-                    }
-                }
-                other => panic!("{other:?} instead of what was waited for"),
-            }
-        }
-    }
-}
-
 #[test]
-fn screen_and_engine_agree_on_a_whole_run() {
-    let mut whole = Whole::new(0.9);
-    whole.act(Action::ToggleHold);
-    for _ in 0..3 {
-        whole.act(Action::Faster);
+fn three_keys_are_a_running_allocator_at_90_percent() {
+    let mut app = app();
+    let mut requests = Vec::new();
+    for key in ['4', 't', ' '] {
+        requests.extend(asked(app.update(Duration::ZERO, Event::Key(Key::Char(key)))));
     }
-    whole.act(Action::RunOrPause);
-    whole.wait_for(|stage| stage.allocation.held().len() >= 20);
-    whole.act(Action::RunOrPause);
-    whole.wait_for(|stage| stage.allocation.held().len() == stage.host.held().len());
+    let [Ask::Prepare(setup), Ask::Speed(Speed::Four), Ask::Hold(false), Ask::Run] = &requests[..]
+    else {
+        panic!("{requests:?}");
+    };
+    assert_eq!(setup.site, Site::Simulated { share: 0.9 });
+    let fuller = asked(app.update(Duration::ZERO, Event::Key(Key::Char('='))));
+    assert_eq!(fuller, [Ask::Fill(0.91)]);
 
-    let held = whole.stage.host.held().len();
-    whole.act(Action::ReleaseOne);
-    whole.wait_for(|stage| stage.allocation.held().len() == held - 1);
-    assert_eq!(whole.stage.host.held().len(), held - 1);
-
-    whole.act(Action::Reset);
-    whole.act(Action::Step);
-    whole.wait_for(|stage| stage.allocation.figures().attempts == 1);
-    assert!(whole.stage.host.held().len() <= 1);
+    let simulated = Stage::simulated(0.91);
+    let report = |report| Event::Report(report);
+    app.update(Duration::ZERO, report(Report::Simulated(Arc::new(simulated.snapshot))));
+    assert_eq!(app.allocation().ground().map(|ground| ground.occupied), Some(14_909));
+    for (at, port) in [(0, 50_000), (250, 50_001)] {
+        let won = report(Report::Allocation(Box::new(bound(1, 1, port))));
+        app.update(Duration::from_millis(at), won);
+    }
+    assert_eq!(app.redraw_after(), Some(Duration::from_millis(200)), "a mark fades");
 }

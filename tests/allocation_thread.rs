@@ -11,7 +11,7 @@ use std::{
 use portscope::{
     domain::{Binder, Errno, Machine, PortRange, Protocol, Protocols, Refusal, State},
     engine::{
-        AllocationRequest as Ask, Outbox, Report, Setup, Speed,
+        AllocationRequest as Ask, Outbox, Report, Setup, Site, Speed,
         allocation::{AllocationThread, spawn},
         message::AllocationDelta,
     },
@@ -79,7 +79,7 @@ fn range() -> PortRange {
 
 fn setup() -> Setup {
     Setup {
-        site: portscope::engine::Site::Machine,
+        site: Site::Machine,
         protocols: Protocols::Both,
         range: range(),
         max_attempts: 100,
@@ -193,6 +193,33 @@ fn a_run_that_cannot_begin_says_why() {
     assert_eq!(failure(Box::new(empty_host()), reserved), "every port of 50000-50099 is reserved");
     let refused = failure(Box::new(Broken(Fault::NoBinder)), setup());
     assert_eq!(refused, "could not make a udp socket: Too many open files (os error 24)");
+}
+
+#[test]
+fn what_stands_on_the_simulated_site_is_told_before_what_an_attempt_met_there() {
+    let host = empty_host();
+    let session = Session::on(host.clone());
+    let simulated = |share| Setup { site: Site::Simulated { share }, ..setup() };
+    let population = || match session.reports.recv_timeout(SOON).unwrap() {
+        Report::Simulated(snapshot) => snapshot,
+        other => panic!("{other:?}"),
+    };
+    assert!(session.thread.send(Ask::Prepare(simulated(0.25))));
+    let first = population();
+    assert_eq!((first.number, first.sockets.len()), (1, 50), "25 ports of TCP and UDP");
+    assert_eq!(session.next(), AllocationDelta { run: 1, ..AllocationDelta::default() });
+    assert_eq!(session.ask(Ask::Step).attempts, 1);
+
+    assert!(session.thread.send(Ask::Fill(1.0)));
+    assert_eq!(session.next().attempts, 0, "what was met before");
+    assert_eq!(population().sockets.len(), 200);
+    assert_eq!(session.ask(Ask::Step).collisions, 1);
+
+    assert!(session.thread.send(Ask::Prepare(setup())));
+    assert_eq!(session.next().run, 2);
+    assert!(session.thread.send(Ask::Fill(1.0)));
+    assert_eq!(session.ask(Ask::Step).successes, 1, "the machine is not filled");
+    assert_eq!(host.snapshot().sockets, []);
 }
 
 #[test]

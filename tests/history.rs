@@ -70,7 +70,7 @@ fn history<const N: usize>(looks: [&[Socket]; N]) -> History {
 }
 
 fn states(history: &History, port: u16) -> Vec<(u64, Option<State>)> {
-    let at = |sighting: &Sighting| (sighting.at - second(0)).as_secs();
+    let at = |sighting: &Sighting| sighting.at.as_secs() - second(0).as_secs();
     history.on_port(port).map(|sighting| (at(&sighting), sighting.state)).collect()
 }
 
@@ -395,7 +395,9 @@ proptest! {
         for (number, (steps, blind, passed)) in (1..).zip(&looks) {
             tenths += passed;
             let at = second(0) + Duration::from_millis(100 * tenths);
-            steps.iter().for_each(|step| model.take(step));
+            for step in steps {
+                model.take(step);
+            }
             model.look(at, before, *blind);
             before = Some((at, *blind));
             let mut snapshot = snapshot(number, &model.visible(*blind));
@@ -414,7 +416,7 @@ fn ages_agree(history: &History, model: &Model, snapshot: &Snapshot) -> Result<(
     let age_of = |socket: &Socket| {
         let actor = model.actors.iter().find(|a| a.is_alive && a.socket.cookie == socket.cookie);
         let (_, since, is_older) = actor.and_then(|a| a.seen).unwrap();
-        let age = model.time - since;
+        let age = model.time.checked_sub(since).unwrap();
         if is_older { Age::AtLeast(age) } else { Age::Exactly(age) }
     };
     let expected: Vec<Age> = snapshot.sockets.iter().map(age_of).collect();

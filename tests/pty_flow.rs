@@ -211,6 +211,54 @@ fn no_mouse_can_be_changed_at_run_time() {
     session.assert_given_back();
 }
 
+/// Column and row of a text on the first line, from 1.
+fn place_of(session: &Session, text: &str) -> (usize, usize) {
+    let first = session.screen().rows(0, 80).next().unwrap();
+    let (before, _) = first.split_once(text).unwrap();
+    (before.chars().count() + 2, 1)
+}
+
+/// All but the first line, which holds the age.
+fn below_header(screen: &vt100::Screen) -> Vec<String> {
+    screen.rows(0, 80).skip(1).collect()
+}
+
+/// A map that does not change by itself.
+fn quiet_map() -> Session {
+    let mut session = Session::start_sized(80, 24, &["--interval", "3600"]);
+    session.wait_for("the first scan", |screen| !screen.contents().contains("first scan"));
+    settle_but_age(&mut session);
+    session
+}
+
+#[test]
+fn what_is_under_the_pointer_is_told_while_it_is_there() {
+    in_new_namespace(|| {
+        let mut session = quiet_map();
+        let before = below_header(session.screen());
+        session.send(b"\x1b[<35;20;8M");
+        session.wait_for("what is under the pointer", |screen| below_header(screen) != before);
+        session.send(b"\x1b[<35;1;1M");
+        session.wait_for("what is under the cursor", |screen| below_header(screen) == before);
+    });
+}
+
+#[test]
+fn the_wheel_zooms_and_a_click_shows_a_screen() {
+    in_new_namespace(|| {
+        let mut session = quiet_map();
+        let before = below_header(session.screen());
+        session.send(b"\x1b[<64;20;8M");
+        // The second line of the map's part is its axis.
+        session.wait_for("another axis", |screen| below_header(screen)[1] != before[1]);
+        for (tab, shown) in [("4 Alloc", "real bind()"), ("2 Map", "hjkl")] {
+            let (column, row) = place_of(&session, tab);
+            session.send(format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m").as_bytes());
+            session.wait_for_text(shown);
+        }
+    });
+}
+
 #[test]
 fn the_theme_changes_at_a_key_and_comes_round() {
     let mut session = Session::start_sized(80, 24, &[]);

@@ -1,11 +1,11 @@
-//! The simulated site of the Allocate screen, with the real allocation thread behind it.
+//! The Allocate screen with the real allocation thread behind it, above all on the simulated site.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 #[path = "support/site.rs"]
 mod session;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use portscope::{
     app::allocation::{AllocationAction as Action, HolderSeen, Panel, Reached, Site, Speed, Who},
@@ -177,10 +177,10 @@ fn figures_begin_anew_when_the_site_was_filled_and_held_ports_stay() {
     let mut session = Session::shared();
     session.act(Action::ToggleSite);
     session.act(Action::ToggleHold);
-    for _ in 0..40 {
+    for _ in 0..100 {
         session.act(Action::Step);
     }
-    session.wait_for(|a| a.figures().attempts == 40 && !a.held().is_empty());
+    session.wait_for(|a| a.figures().attempts == 100 && !a.held().is_empty());
     let held = session.allocation.held().to_vec();
     session.act(Action::Fuller);
     session.wait_for(|allocation| allocation.figures().attempts == 0);
@@ -263,6 +263,46 @@ fn the_mean_agrees_with_the_law_at_90_percent() {
     let error = deviation / (figures.finished() as f64).sqrt();
     assert!((mean - expected).abs() < 4.0 * error, "{mean} against {expected} ± {error}");
     assert_eq!(figures.quantile(0.5), law.quantile(0.5, 100).map(Reached::After));
+}
+
+#[test]
+fn screen_and_engine_agree_on_a_whole_run() {
+    let mut session = Session::alone();
+    session.act(Action::ToggleHold);
+    for _ in 0..3 {
+        session.act(Action::Faster);
+    }
+    session.act(Action::RunOrPause);
+    session.wait_for(|allocation| allocation.held().len() >= 20);
+    session.act(Action::RunOrPause);
+    session.wait_until(|session| session.allocation.held().len() == session.host_held().len());
+
+    let held = session.host_held().len();
+    session.act(Action::ReleaseOne);
+    session.wait_for(|allocation| allocation.held().len() == held - 1);
+    assert_eq!(session.host_held().len(), held - 1);
+
+    session.act(Action::Reset);
+    session.act(Action::Step);
+    session.wait_for(|allocation| allocation.figures().attempts == 1);
+    assert!(session.host_held().len() <= 1);
+}
+
+#[test]
+fn late_news_of_another_run_are_ignored() {
+    let mut session = Session::shared();
+    session.act(Action::ToggleSite);
+    session.wait_for(|allocation| allocation.ground().is_some());
+    let late = Arc::new(session.simulated_scan().unwrap().clone());
+    session.choose(Protocols::Tcp);
+    session.allocation.see_simulated(late.clone());
+    assert_eq!(session.allocation.ground(), None, "those were UDP sockets");
+    session.wait_for(|allocation| allocation.ground().is_some());
+    assert_eq!(session.allocation.ground().unwrap().occupied, 14_746);
+    session.act(Action::ToggleSite);
+    let ground = session.allocation.ground();
+    session.allocation.see_simulated(late);
+    assert_eq!(session.allocation.ground(), ground);
 }
 
 fn actions() -> impl Strategy<Value = Action> {

@@ -128,6 +128,8 @@ pub struct Allocation {
     panel: Option<Panel>,
     ground: Option<Ground>,
     figures: Figures,
+    /// Allocations of this run; the figures may have begun later.
+    ended: u64,
     log: Log,
     trail: Trail,
     heat: Heat,
@@ -156,6 +158,7 @@ impl Allocation {
             panel: None,
             ground: None,
             figures: Figures::default(),
+            ended: 0,
             log: Log::default(),
             trail: Trail::default(),
             heat: Heat::default(),
@@ -180,6 +183,7 @@ impl Allocation {
             return Vec::new();
         }
         self.figures.add(&delta);
+        self.ended += delta.successes + delta.failures;
         self.trail.add(at, &delta.recent);
         self.heat.add(at, delta.touched);
         self.last = delta.finished.or(self.last);
@@ -198,11 +202,12 @@ impl Allocation {
             (Site::Machine, _) => scan.map(|scan| scan.snapshot),
             (Site::Simulated { .. }, simulated) => simulated.as_ref().map(Simulated::snapshot),
         };
-        let ended = self.last.map_or(0, |last| last.number);
-        self.log.add(attempts, ended, self.options.max_attempts, &self.held, snapshot);
+        self.log.add(attempts, self.ended, self.options.max_attempts, &self.held, snapshot);
         if let Site::Simulated { .. } = self.site {
             // There is no better look to wait for.
-            snapshot.into_iter().for_each(|snapshot| self.log.look_again(snapshot));
+            if let Some(snapshot) = snapshot {
+                self.log.look_again(snapshot);
+            }
             self.count_simulated_ground();
             return Vec::new();
         }

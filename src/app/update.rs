@@ -33,7 +33,7 @@ impl App {
             Event::Resized { columns, rows } => {
                 self.size = Size { columns, rows };
                 self.hover = None;
-                self.map.follow_cursor(self.ephemeral(), self.size);
+                self.follow_cursor();
                 self.recount_lens();
                 Vec::new()
             }
@@ -259,7 +259,7 @@ impl App {
             Some(Destination::Port(port)) => {
                 self.hover = None;
                 self.map.cursor = port;
-                self.map.follow_cursor(self.ephemeral(), self.size);
+                self.follow_cursor();
             }
             Some(Destination::Block(block)) => self.enter(block),
             None => {}
@@ -270,7 +270,16 @@ impl App {
         self.find = None;
         self.hover = None;
         self.map.cursor = self.telling_port(block);
+        self.follow_cursor();
+    }
+
+    /// What is counted belongs to what is shown.
+    fn follow_cursor(&mut self) {
+        let shown = self.map.range(self.ephemeral());
         self.map.follow_cursor(self.ephemeral(), self.size);
+        if self.map.range(self.ephemeral()) != shown {
+            self.recount();
+        }
     }
 
     fn go_to(&mut self, port: u16) {

@@ -45,7 +45,8 @@ struct Latest {
 pub enum Age {
     /// It came between two snapshots; it is at most so old.
     Exactly(Duration),
-    /// It was there in the first snapshot: it is at least so old.
+    /// It was there in the first snapshot, or in the first that listed its table: it is at least so
+    /// old.
     AtLeast(Duration),
 }
 

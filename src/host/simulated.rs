@@ -97,7 +97,7 @@ impl World {
         snapshot.machine = Arc::clone(&self.machine);
         snapshot.source = Source::Simulated;
         snapshot.ephemeral.clone_from(&self.ephemeral);
-        snapshot.sockets.extend(standing.among(&self.sockets).cloned());
+        snapshot.sockets.extend(standing.among(&self.sockets).copied());
         snapshot.pids.extend_from_slice(&self.pids);
         snapshot.gaps.extend_from_slice(&self.gaps);
         snapshot.cost = Duration::from_millis(1);
@@ -130,9 +130,7 @@ impl Host for SimulatedHost {
     ) -> Result<Box<dyn HostBinder>, HostError> {
         let occupied = vec![[false; 2]; 65_536];
         let world = Arc::clone(&self.world);
-        let mut binder = SimulatedBinder { world, protocols, address, occupied, version: 0 };
-        binder.look(&self.world.standing());
-        Ok(Box::new(binder))
+        Ok(Box::new(SimulatedBinder { world, protocols, address, occupied, version: None }))
     }
 }
 
@@ -185,25 +183,8 @@ struct SimulatedBinder {
     address: Option<IpAddr>,
     /// By port, then by protocol: sockets of the population that conflict with our address.
     occupied: Vec<[bool; 2]>,
-    /// Of the population that was looked at.
-    version: u64,
-}
-
-impl SimulatedBinder {
-    fn look(&mut self, standing: &Standing) {
-        self.version = standing.version;
-        self.occupied.fill([false; 2]);
-        let sockets = standing.among(&self.world.sockets);
-        for socket in sockets.filter(|socket| conflicts(socket, self.address)) {
-            self.occupied[usize::from(socket.local.port)][socket.protocol as usize] = true;
-        }
-    }
-
-    fn refusal(&self, port: u16, protocol: Protocol, standing: &Standing) -> Option<Errno> {
-        let occupied = self.occupied[usize::from(port)][protocol as usize];
-        let is_taken = occupied || standing.holds(protocol, port);
-        self.world.refusal(port).or_else(|| is_taken.then_some(Errno::EADDRINUSE))
-    }
+    /// Of the population that was looked at; None: none was.
+    version: Option<u64>,
 }
 
 impl Binder for SimulatedBinder {
@@ -212,21 +193,38 @@ impl Binder for SimulatedBinder {
     /// UDP first, as the real one. A port that a binder of this host holds is taken whatever the
     /// address.
     fn bind(&mut self, port: u16) -> (Result<Box<dyn Held>, Refusal>, Duration) {
-        let world = Arc::clone(&self.world);
+        let Self { world, protocols, address, occupied, version } = self;
         let mut standing = world.standing();
-        if standing.version != self.version {
-            self.look(&standing);
+        if *version != Some(standing.version) {
+            *version = Some(standing.version);
+            look(&standing, &world.sockets, *address, occupied);
         }
         let mut took = Duration::ZERO;
-        for protocol in standing::each(self.protocols) {
+        for protocol in standing::each(*protocols) {
             took += BIND_TIME;
-            if let Some(errno) = self.refusal(port, protocol, &standing) {
+            let is_taken =
+                occupied[usize::from(port)][protocol as usize] || standing.holds(protocol, port);
+            let taken = is_taken.then_some(Errno::EADDRINUSE);
+            if let Some(errno) = world.refusal(port).or(taken) {
                 return (Err(Refusal { protocol, errno }), took);
             }
         }
-        standing.hold(self.protocols, port);
-        drop(standing);
-        (Ok(Box::new(SimulatedPort { world, protocols: self.protocols, port })), took)
+        standing.hold(*protocols, port);
+        let (world, protocols) = (Arc::clone(world), *protocols);
+        (Ok(Box::new(SimulatedPort { world, protocols, port })), took)
+    }
+}
+
+/// Which ports the standing sockets take from a bind to that address.
+fn look(
+    standing: &Standing,
+    sockets: &[Socket],
+    address: Option<IpAddr>,
+    occupied: &mut [[bool; 2]],
+) {
+    occupied.fill([false; 2]);
+    for socket in standing.among(sockets).filter(|socket| conflicts(socket, address)) {
+        occupied[usize::from(socket.local.port)][socket.protocol as usize] = true;
     }
 }
 

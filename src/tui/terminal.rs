@@ -67,7 +67,7 @@ pub struct Terminal {
     /// It reports the mouse while it is taken.
     mouse: AtomicBool,
     is_taken: AtomicBool,
-    /// Keeps a frame from following the text that gives the terminal back.
+    /// Keeps frames, and the rest of `take`, from following what gives the terminal back.
     writing: Mutex<()>,
 }
 
@@ -92,6 +92,7 @@ impl Terminal {
 
     /// Raw mode, alternate screen, mouse; also after it was lost to somebody else (`fg`).
     pub fn take(&self) -> io::Result<()> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut raw = self.cooked.clone();
         raw.make_raw();
         tcsetattr(stdin(), OptionalActions::Now, &raw)?;

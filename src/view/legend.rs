@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use crate::{
-    app::{App, Extent, Lens, Scan, lens::Tally},
+    app::{App, Extent, Lens, Scan},
     domain::StateClass,
     view::{
         COLORED_OWNERS, Role, Theme, lens,
@@ -44,7 +44,7 @@ const TOLD_BESIDE: u8 = 100;
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(scan) = app.scan() else { return };
     let entries = match app.map().lens {
-        Lens::State if !theme.has_color() => densities(&scan.tally, theme),
+        Lens::State if !theme.has_color() => densities(scan, theme),
         _ => entries(app, scan, theme),
     };
     let title = [vec![app.map().lens.name().to_owned()], notes(app)].concat();
@@ -136,7 +136,7 @@ fn states(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
 }
 
 /// Without colour a glyph tells how much of a block is taken.
-fn densities(tally: &Tally, theme: &Theme) -> Vec<Entry> {
+fn densities(scan: &Scan, theme: &Theme) -> Vec<Entry> {
     let plain = |mark, name: &str, count| Entry {
         mark,
         style: Style::new(),
@@ -144,16 +144,20 @@ fn densities(tally: &Tally, theme: &Theme) -> Vec<Entry> {
         count,
         dropped: 0,
     };
-    let available = plain(theme.glyph('·', '.'), "available", Some(tally.available));
-    let reserved = plain('x', "reserved", Some(tally.reserved));
-    let steps: &[(char, &str)] = if theme.ascii {
-        &[(':', "few"), ('=', "under half"), ('*', "over half"), ('@', "full")]
+    let available = plain(theme.glyph('·', '.'), "available", Some(scan.tally.available));
+    let reserved = plain('x', "reserved", Some(scan.tally.reserved));
+    let mut entries = vec![Entry { dropped: TOLD_BESIDE + 1, ..available }];
+    if theme.ascii {
+        // Seven steps of glyphs, of which four are named.
+        let steps = [(':', "few"), ('=', "under half"), ('*', "over half"), ('@', "full")];
+        entries.extend(steps.map(|(mark, name)| plain(mark, name, None)));
     } else {
-        &[(':', "<12 %"), ('░', "<40"), ('▒', "<65"), ('▓', "<90"), ('█', "full")]
-    };
-    let mut entries = vec![available];
-    entries.extend(steps.iter().map(|&(mark, name)| plain(mark, name, None)));
-    entries.push(reserved);
+        let steps = (0..).zip(lens::categories(Lens::Density)).zip([':', '░', '▒', '▓', '█']);
+        entries.extend(steps.map(|((number, step), mark)| {
+            plain(mark, step.name, Some(scan.categories.ports(number)))
+        }));
+    }
+    entries.push(Entry { dropped: TOLD_BESIDE, ..reserved });
     entries
 }
 
@@ -179,6 +183,27 @@ fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
     entries
 }
 
+/// How counts are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    Exact,
+    /// `14.3k`, rounded down.
+    Rounded,
+    None,
+}
+
+impl Counts {
+    fn words(self, count: Option<u32>) -> String {
+        match (self, count) {
+            (Self::None, _) | (_, None) => String::new(),
+            (Self::Rounded, Some(count)) if count >= 1000 => {
+                format!(" {}.{}k", count / 1000, count % 1000 / 100)
+            }
+            (_, Some(count)) => format!(" {}", words::thousands(count)),
+        }
+    }
+}
+
 /// How entries become lines.
 struct Words<'a> {
     /// The lens, then what is to be known before its entries.
@@ -189,24 +214,27 @@ struct Words<'a> {
 
 impl Words<'_> {
     /// The fullest wording that fits: all, those that are not empty, those that are not told beside
-    /// the map, then without counts, at last without the entries that say least.
+    /// the map, then with rounded counts, without counts, at last without the entries that say
+    /// least.
     fn fitted(&self, entries: &[Entry], height: usize) -> Vec<Line<'static>> {
         let filled = || entries.iter().filter(|entry| entry.count != Some(0));
-        let wordings: [(Vec<&Entry>, bool); 4] = [
-            (entries.iter().collect(), true),
-            (filled().collect(), true),
-            (filled().filter(|entry| !entry.is_told_beside()).collect(), true),
-            (filled().collect(), false),
+        let telling = || filled().filter(|entry| !entry.is_told_beside());
+        let wordings: [(Vec<&Entry>, Counts); 5] = [
+            (entries.iter().collect(), Counts::Exact),
+            (filled().collect(), Counts::Exact),
+            (telling().collect(), Counts::Exact),
+            (telling().collect(), Counts::Rounded),
+            (filled().collect(), Counts::None),
         ];
-        for (kept, with_counts) in &wordings {
-            let lines = self.lines(kept, *with_counts);
+        for (kept, counts) in &wordings {
+            let lines = self.lines(kept, *counts);
             if lines.len() <= height {
                 return lines;
             }
         }
         let [.., (mut kept, _)] = wordings;
         loop {
-            let lines = self.lines(&kept, false);
+            let lines = self.lines(&kept, Counts::None);
             if lines.len() <= height || kept.is_empty() {
                 return lines;
             }
@@ -216,14 +244,12 @@ impl Words<'_> {
     }
 
     /// As many as it takes; no entry is cut.
-    fn lines(&self, entries: &[&Entry], with_counts: bool) -> Vec<Line<'static>> {
-        let gap = if with_counts { "  " } else { " " };
+    fn lines(&self, entries: &[&Entry], counts: Counts) -> Vec<Line<'static>> {
+        let gap = if counts == Counts::None { " " } else { "  " };
         let dim = self.theme.style(Role::Dim);
         let titles = self.title.iter().map(|title| vec![Span::styled(title.clone(), dim)]);
         let parts = titles.chain(entries.iter().map(|entry| {
-            let count = entry.count.filter(|_| with_counts);
-            let count = count.map(|count| format!(" {}", words::thousands(count)));
-            let text = format!("{}{}", entry.name, count.unwrap_or_default());
+            let text = format!("{}{}", entry.name, counts.words(entry.count));
             vec![
                 Span::styled(format!("{} ", entry.mark), entry.style),
                 Span::styled(text, Style::reset()),
@@ -244,5 +270,64 @@ impl Words<'_> {
             }
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn legend(width: usize, height: usize) -> Vec<String> {
+        let theme = Theme::MONOCHROME;
+        let title = ["state".to_owned()];
+        let words = Words { title: &title, theme: &theme, width };
+        let role = |class| Role::Class(class);
+        let mut entries: Vec<Entry> = CLASSES
+            .into_iter()
+            .zip([12, 14_321, 8_200, 0, 1, 4])
+            .map(|(class, n)| entry(&theme, role(class), letter(class), class_name(class), Some(n)))
+            .collect();
+        let free = entry(&theme, Role::Available, '·', "available", Some(5_000));
+        entries.push(Entry { dropped: TOLD_BESIDE, ..free });
+        words.fitted(&entries, height).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_less_room_the_less_a_legend_tells_and_no_word_is_cut() {
+        assert_eq!(
+            legend(120, 1),
+            [
+                "state  L LISTEN 12  E ESTABLISHED 14,321  T TIME-WAIT 8,200  C closing 0  B BOUND 1  \
+              U UDP 4  · available 5,000"
+            ]
+        );
+        assert_eq!(
+            legend(79, 1),
+            ["state  L LISTEN 12  E ESTABLISHED 14,321  T TIME-WAIT 8,200  B BOUND 1  U UDP 4"]
+        );
+        assert_eq!(
+            legend(78, 1),
+            ["state  L LISTEN 12  E ESTABLISHED 14.3k  T TIME-WAIT 8.2k  B BOUND 1  U UDP 4"]
+        );
+        assert_eq!(
+            legend(70, 1),
+            ["state L LISTEN E ESTABLISHED T TIME-WAIT B BOUND U UDP · available"]
+        );
+        assert_eq!(legend(60, 1), ["state L LISTEN E ESTABLISHED T TIME-WAIT B BOUND U UDP"]);
+        for width in 0..120 {
+            let line = legend(width, 1).swap_remove(0);
+            assert!(line.chars().count() <= width.max("state".len()), "{line}");
+        }
+    }
+
+    #[test]
+    fn two_lines_keep_what_one_cannot() {
+        assert_eq!(
+            legend(70, 2),
+            [
+                "state  L LISTEN 12  E ESTABLISHED 14,321  T TIME-WAIT 8,200",
+                "C closing 0  B BOUND 1  U UDP 4  · available 5,000"
+            ]
+        );
     }
 }

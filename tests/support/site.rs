@@ -23,7 +23,7 @@ use portscope::{
     host::simulated::SimulatedHost,
 };
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 struct Mailbox(mpsc::SyncSender<Report>);
 
@@ -135,8 +135,12 @@ impl Session {
     }
 
     pub fn wait_for(&mut self, wanted: impl Fn(&Allocation) -> bool) {
+        self.wait_until(|session| wanted(&session.allocation));
+    }
+
+    pub fn wait_until(&mut self, wanted: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + SOON;
-        while !wanted(&self.allocation) {
+        while !wanted(self) {
             let left = deadline.saturating_duration_since(Instant::now());
             let report = self.reports.recv_timeout(left);
             self.hear(report.expect("what was waited for"));

@@ -280,6 +280,7 @@ impl Allocation {
 
     fn forget(&mut self) {
         self.figures = Figures::default();
+        self.ended = 0;
         self.log = Log::default();
         self.trail = Trail::default();
         self.heat = Heat::default();

@@ -12,7 +12,7 @@ pub enum Reached {
     GaveUp,
 }
 
-/// Counted since the run began.
+/// Counted since the run began, or since the simulated site was filled anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     pub attempts: u64,

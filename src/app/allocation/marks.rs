@@ -28,7 +28,7 @@ impl Allocation {
     /// Attempts by port, all 65,536 of them, over the last second; all zero a second after the last
     /// attempt, but a paused run keeps its picture.
     pub fn heat(&self, now: Duration) -> &[u32] {
-        if self.state == RunState::Paused { self.heat.picture() } else { self.heat.by_port(now) }
+        if self.is_still() { self.heat.picture() } else { self.heat.by_port(now) }
     }
 
     /// Measured over the last second; 0 of a run that does not run.
@@ -38,15 +38,12 @@ impl Allocation {
 
     /// When `marks` or `heat` change next although nothing is reported; None: they do not.
     pub fn fades_again_after(&self, now: Duration) -> Option<Duration> {
-        if !self.motion {
-            return None;
-        }
+        let stands_still = !self.motion || (self.is_sampled() && self.is_still());
         match self.speed {
+            _ if stands_still => None,
             Speed::Step | Speed::One | Speed::Four => self.trail.past_changes_after(now),
             Speed::Twenty => None,
-            Speed::Thousand if self.is_still() => None,
             Speed::Thousand => self.trail.flashes_change_after(now),
-            Speed::Max if self.is_still() => None,
             Speed::Max => self.heat.cools_after(now),
         }
     }

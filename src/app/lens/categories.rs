@@ -54,12 +54,13 @@ pub struct Categories {
 }
 
 impl Categories {
-    /// Empty for lenses that have none.
+    /// Of state those of density; of owner none.
     pub fn count(lens: Lens, seen: Seen<'_>) -> Self {
         let mut categories = Self { lens, ..Self::default() };
         match lens {
-            Lens::State | Lens::Owner => {}
-            Lens::Density => categories.count_blocks(seen),
+            Lens::Owner => {}
+            // Without colours, states are drawn as density.
+            Lens::State | Lens::Density => categories.count_blocks(seen),
             Lens::Age => {
                 categories.youngest = youngest(seen);
                 categories.count_ports(seen);

@@ -7,10 +7,8 @@ use super::Known;
 /// What may be there although the snapshot does not show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unlisted {
-    tcp4: bool,
-    tcp6: bool,
-    udp4: bool,
-    udp6: bool,
+    /// By protocol, then IPv4 and IPv6.
+    tables: [[bool; 2]; Protocol::EACH.len()],
     /// Bound-inactive TCP sockets.
     bound: bool,
 }
@@ -37,22 +35,20 @@ impl Unlisted {
     }
 
     fn add(&mut self, table: Table) {
+        let [tcp, udp] = &mut self.tables;
         match table {
-            Table::Tcp => (self.tcp4, self.tcp6) = (true, true),
-            Table::Tcp4 => self.tcp4 = true,
-            Table::Tcp6 => self.tcp6 = true,
-            Table::Udp4 => self.udp4 = true,
-            Table::Udp6 => self.udp6 = true,
+            Table::Tcp => *tcp = [true; 2],
+            Table::Tcp4 => tcp[0] = true,
+            Table::Tcp6 => tcp[1] = true,
+            Table::Udp4 => udp[0] = true,
+            Table::Udp6 => udp[1] = true,
         }
     }
 
     pub fn hides(self, known: &Known) -> bool {
-        let by_table = match (known.protocol, known.family) {
-            (Protocol::Tcp, Family::Ipv4) => self.tcp4,
-            (Protocol::Tcp, Family::Ipv6 | Family::Dual) => self.tcp6,
-            (Protocol::Udp, Family::Ipv4) => self.udp4,
-            (Protocol::Udp, Family::Ipv6 | Family::Dual) => self.udp6,
-        };
+        // A dual-stack socket stands in the table of IPv6.
+        let family = usize::from(known.family != Family::Ipv4);
+        let by_table = self.tables[known.protocol as usize][family];
         by_table || (self.bound && known.state == State::Bound)
     }
 }

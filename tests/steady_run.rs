@@ -1,0 +1,96 @@
+//! An attempt costs no memory, a report little. Counts allocations, measures no time.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use portscope::{
+    domain::{Protocols, port::IANA_DYNAMIC},
+    engine::{AllocationRequest, Outbox, Report, Setup, Site, Speed, allocation::spawn},
+    host::simulated::SimulatedHost,
+};
+
+const ALLOCATIONS: u64 = 20_000;
+const ATTEMPTS_EACH: u32 = 100;
+
+struct Mailbox(mpsc::Sender<Report>);
+
+impl Outbox for Mailbox {
+    fn offer(&self, report: Report) -> Result<(), Report> {
+        self.deliver(report);
+        Ok(())
+    }
+
+    fn deliver(&self, report: Report) -> bool {
+        self.0.send(report).is_ok()
+    }
+}
+
+#[test]
+fn refused_attempts_at_full_speed_ask_for_no_memory() {
+    let (reports, inbox) = mpsc::channel();
+    let host = Arc::new(SimulatedHost::builder().build());
+    let thread = spawn(host, Box::new(Mailbox(reports))).unwrap();
+    let setup = Setup {
+        site: Site::Simulated { share: 1.0 },
+        protocols: Protocols::Udp,
+        range: IANA_DYNAMIC,
+        max_attempts: ATTEMPTS_EACH,
+        seed: 1,
+        address: None,
+        reserved: Vec::new(),
+        hold_limit: 0,
+        stop_after: Some(ALLOCATIONS),
+    };
+    assert!(thread.send(AllocationRequest::Prepare(setup)));
+    assert!(thread.send(AllocationRequest::Speed(Speed::Max)));
+    let patience = Duration::from_mins(1);
+    for _ in 0..3 {
+        inbox.recv_timeout(patience).unwrap();
+    }
+
+    let before = ASKED.load(Ordering::Relaxed);
+    assert!(thread.send(AllocationRequest::Run));
+    let (mut deltas, mut attempts) = (0, 0);
+    while attempts < ALLOCATIONS * u64::from(ATTEMPTS_EACH) {
+        let Report::Allocation(delta) = inbox.recv_timeout(patience).unwrap() else { panic!() };
+        (deltas, attempts) = (deltas + 1, attempts + delta.attempts);
+    }
+    let asked = ASKED.load(Ordering::Relaxed) - before;
+
+    eprintln!("{asked} allocations for {deltas} reports of {attempts} attempts");
+    assert!(asked < 100 * (deltas + 1), "{asked} allocations for {deltas} reports");
+}
+
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[expect(unsafe_code, reason = "counting needs an allocator, and that trait is unsafe")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on as they are.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on as they are.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on as they are.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
