@@ -131,7 +131,7 @@ def connecting_for_a_moment(target, count, first, last):
             with socket.socket() as end:
                 # Before Linux 6.3 its ports are all over the range.
                 with contextlib.suppress(OSError):
-                    end.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, last << 16 | first)
+                    end.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("I", last << 16 | first))
                 end.connect(("127.0.0.1", target))
         return []
 

@@ -10,7 +10,7 @@ use std::{
 
 use portscope::{
     allocator::Attempt,
-    app::{App, Event, Extent, Key, Options, RowsPerLine, allocation::AllocationOptions},
+    app::{App, Event, Extent, Glyphs, Key, Options, RowsPerLine, allocation::AllocationOptions},
     domain::{
         Errno, PortRange, ProcessTable, Protocol, Protocols, Refusal, ServiceNames, Snapshot,
         State, port::IANA_DYNAMIC,
@@ -235,7 +235,7 @@ impl<'a> Stage<'a> {
 /// With exo's allocator and the options that a person without options has.
 pub fn app() -> App {
     App::new(Options {
-        rows_per_line: RowsPerLine::Two,
+        glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,
         find: None,

@@ -9,7 +9,7 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
-    app::{App, Event, Extent, Key, Options, RowsPerLine, allocation::AllocationOptions},
+    app::{App, Event, Extent, Glyphs, Key, Options, RowsPerLine, allocation::AllocationOptions},
     domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, ServiceNames, State, port},
     engine::Report,
     host::{Host, simulated::SimulatedHost},
@@ -90,7 +90,7 @@ impl Session {
             if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
         let allocation = AllocationOptions::exo(7);
         let app = App::new(Options {
-            rows_per_line,
+            glyphs: Glyphs { rows_per_line, has_dots: !theme.ascii },
             extent: Extent::Ephemeral,
             protocols: Protocols::Both,
             find: None,
