@@ -137,7 +137,10 @@ fn ports(app: &App, scan: &Scan, theme: &Theme, plan: &Plan, areas: &Areas, buff
         cursor: Some(app.map().cursor),
         glyphs: if is_density { Glyphs::Density } else { Glyphs::Letters },
         paint: &paint,
-        share: &|ports| app.tally(ports).share(),
+        share: &|ports| {
+            let taken = scan.occupancy.occupied_in(ports, app.map().protocols);
+            taken as f32 / ports.len() as f32
+        },
         ports: &Seen { app, scan },
         pointed: Pointed { hover: app.hover(), span: app.span() },
     };
