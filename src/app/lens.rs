@@ -104,13 +104,22 @@ impl Tally {
         self.occupied as f32 / self.size.max(1) as f32
     }
 
-    /// The class whose ports weigh most together: a rare telling one beats many usual ones.
     pub fn heaviest(&self) -> Option<StateClass> {
-        let weight = |class: StateClass| self.of(class) * class.weight();
-        // `rev`: of equals the more telling one, which stands first, is to win.
-        let classes = StateClass::EACH.into_iter().rev();
-        classes.filter(|&class| self.of(class) > 0).max_by_key(|&class| weight(class))
+        heaviest(&self.by_class)
     }
+}
+
+/// The class whose ports weigh most together: a rare telling one beats many usual ones.
+pub fn heaviest(by_class: &[u32; StateClass::EACH.len()]) -> Option<StateClass> {
+    let mut heaviest = (0, None);
+    for (class, ports) in StateClass::EACH.into_iter().zip(by_class) {
+        // Of equals the more telling one, which stands first, wins.
+        let weight = ports * class.weight();
+        if weight > heaviest.0 {
+            heaviest = (weight, Some(class));
+        }
+    }
+    heaviest.1
 }
 
 /// How much of the ports that the kernel may choose from one lane takes; its reserved ports count

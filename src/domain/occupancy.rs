@@ -192,6 +192,21 @@ impl Occupancy {
         uses.iter().filter(|port_use| port_use.is_occupied(protocols)).count() as u32
     }
 
+    /// Ports of `range` by their most telling class, in the order of `StateClass::EACH`.
+    pub fn classes_in(
+        &self,
+        range: PortRange,
+        protocols: Protocols,
+    ) -> [u32; StateClass::EACH.len()] {
+        let mut by_class = [0; StateClass::EACH.len()];
+        for (_, port_use) in self.ports(range) {
+            if let Some(class) = port_use.most_telling(protocols) {
+                by_class[class as usize] += 1;
+            }
+        }
+        by_class
+    }
+
     pub fn gauge(&self, lane: Lane, range: PortRange) -> Gauge {
         let mut gauge =
             Gauge { lane, size: range.len(), occupied: 0, occupied_even: 0, by_class: [0; 6] };
