@@ -23,14 +23,14 @@ use crate::{
 
 pub use command::{Action, COMMANDS, Command, Context};
 pub use event::{Effect, Event, Gesture, Key, Screen, Target};
-pub use grid::{Grid, Place, RowsPerLine};
+pub use grid::{Grain, Grid, Place, RowsPerLine};
 pub use lens::Lens;
-pub use map::{Extent, Map, Move, Size};
+pub use map::{Extent, Glyphs, InspectorPlace, Map, Move, Plan, Size};
 
 /// What is fixed before the first event.
 #[derive(Clone, Debug)]
 pub struct Options {
-    pub rows_per_line: RowsPerLine,
+    pub glyphs: Glyphs,
     /// What the map shows at first.
     pub extent: Extent,
     pub protocols: Protocols,
@@ -138,7 +138,7 @@ impl App {
             size: Size { columns: 80, rows: 24 },
             screen: Screen::Map,
             overlay: Overlay::None,
-            map: Map::showing(options.extent, options.protocols, options.rows_per_line),
+            map: Map::showing(options.extent, options.protocols, options.glyphs),
             scan: None,
             processes: Arc::default(),
             failure: None,
@@ -270,6 +270,21 @@ impl App {
     /// The map's grid in a terminal of that size.
     pub fn grid(&self, size: Size) -> Option<Grid> {
         self.map.grid(self.ephemeral(), size)
+    }
+
+    /// How the map lies in a terminal of that size.
+    pub fn plan(&self, size: Size) -> Option<Plan> {
+        self.map.plan(self.ephemeral(), size)
+    }
+
+    /// Dots were asked for, and are not shown: why.
+    pub fn missing_dots(&self) -> Option<&'static str> {
+        self.grid(self.size).and_then(|grid| self.map.missing_dots(&grid))
+    }
+
+    /// The ports that the map shows.
+    pub fn shown(&self) -> PortRange {
+        self.grid(self.size).map_or_else(|| self.map.range(self.ephemeral()), |g| g.range())
     }
 
     /// What is on some ports, by the protocols that the map shows.

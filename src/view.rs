@@ -11,6 +11,7 @@ mod inspector;
 pub mod layout;
 mod legend;
 mod lens;
+mod loupe;
 mod map;
 pub mod theme;
 mod words;
@@ -55,15 +56,16 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match app.screen() {
         Screen::Map => {
             let size = Size { columns: area.width, rows: area.height };
-            if let Some(grid) = app.grid(size) {
-                map::render(app, theme, &grid, &areas, buffer);
+            if let Some(plan) = app.plan(size) {
+                map::render(app, theme, &plan, &areas, buffer);
             }
         }
         Screen::Allocate => {
             let sight = allocate::Sight {
                 allocation: app.allocation(),
-                scan: app.last_scan(),
-                processes: app.processes(),
+                scan: app.allocation().scan(app.last_scan()),
+                processes: app.allocation().processes(app.processes()),
+                now: app.now(),
             };
             allocate::render(sight, theme, areas.body, buffer);
         }

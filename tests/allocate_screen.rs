@@ -3,7 +3,7 @@
 #[path = "support/allocate.rs"]
 mod stage;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use portscope::{
     app::{
@@ -11,12 +11,17 @@ use portscope::{
         allocation::{Allocation, AllocationAction as Action, AllocationOptions},
     },
     domain::ProcessTable,
+    engine::message::Finished,
     view::{
         Depth, Ground, Role, Theme,
         allocate::{Sight, render},
     },
 };
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Color, Modifier},
+};
 use stage::{Stage, attempt, bound, in_use, ports};
 
 const DARK: Theme = Theme::new(Depth::True, Ground::Dark, false);
@@ -27,8 +32,9 @@ fn drawn(stage: &Stage, theme: &Theme, columns: u16, rows: u16) -> Buffer {
     let mut buffer = Buffer::empty(area);
     let sight = Sight {
         allocation: &stage.allocation,
-        scan: Some(stage.scan()),
-        processes: &stage.processes,
+        scan: stage.allocation.scan(Some(stage.scan())),
+        processes: stage.allocation.processes(&stage.processes),
+        now: stage.now,
     };
     render(sight, theme, area, &mut buffer);
     buffer
@@ -53,15 +59,42 @@ fn styles(buffer: &Buffer) -> String {
     runs
 }
 
-/// Text in true colour, styles in sixteen: there a map is a few runs a line.
+const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
+
+/// Text in true colour; of the smaller ones styles in sixteen: there a map is a few runs a line.
 fn pictured(name: &str, stage: &Stage) {
     let sixteen = Theme::new(Depth::Sixteen, Ground::Dark, false);
-    for (columns, rows) in [(80, 24), (120, 40)] {
+    for (columns, rows) in SIZES {
+        keep_ansi(name, &drawn(stage, &DARK, columns, rows));
         let picture = text(&drawn(stage, &DARK, columns, rows));
         insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), picture);
+    }
+    for (columns, rows) in [(80, 24), (120, 40)] {
         let styles = styles(&drawn(stage, &sixteen, columns, rows));
         insta::assert_snapshot!(format!("{name}_{columns}x{rows}_style"), styles);
     }
+}
+
+/// As a terminal would get it, where `SHOW_FRAMES` names a folder: for eyes.
+fn keep_ansi(name: &str, buffer: &Buffer) {
+    let Some(folder) = std::env::var_os("SHOW_FRAMES") else { return };
+    let mut ansi = String::new();
+    for line in buffer.content().chunks(usize::from(buffer.area.width)) {
+        for cell in line {
+            let color = |color, layer| match color {
+                Color::Rgb(red, green, blue) => format!("\x1b[{layer}8;2;{red};{green};{blue}m"),
+                _ => String::new(),
+            };
+            let reversed = if cell.modifier.contains(Modifier::REVERSED) { "\x1b[7m" } else { "" };
+            let bold = if cell.modifier.contains(Modifier::BOLD) { "\x1b[1m" } else { "" };
+            let (fg, bg) = (color(cell.fg, 3), color(cell.bg, 4));
+            write!(ansi, "\x1b[0m{bold}{reversed}{fg}{bg}{}", cell.symbol()).expect("a String");
+        }
+        ansi.push_str("\x1b[0m\n");
+    }
+    let size = format!("{}x{}", buffer.area.width, buffer.area.height + 2);
+    let path = std::path::Path::new(&folder).join(format!("{name}-{size}.ansi"));
+    std::fs::write(path, ansi).expect("the folder exists");
 }
 
 /// Six refused attempts, and the port that is won with the seventh.
@@ -129,15 +162,58 @@ fn a_high_speed_on_a_shared_machine_asks_first() {
     pictured("confirm", &stage);
 }
 
+/// On the simulated site, at a speed that many steps above 4/s, while it runs.
+fn running(share: f64, steps: usize, attempts: usize, per_delta: usize) -> Stage {
+    let mut stage = Stage::real(share);
+    stage.move_to_simulated_site();
+    stage.speed_up(steps);
+    stage.act(Action::RunOrPause);
+    stage.play(1, attempts, per_delta);
+    stage
+}
+
 #[test]
 fn figures_stand_beside_the_law_at_full_speed() {
-    let mut stage = Stage::simulated(0.90);
-    for _ in 0..3 {
-        stage.act(Action::Faster);
+    pictured("max", &running(0.90, 3, 60_000, 2_000));
+}
+
+#[test]
+fn at_a_thousand_a_second_attempts_flash() {
+    pictured("thousand", &running(0.90, 2, 3_000, 33));
+}
+
+#[test]
+fn at_twenty_a_second_the_last_sixty_tries_have_their_digits() {
+    pictured("twenty", &running(0.90, 1, 200, 1));
+}
+
+#[test]
+fn the_simulated_site_is_named_wherever_the_map_is() {
+    let mut stage = Stage::real(0.90);
+    stage.move_to_simulated_site();
+    pictured("simulated", &stage);
+    for (columns, rows) in SIZES {
+        let picture = text(&drawn(&stage, &DARK, columns, rows));
+        assert!(picture.lines().next().unwrap_or_default().contains("simulated occupancy 90.0 %"));
     }
-    stage.act(Action::RunOrPause);
-    stage.play(1, 60_000, 2_000);
-    pictured("max", &stage);
+}
+
+#[test]
+fn the_allocation_before_fades() {
+    let mut stage = Stage::real(0.78);
+    let port = six_collisions(&mut stage);
+    stage.report(bound(1, 7, port));
+    stage.report(in_use(1, 1, ports(&stage, true, 9)[3]));
+    let map = Rect::new(7, 2, 50, 34);
+    let marked = |stage: &Stage| {
+        let buffer = drawn(stage, &DARK, 120, 40);
+        let symbols: Vec<_> = map.positions().map(|at| buffer[at].symbol().to_owned()).collect();
+        symbols.iter().filter(|symbol| !"▀▄ ".contains(symbol.as_str())).count()
+    };
+    assert_eq!(marked(&stage), 8);
+    keep_ansi("fade", &drawn(&stage, &DARK, 120, 40));
+    stage.now += Duration::from_millis(650);
+    assert_eq!(marked(&stage), 1);
 }
 
 #[test]
@@ -145,10 +221,89 @@ fn without_colour_order_and_success_can_still_be_read() {
     let mut stage = Stage::real(0.78);
     let port = six_collisions(&mut stage);
     stage.report(bound(1, 7, port));
-    for (columns, rows) in [(80, 24), (120, 40)] {
-        let buffer = drawn(&stage, &Theme::MONOCHROME, columns, rows);
-        assert!(buffer.content().iter().all(|c| c.fg == ratatui::style::Color::Reset));
-        insta::assert_snapshot!(format!("no_color_{columns}x{rows}"), text(&buffer));
+    let stages = [
+        ("won", stage),
+        ("max", running(0.9, 3, 60_000, 2_000)),
+        ("flashes", running(0.9, 2, 3_000, 33)),
+    ];
+    for (name, stage) in stages {
+        for (columns, rows) in SIZES {
+            let buffer = drawn(&stage, &Theme::MONOCHROME, columns, rows);
+            assert!(buffer.content().iter().all(|c| c.fg == Color::Reset));
+            keep_ansi(&format!("no_color_{name}"), &buffer);
+            insta::assert_snapshot!(format!("no_color_{name}_{columns}x{rows}"), text(&buffer));
+        }
+    }
+}
+
+#[test]
+fn other_grounds_and_depths_keep_the_picture() {
+    let stage = running(0.9, 3, 60_000, 2_000);
+    let light = Theme::new(Depth::True, Ground::Light, false);
+    let indexed = Theme::new(Depth::Indexed, Ground::Dark, false);
+    for (columns, rows) in SIZES {
+        let picture = text(&drawn(&stage, &DARK, columns, rows));
+        keep_ansi("light", &drawn(&stage, &light, columns, rows));
+        for theme in [&light, &indexed] {
+            assert_eq!(text(&drawn(&stage, theme, columns, rows)), picture);
+        }
+    }
+    insta::assert_snapshot!("light_80x24_style", styles(&drawn(&stage, &light, 80, 24)));
+}
+
+#[test]
+fn small_terminals_say_in_words_what_they_cannot_draw() {
+    let mut stage = Stage::real(0.78);
+    let port = six_collisions(&mut stage);
+    stage.report(bound(1, 7, port));
+    let mut failed = Stage::real(16_220.0 / 16_384.0);
+    failed.act(Action::Step);
+    for (index, port) in ports(&failed, true, 100).into_iter().enumerate() {
+        failed.report(in_use(1, index as u32 + 1, port));
+    }
+    let stages = [("won", stage), ("gave_up", failed), ("max", running(0.9, 3, 60_000, 2_000))];
+    for (name, stage) in stages {
+        for (columns, rows) in [(20, 5), (40, 10), (60, 16), (100, 30)] {
+            let picture = text(&drawn(&stage, &DARK, columns, rows));
+            insta::assert_snapshot!(format!("small_{name}_{columns}x{rows}"), picture);
+        }
+    }
+}
+
+/// What the terminal gets for the second picture after the first.
+fn bytes_between(before: &Buffer, after: &Buffer) -> usize {
+    let mut written = Vec::new();
+    let mut backend = ratatui::backend::CrosstermBackend::new(&mut written);
+    let changes = before.diff(after).into_iter();
+    ratatui::backend::Backend::draw(&mut backend, changes).expect("a Vec takes all");
+    written.len()
+}
+
+#[test]
+fn a_step_writes_about_two_kilobytes_at_most() {
+    for (columns, rows) in SIZES {
+        let mut stage = Stage::real(0.78);
+        stage.act(Action::Step);
+        let mut before = drawn(&stage, &DARK, columns, rows);
+        let mut most = Vec::new();
+        let lengths = [5, 1, 3, 9, 2, 4, 7].into_iter().cycle().zip(1..60);
+        let numbers = lengths.flat_map(|(length, end)| (1..=length).map(move |n| (n, length, end)));
+        for ((number, length, end), port) in numbers.zip(ports(&stage, true, 220)) {
+            let is_last = number == length;
+            let mut delta = if is_last { bound } else { in_use }(1, number, port);
+            let count = |ended: &mut Finished| ended.number = end;
+            delta.finished.iter_mut().chain(&mut delta.ended).for_each(count);
+            stage.report(delta);
+            stage.now += Duration::from_millis(217);
+            let after = drawn(&stage, &DARK, columns, rows);
+            most.push(bytes_between(&before, &after));
+            before = after;
+        }
+        most.sort_unstable();
+        eprintln!("{columns}x{rows}: median {} most {:?}", most[110], &most[210..]);
+        // On the largest, a page of the log turned together with the end of an allocation.
+        let limit = if columns < 200 { 2048 } else { 2560 };
+        assert!(most[219] <= limit, "{columns}x{rows}: {most:?}");
     }
 }
 
@@ -195,7 +350,8 @@ fn text_beside_the_map_keeps_the_terminals_own_background() {
         for x in 60..120 {
             let cell = &buffer[(x, y)];
             let is_speed = cell.bg == DARK.color(Role::Accent);
-            assert!(cell.bg == ratatui::style::Color::Reset || is_speed, "{x},{y}: {cell:?}");
+            let is_gauge = cell.bg == DARK.color(Role::Available);
+            assert!(cell.bg == Color::Reset || is_speed || is_gauge, "{x},{y}: {cell:?}");
         }
     }
 }
@@ -250,7 +406,7 @@ fn before_the_first_scan_nothing_is_said_of_occupancy() {
     let mut buffer = Buffer::empty(area);
     let processes = ProcessTable::default();
     render(
-        Sight { allocation: &allocation, scan: None, processes: &processes },
+        Sight { allocation: &allocation, scan: None, processes: &processes, now: Duration::ZERO },
         &DARK,
         area,
         &mut buffer,

@@ -7,7 +7,7 @@ use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Effect, Event, Extent, Key, Options, RowsPerLine, Screen,
+        App, Effect, Event, Extent, Glyphs, Key, Options, RowsPerLine, Screen,
         allocation::{
             AllocationAction as Action, AllocationOptions, Field, HolderSeen, Panel, Reached, Who,
         },
@@ -307,7 +307,7 @@ fn a_run_that_failed_is_prepared_anew() {
 
 fn app() -> App {
     App::new(Options {
-        rows_per_line: RowsPerLine::Two,
+        glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,
         find: None,

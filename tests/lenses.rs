@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Event, Extent, Key, Lens, Options, RowsPerLine, allocation::AllocationOptions,
+        App, Event, Extent, Glyphs, Key, Lens, Options, RowsPerLine, allocation::AllocationOptions,
         lens::LENSES,
     },
     domain::{PortRange, Protocols, ServiceNames, Snapshot, State},
@@ -44,7 +44,7 @@ struct Session(App);
 impl Session {
     fn new(columns: u16, rows: u16) -> Self {
         let mut app = App::new(Options {
-            rows_per_line: RowsPerLine::Two,
+            glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
             extent: Extent::All,
             protocols: Protocols::Both,
             find: None,

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Effect, Event, Extent, Gesture, HelpPage, Key, Options, Overlay, RowsPerLine, Target,
-        allocation::AllocationOptions,
+        App, Effect, Event, Extent, Gesture, Glyphs, HelpPage, Key, Options, Overlay, RowsPerLine,
+        Size, Target, allocation::AllocationOptions,
     },
     domain::{PortRange, Protocols, ServiceNames, State},
     engine::Report,
@@ -28,7 +28,7 @@ fn app() -> App {
         .tcp((any, 60_999), State::Listen)
         .build();
     let mut app = App::new(Options {
-        rows_per_line: RowsPerLine::Two,
+        glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,
         find: None,
@@ -105,16 +105,17 @@ fn dragging_measures_both_ways_until_escape() {
 #[test]
 fn the_wheel_zooms_where_it_stands_and_back_out() {
     let mut app = app();
-    let whole = app.map().range(app.ephemeral());
+    let size = Size { columns: 120, rows: 40 };
+    let whole = app.grid(size).unwrap().range();
     for _ in 0..4 {
         point(&mut app, Gesture::WheelUp, 40_000, 40_009);
     }
-    let near = app.map().range(app.ephemeral());
+    let near = app.grid(size).unwrap().range();
     assert!(near.contains(40_000) && near.len() < whole.len(), "{near}");
     for _ in 0..6 {
         press(&mut app, "-");
     }
-    assert_eq!(app.map().range(app.ephemeral()).len(), 65_536);
+    assert_eq!(app.grid(size).unwrap().range().len(), 65_536);
 }
 
 #[test]

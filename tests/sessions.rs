@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Context, Effect, Event, Extent, Find, Gesture, HelpPage, Key, Lens, Options, Overlay,
-        RowsPerLine, Screen, Target, allocation::AllocationOptions,
+        App, Context, Effect, Event, Extent, Find, Gesture, Glyphs, HelpPage, Key, Lens, Options,
+        Overlay, RowsPerLine, Screen, Target, allocation::AllocationOptions,
     },
     domain::{PortRange, ProcessTable, Protocols, Snapshot, State, Text},
     engine::{AllocationRequest, Report, Request},
@@ -32,7 +32,7 @@ impl Session {
     fn new(find: Option<Find>) -> Self {
         let allocation = AllocationOptions::exo(7);
         let mut app = App::new(Options {
-            rows_per_line: RowsPerLine::Two,
+            glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
             extent: Extent::Ephemeral,
             protocols: Protocols::Both,
             find,

@@ -1,10 +1,22 @@
-//! Where each port of a range stands on the map, in blocks. Not what is drawn there.
+//! Where each port of a range stands on the map, in every grain. Not what is drawn there.
 
 use crate::domain::PortRange;
 
 /// Row lengths that keep the axes decimal (screens.md, "Fit").
 const ROW_LENGTHS: [u32; 12] = [100, 200, 250, 400, 500, 800, 1000, 2000, 2500, 4000, 5000, 10_000];
 const PORTS_PER_BLOCK: [u32; 11] = [1, 2, 4, 5, 8, 10, 20, 25, 40, 50, 100];
+
+/// Row lengths of dots: a cell of eight begins at a multiple of eight and straddles no row.
+const DOT_ROWS: [u32; 6] = [200, 400, 800, 1000, 1600, 2000];
+/// Row lengths where a cell is one port.
+const LETTER_ROWS: [u32; 7] = [10, 20, 25, 40, 50, 100, 200];
+const LOUPE_ROWS: [u32; 9] = [20, 25, 40, 50, 100, 125, 200, 250, 500];
+const NUMBER_ROWS: [u32; 4] = [5, 10, 20, 40];
+const PORTS_PER_DOTS: u32 = 8;
+/// `E 49152`, and a gap.
+const NUMBER_WIDTH: u16 = 8;
+/// More of an owner's name says no more.
+const WIDEST_NUMBER: u16 = 18;
 
 /// Columns left of the blocks: row labels of five digits, the range's bracket, IANA's bracket.
 pub const GUTTER: u16 = 7;
@@ -32,6 +44,26 @@ impl RowsPerLine {
     }
 }
 
+/// What a cell of the terminal shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grain {
+    /// Two blocks of ports, or one where a line is one row.
+    Blocks,
+    /// Eight ports, a braille dot each.
+    Dots,
+    /// One port, by its letter.
+    Letters,
+    /// One port, by letter, number and owner; cells so wide.
+    Numbers(u16),
+}
+
+/// The columns and lines that a grid may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub columns: u16,
+    pub lines: u16,
+}
+
 /// A range laid out row by row; rows start at multiples of their length, so that a port can be
 /// found by reading the axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +72,7 @@ pub struct Grid {
     row_length: u32,
     per_block: u32,
     rows_per_line: RowsPerLine,
+    grain: Grain,
 }
 
 /// A block of the grid: column from the left, row of ports (not of the terminal) from the top.
@@ -50,7 +83,8 @@ pub struct Place {
 }
 
 impl Grid {
-    /// The finest grid that fits, and of these the one with most blocks. None: too small an area.
+    /// The finest grid of blocks that fits, and of these the one with most blocks. None: too small
+    /// an area.
     pub fn fit(
         range: PortRange,
         columns: u16,
@@ -61,17 +95,119 @@ impl Grid {
             ROW_LENGTHS
                 .into_iter()
                 .filter(|row_length| row_length % per_block == 0)
-                .map(|row_length| Self { range, row_length, per_block, rows_per_line })
+                .map(|row_length| Self {
+                    range,
+                    row_length,
+                    per_block,
+                    rows_per_line,
+                    grain: Grain::Blocks,
+                })
                 .filter(|grid| grid.columns() <= columns && grid.lines() <= lines)
                 .max_by_key(|grid| u32::from(grid.columns()) * u32::from(grid.rows()))
         })
+    }
+
+    /// A dot a port, in the longest rows that fit. None: the range does not fit so.
+    pub fn fit_dots(range: PortRange, room: Room) -> Option<Self> {
+        let longest_first = DOT_ROWS.into_iter().rev();
+        longest_first.map(|length| Self::dots(range, length)).find(|grid| grid.fits(room))
+    }
+
+    /// A cell a port, numbered where there is room. None: the range has more ports than that.
+    pub fn fit_ports(range: PortRange, room: Room) -> Option<Self> {
+        let numbered = NUMBER_ROWS.into_iter().rev().map(|length| {
+            let width = (room.columns / length as u16).min(WIDEST_NUMBER);
+            Self::ports(range, length, Grain::Numbers(width))
+        });
+        let is_wide = |grid: &Self| grid.cell_width() >= NUMBER_WIDTH;
+        let lettered = LETTER_ROWS.into_iter().rev().map(|l| Self::ports(range, l, Grain::Letters));
+        numbered.filter(is_wide).chain(lettered).find(|grid| grid.fits(room))
+    }
+
+    /// As much of `range` around the row of `top` as fits, in cells of `grain`. None: not one row
+    /// fits.
+    pub fn window(range: PortRange, top: u16, grain: Grain, room: Room) -> Option<Self> {
+        let whole = match grain {
+            Grain::Blocks => return None,
+            Grain::Dots => DOT_ROWS.into_iter().rev().map(|l| Self::dots(range, l)).collect(),
+            Grain::Letters => {
+                let lengths = LETTER_ROWS.into_iter().rev();
+                lengths.map(|l| Self::ports(range, l, Grain::Letters)).collect::<Vec<_>>()
+            }
+            Grain::Numbers(_) => {
+                let width = |l: u32| (room.columns / l as u16).min(WIDEST_NUMBER);
+                let lengths = NUMBER_ROWS.into_iter().rev();
+                let lengths = lengths.filter(|&l| width(l) >= NUMBER_WIDTH);
+                lengths.map(|l| Self::ports(range, l, Grain::Numbers(width(l)))).collect()
+            }
+        };
+        let whole = whole.into_iter().find(|grid| grid.width() <= room.columns)?;
+        if room.lines == 0 {
+            return None;
+        }
+        let rows = whole.rows().min(room.lines);
+        let wanted = u32::from(top.max(range.first())) / whole.row_length - whole.first_row();
+        let first = (wanted as u16).min(whole.rows() - rows);
+        let shown = whole.clip(whole.row_start(first), whole.row_length * u32::from(rows))?;
+        Some(Self { range: shown, ..whole })
+    }
+
+    /// A half block a port: the rows of the map from `rows` on, in rows of their own that divide
+    /// them evenly. None: no such row fits.
+    pub fn loupe(
+        range: PortRange,
+        row_length: u32,
+        columns: u16,
+        rows: RowsPerLine,
+    ) -> Option<Self> {
+        let lengths = LOUPE_ROWS.into_iter().rev();
+        let fitting =
+            |&length: &u32| length <= u32::from(columns) && row_length.is_multiple_of(length);
+        let row_length = lengths.into_iter().find(fitting)?;
+        let grain = Grain::Blocks;
+        Some(Self { range, row_length, per_block: 1, rows_per_line: rows, grain })
+    }
+
+    fn dots(range: PortRange, row_length: u32) -> Self {
+        let rows_per_line = RowsPerLine::One;
+        Self { range, row_length, per_block: PORTS_PER_DOTS, rows_per_line, grain: Grain::Dots }
+    }
+
+    fn ports(range: PortRange, row_length: u32, grain: Grain) -> Self {
+        Self { range, row_length, per_block: 1, rows_per_line: RowsPerLine::One, grain }
+    }
+
+    fn fits(&self, room: Room) -> bool {
+        self.width() <= room.columns && self.lines() <= room.lines
+    }
+
+    /// The same rows, over all of a range that this one is a part of.
+    #[must_use]
+    pub fn over(&self, range: PortRange) -> Self {
+        Self { range, ..*self }
     }
 
     pub fn range(&self) -> PortRange {
         self.range
     }
 
-    /// Ports a row.
+    pub fn grain(&self) -> Grain {
+        self.grain
+    }
+
+    /// Columns of the terminal that a block takes.
+    pub fn cell_width(&self) -> u16 {
+        match self.grain {
+            Grain::Numbers(width) => width,
+            _ => 1,
+        }
+    }
+
+    /// Columns of the terminal.
+    pub fn width(&self) -> u16 {
+        self.columns().saturating_mul(self.cell_width())
+    }
+
     pub fn row_length(&self) -> u32 {
         self.row_length
     }
@@ -177,6 +313,27 @@ mod tests {
         assert_eq!(shape(LINUX_DEFAULT, 120 - 52, 40 - 6), (500, 10, 50, 29));
         assert_eq!(shape(IANA_DYNAMIC, 120 - 52, 40 - 6), (250, 5, 50, 34));
         assert_eq!(shape(ALL, 80 - 12, 24 - 6), (2000, 40, 50, 17));
+    }
+
+    #[test]
+    fn a_small_range_has_a_cell_a_port_and_numbers_where_they_fit() {
+        let range = PortRange::new(49_100, 49_299).unwrap();
+        let shape = |columns, lines| {
+            let grid = Grid::fit_ports(range, Room { columns, lines })?;
+            Some((grid.grain(), grid.row_length(), grid.lines()))
+        };
+        assert_eq!(shape(108, 34), Some((Grain::Numbers(10), 10, 20)));
+        assert_eq!(shape(68, 34), Some((Grain::Letters, 50, 4)));
+        assert_eq!(shape(68, 3), None);
+    }
+
+    #[test]
+    fn a_window_shows_whole_rows_around_its_top() {
+        let room = Room { columns: 100, lines: 20 };
+        let grid = Grid::window(LINUX_DEFAULT, 49_152, Grain::Letters, room).unwrap();
+        assert_eq!((grid.range().first(), grid.range().last()), (49_100, 51_099));
+        let last = Grid::window(LINUX_DEFAULT, 60_999, Grain::Letters, room).unwrap();
+        assert_eq!((last.range().last(), last.rows()), (60_999, 20));
     }
 
     #[test]

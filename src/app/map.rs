@@ -2,15 +2,20 @@
 
 use crate::{
     app::{
-        Grid, Lens, Place, RowsPerLine,
-        grid::{AXIS, BAR, GUTTER},
+        Grain, Grid, Lens, Place, RowsPerLine,
+        grid::{AXIS, BAR, GUTTER, Room},
     },
     domain::{PortRange, Protocols, port},
 };
 
 /// The inspector stands beside the map from this width on.
 const WIDE: u16 = 110;
-pub const INSPECTOR_WIDTH: u16 = 40;
+/// Of the inspector beside the map: the least, the usual most, the most of the largest terminals.
+const INSPECTOR: [u16; 3] = [40, 46, 84];
+/// From here on terminals are of the largest class.
+const LARGEST: Size = Size { columns: 190, rows: 56 };
+/// Dots may push the inspector below the map if that leaves it so many lines.
+const LINES_BELOW: u16 = 8;
 /// Header, gauges, inspector line, legend, footer; the axis comes on top.
 const OTHER_LINES: u16 = 5;
 /// Below this the screen is text only.
@@ -29,8 +34,9 @@ impl Size {
         self.columns < LEAST.columns || self.rows < LEAST.rows
     }
 
-    pub fn has_inspector_beside(self) -> bool {
-        self.columns >= WIDE
+    /// A terminal of the largest class: more columns, a larger loupe.
+    pub fn is_largest(self) -> bool {
+        self.columns >= LARGEST.columns && self.rows >= LARGEST.rows
     }
 }
 
@@ -70,67 +76,224 @@ pub enum Zooming {
     Out,
 }
 
+/// How near the map is; from dots on it shows as much as fits around the cursor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Level {
+    /// All of the extent.
+    #[default]
+    Fitted,
+    Dots,
+    Letters,
+    Numbers,
+}
+
+/// What `f` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wish {
+    /// Dots where they fit.
+    #[default]
+    Finest,
+    Blocks,
+    Dots,
+}
+
+/// Where the inspector stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InspectorPlace {
+    /// Right of the map, so wide.
+    Beside(u16),
+    Below,
+}
+
+/// How the map lies in a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub grid: Grid,
+    pub inspector: InspectorPlace,
+}
+
+/// The signs that the map may be drawn with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glyphs {
+    pub rows_per_line: RowsPerLine,
+    /// The terminal shows braille.
+    pub has_dots: bool,
+}
+
 #[derive(Clone, Debug)]
 pub struct Map {
     pub extent: Extent,
     pub cursor: u16,
     pub lens: Lens,
     pub protocols: Protocols,
-    pub rows_per_line: RowsPerLine,
+    glyphs: Glyphs,
+    /// The extent that zooming in from all ports leads to.
+    home: Extent,
+    level: Level,
+    wish: Wish,
+    /// A port of the first row shown, where not all rows fit.
+    top: u16,
 }
 
 impl Map {
-    pub fn new(rows_per_line: RowsPerLine) -> Self {
+    pub fn new(glyphs: Glyphs) -> Self {
         Self {
             extent: Extent::default(),
             cursor: port::LINUX_DEFAULT.first(),
             lens: Lens::default(),
             protocols: Protocols::default(),
-            rows_per_line,
+            glyphs,
+            home: Extent::default(),
+            level: Level::default(),
+            wish: Wish::default(),
+            top: 0,
         }
     }
 
     /// With the cursor on the first port shown.
-    pub fn showing(extent: Extent, protocols: Protocols, rows_per_line: RowsPerLine) -> Self {
-        let mut map = Self { extent, protocols, ..Self::new(rows_per_line) };
+    pub fn showing(extent: Extent, protocols: Protocols, glyphs: Glyphs) -> Self {
+        let home = if extent == Extent::All { Extent::default() } else { extent };
+        let mut map = Self { extent, protocols, home, ..Self::new(glyphs) };
         map.cursor = map.range(port::LINUX_DEFAULT).first();
         map
     }
 
-    /// The ports shown when the machine's ephemeral range is `ephemeral`.
+    pub fn rows_per_line(&self) -> RowsPerLine {
+        self.glyphs.rows_per_line
+    }
+
+    /// The ports that can be reached when the machine's ephemeral range is `ephemeral`; not all of
+    /// them are shown while the map is near.
     pub fn range(&self, ephemeral: PortRange) -> PortRange {
-        match self.extent {
-            Extent::Ephemeral => ephemeral,
-            Extent::All => port::ALL,
-            Extent::Ports(range) => range,
-        }
+        ports_of(self.extent, ephemeral)
     }
 
     /// None: the terminal is too small for a map.
     pub fn grid(&self, ephemeral: PortRange, size: Size) -> Option<Grid> {
+        self.plan(ephemeral, size).map(|plan| plan.grid)
+    }
+
+    /// None: the terminal is too small for a map.
+    pub fn plan(&self, ephemeral: PortRange, size: Size) -> Option<Plan> {
         if size.is_text_only() {
             return None;
         }
-        let inspector = if size.has_inspector_beside() { INSPECTOR_WIDTH } else { 0 };
-        let columns = size.columns.saturating_sub(GUTTER + BAR + inspector);
-        let lines = size.rows.saturating_sub(OTHER_LINES + AXIS);
-        Grid::fit(self.range(ephemeral), columns, lines, self.rows_per_line)
+        let alone = Room {
+            columns: size.columns.saturating_sub(GUTTER + BAR),
+            lines: size.rows.saturating_sub(OTHER_LINES + AXIS),
+        };
+        if size.columns < WIDE {
+            let grid = self.grid_in(self.range(ephemeral), alone)?;
+            return Some(Plan { grid, inspector: InspectorPlace::Below });
+        }
+        let beside = Room { columns: alone.columns - INSPECTOR[0], ..alone };
+        let grid = self.grid_in(self.range(ephemeral), beside)?;
+        if let Some(grid) = self.dots_alone(&grid, ephemeral, alone) {
+            return Some(Plan { grid, inspector: InspectorPlace::Below });
+        }
+        let most = INSPECTOR[if size.is_largest() { 2 } else { 1 }];
+        let left = alone.columns - grid.width().min(alone.columns);
+        Some(Plan { grid, inspector: InspectorPlace::Beside(left.clamp(INSPECTOR[0], most)) })
     }
 
-    /// One step on the ladder, around the cursor.
-    pub fn zoom(&mut self, zooming: Zooming, ephemeral: PortRange, _size: Size) {
-        self.extent = match zooming {
-            Zooming::In => Extent::Ephemeral,
-            Zooming::Out => Extent::All,
+    fn grid_in(&self, range: PortRange, room: Room) -> Option<Grid> {
+        let window = |grain| Grid::window(range, self.top, grain, room);
+        match self.level {
+            Level::Fitted => self.fitted(range, room),
+            Level::Dots => window(Grain::Dots),
+            Level::Letters => window(Grain::Letters),
+            Level::Numbers => window(Grain::Numbers(0)).or_else(|| window(Grain::Letters)),
+        }
+    }
+
+    /// The fit rule of screens.md.
+    fn fitted(&self, range: PortRange, room: Room) -> Option<Grid> {
+        Grid::fit_ports(range, room)
+            .or_else(|| Grid::fit_dots(range, room).filter(|_| self.may_have_dots()))
+            .or_else(|| Grid::fit(range, room.columns, room.lines, self.glyphs.rows_per_line))
+    }
+
+    /// Dots that fit only without the inspector beside them.
+    fn dots_alone(&self, beside: &Grid, ephemeral: PortRange, alone: Room) -> Option<Grid> {
+        let is_coarse = self.level == Level::Fitted && beside.grain() == Grain::Blocks;
+        let is_asked = self.wish == Wish::Dots;
+        Grid::fit_dots(self.range(ephemeral), alone)
+            .filter(|_| is_coarse && self.may_have_dots())
+            .filter(|grid| is_asked || grid.lines() + LINES_BELOW <= alone.lines)
+    }
+
+    fn may_have_dots(&self) -> bool {
+        self.glyphs.has_dots && self.wish != Wish::Blocks
+    }
+
+    /// Dots were asked for, and are not shown: why.
+    pub fn missing_dots(&self, grid: &Grid) -> Option<&'static str> {
+        match (self.wish, grid.grain()) {
+            (Wish::Dots, Grain::Blocks) if !self.glyphs.has_dots => Some("dots need UTF-8"),
+            (Wish::Dots, Grain::Blocks) => Some("dots do not fit: + or a larger terminal"),
+            _ => None,
+        }
+    }
+
+    /// One step on the ladder, around the cursor; steps that show nothing new are left out.
+    pub fn zoom(&mut self, zooming: Zooming, ephemeral: PortRange, size: Size) {
+        let home = ports_of(self.home, ephemeral).contains(self.cursor).then_some(self.home);
+        let near = home.unwrap_or(Extent::All);
+        let fitted = [Some(Extent::All), home].into_iter().flatten().map(|e| (e, Level::Fitted));
+        let levels = [Level::Dots, Level::Letters, Level::Numbers].map(|level| (near, level));
+        let ladder: Vec<_> = fitted.chain(levels).collect();
+        let here = ladder
+            .iter()
+            .position(|&(e, l)| l == self.level && (e == self.extent || l != Level::Fitted));
+        let here = here.unwrap_or_default();
+        let mut steps: Vec<usize> = match zooming {
+            Zooming::In => (here + 1..ladder.len()).collect(),
+            Zooming::Out => (0..here).rev().collect(),
         };
-        self.keep_cursor_inside(ephemeral);
+        steps.retain(|&step| self.is_worth(ladder[step], ephemeral, size));
+        if let Some(&step) = steps.first() {
+            *self = self.at_step(ladder[step], ephemeral, size);
+        }
+    }
+
+    /// Whether a step of the ladder shows its range finer than fitting it does.
+    fn is_worth(&self, step: (Extent, Level), ephemeral: PortRange, size: Size) -> bool {
+        let grain = |step| Some(self.at_step(step, ephemeral, size).grid(ephemeral, size)?.grain());
+        let is_known = step.1 != Level::Dots || self.glyphs.has_dots;
+        let fitted = (step.0, Level::Fitted);
+        is_known && (step == fitted || grain(step) > grain(fitted))
+    }
+
+    fn at_step(&self, (extent, level): (Extent, Level), ephemeral: PortRange, size: Size) -> Self {
+        let mut map = Self { extent, level, top: 0, ..self.clone() };
+        if let Some(grid) = map.grid(ephemeral, size).filter(|_| level != Level::Fitted) {
+            let half = u32::from(grid.rows() / 2) * grid.row_length();
+            map.top = map.cursor.saturating_sub(half as u16);
+        }
+        map
     }
 
     /// Dots where they fit, or blocks although dots would fit.
-    pub fn toggle_grain(&mut self) {}
+    pub fn toggle_grain(&mut self, ephemeral: PortRange, size: Size) {
+        let grain = self.grid(ephemeral, size).map(|grid| grid.grain());
+        self.wish = match self.wish {
+            _ if grain == Some(Grain::Dots) => Wish::Blocks,
+            Wish::Dots => Wish::Finest,
+            Wish::Finest | Wish::Blocks => Wish::Dots,
+        };
+        self.level = Level::Fitted;
+    }
 
     /// Moves what is shown so that the cursor is in it.
-    pub fn follow_cursor(&mut self, _ephemeral: PortRange, _size: Size) {}
+    pub fn follow_cursor(&mut self, ephemeral: PortRange, size: Size) {
+        let Some(grid) = self.grid(ephemeral, size) else { return };
+        if self.level == Level::Fitted || grid.range().contains(self.cursor) {
+            return;
+        }
+        let rows_above = if self.cursor < grid.range().first() { 0 } else { grid.rows() - 1 };
+        let above = u32::from(rows_above) * grid.row_length();
+        self.top = self.cursor.saturating_sub(above as u16);
+    }
 
     /// Puts the cursor on `port`; shows all ports where the range does not hold it.
     pub fn go_to(&mut self, port: u16, ephemeral: PortRange) {
@@ -140,14 +303,24 @@ impl Map {
         self.cursor = port;
     }
 
+    /// All of an extent.
     pub fn show(&mut self, extent: Extent, ephemeral: PortRange) {
         self.extent = extent;
+        self.level = Level::Fitted;
         self.keep_cursor_inside(ephemeral);
     }
 
     pub fn keep_cursor_inside(&mut self, ephemeral: PortRange) {
         let range = self.range(ephemeral);
         self.cursor = self.cursor.clamp(range.first(), range.last());
+    }
+}
+
+fn ports_of(extent: Extent, ephemeral: PortRange) -> PortRange {
+    match extent {
+        Extent::Ephemeral => ephemeral,
+        Extent::All => port::ALL,
+        Extent::Ports(range) => range,
     }
 }
 
@@ -158,11 +331,17 @@ pub enum Destination {
     Block(PortRange),
 }
 
-/// None: there is nothing in that direction.
-pub fn destination(grid: &Grid, cursor: u16, movement: Move) -> Option<Destination> {
-    let range = grid.range();
+/// From `cursor` in all of `range`, in the steps of the grid that shows some of it. None: there is
+/// nothing in that direction.
+pub fn destination(
+    shown: &Grid,
+    range: PortRange,
+    cursor: u16,
+    movement: Move,
+) -> Option<Destination> {
+    let half_page = i32::from(shown.rows() / 2);
+    let grid = &shown.over(range);
     let from = grid.place(cursor)?;
-    let half_page = i32::from(grid.rows() / 2);
     let block = match movement {
         Move::First => return Some(Destination::Port(range.first())),
         Move::Last => return Some(Destination::Port(range.last())),
@@ -212,13 +391,15 @@ fn across(grid: &Grid, from: Place, rows: i32) -> Option<PortRange> {
 mod tests {
     use super::*;
 
+    const GLYPHS: Glyphs = Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true };
+
     fn grid() -> Grid {
         let size = Size { columns: 80, rows: 24 };
-        Map::new(RowsPerLine::Two).grid(port::LINUX_DEFAULT, size).unwrap()
+        Map::new(GLYPHS).grid(port::LINUX_DEFAULT, size).unwrap()
     }
 
     fn moved(cursor: u16, movement: Move) -> Option<u16> {
-        destination(&grid(), cursor, movement).map(|to| match to {
+        destination(&grid(), port::LINUX_DEFAULT, cursor, movement).map(|to| match to {
             Destination::Port(port) => port,
             Destination::Block(block) => block.first(),
         })
@@ -244,9 +425,85 @@ mod tests {
         assert_eq!(moved(60_900, Move::PageDown), None);
     }
 
+    /// Row length, columns and lines; L stands for dots.
+    fn shape(range: PortRange, columns: u16, rows: u16) -> (Grain, u32, u16, u16, bool) {
+        let map = Map::showing(Extent::Ports(range), Protocols::Both, GLYPHS);
+        let plan = map.plan(range, Size { columns, rows }).unwrap();
+        let grid = plan.grid;
+        let is_beside = plan.inspector != InspectorPlace::Below;
+        (grid.grain(), grid.row_length(), grid.columns(), grid.lines(), is_beside)
+    }
+
+    #[test]
+    fn the_usual_terminals_have_the_grains_that_screens_md_lists() {
+        use Grain::{Blocks, Dots};
+        let linux = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows);
+        let iana = |columns, rows| shape(port::IANA_DYNAMIC, columns, rows);
+        assert_eq!(linux(80, 24), (Blocks, 1000, 50, 15, false));
+        assert_eq!(iana(80, 24), (Blocks, 500, 50, 17, false));
+        assert_eq!(linux(100, 30), (Blocks, 800, 80, 19, false));
+        assert_eq!(iana(100, 30), (Blocks, 400, 80, 21, false));
+        assert_eq!(linux(120, 40), (Blocks, 500, 50, 29, true));
+        assert_eq!(iana(120, 40), (Dots, 800, 100, 21, false));
+        assert_eq!(linux(160, 48), (Dots, 800, 100, 37, true));
+        assert_eq!(iana(160, 48), (Dots, 800, 100, 21, true));
+        assert_eq!(linux(200, 60), (Dots, 1000, 125, 29, true));
+        assert_eq!(iana(200, 60), (Dots, 1000, 125, 17, true));
+    }
+
+    #[test]
+    fn dots_need_the_sizes_that_screens_md_names() {
+        let grain = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows).0;
+        assert_eq!(grain(152, 43), Grain::Dots);
+        assert_eq!(grain(177, 35), Grain::Dots);
+        assert_eq!(grain(152, 42), Grain::Blocks);
+        // With the inspector below them.
+        assert_eq!(shape(port::LINUX_DEFAULT, 151, 43), (Grain::Dots, 1000, 125, 29, false));
+    }
+
+    fn ladder(size: Size) -> Vec<(Extent, Grain)> {
+        let mut map = Map::new(GLYPHS);
+        map.cursor = 49_152;
+        map.show(Extent::All, port::LINUX_DEFAULT);
+        let mut steps = Vec::new();
+        for _ in 0..6 {
+            let grid = map.grid(port::LINUX_DEFAULT, size).unwrap();
+            assert!(grid.range().contains(49_152), "{grid:?}");
+            steps.push((map.extent, grid.grain()));
+            map.zoom(Zooming::In, port::LINUX_DEFAULT, size);
+        }
+        steps.dedup();
+        for step in steps.iter().rev() {
+            let grain = map.grid(port::LINUX_DEFAULT, size).unwrap().grain();
+            assert_eq!(*step, (map.extent, grain));
+            map.zoom(Zooming::Out, port::LINUX_DEFAULT, size);
+        }
+        steps
+    }
+
+    #[test]
+    fn the_ladder_leads_down_to_numbers_and_back_without_a_step_that_shows_nothing_new() {
+        use Extent::{All, Ephemeral};
+        use Grain::{Blocks, Dots, Letters, Numbers};
+        assert_eq!(
+            ladder(Size { columns: 120, rows: 40 }),
+            [
+                (All, Blocks),
+                (Ephemeral, Blocks),
+                (Ephemeral, Dots),
+                (Ephemeral, Letters),
+                (Ephemeral, Numbers(13)),
+            ]
+        );
+        assert_eq!(
+            ladder(Size { columns: 200, rows: 60 }),
+            [(All, Blocks), (Ephemeral, Dots), (Ephemeral, Letters), (Ephemeral, Numbers(14)),]
+        );
+    }
+
     #[test]
     fn a_port_outside_of_the_range_is_shown_among_all_ports() {
-        let mut map = Map::new(RowsPerLine::Two);
+        let mut map = Map::new(GLYPHS);
         map.go_to(40_000, port::LINUX_DEFAULT);
         assert_eq!(map.extent, Extent::Ephemeral);
         map.go_to(443, port::LINUX_DEFAULT);

@@ -33,8 +33,8 @@ impl App {
             Event::Resized { columns, rows } => {
                 self.size = Size { columns, rows };
                 self.hover = None;
-                self.follow_cursor();
-                self.recount_lens();
+                self.map.follow_cursor(self.ephemeral(), self.size);
+                self.recount();
                 Vec::new()
             }
             Event::Report(report) => self.hear(report),
@@ -138,7 +138,7 @@ impl App {
             Action::ShowOnMap => return self.show_last_won(),
             Action::Zoom(zooming) => self.zoom(zooming),
             Action::ToggleGrain => {
-                self.map.toggle_grain();
+                self.toggle_grain();
                 self.recount_lens();
             }
             Action::NextRun => self.go_to_run(Run::Next),
@@ -156,6 +156,12 @@ impl App {
             Action::Quit => return vec![Effect::Quit],
         }
         Vec::new()
+    }
+
+    fn toggle_grain(&mut self) {
+        (self.hover, self.span) = (None, None);
+        self.map.toggle_grain(self.ephemeral(), self.size);
+        self.recount();
     }
 
     /// What is open, else what the mouse measured.
@@ -255,7 +261,7 @@ impl App {
     fn move_cursor(&mut self, movement: Move) {
         self.find = None;
         let Some(grid) = self.grid(self.size) else { return };
-        match map::destination(&grid, self.map.cursor, movement) {
+        match map::destination(&grid, self.map.range(self.ephemeral()), self.map.cursor, movement) {
             Some(Destination::Port(port)) => {
                 self.hover = None;
                 self.map.cursor = port;
@@ -326,8 +332,7 @@ impl App {
 
     /// After a change of what the map shows.
     fn recount(&mut self) {
-        let shown = self.map.range(self.ephemeral());
-        let tally = self.tally(shown);
+        let tally = self.tally(self.shown());
         if let Some(scan) = &mut self.scan {
             scan.tally = tally;
         }
@@ -336,7 +341,7 @@ impl App {
 
     /// What only the lens that is on tells.
     fn recount_lens(&mut self) {
-        let (range, protocols) = (self.map.range(self.ephemeral()), self.map.protocols);
+        let (range, protocols) = (self.shown(), self.map.protocols);
         let (lens, grid) = (self.map.lens, self.grid(self.size));
         let Some(scan) = &mut self.scan else { return };
         let (snapshot, occupancy) = (&scan.snapshot, &scan.occupancy);

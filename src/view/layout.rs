@@ -4,17 +4,22 @@ use ratatui::layout::{Position, Rect};
 
 use crate::{
     app::{
-        App, Grid, Screen, Size, Target,
+        App, InspectorPlace, Plan, Screen, Size, Target,
         grid::{AXIS, BAR, GUTTER},
-        map::INSPECTOR_WIDTH,
     },
-    view::{header, heatmap::Pane},
+    view::{header, heatmap::Pane, loupe},
 };
 
 /// Room for `ESTABLISHED 28232` and a gap.
 const FACTS_WIDTH: u16 = 18;
 /// A line a lane and one blank.
 const GAUGE_LINES: u16 = 5;
+/// Lines to spare, with one blank and its rule, from which the loupe is worth it.
+const LEAST_LOUPE: u16 = 8;
+const USUAL_LOUPE: u16 = 10;
+const LARGEST_LOUPE: u16 = 17;
+/// What the inspector below the map keeps for itself.
+const LEAST_INSPECTOR: u16 = 6;
 
 /// The parts of a frame; what has no room is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub struct Areas {
     /// Beside the map, or below it.
     pub inspector: Rect,
     pub has_inspector_beside: bool,
+    /// Below the map, where there is room: a rule, then ports one by one.
+    pub loupe: Rect,
     /// Below a wide map, where there is room.
     pub gauges: Rect,
     pub legend: Rect,
@@ -49,29 +56,54 @@ pub fn areas(area: Rect, app: &App) -> Areas {
         ..Areas::default()
     };
     let size = Size { columns: area.width, rows: area.height };
-    let Some(grid) = app.grid(size) else { return areas };
-    areas.has_inspector_beside = size.has_inspector_beside();
-    let aside = if areas.has_inspector_beside { INSPECTOR_WIDTH } else { 0 };
+    let Some(plan) = app.plan(size) else { return areas };
+    let aside = match plan.inspector {
+        InspectorPlace::Beside(width) => width,
+        InspectorPlace::Below => 0,
+    };
+    areas.has_inspector_beside = aside > 0;
     let left = area.width - aside;
-    let below = 2 + AXIS + grid.lines();
-    let spare = last.saturating_sub(1).saturating_sub(below);
     areas.strip = Rect { width: left, ..row(1, 1) };
     areas.legend = Rect { width: left, ..row(last - 1, 1) };
-    let map_width = GUTTER + grid.columns() + BAR;
-    areas.map = Rect { width: map_width.min(left), ..row(2, AXIS + grid.lines()) };
-    if areas.has_inspector_beside {
-        areas.inspector = Rect { x: area.x + left, width: aside, ..areas.body };
-        if spare >= GAUGE_LINES {
-            areas.gauges = Rect { width: left, ..row(below + 1, GAUGE_LINES - 1) };
-        }
-    } else {
-        areas.inspector = row(below, spare);
-        if left - map_width >= FACTS_WIDTH {
-            let x = area.x + map_width;
-            areas.facts = Rect { x, width: left - map_width, ..areas.map };
-        }
+    areas.inspector = Rect { x: area.x + left, width: aside, ..areas.body };
+    let map_width = GUTTER + plan.grid.width() + BAR;
+    let below = 2 + AXIS + plan.grid.lines();
+    areas.map = Rect { width: left, ..row(2, AXIS + plan.grid.lines()) };
+    if aside == 0 && left.saturating_sub(map_width) >= FACTS_WIDTH {
+        areas.map.width = map_width;
+        areas.facts = Rect { x: area.x + map_width, width: left - map_width, ..areas.map };
     }
+    let spare = row(below, (last - 1).saturating_sub(below));
+    place_below(&mut areas, app, &plan, size, Rect { width: left, ..spare });
     areas
+}
+
+/// Loupe, gauges and inspector, as far as lines are left below the map.
+fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rect) {
+    let mut free = spare;
+    let mut take = |height: u16| {
+        let part = Rect { height: height.min(free.height), ..free };
+        free = Rect { y: part.bottom(), height: free.height - part.height, ..free };
+        part
+    };
+    let inspector = if areas.has_inspector_beside { 0 } else { LEAST_INSPECTOR.min(spare.height) };
+    let mut left = spare.height - inspector;
+    let has_gauges = areas.has_inspector_beside && left >= GAUGE_LINES;
+    left -= if has_gauges { GAUGE_LINES } else { 0 };
+    let most = if size.is_largest() { LARGEST_LOUPE } else { USUAL_LOUPE };
+    if left >= LEAST_LOUPE
+        && let Some(grid) = loupe::grid(app, plan, left.min(most) - 2)
+    {
+        take(1);
+        areas.loupe = take(1 + grid.lines());
+    }
+    if has_gauges {
+        take(1);
+        areas.gauges = take(GAUGE_LINES - 1);
+    }
+    if !areas.has_inspector_beside {
+        areas.inspector = free;
+    }
 }
 
 /// What a click there means.
@@ -85,6 +117,7 @@ pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<Target>
     if app.screen() != Screen::Map {
         return None;
     }
-    let grid: Grid = app.grid(Size { columns: area.width, rows: area.height })?;
-    Pane::within(areas.map, &grid).block_at(&grid, at).map(Target::Ports)
+    let plan = app.plan(Size { columns: area.width, rows: area.height })?;
+    let on_map = Pane::within(areas.map, &plan.grid).block_at(&plan.grid, at);
+    on_map.or_else(|| loupe::port_at(app, &plan, areas.loupe, at)).map(Target::Ports)
 }

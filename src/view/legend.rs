@@ -56,8 +56,8 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 /// What the map cannot show as it was wished, after the lens's name.
-fn notes(_app: &App) -> Vec<String> {
-    Vec::new()
+fn notes(app: &App) -> Vec<String> {
+    app.missing_dots().map(str::to_owned).into_iter().collect()
 }
 
 /// What the lens tells apart.

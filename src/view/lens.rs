@@ -130,7 +130,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        app::{Event, Extent, Key, Options, RowsPerLine, allocation::AllocationOptions, lens},
+        app::{
+            Event, Extent, Glyphs, Key, Options, RowsPerLine, allocation::AllocationOptions, lens,
+        },
         domain::{Endpoint, Protocols, ServiceNames, Snapshot, State, port},
         engine::Report,
         host::simulated::SimulatedHost,
@@ -162,7 +164,7 @@ mod tests {
 
     fn app() -> App {
         let mut app = App::new(Options {
-            rows_per_line: RowsPerLine::One,
+            glyphs: Glyphs { rows_per_line: RowsPerLine::One, has_dots: true },
             extent: Extent::All,
             protocols: Protocols::Both,
             find: None,

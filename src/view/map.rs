@@ -11,29 +11,29 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{App, Extent, Grid, Lens, Scan},
+    app::{App, Extent, Grain, Grid, Lens, Plan, Scan},
     domain::{PortRange, Protocols},
     view::{
         Role, Theme,
         gauges::{self, Colors},
-        heatmap::{Glyphs, Heatmap, level, put},
+        heatmap::{Glyphs, Heatmap, Pointed, PortFacts, level, put},
         inspector,
         layout::Areas,
-        legend::{self, CLASSES, class_name},
-        lens, words,
+        legend, lens, loupe, words,
     },
 };
 
 /// Columns of the facts: `ESTABLISHED 28232`.
 const FACTS: usize = 17;
 
-pub fn render(app: &App, theme: &Theme, grid: &Grid, areas: &Areas, buffer: &mut Buffer) {
+pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut Buffer) {
+    let grid = &plan.grid;
     let Some(scan) = app.scan() else {
         waiting(app, theme, areas, buffer);
         return;
     };
     strip(app, scan, theme, grid, areas, buffer);
-    blocks(app, scan, theme, grid, areas.map, buffer);
+    ports(app, scan, theme, plan, areas, buffer);
     facts(app, scan, theme, grid, areas.facts, buffer);
     if !areas.gauges.is_empty() {
         let area = Rect { x: areas.gauges.x + 1, width: areas.gauges.width - 2, ..areas.gauges };
@@ -75,12 +75,15 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
             format!(" {} {}", extent_name(app), grid.range()),
             Style::reset().add_modifier(Modifier::BOLD),
         );
-        let parts = [
+        let mut parts = vec![
             block_size(grid),
             protocols_name(app.map().protocols).to_owned(),
             format!("{} occupied", words::thousands(scan.tally.occupied)),
             words::percent(scan.tally.occupied, scan.tally.size),
         ];
+        if let Some(span) = app.span() {
+            parts = vec![span_words(app, span)];
+        }
         let room = usize::from(area.width).saturating_sub(title.width());
         let rest = format!("{dot}{}", words::fitted(&parts, dot, room.saturating_sub(4)));
         let line = Line::from(vec![title, Span::styled(rest, dim)]);
@@ -100,10 +103,20 @@ fn extent_name(app: &App) -> &'static str {
 }
 
 fn block_size(grid: &Grid) -> String {
-    match grid.per_block() {
-        1 => "1 port a block".to_owned(),
-        ports => format!("{ports} ports a block"),
+    match (grid.grain(), grid.per_block()) {
+        (Grain::Dots, _) => format!("every dot is one port, a row {}", grid.row_length()),
+        (Grain::Letters | Grain::Numbers(_), _) => "a cell is one port".to_owned(),
+        (Grain::Blocks, 1) => "1 port a block".to_owned(),
+        (Grain::Blocks, ports) => format!("{ports} ports a block"),
     }
+}
+
+/// What the mouse measured.
+fn span_words(app: &App, span: PortRange) -> String {
+    let tally = app.tally(span);
+    let count = |ports| words::thousands(ports);
+    let (all, used, free) = (tally.size, tally.occupied, tally.size - tally.occupied);
+    format!("span {span}: {} ports, {} used, {} free", count(all), count(used), count(free))
 }
 
 fn protocols_name(protocols: Protocols) -> &'static str {
@@ -114,18 +127,42 @@ fn protocols_name(protocols: Protocols) -> &'static str {
     }
 }
 
-fn blocks(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer: &mut Buffer) {
+/// The map, and below it the loupe.
+fn ports(app: &App, scan: &Scan, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut Buffer) {
     let paint = |block: PortRange| lens::paint(app, scan, block);
     let is_density = app.map().lens == Lens::State && !theme.has_color();
     let heatmap = Heatmap {
-        grid,
+        grid: &plan.grid,
         bracket: scan.snapshot.ephemeral.range,
         cursor: Some(app.map().cursor),
         glyphs: if is_density { Glyphs::Density } else { Glyphs::Letters },
         paint: &paint,
         share: &|ports| app.tally(ports).share(),
+        ports: &Seen { app, scan },
+        pointed: Pointed { hover: app.hover(), span: app.span() },
     };
-    heatmap.render(theme, area, buffer);
+    heatmap.render(theme, areas.map, buffer);
+    loupe::render(app, plan, &heatmap, theme, areas.loupe, buffer);
+}
+
+/// What the last scan saw on single ports.
+struct Seen<'a> {
+    app: &'a App,
+    scan: &'a Scan,
+}
+
+impl PortFacts for Seen<'_> {
+    fn is_taken(&self, port: u16) -> bool {
+        self.scan.occupancy.port(port).is_occupied(self.app.map().protocols)
+    }
+
+    fn owner(&self, port: u16) -> String {
+        let protocols = self.app.map().protocols;
+        let mut sockets = self.app.sockets_on(port).filter(|s| protocols.includes(s.protocol));
+        let pid = sockets.find_map(|s| self.scan.snapshot.owner(s).pids().first().copied());
+        let process = pid.and_then(|pid| self.app.processes().get(pid));
+        process.map_or_else(String::new, |process| process.name.to_string())
+    }
 }
 
 /// What fits into the column beside a narrow map.
@@ -145,12 +182,11 @@ fn facts(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer:
         (String::new(), plain),
     ];
     let counted = legend::entries(app, scan, theme);
-    let is_owner = app.map().lens == Lens::Owner;
+    let is_state = app.map().lens == Lens::State;
     lines.extend(counted.into_iter().filter_map(|entry| {
         // The facts above tell what is available and reserved.
-        let is_told = !is_owner && !CLASSES.map(class_name).contains(&entry.name.as_str());
-        let count = entry.count.filter(|&count| count > 0 && !is_told)?.to_string();
-        let mark = if is_owner && theme.needs_whole_cells() { entry.mark } else { ' ' };
+        let count = entry.count.filter(|&count| count > 0 && !entry.is_told_beside())?.to_string();
+        let mark = if !is_state && theme.needs_whole_cells() { entry.mark } else { ' ' };
         let text = format!("{mark} {}", words::shorten(&entry.name, FACTS - 1 - count.len()));
         let text = words::shorten(text.trim_start(), FACTS - 1 - count.len());
         let width = FACTS.saturating_sub(text.width());

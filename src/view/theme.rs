@@ -1,5 +1,6 @@
 //! Which colour a meaning has, for each kind of terminal. Decides no meaning itself.
 
+mod fade;
 mod mix;
 mod palette;
 

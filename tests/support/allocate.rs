@@ -23,7 +23,7 @@ pub struct Stage {
     pub occupancy: Occupancy,
     pub processes: ProcessTable,
     pub allocation: Allocation,
-    now: Duration,
+    pub now: Duration,
 }
 
 impl Stage {
@@ -52,6 +52,22 @@ impl Stage {
         machine.is_isolated = false;
         stage.snapshot.machine = Arc::new(machine);
         stage
+    }
+
+    /// The simulated occupancy, with as many ports taken as on this stage's machine; the run has
+    /// number 1.
+    pub fn move_to_simulated_site(&mut self) {
+        self.act(AllocationAction::ToggleSite);
+        let mut snapshot = self.snapshot.clone();
+        snapshot.number = 1;
+        self.allocation.see_simulated(Arc::new(snapshot));
+    }
+
+    pub fn speed_up(&mut self, times: usize) {
+        for _ in 0..times {
+            self.act(AllocationAction::Faster);
+            self.press(&[Key::Enter]);
+        }
     }
 
     pub fn scan(&self) -> LastScan<'_> {
@@ -106,6 +122,8 @@ impl Stage {
             delta.touched = touched.into_iter().collect();
             let surplus = delta.recent.len().saturating_sub(64);
             delta.recent.drain(..surplus);
+            let surplus = delta.ended.len().saturating_sub(64);
+            delta.ended.drain(..surplus);
             self.report(delta);
         }
     }
@@ -121,7 +139,9 @@ fn count(delta: &mut AllocationDelta, attempt: Attempt, finished: u64) -> u64 {
         return finished;
     }
     let port = attempt.refusal.is_none().then_some(attempt.port);
-    delta.finished = Some(Finished { number: finished + 1, attempts: attempt.number, port });
+    let ended = Finished { number: finished + 1, attempts: attempt.number, port };
+    delta.finished = Some(ended);
+    delta.ended.push(ended);
     if port.is_some() {
         delta.successes += 1;
         delta.histogram.push((attempt.number, 1));

@@ -1,10 +1,13 @@
 //! The figures of a run beside what the law says. Counts nothing.
 
 use crate::{
-    app::allocation::{Allocation, Reached},
+    app::allocation::{Allocation, Reached, Site},
     view::{
         Role,
-        allocate::column::{Column, counted},
+        allocate::{
+            Sight,
+            column::{Column, counted, first_fitting, fitted},
+        },
         words::thousands,
     },
 };
@@ -14,43 +17,60 @@ pub const ROOMY_ROWS: u16 = 6;
 /// Lines of `narrow`.
 pub const NARROW_ROWS: u16 = 11;
 
-/// Of the columns of `section`.
-const WIDTHS: [usize; 6] = [8, 7, 7, 7, 8, 10];
+/// Of the columns of `section`: the label's, then one each figure.
+const LABEL: usize = 5;
+const WIDTHS: [usize; 6] = [7, 7, 7, 7, 8, 9];
 
 /// A row of the table: what it is, what was seen, what the law says.
 type Row = (&'static str, String, String);
 
 /// One column a figure.
-pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
+pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
+    let allocation = sight.allocation;
     let figures = allocation.figures();
-    column.rule("Running", &counted(figures.finished(), "allocation"));
+    let failures = format!("{} gave up", thousands(figures.failures));
+    let finished = counted(figures.finished(), "allocation");
+    column.rule("Running", &fitted(&[&finished, &failures], column.width().saturating_sub(10)));
     let rows = rows(allocation);
     let line = |label: &str, pick: &dyn Fn(&Row) -> String| {
         let cells = rows.iter().zip(WIDTHS).map(|(row, width)| format!("{:>width$}", pick(row)));
-        cells.fold(format!("{label:<6}"), |line, cell| line + &cell)
+        cells.fold(format!("{label:<LABEL$}"), |line, cell| line + &cell)
     };
     column.text(&line("", &|row| row.0.to_owned()), Role::Dim);
     column.text(&line("seen", &|row| row.1.clone()), Role::Text);
     column.text(&line("law", &|row| row.2.clone()), Role::Dim);
-    let each = nanoseconds(allocation);
+    let each = if figures.attempts == 0 {
+        String::new()
+    } else {
+        format!("{} each", nanoseconds(allocation))
+    };
     let attempts = counted(figures.attempts, "attempt");
-    column.text(
-        &format!("{attempts} · {each} each · {} gave up", thousands(figures.failures)),
-        Role::Text,
-    );
+    let rate = rate(sight).map_or_else(String::new, |rate| format!("{rate} a second"));
+    let parts = [attempts, rate, each];
+    column.text(&fitted(&parts.each_ref().map(String::as_str), column.width()), Role::Text);
     let occupied = allocation.law().map_or_else(String::new, |law| percent(law.miss()));
-    column.text(&format!("law: uniform tries at the last scan's {occupied} occupancy"), Role::Dim);
+    let at = |end: &str| format!("law: uniform tries at {occupied} in use{end}");
+    let words = match allocation.site() {
+        Site::Machine => vec![at(" at the last scan"), at("")],
+        Site::Simulated { .. } => vec![at("")],
+    };
+    column.text(&first_fitting(&words, column.width(), column.theme), Role::Dim);
 }
 
 /// One line a figure.
-pub fn narrow(allocation: &Allocation, column: &mut Column<'_>) {
+pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>) {
+    let allocation = sight.allocation;
     let figures = allocation.figures();
     column.rule("Running", "");
+    let pace = match rate(sight) {
+        Some(rate) => ("a second", rate),
+        None => ("a try", nanoseconds(allocation)),
+    };
     for (label, value) in [
         ("won", thousands(figures.successes)),
         ("gave up", thousands(figures.failures)),
         ("attempts", thousands(figures.attempts)),
-        ("a try", nanoseconds(allocation)),
+        pace,
     ] {
         column.pair(&format!("{label:<9}"), Role::Dim, &format!("{value:>13}"), Role::Text);
     }
@@ -58,6 +78,13 @@ pub fn narrow(allocation: &Allocation, column: &mut Column<'_>) {
     for (label, seen, law) in rows(allocation).into_iter().filter(|row| row.0 != "fail") {
         column.pair(&format!("{label:<6}"), Role::Dim, &format!("{seen:>8}{law:>8}"), Role::Text);
     }
+}
+
+/// Attempts a second, where the speed does not say it already.
+pub fn rate(sight: Sight<'_>) -> Option<String> {
+    let rate = sight.allocation.attempts_per_second(sight.now);
+    let is_told = sight.allocation.is_running() && sight.allocation.is_sampled();
+    is_told.then(|| thousands(rate.round() as u64))
 }
 
 fn rows(allocation: &Allocation) -> [Row; 6] {
@@ -99,11 +126,11 @@ fn rows(allocation: &Allocation) -> [Row; 6] {
 
 fn nanoseconds(allocation: &Allocation) -> String {
     let each = allocation.figures().nanoseconds_per_attempt();
-    each.map_or_else(|| "- ns".to_owned(), |each| format!("{} ns", thousands(each)))
+    each.map_or_else(|| "-".to_owned(), |each| format!("{} ns", thousands(each)))
 }
 
 /// Never says nothing or all of what is some.
-fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     match share * 100.0 {
         percent if percent <= 0.0 => "0 %".to_owned(),
         percent if percent < 0.1 => "<0.1 %".to_owned(),

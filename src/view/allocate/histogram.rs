@@ -11,6 +11,8 @@ use crate::{
 const WIDEST: usize = 60;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
+const TITLE: &str = "Attempts an allocation";
+
 /// Shares of all allocations, a bin of attempts each.
 struct Bins {
     /// Attempts a bin.
@@ -23,8 +25,13 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     if column.left() < 5 {
         return;
     }
-    let title = if column.theme.ascii { "seen #  law o" } else { "seen █  law ◇" };
-    column.rule("Attempts an allocation", title);
+    // The law holds for independent uniform tries, as `random` makes them.
+    let laws = ["seen █  ◇ law of uniform tries", "seen █  ◇ law"];
+    let fits = |law: &&str| law.chars().count() + TITLE.len() + 3 <= column.width();
+    let law = laws.into_iter().find(fits).unwrap_or_default();
+    let law =
+        if column.theme.ascii { law.replace('█', "#").replace('◇', "o") } else { law.into() };
+    column.rule(TITLE, &law);
     let count = (column.width().min(WIDEST) / 2).saturating_sub(1);
     let bins = bins(allocation, count);
     let highest = bins.seen.iter().chain(&bins.law).copied().fold(0.0, f64::max);
@@ -68,7 +75,8 @@ fn bins(allocation: &Allocation, count: usize) -> Bins {
     Bins { width, seen: (0..used).map(seen).collect(), law: (0..used).map(law).collect() }
 }
 
-fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'static str {
+/// What a cell shows of a bar, `line_from_below` counted from 0.
+pub fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'static str {
     let eighths =
         (share * f64::from(height) * 8.0).round().max(if share > 0.0 { 1.0 } else { 0.0 });
     let here = (eighths - f64::from(line_from_below) * 8.0).clamp(0.0, 8.0) as usize;

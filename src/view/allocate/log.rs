@@ -13,6 +13,7 @@ use crate::{
         allocate::{
             Sight,
             column::{Column, first_fitting},
+            page,
         },
         words::thousands,
     },
@@ -40,10 +41,11 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
         let holder = first_fitting(&holder(entry, sight.processes), holder_width, column.theme);
         let took = took(entry.attempt.took, column.theme);
         let [plain, colored] = styles(sight, entry, column.theme);
+        let secondary = column.theme.style(Role::Dim);
         column.line([
             Span::styled(format!("{:>4} {:>5}  ", entry.attempt.number, entry.attempt.port), plain),
             Span::styled(format!("{}  ", padded(result, result_width)), colored),
-            Span::styled(format!("{} {took:>7}", padded(&holder, holder_width)), plain),
+            Span::styled(format!("{} {took:>7}", padded(&holder, holder_width)), secondary),
         ]);
     }
     for _ in entries.len()..rows {
@@ -111,19 +113,23 @@ fn heading(sight: Sight<'_>) -> (String, String) {
 
 fn last(sight: Sight<'_>, rows: usize) -> Vec<LogEntry> {
     let entries = sight.allocation.log().entries();
-    let surplus = entries.len().saturating_sub(rows);
+    let shown = if sight.allocation.is_sampled() {
+        rows
+    } else {
+        page::shown(sight.allocation.figures().attempts, rows)
+    };
+    let surplus = entries.len().saturating_sub(shown);
     entries.skip(surplus).copied().collect()
 }
 
-/// Of the whole line, and of its result; what belongs to an earlier allocation is dim.
+/// Of the number and the port, and of the result. What belongs to an earlier allocation is dim, but
+/// not all of it: a line that changes its look is written again.
 fn styles(sight: Sight<'_>, entry: &LogEntry, theme: &Theme) -> [ratatui::style::Style; 2] {
     let newest = sight.allocation.log().entries().next_back();
     let is_earlier = newest.is_some_and(|n| n.allocation != entry.allocation);
-    if is_earlier && !sight.allocation.is_sampled() {
-        return [theme.style(Role::Dim); 2];
-    }
+    let is_dim = is_earlier && !sight.allocation.is_sampled();
     let role = if entry.attempt.refusal.is_none() { Role::Ok } else { Role::Collision };
-    [theme.style(Role::Text), theme.style(role)]
+    [theme.style(if is_dim { Role::Dim } else { Role::Text }), theme.style(role)]
 }
 
 fn sign(entry: &LogEntry, theme: &Theme) -> &'static str {

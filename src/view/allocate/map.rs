@@ -1,11 +1,9 @@
 //! The allocator's range: occupancy in grey, attempts and held ports on top. Not the other facts.
 
-use std::collections::BTreeMap;
-
 use ratatui::{
     buffer::Buffer,
     layout::{Position, Rect},
-    style::Style,
+    style::{Color, Style},
     text::Span,
 };
 
@@ -17,87 +15,233 @@ use crate::{
     domain::PortRange,
     view::{
         Role, Theme,
-        allocate::column::Column,
-        heatmap::{Glyphs, Heatmap, Paint, Pane, Taken, put},
+        allocate::{
+            column::Column,
+            heat::{Heat, heated},
+        },
+        heatmap::{Glyphs, Heatmap, NoPortFacts, Paint, Pane, Pointed, Taken, put},
+        theme::HEAT_TOP,
     },
 };
 
-pub fn render(
-    allocation: &Allocation,
-    scan: LastScan<'_>,
-    grid: &Grid,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
-    let protocols = allocation.options().protocols;
-    let share =
-        |ports: PortRange| scan.occupancy.occupied_in(ports, protocols) as f32 / ports.len() as f32;
-    let ephemeral = &scan.snapshot.ephemeral;
-    let paint = |ports: PortRange| {
-        let is_reserved = ephemeral.reserved_in(ports) * 2 > ports.len();
-        let taken = Some(share(ports)).filter(|&share| share > 0.0);
-        Paint {
-            free: if is_reserved { Role::Reserved } else { Role::Available },
-            taken: taken.map(|share| Taken { role: Role::Muted, share, letter: '#' }),
-        }
-    };
-    let heatmap = Heatmap {
-        grid,
-        bracket: grid.range(),
-        cursor: None,
-        glyphs: Glyphs::Density,
-        paint: &paint,
-        share: &share,
-    };
-    heatmap.render(theme, area, buffer);
-    let pane = Pane::within(area, grid);
-    marks(allocation, grid, &pane, theme, buffer);
+/// Without colour a full block is drawn as one of this share: brighter ones would drown the digits.
+const MUTED: f32 = 0.64;
+
+/// Glyphs of several brightnesses stand for how much is taken.
+fn is_bright(theme: &Theme) -> bool {
+    !theme.has_color() && !theme.ascii
 }
 
-fn marks(allocation: &Allocation, grid: &Grid, pane: &Pane, theme: &Theme, buffer: &mut Buffer) {
-    let mut density: BTreeMap<(u16, u16), u32> = BTreeMap::new();
-    let marks = allocation.marks(std::time::Duration::MAX);
-    let heat = allocation.heat(std::time::Duration::MAX);
-    for port in allocation.options().range.ports().filter(|_| allocation.is_sampled()) {
-        let times = heat[usize::from(port)];
-        if let (1.., Some(at)) = (times, pane.position(grid, port)) {
-            *density.entry((at.x, at.y)).or_default() += times;
-        }
+/// The range and what is marked on it at one moment.
+pub struct AttemptMap<'a> {
+    pub allocation: &'a Allocation,
+    pub grid: &'a Grid,
+    marks: Vec<(u16, Mark)>,
+    /// At full speed, in place of single marks.
+    heat: Option<Heat>,
+}
+
+impl<'a> AttemptMap<'a> {
+    pub fn at(now: std::time::Duration, allocation: &'a Allocation, grid: &'a Grid) -> Self {
+        let is_dense = allocation.speed() == Speed::Max;
+        let heat = is_dense.then(|| Heat::count(allocation.heat(now), grid));
+        let mut marks = allocation.marks(now);
+        // What fades lies below what is fresh.
+        marks.sort_by_key(|&(_, mark)| std::cmp::Reverse(fade(mark)));
+        Self { allocation, grid, marks, heat }
     }
-    let most = density.values().copied().max().unwrap_or(1);
-    for (&at, &times) in &density {
-        let glyph = density_glyph(times, most, theme);
-        put(buffer, pane.cells, at.0, at.1, glyph, density_style(buffer, at, theme));
-    }
-    for (port, mark) in marks {
-        let Some(at) = pane.position(grid, port) else { continue };
-        match mark {
-            Mark::Flash { .. } => {}
-            Mark::Held => put(buffer, pane.cells, at.x, at.y, held_glyph(theme), held_style(theme)),
-            Mark::Refused { number, .. } => {
-                let digit = if number <= 9 { number.to_string() } else { "+".to_owned() };
-                put(buffer, pane.cells, at.x, at.y, &digit, theme.badge(Role::Collision));
+
+    pub fn render(&self, scan: LastScan<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+        let protocols = self.allocation.options().protocols;
+        let occupied = |ports| scan.occupancy.occupied_in(ports, protocols);
+        let share = |ports: PortRange| occupied(ports) as f32 / ports.len() as f32;
+        let ephemeral = &scan.snapshot.ephemeral;
+        let brightest = if is_bright(theme) { MUTED } else { 1.0 };
+        let paint = |ports: PortRange| {
+            let is_reserved = ephemeral.reserved_in(ports) * 2 > ports.len();
+            let taken = Some(share(ports)).filter(|&share| share > 0.0);
+            let paint = Paint {
+                free: if is_reserved { Role::Reserved } else { Role::Available },
+                taken: taken.map(|share| Taken {
+                    role: Role::Muted,
+                    share: share * brightest,
+                    letter: '#',
+                }),
+            };
+            match &self.heat {
+                None => paint,
+                Some(heat) => heated(paint, heat.step(ports), theme.needs_whole_cells()),
             }
-            Mark::Won { .. } => won(port, at, allocation, pane, theme, buffer),
+        };
+        let heatmap = Heatmap {
+            grid: self.grid,
+            bracket: self.grid.range(),
+            cursor: None,
+            glyphs: Glyphs::Density,
+            paint: &paint,
+            share: &share,
+            ports: &NoPortFacts,
+            pointed: Pointed::default(),
+        };
+        heatmap.render(theme, area, buffer);
+        let pane = Pane::within(area, self.grid);
+        for &(port, mark) in &self.marks {
+            if let Some(at) = pane.position(self.grid, port) {
+                self.mark(port, mark, at, &pane, theme, buffer);
+            }
+        }
+    }
+
+    fn mark(
+        &self,
+        port: u16,
+        mark: Mark,
+        at: Position,
+        pane: &Pane,
+        theme: &Theme,
+        buffer: &mut Buffer,
+    ) {
+        match mark {
+            Mark::Held => put(buffer, pane.cells, at.x, at.y, held_glyph(theme), held_style(theme)),
+            Mark::Refused { number, fade } => {
+                let digit = if number <= 9 { number.to_string() } else { "+".to_owned() };
+                badge(&digit, Role::Collision, fade, at, theme, buffer);
+            }
+            Mark::Won { fade: 0 } if self.allocation.speed() <= Speed::Four => {
+                call_out(port, at, pane, theme, buffer);
+            }
+            Mark::Won { fade } => {
+                badge(won_glyph(theme), Role::Allocated, fade, at, theme, buffer);
+            }
+            Mark::Flash { fade, won } if theme.needs_whole_cells() => {
+                let (glyph, role) = if won {
+                    (won_glyph(theme), Role::Allocated)
+                } else {
+                    (theme.glyph("×", "x"), Role::Collision)
+                };
+                badge(glyph, role, fade, at, theme, buffer);
+            }
+            Mark::Flash { fade, won } => {
+                let role = if won { Role::Allocated } else { Role::Collision };
+                let is_upper = self.grid.place(port).is_none_or(|place| place.row % 2 == 0);
+                flash(role, fade, is_upper, &mut buffer[at], theme);
+            }
+        }
+    }
+
+    /// What the marks mean.
+    pub fn legend(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+        let mut column = Column::new(theme, area, buffer);
+        let width = column.width();
+        let mut parts: Vec<Vec<Span>> = Vec::new();
+        if let Some(heat) = &self.heat {
+            parts.push(ramp(heat, theme));
+        } else if self.allocation.speed() == Speed::Thousand {
+            parts.push(flashes(theme));
+        } else {
+            let digits = theme.glyph("1…9+", "1..9+");
+            let badge = theme.badge(Role::Collision);
+            parts.push(vec![Span::styled(digits, badge), Span::raw(" nth attempt refused")]);
+            let badge = theme.badge(Role::Allocated);
+            parts.push(vec![Span::styled(won_glyph(theme), badge), Span::raw(" allocated")]);
+        }
+        let held = Span::styled(held_glyph(theme), held_style(theme));
+        parts.push(vec![held, Span::raw(" held by this run")]);
+        if self.heat.is_none() || !theme.needs_whole_cells() {
+            let (glyph, style) = if theme.needs_whole_cells() {
+                (theme.glyph("▒", "@"), Style::new())
+            } else {
+                ("█", theme.style(Role::Muted))
+            };
+            parts.push(vec![Span::styled(glyph, style), Span::raw(" in use")]);
+        }
+        column.line(whole_parts(parts, width));
+    }
+}
+
+/// As many as fit, none of them cut.
+fn whole_parts(parts: Vec<Vec<Span<'_>>>, width: usize) -> Vec<Span<'_>> {
+    let mut line = Vec::new();
+    let mut used = 0;
+    for part in parts {
+        let gap = if line.is_empty() { "" } else { "  " };
+        used += gap.len() + part.iter().map(Span::width).sum::<usize>();
+        if used > width {
+            break;
+        }
+        line.push(Span::raw(gap));
+        line.extend(part);
+    }
+    line
+}
+
+fn ramp(heat: &Heat, theme: &Theme) -> Vec<Span<'static>> {
+    let mut spans = vec![Span::raw("0 ")];
+    if theme.needs_whole_cells() {
+        spans.push(Span::raw(theme.glyph("·░▒▓█", ".-=+*#@")));
+    } else {
+        spans.extend((1..=HEAT_TOP).map(|step| Span::styled("██", theme.style(Role::Heat(step)))));
+    }
+    spans.push(Span::raw(format!(" {} attempts a port a second", heat.scale.name())));
+    spans
+}
+
+fn flashes(theme: &Theme) -> Vec<Span<'static>> {
+    let (refused, won) = if theme.needs_whole_cells() {
+        (theme.glyph("×", "x"), won_glyph(theme))
+    } else {
+        ("▀", "▀")
+    };
+    let style = |role| {
+        if theme.needs_whole_cells() { theme.badge(role) } else { theme.style(role) }
+    };
+    vec![
+        Span::styled(refused, style(Role::Collision)),
+        Span::raw(" refused just now  "),
+        Span::styled(won, style(Role::Allocated)),
+        Span::raw(" allocated"),
+    ]
+}
+
+fn fade(mark: Mark) -> u8 {
+    match mark {
+        Mark::Held => u8::MAX,
+        Mark::Refused { fade, .. } | Mark::Won { fade } | Mark::Flash { fade, .. } => fade,
+    }
+}
+
+/// A whole cell; what lies below comes through as it fades.
+fn badge(glyph: &str, role: Role, fade: u8, at: Position, theme: &Theme, buffer: &mut Buffer) {
+    let cell = &mut buffer[at];
+    let below = if theme.needs_whole_cells() { cell.bg } else { cell.fg };
+    if let Some(style) = theme.faded_badge(role, below, fade) {
+        cell.set_symbol(glyph).set_style(style);
+    }
+}
+
+/// Half a cell: the block alone.
+fn flash(role: Role, fade: u8, is_upper: bool, cell: &mut ratatui::buffer::Cell, theme: &Theme) {
+    let (upper, lower) = match cell.symbol() {
+        "▀" => (cell.fg, cell.bg),
+        "▄" => (Color::Reset, cell.fg),
+        // A badge that is worth more.
+        _ => return,
+    };
+    if is_upper {
+        cell.set_symbol("▀").set_fg(theme.faded(role, upper, fade)).set_bg(lower);
+    } else {
+        let lower = theme.faded(role, lower, fade);
+        if upper == Color::Reset {
+            cell.set_symbol("▄").set_fg(lower);
+        } else {
+            cell.set_bg(lower);
         }
     }
 }
 
-/// With its number where there is time to read it.
-fn won(
-    port: u16,
-    at: Position,
-    allocation: &Allocation,
-    pane: &Pane,
-    theme: &Theme,
-    buffer: &mut Buffer,
-) {
+/// The port that was won with its number, where there is time to read it.
+fn call_out(port: u16, at: Position, pane: &Pane, theme: &Theme, buffer: &mut Buffer) {
     let style = theme.badge(Role::Allocated);
-    if allocation.speed() > Speed::Four {
-        put(buffer, pane.cells, at.x, at.y, won_glyph(theme), style);
-        return;
-    }
     let right = format!("{} {port} {}", won_glyph(theme), theme.glyph("✓", "+"));
     let width = right.chars().count() as u16;
     if at.x + width <= pane.cells.right() {
@@ -107,24 +251,6 @@ fn won(
         let x = (at.x + 1).saturating_sub(width).max(pane.cells.x);
         put(buffer, pane.cells, x, at.y, &left, style);
     }
-}
-
-/// What the marks mean.
-pub fn legend(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut column = Column::new(theme, area, buffer);
-    let mut spans = Vec::new();
-    if allocation.is_sampled() {
-        spans.push(Span::styled(theme.glyph("░▒▓█", ".:+#"), theme.style(Role::Collision)));
-        spans.push(Span::raw(" tried in the last second  "));
-    } else {
-        spans.push(Span::styled(theme.glyph("1…9+", "1..9+"), theme.badge(Role::Collision)));
-        spans.push(Span::raw(" nth attempt refused  "));
-        spans.push(Span::styled(won_glyph(theme), theme.badge(Role::Allocated)));
-        spans.push(Span::raw(" allocated  "));
-    }
-    spans.push(Span::styled(held_glyph(theme), held_style(theme)));
-    spans.push(Span::raw(" held by this run"));
-    column.line(spans);
 }
 
 fn won_glyph(theme: &Theme) -> &'static str {
@@ -137,21 +263,4 @@ fn held_glyph(theme: &Theme) -> &'static str {
 
 fn held_style(theme: &Theme) -> Style {
     theme.badge(Role::Ok)
-}
-
-/// Over what the block shows already, so that occupancy is still to be seen.
-fn density_style(buffer: &Buffer, at: (u16, u16), theme: &Theme) -> Style {
-    if theme.needs_whole_cells() {
-        return theme.badge(Role::Collision);
-    }
-    theme.style(Role::Collision).bg(buffer[at].fg)
-}
-
-fn density_glyph(times: u32, most: u32, theme: &Theme) -> &'static str {
-    match f64::from(times) / f64::from(most) {
-        share if share <= 0.25 => theme.glyph("░", "."),
-        share if share <= 0.5 => theme.glyph("▒", ":"),
-        share if share <= 0.75 => theme.glyph("▓", "+"),
-        _ => theme.glyph("█", "#"),
-    }
 }

@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::allocation::Allocation,
+    app::allocation::{Allocation, Site},
     view::{
         Role, Theme,
         allocate::{
@@ -12,7 +12,7 @@ use crate::{
             column::{Column, counted},
             log,
         },
-        words::thousands,
+        words::{self, thousands},
     },
 };
 
@@ -31,6 +31,22 @@ pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
     for (text, role) in above.into_iter().chain(ending).take(room) {
         column.text(&text, role);
     }
+}
+
+/// In few words, for terminals that have room for no more.
+pub fn short(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, Role)> {
+    if let Some(notice) = allocation.notice() {
+        let lines = words::wrapped(notice, width);
+        return lines.into_iter().map(|line| (line, Role::Warn)).collect();
+    }
+    let Some(last) = allocation.last().filter(|_| !is_blurred(allocation)) else {
+        return Vec::new();
+    };
+    let attempts = thousands(last.attempts);
+    vec![match last.port {
+        Some(port) => (format!("{} {port} after {attempts}", theme.glyph("✓", "OK")), Role::Ok),
+        None => (format!("{} gave up after {attempts}", theme.glyph("✗", "!!")), Role::Critical),
+    }]
 }
 
 /// Single attempts and allocations pass too fast to be read.
@@ -80,7 +96,10 @@ fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
     let mut parts = vec![start];
     if let Some(ground) = allocation.ground() {
         let (free, all) = (thousands(ground.free()), thousands(ground.candidates));
-        parts.push(format!("{free} of {all} ports free at the last scan"));
+        parts.push(match allocation.site() {
+            Site::Machine => format!("{free} of {all} ports free at the last scan"),
+            Site::Simulated { .. } => format!("{free} of {all} ports are free"),
+        });
     }
     if let Some(law) = allocation.law() {
         parts.push(match law.attempts_for(1e-6) {

@@ -1,32 +1,43 @@
-//! What a run goes by: limits, seed, speed, holding. Changes none of it.
+//! What a run goes by: place, occupancy, limits, seed, speed, holding. Changes none of it.
 
-use ratatui::text::Span;
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
 use crate::{
-    app::allocation::{Allocation, Speed},
+    app::allocation::{Allocation, Ground, Site, Speed},
+    domain::MachineKind,
     view::{
         Role, Theme,
-        allocate::column::{Column, counted, fitted},
+        allocate::{
+            Sight,
+            column::{Column, counted, fitted},
+            figures::percent,
+        },
+        heatmap::bar,
         words::thousands,
     },
 };
+
+/// Bars grow no wider.
+const WIDEST: usize = 60;
+const LABEL: usize = 10;
 
 /// All of it on one line.
 pub fn line(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut column = Column::new(theme, area, buffer);
     let mut spans = speeds(allocation, theme);
     let used: usize = spans.iter().map(Span::width).sum();
+    let hold = format!("hold {}", hold_words(allocation));
     let attempts = counted(allocation.options().max_attempts.into(), "attempt");
     let seed = format!("seed {}", allocation.options().seed);
-    let rest =
-        fitted(&[pace(allocation), &seed, &attempts], column.width().saturating_sub(used + 3));
+    let parts = [pace(allocation), &hold, &seed, &attempts];
+    let rest = fitted(&parts, column.width().saturating_sub(used + 3));
     spans.push(Span::raw(if rest.is_empty() { "" } else { " · " }));
     spans.push(Span::raw(rest));
     column.line(spans);
 }
 
-pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
+pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
+    let allocation = sight.allocation;
     let options = allocation.options();
     column.rule("Setup", "o");
     let address = match options.address {
@@ -35,36 +46,124 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     };
     let (protocols, range) = (options.protocols.name(), options.range.to_string());
     let attempts = counted(options.max_attempts.into(), "attempt");
-    let seed = format!("seed {}", options.seed);
     let room = column.width().saturating_sub(LABEL);
-    column.pair("strategy  ", Role::Dim, "random, uniform with replacement", Role::Text);
-    column.pair("ports     ", Role::Dim, &fitted(&[protocols, &range, &address], room), Role::Text);
-    column.pair("limit     ", Role::Dim, &fitted(&[&attempts, &seed], room), Role::Text);
-    let mut spans = vec![Span::styled("speed     ", column.theme.style(Role::Dim))];
+    let seeds = ["(r shows this run again)", "(r: again)", ""]
+        .map(|again| format!("seed {} {again}", options.seed).trim_end().to_owned());
+    let fits = |seed: &&String| attempts.len() + 3 + seed.len() <= room;
+    let seed = seeds.iter().find(fits).map_or("", String::as_str);
+    label("site", &fitted(&site(sight), room), column);
+    label("strategy", "random, uniform with replacement", column);
+    label("ports", &fitted(&[protocols, &range, &address], room), column);
+    occupancy(allocation, column);
+    label("limit", &fitted(&[&attempts, seed], room), column);
+    let mut spans =
+        vec![Span::styled(format!("{:<LABEL$}", "speed"), column.theme.style(Role::Dim))];
     spans.extend(speeds(allocation, column.theme));
-    spans.push(Span::raw(format!(" · {}", pace(allocation))));
     column.line(spans);
-    let most = allocation.hold_limit().map(|limit| format!("at most {}", thousands(limit)));
-    let hold = [held(allocation), most.unwrap_or_default()];
-    let hold = fitted(&hold.each_ref().map(String::as_str), room);
-    column.pair("hold      ", Role::Dim, &hold, Role::Text);
+    label("hold", &hold(allocation, room), column);
 }
 
-const LABEL: usize = 10;
-
-pub fn hold(allocation: &Allocation, column: &mut Column<'_>) {
-    column.pair("hold ", Role::Dim, &held(allocation), Role::Text);
+fn label(label: &str, value: &str, column: &mut Column<'_>) {
+    column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
 }
 
-fn held(allocation: &Allocation) -> String {
-    let switch = if allocation.keeps_what_it_wins() { "on" } else { "off" };
-    match allocation.held().len() as u64 {
-        0 => switch.to_owned(),
-        count => format!("{switch} · {} held", thousands(count)),
+/// And the keys that change it.
+fn site(sight: Sight<'_>) -> [&'static str; 2] {
+    let machine = sight.scan.map(|scan| &scan.snapshot.machine);
+    match (sight.allocation.site(), machine.map(|m| (m.kind, m.is_isolated))) {
+        (Site::Simulated { .. }, _) => ["simulated", "- =: occupancy, t: real"],
+        (Site::Machine, Some((MachineKind::Live, true))) => {
+            ["this network namespace", "t: simulated"]
+        }
+        (Site::Machine, _) => ["this machine", "t: simulated"],
     }
 }
 
-fn pace(allocation: &Allocation) -> &'static str {
+fn occupancy(allocation: &Allocation, column: &mut Column<'_>) {
+    let Some(ground) = allocation.ground() else {
+        label("occupancy", "not known before the first scan", column);
+        return;
+    };
+    let share = percent(ground.share());
+    let of = format!("{} of {}", thousands(ground.occupied), thousands(ground.candidates));
+    let room = column.width().saturating_sub(LABEL);
+    // Shorter bars say less than the counts do.
+    let figures = fitted(&[&share, &of], room.saturating_sub(13));
+    let width = room.saturating_sub(figures.chars().count() + 1).min(WIDEST);
+    let mut spans =
+        vec![Span::styled(format!("{:<LABEL$}", "occupancy"), column.theme.style(Role::Dim))];
+    spans.extend(gauge(ground, width, column.theme));
+    spans.push(Span::raw(format!(" {figures}")));
+    column.line(spans);
+}
+
+/// The occupancy as the first line of narrow facts.
+pub fn narrow_occupancy(allocation: &Allocation, column: &mut Column<'_>) {
+    let Some(ground) = allocation.ground() else {
+        column.text("occupancy unknown", Role::Dim);
+        return;
+    };
+    let share = percent(ground.share());
+    let width = column.width().saturating_sub(7 + 8).min(WIDEST);
+    let mut spans = vec![Span::styled("in use ", column.theme.style(Role::Dim))];
+    spans.extend(gauge(ground, width, column.theme));
+    spans.push(Span::raw(format!("{share:>8}")));
+    column.line(spans);
+}
+
+fn gauge(ground: Ground, width: usize, theme: &Theme) -> [Span<'static>; 2] {
+    let filled = bar(ground.share() as f32, width as u16, theme);
+    let rest = width.saturating_sub(filled.chars().count());
+    let free = theme.color(Role::Available);
+    let glyph = match (theme.has_color(), theme.ascii) {
+        (true, false) => " ",
+        (false, false) => "·",
+        (_, true) => ".",
+    };
+    [
+        Span::styled(filled, theme.style(Role::Muted).bg(free)),
+        Span::styled(glyph.repeat(rest), theme.style(Role::Dim).bg(free)),
+    ]
+}
+
+/// Switch, count, limit, and as many of the ports as fit.
+fn hold(allocation: &Allocation, room: usize) -> String {
+    let switch = if allocation.keeps_what_it_wins() { "on" } else { "off" };
+    let held = allocation.held();
+    let count = match allocation.hold_limit() {
+        Some(most) => {
+            format!("{} of at most {} held", thousands(held.len() as u64), thousands(most))
+        }
+        None => String::new(),
+    };
+    let start = fitted(&[switch, &count], room);
+    let mut ports = String::new();
+    for (index, port) in held.iter().enumerate() {
+        let more = held.len() - index - 1;
+        let tail = if more == 0 { String::new() } else { format!(" +{more}") };
+        let longer = format!("{ports} {port}");
+        if start.chars().count() + 2 + longer.len() + tail.len() > room {
+            let tail = format!(" +{}", more + 1);
+            return if ports.is_empty() { start } else { format!("{start} ·{ports}{tail}") };
+        }
+        ports = longer;
+    }
+    if ports.is_empty() { start } else { format!("{start} ·{ports}") }
+}
+
+/// In few words.
+pub fn hold_words(allocation: &Allocation) -> String {
+    let switch = if allocation.keeps_what_it_wins() { "on" } else { "off" };
+    match (allocation.held().len() as u64, allocation.hold_limit()) {
+        (0, _) => switch.to_owned(),
+        (count, Some(most)) => {
+            format!("{switch}, {} of {} held", thousands(count), thousands(most))
+        }
+        (count, None) => format!("{switch}, {} held", thousands(count)),
+    }
+}
+
+pub fn pace(allocation: &Allocation) -> &'static str {
     if allocation.is_running() { "running" } else { "paused" }
 }
 

@@ -1,0 +1,166 @@
+//! Where the parts of the Allocate screen lie. Draws nothing.
+
+use ratatui::layout::Rect;
+
+use crate::{
+    app::{Grid, RowsPerLine},
+    domain::PortRange,
+    view::heatmap::{AXIS, GUTTER},
+};
+
+/// The smallest body that has room for a map with facts beside it.
+const LEAST: (u16, u16) = (56, 12);
+/// From here on the facts have sections, the map a legend.
+const ROOMY: (u16, u16) = (110, 28);
+/// From here on the last allocations have their place below the map (less header and footer).
+const LARGE: (u16, u16) = (150, 44);
+const HUGE: u16 = 190;
+/// What the facts beside the map need at least.
+const NARROW_FACTS: u16 = 22;
+const MEDIUM_FACTS: u16 = 55;
+/// Leaves 100 blocks to the map of 160 columns.
+const LARGE_FACTS: u16 = 50;
+const HUGE_FACTS: u16 = 60;
+/// Below the map: a blank line, a rule, bars, what a bar is.
+const LEAST_HISTORY: u16 = 4;
+const RESERVED_HISTORY: u16 = 9;
+const MOST_HISTORY: u16 = 22;
+
+/// How much there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A few words.
+    Tiny,
+    /// A map with a column of facts.
+    Small,
+    /// Sections.
+    Medium,
+    Large,
+    Huge,
+}
+
+impl Class {
+    fn of(area: Rect) -> Self {
+        let has = |(width, height)| area.width >= width && area.height >= height;
+        match () {
+            () if !has(LEAST) => Self::Tiny,
+            () if !has(ROOMY) => Self::Small,
+            () if !has(LARGE) => Self::Medium,
+            () if area.width < HUGE => Self::Large,
+            () => Self::Huge,
+        }
+    }
+
+    fn facts(self) -> u16 {
+        match self {
+            Self::Tiny => 0,
+            Self::Small => NARROW_FACTS,
+            Self::Medium => MEDIUM_FACTS,
+            Self::Large => LARGE_FACTS,
+            Self::Huge => HUGE_FACTS,
+        }
+    }
+}
+
+/// What has no room is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Areas {
+    pub class: Class,
+    pub title: Rect,
+    /// The setup as one line; empty where it is a section.
+    pub setup: Rect,
+    pub map: Rect,
+    pub legend: Rect,
+    /// The last allocations.
+    pub history: Rect,
+    pub facts: Rect,
+    pub outcome: Rect,
+}
+
+impl Areas {
+    /// And the grid of the map; None: it has no room.
+    pub fn within(area: Rect, range: PortRange, rows: RowsPerLine) -> (Self, Option<Grid>) {
+        let class = Class::of(area);
+        let line = |y: u16, height: u16| {
+            Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
+        };
+        let (above, below) = match class {
+            Class::Tiny => (1, 0),
+            Class::Small => (2, 2),
+            _ => (1, 1 + u16::from(area.width < 120)),
+        };
+        let body = line(above, area.height.saturating_sub(above + below));
+        // No row bars: their colours would outshine the attempts.
+        let margin = GUTTER + if class > Class::Small { 3 } else { 1 };
+        let legend = u16::from(class > Class::Small);
+        let reserved = if class >= Class::Large { RESERVED_HISTORY } else { 0 };
+        let columns = body.width.saturating_sub(margin + class.facts());
+        let lines = body.height.saturating_sub(AXIS + legend + reserved);
+        let grid = fit(range, columns, lines, rows).filter(|_| class > Class::Tiny);
+        let size = grid.as_ref().map(|grid| (GUTTER + grid.columns(), AXIS + grid.lines()));
+        let (width, height) = size.unwrap_or((0, 0));
+        let taken = if grid.is_some() { width - GUTTER + margin } else { 0 };
+        let map = Rect { width, height, ..body };
+        let legend = Rect { y: map.bottom(), height: legend, width: taken, ..body };
+        let history = Rect { y: legend.bottom() + 1, width, ..body };
+        let spare = body.bottom().saturating_sub(history.y).min(MOST_HISTORY);
+        let history_height =
+            if class >= Class::Medium && spare >= LEAST_HISTORY { spare } else { 0 };
+        let areas = Self {
+            class,
+            title: line(0, 1),
+            setup: line(1, above - 1),
+            map,
+            legend: legend.intersection(body),
+            history: Rect { height: history_height, ..history }.intersection(body),
+            facts: Rect { x: body.x + taken, width: body.width - taken, ..body },
+            outcome: line(area.height.saturating_sub(below), below),
+        };
+        (areas, grid)
+    }
+}
+
+/// The grid of the map, one place to choose it.
+fn fit(range: PortRange, columns: u16, lines: u16, rows: RowsPerLine) -> Option<Grid> {
+    Grid::fit(range, columns, lines, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::port::{IANA_DYNAMIC, LINUX_DEFAULT};
+
+    fn shape(columns: u16, rows: u16) -> (Class, u16, u16, u16) {
+        let body = Rect::new(0, 1, columns, rows - 2);
+        let (areas, grid) = Areas::within(body, IANA_DYNAMIC, RowsPerLine::Two);
+        let grid = grid.expect("room for a map");
+        (areas.class, grid.columns(), grid.lines(), areas.history.height)
+    }
+
+    #[test]
+    fn large_terminals_show_a_hundred_blocks_a_line_and_the_last_allocations() {
+        assert_eq!(shape(80, 24), (Class::Small, 50, 17, 0));
+        assert_eq!(shape(120, 40), (Class::Medium, 50, 34, 0));
+        assert_eq!(shape(120, 36), (Class::Medium, 50, 21, 8));
+        assert_eq!(shape(160, 48), (Class::Large, 100, 21, 20));
+        assert_eq!(shape(200, 60), (Class::Huge, 125, 34, 19));
+    }
+
+    #[test]
+    fn parts_never_leave_the_screen_nor_lie_over_each_other() {
+        for range in [IANA_DYNAMIC, LINUX_DEFAULT] {
+            for (columns, rows) in (0..220).step_by(7).flat_map(|c| (0..70).map(move |r| (c, r))) {
+                let body = Rect::new(0, 1, columns, rows);
+                let (areas, _) = Areas::within(body, range, RowsPerLine::Two);
+                let Areas { title, setup, map, legend, history, facts, outcome, .. } = areas;
+                let parts = [title, setup, map, legend, history, facts, outcome];
+                for (index, part) in parts.iter().enumerate().filter(|(_, p)| !p.is_empty()) {
+                    assert_eq!(part.intersection(body), *part, "{columns}x{rows} part {index}");
+                    for other in &parts[index + 1..] {
+                        assert!(!part.intersects(*other), "{columns}x{rows}: {part} {other}");
+                    }
+                }
+            }
+        }
+    }
+}

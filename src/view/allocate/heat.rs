@@ -1,0 +1,126 @@
+//! How densely blocks were tried in the last second, in steps of a round scale. Draws nothing.
+
+use crate::{
+    app::Grid,
+    domain::PortRange,
+    view::{
+        heatmap::{Paint, Taken},
+        theme::{HEAT_TOP, Role},
+        words::thousands,
+    },
+};
+
+/// Attempts up to each port, and what the highest step stands for.
+pub struct Heat {
+    /// `sums[n]`: attempts on all ports below n.
+    sums: Vec<u64>,
+    /// Attempts a port in the busiest block, rounded up.
+    pub scale: Scale,
+}
+
+impl Heat {
+    /// `tries`: the attempts of the last second by port, all 65,536 of them.
+    pub fn count(tries: &[u32], grid: &Grid) -> Self {
+        let mut sum = 0;
+        let mut sums = vec![0];
+        sums.extend(tries.iter().map(|&times| {
+            sum += u64::from(times);
+            sum
+        }));
+        let mut heat = Self { sums, scale: Scale::covering(0.0) };
+        let rows = (0..grid.rows()).filter_map(|row| grid.row(row));
+        let blocks = rows.flat_map(|row| {
+            row.ports().step_by(grid.per_block() as usize).filter_map(|port| {
+                let place = grid.place(port)?;
+                grid.block(place)
+            })
+        });
+        let densest = blocks.map(|block| heat.density(block)).fold(0.0, f64::max);
+        heat.scale = Scale::covering(densest);
+        heat
+    }
+
+    /// 0 (not tried) to `HEAT_TOP`.
+    pub fn step(&self, block: PortRange) -> u8 {
+        let share = self.density(block) / self.scale.most();
+        (share * f64::from(HEAT_TOP)).ceil().clamp(0.0, f64::from(HEAT_TOP)) as u8
+    }
+
+    /// Attempts a port.
+    fn density(&self, ports: PortRange) -> f64 {
+        let up_to = |port: usize| self.sums.get(port).copied().unwrap_or_default();
+        let tries = up_to(usize::from(ports.last()) + 1) - up_to(usize::from(ports.first()));
+        tries as f64 / f64::from(ports.len())
+    }
+}
+
+/// Of a block that was tried, over what it would show else.
+pub fn heated(paint: Paint, step: u8, needs_whole_cells: bool) -> Paint {
+    let role = Role::Heat(step);
+    match (step, needs_whole_cells) {
+        // Glyphs tell one thing only: how often a block was tried.
+        (0, true) => Paint { taken: None, ..paint },
+        (0, false) => paint,
+        (_, false) => Paint { free: role, taken: None },
+        (_, true) => {
+            let share = f32::from(step) / f32::from(HEAT_TOP);
+            Paint { free: role, taken: Some(Taken { role, share, letter: '#' }) }
+        }
+    }
+}
+
+/// 1, 2 or 5 times a power of ten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    factor: u32,
+    power: i32,
+}
+
+impl Scale {
+    /// The least of at least a hundredth that is not below `most`.
+    pub fn covering(most: f64) -> Self {
+        let powers = -2..12;
+        let scales = powers.flat_map(|power| [1, 2, 5].map(|factor| Self { factor, power }));
+        let mut covering = scales.filter(|scale| scale.most() >= most);
+        covering.next().unwrap_or(Self { factor: 1, power: 12 })
+    }
+
+    pub fn most(self) -> f64 {
+        f64::from(self.factor) * 10_f64.powi(self.power)
+    }
+
+    pub fn name(self) -> String {
+        match self.power {
+            0.. => thousands(u64::from(self.factor) * 10_u64.pow(self.power.unsigned_abs())),
+            -1 => format!("0.{}", self.factor),
+            _ => format!("0.0{}", self.factor),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{app::RowsPerLine, domain::port::IANA_DYNAMIC};
+
+    #[test]
+    fn a_scale_is_the_next_round_number() {
+        let names = [0.0, 0.03, 0.3, 1.0, 1.1, 8.0, 51.0, 1234.0];
+        let names = names.map(|most| Scale::covering(most).name());
+        assert_eq!(names, ["0.01", "0.05", "0.5", "1", "2", "10", "100", "2,000"]);
+    }
+
+    #[test]
+    fn the_busiest_block_is_hot_and_an_untried_one_is_none() {
+        let grid = Grid::fit(IANA_DYNAMIC, 50, 17, RowsPerLine::Two).expect("it fits");
+        let mut tries = vec![0; 65_536];
+        (tries[50_000], tries[50_001], tries[50_010]) = (20, 30, 1);
+        let heat = Heat::count(&tries, &grid);
+        assert_eq!(heat.scale.name(), "5");
+        let step = |port| {
+            let block = grid.place(port).and_then(|place| grid.block(place));
+            heat.step(block.expect("a port of the range"))
+        };
+        assert_eq!((step(50_005), step(50_010), step(50_020)), (HEAT_TOP, 1, 0));
+    }
+}

@@ -1,0 +1,60 @@
+//! The last allocations, a column each, as high as they took tries. Counts nothing.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use crate::{
+    app::allocation::Allocation,
+    view::{
+        Role, Theme,
+        allocate::{
+            column::{Column, fitted},
+            heat::Scale,
+            histogram, page,
+        },
+        heatmap::put,
+    },
+};
+
+pub fn render(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let mut column = Column::new(theme, area, buffer);
+    let sample = if allocation.is_sampled() { "sample" } else { "" };
+    column.rule(
+        theme.glyph("Last allocations · tries each", "Last allocations - tries each"),
+        sample,
+    );
+    let room = usize::from(area.width);
+    let ends: Vec<_> = allocation.last_allocations().collect();
+    let finished = allocation.figures().finished();
+    let count = if allocation.is_sampled() { room } else { page::shown(finished, room) };
+    let ends = &ends[ends.len().saturating_sub(count)..];
+    let most = ends.iter().map(|end| end.attempts).max().unwrap_or(1);
+    let scale = Scale::covering(f64::from(most).max(5.0));
+    let bars = Rect { height: column.left().saturating_sub(1), ..column.rest() };
+    for (x, end) in (bars.x..).zip(ends) {
+        let role = if end.port.is_some() { Role::Collision } else { Role::Critical };
+        let share = f64::from(end.attempts) / scale.most();
+        for line in 0..bars.height {
+            let glyph = histogram::bar(share, bars.height, bars.height - 1 - line, theme.ascii);
+            put(column.buffer, bars, x, bars.y + line, glyph, theme.style(role));
+        }
+        if end.port.is_none() {
+            let style = theme.badge(Role::Critical);
+            put(column.buffer, bars, x, bars.y, theme.glyph("✗", "x"), style);
+        }
+    }
+    for _ in 0..bars.height {
+        column.blank();
+    }
+    let height = format!("height: tries, full at {}", scale.name());
+    let failed = if ends.iter().any(|end| end.port.is_none()) {
+        theme.glyph("✗ gave up", "x gave up")
+    } else {
+        ""
+    };
+    let parts = ["a column is one allocation, oldest left", &height, failed];
+    let words = fitted(&parts, column.width());
+    column.text(&words, Role::Dim);
+}

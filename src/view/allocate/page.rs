@@ -1,0 +1,33 @@
+//! How much of a growing list is shown, so that a picture that goes on changes little.
+
+/// How many of the newest entries to show of a list with `total` so far, where `room` fit. It fills
+/// up, then half of it makes place at once: lines that move with every entry cannot be read, and
+/// each frame would write all of them again.
+pub fn shown(total: u64, room: usize) -> usize {
+    let half = (room / 2).max(1) as u64;
+    let full = room as u64;
+    if total <= full {
+        return total as usize;
+    }
+    (full - (half - 1 - (total - full - 1) % half)).min(full) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_page_makes_place_by_half() {
+        let counts: Vec<usize> = (1..=12).map(|total| shown(total, 6)).collect();
+        assert_eq!(counts, [1, 2, 3, 4, 5, 6, 4, 5, 6, 4, 5, 6]);
+    }
+
+    #[test]
+    fn never_more_is_shown_than_there_is_room_for() {
+        for room in 0..20 {
+            for total in 0..100 {
+                assert!(shown(total, room) <= room.min(total as usize), "{total} in {room}");
+            }
+        }
+    }
+}

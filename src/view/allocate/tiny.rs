@@ -1,0 +1,56 @@
+//! What is true of a run in a few words, for terminals too small for a map. Draws no map.
+
+use crate::{
+    app::allocation::Allocation,
+    view::{
+        Role,
+        allocate::{
+            Sight,
+            column::{Column, fitted},
+            figures::percent,
+            outcome, setup,
+        },
+        words::thousands,
+    },
+};
+
+/// The most important first; each line holds what fits of it whole.
+pub fn render(sight: Sight<'_>, column: &mut Column<'_>) {
+    let allocation = sight.allocation;
+    let width = column.width();
+    for (words, role) in outcome::short(allocation, column.theme, width) {
+        column.text(&words, role);
+    }
+    let hold = format!("hold {}", setup::hold_words(allocation));
+    let pace = format!("{} {}", allocation.speed().name(), setup::pace(allocation));
+    for parts in [[pace, hold], figures(allocation), occupancy(allocation), mean(allocation)] {
+        let line = fitted(&parts.each_ref().map(String::as_str), width);
+        if !line.is_empty() {
+            column.text(&line, Role::Text);
+        }
+    }
+}
+
+fn figures(allocation: &Allocation) -> [String; 2] {
+    let figures = allocation.figures();
+    let won = format!("won {}", thousands(figures.successes));
+    [won, format!("gave up {}", thousands(figures.failures))]
+}
+
+fn occupancy(allocation: &Allocation) -> [String; 2] {
+    allocation.ground().map_or_else(Default::default, |ground| {
+        let of =
+            format!("{} of {} ports", thousands(ground.occupied), thousands(ground.candidates));
+        [format!("{} in use", percent(ground.share())), of]
+    })
+}
+
+fn mean(allocation: &Allocation) -> [String; 2] {
+    let limit = allocation.options().max_attempts;
+    let seen = allocation.figures().mean(limit);
+    let law = allocation.law().map(|law| law.expected_attempts(limit));
+    [
+        seen.map_or_else(String::new, |mean| format!("mean {mean:.2} tries")),
+        law.map_or_else(String::new, |mean| format!("law {mean:.2}")),
+    ]
+}

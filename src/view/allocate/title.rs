@@ -1,0 +1,90 @@
+//! The first line of the screen: where the attempts go, what tries them, what a mark means.
+
+use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{
+    app::allocation::{Allocation, LastScan, Site, Speed},
+    domain::MachineKind,
+    view::{
+        Role, Theme,
+        allocate::{
+            Sight,
+            column::{Column, fitted},
+            figures::percent,
+        },
+    },
+};
+
+/// What an attempt is, in words from long to short. Empty before the first scan.
+pub fn places(site: Site, scan: Option<LastScan<'_>>) -> Vec<String> {
+    let machine = scan.map(|scan| &scan.snapshot.machine);
+    let words: &[&str] = match (site, machine.map(|m| (m.kind, m.is_isolated))) {
+        (Site::Simulated { share }, _) => {
+            let share = percent(share);
+            return vec![
+                format!("simulated occupancy {share}"),
+                format!("simulated {share}"),
+                "simulated".to_owned(),
+            ];
+        }
+        (Site::Machine, None) => &[],
+        (Site::Machine, Some((MachineKind::Live, false))) => {
+            &["real bind() on this machine", "real bind() here", "real bind()"]
+        }
+        (Site::Machine, Some((MachineKind::Live, true))) => {
+            &["real bind() in a private network namespace", "real bind() in a netns", "real bind()"]
+        }
+        (Site::Machine, Some((MachineKind::Simulated, _))) => &["simulated machine", "simulated"],
+        (Site::Machine, Some((MachineKind::Recorded, _))) => &["a recording binds nothing"],
+    };
+    words.iter().map(|&words| words.to_owned()).collect()
+}
+
+/// As the header colours live and simulated.
+pub fn place_role(site: Site, scan: Option<LastScan<'_>>) -> Role {
+    match (site, scan.map(|scan| scan.snapshot.machine.kind)) {
+        (Site::Machine, Some(MachineKind::Live)) => Role::Ok,
+        _ => Role::Accent,
+    }
+}
+
+pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let allocation = sight.allocation;
+    let options = allocation.options();
+    let mut line = Column::new(theme, area, buffer);
+    let width = line.width();
+    let name = if width < 100 { "" } else { "Allocator " };
+    let places = places(allocation.site(), sight.scan);
+    let fits = |place: &&String| name.len() + place.width() <= width;
+    let place = places.iter().find(fits).cloned().unwrap_or_default();
+    let room = width.saturating_sub(name.len() + place.width() + SEPARATOR.width());
+    let strategy = format!("random {}", options.protocols.name());
+    let ranged = format!("{strategy} {}", options.range);
+    let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
+    let limitation = allocation.limitation().unwrap_or_default();
+    let marks = marks(allocation, theme);
+    // The axes of the map name the range, too: what a mark means is worth more.
+    let ranged =
+        if ranged.width() + SEPARATOR.width() + marks.width() <= room { ranged } else { strategy };
+    let rest = fitted(&[&ranged, marks, limitation, &address], room);
+    let separator = if place.is_empty() || rest.is_empty() { "" } else { SEPARATOR };
+    line.line([
+        Span::styled(name, theme.style(Role::Accent)),
+        Span::styled(place, theme.style(place_role(allocation.site(), sight.scan)).bold()),
+        Span::raw(separator),
+        Span::raw(rest),
+    ]);
+}
+
+const SEPARATOR: &str = " · ";
+
+fn marks(allocation: &Allocation, theme: &Theme) -> &'static str {
+    match allocation.speed() {
+        Speed::Thousand if theme.has_color() => "flash: a try",
+        Speed::Thousand => theme.glyph("× ◆: a try", "x *: a try"),
+        Speed::Max if theme.has_color() && !theme.ascii => "colour: tries a second",
+        Speed::Max => "density: tries a second",
+        _ => "digit: nth try",
+    }
+}

@@ -1,0 +1,197 @@
+//! Draws the cells of a grid in every grain: half blocks, glyphs, dots, letters, numbers.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+    style::{Color, Modifier, Style},
+};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{
+    app::{Grain, Place, RowsPerLine},
+    domain::PortRange,
+    view::{
+        Role, Theme,
+        heatmap::{Glyphs, Heatmap, Paint, Pane, put},
+        words,
+    },
+};
+
+/// What the first eight ports from a multiple of eight light in a braille cell: rows of even and
+/// odd (Unicode 16, "Braille Patterns": dots 1 4 2 5 3 6 7 8).
+const DOTS: [u8; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
+const BLANK_BRAILLE: u32 = 0x2800;
+
+pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+    match map.grid.grain() {
+        Grain::Blocks => blocks(map, theme, pane, buffer),
+        Grain::Dots => each(map, pane, |block, at| dots(map, theme, block, at, buffer)),
+        Grain::Letters => each(map, pane, |block, at| {
+            let (glyph, style) = glyph((map.paint)(block), Glyphs::Letters, theme);
+            buffer[at].set_char(glyph).set_style(marked(map, block, style, theme));
+        }),
+        Grain::Numbers(_) => {
+            each(map, pane, |block, at| numbered(map, theme, block, at, pane.cells, buffer));
+        }
+    }
+}
+
+/// Calls `draw` with each block and the first column of its cell.
+fn each(map: &Heatmap<'_>, pane: &Pane, mut draw: impl FnMut(PortRange, Position)) {
+    let width = map.grid.cell_width();
+    for line in 0..pane.cells.height {
+        for column in 0..pane.cells.width / width {
+            if let Some(block) = map.grid.block(Place { column, row: line }) {
+                draw(block, Position::new(pane.cells.x + column * width, pane.cells.y + line));
+            }
+        }
+    }
+}
+
+fn blocks(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+    for position in pane.cells.positions() {
+        let (column, line) = (position.x - pane.cells.x, position.y - pane.cells.y);
+        let block = |row| map.grid.block(Place { column, row });
+        let cell = &mut buffer[position];
+        match map.grid.rows_per_line() {
+            RowsPerLine::One => {
+                if let Some(ports) = block(line) {
+                    let (glyph, style) = glyph((map.paint)(ports), map.glyphs, theme);
+                    cell.set_char(glyph).set_style(marked(map, ports, style, theme));
+                }
+            }
+            RowsPerLine::Two => {
+                let color = |row| block(row).map(|ports| half(map, ports, theme));
+                let (glyph, style) = halves(color(line * 2), color(line * 2 + 1));
+                cell.set_symbol(glyph).set_style(style);
+            }
+        }
+    }
+}
+
+/// A half block; what the mouse points at or measures has another ground.
+fn half(map: &Heatmap<'_>, ports: PortRange, theme: &Theme) -> Color {
+    let paint = (map.paint)(ports);
+    if map.pointed.hover == Some(ports) {
+        return theme.color(Role::Accent);
+    }
+    let is_measured = map.pointed.span.is_some_and(|span| span.intersection(ports).is_some());
+    if is_measured && paint.taken.is_none() {
+        return theme.color(Role::Selected);
+    }
+    blend(paint, theme)
+}
+
+/// As `half`, where a cell is one block.
+fn marked(map: &Heatmap<'_>, block: PortRange, style: Style, theme: &Theme) -> Style {
+    if map.pointed.hover == Some(block) {
+        return style.add_modifier(Modifier::UNDERLINED | Modifier::BOLD);
+    }
+    if map.pointed.span.is_none_or(|span| span.intersection(block).is_none()) {
+        return style;
+    }
+    if theme.has_color() {
+        style.bg(theme.color(Role::Selected))
+    } else {
+        style.add_modifier(Modifier::REVERSED)
+    }
+}
+
+/// Eight ports: one colour, its most telling state's, and the ground of what is free.
+fn dots(map: &Heatmap<'_>, theme: &Theme, block: PortRange, at: Position, buffer: &mut Buffer) {
+    let paint = (map.paint)(block);
+    let taken = block.ports().filter(|&port| paint.taken.is_some() && map.ports.is_taken(port));
+    let lit = taken.fold(0, |lit, port| lit | DOTS[usize::from(port % 8)]);
+    let glyph = match (lit, paint.free) {
+        (0, Role::Reserved) if !theme.has_color() => 'x',
+        (0, _) => ' ',
+        _ => char::from_u32(BLANK_BRAILLE + u32::from(lit)).unwrap_or(' '),
+    };
+    let color = paint.taken.map_or(Color::Reset, |taken| theme.color(taken.role));
+    let style = Style::new().fg(color).bg(theme.color(paint.free));
+    buffer[at].set_char(glyph).set_style(marked(map, block, style, theme));
+}
+
+/// `E 49152 nginx`, as much of it as the cell has room for.
+fn numbered(
+    map: &Heatmap<'_>,
+    theme: &Theme,
+    block: PortRange,
+    at: Position,
+    bounds: Rect,
+    buffer: &mut Buffer,
+) {
+    let width = usize::from(map.grid.cell_width() - 1);
+    let port = block.first();
+    let (letter, style) = glyph((map.paint)(block), Glyphs::Letters, theme);
+    let mut text = format!("{letter} {port:>5}");
+    let left = width.saturating_sub(text.width() + 1);
+    if left > 1 {
+        let owner = words::shorten(&map.ports.owner(port), left);
+        text = format!("{text} {owner}");
+    }
+    let padding = width.saturating_sub(text.width());
+    let text = format!("{text}{}", " ".repeat(padding));
+    put(buffer, bounds, at.x, at.y, &text, marked(map, block, style, theme));
+}
+
+fn glyph(paint: Paint, glyphs: Glyphs, theme: &Theme) -> (char, Style) {
+    let glyph = match (paint.taken, glyphs) {
+        (None, _) => free_glyph(paint.free, theme),
+        (Some(taken), Glyphs::Letters) => taken.letter,
+        (Some(taken), Glyphs::Density) => density_glyph(taken.share, paint.free, theme),
+    };
+    let style = match (theme.has_color(), paint.taken) {
+        (false, _) => Style::new(),
+        (true, None) => theme.style(Role::Dim).bg(theme.color(paint.free)),
+        (true, Some(_)) => theme.style(Role::Ink).bg(blend(paint, theme)),
+    };
+    (glyph, style)
+}
+
+fn blend(paint: Paint, theme: &Theme) -> Color {
+    match paint.taken {
+        None => theme.color(paint.free),
+        Some(taken) => theme.mixed(taken.role, paint.free, taken.share),
+    }
+}
+
+pub fn halves(upper: Option<Color>, lower: Option<Color>) -> (&'static str, Style) {
+    match (upper, lower) {
+        (Some(upper), lower) => ("▀", Style::new().fg(upper).bg(lower.unwrap_or(Color::Reset))),
+        (None, Some(lower)) => ("▄", Style::new().fg(lower).bg(Color::Reset)),
+        (None, None) => (" ", Style::new()),
+    }
+}
+
+pub fn half_colors(symbol: &str, fg: Color, bg: Color) -> (Option<Color>, Option<Color>) {
+    let below = (bg != Color::Reset).then_some(bg);
+    match symbol {
+        "▀" => (Some(fg), below),
+        "▄" => (None, Some(fg)),
+        _ => (below, below),
+    }
+}
+
+fn free_glyph(free: Role, theme: &Theme) -> char {
+    match free {
+        Role::Available => theme.glyph('·', '.'),
+        Role::Reserved => 'x',
+        _ => ' ',
+    }
+}
+
+fn density_glyph(share: f32, free: Role, theme: &Theme) -> char {
+    if theme.ascii {
+        let step = (share * 7.0).ceil().clamp(1.0, 7.0) as usize;
+        return [':', '-', '=', '+', '*', '#', '@'][step - 1];
+    }
+    match share {
+        _ if share < 0.12 && matches!(free, Role::Outside | Role::System) => 'o',
+        share if share < 0.12 => ':',
+        share if share < 0.40 => '░',
+        share if share < 0.65 => '▒',
+        share if share < 0.90 => '▓',
+        _ => '█',
+    }
+}

@@ -1,0 +1,66 @@
+//! Draws the cursor: white, with arrows beside it where that hides no letter.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+    style::Color,
+};
+
+use crate::{
+    app::{Grain, RowsPerLine},
+    view::{
+        Role, Theme,
+        heatmap::{
+            Heatmap, Pane,
+            cells::{half_colors, halves},
+        },
+    },
+};
+
+pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+    let Some(cursor) = map.cursor else { return };
+    let Some(place) = map.grid.place(cursor) else { return };
+    let Some(at) = pane.position(map.grid, cursor) else { return };
+    let is_upper = place.row % 2 == 0;
+    match (map.grid.rows_per_line(), map.grid.grain()) {
+        (RowsPerLine::Two, _) => {
+            half(at, is_upper, theme, buffer);
+            arrows(at, Some(is_upper), theme, pane, buffer);
+        }
+        (RowsPerLine::One, Grain::Blocks | Grain::Dots) => {
+            buffer[at].set_style(theme.badge(Role::Cursor));
+            arrows(at, None, theme, pane, buffer);
+        }
+        (RowsPerLine::One, Grain::Letters | Grain::Numbers(_)) => {
+            let width = map.grid.cell_width().saturating_sub(1).max(1);
+            let cell = Rect { x: at.x, y: at.y, width, height: 1 };
+            buffer.set_style(cell.intersection(pane.cells), theme.badge(Role::Cursor));
+        }
+    }
+}
+
+fn half(at: Position, is_upper: bool, theme: &Theme, buffer: &mut Buffer) {
+    let white = theme.color(Role::Cursor);
+    let cell = &mut buffer[at];
+    let (upper, lower) = half_colors(cell.symbol(), cell.fg, cell.bg);
+    let (glyph, style) =
+        if is_upper { halves(Some(white), lower) } else { halves(upper, Some(white)) };
+    cell.set_symbol(glyph).set_style(style);
+}
+
+/// On the ground of the half beside; None: of the whole cell.
+fn arrows(at: Position, is_upper: Option<bool>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+    let arrows = theme.glyph(["❯", "❮"], [">", "<"]);
+    for (x, glyph) in [(at.x.wrapping_sub(1), arrows[0]), (at.x + 1, arrows[1])] {
+        let Some(cell) = buffer.cell_mut((x, at.y)) else { continue };
+        let ground = match is_upper {
+            _ if !pane.cells.contains(Position::new(x, at.y)) => Color::Reset,
+            None => cell.bg,
+            Some(is_upper) => {
+                let (upper, lower) = half_colors(cell.symbol(), cell.fg, cell.bg);
+                if is_upper { upper } else { lower }.unwrap_or(Color::Reset)
+            }
+        };
+        cell.set_symbol(glyph).set_style(theme.style(Role::Cursor).bg(ground));
+    }
+}

@@ -1,0 +1,150 @@
+//! Draws what stands around the cells: row numbers, range brackets, axis, row bars.
+
+use ratatui::{buffer::Buffer, style::Style};
+
+use crate::{
+    app::Grid,
+    domain::{PortRange, port::IANA_DYNAMIC},
+    view::{
+        Role, Theme,
+        heatmap::{BAR, Heatmap, Pane, put},
+        words::thousands,
+    },
+};
+
+/// Where IANA's ranges begin (RFC 6335, section 6), and the last port.
+const BORDERS: [u16; 3] = [1024, 49_152, 65_535];
+/// A gap and five digits, right of a bar.
+const COUNT_WIDTH: u16 = 7;
+
+pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+    let cursor_line = map.cursor.and_then(|port| map.grid.place(port));
+    let cursor_line = cursor_line.map(|place| map.grid.line_of(place.row));
+    for line in 0..pane.gutter.height {
+        let Some(ports) = map.grid.line(line) else { continue };
+        let (x, y) = (pane.gutter.x, pane.gutter.y + line);
+        let (label, style) = match map.cursor {
+            Some(cursor) if cursor_line == Some(line) => {
+                (u32::from(cursor), theme.badge(Role::Cursor))
+            }
+            _ => row_label(map, line, ports, theme),
+        };
+        put(buffer, pane.gutter, x, y, &format!("{label:>5}"), style);
+        let heavy = theme.glyph(["┏", "┃", "┗", "┣"], ["+", "|", "+", "+"]);
+        if let Some(glyph) = bracket_glyph(ports, map.bracket, heavy) {
+            put(buffer, pane.gutter, x + 5, y, glyph, theme.style(Role::Accent));
+        }
+        let thin = theme.glyph(["┌", "│", "└", "├"], [".", ":", ".", ":"]);
+        if map.bracket != IANA_DYNAMIC
+            && let Some(glyph) = bracket_glyph(ports, IANA_DYNAMIC, thin)
+        {
+            put(buffer, pane.gutter, x + 6, y, glyph, theme.style(Role::Dim));
+        }
+    }
+}
+
+/// Both ends of the range, and the borders of IANA's ranges, stand in place of the row's number.
+fn row_label(map: &Heatmap<'_>, line: u16, ports: PortRange, theme: &Theme) -> (u32, Style) {
+    let ends = [map.bracket.first(), map.bracket.last()];
+    let borders = BORDERS.into_iter().filter(|_| !ports.contains(0));
+    let border = borders.into_iter().find(|&border| ports.contains(border));
+    let row = line * map.grid.rows_per_line().count();
+    match (ends.into_iter().find(|&end| ports.contains(end)), border) {
+        (Some(end), _) => (u32::from(end), theme.style(Role::Accent)),
+        (None, Some(border)) => (u32::from(border), theme.style(Role::Text)),
+        (None, None) => (map.grid.row_start(row), theme.style(Role::Dim)),
+    }
+}
+
+/// What is to be added to a row's number; the cursor's own where it stands.
+pub fn axis(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+    let tick = theme.glyph("╷", "|");
+    let cursor = map.cursor.and_then(|port| Some((port, map.grid.place(port)?.column)));
+    let cell_width = map.grid.cell_width();
+    let badge = cursor.map(|(port, column)| {
+        let column = column * cell_width;
+        let offset = (u32::from(port) % map.grid.row_length()).to_string();
+        let width = offset.len() as u16 + 1;
+        let fits = column + width <= pane.axis.width;
+        let start = if fits { column } else { (column + 1).saturating_sub(width) };
+        (start, width, if fits { format!("{tick}{offset}") } else { format!("{offset}{tick}") })
+    });
+    let step = tick_step(map.grid);
+    for offset in (0..map.grid.row_length()).step_by(step as usize) {
+        let start = (offset / map.grid.per_block()) as u16 * cell_width;
+        let text = format!("{tick}{offset}");
+        let end = start + text.len() as u16;
+        let hidden = badge.as_ref().is_some_and(|&(b, width, _)| start < b + width && b < end);
+        if !hidden && end <= pane.axis.width + 2 {
+            let x = pane.axis.x + start;
+            put(buffer, pane.axis, x, pane.axis.y, &text, theme.style(Role::Dim));
+        }
+    }
+    if let Some((start, _, text)) = badge {
+        let x = pane.axis.x + start;
+        put(buffer, pane.axis, x, pane.axis.y, &text, theme.badge(Role::Cursor));
+    }
+}
+
+/// How much of each line's ports is taken, and where there is room how many.
+pub fn bars(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+    let width = BAR - 1;
+    for line in 0..pane.bars.height {
+        let Some(ports) = map.grid.line(line) else { continue };
+        let share = (map.share)(ports);
+        let role = level(share);
+        let (x, y) = (pane.bars.x, pane.bars.y + line);
+        put(buffer, pane.bars, x, y, &bar(share, width, theme), theme.style(role));
+        if pane.bars.width >= width + COUNT_WIDTH {
+            let taken = thousands((share * ports.len() as f32).round() as u32);
+            put(buffer, pane.bars, x + width, y, &format!("{taken:>6}"), theme.style(Role::Dim));
+        }
+    }
+}
+
+/// Dim up to 70 %, amber up to 85 %, then red.
+pub fn level(share: f32) -> Role {
+    match share {
+        share if share > 0.85 => Role::Critical,
+        share if share > 0.70 => Role::Warn,
+        _ => Role::Dim,
+    }
+}
+
+/// A horizontal bar in eighths of a cell; what is not nothing shows at least one.
+pub fn bar(share: f32, width: u16, theme: &Theme) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let share = share.clamp(0.0, 1.0);
+    if theme.ascii {
+        return "#".repeat((share * f32::from(width)).ceil() as usize);
+    }
+    let least = u32::from(share > 0.0);
+    let eighths = ((share * f32::from(width) * 8.0).round() as u32).max(least);
+    let (full, rest) = (eighths / 8, eighths % 8);
+    format!("{}{}", "█".repeat(full as usize), EIGHTHS[rest as usize])
+}
+
+/// `[first, middle, last, both]`
+fn bracket_glyph(
+    line: PortRange,
+    range: PortRange,
+    [first, middle, last, both]: [&'static str; 4],
+) -> Option<&'static str> {
+    line.intersection(range)?;
+    Some(match (line.contains(range.first()), line.contains(range.last())) {
+        (true, true) => both,
+        (true, false) => first,
+        (false, true) => last,
+        (false, false) => middle,
+    })
+}
+
+/// Ports between two labels of the axis: round, and wide enough for the labels.
+fn tick_step(grid: &Grid) -> u32 {
+    let room = grid.row_length().to_string().len() as u32 + 2;
+    let columns = |step: u32| step / grid.per_block() * u32::from(grid.cell_width());
+    [1, 2, 5, 10, 20, 50, 100, 200, 400, 500, 1000, 2000, 5000]
+        .into_iter()
+        .find(|step| step % grid.per_block() == 0 && columns(*step) >= room)
+        .unwrap_or(grid.row_length())
+}

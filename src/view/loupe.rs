@@ -1,0 +1,75 @@
+//! Draws the map's rows around the cursor again, one port a block. Not the map.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+    style::{Modifier, Style},
+    text::{Line, Span},
+};
+
+use crate::{
+    app::{App, Grain, Grid, Plan},
+    domain::PortRange,
+    view::{
+        Role, Theme,
+        heatmap::{Glyphs, Heatmap, Pane},
+    },
+};
+
+/// The ports of the loupe: as many of the map's rows around the cursor's as fit into `lines`.
+/// None: the map shows single ports itself, or there is no room.
+pub fn grid(app: &App, plan: &Plan, lines: u16) -> Option<Grid> {
+    let map = &plan.grid;
+    if matches!(map.grain(), Grain::Letters | Grain::Numbers(_)) || map.per_block() == 1 {
+        return None;
+    }
+    let rows_per_line = app.map().rows_per_line();
+    let cursor_row = map.place(app.map().cursor)?.row;
+    let row = map.row(cursor_row)?;
+    let grid = Grid::loupe(row, map.row_length(), map.width(), rows_per_line)?;
+    let rows_each = map.row_length() / grid.row_length();
+    let fitting = u32::from(lines) * u32::from(rows_per_line.count()) / rows_each.max(1);
+    let count = (fitting as u16).min(map.rows());
+    let first = cursor_row.saturating_sub(count.saturating_sub(1) / 2).min(map.rows() - count);
+    let last = map.row(first + count.checked_sub(1)?)?;
+    let ports = PortRange::new(map.row(first)?.first(), last.last()).ok()?;
+    Some(grid.over(ports))
+}
+
+/// The port under the pointer.
+pub fn port_at(app: &App, plan: &Plan, area: Rect, at: Position) -> Option<PortRange> {
+    let grid = grid(app, plan, area.height.checked_sub(1)?)?;
+    Pane::without_axis(below_rule(area), &grid).block_at(&grid, at)
+}
+
+/// `map`: as the map is drawn; only its grid is another.
+pub fn render(
+    app: &App,
+    plan: &Plan,
+    map: &Heatmap<'_>,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let Some(lines) = area.height.checked_sub(1) else { return };
+    let Some(grid) = grid(app, plan, lines) else { return };
+    let title = format!(" Loupe {} ", grid.range());
+    let what = theme.glyph("· one block is one port ", "- one block is one port ");
+    let used = title.len() + what.chars().count() + 1;
+    let rule = theme.glyph("─", "-").repeat(usize::from(area.width).saturating_sub(used + 1));
+    let line = Line::from(vec![
+        Span::styled(title, Style::reset().add_modifier(Modifier::BOLD)),
+        Span::styled(what, theme.style(Role::Dim)),
+        Span::styled(rule, theme.style(Role::Border)),
+    ]);
+    buffer.set_line(area.x, area.y, &line, area.width);
+    Heatmap { grid: &grid, glyphs: Glyphs::Letters, ..*map }.render_rows(
+        theme,
+        below_rule(area),
+        buffer,
+    );
+}
+
+fn below_rule(area: Rect) -> Rect {
+    Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
+}

@@ -1,0 +1,86 @@
+//! Colours on their way to what lies below them. Decides no pace.
+
+use ratatui::style::{Color, Style};
+
+use super::{Depth, Role, Theme, mix};
+
+/// How much of a mark is left at each step; step 0 is the mark itself.
+const LEFT: [f32; 4] = [1.0, 0.70, 0.45, 0.22];
+
+impl Theme {
+    /// `role` after so many steps of fading towards `below`, 0 to 3. Where colours cannot be mixed
+    /// it stays for two steps.
+    pub fn faded(&self, role: Role, below: Color, step: u8) -> Color {
+        let amount = LEFT[usize::from(step).min(LEFT.len() - 1)];
+        if step == 0 {
+            return self.color(role);
+        }
+        match (self.depth, rgb(below)) {
+            (Depth::True, Some(below)) => {
+                mix::color(mix::oklab(below, self.true_color(role), amount))
+            }
+            (Depth::Indexed, Some(below)) => {
+                let mixed = mix::oklab(below, self.true_color(role), amount);
+                Color::Indexed(mix::nearest_index(mixed))
+            }
+            _ if step < 2 => self.color(role),
+            _ => below,
+        }
+    }
+
+    /// A badge after so many steps over `below`; None: nothing is left of it.
+    pub fn faded_badge(&self, role: Role, below: Color, step: u8) -> Option<Style> {
+        match (self.depth, step) {
+            (_, 0) => Some(self.badge(role)),
+            (Depth::Monochrome | Depth::Sixteen, 3..) => None,
+            (Depth::Monochrome, _) => Some(Style::reset()),
+            (Depth::Sixteen, _) => Some(Style::new().fg(self.color(role)).bg(below)),
+            _ => {
+                let ink = if step < 2 { self.color(Role::Ink) } else { self.color(role) };
+                Some(Style::new().fg(ink).bg(self.faded(role, below, step)))
+            }
+        }
+    }
+}
+
+/// None: the terminal's own, or one of the sixteen that every terminal shows as it likes.
+fn rgb(color: Color) -> Option<u32> {
+    match color {
+        Color::Rgb(red, green, blue) => Some(u32::from_be_bytes([0, red, green, blue])),
+        Color::Indexed(index @ 16..=231) => {
+            let cube = index - 16;
+            let level = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
+            let [red, green, blue] = [cube / 36, cube / 6 % 6, cube % 6].map(level);
+            Some(u32::from_be_bytes([0, red, green, blue]))
+        }
+        Color::Indexed(index @ 232..) => {
+            let grey = 8 + 10 * (index - 232);
+            Some(u32::from_be_bytes([0, grey, grey, grey]))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::Ground;
+
+    #[test]
+    fn each_step_is_closer_to_what_lies_below() {
+        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let steps =
+            [0, 1, 2, 3].map(|step| theme.faded(Role::Allocated, Color::Rgb(0, 0, 0), step));
+        let reds = steps.map(|color| match color {
+            Color::Rgb(red, ..) => red,
+            other => panic!("{other:?} is no true colour"),
+        });
+        assert!(reds.is_sorted_by(|a, b| a > b), "{reds:?}");
+    }
+
+    #[test]
+    fn without_colour_digits_stay_until_the_last_step() {
+        let left = |step| Theme::MONOCHROME.faded_badge(Role::Collision, Color::Reset, step);
+        assert!(left(0).is_some() && left(2).is_some() && left(3).is_none());
+    }
+}

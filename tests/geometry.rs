@@ -1,0 +1,165 @@
+//! The map's geometry as properties: a port has one place, a place names its ports, in every grain.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{sync::Arc, time::Duration};
+
+use portscope::{
+    app::{
+        App, Event, Extent, Glyphs, Grid, Key, Options, Place, RowsPerLine, Screen, Size, Target,
+        allocation::AllocationOptions, grid::Room,
+    },
+    domain::{PortRange, Protocols, ServiceNames, State},
+    engine::Report,
+    host::simulated::SimulatedHost,
+    view::{self, Depth, Ground, Theme, heatmap::Pane, layout},
+};
+use proptest::prelude::*;
+use ratatui::{
+    Terminal,
+    backend::TestBackend,
+    layout::{Position, Rect},
+};
+
+fn ranges() -> impl Strategy<Value = PortRange> {
+    any::<(u16, u16)>().prop_map(|(a, b)| PortRange::new(a.min(b), a.max(b)).unwrap())
+}
+
+/// An app with some sockets, and keys that lead to every grain and extent.
+fn app(range: PortRange, glyphs: Glyphs, size: Size, keys: &str) -> App {
+    let host = SimulatedHost::builder()
+        .fill(range, 0.3, State::Established, 3)
+        .tcp(([0, 0, 0, 0], 443), State::Listen)
+        .build();
+    let mut app = App::new(Options {
+        glyphs,
+        extent: Extent::Ports(range),
+        protocols: Protocols::Both,
+        find: None,
+        allocation: AllocationOptions::exo(7),
+        mouse: true,
+        motion: true,
+        services: ServiceNames::default(),
+    });
+    let Size { columns, rows } = size;
+    let mut tell = |event| drop(app.update(Duration::from_secs(1), event));
+    tell(Event::Resized { columns, rows });
+    tell(Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
+    for key in keys.chars() {
+        tell(Event::Key(match key {
+            '>' => Key::PageDown,
+            '<' => Key::PageUp,
+            '$' => Key::End,
+            '^' => Key::Home,
+            key => Key::Char(key),
+        }));
+    }
+    app
+}
+
+fn grains() -> impl Strategy<Value = Glyphs> {
+    (any::<bool>(), any::<bool>()).prop_map(|(one, has_dots)| Glyphs {
+        rows_per_line: if one { RowsPerLine::One } else { RowsPerLine::Two },
+        has_dots,
+    })
+}
+
+fn each_port_has_one_place(grid: &Grid) -> Result<(), TestCaseError> {
+    let mut next = u32::from(grid.range().first());
+    for row in 0..grid.rows() {
+        for column in 0..grid.columns() {
+            let place = Place { column, row };
+            let Some(block) = grid.block(place) else { continue };
+            prop_assert_eq!(u32::from(block.first()), next);
+            for port in [block.first(), block.last()] {
+                prop_assert_eq!(grid.place(port), Some(place));
+            }
+            next = u32::from(block.last()) + 1;
+        }
+    }
+    prop_assert_eq!(next, u32::from(grid.range().last()) + 1);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn every_port_of_a_window_has_one_place_and_comes_back_from_it(
+        range in ranges(), top: u16, columns in 10_u16..300, lines in 1_u16..100
+    ) {
+        let room = Room { columns, lines };
+        use portscope::app::Grain::{Dots, Letters, Numbers};
+        for grain in [Dots, Letters, Numbers(0)] {
+            let top = top.clamp(range.first(), range.last());
+            let Some(grid) = Grid::window(range, top, grain, room) else { continue };
+            prop_assert!(grid.width() <= columns && grid.lines() <= lines);
+            each_port_has_one_place(&grid)?;
+        }
+        for grid in [Grid::fit_dots(range, room), Grid::fit_ports(range, room)] {
+            let Some(grid) = grid else { continue };
+            prop_assert!(grid.width() <= columns && grid.lines() <= lines);
+            prop_assert_eq!(grid.range(), range);
+            each_port_has_one_place(&grid)?;
+        }
+    }
+
+    #[test]
+    fn the_cursor_is_always_shown_and_every_cell_names_its_ports(
+        range in ranges(),
+        glyphs in grains(),
+        columns in 80_u16..260,
+        rows in 24_u16..80,
+        keys in "[-+fwbhjklea><$^gp]{0,12}",
+    ) {
+        let size = Size { columns, rows };
+        let app = app(range, glyphs, size, &keys);
+        let plan = app.plan(size).unwrap();
+        prop_assert!(plan.grid.range().contains(app.map().cursor), "{keys} {:?}", plan.grid);
+        each_port_has_one_place(&plan.grid)?;
+
+        let area = Rect::new(0, 0, columns, rows);
+        let pane = Pane::within(layout::areas(area, &app).map, &plan.grid);
+        for port in plan.grid.range().ports().step_by(97) {
+            let at = pane.position(&plan.grid, port);
+            let at = at.expect("every port of the map is on the screen");
+            let Some(Target::Ports(block)) = layout::target_at(area, &app, at.x, at.y) else {
+                return Err(TestCaseError::fail(format!("{port} at {at} is nothing")));
+            };
+            let place = plan.grid.place(port).unwrap();
+            let is_lower = plan.grid.line_of(place.row) * plan.grid.rows_per_line().count() < place.row;
+            prop_assert!(is_lower || block.contains(port), "{port} is not in {block}");
+        }
+    }
+
+    #[test]
+    fn what_the_pointer_finds_in_the_loupe_is_a_port_of_the_map(
+        glyphs in grains(), columns in 110_u16..260, rows in 36_u16..80, keys in "[jlw>]{0,6}",
+    ) {
+        let size = Size { columns, rows };
+        let app = app(PortRange::new(32_768, 60_999).unwrap(), glyphs, size, &keys);
+        let area = Rect::new(0, 0, columns, rows);
+        let areas = layout::areas(area, &app);
+        let grid = app.grid(size).unwrap();
+        for Position { x, y } in areas.loupe.positions().step_by(13) {
+            if let Some(target) = layout::target_at(area, &app, x, y) {
+                let Target::Ports(ports) = target else { panic!("{target:?} in the loupe") };
+                prop_assert_eq!(ports.len(), 1);
+                prop_assert!(grid.range().contains(ports.first()));
+            }
+        }
+    }
+
+    #[test]
+    fn no_size_and_no_grain_panics(
+        glyphs in grains(), columns in 1_u16..300, rows in 1_u16..100, keys in "[-+fea]{0,6}4\\?"
+    ) {
+        let size = Size { columns, rows };
+        let app = app(PortRange::new(1, 60_999).unwrap(), glyphs, size, &keys);
+        for theme in [Theme::new(Depth::True, Ground::Dark, false), Theme::MONOCHROME] {
+            let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+            terminal.draw(|frame| view::render(&app, &theme, frame)).unwrap();
+        }
+        prop_assert_eq!(app.screen(), Screen::Allocate);
+    }
+}
