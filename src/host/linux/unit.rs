@@ -144,7 +144,7 @@ mod tests {
             (
                 "/system.slice/containerd.service/kubepods-burstable-pod0b7e1c2d_11.slice:\
                  cri-containerd:ID",
-                "container 3f2a1b0c9d8e",
+                "container 3f2a1b0c9d8e (pod 0b7e1c2d)",
             ),
             ("/kubepods.slice/kubepods-pod0b7e1c2d_11.slice", "k8s pod 0b7e1c2d"),
         ] {
