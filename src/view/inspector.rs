@@ -30,6 +30,8 @@ const COLUMN_GAP: u16 = 2;
 const RIGHT_WIDTH: u16 = 46;
 /// What a port with a usual socket takes, so that nothing jumps when the pointer moves.
 const PORT_LINES: usize = 14;
+/// A blank line, a title, the newest of what was seen.
+const NEWEST_SEEN: usize = 3;
 
 /// What the drawing functions share.
 #[derive(Clone, Copy)]
@@ -103,8 +105,9 @@ fn about_port(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     }
     let room = room.saturating_sub(lines.len());
     let seen = seen::lines(sight);
-    // A few lines of what was seen are worth more than the fifth socket.
-    let kept = seen.len().min(room / 4).min(room.saturating_sub(PORT_LINES));
+    // The newest of what was seen is worth more than a further socket.
+    let newest = if seen.is_empty() { 0 } else { NEWEST_SEEN };
+    let kept = newest.min(room.saturating_sub(PORT_LINES));
     lines.extend(port::lines(sight, room - kept));
     append(&mut lines, seen, room);
     lines

@@ -4,7 +4,7 @@ use ratatui::text::{Line, Span};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{Sight, port, range};
+use super::{Sight, port, range, seen};
 use crate::{
     domain::Socket,
     view::{Role, words},
@@ -19,10 +19,11 @@ pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     if sight.app.span().is_some() {
         lines.push(span(sight));
     }
+    let all = room;
     let room = room.saturating_sub(lines.len() + 1);
     match sockets.first() {
         Some(first) if room == 0 => lines.push(only(sight, first, sockets.len() - 1)),
-        _ => lines.push(facts(sight, sockets.len())),
+        _ => lines.extend(facts(sight, sockets.len(), 1 + room.saturating_sub(sockets.len()))),
     }
     let shown = if sockets.len() > room { room.saturating_sub(1) } else { sockets.len() };
     for socket in &sockets[..shown] {
@@ -33,6 +34,14 @@ pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     if room > 0 && shown < sockets.len() {
         let more = words::plural(sockets.len() - shown, "more socket");
         lines.push(sight.dim(format!("  +{more}")));
+    }
+    let seen = seen::lines(&Sight { width: sight.width.saturating_sub(2), ..*sight });
+    if all >= lines.len() + 2 && seen.len() > 1 {
+        lines.push(sight.dim("  seen on this port, in snapshots"));
+        lines.extend(seen.into_iter().skip(1).map(|mut line| {
+            line.spans.insert(0, Span::raw("  "));
+            line
+        }));
     }
     lines
 }
@@ -52,9 +61,9 @@ fn number(sight: &Sight<'_>) -> Vec<Span<'static>> {
     vec![Span::raw(" "), number, Span::raw(" ")]
 }
 
-/// The port alone: what it is, what it is registered for, its block.
-fn facts(sight: &Sight<'_>, sockets: usize) -> Line<'static> {
-    let mut line = Line::from(number(sight));
+/// The port alone, on `room` lines at most: what it is, what it is registered for, its block.
+fn facts(sight: &Sight<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
+    let mut first = Line::from(number(sight));
     let what = match sockets {
         0 => port::what(sight).to_owned(),
         _ => words::plural(sockets, "socket"),
@@ -63,9 +72,17 @@ fn facts(sight: &Sight<'_>, sockets: usize) -> Line<'static> {
     let mut parts = vec![what];
     parts.extend(pointer.into_iter().chain(port::registered(sight)).chain(sight.block_words()));
     parts.extend(port::nature(sight));
-    let room = sight.width.saturating_sub(line.width());
-    line.push_span(whole_parts(&parts, sight.dot(), room));
-    line
+    let indent = first.width();
+    let width = sight.width.saturating_sub(indent);
+    let rows = words::rows(&parts, sight.dot(), width);
+    if rows.len() > room {
+        first.push_span(whole_parts(&parts, sight.dot(), width));
+        return vec![first];
+    }
+    let mut rows = rows.into_iter();
+    first.push_span(rows.next().unwrap_or_default());
+    let rest = rows.map(|row| sight.dim(format!("{:indent$}{row}", "")));
+    std::iter::once(first).chain(rest).collect()
 }
 
 /// The port and its first socket, where there is one line.

@@ -43,7 +43,7 @@ pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
         let left = sockets.len() - index;
         let needed = next.len() + usize::from(left > 1);
         if index > 0 && lines.len() + needed > room {
-            lines.push(sight.dim(format!("+{left} more")));
+            lines.push(sight.dim(format!("+{}", words::plural(left, "more socket"))));
             break;
         }
         lines.extend(next);

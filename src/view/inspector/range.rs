@@ -111,6 +111,7 @@ fn row(
 
 /// The kernel's automatic choice fills one half first, so one may be full long before the range is.
 fn halves(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
+    let track = Style::new().bg(sight.theme.color(Role::Available));
     let half = |name: &str, occupied: u32, size: u32| {
         let share = words::percent(occupied, size);
         let width = sight.width.saturating_sub(HALF_WIDTH + SHARE_WIDTH) as u16;
@@ -120,8 +121,8 @@ fn halves(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
         let rest = usize::from(width).saturating_sub(drawn.width());
         Line::from(vec![
             Span::raw(format!("{name:HALF_WIDTH$}")),
-            Span::styled(drawn, style),
-            Span::raw(" ".repeat(rest)),
+            Span::styled(drawn, track.patch(style)),
+            Span::styled(" ".repeat(rest), track),
             Span::styled(format!("{share:>SHARE_WIDTH$}"), style),
         ])
     };

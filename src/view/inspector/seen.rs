@@ -32,8 +32,11 @@ pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
 /// where it does not fit.
 fn line(sight: &Sight<'_>, sighting: &Sighting, is_mixed: bool) -> Vec<Line<'static>> {
     let theme = sight.theme;
-    let ago = words::age(sight.scan.snapshot.taken_at.saturating_sub(sighting.at));
-    let ago = format!("{}{ago} ", theme.glyph('−', '-'));
+    let ago = sight.scan.snapshot.taken_at.saturating_sub(sighting.at);
+    let ago = match ago.as_secs() {
+        0 => "now ".to_owned(),
+        _ => format!("{}{} ", theme.glyph('−', '-'), words::age(ago)),
+    };
     let (what, style) = match sighting.state {
         Some(state) => (state.name(), sight.class_style(StateClass::of(state))),
         None => ("free", Style::reset()),
