@@ -51,7 +51,6 @@ fn the_registry_is_ready_before_anybody_notices() {
     let begin = Instant::now();
     assert!(names.name(Protocol::Tcp, 22).is_some());
     let first = begin.elapsed();
-    println!("first look-up {first:?}");
     // Unoptimized and on a busy machine; a release build takes less than a millisecond.
     assert!(first < Duration::from_millis(200), "{first:?}");
 }
@@ -76,6 +75,5 @@ fn the_registry_and_the_machines_own_list_name_most_ports_alike() {
         all += 1;
         alike += u32::from(own.name(protocol, port) == registry.name(protocol, port));
     }
-    println!("{alike} of {all} alike");
     assert!(alike * 10 >= all * 7, "{alike} of {all}");
 }

@@ -125,9 +125,9 @@ fn append(lines: &mut Vec<Line<'static>>, mut section: Vec<Line<'static>>, room:
 
 /// The neighbours, then the range, then its lanes: each whole or not at all.
 fn surroundings(sight: &Sight<'_>, has_lanes: bool, room: usize) -> Vec<Line<'static>> {
-    let lanes = if has_lanes { range::lane_lines(sight) } else { Vec::new() };
+    let by_lane = if has_lanes { range::lane_lines(sight) } else { Vec::new() };
     let mut lines: Vec<Line<'static>> = Vec::new();
-    for mut section in [neighbours::lines(sight), range::lines(sight), lanes] {
+    for mut section in [neighbours::lines(sight), range::lines(sight), by_lane] {
         let gap = usize::from(!lines.is_empty());
         if section.is_empty() || lines.len() + gap + section.len() > room {
             continue;

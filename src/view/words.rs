@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(lasting(Age::AtLeast(minutes)).as_deref(), Some("for at least 3 min"));
         assert_eq!(lasting(Age::Exactly(Duration::from_millis(300))).as_deref(), Some("new"));
         assert_eq!(lasting(Age::AtLeast(Duration::ZERO)), None);
-        assert_eq!(roughly(Duration::from_secs(36 * 3600)), "36 h");
+        assert_eq!(roughly(Duration::from_hours(36)), "36 h");
     }
 
     #[test]

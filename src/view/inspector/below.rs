@@ -125,8 +125,7 @@ fn socket_spans(sight: &Sight<'_>, socket: &Socket, room: usize) -> Vec<Span<'st
     let arrow = sight.theme.glyph("→", "->");
     let remote = socket.remote.map(|remote| format!(" {arrow} {remote}")).unwrap_or_default();
     let protocol = socket.protocol.name();
-    let times = port::times(sight, socket);
-    let times: String = times.iter().map(|time| format!(", {time}")).collect();
+    let times = [vec![String::new()], port::times(sight, socket)].concat().join(", ");
     let wordings = [
         format!(" {protocol} {}{remote}{times}", socket.local),
         format!(" {protocol}{remote}{times}"),

@@ -52,7 +52,8 @@ pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
 
 /// What the map shows of it is counted already.
 fn tally(sight: &Sight<'_>) -> Tally {
-    sight.app.tally(sight.app.ephemeral())
+    let ephemeral = sight.app.ephemeral();
+    if sight.app.shown() == ephemeral { sight.scan.tally } else { sight.app.tally(ephemeral) }
 }
 
 fn colors(sight: &Sight<'_>) -> Colors {
@@ -168,9 +169,9 @@ pub fn span_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
 pub fn span_parts(sight: &Sight<'_>) -> Vec<String> {
     let Some(span) = sight.app.span() else { return Vec::new() };
     let tally = sight.app.tally(span);
-    let ports = if tally.size == 1 { "port" } else { "ports" };
+    let noun = if tally.size == 1 { "port" } else { "ports" };
     let mut parts = vec![
-        format!("{} {ports}", words::thousands(tally.size)),
+        format!("{} {noun}", words::thousands(tally.size)),
         format!("{} used", words::thousands(tally.occupied)),
         format!("{} free", words::thousands(tally.size - tally.occupied)),
     ];
