@@ -107,6 +107,17 @@ fn by_category(app: &App, scan: &Scan, block: PortRange) -> Option<(Role, char)>
     Some((role, letter))
 }
 
+/// What a port is when nobody takes it.
+pub fn free_port(scan: &Scan, port: u16) -> Role {
+    let ephemeral = &scan.snapshot.ephemeral;
+    match port {
+        _ if ephemeral.is_reserved(port) => Role::Reserved,
+        _ if ephemeral.range.contains(port) => Role::Available,
+        _ if SYSTEM.contains(port) => Role::System,
+        _ => Role::Outside,
+    }
+}
+
 /// What most of a block's ports are when nobody takes them.
 fn free(scan: &Scan, block: PortRange) -> Role {
     let ephemeral = &scan.snapshot.ephemeral;
