@@ -1,8 +1,13 @@
 //! Which colour a meaning has, for each kind of terminal. Decides no meaning itself.
 
+mod blend;
+mod depth;
 mod fade;
+mod high;
 mod mix;
 mod palette;
+mod ramp;
+mod recede;
 
 use ratatui::{
     style::{Color, Modifier, Style},
@@ -12,15 +17,7 @@ use ratatui::{
 use crate::domain::StateClass;
 use palette::Swatch;
 
-/// How many colours the terminal has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
-    /// `NO_COLOR`: bold and reverse only.
-    Monochrome,
-    Sixteen,
-    Indexed,
-    True,
-}
+pub use depth::Depth;
 
 const ASCII_BORDER: border::Set<'static> = border::Set {
     top_left: "+",
@@ -32,35 +29,6 @@ const ASCII_BORDER: border::Set<'static> = border::Set {
     horizontal_top: "-",
     horizontal_bottom: "-",
 };
-
-/// Terminals that show true colour and say so in TERM alone (COLORTERM is lost over ssh).
-const TRUE_COLOR_TERMS: [&str; 5] = ["kitty", "alacritty", "foot", "ghostty", "wezterm"];
-
-impl Depth {
-    /// `--color` first, then `NO_COLOR` (no-color.org: set and not empty), COLORTERM, TERM.
-    pub fn from_env(
-        asked: Option<Self>,
-        no_color: Option<&str>,
-        colorterm: Option<&str>,
-        term: Option<&str>,
-    ) -> Self {
-        let term = term.unwrap_or_default();
-        if let Some(depth) = asked {
-            depth
-        } else if no_color.is_some_and(|value| !value.is_empty()) || matches!(term, "" | "dumb") {
-            Self::Monochrome
-        } else if matches!(colorterm, Some("truecolor" | "24bit"))
-            || term.ends_with("-direct")
-            || TRUE_COLOR_TERMS.iter().any(|name| term.contains(name))
-        {
-            Self::True
-        } else if term.contains("256color") {
-            Self::Indexed
-        } else {
-            Self::Sixteen
-        }
-    }
-}
 
 /// Whether the terminal's background is dark or light.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,9 +61,11 @@ pub enum Role {
     /// Things without an order that are to be told apart: of the seven biggest owners, protocols.
     Category(u8),
     OtherCategory,
-    /// A step of an ordered scale, 0 to `SCALE_TOP`: age, density.
+    /// A step of an ordered scale, 0 to `SCALE_TOP`: age, density. With sixteen colours two steps
+    /// share one, so a letter or glyph must tell them apart.
     Scale(u8),
-    /// Attempts on a block, 0 (none) to `HEAT_TOP`.
+    /// Attempts on a block, 0 (none: the colour of available ports) to `HEAT_TOP`. With sixteen
+    /// colours the first two steps share one.
     Heat(u8),
     /// Occupied, where something else is what matters.
     Muted,
@@ -157,6 +127,17 @@ impl Theme {
         Self { ground, contrast, ..self.clone() }
     }
 
+    /// In words, for the person who presses `T`.
+    pub fn name(&self) -> &'static str {
+        match (self.depth, self.ground, self.contrast) {
+            (Depth::Monochrome, ..) => "no colour",
+            (_, Ground::Dark, Contrast::Normal) => "dark",
+            (_, Ground::Light, Contrast::Normal) => "light",
+            (_, Ground::Dark, Contrast::High) => "dark, high contrast",
+            (_, Ground::Light, Contrast::High) => "light, high contrast",
+        }
+    }
+
     pub fn has_color(&self) -> bool {
         self.depth != Depth::Monochrome
     }
@@ -167,7 +148,7 @@ impl Theme {
     }
 
     pub fn color(&self, role: Role) -> Color {
-        let swatch = palette::swatch(role);
+        let swatch = self.swatch(role);
         match (self.depth, self.ground) {
             (Depth::Monochrome, _) => Color::Reset,
             (Depth::Sixteen, Ground::Dark) => swatch.dark16,
@@ -202,21 +183,6 @@ impl Theme {
         }
     }
 
-    /// A block whose ports are partly taken: `role` mixed towards the colour of its free ports.
-    /// LISTEN stays bright, for one listening port among forty must be seen.
-    pub fn mixed(&self, role: Role, free: Role, share: f32) -> Color {
-        let least = if role == Role::Class(StateClass::Listen) { 0.85 } else { 0.0 };
-        let amount = (0.60 + 0.40 * share.clamp(0.0, 1.0).powf(0.9)).max(least);
-        if amount >= 1.0 || self.depth <= Depth::Sixteen {
-            return self.color(role);
-        }
-        let mixed = mix::oklab(self.true_color(free), self.true_color(role), amount);
-        match self.depth {
-            Depth::True => mix::color(mixed),
-            _ => Color::Indexed(mix::nearest_index(mixed)),
-        }
-    }
-
     /// `unicode`, or `ascii` where the terminal can show no more.
     pub fn glyph<T>(&self, unicode: T, ascii: T) -> T {
         if self.ascii { ascii } else { unicode }
@@ -227,8 +193,15 @@ impl Theme {
         self.glyph(border::PLAIN, ASCII_BORDER)
     }
 
+    fn swatch(&self, role: Role) -> Swatch {
+        match self.contrast {
+            Contrast::Normal => palette::swatch(role),
+            Contrast::High => high::swatch(role),
+        }
+    }
+
     fn true_color(&self, role: Role) -> u32 {
-        let swatch = palette::swatch(role);
+        let swatch = self.swatch(role);
         match self.ground {
             Ground::Dark => swatch.dark,
             Ground::Light => swatch.light,
@@ -260,44 +233,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_color_option_beats_no_color_beats_colorterm_beats_term() {
-        let depth = Depth::from_env;
-        assert_eq!(depth(Some(Depth::True), Some("1"), None, None), Depth::True);
-        assert_eq!(depth(None, Some("1"), Some("truecolor"), Some("xterm")), Depth::Monochrome);
-        assert_eq!(depth(None, Some(""), Some("truecolor"), Some("xterm")), Depth::True);
-        assert_eq!(depth(None, None, None, Some("xterm-256color")), Depth::Indexed);
-        assert_eq!(depth(None, None, None, Some("xterm-kitty")), Depth::True);
-        assert_eq!(depth(None, None, None, Some("linux")), Depth::Sixteen);
-        assert_eq!(depth(None, None, None, Some("dumb")), Depth::Monochrome);
-        assert_eq!(depth(None, None, None, None), Depth::Monochrome);
-    }
-
-    #[test]
-    fn a_full_block_has_exactly_the_colour_of_its_state() {
-        let theme = Theme::new(Depth::True, Ground::Dark, false);
-        let role = Role::Class(StateClass::TimeWait);
-        assert_eq!(theme.mixed(role, Role::Available, 1.0), theme.color(role));
-        assert_eq!(theme.color(role), Color::Rgb(0xFE, 0xAD, 0x00));
-    }
-
-    #[test]
-    fn a_mixed_block_is_darker_than_a_full_one_but_a_listening_port_stays_bright() {
-        let theme = Theme::new(Depth::True, Ground::Dark, false);
-        let red = |role, share| match theme.mixed(role, Role::Available, share) {
-            Color::Rgb(red, ..) => red,
-            other => panic!("{other:?} is no true colour"),
-        };
-        assert!(red(Role::Class(StateClass::TimeWait), 0.1) < 0xD0);
-        assert!(red(Role::Class(StateClass::Listen), 0.1) > 0xD0);
-    }
-
-    #[test]
     fn without_colour_nothing_has_a_colour() {
         let classes = StateClass::EACH.map(Role::Class);
         for role in classes.into_iter().chain([Role::Dim, Role::Cursor, Role::Category(3)]) {
             assert_eq!(Theme::MONOCHROME.color(role), Color::Reset);
             assert_eq!(Theme::MONOCHROME.mixed(role, Role::Available, 0.5), Color::Reset);
         }
+    }
+
+    #[test]
+    fn going_through_the_themes_comes_back_to_the_first() {
+        let first = Theme::new(Depth::True, Ground::Dark, false);
+        let mut names = vec![first.name()];
+        let mut theme = first.next();
+        while theme != first {
+            names.push(theme.name());
+            theme = theme.next();
+        }
+        assert_eq!(names, ["dark", "light", "dark, high contrast", "light, high contrast"]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Theme {
 }
 
 /// None: the terminal's own, or one of the sixteen that every terminal shows as it likes.
-fn rgb(color: Color) -> Option<u32> {
+pub fn rgb(color: Color) -> Option<u32> {
     match color {
         Color::Rgb(red, green, blue) => Some(u32::from_be_bytes([0, red, green, blue])),
         Color::Indexed(index @ 16..=231) => {

@@ -3,7 +3,7 @@
 
 use ratatui::style::Color;
 
-use super::Role;
+use super::{Role, ramp};
 use crate::domain::StateClass;
 
 /// One meaning in each kind of terminal.
@@ -22,7 +22,7 @@ impl Swatch {
     pub const TERMINAL: Self = row(0, 0, 0, 0, Color::Reset, Color::Reset);
 }
 
-const fn row(
+pub const fn row(
     dark: u32,
     dark256: u8,
     light: u32,
@@ -73,7 +73,8 @@ pub fn swatch(role: Role) -> Swatch {
         Role::Class(StateClass::Udp) => UDP,
         Role::Category(rank) => OWNERS[usize::from(rank) % OWNERS.len()],
         Role::OtherCategory | Role::Muted => row(0x6E_7688, 243, 0x8F_96A3, 246, Gray, DarkGray),
-        Role::Scale(step) | Role::Heat(step) => OWNERS[usize::from(step) % OWNERS.len()],
+        Role::Scale(step) => ramp::scale(step),
+        Role::Heat(step) => ramp::heat(step),
         Role::Cursor | Role::Allocated => row(0xFF_FFFF, 231, 0x00_0000, 16, White, Black),
         Role::Collision => row(0xFF_5A7E, 204, 0xE9_067D, 198, LightMagenta, Magenta),
         Role::Ink => row(0x0B_0D11, 233, 0xFF_FFFF, 231, Black, White),

@@ -1,0 +1,132 @@
+//! Blocks whose ports are partly taken: one colour between two meanings. Knows no geometry.
+
+use std::sync::OnceLock;
+
+use ratatui::style::Color;
+
+use super::{COLORED_OWNERS, Contrast, Depth, Ground, Role, Theme, mix};
+use crate::domain::StateClass;
+
+/// Of what is taken of a block, from nothing to all.
+const STEPS: usize = 64;
+/// States, owners, the other owners, what is muted.
+const TAKEN: usize = StateClass::EACH.len() + COLORED_OWNERS + 2;
+const FREE: usize = 4;
+const GROUNDS: usize = 2;
+const CONTRASTS: usize = 2;
+/// The depths that mix: true colour and 256.
+const DEPTHS: usize = 2;
+
+type Shades = [Color; STEPS + 1];
+
+/// What `blended` gives, kept because a frame asks some thousand times; each entry is computed
+/// when it is asked for first.
+static SHADES: [OnceLock<Box<Shades>>; TAKEN * FREE * GROUNDS * CONTRASTS * DEPTHS] =
+    [const { OnceLock::new() }; TAKEN * FREE * GROUNDS * CONTRASTS * DEPTHS];
+
+impl Theme {
+    /// A block whose ports are partly taken: `role` mixed towards the colour of its free ports.
+    /// LISTEN stays bright, for one listening port among forty must be seen.
+    pub fn mixed(&self, role: Role, free: Role, share: f32) -> Color {
+        let step = (share.clamp(0.0, 1.0) * STEPS as f32).round() as usize;
+        if step == STEPS || self.depth <= Depth::Sixteen {
+            return self.color(role);
+        }
+        match self.slot(role, free) {
+            Some(slot) => SHADES[slot].get_or_init(|| self.shades(role, free))[step],
+            None => self.blended(role, free, step),
+        }
+    }
+
+    fn shades(&self, role: Role, free: Role) -> Box<Shades> {
+        Box::new(std::array::from_fn(|step| self.blended(role, free, step)))
+    }
+
+    fn blended(&self, role: Role, free: Role, step: usize) -> Color {
+        let share = step as f32 / STEPS as f32;
+        let least = if role == Role::Class(StateClass::Listen) { 0.85 } else { 0.0 };
+        // One taken port of many is to stand out more where contrast is asked for.
+        let lowest = if self.contrast == Contrast::High { 0.75 } else { 0.60 };
+        let amount = (lowest + (1.0 - lowest) * share.powf(0.9)).max(least);
+        let mixed = mix::oklab(self.true_color(free), self.true_color(role), amount);
+        match self.depth {
+            Depth::True => mix::color(mixed),
+            _ => Color::Indexed(mix::nearest_index(mixed)),
+        }
+    }
+
+    /// Where a pair's shades are kept; None: it is too rare to be kept.
+    fn slot(&self, role: Role, free: Role) -> Option<usize> {
+        let classes = StateClass::EACH.len();
+        let taken = match role {
+            Role::Class(class) => class as usize,
+            Role::Category(rank) => classes + usize::from(rank) % COLORED_OWNERS,
+            Role::OtherCategory => classes + COLORED_OWNERS,
+            Role::Muted => classes + COLORED_OWNERS + 1,
+            _ => return None,
+        };
+        let free = match free {
+            Role::Outside => 0,
+            Role::System => 1,
+            Role::Available => 2,
+            Role::Reserved => 3,
+            _ => return None,
+        };
+        let ground = usize::from(self.ground == Ground::Light);
+        let contrast = usize::from(self.contrast == Contrast::High);
+        let depth = usize::from(self.depth == Depth::True);
+        let theme = (ground * CONTRASTS + contrast) * DEPTHS + depth;
+        Some((theme * FREE + free) * TAKEN + taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_block_has_exactly_the_colour_of_its_state() {
+        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let role = Role::Class(StateClass::TimeWait);
+        assert_eq!(theme.mixed(role, Role::Available, 1.0), theme.color(role));
+        assert_eq!(theme.color(role), Color::Rgb(0xFE, 0xAD, 0x00));
+    }
+
+    #[test]
+    fn a_mixed_block_is_darker_than_a_full_one_but_a_listening_port_stays_bright() {
+        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let red = |role, share| match theme.mixed(role, Role::Available, share) {
+            Color::Rgb(red, ..) => red,
+            other => panic!("{other:?} is no true colour"),
+        };
+        assert!(red(Role::Class(StateClass::TimeWait), 0.1) < 0xD0);
+        assert!(red(Role::Class(StateClass::Listen), 0.1) > 0xD0);
+    }
+
+    #[test]
+    fn no_two_pairs_share_their_shades() {
+        let classes = StateClass::EACH.map(Role::Class);
+        let owners = (0..COLORED_OWNERS as u8).map(Role::Category);
+        let taken: Vec<Role> =
+            classes.into_iter().chain(owners).chain([Role::OtherCategory, Role::Muted]).collect();
+        let mut seen = std::collections::HashSet::new();
+        for ground in [Ground::Dark, Ground::Light] {
+            for contrast in [Contrast::Normal, Contrast::High] {
+                for depth in [Depth::Indexed, Depth::True] {
+                    let theme = Theme::new(depth, ground, false).with_contrast(contrast);
+                    for free in [Role::Outside, Role::System, Role::Available, Role::Reserved] {
+                        for &role in &taken {
+                            let slot = theme.slot(role, free).expect("these are kept");
+                            assert!(seen.insert(slot), "{role:?} over {free:?}");
+                            assert_eq!(
+                                theme.mixed(role, free, 0.25),
+                                theme.blended(role, free, STEPS / 4)
+                            );
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(seen.len(), SHADES.len());
+    }
+}

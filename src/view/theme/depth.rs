@@ -1,0 +1,58 @@
+//! How many colours a terminal has, and how that is found out. Knows no colours.
+
+/// How many colours the terminal has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// `NO_COLOR`: bold and reverse only.
+    Monochrome,
+    Sixteen,
+    Indexed,
+    True,
+}
+
+/// Terminals that show true colour and say so in TERM alone (COLORTERM is lost over ssh).
+const TRUE_COLOR_TERMS: [&str; 5] = ["kitty", "alacritty", "foot", "ghostty", "wezterm"];
+
+impl Depth {
+    /// `--color` first, then `NO_COLOR` (no-color.org: set and not empty), COLORTERM, TERM.
+    pub fn from_env(
+        asked: Option<Self>,
+        no_color: Option<&str>,
+        colorterm: Option<&str>,
+        term: Option<&str>,
+    ) -> Self {
+        let term = term.unwrap_or_default();
+        if let Some(depth) = asked {
+            depth
+        } else if no_color.is_some_and(|value| !value.is_empty()) || matches!(term, "" | "dumb") {
+            Self::Monochrome
+        } else if matches!(colorterm, Some("truecolor" | "24bit"))
+            || term.ends_with("-direct")
+            || TRUE_COLOR_TERMS.iter().any(|name| term.contains(name))
+        {
+            Self::True
+        } else if term.contains("256color") {
+            Self::Indexed
+        } else {
+            Self::Sixteen
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_color_option_beats_no_color_beats_colorterm_beats_term() {
+        let depth = Depth::from_env;
+        assert_eq!(depth(Some(Depth::True), Some("1"), None, None), Depth::True);
+        assert_eq!(depth(None, Some("1"), Some("truecolor"), Some("xterm")), Depth::Monochrome);
+        assert_eq!(depth(None, Some(""), Some("truecolor"), Some("xterm")), Depth::True);
+        assert_eq!(depth(None, None, None, Some("xterm-256color")), Depth::Indexed);
+        assert_eq!(depth(None, None, None, Some("xterm-kitty")), Depth::True);
+        assert_eq!(depth(None, None, None, Some("linux")), Depth::Sixteen);
+        assert_eq!(depth(None, None, None, Some("dumb")), Depth::Monochrome);
+        assert_eq!(depth(None, None, None, None), Depth::Monochrome);
+    }
+}

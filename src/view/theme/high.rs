@@ -1,0 +1,59 @@
+//! The colours of high contrast as data: text at 7:1 and more, states brighter and further apart.
+//! What stands not here is as usual.
+//!
+//! The states were searched like those of screens.md, with these floors: closest pair 1.1 times as
+//! far apart as there in OKLab, for each kind of colour blindness; 4.5:1 against the ink.
+
+use ratatui::style::Color::{
+    Black, Blue, Cyan, DarkGray, Gray, Green, LightBlue, LightCyan, LightGreen, LightMagenta,
+    LightRed, LightYellow, Magenta, Red, White, Yellow,
+};
+
+use super::{
+    COLORED_OWNERS, Role,
+    palette::{self, Swatch, row},
+};
+use crate::domain::StateClass;
+
+const LISTEN: Swatch = row(0xFF_FF3E, 226, 0x4C_4D00, 58, LightYellow, Black);
+const ESTABLISHED: Swatch = row(0x42_ADFF, 39, 0x06_24ED, 21, LightBlue, Blue);
+const TIME_WAIT: Swatch = row(0xE8_9D2D, 179, 0xCE_740A, 166, Yellow, Yellow);
+const CLOSING: Swatch = row(0xFF_0052, 197, 0x5A_0123, 52, Red, Red);
+const BOUND: Swatch = row(0xB4_40FA, 129, 0x89_1BA4, 91, Magenta, Magenta);
+const UDP: Swatch = row(0x00_FFB4, 49, 0x02_8485, 30, Cyan, Green);
+const DARK: Swatch = row(0xC4_CCFF, 153, 0x05_1662, 17, White, LightMagenta);
+
+/// As without high contrast: the seven biggest owners take over the states' colours.
+const OWNERS: [Swatch; COLORED_OWNERS] =
+    [ESTABLISHED, TIME_WAIT, UDP, BOUND, CLOSING, LISTEN, DARK];
+
+pub fn swatch(role: Role) -> Swatch {
+    match role {
+        Role::Dim => row(0xC6_CEDB, 252, 0x35_3D4C, 237, Gray, Black),
+        Role::Faint => row(0xA3_ADBF, 248, 0x4A_5363, 239, Gray, Black),
+        Role::Border => row(0x9A_A5B8, 247, 0x4F_5868, 240, Gray, Black),
+        Role::Accent => row(0x9A_D6FF, 117, 0x00_3E7E, 24, LightCyan, Blue),
+        Role::Ok => row(0x4D_E0B0, 79, 0x00_543A, 22, LightGreen, Green),
+        Role::Warn => row(0xFF_C14D, 215, 0x6B_3F00, 58, LightYellow, Yellow),
+        Role::Critical => row(0xFF_9A80, 209, 0x8F_2400, 88, LightRed, Red),
+        Role::Selected => row(0x24_519E, 25, 0x9C_C8FF, 117, Blue, Cyan),
+        Role::Outside => row(0x00_0000, 16, 0xFF_FFFF, 231, Black, White),
+        Role::System => row(0x24_1D10, 234, 0xEF_E6D2, 254, Black, White),
+        Role::Available => row(0x10_1C38, 17, 0xDC_E6F4, 189, DarkGray, Gray),
+        Role::Reserved => row(0x77_839A, 103, 0x7C_8798, 102, Blue, DarkGray),
+        Role::Class(StateClass::Listen) => LISTEN,
+        Role::Class(StateClass::Established) => ESTABLISHED,
+        Role::Class(StateClass::TimeWait) => TIME_WAIT,
+        Role::Class(StateClass::Closing) => CLOSING,
+        Role::Class(StateClass::Bound) => BOUND,
+        Role::Class(StateClass::Udp) => UDP,
+        Role::Category(rank) => OWNERS[usize::from(rank) % OWNERS.len()],
+        Role::OtherCategory | Role::Muted => row(0x8A_93A6, 246, 0x72_7B8A, 243, Gray, DarkGray),
+        Role::Heat(0) => swatch(Role::Available),
+        Role::Collision => row(0xFF_7096, 204, 0xC0_0066, 125, LightMagenta, Magenta),
+        Role::Ink => row(0x00_0000, 16, 0xFF_FFFF, 231, Black, White),
+        Role::Text | Role::Scale(_) | Role::Heat(_) | Role::Cursor | Role::Allocated => {
+            palette::swatch(role)
+        }
+    }
+}

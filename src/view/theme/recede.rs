@@ -1,0 +1,54 @@
+//! What lies below an overlay steps back, so that the eye stays on top. Hides nothing.
+
+use std::collections::HashMap;
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Color, Modifier},
+};
+
+use super::{Depth, Ground, Role, Theme, fade, mix};
+
+/// How much of a colour is left.
+const LEFT: f32 = 0.38;
+
+impl Theme {
+    /// Dims an area. Where colours cannot be mixed the terminal dims, if it can.
+    pub fn recede(&self, area: Rect, buffer: &mut Buffer) {
+        let area = area.intersection(buffer.area);
+        if self.depth <= Depth::Sixteen {
+            let dimmed = ratatui::style::Style::new().add_modifier(Modifier::DIM);
+            buffer.set_style(area, dimmed);
+            return;
+        }
+        // A map has thousands of cells and some dozen colours.
+        let mut known = HashMap::new();
+        let mut dimmed = |color| *known.entry(color).or_insert_with(|| self.receded(color));
+        for position in area.positions() {
+            let cell = &mut buffer[position];
+            let foreground = if cell.fg == Color::Reset { self.color(Role::Dim) } else { cell.fg };
+            cell.fg = dimmed(foreground);
+            cell.bg = dimmed(cell.bg);
+            cell.modifier.remove(Modifier::BOLD);
+        }
+    }
+
+    /// The terminal's own colours stay as they are.
+    fn receded(&self, color: Color) -> Color {
+        let ground = match self.ground {
+            Ground::Dark => 0x00_0000,
+            Ground::Light => 0xFF_FFFF,
+        };
+        match fade::rgb(color) {
+            None => color,
+            Some(rgb) => {
+                let mixed = mix::oklab(ground, rgb, LEFT);
+                match self.depth {
+                    Depth::True => mix::color(mixed),
+                    _ => Color::Indexed(mix::nearest_index(mixed)),
+                }
+            }
+        }
+    }
+}
