@@ -7,7 +7,9 @@ pub mod standard_output;
 
 use std::{io, net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
-use crate::domain::{Binder, Ephemeral, Gap, Machine, Process, Protocols, Snapshot, Source, Text};
+use crate::domain::{
+    Binder, Ephemeral, Gap, Machine, Process, Protocols, ServiceNames, Snapshot, Source, Text,
+};
 
 /// A machine: the real one, a simulated one, later a recorded one.
 ///
@@ -24,6 +26,11 @@ pub trait Host: Send + Sync {
         let mut snapshot = Snapshot::empty(self.machine(), Source::Simulated);
         self.scanner()?.scan(OwnerDepth::Skip, &mut snapshot)?;
         Ok((snapshot.ephemeral, snapshot.gaps))
+    }
+
+    /// Those of its own list come before IANA's.
+    fn services(&self) -> ServiceNames {
+        ServiceNames::default()
     }
 
     fn describer(&self) -> Box<dyn Describer>;

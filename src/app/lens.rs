@@ -80,18 +80,19 @@ impl Tally {
         ephemeral: &Ephemeral,
     ) -> Self {
         let reserved = ephemeral.reserved_in(range);
-        let mut tally = Self { size: range.len(), reserved, ..Self::default() };
-        for port in range.ports() {
-            let is_even = port % 2 == 0;
-            tally.even += u32::from(is_even);
-            if let Some(class) = occupancy.port(port).most_telling(protocols) {
-                tally.occupied += 1;
-                tally.occupied_even += u32::from(is_even);
-                tally.by_class[class as usize] += 1;
-            } else if ephemeral.range.contains(port) && !ephemeral.is_reserved(port) {
-                tally.available += 1;
-            }
+        let is_odd_more = range.first() % 2 == 1 && range.last() % 2 == 1;
+        let even = range.len().div_ceil(2) - u32::from(is_odd_more);
+        let mut tally = Self { size: range.len(), reserved, even, ..Self::default() };
+        let mut automatic = 0;
+        for (port, port_use) in occupancy.ports(range) {
+            let Some(class) = port_use.most_telling(protocols) else { continue };
+            tally.occupied += 1;
+            tally.occupied_even += u32::from(port % 2 == 0);
+            tally.by_class[class as usize] += 1;
+            automatic += u32::from(ephemeral.range.contains(port) && !ephemeral.is_reserved(port));
         }
+        let inside = ephemeral.range.intersection(range);
+        tally.available = inside.map_or(0, |r| r.len() - ephemeral.reserved_in(r)) - automatic;
         tally
     }
 
@@ -103,13 +104,22 @@ impl Tally {
         self.occupied as f32 / self.size.max(1) as f32
     }
 
-    /// The class whose ports weigh most together: a rare telling one beats many usual ones.
     pub fn heaviest(&self) -> Option<StateClass> {
-        let weight = |class: StateClass| self.of(class) * class.weight();
-        // `rev`: of equals the more telling one, which stands first, is to win.
-        let classes = StateClass::EACH.into_iter().rev();
-        classes.filter(|&class| self.of(class) > 0).max_by_key(|&class| weight(class))
+        heaviest(&self.by_class)
     }
+}
+
+/// The class whose ports weigh most together: a rare telling one beats many usual ones.
+pub fn heaviest(by_class: &[u32; StateClass::EACH.len()]) -> Option<StateClass> {
+    let mut heaviest = (0, None);
+    for (class, ports) in StateClass::EACH.into_iter().zip(by_class) {
+        // Of equals the more telling one, which stands first, wins.
+        let weight = ports * class.weight();
+        if weight > heaviest.0 {
+            heaviest = (weight, Some(class));
+        }
+    }
+    heaviest.1
 }
 
 /// How much of the ports that the kernel may choose from one lane takes; its reserved ports count

@@ -22,10 +22,11 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Verdi
         ))
         .into());
     }
-    Ok(Verdict::Ended(tui::run(host, options(settings))?))
+    let options = options(settings, host.services());
+    Ok(Verdict::Ended(tui::run(host, options)?))
 }
 
-fn options(settings: &LiveSettings) -> tui::Options {
+fn options(settings: &LiveSettings, services: ServiceNames) -> tui::Options {
     let color = depth(settings.color);
     let whole_cells = Theme::new(color, Ground::Dark, settings.ascii).needs_whole_cells();
     let find = settings.target.as_ref().map(|target| match target {
@@ -61,7 +62,7 @@ fn options(settings: &LiveSettings) -> tui::Options {
             allocation: AllocationOptions::exo(rand::random_range(0..SEED_LIMIT)),
             mouse: settings.mouse,
             motion: settings.motion,
-            services: ServiceNames::default(),
+            services,
         },
         fault: settings.fault.map(|fault| match fault {
             FaultName::PanicMain => Fault::PanicMain,

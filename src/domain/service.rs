@@ -1,12 +1,132 @@
 //! Names that services are registered under. Not what really listens there.
 
-/// Which name a port is registered for.
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use crate::domain::{Protocol, Text};
+
+/// IANA's registry; assets/services.py tells where it is from and how it is written.
+const REGISTRY: &str = include_str!("../../assets/services.txt");
+
+/// Unfolded at the first look-up, in less than a millisecond.
+static IANA: LazyLock<Registry> = LazyLock::new(|| Registry::unfold(REGISTRY));
+
+/// Which name a port is registered for: by the machine's own list, else by IANA's registry.
 #[derive(Clone, Debug, Default)]
-pub struct ServiceNames {}
+pub struct ServiceNames {
+    /// Of services(5).
+    local: BTreeMap<(Protocol, u16), Text>,
+}
 
 impl ServiceNames {
     /// None: no name is registered.
-    pub fn name(&self, _protocol: crate::domain::Protocol, _port: u16) -> Option<&str> {
-        None
+    pub fn name(&self, protocol: Protocol, port: u16) -> Option<&str> {
+        let local = self.local.get(&(protocol, port)).map(Text::as_str);
+        local.or_else(|| IANA.name(protocol, port))
+    }
+}
+
+impl FromIterator<(Protocol, u16, Text)> for ServiceNames {
+    /// The first name of a port wins, as in getservbyport(3).
+    fn from_iter<I: IntoIterator<Item = (Protocol, u16, Text)>>(names: I) -> Self {
+        let mut local = BTreeMap::new();
+        for (protocol, port, name) in names {
+            local.entry((protocol, port)).or_insert(name);
+        }
+        Self { local }
+    }
+}
+
+/// The registry as it is looked up: names in one string, their places by port.
+#[derive(Debug, Default)]
+struct Registry {
+    names: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    port: u16,
+    /// None: for both.
+    protocol: Option<Protocol>,
+    start: u32,
+    end: u32,
+}
+
+impl Registry {
+    fn unfold(folded: &'static str) -> Self {
+        let mut registry = Self::default();
+        let mut port = 0;
+        for line in folded.lines().filter(|line| !line.starts_with('#')) {
+            port = registry.push(line, port).unwrap_or(port);
+        }
+        registry
+    }
+
+    /// `[step][t|u]LETTERrest`; the port of the line, None where the line is none of ours.
+    fn push(&mut self, line: &str, before: u16) -> Option<u16> {
+        let letters = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        let step = line.strip_suffix(letters)?;
+        let port = before.checked_add(if step.is_empty() { 1 } else { step.parse().ok()? })?;
+        let (protocol, kept) = match letters.split_at_checked(1)? {
+            ("t", rest) => (Some(Protocol::Tcp), rest),
+            ("u", rest) => (Some(Protocol::Udp), rest),
+            _ => (None, letters),
+        };
+        let (letter, rest) = kept.split_at_checked(1)?;
+        let kept = letter.bytes().next()?.checked_sub(b'A')?;
+        let previous = self.entries.last().map_or("", |entry| self.text(*entry));
+        let name = [previous.get(..usize::from(kept))?, rest].concat();
+        let start = u32::try_from(self.names.len()).ok()?;
+        self.names.push_str(&name);
+        let end = u32::try_from(self.names.len()).ok()?;
+        self.entries.push(Entry { port, protocol, start, end });
+        Some(port)
+    }
+
+    fn name(&self, protocol: Protocol, port: u16) -> Option<&str> {
+        let first = self.entries.partition_point(|entry| entry.port < port);
+        let mut here = self.entries[first..].iter().take_while(|entry| entry.port == port);
+        let entry = here.find(|entry| entry.protocol.is_none_or(|only| only == protocol))?;
+        Some(self.text(*entry))
+    }
+
+    fn text(&self, entry: Entry) -> &str {
+        self.names.get(entry.start as usize..entry.end as usize).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_registry_is_unfolded() {
+        let told =
+            REGISTRY.lines().find_map(|line| line.strip_prefix("# ")?.strip_suffix(" lines"));
+        let registry = Registry::unfold(REGISTRY);
+        assert_eq!(registry.entries.len(), told.unwrap().parse::<usize>().unwrap());
+        assert!(registry.entries.is_sorted_by_key(|entry| entry.port));
+        for entry in &registry.entries {
+            let name = registry.text(*entry);
+            assert!(!name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_one_protocol_is_not_told_of_the_other() {
+        let registry = Registry::unfold("# head\n22Assh\ntAftp\n2Dps\n");
+        let name = |protocol, port| registry.name(protocol, port);
+        assert_eq!(name(Protocol::Tcp, 22), Some("ssh"));
+        assert_eq!(name(Protocol::Udp, 22), Some("ssh"));
+        assert_eq!(name(Protocol::Tcp, 23), Some("ftp"));
+        assert_eq!(name(Protocol::Udp, 23), None);
+        assert_eq!(name(Protocol::Udp, 25), Some("ftpps"));
+    }
+
+    #[test]
+    fn lines_that_are_none_are_passed_over() {
+        let registry = Registry::unfold("\n7Aecho\nt\n99999Ax\n1Zy\n2Dh-two\n");
+        assert_eq!(registry.entries.len(), 2);
+        assert_eq!(registry.name(Protocol::Tcp, 9), Some("echh-two"));
     }
 }

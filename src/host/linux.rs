@@ -8,13 +8,15 @@ pub mod policy;
 pub mod procfs;
 pub mod scanner;
 pub mod self_test;
+pub mod services;
 pub mod sock_diag;
+pub mod unit;
 pub mod users;
 
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    domain::{Ephemeral, Gap, Machine, Protocols},
+    domain::{Ephemeral, Gap, Machine, Protocols, ServiceNames},
     host::{Describer, Host, HostBinder, HostError, Scanner},
 };
 
@@ -50,6 +52,10 @@ impl Host for LinuxHost {
         let mut gaps = Vec::new();
         let policy = policy::PolicyReader::default().read(&mut gaps);
         Ok((policy, gaps))
+    }
+
+    fn services(&self) -> ServiceNames {
+        services::read()
     }
 
     fn describer(&self) -> Box<dyn Describer> {

@@ -9,7 +9,7 @@ use ratatui::{
 
 use crate::{
     app::Lens,
-    domain::{Gauge, Lane},
+    domain::{Gauge, Lane, StateClass},
     view::{
         Role, Theme,
         heatmap::{level, put},
@@ -45,25 +45,32 @@ impl Colors {
 
 /// A line a lane: name, stacked bar, figures.
 pub fn render(gauges: &[Gauge], colors: Colors, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let with_counts = area.width >= NAME_WIDTH + FIGURES_WIDTH + 10;
-    let figures_width = if with_counts { FIGURES_WIDTH } else { 8 };
-    let bar = area.width.saturating_sub(NAME_WIDTH + figures_width).min(WIDEST);
-    for (gauge, y) in gauges.iter().zip(area.top()..area.bottom()) {
-        put(buffer, area, area.x, y, gauge.lane.name(), Style::reset());
-        let bar = Rect { x: area.x + NAME_WIDTH, y, width: bar, height: 1 };
-        stacked(gauge, colors, theme, bar.intersection(area), buffer);
-        let share = words::percent(gauge.occupied, gauge.size);
-        let role = level(share_of(gauge));
-        put(buffer, area, bar.right(), y, &format!("{share:>8}"), theme.style(role));
-        if with_counts {
-            let counts = format!(
-                "  {} of {}",
-                words::thousands(gauge.occupied),
-                words::thousands(gauge.size)
-            );
-            put(buffer, area, bar.right() + 8, y, &counts, theme.style(Role::Dim));
-        }
+    for (line, y) in lines(gauges, colors, theme, area.width).iter().zip(area.top()..area.bottom())
+    {
+        buffer.set_line(area.x, y, line, area.width);
     }
+}
+
+/// As [`render`].
+pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec<Line<'static>> {
+    let with_counts = width >= NAME_WIDTH + FIGURES_WIDTH + 10;
+    let figures_width = if with_counts { FIGURES_WIDTH } else { 8 };
+    let bar = usize::from(width.saturating_sub(NAME_WIDTH + figures_width).min(WIDEST));
+    let name_width = usize::from(NAME_WIDTH);
+    let line = |gauge: &Gauge| {
+        let name = format!("{:name_width$}", gauge.lane.name());
+        let mut line = Line::from(Span::styled(name, Style::reset()));
+        line.spans.extend(stacked(&gauge.by_class, gauge.size, colors, theme, bar));
+        let share = words::percent(gauge.occupied, gauge.size);
+        line.push_span(Span::styled(format!("{share:>8}"), theme.style(level(share_of(gauge)))));
+        if with_counts {
+            let [occupied, size] = [gauge.occupied, gauge.size].map(words::thousands);
+            let counts = format!("  {occupied} of {size}");
+            line.push_span(Span::styled(counts, theme.style(Role::Dim)));
+        }
+        line
+    };
+    gauges.iter().map(line).collect()
 }
 
 /// All lanes on one line: name, bar, percentage.
@@ -81,8 +88,9 @@ pub fn render_line(
         put(buffer, area, x, area.y, name, Style::reset());
         let bar_start = x + name.len() as u16 + 1;
         let width = each.saturating_sub(name.len() as u16 + 1 + 9);
-        let bar = Rect { x: bar_start, y: area.y, width, height: 1 };
-        stacked(gauge, colors, theme, bar.intersection(area), buffer);
+        let bar = Rect { x: bar_start, y: area.y, width, height: 1 }.intersection(area);
+        let spans = stacked(&gauge.by_class, gauge.size, colors, theme, usize::from(bar.width));
+        buffer.set_line(bar.x, bar.y, &Line::from(spans), bar.width);
         let style = theme.style(level(share_of(gauge)));
         put(buffer, area, bar.right() + 1, area.y, &share, style);
     }
@@ -111,34 +119,46 @@ fn share_of(gauge: &Gauge) -> f32 {
 }
 
 /// Each state's part of the bar in its colour, or as its letter; ticks where a range runs out.
-fn stacked(gauge: &Gauge, colors: Colors, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let width = f32::from(area.width);
-    let mut taken = 0;
-    let mut cells = Vec::new();
-    for class in CLASSES {
-        taken += gauge.by_class[class as usize];
-        let end = (taken as f32 / gauge.size.max(1) as f32 * width).round() as usize;
-        cells.resize(cells.len().max(end), Some(class));
-    }
-    if cells.is_empty() && gauge.occupied > 0 {
-        cells.push(CLASSES.into_iter().find(|&class| gauge.by_class[class as usize] > 0));
-    }
-    cells.resize(usize::from(area.width), None);
-    let ticks = TICKS.map(|tick| (tick * width) as u16);
+pub fn stacked(
+    by_class: &[u32; StateClass::EACH.len()],
+    size: u32,
+    colors: Colors,
+    theme: &Theme,
+    width: usize,
+) -> Vec<Span<'static>> {
+    let ticks = TICKS.map(|tick| (tick * width as f32) as usize);
+    let is_ticked = |x| width >= usize::from(TICKED_WIDTH) && ticks.contains(&x);
     let role = |class| if colors == Colors::States { Role::Class(class) } else { Role::Muted };
-    for (x, class) in (0..area.width).zip(cells) {
-        let free = Style::new().bg(theme.color(Role::Available));
+    let free = Style::new().bg(theme.color(Role::Available));
+    let cell = |(x, class): (usize, Option<StateClass>)| {
         let (symbol, style) = match class {
             Some(class) if theme.needs_whole_cells() => (letter(class), theme.style(role(class))),
             Some(class) => ('█', theme.style(role(class))),
-            None if area.width >= TICKED_WIDTH && ticks.contains(&x) => {
-                (theme.glyph('╎', '|'), free.patch(theme.style(Role::Dim)))
-            }
+            None if is_ticked(x) => (theme.glyph('╎', '|'), free.patch(theme.style(Role::Dim))),
             None if theme.has_color() => (' ', free),
             None => (theme.glyph('·', '.'), Style::new()),
         };
-        if let Some(cell) = buffer.cell_mut((area.x + x, area.y)) {
-            cell.set_char(symbol).set_style(style);
-        }
+        Span::styled(symbol.to_string(), style)
+    };
+    cells(by_class, size, width).into_iter().enumerate().map(cell).collect()
+}
+
+/// The state of each cell; a state that is there at all shows when it would be the only one.
+fn cells(
+    by_class: &[u32; StateClass::EACH.len()],
+    size: u32,
+    width: usize,
+) -> Vec<Option<StateClass>> {
+    let mut taken = 0;
+    let mut cells = Vec::new();
+    for class in CLASSES {
+        taken += by_class[class as usize];
+        let end = (taken as f32 / size.max(1) as f32 * width as f32).round() as usize;
+        cells.resize(cells.len().max(end), Some(class));
     }
+    if cells.is_empty() && taken > 0 {
+        cells.push(CLASSES.into_iter().find(|&class| by_class[class as usize] > 0));
+    }
+    cells.resize(width, None);
+    cells
 }

@@ -3,7 +3,7 @@
 use crate::{
     app::{
         App, Lens, Scan,
-        lens::{AGE_STEPS, DENSITY_STEPS, OLDER_THAN_OUR_WATCH, Tally},
+        lens::{self, AGE_STEPS, DENSITY_STEPS, OLDER_THAN_OUR_WATCH},
     },
     domain::{PortRange, port::SYSTEM},
     view::{
@@ -74,46 +74,55 @@ pub fn categories(lens: Lens) -> &'static [Category] {
 
 /// Under the lens that is chosen.
 pub fn paint(app: &App, scan: &Scan, block: PortRange) -> Paint {
-    let tally = app.tally(block);
+    let by_class = scan.occupancy.classes_in(block, app.map().protocols);
+    let share = by_class.iter().sum::<u32>() as f32 / block.len() as f32;
     let taken = match app.map().lens {
-        Lens::State => by_state(&tally),
-        Lens::Owner => by_owner(scan, block, &tally),
-        Lens::Protocol | Lens::Age | Lens::Parity | Lens::Density => {
-            by_category(app, scan, block, &tally)
-        }
+        _ if share == 0.0 => None,
+        Lens::State => lens::heaviest(&by_class).map(|class| (Role::Class(class), letter(class))),
+        Lens::Owner => by_owner(scan, block),
+        Lens::Protocol | Lens::Age | Lens::Parity | Lens::Density => by_category(app, scan, block),
     };
-    Paint { free: free(scan, block, &tally), taken }
+    let taken = taken.map(|(role, letter)| {
+        // A step's lightness is its meaning: mixed, it would read as another step.
+        let share = if matches!(role, Role::Scale(_)) { 1.0 } else { share };
+        Taken { role, share, letter }
+    });
+    Paint { free: free(scan, block), taken }
 }
 
-fn by_state(tally: &Tally) -> Option<Taken> {
-    let class = tally.heaviest()?;
-    Some(Taken { role: Role::Class(class), share: tally.share(), letter: letter(class) })
-}
-
-fn by_owner(scan: &Scan, block: PortRange, tally: &Tally) -> Option<Taken> {
+fn by_owner(scan: &Scan, block: PortRange) -> Option<(Role, char)> {
     let rank = scan.owners.biggest_in(block)?;
-    let (role, letter) = match u8::try_from(rank) {
+    Some(match u8::try_from(rank) {
         Ok(rank) if usize::from(rank) < COLORED_OWNERS => {
             (Role::Category(rank), owner_letter(rank))
         }
         _ => (Role::OtherCategory, OTHER_OWNER_LETTER),
-    };
-    Some(Taken { role, share: tally.share(), letter })
+    })
 }
 
-fn by_category(app: &App, scan: &Scan, block: PortRange, tally: &Tally) -> Option<Taken> {
+fn by_category(app: &App, scan: &Scan, block: PortRange) -> Option<(Role, char)> {
     let map = app.map();
     let number = scan.categories.of(block, &scan.occupancy, map.protocols)?;
     let &Category { role, letter, .. } = categories(map.lens).get(usize::from(number))?;
-    // A step's lightness is its meaning: mixed, it would read as another step.
-    let share = if matches!(role, Role::Scale(_)) { 1.0 } else { tally.share() };
-    Some(Taken { role, share, letter })
+    Some((role, letter))
+}
+
+/// What a port is when nobody takes it.
+pub fn free_port(scan: &Scan, port: u16) -> Role {
+    let ephemeral = &scan.snapshot.ephemeral;
+    match port {
+        _ if ephemeral.is_reserved(port) => Role::Reserved,
+        _ if ephemeral.range.contains(port) => Role::Available,
+        _ if SYSTEM.contains(port) => Role::System,
+        _ => Role::Outside,
+    }
 }
 
 /// What most of a block's ports are when nobody takes them.
-fn free(scan: &Scan, block: PortRange, tally: &Tally) -> Role {
-    let in_range = scan.snapshot.ephemeral.range.intersection(block).map_or(0, PortRange::len);
-    if tally.reserved * 2 > block.len() {
+fn free(scan: &Scan, block: PortRange) -> Role {
+    let ephemeral = &scan.snapshot.ephemeral;
+    let in_range = ephemeral.range.intersection(block).map_or(0, PortRange::len);
+    if ephemeral.reserved_in(block) * 2 > block.len() {
         Role::Reserved
     } else if in_range * 2 > block.len() {
         Role::Available

@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::{
     app::App,
-    domain::{Owner, Snapshot, Socket, State, Timer},
+    domain::{Age, Owner, Snapshot, Socket, State, Text, Timer},
 };
 
 /// `28,232`
@@ -49,6 +49,38 @@ pub fn age(age: Duration) -> String {
         ..60 => format!("{seconds}s"),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// `12 s`, `3 min`, `5 h`, `2 d`: what nobody reads to the second.
+pub fn roughly(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// `for 12 s`, `for at least 3 min`, `new`; None where it would say nothing.
+pub fn lasting(age: Age) -> Option<String> {
+    match age {
+        Age::Exactly(age) if age.as_secs() == 0 => Some("new".to_owned()),
+        Age::Exactly(age) => Some(format!("for {}", roughly(age))),
+        Age::AtLeast(age) if age.as_secs() == 0 => None,
+        Age::AtLeast(age) => Some(format!("for at least {}", roughly(age))),
+    }
+}
+
+/// What a process runs in, as label and name: `unit nginx.service`, `container docker 3f2a…`.
+pub fn unit(unit: &Text) -> (&'static str, &str) {
+    let is_unit = [".service", ".scope", ".socket", ".mount", ".swap"];
+    let name = unit.as_str();
+    if is_unit.iter().any(|suffix| name.ends_with(suffix)) {
+        ("unit", name)
+    } else {
+        ("container", name.strip_prefix("container ").unwrap_or(name))
     }
 }
 
@@ -193,6 +225,28 @@ mod tests {
         assert_eq!(percent(606, 1000), "60.6 %");
         assert_eq!(percent(0, 0), "no ports");
         assert_eq!(age(Duration::from_secs(125)), "2m05s");
+    }
+
+    #[test]
+    fn an_age_says_when_it_is_only_a_least() {
+        let (seconds, minutes) = (Duration::from_secs(12), Duration::from_secs(200));
+        assert_eq!(lasting(Age::Exactly(seconds)).as_deref(), Some("for 12 s"));
+        assert_eq!(lasting(Age::AtLeast(minutes)).as_deref(), Some("for at least 3 min"));
+        assert_eq!(lasting(Age::Exactly(Duration::from_millis(300))).as_deref(), Some("new"));
+        assert_eq!(lasting(Age::AtLeast(Duration::ZERO)), None);
+        assert_eq!(roughly(Duration::from_hours(36)), "36 h");
+    }
+
+    #[test]
+    fn a_unit_and_a_container_are_told_apart() {
+        let told = |name: &str| {
+            let text = Text::scrub(name);
+            let (label, name) = unit(&text);
+            format!("{label} {name}")
+        };
+        assert_eq!(told("nginx.service"), "unit nginx.service");
+        assert_eq!(told("docker 3f2a1b0c9d8e"), "container docker 3f2a1b0c9d8e");
+        assert_eq!(told("container 3f2a1b0c9d8e"), "container 3f2a1b0c9d8e");
     }
 
     #[test]

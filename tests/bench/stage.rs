@@ -3,9 +3,7 @@
 #![allow(dead_code, reason = "each bench uses a part of this file")]
 
 use std::{
-    cell::Cell,
-    io::{self, Write},
-    rc::Rc,
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,12 +20,11 @@ use portscope::{
         message::{AllocationDelta, Finished},
     },
     host::{Host as _, simulated::SimulatedHost},
+    tui::encoder::Encoder,
     view::{self, Depth, Ground, Theme},
 };
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use ratatui::{
-    Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, buffer::Buffer, layout::Rect,
-};
+use ratatui::{Terminal, TerminalOptions, Viewport, buffer::Buffer, layout::Rect};
 
 /// At full speed the screen is drawn so often.
 const FRAME_GAP: Duration = Duration::from_millis(100);
@@ -72,7 +69,7 @@ pub struct Frame {
     pub update: Duration,
     /// Our own part of drawing.
     pub render: Duration,
-    /// ratatui's: what differs, and its escape codes.
+    /// What differs (ratatui), and its escape codes.
     pub send: Duration,
     pub bytes: usize,
 }
@@ -137,8 +134,7 @@ pub struct Stage<'a> {
     world: &'a World,
     app: App,
     theme: Theme,
-    terminal: Terminal<CrosstermBackend<Counter>>,
-    bytes: Rc<Cell<usize>>,
+    terminal: SilentTerminal,
     area: Rect,
     at: Duration,
     /// Of the last event, counted from 1.
@@ -152,10 +148,10 @@ impl<'a> Stage<'a> {
         let mut app = app();
         app.update(Duration::ZERO, Event::Resized { columns, rows });
         let area = Rect::new(0, 0, columns, rows);
-        let (terminal, bytes) = counting_terminal(columns, rows)?;
+        let terminal = silent_terminal(columns, rows)?;
         let theme = Theme::new(Depth::True, Ground::Dark, false);
         let (at, random) = (Duration::from_secs(1), ChaCha12Rng::seed_from_u64(1));
-        let mut stage = Self { world, app, theme, terminal, bytes, area, at, number: 0, random };
+        let mut stage = Self { world, app, theme, terminal, area, at, number: 0, random };
         let first = stage.event(Change::Nothing);
         stage.tell(first);
         stage.tell(Event::Report(Report::Described(Arc::clone(&world.processes))));
@@ -170,17 +166,18 @@ impl<'a> Stage<'a> {
         let began = Instant::now();
         self.tell(event);
         let update = began.elapsed();
-        self.bytes.set(0);
+        self.terminal.backend_mut().clear_bytes();
         let (app, theme) = (&self.app, &self.theme);
         let mut render = Duration::ZERO;
         let began = Instant::now();
-        self.terminal.draw(|frame| {
+        let drawn = self.terminal.draw(|frame| {
             let began = Instant::now();
             view::render(app, theme, frame);
             render = began.elapsed();
-        })?;
+        });
         let send = began.elapsed().saturating_sub(render);
-        Ok(Frame { update, render, send, bytes: self.bytes.get() })
+        drawn.map_err(io::Error::other)?;
+        Ok(Frame { update, render, send, bytes: self.terminal.backend().bytes().len() })
     }
 
     /// How many cells the change makes different.
@@ -201,11 +198,11 @@ impl<'a> Stage<'a> {
     fn picture(&mut self) -> io::Result<Buffer> {
         let mut picture = Buffer::empty(self.area);
         let (app, theme) = (&self.app, &self.theme);
-        self.terminal.draw(|frame| {
+        let drawn = self.terminal.draw(|frame| {
             view::render(app, theme, frame);
             picture.clone_from(frame.buffer_mut());
-        })?;
-        Ok(picture)
+        });
+        drawn.map(|_| picture).map_err(io::Error::other)
     }
 
     fn tell(&mut self, event: Event) {
@@ -282,28 +279,11 @@ fn delta(random: &mut ChaCha12Rng) -> AllocationDelta {
     }
 }
 
-/// A terminal that shows nothing, and the bytes that were sent to it.
-pub fn counting_terminal(
-    columns: u16,
-    rows: u16,
-) -> io::Result<(Terminal<CrosstermBackend<Counter>>, Rc<Cell<usize>>)> {
-    let bytes = Rc::new(Cell::new(0));
-    let backend = CrosstermBackend::new(Counter(Rc::clone(&bytes)));
-    // A fixed viewport asks no terminal for its size.
+/// A terminal that shows nothing: what would be sent stays in its `backend().bytes()`.
+pub type SilentTerminal = Terminal<Encoder>;
+
+pub fn silent_terminal(columns: u16, rows: u16) -> io::Result<SilentTerminal> {
     let viewport = Viewport::Fixed(Rect::new(0, 0, columns, rows));
-    let terminal = Terminal::with_options(backend, TerminalOptions { viewport })?;
-    Ok((terminal, bytes))
-}
-
-pub struct Counter(Rc<Cell<usize>>);
-
-impl Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.set(self.0.get() + bytes.len());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let options = TerminalOptions { viewport };
+    Terminal::with_options(Encoder::new(columns, rows), options).map_err(io::Error::other)
 }

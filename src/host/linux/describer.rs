@@ -1,4 +1,5 @@
-//! Name, command line, user and start of processes, through sysinfo. Not which sockets they hold.
+//! Name, command line, user and start of processes, through sysinfo, and their unit. Not which
+//! sockets they hold.
 
 use std::{ffi::OsString, os::unix::ffi::OsStrExt as _};
 
@@ -6,7 +7,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System,
 
 use crate::{
     domain::{Process, Text},
-    host::Describer,
+    host::{Describer, linux::unit},
 };
 
 /// Bytes of a command line that are shown; it can have megabytes.
@@ -54,7 +55,7 @@ fn description(process: &sysinfo::Process) -> Process {
         // The effective one, as ps(1) shows it.
         uid: process.effective_user_id().map(|uid| **uid),
         started: Some(process.start_time()),
-        unit: None,
+        unit: unit::read(process.pid().as_u32()),
     }
 }
 

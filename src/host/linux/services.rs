@@ -1,0 +1,75 @@
+//! Service names of this machine, from /etc/services alone. IANA's registry is elsewhere.
+
+use std::{fs::File, io::Read as _};
+
+use crate::domain::{Protocol, ServiceNames, Text};
+
+/// A larger file is read up to here.
+const LIMIT: u64 = 1024 * 1024;
+
+/// Without a file that can be read IANA's names are left.
+pub fn read() -> ServiceNames {
+    let mut bytes = Vec::new();
+    let is_read =
+        File::open("/etc/services").and_then(|file| file.take(LIMIT).read_to_end(&mut bytes));
+    match is_read {
+        Ok(_) => parse(whole_lines(&bytes)),
+        Err(_) => ServiceNames::default(),
+    }
+}
+
+/// Without the line that the limit cut in two, whose port would be another one.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let is_cut = bytes.len() as u64 >= LIMIT;
+    let end = bytes.iter().rposition(|&byte| byte == b'\n').filter(|_| is_cut);
+    &bytes[..end.unwrap_or(bytes.len())]
+}
+
+/// The lines of services(5) that name a TCP or UDP port; others are passed over.
+pub fn parse(services: &[u8]) -> ServiceNames {
+    services.split(|&byte| byte == b'\n').filter_map(parse_line).collect()
+}
+
+/// `https 443/tcp www # TLS`
+fn parse_line(line: &[u8]) -> Option<(Protocol, u16, Text)> {
+    let told = line.split(|&byte| byte == b'#').next()?;
+    let mut words = told.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let (name, place) = (words.next()?, std::str::from_utf8(words.next()?).ok()?);
+    let (port, protocol) = place.split_once('/')?;
+    let protocol = Protocol::EACH.into_iter().find(|known| known.name() == protocol)?;
+    Some((protocol, port.parse().ok()?, Text::scrub(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_name_of_a_port_wins_and_comments_are_no_names() {
+        let names = parse(b"# x 1/tcp\nweb\t80/tcp www # http\nhttp 80/tcp\nquic 80/udp\n");
+        assert_eq!(names.name(Protocol::Tcp, 80), Some("web"));
+        assert_eq!(names.name(Protocol::Udp, 80), Some("quic"));
+        assert_eq!(names.name(Protocol::Tcp, 1), Some("tcpmux"));
+    }
+
+    #[test]
+    fn lines_that_are_no_entries_are_passed_over() {
+        let names = parse(b"a\nb 61000\nc 61000/sctp\nd 99999/tcp\ne -1/tcp\nf 61001/tcp#\n\n");
+        assert_eq!(names.name(Protocol::Tcp, 61_000), None);
+        assert_eq!(names.name(Protocol::Tcp, 61_001), Some("f"));
+    }
+
+    #[test]
+    fn a_hostile_name_is_scrubbed() {
+        let names = parse(b"\x1b[2J\xff 61000/udp\n");
+        assert_eq!(names.name(Protocol::Udp, 61_000), Some("\\u{1b}[2J\\xff"));
+    }
+
+    #[test]
+    fn a_line_cut_by_the_limit_is_left_out() {
+        let mut bytes = b"a 6100/tcp\n".repeat(LIMIT as usize / 11 + 1);
+        bytes.truncate(LIMIT as usize);
+        assert!(whole_lines(&bytes).len() < bytes.len());
+        assert_eq!(whole_lines(b"a 1/tcp\nb 2/tcp"), b"a 1/tcp\nb 2/tcp");
+    }
+}

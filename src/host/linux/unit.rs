@@ -1,0 +1,186 @@
+//! The systemd unit or container of a process, told by its control group. Not what runs in it.
+
+use std::{fs::File, io::Read as _};
+
+use crate::domain::Text;
+
+/// The longest that is read of /proc/PID/cgroup: a few lines, each a path.
+const LIMIT: u64 = 16 * 1024;
+/// Container ids are told by as many digits as docker(1) shows.
+const ID_SHOWN: usize = 12;
+/// A pod's uid is told up to its first dash.
+const POD_SHOWN: usize = 8;
+/// systemd units that hold processes (systemd.unit(5)); slices hold only other units.
+const UNITS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
+
+/// None: in neither, or not to be read.
+pub fn read(pid: u32) -> Option<Text> {
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/{pid}/cgroup")).ok()?.take(LIMIT).read_to_end(&mut bytes).ok()?;
+    parse(&bytes)
+}
+
+/// Of the lines of cgroups(7) the one of version 2, else the one of systemd's own hierarchy, else
+/// any that names a container.
+pub fn parse(cgroup: &[u8]) -> Option<Text> {
+    let lines: Vec<(&str, &str, &str)> =
+        cgroup.split(|&b| b == b'\n').filter_map(|line| fields(line)).collect();
+    let version_2 =
+        lines.iter().filter(|(id, controllers, _)| *id == "0" && controllers.is_empty());
+    let systemd = lines.iter().filter(|(_, controllers, _)| *controllers == "name=systemd");
+    let named = version_2.chain(systemd).find_map(|(_, _, path)| name(path));
+    named.or_else(|| lines.iter().find_map(|(_, _, path)| container(path))).map(Text::scrub)
+}
+
+/// `0::/system.slice/nginx.service`
+fn fields(line: &[u8]) -> Option<(&str, &str, &str)> {
+    let mut fields = std::str::from_utf8(line).ok()?.splitn(3, ':');
+    let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+    // Its group was removed while the process stayed (cgroup_path_ns, kernel/cgroup/cgroup.c).
+    Some((id, controllers, path.strip_suffix(" (deleted)").unwrap_or(path)))
+}
+
+fn name(path: &str) -> Option<String> {
+    container(path).or_else(|| unit(path))
+}
+
+/// The innermost unit; a manager's own `init.scope` is the manager.
+fn unit(path: &str) -> Option<String> {
+    let is_unit = |part: &&str| UNITS.iter().any(|suffix| part.ends_with(suffix));
+    let mut units = path.split('/').rev().filter(is_unit);
+    let innermost = units.next()?;
+    let outer = if innermost == "init.scope" { units.next() } else { None };
+    Some(outer.unwrap_or(innermost).to_owned())
+}
+
+/// `docker 3f2a1b0c9d8e`, `container 3f2a1b0c9d8e (pod 0b7e1c2d)`, `lxc web`
+fn container(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let parents = std::iter::once("").chain(parts.iter().copied());
+    let pairs: Vec<(&str, &str)> = parents.zip(parts.iter().copied()).collect();
+    let innermost = pairs.iter().rev().find_map(|(parent, part)| contained(parent, part));
+    let pod = parts.iter().rev().find_map(|part| pod(part));
+    match (innermost, pod) {
+        (Some(container), Some(pod)) => Some(format!("{container} (pod {pod})")),
+        (Some(container), None) => Some(container),
+        (None, pod) => pod.map(|pod| format!("k8s pod {pod}")),
+    }
+}
+
+/// A directory of a container's own, below `parent`.
+fn contained(parent: &str, part: &str) -> Option<String> {
+    if let Some(name) = part.strip_prefix("lxc.payload.") {
+        return Some(format!("lxc {name}"));
+    }
+    if parent == "lxc" && !part.is_empty() {
+        return Some(format!("lxc {part}"));
+    }
+    let scope = part.strip_suffix(".scope").unwrap_or(part);
+    let (runtime, id) = scope.rsplit_once(['-', ':']).unwrap_or((parent, scope));
+    let is_id = id.len() >= 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = id.get(..ID_SHOWN).filter(|_| is_id)?;
+    let engine = match runtime {
+        "docker" => "docker",
+        _ if runtime.starts_with("libpod") => "podman",
+        _ => "container",
+    };
+    Some(format!("{engine} {id}"))
+}
+
+/// `pod0b7e1c2d-…` or `kubepods-burstable-pod0b7e1c2d_….slice`
+fn pod(part: &str) -> Option<&str> {
+    let part = part.strip_suffix(".slice").unwrap_or(part);
+    let start = if part.starts_with("kubepods") { part.rfind("-pod")? + 1 } else { 0 };
+    let uid = part.get(start..)?.strip_prefix("pod")?;
+    let shown = uid.get(..POD_SHOWN)?;
+    shown.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a";
+
+    fn told(cgroup: &str) -> Option<String> {
+        parse(cgroup.replace("ID", ID).as_bytes()).map(|text| text.to_string())
+    }
+
+    #[test]
+    fn a_process_belongs_to_its_innermost_unit() {
+        for (path, unit) in [
+            ("/system.slice/nginx.service", "nginx.service"),
+            ("/system.slice/nginx.service/worker", "nginx.service"),
+            ("/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service"),
+            ("/user.slice/user-1000.slice/session-3.scope", "session-3.scope"),
+            ("/user.slice/user-1000.slice/user@1000.service/app-foo.scope", "app-foo.scope"),
+            ("/user.slice/user@1000.service/app.slice/app-foo.scope", "app-foo.scope"),
+            ("/user.slice/user@1000.service/init.scope", "user@1000.service"),
+            ("/init.scope", "init.scope"),
+            ("/system.slice/old.service (deleted)", "old.service"),
+            ("/machine.slice/machine-web.scope", "machine-web.scope"),
+        ] {
+            assert_eq!(told(&format!("0::{path}\n")).as_deref(), Some(unit), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_process_in_a_container_is_told_by_its_engine_and_id() {
+        for (path, container) in [
+            ("/system.slice/docker-ID.scope", "docker 3f2a1b0c9d8e"),
+            ("/docker/ID", "docker 3f2a1b0c9d8e"),
+            ("/docker/ID/system.slice/nginx.service", "docker 3f2a1b0c9d8e"),
+            ("/machine.slice/libpod-ID.scope/container", "podman 3f2a1b0c9d8e"),
+            ("/user.slice/user@1000.service/user.slice/libpod-ID.scope", "podman 3f2a1b0c9d8e"),
+            ("/system.slice/crio-ID.scope", "container 3f2a1b0c9d8e"),
+            ("/lxc/web/system.slice/nginx.service", "lxc web"),
+            ("/lxc.payload.web", "lxc web"),
+            ("/kubepods/burstable/pod0b7e1c2d-1111/ID", "container 3f2a1b0c9d8e (pod 0b7e1c2d)"),
+            (
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0b7e1c2d_11.slice/\
+                 cri-containerd-ID.scope",
+                "container 3f2a1b0c9d8e (pod 0b7e1c2d)",
+            ),
+            (
+                "/system.slice/containerd.service/kubepods-burstable-pod0b7e1c2d_11.slice:\
+                 cri-containerd:ID",
+                "container 3f2a1b0c9d8e (pod 0b7e1c2d)",
+            ),
+            ("/kubepods.slice/kubepods-pod0b7e1c2d_11.slice", "k8s pod 0b7e1c2d"),
+        ] {
+            assert_eq!(told(&format!("0::{path}\n")).as_deref(), Some(container), "{path}");
+        }
+    }
+
+    #[test]
+    fn version_1_tells_by_systemds_hierarchy_or_by_a_container() {
+        let old =
+            "12:pids:/system.slice/x.service\n1:name=systemd:/system.slice/ssh.service\n0::/\n";
+        assert_eq!(told(old).as_deref(), Some("ssh.service"));
+        let hybrid = "1:name=systemd:/system.slice/a.service\n0::/system.slice/b.service\n";
+        assert_eq!(told(hybrid).as_deref(), Some("b.service"));
+        assert_eq!(told("4:memory:/docker/ID\n0::/\n").as_deref(), Some("docker 3f2a1b0c9d8e"));
+    }
+
+    #[test]
+    fn elsewhere_there_is_neither_unit_nor_container() {
+        for cgroup in [
+            "0::/\n",
+            "",
+            "0::/user.slice\n",
+            "0::/work/build\n",
+            "0::/../../deeper\n",
+            "garbage",
+            "0::/abc-123\n",
+            "0::/podcast\n",
+        ] {
+            assert_eq!(told(cgroup), None, "{cgroup}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_group_is_scrubbed() {
+        let told = parse("0::/\u{1b}[2J.service\n".as_bytes()).unwrap();
+        assert_eq!(told.as_str(), "\\u{1b}[2J.service");
+    }
+}

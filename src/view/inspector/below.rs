@@ -1,0 +1,140 @@
+//! The inspector on a few lines under the map: the port, then a socket a line. Cuts no word.
+
+use ratatui::text::{Line, Span};
+
+use unicode_width::UnicodeWidthStr;
+
+use super::{Sight, port, range, seen};
+use crate::{
+    domain::Socket,
+    view::{Role, words},
+};
+
+pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
+    let sockets: Vec<&Socket> = sight.app.sockets_on(sight.port).collect();
+    if sight.app.span().is_some() && room == 1 {
+        return vec![span(sight)];
+    }
+    let mut lines = Vec::new();
+    if sight.app.span().is_some() {
+        lines.push(span(sight));
+    }
+    let all = room;
+    let room = room.saturating_sub(lines.len() + 1);
+    match sockets.first() {
+        Some(first) if room == 0 => lines.push(only(sight, first, sockets.len() - 1)),
+        _ => lines.extend(facts(sight, sockets.len(), 1 + room.saturating_sub(sockets.len()))),
+    }
+    let shown = if sockets.len() > room { room.saturating_sub(1) } else { sockets.len() };
+    for socket in &sockets[..shown] {
+        let mut line = Line::from("  ");
+        line.spans.extend(socket_spans(sight, socket, sight.width.saturating_sub(1)));
+        lines.push(line);
+    }
+    if room > 0 && shown < sockets.len() {
+        let more = words::plural(sockets.len() - shown, "more socket");
+        lines.push(sight.dim(format!("  +{more}")));
+    }
+    let seen = seen::lines(&Sight { width: sight.width.saturating_sub(2), ..*sight });
+    if all >= lines.len() + 2 && seen.len() > 1 {
+        lines.push(sight.dim("  seen on this port, in snapshots"));
+        lines.extend(seen.into_iter().skip(1).map(|mut line| {
+            line.spans.insert(0, Span::raw("  "));
+            line
+        }));
+    }
+    lines
+}
+
+/// ` 40000-40199  200 ports, 57 used, 143 free`
+fn span(sight: &Sight<'_>) -> Line<'static> {
+    let name = sight.app.span().map(|span| format!(" {span} ")).unwrap_or_default();
+    let room = sight.width.saturating_sub(name.len() + 2);
+    let parts = words::fitted(&range::span_parts(sight), ", ", room);
+    let badge = sight.theme.badge(Role::Cursor);
+    Line::from(vec![Span::raw(" "), Span::styled(name, badge), Span::raw(format!(" {parts}"))])
+}
+
+fn number(sight: &Sight<'_>) -> Vec<Span<'static>> {
+    let badge = sight.theme.badge(Role::Cursor);
+    let number = Span::styled(format!(" {} ", sight.port), badge);
+    vec![Span::raw(" "), number, Span::raw(" ")]
+}
+
+/// The port alone, on `room` lines at most: what it is, what it is registered for, its block.
+fn facts(sight: &Sight<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
+    let mut first = Line::from(number(sight));
+    let what = match sockets {
+        0 => port::what(sight).to_owned(),
+        _ => words::plural(sockets, "socket"),
+    };
+    let pointer = sight.is_pointed_at().then(|| "under the pointer".to_owned());
+    let mut parts = vec![what];
+    parts.extend(pointer.into_iter().chain(port::registered(sight)).chain(sight.block_words()));
+    parts.extend(port::nature(sight));
+    let indent = first.width();
+    let width = sight.width.saturating_sub(indent);
+    let rows = words::rows(&parts, sight.dot(), width);
+    if rows.len() > room {
+        first.push_span(whole_parts(&parts, sight.dot(), width));
+        return vec![first];
+    }
+    let mut rows = rows.into_iter();
+    first.push_span(rows.next().unwrap_or_default());
+    let rest = rows.map(|row| sight.dim(format!("{:indent$}{row}", "")));
+    std::iter::once(first).chain(rest).collect()
+}
+
+/// The port and its first socket, where there is one line.
+fn only(sight: &Sight<'_>, socket: &Socket, others: usize) -> Line<'static> {
+    let mut line = Line::from(number(sight));
+    let more = if others > 0 { format!(" +{others} more") } else { String::new() };
+    let room = sight.width.saturating_sub(line.width() + more.len());
+    line.spans.extend(socket_spans(sight, socket, room));
+    line.push_span(more);
+    if let Some(block) = sight.block_words() {
+        let block = format!("{}{block}", sight.dot());
+        if line.width() + block.width() <= sight.width {
+            line.push_span(Span::styled(block, sight.theme.style(Role::Dim)));
+        }
+    }
+    line
+}
+
+/// As many parts as fit, passing over those that do not.
+fn whole_parts(parts: &[String], separator: &str, room: usize) -> String {
+    let mut text = String::new();
+    for part in parts {
+        let gap = if text.is_empty() { 0 } else { separator.width() };
+        if text.width() + gap + part.width() <= room {
+            text.push_str(if gap > 0 { separator } else { "" });
+            text.push_str(part);
+        }
+    }
+    text
+}
+
+/// A socket on one line: of its owner, its endpoints and its times as many as fit whole.
+fn socket_spans(sight: &Sight<'_>, socket: &Socket, room: usize) -> Vec<Span<'static>> {
+    let badge = port::badge(sight, socket);
+    let owner = words::owner_line(sight.app, &sight.scan.snapshot, socket);
+    let mut left = room.saturating_sub(badge.width());
+    let owner = words::shorten(&format!(" {owner}"), left);
+    left -= owner.width().min(left);
+    let mut spans = vec![badge, Span::raw(owner)];
+    let arrow = sight.theme.glyph("→", "->");
+    let remote = socket.remote.map(|remote| format!(" {arrow} {remote}")).unwrap_or_default();
+    let protocol = socket.protocol.name();
+    let times = [vec![String::new()], port::times(sight, socket)].concat().join(", ");
+    let wordings = [
+        format!(" {protocol} {}{remote}{times}", socket.local),
+        format!(" {protocol}{remote}{times}"),
+        format!(" {protocol}{times}"),
+        format!(" {protocol}{remote}"),
+        format!(" {protocol}"),
+    ];
+    let fitting = wordings.into_iter().find(|text| text.width() <= left);
+    let dim = sight.theme.style(Role::Dim);
+    spans.extend(fitting.map(|text| Span::styled(text, dim)));
+    spans
+}

@@ -1,0 +1,88 @@
+//! The ports around one port, a letter each. Not a map: it has no cursor of its own.
+
+use ratatui::{
+    style::Style,
+    text::{Line, Span},
+};
+
+use super::Sight;
+use crate::{
+    app::Lens,
+    domain::{PortRange, port},
+    view::{Role, lens, theme::letter},
+};
+
+/// Ports a row: a row begins at a multiple of it.
+const ROW: u16 = 16;
+const ROWS: u16 = 6;
+/// Rows before the one with the port.
+const BEFORE: u16 = 2;
+/// `49152 `
+const LABEL_WIDTH: usize = 6;
+
+/// Six rows around the port; none where they do not fit.
+pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
+    let room = sight.width.saturating_sub(LABEL_WIDTH);
+    let cell = (room / usize::from(ROW)).min(2);
+    if cell == 0 {
+        return Vec::new();
+    }
+    let mut lines = vec![sight.title("Neighbours", "a letter a port")];
+    lines.extend(rows(sight.port).map(|row| line(sight, row, cell)));
+    lines
+}
+
+/// The port stands in the third row, but at the ends of the table.
+fn rows(port: u16) -> impl Iterator<Item = PortRange> {
+    let last = port::ALL.last() / ROW - (ROWS - 1);
+    let first = (port / ROW).saturating_sub(BEFORE).min(last);
+    (first..first + ROWS).filter_map(|row| PortRange::new(row * ROW, row * ROW + (ROW - 1)).ok())
+}
+
+fn line(sight: &Sight<'_>, row: PortRange, cell: usize) -> Line<'static> {
+    let is_here = row.contains(sight.port);
+    let label = sight.theme.style(if is_here { Role::Text } else { Role::Dim });
+    let mut spans = vec![Span::styled(format!("{:>5} ", row.first()), label)];
+    spans.extend(row.ports().map(|port| {
+        let (letter, style) = look(sight, port);
+        Span::styled(format!("{letter:<cell$}"), style)
+    }));
+    Line::from(spans)
+}
+
+/// The letter of what is most telling on a port; under other lenses in no colour.
+fn look(sight: &Sight<'_>, port: u16) -> (char, Style) {
+    let theme = sight.theme;
+    let class = sight.scan.occupancy.port(port).most_telling(sight.app.map().protocols);
+    let free = lens::free_port(sight.scan, port);
+    let letter = match (class, free) {
+        (Some(class), _) => letter(class),
+        (None, Role::Reserved) => 'x',
+        (None, Role::Available) => theme.glyph('·', '.'),
+        (None, _) => ' ',
+    };
+    let has_colors = theme.has_color() && sight.app.map().lens == Lens::State;
+    let style = match class {
+        _ if port == sight.port => theme.badge(Role::Cursor),
+        Some(class) if has_colors => theme.badge(Role::Class(class)),
+        Some(_) => Style::reset(),
+        None => Style::new().fg(theme.color(Role::Dim)).bg(theme.color(free)),
+    };
+    (letter, style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_begin_at_multiples_of_sixteen_and_hold_the_port() {
+        for at in port::ALL.ports() {
+            let rows: Vec<PortRange> = rows(at).collect();
+            assert_eq!(rows.len(), usize::from(ROWS));
+            assert!(rows.iter().all(|row| row.first() % ROW == 0 && row.len() == 16));
+            assert!(rows.iter().any(|row| row.contains(at)), "{at}");
+        }
+        assert_eq!(rows(49_152).next(), PortRange::new(49_120, 49_135).ok());
+    }
+}

@@ -1,0 +1,199 @@
+//! Words on one port: what it is, what it is registered for, who is on it. Not its neighbours.
+
+use ratatui::{
+    style::Style,
+    text::{Line, Span},
+};
+
+use unicode_width::UnicodeWidthStr;
+
+use super::Sight;
+use crate::{
+    domain::{
+        Protocol, Socket, StateClass,
+        port::{IANA_DYNAMIC, REGISTERED},
+    },
+    view::{Role, words},
+};
+
+/// `container `
+const LABEL_WIDTH: usize = 10;
+/// Owners of one socket that are named.
+const NAMED_OWNERS: usize = 4;
+/// Units of one socket's owners that are named.
+const NAMED_UNITS: usize = 2;
+const COMMAND_LINES: usize = 2;
+
+pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
+    let sockets: Vec<&Socket> = sight.app.sockets_on(sight.port).collect();
+    let pointer = if sight.is_pointed_at() { " under the pointer" } else { "" };
+    let count = words::plural(sockets.len(), "socket");
+    let mut lines = vec![sight.title(&format!("Port {}{pointer}", sight.port), &count)];
+    lines.extend(sight.dim_rows(&nature(sight)));
+    lines.extend(registered(sight).iter().flat_map(|text| wrapped(sight, text)));
+    if let Some(block) = sight.block_words() {
+        lines.extend(sight.dim_rows(&[format!("block {block}")]));
+    }
+    if sockets.is_empty() {
+        lines.push(Line::default());
+        lines.extend(wrapped(sight, what(sight)));
+    }
+    for (index, socket) in sockets.iter().enumerate() {
+        let next = socket_lines(sight, socket);
+        let left = sockets.len() - index;
+        let needed = next.len() + usize::from(left > 1);
+        if index > 0 && lines.len() + needed > room {
+            lines.push(sight.dim(format!("+{}", words::plural(left, "more socket"))));
+            break;
+        }
+        lines.extend(next);
+    }
+    lines
+}
+
+fn wrapped(sight: &Sight<'_>, text: &str) -> Vec<Line<'static>> {
+    words::wrapped(text, sight.width).into_iter().map(Line::raw).collect()
+}
+
+/// Even or odd, and which ranges it is in.
+pub fn nature(sight: &Sight<'_>) -> Vec<String> {
+    let port = sight.port;
+    let ephemeral = &sight.scan.snapshot.ephemeral;
+    let parity = if port.is_multiple_of(2) { "even" } else { "odd" };
+    let named = match port {
+        _ if IANA_DYNAMIC.contains(port) => "IANA dynamic",
+        _ if REGISTERED.contains(port) => "IANA registered",
+        _ => "IANA system",
+    };
+    let mut words = vec![parity.to_owned(), format!("0x{port:04X}")];
+    if ephemeral.range.contains(port) {
+        words.push("ephemeral".to_owned());
+    }
+    words.push(named.to_owned());
+    if ephemeral.is_reserved(port) {
+        words.push("reserved".to_owned());
+    }
+    if port < ephemeral.unprivileged_start {
+        words.push("privileged".to_owned());
+    }
+    words
+}
+
+/// What the numbers are kept for, whoever uses them: `registered for https`.
+pub fn registered(sight: &Sight<'_>) -> Option<String> {
+    let services = sight.app.services();
+    let [tcp, udp] = Protocol::EACH.map(|protocol| services.name(protocol, sight.port));
+    let names = match (tcp, udp) {
+        (Some(tcp), Some(udp)) if tcp == udp => tcp.to_owned(),
+        (Some(tcp), Some(udp)) => format!("{tcp} over TCP, {udp} over UDP"),
+        (Some(tcp), None) => format!("{tcp} over TCP"),
+        (None, Some(udp)) => format!("{udp} over UDP"),
+        (None, None) => return None,
+    };
+    Some(format!("registered for {names}"))
+}
+
+/// Of a port without a socket.
+pub fn what(sight: &Sight<'_>) -> &'static str {
+    let ephemeral = &sight.scan.snapshot.ephemeral;
+    let in_range = ephemeral.range.contains(sight.port);
+    match (in_range, ephemeral.is_reserved(sight.port)) {
+        (true, false) => "available",
+        (true, true) => "no socket, skipped by automatic choice",
+        (false, _) => "no socket, outside of the range",
+    }
+}
+
+pub fn badge(sight: &Sight<'_>, socket: &Socket) -> Span<'static> {
+    let role = Role::Class(StateClass::of(socket.state));
+    Span::styled(format!(" {} ", socket.state), sight.theme.badge(role))
+}
+
+/// For how long, and how much longer.
+pub fn times(sight: &Sight<'_>, socket: &Socket) -> Vec<String> {
+    let age = sight.app.history().age(socket).and_then(words::lasting);
+    let left = words::seconds_left(socket).map(|seconds| format!("{seconds} s left"));
+    age.into_iter().chain(left).collect()
+}
+
+fn socket_lines(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    lines.extend(head(sight, socket));
+    lines.extend(field(sight, "local", &socket.local.to_string()));
+    if let Some(remote) = socket.remote {
+        lines.extend(field(sight, "remote", &remote.to_string()));
+    }
+    lines.extend(owner_lines(sight, socket));
+    lines
+}
+
+/// State, protocol and times; on more lines where they do not fit on one.
+fn head(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
+    let badge = badge(sight, socket);
+    let lane = format!("{} {}", socket.protocol.name(), socket.family.name());
+    let parts = [vec![lane], times(sight, socket)].concat();
+    let room = sight.width.saturating_sub(badge.width() + 1);
+    let mut rows = words::rows(&parts, ", ", room).into_iter();
+    let first = Line::from(vec![badge, Span::raw(format!(" {}", rows.next().unwrap_or_default()))]);
+    let rest: Vec<String> = rows.collect();
+    let rest = if rest.is_empty() { Vec::new() } else { field(sight, "", &rest.join(", ")) };
+    std::iter::once(first).chain(rest).collect()
+}
+
+fn owner_lines(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
+    let snapshot = &sight.scan.snapshot;
+    let owners = words::owner(sight.app, snapshot, socket);
+    let mut lines = Vec::new();
+    for (index, owner) in owners.iter().take(NAMED_OWNERS).enumerate() {
+        lines.extend(field(sight, if index == 0 { "owner" } else { "" }, owner));
+    }
+    if owners.len() > NAMED_OWNERS {
+        lines.extend(field(sight, "", &format!("+{} more", owners.len() - NAMED_OWNERS)));
+    }
+    let pids = snapshot.owner(socket).pids();
+    let process = pids.first().and_then(|&pid| sight.app.processes().get(pid));
+    if let Some(process) = process.filter(|p| !p.command.is_empty()) {
+        let room = COMMAND_LINES * sight.width.saturating_sub(LABEL_WIDTH);
+        lines.extend(field(sight, "command", &words::shorten(process.command.as_str(), room)));
+    } else if let (true, Some(uid)) = (pids.is_empty(), socket.uid) {
+        lines.extend(field(sight, "user", &words::user(snapshot, uid)));
+    }
+    lines.extend(unit_lines(sight, pids));
+    lines
+}
+
+/// The units of the owners, each once.
+fn unit_lines(sight: &Sight<'_>, pids: &[u32]) -> Vec<Line<'static>> {
+    let mut units: Vec<(&'static str, &str)> = Vec::new();
+    for &pid in pids {
+        let unit = sight.app.processes().get(pid).and_then(|process| process.unit.as_ref());
+        if let Some(unit) = unit.map(words::unit).filter(|unit| !units.contains(unit)) {
+            units.push(unit);
+        }
+    }
+    let shown = units.len().min(NAMED_UNITS);
+    let mut lines: Vec<Line<'static>> =
+        units[..shown].iter().flat_map(|(label, name)| field(sight, label, name)).collect();
+    if units.len() > shown {
+        lines.extend(field(sight, "", &format!("+{} more", units.len() - shown)));
+    }
+    lines
+}
+
+/// A label and its value, on as many lines as the value needs.
+fn field(sight: &Sight<'_>, label: &str, value: &str) -> Vec<Line<'static>> {
+    let dim = sight.theme.style(Role::Dim);
+    let room = sight.width.saturating_sub(LABEL_WIDTH).max(1);
+    let is_broken = value.split(' ').any(|word| word.width() > room);
+    let pieces = if is_broken { words::pieces(value, room) } else { words::wrapped(value, room) };
+    let labels = std::iter::once(label).chain(std::iter::repeat(""));
+    labels
+        .zip(pieces)
+        .map(|(label, piece)| {
+            Line::from(vec![
+                Span::styled(format!("{label:LABEL_WIDTH$}"), dim),
+                Span::styled(piece, Style::reset()),
+            ])
+        })
+        .collect()
+}

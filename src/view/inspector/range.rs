@@ -1,0 +1,183 @@
+//! The ephemeral range in figures: by state, even and odd, by protocol; and what the mouse
+//! measures. Counts nothing itself.
+
+use ratatui::{
+    style::Style,
+    text::{Line, Span},
+};
+
+use unicode_width::UnicodeWidthStr;
+
+use super::Sight;
+use crate::{
+    app::{Lens, lens::Tally},
+    domain::{Protocols, StateClass},
+    view::{
+        Role,
+        gauges::{self, Colors},
+        heatmap::{bar, level},
+        legend::{self, CLASSES, class_name},
+        theme::letter,
+        words,
+    },
+};
+
+/// ` >99.9 %`
+const SHARE_WIDTH: usize = 8;
+/// `even `
+const HALF_WIDTH: usize = 5;
+
+pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
+    let ephemeral = sight.app.ephemeral();
+    let tally = tally(sight);
+    let mut lines = vec![
+        sight.title(&format!("Ephemeral range {ephemeral}"), protocols_name(sight)),
+        Line::from(gauges::stacked(&tally.by_class, tally.size, colors(sight), sight.theme, {
+            sight.width
+        })),
+    ];
+    let taken = [
+        format!("{} of {}", words::thousands(tally.occupied), words::thousands(tally.size)),
+        format!("taken, {}", words::percent(tally.occupied, tally.size)),
+    ];
+    lines.extend(words::wrapped(&taken.join(" "), sight.width).into_iter().map(Line::raw));
+    lines.extend(if sight.app.map().lens == Lens::State {
+        by_state(sight, &tally)
+    } else {
+        by_lens(sight)
+    });
+    lines.extend(halves(sight, &tally));
+    lines
+}
+
+/// What the map shows of it is counted already.
+fn tally(sight: &Sight<'_>) -> Tally {
+    let ephemeral = sight.app.ephemeral();
+    if sight.app.shown() == ephemeral { sight.scan.tally } else { sight.app.tally(ephemeral) }
+}
+
+fn colors(sight: &Sight<'_>) -> Colors {
+    Colors::under(sight.app.map().lens)
+}
+
+fn protocols_name(sight: &Sight<'_>) -> &'static str {
+    match sight.app.map().protocols {
+        Protocols::Tcp => "TCP",
+        Protocols::Udp => "UDP",
+        Protocols::Both => "TCP+UDP",
+    }
+}
+
+/// The states that are there.
+fn by_state(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
+    let theme = sight.theme;
+    let mark = |letter| if theme.needs_whole_cells() { letter } else { '■' };
+    let class = |class: StateClass| {
+        let style = sight.class_style(class);
+        (mark(letter(class)), style, class_name(class), tally.of(class))
+    };
+    let free = theme.glyph('·', '.');
+    let available = (mark(free), theme.style(Role::Available), "available", tally.available);
+    let reserved = (mark('x'), theme.style(Role::Reserved), "reserved", tally.reserved);
+    let rows = CLASSES.map(class).into_iter().chain([available, reserved]);
+    rows.filter(|(.., count)| *count > 0)
+        .map(|(mark, style, name, count)| row(sight, mark, style, name, Some(count)))
+        .collect()
+}
+
+/// What the lens tells apart on the whole map.
+fn by_lens(sight: &Sight<'_>) -> Vec<Line<'static>> {
+    let entries = legend::entries(sight.app, sight.scan, sight.theme);
+    let shown = entries.iter().filter(|entry| entry.count.is_some_and(|count| count > 0));
+    let rows = shown.map(|entry| row(sight, entry.mark, entry.style, &entry.name, entry.count));
+    std::iter::once(sight.dim("on this map")).chain(rows).collect()
+}
+
+/// A mark, a word and, at the right end, a count.
+fn row(
+    sight: &Sight<'_>,
+    mark: char,
+    style: Style,
+    name: &str,
+    count: Option<u32>,
+) -> Line<'static> {
+    let count = count.map(words::thousands).unwrap_or_default();
+    let name = words::shorten(name, sight.width.saturating_sub(3 + count.len()));
+    let width = sight.width.saturating_sub(name.width() + 2);
+    Line::from(vec![
+        Span::styled(format!("{mark} "), style),
+        Span::styled(format!("{name}{count:>width$}"), Style::reset()),
+    ])
+}
+
+/// The kernel's automatic choice fills one half first, so one may be full long before the range is.
+fn halves(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
+    let track = Style::new().bg(sight.theme.color(Role::Available));
+    let half = |name: &str, occupied: u32, size: u32| {
+        let share = words::percent(occupied, size);
+        let width = sight.width.saturating_sub(HALF_WIDTH + SHARE_WIDTH) as u16;
+        let part = occupied as f32 / size.max(1) as f32;
+        let style = sight.theme.style(level(part));
+        let drawn = bar(part, width, sight.theme);
+        let rest = usize::from(width).saturating_sub(drawn.width());
+        Line::from(vec![
+            Span::raw(format!("{name:HALF_WIDTH$}")),
+            Span::styled(drawn, track.patch(style)),
+            Span::styled(" ".repeat(rest), track),
+            Span::styled(format!("{share:>SHARE_WIDTH$}"), style),
+        ])
+    };
+    let odd = tally.occupied - tally.occupied_even;
+    let mut lines = vec![
+        half("even", tally.occupied_even, tally.even),
+        half("odd", odd, tally.size - tally.even),
+    ];
+    let order = words::wrapped(&order(sight), sight.width);
+    lines.extend(order.into_iter().map(|line| sight.dim(line)));
+    lines
+}
+
+/// `__inet_hash_connect` begins with ports of the parity of the range's first one,
+/// `inet_csk_find_open_port` with the others; `udp_lib_get_port` knows no parity.
+fn order(sight: &Sight<'_>) -> String {
+    if sight.app.map().protocols == Protocols::Udp {
+        return "UDP takes even and odd ports alike".to_owned();
+    }
+    let is_even = sight.app.ephemeral().first().is_multiple_of(2);
+    let (first, other) = if is_even { ("even", "odd") } else { ("odd", "even") };
+    let tcp = if sight.app.map().protocols == Protocols::Both { "of TCP " } else { "" };
+    format!("connect() {tcp}takes {first} ports first, bind(0) {other} ones")
+}
+
+/// How much of what the kernel may choose each protocol and family takes.
+pub fn lane_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
+    let lanes = gauges::lines(&sight.scan.gauges, colors(sight), sight.theme, sight.width as u16);
+    std::iter::once(sight.title("By protocol", "automatic choice")).chain(lanes).collect()
+}
+
+/// What the mouse measures; none when it measures nothing.
+pub fn span_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
+    let Some(span) = sight.app.span() else { return Vec::new() };
+    let mut lines = vec![sight.title(&format!("Span {span}"), "measured")];
+    let parts = span_parts(sight);
+    let rows = words::rows(&parts, ", ", sight.width);
+    lines.extend(rows.into_iter().map(Line::raw));
+    lines
+}
+
+/// Ports, used, free, then the states that are there.
+pub fn span_parts(sight: &Sight<'_>) -> Vec<String> {
+    let Some(span) = sight.app.span() else { return Vec::new() };
+    let tally = sight.app.tally(span);
+    let noun = if tally.size == 1 { "port" } else { "ports" };
+    let mut parts = vec![
+        format!("{} {noun}", words::thousands(tally.size)),
+        format!("{} used", words::thousands(tally.occupied)),
+        format!("{} free", words::thousands(tally.size - tally.occupied)),
+    ];
+    let states = CLASSES.into_iter().filter(|&class| tally.of(class) > 0);
+    parts.extend(
+        states.map(|class| format!("{} {}", class_name(class), words::thousands(tally.of(class)))),
+    );
+    parts
+}

@@ -1,0 +1,61 @@
+//! What snapshots showed on one port before. Not what happened between them.
+
+use ratatui::{
+    style::Style,
+    text::{Line, Span},
+};
+
+use unicode_width::UnicodeWidthStr;
+
+use super::Sight;
+use crate::{
+    domain::{Sighting, StateClass},
+    view::{Role, words},
+};
+
+/// `−59m59s `
+const TIME_WIDTH: usize = 8;
+/// More are never shown.
+const MOST: usize = 24;
+
+/// Newest first; none where nothing changed since the program's start.
+pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
+    let sightings: Vec<Sighting> = sight.app.history().on_port(sight.port).take(MOST).collect();
+    let Some(first) = sightings.first() else { return Vec::new() };
+    let is_mixed = sightings.iter().any(|sighting| sighting.protocol != first.protocol);
+    let mut lines = vec![sight.title("Seen on this port", "in snapshots")];
+    lines.extend(sightings.iter().flat_map(|sighting| line(sight, sighting, is_mixed)));
+    lines
+}
+
+/// `−1m12s  ESTABLISHED → 10.0.3.17:443`, `−13s    free`; the remote endpoint on a line of its own
+/// where it does not fit.
+fn line(sight: &Sight<'_>, sighting: &Sighting, is_mixed: bool) -> Vec<Line<'static>> {
+    let theme = sight.theme;
+    let ago = sight.scan.snapshot.taken_at.saturating_sub(sighting.at);
+    let ago = match ago.as_secs() {
+        0 => "now ".to_owned(),
+        _ => format!("{}{} ", theme.glyph('−', '-'), words::age(ago)),
+    };
+    let (what, style) = match sighting.state {
+        Some(state) => (state.name(), sight.class_style(StateClass::of(state))),
+        None => ("free", Style::reset()),
+    };
+    let protocol = sighting.protocol.name();
+    let what = if is_mixed { format!("{protocol} {what}") } else { what.to_owned() };
+    let arrow = theme.glyph("→", "->");
+    let remote = sighting.remote.map(|remote| format!(" {arrow} {remote}")).unwrap_or_default();
+    let used = ago.width().max(TIME_WIDTH) + what.width();
+    let mut line = Line::from(vec![
+        Span::styled(format!("{ago:TIME_WIDTH$}"), theme.style(Role::Dim)),
+        Span::styled(what, style),
+    ]);
+    if used + remote.width() <= sight.width {
+        line.push_span(Span::raw(remote));
+        return vec![line];
+    }
+    let room = sight.width.saturating_sub(TIME_WIDTH).max(1);
+    let rest = words::pieces(remote.trim_start(), room);
+    let indented = rest.into_iter().map(|piece| Line::raw(format!("{:TIME_WIDTH$}{piece}", "")));
+    std::iter::once(line).chain(indented).collect()
+}

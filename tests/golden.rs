@@ -1,0 +1,254 @@
+//! The matrix of golden frames: each screen at each size, and in each palette at the small ones.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/session.rs"]
+mod session;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use portscope::{
+    allocator::{Allocator, Candidates, Progress, random::Random},
+    app::{Event, Size, lens::LENSES},
+    domain::{Protocols, Snapshot, State, port::IANA_DYNAMIC},
+    engine::{
+        Report,
+        message::{AllocationDelta, Finished},
+    },
+    host::{Host, HostBinder, simulated::SimulatedHost},
+    view::{Depth, Ground, Theme},
+};
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+use session::{Session, ascii, assert_golden, busy, dark, light, sixteen, styles, text};
+
+const S: (u16, u16) = (80, 24);
+const M: (u16, u16) = (120, 40);
+const L: (u16, u16) = (160, 48);
+const XL: (u16, u16) = (200, 60);
+const SIZES: [(u16, u16); 4] = [S, M, L, XL];
+const SMALL: [(u16, u16); 2] = [S, M];
+
+/// A name, and how one comes there.
+type Scene = (&'static str, fn(Session) -> Session);
+
+const MAP: &[Scene] = &[
+    ("map-blocks", |session| session.press("g53100\n")),
+    ("map-dots", |session| with_dots(session.press("g53100\n"))),
+    ("map-letters", |session| with_letters(session.press("g49152\n"))),
+    ("map-all", |session| session.press("ag443\n")),
+];
+const ALLOCATE: &[Scene] = &[("allocate-slow", slow), ("allocate-max", max)];
+const HELP: &[Scene] = &[
+    ("help-keys", |session| session.press("?")),
+    ("help-states", |session| session.press("?\t")),
+    ("help-ranges", |session| session.press("?\t\t")),
+    ("help-allocate", |session| session.press("4?")),
+];
+
+#[test]
+fn the_map_at_each_size() {
+    at_each_size(MAP);
+}
+
+#[test]
+fn the_allocator_at_each_size() {
+    at_each_size(ALLOCATE);
+}
+
+#[test]
+fn help_at_each_size() {
+    at_each_size(HELP);
+}
+
+/// Their map is the one of the other lens in other colours: larger sizes show nothing more of it.
+#[test]
+fn each_lens_at_the_small_sizes() {
+    for (steps, lens) in LENSES.iter().enumerate().skip(1) {
+        for size in SMALL {
+            let session = play(dark(), size, |s| s.press("g53100\n")).press(&"c".repeat(steps));
+            assert_golden("golden", &named("lens", lens.name, size, "text"), &shown(&session));
+            let style = styles(&session.draw());
+            if size == S {
+                assert_golden("golden", &named("lens", lens.name, size, "style"), &style);
+            }
+        }
+    }
+}
+
+#[test]
+fn without_colour_each_screen_tells_the_same_by_glyphs() {
+    in_palette("nocolor", || Theme::MONOCHROME);
+}
+
+#[test]
+fn in_ascii_each_screen_is_ascii() {
+    in_palette("ascii", ascii);
+    for (name, scene) in scenes() {
+        for size in SIZES {
+            let text = shown(&play(ascii(), size, scene));
+            assert!(text.is_ascii(), "{name} {size:?}\n{text}");
+        }
+    }
+}
+
+/// What differs is colour: the text needs no pictures of its own.
+#[test]
+fn the_palettes_with_colour_show_the_same_text() {
+    let others = [light(), Theme::new(Depth::Indexed, Ground::Dark, false), sixteen()];
+    for (name, scene) in scenes() {
+        for size in SMALL {
+            let in_dark = shown(&play(dark(), size, scene));
+            for theme in &others {
+                let other = shown(&play(theme.clone(), size, scene));
+                assert!(in_dark == other, "{name} {size:?} {theme:?}\n{in_dark}\n{other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn light_and_sixteen_colour_terminals_have_their_own_colours() {
+    for (name, scene) in scenes() {
+        for (palette, theme) in [("light", light()), ("sixteen", sixteen())] {
+            let style = styles(&play(theme, S, scene).draw());
+            assert_golden("golden", &named(name, palette, S, "style"), &style);
+        }
+    }
+}
+
+fn scenes() -> impl Iterator<Item = Scene> {
+    [MAP, ALLOCATE, HELP].into_iter().flatten().copied()
+}
+
+fn at_each_size(scenes: &[Scene]) {
+    for &(name, scene) in scenes {
+        for size in SIZES {
+            let session = play(dark(), size, scene);
+            assert_golden("golden", &named(name, "dark", size, "text"), &shown(&session));
+            if SMALL.contains(&size) {
+                let style = styles(&session.draw());
+                assert_golden("golden", &named(name, "dark", size, "style"), &style);
+            }
+        }
+    }
+}
+
+fn in_palette(palette: &str, theme: fn() -> Theme) {
+    for (name, scene) in scenes() {
+        for size in SMALL {
+            let text = shown(&play(theme(), size, scene));
+            assert_golden("golden", &named(name, palette, size, "text"), &text);
+        }
+    }
+}
+
+fn named(name: &str, palette: &str, (columns, rows): (u16, u16), what: &str) -> String {
+    format!("{name}-{palette}-{columns}x{rows}.{what}")
+}
+
+fn play(theme: Theme, (columns, rows): (u16, u16), scene: fn(Session) -> Session) -> Session {
+    scene(Session::of(&busy(), theme, columns, rows))
+}
+
+fn shown(session: &Session) -> String {
+    text(&session.draw())
+}
+
+/// Where dots do not fit, the legend says so.
+fn with_dots(session: Session) -> Session {
+    let is_dots = |c: char| ('\u{2801}'..='\u{28FF}').contains(&c);
+    if shown(&session).contains(is_dots) { session } else { session.press("f") }
+}
+
+fn with_letters(mut session: Session) -> Session {
+    let size = Size { columns: session.columns, rows: session.rows };
+    for _ in 0..4 {
+        if session.app.grid(size).is_none_or(|grid| grid.per_block() == 1) {
+            break;
+        }
+        session = session.press("+");
+    }
+    session
+}
+
+/// The second allocation of a run at four attempts a second, at its end.
+fn slow(session: Session) -> Session {
+    let mut run = Run::begin(session, " ");
+    for _ in 0..2 {
+        while !run.attempt(1, Duration::from_millis(250)) {}
+    }
+    run.session
+}
+
+/// Two seconds at full speed.
+fn max(session: Session) -> Session {
+    let mut run = Run::begin(session, "]]] ");
+    for _ in 0..20 {
+        run.attempt(3_000, Duration::from_millis(100));
+    }
+    run.session
+}
+
+/// A run on the simulated site, the engine's part played by hand: no clock, no thread.
+struct Run {
+    session: Session,
+    allocator: Allocator<Box<dyn HostBinder>, Random, ChaCha8Rng>,
+    allocations: u64,
+}
+
+impl Run {
+    /// `keys` come after those to the site.
+    fn begin(session: Session, keys: &str) -> Self {
+        let site = SimulatedHost::builder().fill(IANA_DYNAMIC, 0.90, State::Unconnected, 7).build();
+        let mut session = session.press("4t");
+        // A simulated snapshot has its run's number.
+        let snapshot = Snapshot { number: 1, ..site.snapshot() };
+        session.tell(Event::Report(Report::Simulated(Arc::new(snapshot))));
+        let allocator = Allocator::new(
+            site.binder(Protocols::Udp, None).unwrap(),
+            Random,
+            ChaCha8Rng::seed_from_u64(7),
+            Candidates::new(IANA_DYNAMIC, &[]),
+            100,
+        );
+        Self { session: session.press(keys), allocator, allocations: 0 }
+    }
+
+    /// So many attempts, told to the app that much later. True: an allocation has ended.
+    fn attempt(&mut self, count: u32, later: Duration) -> bool {
+        let mut delta = AllocationDelta { run: 1, is_running: true, ..AllocationDelta::default() };
+        let (mut touched, mut histogram) = (BTreeMap::new(), BTreeMap::new());
+        for _ in 0..count {
+            let (attempt, has_ended) = match self.allocator.step() {
+                Progress::Refused(attempt) => (attempt, false),
+                Progress::Bound(attempt, _) => (attempt, true),
+                Progress::GaveUp(attempt) => (attempt.expect("random never runs out"), true),
+            };
+            delta.attempts += 1;
+            delta.collisions += u64::from(attempt.refusal.is_some());
+            delta.busy += attempt.took;
+            delta.recent.push(attempt);
+            *touched.entry(attempt.port).or_insert(0) += 1;
+            if has_ended {
+                self.allocations += 1;
+                let port = attempt.refusal.is_none().then_some(attempt.port);
+                match port {
+                    Some(_) => *histogram.entry(attempt.number).or_insert(0) += 1,
+                    None => delta.failures += 1,
+                }
+                let (number, attempts) = (self.allocations, attempt.number);
+                delta.ended.push(Finished { number, attempts, port });
+            }
+        }
+        delta.successes = delta.ended.len() as u64 - delta.failures;
+        delta.finished = delta.ended.last().copied();
+        let has_ended = delta.finished.is_some();
+        delta.recent.drain(..delta.recent.len().saturating_sub(64));
+        delta.ended.drain(..delta.ended.len().saturating_sub(64));
+        delta.touched = touched.into_iter().collect();
+        delta.histogram = histogram.into_iter().collect();
+        self.session.now += later;
+        self.session.tell(Event::Report(Report::Allocation(Box::new(delta))));
+        has_ended
+    }
+}

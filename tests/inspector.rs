@@ -1,0 +1,249 @@
+//! The inspector: what it tells of a port at each width, and that no port or size breaks it.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/session.rs"]
+mod session;
+
+use std::{sync::Arc, time::Duration};
+
+use portscope::{
+    app::{Event, Gesture, Key, Lens, Target},
+    domain::{PortRange, ProcessTable, Protocol, Snapshot, Socket, State, Text},
+    engine::Report,
+    host::Host as _,
+    view::{Theme, layout},
+};
+use proptest::prelude::*;
+use ratatui::layout::Rect;
+use session::{Session, busy, dark, range};
+
+const START: u64 = 1_767_225_600;
+
+/// The busy machine as it was `second` seconds after the program's start.
+fn seen(session: &mut Session, second: u64, change: impl FnOnce(&mut Vec<Socket>)) {
+    let mut snapshot: Snapshot = busy().snapshot();
+    change(&mut snapshot.sockets);
+    snapshot.sort();
+    snapshot.number = second + 1;
+    snapshot.taken_at = Duration::from_secs(START + second);
+    session.now = Duration::from_secs(second);
+    session.tell(Event::Report(Report::Scanned(Arc::new(snapshot))));
+}
+
+/// With units, and with a past: the connection of port 49152 came a minute after the start, 49154
+/// was given back.
+fn watched(theme: Theme, columns: u16, rows: u16) -> Session {
+    let host = busy();
+    let mut session = Session::new(theme, columns, rows);
+    let described = host.describer().describe(&host.snapshot().pids);
+    let processes: ProcessTable = described
+        .into_iter()
+        .map(|mut process| {
+            process.unit = match process.pid {
+                812 | 813 => Some(Text::scrub("nginx.service")),
+                4121 => Some(Text::scrub("docker 3f2a1b0c9d8e")),
+                4122 => Some(Text::scrub("log-shipper.service")),
+                _ => None,
+            };
+            process
+        })
+        .collect();
+    session.tell(Event::Report(Report::Described(Arc::new(processes))));
+    let is_new = |socket: &Socket| socket.local.port == 49_152 && socket.remote.is_some();
+    seen(&mut session, 0, |sockets| sockets.retain(|socket| !is_new(socket)));
+    seen(&mut session, 60, |_| {});
+    seen(&mut session, 72, |sockets| {
+        sockets.retain(|socket| !is_new(socket));
+    });
+    seen(&mut session, 200, |_| {});
+    session
+}
+
+/// What stands in the inspector's area.
+fn shown(session: &Session) -> String {
+    let size = Rect::new(0, 0, session.columns, session.rows);
+    let area = layout::areas(size, &session.app).inspector;
+    let buffer = session.draw();
+    let line = |y| (area.left()..area.right()).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+    let lines: Vec<String> = (area.top()..area.bottom()).map(line).collect();
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+fn at(port: u16, columns: u16, rows: u16) -> String {
+    shown(&watched(dark(), columns, rows).press(&format!("g{port}\n")))
+}
+
+/// The pointer over some ports of the map.
+fn hovered(mut session: Session, ports: PortRange) -> Session {
+    session.tell(Event::Mouse(Gesture::Hover, Some(Target::Ports(ports))));
+    session
+}
+
+/// From one place to another with the button down.
+fn measured(mut session: Session, from: PortRange, to: PortRange) -> Session {
+    session.tell(Event::Mouse(Gesture::Press, Some(Target::Ports(from))));
+    session.tell(Event::Mouse(Gesture::Drag, Some(Target::Ports(to))));
+    session
+}
+
+fn golden(name: &str, inspector: &str) {
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, inspector) });
+}
+
+#[test]
+fn the_inspector_beside_the_map() {
+    golden("beside-120x40", &at(49_152, 120, 40));
+    golden("beside-160x48", &at(49_152, 160, 48));
+    golden("listening-120x40", &at(443, 120, 40));
+    golden("available-160x48", &at(46_000, 160, 48));
+}
+
+#[test]
+fn a_wide_inspector_has_two_columns() {
+    let session = watched(dark(), 240, 60);
+    let area = layout::areas(Rect::new(0, 0, 240, 60), &session.app).inspector;
+    assert!(area.width >= 76, "{area:?}");
+    let inspector = at(49_152, 240, 60);
+    assert!(inspector.contains("2 sockets  Neighbours"), "{inspector}");
+    golden("two-columns-240x60", &inspector);
+}
+
+#[test]
+fn the_inspector_below_the_map() {
+    golden("below-80x24", &at(49_152, 80, 24));
+    golden("below-100x30", &at(49_152, 100, 30));
+    golden("below-available-80x24", &at(43_210, 80, 24));
+}
+
+#[test]
+fn the_inspector_in_ascii_and_without_colour() {
+    let ascii = watched(session::ascii(), 120, 40).press("g49152\n");
+    assert!(shown(&ascii).is_ascii());
+    golden("ascii-120x40", &shown(&ascii));
+    golden("plain-120x40", &shown(&watched(Theme::MONOCHROME, 120, 40).press("g49152\n")));
+}
+
+#[test]
+fn what_is_under_the_pointer_comes_before_the_cursor() {
+    let session = hovered(watched(dark(), 120, 40).press("g49152\n"), range(5432, 5439));
+    let inspector = shown(&session);
+    assert!(inspector.contains("Port 5432 under the pointer"), "{inspector}");
+    assert!(inspector.contains("registered for postgresql"), "{inspector}");
+    assert!(inspector.contains("block 5432-5439: 1 of 8 used"), "{inspector}");
+    let small = shown(&hovered(watched(dark(), 80, 24).press("g49152\n"), range(22, 22)));
+    assert!(
+        small.starts_with("  22  1 socket · under the pointer · registered for ssh"),
+        "{small}"
+    );
+}
+
+#[test]
+fn a_service_is_told_with_its_protocol_where_they_differ() {
+    assert!(at(514, 120, 40).contains("registered for shell over TCP, syslog"));
+    assert!(!at(50_000, 120, 40).contains("registered for"));
+}
+
+#[test]
+fn a_socket_is_as_old_as_our_watch_or_at_least_so() {
+    let inspector = at(49_152, 160, 48);
+    assert!(inspector.contains("ESTABLISHED  tcp ipv4, for 2 min"), "{inspector}");
+    assert!(inspector.contains("BOUND  tcp ipv4, for at least 3 min"), "{inspector}");
+}
+
+#[test]
+fn a_port_tells_what_snapshots_showed_on_it() {
+    let mut session = Session::new(dark(), 200, 60);
+    let is_it = |socket: &Socket| socket.local.port == 8443;
+    seen(&mut session, 0, |_| {});
+    seen(&mut session, 10, |sockets| sockets.retain(|socket| !is_it(socket)));
+    seen(&mut session, 70, |_| {});
+    seen(&mut session, 83, |sockets| sockets.retain(|socket| !is_it(socket)));
+    let inspector = shown(&session.press("g8443\n"));
+    let told = ["now     free", "−13s    ESTABLISHED → 10.0.3.17:443", "−1m13s  free"];
+    let lines: Vec<&str> = inspector.lines().map(|line| line.trim_start_matches("│ ")).collect();
+    assert!(lines.windows(3).any(|window| window == told), "{inspector}");
+}
+
+#[test]
+fn what_the_mouse_measures_stands_first() {
+    let session = watched(dark(), 120, 40).press("g49152\n");
+    let inspector = shown(&measured(session, range(53_000, 53_009), range(53_090, 53_099)));
+    assert!(inspector.starts_with("│ Span 53000-53099 "), "{inspector}");
+    assert!(inspector.contains("│ 100 ports, "), "{inspector}");
+    assert!(inspector.contains("closing "), "{inspector}");
+    let session = watched(dark(), 80, 24);
+    let small = shown(&measured(session, range(53_000, 53_019), range(53_080, 53_099)));
+    assert!(small.starts_with("  53000-53099  100 ports, "), "{small}");
+}
+
+#[test]
+fn the_halves_tell_which_one_connect_takes_first() {
+    let mut session = watched(dark(), 120, 40);
+    assert!(shown(&session).contains("connect() of TCP takes even ports first"));
+    session.tell(Event::Key(Key::Char('p')));
+    assert!(shown(&session).contains("connect() takes even ports first"));
+    session.tell(Event::Key(Key::Char('p')));
+    assert!(shown(&session).contains("UDP takes even and odd ports alike"));
+}
+
+#[test]
+fn under_another_lens_the_neighbours_have_no_colour_of_a_state() {
+    let mut session = watched(dark(), 120, 40).press("g49152\n");
+    let area = layout::areas(Rect::new(0, 0, 120, 40), &session.app).inspector;
+    let backgrounds = |session: &Session| {
+        let buffer = session.draw();
+        let title = (area.top()..area.bottom()).find(|&y| buffer[(area.x + 2, y)].symbol() == "N");
+        let row = title.unwrap() + 3;
+        let cells = (area.x + 8..area.x + 40).step_by(2);
+        cells.filter(|&x| buffer[(x, row)].symbol() == "T").map(|x| buffer[(x, row)].bg).collect()
+    };
+    let colored: Vec<_> = backgrounds(&session);
+    while session.app.map().lens != Lens::Owner {
+        session = session.press("c");
+    }
+    let plain: Vec<_> = backgrounds(&session);
+    assert!(!colored.is_empty() && colored.len() == plain.len());
+    assert!(colored.iter().all(|color| !plain.contains(color)), "{colored:?} {plain:?}");
+}
+
+#[test]
+fn a_socket_of_udp_beside_one_of_tcp_is_told_as_such() {
+    let mut session = Session::new(dark(), 160, 48);
+    seen(&mut session, 0, |sockets| sockets.retain(|socket| socket.local.port != 5353));
+    seen(&mut session, 5, |sockets| {
+        let mut both = *sockets.iter().find(|socket| socket.local.port == 5353).unwrap();
+        (both.protocol, both.state, both.cookie) = (Protocol::Tcp, State::Listen, Some(99));
+        sockets.push(both);
+    });
+    let inspector = shown(&session.press("g5353\n"));
+    assert!(inspector.contains("now     tcp LISTEN"), "{inspector}");
+    assert!(inspector.contains("now     udp UNCONNECTED"), "{inspector}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_port_and_no_size_breaks_the_inspector(
+        port: u16,
+        columns in 1u16..260,
+        rows in 1u16..70,
+        turns in 0usize..6,
+        theme in 0usize..3,
+        pointer in prop::option::of((any::<u16>(), 0u16..200)),
+        drag: bool,
+    ) {
+        let theme = [dark(), session::ascii(), Theme::MONOCHROME][theme].clone();
+        let mut session = watched(theme, columns, rows).press(&format!("g{port}\n"));
+        session = session.press(&"c".repeat(turns));
+        if let Some((first, length)) = pointer {
+            let ports = range(first, first.saturating_add(length));
+            session = hovered(session, ports);
+            if drag {
+                session = measured(session, range(port, port), ports);
+            }
+        }
+        session.draw();
+    }
+}

@@ -1,0 +1,201 @@
+//! The app in a terminal, played by keys on a simulated machine, and what it shows then.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part of this file; a panic is how a test fails"
+)]
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use portscope::{
+    app::{App, Event, Extent, Glyphs, Key, Options, RowsPerLine, allocation::AllocationOptions},
+    domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, ServiceNames, State, port},
+    engine::Report,
+    host::{Host, simulated::SimulatedHost},
+    view::{self, Depth, Ground, Theme},
+};
+use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
+
+pub fn range(first: u16, last: u16) -> PortRange {
+    PortRange::new(first, last).unwrap()
+}
+
+/// A machine in the middle of its work: all classes, all kinds of owners.
+pub fn busy() -> SimulatedHost {
+    let any = [0, 0, 0, 0];
+    let here = [10, 0, 1, 7];
+    let peer = ([10, 0, 3, 17], 443);
+    let low = range(32_768, 45_999);
+    SimulatedHost::builder()
+        .name("web-07")
+        .user(33, "www-data")
+        .ephemeral(Ephemeral::new(port::LINUX_DEFAULT, vec![range(40_000, 40_063)]))
+        .process(1, "systemd", "/sbin/init", 0)
+        .process(812, "nginx", "nginx: master process", 0)
+        .process(813, "nginx", "nginx: worker process", 33)
+        .process(814, "nginx", "nginx: worker process", 33)
+        .process(4121, "payments-api", "/srv/payments --pool 64 --listen 0.0.0.0:8443", 1000)
+        .process(4122, "log-shipper", "/srv/ship", 1000)
+        .tcp((any, 22), State::Listen)
+        .owned_by(&[1])
+        .tcp((any, 443), State::Listen)
+        .owned_by(&[812, 813, 814])
+        .tcp(([0, 0, 0, 0, 0, 0, 0, 0], 8080), State::Listen)
+        .owned_by(&[813])
+        .tcp((here, 8443), State::Established)
+        .connected_to(peer)
+        .in_backlog_of(&[4121])
+        .tcp((any, 5432), State::Listen)
+        .hidden()
+        .gap(Gap::OwnersHidden { sockets: 12, processes: 3 })
+        .udp((any, 5353))
+        .owned_by(&[1])
+        .tcp((any, 51_820), State::Listen)
+        .owned_by(&[4121])
+        .tcp((here, 49_152), State::Established)
+        .connected_to(peer)
+        .owned_by(&[4121, 4122])
+        .tcp((any, 49_152), State::Bound)
+        .owned_by(&[4122])
+        .fill(low, 0.45, State::Established, 1)
+        .owned_by(&[4121])
+        .fill(range(44_000, 52_999), 0.6, State::TimeWait, 2)
+        .fill(range(53_000, 53_799), 0.9, State::CloseWait, 3)
+        .owned_by(&[4122])
+        .fill(range(55_000, 55_199), 0.5, State::Bound, 4)
+        .hidden()
+        .fill(range(56_000, 58_999), 0.05, State::Unconnected, 5)
+        .owned_by(&[813])
+        .build()
+}
+
+pub fn dark() -> Theme {
+    Theme::new(Depth::True, Ground::Dark, false)
+}
+
+/// An app in a terminal, played by keys.
+pub struct Session {
+    pub app: App,
+    pub theme: Theme,
+    pub columns: u16,
+    pub rows: u16,
+    /// Since the program's start.
+    pub now: Duration,
+}
+
+impl Session {
+    pub fn new(theme: Theme, columns: u16, rows: u16) -> Self {
+        let rows_per_line =
+            if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
+        let allocation = AllocationOptions::exo(7);
+        let app = App::new(Options {
+            glyphs: Glyphs { rows_per_line, has_dots: !theme.ascii },
+            extent: Extent::Ephemeral,
+            protocols: Protocols::Both,
+            find: None,
+            allocation,
+            mouse: true,
+            motion: true,
+            services: ServiceNames::default(),
+        });
+        let now = Duration::from_secs(3);
+        let mut session = Self { app, theme, columns, rows, now };
+        session.tell(Event::Resized { columns, rows });
+        session
+    }
+
+    pub fn of(host: &SimulatedHost, theme: Theme, columns: u16, rows: u16) -> Self {
+        let mut session = Self::new(theme, columns, rows);
+        let snapshot = host.snapshot();
+        let processes: ProcessTable =
+            host.describer().describe(&snapshot.pids).into_iter().collect();
+        session.tell(Event::Report(Report::Scanned(Arc::new(snapshot))));
+        session.tell(Event::Report(Report::Described(Arc::new(processes))));
+        session
+    }
+
+    pub fn tell(&mut self, event: Event) {
+        self.app.update(self.now, event);
+    }
+
+    pub fn press(mut self, keys: &str) -> Self {
+        for key in keys.chars() {
+            self.tell(Event::Key(match key {
+                '\n' => Key::Enter,
+                '\t' => Key::Tab,
+                '>' => Key::Right,
+                'v' => Key::Down,
+                key => Key::Char(key),
+            }));
+        }
+        self
+    }
+
+    pub fn draw(&self) -> Buffer {
+        let mut terminal = Terminal::new(TestBackend::new(self.columns, self.rows)).unwrap();
+        terminal.draw(|frame| view::render(&self.app, &self.theme, frame)).unwrap();
+        terminal.backend().buffer().clone()
+    }
+
+    /// In `tests/screens`.
+    pub fn golden(&self, name: &str) {
+        let buffer = self.draw();
+        assert_golden("screens", &format!("{name}.text"), &text(&buffer));
+        assert_golden("screens", &format!("{name}.style"), &styles(&buffer));
+    }
+}
+
+/// `folder` is one of `tests`.
+pub fn assert_golden(folder: &str, name: &str, picture: &str) {
+    insta::with_settings!({
+        snapshot_path => format!("../{folder}"),
+        prepend_module_to_snapshot => false,
+        omit_expression => true
+    }, {
+        insta::assert_snapshot!(name, picture);
+    });
+}
+
+fn lines(buffer: &Buffer) -> impl Iterator<Item = &[ratatui::buffer::Cell]> {
+    buffer.content.chunks(usize::from(buffer.area.width).max(1))
+}
+
+pub fn text(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    for line in lines(buffer) {
+        let line: String = line.iter().map(ratatui::buffer::Cell::symbol).collect();
+        writeln!(text, "{}", line.trim_end()).unwrap();
+    }
+    text
+}
+
+/// A line a row: runs of one style as `length×foreground/background modifiers`.
+pub fn styles(buffer: &Buffer) -> String {
+    let mut runs = String::new();
+    for line in lines(buffer) {
+        for run in line.chunk_by(|a, b| a.style() == b.style()) {
+            let cell = &run[0];
+            write!(runs, "{}×{}/{}", run.len(), cell.fg, cell.bg).unwrap();
+            if !cell.modifier.is_empty() {
+                write!(runs, " {:?}", cell.modifier).unwrap();
+            }
+            runs.push_str("  ");
+        }
+        runs.truncate(runs.trim_end().len());
+        runs.push('\n');
+    }
+    runs
+}
+
+pub fn light() -> Theme {
+    Theme::new(Depth::True, Ground::Light, false)
+}
+
+pub fn ascii() -> Theme {
+    Theme::new(Depth::Sixteen, Ground::Dark, true)
+}
+
+pub fn sixteen() -> Theme {
+    Theme::new(Depth::Sixteen, Ground::Dark, false)
+}
