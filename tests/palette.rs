@@ -2,6 +2,8 @@
 //!
 //! `cargo test --test palette -- --nocapture` prints the figures.
 
+#![allow(clippy::print_stdout, reason = "the figures are worth reading")]
+
 #[path = "support/vision.rs"]
 mod vision;
 

@@ -48,8 +48,8 @@ enum Keys {
 
 fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<Entry>> {
     let (context, name) = match paper.app.screen() {
-        Screen::Map => (Context::Map, "This screen: Map"),
-        Screen::Allocate => (Context::Allocate, "This screen: Allocate"),
+        Screen::Map => (Context::Map, "Keys of the map"),
+        Screen::Allocate => (Context::Allocate, "Keys of the allocator"),
     };
     let (here, everywhere): (Vec<_>, Vec<_>) =
         command::here(context).partition(|command| command.contexts.len() == 1);
