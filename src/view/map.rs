@@ -78,10 +78,10 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
         );
         let mut parts = vec![
             block_size(grid),
-            format!("a row {}", words::thousands(grid.row_length())),
             format!("{} occupied", words::thousands(scan.tally.occupied)),
             words::percent(scan.tally.occupied, scan.tally.size),
             protocols_name(app.map().protocols).to_owned(),
+            format!("a row {}", words::thousands(grid.row_length())),
         ];
         if let Some(span) = app.span() {
             parts = vec![span_words(app, span)];
