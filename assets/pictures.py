@@ -30,6 +30,8 @@ ASSETS = Path(__file__).resolve().parent
 ROOT = ASSETS.parent
 FRAMES_A_SECOND = 10
 MOST_BYTES = 1_000_000
+# In the environment of the process that populates.
+POPULATE = "PORTSCOPE_PICTURES_POPULATE"
 
 
 # The pictures -------------------------------------------------------------------------------------
@@ -196,8 +198,8 @@ def populate():
 
 def populated():
     """The process that populates. Pictures show its command: it says nothing of this machine."""
-    command = ["python3", str(Path(__file__).resolve().relative_to(ROOT)), "--populate"]
-    environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
+    command = ["python3", str(Path(__file__).resolve().relative_to(ROOT))]
+    environment = {**os.environ, "PYTHONHOME": sys.base_prefix, POPULATE: "1"}
     started = subprocess.Popen(command, executable=sys.executable, cwd=ROOT, env=environment,
                                stdout=subprocess.PIPE, text=True)
     if started.stdout.readline() != "ready\n":
@@ -563,16 +565,15 @@ def make(wanted, program, folder):
 
 
 def main():
+    if POPULATE in os.environ:
+        return populate()
     names = ", ".join(picture.name for picture in PICTURES)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=f"NAME: {names}")
     parser.add_argument("name", nargs="*")
     parser.add_argument("--program", help="instead of building one")
     parser.add_argument("--folder", type=Path, default=ASSETS, help="where the pictures go")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--populate", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.populate:
-        return populate()
     if asked.inside:
         return make(asked.name, asked.program, asked.folder)
     if lacks := missing():
