@@ -323,6 +323,8 @@ fn ascii_terminals_get_ascii_only() {
             let picture = text(&drawn(&stage, &ascii, columns, rows));
             let foreign: String = picture.chars().filter(|c| !c.is_ascii()).collect();
             assert_eq!(foreign, "", "{picture}");
+            let name = if open.is_some() { "ascii_settings" } else { "ascii" };
+            insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), picture);
         }
     }
 }

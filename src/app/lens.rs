@@ -80,18 +80,19 @@ impl Tally {
         ephemeral: &Ephemeral,
     ) -> Self {
         let reserved = ephemeral.reserved_in(range);
-        let mut tally = Self { size: range.len(), reserved, ..Self::default() };
-        for port in range.ports() {
-            let is_even = port % 2 == 0;
-            tally.even += u32::from(is_even);
-            if let Some(class) = occupancy.port(port).most_telling(protocols) {
-                tally.occupied += 1;
-                tally.occupied_even += u32::from(is_even);
-                tally.by_class[class as usize] += 1;
-            } else if ephemeral.range.contains(port) && !ephemeral.is_reserved(port) {
-                tally.available += 1;
-            }
+        let is_odd_more = range.first() % 2 == 1 && range.last() % 2 == 1;
+        let even = range.len().div_ceil(2) - u32::from(is_odd_more);
+        let mut tally = Self { size: range.len(), reserved, even, ..Self::default() };
+        let mut automatic = 0;
+        for (port, port_use) in occupancy.ports(range) {
+            let Some(class) = port_use.most_telling(protocols) else { continue };
+            tally.occupied += 1;
+            tally.occupied_even += u32::from(port % 2 == 0);
+            tally.by_class[class as usize] += 1;
+            automatic += u32::from(ephemeral.range.contains(port) && !ephemeral.is_reserved(port));
         }
+        let inside = ephemeral.range.intersection(range);
+        tally.available = inside.map_or(0, |r| r.len() - ephemeral.reserved_in(r)) - automatic;
         tally
     }
 

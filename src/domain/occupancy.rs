@@ -122,8 +122,9 @@ impl PortUse {
     }
 }
 
+/// The lowest bit is the most telling class.
 fn first_class(classes: u8) -> Option<StateClass> {
-    StateClass::EACH.into_iter().find(|class| classes & class.bit() != 0)
+    StateClass::EACH.get(classes.trailing_zeros() as usize).copied()
 }
 
 /// How much of a range one lane takes.
@@ -179,16 +180,23 @@ impl Occupancy {
         self.ports[usize::from(port)]
     }
 
+    /// Ascending.
+    pub fn ports(&self, range: PortRange) -> impl Iterator<Item = (u16, PortUse)> {
+        let uses = &self.ports[usize::from(range.first())..=usize::from(range.last())];
+        range.ports().zip(uses.iter().copied())
+    }
+
     /// Ports of `range` with at least one socket of `protocols`.
     pub fn occupied_in(&self, range: PortRange, protocols: Protocols) -> u32 {
-        range.ports().filter(|&p| self.port(p).is_occupied(protocols)).count() as u32
+        let uses = &self.ports[usize::from(range.first())..=usize::from(range.last())];
+        uses.iter().filter(|port_use| port_use.is_occupied(protocols)).count() as u32
     }
 
     pub fn gauge(&self, lane: Lane, range: PortRange) -> Gauge {
         let mut gauge =
             Gauge { lane, size: range.len(), occupied: 0, occupied_even: 0, by_class: [0; 6] };
-        for port in range.ports() {
-            if let Some(class) = first_class(self.port(port).0[lane as usize]) {
+        for (port, port_use) in self.ports(range) {
+            if let Some(class) = first_class(port_use.0[lane as usize]) {
                 gauge.occupied += 1;
                 gauge.occupied_even += u32::from(port % 2 == 0);
                 gauge.by_class[class as usize] += 1;

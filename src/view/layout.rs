@@ -91,11 +91,11 @@ fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rec
     let has_gauges = areas.has_inspector_beside && left >= GAUGE_LINES;
     left -= if has_gauges { GAUGE_LINES } else { 0 };
     let most = if size.is_largest() { LARGEST_LOUPE } else { USUAL_LOUPE };
-    if left >= LEAST_LOUPE
-        && let Some(grid) = loupe::grid(app, plan, left.min(most) - 2)
-    {
+    // One blank, one rule.
+    let lines = left.min(most).saturating_sub(2);
+    if left >= LEAST_LOUPE && loupe::grid(app, plan, lines).is_some() {
         take(1);
-        areas.loupe = take(1 + grid.lines());
+        areas.loupe = take(1 + lines);
     }
     if has_gauges {
         take(1);

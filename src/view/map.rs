@@ -77,9 +77,9 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
         );
         let mut parts = vec![
             block_size(grid),
-            protocols_name(app.map().protocols).to_owned(),
             format!("{} occupied", words::thousands(scan.tally.occupied)),
             words::percent(scan.tally.occupied, scan.tally.size),
+            protocols_name(app.map().protocols).to_owned(),
         ];
         if let Some(span) = app.span() {
             parts = vec![span_words(app, span)];
@@ -137,7 +137,10 @@ fn ports(app: &App, scan: &Scan, theme: &Theme, plan: &Plan, areas: &Areas, buff
         cursor: Some(app.map().cursor),
         glyphs: if is_density { Glyphs::Density } else { Glyphs::Letters },
         paint: &paint,
-        share: &|ports| app.tally(ports).share(),
+        share: &|ports| {
+            let taken = scan.occupancy.occupied_in(ports, app.map().protocols);
+            taken as f32 / ports.len() as f32
+        },
         ports: &Seen { app, scan },
         pointed: Pointed { hover: app.hover(), span: app.span() },
     };

@@ -24,12 +24,14 @@ use crate::{
     },
 };
 
-/// Without colour a full block is drawn as one of this share: brighter ones would drown the digits.
-const MUTED: f32 = 0.64;
-
-/// Glyphs of several brightnesses stand for how much is taken.
-fn is_bright(theme: &Theme) -> bool {
-    !theme.has_color() && !theme.ascii
+/// As what share of a block a full one is drawn: brighter glyphs would drown the digits, and of the
+/// ASCII ones some mean attempts here.
+fn brightest(theme: &Theme) -> f32 {
+    match (theme.has_color(), theme.ascii) {
+        (_, true) => 0.42,
+        (false, false) => 0.64,
+        (true, false) => 1.0,
+    }
 }
 
 /// The range and what is marked on it at one moment.
@@ -56,7 +58,7 @@ impl<'a> AttemptMap<'a> {
         let occupied = |ports| scan.occupancy.occupied_in(ports, protocols);
         let share = |ports: PortRange| occupied(ports) as f32 / ports.len() as f32;
         let ephemeral = &scan.snapshot.ephemeral;
-        let brightest = if is_bright(theme) { MUTED } else { 1.0 };
+        let brightest = brightest(theme);
         let paint = |ports: PortRange| {
             let is_reserved = ephemeral.reserved_in(ports) * 2 > ports.len();
             let taken = Some(share(ports)).filter(|&share| share > 0.0);
@@ -149,7 +151,7 @@ impl<'a> AttemptMap<'a> {
         parts.push(vec![held, Span::raw(" held by this run")]);
         if self.heat.is_none() || !theme.needs_whole_cells() {
             let (glyph, style) = if theme.needs_whole_cells() {
-                (theme.glyph("▒", "@"), Style::new())
+                (theme.glyph("▒", "="), Style::new())
             } else {
                 ("█", theme.style(Role::Muted))
             };
