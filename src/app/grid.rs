@@ -10,7 +10,8 @@ const PORTS_PER_BLOCK: [u32; 11] = [1, 2, 4, 5, 8, 10, 20, 25, 40, 50, 100];
 const DOT_ROWS: [u32; 6] = [200, 400, 800, 1000, 1600, 2000];
 /// Row lengths where a cell is one port.
 const LETTER_ROWS: [u32; 7] = [10, 20, 25, 40, 50, 100, 200];
-const LOUPE_ROWS: [u32; 9] = [20, 25, 40, 50, 100, 125, 200, 250, 500];
+/// Of the loupe: even, so that even and odd ports stand in stripes.
+const LOUPE_ROWS: [u32; 7] = [20, 40, 50, 100, 200, 250, 500];
 const NUMBER_ROWS: [u32; 4] = [5, 10, 20, 40];
 const PORTS_PER_DOTS: u32 = 8;
 /// `E 49152`, and a gap.

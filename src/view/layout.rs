@@ -14,6 +14,8 @@ use crate::{
 const FACTS_WIDTH: u16 = 18;
 /// A line a lane and one blank.
 const GAUGE_LINES: u16 = 5;
+/// A name, a bar, a share, counts.
+const GAUGES_WIDTH: u16 = 50;
 /// Lines to spare, with one blank and its rule, from which the loupe is worth it.
 const LEAST_LOUPE: u16 = 8;
 const USUAL_LOUPE: u16 = 10;
@@ -102,8 +104,18 @@ fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rec
         areas.gauges = take(GAUGE_LINES - 1);
     }
     if !areas.has_inspector_beside {
-        areas.inspector = free;
+        (areas.inspector, areas.gauges) = side_by_side(free);
     }
+}
+
+/// The inspector below the map and, where both have room, the gauges right of it.
+fn side_by_side(area: Rect) -> (Rect, Rect) {
+    if area.width < 2 * GAUGES_WIDTH || area.height < GAUGE_LINES {
+        return (area, Rect::ZERO);
+    }
+    let [left, right] = [area.width - GAUGES_WIDTH, GAUGES_WIDTH];
+    let gauges = Rect { x: area.x + left, width: right, height: GAUGE_LINES - 1, ..area };
+    (Rect { width: left, ..area }, gauges)
 }
 
 /// What a click there means.

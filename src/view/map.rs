@@ -36,7 +36,8 @@ pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut
     ports(app, scan, theme, plan, areas, buffer);
     facts(app, scan, theme, grid, areas.facts, buffer);
     if !areas.gauges.is_empty() {
-        let area = Rect { x: areas.gauges.x + 1, width: areas.gauges.width - 2, ..areas.gauges };
+        let area = areas.gauges;
+        let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
         let colors = Colors::under(app.map().lens);
         gauges::render(&scan.gauges, colors, theme, area, buffer);
     }
@@ -68,7 +69,7 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
         let parts = [why.to_string(), "what you see is older".to_owned()];
         let text = words::shorten(&words::fitted(&parts, "; ", room), room);
         put(buffer, area, area.x + 1, area.y, &text, theme.style(Role::Critical));
-    } else if areas.has_inspector_beside {
+    } else if !areas.gauges.is_empty() || areas.has_inspector_beside {
         let dim = theme.style(Role::Dim);
         let dot = theme.glyph(" · ", " - ");
         let title = Span::styled(
@@ -77,6 +78,7 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
         );
         let mut parts = vec![
             block_size(grid),
+            format!("a row {}", words::thousands(grid.row_length())),
             format!("{} occupied", words::thousands(scan.tally.occupied)),
             words::percent(scan.tally.occupied, scan.tally.size),
             protocols_name(app.map().protocols).to_owned(),
@@ -104,8 +106,8 @@ fn extent_name(app: &App) -> &'static str {
 
 fn block_size(grid: &Grid) -> String {
     match (grid.grain(), grid.per_block()) {
-        (Grain::Dots, _) => format!("every dot is one port, a row {}", grid.row_length()),
-        (Grain::Letters | Grain::Numbers(_), _) => "a cell is one port".to_owned(),
+        (Grain::Dots, _) => "a dot is one port".to_owned(),
+        (Grain::Letters | Grain::Numbers(_), _) => "1 port a cell".to_owned(),
         (Grain::Blocks, 1) => "1 port a block".to_owned(),
         (Grain::Blocks, ports) => format!("{ports} ports a block"),
     }
