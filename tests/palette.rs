@@ -1,0 +1,219 @@
+//! The palettes, measured: contrast, and distance for colour-blind eyes. Not where they are used.
+//!
+//! `cargo test --test palette -- --nocapture` prints the figures.
+
+#[path = "support/vision.rs"]
+mod vision;
+
+use portscope::view::{
+    Contrast, Depth, Ground, Role, Theme,
+    theme::{HEAT_TOP, SCALE_TOP},
+};
+use ratatui::style::Color;
+use vision::{Eye, Rgb, contrast, distance, indexed, lightness};
+
+const BLACK: Rgb = [0; 3];
+const WHITE: Rgb = [255; 3];
+/// The six classes and "dark", in the order in which owners take their colours over.
+const STATES: [(&str, Role); 7] = [
+    ("ESTABLISHED", Role::Category(0)),
+    ("TIME-WAIT", Role::Category(1)),
+    ("UDP", Role::Category(2)),
+    ("BOUND", Role::Category(3)),
+    ("closing", Role::Category(4)),
+    ("LISTEN", Role::Category(5)),
+    ("dark", Role::Category(6)),
+];
+
+fn theme(ground: Ground, contrast: Contrast) -> Theme {
+    Theme::new(Depth::True, ground, false).with_contrast(contrast)
+}
+
+fn themes() -> impl Iterator<Item = Theme> {
+    [Contrast::Normal, Contrast::High]
+        .into_iter()
+        .flat_map(|contrast| [Ground::Dark, Ground::Light].map(|ground| theme(ground, contrast)))
+}
+
+fn rgb(theme: &Theme, role: Role) -> Rgb {
+    match theme.color(role) {
+        Color::Rgb(red, green, blue) => [red, green, blue],
+        Color::Indexed(index) => indexed(index),
+        other => panic!("{role:?} is {other:?}"),
+    }
+}
+
+/// The terminal's own background, as far as one can know it.
+fn ground(theme: &Theme) -> Rgb {
+    if theme.ground == Ground::Dark { BLACK } else { WHITE }
+}
+
+fn closest_states(theme: &Theme, eye: Eye) -> (f64, &'static str, &'static str) {
+    let pairs = STATES
+        .iter()
+        .enumerate()
+        .flat_map(|(index, one)| STATES[..index].iter().map(move |other| (one, other)));
+    let distances = pairs
+        .map(|(&(one, a), &(other, b))| (distance(rgb(theme, a), rgb(theme, b), eye), one, other));
+    distances.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are seven states")
+}
+
+/// `floors`: in the order of `Eye::EACH`.
+fn assert_states_apart(theme: &Theme, floors: [f64; 4]) {
+    for (eye, floor) in Eye::EACH.into_iter().zip(floors) {
+        let (apart, one, other) = closest_states(theme, eye);
+        println!("{:22} {eye:?}: closest {one} and {other}, {apart:.4}", theme.name());
+        assert!(apart >= floor, "{}: {one} and {other} for {eye:?}: {apart}", theme.name());
+    }
+}
+
+/// The figures of screens.md, "Colours", rounded there to three digits.
+#[test]
+fn the_closest_states_are_as_far_apart_as_the_design_says() {
+    let rounding = 0.000_5;
+    let dark = [0.138, 0.110, 0.109, 0.087].map(|floor| floor - rounding);
+    let light = [0.168, 0.101, 0.100, 0.085].map(|floor| floor - rounding);
+    assert_states_apart(&theme(Ground::Dark, Contrast::Normal), dark);
+    assert_states_apart(&theme(Ground::Light, Contrast::Normal), light);
+}
+
+#[test]
+fn high_contrast_has_its_states_further_apart_for_every_eye() {
+    for ground in [Ground::Dark, Ground::Light] {
+        let (normal, high) = (theme(ground, Contrast::Normal), theme(ground, Contrast::High));
+        let floors = Eye::EACH.map(|eye| closest_states(&normal, eye).0 * 1.05);
+        assert_states_apart(&high, floors);
+    }
+}
+
+/// With 256 colours nothing is searched, only looked up: these are the figures that came out.
+#[test]
+fn states_differ_with_256_colours() {
+    for (normal, floor) in themes().zip([0.073, 0.058, 0.097, 0.084]) {
+        let theme = Theme { depth: Depth::Indexed, ..normal };
+        let mut indices: Vec<String> =
+            STATES.map(|(_, role)| theme.color(role).to_string()).to_vec();
+        indices.sort_unstable();
+        indices.dedup();
+        assert_eq!(indices.len(), STATES.len(), "{}: {indices:?}", theme.name());
+        assert_states_apart(&theme, [floor; 4]);
+    }
+}
+
+#[test]
+fn a_taken_port_never_looks_like_a_free_one() {
+    const FREE: [Role; 3] = [Role::Outside, Role::System, Role::Available];
+    for (theme, floor) in themes().zip([0.249, 0.271, 0.265, 0.262]) {
+        for eye in Eye::EACH {
+            let pairs = STATES.iter().flat_map(|&(name, state)| {
+                FREE.map(|free| (distance(rgb(&theme, state), rgb(&theme, free), eye), name, free))
+            });
+            let (apart, state, free) =
+                pairs.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are seven states");
+            println!("{:22} {eye:?}: {state} over {free:?}, {apart:.3}", theme.name());
+            assert!(apart >= floor, "{}: {state} over {free:?}: {apart}", theme.name());
+        }
+    }
+}
+
+#[test]
+fn text_can_be_read_on_the_terminals_ground() {
+    // Faint: separators and axis ticks. Border: lines, no text.
+    let normal = [
+        (Role::Dim, 4.5),
+        (Role::Accent, 4.5),
+        (Role::Ok, 4.5),
+        (Role::Warn, 4.5),
+        (Role::Critical, 4.5),
+        (Role::Faint, 3.0),
+        (Role::Border, 1.9),
+    ];
+    for theme in themes() {
+        for (role, floor) in normal {
+            let floor = if theme.contrast == Contrast::High { 7.0 } else { floor };
+            let ratio = contrast(rgb(&theme, role), ground(&theme));
+            println!("{:22} {role:?}: {ratio:.2}:1", theme.name());
+            assert!(ratio >= floor, "{} {role:?}: {ratio}", theme.name());
+        }
+        assert_eq!(theme.color(Role::Text), Color::Reset, "text is the terminal's own");
+    }
+}
+
+/// Where screens.md's own values miss 4.5:1 the least that they give stands here.
+#[test]
+fn letters_can_be_read_on_the_states() {
+    for (theme, floor) in themes().zip([4.0, 3.1, 4.5, 4.5]) {
+        let ink = rgb(&theme, Role::Ink);
+        let badges = STATES.into_iter().chain([
+            ("cursor", Role::Cursor),
+            ("collision", Role::Collision),
+            ("allocated", Role::Allocated),
+            ("accent", Role::Accent),
+        ]);
+        for (name, role) in badges {
+            let ratio = contrast(rgb(&theme, role), ink);
+            println!("{:22} ink on {name}: {ratio:.2}:1", theme.name());
+            assert!(ratio >= floor, "{} {name}: {ratio}", theme.name());
+        }
+    }
+}
+
+#[test]
+fn the_selected_row_is_seen_and_read() {
+    for (theme, floor) in themes().zip([1.8, 1.29, 2.5, 1.7]) {
+        let selected = rgb(&theme, Role::Selected);
+        let opposite = if theme.ground == Ground::Dark { WHITE } else { BLACK };
+        let (seen, read) = (contrast(selected, ground(&theme)), contrast(opposite, selected));
+        println!("{:22} selected row: {seen:.2}:1, text on it {read:.2}:1", theme.name());
+        assert!(seen >= floor && read >= 7.0, "{}: {seen} {read}", theme.name());
+    }
+}
+
+#[test]
+fn ramps_go_one_way_in_lightness_for_every_eye() {
+    for theme in themes() {
+        for depth in [Depth::Indexed, Depth::True] {
+            let theme = Theme { depth, ..theme.clone() };
+            let scale: Vec<_> = (0..=SCALE_TOP).map(Role::Scale).collect();
+            let heat: Vec<_> = (0..=HEAT_TOP).map(Role::Heat).collect();
+            for (ramp, eye) in [&scale, &heat].into_iter().flat_map(|r| Eye::EACH.map(|e| (r, e))) {
+                let steps: Vec<f64> =
+                    ramp.iter().map(|&role| lightness(rgb(&theme, role), eye)).collect();
+                let towards = if theme.ground == Ground::Dark { 1.0 } else { -1.0 };
+                let least =
+                    steps.windows(2).map(|pair| (pair[1] - pair[0]) * towards).fold(1.0, f64::min);
+                println!("{:22} {depth:?} {:?} {eye:?}: {least:.3}", theme.name(), ramp[0]);
+                let floor = if depth == Depth::True { 0.028 } else { 0.008 };
+                assert!(least >= floor, "{} {depth:?} {eye:?} {ramp:?}: {steps:.3?}", theme.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_step_of_a_ramp_does_not_vanish() {
+    for theme in themes() {
+        let available = rgb(&theme, Role::Available);
+        for first in [Role::Scale(0), Role::Heat(1)] {
+            let apart = distance(rgb(&theme, first), available, Eye::Usual);
+            println!("{:22} {first:?} over available: {apart:.3}", theme.name());
+            assert!(apart >= 0.15, "{} {first:?}: {apart}", theme.name());
+        }
+        assert_eq!(theme.color(Role::Heat(0)), theme.color(Role::Available));
+    }
+}
+
+/// Sixteen colours do not suffice for eight steps: the map's letter tells those that coincide.
+#[test]
+fn with_sixteen_colours_neighbouring_steps_share_a_colour_at_most_in_pairs() {
+    for ground in [Ground::Dark, Ground::Light] {
+        let theme = Theme::new(Depth::Sixteen, ground, false);
+        let colors: Vec<_> = (0..=SCALE_TOP).map(|step| theme.color(Role::Scale(step))).collect();
+        assert!(colors.chunk_by(|a, b| a == b).all(|same| same.len() <= 2), "{colors:?}");
+        let free = [Role::Available, Role::Reserved, Role::Outside].map(|role| theme.color(role));
+        for step in 1..=HEAT_TOP {
+            assert!(!free.contains(&theme.color(Role::Heat(step))), "step {step}");
+        }
+        assert!(colors.iter().all(|color| !free.contains(color)), "{colors:?}");
+    }
+}
