@@ -117,6 +117,13 @@ fn the_inspector_below_the_map() {
 }
 
 #[test]
+fn what_has_no_room_is_counted() {
+    let session = watched(dark(), 109, 50).press("g49152\n");
+    assert!(shown(&session).ends_with(" more lines"), "{}", shown(&session));
+    golden("below-columns-109x50", &shown(&session));
+}
+
+#[test]
 fn the_inspector_in_ascii_and_without_colour() {
     let ascii = watched(session::ascii(), 120, 40).press("g49152\n");
     assert!(shown(&ascii).is_ascii());
