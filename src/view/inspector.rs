@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// From here on there are two columns.
-const WIDE: u16 = 76;
+const WIDE: u16 = 60;
 /// Lines from which columns are worth it below the map.
 const COLUMN_LINES: u16 = 8;
 const COLUMN_GAP: u16 = 2;

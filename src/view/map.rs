@@ -157,8 +157,12 @@ struct Seen<'a> {
 }
 
 impl PortFacts for Seen<'_> {
-    fn is_taken(&self, port: u16) -> bool {
-        self.scan.occupancy.port(port).is_occupied(self.app.map().protocols)
+    fn taken(&self, block: PortRange) -> u8 {
+        let protocols = self.app.map().protocols;
+        let ports = self.scan.occupancy.ports(block);
+        ports.fold(0, |taken, (port, port_use)| {
+            taken | u8::from(port_use.is_occupied(protocols)) << (port % 8)
+        })
     }
 
     fn owner(&self, port: u16) -> String {
