@@ -35,14 +35,20 @@ pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut
     strip(app, scan, theme, grid, areas, buffer);
     ports(app, scan, theme, plan, areas, buffer);
     facts(app, scan, theme, grid, areas.facts, buffer);
-    if !areas.gauges.is_empty() {
-        let area = areas.gauges;
-        let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
-        let colors = Colors::under(app.map().lens);
-        gauges::render(&scan.gauges, colors, theme, area, buffer);
-    }
+    gauges(app, scan, theme, areas.gauges, buffer);
     legend::render(app, theme, areas.legend, buffer);
     inspector::render(app, scan, theme, grid, areas, buffer);
+}
+
+/// A line a lane, or all on one.
+fn gauges(app: &App, scan: &Scan, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let colors = Colors::under(app.map().lens);
+    let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    match area.height {
+        0 => {}
+        1 => gauges::render_line(&scan.gauges, colors, theme, area, buffer),
+        _ => gauges::render(&scan.gauges, colors, theme, inner, buffer),
+    }
 }
 
 /// Before the first snapshot.
