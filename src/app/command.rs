@@ -116,13 +116,6 @@ pub const COMMANDS: &[Command] = &[
         help: "zoom at the cursor, down to a numbered cell a port; so does the wheel",
     },
     Command {
-        keys: "g",
-        bindings: &[(Key::Char('g'), Action::OpenGoTo)],
-        contexts: MAP,
-        label: "go to port",
-        help: "go to a port: digits, then Enter",
-    },
-    Command {
         keys: "e",
         bindings: &[(Key::Char('e'), Action::FitEphemeral)],
         contexts: MAP,
@@ -147,8 +140,15 @@ pub const COMMANDS: &[Command] = &[
         keys: "w b",
         bindings: &[(Key::Char('w'), Action::NextRun), (Key::Char('b'), Action::PreviousRun)],
         contexts: MAP,
-        label: "used ports",
+        label: "used",
         help: "next, previous run of occupied ports",
+    },
+    Command {
+        keys: "g",
+        bindings: &[(Key::Char('g'), Action::OpenGoTo)],
+        contexts: MAP,
+        label: "port",
+        help: "go to a port: digits, then Enter",
     },
     Command {
         keys: "f",

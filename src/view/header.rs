@@ -75,9 +75,13 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
         0 => None,
         count => Some(Span::styled(words::plural(count, "gap"), theme.style(Role::Warn))),
     };
+    // Usually it is on; who turned it off may have forgotten.
+    let mouse = (!app.is_mouse_on()).then(|| Span::styled("mouse off", theme.style(Role::Dim)));
     let wordings = [
-        vec![Some(name.clone()), namespace, gaps.clone(), kind.clone()],
+        vec![Some(name.clone()), namespace, mouse.clone(), gaps.clone(), kind.clone()],
+        vec![Some(name.clone()), mouse.clone(), gaps.clone(), kind.clone()],
         vec![Some(name), gaps.clone(), kind.clone()],
+        vec![mouse, gaps.clone(), kind.clone()],
         vec![gaps, kind.clone()],
         vec![few_words, kind],
     ];

@@ -1,4 +1,9 @@
-//! Draws the list of keys and what the scan could not see. The keys come from the command table.
+//! Draws the help: a box over the screen, a page at a time. Not what the pages say.
+
+mod keys;
+mod ranges;
+mod sheet;
+mod states;
 
 use ratatui::{
     buffer::Buffer,
@@ -9,33 +14,50 @@ use ratatui::{
 };
 
 use crate::{
-    app::{App, Command, Context, HelpPage, Screen, command},
-    view::{Role, Theme, footer, words},
+    app::{App, HelpPage},
+    view::{Role, Theme},
 };
 
-const WIDTH: u16 = 76;
-/// `Tab Shift-Tab` and a gap.
-const KEYS_WIDTH: usize = 15;
+/// Longer lines read badly.
+const WIDEST: u16 = 108;
+/// Less beside the box is no picture.
+const LEAST_ASIDE: u16 = 12;
+/// Of the box beside its text: lines and blanks at the sides, lines above and below.
+const SIDES: u16 = 4;
+const RULES: u16 = 2;
 
-pub fn render(app: &App, _page: HelpPage, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let width = WIDTH.min(area.width);
-    let mut lines = keys(app, theme);
-    lines.extend(gaps(app, theme, usize::from(width.saturating_sub(4))));
-    let height = (lines.len() as u16 + 2).min(area.height);
+/// What a page is written for.
+struct Paper<'a> {
+    app: &'a App,
+    theme: &'a Theme,
+    width: usize,
+    /// It may need more and is cut then.
+    height: usize,
+}
+
+pub fn render(app: &App, page: HelpPage, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let width = if area.width < WIDEST + LEAST_ASIDE { area.width } else { WIDEST };
+    let paper = Paper {
+        app,
+        theme,
+        width: usize::from(width.saturating_sub(SIDES)),
+        height: usize::from(area.height.saturating_sub(RULES)),
+    };
+    let lines = cut(
+        match page {
+            HelpPage::Keys => keys::lines(&paper),
+            HelpPage::States => states::lines(&paper),
+            HelpPage::Ranges => ranges::lines(&paper),
+        },
+        &paper,
+    );
+    let height = (lines.len() as u16 + RULES).min(area.height);
     let x = area.x + (area.width - width) / 2;
     let y = area.y + (area.height - height) / 2;
     let frame = Rect { x, y, width, height };
-    // Slivers of what lies below would be left of lines.
-    let is_narrow = area.width - width < 2 * KEYS_WIDTH as u16;
-    Clear.render(if is_narrow { area } else { frame }, buffer);
-    let title = match app.screen() {
-        Screen::Map => " Keys of the map ",
-        Screen::Allocate => " Keys of the allocator ",
-    };
-    let block = Block::bordered()
-        .border_set(theme.border_set())
-        .border_style(theme.style(Role::Border))
-        .title(Span::styled(title, Style::reset().add_modifier(Modifier::BOLD)));
+    theme.recede(body(area), buffer);
+    Clear.render(frame, buffer);
+    let block = block(page, theme, width);
     let inner = block.inner(frame);
     block.render(frame, buffer);
     for (line, y) in lines.iter().zip(inner.top()..inner.bottom()) {
@@ -43,31 +65,56 @@ pub fn render(app: &App, _page: HelpPage, theme: &Theme, area: Rect, buffer: &mu
     }
 }
 
-/// Of this screen; rows that are for prompts alone need no list.
-fn keys(app: &App, theme: &Theme) -> Vec<Line<'static>> {
-    let context = match app.screen() {
-        Screen::Map => Context::Map,
-        Screen::Allocate => Context::Allocate,
-    };
-    let row = |command: &Command| {
-        Line::from(vec![
-            Span::styled(format!("{:KEYS_WIDTH$}", command.keys), footer::key_style(theme)),
-            Span::raw(command.help),
-        ])
-    };
-    command::here(context).map(row).collect()
+/// Header and footer stay: they tell the screen, and the keys of the help.
+fn body(area: Rect) -> Rect {
+    Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area }.intersection(area)
 }
 
-fn gaps(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let Some(scan) = app.scan().filter(|scan| !scan.snapshot.gaps.is_empty()) else {
-        return Vec::new();
-    };
-    let mut lines = vec![
-        Line::default(),
-        Line::styled("What this scan could not see", theme.style(Role::Warn)),
-    ];
-    for gap in &scan.snapshot.gaps {
-        lines.extend(words::wrapped(&gap.to_string(), width).into_iter().map(Line::raw));
+/// A page that is cut says so.
+fn cut(mut lines: Vec<Line<'static>>, paper: &Paper) -> Vec<Line<'static>> {
+    if lines.len() > paper.height {
+        lines.truncate(paper.height.saturating_sub(1));
+        let hints = ["more on a larger terminal", "larger: more", ".."];
+        let hint = hints.into_iter().find(|hint| hint.len() <= paper.width).unwrap_or_default();
+        lines.push(Line::styled(hint, paper.theme.style(Role::Warn)));
     }
     lines
+}
+
+fn block(page: HelpPage, theme: &Theme, width: u16) -> Block<'static> {
+    let room = usize::from(width.saturating_sub(2));
+    let titles = [tabs(page, theme), tab(page, page, theme).into()];
+    let title = titles.into_iter().find(|title| title.width() <= room).unwrap_or_default();
+    let hints = [" Left Right turn the page, Esc closes ", " Left Right Esc ", " Esc "];
+    let hint = hints.into_iter().find(|hint| hint.len() <= room).unwrap_or_default();
+    Block::bordered()
+        .border_set(theme.border_set())
+        .border_style(theme.style(Role::Border))
+        .title(title)
+        .title_bottom(Line::styled(hint, theme.style(Role::Dim)).right_aligned())
+}
+
+/// All pages, the chosen one marked.
+fn tabs(page: HelpPage, theme: &Theme) -> Line<'static> {
+    let rule = Span::styled(theme.border_set().horizontal_top, theme.style(Role::Border));
+    let mut line = Line::default();
+    for each in HelpPage::EACH {
+        line.push_span(rule.clone());
+        line.push_span(tab(each, page, theme));
+    }
+    line
+}
+
+fn tab(each: HelpPage, chosen: HelpPage, theme: &Theme) -> Span<'static> {
+    let style = if each == chosen {
+        Style::reset().patch(theme.style(Role::Selected)).add_modifier(Modifier::BOLD)
+    } else {
+        Style::reset().patch(theme.style(Role::Dim))
+    };
+    Span::styled(format!(" {} ", each.name()), style)
+}
+
+/// Over a group of rows.
+fn heading(text: impl Into<String>, theme: &Theme) -> Line<'static> {
+    Line::styled(text.into(), theme.style(Role::Accent).add_modifier(Modifier::BOLD))
 }

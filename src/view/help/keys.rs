@@ -1,0 +1,154 @@
+//! The page of keys: this screen's and everybody's, from the command table; then what the scan
+//! could not see. Binds nothing.
+
+use ratatui::text::{Line, Span};
+
+use super::{Paper, heading};
+use crate::{
+    app::{Command, Context, Screen, command},
+    view::{Role, footer, words},
+};
+
+/// `Tab Shift-Tab` and a gap.
+const KEYS_WIDTH: usize = 15;
+/// Two columns need this much each.
+const LEAST_COLUMN: usize = 34;
+const BETWEEN: usize = 2;
+/// Narrower sentences go below their keys.
+const LEAST_SENTENCE: usize = 12;
+
+/// Lines that stay together.
+type Entry = Vec<Line<'static>>;
+
+pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
+    let is_wide = paper.width >= 2 * LEAST_COLUMN + BETWEEN;
+    let column = if is_wide { (paper.width - BETWEEN) / 2 } else { paper.width };
+    let layout = |keys, blanks| {
+        let groups = groups(paper, keys, column);
+        if is_wide {
+            side_by_side(&groups, blanks, column)
+        } else {
+            flow(&groups, blanks, usize::MAX).concat()
+        }
+    };
+    // The roomiest that fits.
+    let mut layouts = [(Keys::Aligned, 1), (Keys::Inline, 1), (Keys::Inline, 0)]
+        .map(|(keys, blanks)| layout(keys, blanks))
+        .into_iter();
+    let fitting = layouts.clone().find(|lines| lines.len() <= paper.height);
+    fitting.or_else(|| layouts.next_back()).unwrap_or_default()
+}
+
+/// How a key stands before its sentence: in a column of its own, or, to save room, right there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    Aligned,
+    Inline,
+}
+
+fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<Entry>> {
+    let (context, name) = match paper.app.screen() {
+        Screen::Map => (Context::Map, "This screen: Map"),
+        Screen::Allocate => (Context::Allocate, "This screen: Allocate"),
+    };
+    let (here, everywhere): (Vec<_>, Vec<_>) =
+        command::here(context).partition(|command| command.contexts.len() == 1);
+    let group = |name: &str, commands: Vec<&Command>| {
+        let entries = commands.into_iter().map(|command| entry(command, paper, keys, width));
+        titled(heading(name, paper.theme), entries.collect())
+    };
+    let mut groups = vec![group(name, here), group("Everywhere", everywhere)];
+    groups.extend(gaps(paper, width));
+    groups
+}
+
+/// A title stays with what it stands over.
+fn titled(title: Line<'static>, mut entries: Vec<Entry>) -> Vec<Entry> {
+    if let Some(first) = entries.first_mut() {
+        first.insert(0, title);
+    }
+    entries
+}
+
+fn entry(command: &Command, paper: &Paper, keys: Keys, width: usize) -> Entry {
+    let indent = match keys {
+        Keys::Aligned if width > 2 * KEYS_WIDTH => KEYS_WIDTH,
+        _ => 2,
+    };
+    let start = if indent == KEYS_WIDTH { indent } else { command.keys.len() + 2 };
+    let key = Span::styled(format!("{:start$}", command.keys), footer::key_style(paper.theme));
+    if start + LEAST_SENTENCE > width {
+        let key = Span::styled(command.keys, footer::key_style(paper.theme));
+        let below = words::wrapped(command.help, width).into_iter().map(Line::raw);
+        return std::iter::once(Line::from(key)).chain(below).collect();
+    }
+    // A stand-in of the key's width keeps its place while the sentence is wrapped around it.
+    let stand_in = format!("{} ", "_".repeat(start - 1));
+    let text = format!("{stand_in}{}", command.help);
+    let mut pieces = words::wrapped(&text, width).into_iter();
+    let first = pieces.next().unwrap_or_default();
+    let sentence: String = first.chars().skip(start).collect();
+    let mut lines = vec![Line::from(vec![key, Span::raw(sentence)])];
+    let rest = pieces.collect::<Vec<_>>().join(" ");
+    if !rest.is_empty() {
+        let rest = words::wrapped(&rest, width.saturating_sub(indent));
+        lines.extend(rest.into_iter().map(|text| Line::raw(format!("{:indent$}{text}", ""))));
+    }
+    lines
+}
+
+fn gaps(paper: &Paper, width: usize) -> Option<Vec<Entry>> {
+    let scan = paper.app.scan().filter(|scan| !scan.snapshot.gaps.is_empty())?;
+    let title = Line::styled("What this scan could not see", paper.theme.style(Role::Warn));
+    let entry = |text: String| words::wrapped(&text, width).into_iter().map(Line::raw).collect();
+    Some(titled(title, scan.snapshot.gaps.iter().map(|gap| entry(gap.to_string())).collect()))
+}
+
+/// Columns of at most this height; no entry is split, blanks stand between groups.
+fn flow(groups: &[Vec<Entry>], blanks: usize, height: usize) -> Vec<Entry> {
+    let mut columns: Vec<Entry> = vec![Vec::new()];
+    for group in groups {
+        for (index, entry) in group.iter().enumerate() {
+            let column = columns.last().map_or(0, Vec::len);
+            let blank = if index == 0 && column > 0 { blanks } else { 0 };
+            if column > 0 && column + blank + entry.len() > height {
+                columns.push(entry.clone());
+            } else if let Some(column) = columns.last_mut() {
+                column.extend(std::iter::repeat_n(Line::default(), blank));
+                column.extend(entry.iter().cloned());
+            }
+        }
+    }
+    columns
+}
+
+/// Two columns, as low as can be.
+fn side_by_side(groups: &[Vec<Entry>], blanks: usize, width: usize) -> Vec<Line<'static>> {
+    let all: usize = groups.iter().flatten().map(Vec::len).sum();
+    let mut heights = all / 2..=all + groups.len() * blanks;
+    let columns =
+        heights.find_map(|height| Some(flow(groups, blanks, height)).filter(|c| c.len() <= 2));
+    let mut columns = columns.unwrap_or_default().into_iter();
+    let (left, right) = (columns.next().unwrap_or_default(), columns.next().unwrap_or_default());
+    let rows = left.len().max(right.len());
+    let padded = left.into_iter().chain(std::iter::repeat(Line::default()));
+    let right = right.into_iter().chain(std::iter::repeat(Line::default()));
+    let row = |(mut line, right): (Line<'static>, Line<'static>)| {
+        if right.width() > 0 {
+            line = unstyled(line);
+            line.push_span(Span::raw(" ".repeat(width + BETWEEN - line.width())));
+            line.extend(unstyled(right));
+        }
+        line
+    };
+    padded.zip(right).map(row).take(rows).collect()
+}
+
+/// A line's own style goes to its spans, so that it does not colour what is put beside it.
+fn unstyled(mut line: Line<'static>) -> Line<'static> {
+    let style = std::mem::take(&mut line.style);
+    for span in &mut line.spans {
+        span.style = style.patch(span.style);
+    }
+    line
+}

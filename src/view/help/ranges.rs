@@ -1,0 +1,117 @@
+//! The page of ranges: who uses which ports, and what bind and connect do with them. It teaches;
+//! the figures of this machine come from the snapshot.
+//!
+//! What Linux does was tried on 6.18; the order by parity and the rule of connect() are those of
+//! `inet_csk_find_open_port` and `__inet_hash_connect` (net/ipv4).
+
+use ratatui::text::Line;
+
+use super::{
+    Paper, heading,
+    sheet::{Row, Sheet, stack},
+};
+use crate::{
+    domain::{Ephemeral, port},
+    view::words,
+};
+
+/// `this machine` and a gap.
+const NAMES: usize = 14;
+/// `32768-60999` and a gap.
+const PORTS: usize = 13;
+
+pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
+    let default = Ephemeral::default();
+    let scanned = paper.app.scan().map(|scan| &scan.snapshot.ephemeral);
+    let ephemeral = scanned.unwrap_or(&default);
+    let table = Sheet { paper, marks: 0, names: NAMES + PORTS };
+    let calls = Sheet { paper, marks: 0, names: NAMES };
+    stack(
+        vec![
+            table.lines(&ranges(ephemeral, scanned.is_some())),
+            std::iter::once(heading("What Linux does with them", paper.theme))
+                .chain(calls.lines(&doings(ephemeral)))
+                .collect(),
+        ],
+        paper,
+    )
+}
+
+/// The first three: RFC 6335, section 6. macOS: `net.inet.ip.portrange` of XNU. Windows: since
+/// Vista, Microsoft's KB 929851.
+fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<Row> {
+    let row = |name: &str, range: port::PortRange, sentence: String| {
+        Row::new(format!("{name:NAMES$}{range}"), sentence)
+    };
+    let privileged = match ephemeral.unprivileged_start {
+        0 => "known services; here anybody may bind() them".to_owned(),
+        start => format!("known services; below {start} privileged here"),
+    };
+    let own = if is_scanned {
+        let capacity = words::thousands(ephemeral.automatic_capacity());
+        let reserved = words::thousands(ephemeral.reserved_in(ephemeral.range));
+        format!("{capacity} for the kernel's choice, {reserved} reserved")
+    } else {
+        "not scanned yet: Linux's default is assumed".to_owned()
+    };
+    vec![
+        row("system", port::SYSTEM, privileged),
+        row("registered", port::REGISTERED, "services by name; any process may bind()".to_owned()),
+        row(
+            "IANA dynamic",
+            port::IANA_DYNAMIC,
+            "never registered: for automatic choice".to_owned(),
+        ),
+        row(
+            "Linux default",
+            port::LINUX_DEFAULT,
+            "automatic choice, while nobody set it".to_owned(),
+        ),
+        row("this machine", ephemeral.range, own).strong(),
+        row("macOS", port::IANA_DYNAMIC, "automatic choice by default".to_owned()),
+        row("Windows", port::IANA_DYNAMIC, "automatic choice by default, since Vista".to_owned()),
+    ]
+}
+
+fn doings(ephemeral: &Ephemeral) -> Vec<Row> {
+    let (first, second) = match ephemeral.range.first() % 2 {
+        0 => ("even", "odd"),
+        _ => ("odd", "even"),
+    };
+    let privileged = match ephemeral.unprivileged_start {
+        0 => "nothing here: any process may bind() any port".to_owned(),
+        start => format!("below {start} bind() says EACCES without CAP_NET_BIND_SERVICE"),
+    };
+    let reuse = match ephemeral.tw_reuse {
+        Some(0) => "not before (tcp_tw_reuse 0)",
+        Some(1) => "after 1 s (tcp_tw_reuse 1)",
+        Some(2) => "after 1 s on loopback alone (tcp_tw_reuse 2)",
+        Some(_) | None => "as tcp_tw_reuse says, unknown here",
+    };
+    vec![
+        Row::new("bind(port)", "takes any free port, in the range or not, reserved or not"),
+        Row::new(
+            "bind(0)",
+            format!("from a random place, {second} ports first; then no connect() can share it"),
+        ),
+        Row::new(
+            "connect()",
+            format!(
+                "{first} ports first; shares a port with other connect() calls, each to another \
+                 peer; skips every port that somebody bound"
+            ),
+        ),
+        Row::new("UDP", "at random, odd and even alike; no port is shared"),
+        Row::new(
+            "TIME-WAIT",
+            format!(
+                "bind() is refused for its 60 s, unless both set SO_REUSEADDR; connect() takes \
+                 its own for another peer at once, for the same one {reuse}"
+            ),
+        ),
+        Row::new("reserved", "bind(0) and connect() skip it, bind(port) gets it"),
+        Row::new("privileged", privileged),
+        Row::new("all taken", "connect() EADDRNOTAVAIL, bind(0) EADDRINUSE, UDP connect() EAGAIN"),
+        Row::new("TCP and UDP", "never block each other"),
+    ]
+}

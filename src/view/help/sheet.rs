@@ -1,0 +1,105 @@
+//! Rows of a mark, a name and a sentence that wraps beside them. Knows no meanings.
+
+use ratatui::{
+    style::{Modifier, Style},
+    text::{Line, Span},
+};
+use unicode_width::UnicodeWidthStr;
+
+use super::Paper;
+use crate::view::words;
+
+/// A mark as it stands on the screen, what it is called, what it means.
+pub struct Row {
+    pub mark: Option<Span<'static>>,
+    pub name: String,
+    pub sentence: String,
+    pub is_strong: bool,
+}
+
+impl Row {
+    pub fn new(name: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Self { mark: None, name: name.into(), sentence: sentence.into(), is_strong: false }
+    }
+
+    #[must_use]
+    pub fn marked(self, mark: Span<'static>) -> Self {
+        Self { mark: Some(mark), ..self }
+    }
+
+    #[must_use]
+    pub fn strong(self) -> Self {
+        Self { is_strong: true, ..self }
+    }
+}
+
+/// Rows under each other: one width of marks, one of names.
+pub struct Sheet<'a> {
+    pub paper: &'a Paper<'a>,
+    pub marks: usize,
+    pub names: usize,
+}
+
+/// Narrower sentences go below their names.
+const LEAST_SENTENCE: usize = 24;
+
+impl Sheet<'_> {
+    pub fn lines(&self, rows: &[Row]) -> Vec<Line<'static>> {
+        rows.iter().flat_map(|row| self.row(row)).collect()
+    }
+
+    fn row(&self, row: &Row) -> Vec<Line<'static>> {
+        let width = self.paper.width;
+        let head = self.marks + self.names;
+        if head + LEAST_SENTENCE > width {
+            return self.stacked(row);
+        }
+        let sentence = words::wrapped(&row.sentence, width - head);
+        let rest = sentence.iter().skip(1).map(|text| format!("{:head$}{text}", "").into());
+        let first = sentence.first().cloned().unwrap_or_default();
+        let mut line = self.head(row);
+        line.push_span(Span::raw(first));
+        std::iter::once(line).chain(rest).collect()
+    }
+
+    fn head(&self, row: &Row) -> Line<'static> {
+        let mut line = Line::default();
+        if self.marks > 0 {
+            let used = row.mark.as_ref().map_or(0, Span::width);
+            line.extend(row.mark.clone());
+            line.push_span(Span::raw(" ".repeat(self.marks.saturating_sub(used))));
+        }
+        let padding = self.names.saturating_sub(row.name.width());
+        line.push_span(Span::styled(row.name.clone(), name_style(row)));
+        line.push_span(Span::raw(" ".repeat(padding)));
+        line
+    }
+
+    /// The sentence below its name.
+    fn stacked(&self, row: &Row) -> Vec<Line<'static>> {
+        let width = self.paper.width;
+        let name = row.name.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mark = row.mark.clone().filter(|mark| mark.width() + 1 + name.width() <= width);
+        let mut names = words::wrapped(&name, width).into_iter();
+        let mut first = Line::default();
+        if let Some(mark) = mark {
+            first.push_span(mark);
+            first.push_span(Span::raw(" "));
+        }
+        first.push_span(Span::styled(names.next().unwrap_or_default(), name_style(row)));
+        let names = names.map(|name| Line::styled(name, name_style(row)));
+        let sentence = words::wrapped(&row.sentence, width).into_iter().map(Line::raw);
+        std::iter::once(first).chain(names).chain(sentence).collect()
+    }
+}
+
+fn name_style(row: &Row) -> Style {
+    if row.is_strong { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() }
+}
+
+/// Groups under each other, with a blank between them where there is room for it.
+pub fn stack(groups: Vec<Vec<Line<'static>>>, paper: &Paper) -> Vec<Line<'static>> {
+    let groups: Vec<_> = groups.into_iter().filter(|group| !group.is_empty()).collect();
+    let needed = groups.iter().map(Vec::len).sum::<usize>() + groups.len().saturating_sub(1);
+    if needed <= paper.height { groups.join(&Line::default()) } else { groups.concat() }
+}

@@ -1,0 +1,175 @@
+//! The page of states and colours: a sentence for each, what it means and what to do. Counts
+//! nothing.
+
+use ratatui::{
+    style::{Modifier, Style},
+    text::{Line, Span},
+};
+
+use super::{
+    Paper,
+    sheet::{Row, Sheet, stack},
+};
+use crate::{
+    app::{Lens, Screen, allocation::Speed, lens::LENSES},
+    domain::{Ephemeral, State, StateClass},
+    view::{
+        Role, Theme, lens,
+        theme::{COLORED_OWNERS, OTHER_OWNER_LETTER, letter, owner_letter},
+    },
+};
+
+/// ` L ` and a blank.
+const MARKS: usize = 4;
+/// `SYN-RECEIVED` and a blank.
+const NAMES: usize = 13;
+
+pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
+    let full = page(paper, LENSES.iter().map(|row| row.lens));
+    if full.len() <= paper.height {
+        return full;
+    }
+    page(paper, std::iter::once(paper.app.map().lens))
+}
+
+fn page(paper: &Paper, lenses: impl Iterator<Item = Lens>) -> Vec<Line<'static>> {
+    let sheet = Sheet { paper, marks: MARKS, names: NAMES };
+    let theme = paper.theme;
+    let groups = match paper.app.screen() {
+        Screen::Map => vec![
+            sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
+            sheet.lines(&free_ports(paper)),
+            sheet.lines(&reading(theme)),
+            sheet.lines(&lenses.map(of_lens).collect::<Vec<_>>()),
+        ],
+        Screen::Allocate => vec![
+            sheet.lines(&marks(paper)),
+            sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
+        ],
+    };
+    stack(groups, paper)
+}
+
+fn of_state(state: State, theme: &Theme) -> Row {
+    let class = StateClass::of(state);
+    let badge = Span::styled(format!(" {} ", letter(class)), theme.badge(Role::Class(class)));
+    Row::new(state.name(), meaning(state)).marked(badge)
+}
+
+/// What it is, and what a person does about it (the states of RFC 9293, section 3.3.2).
+fn meaning(state: State) -> &'static str {
+    match state {
+        State::Listen => "a server waits here; to free the port, end its owner",
+        State::SynSent => "connecting, no answer yet; if many stay, look for a filter",
+        State::SynReceived => "a peer connects; if many stay: a flood, or a full backlog",
+        State::Established => "connected; unless bound first, other peers may share it",
+        State::FinWait1 => "we closed, the peer has not confirmed; is it still up?",
+        State::FinWait2 => "we closed, the peer did not; without owner it ends in 60 s",
+        State::CloseWait => "the peer closed, the owner did not: look for its leak",
+        State::Closing => "both closed at once; gone when the peer has confirmed",
+        State::LastAck => "both closed, the peer has to confirm; soon gone",
+        State::TimeWait => "we closed first; kept 60 s, no owner: reuse connections",
+        State::Bound => "bound, then neither listening nor connected: a leak?",
+        State::Unconnected => "UDP that takes from anybody; its owner frees it",
+        State::Connected => "UDP with one peer; no other peer can share the port",
+    }
+}
+
+fn free_ports(paper: &Paper) -> Vec<Row> {
+    let theme = paper.theme;
+    let free = |role, glyph| {
+        let style = if theme.has_color() {
+            theme.style(Role::Dim).bg(theme.color(role))
+        } else {
+            Style::new()
+        };
+        Span::styled(format!(" {glyph} "), style)
+    };
+    let default = Ephemeral::default();
+    let ephemeral = paper.app.scan().map_or(&default, |scan| &scan.snapshot.ephemeral);
+    let system = match ephemeral.unprivileged_start {
+        0 => "0-1023, free; here any process may bind() them".to_owned(),
+        start => format!("0-1023, free; below {start} bind() needs CAP_NET_BIND_SERVICE"),
+    };
+    vec![
+        Row::new("available", "free and in the range: the kernel may choose it")
+            .marked(free(Role::Available, theme.glyph('·', '.'))),
+        Row::new("reserved", "skipped by automatic choice; an explicit bind() gets it")
+            .marked(free(Role::Reserved, 'x')),
+        Row::new("system", system).marked(free(Role::System, ' ')),
+        Row::new("outside", "free, not in the range: only an explicit bind() gets it")
+            .marked(free(Role::Outside, ' ')),
+    ]
+}
+
+/// How a block and the cursor are read.
+fn reading(theme: &Theme) -> Vec<Row> {
+    let fullness = if theme.has_color() {
+        "its most telling state; the brighter, the more is taken"
+    } else {
+        "the fuller the glyph, the more of the block is taken"
+    };
+    let cursor = Span::styled(" 1 ", theme.badge(Role::Cursor));
+    vec![
+        Row::new("block", fullness),
+        Row::new("cursor", "where you are; its number stands at both edges").marked(cursor),
+    ]
+}
+
+/// The letters that stand on the map under a lens.
+fn of_lens(lens: Lens) -> Row {
+    let letters = match lens {
+        Lens::State => "the letters above; c and C change the lens".to_owned(),
+        Lens::Owner => {
+            let last = owner_letter(COLORED_OWNERS as u8 - 1);
+            let first = owner_letter(0);
+            format!("{first} to {last} the biggest owners, {OTHER_OWNER_LETTER} all others")
+        }
+        lens => {
+            let categories = lens::categories(lens).iter();
+            let each = categories.map(|category| format!("{} {}", category.letter, category.name));
+            each.collect::<Vec<_>>().join(", ")
+        }
+    };
+    Row::new(lens.name(), letters)
+        .marked(Span::styled("by", Style::new().add_modifier(Modifier::DIM)))
+}
+
+/// What an allocator leaves on its map, and on the histogram.
+fn marks(paper: &Paper) -> Vec<Row> {
+    let theme = paper.theme;
+    let badge = |text: &str, role| Span::styled(format!(" {text} "), theme.badge(role));
+    let speed = paper.app.allocation().speed();
+    let density = if theme.needs_whole_cells() {
+        Span::raw(theme.glyph("·▒█", ".=@"))
+    } else {
+        Span::styled("███", theme.style(Role::Heat(4)))
+    };
+    let occupied = if theme.needs_whole_cells() {
+        Span::raw(theme.glyph(" ▒ ", " @ "))
+    } else {
+        Span::styled(" █ ", theme.style(Role::Muted))
+    };
+    let available = Span::styled(
+        format!(" {} ", theme.glyph('·', '.')),
+        Style::new().bg(theme.color(Role::Available)),
+    );
+    let mut rows = vec![
+        Row::new("refused", "the nth attempt met an occupied port; + from the tenth on")
+            .marked(badge("1", Role::Collision)),
+        Row::new("allocated", "this attempt got its port; older marks fade")
+            .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
+        Row::new("held", "kept by this run; x and X release, so does leaving")
+            .marked(badge(theme.glyph("●", "o"), Role::Ok)),
+        Row::new("in use", "occupied by others; grey, so that attempts stand out").marked(occupied),
+        Row::new("available", "free; an allocator may get it").marked(available),
+        Row::new("law", "what theory says of uniform tries, beside what was seen")
+            .marked(Span::raw(theme.glyph(" ◇ ", " o "))),
+        Row::new("density", "at full speed: attempts on a block in the last second")
+            .marked(density),
+    ];
+    if speed == Speed::Thousand {
+        rows.push(Row::new("flash", "at 1k/s a sample of the attempts, gone in a moment"));
+    }
+    rows
+}
