@@ -160,7 +160,7 @@ fn a_socket_is_as_old_as_our_watch_or_at_least_so() {
 
 #[test]
 fn a_port_tells_what_snapshots_showed_on_it() {
-    let mut session = Session::new(dark(), 200, 60);
+    let mut session = Session::new(dark(), 160, 48);
     let is_it = |socket: &Socket| socket.local.port == 8443;
     seen(&mut session, 0, |_| {});
     seen(&mut session, 10, |sockets| sockets.retain(|socket| !is_it(socket)));

@@ -18,8 +18,8 @@ const GAUGE_LINES: u16 = 5;
 const LEAST_LOUPE: u16 = 8;
 const USUAL_LOUPE: u16 = 10;
 const LARGEST_LOUPE: u16 = 17;
-/// What the inspector below the map keeps for itself.
-const LEAST_INSPECTOR: u16 = 6;
+/// What the inspector below the map keeps for itself: two columns of eight lines.
+const LEAST_INSPECTOR: u16 = 8;
 
 /// The parts of a frame; what has no room is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,8 +81,8 @@ pub fn areas(area: Rect, app: &App) -> Areas {
 /// Loupe, gauges and inspector, as far as lines are left below the map.
 fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rect) {
     let mut free = spare;
-    let inspector = if areas.has_inspector_beside { 0 } else { LEAST_INSPECTOR.min(spare.height) };
-    let mut left = spare.height - inspector;
+    let inspector = if areas.has_inspector_beside { 0 } else { LEAST_INSPECTOR + 1 };
+    let mut left = spare.height.saturating_sub(inspector);
     let has_gauges = areas.has_inspector_beside && left >= GAUGE_LINES;
     left -= if has_gauges { GAUGE_LINES } else { 0 };
     let most = if size.is_largest() { LARGEST_LOUPE } else { USUAL_LOUPE };
