@@ -105,7 +105,7 @@ fn free_ports(paper: &Paper) -> Vec<Row> {
 /// How a block and the cursor are read.
 fn reading(theme: &Theme) -> Vec<Row> {
     let fullness = if theme.has_color() {
-        "its most telling state; the brighter, the more is taken"
+        "its most telling state; the stronger, the more is taken"
     } else {
         "the fuller the glyph, the more of the block is taken"
     };
