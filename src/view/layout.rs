@@ -99,6 +99,8 @@ fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rec
     if !areas.has_inspector_beside {
         // Where there is room the line above the map is left to its title.
         if free.height > LEAST_INSPECTOR {
+            let gap = u16::from(free.height > LEAST_INSPECTOR + 1);
+            take(&mut free, gap);
             areas.gauges = take(&mut free, 1);
         }
         areas.inspector = free;
