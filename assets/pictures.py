@@ -27,8 +27,11 @@ from functools import lru_cache
 from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parent
+ROOT = ASSETS.parent
 FRAMES_A_SECOND = 10
 MOST_BYTES = 1_000_000
+# In the environment of the process that populates.
+POPULATE = "PORTSCOPE_PICTURES_POPULATE"
 
 
 # The pictures -------------------------------------------------------------------------------------
@@ -75,8 +78,8 @@ PICTURES = [
     Picture("allocate.png", 120, 40, "one allocation at 90 % simulated occupancy, from try to port",
             [*STARTED, *SIMULATED, Press("Space", 0), Until(r"◆ \d{5} ✓(?s:.*)after ([6-9]|1\d) ", 90)]),
     Picture("allocate.gif", 100, 30, "the same at 4, 20 and 1,000 attempts a second, and at full speed",
-            [*STARTED, *SIMULATED, Press("Space", 0), Film(5.5), Press("]", 0), Film(2),
-             Press("]", 0), Film(1.2), Press("]", 0), Film(1.8)]),
+            [*STARTED, *SIMULATED, Press("Space", 0), Film(6), Press("]", 0), Film(2),
+             Press("]", 0), Film(2), Press("]", 0), Film(1.5)]),
 ]
 
 
@@ -87,11 +90,15 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 IP_LOCAL_PORT_RANGE = 51
 
 
+def end_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def process(name, make, serve=None):
     """A process that keeps the sockets it makes, or serves the first, as long as this one lives."""
     ready, done = os.pipe()
     if os.fork() == 0:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent()
         Path("/proc/self/comm").write_text(name)
         sockets = make()
         os.write(done, b"!")
@@ -164,7 +171,8 @@ def close_after_the_other(end, _ends):
 
 
 def populate():
-    """A web machine, one program of which leaks, in the namespace that we are in."""
+    """A web machine, one program of which leaks, in our namespace, as long as its maker lives."""
+    end_with_parent()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -184,6 +192,19 @@ def populate():
     process("coturn", bound(socket.SOCK_DGRAM, *[("0.0.0.0", 0)] * 900, *[("::", 0)] * 300))
     process("payments-api", connecting(5432, many))
     process("orders-api", connecting(5432, many * 2 // 3))
+    print("ready", flush=True)
+    signal.pause()
+
+
+def populated():
+    """The process that populates. Pictures show its command: it says nothing of this machine."""
+    command = ["python3", str(Path(__file__).resolve().relative_to(ROOT))]
+    environment = {**os.environ, "PYTHONHOME": sys.base_prefix, POPULATE: "1"}
+    started = subprocess.Popen(command, executable=sys.executable, cwd=ROOT, env=environment,
+                               stdout=subprocess.PIPE, text=True)
+    if started.stdout.readline() != "ready\n":
+        sys.exit("no sockets, no pictures")
+    return started
 
 
 # The program in tmux ------------------------------------------------------------------------------
@@ -523,14 +544,13 @@ def unshare():
 
 
 def build():
-    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ASSETS.parent, check=True)
-    target = os.environ.get("CARGO_TARGET_DIR", ASSETS.parent / "target")
+    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+    target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
     return str(Path(target) / "release" / "portscope")
 
 
 def make(wanted, program, folder):
-    populate()
-    painter = Painter()
+    population, painter = populated(), Painter()
     for picture in PICTURES:
         if wanted and picture.name not in wanted:
             continue
@@ -541,9 +561,12 @@ def make(wanted, program, folder):
         path = folder / picture.name
         save([painter.draw(frame, picture.columns, picture.rows) for frame in frames], path)
         print(f"{path}: {picture.shows} ({path.stat().st_size:,} bytes)")
+    population.kill()
 
 
 def main():
+    if POPULATE in os.environ:
+        return populate()
     names = ", ".join(picture.name for picture in PICTURES)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=f"NAME: {names}")
     parser.add_argument("name", nargs="*")

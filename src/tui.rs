@@ -131,6 +131,8 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
     let send = move |input| by_hand.send(Wake::Input(input)).is_ok();
     input::listen(ending.clone(), typed, decoder, send)?;
 
+    // The theme heeds NO_COLOR; crossterm would hide even the colours that `--color` asks for.
+    crossterm::style::force_color_output(true);
     let mut events = EventLoop {
         app: App::new(options.app),
         theme,

@@ -25,7 +25,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("ratatui", &["view", "tui"]),
     ("crossterm", &["tui"]),
     ("signal_hook", &["tui"]),
-    ("terminal_colorsaurus", &["tui"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
     ("serde", &["report"]),

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Event, Extent, Glyphs, Grid, Key, Options, Place, RowsPerLine, Screen, Size, Target,
-        allocation::AllocationOptions, grid::Room,
+        App, Event, Extent, Glyphs, Grain, Grid, Key, Options, Place, RowsPerLine, Screen, Size,
+        Target, allocation::AllocationOptions, grid::Room,
     },
     domain::{PortRange, Protocols, ServiceNames, State},
     engine::Report,
@@ -89,8 +89,7 @@ proptest! {
         range in ranges(), top: u16, columns in 10_u16..300, lines in 1_u16..100
     ) {
         let room = Room { columns, lines };
-        use portscope::app::Grain::{Dots, Letters, Numbers};
-        for grain in [Dots, Letters, Numbers(0)] {
+        for grain in [Grain::Dots, Grain::Letters, Grain::Numbers(0)] {
             let top = top.clamp(range.first(), range.last());
             let Some(grid) = Grid::window(range, top, grain, room) else { continue };
             prop_assert!(grid.width() <= columns && grid.lines() <= lines);

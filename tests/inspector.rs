@@ -117,6 +117,13 @@ fn the_inspector_below_the_map() {
 }
 
 #[test]
+fn what_has_no_room_is_counted() {
+    let session = watched(dark(), 109, 50).press("g49152\n");
+    assert!(shown(&session).ends_with(" more lines"), "{}", shown(&session));
+    golden("below-columns-109x50", &shown(&session));
+}
+
+#[test]
 fn the_inspector_in_ascii_and_without_colour() {
     let ascii = watched(session::ascii(), 120, 40).press("g49152\n");
     assert!(shown(&ascii).is_ascii());
@@ -153,7 +160,7 @@ fn a_socket_is_as_old_as_our_watch_or_at_least_so() {
 
 #[test]
 fn a_port_tells_what_snapshots_showed_on_it() {
-    let mut session = Session::new(dark(), 200, 60);
+    let mut session = Session::new(dark(), 160, 48);
     let is_it = |socket: &Socket| socket.local.port == 8443;
     seen(&mut session, 0, |_| {});
     seen(&mut session, 10, |sockets| sockets.retain(|socket| !is_it(socket)));

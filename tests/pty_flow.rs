@@ -151,7 +151,7 @@ fn a_slow_terminal_is_answered_before_long() {
 #[test]
 fn colours_that_were_asked_for_are_written_whatever_the_environment_says() {
     for (color, sequence) in
-        [("truecolor", &b"48;2;"[..]), ("256", b"48;5;"), ("16", b";4"), ("never", b"\x1b[")]
+        [("truecolor", &b"48;2;"[..]), ("256", b"48;5;"), ("16", b"48;5;"), ("never", b"\x1b[")]
     {
         let script = format!(r#"NO_COLOR=1 exec "$0" --theme dark --color {color}"#);
         let mut session = Session::start_script(&script);

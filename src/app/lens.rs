@@ -82,18 +82,22 @@ impl Tally {
         let reserved = ephemeral.reserved_in(range);
         let is_odd_more = range.first() % 2 == 1 && range.last() % 2 == 1;
         let even = range.len().div_ceil(2) - u32::from(is_odd_more);
-        let mut tally = Self { size: range.len(), reserved, even, ..Self::default() };
-        let mut automatic = 0;
-        for (port, port_use) in occupancy.ports(range) {
-            let Some(class) = port_use.most_telling(protocols) else { continue };
-            tally.occupied += 1;
-            tally.occupied_even += u32::from(port % 2 == 0);
-            tally.by_class[class as usize] += 1;
-            automatic += u32::from(ephemeral.range.contains(port) && !ephemeral.is_reserved(port));
+        let [even_ones, odd_ones] = occupancy.by_class(range, protocols);
+        let occupied_in = |range| occupancy.occupied_in(range, protocols);
+        let available = range.intersection(ephemeral.range).map_or(0, |inside| {
+            let reserved = ephemeral.reserved().iter().filter_map(|r| r.intersection(inside));
+            let unavailable: u32 = reserved.map(|r| r.len() - occupied_in(r)).sum();
+            inside.len() - occupied_in(inside) - unavailable
+        });
+        Self {
+            size: range.len(),
+            occupied: even_ones.iter().chain(&odd_ones).sum(),
+            by_class: std::array::from_fn(|class| even_ones[class] + odd_ones[class]),
+            available,
+            reserved,
+            even,
+            occupied_even: even_ones.iter().sum(),
         }
-        let inside = ephemeral.range.intersection(range);
-        tally.available = inside.map_or(0, |r| r.len() - ephemeral.reserved_in(r)) - automatic;
-        tally
     }
 
     pub fn of(&self, class: StateClass) -> u32 {

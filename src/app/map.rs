@@ -1,12 +1,16 @@
 //! The map's state: what it shows, where its cursor is. Not what stands on the ports.
 
+mod moves;
+
 use crate::{
     app::{
-        Grain, Grid, Lens, Place, RowsPerLine,
+        Grain, Grid, Lens, RowsPerLine,
         grid::{AXIS, BAR, GUTTER, Room},
     },
     domain::{PortRange, Protocols, port},
 };
+
+pub use moves::{Destination, Move, destination};
 
 /// The inspector stands beside the map from this width on.
 const WIDE: u16 = 110;
@@ -47,26 +51,6 @@ pub enum Extent {
     Ephemeral,
     All,
     Ports(PortRange),
-}
-
-/// A way to move the cursor; left and right go by blocks, up and down by rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Move {
-    Left,
-    Right,
-    Up,
-    Down,
-    FarLeft,
-    FarRight,
-    FarUp,
-    FarDown,
-    PageUp,
-    PageDown,
-    First,
-    Last,
-    /// By one port, whatever a block holds.
-    PreviousPort,
-    NextPort,
 }
 
 /// A step on the ladder: all ports, fitted range, dots, a cell a port, cells with numbers.
@@ -324,106 +308,11 @@ fn ports_of(extent: Extent, ephemeral: PortRange) -> PortRange {
     }
 }
 
-/// Where a move leads: a port, or a block of which the caller takes the most telling port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Destination {
-    Port(u16),
-    Block(PortRange),
-}
-
-/// From `cursor` in all of `range`, in the steps of the grid that shows some of it. None: there is
-/// nothing in that direction.
-pub fn destination(
-    shown: &Grid,
-    range: PortRange,
-    cursor: u16,
-    movement: Move,
-) -> Option<Destination> {
-    let half_page = i32::from(shown.rows() / 2);
-    let grid = &shown.over(range);
-    let from = grid.place(cursor)?;
-    let block = match movement {
-        Move::First => return Some(Destination::Port(range.first())),
-        Move::Last => return Some(Destination::Port(range.last())),
-        Move::PreviousPort => return port_in(range, cursor.checked_sub(1)),
-        Move::NextPort => return port_in(range, cursor.checked_add(1)),
-        Move::Left => along(grid, from, -1),
-        Move::Right => along(grid, from, 1),
-        Move::FarLeft => along(grid, from, -10),
-        Move::FarRight => along(grid, from, 10),
-        Move::Up => across(grid, from, -1),
-        Move::Down => across(grid, from, 1),
-        Move::FarUp => across(grid, from, -10),
-        Move::FarDown => across(grid, from, 10),
-        Move::PageUp => across(grid, from, -half_page),
-        Move::PageDown => across(grid, from, half_page),
-    };
-    block.map(Destination::Block)
-}
-
-fn port_in(range: PortRange, port: Option<u16>) -> Option<Destination> {
-    port.filter(|&p| range.contains(p)).map(Destination::Port)
-}
-
-/// Blocks follow each other like words: after a row's last comes the next row's first.
-fn along(grid: &Grid, from: Place, blocks: i32) -> Option<PortRange> {
-    let columns = i32::from(grid.columns());
-    let index = |place: Place| i32::from(place.row) * columns + i32::from(place.column);
-    let ends = [grid.range().first(), grid.range().last()].map(|port| grid.place(port).map(index));
-    let [Some(first), Some(last)] = ends else { return None };
-    let to = (index(from) + blocks).clamp(first, last);
-    let place = Place { column: (to % columns) as u16, row: (to / columns) as u16 };
-    (place != from).then(|| grid.block(place))?
-}
-
-/// As many of `rows` as the column has.
-fn across(grid: &Grid, from: Place, rows: i32) -> Option<PortRange> {
-    let step = rows.signum();
-    (1..=rows.abs())
-        .map_while(|distance| {
-            let row = u16::try_from(i32::from(from.row) + distance * step).ok()?;
-            grid.block(Place { column: from.column, row })
-        })
-        .last()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const GLYPHS: Glyphs = Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true };
-
-    fn grid() -> Grid {
-        let size = Size { columns: 80, rows: 24 };
-        Map::new(GLYPHS).grid(port::LINUX_DEFAULT, size).unwrap()
-    }
-
-    fn moved(cursor: u16, movement: Move) -> Option<u16> {
-        destination(&grid(), port::LINUX_DEFAULT, cursor, movement).map(|to| match to {
-            Destination::Port(port) => port,
-            Destination::Block(block) => block.first(),
-        })
-    }
-
-    #[test]
-    fn left_and_right_go_by_blocks_up_and_down_by_rows() {
-        assert_eq!(moved(40_500, Move::Right), Some(40_520));
-        assert_eq!(moved(40_500, Move::Left), Some(40_480));
-        assert_eq!(moved(40_980, Move::Right), Some(41_000));
-        assert_eq!(moved(40_500, Move::Down), Some(41_500));
-        assert_eq!(moved(40_500, Move::FarUp), Some(33_500));
-        assert_eq!(moved(40_500, Move::NextPort), Some(40_501));
-    }
-
-    #[test]
-    fn no_move_leaves_the_range() {
-        assert_eq!(moved(32_768, Move::Left), None);
-        assert_eq!(moved(33_100, Move::Up), None);
-        assert_eq!(moved(32_790, Move::FarLeft), Some(32_768));
-        assert_eq!(moved(60_990, Move::Right), None);
-        assert_eq!(moved(60_999, Move::NextPort), None);
-        assert_eq!(moved(60_900, Move::PageDown), None);
-    }
 
     /// Row length, columns and lines; L stands for dots.
     fn shape(range: PortRange, columns: u16, rows: u16) -> (Grain, u32, u16, u16, bool) {

@@ -127,6 +127,19 @@ fn first_class(classes: u8) -> Option<StateClass> {
     StateClass::EACH.get(classes.trailing_zeros() as usize).copied()
 }
 
+/// Ports, in the order of `StateClass::EACH`.
+pub type ByClass = [u32; StateClass::EACH.len()];
+
+/// Done for each port of each map and gauge, so without a branch.
+fn by_class(ports: impl Iterator<Item = (u16, u8)>) -> [ByClass; 2] {
+    // Where there is no bit, `trailing_zeros` says 8.
+    let mut counts = [[0; 9]; 2];
+    for (port, classes) in ports {
+        counts[usize::from(port % 2)][classes.trailing_zeros() as usize] += 1;
+    }
+    counts.map(|counts| std::array::from_fn(|class| counts[class]))
+}
+
 /// How much of a range one lane takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gauge {
@@ -192,31 +205,20 @@ impl Occupancy {
         uses.iter().filter(|port_use| port_use.is_occupied(protocols)).count() as u32
     }
 
-    /// Ports of `range` by their most telling class, in the order of `StateClass::EACH`.
-    pub fn classes_in(
-        &self,
-        range: PortRange,
-        protocols: Protocols,
-    ) -> [u32; StateClass::EACH.len()] {
-        let mut by_class = [0; StateClass::EACH.len()];
-        for (_, port_use) in self.ports(range) {
-            if let Some(class) = port_use.most_telling(protocols) {
-                by_class[class as usize] += 1;
-            }
+    pub fn gauge(&self, lane: Lane, range: PortRange) -> Gauge {
+        let classes = self.ports(range).map(|(port, port_use)| (port, port_use.0[lane as usize]));
+        let [even, odd] = by_class(classes);
+        Gauge {
+            lane,
+            size: range.len(),
+            occupied: even.iter().chain(&odd).sum(),
+            occupied_even: even.iter().sum(),
+            by_class: std::array::from_fn(|class| even[class] + odd[class]),
         }
-        by_class
     }
 
-    pub fn gauge(&self, lane: Lane, range: PortRange) -> Gauge {
-        let mut gauge =
-            Gauge { lane, size: range.len(), occupied: 0, occupied_even: 0, by_class: [0; 6] };
-        for (port, port_use) in self.ports(range) {
-            if let Some(class) = first_class(port_use.0[lane as usize]) {
-                gauge.occupied += 1;
-                gauge.occupied_even += u32::from(port % 2 == 0);
-                gauge.by_class[class as usize] += 1;
-            }
-        }
-        gauge
+    /// Ports by their most telling class, in the order of `StateClass::EACH`: even ones, odd ones.
+    pub fn by_class(&self, range: PortRange, protocols: Protocols) -> [ByClass; 2] {
+        by_class(self.ports(range).map(|(port, port_use)| (port, port_use.classes(protocols))))
     }
 }

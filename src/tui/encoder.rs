@@ -1,32 +1,40 @@
-//! Cells, turned into as few bytes as a terminal understands. Not which cells, and sends nothing.
+//! Cells, said to the terminal in as few of crossterm's commands as it takes. Not which cells, and
+//! sends nothing.
 //!
-//! crossterm's encoder writes 20 bytes for no cell at all, colours twice where one changed, the
-//! sixteen colours as indexes that the Linux console does not know, and none while NO_COLOR is set,
-//! whatever `--color` says.
+//! ratatui's own backend for crossterm writes 20 bytes for no cell at all and both colours where one
+//! changed.
 
-use std::{convert::Infallible, io::Write as _};
+use std::convert::Infallible;
 
+use crossterm::{
+    Command, QueueableCommand,
+    cursor::{MoveTo, MoveToColumn},
+    style::{
+        Attribute, Colors, Print, SetAttribute, SetBackgroundColor, SetColors, SetForegroundColor,
+    },
+    terminal::{Clear, ClearType as Cleared},
+};
 use ratatui::{
-    backend::{Backend, ClearType, WindowSize},
+    backend::{Backend, ClearType, IntoCrossterm, WindowSize},
     buffer::Cell,
     layout::{Position, Size},
     style::{Color, Modifier},
 };
 use unicode_width::UnicodeWidthStr;
 
-/// Codes of ECMA-48, 8.3.117 (SGR).
-const MODIFIERS: [(Modifier, u8); 9] = [
-    (Modifier::BOLD, 1),
-    (Modifier::DIM, 2),
-    (Modifier::ITALIC, 3),
-    (Modifier::UNDERLINED, 4),
-    (Modifier::SLOW_BLINK, 5),
-    (Modifier::RAPID_BLINK, 6),
-    (Modifier::REVERSED, 7),
-    (Modifier::HIDDEN, 8),
-    (Modifier::CROSSED_OUT, 9),
+const ATTRIBUTES: [(Modifier, Attribute); 9] = [
+    (Modifier::BOLD, Attribute::Bold),
+    (Modifier::DIM, Attribute::Dim),
+    (Modifier::ITALIC, Attribute::Italic),
+    (Modifier::UNDERLINED, Attribute::Underlined),
+    (Modifier::SLOW_BLINK, Attribute::SlowBlink),
+    (Modifier::RAPID_BLINK, Attribute::RapidBlink),
+    (Modifier::REVERSED, Attribute::Reverse),
+    (Modifier::HIDDEN, Attribute::Hidden),
+    (Modifier::CROSSED_OUT, Attribute::CrossedOut),
 ];
-const PLAIN: &[u8] = b"\x1b[m";
+/// Of all attributes and both colours.
+const PLAIN: SetAttribute = SetAttribute(Attribute::Reset);
 
 /// How the next cell would look.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -59,81 +67,42 @@ impl Encoder {
 
     /// Plain colours, empty screen.
     pub fn erase(&mut self) {
-        self.bytes.extend_from_slice(b"\x1b[m\x1b[2J");
+        self.put(PLAIN);
+        self.put(Clear(Cleared::All));
     }
 
-    fn put(&mut self, arguments: std::fmt::Arguments) {
+    fn put(&mut self, command: impl Command) {
         // A vector takes everything.
-        let _ = self.bytes.write_fmt(arguments);
+        let _ = self.bytes.queue(command);
     }
 
     /// `at`: where the cursor is, if that is known.
     fn go_to(&mut self, at: Option<Position>, to: Position) {
-        let column = to.x + 1;
         match at {
             Some(at) if at == to => {}
-            Some(at) if at.y == to.y => self.put(format_args!("\x1b[{column}G")),
-            _ => self.put(format_args!("\x1b[{};{column}H", to.y + 1)),
+            Some(at) if at.y == to.y => self.put(MoveToColumn(to.x)),
+            _ => self.put(MoveTo(to.x, to.y)),
         }
     }
 
-    fn dress(&mut self, old: Look, new: Look) {
-        if old == new {
-            return;
+    fn dress(&mut self, mut old: Look, new: Look) {
+        if !new.modifier.contains(old.modifier) {
+            self.put(PLAIN);
+            old = Look::default();
         }
-        let is_less = !new.modifier.contains(old.modifier);
-        if is_less {
-            self.bytes.extend_from_slice(PLAIN);
-        }
-        let old = if is_less { Look::default() } else { old };
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(b"\x1b[");
-        let codes = self.bytes.len();
-        for (modifier, code) in MODIFIERS {
+        for (modifier, attribute) in ATTRIBUTES {
             if (new.modifier - old.modifier).contains(modifier) {
-                self.put(format_args!("{code};"));
+                self.put(SetAttribute(attribute));
             }
         }
-        if new.foreground != old.foreground {
-            self.put_color(new.foreground, 30);
+        let (foreground, background) =
+            (new.foreground.into_crossterm(), new.background.into_crossterm());
+        match (new.foreground != old.foreground, new.background != old.background) {
+            (true, true) => self.put(SetColors(Colors::new(foreground, background))),
+            (true, false) => self.put(SetForegroundColor(foreground)),
+            (false, true) => self.put(SetBackgroundColor(background)),
+            (false, false) => {}
         }
-        if new.background != old.background {
-            self.put_color(new.background, 40);
-        }
-        match self.bytes.last_mut() {
-            Some(last) if *last == b';' => *last = b'm',
-            _ => self.bytes.truncate(if self.bytes.len() == codes { start } else { codes }),
-        }
-    }
-
-    /// `base`: 30 for the foreground, 40 for the background.
-    fn put_color(&mut self, color: Color, base: u8) {
-        let dark = |code: u8| base + code;
-        let bright = |code: u8| base + 60 + code;
-        let code = match color {
-            Color::Rgb(red, green, blue) => {
-                return self.put(format_args!("{};2;{red};{green};{blue};", base + 8));
-            }
-            Color::Indexed(index) => return self.put(format_args!("{};5;{index};", base + 8)),
-            Color::Reset => base + 9,
-            Color::Black => dark(0),
-            Color::Red => dark(1),
-            Color::Green => dark(2),
-            Color::Yellow => dark(3),
-            Color::Blue => dark(4),
-            Color::Magenta => dark(5),
-            Color::Cyan => dark(6),
-            Color::Gray => dark(7),
-            Color::DarkGray => bright(0),
-            Color::LightRed => bright(1),
-            Color::LightGreen => bright(2),
-            Color::LightYellow => bright(3),
-            Color::LightBlue => bright(4),
-            Color::LightMagenta => bright(5),
-            Color::LightCyan => bright(6),
-            Color::White => bright(7),
-        };
-        self.put(format_args!("{code};"));
     }
 }
 
@@ -151,13 +120,13 @@ impl Backend for Encoder {
             let new = Look { foreground: cell.fg, background: cell.bg, modifier: cell.modifier };
             self.dress(look, new);
             look = new;
-            self.bytes.extend_from_slice(cell.symbol().as_bytes());
+            self.put(Print(cell.symbol()));
             // Behind the last column terminals differ, and so they do for characters not of one.
             let is_sure = cell.symbol().width() == 1 && x + 1 < self.size.width;
             at = is_sure.then(|| Position::new(x + 1, y));
         }
         if self.bytes.len() > start && look != Look::default() {
-            self.bytes.extend_from_slice(PLAIN);
+            self.put(PLAIN);
         }
         Ok(())
     }
@@ -232,6 +201,7 @@ mod tests {
 
     #[test]
     fn only_what_changes_between_neighbours_is_said() {
+        crossterm::style::force_color_output(true);
         let bytes = draw(&mut terminal(), |buffer| {
             let red = Style::new().fg(Color::Red).bg(Color::Rgb(1, 2, 3));
             buffer.set_string(0, 0, "a", red);
@@ -239,9 +209,13 @@ mod tests {
             buffer.set_string(5, 0, "c", red.add_modifier(Modifier::BOLD));
             buffer.set_string(6, 0, "d", Style::new().fg(Color::Indexed(99)));
         });
-        let told =
-            "\x1b[1;1H\x1b[31;48;2;1;2;3ma\x1b[97mb\x1b[6G\x1b[1;31mc\x1b[m\x1b[38;5;99md\x1b[m";
-        assert_eq!(bytes, told);
+        let told = [
+            "\x1b[1;1H\x1b[38;5;1;48;2;1;2;3ma",
+            "\x1b[38;5;15mb",
+            "\x1b[6G\x1b[1m\x1b[38;5;1mc",
+            "\x1b[0m\x1b[38;5;99md\x1b[0m",
+        ];
+        assert_eq!(bytes, told.concat());
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! Asks the terminal for its background, before the first frame. Knows no colours to draw with.
+//!
+//! terminal-colorsaurus asks the same, but swallows the keys that are typed while it waits.
 
 use std::{
     env, io,

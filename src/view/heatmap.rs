@@ -63,7 +63,8 @@ pub struct Heatmap<'a> {
 
 /// What is asked port by port, where a cell or a dot is one.
 pub trait PortFacts {
-    fn is_taken(&self, port: u16) -> bool;
+    /// The taken ports of a block of eight: port p is bit p % 8.
+    fn taken(&self, block: PortRange) -> u8;
 
     /// Who holds it, for the widest cells; empty: nobody, or nobody known.
     fn owner(&self, port: u16) -> String;
@@ -73,8 +74,8 @@ pub trait PortFacts {
 pub struct NoPortFacts;
 
 impl PortFacts for NoPortFacts {
-    fn is_taken(&self, _: u16) -> bool {
-        false
+    fn taken(&self, _: PortRange) -> u8 {
+        0
     }
 
     fn owner(&self, _: u16) -> String {

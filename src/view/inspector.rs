@@ -21,8 +21,10 @@ use crate::{
     view::{Role, Theme, layout::Areas, words},
 };
 
-/// From here on there are two columns.
-const WIDE: u16 = 76;
+/// From here on there are two columns beside the map.
+const WIDE: u16 = 60;
+/// Below the map.
+const WIDE_BELOW: u16 = 76;
 /// Lines from which columns are worth it below the map.
 const COLUMN_LINES: u16 = 8;
 const COLUMN_GAP: u16 = 2;
@@ -66,7 +68,7 @@ pub fn render(
         }
         let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(2), ..area };
         columns(sight, inner, has_lanes, buffer);
-    } else if area.width >= WIDE && area.height >= COLUMN_LINES {
+    } else if area.width >= WIDE_BELOW && area.height >= COLUMN_LINES {
         let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
         // The line above the map has the gauges.
         columns(sight, inner, false, buffer);

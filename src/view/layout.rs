@@ -14,14 +14,12 @@ use crate::{
 const FACTS_WIDTH: u16 = 18;
 /// A line a lane and one blank.
 const GAUGE_LINES: u16 = 5;
-/// A name, a bar, a share, counts.
-const GAUGES_WIDTH: u16 = 50;
 /// Lines to spare, with one blank and its rule, from which the loupe is worth it.
 const LEAST_LOUPE: u16 = 8;
 const USUAL_LOUPE: u16 = 10;
 const LARGEST_LOUPE: u16 = 17;
-/// What the inspector below the map keeps for itself.
-const LEAST_INSPECTOR: u16 = 6;
+/// What the inspector below the map keeps for itself: two columns of eight lines.
+const LEAST_INSPECTOR: u16 = 8;
 
 /// The parts of a frame; what has no room is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,39 +81,37 @@ pub fn areas(area: Rect, app: &App) -> Areas {
 /// Loupe, gauges and inspector, as far as lines are left below the map.
 fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rect) {
     let mut free = spare;
-    let mut take = |height: u16| {
-        let part = Rect { height: height.min(free.height), ..free };
-        free = Rect { y: part.bottom(), height: free.height - part.height, ..free };
-        part
-    };
-    let inspector = if areas.has_inspector_beside { 0 } else { LEAST_INSPECTOR.min(spare.height) };
-    let mut left = spare.height - inspector;
+    let inspector = if areas.has_inspector_beside { 0 } else { LEAST_INSPECTOR + 1 };
+    let mut left = spare.height.saturating_sub(inspector);
     let has_gauges = areas.has_inspector_beside && left >= GAUGE_LINES;
     left -= if has_gauges { GAUGE_LINES } else { 0 };
     let most = if size.is_largest() { LARGEST_LOUPE } else { USUAL_LOUPE };
     // One blank, one rule.
     let lines = left.min(most).saturating_sub(2);
     if left >= LEAST_LOUPE && loupe::grid(app, plan, lines).is_some() {
-        take(1);
-        areas.loupe = take(1 + lines);
+        take(&mut free, 1);
+        areas.loupe = take(&mut free, 1 + lines);
     }
     if has_gauges {
-        take(1);
-        areas.gauges = take(GAUGE_LINES - 1);
+        take(&mut free, 1);
+        areas.gauges = take(&mut free, GAUGE_LINES - 1);
     }
     if !areas.has_inspector_beside {
-        (areas.inspector, areas.gauges) = side_by_side(free);
+        // Where there is room the line above the map is left to its title.
+        if free.height > LEAST_INSPECTOR {
+            let gap = u16::from(free.height > LEAST_INSPECTOR + 1);
+            take(&mut free, gap);
+            areas.gauges = take(&mut free, 1);
+        }
+        areas.inspector = free;
     }
 }
 
-/// The inspector below the map and, where both have room, the gauges right of it.
-fn side_by_side(area: Rect) -> (Rect, Rect) {
-    if area.width < 2 * GAUGES_WIDTH || area.height < GAUGE_LINES {
-        return (area, Rect::ZERO);
-    }
-    let [left, right] = [area.width - GAUGES_WIDTH, GAUGES_WIDTH];
-    let gauges = Rect { x: area.x + left, width: right, height: GAUGE_LINES - 1, ..area };
-    (Rect { width: left, ..area }, gauges)
+/// The first lines of what is free, which is less then.
+fn take(free: &mut Rect, height: u16) -> Rect {
+    let part = Rect { height: height.min(free.height), ..*free };
+    *free = Rect { y: part.bottom(), height: free.height - part.height, ..*free };
+    part
 }
 
 /// What a click there means.

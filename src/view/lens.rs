@@ -74,7 +74,8 @@ pub fn categories(lens: Lens) -> &'static [Category] {
 
 /// Under the lens that is chosen.
 pub fn paint(app: &App, scan: &Scan, block: PortRange) -> Paint {
-    let by_class = scan.occupancy.classes_in(block, app.map().protocols);
+    let [even, odd] = scan.occupancy.by_class(block, app.map().protocols);
+    let by_class = std::array::from_fn(|class| even[class] + odd[class]);
     let share = by_class.iter().sum::<u32>() as f32 / block.len() as f32;
     let taken = match app.map().lens {
         _ if share == 0.0 => None,

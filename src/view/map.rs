@@ -35,14 +35,20 @@ pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut
     strip(app, scan, theme, grid, areas, buffer);
     ports(app, scan, theme, plan, areas, buffer);
     facts(app, scan, theme, grid, areas.facts, buffer);
-    if !areas.gauges.is_empty() {
-        let area = areas.gauges;
-        let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
-        let colors = Colors::under(app.map().lens);
-        gauges::render(&scan.gauges, colors, theme, area, buffer);
-    }
+    gauges(app, scan, theme, areas.gauges, buffer);
     legend::render(app, theme, areas.legend, buffer);
     inspector::render(app, scan, theme, grid, areas, buffer);
+}
+
+/// A line a lane, or all on one.
+fn gauges(app: &App, scan: &Scan, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let colors = Colors::under(app.map().lens);
+    let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    match area.height {
+        0 => {}
+        1 => gauges::render_line(&scan.gauges, colors, theme, area, buffer),
+        _ => gauges::render(&scan.gauges, colors, theme, inner, buffer),
+    }
 }
 
 /// Before the first snapshot.
@@ -78,10 +84,10 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
         );
         let mut parts = vec![
             block_size(grid),
-            format!("a row {}", words::thousands(grid.row_length())),
             format!("{} occupied", words::thousands(scan.tally.occupied)),
             words::percent(scan.tally.occupied, scan.tally.size),
             protocols_name(app.map().protocols).to_owned(),
+            format!("a row {}", words::thousands(grid.row_length())),
         ];
         if let Some(span) = app.span() {
             parts = vec![span_words(app, span)];
@@ -157,8 +163,12 @@ struct Seen<'a> {
 }
 
 impl PortFacts for Seen<'_> {
-    fn is_taken(&self, port: u16) -> bool {
-        self.scan.occupancy.port(port).is_occupied(self.app.map().protocols)
+    fn taken(&self, block: PortRange) -> u8 {
+        let protocols = self.app.map().protocols;
+        let ports = self.scan.occupancy.ports(block);
+        ports.fold(0, |taken, (port, port_use)| {
+            taken | u8::from(port_use.is_occupied(protocols)) << (port % 8)
+        })
     }
 
     fn owner(&self, port: u16) -> String {

@@ -14,8 +14,8 @@ use crate::{
 pub struct Heat {
     /// `sums[n]`: attempts on all ports below n.
     sums: Vec<u64>,
-    /// Attempts a port in the busiest block, rounded up.
-    pub scale: Scale,
+    /// Attempts a port in the least busy block and in the busiest, rounded outwards.
+    bounds: (f64, f64),
 }
 
 impl Heat {
@@ -27,7 +27,7 @@ impl Heat {
             sum += u64::from(times);
             sum
         }));
-        let mut heat = Self { sums, scale: Scale::covering(0.0) };
+        let mut heat = Self { sums, bounds: (0.0, 1.0) };
         let rows = (0..grid.rows()).filter_map(|row| grid.row(row));
         let blocks = rows.flat_map(|row| {
             row.ports().step_by(grid.per_block() as usize).filter_map(|port| {
@@ -35,15 +35,31 @@ impl Heat {
                 grid.block(place)
             })
         });
-        let densest = blocks.map(|block| heat.density(block)).fold(0.0, f64::max);
-        heat.scale = Scale::covering(densest);
+        let densities = blocks.map(|block| heat.density(block));
+        let (least, most) = densities
+            .fold((f64::MAX, 0.0), |(least, most): (f64, f64), density| {
+                (least.min(density), most.max(density))
+            });
+        heat.bounds = bounds(least, most);
         heat
     }
 
     /// 0 (not tried) to `HEAT_TOP`.
     pub fn step(&self, block: PortRange) -> u8 {
-        let share = self.density(block) / self.scale.most();
-        (share * f64::from(HEAT_TOP)).ceil().clamp(0.0, f64::from(HEAT_TOP)) as u8
+        let density = self.density(block);
+        if density <= 0.0 {
+            return 0;
+        }
+        let (from, to) = self.bounds;
+        let share = (density - from) / (to - from);
+        (share * f64::from(HEAT_TOP)).ceil().clamp(1.0, f64::from(HEAT_TOP)) as u8
+    }
+
+    /// What the lowest and the highest step stand for.
+    pub fn names(&self) -> [String; 2] {
+        let (from, to) = self.bounds;
+        let least = if from > 0.0 { thousands(from as u64) } else { "0".to_owned() };
+        [least, if from > 0.0 { thousands(to as u64) } else { Scale::covering(to).name() }]
     }
 
     /// Attempts a port.
@@ -52,6 +68,15 @@ impl Heat {
         let tries = up_to(usize::from(ports.last()) + 1) - up_to(usize::from(ports.first()));
         tries as f64 / f64::from(ports.len())
     }
+}
+
+/// From 0 to a round number; where all blocks are tried about as often, from the least to the most,
+/// for on a scale from 0 they would all look the same.
+fn bounds(least: f64, most: f64) -> (f64, f64) {
+    // Whole numbers of two digits: 1,900 to 2,100.
+    let unit = 10_f64.powf(most.max(1.0).log10().floor() - 1.0).max(1.0);
+    let (from, to) = ((least / unit).floor() * unit, (most / unit).ceil() * unit);
+    if from * 2.0 < most || from >= to { (0.0, Scale::covering(most).most()) } else { (from, to) }
 }
 
 /// Of a block that was tried, over what it would show else.
@@ -111,12 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn where_all_are_tried_alike_the_scale_shows_the_differences() {
+        let grid = Grid::fit(IANA_DYNAMIC, 50, 17, RowsPerLine::Two).expect("it fits");
+        let tries: Vec<u32> = (0..65_536).map(|port| 1_950 + port % 1_000 / 10).collect();
+        let heat = Heat::count(&tries, &grid);
+        assert_eq!(heat.names(), ["1,900", "2,100"]);
+    }
+
+    #[test]
     fn the_busiest_block_is_hot_and_an_untried_one_is_none() {
         let grid = Grid::fit(IANA_DYNAMIC, 50, 17, RowsPerLine::Two).expect("it fits");
         let mut tries = vec![0; 65_536];
         (tries[50_000], tries[50_001], tries[50_010]) = (20, 30, 1);
         let heat = Heat::count(&tries, &grid);
-        assert_eq!(heat.scale.name(), "5");
+        assert_eq!(heat.names(), ["0", "5"]);
         let step = |port| {
             let block = grid.place(port).and_then(|place| grid.block(place));
             heat.step(block.expect("a port of the range"))

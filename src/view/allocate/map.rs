@@ -178,13 +178,14 @@ fn whole_parts(parts: Vec<Vec<Span<'_>>>, width: usize) -> Vec<Span<'_>> {
 }
 
 fn ramp(heat: &Heat, theme: &Theme) -> Vec<Span<'static>> {
-    let mut spans = vec![Span::raw("0 ")];
+    let [least, most] = heat.names();
+    let mut spans = vec![Span::raw(format!("{least} "))];
     if theme.needs_whole_cells() {
         spans.push(Span::raw(theme.glyph("·░▒▓█", ".-=+*#@")));
     } else {
         spans.extend((1..=HEAT_TOP).map(|step| Span::styled("██", theme.style(Role::Heat(step)))));
     }
-    spans.push(Span::raw(format!(" {} attempts a port a second", heat.scale.name())));
+    spans.push(Span::raw(format!(" {most} attempts a port a second")));
     spans
 }
 

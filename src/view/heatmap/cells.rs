@@ -17,10 +17,25 @@ use crate::{
     },
 };
 
-/// What the first eight ports from a multiple of eight light in a braille cell: rows of even and
-/// odd (Unicode 16, "Braille Patterns": dots 1 4 2 5 3 6 7 8).
-const DOTS: [u8; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
-const BLANK_BRAILLE: u32 = 0x2800;
+/// The braille sign of each set of taken ports. Bit p % 8 of the set lights rows of even and odd
+/// (Unicode, "Braille Patterns": dots 1 4 2 5 3 6 7 8).
+const DOTS: [char; 256] = {
+    let lights = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
+    let mut signs = [' '; 256];
+    let mut taken = 1;
+    while taken < 256 {
+        let (mut port, mut lit) = (0, 0);
+        while port < 8 {
+            if taken >> port & 1 == 1 {
+                lit |= lights[port];
+            }
+            port += 1;
+        }
+        signs[taken] = char::from_u32(0x2800 + lit).expect("braille is a block of 256 characters");
+        taken += 1;
+    }
+    signs
+};
 
 pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     match map.grid.grain() {
@@ -100,12 +115,10 @@ fn marked(map: &Heatmap<'_>, block: PortRange, style: Style, theme: &Theme) -> S
 /// Eight ports: one colour, its most telling state's, and the ground of what is free.
 fn dots(map: &Heatmap<'_>, theme: &Theme, block: PortRange, at: Position, buffer: &mut Buffer) {
     let paint = (map.paint)(block);
-    let taken = block.ports().filter(|&port| paint.taken.is_some() && map.ports.is_taken(port));
-    let lit = taken.fold(0, |lit, port| lit | DOTS[usize::from(port % 8)]);
-    let glyph = match (lit, paint.free) {
+    let taken = if paint.taken.is_some() { map.ports.taken(block) } else { 0 };
+    let glyph = match (taken, paint.free) {
         (0, Role::Reserved) if !theme.has_color() => 'x',
-        (0, _) => ' ',
-        _ => char::from_u32(BLANK_BRAILLE + u32::from(lit)).unwrap_or(' '),
+        _ => DOTS[usize::from(taken)],
     };
     let color = paint.taken.map_or(Color::Reset, |taken| theme.color(taken.role));
     let style = Style::new().fg(color).bg(theme.color(paint.free));

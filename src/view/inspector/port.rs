@@ -48,7 +48,17 @@ pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
         }
         lines.extend(next);
     }
+    cut(sight, &mut lines, room);
     lines
+}
+
+/// Where even the first socket does not fit, the last line says so.
+fn cut(sight: &Sight<'_>, lines: &mut Vec<Line<'static>>, room: usize) {
+    if lines.len() > room.max(1) {
+        let more = lines.len() + 1 - room.max(1);
+        lines.truncate(room.max(1) - 1);
+        lines.push(sight.dim(format!("+{}", words::plural(more, "more line"))));
+    }
 }
 
 fn wrapped(sight: &Sight<'_>, text: &str) -> Vec<Line<'static>> {
