@@ -203,7 +203,8 @@ fn a_terminal_that_does_not_read_for_a_minute_costs_nothing_and_then_sees_the_ne
         for (session, (ticks, resident, _)) in [&session, &other].iter().zip(before) {
             let (used, now) = (session.cpu_ticks() - ticks, session.resident());
             eprintln!("unread for a minute: {used} ticks of 10 ms, {resident} -> {now} KiB");
-            assert!(used < 100, "{used} ticks in a minute");
+            // Scans go on: they may take 5 % of a core, and nothing else may take anything.
+            assert!(used < 300, "{used} ticks in a minute");
         }
         other.signal(Signal::TERM);
         let ended = other.wait_for_end_unread();
