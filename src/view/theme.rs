@@ -156,7 +156,8 @@ impl Theme {
             _ if swatch == Swatch::TERMINAL => Color::Reset,
             (Depth::Indexed, Ground::Dark) => Color::Indexed(swatch.dark256),
             (Depth::Indexed, Ground::Light) => Color::Indexed(swatch.light256),
-            (Depth::True, _) => mix::color(self.true_color(role)),
+            (Depth::True, Ground::Dark) => mix::color(swatch.dark),
+            (Depth::True, Ground::Light) => mix::color(swatch.light),
         }
     }
 

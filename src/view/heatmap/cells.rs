@@ -1,7 +1,7 @@
 //! Draws the cells of a grid in every grain: half blocks, glyphs, dots, letters, numbers.
 
 use ratatui::{
-    buffer::Buffer,
+    buffer::{Buffer, Cell},
     layout::{Position, Rect},
     style::{Color, Modifier, Style},
 };
@@ -40,7 +40,10 @@ const DOTS: [char; 256] = {
 pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     match map.grid.grain() {
         Grain::Blocks => blocks(map, theme, pane, buffer),
-        Grain::Dots => each(map, pane, |block, at| dots(map, theme, block, at, buffer)),
+        Grain::Dots => {
+            let mut last = None;
+            each(map, pane, |block, at| dots(map, theme, block, &mut last, &mut buffer[at]));
+        }
         Grain::Letters => each(map, pane, |block, at| {
             let (glyph, style) = glyph((map.paint)(block), Glyphs::Letters, theme);
             buffer[at].set_char(glyph).set_style(marked(map, block, style, theme));
@@ -113,17 +116,33 @@ fn marked(map: &Heatmap<'_>, block: PortRange, style: Style, theme: &Theme) -> S
 }
 
 /// Eight ports: one colour, its most telling state's, and the ground of what is free.
-fn dots(map: &Heatmap<'_>, theme: &Theme, block: PortRange, at: Position, buffer: &mut Buffer) {
+fn dots(
+    map: &Heatmap<'_>,
+    theme: &Theme,
+    block: PortRange,
+    last: &mut Option<Dressed>,
+    cell: &mut Cell,
+) {
     let paint = (map.paint)(block);
     let taken = if paint.taken.is_some() { map.ports.taken(block) } else { 0 };
     let glyph = match (taken, paint.free) {
         (0, Role::Reserved) if !theme.has_color() => 'x',
         _ => DOTS[usize::from(taken)],
     };
-    let color = paint.taken.map_or(Color::Reset, |taken| theme.color(taken.role));
-    let style = Style::new().fg(color).bg(theme.color(paint.free));
-    buffer[at].set_char(glyph).set_style(marked(map, block, style, theme));
+    let meaning = (paint.taken.map(|taken| taken.role), paint.free);
+    let style = match last {
+        Some((known, style)) if *known == meaning => *style,
+        _ => {
+            let color = meaning.0.map_or(Color::Reset, |role| theme.color(role));
+            let style = Style::new().fg(color).bg(theme.color(meaning.1));
+            last.insert((meaning, style)).1
+        }
+    };
+    cell.set_char(glyph).set_style(marked(map, block, style, theme));
 }
+
+/// What a cell meant and how it looked: its neighbour is mostly alike.
+type Dressed = ((Option<Role>, Role), Style);
 
 /// `E 49152 nginx`, as much of it as the cell has room for.
 fn numbered(
