@@ -11,7 +11,7 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{App, Extent, Grain, Grid, Lens, Plan, Scan},
+    app::{App, Extent, Grain, Grid, Lens, Plan, Scan, lens::Tally},
     domain::{PortRange, Protocols},
     view::{
         Role, Theme,
@@ -78,10 +78,12 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
     } else if !areas.gauges.is_empty() || areas.has_inspector_beside {
         let dim = theme.style(Role::Dim);
         let dot = theme.glyph(" · ", " - ");
-        let title = Span::styled(
-            format!(" {} {}", extent_name(app), grid.range()),
-            Style::reset().add_modifier(Modifier::BOLD),
-        );
+        let (name, range) = match app.span() {
+            Some(measured) => ("Span", measured),
+            None => (extent_name(app), grid.range()),
+        };
+        let title =
+            Span::styled(format!(" {name} {range}"), Style::reset().add_modifier(Modifier::BOLD));
         let mut parts = vec![
             block_size(grid),
             format!("{} occupied", words::thousands(scan.tally.occupied)),
@@ -90,7 +92,7 @@ fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buff
             format!("a row {}", words::thousands(grid.row_length())),
         ];
         if let Some(span) = app.span() {
-            parts = vec![span_words(app, span)];
+            parts = span_words(app, span);
         }
         let room = usize::from(area.width).saturating_sub(title.width());
         let rest = format!("{dot}{}", words::fitted(&parts, dot, room.saturating_sub(4)));
@@ -120,11 +122,10 @@ fn block_size(grid: &Grid) -> String {
 }
 
 /// What the mouse measured.
-fn span_words(app: &App, span: PortRange) -> String {
-    let tally = app.tally(span);
-    let count = |ports| words::thousands(ports);
-    let (all, used, free) = (tally.size, tally.occupied, tally.size - tally.occupied);
-    format!("span {span}: {} ports, {} used, {} free", count(all), count(used), count(free))
+fn span_words(app: &App, span: PortRange) -> Vec<String> {
+    let Tally { size, occupied, .. } = app.tally(span);
+    let counts = [(size, "ports"), (occupied, "used"), (size - occupied, "free")];
+    counts.map(|(ports, what)| format!("{} {what}", words::thousands(ports))).into()
 }
 
 fn protocols_name(protocols: Protocols) -> &'static str {

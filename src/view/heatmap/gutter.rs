@@ -29,6 +29,8 @@ pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer
             }
             _ => row_label(map, line, ports, theme),
         };
+        let is_measured = map.pointed.span.is_some_and(|span| span.intersection(ports).is_some());
+        let style = if is_measured { style.patch(theme.style(Role::Selected)) } else { style };
         put(buffer, pane.gutter, x, y, &format!("{label:>5}"), style);
         let heavy = theme.glyph(["┏", "┃", "┗", "┣"], ["+", "|", "+", "+"]);
         if let Some(glyph) = bracket_glyph(ports, map.bracket, heavy) {
