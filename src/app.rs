@@ -16,8 +16,8 @@ use crate::{
         lens::{Categories, OwnerRanks, Tally},
     },
     domain::{
-        Gauge, History, Lane, Occupancy, PortRange, ProcessTable, Protocol, Protocols,
-        ServiceNames, Snapshot, Socket, Text, port,
+        Analysis, Diagnosis, Gauge, History, Lane, Occupancy, PortRange, ProcessTable, Protocol,
+        Protocols, ServiceNames, Snapshot, Socket, Text, Trends, Vitals, port,
     },
 };
 
@@ -107,6 +107,8 @@ pub struct Scan {
     pub owners: OwnerRanks,
     /// Counted while the lens has some.
     pub categories: Categories,
+    pub analysis: Analysis,
+    pub diagnosis: Diagnosis,
     /// Since the program's start.
     arrived: Duration,
 }
@@ -125,6 +127,9 @@ pub struct App {
     fault: Option<Text>,
     now: Duration,
     history: History,
+    trends: Trends,
+    /// Of the first snapshot, and when it was taken: counters are judged by their growth.
+    first_vitals: Option<(Vitals, Duration)>,
     services: ServiceNames,
     is_mouse_on: bool,
     /// The block under the pointer.
@@ -148,6 +153,8 @@ impl App {
             fault: None,
             now: Duration::ZERO,
             history: History::default(),
+            trends: Trends::default(),
+            first_vitals: None,
             services: options.services,
             is_mouse_on: options.mouse,
             hover: None,
@@ -198,6 +205,11 @@ impl App {
     /// What was seen on ports before, and since when.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// Rates and forecasts.
+    pub fn trends(&self) -> &Trends {
+        &self.trends
     }
 
     pub fn services(&self) -> &ServiceNames {

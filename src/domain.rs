@@ -1,7 +1,11 @@
 //! The port model: plain values and pure rules. Knows no screen, no operating system, no clock.
 
+pub mod analysis;
 pub mod attribution;
+pub mod availability;
 pub mod binder;
+pub mod destination;
+pub mod diagnosis;
 pub mod ephemeral;
 pub mod gap;
 pub mod history;
@@ -12,9 +16,14 @@ pub mod service;
 pub mod snapshot;
 pub mod socket;
 pub mod text;
+pub mod trends;
+pub mod vitals;
 
+pub use analysis::{Analysis, DestinationUse, OwnerUse, Party, PortSet, RangeUse};
 pub use attribution::{Holders, UnreadableProcess};
 pub use binder::{Binder, Bound, Errno, Miss, NextPort, Outcome, Refusal};
+pub use destination::Destination;
+pub use diagnosis::{Diagnosis, Evidence, Finding, Level, Severity, Thresholds};
 pub use ephemeral::Ephemeral;
 pub use gap::{Gap, Table};
 pub use history::{Age, History, Sighting};
@@ -25,3 +34,5 @@ pub use service::ServiceNames;
 pub use snapshot::{Machine, MachineKind, Snapshot, Source};
 pub use socket::{Endpoint, Family, Protocol, Protocols, Socket, State, Timer};
 pub use text::Text;
+pub use trends::{Drain, Forecast, Subject, Trend, Trends};
+pub use vitals::{Conntrack, DescriptorUse, Vitals};

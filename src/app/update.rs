@@ -9,7 +9,10 @@ use crate::{
         lens::{Categories, OwnerRanks, Seen, Tally, automatic_gauge},
         map::{self, Destination, Zooming},
     },
-    domain::{Lane, Occupancy, PortRange, ProcessTable, Protocols, Snapshot},
+    domain::{
+        Analysis, Diagnosis, Evidence, Lane, Occupancy, PortRange, ProcessTable, Protocols,
+        Snapshot, Thresholds, diagnosis,
+    },
     engine::{Report, Request},
 };
 
@@ -203,6 +206,7 @@ impl App {
             Report::Described(processes) => {
                 self.processes = processes;
                 self.recount_lens();
+                self.diagnose();
                 self.follow_find();
             }
             Report::Allocation(delta) => {
@@ -230,8 +234,23 @@ impl App {
         let (tally, owners) = (Tally::default(), OwnerRanks::default());
         let categories = Categories::default();
         let arrived = self.now;
-        let scan = Scan { snapshot, occupancy, gauges, tally, owners, categories, arrived };
+        let (analysis, diagnosis) = (Analysis::of(&snapshot), Diagnosis::default());
+        let scan = Scan {
+            snapshot,
+            occupancy,
+            gauges,
+            tally,
+            owners,
+            categories,
+            analysis,
+            diagnosis,
+            arrived,
+        };
         self.history.observe(&scan.snapshot);
+        self.trends.observe(&scan.snapshot, &scan.analysis, &self.history);
+        if self.first_vitals.is_none() {
+            self.first_vitals = Some((scan.snapshot.vitals.clone(), scan.snapshot.taken_at));
+        }
         self.allocation.observe(scan.last());
         self.scan = Some(scan);
         self.failure = None;
@@ -241,6 +260,24 @@ impl App {
         self.map.keep_cursor_inside(self.ephemeral());
         self.follow_find();
         self.recount();
+        self.diagnose();
+    }
+
+    /// After each snapshot, and when more is known of its processes.
+    fn diagnose(&mut self) {
+        let Some(scan) = &mut self.scan else { return };
+        let before = self
+            .first_vitals
+            .as_ref()
+            .map(|(vitals, at)| (vitals, scan.snapshot.taken_at.saturating_sub(*at).as_secs_f64()));
+        scan.diagnosis = diagnosis::diagnose(&Evidence {
+            snapshot: &scan.snapshot,
+            analysis: &scan.analysis,
+            trends: &self.trends,
+            processes: &self.processes,
+            before: before.filter(|&(_, seconds)| seconds > 0.0),
+            thresholds: Thresholds::default(),
+        });
     }
 
     fn show(&mut self, screen: Screen) -> Vec<Effect> {

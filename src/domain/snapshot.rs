@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::domain::{Ephemeral, Gap, Holder, Owner, Protocol, Socket, Text, Users, owner::Span};
+use crate::domain::{
+    Ephemeral, Gap, Holder, Owner, Protocol, Socket, Text, Users, Vitals, owner::Span,
+};
 
 /// Which kind of machine stands behind the `Host`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,7 @@ pub struct Snapshot {
     /// The pool that `Holder` spans point into.
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
+    pub vitals: Vitals,
     /// CPU time that the scan took.
     pub cost: Duration,
 }
@@ -74,6 +77,7 @@ impl Snapshot {
             sockets: Vec::new(),
             pids: Vec::new(),
             gaps: Vec::new(),
+            vitals: Vitals::default(),
             cost: Duration::ZERO,
         }
     }
@@ -83,6 +87,7 @@ impl Snapshot {
         self.sockets.clear();
         self.pids.clear();
         self.gaps.clear();
+        self.vitals = Vitals::default();
     }
 
     pub fn sort(&mut self) {

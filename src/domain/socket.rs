@@ -160,6 +160,11 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// The address as the kernel compares it: v4-mapped ones as IPv4.
+pub fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
 /// What the kernel's timer of a socket waits for (`idiag_timer`, sock_diag(7)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Timer {

@@ -1,0 +1,196 @@
+//! How much of the ephemeral range and of each destination's ports is used, and by whom. Says
+//! nothing about good or bad.
+
+use crate::domain::{Destination, Ephemeral, PortRange, Protocol, Snapshot, StateClass};
+
+/// Counted once a snapshot, in time linear in its sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Analysis {
+    /// In the order of `Protocol::EACH`.
+    pub ranges: [RangeUse; 2],
+    /// Most of their capacity used first; of equals in their own order.
+    pub destinations: Vec<DestinationUse>,
+    /// Most ports held first.
+    pub owners: Vec<OwnerUse>,
+    /// TCP ports that no connect() can get whatever its destination: a listening or bound-inactive
+    /// socket of any address and family stands on them (`__inet_hash_connect`).
+    pub poisoned: PortSet,
+    /// As `poisoned`, but only by circumstance: see `RangeUse::suspected`.
+    pub suspected: PortSet,
+}
+
+/// The ports that the kernel may choose, of one protocol. Reserved ones count nowhere here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RangeUse {
+    pub protocol: Protocol,
+    pub range: PortRange,
+    /// Ports of `range` that are not reserved.
+    pub size: u32,
+    /// Ports with at least one socket.
+    pub occupied: u32,
+    /// Of these, ports on which nothing but TIME-WAIT stands.
+    pub time_wait: u32,
+    /// Ports of the parity of the range's first port, which connect() tries first.
+    pub low_parity_size: u32,
+    pub low_parity_occupied: u32,
+    /// TCP: ports of `Analysis::poisoned`.
+    pub poisoned: u32,
+    /// TCP: connected ports of clients that were very likely bound before they connected, so that
+    /// they are taken for all destinations. The tables do not tell; the order does: connect()
+    /// hands out the low parity first, bind(0) the other one.
+    pub suspected: u32,
+}
+
+/// What one destination uses of the ports that connect() may choose for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestinationUse {
+    pub destination: Destination,
+    /// The range without reserved and poisoned ports.
+    pub capacity: u32,
+    /// Distinct ports of these with a connection to the destination, TIME-WAIT included.
+    pub used: u32,
+    /// Of `used`: in TIME-WAIT.
+    pub time_wait: u32,
+    /// Of `time_wait`: connect() may take them again by now (`tcp_tw_reuse`), if they were chosen
+    /// automatically.
+    pub reusable: u32,
+    /// Of `capacity` and `used`: ports of the low parity.
+    pub low_parity_capacity: u32,
+    pub low_parity_used: u32,
+    /// Who has, or had, the sockets; most first. At most `MOST_OWNERS`.
+    pub owners: Vec<(Party, u32)>,
+}
+
+/// Who holds sockets, as far as one name can be put to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Party {
+    /// Also of what it closed and of what it did not accept yet. Of several processes that share a
+    /// socket the lowest pid.
+    Process(u32),
+    /// A process that we may not see, of that user.
+    Hidden(Option<u32>),
+    /// TIME-WAIT and orphans whose process we did not see.
+    Kernel,
+    Nobody,
+    NotAsked,
+}
+
+/// The ports of the ephemeral range that somebody holds, of both protocols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerUse {
+    pub party: Party,
+    /// Distinct (protocol, port) pairs in the range.
+    pub ports: u32,
+    /// These by their most telling class, in the order of `StateClass::EACH`.
+    pub by_class: [u32; StateClass::EACH.len()],
+    /// All sockets, of any port.
+    pub sockets: u32,
+    /// CLOSE-WAIT and bound-inactive sockets, of any port.
+    pub close_wait: u32,
+    pub bound: u32,
+}
+
+/// A set of port numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortSet(Box<[u64; 1024]>);
+
+/// What `DestinationUse::owners` lists at most.
+pub const MOST_OWNERS: usize = 4;
+
+impl Analysis {
+    /// The snapshot is sorted.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let empty = |protocol| RangeUse::empty(protocol, &snapshot.ephemeral);
+        Self { ranges: Protocol::EACH.map(empty), ..Self::default() }
+    }
+
+    pub fn range(&self, protocol: Protocol) -> &RangeUse {
+        &self.ranges[protocol as usize]
+    }
+
+    pub fn destination(&self, destination: &Destination) -> Option<&DestinationUse> {
+        self.destinations.iter().find(|row| row.destination == *destination)
+    }
+
+    /// What a destination that nobody is connected to would have.
+    pub fn unused_capacity(&self) -> u32 {
+        let range = self.range(Protocol::Tcp);
+        range.size - range.poisoned
+    }
+}
+
+impl RangeUse {
+    pub fn empty(protocol: Protocol, ephemeral: &Ephemeral) -> Self {
+        Self {
+            protocol,
+            range: ephemeral.range,
+            size: ephemeral.automatic_capacity(),
+            occupied: 0,
+            time_wait: 0,
+            low_parity_size: 0,
+            low_parity_occupied: 0,
+            poisoned: 0,
+            suspected: 0,
+        }
+    }
+
+    /// What bind(0) on all addresses of both families can still get.
+    pub fn available(&self) -> u32 {
+        self.size - self.occupied
+    }
+
+    pub fn low_parity_available(&self) -> u32 {
+        self.low_parity_size - self.low_parity_occupied
+    }
+
+    /// 0 to 1; a range without ports is full.
+    pub fn share(&self) -> f64 {
+        share(self.occupied, self.size)
+    }
+}
+
+impl Default for RangeUse {
+    fn default() -> Self {
+        Self::empty(Protocol::Tcp, &Ephemeral::default())
+    }
+}
+
+impl DestinationUse {
+    /// What connect() can still get.
+    pub fn available(&self) -> u32 {
+        (self.capacity + self.reusable).saturating_sub(self.used)
+    }
+
+    pub fn low_parity_available(&self) -> u32 {
+        self.low_parity_capacity.saturating_sub(self.low_parity_used)
+    }
+
+    /// 0 to 1, of the capacity, without what connect() may take again; no capacity is full.
+    pub fn share(&self) -> f64 {
+        share(self.used - self.reusable.min(self.used), self.capacity)
+    }
+}
+
+fn share(used: u32, of: u32) -> f64 {
+    if of == 0 { 1.0 } else { f64::from(used) / f64::from(of) }
+}
+
+impl PortSet {
+    pub fn insert(&mut self, port: u16) {
+        self.0[usize::from(port) / 64] |= 1 << (port % 64);
+    }
+
+    pub fn contains(&self, port: u16) -> bool {
+        self.0[usize::from(port) / 64] & (1 << (port % 64)) != 0
+    }
+
+    pub fn count_in(&self, range: PortRange) -> u32 {
+        range.ports().filter(|&port| self.contains(port)).count() as u32
+    }
+}
+
+impl Default for PortSet {
+    fn default() -> Self {
+        Self(Box::new([0; 1024]))
+    }
+}

@@ -1,0 +1,208 @@
+//! Why ports run out: rules over what was counted, from evidence to words. One rule a file.
+
+mod bind_before_connect;
+mod bound_inactive_leak;
+mod close_wait_leak;
+mod conntrack_full;
+mod descriptor_limit;
+mod destination_exhausted;
+pub mod finding;
+mod listen_overflow;
+mod listener_in_range;
+mod nat_ports_exhausted;
+mod not_seen;
+mod orphans_high;
+mod range_exhausted;
+mod range_narrow;
+mod range_overlap;
+mod reserved_large;
+mod slow_zone;
+mod time_wait_overflow;
+mod time_wait_pile;
+mod udp_exhausted;
+
+use crate::domain::{
+    Analysis, DestinationUse, Forecast, ProcessTable, Snapshot, Subject, Trend, Trends, Vitals,
+};
+
+pub use finding::{About, Figure, Finding, Level, Severity};
+
+/// A rule of the table: a pure function from evidence to findings.
+pub struct Rule {
+    /// As in contract.md and JSON.
+    pub id: &'static str,
+    /// What it looks for, in a few words.
+    pub about: &'static str,
+    pub check: fn(&Evidence<'_>) -> Vec<Finding>,
+}
+
+/// In the order in which findings of one severity are told.
+pub const RULES: &[Rule] = &[
+    Rule {
+        id: "range-exhausted",
+        about: "bind(0) finds no port, or soon none",
+        check: range_exhausted::check,
+    },
+    Rule {
+        id: "destination-exhausted",
+        about: "connect() to one destination finds no port, or soon none",
+        check: destination_exhausted::check,
+    },
+    Rule {
+        id: "slow-zone",
+        about: "connect() to one destination walks half of the range each time",
+        check: slow_zone::check,
+    },
+    Rule {
+        id: "time-wait-pile",
+        about: "TIME-WAIT holds a large part of the ports",
+        check: time_wait_pile::check,
+    },
+    Rule {
+        id: "close-wait-leak",
+        about: "a process does not close what its peers have closed",
+        check: close_wait_leak::check,
+    },
+    Rule {
+        id: "bound-inactive-leak",
+        about: "a process binds ports and does nothing with them",
+        check: bound_inactive_leak::check,
+    },
+    Rule {
+        id: "bind-before-connect",
+        about: "ports bound before connect() are taken for all destinations",
+        check: bind_before_connect::check,
+    },
+    Rule {
+        id: "listener-in-range",
+        about: "a service listens inside the ephemeral range, unreserved",
+        check: listener_in_range::check,
+    },
+    Rule {
+        id: "range-narrow",
+        about: "the ephemeral range is smaller than it could be",
+        check: range_narrow::check,
+    },
+    Rule {
+        id: "reserved-large",
+        about: "reserved ports take a large part of the range",
+        check: reserved_large::check,
+    },
+    Rule {
+        id: "udp-exhausted",
+        about: "UDP finds no automatic port, or soon none",
+        check: udp_exhausted::check,
+    },
+    Rule {
+        id: "time-wait-overflow",
+        about: "the kernel's limit of TIME-WAIT sockets is reached",
+        check: time_wait_overflow::check,
+    },
+    Rule {
+        id: "orphans-high",
+        about: "closed but unfinished connections near the kernel's limit",
+        check: orphans_high::check,
+    },
+    Rule {
+        id: "conntrack-full",
+        about: "the connection tracking table is full, or nearly",
+        check: conntrack_full::check,
+    },
+    Rule {
+        id: "nat-ports-exhausted",
+        about: "address translation finds no port",
+        check: nat_ports_exhausted::check,
+    },
+    Rule {
+        id: "descriptor-limit",
+        about: "a process is near its limit of open files",
+        check: descriptor_limit::check,
+    },
+    Rule {
+        id: "listen-overflow",
+        about: "a listener's queue of unaccepted connections is full",
+        check: listen_overflow::check,
+    },
+    Rule {
+        id: "range-overlap",
+        about: "the ephemeral range overlaps a range that others allocate from",
+        check: range_overlap::check,
+    },
+    Rule { id: "not-seen", about: "something could not be seen", check: not_seen::check },
+];
+
+/// All that a rule may look at.
+#[derive(Clone, Copy)]
+pub struct Evidence<'a> {
+    pub snapshot: &'a Snapshot,
+    pub analysis: &'a Analysis,
+    pub trends: &'a Trends,
+    pub processes: &'a ProcessTable,
+    /// Of an earlier snapshot, and the seconds since: counters that only grow are judged by their
+    /// growth. None: there is one snapshot only.
+    pub before: Option<(&'a Vitals, f64)>,
+    pub thresholds: Thresholds,
+}
+
+/// Used shares (0 to 1) of a range or of a destination's ports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    pub warn: f64,
+    pub critical: f64,
+}
+
+/// Full within this time is EXHAUSTING, whatever the share.
+pub const SOON: f64 = 300.0;
+
+/// What a set of findings comes to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Diagnosis {
+    pub severity: Severity,
+    /// Worst first, then in the order of `RULES`.
+    pub findings: Vec<Finding>,
+}
+
+/// Runs all rules.
+pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
+    let mut findings: Vec<Finding> = Vec::new();
+    for rule in RULES {
+        findings.extend((rule.check)(evidence));
+    }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let severity = findings.iter().map(|finding| finding.severity).max().unwrap_or_default();
+    Diagnosis { severity, findings }
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { warn: 0.70, critical: 0.85 }
+    }
+}
+
+impl Thresholds {
+    /// Of a used share, with so many ports left, and what was seen to come.
+    pub fn level(&self, share: f64, available: u32, forecast: Option<Forecast>) -> Level {
+        let is_soon = share >= self.warn / 2.0 && forecast.is_some_and(|f| f.seconds <= SOON);
+        match share {
+            _ if available == 0 => Level::Exhausted,
+            share if share >= self.critical || is_soon => Level::Exhausting,
+            share if share >= self.warn => Level::Watch,
+            _ => Level::Ok,
+        }
+    }
+}
+
+impl Evidence<'_> {
+    pub fn trend(&self, subject: Subject) -> Option<Trend> {
+        self.trends.of(subject)
+    }
+
+    /// When a destination's ports are used up at the rate seen.
+    pub fn forecast(&self, row: &DestinationUse) -> Option<Forecast> {
+        self.trend(Subject::Destination(row.destination))?.until(row.available())
+    }
+
+    pub fn level(&self, row: &DestinationUse) -> Level {
+        self.thresholds.level(row.share(), row.available(), self.forecast(row))
+    }
+}

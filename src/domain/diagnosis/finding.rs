@@ -1,0 +1,96 @@
+//! What a rule found: how bad, why, what to do. Not how it was found.
+
+use crate::domain::{Destination, Party, Protocol};
+
+/// In growing order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    #[default]
+    Ok,
+    /// Worth knowing; the status stays as it is.
+    Notice,
+    Warning,
+    Critical,
+}
+
+impl Severity {
+    /// In JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// How near a range or a destination is to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    #[default]
+    Ok,
+    Watch,
+    Exhausting,
+    Exhausted,
+}
+
+impl Level {
+    /// On screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Watch => "WATCH",
+            Self::Exhausting => "EXHAUSTING",
+            Self::Exhausted => "EXHAUSTED",
+        }
+    }
+
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::Ok => Severity::Ok,
+            Self::Watch => Severity::Warning,
+            Self::Exhausting | Self::Exhausted => Severity::Critical,
+        }
+    }
+}
+
+/// A value of the evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Figure {
+    Count(u64),
+    /// 0 to 1.
+    Share(f64),
+    Seconds(f64),
+    PerSecond(f64),
+    Text(String),
+    List(Vec<String>),
+}
+
+/// What a finding is about, so that a screen can lead there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum About {
+    Machine,
+    Range(Protocol),
+    Destination(Destination),
+    Owner(Party),
+    Port(Protocol, u16),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Of its rule.
+    pub rule: &'static str,
+    pub severity: Severity,
+    pub about: About,
+    /// One line: what, how much, who.
+    pub summary: String,
+    /// Two sentences: what it means for programs on this machine (the errno they get, or none).
+    pub meaning: String,
+    /// Names are stable keys of JSON, in snake_case.
+    pub evidence: Vec<(&'static str, Figure)>,
+    /// What to do, most effective first: the exact command or change of code.
+    pub advice: Vec<String>,
+    /// What not to do, and why.
+    pub avoid: Vec<String>,
+}

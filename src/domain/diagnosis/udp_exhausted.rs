@@ -1,0 +1,7 @@
+//! `udp-exhausted`: UDP finds no automatic port, or soon none.
+
+use crate::domain::{Evidence, Finding};
+
+pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
+    Vec::new()
+}
