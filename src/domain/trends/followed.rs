@@ -87,7 +87,7 @@ impl Followed {
     /// Nothing was there over the whole window.
     pub fn is_idle(&self) -> bool {
         self.window.len() > 1
-            && self.span() > WINDOW - STEP
+            && self.span() + STEP > WINDOW
             && self.window.iter().all(|sample| sample.count.sockets == 0)
     }
 
@@ -146,7 +146,7 @@ impl Followed {
 
     fn span(&self) -> Duration {
         match (self.window.front(), self.window.back()) {
-            (Some(oldest), Some(newest)) => newest.at - oldest.at,
+            (Some(oldest), Some(newest)) => newest.at.saturating_sub(oldest.at),
             _ => Duration::ZERO,
         }
     }
@@ -171,7 +171,7 @@ struct Step {
 
 impl Step {
     fn seconds(&self) -> f64 {
-        (self.to.at - self.from.at).as_secs_f64()
+        seconds_between(&self.from, &self.to)
     }
 
     /// After a snapshot that could not list a table some arrivals are not told as such.
@@ -190,6 +190,10 @@ impl Step {
     }
 }
 
+fn seconds_between(earlier: &Sample, later: &Sample) -> f64 {
+    later.at.saturating_sub(earlier.at).as_secs_f64()
+}
+
 /// The line of least squares: its slope is a weighted sum of the counts.
 struct Line {
     /// Of each sample.
@@ -202,16 +206,14 @@ struct Line {
 impl Line {
     /// Through two samples or more, at different times.
     fn through(window: &VecDeque<Sample>) -> Self {
-        let start = window[0].at;
-        let times = || window.iter().map(|sample| (sample.at - start).as_secs_f64());
+        let times = || window.iter().map(|sample| seconds_between(&window[0], sample));
         let mean = times().sum::<f64>() / window.len() as f64;
         let squares: f64 = times().map(|time| (time - mean).powi(2)).sum();
         let weights: Vec<f64> = times().map(|time| (time - mean) / squares).collect();
         let (mut spread, mut later) = (0.0, 0.0);
         for step in (1..window.len()).rev() {
             later += weights[step];
-            let seconds = (window[step].at - window[step - 1].at).as_secs_f64();
-            spread += later * later * seconds;
+            spread += later * later * seconds_between(&window[step - 1], &window[step]);
         }
         Self { weights, spread }
     }
