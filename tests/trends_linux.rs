@@ -16,10 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use churn::{Watch, counted};
+use churn::Watch;
 use namespace::{in_new_namespace, set_sysctl};
 use portscope::{
-    domain::{Destination, Forecast, Snapshot, Source, Subject},
+    domain::{Analysis, Destination, Forecast, Snapshot, Source, Subject},
     host::{Host, OwnerDepth, linux::LinuxHost},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -63,7 +63,7 @@ fn watch(
     loop {
         scanner.scan(OwnerDepth::Skip, &mut snapshot).unwrap();
         let now = Instant::now();
-        let analysis = counted(&snapshot);
+        let analysis = Analysis::of(&snapshot);
         watch.history.observe(&snapshot);
         watch.trends.observe(&snapshot, &analysis, &watch.history);
         if let Some(trend) = watch.trends.of(Subject::Destination(destination)) {
@@ -96,9 +96,8 @@ fn the_end_of_a_real_range_is_foretold_within_a_fifth_from_half_way_on() {
             watch(destination, &full)
         });
         let half = start + (at - start) / 2;
-        let late = foretold
-            .iter()
-            .filter(|(told_at, _)| (half..at - Duration::from_secs(1)).contains(told_at));
+        let last = at.checked_sub(Duration::from_secs(1)).unwrap();
+        let late = foretold.iter().filter(|(told_at, _)| (half..last).contains(told_at));
         let mut worst = 0.0_f64;
         for (told_at, forecast) in late.clone() {
             let real = (at - *told_at).as_secs_f64();
