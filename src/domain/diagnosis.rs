@@ -20,12 +20,14 @@ mod slow_zone;
 mod time_wait_overflow;
 mod time_wait_pile;
 mod udp_exhausted;
+pub mod verdict;
 
 use crate::domain::{
     Analysis, DestinationUse, Forecast, ProcessTable, Snapshot, Subject, Trend, Trends, Vitals,
 };
 
 pub use finding::{About, Figure, Finding, Level, Severity};
+pub use verdict::{Standing, verdict};
 
 /// A rule of the table: a pure function from evidence to findings.
 pub struct Rule {
