@@ -44,6 +44,7 @@ struct Session(App);
 impl Session {
     fn new(columns: u16, rows: u16) -> Self {
         let mut app = App::new(Options {
+            first: Screen::Map,
             glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
             extent: Extent::All,
             protocols: Protocols::Both,

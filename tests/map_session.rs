@@ -28,6 +28,7 @@ fn app() -> App {
         .tcp((any, 60_999), State::Listen)
         .build();
     let mut app = App::new(Options {
+        first: Screen::Map,
         glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,

@@ -19,7 +19,7 @@ use crate::{
     view::{Theme, map},
 };
 
-pub use verdict::headline;
+pub use verdict::{headline, level_role};
 
 /// All that a part of the screen may look at.
 #[derive(Clone, Copy)]

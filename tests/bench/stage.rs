@@ -235,6 +235,7 @@ impl<'a> Stage<'a> {
 /// With exo's allocator and the options that a person without options has.
 pub fn app() -> App {
     App::new(Options {
+        first: Screen::Map,
         glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,

@@ -90,6 +90,7 @@ impl Session {
             if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
         let allocation = AllocationOptions::exo(7);
         let app = App::new(Options {
+            first: Screen::Map,
             glyphs: Glyphs { rows_per_line, has_dots: !theme.ascii },
             extent: Extent::Ephemeral,
             protocols: Protocols::Both,
