@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Event, Extent, Glyphs, Key, Lens, Options, RowsPerLine, allocation::AllocationOptions,
-        lens::LENSES,
+        App, Event, Extent, Glyphs, Key, Lens, Options, RowsPerLine, Screen,
+        allocation::AllocationOptions, lens::LENSES,
     },
     domain::{PortRange, Protocols, ServiceNames, Snapshot, State},
     engine::Report,

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use portscope::{
     app::{
         App, Effect, Event, Extent, Gesture, Glyphs, HelpPage, Key, Options, Overlay, RowsPerLine,
-        Size, Target, allocation::AllocationOptions,
+        Screen, Size, Target, allocation::AllocationOptions,
     },
     domain::{PortRange, Protocols, ServiceNames, State},
     engine::Report,

@@ -1,6 +1,11 @@
 //! Draws Overview and Map as text where neither fits, down to a single number. Never half a word.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::{Line, Span}};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+};
 
 use crate::{
     app::{App, Screen},

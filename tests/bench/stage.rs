@@ -10,7 +10,10 @@ use std::{
 
 use portscope::{
     allocator::Attempt,
-    app::{App, Event, Extent, Glyphs, Key, Options, RowsPerLine, allocation::AllocationOptions},
+    app::{
+        App, Event, Extent, Glyphs, Key, Options, RowsPerLine, Screen,
+        allocation::AllocationOptions,
+    },
     domain::{
         Errno, PortRange, ProcessTable, Protocol, Protocols, Refusal, ServiceNames, Snapshot,
         State, port::IANA_DYNAMIC,
