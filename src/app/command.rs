@@ -105,7 +105,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         contexts: OVERVIEW,
         label: "select",
-        help: "the next, the previous row of all lists; so do the arrows",
+        help: "next, previous row, from list to list; so do the arrows",
     },
     Command {
         keys: "h l",
@@ -117,7 +117,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         contexts: OVERVIEW,
         label: "list",
-        help: "the list before, the list after: destinations, owners, findings",
+        help: "previous, next list: destinations, owners, findings",
     },
     Command {
         keys: "Enter m",
@@ -361,7 +361,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         contexts: SCREENS,
         label: "",
-        help: "the screens Overview, Map, Allocate",
+        help: "Overview, Map, Allocate",
     },
     Command {
         keys: "Tab Shift-Tab",
@@ -408,7 +408,7 @@ pub const COMMANDS: &[Command] = &[
         bindings: &[(Key::Escape, Action::Close)],
         contexts: &[Context::Map, Context::Help, Context::GoTo],
         label: "",
-        help: "close what is open, or back to the Overview; never quits",
+        help: "close, go back; never quits",
     },
     Command {
         keys: "Ctrl-Z",

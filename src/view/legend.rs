@@ -69,9 +69,9 @@ fn heading(app: &App, scan: &Scan, theme: &Theme) -> Vec<String> {
     match app.map().lens {
         Lens::Connect => match scan.categories.destination {
             Some(destination) => connect_heading(&destination, scan, theme),
-            None => vec![name, "no connection to any destination".to_owned()],
+            None => vec![name, "no connection".to_owned()],
         },
-        Lens::Bind => vec![format!("bind to [::]:PORT, {}", app.map().protocols.name())],
+        Lens::Bind => vec![name, format!("to [::], {}", app.map().protocols.name())],
         _ => vec![name],
     }
 }
@@ -80,7 +80,7 @@ fn heading(app: &App, scan: &Scan, theme: &Theme) -> Vec<String> {
 fn connect_heading(destination: &Destination, scan: &Scan, theme: &Theme) -> Vec<String> {
     let to = theme.glyph("→", "to");
     let dot = theme.glyph('·', '-');
-    let named = format!("{to} {}", destination.remote);
+    let named = format!("connect {to} {}", destination.remote);
     let Some(row) = scan.analysis.destination(destination) else {
         return vec![format!("{named}: no connection left")];
     };

@@ -79,7 +79,10 @@ pub mod connect {
 pub mod bind {
     use crate::{
         app::lens::{Seen, categories::PORTS},
-        domain::Gap,
+        domain::{
+            Protocol,
+            availability::{Bind, BindAddress, Reuse, Verdict, bind_answer},
+        },
     };
 
     pub const FREE: u8 = 0;
@@ -90,30 +93,29 @@ pub mod bind {
     /// As those of connect.
     pub const WEIGHTS: [u32; 3] = [0, 2, 1];
 
-    /// Anything that stands on the port refuses it, whatever its address, family and state
-    /// (net/ipv4/inet_connection_sock.c, `inet_csk_get_port`).
+    /// Anything that stands on the port refuses it, whatever its address, family and state; so all
+    /// ports on which nothing stands get the answer of one of them.
     pub fn each_port(seen: Seen<'_>) -> Vec<u8> {
-        let free = if hides_sockets(&seen.snapshot.gaps) { UNKNOWN } else { FREE };
-        let mut ports = vec![free; PORTS];
+        let mut ports = vec![FREE; PORTS];
         for socket in &seen.snapshot.sockets {
             if seen.protocols.includes(socket.protocol) {
                 ports[usize::from(socket.local.port)] = IN_USE;
             }
         }
+        let empty = (1..).zip(&ports[1..]).find(|(_, port)| **port == FREE);
+        if empty.is_some_and(|(port, _)| !is_surely_free(seen, port)) {
+            for port in ports.iter_mut().filter(|port| **port == FREE) {
+                *port = UNKNOWN;
+            }
+        }
         ports
     }
 
-    /// Whether a port may hold a socket that the snapshot lacks.
-    fn hides_sockets(gaps: &[Gap]) -> bool {
-        gaps.iter().any(|gap| {
-            matches!(
-                gap,
-                Gap::DumpInterrupted { .. }
-                    | Gap::DumpTruncated { .. }
-                    | Gap::TableRefused { .. }
-                    | Gap::NetlinkRefused { .. }
-                    | Gap::BoundInactiveUnlisted { .. }
-            )
+    fn is_surely_free(seen: Seen<'_>, port: u16) -> bool {
+        let mut asked = Protocol::EACH.into_iter().filter(|&p| seen.protocols.includes(p));
+        asked.all(|protocol| {
+            let bind = Bind { protocol, address: BindAddress::AnyDual, reuse: Reuse::None };
+            bind_answer(seen.snapshot, port, bind).verdict == Verdict::Free
         })
     }
 }
