@@ -2,7 +2,7 @@
 
 use crate::{
     app::Lens,
-    domain::{Destination, Owner, Party, PortSet, Snapshot, Socket},
+    domain::{Destination, Party, PortSet, Snapshot, Socket},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Focus {
     pub fn holds(self, snapshot: &Snapshot, socket: &Socket) -> bool {
         match self {
             Self::Destination(destination) => Destination::of(socket) == Some(destination),
-            Self::Party(party) => party_of(snapshot, socket) == party,
+            Self::Party(party) => Party::of(snapshot, socket) == party,
         }
     }
 
@@ -41,18 +41,5 @@ impl Focus {
         let range = snapshot.ephemeral.range;
         let held = snapshot.sockets.iter().filter(|socket| self.holds(snapshot, socket));
         held.map(|socket| socket.local.port).min_by_key(|&port| (!range.contains(port), port))
-    }
-}
-
-/// As the analysis names it.
-fn party_of(snapshot: &Snapshot, socket: &Socket) -> Party {
-    match snapshot.owner(socket) {
-        Owner::Process(pids) | Owner::Departed(pids) | Owner::Backlog(pids) => {
-            pids.iter().min().map_or(Party::Nobody, |&pid| Party::Process(pid))
-        }
-        Owner::Kernel => Party::Kernel,
-        Owner::Hidden => Party::Hidden(socket.uid),
-        Owner::Nobody => Party::Nobody,
-        Owner::NotAsked => Party::NotAsked,
     }
 }
