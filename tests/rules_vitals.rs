@@ -20,8 +20,8 @@ use std::{
 
 use portscope::{
     domain::{
-        Analysis, Conntrack, Diagnosis, Evidence, Finding, Gap, Process, ProcessTable, Severity,
-        Snapshot, Source, Text, Thresholds, Trends, Vitals,
+        Analysis, Conntrack, Diagnosis, Evidence, Finding, Gap, PortRange, Process, ProcessTable,
+        Protocol, Severity, Snapshot, Source, Text, Thresholds, Translation, Trends, Vitals,
         diagnosis::{Figure, diagnose},
     },
     host::{
@@ -241,7 +241,7 @@ fn a_process_at_its_descriptor_limit_is_named() {
         assert!(!calm.find("descriptor-limit").iter().any(of_child));
 
         let limit = Rlimit { current: Some(open.into()), maximum: Some(open.into()) };
-        let target = Pid::from_raw(child.pid() as i32).unwrap();
+        let target = Pid::from_raw(child.pid().cast_signed()).unwrap();
         rustix::process::prlimit(Some(target), Resource::Nofile, limit).unwrap();
 
         // The first one reads descriptors again after some seconds only.
@@ -399,6 +399,47 @@ fn limits_of_the_machine_are_judged_by_figures_made_up() {
     });
 }
 
+/// Which translations are full is told by what the ports look like: the range is not readable.
+#[test]
+fn only_ports_that_a_translation_chose_in_a_row_are_taken_for_a_full_range() {
+    in_new_namespace(|| {
+        let mut observer = Observer::new();
+        observer.look(OwnerDepth::Skip);
+        let before = Vitals { conntrack: Some(Conntrack::default()), ..Vitals::default() };
+        let (notice, warning, critical) =
+            (Some(Severity::Notice), Some(Severity::Warning), Some(Severity::Critical));
+        for (what, ports, moved, last, failed, alone, growing) in [
+            ("nothing", 0, 0, 40_000, 0, None, None),
+            ("a client that counts up", 8, 0, 40_007, 0, None, None),
+            ("the same, and a race", 8, 0, 40_007, 3, notice, warning),
+            ("chosen at random", 500, 500, 60_000, 0, None, None),
+            ("a range of one port", 1, 1, 40_000, 1, notice, critical),
+            ("a full range, nothing failed yet", 4, 4, 40_003, 0, warning, warning),
+            ("a range filled as far as the kernel tries", 97, 97, 40_099, 1, critical, critical),
+            ("three quarters of all ports", 48_384, 9, 65_535, 0, warning, warning),
+            ("nearly all ports", 60_000, 9, 65_535, 0, critical, critical),
+        ] {
+            let first = if ports > 25_000 { 1024 } else { 40_000 };
+            let row = Translation {
+                protocol: Protocol::Tcp,
+                source: [10, 0, 0, 1].into(),
+                destination: ([10, 0, 0, 2], 443).into(),
+                ports,
+                moved,
+                seen: PortRange::new(first, last).unwrap(),
+            };
+            let (count, max, insert_failed, dropped) = (ports, 1_000_000, failed, failed);
+            let translated = Some(vec![row]);
+            let table = Conntrack { count, max, insert_failed, dropped, translated };
+            observer.snapshot.vitals.conntrack = Some(table);
+            let severity = |found: Vec<Finding>| found.first().map(|finding| finding.severity);
+            assert_eq!(severity(observer.find("nat-ports-exhausted")), alone, "{what}");
+            let since = observer.find_since(&before, "nat-ports-exhausted");
+            assert_eq!(severity(since), growing, "{what}, growing");
+        }
+    });
+}
+
 #[test]
 fn vitals_are_what_the_kernel_says() {
     in_new_namespace(|| {
@@ -430,10 +471,8 @@ fn translate(port: u16, source: &str) -> bool {
          add chain ip nat out {{ type nat hook postrouting priority 100 ; }}\n\
          add rule ip nat out ip daddr 127.0.0.1 tcp dport {port} snat to {source}\n"
     );
-    let lines = rules.lines();
-    lines.fold(true, |is_done, line| {
-        is_done && Command::new("nft").arg(line).output().is_ok_and(|out| out.status.success())
-    })
+    let is_done = |line| Command::new("nft").arg(line).output().is_ok_and(|o| o.status.success());
+    rules.lines().all(is_done)
 }
 
 /// It has loaded its libraries: no descriptor comes or goes any more.
