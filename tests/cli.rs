@@ -111,7 +111,7 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
         ("explain 80 443", "not known"),
         ("explain 80 --address nowhere", "127.0.0.1"),
         ("explain 80 --format csv", "text, json"),
-        ("explain 80 --output=", "names no file"),
+        ("explain 80 --output=", "needs a value"),
         ("--ascii diagnose", "stands first"),
         ("pick --format csv", "text, json"),
         ("pick --strategy best", "random"),

@@ -84,7 +84,7 @@ fn bad_input_of_diagnose_is_unknown_in_one_line() {
         ("diagnose --sample soon", "0 to 60"),
         ("diagnose --format csv", "text, json"),
         ("diagnose --protocol sctp", "tcp, udp, both"),
-        ("diagnose --output=", "names no file"),
+        ("diagnose --output=", "needs a value"),
         ("diagnose --sample 0 --output /nowhere/x", "could not write /nowhere/x"),
         ("diagnose --frobnicate", "not known"),
         ("diagnose 80", "not known"),
