@@ -4,6 +4,7 @@ mod bind_before_connect;
 mod bound_inactive_leak;
 mod close_wait_leak;
 mod conntrack_full;
+mod counter;
 mod descriptor_limit;
 mod destination_exhausted;
 pub mod finding;
@@ -20,6 +21,7 @@ mod slow_zone;
 mod time_wait_overflow;
 mod time_wait_pile;
 mod udp_exhausted;
+mod wording;
 
 use crate::domain::{
     Analysis, DestinationUse, Forecast, ProcessTable, Snapshot, Subject, Trend, Trends, Vitals,

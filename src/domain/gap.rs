@@ -49,6 +49,8 @@ pub enum Gap {
     BoundInactiveUnlisted { assumed: bool },
     /// A sysctl could not be read; the kernel's default is shown.
     PolicyAssumed { sysctl: Text },
+    /// A limit, counter or table of `Vitals`; `FileTooLarge`: it has more than we read.
+    VitalsUnread { what: &'static str, path: &'static str, error: io::ErrorKind },
 }
 
 impl Gap {
@@ -66,6 +68,7 @@ impl Gap {
             }
             Self::DualStackUntold { .. } => "dual-stack marks",
             Self::PolicyAssumed { .. } => "ephemeral policy",
+            Self::VitalsUnread { what, .. } => what,
         }
     }
 
@@ -113,6 +116,10 @@ impl Gap {
             Self::PolicyAssumed { sysctl } => {
                 format!("{sysctl} cannot be read; the kernel's default is assumed")
             }
+            Self::VitalsUnread { path, error: io::ErrorKind::FileTooLarge, .. } => {
+                format!("{path} is larger than we read at once")
+            }
+            Self::VitalsUnread { path, error, .. } => format!("{path}: {error}"),
         }
     }
 
@@ -134,6 +141,7 @@ impl Gap {
             Self::NetlinkRefused { .. } | Self::DualStackUntold { .. } => "allow NETLINK_SOCK_DIAG",
             Self::BoundInactiveUnlisted { .. } => "Linux 6.8 or newer lists them",
             Self::PolicyAssumed { .. } => "mount /proc/sys",
+            Self::VitalsUnread { path, error, .. } => vitals_remedy(path, *error),
         }
     }
 }
@@ -146,6 +154,15 @@ impl fmt::Display for Gap {
             write!(f, " for {}", count_of(count, "socket", "sockets"))?;
         }
         write!(f, ": {} ({})", self.why(), self.remedy())
+    }
+}
+
+fn vitals_remedy(path: &str, error: io::ErrorKind) -> &'static str {
+    match error {
+        io::ErrorKind::PermissionDenied => "run as root",
+        _ if path.ends_with("stat/nf_conntrack") => "conntrack -S tells them",
+        _ if path.ends_with("nf_conntrack") => "conntrack -L lists them",
+        _ => "mount /proc",
     }
 }
 

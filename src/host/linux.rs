@@ -13,6 +13,7 @@ pub mod services;
 pub mod sock_diag;
 pub mod unit;
 pub mod users;
+pub mod vitals;
 
 use std::{net::IpAddr, sync::Arc};
 
