@@ -318,7 +318,8 @@ fn explain_tells_who_holds_a_port_and_what_it_blocks() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("0.0.0.0:40101").unwrap();
         let output = run("explain 40101 --protocol tcp");
-        let text = stdout(&output);
+        let words: Vec<&str> = stdout(&output).split_whitespace().collect();
+        let text = words.join(" ");
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{text}");
         let holder = format!("[{}] (LISTEN on 0.0.0.0:40101, user root).", std::process::id());
         assert!(text.contains("TCP 40101 is held by ") && text.contains(&holder), "{text}");

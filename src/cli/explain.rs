@@ -61,7 +61,10 @@ fn keep_port(snapshot: &mut Snapshot, settings: &ExplainSettings) {
             _ => {}
         }
     }
-    snapshot.gaps.retain(|gap| gap.count() != Some(0));
+    snapshot.gaps.retain(|gap| {
+        let is_asked = gap.protocol().is_none_or(|of| settings.protocols.includes(of));
+        is_asked && gap.count() != Some(0) && !matches!(gap, Gap::VitalsUnread { .. })
+    });
 }
 
 /// What the answers are made from.

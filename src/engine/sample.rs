@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     domain::{
-        Analysis, Gap, History, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source, Table,
-        Trends, Vitals,
+        Analysis, History, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source, Trends,
+        Vitals,
     },
     host::{Host, HostError, OwnerDepth, Scanner},
 };
@@ -81,7 +81,7 @@ pub fn describe(host: &dyn Host, snapshot: &Snapshot) -> ProcessTable {
 /// Forgets what the snapshot tells of other protocols alone.
 fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
     snapshot.sockets.retain(|socket| protocols.includes(socket.protocol));
-    snapshot.gaps.retain(|gap| is_of(protocols, gap));
+    snapshot.gaps.retain(|gap| gap.protocol().is_none_or(|of| protocols.includes(of)));
     let vitals = &mut snapshot.vitals;
     if !protocols.includes(Protocol::Tcp) {
         let Vitals { conntrack, descriptors, .. } = std::mem::take(vitals);
@@ -91,18 +91,4 @@ fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
     if let Some(translated) = conntrack.and_then(|conntrack| conntrack.translated.as_mut()) {
         translated.retain(|translation| protocols.includes(translation.protocol));
     }
-}
-
-fn is_of(protocols: Protocols, gap: &Gap) -> bool {
-    let protocol = match gap {
-        Gap::DumpInterrupted { table }
-        | Gap::DumpTruncated { table }
-        | Gap::TableRefused { table, .. } => match table {
-            Table::Tcp | Table::Tcp4 | Table::Tcp6 => Protocol::Tcp,
-            Table::Udp4 | Table::Udp6 => Protocol::Udp,
-        },
-        Gap::NetlinkRefused { .. } | Gap::BoundInactiveUnlisted { .. } => Protocol::Tcp,
-        _ => return true,
-    };
-    protocols.includes(protocol)
 }

@@ -80,6 +80,11 @@ impl Explanation<'_> {
         }
     }
 
+    /// By `ip_unprivileged_port_start`.
+    fn needs_privilege(&self) -> bool {
+        self.port < self.scan.snapshot.ephemeral.unprivileged_start
+    }
+
     fn is_reserved(&self) -> bool {
         self.scan.snapshot.ephemeral.is_reserved(self.port)
     }

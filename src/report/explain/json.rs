@@ -31,6 +31,7 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
         ranges: explanation.ranges(),
         class: explanation.class(),
         reserved: explanation.is_reserved(),
+        privileged: explanation.needs_privilege(),
         protocols: explanation.sides.iter().map(|side| SideRow::new(explanation, side)).collect(),
     };
     serde_json::to_writer(&mut *out, &document)?;
@@ -48,6 +49,8 @@ struct Document<'a> {
     ranges: Vec<&'static str>,
     class: &'static str,
     reserved: bool,
+    /// A bind() needs CAP_NET_BIND_SERVICE.
+    privileged: bool,
     protocols: Vec<SideRow<'a>>,
 }
 

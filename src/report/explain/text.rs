@@ -21,6 +21,8 @@ use crate::{
 /// Holders, and destinations, that get a sentence each.
 const MOST_TOLD: usize = 10;
 
+const BULLET: &str = "  - ";
+
 pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<()> {
     paragraph::write("", &place(explanation), out)?;
     for side in &explanation.sides {
@@ -29,7 +31,7 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
         write_binds(side, out)?;
         write_connects(side, out)?;
         if let Some(words) = &side.frees_when {
-            paragraph::write("  ", &format!("Free again: {words}"), out)?;
+            paragraph::write(BULLET, &format!("Free again: {words}"), out)?;
         }
     }
     Ok(())
@@ -45,8 +47,12 @@ fn place(explanation: &Explanation<'_>) -> String {
         }
         false => "",
     };
+    let privileged = match explanation.needs_privilege() {
+        true => "; whatever the answers below, a bind() needs CAP_NET_BIND_SERVICE",
+        false => "",
+    };
     format!(
-        "Port {} is a {} port, {within} the ephemeral range {}{reserved}.",
+        "Port {} is a {} port, {within} the ephemeral range {}{reserved}{privileged}.",
         explanation.port,
         explanation.class(),
         ephemeral.range
@@ -79,10 +85,10 @@ fn write_holders(
         let also = if number == 0 { "" } else { "also " };
         let sentence =
             format!("{subject}{service} is {also}held by {} ({}).", group.holder, group.what(scan));
-        paragraph::write(if number == 0 { "" } else { "  " }, &sentence, out)?;
+        paragraph::write(if number == 0 { "" } else { BULLET }, &sentence, out)?;
     }
     if groups.len() > MOST_TOLD {
-        writeln!(out, "  And by {} kinds of holders more.", groups.len() - MOST_TOLD)?;
+        writeln!(out, "{BULLET}And by {} kinds of holders more.", groups.len() - MOST_TOLD)?;
     }
     write_ages(scan, sockets, out)
 }
@@ -130,7 +136,7 @@ fn holder(scan: Scan<'_>, socket: &Socket) -> String {
     let names = names.collect::<Vec<_>>().join(", ");
     match scan.snapshot.owner(socket) {
         Owner::Process(_) => names,
-        Owner::Backlog(_) => format!("a connection that {names} did not accept yet"),
+        Owner::Backlog(_) => format!("{names}, not accepted yet"),
         Owner::Departed(_) => format!("the kernel, closed by {names}"),
         Owner::Kernel => "the kernel, closed by its process".to_owned(),
         Owner::Hidden => "a process that we may not see".to_owned(),
@@ -160,7 +166,7 @@ fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Re
         told.push_str("; ");
     }
     let age = format!("{told}since when the port is held is not known from one look.");
-    paragraph::write("  ", &capitalized(&age), out)
+    paragraph::write(BULLET, &capitalized(&age), out)
 }
 
 /// A process keeps its name as it is.
@@ -171,33 +177,40 @@ fn capitalized(sentence: &str) -> String {
     }
 }
 
-/// Rows of one option with the same answer are one sentence.
+/// Rows of one option with the same answer are one sentence; all rows are, where none differs.
 fn write_binds(side: &Side<'_>, out: &mut dyn Write) -> io::Result<()> {
-    for reuse in Reuse::EACH {
-        let mut rows: Vec<&BindRow> =
-            side.binds.iter().filter(|row| row.bind.reuse == reuse).collect();
+    let is_alike = |a: &BindRow, b: &BindRow| (&a.answer, a.probed) == (&b.answer, b.probed);
+    let plain: Vec<&BindRow> = rows_with(side, Reuse::None);
+    if side.binds.iter().all(|row| is_alike(row, plain[0])) {
+        return paragraph::write(BULLET, &bind_sentence("Any bind()", &plain), out);
+    }
+    for (reuse, kind) in [
+        (Reuse::None, "A plain bind()"),
+        (Reuse::Address, "A bind() with SO_REUSEADDR"),
+        (Reuse::Port, "A bind() with SO_REUSEPORT"),
+    ] {
+        let mut rows = rows_with(side, reuse);
         while let Some(&first) = rows.first() {
-            let is_alike = |row: &BindRow| row.answer == first.answer && row.probed == first.probed;
-            let alike: Vec<&str> =
-                rows.iter().filter(|row| is_alike(row)).map(|row| row.probe.as_str()).collect();
-            let sentence = bind_sentence(first, &alike.join(", "));
-            paragraph::write("  ", &sentence, out)?;
-            rows.retain(|row| !is_alike(row));
+            let alike: Vec<_> = rows.extract_if(.., |row| is_alike(row, first)).collect();
+            paragraph::write(BULLET, &bind_sentence(kind, &alike), out)?;
         }
     }
     Ok(())
 }
 
-fn bind_sentence(row: &BindRow, addresses: &str) -> String {
-    let kind = match row.bind.reuse {
-        Reuse::None => "A plain bind()",
-        Reuse::Address => "A bind() with SO_REUSEADDR",
-        Reuse::Port => "A bind() with SO_REUSEPORT",
-    };
+fn rows_with<'a>(side: &'a Side<'_>, reuse: Reuse) -> Vec<&'a BindRow> {
+    side.binds.iter().filter(|row| row.bind.reuse == reuse).collect()
+}
+
+/// Of rows with the same answer.
+fn bind_sentence(kind: &str, rows: &[&BindRow]) -> String {
+    let addresses: Vec<&str> = rows.iter().map(|row| row.probe.as_str()).collect();
+    let addresses = addresses.join(", ");
+    let Some(row) = rows.first() else { return String::new() };
     let outcome = match row.answer.verdict {
         Verdict::Free | Verdict::Never => "succeeds",
         Verdict::InUse => "fails with EADDRINUSE",
-        Verdict::Unknown => "may succeed or fail, a table does not tell (--probe would)",
+        Verdict::Unknown => "may succeed or fail",
     };
     let probed = match row.probed {
         None => String::new(),
@@ -207,26 +220,39 @@ fn bind_sentence(row: &BindRow, addresses: &str) -> String {
     format!("{kind} to {addresses} {outcome}{}{probed}", because(&row.answer.because))
 }
 
+/// Destinations with the same answer are one sentence.
 fn write_connects(side: &Side<'_>, out: &mut dyn Write) -> io::Result<()> {
-    for row in side.connects.iter().take(MOST_TOLD + 1) {
-        paragraph::write("  ", &connect_sentence(row), out)?;
-    }
-    let more = side.connects.len().saturating_sub(MOST_TOLD + 1) + side.destinations_left_out;
-    if more > 0 {
-        writeln!(out, "  And {more} destinations more are connected to from here.")?;
+    let mut rows: Vec<&ConnectRow> = side.connects.iter().collect();
+    while let Some(&first) = rows.first() {
+        let is_every = rows.len() == side.connects.len() && side.connects.len() > 1;
+        let alike: Vec<_> = rows.extract_if(.., |row| row.answer == first.answer).collect();
+        let to = if is_every && rows.is_empty() {
+            "A connect(), whatever its destination,".to_owned()
+        } else {
+            format!("A connect() {}", destinations(&alike, side.destinations_left_out))
+        };
+        paragraph::write(BULLET, &connect_sentence(&to, first), out)?;
     }
     Ok(())
 }
 
-fn connect_sentence(row: &ConnectRow) -> String {
-    let to = match row.destination {
-        Some(to) => format!("A connect() from {} to {}", to.source, to.remote),
-        None => "A connect() to a new destination".to_owned(),
-    };
+fn destinations(rows: &[&ConnectRow], left_out: usize) -> String {
+    let told = rows.iter().take(MOST_TOLD).map(|row| match row.destination {
+        Some(to) => format!("from {} to {}", to.source, to.remote),
+        None => "to a new destination".to_owned(),
+    });
+    let told = told.collect::<Vec<_>>().join(", ");
+    match rows.len().saturating_sub(MOST_TOLD) {
+        0 => told,
+        more => format!("{told} and {} more", more + left_out),
+    }
+}
+
+fn connect_sentence(to: &str, row: &ConnectRow) -> String {
     let outcome = match row.answer.verdict {
         Verdict::Free => "can be given this port",
         Verdict::InUse => "cannot be given this port",
-        Verdict::Unknown => "may be given this port or not, a table does not tell",
+        Verdict::Unknown => "may be given this port or not",
         Verdict::Never => "is never given this port",
     };
     format!("{to} {outcome}{}", because(&row.answer.because))
