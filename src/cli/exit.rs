@@ -31,10 +31,12 @@ pub fn code(result: anyhow::Result<Verdict>, failed: u8) -> ExitCode {
     match result {
         Ok(Verdict::Done) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::FAILURE,
-        Ok(Verdict::Status(Status::Ok)) => ExitCode::SUCCESS,
-        Ok(Verdict::Status(Status::Warning)) => ExitCode::from(1),
-        Ok(Verdict::Status(Status::Critical)) => ExitCode::from(2),
-        Ok(Verdict::Status(Status::Unknown)) => ExitCode::from(UNKNOWN),
+        Ok(Verdict::Status(status)) => ExitCode::from(match status {
+            Status::Ok => 0,
+            Status::Warning => 1,
+            Status::Critical => 2,
+            Status::Unknown => UNKNOWN,
+        }),
         Ok(Verdict::Ended(exit)) => exit.finish(),
         // Whoever closed the pipe had enough.
         Err(error) if error.downcast_ref().is_some_and(WriteError::is_closed_pipe) => {

@@ -21,9 +21,6 @@ fn write_row<const N: usize>(
     widths: [usize; N],
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut line = String::new();
-    for (cell, width) in cells.into_iter().zip(widths) {
-        line.push_str(&format!("{cell:<width$} "));
-    }
-    writeln!(out, "{}", line.trim_end())
+    let padded = cells.into_iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+    writeln!(out, "{}", padded.collect::<Vec<_>>().join(" ").trim_end())
 }

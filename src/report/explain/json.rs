@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    domain::Process,
+    domain::{Errno, Process, Text},
     report::{
         Explanation, Scan,
         explain::{BindRow, ConnectRow, Side},
@@ -108,7 +108,7 @@ impl<'a> From<&'a Process> for HolderRow<'a> {
             pid: process.pid,
             name: process.name.as_str(),
             command: process.command.as_str(),
-            unit: process.unit.as_ref().map(|unit| unit.as_str()),
+            unit: process.unit.as_ref().map(Text::as_str),
             started: process.started.map(|seconds| Instant(Duration::from_secs(seconds))),
         }
     }
@@ -132,7 +132,7 @@ impl<'a> From<&'a BindRow> for Row<'a> {
             verdict: row.answer.verdict.name(),
             because: &row.answer.because,
             probed: row.probed_name(),
-            errno: row.errno().map(|errno| errno.name()),
+            errno: row.errno().map(Errno::name),
         }
     }
 }

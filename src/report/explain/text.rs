@@ -41,15 +41,15 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
 fn place(explanation: &Explanation<'_>) -> String {
     let ephemeral = &explanation.scan.snapshot.ephemeral;
     let within = if ephemeral.range.contains(explanation.port) { "inside" } else { "outside" };
-    let reserved = match explanation.is_reserved() {
-        true => {
-            "; it is reserved (ip_local_reserved_ports), so the kernel never chooses it by itself"
-        }
-        false => "",
+    let reserved = if explanation.is_reserved() {
+        "; it is reserved (ip_local_reserved_ports), so the kernel never chooses it by itself"
+    } else {
+        ""
     };
-    let privileged = match explanation.needs_privilege() {
-        true => "; whatever the answers below, a bind() needs CAP_NET_BIND_SERVICE",
-        false => "",
+    let privileged = if explanation.needs_privilege() {
+        "; whatever the answers below, a bind() needs CAP_NET_BIND_SERVICE"
+    } else {
+        ""
     };
     format!(
         "Port {} is a {} port, {within} the ephemeral range {}{reserved}{privileged}.",
