@@ -8,12 +8,20 @@ mod namespace;
 use std::{
     collections::BTreeSet,
     fs,
+    io::ErrorKind,
     net::{TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use namespace::in_new_namespace;
+use portscope::{
+    domain::{Diagnosis, Gap, Protocols, Table, Thresholds},
+    engine::sample::Sample,
+    host::simulated::SimulatedHost,
+    report::{self, Health, Scan, Status},
+};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
@@ -171,6 +179,36 @@ fn the_thresholds_decide_between_ok_warning_and_critical() {
         assert_eq!(code("--warn 59.5 --critical 70"), Some(1));
         assert_eq!(code("--warn 10 --critical 60"), Some(2));
     });
+}
+
+#[test]
+fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
+    let error = ErrorKind::PermissionDenied;
+    for (table, protocols, status) in [
+        (Table::Udp4, Protocols::Both, Status::Unknown),
+        (Table::Udp4, Protocols::Udp, Status::Unknown),
+        (Table::Udp4, Protocols::Tcp, Status::Ok),
+    ] {
+        let gap = Gap::TableRefused { table, error };
+        let host = SimulatedHost::builder().gap(gap).build();
+        let sample = Sample::take(&host, protocols, Duration::ZERO).unwrap();
+        let diagnosis = Diagnosis::default();
+        let health = Health {
+            scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },
+            analysis: &sample.analysis,
+            trends: &sample.trends,
+            diagnosis: &diagnosis,
+            protocols,
+            thresholds: Thresholds::default(),
+            sampled: None,
+        };
+        assert_eq!(health.status(), status, "{protocols:?}");
+        let mut text = Vec::new();
+        report::diagnose::text::write(&health, &mut text).unwrap();
+        let told = String::from_utf8(text).unwrap();
+        let is_told = told.starts_with("UNKNOWN  sockets missing: the UDP over IPv4 table: ");
+        assert_eq!(is_told, status == Status::Unknown, "{told}");
+    }
 }
 
 #[test]

@@ -181,8 +181,12 @@ fn full_in(available: u32, forecast: Option<Forecast>) -> String {
     let Some(forecast) = forecast else {
         return if available == 0 { "now" } else { "-" }.to_owned();
     };
-    let latest = forecast.latest.map_or_else(|| "?".to_owned(), lasting);
-    format!("{} ({} to {latest})", lasting(forecast.seconds), lasting(forecast.earliest))
+    let Forecast { seconds, earliest, latest } = forecast;
+    let spread = match latest {
+        Some(latest) => format!("{} to {}", lasting(earliest), lasting(latest)),
+        None => format!("{} or later", lasting(earliest)),
+    };
+    format!("{} ({spread})", lasting(seconds))
 }
 
 fn lasting(seconds: f64) -> String {
