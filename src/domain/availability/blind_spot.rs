@@ -51,6 +51,7 @@ fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
         | Gap::OwnersHidden { .. }
         | Gap::OwnersInvisible { .. }
         | Gap::OwnersUnreadable { .. }
-        | Gap::PolicyAssumed { .. } => false,
+        | Gap::PolicyAssumed { .. }
+        | Gap::VitalsUnread { .. } => false,
     }
 }
