@@ -1,7 +1,19 @@
 //! How much of the ephemeral range and of each destination's ports is used, and by whom. Says
 //! nothing about good or bad.
 
-use crate::domain::{Destination, Ephemeral, PortRange, Protocol, Snapshot, StateClass};
+mod destinations;
+mod owners;
+mod ranges;
+mod suspicion;
+
+use crate::domain::{Destination, Ephemeral, PortRange, Protocol, Snapshot, Socket, StateClass};
+
+use self::{
+    destinations::Destinations,
+    owners::Owners,
+    ranges::{Port, Ranges, low_parity_in},
+    suspicion::{Clients, Suspicion},
+};
 
 /// Counted once a snapshot, in time linear in its sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +47,8 @@ pub struct RangeUse {
     pub low_parity_occupied: u32,
     /// TCP: ports of `Analysis::poisoned`.
     pub poisoned: u32,
+    /// Of these, ports of the low parity.
+    pub low_parity_poisoned: u32,
     /// TCP: connected ports of clients that were very likely bound before they connected, so that
     /// they are taken for all destinations. The tables do not tell; the order does: connect()
     /// hands out the low parity first, bind(0) the other one.
@@ -98,10 +112,38 @@ pub struct PortSet(Box<[u64; 1024]>);
 pub const MOST_OWNERS: usize = 4;
 
 impl Analysis {
-    /// The snapshot is sorted.
+    /// The snapshot is sorted: the sockets of one port stand together.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let empty = |protocol| RangeUse::empty(protocol, &snapshot.ephemeral);
-        Self { ranges: Protocol::EACH.map(empty), ..Self::default() }
+        let mut ranges = Ranges::of(&snapshot.ephemeral);
+        let mut owners = Owners::of(snapshot);
+        let mut destinations = Destinations::of(&snapshot.ephemeral);
+        let mut clients = Clients::default();
+        for sockets in snapshot.sockets.chunk_by(|a, b| place(a) == place(b)) {
+            let port = Port::of(sockets, &snapshot.ephemeral);
+            ranges.add(&port, sockets);
+            for socket in sockets {
+                let party = owners.add(&port, socket);
+                if let Some(connection) = destinations.add(&port, socket, party) {
+                    clients.add(&port, socket, &connection);
+                }
+            }
+        }
+        let Ranges { each: mut ranges, poisoned } = ranges;
+        destinations.fit_into(&ranges[Protocol::Tcp as usize]);
+        let suspicion = Suspicion {
+            clients: &clients,
+            owners: &owners,
+            range: &ranges[Protocol::Tcp as usize],
+        };
+        let suspected = suspicion.judge(&mut destinations);
+        ranges[Protocol::Tcp as usize].suspected = suspected.len();
+        Self {
+            ranges,
+            destinations: destinations.into_rows(&owners),
+            owners: owners.into_rows(),
+            poisoned,
+            suspected,
+        }
     }
 
     pub fn range(&self, protocol: Protocol) -> &RangeUse {
@@ -127,9 +169,10 @@ impl RangeUse {
             size: ephemeral.automatic_capacity(),
             occupied: 0,
             time_wait: 0,
-            low_parity_size: 0,
+            low_parity_size: low_parity_in(ephemeral),
             low_parity_occupied: 0,
             poisoned: 0,
+            low_parity_poisoned: 0,
             suspected: 0,
         }
     }
@@ -171,6 +214,10 @@ impl DestinationUse {
     }
 }
 
+fn place(socket: &Socket) -> (Protocol, u16) {
+    (socket.protocol, socket.local.port)
+}
+
 fn share(used: u32, of: u32) -> f64 {
     if of == 0 { 1.0 } else { f64::from(used) / f64::from(of) }
 }
@@ -182,6 +229,15 @@ impl PortSet {
 
     pub fn contains(&self, port: u16) -> bool {
         self.0[usize::from(port) / 64] & (1 << (port % 64)) != 0
+    }
+
+    /// Of all ports.
+    pub fn len(&self) -> u32 {
+        self.0.iter().map(|ports| ports.count_ones()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|&ports| ports == 0)
     }
 
     pub fn count_in(&self, range: PortRange) -> u32 {

@@ -28,6 +28,9 @@ pub struct History {
     missing: Vec<Known>,
     sightings: Sightings,
     unpaired: Unpaired,
+    /// Places in the latest snapshot.
+    arrived: Vec<u32>,
+    entered_time_wait: Vec<u32>,
 }
 
 /// What is kept of a snapshot besides its sockets.
@@ -98,6 +101,8 @@ impl History {
         let unlisted = Unlisted::of(&snapshot.gaps);
         let latest = Latest { number, taken_at, watched, unlisted };
         self.latest = Some(latest);
+        self.arrived.clear();
+        self.entered_time_wait.clear();
         if !self.missing.is_empty() {
             self.known.append(&mut self.missing);
             self.known.sort_by_key(Known::place);
@@ -123,6 +128,28 @@ impl History {
     pub fn youngest_on(&self, port: u16) -> Option<Age> {
         let known = Protocol::EACH.into_iter().flat_map(|protocol| self.on(protocol, port));
         known.filter_map(|known| self.age_of(known)).reduce(Age::youngest)
+    }
+
+    /// Places, in the latest snapshot, of the sockets that came since the one before. None of those
+    /// that may have been there unseen.
+    pub fn arrived(&self) -> &[u32] {
+        &self.arrived
+    }
+
+    /// Places, in the latest snapshot, of the sockets that went into TIME-WAIT since the one before,
+    /// or came in it.
+    pub fn entered_time_wait(&self) -> &[u32] {
+        &self.entered_time_wait
+    }
+
+    /// Whether the latest snapshot shows all sockets of the protocol, but for bound-inactive ones.
+    pub fn lists(&self, protocol: Protocol) -> bool {
+        self.latest.is_some_and(|latest| latest.unlisted.lists(protocol))
+    }
+
+    /// Whether the latest snapshot shows bound-inactive TCP sockets.
+    pub fn lists_bound(&self) -> bool {
+        self.latest.is_some_and(|latest| latest.unlisted.lists_bound())
     }
 
     /// Newest first.
@@ -298,7 +325,7 @@ impl Comparison<'_> {
         let new = &mut self.history.next[place];
         (new.since, new.is_older) = (known.since, known.is_older);
         if new.state != known.state {
-            self.tell_state(place);
+            self.enter_state(place);
         }
     }
 
@@ -308,15 +335,19 @@ impl Comparison<'_> {
         match self.before {
             Some(before) if !before.unlisted.hides(new) => {
                 new.since = Tick::of(before.watched);
-                self.tell_state(place);
+                self.history.arrived.push(place as u32);
+                self.enter_state(place);
             }
             // It may have been there unseen.
             _ => (new.since, new.is_older) = (Tick::of(self.latest.watched), true),
         }
     }
 
-    fn tell_state(&mut self, place: usize) {
+    fn enter_state(&mut self, place: usize) {
         let socket = &self.snapshot.sockets[place];
+        if socket.state == State::TimeWait {
+            self.history.entered_time_wait.push(place as u32);
+        }
         self.tell(socket.local.port, socket.protocol, Some(socket.state), socket.remote);
     }
 

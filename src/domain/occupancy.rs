@@ -79,7 +79,7 @@ impl Lane {
         }
     }
 
-    fn takes(self, socket: &Socket) -> bool {
+    pub fn takes(self, socket: &Socket) -> bool {
         let speaks_ipv4 = socket.family != Family::Ipv6 || socket.is_mapped();
         let speaks_ipv6 = socket.family != Family::Ipv4 && !socket.is_mapped();
         let speaks_it = match self {

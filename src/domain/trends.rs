@@ -1,10 +1,29 @@
 //! Rates over the last snapshots, and when ports run out or come back. Not the counting itself.
 
+mod census;
+mod destinations;
+mod drain;
+mod followed;
+mod forecast;
+mod series;
+
 use std::time::Duration;
 
-use crate::domain::{Analysis, Destination, History, Lane, Protocol, Snapshot};
+use self::{
+    census::{Census, is_automatic},
+    destinations::Destinations,
+    followed::{Count, Followed},
+};
+use crate::domain::{
+    Analysis, Destination, Ephemeral, History, Lane, Protocol, RangeUse, Snapshot, Socket,
+};
 
-/// Rates are taken over so much time at most.
+pub use self::{
+    drain::Drain,
+    forecast::{Forecast, Trend},
+};
+
+/// Rates are taken over so much time at most; over one interval when snapshots are rarer.
 pub const WINDOW: Duration = Duration::from_secs(10);
 
 /// What has a trend.
@@ -14,81 +33,137 @@ pub enum Subject {
     Range(Protocol),
     /// Occupied ports of the range, of one family.
     Lane(Lane),
-    /// Used ports; only destinations of some size are followed, and not more than `MOST_FOLLOWED`.
+    /// Used ports, without those that connect() may take again (`DestinationUse::reusable`); only
+    /// destinations of some size are followed, and not more than `MOST_FOLLOWED`.
     Destination(Destination),
 }
 
 /// Destinations followed at most, those with most ports.
 pub const MOST_FOLLOWED: usize = 256;
 
-/// Memory of the snapshots of one run: bounded whatever the machine holds.
+/// Memory of the snapshots of one run: bounded whatever the machine holds (1.3 MB).
 #[derive(Clone, Debug, Default)]
-pub struct Trends {}
-
-/// How something changes, a second, over `window`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trend {
-    /// Sockets that came. What came and went between two snapshots is not seen.
-    pub opened_per_second: f64,
-    /// Sockets that went, TIME-WAIT included.
-    pub closed_per_second: f64,
-    pub into_time_wait_per_second: f64,
-    /// Growth of the ports used.
-    pub per_second: f64,
-    /// The true growth lies within `per_second ± uncertainty` 19 times of 20.
-    pub uncertainty: f64,
-    pub window: Duration,
+pub struct Trends {
+    latest: Option<Latest>,
+    /// In the order of `Protocol::EACH`.
+    ranges: [Followed; 2],
+    /// In the order of `Lane::EACH`.
+    lanes: [Followed; 4],
+    destinations: Destinations,
 }
 
-/// Seconds from the last snapshot on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Forecast {
-    pub seconds: f64,
-    pub earliest: f64,
-    /// None: it may never happen.
-    pub latest: Option<f64>,
+/// What is kept of a snapshot besides its counts.
+#[derive(Clone, Debug)]
+struct Latest {
+    number: u64,
+    taken_at: Duration,
+    /// Since the first snapshot. A clock that is set back stands still here.
+    elapsed: Duration,
+    ephemeral: Ephemeral,
+    lists_bound: bool,
 }
 
 impl Trends {
     /// After `History::observe` of the same snapshot; one that is not newer is ignored.
-    pub fn observe(&mut self, _snapshot: &Snapshot, _analysis: &Analysis, _history: &History) {}
+    pub fn observe(&mut self, snapshot: &Snapshot, analysis: &Analysis, history: &History) {
+        if self.latest.as_ref().is_some_and(|latest| latest.number >= snapshot.number) {
+            return;
+        }
+        let elapsed = self.advance(snapshot, history);
+        self.count_arrivals(snapshot, analysis, history);
+        let census = Census::of(snapshot);
+        for protocol in Protocol::EACH.into_iter().filter(|&protocol| history.lists(protocol)) {
+            let sockets = census.sockets[protocol as usize];
+            self.ranges[protocol as usize]
+                .sample(elapsed, count(sockets, analysis.range(protocol)));
+            for lane in Lane::EACH.into_iter().filter(|lane| lane.protocol() == protocol) {
+                self.lanes[lane as usize].sample(elapsed, census.lanes[lane as usize]);
+            }
+            if protocol == Protocol::Tcp {
+                self.destinations.sample(elapsed, &analysis.destinations);
+            }
+        }
+    }
 
     /// None: not followed, or fewer than two snapshots so far.
-    pub fn of(&self, _subject: Subject) -> Option<Trend> {
-        None
+    pub fn of(&self, subject: Subject) -> Option<Trend> {
+        self.followed(subject)?.trend(self.latest.as_ref()?.elapsed)
     }
 
-    /// Used ports over the run, oldest first: (time before the last snapshot, ports). At most 300
-    /// points, thinned as they grow old.
-    pub fn series(&self, _subject: Subject) -> Vec<(Duration, u32)> {
-        Vec::new()
+    /// Used ports over the run, oldest first: (time before the last snapshot, ports). At most 256
+    /// points, thinned as they grow many.
+    pub fn series(&self, subject: Subject) -> Vec<(Duration, u32)> {
+        let elapsed = self.latest.as_ref().map(|latest| latest.elapsed);
+        let series = |followed: &Followed| Some(followed.series(elapsed?));
+        self.followed(subject).and_then(series).unwrap_or_default()
+    }
+
+    fn followed(&self, subject: Subject) -> Option<&Followed> {
+        match subject {
+            Subject::Range(protocol) => self.ranges.get(protocol as usize),
+            Subject::Lane(lane) => self.lanes.get(lane as usize),
+            Subject::Destination(destination) => self.destinations.get(&destination),
+        }
+    }
+
+    /// The time since the first snapshot. Counts start anew when they cannot be compared with those
+    /// before: the clock was set back, other ports count, or other sockets are listed.
+    fn advance(&mut self, snapshot: &Snapshot, history: &History) -> Duration {
+        let Snapshot { number, taken_at, .. } = *snapshot;
+        let lists_bound = history.lists_bound();
+        let Some(latest) = &mut self.latest else {
+            let (elapsed, ephemeral) = (Duration::ZERO, snapshot.ephemeral.clone());
+            self.latest = Some(Latest { number, taken_at, elapsed, ephemeral, lists_bound });
+            return elapsed;
+        };
+        let passed = taken_at.saturating_sub(latest.taken_at);
+        let is_comparable = !passed.is_zero()
+            && latest.ephemeral == snapshot.ephemeral
+            && latest.lists_bound == lists_bound;
+        if latest.ephemeral != snapshot.ephemeral {
+            latest.ephemeral.clone_from(&snapshot.ephemeral);
+        }
+        latest.elapsed += passed;
+        (latest.number, latest.taken_at, latest.lists_bound) = (number, taken_at, lists_bound);
+        let elapsed = latest.elapsed;
+        if !is_comparable {
+            self.restart();
+        }
+        elapsed
+    }
+
+    fn restart(&mut self) {
+        self.ranges.iter_mut().chain(&mut self.lanes).for_each(Followed::restart);
+        self.destinations.restart();
+    }
+
+    fn count_arrivals(&mut self, snapshot: &Snapshot, analysis: &Analysis, history: &History) {
+        let at = |&place: &u32| snapshot.sockets.get(place as usize);
+        let counts = |socket: &&Socket| is_automatic(socket, &snapshot.ephemeral);
+        for socket in history.arrived().iter().filter_map(at).filter(counts) {
+            self.each_of(socket, analysis, |followed| followed.waiting.opened += 1);
+        }
+        for socket in history.entered_time_wait().iter().filter_map(at).filter(counts) {
+            self.each_of(socket, analysis, |followed| followed.waiting.into_time_wait += 1);
+        }
+    }
+
+    /// All that a socket of the ephemeral range counts for.
+    fn each_of(&mut self, socket: &Socket, analysis: &Analysis, act: impl Fn(&mut Followed)) {
+        act(&mut self.ranges[socket.protocol as usize]);
+        for lane in Lane::EACH.into_iter().filter(|lane| lane.takes(socket)) {
+            act(&mut self.lanes[lane as usize]);
+        }
+        if !analysis.poisoned.contains(socket.local.port)
+            && let Some(destination) = Destination::of(socket)
+            && let Some(followed) = self.destinations.get_mut(&destination)
+        {
+            act(followed);
+        }
     }
 }
 
-impl Trend {
-    /// When so many more ports are used; None: at this rate never.
-    pub fn until(&self, _available: u32) -> Option<Forecast> {
-        None
-    }
-}
-
-/// TIME-WAIT sockets by the second in which the kernel frees them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Drain {
-    /// `freed[s]`: ports whose last TIME-WAIT ends within s to s + 1 seconds from now.
-    pub freed: Vec<u32>,
-}
-
-impl Drain {
-    /// Of one destination, or of all TIME-WAIT sockets in the ephemeral range. Timers last at most
-    /// 60 s (`TCP_TIMEWAIT_LEN`).
-    pub fn of(_snapshot: &Snapshot, _destination: Option<&Destination>) -> Self {
-        Self::default()
-    }
-
-    /// Seconds until so many ports are free again, if nothing new comes; None: there are not so
-    /// many.
-    pub fn seconds_until(&self, _ports: u32) -> Option<u32> {
-        None
-    }
+fn count(sockets: u32, range: &RangeUse) -> Count {
+    let (taken, time_wait) = (range.occupied, range.time_wait);
+    Count { sockets, taken, lasting: taken.saturating_sub(time_wait) }
 }

@@ -46,6 +46,14 @@ impl Unlisted {
         }
     }
 
+    pub fn lists(self, protocol: Protocol) -> bool {
+        self.tables[protocol as usize] == [false; 2]
+    }
+
+    pub fn lists_bound(self) -> bool {
+        !self.bound
+    }
+
     pub fn hides(self, known: &Known) -> bool {
         // A dual-stack socket stands in the table of IPv6.
         let family = usize::from(known.family != Family::Ipv4);

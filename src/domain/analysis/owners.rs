@@ -1,0 +1,108 @@
+//! Puts one name to the holder of each socket and counts what each holds. Not for which
+//! destination.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use crate::domain::{
+    Owner, OwnerUse, Party, Snapshot, Socket, State, StateClass, analysis::ranges::Port,
+};
+
+/// Parties by the order in which they came.
+pub(super) struct Owners<'a> {
+    snapshot: &'a Snapshot,
+    rows: Vec<Row>,
+    places: HashMap<Party, u32>,
+    /// Of the socket before: often the same one.
+    last: Option<(Party, u32)>,
+}
+
+struct Row {
+    owner: OwnerUse,
+    /// The last port of the range that was counted, and the class that it was counted as.
+    port: Option<(crate::domain::Protocol, u16)>,
+    class: StateClass,
+}
+
+impl Party {
+    pub fn of(snapshot: &Snapshot, socket: &Socket) -> Self {
+        match snapshot.owner(socket) {
+            Owner::Process(pids) | Owner::Departed(pids) | Owner::Backlog(pids) => {
+                pids.iter().min().map_or(Self::Nobody, |&pid| Self::Process(pid))
+            }
+            Owner::Hidden => Self::Hidden(socket.uid),
+            Owner::Kernel => Self::Kernel,
+            Owner::Nobody => Self::Nobody,
+            Owner::NotAsked => Self::NotAsked,
+        }
+    }
+}
+
+impl<'a> Owners<'a> {
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        Self { snapshot, rows: Vec::new(), places: HashMap::new(), last: None }
+    }
+
+    /// Counts the socket and gives the place of its party.
+    pub fn add(&mut self, port: &Port, socket: &Socket) -> u32 {
+        let place = self.place(Party::of(self.snapshot, socket));
+        let row = &mut self.rows[place as usize];
+        row.owner.sockets += 1;
+        row.owner.close_wait += u32::from(socket.state == State::CloseWait);
+        row.owner.bound += u32::from(socket.state == State::Bound);
+        if port.is_automatic {
+            row.count(port, StateClass::of(socket.state));
+        }
+        place
+    }
+
+    pub fn party(&self, place: u32) -> Party {
+        self.rows[place as usize].owner.party
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn into_rows(self) -> Vec<OwnerUse> {
+        let mut rows: Vec<OwnerUse> = self.rows.into_iter().map(|row| row.owner).collect();
+        rows.sort_unstable_by_key(|row| (Reverse(row.ports), Reverse(row.sockets), row.party));
+        rows
+    }
+
+    fn place(&mut self, party: Party) -> u32 {
+        if let Some((last, place)) = self.last
+            && last == party
+        {
+            return place;
+        }
+        let rows = &mut self.rows;
+        let place = *self.places.entry(party).or_insert_with(|| {
+            rows.push(Row::of(party));
+            rows.len() as u32 - 1
+        });
+        self.last = Some((party, place));
+        place
+    }
+}
+
+impl Row {
+    fn of(party: Party) -> Self {
+        let owner =
+            OwnerUse { party, ports: 0, by_class: [0; 6], sockets: 0, close_wait: 0, bound: 0 };
+        Self { owner, port: None, class: StateClass::TimeWait }
+    }
+
+    /// Each port once, by its most telling class.
+    fn count(&mut self, port: &Port, class: StateClass) {
+        let at = Some((port.protocol, port.number));
+        if self.port == at {
+            let most_telling = self.class.min(class);
+            self.owner.by_class[self.class as usize] -= 1;
+            self.class = most_telling;
+        } else {
+            self.owner.ports += 1;
+            (self.port, self.class) = (at, class);
+        }
+        self.owner.by_class[self.class as usize] += 1;
+    }
+}

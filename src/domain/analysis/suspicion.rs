@@ -1,0 +1,257 @@
+//! Tells ports that were bound before they connected by the order in which the kernel hands ports
+//! out. A suspicion, no proof.
+//!
+//! connect() goes through a destination's ports upwards from a random one and takes the parity of
+//! the range's first port until that half is used up (`__inet_hash_connect`). bind(0) takes a port
+//! at random, the other parity first (`inet_csk_find_open_port`), and only where no socket stands.
+//! Inodes grow in the order in which sockets are made (`get_next_ino`, in batches of 1024 a CPU).
+
+use crate::domain::{
+    DestinationUse, Party, PortSet, RangeUse, Socket,
+    analysis::{
+        destinations::{Connection, Destinations},
+        owners::Owners,
+        ranges::Port,
+    },
+};
+
+/// Fewer ports of a parity say nothing of their order.
+const LEAST: u32 = 8;
+/// So many ports of the other parity, and none of the low one, may still be chance.
+const FEW: u32 = 16;
+/// Standard deviations that chance does not come to.
+const BEYOND_CHANCE: f64 = 4.0;
+/// How often a port of the other parity must be older than one of the low parity.
+const MOSTLY: f64 = 0.9;
+
+/// Connected TCP sockets whose port somebody may have bound: nothing else stands on it, which
+/// bind(0) asks for and connect() does not.
+#[derive(Default)]
+pub(super) struct Clients {
+    rows: Vec<Client>,
+}
+
+struct Client {
+    pair: u32,
+    port: u16,
+    is_low: bool,
+    is_reusable: bool,
+    /// None: TIME-WAIT and orphans.
+    inode: Option<u32>,
+}
+
+impl Clients {
+    pub fn add(&mut self, port: &Port, socket: &Socket, connection: &Connection) {
+        if port.is_alone {
+            self.rows.push(Client {
+                pair: connection.pair,
+                port: port.number,
+                is_low: port.is_low,
+                is_reusable: connection.is_reusable,
+                inode: socket.inode,
+            });
+        }
+    }
+}
+
+/// What is judged.
+pub(super) struct Suspicion<'a> {
+    pub clients: &'a Clients,
+    pub owners: &'a Owners<'a>,
+    pub range: &'a RangeUse,
+}
+
+/// Sockets that are judged together: those of a party to one destination, or to all those to which
+/// it has few.
+#[derive(Clone, Default)]
+struct Group {
+    party: u32,
+    low: u32,
+    other: u32,
+    /// connect() had no reason yet to take the other parity.
+    has_low_left: bool,
+    /// Few of its connections were closed of late, so that the order is that of the first filling.
+    is_fresh: bool,
+}
+
+/// Of a group, or of all that a party has.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    #[default]
+    None,
+    /// The ports of the other parity.
+    Other,
+    All,
+}
+
+/// A socket in the order in which it was made: (group, inode, port, is low).
+type Made = (u32, u32, u16, bool);
+
+const NO_GROUP: u32 = u32::MAX;
+
+impl Suspicion<'_> {
+    /// The suspected ports; they are no longer reusable.
+    pub fn judge(&self, destinations: &mut Destinations) -> PortSet {
+        let (groups, group_of) = self.group(destinations);
+        let verdicts = self.verdicts(&groups, &group_of);
+        let mut of_parties = vec![Verdict::None; self.owners.len()];
+        for (group, &verdict) in groups.iter().zip(&verdicts) {
+            let of_party = &mut of_parties[group.party as usize];
+            *of_party = verdict.max(*of_party);
+        }
+        let mut suspected = PortSet::default();
+        for client in &self.clients.rows {
+            let verdict = match client.inode {
+                Some(_) => verdicts.get(group_of[client.pair as usize] as usize).copied(),
+                // Closed: its process tells.
+                None => {
+                    let party = destinations.pairs()[client.pair as usize].party;
+                    Some(of_parties[party as usize])
+                }
+            };
+            if verdict.unwrap_or_default().includes(client) {
+                suspected.insert(client.port);
+                if client.is_reusable {
+                    destinations.refuse_reuse(client.pair);
+                }
+            }
+        }
+        suspected
+    }
+
+    /// The groups, and the place of each pair's group.
+    fn group(&self, destinations: &Destinations) -> (Vec<Group>, Vec<u32>) {
+        let pairs = destinations.pairs();
+        let mut counts = vec![(0, 0); pairs.len()];
+        for client in self.clients.rows.iter().filter(|client| client.inode.is_some()) {
+            let (low, other) = &mut counts[client.pair as usize];
+            *if client.is_low { low } else { other } += 1;
+        }
+        let mut groups: Vec<Group> = Vec::new();
+        let mut of_few = vec![NO_GROUP; self.owners.len()];
+        let places = (0..).zip(pairs).zip(counts).map(|((place, pair), (low, other))| {
+            let group = Group::of(pair.party, (low, other), destinations.usage_of(place));
+            if !self.is_one_holder(pair.party) || !group.can_tell() {
+                return NO_GROUP;
+            }
+            let of_few = &mut of_few[pair.party as usize];
+            let is_few = group.is_few();
+            if let Some(all) = groups.get_mut(*of_few as usize).filter(|_| is_few) {
+                (all.low, all.other) = (all.low + low, all.other + other);
+                return *of_few;
+            }
+            groups.push(group);
+            let place = groups.len() as u32 - 1;
+            if is_few {
+                *of_few = place;
+            }
+            place
+        });
+        let places = places.collect();
+        (groups, places)
+    }
+
+    fn is_one_holder(&self, party: u32) -> bool {
+        matches!(self.owners.party(party), Party::Process(_) | Party::Hidden(Some(_)))
+    }
+
+    fn verdicts(&self, groups: &[Group], group_of: &[u32]) -> Vec<Verdict> {
+        let mut verdicts: Vec<Verdict> = groups.iter().map(|group| self.by_parity(group)).collect();
+        let is_open = |place: u32| {
+            let group = groups.get(place as usize)?;
+            let is_open = verdicts[place as usize] != Verdict::None || group.asks_for_order();
+            is_open.then_some(place)
+        };
+        let made = self.clients.rows.iter().filter_map(|client| {
+            let group = is_open(group_of[client.pair as usize])?;
+            Some((group, client.inode?, client.port, client.is_low))
+        });
+        let mut made: Vec<Made> = made.collect();
+        made.sort_unstable();
+        for made in made.chunk_by(|a, b| a.0 == b.0) {
+            let verdict = &mut verdicts[made[0].0 as usize];
+            if self.goes_upwards(made) {
+                *verdict = Verdict::None;
+            } else if *verdict == Verdict::None && is_other_first(made) {
+                *verdict = Verdict::All;
+            }
+        }
+        verdicts
+    }
+
+    /// The other parity is taken although the low one is not used up.
+    fn by_parity(&self, group: &Group) -> Verdict {
+        let (low, other) = (f64::from(group.low), f64::from(group.other));
+        let excess = (other - low) / (other + low).sqrt();
+        // Of no ports the excess is no number.
+        if !group.has_low_left || excess.is_nan() || excess <= BEYOND_CHANCE {
+            return Verdict::None;
+        }
+        // While bind(0) finds the other parity it takes nothing else.
+        let size = self.range.size - self.range.low_parity_size;
+        let occupied = self.range.occupied - self.range.low_parity_occupied;
+        if occupied * 4 >= size * 3 { Verdict::All } else { Verdict::Other }
+    }
+
+    /// Most ports of the other parity come soon after the one before, as connect() takes them.
+    fn goes_upwards(&self, made: &[Made]) -> bool {
+        let length = self.range.range.len();
+        let mut others = made.iter().filter(|made| !made.3).map(|made| u32::from(made.2));
+        let Some(mut before) = others.next() else { return false };
+        let (mut steps, mut short) = (0, 0);
+        for port in others {
+            let step = (port + length - before) % length;
+            (steps, short, before) = (steps + 1, short + u32::from(step * 4 <= length), port);
+        }
+        short * 2 > steps
+    }
+}
+
+impl Group {
+    fn of(party: u32, (low, other): (u32, u32), usage: &DestinationUse) -> Self {
+        let has_low_left = usage.low_parity_available() * 4 >= usage.low_parity_capacity;
+        let is_fresh = usage.time_wait * 8 <= usage.used;
+        Self { party, low, other, has_low_left, is_fresh }
+    }
+
+    fn can_tell(&self) -> bool {
+        self.has_low_left || self.asks_for_order()
+    }
+
+    /// To be judged with others of its party.
+    fn is_few(&self) -> bool {
+        self.has_low_left && self.other <= FEW
+    }
+
+    /// Both parities are used up: which one was first?
+    fn asks_for_order(&self) -> bool {
+        self.other >= LEAST && self.low >= LEAST && !self.has_low_left && self.is_fresh
+    }
+}
+
+impl Verdict {
+    fn includes(self, client: &Client) -> bool {
+        match self {
+            Self::None => false,
+            Self::Other => !client.is_low,
+            Self::All => true,
+        }
+    }
+}
+
+/// Whether the ports of the other parity are the older ones (Mann and Whitney's rank sum).
+fn is_other_first(made: &[Made]) -> bool {
+    let (mut low, mut inversions) = (0u64, 0u64);
+    for made in made {
+        if made.3 {
+            low += 1;
+        } else {
+            inversions += low;
+        }
+    }
+    let (low, other) = (low as f64, (made.len() as u64 - low) as f64);
+    let pairs = low * other;
+    let deviation = (pairs * (low + other + 1.0) / 12.0).sqrt();
+    let is_beyond_chance = pairs / 2.0 - inversions as f64 > BEYOND_CHANCE * deviation;
+    inversions == 0 || (is_beyond_chance && inversions as f64 <= (1.0 - MOSTLY) * pairs)
+}

@@ -1,0 +1,57 @@
+//! Sockets and ports of the ephemeral range by protocol and lane, in one walk. Not their rates.
+
+use super::followed::Count;
+use crate::domain::{Ephemeral, Lane, Protocol, Snapshot, Socket, State};
+
+pub(super) struct Census {
+    /// Sockets, in the order of `Protocol::EACH`.
+    pub sockets: [u32; 2],
+    /// In the order of `Lane::EACH`.
+    pub lanes: [Count; 4],
+}
+
+impl Census {
+    /// The snapshot is sorted.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let mut census = Self { sockets: [0; 2], lanes: [Count::default(); 4] };
+        for protocol in Protocol::EACH {
+            let sockets = in_range(snapshot, protocol);
+            for port in sockets.chunk_by(|a, b| a.local.port == b.local.port) {
+                if !snapshot.ephemeral.is_reserved(port[0].local.port) {
+                    census.sockets[protocol as usize] += port.len() as u32;
+                    census.add(protocol, port);
+                }
+            }
+        }
+        census
+    }
+
+    fn add(&mut self, protocol: Protocol, port: &[Socket]) {
+        for lane in Lane::EACH.into_iter().filter(|lane| lane.protocol() == protocol) {
+            let (mut sockets, mut lasting) = (0, false);
+            for socket in port.iter().filter(|socket| lane.takes(socket)) {
+                sockets += 1;
+                lasting |= socket.state != State::TimeWait;
+            }
+            let count = &mut self.lanes[lane as usize];
+            count.sockets += sockets;
+            count.taken += u32::from(sockets > 0);
+            count.lasting += u32::from(lasting);
+        }
+    }
+}
+
+fn in_range(snapshot: &Snapshot, protocol: Protocol) -> &[Socket] {
+    let range = snapshot.ephemeral.range;
+    let place = |socket: &Socket| (socket.protocol, socket.local.port);
+    let sockets = &snapshot.sockets;
+    let start = sockets.partition_point(|socket| place(socket) < (protocol, range.first()));
+    let end = sockets.partition_point(|socket| place(socket) <= (protocol, range.last()));
+    &sockets[start..end]
+}
+
+/// Whether the kernel may choose the socket's port.
+pub(super) fn is_automatic(socket: &Socket, ephemeral: &Ephemeral) -> bool {
+    let port = socket.local.port;
+    ephemeral.range.contains(port) && !ephemeral.is_reserved(port)
+}

@@ -1,0 +1,87 @@
+//! Which destinations are followed: those with most ports. Not how.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::{
+    MOST_FOLLOWED,
+    followed::{Count, Followed},
+};
+use crate::domain::{Destination, DestinationUse};
+
+/// How far down the list a destination may fall before it is followed no more.
+const KEPT_TO: usize = 2 * MOST_FOLLOWED;
+
+/// So many ports make a destination worth following.
+const FEW_PORTS: u32 = 8;
+
+/// Up to so many destinations, all are followed.
+const FEW_DESTINATIONS: usize = 64;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Destinations {
+    followed: HashMap<Destination, Followed>,
+}
+
+impl Destinations {
+    pub fn get(&self, destination: &Destination) -> Option<&Followed> {
+        self.followed.get(destination)
+    }
+
+    pub fn get_mut(&mut self, destination: &Destination) -> Option<&mut Followed> {
+        self.followed.get_mut(destination)
+    }
+
+    pub fn restart(&mut self) {
+        self.followed.values_mut().for_each(Followed::restart);
+    }
+
+    /// `rows` have most of their capacity used first, and one capacity all.
+    pub fn sample(&mut self, at: Duration, rows: &[DestinationUse]) {
+        for row in rows.iter().take(KEPT_TO) {
+            if let Some(followed) = self.followed.get_mut(&row.destination) {
+                followed.sample(at, count(row));
+            }
+        }
+        if rows.len() <= KEPT_TO {
+            // Who is not listed has no port any more.
+            let gone = self.followed.values_mut().filter(|followed| !followed.is_sampled_at(at));
+            gone.for_each(|followed| followed.sample(at, Count::default()));
+        }
+        self.followed.retain(|_, followed| followed.is_sampled_at(at) && !followed.is_idle());
+        self.admit(at, rows);
+    }
+
+    fn admit(&mut self, at: Duration, rows: &[DestinationUse]) {
+        let is_big =
+            |row: &&DestinationUse| row.used >= FEW_PORTS || rows.len() <= FEW_DESTINATIONS;
+        for row in rows.iter().take(MOST_FOLLOWED).filter(is_big) {
+            if self.followed.contains_key(&row.destination) {
+                continue;
+            }
+            if self.followed.len() == MOST_FOLLOWED && !self.give_way_to(row) {
+                return;
+            }
+            self.followed.entry(row.destination).or_default().sample(at, count(row));
+        }
+    }
+
+    /// The smallest one goes, if it is smaller by a quarter and more: equals do not drive each other
+    /// out with every snapshot.
+    fn give_way_to(&mut self, row: &DestinationUse) -> bool {
+        let smallest = self.followed.iter().min_by_key(|(key, value)| (value.taken(), **key));
+        let Some((&destination, followed)) = smallest else { return true };
+        let is_clear = count(row).taken > followed.taken() + followed.taken() / 4 + FEW_PORTS;
+        if is_clear {
+            self.followed.remove(&destination);
+        }
+        is_clear
+    }
+}
+
+fn count(row: &DestinationUse) -> Count {
+    Count {
+        sockets: row.used,
+        taken: row.used.saturating_sub(row.reusable),
+        lasting: row.used.saturating_sub(row.time_wait),
+    }
+}

@@ -1,0 +1,66 @@
+//! When the ports in TIME-WAIT come back. Not what else holds ports.
+
+use crate::domain::{Destination, Protocol, Snapshot, Socket, State};
+
+/// `TCP_TIMEWAIT_LEN`, include/net/tcp.h.
+pub(super) const TIME_WAIT_SECONDS: u32 = 60;
+
+/// TIME-WAIT sockets by the second in which the kernel frees them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drain {
+    /// `freed[s]`: ports whose last TIME-WAIT ends within s to s + 1 seconds from now.
+    pub freed: Vec<u32>,
+}
+
+impl Drain {
+    /// Of one destination, or of all ports of the ephemeral range on which no other TCP socket
+    /// stands. Timers last at most 60 s; where the source tells none, that long.
+    pub fn of(snapshot: &Snapshot, destination: Option<&Destination>) -> Self {
+        let mut freed = vec![0; TIME_WAIT_SECONDS as usize];
+        let ephemeral = &snapshot.ephemeral;
+        for port in snapshot.sockets.chunk_by(|a, b| place(a) == place(b)) {
+            let (protocol, number) = place(&port[0]);
+            let is_automatic = protocol == Protocol::Tcp
+                && ephemeral.range.contains(number)
+                && !ephemeral.is_reserved(number);
+            if is_automatic && let Some(second) = last_second(port, destination) {
+                freed[second] += 1;
+            }
+        }
+        Self { freed }
+    }
+
+    /// Seconds until so many ports are free again, if nothing new comes; None: there are not so
+    /// many.
+    pub fn seconds_until(&self, ports: u32) -> Option<u32> {
+        if ports == 0 {
+            return Some(0);
+        }
+        let freed_by = self.freed.iter().scan(0, |sum, freed| {
+            *sum += freed;
+            Some(*sum)
+        });
+        (1..).zip(freed_by).find(|&(_, sum)| sum >= ports).map(|(seconds, _)| seconds)
+    }
+}
+
+fn place(socket: &Socket) -> (Protocol, u16) {
+    (socket.protocol, socket.local.port)
+}
+
+/// In which the last TIME-WAIT of a port ends; None: it has none, or it is not what holds the port.
+fn last_second(port: &[Socket], destination: Option<&Destination>) -> Option<usize> {
+    let is_counted = |socket: &&Socket| {
+        destination.is_none_or(|destination| Destination::of(socket).as_ref() == Some(destination))
+    };
+    let mut last = None;
+    for socket in port.iter().filter(is_counted) {
+        if socket.state != State::TimeWait {
+            return None;
+        }
+        let longest = TIME_WAIT_SECONDS - 1;
+        let second = socket.expires_ms.map_or(longest, |left| (left / 1000).min(longest));
+        last = last.max(Some(second as usize));
+    }
+    last
+}

@@ -1,0 +1,60 @@
+//! One count over a whole run, in few points. Not its rates.
+
+use std::time::Duration;
+
+/// Points at most; then every second one goes.
+const MOST_POINTS: usize = 256;
+
+/// 2 KB at most.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Series {
+    points: Vec<Point>,
+    /// Points are no closer than this, but for the newest.
+    step: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    /// Hundredths of a second since the first snapshot: 497 days in 32 bits.
+    tick: u32,
+    count: u32,
+}
+
+impl Point {
+    fn at(self) -> Duration {
+        Duration::from_millis(u64::from(self.tick) * 10)
+    }
+}
+
+impl Series {
+    pub fn push(&mut self, at: Duration, count: u32) {
+        let tick = u32::try_from(at.as_millis() / 10).unwrap_or(u32::MAX);
+        let point = Point { tick, count };
+        if let [.., before, newest] = self.points.as_mut_slice()
+            && newest.at() < before.at() + self.step
+        {
+            *newest = point;
+            return;
+        }
+        if self.points.len() == MOST_POINTS {
+            self.thin();
+        }
+        self.points.push(point);
+    }
+
+    /// Oldest first: time before `now`, count.
+    pub fn before(&self, now: Duration) -> Vec<(Duration, u32)> {
+        self.points.iter().map(|point| (now.saturating_sub(point.at()), point.count)).collect()
+    }
+
+    fn thin(&mut self) {
+        let mut is_kept = false;
+        self.points.retain(|_| {
+            is_kept = !is_kept;
+            is_kept
+        });
+        if let [first, .., last] = self.points.as_slice() {
+            self.step = last.at().saturating_sub(first.at()) / (self.points.len() as u32 - 1);
+        }
+    }
+}

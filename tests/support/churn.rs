@@ -1,0 +1,245 @@
+//! A simulated client of one destination, as a machine would list it. Asserts nothing.
+
+#![allow(dead_code, reason = "each test binary uses a part of this file")]
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use portscope::{
+    domain::{
+        Analysis, Destination, Endpoint, Ephemeral, Family, Forecast, History, Holder, PortRange,
+        Protocol, Snapshot, Socket, Source, State, Subject, Timer, Trend, Trends,
+    },
+    host::{Host, simulated::SimulatedHost},
+};
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+
+/// How long the kernel keeps TIME-WAIT, in seconds.
+const TIME_WAIT: f64 = 60.0;
+
+/// When the first snapshot is taken at the earliest, since 1970.
+pub const START: Duration = Duration::from_secs(1_700_000_000);
+
+pub struct Churn {
+    pub now: f64,
+    /// When the last port was taken.
+    pub full_at: Option<f64>,
+    /// New connections a second.
+    pub rate: f64,
+    /// Seconds until a connection is closed.
+    pub life: f64,
+    random: ChaCha8Rng,
+    next_arrival: f64,
+    range: PortRange,
+    free: Vec<u16>,
+    connections: BTreeMap<u16, Connection>,
+    /// In the order in which their TIME-WAIT ends.
+    ending: VecDeque<u16>,
+    cookie: u64,
+    number: u64,
+    template: Snapshot,
+}
+
+#[derive(Clone, Copy)]
+struct Connection {
+    cookie: u64,
+    closed_at: f64,
+}
+
+/// A machine that is looked at, and what is kept of it.
+#[derive(Default)]
+pub struct Watch {
+    pub history: History,
+    pub trends: Trends,
+}
+
+impl Churn {
+    /// Connections that stay, at `rate` a second, on `ports` ports.
+    pub fn new(rate: f64, ports: u16, seed: u64) -> Self {
+        let range = PortRange::new(32_768, 32_767 + ports).unwrap();
+        let mut template =
+            Snapshot::empty(SimulatedHost::builder().build().machine(), Source::Simulated);
+        template.ephemeral = Ephemeral::new(range, Vec::new());
+        let mut churn = Self {
+            now: 0.0,
+            full_at: None,
+            rate,
+            life: f64::INFINITY,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            next_arrival: 0.0,
+            range,
+            free: range.ports().rev().collect(),
+            connections: BTreeMap::new(),
+            ending: VecDeque::new(),
+            cookie: 0,
+            number: 0,
+            template,
+        };
+        churn.next_arrival = churn.pause();
+        churn
+    }
+
+    pub fn living(mut self, seconds: f64) -> Self {
+        self.life = seconds;
+        self
+    }
+
+    pub fn run_until(&mut self, time: f64) {
+        while self.next_arrival <= time {
+            let at = self.next_arrival;
+            self.end_until(at);
+            self.open(at);
+            self.next_arrival = at + self.pause();
+        }
+        self.end_until(time);
+        self.now = time;
+    }
+
+    pub fn left(&self) -> u32 {
+        self.free.len() as u32
+    }
+
+    pub fn snapshot(&mut self) -> Snapshot {
+        self.number += 1;
+        let mut snapshot = self.template.clone();
+        snapshot.number = self.number;
+        snapshot.taken_at = START + Duration::from_secs_f64(self.now);
+        snapshot.sockets =
+            self.connections.iter().map(|(&port, known)| self.socket(port, known)).collect();
+        snapshot
+    }
+
+    fn socket(&self, port: u16, known: &Connection) -> Socket {
+        let is_closed = known.closed_at <= self.now;
+        let left = known.closed_at + TIME_WAIT - self.now;
+        Socket {
+            cookie: Some(known.cookie),
+            timer: if is_closed { Timer::TimeWait } else { Timer::None },
+            expires_ms: is_closed.then_some((left * 1000.0) as u32),
+            ..tcp(port, if is_closed { State::TimeWait } else { State::Established }, 443)
+        }
+    }
+
+    fn open(&mut self, at: f64) {
+        let Some(port) = self.free.pop() else { return };
+        self.cookie += 1;
+        self.connections
+            .insert(port, Connection { cookie: self.cookie, closed_at: at + self.life });
+        self.ending.push_back(port);
+        if self.free.is_empty() {
+            self.full_at.get_or_insert(at);
+        }
+    }
+
+    fn end_until(&mut self, time: f64) {
+        while let Some(&port) = self.ending.front()
+            && self.connections[&port].closed_at + TIME_WAIT <= time
+        {
+            self.ending.pop_front();
+            self.connections.remove(&port);
+            self.free.push(port);
+        }
+    }
+
+    fn pause(&mut self) -> f64 {
+        -(1.0 - self.random.random::<f64>()).ln() / self.rate
+    }
+}
+
+impl Watch {
+    pub fn look(&mut self, snapshot: &Snapshot) {
+        self.history.observe(snapshot);
+        self.trends.observe(snapshot, &counted(snapshot), &self.history);
+    }
+
+    pub fn trend(&self) -> Option<Trend> {
+        self.trends.of(Subject::Destination(destination(443)))
+    }
+
+    pub fn forecast(&self, available: u32) -> Option<Forecast> {
+        self.trend()?.until(available)
+    }
+}
+
+/// A connection from 192.0.2.1 to 198.51.100.7.
+pub fn tcp(port: u16, state: State, remote_port: u16) -> Socket {
+    Socket {
+        protocol: Protocol::Tcp,
+        family: Family::Ipv4,
+        state,
+        timer: Timer::None,
+        local: ([192, 0, 2, 1], port).into(),
+        remote: Some(remote(remote_port)),
+        interface: None,
+        inode: None,
+        uid: None,
+        cookie: Some(u64::from(port) << 16 | u64::from(remote_port)),
+        expires_ms: None,
+        cgroup: None,
+        receive_queue: 0,
+        send_queue: 0,
+        holder: Holder::NotAsked,
+    }
+}
+
+pub fn destination(port: u16) -> Destination {
+    Destination { source: [192, 0, 2, 1].into(), remote: remote(port) }
+}
+
+fn remote(port: u16) -> Endpoint {
+    ([198, 51, 100, 7], port).into()
+}
+
+/// A snapshot of these sockets at a second.
+pub fn snapshot_of(number: u64, second: f64, sockets: Vec<Socket>) -> Snapshot {
+    let machine = SimulatedHost::builder().build().machine();
+    let mut snapshot = Snapshot::empty(Arc::clone(&machine), Source::Simulated);
+    snapshot.number = number;
+    snapshot.taken_at = START + Duration::from_secs_f64(second);
+    snapshot.sockets = sockets;
+    snapshot.sort();
+    snapshot
+}
+
+/// Until Analysis::of counts.
+pub fn counted(snapshot: &Snapshot) -> Analysis {
+    use portscope::domain::DestinationUse;
+    let mut analysis = Analysis::of(snapshot);
+    let mut rows: BTreeMap<Destination, (u32, u32)> = BTreeMap::new();
+    let capacity = snapshot.ephemeral.automatic_capacity();
+    let range = &mut analysis.ranges[0];
+    let mut last = 0;
+    for s in &snapshot.sockets {
+        if !snapshot.ephemeral.range.contains(s.local.port) || s.protocol != Protocol::Tcp {
+            continue;
+        }
+        if s.local.port != last {
+            range.occupied += 1;
+            range.time_wait += u32::from(s.state == State::TimeWait);
+            last = s.local.port;
+        }
+        if let Some(d) = Destination::of(s) {
+            let row = rows.entry(d).or_default();
+            row.0 += 1;
+            row.1 += u32::from(s.state == State::TimeWait);
+        }
+    }
+    analysis.destinations = rows
+        .into_iter()
+        .map(|(destination, (used, time_wait))| DestinationUse {
+            destination,
+            capacity,
+            used,
+            time_wait,
+            reusable: 0,
+            low_parity_capacity: 0,
+            low_parity_used: 0,
+            owners: Vec::new(),
+        })
+        .collect();
+    analysis.destinations.sort_by_key(|row| std::cmp::Reverse(row.used));
+    analysis
+}
