@@ -82,7 +82,7 @@ fn services(ephemeral: &Ephemeral) -> Option<Finding> {
             ),
             format!(
                 "or begin higher: sysctl -w net.ipv4.ip_local_port_range=\"10240 {}\"",
-                ephemeral.range.last(),
+                ephemeral.range.last().max(20_479),
             ),
         ],
         avoid: vec![
