@@ -35,4 +35,4 @@ pub use snapshot::{Machine, MachineKind, Snapshot, Source};
 pub use socket::{Endpoint, Family, Protocol, Protocols, Socket, State, Timer};
 pub use text::Text;
 pub use trends::{Drain, Forecast, Subject, Trend, Trends};
-pub use vitals::{Conntrack, DescriptorUse, Vitals};
+pub use vitals::{Conntrack, DescriptorUse, Translation, Vitals};

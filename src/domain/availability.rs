@@ -1,9 +1,21 @@
 //! Whether a bind() or connect() would get a port, by the kernel's rules and the sockets that
-//! stand on it (facts in net/ipv4/inet_connection_sock.c). Tries nothing.
+//! stand on it. Tries nothing.
+//!
+//! Nothing is guessed: what the tables do not tell is `Verdict::Unknown`.
+
+mod bind;
+mod blind_spot;
+mod connect;
+mod reach;
+mod release;
 
 use std::net::IpAddr;
 
-use crate::domain::{Destination, Protocol, Snapshot};
+use crate::domain::Protocol;
+
+pub use bind::bind_answer;
+pub use connect::connect_answer;
+pub use release::frees_when;
 
 /// The address that a bind() names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,25 +90,8 @@ pub struct Answer {
     pub because: String,
 }
 
-/// What a bind() of `port` would meet. Occupancy only: rights and foreign addresses are not looked
-/// at.
-pub fn bind_answer(_snapshot: &Snapshot, _port: u16, _bind: Bind) -> Answer {
-    Answer { verdict: Verdict::Unknown, because: String::new() }
-}
-
-/// Whether connect() of an unbound TCP or UDP socket could choose `port`. Without a destination:
-/// for one that nobody on the port is connected to.
-pub fn connect_answer(
-    _snapshot: &Snapshot,
-    _protocol: Protocol,
-    _port: u16,
-    _destination: Option<&Destination>,
-) -> Answer {
-    Answer { verdict: Verdict::Unknown, because: String::new() }
-}
-
-/// What must happen until a plain bind() of the port on all addresses succeeds, in sentences. None:
-/// nothing stands on it.
-pub fn frees_when(_snapshot: &Snapshot, _protocol: Protocol, _port: u16) -> Option<String> {
-    None
+impl Answer {
+    fn new(verdict: Verdict, because: impl Into<String>) -> Self {
+        Self { verdict, because: because.into() }
+    }
 }

@@ -4,6 +4,7 @@ mod bind_before_connect;
 mod bound_inactive_leak;
 mod close_wait_leak;
 mod conntrack_full;
+mod counter;
 mod descriptor_limit;
 mod destination_exhausted;
 pub mod finding;
@@ -20,12 +21,15 @@ mod slow_zone;
 mod time_wait_overflow;
 mod time_wait_pile;
 mod udp_exhausted;
+pub mod verdict;
+mod wording;
 
 use crate::domain::{
     Analysis, DestinationUse, Forecast, ProcessTable, Snapshot, Subject, Trend, Trends, Vitals,
 };
 
 pub use finding::{About, Figure, Finding, Level, Severity};
+pub use verdict::{Standing, verdict};
 
 /// A rule of the table: a pure function from evidence to findings.
 pub struct Rule {

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use crate::domain::Text;
+use crate::domain::{Protocol, Text};
 
 /// A table of the kernel that is dumped by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,15 @@ impl fmt::Display for Table {
             Self::Udp4 => "UDP over IPv4",
             Self::Udp6 => "UDP over IPv6",
         })
+    }
+}
+
+impl Table {
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Tcp | Self::Tcp4 | Self::Tcp6 => Protocol::Tcp,
+            Self::Udp4 | Self::Udp6 => Protocol::Udp,
+        }
     }
 }
 
@@ -49,6 +58,8 @@ pub enum Gap {
     BoundInactiveUnlisted { assumed: bool },
     /// A sysctl could not be read; the kernel's default is shown.
     PolicyAssumed { sysctl: Text },
+    /// A limit, counter or table of `Vitals`; `FileTooLarge`: it has more than we read.
+    VitalsUnread { what: &'static str, path: &'static str, error: io::ErrorKind },
 }
 
 impl Gap {
@@ -66,6 +77,18 @@ impl Gap {
             }
             Self::DualStackUntold { .. } => "dual-stack marks",
             Self::PolicyAssumed { .. } => "ephemeral policy",
+            Self::VitalsUnread { what, .. } => what,
+        }
+    }
+
+    /// Whose sockets are missing; None: of both, or no sockets.
+    pub fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Self::DumpInterrupted { table }
+            | Self::DumpTruncated { table }
+            | Self::TableRefused { table, .. } => Some(table.protocol()),
+            Self::NetlinkRefused { .. } | Self::BoundInactiveUnlisted { .. } => Some(Protocol::Tcp),
+            _ => None,
         }
     }
 
@@ -113,6 +136,10 @@ impl Gap {
             Self::PolicyAssumed { sysctl } => {
                 format!("{sysctl} cannot be read; the kernel's default is assumed")
             }
+            Self::VitalsUnread { path, error: io::ErrorKind::FileTooLarge, .. } => {
+                format!("{path} is larger than we read at once")
+            }
+            Self::VitalsUnread { path, error, .. } => format!("{path}: {error}"),
         }
     }
 
@@ -134,6 +161,7 @@ impl Gap {
             Self::NetlinkRefused { .. } | Self::DualStackUntold { .. } => "allow NETLINK_SOCK_DIAG",
             Self::BoundInactiveUnlisted { .. } => "Linux 6.8 or newer lists them",
             Self::PolicyAssumed { .. } => "mount /proc/sys",
+            Self::VitalsUnread { path, error, .. } => vitals_remedy(path, *error),
         }
     }
 }
@@ -146,6 +174,15 @@ impl fmt::Display for Gap {
             write!(f, " for {}", count_of(count, "socket", "sockets"))?;
         }
         write!(f, ": {} ({})", self.why(), self.remedy())
+    }
+}
+
+fn vitals_remedy(path: &str, error: io::ErrorKind) -> &'static str {
+    match error {
+        io::ErrorKind::PermissionDenied => "run as root",
+        _ if path.ends_with("stat/nf_conntrack") => "conntrack -S tells them",
+        _ if path.ends_with("nf_conntrack") => "conntrack -L lists them",
+        _ => "mount /proc",
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::domain::{Endpoint, PortRange, Protocol};
+use crate::domain::{Endpoint, Gap, PortRange, Protocol};
 
 /// Of the network namespace looked at, unless said otherwise. None: could not be read, or does not
 /// exist there (then no gap stands in the snapshot).
@@ -21,10 +21,15 @@ pub struct Vitals {
     pub time_wait_overflow: Option<u64>,
     pub listen_overflows: Option<u64>,
     pub listen_drops: Option<u64>,
+    /// `TCPAbortOnMemory`: connections that the kernel reset, for there were too many orphans or TCP
+    /// was out of memory (`tcp_check_oom`).
     pub orphans_killed: Option<u64>,
     pub conntrack: Option<Conntrack>,
     /// Of the processes that own most sockets, at most 32 of them; fullest first.
     pub descriptors: Vec<DescriptorUse>,
+    /// What of this could not be read. Apart from the snapshot's gaps: the sockets are complete
+    /// without it.
+    pub gaps: Vec<Gap>,
 }
 
 /// /proc/sys/net/netfilter and /proc/net/stat/nf_conntrack.
@@ -47,9 +52,12 @@ pub struct Translation {
     pub protocol: Protocol,
     /// The address they have outside.
     pub source: IpAddr,
+    /// Where the replies come from.
     pub destination: Endpoint,
     /// Distinct outer ports in use.
     pub ports: u32,
+    /// Of these, ports that are not the ones inside: the translation chose them.
+    pub moved: u32,
     /// The lowest and the highest of them: the translation's own range is not readable.
     pub seen: PortRange,
 }

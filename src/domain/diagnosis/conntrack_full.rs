@@ -1,7 +1,97 @@
 //! `conntrack-full`: the connection tracking table is full, or nearly.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    Conntrack, Evidence, Finding, Severity, Vitals,
+    diagnosis::{
+        counter::Counter,
+        finding::{About, Figure},
+        wording::grouped,
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let Some(conntrack) = &evidence.snapshot.vitals.conntrack else { return Vec::new() };
+    // A limit of 0 is none (`__nf_conntrack_alloc`).
+    if conntrack.max == 0 {
+        return Vec::new();
+    }
+    let drops = Counter::of(evidence, dropped_as_full);
+    let Some(severity) = severity(evidence, conntrack, drops) else { return Vec::new() };
+    let mut figures = vec![
+        ("tracked", Figure::Count(conntrack.count.into())),
+        ("max_tracked", Figure::Count(conntrack.max.into())),
+        ("tracked_share", Figure::Share(share(conntrack))),
+    ];
+    figures.extend(drops.figures("dropped", "dropped_per_second"));
+    vec![Finding {
+        rule: "conntrack-full",
+        severity,
+        about: About::Machine,
+        summary: summary(conntrack, drops),
+        meaning: "When the table is full the first packet of each new connection is dropped: \
+                  connect() hangs and ends with ETIMEDOUT after minutes, no call names the \
+                  cause; a UDP sendto() fails with EPERM. No port is missing: the kernel's log \
+                  says \"nf_conntrack: table full, dropping packet\"."
+            .to_owned(),
+        evidence: figures,
+        advice: vec![
+            format!(
+                "raise the limit now: sysctl -w net.netfilter.nf_conntrack_max={} (about 0.3 \
+                 KiB of memory each; for good in /etc/sysctl.d, on the machine and not in a \
+                 container)",
+                conntrack.max.saturating_mul(2),
+            ),
+            "do not track what needs no translation, both ways, by your own ports: iptables -t \
+             raw -A PREROUTING -p tcp --dport 443 -j CT --notrack; iptables -t raw -A OUTPUT -p \
+             tcp --sport 443 -j CT --notrack"
+                .to_owned(),
+            "forget dead connections earlier than after 5 days: sysctl -w \
+             net.netfilter.nf_conntrack_tcp_timeout_established=86400"
+                .to_owned(),
+        ],
+        avoid: vec![
+            "do not flush the table (conntrack -F): translated connections that live lose their \
+             translation and break"
+                .to_owned(),
+        ],
+    }]
+}
+
+/// `drop` also counts what found no tuple (`insert_failed`), which is `nat-ports-exhausted`'s.
+fn dropped_as_full(vitals: &Vitals) -> Option<u64> {
+    let conntrack = vitals.conntrack.as_ref()?;
+    Some(conntrack.dropped.saturating_sub(conntrack.insert_failed))
+}
+
+fn share(conntrack: &Conntrack) -> f64 {
+    f64::from(conntrack.count) / f64::from(conntrack.max)
+}
+
+fn severity(evidence: &Evidence<'_>, conntrack: &Conntrack, drops: Counter) -> Option<Severity> {
+    let limits = evidence.thresholds;
+    let share = share(conntrack);
+    match drops {
+        _ if share >= limits.critical => Some(Severity::Critical),
+        Counter::Growing { .. } => Some(Severity::Critical),
+        _ if share >= limits.warn => Some(Severity::Warning),
+        Counter::Past { .. } => Some(Severity::Notice),
+        Counter::Still => None,
+    }
+}
+
+fn summary(conntrack: &Conntrack, drops: Counter) -> String {
+    let full = format!(
+        "{} of at most {} connections are tracked",
+        grouped(conntrack.count),
+        grouped(conntrack.max),
+    );
+    match drops {
+        Counter::Growing { added, seconds, .. } => {
+            format!("{full}; {} packets dropped in the last {seconds:.1} s", grouped(added))
+        }
+        Counter::Past { total } => {
+            format!("{full}; {} packets dropped since the counter began", grouped(total))
+        }
+        Counter::Still => full,
+    }
 }

@@ -1,7 +1,121 @@
 //! `listen-overflow`: a listener's queue of unaccepted connections is full.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    Evidence, Finding, Protocol, Severity, Socket, Source, State,
+    diagnosis::{
+        counter::Counter,
+        finding::{About, Figure},
+        wording::{grouped, process},
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+/// Listeners told at most: hundreds may share a port.
+const MOST: usize = 16;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let snapshot = evidence.snapshot;
+    let overflows = Counter::of(evidence, |vitals| vitals.listen_overflows);
+    // /proc/net/tcp does not tell how long a listener's queue may be.
+    let is_told = snapshot.source != Source::Procfs;
+    let full = snapshot.sockets.iter().filter(|socket| is_told && is_full(socket)).take(MOST);
+    let named: Vec<Finding> = full.map(|socket| of_listener(evidence, socket, overflows)).collect();
+    if named.is_empty() { of_machine(evidence, overflows).into_iter().collect() } else { named }
+}
+
+/// Of a listener the queues are `sk_ack_backlog` and `sk_max_ack_backlog` (net/ipv4/tcp_diag.c).
+fn is_full(socket: &Socket) -> bool {
+    socket.state == State::Listen
+        && socket.receive_queue > 0
+        && socket.receive_queue >= socket.send_queue
+}
+
+/// The kernel takes one more than asked for: it refuses where waiting > backlog
+/// (include/net/sock.h, `sk_acceptq_is_full`).
+fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> Finding {
+    let (waiting, backlog) = (socket.receive_queue, socket.send_queue);
+    let has_refused = waiting > backlog && overflows != Counter::Still;
+    let pids = evidence.snapshot.owner(socket).pids();
+    let owner = pids.first().map(|&pid| process(evidence, pid));
+    let mut figures = vec![
+        ("listener", Figure::Text(socket.local.to_string())),
+        ("waiting", Figure::Count(waiting.into())),
+        ("backlog", Figure::Count(backlog.into())),
+    ];
+    figures.extend(pids.first().map(|&pid| ("pid", Figure::Count(pid.into()))));
+    figures.extend(overflows.figures("listen_overflows", "listen_overflows_per_second"));
+    Finding {
+        rule: "listen-overflow",
+        severity: if has_refused { Severity::Critical } else { Severity::Warning },
+        about: About::Port(Protocol::Tcp, socket.local.port),
+        summary: format!(
+            "{} does not accept on {}: {} connections wait, its backlog is {}",
+            owner.as_deref().unwrap_or("a process not seen"),
+            socket.local,
+            grouped(waiting),
+            grouped(backlog),
+        ),
+        meaning: MEANING.to_owned(),
+        evidence: figures,
+        advice: advice(owner.as_deref().unwrap_or("the listener"), backlog),
+        avoid: avoid(),
+    }
+}
+
+const MEANING: &str = "Further SYNs to a full queue are dropped: connect() hangs and ends with \
+                       ETIMEDOUT, or with ECONNRESET where tcp_abort_on_overflow is set. It \
+                       looks as if ports were exhausted, but is not: the client has its port, \
+                       the server does not call accept().";
+
+fn advice(owner: &str, backlog: u32) -> Vec<String> {
+    let larger = backlog.saturating_mul(4).max(4096);
+    vec![
+        format!(
+            "make {owner} accept faster: more threads or processes in accept(), nothing slow \
+             between two calls of it; check that it is not stopped or out of descriptors"
+        ),
+        format!(
+            "give listen() a larger backlog, listen(fd, {larger}), together with: sysctl -w \
+             net.core.somaxconn={larger}; then restart it"
+        ),
+        "spread the load over several listeners with SO_REUSEPORT".to_owned(),
+    ]
+}
+
+fn avoid() -> Vec<String> {
+    vec![
+        "do not set tcp_abort_on_overflow to 1: clients that would have come in with a later \
+         SYN get ECONNRESET instead"
+            .to_owned(),
+    ]
+}
+
+/// None of the queues is full now.
+fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
+    let (severity, times) = match overflows {
+        Counter::Still => return None,
+        Counter::Past { total } => {
+            (Severity::Notice, format!("{} times since the counter began", grouped(total)))
+        }
+        Counter::Growing { added, seconds, .. } => {
+            (Severity::Warning, format!("{} times in the last {seconds:.1} s", grouped(added)))
+        }
+    };
+    let mut figures = overflows.figures("listen_overflows", "listen_overflows_per_second");
+    let drops = evidence.snapshot.vitals.listen_drops;
+    figures.extend(drops.map(|drops| ("listen_drops", Figure::Count(drops))));
+    Some(Finding {
+        rule: "listen-overflow",
+        severity,
+        about: About::Machine,
+        summary: format!("a listener's queue overflowed {times}; none is full now"),
+        meaning: MEANING.to_owned(),
+        evidence: figures,
+        advice: vec![
+            "watch which queue fills (Recv-Q beside Send-Q): watch -n 0.2 'ss -ltn'".to_owned(),
+            "give that listener a larger backlog and raise net.core.somaxconn with it: sysctl \
+             -w net.core.somaxconn=4096"
+                .to_owned(),
+        ],
+        avoid: avoid(),
+    })
 }

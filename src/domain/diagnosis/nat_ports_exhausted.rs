@@ -1,7 +1,180 @@
 //! `nat-ports-exhausted`: address translation finds no port.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    Conntrack, Evidence, Finding, Protocol, Severity, Translation,
+    diagnosis::{
+        counter::Counter,
+        finding::{About, Figure},
+        wording::grouped,
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+/// What a translation without a range of its own chooses from: 1024-65535
+/// (net/netfilter/nf_nat_core.c, `nf_nat_l4proto_unique_tuple`).
+const WHOLE: u32 = 64_512;
+
+/// Of the ports between the lowest and the highest seen. The kernel tries 128 ports of a large
+/// range and a few more, so it gives up before the last one is taken.
+const DENSE: f64 = 0.95;
+
+/// With fewer ports in a row, a range that ends there might be chance.
+const FEWEST_IN_A_ROW: u32 = 4;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let Some(conntrack) = &evidence.snapshot.vitals.conntrack else { return Vec::new() };
+    let failures = Counter::of(evidence, |vitals| Some(vitals.conntrack.as_ref()?.insert_failed));
+    let rows = conntrack.translated.iter().flatten();
+    let named: Vec<Finding> = rows
+        .filter_map(|row| Some(of_translation(row, severity(evidence, row, failures)?, failures)))
+        .collect();
+    if named.is_empty() { of_failures(conntrack, failures).into_iter().collect() } else { named }
+}
+
+/// None: there are ports enough.
+fn severity(evidence: &Evidence<'_>, row: &Translation, failures: Counter) -> Option<Severity> {
+    let limits = evidence.thresholds;
+    let of_whole = f64::from(row.ports) / f64::from(WHOLE);
+    let fails = failures != Counter::Still;
+    match row.ports {
+        _ if of_whole >= limits.critical => Some(Severity::Critical),
+        1.. if is_dense(row) && failures.is_growing() => Some(Severity::Critical),
+        2.. if is_dense(row) && fails => Some(Severity::Critical),
+        FEWEST_IN_A_ROW.. if is_dense(row) => Some(Severity::Warning),
+        _ if of_whole >= limits.warn => Some(Severity::Warning),
+        _ => None,
+    }
+}
+
+/// Ports without a hole, which the translation chose itself: it has a range of its own, and that
+/// is full. Clients that count their ports up make rows too, but these keep their ports.
+pub(super) fn is_dense(row: &Translation) -> bool {
+    f64::from(row.ports) >= DENSE * f64::from(row.seen.len()) && row.moved * 2 >= row.ports
+}
+
+fn of_translation(row: &Translation, severity: Severity, failures: Counter) -> Finding {
+    let mut figures = vec![
+        ("protocol", Figure::Text(row.protocol.name().to_owned())),
+        ("source", Figure::Text(row.source.to_string())),
+        ("destination", Figure::Text(row.destination.to_string())),
+        ("ports", Figure::Count(row.ports.into())),
+        ("first_seen_port", Figure::Count(row.seen.first().into())),
+        ("last_seen_port", Figure::Count(row.seen.last().into())),
+    ];
+    figures.extend(failures.figures("insert_failed", "insert_failed_per_second"));
+    Finding {
+        rule: "nat-ports-exhausted",
+        severity,
+        about: About::Machine,
+        summary: summary(row),
+        meaning: meaning(row.protocol).to_owned(),
+        evidence: figures,
+        advice: advice(row),
+        avoid: avoid(),
+    }
+}
+
+fn summary(row: &Translation) -> String {
+    let Translation { protocol, source, destination, ports, seen, .. } = row;
+    let to = format!("{} to {destination} as {source}", protocol.name().to_uppercase());
+    if is_dense(row) {
+        let all = if seen.len() == *ports { "every port" } else { "nearly every port" };
+        format!("NAT of {to} has used {all} from {} to {}", seen.first(), seen.last())
+    } else {
+        format!("NAT of {to} uses {} of at most {} ports", grouped(*ports), grouped(WHOLE))
+    }
+}
+
+/// The range of the translation itself stands in the rules of the firewall only.
+fn meaning(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => {
+            "A new connection to this destination gets no answer: its SYN is dropped, connect() \
+             hangs until ETIMEDOUT and no errno names the cause, while other destinations work. \
+             No socket table shows these ports; the translation's own range is not readable, so \
+             its ends are taken from the ports seen."
+        }
+        Protocol::Udp => {
+            "A new flow to this destination is dropped: a sendto() on this machine fails with \
+             EPERM, one that is only forwarded gets no answer. No socket table shows these \
+             ports; the translation's own range is not readable, so its ends are taken from the \
+             ports seen."
+        }
+    }
+}
+
+fn advice(row: &Translation) -> Vec<String> {
+    let name = row.protocol.name();
+    let Translation { source, destination, .. } = row;
+    let mut advice = Vec::new();
+    if is_dense(row) {
+        advice.push(format!(
+            "widen the ports of the translation: find the rule (nft -a list ruleset, or \
+             iptables -t nat -S), then: meta l4proto {name} masquerade to :1024-65535, or snat \
+             to {source}:1024-65535",
+        ));
+    }
+    advice.push(format!(
+        "give it more addresses, each has its own ports: {name} dport {} snat to {source}-<last \
+         address>",
+        destination.port,
+    ));
+    advice.push(format!(
+        "use fewer connections to {destination}: keep them open and reuse them, or give the \
+         destination a second address or port"
+    ));
+    if row.protocol == Protocol::Tcp {
+        advice.push(
+            "let finished connections go earlier: sysctl -w \
+             net.netfilter.nf_conntrack_tcp_timeout_time_wait=30"
+                .to_owned(),
+        );
+    }
+    advice
+}
+
+fn avoid() -> Vec<String> {
+    vec![
+        "do not widen ip_local_port_range for this: the translation does not choose from it"
+            .to_owned(),
+        "do not flush the table (conntrack -F): translated connections that live break".to_owned(),
+    ]
+}
+
+/// No translation explains them: the table was not readable, the flow is gone, or it is none of
+/// NAT's business.
+fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
+    let (severity, times) = match failures {
+        Counter::Still => return None,
+        Counter::Past { total } => {
+            (Severity::Notice, format!("{} times since the counter began", grouped(total)))
+        }
+        Counter::Growing { added, seconds, .. } => {
+            (Severity::Warning, format!("{} times in the last {seconds:.1} s", grouped(added)))
+        }
+    };
+    let rows = conntrack.translated.iter().flatten().take(3);
+    let largest = rows.map(|row| format!("{} by {}", row.destination, grouped(row.ports)));
+    let mut figures = vec![("largest_translations", Figure::List(largest.collect()))];
+    figures.extend(failures.figures("insert_failed", "insert_failed_per_second"));
+    Some(Finding {
+        rule: "nat-ports-exhausted",
+        severity,
+        about: About::Machine,
+        summary: format!("connection tracking could not enter a flow {times}"),
+        meaning: "The first packet of such a flow is dropped: TCP sends it again and connect() \
+                  takes a second longer, or hangs if translation has no port left; a UDP \
+                  sendto() may fail with EPERM. No translation seen is full; two packets of one \
+                  flow that race (DNS over UDP) count here too."
+            .to_owned(),
+        evidence: figures,
+        advice: vec![
+            "see which flows fail: conntrack -S, conntrack -E -e NEW, and the ranges of \
+             masquerade and snat: nft list ruleset"
+                .to_owned(),
+            "where it is DNS over UDP, let the resolver ask one at a time: options \
+             single-request-reopen in /etc/resolv.conf"
+                .to_owned(),
+        ],
+        avoid: avoid(),
+    })
 }

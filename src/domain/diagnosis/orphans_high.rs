@@ -1,7 +1,69 @@
 //! `orphans-high`: closed but unfinished connections near the kernel's limit.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    Evidence, Finding, Severity,
+    diagnosis::{
+        counter::Counter,
+        finding::{About, Figure},
+        wording::grouped,
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+/// Of `tcp_max_orphans`. The kernel counts an orphan whose peer is silent twice or four times
+/// (net/ipv4/tcp_timer.c, `tcp_out_of_resources`), so that it may begin to reset at a half.
+const WARNING: f64 = 0.50;
+const CRITICAL: f64 = 0.75;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let vitals = &evidence.snapshot.vitals;
+    let (Some(orphans), Some(max)) = (vitals.orphans, vitals.max_orphans) else {
+        return Vec::new();
+    };
+    let share = f64::from(orphans) / f64::from(max.max(1));
+    if share < WARNING {
+        return Vec::new();
+    }
+    let killed = Counter::of(evidence, |vitals| vitals.orphans_killed);
+    let is_critical = share >= CRITICAL || killed.is_growing();
+    let mut figures = vec![
+        ("orphans", Figure::Count(orphans.into())),
+        ("max_orphans", Figure::Count(max.into())),
+        ("orphans_share", Figure::Share(share)),
+    ];
+    figures.extend(killed.figures("aborted_on_memory", "aborted_on_memory_per_second"));
+    vec![Finding {
+        rule: "orphans-high",
+        severity: if is_critical { Severity::Critical } else { Severity::Warning },
+        about: About::Machine,
+        summary: format!(
+            "{} of at most {} orphans: connections that their processes closed and that are not \
+             finished",
+            grouped(orphans),
+            grouped(max),
+        ),
+        meaning:
+            "Near the limit the kernel resets closed connections that still have data to send: \
+             close() says nothing, the peer reads ECONNRESET and loses the end of the data. \
+             Orphans keep their ports until the peer answers or the retries end."
+                .to_owned(),
+        evidence: figures,
+        advice: vec![
+            "find whose peers are silent (Send-Q: what they have not acknowledged): ss -tno \
+             state fin-wait-1"
+                .to_owned(),
+            "give up on silent peers earlier: sysctl -w net.ipv4.tcp_orphan_retries=2 (0, the \
+             default, means 8)"
+                .to_owned(),
+            format!(
+                "raise the limit, at up to 64 KiB of memory each: sysctl -w \
+                 net.ipv4.tcp_max_orphans={}",
+                max.saturating_mul(2),
+            ),
+        ],
+        avoid: vec![
+            "do not close with SO_LINGER of 0 to be rid of them: that resets the connection and \
+             loses data by intent"
+                .to_owned(),
+        ],
+    }]
 }

@@ -1,7 +1,163 @@
 //! `range-overlap`: the ephemeral range overlaps a range that others allocate from.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    Ephemeral, Evidence, Finding, PortRange, Severity, Translation,
+    diagnosis::{
+        finding::{About, Figure},
+        nat_ports_exhausted::is_dense,
+        wording::grouped,
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+/// `--service-node-port-range` of kube-apiserver, unless somebody set it.
+const NODE_PORTS: (u16, u16) = (30_000, 32_767);
+/// Programs that run on every node of a Kubernetes cluster.
+const KUBERNETES: &[&str] = &["kubelet", "kube-proxy", "k3s", "k3s-agent", "k3s-server", "k0s"];
+/// Below it, most services have their registered ports (RFC 6335 section 6 registers 1024-49151,
+/// which the default range overlaps too).
+const SERVICES: (u16, u16) = (0, 9_999);
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let ephemeral = &evidence.snapshot.ephemeral;
+    let found = [node_ports(evidence), services(ephemeral), translations(evidence)];
+    found.into_iter().flatten().collect()
+}
+
+/// The part of `of` that the kernel may choose from, and how many ports that is.
+fn overlap(ephemeral: &Ephemeral, of: PortRange) -> Option<(PortRange, u32)> {
+    let part = ephemeral.range.intersection(of)?;
+    let ports = part.len() - ephemeral.reserved_in(part);
+    (ports > 0).then_some((part, ports))
+}
+
+fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
+    let mut names = evidence.processes.iter().map(|process| process.name.as_str());
+    let name = names.find(|name| KUBERNETES.contains(name))?;
+    let nodes = PortRange::new(NODE_PORTS.0, NODE_PORTS.1).ok()?;
+    let ephemeral = &evidence.snapshot.ephemeral;
+    let (part, ports) = overlap(ephemeral, nodes)?;
+    Some(Finding {
+        summary: format!(
+            "{} ports of the ephemeral range lie in Kubernetes' NodePort range {nodes} ({name} \
+             runs here)",
+            grouped(ports),
+        ),
+        meaning: "connect() and bind(0) on this node may take the port of a NodePort service. A \
+                  kube-proxy, load balancer or ingress that binds that port then fails with \
+                  EADDRINUSE, and traffic of the two cannot be told apart by its port."
+            .to_owned(),
+        advice: vec![
+            format!("reserve the NodePort range: {}", reserve(ephemeral, &nodes.to_string())),
+            format!(
+                "or begin the ephemeral range above it: sysctl -w \
+                 net.ipv4.ip_local_port_range=\"32768 {}\"",
+                ephemeral.range.last().max(60_999),
+            ),
+        ],
+        avoid: vec![
+            "do not move --service-node-port-range of a running cluster instead: services keep \
+             the ports that they have"
+                .to_owned(),
+        ],
+        ..notice(ephemeral, nodes, part, ports)
+    })
+}
+
+fn services(ephemeral: &Ephemeral) -> Option<Finding> {
+    let low = PortRange::new(SERVICES.0, SERVICES.1).ok()?;
+    let (part, ports) = overlap(ephemeral, low)?;
+    Some(Finding {
+        summary: format!(
+            "the ephemeral range begins at {}, among the ports of common services",
+            ephemeral.range.first(),
+        ),
+        meaning: "connect() may take the port of a service that is not running just then; the \
+                  service then fails to start with EADDRINUSE. It happens rarely and goes away \
+                  by itself, which makes it hard to find."
+            .to_owned(),
+        advice: vec![
+            format!(
+                "reserve the ports that services of this machine listen on, for example: {}",
+                reserve(ephemeral, "3306,5432,6379,8080"),
+            ),
+            format!(
+                "or begin higher: sysctl -w net.ipv4.ip_local_port_range=\"10240 {}\"",
+                ephemeral.range.last().max(20_479),
+            ),
+        ],
+        avoid: vec![
+            "do not count on the order in which services start: a restart meets the same race"
+                .to_owned(),
+        ],
+        ..notice(ephemeral, low, part, ports)
+    })
+}
+
+/// Only where a translation shows a range of its own: without one it keeps the ports of those it
+/// translates, which lie in the ephemeral range of theirs as a rule.
+fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
+    let ephemeral = &evidence.snapshot.ephemeral;
+    let rows =
+        evidence.snapshot.vitals.conntrack.iter().flat_map(|c| c.translated.iter().flatten());
+    let has_range = |row: &&Translation| row.ports >= 4 && is_dense(row);
+    let (row, part, ports) = rows.filter(has_range).find_map(|row| {
+        let (part, ports) = overlap(ephemeral, row.seen)?;
+        Some((row, part, ports))
+    })?;
+    Some(Finding {
+        summary: format!(
+            "NAT as {} chooses from ports {}, {} of them in the ephemeral range",
+            row.source,
+            row.seen,
+            grouped(ports),
+        ),
+        meaning:
+            "A translated connection does not keep this machine from binding the port, and no \
+             socket table shows it. Towards one destination both draw on the same ports: the \
+             later one is given another, and where none is left it hangs without an errno."
+                .to_owned(),
+        advice: vec![
+            format!(
+                "keep them apart: masquerade to ports outside {} (nft -a list ruleset shows the \
+                 rule)",
+                ephemeral.range,
+            ),
+            format!(
+                "or reserve the translation's ports: {}",
+                reserve(ephemeral, &row.seen.to_string()),
+            ),
+        ],
+        avoid: vec![
+            "do not give the translation a small range to keep it apart: connections to one \
+             destination hang once it is used up"
+                .to_owned(),
+        ],
+        ..notice(ephemeral, row.seen, part, ports)
+    })
+}
+
+/// The command that reserves `ports` too: setting the list replaces it.
+fn reserve(ephemeral: &Ephemeral, ports: &str) -> String {
+    let mut list: Vec<String> = ephemeral.reserved().iter().map(ToString::to_string).collect();
+    list.push(ports.to_owned());
+    format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", list.join(","))
+}
+
+/// What all of them share.
+fn notice(ephemeral: &Ephemeral, other: PortRange, part: PortRange, ports: u32) -> Finding {
+    Finding {
+        rule: "range-overlap",
+        severity: Severity::Notice,
+        about: About::Machine,
+        summary: String::new(),
+        meaning: String::new(),
+        evidence: vec![
+            ("ephemeral_range", Figure::Text(ephemeral.range.to_string())),
+            ("other_range", Figure::Text(other.to_string())),
+            ("overlap", Figure::Text(part.to_string())),
+            ("overlapping_ports", Figure::Count(ports.into())),
+        ],
+        advice: Vec::new(),
+        avoid: Vec::new(),
+    }
 }

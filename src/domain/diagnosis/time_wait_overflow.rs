@@ -1,7 +1,81 @@
 //! `time-wait-overflow`: the kernel's limit of TIME-WAIT sockets is reached.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    Evidence, Finding, Severity,
+    diagnosis::{
+        counter::Counter,
+        finding::{About, Figure},
+        wording::grouped,
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+/// Of `tcp_max_tw_buckets`.
+const NEAR: f64 = 0.90;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let vitals = &evidence.snapshot.vitals;
+    let overflow = Counter::of(evidence, |vitals| vitals.time_wait_overflow);
+    let (now, max) = (vitals.time_wait.unwrap_or(0), vitals.max_time_wait);
+    let is_near = max.is_some_and(|max| f64::from(now) >= NEAR * f64::from(max) && now > 0);
+    let severity = match overflow {
+        Counter::Growing { .. } => Severity::Warning,
+        _ if is_near => Severity::Warning,
+        Counter::Past { .. } => Severity::Notice,
+        Counter::Still => return Vec::new(),
+    };
+    vec![Finding {
+        rule: "time-wait-overflow",
+        severity,
+        about: About::Machine,
+        summary: summary(now, max, overflow),
+        meaning: "Above tcp_max_tw_buckets a closed connection leaves no TIME-WAIT: its port is \
+                  free at once and no call fails. What is lost is TIME-WAIT's protection: a late \
+                  segment of the old connection may reset or reach a new one on the same ports."
+            .to_owned(),
+        evidence: figures(now, max, overflow),
+        advice: advice(max),
+        avoid: vec![
+            "do not lower tcp_max_tw_buckets to free ports: it does, at the cost of connections \
+             that break without a cause to be seen (ip-sysctl.rst forbids it too)"
+                .to_owned(),
+        ],
+    }]
+}
+
+fn summary(now: u32, max: Option<u32>, overflow: Counter) -> String {
+    let limit = max.map_or_else(|| "unknown".to_owned(), grouped);
+    match overflow {
+        Counter::Growing { added, seconds, .. } => format!(
+            "{} connections were closed without a TIME-WAIT in the last {seconds:.1} s: the \
+             limit of {limit} is reached",
+            grouped(added),
+        ),
+        Counter::Past { total } if max.is_none_or(|max| now < max) => format!(
+            "{} connections were closed without a TIME-WAIT since the counter began; now {} of \
+             {limit} are in use",
+            grouped(total),
+            grouped(now),
+        ),
+        _ => format!("{} of at most {limit} TIME-WAIT sockets are in use", grouped(now)),
+    }
+}
+
+fn figures(now: u32, max: Option<u32>, overflow: Counter) -> Vec<(&'static str, Figure)> {
+    let mut figures = vec![("time_wait", Figure::Count(now.into()))];
+    figures.extend(max.map(|max| ("max_time_wait", Figure::Count(max.into()))));
+    figures.extend(overflow.figures("overflows", "overflows_per_second"));
+    figures
+}
+
+fn advice(max: Option<u32>) -> Vec<String> {
+    let double = max.map_or(262_144, |max| max.saturating_mul(2).max(4096));
+    vec![
+        "keep connections open and reuse them (a connection pool, HTTP keep-alive), or let the \
+         other side close first: who closes first has the TIME-WAIT"
+            .to_owned(),
+        format!(
+            "raise the limit, at about 0.25 KiB of memory each: sysctl -w \
+             net.ipv4.tcp_max_tw_buckets={double}"
+        ),
+    ]
 }

@@ -28,7 +28,8 @@ impl Unlisted {
                 | Gap::OwnersInvisible { .. }
                 | Gap::OwnersUnreadable { .. }
                 | Gap::DualStackUntold { .. }
-                | Gap::PolicyAssumed { .. } => {}
+                | Gap::PolicyAssumed { .. }
+                | Gap::VitalsUnread { .. } => {}
             }
         }
         unlisted

@@ -18,6 +18,7 @@ use crate::{
             procfs,
             self_test::SelfTest,
             sock_diag::{ALL_STATES, DiagSocket, Flaw},
+            vitals::VitalsReader,
         },
     },
 };
@@ -34,6 +35,7 @@ pub struct LinuxScanner {
     bound_inactive: Option<Gap>,
     table: Vec<u8>,
     policy: PolicyReader,
+    vitals: VitalsReader,
     repetitions: Repetitions,
     owners: OwnerFinder,
     number: u64,
@@ -53,6 +55,7 @@ impl LinuxScanner {
             bound_inactive: None,
             table: Vec::new(),
             policy: PolicyReader::default(),
+            vitals: VitalsReader::default(),
             repetitions: Repetitions::default(),
             owners: OwnerFinder::new(),
             number: 0,
@@ -151,6 +154,7 @@ impl Scanner for LinuxScanner {
             let holders = self.owners.find(owners, &snapshot.sockets);
             attribute(snapshot, holders);
         }
+        self.vitals.read(owners, snapshot);
         self.number += 1;
         snapshot.number = self.number;
         snapshot.machine = Arc::clone(&self.machine);

@@ -1,0 +1,107 @@
+//! What a bind() of one port would meet (net/ipv4/inet_connection_sock.c, `inet_csk_bind_conflict`;
+//! net/ipv4/udp.c, `udp_lib_lport_inuse`). Not the kernel's own choice of a port.
+
+use crate::domain::{
+    Protocol, Snapshot, Socket, State,
+    availability::{
+        Answer, Bind, Reuse, Verdict, blind_spot,
+        reach::{Meeting, Reach},
+    },
+};
+
+const UNTOLD: &str = "which the kernel's tables do not tell; --probe would";
+
+/// What a bind() of `port` would meet. Occupancy only: rights and foreign addresses are not looked
+/// at. A v4-mapped address is taken as the IPv4 one, of an IPv4 socket. A holder bound to a device
+/// blocks it whatever the device is; VRF devices (`tcp_l3mdev_accept` 0) are not known here.
+pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
+    let wanted = Reach::of_bind(bind.address);
+    let mut untold = None;
+    let mut conflict: Option<&Socket> = None;
+    for socket in snapshot.on_port(bind.protocol, port) {
+        match meeting(snapshot, &wanted, socket) {
+            Meeting::Never => {}
+            Meeting::Untold => untold = untold.or(Some(socket)),
+            // A listening one explains most, and no SO_REUSEADDR helps against it.
+            Meeting::Surely if conflict.is_none() || socket.state == State::Listen => {
+                conflict = Some(socket);
+            }
+            Meeting::Surely => {}
+        }
+    }
+    match (conflict, untold) {
+        (Some(holder), _) => in_conflict(snapshot, &wanted, holder, bind),
+        (None, Some(holder)) => Answer::new(Verdict::Unknown, why_untold(holder)),
+        (None, None) => {
+            let because = nothing_in_the_way(snapshot, port, bind);
+            blind_spot::free_as_far_as_seen(snapshot, bind.protocol, wanted.needs_v4(), because)
+        }
+    }
+}
+
+/// A request that waits in SYN-RECEIVED holds no port, its listener does: alone it says nothing.
+pub fn meeting(snapshot: &Snapshot, wanted: &Reach, socket: &Socket) -> Meeting {
+    match wanted.meets(&Reach::of_holder(snapshot, socket)) {
+        Meeting::Surely if socket.state == State::SynReceived => Meeting::Untold,
+        meeting => meeting,
+    }
+}
+
+/// `LISTEN on 0.0.0.0`, with the device if it is bound to one.
+pub fn describe(socket: &Socket) -> String {
+    let place = format!("{} on {}", socket.state, socket.local.address);
+    match socket.interface {
+        Some(index) => format!("{place}, bound to device {index},"),
+        None => place,
+    }
+}
+
+/// How a conflict shows: `LISTEN on 0.0.0.0 covers every IPv4 address`.
+pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
+    let reach = Reach::of_holder(snapshot, holder);
+    let holder = describe(holder);
+    if reach.is_wide() {
+        format!("{holder} covers {reach}")
+    } else if wanted.is_wide() {
+        format!("{holder} is one of the addresses asked for, which are all")
+    } else {
+        format!("{holder} has this very address")
+    }
+}
+
+/// Why a holder may or may not be in the way.
+pub fn why_untold(holder: &Socket) -> String {
+    let place = describe(holder);
+    if holder.state == State::SynReceived {
+        format!("{place} waits in the queue of a listener that is not listed; --probe would tell")
+    } else {
+        format!("{place} takes IPv4 too unless it has IPV6_V6ONLY, {UNTOLD}")
+    }
+}
+
+fn in_conflict(snapshot: &Snapshot, wanted: &Reach, holder: &Socket, bind: Bind) -> Answer {
+    let conflict = explain(snapshot, wanted, holder);
+    let is_listening = bind.protocol == Protocol::Tcp && holder.state == State::Listen;
+    match bind.reuse {
+        Reuse::None => Answer::new(Verdict::InUse, conflict),
+        Reuse::Address if is_listening => Answer::new(
+            Verdict::InUse,
+            format!("{conflict}, and SO_REUSEADDR does not help against a listening socket"),
+        ),
+        Reuse::Address => Answer::new(
+            Verdict::Unknown,
+            format!("{conflict}, unless it has SO_REUSEADDR too, {UNTOLD}"),
+        ),
+        Reuse::Port => Answer::new(
+            Verdict::Unknown,
+            format!("{conflict}, unless it has SO_REUSEPORT too and the same user, {UNTOLD}"),
+        ),
+    }
+}
+
+fn nothing_in_the_way(snapshot: &Snapshot, port: u16, bind: Bind) -> String {
+    match snapshot.on_port(bind.protocol, port).first() {
+        None => format!("no {} socket stands on the port", bind.protocol.name().to_uppercase()),
+        Some(other) => format!("{} has no address that is asked for", describe(other)),
+    }
+}

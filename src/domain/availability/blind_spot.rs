@@ -1,0 +1,57 @@
+//! Which gaps of a snapshot may hide a socket on a port. Not what they are called on screen.
+
+use crate::domain::{
+    Gap, Protocol, Snapshot, Table,
+    availability::{Answer, Verdict},
+};
+
+/// `free`, unless sockets that would count are missing in the snapshot. Those of IPv4 count only
+/// `with_v4`; those of IPv6 always, for they may take IPv4 too.
+pub fn free_as_far_as_seen(
+    snapshot: &Snapshot,
+    protocol: Protocol,
+    with_v4: bool,
+    because: String,
+) -> Answer {
+    match snapshot.gaps.iter().find(|gap| hides(gap, protocol, with_v4)) {
+        None => Answer::new(Verdict::Free, because),
+        Some(gap) => Answer::new(
+            Verdict::Unknown,
+            format!(
+                "{because}, but {} may be missing ({}); --probe would tell",
+                gap.what(),
+                gap.why()
+            ),
+        ),
+    }
+}
+
+/// Whether the kernel's own policy, not its default, is in the snapshot.
+pub fn is_policy_read(snapshot: &Snapshot) -> bool {
+    const RULES_CHOICE: [&str; 2] =
+        ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
+    !snapshot.gaps.iter().any(|gap| {
+        matches!(gap, Gap::PolicyAssumed { sysctl } if RULES_CHOICE.contains(&sysctl.as_str()))
+    })
+}
+
+fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
+    match gap {
+        Gap::DumpInterrupted { table }
+        | Gap::DumpTruncated { table }
+        | Gap::TableRefused { table, .. } => match table {
+            Table::Tcp | Table::Tcp6 => protocol == Protocol::Tcp,
+            Table::Tcp4 => protocol == Protocol::Tcp && with_v4,
+            Table::Udp4 => protocol == Protocol::Udp && with_v4,
+            Table::Udp6 => protocol == Protocol::Udp,
+        },
+        Gap::NetlinkRefused { .. } | Gap::BoundInactiveUnlisted { .. } => protocol == Protocol::Tcp,
+        // How far an IPv6 socket reaches is asked where it stands.
+        Gap::DualStackUntold { .. }
+        | Gap::OwnersHidden { .. }
+        | Gap::OwnersInvisible { .. }
+        | Gap::OwnersUnreadable { .. }
+        | Gap::PolicyAssumed { .. }
+        | Gap::VitalsUnread { .. } => false,
+    }
+}

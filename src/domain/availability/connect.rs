@@ -1,0 +1,169 @@
+//! Whether connect() could choose a port (net/ipv4/inet_hashtables.c, `__inet_hash_connect`;
+//! net/ipv4/udp.c, `udp_lib_get_port`). Not which port it would choose.
+
+use std::net::IpAddr;
+
+use crate::domain::{
+    Destination, Protocol, Snapshot, Socket, Source, State,
+    availability::{
+        Answer, BindAddress, Verdict,
+        bind::{describe, explain, meeting, why_untold},
+        blind_spot,
+        reach::{Meeting, Reach},
+    },
+};
+
+/// From here on the kernel may reuse a TIME-WAIT socket by default (`tcp_tw_reuse_delay`), of
+/// 60,000 ms (`TCP_TIMEWAIT_LEN`).
+const YOUNG_UNTIL_MS: u32 = 59_000;
+
+/// Whether connect() of an unbound TCP or UDP socket could choose `port`. Without a destination:
+/// for one that nobody on the port is connected to.
+pub fn connect_answer(
+    snapshot: &Snapshot,
+    protocol: Protocol,
+    port: u16,
+    destination: Option<&Destination>,
+) -> Answer {
+    if let Some(why) = never_chosen(snapshot, port) {
+        return match blind_spot::is_policy_read(snapshot) {
+            true => Answer::new(Verdict::Never, why),
+            false => Answer::new(
+                Verdict::Unknown,
+                format!("{why} by the kernel's defaults, but its own policy could not be read"),
+            ),
+        };
+    }
+    let answer = match protocol {
+        Protocol::Tcp => tcp_answer(snapshot, port, destination),
+        Protocol::Udp => udp_answer(snapshot, port, destination),
+    };
+    if answer.verdict == Verdict::Free && !blind_spot::is_policy_read(snapshot) {
+        let because = format!("{}, but the kernel's own policy could not be read", answer.because);
+        return Answer::new(Verdict::Unknown, because);
+    }
+    answer
+}
+
+fn never_chosen(snapshot: &Snapshot, port: u16) -> Option<String> {
+    let policy = &snapshot.ephemeral;
+    if !policy.range.contains(port) {
+        Some(format!("the port is not in the ephemeral range {}", policy.range))
+    } else if policy.is_reserved(port) {
+        Some("the port is reserved (ip_local_reserved_ports)".to_owned())
+    } else {
+        None
+    }
+}
+
+fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>) -> Answer {
+    let sockets = snapshot.on_port(Protocol::Tcp, port);
+    let is_bound = |s: &&Socket| matches!(s.state, State::Listen | State::Bound);
+    if let Some(holder) = sockets.iter().find(is_bound) {
+        let holder = describe(holder);
+        return Answer::new(
+            Verdict::InUse,
+            format!("{holder} takes the port from every connect(), of any address and family"),
+        );
+    }
+    let goes_there =
+        |s: &&Socket| destination.is_some() && Destination::of(s).as_ref() == destination;
+    if let Some(holder) = sockets.iter().find(goes_there) {
+        return tuple_answer(snapshot, holder);
+    }
+    match sockets.first() {
+        None => {
+            let because = "no TCP socket stands on the port".to_owned();
+            blind_spot::free_as_far_as_seen(snapshot, Protocol::Tcp, true, because)
+        }
+        Some(holder) => Answer::new(
+            Verdict::Unknown,
+            format!(
+                "{} shares the port with other destinations if connect() chose it, and with none \
+                 if bind() did, which the kernel's tables do not tell; --probe would",
+                describe(holder)
+            ),
+        ),
+    }
+}
+
+/// The destination's four-tuple stands there.
+fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
+    let tuple = format!("{} is connected to this destination", describe(holder));
+    if holder.interface.is_some() || snapshot.source == Source::Procfs {
+        let because = format!(
+            "{tuple}, which counts for sockets of the same device only; --probe would tell"
+        );
+        return Answer::new(Verdict::Unknown, because);
+    }
+    if !may_be_reused(snapshot, holder) {
+        return Answer::new(Verdict::InUse, tuple);
+    }
+    let since = match holder.expires_ms {
+        Some(left) if left > YOUNG_UNTIL_MS => "once it is 1 s old (tcp_tw_reuse_delay)",
+        _ => "by now",
+    };
+    Answer::new(
+        Verdict::Unknown,
+        format!(
+            "{tuple}, but tcp_tw_reuse lets connect() take the port again {since}, if both ends \
+             send timestamps and connect() chose it, which the kernel's tables do not tell; \
+             --probe would"
+        ),
+    )
+}
+
+/// `tcp_twsk_unique` (net/ipv4/tcp_ipv4.c). Orphans in FIN-WAIT-2 are kept as TIME-WAIT is, and
+/// were reused as well before 6.12.
+fn may_be_reused(snapshot: &Snapshot, holder: &Socket) -> bool {
+    let is_kept_small = holder.state == State::TimeWait
+        || holder.state == State::FinWait2 && holder.is_closed_by_process();
+    let is_allowed = match snapshot.ephemeral.tw_reuse {
+        Some(0) => false,
+        Some(2) => Destination::of(holder).is_some_and(|to| to.is_loopback()),
+        _ => true,
+    };
+    is_kept_small && is_allowed
+}
+
+/// UDP never shares an automatic port: what a wildcard bind() meets is in the way.
+fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>) -> Answer {
+    let wanted = match destination.map(|to| to.remote.address.to_canonical()) {
+        Some(IpAddr::V4(_)) => [BindAddress::Any4; 2],
+        // Its IPV6_V6ONLY decides.
+        Some(IpAddr::V6(_)) => [BindAddress::Any6, BindAddress::AnyDual],
+        None => [BindAddress::Any4, BindAddress::Any6],
+    };
+    let [narrow, wide] = wanted.map(|address| udp_wildcard(snapshot, port, address));
+    match (narrow.verdict, wide.verdict) {
+        (a, b) if a == b => narrow,
+        (Verdict::Unknown, _) => narrow,
+        (_, Verdict::Unknown) => wide,
+        (narrow_verdict, _) => {
+            let conflict = if narrow_verdict == Verdict::InUse { narrow } else { wide };
+            let because = format!(
+                "{}, which blocks IPv4 or IPv6 only; --probe would tell for its socket",
+                conflict.because
+            );
+            Answer::new(Verdict::Unknown, because)
+        }
+    }
+}
+
+fn udp_wildcard(snapshot: &Snapshot, port: u16, address: BindAddress) -> Answer {
+    let wanted = Reach::of_bind(address);
+    let sockets = snapshot.on_port(Protocol::Udp, port);
+    let that = |kind| sockets.iter().find(|s| meeting(snapshot, &wanted, s) == kind);
+    if let Some(holder) = that(Meeting::Surely) {
+        let because = format!("{} (EAGAIN)", explain(snapshot, &wanted, holder));
+        return Answer::new(Verdict::InUse, because);
+    }
+    if let Some(holder) = that(Meeting::Untold) {
+        return Answer::new(Verdict::Unknown, why_untold(holder));
+    }
+    let because = match sockets.first() {
+        None => "no UDP socket stands on the port".to_owned(),
+        Some(other) => format!("{} has no address that is asked for", describe(other)),
+    };
+    blind_spot::free_as_far_as_seen(snapshot, Protocol::Udp, wanted.needs_v4(), because)
+}

@@ -1,0 +1,140 @@
+//! Which addresses a socket stands on, and whether two of them meet. Not whether reuse lets them.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use crate::domain::{
+    Family, Gap, Snapshot, Socket, State, availability::BindAddress, socket::canonical,
+};
+
+/// What the kernel writes into the IPv4 address of an IPv6 socket with an address of its own
+/// (`LOOPBACK4_IPV6` of include/net/ipv6.h).
+const STAND_IN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
+
+/// The addresses of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side<A> {
+    Nothing,
+    One(A),
+    Every,
+}
+
+impl<A: PartialEq> Side<A> {
+    fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nothing, _) | (_, Self::Nothing) => false,
+            (Self::One(a), Self::One(b)) => a == b,
+            _ => true,
+        }
+    }
+}
+
+/// The addresses that a socket stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    v4: Side<Ipv4Addr>,
+    v6: Side<Ipv6Addr>,
+    /// Whether it has `v4` hangs on its IPV6_V6ONLY, which the tables do not tell.
+    is_v4_untold: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meeting {
+    Never,
+    /// Only if the holder's IPV6_V6ONLY is 0.
+    Untold,
+    Surely,
+}
+
+impl Reach {
+    pub fn of_holder(snapshot: &Snapshot, socket: &Socket) -> Self {
+        match canonical(socket.local.address) {
+            IpAddr::V4(address) => Self::of_v4(address),
+            IpAddr::V6(address) => Self::of_v6_holder(snapshot, socket, address),
+        }
+    }
+
+    pub fn of_bind(address: BindAddress) -> Self {
+        match address {
+            BindAddress::Any4 => Self::of_v4(Ipv4Addr::UNSPECIFIED),
+            BindAddress::Any6 => Self::of_v6(Ipv6Addr::UNSPECIFIED),
+            BindAddress::AnyDual => Self { v4: Side::Every, v6: Side::Every, is_v4_untold: false },
+            BindAddress::At(address) => match canonical(address) {
+                IpAddr::V4(address) => Self::of_v4(address),
+                IpAddr::V6(address) => Self::of_v6(address),
+            },
+        }
+    }
+
+    fn of_v4(address: Ipv4Addr) -> Self {
+        let v4 = if address.is_unspecified() { Side::Every } else { Side::One(address) };
+        Self { v4, v6: Side::Nothing, is_v4_untold: false }
+    }
+
+    fn of_v6(address: Ipv6Addr) -> Self {
+        let v6 = if address.is_unspecified() { Side::Every } else { Side::One(address) };
+        Self { v4: Side::Nothing, v6, is_v4_untold: false }
+    }
+
+    /// An explicit bind to one address makes a socket IPv6-only, connect() does not
+    /// (net/ipv6/af_inet6.c, `__inet6_bind`; net/ipv6/tcp_ipv6.c, `tcp_v6_connect`).
+    fn of_v6_holder(snapshot: &Snapshot, socket: &Socket, address: Ipv6Addr) -> Self {
+        let only = Self::of_v6(address);
+        let has_mark = matches!(socket.state, State::Listen | State::Bound | State::Unconnected);
+        let has_every = address.is_unspecified();
+        if has_mark && socket.family == Family::Dual && has_every {
+            return Self { v4: Side::Every, ..only };
+        }
+        let is_told = !has_every || !snapshot.gaps.iter().any(is_dual_stack_untold);
+        if has_mark && socket.family == Family::Ipv6 && is_told {
+            return only;
+        }
+        let v4 = if has_every { Side::Every } else { Side::One(STAND_IN) };
+        Self { v4, is_v4_untold: true, ..only }
+    }
+
+    /// Whether a bind of `self` meets a holder of `other`.
+    pub fn meets(&self, other: &Self) -> Meeting {
+        let meets_v4 = self.v4.meets(&other.v4);
+        if self.v6.meets(&other.v6) || (meets_v4 && !other.is_v4_untold) {
+            Meeting::Surely
+        } else if meets_v4 {
+            Meeting::Untold
+        } else {
+            Meeting::Never
+        }
+    }
+
+    pub fn needs_v4(&self) -> bool {
+        self.v4 != Side::Nothing
+    }
+}
+
+fn is_dual_stack_untold(gap: &Gap) -> bool {
+    matches!(gap, Gap::DualStackUntold { .. })
+}
+
+/// `every IPv4 address`, `127.0.0.1`.
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.v4, self.v6) {
+            (Side::Every, Side::Every) if !self.is_v4_untold => {
+                f.write_str("every IPv4 and IPv6 address")
+            }
+            (_, Side::Every) => f.write_str("every IPv6 address"),
+            (_, Side::One(address)) => write!(f, "{address}"),
+            (Side::Every, Side::Nothing) => f.write_str("every IPv4 address"),
+            (Side::One(address), Side::Nothing) => write!(f, "{address}"),
+            (Side::Nothing, Side::Nothing) => f.write_str("no address"),
+        }
+    }
+}
+
+impl Reach {
+    /// All addresses of at least one family.
+    pub fn is_wide(&self) -> bool {
+        self.v4 == Side::Every && !self.is_v4_untold || self.v6 == Side::Every
+    }
+}

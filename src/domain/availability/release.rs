@@ -1,0 +1,164 @@
+//! What would make a port free again. Frees nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{Owner, Protocol, Snapshot, Socket, State};
+
+/// More pids than these are only counted.
+const MOST_PIDS: usize = 4;
+
+/// What must happen until a plain bind() of the port on all addresses succeeds, in sentences. None:
+/// nothing stands on it.
+pub fn frees_when(snapshot: &Snapshot, protocol: Protocol, port: u16) -> Option<String> {
+    let mut crowds: BTreeMap<Kind, Crowd> = BTreeMap::new();
+    for socket in snapshot.on_port(protocol, port) {
+        crowds.entry(Kind::of(snapshot, socket)).or_default().add(snapshot, socket);
+    }
+    let sentences: Vec<String> = crowds.iter().map(|(kind, crowd)| kind.sentence(crowd)).collect();
+    (!sentences.is_empty()).then(|| sentences.join(" "))
+}
+
+/// Sockets that end in the same way, in the order in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Listening,
+    Bound,
+    Datagram,
+    /// Open, with a descriptor.
+    Connected(State),
+    /// Nobody has accepted it yet.
+    Waiting,
+    /// Closed by its process, the kernel still talks.
+    Orphan(State),
+    TimeWait,
+}
+
+impl Kind {
+    fn of(snapshot: &Snapshot, socket: &Socket) -> Self {
+        match socket.state {
+            State::Unconnected | State::Connected => Self::Datagram,
+            State::Listen => Self::Listening,
+            State::Bound => Self::Bound,
+            State::TimeWait => Self::TimeWait,
+            State::SynReceived => Self::Waiting,
+            _ if matches!(snapshot.owner(socket), Owner::Backlog(_)) || socket.is_in_backlog() => {
+                Self::Waiting
+            }
+            state if socket.is_closed_by_process() => Self::Orphan(state),
+            state => Self::Connected(state),
+        }
+    }
+
+    /// 9.1 and 3.3 of the facts: what SOCK_DESTROY (`ss --kill`) leaves, and the kernel's times.
+    fn sentence(self, crowd: &Crowd) -> String {
+        let (who, it, seconds) = (crowd.who(), crowd.it(), crowd.seconds());
+        match self {
+            Self::Listening => format!(
+                "LISTEN: {who} must close {it}; shutdown() and `ss --kill` leave the port bound \
+                 until then."
+            ),
+            Self::Bound => format!(
+                "BOUND: {who} must close {it} or end; `ss --kill` does not find a socket that is \
+                 only bound."
+            ),
+            Self::Datagram => format!("UDP: {who} must close {it} or end."),
+            Self::Connected(State::CloseWait) => format!(
+                "CLOSE-WAIT: the peer has closed, {who} must close {it} too; no TIME-WAIT follows."
+            ),
+            Self::Connected(state) => format!(
+                "{state}: {who} must close {it}; the end that closes first keeps the port 60 s \
+                 more in TIME-WAIT, and after `ss --kill` a port that was bound explicitly stays \
+                 bound until the descriptor is closed."
+            ),
+            Self::Waiting => format!(
+                "Not yet accepted: {who} must accept and close {it}, or close the listening socket."
+            ),
+            Self::Orphan(State::FinWait2) => format!(
+                "FIN-WAIT-2, closed by its process: the kernel gives up in at most {seconds} s \
+                 (tcp_fin_timeout); if the peer closes before, TIME-WAIT follows for 60 s."
+            ),
+            Self::Orphan(State::LastAck) => "LAST-ACK, closed by its process: the peer must \
+                                             acknowledge, or the kernel gives up (tcp_orphan_retries)."
+                .to_owned(),
+            Self::Orphan(state) => format!(
+                "{state}, closed by its process: the peer must acknowledge and close, which ends \
+                 in 60 s of TIME-WAIT, or the kernel gives up (tcp_orphan_retries)."
+            ),
+            Self::TimeWait => {
+                format!("TIME-WAIT: in at most {seconds} s, by itself; `ss --kill` ends it at once.")
+            }
+        }
+    }
+}
+
+/// The sockets of one kind.
+#[derive(Debug, Default)]
+struct Crowd {
+    sockets: u32,
+    pids: BTreeSet<u32>,
+    users: BTreeSet<u32>,
+    hidden: bool,
+    nobody: bool,
+    longest_ms: Option<u32>,
+}
+
+impl Crowd {
+    fn add(&mut self, snapshot: &Snapshot, socket: &Socket) {
+        self.sockets += 1;
+        let owner = snapshot.owner(socket);
+        self.pids.extend(owner.pids());
+        match owner {
+            Owner::Hidden => {
+                self.hidden = true;
+                self.users.extend(socket.uid);
+            }
+            Owner::Nobody => self.nobody = true,
+            _ => {}
+        }
+        self.longest_ms = self.longest_ms.max(socket.expires_ms);
+    }
+
+    /// Rounded up; without a timer what the kernel takes by default.
+    fn seconds(&self) -> u32 {
+        self.longest_ms.unwrap_or(60_000).div_ceil(1000)
+    }
+
+    fn it(&self) -> String {
+        match self.sockets {
+            1 => "it".to_owned(),
+            sockets => format!("all {sockets} of them"),
+        }
+    }
+
+    fn who(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.pids.is_empty() {
+            parts.push(self.named());
+        }
+        if self.hidden {
+            parts.push(match self.users.first() {
+                Some(uid) => format!("a process of uid {uid} that we may not see"),
+                None => "a process that we may not see".to_owned(),
+            });
+        }
+        if self.nobody {
+            parts.push(
+                "its holder, which no process shows (the kernel, io_uring or a descriptor in \
+                 flight),"
+                    .to_owned(),
+            );
+        }
+        if parts.is_empty() { "its process".to_owned() } else { parts.join(" and ") }
+    }
+
+    /// All of several processes, for a shared socket lives as long as one descriptor of it.
+    fn named(&self) -> String {
+        let first: Vec<String> = self.pids.iter().take(MOST_PIDS).map(u32::to_string).collect();
+        let list = first.join(", ");
+        match self.pids.len() {
+            1 => format!("pid {list}"),
+            count if count <= MOST_PIDS => format!("each of pids {list}"),
+            count => format!("each of pids {list} and {} more", count - MOST_PIDS),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Counters that only grow: only their growth tells of now. Not what they count.
+
+use crate::domain::{Evidence, Vitals, diagnosis::finding::Figure};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Counter {
+    /// Not readable, or zero, or it stayed as it was.
+    Still,
+    /// There is one snapshot only: it may have happened long ago.
+    Past {
+        total: u64,
+    },
+    Growing {
+        total: u64,
+        added: u64,
+        per_second: f64,
+        seconds: f64,
+    },
+}
+
+impl Counter {
+    /// `read` takes the counter out of the vitals.
+    pub(super) fn of(evidence: &Evidence<'_>, read: fn(&Vitals) -> Option<u64>) -> Self {
+        let Some(total) = read(&evidence.snapshot.vitals).filter(|&total| total > 0) else {
+            return Self::Still;
+        };
+        let Some((before, seconds)) = evidence.before else { return Self::Past { total } };
+        // None: connection tracking, say, began meanwhile, with all its counters at 0.
+        match total.saturating_sub(read(before).unwrap_or(0)) {
+            0 => Self::Still,
+            added => {
+                let per_second = added as f64 / seconds.max(f64::MIN_POSITIVE);
+                Self::Growing { total, added, per_second, seconds }
+            }
+        }
+    }
+
+    pub(super) fn is_growing(self) -> bool {
+        matches!(self, Self::Growing { .. })
+    }
+    /// The total and, where it grows, the growth a second.
+    pub(super) fn figures(
+        self,
+        total_name: &'static str,
+        rate_name: &'static str,
+    ) -> Vec<(&'static str, Figure)> {
+        match self {
+            Self::Still => Vec::new(),
+            Self::Past { total } => vec![(total_name, Figure::Count(total))],
+            Self::Growing { total, per_second, .. } => {
+                vec![(total_name, Figure::Count(total)), (rate_name, Figure::PerSecond(per_second))]
+            }
+        }
+    }
+}

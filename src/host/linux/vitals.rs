@@ -1,0 +1,106 @@
+//! Limits, counters and connection tracking of the kernel, as text from /proc. Not the sockets.
+
+mod conntrack;
+mod counters;
+mod descriptors;
+
+use std::{fs::File, io::ErrorKind, io::Read as _};
+
+use crate::{
+    domain::{Gap, Snapshot, Vitals},
+    host::OwnerDepth,
+};
+
+use self::{conntrack::ConntrackReader, descriptors::DescriptorReader};
+
+/// Of the calling thread's network namespace: `/proc/net` would be that of the main thread.
+const SOCKSTAT: &str = "/proc/thread-self/net/sockstat";
+const NETSTAT: &str = "/proc/thread-self/net/netstat";
+/// Older kernels show neither in a network namespace other than the first.
+const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
+const MAX_ORPHANS: &str = "/proc/sys/net/ipv4/tcp_max_orphans";
+
+/// Keeps its buffers, and what is too dear to be read at every scan.
+#[derive(Default)]
+pub struct VitalsReader {
+    buffer: Vec<u8>,
+    conntrack: ConntrackReader,
+    descriptors: DescriptorReader,
+}
+
+impl VitalsReader {
+    /// Fills in `snapshot.vitals`. Owners stand in the snapshot already, if they were asked for.
+    pub fn read(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) {
+        let mut vitals = Vitals::default();
+        self.read_limits(&mut vitals);
+        self.read_counters(&mut vitals);
+        vitals.conntrack = self.conntrack.read(&mut self.buffer, &mut vitals.gaps);
+        if owners != OwnerDepth::Skip {
+            let gaps = &mut vitals.gaps;
+            vitals.descriptors = self.descriptors.read(&mut self.buffer, snapshot, gaps);
+        }
+        snapshot.vitals = vitals;
+    }
+
+    fn read_limits(&mut self, vitals: &mut Vitals) {
+        let mut limit = |path, what| {
+            let number = number(path, &mut self.buffer);
+            optional(number, what, path, &mut vitals.gaps)
+        };
+        vitals.max_time_wait = limit(MAX_TIME_WAIT, "the limit of TIME-WAIT sockets");
+        vitals.max_orphans = limit(MAX_ORPHANS, "the limit of orphans");
+    }
+
+    fn read_counters(&mut self, vitals: &mut Vitals) {
+        let sums = text(SOCKSTAT, &mut self.buffer).and_then(counters::parse_sockstat);
+        match sums {
+            Ok((orphans, time_wait)) => {
+                vitals.orphans = Some(orphans);
+                vitals.time_wait = Some(time_wait);
+            }
+            Err(error) => vitals.gaps.push(unread("socket totals", SOCKSTAT, error)),
+        }
+        match text(NETSTAT, &mut self.buffer).map(counters::Netstat) {
+            Ok(netstat) => {
+                vitals.time_wait_overflow = netstat.extended("TCPTimeWaitOverflow");
+                vitals.listen_overflows = netstat.extended("ListenOverflows");
+                vitals.listen_drops = netstat.extended("ListenDrops");
+                // Counts what `tcp_check_oom` makes the kernel reset (net/ipv4/tcp.c, tcp_timer.c):
+                // there are too many orphans, or TCP is out of memory.
+                vitals.orphans_killed = netstat.extended("TCPAbortOnMemory");
+            }
+            Err(error) => vitals.gaps.push(unread("TCP counters", NETSTAT, error)),
+        }
+    }
+}
+
+/// The whole text of a small file.
+fn text<'a>(path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a str, ErrorKind> {
+    buffer.clear();
+    let mut file = File::open(path).map_err(|error| error.kind())?;
+    file.read_to_end(buffer).map_err(|error| error.kind())?;
+    str::from_utf8(buffer).map_err(|_| ErrorKind::InvalidData)
+}
+
+fn number(path: &str, buffer: &mut Vec<u8>) -> Result<u32, ErrorKind> {
+    text(path, buffer)?.trim_ascii().parse().map_err(|_| ErrorKind::InvalidData)
+}
+
+/// What this kernel or namespace does not have is no gap.
+fn optional<T>(
+    value: Result<T, ErrorKind>,
+    what: &'static str,
+    path: &'static str,
+    gaps: &mut Vec<Gap>,
+) -> Option<T> {
+    if let Err(error) = value
+        && error != ErrorKind::NotFound
+    {
+        gaps.push(unread(what, path, error));
+    }
+    value.ok()
+}
+
+fn unread(what: &'static str, path: &'static str, error: ErrorKind) -> Gap {
+    Gap::VitalsUnread { what, path, error }
+}

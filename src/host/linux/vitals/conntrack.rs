@@ -1,0 +1,131 @@
+//! Connection tracking: its table's size, its failures, and the ports that translations hold.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Read as _},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    domain::{Conntrack, Gap, Translation},
+    host::linux::vitals::{number, optional, text, unread},
+};
+
+mod translations;
+
+const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
+const MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
+const STATISTICS: &str = "/proc/thread-self/net/stat/nf_conntrack";
+/// Readable for root only.
+const TABLE: &str = "/proc/thread-self/net/nf_conntrack";
+
+/// About 40,000 flows.
+const MOST_READ: u64 = 8 << 20;
+
+/// Reading the table may take one part in so many of the time: with 40,000 flows it costs tens of
+/// milliseconds, with ten it costs microseconds.
+const SHARE_OF_TIME: u32 = 100;
+
+#[derive(Default)]
+pub(super) struct ConntrackReader {
+    translated: Option<Vec<Translation>>,
+    /// Why there are none.
+    refusal: Option<ErrorKind>,
+    /// When the table may be read again.
+    due: Option<Instant>,
+}
+
+impl ConntrackReader {
+    /// None: the kernel tracks no connections here.
+    pub(super) fn read(&mut self, buffer: &mut Vec<u8>, gaps: &mut Vec<Gap>) -> Option<Conntrack> {
+        let count = optional(number(COUNT, buffer), "the tracked connections", COUNT, gaps)?;
+        let max = optional(number(MAX, buffer), "the limit of tracked connections", MAX, gaps)?;
+        let mut conntrack = Conntrack { count, max, ..Conntrack::default() };
+        match text(STATISTICS, buffer).and_then(parse_statistics) {
+            Ok((insert_failed, dropped)) => {
+                conntrack.insert_failed = insert_failed;
+                conntrack.dropped = dropped;
+            }
+            Err(error) => gaps.push(unread("failures of connection tracking", STATISTICS, error)),
+        }
+        conntrack.translated = self.translations(count, buffer, gaps);
+        Some(conntrack)
+    }
+
+    fn translations(
+        &mut self,
+        count: u32,
+        buffer: &mut Vec<u8>,
+        gaps: &mut Vec<Gap>,
+    ) -> Option<Vec<Translation>> {
+        if count == 0 {
+            *self = Self::default();
+            return Some(Vec::new());
+        }
+        if self.due.is_none_or(|due| due <= Instant::now()) {
+            let started = Instant::now();
+            let table = table(buffer).map(translations::parse);
+            self.refusal = table.as_ref().err().copied();
+            self.translated = table.ok();
+            self.due = Some(Instant::now() + pause(started.elapsed()));
+        }
+        gaps.extend(self.refusal.map(|error| unread("translated connections", TABLE, error)));
+        self.translated.clone()
+    }
+}
+
+fn pause(cost: Duration) -> Duration {
+    cost.saturating_mul(SHARE_OF_TIME)
+}
+
+/// `FileTooLarge` where there is more than we read.
+fn table(buffer: &mut Vec<u8>) -> Result<&str, ErrorKind> {
+    buffer.clear();
+    let file = File::open(TABLE).map_err(|error| error.kind())?;
+    file.take(MOST_READ).read_to_end(buffer).map_err(|error| error.kind())?;
+    if buffer.len() as u64 >= MOST_READ {
+        // Not to be kept for the small files of the next scans.
+        *buffer = Vec::new();
+        return Err(ErrorKind::FileTooLarge);
+    }
+    str::from_utf8(buffer).map_err(|_| ErrorKind::InvalidData)
+}
+
+/// `insert_failed` and `drop`, each the sum of all processors: a heading, then a line of hex
+/// numbers for each.
+fn parse_statistics(text: &str) -> Result<(u64, u64), ErrorKind> {
+    let mut lines = text.lines();
+    let heading = lines.next().ok_or(ErrorKind::InvalidData)?;
+    let place = |name| heading.split_ascii_whitespace().position(|column| column == name);
+    let (failed, dropped) =
+        place("insert_failed").zip(place("drop")).ok_or(ErrorKind::InvalidData)?;
+    let value = |line: &str, place| {
+        let digits = line.split_ascii_whitespace().nth(place)?;
+        u64::from_str_radix(digits, 16).ok()
+    };
+    let mut sums = (0, 0);
+    for line in lines {
+        let (one, other) =
+            value(line, failed).zip(value(line, dropped)).ok_or(ErrorKind::InvalidData)?;
+        sums = (sums.0 + one, sums.1 + other);
+    }
+    Ok(sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_all_processors_are_summed() {
+        let text = "entries  clashres found insert insert_failed drop early_drop\n\
+                    00000004  00000000 00000000 00000000 00000001 00000010 00000000\n\
+                    00000004  00000000 00000000 00000000 0000000a 00000001 00000000\n";
+        assert_eq!(parse_statistics(text), Ok((11, 17)));
+        for bad in
+            ["", "entries found\n1 2\n", "insert_failed drop\n1\n", "insert_failed drop\nx 1"]
+        {
+            assert_eq!(parse_statistics(bad), Err(ErrorKind::InvalidData), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Finds translated flows in the text of /proc/net/nf_conntrack. Reads no file.
+
+use std::{cmp::Reverse, net::IpAddr};
+
+use crate::domain::{Endpoint, PortRange, Protocol, Translation};
+
+/// What is kept of them.
+const MOST: usize = 64;
+
+/// One flow whose source was translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Flow {
+    protocol: Protocol,
+    source: IpAddr,
+    destination: Endpoint,
+    port: u16,
+    /// The port outside is another one than inside.
+    is_moved: bool,
+}
+
+/// One direction of a flow.
+#[derive(Clone, Copy)]
+struct Tuple {
+    source: IpAddr,
+    destination: IpAddr,
+    source_port: u16,
+    destination_port: u16,
+}
+
+/// Lines of other protocols, and those that make no sense, are passed over.
+pub(super) fn parse(text: &str) -> Vec<Translation> {
+    let mut flows: Vec<Flow> = text.lines().filter_map(parse_flow).collect();
+    flows.sort_unstable();
+    let key = |flow: &Flow| (flow.protocol, flow.source, flow.destination);
+    let groups = flows.chunk_by(|a, b| key(a) == key(b));
+    let mut translations: Vec<Translation> = groups.filter_map(translation).collect();
+    translations.sort_by_key(|row| Reverse(row.ports));
+    translations.truncate(MOST);
+    translations
+}
+
+/// Of flows sorted by port.
+fn translation(flows: &[Flow]) -> Option<Translation> {
+    let (first, last) = (flows.first()?, flows.last()?);
+    let ports = || flows.chunk_by(|a, b| a.port == b.port);
+    Some(Translation {
+        protocol: first.protocol,
+        source: first.source,
+        destination: first.destination,
+        ports: ports().count() as u32,
+        moved: ports().filter(|port| port.iter().any(|flow| flow.is_moved)).count() as u32,
+        seen: PortRange::new(first.port, last.port).ok()?,
+    })
+}
+
+/// `ipv4 2 tcp 6 431998 ESTABLISHED src=… dst=… sport=… dport=… src=… dst=… sport=… dport=… …`:
+/// the original tuple, then that of the replies (net/netfilter/nf_conntrack_standalone.c).
+///
+/// None: no TCP or UDP, or the source stayed what it was. The destination is where the replies
+/// come from, for tuples must be unique there: behind a Kubernetes service, the pod.
+fn parse_flow(line: &str) -> Option<Flow> {
+    let mut fields = line.split_ascii_whitespace();
+    let protocol = match fields.nth(2)? {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => return None,
+    };
+    let original = parse_tuple(&mut fields)?;
+    let reply = parse_tuple(&mut fields)?;
+    let is_moved = reply.destination_port != original.source_port;
+    let is_translated = is_moved || reply.destination != original.source;
+    is_translated.then_some(Flow {
+        protocol,
+        source: reply.destination,
+        destination: Endpoint { address: reply.source, port: reply.source_port },
+        port: reply.destination_port,
+        is_moved,
+    })
+}
+
+/// Its four fields follow each other.
+fn parse_tuple<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Tuple> {
+    let source = fields.find_map(|field| field.strip_prefix("src="))?.parse().ok()?;
+    let mut next = |name| fields.next()?.strip_prefix(name);
+    Some(Tuple {
+        source,
+        destination: next("dst=")?.parse().ok()?,
+        source_port: next("sport=")?.parse().ok()?,
+        destination_port: next("dport=")?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of Linux 6.18; the second line has counters, marks and zones, as `nf_conntrack_acct` gives.
+    const TABLE: &str = "\
+ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2 dst=10.2.0.2 sport=35728 dport=80 src=10.2.0.2 dst=10.2.0.1 sport=80 dport=40002 [ASSURED] mark=0 zone=0 use=2
+ipv4     2 tcp      6 58 SYN_SENT src=10.1.0.3 dst=10.2.0.2 sport=40000 dport=80 packets=1 bytes=60 [UNREPLIED] src=10.2.0.2 dst=10.2.0.1 sport=80 dport=40000 packets=0 bytes=0 mark=0 zone=0 use=2
+ipv4     2 tcp      6 431998 ESTABLISHED src=10.2.0.1 dst=10.2.0.2 sport=50000 dport=80 src=10.2.0.2 dst=10.2.0.1 sport=80 dport=50000 [ASSURED] mark=0 zone=0 use=2
+ipv4     2 icmp     1 29 src=10.1.0.2 dst=10.2.0.2 type=8 code=0 id=7 src=10.2.0.2 dst=10.2.0.1 type=0 code=0 id=7 mark=0 zone=0 use=2
+ipv6     10 udp      17 29 src=fd00:0000:0000:0000:0000:0000:0000:0002 dst=fd01:0000:0000:0000:0000:0000:0000:0001 sport=5353 dport=53 src=fd01:0000:0000:0000:0000:0000:0000:0009 dst=fd02:0000:0000:0000:0000:0000:0000:0001 sport=5300 dport=61000 mark=0 zone=0 use=2
+ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2
+";
+
+    #[test]
+    fn translated_flows_are_grouped_by_what_they_share() {
+        let [tcp, udp] = parse(TABLE)[..] else { panic!("{:?}", parse(TABLE)) };
+        assert_eq!((tcp.ports, tcp.moved), (2, 1));
+        assert_eq!(tcp.seen, PortRange::new(40_000, 40_002).unwrap());
+        assert_eq!(tcp.source.to_string(), "10.2.0.1");
+        assert_eq!(tcp.destination.to_string(), "10.2.0.2:80");
+        assert_eq!((udp.protocol, udp.ports), (Protocol::Udp, 1));
+        assert_eq!(udp.destination.to_string(), "[fd01::9]:5300", "where the replies come from");
+    }
+
+    #[test]
+    fn lines_cut_anywhere_do_no_harm() {
+        let line = TABLE.lines().next().unwrap();
+        for end in 0..=line.len() {
+            assert!(parse(line.get(..end).unwrap()).len() <= 1);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Parses /proc/net/sockstat and /proc/net/netstat. Reads no file.
+
+use std::io::ErrorKind;
+
+/// Orphans of the machine and TIME-WAIT sockets of the namespace, from the line
+/// `TCP: inuse 11 orphan 0 tw 0 alloc 12 mem 183`.
+pub(super) fn parse_sockstat(text: &str) -> Result<(u32, u32), ErrorKind> {
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP: "));
+    let line = line.ok_or(ErrorKind::InvalidData)?;
+    let value = |name| {
+        let mut fields = line.split_ascii_whitespace();
+        fields.find(|&field| field == name)?;
+        fields.next()?.parse().ok()
+    };
+    value("orphan").zip(value("tw")).ok_or(ErrorKind::InvalidData)
+}
+
+/// The text of /proc/net/netstat: two lines a group, names and values in the same order.
+pub(super) struct Netstat<'a>(pub(super) &'a str);
+
+impl Netstat<'_> {
+    /// A counter of the group `TcpExt`; None: this kernel does not count that.
+    pub(super) fn extended(&self, name: &str) -> Option<u64> {
+        let mut lines = self.0.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
+        let (names, values) = (lines.next()?, lines.next()?);
+        let mut pairs = names.split(' ').zip(values.split(' '));
+        pairs.find(|&(known, _)| known == name)?.1.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_totals_of_tcp_stand_in_their_own_line() {
+        let text = "sockets: used 11\nTCP: inuse 11 orphan 2 tw 7 alloc 12 mem 183\n\
+                    UDP: inuse 0 mem 0\n";
+        assert_eq!(parse_sockstat(text), Ok((2, 7)));
+        for bad in ["", "sockets: used 11\n", "TCP: inuse 1 orphan 2\n", "TCP: orphan x tw 1\n"] {
+            assert_eq!(parse_sockstat(bad), Err(ErrorKind::InvalidData), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_counter_is_found_by_its_name_and_group() {
+        let netstat = Netstat(
+            "TcpExt: TW ListenOverflows ListenDrops\nTcpExt: 5 3 18446744073709551615\n\
+             IpExt: InOctets\nIpExt: 860\n",
+        );
+        assert_eq!(netstat.extended("ListenOverflows"), Some(3));
+        assert_eq!(netstat.extended("ListenDrops"), Some(u64::MAX));
+        assert_eq!(netstat.extended("Listen"), None);
+        assert_eq!(netstat.extended("InOctets"), None);
+        assert_eq!(Netstat("TcpExt: TW\n").extended("TW"), None);
+        assert_eq!(Netstat("").extended("TW"), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! How near the processes with most sockets are to their limit of open files.
+
+use std::{
+    cmp::Reverse,
+    fmt::Write as _,
+    fs,
+    io::{self, ErrorKind},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    domain::{DescriptorUse, Gap, Holder, Snapshot, Socket},
+    host::linux::vitals::{text, unread},
+};
+
+/// As `Vitals::descriptors` says.
+const MOST: usize = 32;
+const REFRESH: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub(super) struct DescriptorReader {
+    found: Vec<DescriptorUse>,
+    /// Of a process that could not be read.
+    refusal: Option<ErrorKind>,
+    read_at: Option<Instant>,
+    /// Used again: a pid for each socket, then the processes with most of them.
+    pids: Vec<u32>,
+    path: String,
+}
+
+impl DescriptorReader {
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        snapshot: &Snapshot,
+        gaps: &mut Vec<Gap>,
+    ) -> Vec<DescriptorUse> {
+        if self.read_at.is_none_or(|at| at.elapsed() >= REFRESH) {
+            self.read_at = Some(Instant::now());
+            self.refresh(buffer, snapshot);
+        }
+        let gap =
+            |error| unread("limits of open files", "/proc/PID/limits and /proc/PID/fd", error);
+        gaps.extend(self.refusal.map(gap));
+        self.found.clone()
+    }
+
+    fn refresh(&mut self, buffer: &mut Vec<u8>, snapshot: &Snapshot) {
+        self.found.clear();
+        self.refusal = None;
+        for pid in self.largest(snapshot) {
+            match self.of(pid, buffer) {
+                Ok(row) => self.found.push(row),
+                // It is gone.
+                Err(ErrorKind::NotFound) => {}
+                Err(error) => self.refusal = Some(error),
+            }
+        }
+        let parts = |row: &DescriptorUse| u64::from(row.open) * 1_000_000 / row.limit.max(1);
+        self.found.sort_by_key(|row| Reverse(parts(row)));
+    }
+
+    /// The pids with most sockets.
+    fn largest(&mut self, snapshot: &Snapshot) -> Vec<u32> {
+        let pids = &mut self.pids;
+        pids.clear();
+        for socket in snapshot.sockets.iter().filter(|socket| is_held(socket)) {
+            pids.extend_from_slice(snapshot.owner(socket).pids());
+        }
+        pids.sort_unstable();
+        let mut counts: Vec<(usize, u32)> =
+            pids.chunk_by(|a, b| a == b).map(|equal| (equal.len(), equal[0])).collect();
+        counts.sort_unstable_by_key(|&(sockets, pid)| (Reverse(sockets), pid));
+        counts.iter().take(MOST).map(|&(_, pid)| pid).collect()
+    }
+
+    fn of(&mut self, pid: u32, buffer: &mut Vec<u8>) -> Result<DescriptorUse, ErrorKind> {
+        let limits = text(self.path(pid, "limits"), buffer)?;
+        let limit = parse_limit(limits).ok_or(ErrorKind::InvalidData)?;
+        let open = count(self.path(pid, "fd")).map_err(|error| error.kind())?;
+        Ok(DescriptorUse { pid, open, limit })
+    }
+
+    fn path(&mut self, pid: u32, name: &str) -> &str {
+        self.path.clear();
+        write!(self.path, "/proc/{pid}/{name}").expect("a String takes all text");
+        &self.path
+    }
+}
+
+fn is_held(socket: &Socket) -> bool {
+    matches!(socket.holder, Holder::Process(_))
+}
+
+/// The size of the directory, since Linux 6.2; on older kernels that is 0, and its entries count.
+fn count(path: &str) -> io::Result<u32> {
+    match fs::metadata(path)?.len() {
+        0 => Ok(fs::read_dir(path)?.count() as u32),
+        size => Ok(size.try_into().unwrap_or(u32::MAX)),
+    }
+}
+
+/// The soft limit: `Max open files            1024                 524288               files`.
+fn parse_limit(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    match line.split_ascii_whitespace().next()? {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_of_open_files_is_the_first_number() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
+                    Max processes             96365                96365            processes\n\
+                    Max open files            1024                 524288               files\n";
+        assert_eq!(parse_limit(text), Some(1024));
+        assert_eq!(parse_limit("Max open files   unlimited   unlimited   files"), Some(u64::MAX));
+        for bad in ["", "Max open files", "Max open files many", "Max processes 1 1"] {
+            assert_eq!(parse_limit(bad), None, "{bad}");
+        }
+    }
+}
