@@ -63,7 +63,7 @@ pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
     if reach.is_wide() {
         format!("{holder} covers {reach}")
     } else if wanted.is_wide() {
-        format!("{holder} is one of the addresses asked for, which are all")
+        format!("{holder} stands in the way of {wanted}")
     } else {
         format!("{holder} has this very address")
     }
