@@ -7,6 +7,8 @@
 mod holders;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
 
 use std::{
     io,
@@ -257,6 +259,7 @@ fn compare(snapshot: &Snapshot, holders: &[Holder]) -> Vec<(String, Figures)> {
 
 #[test]
 fn no_answer_is_wrong_and_plain_binds_are_certain() {
+    let _alone = processes::alone();
     in_new_namespace(|| {
         let holders = holders::all();
         judge(&compare(&settled(&holders), &holders));
@@ -265,6 +268,7 @@ fn no_answer_is_wrong_and_plain_binds_are_certain() {
 
 #[test]
 fn no_answer_is_wrong_where_netlink_is_refused() {
+    let _alone = processes::alone();
     in_new_namespace(|| {
         let holders = holders::all();
         settled(&holders);
@@ -276,6 +280,7 @@ fn no_answer_is_wrong_where_netlink_is_refused() {
 
 #[test]
 fn connect_answers_follow_tcp_tw_reuse() {
+    let _alone = processes::alone();
     in_new_namespace(|| {
         let holders = holders::all();
         settled(&holders);
@@ -293,6 +298,7 @@ fn connect_answers_follow_tcp_tw_reuse() {
 
 #[test]
 fn what_would_free_a_port_is_told_wherever_something_stands() {
+    let _alone = processes::alone();
     in_new_namespace(|| {
         let holders = holders::all();
         let snapshot = settled(&holders);

@@ -20,13 +20,12 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     let mut conflict: Option<&Socket> = None;
     for socket in snapshot.on_port(bind.protocol, port) {
         match meeting(snapshot, &wanted, socket) {
-            Meeting::Never => {}
             Meeting::Untold => untold = untold.or(Some(socket)),
             // A listening one explains most, and no SO_REUSEADDR helps against it.
             Meeting::Surely if conflict.is_none() || socket.state == State::Listen => {
                 conflict = Some(socket);
             }
-            Meeting::Surely => {}
+            Meeting::Surely | Meeting::Never => {}
         }
     }
     match (conflict, untold) {

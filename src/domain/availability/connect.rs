@@ -76,7 +76,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
             Verdict::Unknown,
             format!(
                 "{} shares the port with other destinations if connect() chose it, and with none \
-                 if bind() did, which the kernel's tables do not tell; --probe would",
+                 if bind() did, which the kernel's tables do not tell",
                 describe(holder)
             ),
         ),
@@ -87,9 +87,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
 fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let tuple = format!("{} is connected to this destination", describe(holder));
     if holder.interface.is_some() || snapshot.source == Source::Procfs {
-        let because = format!(
-            "{tuple}, which counts for sockets of the same device only; --probe would tell"
-        );
+        let because = format!("{tuple}, which counts for sockets of the same device only");
         return Answer::new(Verdict::Unknown, because);
     }
     if !may_be_reused(snapshot, holder) {
@@ -103,8 +101,7 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
         Verdict::Unknown,
         format!(
             "{tuple}, but tcp_tw_reuse lets connect() take the port again {since}, if both ends \
-             send timestamps and connect() chose it, which the kernel's tables do not tell; \
-             --probe would"
+             send timestamps and connect() chose it, which the kernel's tables do not tell"
         ),
     )
 }
