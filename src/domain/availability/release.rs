@@ -54,8 +54,8 @@ impl Kind {
         let (who, it, seconds) = (crowd.who(), crowd.it(), crowd.seconds());
         match self {
             Self::Listening => format!(
-                "LISTEN: {who} must close {it}; shutdown() and `ss --kill` leave the port bound \
-                 until then."
+                "LISTEN: {who} must close {it}; after shutdown() or `ss --kill` a port that was \
+                 bound by its number stays bound until then."
             ),
             Self::Bound => format!(
                 "BOUND: {who} must close {it} or end; `ss --kill` does not find a socket that is \
@@ -76,7 +76,7 @@ impl Kind {
             }
             Self::Connected(state) => format!(
                 "{state}: {who} must close {it}; the end that closes first keeps the port 60 s \
-                 more in TIME-WAIT, and after `ss --kill` a port that was bound explicitly stays \
+                 more in TIME-WAIT, and after `ss --kill` a port that was bound by its number stays \
                  bound until the descriptor is closed."
             ),
             Self::Waiting => format!(

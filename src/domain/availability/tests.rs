@@ -214,10 +214,10 @@ fn what_frees_a_port_names_its_processes_and_the_longest_wait() {
     snapshot.pids.extend([812, 813]);
     assert_eq!(
         frees_when(&snapshot, Protocol::Tcp, PORT).unwrap(),
-        "LISTEN: each of pids 812, 813 must close it; shutdown() and `ss --kill` leave the port \
-         bound until then. CLOSE-WAIT: the peer has closed, a process of uid 1000 that we may not \
-         see must close it too; no TIME-WAIT follows. TIME-WAIT: in at most 42 s, by itself; `ss \
-         --kill` ends it at once."
+        "LISTEN: each of pids 812, 813 must close it; after shutdown() or `ss --kill` a port that \
+         was bound by its number stays bound until then. CLOSE-WAIT: the peer has closed, a process \
+         of uid 1000 that we may not see must close it too; no TIME-WAIT follows. TIME-WAIT: in at \
+         most 42 s, by itself; `ss --kill` ends it at once."
     );
     assert_eq!(frees_when(&snapshot, Protocol::Udp, PORT), None);
 }
