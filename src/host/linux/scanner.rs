@@ -9,7 +9,10 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    domain::{Gap, Machine, Snapshot, Socket, Source, Table, attribution::attribute},
+    domain::{
+        Gap, Machine, Snapshot, Socket, Source, Table,
+        attribution::{Departed, attribute},
+    },
     host::{
         HostError, OwnerDepth, Scanner,
         linux::{
@@ -36,6 +39,7 @@ pub struct LinuxScanner {
     policy: PolicyReader,
     repetitions: Repetitions,
     owners: OwnerFinder,
+    departed: Departed,
     number: u64,
 }
 
@@ -55,6 +59,7 @@ impl LinuxScanner {
             policy: PolicyReader::default(),
             repetitions: Repetitions::default(),
             owners: OwnerFinder::new(),
+            departed: Departed::default(),
             number: 0,
         }
     }
@@ -150,6 +155,7 @@ impl Scanner for LinuxScanner {
         if owners != OwnerDepth::Skip {
             let holders = self.owners.find(owners, &snapshot.sockets);
             attribute(snapshot, holders);
+            self.departed.recall(snapshot);
         }
         self.number += 1;
         snapshot.number = self.number;
