@@ -149,9 +149,9 @@ pub fn course(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     bars(&values, standing.size, Bars { role, letter: '#' }, theme, past, buffer);
     ceiling(theme, plot, buffer);
     forecast(standing, series[0].0, past.width, theme, ahead, buffer);
-    let end = match standing.forecast {
+    let end = match standing.forecast.filter(verdict::is_near) {
         _ if standing.available == 0 => "full".to_owned(),
-        Some(forecast) => format!("full in {}", verdict::in_time(forecast)),
+        Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
         None => "ahead".to_owned(),
     };
     let begin = if series[0].0 < Duration::from_mins(1) {
