@@ -58,7 +58,7 @@ pub fn drain(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     let freed = Drain::of(&sight.scan.snapshot, None).freed;
     let all: u32 = freed.iter().sum();
     let title = format!("TIME-WAIT {}", words::thousands(all));
-    rule::draw(&title, &["ends in".to_owned()], theme, area, buffer);
+    rule::draw(&title, &["ports freed a second".to_owned()], theme, area, buffer);
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
     if all == 0 {
