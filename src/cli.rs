@@ -1,7 +1,9 @@
 //! The command line: from arguments to an exit code. Each subcommand has its own file.
 
 mod args;
+mod diagnose;
 mod exit;
+mod explain;
 mod output;
 mod pick;
 mod refusal;
@@ -20,10 +22,13 @@ use crate::{
 
 /// Does what the arguments say; the first of them is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    exit::code(obey(arguments))
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let is_diagnose = arguments.get(1).is_some_and(|command| command == "diagnose");
+    let failed = if is_diagnose { exit::UNKNOWN } else { exit::FAILED };
+    exit::code(obey(arguments), failed)
 }
 
-fn obey(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Verdict> {
+fn obey(arguments: Vec<OsString>) -> anyhow::Result<Verdict> {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(help) if !help.use_stderr() => {
@@ -35,6 +40,8 @@ fn obey(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Verdict
     match Settings::try_from(arguments)? {
         Settings::Live(settings) => tui::run(this_machine(), &settings),
         Settings::Scan(settings) => scan::run(&*this_machine(), &settings),
+        Settings::Diagnose(settings) => diagnose::run(&*this_machine(), &settings),
+        Settings::Explain(settings) => explain::run(&*this_machine(), &settings),
         Settings::Pick(settings) => pick::run(&*this_machine(), &settings),
     }
 }

@@ -3,6 +3,7 @@
 pub mod allocation;
 mod describer;
 pub mod message;
+pub mod sample;
 pub mod scanner;
 mod worker;
 

@@ -8,7 +8,8 @@ pub mod standard_output;
 use std::{io, net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
 use crate::domain::{
-    Binder, Ephemeral, Gap, Machine, Process, Protocols, ServiceNames, Snapshot, Source, Text,
+    Binder, Ephemeral, Errno, Gap, Machine, Process, Protocols, ServiceNames, Snapshot, Source,
+    Text, availability::Bind,
 };
 
 /// A machine: the real one, a simulated one, later a recorded one.
@@ -41,6 +42,12 @@ pub trait Host: Send + Sync {
         protocols: Protocols,
         address: Option<IpAddr>,
     ) -> Result<Box<dyn HostBinder>, HostError>;
+
+    /// Whether that bind() of `port` succeeds now; what it bound is released at once. A host that
+    /// cannot try says so by `ENOSYS`.
+    fn probe(&self, _bind: Bind, _port: u16) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
 }
 
 /// Takes snapshots; keeps what makes the next one cheap.

@@ -1,7 +1,11 @@
 //! What a machine's ports look like without a screen: text, JSON, CSV. Scans nothing itself.
 
+mod columns;
 pub mod csv;
+pub mod diagnose;
+pub mod explain;
 pub mod json;
+mod paragraph;
 pub mod pick;
 pub mod text;
 
@@ -11,6 +15,8 @@ use serde::{Serialize, Serializer};
 
 use crate::domain::{Process, ProcessTable, Snapshot, Socket};
 
+pub use diagnose::{Health, Status};
+pub use explain::Explanation;
 pub use pick::{Collision, NoPort, Pick, Tried};
 
 /// A snapshot and what is known of the processes in it.

@@ -65,9 +65,7 @@ fn assert_one_line_refusal(output: &Output, told: &str) {
 #[test]
 fn help_lists_only_what_exists() {
     let unbuilt = [
-        "diagnose",
-        "explain",
-        "exec",
+        "\n  exec",
         "lab",
         "record",
         "replay",
@@ -105,6 +103,16 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
         ("scan --format yaml", "text, json, csv"),
         ("scan --frobnicate", "portscope --help"),
         ("scan extra", "not known"),
+        ("explain", "<PORT>"),
+        ("explain 0", "1 to 65535"),
+        ("explain 65536", "1 to 65535"),
+        ("explain -1", "1 to 65535"),
+        ("explain ssh", "1 to 65535"),
+        ("explain 80 443", "not known"),
+        ("explain 80 --address nowhere", "127.0.0.1"),
+        ("explain 80 --format csv", "text, json"),
+        ("explain 80 --output=", "needs a value"),
+        ("--ascii diagnose", "stands first"),
         ("pick --format csv", "text, json"),
         ("pick --strategy best", "random"),
         ("pick --range 0", "1 to 65535"),

@@ -18,7 +18,8 @@ use crate::allocator::ALLOCATORS;
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 the answer is no, 2 usage or could not run."
+    after_help = "Exit codes: 0 done, 1 the answer is no, 2 usage or could not run. Of diagnose: 0 OK, \
+                  1 WARNING, 2 CRITICAL, 3 UNKNOWN."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -31,6 +32,21 @@ pub struct Arguments {
 pub enum Command {
     /// Print one snapshot of all sockets and their owners
     Scan(ScanArguments),
+    /// Tell whether ports run out, towards which destination, by whom, and what to do
+    ///
+    /// Looks twice, --sample seconds apart, for the rates; what it says holds for the network
+    /// namespace it runs in.
+    #[command(
+        after_help = "Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (sockets could not be \
+                      listed, or usage)."
+    )]
+    Diagnose(DiagnoseArguments),
+    /// Tell who holds a port, which binds and connects it blocks, and what would free it
+    #[command(
+        after_help = "Exit codes: 0 done, 1 nothing stands on the port (or, with --strict, something \
+                      could not be seen), 2 usage or could not run."
+    )]
+    Explain(ExplainArguments),
     /// Find a free port and print it
     ///
     /// The port was bound for a moment to prove that it can be had, and is released when portscope
@@ -98,6 +114,54 @@ pub struct ScanArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct DiagnoseArguments {
+    /// Protocols to judge
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    pub protocol: ProtocolName,
+    /// Percent used of a range, or of a destination's ports, that is a warning
+    #[arg(long, value_name = "PERCENT", default_value = "70", allow_hyphen_values = true)]
+    pub warn: String,
+    /// Percent used that is critical
+    #[arg(long, value_name = "PERCENT", default_value = "85", allow_hyphen_values = true)]
+    pub critical: String,
+    /// Time between the two looks that give rates; 0: one look, no rates
+    #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
+    pub sample: String,
+    /// Form of the output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub format: PlainFormat,
+    /// Write to a file, which appears complete or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The port, 1 to 65535
+    #[arg(value_name = "PORT", allow_hyphen_values = true)]
+    pub port: String,
+    /// Protocols to explain
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    pub protocol: ProtocolName,
+    /// Tell of a bind to this address too
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
+    pub address: Option<String>,
+    /// Confirm by real binds, released at once; one with a reuse option beside a UDP socket that
+    /// allows it may take a datagram of that moment
+    #[arg(long)]
+    pub probe: bool,
+    /// Form of the output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub format: PlainFormat,
+    /// Write to a file, which appears complete or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Exit with 1 when something could not be seen
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct PickArguments {
     /// Protocols on which the port must be free; both means the same port on UDP and TCP
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
@@ -128,7 +192,7 @@ pub struct PickArguments {
     pub trace: bool,
     /// Form of the output
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
-    pub format: PickFormat,
+    pub format: PlainFormat,
     /// Write to a file, which appears complete or not at all
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -153,7 +217,7 @@ pub enum ScanFormat {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PickFormat {
+pub enum PlainFormat {
     Text,
     Json,
 }

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{cli::output::WriteError, tui};
+use crate::{cli::output::WriteError, report::Status, tui};
 
 /// How a command ended that could run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,18 +15,28 @@ pub enum Verdict {
     Done,
     /// The answer is no: no port found, or partial where `--strict` was asked for.
     No,
+    /// Of `diagnose`.
+    Status(Status),
     /// The terminal program, for that reason.
     Ended(tui::Exit),
 }
 
 /// Usage, or could not run.
-const FAILED: u8 = 2;
+pub const FAILED: u8 = 2;
+/// The same of `diagnose`, whose 2 is CRITICAL.
+pub const UNKNOWN: u8 = 3;
 
-/// The exit code of a command; tells its error, if any.
-pub fn code(result: anyhow::Result<Verdict>) -> ExitCode {
+/// The exit code of a command, `failed` where it could not run; tells its error, if any.
+pub fn code(result: anyhow::Result<Verdict>, failed: u8) -> ExitCode {
     match result {
         Ok(Verdict::Done) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::FAILURE,
+        Ok(Verdict::Status(status)) => ExitCode::from(match status {
+            Status::Ok => 0,
+            Status::Warning => 1,
+            Status::Critical => 2,
+            Status::Unknown => UNKNOWN,
+        }),
         Ok(Verdict::Ended(exit)) => exit.finish(),
         // Whoever closed the pipe had enough.
         Err(error) if error.downcast_ref().is_some_and(WriteError::is_closed_pipe) => {
@@ -34,7 +44,7 @@ pub fn code(result: anyhow::Result<Verdict>) -> ExitCode {
         }
         Err(error) => {
             tell(format_args!("portscope: {error}"));
-            ExitCode::from(FAILED)
+            ExitCode::from(failed)
         }
     }
 }

@@ -7,7 +7,7 @@ use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 use crate::{
     allocator::{Allocator, Attempt, Candidates},
     cli::{
-        args::PickFormat,
+        args::PlainFormat,
         exit::{self, Verdict},
         scan,
         settings::{self, BadInput, PickSettings, SEED_LIMIT},
@@ -15,6 +15,7 @@ use crate::{
     domain::{
         Errno, Family, Gap, Outcome, PortRange, ProcessTable, Refusal, Snapshot, Socket, Text,
     },
+    engine::sample,
     host::{Held, Host, HostBinder, OwnerDepth},
     report::{self, Collision, NoPort, Pick, Scan, Tried},
     tui,
@@ -36,8 +37,8 @@ pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> 
     };
     let pick = search.pick;
     settings.destination.write(|out| match settings.format {
-        PickFormat::Text => report::pick::write_text(&pick, out),
-        PickFormat::Json => report::pick::write_json(&pick, out),
+        PlainFormat::Text => report::pick::write_text(&pick, out),
+        PlainFormat::Json => report::pick::write_json(&pick, out),
     })?;
     // Held until they are told, so that two searches at once never tell the same port.
     drop(held);
@@ -82,7 +83,7 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(host: &'a dyn Host, settings: &'a PickSettings, range: PortRange) -> Self {
-        let is_told = settings.trace || settings.format == PickFormat::Json;
+        let is_told = settings.trace || settings.format == PlainFormat::Json;
         let pick = Pick {
             strategy: settings.strategy.name,
             seed: settings.seed.unwrap_or_else(|| rand::random_range(0..SEED_LIMIT)),
@@ -157,7 +158,7 @@ impl<'a> Search<'a> {
         if self.settings.trace {
             exit::tell(&tried);
         }
-        if self.settings.format == PickFormat::Json {
+        if self.settings.format == PlainFormat::Json {
             self.pick.attempts.push(tried);
         }
     }
@@ -226,7 +227,7 @@ impl<'a> Witness<'a> {
     fn look(&mut self) {
         match scan::look(self.host, OwnerDepth::Full) {
             Ok(snapshot) => {
-                let processes = scan::describe(self.host, &snapshot);
+                let processes = sample::describe(self.host, &snapshot);
                 self.seen = Some((snapshot, processes));
             }
             Err(error) => {

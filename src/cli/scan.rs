@@ -6,7 +6,8 @@ use crate::{
         exit::{self, Verdict},
         settings::ScanSettings,
     },
-    domain::{Owner, ProcessTable, Snapshot, Source},
+    domain::{Snapshot, Source},
+    engine::sample::describe,
     host::{Host, HostError, OwnerDepth},
     report::{self, Scan},
 };
@@ -32,15 +33,6 @@ pub fn look(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, HostError> {
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
     host.scanner()?.scan(depth, &mut snapshot)?;
     Ok(snapshot)
-}
-
-/// Names the processes that hold a socket of the snapshot.
-pub fn describe(host: &dyn Host, snapshot: &Snapshot) -> ProcessTable {
-    let owners = snapshot.sockets.iter().map(|socket| snapshot.owner(socket));
-    let mut pids: Vec<u32> = owners.flat_map(Owner::pids).copied().collect();
-    pids.sort_unstable();
-    pids.dedup();
-    host.describer().describe(&pids).into_iter().collect()
 }
 
 pub fn tell_gaps(snapshot: &Snapshot) {

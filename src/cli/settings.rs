@@ -1,5 +1,8 @@
 //! What the arguments mean: checked, so that nothing is done on bad input. Asks no machine.
 
+pub mod diagnose;
+pub mod explain;
+
 use std::{
     ffi::{OsStr, OsString},
     net::IpAddr,
@@ -14,13 +17,15 @@ use crate::{
     allocator::{ALLOCATORS, strategy::AllocatorRow},
     cli::{
         args::{
-            Arguments, ColorName, Command, FaultName, LiveArguments, PickArguments, PickFormat,
+            Arguments, ColorName, Command, FaultName, LiveArguments, PickArguments, PlainFormat,
             ProtocolName, ScanArguments, ScanFormat, ThemeName,
         },
         output::Destination,
     },
     domain::{Ephemeral, PortRange, Protocols, Text, port},
 };
+
+pub use self::{diagnose::DiagnoseSettings, explain::ExplainSettings};
 
 /// Seeds stay below, so that every JSON reader keeps them exact (RFC 8259, section 6).
 pub const SEED_LIMIT: u64 = 1 << 53;
@@ -35,6 +40,8 @@ pub struct BadInput(pub String);
 pub enum Settings {
     Live(LiveSettings),
     Scan(ScanSettings),
+    Diagnose(DiagnoseSettings),
+    Explain(ExplainSettings),
     Pick(PickSettings),
 }
 
@@ -77,7 +84,7 @@ pub struct PickSettings {
     pub address: Option<IpAddr>,
     pub ignore_reserved: bool,
     pub trace: bool,
-    pub format: PickFormat,
+    pub format: PlainFormat,
     pub destination: Destination,
 }
 
@@ -88,6 +95,8 @@ impl TryFrom<Arguments> for Settings {
         Ok(match arguments.command {
             None => Self::Live(arguments.live.try_into()?),
             Some(Command::Scan(scan)) => Self::Scan(scan.try_into()?),
+            Some(Command::Diagnose(diagnose)) => Self::Diagnose(diagnose.try_into()?),
+            Some(Command::Explain(explain)) => Self::Explain(explain.try_into()?),
             Some(Command::Pick(pick)) => Self::Pick(pick.try_into()?),
         })
     }
@@ -238,7 +247,7 @@ impl TryFrom<OsString> for Target {
         if name.is_empty() {
             return Err(BadInput("'' is no port and no name: use 0 to 65535, or a name".into()));
         }
-        if let "scan" | "pick" = name.as_str() {
+        if let "scan" | "diagnose" | "explain" | "pick" = name.as_str() {
             let usage =
                 format!("'{name}' stands first, its options after it: portscope {name} --help");
             return Err(BadInput(usage));

@@ -113,6 +113,7 @@ impl Errno {
     pub const EINVAL: Self = Self(22);
     pub const ENFILE: Self = Self(23);
     pub const EMFILE: Self = Self(24);
+    pub const ENOSYS: Self = Self(38);
     pub const EAFNOSUPPORT: Self = Self(97);
     pub const EADDRINUSE: Self = Self(98);
     pub const EADDRNOTAVAIL: Self = Self(99);
@@ -129,6 +130,7 @@ impl Errno {
             Self::EINVAL => "EINVAL",
             Self::ENFILE => "ENFILE",
             Self::EMFILE => "EMFILE",
+            Self::ENOSYS => "ENOSYS",
             Self::EAFNOSUPPORT => "EAFNOSUPPORT",
             Self::EADDRINUSE => "EADDRINUSE",
             Self::EADDRNOTAVAIL => "EADDRNOTAVAIL",

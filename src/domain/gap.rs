@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use crate::domain::Text;
+use crate::domain::{Protocol, Text};
 
 /// A table of the kernel that is dumped by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,15 @@ impl fmt::Display for Table {
             Self::Udp4 => "UDP over IPv4",
             Self::Udp6 => "UDP over IPv6",
         })
+    }
+}
+
+impl Table {
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Tcp | Self::Tcp4 | Self::Tcp6 => Protocol::Tcp,
+            Self::Udp4 | Self::Udp6 => Protocol::Udp,
+        }
     }
 }
 
@@ -69,6 +78,17 @@ impl Gap {
             Self::DualStackUntold { .. } => "dual-stack marks",
             Self::PolicyAssumed { .. } => "ephemeral policy",
             Self::VitalsUnread { what, .. } => what,
+        }
+    }
+
+    /// Whose sockets are missing; None: of both, or no sockets.
+    pub fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Self::DumpInterrupted { table }
+            | Self::DumpTruncated { table }
+            | Self::TableRefused { table, .. } => Some(table.protocol()),
+            Self::NetlinkRefused { .. } | Self::BoundInactiveUnlisted { .. } => Some(Protocol::Tcp),
+            _ => None,
         }
     }
 

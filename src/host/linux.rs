@@ -5,6 +5,7 @@ pub mod describer;
 pub mod machine;
 pub mod owners;
 pub mod policy;
+pub mod probe;
 pub mod procfs;
 pub mod scanner;
 pub mod self_test;
@@ -17,7 +18,7 @@ pub mod vitals;
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    domain::{Ephemeral, Gap, Machine, Protocols, ServiceNames},
+    domain::{Ephemeral, Errno, Gap, Machine, Protocols, ServiceNames, availability::Bind},
     host::{Describer, Host, HostBinder, HostError, Scanner},
 };
 
@@ -69,5 +70,9 @@ impl Host for LinuxHost {
         address: Option<IpAddr>,
     ) -> Result<Box<dyn HostBinder>, HostError> {
         Ok(Box::new(binder::RealBinder::new(protocols, address)?))
+    }
+
+    fn probe(&self, bind: Bind, port: u16) -> Result<(), Errno> {
+        probe::bind(bind, port)
     }
 }

@@ -18,7 +18,9 @@ use standing::{Fill, Standing};
 use crate::{
     domain::{
         Binder, Endpoint, Ephemeral, Errno, Family, Gap, Holder, Machine, PortRange, Process,
-        Protocol, Protocols, Refusal, Snapshot, Socket, Source, State, Timer, owner::Span,
+        Protocol, Protocols, Refusal, Snapshot, Socket, Source, State, Timer,
+        availability::{self, Bind, Verdict},
+        owner::Span,
     },
     host::{Describer, Held, Host, HostBinder, HostError, OwnerDepth, Scanner},
 };
@@ -131,6 +133,17 @@ impl Host for SimulatedHost {
         let occupied = vec![[false; 2]; 65_536];
         let world = Arc::clone(&self.world);
         Ok(Box::new(SimulatedBinder { world, protocols, address, occupied, version: None }))
+    }
+
+    /// None of its sockets has a reuse option: where that would decide, the bind fails.
+    fn probe(&self, bind: Bind, port: u16) -> Result<(), Errno> {
+        if let Some(errno) = self.world.refusal(port) {
+            return Err(errno);
+        }
+        match availability::bind_answer(&self.snapshot(), port, bind).verdict {
+            Verdict::Free | Verdict::Never => Ok(()),
+            Verdict::InUse | Verdict::Unknown => Err(Errno::EADDRINUSE),
+        }
     }
 }
 

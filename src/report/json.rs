@@ -10,7 +10,7 @@ use std::{
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
-    domain::{Endpoint, Ephemeral, Gap, Socket, Text},
+    domain::{Endpoint, Ephemeral, Gap, Machine, Snapshot, Socket, Text},
     report::{Scan, User},
 };
 
@@ -19,11 +19,7 @@ pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
     let document = Document {
         schema: "portscope.scan/1",
         taken_at: Instant(snapshot.taken_at),
-        host: Host {
-            name: &snapshot.machine.name,
-            kernel: &snapshot.machine.kernel,
-            network_namespace: snapshot.machine.network_namespace,
-        },
+        host: Host::of(snapshot),
         source: snapshot.source.name(),
         complete: snapshot.is_complete(),
         missing: Missing(&snapshot.gaps),
@@ -47,7 +43,7 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Host<'a> {
+pub(super) struct Host<'a> {
     #[serde(serialize_with = "as_str")]
     name: &'a Text,
     #[serde(serialize_with = "as_str")]
@@ -55,8 +51,15 @@ struct Host<'a> {
     network_namespace: Option<u64>,
 }
 
+impl<'a> Host<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
+        let Machine { name, kernel, network_namespace, .. } = &*snapshot.machine;
+        Self { name, kernel, network_namespace: *network_namespace }
+    }
+}
+
 /// Since 1970, shown as RFC 3339 in UTC with microseconds.
-struct Instant(Duration);
+pub(super) struct Instant(pub(super) Duration);
 
 impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -67,7 +70,7 @@ impl Serialize for Instant {
     }
 }
 
-struct Missing<'a>(&'a [Gap]);
+pub(super) struct Missing<'a>(pub(super) &'a [Gap]);
 
 impl Serialize for Missing<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -118,7 +121,7 @@ impl Serialize for Sockets<'_> {
 }
 
 #[derive(Serialize)]
-struct SocketRow<'a> {
+pub(super) struct SocketRow<'a> {
     protocol: &'static str,
     family: &'static str,
     state: &'static str,
@@ -134,7 +137,7 @@ struct SocketRow<'a> {
 }
 
 impl<'a> SocketRow<'a> {
-    fn new(scan: Scan<'a>, socket: &'a Socket) -> Self {
+    pub(super) fn new(scan: Scan<'a>, socket: &'a Socket) -> Self {
         let owner = scan.snapshot.owner(socket);
         Self {
             protocol: socket.protocol.name(),

@@ -77,6 +77,18 @@ pub enum About {
     Port(Protocol, u16),
 }
 
+impl About {
+    /// None: not of one protocol alone.
+    pub fn protocol(self) -> Option<Protocol> {
+        match self {
+            Self::Range(protocol) | Self::Port(protocol, _) => Some(protocol),
+            // UDP has none.
+            Self::Destination(_) => Some(Protocol::Tcp),
+            Self::Machine | Self::Owner(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// Of its rule.

@@ -1,0 +1,144 @@
+//! `portscope explain PORT`: one look, and the kernel's rules applied to what stands on the port.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use crate::{
+    cli::{args::PlainFormat, exit::Verdict, scan, settings::ExplainSettings},
+    domain::{
+        Destination, Gap, Holder, Protocol, ServiceNames, Snapshot,
+        availability::{self, Bind, BindAddress, Reuse},
+    },
+    engine::sample::describe,
+    host::{Host, OwnerDepth},
+    report::{
+        self, Explanation, Scan,
+        explain::{BindRow, ConnectRow, Side},
+    },
+};
+
+/// Destinations of one port that are told, each by itself; a server's port has one for each client.
+const MOST_DESTINATIONS: usize = 100;
+
+pub fn run(host: &dyn Host, settings: &ExplainSettings) -> anyhow::Result<Verdict> {
+    let mut snapshot = scan::look(host, OwnerDepth::Full)?;
+    keep_port(&mut snapshot, settings);
+    let processes = describe(host, &snapshot);
+    let services = host.services();
+    let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
+    let look = Look { host, settings, snapshot: &snapshot, services: &services };
+    let explanation = Explanation {
+        scan: Scan { snapshot: &snapshot, processes: &processes },
+        port: settings.port,
+        sides: asked.map(|protocol| look.side(protocol)).collect(),
+    };
+    settings.destination.write(|out| match settings.format {
+        PlainFormat::Text => report::explain::text::write(&explanation, out),
+        PlainFormat::Json => report::explain::json::write(&explanation, out),
+    })?;
+    scan::tell_gaps(&snapshot);
+    let is_partial = settings.strict && !snapshot.is_complete();
+    if is_partial || !explanation.is_held() {
+        return Ok(Verdict::No);
+    }
+    Ok(Verdict::Done)
+}
+
+/// Forgets all that is not of the port, the gaps too.
+fn keep_port(snapshot: &mut Snapshot, settings: &ExplainSettings) {
+    snapshot.sockets.retain(|socket| {
+        socket.local.port == settings.port && settings.protocols.includes(socket.protocol)
+    });
+    let is_hidden = |holder| matches!(holder, Holder::Hidden | Holder::Nobody);
+    let hidden = snapshot.sockets.iter().filter(|socket| is_hidden(socket.holder)).count() as u32;
+    for gap in &mut snapshot.gaps {
+        match gap {
+            Gap::OwnersHidden { sockets, .. }
+            | Gap::OwnersInvisible { sockets }
+            | Gap::OwnersUnreadable { sockets, .. } => *sockets = hidden,
+            _ => {}
+        }
+    }
+    snapshot.gaps.retain(|gap| {
+        let is_asked = gap.protocol().is_none_or(|of| settings.protocols.includes(of));
+        is_asked && gap.count() != Some(0) && !matches!(gap, Gap::VitalsUnread { .. })
+    });
+}
+
+/// What the answers are made from.
+struct Look<'a> {
+    host: &'a dyn Host,
+    settings: &'a ExplainSettings,
+    snapshot: &'a Snapshot,
+    services: &'a ServiceNames,
+}
+
+impl<'a> Look<'a> {
+    fn side(&self, protocol: Protocol) -> Side<'a> {
+        let port = self.settings.port;
+        let (connects, destinations_left_out) = self.connects(protocol);
+        Side {
+            protocol,
+            service: self.services.name(protocol, port),
+            binds: self.binds(protocol),
+            connects,
+            destinations_left_out,
+            frees_when: availability::frees_when(self.snapshot, protocol, port),
+        }
+    }
+
+    fn binds(&self, protocol: Protocol) -> Vec<BindRow> {
+        let mut rows = Vec::new();
+        for (probe, address) in probes(self.settings.address) {
+            for reuse in Reuse::EACH {
+                let bind = Bind { protocol, address, reuse };
+                rows.push(BindRow {
+                    probe: probe.clone(),
+                    bind,
+                    answer: availability::bind_answer(self.snapshot, self.settings.port, bind),
+                    probed: self.settings.probe.then(|| self.host.probe(bind, self.settings.port)),
+                });
+            }
+        }
+        rows
+    }
+
+    /// To any new destination, then to those that stand on the port, and how many are left out.
+    fn connects(&self, protocol: Protocol) -> (Vec<ConnectRow>, usize) {
+        let port = self.settings.port;
+        let sockets = self.snapshot.on_port(protocol, port);
+        let destinations: BTreeSet<_> = sockets.iter().filter_map(Destination::of).collect();
+        let left_out = destinations.len().saturating_sub(MOST_DESTINATIONS);
+        let told = destinations.into_iter().take(MOST_DESTINATIONS).map(Some);
+        let row = |destination: Option<Destination>| ConnectRow {
+            destination,
+            answer: availability::connect_answer(
+                self.snapshot,
+                protocol,
+                port,
+                destination.as_ref(),
+            ),
+        };
+        (std::iter::once(None).chain(told).map(row).collect(), left_out)
+    }
+}
+
+/// Those of the contract, and the address asked for unless it is one of them.
+fn probes(asked: Option<IpAddr>) -> Vec<(String, BindAddress)> {
+    let mut probes = vec![
+        ("0.0.0.0".to_owned(), BindAddress::Any4),
+        ("[::] dual".to_owned(), BindAddress::AnyDual),
+        ("[::] v6only".to_owned(), BindAddress::Any6),
+        ("127.0.0.1".to_owned(), BindAddress::At(Ipv4Addr::LOCALHOST.into())),
+        ("::1".to_owned(), BindAddress::At(Ipv6Addr::LOCALHOST.into())),
+    ];
+    if let Some(address) = asked.filter(|address| !address.is_unspecified()) {
+        let name = address.to_string();
+        if probes.iter().all(|(known, _)| *known != name) {
+            probes.push((name, BindAddress::At(address)));
+        }
+    }
+    probes
+}

@@ -1,0 +1,98 @@
+//! What the arguments of `diagnose` mean.
+
+use std::time::Duration;
+
+use crate::{
+    cli::{
+        args::{DiagnoseArguments, PlainFormat},
+        output::Destination,
+        settings::{BadInput, destination},
+    },
+    domain::{Protocols, Text, Thresholds},
+};
+
+pub struct DiagnoseSettings {
+    pub protocols: Protocols,
+    pub thresholds: Thresholds,
+    /// Between the two looks; zero: one look only.
+    pub sample: Duration,
+    pub format: PlainFormat,
+    pub destination: Destination,
+}
+
+impl TryFrom<DiagnoseArguments> for DiagnoseSettings {
+    type Error = BadInput;
+
+    fn try_from(typed: DiagnoseArguments) -> Result<Self, BadInput> {
+        Ok(Self {
+            protocols: typed.protocol.into(),
+            thresholds: thresholds(&typed.warn, &typed.critical)?,
+            sample: sample(&typed.sample)?,
+            format: typed.format,
+            destination: destination(typed.output)?,
+        })
+    }
+}
+
+fn thresholds(warn: &str, critical: &str) -> Result<Thresholds, BadInput> {
+    let shares = (percent("--warn", warn)?, percent("--critical", critical)?);
+    if shares.0 > shares.1 {
+        return Err(BadInput(format!(
+            "--warn {warn} is above --critical {critical}: the warning comes first"
+        )));
+    }
+    Ok(Thresholds { warn: shares.0 / 100.0, critical: shares.1 / 100.0 })
+}
+
+fn percent(option: &str, typed: &str) -> Result<f64, BadInput> {
+    decimal(typed).filter(|percent| (1.0..=100.0).contains(percent)).ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("{option} '{shown}' makes no sense: use percent, 1 to 100"))
+    })
+}
+
+fn sample(typed: &str) -> Result<Duration, BadInput> {
+    let seconds = decimal(typed).filter(|seconds| (0.0..=60.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("--sample '{shown}' makes no sense: use seconds, 0 to 60"))
+    })
+}
+
+/// Digits with or without a fraction: no sign, no exponent, no infinity.
+fn decimal(typed: &str) -> Option<f64> {
+    typed.parse().ok().filter(|_| typed.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_are_percent_and_the_warning_comes_first() {
+        assert_eq!(thresholds("70", "85"), Ok(Thresholds::default()));
+        assert_eq!(thresholds("99.5", "99.5"), Ok(Thresholds { warn: 0.995, critical: 0.995 }));
+        for (warn, critical) in [
+            ("90", "85"),
+            ("70", "100.1"),
+            ("0", "85"),
+            ("0.9", "85"),
+            ("-1", "85"),
+            ("NaN", "85"),
+            ("inf", "85"),
+            ("1e1", "85"),
+            ("70%", "85"),
+            ("", "85"),
+            (".", "85"),
+        ] {
+            assert!(thresholds(warn, critical).is_err(), "{warn} {critical}");
+        }
+    }
+
+    #[test]
+    fn a_sample_lasts_up_to_a_minute_or_not_at_all() {
+        assert_eq!(sample("0"), Ok(Duration::ZERO));
+        assert_eq!(sample("0.25"), Ok(Duration::from_millis(250)));
+        assert!(sample("60.1").is_err() && sample("-1").is_err() && sample("soon").is_err());
+    }
+}

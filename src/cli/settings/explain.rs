@@ -1,0 +1,46 @@
+//! What the arguments of `explain` mean.
+
+use std::net::IpAddr;
+
+use crate::{
+    cli::{
+        args::{ExplainArguments, PlainFormat},
+        output::Destination,
+        settings::{BadInput, address, destination, is_number},
+    },
+    domain::{Protocols, Text},
+};
+
+pub struct ExplainSettings {
+    pub port: u16,
+    pub protocols: Protocols,
+    pub address: Option<IpAddr>,
+    pub probe: bool,
+    pub format: PlainFormat,
+    pub destination: Destination,
+    pub strict: bool,
+}
+
+impl TryFrom<ExplainArguments> for ExplainSettings {
+    type Error = BadInput;
+
+    fn try_from(typed: ExplainArguments) -> Result<Self, BadInput> {
+        Ok(Self {
+            port: port(&typed.port)?,
+            protocols: typed.protocol.into(),
+            address: typed.address.as_deref().map(address).transpose()?,
+            probe: typed.probe,
+            format: typed.format,
+            destination: destination(typed.output)?,
+            strict: typed.strict,
+        })
+    }
+}
+
+fn port(typed: &str) -> Result<u16, BadInput> {
+    let port = is_number(typed).then(|| typed.parse().ok()).flatten();
+    port.filter(|&port| port > 0).ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("'{shown}' is no port to explain: use a number, 1 to 65535"))
+    })
+}

@@ -1,0 +1,132 @@
+//! What `portscope diagnose` tells: ranges, destinations, findings and a status. Judges by no rule.
+
+pub mod json;
+pub mod text;
+
+use crate::{
+    domain::{
+        Analysis, DestinationUse, Diagnosis, Forecast, Gap, Level, Party, Protocol, Protocols,
+        RangeUse, Severity, Subject, Thresholds, Trends,
+    },
+    report::{Scan, text::Name},
+};
+
+/// Destinations listed at most.
+pub const MOST_DESTINATIONS: usize = 100;
+
+/// What the exit code tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Ok,
+    Warning,
+    Critical,
+    /// Sockets could not be listed, and what was seen is not critical.
+    Unknown,
+}
+
+impl Status {
+    /// In JSON; in capitals the first word of the text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A machine's ports as they were judged.
+#[derive(Clone, Copy)]
+pub struct Health<'a> {
+    pub scan: Scan<'a>,
+    pub analysis: &'a Analysis,
+    pub trends: &'a Trends,
+    pub diagnosis: &'a Diagnosis,
+    pub protocols: Protocols,
+    pub thresholds: Thresholds,
+    /// Seconds between the two looks; None: there was one.
+    pub sampled: Option<f64>,
+}
+
+impl<'a> Health<'a> {
+    pub fn status(&self) -> Status {
+        match self.diagnosis.severity {
+            Severity::Critical => Status::Critical,
+            _ if self.unlisted().is_some() => Status::Unknown,
+            Severity::Warning => Status::Warning,
+            Severity::Ok | Severity::Notice => Status::Ok,
+        }
+    }
+
+    /// A table of sockets that was not seen, or not whole.
+    fn unlisted(&self) -> Option<&'a Gap> {
+        let is_table =
+            |gap: &&Gap| matches!(gap, Gap::TableRefused { .. } | Gap::DumpTruncated { .. });
+        self.scan.snapshot.gaps.iter().find(is_table)
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = &'a RangeUse> {
+        let protocols = self.protocols;
+        self.analysis.ranges.iter().filter(move |range| protocols.includes(range.protocol))
+    }
+
+    /// Those that use a port, fullest first.
+    fn destinations(&self) -> impl Iterator<Item = &'a DestinationUse> {
+        self.analysis.destinations.iter().filter(|row| row.used > 0)
+    }
+
+    fn growth(&self, subject: Subject) -> Option<f64> {
+        self.trends.of(subject).map(|trend| trend.per_second)
+    }
+
+    fn forecast(&self, subject: Subject, available: u32) -> Option<Forecast> {
+        self.trends.of(subject)?.until(available)
+    }
+
+    fn range_level(&self, row: &RangeUse) -> Level {
+        let forecast = self.forecast(Subject::Range(row.protocol), row.available());
+        self.thresholds.level(row.share(), row.available(), forecast)
+    }
+
+    fn destination_level(&self, row: &DestinationUse) -> Level {
+        let forecast = self.forecast(Subject::Destination(row.destination), row.available());
+        self.thresholds.level(row.share(), row.available(), forecast)
+    }
+
+    /// `name[pid]`, or the words for who else has sockets.
+    fn party(&self, party: Party) -> String {
+        match party {
+            Party::Process(pid) => {
+                let process = self.scan.processes.get(pid);
+                format!("{}[{pid}]", Name(process.map(|process| &process.name)))
+            }
+            Party::Hidden(uid) => {
+                let name = uid.and_then(|uid| self.scan.snapshot.machine.users.name(uid));
+                match (name, uid) {
+                    (Some(name), _) => format!("hidden (user {name})"),
+                    (None, Some(uid)) => format!("hidden (user {uid})"),
+                    (None, None) => "hidden".to_owned(),
+                }
+            }
+            Party::Kernel => "kernel".to_owned(),
+            Party::Nobody => "none".to_owned(),
+            Party::NotAsked => "-".to_owned(),
+        }
+    }
+
+    fn includes(&self, protocol: Protocol) -> bool {
+        self.protocols.includes(protocol)
+    }
+}
+
+/// As `owner.kind` of `scan`.
+fn kind(party: Party) -> Option<&'static str> {
+    match party {
+        Party::Process(_) => Some("process"),
+        Party::Hidden(_) => Some("hidden"),
+        Party::Kernel => Some("kernel"),
+        Party::Nobody => Some("none"),
+        Party::NotAsked => None,
+    }
+}

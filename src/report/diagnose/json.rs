@@ -1,0 +1,279 @@
+//! `portscope.diagnose/1`: the keys and types are a contract.
+
+use std::{
+    io::{self, Write},
+    net::IpAddr,
+};
+
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+
+use crate::{
+    domain::{
+        DestinationUse, Finding, Party, RangeUse, Subject,
+        diagnosis::{About, Figure},
+    },
+    report::{
+        Health,
+        diagnose::{MOST_DESTINATIONS, kind},
+        json::{Host, Instant, Missing},
+    },
+};
+
+pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &document(health))?;
+    out.write_all(b"\n")
+}
+
+fn document<'a>(health: &'a Health<'_>) -> Document<'a> {
+    let snapshot = health.scan.snapshot;
+    let findings = health.diagnosis.findings.iter();
+    Document {
+        schema: "portscope.diagnose/1",
+        status: health.status().name(),
+        taken_at: Instant(snapshot.taken_at),
+        host: Host::of(snapshot),
+        complete: snapshot.is_complete(),
+        missing: Missing(&snapshot.gaps),
+        thresholds: ThresholdsRow {
+            warn: rounded(health.thresholds.warn * 100.0),
+            critical: rounded(health.thresholds.critical * 100.0),
+        },
+        sample_seconds: health.sampled.map(rounded),
+        ranges: health.ranges().map(|row| RangeRow::new(health, row)).collect(),
+        destinations_total: health.destinations().count(),
+        destinations: health
+            .destinations()
+            .take(MOST_DESTINATIONS)
+            .map(|row| DestinationRow::new(health, row))
+            .collect(),
+        findings: findings.map(|finding| FindingRow::new(health, finding)).collect(),
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    status: &'static str,
+    taken_at: Instant,
+    host: Host<'a>,
+    complete: bool,
+    missing: Missing<'a>,
+    thresholds: ThresholdsRow,
+    /// None: there was one look only.
+    sample_seconds: Option<f64>,
+    ranges: Vec<RangeRow>,
+    /// How many there are, for `destinations` is cut.
+    destinations_total: usize,
+    destinations: Vec<DestinationRow<'a>>,
+    findings: Vec<FindingRow<'a>>,
+}
+
+/// In percent.
+#[derive(Serialize)]
+struct ThresholdsRow {
+    warn: f64,
+    critical: f64,
+}
+
+#[derive(Serialize)]
+struct RangeRow {
+    protocol: &'static str,
+    level: &'static str,
+    first: u16,
+    last: u16,
+    size: u32,
+    occupied: u32,
+    time_wait: u32,
+    bind_available: u32,
+    low_parity_available: u32,
+    poisoned: u32,
+    suspected: u32,
+    #[serde(flatten)]
+    trend: TrendRow,
+}
+
+impl RangeRow {
+    fn new(health: &Health<'_>, row: &RangeUse) -> Self {
+        Self {
+            protocol: row.protocol.name(),
+            level: health.range_level(row).name(),
+            first: row.range.first(),
+            last: row.range.last(),
+            size: row.size,
+            occupied: row.occupied,
+            time_wait: row.time_wait,
+            bind_available: row.available(),
+            low_parity_available: row.low_parity_available(),
+            poisoned: row.poisoned,
+            suspected: row.suspected,
+            trend: TrendRow::new(health, Subject::Range(row.protocol), row.available()),
+        }
+    }
+}
+
+/// Null without rates, or where nothing runs out.
+#[derive(Serialize)]
+struct TrendRow {
+    per_second: Option<f64>,
+    seconds_to_exhaustion: Option<f64>,
+    seconds_to_exhaustion_earliest: Option<f64>,
+    seconds_to_exhaustion_latest: Option<f64>,
+}
+
+impl TrendRow {
+    fn new(health: &Health<'_>, subject: Subject, available: u32) -> Self {
+        let forecast = health.forecast(subject, available);
+        Self {
+            per_second: health.growth(subject).map(rounded),
+            seconds_to_exhaustion: forecast.map(|f| rounded(f.seconds)),
+            seconds_to_exhaustion_earliest: forecast.map(|f| rounded(f.earliest)),
+            seconds_to_exhaustion_latest: forecast.and_then(|f| f.latest).map(rounded),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DestinationRow<'a> {
+    protocol: &'static str,
+    source: IpAddr,
+    destination: IpAddr,
+    port: u16,
+    level: &'static str,
+    used: u32,
+    capacity: u32,
+    available: u32,
+    time_wait: u32,
+    /// Of these, what connect() may take again.
+    reusable: u32,
+    low_parity_available: u32,
+    #[serde(flatten)]
+    trend: TrendRow,
+    owners: Vec<OwnerRow<'a>>,
+}
+
+impl<'a> DestinationRow<'a> {
+    fn new(health: &'a Health<'_>, row: &DestinationUse) -> Self {
+        let subject = Subject::Destination(row.destination);
+        let owner = |&(party, sockets): &(Party, u32)| OwnerRow {
+            party: PartyRow::new(health, party),
+            sockets,
+        };
+        Self {
+            protocol: "tcp",
+            source: row.destination.source,
+            destination: row.destination.remote.address,
+            port: row.destination.remote.port,
+            level: health.destination_level(row).name(),
+            used: row.used,
+            capacity: row.capacity,
+            available: row.available(),
+            time_wait: row.time_wait,
+            reusable: row.reusable,
+            low_parity_available: row.low_parity_available(),
+            trend: TrendRow::new(health, subject, row.available()),
+            owners: row.owners.iter().map(owner).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct OwnerRow<'a> {
+    #[serde(flatten)]
+    party: PartyRow<'a>,
+    sockets: u32,
+}
+
+#[derive(Serialize)]
+struct PartyRow<'a> {
+    /// None: no process that we see.
+    pid: Option<u32>,
+    name: Option<&'a str>,
+    kind: Option<&'static str>,
+}
+
+impl<'a> PartyRow<'a> {
+    fn new(health: &'a Health<'_>, party: Party) -> Self {
+        let pid = if let Party::Process(pid) = party { Some(pid) } else { None };
+        let process = pid.and_then(|pid| health.scan.processes.get(pid));
+        Self { pid, name: process.map(|process| process.name.as_str()), kind: kind(party) }
+    }
+}
+
+#[derive(Serialize)]
+struct FindingRow<'a> {
+    rule: &'static str,
+    severity: &'static str,
+    about: AboutRow<'a>,
+    summary: &'a str,
+    meaning: &'a str,
+    evidence: EvidenceRow<'a>,
+    advice: &'a [String],
+    avoid: &'a [String],
+}
+
+impl<'a> FindingRow<'a> {
+    fn new(health: &'a Health<'_>, finding: &'a Finding) -> Self {
+        Self {
+            rule: finding.rule,
+            severity: finding.severity.name(),
+            about: AboutRow::new(health, finding.about),
+            summary: &finding.summary,
+            meaning: &finding.meaning,
+            evidence: EvidenceRow(&finding.evidence),
+            advice: &finding.advice,
+            avoid: &finding.avoid,
+        }
+    }
+}
+
+/// `about.kind` says which other keys there are.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum AboutRow<'a> {
+    Machine,
+    Range { protocol: &'static str },
+    Destination { protocol: &'static str, source: IpAddr, destination: IpAddr, port: u16 },
+    Owner { owner: PartyRow<'a> },
+    Port { protocol: &'static str, port: u16 },
+}
+
+impl<'a> AboutRow<'a> {
+    fn new(health: &'a Health<'_>, about: About) -> Self {
+        match about {
+            About::Machine => Self::Machine,
+            About::Range(protocol) => Self::Range { protocol: protocol.name() },
+            About::Destination(destination) => Self::Destination {
+                protocol: "tcp",
+                source: destination.source,
+                destination: destination.remote.address,
+                port: destination.remote.port,
+            },
+            About::Owner(party) => Self::Owner { owner: PartyRow::new(health, party) },
+            About::Port(protocol, port) => Self::Port { protocol: protocol.name(), port },
+        }
+    }
+}
+
+struct EvidenceRow<'a>(&'a [(&'static str, Figure)]);
+
+impl Serialize for EvidenceRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, figure) in self.0 {
+            match figure {
+                Figure::Count(count) => map.serialize_entry(name, count)?,
+                Figure::Share(value) | Figure::Seconds(value) | Figure::PerSecond(value) => {
+                    map.serialize_entry(name, &rounded(*value))?;
+                }
+                Figure::Text(text) => map.serialize_entry(name, text)?,
+                Figure::List(list) => map.serialize_entry(name, list)?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// To a ten-thousandth: no figure of ours is more exact.
+fn rounded(value: f64) -> f64 {
+    (value * 10_000.0).round() / 10_000.0
+}

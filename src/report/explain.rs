@@ -1,0 +1,109 @@
+//! What `portscope explain` tells of one port: holders, binds, connects. Asks and tries nothing.
+
+pub mod json;
+pub mod text;
+
+use crate::{
+    domain::{
+        Destination, Errno, Outcome, Protocol, Refusal,
+        availability::{Answer, Bind},
+        port,
+    },
+    report::Scan,
+};
+
+/// Everything about one port. The snapshot holds its sockets and no others.
+pub struct Explanation<'a> {
+    pub scan: Scan<'a>,
+    pub port: u16,
+    /// One a protocol asked for.
+    pub sides: Vec<Side<'a>>,
+}
+
+/// A port of one protocol.
+pub struct Side<'a> {
+    pub protocol: Protocol,
+    /// The name the port is registered for.
+    pub service: Option<&'a str>,
+    pub binds: Vec<BindRow>,
+    pub connects: Vec<ConnectRow>,
+    /// Destinations that stand on the port and in none of `connects`.
+    pub destinations_left_out: usize,
+    /// None: nothing stands on it.
+    pub frees_when: Option<String>,
+}
+
+/// One kind of bind().
+pub struct BindRow {
+    /// The address, as JSON and the text name it.
+    pub probe: String,
+    pub bind: Bind,
+    pub answer: Answer,
+    /// None: was not tried.
+    pub probed: Option<Result<(), Errno>>,
+}
+
+pub struct ConnectRow {
+    /// None: any that nobody on the port is connected to.
+    pub destination: Option<Destination>,
+    pub answer: Answer,
+}
+
+impl Explanation<'_> {
+    /// Whether any socket stands on the port.
+    pub fn is_held(&self) -> bool {
+        !self.scan.snapshot.sockets.is_empty()
+    }
+
+    /// The named ranges that ports are drawn from and that hold the port; `registered` and
+    /// `system` where there is none of those.
+    fn ranges(&self) -> Vec<&'static str> {
+        let mut ranges = Vec::new();
+        if self.scan.snapshot.ephemeral.range.contains(self.port) {
+            ranges.push("ephemeral");
+        }
+        if port::IANA_DYNAMIC.contains(self.port) {
+            ranges.push("iana");
+        }
+        if ranges.is_empty() {
+            ranges.push(self.class());
+        }
+        ranges
+    }
+
+    /// IANA's classes of ports (RFC 6335, section 6).
+    fn class(&self) -> &'static str {
+        match self.port {
+            port if port::SYSTEM.contains(port) => "system",
+            port if port::REGISTERED.contains(port) => "registered",
+            _ => "dynamic",
+        }
+    }
+
+    /// By `ip_unprivileged_port_start`.
+    fn needs_privilege(&self) -> bool {
+        self.port < self.scan.snapshot.ephemeral.unprivileged_start
+    }
+
+    fn is_reserved(&self) -> bool {
+        self.scan.snapshot.ephemeral.is_reserved(self.port)
+    }
+}
+
+impl BindRow {
+    /// The errno of a probe that failed.
+    fn errno(&self) -> Option<Errno> {
+        self.probed?.err()
+    }
+
+    /// In the words of `verdict`, and `denied`.
+    fn probed_name(&self) -> Option<&'static str> {
+        Some(match self.probed? {
+            Ok(()) => "free",
+            Err(errno) => match (Refusal { protocol: self.bind.protocol, errno }).outcome() {
+                Outcome::Bound => "free",
+                other => other.name(),
+            },
+        })
+    }
+}

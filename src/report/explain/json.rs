@@ -1,0 +1,160 @@
+//! `portscope.explain/1`: the keys and types are a contract.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    io::{self, Write},
+    net::IpAddr,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use crate::{
+    domain::{Errno, Process, Text},
+    report::{
+        Explanation, Scan,
+        explain::{BindRow, ConnectRow, Side},
+        json::{Host, Instant, Missing, SocketRow},
+    },
+};
+
+pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let snapshot = explanation.scan.snapshot;
+    let document = Document {
+        schema: "portscope.explain/1",
+        taken_at: Instant(snapshot.taken_at),
+        host: Host::of(snapshot),
+        complete: snapshot.is_complete(),
+        missing: Missing(&snapshot.gaps),
+        port: explanation.port,
+        ranges: explanation.ranges(),
+        class: explanation.class(),
+        reserved: explanation.is_reserved(),
+        privileged: explanation.needs_privilege(),
+        protocols: explanation.sides.iter().map(|side| SideRow::new(explanation, side)).collect(),
+    };
+    serde_json::to_writer(&mut *out, &document)?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    taken_at: Instant,
+    host: Host<'a>,
+    complete: bool,
+    missing: Missing<'a>,
+    port: u16,
+    ranges: Vec<&'static str>,
+    class: &'static str,
+    reserved: bool,
+    /// A bind() needs CAP_NET_BIND_SERVICE.
+    privileged: bool,
+    protocols: Vec<SideRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct SideRow<'a> {
+    protocol: &'static str,
+    service: Option<&'a str>,
+    sockets: Vec<SocketRow<'a>>,
+    holders: Vec<HolderRow<'a>>,
+    bind: Vec<Row<'a>>,
+    connect: Vec<ConnectTold<'a>>,
+    connect_left_out: usize,
+    frees_when: Option<&'a str>,
+}
+
+impl<'a> SideRow<'a> {
+    fn new(explanation: &'a Explanation<'_>, side: &'a Side<'_>) -> Self {
+        let scan = explanation.scan;
+        let sockets = scan.snapshot.on_port(side.protocol, explanation.port);
+        Self {
+            protocol: side.protocol.name(),
+            service: side.service,
+            sockets: sockets.iter().map(|socket| SocketRow::new(scan, socket)).collect(),
+            holders: holders(scan, side, explanation.port),
+            bind: side.binds.iter().map(Row::from).collect(),
+            connect: side.connects.iter().map(ConnectTold::from).collect(),
+            connect_left_out: side.destinations_left_out,
+            frees_when: side.frees_when.as_deref(),
+        }
+    }
+}
+
+fn holders<'a>(scan: Scan<'a>, side: &Side<'_>, port: u16) -> Vec<HolderRow<'a>> {
+    let sockets = scan.snapshot.on_port(side.protocol, port);
+    let pids: BTreeSet<u32> =
+        sockets.iter().flat_map(|socket| scan.snapshot.owner(socket).pids()).copied().collect();
+    let described = pids.into_iter().filter_map(|pid| scan.processes.get(pid));
+    described.map(HolderRow::from).collect()
+}
+
+/// A process with a socket on the port. Since when it has the socket one look does not tell.
+#[derive(Serialize)]
+struct HolderRow<'a> {
+    pid: u32,
+    name: &'a str,
+    command: &'a str,
+    unit: Option<&'a str>,
+    /// When the process began.
+    started: Option<Instant>,
+}
+
+impl<'a> From<&'a Process> for HolderRow<'a> {
+    fn from(process: &'a Process) -> Self {
+        Self {
+            pid: process.pid,
+            name: process.name.as_str(),
+            command: process.command.as_str(),
+            unit: process.unit.as_ref().map(Text::as_str),
+            started: process.started.map(|seconds| Instant(Duration::from_secs(seconds))),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    probe: &'a str,
+    reuse: &'static str,
+    verdict: &'static str,
+    because: &'a str,
+    probed: Option<&'static str>,
+    errno: Option<Cow<'static, str>>,
+}
+
+impl<'a> From<&'a BindRow> for Row<'a> {
+    fn from(row: &'a BindRow) -> Self {
+        Self {
+            probe: &row.probe,
+            reuse: row.bind.reuse.name(),
+            verdict: row.answer.verdict.name(),
+            because: &row.answer.because,
+            probed: row.probed_name(),
+            errno: row.errno().map(Errno::name),
+        }
+    }
+}
+
+/// All null: any destination that nobody on the port is connected to.
+#[derive(Serialize)]
+struct ConnectTold<'a> {
+    source: Option<IpAddr>,
+    destination: Option<IpAddr>,
+    port: Option<u16>,
+    verdict: &'static str,
+    because: &'a str,
+}
+
+impl<'a> From<&'a ConnectRow> for ConnectTold<'a> {
+    fn from(row: &'a ConnectRow) -> Self {
+        Self {
+            source: row.destination.map(|to| to.source),
+            destination: row.destination.map(|to| to.remote.address),
+            port: row.destination.map(|to| to.remote.port),
+            verdict: row.answer.verdict.name(),
+            because: &row.answer.because,
+        }
+    }
+}

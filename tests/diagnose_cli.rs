@@ -1,0 +1,463 @@
+//! The built program from outside: `diagnose` and `explain`, their forms and their exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::ErrorKind,
+    net::{TcpListener, TcpStream, UdpSocket},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use namespace::in_new_namespace;
+use portscope::{
+    domain::{Diagnosis, Gap, Protocols, Table, Thresholds},
+    engine::sample::Sample,
+    host::simulated::SimulatedHost,
+    report::{self, Health, Scan, Status},
+};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+
+fn run(arguments: &str) -> Output {
+    let arguments = arguments.split(' ');
+    Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    str::from_utf8(&output.stderr).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn keys(object: &Value) -> BTreeSet<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// The keys of the contract, at least.
+#[track_caller]
+fn assert_keys(object: &Value, promised: &[&str]) {
+    let keys = keys(object);
+    for key in promised {
+        assert!(keys.contains(key), "{key} is missing in {object}");
+    }
+}
+
+fn assert_text_is_plain(output: &Output) {
+    let text = stdout(output);
+    assert!(!text.contains(|c: char| c != '\n' && c.is_control()), "{text:?}");
+    assert!(text.ends_with('\n') && !text.contains(" \n"), "{text}");
+}
+
+/// A range of 64 ports, full towards one listener.
+fn fill(range: &str) -> (TcpListener, Vec<TcpStream>) {
+    namespace::set_sysctl("ip_local_port_range", range);
+    let listener = TcpListener::bind("127.0.0.1:5000").unwrap();
+    let mut streams = Vec::new();
+    while let Ok(stream) = TcpStream::connect("127.0.0.1:5000") {
+        streams.push(stream);
+        streams.push(listener.accept().unwrap().0);
+    }
+    (listener, streams)
+}
+
+#[test]
+fn bad_input_of_diagnose_is_unknown_in_one_line() {
+    for (arguments, told) in [
+        ("diagnose --warn 101", "1 to 100"),
+        ("diagnose --warn 0", "1 to 100"),
+        ("diagnose --warn -5", "1 to 100"),
+        ("diagnose --critical 100.5", "1 to 100"),
+        ("diagnose --critical much", "1 to 100"),
+        ("diagnose --critical NaN", "1 to 100"),
+        ("diagnose --critical inf", "1 to 100"),
+        ("diagnose --warn=", "1 to 100"),
+        ("diagnose --warn 90", "--critical 85"),
+        ("diagnose --warn 60 --critical 50", "comes first"),
+        ("diagnose --sample 61", "0 to 60"),
+        ("diagnose --sample -1", "0 to 60"),
+        ("diagnose --sample soon", "0 to 60"),
+        ("diagnose --format csv", "text, json"),
+        ("diagnose --protocol sctp", "tcp, udp, both"),
+        ("diagnose --output=", "needs a value"),
+        ("diagnose --sample 0 --output /nowhere/x", "could not write /nowhere/x"),
+        ("diagnose --frobnicate", "not known"),
+        ("diagnose 80", "not known"),
+        ("diagnose --warn", "needs a value"),
+        ("diagnose --warn 50 --warn 60", "twice"),
+    ] {
+        let output = run(arguments);
+        let line = stderr(&output);
+        assert_eq!(output.status.code(), Some(3), "{arguments}: {line}");
+        assert!(line.starts_with("portscope: ") && line.contains(told), "{line:?} lacks {told:?}");
+        // A partial answer may tell more.
+        let is_written = arguments.contains("nowhere");
+        assert!(is_written || line.matches('\n').count() == 1, "{line:?}");
+        assert_eq!(output.stdout, b"");
+    }
+}
+
+#[test]
+fn help_names_the_exit_codes_of_each_command() {
+    for (arguments, told) in
+        [("diagnose --help", "3 UNKNOWN"), ("explain --help", "1 nothing stands on the port")]
+    {
+        let output = run(arguments);
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+        let words: Vec<&str> = stdout(&output).split_whitespace().collect();
+        assert!(words.join(" ").contains(told), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_quiet_machine_is_ok_and_says_how_much_is_left() {
+    in_new_namespace(|| {
+        let output = run("diagnose --sample 0");
+        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+        let text = stdout(&output);
+        assert!(text.starts_with("OK  tcp uses 0 of 28232 ports (0 %), udp uses 0 of 28232"));
+        assert!(text.contains("left: 28232 ports towards any destination"), "{text}");
+        assert_text_is_plain(&output);
+        let udp = run("diagnose --sample 0 --protocol udp");
+        assert!(stdout(&udp).starts_with("OK  udp uses 0 of 28232 ports (0 %)\n"));
+        assert!(!stdout(&udp).contains("tcp"), "{}", stdout(&udp));
+    });
+}
+
+#[test]
+fn a_full_destination_is_critical_and_another_is_free() {
+    in_new_namespace(|| {
+        let _full = fill("40000 40063");
+        let output = run("diagnose --sample 0");
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.starts_with("CRITICAL  "), "{text}");
+        assert!(text.lines().next().unwrap().contains("127.0.0.1:5000"), "{text}");
+        assert_text_is_plain(&output);
+        let health = json(&run("diagnose --sample 0 --format json"));
+        assert_eq!(
+            (&health["schema"], &health["status"]),
+            (&"portscope.diagnose/1".into(), &"critical".into())
+        );
+        let row = &health["destinations"][0];
+        assert_eq!(
+            (&row["used"], &row["capacity"], &row["available"]),
+            (&64.into(), &64.into(), &0.into())
+        );
+        assert_eq!(row["owners"][0]["pid"], std::process::id());
+        let rules: Vec<_> =
+            health["findings"].as_array().unwrap().iter().map(|f| &f["rule"]).collect();
+        assert!(rules.contains(&&"destination-exhausted".into()), "{rules:?}");
+        // UDP has no destination and is empty.
+        assert_eq!(run("diagnose --sample 0 --protocol udp").status.code(), Some(0));
+    });
+}
+
+#[test]
+fn the_thresholds_decide_between_ok_warning_and_critical() {
+    in_new_namespace(|| {
+        namespace::set_sysctl("ip_local_port_range", "40000 40099");
+        let _held: Vec<_> =
+            (40_000..40_060).map(|port| UdpSocket::bind(("127.0.0.1", port)).unwrap()).collect();
+        let code = |options: &str| {
+            run(&format!("diagnose --sample 0 --protocol udp {options}")).status.code()
+        };
+        assert_eq!(code("--warn 61 --critical 70"), Some(0));
+        assert_eq!(code("--warn 59.5 --critical 70"), Some(1));
+        assert_eq!(code("--warn 10 --critical 60"), Some(2));
+    });
+}
+
+#[test]
+fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
+    let error = ErrorKind::PermissionDenied;
+    for (table, protocols, status) in [
+        (Table::Udp4, Protocols::Both, Status::Unknown),
+        (Table::Udp4, Protocols::Udp, Status::Unknown),
+        (Table::Udp4, Protocols::Tcp, Status::Ok),
+    ] {
+        let gap = Gap::TableRefused { table, error };
+        let host = SimulatedHost::builder().gap(gap).build();
+        let sample = Sample::take(&host, protocols, Duration::ZERO).unwrap();
+        let diagnosis = Diagnosis::default();
+        let health = Health {
+            scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },
+            analysis: &sample.analysis,
+            trends: &sample.trends,
+            diagnosis: &diagnosis,
+            protocols,
+            thresholds: Thresholds::default(),
+            sampled: None,
+        };
+        assert_eq!(health.status(), status, "{protocols:?}");
+        let mut text = Vec::new();
+        report::diagnose::text::write(&health, &mut text).unwrap();
+        let told = String::from_utf8(text).unwrap();
+        let is_told = told.starts_with("UNKNOWN  sockets missing: the UDP over IPv4 table: ");
+        assert_eq!(is_told, status == Status::Unknown, "{told}");
+    }
+}
+
+#[test]
+fn diagnose_json_keeps_the_contract() {
+    in_new_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:5000").unwrap();
+        let _client = TcpStream::connect("127.0.0.1:5000").unwrap();
+        let _server = listener.accept().unwrap();
+        let health = json(&run("diagnose --format json --sample 0.2"));
+        let top = ["schema", "status", "ranges", "destinations", "findings", "taken_at", "host"];
+        assert_keys(&health, &top);
+        assert_keys(&health, &["complete", "missing", "destinations_total"]);
+        let protocols: Vec<_> =
+            health["ranges"].as_array().unwrap().iter().map(|range| &range["protocol"]).collect();
+        assert_eq!(protocols, ["tcp", "udp"]);
+        for range in health["ranges"].as_array().unwrap() {
+            let promised = [
+                "protocol",
+                "first",
+                "last",
+                "size",
+                "occupied",
+                "time_wait",
+                "bind_available",
+                "low_parity_available",
+                "poisoned",
+                "suspected",
+            ];
+            assert_keys(range, &promised);
+        }
+        let promised = [
+            "protocol",
+            "source",
+            "destination",
+            "port",
+            "used",
+            "capacity",
+            "available",
+            "time_wait",
+            "per_second",
+            "seconds_to_exhaustion",
+            "seconds_to_exhaustion_earliest",
+            "seconds_to_exhaustion_latest",
+            "owners",
+        ];
+        let row = &health["destinations"][0];
+        assert_keys(row, &promised);
+        assert_eq!((&row["destination"], &row["port"]), (&"127.0.0.1".into(), &5000.into()));
+        assert_eq!(row["used"], 1);
+        assert!(row["per_second"].is_number(), "{row}");
+        assert_keys(&row["owners"][0], &["pid", "name", "sockets"]);
+        let single = json(&run("diagnose --format json --sample 0"));
+        assert_eq!(single["destinations"][0]["per_second"], Value::Null);
+        assert_eq!(single["destinations"][0]["seconds_to_exhaustion"], Value::Null);
+    });
+}
+
+#[test]
+fn each_finding_of_json_says_what_it_is_about_and_what_to_do() {
+    in_new_namespace(|| {
+        let _full = fill("40000 40063");
+        let health = json(&run("diagnose --format json --sample 0"));
+        let findings = health["findings"].as_array().unwrap();
+        assert!(!findings.is_empty());
+        for finding in findings {
+            let promised = ["rule", "severity", "summary", "evidence", "advice", "meaning"];
+            assert_keys(finding, &promised);
+            assert_keys(finding, &["avoid", "about"]);
+            assert!(finding["evidence"].is_object() && finding["about"]["kind"].is_string());
+            assert!(!finding["advice"].as_array().unwrap().is_empty(), "{finding}");
+        }
+    });
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn a_report_goes_to_a_file_and_its_status_to_the_exit_code() {
+    in_new_namespace(|| {
+        let _listener = TcpListener::bind("127.0.0.1:40101").unwrap();
+        let file = folder("diagnose").join("report.json");
+        for (command, schema) in [
+            ("diagnose --sample 0", "portscope.diagnose/1"),
+            ("explain 40101", "portscope.explain/1"),
+        ] {
+            let output = run(&format!("{command} --format json --output {}", file.display()));
+            assert_eq!((output.status.code(), stdout(&output)), (Some(0), ""));
+            let written: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            assert_eq!(written["schema"], schema);
+        }
+    });
+}
+
+#[test]
+fn a_closed_pipe_is_quiet_and_a_full_disk_is_not() {
+    in_new_namespace(|| {
+        let _listener = TcpListener::bind("127.0.0.1:40101").unwrap();
+        for (command, failed) in [("diagnose --sample 0", 3), ("explain 40101", 2)] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let full = fs::File::options().write(true).open("/dev/full").unwrap();
+            let run = |out: Stdio| {
+                Command::new(PROGRAM).args(command.split(' ')).stdout(out).output().unwrap()
+            };
+            let closed = run(writer.into());
+            assert_eq!((closed.status.code(), stderr(&closed)), (Some(0), ""), "{command}");
+            let lost = run(full.into());
+            assert_eq!(lost.status.code(), Some(failed), "{command}");
+            assert!(stderr(&lost).contains("No space left on device"), "{}", stderr(&lost));
+        }
+    });
+}
+
+#[test]
+fn a_closed_pipe_does_not_make_a_critical_machine_ok() {
+    in_new_namespace(|| {
+        let _full = fill("40000 40063");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(PROGRAM);
+        let output = command.args(["diagnose", "--sample", "0"]).stdout(writer).output().unwrap();
+        assert_eq!((output.status.code(), stderr(&output)), (Some(2), ""));
+    });
+}
+
+#[test]
+fn a_port_on_which_nothing_stands_is_explained_and_answered_no() {
+    in_new_namespace(|| {
+        let output = run("explain 40101");
+        assert_eq!((output.status.code(), stderr(&output)), (Some(1), ""));
+        let text = stdout(&output);
+        assert!(text.contains("Nothing stands on TCP 40101"), "{text}");
+        assert!(text.contains("Nothing stands on UDP 40101"), "{text}");
+        assert_text_is_plain(&output);
+    });
+}
+
+#[test]
+fn explain_tells_who_holds_a_port_and_what_it_blocks() {
+    in_new_namespace(|| {
+        let _listener = TcpListener::bind("0.0.0.0:40101").unwrap();
+        let output = run("explain 40101 --protocol tcp");
+        let words: Vec<&str> = stdout(&output).split_whitespace().collect();
+        let text = words.join(" ");
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{text}");
+        let holder = format!("[{}] (LISTEN on 0.0.0.0:40101, user root).", std::process::id());
+        assert!(text.contains("TCP 40101 is held by ") && text.contains(&holder), "{text}");
+        assert!(text.contains("A plain bind() to 0.0.0.0"), "{text}");
+        assert!(text.contains("fails with EADDRINUSE"), "{text}");
+        assert!(text.contains("runs since ") && text.contains("not known from one look"), "{text}");
+        assert!(text.contains("A connect() to a new destination"), "{text}");
+        assert!(!text.contains("UDP 40101"), "{text}");
+        assert_text_is_plain(&output);
+        // On the other protocol nothing stands.
+        assert_eq!(run("explain 40101 --protocol udp").status.code(), Some(1));
+    });
+}
+
+#[test]
+fn explain_json_keeps_the_contract() {
+    in_new_namespace(|| {
+        namespace::set_sysctl("ip_local_reserved_ports", "40101");
+        let listener = TcpListener::bind("127.0.0.1:40101").unwrap();
+        let client = TcpStream::connect("127.0.0.1:40101").unwrap();
+        let _server = listener.accept().unwrap();
+        let told = json(&run("explain 40101 --format json --address 127.0.0.3"));
+        assert_keys(&told, &["schema", "port", "ranges", "reserved", "protocols", "complete"]);
+        assert_eq!(
+            (&told["schema"], &told["port"]),
+            (&"portscope.explain/1".into(), &40101.into())
+        );
+        assert_eq!(told["ranges"], serde_json::json!(["ephemeral"]));
+        assert_eq!(told["reserved"], true);
+        let [tcp, udp] = [&told["protocols"][0], &told["protocols"][1]];
+        assert_eq!((&tcp["protocol"], &udp["protocol"]), (&"tcp".into(), &"udp".into()));
+        assert_eq!(tcp["sockets"].as_array().unwrap().len(), 2);
+        assert_keys(&tcp["sockets"][0], &["protocol", "state", "local", "remote", "owner"]);
+        assert!(tcp["frees_when"].is_string() && udp["frees_when"].is_null());
+        let rows: Vec<(&str, &str)> = tcp["bind"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| (row["probe"].as_str().unwrap(), row["reuse"].as_str().unwrap()))
+            .collect();
+        let probes = ["0.0.0.0", "[::] dual", "[::] v6only", "127.0.0.1", "::1", "127.0.0.3"];
+        let expected =
+            probes.iter().flat_map(|probe| ["none", "address", "port"].map(|r| (*probe, r)));
+        assert_eq!(rows, expected.collect::<Vec<_>>());
+        for row in tcp["bind"].as_array().unwrap().iter().chain(udp["bind"].as_array().unwrap()) {
+            assert_keys(row, &["probe", "reuse", "verdict", "because", "probed"]);
+            assert!(["free", "in-use", "unknown"].contains(&row["verdict"].as_str().unwrap()));
+            assert_eq!(row["probed"], Value::Null);
+        }
+        let connect = tcp["connect"].as_array().unwrap();
+        assert_eq!(
+            (&connect[0]["source"], &connect[0]["destination"]),
+            (&Value::Null, &Value::Null)
+        );
+        let peer = client.local_addr().unwrap();
+        assert!(
+            connect
+                .iter()
+                .any(|row| row["destination"] == "127.0.0.1" && row["port"] == peer.port())
+        );
+        assert_eq!(tcp["holders"][0]["pid"], std::process::id());
+        assert!(tcp["holders"][0]["started"].as_str().unwrap().ends_with('Z'));
+    });
+}
+
+/// Every verdict of a table that is certain must be what a real bind() meets.
+#[test]
+fn a_probe_confirms_what_the_tables_tell() {
+    in_new_namespace(|| {
+        let _tcp = TcpListener::bind("127.0.0.1:40101").unwrap();
+        let _udp = UdpSocket::bind("[::]:40101").unwrap();
+        let told = json(&run("explain 40101 --probe --format json"));
+        let mut tried = BTreeSet::new();
+        for protocol in told["protocols"].as_array().unwrap() {
+            for row in protocol["bind"].as_array().unwrap() {
+                let (verdict, probed) = (row["verdict"].as_str(), row["probed"].as_str());
+                assert!(verdict == Some("unknown") || verdict == probed, "{protocol} {row}");
+                assert_eq!(row["errno"].is_null(), probed == Some("free"), "{row}");
+                tried.insert(probed.unwrap());
+            }
+        }
+        assert_eq!(tried, ["free", "in-use"].into());
+        let text = run("explain 40101 --probe");
+        assert!(stdout(&text).contains("Tried: EADDRINUSE."), "{}", stdout(&text));
+        assert!(stdout(&text).contains("Tried: it succeeded."), "{}", stdout(&text));
+    });
+}
+
+#[test]
+fn an_address_that_is_not_ours_is_neither_free_nor_in_use() {
+    in_new_namespace(|| {
+        let told = json(&run("explain 40101 --probe --address 192.0.2.1 --format json"));
+        let rows = told["protocols"][0]["bind"].as_array().unwrap();
+        let foreign: Vec<_> = rows.iter().filter(|row| row["probe"] == "192.0.2.1").collect();
+        assert_eq!(foreign.len(), 3);
+        for row in foreign {
+            assert_eq!(
+                (&row["probed"], &row["errno"]),
+                (&"unknown".into(), &"EADDRNOTAVAIL".into())
+            );
+        }
+    });
+}

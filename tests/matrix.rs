@@ -1,0 +1,260 @@
+//! What we say of a port beside what the kernel does: each kind of holder, each kind of bind() and
+//! connect(). Never the machine's own ports.
+
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
+
+#[path = "support/holders.rs"]
+mod holders;
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use holders::{ANY4, ANY6, Holder, LOCAL4, LOCAL6, With};
+use portscope::{
+    domain::{
+        Destination, Endpoint, Protocol, Snapshot, Source,
+        availability::{
+            Answer, Bind, BindAddress, Reuse, Verdict, bind_answer, connect_answer, frees_when,
+        },
+    },
+    host::{
+        Host as _, OwnerDepth, Scanner as _,
+        linux::{LinuxHost, LinuxScanner},
+    },
+};
+use rustix::io::Errno;
+use socket2::Type;
+
+/// (protocol, holder, probe) of plain binds whose answer is unknown, for the kernel does not tell
+/// IPV6_V6ONLY of connected sockets. 127.0.0.6 is what the kernel writes into the IPv4 address of
+/// an IPv6 socket, so that it meets an explicit bind of it.
+const NOT_TOLD: &[(Protocol, &str, &str)] = &[
+    (Protocol::Tcp, "client implicit v6", "0.0.0.0"),
+    (Protocol::Tcp, "client implicit v6", "127.0.0.6"),
+    (Protocol::Tcp, "client implicit v6 V6ONLY", "0.0.0.0"),
+    (Protocol::Tcp, "client implicit v6 V6ONLY", "127.0.0.6"),
+    (Protocol::Udp, "connect() implicit v6", "0.0.0.0"),
+    (Protocol::Udp, "connect() implicit v6", "127.0.0.6"),
+];
+
+/// (name, what we ask, what we bind, IPV6_V6ONLY).
+const PROBES: [(&str, BindAddress, IpAddr, &[With]); 7] = [
+    ("0.0.0.0", BindAddress::Any4, ANY4, &[]),
+    ("[::] dual", BindAddress::AnyDual, ANY6, &[With::Dual]),
+    ("[::] v6only", BindAddress::Any6, ANY6, &[With::V6Only]),
+    ("127.0.0.1", BindAddress::At(LOCAL4), LOCAL4, &[]),
+    ("127.0.0.3", BindAddress::At(loopback(3)), loopback(3), &[]),
+    ("127.0.0.6", BindAddress::At(loopback(6)), loopback(6), &[]),
+    ("::1", BindAddress::At(LOCAL6), LOCAL6, &[]),
+];
+
+const fn loopback(host: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, host))
+}
+
+/// How often we said what the kernel did, said nothing, or something else.
+#[derive(Default)]
+struct Figures {
+    rows: u32,
+    certain: u32,
+    unknown: u32,
+    wrong: Vec<String>,
+}
+
+impl Figures {
+    /// `is_refused`: what the kernel did.
+    fn count(&mut self, what: String, answer: &Answer, is_refused: bool) {
+        let is_right = match answer.verdict {
+            Verdict::Unknown => {
+                self.unknown += 1;
+                return;
+            }
+            Verdict::Free => !is_refused,
+            Verdict::InUse | Verdict::Never => is_refused,
+        };
+        if is_right {
+            self.certain += 1;
+        } else {
+            self.wrong.push(format!("{what}: {answer:?}, the kernel refused: {is_refused}"));
+        }
+    }
+}
+
+fn scan() -> Snapshot {
+    let machine = LinuxHost::new().machine();
+    let mut snapshot = Snapshot::empty(machine.clone(), Source::Simulated);
+    LinuxScanner::new(machine).scan(OwnerDepth::Skip, &mut snapshot).unwrap();
+    snapshot
+}
+
+/// A scan in which each holder has its state: the kernel's own packets take a while.
+fn settled(holders: &[Holder]) -> Snapshot {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let snapshot = scan();
+        let is_settled = |holder: &&Holder| {
+            let sockets = snapshot.on_port(holder.protocol, holder.port);
+            match holder.state {
+                Some(state) => sockets.iter().any(|socket| socket.state == state),
+                None => sockets.is_empty(),
+            }
+        };
+        let Some(late) = holders.iter().find(|holder| !is_settled(holder)) else {
+            assert_eq!(snapshot.gaps, [], "nothing may be hidden here");
+            return snapshot;
+        };
+        let seen = snapshot.on_port(late.protocol, late.port);
+        assert!(Instant::now() < deadline, "{} never has {:?}: {seen:#?}", late.name, late.state);
+        std::thread::yield_now();
+    }
+}
+
+fn kind(protocol: Protocol) -> Type {
+    match protocol {
+        Protocol::Tcp => Type::STREAM,
+        Protocol::Udp => Type::DGRAM,
+    }
+}
+
+/// A real bind(), given up at once.
+fn is_bind_refused(holder: &Holder, address: IpAddr, with: &[With]) -> bool {
+    let socket = holders::open(kind(holder.protocol), address, with);
+    match socket.bind(&SocketAddr::new(address, holder.port).into()) {
+        Ok(()) => false,
+        Err(error) if is(&error, Errno::ADDRINUSE) => true,
+        Err(error) => panic!("{}: bind {address}: {error}", holder.name),
+    }
+}
+
+/// A real connect() that may take this port only. A port was chosen even if nobody listens there.
+fn is_connect_refused(holder: &Holder, to: Endpoint) -> bool {
+    let address = to.address.to_canonical();
+    let socket = holders::open(kind(holder.protocol), address, &[With::Only(holder.port)]);
+    socket.set_nonblocking(true).unwrap();
+    // A connection must leave no TIME-WAIT on the port.
+    if holder.protocol == Protocol::Tcp {
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+    match socket.connect(&SocketAddr::new(address, to.port).into()) {
+        Ok(()) => false,
+        Err(error) if is(&error, Errno::INPROGRESS) || is(&error, Errno::CONNREFUSED) => false,
+        Err(error) if is(&error, Errno::ADDRNOTAVAIL) => holder.protocol == Protocol::Tcp,
+        Err(error) if is(&error, Errno::AGAIN) => holder.protocol == Protocol::Udp,
+        Err(error) => panic!("{}: connect to {to}: {error}", holder.name),
+    }
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
+}
+
+fn reuse_options(reuse: Reuse) -> &'static [&'static [With]] {
+    match reuse {
+        Reuse::None => &[&[]],
+        Reuse::Address => &[&[With::ReuseAddress]],
+        // As root, and as another user.
+        Reuse::Port => &[&[With::ReusePort], &[With::ReusePort, With::User1000]],
+    }
+}
+
+fn compare_binds(
+    snapshot: &Snapshot,
+    holders: &[Holder],
+    protocol: Protocol,
+    reuse: Reuse,
+) -> Figures {
+    let mut figures = Figures::default();
+    for holder in holders.iter().filter(|holder| holder.protocol == protocol) {
+        figures.rows += 1;
+        for (name, address, at, family) in PROBES {
+            let answer = bind_answer(snapshot, holder.port, Bind { protocol, address, reuse });
+            assert!(!answer.because.is_empty());
+            if reuse == Reuse::None {
+                let is_untold = NOT_TOLD.contains(&(protocol, holder.name, name));
+                let is_unknown = answer.verdict == Verdict::Unknown;
+                assert_eq!(is_unknown, is_untold, "{} {name}: {answer:?}", holder.name);
+            }
+            for options in reuse_options(reuse) {
+                let is_refused = is_bind_refused(holder, at, &[family, *options].concat());
+                let what = format!("{protocol:?} {} bind {name} {reuse:?}", holder.name);
+                figures.count(what, &answer, is_refused);
+            }
+        }
+    }
+    figures
+}
+
+/// Where the port's sockets go, and three places where they do not.
+fn destinations(snapshot: &Snapshot, holder: &Holder) -> Vec<Destination> {
+    let on_port = snapshot.on_port(holder.protocol, holder.port);
+    let same = on_port.iter().filter_map(|socket| {
+        let remote = socket.remote?;
+        let source = socket.local.address.to_canonical();
+        Some(Destination { source, remote: (remote.address.to_canonical(), remote.port).into() })
+    });
+    let other = [(LOCAL4, 9), (LOCAL4, 10), (LOCAL6, 9)];
+    same.chain(other.map(|to| Destination { source: to.0, remote: to.into() })).collect()
+}
+
+fn compare_connects(snapshot: &Snapshot, holders: &[Holder], protocol: Protocol) -> Figures {
+    let mut figures = Figures::default();
+    for holder in holders.iter().filter(|holder| holder.protocol == protocol) {
+        figures.rows += 1;
+        let elsewhere = connect_answer(snapshot, protocol, holder.port, None);
+        for to in destinations(snapshot, holder) {
+            let answer = connect_answer(snapshot, protocol, holder.port, Some(&to));
+            assert!(!answer.because.is_empty());
+            let is_refused = is_connect_refused(holder, to.remote);
+            let what = format!("{protocol:?} {} connect {}", holder.name, to.remote);
+            if to.remote.port == 9 && protocol == Protocol::Tcp {
+                figures.count(format!("{what} as any"), &elsewhere, is_refused);
+            }
+            figures.count(what, &answer, is_refused);
+        }
+    }
+    figures
+}
+
+#[test]
+fn no_answer_is_wrong_and_plain_binds_are_certain() {
+    namespace::in_new_namespace(|| {
+        let holders = holders::all();
+        let snapshot = settled(&holders);
+        let mut tables = Vec::new();
+        for protocol in Protocol::EACH {
+            for reuse in Reuse::EACH {
+                let figures = compare_binds(&snapshot, &holders, protocol, reuse);
+                tables.push((format!("{} bind, reuse {}", protocol.name(), reuse.name()), figures));
+            }
+        }
+        // Afterwards: a connect() may take a TIME-WAIT port again.
+        for protocol in Protocol::EACH {
+            let figures = compare_connects(&snapshot, &holders, protocol);
+            tables.push((format!("{} connect", protocol.name()), figures));
+        }
+        eprintln!("{:24} {:>5} {:>8} {:>8} {:>6}", "", "rows", "certain", "unknown", "wrong");
+        for (name, Figures { rows, certain, unknown, wrong }) in &tables {
+            eprintln!("{name:24} {rows:>5} {certain:>8} {unknown:>8} {:>6}", wrong.len());
+        }
+        let wrong: Vec<_> = tables.iter().flat_map(|(_, figures)| &figures.wrong).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    });
+}
+
+#[test]
+fn what_would_free_a_port_is_told_wherever_something_stands() {
+    namespace::in_new_namespace(|| {
+        let holders = holders::all();
+        let snapshot = settled(&holders);
+        for holder in &holders {
+            let told = frees_when(&snapshot, holder.protocol, holder.port);
+            assert_eq!(told.is_some(), holder.state.is_some(), "{}: {told:?}", holder.name);
+            eprintln!("{:36} {}", holder.name, told.unwrap_or_default());
+        }
+    });
+}

@@ -1,0 +1,439 @@
+//! Every kind of socket that holds a port, or seems to: the rows of kernel.md's tables 1a and 1b.
+//! Not what they refuse. Only in a namespace of the calling thread's own.
+
+#![allow(dead_code, reason = "each test binary uses a part of this file")]
+
+use std::{
+    ffi::{c_int, c_uint, c_void},
+    io::IoSlice,
+    mem::MaybeUninit,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr},
+    os::{
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    process::Command,
+    time::Duration,
+};
+
+use portscope::domain::{Protocol, State};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use socket2::{Domain, Socket, Type};
+
+pub const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+pub const ANY6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+pub const LOCAL4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub const LOCAL6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+const SECOND4: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+const MPTCP: i32 = 262;
+/// Of the ephemeral range: one a row, in order.
+const FIRST_PORT: u16 = 40_000;
+/// Peers stand on ports below the ephemeral range.
+const PEER_BELOW: u16 = 20_000;
+
+/// A row of the tables, made.
+pub struct Holder {
+    pub name: &'static str,
+    pub protocol: Protocol,
+    pub port: u16,
+    /// One of the states that the port's sockets have; None: nothing stands on it.
+    pub state: Option<State>,
+    kept: Vec<OwnedFd>,
+}
+
+/// What is set before bind() or connect().
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum With {
+    ReuseAddress,
+    ReusePort,
+    V6Only,
+    Dual,
+    /// IP_BIND_ADDRESS_NO_PORT
+    NoPort,
+    /// Automatic choice has this port only (IP_LOCAL_PORT_RANGE).
+    Only(u16),
+    /// As if a process of uid 1000 had made it.
+    User1000,
+    Device(&'static str),
+}
+
+use With::{Device, Dual, NoPort, Only, ReuseAddress, ReusePort, User1000, V6Only};
+
+/// All rows, in the tables' order. The devices v0 and v1 are made first; the reserved ports of
+/// both protocols are set.
+pub fn all() -> Vec<Holder> {
+    make_devices();
+    let mut rows = Rows { next: FIRST_PORT, holders: Vec::new() };
+    tcp_standing(&mut rows);
+    tcp_connected(&mut rows);
+    tcp_departing(&mut rows);
+    tcp_odd(&mut rows);
+    udp_bound(&mut rows);
+    udp_connected(&mut rows);
+    reserve(&mut rows);
+    rows.holders
+}
+
+struct Rows {
+    next: u16,
+    holders: Vec<Holder>,
+}
+
+impl Rows {
+    fn add<K>(
+        &mut self,
+        protocol: Protocol,
+        name: &'static str,
+        state: Option<State>,
+        make: impl FnOnce(u16) -> K,
+    ) where
+        K: IntoIterator<Item: Into<OwnedFd>>,
+    {
+        let port = self.next;
+        self.next += 1;
+        let kept = make(port).into_iter().map(Into::into).collect();
+        self.holders.push(Holder { name, protocol, port, state, kept });
+    }
+
+    fn tcp<K>(&mut self, name: &'static str, state: State, make: impl FnOnce(u16) -> K)
+    where
+        K: IntoIterator<Item: Into<OwnedFd>>,
+    {
+        self.add(Protocol::Tcp, name, Some(state), make);
+    }
+
+    fn udp<K>(&mut self, name: &'static str, state: State, make: impl FnOnce(u16) -> K)
+    where
+        K: IntoIterator<Item: Into<OwnedFd>>,
+    {
+        self.add(Protocol::Udp, name, Some(state), make);
+    }
+}
+
+/// A socket of `address`'s family, not bound.
+pub fn open(kind: Type, address: IpAddr, with: &[With]) -> Socket {
+    let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, kind, None).unwrap();
+    set(&socket, with);
+    socket
+}
+
+fn set(socket: &Socket, with: &[With]) {
+    const BIND_ADDRESS_NO_PORT: c_int = 24;
+    const LOCAL_PORT_RANGE: c_int = 51;
+    for option in with {
+        match *option {
+            ReuseAddress => socket.set_reuse_address(true).unwrap(),
+            ReusePort => socket.set_reuse_port(true).unwrap(),
+            V6Only => socket.set_only_v6(true).unwrap(),
+            Dual => socket.set_only_v6(false).unwrap(),
+            NoPort => set_ip_option(socket, BIND_ADDRESS_NO_PORT, 1),
+            Only(port) => {
+                set_ip_option(socket, LOCAL_PORT_RANGE, u32::from(port) << 16 | u32::from(port));
+            }
+            User1000 => {
+                let user = rustix::fs::Uid::from_raw(1000);
+                rustix::fs::fchown(socket, Some(user), None).unwrap();
+            }
+            Device(name) => socket.bind_device(Some(name.as_bytes())).unwrap(),
+        }
+    }
+}
+
+/// An option of level IPPROTO_IP that neither socket2 nor rustix knows.
+fn set_ip_option(socket: &Socket, name: c_int, value: c_uint) {
+    #[expect(unsafe_code, reason = "declares setsockopt(2) as libc does")]
+    unsafe extern "C" {
+        fn setsockopt(
+            descriptor: c_int,
+            level: c_int,
+            name: c_int,
+            value: *const c_void,
+            length: c_uint,
+        ) -> c_int;
+    }
+    let pointer = (&raw const value).cast();
+    #[expect(unsafe_code, reason = "the kernel reads four bytes, which `value` has")]
+    let result = unsafe { setsockopt(socket.as_raw_fd(), 0, name, pointer, 4) };
+    assert_eq!(result, 0, "IP option {name}: {}", std::io::Error::last_os_error());
+}
+
+fn bound(kind: Type, address: IpAddr, port: u16, with: &[With]) -> Socket {
+    let socket = open(kind, address, with);
+    socket.bind(&SocketAddr::new(address, port).into()).unwrap();
+    socket
+}
+
+fn tcp(address: IpAddr, port: u16, with: &[With]) -> Socket {
+    bound(Type::STREAM, address, port, with)
+}
+
+fn udp(address: IpAddr, port: u16, with: &[With]) -> Socket {
+    bound(Type::DGRAM, address, port, with)
+}
+
+fn listening(address: IpAddr, port: u16, with: &[With]) -> Socket {
+    let socket = tcp(address, port, with);
+    socket.listen(8).unwrap();
+    socket
+}
+
+/// Connects a socket to a listener of its own on loopback; the accepted end, the listener closed.
+fn answer(client: &Socket, address: IpAddr, port: u16) -> Socket {
+    let peer = SocketAddr::new(address, port - PEER_BELOW);
+    let listener = listening(address, peer.port(), &[]);
+    client.connect(&peer.into()).unwrap();
+    listener.accept().unwrap().0
+}
+
+/// A client whose port connect() chose, and the accepted end.
+fn implicit(address: IpAddr, port: u16, with: &[With]) -> [Socket; 2] {
+    let client = open(Type::STREAM, address, with);
+    set(&client, &[Only(port)]);
+    let server = answer(&client, address, port);
+    [client, server]
+}
+
+/// A client that was bound before, and the accepted end.
+fn explicit(port: u16, with: &[With]) -> [Socket; 2] {
+    let client = tcp(LOCAL4, port, with);
+    let server = answer(&client, LOCAL4, port);
+    [client, server]
+}
+
+/// The listener on `port`, what it accepted, and the client.
+fn served(port: u16, with: &[With]) -> [Socket; 3] {
+    let listener = listening(ANY4, port, with);
+    let client = tcp(LOCAL4, port - PEER_BELOW, &[]);
+    client.connect(&SocketAddr::new(LOCAL4, port).into()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    [listener, server, client]
+}
+
+fn refused(client: Socket) -> [Socket; 1] {
+    client.connect(&SocketAddr::new(LOCAL4, 9).into()).expect_err("nobody listens");
+    [client]
+}
+
+/// The peer of the first one resets the connection.
+fn reset([client, server]: [Socket; 2]) -> [Socket; 1] {
+    server.set_linger(Some(Duration::ZERO)).unwrap();
+    [client]
+}
+
+fn none() -> [Socket; 0] {
+    []
+}
+
+fn tcp_standing(rows: &mut Rows) {
+    use State::{Bound, Listen};
+    rows.add(Protocol::Tcp, "none", None, |_| none());
+    rows.tcp("listen 0.0.0.0", Listen, |p| [listening(ANY4, p, &[])]);
+    rows.tcp("listen 0.0.0.0 +RA", Listen, |p| [listening(ANY4, p, &[ReuseAddress])]);
+    rows.tcp("listen 0.0.0.0 +RP", Listen, |p| [listening(ANY4, p, &[ReusePort])]);
+    rows.tcp("listen 0.0.0.0 +RP uid1000", Listen, |p| {
+        [listening(ANY4, p, &[ReusePort, User1000])]
+    });
+    rows.tcp("listen 127.0.0.1", Listen, |p| [listening(LOCAL4, p, &[])]);
+    rows.tcp("listen 127.0.0.2", Listen, |p| [listening(SECOND4, p, &[])]);
+    rows.tcp("listen [::] dual", Listen, |p| [listening(ANY6, p, &[Dual])]);
+    rows.tcp("listen [::] V6ONLY", Listen, |p| [listening(ANY6, p, &[V6Only])]);
+    rows.tcp("listen [::1]", Listen, |p| [listening(LOCAL6, p, &[])]);
+    rows.tcp("listen [::ffff:127.0.0.1]", Listen, |p| {
+        [listening(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), p, &[])]
+    });
+    rows.tcp("listen 0.0.0.0 dev lo", Listen, |p| [listening(ANY4, p, &[Device("lo")])]);
+    rows.tcp("listen 0.0.0.0 dev v1", Listen, |p| [listening(ANY4, p, &[Device("v1")])]);
+    rows.tcp("bound 0.0.0.0", Bound, |p| [tcp(ANY4, p, &[])]);
+    rows.tcp("bound 0.0.0.0 +RA", Bound, |p| [tcp(ANY4, p, &[ReuseAddress])]);
+    rows.tcp("bound 0.0.0.0 +RP", Bound, |p| [tcp(ANY4, p, &[ReusePort])]);
+    rows.tcp("bound 127.0.0.1", Bound, |p| [tcp(LOCAL4, p, &[])]);
+    rows.tcp("bound [::] dual", Bound, |p| [tcp(ANY6, p, &[Dual])]);
+    rows.tcp("bound [::1]", Bound, |p| [tcp(LOCAL6, p, &[])]);
+    rows.add(Protocol::Tcp, "bind(NO_PORT) not connected", None, |p| {
+        [tcp(LOCAL4, 0, &[NoPort, Only(p)])]
+    });
+}
+
+fn tcp_connected(rows: &mut Rows) {
+    use State::{Established, SynSent};
+    rows.tcp("client implicit", Established, |p| implicit(LOCAL4, p, &[]));
+    rows.tcp("client implicit +RA", Established, |p| implicit(LOCAL4, p, &[ReuseAddress]));
+    rows.tcp("client bind(127.0.0.1:0)", Established, |p| {
+        let client = tcp(LOCAL4, 0, &[Only(p)]);
+        let server = answer(&client, LOCAL4, p);
+        [client, server]
+    });
+    rows.tcp("client bind(127.0.0.1:P)+RA", Established, |p| explicit(p, &[ReuseAddress]));
+    rows.tcp("client BIND_NO_PORT", Established, |p| {
+        let client = tcp(LOCAL4, 0, &[NoPort, Only(p)]);
+        let server = answer(&client, LOCAL4, p);
+        [client, server]
+    });
+    rows.tcp("client implicit v6", Established, |p| implicit(LOCAL6, p, &[]));
+    rows.tcp("client implicit v6 V6ONLY", Established, |p| implicit(LOCAL6, p, &[V6Only]));
+    rows.tcp("SYN-SENT implicit", SynSent, |p| {
+        let client = open(Type::STREAM, ANY4, &[Only(p)]);
+        client.set_nonblocking(true).unwrap();
+        let nobody = SocketAddr::from(([10, 9, 0, 99], 80));
+        client.connect(&nobody.into()).expect_err("it goes on");
+        [client]
+    });
+    rows.tcp("accepted +RA, listener closed", Established, |p| {
+        served(p, &[ReuseAddress]).into_iter().skip(1)
+    });
+    rows.tcp("accepted, listener closed", Established, |p| served(p, &[]).into_iter().skip(1));
+    rows.tcp("listener and accepted +RA", State::Listen, |p| served(p, &[ReuseAddress]));
+}
+
+fn tcp_departing(rows: &mut Rows) {
+    use State::{CloseWait, FinWait2, TimeWait};
+    rows.tcp("FIN-WAIT-2 with descriptor", FinWait2, |p| {
+        let ends = implicit(LOCAL4, p, &[]);
+        ends[0].shutdown(Shutdown::Write).unwrap();
+        ends
+    });
+    rows.tcp("CLOSE-WAIT with descriptor", CloseWait, |p| {
+        let ends = implicit(LOCAL4, p, &[]);
+        ends[1].shutdown(Shutdown::Write).unwrap();
+        ends
+    });
+    rows.tcp("FIN-WAIT-2 orphan implicit", FinWait2, |p| {
+        implicit(LOCAL4, p, &[]).into_iter().skip(1)
+    });
+    rows.tcp("FIN-WAIT-2 orphan bind(P)", FinWait2, |p| explicit(p, &[]).into_iter().skip(1));
+    rows.tcp("TIME-WAIT client implicit", TimeWait, |p| closed(implicit(LOCAL4, p, &[])));
+    rows.tcp("TIME-WAIT client bind(P)", TimeWait, |p| closed(explicit(p, &[])));
+    rows.tcp("TIME-WAIT client bind(P) +RA", TimeWait, |p| closed(explicit(p, &[ReuseAddress])));
+    rows.tcp("TIME-WAIT server +RA", TimeWait, |p| closed_server(served(p, &[ReuseAddress])));
+    rows.tcp("TIME-WAIT server", TimeWait, |p| closed_server(served(p, &[])));
+}
+
+/// The first one closes first.
+fn closed([client, server]: [Socket; 2]) -> [Socket; 0] {
+    drop(client);
+    drop(server);
+    none()
+}
+
+fn closed_server([listener, server, client]: [Socket; 3]) -> [Socket; 0] {
+    drop(listener);
+    closed([server, client])
+}
+
+fn tcp_odd(rows: &mut Rows) {
+    use State::{Bound, Listen};
+    rows.add(Protocol::Tcp, "connect refused, implicit", None, |p| {
+        refused(open(Type::STREAM, ANY4, &[Only(p)]))
+    });
+    rows.tcp("connect refused, bind(P)", Bound, |p| refused(tcp(LOCAL4, p, &[])));
+    rows.add(Protocol::Tcp, "peer RST, implicit", None, |p| reset(implicit(LOCAL4, p, &[])));
+    rows.tcp("peer RST, bind(P)", Bound, |p| reset(explicit(p, &[])));
+    rows.tcp("listener after shutdown", Bound, |p| {
+        let listener = listening(ANY4, p, &[]);
+        listener.shutdown(Shutdown::Both).unwrap();
+        [listener]
+    });
+    rows.tcp("listener in flight (SCM_RIGHTS)", Listen, |p| in_flight(&listening(ANY4, p, &[])));
+    rows.tcp("MPTCP bound", Bound, |p| [mptcp(p)]);
+    rows.tcp("MPTCP listen", Listen, |p| {
+        let listener = mptcp(p);
+        listener.listen(8).unwrap();
+        [listener]
+    });
+}
+
+fn mptcp(port: u16) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(MPTCP.into())).unwrap();
+    socket.bind(&SocketAddr::new(ANY4, port).into()).unwrap();
+    socket
+}
+
+/// Sent through a pair of Unix sockets that nobody reads.
+fn in_flight(socket: &Socket) -> [UnixStream; 2] {
+    let (near, far) = UnixStream::pair().unwrap();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [socket.as_fd()];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    rustix::net::sendmsg(&near, &[IoSlice::new(b"x")], &mut control, SendFlags::empty()).unwrap();
+    [near, far]
+}
+
+fn udp_bound(rows: &mut Rows) {
+    use State::Unconnected;
+    let mut row = |name, address, with: &[With]| {
+        rows.udp(name, Unconnected, |p| [udp(address, p, with)]);
+    };
+    row("bound 0.0.0.0", ANY4, &[]);
+    row("bound 0.0.0.0 +RA", ANY4, &[ReuseAddress]);
+    row("bound 0.0.0.0 +RP", ANY4, &[ReusePort]);
+    row("bound 0.0.0.0 +RP uid1000", ANY4, &[ReusePort, User1000]);
+    row("bound 127.0.0.1", LOCAL4, &[]);
+    row("bound 127.0.0.2", SECOND4, &[]);
+    row("bound [::] dual", ANY6, &[Dual]);
+    row("bound [::] V6ONLY", ANY6, &[V6Only]);
+    row("bound [::1]", LOCAL6, &[]);
+    row("bound 224.0.0.251", GROUP.into(), &[]);
+    row("bound 224.0.0.251 +RA", GROUP.into(), &[ReuseAddress]);
+    row("bound 0.0.0.0 dev lo", ANY4, &[Device("lo")]);
+    row("bound 0.0.0.0 dev v1", ANY4, &[Device("v1")]);
+    rows.udp("bound 0.0.0.0 +RA, group joined", Unconnected, |p| {
+        let socket = udp(ANY4, p, &[ReuseAddress]);
+        socket.join_multicast_v4(&GROUP, &Ipv4Addr::LOCALHOST).unwrap();
+        [socket]
+    });
+}
+
+fn udp_connected(rows: &mut Rows) {
+    use State::{Connected, Unconnected};
+    let to = |socket: Socket, address: IpAddr| {
+        socket.connect(&SocketAddr::new(address, 9).into()).unwrap();
+        [socket]
+    };
+    let free = |address, port| open(Type::DGRAM, address, &[Only(port)]);
+    rows.add(Protocol::Udp, "none", None, |_| none());
+    rows.udp("connect() implicit", Connected, |p| to(free(LOCAL4, p), LOCAL4));
+    rows.udp("connect() implicit v6", Connected, |p| to(free(LOCAL6, p), LOCAL6));
+    rows.udp("bind(127.0.0.1:P)+connect", Connected, |p| to(udp(LOCAL4, p, &[]), LOCAL4));
+    rows.udp("bind(0.0.0.0:P)+connect", Connected, |p| to(udp(ANY4, p, &[]), LOCAL4));
+    rows.udp("sendto() autobind", Unconnected, |p| {
+        let socket = free(LOCAL4, p);
+        socket.send_to(b"x", &SocketAddr::new(LOCAL4, 9).into()).unwrap();
+        [socket]
+    });
+    let apart = |[socket]: [Socket; 1]| {
+        rustix::net::connect_unspec(&socket).unwrap();
+        [socket]
+    };
+    rows.add(Protocol::Udp, "implicit then connect(AF_UNSPEC)", None, |p| {
+        apart(to(free(LOCAL4, p), LOCAL4))
+    });
+    rows.udp("bind(P) then connect(AF_UNSPEC)", Unconnected, |p| {
+        apart(to(udp(LOCAL4, p, &[]), LOCAL4))
+    });
+}
+
+/// Rows of ip_local_reserved_ports.
+fn reserve(rows: &mut Rows) {
+    let first = rows.next;
+    rows.add(Protocol::Tcp, "reserved", None, |_| none());
+    rows.add(Protocol::Udp, "reserved", None, |_| none());
+    let list = format!("{first}-{}", first + 1);
+    std::fs::write("/proc/sys/net/ipv4/ip_local_reserved_ports", list).unwrap();
+}
+
+/// A pair of devices; behind 10.9.0.99 nobody answers.
+fn make_devices() {
+    for arguments in [
+        "link add v0 type veth peer name v1",
+        "addr add 10.9.0.1/24 dev v0",
+        "link set v0 up",
+        "link set v1 up",
+        "neigh add 10.9.0.99 lladdr 02:00:00:00:00:63 dev v0 nud permanent",
+    ] {
+        let status = Command::new("ip").args(arguments.split(' ')).status();
+        assert!(status.is_ok_and(|s| s.success()), "ip {arguments} (of iproute2) failed");
+    }
+}
