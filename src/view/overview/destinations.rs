@@ -132,11 +132,12 @@ fn cell(
     }
 }
 
-/// Connected ones and TIME-WAIT, in their colours.
+/// Connected ones and TIME-WAIT, in their colours; without what connect() may take again, as the
+/// percentage beside it.
 fn bar(sight: &Sight<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'static>> {
     let mut by_class = [0; StateClass::EACH.len()];
-    by_class[StateClass::TimeWait as usize] = row.time_wait.min(row.used);
-    by_class[StateClass::Established as usize] = row.used - row.time_wait.min(row.used);
+    by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.reusable);
+    by_class[StateClass::Established as usize] = row.used.saturating_sub(row.time_wait);
     gauges::stacked(&by_class, row.capacity, Colors::States, sight.theme, width)
 }
 
