@@ -5,7 +5,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies::{self, NOT_FIN_TIMEOUT},
-        wording::{full_in, grouped, maker, percent},
+        wording::{client, full_in, grouped, maker, percent},
     },
 };
 
@@ -35,7 +35,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         summary: summary(row, level, forecast, &maker),
         meaning: meaning(evidence, row, level),
         evidence: figures(evidence, row, forecast),
-        advice: advice(evidence, row, &maker),
+        advice: advice(evidence, row, &client(evidence, &row.owners)),
         avoid: vec![
             "do not add client threads or retries: each failing connect() walks the whole range, \
              about 3 ms of CPU on the default one"
@@ -111,20 +111,20 @@ fn figures(
     figures
 }
 
-fn advice(evidence: &Evidence<'_>, row: &DestinationUse, maker: &str) -> Vec<String> {
+fn advice(evidence: &Evidence<'_>, row: &DestinationUse, client: &str) -> Vec<String> {
     let remote = row.destination.remote;
     let mut advice = Vec::new();
     let time_wait = row.time_wait - row.reusable;
     if row.time_wait * 2 > row.used {
         advice.push(format!(
-            "keep connections to {remote} open and use them again in {maker} (keep-alive, a \
+            "keep connections to {remote} open and use them again in {client} (keep-alive, a \
              pool): {} of its {} ports are in TIME-WAIT",
             grouped(row.time_wait),
             grouped(row.used)
         ));
     } else {
         advice.push(format!(
-            "bound the connections that {maker} opens to {remote} (a pool with a limit), and look \
+            "bound the connections that {client} opens to {remote} (a pool with a limit), and look \
              for ones that it does not close"
         ));
     }

@@ -1,7 +1,7 @@
 //! `range-exhausted`: bind(0) finds no port, or soon none.
 
 use crate::domain::{
-    Evidence, Finding, Level, Protocol, Subject,
+    Evidence, Finding, Level, Party, Protocol, Subject,
     diagnosis::{
         finding::{About, Figure},
         remedies,
@@ -17,7 +17,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if level == Level::Ok {
         return Vec::new();
     }
-    let connectable = evidence.analysis.unused_capacity();
+    // Suspected ports are no choice for another destination.
+    let connectable = evidence.analysis.unused_capacity().saturating_sub(range.suspected);
     let left = match forecast {
         _ if level == Level::Exhausted => "none left".to_owned(),
         Some(forecast) => format!("{} left, {}", grouped(range.available()), full_in(forecast)),
@@ -71,11 +72,12 @@ fn meaning(level: Level, connectable: u32) -> String {
 }
 
 fn advice(evidence: &Evidence<'_>) -> Vec<String> {
-    let most = evidence.analysis.owners.first();
+    let mut owners = evidence.analysis.owners.iter();
+    let most = owners.find(|owner| matches!(owner.party, Party::Process(_) | Party::Hidden(_)));
     let mut advice: Vec<String> = most
         .map(|owner| {
             format!(
-                "see what {} does with its {} ports: it holds most of them",
+                "see what {} does with its {} ports of the range",
                 party(evidence, owner.party),
                 grouped(owner.ports)
             )

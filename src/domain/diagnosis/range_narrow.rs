@@ -19,8 +19,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if size >= NARROW {
         return Vec::new();
     }
-    // Said of itself: a narrow range that nobody fills harms nobody.
-    let severity = if size <= TINY { Severity::Warning } else { Severity::Notice };
+    let is_used = evidence.analysis.ranges.iter().any(|range| range.share() >= 0.5);
+    // One that nobody fills harms nobody.
+    let severity = if size <= TINY && is_used { Severity::Warning } else { Severity::Notice };
     let is_same_parity = range.first() % 2 == range.last() % 2;
     let mut avoid = vec![
         "do not narrow it to keep services apart: reserve their ports instead \

@@ -5,7 +5,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies::NOT_FIN_TIMEOUT,
-        wording::{grouped, maker, percent},
+        wording::{client, grouped, maker, percent},
     },
 };
 
@@ -70,7 +70,7 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
              many connections a minute cannot be exceeded. {reuse}"
         ),
         evidence: figures,
-        advice: advice(evidence, &maker, row.reusable < row.time_wait),
+        advice: advice(evidence, &client(evidence, &row.owners), row.reusable < row.time_wait),
         avoid: avoid(),
     }
 }
@@ -118,9 +118,9 @@ fn severity(reusable: u32, time_wait: u32) -> Severity {
     if reusable * 10 >= time_wait * 9 { Severity::Notice } else { Severity::Warning }
 }
 
-fn advice(evidence: &Evidence<'_>, maker: &str, may_reuse: bool) -> Vec<String> {
+fn advice(evidence: &Evidence<'_>, client: &str, may_reuse: bool) -> Vec<String> {
     let mut advice = vec![format!(
-        "keep connections open and use them again in {maker} (keep-alive, a pool), or let the \
+        "keep connections open and use them again in {client} (keep-alive, a pool), or let the \
          other end close first"
     )];
     if may_reuse && evidence.snapshot.ephemeral.tw_reuse != Some(1) {

@@ -44,6 +44,12 @@ pub(super) fn maker(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String 
     party(evidence, named)
 }
 
+/// As `maker`, where the one to change it is meant.
+pub(super) fn client(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
+    let process = owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
+    process.map_or("the client".to_owned(), |&(named, _)| party(evidence, named))
+}
+
 /// `86.5 %`; a share that is not all is never rounded to 100.
 pub(super) fn percent(share: f64) -> String {
     let tenths = (share * 1000.0).round() / 10.0;

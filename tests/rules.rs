@@ -1,0 +1,349 @@
+//! Rules over ports: each condition made for real in a network namespace, and its absence.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portscope::{
+    domain::{
+        Analysis, Diagnosis, Evidence, Finding, Party, ProcessTable, Severity, Snapshot, Source,
+        State, Thresholds, Trends,
+        diagnosis::{About, Figure, diagnose},
+    },
+    host::{
+        Host as _, OwnerDepth, Scanner as _,
+        linux::{LinuxHost, LinuxScanner},
+    },
+};
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
+
+use namespace::{in_new_namespace, set_sysctl};
+
+const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// Below every range used here.
+const SERVERS: [u16; 2] = [5000, 5001];
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(LOCAL), 0);
+
+/// A private namespace with a range of 64 ports and two servers.
+struct Stage {
+    servers: [TcpListener; 2],
+}
+
+impl Stage {
+    /// Runs `body` on a stage of its own.
+    fn set(range: &str, body: impl FnOnce(&Self) + Send) {
+        in_new_namespace(|| {
+            set_sysctl("ip_local_port_range", range);
+            let servers = SERVERS.map(|port| TcpListener::bind((LOCAL, port)).unwrap());
+            body(&Self { servers });
+        });
+    }
+
+    fn small(body: impl FnOnce(&Self) + Send) {
+        Self::set("40000 40063", body);
+    }
+
+    fn address(&self, server: usize) -> SocketAddr {
+        self.servers[server].local_addr().unwrap()
+    }
+
+    /// Client and accepted end.
+    fn connect(&self, server: usize) -> io::Result<[TcpStream; 2]> {
+        let client = TcpStream::connect(self.address(server))?;
+        Ok([client, self.servers[server].accept()?.0])
+    }
+
+    fn connections(&self, server: usize, count: usize) -> Vec<[TcpStream; 2]> {
+        (0..count).map(|_| self.connect(server).unwrap()).collect()
+    }
+
+    /// As a program does that wants a source address and forgets IP_BIND_ADDRESS_NO_PORT.
+    fn connect_bound(&self, server: usize) -> io::Result<[TcpStream; 2]> {
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        client.bind(&ANY.into())?;
+        client.connect(&self.address(server).into())?;
+        Ok([client.into(), self.servers[server].accept()?.0])
+    }
+
+    /// Connections that their client closed first.
+    fn time_waits(&self, server: usize, count: usize) {
+        for [client, accepted] in self.connections(server, count) {
+            drop(client);
+            wait_for_end(&accepted);
+        }
+    }
+
+    /// What connect() says.
+    fn errno_of_connect(&self, server: usize) -> Option<Errno> {
+        let connected = TcpStream::connect(self.address(server));
+        connected.err().and_then(|error| Errno::from_io_error(&error))
+    }
+}
+
+fn wait_for_end(mut accepted: &TcpStream) {
+    use std::io::Read as _;
+    assert_eq!(accepted.read(&mut [0]).unwrap(), 0, "the other end was closed");
+}
+
+fn bound(kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, kind, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into())?;
+    Ok(socket)
+}
+
+/// What one refresh sees.
+struct Look {
+    snapshot: Snapshot,
+    analysis: Analysis,
+    diagnosis: Diagnosis,
+}
+
+impl Look {
+    fn now() -> Self {
+        let machine = LinuxHost::new().machine();
+        let mut snapshot = Snapshot::empty(Arc::clone(&machine), Source::SockDiag);
+        LinuxScanner::new(machine).scan(OwnerDepth::Full, &mut snapshot).unwrap();
+        let analysis = Analysis::of(&snapshot);
+        let diagnosis = diagnose(&Evidence {
+            snapshot: &snapshot,
+            analysis: &analysis,
+            trends: &Trends::default(),
+            processes: &ProcessTable::default(),
+            before: None,
+            thresholds: Thresholds::default(),
+        });
+        Self { snapshot, analysis, diagnosis }
+    }
+
+    fn find(&self, rule: &str) -> Vec<&Finding> {
+        self.diagnosis.findings.iter().filter(|finding| finding.rule == rule).collect()
+    }
+
+    /// The only finding of a rule, which says all that a user needs.
+    #[track_caller]
+    fn one(&self, rule: &str, severity: Severity, words: &[&str]) -> &Finding {
+        let found = self.find(rule);
+        assert_eq!(found.len(), 1, "{rule}: {:#?}", self.diagnosis);
+        let finding = found[0];
+        assert_eq!(finding.severity, severity, "{finding:#?}");
+        assert!(!finding.meaning.is_empty() && !finding.advice.is_empty(), "{finding:#?}");
+        assert!(!finding.evidence.is_empty() && !finding.avoid.is_empty(), "{finding:#?}");
+        let said = [&finding.summary, &finding.meaning, &finding.advice.join("\n")]
+            .map(String::as_str)
+            .join("\n");
+        for word in words {
+            assert!(said.contains(word), "{word:?} is not in {finding:#?}");
+        }
+        finding
+    }
+
+    #[track_caller]
+    fn silent(&self, rule: &str) {
+        assert!(self.find(rule).is_empty(), "{:#?}", self.find(rule));
+    }
+}
+
+fn figure<'a>(finding: &'a Finding, name: &str) -> &'a Figure {
+    &finding.evidence.iter().find(|(known, _)| *known == name).expect(name).1
+}
+
+fn own() -> String {
+    format!("pid {}", std::process::id())
+}
+
+#[test]
+fn a_full_destination_is_critical_and_another_one_is_free() {
+    Stage::small(|stage| {
+        let _held = stage.connections(0, 64);
+        assert_eq!(stage.errno_of_connect(0), Some(Errno::ADDRNOTAVAIL));
+        let look = Look::now();
+        let words = ["127.0.0.1:5000", "64 of 64", &own(), "EADDRNOTAVAIL", "64 ports to choose"];
+        let finding = look.one("destination-exhausted", Severity::Critical, &words);
+        let About::Destination(destination) = finding.about else { panic!("{finding:#?}") };
+        assert_eq!(destination.remote, (LOCAL, 5000).into());
+        assert_eq!(figure(finding, "others_available"), &Figure::Count(64));
+        look.silent("bind-before-connect");
+        look.silent("time-wait-pile");
+        assert_eq!(stage.errno_of_connect(1), None, "the other destination is free indeed");
+    });
+}
+
+#[test]
+fn a_range_that_bind_filled_is_critical_for_every_destination() {
+    Stage::small(|stage| {
+        let held: Vec<_> = (0..64).map(|_| bound(Type::STREAM).unwrap()).collect();
+        assert_eq!(Errno::from_io_error(&bound(Type::STREAM).unwrap_err()), Some(Errno::ADDRINUSE));
+        assert_eq!(stage.errno_of_connect(1), Some(Errno::ADDRNOTAVAIL));
+        let look = Look::now();
+        look.one("range-exhausted", Severity::Critical, &["64 of the 64", "EADDRINUSE", &own()]);
+        look.one("bound-inactive-leak", Severity::Critical, &["64 ports", &own(), "0 ports"]);
+        drop(held);
+        let look = Look::now();
+        look.silent("range-exhausted");
+        look.silent("bound-inactive-leak");
+    });
+}
+
+#[test]
+fn udp_without_ports_is_critical_and_tcp_is_not_touched() {
+    Stage::small(|stage| {
+        let held: Vec<_> = (0..64).map(|_| bound(Type::DGRAM).unwrap()).collect();
+        let client = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        let refused = client.connect(&stage.address(0).into()).unwrap_err();
+        assert_eq!(Errno::from_io_error(&refused), Some(Errno::AGAIN));
+        let look = Look::now();
+        look.one("udp-exhausted", Severity::Critical, &["64 of the 64", "EAGAIN", &own()]);
+        look.silent("range-exhausted");
+        look.silent("destination-exhausted");
+        assert_eq!(stage.errno_of_connect(0), None);
+        drop(held);
+        Look::now().silent("udp-exhausted");
+    });
+}
+
+#[test]
+fn time_wait_that_may_not_be_reused_exhausts_a_destination() {
+    Stage::small(|stage| {
+        set_sysctl("tcp_tw_reuse", "0");
+        stage.time_waits(0, 64);
+        assert_eq!(stage.errno_of_connect(0), Some(Errno::ADDRNOTAVAIL));
+        let look = Look::now();
+        let words = ["127.0.0.1:5000", "none left", "tcp_tw_reuse=1", "keep-alive"];
+        look.one("destination-exhausted", Severity::Critical, &words);
+        let words = ["64 of 64 ports in TIME-WAIT", "(tcp_tw_reuse 0)", "keep-alive"];
+        let pile = look.one("time-wait-pile", Severity::Warning, &words);
+        assert_eq!(figure(pile, "reusable"), &Figure::Count(0));
+        assert_eq!(look.analysis.unused_capacity(), 64);
+    });
+}
+
+#[test]
+fn time_wait_that_may_be_reused_exhausts_only_bind() {
+    Stage::small(|stage| {
+        set_sysctl("tcp_tw_reuse", "1");
+        stage.time_waits(0, 64);
+        // The kernel lets go of a TIME-WAIT only when it is a second old (tcp_tw_reuse_delay).
+        let look = until(|look| look.analysis.destinations[0].reusable == 64);
+        look.silent("destination-exhausted");
+        look.one("range-exhausted", Severity::Critical, &["EADDRINUSE", "64 ports to choose"]);
+        look.one("time-wait-pile", Severity::Notice, &["64 of them again"]);
+        assert_eq!(stage.errno_of_connect(0), None);
+    });
+}
+
+/// Looks until it is so.
+#[track_caller]
+fn until(is_so: impl Fn(&Look) -> bool) -> Look {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let look = Look::now();
+        if is_so(&look) {
+            return look;
+        }
+        assert!(Instant::now() < deadline, "{:#?}", look.analysis);
+    }
+}
+
+#[test]
+fn ports_bound_before_connect_are_taken_for_all_destinations() {
+    Stage::small(|stage| {
+        let _held: Vec<_> = (0..64).map(|_| stage.connect_bound(0).unwrap()).collect();
+        assert_eq!(stage.errno_of_connect(1), Some(Errno::ADDRNOTAVAIL));
+        let look = Look::now();
+        let words = [&own(), "IP_BIND_ADDRESS_NO_PORT", "EADDRNOTAVAIL"];
+        let finding = look.one("bind-before-connect", Severity::Critical, &words);
+        assert_eq!(finding.about, About::Owner(Party::Process(std::process::id())));
+        let words = ["127.0.0.1:5000", "at most 0 ports"];
+        look.one("destination-exhausted", Severity::Critical, &words);
+    });
+}
+
+#[test]
+fn sockets_that_nobody_closes_after_their_peers_are_a_leak() {
+    Stage::small(|stage| {
+        let held = stage.connections(0, 48);
+        Look::now().silent("close-wait-leak");
+        // The servers' ends stay open.
+        let (clients, accepted): (Vec<_>, Vec<_>) = held.into_iter().map(|[a, b]| (a, b)).unzip();
+        drop(clients);
+        accepted.iter().for_each(wait_for_end);
+        let look = Look::now();
+        let waiting = look.snapshot.sockets.iter().filter(|s| s.state == State::CloseWait);
+        assert_eq!(waiting.count(), 48);
+        look.one("close-wait-leak", Severity::Warning, &["48 of its", &own(), "read() returns 0"]);
+    });
+}
+
+#[test]
+fn a_service_inside_the_range_is_told_until_its_port_is_reserved() {
+    Stage::small(|_| {
+        set_sysctl("ip_local_reserved_ports", "40060-40063");
+        let _service = TcpListener::bind((LOCAL, 40_010)).unwrap();
+        let look = Look::now();
+        let words = ["40010", &own(), "ip_local_reserved_ports=40060-40063,40010", "EADDRINUSE"];
+        look.one("listener-in-range", Severity::Notice, &words);
+        set_sysctl("ip_local_reserved_ports", "40060-40063,40010");
+        Look::now().silent("listener-in-range");
+    });
+}
+
+#[test]
+fn a_narrow_range_is_told_and_the_usual_one_is_not() {
+    Stage::small(|stage| {
+        Look::now().one("range-narrow", Severity::Notice, &["64 ports", "32768 60999"]);
+        let _held = stage.connections(0, 40);
+        Look::now().one("range-narrow", Severity::Warning, &["40000-40063"]);
+        set_sysctl("ip_local_port_range", "32768 60999");
+        Look::now().silent("range-narrow");
+    });
+}
+
+#[test]
+fn from_half_use_on_a_destination_is_in_the_slow_zone() {
+    // 2,000 ports: from 512 of a parity on the walk costs more than connect() itself.
+    Stage::set("40000 41999", |stage| {
+        let mut held = stage.connections(0, 970);
+        Look::now().silent("slow-zone");
+        held.extend(stage.connections(0, 40));
+        let look = Look::now();
+        let words = ["127.0.0.1:5000", "1,000 even ports", "0.12 ms", &own()];
+        let finding = look.one("slow-zone", Severity::Warning, &words);
+        assert_eq!(figure(finding, "available"), &Figure::Count(990));
+        look.silent("destination-exhausted");
+    });
+}
+
+#[test]
+fn a_quiet_machine_has_no_finding_of_these_rules() {
+    Stage::set("32768 60999", |stage| {
+        let _held = stage.connections(0, 20);
+        stage.time_waits(1, 20);
+        let _udp: Vec<_> = (0..20).map(|_| UdpSocket::bind((LOCAL, 0)).unwrap()).collect();
+        let look = Look::now();
+        for rule in [
+            "destination-exhausted",
+            "range-exhausted",
+            "slow-zone",
+            "time-wait-pile",
+            "close-wait-leak",
+            "bound-inactive-leak",
+            "bind-before-connect",
+            "listener-in-range",
+            "range-narrow",
+            "udp-exhausted",
+        ] {
+            look.silent(rule);
+        }
+        assert_eq!(look.diagnosis.severity.max(Severity::Notice), Severity::Notice);
+    });
+}
