@@ -3,6 +3,7 @@
 
 mod destinations;
 mod owners;
+mod places;
 mod ranges;
 mod suspicion;
 

@@ -1,10 +1,10 @@
 //! Counts, for each destination, the ports that its connections take. Judges nothing.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
 
 use crate::domain::{
     Destination, DestinationUse, Ephemeral, RangeUse, Socket, State,
-    analysis::{MOST_OWNERS, owners::Owners, ranges::Port},
+    analysis::{MOST_OWNERS, owners::Owners, places::Places, ranges::Port},
 };
 
 /// `tcp_tw_reuse` takes a TIME-WAIT that is older than a second (`tcp_twsk_unique`), of the 60 that
@@ -16,13 +16,10 @@ const REUSABLE_MS: u32 = 59_000;
 pub(super) struct Destinations {
     tw_reuse: Option<u8>,
     rows: Vec<Row>,
-    places: HashMap<Destination, u32>,
+    places: Places<Destination>,
     pairs: Vec<Pair>,
     /// By the places of destination and party.
-    pair_places: HashMap<(u32, u32), u32>,
-    /// Of the connection before: often to the same one.
-    last: Option<(Destination, u32)>,
-    last_pair: Option<((u32, u32), u32)>,
+    pair_places: Places<(u32, u32)>,
 }
 
 struct Row {
@@ -65,7 +62,10 @@ impl Destinations {
         }
         let destination = Destination::of(socket)?;
         let counted = self.count_as(&destination, socket);
-        let place = self.place(destination);
+        let place = self.places.of(destination);
+        if place as usize == self.rows.len() {
+            self.rows.push(Row::of(destination));
+        }
         self.rows[place as usize].count(port, counted);
         Some(Connection { pair: self.pair(place, party), is_reusable: counted.reusable })
     }
@@ -118,36 +118,13 @@ impl Destinations {
         Counted { time_wait, reusable: time_wait && is_on && is_old }
     }
 
-    fn place(&mut self, destination: Destination) -> u32 {
-        if let Some((last, place)) = self.last
-            && last == destination
-        {
-            return place;
-        }
-        let rows = &mut self.rows;
-        let place = *self.places.entry(destination).or_insert_with(|| {
-            rows.push(Row::of(destination));
-            rows.len() as u32 - 1
-        });
-        self.last = Some((destination, place));
-        place
-    }
-
     fn pair(&mut self, destination: u32, party: u32) -> u32 {
-        let key = (destination, party);
-        let known = self.last_pair.filter(|(last, _)| *last == key);
-        let place = known.map_or_else(|| self.find_pair(key), |(_, place)| place);
+        let place = self.pair_places.of((destination, party));
+        if place as usize == self.pairs.len() {
+            self.pairs.push(Pair { destination, party, sockets: 0 });
+        }
         self.pairs[place as usize].sockets += 1;
-        self.last_pair = Some((key, place));
         place
-    }
-
-    fn find_pair(&mut self, (destination, party): (u32, u32)) -> u32 {
-        let pairs = &mut self.pairs;
-        *self.pair_places.entry((destination, party)).or_insert_with(|| {
-            pairs.push(Pair { destination, party, sockets: 0 });
-            pairs.len() as u32 - 1
-        })
     }
 }
 

@@ -1,19 +1,18 @@
 //! Puts one name to the holder of each socket and counts what each holds. Not for which
 //! destination.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
 
 use crate::domain::{
-    Owner, OwnerUse, Party, Snapshot, Socket, State, StateClass, analysis::ranges::Port,
+    Owner, OwnerUse, Party, Snapshot, Socket, State, StateClass,
+    analysis::{places::Places, ranges::Port},
 };
 
 /// Parties by the order in which they came.
 pub(super) struct Owners<'a> {
     snapshot: &'a Snapshot,
     rows: Vec<Row>,
-    places: HashMap<Party, u32>,
-    /// Of the socket before: often the same one.
-    last: Option<(Party, u32)>,
+    places: Places<Party>,
 }
 
 struct Row {
@@ -39,12 +38,16 @@ impl Party {
 
 impl<'a> Owners<'a> {
     pub fn of(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, rows: Vec::new(), places: HashMap::new(), last: None }
+        Self { snapshot, rows: Vec::new(), places: Places::default() }
     }
 
     /// Counts the socket and gives the place of its party.
     pub fn add(&mut self, port: &Port, socket: &Socket) -> u32 {
-        let place = self.place(Party::of(self.snapshot, socket));
+        let party = Party::of(self.snapshot, socket);
+        let place = self.places.of(party);
+        if place as usize == self.rows.len() {
+            self.rows.push(Row::of(party));
+        }
         let row = &mut self.rows[place as usize];
         row.owner.sockets += 1;
         row.owner.close_wait += u32::from(socket.state == State::CloseWait);
@@ -67,21 +70,6 @@ impl<'a> Owners<'a> {
         let mut rows: Vec<OwnerUse> = self.rows.into_iter().map(|row| row.owner).collect();
         rows.sort_unstable_by_key(|row| (Reverse(row.ports), Reverse(row.sockets), row.party));
         rows
-    }
-
-    fn place(&mut self, party: Party) -> u32 {
-        if let Some((last, place)) = self.last
-            && last == party
-        {
-            return place;
-        }
-        let rows = &mut self.rows;
-        let place = *self.places.entry(party).or_insert_with(|| {
-            rows.push(Row::of(party));
-            rows.len() as u32 - 1
-        });
-        self.last = Some((party, place));
-        place
     }
 }
 

@@ -84,8 +84,13 @@ enum Verdict {
     All,
 }
 
-/// A socket in the order in which it was made: (group, inode, port, is low).
-type Made = (u32, u32, u16, bool);
+/// A socket and when it was made.
+struct Made {
+    group: u32,
+    inode: u32,
+    port: u16,
+    is_low: bool,
+}
 
 const NO_GROUP: u32 = u32::MAX;
 
@@ -163,12 +168,13 @@ impl Suspicion<'_> {
         };
         let made = self.clients.rows.iter().filter_map(|client| {
             let group = is_open(group_of[client.pair as usize])?;
-            Some((group, client.inode?, client.port, client.is_low))
+            let Client { port, is_low, .. } = *client;
+            Some(Made { group, inode: client.inode?, port, is_low })
         });
         let mut made: Vec<Made> = made.collect();
-        made.sort_unstable();
-        for made in made.chunk_by(|a, b| a.0 == b.0) {
-            let verdict = &mut verdicts[made[0].0 as usize];
+        made.sort_unstable_by_key(|made| u64::from(made.group) << 32 | u64::from(made.inode));
+        for made in made.chunk_by(|a, b| a.group == b.group) {
+            let verdict = &mut verdicts[made[0].group as usize];
             if self.goes_upwards(made) {
                 *verdict = Verdict::None;
             } else if *verdict == Verdict::None && is_other_first(made) {
@@ -196,7 +202,7 @@ impl Suspicion<'_> {
     /// ports by chance every fourth does, or half where a small range is nearly full.
     fn goes_upwards(&self, made: &[Made]) -> bool {
         let length = self.range.range.len();
-        let mut others = made.iter().filter(|made| !made.3).map(|made| u32::from(made.2));
+        let mut others = made.iter().filter(|made| !made.is_low).map(|made| u32::from(made.port));
         let Some(mut before) = others.next() else { return false };
         let (mut steps, mut short) = (0, 0);
         for port in others {
@@ -243,7 +249,7 @@ impl Verdict {
 fn is_other_first(made: &[Made]) -> bool {
     let (mut low, mut inversions) = (0u64, 0u64);
     for made in made {
-        if made.3 {
+        if made.is_low {
             low += 1;
         } else {
             inversions += low;
