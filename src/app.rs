@@ -140,6 +140,7 @@ pub struct App {
     now: Duration,
     history: History,
     trends: Trends,
+    thresholds: Thresholds,
     /// Of the first snapshot, and when it was taken: counters are judged by their growth.
     first_vitals: Option<(Vitals, Duration)>,
     services: ServiceNames,
@@ -168,6 +169,7 @@ impl App {
             now: Duration::ZERO,
             history: History::default(),
             trends: Trends::default(),
+            thresholds: Thresholds::default(),
             first_vitals: None,
             services: options.services,
             is_mouse_on: options.mouse,
@@ -230,9 +232,9 @@ impl App {
         &self.trends
     }
 
-    /// Of what the worst of ranges and destinations is judged.
+    /// By which ranges and destinations are judged.
     pub fn thresholds(&self) -> Thresholds {
-        Thresholds::default()
+        self.thresholds
     }
 
     /// The worst of ranges and destinations; None before the first scan came.

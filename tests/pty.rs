@@ -40,9 +40,11 @@ fn control_c_is_a_key_that_quits() {
 fn a_key_changes_the_screen() {
     let mut session = start();
     session.send(b"?");
-    session.wait_for_text("Keys of the map");
+    session.wait_for_text("Keys of the overview");
     session.send(b"\x1b");
-    session.wait_for("the map again", |screen| !screen.contents().contains("Keys of the map"));
+    session.wait_for("the overview again", |screen| {
+        !screen.contents().contains("Keys of the overview")
+    });
     session.send(b"q");
     assert!(session.wait_for_end().status.success());
 }

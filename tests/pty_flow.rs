@@ -25,9 +25,11 @@ fn sum(frames: &[&[u8]]) -> usize {
 #[test]
 fn a_refresh_without_a_change_writes_nothing_but_the_age() {
     in_new_namespace(|| {
-        for (arguments, what) in
-            [(&[][..], "a scan a second"), (&["--interval", "3600"][..], "no scan, the age grows")]
-        {
+        for (arguments, what) in [
+            (&[][..], "a scan a second"),
+            (&["40000"][..], "a scan a second, on the map"),
+            (&["--interval", "3600"][..], "no scan, the age grows"),
+        ] {
             let mut session = Session::start_sized(200, 60, arguments);
             session.read_for(Duration::from_secs(2));
             let start = session.bytes.len();
@@ -43,12 +45,19 @@ fn a_refresh_without_a_change_writes_nothing_but_the_age() {
 
 #[test]
 fn a_refresh_with_a_hundred_changed_ports_writes_six_kilobytes_at_most() {
-    in_new_namespace(|| {
+    // A port leads to the map.
+    for arguments in [&["--interval", "3600"][..], &["--interval", "3600", "40000"]] {
+        refresh_a_hundred(arguments);
+    }
+}
+
+fn refresh_a_hundred(arguments: &'static [&'static str]) {
+    in_new_namespace(move || {
         // Every 130th port of the ephemeral range and 2,000 in a row: runs and single ones.
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
         let _many: Vec<_> = (50_000..52_000).map(at).collect();
         let mut going: Vec<_> = (0..50).map(|n| at(32_800 + n * 130)).collect();
-        let mut session = Session::start_sized(200, 60, &["--interval", "3600"]);
+        let mut session = Session::start_sized(200, 60, arguments);
         settle_but_age(&mut session);
         going.clear();
         let _coming: Vec<_> = (0..50).map(|n| at(40_007 + n * 190)).collect();
@@ -62,7 +71,10 @@ fn a_refresh_with_a_hundred_changed_ports_writes_six_kilobytes_at_most() {
         session.read_for(Duration::from_secs(1));
         let frames = session.frames_since(start);
         let bytes = sum(&frames);
-        eprintln!("100 changed ports at 200x60: {bytes} bytes in {} frames", frames.len());
+        eprintln!(
+            "100 changed ports at 200x60, {arguments:?}: {bytes} bytes in {} frames",
+            frames.len()
+        );
         assert!(bytes <= 6_144, "{bytes} bytes");
     });
 }
@@ -173,6 +185,8 @@ fn twenty_columns_and_five_rows_tell_the_truth() {
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
         let _sockets: Vec<_> = (40_000..40_282).map(at).collect();
         let mut session = Session::start_sized(20, 5, &[]);
+        session.wait_for_text("OK  UDP 1.0 %");
+        session.send(b"2");
         session.wait_for_text("1.0 % occupied");
         session.wait_for_text("quit");
         session.send(b"q");
@@ -230,7 +244,8 @@ fn below_header(screen: &vt100::Screen) -> Vec<String> {
 /// A map that does not change by itself.
 fn quiet_map() -> Session {
     let mut session = Session::start_sized(80, 24, &["--interval", "3600"]);
-    session.wait_for("the first scan", |screen| !screen.contents().contains("first scan"));
+    session.send(b"2");
+    session.wait_for("the first scan", |screen| screen.contents().contains("hjkl"));
     settle_but_age(&mut session);
     session
 }
@@ -294,10 +309,10 @@ fn a_terminal_that_does_not_tell_its_colours_is_waited_for_only_briefly_and_no_k
     let mut session = Session::start(&[]);
     session.wait_until("the question", |session| session.count(b"\x1b]11;?") == 1);
     session.send(b"?");
-    session.wait_for_text("Keys of the map");
+    session.wait_for_text("Keys of the overview");
     session.send(b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;c");
     session.send(b"?");
-    session.wait_for("nothing typed", |screen| !screen.contents().contains("Keys of the map"));
+    session.wait_for("nothing typed", |screen| !screen.contents().contains("Keys of the overview"));
     session.send(b"q");
     assert!(session.wait_for_end().status.success());
     session.assert_given_back();
@@ -310,10 +325,10 @@ fn what_the_terminal_says_of_its_background_is_drawn_for() {
         let mut session = Session::start(&["--color", "truecolor"]);
         session.wait_until("the question", |session| session.count(b"\x1b]11;?") == 1);
         session.send(format!("?\x1b]11;rgb:{color}\x1b\\\x1b[?62;c").as_bytes());
-        session.wait_for_text("Keys of the map");
+        session.wait_for_text("Keys of the overview");
         session.send(b"?");
         session.wait_for_frame();
-        session.wait_for("the map", |screen| !screen.contents().contains("Keys of the map"));
+        session.wait_for("the map", |screen| !screen.contents().contains("Keys of the overview"));
         shown.push(session.screen().cell(0, 1).unwrap().bgcolor());
     }
     assert_ne!(shown[0], shown[1]);

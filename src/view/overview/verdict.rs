@@ -33,15 +33,13 @@ pub fn lines(sight: &Sight<'_>, width: u16, most: u16) -> Vec<Line<'static>> {
         // Something else than ports is short, and that is worse.
         finding.severity > sight.verdict.level.severity().max(Severity::Notice)
     });
-    let (badge, role, headlines) = match told {
-        Some(finding) => {
-            let (badge, role) = severity_badge(finding.severity);
-            (badge, role, vec![finding.summary.clone()])
-        }
-        None => {
-            let level = sight.verdict.level;
-            (level.name(), level_role(level), headline(&sight.verdict, sight.sources, sight.theme))
-        }
+    let level = sight.verdict.level;
+    let (badge, role, headlines) = if let Some(finding) = told {
+        let (badge, role) = severity_badge(finding.severity);
+        (badge, role, vec![finding.summary.clone()])
+    } else {
+        let words = headline(&sight.verdict, sight.sources, sight.theme);
+        (level.name(), level_role(level), words)
     };
     let marks = match role {
         Role::Ok => "",
@@ -139,13 +137,11 @@ fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
 /// The last one says when there is more.
 pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
     let mut kept: Vec<String> = lines.iter().take(most).cloned().collect();
-    if lines.len() > most {
-        if let Some(last) = kept.last_mut() {
-            while last.width() + 3 > width && last.contains(' ') {
-                last.truncate(last.rfind(' ').unwrap_or_default());
-            }
-            last.push_str(" ..");
+    if let Some(last) = kept.last_mut().filter(|_| lines.len() > most) {
+        while last.width() + 3 > width && last.contains(' ') {
+            last.truncate(last.rfind(' ').unwrap_or_default());
         }
+        last.push_str(" ..");
     }
     kept
 }
@@ -251,11 +247,11 @@ fn ending(standing: &Standing, spread: Spread, theme: &Theme) -> String {
     let mut text = format!(": full in {about}{}", in_time(forecast.seconds));
     if spread == Spread::Told {
         let earliest = in_time(forecast.earliest);
-        match forecast.latest.filter(|&latest| latest <= FAR).map(in_time) {
-            Some(latest) if latest == earliest => {}
-            Some(latest) => text.push_str(&format!(" ({earliest} to {latest})")),
-            None => text.push_str(&format!(" ({earliest} at the earliest)")),
-        }
+        text += &match forecast.latest.filter(|&latest| latest <= FAR).map(in_time) {
+            Some(latest) if latest == earliest => String::new(),
+            Some(latest) => format!(" ({earliest} to {latest})"),
+            None => format!(" ({earliest} at the earliest)"),
+        };
     }
     text
 }
