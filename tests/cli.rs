@@ -80,7 +80,13 @@ fn help_lists_only_what_exists() {
         "--fault",
         "\n  help",
     ];
-    for arguments in [&["--help"][..], &["scan", "--help"], &["pick", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["scan", "--help"],
+        &["diagnose", "--help"],
+        &["explain", "--help"],
+        &["pick", "--help"],
+    ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(stderr(&output), "");

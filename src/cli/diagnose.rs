@@ -2,15 +2,17 @@
 
 use crate::{
     cli::{args::PlainFormat, exit::Verdict, scan, settings::DiagnoseSettings},
-    domain::{Diagnosis, Evidence, Protocols, Severity, diagnosis},
+    domain::{Diagnosis, Evidence, Protocols, Severity, Snapshot, diagnosis},
     engine::sample::Sample,
     host::Host,
     report::{self, Health, Scan},
 };
 
 pub fn run(host: &dyn Host, settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
-    let sample = Sample::take(host, settings.protocols, settings.sample)?;
+    let mut sample = Sample::take(host, settings.protocols, settings.sample)?;
     let diagnosis = judge(&sample, settings);
+    let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
+    gaps.append(&mut vitals.gaps);
     let health = Health {
         scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },
         analysis: &sample.analysis,

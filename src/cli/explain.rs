@@ -63,7 +63,7 @@ fn keep_port(snapshot: &mut Snapshot, settings: &ExplainSettings) {
     }
     snapshot.gaps.retain(|gap| {
         let is_asked = gap.protocol().is_none_or(|of| settings.protocols.includes(of));
-        is_asked && gap.count() != Some(0) && !matches!(gap, Gap::VitalsUnread { .. })
+        is_asked && gap.count() != Some(0)
     });
 }
 

@@ -84,8 +84,8 @@ fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
     snapshot.gaps.retain(|gap| gap.protocol().is_none_or(|of| protocols.includes(of)));
     let vitals = &mut snapshot.vitals;
     if !protocols.includes(Protocol::Tcp) {
-        let Vitals { conntrack, descriptors, .. } = std::mem::take(vitals);
-        *vitals = Vitals { conntrack, descriptors, ..Vitals::default() };
+        let Vitals { conntrack, descriptors, gaps, .. } = std::mem::take(vitals);
+        *vitals = Vitals { conntrack, descriptors, gaps, ..Vitals::default() };
     }
     let conntrack = vitals.conntrack.as_mut();
     if let Some(translated) = conntrack.and_then(|conntrack| conntrack.translated.as_mut()) {
