@@ -30,6 +30,7 @@ fn is_full(socket: &Socket) -> bool {
 /// (include/net/sock.h, `sk_acceptq_is_full`).
 fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> Finding {
     let (waiting, backlog) = (socket.receive_queue, socket.send_queue);
+    let has_refused = waiting > backlog && overflows != Counter::Still;
     let pids = evidence.snapshot.owner(socket).pids();
     let owner = pids.first().map(|&pid| process(evidence, pid));
     let mut figures = vec![
@@ -41,7 +42,7 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
     figures.extend(overflows.figures("listen_overflows", "listen_overflows_per_second"));
     Finding {
         rule: "listen-overflow",
-        severity: if waiting > backlog { Severity::Critical } else { Severity::Warning },
+        severity: if has_refused { Severity::Critical } else { Severity::Warning },
         about: About::Port(Protocol::Tcp, socket.local.port),
         summary: format!(
             "{} does not accept on {}: {} connections wait, its backlog is {}",

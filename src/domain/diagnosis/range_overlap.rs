@@ -41,9 +41,9 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
              here)",
             grouped(ports),
         ),
-        meaning: "A connection that this node opens may get the port of a NodePort service. Its \
-                  answers are then taken for calls of the service, so it hangs without an errno; a \
-                  program that listens there cannot start (EADDRINUSE)."
+        meaning: "connect() and bind(0) on this node may take the port of a NodePort service. A \
+                  kube-proxy, load balancer or ingress that binds that port then fails with \
+                  EADDRINUSE, and traffic of the two cannot be told apart by its port."
             .to_owned(),
         advice: vec![
             format!(

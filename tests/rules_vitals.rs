@@ -1,0 +1,490 @@
+//! Rules over limits, counters, translation and gaps: each condition made for real in a network
+//! namespace, and its absence. Limits of the whole machine are not set but made up.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::OwnedFd,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portscope::{
+    domain::{
+        Analysis, Conntrack, Diagnosis, Evidence, Finding, Gap, PortRange, Process, ProcessTable,
+        Protocol, Severity, Snapshot, Source, Text, Thresholds, Translation, Trends, Vitals,
+        diagnosis::{Figure, diagnose},
+    },
+    host::{
+        Host as _, OwnerDepth, Scanner as _,
+        linux::{LinuxHost, LinuxScanner},
+    },
+};
+use rustix::process::{Pid, Resource, Rlimit};
+use socket2::{Domain, Socket, Type};
+
+use namespace::{in_new_namespace, set_sysctl};
+use processes::{Sleeper, alone, not_tested};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A scanner in the thread's namespace, and what it saw last.
+struct Observer {
+    scanner: LinuxScanner,
+    snapshot: Snapshot,
+    processes: ProcessTable,
+}
+
+impl Observer {
+    fn new() -> Self {
+        let machine = LinuxHost::new().machine();
+        Self::with(
+            LinuxScanner::new(Arc::clone(&machine)),
+            Snapshot::empty(machine, Source::SockDiag),
+        )
+    }
+
+    fn with(scanner: LinuxScanner, snapshot: Snapshot) -> Self {
+        Self { scanner, snapshot, processes: ProcessTable::default() }
+    }
+
+    fn look(&mut self, owners: OwnerDepth) -> &mut Self {
+        self.scanner.scan(owners, &mut self.snapshot).unwrap();
+        self
+    }
+
+    fn diagnosis(&self, before: Option<(&Vitals, f64)>) -> Diagnosis {
+        diagnose(&Evidence {
+            snapshot: &self.snapshot,
+            analysis: &Analysis::of(&self.snapshot),
+            trends: &Trends::default(),
+            processes: &self.processes,
+            before,
+            thresholds: Thresholds::default(),
+        })
+    }
+
+    /// What one rule finds in one snapshot.
+    fn find(&self, rule: &str) -> Vec<Finding> {
+        self.diagnosis(None).findings.into_iter().filter(|f| f.rule == rule).collect()
+    }
+
+    /// The only finding of a rule.
+    #[track_caller]
+    fn one(&self, rule: &str) -> Finding {
+        let mut found = self.find(rule);
+        assert_eq!(found.len(), 1, "{rule}: {found:#?} {:#?}", self.snapshot.vitals);
+        found.remove(0)
+    }
+
+    /// What one rule finds from the vitals of before on.
+    fn find_since(&self, before: &Vitals, rule: &str) -> Vec<Finding> {
+        let found = self.diagnosis(Some((before, 2.0))).findings;
+        found.into_iter().filter(|finding| finding.rule == rule).collect()
+    }
+}
+
+fn figure(finding: &Finding, name: &str) -> Option<Figure> {
+    finding.evidence.iter().find(|(known, _)| *known == name).map(|(_, figure)| figure.clone())
+}
+
+/// A finding says all that a user needs.
+#[track_caller]
+fn assert_told(finding: &Finding, severity: Severity, words: &[&str]) {
+    assert_eq!(finding.severity, severity, "{finding:#?}");
+    assert!(!finding.summary.contains('\n') && !finding.meaning.is_empty());
+    assert!(!finding.advice.is_empty() && !finding.evidence.is_empty(), "{finding:#?}");
+    for word in words {
+        let is_said = finding.summary.contains(word) || finding.advice.join("\n").contains(word);
+        assert!(is_said, "{word:?} is not in {finding:#?}");
+    }
+}
+
+fn listener(backlog: i32) -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    socket.listen(backlog).unwrap();
+    socket.into()
+}
+
+/// Does not wait until the peer answers.
+fn begin_to_connect(to: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(115) => panic!("{error}"), // EINPROGRESS
+        _ => socket,
+    }
+}
+
+/// Connects, and closes first, so that the client's port is left in TIME-WAIT.
+fn leave_time_wait(server: &TcpListener) {
+    let client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    let (mut accepted, _) = server.accept().unwrap();
+    drop(client);
+    io::copy(&mut accepted, &mut io::sink()).unwrap();
+}
+
+/// Looks until `is_there`, or fails.
+#[track_caller]
+fn look_until(observer: &mut Observer, owners: OwnerDepth, is_there: fn(&Snapshot) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_there(&observer.look(owners).snapshot) {
+        assert!(Instant::now() < deadline, "{:#?}", observer.snapshot.vitals);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_large_reservation_is_told_and_a_small_one_is_not() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40063");
+        let mut observer = Observer::new();
+        for (reserved, expected) in [
+            ("", None),
+            ("8080,40000-40014", None),
+            ("8080,40000-40015", Some(Severity::Notice)),
+            ("40000-40030,40032", Some(Severity::Warning)),
+        ] {
+            set_sysctl("ip_local_reserved_ports", &format!("{reserved}\n"));
+            let found = observer.look(OwnerDepth::Skip).find("reserved-large");
+            assert_eq!(found.first().map(|f| f.severity), expected, "{reserved:?}");
+        }
+        let finding = observer.one("reserved-large");
+        assert_told(&finding, Severity::Warning, &["50 %", "32 of 64", "ip_local_reserved_ports"]);
+        assert_eq!(figure(&finding, "reserved_ports"), Some(Figure::Count(32)));
+    });
+}
+
+#[test]
+fn connections_that_leave_no_time_wait_are_told() {
+    in_new_namespace(|| {
+        set_sysctl("tcp_max_tw_buckets", "3");
+        let mut observer = Observer::new();
+        let server = listener(16);
+        assert_eq!(observer.look(OwnerDepth::Skip).find("time-wait-overflow"), []);
+        let before = observer.snapshot.vitals.clone();
+
+        for _ in 0..7 {
+            leave_time_wait(&server);
+        }
+
+        look_until(&mut observer, OwnerDepth::Skip, |snapshot| {
+            snapshot.vitals.time_wait_overflow == Some(4)
+        });
+        assert_eq!(observer.snapshot.vitals.time_wait, Some(3));
+        assert_told(&observer.one("time-wait-overflow"), Severity::Warning, &["3 of at most 3"]);
+        let growing = &observer.find_since(&before, "time-wait-overflow")[0];
+        assert_told(growing, Severity::Warning, &["4 connections", "tcp_max_tw_buckets"]);
+        assert_eq!(figure(growing, "overflows_per_second"), Some(Figure::PerSecond(2.0)));
+
+        // With room again an old overflow is worth a notice, and none once it is known to be old.
+        set_sysctl("tcp_max_tw_buckets", "100");
+        let old = observer.look(OwnerDepth::Skip).one("time-wait-overflow");
+        assert_eq!(old.severity, Severity::Notice);
+        let now = observer.snapshot.vitals.clone();
+        assert_eq!(observer.find_since(&now, "time-wait-overflow"), []);
+    });
+}
+
+#[test]
+fn a_full_listen_queue_names_its_listener_and_its_process() {
+    in_new_namespace(|| {
+        let _alone = alone();
+        let mut observer = Observer::new();
+        let (idle, full) = (listener(16), listener(1));
+        assert_eq!(observer.look(OwnerDepth::Full).find("listen-overflow"), []);
+        let before = observer.snapshot.vitals.clone();
+
+        let address = full.local_addr().unwrap();
+        let clients: Vec<Socket> = (0..4).map(|_| begin_to_connect(address)).collect();
+
+        look_until(&mut observer, OwnerDepth::Full, |snapshot| {
+            snapshot.vitals.listen_overflows.is_some_and(|overflows| overflows > 0)
+        });
+        let finding = observer.one("listen-overflow");
+        let pid = format!("pid {}", std::process::id());
+        let words = [&address.to_string(), &pid, "2 connections wait", "backlog is 1", "somaxconn"];
+        assert_told(&finding, Severity::Critical, &words);
+
+        // Accepted, nothing waits; the counter still tells.
+        drop(clients);
+        drop(full);
+        observer.look(OwnerDepth::Full);
+        let growing = &observer.find_since(&before, "listen-overflow")[0];
+        assert_told(growing, Severity::Warning, &["none is full now"]);
+        drop(idle);
+    });
+}
+
+#[test]
+fn a_process_at_its_descriptor_limit_is_named() {
+    in_new_namespace(|| {
+        let _alone = alone();
+        let held: OwnedFd = UdpSocket::bind(("127.0.0.1", 0)).unwrap().into();
+        let child = Sleeper::holding(&held);
+        wait_until_asleep(child.pid());
+        let pid = u64::from(child.pid());
+        let of_child = |f: &Finding| figure(f, "pid") == Some(Figure::Count(pid));
+        let mut calm = Observer::new();
+        let descriptors = &calm.look(OwnerDepth::Full).snapshot.vitals.descriptors;
+        let open = descriptors.iter().find(|row| row.pid == child.pid()).unwrap().open;
+        assert!(!calm.find("descriptor-limit").iter().any(of_child));
+
+        let limit = Rlimit { current: Some(open.into()), maximum: Some(open.into()) };
+        let target = Pid::from_raw(child.pid().cast_signed()).unwrap();
+        rustix::process::prlimit(Some(target), Resource::Nofile, limit).unwrap();
+
+        // The first one reads descriptors again after some seconds only.
+        let mut observer = Observer::new();
+        observer.look(OwnerDepth::Full);
+        observer.processes.insert(named(child.pid(), "payments"));
+        let found = observer.find("descriptor-limit");
+        let finding = found.iter().find(|finding| of_child(finding)).unwrap();
+        let used = format!("{open} of at most {open}");
+        assert_told(finding, Severity::Critical, &["payments", &used, "prlimit --pid"]);
+        assert!(finding.meaning.contains("EMFILE"));
+    });
+}
+
+#[test]
+fn a_translation_without_a_port_left_is_critical_at_the_first_look() {
+    in_new_namespace(|| {
+        let server = listener(16);
+        let address = server.local_addr().unwrap();
+        if !translate(address.port(), "127.0.0.9:40000-40003") {
+            return not_tested("nft cannot translate addresses here");
+        }
+        let mut observer = Observer::new();
+        assert_eq!(observer.look(OwnerDepth::Skip).find("nat-ports-exhausted"), []);
+        let before = observer.snapshot.vitals.clone();
+        let three: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        assert_eq!(Observer::new().look(OwnerDepth::Skip).find("nat-ports-exhausted"), []);
+
+        let fourth = TcpStream::connect(address).unwrap();
+        let fifth = begin_to_connect(address);
+
+        let mut observer = Observer::new();
+        look_until(&mut observer, OwnerDepth::Skip, |snapshot| {
+            snapshot.vitals.conntrack.as_ref().is_some_and(|table| table.insert_failed > 0)
+        });
+        let finding = observer.one("nat-ports-exhausted");
+        let destination = address.to_string();
+        let words = ["every port from 40000 to 40003", &destination, "127.0.0.9", "masquerade to"];
+        assert_told(&finding, Severity::Critical, &words);
+        let growing = &observer.find_since(&before, "nat-ports-exhausted")[0];
+        assert_eq!(growing.severity, Severity::Critical);
+        assert_eq!(observer.find("conntrack-full"), [], "these drops are the translation's");
+        // The fifth hangs: no errno.
+        assert_eq!(fifth.take_error().unwrap().map(|error| error.to_string()), None);
+        assert!(fifth.peer_addr().is_err());
+        drop((three, fourth));
+    });
+}
+
+#[test]
+fn a_translations_own_range_inside_the_ephemeral_one_is_told() {
+    in_new_namespace(|| {
+        let server = listener(16);
+        let address = server.local_addr().unwrap();
+        if !translate(address.port(), "127.0.0.9:40000-40003") {
+            return not_tested("nft cannot translate addresses here");
+        }
+        let _held: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let observer = &mut Observer::new();
+        let finding = observer.look(OwnerDepth::Skip).one("range-overlap");
+        assert_told(&finding, Severity::Notice, &["127.0.0.9", "40000-40003", "4 of them"]);
+        set_sysctl("ip_local_port_range", "41000 42000");
+        assert_eq!(observer.look(OwnerDepth::Skip).find("range-overlap"), []);
+    });
+}
+
+#[test]
+fn ranges_of_kubernetes_and_of_common_services_are_told_where_they_overlap() {
+    in_new_namespace(|| {
+        let mut observer = Observer::new();
+        observer.processes.insert(named(1, "kubelet"));
+        for (range, reserved, expected) in [
+            ("32768 60999", "", None),
+            ("30000 60999", "", Some("NodePort")),
+            ("30000 60999", "30000-32767", None),
+            ("9000 29999", "", Some("begins at 9000")),
+            ("10000 29999", "", None),
+        ] {
+            set_sysctl("ip_local_port_range", range);
+            set_sysctl("ip_local_reserved_ports", &format!("{reserved}\n"));
+            let found = observer.look(OwnerDepth::Skip).find("range-overlap");
+            assert_eq!(found.len(), usize::from(expected.is_some()), "{range}: {found:#?}");
+            if let (Some(finding), Some(words)) = (found.first(), expected) {
+                assert_told(finding, Severity::Notice, &[words, "net.ipv4."]);
+            }
+        }
+        set_sysctl("ip_local_port_range", "30000 60999");
+        observer.processes = ProcessTable::default();
+        assert_eq!(observer.look(OwnerDepth::Skip).find("range-overlap"), [], "no Kubernetes here");
+    });
+}
+
+#[test]
+fn what_could_not_be_seen_is_a_finding() {
+    in_new_namespace(|| {
+        let mut seeing = Observer::new();
+        assert_eq!(seeing.look(OwnerDepth::Skip).snapshot.vitals.gaps, []);
+        assert_eq!(seeing.find("not-seen"), []);
+
+        let machine = LinuxHost::new().machine();
+        let refused = Err(io::ErrorKind::PermissionDenied);
+        let scanner = LinuxScanner::over(Arc::clone(&machine), refused);
+        let mut blind = Observer::with(scanner, Snapshot::empty(machine, Source::Procfs));
+        let found = blind.look(OwnerDepth::Skip).find("not-seen");
+        assert_eq!(found.len(), blind.snapshot.gaps.len());
+        assert_told(&found[0], Severity::Notice, &["could not see", "NETLINK_SOCK_DIAG"]);
+
+        let table = portscope::domain::Table::Udp4;
+        blind.snapshot.gaps = vec![Gap::DumpInterrupted { table }];
+        assert_told(&blind.one("not-seen"), Severity::Warning, &["UDP over IPv4", "scan again"]);
+    });
+}
+
+/// `tcp_max_orphans` and `nf_conntrack_max` are the machine's: not ours to change.
+#[test]
+fn limits_of_the_machine_are_judged_by_figures_made_up() {
+    in_new_namespace(|| {
+        let mut observer = Observer::new();
+        observer.look(OwnerDepth::Skip);
+        assert_eq!(observer.find("orphans-high"), []);
+        assert_eq!(observer.find("conntrack-full"), []);
+        for (orphans, expected) in
+            [(4095, None), (4096, Some(Severity::Warning)), (6144, Some(Severity::Critical))]
+        {
+            let vitals = &mut observer.snapshot.vitals;
+            (vitals.orphans, vitals.max_orphans) = (Some(orphans), Some(8192));
+            let found = observer.find("orphans-high");
+            assert_eq!(found.first().map(|f| f.severity), expected, "{orphans}");
+        }
+        assert_told(
+            &observer.one("orphans-high"),
+            Severity::Critical,
+            &["6,144", "tcp_max_orphans"],
+        );
+
+        let before = Vitals { conntrack: Some(Conntrack::default()), ..Vitals::default() };
+        for (count, dropped, alone, growing) in [
+            (69, 0, None, None),
+            (70, 0, Some(Severity::Warning), Some(Severity::Warning)),
+            (85, 0, Some(Severity::Critical), Some(Severity::Critical)),
+            (10, 9, Some(Severity::Notice), Some(Severity::Critical)),
+        ] {
+            let table = Conntrack { count, max: 100, dropped, ..Conntrack::default() };
+            observer.snapshot.vitals.conntrack = Some(table);
+            let severity = |found: Vec<Finding>| found.first().map(|f| f.severity);
+            assert_eq!(severity(observer.find("conntrack-full")), alone, "{count}");
+            assert_eq!(
+                severity(observer.find_since(&before, "conntrack-full")),
+                growing,
+                "{count}"
+            );
+        }
+        let finding = observer.one("conntrack-full");
+        assert_told(&finding, Severity::Notice, &["10 of at most 100", "nf_conntrack_max=200"]);
+    });
+}
+
+/// Which translations are full is told by what the ports look like: the range is not readable.
+#[test]
+fn only_ports_that_a_translation_chose_in_a_row_are_taken_for_a_full_range() {
+    in_new_namespace(|| {
+        let mut observer = Observer::new();
+        observer.look(OwnerDepth::Skip);
+        let before = Vitals { conntrack: Some(Conntrack::default()), ..Vitals::default() };
+        let (notice, warning, critical) =
+            (Some(Severity::Notice), Some(Severity::Warning), Some(Severity::Critical));
+        for (what, ports, moved, last, failed, alone, growing) in [
+            ("nothing", 0, 0, 40_000, 0, None, None),
+            ("a client that counts up", 8, 0, 40_007, 0, None, None),
+            ("the same, and a race", 8, 0, 40_007, 3, notice, warning),
+            ("chosen at random", 500, 500, 60_000, 0, None, None),
+            ("a range of one port", 1, 1, 40_000, 1, notice, critical),
+            ("a full range, nothing failed yet", 4, 4, 40_003, 0, warning, warning),
+            ("a range filled as far as the kernel tries", 97, 97, 40_099, 1, critical, critical),
+            ("three quarters of all ports", 48_384, 9, 65_535, 0, warning, warning),
+            ("nearly all ports", 60_000, 9, 65_535, 0, critical, critical),
+        ] {
+            let first = if ports > 25_000 { 1024 } else { 40_000 };
+            let row = Translation {
+                protocol: Protocol::Tcp,
+                source: [10, 0, 0, 1].into(),
+                destination: ([10, 0, 0, 2], 443).into(),
+                ports,
+                moved,
+                seen: PortRange::new(first, last).unwrap(),
+            };
+            let (count, max, insert_failed, dropped) = (ports, 1_000_000, failed, failed);
+            let translated = Some(vec![row]);
+            let table = Conntrack { count, max, insert_failed, dropped, translated };
+            observer.snapshot.vitals.conntrack = Some(table);
+            let severity = |found: Vec<Finding>| found.first().map(|finding| finding.severity);
+            assert_eq!(severity(observer.find("nat-ports-exhausted")), alone, "{what}");
+            let since = observer.find_since(&before, "nat-ports-exhausted");
+            assert_eq!(severity(since), growing, "{what}, growing");
+        }
+    });
+}
+
+#[test]
+fn vitals_are_what_the_kernel_says() {
+    in_new_namespace(|| {
+        set_sysctl("tcp_max_tw_buckets", "77");
+        let _alone = alone();
+        let _listener = listener(1);
+        let mut observer = Observer::new();
+        let vitals = &observer.look(OwnerDepth::Full).snapshot.vitals;
+        assert_eq!(vitals.max_time_wait, Some(77));
+        assert_eq!((vitals.time_wait, vitals.time_wait_overflow), (Some(0), Some(0)));
+        assert_eq!((vitals.listen_overflows, vitals.listen_drops), (Some(0), Some(0)));
+        assert!(vitals.orphans.is_some() && vitals.orphans_killed.is_some());
+        let own = vitals.descriptors.iter().find(|row| row.pid == std::process::id()).unwrap();
+        let limit = rustix::process::getrlimit(Resource::Nofile).current;
+        assert_eq!(own.limit, limit.unwrap_or(u64::MAX));
+        assert!(own.open > 3);
+        if let Some(table) = &vitals.conntrack {
+            assert_eq!((table.count, table.insert_failed), (0, 0), "nothing is tracked here");
+            assert_eq!(table.translated, Some(Vec::new()));
+        }
+    });
+}
+
+/// Connections to that port of 127.0.0.1 get another source; false: nft cannot do it here.
+fn translate(port: u16, source: &str) -> bool {
+    let _alone = alone();
+    let rules = format!(
+        "add table ip nat\n\
+         add chain ip nat out {{ type nat hook postrouting priority 100 ; }}\n\
+         add rule ip nat out ip daddr 127.0.0.1 tcp dport {port} snat to {source}\n"
+    );
+    let is_done = |line| Command::new("nft").arg(line).output().is_ok_and(|o| o.status.success());
+    rules.lines().all(is_done)
+}
+
+/// It has loaded its libraries: no descriptor comes or goes any more.
+fn wait_until_asleep(pid: u32) {
+    let deadline = Instant::now() + PATIENCE;
+    while !fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains("(sleep) S") {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+}
+
+fn named(pid: u32, name: &str) -> Process {
+    let name = Text::scrub(name);
+    Process { pid, command: name.clone(), name, uid: None, started: None, unit: None }
+}
