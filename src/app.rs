@@ -3,9 +3,11 @@
 pub mod allocation;
 pub mod command;
 pub mod event;
+pub mod focus;
 pub mod grid;
 pub mod lens;
 pub mod map;
+pub mod overview;
 mod update;
 
 use std::{sync::Arc, time::Duration};
@@ -13,23 +15,28 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app::{
         allocation::{Allocation, AllocationOptions, LastScan},
-        lens::{Categories, OwnerRanks, Tally},
+        lens::{Categories, Marks, OwnerRanks, Tally},
     },
     domain::{
         Analysis, Diagnosis, Gauge, History, Lane, Occupancy, PortRange, ProcessTable, Protocol,
-        Protocols, ServiceNames, Snapshot, Socket, Text, Trends, Vitals, port,
+        Protocols, ServiceNames, Snapshot, Socket, Text, Thresholds, Trends, Vitals,
+        diagnosis::{self, Standing},
+        port,
     },
 };
 
 pub use command::{Action, COMMANDS, Command, Context};
 pub use event::{Effect, Event, Gesture, Key, Screen, Target};
+pub use focus::Focus;
 pub use grid::{Grain, Grid, Place, RowsPerLine};
 pub use lens::Lens;
 pub use map::{Extent, Glyphs, InspectorPlace, Map, Move, Plan, Size};
+pub use overview::Overview;
 
 /// What is fixed before the first event.
 #[derive(Clone, Debug)]
 pub struct Options {
+    pub first: Screen,
     pub glyphs: Glyphs,
     /// What the map shows at first.
     pub extent: Extent,
@@ -107,6 +114,8 @@ pub struct Scan {
     pub owners: OwnerRanks,
     /// Counted while the lens has some.
     pub categories: Categories,
+    /// The ports of the owner in focus, while the owner lens is on.
+    pub marks: Option<Marks>,
     pub analysis: Analysis,
     pub diagnosis: Diagnosis,
     /// Since the program's start.
@@ -117,6 +126,9 @@ pub struct App {
     size: Size,
     screen: Screen,
     overlay: Overlay,
+    overview: Overview,
+    /// The map was opened from the Overview, which Esc leads back to: the lens that was on.
+    visited_from: Option<Lens>,
     map: Map,
     scan: Option<Scan>,
     processes: Arc<ProcessTable>,
@@ -141,8 +153,10 @@ impl App {
     pub fn new(options: Options) -> Self {
         Self {
             size: Size { columns: 80, rows: 24 },
-            screen: Screen::Map,
+            screen: options.first,
             overlay: Overlay::None,
+            overview: Overview::default(),
+            visited_from: None,
             map: Map::showing(options.extent, options.protocols, options.glyphs),
             scan: None,
             processes: Arc::default(),
@@ -168,6 +182,10 @@ impl App {
 
     pub fn overlay(&self) -> &Overlay {
         &self.overlay
+    }
+
+    pub fn overview(&self) -> &Overview {
+        &self.overview
     }
 
     pub fn map(&self) -> &Map {
@@ -210,6 +228,17 @@ impl App {
     /// Rates and forecasts.
     pub fn trends(&self) -> &Trends {
         &self.trends
+    }
+
+    /// Of what the worst of ranges and destinations is judged.
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds::default()
+    }
+
+    /// The worst of ranges and destinations; None before the first scan came.
+    pub fn verdict(&self) -> Option<Standing> {
+        let scan = self.scan.as_ref()?;
+        Some(diagnosis::verdict(&scan.analysis, &self.trends, self.thresholds()))
     }
 
     pub fn services(&self) -> &ServiceNames {
@@ -270,6 +299,7 @@ impl App {
                 Context::Panel
             }
             (Overlay::None, Screen::Allocate) => Context::Allocate,
+            (Overlay::None, Screen::Overview) => Context::Overview,
             (Overlay::None, Screen::Map) => Context::Map,
         }
     }

@@ -13,6 +13,7 @@ mod legend;
 mod lens;
 mod loupe;
 mod map;
+mod overview;
 pub mod theme;
 mod words;
 
@@ -34,7 +35,7 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     let area = frame.area();
     let buffer = frame.buffer_mut();
     let size = Size { columns: area.width, rows: area.height };
-    if size.is_text_only() && app.screen() == Screen::Map {
+    if size.is_text_only() && app.screen() != Screen::Allocate {
         let has_footer = area.height >= 4 && area.width >= 20;
         let [text, footer] = Layout::vertical([Fill(1), Length(u16::from(has_footer))]).areas(area);
         compact::render(app, theme, text, buffer);
@@ -54,6 +55,7 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let areas = layout::areas(area, app);
     header::render(app, theme, areas.header, buffer);
     match app.screen() {
+        Screen::Overview => overview::render(app, theme, areas.body, buffer),
         Screen::Map => {
             let size = Size { columns: area.width, rows: area.height };
             if let Some(plan) = app.plan(size) {

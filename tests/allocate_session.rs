@@ -307,6 +307,7 @@ fn a_run_that_failed_is_prepared_anew() {
 
 fn app() -> App {
     App::new(Options {
+        first: Screen::Map,
         glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,

@@ -32,6 +32,7 @@ fn app(range: PortRange, glyphs: Glyphs, size: Size, keys: &str) -> App {
         .tcp(([0, 0, 0, 0], 443), State::Listen)
         .build();
     let mut app = App::new(Options {
+        first: Screen::Map,
         glyphs,
         extent: Extent::Ports(range),
         protocols: Protocols::Both,

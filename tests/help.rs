@@ -18,7 +18,8 @@ use session::{Session, ascii, busy, dark, range};
 
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 /// The keys that lead to a screen.
-const SCREENS: [(&str, Context); 2] = [("2", Context::Map), ("4", Context::Allocate)];
+const SCREENS: [(&str, Context); 3] =
+    [("1", Context::Overview), ("2", Context::Map), ("4", Context::Allocate)];
 
 fn themes() -> [Theme; 3] {
     [dark(), ascii(), Theme::MONOCHROME]
@@ -51,9 +52,12 @@ fn inside(buffer: &Buffer) -> Rect {
         .find(|&y| line(buffer, page.left(), page.right(), y).contains(" States and colours "))
         .expect("the box has a title");
     let is_corner = |x: &u16| ["┌", "+"].contains(&symbol(buffer, *x, title));
-    let left = (page.left()..page.right()).find(is_corner).unwrap();
+    // Beside the box the screen below shows, which may hold corners of its own.
+    let text: Vec<&str> = page.columns().map(|x| symbol(buffer, x.x, title)).collect();
+    let name = (0..text.len()).find(|&x| text[x..].concat().starts_with(" Keys ")).unwrap() as u16;
+    let left = (page.left()..name).rfind(is_corner).unwrap();
     let is_corner = |x: &u16| ["┐", "+"].contains(&symbol(buffer, *x, title));
-    let right = (page.left()..page.right()).rfind(is_corner).unwrap();
+    let right = (name..page.right()).find(is_corner).unwrap();
     let is_corner = |y: &u16| ["└", "+"].contains(&symbol(buffer, left, *y));
     let bottom = (title + 1..page.bottom()).find(is_corner).unwrap();
     Rect { x: left + 1, y: title + 1, width: right - left - 1, height: bottom - title - 1 }

@@ -115,6 +115,44 @@ fn time_wait_is_the_same_connection_although_its_cookie_is_another() {
     assert_eq!(history.age(&waiting), Some(Age::Exactly(seconds(2))));
 }
 
+/// Local ports of what came, and of what went into TIME-WAIT, with the last of these looks.
+fn news<const N: usize>(looks: [&[Socket]; N]) -> (Vec<u16>, Vec<u16>) {
+    let history = history(looks);
+    let last = snapshot(0, looks[N - 1]);
+    let ports = |places: &[u32]| {
+        places.iter().map(|&place| last.sockets[place as usize].local.port).collect()
+    };
+    (ports(history.arrived()), ports(history.entered_time_wait()))
+}
+
+#[test]
+fn what_came_and_what_went_into_time_wait_is_told_of_the_last_snapshot_alone() {
+    let here = tcp(40_000, State::Established, 1);
+    let waiting = tcp(40_000, State::TimeWait, 1);
+    let short_lived = tcp(40_001, State::TimeWait, 2);
+    let late = socket(Protocol::Udp, 40_002, State::Unconnected, 3);
+    assert_eq!(news([&[here, late]]), (vec![], vec![]), "the first one compares nothing");
+    assert_eq!(news([&[late], &[here, late]]), (vec![40_000], vec![]));
+    assert_eq!(news([&[], &[here, late], &[waiting, late]]), (vec![], vec![40_000]));
+    let looks: [&[Socket]; 2] = [&[here], &[waiting, short_lived, late]];
+    assert_eq!(news(looks), (vec![40_001, 40_002], vec![40_000, 40_001]));
+    let still: [&[Socket]; 3] = [&[], &[waiting], &[waiting]];
+    assert_eq!(news(still), (vec![], vec![]));
+}
+
+#[test]
+fn what_may_have_been_there_unseen_is_not_told_as_come() {
+    let [old, new] = [tcp(40_000, State::Established, 1), tcp(40_001, State::Established, 2)];
+    let mut history = history([&[old]]);
+    let mut refused = snapshot(2, &[]);
+    let error = std::io::ErrorKind::PermissionDenied;
+    refused.gaps.push(Gap::TableRefused { table: Table::Tcp, error });
+    history.observe(&refused);
+    assert!(!history.lists(Protocol::Tcp) && history.lists(Protocol::Udp));
+    history.observe(&snapshot(3, &[old, new]));
+    assert!(history.lists(Protocol::Tcp) && history.arrived().is_empty());
+}
+
 #[test]
 fn a_new_connection_that_takes_the_four_tuple_of_time_wait_is_another() {
     let waiting = tcp(40_000, State::TimeWait, 1);

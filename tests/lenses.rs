@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Event, Extent, Glyphs, Key, Lens, Options, RowsPerLine, allocation::AllocationOptions,
-        lens::LENSES,
+        App, Event, Extent, Glyphs, Key, Lens, Options, RowsPerLine, Screen,
+        allocation::AllocationOptions, lens::LENSES,
     },
     domain::{PortRange, Protocols, ServiceNames, Snapshot, State},
     engine::Report,
@@ -44,6 +44,7 @@ struct Session(App);
 impl Session {
     fn new(columns: u16, rows: u16) -> Self {
         let mut app = App::new(Options {
+            first: Screen::Map,
             glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
             extent: Extent::All,
             protocols: Protocols::Both,
@@ -174,7 +175,8 @@ fn the_legend_names_its_lens_and_cuts_no_word() {
     let words = "state owner protocol age parity density available reserved in range LISTEN \
                  ESTABLISHED TIME-WAIT closing BOUND UDP TCP only both a block even odd older than \
                  our watch kernel payments-api nginx none visible pid 4121 812 < > s min h d % few \
-                 under over half full · x : ░ ▒ ▓ █ + e o u t b a c f g 1 2 3 4 5 6 7 8 9";
+                 under over half full connect no connection eligible never chosen bind to \
+                 [::], free in use unknown · x : ░ ▒ ▓ █ + e o u t b a c f g 1 2 3 4 5 6 7 8 9";
     let known: BTreeSet<&str> = words.split_whitespace().collect();
     for (columns, rows) in [(80, 24), (100, 30), (120, 40), (200, 60)] {
         let mut session = Session::new(columns, rows);

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use portscope::{
     app::{
         App, Effect, Event, Extent, Gesture, Glyphs, HelpPage, Key, Options, Overlay, RowsPerLine,
-        Size, Target, allocation::AllocationOptions,
+        Screen, Size, Target, allocation::AllocationOptions,
     },
     domain::{PortRange, Protocols, ServiceNames, State},
     engine::Report,
@@ -28,6 +28,7 @@ fn app() -> App {
         .tcp((any, 60_999), State::Listen)
         .build();
     let mut app = App::new(Options {
+        first: Screen::Map,
         glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,

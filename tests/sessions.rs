@@ -32,6 +32,7 @@ impl Session {
     fn new(find: Option<Find>) -> Self {
         let allocation = AllocationOptions::exo(7);
         let mut app = App::new(Options {
+            first: Screen::Map,
             glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
             extent: Extent::Ephemeral,
             protocols: Protocols::Both,

@@ -28,7 +28,7 @@ pub enum Action {
     ToggleFreeze,
     ScanNow,
     Allocation(AllocationAction),
-    /// From the port won last to the map.
+    /// From the port won last, or from the selected row, to the map.
     ShowOnMap,
     OpenHelp,
     /// So many pages on.
@@ -43,6 +43,7 @@ pub enum Action {
 /// Where a key has its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
+    Overview,
     Map,
     Allocate,
     Help,
@@ -53,10 +54,12 @@ pub enum Context {
 }
 
 impl Context {
-    pub const EACH: [Self; 5] = [Self::Map, Self::Allocate, Self::Help, Self::GoTo, Self::Panel];
+    pub const EACH: [Self; 6] =
+        [Self::Overview, Self::Map, Self::Allocate, Self::Help, Self::GoTo, Self::Panel];
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Overview => "Overview",
             Self::Map => "Map",
             Self::Allocate => "Allocate",
             Self::Help => "help",
@@ -78,10 +81,13 @@ pub struct Command {
     pub help: &'static str,
 }
 
+const OVERVIEW: &[Context] = &[Context::Overview];
 const MAP: &[Context] = &[Context::Map];
+const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map];
 const ALLOCATE: &[Context] = &[Context::Allocate];
-const SCREENS: &[Context] = &[Context::Map, Context::Allocate];
-const SCREENS_AND_HELP: &[Context] = &[Context::Map, Context::Allocate, Context::Help];
+const SCREENS: &[Context] = &[Context::Overview, Context::Map, Context::Allocate];
+const SCREENS_AND_HELP: &[Context] =
+    &[Context::Overview, Context::Map, Context::Allocate, Context::Help];
 
 const fn own(action: AllocationAction) -> Action {
     Action::Allocation(action)
@@ -89,6 +95,56 @@ const fn own(action: AllocationAction) -> Action {
 
 /// In the footer's order: what does not fit is dropped from the right, help and quit last.
 pub const COMMANDS: &[Command] = &[
+    Command {
+        keys: "j k",
+        bindings: &[
+            (Key::Char('j'), Action::Move(Move::Down)),
+            (Key::Char('k'), Action::Move(Move::Up)),
+            (Key::Down, Action::Move(Move::Down)),
+            (Key::Up, Action::Move(Move::Up)),
+        ],
+        contexts: OVERVIEW,
+        label: "select",
+        help: "next, previous row, from list to list; so do the arrows",
+    },
+    Command {
+        keys: "h l",
+        bindings: &[
+            (Key::Char('h'), Action::Move(Move::Left)),
+            (Key::Char('l'), Action::Move(Move::Right)),
+            (Key::Left, Action::Move(Move::Left)),
+            (Key::Right, Action::Move(Move::Right)),
+        ],
+        contexts: OVERVIEW,
+        label: "list",
+        help: "previous, next list: destinations, owners, findings",
+    },
+    Command {
+        keys: "Enter m",
+        bindings: &[(Key::Enter, Action::ShowOnMap), (Key::Char('m'), Action::ShowOnMap)],
+        contexts: OVERVIEW,
+        label: "on map",
+        help: "mark the selected row's ports on the map; Esc comes back",
+    },
+    Command {
+        keys: "PgUp PgDn",
+        bindings: &[
+            (Key::PageUp, Action::Move(Move::PageUp)),
+            (Key::PageDown, Action::Move(Move::PageDown)),
+            (Key::ShiftUp, Action::Move(Move::FarUp)),
+            (Key::ShiftDown, Action::Move(Move::FarDown)),
+        ],
+        contexts: OVERVIEW,
+        label: "",
+        help: "ten rows up, down",
+    },
+    Command {
+        keys: "Home End",
+        bindings: &[(Key::Home, Action::Move(Move::First)), (Key::End, Action::Move(Move::Last))],
+        contexts: OVERVIEW,
+        label: "",
+        help: "the first, the last row of all",
+    },
     Command {
         keys: "hjkl",
         bindings: &[
@@ -167,14 +223,14 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: "Space",
         bindings: &[(Key::Char(' '), Action::ToggleFreeze)],
-        contexts: MAP,
+        contexts: LISTS_AND_MAP,
         label: "freeze",
         help: "freeze the picture, and go on",
     },
     Command {
         keys: "r",
         bindings: &[(Key::Char('r'), Action::ScanNow)],
-        contexts: MAP,
+        contexts: LISTS_AND_MAP,
         label: "refresh",
         help: "scan now",
     },
@@ -297,14 +353,15 @@ pub const COMMANDS: &[Command] = &[
         help: "show the port won last on the map",
     },
     Command {
-        keys: "2 4",
+        keys: "1 2 4",
         bindings: &[
+            (Key::Char('1'), Action::Show(Screen::Overview)),
             (Key::Char('2'), Action::Show(Screen::Map)),
             (Key::Char('4'), Action::Show(Screen::Allocate)),
         ],
         contexts: SCREENS,
         label: "",
-        help: "the screens Map and Allocate",
+        help: "Overview, Map, Allocate",
     },
     Command {
         keys: "Tab Shift-Tab",
@@ -351,7 +408,7 @@ pub const COMMANDS: &[Command] = &[
         bindings: &[(Key::Escape, Action::Close)],
         contexts: &[Context::Map, Context::Help, Context::GoTo],
         label: "",
-        help: "close what is open; never quits",
+        help: "close, go back; never quits",
     },
     Command {
         keys: "Ctrl-Z",
@@ -441,6 +498,7 @@ mod tests {
     fn every_action_has_a_row() {
         use AllocationAction as Own;
         let mut wanted = vec![
+            Action::Show(Screen::Overview),
             Action::Show(Screen::Map),
             Action::Show(Screen::Allocate),
             Action::NextScreen,

@@ -65,11 +65,16 @@ pub enum Target {
     Ports(PortRange),
 }
 
-/// The screens that exist; their numbers are permanent (2 and 4 so far).
+/// The screens that exist; their numbers are permanent (1, 2 and 4 so far).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Screen {
+    Overview,
     Map,
     Allocate,
+}
+
+impl Screen {
+    pub const EACH: [Self; 3] = [Self::Overview, Self::Map, Self::Allocate];
 }
 
 /// What the loop must do after an update.

@@ -1,11 +1,13 @@
 //! What the map's colour answers, and the counts behind it. Not the colours.
 
 mod categories;
+mod marks;
 mod owners;
 
 use crate::domain::{Ephemeral, Gauge, Lane, Occupancy, PortRange, Protocols, StateClass};
 
 pub use categories::{AGE_STEPS, Categories, DENSITY_STEPS, OLDER_THAN_OUR_WATCH, Seen};
+pub use marks::{Marks, bind, connect};
 pub use owners::{OwnerName, OwnerRanks};
 
 /// What the map's colour answers.
@@ -19,6 +21,10 @@ pub enum Lens {
     Age,
     Parity,
     Density,
+    /// What connect() to one destination could still choose.
+    Connect,
+    /// What a plain bind() to all addresses of both families would get.
+    Bind,
 }
 
 /// A row of the table of lenses.
@@ -35,6 +41,8 @@ pub const LENSES: &[LensRow] = &[
     LensRow { lens: Lens::Age, name: "age" },
     LensRow { lens: Lens::Parity, name: "parity" },
     LensRow { lens: Lens::Density, name: "density" },
+    LensRow { lens: Lens::Connect, name: "connect" },
+    LensRow { lens: Lens::Bind, name: "bind" },
 ];
 
 impl Lens {

@@ -4,7 +4,7 @@ mod moves;
 
 use crate::{
     app::{
-        Grain, Grid, Lens, RowsPerLine,
+        Focus, Grain, Grid, Lens, RowsPerLine,
         grid::{AXIS, BAR, GUTTER, Room},
     },
     domain::{PortRange, Protocols, port},
@@ -109,6 +109,8 @@ pub struct Map {
     pub extent: Extent,
     pub cursor: u16,
     pub lens: Lens,
+    /// What alone is marked, under the lens that belongs to it.
+    pub focus: Option<Focus>,
     pub protocols: Protocols,
     glyphs: Glyphs,
     /// The extent that zooming in from all ports leads to.
@@ -125,6 +127,7 @@ impl Map {
             extent: Extent::default(),
             cursor: port::LINUX_DEFAULT.first(),
             lens: Lens::default(),
+            focus: None,
             protocols: Protocols::default(),
             glyphs,
             home: Extent::default(),
@@ -155,6 +158,11 @@ impl Map {
     /// None: the terminal is too small for a map.
     pub fn grid(&self, ephemeral: PortRange, size: Size) -> Option<Grid> {
         self.plan(ephemeral, size).map(|plan| plan.grid)
+    }
+
+    /// A grid of the whole range in so much room, whatever the map itself shows.
+    pub fn picture(&self, ephemeral: PortRange, room: Room) -> Option<Grid> {
+        Self::new(self.glyphs).fitted(ephemeral, room)
     }
 
     /// None: the terminal is too small for a map.

@@ -4,14 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{
-        Action, App, Effect, Event, Extent, Find, Gesture, HelpPage, Key, Lens, Move, Overlay,
-        Scan, Screen, Size, Span, Target, command,
-        lens::{Categories, OwnerRanks, Seen, Tally, automatic_gauge},
+        Action, App, Effect, Event, Extent, Find, Focus, Gesture, HelpPage, Key, Lens, Move,
+        Overlay, Scan, Screen, Size, Span, Target, command,
+        lens::{Categories, Marks, OwnerRanks, Seen, Tally, automatic_gauge},
         map::{self, Destination, Zooming},
+        overview::Row,
     },
     domain::{
         Analysis, Diagnosis, Evidence, Lane, Occupancy, PortRange, ProcessTable, Protocols,
-        Snapshot, Thresholds, diagnosis,
+        Snapshot,
+        diagnosis::{self, About},
     },
     engine::{Report, Request},
 };
@@ -108,12 +110,12 @@ impl App {
     fn act(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::Show(screen) => return self.show(screen),
-            // With two screens the next one is the previous one.
-            Action::NextScreen | Action::PreviousScreen => {
-                return self.show(match self.screen {
-                    Screen::Map => Screen::Allocate,
-                    Screen::Allocate => Screen::Map,
-                });
+            Action::NextScreen => return self.show(self.screen_after(1)),
+            Action::PreviousScreen => return self.show(self.screen_after(-1)),
+            Action::Move(movement) if self.screen == Screen::Overview => {
+                if let Some(scan) = &self.scan {
+                    self.overview.go(movement, scan);
+                }
             }
             Action::Move(movement) => self.move_cursor(movement),
             Action::FitEphemeral => self.fit(Extent::Ephemeral),
@@ -138,6 +140,7 @@ impl App {
             Action::Allocation(action) => {
                 return self.allocation.act(action, self.scan.as_ref().map(Scan::last));
             }
+            Action::ShowOnMap if self.screen == Screen::Overview => self.show_selected(),
             Action::ShowOnMap => return self.show_last_won(),
             Action::Zoom(zooming) => self.zoom(zooming),
             Action::ToggleGrain => {
@@ -154,7 +157,7 @@ impl App {
             }
             Action::OpenHelp => self.overlay = Overlay::Help(HelpPage::default()),
             Action::TurnPage(by) => self.turn_page(by),
-            Action::Close => self.close(),
+            Action::Close => return self.close(),
             Action::Suspend => return vec![Effect::Suspend],
             Action::Quit => return vec![Effect::Quit],
         }
@@ -167,12 +170,54 @@ impl App {
         self.recount();
     }
 
-    /// What is open, else what the mouse measured.
-    fn close(&mut self) {
-        if self.overlay == Overlay::None {
-            self.span = None;
+    /// What is open, else what the mouse measured, else the way back to where the map was opened.
+    fn close(&mut self) -> Vec<Effect> {
+        if std::mem::take(&mut self.overlay) != Overlay::None || self.span.take().is_some() {
+            return Vec::new();
         }
-        self.overlay = Overlay::None;
+        if let Some(lens) = self.visited_from.take() {
+            self.look_through(lens);
+            return self.show(Screen::Overview);
+        }
+        if self.map.focus.take().is_some() {
+            self.recount_lens();
+        }
+        Vec::new()
+    }
+
+    fn screen_after(&self, by: isize) -> Screen {
+        let screens = Screen::EACH;
+        let at = screens.iter().position(|&screen| screen == self.screen).unwrap_or_default();
+        screens[(at + screens.len()).saturating_add_signed(by) % screens.len()]
+    }
+
+    /// What the Overview's selected row is about, marked on the map.
+    fn show_selected(&mut self) {
+        let Some(scan) = &self.scan else { return };
+        let Some(selected) = self.overview.selected(scan) else { return };
+        let about = match selected.row {
+            Row::Destination(destination) => About::Destination(destination),
+            Row::Owner(party) => About::Owner(party),
+            Row::Finding(_, about) => about,
+        };
+        let (focus, port) = match about {
+            About::Destination(destination) => (Some(Focus::Destination(destination)), None),
+            About::Owner(party) => (Some(Focus::Party(party)), None),
+            About::Port(_, port) => (None, Some(port)),
+            About::Range(_) => (None, Some(scan.snapshot.ephemeral.range.first())),
+            // The machine as a whole stands nowhere on the map.
+            About::Machine => return,
+        };
+        let port = port.or_else(|| focus?.first_port(&scan.snapshot));
+        let before = self.map.lens;
+        self.look_through(focus.map_or(Lens::State, Focus::lens));
+        self.map.focus = focus;
+        self.screen = Screen::Map;
+        self.visited_from = Some(before);
+        match port {
+            Some(port) => self.go_to(port),
+            None => self.recount_lens(),
+        }
     }
 
     fn turn_page(&mut self, by: isize) {
@@ -232,7 +277,7 @@ impl App {
         let occupancy = Occupancy::count(&snapshot);
         let gauges = Lane::EACH.map(|lane| automatic_gauge(&occupancy, lane, &snapshot.ephemeral));
         let (tally, owners) = (Tally::default(), OwnerRanks::default());
-        let categories = Categories::default();
+        let (categories, marks) = (Categories::default(), None);
         let arrived = self.now;
         let (analysis, diagnosis) = (Analysis::of(&snapshot), Diagnosis::default());
         let scan = Scan {
@@ -242,6 +287,7 @@ impl App {
             tally,
             owners,
             categories,
+            marks,
             analysis,
             diagnosis,
             arrived,
@@ -265,6 +311,7 @@ impl App {
 
     /// After each snapshot, and when more is known of its processes.
     fn diagnose(&mut self) {
+        let thresholds = self.thresholds();
         let Some(scan) = &mut self.scan else { return };
         let before = self
             .first_vitals
@@ -276,11 +323,13 @@ impl App {
             trends: &self.trends,
             processes: &self.processes,
             before: before.filter(|&(_, seconds)| seconds > 0.0),
-            thresholds: Thresholds::default(),
+            thresholds,
         });
+        self.overview.follow(scan);
     }
 
     fn show(&mut self, screen: Screen) -> Vec<Effect> {
+        self.visited_from = None;
         let left = std::mem::replace(&mut self.screen, screen);
         if left == Screen::Allocate && screen != left {
             return self.allocation.leave();
@@ -349,7 +398,10 @@ impl App {
         self.recount();
     }
 
+    /// Under another lens nothing is in focus any more.
     fn look_through(&mut self, lens: Lens) {
+        self.visited_from = None;
+        self.map.focus = None;
         self.map.lens = lens;
         self.recount_lens();
     }
@@ -383,8 +435,21 @@ impl App {
         let Some(scan) = &mut self.scan else { return };
         let (snapshot, occupancy) = (&scan.snapshot, &scan.occupancy);
         let (grid, history) = (grid.as_ref(), &self.history);
-        let seen = Seen { range, grid, protocols, snapshot, occupancy, history };
+        let focus = self.map.focus;
+        let analysis = &scan.analysis;
+        let destination = match focus {
+            Some(Focus::Destination(destination)) => Some(destination),
+            _ => analysis.destinations.first().map(|row| row.destination),
+        };
+        let seen =
+            Seen { range, grid, protocols, snapshot, occupancy, history, analysis, destination };
         scan.categories = Categories::count(lens, seen);
+        scan.marks = match (lens, focus) {
+            (Lens::Owner, Some(focus)) => {
+                Some(Marks::count(focus.ports(snapshot), range, protocols, occupancy))
+            }
+            _ => None,
+        };
         scan.owners = match lens {
             Lens::Owner => OwnerRanks::count(range, protocols, snapshot, &self.processes),
             _ => OwnerRanks::default(),

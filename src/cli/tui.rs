@@ -3,7 +3,7 @@
 use std::{env, sync::Arc};
 
 use crate::{
-    app::{self, Extent, Find, Glyphs, RowsPerLine, allocation::AllocationOptions},
+    app::{self, Extent, Find, Glyphs, RowsPerLine, Screen, allocation::AllocationOptions},
     cli::{
         args::{ColorName, FaultName, ThemeName},
         exit::Verdict,
@@ -48,6 +48,10 @@ fn options(settings: &LiveSettings, services: ServiceNames) -> tui::Options {
         ascii: settings.ascii,
         mouse: settings.mouse,
         app: app::Options {
+            first: match (&find, settings.range) {
+                (None, RangeChoice::Ephemeral) => Screen::Overview,
+                _ => Screen::Map,
+            },
             glyphs: Glyphs {
                 rows_per_line: if whole_cells { RowsPerLine::One } else { RowsPerLine::Two },
                 has_dots: !settings.ascii,

@@ -21,6 +21,7 @@ mod slow_zone;
 mod time_wait_overflow;
 mod time_wait_pile;
 mod udp_exhausted;
+pub mod verdict;
 mod wording;
 
 use crate::domain::{
@@ -28,6 +29,7 @@ use crate::domain::{
 };
 
 pub use finding::{About, Figure, Finding, Level, Severity};
+pub use verdict::{Standing, verdict};
 
 /// A rule of the table: a pure function from evidence to findings.
 pub struct Rule {

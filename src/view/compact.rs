@@ -1,10 +1,16 @@
-//! Draws the Map screen as text where no map fits, down to a single number. Never half a word.
+//! Draws Overview and Map as text where neither fits, down to a single number. Never half a word.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Line};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+};
 
 use crate::{
-    app::App,
-    view::{Role, Theme, gauges, words},
+    app::{App, Screen},
+    domain::diagnosis::Standing,
+    view::{Role, Theme, gauges, overview, words},
 };
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -36,6 +42,9 @@ fn lines_of(app: &App, theme: &Theme) -> Vec<Vec<Line<'static>>> {
         };
         return vec![vec![name], state];
     };
+    if let Some(verdict) = app.verdict().filter(|_| app.screen() == Screen::Overview) {
+        return overview_lines(app, &verdict, theme);
+    }
     let ephemeral = &scan.snapshot.ephemeral;
     let occupied = app.map().protocols;
     let occupied = scan.occupancy.occupied_in(ephemeral.range, occupied);
@@ -72,5 +81,33 @@ fn lines_of(app: &App, theme: &Theme) -> Vec<Vec<Line<'static>>> {
         "80x24 shows the map",
         Style::new().patch(theme.style(Role::Dim)),
     )]);
+    lines
+}
+
+/// The verdict, then the gauges, then the worst finding.
+fn overview_lines(app: &App, verdict: &Standing, theme: &Theme) -> Vec<Vec<Line<'static>>> {
+    let Some(scan) = app.scan() else { return Vec::new() };
+    let state = if app.is_frozen() { "paused" } else { "age" };
+    let age = app.age().map(words::age).unwrap_or_default();
+    let name = Line::styled("portscope", theme.style(Role::Accent));
+    let role = overview::level_role(verdict.level);
+    let level = verdict.level.name();
+    let headline = overview::headline(verdict, 1, theme);
+    let mut wordings: Vec<Line<'static>> = headline
+        .iter()
+        .map(|text| {
+            let level = Span::styled(format!("{level}  "), theme.style(role));
+            Line::from(vec![level, Span::raw(text.clone())])
+        })
+        .collect();
+    wordings.push(Line::styled(level, theme.style(role)));
+    wordings.extend(headline.last().map(|share| Line::raw(share.replace(' ', ""))));
+    let mut lines = vec![vec![Line::from(format!("portscope  {state} {age}")), name], wordings];
+    lines.extend(scan.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]));
+    lines.extend(scan.diagnosis.findings.first().map(|finding| {
+        let line = |text: &str| Line::raw(text.to_owned());
+        vec![line(&finding.summary), line(finding.rule)]
+    }));
+    lines.push(vec![Line::styled("80x24 shows more", theme.style(Role::Dim))]);
     lines
 }

@@ -143,6 +143,23 @@ pub fn stacked(
     cells(by_class, size, width).into_iter().enumerate().map(cell).collect()
 }
 
+/// As [`stacked`], without a ground and without ticks: lengths are compared, not shares.
+pub fn parts(
+    by_class: &[u32; StateClass::EACH.len()],
+    size: u32,
+    theme: &Theme,
+    width: usize,
+) -> Vec<Span<'static>> {
+    let cell = |class: Option<StateClass>| match class {
+        Some(class) => {
+            let symbol = if theme.needs_whole_cells() { letter(class) } else { '█' };
+            Span::styled(symbol.to_string(), theme.style(Role::Class(class)))
+        }
+        None => Span::raw(" "),
+    };
+    cells(by_class, size, width).into_iter().map(cell).collect()
+}
+
 /// The state of each cell; a state that is there at all shows when it would be the only one.
 fn cells(
     by_class: &[u32; StateClass::EACH.len()],

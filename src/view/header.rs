@@ -20,8 +20,11 @@ const ROOMY: u16 = 100;
 const LONGEST_NAME: usize = 16;
 
 /// A screen's permanent number, its name, its short name.
-const TABS: [(Screen, &str, &str); 2] =
-    [(Screen::Map, " 2 Map ", " 2 Map "), (Screen::Allocate, " 4 Allocate ", " 4 Alloc ")];
+const TABS: [(Screen, &str, &str); 3] = [
+    (Screen::Overview, " 1 Overview ", " 1 Over "),
+    (Screen::Map, " 2 Map ", " 2 Map "),
+    (Screen::Allocate, " 4 Allocate ", " 4 Alloc "),
+];
 
 /// Where the tabs are.
 pub fn tabs(header: Rect) -> Vec<(Screen, Rect)> {

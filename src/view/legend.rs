@@ -8,8 +8,11 @@ use ratatui::{
 };
 
 use crate::{
-    app::{App, Extent, Lens, Scan},
-    domain::StateClass,
+    app::{
+        App, Extent, Focus, Lens, Scan,
+        lens::{Marks, bind, connect},
+    },
+    domain::{Destination, StateClass},
     view::{
         COLORED_OWNERS, Role, Theme, lens,
         theme::{OTHER_OWNER_LETTER, letter, owner_letter},
@@ -47,7 +50,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Lens::State if !theme.has_color() => densities(scan, theme),
         _ => entries(app, scan, theme),
     };
-    let title = [vec![app.map().lens.name().to_owned()], notes(app)].concat();
+    let title = [heading(app, scan, theme), notes(app)].concat();
     let words = Words { title: &title, theme, width: usize::from(area.width.saturating_sub(1)) };
     let lines = words.fitted(&entries, usize::from(area.height.min(MOST_LINES)));
     for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
@@ -60,14 +63,65 @@ fn notes(app: &App) -> Vec<String> {
     app.missing_dots().map(str::to_owned).into_iter().collect()
 }
 
+/// The lens, or what it is about.
+fn heading(app: &App, scan: &Scan, theme: &Theme) -> Vec<String> {
+    let name = app.map().lens.name().to_owned();
+    match app.map().lens {
+        Lens::Connect => match scan.categories.destination {
+            Some(destination) => connect_heading(&destination, scan, theme),
+            None => vec![name, "no connection".to_owned()],
+        },
+        Lens::Bind => vec![name, format!("to [::], {}", app.map().protocols.name())],
+        _ => vec![name],
+    }
+}
+
+/// `→ 10.0.3.17:443: 64 used (12 TIME-WAIT) · 0 left`
+fn connect_heading(destination: &Destination, scan: &Scan, theme: &Theme) -> Vec<String> {
+    let to = theme.glyph("→", "to");
+    let dot = theme.glyph('·', '-');
+    let named = format!("connect {to} {}", destination.remote);
+    let Some(row) = scan.analysis.destination(destination) else {
+        return vec![format!("{named}: no connection left")];
+    };
+    let [used, time_wait, left] = [row.used, row.time_wait, row.available()].map(words::thousands);
+    vec![format!("{named}: {used} used ({time_wait} TIME-WAIT) {dot} {left} left")]
+}
+
+/// Of a lens that marks free ports, too; the unmarked rest may go first.
+fn marked(lens: Lens, rest: u8, scan: &Scan, theme: &Theme) -> Vec<Entry> {
+    let mut entries = categories(lens, scan, theme);
+    if let Some(entry) = entries.get_mut(usize::from(rest)) {
+        entry.dropped = TOLD_BESIDE;
+        entry.mark = if theme.needs_whole_cells() { entry.mark } else { ' ' };
+    }
+    entries
+}
+
+/// The owner in focus, and the grey rest.
+fn focused(app: &App, marks: &Marks, theme: &Theme) -> Vec<Entry> {
+    let name = match app.map().focus {
+        Some(Focus::Party(party)) => words::party(app, party),
+        _ => String::new(),
+    };
+    let name = words::shorten(&name, 2 * LONGEST_NAME);
+    vec![
+        entry(theme, Role::Category(0), owner_letter(0), &name, Some(marks.marked)),
+        entry(theme, Role::Muted, OTHER_OWNER_LETTER, "all others", Some(marks.others)),
+    ]
+}
+
 /// What the lens tells apart.
 pub fn entries(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     match app.map().lens {
         Lens::State => states(app, scan, theme),
-        Lens::Owner => owners(scan, theme),
-        lens @ (Lens::Protocol | Lens::Age | Lens::Parity | Lens::Density) => {
-            categories(lens, scan, theme)
-        }
+        Lens::Owner => match &scan.marks {
+            Some(marks) => focused(app, marks, theme),
+            None => owners(scan, theme),
+        },
+        Lens::Connect => marked(Lens::Connect, connect::NEVER, scan, theme),
+        Lens::Bind => marked(Lens::Bind, bind::FREE, scan, theme),
+        lens => categories(lens, scan, theme),
     }
 }
 

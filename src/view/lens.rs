@@ -3,9 +3,9 @@
 use crate::{
     app::{
         App, Lens, Scan,
-        lens::{self, AGE_STEPS, DENSITY_STEPS, OLDER_THAN_OUR_WATCH},
+        lens::{self, AGE_STEPS, DENSITY_STEPS, Marks, OLDER_THAN_OUR_WATCH},
     },
-    domain::{PortRange, port::SYSTEM},
+    domain::{PortRange, Protocols, StateClass, port::SYSTEM},
     view::{
         COLORED_OWNERS, Role,
         heatmap::{Paint, Taken},
@@ -59,6 +59,23 @@ const DENSITIES: [Category; DENSITY_STEPS.len() + 1] = [
     category('5', Role::Scale(7), "90-100 %"),
 ];
 
+/// In the order of `app::lens::connect`.
+const CONNECTS: [Category; 6] = [
+    category('.', Role::Available, "eligible"),
+    category('c', Role::Class(StateClass::Established), "connected to it"),
+    category('t', Role::Class(StateClass::TimeWait), "TIME-WAIT to it"),
+    category('p', Role::Class(StateClass::Listen), "listening or bound"),
+    category('s', Role::Class(StateClass::Bound), "bound first, it seems"),
+    category('x', Role::Outside, "never chosen"),
+];
+
+/// In the order of `app::lens::bind`.
+const BINDS: [Category; 3] = [
+    category('.', Role::Available, "free"),
+    category('u', Role::Category(0), "in use"),
+    category('?', Role::OtherCategory, "unknown"),
+];
+
 const _: () = assert!(OLDER_THAN_OUR_WATCH as usize == AGES.len() - 1);
 
 /// In the order of their numbers; none for lenses that have other things to tell.
@@ -69,25 +86,72 @@ pub fn categories(lens: Lens) -> &'static [Category] {
         Lens::Age => &AGES,
         Lens::Parity => &PARITIES,
         Lens::Density => &DENSITIES,
+        Lens::Connect => &CONNECTS,
+        Lens::Bind => &BINDS,
     }
 }
 
 /// Under the lens that is chosen.
 pub fn paint(app: &App, scan: &Scan, block: PortRange) -> Paint {
-    let [even, odd] = scan.occupancy.by_class(block, app.map().protocols);
-    let by_class = std::array::from_fn(|class| even[class] + odd[class]);
-    let share = by_class.iter().sum::<u32>() as f32 / block.len() as f32;
-    let taken = match app.map().lens {
+    let protocols = app.map().protocols;
+    match app.map().lens {
+        Lens::State => return by_state(scan, protocols, block),
+        Lens::Connect | Lens::Bind => return by_mark(app.map().lens, scan, block),
+        _ => {}
+    }
+    let share = scan.occupancy.occupied_in(block, protocols) as f32 / block.len() as f32;
+    let taken = match (app.map().lens, &scan.marks) {
         _ if share == 0.0 => None,
-        Lens::State => lens::heaviest(&by_class).map(|class| (Role::Class(class), letter(class))),
-        Lens::Owner => by_owner(scan, block),
-        Lens::Protocol | Lens::Age | Lens::Parity | Lens::Density => by_category(app, scan, block),
+        (Lens::Owner, Some(marks)) => return by_focus(marks, scan, protocols, block),
+        (Lens::Owner, None) => by_owner(scan, block),
+        _ => by_category(app, scan, block),
     };
     let taken = taken.map(|(role, letter)| {
         // A step's lightness is its meaning: mixed, it would read as another step.
         let share = if matches!(role, Role::Scale(_)) { 1.0 } else { share };
         Taken { role, share, letter }
     });
+    Paint { free: free(scan, block), taken }
+}
+
+/// By the most telling state, as the map is at first.
+pub fn by_state(scan: &Scan, protocols: Protocols, block: PortRange) -> Paint {
+    let [even, odd] = scan.occupancy.by_class(block, protocols);
+    let by_class = std::array::from_fn(|class| even[class] + odd[class]);
+    let share = by_class.iter().sum::<u32>() as f32 / block.len() as f32;
+    let taken = lens::heaviest(&by_class).map(|class| Taken {
+        role: Role::Class(class),
+        share,
+        letter: letter(class),
+    });
+    Paint { free: free(scan, block), taken }
+}
+
+/// What connect() or bind() meets, on free ports, too.
+fn by_mark(lens: Lens, scan: &Scan, block: PortRange) -> Paint {
+    let marked = scan.categories.marked(block).and_then(|(number, share)| {
+        let &Category { role, letter, .. } = categories(lens).get(usize::from(number))?;
+        Some(Taken { role, share, letter })
+    });
+    Paint { free: free(scan, block), taken: marked }
+}
+
+/// The owner in focus in its colour, all others in grey.
+fn by_focus(marks: &Marks, scan: &Scan, protocols: Protocols, block: PortRange) -> Paint {
+    let taken = scan.occupancy.ports(block).filter(|(_, port)| port.is_occupied(protocols));
+    let (mut marked, mut others) = (0_u32, 0_u32);
+    for (port, _) in taken {
+        *(if marks.ports.contains(port) { &mut marked } else { &mut others }) += 1;
+    }
+    let taken = |role, ports: u32, letter| {
+        let share = ports as f32 / block.len() as f32;
+        Some(Taken { role, share, letter })
+    };
+    let taken = match (marked, others) {
+        (0, 0) => None,
+        (0, others) => taken(Role::Muted, others, OTHER_OWNER_LETTER),
+        (marked, _) => taken(Role::Category(0), marked, owner_letter(0)),
+    };
     Paint { free: free(scan, block), taken }
 }
 
@@ -141,7 +205,8 @@ mod tests {
     use super::*;
     use crate::{
         app::{
-            Event, Extent, Glyphs, Key, Options, RowsPerLine, allocation::AllocationOptions, lens,
+            Event, Extent, Glyphs, Key, Options, RowsPerLine, Screen,
+            allocation::AllocationOptions, lens,
         },
         domain::{Endpoint, Protocols, ServiceNames, Snapshot, State, port},
         engine::Report,
@@ -174,6 +239,7 @@ mod tests {
 
     fn app() -> App {
         let mut app = App::new(Options {
+            first: Screen::Map,
             glyphs: Glyphs { rows_per_line: RowsPerLine::One, has_dots: true },
             extent: Extent::All,
             protocols: Protocols::Both,

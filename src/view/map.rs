@@ -29,7 +29,7 @@ const FACTS: usize = 17;
 pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut Buffer) {
     let grid = &plan.grid;
     let Some(scan) = app.scan() else {
-        waiting(app, theme, areas, buffer);
+        waiting(app, theme, areas.body, buffer);
         return;
     };
     strip(app, scan, theme, grid, areas, buffer);
@@ -52,14 +52,13 @@ fn gauges(app: &App, scan: &Scan, theme: &Theme, area: Rect, buffer: &mut Buffer
 }
 
 /// Before the first snapshot.
-fn waiting(app: &App, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
-    let area = areas.body;
+pub fn waiting(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match app.failure() {
         None => put(buffer, area, area.x + 1, area.y + 1, "first scan..", theme.style(Role::Dim)),
         Some(why) => {
             let style = theme.style(Role::Critical);
             put(buffer, area, area.x + 1, area.y + 1, "the scan failed", style);
-            let lines = words::wrapped(why.as_str(), usize::from(area.width - 2));
+            let lines = words::wrapped(why.as_str(), usize::from(area.width.saturating_sub(2)));
             for (line, y) in lines.iter().zip(area.y + 2..area.bottom()) {
                 put(buffer, area, area.x + 1, y, line, Style::reset());
             }
@@ -146,15 +145,20 @@ fn ports(app: &App, scan: &Scan, theme: &Theme, plan: &Plan, areas: &Areas, buff
         cursor: Some(app.map().cursor),
         glyphs: if is_density { Glyphs::Density } else { Glyphs::Letters },
         paint: &paint,
-        share: &|ports| {
-            let taken = scan.occupancy.occupied_in(ports, app.map().protocols);
-            taken as f32 / ports.len() as f32
-        },
+        share: &|ports| share(app, scan, ports),
         ports: &Seen { app, scan },
         pointed: Pointed { hover: app.hover(), span: app.span() },
     };
     heatmap.render(theme, areas.map, buffer);
     loupe::render(app, plan, &heatmap, theme, areas.loupe, buffer);
+}
+
+/// The part of a line that is taken, or that the lens marks.
+fn share(app: &App, scan: &Scan, ports: PortRange) -> f32 {
+    if matches!(app.map().lens, Lens::Connect | Lens::Bind) {
+        return scan.categories.marked(ports).map_or(0.0, |(_, share)| share);
+    }
+    scan.occupancy.occupied_in(ports, app.map().protocols) as f32 / ports.len() as f32
 }
 
 /// What the last scan saw on single ports.
@@ -163,9 +167,22 @@ struct Seen<'a> {
     scan: &'a Scan,
 }
 
+impl Seen<'_> {
+    fn marked(&self, block: PortRange) -> u8 {
+        let is_marked = |port| {
+            let alone = PortRange::new(port, port).ok();
+            alone.and_then(|port| self.scan.categories.marked(port)).is_some()
+        };
+        block.ports().fold(0, |bits, port| bits | u8::from(is_marked(port)) << (port % 8))
+    }
+}
+
 impl PortFacts for Seen<'_> {
     fn taken(&self, block: PortRange) -> u8 {
         let protocols = self.app.map().protocols;
+        if matches!(self.app.map().lens, Lens::Connect | Lens::Bind) {
+            return self.marked(block);
+        }
         let ports = self.scan.occupancy.ports(block);
         ports.fold(0, |taken, (port, port_use)| {
             taken | u8::from(port_use.is_occupied(protocols)) << (port % 8)

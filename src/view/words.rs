@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::{
     app::App,
-    domain::{Age, Owner, Snapshot, Socket, State, Text, Timer},
+    domain::{Age, Owner, Party, Snapshot, Socket, State, Text, Timer},
 };
 
 /// `28,232`
@@ -162,6 +162,34 @@ pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
     let Some(process) = app.processes().get(pid) else { return format!("pid {pid}") };
     let user = process.uid.map(|uid| user(snapshot, uid)).unwrap_or_default();
     format!("{} [{pid}] {user}", process.name).trim_end().to_owned()
+}
+
+/// `payments-api [4121]`, `hidden alice`, `kernel`
+pub fn party(app: &App, party: Party) -> String {
+    match party {
+        Party::Process(pid) => match app.processes().get(pid) {
+            Some(process) => format!("{} [{pid}]", process.name),
+            None => format!("pid {pid}"),
+        },
+        other => party_name(app, other),
+    }
+}
+
+/// As [`party`], without pid where there is a name.
+pub fn party_name(app: &App, party: Party) -> String {
+    match party {
+        Party::Process(pid) => match app.processes().get(pid) {
+            Some(process) => process.name.to_string(),
+            None => format!("pid {pid}"),
+        },
+        Party::Hidden(uid) => match (uid, app.scan()) {
+            (Some(uid), Some(scan)) => format!("hidden, {}", user(&scan.snapshot, uid)),
+            _ => "hidden".to_owned(),
+        },
+        Party::Kernel => "kernel".to_owned(),
+        Party::Nobody => "none visible".to_owned(),
+        Party::NotAsked => "not looked up".to_owned(),
+    }
 }
 
 pub fn user(snapshot: &Snapshot, uid: u32) -> String {

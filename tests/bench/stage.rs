@@ -10,7 +10,10 @@ use std::{
 
 use portscope::{
     allocator::Attempt,
-    app::{App, Event, Extent, Glyphs, Key, Options, RowsPerLine, allocation::AllocationOptions},
+    app::{
+        App, Event, Extent, Glyphs, Key, Options, RowsPerLine, Screen,
+        allocation::AllocationOptions,
+    },
     domain::{
         Errno, PortRange, ProcessTable, Protocol, Protocols, Refusal, ServiceNames, Snapshot,
         State, port::IANA_DYNAMIC,
@@ -235,6 +238,7 @@ impl<'a> Stage<'a> {
 /// With exo's allocator and the options that a person without options has.
 pub fn app() -> App {
     App::new(Options {
+        first: Screen::Map,
         glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,

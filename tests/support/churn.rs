@@ -152,7 +152,7 @@ impl Churn {
 impl Watch {
     pub fn look(&mut self, snapshot: &Snapshot) {
         self.history.observe(snapshot);
-        self.trends.observe(snapshot, &counted(snapshot), &self.history);
+        self.trends.observe(snapshot, &Analysis::of(snapshot), &self.history);
     }
 
     pub fn trend(&self) -> Option<Trend> {
@@ -202,44 +202,4 @@ pub fn snapshot_of(number: u64, second: f64, sockets: Vec<Socket>) -> Snapshot {
     snapshot.sockets = sockets;
     snapshot.sort();
     snapshot
-}
-
-/// Until Analysis::of counts.
-pub fn counted(snapshot: &Snapshot) -> Analysis {
-    use portscope::domain::DestinationUse;
-    let mut analysis = Analysis::of(snapshot);
-    let mut rows: BTreeMap<Destination, (u32, u32)> = BTreeMap::new();
-    let capacity = snapshot.ephemeral.automatic_capacity();
-    let range = &mut analysis.ranges[0];
-    let mut last = 0;
-    for s in &snapshot.sockets {
-        if !snapshot.ephemeral.range.contains(s.local.port) || s.protocol != Protocol::Tcp {
-            continue;
-        }
-        if s.local.port != last {
-            range.occupied += 1;
-            range.time_wait += u32::from(s.state == State::TimeWait);
-            last = s.local.port;
-        }
-        if let Some(d) = Destination::of(s) {
-            let row = rows.entry(d).or_default();
-            row.0 += 1;
-            row.1 += u32::from(s.state == State::TimeWait);
-        }
-    }
-    analysis.destinations = rows
-        .into_iter()
-        .map(|(destination, (used, time_wait))| DestinationUse {
-            destination,
-            capacity,
-            used,
-            time_wait,
-            reusable: 0,
-            low_parity_capacity: 0,
-            low_parity_used: 0,
-            owners: Vec::new(),
-        })
-        .collect();
-    analysis.destinations.sort_by_key(|row| std::cmp::Reverse(row.used));
-    analysis
 }

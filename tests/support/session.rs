@@ -9,7 +9,10 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
-    app::{App, Event, Extent, Glyphs, Key, Options, RowsPerLine, allocation::AllocationOptions},
+    app::{
+        App, Event, Extent, Glyphs, Key, Options, RowsPerLine, Screen,
+        allocation::AllocationOptions,
+    },
     domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, ServiceNames, State, port},
     engine::Report,
     host::{Host, simulated::SimulatedHost},
@@ -86,10 +89,15 @@ pub struct Session {
 
 impl Session {
     pub fn new(theme: Theme, columns: u16, rows: u16) -> Self {
+        Self::on(Screen::Map, theme, columns, rows)
+    }
+
+    pub fn on(first: Screen, theme: Theme, columns: u16, rows: u16) -> Self {
         let rows_per_line =
             if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
         let allocation = AllocationOptions::exo(7);
         let app = App::new(Options {
+            first,
             glyphs: Glyphs { rows_per_line, has_dots: !theme.ascii },
             extent: Extent::Ephemeral,
             protocols: Protocols::Both,
@@ -126,6 +134,7 @@ impl Session {
                 '\t' => Key::Tab,
                 '>' => Key::Right,
                 'v' => Key::Down,
+                '^' => Key::Escape,
                 key => Key::Char(key),
             }));
         }

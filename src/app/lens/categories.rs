@@ -1,10 +1,14 @@
-//! Lenses that sort ports into a few categories: protocol, age, parity, density. Not their names.
+//! Lenses that sort ports into a few categories: protocol, age, parity, density, connect, bind. Not
+//! their names.
 
 use std::time::Duration;
 
 use crate::{
-    app::{Grid, Lens, Place},
-    domain::{Age, History, Occupancy, PortRange, Protocols, Snapshot},
+    app::{
+        Grid, Lens, Place,
+        lens::marks::{bind, connect},
+    },
+    domain::{Age, Analysis, Destination, History, Occupancy, PortRange, Protocols, Snapshot},
 };
 
 /// An age belongs to the first step that it is under, else to the one after the last. A scan a
@@ -25,7 +29,7 @@ pub const DENSITY_STEPS: [f32; 4] = [0.12, 0.40, 0.65, 0.90];
 
 /// As many as the lens with most of them has.
 const MOST: usize = OLDER_THAN_OUR_WATCH as usize + 1;
-const PORTS: usize = 65_536;
+pub(super) const PORTS: usize = 65_536;
 const NO_SOCKET: u8 = u8::MAX;
 
 /// What a lens of categories counts in.
@@ -39,18 +43,25 @@ pub struct Seen<'a> {
     pub snapshot: &'a Snapshot,
     pub occupancy: &'a Occupancy,
     pub history: &'a History,
+    pub analysis: &'a Analysis,
+    /// That the lens connect is about; None: there is no connection at all.
+    pub destination: Option<Destination>,
 }
 
 /// How many ports each category of the lens has.
 ///
 /// Of protocol and parity category 0 and 1 are one and the other, 2 is both. Of age and density a
-/// category is a step, age's first the youngest.
+/// category is a step, age's first the youngest. Those of connect and bind are the constants of
+/// their modules.
 #[derive(Clone, Debug, Default)]
 pub struct Categories {
     lens: Lens,
     ports: [u32; MOST],
-    /// By port: the step of its youngest socket. Only while the lens is age.
-    youngest: Vec<u8>,
+    /// By port: the step of its youngest socket, or what connect or bind would meet. Empty under
+    /// other lenses.
+    by_port: Vec<u8>,
+    /// What the lens connect is about.
+    pub destination: Option<Destination>,
 }
 
 impl Categories {
@@ -62,8 +73,17 @@ impl Categories {
             // Without colours, states are drawn as density.
             Lens::State | Lens::Density => categories.count_blocks(seen),
             Lens::Age => {
-                categories.youngest = youngest(seen);
+                categories.by_port = youngest(seen);
                 categories.count_ports(seen);
+            }
+            Lens::Connect => {
+                categories.destination = seen.destination;
+                categories.by_port = connect::each_port(seen);
+                categories.count_all(seen);
+            }
+            Lens::Bind => {
+                categories.by_port = bind::each_port(seen);
+                categories.count_all(seen);
             }
             Lens::Protocol | Lens::Parity => categories.count_ports(seen),
         }
@@ -73,6 +93,24 @@ impl Categories {
     /// Occupied ports of a category.
     pub fn ports(&self, category: u8) -> u32 {
         self.ports.get(usize::from(category)).copied().unwrap_or_default()
+    }
+
+    /// Of connect and bind, where free ports have a category, too: what marks a block and how much of
+    /// it, port by port the rarer the more telling. None: nothing to mark.
+    pub fn marked(&self, block: PortRange) -> Option<(u8, f32)> {
+        let mut counts = [0_u32; MOST];
+        for port in block.ports() {
+            let category = self.by_port.get(usize::from(port)).copied().unwrap_or_default();
+            counts[usize::from(category)] += 1;
+        }
+        let weights = match self.lens {
+            Lens::Connect => connect::WEIGHTS.as_slice(),
+            _ => bind::WEIGHTS.as_slice(),
+        };
+        let weighed = weights.iter().zip(counts).map(|(weight, ports)| weight * ports);
+        let (category, weight) = (0..).zip(weighed).max_by_key(|&(_, weight)| weight)?;
+        let marked: u32 = weights.iter().zip(counts).filter(|(w, _)| **w > 0).map(|(_, n)| n).sum();
+        (weight > 0).then(|| (category, marked as f32 / block.len() as f32))
     }
 
     /// What a block shows; None: nothing is taken, or the lens has no categories.
@@ -93,7 +131,8 @@ impl Categories {
         match self.lens {
             Lens::Protocol => Some(protocol_of(port, occupancy)),
             Lens::Parity => Some((port % 2) as u8),
-            Lens::Age => self.youngest.get(usize::from(port)).copied().filter(|&s| s != NO_SOCKET),
+            Lens::Age => self.by_port.get(usize::from(port)).copied().filter(|&s| s != NO_SOCKET),
+            Lens::Connect | Lens::Bind => self.by_port.get(usize::from(port)).copied(),
             Lens::State | Lens::Owner | Lens::Density => None,
         }
     }
@@ -112,6 +151,13 @@ impl Categories {
             if let Some(category) = self.of_port(port, seen.occupancy) {
                 self.ports[usize::from(category)] += 1;
             }
+        }
+    }
+
+    /// Free ports, too.
+    fn count_all(&mut self, seen: Seen<'_>) {
+        for port in seen.range.ports() {
+            self.ports[usize::from(self.by_port[usize::from(port)])] += 1;
         }
     }
 

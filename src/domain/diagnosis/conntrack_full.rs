@@ -29,20 +29,21 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         about: About::Machine,
         summary: summary(conntrack, drops),
         meaning: "When the table is full the first packet of each new connection is dropped: \
-                  connect() hangs and ends with ETIMEDOUT after minutes, no call names the cause; \
-                  a UDP sendto() fails with EPERM. No port is missing: the kernel's log says \
-                  \"nf_conntrack: table full, dropping packet\"."
+                  connect() hangs and ends with ETIMEDOUT after minutes, no call names the \
+                  cause; a UDP sendto() fails with EPERM. No port is missing: the kernel's log \
+                  says \"nf_conntrack: table full, dropping packet\"."
             .to_owned(),
         evidence: figures,
         advice: vec![
             format!(
-                "raise the limit now: sysctl -w net.netfilter.nf_conntrack_max={} (about 0.3 KiB of \
-                 memory each; for good in /etc/sysctl.d, on the machine and not in a container)",
+                "raise the limit now: sysctl -w net.netfilter.nf_conntrack_max={} (about 0.3 \
+                 KiB of memory each; for good in /etc/sysctl.d, on the machine and not in a \
+                 container)",
                 conntrack.max.saturating_mul(2),
             ),
-            "do not track what needs no translation, both ways, by your own ports: iptables -t raw -A \
-             PREROUTING -p tcp --dport 443 -j CT --notrack; iptables -t raw -A OUTPUT -p tcp --sport \
-             443 -j CT --notrack"
+            "do not track what needs no translation, both ways, by your own ports: iptables -t \
+             raw -A PREROUTING -p tcp --dport 443 -j CT --notrack; iptables -t raw -A OUTPUT -p \
+             tcp --sport 443 -j CT --notrack"
                 .to_owned(),
             "forget dead connections earlier than after 5 days: sysctl -w \
              net.netfilter.nf_conntrack_tcp_timeout_established=86400"

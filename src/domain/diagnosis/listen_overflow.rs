@@ -9,12 +9,15 @@ use crate::domain::{
     },
 };
 
+/// Listeners told at most: hundreds may share a port.
+const MOST: usize = 16;
+
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let snapshot = evidence.snapshot;
     let overflows = Counter::of(evidence, |vitals| vitals.listen_overflows);
     // /proc/net/tcp does not tell how long a listener's queue may be.
     let is_told = snapshot.source != Source::Procfs;
-    let full = snapshot.sockets.iter().filter(|socket| is_told && is_full(socket));
+    let full = snapshot.sockets.iter().filter(|socket| is_told && is_full(socket)).take(MOST);
     let named: Vec<Finding> = full.map(|socket| of_listener(evidence, socket, overflows)).collect();
     if named.is_empty() { of_machine(evidence, overflows).into_iter().collect() } else { named }
 }
@@ -59,16 +62,16 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
 }
 
 const MEANING: &str = "Further SYNs to a full queue are dropped: connect() hangs and ends with \
-                       ETIMEDOUT, or with ECONNRESET where tcp_abort_on_overflow is set. It looks as \
-                       if ports were exhausted, but is not: the client has its port, the server does \
-                       not call accept().";
+                       ETIMEDOUT, or with ECONNRESET where tcp_abort_on_overflow is set. It \
+                       looks as if ports were exhausted, but is not: the client has its port, \
+                       the server does not call accept().";
 
 fn advice(owner: &str, backlog: u32) -> Vec<String> {
     let larger = backlog.saturating_mul(4).max(4096);
     vec![
         format!(
-            "make {owner} accept faster: more threads or processes in accept(), nothing slow between \
-             two calls of it; check that it is not stopped or out of descriptors"
+            "make {owner} accept faster: more threads or processes in accept(), nothing slow \
+             between two calls of it; check that it is not stopped or out of descriptors"
         ),
         format!(
             "give listen() a larger backlog, listen(fd, {larger}), together with: sysctl -w \
@@ -80,8 +83,8 @@ fn advice(owner: &str, backlog: u32) -> Vec<String> {
 
 fn avoid() -> Vec<String> {
     vec![
-        "do not set tcp_abort_on_overflow to 1: clients that would have come in with a later SYN get \
-         ECONNRESET instead"
+        "do not set tcp_abort_on_overflow to 1: clients that would have come in with a later \
+         SYN get ECONNRESET instead"
             .to_owned(),
     ]
 }
@@ -109,8 +112,8 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
         evidence: figures,
         advice: vec![
             "watch which queue fills (Recv-Q beside Send-Q): watch -n 0.2 'ss -ltn'".to_owned(),
-            "give that listener a larger backlog and raise net.core.somaxconn with it: sysctl -w \
-             net.core.somaxconn=4096"
+            "give that listener a larger backlog and raise net.core.somaxconn with it: sysctl \
+             -w net.core.somaxconn=4096"
                 .to_owned(),
         ],
         avoid: avoid(),

@@ -89,14 +89,15 @@ fn meaning(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => {
             "A new connection to this destination gets no answer: its SYN is dropped, connect() \
-             hangs until ETIMEDOUT and no errno names the cause, while other destinations work. No \
-             socket table shows these ports; the translation's own range is not readable, so its \
-             ends are taken from the ports seen."
+             hangs until ETIMEDOUT and no errno names the cause, while other destinations work. \
+             No socket table shows these ports; the translation's own range is not readable, so \
+             its ends are taken from the ports seen."
         }
         Protocol::Udp => {
-            "A new flow to this destination is dropped: a sendto() on this machine fails with EPERM, \
-             one that is only forwarded gets no answer. No socket table shows these ports; the \
-             translation's own range is not readable, so its ends are taken from the ports seen."
+            "A new flow to this destination is dropped: a sendto() on this machine fails with \
+             EPERM, one that is only forwarded gets no answer. No socket table shows these \
+             ports; the translation's own range is not readable, so its ends are taken from the \
+             ports seen."
         }
     }
 }
@@ -107,8 +108,9 @@ fn advice(row: &Translation) -> Vec<String> {
     let mut advice = Vec::new();
     if is_dense(row) {
         advice.push(format!(
-            "widen the ports of the translation: find the rule (nft -a list ruleset, or iptables \
-             -t nat -S), then: meta l4proto {name} masquerade to :1024-65535",
+            "widen the ports of the translation: find the rule (nft -a list ruleset, or \
+             iptables -t nat -S), then: meta l4proto {name} masquerade to :1024-65535, or snat \
+             to {source}:1024-65535",
         ));
     }
     advice.push(format!(
@@ -160,14 +162,14 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
         about: About::Machine,
         summary: format!("connection tracking could not enter a flow {times}"),
         meaning: "The first packet of such a flow is dropped: TCP sends it again and connect() \
-                  takes a second longer, or hangs if translation has no port left; a UDP sendto() may \
-                  fail with EPERM. No translation seen is full; two packets of one flow that race \
-                  (DNS over UDP) count here too."
+                  takes a second longer, or hangs if translation has no port left; a UDP \
+                  sendto() may fail with EPERM. No translation seen is full; two packets of one \
+                  flow that race (DNS over UDP) count here too."
             .to_owned(),
         evidence: figures,
         advice: vec![
-            "see which flows fail: conntrack -S, conntrack -E -e NEW, and the ranges of masquerade \
-             and snat: nft list ruleset"
+            "see which flows fail: conntrack -S, conntrack -E -e NEW, and the ranges of \
+             masquerade and snat: nft list ruleset"
                 .to_owned(),
             "where it is DNS over UDP, let the resolver ask one at a time: options \
              single-request-reopen in /etc/resolv.conf"

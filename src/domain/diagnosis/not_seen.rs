@@ -24,7 +24,9 @@ fn finding(gap: &Gap) -> Finding {
         meaning: meaning(gap).to_owned(),
         evidence: figures,
         advice: vec![gap.remedy().to_owned()],
-        avoid: Vec::new(),
+        avoid: vec![
+            "do not take the silence of other rules for health while this is missing".to_owned(),
+        ],
     }
 }
 
@@ -41,28 +43,29 @@ fn severity(gap: &Gap) -> Severity {
 fn meaning(gap: &Gap) -> &'static str {
     match gap {
         Gap::TableRefused { .. } | Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => {
-            "Sockets are missing, so that ports may be used that this report counts as left. What it \
-             does report is true; what it does not report may still be."
+            "Sockets are missing, so that ports may be used that this report counts as left. \
+             What it does report is true; what it does not report may still be."
         }
         Gap::OwnersHidden { .. } | Gap::OwnersInvisible { .. } | Gap::OwnersUnreadable { .. } => {
-            "Ports and destinations are counted in full; only the processes that hold some of them \
-             have no name here. A leak of such a process is not ascribed to it."
+            "Ports and destinations are counted in full; only the processes that hold some of \
+             them have no name here. A leak of such a process is not ascribed to it."
         }
         Gap::NetlinkRefused { .. } | Gap::BoundInactiveUnlisted { .. } => {
-            "A TCP socket that is bound, but neither listens nor is connected, is not listed, yet its \
-             port is taken for bind() and for all connect(). More ports may be used than counted."
+            "A TCP socket that is bound, but neither listens nor is connected, is not listed, \
+             yet its port is taken for bind() and for all connect(). More ports may be used than \
+             counted."
         }
         Gap::DualStackUntold { .. } => {
-            "Whether an IPv6 socket takes IPv4 too is not told. The counts hold; which bind() such a \
-             socket refuses is uncertain."
+            "Whether an IPv6 socket takes IPv4 too is not told. The counts hold; which bind() \
+             such a socket refuses is uncertain."
         }
         Gap::PolicyAssumed { .. } => {
-            "The kernel may choose ports by another rule than the one assumed here. Capacities and \
-             what is left may be wrong."
+            "The kernel may choose ports by another rule than the one assumed here. Capacities \
+             and what is left may be wrong."
         }
         Gap::VitalsUnread { .. } => {
-            "The sockets are counted in full; the rules that need this stay silent. Their silence is \
-             no proof that all is well."
+            "The sockets are counted in full; the rules that need this stay silent. Their \
+             silence is no proof that all is well."
         }
     }
 }

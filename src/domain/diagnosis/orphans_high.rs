@@ -43,15 +43,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         ),
         meaning:
             "Near the limit the kernel resets closed connections that still have data to send: \
-                  close() says nothing, the peer reads ECONNRESET and loses the end of the data. \
-                  Orphans keep their ports until the peer answers or the retries end."
+             close() says nothing, the peer reads ECONNRESET and loses the end of the data. \
+             Orphans keep their ports until the peer answers or the retries end."
                 .to_owned(),
         evidence: figures,
         advice: vec![
-            "find whose peers are silent, and what they are not sent any more: ss -tno state fin-wait-1"
+            "find whose peers are silent (Send-Q: what they have not acknowledged): ss -tno \
+             state fin-wait-1"
                 .to_owned(),
-            "give up on silent peers earlier: sysctl -w net.ipv4.tcp_orphan_retries=2 (0, the default, \
-             means 8)"
+            "give up on silent peers earlier: sysctl -w net.ipv4.tcp_orphan_retries=2 (0, the \
+             default, means 8)"
                 .to_owned(),
             format!(
                 "raise the limit, at up to 64 KiB of memory each: sysctl -w \

@@ -34,11 +34,12 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
     let mut names = evidence.processes.iter().map(|process| process.name.as_str());
     let name = names.find(|name| KUBERNETES.contains(name))?;
     let nodes = PortRange::new(NODE_PORTS.0, NODE_PORTS.1).ok()?;
-    let (part, ports) = overlap(&evidence.snapshot.ephemeral, nodes)?;
+    let ephemeral = &evidence.snapshot.ephemeral;
+    let (part, ports) = overlap(ephemeral, nodes)?;
     Some(Finding {
         summary: format!(
-            "{} ports of the ephemeral range lie in Kubernetes' NodePort range {nodes} ({name} runs \
-             here)",
+            "{} ports of the ephemeral range lie in Kubernetes' NodePort range {nodes} ({name} \
+             runs here)",
             grouped(ports),
         ),
         meaning: "connect() and bind(0) on this node may take the port of a NodePort service. A \
@@ -46,20 +47,19 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
                   EADDRINUSE, and traffic of the two cannot be told apart by its port."
             .to_owned(),
         advice: vec![
+            format!("reserve the NodePort range: {}", reserve(ephemeral, &nodes.to_string())),
             format!(
-                "reserve the NodePort range: sysctl -w net.ipv4.ip_local_reserved_ports={nodes} \
-                 (append it to what stands there)"
+                "or begin the ephemeral range above it: sysctl -w \
+                 net.ipv4.ip_local_port_range=\"32768 {}\"",
+                ephemeral.range.last().max(60_999),
             ),
-            "or begin the ephemeral range above it: sysctl -w \
-             net.ipv4.ip_local_port_range=\"32768 60999\""
-                .to_owned(),
         ],
         avoid: vec![
-            "do not move --service-node-port-range of a running cluster instead: services keep the \
-             ports that they have"
+            "do not move --service-node-port-range of a running cluster instead: services keep \
+             the ports that they have"
                 .to_owned(),
         ],
-        ..notice(&evidence.snapshot.ephemeral, nodes, part, ports)
+        ..notice(ephemeral, nodes, part, ports)
     })
 }
 
@@ -72,16 +72,17 @@ fn services(ephemeral: &Ephemeral) -> Option<Finding> {
             ephemeral.range.first(),
         ),
         meaning: "connect() may take the port of a service that is not running just then; the \
-                  service then fails to start with EADDRINUSE. It happens rarely and goes away by \
-                  itself, which makes it hard to find."
+                  service then fails to start with EADDRINUSE. It happens rarely and goes away \
+                  by itself, which makes it hard to find."
             .to_owned(),
         advice: vec![
-            "reserve the ports that services of this machine listen on: sysctl -w \
-             net.ipv4.ip_local_reserved_ports=3306,5432,6379,8080,9000-9100"
-                .to_owned(),
+            format!(
+                "reserve the ports that services of this machine listen on, for example: {}",
+                reserve(ephemeral, "3306,5432,6379,8080"),
+            ),
             format!(
                 "or begin higher: sysctl -w net.ipv4.ip_local_port_range=\"10240 {}\"",
-                ephemeral.range.last(),
+                ephemeral.range.last().max(20_479),
             ),
         ],
         avoid: vec![
@@ -112,17 +113,34 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
         ),
         meaning:
             "A translated connection does not keep this machine from binding the port, and no \
-                  socket table shows it. Towards one destination both draw on the same ports: the \
-                  later one is given another, and where none is left it hangs without an errno."
+             socket table shows it. Towards one destination both draw on the same ports: the \
+             later one is given another, and where none is left it hangs without an errno."
                 .to_owned(),
-        advice: vec![format!(
-            "keep them apart: masquerade to ports outside {} (nft -a list ruleset shows the rule), or \
-             reserve the translation's: sysctl -w net.ipv4.ip_local_reserved_ports={}",
-            ephemeral.range, row.seen,
-        )],
-        avoid: Vec::new(),
+        advice: vec![
+            format!(
+                "keep them apart: masquerade to ports outside {} (nft -a list ruleset shows the \
+                 rule)",
+                ephemeral.range,
+            ),
+            format!(
+                "or reserve the translation's ports: {}",
+                reserve(ephemeral, &row.seen.to_string()),
+            ),
+        ],
+        avoid: vec![
+            "do not give the translation a small range to keep it apart: connections to one \
+             destination hang once it is used up"
+                .to_owned(),
+        ],
         ..notice(ephemeral, row.seen, part, ports)
     })
+}
+
+/// The command that reserves `ports` too: setting the list replaces it.
+fn reserve(ephemeral: &Ephemeral, ports: &str) -> String {
+    let mut list: Vec<String> = ephemeral.reserved().iter().map(ToString::to_string).collect();
+    list.push(ports.to_owned());
+    format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", list.join(","))
 }
 
 /// What all of them share.

@@ -31,14 +31,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         severity,
         about: About::Machine,
         summary: format!(
-            "{:.0} % of the ephemeral range is reserved: {} of {} ports are left for automatic choice",
+            "{:.0} % of the ephemeral range is reserved: {} of {} ports are left for automatic \
+             choice",
             share * 100.0,
             grouped(left),
             grouped(range.len()),
         ),
         meaning: "connect() and bind(0) never choose a reserved port, so they fail with \
-                  EADDRNOTAVAIL and EADDRINUSE that much earlier. An explicit bind() to a reserved \
-                  port works as before."
+                  EADDRNOTAVAIL and EADDRINUSE that much earlier. An explicit bind() to a \
+                  reserved port works as before."
             .to_owned(),
         evidence: vec![
             ("reserved_ports", Figure::Count(reserved.into())),
@@ -52,8 +53,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              net.ipv4.ip_local_reserved_ports=<ports>"
                 .to_owned(),
             format!(
-                "or move the range away from them: sysctl -w net.ipv4.ip_local_port_range=\"<first> \
-                 <last>\" (now {} {})",
+                "or move the range away from them: sysctl -w \
+                 net.ipv4.ip_local_port_range=\"<first> <last>\" (now {} {})",
                 range.first(),
                 range.last(),
             ),

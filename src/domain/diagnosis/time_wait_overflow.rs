@@ -46,8 +46,8 @@ fn summary(now: u32, max: Option<u32>, overflow: Counter) -> String {
     let limit = max.map_or_else(|| "unknown".to_owned(), grouped);
     match overflow {
         Counter::Growing { added, seconds, .. } => format!(
-            "{} connections were closed without a TIME-WAIT in the last {seconds:.1} s: the limit of \
-             {limit} is reached",
+            "{} connections were closed without a TIME-WAIT in the last {seconds:.1} s: the \
+             limit of {limit} is reached",
             grouped(added),
         ),
         Counter::Past { total } if max.is_none_or(|max| now < max) => format!(

@@ -46,26 +46,26 @@ impl Trend {
             return None;
         }
         let wanted = f64::from(available);
-        let lasting = self.lasting_until(wanted);
         let mut seconds = wanted / self.per_second;
         if seconds > f64::from(TIME_WAIT_SECONDS) {
-            seconds = seconds.max(lasting?);
+            seconds = seconds.max(self.lasting_until(wanted, self.lasting_per_second)?);
         }
         let (earliest, latest) = self.bounds(wanted);
-        let latest = latest.zip(lasting).map(|(latest, lasting)| latest.max(lasting));
+        let slowest = self.lasting_per_second - self.uncertainty;
+        let latest = latest.zip(self.lasting_until(wanted, slowest)).map(|(a, b)| a.max(b));
         Some(Forecast { seconds, earliest, latest })
     }
 
-    /// When so many ports are used by what stays; 0: within the 60 s in which all that is in
-    /// TIME-WAIT now ends, if its growth lasts so long.
-    fn lasting_until(&self, wanted: f64) -> Option<f64> {
+    /// When so many ports are used, if what does not end in TIME-WAIT grows by `lasting` a second;
+    /// 0: within the 60 s in which all that is in TIME-WAIT now ends.
+    fn lasting_until(&self, wanted: f64, lasting: f64) -> Option<f64> {
         let period = f64::from(TIME_WAIT_SECONDS);
-        let came = (self.lasting_per_second + self.into_time_wait_per_second) * period;
+        let came = (lasting + self.into_time_wait_per_second) * period;
         let left = wanted - (came - f64::from(self.draining));
         if left <= 0.0 {
             return Some(0.0);
         }
-        (self.lasting_per_second > 0.0).then(|| period + left / self.lasting_per_second)
+        (lasting > 0.0).then(|| period + left / lasting)
     }
 
     /// Within which it happens 19 times of 20, if the growth stays as it is.

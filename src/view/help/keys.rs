@@ -48,6 +48,7 @@ enum Keys {
 
 fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<Entry>> {
     let (context, name) = match paper.app.screen() {
+        Screen::Overview => (Context::Overview, "Keys of the overview"),
         Screen::Map => (Context::Map, "Keys of the map"),
         Screen::Allocate => (Context::Allocate, "Keys of the allocator"),
     };

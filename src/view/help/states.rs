@@ -36,7 +36,7 @@ fn page(paper: &Paper, lenses: impl Iterator<Item = Lens>) -> Vec<Line<'static>>
     let sheet = Sheet { paper, marks: MARKS, names: NAMES };
     let theme = paper.theme;
     let groups = match paper.app.screen() {
-        Screen::Map => vec![
+        Screen::Overview | Screen::Map => vec![
             sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
             sheet.lines(&free_ports(paper)),
             sheet.lines(&reading(theme)),
@@ -120,6 +120,7 @@ fn reading(theme: &Theme) -> Vec<Row> {
 fn of_lens(lens: Lens) -> Row {
     let letters = match lens {
         Lens::State => "the letters above; c and C change the lens".to_owned(),
+
         Lens::Owner => {
             let last = owner_letter(COLORED_OWNERS as u8 - 1);
             let first = owner_letter(0);

@@ -1,0 +1,162 @@
+//! The Overview's state: which of its rows is selected. Not what the rows say.
+
+use crate::{
+    app::{Move, Scan},
+    domain::{Destination, Finding, Party, diagnosis::About},
+};
+
+/// The lists of the screen, one after the other as keys go through them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum List {
+    #[default]
+    Destinations,
+    Owners,
+    Findings,
+}
+
+impl List {
+    pub const EACH: [Self; 3] = [Self::Destinations, Self::Owners, Self::Findings];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Destinations => "Destinations",
+            Self::Owners => "Owners",
+            Self::Findings => "Findings",
+        }
+    }
+
+    pub fn len(self, scan: &Scan) -> usize {
+        match self {
+            Self::Destinations => scan.analysis.destinations.len(),
+            Self::Owners => scan.analysis.owners.len(),
+            Self::Findings => scan.diagnosis.findings.len(),
+        }
+    }
+}
+
+/// A row by what it is about, so that it stays selected while ranks change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    Destination(Destination),
+    Owner(Party),
+    /// Of a rule, about something.
+    Finding(&'static str, About),
+}
+
+impl Row {
+    fn at(scan: &Scan, list: List, index: usize) -> Option<Self> {
+        match list {
+            List::Destinations => {
+                scan.analysis.destinations.get(index).map(|row| Self::Destination(row.destination))
+            }
+            List::Owners => scan.analysis.owners.get(index).map(|row| Self::Owner(row.party)),
+            List::Findings => scan.diagnosis.findings.get(index).map(Self::of_finding),
+        }
+    }
+
+    fn of_finding(finding: &Finding) -> Self {
+        Self::Finding(finding.rule, finding.about)
+    }
+
+    fn index(self, scan: &Scan) -> Option<usize> {
+        match self {
+            Self::Destination(wanted) => {
+                scan.analysis.destinations.iter().position(|row| row.destination == wanted)
+            }
+            Self::Owner(wanted) => scan.analysis.owners.iter().position(|row| row.party == wanted),
+            Self::Finding(..) => {
+                scan.diagnosis.findings.iter().position(|row| Self::of_finding(row) == self)
+            }
+        }
+    }
+}
+
+/// Where a row stands now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selected {
+    pub row: Row,
+    pub list: List,
+    /// In its list.
+    pub index: usize,
+}
+
+/// What far moves and pages go by.
+const FAR: isize = 10;
+
+#[derive(Clone, Debug, Default)]
+pub struct Overview {
+    /// What was chosen, and where it stood when it was last seen; None: the first row of all.
+    chosen: Option<Selected>,
+}
+
+impl Overview {
+    /// None: there is no row at all.
+    pub fn selected(&self, scan: &Scan) -> Option<Selected> {
+        let at = |list, index| Row::at(scan, list, index).map(|row| Selected { row, list, index });
+        let first = || List::EACH.into_iter().find_map(|list| at(list, 0));
+        let Some(chosen) = self.chosen else { return first() };
+        // Two findings of a rule may be about the same.
+        if Row::at(scan, chosen.list, chosen.index) == Some(chosen.row) {
+            return Some(chosen);
+        }
+        if let Some(index) = chosen.row.index(scan) {
+            return Some(Selected { index, ..chosen });
+        }
+        // It is gone: what stands in its place now.
+        let last = chosen.list.len(scan).checked_sub(1);
+        last.and_then(|last| at(chosen.list, chosen.index.min(last))).or_else(first)
+    }
+
+    /// After a scan: what is gone leaves the selection to what stands in its place.
+    pub(super) fn follow(&mut self, scan: &Scan) {
+        if self.chosen.is_some() {
+            self.chosen = self.selected(scan);
+        }
+    }
+
+    /// Through all lists as if they were one; left and right go to the list before and after.
+    pub(super) fn go(&mut self, movement: Move, scan: &Scan) {
+        let Some(selected) = self.selected(scan) else { return };
+        let lengths = List::EACH.map(|list| list.len(scan));
+        let before: usize = lengths[..selected.list as usize].iter().sum();
+        let (all, here) = (lengths.iter().sum::<usize>(), before + selected.index);
+        let to = match movement {
+            Move::Up | Move::PreviousPort => here.saturating_sub(1),
+            Move::Down | Move::NextPort => here + 1,
+            Move::FarUp | Move::PageUp => here.saturating_add_signed(-FAR),
+            Move::FarDown | Move::PageDown => here.saturating_add_signed(FAR),
+            Move::First => 0,
+            Move::Last => all - 1,
+            Move::Left | Move::FarLeft => match before.checked_sub(1) {
+                Some(last) => start_of_list(&lengths, last),
+                None => 0,
+            },
+            Move::Right | Move::FarRight => {
+                let next = before + lengths[selected.list as usize];
+                if next < all { next } else { here }
+            }
+        };
+        self.chosen = at(scan, &lengths, to.min(all - 1));
+    }
+}
+
+fn start_of_list(lengths: &[usize], index: usize) -> usize {
+    let mut start = 0;
+    for length in lengths {
+        if index < start + length {
+            return start;
+        }
+        start += length;
+    }
+    start
+}
+
+fn at(scan: &Scan, lengths: &[usize], mut index: usize) -> Option<Selected> {
+    for (list, length) in List::EACH.into_iter().zip(lengths) {
+        if index < *length {
+            return Row::at(scan, list, index).map(|row| Selected { row, list, index });
+        }
+        index -= length;
+    }
+    None
+}

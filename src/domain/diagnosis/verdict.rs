@@ -1,0 +1,121 @@
+//! How ranges and destinations stand, and which of them stands worst. Not why: rules say that.
+
+use crate::domain::{
+    Analysis, DestinationUse, Forecast, Level, RangeUse, Subject, Thresholds, Trend, Trends,
+};
+
+/// Of one range or destination.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    pub subject: Subject,
+    pub level: Level,
+    /// 0 to 1, of `size`.
+    pub share: f64,
+    pub used: u32,
+    /// A range's ports without the reserved ones; a destination's without the poisoned ones, too.
+    pub size: u32,
+    pub available: u32,
+    /// None: fewer than two snapshots so far, or not followed.
+    pub trend: Option<Trend>,
+    /// When it is full at the rate seen.
+    pub forecast: Option<Forecast>,
+}
+
+impl Standing {
+    pub fn of_range(range: &RangeUse, trends: &Trends, thresholds: Thresholds) -> Self {
+        let subject = Subject::Range(range.protocol);
+        let counts = (range.occupied, range.size, range.available());
+        Self::new(subject, range.share(), counts, trends, thresholds)
+    }
+
+    pub fn of_destination(row: &DestinationUse, trends: &Trends, thresholds: Thresholds) -> Self {
+        let subject = Subject::Destination(row.destination);
+        let counts = (row.used, row.capacity, row.available());
+        Self::new(subject, row.share(), counts, trends, thresholds)
+    }
+
+    fn new(
+        subject: Subject,
+        share: f64,
+        (used, size, available): (u32, u32, u32),
+        trends: &Trends,
+        thresholds: Thresholds,
+    ) -> Self {
+        let trend = trends.of(subject);
+        let forecast = trend.and_then(|trend| trend.until(available));
+        let level = thresholds.level(share, available, forecast);
+        Self { subject, level, share, used, size, available, trend, forecast }
+    }
+}
+
+/// The worst of all; of equals a destination before a range, for it makes connect() fail.
+pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> Standing {
+    // They stand in the order of their shares; those further down cannot be worse than OK.
+    let least = thresholds.warn / 2.0;
+    let high = analysis.destinations.iter().take_while(|row| row.share() >= least);
+    let few = high.clone().count().max(1);
+    let destinations = analysis.destinations.iter().take(few);
+    let all = destinations
+        .map(|row| Standing::of_destination(row, trends, thresholds))
+        .chain(analysis.ranges.iter().map(|row| Standing::of_range(row, trends, thresholds)));
+    let first = Standing::of_range(&analysis.ranges[0], trends, thresholds);
+    all.fold(None, |worst: Option<Standing>, next| match worst {
+        Some(worst) if (worst.level, worst.share) >= (next.level, next.share) => Some(worst),
+        _ => Some(next),
+    })
+    .unwrap_or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Destination, Endpoint, Protocol};
+
+    fn destination(used: u32, capacity: u32, port: u16) -> DestinationUse {
+        let remote: Endpoint = ([10, 0, 3, 17], port).into();
+        DestinationUse {
+            destination: Destination { source: [10, 0, 0, 7].into(), remote },
+            capacity,
+            used,
+            time_wait: 0,
+            reusable: 0,
+            low_parity_capacity: capacity / 2,
+            low_parity_used: used / 2,
+            owners: Vec::new(),
+        }
+    }
+
+    fn worst(analysis: &Analysis) -> Standing {
+        verdict(analysis, &Trends::default(), Thresholds::default())
+    }
+
+    #[test]
+    fn a_full_destination_is_worse_than_a_range_that_is_nearly_full() {
+        let mut analysis = Analysis::default();
+        analysis.ranges[0].occupied = analysis.ranges[0].size * 9 / 10;
+        analysis.destinations = vec![destination(64, 64, 443), destination(10, 64, 444)];
+        let standing = worst(&analysis);
+        assert_eq!(standing.subject, Subject::Destination(analysis.destinations[0].destination));
+        assert_eq!((standing.level, standing.available), (Level::Exhausted, 0));
+        analysis.destinations.remove(0);
+        let standing = worst(&analysis);
+        assert_eq!(standing.subject, Subject::Range(Protocol::Tcp));
+        assert_eq!(standing.level, Level::Exhausting);
+    }
+
+    #[test]
+    fn on_a_quiet_machine_the_fullest_is_named_and_ok() {
+        let mut analysis = Analysis::default();
+        assert_eq!(worst(&analysis).level, Level::Ok);
+        analysis.destinations = vec![destination(5, 64, 443)];
+        let standing = worst(&analysis);
+        assert_eq!((standing.level, standing.used), (Level::Ok, 5));
+    }
+
+    #[test]
+    fn a_range_without_ports_is_exhausted() {
+        let mut analysis = Analysis::default();
+        analysis.ranges[1].size = 0;
+        assert_eq!(worst(&analysis).level, Level::Exhausted);
+    }
+}

@@ -1,0 +1,64 @@
+//! Draws the Overview: how ranges and destinations stand, why, and what to do. Judges nothing.
+
+mod areas;
+mod destinations;
+mod findings;
+mod graphs;
+mod owners;
+mod picture;
+mod ranges;
+mod rule;
+mod table;
+mod verdict;
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use crate::{
+    app::{App, Scan, overview::Selected},
+    domain::{Destination, diagnosis::Standing},
+    view::{Theme, map},
+};
+
+pub use verdict::{headline, level_role};
+
+/// All that a part of the screen may look at.
+#[derive(Clone, Copy)]
+struct Sight<'a> {
+    app: &'a App,
+    scan: &'a Scan,
+    theme: &'a Theme,
+    verdict: Standing,
+    selected: Option<Selected>,
+    /// Distinct source addresses of the destinations.
+    sources: usize,
+}
+
+pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let (Some(scan), Some(verdict)) = (app.scan(), app.verdict()) else {
+        map::waiting(app, theme, area, buffer);
+        return;
+    };
+    let selected = app.overview().selected(scan);
+    let sight = Sight { app, scan, theme, verdict, selected, sources: destinations::sources(scan) };
+    let areas = areas::Areas::within(&sight, area);
+    verdict::render(&sight, areas.verdict, buffer);
+    ranges::render(&sight, areas.ranges, buffer);
+    destinations::render(&sight, areas.destinations, buffer);
+    owners::render(&sight, areas.owners, buffer);
+    findings::render(&sight, areas.findings, buffer);
+    picture::render(&sight, areas.map, buffer);
+    graphs::drain(&sight, areas.drain, buffer);
+    graphs::course(&sight, areas.course, buffer);
+}
+
+impl Sight<'_> {
+    /// The source only where there are several of them: `10.0.0.7 → 10.0.3.17:443`.
+    fn destination(&self, destination: &Destination) -> String {
+        let Destination { source, remote } = destination;
+        if self.sources > 1 {
+            format!("{source} {} {remote}", self.theme.glyph("→", "to"))
+        } else {
+            remote.to_string()
+        }
+    }
+}

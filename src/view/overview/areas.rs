@@ -1,0 +1,174 @@
+//! Where the parts of the Overview lie. Draws nothing.
+
+use ratatui::layout::Rect;
+
+use super::Sight;
+use crate::app::overview::List;
+
+/// From here on lists stand beside each other (screens.md, "Sizes"; less header and footer).
+const MEDIUM: (u16, u16) = (110, 34);
+const LARGE: (u16, u16) = (150, 44);
+const HUGE: (u16, u16) = (190, 54);
+/// A rule and a line a lane.
+const RANGES: u16 = 5;
+/// Rule and names of columns over a table.
+pub const HEAD: u16 = 2;
+/// A rule, the axis and three lines of blocks.
+const LEAST_MAP: u16 = 5;
+const BETWEEN: u16 = 2;
+/// A table has room for so many rows where it has any.
+const LEAST_ROWS: u16 = 3;
+
+/// How much there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// One column.
+    Small,
+    /// Two.
+    Medium,
+    Large,
+    Huge,
+}
+
+impl Class {
+    pub fn of(area: Rect) -> Self {
+        let has = |(width, height)| area.width >= width && area.height >= height;
+        match () {
+            () if has(HUGE) => Self::Huge,
+            () if has(LARGE) => Self::Large,
+            () if has(MEDIUM) => Self::Medium,
+            () => Self::Small,
+        }
+    }
+
+    /// Lines of the verdict: itself, why, what to do.
+    fn verdict(self) -> u16 {
+        match self {
+            Self::Small => 3,
+            Self::Medium => 4,
+            Self::Large | Self::Huge => 5,
+        }
+    }
+
+    /// The column of the map.
+    fn left(self, width: u16) -> u16 {
+        match self {
+            Self::Small => width,
+            // 37 blocks with gutter and bar.
+            Self::Medium => width * 42 / 100,
+            Self::Large | Self::Huge => width * 46 / 100,
+        }
+    }
+
+    fn graphs(self) -> u16 {
+        match self {
+            Self::Small => 0,
+            Self::Medium => 8,
+            Self::Large => 10,
+            Self::Huge => 14,
+        }
+    }
+}
+
+/// What has no room is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Areas {
+    pub verdict: Rect,
+    pub ranges: Rect,
+    pub destinations: Rect,
+    pub owners: Rect,
+    pub findings: Rect,
+    pub map: Rect,
+    /// How TIME-WAIT ends in the next minute.
+    pub drain: Rect,
+    /// Use over time, and the forecast.
+    pub course: Rect,
+}
+
+impl Areas {
+    pub fn within(sight: &Sight<'_>, area: Rect) -> Self {
+        let class = Class::of(area);
+        let mut free = area;
+        let mut areas = Self::default();
+        let is_airy = class > Class::Small && area.height >= 38;
+        take(&mut free, u16::from(is_airy));
+        let more = u16::from(class == Class::Small && area.height >= 28);
+        areas.verdict = take(&mut free, class.verdict() + more);
+        take(&mut free, u16::from(is_airy));
+        areas.ranges = take(&mut free, RANGES);
+        take(&mut free, u16::from(class > Class::Small));
+        if class == Class::Small {
+            areas.one_column(sight, free);
+        } else {
+            areas.two_columns(sight, class, free);
+        }
+        areas
+    }
+
+    /// The list of the selected row; the map takes what it leaves.
+    fn one_column(&mut self, sight: &Sight<'_>, free: Rect) {
+        let mut free = free;
+        let list = sight.selected.map(|selected| selected.list).unwrap_or_default();
+        let rows = match list {
+            List::Findings => free.height,
+            list => HEAD + rows(sight, list).max(1).min(free.height / 2),
+        };
+        let spare = free.height.saturating_sub(rows);
+        let height = if spare < LEAST_MAP { free.height } else { rows };
+        let part = take(&mut free, height);
+        *match list {
+            List::Destinations => &mut self.destinations,
+            List::Owners => &mut self.owners,
+            List::Findings => &mut self.findings,
+        } = part;
+        self.map = free;
+    }
+
+    /// Map and findings; lists and graphs.
+    fn two_columns(&mut self, sight: &Sight<'_>, class: Class, free: Rect) {
+        let width = class.left(free.width);
+        let mut left = Rect { width, ..free };
+        let right =
+            Rect { x: free.x + width + BETWEEN, width: free.width - width - BETWEEN, ..free };
+        self.lists(sight, class, right);
+        let is_selected = sight.selected.is_some_and(|s| s.list == List::Findings);
+        let findings = rows(sight, List::Findings);
+        let most = if is_selected { left.height } else { left.height * 2 / 5 };
+        // Two lines each, and the rule.
+        let height = if findings == 0 { 0 } else { (1 + 2 * findings).min(most) };
+        let height = if is_selected { left.height } else { height };
+        let map = left.height - height;
+        self.map = take(&mut left, if map >= LEAST_MAP { map } else { 0 });
+        self.findings = left;
+    }
+
+    fn lists(&mut self, sight: &Sight<'_>, class: Class, right: Rect) {
+        let mut free = right;
+        let graphs = class.graphs().min(free.height / 2);
+        let lists = free.height - graphs - 1;
+        let [wanted, others] = [List::Destinations, List::Owners].map(|list| rows(sight, list));
+        let room = lists.saturating_sub(2 * HEAD + 1);
+        let least = (room / 2).max(LEAST_ROWS);
+        let first = wanted.max(1).min(room.saturating_sub(others.max(1).min(least)));
+        self.destinations = take(&mut free, HEAD + first);
+        take(&mut free, 1);
+        let second = others.max(1).min(room.saturating_sub(first));
+        self.owners = take(&mut free, HEAD + second);
+        take(&mut free, 1);
+        let half = (free.width - BETWEEN) / 2;
+        self.drain = Rect { width: half, ..free };
+        self.course =
+            Rect { x: free.x + half + BETWEEN, width: free.width - half - BETWEEN, ..free };
+    }
+}
+
+fn rows(sight: &Sight<'_>, list: List) -> u16 {
+    u16::try_from(list.len(sight.scan)).unwrap_or(u16::MAX / 4).min(u16::MAX / 4)
+}
+
+/// The first lines of what is free, which is less then.
+fn take(free: &mut Rect, height: u16) -> Rect {
+    let part = Rect { height: height.min(free.height), ..*free };
+    *free = Rect { y: part.bottom(), height: free.height - part.height, ..*free };
+    part
+}

@@ -1,0 +1,151 @@
+//! The table of destinations, those with most of their ports used first. Ranks nothing.
+
+use std::collections::BTreeSet;
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::{
+    Sight,
+    areas::Class,
+    rule,
+    table::{self, Align, Column, dim, plain},
+    verdict::{in_time, level_role, percent, rate},
+};
+use crate::{
+    app::{Scan, overview::List},
+    domain::{DestinationUse, Level, StateClass, diagnosis::Standing},
+    view::{
+        Role,
+        gauges::{self, Colors},
+        heatmap::put,
+        words,
+    },
+};
+
+const NAME: usize = 0;
+const BAR: usize = 1;
+const OWNER: usize = 7;
+/// `[2001:db8:1234:5678::17]:65535`
+const LONGEST: usize = 34;
+const LONGEST_PAIR: usize = 60;
+const WIDEST_BAR: u16 = 40;
+const LONGEST_OWNER: u16 = 26;
+
+pub fn sources(scan: &Scan) -> usize {
+    let sources = scan.analysis.destinations.iter().map(|row| row.destination.source);
+    sources.collect::<BTreeSet<_>>().len()
+}
+
+pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let theme = sight.theme;
+    let rows = &sight.scan.analysis.destinations;
+    let window = table::window(sight, List::Destinations, area);
+    let mut notes: Vec<String> = table::shown_of(&window, rows.len()).into_iter().collect();
+    notes.push(match sight.sources {
+        0 => "no connection".to_owned(),
+        1 => "from 1 source address".to_owned(),
+        count => format!("from {count} source addresses"),
+    });
+    if Class::of(buffer.area) == Class::Small {
+        rule::draw_lists(sight, List::Destinations, &notes, area, buffer);
+    } else {
+        notes.push("ports used of those usable".to_owned());
+        rule::draw("Destinations", &notes, theme, area, buffer);
+    }
+    if rows.is_empty() {
+        let text = "no TCP connection to any destination";
+        put(buffer, area, area.x + 2, area.y + 1, text, theme.style(Role::Dim));
+        return;
+    }
+    let columns = columns(sight, &rows[window.clone()], area.width);
+    let kept = table::fitting(&columns, area.width);
+    table::draw_head(&columns, &kept, theme, Rect { y: area.y + 1, ..area }, buffer);
+    let selected = table::selected_index(sight, List::Destinations);
+    for (index, y) in window.zip(area.y + 2..area.bottom()) {
+        let is_selected = selected == Some(index);
+        let cells =
+            kept.iter().map(|&column| cell(sight, &rows[index], column, &columns)).collect();
+        let line = table::line(&columns, &kept, cells, is_selected, theme);
+        table::draw_row(&line, is_selected, theme, area, y, buffer);
+    }
+}
+
+fn columns(sight: &Sight<'_>, rows: &[DestinationUse], width: u16) -> Vec<Column> {
+    let names = rows.iter().map(|row| sight.destination(&row.destination).width()).max();
+    let longest = if sight.sources > 1 { LONGEST_PAIR } else { LONGEST };
+    let name =
+        names.unwrap_or_default().clamp("destination".len(), longest.min(usize::from(width) / 2));
+    let owners = rows.iter().map(|row| owner(sight, row).width()).max().unwrap_or_default();
+    let column = |title, width, align, dropped| Column { title, width, align, dropped };
+    let mut columns = vec![
+        column("destination", name as u16, Align::Left, 0),
+        column("of its ports", 12, Align::Left, 2),
+        column("", 7, Align::Right, 0),
+        column("left", 6, Align::Right, 0),
+        column("TIME-WAIT", 9, Align::Right, 1),
+        column("rate", 7, Align::Right, 4),
+        column("full in", 7, Align::Right, 5),
+        column("owner", (owners as u16).clamp(5, LONGEST_OWNER), Align::Left, 3),
+    ];
+    let kept = table::fitting(&columns, width);
+    let spare = table::spare(&columns, &kept, width);
+    columns[BAR].width = (columns[BAR].width + spare).min(WIDEST_BAR);
+    columns
+}
+
+fn cell(
+    sight: &Sight<'_>,
+    row: &DestinationUse,
+    column: usize,
+    columns: &[Column],
+) -> Vec<Span<'static>> {
+    let theme = sight.theme;
+    let standing = Standing::of_destination(row, sight.app.trends(), sight.app.thresholds());
+    let width = usize::from(columns[column].width);
+    match column {
+        NAME => plain(words::shorten(&sight.destination(&row.destination), width)),
+        BAR => bar(sight, row, width),
+        2 => {
+            let role = level_role(standing.level);
+            vec![Span::styled(percent(row.share(), row.capacity), theme.style(role))]
+        }
+        3 => {
+            let left = words::thousands(row.available());
+            let is_plain = standing.level == Level::Ok;
+            let style =
+                if is_plain { Style::new() } else { theme.style(level_role(standing.level)) };
+            vec![Span::styled(left, style)]
+        }
+        4 => dim(words::thousands(row.time_wait), theme),
+        5 => dim(rate(standing.trend, theme), theme),
+        6 => match standing.forecast {
+            _ if standing.available == 0 => dim("full", theme),
+            Some(forecast) => dim(in_time(forecast), theme),
+            None => dim(theme.glyph("–", "-"), theme),
+        },
+        OWNER => dim(words::shorten(&owner(sight, row), width), theme),
+        _ => Vec::new(),
+    }
+}
+
+/// Connected ones and TIME-WAIT, in their colours.
+fn bar(sight: &Sight<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'static>> {
+    let mut by_class = [0; StateClass::EACH.len()];
+    by_class[StateClass::TimeWait as usize] = row.time_wait.min(row.used);
+    by_class[StateClass::Established as usize] = row.used - row.time_wait.min(row.used);
+    gauges::stacked(&by_class, row.capacity, Colors::States, sight.theme, width)
+}
+
+/// The one with most of the sockets, and how many more there are.
+fn owner(sight: &Sight<'_>, row: &DestinationUse) -> String {
+    let Some(&(party, _)) = row.owners.first() else { return String::new() };
+    let name = words::party_name(sight.app, party);
+    match row.owners.len() {
+        1 => name,
+        more => format!("{name} +{}", more - 1),
+    }
+}

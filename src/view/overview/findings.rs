@@ -1,0 +1,153 @@
+//! What the rules found, worst first; of the selected one all of it. Finds nothing.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Modifier, Style},
+    text::{Line, Span},
+};
+
+use super::{Sight, areas::Class, rule, table, verdict::first_lines};
+use crate::{
+    app::overview::List,
+    domain::{Finding, Severity},
+    view::{Role, Theme, heatmap::put, words},
+};
+
+/// Before each line: mark of the selected one, glyph of the severity.
+const INDENT: usize = 5;
+/// Of a finding that is not selected.
+const MOST_LINES: usize = 2;
+
+pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let theme = sight.theme;
+    let findings = &sight.scan.diagnosis.findings;
+    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    let selected = table::selected_index(sight, List::Findings);
+    let (lines, window) = lines(sight, selected, usize::from(body.width), usize::from(body.height));
+    let notes: Vec<String> = table::shown_of(&window, findings.len()).into_iter().collect();
+    if Class::of(buffer.area) == Class::Small {
+        rule::draw_lists(sight, List::Findings, &notes, area, buffer);
+    } else {
+        rule::draw("Findings", &notes, theme, area, buffer);
+    }
+    for (line, y) in lines.iter().zip(body.top()..body.bottom()) {
+        buffer.set_line(body.x, y, line, body.width);
+    }
+    if findings.is_empty() {
+        put(buffer, body, body.x + 2, body.y, "nothing found", theme.style(Role::Dim));
+    }
+}
+
+/// The selected one whole, and around it as many as have room.
+fn lines(
+    sight: &Sight<'_>,
+    selected: Option<usize>,
+    width: usize,
+    height: usize,
+) -> (Vec<Line<'static>>, std::ops::Range<usize>) {
+    let findings = &sight.scan.diagnosis.findings;
+    let entry = |index: usize| match selected {
+        Some(at) if at == index => unfolded(&findings[index], sight.theme, width, height),
+        _ => folded(&findings[index], sight.theme, width),
+    };
+    let first = selected.unwrap_or_default();
+    if first >= findings.len() {
+        return (Vec::new(), 0..0);
+    }
+    let mut lines = entry(first);
+    let (mut start, mut end) = (first, first + 1);
+    while end < findings.len() {
+        let next = entry(end);
+        if lines.len() + next.len() > height {
+            break;
+        }
+        lines.extend(next);
+        end += 1;
+    }
+    while start > 0 {
+        let mut before = entry(start - 1);
+        if lines.len() + before.len() > height {
+            break;
+        }
+        before.append(&mut lines);
+        lines = before;
+        start -= 1;
+    }
+    (lines, start..end)
+}
+
+fn folded(finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let text = words::wrapped(&finding.summary, width.saturating_sub(INDENT));
+    let text = first_lines(&text, MOST_LINES, width.saturating_sub(INDENT));
+    headed(finding, text, Style::reset(), "  ", theme)
+}
+
+/// Severity and summary.
+fn headed(
+    finding: &Finding,
+    text: Vec<String>,
+    style: Style,
+    mark: &'static str,
+    theme: &Theme,
+) -> Vec<Line<'static>> {
+    let (glyph, role) = glyph(finding.severity, theme);
+    let first = [
+        Span::styled(mark, theme.style(Role::Accent)),
+        Span::styled(format!("{glyph:<3}"), theme.style(role).add_modifier(Modifier::BOLD)),
+    ];
+    let below = [Span::raw(" ".repeat(INDENT)), Span::raw("")];
+    let heads = std::iter::once(first).chain(std::iter::repeat(below));
+    heads
+        .zip(text)
+        .map(|(head, text)| {
+            let mut line = Line::from(head.to_vec());
+            line.push_span(Span::styled(text, style));
+            line
+        })
+        .collect()
+}
+
+fn unfolded(finding: &Finding, theme: &Theme, width: usize, height: usize) -> Vec<Line<'static>> {
+    let room = width.saturating_sub(INDENT);
+    let bold = Style::reset().add_modifier(Modifier::BOLD);
+    let summary = words::wrapped(&finding.summary, room);
+    let mut lines = headed(finding, summary, bold, theme.glyph("❯ ", "> "), theme);
+    let mut part = |label: &str, text: &str| {
+        let label_width = "avoid  ".len();
+        let wrapped = words::wrapped(text, room.saturating_sub(label_width));
+        for (index, text) in wrapped.into_iter().enumerate() {
+            let label = if index == 0 { label } else { "" };
+            let label = format!("{:INDENT$}{label:label_width$}", "");
+            let label = Span::styled(label, theme.style(Role::Dim));
+            lines.push(Line::from(vec![label, Span::raw(text)]));
+        }
+    };
+    part("means", &finding.meaning);
+    for (number, advice) in (1..).zip(&finding.advice) {
+        part(if number == 1 { "do" } else { "" }, &format!("{number} {advice}"));
+    }
+    for (index, text) in finding.avoid.iter().enumerate() {
+        part(if index == 0 { "avoid" } else { "" }, text);
+    }
+    part("rule", finding.rule);
+    if lines.len() > height {
+        lines.truncate(height.saturating_sub(1));
+        let more = format!("{:INDENT$}more on a larger terminal, and in portscope diagnose", "");
+        lines.push(Line::styled(more, theme.style(Role::Warn)));
+    }
+    lines
+}
+
+/// The second channel beside the colour.
+fn glyph(severity: Severity, theme: &Theme) -> (&'static str, Role) {
+    match severity {
+        Severity::Critical => ("!!", Role::Critical),
+        Severity::Warning => ("!", Role::Warn),
+        Severity::Notice => ("i", Role::Accent),
+        Severity::Ok => (theme.glyph("✓", "."), Role::Ok),
+    }
+}

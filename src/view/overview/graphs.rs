@@ -1,0 +1,213 @@
+//! Small graphs: a course on one line, the end of TIME-WAIT, use over time with its forecast. Not
+//! the numbers behind them.
+
+use std::time::Duration;
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{Sight, rule, verdict};
+use crate::{
+    domain::{Drain, StateClass, Subject, diagnosis::Standing},
+    view::{Role, Theme, heatmap::put, theme::letter, words},
+};
+
+const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// The part of the use over time that is kept for the forecast.
+const AHEAD: u16 = 3;
+const LEAST_WIDTH: u16 = 16;
+const LEAST_HEIGHT: u16 = 4;
+
+/// Of used ports over time, the highest a full cell; empty where glyphs lack.
+pub fn spark(series: &[(Duration, u32)], width: usize, theme: &Theme) -> String {
+    if theme.ascii {
+        return String::new();
+    }
+    let columns = columns(series, width);
+    let most = columns.iter().copied().max().unwrap_or_default();
+    let glyph = |ports: u32| match (ports, most) {
+        (0, _) => ' ',
+        (ports, most) => EIGHTHS[(ports * 8).div_ceil(most).min(8) as usize],
+    };
+    columns.into_iter().map(glyph).collect()
+}
+
+/// The series stretched over so many columns, the last value of each.
+fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
+    let Some(&(longest, first)) = series.first() else { return Vec::new() };
+    let span = longest.as_secs_f64();
+    let mut values = series.iter().peekable();
+    let mut value = first;
+    let column = |column: usize| {
+        let ends = span * (1.0 - (column + 1) as f64 / width.max(1) as f64);
+        while let Some((_, ports)) =
+            values.next_if(|(before, _)| before.as_secs_f64() >= ends - 1e-6)
+        {
+            value = *ports;
+        }
+        value
+    };
+    (0..width).map(column).collect()
+}
+
+/// How many ports TIME-WAIT gives back in each part of the next minute.
+pub fn drain(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+    if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
+        return;
+    }
+    let theme = sight.theme;
+    let freed = Drain::of(&sight.scan.snapshot, None).freed;
+    let all: u32 = freed.iter().sum();
+    let title = format!("TIME-WAIT {}", words::thousands(all));
+    rule::draw(&title, &["ends in".to_owned()], theme, area, buffer);
+    let plot =
+        Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
+    if all == 0 {
+        put(buffer, plot, plot.x, plot.y, "none", theme.style(Role::Dim));
+        return;
+    }
+    let seconds = 60.max(freed.len());
+    let each = |column: u16| {
+        let at = |column: u16| usize::from(column) * seconds / usize::from(plot.width);
+        let (from, to) = (at(column), at(column + 1).max(at(column) + 1));
+        freed.iter().take(to).skip(from).sum::<u32>() / (to - from).max(1) as u32
+    };
+    let values: Vec<u32> = (0..plot.width).map(each).collect();
+    let most = freed.iter().copied().max().unwrap_or_default().max(1);
+    let role = Role::Class(StateClass::TimeWait);
+    bars(&values, most, Bars { role, letter: letter(StateClass::TimeWait) }, theme, plot, buffer);
+    let most = format!("most {}/s", words::thousands(most));
+    axis(["now", &most, "60 s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
+}
+
+/// Colour, and the letter where there is none.
+#[derive(Clone, Copy)]
+struct Bars {
+    role: Role,
+    letter: char,
+}
+
+fn bars(values: &[u32], most: u32, look: Bars, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let eighths = u32::from(area.height) * 8;
+    for (&value, x) in values.iter().zip(area.left()..area.right()) {
+        let scaled = f64::from(value) / f64::from(most.max(1)) * f64::from(eighths);
+        let height = (scaled.round() as u32).max(u32::from(value > 0)).min(eighths);
+        for line in 0..area.height {
+            let part = height.saturating_sub(u32::from(line) * 8).min(8);
+            if part == 0 {
+                break;
+            }
+            let glyph =
+                if theme.needs_whole_cells() { look.letter } else { EIGHTHS[part as usize] };
+            let cell = &mut buffer[(x, area.bottom() - 1 - line)];
+            cell.set_char(glyph).set_style(theme.style(look.role));
+        }
+    }
+}
+
+/// Left, middle, right; the middle goes where it does not fit.
+fn axis([left, middle, right]: [&str; 3], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let dim = theme.style(Role::Dim);
+    let width = usize::from(area.width);
+    let used = left.len() + right.len() + 2;
+    put(buffer, area, area.x, area.y, left, dim);
+    put(buffer, area, area.right().saturating_sub(right.len() as u16), area.y, right, dim);
+    if used + middle.len() <= width {
+        let space = width - used - middle.len();
+        let x = area.x + (left.len() + 1 + space / 2) as u16;
+        put(buffer, area, x, area.y, middle, dim);
+    }
+}
+
+/// Used ports of what the verdict is about, and where they lead.
+pub fn course(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+    if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
+        return;
+    }
+    let theme = sight.theme;
+    let standing = &sight.verdict;
+    let series = sight.app.trends().series(standing.subject);
+    let title = match standing.subject {
+        Subject::Destination(destination) => format!("to {}", destination.remote),
+        Subject::Range(protocol) => format!("{} in use", verdict::name(protocol)),
+        Subject::Lane(lane) => lane.name().to_owned(),
+    };
+    let title = words::shorten(&title, usize::from(area.width).saturating_sub(6));
+    rule::draw(&title, &[format!("of {}", words::thousands(standing.size))], theme, area, buffer);
+    let plot =
+        Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
+    if series.len() < 2 {
+        put(buffer, plot, plot.x, plot.y, "from the second snapshot on", theme.style(Role::Dim));
+        return;
+    }
+    let past = Rect { width: plot.width - plot.width / AHEAD, ..plot };
+    let ahead = Rect { x: past.right(), width: plot.width - past.width, ..plot };
+    let role = match verdict::level_role(standing.level) {
+        Role::Ok => Role::Class(StateClass::Established),
+        role => role,
+    };
+    let values = columns(&series, usize::from(past.width));
+    bars(&values, standing.size, Bars { role, letter: '#' }, theme, past, buffer);
+    ceiling(theme, plot, buffer);
+    forecast(standing, series[0].0, past.width, theme, ahead, buffer);
+    let end = match standing.forecast {
+        _ if standing.available == 0 => "full".to_owned(),
+        Some(forecast) => format!("full in {}", verdict::in_time(forecast)),
+        None => "ahead".to_owned(),
+    };
+    let begin = if series[0].0 < Duration::from_mins(1) {
+        "last minute".to_owned()
+    } else {
+        format!("{} ago", words::roughly(series[0].0))
+    };
+    axis([&begin, "now", &end], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
+}
+
+/// All of the ports, where the plot ends.
+fn ceiling(theme: &Theme, plot: Rect, buffer: &mut Buffer) {
+    for x in plot.left()..plot.right() {
+        let cell = &mut buffer[(x, plot.y)];
+        if cell.symbol() == " " {
+            cell.set_symbol(theme.glyph("┄", "-")).set_style(theme.style(Role::Faint));
+        }
+    }
+}
+
+/// Dots ahead, at the pace of the columns behind.
+fn forecast(
+    standing: &Standing,
+    seen: Duration,
+    columns: u16,
+    theme: &Theme,
+    ahead: Rect,
+    buffer: &mut Buffer,
+) {
+    let Some(trend) = standing.trend else { return };
+    let seconds_each = seen.as_secs_f64() / f64::from(columns.max(1));
+    for (step, x) in (1_u32..).zip(ahead.left()..ahead.right()) {
+        let used = f64::from(standing.used) + trend.per_second * seconds_each * f64::from(step);
+        let share = (used / f64::from(standing.size.max(1))).clamp(0.0, 1.0);
+        let line = (share * f64::from(ahead.height)).ceil().max(1.0) as u16;
+        let y = ahead.bottom() - line.min(ahead.height);
+        let style = theme.style(verdict::level_role(standing.level));
+        buffer[(x, y)].set_symbol(theme.glyph("·", ".")).set_style(style);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::{Depth, Ground};
+
+    fn series(ports: &[u32]) -> Vec<(Duration, u32)> {
+        let last = ports.len() as u64 - 1;
+        (0..).zip(ports).map(|(at, &ports)| (Duration::from_secs(last - at), ports)).collect()
+    }
+
+    #[test]
+    fn a_course_rises_from_left_to_right_as_it_did() {
+        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        assert_eq!(spark(&series(&[0, 1, 2, 4, 8]), 4, &theme), "▁▂▄█");
+        assert_eq!(spark(&series(&[5, 5]), 3, &theme), "███");
+        assert_eq!(spark(&[], 3, &theme), "");
+    }
+}

@@ -1,0 +1,99 @@
+//! The table of owners, those with most ports of the range first. Ranks nothing.
+
+use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::{
+    Sight,
+    areas::Class,
+    rule,
+    table::{self, Align, Column, dim, plain},
+};
+use crate::{
+    app::overview::List,
+    domain::{OwnerUse, Party, StateClass},
+    view::{Role, gauges, heatmap::put, words},
+};
+
+const NAME: usize = 0;
+const BAR: usize = 2;
+const LONGEST: usize = 24;
+const WIDEST_BAR: u16 = 40;
+
+pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let theme = sight.theme;
+    let rows = &sight.scan.analysis.owners;
+    let window = table::window(sight, List::Owners, area);
+    let mut notes: Vec<String> = table::shown_of(&window, rows.len()).into_iter().collect();
+    notes.push("ports of the range held".to_owned());
+    if Class::of(buffer.area) == Class::Small {
+        rule::draw_lists(sight, List::Owners, &notes, area, buffer);
+    } else {
+        rule::draw("Owners", &notes, theme, area, buffer);
+    }
+    if rows.is_empty() {
+        let text = "nobody holds a port of the range";
+        put(buffer, area, area.x + 2, area.y + 1, text, theme.style(Role::Dim));
+        return;
+    }
+    let columns = columns(sight, &rows[window.clone()], area.width);
+    let kept = table::fitting(&columns, area.width);
+    table::draw_head(&columns, &kept, theme, Rect { y: area.y + 1, ..area }, buffer);
+    let selected = table::selected_index(sight, List::Owners);
+    for (index, y) in window.zip(area.y + 2..area.bottom()) {
+        let is_selected = selected == Some(index);
+        let cells =
+            kept.iter().map(|&column| cell(sight, &rows[index], column, &columns)).collect();
+        let line = table::line(&columns, &kept, cells, is_selected, theme);
+        table::draw_row(&line, is_selected, theme, area, y, buffer);
+    }
+}
+
+fn columns(sight: &Sight<'_>, rows: &[OwnerUse], width: u16) -> Vec<Column> {
+    let names = rows.iter().map(|row| words::party_name(sight.app, row.party).width()).max();
+    let name = names.unwrap_or_default().clamp("owner".len(), LONGEST);
+    let column = |title, width, align, dropped| Column { title, width, align, dropped };
+    let mut columns = vec![
+        column("owner", name as u16, Align::Left, 0),
+        column("pid", 7, Align::Right, 3),
+        column("by state", 12, Align::Left, 1),
+        column("ports", 6, Align::Right, 0),
+        column("TIME-WAIT", 9, Align::Right, 2),
+        column("CLOSE-WAIT", 10, Align::Right, 5),
+        column("sockets", 7, Align::Right, 4),
+    ];
+    let kept = table::fitting(&columns, width);
+    let spare = table::spare(&columns, &kept, width);
+    columns[BAR].width = (columns[BAR].width + spare).min(WIDEST_BAR);
+    columns
+}
+
+fn cell(
+    sight: &Sight<'_>,
+    row: &OwnerUse,
+    column: usize,
+    columns: &[Column],
+) -> Vec<Span<'static>> {
+    let theme = sight.theme;
+    let width = usize::from(columns[column].width);
+    match column {
+        NAME => plain(words::shorten(&words::party_name(sight.app, row.party), width)),
+        1 => match row.party {
+            Party::Process(pid) => dim(pid.to_string(), theme),
+            _ => Vec::new(),
+        },
+        // Of the biggest one's ports: owners are compared with each other here.
+        BAR => {
+            let most = sight.scan.analysis.owners.first().map_or(1, |first| first.ports);
+            gauges::parts(&row.by_class, most, theme, width)
+        }
+        3 => plain(words::thousands(row.ports)),
+        4 => dim(words::thousands(row.by_class[StateClass::TimeWait as usize]), theme),
+        5 => dim(words::thousands(row.close_wait), theme),
+        6 => dim(words::thousands(row.sockets), theme),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,117 @@
+//! How much of the range each protocol and family takes: a bar by states, figures, its course.
+//! Counts nothing.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span},
+};
+
+use super::{
+    Sight, graphs, rule,
+    verdict::{level_role, rate},
+};
+use crate::{
+    domain::{Gauge, Lane, Level, Subject},
+    view::{
+        Role,
+        gauges::{self, Colors},
+        words,
+    },
+};
+
+/// ` TCP IPv4  `
+const NAME: u16 = 11;
+/// ` 88.4 %  24,957  +21.5/s`
+const FIGURES: u16 = 27;
+/// `  even 14,116 left`
+const HALF: u16 = 19;
+const SPARK: u16 = 20;
+/// Bars grow no wider.
+const WIDEST: u16 = 60;
+const LEAST_BAR: u16 = 20;
+
+pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+    let ephemeral = &sight.scan.snapshot.ephemeral;
+    let reserved = ephemeral.reserved_in(ephemeral.range);
+    let mut notes = vec![
+        ephemeral.range.to_string(),
+        format!("{} ports", words::thousands(ephemeral.range.len())),
+    ];
+    if reserved > 0 {
+        notes.push(format!("{} reserved", words::thousands(reserved)));
+    }
+    rule::draw("Ephemeral range: local ports in use", &notes, sight.theme, area, buffer);
+    let columns = Columns::within(area.width);
+    for (gauge, y) in sight.scan.gauges.iter().zip(area.top() + 1..area.bottom()) {
+        buffer.set_line(area.x, y, &line(sight, gauge, &columns), area.width);
+    }
+}
+
+/// What has room besides name, bar and figures.
+struct Columns {
+    bar: u16,
+    has_half: bool,
+    spark: u16,
+}
+
+impl Columns {
+    fn within(width: u16) -> Self {
+        let room = width.saturating_sub(NAME + FIGURES + 1);
+        let has_half = room >= LEAST_BAR + HALF;
+        let room = room - if has_half { HALF } else { 0 };
+        let spark = if room >= 2 * LEAST_BAR + SPARK { SPARK } else { 0 };
+        let bar = (room - if spark > 0 { spark + 2 } else { 0 }).min(WIDEST);
+        // What the widest bar leaves goes to the course.
+        let spark = if spark > 0 { room.saturating_sub(bar + 2).min(WIDEST) } else { 0 };
+        Self { bar, has_half, spark }
+    }
+}
+
+fn line(sight: &Sight<'_>, gauge: &Gauge, columns: &Columns) -> Line<'static> {
+    let theme = sight.theme;
+    let width = usize::from(NAME) - 1;
+    let mut line = Line::from(format!(" {:width$}", gauge.lane.name()));
+    let bar = usize::from(columns.bar);
+    line.extend(gauges::stacked(&gauge.by_class, gauge.size, Colors::States, theme, bar));
+    let trend = sight.app.trends().of(Subject::Lane(gauge.lane));
+    let share = words::percent(gauge.occupied, gauge.size);
+    line.push_span(Span::styled(
+        format!("{share:>8}"),
+        theme.style(level_role(level(sight, gauge))),
+    ));
+    line.push_span(format!("{:>8}", words::thousands(gauge.occupied)));
+    line.push_span(Span::styled(format!("{:>10}", rate(trend, theme)), theme.style(Role::Dim)));
+    if columns.has_half {
+        line.push_span(half(sight, gauge));
+    }
+    if columns.spark > 0 {
+        let series = sight.app.trends().series(Subject::Lane(gauge.lane));
+        let spark = graphs::spark(&series, usize::from(columns.spark), theme);
+        line.push_span("  ");
+        line.push_span(Span::styled(spark, theme.style(Role::Dim)));
+    }
+    line
+}
+
+fn level(sight: &Sight<'_>, gauge: &Gauge) -> Level {
+    let left = gauge.size - gauge.occupied.min(gauge.size);
+    sight.app.thresholds().level(gauge.share(), left, None)
+}
+
+/// The half that connect() tries first: once it is gone, each connect() walks all of it.
+fn half(sight: &Sight<'_>, gauge: &Gauge) -> Span<'static> {
+    let range = sight.scan.analysis.range(gauge.lane.protocol());
+    if matches!(gauge.lane, Lane::Udp4 | Lane::Udp6) {
+        // UDP has no such order.
+        return Span::raw("");
+    }
+    let is_even = range.range.first().is_multiple_of(2);
+    let used = if is_even { gauge.occupied_even } else { gauge.occupied - gauge.occupied_even };
+    let left = range.low_parity_size.saturating_sub(used);
+    let parity = if is_even { "even" } else { "odd" };
+    let role = if left == 0 { Role::Warn } else { Role::Dim };
+    let text = format!("{parity} {} left", words::thousands(left));
+    let width = usize::from(HALF);
+    Span::styled(format!("{text:>width$}"), sight.theme.style(role))
+}

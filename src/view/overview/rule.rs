@@ -1,0 +1,71 @@
+//! A line with a title, and at its right what is to be known of all below it. Draws no frame.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Modifier, Style},
+    text::{Line, Span},
+};
+use unicode_width::UnicodeWidthStr;
+
+use super::Sight;
+use crate::{
+    app::overview::List,
+    view::{Role, Theme, words},
+};
+
+/// Notes are dropped from the right where they do not fit.
+pub fn draw(title: &str, notes: &[String], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let title = Span::styled(format!(" {title} "), Style::reset().add_modifier(Modifier::BOLD));
+    draw_line(vec![title], notes, theme, area, buffer);
+}
+
+/// The names of all lists, that of the shown one marked, for where only one has room.
+pub fn draw_lists(
+    sight: &Sight<'_>,
+    shown: List,
+    notes: &[String],
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let mut spans = Vec::new();
+    for list in List::EACH {
+        let text = format!(" {} {} ", list.name(), words::thousands(list.len(sight.scan) as u64));
+        let style = if list == shown {
+            Style::reset().add_modifier(Modifier::BOLD)
+        } else {
+            Style::reset().patch(sight.theme.style(Role::Dim))
+        };
+        let line = sight.theme.glyph("─", "-");
+        spans.push(Span::styled(text, style));
+        spans.push(Span::styled(line, sight.theme.style(Role::Border)));
+    }
+    spans.pop();
+    draw_line(spans, notes, sight.theme, area, buffer);
+}
+
+fn draw_line(
+    titles: Vec<Span<'static>>,
+    notes: &[String],
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    if area.is_empty() {
+        return;
+    }
+    let border = theme.style(Role::Border);
+    let dash = theme.glyph("─", "-");
+    let mut line = Line::from(Span::styled(dash, border));
+    line.extend(titles);
+    let room = usize::from(area.width).saturating_sub(line.width() + 4);
+    let dot = theme.glyph(" · ", " - ");
+    let first_fits = notes.first().is_some_and(|note| note.width() <= room);
+    let note = if first_fits { words::fitted(notes, dot, room) } else { String::new() };
+    let note = if note.is_empty() { note } else { format!(" {note} ") };
+    let left = usize::from(area.width).saturating_sub(line.width() + note.width() + 1);
+    line.push_span(Span::styled(dash.repeat(left), border));
+    line.push_span(Span::styled(note, theme.style(Role::Dim)));
+    line.push_span(Span::styled(dash, border));
+    buffer.set_line(area.x, area.y, &line, area.width);
+}

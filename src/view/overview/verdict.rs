@@ -1,0 +1,263 @@
+//! The first lines: how it stands in words, why, what to do. Words only, from verdict and findings.
+
+use std::time::Duration;
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Modifier, Style},
+    text::{Line, Span},
+};
+use unicode_width::UnicodeWidthStr;
+
+use super::Sight;
+use crate::{
+    domain::{
+        Destination, Finding, Forecast, Level, Protocol, Severity, Subject, Trend,
+        diagnosis::{About, Standing},
+    },
+    view::{Role, Theme, words},
+};
+
+pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+    let width = usize::from(area.width.saturating_sub(2));
+    let finding = telling(sight);
+    let (badge, role, headlines) = match finding {
+        // Something else than ports is short, and that is worse.
+        Some(finding) if finding.severity > sight.verdict.level.severity() => {
+            let (badge, role) = severity_badge(finding.severity);
+            (badge, role, vec![finding.summary.clone()])
+        }
+        _ => {
+            let level = sight.verdict.level;
+            (level.name(), level_role(level), headline(&sight.verdict, sight.sources, sight.theme))
+        }
+    };
+    let is_summary_told = finding.is_some_and(|f| f.severity > sight.verdict.level.severity());
+    let marks = match role {
+        Role::Ok => "",
+        Role::Warn => "! ",
+        _ => "!! ",
+    };
+    let badge = Span::styled(
+        format!(" {marks}{badge} "),
+        sight.theme.badge(role).add_modifier(Modifier::BOLD),
+    );
+    let room = width.saturating_sub(badge.width() + 2);
+    let text = headlines.iter().find(|text| text.width() <= room).cloned();
+    let text = text.unwrap_or_else(|| whole_words(headlines.last(), room));
+    let bold = Style::reset().add_modifier(Modifier::BOLD);
+    let mut lines = vec![Line::from(vec![badge, Span::raw("  "), Span::styled(text, bold)])];
+    lines.extend(explanation(sight, finding, is_summary_told, width, area.height));
+    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
+        buffer.set_line(area.x + 1, y, line, area.width.saturating_sub(2));
+    }
+}
+
+/// Of the most severe findings one about the verdict's own subject, else the first.
+fn telling<'a>(sight: &Sight<'a>) -> Option<&'a Finding> {
+    let findings = &sight.scan.diagnosis.findings;
+    let worst = findings.iter().map(|finding| finding.severity).max()?;
+    let mut severe = findings.iter().filter(|finding| finding.severity == worst);
+    let about = match sight.verdict.subject {
+        Subject::Destination(destination) => About::Destination(destination),
+        Subject::Range(protocol) => About::Range(protocol),
+        Subject::Lane(lane) => About::Range(lane.protocol()),
+    };
+    let own = severe.clone().find(|finding| finding.about == about);
+    own.or_else(|| severe.next()).filter(|_| worst >= Severity::Notice)
+}
+
+/// `why` and `do`, so that the lines are used and no word is cut.
+fn explanation(
+    sight: &Sight<'_>,
+    finding: Option<&Finding>,
+    is_summary_told: bool,
+    width: usize,
+    height: u16,
+) -> Vec<Line<'static>> {
+    let room = usize::from(height).saturating_sub(1);
+    let Some(finding) = finding else { return vec![labelled("note", quiet(sight), sight.theme)] };
+    let why = if finding.severity == Severity::Notice { "note" } else { "why" };
+    let reason = if is_summary_told {
+        finding.meaning.clone()
+    } else {
+        format!("{}. {}", finding.summary.trim_end_matches('.'), finding.meaning)
+    };
+    let text_width = width.saturating_sub(LABEL);
+    let todo = advice(finding, text_width, (room / 2).max(1));
+    let left = room.saturating_sub(todo.len()).max(1);
+    let reason = words::wrapped(&reason, text_width);
+    let reason = first_lines(&reason, left, text_width);
+    let mut lines = block(why, reason, sight.theme);
+    lines.extend(block("do", todo, sight.theme));
+    lines
+}
+
+/// Of label and gap.
+const LABEL: usize = 6;
+
+fn labelled(label: &str, text: String, theme: &Theme) -> Line<'static> {
+    let label = format!("{label:LABEL$}");
+    Line::from(vec![Span::styled(label, theme.style(Role::Dim)), Span::raw(text)])
+}
+
+fn block(label: &str, lines: Vec<String>, theme: &Theme) -> Vec<Line<'static>> {
+    let label = |at| if at == 0 { label } else { "" };
+    lines.into_iter().enumerate().map(|(at, text)| labelled(label(at), text, theme)).collect()
+}
+
+/// Numbered, as many as fit whole; of the first one as much as there is room for.
+fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
+    let numbered: Vec<String> =
+        (1..).zip(&finding.advice).map(|(number, text)| format!("{number} {text}")).collect();
+    let Some(first) = numbered.first() else { return Vec::new() };
+    let alone = words::wrapped(first, width);
+    if alone.len() > height {
+        return first_lines(&alone, height, width);
+    }
+    let mut kept = alone;
+    let mut text = first.clone();
+    for next in &numbered[1..] {
+        let longer = format!("{text}  {next}");
+        let lines = words::wrapped(&longer, width);
+        if lines.len() > height {
+            break;
+        }
+        (kept, text) = (lines, longer);
+    }
+    kept
+}
+
+/// The last one says when there is more.
+pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
+    let mut kept: Vec<String> = lines.iter().take(most).cloned().collect();
+    if lines.len() > most {
+        if let Some(last) = kept.last_mut() {
+            while last.width() + 3 > width && last.contains(' ') {
+                last.truncate(last.rfind(' ').unwrap_or_default());
+            }
+            last.push_str(" ..");
+        }
+    }
+    kept
+}
+
+fn whole_words(text: Option<&String>, width: usize) -> String {
+    let lines = text.map(|text| words::wrapped(text, width)).unwrap_or_default();
+    first_lines(&lines, 1, width).pop().unwrap_or_default()
+}
+
+/// Where there is nothing to find.
+fn quiet(sight: &Sight<'_>) -> String {
+    if sight.scan.snapshot.sockets.is_empty() {
+        return "this snapshot shows no socket at all".to_owned();
+    }
+    let left = words::thousands(sight.scan.analysis.unused_capacity());
+    format!("a new TCP destination has {left} ports to choose from")
+}
+
+fn severity_badge(severity: Severity) -> (&'static str, Role) {
+    match severity {
+        Severity::Ok | Severity::Notice => ("OK", Role::Ok),
+        Severity::Warning => ("WARNING", Role::Warn),
+        Severity::Critical => ("CRITICAL", Role::Critical),
+    }
+}
+
+pub fn level_role(level: Level) -> Role {
+    match level {
+        Level::Ok => Role::Ok,
+        Level::Watch => Role::Warn,
+        Level::Exhausting | Level::Exhausted => Role::Critical,
+    }
+}
+
+/// In words from full to short.
+pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<String> {
+    let share = share(standing);
+    let size = words::thousands(standing.size);
+    let (subject, verb, ports, short) = match standing.subject {
+        Subject::Destination(Destination { source, remote }) => {
+            let arrow = theme.glyph("→", "to");
+            let from = if sources > 1 { format!("{source} ") } else { String::new() };
+            let subject = format!("TCP {from}{arrow} {remote}");
+            (subject, "holds", "usable ports", format!("{arrow} {remote}"))
+        }
+        Subject::Range(protocol) => {
+            (name(protocol).to_owned(), "takes", "ports of the range", name(protocol).to_owned())
+        }
+        Subject::Lane(lane) => {
+            (lane.name().to_owned(), "takes", "ports of the range", lane.name().to_owned())
+        }
+    };
+    let rate = standing.trend.map(|trend| format!(", {}", rate(Some(trend), theme)));
+    let rate = rate.unwrap_or_default();
+    let end = ending(standing, theme);
+    let fact = if standing.level == Level::Ok {
+        format!("nothing is short; the fullest: {subject} {verb} {share} of {size} {ports}")
+    } else {
+        format!("{subject} {verb} {share} of {size} {ports}")
+    };
+    let short_fact = format!("{subject} {verb} {share} of {size}");
+    vec![
+        format!("{fact}{rate}{end}"),
+        format!("{fact}{end}"),
+        format!("{short_fact}{rate}{end}"),
+        format!("{short_fact}{end}"),
+        format!("{short} {share}{end}"),
+        format!("{short} {share}"),
+        share,
+    ]
+}
+
+pub fn name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+    }
+}
+
+/// When it is full, if that can be said.
+fn ending(standing: &Standing, theme: &Theme) -> String {
+    if standing.available == 0 {
+        return ": none left".to_owned();
+    }
+    match standing.forecast {
+        Some(forecast) if standing.level > Level::Ok => {
+            format!(": full in {}{}", theme.glyph("≈ ", "about "), in_time(forecast))
+        }
+        _ if standing.level > Level::Ok => {
+            format!(": {} left", words::thousands(standing.available))
+        }
+        _ => String::new(),
+    }
+}
+
+pub fn in_time(forecast: Forecast) -> String {
+    if forecast.seconds > 86_400.0 * 2.0 {
+        return ">2 d".to_owned();
+    }
+    words::age(Duration::from_secs_f64(forecast.seconds.max(0.0)))
+}
+
+fn share(standing: &Standing) -> String {
+    percent(standing.share, standing.size)
+}
+
+/// As `words::percent`, of a share.
+pub fn percent(share: f64, size: u32) -> String {
+    words::percent((share * 1e6).round() as u32, 1_000_000 * u32::from(size > 0))
+}
+
+/// `+21/s`, `−3/s`, `0/s`; `–` before it is known.
+pub fn rate(trend: Option<Trend>, theme: &Theme) -> String {
+    let Some(Trend { per_second, .. }) = trend else { return theme.glyph("–", "-").to_owned() };
+    let digits = usize::from(per_second.abs() < 9.95 && per_second.abs() >= 0.05);
+    let number = format!("{:.digits$}", per_second.abs());
+    match number.trim_matches(['0', '.']) {
+        "" => "0/s".to_owned(),
+        _ if per_second < 0.0 => format!("{}{number}/s", theme.glyph("−", "-")),
+        _ => format!("+{number}/s"),
+    }
+}

@@ -1,0 +1,111 @@
+//! A forecast beside a real range that runs out, in a private network namespace.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/churn.rs"]
+mod churn;
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread,
+    time::{Duration, Instant},
+};
+
+use churn::Watch;
+use namespace::{in_new_namespace, set_sysctl};
+use portscope::{
+    domain::{Analysis, Destination, Forecast, Snapshot, Source, Subject},
+    host::{Host, OwnerDepth, linux::LinuxHost},
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+const PORTS: u32 = 4096;
+const PER_SECOND: u32 = 400;
+const SCAN_EACH: Duration = Duration::from_millis(250);
+
+/// Opens connections at their due times until no port is left, and tells when that was.
+fn load(server: SocketAddr, full: &Sender<Instant>) -> Vec<TcpStream> {
+    let start = Instant::now();
+    let mut held = Vec::new();
+    loop {
+        let due = start + Duration::from_secs(1) * held.len() as u32 / PER_SECOND;
+        while let left = due.saturating_duration_since(Instant::now())
+            && !left.is_zero()
+        {
+            thread::park_timeout(left);
+        }
+        match TcpStream::connect(server) {
+            Ok(stream) => held.push(stream),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::AddrNotAvailable, "{error}");
+                full.send(Instant::now()).unwrap();
+                return held;
+            }
+        }
+    }
+}
+
+/// What each scan foretold, until the range is full; and when it was.
+fn watch(
+    destination: Destination,
+    full: &Receiver<Instant>,
+) -> (Vec<(Instant, Forecast)>, Instant) {
+    let host = LinuxHost::new();
+    let mut scanner = host.scanner().unwrap();
+    let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+    let mut watch = Watch::default();
+    let mut foretold = Vec::new();
+    loop {
+        scanner.scan(OwnerDepth::Skip, &mut snapshot).unwrap();
+        let now = Instant::now();
+        let analysis = Analysis::of(&snapshot);
+        watch.history.observe(&snapshot);
+        watch.trends.observe(&snapshot, &analysis, &watch.history);
+        if let Some(trend) = watch.trends.of(Subject::Destination(destination)) {
+            let left = analysis.destination(&destination).unwrap().available();
+            foretold.extend(trend.until(left).map(|forecast| (now, forecast)));
+        }
+        match full.recv_timeout(SCAN_EACH) {
+            Ok(at) => return (foretold, at),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => panic!("the load ended early"),
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_real_range_is_foretold_within_a_fifth_from_half_way_on() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", &format!("32768 {}", 32_767 + PORTS));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 20_000)).unwrap();
+        let server = listener.local_addr().unwrap();
+        let source = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let destination = Destination { source, remote: (source, server.port()).into() };
+        let (tell, full) = mpsc::channel();
+        let start = Instant::now();
+        let (foretold, at) = thread::scope(|scope| {
+            scope.spawn(|| (0..PORTS).map(|_| listener.accept().unwrap()).collect::<Vec<_>>());
+            scope.spawn(move || load(server, &tell));
+            watch(destination, &full)
+        });
+        let half = start + (at - start) / 2;
+        let last = at.checked_sub(Duration::from_secs(1)).unwrap();
+        let late = foretold.iter().filter(|(told_at, _)| (half..last).contains(told_at));
+        let mut worst = 0.0_f64;
+        for (told_at, forecast) in late.clone() {
+            let real = (at - *told_at).as_secs_f64();
+            eprintln!("in {real:.2} s: {forecast:.2?}");
+            worst = worst.max((forecast.seconds / real - 1.0).abs());
+        }
+        eprintln!("full after {:?}, worst {worst:.3}", at - start);
+        assert!(late.count() >= 10);
+        assert!(worst <= 0.2, "off by {worst}");
+    });
+}
