@@ -8,6 +8,8 @@ mod blind_spot;
 mod connect;
 mod reach;
 mod release;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 

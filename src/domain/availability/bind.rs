@@ -20,13 +20,12 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     let mut conflict: Option<&Socket> = None;
     for socket in snapshot.on_port(bind.protocol, port) {
         match meeting(snapshot, &wanted, socket) {
-            Meeting::Never => {}
             Meeting::Untold => untold = untold.or(Some(socket)),
             // A listening one explains most, and no SO_REUSEADDR helps against it.
             Meeting::Surely if conflict.is_none() || socket.state == State::Listen => {
                 conflict = Some(socket);
             }
-            Meeting::Surely => {}
+            Meeting::Surely | Meeting::Never => {}
         }
     }
     match (conflict, untold) {
@@ -63,7 +62,7 @@ pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
     if reach.is_wide() {
         format!("{holder} covers {reach}")
     } else if wanted.is_wide() {
-        format!("{holder} is one of the addresses asked for, which are all")
+        format!("{holder} stands in the way of {wanted}")
     } else {
         format!("{holder} has this very address")
     }

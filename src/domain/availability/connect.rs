@@ -18,28 +18,24 @@ use crate::domain::{
 const YOUNG_UNTIL_MS: u32 = 59_000;
 
 /// Whether connect() of an unbound TCP or UDP socket could choose `port`. Without a destination:
-/// for one that nobody on the port is connected to.
+/// for one that nobody on the port is connected to. An IPv4 destination means an IPv4 socket.
 pub fn connect_answer(
     snapshot: &Snapshot,
     protocol: Protocol,
     port: u16,
     destination: Option<&Destination>,
 ) -> Answer {
-    if let Some(why) = never_chosen(snapshot, port) {
-        return match blind_spot::is_policy_read(snapshot) {
-            true => Answer::new(Verdict::Never, why),
-            false => Answer::new(
-                Verdict::Unknown,
-                format!("{why} by the kernel's defaults, but its own policy could not be read"),
-            ),
-        };
-    }
-    let answer = match protocol {
-        Protocol::Tcp => tcp_answer(snapshot, port, destination),
-        Protocol::Udp => udp_answer(snapshot, port, destination),
+    let answer = match (never_chosen(snapshot, port), protocol) {
+        (Some(why), _) => Answer::new(Verdict::Never, why),
+        (None, Protocol::Tcp) => tcp_answer(snapshot, port, destination),
+        (None, Protocol::Udp) => udp_answer(snapshot, port, destination),
     };
-    if answer.verdict == Verdict::Free && !blind_spot::is_policy_read(snapshot) {
-        let because = format!("{}, but the kernel's own policy could not be read", answer.because);
+    let hangs_on_policy = matches!(answer.verdict, Verdict::Never | Verdict::Free);
+    if hangs_on_policy && !blind_spot::is_policy_read(snapshot) {
+        let because = format!(
+            "{}, by the kernel's default policy, for its own could not be read",
+            answer.because
+        );
         return Answer::new(Verdict::Unknown, because);
     }
     answer
@@ -80,7 +76,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
             Verdict::Unknown,
             format!(
                 "{} shares the port with other destinations if connect() chose it, and with none \
-                 if bind() did, which the kernel's tables do not tell; --probe would",
+                 if bind() did, which the kernel's tables do not tell",
                 describe(holder)
             ),
         ),
@@ -91,9 +87,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
 fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let tuple = format!("{} is connected to this destination", describe(holder));
     if holder.interface.is_some() || snapshot.source == Source::Procfs {
-        let because = format!(
-            "{tuple}, which counts for sockets of the same device only; --probe would tell"
-        );
+        let because = format!("{tuple}, which counts for sockets of the same device only");
         return Answer::new(Verdict::Unknown, because);
     }
     if !may_be_reused(snapshot, holder) {
@@ -107,8 +101,7 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
         Verdict::Unknown,
         format!(
             "{tuple}, but tcp_tw_reuse lets connect() take the port again {since}, if both ends \
-             send timestamps and connect() chose it, which the kernel's tables do not tell; \
-             --probe would"
+             send timestamps and connect() chose it, which the kernel's tables do not tell"
         ),
     )
 }
@@ -128,24 +121,25 @@ fn may_be_reused(snapshot: &Snapshot, holder: &Socket) -> bool {
 
 /// UDP never shares an automatic port: what a wildcard bind() meets is in the way.
 fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>) -> Answer {
-    let wanted = match destination.map(|to| to.remote.address.to_canonical()) {
-        Some(IpAddr::V4(_)) => [BindAddress::Any4; 2],
-        // Its IPV6_V6ONLY decides.
-        Some(IpAddr::V6(_)) => [BindAddress::Any6, BindAddress::AnyDual],
-        None => [BindAddress::Any4, BindAddress::Any6],
+    let (wanted, what_decides) = match destination.map(|to| to.remote.address.to_canonical()) {
+        Some(IpAddr::V4(_)) => ([BindAddress::Any4; 2], ""),
+        Some(IpAddr::V6(_)) => (
+            [BindAddress::Any6, BindAddress::AnyDual],
+            "which counts unless the connecting socket has IPV6_V6ONLY",
+        ),
+        None => (
+            [BindAddress::Any4, BindAddress::Any6],
+            "which counts for destinations of that family only",
+        ),
     };
-    let [narrow, wide] = wanted.map(|address| udp_wildcard(snapshot, port, address));
-    match (narrow.verdict, wide.verdict) {
-        (a, b) if a == b => narrow,
-        (Verdict::Unknown, _) => narrow,
-        (_, Verdict::Unknown) => wide,
-        (narrow_verdict, _) => {
-            let conflict = if narrow_verdict == Verdict::InUse { narrow } else { wide };
-            let because = format!(
-                "{}, which blocks IPv4 or IPv6 only; --probe would tell for its socket",
-                conflict.because
-            );
-            Answer::new(Verdict::Unknown, because)
+    let [one, other] = wanted.map(|address| udp_wildcard(snapshot, port, address));
+    match (one.verdict, other.verdict) {
+        (Verdict::Unknown, _) => one,
+        (a, b) if a == b => one,
+        (_, Verdict::Unknown) => other,
+        (verdict, _) => {
+            let conflict = if verdict == Verdict::InUse { one } else { other };
+            Answer::new(Verdict::Unknown, format!("{}, {what_decides}", conflict.because))
         }
     }
 }

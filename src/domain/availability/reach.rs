@@ -107,6 +107,11 @@ impl Reach {
         }
     }
 
+    /// All addresses of at least one family.
+    pub fn is_wide(&self) -> bool {
+        self.v4 == Side::Every && !self.is_v4_untold || self.v6 == Side::Every
+    }
+
     pub fn needs_v4(&self) -> bool {
         self.v4 != Side::Nothing
     }
@@ -129,12 +134,5 @@ impl fmt::Display for Reach {
             (Side::One(address), Side::Nothing) => write!(f, "{address}"),
             (Side::Nothing, Side::Nothing) => f.write_str("no address"),
         }
-    }
-}
-
-impl Reach {
-    /// All addresses of at least one family.
-    pub fn is_wide(&self) -> bool {
-        self.v4 == Side::Every && !self.is_v4_untold || self.v6 == Side::Every
     }
 }

@@ -54,20 +54,29 @@ impl Kind {
         let (who, it, seconds) = (crowd.who(), crowd.it(), crowd.seconds());
         match self {
             Self::Listening => format!(
-                "LISTEN: {who} must close {it}; shutdown() and `ss --kill` leave the port bound \
-                 until then."
+                "LISTEN: {who} must close {it}; after shutdown() or `ss --kill` a port that was \
+                 bound by its number stays bound until then."
             ),
             Self::Bound => format!(
                 "BOUND: {who} must close {it} or end; `ss --kill` does not find a socket that is \
                  only bound."
             ),
             Self::Datagram => format!("UDP: {who} must close {it} or end."),
-            Self::Connected(State::CloseWait) => format!(
-                "CLOSE-WAIT: the peer has closed, {who} must close {it} too; no TIME-WAIT follows."
+            Self::Connected(state @ (State::CloseWait | State::LastAck)) => format!(
+                "{state}: the peer has closed, {who} must close {it} too; no TIME-WAIT follows."
             ),
+            Self::Connected(State::SynSent) => {
+                format!("SYN-SENT: {who} must close {it}, which leaves nothing on the port.")
+            }
+            Self::Connected(state @ (State::FinWait1 | State::FinWait2 | State::Closing)) => {
+                format!(
+                    "{state}: the peer must close, which starts 60 s of TIME-WAIT, and {who} must \
+                     close {it}."
+                )
+            }
             Self::Connected(state) => format!(
                 "{state}: {who} must close {it}; the end that closes first keeps the port 60 s \
-                 more in TIME-WAIT, and after `ss --kill` a port that was bound explicitly stays \
+                 more in TIME-WAIT, and after `ss --kill` a port that was bound by its number stays \
                  bound until the descriptor is closed."
             ),
             Self::Waiting => format!(
@@ -148,7 +157,11 @@ impl Crowd {
                     .to_owned(),
             );
         }
-        if parts.is_empty() { "its process".to_owned() } else { parts.join(" and ") }
+        match (parts.is_empty(), self.sockets) {
+            (false, _) => parts.join(" and "),
+            (true, 1) => "its process".to_owned(),
+            (true, _) => "their processes".to_owned(),
+        }
     }
 
     /// All of several processes, for a shared socket lives as long as one descriptor of it.

@@ -1,0 +1,223 @@
+//! What the answers say where the kernel cannot be asked in a test: gaps, policy, ages. The rest is
+//! compared with the kernel in tests/matrix.rs.
+
+use std::{io::ErrorKind, net::Ipv4Addr, sync::Arc};
+
+use super::*;
+use crate::domain::{
+    Destination, Ephemeral, Family, Gap, Holder, Machine, MachineKind, PortRange, Snapshot, Socket,
+    Source, State, Table, Text, Timer, Users, owner::Span,
+};
+
+const PORT: u16 = 40_000;
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn snapshot(sockets: &[Socket], gaps: &[Gap]) -> Snapshot {
+    let machine = Machine {
+        kind: MachineKind::Simulated,
+        name: Text::scrub("test"),
+        kernel: Text::scrub("test"),
+        network_namespace: None,
+        is_isolated: true,
+        users: Arc::new(Users::default()),
+    };
+    let mut snapshot = Snapshot::empty(Arc::new(machine), Source::SockDiag);
+    snapshot.sockets.extend(sockets);
+    snapshot.gaps.extend_from_slice(gaps);
+    snapshot.sort();
+    snapshot
+}
+
+fn socket(protocol: Protocol, state: State, address: &str, remote: Option<&str>) -> Socket {
+    let address: IpAddr = address.parse().unwrap();
+    Socket {
+        protocol,
+        family: if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
+        state,
+        timer: Timer::None,
+        local: (address, PORT).into(),
+        remote: remote.map(|remote| (remote.parse::<IpAddr>().unwrap(), 443).into()),
+        interface: None,
+        inode: None,
+        uid: None,
+        cookie: None,
+        expires_ms: None,
+        cgroup: None,
+        receive_queue: 0,
+        send_queue: 0,
+        holder: Holder::NotAsked,
+    }
+}
+
+fn bind(snapshot: &Snapshot, protocol: Protocol, address: BindAddress, reuse: Reuse) -> Answer {
+    bind_answer(snapshot, PORT, Bind { protocol, address, reuse })
+}
+
+fn plain(snapshot: &Snapshot, protocol: Protocol, address: BindAddress) -> Verdict {
+    bind(snapshot, protocol, address, Reuse::None).verdict
+}
+
+fn towards(source: &str, remote: &str) -> Destination {
+    let [source, remote]: [IpAddr; 2] = [source, remote].map(|address| address.parse().unwrap());
+    Destination { source, remote: (remote, 443).into() }
+}
+
+#[test]
+fn answers_name_what_is_in_the_way() {
+    let mut on_device = socket(Protocol::Tcp, State::Bound, "0.0.0.0", None);
+    on_device.interface = Some(3);
+    let cases = [
+        (
+            socket(Protocol::Tcp, State::Listen, "0.0.0.0", None),
+            "LISTEN on 0.0.0.0 covers every IPv4 address",
+        ),
+        (on_device, "BOUND on 0.0.0.0, bound to device 3, covers every IPv4 address"),
+        (socket(Protocol::Tcp, State::TimeWait, "127.0.0.1", Some("127.0.0.1")), {
+            "TIME-WAIT on 127.0.0.1 has this very address"
+        }),
+        (
+            socket(Protocol::Tcp, State::Bound, "::ffff:127.0.0.1", None),
+            "BOUND on ::ffff:127.0.0.1 has this very address",
+        ),
+    ];
+    for (holder, because) in cases {
+        let at = BindAddress::At(LOOPBACK);
+        let answer = bind(&snapshot(&[holder], &[]), Protocol::Tcp, at, Reuse::None);
+        assert_eq!((answer.verdict, answer.because.as_str()), (Verdict::InUse, because));
+    }
+    let waiting = socket(Protocol::Tcp, State::TimeWait, "127.0.0.1", Some("127.0.0.1"));
+    let answer = bind(&snapshot(&[waiting], &[]), Protocol::Tcp, BindAddress::Any4, Reuse::None);
+    assert_eq!(answer.because, "TIME-WAIT on 127.0.0.1 stands in the way of every IPv4 address");
+}
+
+#[test]
+fn a_gap_that_may_hide_a_socket_takes_the_free_away() {
+    use Protocol::{Tcp, Udp};
+    let error = ErrorKind::PermissionDenied;
+    let (at, any6) = (BindAddress::At(LOOPBACK), BindAddress::Any6);
+    let cases = [
+        (Gap::TableRefused { table: Table::Tcp4, error }, Tcp, at, Verdict::Unknown),
+        (Gap::TableRefused { table: Table::Tcp4, error }, Tcp, any6, Verdict::Free),
+        (Gap::TableRefused { table: Table::Tcp6, error }, Tcp, at, Verdict::Unknown),
+        (Gap::TableRefused { table: Table::Tcp6, error }, Udp, at, Verdict::Free),
+        (Gap::DumpTruncated { table: Table::Udp6 }, Udp, at, Verdict::Unknown),
+        (Gap::DumpInterrupted { table: Table::Udp4 }, Udp, any6, Verdict::Free),
+        (Gap::DumpInterrupted { table: Table::Tcp }, Tcp, any6, Verdict::Unknown),
+        (Gap::NetlinkRefused { error }, Tcp, at, Verdict::Unknown),
+        (Gap::NetlinkRefused { error }, Udp, at, Verdict::Free),
+        (Gap::BoundInactiveUnlisted { assumed: true }, Tcp, at, Verdict::Unknown),
+        (Gap::BoundInactiveUnlisted { assumed: false }, Udp, at, Verdict::Free),
+        (Gap::OwnersInvisible { sockets: 3 }, Tcp, at, Verdict::Free),
+    ];
+    for (gap, protocol, address, expected) in cases {
+        let snapshot = snapshot(&[], std::slice::from_ref(&gap));
+        assert_eq!(plain(&snapshot, protocol, address), expected, "{gap:?} {protocol:?}");
+    }
+}
+
+#[test]
+fn what_is_seen_in_the_way_stays_in_use_whatever_the_gaps() {
+    let gap = Gap::DumpTruncated { table: Table::Tcp };
+    let snapshot = snapshot(&[socket(Protocol::Tcp, State::Listen, "0.0.0.0", None)], &[gap]);
+    assert_eq!(plain(&snapshot, Protocol::Tcp, BindAddress::Any4), Verdict::InUse);
+    assert_eq!(connect_answer(&snapshot, Protocol::Tcp, PORT, None).verdict, Verdict::InUse);
+}
+
+#[test]
+fn without_dual_stack_marks_an_ipv6_wildcard_may_take_ipv4() {
+    let gap = Gap::DualStackUntold { error: ErrorKind::PermissionDenied };
+    for (address, at_v4) in [("::", Verdict::Unknown), ("::1", Verdict::Free)] {
+        let holder = socket(Protocol::Udp, State::Unconnected, address, None);
+        let snapshot = snapshot(&[holder], std::slice::from_ref(&gap));
+        assert_eq!(plain(&snapshot, Protocol::Udp, BindAddress::At(LOOPBACK)), at_v4);
+        assert_eq!(plain(&snapshot, Protocol::Udp, BindAddress::AnyDual), Verdict::InUse);
+    }
+}
+
+#[test]
+fn a_request_without_its_listener_decides_nothing() {
+    let request = socket(Protocol::Tcp, State::SynReceived, "127.0.0.1", Some("127.0.0.1"));
+    let alone = snapshot(&[request], &[]);
+    assert_eq!(plain(&alone, Protocol::Tcp, BindAddress::AnyDual), Verdict::Unknown);
+    let listener = socket(Protocol::Tcp, State::Listen, "0.0.0.0", None);
+    let served = snapshot(&[request, listener], &[]);
+    assert_eq!(plain(&served, Protocol::Tcp, BindAddress::AnyDual), Verdict::InUse);
+}
+
+#[test]
+fn connect_never_gets_a_port_that_is_reserved_or_out_of_range() {
+    let mut free = snapshot(&[], &[]);
+    free.ephemeral = Ephemeral::new(
+        PortRange::new(PORT, PORT + 7).unwrap(),
+        vec![PortRange::new(PORT + 2, PORT + 2).unwrap()],
+    );
+    let verdict = |port| connect_answer(&free, Protocol::Tcp, port, None).verdict;
+    let expected = [Verdict::Never, Verdict::Free, Verdict::Never, Verdict::Free, Verdict::Never];
+    assert_eq!([PORT - 1, PORT, PORT + 2, PORT + 7, PORT + 8].map(verdict), expected);
+}
+
+#[test]
+fn where_the_policy_could_not_be_read_connect_is_unknown() {
+    for (sysctl, expected) in [
+        ("net.ipv4.ip_local_port_range", Verdict::Unknown),
+        ("net.ipv4.ip_local_reserved_ports", Verdict::Unknown),
+        ("net.ipv4.ip_unprivileged_port_start", Verdict::Free),
+    ] {
+        let free = snapshot(&[], &[Gap::PolicyAssumed { sysctl: Text::scrub(sysctl) }]);
+        assert_eq!(connect_answer(&free, Protocol::Tcp, PORT, None).verdict, expected, "{sysctl}");
+    }
+}
+
+#[test]
+fn tcp_tw_reuse_decides_what_a_time_wait_says_to_connect() {
+    let local = towards("127.0.0.1", "127.0.0.1");
+    let remote = towards("192.0.2.1", "198.51.100.7");
+    for (reuse, to, expected) in [
+        (Some(0), &local, Verdict::InUse),
+        (Some(1), &remote, Verdict::Unknown),
+        (Some(2), &local, Verdict::Unknown),
+        (Some(2), &remote, Verdict::InUse),
+        (None, &remote, Verdict::Unknown),
+    ] {
+        let (source, peer) = (to.source.to_string(), to.remote.address.to_string());
+        let left = socket(Protocol::Tcp, State::TimeWait, &source, Some(&peer));
+        let mut snapshot = snapshot(&[left], &[]);
+        snapshot.ephemeral.tw_reuse = reuse;
+        let answer = connect_answer(&snapshot, Protocol::Tcp, PORT, Some(to));
+        assert_eq!(answer.verdict, expected, "{reuse:?} {to:?}");
+    }
+}
+
+#[test]
+fn a_tuple_of_a_socket_on_a_device_decides_nothing() {
+    let mut holder = socket(Protocol::Tcp, State::Established, "127.0.0.1", Some("127.0.0.1"));
+    let to = towards("127.0.0.1", "127.0.0.1");
+    for (interface, expected) in [(None, Verdict::InUse), (Some(1), Verdict::Unknown)] {
+        holder.interface = interface;
+        let snapshot = snapshot(&[holder], &[]);
+        let answer = connect_answer(&snapshot, Protocol::Tcp, PORT, Some(&to));
+        assert_eq!(answer.verdict, expected);
+    }
+}
+
+#[test]
+fn what_frees_a_port_names_its_processes_and_the_longest_wait() {
+    let mut listener = socket(Protocol::Tcp, State::Listen, "0.0.0.0", None);
+    listener.holder = Holder::Process(Span { first: 0, length: 2 });
+    let mut hidden = socket(Protocol::Tcp, State::CloseWait, "127.0.0.1", Some("127.0.0.1"));
+    (hidden.holder, hidden.inode, hidden.uid) = (Holder::Hidden, Some(7), Some(1000));
+    let left = |expires| Socket {
+        expires_ms: Some(expires),
+        ..socket(Protocol::Tcp, State::TimeWait, "127.0.0.1", Some("127.0.0.1"))
+    };
+    let mut snapshot = snapshot(&[listener, hidden, left(3000), left(41_001)], &[]);
+    snapshot.pids.extend([812, 813]);
+    assert_eq!(
+        frees_when(&snapshot, Protocol::Tcp, PORT).unwrap(),
+        "LISTEN: each of pids 812, 813 must close it; after shutdown() or `ss --kill` a port that \
+         was bound by its number stays bound until then. CLOSE-WAIT: the peer has closed, a process \
+         of uid 1000 that we may not see must close it too; no TIME-WAIT follows. TIME-WAIT: in at \
+         most 42 s, by itself; `ss --kill` ends it at once."
+    );
+    assert_eq!(frees_when(&snapshot, Protocol::Udp, PORT), None);
+}
