@@ -11,8 +11,8 @@ pub(super) struct Port {
     /// Of the parity that connect() tries first.
     pub is_low: bool,
     pub is_poisoned: bool,
-    /// One socket, and no other.
-    pub is_alone: bool,
+    /// How many.
+    pub sockets: usize,
 }
 
 impl Port {
@@ -26,7 +26,7 @@ impl Port {
             is_automatic: ephemeral.range.contains(number) && !ephemeral.is_reserved(number),
             is_low: is_low(number, ephemeral.range),
             is_poisoned: protocol == Protocol::Tcp && sockets.iter().any(poisons),
-            is_alone: sockets.len() == 1,
+            sockets: sockets.len(),
         }
     }
 }
@@ -63,8 +63,10 @@ impl Ranges {
 /// Ports of the low parity that the kernel may choose.
 pub(super) fn low_parity_in(ephemeral: &Ephemeral) -> u32 {
     let range = ephemeral.range;
-    // Every second one, the first of them with the range's own parity.
-    let low = |part: PortRange| (part.len() + u32::from(is_low(part.first(), range))) / 2;
+    let low = |part: PortRange| match is_low(part.first(), range) {
+        true => part.len().div_ceil(2),
+        false => part.len() / 2,
+    };
     let parts = ephemeral.reserved().iter().filter_map(|part| part.intersection(range));
     low(range) - parts.map(low).sum::<u32>()
 }

@@ -42,7 +42,7 @@ struct Client {
 
 impl Clients {
     pub fn add(&mut self, port: &Port, socket: &Socket, connection: &Connection) {
-        if port.is_alone {
+        if port.sockets == 1 {
             self.rows.push(Client {
                 pair: connection.pair,
                 port: port.number,
@@ -101,15 +101,14 @@ impl Suspicion<'_> {
         }
         let mut suspected = PortSet::default();
         for client in &self.clients.rows {
-            let verdict = match client.inode {
-                Some(_) => verdicts.get(group_of[client.pair as usize] as usize).copied(),
+            let pair = client.pair as usize;
+            let verdict = if client.inode.is_some() {
+                verdicts.get(group_of[pair] as usize)
+            } else {
                 // Closed: its process tells.
-                None => {
-                    let party = destinations.pairs()[client.pair as usize].party;
-                    Some(of_parties[party as usize])
-                }
+                of_parties.get(destinations.pairs()[pair].party as usize)
             };
-            if verdict.unwrap_or_default().includes(client) {
+            if verdict.copied().unwrap_or_default().includes(client) {
                 suspected.insert(client.port);
                 if client.is_reusable {
                     destinations.refuse_reuse(client.pair);
@@ -193,7 +192,8 @@ impl Suspicion<'_> {
         if occupied * 4 >= size * 3 { Verdict::All } else { Verdict::Other }
     }
 
-    /// Most ports of the other parity come soon after the one before, as connect() takes them.
+    /// Most ports of the other parity come soon after the one before, as connect() takes them. Of
+    /// ports by chance every fourth does, or half where a small range is nearly full.
     fn goes_upwards(&self, made: &[Made]) -> bool {
         let length = self.range.range.len();
         let mut others = made.iter().filter(|made| !made.3).map(|made| u32::from(made.2));
@@ -203,7 +203,7 @@ impl Suspicion<'_> {
             let step = (port + length - before) % length;
             (steps, short, before) = (steps + 1, short + u32::from(step * 4 <= length), port);
         }
-        short * 2 > steps
+        short * 4 > steps * 3
     }
 }
 

@@ -1,0 +1,149 @@
+//! Which clients are suspected of bind() before connect(), on the real kernel.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    ffi::{c_int, c_void},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    os::fd::AsRawFd as _,
+};
+
+use portscope::{
+    domain::{Analysis, Protocol, Snapshot, Source},
+    host::{Host as _, OwnerDepth, linux::LinuxHost},
+};
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+use socket2::{Domain, Socket, Type};
+
+use namespace::{in_new_namespace, set_sysctl};
+
+/// How a client comes to its port.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Connect,
+    /// bind(127.0.0.1:0), then connect().
+    Bind,
+    /// As `Bind`, with IP_BIND_ADDRESS_NO_PORT.
+    BindWithoutPort,
+    /// connect() with IP_LOCAL_PORT_RANGE, which knows no parity.
+    OwnRange,
+}
+
+const SERVERS: [u16; 2] = [9000, 9001];
+
+#[test]
+fn clients_that_only_connect_are_not_suspected() {
+    for (size, count) in SIZES {
+        assert_eq!(suspected(size, &[(Way::Connect, count, 0)]).unwrap_or(0), 0, "{count}");
+    }
+}
+
+#[test]
+fn clients_that_bind_without_a_port_are_not_suspected() {
+    for (size, count) in SIZES {
+        let found = suspected(size, &[(Way::BindWithoutPort, count, 0)]);
+        assert_eq!(found.unwrap_or(0), 0, "{count} of {size}");
+    }
+}
+
+#[test]
+fn clients_with_a_range_of_their_own_are_not_suspected() {
+    for (size, count) in SIZES {
+        let found = suspected(size, &[(Way::OwnRange, count, 0)]);
+        assert_eq!(found.unwrap_or(0), 0, "{count} of {size}");
+    }
+}
+
+#[test]
+fn clients_that_bind_before_they_connect_are_suspected() {
+    for (size, count) in SIZES {
+        let Some(found) = suspected(size, &[(Way::Bind, count, 0)]) else { return };
+        assert!(found * 10 >= count * 9, "{found} suspected of {count} of {size}");
+    }
+}
+
+#[test]
+fn bound_clients_of_another_destination_do_not_taint_those_that_connect() {
+    let ways = [(Way::Connect, 100, 0), (Way::Bind, 100, 1)];
+    let Some(found) = suspected(256, &ways) else { return };
+    assert!((90..=100).contains(&found), "{found} suspected");
+}
+
+/// Of a range; so many clients: half of it and all.
+const SIZES: [(u32, u32); 4] = [(64, 32), (64, 64), (256, 128), (256, 256)];
+
+/// Opens clients on a range of so many ports and counts the suspected ones. None: no namespace.
+fn suspected(size: u32, ways: &[(Way, u32, usize)]) -> Option<u32> {
+    in_new_namespace(|| {
+        // So that inodes come from one batch after the other.
+        let mut here = CpuSet::new();
+        here.set(sched_getcpu());
+        sched_setaffinity(None, &here).unwrap();
+        set_sysctl("ip_local_port_range", &format!("40000 {}", 40_000 + size - 1));
+        let servers = SERVERS.map(listener);
+        let mut clients: Vec<Socket> = Vec::new();
+        for &(way, count, server) in ways {
+            clients.extend((0..count).map(|_| client(way, SERVERS[server])));
+        }
+        let analysis = Analysis::of(&scan());
+        drop((servers, clients));
+        let found = analysis.range(Protocol::Tcp).suspected;
+        assert_eq!(found, analysis.suspected.len());
+        found
+    })
+}
+
+fn listener(port: u16) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&address(port)).unwrap();
+    socket.listen(1000).unwrap();
+    socket
+}
+
+fn client(way: Way, server: u16) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    match way {
+        Way::Connect => {}
+        Way::Bind => socket.bind(&address(0)).unwrap(),
+        Way::BindWithoutPort => {
+            set_option(&socket, 24, 1); // IP_BIND_ADDRESS_NO_PORT
+            socket.bind(&address(0)).unwrap();
+        }
+        Way::OwnRange => set_option(&socket, 51, 65_535 << 16 | 1024), // IP_LOCAL_PORT_RANGE
+    }
+    socket.connect(&address(server)).unwrap();
+    socket
+}
+
+fn address(port: u16) -> socket2::SockAddr {
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).into()
+}
+
+fn scan() -> Snapshot {
+    let host = LinuxHost::new();
+    let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+    host.scanner().unwrap().scan(OwnerDepth::Full, &mut snapshot).unwrap();
+    snapshot
+}
+
+#[expect(unsafe_code, reason = "neither socket2 nor rustix has these options of IPPROTO_IP")]
+unsafe extern "C" {
+    fn setsockopt(
+        socket: c_int,
+        level: c_int,
+        name: c_int,
+        value: *const c_void,
+        length: u32,
+    ) -> c_int;
+}
+
+/// Of IPPROTO_IP.
+fn set_option(socket: &Socket, name: c_int, value: u32) {
+    #[expect(unsafe_code, reason = "the value outlives the call")]
+    let result = unsafe { setsockopt(socket.as_raw_fd(), 0, name, (&raw const value).cast(), 4) };
+    assert_eq!(result, 0, "option {name}: {}", std::io::Error::last_os_error());
+}
