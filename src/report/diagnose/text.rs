@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    domain::{Destination, DestinationUse, Finding, Forecast, Protocol, RangeUse, Subject},
+    domain::{
+        Destination, DestinationUse, Diagnosis, Finding, Forecast, Protocol, RangeUse, Subject,
+        diagnosis::About,
+    },
     report::{Health, Status, columns, paragraph},
 };
 
@@ -39,9 +42,7 @@ fn verdict(health: &Health<'_>) -> String {
     if let (Status::Unknown, Some(gap)) = (health.status(), health.unlisted()) {
         return gap.to_string();
     }
-    if let (Status::Warning | Status::Critical, Some(worst)) =
-        (health.status(), health.diagnosis.findings.first())
-    {
+    if let (Status::Warning | Status::Critical, Some(worst)) = (health.status(), worst(health)) {
         return worst.summary.clone();
     }
     let ranges = health.ranges().map(|row| {
@@ -49,6 +50,17 @@ fn verdict(health: &Health<'_>) -> String {
         format!("{} uses {} of {} ports ({share})", row.protocol.name(), row.occupied, row.size)
     });
     ranges.collect::<Vec<_>>().join(", ")
+}
+
+/// Of the most severe findings one about a destination, else the first: a full range is less telling
+/// than who fills it.
+fn worst<'a>(health: &Health<'a>) -> Option<&'a Finding> {
+    let severe = || {
+        let Diagnosis { severity, findings } = health.diagnosis;
+        findings.iter().filter(move |finding| finding.severity == *severity)
+    };
+    let of_destination = severe().find(|finding| matches!(finding.about, About::Destination(_)));
+    of_destination.or_else(|| severe().next())
 }
 
 /// What is left, where nothing is wrong.
