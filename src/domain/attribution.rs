@@ -1,6 +1,7 @@
 //! Joins sockets with the processes that hold their inodes. Not the walk that finds these.
 
 mod backlog;
+mod departed;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use std::io;
 use crate::domain::{Gap, Holder, Snapshot, Socket, owner::Span};
 
 use self::backlog::Backlog;
+pub use self::departed::Departed;
 
 /// What a walk over the processes found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,6 +16,7 @@ mod orphans_high;
 mod range_exhausted;
 mod range_narrow;
 mod range_overlap;
+mod remedies;
 mod reserved_large;
 mod slow_zone;
 mod time_wait_overflow;
@@ -43,14 +44,14 @@ pub struct Rule {
 /// In the order in which findings of one severity are told.
 pub const RULES: &[Rule] = &[
     Rule {
-        id: "range-exhausted",
-        about: "bind(0) finds no port, or soon none",
-        check: range_exhausted::check,
-    },
-    Rule {
         id: "destination-exhausted",
         about: "connect() to one destination finds no port, or soon none",
         check: destination_exhausted::check,
+    },
+    Rule {
+        id: "range-exhausted",
+        about: "bind(0) finds no port, or soon none",
+        check: range_exhausted::check,
     },
     Rule {
         id: "slow-zone",

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::domain::{Endpoint, Protocol, Snapshot, Socket, State};
 
+pub(in crate::domain) use self::known::endpoints;
 use self::{
     known::{Known, Tick},
     sightings::Sightings,

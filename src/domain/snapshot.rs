@@ -118,7 +118,7 @@ impl Snapshot {
         self.gaps.is_empty()
     }
 
-    fn span(&self, span: Span) -> &[u32] {
+    pub(super) fn span(&self, span: Span) -> &[u32] {
         let first = span.first as usize;
         self.pids.get(first..first + span.length as usize).unwrap_or_default()
     }

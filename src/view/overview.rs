@@ -40,8 +40,9 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     };
     let selected = app.overview().selected(scan);
     let sight = Sight { app, scan, theme, verdict, selected, sources: destinations::sources(scan) };
-    let areas = areas::Areas::within(&sight, area);
-    verdict::render(&sight, areas.verdict, buffer);
+    let verdict = verdict::lines(&sight, area.width, areas::Class::of(area).verdict());
+    let areas = areas::Areas::within(&sight, area, verdict.len() as u16);
+    verdict::render(&verdict, areas.verdict, buffer);
     ranges::render(&sight, areas.ranges, buffer);
     destinations::render(&sight, areas.destinations, buffer);
     owners::render(&sight, areas.owners, buffer);

@@ -63,9 +63,9 @@ impl Ranges {
 /// Ports of the low parity that the kernel may choose.
 pub(super) fn low_parity_in(ephemeral: &Ephemeral) -> u32 {
     let range = ephemeral.range;
-    let low = |part: PortRange| match is_low(part.first(), range) {
-        true => part.len().div_ceil(2),
-        false => part.len() / 2,
+    let low = |part: PortRange| {
+        let has_more = is_low(part.first(), range);
+        if has_more { part.len().div_ceil(2) } else { part.len() / 2 }
     };
     let parts = ephemeral.reserved().iter().filter_map(|part| part.intersection(range));
     low(range) - parts.map(low).sum::<u32>()

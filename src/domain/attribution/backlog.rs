@@ -106,7 +106,7 @@ fn group_holder(group: &[Listener], union: &mut Vec<u32>, pids: &mut Vec<u32>) -
     if is_hidden { Holder::Hidden } else { Holder::Nobody }
 }
 
-fn range(span: Span) -> std::ops::Range<usize> {
+pub(super) fn range(span: Span) -> std::ops::Range<usize> {
     let first = span.first as usize;
     first..first + span.length as usize
 }

@@ -288,3 +288,59 @@ fn a_second_look_needs_no_more_room_in_the_pool() {
     attribute(&mut snapshot, &holders);
     assert_eq!((snapshot.pids.capacity(), snapshot.pids.clone()), room);
 }
+
+#[test]
+fn what_a_process_closed_is_departed_until_it_is_gone() {
+    let mut departed = Departed::default();
+    let held = holding(&[(5, 70), (5, 71), (6, 80)]);
+    let open = [client(9000, 1, Some(5)), client(9001, 2, Some(6)), client(9002, 3, Some(7))];
+    look(&mut departed, &open, &held);
+    let closed = [client(9000, 1, None), client(9001, 2, None), client(9002, 3, None)];
+    for _ in 0..2 {
+        let snapshot = look(&mut departed, &closed, &Holders::default());
+        let owners: Vec<_> = snapshot.sockets.iter().map(|s| snapshot.owner(s)).collect();
+        let expected = [Owner::Departed(&[70, 71]), Owner::Departed(&[80]), Owner::Kernel];
+        assert_eq!(owners, expected);
+    }
+    look(&mut departed, &closed[..1], &Holders::default());
+    let snapshot = look(&mut departed, &closed, &Holders::default());
+    assert_eq!(snapshot.owner(&snapshot.sockets[1]), Owner::Kernel);
+}
+
+#[test]
+fn without_its_cookie_a_closed_connection_is_known_by_its_endpoints() {
+    let mut departed = Departed::default();
+    let without = |socket: Socket| Socket { cookie: None, ..socket };
+    for change in [without, |socket| Socket { cookie: Some(77), ..socket }] {
+        look(&mut departed, &[client(9000, 1, Some(5))], &holding(&[(5, 70)]));
+        let closed = [change(client(9000, 1, None)), change(client(9001, 2, None))];
+        let snapshot = look(&mut departed, &closed, &Holders::default());
+        let mut owners = snapshot.sockets.iter().map(|s| (s.remote, snapshot.owner(s)));
+        assert!(owners.all(|(remote, owner)| match owner {
+            Owner::Departed(pids) => pids == [70] && remote == closed[0].remote,
+            owner => owner == Owner::Kernel && remote == closed[1].remote,
+        }));
+    }
+}
+
+#[test]
+fn another_connection_over_closed_endpoints_is_not_the_old_one() {
+    let mut departed = Departed::default();
+    look(&mut departed, &[client(9000, 1, Some(5))], &holding(&[(5, 70)]));
+    look(&mut departed, &[client(9000, 1, None)], &Holders::default());
+    let snapshot = look(&mut departed, &[client(9000, 8, None)], &Holders::default());
+    assert_eq!(sole_owner(&snapshot), Owner::Kernel);
+}
+
+fn look(departed: &mut Departed, sockets: &[Socket], holders: &Holders) -> Snapshot {
+    let mut snapshot = attributed(sockets, holders);
+    departed.recall(&mut snapshot);
+    snapshot
+}
+
+/// On port 8080, to another port; closed where it has no inode.
+fn client(to: u16, cookie: u64, inode: Option<u32>) -> Socket {
+    let state = if inode.is_some() { State::Established } else { State::TimeWait };
+    let remote = Some(Endpoint::from(([192, 0, 2, 9], to)));
+    Socket { remote, cookie: Some(cookie), ..socket(state, "192.0.2.1", inode) }
+}

@@ -1,7 +1,56 @@
 //! `close-wait-leak`: a process does not close what its peers have closed.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    Evidence, Finding, OwnerUse, Party, Protocol, Severity,
+    diagnosis::{
+        finding::{About, Figure},
+        wording::{grouped, party},
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+/// A few are on their way to close() at any moment.
+const LEAST: u32 = 32;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let size = evidence.analysis.range(Protocol::Tcp).size;
+    let leaks = |owner: &&OwnerUse| {
+        matches!(owner.party, Party::Process(_) | Party::Hidden(_))
+            && owner.close_wait >= LEAST
+            && (owner.close_wait * 10 >= owner.sockets || owner.close_wait * 20 >= size)
+    };
+    evidence.analysis.owners.iter().filter(leaks).map(|owner| of(evidence, owner)).collect()
+}
+
+fn of(evidence: &Evidence<'_>, owner: &OwnerUse) -> Finding {
+    let name = party(evidence, owner.party);
+    Finding {
+        rule: "close-wait-leak",
+        severity: Severity::Warning,
+        about: About::Owner(owner.party),
+        summary: format!(
+            "{name} leaves {} of its {} sockets in CLOSE-WAIT",
+            grouped(owner.close_wait),
+            grouped(owner.sockets)
+        ),
+        meaning: "The peers have closed these connections and the process has not called close(): \
+                  no timer ends CLOSE-WAIT, so ports and descriptors stay until it does. If it \
+                  goes on, its connect() ends in EADDRNOTAVAIL or its descriptors in EMFILE."
+            .to_owned(),
+        evidence: vec![
+            ("close_wait", Figure::Count(owner.close_wait.into())),
+            ("sockets", Figure::Count(owner.sockets.into())),
+        ],
+        advice: vec![
+            format!(
+                "mend {name}: close the socket when read() returns 0, on every path, errors \
+                 included (a response body that is not read to its end and closed is the usual \
+                 cause in HTTP clients)"
+            ),
+            "until then restart it now and then: that closes them all at once".to_owned(),
+        ],
+        avoid: vec![
+            "do not tune sysctls: neither keep-alive nor tcp_fin_timeout ends CLOSE-WAIT"
+                .to_owned(),
+        ],
+    }
 }

@@ -1,7 +1,144 @@
 //! `destination-exhausted`: connect() to one destination finds no port, or soon none.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    DestinationUse, Evidence, Finding, Forecast, Level, Subject,
+    diagnosis::{
+        finding::{About, Figure},
+        remedies::{self, NOT_FIN_TIMEOUT},
+        wording::{full_in, grouped, maker, percent},
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+/// Told at most.
+const MOST: usize = 8;
+/// A share of fewer ports says nothing.
+const LEAST: u32 = 8;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let rows = evidence.analysis.destinations.iter();
+    // They stand in the order of their shares; from here on none can be near its end.
+    let high = rows.take_while(|row| row.share() >= evidence.thresholds.warn / 2.0);
+    high.filter(|row| row.used >= LEAST).filter_map(|row| of(evidence, row)).take(MOST).collect()
+}
+
+fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
+    let forecast = evidence.forecast(row);
+    let level = evidence.level(row);
+    if level == Level::Ok {
+        return None;
+    }
+    let maker = maker(evidence, &row.owners);
+    Some(Finding {
+        rule: "destination-exhausted",
+        severity: level.severity(),
+        about: About::Destination(row.destination),
+        summary: summary(row, level, forecast, &maker),
+        meaning: meaning(evidence, row, level),
+        evidence: figures(evidence, row, forecast),
+        advice: advice(evidence, row, &maker),
+        avoid: vec![
+            "do not add client threads or retries: each failing connect() walks the whole range, \
+             about 3 ms of CPU on the default one"
+                .to_owned(),
+            NOT_FIN_TIMEOUT.to_owned(),
+        ],
+    })
+}
+
+fn summary(row: &DestinationUse, level: Level, forecast: Option<Forecast>, maker: &str) -> String {
+    let remote = row.destination.remote;
+    let left = match (level, forecast) {
+        (Level::Exhausted, _) => "none left".to_owned(),
+        (_, Some(forecast)) => {
+            format!("{} left, {}", grouped(row.available()), full_in(forecast))
+        }
+        _ => format!("{} left", grouped(row.available())),
+    };
+    format!(
+        "tcp {} → {remote} uses {} of {} ports ({}), {left}: {maker}",
+        row.destination.source,
+        grouped(row.used),
+        grouped(row.capacity),
+        percent(row.share()),
+    )
+}
+
+fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, level: Level) -> String {
+    let others = evidence.analysis.unused_capacity();
+    let now = if level == Level::Exhausted { "fails" } else { "will soon fail" };
+    let elsewhere = match (others, evidence.analysis.range(crate::domain::Protocol::Tcp).suspected)
+    {
+        (0, _) => "No other destination has a port left either.".to_owned(),
+        (_, suspected) if suspected > 0 => format!(
+            "Another destination has at most {} ports to choose from, see bind-before-connect.",
+            grouped(others - suspected.min(others)),
+        ),
+        _ => format!(
+            "The limit is per destination: a new one has {} ports to choose from.",
+            grouped(others)
+        ),
+    };
+    format!(
+        "connect() from {} to {} {now} with EADDRNOTAVAIL (\"Cannot assign requested address\"). \
+         {elsewhere}",
+        row.destination.source, row.destination.remote
+    )
+}
+
+fn figures(
+    evidence: &Evidence<'_>,
+    row: &DestinationUse,
+    forecast: Option<Forecast>,
+) -> Vec<(&'static str, Figure)> {
+    let mut figures = vec![
+        ("source", Figure::Text(row.destination.source.to_string())),
+        ("destination", Figure::Text(row.destination.remote.to_string())),
+        ("used", Figure::Count(row.used.into())),
+        ("capacity", Figure::Count(row.capacity.into())),
+        ("available", Figure::Count(row.available().into())),
+        ("share", Figure::Share(row.share())),
+        ("time_wait", Figure::Count(row.time_wait.into())),
+        ("reusable", Figure::Count(row.reusable.into())),
+        ("others_available", Figure::Count(evidence.analysis.unused_capacity().into())),
+    ];
+    if let Some(trend) = evidence.trend(Subject::Destination(row.destination)) {
+        figures.push(("per_second", Figure::PerSecond(trend.per_second)));
+        figures.push(("opened_per_second", Figure::PerSecond(trend.opened_per_second)));
+    }
+    if let Some(forecast) = forecast {
+        figures.push(("seconds_to_exhaustion", Figure::Seconds(forecast.seconds)));
+    }
+    figures
+}
+
+fn advice(evidence: &Evidence<'_>, row: &DestinationUse, maker: &str) -> Vec<String> {
+    let remote = row.destination.remote;
+    let mut advice = Vec::new();
+    let time_wait = row.time_wait - row.reusable;
+    if row.time_wait * 2 > row.used {
+        advice.push(format!(
+            "keep connections to {remote} open and use them again in {maker} (keep-alive, a \
+             pool): {} of its {} ports are in TIME-WAIT",
+            grouped(row.time_wait),
+            grouped(row.used)
+        ));
+    } else {
+        advice.push(format!(
+            "bound the connections that {maker} opens to {remote} (a pool with a limit), and look \
+             for ones that it does not close"
+        ));
+    }
+    if time_wait * 4 > row.used && evidence.snapshot.ephemeral.tw_reuse != Some(1) {
+        advice.push(
+            "sysctl -w net.ipv4.tcp_tw_reuse=1: connect() may then take a port again 1 s after \
+             it went into TIME-WAIT"
+                .to_owned(),
+        );
+    }
+    advice.push(format!(
+        "add an address: each further source address of this machine, or address of {remote}, has \
+         a range of its own (the limit is per source, destination and port)"
+    ));
+    advice.extend(remedies::wider_range(&evidence.snapshot.ephemeral));
+    advice
 }

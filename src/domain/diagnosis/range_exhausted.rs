@@ -1,7 +1,93 @@
 //! `range-exhausted`: bind(0) finds no port, or soon none.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    Evidence, Finding, Level, Protocol, Subject,
+    diagnosis::{
+        finding::{About, Figure},
+        remedies,
+        wording::{full_in, grouped, party, percent},
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let range = evidence.analysis.range(Protocol::Tcp);
+    let trend = evidence.trend(Subject::Range(Protocol::Tcp));
+    let forecast = trend.and_then(|trend| trend.until(range.available()));
+    let level = evidence.thresholds.level(range.share(), range.available(), forecast);
+    if level == Level::Ok {
+        return Vec::new();
+    }
+    let connectable = evidence.analysis.unused_capacity();
+    let left = match forecast {
+        _ if level == Level::Exhausted => "none left".to_owned(),
+        Some(forecast) => format!("{} left, {}", grouped(range.available()), full_in(forecast)),
+        None => format!("{} left", grouped(range.available())),
+    };
+    let mut figures = vec![
+        ("size", Figure::Count(range.size.into())),
+        ("occupied", Figure::Count(range.occupied.into())),
+        ("available", Figure::Count(range.available().into())),
+        ("share", Figure::Share(range.share())),
+        ("time_wait", Figure::Count(range.time_wait.into())),
+        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("others_available", Figure::Count(connectable.into())),
+    ];
+    figures.extend(trend.map(|trend| ("per_second", Figure::PerSecond(trend.per_second))));
+    figures.extend(forecast.map(|f| ("seconds_to_exhaustion", Figure::Seconds(f.seconds))));
+    vec![Finding {
+        rule: "range-exhausted",
+        severity: level.severity(),
+        about: About::Range(Protocol::Tcp),
+        summary: format!(
+            "tcp: {} of the {} ports of {} are taken ({}), {left}",
+            grouped(range.occupied),
+            grouped(range.size),
+            range.range,
+            percent(range.share()),
+        ),
+        meaning: meaning(level, connectable),
+        evidence: figures,
+        advice: advice(evidence),
+        avoid: vec![
+            "do not retry bind(0) in a loop: on a full default range each one costs about 10 ms \
+             of CPU"
+                .to_owned(),
+        ],
+    }]
+}
+
+fn meaning(level: Level, connectable: u32) -> String {
+    let now = if level == Level::Exhausted { "fails" } else { "will soon fail" };
+    let connect = match connectable {
+        0 => "connect() fails with EADDRNOTAVAIL whatever its destination: on each port a socket \
+              listens or was bound."
+            .to_owned(),
+        ports => format!(
+            "connect() shares ports between destinations: a new one has {} ports to choose from.",
+            grouped(ports)
+        ),
+    };
+    format!("bind() to port 0, and listen() without bind(), {now} with EADDRINUSE. {connect}")
+}
+
+fn advice(evidence: &Evidence<'_>) -> Vec<String> {
+    let most = evidence.analysis.owners.first();
+    let mut advice: Vec<String> = most
+        .map(|owner| {
+            format!(
+                "see what {} does with its {} ports: it holds most of them",
+                party(evidence, owner.party),
+                grouped(owner.ports)
+            )
+        })
+        .into_iter()
+        .collect();
+    advice.push(
+        "where a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
+         IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port and shares \
+         it (Linux 4.2)"
+            .to_owned(),
+    );
+    advice.extend(remedies::wider_range(&evidence.snapshot.ephemeral));
+    advice
 }

@@ -1,7 +1,65 @@
 //! `range-narrow`: the ephemeral range is smaller than it could be.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    Evidence, Finding, Protocol, Severity,
+    diagnosis::{
+        finding::{About, Figure},
+        wording::grouped,
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+/// Fewer ports: no server lives long on these.
+const TINY: u32 = 1024;
+/// IANA's dynamic range, which other systems have, holds as many.
+const NARROW: u32 = 16_384;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let range = evidence.snapshot.ephemeral.range;
+    let size = range.len();
+    if size >= NARROW {
+        return Vec::new();
+    }
+    // Said of itself: a narrow range that nobody fills harms nobody.
+    let severity = if size <= TINY { Severity::Warning } else { Severity::Notice };
+    let is_same_parity = range.first() % 2 == range.last() % 2;
+    let mut avoid = vec![
+        "do not narrow it to keep services apart: reserve their ports instead \
+         (net.ipv4.ip_local_reserved_ports)"
+            .to_owned(),
+        "IP_LOCAL_PORT_RANGE of a socket cannot widen it: it is cut to the sysctl's range, and \
+         ignored without a word where it lies outside"
+            .to_owned(),
+    ];
+    if is_same_parity {
+        avoid.push(
+            "ends of the same parity: the kernel warns of them, and one port may never be chosen"
+                .to_owned(),
+        );
+    }
+    vec![Finding {
+        rule: "range-narrow",
+        severity,
+        about: About::Range(Protocol::Tcp),
+        summary: format!(
+            "the ephemeral range {range} has {} ports, Linux's own default 28,232",
+            grouped(size)
+        ),
+        meaning: format!(
+            "No destination can have more than {} connections from one address of this machine, \
+             those of the last minute in TIME-WAIT included. connect() then fails with \
+             EADDRNOTAVAIL, UDP with EAGAIN.",
+            grouped(evidence.analysis.range(Protocol::Tcp).size)
+        ),
+        evidence: vec![
+            ("first", Figure::Count(range.first().into())),
+            ("last", Figure::Count(range.last().into())),
+            ("size", Figure::Count(size.into())),
+        ],
+        advice: vec![
+            "back to the default: sysctl -w net.ipv4.ip_local_port_range=\"32768 60999\"; a network \
+             namespace has a range of its own, so say it in the container"
+                .to_owned(),
+        ],
+        avoid,
+    }]
 }

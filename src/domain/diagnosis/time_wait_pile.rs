@@ -1,7 +1,139 @@
 //! `time-wait-pile`: TIME-WAIT holds a large part of the ports.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    DestinationUse, Drain, Evidence, Finding, Protocol, Severity,
+    diagnosis::{
+        finding::{About, Figure},
+        remedies::NOT_FIN_TIMEOUT,
+        wording::{grouped, maker, percent},
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+/// Of a range or a destination's ports: less is no pile.
+const LEAST_SHARE: f64 = 0.25;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let rows = &evidence.analysis.destinations;
+    let towards = rows.iter().filter(|row| is_pile(row)).max_by_key(|row| row.time_wait);
+    let finding = match towards {
+        Some(row) => Some(of_destination(evidence, row)),
+        None => of_range(evidence),
+    };
+    finding.into_iter().collect()
+}
+
+fn is_pile(row: &DestinationUse) -> bool {
+    row.time_wait * 2 >= row.used
+        && f64::from(row.time_wait) >= LEAST_SHARE * f64::from(row.capacity)
+        && row.time_wait > 0
+}
+
+fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
+    let maker = maker(evidence, &row.owners);
+    let remote = row.destination.remote;
+    let drain = Drain::of(evidence.snapshot, Some(&row.destination));
+    let reuse = match (row.reusable, evidence.snapshot.ephemeral.tw_reuse) {
+        (0, Some(1)) => "connect() may take them again after 1 s (tcp_tw_reuse 1).".to_owned(),
+        (0, tw_reuse) => format!(
+            "connect() may not take them again before they end (tcp_tw_reuse {}).",
+            tw_reuse.map_or("unknown".to_owned(), |value| value.to_string())
+        ),
+        (reusable, _) => format!(
+            "connect() may take {} of them again by now, if it chose them itself (tcp_tw_reuse).",
+            grouped(reusable)
+        ),
+    };
+    let mut figures = vec![
+        ("destination", Figure::Text(remote.to_string())),
+        ("time_wait", Figure::Count(row.time_wait.into())),
+        ("used", Figure::Count(row.used.into())),
+        ("capacity", Figure::Count(row.capacity.into())),
+        ("reusable", Figure::Count(row.reusable.into())),
+    ];
+    let half = drain.seconds_until(row.time_wait.div_ceil(2));
+    figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
+    let all = drain.seconds_until(row.time_wait);
+    figures.extend(all.map(|s| ("seconds_until_all_are_free", Figure::Seconds(s.into()))));
+    let when = half.map_or(String::new(), |s| format!(", half of them free in {s} s"));
+    Finding {
+        rule: "time-wait-pile",
+        severity: severity(row.reusable, row.time_wait),
+        about: About::Destination(row.destination),
+        summary: format!(
+            "tcp → {remote}: {} of {} ports in TIME-WAIT ({} of all){when}: {maker}",
+            grouped(row.time_wait),
+            grouped(row.used),
+            percent(f64::from(row.time_wait) / f64::from(row.capacity.max(1))),
+        ),
+        meaning: format!(
+            "The end that closes first keeps the port for 60 s, and here that is this machine: so \
+             many connections a minute cannot be exceeded. {reuse}"
+        ),
+        evidence: figures,
+        advice: advice(evidence, &maker, row.reusable < row.time_wait),
+        avoid: avoid(),
+    }
+}
+
+/// Over many destinations.
+fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
+    let range = evidence.analysis.range(Protocol::Tcp);
+    let is_pile = range.time_wait * 2 >= range.occupied
+        && f64::from(range.time_wait) >= LEAST_SHARE * f64::from(range.size)
+        && range.time_wait > 0;
+    if !is_pile {
+        return None;
+    }
+    let half = Drain::of(evidence.snapshot, None).seconds_until(range.time_wait.div_ceil(2));
+    let when = half.map_or(String::new(), |s| format!(", half of them free in {s} s"));
+    let mut figures = vec![
+        ("time_wait", Figure::Count(range.time_wait.into())),
+        ("occupied", Figure::Count(range.occupied.into())),
+        ("size", Figure::Count(range.size.into())),
+    ];
+    figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
+    Some(Finding {
+        rule: "time-wait-pile",
+        severity: Severity::Warning,
+        about: About::Range(Protocol::Tcp),
+        summary: format!(
+            "tcp: TIME-WAIT stands alone on {} of the {} ports of the range{when}, spread over \
+             {} destinations",
+            grouped(range.time_wait),
+            grouped(range.size),
+            grouped(evidence.analysis.destinations.len() as u64),
+        ),
+        meaning: "The end that closes first keeps the port for 60 s, and here that is this \
+                  machine. bind() to port 0 cannot get these ports; connect() to other \
+                  destinations can."
+            .to_owned(),
+        evidence: figures,
+        advice: advice(evidence, "the clients", true),
+        avoid: avoid(),
+    })
+}
+
+/// Ports that connect() may take again harm bind(0) only.
+fn severity(reusable: u32, time_wait: u32) -> Severity {
+    if reusable * 10 >= time_wait * 9 { Severity::Notice } else { Severity::Warning }
+}
+
+fn advice(evidence: &Evidence<'_>, maker: &str, may_reuse: bool) -> Vec<String> {
+    let mut advice = vec![format!(
+        "keep connections open and use them again in {maker} (keep-alive, a pool), or let the \
+         other end close first"
+    )];
+    if may_reuse && evidence.snapshot.ephemeral.tw_reuse != Some(1) {
+        advice.push("sysctl -w net.ipv4.tcp_tw_reuse=1, in this network namespace".to_owned());
+    }
+    advice
+}
+
+fn avoid() -> Vec<String> {
+    vec![
+        NOT_FIN_TIMEOUT.to_owned(),
+        "do not lower tcp_max_tw_buckets, nor close with SO_LINGER 0: stray segments of old \
+         connections then reach new ones, and peers see resets"
+            .to_owned(),
+    ]
 }

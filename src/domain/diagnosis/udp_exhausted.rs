@@ -1,7 +1,81 @@
 //! `udp-exhausted`: UDP finds no automatic port, or soon none.
 
-use crate::domain::{Evidence, Finding};
+use crate::domain::{
+    Evidence, Finding, Level, Protocol, Subject,
+    diagnosis::{
+        finding::{About, Figure},
+        remedies,
+        wording::{full_in, grouped, party, percent},
+    },
+};
 
-pub(super) fn check(_evidence: &Evidence<'_>) -> Vec<Finding> {
-    Vec::new()
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let range = evidence.analysis.range(Protocol::Udp);
+    let trend = evidence.trend(Subject::Range(Protocol::Udp));
+    let forecast = trend.and_then(|trend| trend.until(range.available()));
+    let level = evidence.thresholds.level(range.share(), range.available(), forecast);
+    if level == Level::Ok {
+        return Vec::new();
+    }
+    let left = match forecast {
+        _ if level == Level::Exhausted => "none left".to_owned(),
+        Some(forecast) => format!("{} left, {}", grouped(range.available()), full_in(forecast)),
+        None => format!("{} left", grouped(range.available())),
+    };
+    let owner = most_of_udp(evidence);
+    let by = owner.as_ref().map(|(name, ports)| format!(": {name} has {}", grouped(*ports)));
+    let now = if level == Level::Exhausted { "fail" } else { "will soon fail" };
+    let mut figures = vec![
+        ("size", Figure::Count(range.size.into())),
+        ("occupied", Figure::Count(range.occupied.into())),
+        ("available", Figure::Count(range.available().into())),
+        ("share", Figure::Share(range.share())),
+    ];
+    figures.extend(trend.map(|trend| ("per_second", Figure::PerSecond(trend.per_second))));
+    figures.extend(forecast.map(|f| ("seconds_to_exhaustion", Figure::Seconds(f.seconds))));
+    let mut advice = vec![match owner {
+        Some((name, _)) => format!(
+            "see what {name} does: one UDP socket can talk to any number of peers (sendto()), one \
+             a request is not needed"
+        ),
+        None => "use one UDP socket for many peers (sendto()), not one a request".to_owned(),
+    }];
+    advice.push(
+        "bind to single addresses in place of all: each local address has a range of its own"
+            .to_owned(),
+    );
+    advice.extend(remedies::wider_range(&evidence.snapshot.ephemeral));
+    vec![Finding {
+        rule: "udp-exhausted",
+        severity: level.severity(),
+        about: About::Range(Protocol::Udp),
+        summary: format!(
+            "udp: {} of the {} ports of {} are taken ({}), {left}{}",
+            grouped(range.occupied),
+            grouped(range.size),
+            range.range,
+            percent(range.share()),
+            by.unwrap_or_default(),
+        ),
+        meaning: format!(
+            "UDP connect() and sendto() of an unbound socket {now} with EAGAIN (\"Resource \
+             temporarily unavailable\"), bind() to port 0 with EADDRINUSE. UDP never shares an \
+             automatic port, whatever the destination; TCP is not touched."
+        ),
+        evidence: figures,
+        advice,
+        avoid: vec![
+            "do not set SO_REUSEADDR or SO_REUSEPORT before bind() to port 0 on UDP: the kernel \
+             then gives ports that are in use, and the sockets steal each other's datagrams"
+                .to_owned(),
+        ],
+    }]
+}
+
+/// Who has most UDP ports of the range.
+fn most_of_udp(evidence: &Evidence<'_>) -> Option<(String, u32)> {
+    let class = crate::domain::StateClass::Udp as usize;
+    let owners = evidence.analysis.owners.iter().filter(|owner| owner.by_class[class] > 0);
+    let most = owners.max_by_key(|owner| owner.by_class[class])?;
+    Some((party(evidence, most.party), most.by_class[class]))
 }

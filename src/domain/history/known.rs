@@ -90,7 +90,8 @@ fn identity(socket: &Socket) -> u64 {
     socket.cookie.unwrap_or_else(|| mixed(endpoints(socket), inode()))
 }
 
-fn endpoints(socket: &Socket) -> u64 {
+/// A fingerprint of local address and remote endpoint.
+pub(in crate::domain) fn endpoints(socket: &Socket) -> u64 {
     let local = mixed(0, bits(socket.local.address));
     match socket.remote {
         None => local,

@@ -9,7 +9,10 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    domain::{Gap, Holders, Machine, Snapshot, Socket, Source, Table, attribution::attribute},
+    domain::{
+        Gap, Holders, Machine, Snapshot, Socket, Source, Table,
+        attribution::{Departed, attribute},
+    },
     host::{
         HostError, OwnerDepth, Scanner,
         linux::{
@@ -38,6 +41,7 @@ pub struct LinuxScanner {
     vitals: VitalsReader,
     repetitions: Repetitions,
     owners: OwnerFinder,
+    departed: Departed,
     number: u64,
 }
 
@@ -58,6 +62,7 @@ impl LinuxScanner {
             vitals: VitalsReader::default(),
             repetitions: Repetitions::default(),
             owners: OwnerFinder::new(),
+            departed: Departed::default(),
             number: 0,
         }
     }
@@ -184,6 +189,7 @@ impl Scanner for LinuxScanner {
         if owners != OwnerDepth::Skip {
             let holders = self.owners.find(owners, &snapshot.sockets);
             attribute(snapshot, holders);
+            self.departed.recall(snapshot);
         }
         self.vitals.read(owners, snapshot);
         self.stamp(started, snapshot);

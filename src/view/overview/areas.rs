@@ -41,8 +41,8 @@ impl Class {
         }
     }
 
-    /// Lines of the verdict: itself, why, what to do.
-    fn verdict(self) -> u16 {
+    /// Lines of the verdict at most: itself, why, what to do.
+    pub fn verdict(self) -> u16 {
         match self {
             Self::Small => 3,
             Self::Medium => 4,
@@ -54,9 +54,10 @@ impl Class {
     fn left(self, width: u16) -> u16 {
         match self {
             Self::Small => width,
-            // 37 blocks with gutter and bar.
-            Self::Medium => width * 42 / 100,
-            Self::Large | Self::Huge => width * 46 / 100,
+            // 32, 50 and 80 blocks with gutter and bar; the tables need the rest.
+            Self::Medium => (width / 3).max(44),
+            Self::Large => 62,
+            Self::Huge => width * 46 / 100,
         }
     }
 
@@ -65,7 +66,7 @@ impl Class {
             Self::Small => 0,
             Self::Medium => 8,
             Self::Large => 10,
-            Self::Huge => 14,
+            Self::Huge => 12,
         }
     }
 }
@@ -86,14 +87,14 @@ pub struct Areas {
 }
 
 impl Areas {
-    pub fn within(sight: &Sight<'_>, area: Rect) -> Self {
+    /// `verdict`: its lines.
+    pub fn within(sight: &Sight<'_>, area: Rect, verdict: u16) -> Self {
         let class = Class::of(area);
         let mut free = area;
         let mut areas = Self::default();
         let is_airy = class > Class::Small && area.height >= 38;
         take(&mut free, u16::from(is_airy));
-        let more = u16::from(class == Class::Small && area.height >= 28);
-        areas.verdict = take(&mut free, class.verdict() + more);
+        areas.verdict = take(&mut free, verdict);
         take(&mut free, u16::from(is_airy));
         areas.ranges = take(&mut free, RANGES);
         take(&mut free, u16::from(class > Class::Small));
@@ -155,6 +156,7 @@ impl Areas {
         let second = others.max(1).min(room.saturating_sub(first));
         self.owners = take(&mut free, HEAD + second);
         take(&mut free, 1);
+        free.height = free.height.min(2 * class.graphs());
         let half = (free.width - BETWEEN) / 2;
         self.drain = Rect { width: half, ..free };
         self.course =

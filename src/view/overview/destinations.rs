@@ -10,7 +10,7 @@ use super::{
     areas::Class,
     rule,
     table::{self, Align, Column, dim, plain},
-    verdict::{in_time, level_role, percent, rate},
+    verdict::{in_time, is_near, level_role, percent, rate},
 };
 use crate::{
     app::{Scan, overview::List},
@@ -83,13 +83,13 @@ fn columns(sight: &Sight<'_>, rows: &[DestinationUse], width: u16) -> Vec<Column
     let column = |title, width, align, dropped| Column { title, width, align, dropped };
     let mut columns = vec![
         column("destination", name as u16, Align::Left, 0),
-        column("of its ports", 12, Align::Left, 2),
+        column("used", 8, Align::Left, 3),
         column("", 7, Align::Right, 0),
         column("left", 6, Align::Right, 0),
-        column("TIME-WAIT", 9, Align::Right, 1),
+        column("TIME-WAIT", 9, Align::Right, 5),
         column("rate", 7, Align::Right, 4),
-        column("full in", 7, Align::Right, 5),
-        column("owner", (owners as u16).clamp(5, LONGEST_OWNER), Align::Left, 3),
+        column("full in", 7, Align::Right, 1),
+        column("owner", (owners as u16).clamp(5, LONGEST_OWNER), Align::Left, 2),
     ];
     let kept = table::fitting(&columns, width);
     let spare = table::spare(&columns, &kept, width);
@@ -122,9 +122,9 @@ fn cell(
         }
         4 => dim(words::thousands(row.time_wait), theme),
         5 => dim(rate(standing.trend, theme), theme),
-        6 => match standing.forecast {
+        6 => match standing.forecast.filter(is_near) {
             _ if standing.available == 0 => dim("full", theme),
-            Some(forecast) => dim(in_time(forecast), theme),
+            Some(forecast) => dim(in_time(forecast.seconds), theme),
             None => dim(theme.glyph("–", "-"), theme),
         },
         OWNER => dim(words::shorten(&owner(sight, row), width), theme),
@@ -132,11 +132,12 @@ fn cell(
     }
 }
 
-/// Connected ones and TIME-WAIT, in their colours.
+/// Connected ones and TIME-WAIT, in their colours; without what connect() may take again, as the
+/// percentage beside it.
 fn bar(sight: &Sight<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'static>> {
     let mut by_class = [0; StateClass::EACH.len()];
-    by_class[StateClass::TimeWait as usize] = row.time_wait.min(row.used);
-    by_class[StateClass::Established as usize] = row.used - row.time_wait.min(row.used);
+    by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.reusable);
+    by_class[StateClass::Established as usize] = row.used.saturating_sub(row.time_wait);
     gauges::stacked(&by_class, row.capacity, Colors::States, sight.theme, width)
 }
 

@@ -7,7 +7,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Sight, rule, verdict};
 use crate::{
-    domain::{Drain, StateClass, Subject, diagnosis::Standing},
+    domain::{Drain, Protocol, StateClass, Subject, diagnosis::Standing},
     view::{Role, Theme, heatmap::put, theme::letter, words},
 };
 
@@ -17,18 +17,13 @@ const AHEAD: u16 = 3;
 const LEAST_WIDTH: u16 = 16;
 const LEAST_HEIGHT: u16 = 4;
 
-/// Of used ports over time, the highest a full cell; empty where glyphs lack.
-pub fn spark(series: &[(Duration, u32)], width: usize, theme: &Theme) -> String {
+/// Of used ports over time, all ports a full cell; empty where glyphs lack.
+pub fn spark(series: &[(Duration, u32)], size: u32, width: usize, theme: &Theme) -> String {
     if theme.ascii {
         return String::new();
     }
-    let columns = columns(series, width);
-    let most = columns.iter().copied().max().unwrap_or_default();
-    let glyph = |ports: u32| match (ports, most) {
-        (0, _) => ' ',
-        (ports, most) => EIGHTHS[(ports * 8).div_ceil(most).min(8) as usize],
-    };
-    columns.into_iter().map(glyph).collect()
+    let glyph = |ports: u32| EIGHTHS[(ports * 8).div_ceil(size.max(1)).min(8) as usize];
+    columns(series, width).into_iter().map(glyph).collect()
 }
 
 /// The series stretched over so many columns, the last value of each.
@@ -58,7 +53,7 @@ pub fn drain(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     let freed = Drain::of(&sight.scan.snapshot, None).freed;
     let all: u32 = freed.iter().sum();
     let title = format!("TIME-WAIT {}", words::thousands(all));
-    rule::draw(&title, &["ends in".to_owned()], theme, area, buffer);
+    rule::draw(&title, &["ports freed a second".to_owned()], theme, area, buffer);
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
     if all == 0 {
@@ -142,6 +137,9 @@ pub fn course(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     let past = Rect { width: plot.width - plot.width / AHEAD, ..plot };
     let ahead = Rect { x: past.right(), width: plot.width - past.width, ..plot };
     let role = match verdict::level_role(standing.level) {
+        Role::Ok if standing.subject == Subject::Range(Protocol::Udp) => {
+            Role::Class(StateClass::Udp)
+        }
         Role::Ok => Role::Class(StateClass::Established),
         role => role,
     };
@@ -149,9 +147,9 @@ pub fn course(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     bars(&values, standing.size, Bars { role, letter: '#' }, theme, past, buffer);
     ceiling(theme, plot, buffer);
     forecast(standing, series[0].0, past.width, theme, ahead, buffer);
-    let end = match standing.forecast {
+    let end = match standing.forecast.filter(verdict::is_near) {
         _ if standing.available == 0 => "full".to_owned(),
-        Some(forecast) => format!("full in {}", verdict::in_time(forecast)),
+        Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
         None => "ahead".to_owned(),
     };
     let begin = if series[0].0 < Duration::from_mins(1) {
@@ -206,8 +204,8 @@ mod tests {
     #[test]
     fn a_course_rises_from_left_to_right_as_it_did() {
         let theme = Theme::new(Depth::True, Ground::Dark, false);
-        assert_eq!(spark(&series(&[0, 1, 2, 4, 8]), 4, &theme), "▁▂▄█");
-        assert_eq!(spark(&series(&[5, 5]), 3, &theme), "███");
-        assert_eq!(spark(&[], 3, &theme), "");
+        assert_eq!(spark(&series(&[0, 1, 2, 4, 8]), 8, 4, &theme), "▁▂▄█");
+        assert_eq!(spark(&series(&[5, 5]), 10, 3, &theme), "▄▄▄");
+        assert_eq!(spark(&[], 8, 3, &theme), "");
     }
 }

@@ -1,22 +1,34 @@
-//! A small map of the range by state. The Map screen has the large one.
+//! A small map of the range by state, and what its colours mean. The Map screen has the large one.
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span},
+};
 
 use super::{Sight, rule};
 use crate::{
-    app::grid::{AXIS, BAR, GUTTER, Room},
+    app::{
+        grid::{AXIS, BAR, GUTTER, Room},
+        lens::Tally,
+    },
     domain::{PortRange, Protocols},
     view::{
+        Role,
         heatmap::{Glyphs, Heatmap, Pointed, PortFacts},
-        lens, words,
+        legend::{CLASSES, class_name},
+        lens,
+        theme::letter,
+        words,
     },
 };
 
 pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     let range = sight.scan.snapshot.ephemeral.range;
+    let legend = legend(sight, area);
     let room = Room {
         columns: area.width.saturating_sub(GUTTER + BAR),
-        lines: area.height.saturating_sub(1 + AXIS),
+        lines: area.height.saturating_sub(1 + AXIS + legend.len() as u16),
     };
     let Some(grid) = sight.app.map().picture(range, room) else { return };
     let size = match grid.per_block() {
@@ -40,6 +52,37 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     };
     let below = Rect { y: area.y + 1, height: area.height - 1, ..area };
     heatmap.render(sight.theme, below, buffer);
+    let start = below.y + AXIS + grid.lines();
+    for (line, y) in legend.iter().zip(start..area.bottom()) {
+        buffer.set_line(area.x + 1, y, line, area.width - 1);
+    }
+}
+
+/// Lines of the map without which its legend does not take any.
+const LEAST_BESIDE_LEGEND: u16 = 12;
+
+/// The states that are there, with their ports, after a blank line; empty where the map needs the
+/// room.
+fn legend(sight: &Sight<'_>, area: Rect) -> Vec<Line<'static>> {
+    let ephemeral = &sight.scan.snapshot.ephemeral;
+    let tally = Tally::count(ephemeral.range, &sight.scan.occupancy, Protocols::Both, ephemeral);
+    let mut lines = vec![Line::default(), Line::default()];
+    for class in CLASSES.into_iter().filter(|&class| tally.of(class) > 0) {
+        let mark = if sight.theme.needs_whole_cells() { letter(class) } else { '■' };
+        let count = words::thousands(tally.of(class));
+        let words = format!("{} {count}  ", class_name(class));
+        let used = lines.last().map_or(0, Line::width);
+        if used + 2 + words.trim_end().len() > usize::from(area.width.saturating_sub(1)) {
+            lines.push(Line::default());
+        }
+        if let Some(line) = lines.last_mut() {
+            let style = sight.theme.style(Role::Class(class));
+            line.push_span(Span::styled(format!("{mark} "), style));
+            line.push_span(words);
+        }
+    }
+    let is_roomy = area.height >= LEAST_BESIDE_LEGEND + lines.len() as u16;
+    if is_roomy { lines } else { Vec::new() }
 }
 
 struct Seen<'a>(&'a Sight<'a>);

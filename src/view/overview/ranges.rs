@@ -87,7 +87,7 @@ fn line(sight: &Sight<'_>, gauge: &Gauge, columns: &Columns) -> Line<'static> {
     }
     if columns.spark > 0 {
         let series = sight.app.trends().series(Subject::Lane(gauge.lane));
-        let spark = graphs::spark(&series, usize::from(columns.spark), theme);
+        let spark = graphs::spark(&series, gauge.size, usize::from(columns.spark), theme);
         line.push_span("  ");
         line.push_span(Span::styled(spark, theme.style(Role::Dim)));
     }
@@ -104,7 +104,7 @@ fn half(sight: &Sight<'_>, gauge: &Gauge) -> Span<'static> {
     let range = sight.scan.analysis.range(gauge.lane.protocol());
     if matches!(gauge.lane, Lane::Udp4 | Lane::Udp6) {
         // UDP has no such order.
-        return Span::raw("");
+        return Span::raw(" ".repeat(usize::from(HALF)));
     }
     let is_even = range.range.first().is_multiple_of(2);
     let used = if is_even { gauge.occupied_even } else { gauge.occupied - gauge.occupied_even };

@@ -19,21 +19,30 @@ use crate::{
     view::{Role, Theme, words},
 };
 
-pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
-    let width = usize::from(area.width.saturating_sub(2));
+pub fn render(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
+    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
+        buffer.set_line(area.x + 1, y, line, area.width.saturating_sub(2));
+    }
+}
+
+/// At most so many, of the width of an area.
+pub fn lines(sight: &Sight<'_>, width: u16, most: u16) -> Vec<Line<'static>> {
+    let width = usize::from(width.saturating_sub(2));
     let finding = telling(sight);
-    let (badge, role, headlines) = match finding {
+    let told = finding.filter(|finding| {
         // Something else than ports is short, and that is worse.
-        Some(finding) if finding.severity > sight.verdict.level.severity() => {
+        finding.severity > sight.verdict.level.severity().max(Severity::Notice)
+    });
+    let (badge, role, headlines) = match told {
+        Some(finding) => {
             let (badge, role) = severity_badge(finding.severity);
             (badge, role, vec![finding.summary.clone()])
         }
-        _ => {
+        None => {
             let level = sight.verdict.level;
             (level.name(), level_role(level), headline(&sight.verdict, sight.sources, sight.theme))
         }
     };
-    let is_summary_told = finding.is_some_and(|f| f.severity > sight.verdict.level.severity());
     let marks = match role {
         Role::Ok => "",
         Role::Warn => "! ",
@@ -48,10 +57,8 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     let text = text.unwrap_or_else(|| whole_words(headlines.last(), room));
     let bold = Style::reset().add_modifier(Modifier::BOLD);
     let mut lines = vec![Line::from(vec![badge, Span::raw("  "), Span::styled(text, bold)])];
-    lines.extend(explanation(sight, finding, is_summary_told, width, area.height));
-    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
-        buffer.set_line(area.x + 1, y, line, area.width.saturating_sub(2));
-    }
+    lines.extend(explanation(sight, finding, told.is_some(), width, most));
+    lines
 }
 
 /// Of the most severe findings one about the verdict's own subject, else the first.
@@ -175,40 +182,48 @@ pub fn level_role(level: Level) -> Role {
 
 /// In words from full to short.
 pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<String> {
-    let share = share(standing);
+    let share = percent(standing.share, standing.size);
     let size = words::thousands(standing.size);
-    let (subject, verb, ports, short) = match standing.subject {
+    let arrow = theme.glyph("→", "to");
+    let (subject, short, verb, ports) = match standing.subject {
         Subject::Destination(Destination { source, remote }) => {
-            let arrow = theme.glyph("→", "to");
             let from = if sources > 1 { format!("{source} ") } else { String::new() };
             let subject = format!("TCP {from}{arrow} {remote}");
-            (subject, "holds", "usable ports", format!("{arrow} {remote}"))
+            (subject, format!("{arrow} {remote}"), "holds", "usable ports")
         }
-        Subject::Range(protocol) => {
-            (name(protocol).to_owned(), "takes", "ports of the range", name(protocol).to_owned())
-        }
-        Subject::Lane(lane) => {
-            (lane.name().to_owned(), "takes", "ports of the range", lane.name().to_owned())
-        }
+        Subject::Range(protocol) => both(name(protocol), "takes", "ports of the range"),
+        Subject::Lane(lane) => both(lane.name(), "takes", "ports of the range"),
     };
+    if standing.level == Level::Ok {
+        return vec![
+            format!("nothing is short; the fullest: {subject} {verb} {share} of {size} {ports}"),
+            format!("nothing is short; {subject} {verb} {share} of {size}"),
+            format!("fullest: {short} {share}"),
+            format!("{short} {share}"),
+            share,
+        ];
+    }
     let rate = standing.trend.map(|trend| format!(", {}", rate(Some(trend), theme)));
     let rate = rate.unwrap_or_default();
-    let end = ending(standing, theme);
-    let fact = if standing.level == Level::Ok {
-        format!("nothing is short; the fullest: {subject} {verb} {share} of {size} {ports}")
-    } else {
-        format!("{subject} {verb} {share} of {size} {ports}")
-    };
-    let short_fact = format!("{subject} {verb} {share} of {size}");
+    let [surely, end] = [Spread::Told, Spread::Left].map(|spread| ending(standing, spread, theme));
     vec![
-        format!("{fact}{rate}{end}"),
-        format!("{fact}{end}"),
-        format!("{short_fact}{rate}{end}"),
-        format!("{short_fact}{end}"),
+        format!("{subject} {verb} {share} of {size} {ports}{rate}{surely}"),
+        format!("{subject} {verb} {share} of {size} {ports}{rate}{end}"),
+        format!("{subject} {verb} {share} of {size} {ports}{end}"),
+        format!("{subject} {verb} {share} of {size}{rate}{end}"),
+        format!("{subject} {verb} {share} of {size}{end}"),
         format!("{short} {share}{end}"),
         format!("{short} {share}"),
         share,
     ]
+}
+
+fn both(
+    name: &str,
+    verb: &'static str,
+    ports: &'static str,
+) -> (String, String, &'static str, &'static str) {
+    (name.to_owned(), name.to_owned(), verb, ports)
 }
 
 pub fn name(protocol: Protocol) -> &'static str {
@@ -218,31 +233,42 @@ pub fn name(protocol: Protocol) -> &'static str {
     }
 }
 
+/// Whether a forecast tells how far it may be off.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spread {
+    Told,
+    Left,
+}
+
 /// When it is full, if that can be said.
-fn ending(standing: &Standing, theme: &Theme) -> String {
+fn ending(standing: &Standing, spread: Spread, theme: &Theme) -> String {
     if standing.available == 0 {
         return ": none left".to_owned();
     }
-    match standing.forecast {
-        Some(forecast) if standing.level > Level::Ok => {
-            format!(": full in {}{}", theme.glyph("≈ ", "about "), in_time(forecast))
+    let left = || format!(": {} left", words::thousands(standing.available));
+    let Some(forecast) = standing.forecast.filter(is_near) else { return left() };
+    let about = theme.glyph("≈ ", "about ");
+    let mut text = format!(": full in {about}{}", in_time(forecast.seconds));
+    if spread == Spread::Told {
+        let earliest = in_time(forecast.earliest);
+        match forecast.latest.filter(|&latest| latest <= FAR).map(in_time) {
+            Some(latest) if latest == earliest => {}
+            Some(latest) => text.push_str(&format!(" ({earliest} to {latest})")),
+            None => text.push_str(&format!(" ({earliest} at the earliest)")),
         }
-        _ if standing.level > Level::Ok => {
-            format!(": {} left", words::thousands(standing.available))
-        }
-        _ => String::new(),
     }
+    text
 }
 
-pub fn in_time(forecast: Forecast) -> String {
-    if forecast.seconds > 86_400.0 * 2.0 {
-        return ">2 d".to_owned();
-    }
-    words::age(Duration::from_secs_f64(forecast.seconds.max(0.0)))
+/// Seconds; what is further off is not foretold.
+const FAR: f64 = 172_800.0;
+
+pub fn is_near(forecast: &Forecast) -> bool {
+    forecast.seconds <= FAR
 }
 
-fn share(standing: &Standing) -> String {
-    percent(standing.share, standing.size)
+pub fn in_time(seconds: f64) -> String {
+    words::age(Duration::from_secs_f64(seconds.clamp(0.0, FAR)))
 }
 
 /// As `words::percent`, of a share.
@@ -253,10 +279,11 @@ pub fn percent(share: f64, size: u32) -> String {
 /// `+21/s`, `−3/s`, `0/s`; `–` before it is known.
 pub fn rate(trend: Option<Trend>, theme: &Theme) -> String {
     let Some(Trend { per_second, .. }) = trend else { return theme.glyph("–", "-").to_owned() };
-    let digits = usize::from(per_second.abs() < 9.95 && per_second.abs() >= 0.05);
+    let digits = usize::from(per_second.abs() < 9.95);
     let number = format!("{:.digits$}", per_second.abs());
-    match number.trim_matches(['0', '.']) {
-        "" => "0/s".to_owned(),
+    let number = number.strip_suffix(".0").unwrap_or(&number);
+    match number {
+        "0" => "0/s".to_owned(),
         _ if per_second < 0.0 => format!("{}{number}/s", theme.glyph("−", "-")),
         _ => format!("+{number}/s"),
     }

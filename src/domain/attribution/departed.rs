@@ -1,0 +1,170 @@
+//! Remembers who held the sockets that the kernel keeps after their process closed them. Only from
+//! one look to the next: what vanished is forgotten.
+
+use std::num::NonZeroU64;
+
+use crate::domain::{Holder, Protocol, Snapshot, Socket, history::endpoints, owner::Span};
+
+use super::{append, place};
+
+/// What each socket of the latest attributed snapshot was held by: 24 bytes a socket.
+#[derive(Clone, Debug, Default)]
+pub struct Departed {
+    /// By protocol and port, then by cookie.
+    known: Vec<Held>,
+    /// Of sockets that several processes share.
+    shared: Vec<u32>,
+    /// (fingerprint, place in `known`) of one port; a buffer.
+    by_endpoints: Vec<(u32, u32)>,
+}
+
+/// A socket and its processes, held or departed.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    cookie: Option<NonZeroU64>,
+    /// A fingerprint; the local port is known besides.
+    endpoints: u32,
+    /// The pid; of several the place of the first in `shared`.
+    pid: u32,
+    pids: u16,
+    port: u16,
+    protocol: Protocol,
+    is_departed: bool,
+}
+
+const _: () = assert!(size_of::<Held>() == 24, "200,000 sockets are to stay small");
+
+impl Departed {
+    /// Turns `Holder::Kernel` into `Holder::Departed` where a process was seen to hold the socket,
+    /// then remembers this snapshot. It is sorted and attributed.
+    pub fn recall(&mut self, snapshot: &mut Snapshot) {
+        let Snapshot { sockets, pids, .. } = snapshot;
+        let mut told = Told { pids, last: None };
+        let mut from = 0;
+        for port in sockets.chunk_by_mut(|a, b| place(a) == place(b)) {
+            let at = place(&port[0]);
+            from += self.known[from..].iter().take_while(|held| held.place() < at).count();
+            let same = self.known[from..].iter().take_while(|held| held.place() == at).count();
+            if same > 0 {
+                self.recall_port(port, from..from + same, &mut told);
+            }
+            from += same;
+        }
+        self.remember(snapshot);
+    }
+
+    fn recall_port(&mut self, port: &mut [Socket], known: std::ops::Range<usize>, told: &mut Told) {
+        let held = &self.known[known];
+        let mut is_indexed = false;
+        for socket in port.iter_mut().filter(|socket| socket.holder == Holder::Kernel) {
+            let mut found = by_cookie(held, socket);
+            // Without cookies, or where TIME-WAIT has one of its own.
+            if found.is_none() && socket.is_closed_by_process() && socket.remote.is_some() {
+                if !is_indexed {
+                    index(held, &mut self.by_endpoints);
+                    is_indexed = true;
+                }
+                found = by_endpoints(held, &self.by_endpoints, socket);
+            }
+            if let Some(found) = found {
+                socket.holder = Holder::Departed(told.span(found.pids(&self.shared)));
+            }
+        }
+    }
+
+    fn remember(&mut self, snapshot: &Snapshot) {
+        self.known.clear();
+        self.shared.clear();
+        let held = snapshot.sockets.iter().filter_map(|socket| Some((socket, span(socket)?)));
+        let count = held.clone().count();
+        if self.known.capacity() < count {
+            // A little more, so that slow growth does not allocate each time.
+            self.known.reserve_exact(count + count / 64);
+        }
+        for (socket, span) in held {
+            self.known.push(Held::of(socket, snapshot.span(span), &mut self.shared));
+        }
+        for port in self.known.chunk_by_mut(|a, b| a.place() == b.place()) {
+            // They are in this order already, but for ports with sockets of both families.
+            port.sort_unstable_by_key(|held| held.cookie);
+        }
+    }
+}
+
+impl Held {
+    fn of(socket: &Socket, pids: &[u32], shared: &mut Vec<u32>) -> Self {
+        let pid = match *pids {
+            [pid] => pid,
+            _ => append(shared, pids.iter().copied()).first,
+        };
+        Self {
+            cookie: socket.cookie.and_then(NonZeroU64::new),
+            endpoints: endpoints(socket) as u32,
+            pid,
+            pids: u16::try_from(pids.len()).unwrap_or(u16::MAX),
+            port: socket.local.port,
+            protocol: socket.protocol,
+            is_departed: matches!(socket.holder, Holder::Departed(_)),
+        }
+    }
+
+    fn place(&self) -> (Protocol, u16) {
+        (self.protocol, self.port)
+    }
+
+    fn pids<'a>(&'a self, shared: &'a [u32]) -> &'a [u32] {
+        let first = self.pid as usize;
+        match self.pids {
+            1 => std::slice::from_ref(&self.pid),
+            count => shared.get(first..first + usize::from(count)).unwrap_or_default(),
+        }
+    }
+}
+
+/// The pids told so far.
+struct Told<'a> {
+    pids: &'a mut Vec<u32>,
+    last: Option<Span>,
+}
+
+impl Told<'_> {
+    /// Many sockets in a row were of one process.
+    fn span(&mut self, pids: &[u32]) -> Span {
+        let is_same = |last: &Span| self.pids[super::backlog::range(*last)] == *pids;
+        let span = match self.last.filter(is_same) {
+            Some(last) => last,
+            None => append(self.pids, pids.iter().copied()),
+        };
+        self.last = Some(span);
+        span
+    }
+}
+
+/// Of processes that hold the socket or are known to have held it.
+fn span(socket: &Socket) -> Option<Span> {
+    match socket.holder {
+        Holder::Process(span) | Holder::Departed(span) => Some(span),
+        _ => None,
+    }
+}
+
+fn by_cookie<'a>(held: &'a [Held], socket: &Socket) -> Option<&'a Held> {
+    let cookie = socket.cookie.and_then(NonZeroU64::new)?;
+    let found = held.binary_search_by_key(&Some(cookie), |held| held.cookie).ok()?;
+    held.get(found)
+}
+
+fn index(held: &[Held], places: &mut Vec<(u32, u32)>) {
+    places.clear();
+    places.extend((0..).zip(held).map(|(place, held)| (held.endpoints, place)));
+    places.sort_unstable();
+}
+
+/// What was closed before has a cookie for good: with another one it is not the same.
+fn by_endpoints<'a>(held: &'a [Held], places: &[(u32, u32)], socket: &Socket) -> Option<&'a Held> {
+    let endpoints = endpoints(socket) as u32;
+    let found = places.binary_search_by_key(&endpoints, |&(held, _)| held).ok()?;
+    let held = held.get(places[found].1 as usize)?;
+    let is_another = held.is_departed && held.cookie.is_some() && socket.cookie.is_some();
+    (!is_another).then_some(held)
+}

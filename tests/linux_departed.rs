@@ -1,0 +1,127 @@
+//! Who had a socket that the kernel keeps after its process closed it, asked of the real kernel.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use portscope::{
+    domain::{Owner, Protocol, Snapshot, Socket, Source, State},
+    host::{Host as _, OwnerDepth, Scanner, linux::LinuxHost},
+};
+
+use namespace::in_new_namespace;
+
+/// A scanner that looks again and again.
+struct Watch {
+    scanner: Box<dyn Scanner>,
+    snapshot: Snapshot,
+}
+
+impl Watch {
+    fn new() -> Self {
+        let host = LinuxHost::new();
+        let snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+        Self { scanner: host.scanner().unwrap(), snapshot }
+    }
+
+    fn scan(&mut self, depth: OwnerDepth) -> &Snapshot {
+        self.scanner.scan(depth, &mut self.snapshot).unwrap();
+        &self.snapshot
+    }
+
+    /// Scans until the one socket on the port is in this state.
+    fn wait_for(&mut self, port: u16, state: State, depth: OwnerDepth) -> (Socket, Owner<'_>) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let rows = self.scan(depth).on_port(Protocol::Tcp, port);
+            match *rows {
+                [socket] if socket.state == state => break,
+                _ if Instant::now() > deadline => panic!("not {state}: {rows:?}"),
+                _ => thread::yield_now(),
+            }
+        }
+        let socket = self.snapshot.on_port(Protocol::Tcp, port)[0];
+        (socket, self.snapshot.owner(&socket))
+    }
+}
+
+/// Client, its port, and the accepted end.
+fn connection(address: impl Into<std::net::IpAddr>) -> (TcpStream, u16, TcpStream) {
+    let door = TcpListener::bind(SocketAddr::new(address.into(), 0)).unwrap();
+    let client = TcpStream::connect(door.local_addr().unwrap()).unwrap();
+    let (server, _) = door.accept().unwrap();
+    let port = client.local_addr().unwrap().port();
+    (client, port, server)
+}
+
+#[test]
+fn time_wait_is_departed_from_the_process_that_had_the_connection() {
+    in_new_namespace(|| {
+        for address in [Ipv4Addr::LOCALHOST.into(), std::net::IpAddr::from(Ipv6Addr::LOCALHOST)] {
+            let mut watch = Watch::new();
+            let (client, port, server) = connection(address);
+            watch.scan(OwnerDepth::Full);
+            drop(client);
+            drop(server);
+            for _ in 0..3 {
+                let (_, owner) = watch.wait_for(port, State::TimeWait, OwnerDepth::Incremental);
+                assert_eq!(owner, Owner::Departed(&[std::process::id()]));
+            }
+        }
+    });
+}
+
+#[test]
+fn an_orphan_is_departed_and_stays_so_as_time_wait() {
+    in_new_namespace(|| {
+        let mut watch = Watch::new();
+        let (client, port, server) = connection(Ipv4Addr::LOCALHOST);
+        watch.scan(OwnerDepth::Full);
+        drop(client);
+        let ours = Owner::Departed(&[std::process::id()]);
+        let (_, owner) = watch.wait_for(port, State::FinWait2, OwnerDepth::Incremental);
+        assert_eq!(owner, ours);
+        drop(server);
+        let (_, owner) = watch.wait_for(port, State::TimeWait, OwnerDepth::Incremental);
+        assert_eq!(owner, ours);
+    });
+}
+
+#[test]
+fn scans_without_owners_neither_lose_nor_invent_memory() {
+    in_new_namespace(|| {
+        let mut watch = Watch::new();
+        let (client, port, server) = connection(Ipv4Addr::LOCALHOST);
+        watch.scan(OwnerDepth::Full);
+        watch.scan(OwnerDepth::Skip);
+        drop(client);
+        drop(server);
+        let (_, owner) = watch.wait_for(port, State::TimeWait, OwnerDepth::Skip);
+        assert_eq!(owner, Owner::NotAsked);
+        let (_, owner) = watch.wait_for(port, State::TimeWait, OwnerDepth::Full);
+        assert_eq!(owner, Owner::Departed(&[std::process::id()]));
+    });
+}
+
+#[test]
+fn what_was_closed_before_the_first_scan_stays_with_the_kernel() {
+    in_new_namespace(|| {
+        let mut watch = Watch::new();
+        let (client, port, server) = connection(Ipv4Addr::LOCALHOST);
+        client.shutdown(Shutdown::Both).unwrap();
+        drop(client);
+        drop(server);
+        for _ in 0..2 {
+            let (_, owner) = watch.wait_for(port, State::TimeWait, OwnerDepth::Full);
+            assert_eq!(owner, Owner::Kernel);
+        }
+    });
+}

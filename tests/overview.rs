@@ -1,0 +1,403 @@
+//! The Overview, played by keys, and what it shows at each size and in each palette. Simulated
+//! machines only.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/session.rs"]
+mod session;
+
+use std::{sync::Arc, time::Duration};
+
+use portscope::{
+    app::{
+        Context, Event, Focus, Key, Lens, Screen,
+        overview::{List, Row},
+    },
+    domain::{Destination, Ephemeral, Gap, Level, Party, ProcessTable, Snapshot, State, Subject},
+    engine::Report,
+    host::{Host, simulated::SimulatedHost},
+    view::Theme,
+};
+use session::{Session, ascii, assert_golden, busy, dark, light, range, styles, text};
+
+const S: (u16, u16) = (80, 24);
+const M: (u16, u16) = (120, 40);
+const L: (u16, u16) = (160, 48);
+const XL: (u16, u16) = (200, 60);
+const SIZES: [(u16, u16); 4] = [S, M, L, XL];
+
+/// The range of 64 ports, so many of them connected to the first destination, a few to a second.
+fn small(first: u16, second: u16) -> SimulatedHost {
+    let here = [10, 0, 0, 7];
+    let ports = range(40_000, 40_063);
+    let mut machine = SimulatedHost::builder()
+        .ephemeral(Ephemeral::new(ports, Vec::new()))
+        .process(4121, "payments-api", "/srv/payments", 1000)
+        .process(4122, "log-shipper", "/srv/ship", 1000);
+    for port in 0..first {
+        machine = machine
+            .tcp((here, 40_000 + port), State::Established)
+            .connected_to(([10, 0, 3, 17], 443))
+            .owned_by(&[4121]);
+    }
+    for port in 0..second {
+        machine = machine
+            .tcp((here, 40_000 + port), State::Established)
+            .connected_to(([10, 0, 9, 4], 6379))
+            .owned_by(&[4122]);
+    }
+    machine.build()
+}
+
+fn on(host: &SimulatedHost, theme: Theme, (columns, rows): (u16, u16)) -> Session {
+    let mut session = Session::on(Screen::Overview, theme, columns, rows);
+    scan(&mut session, host, 1);
+    session
+}
+
+fn scan(session: &mut Session, host: &SimulatedHost, number: u64) {
+    session.now += Duration::from_secs(1);
+    let mut snapshot = Snapshot { number, ..host.snapshot() };
+    snapshot.taken_at += Duration::from_secs(number);
+    let processes: ProcessTable = host.describer().describe(&snapshot.pids).into_iter().collect();
+    session.tell(Event::Report(Report::Scanned(Arc::new(snapshot))));
+    session.tell(Event::Report(Report::Described(Arc::new(processes))));
+}
+
+fn destination(remote: [u8; 4], port: u16) -> Destination {
+    Destination { source: [10, 0, 0, 7].into(), remote: (remote, port).into() }
+}
+
+fn payments() -> Destination {
+    destination([10, 0, 3, 17], 443)
+}
+
+fn redis() -> Destination {
+    destination([10, 0, 9, 4], 6379)
+}
+
+fn selected(session: &Session) -> Row {
+    session.app.overview().selected(session.app.scan().unwrap()).unwrap().row
+}
+
+fn list(session: &Session) -> List {
+    session.app.overview().selected(session.app.scan().unwrap()).unwrap().list
+}
+
+fn shown(session: &Session) -> String {
+    text(&session.draw())
+}
+
+/// A load that grows by `step` ports a second, seven times.
+fn growing(size: (u16, u16), step: u16) -> Session {
+    let mut session = on(&small(10, 5), dark(), size);
+    for second in 1..8 {
+        scan(&mut session, &small(10 + second * step, 5), 1 + u64::from(second));
+    }
+    session
+}
+
+/// Towards so many destinations one port each.
+fn many(destinations: u16) -> SimulatedHost {
+    let mut machine = SimulatedHost::builder().process(7, "crawler", "/usr/bin/crawler", 0);
+    for number in 0..destinations {
+        let [high, low] = number.to_be_bytes();
+        machine = machine
+            .tcp(([10, 0, 0, 7], 33_000 + number), State::Established)
+            .connected_to(([10, 9, high, low], 443))
+            .owned_by(&[7]);
+    }
+    machine.build()
+}
+
+#[test]
+fn the_program_starts_on_the_overview_and_digits_lead_there() {
+    let session = on(&small(64, 20), dark(), S);
+    assert_eq!(
+        (session.app.screen(), session.app.context()),
+        (Screen::Overview, Context::Overview)
+    );
+    let session = session.press("2");
+    assert_eq!(session.app.screen(), Screen::Map);
+    let session = session.press("\t\t");
+    assert_eq!(session.app.screen(), Screen::Overview);
+    assert_eq!(session.press("41").app.screen(), Screen::Overview);
+}
+
+#[test]
+fn the_answer_is_on_the_first_screen_without_a_key() {
+    for size in SIZES {
+        let shown = shown(&on(&small(64, 20), dark(), size));
+        assert!(shown.contains("EXHAUSTED"), "{shown}");
+        assert!(
+            shown.contains("→ 10.0.3.17:443 holds 100 % of 64 usable ports: none left"),
+            "{shown}"
+        );
+        assert!(shown.contains("payments-api"), "{shown}");
+        let other = shown.lines().find(|line| line.contains("10.0.9.4:6379")).unwrap();
+        assert!(other.contains("31.2 %") && other.contains(" 44 "), "{other}");
+    }
+}
+
+#[test]
+fn keys_go_through_all_lists_as_through_one() {
+    let session = on(&small(64, 20), dark(), S);
+    assert_eq!(selected(&session), Row::Destination(payments()));
+    let session = session.press("j");
+    assert_eq!(selected(&session), Row::Destination(redis()));
+    let session = session.press("j");
+    assert_eq!(selected(&session), Row::Owner(Party::Process(4121)));
+    assert!(shown(&session).contains("❯ payments-api"), "{}", shown(&session));
+    let session = session.press("kk");
+    assert_eq!(selected(&session), Row::Destination(payments()));
+    let session = session.press("kkk");
+    assert_eq!(selected(&session), Row::Destination(payments()));
+    let session = session.press("l");
+    assert_eq!(list(&session), List::Owners);
+    let session = session.press("h");
+    assert_eq!(list(&session), List::Destinations);
+}
+
+#[test]
+fn every_row_of_ten_thousand_can_be_reached_and_the_last_stands_in_its_window() {
+    for size in SIZES {
+        let mut session = on(&many(10_000), dark(), size);
+        session.tell(Event::Key(Key::End));
+        assert_ne!(list(&session), List::Destinations);
+        session.tell(Event::Key(Key::Home));
+        for _ in 0..999 {
+            session.tell(Event::Key(Key::PageDown));
+        }
+        let session = session.press("jjjjjjjjj");
+        let scan = session.app.scan().unwrap();
+        let last = scan.analysis.destinations.last().unwrap().destination;
+        assert_eq!(selected(&session), Row::Destination(last));
+        let shown = shown(&session);
+        assert!(shown.contains(&format!("❯ {}", last.remote)), "{shown}");
+        assert!(shown.contains("of 10,000"), "{shown}");
+    }
+}
+
+#[test]
+fn the_selection_stays_on_its_destination_while_ranks_change() {
+    let mut session = on(&small(64, 20), dark(), M).press("j");
+    assert_eq!(selected(&session), Row::Destination(redis()));
+    scan(&mut session, &small(20, 64), 2);
+    assert_eq!(selected(&session), Row::Destination(redis()));
+    let top = session.app.scan().unwrap().analysis.destinations[0].destination;
+    assert_eq!(top, redis());
+    // Gone: what stands in its place now.
+    scan(&mut session, &small(20, 0), 3);
+    assert_eq!(selected(&session), Row::Destination(payments()));
+}
+
+#[test]
+fn enter_marks_a_destinations_ports_on_the_map_and_escape_comes_back() {
+    for key in ["\n", "m"] {
+        let session = on(&small(30, 20), dark(), S).press("j").press(key);
+        let map = session.app.map();
+        assert_eq!(session.app.screen(), Screen::Map);
+        assert_eq!((map.lens, map.focus), (Lens::Connect, Some(Focus::Destination(redis()))));
+        assert_eq!(map.cursor, 40_000);
+        let seen = shown(&session);
+        assert!(
+            seen.contains("connect → 10.0.9.4:6379: 20 used (0 TIME-WAIT) · 44 left"),
+            "{seen}"
+        );
+        let session = session.press("^");
+        assert_eq!((session.app.screen(), session.app.map().focus), (Screen::Overview, None));
+        assert_eq!(session.app.map().lens, Lens::State);
+        assert_eq!(selected(&session), Row::Destination(redis()));
+    }
+}
+
+#[test]
+fn only_the_ports_of_the_destination_are_marked() {
+    let session = on(&small(30, 20), dark(), (80, 24)).press("j\n");
+    let scan = session.app.scan().unwrap();
+    let marked = |port| scan.categories.marked(range(port, port)).is_some();
+    assert!((40_000..40_020).all(marked));
+    assert!(!(40_020..40_064).any(marked));
+}
+
+#[test]
+fn enter_marks_an_owners_ports_on_the_map_others_are_grey() {
+    let session = on(&small(30, 20), dark(), S).press("lj\n");
+    let map = session.app.map();
+    assert_eq!(session.app.screen(), Screen::Map);
+    assert_eq!((map.lens, map.focus), (Lens::Owner, Some(Focus::Party(Party::Process(4122)))));
+    let marks = session.app.scan().unwrap().marks.as_ref().unwrap();
+    assert_eq!((marks.marked, marks.others), (20, 10));
+    let seen = shown(&session);
+    assert!(seen.contains("log-shipper [4122] 20"), "{seen}");
+    assert!(seen.contains("all others 10"), "{seen}");
+    assert_eq!(session.press("^").app.screen(), Screen::Overview);
+}
+
+#[test]
+fn another_lens_ends_the_focus_and_the_way_back() {
+    let session = on(&small(30, 20), dark(), S).press("\nc");
+    assert_eq!((session.app.map().lens, session.app.map().focus), (Lens::Bind, None));
+    assert_eq!(session.press("^").app.screen(), Screen::Map);
+}
+
+#[test]
+fn the_focus_follows_its_destination_through_snapshots() {
+    let mut session = on(&small(30, 20), dark(), S).press("\n");
+    scan(&mut session, &small(40, 20), 2);
+    let seen = shown(&session);
+    assert!(seen.contains("10.0.3.17:443: 40 used (0 TIME-WAIT) · 24 left"), "{seen}");
+    scan(&mut session, &small(0, 20), 3);
+    assert!(shown(&session).contains("10.0.3.17:443: no connection left"), "{}", shown(&session));
+}
+
+#[test]
+fn rates_and_forecasts_are_unknown_before_the_second_snapshot() {
+    let session = on(&small(30, 20), dark(), XL);
+    let row = shown(&session);
+    let row = row.lines().find(|line| line.contains("❯ 10.0.3.17:443")).unwrap();
+    assert!(row.contains(" –  "), "{row}");
+    assert!(!row.contains("/s"), "{row}");
+    let row = shown(&growing(XL, 5));
+    let row = row.lines().find(|line| line.contains("❯ 10.0.3.17:443")).unwrap();
+    assert!(row.contains("+5/s"), "{row}");
+}
+
+#[test]
+fn a_growing_load_tells_when_it_is_full() {
+    let session = growing(M, 5);
+    let verdict = session.app.verdict().unwrap();
+    assert_eq!(verdict.subject, Subject::Destination(payments()));
+    assert_eq!((verdict.level, verdict.available), (Level::Exhausting, 19));
+    let seen = shown(&session);
+    assert!(seen.contains("+5/s: full in ≈ 3s"), "{seen}");
+}
+
+#[test]
+fn a_refresh_without_change_changes_nothing_but_the_age() {
+    for size in SIZES {
+        let host = small(30, 20);
+        let mut session = on(&host, dark(), size);
+        for number in 2..6 {
+            scan(&mut session, &host, number);
+        }
+        let before = session.draw();
+        scan(&mut session, &host, 6);
+        let (before, after) = (text(&before), shown(&session));
+        assert_eq!(
+            before.lines().skip(1).collect::<Vec<_>>(),
+            after.lines().skip(1).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn sources_are_shown_only_where_there_are_several() {
+    let one = shown(&on(&small(30, 20), dark(), L));
+    assert!(one.contains("from 1 source address"), "{one}");
+    let mut machine = SimulatedHost::builder();
+    for (source, port) in [(7, 40_000), (8, 40_001)] {
+        machine = machine
+            .tcp(([10, 0, 0, source], port), State::Established)
+            .connected_to(([10, 0, 3, 17], 443));
+    }
+    let two = shown(&on(&machine.build(), dark(), L));
+    assert!(two.contains("from 2 source addresses"), "{two}");
+    assert!(two.contains("10.0.0.7 → 10.0.3.17:443"), "{two}");
+    assert!(two.contains("10.0.0.8 → 10.0.3.17:443"), "{two}");
+}
+
+#[test]
+fn what_is_not_there_is_told_in_words() {
+    for size in SIZES {
+        let none = shown(&Session::on(Screen::Overview, dark(), size.0, size.1));
+        assert!(none.contains("first scan.."), "{none}");
+        let empty = shown(&on(&SimulatedHost::builder().build(), dark(), size));
+        assert!(empty.contains("this snapshot shows no socket at all"), "{empty}");
+        assert!(empty.contains("no TCP connection to any destination"), "{empty}");
+        let gap = Gap::OwnersHidden { sockets: 12, processes: 3 };
+        let gaps = shown(&on(&SimulatedHost::builder().gap(gap).build(), dark(), size));
+        assert!(gaps.contains("owners hidden: 12"), "{gaps}");
+        assert!(gaps.contains("could not see"), "{gaps}");
+    }
+}
+
+#[test]
+fn the_selected_finding_unfolds_what_it_means_and_what_to_do() {
+    let gap = Gap::OwnersHidden { sockets: 12, processes: 3 };
+    let host = SimulatedHost::builder().gap(gap).build();
+    for size in SIZES {
+        let session = on(&host, dark(), size).press("l");
+        assert_eq!(list(&session), List::Findings);
+        let seen = shown(&session);
+        assert!(seen.contains("means"), "{seen}");
+        assert!(seen.contains("CAP_SYS_PTRACE"), "{seen}");
+        assert!(seen.contains("rule   not-seen"), "{seen}");
+    }
+}
+
+#[test]
+fn small_terminals_tell_the_verdict_as_text_and_none_panics() {
+    let seen = shown(&on(&small(64, 20), dark(), (40, 10)));
+    assert!(seen.contains("EXHAUSTED  → 10.0.3.17:443 100 %"), "{seen}");
+    assert!(seen.contains("TCP IPv4 100 %"), "{seen}");
+    for columns in [1, 2, 10, 39, 79, 80, 109, 110, 150, 190, 300] {
+        for rows in [1, 3, 12, 23, 24, 36, 46, 100] {
+            for keys in ["", "ll"] {
+                let session = on(&busy(), dark(), (columns, rows)).press(keys);
+                session.draw();
+            }
+        }
+    }
+}
+
+/// A name, and how one comes there.
+type Scene = (&'static str, fn(Theme, (u16, u16)) -> Session);
+
+const SCENES: [Scene; 4] = [
+    ("overview-busy", |theme, size| on(&busy(), theme, size)),
+    ("overview-exhausted", |theme, size| {
+        let mut session = on(&small(10, 5), theme, size);
+        for second in 1..8 {
+            scan(&mut session, &small(10 + 8 * second, 5), 1 + u64::from(second));
+        }
+        session
+    }),
+    ("overview-finding", |theme, size| on(&busy(), theme, size).press("ll")),
+    ("overview-connect", |theme, size| on(&busy(), theme, size).press("\n")),
+];
+
+#[test]
+fn the_overview_at_each_size() {
+    for (name, scene) in SCENES {
+        for size in SIZES {
+            assert_golden(
+                "golden",
+                &named(name, "dark", size, "text"),
+                &shown(&scene(dark(), size)),
+            );
+        }
+        let style = styles(&scene(dark(), S).draw());
+        assert_golden("golden", &named(name, "dark", S, "style"), &style);
+        let style = styles(&scene(light(), S).draw());
+        assert_golden("golden", &named(name, "light", S, "style"), &style);
+    }
+}
+
+#[test]
+fn without_colour_and_in_ascii_the_overview_tells_the_same() {
+    for (name, scene) in SCENES {
+        for size in [S, M] {
+            let bare = shown(&scene(Theme::MONOCHROME, size));
+            assert_golden("golden", &named(name, "nocolor", size, "text"), &bare);
+            let plain = shown(&scene(ascii(), size));
+            assert!(plain.is_ascii(), "{plain}");
+            assert_golden("golden", &named(name, "ascii", size, "text"), &plain);
+            assert_eq!(shown(&scene(dark(), size)), shown(&scene(light(), size)));
+        }
+    }
+}
+
+fn named(name: &str, palette: &str, (columns, rows): (u16, u16), what: &str) -> String {
+    format!("{name}-{palette}-{columns}x{rows}.{what}")
+}
