@@ -170,7 +170,10 @@ fn write_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
         paragraph::write("  do      ", advice, out)?;
     }
     for avoid in &finding.avoid {
-        paragraph::write("  do not  ", avoid, out)?;
+        match avoid.strip_prefix("do not ") {
+            Some(avoid) => paragraph::write("  do not  ", avoid, out)?,
+            None => paragraph::write("  note    ", avoid, out)?,
+        }
     }
     writeln!(out, "  rule    {}", finding.rule)
 }
