@@ -55,6 +55,13 @@ pub trait Scanner: Send {
     /// Fills `snapshot`, whose buffers are used again, or fails when no socket could be listed at
     /// all. Part of an answer is `Ok` with gaps.
     fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError>;
+
+    /// As `scan` with all owners, of one local port, and perhaps without vitals.
+    fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
+        self.scan(OwnerDepth::Full, snapshot)?;
+        snapshot.sockets.retain(|socket| socket.local.port == port);
+        Ok(())
+    }
 }
 
 /// How much work goes into owners.

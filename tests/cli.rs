@@ -80,7 +80,13 @@ fn help_lists_only_what_exists() {
         "--fault",
         "\n  help",
     ];
-    for arguments in [&["--help"][..], &["scan", "--help"], &["pick", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["scan", "--help"],
+        &["diagnose", "--help"],
+        &["explain", "--help"],
+        &["pick", "--help"],
+    ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(stderr(&output), "");
@@ -103,7 +109,7 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
         ("scan --format yaml", "text, json, csv"),
         ("scan --frobnicate", "portscope --help"),
         ("scan extra", "not known"),
-        ("explain", "<PORT>"),
+        ("explain", "<PORT> is missing"),
         ("explain 0", "1 to 65535"),
         ("explain 65536", "1 to 65535"),
         ("explain -1", "1 to 65535"),

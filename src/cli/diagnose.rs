@@ -2,15 +2,17 @@
 
 use crate::{
     cli::{args::PlainFormat, exit::Verdict, scan, settings::DiagnoseSettings},
-    domain::{Diagnosis, Evidence, Protocols, Severity, diagnosis},
+    domain::{Diagnosis, Evidence, Protocols, Severity, Snapshot, diagnosis},
     engine::sample::Sample,
     host::Host,
     report::{self, Health, Scan},
 };
 
 pub fn run(host: &dyn Host, settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
-    let sample = Sample::take(host, settings.protocols, settings.sample)?;
+    let mut sample = Sample::take(host, settings.protocols, settings.sample)?;
     let diagnosis = judge(&sample, settings);
+    let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
+    gaps.append(&mut vitals.gaps);
     let health = Health {
         scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },
         analysis: &sample.analysis,
@@ -20,11 +22,16 @@ pub fn run(host: &dyn Host, settings: &DiagnoseSettings) -> anyhow::Result<Verdi
         thresholds: settings.thresholds,
         sampled: sample.before.as_ref().map(|(_, seconds)| *seconds),
     };
-    settings.destination.write(|out| match settings.format {
+    let written = settings.destination.write(|out| match settings.format {
         PlainFormat::Text => report::diagnose::text::write(&health, out),
         PlainFormat::Json => report::diagnose::json::write(&health, out),
-    })?;
-    scan::tell_gaps(&sample.snapshot);
+    });
+    match written {
+        Ok(()) => scan::tell_gaps(&sample.snapshot),
+        // Whoever closed the pipe had enough, but a critical machine is not OK for it.
+        Err(error) if error.is_closed_pipe() => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(Verdict::Status(health.status()))
 }
 

@@ -8,11 +8,11 @@ use std::{
 use crate::{
     cli::{args::PlainFormat, exit::Verdict, scan, settings::ExplainSettings},
     domain::{
-        Destination, Gap, Holder, Protocol, ServiceNames, Snapshot,
+        Destination, Gap, Holder, Protocol, ServiceNames, Snapshot, Source,
         availability::{self, Bind, BindAddress, Reuse},
     },
     engine::sample::describe,
-    host::{Host, OwnerDepth},
+    host::Host,
     report::{
         self, Explanation, Scan,
         explain::{BindRow, ConnectRow, Side},
@@ -23,8 +23,9 @@ use crate::{
 const MOST_DESTINATIONS: usize = 100;
 
 pub fn run(host: &dyn Host, settings: &ExplainSettings) -> anyhow::Result<Verdict> {
-    let mut snapshot = scan::look(host, OwnerDepth::Full)?;
-    keep_port(&mut snapshot, settings);
+    let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+    host.scanner()?.scan_port(settings.port, &mut snapshot)?;
+    keep_asked(&mut snapshot, settings);
     let processes = describe(host, &snapshot);
     let services = host.services();
     let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
@@ -46,11 +47,9 @@ pub fn run(host: &dyn Host, settings: &ExplainSettings) -> anyhow::Result<Verdic
     Ok(Verdict::Done)
 }
 
-/// Forgets all that is not of the port, the gaps too.
-fn keep_port(snapshot: &mut Snapshot, settings: &ExplainSettings) {
-    snapshot.sockets.retain(|socket| {
-        socket.local.port == settings.port && settings.protocols.includes(socket.protocol)
-    });
+/// Forgets what is not asked for, the gaps of it too.
+fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainSettings) {
+    snapshot.sockets.retain(|socket| settings.protocols.includes(socket.protocol));
     let is_hidden = |holder| matches!(holder, Holder::Hidden | Holder::Nobody);
     let hidden = snapshot.sockets.iter().filter(|socket| is_hidden(socket.holder)).count() as u32;
     for gap in &mut snapshot.gaps {
@@ -63,7 +62,7 @@ fn keep_port(snapshot: &mut Snapshot, settings: &ExplainSettings) {
     }
     snapshot.gaps.retain(|gap| {
         let is_asked = gap.protocol().is_none_or(|of| settings.protocols.includes(of));
-        is_asked && gap.count() != Some(0) && !matches!(gap, Gap::VitalsUnread { .. })
+        is_asked && gap.count() != Some(0)
     });
 }
 

@@ -19,6 +19,9 @@ pub fn explain(error: &clap::Error) -> BadInput {
             format!("'{extra}' is one too many: give a command first, or one PORT or NAME")
         }
         ErrorKind::ArgumentConflict => format!("{option} is given twice: give it once"),
+        ErrorKind::MissingRequiredArgument => {
+            format!("{} is missing: see portscope --help", about(ContextKind::InvalidArg))
+        }
         ErrorKind::TooManyValues => format!("{option} takes no value: leave '{value}' out"),
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8: only a file or a name may be".into(),
         _ => folded(error),

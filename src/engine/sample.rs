@@ -25,18 +25,18 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Looks, waits until `apart` is over since the first look, and looks again; once only where
+    /// Looks, waits until `apart` is over since then, and looks again; once only where
     /// `apart` is zero.
     pub fn take(host: &dyn Host, protocols: Protocols, apart: Duration) -> Result<Self, HostError> {
         let mut scanner = host.scanner()?;
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
         let mut watch = Watch { protocols, history: History::default(), trends: Trends::default() };
-        let begin = Instant::now();
         let mut analysis = watch.look(&mut *scanner, OwnerDepth::Full, &mut snapshot)?;
         let mut before = None;
         if !apart.is_zero() {
+            let again_at = Instant::now() + apart;
             let first = snapshot.clone();
-            thread::sleep((begin + apart).saturating_duration_since(Instant::now()));
+            thread::sleep(again_at.saturating_duration_since(Instant::now()));
             analysis = watch.look(&mut *scanner, OwnerDepth::Incremental, &mut snapshot)?;
             let seconds = snapshot.taken_at.saturating_sub(first.taken_at).as_secs_f64();
             before = Some((first.vitals, seconds));
@@ -84,8 +84,8 @@ fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
     snapshot.gaps.retain(|gap| gap.protocol().is_none_or(|of| protocols.includes(of)));
     let vitals = &mut snapshot.vitals;
     if !protocols.includes(Protocol::Tcp) {
-        let Vitals { conntrack, descriptors, .. } = std::mem::take(vitals);
-        *vitals = Vitals { conntrack, descriptors, ..Vitals::default() };
+        let Vitals { conntrack, descriptors, gaps, .. } = std::mem::take(vitals);
+        *vitals = Vitals { conntrack, descriptors, gaps, ..Vitals::default() };
     }
     let conntrack = vitals.conntrack.as_mut();
     if let Some(translated) = conntrack.and_then(|conntrack| conntrack.translated.as_mut()) {

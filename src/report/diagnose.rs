@@ -5,8 +5,9 @@ pub mod text;
 
 use crate::{
     domain::{
-        Analysis, DestinationUse, Diagnosis, Forecast, Gap, Level, Party, Protocol, Protocols,
-        RangeUse, Severity, Subject, Thresholds, Trends,
+        Analysis, DestinationUse, Diagnosis, Gap, Party, Protocol, Protocols, RangeUse, Severity,
+        Thresholds, Trends,
+        diagnosis::{self, Standing},
     },
     report::{Scan, text::Name},
 };
@@ -51,12 +52,21 @@ pub struct Health<'a> {
 
 impl<'a> Health<'a> {
     pub fn status(&self) -> Status {
-        match self.diagnosis.severity {
+        match self.severity() {
             Severity::Critical => Status::Critical,
             _ if self.unlisted().is_some() => Status::Unknown,
             Severity::Warning => Status::Warning,
             Severity::Ok | Severity::Notice => Status::Ok,
         }
+    }
+
+    /// Of the findings, and of what stands worst, whether a rule speaks of it or not.
+    fn severity(&self) -> Severity {
+        self.diagnosis.severity.max(self.worst().level.severity())
+    }
+
+    fn worst(&self) -> Standing {
+        diagnosis::verdict(self.analysis, self.trends, self.thresholds)
     }
 
     /// A table of sockets that was not seen, or not whole.
@@ -76,22 +86,12 @@ impl<'a> Health<'a> {
         self.analysis.destinations.iter().filter(|row| row.used > 0)
     }
 
-    fn growth(&self, subject: Subject) -> Option<f64> {
-        self.trends.of(subject).map(|trend| trend.per_second)
+    fn of_range(&self, row: &RangeUse) -> Standing {
+        Standing::of_range(row, self.trends, self.thresholds)
     }
 
-    fn forecast(&self, subject: Subject, available: u32) -> Option<Forecast> {
-        self.trends.of(subject)?.until(available)
-    }
-
-    fn range_level(&self, row: &RangeUse) -> Level {
-        let forecast = self.forecast(Subject::Range(row.protocol), row.available());
-        self.thresholds.level(row.share(), row.available(), forecast)
-    }
-
-    fn destination_level(&self, row: &DestinationUse) -> Level {
-        let forecast = self.forecast(Subject::Destination(row.destination), row.available());
-        self.thresholds.level(row.share(), row.available(), forecast)
+    fn of_destination(&self, row: &DestinationUse) -> Standing {
+        Standing::of_destination(row, self.trends, self.thresholds)
     }
 
     /// `name[pid]`, or the words for who else has sockets.

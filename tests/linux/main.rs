@@ -7,6 +7,7 @@ mod holders;
 mod identity;
 #[path = "../support/namespace.rs"]
 mod namespace;
+mod one_port;
 mod policy;
 mod self_test;
 mod states;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Forgets bit 13 of the states, as Linux before 6.8 does.
-struct OldKernel(Netlink);
+pub struct OldKernel(pub Netlink);
 
 impl Link for OldKernel {
     fn send(&mut self, request: &[u8]) -> io::Result<()> {

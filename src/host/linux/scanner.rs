@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     domain::{
-        Gap, Machine, Snapshot, Socket, Source, Table,
+        Gap, Holders, Machine, Snapshot, Socket, Source, Table,
         attribution::{Departed, attribute},
     },
     host::{
@@ -67,16 +67,16 @@ impl LinuxScanner {
         }
     }
 
-    /// Fills in sockets, gaps and the source.
-    fn list(&mut self, snapshot: &mut Snapshot) -> Result<(), HostError> {
+    /// Fills in sockets, of one port or of all, gaps and the source.
+    fn list(&mut self, port: Option<u16>, snapshot: &mut Snapshot) -> Result<(), HostError> {
         snapshot.source = Source::SockDiag;
-        let tables = match self.dump(Table::Tcp, snapshot) {
+        let tables = match self.dump(Table::Tcp, port, snapshot) {
             Ok(()) => &[Table::Udp4, Table::Udp6][..],
             Err(_) => &[Table::Tcp4, Table::Tcp6, Table::Udp4, Table::Udp6],
         };
         let mut unlisted = 0;
         for &table in tables {
-            let Err(refusal) = self.dump(table, snapshot) else { continue };
+            let Err(refusal) = self.dump(table, port, snapshot) else { continue };
             match self.read(table, snapshot) {
                 Ok(()) => note_stand_in(table, refusal, snapshot),
                 Err(error) => {
@@ -95,9 +95,14 @@ impl LinuxScanner {
     }
 
     /// By netlink. A flaw that leaves a part of the table is a gap, not an error.
-    fn dump(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), io::ErrorKind> {
+    fn dump(
+        &mut self,
+        table: Table,
+        port: Option<u16>,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), io::ErrorKind> {
         let netlink = self.netlink.as_mut().map_err(|kind| *kind)?;
-        match netlink.dump(table, ALL_STATES, &mut snapshot.sockets) {
+        match netlink.dump_port(table, ALL_STATES, port, &mut snapshot.sockets) {
             Ok(()) => {}
             Err(Flaw::Refused(error)) => return Err(error),
             Err(Flaw::Malformed) => return Err(io::ErrorKind::InvalidData),
@@ -118,6 +123,37 @@ impl LinuxScanner {
         } else {
             self.self_test = Some(test);
         }
+    }
+
+    /// Our own socket is dumped by itself, unless it has the very port that was.
+    fn end_self_test_of(&mut self, port: u16, snapshot: &mut Snapshot) {
+        let own = self.self_test.as_ref().and_then(SelfTest::port);
+        if own == Some(port) {
+            return self.end_self_test(snapshot);
+        }
+        let mut alone = Snapshot::empty(Arc::clone(&self.machine), Source::SockDiag);
+        if own.is_some() && self.dump(Table::Tcp, own, &mut alone).is_err() {
+            return;
+        }
+        self.end_self_test(&mut alone);
+    }
+
+    /// Once all sockets are listed: their order, gaps and policy.
+    fn complete(&mut self, snapshot: &mut Snapshot) {
+        self.repetitions.remove(&mut snapshot.sockets);
+        snapshot.sort();
+        if snapshot.source == Source::SockDiag {
+            snapshot.gaps.extend(self.bound_inactive.clone());
+        }
+        snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
+    }
+
+    fn stamp(&mut self, started: Duration, snapshot: &mut Snapshot) {
+        self.number += 1;
+        snapshot.number = self.number;
+        snapshot.machine = Arc::clone(&self.machine);
+        snapshot.taken_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        snapshot.cost = cpu_time().saturating_sub(started);
     }
 
     /// From /proc/net.
@@ -147,25 +183,34 @@ impl Scanner for LinuxScanner {
     fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError> {
         let started = cpu_time();
         snapshot.clear();
-        self.list(snapshot)?;
+        self.list(None, snapshot)?;
         self.end_self_test(snapshot);
-        self.repetitions.remove(&mut snapshot.sockets);
-        snapshot.sort();
-        if snapshot.source == Source::SockDiag {
-            snapshot.gaps.extend(self.bound_inactive.clone());
-        }
-        snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
+        self.complete(snapshot);
         if owners != OwnerDepth::Skip {
             let holders = self.owners.find(owners, &snapshot.sockets);
             attribute(snapshot, holders);
             self.departed.recall(snapshot);
         }
         self.vitals.read(owners, snapshot);
-        self.number += 1;
-        snapshot.number = self.number;
-        snapshot.machine = Arc::clone(&self.machine);
-        snapshot.taken_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        snapshot.cost = cpu_time().saturating_sub(started);
+        self.stamp(started, snapshot);
+        Ok(())
+    }
+
+    /// The kernel sorts the port out; the processes are walked only if one may hold a socket of it.
+    fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
+        let started = cpu_time();
+        snapshot.clear();
+        self.list(Some(port), snapshot)?;
+        self.end_self_test_of(port, snapshot);
+        // /proc/net knows no such request.
+        snapshot.sockets.retain(|socket| socket.local.port == port);
+        self.complete(snapshot);
+        if snapshot.sockets.iter().any(|socket| socket.inode.is_some()) {
+            attribute(snapshot, self.owners.find(OwnerDepth::Full, &snapshot.sockets));
+        } else {
+            attribute(snapshot, &Holders::default());
+        }
+        self.stamp(started, snapshot);
         Ok(())
     }
 }

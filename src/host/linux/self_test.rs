@@ -22,6 +22,13 @@ impl SelfTest {
         Self { probe: bind_probe().ok() }
     }
 
+    /// Of our own socket, if there is one.
+    pub fn port(&self) -> Option<u16> {
+        let (probe, _) = self.probe.as_ref()?;
+        let address = net::getsockname(probe).ok()?;
+        SocketAddrV4::try_from(address).ok().map(|address| address.port())
+    }
+
     /// Looks for our own socket in a dump of all TCP sockets, and takes it out of it.
     pub fn remove_probe(&self, dumped: &mut Vec<Socket>) -> bool {
         let Some((_, cookie)) = self.probe else { return false };

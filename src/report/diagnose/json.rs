@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     domain::{
-        DestinationUse, Finding, Party, RangeUse, Subject,
-        diagnosis::{About, Figure},
+        DestinationUse, Finding, Party, RangeUse,
+        diagnosis::{About, Figure, Standing},
     },
     report::{
         Health,
@@ -94,9 +94,10 @@ struct RangeRow {
 
 impl RangeRow {
     fn new(health: &Health<'_>, row: &RangeUse) -> Self {
+        let standing = health.of_range(row);
         Self {
             protocol: row.protocol.name(),
-            level: health.range_level(row).name(),
+            level: standing.level.name(),
             first: row.range.first(),
             last: row.range.last(),
             size: row.size,
@@ -106,7 +107,7 @@ impl RangeRow {
             low_parity_available: row.low_parity_available(),
             poisoned: row.poisoned,
             suspected: row.suspected,
-            trend: TrendRow::new(health, Subject::Range(row.protocol), row.available()),
+            trend: TrendRow::from(&standing),
         }
     }
 }
@@ -120,11 +121,11 @@ struct TrendRow {
     seconds_to_exhaustion_latest: Option<f64>,
 }
 
-impl TrendRow {
-    fn new(health: &Health<'_>, subject: Subject, available: u32) -> Self {
-        let forecast = health.forecast(subject, available);
+impl From<&Standing> for TrendRow {
+    fn from(standing: &Standing) -> Self {
+        let forecast = standing.forecast;
         Self {
-            per_second: health.growth(subject).map(rounded),
+            per_second: standing.trend.map(|trend| rounded(trend.per_second)),
             seconds_to_exhaustion: forecast.map(|f| rounded(f.seconds)),
             seconds_to_exhaustion_earliest: forecast.map(|f| rounded(f.earliest)),
             seconds_to_exhaustion_latest: forecast.and_then(|f| f.latest).map(rounded),
@@ -153,7 +154,7 @@ struct DestinationRow<'a> {
 
 impl<'a> DestinationRow<'a> {
     fn new(health: &'a Health<'_>, row: &DestinationUse) -> Self {
-        let subject = Subject::Destination(row.destination);
+        let standing = health.of_destination(row);
         let owner = |&(party, sockets): &(Party, u32)| OwnerRow {
             party: PartyRow::new(health, party),
             sockets,
@@ -163,14 +164,14 @@ impl<'a> DestinationRow<'a> {
             source: row.destination.source,
             destination: row.destination.remote.address,
             port: row.destination.remote.port,
-            level: health.destination_level(row).name(),
+            level: standing.level.name(),
             used: row.used,
             capacity: row.capacity,
             available: row.available(),
             time_wait: row.time_wait,
             reusable: row.reusable,
             low_parity_available: row.low_parity_available(),
-            trend: TrendRow::new(health, subject, row.available()),
+            trend: TrendRow::from(&standing),
             owners: row.owners.iter().map(owner).collect(),
         }
     }

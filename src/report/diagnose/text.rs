@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    domain::{Destination, DestinationUse, Finding, Forecast, Protocol, RangeUse, Subject},
+    domain::{
+        Destination, DestinationUse, Finding, Forecast, Protocol, RangeUse, Subject, Trend,
+        diagnosis::{About, Standing},
+    },
     report::{Health, Status, columns, paragraph},
 };
 
@@ -34,21 +37,38 @@ pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The worst finding, or the figures that show that all is well.
+/// What is worst, or the figures that show that all is well.
 fn verdict(health: &Health<'_>) -> String {
-    if let (Status::Unknown, Some(gap)) = (health.status(), health.unlisted()) {
-        return gap.to_string();
+    match (health.status(), health.unlisted()) {
+        (Status::Unknown, Some(gap)) => gap.to_string(),
+        (Status::Ok | Status::Unknown, _) => {
+            let ranges = health.ranges().map(|row| used(&health.of_range(row)));
+            ranges.collect::<Vec<_>>().join(", ")
+        }
+        (Status::Warning | Status::Critical, _) => match worst_finding(health) {
+            Some(worst) => worst.summary.clone(),
+            None => used(&health.worst()),
+        },
     }
-    if let (Status::Warning | Status::Critical, Some(worst)) =
-        (health.status(), health.diagnosis.findings.first())
-    {
-        return worst.summary.clone();
-    }
-    let ranges = health.ranges().map(|row| {
-        let share = percent(row.share());
-        format!("{} uses {} of {} ports ({share})", row.protocol.name(), row.occupied, row.size)
-    });
-    ranges.collect::<Vec<_>>().join(", ")
+}
+
+/// One of the status's severity: about a destination, else the first. A full range is less telling
+/// than who fills it.
+fn worst_finding<'a>(health: &Health<'a>) -> Option<&'a Finding> {
+    let severity = health.severity();
+    let severe = || health.diagnosis.findings.iter().filter(move |f| f.severity == severity);
+    let of_destination = severe().find(|finding| matches!(finding.about, About::Destination(_)));
+    of_destination.or_else(|| severe().next())
+}
+
+fn used(standing: &Standing) -> String {
+    let Standing { used, size, share, .. } = *standing;
+    let subject = match standing.subject {
+        Subject::Destination(destination) => format!("tcp {}", arrow(&destination)),
+        Subject::Range(protocol) => protocol.name().to_owned(),
+        Subject::Lane(lane) => lane.name().to_owned(),
+    };
+    format!("{subject} uses {used} of {size} ports ({})", percent(share))
 }
 
 /// What is left, where nothing is wrong.
@@ -86,18 +106,18 @@ fn write_ranges(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn range_cells(health: &Health<'_>, row: &RangeUse) -> [String; 10] {
-    let subject = Subject::Range(row.protocol);
+    let standing = health.of_range(row);
     [
         row.protocol.name().to_owned(),
         row.range.to_string(),
-        health.range_level(row).name().to_owned(),
+        standing.level.name().to_owned(),
         row.size.to_string(),
         format!("{} ({})", row.occupied, percent(row.share())),
         row.time_wait.to_string(),
         row.available().to_string(),
         row.low_parity_available().to_string(),
-        growth(health.growth(subject)),
-        full_in(row.available(), health.forecast(subject, row.available())),
+        growth(standing.trend),
+        full_in(&standing),
     ]
 }
 
@@ -115,16 +135,16 @@ fn write_destinations(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()
 }
 
 fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
-    let subject = Subject::Destination(row.destination);
+    let standing = health.of_destination(row);
     [
         arrow(&row.destination),
-        health.destination_level(row).name().to_owned(),
+        standing.level.name().to_owned(),
         format!("{} ({})", row.used, percent(row.share())),
         row.capacity.to_string(),
         row.available().to_string(),
         row.time_wait.to_string(),
-        growth(health.growth(subject)),
-        full_in(row.available(), health.forecast(subject, row.available())),
+        growth(standing.trend),
+        full_in(&standing),
         owners(health, row),
     ]
 }
@@ -150,7 +170,10 @@ fn write_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
         paragraph::write("  do      ", advice, out)?;
     }
     for avoid in &finding.avoid {
-        paragraph::write("  do not  ", avoid, out)?;
+        match avoid.strip_prefix("do not ") {
+            Some(avoid) => paragraph::write("  do not  ", avoid, out)?,
+            None => paragraph::write("  note    ", avoid, out)?,
+        }
     }
     writeln!(out, "  rule    {}", finding.rule)
 }
@@ -169,17 +192,17 @@ fn percent(share: f64) -> String {
     }
 }
 
-fn growth(per_second: Option<f64>) -> String {
-    match per_second {
+fn growth(trend: Option<Trend>) -> String {
+    match trend.map(|trend| trend.per_second) {
         None => "-".to_owned(),
         Some(rate) if rate.abs() < 0.05 => "0/s".to_owned(),
         Some(rate) => format!("{rate:+.1}/s"),
     }
 }
 
-fn full_in(available: u32, forecast: Option<Forecast>) -> String {
-    let Some(forecast) = forecast else {
-        return if available == 0 { "now" } else { "-" }.to_owned();
+fn full_in(standing: &Standing) -> String {
+    let Some(forecast) = standing.forecast else {
+        return if standing.available == 0 { "now" } else { "-" }.to_owned();
     };
     let Forecast { seconds, earliest, latest } = forecast;
     let spread = match latest {

@@ -177,11 +177,18 @@ fn capitalized(sentence: &str) -> String {
     }
 }
 
-/// Rows of one option with the same answer are one sentence; all rows are, where none differs.
+/// Rows of one option with the same answer are one sentence; all rows are, where none differs. With
+/// a reuse option the same verdict is enough: what is in the way of which address is told before.
 fn write_binds(side: &Side<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let is_alike = |a: &BindRow, b: &BindRow| (&a.answer, a.probed) == (&b.answer, b.probed);
-    let plain: Vec<&BindRow> = rows_with(side, Reuse::None);
-    if side.binds.iter().all(|row| is_alike(row, plain[0])) {
+    let is_same = |a: &BindRow, b: &BindRow| (&a.answer, a.probed) == (&b.answer, b.probed);
+    let is_alike = |a: &BindRow, b: &BindRow| match a.bind.reuse {
+        Reuse::None => is_same(a, b),
+        Reuse::Address | Reuse::Port => {
+            (a.answer.verdict, a.probed) == (b.answer.verdict, b.probed)
+        }
+    };
+    if side.binds.windows(2).all(|pair| is_same(&pair[0], &pair[1])) {
+        let plain = rows_with(side, Reuse::None);
         return paragraph::write(BULLET, &bind_sentence("Any bind()", &plain), out);
     }
     for (reuse, kind) in [

@@ -50,16 +50,22 @@ pub enum Flaw {
 
 /// The request for all sockets of `table` that are in one of `states`.
 pub fn request(table: Table, states: u32, sequence: u32) -> Vec<u8> {
+    request_of_port(table, states, None, sequence)
+}
+
+/// As `request`; with a port for the sockets that have it locally (net/ipv4/inet_diag.c and
+/// udp_diag.c compare `idiag_sport`).
+pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
     let mut bytes = vec![0; HEADER_LENGTH];
     if table == Table::Tcp {
         bytes.extend_from_slice(&[0; 4]); // any family, prefix lengths, no extensions
-        push_any_socket(&mut bytes);
+        push_socket(port, &mut bytes);
         bytes.extend_from_slice(&states.to_ne_bytes());
         bytes.extend_from_slice(&[0; 4]); // tables, never implemented
     } else {
         bytes.extend_from_slice(&[family_number(table), protocol_number(table), 0, 0]);
         bytes.extend_from_slice(&states.to_ne_bytes());
-        push_any_socket(&mut bytes);
+        push_socket(port, &mut bytes);
     }
     let length = bytes.len() as u32;
     bytes[0..4].copy_from_slice(&length.to_ne_bytes());
@@ -69,9 +75,11 @@ pub fn request(table: Table, states: u32, sequence: u32) -> Vec<u8> {
     bytes
 }
 
-/// `inet_diag_sockid`: no ports, addresses or interface, and `INET_DIAG_NOCOOKIE`.
-fn push_any_socket(bytes: &mut Vec<u8>) {
-    bytes.extend_from_slice(&[0; 40]);
+/// `inet_diag_sockid`: our port (0: any), no other, no addresses or interface, and
+/// `INET_DIAG_NOCOOKIE`.
+fn push_socket(port: Option<u16>, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&port.unwrap_or_default().to_be_bytes());
+    bytes.extend_from_slice(&[0; 38]);
     bytes.extend_from_slice(&[0xff; 8]);
 }
 

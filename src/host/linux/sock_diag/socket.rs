@@ -60,14 +60,25 @@ impl DiagSocket {
         states: u32,
         sockets: &mut Vec<Socket>,
     ) -> Result<(), Flaw> {
+        self.dump_port(table, states, None, sockets)
+    }
+
+    /// As `dump`; with a port only those that have it locally, sorted out by the kernel.
+    pub fn dump_port(
+        &mut self,
+        table: Table,
+        states: u32,
+        port: Option<u16>,
+        sockets: &mut Vec<Socket>,
+    ) -> Result<(), Flaw> {
         let start = sockets.len();
-        let mut flaw = self.dump_once(table, states, sockets);
+        let mut flaw = self.dump_once(table, states, port, sockets);
         for _ in 0..RETRIES {
             if flaw.is_none() || matches!(flaw, Some(Flaw::Refused(_))) {
                 break;
             }
             sockets.truncate(start);
-            flaw = self.dump_once(table, states, sockets);
+            flaw = self.dump_once(table, states, port, sockets);
         }
         if matches!(flaw, Some(Flaw::Malformed | Flaw::Refused(_))) {
             sockets.truncate(start);
@@ -75,10 +86,17 @@ impl DiagSocket {
         flaw.map_or(Ok(()), Err)
     }
 
-    fn dump_once(&mut self, table: Table, states: u32, sockets: &mut Vec<Socket>) -> Option<Flaw> {
+    fn dump_once(
+        &mut self,
+        table: Table,
+        states: u32,
+        port: Option<u16>,
+        sockets: &mut Vec<Socket>,
+    ) -> Option<Flaw> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut dump = Dump::new(table, self.sequence);
-        if let Err(error) = self.link.send(&codec::request(table, states, self.sequence)) {
+        let request = codec::request_of_port(table, states, port, self.sequence);
+        if let Err(error) = self.link.send(&request) {
             return Some(Flaw::Refused(error.kind()));
         }
         while !dump.is_done() {
