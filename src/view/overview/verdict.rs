@@ -64,13 +64,28 @@ fn telling<'a>(sight: &Sight<'a>) -> Option<&'a Finding> {
     let findings = &sight.scan.diagnosis.findings;
     let worst = findings.iter().map(|finding| finding.severity).max()?;
     let mut severe = findings.iter().filter(|finding| finding.severity == worst);
-    let about = match sight.verdict.subject {
-        Subject::Destination(destination) => About::Destination(destination),
-        Subject::Range(protocol) => About::Range(protocol),
-        Subject::Lane(lane) => About::Range(lane.protocol()),
-    };
-    let own = severe.clone().find(|finding| finding.about == about);
+    let own = severe.clone().find(|finding| is_own(finding, sight));
     own.or_else(|| severe.next()).filter(|_| worst >= Severity::Notice)
+}
+
+/// Whether it is about what the verdict is about.
+fn is_own(finding: &Finding, sight: &Sight<'_>) -> bool {
+    finding.about
+        == match sight.verdict.subject {
+            Subject::Destination(destination) => About::Destination(destination),
+            Subject::Range(protocol) => About::Range(protocol),
+            Subject::Lane(lane) => About::Range(lane.protocol()),
+        }
+}
+
+/// Who has most of the destination's ports.
+fn holder(sight: &Sight<'_>) -> Option<String> {
+    let Subject::Destination(destination) = sight.verdict.subject else { return None };
+    let row = sight.scan.analysis.destination(&destination)?;
+    let &(party, ports) = row.owners.first()?;
+    let [ports, used] = [ports, row.used].map(words::thousands);
+    let held = if ports == used { "all of them".to_owned() } else { format!("{ports} of {used}") };
+    Some(format!("{} has {held}. ", words::party(sight.app, party)))
 }
 
 /// `why` and `do`, so that the lines are used and no word is cut.
@@ -86,6 +101,9 @@ fn explanation(
     let why = if finding.severity == Severity::Notice { "note" } else { "why" };
     let reason = if is_summary_told {
         finding.meaning.clone()
+    } else if is_own(finding, sight) {
+        // The headline has told what its summary tells.
+        format!("{}{}", holder(sight).unwrap_or_default(), finding.meaning)
     } else {
         format!("{}. {}", finding.summary.trim_end_matches('.'), finding.meaning)
     };
