@@ -4,7 +4,7 @@ use crate::domain::{
     DestinationUse, Evidence, Finding, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, maker},
+        wording::{grouped, maker, steps},
     },
 };
 
@@ -47,6 +47,11 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
             grouped(row.low_parity_capacity),
             grouped(row.low_parity_available()),
         ),
+        cause: format!(
+            "{maker}: each connect() walks {} ports first",
+            grouped(row.low_parity_capacity)
+        ),
+        steps: steps(&["keep fewer open at once", "add a source address", "IP_LOCAL_PORT_RANGE"]),
         meaning: format!(
             "connect() tries all {parity} ports before it takes another one, about \
              {WALK_NANOSECONDS} ns a port, so from half use on it costs some {times:.0} times as \
