@@ -262,16 +262,14 @@ fn ending(standing: &Standing, spread: Spread, theme: &Theme) -> String {
     let left = || format!(": {} left", words::thousands(standing.available));
     let Some(forecast) = standing.forecast.filter(is_near) else { return left() };
     let about = theme.glyph("≈ ", "about ");
-    let mut text = format!(": full in {about}{}", in_time(forecast.seconds));
-    if spread == Spread::Told {
-        let earliest = in_time(forecast.earliest);
-        text += &match forecast.latest.filter(|&latest| latest <= FAR).map(in_time) {
-            Some(latest) if latest == earliest => String::new(),
-            Some(latest) => format!(" ({earliest} to {latest})"),
-            None => format!(" ({earliest} at the earliest)"),
-        };
-    }
-    text
+    let earliest = in_time(forecast.earliest);
+    let spread = match forecast.latest.filter(|&latest| latest <= FAR).map(in_time) {
+        _ if spread == Spread::Left => String::new(),
+        Some(latest) if latest == earliest => String::new(),
+        Some(latest) => format!(" ({earliest} to {latest})"),
+        None => format!(" ({earliest} at the earliest)"),
+    };
+    format!(": full in {about}{}{spread}", in_time(forecast.seconds))
 }
 
 /// Seconds; what is further off is not foretold.
