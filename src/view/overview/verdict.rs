@@ -103,9 +103,14 @@ fn explanation(
         finding.meaning.clone()
     } else if is_own(finding, sight) {
         // The headline has told what its summary tells.
-        format!("{}{}", holder(sight).unwrap_or_default(), finding.meaning)
+        let cause = match finding.cause.as_str() {
+            "" => holder(sight).unwrap_or_default(),
+            cause => format!("{cause}. "),
+        };
+        format!("{cause}{}", finding.meaning)
     } else {
-        format!("{}. {}", finding.summary.trim_end_matches('.'), finding.meaning)
+        let cause = if finding.cause.is_empty() { &finding.summary } else { &finding.cause };
+        format!("{}. {}", cause.trim_end_matches('.'), finding.meaning)
     };
     let text_width = width.saturating_sub(LABEL);
     let todo = advice(finding, text_width, (room / 2).max(1));
@@ -133,7 +138,7 @@ fn block(label: &str, lines: Vec<String>, theme: &Theme) -> Vec<Line<'static>> {
 /// Numbered, as many as fit whole; of the first one as much as there is room for.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
     let numbered: Vec<String> =
-        (1..).zip(&finding.advice).map(|(number, text)| format!("{number} {text}")).collect();
+        (1..).zip(short(finding)).map(|(number, text)| format!("{number} {text}")).collect();
     let Some(first) = numbered.first() else { return Vec::new() };
     let alone = words::wrapped(first, width);
     if alone.len() > height {
@@ -150,6 +155,11 @@ fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
         (kept, text) = (lines, longer);
     }
     kept
+}
+
+/// The advice in few words, where there is such.
+fn short(finding: &Finding) -> &[String] {
+    if finding.steps.is_empty() { &finding.advice } else { &finding.steps }
 }
 
 /// The last one says when there is more.
