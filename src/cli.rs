@@ -4,6 +4,7 @@ mod args;
 mod diagnose;
 mod exit;
 mod explain;
+mod namespaces;
 mod output;
 mod pick;
 mod refusal;
@@ -11,14 +12,11 @@ mod scan;
 mod settings;
 mod tui;
 
-use std::{ffi::OsString, process::ExitCode, sync::Arc};
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser as _;
 
-use crate::{
-    cli::{args::Arguments, exit::Verdict, output::Destination, settings::Settings},
-    host::{Host, linux::LinuxHost},
-};
+use crate::cli::{args::Arguments, exit::Verdict, output::Destination, settings::Settings};
 
 /// Does what the arguments say; the first of them is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -38,15 +36,16 @@ fn obey(arguments: Vec<OsString>) -> anyhow::Result<Verdict> {
         Err(error) => return Err(refusal::explain(&error).into()),
     };
     match Settings::try_from(arguments)? {
-        Settings::Live(settings) => tui::run(this_machine(), &settings),
-        Settings::Scan(settings) => scan::run(&*this_machine(), &settings),
-        Settings::Diagnose(settings) => diagnose::run(&*this_machine(), &settings),
-        Settings::Explain(settings) => explain::run(&*this_machine(), &settings),
-        Settings::Pick(settings) => pick::run(&*this_machine(), &settings),
+        Settings::Live(settings) => tui::run(namespaces::host(&settings.namespace)?, &settings),
+        Settings::Scan(settings) => scan::run(&settings),
+        Settings::Diagnose(settings) => {
+            namespaces::run_in(&settings.namespace, |host| diagnose::run(host, &settings))?
+        }
+        Settings::Explain(settings) => {
+            namespaces::run_in(&settings.namespace, |host| explain::run(host, &settings))?
+        }
+        Settings::Pick(settings) => {
+            namespaces::run_in(&settings.namespace, |host| pick::run(host, &settings))?
+        }
     }
-}
-
-/// The one place that chooses which machine is looked at.
-fn this_machine() -> Arc<dyn Host> {
-    Arc::new(LinuxHost::new())
 }

@@ -17,6 +17,7 @@ pub mod snapshot;
 pub mod socket;
 pub mod text;
 pub mod trends;
+pub mod unseen;
 pub mod vitals;
 
 pub use analysis::{Analysis, DestinationUse, OwnerUse, Party, PortSet, RangeUse};
@@ -35,4 +36,5 @@ pub use snapshot::{Machine, MachineKind, Snapshot, Source};
 pub use socket::{Endpoint, Family, Protocol, Protocols, Socket, State, Timer};
 pub use text::Text;
 pub use trends::{Drain, Forecast, Subject, Trend, Trends};
+pub use unseen::UnseenNamespaces;
 pub use vitals::{Conntrack, DescriptorUse, Translation, Vitals};

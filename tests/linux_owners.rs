@@ -72,6 +72,7 @@ fn look(finder: &mut OwnerFinder, depth: OwnerDepth, inodes: &[u32]) -> Snapshot
         name: Text::scrub("here"),
         kernel: Text::scrub("this"),
         network_namespace: None,
+        namespace_name: None,
         is_isolated: false,
         users: Arc::new(Users::default()),
     });

@@ -68,6 +68,9 @@ pub struct LiveArguments {
     /// Protocols that the map shows
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
+    /// Another network namespace: a name in /run/netns, a pid or a path
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    pub netns: Option<OsString>,
     /// Time between two scans; it stretches where scans are expensive
     #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
     pub interval: String,
@@ -99,6 +102,9 @@ pub struct ScanArguments {
     /// Protocols to list
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
+    /// Another network namespace: a name in /run/netns, a pid, a path, or all of them by 'all'
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    pub netns: Option<OsString>,
     /// Form of the output
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub format: ScanFormat,
@@ -118,6 +124,9 @@ pub struct DiagnoseArguments {
     /// Protocols to judge
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
+    /// Another network namespace: a name in /run/netns, a pid or a path
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    pub netns: Option<OsString>,
     /// Percent used of a range, or of a destination's ports, that is a warning
     #[arg(long, value_name = "PERCENT", default_value = "70", allow_hyphen_values = true)]
     pub warn: String,
@@ -143,6 +152,9 @@ pub struct ExplainArguments {
     /// Protocols to explain
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
+    /// Another network namespace: a name in /run/netns, a pid or a path
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    pub netns: Option<OsString>,
     /// Tell of a bind to this address too
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
@@ -169,6 +181,9 @@ pub struct PickArguments {
     /// Ports to choose from: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
     #[arg(long, value_name = "RANGE", default_value = "iana", allow_hyphen_values = true)]
     pub range: String,
+    /// Another network namespace: a name in /run/netns, a pid or a path
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    pub netns: Option<OsString>,
     /// How to choose the next port to try
     #[arg(long, value_name = "NAME", default_value = "random", value_parser = strategies())]
     pub strategy: String,

@@ -1,22 +1,27 @@
-//! `portscope scan`: one snapshot, printed.
+//! `portscope scan`: one snapshot, or one of each network namespace, printed.
 
 use crate::{
     cli::{
         args::ScanFormat,
         exit::{self, Verdict},
+        namespaces::{self, Choices},
         settings::ScanSettings,
     },
-    domain::{Snapshot, Source},
+    domain::{ProcessTable, Snapshot, Source},
     engine::sample::describe,
     host::{Host, HostError, OwnerDepth},
     report::{self, Scan},
 };
 
-pub fn run(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<Verdict> {
-    let depth = if settings.owners { OwnerDepth::Full } else { OwnerDepth::Skip };
-    let mut snapshot = look(host, depth)?;
-    keep_wanted(&mut snapshot, settings);
-    let processes = describe(host, &snapshot);
+pub fn run(settings: &ScanSettings) -> anyhow::Result<Verdict> {
+    match &settings.namespaces {
+        Choices::One(choice) => namespaces::run_in(choice, |host| run_on(host, settings))?,
+        Choices::All => run_on_each(settings),
+    }
+}
+
+fn run_on(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<Verdict> {
+    let (snapshot, processes) = look_as_asked(host, settings)?;
     let scan = Scan { snapshot: &snapshot, processes: &processes };
     settings.destination.write(|out| match settings.format {
         ScanFormat::Text => report::text::write_scan(scan, out),
@@ -24,8 +29,45 @@ pub fn run(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<Verdict> 
         ScanFormat::Csv => report::csv::write_scan(scan, out),
     })?;
     tell_gaps(&snapshot);
-    let is_enough = snapshot.is_complete() || !settings.strict;
-    Ok(if is_enough { Verdict::Done } else { Verdict::No })
+    Ok(verdict(settings, snapshot.is_complete()))
+}
+
+fn run_on_each(settings: &ScanSettings) -> anyhow::Result<Verdict> {
+    let each = namespaces::run_in_each(|host| look_as_asked(host, settings))?;
+    let looks = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
+    let scans: Vec<_> =
+        looks.iter().map(|(snapshot, processes)| Scan { snapshot, processes }).collect();
+    settings.destination.write(|out| match settings.format {
+        ScanFormat::Text => report::text::write_scans(&scans, out),
+        ScanFormat::Json => report::json::write_scans(&scans, &each.unseen, out),
+        ScanFormat::Csv => Err(std::io::ErrorKind::Unsupported.into()),
+    })?;
+    for unseen in &each.unseen {
+        exit::tell(format_args!("portscope: partial: {unseen}"));
+    }
+    for (snapshot, _) in &looks {
+        let namespace = report::text::Namespace(&snapshot.machine);
+        for gap in &snapshot.gaps {
+            exit::tell(format_args!("portscope: partial: {namespace}: {gap}"));
+        }
+    }
+    let is_complete = looks.iter().all(|(snapshot, _)| snapshot.is_complete());
+    Ok(verdict(settings, is_complete && each.unseen.is_empty()))
+}
+
+fn verdict(settings: &ScanSettings, is_complete: bool) -> Verdict {
+    if is_complete || !settings.strict { Verdict::Done } else { Verdict::No }
+}
+
+fn look_as_asked(
+    host: &dyn Host,
+    settings: &ScanSettings,
+) -> Result<(Snapshot, ProcessTable), HostError> {
+    let depth = if settings.owners { OwnerDepth::Full } else { OwnerDepth::Skip };
+    let mut snapshot = look(host, depth)?;
+    keep_wanted(&mut snapshot, settings);
+    let processes = describe(host, &snapshot);
+    Ok((snapshot, processes))
 }
 
 /// One look at the machine.

@@ -20,6 +20,7 @@ use crate::{
             Arguments, ColorName, Command, FaultName, LiveArguments, PickArguments, PlainFormat,
             ProtocolName, ScanArguments, ScanFormat, ThemeName,
         },
+        namespaces::{Choice, Choices},
         output::Destination,
     },
     domain::{Ephemeral, PortRange, Protocols, Text, port},
@@ -49,6 +50,7 @@ pub struct LiveSettings {
     pub target: Option<Target>,
     pub range: RangeChoice,
     pub protocols: Protocols,
+    pub namespace: Choice,
     pub interval: Duration,
     pub color: ColorName,
     pub theme: ThemeName,
@@ -68,6 +70,7 @@ pub enum Target {
 pub struct ScanSettings {
     pub range: RangeChoice,
     pub protocols: Protocols,
+    pub namespaces: Choices,
     pub format: ScanFormat,
     pub destination: Destination,
     pub owners: bool,
@@ -77,6 +80,7 @@ pub struct ScanSettings {
 pub struct PickSettings {
     pub range: RangeChoice,
     pub protocols: Protocols,
+    pub namespace: Choice,
     pub strategy: &'static AllocatorRow,
     pub max_attempts: NonZeroU32,
     pub seed: Option<u64>,
@@ -110,6 +114,7 @@ impl TryFrom<LiveArguments> for LiveSettings {
             target: typed.target.map(Target::try_from).transpose()?,
             range: typed.range.parse()?,
             protocols: typed.protocol.into(),
+            namespace: typed.netns.try_into()?,
             interval: interval(&typed.interval)?,
             color: typed.color,
             theme: typed.theme,
@@ -128,6 +133,7 @@ impl TryFrom<ScanArguments> for ScanSettings {
         Ok(Self {
             range: typed.range.parse()?,
             protocols: typed.protocol.into(),
+            namespaces: namespaces(typed.netns, typed.format)?,
             format: typed.format,
             destination: destination(typed.output)?,
             owners: !typed.no_owners,
@@ -148,6 +154,7 @@ impl TryFrom<PickArguments> for PickSettings {
         Ok(Self {
             range,
             protocols: typed.protocol.into(),
+            namespace: typed.netns.try_into()?,
             strategy: strategy(&typed.strategy)?,
             max_attempts: number("--max-attempts", &typed.max_attempts)?,
             seed: typed.seed.as_deref().map(seed).transpose()?,
@@ -301,6 +308,16 @@ fn address(typed: &str) -> Result<IpAddr, BadInput> {
         let shown = Text::scrub(typed);
         BadInput(format!("--address '{shown}' is no address: use one like 127.0.0.1 or ::1"))
     })
+}
+
+fn namespaces(typed: Option<OsString>, format: ScanFormat) -> Result<Choices, BadInput> {
+    match (typed.try_into()?, format) {
+        (Choices::All, ScanFormat::Csv) => Err(BadInput(
+            "--format csv has no column for --netns all: use text or json, or one network namespace"
+                .into(),
+        )),
+        (choices, _) => Ok(choices),
+    }
 }
 
 fn strategy(typed: &str) -> Result<&'static AllocatorRow, BadInput> {

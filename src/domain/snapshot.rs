@@ -22,6 +22,8 @@ pub struct Machine {
     pub kernel: Text,
     /// Inode number of the network namespace.
     pub network_namespace: Option<u64>,
+    /// Of a network namespace that was asked for.
+    pub namespace_name: Option<Text>,
     /// Nobody but us can be harmed: a simulated machine, or a network namespace that is not the
     /// first one and has no interface but loopback.
     pub is_isolated: bool,

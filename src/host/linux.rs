@@ -3,6 +3,7 @@
 pub mod binder;
 pub mod describer;
 pub mod machine;
+pub mod netns;
 pub mod owners;
 pub mod policy;
 pub mod probe;
@@ -24,14 +25,38 @@ use crate::{
 
 pub use scanner::LinuxScanner;
 
-/// Looks at the network namespace of the thread that asks.
+use netns::{Namespace, NamespaceError};
+
+/// Looks at the network namespace of the thread that asks, or at another one.
+///
+/// In the latter case a door that looks at the network **moves the thread that asks at it there,
+/// for good**: a scanner and a binder go on from where their thread is, so each thread of the
+/// engine moves itself by its first question. Who wants to stay asks from within
+/// [`netns::inside`]. Processes are told of machine-wide: socket inodes are, too.
 pub struct LinuxHost {
     machine: Arc<Machine>,
+    namespace: Option<Arc<Namespace>>,
 }
 
 impl LinuxHost {
     pub fn new() -> Self {
-        Self { machine: Arc::new(machine::read(users::read())) }
+        Self { machine: Arc::new(machine::read(users::read())), namespace: None }
+    }
+
+    /// Looks at that namespace, whichever thread asks; moves none yet.
+    ///
+    /// Errors: it cannot be entered.
+    pub fn within(namespace: Arc<Namespace>) -> Result<Self, NamespaceError> {
+        let mut machine = netns::inside(&namespace, || machine::read(users::read()))?;
+        machine.namespace_name = Some(namespace.name.clone());
+        Ok(Self { machine: Arc::new(machine), namespace: Some(namespace) })
+    }
+
+    fn enter(&self) -> Result<(), HostError> {
+        let Some(namespace) = &self.namespace else { return Ok(()) };
+        namespace.enter().map_err(|error| {
+            HostError::new(&format!("enter network namespace '{}'", namespace.name), error)
+        })
     }
 }
 
@@ -47,10 +72,12 @@ impl Host for LinuxHost {
     }
 
     fn scanner(&self) -> Result<Box<dyn Scanner>, HostError> {
+        self.enter()?;
         Ok(Box::new(LinuxScanner::new(self.machine())))
     }
 
     fn policy(&self) -> Result<(Ephemeral, Vec<Gap>), HostError> {
+        self.enter()?;
         let mut gaps = Vec::new();
         let policy = policy::PolicyReader::default().read(&mut gaps);
         Ok((policy, gaps))
@@ -69,10 +96,12 @@ impl Host for LinuxHost {
         protocols: Protocols,
         address: Option<IpAddr>,
     ) -> Result<Box<dyn HostBinder>, HostError> {
+        self.enter()?;
         Ok(Box::new(binder::RealBinder::new(protocols, address)?))
     }
 
     fn probe(&self, bind: Bind, port: u16) -> Result<(), Errno> {
+        self.enter().map_err(|error| Errno(error.source.raw_os_error().unwrap_or_default()))?;
         probe::bind(bind, port)
     }
 }

@@ -10,24 +10,48 @@ use std::{
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
-    domain::{Endpoint, Ephemeral, Gap, Machine, Snapshot, Socket, Text},
+    domain::{Endpoint, Ephemeral, Gap, Machine, Snapshot, Socket, Text, UnseenNamespaces},
     report::{Scan, User},
 };
 
 pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let snapshot = scan.snapshot;
-    let document = Document {
-        schema: "portscope.scan/1",
-        taken_at: Instant(snapshot.taken_at),
-        host: Host::of(snapshot),
-        source: snapshot.source.name(),
-        complete: snapshot.is_complete(),
-        missing: Missing(&snapshot.gaps),
-        ephemeral: Policy(&snapshot.ephemeral),
-        sockets: Sockets(scan),
-    };
-    serde_json::to_writer(&mut *out, &document)?;
+    serde_json::to_writer(&mut *out, &Document::of(scan))?;
     out.write_all(b"\n")
+}
+
+/// The scans of several network namespaces, and what keeps them from being all.
+pub fn write_scans(
+    scans: &[Scan<'_>],
+    unseen: &[UnseenNamespaces],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let is_complete = scans.iter().all(|scan| scan.snapshot.is_complete());
+    let collection = Collection {
+        schema: SCHEMA,
+        namespaces: Documents(scans),
+        complete: unseen.is_empty() && is_complete,
+        missing: unseen.iter().map(MissingRow::from).collect(),
+    };
+    serde_json::to_writer(&mut *out, &collection)?;
+    out.write_all(b"\n")
+}
+
+const SCHEMA: &str = "portscope.scan/1";
+
+#[derive(Serialize)]
+struct Collection<'a> {
+    schema: &'static str,
+    namespaces: Documents<'a>,
+    complete: bool,
+    missing: Vec<MissingRow>,
+}
+
+struct Documents<'a>(&'a [Scan<'a>]);
+
+impl Serialize for Documents<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|&scan| Document::of(scan)))
+    }
 }
 
 #[derive(Serialize)]
@@ -42,6 +66,22 @@ struct Document<'a> {
     sockets: Sockets<'a>,
 }
 
+impl<'a> Document<'a> {
+    fn of(scan: Scan<'a>) -> Self {
+        let snapshot = scan.snapshot;
+        Self {
+            schema: SCHEMA,
+            taken_at: Instant(snapshot.taken_at),
+            host: Host::of(snapshot),
+            source: snapshot.source.name(),
+            complete: snapshot.is_complete(),
+            missing: Missing(&snapshot.gaps),
+            ephemeral: Policy(&snapshot.ephemeral),
+            sockets: Sockets(scan),
+        }
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct Host<'a> {
     #[serde(serialize_with = "as_str")]
@@ -49,12 +89,20 @@ pub(super) struct Host<'a> {
     #[serde(serialize_with = "as_str")]
     kernel: &'a Text,
     network_namespace: Option<u64>,
+    /// Of one that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_namespace_name: Option<&'a str>,
 }
 
 impl<'a> Host<'a> {
     pub(super) fn of(snapshot: &'a Snapshot) -> Self {
-        let Machine { name, kernel, network_namespace, .. } = &*snapshot.machine;
-        Self { name, kernel, network_namespace: *network_namespace }
+        let Machine { name, kernel, network_namespace, namespace_name, .. } = &*snapshot.machine;
+        Self {
+            name,
+            kernel,
+            network_namespace: *network_namespace,
+            network_namespace_name: namespace_name.as_ref().map(Text::as_str),
+        }
     }
 }
 
@@ -74,19 +122,31 @@ pub(super) struct Missing<'a>(pub(super) &'a [Gap]);
 
 impl Serialize for Missing<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Row {
-            what: &'static str,
-            count: Option<u32>,
-            why: String,
-            remedy: &'static str,
-        }
-        serializer.collect_seq(self.0.iter().map(|gap| Row {
+        serializer.collect_seq(self.0.iter().map(|gap| MissingRow {
             what: gap.what(),
             count: gap.count(),
             why: gap.why(),
             remedy: gap.remedy(),
         }))
+    }
+}
+
+#[derive(Serialize)]
+struct MissingRow {
+    what: &'static str,
+    count: Option<u32>,
+    why: String,
+    remedy: &'static str,
+}
+
+impl From<&UnseenNamespaces> for MissingRow {
+    fn from(unseen: &UnseenNamespaces) -> Self {
+        Self {
+            what: "network namespaces",
+            count: unseen.count(),
+            why: unseen.why(),
+            remedy: unseen.remedy(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    domain::{Endpoint, Owner, Socket, Text},
+    domain::{Endpoint, Machine, Owner, Socket, Text},
     report::{Scan, User},
 };
 
@@ -27,6 +27,31 @@ pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(line.as_bytes())?;
     }
     Ok(())
+}
+
+/// One table a network namespace, under a line that names it.
+pub fn write_scans(scans: &[Scan<'_>], out: &mut dyn Write) -> io::Result<()> {
+    for (number, &scan) in scans.iter().enumerate() {
+        let space = if number == 0 { "" } else { "\n" };
+        writeln!(out, "{space}{}", Namespace(&scan.snapshot.machine))?;
+        write_scan(scan, out)?;
+    }
+    Ok(())
+}
+
+/// `namespace blue (net 4026532250)`
+pub struct Namespace<'a>(pub &'a Machine);
+
+impl fmt::Display for Namespace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { namespace_name, network_namespace, .. } = self.0;
+        write!(
+            f,
+            "namespace {} (net {})",
+            Known(namespace_name.as_ref()),
+            Known(*network_namespace)
+        )
+    }
 }
 
 fn push_socket(line: &mut String, scan: Scan<'_>, socket: &Socket, widths: Widths) -> fmt::Result {

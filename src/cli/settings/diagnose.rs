@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     cli::{
         args::{DiagnoseArguments, PlainFormat},
+        namespaces::Choice,
         output::Destination,
         settings::{BadInput, destination},
     },
@@ -13,6 +14,7 @@ use crate::{
 
 pub struct DiagnoseSettings {
     pub protocols: Protocols,
+    pub namespace: Choice,
     pub thresholds: Thresholds,
     /// Between the two looks; zero: one look only.
     pub sample: Duration,
@@ -26,6 +28,7 @@ impl TryFrom<DiagnoseArguments> for DiagnoseSettings {
     fn try_from(typed: DiagnoseArguments) -> Result<Self, BadInput> {
         Ok(Self {
             protocols: typed.protocol.into(),
+            namespace: typed.netns.try_into()?,
             thresholds: thresholds(&typed.warn, &typed.critical)?,
             sample: sample(&typed.sample)?,
             format: typed.format,

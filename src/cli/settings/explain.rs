@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::{
     cli::{
         args::{ExplainArguments, PlainFormat},
+        namespaces::Choice,
         output::Destination,
         settings::{BadInput, address, destination, is_number},
     },
@@ -14,6 +15,7 @@ use crate::{
 pub struct ExplainSettings {
     pub port: u16,
     pub protocols: Protocols,
+    pub namespace: Choice,
     pub address: Option<IpAddr>,
     pub probe: bool,
     pub format: PlainFormat,
@@ -28,6 +30,7 @@ impl TryFrom<ExplainArguments> for ExplainSettings {
         Ok(Self {
             port: port(&typed.port)?,
             protocols: typed.protocol.into(),
+            namespace: typed.netns.try_into()?,
             address: typed.address.as_deref().map(address).transpose()?,
             probe: typed.probe,
             format: typed.format,

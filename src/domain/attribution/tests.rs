@@ -46,6 +46,7 @@ fn snapshot(sockets: &[Socket]) -> Snapshot {
         name: Text::scrub("m"),
         kernel: Text::scrub("k"),
         network_namespace: None,
+        namespace_name: None,
         is_isolated: true,
         users: Arc::new(Users::default()),
     });

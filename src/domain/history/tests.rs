@@ -11,6 +11,7 @@ fn snapshot(number: u64, cookies: impl Iterator<Item = u64>) -> Snapshot {
         name: Text::scrub("test"),
         kernel: Text::scrub("test"),
         network_namespace: None,
+        namespace_name: None,
         is_isolated: true,
         users: Arc::new(Users::default()),
     };

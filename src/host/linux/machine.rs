@@ -31,6 +31,7 @@ pub fn read(users: Users) -> Machine {
         name: Text::scrub(system.nodename().to_bytes()),
         kernel: Text::scrub(system.release().to_bytes()),
         network_namespace: namespace,
+        namespace_name: None,
         is_isolated: is_isolated(namespace),
         users: Arc::new(users),
     }

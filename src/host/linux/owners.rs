@@ -1,6 +1,6 @@
 //! Which processes hold which socket inodes, by a walk over /proc. Not what these processes are.
 
-mod hidepid;
+pub(super) mod hidepid;
 
 use std::{ffi::CStr, io, mem::MaybeUninit};
 

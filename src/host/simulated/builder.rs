@@ -250,6 +250,7 @@ impl SimulatedHostBuilder {
             name: self.name,
             kernel: self.kernel,
             network_namespace: None,
+            namespace_name: None,
             is_isolated: true,
             users: Arc::new(self.users.into_iter().collect::<Users>()),
         };

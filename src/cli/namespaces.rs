@@ -1,0 +1,115 @@
+//! `--netns`: runs a command in another network namespace, or in each. Not what the command does.
+
+use std::{
+    ffi::{OsStr, OsString},
+    sync::Arc,
+};
+
+use crate::{
+    cli::settings::BadInput,
+    domain::UnseenNamespaces,
+    host::{
+        Host,
+        linux::{
+            LinuxHost,
+            netns::{self, Namespace, NamespaceError},
+        },
+    },
+    tui,
+};
+
+const ALL: &str = "all";
+
+/// One network namespace; ours where none was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice(Option<OsString>);
+
+/// One network namespace, or each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choices {
+    One(Choice),
+    All,
+}
+
+/// What each network namespace answered.
+pub struct Each<T> {
+    pub answers: Vec<T>,
+    pub unseen: Vec<UnseenNamespaces>,
+}
+
+impl TryFrom<Option<OsString>> for Choice {
+    type Error = BadInput;
+
+    fn try_from(typed: Option<OsString>) -> Result<Self, BadInput> {
+        match Choices::try_from(typed)? {
+            Choices::One(choice) => Ok(choice),
+            Choices::All => Err(BadInput(
+                "one network namespace at a time: --netns takes a name in /run/netns, a pid or a path here".into(),
+            )),
+        }
+    }
+}
+
+impl TryFrom<Option<OsString>> for Choices {
+    type Error = BadInput;
+
+    fn try_from(typed: Option<OsString>) -> Result<Self, BadInput> {
+        match typed {
+            Some(typed) if typed == ALL => Ok(Self::All),
+            Some(typed) if typed == OsStr::new("") => Err(BadInput(
+                "--netns '' is no network namespace: use a name in /run/netns, a pid or a path"
+                    .into(),
+            )),
+            typed => Ok(Self::One(Choice(typed))),
+        }
+    }
+}
+
+/// The machine in that namespace, for whoever asks from threads of its own (see `LinuxHost`).
+pub fn host(choice: &Choice) -> Result<Arc<dyn Host>, NamespaceError> {
+    Ok(match &choice.0 {
+        None => Arc::new(LinuxHost::new()),
+        Some(asked) => Arc::new(LinuxHost::within(Arc::new(netns::find(asked)?))?),
+    })
+}
+
+/// The whole command in a thread that is in that namespace; in this one where it is ours.
+pub fn run_in<T: Send>(
+    choice: &Choice,
+    command: impl FnOnce(&dyn Host) -> T + Send,
+) -> Result<T, NamespaceError> {
+    match &choice.0 {
+        None => Ok(command(&LinuxHost::new())),
+        Some(asked) => run_within(netns::find(asked)?, command),
+    }
+}
+
+/// The same in each namespace that may be entered, one after the other.
+pub fn run_in_each<T: Send>(
+    command: impl Fn(&dyn Host) -> T + Sync,
+) -> Result<Each<T>, NamespaceError> {
+    // Each is held by a descriptor.
+    tui::signals::raise_descriptor_limit();
+    let census = netns::all()?;
+    let mut each = Each { answers: Vec::new(), unseen: census.unseen };
+    let mut refused = 0;
+    for namespace in census.namespaces {
+        match run_within(namespace, &command) {
+            Ok(answer) => each.answers.push(answer),
+            Err(NamespaceError::MissingRight { .. }) => refused += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    let namespaces = refused;
+    each.unseen.extend((refused > 0).then_some(UnseenNamespaces::Refused { namespaces }));
+    Ok(each)
+}
+
+fn run_within<T: Send>(
+    namespace: Namespace,
+    command: impl FnOnce(&dyn Host) -> T + Send,
+) -> Result<T, NamespaceError> {
+    let namespace = Arc::new(namespace);
+    let host = LinuxHost::within(Arc::clone(&namespace))?;
+    netns::inside(&namespace, || command(&host))
+}

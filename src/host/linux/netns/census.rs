@@ -1,0 +1,137 @@
+//! Which network namespaces there are, and what of them could not be seen. Enters none.
+
+use std::{
+    collections::HashSet,
+    fmt::Write as _,
+    fs::{self, File, ReadDir},
+    io,
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+};
+
+use rustix::fd::OwnedFd;
+
+use crate::{
+    domain::{Text, UnseenNamespaces},
+    host::{
+        HostError,
+        linux::{
+            netns::{
+                Namespace, Unopened, could_not_open, label_of, link_of,
+                mounts::{self, Mounts, parse_link},
+                open,
+            },
+            owners::hidepid::hides_processes,
+        },
+    },
+};
+
+/// The distinct network namespaces of the machine, held.
+pub struct Census {
+    /// By the lowest pid in each; those without a process last.
+    pub namespaces: Vec<Namespace>,
+    /// What may hide others.
+    pub unseen: Vec<UnseenNamespaces>,
+}
+
+/// Those of all threads in /proc, and those that a mount keeps (/run/netns).
+///
+/// One that is kept by an open descriptor or a socket alone is in neither: it is not found. Costs
+/// a readlink(2) for each thread of the machine, and holds a descriptor for each namespace.
+///
+/// Errors: /proc cannot be read at all, or no descriptors are left.
+pub fn all() -> Result<Census, HostError> {
+    let mut walk =
+        Walk { mounts: mounts::read()?, known: HashSet::new(), found: vec![], unread: 0 };
+    let hides = walk.visit_processes()?;
+    walk.visit_mounts()?;
+    let threads = walk.unread;
+    let unread = (threads > 0).then_some(UnseenNamespaces::Unread { threads });
+    let invisible = hides.then_some(UnseenNamespaces::Invisible);
+    Ok(Census { namespaces: walk.found, unseen: unread.into_iter().chain(invisible).collect() })
+}
+
+struct Walk {
+    mounts: Mounts,
+    known: HashSet<u64>,
+    found: Vec<Namespace>,
+    /// Links that could not be read.
+    unread: u32,
+}
+
+impl Walk {
+    /// True: there may be processes that /proc does not list.
+    fn visit_processes(&mut self) -> Result<bool, HostError> {
+        let failed = |error| HostError::new("read /proc", error);
+        let proc: OwnedFd = File::open("/proc").map_err(failed)?.into();
+        let mut path = String::new();
+        for pid in numbers(fs::read_dir("/proc").map_err(failed)?) {
+            path.clear();
+            write!(path, "/proc/{pid}/task").expect("a String takes all text");
+            match fs::read_dir(&path) {
+                Ok(threads) => self.visit_threads(pid, threads, &mut path)?,
+                Err(error) => self.miss(&error),
+            }
+        }
+        hides_processes(&proc).map_err(|errno| failed(errno.into()))
+    }
+
+    fn visit_threads(
+        &mut self,
+        pid: u32,
+        threads: ReadDir,
+        path: &mut String,
+    ) -> Result<(), HostError> {
+        for thread in numbers(threads) {
+            path.clear();
+            write!(path, "/proc/{pid}/task/{thread}/ns/net").expect("a String takes all text");
+            match fs::read_link(&*path) {
+                Ok(link) => {
+                    let id = link.to_str().and_then(parse_link);
+                    if id.is_none_or(|id| !self.known.contains(&id)) {
+                        self.take(&link_of(thread), || label_of(thread))?;
+                    }
+                }
+                Err(error) => self.miss(&error),
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_mounts(&mut self) -> Result<(), HostError> {
+        let is_new = |(id, _): &(u64, &Path)| !self.known.contains(id);
+        let points: Vec<_> =
+            self.mounts.iter().filter(is_new).map(|(_, point)| point.to_owned()).collect();
+        for point in points {
+            self.take(&point, || Text::scrub(point.as_os_str().as_bytes()))?;
+        }
+        Ok(())
+    }
+
+    /// `label`: its name where it has none in /run/netns.
+    fn take(&mut self, path: &Path, label: impl FnOnce() -> Text) -> Result<(), HostError> {
+        match open(path) {
+            Ok((link, id)) if self.known.insert(id) => {
+                let name = self.mounts.name_of(id).unwrap_or_else(label);
+                self.found.push(Namespace { id, name, link });
+            }
+            Ok(_) | Err(Unopened::Missing) => {}
+            // Another mount hides this one.
+            Err(Unopened::Forbidden | Unopened::NotANamespace) => self.unread += 1,
+            Err(Unopened::Failed(errno)) => return Err(could_not_open(path, errno)),
+        }
+        Ok(())
+    }
+
+    /// What has ended is not missed.
+    fn miss(&mut self, error: &io::Error) {
+        let has_ended = error.kind() == io::ErrorKind::NotFound
+            || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error());
+        self.unread += u32::from(!has_ended);
+    }
+}
+
+/// Entries of /proc that are pids.
+fn numbers(folder: ReadDir) -> impl Iterator<Item = u32> {
+    folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
