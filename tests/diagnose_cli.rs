@@ -12,13 +12,12 @@ use std::{
     net::{TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
     process::{Command, Output, Stdio},
-    time::Duration,
 };
 
 use namespace::in_new_namespace;
 use portscope::{
     domain::{Diagnosis, Gap, Protocols, Table, Thresholds},
-    engine::sample::Sample,
+    engine::sample::Sampling,
     host::simulated::SimulatedHost,
     report::{self, Health, Scan, Status},
 };
@@ -191,7 +190,7 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
     ] {
         let gap = Gap::TableRefused { table, error };
         let host = SimulatedHost::builder().gap(gap).build();
-        let sample = Sample::take(&host, protocols, Duration::ZERO).unwrap();
+        let sample = Sampling::begin(&host, protocols).unwrap().end(&host);
         let diagnosis = Diagnosis::default();
         let health = Health {
             scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },

@@ -3,13 +3,15 @@
 use crate::{
     cli::{args::PlainFormat, exit::Verdict, scan, settings::DiagnoseSettings},
     domain::{Diagnosis, Evidence, Protocols, Severity, Snapshot, diagnosis},
-    engine::sample::Sample,
+    engine::sample::{Sample, Sampling},
     host::Host,
     report::{self, Health, Scan},
 };
 
 pub fn run(host: &dyn Host, settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
-    let mut sample = Sample::take(host, settings.protocols, settings.sample)?;
+    let mut sampling = Sampling::begin(host, settings.protocols)?;
+    sampling.look_again(settings.sample)?;
+    let mut sample = sampling.end(host);
     let diagnosis = judge(&sample, settings);
     let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
     gaps.append(&mut vitals.gaps);
