@@ -36,7 +36,8 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let times = f64::from(walk + USUAL_NANOSECONDS) / f64::from(USUAL_NANOSECONDS);
     let remote = row.destination.remote;
     let maker = maker(evidence, &row.owners);
-    let parity = if evidence.snapshot.ephemeral.range.first() % 2 == 0 { "even" } else { "odd" };
+    let parity =
+        if evidence.snapshot.ephemeral.range.first().is_multiple_of(2) { "even" } else { "odd" };
     Finding {
         rule: "slow-zone",
         severity: Severity::Warning,
