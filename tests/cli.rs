@@ -75,7 +75,6 @@ fn help_lists_only_what_exists() {
         "\n  export",
         "completions",
         "--filter",
-        "--netns",
         "--fallback",
         "--fault",
         "\n  help",
@@ -304,7 +303,9 @@ fn csv_has_the_header_of_the_contract_and_plain_line_ends() {
         let row = rows[0].as_ref().unwrap();
         assert_eq!((rows.len(), row.len()), (1, 15));
         assert_eq!((&row[0], &row[2], &row[3], &row[4]), ("tcp", "LISTEN", "::1", "40001"));
-        assert_eq!(&row[13], std::process::id().to_string());
+        // A process that another test starts just now holds a copy of our descriptors until exec.
+        let own = std::process::id().to_string();
+        assert!(row[13].split(';').any(|pid| pid == own), "{row:?}");
     });
 }
 

@@ -162,8 +162,9 @@ fn a_click_finds_the_tab_and_the_block_under_it() {
         let area = ratatui::layout::Rect::new(0, 0, 80, 24);
         view::layout::target_at(area, &session.app, column, row)
     };
-    assert_eq!(at(14, 0), Some(Target::Screen(Screen::Map)));
-    assert_eq!(at(22, 0), Some(Target::Screen(Screen::Allocate)));
+    assert_eq!(at(14, 0), Some(Target::Screen(Screen::Overview)));
+    assert_eq!(at(23, 0), Some(Target::Screen(Screen::Map)));
+    assert_eq!(at(30, 0), Some(Target::Screen(Screen::Allocate)));
     // The first row of blocks begins at 34000 on the second line of blocks.
     assert_eq!(at(7, 4), Some(Target::Ports(range(34_000, 34_019))));
     assert_eq!(at(8, 4), Some(Target::Ports(range(34_020, 34_039))));
