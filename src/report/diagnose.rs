@@ -9,20 +9,20 @@ use crate::{
         Thresholds, Trends,
         diagnosis::{self, Standing},
     },
-    report::{Place, Scan, text::Name},
+    report::{Scan, text::Name},
 };
 
 /// Destinations listed at most.
 pub const MOST_DESTINATIONS: usize = 100;
 
-/// What the exit code tells; the worst is last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What the exit code tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Ok,
     Warning,
+    Critical,
     /// Sockets could not be listed, and what was seen is not critical.
     Unknown,
-    Critical,
 }
 
 impl Status {
@@ -35,15 +35,6 @@ impl Status {
             Self::Unknown => "unknown",
         }
     }
-}
-
-/// The worst of several; a place that could not be looked at is UNKNOWN, and so is none at all.
-pub fn worst(places: &[Place<Health<'_>>]) -> Status {
-    let each = places.iter().map(|place| match &place.told {
-        Ok(health) => health.status(),
-        Err(_) => Status::Unknown,
-    });
-    each.max().unwrap_or(Status::Unknown)
 }
 
 /// A machine's ports as they were judged.

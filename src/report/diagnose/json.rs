@@ -13,67 +13,22 @@ use crate::{
         diagnosis::{About, Figure, Standing},
     },
     report::{
-        Health, Place, Status,
-        diagnose::{self, MOST_DESTINATIONS, kind},
+        Health,
+        diagnose::{MOST_DESTINATIONS, kind},
         json::{Host, Instant, Missing},
     },
 };
-
-const SCHEMA: &str = "portscope.diagnose/1";
 
 pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, &document(health))?;
     out.write_all(b"\n")
 }
 
-/// Several namespaces as one object; each of them has the keys of a single one, or `error`.
-pub fn write_places(places: &[Place<Health<'_>>], out: &mut dyn Write) -> io::Result<()> {
-    let document = Places {
-        schema: SCHEMA,
-        status: diagnose::worst(places).name(),
-        namespaces: places.iter().map(PlaceRow::from).collect(),
-    };
-    serde_json::to_writer(&mut *out, &document)?;
-    out.write_all(b"\n")
-}
-
-#[derive(Serialize)]
-struct Places<'a> {
-    schema: &'static str,
-    status: &'static str,
-    namespaces: Vec<PlaceRow<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum PlaceRow<'a> {
-    Told {
-        namespace: &'a str,
-        #[serde(flatten)]
-        document: Box<Document<'a>>,
-    },
-    Untold {
-        namespace: &'a str,
-        status: &'static str,
-        error: &'a str,
-    },
-}
-
-impl<'a> From<&'a Place<Health<'a>>> for PlaceRow<'a> {
-    fn from(place: &'a Place<Health<'a>>) -> Self {
-        let namespace = place.name.as_str();
-        match &place.told {
-            Ok(health) => Self::Told { namespace, document: Box::new(document(health)) },
-            Err(error) => Self::Untold { namespace, status: Status::Unknown.name(), error },
-        }
-    }
-}
-
 fn document<'a>(health: &'a Health<'_>) -> Document<'a> {
     let snapshot = health.scan.snapshot;
     let findings = health.diagnosis.findings.iter();
     Document {
-        schema: SCHEMA,
+        schema: "portscope.diagnose/1",
         status: health.status().name(),
         taken_at: Instant(snapshot.taken_at),
         host: Host::of(snapshot),

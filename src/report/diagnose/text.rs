@@ -10,7 +10,7 @@ use crate::{
         Destination, DestinationUse, Finding, Forecast, Protocol, RangeUse, Subject, Trend,
         diagnosis::{About, Standing},
     },
-    report::{Health, Place, Status, columns, paragraph},
+    report::{Health, Status, columns, paragraph},
 };
 
 /// The others are told in JSON.
@@ -33,21 +33,6 @@ pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     for finding in &health.diagnosis.findings {
         writeln!(out)?;
         write_finding(finding, out)?;
-    }
-    Ok(())
-}
-
-/// One namespace after the other, each under its name.
-pub fn write_places(places: &[Place<Health<'_>>], out: &mut dyn Write) -> io::Result<()> {
-    for (number, Place { name, told }) in places.iter().enumerate() {
-        if number > 0 {
-            writeln!(out)?;
-        }
-        writeln!(out, "NETWORK NAMESPACE {name}")?;
-        match told {
-            Ok(health) => write(health, out)?,
-            Err(error) => writeln!(out, "UNKNOWN  {error}")?,
-        }
     }
     Ok(())
 }

@@ -13,60 +13,16 @@ use serde::Serialize;
 use crate::{
     domain::{Errno, Process, Text},
     report::{
-        Explanation, Place, Scan,
+        Explanation, Scan,
         explain::{BindRow, ConnectRow, Side},
         json::{Host, Instant, Missing, SocketRow},
     },
 };
 
-const SCHEMA: &str = "portscope.explain/1";
-
 pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &document(explanation))?;
-    out.write_all(b"\n")
-}
-
-/// Several namespaces as one object; each of them has the keys of a single one, or `error`.
-pub fn write_places(places: &[Place<Explanation<'_>>], out: &mut dyn Write) -> io::Result<()> {
-    let namespaces = places.iter().map(PlaceRow::from).collect();
-    serde_json::to_writer(&mut *out, &Places { schema: SCHEMA, namespaces })?;
-    out.write_all(b"\n")
-}
-
-#[derive(Serialize)]
-struct Places<'a> {
-    schema: &'static str,
-    namespaces: Vec<PlaceRow<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum PlaceRow<'a> {
-    Told {
-        namespace: &'a str,
-        #[serde(flatten)]
-        document: Box<Document<'a>>,
-    },
-    Untold {
-        namespace: &'a str,
-        error: &'a str,
-    },
-}
-
-impl<'a> From<&'a Place<Explanation<'_>>> for PlaceRow<'a> {
-    fn from(place: &'a Place<Explanation<'_>>) -> Self {
-        let namespace = place.name.as_str();
-        match &place.told {
-            Ok(told) => Self::Told { namespace, document: Box::new(document(told)) },
-            Err(error) => Self::Untold { namespace, error },
-        }
-    }
-}
-
-fn document<'a>(explanation: &'a Explanation<'_>) -> Document<'a> {
     let snapshot = explanation.scan.snapshot;
-    Document {
-        schema: SCHEMA,
+    let document = Document {
+        schema: "portscope.explain/1",
         taken_at: Instant(snapshot.taken_at),
         host: Host::of(snapshot),
         complete: snapshot.is_complete(),
@@ -77,7 +33,9 @@ fn document<'a>(explanation: &'a Explanation<'_>) -> Document<'a> {
         reserved: explanation.is_reserved(),
         privileged: explanation.needs_privilege(),
         protocols: explanation.sides.iter().map(|side| SideRow::new(explanation, side)).collect(),
-    }
+    };
+    serde_json::to_writer(&mut *out, &document)?;
+    out.write_all(b"\n")
 }
 
 #[derive(Serialize)]

@@ -11,7 +11,7 @@ use crate::{
         availability::{Reuse, Verdict},
     },
     report::{
-        Explanation, Place, Scan,
+        Explanation, Scan,
         explain::{BindRow, ConnectRow, Side},
         paragraph,
         text::Name,
@@ -32,21 +32,6 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
         write_connects(side, out)?;
         if let Some(words) = &side.frees_when {
             paragraph::write(BULLET, &format!("Free again: {words}"), out)?;
-        }
-    }
-    Ok(())
-}
-
-/// One namespace after the other, each under its name.
-pub fn write_places(places: &[Place<Explanation<'_>>], out: &mut dyn Write) -> io::Result<()> {
-    for (number, Place { name, told }) in places.iter().enumerate() {
-        if number > 0 {
-            writeln!(out)?;
-        }
-        writeln!(out, "NETWORK NAMESPACE {name}")?;
-        match told {
-            Ok(explanation) => write(explanation, out)?,
-            Err(error) => paragraph::write("", error, out)?,
         }
     }
     Ok(())
