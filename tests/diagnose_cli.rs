@@ -12,12 +12,13 @@ use std::{
     net::{TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use namespace::in_new_namespace;
 use portscope::{
     domain::{Diagnosis, Gap, Protocols, Table, Thresholds},
-    engine::sample::Sampling,
+    engine::sample::Sample,
     host::simulated::SimulatedHost,
     report::{self, Health, Scan, Status},
 };
@@ -190,7 +191,7 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
     ] {
         let gap = Gap::TableRefused { table, error };
         let host = SimulatedHost::builder().gap(gap).build();
-        let sample = Sampling::begin(&host, protocols).unwrap().end(&host);
+        let sample = Sample::take(&host, protocols, Duration::ZERO).unwrap();
         let diagnosis = Diagnosis::default();
         let health = Health {
             scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },

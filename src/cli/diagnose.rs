@@ -3,15 +3,13 @@
 use crate::{
     cli::{args::PlainFormat, exit::Verdict, scan, settings::DiagnoseSettings},
     domain::{Diagnosis, Evidence, Protocols, Severity, Snapshot, diagnosis},
-    engine::sample::{Sample, Sampling},
+    engine::sample::Sample,
     host::Host,
     report::{self, Health, Scan},
 };
 
 pub fn run(host: &dyn Host, settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
-    let mut sampling = Sampling::begin(host, settings.protocols)?;
-    sampling.look_again(settings.sample)?;
-    let mut sample = sampling.end(host);
+    let mut sample = Sample::take(host, settings.protocols, settings.sample)?;
     let diagnosis = judge(&sample, settings);
     let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
     gaps.append(&mut vitals.gaps);
