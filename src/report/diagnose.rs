@@ -6,7 +6,7 @@ pub mod text;
 use crate::{
     domain::{
         Analysis, DestinationUse, Diagnosis, Gap, Party, Protocol, Protocols, RangeUse, Severity,
-        Thresholds, Trends,
+        Thresholds, Trends, UnseenNamespaces,
         diagnosis::{self, Standing},
     },
     report::{Scan, text::Name},
@@ -15,17 +15,23 @@ use crate::{
 /// Destinations listed at most.
 pub const MOST_DESTINATIONS: usize = 100;
 
-/// What the exit code tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the exit code tells, in growing order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     Ok,
     Warning,
-    Critical,
     /// Sockets could not be listed, and what was seen is not critical.
     Unknown,
+    Critical,
 }
 
 impl Status {
+    /// The worst of several; what was not seen is unknown.
+    pub fn worst(healths: &[Health<'_>], unseen: &[UnseenNamespaces]) -> Self {
+        let seen = healths.iter().map(Health::status).max().unwrap_or(Self::Unknown);
+        if unseen.is_empty() { seen } else { seen.max(Self::Unknown) }
+    }
+
     /// In JSON; in capitals the first word of the text.
     pub fn name(self) -> &'static str {
         match self {

@@ -9,26 +9,55 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     domain::{
-        DestinationUse, Finding, Party, RangeUse,
+        DestinationUse, Finding, Party, RangeUse, UnseenNamespaces,
         diagnosis::{About, Figure, Standing},
     },
     report::{
-        Health,
+        Health, Status,
         diagnose::{MOST_DESTINATIONS, kind},
-        json::{Host, Instant, Missing},
+        json::{Host, Instant, Missing, MissingRow},
     },
 };
+
+const SCHEMA: &str = "portscope.diagnose/1";
 
 pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, &document(health))?;
     out.write_all(b"\n")
 }
 
+/// Those of several network namespaces, and what keeps them from being all.
+pub fn write_each(
+    healths: &[Health<'_>],
+    unseen: &[UnseenNamespaces],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let is_complete = healths.iter().all(|health| health.scan.snapshot.is_complete());
+    let collection = Collection {
+        schema: SCHEMA,
+        status: Status::worst(healths, unseen).name(),
+        namespaces: healths.iter().map(document).collect(),
+        complete: unseen.is_empty() && is_complete,
+        missing: unseen.iter().map(MissingRow::from).collect(),
+    };
+    serde_json::to_writer(&mut *out, &collection)?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct Collection<'a> {
+    schema: &'static str,
+    status: &'static str,
+    namespaces: Vec<Document<'a>>,
+    complete: bool,
+    missing: Vec<MissingRow>,
+}
+
 fn document<'a>(health: &'a Health<'_>) -> Document<'a> {
     let snapshot = health.scan.snapshot;
     let findings = health.diagnosis.findings.iter();
     Document {
-        schema: "portscope.diagnose/1",
+        schema: SCHEMA,
         status: health.status().name(),
         taken_at: Instant(snapshot.taken_at),
         host: Host::of(snapshot),

@@ -10,7 +10,7 @@ use crate::{
         Destination, DestinationUse, Finding, Forecast, Protocol, RangeUse, Subject, Trend,
         diagnosis::{About, Standing},
     },
-    report::{Health, Status, columns, paragraph},
+    report::{Health, Status, columns, paragraph, text::Namespace},
 };
 
 /// The others are told in JSON.
@@ -33,6 +33,16 @@ pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     for finding in &health.diagnosis.findings {
         writeln!(out)?;
         write_finding(finding, out)?;
+    }
+    Ok(())
+}
+
+/// One network namespace after the other, under a line that names it.
+pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()> {
+    for (number, health) in healths.iter().enumerate() {
+        let space = if number == 0 { "" } else { "\n" };
+        writeln!(out, "{space}{}", Namespace(&health.scan.snapshot.machine))?;
+        write(health, out)?;
     }
     Ok(())
 }
