@@ -75,7 +75,6 @@ fn help_lists_only_what_exists() {
         "\n  export",
         "completions",
         "--filter",
-        "--netns",
         "--fallback",
         "--fault",
         "\n  help",

@@ -69,7 +69,7 @@ pub struct LiveArguments {
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
     /// Another network namespace: a name in /run/netns, a pid or a path
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
     /// Time between two scans; it stretches where scans are expensive
     #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
@@ -102,8 +102,8 @@ pub struct ScanArguments {
     /// Protocols to list
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
-    /// Another network namespace: a name in /run/netns, a pid, a path, or all of them by 'all'
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    /// Another network namespace: a name in /run/netns, a pid, a path, or all
+    #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
     /// Form of the output
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
@@ -126,7 +126,7 @@ pub struct DiagnoseArguments {
     pub protocol: ProtocolName,
     /// Another network namespace: a name in /run/netns, a pid, a path, or each of them in turn by
     /// 'all'
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
     /// Percent used of a range, or of a destination's ports, that is a warning
     #[arg(long, value_name = "PERCENT", default_value = "70", allow_hyphen_values = true)]
@@ -154,7 +154,7 @@ pub struct ExplainArguments {
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
     /// Another network namespace: a name in /run/netns, a pid, a path, or all of them by 'all'
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
     /// Tell of a bind to this address too
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
@@ -183,7 +183,7 @@ pub struct PickArguments {
     #[arg(long, value_name = "RANGE", default_value = "iana", allow_hyphen_values = true)]
     pub range: String,
     /// Another network namespace: a name in /run/netns, a pid or a path
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
     /// How to choose the next port to try
     #[arg(long, value_name = "NAME", default_value = "random", value_parser = strategies())]
