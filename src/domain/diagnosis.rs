@@ -173,6 +173,10 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
     for rule in RULES {
         findings.extend((rule.check)(evidence));
     }
+    for finding in &mut findings {
+        // What is advised last is not always advised.
+        finding.steps.truncate(finding.advice.len());
+    }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let severity = findings.iter().map(|finding| finding.severity).max().unwrap_or_default();
     Diagnosis { severity, findings }

@@ -15,7 +15,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::{
     app::{App, Scan, overview::Selected},
-    domain::{Destination, diagnosis::Standing},
+    domain::{Destination, Severity, diagnosis::Standing},
     view::{Theme, map},
 };
 
@@ -40,7 +40,9 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     };
     let selected = app.overview().selected(scan);
     let sight = Sight { app, scan, theme, verdict, selected, sources: destinations::sources(scan) };
-    let verdict = verdict::lines(&sight, area.width, areas::Class::of(area).verdict());
+    let is_trouble = scan.diagnosis.severity >= Severity::Warning;
+    let most = areas::Class::of(area).verdict(is_trouble);
+    let verdict = verdict::lines(&sight, area.width, most);
     let areas = areas::Areas::within(&sight, area, verdict.len() as u16);
     verdict::render(&verdict, areas.verdict, buffer);
     ranges::render(&sight, areas.ranges, buffer);

@@ -18,6 +18,7 @@ fn snapshot(sockets: &[Socket], gaps: &[Gap]) -> Snapshot {
         name: Text::scrub("test"),
         kernel: Text::scrub("test"),
         network_namespace: None,
+        namespace_name: None,
         is_isolated: true,
         users: Arc::new(Users::default()),
     };

@@ -4,7 +4,7 @@ use crate::domain::{
     Evidence, Finding, Party, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, maker, percent},
+        wording::{grouped, maker, percent, steps},
     },
 };
 
@@ -34,6 +34,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             grouped(range.suspected),
             percent(share)
         ),
+        cause: format!("{name} binds before connect(): taken for all destinations"),
+        steps: steps(&["IP_BIND_ADDRESS_NO_PORT before bind()", "or no bind() at all"]),
         meaning: format!(
             "A port that bind() chose is taken for all destinations, not only for its own: any \
              other connect() has some {} ports left, and fails with EADDRNOTAVAIL when there are \

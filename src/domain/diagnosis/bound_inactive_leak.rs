@@ -4,7 +4,7 @@ use crate::domain::{
     Evidence, Finding, OwnerUse, Party, Protocol, Severity, StateClass,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, party, percent},
+        wording::{grouped, party, percent, steps},
     },
 };
 
@@ -34,6 +34,8 @@ fn of(evidence: &Evidence<'_>, owner: &OwnerUse) -> Finding {
             "{name} has bound {} ports of the range that neither listen nor are connected",
             grouped(ports)
         ),
+        cause: format!("{name} keeps them bound: no connect() gets these ports"),
+        steps: steps(&["close sockets that failed", "IP_BIND_ADDRESS_NO_PORT"]),
         meaning: format!(
             "connect() skips such a port whatever its destination, and no bind(0) gets it: {} of \
              the range is lost to all programs, {} ports are left for a new destination. Most \

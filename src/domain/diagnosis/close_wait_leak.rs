@@ -4,7 +4,7 @@ use crate::domain::{
     Evidence, Finding, OwnerUse, Party, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, party},
+        wording::{grouped, party, steps},
     },
 };
 
@@ -32,6 +32,8 @@ fn of(evidence: &Evidence<'_>, owner: &OwnerUse) -> Finding {
             grouped(owner.close_wait),
             grouped(owner.sockets)
         ),
+        cause: format!("{name} does not call close()"),
+        steps: steps(&["close when read() returns 0", "restart it until then"]),
         meaning: "The peers have closed these connections and the process has not called close(): \
                   no timer ends CLOSE-WAIT, so ports and descriptors stay until it does. If it \
                   goes on, its connect() ends in EADDRNOTAVAIL or its descriptors in EMFILE."

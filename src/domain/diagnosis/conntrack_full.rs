@@ -28,6 +28,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         severity,
         about: About::Machine,
         summary: summary(conntrack, drops),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: "When the table is full the first packet of each new connection is dropped: \
                   connect() hangs and ends with ETIMEDOUT after minutes, no call names the \
                   cause; a UDP sendto() fails with EPERM. No port is missing: the kernel's log \

@@ -34,6 +34,8 @@ fn finding(evidence: &Evidence<'_>, row: &DescriptorUse) -> Finding {
             grouped(row.open),
             grouped(row.limit),
         ),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning:
             "At the limit socket() and accept() fail with EMFILE (\"Too many open files\"). It \
                   looks as if ports were exhausted, but is not: connections that wait to be \

@@ -28,14 +28,17 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         return None;
     }
     let maker = maker(evidence, &row.owners);
+    let (steps, advice) = advice(evidence, row, &client(evidence, &row.owners)).into_iter().unzip();
     Some(Finding {
         rule: "destination-exhausted",
         severity: level.severity(),
         about: About::Destination(row.destination),
         summary: summary(row, level, forecast, &maker),
+        cause: cause(evidence, row, &maker),
+        steps,
         meaning: meaning(evidence, row, level),
         evidence: figures(evidence, row, forecast),
-        advice: advice(evidence, row, &client(evidence, &row.owners)),
+        advice,
         avoid: vec![
             "do not add client threads or retries: each failing connect() walks the whole range, \
              about 3 ms of CPU on the default one"
@@ -111,34 +114,51 @@ fn figures(
     figures
 }
 
-fn advice(evidence: &Evidence<'_>, row: &DestinationUse, client: &str) -> Vec<String> {
+/// Each in a few words, and in full.
+fn advice(evidence: &Evidence<'_>, row: &DestinationUse, client: &str) -> Vec<(String, String)> {
     let remote = row.destination.remote;
     let mut advice = Vec::new();
     let time_wait = row.time_wait - row.reusable;
     if row.time_wait * 2 > row.used {
-        advice.push(format!(
+        let full = format!(
             "keep connections to {remote} open and use them again in {client} (keep-alive, a \
              pool): {} of its {} ports are in TIME-WAIT",
             grouped(row.time_wait),
             grouped(row.used)
-        ));
+        );
+        advice.push((format!("pool connections in {client}"), full));
     } else {
-        advice.push(format!(
+        let full = format!(
             "bound the connections that {client} opens to {remote} (a pool with a limit), and look \
              for ones that it does not close"
-        ));
+        );
+        advice.push((format!("bound the connections of {client}"), full));
     }
     if time_wait * 4 > row.used && evidence.snapshot.ephemeral.tw_reuse != Some(1) {
-        advice.push(
-            "sysctl -w net.ipv4.tcp_tw_reuse=1: connect() may then take a port again 1 s after \
-             it went into TIME-WAIT"
-                .to_owned(),
-        );
+        let full = "sysctl -w net.ipv4.tcp_tw_reuse=1: connect() may then take a port again 1 s \
+                    after it went into TIME-WAIT";
+        advice.push(("tcp_tw_reuse=1".to_owned(), full.to_owned()));
     }
-    advice.push(format!(
+    let full = format!(
         "add an address: each further source address of this machine, or address of {remote}, has \
          a range of its own (the limit is per source, destination and port)"
-    ));
-    advice.extend(remedies::wider_range(&evidence.snapshot.ephemeral));
+    );
+    advice.push(("add a source address".to_owned(), full));
+    let wider = remedies::wider_range(&evidence.snapshot.ephemeral);
+    advice.extend(wider.map(|full| ("widen ip_local_port_range".to_owned(), full)));
     advice
+}
+
+fn cause(evidence: &Evidence<'_>, row: &DestinationUse, maker: &str) -> String {
+    let open = row.used - row.time_wait;
+    let opened = evidence
+        .trend(Subject::Destination(row.destination))
+        .filter(|trend| trend.opened_per_second >= 0.5)
+        .map(|trend| format!(" opens {:.0}/s:", trend.opened_per_second));
+    format!(
+        "{maker}{} {} open, {} in TIME-WAIT",
+        opened.as_deref().unwrap_or(":"),
+        grouped(open),
+        grouped(row.time_wait)
+    )
 }

@@ -97,6 +97,10 @@ pub struct Finding {
     pub about: About,
     /// One line: what, how much, who.
     pub summary: String,
+    /// The summary's reason in some 70 characters, the process first; empty: the summary says it.
+    pub cause: String,
+    /// `advice` in two to six words each, in its order; empty: there is no short way to say it.
+    pub steps: Vec<String>,
     /// Two sentences: what it means for programs on this machine (the errno they get, or none).
     pub meaning: String,
     /// Names are stable keys of JSON, in snake_case.

@@ -54,6 +54,8 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
             grouped(waiting),
             grouped(backlog),
         ),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: MEANING.to_owned(),
         evidence: figures,
         advice: advice(owner.as_deref().unwrap_or("the listener"), backlog),
@@ -108,6 +110,8 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
         severity,
         about: About::Machine,
         summary: format!("a listener's queue overflowed {times}; none is full now"),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: MEANING.to_owned(),
         evidence: figures,
         advice: vec![

@@ -4,7 +4,7 @@ use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity, Socket, State,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, process},
+        wording::{grouped, process, steps},
     },
 };
 
@@ -41,6 +41,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             ephemeral.range,
             names.join(", ")
         ),
+        cause: String::new(),
+        steps: steps(&["reserve the ports", "or move the service"]),
         meaning:
             "While a service is down, any outgoing connection may be given its port: its next \
                   start then fails with EADDRINUSE. Nothing is wrong with one that asked for any \

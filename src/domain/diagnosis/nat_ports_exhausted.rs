@@ -66,6 +66,8 @@ fn of_translation(row: &Translation, severity: Severity, failures: Counter) -> F
         severity,
         about: About::Machine,
         summary: summary(row),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: meaning(row.protocol).to_owned(),
         evidence: figures,
         advice: advice(row),
@@ -161,6 +163,8 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
         severity,
         about: About::Machine,
         summary: format!("connection tracking could not enter a flow {times}"),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: "The first packet of such a flow is dropped: TCP sends it again and connect() \
                   takes a second longer, or hangs if translation has no port left; a UDP \
                   sendto() may fail with EPERM. No translation seen is full; two packets of one \

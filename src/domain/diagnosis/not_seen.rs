@@ -21,6 +21,8 @@ fn finding(gap: &Gap) -> Finding {
         severity: severity(gap),
         about: About::Machine,
         summary: format!("could not see {}{of}: {}", gap.what(), gap.why()),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: meaning(gap).to_owned(),
         evidence: figures,
         advice: vec![gap.remedy().to_owned()],

@@ -41,6 +41,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             grouped(orphans),
             grouped(max),
         ),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning:
             "Near the limit the kernel resets closed connections that still have data to send: \
              close() says nothing, the peer reads ECONNRESET and loses the end of the data. \

@@ -5,7 +5,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{full_in, grouped, party, percent},
+        wording::{full_in, grouped, party, percent, steps},
     },
 };
 
@@ -46,6 +46,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             range.range,
             percent(range.share()),
         ),
+        cause: String::new(),
+        steps: steps(&[
+            "close what holds most",
+            "IP_BIND_ADDRESS_NO_PORT",
+            "widen ip_local_port_range",
+        ]),
         meaning: meaning(level, connectable),
         evidence: figures,
         advice: advice(evidence),
@@ -74,16 +80,14 @@ fn meaning(level: Level, connectable: u32) -> String {
 fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     let mut owners = evidence.analysis.owners.iter();
     let most = owners.find(|owner| matches!(owner.party, Party::Process(_) | Party::Hidden(_)));
-    let mut advice: Vec<String> = most
-        .map(|owner| {
-            format!(
-                "see what {} does with its {} ports of the range",
-                party(evidence, owner.party),
-                grouped(owner.ports)
-            )
-        })
-        .into_iter()
-        .collect();
+    let first = most.map(|owner| {
+        format!(
+            "see what {} does with its {} ports of the range",
+            party(evidence, owner.party),
+            grouped(owner.ports)
+        )
+    });
+    let mut advice = vec![first.unwrap_or("see who holds them: portscope scan".to_owned())];
     advice.push(
         "where a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
          IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port and shares \

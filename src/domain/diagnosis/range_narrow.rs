@@ -4,7 +4,7 @@ use crate::domain::{
     Evidence, Finding, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::grouped,
+        wording::{grouped, steps},
     },
 };
 
@@ -45,6 +45,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             "the ephemeral range {range} has {} ports, Linux's own default 28,232",
             grouped(size)
         ),
+        cause: String::new(),
+steps: steps(&["ip_local_port_range=\"32768 60999\""]),
         meaning: format!(
             "No destination can have more than {} connections from one address of this machine, \
              those of the last minute in TIME-WAIT included. connect() then fails with \

@@ -42,6 +42,8 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
              runs here)",
             grouped(ports),
         ),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: "connect() and bind(0) on this node may take the port of a NodePort service. A \
                   kube-proxy, load balancer or ingress that binds that port then fails with \
                   EADDRINUSE, and traffic of the two cannot be told apart by its port."
@@ -71,6 +73,8 @@ fn services(ephemeral: &Ephemeral) -> Option<Finding> {
             "the ephemeral range begins at {}, among the ports of common services",
             ephemeral.range.first(),
         ),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: "connect() may take the port of a service that is not running just then; the \
                   service then fails to start with EADDRINUSE. It happens rarely and goes away \
                   by itself, which makes it hard to find."
@@ -111,6 +115,8 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
             row.seen,
             grouped(ports),
         ),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning:
             "A translated connection does not keep this machine from binding the port, and no \
              socket table shows it. Towards one destination both draw on the same ports: the \
@@ -150,6 +156,8 @@ fn notice(ephemeral: &Ephemeral, other: PortRange, part: PortRange, ports: u32) 
         severity: Severity::Notice,
         about: About::Machine,
         summary: String::new(),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: String::new(),
         evidence: vec![
             ("ephemeral_range", Figure::Text(ephemeral.range.to_string())),

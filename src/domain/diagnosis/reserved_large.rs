@@ -37,6 +37,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             grouped(left),
             grouped(range.len()),
         ),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: "connect() and bind(0) never choose a reserved port, so they fail with \
                   EADDRNOTAVAIL and EADDRINUSE that much earlier. An explicit bind() to a \
                   reserved port works as before."

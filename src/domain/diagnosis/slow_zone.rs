@@ -4,7 +4,7 @@ use crate::domain::{
     DestinationUse, Evidence, Finding, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, maker},
+        wording::{grouped, maker, steps},
     },
 };
 
@@ -36,7 +36,8 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let times = f64::from(walk + USUAL_NANOSECONDS) / f64::from(USUAL_NANOSECONDS);
     let remote = row.destination.remote;
     let maker = maker(evidence, &row.owners);
-    let parity = if evidence.snapshot.ephemeral.range.first() % 2 == 0 { "even" } else { "odd" };
+    let parity =
+        if evidence.snapshot.ephemeral.range.first().is_multiple_of(2) { "even" } else { "odd" };
     Finding {
         rule: "slow-zone",
         severity: Severity::Warning,
@@ -47,6 +48,11 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
             grouped(row.low_parity_capacity),
             grouped(row.low_parity_available()),
         ),
+        cause: format!(
+            "{maker}: each connect() walks {} ports first",
+            grouped(row.low_parity_capacity)
+        ),
+        steps: steps(&["keep fewer open at once", "add a source address", "IP_LOCAL_PORT_RANGE"]),
         meaning: format!(
             "connect() tries all {parity} ports before it takes another one, about \
              {WALK_NANOSECONDS} ns a port, so from half use on it costs some {times:.0} times as \

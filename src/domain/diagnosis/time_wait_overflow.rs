@@ -28,6 +28,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         severity,
         about: About::Machine,
         summary: summary(now, max, overflow),
+        cause: String::new(),
+        steps: Vec::new(),
         meaning: "Above tcp_max_tw_buckets a closed connection leaves no TIME-WAIT: its port is \
                   free at once and no call fails. What is lost is TIME-WAIT's protection: a late \
                   segment of the old connection may reset or reach a new one on the same ports."

@@ -5,7 +5,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies::NOT_FIN_TIMEOUT,
-        wording::{client, grouped, maker, percent},
+        wording::{client, grouped, maker, percent, steps},
     },
 };
 
@@ -65,6 +65,8 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
             grouped(row.used),
             percent(f64::from(row.time_wait) / f64::from(row.capacity.max(1))),
         ),
+        cause: format!("{maker} closes first: each port stays 60 s"),
+        steps: steps(&["pool connections", "tcp_tw_reuse=1"]),
         meaning: format!(
             "The end that closes first keeps the port for 60 s, and here that is this machine: so \
              many connections a minute cannot be exceeded. {reuse}"
@@ -103,6 +105,8 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
             grouped(range.size),
             grouped(evidence.analysis.destinations.len() as u64),
         ),
+        cause: String::new(),
+        steps: steps(&["pool connections", "tcp_tw_reuse=1"]),
         meaning: "The end that closes first keeps the port for 60 s, and here that is this \
                   machine. bind() to port 0 cannot get these ports; connect() to other \
                   destinations can."

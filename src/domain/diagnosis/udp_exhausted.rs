@@ -5,7 +5,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{full_in, grouped, party, percent},
+        wording::{full_in, grouped, party, percent, steps},
     },
 };
 
@@ -57,6 +57,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             percent(range.share()),
             by.unwrap_or_default(),
         ),
+        cause: String::new(),
+        steps: steps(&[
+            "one UDP socket for many peers",
+            "bind single addresses",
+            "widen ip_local_port_range",
+        ]),
         meaning: format!(
             "UDP connect() and sendto() of an unbound socket {now} with EAGAIN (\"Resource \
              temporarily unavailable\"), bind() to port 0 with EADDRINUSE. UDP never shares an \

@@ -50,6 +50,11 @@ pub(super) fn client(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String
     process.map_or("the client".to_owned(), |&(named, _)| party(evidence, named))
 }
 
+/// `[&str]` as steps.
+pub(super) fn steps(steps: &[&str]) -> Vec<String> {
+    steps.iter().map(|&step| step.to_owned()).collect()
+}
+
 /// `86.5 %`; a share that is not all is never rounded to 100.
 pub(super) fn percent(share: f64) -> String {
     let tenths = (share * 1000.0).round() / 10.0;

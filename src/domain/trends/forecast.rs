@@ -24,6 +24,9 @@ pub struct Trend {
     pub window: Duration,
 }
 
+/// Seconds: nothing grows for days as it did in the last ten seconds.
+const FORESEEABLE: f64 = 172_800.0;
+
 /// Seconds from the last snapshot on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Forecast {
@@ -34,7 +37,7 @@ pub struct Forecast {
 }
 
 impl Trend {
-    /// When so many more ports are used; None: at this rate never.
+    /// When so many more ports are used; None: at this rate never, or not within two days.
     ///
     /// TIME-WAIT ends after 60 s, so connections that only pass through it stop adding ports then:
     /// what would take longer is told of the lasting growth alone.
@@ -53,7 +56,7 @@ impl Trend {
         let (earliest, latest) = self.bounds(wanted);
         let slowest = self.lasting_per_second - self.uncertainty;
         let latest = latest.zip(self.lasting_until(wanted, slowest)).map(|(a, b)| a.max(b));
-        Some(Forecast { seconds, earliest, latest })
+        (seconds <= FORESEEABLE).then_some(Forecast { seconds, earliest, latest })
     }
 
     /// When so many ports are used, if what does not end in TIME-WAIT grows by `lasting` a second;

@@ -64,13 +64,28 @@ fn telling<'a>(sight: &Sight<'a>) -> Option<&'a Finding> {
     let findings = &sight.scan.diagnosis.findings;
     let worst = findings.iter().map(|finding| finding.severity).max()?;
     let mut severe = findings.iter().filter(|finding| finding.severity == worst);
-    let about = match sight.verdict.subject {
-        Subject::Destination(destination) => About::Destination(destination),
-        Subject::Range(protocol) => About::Range(protocol),
-        Subject::Lane(lane) => About::Range(lane.protocol()),
-    };
-    let own = severe.clone().find(|finding| finding.about == about);
+    let own = severe.clone().find(|finding| is_own(finding, sight));
     own.or_else(|| severe.next()).filter(|_| worst >= Severity::Notice)
+}
+
+/// Whether it is about what the verdict is about.
+fn is_own(finding: &Finding, sight: &Sight<'_>) -> bool {
+    finding.about
+        == match sight.verdict.subject {
+            Subject::Destination(destination) => About::Destination(destination),
+            Subject::Range(protocol) => About::Range(protocol),
+            Subject::Lane(lane) => About::Range(lane.protocol()),
+        }
+}
+
+/// Who has most of the destination's ports.
+fn holder(sight: &Sight<'_>) -> Option<String> {
+    let Subject::Destination(destination) = sight.verdict.subject else { return None };
+    let row = sight.scan.analysis.destination(&destination)?;
+    let &(party, ports) = row.owners.first()?;
+    let [ports, used] = [ports, row.used].map(words::thousands);
+    let held = if ports == used { "all of them".to_owned() } else { format!("{ports} of {used}") };
+    Some(format!("{} has {held}. ", words::party(sight.app, party)))
 }
 
 /// `why` and `do`, so that the lines are used and no word is cut.
@@ -86,8 +101,16 @@ fn explanation(
     let why = if finding.severity == Severity::Notice { "note" } else { "why" };
     let reason = if is_summary_told {
         finding.meaning.clone()
+    } else if is_own(finding, sight) {
+        // The headline has told what its summary tells.
+        let cause = match finding.cause.as_str() {
+            "" => holder(sight).unwrap_or_default(),
+            cause => format!("{cause}. "),
+        };
+        format!("{cause}{}", finding.meaning)
     } else {
-        format!("{}. {}", finding.summary.trim_end_matches('.'), finding.meaning)
+        let cause = if finding.cause.is_empty() { &finding.summary } else { &finding.cause };
+        format!("{}. {}", cause.trim_end_matches('.'), finding.meaning)
     };
     let text_width = width.saturating_sub(LABEL);
     let todo = advice(finding, text_width, (room / 2).max(1));
@@ -115,7 +138,7 @@ fn block(label: &str, lines: Vec<String>, theme: &Theme) -> Vec<Line<'static>> {
 /// Numbered, as many as fit whole; of the first one as much as there is room for.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
     let numbered: Vec<String> =
-        (1..).zip(&finding.advice).map(|(number, text)| format!("{number} {text}")).collect();
+        (1..).zip(short(finding)).map(|(number, text)| format!("{number} {text}")).collect();
     let Some(first) = numbered.first() else { return Vec::new() };
     let alone = words::wrapped(first, width);
     if alone.len() > height {
@@ -132,6 +155,11 @@ fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
         (kept, text) = (lines, longer);
     }
     kept
+}
+
+/// The advice in few words, where there is such.
+fn short(finding: &Finding) -> &[String] {
+    if finding.steps.is_empty() { &finding.advice } else { &finding.steps }
 }
 
 /// The last one says when there is more.
@@ -244,16 +272,14 @@ fn ending(standing: &Standing, spread: Spread, theme: &Theme) -> String {
     let left = || format!(": {} left", words::thousands(standing.available));
     let Some(forecast) = standing.forecast.filter(is_near) else { return left() };
     let about = theme.glyph("≈ ", "about ");
-    let mut text = format!(": full in {about}{}", in_time(forecast.seconds));
-    if spread == Spread::Told {
-        let earliest = in_time(forecast.earliest);
-        text += &match forecast.latest.filter(|&latest| latest <= FAR).map(in_time) {
-            Some(latest) if latest == earliest => String::new(),
-            Some(latest) => format!(" ({earliest} to {latest})"),
-            None => format!(" ({earliest} at the earliest)"),
-        };
-    }
-    text
+    let earliest = in_time(forecast.earliest);
+    let spread = match forecast.latest.filter(|&latest| latest <= FAR).map(in_time) {
+        _ if spread == Spread::Left => String::new(),
+        Some(latest) if latest == earliest => String::new(),
+        Some(latest) => format!(" ({earliest} to {latest})"),
+        None => format!(" ({earliest} at the earliest)"),
+    };
+    format!(": full in {about}{}{spread}", in_time(forecast.seconds))
 }
 
 /// Seconds; what is further off is not foretold.
