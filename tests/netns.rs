@@ -215,9 +215,9 @@ fn the_screen_shows_the_other_namespace_and_its_allocator_binds_there() {
         session.send(b"4");
         session.wait_for_text("4/s");
         session.send(b"H.");
-        session.wait_for_text("1 held");
+        session.wait_for_text("✓ allocated");
         let held = ["scan", "--format", "json", "--range", "iana"];
-        assert_eq!(ports(&json(&run(held))), []);
+        assert_eq!(ports(&json(&run(held))).len(), 0);
         let there = json(&run(held.iter().copied().chain(["--netns", &other.pid()])));
         let holder = &there["sockets"][0]["owner"]["processes"][0];
         assert_eq!((ports(&there).len(), &holder["name"]), (1, &"portscope".into()));
