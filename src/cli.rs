@@ -38,12 +38,8 @@ fn obey(arguments: Vec<OsString>) -> anyhow::Result<Verdict> {
     match Settings::try_from(arguments)? {
         Settings::Live(settings) => tui::run(namespaces::host(&settings.namespace)?, &settings),
         Settings::Scan(settings) => scan::run(&settings),
-        Settings::Diagnose(settings) => {
-            namespaces::run_in(&settings.namespace, |host| diagnose::run(host, &settings))?
-        }
-        Settings::Explain(settings) => {
-            namespaces::run_in(&settings.namespace, |host| explain::run(host, &settings))?
-        }
+        Settings::Diagnose(settings) => diagnose::run(&settings),
+        Settings::Explain(settings) => explain::run(&settings),
         Settings::Pick(settings) => {
             namespaces::run_in(&settings.namespace, |host| pick::run(host, &settings))?
         }

@@ -13,17 +13,11 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Process, ProcessTable, Snapshot, Socket, Text};
+use crate::domain::{Process, ProcessTable, Snapshot, Socket};
 
 pub use diagnose::{Health, Status};
 pub use explain::Explanation;
 pub use pick::{Collision, NoPort, Pick, Tried};
-
-/// One of several network namespaces: what is told of it, or why it could not be looked at.
-pub struct Place<T> {
-    pub name: Text,
-    pub told: Result<T, String>,
-}
 
 /// A snapshot and what is known of the processes in it.
 #[derive(Clone, Copy, Debug)]

@@ -10,14 +10,16 @@ use std::{
     fs,
     io::ErrorKind,
     net::{TcpListener, TcpStream, UdpSocket},
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use namespace::in_new_namespace;
 use portscope::{
     domain::{Diagnosis, Gap, Protocols, Table, Thresholds},
-    engine::sample::Sampling,
+    engine::sample::Sample,
     host::simulated::SimulatedHost,
     report::{self, Health, Scan, Status},
 };
@@ -190,7 +192,7 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
     ] {
         let gap = Gap::TableRefused { table, error };
         let host = SimulatedHost::builder().gap(gap).build();
-        let sample = Sampling::begin(&host, protocols).unwrap().end(&host);
+        let sample = Sample::take(&host, protocols, Duration::ZERO).unwrap();
         let diagnosis = Diagnosis::default();
         let health = Health {
             scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },
@@ -458,5 +460,51 @@ fn an_address_that_is_not_ours_is_neither_free_nor_in_use() {
                 (&"unknown".into(), &"EADDRNOTAVAIL".into())
             );
         }
+    });
+}
+
+#[test]
+fn each_namespace_is_judged_and_the_worst_is_told() {
+    in_new_namespace(|| {
+        let _full = fill("40000 40063");
+        let ours = fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
+        let is_ours = |told: &&Value| told["host"]["network_namespace"] == ours;
+        let output = run("diagnose --netns all --sample 0 --format json");
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let all = json(&output);
+        assert_eq!(keys(&all), ["schema", "status", "namespaces", "complete", "missing"].into());
+        assert_eq!(
+            (&all["schema"], &all["status"]),
+            (&"portscope.diagnose/1".into(), &"critical".into())
+        );
+        let judged = all["namespaces"].as_array().unwrap().iter().find(is_ours).unwrap();
+        assert_eq!(judged["status"], "critical");
+        assert_eq!(judged["destinations"][0]["used"], 64);
+        let text = run("diagnose --netns all --sample 0");
+        let heading = format!("(net {ours})\nCRITICAL  tcp 127.0.0.1 → 127.0.0.1:5000 ");
+        assert_eq!(text.status.code(), Some(2));
+        assert!(stdout(&text).contains(&heading), "{}", stdout(&text));
+    });
+}
+
+#[test]
+fn a_port_is_explained_in_each_namespace_and_held_in_one() {
+    in_new_namespace(|| {
+        let _listener = TcpListener::bind("127.0.0.1:46733").unwrap();
+        let ours = fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
+        let is_ours = |told: &&Value| told["host"]["network_namespace"] == ours;
+        let output = run("explain 46733 --netns all --format json");
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let all = json(&output);
+        assert_eq!(keys(&all), ["schema", "namespaces", "complete", "missing"].into());
+        let told = all["namespaces"].as_array().unwrap().iter().find(is_ours).unwrap();
+        assert_eq!(
+            (&told["port"], &told["schema"]),
+            (&46733.into(), &"portscope.explain/1".into())
+        );
+        assert_eq!(told["protocols"][0]["sockets"].as_array().unwrap().len(), 1);
+        let text = run("explain 46733 --netns all");
+        assert_eq!(text.status.code(), Some(0));
+        assert!(stdout(&text).contains(&format!("(net {ours})\nPort 46733 is ")));
     });
 }

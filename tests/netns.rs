@@ -245,7 +245,7 @@ fn what_is_no_network_namespace_is_told_in_one_line() {
 
 #[test]
 fn all_is_refused_where_there_is_one_answer() {
-    for arguments in ["pick --netns all", "explain 1 --netns all", "--netns all"] {
+    for arguments in ["pick --netns all", "--netns all"] {
         assert_refused(&run(arguments.split(' ')), 2, "one network namespace at a time");
     }
     assert_refused(&run("scan --format csv --netns all".split(' ')), 2, "text or json");

@@ -34,8 +34,8 @@ pub enum Command {
     Scan(ScanArguments),
     /// Tell whether ports run out, towards which destination, by whom, and what to do
     ///
-    /// Looks twice, --sample seconds apart, for the rates; what it says holds for the network
-    /// namespace it looks at.
+    /// Looks twice, --sample seconds apart, for the rates. What it says holds for one network
+    /// namespace, the one it runs in unless --netns names another.
     #[command(
         after_help = "Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (sockets could not be \
                       listed, or usage)."
@@ -124,7 +124,8 @@ pub struct DiagnoseArguments {
     /// Protocols to judge
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
-    /// Another network namespace: a name in /run/netns, a pid or a path
+    /// Another network namespace: a name in /run/netns, a pid, a path, or each of them in turn by
+    /// 'all'
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
     /// Percent used of a range, or of a destination's ports, that is a warning
@@ -152,7 +153,7 @@ pub struct ExplainArguments {
     /// Protocols to explain
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
-    /// Another network namespace: a name in /run/netns, a pid or a path
+    /// Another network namespace: a name in /run/netns, a pid, a path, or all of them by 'all'
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
     /// Tell of a bind to this address too

@@ -1,40 +1,94 @@
 //! `portscope diagnose`: two looks, the rules, and a status for the exit code.
 
 use crate::{
-    cli::{args::PlainFormat, exit::Verdict, scan, settings::DiagnoseSettings},
+    cli::{
+        args::PlainFormat,
+        exit::Verdict,
+        namespaces::{self, Choices},
+        output::WriteError,
+        scan,
+        settings::DiagnoseSettings,
+    },
     domain::{Diagnosis, Evidence, Protocols, Severity, Snapshot, diagnosis},
-    engine::sample::{Sample, Sampling},
-    host::Host,
-    report::{self, Health, Scan},
+    engine::sample::Sample,
+    host::{Host, HostError},
+    report::{self, Health, Scan, Status},
 };
 
-pub fn run(host: &dyn Host, settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
-    let mut sampling = Sampling::begin(host, settings.protocols)?;
-    sampling.look_again(settings.sample)?;
-    let mut sample = sampling.end(host);
-    let diagnosis = judge(&sample, settings);
-    let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
-    gaps.append(&mut vitals.gaps);
-    let health = Health {
-        scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },
-        analysis: &sample.analysis,
-        trends: &sample.trends,
-        diagnosis: &diagnosis,
-        protocols: settings.protocols,
-        thresholds: settings.thresholds,
-        sampled: sample.before.as_ref().map(|(_, seconds)| *seconds),
-    };
+pub fn run(settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
+    match &settings.namespaces {
+        Choices::One(choice) => {
+            let judged = namespaces::run_in(choice, |host| Judged::of(host, settings))??;
+            run_on(&judged, settings)
+        }
+        Choices::All => run_on_each(settings),
+    }
+}
+
+fn run_on(judged: &Judged, settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
+    let health = judged.health(settings);
     let written = settings.destination.write(|out| match settings.format {
         PlainFormat::Text => report::diagnose::text::write(&health, out),
         PlainFormat::Json => report::diagnose::json::write(&health, out),
     });
-    match written {
-        Ok(()) => scan::tell_gaps(&sample.snapshot),
-        // Whoever closed the pipe had enough, but a critical machine is not OK for it.
-        Err(error) if error.is_closed_pipe() => {}
-        Err(error) => return Err(error.into()),
+    if is_read(written)? {
+        scan::tell_gaps(&judged.sample.snapshot);
     }
     Ok(Verdict::Status(health.status()))
+}
+
+fn run_on_each(settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
+    let each = namespaces::run_in_each(|host| Judged::of(host, settings))?;
+    let judged = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
+    let healths: Vec<_> = judged.iter().map(|judged| judged.health(settings)).collect();
+    let written = settings.destination.write(|out| match settings.format {
+        PlainFormat::Text => report::diagnose::text::write_each(&healths, out),
+        PlainFormat::Json => report::diagnose::json::write_each(&healths, &each.unseen, out),
+    });
+    if is_read(written)? {
+        let snapshots = judged.iter().map(|judged| &judged.sample.snapshot);
+        scan::tell_gaps_of_each(snapshots, &each.unseen);
+    }
+    Ok(Verdict::Status(Status::worst(&healths, &each.unseen)))
+}
+
+/// Whoever closed the pipe had enough, but a critical machine is not OK for it.
+fn is_read(written: Result<(), WriteError>) -> Result<bool, WriteError> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_closed_pipe() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// One network namespace.
+struct Judged {
+    sample: Sample,
+    diagnosis: Diagnosis,
+}
+
+impl Judged {
+    fn of(host: &dyn Host, settings: &DiagnoseSettings) -> Result<Self, HostError> {
+        let mut sample = Sample::take(host, settings.protocols, settings.sample)?;
+        let diagnosis = judge(&sample, settings);
+        // From here on they are one list: of what this report lacks.
+        let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
+        gaps.append(&mut vitals.gaps);
+        Ok(Self { sample, diagnosis })
+    }
+
+    fn health(&self, settings: &DiagnoseSettings) -> Health<'_> {
+        let Sample { snapshot, analysis, trends, processes, before } = &self.sample;
+        Health {
+            scan: Scan { snapshot, processes },
+            analysis,
+            trends,
+            diagnosis: &self.diagnosis,
+            protocols: settings.protocols,
+            thresholds: settings.thresholds,
+            sampled: before.as_ref().map(|(_, seconds)| *seconds),
+        }
+    }
 }
 
 fn judge(sample: &Sample, settings: &DiagnoseSettings) -> Diagnosis {

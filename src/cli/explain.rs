@@ -6,13 +6,19 @@ use std::{
 };
 
 use crate::{
-    cli::{args::PlainFormat, exit::Verdict, scan, settings::ExplainSettings},
+    cli::{
+        args::PlainFormat,
+        exit::Verdict,
+        namespaces::{self, Choices},
+        scan,
+        settings::ExplainSettings,
+    },
     domain::{
-        Destination, Gap, Holder, Protocol, ServiceNames, Snapshot, Source,
+        Destination, Gap, Holder, ProcessTable, Protocol, ServiceNames, Snapshot, Source,
         availability::{self, Bind, BindAddress, Reuse},
     },
     engine::sample::describe,
-    host::Host,
+    host::{Host, HostError},
     report::{
         self, Explanation, Scan,
         explain::{BindRow, ConnectRow, Side},
@@ -22,29 +28,68 @@ use crate::{
 /// Destinations of one port that are told, each by itself; a server's port has one for each client.
 const MOST_DESTINATIONS: usize = 100;
 
-pub fn run(host: &dyn Host, settings: &ExplainSettings) -> anyhow::Result<Verdict> {
-    let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
-    host.scanner()?.scan_port(settings.port, &mut snapshot)?;
-    keep_asked(&mut snapshot, settings);
-    let processes = describe(host, &snapshot);
-    let services = host.services();
-    let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
-    let look = Look { host, settings, snapshot: &snapshot, services: &services };
-    let explanation = Explanation {
-        scan: Scan { snapshot: &snapshot, processes: &processes },
-        port: settings.port,
-        sides: asked.map(|protocol| look.side(protocol)).collect(),
-    };
+pub fn run(settings: &ExplainSettings) -> anyhow::Result<Verdict> {
+    match &settings.namespaces {
+        Choices::One(choice) => {
+            let looked = namespaces::run_in(choice, |host| Looked::at(host, settings))??;
+            run_on(&looked, settings)
+        }
+        Choices::All => run_on_each(settings),
+    }
+}
+
+fn run_on(looked: &Looked, settings: &ExplainSettings) -> anyhow::Result<Verdict> {
+    let explanation = looked.explanation(settings);
     settings.destination.write(|out| match settings.format {
         PlainFormat::Text => report::explain::text::write(&explanation, out),
         PlainFormat::Json => report::explain::json::write(&explanation, out),
     })?;
-    scan::tell_gaps(&snapshot);
-    let is_partial = settings.strict && !snapshot.is_complete();
-    if is_partial || !explanation.is_held() {
-        return Ok(Verdict::No);
+    scan::tell_gaps(&looked.snapshot);
+    Ok(verdict(settings, explanation.is_held(), looked.snapshot.is_complete()))
+}
+
+fn run_on_each(settings: &ExplainSettings) -> anyhow::Result<Verdict> {
+    let each = namespaces::run_in_each(|host| Looked::at(host, settings))?;
+    let looked = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
+    let explanations: Vec<_> = looked.iter().map(|looked| looked.explanation(settings)).collect();
+    settings.destination.write(|out| match settings.format {
+        PlainFormat::Text => report::explain::text::write_each(&explanations, out),
+        PlainFormat::Json => report::explain::json::write_each(&explanations, &each.unseen, out),
+    })?;
+    scan::tell_gaps_of_each(looked.iter().map(|looked| &looked.snapshot), &each.unseen);
+    let is_held = explanations.iter().any(Explanation::is_held);
+    let is_complete = looked.iter().all(|looked| looked.snapshot.is_complete());
+    Ok(verdict(settings, is_held, is_complete && each.unseen.is_empty()))
+}
+
+fn verdict(settings: &ExplainSettings, is_held: bool, is_complete: bool) -> Verdict {
+    let is_enough = is_complete || !settings.strict;
+    if is_held && is_enough { Verdict::Done } else { Verdict::No }
+}
+
+/// One network namespace.
+struct Looked {
+    snapshot: Snapshot,
+    processes: ProcessTable,
+    sides: Vec<Side>,
+}
+
+impl Looked {
+    fn at(host: &dyn Host, settings: &ExplainSettings) -> Result<Self, HostError> {
+        let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+        host.scanner()?.scan_port(settings.port, &mut snapshot)?;
+        keep_asked(&mut snapshot, settings);
+        let processes = describe(host, &snapshot);
+        let look = Look { host, settings, snapshot: &snapshot, services: &host.services() };
+        let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
+        let sides = asked.map(|protocol| look.side(protocol)).collect();
+        Ok(Self { snapshot, processes, sides })
     }
-    Ok(Verdict::Done)
+
+    fn explanation(&self, settings: &ExplainSettings) -> Explanation<'_> {
+        let Self { snapshot, processes, sides } = self;
+        Explanation { scan: Scan { snapshot, processes }, port: settings.port, sides }
+    }
 }
 
 /// Forgets what is not asked for, the gaps of it too.
@@ -74,13 +119,13 @@ struct Look<'a> {
     services: &'a ServiceNames,
 }
 
-impl<'a> Look<'a> {
-    fn side(&self, protocol: Protocol) -> Side<'a> {
+impl Look<'_> {
+    fn side(&self, protocol: Protocol) -> Side {
         let port = self.settings.port;
         let (connects, destinations_left_out) = self.connects(protocol);
         Side {
             protocol,
-            service: self.services.name(protocol, port),
+            service: self.services.name(protocol, port).map(str::to_owned),
             binds: self.binds(protocol),
             connects,
             destinations_left_out,

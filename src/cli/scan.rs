@@ -7,7 +7,7 @@ use crate::{
         namespaces::{self, Choices},
         settings::ScanSettings,
     },
-    domain::{ProcessTable, Snapshot, Source},
+    domain::{ProcessTable, Snapshot, Source, UnseenNamespaces},
     engine::sample::describe,
     host::{Host, HostError, OwnerDepth},
     report::{self, Scan},
@@ -42,15 +42,7 @@ fn run_on_each(settings: &ScanSettings) -> anyhow::Result<Verdict> {
         ScanFormat::Json => report::json::write_scans(&scans, &each.unseen, out),
         ScanFormat::Csv => Err(std::io::ErrorKind::Unsupported.into()),
     })?;
-    for unseen in &each.unseen {
-        exit::tell(format_args!("portscope: partial: {unseen}"));
-    }
-    for (snapshot, _) in &looks {
-        let namespace = report::text::Namespace(&snapshot.machine);
-        for gap in &snapshot.gaps {
-            exit::tell(format_args!("portscope: partial: {namespace}: {gap}"));
-        }
-    }
+    tell_gaps_of_each(looks.iter().map(|(snapshot, _)| snapshot), &each.unseen);
     let is_complete = looks.iter().all(|(snapshot, _)| snapshot.is_complete());
     Ok(verdict(settings, is_complete && each.unseen.is_empty()))
 }
@@ -80,6 +72,22 @@ pub fn look(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, HostError> {
 pub fn tell_gaps(snapshot: &Snapshot) {
     for gap in &snapshot.gaps {
         exit::tell(format_args!("portscope: partial: {gap}"));
+    }
+}
+
+/// Of several network namespaces, and what keeps them from being all.
+pub fn tell_gaps_of_each<'a>(
+    snapshots: impl Iterator<Item = &'a Snapshot>,
+    unseen: &[UnseenNamespaces],
+) {
+    for unseen in unseen {
+        exit::tell(format_args!("portscope: partial: {unseen}"));
+    }
+    for snapshot in snapshots {
+        let namespace = report::text::Namespace(&snapshot.machine);
+        for gap in &snapshot.gaps {
+            exit::tell(format_args!("portscope: partial: {namespace}: {gap}"));
+        }
     }
 }
 

@@ -24,63 +24,48 @@ pub struct Sample {
     pub before: Option<(Vitals, f64)>,
 }
 
-/// A machine that was looked at once.
-pub struct Sampling {
-    protocols: Protocols,
-    scanner: Box<dyn Scanner>,
-    snapshot: Snapshot,
-    analysis: Analysis,
-    history: History,
-    trends: Trends,
-    before: Option<(Vitals, f64)>,
-    looked_at: Instant,
+impl Sample {
+    /// Looks, waits until `apart` is over since then, and looks again; once only where
+    /// `apart` is zero.
+    pub fn take(host: &dyn Host, protocols: Protocols, apart: Duration) -> Result<Self, HostError> {
+        let mut scanner = host.scanner()?;
+        let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+        let mut watch = Watch { protocols, history: History::default(), trends: Trends::default() };
+        let mut analysis = watch.look(&mut *scanner, OwnerDepth::Full, &mut snapshot)?;
+        let mut before = None;
+        if !apart.is_zero() {
+            let again_at = Instant::now() + apart;
+            let first = snapshot.clone();
+            thread::sleep(again_at.saturating_duration_since(Instant::now()));
+            analysis = watch.look(&mut *scanner, OwnerDepth::Incremental, &mut snapshot)?;
+            let seconds = snapshot.taken_at.saturating_sub(first.taken_at).as_secs_f64();
+            before = Some((first.vitals, seconds));
+        }
+        let processes = describe(host, &snapshot);
+        Ok(Self { snapshot, analysis, trends: watch.trends, processes, before })
+    }
 }
 
-impl Sampling {
-    /// The first look.
-    pub fn begin(host: &dyn Host, protocols: Protocols) -> Result<Self, HostError> {
-        let mut sampling = Self {
-            protocols,
-            scanner: host.scanner()?,
-            snapshot: Snapshot::empty(host.machine(), Source::SockDiag),
-            analysis: Analysis::default(),
-            history: History::default(),
-            trends: Trends::default(),
-            before: None,
-            looked_at: Instant::now(),
-        };
-        sampling.look(OwnerDepth::Full)?;
-        Ok(sampling)
-    }
+/// What is kept from one look to the next.
+struct Watch {
+    protocols: Protocols,
+    history: History,
+    trends: Trends,
+}
 
-    /// Waits until `apart` is over since the last look, and looks again; not at all where it is
-    /// zero.
-    pub fn look_again(&mut self, apart: Duration) -> Result<(), HostError> {
-        if apart.is_zero() {
-            return Ok(());
-        }
-        let (vitals, taken_at) = (self.snapshot.vitals.clone(), self.snapshot.taken_at);
-        thread::sleep((self.looked_at + apart).saturating_duration_since(Instant::now()));
-        self.look(OwnerDepth::Incremental)?;
-        let seconds = self.snapshot.taken_at.saturating_sub(taken_at).as_secs_f64();
-        self.before = Some((vitals, seconds));
-        Ok(())
-    }
-
-    pub fn end(self, host: &dyn Host) -> Sample {
-        let Self { snapshot, analysis, trends, before, .. } = self;
-        let processes = describe(host, &snapshot);
-        Sample { snapshot, analysis, trends, processes, before }
-    }
-
-    fn look(&mut self, owners: OwnerDepth) -> Result<(), HostError> {
-        self.scanner.scan(owners, &mut self.snapshot)?;
-        self.looked_at = Instant::now();
-        keep_only(self.protocols, &mut self.snapshot);
-        self.analysis = Analysis::of(&self.snapshot);
-        self.history.observe(&self.snapshot);
-        self.trends.observe(&self.snapshot, &self.analysis, &self.history);
-        Ok(())
+impl Watch {
+    fn look(
+        &mut self,
+        scanner: &mut dyn Scanner,
+        owners: OwnerDepth,
+        snapshot: &mut Snapshot,
+    ) -> Result<Analysis, HostError> {
+        scanner.scan(owners, snapshot)?;
+        keep_only(self.protocols, snapshot);
+        let analysis = Analysis::of(snapshot);
+        self.history.observe(snapshot);
+        self.trends.observe(snapshot, &analysis, &self.history);
+        Ok(analysis)
     }
 }
 

@@ -6,16 +6,16 @@ pub mod text;
 use crate::{
     domain::{
         Analysis, DestinationUse, Diagnosis, Gap, Party, Protocol, Protocols, RangeUse, Severity,
-        Thresholds, Trends,
+        Thresholds, Trends, UnseenNamespaces,
         diagnosis::{self, Standing},
     },
-    report::{Place, Scan, text::Name},
+    report::{Scan, text::Name},
 };
 
 /// Destinations listed at most.
 pub const MOST_DESTINATIONS: usize = 100;
 
-/// What the exit code tells; the worst is last.
+/// What the exit code tells, in growing order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     Ok,
@@ -26,6 +26,12 @@ pub enum Status {
 }
 
 impl Status {
+    /// The worst of several; what was not seen is unknown.
+    pub fn worst(healths: &[Health<'_>], unseen: &[UnseenNamespaces]) -> Self {
+        let seen = healths.iter().map(Health::status).max().unwrap_or(Self::Unknown);
+        if unseen.is_empty() { seen } else { seen.max(Self::Unknown) }
+    }
+
     /// In JSON; in capitals the first word of the text.
     pub fn name(self) -> &'static str {
         match self {
@@ -35,15 +41,6 @@ impl Status {
             Self::Unknown => "unknown",
         }
     }
-}
-
-/// The worst of several; a place that could not be looked at is UNKNOWN, and so is none at all.
-pub fn worst(places: &[Place<Health<'_>>]) -> Status {
-    let each = places.iter().map(|place| match &place.told {
-        Ok(health) => health.status(),
-        Err(_) => Status::Unknown,
-    });
-    each.max().unwrap_or(Status::Unknown)
 }
 
 /// A machine's ports as they were judged.

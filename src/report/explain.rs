@@ -17,14 +17,14 @@ pub struct Explanation<'a> {
     pub scan: Scan<'a>,
     pub port: u16,
     /// One a protocol asked for.
-    pub sides: Vec<Side<'a>>,
+    pub sides: &'a [Side],
 }
 
 /// A port of one protocol.
-pub struct Side<'a> {
+pub struct Side {
     pub protocol: Protocol,
     /// The name the port is registered for.
-    pub service: Option<&'a str>,
+    pub service: Option<String>,
     pub binds: Vec<BindRow>,
     pub connects: Vec<ConnectRow>,
     /// Destinations that stand on the port and in none of `connects`.

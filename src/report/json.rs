@@ -132,7 +132,7 @@ impl Serialize for Missing<'_> {
 }
 
 #[derive(Serialize)]
-struct MissingRow {
+pub(super) struct MissingRow {
     what: &'static str,
     count: Option<u32>,
     why: String,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     cli::{
         args::{DiagnoseArguments, PlainFormat},
-        namespaces::Choice,
+        namespaces::Choices,
         output::Destination,
         settings::{BadInput, destination},
     },
@@ -14,7 +14,7 @@ use crate::{
 
 pub struct DiagnoseSettings {
     pub protocols: Protocols,
-    pub namespace: Choice,
+    pub namespaces: Choices,
     pub thresholds: Thresholds,
     /// Between the two looks; zero: one look only.
     pub sample: Duration,
@@ -28,7 +28,7 @@ impl TryFrom<DiagnoseArguments> for DiagnoseSettings {
     fn try_from(typed: DiagnoseArguments) -> Result<Self, BadInput> {
         Ok(Self {
             protocols: typed.protocol.into(),
-            namespace: typed.netns.try_into()?,
+            namespaces: typed.netns.try_into()?,
             thresholds: thresholds(&typed.warn, &typed.critical)?,
             sample: sample(&typed.sample)?,
             format: typed.format,

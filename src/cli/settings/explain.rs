@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::{
     cli::{
         args::{ExplainArguments, PlainFormat},
-        namespaces::Choice,
+        namespaces::Choices,
         output::Destination,
         settings::{BadInput, address, destination, is_number},
     },
@@ -15,7 +15,7 @@ use crate::{
 pub struct ExplainSettings {
     pub port: u16,
     pub protocols: Protocols,
-    pub namespace: Choice,
+    pub namespaces: Choices,
     pub address: Option<IpAddr>,
     pub probe: bool,
     pub format: PlainFormat,
@@ -30,7 +30,7 @@ impl TryFrom<ExplainArguments> for ExplainSettings {
         Ok(Self {
             port: port(&typed.port)?,
             protocols: typed.protocol.into(),
-            namespace: typed.netns.try_into()?,
+            namespaces: typed.netns.try_into()?,
             address: typed.address.as_deref().map(address).transpose()?,
             probe: typed.probe,
             format: typed.format,

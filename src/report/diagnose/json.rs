@@ -9,13 +9,13 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     domain::{
-        DestinationUse, Finding, Party, RangeUse,
+        DestinationUse, Finding, Party, RangeUse, UnseenNamespaces,
         diagnosis::{About, Figure, Standing},
     },
     report::{
-        Health, Place, Status,
-        diagnose::{self, MOST_DESTINATIONS, kind},
-        json::{Host, Instant, Missing},
+        Health, Status,
+        diagnose::{MOST_DESTINATIONS, kind},
+        json::{Host, Instant, Missing, MissingRow},
     },
 };
 
@@ -26,47 +26,31 @@ pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// Several namespaces as one object; each of them has the keys of a single one, or `error`.
-pub fn write_places(places: &[Place<Health<'_>>], out: &mut dyn Write) -> io::Result<()> {
-    let document = Places {
+/// Those of several network namespaces, and what keeps them from being all.
+pub fn write_each(
+    healths: &[Health<'_>],
+    unseen: &[UnseenNamespaces],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let is_complete = healths.iter().all(|health| health.scan.snapshot.is_complete());
+    let collection = Collection {
         schema: SCHEMA,
-        status: diagnose::worst(places).name(),
-        namespaces: places.iter().map(PlaceRow::from).collect(),
+        status: Status::worst(healths, unseen).name(),
+        namespaces: healths.iter().map(document).collect(),
+        complete: unseen.is_empty() && is_complete,
+        missing: unseen.iter().map(MissingRow::from).collect(),
     };
-    serde_json::to_writer(&mut *out, &document)?;
+    serde_json::to_writer(&mut *out, &collection)?;
     out.write_all(b"\n")
 }
 
 #[derive(Serialize)]
-struct Places<'a> {
+struct Collection<'a> {
     schema: &'static str,
     status: &'static str,
-    namespaces: Vec<PlaceRow<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum PlaceRow<'a> {
-    Told {
-        namespace: &'a str,
-        #[serde(flatten)]
-        document: Box<Document<'a>>,
-    },
-    Untold {
-        namespace: &'a str,
-        status: &'static str,
-        error: &'a str,
-    },
-}
-
-impl<'a> From<&'a Place<Health<'a>>> for PlaceRow<'a> {
-    fn from(place: &'a Place<Health<'a>>) -> Self {
-        let namespace = place.name.as_str();
-        match &place.told {
-            Ok(health) => Self::Told { namespace, document: Box::new(document(health)) },
-            Err(error) => Self::Untold { namespace, status: Status::Unknown.name(), error },
-        }
-    }
+    namespaces: Vec<Document<'a>>,
+    complete: bool,
+    missing: Vec<MissingRow>,
 }
 
 fn document<'a>(health: &'a Health<'_>) -> Document<'a> {

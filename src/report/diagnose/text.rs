@@ -10,7 +10,7 @@ use crate::{
         Destination, DestinationUse, Finding, Forecast, Protocol, RangeUse, Subject, Trend,
         diagnosis::{About, Standing},
     },
-    report::{Health, Place, Status, columns, paragraph},
+    report::{Health, Status, columns, paragraph, text::Namespace},
 };
 
 /// The others are told in JSON.
@@ -37,17 +37,12 @@ pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// One namespace after the other, each under its name.
-pub fn write_places(places: &[Place<Health<'_>>], out: &mut dyn Write) -> io::Result<()> {
-    for (number, Place { name, told }) in places.iter().enumerate() {
-        if number > 0 {
-            writeln!(out)?;
-        }
-        writeln!(out, "NETWORK NAMESPACE {name}")?;
-        match told {
-            Ok(health) => write(health, out)?,
-            Err(error) => writeln!(out, "UNKNOWN  {error}")?,
-        }
+/// One network namespace after the other, under a line that names it.
+pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()> {
+    for (number, health) in healths.iter().enumerate() {
+        let space = if number == 0 { "" } else { "\n" };
+        writeln!(out, "{space}{}", Namespace(&health.scan.snapshot.machine))?;
+        write(health, out)?;
     }
     Ok(())
 }

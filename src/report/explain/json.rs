@@ -11,73 +11,44 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    domain::{Errno, Process, Text},
+    domain::{Errno, Process, Text, UnseenNamespaces},
     report::{
-        Explanation, Place, Scan,
+        Explanation, Scan,
         explain::{BindRow, ConnectRow, Side},
-        json::{Host, Instant, Missing, SocketRow},
+        json::{Host, Instant, Missing, MissingRow, SocketRow},
     },
 };
 
 const SCHEMA: &str = "portscope.explain/1";
 
 pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &document(explanation))?;
+    serde_json::to_writer(&mut *out, &Document::of(explanation))?;
     out.write_all(b"\n")
 }
 
-/// Several namespaces as one object; each of them has the keys of a single one, or `error`.
-pub fn write_places(places: &[Place<Explanation<'_>>], out: &mut dyn Write) -> io::Result<()> {
-    let namespaces = places.iter().map(PlaceRow::from).collect();
-    serde_json::to_writer(&mut *out, &Places { schema: SCHEMA, namespaces })?;
-    out.write_all(b"\n")
-}
-
-#[derive(Serialize)]
-struct Places<'a> {
-    schema: &'static str,
-    namespaces: Vec<PlaceRow<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum PlaceRow<'a> {
-    Told {
-        namespace: &'a str,
-        #[serde(flatten)]
-        document: Box<Document<'a>>,
-    },
-    Untold {
-        namespace: &'a str,
-        error: &'a str,
-    },
-}
-
-impl<'a> From<&'a Place<Explanation<'_>>> for PlaceRow<'a> {
-    fn from(place: &'a Place<Explanation<'_>>) -> Self {
-        let namespace = place.name.as_str();
-        match &place.told {
-            Ok(told) => Self::Told { namespace, document: Box::new(document(told)) },
-            Err(error) => Self::Untold { namespace, error },
-        }
-    }
-}
-
-fn document<'a>(explanation: &'a Explanation<'_>) -> Document<'a> {
-    let snapshot = explanation.scan.snapshot;
-    Document {
+/// Those of several network namespaces, and what keeps them from being all.
+pub fn write_each(
+    explanations: &[Explanation<'_>],
+    unseen: &[UnseenNamespaces],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let is_complete = explanations.iter().all(|told| told.scan.snapshot.is_complete());
+    let collection = Collection {
         schema: SCHEMA,
-        taken_at: Instant(snapshot.taken_at),
-        host: Host::of(snapshot),
-        complete: snapshot.is_complete(),
-        missing: Missing(&snapshot.gaps),
-        port: explanation.port,
-        ranges: explanation.ranges(),
-        class: explanation.class(),
-        reserved: explanation.is_reserved(),
-        privileged: explanation.needs_privilege(),
-        protocols: explanation.sides.iter().map(|side| SideRow::new(explanation, side)).collect(),
-    }
+        namespaces: explanations.iter().map(Document::of).collect(),
+        complete: unseen.is_empty() && is_complete,
+        missing: unseen.iter().map(MissingRow::from).collect(),
+    };
+    serde_json::to_writer(&mut *out, &collection)?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct Collection<'a> {
+    schema: &'static str,
+    namespaces: Vec<Document<'a>>,
+    complete: bool,
+    missing: Vec<MissingRow>,
 }
 
 #[derive(Serialize)]
@@ -96,6 +67,26 @@ struct Document<'a> {
     protocols: Vec<SideRow<'a>>,
 }
 
+impl<'a> Document<'a> {
+    fn of(explanation: &'a Explanation<'_>) -> Self {
+        let snapshot = explanation.scan.snapshot;
+        let sides = explanation.sides.iter();
+        Self {
+            schema: SCHEMA,
+            taken_at: Instant(snapshot.taken_at),
+            host: Host::of(snapshot),
+            complete: snapshot.is_complete(),
+            missing: Missing(&snapshot.gaps),
+            port: explanation.port,
+            ranges: explanation.ranges(),
+            class: explanation.class(),
+            reserved: explanation.is_reserved(),
+            privileged: explanation.needs_privilege(),
+            protocols: sides.map(|side| SideRow::new(explanation, side)).collect(),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct SideRow<'a> {
     protocol: &'static str,
@@ -109,12 +100,12 @@ struct SideRow<'a> {
 }
 
 impl<'a> SideRow<'a> {
-    fn new(explanation: &'a Explanation<'_>, side: &'a Side<'_>) -> Self {
+    fn new(explanation: &'a Explanation<'_>, side: &'a Side) -> Self {
         let scan = explanation.scan;
         let sockets = scan.snapshot.on_port(side.protocol, explanation.port);
         Self {
             protocol: side.protocol.name(),
-            service: side.service,
+            service: side.service.as_deref(),
             sockets: sockets.iter().map(|socket| SocketRow::new(scan, socket)).collect(),
             holders: holders(scan, side, explanation.port),
             bind: side.binds.iter().map(Row::from).collect(),
@@ -125,7 +116,7 @@ impl<'a> SideRow<'a> {
     }
 }
 
-fn holders<'a>(scan: Scan<'a>, side: &Side<'_>, port: u16) -> Vec<HolderRow<'a>> {
+fn holders<'a>(scan: Scan<'a>, side: &Side, port: u16) -> Vec<HolderRow<'a>> {
     let sockets = scan.snapshot.on_port(side.protocol, port);
     let pids: BTreeSet<u32> =
         sockets.iter().flat_map(|socket| scan.snapshot.owner(socket).pids()).copied().collect();

@@ -11,10 +11,10 @@ use crate::{
         availability::{Reuse, Verdict},
     },
     report::{
-        Explanation, Place, Scan,
+        Explanation, Scan,
         explain::{BindRow, ConnectRow, Side},
         paragraph,
-        text::Name,
+        text::{Name, Namespace},
     },
 };
 
@@ -25,7 +25,7 @@ const BULLET: &str = "  - ";
 
 pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<()> {
     paragraph::write("", &place(explanation), out)?;
-    for side in &explanation.sides {
+    for side in explanation.sides {
         writeln!(out)?;
         write_holders(explanation, side, out)?;
         write_binds(side, out)?;
@@ -37,17 +37,12 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
-/// One namespace after the other, each under its name.
-pub fn write_places(places: &[Place<Explanation<'_>>], out: &mut dyn Write) -> io::Result<()> {
-    for (number, Place { name, told }) in places.iter().enumerate() {
-        if number > 0 {
-            writeln!(out)?;
-        }
-        writeln!(out, "NETWORK NAMESPACE {name}")?;
-        match told {
-            Ok(explanation) => write(explanation, out)?,
-            Err(error) => paragraph::write("", error, out)?,
-        }
+/// One network namespace after the other, under a line that names it.
+pub fn write_each(explanations: &[Explanation<'_>], out: &mut dyn Write) -> io::Result<()> {
+    for (number, explanation) in explanations.iter().enumerate() {
+        let space = if number == 0 { "" } else { "\n" };
+        writeln!(out, "{space}{}", Namespace(&explanation.scan.snapshot.machine))?;
+        write(explanation, out)?;
     }
     Ok(())
 }
@@ -83,12 +78,12 @@ fn upper(protocol: Protocol) -> &'static str {
 
 fn write_holders(
     explanation: &Explanation<'_>,
-    side: &Side<'_>,
+    side: &Side,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let scan = explanation.scan;
     let name = format!("{} {}", upper(side.protocol), explanation.port);
-    let service = side.service.map(|service| format!(" (registered for {service})"));
+    let service = side.service.as_ref().map(|service| format!(" (registered for {service})"));
     let service = service.unwrap_or_default();
     let sockets = scan.snapshot.on_port(side.protocol, explanation.port);
     if sockets.is_empty() {
@@ -194,7 +189,7 @@ fn capitalized(sentence: &str) -> String {
 
 /// Rows of one option with the same answer are one sentence; all rows are, where none differs. With
 /// a reuse option the same verdict is enough: what is in the way of which address is told before.
-fn write_binds(side: &Side<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn write_binds(side: &Side, out: &mut dyn Write) -> io::Result<()> {
     let is_same = |a: &BindRow, b: &BindRow| (&a.answer, a.probed) == (&b.answer, b.probed);
     let is_alike = |a: &BindRow, b: &BindRow| match a.bind.reuse {
         Reuse::None => is_same(a, b),
@@ -220,7 +215,7 @@ fn write_binds(side: &Side<'_>, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn rows_with<'a>(side: &'a Side<'_>, reuse: Reuse) -> Vec<&'a BindRow> {
+fn rows_with(side: &Side, reuse: Reuse) -> Vec<&BindRow> {
     side.binds.iter().filter(|row| row.bind.reuse == reuse).collect()
 }
 
@@ -243,7 +238,7 @@ fn bind_sentence(kind: &str, rows: &[&BindRow]) -> String {
 }
 
 /// Destinations with the same answer are one sentence.
-fn write_connects(side: &Side<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn write_connects(side: &Side, out: &mut dyn Write) -> io::Result<()> {
     let mut rows: Vec<&ConnectRow> = side.connects.iter().collect();
     while let Some(&first) = rows.first() {
         let is_every = rows.len() == side.connects.len() && side.connects.len() > 1;
