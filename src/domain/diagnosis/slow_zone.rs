@@ -23,11 +23,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 /// connect() looks for ports of the low parity first and takes the other ones only when it found
-/// none (`__inet_hash_connect`); a few that came free again change little.
+/// none (`__inet_hash_connect`); a few that came free again change little,
+/// and a TIME-WAIT that it may take ends the walk.
 fn is_slow(row: &DestinationUse) -> bool {
     row.low_parity_capacity >= LEAST
         && row.available() > 0
-        && row.low_parity_available() * 100 <= row.low_parity_capacity
+        && (row.low_parity_available() + row.reusable) * 100 <= row.low_parity_capacity
 }
 
 fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     app::{Scan, overview::List},
-    domain::{DestinationUse, Level, StateClass, diagnosis::Standing},
+    domain::{DestinationUse, Level, Party, StateClass, diagnosis::Standing},
     view::{
         Role,
         gauges::{self, Colors},
@@ -141,9 +141,11 @@ fn bar(sight: &Sight<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'stati
     gauges::stacked(&by_class, row.capacity, Colors::States, sight.theme, width)
 }
 
-/// The one with most of the sockets, and how many more there are.
+/// The process with most of the sockets, before what nobody has any more, and how many more there
+/// are.
 fn owner(sight: &Sight<'_>, row: &DestinationUse) -> String {
-    let Some(&(party, _)) = row.owners.first() else { return String::new() };
+    let process = row.owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
+    let Some(&(party, _)) = process.or(row.owners.first()) else { return String::new() };
     let name = words::party_name(sight.app, party);
     match row.owners.len() {
         1 => name,
