@@ -266,6 +266,76 @@ fn no_answer_is_wrong_and_plain_binds_are_certain() {
     });
 }
 
+/// The built program says the same in JSON, and its own probes meet what ours meet.
+#[test]
+fn explain_tells_in_json_what_real_binds_meet() {
+    let _alone = processes::alone();
+    in_new_namespace(|| {
+        let holders = holders::all();
+        settled(&holders);
+        let mut tables = Vec::new();
+        for protocol in Protocol::EACH {
+            let mut each = Reuse::EACH.map(|_| Figures::default());
+            for holder in holders.iter().filter(|holder| holder.protocol == protocol) {
+                let rows = explain(holder);
+                for (figures, reuse) in each.iter_mut().zip(Reuse::EACH) {
+                    figures.rows += 1;
+                    compare_explained(&rows, holder, reuse, figures);
+                }
+            }
+            let names = Reuse::EACH.map(|reuse| reuse.name());
+            tables.extend(names.into_iter().zip(each).map(|(reuse, figures)| {
+                (format!("{} explain, reuse {reuse}", protocol.name()), figures)
+            }));
+        }
+        judge(&tables);
+    });
+}
+
+/// `protocols[0].bind` of `explain --probe`.
+fn explain(holder: &Holder) -> Vec<serde_json::Value> {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_portscope"))
+        .args(["explain", &holder.port.to_string(), "--protocol", holder.protocol.name()])
+        .args(["--address", "127.0.0.3", "--probe", "--format", "json"])
+        .output()
+        .unwrap();
+    let code = i32::from(holder.state.is_none());
+    assert_eq!(output.status.code(), Some(code), "{}: {output:?}", holder.name);
+    let mut told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let serde_json::Value::Array(rows) = told["protocols"][0]["bind"].take() else {
+        panic!("{}: no binds", holder.name)
+    };
+    assert_eq!(rows.len(), 18, "six addresses, three ways each");
+    rows
+}
+
+fn compare_explained(
+    rows: &[serde_json::Value],
+    holder: &Holder,
+    reuse: Reuse,
+    figures: &mut Figures,
+) {
+    for row in rows.iter().filter(|row| row["reuse"] == reuse.name()) {
+        let probe = row["probe"].as_str().unwrap();
+        let (name, _, at, family) = *PROBES.iter().find(|known| known.0 == probe).expect(probe);
+        let verdict = match row["verdict"].as_str().unwrap() {
+            "free" => Verdict::Free,
+            "in-use" => Verdict::InUse,
+            "unknown" => Verdict::Unknown,
+            other => panic!("{other}"),
+        };
+        let is_untold = NOT_TOLD.contains(&(holder.protocol, holder.name, name));
+        let is_plain = reuse == Reuse::None;
+        assert!(!is_plain || is_untold == (verdict == Verdict::Unknown), "{}: {row}", holder.name);
+        let own = &[family, reuse_options(reuse)[0]].concat();
+        let is_refused = is_bind_refused(holder, at, own);
+        let probed = if is_refused { "in-use" } else { "free" };
+        assert_eq!(row["probed"], probed, "{} {name} {reuse:?}", holder.name);
+        let answer = Answer { verdict, because: row["because"].to_string() };
+        figures.count(&format!("{} {name} {reuse:?}", holder.name), &answer, is_refused);
+    }
+}
+
 #[test]
 fn no_answer_is_wrong_where_netlink_is_refused() {
     let _alone = processes::alone();
