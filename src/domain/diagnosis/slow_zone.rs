@@ -44,7 +44,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         severity: Severity::Warning,
         about: About::Destination(row.destination),
         summary: format!(
-            "tcp → {remote}: of {} {parity} ports {} are left, so that each connect() costs about \
+            "tcp → {remote}: of {} {parity} ports {} are left, so that a connect() costs up to \
              {milliseconds:.2} ms more: {maker}",
             grouped(row.low_parity_capacity),
             grouped(row.low_parity_available()),
