@@ -1,7 +1,7 @@
 //! `destination-exhausted`: connect() to one destination finds no port, or soon none.
 
 use crate::domain::{
-    DestinationUse, Evidence, Finding, Forecast, Level, Subject,
+    DestinationUse, Evidence, Finding, Forecast, Level, Protocol, Subject,
     diagnosis::{
         finding::{About, Figure},
         remedies::{self, NOT_FIN_TIMEOUT},
@@ -36,7 +36,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         summary: summary(row, level, forecast, &maker),
         cause: cause(evidence, row, &maker),
         steps,
-        meaning: meaning(evidence, row, level),
+        meaning: meaning(evidence, level),
         evidence: figures(evidence, row, forecast),
         advice,
         avoid: vec![
@@ -66,11 +66,10 @@ fn summary(row: &DestinationUse, level: Level, forecast: Option<Forecast>, maker
     )
 }
 
-fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, level: Level) -> String {
+fn meaning(evidence: &Evidence<'_>, level: Level) -> String {
     let others = evidence.analysis.unused_capacity();
     let now = if level == Level::Exhausted { "fails" } else { "will soon fail" };
-    let elsewhere = match (others, evidence.analysis.range(crate::domain::Protocol::Tcp).suspected)
-    {
+    let elsewhere = match (others, evidence.analysis.range(Protocol::Tcp).suspected) {
         (0, _) => "No other destination has a port left either.".to_owned(),
         (_, suspected) if suspected > 0 => format!(
             "Another destination has at most {} ports to choose from, see bind-before-connect.",
@@ -82,9 +81,8 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, level: Level) -> Strin
         ),
     };
     format!(
-        "connect() from {} to {} {now} with EADDRNOTAVAIL (\"Cannot assign requested address\"). \
-         {elsewhere}",
-        row.destination.source, row.destination.remote
+        "connect() to it {now} with EADDRNOTAVAIL (\"Cannot assign requested address\"). \
+         {elsewhere}"
     )
 }
 
