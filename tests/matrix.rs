@@ -283,7 +283,7 @@ fn explain_tells_in_json_what_real_binds_meet() {
                     compare_explained(&rows, holder, reuse, figures);
                 }
             }
-            let names = Reuse::EACH.map(|reuse| reuse.name());
+            let names = Reuse::EACH.map(Reuse::name);
             tables.extend(names.into_iter().zip(each).map(|(reuse, figures)| {
                 (format!("{} explain, reuse {reuse}", protocol.name()), figures)
             }));

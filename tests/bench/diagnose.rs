@@ -13,8 +13,8 @@ use std::{
 use measure::{median, ms};
 use portscope::{
     domain::{
-        Analysis, Evidence, History, PortRange, ProcessTable, Snapshot, State, Thresholds, Trends,
-        attribution::Departed, diagnosis::diagnose, port::LINUX_DEFAULT,
+        Analysis, Evidence, History, Occupancy, PortRange, ProcessTable, Snapshot, State,
+        Thresholds, Trends, attribution::Departed, diagnosis::diagnose, port::LINUX_DEFAULT,
     },
     host::{
         Host as _,
@@ -23,8 +23,8 @@ use portscope::{
 };
 
 const ROUNDS: usize = 21;
-/// What is demanded of `Analysis::of` 30,000 sockets.
-const ANALYSIS_MS: f64 = 2.0;
+/// What is demanded of 30,000 sockets, occupancy, analysis and rules together.
+const DIAGNOSIS_MS: f64 = 5.0;
 /// One more pass over the range for each of them: about 30,000 and 200,000 sockets.
 const PASSES: [u8; 2] = [1, 7];
 const PIDS: std::ops::RangeInclusive<u32> = 1000..=1049;
@@ -37,17 +37,20 @@ fn main() {
         "milliseconds, medians of {ROUNDS}; growth: what a socket of the larger one costs more"
     );
     println!(
-        "{:<28} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "sockets", "", "analysis", "diagnose", "history", "trends", "departed"
+        "{:<28} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "sockets", "", "occupancy", "analysis", "diagnose", "history", "trends", "departed"
     );
     for shape in &SHAPES {
         let [small, large] = PASSES.map(|passes| World::of(shape, passes).measure());
         small.print(shape.name);
         large.print("");
         large.print_growth(&small);
-        if small.times[0] > ANALYSIS_MS {
-            println!("{:<28} more than {ANALYSIS_MS} ms: MISSED", "");
-        }
+        let all = small.times[..3].iter().sum::<f64>();
+        let is_met = if all <= DIAGNOSIS_MS { "met" } else { "MISSED" };
+        println!(
+            "{:<28} {all:.2} ms for occupancy, analysis, rules; at most {DIAGNOSIS_MS}: {is_met}",
+            ""
+        );
     }
 }
 
@@ -127,7 +130,7 @@ struct World {
 /// Milliseconds, in the order of the table's head.
 struct Measured {
     sockets: usize,
-    times: [f64; 5],
+    times: [f64; 6],
 }
 
 impl World {
@@ -145,13 +148,14 @@ impl World {
     }
 
     fn measure(mut self) -> Measured {
-        let mut times: [Vec<Duration>; 5] = Default::default();
+        let mut times: [Vec<Duration>; 6] = Default::default();
         let (mut history, mut trends) = (History::default(), Trends::default());
         let mut departed = Departed::default();
         for number in 1..=ROUNDS {
             let snapshot = &mut self.snapshots[number % 2];
             snapshot.number = number as u64;
             snapshot.taken_at = Duration::from_secs(number as u64);
+            let (_, of_occupancy) = timed(|| black_box(Occupancy::count(snapshot)));
             let (analysis, of_analysis) = timed(|| Analysis::of(snapshot));
             let ((), of_history) = timed(|| history.observe(snapshot));
             let ((), of_trends) = timed(|| trends.observe(snapshot, &analysis, &history));
@@ -165,7 +169,7 @@ impl World {
             };
             let (_, of_diagnosis) = timed(|| black_box(diagnose(&evidence)));
             let ((), of_departed) = timed(|| departed.recall(snapshot));
-            let all = [of_analysis, of_diagnosis, of_history, of_trends, of_departed];
+            let all = [of_occupancy, of_analysis, of_diagnosis, of_history, of_trends, of_departed];
             for (times, time) in times.iter_mut().zip(all) {
                 times.push(time);
             }
@@ -191,7 +195,7 @@ impl Measured {
     fn print_growth(&self, small: &Self) {
         let sockets = self.sockets as f64 / small.sockets as f64;
         let mut pairs = self.times.iter().zip(small.times);
-        let growth = std::array::from_fn::<String, 5, _>(|_| match pairs.next() {
+        let growth = std::array::from_fn::<String, 6, _>(|_| match pairs.next() {
             Some((large, small)) if small > 0.0 => format!("{:>8.2}x", large / small / sockets),
             _ => format!("{:>9}", "-"),
         });
