@@ -15,7 +15,10 @@ fn finding(gap: &Gap) -> Finding {
     let mut figures =
         vec![("what", Figure::Text(gap.what().to_owned())), ("why", Figure::Text(gap.why()))];
     figures.extend(gap.count().map(|count| ("sockets", Figure::Count(count.into()))));
-    let of = gap.count().map(|count| format!(" of {count} sockets")).unwrap_or_default();
+    let of = gap
+        .count()
+        .map(|count| format!(" of {count} {}", if count == 1 { "socket" } else { "sockets" }))
+        .unwrap_or_default();
     Finding {
         rule: "not-seen",
         severity: severity(gap),
