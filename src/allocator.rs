@@ -1,12 +1,33 @@
 //! Allocation strategies and the retry loop that drives a `Binder`. Opens no socket, reads no clock.
 
 pub mod attempt;
+pub mod banded;
+pub mod bitmap;
 pub mod candidates;
+pub mod double_hash;
+pub mod exo_history;
+pub mod hash;
+pub mod kernel_bind;
+pub mod lab;
+pub mod linux_connect;
+pub mod next_fit;
+pub mod population;
+pub mod predictability;
 pub mod random;
+pub mod random_increment;
+pub mod random_retry;
+pub mod random_unique;
+pub mod sequential;
+pub mod sight;
+pub mod simple_random;
 pub mod strategy;
 pub mod theory;
 
 pub use attempt::{Allocator, Attempt, GaveUp, Progress};
 pub use candidates::Candidates;
-pub use strategy::{ALLOCATORS, Strategy};
-pub use theory::Law;
+pub use lab::Figures;
+pub use population::{Pattern, Population};
+pub use predictability::{Habit, Predictability};
+pub use sight::{FreePorts, Sight};
+pub use strategy::{ALLOCATORS, AllocatorRow, Strategy, Tuning};
+pub use theory::{Law, Order};

@@ -5,6 +5,7 @@ pub mod command;
 pub mod event;
 pub mod focus;
 pub mod grid;
+pub mod lab;
 pub mod lens;
 pub mod map;
 pub mod overview;
@@ -29,6 +30,7 @@ pub use command::{Action, COMMANDS, Command, Context};
 pub use event::{Effect, Event, Gesture, Key, Screen, Target};
 pub use focus::Focus;
 pub use grid::{Grain, Grid, Place, RowsPerLine};
+pub use lab::{Lab, LabOptions};
 pub use lens::Lens;
 pub use map::{Extent, Glyphs, InspectorPlace, Map, Move, Plan, Size};
 pub use overview::Overview;
@@ -44,6 +46,7 @@ pub struct Options {
     /// Where the cursor is to stand at first; None: at the first port of the ephemeral range.
     pub find: Option<Find>,
     pub allocation: AllocationOptions,
+    pub lab: LabOptions,
     /// The terminal reports the mouse at first.
     pub mouse: bool,
     /// Marks may fade and flash; else only final states are shown.
@@ -136,6 +139,7 @@ pub struct App {
     is_frozen: bool,
     find: Option<Find>,
     allocation: Allocation,
+    lab: Lab,
     fault: Option<Text>,
     now: Duration,
     history: History,
@@ -165,6 +169,7 @@ impl App {
             is_frozen: false,
             find: options.find,
             allocation: Allocation::new(&options.allocation, options.motion),
+            lab: Lab::new(options.lab),
             fault: None,
             now: Duration::ZERO,
             history: History::default(),
@@ -196,6 +201,10 @@ impl App {
 
     pub fn allocation(&self) -> &Allocation {
         &self.allocation
+    }
+
+    pub fn lab(&self) -> &Lab {
+        &self.lab
     }
 
     /// None before the first scan came.
@@ -301,6 +310,7 @@ impl App {
                 Context::Panel
             }
             (Overlay::None, Screen::Allocate) => Context::Allocate,
+            (Overlay::None, Screen::Lab) => Context::Lab,
             (Overlay::None, Screen::Overview) => Context::Overview,
             (Overlay::None, Screen::Map) => Context::Map,
         }

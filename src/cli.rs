@@ -1,9 +1,11 @@
 //! The command line: from arguments to an exit code. Each subcommand has its own file.
 
+mod arena;
 mod args;
 mod diagnose;
 mod exit;
 mod explain;
+mod lab;
 mod namespaces;
 mod output;
 mod pick;
@@ -40,6 +42,8 @@ fn obey(arguments: Vec<OsString>) -> anyhow::Result<Verdict> {
         Settings::Scan(settings) => scan::run(&settings),
         Settings::Diagnose(settings) => diagnose::run(&settings),
         Settings::Explain(settings) => explain::run(&settings),
+        Settings::Lab(settings) => lab::run(&settings),
+        Settings::Arena(words) => arena::run(&words),
         Settings::Pick(settings) => {
             namespaces::run_in(&settings.namespace, |host| pick::run(host, &settings))?
         }

@@ -2,12 +2,17 @@
 
 pub mod allocation;
 mod describer;
+pub mod lab;
 pub mod message;
+pub mod race;
 pub mod sample;
 pub mod scanner;
 mod worker;
 
-pub use message::{AllocationRequest, Outbox, Report, Request, Setup, Site, Speed};
+pub use message::{
+    AllocationRequest, LabReport, LabRequest, LabSetup, LabSite, Outbox, Report, Request, Setup,
+    Site, Speed,
+};
 
 use std::{
     io,
@@ -73,6 +78,7 @@ impl Engine {
                 // A thread that has ended has told why.
                 self.allocation.send(request);
             }
+            Request::Lab(_) => {}
         }
     }
 }

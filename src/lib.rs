@@ -34,7 +34,7 @@ use std::{
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{ALLOCATORS, Attempt, Candidates, Progress, Strategy},
+    allocator::{ALLOCATORS, Attempt, Candidates, Progress, Strategy, Tuning},
     domain::{Occupancy, PortRange, Protocols, Snapshot, Source},
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
 };
@@ -172,7 +172,7 @@ impl AllocatorBuilder {
         let limitation = binder.limitation();
         let inner = allocator::Allocator::new(
             binder,
-            (row.make)(),
+            (row.make)(Tuning::default()),
             ChaCha8Rng::seed_from_u64(seed),
             Candidates::new(self.range, &self.reserved),
             self.max_attempts,

@@ -5,6 +5,7 @@ pub mod csv;
 pub mod diagnose;
 pub mod explain;
 pub mod json;
+pub mod lab;
 mod paragraph;
 pub mod pick;
 pub mod text;

@@ -8,6 +8,7 @@ mod header;
 pub mod heatmap;
 mod help;
 mod inspector;
+mod lab;
 pub mod layout;
 mod legend;
 mod lens;
@@ -71,6 +72,7 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             };
             allocate::render(sight, theme, areas.body, buffer);
         }
+        Screen::Lab => lab::render(app, theme, areas.body, buffer),
     }
     if area.height > 1 {
         footer::render(app, theme, areas.footer, buffer);

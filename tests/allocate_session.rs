@@ -313,6 +313,7 @@ fn app() -> App {
         protocols: Protocols::Both,
         find: None,
         allocation: AllocationOptions::exo(42),
+        lab: portscope::app::LabOptions::new(7, None),
         mouse: true,
         motion: true,
         services: portscope::domain::ServiceNames::default(),

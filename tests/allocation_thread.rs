@@ -79,6 +79,7 @@ fn range() -> PortRange {
 
 fn setup() -> Setup {
     Setup {
+        strategy: 0,
         site: Site::Machine,
         protocols: Protocols::Both,
         range: range(),

@@ -268,6 +268,7 @@ fn figures_add_up_although_the_outbox_is_full_most_of_the_time() {
     let range = PortRange::new(49_152, 53_247).unwrap();
     let host = SimulatedHost::builder().fill(range, 0.95, State::Unconnected, 5).build();
     let setup = Setup {
+        strategy: 0,
         site: portscope::engine::Site::Machine,
         protocols: Protocols::Udp,
         range,

@@ -38,6 +38,7 @@ fn app(range: PortRange, glyphs: Glyphs, size: Size, keys: &str) -> App {
         protocols: Protocols::Both,
         find: None,
         allocation: AllocationOptions::exo(7),
+        lab: portscope::app::LabOptions::new(7, None),
         mouse: true,
         motion: true,
         services: ServiceNames::default(),

@@ -50,6 +50,7 @@ impl Session {
             protocols: Protocols::Both,
             find: None,
             allocation: AllocationOptions::exo(7),
+            lab: portscope::app::LabOptions::new(7, None),
             mouse: true,
             motion: true,
             services: ServiceNames::default(),

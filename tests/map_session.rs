@@ -34,6 +34,7 @@ fn app() -> App {
         protocols: Protocols::Both,
         find: None,
         allocation: AllocationOptions::exo(7),
+        lab: portscope::app::LabOptions::new(7, None),
         mouse: true,
         motion: true,
         services: ServiceNames::default(),

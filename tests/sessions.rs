@@ -38,6 +38,7 @@ impl Session {
             protocols: Protocols::Both,
             find,
             allocation,
+            lab: portscope::app::LabOptions::new(7, None),
             mouse: true,
             motion: true,
             services: portscope::domain::ServiceNames::default(),

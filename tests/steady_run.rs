@@ -38,6 +38,7 @@ fn refused_attempts_at_full_speed_ask_for_no_memory() {
     let host = Arc::new(SimulatedHost::builder().build());
     let thread = spawn(host, Box::new(Mailbox(reports))).unwrap();
     let setup = Setup {
+        strategy: 0,
         site: Site::Simulated { share: 1.0 },
         protocols: Protocols::Udp,
         range: IANA_DYNAMIC,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use crate::{
-    allocator::{Candidates, Strategy},
+    allocator::{Candidates, FreePorts, Sight, Strategy, strategy::Surroundings},
     domain::{Binder, Bound, Miss, Outcome, Refusal},
 };
 
@@ -14,6 +14,7 @@ use crate::{
 pub struct Attempt {
     /// Counted from 1 within its allocation.
     pub number: u32,
+    /// 0: the machine was to choose, and refused.
     pub port: u16,
     /// None: bound.
     pub refusal: Option<Refusal>,
@@ -43,17 +44,21 @@ pub struct GaveUp {
 }
 
 /// Searches for a port by one strategy, attempt by attempt.
-pub struct Allocator<B, S, R> {
+pub struct Allocator<B, S, R, V = FreePorts> {
     binder: B,
     strategy: S,
     random: R,
     candidates: Candidates,
+    sight: V,
+    destination: u32,
     max_attempts: u32,
     attempts: u32,
+    /// The strategy was told that an allocation begins.
+    has_begun: bool,
 }
 
 impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
-    /// At most `max_attempts` attempts an allocation.
+    /// At most `max_attempts` attempts an allocation, towards destination 0; every port looks free.
     pub fn new(
         binder: B,
         strategy: S,
@@ -61,11 +66,50 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
         candidates: Candidates,
         max_attempts: u32,
     ) -> Self {
-        Self { binder, strategy, random, candidates, max_attempts, attempts: 0 }
+        Self {
+            binder,
+            strategy,
+            random,
+            candidates,
+            sight: FreePorts::everything(),
+            destination: 0,
+            max_attempts,
+            attempts: 0,
+            has_begun: false,
+        }
     }
 
+    /// With a sight of its own.
+    pub fn seeing<V: Sight>(self, sight: V) -> Allocator<B, S, R, V> {
+        let Self { binder, strategy, random, candidates, destination, .. } = self;
+        let Self { max_attempts, attempts, has_begun, .. } = self;
+        Allocator {
+            binder,
+            strategy,
+            random,
+            candidates,
+            sight,
+            destination,
+            max_attempts,
+            attempts,
+            has_begun,
+        }
+    }
+}
+
+impl<B: Binder, S: Strategy, R: Rng, V: Sight> Allocator<B, S, R, V> {
     pub fn candidates(&self) -> &Candidates {
         &self.candidates
+    }
+
+    /// To be kept up to date by the caller.
+    pub fn sight_mut(&mut self) -> &mut V {
+        &mut self.sight
+    }
+
+    /// From the next allocation on.
+    pub fn turn_to(&mut self, destination: u32) {
+        self.destination = destination;
     }
 
     /// One attempt. After `Bound` or `GaveUp` the next call begins a new allocation.
@@ -75,7 +119,12 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
 
     /// So many attempts, fewer if the allocation ends before; `seen` is told each.
     pub fn steps(&mut self, limit: u32, mut seen: impl FnMut(&Attempt)) -> Progress<B::Held> {
-        let Self { binder, strategy, random, candidates, max_attempts, attempts } = self;
+        let Self { binder, strategy, random, candidates, sight, destination, .. } = self;
+        let Self { max_attempts, attempts, has_begun, .. } = self;
+        let about = Surroundings { candidates, sight, destination: *destination };
+        if candidates.len() > 0 && !std::mem::replace(has_begun, true) {
+            strategy.begin(&about, random);
+        }
         let until = attempts.saturating_add(limit).min(*max_attempts);
         let (mut last, mut is_exhausted) = (None, false);
         let bound = binder.bind_first(&mut |miss| {
@@ -87,13 +136,16 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
                     return None;
                 }
             }
-            let port = strategy.next(candidates, random);
+            let is_empty = about.candidates.len() == 0;
+            let port = if is_empty { None } else { strategy.next(&about, random) };
             is_exhausted = port.is_none();
             *attempts += u32::from(!is_exhausted);
             port
         });
         if let Some(Bound { port, held, took }) = bound {
             let attempt = Attempt { number: std::mem::take(attempts), port, refusal: None, took };
+            *has_begun = false;
+            strategy.bound(port);
             seen(&attempt);
             return Progress::Bound(attempt, held);
         }
@@ -102,7 +154,7 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
                 Progress::Refused(attempt)
             }
             last => {
-                *attempts = 0;
+                (*attempts, *has_begun) = (0, false);
                 Progress::GaveUp(last.filter(|_| !is_exhausted))
             }
         }

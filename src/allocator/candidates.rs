@@ -48,6 +48,17 @@ impl Candidates {
         run.first() + (number - before) as u16
     }
 
+    /// The number of that candidate; None: it is none.
+    pub fn number_of(&self, port: u16) -> Option<u32> {
+        let after = self.runs.partition_point(|(_, run)| run.first() <= port);
+        let (before, run) = *self.runs.get(after.checked_sub(1)?)?;
+        run.contains(port).then(|| before + u32::from(port - run.first()))
+    }
+
+    pub fn contains(&self, port: u16) -> bool {
+        self.number_of(port).is_some()
+    }
+
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.runs.iter().flat_map(|(_, run)| run.ports())
     }
@@ -66,6 +77,9 @@ mod tests {
         assert_eq!(ports, [11, 12, 16, 17, 18, 19, 20]);
         let numbered: Vec<u16> = (0..candidates.len()).map(|n| candidates.nth(n)).collect();
         assert_eq!(numbered, ports);
+        let found: Vec<u16> = (0..=99).filter(|&port| candidates.contains(port)).collect();
+        assert_eq!(found, ports);
+        assert_eq!(candidates.number_of(16), Some(2));
     }
 
     #[test]

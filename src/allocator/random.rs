@@ -5,13 +5,13 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Candidates, Strategy};
+use crate::allocator::{Strategy, strategy::Surroundings};
 
 /// Uniform over all candidates, both ends of the range included, with replacement.
 pub struct Random;
 
 impl Strategy for Random {
-    fn next(&mut self, candidates: &Candidates, random: &mut dyn Rng) -> Option<u16> {
-        (candidates.len() > 0).then(|| candidates.nth(random.random_range(0..candidates.len())))
+    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
+        Some(about.candidates.nth(random.random_range(0..about.candidates.len())))
     }
 }

@@ -2,12 +2,44 @@
 
 use rand::Rng;
 
-use crate::allocator::{Candidates, random::Random};
+use crate::{
+    allocator::{
+        Candidates, Sight, banded::Banded, bitmap::Bitmap, double_hash::DoubleHash,
+        exo_history::ExoHistory, hash::Hash, kernel_bind::KernelBind, linux_connect::LinuxConnect,
+        next_fit::NextFit, random::Random, random_increment::RandomIncrement,
+        random_retry::RandomRetry, random_unique::RandomUnique, sequential::Sequential,
+        simple_random::SimpleRandom, theory::Order,
+    },
+    domain::PortRange,
+};
 
 /// Chooses which port to try next.
 pub trait Strategy: Send {
-    /// The next port to try; None: there is nothing left to try.
-    fn next(&mut self, candidates: &Candidates, random: &mut dyn Rng) -> Option<u16>;
+    /// An allocation begins: what the one before tried means nothing any more.
+    fn begin(&mut self, _about: &Surroundings<'_>, _random: &mut dyn Rng) {}
+
+    /// The next port to try; None: there is nothing left to try. Port 0 lets the machine choose, as
+    /// in bind(2).
+    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16>;
+
+    /// That port was bound, with which the allocation ended.
+    fn bound(&mut self, _port: u16) {}
+}
+
+/// What a strategy may know when it chooses.
+pub struct Surroundings<'a> {
+    /// Not empty.
+    pub candidates: &'a Candidates,
+    pub sight: &'a dyn Sight,
+    /// Numbers the remote endpoint that the port is for; some strategies keep a sequence for each.
+    pub destination: u32,
+}
+
+/// What can be chosen of strategies that have something to choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// Ports of the static band of `banded`; None: Kubernetes' formula.
+    pub band: Option<u32>,
 }
 
 /// A row of the table.
@@ -16,18 +48,166 @@ pub struct AllocatorRow {
     pub name: &'static str,
     /// One sentence for lists.
     pub summary: &'static str,
-    pub make: fn() -> Box<dyn Strategy>,
+    /// Decides which law holds for its attempts.
+    pub order: Order,
+    /// It looks at a snapshot before it binds.
+    pub needs_sight: bool,
+    /// It names port 0: the machine chooses.
+    pub lets_machine_choose: bool,
+    pub make: fn(Tuning) -> Box<dyn Strategy>,
 }
 
-/// All strategies.
-pub const ALLOCATORS: &[AllocatorRow] = &[AllocatorRow {
-    name: "random",
-    summary: "uniform over the range, with replacement, at most --max-attempts attempts (exo)",
-    make: || Box::new(Random),
-}];
+impl AllocatorRow {
+    const fn new(
+        name: &'static str,
+        summary: &'static str,
+        order: Order,
+        make: fn(Tuning) -> Box<dyn Strategy>,
+    ) -> Self {
+        Self { name, summary, order, needs_sight: false, lets_machine_choose: false, make }
+    }
+
+    /// The row of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ALLOCATORS.iter().find(|row| row.name == name)
+    }
+}
+
+/// All strategies; the first is the default.
+pub const ALLOCATORS: &[AllocatorRow] = &[
+    AllocatorRow::new(
+        "random",
+        "uniform over the range, with replacement, at most --max-attempts attempts (exo)",
+        Order::Replacement,
+        |_| Box::new(Random),
+    ),
+    AllocatorRow::new(
+        "random-unique",
+        "uniform over the range, no port twice",
+        Order::Shuffled,
+        |_| Box::new(RandomUnique::default()),
+    ),
+    AllocatorRow::new(
+        "exo-history",
+        "as random-unique, without the last 20 ports given (what exo shipped)",
+        Order::Shuffled,
+        |_| Box::new(ExoHistory::default()),
+    ),
+    AllocatorRow::new("sequential", "the lowest free port", Order::Fixed, |_| {
+        Box::new(Sequential::default())
+    }),
+    AllocatorRow::new(
+        "next-fit",
+        "the next free port after the one given last (Docker)",
+        Order::Fixed,
+        |_| Box::new(NextFit::default()),
+    ),
+    AllocatorRow::new(
+        "simple-random",
+        "a random start, then one after the other (RFC 6056, algorithm 1)",
+        Order::Scan,
+        |_| Box::new(SimpleRandom::default()),
+    ),
+    AllocatorRow::new(
+        "random-retry",
+        "random ports, as many tries as the range has ports (RFC 6056, algorithm 2)",
+        Order::Replacement,
+        |_| Box::new(RandomRetry::default()),
+    ),
+    AllocatorRow::new(
+        "hash",
+        "a counter from a hashed offset for each destination (RFC 6056, algorithm 3)",
+        Order::Fixed,
+        |_| Box::new(Hash::default()),
+    ),
+    AllocatorRow::new(
+        "double-hash",
+        "as hash, with a table of counters (RFC 6056, algorithm 4)",
+        Order::Fixed,
+        |_| Box::new(DoubleHash::default()),
+    ),
+    AllocatorRow::new(
+        "random-increment",
+        "random steps of 1 to 500 upwards (RFC 6056, algorithm 5)",
+        Order::Unknown,
+        |_| Box::new(RandomIncrement::default()),
+    ),
+    AllocatorRow {
+        lets_machine_choose: true,
+        ..AllocatorRow::new(
+            "kernel-bind",
+            "bind to port 0: the kernel chooses",
+            Order::OnlyFree,
+            |_| Box::new(KernelBind),
+        )
+    },
+    AllocatorRow::new(
+        "linux-connect",
+        "the search of Linux's connect(): even ports first, steps of 2 to 16 (a model)",
+        Order::Fixed,
+        |_| Box::new(LinuxConnect::default()),
+    ),
+    AllocatorRow {
+        needs_sight: true,
+        ..AllocatorRow::new(
+            "bitmap",
+            "random among the ports that a snapshot shows free, verified by a bind",
+            Order::OnlyFree,
+            |_| Box::new(Bitmap::default()),
+        )
+    },
+    AllocatorRow::new(
+        "banded",
+        "a random start above a static band, then below it (Kubernetes)",
+        Order::Fixed,
+        |tuning| Box::new(Banded::new(tuning.band)),
+    ),
+];
+
+/// A band must leave ports above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a static band of {band} ports leaves none of the {candidates} of {range} above it: use 0 to {}", candidates.saturating_sub(1))]
+pub struct BandTooLarge {
+    pub band: u32,
+    pub candidates: u32,
+    pub range: PortRange,
+}
+
+impl Tuning {
+    pub fn check(self, candidates: &Candidates) -> Result<(), BandTooLarge> {
+        match self.band {
+            Some(band) if band >= candidates.len() => {
+                Err(BandTooLarge { band, candidates: candidates.len(), range: candidates.range() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 impl<S: Strategy + ?Sized> Strategy for Box<S> {
-    fn next(&mut self, candidates: &Candidates, random: &mut dyn Rng) -> Option<u16> {
-        (**self).next(candidates, random)
+    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
+        (**self).begin(about, random);
+    }
+
+    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
+        (**self).next(about, random)
+    }
+
+    fn bound(&mut self, port: u16) {
+        (**self).bound(port);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_random_is_the_default() {
+        let names: HashSet<&str> = ALLOCATORS.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), ALLOCATORS.len());
+        assert_eq!(ALLOCATORS[0].name, "random");
     }
 }

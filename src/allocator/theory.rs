@@ -3,6 +3,25 @@
 //! With K of N candidates occupied an attempt misses with p = K/N, so that an allocation of at most
 //! M attempts fails with p^M. It holds while the population stands still and for strategy `random`.
 
+use std::time::Duration;
+
+/// In which order a strategy tries ports, as far as a law needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Uniform and independent: a port may be tried again.
+    Replacement,
+    /// Uniform, no port twice.
+    Shuffled,
+    /// A uniform start, then one port after the other.
+    Scan,
+    /// No port twice, in an order that knows nothing of the occupancy, but is not drawn anew.
+    Fixed,
+    /// Only ports that are free: one attempt.
+    OnlyFree,
+    /// No law is known.
+    Unknown,
+}
+
 /// The law of one occupancy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Law {
@@ -70,6 +89,12 @@ impl Law {
         (estimate.saturating_sub(1).max(1)..=estimate + 1)
             .find(|&attempts| self.failure(attempts) <= failure_rate)
     }
+}
+
+/// The probability that somebody else has a port `window` after it was given up: a thief binds
+/// `per_second` ports a second, each time one of `free` by chance: 1 - e^(-lambda w / F).
+pub fn theft(per_second: f64, window: Duration, free: f64) -> f64 {
+    -(-per_second * window.as_secs_f64() / free).exp_m1()
 }
 
 #[cfg(test)]

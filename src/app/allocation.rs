@@ -36,6 +36,8 @@ use trail::Trail;
 /// What a run of allocations goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllocationOptions {
+    /// Its number in `ALLOCATORS`.
+    pub strategy: usize,
     pub protocols: Protocols,
     pub range: PortRange,
     pub max_attempts: u32,
@@ -49,6 +51,7 @@ impl AllocationOptions {
     /// exo's demo: UDP, the IANA dynamic ports, 100 attempts.
     pub fn exo(seed: u64) -> Self {
         Self {
+            strategy: 0,
             protocols: Protocols::Udp,
             range: port::IANA_DYNAMIC,
             max_attempts: 100,

@@ -46,6 +46,7 @@ pub enum Context {
     Overview,
     Map,
     Allocate,
+    Lab,
     Help,
     /// Digits are typed.
     GoTo,
@@ -54,14 +55,15 @@ pub enum Context {
 }
 
 impl Context {
-    pub const EACH: [Self; 6] =
-        [Self::Overview, Self::Map, Self::Allocate, Self::Help, Self::GoTo, Self::Panel];
+    pub const EACH: [Self; 7] =
+        [Self::Overview, Self::Map, Self::Allocate, Self::Lab, Self::Help, Self::GoTo, Self::Panel];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Map => "Map",
             Self::Allocate => "Allocate",
+            Self::Lab => "Lab",
             Self::Help => "help",
             Self::GoTo => "go to",
             Self::Panel => "panel",
@@ -85,9 +87,9 @@ const OVERVIEW: &[Context] = &[Context::Overview];
 const MAP: &[Context] = &[Context::Map];
 const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map];
 const ALLOCATE: &[Context] = &[Context::Allocate];
-const SCREENS: &[Context] = &[Context::Overview, Context::Map, Context::Allocate];
+const SCREENS: &[Context] = &[Context::Overview, Context::Map, Context::Allocate, Context::Lab];
 const SCREENS_AND_HELP: &[Context] =
-    &[Context::Overview, Context::Map, Context::Allocate, Context::Help];
+    &[Context::Overview, Context::Map, Context::Allocate, Context::Lab, Context::Help];
 
 const fn own(action: AllocationAction) -> Action {
     Action::Allocation(action)
@@ -353,15 +355,16 @@ pub const COMMANDS: &[Command] = &[
         help: "show the port won last on the map",
     },
     Command {
-        keys: "1 2 4",
+        keys: "1 2 4 5",
         bindings: &[
             (Key::Char('1'), Action::Show(Screen::Overview)),
             (Key::Char('2'), Action::Show(Screen::Map)),
             (Key::Char('4'), Action::Show(Screen::Allocate)),
+            (Key::Char('5'), Action::Show(Screen::Lab)),
         ],
         contexts: SCREENS,
         label: "",
-        help: "Overview, Map, Allocate",
+        help: "Overview, Map, Allocate, Lab",
     },
     Command {
         keys: "Tab Shift-Tab",
@@ -501,6 +504,7 @@ mod tests {
             Action::Show(Screen::Overview),
             Action::Show(Screen::Map),
             Action::Show(Screen::Allocate),
+            Action::Show(Screen::Lab),
             Action::NextScreen,
             Action::PreviousScreen,
             Action::FitEphemeral,

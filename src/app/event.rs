@@ -65,16 +65,17 @@ pub enum Target {
     Ports(PortRange),
 }
 
-/// The screens that exist; their numbers are permanent (1, 2 and 4 so far).
+/// The screens that exist; their numbers are permanent (1, 2, 4 and 5 so far).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Screen {
     Overview,
     Map,
     Allocate,
+    Lab,
 }
 
 impl Screen {
-    pub const EACH: [Self; 3] = [Self::Overview, Self::Map, Self::Allocate];
+    pub const EACH: [Self; 4] = [Self::Overview, Self::Map, Self::Allocate, Self::Lab];
 }
 
 /// What the loop must do after an update.

@@ -260,6 +260,9 @@ impl App {
             }
             Report::Simulated(snapshot) => self.allocation.see_simulated(snapshot),
             Report::AllocationFailed(why) => self.allocation.fail(why),
+            Report::Lab(report) => self.lab.take(self.now, report),
+            Report::LabFailed(why) => self.lab.fail(why),
+            Report::Race(race) => self.lab.take_race(race),
             Report::WorkerDied(fault) => {
                 self.fault = Some(fault);
                 return vec![Effect::Quit];

@@ -54,6 +54,14 @@ pub enum Command {
     /// A port is looked for on UDP and TCP at once unless --protocol says otherwise (exo's demo
     /// asks for udp).
     Pick(PickArguments),
+    /// Run allocation strategies side by side on one occupancy, measured beside predicted
+    ///
+    /// On an occupancy made by chance, in memory, unless --occupancy live asks for real binds on
+    /// this machine. Each run meets a fresh occupancy, the same for all strategies.
+    Lab(LabArguments),
+    /// Victim and thief of a race, started by `lab --race` and the Lab screen.
+    #[command(hide = true)]
+    Arena(ArenaArguments),
 }
 
 /// Options of the terminal program.
@@ -214,6 +222,71 @@ pub struct PickArguments {
     pub output: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct LabArguments {
+    /// Protocols on which a port must be free
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    pub protocol: ProtocolName,
+    /// Ports to choose from: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
+    #[arg(long, value_name = "RANGE", default_value = "iana", allow_hyphen_values = true)]
+    pub range: String,
+    /// Another network namespace: a name in /run/netns, a pid or a path
+    #[arg(long, value_name = "NAMESPACE")]
+    pub netns: Option<OsString>,
+    /// A strategy to run, several times for several; all when not given
+    #[arg(long, value_name = "NAME", value_parser = strategies())]
+    pub strategy: Vec<String>,
+    /// How the occupied ports lie; live: as on this machine, by real binds
+    #[arg(long, value_name = "OCCUPANCY", value_enum, default_value = "uniform")]
+    pub occupancy: OccupancyName,
+    /// Share of the ports that is occupied, 0 to 1; 0.9 when not given, not with --occupancy live
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
+    pub fill: Option<String>,
+    /// Allocations of each strategy
+    #[arg(long, value_name = "N", default_value = "10000", allow_hyphen_values = true)]
+    pub runs: String,
+    /// Give up after so many attempts for a port
+    #[arg(long, value_name = "N", default_value = "100", allow_hyphen_values = true)]
+    pub max_attempts: String,
+    /// Make the same choices again; below 2^53, drawn and told when not given
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub seed: Option<String>,
+    /// Remote endpoints that the ports are for, in turn
+    #[arg(long, value_name = "N", default_value = "1", allow_hyphen_values = true)]
+    pub destinations: String,
+    /// Ports of the static band of 'banded'; Kubernetes' formula when not given
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub band: Option<String>,
+    /// Address to bind with --occupancy live; all addresses when not given
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
+    pub address: Option<String>,
+    /// Draw reserved ports too (ip_local_reserved_ports)
+    #[arg(long)]
+    pub ignore_reserved: bool,
+    /// Race a thief instead: close a port, bind it again --window later, and count who lost it
+    #[arg(long)]
+    pub race: bool,
+    /// Time between close and rebind of --race
+    #[arg(long, value_name = "SECONDS", default_value = "0.01", allow_hyphen_values = true)]
+    pub window: String,
+    /// Ports that the thief of --race binds a second
+    #[arg(long, value_name = "N", default_value = "1000", allow_hyphen_values = true)]
+    pub thief: String,
+    /// Form of the output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub format: PlainFormat,
+    /// Write to a file, which appears complete or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What the program says to itself: not for people, and no promise.
+#[derive(Debug, Args)]
+pub struct ArenaArguments {
+    #[arg(allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
 fn strategies() -> PossibleValuesParser {
     ALLOCATORS.iter().map(|row| PossibleValue::new(row.name).help(row.summary)).into()
 }
@@ -223,6 +296,14 @@ pub enum ProtocolName {
     Tcp,
     Udp,
     Both,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OccupancyName {
+    Uniform,
+    Clustered,
+    Built,
+    Live,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{Allocator, Attempt, Candidates},
+    allocator::{Allocator, Attempt, Candidates, Tuning},
     cli::{
         args::PlainFormat,
         exit::{self, Verdict},
@@ -108,7 +108,7 @@ impl<'a> Search<'a> {
         self.trace_setup(&candidates);
         let mut allocator = Allocator::new(
             binder,
-            (self.settings.strategy.make)(),
+            (self.settings.strategy.make)(Tuning::default()),
             ChaCha8Rng::seed_from_u64(self.pick.seed),
             candidates,
             self.settings.max_attempts.get(),

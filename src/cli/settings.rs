@@ -2,6 +2,7 @@
 
 pub mod diagnose;
 pub mod explain;
+pub mod lab;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -26,7 +27,7 @@ use crate::{
     domain::{Ephemeral, PortRange, Protocols, Text, port},
 };
 
-pub use self::{diagnose::DiagnoseSettings, explain::ExplainSettings};
+pub use self::{diagnose::DiagnoseSettings, explain::ExplainSettings, lab::LabSettings};
 
 /// Seeds stay below, so that every JSON reader keeps them exact (RFC 8259, section 6).
 pub const SEED_LIMIT: u64 = 1 << 53;
@@ -44,6 +45,8 @@ pub enum Settings {
     Diagnose(DiagnoseSettings),
     Explain(ExplainSettings),
     Pick(PickSettings),
+    Lab(LabSettings),
+    Arena(Vec<String>),
 }
 
 pub struct LiveSettings {
@@ -102,6 +105,8 @@ impl TryFrom<Arguments> for Settings {
             Some(Command::Diagnose(diagnose)) => Self::Diagnose(diagnose.try_into()?),
             Some(Command::Explain(explain)) => Self::Explain(explain.try_into()?),
             Some(Command::Pick(pick)) => Self::Pick(pick.try_into()?),
+            Some(Command::Lab(lab)) => Self::Lab(lab.try_into()?),
+            Some(Command::Arena(arena)) => Self::Arena(arena.words),
         })
     }
 }
@@ -254,7 +259,7 @@ impl TryFrom<OsString> for Target {
         if name.is_empty() {
             return Err(BadInput("'' is no port and no name: use 0 to 65535, or a name".into()));
         }
-        if let "scan" | "diagnose" | "explain" | "pick" = name.as_str() {
+        if let "scan" | "diagnose" | "explain" | "pick" | "lab" = name.as_str() {
             let usage =
                 format!("'{name}' stands first, its options after it: portscope {name} --help");
             return Err(BadInput(usage));

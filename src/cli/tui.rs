@@ -3,7 +3,9 @@
 use std::{env, sync::Arc};
 
 use crate::{
-    app::{self, Extent, Find, Glyphs, RowsPerLine, Screen, allocation::AllocationOptions},
+    app::{
+        self, Extent, Find, Glyphs, LabOptions, RowsPerLine, Screen, allocation::AllocationOptions,
+    },
     cli::{
         args::{ColorName, FaultName, ThemeName},
         exit::Verdict,
@@ -64,6 +66,7 @@ fn options(settings: &LiveSettings, services: ServiceNames) -> tui::Options {
             protocols: settings.protocols,
             find,
             allocation: AllocationOptions::exo(rand::random_range(0..SEED_LIMIT)),
+            lab: LabOptions::new(rand::random_range(0..SEED_LIMIT), env::current_exe().ok()),
             mouse: settings.mouse,
             motion: settings.motion,
             services,

@@ -1,9 +1,9 @@
 //! What goes into the engine and what comes out of it. No behaviour.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
-    allocator::Attempt,
+    allocator::{Attempt, Figures, FreePorts, Pattern, Tuning},
     domain::{PortRange, ProcessTable, Protocols, Snapshot, Text},
 };
 
@@ -14,6 +14,7 @@ pub enum Request {
     /// No scans until released; allocations go on.
     Freeze(bool),
     Allocation(AllocationRequest),
+    Lab(LabRequest),
 }
 
 /// To the thread that owns the strategy, the binder and all held sockets.
@@ -51,6 +52,8 @@ pub enum Site {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setup {
     pub site: Site,
+    /// Its number in `ALLOCATORS`.
+    pub strategy: usize,
     pub protocols: Protocols,
     pub range: PortRange,
     pub max_attempts: u32,
@@ -117,6 +120,10 @@ pub enum Report {
     Simulated(Arc<Snapshot>),
     /// The run cannot go on (no socket could be made, the binder was refused); the words say why.
     AllocationFailed(Text),
+    Lab(Arc<LabReport>),
+    /// The lab cannot go on; the words say why.
+    LabFailed(Text),
+    Race(RaceReport),
     /// A thread of ours panicked: the program must end with exit code 101.
     WorkerDied(Text),
 }
@@ -161,6 +168,146 @@ pub struct Finished {
     pub attempts: u32,
     /// None: gave up.
     pub port: Option<u16>,
+}
+
+/// To the thread that runs strategies side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LabRequest {
+    /// Begin with fresh figures, paused.
+    Prepare(LabSetup),
+    /// One attempt of each strategy whose allocation goes on, then pause.
+    Step,
+    Run,
+    Pause,
+    Speed(Speed),
+    /// Of a simulated occupancy: so much (0 to 1) is taken from now on; fresh figures, the same curve.
+    Fill(f64),
+    /// Begin a race, beside everything else; one that goes on ends.
+    Race(RaceSetup),
+    EndRace,
+}
+
+/// What the strategies of a lab are held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LabSite {
+    /// Real bind() on the machine looked at.
+    Machine,
+    /// In memory: a fresh occupancy for each run, the same for all strategies (but for `Built`).
+    Simulated { pattern: Pattern, share: f64 },
+}
+
+/// What a lab needs to be shown again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabSetup {
+    pub site: LabSite,
+    /// Their numbers in `ALLOCATORS`.
+    pub strategies: Vec<usize>,
+    pub protocols: Protocols,
+    pub range: PortRange,
+    /// Skipped as candidates, ascending.
+    pub reserved: Vec<PortRange>,
+    pub address: Option<IpAddr>,
+    pub max_attempts: u32,
+    pub seed: u64,
+    /// At least 1: the runs go to them in turn.
+    pub destinations: u32,
+    pub tuning: Tuning,
+}
+
+/// How a lab stands. The newest says everything: an older one need not be told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LabReport {
+    /// Which `Prepare` this belongs to, counted from 1.
+    pub number: u64,
+    pub candidates: u32,
+    /// Candidates that are occupied (in a simulated occupancy: of each run).
+    pub occupied: u32,
+    /// In the order of the setup.
+    pub contenders: Vec<Contender>,
+    /// Mean attempts by occupancy, as measured; ascending by share.
+    pub curve: Vec<CurvePoint>,
+    pub is_running: bool,
+    /// "IPv4 only" and the like.
+    pub limitation: Option<&'static str>,
+}
+
+/// One strategy in a lab.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contender {
+    /// Its number in `ALLOCATORS`.
+    pub strategy: usize,
+    pub figures: Figures,
+    /// The occupancy that it meets now.
+    pub ports: Arc<FreePorts>,
+    /// The attempts of the allocation that goes on, or of the last one, oldest first, at most the last
+    /// 64.
+    pub trail: Vec<Attempt>,
+    /// How the last allocation ended.
+    pub last: Option<Finished>,
+}
+
+/// What was measured at one occupancy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CurvePoint {
+    /// 0 to 1.
+    pub share: f64,
+    /// By contender; None: not measured there.
+    pub means: Vec<Option<f64>>,
+}
+
+/// What a race goes by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RaceSetup {
+    /// Our own program, started again as victim and thief; None: the race is simulated.
+    pub program: Option<PathBuf>,
+    /// Of each kind: close and rebind, hand over.
+    pub rounds: u32,
+    /// Between close and rebind.
+    pub window: Duration,
+    /// Ports that the thief binds a second.
+    pub thefts_per_second: f64,
+    pub range: PortRange,
+    /// Of the range's ports, 0 to 1, that are held by others.
+    pub share: f64,
+    pub seed: u64,
+}
+
+/// How a race stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RaceReport {
+    pub place: RacePlace,
+    /// The port is closed and bound again after the window.
+    pub rebound: Rounds,
+    /// The socket is kept and handed over.
+    pub handed_over: Rounds,
+    pub is_over: bool,
+}
+
+/// Where a race is run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum RacePlace {
+    #[default]
+    Unknown,
+    /// Two processes in a network namespace of their own.
+    Namespace,
+    /// In memory, because of that.
+    Simulated { because: Text },
+}
+
+/// Rounds of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rounds {
+    pub rounds: u32,
+    /// The port was somebody else's in the end.
+    pub thefts: u32,
+    /// The mean number of thefts by the law, 1 - e^(-lambda w / F), of the rounds as they went.
+    pub predicted: f64,
+    /// Its standard deviation.
+    pub deviation: f64,
+    /// Measured: the mean window, ports that the thief bound a second, free ports in the mean.
+    pub window: Duration,
+    pub thief_per_second: f64,
+    pub free: f64,
 }
 
 /// Where reports go. The one that waits on the other side decides how many may wait.

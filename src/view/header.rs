@@ -20,10 +20,11 @@ const ROOMY: u16 = 100;
 const LONGEST_NAME: usize = 16;
 
 /// A screen's permanent number, its name, its short name.
-const TABS: [(Screen, &str, &str); 3] = [
+const TABS: [(Screen, &str, &str); 4] = [
     (Screen::Overview, " 1 Overview ", " 1 Over "),
     (Screen::Map, " 2 Map ", " 2 Map "),
     (Screen::Allocate, " 4 Allocate ", " 4 Alloc "),
+    (Screen::Lab, " 5 Lab ", " 5 Lab "),
 ];
 
 /// Where the tabs are.

@@ -245,6 +245,7 @@ mod tests {
             protocols: Protocols::Both,
             find: None,
             allocation: AllocationOptions::exo(7),
+            lab: crate::app::LabOptions::new(7, None),
             mouse: true,
             motion: true,
             services: ServiceNames::default(),

@@ -217,6 +217,7 @@ fn scan() -> io::Result<Snapshot> {
 
 fn setup(protocols: Protocols) -> Setup {
     Setup {
+        strategy: 0,
         site: Site::Machine,
         protocols,
         range: IANA_DYNAMIC,

@@ -244,6 +244,7 @@ pub fn app() -> App {
         protocols: Protocols::Both,
         find: None,
         allocation: AllocationOptions::exo(7),
+        lab: portscope::app::LabOptions::new(7, None),
         mouse: true,
         motion: true,
         services: ServiceNames::default(),

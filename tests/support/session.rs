@@ -103,6 +103,7 @@ impl Session {
             protocols: Protocols::Both,
             find: None,
             allocation,
+            lab: portscope::app::LabOptions::new(7, None),
             mouse: true,
             motion: true,
             services: ServiceNames::default(),

@@ -122,12 +122,13 @@ impl Allocation {
     }
 
     fn setup(&self, scan: Option<LastScan<'_>>) -> Setup {
-        let AllocationOptions { protocols, range, max_attempts, seed, address } =
+        let AllocationOptions { strategy, protocols, range, max_attempts, seed, address } =
             self.options.clone();
         // Nobody else needs the ports of the simulated site: what is free there is the limit.
         let is_real = self.site == Site::Machine;
         let hold_limit = if is_real { self.hold_limit } else { range.len() };
         Setup {
+            strategy,
             site: self.site,
             protocols,
             range,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{ALLOCATORS, Allocator, Candidates, Progress, Strategy},
+    allocator::{ALLOCATORS, Allocator, Candidates, Progress, Strategy, Tuning},
     domain::Text,
     engine::{
         Setup,
@@ -43,7 +43,7 @@ impl Run {
         let capacity = capacity(setup.hold_limit, binder.hold_capacity());
         let limitation = binder.limitation();
         let random = ChaCha8Rng::seed_from_u64(setup.seed);
-        let strategy = (ALLOCATORS[0].make)();
+        let strategy = (ALLOCATORS[setup.strategy].make)(Tuning::default());
         let max_attempts = setup.max_attempts.max(1);
         Ok(Self {
             allocator: Allocator::new(binder, strategy, random, candidates, max_attempts),

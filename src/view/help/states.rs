@@ -42,7 +42,7 @@ fn page(paper: &Paper, lenses: impl Iterator<Item = Lens>) -> Vec<Line<'static>>
             sheet.lines(&reading(theme)),
             sheet.lines(&lenses.map(of_lens).collect::<Vec<_>>()),
         ],
-        Screen::Allocate => vec![
+        Screen::Allocate | Screen::Lab => vec![
             sheet.lines(&marks(paper)),
             sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
         ],

@@ -1,0 +1,53 @@
+//! Strategy `banded`: Kubernetes' NodePort allocator since KEP-3668.
+//!
+//! The lowest ports are a static band, left to those who ask for a port by number: clamp(N/32, 16,
+//! 128) ports, none where N is 16 or less. A dynamic allocation scans the ports above the band from a
+//! random start, and the band only when those are exhausted.
+
+use rand::{Rng, RngExt};
+
+use crate::allocator::{Strategy, strategy::Surroundings};
+
+pub struct Banded {
+    /// None: by the formula.
+    asked: Option<u32>,
+    band: u32,
+    /// Where the scans above and within the band begin, from where each of them starts.
+    starts: [u32; 2],
+    tries: u32,
+}
+
+impl Banded {
+    pub fn new(band: Option<u32>) -> Self {
+        Self { asked: band, band: 0, starts: [0; 2], tries: 0 }
+    }
+}
+
+/// `calculateOffset` of Kubernetes' `pkg/registry/core/service/portallocator/allocator.go`.
+pub fn band_of(candidates: u32) -> u32 {
+    if candidates <= 16 { 0 } else { (candidates / 32).clamp(16, 128).min(candidates - 1) }
+}
+
+impl Strategy for Banded {
+    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
+        let count = about.candidates.len();
+        self.band = self.asked.unwrap_or_else(|| band_of(count)).min(count - 1);
+        let mut start = |ports: u32| if ports == 0 { 0 } else { random.random_range(0..ports) };
+        self.starts = [start(count - self.band), start(self.band)];
+        self.tries = 0;
+    }
+
+    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
+        let count = about.candidates.len();
+        let above = count - self.band;
+        if self.tries == count {
+            return None;
+        }
+        let number = match self.tries.checked_sub(above) {
+            None => self.band + (self.starts[0] + self.tries) % above,
+            Some(tries) => (self.starts[1] + tries) % self.band,
+        };
+        self.tries += 1;
+        Some(about.candidates.nth(number))
+    }
+}

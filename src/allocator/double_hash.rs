@@ -1,0 +1,48 @@
+//! Strategy `double-hash`: RFC 6056, section 3.3.4, algorithm 4, which Linux took up in 5.12.
+//!
+//! offset = F(destination, key 1); slot = G(destination, key 2) % 256;
+//! port = min + (offset + table\[slot\]) % N, and the slot's counter grows with each try: destinations
+//! share a sequence only where they share a slot.
+
+use rand::{Rng, RngExt};
+
+use crate::allocator::{Strategy, hash::keyed, strategy::Surroundings};
+
+/// Counters in the table, as in Linux 5.12.
+const SLOTS: usize = 256;
+
+#[derive(Default)]
+pub struct DoubleHash {
+    /// Drawn once.
+    keys: Option<[u64; 2]>,
+    /// Filled by chance at first.
+    table: Vec<u32>,
+    offset: u32,
+    slot: usize,
+    tries: u32,
+}
+
+impl Strategy for DoubleHash {
+    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
+        let count = about.candidates.len();
+        if self.table.is_empty() {
+            self.table = (0..SLOTS).map(|_| random.random_range(0..count)).collect();
+        }
+        let [first, second] = *self.keys.get_or_insert_with(|| random.random());
+        self.offset = keyed(first, about.destination) as u32 % count;
+        self.slot = keyed(second, about.destination) as usize % SLOTS;
+        self.tries = 0;
+    }
+
+    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
+        let count = about.candidates.len();
+        if self.tries == count {
+            return None;
+        }
+        let counter = &mut self.table[self.slot];
+        let number = (self.offset + *counter) % count;
+        *counter = (*counter + 1) % count;
+        self.tries += 1;
+        Some(about.candidates.nth(number))
+    }
+}

@@ -1,0 +1,46 @@
+//! Strategy `hash`: RFC 6056, section 3.3.3, algorithm 3 (simple hash-based selection).
+//!
+//! offset = F(destination, key); port = min + (next + offset) % N; next is one counter for all
+//! destinations and grows with each try. Towards one destination the ports ascend; another one's
+//! offset stays a secret.
+
+use rand::{Rng, RngExt};
+
+use crate::allocator::{Strategy, strategy::Surroundings};
+
+#[derive(Default)]
+pub struct Hash {
+    /// Drawn once.
+    key: Option<u64>,
+    next: u32,
+    offset: u32,
+    tries: u32,
+}
+
+impl Strategy for Hash {
+    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
+        let key = *self.key.get_or_insert_with(|| random.random());
+        self.offset = keyed(key, about.destination) as u32 % about.candidates.len();
+        self.tries = 0;
+    }
+
+    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
+        let count = about.candidates.len();
+        if self.tries == count {
+            return None;
+        }
+        let number = (self.next + self.offset) % count;
+        self.next = (self.next + 1) % count;
+        self.tries += 1;
+        Some(about.candidates.nth(number))
+    }
+}
+
+/// A keyed function of a destination, as good as the lab needs it: the finalizer of SplitMix64
+/// (Steele, Lea, Flood 2014). RFC 6056 asks for a cryptographic one where somebody attacks.
+pub fn keyed(key: u64, destination: u32) -> u64 {
+    let mut mixed = key ^ u64::from(destination).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

@@ -1,0 +1,37 @@
+//! Strategy `next-fit`: Docker's portallocator, the next free port after the one given last.
+//!
+//! It comes back to a port as late as it can, and its next port is no secret.
+
+use rand::Rng;
+
+use crate::allocator::{Strategy, strategy::Surroundings};
+
+#[derive(Default)]
+pub struct NextFit {
+    given_last: Option<u16>,
+    /// Number of the candidate to try next.
+    number: u32,
+    tries: u32,
+}
+
+impl Strategy for NextFit {
+    fn begin(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) {
+        let last = self.given_last.and_then(|port| about.candidates.number_of(port));
+        self.number = last.map_or(0, |number| (number + 1) % about.candidates.len());
+        self.tries = 0;
+    }
+
+    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
+        if self.tries == about.candidates.len() {
+            return None;
+        }
+        let number = self.number;
+        self.number = (number + 1) % about.candidates.len();
+        self.tries += 1;
+        Some(about.candidates.nth(number))
+    }
+
+    fn bound(&mut self, port: u16) {
+        self.given_last = Some(port);
+    }
+}

@@ -1,0 +1,37 @@
+//! Strategy `random-increment`: RFC 6056, section 3.3.5, algorithm 5.
+//!
+//! next = next + 1 + random % 500; port = min + next % N, N times at most. 1 would be a counter, N as
+//! good as random; 500 is NetBSD's and leaves an observer log2(500) = 8.97 bits. Where steps lead round
+//! the range more than once a port may be tried twice: no closed law is known.
+
+use rand::{Rng, RngExt};
+
+use crate::allocator::{Strategy, strategy::Surroundings};
+
+/// The largest step (RFC 6056 calls it N).
+const STEP: u32 = 500;
+
+#[derive(Default)]
+pub struct RandomIncrement {
+    /// Drawn at first.
+    next: Option<u32>,
+    tries: u32,
+}
+
+impl Strategy for RandomIncrement {
+    fn begin(&mut self, _: &Surroundings<'_>, _: &mut dyn Rng) {
+        self.tries = 0;
+    }
+
+    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
+        let count = about.candidates.len();
+        if self.tries == count {
+            return None;
+        }
+        let before = *self.next.get_or_insert_with(|| random.random_range(0..count));
+        let number = (before + random.random_range(1..=STEP)) % count;
+        self.next = Some(number);
+        self.tries += 1;
+        Some(about.candidates.nth(number))
+    }
+}

@@ -1,0 +1,26 @@
+//! Strategy `sequential`: the lowest free port (the crates openport and get-port).
+//!
+//! Whoever knows the range knows the next port: the lowest that is free. On an occupancy that it made
+//! itself, K ports from the bottom up, it takes K + 1 attempts.
+
+use rand::Rng;
+
+use crate::allocator::{Strategy, strategy::Surroundings};
+
+#[derive(Default)]
+pub struct Sequential {
+    /// Of the candidate to try next.
+    number: u32,
+}
+
+impl Strategy for Sequential {
+    fn begin(&mut self, _: &Surroundings<'_>, _: &mut dyn Rng) {
+        self.number = 0;
+    }
+
+    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
+        let number = self.number;
+        self.number += 1;
+        (number < about.candidates.len()).then(|| about.candidates.nth(number))
+    }
+}

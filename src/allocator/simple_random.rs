@@ -1,0 +1,33 @@
+//! Strategy `simple-random`: RFC 6056, section 3.3.1, algorithm 1.
+//!
+//! port = min + random % N, then port + 1 until one is free, N times at most. With occupied runs of
+//! lengths L it takes 1 + sum of L(L+1)/2 / N attempts in the mean: (N+1)/(N-K+1) where K ports are
+//! occupied by chance, far more on the runs that it makes itself (the clustering of linear probing).
+
+use rand::{Rng, RngExt};
+
+use crate::allocator::{Strategy, strategy::Surroundings};
+
+#[derive(Default)]
+pub struct SimpleRandom {
+    /// Number of the candidate to try next.
+    number: u32,
+    tries: u32,
+}
+
+impl Strategy for SimpleRandom {
+    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
+        self.number = random.random_range(0..about.candidates.len());
+        self.tries = 0;
+    }
+
+    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
+        if self.tries == about.candidates.len() {
+            return None;
+        }
+        let number = self.number;
+        self.number = (number + 1) % about.candidates.len();
+        self.tries += 1;
+        Some(about.candidates.nth(number))
+    }
+}
