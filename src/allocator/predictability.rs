@@ -1,5 +1,7 @@
 //! What an observer learns from the ports that an allocator gave last. Knows no strategy.
 
+use std::collections::BTreeMap;
+
 use crate::domain::PortRange;
 
 /// What a row of ports looks like.
@@ -10,12 +12,16 @@ pub enum Habit {
     Unseen,
     /// Always the same port.
     Stuck,
+    /// More often than not the same port.
+    Favourite { port: u16 },
     /// Each port follows the one before at the same distance.
     Counter { step: i32 },
     /// Upwards by 2, 4, up to 16: Linux's connect() towards one destination.
     EvenSteps,
     /// Upwards by at most so many ports.
     SmallSteps { most: u32 },
+    /// All within so few ports of the range.
+    Narrow { ports: u32 },
     /// All even, or all odd.
     OneParity,
     /// Nothing that would help to guess.
@@ -30,4 +36,180 @@ pub struct Predictability {
     pub bits_left: f64,
     /// The best guess, where there is one.
     pub guess: Option<u16>,
+}
+
+/// Ports that a judgement needs: by chance alone, 16 ports are all of one parity once in 32,768 times,
+/// every other habit is rarer.
+pub const ENOUGH: usize = 16;
+
+/// Steps, and the spread, count as small up to this part of the range.
+const SMALL_PART: u32 = 16;
+
+/// Of ports of `range`, oldest first.
+pub fn judge(ports: &[u16], range: PortRange) -> Predictability {
+    let (Some(&last), true) = (ports.last(), ports.len() >= ENOUGH) else {
+        return Predictability::default();
+    };
+    let row = Row::of(ports, range);
+    let habit = row.habit();
+    let guess = match habit {
+        Habit::Unseen | Habit::Narrow { .. } | Habit::OneParity | Habit::Uniform => None,
+        Habit::Stuck => Some(last),
+        Habit::Favourite { port } => Some(port),
+        Habit::Counter { .. } | Habit::EvenSteps | Habit::SmallSteps { .. } => {
+            Some(after(last, row.usual_step, range))
+        }
+    };
+    Predictability { habit, bits_left: row.bits_left(habit), guess }
+}
+
+/// What is read off a row of ports.
+struct Row<'a> {
+    ports: &'a [u16],
+    range: PortRange,
+    /// Upwards, round the end of the range.
+    steps: Vec<u32>,
+    /// The most frequent of them, the smallest of several.
+    usual_step: u32,
+    /// The most frequent port and how often it came.
+    favourite: (u16, usize),
+}
+
+impl<'a> Row<'a> {
+    fn of(ports: &'a [u16], range: PortRange) -> Self {
+        let length = i64::from(range.len());
+        let step =
+            |pair: &[u16]| (i64::from(pair[1]) - i64::from(pair[0])).rem_euclid(length) as u32;
+        let steps: Vec<u32> = ports.windows(2).map(step).collect();
+        let (usual_step, _) = most_frequent(steps.iter().copied()).unwrap_or_default();
+        let favourite = most_frequent(ports.iter().copied()).unwrap_or_default();
+        Self { ports, range, steps, usual_step, favourite }
+    }
+
+    fn habit(&self) -> Habit {
+        let small = self.range.len() / SMALL_PART;
+        let most = self.steps.iter().copied().max().unwrap_or_default();
+        let is_upwards = !self.steps.contains(&0);
+        let (port, times) = self.favourite;
+        match () {
+            () if times == self.ports.len() => Habit::Stuck,
+            () if self.steps.iter().all(|&step| step == self.usual_step) => {
+                Habit::Counter { step: signed(self.usual_step, self.range) }
+            }
+            () if times * 2 > self.ports.len() => Habit::Favourite { port },
+            () if is_upwards && most <= 16 && self.steps.iter().all(|step| step % 2 == 0) => {
+                Habit::EvenSteps
+            }
+            () if is_upwards && most <= small => Habit::SmallSteps { most },
+            () if self.spread() <= small => Habit::Narrow { ports: self.spread() },
+            () if self.ports.iter().all(|port| port % 2 == self.ports[0] % 2) => Habit::OneParity,
+            () => Habit::Uniform,
+        }
+    }
+
+    fn spread(&self) -> u32 {
+        let lowest = self.ports.iter().min().copied().unwrap_or_default();
+        let highest = self.ports.iter().max().copied().unwrap_or_default();
+        u32::from(highest - lowest) + 1
+    }
+
+    fn bits_left(&self, habit: Habit) -> f64 {
+        let all = f64::from(self.range.len());
+        match habit {
+            Habit::Stuck | Habit::Counter { .. } => 0.0,
+            // The best single guess succeeds that often: min-entropy.
+            Habit::Favourite { .. } => (self.ports.len() as f64 / self.favourite.1 as f64).log2(),
+            Habit::EvenSteps => 3.0,
+            Habit::SmallSteps { most } => {
+                let is_even = self.steps.iter().all(|step| step % 2 == 0);
+                f64::from(if is_even { most / 2 } else { most }).log2()
+            }
+            Habit::Narrow { ports } => f64::from(ports).log2(),
+            Habit::OneParity => (all / 2.0).log2(),
+            Habit::Unseen | Habit::Uniform => all.log2(),
+        }
+    }
+}
+
+/// The value that comes most often, the smallest of several, and how often it comes.
+fn most_frequent<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<(T, usize)> {
+    let mut counts = BTreeMap::new();
+    values.for_each(|value| *counts.entry(value).or_insert(0) += 1);
+    counts.into_iter().rev().max_by_key(|&(_, count)| count)
+}
+
+/// Downwards rather than nearly all the way round.
+fn signed(step: u32, range: PortRange) -> i32 {
+    let (step, length) = (step as i32, range.len() as i32);
+    if step * 2 > length { step - length } else { step }
+}
+
+fn after(port: u16, step: u32, range: PortRange) -> u16 {
+    let from_first = u32::from(port.saturating_sub(range.first()));
+    range.first() + ((from_first + step) % range.len()) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::port::{IANA_DYNAMIC, LINUX_DEFAULT};
+
+    /// So many ports, each from the one before, round the range.
+    fn walk(range: PortRange, start: u16, count: usize, step: impl Fn(usize) -> u32) -> Vec<u16> {
+        let next =
+            |(number, port): &(usize, u16)| Some((number + 1, after(*port, step(*number), range)));
+        let steps = std::iter::successors(Some((0, start)), next);
+        steps.map(|(_, port)| port).take(count).collect()
+    }
+
+    /// Numbers without a pattern, the same ones each time.
+    fn scattered(count: usize) -> Vec<u16> {
+        let mix = |n: u64| {
+            (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (n << 7)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+                >> 40
+        };
+        (1..=count as u64).map(|n| 49_152 + (mix(n) % 16_384) as u16).collect()
+    }
+
+    #[test]
+    fn twenty_ports_are_enough_to_name_each_habit() {
+        let even = walk(LINUX_DEFAULT, 40_000, 20, |n| 2 + 2 * (n as u32 * 5 % 8));
+        let steps = walk(IANA_DYNAMIC, 65_000, 20, |n| 1 + n as u32 * 97 % 500);
+        let odd: Vec<u16> = scattered(20).into_iter().map(|port| port | 1).collect();
+        let narrow: Vec<u16> = scattered(20).into_iter().map(|port| 49_152 + port % 40).collect();
+        let mut bug = vec![52_414; 16];
+        bug.extend(scattered(4));
+        for (ports, range, habit) in [
+            (vec![50_000; 20], IANA_DYNAMIC, Habit::Stuck),
+            (walk(IANA_DYNAMIC, 65_530, 20, |_| 1), IANA_DYNAMIC, Habit::Counter { step: 1 }),
+            (walk(IANA_DYNAMIC, 49_160, 20, |_| 16_383), IANA_DYNAMIC, Habit::Counter { step: -1 }),
+            (even, LINUX_DEFAULT, Habit::EvenSteps),
+            (steps, IANA_DYNAMIC, Habit::SmallSteps { most: 486 }),
+            (odd, IANA_DYNAMIC, Habit::OneParity),
+            (bug, IANA_DYNAMIC, Habit::Favourite { port: 52_414 }),
+            (scattered(20), IANA_DYNAMIC, Habit::Uniform),
+            (scattered(15), IANA_DYNAMIC, Habit::Unseen),
+        ] {
+            assert_eq!(judge(&ports, range).habit, habit, "{ports:?}");
+        }
+        let habit = judge(&narrow, IANA_DYNAMIC).habit;
+        assert!(matches!(habit, Habit::Narrow { ports: 30..=40 }), "{habit:?}");
+    }
+
+    #[test]
+    fn the_guess_of_a_counter_goes_round_the_end_of_the_range() {
+        let ports = walk(IANA_DYNAMIC, 65_516, 20, |_| 1);
+        assert_eq!(ports.last(), Some(&65_535));
+        let judged = judge(&ports, IANA_DYNAMIC);
+        assert_eq!((judged.guess, judged.bits_left), (Some(49_152), 0.0));
+    }
+
+    #[test]
+    fn the_bits_left_are_those_of_the_field() {
+        let bits = |ports: &[u16], range| judge(ports, range).bits_left;
+        let even = walk(LINUX_DEFAULT, 40_000, 20, |n| 2 + 2 * (n as u32 * 5 % 8));
+        assert!((bits(&even, LINUX_DEFAULT) - 3.0).abs() < f64::EPSILON);
+        assert!((bits(&scattered(20), IANA_DYNAMIC) - 14.0).abs() < f64::EPSILON);
+        assert!((bits(&[9; 20], IANA_DYNAMIC)).abs() < f64::EPSILON);
+    }
 }

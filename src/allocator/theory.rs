@@ -1,9 +1,22 @@
-//! What the law says of independent uniform tries, to hold the figures of a run against.
+//! What theory says of an allocation, to hold the figures of a run against. Pure.
 //!
-//! With K of N candidates occupied an attempt misses with p = K/N, so that an allocation of at most
-//! M attempts fails with p^M. It holds while the population stands still and for strategy `random`.
+//! With K of N candidates occupied: tries with replacement all miss with (K/N)^M, tries without with
+//! C(K,M)/C(N,M); a scan from a uniform start misses j times from each start that has j occupied ports
+//! ahead. Each formula was verified by Monte-Carlo (tests/lab_law.rs does it again).
 
-use std::time::Duration;
+mod chance;
+mod clustering;
+mod runs;
+mod secrecy;
+
+use std::sync::Arc;
+
+use crate::allocator::{Candidates, Sight};
+
+pub use chance::{birthday, draws_for_collision, theft};
+pub use clustering::scan_on_built;
+pub use runs::runs_of_taken;
+pub use secrecy::{entropy_of_next, rivals_collide};
 
 /// In which order a strategy tries ports, as far as a law needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,84 +35,193 @@ pub enum Order {
     Unknown,
 }
 
-/// The law of one occupancy.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Law {
-    miss: f64,
+/// How many attempts an allocation takes, while the population stands still.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Law {
+    /// Each try misses with that probability, whatever was tried before.
+    Replacement { miss: f64 },
+    /// No port is tried twice.
+    Unique { occupied: u32, candidates: u32 },
+    /// A uniform start, then one port after the other, over those runs of occupied ports.
+    Scan { candidates: u32, runs: Arc<[Run]> },
+    /// Only free ports are tried: one attempt, refused where there are none.
+    OnlyFree { free: u32 },
 }
 
+/// So many runs of occupied ports have that length.
+pub type Run = (u32, u32);
+
 impl Law {
-    /// None: without candidates there is nothing to try. `occupied` above `candidates` counts as all.
+    /// Of `random`. None: without candidates there is nothing to try. `occupied` above `candidates`
+    /// counts as all.
     pub fn new(occupied: u32, candidates: u32) -> Option<Self> {
-        let share = f64::from(occupied.min(candidates)) / f64::from(candidates);
-        (candidates > 0).then_some(Self { miss: share })
+        Self::by_chance(Order::Replacement, occupied, candidates)
     }
 
-    /// The probability p that one attempt meets an occupied port.
-    pub fn miss(self) -> f64 {
-        self.miss
-    }
-
-    /// The probability that all of so many attempts miss: p^M.
-    pub fn failure(self, max_attempts: u32) -> f64 {
-        self.miss.powf(f64::from(max_attempts))
-    }
-
-    /// Mean attempts of an allocation, failed ones included: (1 - p^M) / (1 - p).
-    pub fn expected_attempts(self, max_attempts: u32) -> f64 {
-        if self.miss >= 1.0 {
-            return f64::from(max_attempts);
+    /// On occupancies that are drawn anew for each allocation, any set of `occupied` ports as likely
+    /// as any other. None: there are no candidates, or no law is known.
+    pub fn by_chance(order: Order, occupied: u32, candidates: u32) -> Option<Self> {
+        let occupied = occupied.min(candidates);
+        if candidates == 0 {
+            return None;
         }
-        (1.0 - self.failure(max_attempts)) / (1.0 - self.miss)
+        match order {
+            Order::Replacement => {
+                Some(Self::Replacement { miss: f64::from(occupied) / f64::from(candidates) })
+            }
+            // Whatever order is set beforehand meets a random occupancy as a random order would.
+            Order::Shuffled | Order::Scan | Order::Fixed => {
+                Some(Self::Unique { occupied, candidates })
+            }
+            Order::OnlyFree => Some(Self::OnlyFree { free: candidates - occupied }),
+            Order::Unknown => None,
+        }
+    }
+
+    /// On one occupancy that stands still. None: there are no candidates, or no law is known there.
+    pub fn on(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<Self> {
+        let count = candidates.len();
+        match order {
+            Order::Fixed | Order::Unknown => None,
+            Order::Scan if count > 0 => {
+                let runs = runs_of_taken(candidates, sight).into();
+                Some(Self::Scan { candidates: count, runs })
+            }
+            _ => {
+                let taken = candidates.ports().filter(|&port| !sight.looks_free(port)).count();
+                Self::by_chance(order, taken as u32, count)
+            }
+        }
+    }
+
+    /// The probability that the first attempt meets an occupied port.
+    pub fn miss(&self) -> f64 {
+        self.survival(1)
+    }
+
+    /// The probability that so many attempts all miss.
+    pub fn survival(&self, attempts: u32) -> f64 {
+        match self {
+            Self::Replacement { miss } => miss.powf(f64::from(attempts)),
+            &Self::Unique { occupied, candidates } => all_occupied(occupied, candidates, attempts),
+            Self::Scan { candidates, runs } => survival_of_scan(*candidates, runs, attempts),
+            Self::OnlyFree { free: 0 } => 1.0,
+            Self::OnlyFree { .. } => f64::from(u8::from(attempts == 0)),
+        }
+    }
+
+    /// The probability that an allocation of at most so many attempts fails.
+    pub fn failure(&self, max_attempts: u32) -> f64 {
+        self.survival(max_attempts)
+    }
+
+    /// Mean attempts of an allocation, failed ones included with all that were allowed: the sum of
+    /// `survival` from 0 to `max_attempts` - 1.
+    pub fn expected_attempts(&self, max_attempts: u32) -> f64 {
+        let most = f64::from(max_attempts);
+        match self {
+            &Self::Replacement { miss } if miss < 1.0 => {
+                (1.0 - self.failure(max_attempts)) / (1.0 - miss)
+            }
+            &Self::Unique { occupied, candidates } if occupied < candidates => {
+                let [k, n] = [occupied, candidates].map(f64::from);
+                // The rest of the sum beyond the last attempt allowed.
+                let rest = all_occupied(occupied, candidates + 1, max_attempts);
+                (n + 1.0) / (n - k + 1.0) * (1.0 - rest)
+            }
+            Self::Scan { candidates, runs } if !is_one_run(*candidates, runs) => {
+                let walked = runs.iter().map(|&(length, count)| {
+                    let most = length.min(max_attempts.saturating_sub(1));
+                    let [length, count, most] = [length, count, most].map(f64::from);
+                    count * most * (length - (most - 1.0) / 2.0)
+                });
+                most.min(1.0) + walked.sum::<f64>() / f64::from(*candidates)
+            }
+            Self::OnlyFree { free } if *free > 0 => most.min(1.0),
+            _ => most,
+        }
     }
 
     /// Mean attempts of the allocations that got a port; None: none of them can.
-    pub fn expected_attempts_of_success(self, max_attempts: u32) -> Option<f64> {
+    pub fn expected_attempts_of_success(&self, max_attempts: u32) -> Option<f64> {
         let failure = self.failure(max_attempts);
-        let tail = f64::from(max_attempts) * failure / (1.0 - failure);
-        (failure < 1.0).then(|| 1.0 / (1.0 - self.miss) - tail)
+        let spent_in_vain = f64::from(max_attempts) * failure;
+        (failure < 1.0)
+            .then(|| (self.expected_attempts(max_attempts) - spent_in_vain) / (1.0 - failure))
     }
 
     /// The share of all allocations that get their port with exactly that attempt, counted from 1.
-    pub fn share_taking(self, attempts: u32) -> f64 {
-        if attempts == 0 { 0.0 } else { self.failure(attempts - 1) * (1.0 - self.miss) }
+    pub fn share_taking(&self, attempts: u32) -> f64 {
+        match attempts.checked_sub(1) {
+            None => 0.0,
+            Some(before) => (self.survival(before) - self.survival(attempts)).max(0.0),
+        }
     }
 
     /// The fewest attempts within which that share (0 to 1) of allocations got a port; None: so
     /// many never do within `max_attempts`.
-    pub fn quantile(self, share: f64, max_attempts: u32) -> Option<u32> {
+    pub fn quantile(&self, share: f64, max_attempts: u32) -> Option<u32> {
         self.attempts_for(1.0 - share).filter(|&attempts| attempts <= max_attempts)
     }
 
     /// The fewest attempts, at least 1, that fail no more often than this; None: no number of
     /// attempts is enough.
-    pub fn attempts_for(self, failure_rate: f64) -> Option<u32> {
-        if self.miss <= failure_rate {
+    pub fn attempts_for(&self, failure_rate: f64) -> Option<u32> {
+        let suffices = |attempts| self.failure(attempts) <= failure_rate;
+        if suffices(1) {
             return Some(1);
         }
-        if self.miss >= 1.0 || failure_rate <= 0.0 {
-            return None;
+        let mut most = 2;
+        while !suffices(most) {
+            most = most.checked_mul(2)?;
         }
-        let estimate = (failure_rate.ln() / self.miss.ln()).ceil();
-        if estimate >= f64::from(u32::MAX) {
-            return None;
+        // Fails at `few`, suffices at `most`.
+        let mut few = most / 2;
+        while most - few > 1 {
+            let middle = few + (most - few) / 2;
+            *if suffices(middle) { &mut most } else { &mut few } = middle;
         }
-        // The logarithms may be off by their last bit just where the answer jumps.
-        let estimate = estimate as u32;
-        (estimate.saturating_sub(1).max(1)..=estimate + 1)
-            .find(|&attempts| self.failure(attempts) <= failure_rate)
+        Some(most)
     }
 }
 
-/// The probability that somebody else has a port `window` after it was given up: a thief binds
-/// `per_second` ports a second, each time one of `free` by chance: 1 - e^(-lambda w / F).
-pub fn theft(per_second: f64, window: Duration, free: f64) -> f64 {
-    -(-per_second * window.as_secs_f64() / free).exp_m1()
+/// C(K,M)/C(N,M): a random set of M ports is all occupied.
+fn all_occupied(occupied: u32, candidates: u32, attempts: u32) -> f64 {
+    if occupied >= candidates {
+        return 1.0;
+    }
+    if attempts > occupied {
+        return 0.0;
+    }
+    let mut product = 1.0;
+    for tried in 0..attempts {
+        product *= f64::from(occupied - tried) / f64::from(candidates - tried);
+        if product < f64::MIN_POSITIVE {
+            return 0.0;
+        }
+    }
+    product
+}
+
+fn is_one_run(candidates: u32, runs: &[Run]) -> bool {
+    runs.first().is_some_and(|&(length, _)| length >= candidates)
+}
+
+/// A run of length L has L - j + 1 starts from which j attempts miss.
+fn survival_of_scan(candidates: u32, runs: &[Run], attempts: u32) -> f64 {
+    if attempts == 0 || is_one_run(candidates, runs) {
+        return 1.0;
+    }
+    let starts = runs.iter().map(|&(length, count)| {
+        f64::from(count) * f64::from((length + 1).saturating_sub(attempts))
+    });
+    starts.sum::<f64>() / f64::from(candidates)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{allocator::FreePorts, domain::PortRange};
 
     const CANDIDATES: u32 = 16_384;
 
@@ -165,5 +287,69 @@ mod tests {
         assert!(empty.failure(1).abs() < f64::EPSILON);
         assert_eq!((empty.attempts_for(1e-6), empty.quantile(0.99, 100)), (Some(1), Some(1)));
         assert_eq!(Law::new(0, 0), None);
+    }
+
+    fn by_chance(order: Order, occupied: u32) -> Law {
+        Law::by_chance(order, occupied, CANDIDATES).unwrap()
+    }
+
+    #[test]
+    fn without_replacement_the_verified_means_come_out() {
+        for (occupied, mean) in
+            [(8_192, 1.999_88), (14_746, 9.996_95), (15_565, 19.982), (16_220, 99.303)]
+        {
+            let law = by_chance(Order::Shuffled, occupied);
+            assert!(agree(law.expected_attempts(CANDIDATES), mean), "{occupied}");
+            assert!(law.failure(CANDIDATES) < f64::MIN_POSITIVE);
+        }
+    }
+
+    #[test]
+    fn a_mean_is_the_sum_of_the_survivals_whatever_the_bound() {
+        let candidates = Candidates::new(PortRange::new(1, 200).unwrap(), &[]);
+        let sight = FreePorts::without((1..=200).filter(|port| port % 7 != 0 && port % 31 != 3));
+        let orders =
+            [Order::Replacement, Order::Shuffled, Order::Scan, Order::OnlyFree].into_iter();
+        for law in orders.filter_map(|order| Law::on(order, &candidates, &sight)) {
+            for most in [1, 2, 3, 5, 17, 100, 200] {
+                let sum: f64 = (0..most).map(|attempts| law.survival(attempts)).sum();
+                assert!((law.expected_attempts(most) - sum).abs() < 1e-9, "{law:?} {most}");
+            }
+        }
+    }
+
+    /// Every start is walked by hand.
+    #[test]
+    fn the_law_of_a_scan_is_exact_for_any_bitmap() {
+        let candidates = Candidates::new(PortRange::new(10, 73).unwrap(), &[]);
+        for pattern in [0_u64, 1, 0xffff_0000_ffff_0001, 0x8000_0000_0000_0001, u64::MAX - 1] {
+            let taken = (0..64).filter(|bit| pattern >> bit & 1 == 1).map(|bit| bit + 10);
+            let sight = FreePorts::without(taken);
+            let law = Law::on(Order::Scan, &candidates, &sight).unwrap();
+            let walk = |start: u32| {
+                (0..64).find(|by| pattern >> ((start + by) % 64) & 1 == 0).unwrap() + 1
+            };
+            let walks: Vec<u32> = (0..64).map(walk).collect();
+            let mean = f64::from(walks.iter().sum::<u32>()) / 64.0;
+            assert!((law.expected_attempts(64) - mean).abs() < 1e-9, "{pattern:x}");
+            let failed = walks.iter().filter(|&&walk| walk > 5).count() as f64 / 64.0;
+            assert!((law.failure(5) - failed).abs() < 1e-9, "{pattern:x}");
+        }
+    }
+
+    #[test]
+    fn whoever_tries_only_free_ports_needs_one_attempt_or_finds_none() {
+        let law = by_chance(Order::OnlyFree, CANDIDATES - 1);
+        assert!((law.expected_attempts(100) - 1.0).abs() < f64::EPSILON);
+        assert!(law.failure(1).abs() < f64::EPSILON);
+        let full = by_chance(Order::OnlyFree, CANDIDATES);
+        assert!((full.failure(1) - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn an_order_that_stands_has_no_law_on_an_occupancy_that_stands() {
+        let candidates = Candidates::new(PortRange::new(1, 9).unwrap(), &[]);
+        assert_eq!(Law::on(Order::Fixed, &candidates, &FreePorts::everything()), None);
+        assert_eq!(Law::by_chance(Order::Unknown, 1, 9), None);
     }
 }

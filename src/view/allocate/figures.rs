@@ -89,6 +89,7 @@ pub fn rate(sight: Sight<'_>) -> Option<String> {
 
 fn rows(allocation: &Allocation) -> [Row; 6] {
     let (figures, law) = (allocation.figures(), allocation.law());
+    let law = law.as_ref();
     let limit = allocation.options().max_attempts;
     let seen = |share| {
         figures.quantile(share).map(|reached| match reached {

@@ -1,0 +1,48 @@
+//! Collisions and thefts by chance. Not attempts.
+
+use std::time::Duration;
+
+/// The probability that of so many ports, drawn by chance among `ports`, two are the same:
+/// 1 - product of (1 - i/F).
+pub fn birthday(draws: u32, ports: u32) -> f64 {
+    let ports = f64::from(ports);
+    1.0 - (0..draws).map(|drawn| (1.0 - f64::from(drawn) / ports).max(0.0)).product::<f64>()
+}
+
+/// The fewest draws among `ports` of which two are the same with at least that probability (0 to 1).
+pub fn draws_for_collision(probability: f64, ports: u32) -> u32 {
+    let mut apart = 1.0;
+    (0..=ports)
+        .find(|&drawn| {
+            apart *= 1.0 - f64::from(drawn) / f64::from(ports.max(1));
+            1.0 - apart >= probability
+        })
+        .map_or(ports + 1, |drawn| drawn + 1)
+}
+
+/// The probability that somebody else has a port `window` after it was given up: a thief binds
+/// `per_second` ports a second, each time one of `free` by chance: 1 - e^(-lambda w / F).
+pub fn theft(per_second: f64, window: Duration, free: f64) -> f64 {
+    -(-per_second * window.as_secs_f64() / free).exp_m1()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// allocators.md, section 4.
+    #[test]
+    fn the_verified_birthdays_and_thefts_come_out() {
+        for (free, draws) in [(16_384, 151), (1_638, 48), (164, 16)] {
+            assert_eq!(draws_for_collision(0.5, free), draws, "{free}");
+            assert!(birthday(draws, free) >= 0.5 && birthday(draws - 1, free) < 0.5);
+        }
+        assert!((theft(100.0, Duration::from_secs(1), 164.0) - 0.4565).abs() < 1e-4);
+    }
+
+    #[test]
+    fn more_draws_than_ports_surely_collide() {
+        assert!((birthday(6, 5) - 1.0).abs() < f64::EPSILON);
+        assert_eq!((draws_for_collision(1.0, 5), draws_for_collision(0.0, 5)), (6, 1));
+    }
+}

@@ -1,0 +1,71 @@
+//! How hard the next port is to guess for somebody who knows the occupancy. Not from ports seen.
+
+use crate::allocator::{
+    Candidates, Order, Sight,
+    theory::{Run, runs_of_taken},
+};
+
+/// Shannon's entropy of the port that an allocation gets next, in bits. None: no law is known, or no
+/// port is free.
+pub fn entropy_of_next(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<f64> {
+    weights(order, candidates, sight)
+        .map(|weights| weights.iter().map(|&(weight, ports)| -ports * weight * weight.log2()).sum())
+}
+
+/// The probability that two allocators, each by that strategy, get the same port from the same
+/// occupancy: the sum of the squares of the weights.
+pub fn rivals_collide(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<f64> {
+    weights(order, candidates, sight)
+        .map(|weights| weights.iter().map(|&(weight, ports)| ports * weight * weight).sum())
+}
+
+/// Probabilities of ports, each with how many ports have it. The port after an occupied run of length
+/// L is met from L + 1 starts of a scan.
+fn weights(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<Vec<(f64, f64)>> {
+    let runs = runs_of_taken(candidates, sight);
+    let count = f64::from(candidates.len());
+    let taken: u32 = runs.iter().map(|&(length, count)| length * count).sum();
+    let free = f64::from(candidates.len() - taken);
+    if free < 1.0 {
+        return None;
+    }
+    match order {
+        Order::Replacement | Order::Shuffled | Order::OnlyFree => Some(vec![(1.0 / free, free)]),
+        Order::Scan => {
+            let after_run =
+                |&(length, runs): &Run| (f64::from(length + 1) / count, f64::from(runs));
+            let mut weights: Vec<_> = runs.iter().map(after_run).collect();
+            let others = free - weights.iter().map(|&(_, ports)| ports).sum::<f64>();
+            weights.push((1.0 / count, others));
+            Some(weights)
+        }
+        Order::Fixed | Order::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{allocator::FreePorts, domain::PortRange};
+
+    #[test]
+    fn a_scan_betrays_the_ports_behind_long_runs() {
+        let candidates = Candidates::new(PortRange::new(1, 16).unwrap(), &[]);
+        let sight = FreePorts::without(1..=12);
+        let entropy = |order| entropy_of_next(order, &candidates, &sight).unwrap();
+        let rivals = |order| rivals_collide(order, &candidates, &sight).unwrap();
+        assert!((entropy(Order::Replacement) - 2.0).abs() < 1e-12);
+        assert!((rivals(Order::OnlyFree) - 0.25).abs() < 1e-12);
+        // 13/16 for port 13, 1/16 for each of the three after it.
+        let expected = -(13.0 / 16.0_f64) * (13.0 / 16.0_f64).log2() + 3.0 / 16.0 * 4.0;
+        assert!((entropy(Order::Scan) - expected).abs() < 1e-12);
+        assert!((rivals(Order::Scan) - 172.0 / 256.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_full_range_or_of_an_order_that_stands() {
+        let candidates = Candidates::new(PortRange::new(1, 4).unwrap(), &[]);
+        assert_eq!(entropy_of_next(Order::Scan, &candidates, &FreePorts::without(1..=4)), None);
+        assert_eq!(rivals_collide(Order::Fixed, &candidates, &FreePorts::everything()), None);
+    }
+}
