@@ -140,7 +140,7 @@ fn most_frequent<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<(T, u
 
 /// Downwards rather than nearly all the way round.
 fn signed(step: u32, range: PortRange) -> i32 {
-    let (step, length) = (step as i32, range.len() as i32);
+    let (step, length) = (step.cast_signed(), range.len().cast_signed());
     if step * 2 > length { step - length } else { step }
 }
 
