@@ -44,8 +44,8 @@ pub enum Law {
     Unique { occupied: u32, candidates: u32 },
     /// A uniform start, then one port after the other, over those runs of occupied ports.
     Scan { candidates: u32, runs: Arc<[Run]> },
-    /// Only free ports are tried: one attempt, refused where there are none.
-    OnlyFree { free: u32 },
+    /// Only free ports are tried, and there is one: one attempt.
+    OnlyFree,
 }
 
 /// So many runs of occupied ports have that length.
@@ -73,7 +73,9 @@ impl Law {
             Order::Shuffled | Order::Scan | Order::Fixed => {
                 Some(Self::Unique { occupied, candidates })
             }
-            Order::OnlyFree => Some(Self::OnlyFree { free: candidates - occupied }),
+            // Where nothing is free it depends on how often one who knows that tries.
+            Order::OnlyFree if occupied == candidates => None,
+            Order::OnlyFree => Some(Self::OnlyFree),
             Order::Unknown => None,
         }
     }
@@ -105,8 +107,7 @@ impl Law {
             Self::Replacement { miss } => miss.powf(f64::from(attempts)),
             &Self::Unique { occupied, candidates } => all_occupied(occupied, candidates, attempts),
             Self::Scan { candidates, runs } => survival_of_scan(*candidates, runs, attempts),
-            Self::OnlyFree { free: 0 } => 1.0,
-            Self::OnlyFree { .. } => f64::from(u8::from(attempts == 0)),
+            Self::OnlyFree => f64::from(u8::from(attempts == 0)),
         }
     }
 
@@ -137,8 +138,11 @@ impl Law {
                 });
                 most.min(1.0) + walked.sum::<f64>() / f64::from(*candidates)
             }
-            Self::OnlyFree { free } if *free > 0 => most.min(1.0),
-            _ => most,
+            Self::OnlyFree => most.min(1.0),
+            Self::Replacement { .. } => most,
+            Self::Unique { candidates, .. } | Self::Scan { candidates, .. } => {
+                most.min(f64::from(*candidates))
+            }
         }
     }
 
@@ -342,8 +346,7 @@ mod tests {
         let law = by_chance(Order::OnlyFree, CANDIDATES - 1);
         assert!((law.expected_attempts(100) - 1.0).abs() < f64::EPSILON);
         assert!(law.failure(1).abs() < f64::EPSILON);
-        let full = by_chance(Order::OnlyFree, CANDIDATES);
-        assert!((full.failure(1) - 1.0).abs() < f64::EPSILON);
+        assert_eq!(Law::by_chance(Order::OnlyFree, 9, 9), None);
     }
 
     #[test]
