@@ -140,6 +140,9 @@ impl Population {
 
     /// Decides every port, so that what `picture` shows is what will be met.
     pub fn settle(&self) {
+        if self.pattern != Pattern::Uniform || self.left.get().0 == 0 {
+            return;
+        }
         self.complete(|port, is_taken| self.stamp(port, is_taken));
         self.left.set((0, 0));
     }

@@ -97,6 +97,11 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         &mut self.tally
     }
 
+    /// How the last allocation that counts ended.
+    pub fn last(&self) -> Option<Ended> {
+        self.last
+    }
+
     pub fn sight_mut(&mut self) -> &mut V {
         self.allocator.sight_mut()
     }
