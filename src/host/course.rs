@@ -79,7 +79,7 @@ mod tests {
             seed: (1 << 53) - 1,
         };
         assert_eq!(Course::parse(&course.to_words()), Some(course));
-        for bad in ["", "-1", "x", "NaN", "65536000000000000000000"] {
+        for bad in ["", "-1", "x", "NaN", "0x1"] {
             for place in 0..9 {
                 let mut words = course.to_words();
                 words[place] = bad.to_owned();

@@ -1,7 +1,7 @@
 //! A race of real processes: starts the victim, hears its rounds. What it does is the host's.
 
 use std::{
-    io,
+    fmt::Display,
     path::Path,
     time::{Duration, Instant},
 };
@@ -19,7 +19,7 @@ use crate::{
         course::Course,
         linux::thief::{
             child::{Child, Heard},
-            line::{self, Line},
+            line::{self, BadLine, Line},
         },
     },
 };
@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// For the victim to end its own children before it is killed.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// Bytes of a line that is none.
+const LONGEST_SHOWN: usize = 60;
 
 /// No process can race here; the words say why.
 pub struct Impossible(pub Text);
@@ -86,15 +89,15 @@ struct Race {
 impl Race {
     /// At most the time between two reports. `heard`: when there was the last line.
     fn hear(&mut self, heard: &mut Instant) -> Result<Progress, Trouble> {
-        match self.victim.hear(REPORT_INTERVAL).map_err(|error| failed(&error))? {
+        match self.victim.hear(REPORT_INTERVAL).map_err(|error| failed(error.to_string()))? {
             Heard::Line(line) => {
                 *heard = Instant::now();
-                let line = Line::parse(&line).map_err(|bad| failed(&bad))?;
+                let line = Line::parse(&line).map_err(|BadLine(line)| said(&line))?;
                 self.understand(line)
             }
             Heard::Nothing if heard.elapsed() < self.silence => Ok(Progress::On),
-            Heard::Nothing => Err(failed(&io::Error::from(io::ErrorKind::TimedOut))),
-            Heard::End => Err(failed(&"it ended before the race did")),
+            Heard::Nothing => Err(failed("it says nothing any more")),
+            Heard::End => Err(failed("it ended before the race did")),
         }
     }
 
@@ -108,7 +111,7 @@ impl Race {
             Line::Over if self.is_ready => return Ok(Progress::Over),
             Line::Impossible(why) if !self.is_ready => return Err(Trouble::Impossible(why)),
             Line::Failed(why) => return Err(Trouble::Failed(why)),
-            line => return Err(failed(&line::BadLine(Text::scrub(line.to_string())))),
+            line => return Err(said(line.to_string().as_bytes())),
         }
         Ok(Progress::On)
     }
@@ -117,14 +120,22 @@ impl Race {
         let counted = Round {
             window: round.window,
             free: round.free,
+            bound: round.bound,
             is_stolen: round.is_stolen,
             is_kept: round.is_kept,
             is_refused: round.refused > 0,
         };
-        self.tally.add(&counted, round.bound, round.elapsed);
+        self.tally.add(&counted);
     }
 }
 
-fn failed(why: &impl std::fmt::Display) -> Trouble {
+/// It said what no victim says, or not then.
+fn said(line: &[u8]) -> Trouble {
+    let shown = &line[..line.len().min(LONGEST_SHOWN)];
+    let words = [b"the victim's process failed: it said \"", shown, b"\""].concat();
+    Trouble::Failed(Text::scrub(words))
+}
+
+fn failed(why: impl Display) -> Trouble {
     Trouble::Failed(Text::scrub(format!("the victim's process failed: {why}")))
 }

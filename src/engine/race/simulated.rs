@@ -26,7 +26,7 @@ pub fn run(course: &Course, tally: &mut Tally, told: &mut dyn FnMut(&RaceReport)
     let mut reported = Instant::now();
     for number in 0..course.rounds {
         let round = arena.round();
-        tally.add(&round, arena.bound, arena.now);
+        tally.add(&round);
         if number % BATCH == 0 && reported.elapsed() >= REPORT_INTERVAL {
             reported = Instant::now();
             if !told(&tally.report(false)) {
@@ -36,6 +36,9 @@ pub fn run(course: &Course, tally: &mut Tally, told: &mut dyn FnMut(&RaceReport)
     }
 }
 
+/// Nothing takes no time, and a rate needs some.
+const SHORTEST: Duration = Duration::from_nanos(1);
+
 /// Ports by their number in the range.
 struct Arena<'a> {
     course: &'a Course,
@@ -44,7 +47,6 @@ struct Arena<'a> {
     now: Duration,
     /// The thief's next bind.
     due: Duration,
-    bound: u64,
     /// Held by the thief, oldest first, with the time of release.
     held: VecDeque<(Duration, usize)>,
 }
@@ -55,47 +57,40 @@ impl<'a> Arena<'a> {
         let mut is_taken = vec![false; course.range.len() as usize];
         is_taken[..course.others as usize].fill(true);
         is_taken.shuffle(&mut random);
-        let mut arena = Self {
-            course,
-            random,
-            is_taken,
-            now: Duration::ZERO,
-            due: Duration::ZERO,
-            bound: 0,
-            held: VecDeque::new(),
-        };
-        arena.due = arena.gap();
-        arena
+        let due = gap(course, &mut random);
+        Self { course, random, is_taken, now: Duration::ZERO, due, held: VecDeque::new() }
     }
 
     fn round(&mut self) -> Round {
         let closed = self.bind();
         let kept = self.bind();
         self.is_taken[closed] = false;
-        let end = self.now + self.course.window.max(Duration::from_nanos(1));
-        let (mut held_sum, mut binds, mut is_refused) = (0, 0, false);
+        let window = self.course.window.max(SHORTEST);
+        let end = self.now + window;
+        let (mut held_sum, mut bound, mut is_refused) = (0, 0, false);
         while self.due <= end {
             self.release(self.due);
-            held_sum += self.held.len();
-            binds += 1;
-            is_refused |= self.steal(kept);
+            if self.held.len() < self.course.most as usize {
+                held_sum += self.held.len();
+                bound += 1;
+                is_refused |= self.steal(kept);
+            }
+            self.due += gap(self.course, &mut self.random);
         }
         self.now = end;
         self.release(end);
         let is_stolen = self.is_taken[closed];
         self.is_taken[kept] = false;
-        let held = if binds == 0 { self.held.len() as f64 } else { held_sum as f64 / binds as f64 };
+        let held = match bound {
+            0 => self.held.len() as f64,
+            bound => held_sum as f64 / f64::from(bound),
+        };
         let free = f64::from(self.course.range.len() - self.course.others - 1) - held;
-        Round { window: self.course.window, free, is_stolen, is_kept: true, is_refused }
+        Round { window, free, bound, is_stolen, is_kept: true, is_refused }
     }
 
     /// A bind of the thief: whether it tried the kept port before.
     fn steal(&mut self, kept: usize) -> bool {
-        let now = self.due;
-        self.due = now + self.gap();
-        if self.held.len() >= self.course.most as usize {
-            return false;
-        }
         let mut is_refused = false;
         let port = loop {
             let port = self.random.random_range(0..self.is_taken.len());
@@ -105,8 +100,7 @@ impl<'a> Arena<'a> {
             is_refused |= port == kept;
         };
         self.is_taken[port] = true;
-        self.held.push_back((now + self.course.hold, port));
-        self.bound += 1;
+        self.held.push_back((self.due + self.course.hold, port));
         is_refused
     }
 
@@ -129,9 +123,9 @@ impl<'a> Arena<'a> {
             }
         }
     }
+}
 
-    fn gap(&mut self) -> Duration {
-        let share: f64 = self.random.random();
-        Duration::from_secs_f64((-(1.0 - share).ln() / self.course.per_second).min(3600.0))
-    }
+fn gap(course: &Course, random: &mut ChaCha8Rng) -> Duration {
+    let share: f64 = random.random();
+    Duration::from_secs_f64((-(1.0 - share).ln() / course.per_second).min(3600.0))
 }

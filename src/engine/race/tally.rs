@@ -14,6 +14,9 @@ pub struct Round {
     pub window: Duration,
     /// Ports that the thief could have bound, in the mean.
     pub free: f64,
+    /// Ports that it bound, which is how its rate is known: while the victim is at work between two
+    /// windows the thief may have less of the processor.
+    pub bound: u32,
     pub is_stolen: bool,
     pub is_kept: bool,
     /// The thief tried the kept port.
@@ -27,9 +30,8 @@ pub struct Tally {
     stolen: u32,
     lost: u32,
     refused: u32,
-    /// Ports that the thief bound since the first round began.
     bound: u64,
-    elapsed: Duration,
+    open: Duration,
     pub trouble: Option<Text>,
 }
 
@@ -38,13 +40,13 @@ impl Tally {
         Self { place, ..Self::default() }
     }
 
-    /// `bound` and `elapsed`: how many ports the thief bound since the first round began.
-    pub fn add(&mut self, round: &Round, bound: u64, elapsed: Duration) {
+    pub fn add(&mut self, round: &Round) {
         self.rounds.push((round.window, round.free));
         self.stolen += u32::from(round.is_stolen);
         self.lost += u32::from(!round.is_kept);
         self.refused += u32::from(round.is_refused);
-        (self.bound, self.elapsed) = (bound, elapsed);
+        self.bound += u64::from(round.bound);
+        self.open += round.window;
     }
 
     pub fn report(&self, is_over: bool) -> RaceReport {
@@ -61,10 +63,10 @@ impl Tally {
     /// What holds for the closed ports and for the kept ones.
     fn both(&self) -> Rounds {
         let count = self.rounds.len() as u32;
-        if count == 0 || self.elapsed.is_zero() {
+        if count == 0 {
             return Rounds::default();
         }
-        let per_second = self.bound as f64 / self.elapsed.as_secs_f64();
+        let per_second = self.bound as f64 / self.open.as_secs_f64();
         let (mut predicted, mut variance, mut free_sum) = (0.0, 0.0, 0.0);
         for &(window, free) in &self.rounds {
             let chance = theory::theft(per_second, window, free);
@@ -76,7 +78,7 @@ impl Tally {
             rounds: count,
             predicted,
             deviation: variance.sqrt(),
-            window: self.rounds.iter().map(|(window, _)| window).sum::<Duration>() / count,
+            window: self.open / count,
             thief_per_second: per_second,
             free: free_sum / f64::from(count),
             ..Rounds::default()

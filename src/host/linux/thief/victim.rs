@@ -69,7 +69,6 @@ struct Victim {
     heir: Heir,
     /// Kept to the end.
     _others: Vec<Box<dyn Held>>,
-    began: Instant,
     rounds: u64,
 }
 
@@ -83,7 +82,7 @@ impl Victim {
         let thief = Watched::start(course).map_err(|e| HostError::new("start the thief", e))?;
         let heir = Heir::start(Path::new(OURSELVES))
             .map_err(|error| HostError::new("start the heir", error))?;
-        Ok(Self { binder, thief, heir, _others: others, began: Instant::now(), rounds: 0 })
+        Ok(Self { binder, thief, heir, _others: others, rounds: 0 })
     }
 
     fn round_that_counts(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<Round> {
@@ -103,14 +102,9 @@ impl Victim {
         let (port, kept_port) = (closed.port(), kept.port());
         let kept = kept.into_descriptors().pop().ok_or(io::ErrorKind::NotFound)?;
         self.send_to(&kept, kept_port)?;
+        self.rounds += 1;
         self.thief.catch_up()?;
         self.thief.watch(kept_port);
-        if self.rounds == 0 {
-            self.thief.bound = 0;
-            self.began = Instant::now();
-        }
-        self.rounds += 1;
-
         drop(closed);
         let begun = Instant::now();
         self.wait_until(begun + course.window)?;
@@ -122,16 +116,17 @@ impl Victim {
             Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
         };
         self.thief.catch_up()?;
-        let is_kept = self.heir.give(kept)? == (kept_port, self.rounds - 1);
+        let heard = self.heir.give(kept);
+        // A broken pipe would mean that the engine has gone.
+        let heard = heard.map_err(|error| io::Error::other(format!("the heir fails: {error}")))?;
         Ok(Round {
             window,
             // The kept port is not free to the thief, the closed one is.
             free: f64::from(course.range.len() - course.others - 1) - self.thief.mean_held(),
             is_stolen,
-            is_kept,
+            is_kept: heard == (kept_port, self.rounds - 1),
             refused: self.thief.refused,
-            bound: self.thief.bound,
-            elapsed: self.began.elapsed(),
+            bound: self.thief.binds,
         })
     }
 
@@ -167,15 +162,14 @@ impl Victim {
 struct Watched {
     process: Child,
     is_up: bool,
-    /// Ports that it bound.
-    bound: u64,
     /// Tries of the port watched.
     refused: u32,
     port: u16,
-    /// How many it held at its last bind, and of those since `watch`: their sum and number.
+    /// How many ports it held at its last bind.
     held: u32,
-    held_sum: u64,
+    /// Binds since `watch`, and how many it held at each, together.
     binds: u32,
+    held_sum: u64,
 }
 
 impl Watched {
@@ -183,16 +177,8 @@ impl Watched {
     fn start(course: &Course) -> io::Result<Self> {
         let words = [vec!["thief".to_owned()], course.to_words()].concat();
         let process = Child::start(Path::new(OURSELVES), &words, Duration::ZERO)?;
-        let mut thief = Self {
-            process,
-            is_up: false,
-            bound: 0,
-            refused: 0,
-            port: 0,
-            held: 0,
-            held_sum: 0,
-            binds: 0,
-        };
+        let mut thief =
+            Self { process, is_up: false, refused: 0, port: 0, held: 0, held_sum: 0, binds: 0 };
         while !thief.is_up {
             ground::wait_until(Instant::now())?;
             thief.listen(PART)?;
@@ -225,7 +211,6 @@ impl Watched {
         let text = str::from_utf8(&line).map_err(|_| bad())?;
         match text.split_once(' ').and_then(|(what, number)| Some((what, number.parse().ok()?))) {
             Some(("b", held)) => {
-                self.bound += 1;
                 self.held = held;
                 self.held_sum += u64::from(held);
                 self.binds += 1;
