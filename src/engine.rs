@@ -28,6 +28,7 @@ use crate::host::Host;
 use self::{
     allocation::AllocationThread,
     describer::{DescriberLoop, Roster},
+    lab::LabThread,
     scanner::{Orders, ScanLoop},
 };
 
@@ -42,6 +43,7 @@ pub struct Engine {
     /// Disconnected once the scanner and the describer have ended.
     workers: Receiver<()>,
     allocation: AllocationThread,
+    lab: LabThread,
 }
 
 impl Engine {
@@ -65,8 +67,9 @@ impl Engine {
         let describe = move |to: &dyn Outbox| DescriberLoop::new(&*machine, posted).run(to);
         worker::spawn("describer", alive, outbox(), describe)?;
 
-        let allocation = allocation::spawn(host, outbox())?;
-        Ok(Self { orders, roster, workers, allocation })
+        let allocation = allocation::spawn(host.clone(), outbox())?;
+        let lab = lab::spawn(host, outbox(), outbox())?;
+        Ok(Self { orders, roster, workers, allocation, lab })
     }
 
     /// Never blocks.
@@ -78,7 +81,9 @@ impl Engine {
                 // A thread that has ended has told why.
                 self.allocation.send(request);
             }
-            Request::Lab(_) => {}
+            Request::Lab(request) => {
+                self.lab.send(request);
+            }
         }
     }
 }

@@ -112,6 +112,11 @@ impl<B: Binder, S: Strategy, R: Rng, V: Sight> Allocator<B, S, R, V> {
         self.destination = destination;
     }
 
+    /// At most so many attempts an allocation, from now on.
+    pub fn allow(&mut self, max_attempts: u32) {
+        self.max_attempts = max_attempts;
+    }
+
     /// One attempt. After `Bound` or `GaveUp` the next call begins a new allocation.
     pub fn step(&mut self) -> Progress<B::Held> {
         self.steps(1, |_| ())

@@ -1,8 +1,18 @@
 //! Strategies side by side on the same occupancies, and what is counted of each. Reads no clock.
 
+mod contest;
+mod entrant;
+mod expectation;
+mod tally;
+
 use std::time::Duration;
 
 use crate::allocator::{Law, Predictability};
+
+pub use contest::{Contest, Terms};
+pub use entrant::{Column, Ended, Entrant};
+pub use expectation::Expectation;
+pub use tally::{RECENT, Tally};
 
 /// What is known of one strategy after some runs.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,0 +1,202 @@
+//! Counts what the allocations of one strategy came to. Allocates nothing a run, knows no law.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    allocator::{Figures, lab::Predicted, predictability::judge},
+    domain::PortRange,
+};
+
+/// Ports given last that are kept.
+pub const RECENT: usize = 64;
+
+/// Attempts up to which each number has a counter of its own beforehand.
+const DENSE: usize = 1 << 16;
+
+/// Ports given for each different one that an estimate of the entropy needs: what Miller and Madow
+/// leave uncorrected is below 0.01 bits then for a uniform choice, and grows fast with fewer.
+const GIVEN_PER_DISTINCT: u64 = 4;
+
+/// What was counted so far.
+pub struct Tally {
+    runs: u64,
+    failures: u64,
+    attempts: u64,
+    squares: f64,
+    /// Successes by attempts, as far as they are `DENSE`, and beyond.
+    histogram: Vec<u64>,
+    seldom: BTreeMap<u32, u64>,
+    /// How often each port was given.
+    given: Vec<u64>,
+    distinct: u32,
+    recent: [u16; RECENT],
+    /// Sums over the runs for which theory said something, and how many these were.
+    predicted: (Predicted, u64),
+    timed: (Duration, u64),
+    snapshots: (u64, Duration),
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            runs: 0,
+            failures: 0,
+            attempts: 0,
+            squares: 0.0,
+            histogram: Vec::new(),
+            seldom: BTreeMap::new(),
+            given: vec![0; 1 << 16],
+            distinct: 0,
+            recent: [0; RECENT],
+            predicted: (Predicted::default(), 0),
+            timed: (Duration::ZERO, 0),
+            snapshots: (0, Duration::ZERO),
+        }
+    }
+}
+
+impl Tally {
+    pub fn runs(&self) -> u64 {
+        self.runs
+    }
+
+    /// Attempts a run in the mean, as `Figures::mean`.
+    pub fn mean(&self) -> Option<f64> {
+        (self.runs > 0).then(|| self.attempts as f64 / self.runs as f64)
+    }
+
+    /// An allocation ended with that port, or with none.
+    pub fn count(&mut self, attempts: u32, port: Option<u16>, predicted: Option<Predicted>) {
+        self.runs += 1;
+        self.attempts += u64::from(attempts);
+        self.squares += f64::from(attempts) * f64::from(attempts);
+        if let Some(Predicted { failure_rate, mean_attempts }) = predicted {
+            self.predicted.0.failure_rate += failure_rate;
+            self.predicted.0.mean_attempts += mean_attempts;
+            self.predicted.1 += 1;
+        }
+        match port {
+            Some(port) => self.count_success(attempts, port),
+            None => self.failures += 1,
+        }
+    }
+
+    fn count_success(&mut self, attempts: u32, port: u16) {
+        self.recent[((self.runs - self.failures - 1) % RECENT as u64) as usize] = port;
+        let given = &mut self.given[usize::from(port)];
+        self.distinct += u32::from(*given == 0);
+        *given += 1;
+        let at = attempts as usize;
+        if at >= self.histogram.len() && at < DENSE {
+            self.histogram.resize((at + 1).next_power_of_two(), 0);
+        }
+        match self.histogram.get_mut(at) {
+            Some(count) => *count += 1,
+            None => *self.seldom.entry(attempts).or_insert(0) += 1,
+        }
+    }
+
+    /// An allocation took so long.
+    pub fn time(&mut self, took: Duration, is_success: bool) {
+        self.timed.0 += took;
+        self.timed.1 += u64::from(is_success);
+    }
+
+    /// A snapshot was taken for the strategy.
+    pub fn count_snapshot(&mut self, took: Duration) {
+        self.snapshots.0 += 1;
+        self.snapshots.1 += took;
+    }
+
+    /// Without `law` and `lengths`, which are of the occupancy.
+    pub fn figures(&self, range: PortRange) -> Figures {
+        let recent = self.recent();
+        Figures {
+            runs: self.runs,
+            failures: self.failures,
+            attempts: self.attempts,
+            squares: self.squares,
+            histogram: self.histogram(),
+            predicted: self.predicted(),
+            law: None,
+            distinct: self.distinct,
+            entropy_bits: self.entropy_bits(),
+            predictability: judge(&recent, range),
+            recent,
+            lengths: Vec::new(),
+            timed: self.timed,
+            snapshots: self.snapshots,
+        }
+    }
+
+    fn histogram(&self) -> Vec<(u32, u64)> {
+        let dense = self.histogram.iter().enumerate().map(|(at, &count)| (at as u32, count));
+        let seldom = self.seldom.iter().map(|(&attempts, &count)| (attempts, count));
+        dense.chain(seldom).filter(|&(_, count)| count > 0).collect()
+    }
+
+    /// None unless theory said something of every run.
+    fn predicted(&self) -> Option<Predicted> {
+        let (sum, count) = &self.predicted;
+        (*count > 0 && *count == self.runs).then(|| Predicted {
+            failure_rate: sum.failure_rate / *count as f64,
+            mean_attempts: sum.mean_attempts / *count as f64,
+        })
+    }
+
+    fn recent(&self) -> Vec<u16> {
+        let given = self.runs - self.failures;
+        let kept = given.min(RECENT as u64);
+        (given - kept..given).map(|at| self.recent[(at % RECENT as u64) as usize]).collect()
+    }
+
+    /// Shannon's entropy of the ports given, with the correction of Miller and Madow (1955): what a
+    /// sample misses, (m - 1) / 2n nats with m different ports of n. None where n is below
+    /// `GIVEN_PER_DISTINCT` m or below `RECENT`.
+    fn entropy_bits(&self) -> Option<f64> {
+        let given = self.runs - self.failures;
+        let distinct = u64::from(self.distinct);
+        if given < GIVEN_PER_DISTINCT * distinct || given < RECENT as u64 {
+            return None;
+        }
+        let total = given as f64;
+        let counts = self.given.iter().filter(|&&count| count > 0).map(|&count| count as f64);
+        let sum: f64 = counts.map(|count| count * count.log2()).sum();
+        let missed = (distinct - 1) as f64 / (2.0 * total * std::f64::consts::LN_2);
+        Some((total.log2() - sum / total + missed).max(0.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::port::IANA_DYNAMIC;
+
+    #[test]
+    fn of_a_uniform_choice_the_entropy_is_that_of_the_range_and_of_few_ports_nothing_is_said() {
+        let mut tally = Tally::default();
+        let mut state = 1_u64;
+        for given in 1..=4_300 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            tally.count(1, Some(50_000 + (state >> 54) as u16), None);
+            if given == 3_000 {
+                assert_eq!(tally.entropy_bits(), None);
+            }
+        }
+        let bits = tally.entropy_bits().unwrap();
+        assert!((bits - 10.0).abs() < 0.02, "{bits}");
+    }
+
+    #[test]
+    fn counts_are_those_of_the_runs() {
+        let mut tally = Tally::default();
+        for (attempts, port) in [(2, Some(9)), (70_000, Some(9)), (5, None), (2, Some(12))] {
+            tally.count(attempts, port, None);
+        }
+        let figures = tally.figures(IANA_DYNAMIC);
+        assert_eq!((figures.runs, figures.failures, figures.attempts), (4, 1, 70_009));
+        assert_eq!(figures.histogram, [(2, 2), (70_000, 1)]);
+        assert_eq!((figures.distinct, figures.recent), (2, vec![9, 9, 12]));
+        assert_eq!((figures.predicted, figures.entropy_bits), (None, None));
+    }
+}

@@ -1,0 +1,101 @@
+//! Runs of occupied ports and of free ones in turn, round a range. Knows numbers, not ports.
+
+use std::sync::Arc;
+
+use rand::{Rng, RngExt};
+
+use crate::allocator::{population::CLUSTER, theory::Run};
+
+/// Free ports between two runs in the mean, at least: with fewer the runs are made longer.
+const GAP: u32 = 4;
+
+/// Which of so many numbers are occupied.
+pub struct Clusters {
+    numbers: u32,
+    /// A bit a number.
+    taken: Vec<u64>,
+    runs: Arc<[Run]>,
+    /// Where the parts of a composition end; kept for its buffer.
+    cuts: [Vec<u32>; 2],
+}
+
+impl Clusters {
+    /// All free.
+    pub fn new(numbers: u32) -> Self {
+        let words = numbers.div_ceil(64) as usize;
+        Self { numbers, taken: vec![0; words], runs: Arc::default(), cuts: Default::default() }
+    }
+
+    pub fn contains(&self, number: u32) -> bool {
+        self.taken[number as usize / 64] >> (number % 64) & 1 == 1
+    }
+
+    /// (length, 1) for each run.
+    pub fn runs(&self) -> Arc<[Run]> {
+        Arc::clone(&self.runs)
+    }
+
+    /// Exactly `occupied` numbers, in so many runs as make `CLUSTER` in the mean: any lengths of the
+    /// runs and of the gaps that add up are as likely as any others, and so is any start.
+    pub fn draw(&mut self, occupied: u32, random: &mut impl Rng) {
+        let free = self.numbers - occupied;
+        self.taken.fill(0);
+        if free == 0 || occupied == 0 {
+            let all = if occupied > 0 { !0 } else { 0 };
+            self.taken.fill(all);
+            self.runs = if occupied > 0 { [(occupied, 1)].into() } else { Arc::default() };
+            return;
+        }
+        let count = (occupied as f64 / f64::from(CLUSTER)).round() as u32;
+        let count = count.min(free / GAP).max(1);
+        let [lengths, gaps] = &mut self.cuts;
+        compose(occupied, count, lengths, random);
+        compose(free, count, gaps, random);
+        let rotation = random.random_range(0..self.numbers);
+        if self.runs.len() != count as usize {
+            self.runs = vec![(0, 1); count as usize].into();
+        }
+        let (mut start, mut before) = (rotation, (0, 0));
+        let runs = Arc::make_mut(&mut self.runs).iter_mut();
+        for ((run, &end), &gap_end) in runs.zip(&self.cuts[0]).zip(&self.cuts[1]) {
+            let (length, gap) = (end - before.0, gap_end - before.1);
+            before = (end, gap_end);
+            *run = (length, 1);
+            fill_round(&mut self.taken, self.numbers, start, length);
+            start = (start + length + gap) % self.numbers;
+        }
+    }
+}
+
+/// Where each of so many parts ends, none of them empty; any parts that add up to `total` are as
+/// likely as any others.
+fn compose(total: u32, parts: u32, ends: &mut Vec<u32>, random: &mut impl Rng) {
+    ends.clear();
+    let wanted = parts as usize - 1;
+    while ends.len() < wanted {
+        while ends.len() < wanted {
+            ends.push(random.random_range(1..total));
+        }
+        // Those drawn twice are drawn again.
+        ends.sort_unstable();
+        ends.dedup();
+    }
+    ends.push(total);
+}
+
+fn fill_round(taken: &mut [u64], numbers: u32, start: u32, length: u32) {
+    let end = start + length;
+    fill(taken, start, end.min(numbers));
+    fill(taken, 0, end.saturating_sub(numbers));
+}
+
+/// Sets the bits from `start` up to, not including, `end`.
+fn fill(taken: &mut [u64], start: u32, end: u32) {
+    let mut at = start;
+    while at < end {
+        let (word, bit) = (at as usize / 64, at % 64);
+        let count = (64 - bit).min(end - at);
+        taken[word] |= (!0 >> (64 - count)) << bit;
+        at += count;
+    }
+}

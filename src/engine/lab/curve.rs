@@ -1,0 +1,91 @@
+//! Mean attempts by occupancy, measured in memory on the same pattern as the runs. No thread.
+
+use std::time::Duration;
+
+use crate::{
+    allocator::{
+        Pattern,
+        lab::{Contest, Terms},
+    },
+    engine::{lab::ground::occupied, message::CurvePoint},
+};
+
+/// Runs at each occupancy in one sweep, where a run builds its occupancy, and how many sweeps.
+const RUNS: u64 = 100;
+const RUNS_BUILT: u64 = 4;
+const SWEEPS: u32 = 5;
+
+/// In steps of five percent, and the steep end.
+const SHARES: [f64; 23] = [
+    0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8,
+    0.85, 0.9, 0.95, 0.97, 0.98, 0.99,
+];
+
+/// Sweeps from an empty range to a nearly full one, several times.
+pub struct Curve {
+    terms: Terms,
+    pattern: Pattern,
+    /// By share, then by strategy: the sum of the means of all sweeps, and how many these are.
+    sums: Vec<Vec<(f64, u32)>>,
+    sweep: u32,
+    /// Of `SHARES`, which one is measured.
+    at: usize,
+    contest: Option<Contest>,
+}
+
+impl Curve {
+    pub fn new(terms: Terms, pattern: Pattern) -> Self {
+        Self { terms, pattern, sums: Vec::new(), sweep: 0, at: 0, contest: None }
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.sweep == SWEEPS
+    }
+
+    /// Every occupancy was measured at least once.
+    pub fn is_whole(&self) -> bool {
+        self.sweep > 0
+    }
+
+    /// About so many attempts; true: there is a new point, or a better one.
+    pub fn advance(&mut self, budget: u32) -> bool {
+        if self.is_done() {
+            return false;
+        }
+        let runs = if self.pattern == Pattern::Built { RUNS_BUILT } else { RUNS };
+        let contest = self.contest.get_or_insert_with(|| {
+            let mut terms = self.terms.clone();
+            // Nothing that the runs meet, and nothing that another point met.
+            let place = (u64::from(self.sweep) + 1) * SHARES.len() as u64 + self.at as u64;
+            terms.seed = terms.seed.wrapping_add(place);
+            let count = occupied(SHARES[self.at], terms.candidates.len());
+            Contest::new(&terms, self.pattern, count)
+        });
+        contest.advance(budget, runs, &|| Duration::ZERO);
+        if contest.runs() < runs {
+            return false;
+        }
+        if self.sums.len() == self.at {
+            self.sums.push(vec![(0.0, 0); self.terms.strategies.len()]);
+        }
+        for (sum, mean) in self.sums[self.at].iter_mut().zip(contest.means()) {
+            if let Some(mean) = mean {
+                *sum = (sum.0 + mean, sum.1 + 1);
+            }
+        }
+        self.contest = None;
+        self.at = (self.at + 1) % SHARES.len();
+        self.sweep += u32::from(self.at == 0);
+        true
+    }
+
+    /// Ascending.
+    pub fn points(&self) -> Vec<CurvePoint> {
+        let mean = |&(sum, count): &(f64, u32)| (count > 0).then(|| sum / f64::from(count));
+        let point = |(sums, &share): (&Vec<(f64, u32)>, &f64)| CurvePoint {
+            share,
+            means: sums.iter().map(mean).collect(),
+        };
+        self.sums.iter().zip(&SHARES).map(point).collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! Races in a thread of their own, one at a time. What happens in one is told elsewhere.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU8, Ordering},
+};
+
+use crate::{
+    domain::Text,
+    engine::{
+        Outbox, Report,
+        message::{RaceReport, RaceSetup},
+        race,
+        worker::{self, Alive},
+    },
+};
+
+/// What a race that goes on is to do.
+const GO_ON: u8 = 0;
+/// End, and tell how it stands.
+const END: u8 = 1;
+/// End, and tell nothing: another one takes its place.
+const VANISH: u8 = 2;
+
+/// The race that goes on, if any. Dropping it ends that one.
+pub struct Races {
+    outbox: SharedOutbox,
+    alive: Alive,
+    order: Option<Arc<AtomicU8>>,
+}
+
+impl Races {
+    pub fn new(outbox: Box<dyn Outbox>, alive: Alive) -> Self {
+        Self { outbox: SharedOutbox(Arc::new(Mutex::new(outbox))), alive, order: None }
+    }
+
+    /// One that goes on vanishes.
+    pub fn begin(&mut self, setup: RaceSetup) {
+        self.tell(VANISH);
+        let order = Arc::new(AtomicU8::new(GO_ON));
+        self.order = Some(Arc::clone(&order));
+        let work = move |outbox: &dyn Outbox| run(&setup, &order, outbox);
+        let spawned =
+            worker::spawn("race", self.alive.clone(), Box::new(self.outbox.clone()), work);
+        if let Err(error) = spawned {
+            let words = format!("could not start a thread: {error}");
+            self.outbox.deliver(Report::LabFailed(Text::scrub(words)));
+        }
+    }
+
+    pub fn end(&mut self) {
+        self.tell(END);
+    }
+
+    fn tell(&self, what: u8) {
+        if let Some(order) = &self.order {
+            order.store(what, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Races {
+    fn drop(&mut self) {
+        self.tell(VANISH);
+    }
+}
+
+fn run(setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
+    let now = || order.load(Ordering::Acquire);
+    let mut told = |report: &RaceReport| {
+        if now() == GO_ON {
+            // One that finds no room is made good for by the next.
+            let _ = outbox.offer(Report::Race(report.clone()));
+        }
+        now() == GO_ON
+    };
+    let last = race::run(setup, &mut told);
+    if now() != VANISH {
+        outbox.deliver(Report::Race(RaceReport { is_over: true, ..last }));
+    }
+}
+
+/// Lent to one race after the other.
+#[derive(Clone)]
+struct SharedOutbox(Arc<Mutex<Box<dyn Outbox>>>);
+
+impl SharedOutbox {
+    fn lock(&self) -> MutexGuard<'_, Box<dyn Outbox>> {
+        // An outbox is whole whatever happened to the race that had it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outbox for SharedOutbox {
+    fn offer(&self, report: Report) -> Result<(), Report> {
+        self.lock().offer(report)
+    }
+
+    fn deliver(&self, report: Report) -> bool {
+        self.lock().deliver(report)
+    }
+}

@@ -1,0 +1,299 @@
+//! The loop of the lab thread: hears requests, makes attempts at their speed, reports.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    domain::Text,
+    engine::{
+        LabReport, LabRequest, LabSetup, LabSite, Outbox, Report, Speed,
+        lab::{
+            clock,
+            curve::Curve,
+            ground::{Ground, terms},
+            races::Races,
+        },
+    },
+    host::Host,
+};
+
+/// Between two reports while attempts go on.
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Attempts of the curve between two looks at the requests.
+const SLICE: u32 = 1 << 13;
+
+/// Once the curve is whole, it has one part in so many of the time.
+const REFINEMENT: u32 = 10;
+
+/// Lag that is made up for; beyond it (a stopped process, a suspended machine) steps are skipped.
+const LAG: Duration = Duration::from_millis(100);
+
+pub struct Worker<'a> {
+    host: &'a dyn Host,
+    outbox: &'a dyn Outbox,
+    requests: mpsc::Receiver<LabRequest>,
+    races: Races,
+    /// Labs that were prepared.
+    number: u64,
+    lab: Option<Lab>,
+    is_running: bool,
+    speed: Speed,
+    /// Steps that were asked for, or are due.
+    steps: u32,
+    /// When the next step is due at a slow speed.
+    due: Instant,
+    curve_due: Instant,
+    reported: Instant,
+    has_news: bool,
+}
+
+/// What was prepared last.
+struct Lab {
+    setup: LabSetup,
+    ground: Ground,
+    /// Of a simulated occupancy only.
+    curve: Option<Curve>,
+}
+
+/// The thread has to end: nobody asks or nobody listens any more.
+struct Ended;
+
+impl<'a> Worker<'a> {
+    pub fn new(
+        host: &'a dyn Host,
+        outbox: &'a dyn Outbox,
+        requests: mpsc::Receiver<LabRequest>,
+        races: Races,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            host,
+            outbox,
+            requests,
+            races,
+            number: 0,
+            lab: None,
+            is_running: false,
+            speed: Speed::Max,
+            steps: 0,
+            due: now,
+            curve_due: now,
+            reported: now,
+            has_news: false,
+        }
+    }
+
+    pub fn work(mut self) {
+        while self.hear().is_ok() {
+            if self.go_on().is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Follows the requests that wait; while nothing else is to be done, waits for one.
+    fn hear(&mut self) -> Result<(), Ended> {
+        loop {
+            let request = match self.patience() {
+                None => self.requests.recv().map_err(|_| Ended)?,
+                Some(patience) => match self.requests.recv_timeout(patience) {
+                    Ok(request) => request,
+                    Err(RecvTimeoutError::Timeout) => return Ok(()),
+                    Err(RecvTimeoutError::Disconnected) => return Err(Ended),
+                },
+            };
+            self.follow(request)?;
+        }
+    }
+
+    /// How long to wait for a request; None: until one comes.
+    fn patience(&self) -> Option<Duration> {
+        let lab = self.lab.as_ref()?;
+        let is_busy = self.steps > 0 || self.is_running && self.speed == Speed::Max;
+        if is_busy {
+            return Some(Duration::ZERO);
+        }
+        let is_sweeping = lab.curve.as_ref().is_some_and(|curve| !curve.is_done());
+        let moments = [
+            (self.is_running, self.due),
+            (is_sweeping, self.curve_due),
+            (self.has_news, self.reported + REPORT_INTERVAL),
+        ];
+        let next = moments.iter().filter(|(counts, _)| *counts).map(|&(_, at)| at).min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn follow(&mut self, request: LabRequest) -> Result<(), Ended> {
+        match request {
+            LabRequest::Prepare(setup) => {
+                self.number += 1;
+                self.pause();
+                self.lab = None;
+                let curve = match setup.site {
+                    LabSite::Simulated { pattern, .. } => Some(Curve::new(terms(&setup), pattern)),
+                    LabSite::Machine => None,
+                };
+                self.curve_due = Instant::now();
+                return self.prepare(setup, curve);
+            }
+            LabRequest::Fill(share) => return self.refill(share),
+            LabRequest::Run => {
+                self.is_running = self.lab.is_some() && self.speed != Speed::Step;
+                self.due = Instant::now();
+            }
+            LabRequest::Step => {
+                self.pause();
+                self.steps = u32::from(self.lab.is_some());
+                return Ok(());
+            }
+            LabRequest::Pause => self.pause(),
+            LabRequest::Speed(speed) => self.set_speed(speed),
+            LabRequest::Race(setup) => {
+                self.races.begin(setup);
+                return Ok(());
+            }
+            LabRequest::EndRace => {
+                self.races.end();
+                return Ok(());
+            }
+        }
+        if self.is_running { Ok(()) } else { self.deliver_report() }
+    }
+
+    fn pause(&mut self) {
+        (self.is_running, self.steps) = (false, 0);
+    }
+
+    fn set_speed(&mut self, speed: Speed) {
+        self.speed = speed;
+        self.steps = 0;
+        self.is_running &= speed != Speed::Step;
+        self.due = self.due.min(Instant::now() + speed.pause().unwrap_or_default());
+    }
+
+    fn prepare(&mut self, setup: LabSetup, curve: Option<Curve>) -> Result<(), Ended> {
+        match Ground::prepare(self.host, &setup) {
+            Ok(ground) => {
+                self.lab = Some(Lab { setup, ground, curve });
+                self.deliver_report()
+            }
+            Err(words) => self.fail(words),
+        }
+    }
+
+    /// Goes on as before, with fresh figures.
+    fn refill(&mut self, wanted: f64) -> Result<(), Ended> {
+        let is_simulated = |lab: &mut Lab| lab.curve.is_some();
+        let Some(Lab { mut setup, curve, .. }) = self.lab.take_if(is_simulated) else {
+            return Ok(());
+        };
+        if let LabSite::Simulated { share, .. } = &mut setup.site {
+            *share = wanted;
+        }
+        self.steps = 0;
+        self.prepare(setup, curve)
+    }
+
+    fn fail(&mut self, words: Text) -> Result<(), Ended> {
+        self.pause();
+        self.lab = None;
+        self.deliver(Report::LabFailed(words))
+    }
+
+    /// The attempts that are due, a slice of the curve, and a report if one is due.
+    fn go_on(&mut self) -> Result<(), Ended> {
+        let was_asked = !self.is_running && self.steps > 0;
+        if let Err(words) = self.attempt() {
+            return self.fail(words);
+        }
+        if was_asked && self.steps == 0 {
+            return self.deliver_report();
+        }
+        self.sweep();
+        if self.has_news && self.reported.elapsed() >= REPORT_INTERVAL {
+            self.offer_report();
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self) -> Result<(), Text> {
+        let Some(lab) = &mut self.lab else { return Ok(()) };
+        if self.is_running && self.speed == Speed::Max {
+            self.has_news = true;
+            return lab.ground.advance(lab.ground.batch(), u64::MAX, &clock());
+        }
+        if let Some(pause) = self.speed.pause().filter(|_| self.is_running && self.steps == 0) {
+            self.steps = steps_due(&mut self.due, pause, Instant::now());
+        }
+        while self.steps > 0 && lab.ground.prepare_step() {
+            lab.ground.step()?;
+            self.steps -= 1;
+            self.has_news = true;
+        }
+        Ok(())
+    }
+
+    /// Until the curve is whole it has half of the time while attempts go on at full speed, and all
+    /// that is left otherwise; then one part in `REFINEMENT`.
+    fn sweep(&mut self) {
+        let begun = Instant::now();
+        let Some(curve) = self.lab.as_mut().and_then(|lab| lab.curve.as_mut()) else { return };
+        if curve.is_done() || begun < self.curve_due {
+            return;
+        }
+        self.has_news |= curve.advance(SLICE);
+        let took = begun.elapsed();
+        let rest = match (curve.is_whole(), self.is_running) {
+            (true, _) => took * (REFINEMENT - 1),
+            (false, true) => took,
+            (false, false) => Duration::ZERO,
+        };
+        self.curve_due = Instant::now() + rest;
+    }
+
+    /// A report that finds no room is made good for by the next.
+    fn offer_report(&mut self) {
+        if let Some(report) = self.report() {
+            self.has_news = self.outbox.offer(report).is_err();
+        }
+    }
+
+    /// Hands the report over, waiting for room: after it nothing is left to be told.
+    fn deliver_report(&mut self) -> Result<(), Ended> {
+        let Some(report) = self.report() else { return Ok(()) };
+        self.has_news = false;
+        self.deliver(report)
+    }
+
+    fn deliver(&self, report: Report) -> Result<(), Ended> {
+        if self.outbox.deliver(report) { Ok(()) } else { Err(Ended) }
+    }
+
+    fn report(&mut self) -> Option<Report> {
+        let lab = self.lab.as_ref()?;
+        self.reported = Instant::now();
+        Some(Report::Lab(Arc::new(LabReport {
+            number: self.number,
+            curve: lab.curve.as_ref().map(Curve::points).unwrap_or_default(),
+            is_running: self.is_running,
+            ..lab.ground.report()
+        })))
+    }
+}
+
+/// How many steps are due by now; the next one after them is due at `due`.
+fn steps_due(due: &mut Instant, pause: Duration, now: Instant) -> u32 {
+    *due = now.checked_sub(LAG).map_or(*due, |earliest| earliest.max(*due));
+    let mut count = 0;
+    while *due <= now {
+        *due += pause;
+        count += 1;
+    }
+    count
+}
