@@ -1,5 +1,6 @@
 //! The machine looked at, behind one trait. Says what is there, not whether it is good or bad.
 
+pub mod course;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod simulated;

@@ -12,6 +12,7 @@ pub mod scanner;
 pub mod self_test;
 pub mod services;
 pub mod sock_diag;
+pub mod thief;
 pub mod unit;
 pub mod users;
 pub mod vitals;
