@@ -8,17 +8,13 @@ use std::{
 
 use crate::{
     allocator::{
-        Candidates, FreePorts, Sight,
+        ALLOCATORS, FreePorts,
         lab::{Column, Entrant, Expectation, Predicted, Terms},
-        theory::{Run, runs_of_taken},
     },
-    domain::{Protocols, Snapshot, Socket, Source, Text},
-    engine::lab::clock,
-    host::{Host, HostBinder, HostError, OwnerDepth, Scanner},
+    domain::Text,
+    engine::look::{FRESH, Look},
+    host::{Host, HostBinder, HostError},
 };
-
-/// What was seen is good for so long.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// Runs of all strategies, one allocation of each a run, each by a binder of its own. Every run is
 /// timed: a look at the clock is nothing beside a bind().
@@ -48,14 +44,17 @@ impl MachineContest {
         let mut limitation = None;
         let mut slots = Vec::new();
         for &strategy in &terms.strategies {
-            let binder = host.binder(terms.protocols, address).map_err(words)?;
+            let mut binder = host.binder(terms.protocols, address).map_err(words)?;
+            if ALLOCATORS[strategy].lets_machine_choose {
+                binder.choose_within(terms.candidates.range()).map_err(words)?;
+            }
             limitation = limitation.or(binder.limitation());
             let entrant = Entrant::new(strategy, binder, FreePorts::everything(), &terms);
             slots.push(Slot { entrant, seen: None, has_begun: false, known: None });
         }
         let turn = slots.len();
         let destinations = terms.destinations.max(1);
-        let look = Look::new(host, terms.candidates, terms.protocols, address)?;
+        let look = Look::new(host, terms.candidates, terms.protocols, address).map_err(words)?;
         Ok(Self { look, destinations, slots, limitation, runs: 0, turn })
     }
 
@@ -122,7 +121,7 @@ impl MachineContest {
     pub fn columns(&self) -> Vec<Column> {
         let column = |slot: &Slot| {
             let mut column = slot.entrant.column(Arc::clone(&self.look.ports));
-            column.figures.law = self.look.expectation(&slot.entrant).law();
+            column.figures.law = expectation(&self.look, &slot.entrant).law();
             column.figures.lengths = self.look.lengths.to_vec();
             column
         };
@@ -146,12 +145,12 @@ impl MachineContest {
             return Ok(());
         }
         if slot.entrant.row().needs_sight && slot.has_to_look() {
-            let took = self.look.again()?;
+            let took = self.look.again().map_err(words)?;
             slot.seen = Some(Instant::now());
             slot.entrant.sight_mut().clone_from(&*self.look.ports);
             slot.entrant.tally_mut().count_snapshot(took);
         } else if self.look.at.elapsed() >= FRESH {
-            self.look.again()?;
+            self.look.again().map_err(words)?;
         }
         let predicted = slot.predict(&self.look);
         let destination = ((self.runs - 1) % u64::from(self.destinations)) as u32;
@@ -168,7 +167,7 @@ impl Slot {
     }
 
     fn predict(&mut self, look: &Look) -> Option<Predicted> {
-        let expectation = look.expectation(&self.entrant);
+        let expectation = expectation(look, &self.entrant);
         let key = (look.number, expectation.remembered);
         match self.known {
             Some((known, predicted)) if known == key => predicted,
@@ -181,72 +180,13 @@ impl Slot {
     }
 }
 
-/// Looks at the machine, and what was seen last.
-struct Look {
-    scanner: Box<dyn Scanner>,
-    snapshot: Snapshot,
-    candidates: Candidates,
-    protocols: Protocols,
-    address: Option<IpAddr>,
-    number: u64,
-    at: Instant,
-    ports: Arc<FreePorts>,
-    occupied: u32,
-    lengths: Arc<[Run]>,
-}
-
-impl Look {
-    fn new(
-        host: &dyn Host,
-        candidates: Candidates,
-        protocols: Protocols,
-        address: Option<IpAddr>,
-    ) -> Result<Self, Text> {
-        let mut look = Self {
-            scanner: host.scanner().map_err(words)?,
-            snapshot: Snapshot::empty(host.machine(), Source::SockDiag),
-            candidates,
-            protocols,
-            address,
-            number: 0,
-            at: Instant::now(),
-            ports: Arc::new(FreePorts::everything()),
-            occupied: 0,
-            lengths: Arc::default(),
-        };
-        look.again()?;
-        Ok(look)
-    }
-
-    /// Says how long it took to know which ports are free.
-    fn again(&mut self) -> Result<Duration, Text> {
-        let clock = clock();
-        self.scanner.scan(OwnerDepth::Skip, &mut self.snapshot).map_err(words)?;
-        let sockets = self.snapshot.sockets.iter().filter(|socket| self.is_in_the_way(socket));
-        let ports = FreePorts::without(sockets.map(|socket| socket.local.port));
-        let took = clock();
-        let taken = self.candidates.ports().filter(|&port| !ports.looks_free(port));
-        self.occupied = taken.count() as u32;
-        self.lengths = runs_of_taken(&self.candidates, &ports).into();
-        (self.ports, self.at) = (Arc::new(ports), Instant::now());
-        self.number += 1;
-        Ok(took)
-    }
-
-    /// As far as addresses tell: a wildcard meets every address, an address itself and wildcards.
-    fn is_in_the_way(&self, socket: &Socket) -> bool {
-        let meets = |wanted: IpAddr| {
-            let own = socket.local.address.to_canonical();
-            own == wanted.to_canonical() || own.is_unspecified() || wanted.is_unspecified()
-        };
-        self.protocols.includes(socket.protocol) && self.address.is_none_or(meets)
-    }
-
-    fn expectation(&self, entrant: &Entrant<Box<dyn HostBinder>, FreePorts>) -> Expectation<'_> {
-        let mut expectation = entrant.expectation(&self.candidates, self.occupied);
-        expectation.runs = Some(Arc::clone(&self.lengths));
-        expectation
-    }
+fn expectation<'a>(
+    look: &'a Look,
+    entrant: &Entrant<Box<dyn HostBinder>, FreePorts>,
+) -> Expectation<'a> {
+    let mut expectation = entrant.expectation(&look.candidates, look.occupied);
+    expectation.runs = Some(Arc::clone(&look.lengths));
+    expectation
 }
 
 fn words(error: HostError) -> Text {
