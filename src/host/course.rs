@@ -25,7 +25,7 @@ pub struct Course {
 }
 
 impl Course {
-    pub fn to_words(&self) -> Vec<String> {
+    pub fn words(&self) -> Vec<String> {
         vec![
             self.range.first().to_string(),
             self.range.last().to_string(),
@@ -78,10 +78,10 @@ mod tests {
             rounds: 1000,
             seed: (1 << 53) - 1,
         };
-        assert_eq!(Course::parse(&course.to_words()), Some(course));
+        assert_eq!(Course::parse(&course.words()), Some(course));
         for bad in ["", "-1", "x", "NaN", "0x1"] {
             for place in 0..9 {
-                let mut words = course.to_words();
+                let mut words = course.words();
                 words[place] = bad.to_owned();
                 assert_eq!(Course::parse(&words), None, "{place}: {bad}");
             }

@@ -6,6 +6,7 @@ pub mod machine;
 pub mod netns;
 pub mod owners;
 pub mod policy;
+mod port_range;
 pub mod probe;
 pub mod procfs;
 pub mod scanner;

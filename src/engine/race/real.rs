@@ -41,7 +41,7 @@ pub fn run(
     course: &Course,
     told: &mut dyn FnMut(&RaceReport) -> bool,
 ) -> Result<RaceReport, Impossible> {
-    let words = [vec!["victim".to_owned()], course.to_words()].concat();
+    let words = [vec!["victim".to_owned()], course.words()].concat();
     let victim = Child::start(program, &words, GRACE).map_err(|error| {
         Impossible(Text::scrub(format!("could not start {}: {error}", program.display())))
     })?;

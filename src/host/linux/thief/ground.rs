@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use crate::{
-    domain::{Binder as _, Text},
+    domain::{Binder as _, PortRange, Text},
     host::{
         Held, HostError,
         linux::thief::{Chance, udp_binder},
@@ -38,8 +38,16 @@ pub fn make() -> Result<(), HostError> {
         Err(Errno::PERM) => unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNET),
         outcome => outcome,
     }
-    .map_err(|error| HostError::new("make a private network namespace", error))?;
+    .map_err(|error| HostError::new("make a private network namespace", in_words(error)))?;
     raise_loopback().map_err(|error| HostError::new("raise the loopback of the namespace", error))
+}
+
+/// What unshare(2) says by ENOSPC has nothing to do with devices.
+fn in_words(error: Errno) -> io::Error {
+    match error {
+        Errno::NOSPC => io::Error::other("no more of them may be made (user.max_net_namespaces)"),
+        error => error.into(),
+    }
 }
 
 fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
@@ -74,14 +82,14 @@ fn raise_loopback() -> io::Result<()> {
 
 /// Binds `count` ports of the range, chosen by chance, for as long as the result is kept.
 pub fn occupy(
-    range: crate::domain::PortRange,
+    range: PortRange,
     count: u32,
     chance: Chance<'_>,
 ) -> Result<Vec<Box<dyn Held>>, HostError> {
     let needed = u64::from(count) + DESCRIPTORS_KEPT;
     let limit = raise_descriptor_limit();
-    if limit.is_some_and(|limit| limit < needed) {
-        let operation = format!("hold {count} ports with the limit of open descriptors");
+    if let Some(limit) = limit.filter(|limit| *limit < needed) {
+        let operation = format!("hold {count} ports with {limit} descriptors");
         return Err(HostError::new(&operation, Errno::MFILE));
     }
     let mut ports: Vec<u16> = range.ports().collect();

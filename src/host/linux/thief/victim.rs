@@ -175,7 +175,7 @@ struct Watched {
 impl Watched {
     /// Waits until it is at work.
     fn start(course: &Course) -> io::Result<Self> {
-        let words = [vec!["thief".to_owned()], course.to_words()].concat();
+        let words = [vec!["thief".to_owned()], course.words()].concat();
         let process = Child::start(Path::new(OURSELVES), &words, Duration::ZERO)?;
         let mut thief =
             Self { process, is_up: false, refused: 0, port: 0, held: 0, held_sum: 0, binds: 0 };
