@@ -283,7 +283,11 @@ impl App {
 
     /// Frames for reports follow each other at this distance at least; keys are answered at once.
     pub fn frame_gap(&self) -> Duration {
-        let is_fast = self.screen == Screen::Allocate && self.allocation.is_sampled();
+        let is_fast = match self.screen {
+            Screen::Allocate => self.allocation.is_sampled(),
+            Screen::Lab => self.lab.is_sampled(),
+            Screen::Overview | Screen::Map => false,
+        };
         Duration::from_millis(if is_fast { 100 } else { 0 })
     }
 
@@ -310,6 +314,7 @@ impl App {
                 Context::Panel
             }
             (Overlay::None, Screen::Allocate) => Context::Allocate,
+            (Overlay::None, Screen::Lab) if self.lab.panel().is_some() => Context::Panel,
             (Overlay::None, Screen::Lab) => Context::Lab,
             (Overlay::None, Screen::Overview) => Context::Overview,
             (Overlay::None, Screen::Map) => Context::Map,

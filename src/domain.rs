@@ -2,6 +2,7 @@
 
 pub mod analysis;
 pub mod attribution;
+pub mod automatic;
 pub mod availability;
 pub mod binder;
 pub mod destination;

@@ -1,5 +1,6 @@
 //! The machine looked at, behind one trait. Says what is there, not whether it is good or bad.
 
+pub mod course;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod simulated;
@@ -8,8 +9,8 @@ pub mod standard_output;
 use std::{io, net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
 use crate::domain::{
-    Binder, Ephemeral, Errno, Gap, Machine, Process, Protocols, ServiceNames, Snapshot, Source,
-    Text, availability::Bind,
+    Binder, Ephemeral, Errno, Gap, Machine, PortRange, Process, Protocols, ServiceNames, Snapshot,
+    Source, Text, availability::Bind,
 };
 
 /// A machine: the real one, a simulated one, later a recorded one.
@@ -87,6 +88,11 @@ pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
     fn limitation(&self) -> Option<&'static str> {
         None
     }
+
+    /// From now on a bind() to port 0 chooses among these ports.
+    ///
+    /// Errors: the machine cannot be told, or chooses from others only.
+    fn choose_within(&mut self, range: PortRange) -> Result<(), HostError>;
 
     /// How many of its ports this process can hold at once.
     fn hold_capacity(&self) -> u32 {

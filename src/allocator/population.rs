@@ -14,7 +14,7 @@ use crate::{
         Candidates, FreePorts, Sight,
         theory::{Run, runs_of_taken},
     },
-    domain::{Binder, Bound, Errno, Miss, NextPort, Protocol, Protocols, Refusal},
+    domain::{Binder, Bound, Errno, Miss, NextPort, Protocol, Protocols, Refusal, automatic},
 };
 
 mod clusters;
@@ -216,7 +216,7 @@ impl Population {
     fn choose(&self) -> Option<u16> {
         let random = self.random.borrow_mut().random();
         let is_available = |port| self.candidates.contains(port) && !self.is_taken(port);
-        automatic(self.protocols, &self.candidates, random, is_available)
+        automatic::choose(self.protocols, self.candidates.range(), random, is_available)
     }
 
     fn refusal(&self) -> Refusal {
@@ -278,25 +278,4 @@ impl<F: Fn(u16) -> bool> Sight for SeenBy<F> {
     fn looks_free(&self, port: u16) -> bool {
         (self.0)(port)
     }
-}
-
-/// Linux's choice: TCP (and both) from a random offset, odd ports before even ones
-/// (`inet_csk_find_open_port`); UDP by chance among all that are free (`udp_lib_get_port`).
-fn automatic(
-    protocols: Protocols,
-    candidates: &Candidates,
-    random: u32,
-    is_available: impl Fn(u16) -> bool,
-) -> Option<u16> {
-    let range = candidates.range();
-    let at = |offset: u32| range.first() + offset as u16;
-    if protocols == Protocols::Udp {
-        let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
-        return (!free.is_empty()).then(|| free[random as usize % free.len()]);
-    }
-    let length = range.len();
-    let start = random % length;
-    let ports = || (0..length).map(|by| at((start + by) % length));
-    let odd_first = [1, 0].into_iter().flat_map(|parity| ports().filter(move |p| p % 2 == parity));
-    odd_first.into_iter().find(|&port| is_available(port))
 }

@@ -6,7 +6,7 @@ mod ground;
 mod heat;
 mod log;
 mod marks;
-mod settings;
+pub(super) mod settings;
 mod site;
 mod trail;
 
@@ -27,6 +27,7 @@ pub use figures::{Figures, Reached};
 pub use ground::Ground;
 pub use log::{HolderSeen, Log, LogEntry, Who};
 pub use settings::{Field, SettingsPanel};
+pub use site::Share;
 pub use trail::Mark;
 
 use heat::Heat;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::app::{Key, Move, Screen, allocation::AllocationAction, map::Zooming};
+use crate::app::{Key, Move, Screen, allocation::AllocationAction, lab::LabAction, map::Zooming};
 
 /// What a person wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +28,7 @@ pub enum Action {
     ToggleFreeze,
     ScanNow,
     Allocation(AllocationAction),
+    Lab(LabAction),
     /// From the port won last, or from the selected row, to the map.
     ShowOnMap,
     OpenHelp,
@@ -87,12 +88,17 @@ const OVERVIEW: &[Context] = &[Context::Overview];
 const MAP: &[Context] = &[Context::Map];
 const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map];
 const ALLOCATE: &[Context] = &[Context::Allocate];
+const LAB: &[Context] = &[Context::Lab];
 const SCREENS: &[Context] = &[Context::Overview, Context::Map, Context::Allocate, Context::Lab];
 const SCREENS_AND_HELP: &[Context] =
     &[Context::Overview, Context::Map, Context::Allocate, Context::Lab, Context::Help];
 
 const fn own(action: AllocationAction) -> Action {
     Action::Allocation(action)
+}
+
+const fn lab(action: LabAction) -> Action {
+    Action::Lab(action)
 }
 
 /// In the footer's order: what does not fit is dropped from the right, help and quit last.
@@ -355,6 +361,107 @@ pub const COMMANDS: &[Command] = &[
         help: "show the port won last on the map",
     },
     Command {
+        keys: "Space",
+        bindings: &[(Key::Char(' '), lab(LabAction::RunOrPause))],
+        contexts: LAB,
+        label: "run/pause",
+        help: "run and pause all strategies",
+    },
+    Command {
+        keys: ".",
+        bindings: &[(Key::Char('.'), lab(LabAction::Step))],
+        contexts: LAB,
+        label: "step",
+        help: "one attempt of each strategy, then pause",
+    },
+    Command {
+        keys: "[ ]",
+        bindings: &[
+            (Key::Char('['), lab(LabAction::Slower)),
+            (Key::Char(']'), lab(LabAction::Faster)),
+        ],
+        contexts: LAB,
+        label: "speed",
+        help: "slower, faster",
+    },
+    Command {
+        keys: "- =",
+        bindings: &[
+            (Key::Char('-'), lab(LabAction::Emptier)),
+            (Key::Char('='), lab(LabAction::Fuller)),
+        ],
+        contexts: LAB,
+        label: "occupancy",
+        help: "less, more of the simulated occupancy",
+    },
+    Command {
+        keys: "h l",
+        bindings: &[
+            (Key::Char('h'), Action::Move(Move::Left)),
+            (Key::Char('l'), Action::Move(Move::Right)),
+            (Key::Left, Action::Move(Move::Left)),
+            (Key::Right, Action::Move(Move::Right)),
+        ],
+        contexts: LAB,
+        label: "column",
+        help: "previous, next column; so do the arrows",
+    },
+    Command {
+        keys: "s S",
+        bindings: &[
+            (Key::Char('s'), lab(LabAction::NextStrategy)),
+            (Key::Char('S'), lab(LabAction::PreviousStrategy)),
+        ],
+        contexts: LAB,
+        label: "strategy",
+        help: "next, previous strategy in the selected column",
+    },
+    Command {
+        keys: "R",
+        bindings: &[(Key::Char('R'), lab(LabAction::Race))],
+        contexts: LAB,
+        label: "race",
+        help: "close a port and bind it again against a thief, then hand it over instead",
+    },
+    Command {
+        keys: "d",
+        bindings: &[(Key::Char('d'), lab(LabAction::NextPattern))],
+        contexts: LAB,
+        label: "pattern",
+        help: "how the simulated occupancy lies: uniform, clustered, built by the strategy",
+    },
+    Command {
+        keys: "x X",
+        bindings: &[
+            (Key::Char('x'), lab(LabAction::Add)),
+            (Key::Char('X'), lab(LabAction::Remove)),
+        ],
+        contexts: LAB,
+        label: "columns",
+        help: "one column more, one fewer",
+    },
+    Command {
+        keys: "t",
+        bindings: &[(Key::Char('t'), lab(LabAction::ToggleSite))],
+        contexts: LAB,
+        label: "real",
+        help: "on a simulated occupancy or by real binds on this machine",
+    },
+    Command {
+        keys: "o",
+        bindings: &[(Key::Char('o'), lab(LabAction::OpenSettings))],
+        contexts: LAB,
+        label: "settings",
+        help: "protocol, range, attempts, seed, remote endpoints",
+    },
+    Command {
+        keys: "r",
+        bindings: &[(Key::Char('r'), lab(LabAction::Reset))],
+        contexts: LAB,
+        label: "reset",
+        help: "fresh figures, the same seed again",
+    },
+    Command {
         keys: "1 2 4 5",
         bindings: &[
             (Key::Char('1'), Action::Show(Screen::Overview)),
@@ -567,6 +674,26 @@ mod tests {
             ]
             .map(Action::Allocation),
         );
+        wanted.extend(
+            [
+                LabAction::RunOrPause,
+                LabAction::Step,
+                LabAction::Slower,
+                LabAction::Faster,
+                LabAction::ToggleSite,
+                LabAction::Emptier,
+                LabAction::Fuller,
+                LabAction::NextPattern,
+                LabAction::NextStrategy,
+                LabAction::PreviousStrategy,
+                LabAction::Add,
+                LabAction::Remove,
+                LabAction::OpenSettings,
+                LabAction::Race,
+                LabAction::Reset,
+            ]
+            .map(Action::Lab),
+        );
         let bound: HashSet<Action> =
             COMMANDS.iter().flat_map(|c| c.bindings).map(|&(_, action)| action).collect();
         for action in &wanted {
@@ -590,7 +717,7 @@ mod tests {
 
     #[test]
     fn help_and_quit_stand_last_in_the_footer() {
-        for context in [Context::Map, Context::Allocate] {
+        for context in [Context::Map, Context::Allocate, Context::Lab] {
             let labels: Vec<_> = here(context).map(|c| c.label).filter(|l| !l.is_empty()).collect();
             assert_eq!(labels[labels.len() - 2..], ["help", "quit"]);
         }

@@ -1,15 +1,24 @@
 //! The Lab screen's state: which strategies, on what, and what came of it. Runs nothing.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod act;
+mod settings;
+
+use std::{path::PathBuf, sync::Arc};
 
 use crate::{
-    allocator::{ALLOCATORS, AllocatorRow, Pattern, Tuning},
+    allocator::{ALLOCATORS, AllocatorRow, Law, Order, Tuning, theory},
+    app::allocation::Share,
     domain::{PortRange, Protocols, Text, port},
+};
+
+pub use crate::{
+    allocator::{Attempt, Figures, FreePorts, Habit, Pattern, Predictability, Sight},
     engine::{
         LabSite, Speed,
-        message::{Contender, LabReport, RaceReport},
+        message::{Contender, CurvePoint, Finished, LabReport, RacePlace, RaceReport, Rounds},
     },
 };
+pub use settings::{LabField, LabSettingsPanel};
 
 /// What a person wants of the lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +38,7 @@ pub enum LabAction {
     /// The strategy of the selected column.
     NextStrategy,
     PreviousStrategy,
-    /// One column more (or fewer).
+    /// One column more, one fewer.
     Add,
     Remove,
     OpenSettings,
@@ -66,28 +75,61 @@ impl LabOptions {
     }
 }
 
+/// What lies over the screen and takes the keys.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LabPanel {
+    Settings(LabSettingsPanel),
+    /// May this speed be used although others share the machine's ports?
+    ConfirmSpeed(Speed),
+    /// How the race stands.
+    Race,
+}
+
+/// How full the range is: in each run where it is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabGround {
+    pub candidates: u32,
+    pub occupied: u32,
+}
+
 /// Columns at first, by name.
 const FIRST: [&str; 4] = ["random", "sequential", "linux-connect", "double-hash"];
 
 /// Columns at most.
 pub const MOST_COLUMNS: usize = 4;
 
+/// The fastest speed that needs no leave on a machine which others use.
+const POLITE: Speed = Speed::Twenty;
+
+/// What the engine has of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing that it could go on with.
+    None,
+    Paused,
+    Running,
+}
+
 #[derive(Clone, Debug)]
 pub struct Lab {
     options: LabOptions,
-    site: LabSite,
+    is_simulated: bool,
+    pattern: Pattern,
+    share: Share,
     /// Numbers of `ALLOCATORS`.
     picked: Vec<usize>,
     selected: usize,
     speed: Speed,
-    is_running: bool,
+    has_leave_for_speed: bool,
+    state: State,
+    /// The screen was open once: what is simulated began by itself then.
+    was_visited: bool,
     /// Counts what was sent as `Prepare`; reports of others are too late.
     number: u64,
     report: Option<Arc<LabReport>>,
     race: Option<RaceReport>,
+    panel: Option<LabPanel>,
     notice: Option<Text>,
-    /// When the latest report came, since the program's start.
-    reported: Duration,
 }
 
 impl Lab {
@@ -95,33 +137,39 @@ impl Lab {
         let position = |name: &&str| ALLOCATORS.iter().position(|row| row.name == *name);
         Self {
             options,
-            site: LabSite::Simulated { pattern: Pattern::Uniform, share: 0.9 },
+            is_simulated: true,
+            pattern: Pattern::Uniform,
+            share: Share::default(),
             picked: FIRST.iter().filter_map(position).collect(),
             selected: 0,
-            speed: Speed::Four,
-            is_running: false,
+            speed: Speed::Max,
+            has_leave_for_speed: false,
+            state: State::None,
+            was_visited: false,
             number: 0,
             report: None,
             race: None,
+            panel: None,
             notice: None,
-            reported: Duration::ZERO,
         }
     }
 
     /// What the engine reports; late news of another number are ignored.
-    pub fn take(&mut self, at: Duration, report: Arc<LabReport>) {
-        if report.number == self.number {
-            self.reported = at;
+    pub fn take(&mut self, report: Arc<LabReport>) {
+        if report.number == self.number && self.state != State::None {
             self.report = Some(report);
         }
     }
 
     pub fn fail(&mut self, why: Text) {
-        (self.is_running, self.notice) = (false, Some(why));
+        (self.state, self.notice) = (State::None, Some(why));
     }
 
+    /// Of a race that was not ended meanwhile.
     pub fn take_race(&mut self, race: RaceReport) {
-        self.race = Some(race);
+        if self.race.is_some() {
+            self.race = Some(race);
+        }
     }
 
     pub fn options(&self) -> &LabOptions {
@@ -129,7 +177,30 @@ impl Lab {
     }
 
     pub fn site(&self) -> LabSite {
-        self.site
+        if self.is_simulated {
+            LabSite::Simulated { pattern: self.pattern, share: self.share.part() }
+        } else {
+            LabSite::Machine
+        }
+    }
+
+    /// How the simulated occupancy lies, whether it is used or not.
+    pub fn pattern(&self) -> Pattern {
+        self.pattern
+    }
+
+    /// Of the range's ports, 0 to 1: what is simulated, or as the machine is; None: not seen yet.
+    pub fn share(&self) -> Option<f64> {
+        if self.is_simulated {
+            return Some(self.share.part());
+        }
+        self.ground().map(|g| f64::from(g.occupied) / f64::from(g.candidates.max(1)))
+    }
+
+    /// None before the engine's first word.
+    pub fn ground(&self) -> Option<LabGround> {
+        let report = self.report.as_ref()?;
+        Some(LabGround { candidates: report.candidates, occupied: report.occupied })
     }
 
     /// The strategies of the columns, from left to right.
@@ -147,7 +218,7 @@ impl Lab {
     }
 
     pub fn is_running(&self) -> bool {
-        self.is_running
+        self.state == State::Running
     }
 
     /// The engine's latest word; None: there is none since the last change of the columns.
@@ -165,6 +236,14 @@ impl Lab {
         self.race.as_ref()
     }
 
+    pub fn panel(&self) -> Option<&LabPanel> {
+        self.panel.as_ref()
+    }
+
+    pub fn is_race_shown(&self) -> bool {
+        self.panel == Some(LabPanel::Race)
+    }
+
     /// Why the last key did nothing, or why the lab cannot go on.
     pub fn notice(&self) -> Option<&Text> {
         self.notice.as_ref()
@@ -172,6 +251,24 @@ impl Lab {
 
     /// So fast that the screen shows a sample of what happens.
     pub fn is_sampled(&self) -> bool {
-        self.speed > Speed::Twenty
+        self.speed > POLITE
+    }
+
+    /// Mean attempts by the law at a share (0 to 1) of the range, for a curve. None: no law is known
+    /// there.
+    pub fn predicted_mean(&self, row: &AllocatorRow, share: f64) -> Option<f64> {
+        let candidates = self.ground().map_or(self.options.range.len(), |g| g.candidates);
+        let occupied = (share * f64::from(candidates)).round() as u32;
+        let most = self.options.max_attempts;
+        let needs_bitmap = match (self.is_simulated, self.pattern) {
+            (true, Pattern::Uniform) => false,
+            // Without a bound the mean of what scanning built is known.
+            (true, Pattern::Built) if row.order == Order::Scan && most >= candidates => {
+                return theory::scan_on_built(occupied, candidates);
+            }
+            _ => matches!(row.order, Order::Scan | Order::Fixed),
+        };
+        let law = Law::by_chance(row.order, occupied, candidates).filter(|_| !needs_bitmap);
+        law.map(|law| law.expected_attempts(most))
     }
 }

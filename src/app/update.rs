@@ -55,10 +55,12 @@ impl App {
             type_digit(digits, key);
             return Vec::new();
         }
-        if self.overlay == Overlay::None && self.screen == Screen::Allocate {
-            return self.allocation.press(key, self.scan.as_ref().map(Scan::last));
+        let scan = self.scan.as_ref().map(Scan::last);
+        match self.screen {
+            Screen::Allocate if self.overlay == Overlay::None => self.allocation.press(key, scan),
+            Screen::Lab if self.overlay == Overlay::None => self.lab.press(key, scan),
+            _ => Vec::new(),
         }
-        Vec::new()
     }
 
     fn point(&mut self, gesture: Gesture, target: Option<Target>) -> Vec<Effect> {
@@ -117,6 +119,7 @@ impl App {
                     self.overview.go(movement, scan);
                 }
             }
+            Action::Move(movement) if self.screen == Screen::Lab => self.lab.go(movement),
             Action::Move(movement) => self.move_cursor(movement),
             Action::FitEphemeral => self.fit(Extent::Ephemeral),
             Action::FitAll => self.fit(Extent::All),
@@ -139,6 +142,9 @@ impl App {
             Action::ScanNow => return vec![Effect::Ask(Request::ScanNow)],
             Action::Allocation(action) => {
                 return self.allocation.act(action, self.scan.as_ref().map(Scan::last));
+            }
+            Action::Lab(action) => {
+                return self.lab.act(action, self.scan.as_ref().map(Scan::last));
             }
             Action::ShowOnMap if self.screen == Screen::Overview => self.show_selected(),
             Action::ShowOnMap => return self.show_last_won(),
@@ -260,7 +266,7 @@ impl App {
             }
             Report::Simulated(snapshot) => self.allocation.see_simulated(snapshot),
             Report::AllocationFailed(why) => self.allocation.fail(why),
-            Report::Lab(report) => self.lab.take(self.now, report),
+            Report::Lab(report) => self.lab.take(report),
             Report::LabFailed(why) => self.lab.fail(why),
             Report::Race(race) => self.lab.take_race(race),
             Report::WorkerDied(fault) => {
@@ -334,10 +340,18 @@ impl App {
     fn show(&mut self, screen: Screen) -> Vec<Effect> {
         self.visited_from = None;
         let left = std::mem::replace(&mut self.screen, screen);
-        if left == Screen::Allocate && screen != left {
-            return self.allocation.leave();
+        if screen == left {
+            return Vec::new();
         }
-        Vec::new()
+        let mut effects = match left {
+            Screen::Allocate => self.allocation.leave(),
+            Screen::Lab => self.lab.leave(),
+            Screen::Overview | Screen::Map => Vec::new(),
+        };
+        if screen == Screen::Lab {
+            effects.extend(self.lab.enter(self.scan.as_ref().map(Scan::last)));
+        }
+        effects
     }
 
     fn show_last_won(&mut self) -> Vec<Effect> {

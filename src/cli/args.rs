@@ -239,12 +239,12 @@ pub struct LabArguments {
     /// How the occupied ports lie; live: as on this machine, by real binds
     #[arg(long, value_name = "OCCUPANCY", value_enum, default_value = "uniform")]
     pub occupancy: OccupancyName,
-    /// Share of the ports that is occupied, 0 to 1; 0.9 when not given, not with --occupancy live
+    /// Share of the ports that is occupied, 0 to 1; 0.9 when not given, none with --occupancy live
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
     pub fill: Option<String>,
-    /// Allocations of each strategy
-    #[arg(long, value_name = "N", default_value = "10000", allow_hyphen_values = true)]
-    pub runs: String,
+    /// Allocations of each strategy, 10000 when not given; rounds of --race, 1000 when not given
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub runs: Option<String>,
     /// Give up after so many attempts for a port
     #[arg(long, value_name = "N", default_value = "100", allow_hyphen_values = true)]
     pub max_attempts: String,
@@ -263,15 +263,19 @@ pub struct LabArguments {
     /// Draw reserved ports too (ip_local_reserved_ports)
     #[arg(long)]
     pub ignore_reserved: bool,
-    /// Race a thief instead: close a port, bind it again --window later, and count who lost it
-    #[arg(long)]
+    /// Race a thief instead: close a port, bind it again --window later, and count how often it is
+    /// lost; then the same with the socket kept
+    #[arg(long, conflicts_with_all = [
+        "protocol", "netns", "strategy", "occupancy", "max_attempts", "destinations", "band",
+        "address", "ignore_reserved",
+    ])]
     pub race: bool,
-    /// Time between close and rebind of --race
-    #[arg(long, value_name = "SECONDS", default_value = "0.01", allow_hyphen_values = true)]
-    pub window: String,
-    /// Ports that the thief of --race binds a second
-    #[arg(long, value_name = "N", default_value = "1000", allow_hyphen_values = true)]
-    pub thief: String,
+    /// Of --race: time between close and rebind; 0.01 when not given
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub window: Option<String>,
+    /// Of --race: ports that the thief binds a second; 1000 when not given
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub thief: Option<String>,
     /// Form of the output
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub format: PlainFormat,

@@ -1,7 +1,179 @@
 //! `portscope lab`: strategies side by side without a screen, and the race.
 
-use crate::cli::{exit::Verdict, settings::LabSettings};
+use crate::{
+    allocator::{ALLOCATORS, Candidates},
+    cli::{
+        args::PlainFormat,
+        exit::{self, Verdict},
+        namespaces, pick,
+        settings::{
+            BadInput, LabSettings, SEED_LIMIT,
+            lab::{ComparisonSettings, Experiment, RaceSettings},
+        },
+    },
+    domain::{PortRange, Protocols},
+    engine::{
+        self,
+        message::{LabReport, LabSetup, LabSite, RacePlace, RaceReport, RaceSetup, Rounds},
+    },
+    host::Host,
+    report::{
+        self, NoPort,
+        lab::{Comparison, Lab, Outcome, Place, Race, Rival, Terms},
+    },
+};
 
-pub fn run(_: &LabSettings) -> anyhow::Result<Verdict> {
-    anyhow::bail!("not built")
+pub fn run(settings: &LabSettings) -> anyhow::Result<Verdict> {
+    let seed = settings.seed.unwrap_or_else(|| rand::random_range(0..SEED_LIMIT));
+    namespaces::run_in(&settings.namespace, |host| match &settings.experiment {
+        Experiment::Comparison(asked) => compare(host, settings, asked, seed),
+        Experiment::Race(asked) => race(host, settings, asked, seed),
+    })?
+}
+
+fn compare(
+    host: &dyn Host,
+    settings: &LabSettings,
+    asked: &ComparisonSettings,
+    seed: u64,
+) -> anyhow::Result<Verdict> {
+    let setup = setup(host, settings, asked, seed)?;
+    let result = engine::lab::complete(host, &setup, u64::from(asked.runs.get()));
+    let report = result.map_err(anyhow::Error::msg)?;
+    write(settings, &comparison(&setup, asked, &report))?;
+    if let Some(limitation) = report.limitation {
+        exit::tell(format_args!("portscope: partial: {limitation}"));
+    }
+    Ok(Verdict::Done)
+}
+
+fn setup(
+    host: &dyn Host,
+    settings: &LabSettings,
+    asked: &ComparisonSettings,
+    seed: u64,
+) -> anyhow::Result<LabSetup> {
+    let (policy, gaps) = host.policy()?;
+    pick::tell_assumptions(&gaps);
+    let range = settings.range.resolve(&policy);
+    let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
+    let candidates = Candidates::new(range, reserved);
+    if candidates.len() == 0 {
+        return Err(BadInput(NoPort::RangeReserved { range }.to_string()).into());
+    }
+    asked.tuning.check(&candidates).map_err(|error| BadInput(format!("--band: {error}")))?;
+    Ok(LabSetup {
+        site: asked.site,
+        strategies: asked.strategies.clone(),
+        protocols: asked.protocols,
+        range,
+        reserved: reserved.to_vec(),
+        address: asked.address,
+        max_attempts: asked.max_attempts.get(),
+        seed,
+        destinations: asked.destinations.get(),
+        tuning: asked.tuning,
+    })
+}
+
+fn comparison<'a>(setup: &LabSetup, asked: &ComparisonSettings, report: &'a LabReport) -> Lab<'a> {
+    let LabReport { candidates, occupied, contenders, .. } = report;
+    let (occupancy, fill) = match setup.site {
+        LabSite::Machine => ("live", f64::from(*occupied) / f64::from(*candidates)),
+        LabSite::Simulated { pattern, share } => (pattern.name(), share),
+    };
+    let rivals = contenders.iter().map(|contender| Rival {
+        row: &ALLOCATORS[contender.strategy],
+        figures: &contender.figures,
+    });
+    Lab {
+        terms: Terms {
+            occupancy,
+            is_simulated: setup.site != LabSite::Machine,
+            fill,
+            seed: setup.seed,
+            range: setup.range,
+            candidates: *candidates,
+            occupied: *occupied,
+            protocols: setup.protocols,
+        },
+        outcome: Outcome::Comparison(Comparison {
+            max_attempts: setup.max_attempts,
+            destinations: setup.destinations,
+            runs: u64::from(asked.runs.get()),
+            rivals: rivals.collect(),
+        }),
+    }
+}
+
+fn race(
+    host: &dyn Host,
+    settings: &LabSettings,
+    asked: &RaceSettings,
+    seed: u64,
+) -> anyhow::Result<Verdict> {
+    let (policy, gaps) = host.policy()?;
+    pick::tell_assumptions(&gaps);
+    let setup = RaceSetup {
+        program: std::env::current_exe().ok(),
+        rounds: asked.rounds.get(),
+        window: asked.window,
+        thefts_per_second: asked.thefts_per_second,
+        range: settings.range.resolve(&policy),
+        share: asked.share,
+        seed,
+    };
+    let report = engine::race::run(&setup, &mut |_| true);
+    write(settings, &raced(&setup, &report))?;
+    Ok(Verdict::Done)
+}
+
+fn raced(setup: &RaceSetup, report: &RaceReport) -> Lab<'static> {
+    let place = match &report.place {
+        RacePlace::Simulated { because } => Place::Simulated { because: because.clone() },
+        RacePlace::Unknown | RacePlace::Namespace => Place::Namespace,
+    };
+    Lab {
+        terms: Terms {
+            occupancy: "uniform",
+            is_simulated: matches!(place, Place::Simulated { .. }),
+            fill: setup.share,
+            seed: setup.seed,
+            range: setup.range,
+            candidates: setup.range.len(),
+            occupied: others(setup.range, setup.share),
+            protocols: Protocols::Udp,
+        },
+        outcome: Outcome::Race(Race {
+            place,
+            window: setup.window,
+            thief_per_second: setup.thefts_per_second,
+            rebound: rounds(&report.rebound),
+            handed_over: rounds(&report.handed_over),
+            trouble: None,
+        }),
+    }
+}
+
+fn others(range: PortRange, share: f64) -> u32 {
+    (f64::from(range.len()) * share).round() as u32
+}
+
+fn rounds(rounds: &Rounds) -> report::lab::Rounds {
+    report::lab::Rounds {
+        rounds: rounds.rounds,
+        thefts: rounds.thefts,
+        predicted: rounds.predicted,
+        deviation: rounds.deviation,
+        window: rounds.window,
+        thief_per_second: rounds.thief_per_second,
+        free: rounds.free,
+    }
+}
+
+fn write(settings: &LabSettings, lab: &Lab<'_>) -> anyhow::Result<()> {
+    Ok(settings.destination.write(|out| match settings.format {
+        PlainFormat::Text => report::lab::text::write(lab, out),
+        PlainFormat::Json => report::lab::json::write(lab, out),
+    })?)
 }

@@ -47,7 +47,7 @@ pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> 
     Ok(Verdict::No)
 }
 
-fn tell_assumptions(gaps: &[Gap]) {
+pub fn tell_assumptions(gaps: &[Gap]) {
     for gap in gaps.iter().filter(|gap| matches!(gap, Gap::PolicyAssumed { .. })) {
         exit::tell(format_args!("portscope: partial: {gap}"));
     }

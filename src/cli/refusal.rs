@@ -18,7 +18,7 @@ pub fn explain(error: &clap::Error) -> BadInput {
             let extra = about(ContextKind::InvalidSubcommand);
             format!("'{extra}' is one too many: give a command first, or one PORT or NAME")
         }
-        ErrorKind::ArgumentConflict => format!("{option} is given twice: give it once"),
+        ErrorKind::ArgumentConflict => conflict(&option, &about(ContextKind::PriorArg)),
         ErrorKind::MissingRequiredArgument => {
             format!("{} is missing: see portscope --help", about(ContextKind::InvalidArg))
         }
@@ -26,6 +26,15 @@ pub fn explain(error: &clap::Error) -> BadInput {
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8: only a file or a name may be".into(),
         _ => folded(error),
     })
+}
+
+/// An argument that is given twice is in conflict with itself, or with nothing.
+fn conflict(option: &str, prior: &str) -> String {
+    let prior = without_placeholder(prior);
+    if prior.is_empty() || prior == option {
+        return format!("{option} is given twice: give it once");
+    }
+    format!("{option} and {prior} do not go together: leave one out")
 }
 
 /// `--range` of `--range <RANGE>`.

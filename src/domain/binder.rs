@@ -10,8 +10,13 @@ pub trait Binder {
     /// What keeps a bound port bound; dropping it releases the port.
     type Held;
 
-    /// One attempt, and how long it took.
+    /// One attempt, and how long it took. Port 0 lets the machine choose, as in bind(2).
     fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration);
+
+    /// The port that was bound when that one was asked for: another one where the machine chose.
+    fn port_of(&self, _held: &Self::Held, asked: u16) -> u16 {
+        asked
+    }
 
     /// Attempts until one succeeds or `next` names no port; it is told the miss before, if any.
     ///
@@ -22,7 +27,7 @@ pub trait Binder {
         while let Some(port) = next(miss) {
             let (result, took) = self.bind(port);
             match result {
-                Ok(held) => return Some(Bound { port, held, took }),
+                Ok(held) => return Some(Bound { port: self.port_of(&held, port), held, took }),
                 Err(refusal) => miss = Some(Miss { port, refusal, took }),
             }
         }
@@ -53,6 +58,10 @@ impl<B: Binder + ?Sized> Binder for Box<B> {
 
     fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration) {
         (**self).bind(port)
+    }
+
+    fn port_of(&self, held: &Self::Held, asked: u16) -> u16 {
+        (**self).port_of(held, asked)
     }
 
     fn bind_first(&mut self, next: &mut NextPort<'_>) -> Option<Bound<Self::Held>> {
@@ -114,6 +123,7 @@ impl Errno {
     pub const ENFILE: Self = Self(23);
     pub const EMFILE: Self = Self(24);
     pub const ENOSYS: Self = Self(38);
+    pub const ENOPROTOOPT: Self = Self(92);
     pub const EAFNOSUPPORT: Self = Self(97);
     pub const EADDRINUSE: Self = Self(98);
     pub const EADDRNOTAVAIL: Self = Self(99);
@@ -131,6 +141,7 @@ impl Errno {
             Self::ENFILE => "ENFILE",
             Self::EMFILE => "EMFILE",
             Self::ENOSYS => "ENOSYS",
+            Self::ENOPROTOOPT => "ENOPROTOOPT",
             Self::EAFNOSUPPORT => "EAFNOSUPPORT",
             Self::EADDRINUSE => "EADDRINUSE",
             Self::EADDRNOTAVAIL => "EADDRNOTAVAIL",

@@ -280,6 +280,8 @@ pub struct RaceReport {
     pub rebound: Rounds,
     /// The socket is kept and handed over.
     pub handed_over: Rounds,
+    /// Why it ended before its last round, if that is so.
+    pub trouble: Option<Text>,
     pub is_over: bool,
 }
 
@@ -300,7 +302,10 @@ pub struct Rounds {
     pub rounds: u32,
     /// The port was somebody else's in the end.
     pub thefts: u32,
-    /// The mean number of thefts by the law, 1 - e^(-lambda w / F), of the rounds as they went.
+    /// Of sockets that were kept: rounds in which the thief tried that very port, and was refused.
+    pub refused: u32,
+    /// The mean number of thefts by the law, 1 - e^(-lambda w / F), of the rounds as they went; of
+    /// sockets that were kept: as many as if they had been closed, hence of rounds with a refusal.
     pub predicted: f64,
     /// Its standard deviation.
     pub deviation: f64,

@@ -18,7 +18,7 @@ use standing::{Fill, Standing};
 use crate::{
     domain::{
         Binder, Endpoint, Ephemeral, Errno, Family, Gap, Holder, Machine, PortRange, Process,
-        Protocol, Protocols, Refusal, Snapshot, Socket, Source, State, Timer,
+        Protocol, Protocols, Refusal, Snapshot, Socket, Source, State, Timer, automatic,
         availability::{self, Bind, Verdict},
         owner::Span,
     },
@@ -132,7 +132,10 @@ impl Host for SimulatedHost {
     ) -> Result<Box<dyn HostBinder>, HostError> {
         let occupied = vec![[false; 2]; 65_536];
         let world = Arc::clone(&self.world);
-        Ok(Box::new(SimulatedBinder { world, protocols, address, occupied, version: None }))
+        let (choice, choices) = (world.ephemeral.range, 0);
+        let binder =
+            SimulatedBinder { world, protocols, address, choice, choices, occupied, version: None };
+        Ok(Box::new(binder))
     }
 
     /// None of its sockets has a reuse option: where that would decide, the bind fails.
@@ -194,6 +197,9 @@ struct SimulatedBinder {
     world: Arc<World>,
     protocols: Protocols,
     address: Option<IpAddr>,
+    /// Where port 0 leads, and how often it did.
+    choice: PortRange,
+    choices: u32,
     /// By port, then by protocol: sockets of the population that conflict with our address.
     occupied: Vec<[bool; 2]>,
     /// Of the population that was looked at; None: none was.
@@ -203,16 +209,43 @@ struct SimulatedBinder {
 impl Binder for SimulatedBinder {
     type Held = Box<dyn Held>;
 
+    fn port_of(&self, held: &Self::Held, _: u16) -> u16 {
+        held.port()
+    }
+
     /// UDP first, as the real one. A port that a binder of this host holds is taken whatever the
     /// address.
     fn bind(&mut self, port: u16) -> (Result<Box<dyn Held>, Refusal>, Duration) {
-        let Self { world, protocols, address, occupied, version } = self;
+        let Self { world, protocols, address, choice, choices, occupied, version } = self;
         let mut standing = world.standing();
         if *version != Some(standing.version) {
             *version = Some(standing.version);
             look(&standing, &world.sockets, *address, occupied);
         }
         let mut took = Duration::ZERO;
+        let port = if port == 0 {
+            *choices = choices.wrapping_add(1);
+            let is_available = |port: u16| {
+                let reserved = world.ephemeral.reserved();
+                let mut each = standing::each(*protocols);
+                !reserved.iter().any(|range| range.contains(port))
+                    && world.refusal(port).is_none()
+                    && each.all(|protocol| {
+                        !occupied[usize::from(port)][protocol as usize]
+                            && !standing.holds(protocol, port)
+                    })
+            };
+            // Spread like chance, and the same ones each time (Knuth's multiplicative hash).
+            let random = choices.wrapping_mul(2_654_435_761) >> 7;
+            let chosen = automatic::choose(*protocols, *choice, random, is_available);
+            let Some(port) = chosen else {
+                let protocol = standing::each(*protocols).next().unwrap_or(Protocol::Udp);
+                return (Err(Refusal { protocol, errno: Errno::EADDRINUSE }), BIND_TIME);
+            };
+            port
+        } else {
+            port
+        };
         for protocol in standing::each(*protocols) {
             took += BIND_TIME;
             let is_taken =
@@ -241,7 +274,13 @@ fn look(
     }
 }
 
-impl HostBinder for SimulatedBinder {}
+impl HostBinder for SimulatedBinder {
+    /// The machine's own range is as simulated as the rest: it gives way.
+    fn choose_within(&mut self, range: PortRange) -> Result<(), HostError> {
+        self.choice = range;
+        Ok(())
+    }
+}
 
 struct SimulatedPort {
     world: Arc<World>,

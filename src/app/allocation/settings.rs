@@ -42,7 +42,7 @@ impl Field {
     }
 }
 
-const PROTOCOLS: [Protocols; 3] = [Protocols::Udp, Protocols::Tcp, Protocols::Both];
+pub const PROTOCOLS: [Protocols; 3] = [Protocols::Udp, Protocols::Tcp, Protocols::Both];
 const ATTEMPTS: [u32; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 /// The longest value: an IPv6 address.
 const LONGEST: usize = 45;
@@ -190,11 +190,11 @@ impl SettingsPanel {
     }
 }
 
-fn turned(at: usize, by: isize, length: usize) -> usize {
+pub fn turned(at: usize, by: isize, length: usize) -> usize {
     (at + length).saturating_add_signed(by) % length
 }
 
-fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: isize) -> PortRange {
+pub fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: isize) -> PortRange {
     let unprivileged = PortRange::new(1024, 65_535).expect("1024 is less than 65535");
     let mut usual =
         vec![port::IANA_DYNAMIC, ephemeral.unwrap_or(port::LINUX_DEFAULT), unprivileged];
@@ -203,13 +203,13 @@ fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: isize) -> Port
     usual[at.map_or(0, |at| turned(at, by, usual.len()))]
 }
 
-fn next_attempts(attempts: u32, by: isize) -> u32 {
+pub fn next_attempts(attempts: u32, by: isize) -> u32 {
     let more = ATTEMPTS.into_iter().find(|&a| a > attempts);
     let fewer = ATTEMPTS.into_iter().rev().find(|&a| a < attempts);
     if by > 0 { more } else { fewer }.unwrap_or(attempts)
 }
 
-fn read_range(typed: &str) -> Result<PortRange, String> {
+pub fn read_range(typed: &str) -> Result<PortRange, String> {
     let example = "such as 49152-65535";
     let (first, last) = typed
         .split_once('-')
@@ -226,7 +226,7 @@ fn read_range(typed: &str) -> Result<PortRange, String> {
         .map_err(|e| format!("{typed} is reversed: did you mean {}-{}?", e.last, e.first))
 }
 
-fn read_attempts(typed: &str) -> Result<u32, String> {
+pub fn read_attempts(typed: &str) -> Result<u32, String> {
     match typed.parse() {
         Ok(0) => Err("0 attempts would try nothing: type 1 or more".to_owned()),
         Ok(attempts) => Ok(attempts),
@@ -234,7 +234,7 @@ fn read_attempts(typed: &str) -> Result<u32, String> {
     }
 }
 
-fn read_seed(typed: &str) -> Result<u64, String> {
+pub fn read_seed(typed: &str) -> Result<u64, String> {
     typed.parse().map_err(|_| format!("{typed} is no seed: type 0 to {}", u64::MAX))
 }
 

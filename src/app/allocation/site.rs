@@ -10,7 +10,7 @@ use crate::{
 
 /// Of the range's ports, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Share(u32);
+pub struct Share(u32);
 
 impl Default for Share {
     /// Where searching for a port begins to hurt (screens.md).

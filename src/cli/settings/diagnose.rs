@@ -63,7 +63,7 @@ fn sample(typed: &str) -> Result<Duration, BadInput> {
 }
 
 /// Digits with or without a fraction: no sign, no exponent, no infinity.
-fn decimal(typed: &str) -> Option<f64> {
+pub(super) fn decimal(typed: &str) -> Option<f64> {
     typed.parse().ok().filter(|_| typed.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }
 

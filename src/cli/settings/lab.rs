@@ -1,13 +1,190 @@
 //! What the arguments of `lab` mean. Asks no machine.
 
-use crate::cli::{args::LabArguments, settings::BadInput};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
-pub struct LabSettings {}
+use crate::{
+    allocator::{ALLOCATORS, Pattern, Tuning},
+    cli::{
+        args::{LabArguments, OccupancyName, PlainFormat},
+        namespaces::Choice,
+        output::Destination,
+        settings::{
+            BadInput, RangeChoice, address, destination, diagnose::decimal, is_number, number,
+            seed, strategy,
+        },
+    },
+    domain::{Protocols, Text},
+    engine::message::LabSite,
+};
+
+/// Of a simulated occupancy, when not given.
+const FILL: f64 = 0.9;
+/// When not given.
+const RUNS: NonZeroU32 = NonZeroU32::new(10_000).expect("10,000 is not zero");
+const ROUNDS: NonZeroU32 = NonZeroU32::new(1_000).expect("1,000 is not zero");
+const WINDOW: Duration = Duration::from_millis(10);
+const THIEF: f64 = 1_000.0;
+
+pub struct LabSettings {
+    pub range: RangeChoice,
+    pub namespace: Choice,
+    pub seed: Option<u64>,
+    pub ignore_reserved: bool,
+    pub experiment: Experiment,
+    pub format: PlainFormat,
+    pub destination: Destination,
+}
+
+pub enum Experiment {
+    Comparison(ComparisonSettings),
+    Race(RaceSettings),
+}
+
+pub struct ComparisonSettings {
+    pub site: LabSite,
+    /// Numbers in `ALLOCATORS`.
+    pub strategies: Vec<usize>,
+    pub protocols: Protocols,
+    pub runs: NonZeroU32,
+    pub max_attempts: NonZeroU32,
+    pub destinations: NonZeroU32,
+    pub tuning: Tuning,
+    pub address: Option<IpAddr>,
+}
+
+pub struct RaceSettings {
+    pub rounds: NonZeroU32,
+    pub window: Duration,
+    pub thefts_per_second: f64,
+    /// Of the ports, 0 to 1, that are held by others.
+    pub share: f64,
+}
 
 impl TryFrom<LabArguments> for LabSettings {
     type Error = BadInput;
 
-    fn try_from(_: LabArguments) -> Result<Self, BadInput> {
-        Ok(Self {})
+    fn try_from(typed: LabArguments) -> Result<Self, BadInput> {
+        let experiment = if typed.race {
+            Experiment::Race(race(&typed)?)
+        } else {
+            Experiment::Comparison(comparison(&typed)?)
+        };
+        Ok(Self {
+            range: RangeChoice::for_choosing(&typed.range)?,
+            namespace: typed.netns.try_into()?,
+            seed: typed.seed.as_deref().map(seed).transpose()?,
+            ignore_reserved: typed.ignore_reserved,
+            experiment,
+            format: typed.format,
+            destination: destination(typed.output)?,
+        })
     }
+}
+
+fn comparison(typed: &LabArguments) -> Result<ComparisonSettings, BadInput> {
+    for (option, given) in [("--window", &typed.window), ("--thief", &typed.thief)] {
+        if given.is_some() {
+            return Err(BadInput(format!("{option} is for a race: add --race, or leave it out")));
+        }
+    }
+    let strategies = strategies(&typed.strategy)?;
+    let band = typed.band.as_deref().map(band).transpose()?;
+    if band.is_some() && !strategies.iter().any(|&number| ALLOCATORS[number].name == "banded") {
+        return Err(BadInput(
+            "--band is for 'banded': add --strategy banded, or leave it out".into(),
+        ));
+    }
+    let site = site(typed.occupancy, typed.fill.as_deref())?;
+    if typed.address.is_some() && site != LabSite::Machine {
+        return Err(BadInput(
+            "--address is for real binds: add --occupancy live, or leave it out".into(),
+        ));
+    }
+    Ok(ComparisonSettings {
+        site,
+        strategies,
+        protocols: typed.protocol.into(),
+        runs: runs(typed, RUNS)?,
+        max_attempts: number("--max-attempts", &typed.max_attempts)?,
+        destinations: number("--destinations", &typed.destinations)?,
+        tuning: Tuning { band },
+        address: typed.address.as_deref().map(address).transpose()?,
+    })
+}
+
+fn race(typed: &LabArguments) -> Result<RaceSettings, BadInput> {
+    Ok(RaceSettings {
+        rounds: runs(typed, ROUNDS)?,
+        window: typed.window.as_deref().map(window).transpose()?.unwrap_or(WINDOW),
+        thefts_per_second: typed.thief.as_deref().map(thief).transpose()?.unwrap_or(THIEF),
+        share: typed.fill.as_deref().map(fill).transpose()?.unwrap_or(FILL),
+    })
+}
+
+fn runs(typed: &LabArguments, default: NonZeroU32) -> Result<NonZeroU32, BadInput> {
+    typed.runs.as_deref().map_or(Ok(default), |typed| number("--runs", typed))
+}
+
+fn site(occupancy: OccupancyName, typed: Option<&str>) -> Result<LabSite, BadInput> {
+    let pattern = match occupancy {
+        OccupancyName::Uniform => Pattern::Uniform,
+        OccupancyName::Clustered => Pattern::Clustered,
+        OccupancyName::Built => Pattern::Built,
+        OccupancyName::Live if typed.is_none() => return Ok(LabSite::Machine),
+        OccupancyName::Live => {
+            return Err(BadInput(
+                "--fill is for an occupancy made by chance: leave it or --occupancy live out"
+                    .into(),
+            ));
+        }
+    };
+    Ok(LabSite::Simulated { pattern, share: typed.map_or(Ok(FILL), fill)? })
+}
+
+/// All where none was named.
+fn strategies(names: &[String]) -> Result<Vec<usize>, BadInput> {
+    if names.is_empty() {
+        return Ok((0..ALLOCATORS.len()).collect());
+    }
+    let mut numbers = Vec::new();
+    for name in names {
+        let row = strategy(name)?;
+        let number = ALLOCATORS.iter().position(|known| known.name == row.name);
+        let number = number.expect("it is a row of ALLOCATORS");
+        if numbers.contains(&number) {
+            return Err(BadInput(format!("--strategy {name} is given twice: give it once")));
+        }
+        numbers.push(number);
+    }
+    Ok(numbers)
+}
+
+fn band(typed: &str) -> Result<u32, BadInput> {
+    let ports = is_number(typed).then(|| typed.parse().ok()).flatten();
+    ports.ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("--band '{shown}' makes no sense: use a number of ports, 0 or more"))
+    })
+}
+
+fn fill(typed: &str) -> Result<f64, BadInput> {
+    decimal(typed).filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("--fill '{shown}' makes no sense: use a share, 0 to 1"))
+    })
+}
+
+fn window(typed: &str) -> Result<Duration, BadInput> {
+    let seconds = decimal(typed).filter(|seconds| (0.0..=60.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("--window '{shown}' makes no sense: use seconds, 0 to 60"))
+    })
+}
+
+fn thief(typed: &str) -> Result<f64, BadInput> {
+    decimal(typed).filter(|rate| (1.0..=1e6).contains(rate)).ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("--thief '{shown}' makes no sense: use ports a second, 1 to 1000000"))
+    })
 }

@@ -1,4 +1,4 @@
-//! Real bind() attempts. Does not listen, and never chooses a port.
+//! Real bind() attempts. Does not listen, and leaves every choice to its caller or the kernel.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -13,8 +13,11 @@ use rustix::{
 };
 
 use crate::{
-    domain::{Binder, Errno, Protocol, Protocols, Refusal},
-    host::{Held, HostBinder, HostError},
+    domain::{Binder, Errno, PortRange, Protocol, Protocols, Refusal},
+    host::{
+        Held, HostBinder, HostError,
+        linux::{policy::PolicyReader, port_range},
+    },
 };
 
 /// Descriptors that are left for everything but held ports.
@@ -28,6 +31,8 @@ const DESCRIPTORS_KEPT: u64 = 64;
 pub struct RealBinder {
     protocols: Protocols,
     address: IpAddr,
+    /// What the kernel chooses from for port 0; None: `ip_local_port_range`.
+    choice: Option<PortRange>,
     udp: Option<OwnedFd>,
     tcp: Option<OwnedFd>,
     limitation: Option<&'static str>,
@@ -40,6 +45,7 @@ impl RealBinder {
         let mut binder = Self {
             protocols,
             address: address.unwrap_or(everywhere),
+            choice: None,
             udp: None,
             tcp: None,
             limitation: None,
@@ -62,7 +68,11 @@ impl RealBinder {
     fn prepare(&mut self) -> Result<(), Refusal> {
         for (protocol, spare) in [(Protocol::Udp, &mut self.udp), (Protocol::Tcp, &mut self.tcp)] {
             if spare.is_none() && self.protocols.includes(protocol) {
-                *spare = Some(unbound(protocol, self.address).map_err(refusal_of(protocol))?);
+                let socket = unbound(protocol, self.address).map_err(refusal_of(protocol))?;
+                if let Some(choice) = self.choice {
+                    port_range::set(&socket, choice).map_err(refusal_of(protocol))?;
+                }
+                *spare = Some(socket);
             }
         }
         Ok(())
@@ -75,18 +85,22 @@ impl RealBinder {
         }
     }
 
-    /// UDP first, then TCP; the first refusal ends it.
+    /// UDP first, then TCP, where the port that the kernel chose for UDP is asked for by number; the
+    /// first refusal ends it. The port that was bound.
     #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
     #[inline(always)]
-    fn bind_spares(&self, port: u16) -> Result<(), Refusal> {
-        let address = SocketAddr::new(self.address, port);
+    fn bind_spares(&self, mut port: u16) -> Result<u16, Refusal> {
         for (protocol, spare) in [(Protocol::Udp, &self.udp), (Protocol::Tcp, &self.tcp)] {
             if let Some(spare) = spare {
+                let address = SocketAddr::new(self.address, port);
                 io::retry_on_intr(|| rustix::net::bind(spare, &address))
                     .map_err(refusal_of(protocol))?;
+                if port == 0 {
+                    port = chosen_port(spare).map_err(refusal_of(protocol))?;
+                }
             }
         }
-        Ok(())
+        Ok(port)
     }
 
     /// Lets go of the descriptors that cannot be bound again.
@@ -104,15 +118,15 @@ impl RealBinder {
 impl Binder for RealBinder {
     type Held = Box<dyn Held>;
 
+    #[inline]
+    fn port_of(&self, held: &Self::Held, asked: u16) -> u16 {
+        if asked == 0 { held.port() } else { asked }
+    }
+
     /// The time is that of the bind() calls alone; none when no socket could be made.
     #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
     #[inline(always)]
     fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration) {
-        if port == 0 {
-            // The kernel would choose a port.
-            let protocol = if self.tcp.is_some() { Protocol::Tcp } else { Protocol::Udp };
-            return (Err(Refusal { protocol, errno: Errno::EINVAL }), Duration::ZERO);
-        }
         if let Err(refusal) = self.prepare() {
             return (Err(refusal), Duration::ZERO);
         }
@@ -120,7 +134,7 @@ impl Binder for RealBinder {
         let result = self.bind_spares(port);
         let took = begin.elapsed();
         match result {
-            Ok(()) => {
+            Ok(port) => {
                 let bound = BoundPort { port, tcp: self.tcp.take(), udp: self.udp.take() };
                 (Ok(Box::new(bound)), took)
             }
@@ -133,6 +147,30 @@ impl Binder for RealBinder {
 }
 
 impl HostBinder for RealBinder {
+    /// By IP_LOCAL_PORT_RANGE (ip(7), Linux 6.3). The kernel takes what both ranges share, and ignores
+    /// the option without a word where they share nothing.
+    fn choose_within(&mut self, range: PortRange) -> Result<(), HostError> {
+        let kernels = PolicyReader::default().read(&mut Vec::new()).range;
+        let operation = format!("let the kernel choose a port of {range}");
+        if kernels.intersection(range).is_none() {
+            let words = format!("it chooses from ip_local_port_range, {kernels}");
+            return Err(HostError::new(&operation, std::io::Error::other(words)));
+        }
+        if range.intersection(kernels) == Some(kernels) {
+            return Ok(());
+        }
+        (self.udp, self.tcp, self.choice) = (None, None, Some(range));
+        self.prepare().map_err(|refusal| {
+            let words = match refusal.errno {
+                Errno::ENOPROTOOPT => format!(
+                    "its range {kernels} is wider, and before Linux 6.3 it cannot be told to keep to a part"
+                ),
+                errno => errno.to_string(),
+            };
+            HostError::new(&operation, std::io::Error::other(words))
+        })
+    }
+
     fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }
@@ -178,6 +216,11 @@ fn unbound(protocol: Protocol, address: IpAddr) -> io::Result<OwnedFd> {
         sockopt::set_ipv6_v6only(&socket, false)?;
     }
     Ok(socket)
+}
+
+fn chosen_port(socket: &OwnedFd) -> io::Result<u16> {
+    let address = rustix::net::getsockname(socket)?;
+    SocketAddr::try_from(address).map(|address| address.port())
 }
 
 fn refusal_of(protocol: Protocol) -> impl Fn(io::Errno) -> Refusal {

@@ -1,0 +1,141 @@
+//! A race of real processes: starts the victim, hears its rounds. What it does is the host's.
+
+use std::{
+    fmt::Display,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    domain::Text,
+    engine::{
+        message::{RacePlace, RaceReport},
+        race::{
+            REPORT_INTERVAL,
+            tally::{Round, Tally},
+        },
+    },
+    host::{
+        course::Course,
+        linux::thief::{
+            child::{Child, Heard},
+            line::{self, BadLine, Line},
+        },
+    },
+};
+
+/// The victim may be silent for so long and a window.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For the victim to end its own children before it is killed.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Bytes of a line that is none.
+const LONGEST_SHOWN: usize = 60;
+
+/// No process can race here; the words say why.
+pub struct Impossible(pub Text);
+
+pub fn run(
+    program: &Path,
+    course: &Course,
+    told: &mut dyn FnMut(&RaceReport) -> bool,
+) -> Result<RaceReport, Impossible> {
+    let words = [vec!["victim".to_owned()], course.words()].concat();
+    let victim = Child::start(program, &words, GRACE).map_err(|error| {
+        Impossible(Text::scrub(format!("could not start {}: {error}", program.display())))
+    })?;
+    let silence = PATIENCE + course.window * 2;
+    let mut race = Race { victim, tally: Tally::default(), silence, is_ready: false };
+    let mut reported = Instant::now();
+    let mut heard = Instant::now();
+    loop {
+        match race.hear(&mut heard) {
+            Ok(Progress::On) => {}
+            Ok(Progress::Over) => break,
+            Err(Trouble::Impossible(why)) => return Err(Impossible(why)),
+            Err(Trouble::Failed(why)) => {
+                race.tally.trouble = Some(why);
+                break;
+            }
+        }
+        if reported.elapsed() >= REPORT_INTERVAL {
+            reported = Instant::now();
+            if !told(&race.tally.report(false)) {
+                break;
+            }
+        }
+    }
+    Ok(race.tally.report(true))
+}
+
+enum Progress {
+    On,
+    Over,
+}
+
+enum Trouble {
+    Impossible(Text),
+    Failed(Text),
+}
+
+struct Race {
+    victim: Child,
+    tally: Tally,
+    silence: Duration,
+    is_ready: bool,
+}
+
+impl Race {
+    /// At most the time between two reports. `heard`: when there was the last line.
+    fn hear(&mut self, heard: &mut Instant) -> Result<Progress, Trouble> {
+        match self.victim.hear(REPORT_INTERVAL).map_err(|error| failed(error.to_string()))? {
+            Heard::Line(line) => {
+                *heard = Instant::now();
+                let line = Line::parse(&line).map_err(|BadLine(line)| said(&line))?;
+                self.understand(line)
+            }
+            Heard::Nothing if heard.elapsed() < self.silence => Ok(Progress::On),
+            Heard::Nothing => Err(failed("it says nothing any more")),
+            Heard::End => Err(failed("it ended before the race did")),
+        }
+    }
+
+    fn understand(&mut self, line: Line) -> Result<Progress, Trouble> {
+        match line {
+            Line::Ready if !self.is_ready => {
+                self.is_ready = true;
+                self.tally = Tally::at(RacePlace::Namespace);
+            }
+            Line::Round(round) if self.is_ready => self.count(&round),
+            Line::Over if self.is_ready => return Ok(Progress::Over),
+            Line::Impossible(why) if !self.is_ready => return Err(Trouble::Impossible(why)),
+            Line::Failed(why) => return Err(Trouble::Failed(why)),
+            line => return Err(said(line.to_string().as_bytes())),
+        }
+        Ok(Progress::On)
+    }
+
+    fn count(&mut self, round: &line::Round) {
+        let counted = Round {
+            window: round.window,
+            free: round.free,
+            bound: round.bound,
+            is_stolen: round.is_stolen,
+            is_kept: round.is_kept,
+            is_refused: round.refused > 0,
+        };
+        self.tally.add(&counted);
+    }
+}
+
+/// It said what no victim says, or not then.
+fn said(line: &[u8]) -> Trouble {
+    let shown = &line[..line.len().min(LONGEST_SHOWN)];
+    let words = [b"the victim's process failed: it said \"", shown, b"\""].concat();
+    Trouble::Failed(Text::scrub(words))
+}
+
+fn failed(why: impl Display) -> Trouble {
+    Trouble::Failed(Text::scrub(format!("the victim's process failed: {why}")))
+}

@@ -1,0 +1,131 @@
+//! A race in memory, in simulated time: the same rounds as the real one's, no process and no port.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng, seq::SliceRandom as _};
+
+use crate::{
+    engine::{
+        message::RaceReport,
+        race::{
+            REPORT_INTERVAL,
+            tally::{Round, Tally},
+        },
+    },
+    host::course::Course,
+};
+
+/// Rounds between two looks at the clock.
+const BATCH: u32 = 64;
+
+pub fn run(course: &Course, tally: &mut Tally, told: &mut dyn FnMut(&RaceReport) -> bool) {
+    let mut arena = Arena::new(course);
+    let mut reported = Instant::now();
+    for number in 0..course.rounds {
+        let round = arena.round();
+        tally.add(&round);
+        if number % BATCH == 0 && reported.elapsed() >= REPORT_INTERVAL {
+            reported = Instant::now();
+            if !told(&tally.report(false)) {
+                return;
+            }
+        }
+    }
+}
+
+/// Nothing takes no time, and a rate needs some.
+const SHORTEST: Duration = Duration::from_nanos(1);
+
+/// Ports by their number in the range.
+struct Arena<'a> {
+    course: &'a Course,
+    random: ChaCha8Rng,
+    is_taken: Vec<bool>,
+    now: Duration,
+    /// The thief's next bind.
+    due: Duration,
+    /// Held by the thief, oldest first, with the time of release.
+    held: VecDeque<(Duration, usize)>,
+}
+
+impl<'a> Arena<'a> {
+    fn new(course: &'a Course) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(course.seed);
+        let mut is_taken = vec![false; course.range.len() as usize];
+        is_taken[..course.others as usize].fill(true);
+        is_taken.shuffle(&mut random);
+        let due = gap(course, &mut random);
+        Self { course, random, is_taken, now: Duration::ZERO, due, held: VecDeque::new() }
+    }
+
+    fn round(&mut self) -> Round {
+        let closed = self.bind();
+        let kept = self.bind();
+        self.is_taken[closed] = false;
+        let window = self.course.window.max(SHORTEST);
+        let end = self.now + window;
+        let (mut held_sum, mut bound, mut is_refused) = (0, 0, false);
+        while self.due <= end {
+            self.release(self.due);
+            if self.held.len() < self.course.most as usize {
+                held_sum += self.held.len();
+                bound += 1;
+                is_refused |= self.steal(kept);
+            }
+            self.due += gap(self.course, &mut self.random);
+        }
+        self.now = end;
+        self.release(end);
+        let is_stolen = self.is_taken[closed];
+        self.is_taken[kept] = false;
+        let held = match bound {
+            0 => self.held.len() as f64,
+            bound => held_sum as f64 / f64::from(bound),
+        };
+        let free = f64::from(self.course.range.len() - self.course.others - 1) - held;
+        Round { window, free, bound, is_stolen, is_kept: true, is_refused }
+    }
+
+    /// A bind of the thief: whether it tried the kept port before.
+    fn steal(&mut self, kept: usize) -> bool {
+        let mut is_refused = false;
+        let port = loop {
+            let port = self.random.random_range(0..self.is_taken.len());
+            if !self.is_taken[port] {
+                break port;
+            }
+            is_refused |= port == kept;
+        };
+        self.is_taken[port] = true;
+        self.held.push_back((self.due + self.course.hold, port));
+        is_refused
+    }
+
+    fn release(&mut self, now: Duration) {
+        while let Some(&(release, port)) = self.held.front()
+            && release <= now
+        {
+            self.is_taken[port] = false;
+            self.held.pop_front();
+        }
+    }
+
+    /// A free port by chance; there is one, for the thief leaves half of them.
+    fn bind(&mut self) -> usize {
+        loop {
+            let port = self.random.random_range(0..self.is_taken.len());
+            if !self.is_taken[port] {
+                self.is_taken[port] = true;
+                return port;
+            }
+        }
+    }
+}
+
+fn gap(course: &Course, random: &mut ChaCha8Rng) -> Duration {
+    let share: f64 = random.random();
+    Duration::from_secs_f64((-(1.0 - share).ln() / course.per_second).min(3600.0))
+}

@@ -1,0 +1,87 @@
+//! The count of a race, and the law of its very rounds. Runs none.
+
+use std::time::Duration;
+
+use crate::{
+    allocator::theory,
+    domain::Text,
+    engine::message::{RacePlace, RaceReport, Rounds},
+};
+
+/// How one round went: one port closed and bound again, another kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    pub window: Duration,
+    /// Ports that the thief could have bound, in the mean.
+    pub free: f64,
+    /// Ports that it bound, which is how its rate is known: while the victim is at work between two
+    /// windows the thief may have less of the processor.
+    pub bound: u32,
+    pub is_stolen: bool,
+    pub is_kept: bool,
+    /// The thief tried the kept port.
+    pub is_refused: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Tally {
+    place: RacePlace,
+    rounds: Vec<(Duration, f64)>,
+    stolen: u32,
+    lost: u32,
+    refused: u32,
+    bound: u64,
+    open: Duration,
+    pub trouble: Option<Text>,
+}
+
+impl Tally {
+    pub fn at(place: RacePlace) -> Self {
+        Self { place, ..Self::default() }
+    }
+
+    pub fn add(&mut self, round: &Round) {
+        self.rounds.push((round.window, round.free));
+        self.stolen += u32::from(round.is_stolen);
+        self.lost += u32::from(!round.is_kept);
+        self.refused += u32::from(round.is_refused);
+        self.bound += u64::from(round.bound);
+        self.open += round.window;
+    }
+
+    pub fn report(&self, is_over: bool) -> RaceReport {
+        let rebound = Rounds { thefts: self.stolen, ..self.both() };
+        RaceReport {
+            place: self.place.clone(),
+            rebound,
+            handed_over: Rounds { thefts: self.lost, refused: self.refused, ..rebound },
+            trouble: self.trouble.clone(),
+            is_over,
+        }
+    }
+
+    /// What holds for the closed ports and for the kept ones.
+    fn both(&self) -> Rounds {
+        let count = self.rounds.len() as u32;
+        if count == 0 {
+            return Rounds::default();
+        }
+        let per_second = self.bound as f64 / self.open.as_secs_f64();
+        let (mut predicted, mut variance, mut free_sum) = (0.0, 0.0, 0.0);
+        for &(window, free) in &self.rounds {
+            let chance = theory::theft(per_second, window, free);
+            predicted += chance;
+            variance += chance * (1.0 - chance);
+            free_sum += free;
+        }
+        Rounds {
+            rounds: count,
+            predicted,
+            deviation: variance.sqrt(),
+            window: self.open / count,
+            thief_per_second: per_second,
+            free: free_sum / f64::from(count),
+            ..Rounds::default()
+        }
+    }
+}

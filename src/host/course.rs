@@ -1,0 +1,90 @@
+//! What the processes of a race go by, and the words in which they are told. Runs nothing.
+
+use std::{str::FromStr, time::Duration};
+
+use crate::domain::PortRange;
+
+/// A race: the victim closes a port, and binds it again after the window; the thief binds ports by
+/// chance all the time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Course {
+    /// Port 0 is not in it.
+    pub range: PortRange,
+    /// Of its ports so many are held by others from the beginning to the end.
+    pub others: u32,
+    /// Between close and rebind.
+    pub window: Duration,
+    /// The thief keeps a port so long, which is longer than the window: no theft goes unseen.
+    pub hold: Duration,
+    /// It keeps at most so many at once; while it does it binds none.
+    pub most: u32,
+    /// Ports that it means to bind a second; how many it does bind is counted.
+    pub per_second: f64,
+    pub rounds: u32,
+    pub seed: u64,
+}
+
+impl Course {
+    pub fn words(&self) -> Vec<String> {
+        vec![
+            self.range.first().to_string(),
+            self.range.last().to_string(),
+            self.others.to_string(),
+            self.window.as_nanos().to_string(),
+            self.hold.as_nanos().to_string(),
+            self.most.to_string(),
+            self.per_second.to_string(),
+            self.rounds.to_string(),
+            self.seed.to_string(),
+        ]
+    }
+
+    /// None: these words say no race.
+    pub fn parse(words: &[String]) -> Option<Self> {
+        let [first, last, others, window, hold, most, per_second, rounds, seed] = words else {
+            return None;
+        };
+        let per_second: f64 = number(per_second)?;
+        Some(Self {
+            range: PortRange::new(number(first)?, number(last)?).ok().filter(|r| r.first() > 0)?,
+            others: number(others)?,
+            window: Duration::from_nanos(number(window)?),
+            hold: Duration::from_nanos(number(hold)?),
+            most: number(most)?,
+            per_second: (per_second.is_finite() && per_second > 0.0).then_some(per_second)?,
+            rounds: number(rounds)?,
+            seed: number(seed)?,
+        })
+    }
+}
+
+fn number<T: FromStr>(word: &str) -> Option<T> {
+    word.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_course_comes_back_from_its_words() {
+        let course = Course {
+            range: PortRange::new(49_152, 50_175).unwrap(),
+            others: 922,
+            window: Duration::from_micros(10_001),
+            hold: Duration::from_millis(20),
+            most: 51,
+            per_second: 1000.1,
+            rounds: 1000,
+            seed: (1 << 53) - 1,
+        };
+        assert_eq!(Course::parse(&course.words()), Some(course));
+        for bad in ["", "-1", "x", "NaN", "0x1"] {
+            for place in 0..9 {
+                let mut words = course.words();
+                words[place] = bad.to_owned();
+                assert_eq!(Course::parse(&words), None, "{place}: {bad}");
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The socket option IP_LOCAL_PORT_RANGE (ip(7)), which rustix and socket2 do not have.
+
+use std::{
+    ffi::c_int,
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+use rustix::io;
+
+use crate::domain::PortRange;
+
+/// include/uapi/linux/in.h.
+const IPPROTO_IP: c_int = 0;
+const IP_LOCAL_PORT_RANGE: c_int = 51;
+
+#[expect(
+    unsafe_code,
+    reason = "the signature is that of setsockopt(2), in the C library that std has"
+)]
+unsafe extern "C" {
+    fn setsockopt(
+        socket: c_int,
+        level: c_int,
+        name: c_int,
+        value: *const u32,
+        length: u32,
+    ) -> c_int;
+}
+
+/// A bind to port 0 and a connect() choose from what this range and `ip_local_port_range` share.
+///
+/// Errors: ENOPROTOOPT before Linux 6.3.
+pub fn set(socket: &OwnedFd, range: PortRange) -> io::Result<()> {
+    let value = u32::from(range.last()) << 16 | u32::from(range.first());
+    let length = size_of::<u32>() as u32;
+    #[expect(unsafe_code, reason = "the value outlives the call, and its length is told")]
+    let result = unsafe {
+        setsockopt(socket.as_raw_fd(), IPPROTO_IP, IP_LOCAL_PORT_RANGE, &raw const value, length)
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    let number = std::io::Error::last_os_error().raw_os_error();
+    Err(number.map_or(io::Errno::INVAL, io::Errno::from_raw_os_error))
+}

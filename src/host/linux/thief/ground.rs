@@ -1,0 +1,178 @@
+//! Where a race takes place: a network namespace of its own, with its ports held by others; and how
+//! its processes wait and end. Not what they do.
+
+use std::{
+    ffi::CStr,
+    io,
+    num::NonZeroU64,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    fd::AsFd,
+    io::Errno,
+    net::{AddressFamily, RecvFlags, SendFlags, SocketType},
+    process::{Resource, Rlimit, Signal},
+    thread::UnshareFlags,
+};
+
+use crate::{
+    domain::{Binder as _, PortRange, Text},
+    host::{
+        Held, HostError,
+        linux::thief::{Chance, udp_binder},
+    },
+};
+
+/// Descriptors of a process of a race that are no ports held by others.
+const DESCRIPTORS_KEPT: u64 = 64;
+
+/// Shorter waits are spun: a sleep that short ends late.
+const SHORTEST_SLEEP: Duration = Duration::from_micros(200);
+
+/// Moves the process into a network namespace of its own, loopback up. By a user namespace of its own
+/// where the right to do without is missing.
+pub fn make() -> Result<(), HostError> {
+    match unshare(UnshareFlags::NEWNET) {
+        Err(Errno::PERM) => unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNET),
+        outcome => outcome,
+    }
+    .map_err(|error| HostError::new("make a private network namespace", in_words(error)))?;
+    raise_loopback().map_err(|error| HostError::new("raise the loopback of the namespace", error))
+}
+
+/// What unshare(2) says by ENOSPC has nothing to do with devices.
+fn in_words(error: Errno) -> io::Error {
+    match error {
+        Errno::NOSPC => io::Error::other("no more of them may be made (user.max_net_namespaces)"),
+        error => error.into(),
+    }
+}
+
+fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
+    #[expect(
+        unsafe_code,
+        reason = "unsafe is about UnshareFlags::FILES alone, which nobody passes"
+    )]
+    unsafe {
+        rustix::thread::unshare_unsafe(flags)
+    }
+}
+
+/// RTM_NEWLINK for interface 1, with IFF_UP (rtnetlink(7)).
+fn raise_loopback() -> io::Result<()> {
+    let socket = rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
+    let mut message = Vec::with_capacity(32);
+    message.extend_from_slice(&32u32.to_ne_bytes());
+    message.extend_from_slice(&16u16.to_ne_bytes()); // RTM_NEWLINK
+    message.extend_from_slice(&5u16.to_ne_bytes()); // NLM_F_REQUEST | NLM_F_ACK
+    message.extend_from_slice(&[0; 8]); // sequence, port id
+    message.extend_from_slice(&[0; 4]); // family, type
+    message.extend_from_slice(&1i32.to_ne_bytes()); // lo
+    message.extend_from_slice(&1u32.to_ne_bytes()); // flags: IFF_UP
+    message.extend_from_slice(&1u32.to_ne_bytes()); // change
+    rustix::net::send(&socket, &message, SendFlags::empty())?;
+    let mut reply = [0u8; 256];
+    rustix::net::recv(&socket, &mut reply[..], RecvFlags::empty())?;
+    let [.., a, b, c, d] = reply[..20] else { return Err(io::ErrorKind::InvalidData.into()) };
+    let error = i32::from_ne_bytes([a, b, c, d]);
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-error)) }
+}
+
+/// Binds `count` ports of the range, chosen by chance, for as long as the result is kept.
+pub fn occupy(
+    range: PortRange,
+    count: u32,
+    chance: Chance<'_>,
+) -> Result<Vec<Box<dyn Held>>, HostError> {
+    let needed = u64::from(count) + DESCRIPTORS_KEPT;
+    let limit = raise_descriptor_limit();
+    if let Some(limit) = limit.filter(|limit| *limit < needed) {
+        let operation = format!("hold {count} ports with {limit} descriptors");
+        return Err(HostError::new(&operation, Errno::MFILE));
+    }
+    let mut ports: Vec<u16> = range.ports().collect();
+    let mut binder = udp_binder().map_err(|error| HostError::new("make a UDP socket", error))?;
+    (0..count as usize)
+        .map(|place| {
+            let left = ports.len() - place;
+            let chosen = place + ((chance() * left as f64) as usize).min(left - 1);
+            ports.swap(place, chosen);
+            let port = ports[place];
+            binder.bind(port).0.map_err(|refusal| {
+                let source = io::Error::from_raw_os_error(refusal.errno.0);
+                HostError::new(&format!("hold port {port}"), source)
+            })
+        })
+        .collect()
+}
+
+/// To the hard limit, which is returned; None: there is none.
+fn raise_descriptor_limit() -> Option<u64> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match rustix::process::setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}
+
+/// As `ps` shows it; not worth an error.
+pub fn be_named(name: &CStr) {
+    let _ = rustix::thread::set_name(name);
+}
+
+/// Timers of this thread are late by 50 microseconds unless told otherwise (PR_SET_TIMERSLACK,
+/// prctl(2)); not worth an error.
+pub fn wake_punctually() {
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+}
+
+/// The kernel ends this process with the thread that started it. To be called after `make`: a change
+/// of credentials takes it back (PR_SET_PDEATHSIG, prctl(2)). Standard input tells, too.
+///
+/// Errors: that thread is gone already.
+pub fn end_with_parent() -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    wait_until(Instant::now())
+}
+
+/// Errors: `BrokenPipe`, the other end of standard input is closed: who started this one has ended.
+pub fn wait_until(deadline: Instant) -> io::Result<()> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let is_short = left < SHORTEST_SLEEP;
+        if is_hung_up(if is_short { Duration::ZERO } else { left })? {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        while is_short && Instant::now() < deadline {
+            std::hint::spin_loop();
+        }
+        if Instant::now() >= deadline {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether the other end of standard input is closed, waiting at most so long.
+fn is_hung_up(wait: Duration) -> io::Result<bool> {
+    let stdin = io::stdin();
+    Ok(poll(stdin.as_fd(), PollFlags::empty(), wait)?.contains(PollFlags::HUP))
+}
+
+/// What of `asked` happened on the descriptor within that time; a hang-up is always asked for.
+pub fn poll(descriptor: impl AsFd, asked: PollFlags, wait: Duration) -> io::Result<PollFlags> {
+    let mut entry = [PollFd::new(&descriptor, asked)];
+    let timeout = Timespec::try_from(wait).ok();
+    match rustix::event::poll(&mut entry, timeout.as_ref()) {
+        Ok(_) => Ok(entry[0].revents()),
+        Err(Errno::INTR) => Ok(PollFlags::empty()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The error in words, for a line of its own.
+pub fn words(error: &HostError) -> Text {
+    Text::scrub(error.to_string())
+}

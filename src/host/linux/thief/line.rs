@@ -1,0 +1,156 @@
+//! What the victim says, a line each. Neither reads nor writes pipes.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use crate::domain::Text;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Line {
+    /// The namespace is made, its ports are held, thief and heir run.
+    Ready,
+    /// The race cannot be run here, for that reason.
+    Impossible(Text),
+    Round(Round),
+    /// The race goes on no more, for that reason.
+    Failed(Text),
+    /// All rounds were run.
+    Over,
+}
+
+/// One round: of two ports one was closed and bound again, the other kept and handed over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Round {
+    /// Measured, from close() to the bind() of the same port.
+    pub window: Duration,
+    /// Ports that the thief could have bound, the closed one included, in the mean of the window.
+    pub free: f64,
+    /// The closed port could not be bound again.
+    pub is_stolen: bool,
+    /// The heir got the kept socket, bound to its port, with what was sent to it meanwhile.
+    pub is_kept: bool,
+    /// How often the thief tried the kept port.
+    pub refused: u32,
+    /// Ports that the thief bound in the window.
+    pub bound: u32,
+}
+
+/// A line that says nothing that a victim says, in full; not to be shown as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadLine(pub Vec<u8>);
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => f.write_str("ready"),
+            Self::Impossible(why) => write!(f, "impossible {why}"),
+            Self::Failed(why) => write!(f, "failed {why}"),
+            Self::Over => f.write_str("over"),
+            Self::Round(round) => write!(
+                f,
+                "round {} {:.3} {} {} {} {}",
+                round.window.as_nanos(),
+                round.free,
+                u8::from(round.is_stolen),
+                u8::from(round.is_kept),
+                round.refused,
+                round.bound,
+            ),
+        }
+    }
+}
+
+impl Line {
+    pub fn parse(line: &[u8]) -> Result<Self, BadLine> {
+        let bad = || BadLine(line.to_vec());
+        let text = str::from_utf8(line).map_err(|_| bad())?;
+        match text.split_once(' ') {
+            None if text == "ready" => Some(Self::Ready),
+            None if text == "over" => Some(Self::Over),
+            Some(("impossible", why)) => Some(Self::Impossible(Text::scrub(why))),
+            Some(("failed", why)) => Some(Self::Failed(Text::scrub(why))),
+            Some(("round", rest)) => Round::parse(rest).map(Self::Round),
+            _ => None,
+        }
+        .ok_or_else(bad)
+    }
+}
+
+impl Round {
+    fn parse(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let [window, free, stolen, kept, refused, bound] = words[..] else { return None };
+        let free: f64 = number(free)?;
+        Some(Self {
+            window: Duration::from_nanos(number(window)?),
+            free: (1.0..=65_536.0).contains(&free).then_some(free)?,
+            is_stolen: yes_or_no(stolen)?,
+            is_kept: yes_or_no(kept)?,
+            refused: number(refused)?,
+            bound: number(bound)?,
+        })
+    }
+}
+
+fn number<T: FromStr>(word: &str) -> Option<T> {
+    word.parse().ok()
+}
+
+fn yes_or_no(word: &str) -> Option<bool> {
+    match word {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUND: Round = Round {
+        window: Duration::from_micros(10_060),
+        free: 81.125,
+        is_stolen: true,
+        is_kept: true,
+        refused: 2,
+        bound: 998,
+    };
+
+    #[test]
+    fn every_line_comes_back_as_it_was_said() {
+        let why = Text::scrub("could not make it: Operation not permitted");
+        for line in [
+            Line::Ready,
+            Line::Impossible(why.clone()),
+            Line::Round(ROUND),
+            Line::Failed(why),
+            Line::Over,
+        ] {
+            assert_eq!(Line::parse(line.to_string().as_bytes()), Ok(line));
+        }
+    }
+
+    #[test]
+    fn what_no_victim_says_is_a_bad_line() {
+        let good = Line::Round(ROUND).to_string();
+        for bad in [
+            "",
+            "ready ",
+            "readyx",
+            "over now",
+            "failed",
+            "round",
+            &format!("{good} 1"),
+            &format!(" {good}"),
+            &good.replace("81.125", "NaN"),
+            &good.replace("81.125", "0"),
+            &good.replace("81.125", "-81.125"),
+            &good.replace(" 1 1 ", " 2 1 "),
+            &good.replace("10060000", "-1"),
+            &good.replace("998", "99999999999999999999"),
+        ] {
+            assert!(Line::parse(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+        assert_eq!(Line::parse(b"\x1b[2J\xff"), Err(BadLine(b"\x1b[2J\xff".to_vec())));
+    }
+}

@@ -1,0 +1,231 @@
+//! The victim of a race: runs its rounds and says how each ended. Judges nothing.
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    fd::OwnedFd,
+    net::{SendFlags, SocketAddrV4},
+};
+
+use crate::{
+    domain::{Binder as _, Errno, Text},
+    host::{
+        Held, HostError,
+        course::Course,
+        linux::{
+            binder::RealBinder,
+            thief::{
+                Chance, PATIENCE,
+                child::{Child, Heard},
+                draw, ground,
+                heir::Heir,
+                line::{Line, Round},
+                udp_binder,
+            },
+        },
+    },
+};
+
+/// This program, whatever became of its file.
+const OURSELVES: &str = "/proc/self/exe";
+
+/// A window is waited for in parts, between which the thief's pipe is emptied.
+const PART: Duration = Duration::from_millis(20);
+
+/// So many rounds in a row whose window went on for longer than the thief keeps a port.
+const MOST_HELD_UP: u32 = 100;
+
+/// Errors: nobody listens any more.
+pub fn run(course: &Course, chance: Chance<'_>) -> io::Result<()> {
+    ground::be_named(c"portscope-victim");
+    let mut victim = match Victim::prepare(course, chance) {
+        Ok(victim) => victim,
+        Err(error) => return say(&Line::Impossible(ground::words(&error))),
+    };
+    say(&Line::Ready)?;
+    for _ in 0..course.rounds {
+        match victim.round_that_counts(course, chance) {
+            Ok(round) => say(&Line::Round(round))?,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(error),
+            Err(error) => return say(&Line::Failed(Text::scrub(error.to_string()))),
+        }
+    }
+    say(&Line::Over)
+}
+
+fn say(line: &Line) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    stdout.write_all(format!("{line}\n").as_bytes())?;
+    stdout.flush()
+}
+
+struct Victim {
+    binder: RealBinder,
+    thief: Watched,
+    heir: Heir,
+    /// Kept to the end.
+    _others: Vec<Box<dyn Held>>,
+    rounds: u64,
+}
+
+impl Victim {
+    fn prepare(course: &Course, chance: Chance<'_>) -> Result<Self, HostError> {
+        ground::make()?;
+        ground::end_with_parent().map_err(|error| HostError::new("end with its parent", error))?;
+        ground::wake_punctually();
+        let others = ground::occupy(course.range, course.others, chance)?;
+        let binder = udp_binder().map_err(|error| HostError::new("make a UDP socket", error))?;
+        let thief = Watched::start(course).map_err(|e| HostError::new("start the thief", e))?;
+        let heir = Heir::start(Path::new(OURSELVES))
+            .map_err(|error| HostError::new("start the heir", error))?;
+        Ok(Self { binder, thief, heir, _others: others, rounds: 0 })
+    }
+
+    fn round_that_counts(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<Round> {
+        for _ in 0..MOST_HELD_UP {
+            let round = self.round(course, chance)?;
+            // Else the thief may have released what it stole; the machine was held up, not we.
+            if round.window < course.hold {
+                return Ok(round);
+            }
+        }
+        Err(io::Error::other("the machine is too busy: no window ends in time"))
+    }
+
+    fn round(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<Round> {
+        let closed = self.bind_some(course, chance)?;
+        let kept = self.bind_some(course, chance)?;
+        let (port, kept_port) = (closed.port(), kept.port());
+        let kept = kept.into_descriptors().pop().ok_or(io::ErrorKind::NotFound)?;
+        self.send_to(&kept, kept_port)?;
+        self.rounds += 1;
+        self.thief.catch_up()?;
+        self.thief.watch(kept_port);
+        drop(closed);
+        let begun = Instant::now();
+        self.wait_until(begun + course.window)?;
+        let (again, took) = self.binder.bind(port);
+        let window = begun.elapsed().saturating_sub(took);
+        let is_stolen = match again {
+            Ok(_) => false,
+            Err(refusal) if refusal.errno == Errno::EADDRINUSE => true,
+            Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
+        };
+        self.thief.catch_up()?;
+        let heard = self.heir.give(kept);
+        // A broken pipe would mean that the engine has gone.
+        let heard = heard.map_err(|error| io::Error::other(format!("the heir fails: {error}")))?;
+        Ok(Round {
+            window,
+            // The kept port is not free to the thief, the closed one is.
+            free: f64::from(course.range.len() - course.others - 1) - self.thief.mean_held(),
+            is_stolen,
+            is_kept: heard == (kept_port, self.rounds - 1),
+            refused: self.thief.refused,
+            bound: self.thief.binds,
+        })
+    }
+
+    fn wait_until(&mut self, end: Instant) -> io::Result<()> {
+        while Instant::now() + PART < end {
+            ground::wait_until(Instant::now() + PART)?;
+            self.thief.catch_up()?;
+        }
+        ground::wait_until(end)
+    }
+
+    /// As strategy `random` would.
+    fn bind_some(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<Box<dyn Held>> {
+        for _ in 0..PATIENCE * course.range.len() {
+            match self.binder.bind(draw(course.range, chance)).0 {
+                Ok(held) => return Ok(held),
+                Err(refusal) if refusal.errno == Errno::EADDRINUSE => {}
+                Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
+            }
+        }
+        Err(io::Error::other("no free port was found"))
+    }
+
+    /// The round's number, which only the heir shall read.
+    fn send_to(&self, kept: &OwnedFd, port: u16) -> io::Result<()> {
+        let to = SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, port);
+        rustix::net::sendto(kept, &self.rounds.to_be_bytes(), SendFlags::empty(), &to)?;
+        Ok(())
+    }
+}
+
+/// The thief's process, and what it said of itself.
+struct Watched {
+    process: Child,
+    is_up: bool,
+    /// Tries of the port watched.
+    refused: u32,
+    port: u16,
+    /// How many ports it held at its last bind.
+    held: u32,
+    /// Binds since `watch`, and how many it held at each, together.
+    binds: u32,
+    held_sum: u64,
+}
+
+impl Watched {
+    /// Waits until it is at work.
+    fn start(course: &Course) -> io::Result<Self> {
+        let words = [vec!["thief".to_owned()], course.words()].concat();
+        let process = Child::start(Path::new(OURSELVES), &words, Duration::ZERO)?;
+        let mut thief =
+            Self { process, is_up: false, refused: 0, port: 0, held: 0, held_sum: 0, binds: 0 };
+        while !thief.is_up {
+            ground::wait_until(Instant::now())?;
+            thief.listen(PART)?;
+        }
+        Ok(thief)
+    }
+
+    /// From now on tries of that port are counted.
+    fn watch(&mut self, port: u16) {
+        self.port = port;
+        self.refused = 0;
+        self.held_sum = 0;
+        self.binds = 0;
+    }
+
+    /// Hears all that it has said.
+    fn catch_up(&mut self) -> io::Result<()> {
+        while self.listen(Duration::ZERO)? {}
+        Ok(())
+    }
+
+    /// False: it said nothing within that time.
+    fn listen(&mut self, wait: Duration) -> io::Result<bool> {
+        let line = match self.process.hear(wait)? {
+            Heard::Line(line) => line,
+            Heard::Nothing => return Ok(false),
+            Heard::End => return Err(io::Error::other("the thief has ended")),
+        };
+        let bad = || io::Error::other("the thief said something else");
+        let text = str::from_utf8(&line).map_err(|_| bad())?;
+        match text.split_once(' ').and_then(|(what, number)| Some((what, number.parse().ok()?))) {
+            Some(("b", held)) => {
+                self.held = held;
+                self.held_sum += u64::from(held);
+                self.binds += 1;
+            }
+            Some(("up", 0)) => self.is_up = true,
+            Some(("r", port)) => self.refused += u32::from(port == u32::from(self.port)),
+            _ => return Err(bad()),
+        }
+        Ok(true)
+    }
+
+    fn mean_held(&self) -> f64 {
+        match self.binds {
+            0 => f64::from(self.held),
+            binds => self.held_sum as f64 / f64::from(binds),
+        }
+    }
+}

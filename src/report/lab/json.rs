@@ -1,0 +1,191 @@
+//! `portscope.lab/1`: the keys and types are a contract.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use crate::report::lab::{self, Comparison, Lab, Outcome, Place, Race, Rival, Rounds};
+
+pub fn write(lab: &Lab<'_>, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &document(lab))?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    fill: f64,
+    seed: u64,
+    simulated: bool,
+    occupancy: &'static str,
+    protocol: &'static str,
+    range: Range,
+    candidates: u32,
+    occupied: u32,
+    max_attempts: Option<u32>,
+    destinations: Option<u32>,
+    strategies: Vec<StrategyRow<'a>>,
+    race: Option<RaceRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct Range {
+    first: u16,
+    last: u16,
+}
+
+fn document<'a>(lab: &'a Lab<'_>) -> Document<'a> {
+    let terms = &lab.terms;
+    let (comparison, race) = match &lab.outcome {
+        Outcome::Comparison(comparison) => (Some(comparison), None),
+        Outcome::Race(race) => (None, Some(race)),
+    };
+    let rivals = comparison.map(|Comparison { rivals, .. }| rivals.iter());
+    Document {
+        schema: "portscope.lab/1",
+        fill: terms.fill,
+        seed: terms.seed,
+        simulated: terms.is_simulated,
+        occupancy: terms.occupancy,
+        protocol: terms.protocols.name(),
+        range: Range { first: terms.range.first(), last: terms.range.last() },
+        candidates: terms.candidates,
+        occupied: terms.occupied,
+        max_attempts: comparison.map(|comparison| comparison.max_attempts),
+        destinations: comparison.map(|comparison| comparison.destinations),
+        strategies: rivals.into_iter().flatten().map(StrategyRow::from).collect(),
+        race: race.map(RaceRow::from),
+    }
+}
+
+#[derive(Serialize)]
+struct StrategyRow<'a> {
+    strategy: &'static str,
+    runs: u64,
+    failures: u64,
+    failure_rate: Option<f64>,
+    predicted_failure_rate: Option<f64>,
+    attempts: AttemptsRow<'a>,
+    law: Option<&'static str>,
+    distinct_ports: u32,
+    entropy_bits: Option<f64>,
+    nanoseconds_per_success: Option<u64>,
+    predictability: PredictabilityRow,
+    snapshots: SnapshotsRow,
+}
+
+#[derive(Serialize)]
+struct AttemptsRow<'a> {
+    mean: Option<f64>,
+    predicted_mean: Option<f64>,
+    standard_error: Option<f64>,
+    median: Option<u32>,
+    p99: Option<u32>,
+    max: Option<u32>,
+    histogram: &'a [(u32, u64)],
+}
+
+#[derive(Serialize)]
+struct PredictabilityRow {
+    habit: Option<&'static str>,
+    bits_left: Option<f64>,
+    guess: Option<u16>,
+}
+
+#[derive(Serialize)]
+struct SnapshotsRow {
+    count: u64,
+    nanoseconds: u64,
+}
+
+impl<'a> From<&'a Rival<'_>> for StrategyRow<'a> {
+    fn from(rival: &'a Rival<'_>) -> Self {
+        let figures = rival.figures;
+        let seen = figures.predictability;
+        let habit = lab::habit_name(seen.habit);
+        let (count, took) = figures.snapshots;
+        Self {
+            strategy: rival.row.name,
+            runs: figures.runs,
+            failures: figures.failures,
+            failure_rate: figures.failure_rate(),
+            predicted_failure_rate: figures.predicted.map(|predicted| predicted.failure_rate),
+            attempts: AttemptsRow {
+                mean: figures.mean(),
+                predicted_mean: figures.predicted.map(|predicted| predicted.mean_attempts),
+                standard_error: figures.standard_error(),
+                median: figures.quantile(0.5),
+                p99: figures.quantile(0.99),
+                max: figures.most(),
+                histogram: &figures.histogram,
+            },
+            law: rival.law(),
+            distinct_ports: figures.distinct,
+            entropy_bits: figures.entropy_bits,
+            nanoseconds_per_success: figures.time_of_success().map(nanoseconds),
+            predictability: PredictabilityRow {
+                habit,
+                bits_left: habit.map(|_| seen.bits_left),
+                guess: seen.guess,
+            },
+            snapshots: SnapshotsRow { count, nanoseconds: nanoseconds(took) },
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[derive(Serialize)]
+struct RaceRow<'a> {
+    place: &'static str,
+    because: Option<&'a str>,
+    rebound: RoundsRow,
+    handed_over: RoundsRow,
+    trouble: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct RoundsRow {
+    rounds: u32,
+    thefts: u32,
+    predicted: f64,
+    standard_deviation: f64,
+    window_seconds: f64,
+    thief_per_second: f64,
+    free: f64,
+}
+
+impl<'a> From<&'a Race> for RaceRow<'a> {
+    fn from(race: &'a Race) -> Self {
+        let (place, because) = match &race.place {
+            Place::Namespace => ("namespace", None),
+            Place::Simulated { because } => ("simulated", Some(because.as_str())),
+        };
+        Self {
+            place,
+            because,
+            rebound: RoundsRow::from(&race.rebound),
+            handed_over: RoundsRow::from(&race.handed_over),
+            trouble: race.trouble.as_ref().map(crate::domain::Text::as_str),
+        }
+    }
+}
+
+impl From<&Rounds> for RoundsRow {
+    fn from(rounds: &Rounds) -> Self {
+        Self {
+            rounds: rounds.rounds,
+            thefts: rounds.thefts,
+            predicted: rounds.predicted,
+            standard_deviation: rounds.deviation,
+            window_seconds: rounds.window.as_secs_f64(),
+            thief_per_second: rounds.thief_per_second,
+            free: rounds.free,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A lab, or a race, for people: what it was run on, and one line a strategy. At most 100 columns.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use crate::{
+    allocator::Habit,
+    report::{
+        lab::{Comparison, Lab, Outcome, Place, Race, Rival, Rounds, Terms},
+        paragraph,
+    },
+};
+
+pub fn write(lab: &Lab<'_>, out: &mut dyn Write) -> io::Result<()> {
+    match &lab.outcome {
+        Outcome::Comparison(comparison) => write_comparison(&lab.terms, comparison, out),
+        Outcome::Race(race) => write_race(&lab.terms, race, out),
+    }
+}
+
+fn write_comparison(
+    terms: &Terms,
+    comparison: &Comparison<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let Comparison { max_attempts, destinations, runs, rivals } = comparison;
+    let towards = match destinations {
+        1 => String::new(),
+        several => format!(" · {several} destinations in turn"),
+    };
+    let head = format!(
+        "{} · {runs} runs of at most {max_attempts} attempts{towards} · seed {}",
+        occupancy(terms),
+        terms.seed
+    );
+    paragraph::write("", &head, out)?;
+    paragraph::write("", meeting(terms), out)?;
+    writeln!(out)?;
+    let rows: Vec<_> = rivals.iter().map(cells).collect();
+    write_table(HEADER, &rows, out)?;
+    writeln!(out)?;
+    paragraph::write("", LEGEND, out)
+}
+
+/// What the strategies met.
+fn meeting(terms: &Terms) -> &'static str {
+    match (terms.is_simulated, terms.occupancy) {
+        (false, _) => "real bind() on this machine, released at once",
+        (true, "built") => "simulated: each strategy on the occupancy that it built itself",
+        (true, _) => "simulated: a fresh occupancy for each run, the same for all strategies",
+    }
+}
+
+fn occupancy(terms: &Terms) -> String {
+    let Terms { range, candidates, occupied, .. } = terms;
+    let reserved = match range.len() - candidates {
+        0 => String::new(),
+        reserved => format!(" ({reserved} more are reserved)"),
+    };
+    let protocols = match terms.protocols.name() {
+        "both" => "udp and tcp",
+        name => name,
+    };
+    format!(
+        "{candidates} ports of {range}{reserved}, {protocols} · {occupied} occupied ({}), {}",
+        percent(terms.fill) + " %",
+        terms.occupancy
+    )
+}
+
+const HEADER: [&str; 11] = [
+    "STRATEGY",
+    "RUNS",
+    "FAILED %",
+    "LAW %",
+    "ATTEMPTS",
+    "LAW",
+    "P99",
+    "TIME",
+    "PORTS",
+    "LOOKS LIKE",
+    "BITS",
+];
+
+const LEGEND: &str = "LAW: what theory predicts, - where no law is known. ATTEMPTS: the mean, a failed \
+    run counts with all that it made. TIME: of one success, failed runs included. PORTS: different \
+    ones given. LOOKS LIKE, BITS: the last ports given, to one who watches, and what is left to guess \
+    of the next.";
+
+fn cells(rival: &Rival<'_>) -> [String; 11] {
+    let figures = rival.figures;
+    let predicted = figures.predicted;
+    let p99 = match figures.quantile(0.99) {
+        Some(attempts) => attempts.to_string(),
+        None if figures.runs > 0 => "never".into(),
+        None => unknown(),
+    };
+    [
+        rival.row.name.to_owned(),
+        figures.runs.to_string(),
+        figures.failure_rate().map_or_else(unknown, percent),
+        predicted.map_or_else(unknown, |predicted| percent(predicted.failure_rate)),
+        figures.mean().map_or_else(unknown, number),
+        predicted.map_or_else(unknown, |predicted| number(predicted.mean_attempts)),
+        p99,
+        figures.time_of_success().map_or_else(unknown, time),
+        figures.distinct.to_string(),
+        habit(figures.predictability.habit),
+        match figures.predictability.habit {
+            Habit::Unseen => unknown(),
+            _ => format!("{:.1}", figures.predictability.bits_left),
+        },
+    ]
+}
+
+fn unknown() -> String {
+    "-".to_owned()
+}
+
+fn habit(habit: Habit) -> String {
+    match habit {
+        Habit::Unseen => "too few".into(),
+        Habit::Stuck => "stuck".into(),
+        Habit::Favourite { port } => format!("mostly {port}"),
+        Habit::Counter { step } => format!("counter {step:+}"),
+        Habit::EvenSteps => "even +2..16".into(),
+        Habit::SmallSteps { most } => format!("steps <= {most}"),
+        Habit::Narrow { ports } => format!("in {ports} ports"),
+        Habit::OneParity => "one parity".into(),
+        Habit::Uniform => "uniform".into(),
+    }
+}
+
+/// Without the sign.
+fn percent(share: f64) -> String {
+    match share * 100.0 {
+        0.0 => "0".into(),
+        100.0 => "100".into(),
+        percent if percent < 0.001 => "<0.001".into(),
+        percent => format!("{percent:.3}"),
+    }
+}
+
+/// About five digits.
+fn number(value: f64) -> String {
+    match value {
+        value if value < 100.0 => format!("{value:.3}"),
+        value if value < 1e4 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
+    }
+}
+
+fn time(time: Duration) -> String {
+    let nanoseconds = time.as_nanos() as f64;
+    let (value, unit) = match nanoseconds {
+        n if n < 1e3 => return format!("{n:.0} ns"),
+        n if n < 1e6 => (n / 1e3, "µs"),
+        n if n < 1e9 => (n / 1e6, "ms"),
+        n => (n / 1e9, "s"),
+    };
+    if value < 100.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+fn write_race(terms: &Terms, race: &Race, out: &mut dyn Write) -> io::Result<()> {
+    let head = format!(
+        "race · {} · {} between close and rebind · a thief that binds {} ports a second · seed {}",
+        occupancy(terms),
+        time(race.window),
+        race.thief_per_second,
+        terms.seed
+    );
+    paragraph::write("", &head, out)?;
+    let place = match &race.place {
+        Place::Namespace => {
+            "real sockets of two processes, in a network namespace of their own".into()
+        }
+        Place::Simulated { because } => format!("simulated, in memory: {because}"),
+    };
+    paragraph::write("", &place, out)?;
+    writeln!(out)?;
+    let rows = [
+        round_cells("closed, bound again", &race.rebound),
+        round_cells("kept, handed over", &race.handed_over),
+    ];
+    write_table(
+        ["THE PORT IS", "ROUNDS", "THEFTS", "LAW", "WINDOW", "THIEF/S", "FREE"],
+        &rows,
+        out,
+    )?;
+    writeln!(out)?;
+    let law = "LAW: a closed port is lost with 1 - e^(-rate x window / free), as measured, with the \
+               standard deviation of the count; a kept one is never lost.";
+    paragraph::write("", law, out)
+}
+
+fn round_cells(kind: &str, rounds: &Rounds) -> [String; 7] {
+    [
+        kind.to_owned(),
+        rounds.rounds.to_string(),
+        rounds.thefts.to_string(),
+        format!("{:.1} ± {:.1}", rounds.predicted, rounds.deviation),
+        time(rounds.window),
+        format!("{:.0}", rounds.thief_per_second),
+        format!("{:.0}", rounds.free),
+    ]
+}
+
+/// The first column to the left, the figures to the right.
+fn write_table<const N: usize>(
+    header: [&str; N],
+    rows: &[[String; N]],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0).max(header[column].chars().count())
+    });
+    let rows = rows.iter().map(|row| row.each_ref().map(String::as_str));
+    for row in std::iter::once(header).chain(rows) {
+        let mut line = format!("{:<1$}", row[0], widths[0]);
+        for (cell, width) in row.into_iter().zip(widths).skip(1) {
+            line += &format!(" {cell:>width$}");
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}

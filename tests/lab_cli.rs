@@ -1,0 +1,331 @@
+//! `portscope lab` from outside: its contract, what it refuses, and that a seed says all.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::UdpSocket,
+    process::{Command, Output, Stdio},
+};
+
+use namespace::in_new_namespace;
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+
+fn run(arguments: &str) -> Output {
+    let arguments = arguments.split_whitespace();
+    Command::new(PROGRAM).arg("lab").args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    str::from_utf8(&output.stderr).unwrap()
+}
+
+#[track_caller]
+fn json(arguments: &str) -> Value {
+    let output = run(&format!("{arguments} --format json"));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{arguments}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn keys(object: &Value) -> BTreeSet<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[track_caller]
+fn assert_one_line_refusal(output: &Output, told: &str) {
+    let line = stderr(output);
+    assert_eq!(output.status.code(), Some(2), "{line}");
+    assert!(line.starts_with("portscope: ") && line.contains(told), "{line:?} lacks {told:?}");
+    assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+    assert_eq!(output.stdout, b"");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_in_one_line_before_anything_is_done() {
+    for (arguments, told) in [
+        ("--fill 1.01", "a share, 0 to 1"),
+        ("--fill -0.1", "a share, 0 to 1"),
+        ("--fill 90%", "a share, 0 to 1"),
+        ("--fill nan", "a share, 0 to 1"),
+        ("--fill", "needs a value"),
+        ("--fill 0.5 --occupancy live", "--fill is for an occupancy made by chance"),
+        ("--runs 0", "1 to 4294967295"),
+        ("--runs -1", "1 to 4294967295"),
+        ("--runs many", "1 to 4294967295"),
+        ("--strategy best", "random, random-unique, exo-history, sequential, next-fit"),
+        ("--strategy random --strategy random", "--strategy random is given twice"),
+        ("--occupancy full", "uniform, clustered, built, live"),
+        ("--max-attempts 0", "1 to 4294967295"),
+        ("--destinations 0", "1 to 4294967295"),
+        ("--seed 9007199254740992", "9007199254740991"),
+        ("--range 0", "1 to 65535"),
+        ("--range 0-7", "use 1-7"),
+        ("--range 50-40", "use 40-50"),
+        ("--range 1-70000", "0 to 65535"),
+        ("--band 16 --range 1-16", "use 0 to 15"),
+        ("--band 16384", "use 0 to 16383"),
+        ("--band -1", "0 or more"),
+        ("--band 16 --strategy random", "--strategy banded"),
+        ("--address 127.0.0.1", "--occupancy live"),
+        ("--address nowhere --occupancy live", "127.0.0.1"),
+        ("--window 0.01", "add --race"),
+        ("--thief 10", "add --race"),
+        ("--race --window soon", "0 to 60"),
+        ("--race --window 61", "0 to 60"),
+        ("--race --thief 0", "1 to 1000000"),
+        ("--race --fill 2", "0 to 1"),
+        ("--race --runs 0", "1 to 4294967295"),
+        ("--race --fill 1 --range 40000-40063", "free ports"),
+        ("--race --strategy random", "do not go together"),
+        ("--race --netns 1", "do not go together"),
+        ("--race --max-attempts 7", "do not go together"),
+        ("--race --occupancy live", "do not go together"),
+        ("--race --race", "--race is given twice"),
+        ("--format csv", "text, json"),
+        ("--count 2", "not known"),
+        ("random", "not known"),
+        ("--output=", "needs a value"),
+    ] {
+        assert_one_line_refusal(&run(arguments), told);
+    }
+}
+
+#[test]
+fn a_range_without_a_candidate_is_refused_and_reserved_ports_are_none() {
+    in_new_namespace(|| {
+        namespace::set_sysctl("ip_local_reserved_ports", "40000-40009");
+        let refused = run("--range 40000-40009");
+        assert_one_line_refusal(&refused, "--ignore-reserved");
+        let ignoring = json("--range 40000-40009 --ignore-reserved --runs 10 --fill 0");
+        assert_eq!(ignoring["candidates"], 10);
+        let fewer = run("--range 40000-40019 --runs 10 --strategy random");
+        assert!(stdout(&fewer).starts_with("10 ports of 40000-40019 (10 more are reserved)"));
+    });
+}
+
+#[test]
+fn the_json_keeps_the_contract() {
+    let lab = json("--fill 0.5 --runs 200 --seed 1");
+    assert_eq!(lab["schema"], "portscope.lab/1");
+    assert_eq!(
+        keys(&lab),
+        [
+            "schema",
+            "fill",
+            "seed",
+            "simulated",
+            "occupancy",
+            "protocol",
+            "range",
+            "candidates",
+            "occupied",
+            "max_attempts",
+            "destinations",
+            "strategies",
+            "race",
+        ]
+        .into()
+    );
+    assert_eq!((lab["fill"].as_f64(), lab["seed"].as_u64()), (Some(0.5), Some(1)));
+    assert_eq!((&lab["simulated"], &lab["occupancy"]), (&true.into(), &"uniform".into()));
+    assert_eq!((&lab["protocol"], &lab["race"]), (&"both".into(), &Value::Null));
+    assert_eq!(lab["range"], serde_json::json!({ "first": 49152, "last": 65535 }));
+    assert_eq!((&lab["max_attempts"], &lab["destinations"]), (&100.into(), &1.into()));
+    let strategies = lab["strategies"].as_array().unwrap();
+    assert_eq!(strategies.len(), 14);
+    for strategy in strategies {
+        assert_strategy_keeps_the_contract(strategy);
+    }
+}
+
+fn assert_strategy_keeps_the_contract(strategy: &Value) {
+    let name = strategy["strategy"].as_str().unwrap();
+    let expected = [
+        "strategy",
+        "runs",
+        "failures",
+        "failure_rate",
+        "predicted_failure_rate",
+        "attempts",
+        "law",
+        "distinct_ports",
+        "entropy_bits",
+        "nanoseconds_per_success",
+        "predictability",
+        "snapshots",
+    ];
+    assert_eq!(keys(strategy), expected.into());
+    let expected =
+        ["mean", "predicted_mean", "standard_error", "median", "p99", "max", "histogram"];
+    let attempts = &strategy["attempts"];
+    assert_eq!(keys(attempts), expected.into());
+    assert_eq!(keys(&strategy["predictability"]), ["habit", "bits_left", "guess"].into());
+    assert_eq!(keys(&strategy["snapshots"]), ["count", "nanoseconds"].into());
+    let (runs, failures) =
+        (strategy["runs"].as_u64().unwrap(), strategy["failures"].as_u64().unwrap());
+    assert_eq!(runs, 200, "{name}");
+    let histogram = attempts["histogram"].as_array().unwrap();
+    let counted: u64 = histogram.iter().map(|pair| pair[1].as_u64().unwrap()).sum();
+    assert_eq!(counted, runs - failures, "{name}");
+    assert!(strategy["failure_rate"].is_f64() && attempts["mean"].is_f64(), "{name}");
+    assert!(strategy["distinct_ports"].as_u64().unwrap() <= runs, "{name}");
+    // A law says both or nothing.
+    let has_law = strategy["law"].is_string();
+    assert_eq!(strategy["predicted_failure_rate"].is_f64(), has_law, "{name}");
+    assert_eq!(attempts["predicted_mean"].is_f64(), has_law, "{name}");
+    assert!(strategy["nanoseconds_per_success"].is_u64(), "{name}");
+}
+
+/// All that is not a time.
+fn without_times(mut lab: Value) -> Value {
+    for strategy in lab["strategies"].as_array_mut().unwrap() {
+        strategy["nanoseconds_per_success"] = Value::Null;
+        strategy["snapshots"]["nanoseconds"] = Value::Null;
+    }
+    lab
+}
+
+#[test]
+fn the_same_seed_gives_the_same_figures_and_another_does_not() {
+    for occupancy in ["uniform", "clustered", "built"] {
+        let lab = |seed: u64| {
+            let arguments = format!("--occupancy {occupancy} --runs 300 --seed {seed}");
+            without_times(json(&arguments))
+        };
+        assert_eq!(lab(7), lab(7), "{occupancy}");
+        assert_ne!(lab(7)["strategies"], lab(8)["strategies"], "{occupancy}");
+    }
+}
+
+#[test]
+fn a_seed_that_was_drawn_is_told_and_shows_the_lab_again() {
+    let drawn = json("--runs 50 --strategy random --strategy hash");
+    let again =
+        json(&format!("--runs 50 --strategy random --strategy hash --seed {}", drawn["seed"]));
+    assert_eq!(without_times(drawn), without_times(again));
+}
+
+#[test]
+fn strategies_are_told_in_the_order_asked_for() {
+    let lab = json("--strategy next-fit --strategy random --runs 20");
+    let names: Vec<&Value> =
+        lab["strategies"].as_array().unwrap().iter().map(|row| &row["strategy"]).collect();
+    assert_eq!(names, ["next-fit", "random"]);
+}
+
+#[test]
+fn a_full_range_fails_every_run_and_an_empty_one_none() {
+    let full = json("--fill 1 --runs 20 --range 40000-40063 --seed 1");
+    let empty = json("--fill 0 --runs 20 --range 40000-40063 --seed 1");
+    for (full, empty) in
+        full["strategies"].as_array().unwrap().iter().zip(empty["strategies"].as_array().unwrap())
+    {
+        assert_eq!((&full["failures"], &empty["failures"]), (&20.into(), &0.into()), "{full}");
+        assert_eq!(full["nanoseconds_per_success"], Value::Null);
+        assert_eq!(
+            (&full["attempts"]["p99"], &full["attempts"]["max"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert_eq!(empty["attempts"]["p99"], 1, "{empty}");
+    }
+}
+
+#[test]
+fn the_text_is_one_line_a_strategy_in_100_columns() {
+    for arguments in [
+        "--runs 300 --seed 1",
+        "--runs 300 --fill 0.99 --max-attempts 16384 --seed 9007199254740991",
+        "--runs 100 --fill 1",
+        "--runs 100 --occupancy clustered --destinations 16 --range all",
+        "--runs 100 --occupancy built --protocol udp --fill 0.123456789",
+    ] {
+        let output = run(arguments);
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{arguments}");
+        let text = stdout(&output);
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 100, "{arguments}: {widest} columns\n{text}");
+        for row in portscope::allocator::ALLOCATORS {
+            let lines = text.lines().filter(|line| line.starts_with(&format!("{} ", row.name)));
+            assert_eq!(lines.count(), 1, "{}\n{text}", row.name);
+        }
+        assert!(text.contains("seed ") && text.contains("simulated"), "{text}");
+    }
+}
+
+#[test]
+fn a_live_lab_binds_for_real_and_tells_what_it_found() {
+    in_new_namespace(|| {
+        let _taken: Vec<UdpSocket> =
+            (40_000..40_004).map(|port| UdpSocket::bind(("0.0.0.0", port)).unwrap()).collect();
+        let arguments = "--occupancy live --protocol udp --range 40000-40007 --runs 200 --seed 1";
+        let lab = json(arguments);
+        assert_eq!((&lab["simulated"], &lab["occupancy"]), (&false.into(), &"live".into()));
+        assert_eq!((&lab["occupied"], &lab["candidates"]), (&4.into(), &8.into()));
+        assert_eq!(lab["fill"].as_f64(), Some(0.5));
+        for strategy in lab["strategies"].as_array().unwrap() {
+            assert!(strategy["failures"].as_u64().unwrap() < 200, "{strategy}");
+        }
+        let sequential = &lab["strategies"][3];
+        assert_eq!(sequential["attempts"]["histogram"], serde_json::json!([[5, 200]]));
+        assert!(stdout(&run(arguments)).contains("real bind() on this machine"));
+        let scan = Command::new(PROGRAM).arg("scan").output().unwrap();
+        assert_eq!(stdout(&scan).lines().count(), 5, "the lab kept a port");
+    });
+}
+
+#[test]
+fn a_race_tells_where_it_was_run_and_a_kept_socket_is_never_lost() {
+    let arguments = "--race --runs 20 --window 0.001 --range 40000-40063 --fill 0.5 --seed 1";
+    let lab = json(arguments);
+    assert_eq!(lab["strategies"], Value::Array(vec![]));
+    let race = &lab["race"];
+    for key in ["place", "because", "rebound", "handed_over", "trouble"] {
+        assert!(keys(race).contains(key), "{key}");
+    }
+    let is_simulated = race["place"] == "simulated";
+    assert!(is_simulated || race["place"] == "namespace", "{race}");
+    assert_eq!(
+        (race["because"].is_string(), &lab["simulated"]),
+        (is_simulated, &is_simulated.into())
+    );
+    for kind in ["rebound", "handed_over"] {
+        let rounds = &race[kind];
+        for key in [
+            "thefts",
+            "predicted",
+            "standard_deviation",
+            "window_seconds",
+            "thief_per_second",
+            "free",
+        ] {
+            assert!(rounds[key].is_number(), "{kind} {key}");
+        }
+        assert_eq!(rounds["rounds"], 20, "{kind}");
+    }
+    assert_eq!(race["handed_over"]["thefts"], 0);
+    let text = run(arguments);
+    assert!(stdout(&text).lines().all(|line| line.chars().count() <= 100), "{}", stdout(&text));
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_and_a_closed_pipe_is_not() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let arguments = ["lab", "--runs", "10"];
+    let output = Command::new(PROGRAM).args(arguments).stdout(full).output().unwrap();
+    assert_one_line_refusal(&output, "No space left on device");
+    assert_one_line_refusal(&run("--runs 10 --output /dev/full"), "No space left on device");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(PROGRAM).args(arguments).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+}

@@ -1,0 +1,291 @@
+//! Races: real thieves in a private namespace, and simulated ones, beside the law.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use portscope::{
+    domain::PortRange,
+    engine::{
+        message::{RacePlace, RaceReport, RaceSetup, Rounds},
+        race,
+    },
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+
+fn setup(program: Option<&str>, rounds: u32) -> RaceSetup {
+    RaceSetup {
+        program: program.map(PathBuf::from),
+        rounds,
+        window: Duration::from_millis(10),
+        thefts_per_second: 1000.0,
+        range: PortRange::new(49_152, 50_175).unwrap(),
+        share: 0.9,
+        seed: 1,
+    }
+}
+
+/// To its end, without a listener.
+fn run(setup: &RaceSetup) -> RaceReport {
+    race::run(setup, &mut |_| true)
+}
+
+/// None, said aloud: no namespace could be made here, which CI must be able to.
+fn real(setup: &RaceSetup) -> Option<RaceReport> {
+    let report = run(setup);
+    if let RacePlace::Simulated { because } = &report.place {
+        assert!(std::env::var_os("CI").is_none(), "CI needs a private namespace: {because}");
+        eprintln!("not tested here: {because}");
+        return None;
+    }
+    assert_eq!(report.trouble, None);
+    assert_eq!(report.place, RacePlace::Namespace);
+    Some(report)
+}
+
+/// How many standard deviations `count` is off the law.
+fn off(count: u32, rounds: &Rounds) -> f64 {
+    (f64::from(count) - rounds.predicted) / rounds.deviation
+}
+
+#[test]
+fn real_thefts_follow_the_law_and_a_kept_socket_is_never_lost() {
+    let Some(report) = real(&setup(Some(PROGRAM), 400)) else { return };
+    let RaceReport { rebound, handed_over, .. } = &report;
+    assert!(report.is_over && rebound.rounds == 400 && handed_over.rounds == 400, "{report:?}");
+    assert!(rebound.thefts > 0 && off(rebound.thefts, rebound).abs() < 4.0, "{report:?}");
+    assert_eq!(handed_over.thefts, 0);
+    assert!(off(handed_over.refused, handed_over).abs() < 4.0, "{report:?}");
+}
+
+#[test]
+fn simulated_thefts_follow_the_law_say_why_they_are_simulated_and_come_again_by_seed() {
+    for seed in 1..=5 {
+        let report = run(&RaceSetup { seed, ..setup(None, 5000) });
+        let RaceReport { rebound, handed_over, .. } = &report;
+        assert!(matches!(&report.place, RacePlace::Simulated { because } if !because.is_empty()));
+        assert!(report.is_over && rebound.rounds == 5000 && handed_over.rounds == 5000);
+        assert!(rebound.thefts > 0 && off(rebound.thefts, rebound).abs() < 4.0, "{report:?}");
+        assert_eq!(handed_over.thefts, 0);
+        assert!(off(handed_over.refused, handed_over).abs() < 4.0, "{report:?}");
+        assert_eq!(run(&RaceSetup { seed, ..setup(None, 5000) }), report);
+    }
+}
+
+#[test]
+fn a_race_that_cannot_be_is_over_at_once_and_says_why() {
+    let good = setup(Some(PROGRAM), 10);
+    let minute = Duration::from_mins(1);
+    for (bad, words) in [
+        (RaceSetup { share: 1.0, ..good.clone() }, "has 0"),
+        (RaceSetup { range: PortRange::new(0, 0).unwrap(), ..good.clone() }, "port 0"),
+        (RaceSetup { thefts_per_second: 0.0, ..good.clone() }, "thief"),
+        (RaceSetup { thefts_per_second: f64::NAN, ..good.clone() }, "thief"),
+        (RaceSetup { window: minute * 2, ..good.clone() }, "window"),
+    ] {
+        let report = run(&bad);
+        assert!(report.is_over && report.rebound == Rounds::default());
+        let trouble = report.trouble.expect("it says why");
+        assert!(trouble.as_str().contains(words), "{trouble}");
+    }
+}
+
+#[test]
+fn more_ports_than_descriptors_are_not_held_but_simulated() {
+    let range = PortRange::new(1024, 65_535).unwrap();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    if limit.is_none_or(|limit| limit > 65_536) {
+        eprintln!("not tested here: there is no such limit");
+        return;
+    }
+    let report = run(&RaceSetup { range, ..setup(Some(PROGRAM), 10) });
+    let RacePlace::Simulated { because } = &report.place else { panic!("{report:?}") };
+    assert!(because.as_str().contains("descriptors"), "{because}");
+    assert_eq!((report.trouble, report.rebound.rounds), (None, 10));
+}
+
+#[test]
+fn a_program_that_does_not_exist_leaves_a_simulated_race() {
+    let report = run(&setup(Some("/nonexistent/portscope"), 10));
+    let RacePlace::Simulated { because } = &report.place else { panic!("{report:?}") };
+    assert!(because.as_str().contains("/nonexistent/portscope: No such file"), "{because}");
+}
+
+/// A program that says that instead of a race, and what came of it.
+fn faked(name: &str, script: &str) -> RaceReport {
+    let folder = std::env::temp_dir().join(format!("portscope-race-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let program = folder.join(name);
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let begun = Instant::now();
+    let report = run(&setup(program.to_str(), 10));
+    assert!(begun.elapsed() < Duration::from_secs(9), "{name}: {:?}", begun.elapsed());
+    fs::remove_dir_all(folder).ok();
+    report
+}
+
+#[test]
+fn a_victim_that_says_something_else_ends_the_race_with_words() {
+    let round = "round 10000000 81.0 0 1 0 10";
+    for (name, script, rounds, words) in [
+        ("garbage", "echo hello; sleep 60", 0, "it said \"hello\""),
+        ("binary", r"printf '\033[2J\377\n'", 0, r#"it said "\u{1b}[2J\xff""#),
+        ("early", &format!("echo '{round}'"), 0, "it said \"round 10000000 "),
+        ("twice", "echo ready; echo ready", 0, "it said \"ready\""),
+        ("silent", "exit 0", 0, "it ended before the race did"),
+        ("dies", &format!("echo ready; echo '{round}'; kill -9 $$"), 1, "it ended before"),
+        ("endless", "exec tr '\\0' x < /dev/zero", 0, "a line without end"),
+        ("deaf", "trap '' TERM HUP PIPE; echo ready; echo nonsense; sleep 3", 0, "nonsense"),
+    ] {
+        let report = faked(name, script);
+        let trouble = report.trouble.clone().unwrap_or_else(|| panic!("{name}: {report:?}"));
+        assert!(trouble.as_str().contains(words), "{name}: {trouble}");
+        assert!(report.is_over && report.rebound.rounds == rounds, "{name}: {report:?}");
+    }
+}
+
+/// A race without end, in which `meddle` is called with the victim's pid once rounds are run.
+fn endless(seed: u64, mut meddle: impl FnMut(u32) -> bool) -> Option<RaceReport> {
+    let setup = RaceSetup { seed, ..setup(Some(PROGRAM), u32::MAX) };
+    let mut has_met = false;
+    let report = race::run(&setup, &mut |report| {
+        let is_simulated = matches!(report.place, RacePlace::Simulated { .. });
+        if has_met || report.rebound.rounds < 5 || is_simulated {
+            return !is_simulated;
+        }
+        has_met = true;
+        meddle(victim_of(seed).expect("it runs rounds"))
+    });
+    let RacePlace::Simulated { because } = &report.place else { return Some(report) };
+    assert!(std::env::var_os("CI").is_none(), "CI needs a private namespace: {because}");
+    eprintln!("not tested here: {because}");
+    None
+}
+
+#[test]
+fn a_race_that_nobody_wants_ends_and_leaves_no_process() {
+    let mut family = Vec::new();
+    let report = endless(unlikely_seed(1), |victim| {
+        family = with_children(victim);
+        false
+    });
+    let Some(report) = report else { return };
+    assert!(report.is_over && report.trouble.is_none() && report.rebound.rounds >= 5, "{report:?}");
+    assert_eq!(family.len(), 3, "victim, thief and heir");
+    // Nothing to wait for, and no zombie.
+    assert!(family.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
+}
+
+#[test]
+fn a_killed_victim_ends_the_race_with_words_and_takes_thief_and_heir_with_it() {
+    let mut family = Vec::new();
+    let report = endless(unlikely_seed(2), |victim| {
+        family = with_children(victim);
+        kill(victim);
+        true
+    });
+    let Some(report) = report else { return };
+    let trouble = report.trouble.expect("it says why");
+    assert!(report.is_over && trouble.as_str().contains("ended before"), "{trouble}");
+    until("they end", || family.iter().all(|&pid| is_gone(pid)));
+}
+
+#[test]
+fn a_killed_thief_or_heir_ends_the_race_with_words() {
+    for (child, words) in [(1, "the thief has ended"), (2, "the heir fails")] {
+        let report = endless(unlikely_seed(2 + child as u64), |victim| {
+            kill(with_children(victim)[child]);
+            true
+        });
+        let Some(report) = report else { return };
+        let trouble = report.trouble.expect("it says why");
+        assert!(report.is_over && trouble.as_str().contains(words), "{trouble}");
+    }
+}
+
+/// Names the seed of a race that this test binary, started again, runs until it is killed.
+const RUNNER: &str = "PORTSCOPE_TEST_RACE_SEED";
+
+#[test]
+fn victim_thief_and_heir_end_with_who_started_them_even_by_sigkill() {
+    if let Ok(seed) = std::env::var(RUNNER) {
+        run(&RaceSetup { seed: seed.parse().unwrap(), ..setup(Some(PROGRAM), u32::MAX) });
+        return;
+    }
+    let seed = unlikely_seed(5);
+    let name = "victim_thief_and_heir_end_with_who_started_them_even_by_sigkill";
+    let mut runner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(RUNNER, seed.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut family = Vec::new();
+    let is_possible = endless(unlikely_seed(6), |_| false).is_some();
+    if is_possible {
+        until("they run", || {
+            family = victim_of(seed).map(with_children).unwrap_or_default();
+            family.len() == 3
+        });
+    }
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    until("they end", || family.iter().all(|&pid| is_gone(pid)));
+}
+
+/// One that no other test run has at the same time.
+fn unlikely_seed(test: u64) -> u64 {
+    (u64::from(std::process::id()) << 20) + 0xF0_0000 + test
+}
+
+fn victim_of(seed: u64) -> Option<u32> {
+    let end = format!("\0{seed}\0");
+    processes().find(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let has = |word: &[u8]| line.windows(word.len()).any(|part| part == word);
+        line.ends_with(end.as_bytes()) && has(b"\0victim\0")
+    })
+}
+
+/// The process and then its children.
+fn with_children(parent: u32) -> Vec<u32> {
+    let is_child = |pid: &u32| stat(*pid).is_some_and(|(_, of)| of == parent);
+    [parent].into_iter().chain(processes().filter(is_child)).collect()
+}
+
+/// It has ended; perhaps nobody has waited for it, which is up to process 1.
+fn is_gone(pid: u32) -> bool {
+    stat(pid).is_none_or(|(state, _)| state == 'Z')
+}
+
+/// State and parent (proc_pid_stat(5)).
+fn stat(pid: u32) -> Option<(char, u32)> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut words = line.rsplit_once(") ")?.1.split(' ');
+    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok())
+}
+
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
+}
