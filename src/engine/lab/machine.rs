@@ -9,7 +9,7 @@ use std::{
 use crate::{
     allocator::{
         Candidates, FreePorts, Sight,
-        lab::{Column, Entrant, Expectation, Predicted, Terms},
+        lab::{Column, Entrant, Expectation, Given, Predicted, Terms},
         theory::{Run, runs_of_taken},
     },
     domain::{Protocols, Snapshot, Socket, Source, Text},
@@ -245,6 +245,7 @@ impl Look {
     fn expectation(&self, entrant: &Entrant<Box<dyn HostBinder>, FreePorts>) -> Expectation<'_> {
         let mut expectation = entrant.expectation(&self.candidates, self.occupied);
         expectation.runs = Some(Arc::clone(&self.lengths));
+        expectation.given = Given::Released;
         expectation
     }
 }
