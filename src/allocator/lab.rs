@@ -11,7 +11,7 @@ use crate::allocator::{Law, Predictability};
 
 pub use contest::{Contest, Terms};
 pub use entrant::{Column, Ended, Entrant};
-pub use expectation::Expectation;
+pub use expectation::{Expectation, Given};
 pub use tally::{RECENT, Tally};
 
 /// What is known of one strategy after some runs.

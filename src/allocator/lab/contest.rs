@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use crate::{
     allocator::{
         Candidates, Law, Order, Pattern, Population, Tuning,
-        lab::{Column, Entrant, Expectation, Predicted},
+        lab::{Column, Entrant, Expectation, Given, Predicted},
         theory::{Run, runs_of_taken},
     },
     domain::Protocols,
@@ -270,7 +270,7 @@ impl Contest {
         let is_built = self.pattern == Pattern::Built;
         let occupied = if is_built { slot.built } else { self.occupied };
         let mut expectation = slot.entrant.expectation(&self.candidates, occupied);
-        expectation.keeps_given = is_built;
+        expectation.given = if is_built { Given::Kept } else { Given::Elsewhere };
         if self.pattern != Pattern::Uniform {
             expectation.runs = Some(slot.runs.clone().unwrap_or_default());
         }

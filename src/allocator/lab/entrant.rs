@@ -8,7 +8,10 @@ use crate::{
     allocator::{
         ALLOCATORS, Allocator, AllocatorRow, Attempt, Candidates, Figures, FreePorts, Progress,
         Sight, Strategy,
-        lab::{Expectation, Predicted, Tally, Terms, expectation::HISTORY},
+        lab::{
+            Expectation, Predicted, Tally, Terms,
+            expectation::{Given, HISTORY},
+        },
     },
     domain::Binder,
 };
@@ -141,7 +144,6 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
     fn go_on(&mut self, limit: u32) -> u32 {
         let before = self.attempts;
         if let Some(ended) = self.steps(limit) {
-            self.is_going_on = false;
             self.last = Some(ended);
             self.tally.count(ended.attempts, ended.port, self.predicted);
         }
@@ -151,15 +153,14 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
     /// Attempts, without any bound on all of them, of an allocation that no figure counts: how it
     /// ended, if it did, and how many attempts they were.
     pub fn allocate_uncounted(&mut self, limit: u32, destination: u32) -> (u32, Option<Ended>) {
-        self.allocator.turn_to(destination);
-        self.allocator.allow(u32::MAX);
+        if !std::mem::replace(&mut self.is_going_on, true) {
+            self.attempts = 0;
+            self.allocator.turn_to(destination);
+            self.allocator.allow(u32::MAX);
+        }
         let before = self.attempts;
         let ended = self.steps(limit);
-        let made = self.attempts - before;
-        if ended.is_some() {
-            self.attempts = 0;
-        }
-        (made, ended)
+        (self.attempts - before, ended)
     }
 
     fn steps(&mut self, limit: u32) -> Option<Ended> {
@@ -174,6 +175,7 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
             Progress::GaveUp(_) => None,
         };
         self.given += u64::from(port.is_some());
+        self.is_going_on = false;
         Some(Ended { attempts: self.attempts, port })
     }
 
@@ -186,7 +188,7 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
             runs: None,
             max_attempts: self.max_attempts,
             remembered: self.given.min(u64::from(HISTORY)) as u32,
-            keeps_given: false,
+            given: Given::Elsewhere,
         }
     }
 

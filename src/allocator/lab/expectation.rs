@@ -14,8 +14,18 @@ pub struct Expectation<'a> {
     pub max_attempts: u32,
     /// Ports that the strategy gave last, as far as it can remember them.
     pub remembered: u32,
-    /// Those are occupied, not free again.
-    pub keeps_given: bool,
+    pub given: Given,
+}
+
+/// What became of the ports that the strategy gave before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// They say nothing: that was another occupancy.
+    Elsewhere,
+    /// They were released, and so are free.
+    Released,
+    /// They are occupied.
+    Kept,
 }
 
 /// Ports that `exo-history` remembers.
@@ -28,13 +38,16 @@ impl Expectation<'_> {
         match (self.row.order, &self.runs) {
             (Order::Fixed | Order::Unknown, Some(_)) => None,
             (Order::Scan, Some(runs)) => Some(Law::Scan { candidates, runs: Arc::clone(runs) }),
-            (order, Some(_)) if self.avoids() > 0 => {
-                // What it avoids is known to be free, or to be occupied.
-                let occupied_there = if self.keeps_given { self.avoids() } else { 0 };
-                let left = candidates - self.avoids();
-                Law::by_chance(order, self.occupied.saturating_sub(occupied_there), left)
+            (order, _) => {
+                let (occupied, candidates) = match self.given {
+                    Given::Elsewhere => (self.occupied, candidates),
+                    Given::Released => (self.occupied, candidates - self.avoids()),
+                    Given::Kept => {
+                        (self.occupied.saturating_sub(self.avoids()), candidates - self.avoids())
+                    }
+                };
+                Law::by_chance(order, occupied, candidates)
             }
-            (order, _) => Law::by_chance(order, self.occupied, candidates),
         }
     }
 

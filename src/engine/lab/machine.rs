@@ -9,7 +9,7 @@ use std::{
 use crate::{
     allocator::{
         ALLOCATORS, FreePorts,
-        lab::{Column, Entrant, Expectation, Predicted, Terms},
+        lab::{Column, Entrant, Expectation, Given, Predicted, Terms},
     },
     domain::Text,
     engine::look::{FRESH, Look},
@@ -186,6 +186,7 @@ fn expectation<'a>(
 ) -> Expectation<'a> {
     let mut expectation = entrant.expectation(&look.candidates, look.occupied);
     expectation.runs = Some(Arc::clone(&look.lengths));
+    expectation.given = Given::Released;
     expectation
 }
 

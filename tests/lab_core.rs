@@ -1,0 +1,310 @@
+//! The lab in memory: occupancies by chance, and what is measured on them beside what is predicted.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::{rc::Rc, time::Duration};
+
+use portscope::{
+    allocator::{
+        ALLOCATORS, AllocatorRow, Candidates, Figures, Pattern, Population, Sight, Tuning,
+        lab::{Column, Contest, Terms},
+        population::CLUSTER,
+        theory::{runs_of_taken, scan_on_built},
+    },
+    domain::{Binder, Errno, PortRange, Protocols},
+};
+
+/// Both ends included; not a power of two, so that nothing fits by accident.
+fn small() -> Candidates {
+    let reserved = [PortRange::new(50_100, 50_123).unwrap()];
+    Candidates::new(PortRange::new(50_000, 51_023).unwrap(), &reserved)
+}
+
+fn population(pattern: Pattern, occupied: u32, seed: u64) -> Population {
+    Population::new(pattern, small(), Protocols::Tcp, occupied, seed)
+}
+
+fn terms(names: &[&str], candidates: Candidates, max_attempts: u32, seed: u64) -> Terms {
+    let number = |name| ALLOCATORS.iter().position(|row| row.name == name).unwrap();
+    Terms {
+        strategies: names.iter().map(|&name| number(name)).collect(),
+        candidates,
+        protocols: Protocols::Tcp,
+        max_attempts,
+        seed,
+        destinations: 3,
+        tuning: Tuning::default(),
+    }
+}
+
+fn all_names() -> Vec<&'static str> {
+    ALLOCATORS.iter().map(|row| row.name).collect()
+}
+
+fn complete(terms: &Terms, pattern: Pattern, occupied: u32, runs: u64) -> Vec<Column> {
+    let mut contest = Contest::new(terms, pattern, occupied);
+    while contest.runs() < runs {
+        contest.advance(10_007, runs, &|| Duration::ZERO);
+    }
+    contest.columns()
+}
+
+fn row(column: &Column) -> &'static AllocatorRow {
+    &ALLOCATORS[column.strategy]
+}
+
+#[test]
+fn an_occupancy_has_exactly_as_many_occupied_ports_as_were_asked_for() {
+    let candidates = small();
+    for pattern in [Pattern::Uniform, Pattern::Clustered] {
+        for occupied in [0, 1, 2, 63, 500, 900, 990, 999, 1_000, 5_000] {
+            let population = population(pattern, occupied, 3);
+            for _ in 0..20 {
+                population.renew();
+                let looked = candidates.ports().filter(|&port| population.is_taken(port)).count();
+                let picture = population.picture();
+                let seen = candidates.ports().filter(|&port| !picture.looks_free(port)).count();
+                assert_eq!((looked, seen), (occupied.min(1_000) as usize, looked), "{pattern:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_picture_shows_what_is_met_once_the_occupancy_has_settled_and_changes_nothing() {
+    let [one, other] = [5, 5].map(|seed| population(Pattern::Uniform, 500, seed));
+    for _ in 0..50 {
+        one.renew();
+        other.renew();
+        let look = |population: &Population, ports: std::ops::Range<u16>| -> Vec<bool> {
+            ports.map(|port| population.is_taken(port)).collect()
+        };
+        assert_eq!(look(&one, 50_200..50_230), look(&other, 50_200..50_230));
+        let picture = one.picture();
+        assert_eq!(look(&one, 50_500..50_520), look(&other, 50_500..50_520));
+        assert!((50_200..50_230).all(|port| picture.looks_free(port) != one.is_taken(port)));
+        let picture = one.picture();
+        one.settle();
+        assert!(small().ports().all(|port| picture.looks_free(port) != one.is_taken(port)));
+    }
+}
+
+/// Chi-square over the ports, whatever the order of the looks, and over pairs of neighbours.
+#[test]
+fn in_a_uniform_occupancy_any_port_and_any_pair_is_as_likely_as_another() {
+    let (occupied, rounds) = (600_u32, 6_000_u32);
+    let candidates = small();
+    let ports: Vec<u16> = candidates.ports().collect();
+    let population = population(Pattern::Uniform, occupied, 11);
+    let (mut by_port, mut pairs) = (vec![0_u32; ports.len()], [0_u32; 3]);
+    for round in 0..rounds {
+        population.renew();
+        let start = (round * 37) as usize;
+        let step = [1, 3, 7, 999][round as usize % 4];
+        for n in 0..ports.len() {
+            let at = (start + n * step) % ports.len();
+            by_port[at] += u32::from(population.is_taken(ports[at]));
+        }
+        for pair in ports.chunks(2) {
+            let taken = pair.iter().filter(|&&port| population.is_taken(port)).count();
+            pairs[taken] += 1;
+        }
+    }
+    let (n, k) = (f64::from(candidates.len()), f64::from(occupied));
+    let share = k / n;
+    let expected = f64::from(rounds) * share;
+    let deviation = |count: u32| (f64::from(count) - expected).powi(2) / (expected * (1.0 - share));
+    // n - 1 degrees of freedom, since the sum of each round is fixed; scaled by (n - 1) / n.
+    let chi: f64 = by_port.into_iter().map(deviation).sum::<f64>() * (n - 1.0) / n;
+    let z = (chi - (n - 1.0)) / (2.0 * (n - 1.0)).sqrt();
+    assert!(z.abs() < 4.5, "{z}");
+
+    let all = f64::from(rounds) * n / 2.0;
+    let both = k * (k - 1.0) / (n * (n - 1.0));
+    let neither = (n - k) * (n - k - 1.0) / (n * (n - 1.0));
+    for (count, chance) in [(pairs[2], both), (pairs[0], neither)] {
+        let z = (f64::from(count) - all * chance) / (all * chance * (1.0 - chance)).sqrt();
+        assert!(z.abs() < 4.5, "{z} of {pairs:?}");
+    }
+}
+
+#[test]
+fn clusters_have_the_length_that_is_told_and_no_favourite_place() {
+    let candidates = small();
+    let population = population(Pattern::Clustered, 640, 2);
+    let (mut runs, mut by_quarter) = (0, [0_u32; 4]);
+    for _ in 0..2_000 {
+        population.renew();
+        let known = population.known_runs().unwrap();
+        let picture = population.picture();
+        let mut known: Vec<u32> = known.iter().map(|&(length, _)| length).collect();
+        known.sort_unstable();
+        let seen = runs_of_taken(&candidates, &picture);
+        let seen: Vec<u32> =
+            seen.iter().flat_map(|&(length, count)| vec![length; count as usize]).collect();
+        assert_eq!(known, seen);
+        runs += seen.len();
+        for (number, port) in candidates.ports().enumerate() {
+            by_quarter[number / 250] += u32::from(population.is_taken(port));
+        }
+    }
+    assert_eq!(640 * 2_000 / runs, CLUSTER as usize);
+    assert!(by_quarter.iter().all(|count| (310_000..330_000).contains(count)), "{by_quarter:?}");
+}
+
+#[test]
+fn a_port_that_is_taken_stays_so_and_the_machine_chooses_only_free_ones() {
+    for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
+        let population = Population::standing(small(), protocols, 50_000..=51_023);
+        let mut binder = Rc::new(population);
+        assert_eq!(binder.bind(50_500).0.unwrap_err().errno, Errno::EADDRINUSE);
+        assert_eq!(binder.bind(0).0.unwrap_err().errno, Errno::EADDRINUSE);
+        let free = |port: &u16| *port != 50_777;
+        let population = Population::standing(small(), protocols, (50_000..=51_023).filter(free));
+        let mut binder = Rc::new(population);
+        let bound = binder.bind_first(&mut |_| Some(0)).unwrap();
+        assert_eq!(bound.port, 50_777, "{protocols:?}");
+    }
+}
+
+#[test]
+fn all_strategies_of_a_run_meet_the_same_occupancy() {
+    for pattern in [Pattern::Uniform, Pattern::Clustered] {
+        let mut contest = Contest::new(&terms(&all_names(), small(), 50, 4), pattern, 700);
+        for _ in 0..500 {
+            contest.prepare(u32::MAX);
+            let shown = contest.columns()[0].ports.clone();
+            contest.step();
+            for column in contest.columns() {
+                assert_eq!(column.ports, shown, "{pattern:?}");
+                let met = column.trail.iter().filter(|attempt| attempt.port > 0);
+                for attempt in met {
+                    let was_free = attempt.refusal.is_none();
+                    assert_eq!(shown.looks_free(attempt.port), was_free, "{}", row(&column).name);
+                }
+            }
+        }
+        assert!(contest.runs() > 5);
+    }
+}
+
+#[test]
+fn a_step_is_one_attempt_of_each_whose_allocation_goes_on() {
+    let mut contest = Contest::new(&terms(&all_names(), small(), 9, 8), Pattern::Uniform, 950);
+    for step in 1..=9 {
+        contest.step();
+        for column in contest.columns() {
+            let ended = column.last.map_or(step, |last| last.attempts);
+            assert_eq!(column.trail.len(), ended as usize, "{}", row(&column).name);
+            assert_eq!(column.figures.runs, u64::from(column.last.is_some()));
+        }
+    }
+    assert_eq!(contest.runs(), 1);
+    contest.step();
+    assert!(contest.columns().iter().all(|column| column.trail.len() == 1));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_figures_however_they_are_cut_and_another_one_others() {
+    for pattern in Pattern::EACH {
+        let names = ["random", "simple-random", "kernel-bind", "hash"];
+        let figures = |seed, budget| -> Vec<Figures> {
+            let mut contest = Contest::new(&terms(&names, small(), 100, seed), pattern, 600);
+            while contest.runs() < 40 {
+                contest.advance(budget, 40, &|| Duration::ZERO);
+            }
+            contest.columns().into_iter().map(|column| column.figures).collect()
+        };
+        let whole = figures(1, u32::MAX);
+        assert_eq!(whole, figures(1, 7), "{pattern:?}");
+        assert_ne!(whole, figures(2, 7), "{pattern:?}");
+    }
+}
+
+/// Within 4.5 standard errors in the mean and in the failures.
+#[track_caller]
+fn assert_as_predicted(column: &Column, max_attempts: u32) -> bool {
+    let (name, figures) = (row(column).name, &column.figures);
+    let Some(predicted) = figures.predicted else { return false };
+    let (mean, runs) = (figures.mean().unwrap(), figures.runs as f64);
+    // A sample of what nearly never differs says too little of how far it may be off.
+    let error = figures.standard_error().unwrap().max(1e-9);
+    let z = (mean - predicted.mean_attempts) / error;
+    assert!(
+        z.abs() < 4.5 || (mean - predicted.mean_attempts).abs() < 1e-9,
+        "{name} {max_attempts}: {mean} {predicted:?} z {z}"
+    );
+    let rate = predicted.failure_rate;
+    let z = (figures.failures as f64 - runs * rate) / (runs * rate * (1.0 - rate)).sqrt().max(1.0);
+    assert!(z.abs() < 4.5, "{name} {max_attempts}: {} {predicted:?} z {z}", figures.failures);
+    true
+}
+
+#[test]
+fn what_is_measured_is_what_is_predicted_for_each_strategy_that_has_a_law() {
+    for (fill, max_attempts) in [(500, 100), (500, 3), (990, 100), (990, 1_000)] {
+        let columns =
+            complete(&terms(&all_names(), small(), max_attempts, 9), Pattern::Uniform, fill, 3_000);
+        let lawful = columns.iter().filter(|column| assert_as_predicted(column, max_attempts));
+        assert_eq!(lawful.count(), ALLOCATORS.len() - 1, "only random-increment has no law");
+    }
+}
+
+#[test]
+fn on_clusters_and_on_what_it_built_itself_a_scan_has_the_law_of_the_runs() {
+    let names = ["random", "random-unique", "exo-history", "simple-random", "bitmap", "sequential"];
+    for (pattern, fill, max_attempts) in [
+        (Pattern::Clustered, 500, 100),
+        (Pattern::Clustered, 900, 40),
+        (Pattern::Clustered, 990, 1_000),
+        (Pattern::Built, 500, 100),
+        (Pattern::Built, 950, 60),
+    ] {
+        let runs = if pattern == Pattern::Built { 300 } else { 2_000 };
+        let columns = complete(&terms(&names, small(), max_attempts, 6), pattern, fill, runs);
+        let lawful = columns.iter().filter(|column| assert_as_predicted(column, max_attempts));
+        assert_eq!(lawful.count(), 5, "sequential has none");
+    }
+}
+
+/// Knuth's linear probing: 49.7 at 90 % of 16,384 ports, a little less of fewer.
+#[test]
+fn what_simple_random_built_costs_it_what_linear_probing_costs() {
+    let candidates = Candidates::new(PortRange::new(50_000, 54_095).unwrap(), &[]);
+    let occupied = candidates.len() * 9 / 10;
+    let terms = terms(&["simple-random"], candidates, 4_096, 12);
+    let figures = &complete(&terms, Pattern::Built, occupied, 200)[0].figures;
+    let expected = scan_on_built(occupied, 4_096).unwrap();
+    let z = (figures.mean().unwrap() - expected) / figures.standard_error().unwrap();
+    assert!(z.abs() < 4.0, "{:?} {expected}", figures.mean());
+    let predicted = figures.predicted.unwrap().mean_attempts;
+    assert!((predicted / expected - 1.0).abs() < 0.15, "{predicted} {expected}");
+}
+
+#[test]
+fn a_full_range_is_a_failure_of_everyone_and_an_empty_one_takes_one_attempt() {
+    for pattern in [Pattern::Uniform, Pattern::Clustered] {
+        for column in complete(&terms(&all_names(), small(), 20, 1), pattern, 1_000, 30) {
+            assert_eq!(column.figures.failures, 30, "{}", row(&column).name);
+        }
+    }
+    for pattern in Pattern::EACH {
+        for column in complete(&terms(&all_names(), small(), 20, 1), pattern, 0, 30) {
+            let figures = &column.figures;
+            assert_eq!((figures.failures, figures.attempts), (0, 30), "{}", row(&column).name);
+        }
+    }
+}
+
+#[test]
+fn one_run_in_sixteen_is_timed_by_the_clock_that_is_handed_in() {
+    let mut contest = Contest::new(&terms(&["random"], small(), 50, 4), Pattern::Uniform, 100);
+    let ticks = std::cell::Cell::new(0);
+    let clock = || {
+        ticks.set(ticks.get() + 1);
+        Duration::from_micros(ticks.get())
+    };
+    contest.advance(u32::MAX, 160, &clock);
+    let (time, successes) = contest.columns()[0].figures.timed;
+    assert_eq!((time, successes), (Duration::from_micros(10), 10));
+}
