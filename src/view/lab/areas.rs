@@ -14,7 +14,7 @@ const LARGE: (u16, u16) = (150, 40);
 const MOST_CURVE: u16 = 18;
 const LEAST_CURVE: u16 = 10;
 /// Lines of the figures of a strategy.
-pub const FIGURES: u16 = 10;
+const FIGURES: u16 = 9;
 /// What figures beside a map need.
 const FIGURES_WIDTH: u16 = 31;
 /// Between strategies.

@@ -1,6 +1,6 @@
 //! Mean attempts over occupancy: as measured, and as the law says. Measures nothing.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::Sight;
 use crate::{
@@ -66,7 +66,7 @@ fn rule(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let line = theme.glyph("─", "-").repeat(usize::from(area.width));
     put(buffer, area, area.x, area.y, &line, theme.style(Role::Border));
     let title = "Mean attempts over occupancy ";
-    put(buffer, area, area.x, area.y, title, Style::new().bold());
+    put(buffer, area, area.x, area.y, title, theme.style(Role::Text).bold());
     let here = lab.share().map(|share| format!(", you are at {:.1} %", share * 100.0));
     let shapes = theme.glyph("●▲■◆ measured  · predicted", "o^#* measured  . predicted");
     let words = format!(" {shapes}, log scale{}", here.unwrap_or_default());
@@ -122,7 +122,9 @@ fn measured(sight: &Sight<'_>, plot: &Plot, buffer: &mut Buffer) {
     let points = sight.lab.report().map(|report| report.curve.as_slice()).unwrap_or_default();
     for point in points {
         if let Some(Some(mean)) = point.means.get(sight.place) {
-            let (x, y) = (plot.x(point.share), plot.y(*mean));
+            // Side by side, so that what agrees can be seen to agree.
+            let x = (plot.x(point.share) + sight.place as u16).min(plot.area.right() - 1);
+            let y = plot.y(*mean);
             put(buffer, plot.area, x, y, sight.shape(), sight.style());
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ratatui::{style::Style, text::Span};
+use unicode_width::UnicodeWidthStr;
 
 use super::Sight;
 use crate::{
@@ -24,21 +25,36 @@ pub fn render(sight: &Sight<'_>, column: &mut Column<'_>) {
     attempts(figures, column);
     failures(figures, column);
     let guess = &figures.predictability;
-    labelled("looks like", &habit(guess), Role::Text, column);
+    labelled("looks like", [habit(guess)], column);
     guessed(sight, guess, column);
-    labelled("a success", &time(figures), Role::Text, column);
-    labelled("ports", &ports(figures), Role::Text, column);
-    labelled("occupied", &runs(contender), Role::Text, column);
+    labelled("a success", [time(figures)], column);
+    labelled("ports", ports(figures), column);
+    labelled("occupied", runs(contender), column);
     if figures.snapshots.0 > 0 {
-        labelled("looked", &looks(figures), Role::Text, column);
+        labelled("looked", looks(figures), column);
     }
-    labelled("last", &last(contender), Role::Text, column);
+    labelled("last", [last(contender)], column);
 }
 
-fn labelled(label: &str, value: &str, role: Role, column: &mut Column<'_>) {
-    let dim = column.theme.style(Role::Dim);
-    let style = column.theme.style(role);
-    column.line([Span::styled(format!("{label:<LABEL$} "), dim), Span::styled(value, style)]);
+/// As many of the parts as fit whole.
+fn parts(label: &str, parts: &[(String, Style)], column: &mut Column<'_>) {
+    let mut spans = vec![Span::styled(format!("{label:<LABEL$} "), column.theme.style(Role::Dim))];
+    let mut room = column.width().saturating_sub(LABEL + 1);
+    for (index, (text, style)) in parts.iter().enumerate() {
+        let gap = if index == 0 { "" } else { "  " };
+        let width = text.width() + gap.len();
+        if width > room {
+            break;
+        }
+        room -= width;
+        spans.extend([Span::raw(gap), Span::styled(text.as_str(), *style)]);
+    }
+    column.line(spans);
+}
+
+fn labelled<const COUNT: usize>(label: &str, words: [String; COUNT], column: &mut Column<'_>) {
+    let style = column.theme.style(Role::Text);
+    parts(label, &words.map(|words| (words, style)), column);
 }
 
 /// Measured, predicted, and how they agree.
@@ -51,12 +67,8 @@ fn attempts(figures: &Figures, column: &mut Column<'_>) {
     let p99 = figures.quantile(0.99).map_or_else(|| "none".to_owned(), thousands);
     let dim = column.theme.style(Role::Dim);
     let mean = mean.map_or_else(|| "-".to_owned(), number);
-    column.line([
-        Span::styled(format!("{:<LABEL$} ", "attempts"), dim),
-        Span::styled(mean, style.bold()),
-        Span::styled(format!("  {law}"), dim),
-        Span::styled(format!("  p99 {p99}"), dim),
-    ]);
+    let words = [(mean, style.bold()), (law, dim), (format!("p99 {p99}"), dim)];
+    parts("attempts", &words, column);
 }
 
 fn failures(figures: &Figures, column: &mut Column<'_>) {
@@ -69,12 +81,8 @@ fn failures(figures: &Figures, column: &mut Column<'_>) {
     });
     let style = agreement(rate.zip(predicted), error, column.theme);
     let law = predicted.map_or_else(|| "no law".to_owned(), |law| format!("law {}", percent(law)));
-    let dim = column.theme.style(Role::Dim);
-    column.line([
-        Span::styled(format!("{:<LABEL$} ", "failed"), dim),
-        Span::styled(rate.map_or_else(|| "-".to_owned(), percent), style),
-        Span::styled(format!("  {law}"), dim),
-    ]);
+    let rate = rate.map_or_else(|| "-".to_owned(), percent);
+    parts("failed", &[(rate, style), (law, column.theme.style(Role::Dim))], column);
 }
 
 fn agreement(pair: Option<(f64, f64)>, error: f64, theme: &Theme) -> Style {
@@ -96,7 +104,7 @@ fn number(value: f64) -> String {
 }
 
 /// Of 0 to 1.
-fn percent(rate: f64) -> String {
+pub fn percent(rate: f64) -> String {
     match rate * 100.0 {
         0.0 => "0 %".to_owned(),
         small @ ..0.001 => format!("{small:.0e} %"),
@@ -122,7 +130,7 @@ pub fn habit(guess: &Predictability) -> String {
 /// How much of the next port is known, as a bar, in bits, and the best guess.
 fn guessed(sight: &Sight<'_>, guess: &Predictability, column: &mut Column<'_>) {
     if guess.habit == Habit::Unseen {
-        return labelled("", "", Role::Dim, column);
+        return column.blank();
     }
     let theme = sight.theme;
     let all = f64::from(sight.lab.options().range.len().max(2)).log2();
@@ -133,14 +141,18 @@ fn guessed(sight: &Sight<'_>, guess: &Predictability, column: &mut Column<'_>) {
         ..0.6 => Role::Warn,
         _ => Role::Critical,
     };
-    let bits = format!(" {:.1} bits left", guess.bits_left);
-    let next = guess.guess.map(|port| format!(": {port}?")).unwrap_or_default();
-    column.line([
-        Span::styled(format!("{:<LABEL$} ", "guessable"), theme.style(Role::Dim)),
+    let dim = theme.style(Role::Dim);
+    let bar = [
         Span::styled(theme.glyph("█", "#").repeat(filled), theme.style(role)),
         Span::styled(theme.glyph("░", ".").repeat(BAR - filled), theme.style(Role::Faint)),
-        Span::raw(bits + &next),
-    ]);
+    ];
+    let mut words =
+        vec![format!(" {:.1} bits left", guess.bits_left), format!(" {:.1} bits", guess.bits_left)];
+    words.splice(0..0, guess.guess.map(|port| format!(" {:.1} bits, {port}?", guess.bits_left)));
+    let room = column.width().saturating_sub(LABEL + 1 + BAR);
+    let fitting = words.into_iter().find(|words| words.width() <= room).unwrap_or_default();
+    let label = Span::styled(format!("{:<LABEL$} ", "guessable"), dim);
+    column.line([label].into_iter().chain(bar).chain([Span::raw(fitting)]));
 }
 
 fn time(figures: &Figures) -> String {
@@ -156,25 +168,27 @@ pub fn short(time: Duration) -> String {
     }
 }
 
-fn ports(figures: &Figures) -> String {
-    let entropy = figures.entropy_bits.map(|bits| format!(", {bits:.1} bits")).unwrap_or_default();
-    format!("{} different{entropy}", thousands(figures.distinct))
+fn ports(figures: &Figures) -> [String; 2] {
+    let entropy = figures.entropy_bits.map(|bits| format!("{bits:.1} bits")).unwrap_or_default();
+    [format!("{} given", thousands(figures.distinct)), entropy]
 }
 
 /// The occupied runs that a scan would walk.
-fn runs(contender: &Contender) -> String {
+fn runs(contender: &Contender) -> [String; 2] {
     let lengths = &contender.figures.lengths;
-    let Some((longest, _)) = lengths.last() else { return "no runs".to_owned() };
+    let Some((longest, _)) = lengths.last() else {
+        return ["no runs".to_owned(), String::new()];
+    };
     let count: u32 = lengths.iter().map(|(_, count)| count).sum();
     let ports: u32 = lengths.iter().map(|(length, count)| length * count).sum();
     let mean = f64::from(ports) / f64::from(count.max(1));
-    format!("runs of {mean:.1}, longest {}", thousands(*longest))
+    [format!("runs of {mean:.1}"), format!("longest {}", thousands(*longest))]
 }
 
-fn looks(figures: &Figures) -> String {
+fn looks(figures: &Figures) -> [String; 2] {
     let (count, time) = figures.snapshots;
     let each = time / u32::try_from(count).unwrap_or(u32::MAX).max(1);
-    format!("{} times, {} each", thousands(count), short(each))
+    [format!("{} times", thousands(count)), format!("{} each", short(each))]
 }
 
 fn last(contender: &Contender) -> String {

@@ -25,8 +25,7 @@ fn row(sight: &Sight<'_>) -> String {
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
     let law = figures.predicted.map(|predicted| predicted.mean_attempts);
     let p99 = figures.quantile(0.99).map_or_else(|| "none".to_owned(), thousands);
-    let failed =
-        figures.failure_rate().map_or_else(|| "-".to_owned(), |r| format!("{:.2} %", r * 100.0));
+    let failed = figures.failure_rate().map_or_else(|| "-".to_owned(), figures::percent);
     let habit = figures::habit(&figures.predictability);
     format!("{:>8}{:>8}{p99:>7}{failed:>9}  {habit}", number(figures.mean()), number(law))
 }
