@@ -8,7 +8,10 @@ use crate::{
     allocator::{
         ALLOCATORS, Allocator, AllocatorRow, Attempt, Candidates, Figures, FreePorts, Progress,
         Sight, Strategy,
-        lab::{Expectation, Predicted, Tally, Terms, expectation::{Given, HISTORY}},
+        lab::{
+            Expectation, Predicted, Tally, Terms,
+            expectation::{Given, HISTORY},
+        },
     },
     domain::Binder,
 };
