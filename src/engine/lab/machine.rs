@@ -243,10 +243,11 @@ impl Look {
     }
 
     fn expectation(&self, entrant: &Entrant<Box<dyn HostBinder>, FreePorts>) -> Expectation<'_> {
-        let mut expectation = entrant.expectation(&self.candidates, self.occupied);
-        expectation.runs = Some(Arc::clone(&self.lengths));
-        expectation.given = Given::Released;
-        expectation
+        Expectation {
+            runs: Some(Arc::clone(&self.lengths)),
+            given: Given::Released,
+            ..entrant.expectation(&self.candidates, self.occupied)
+        }
     }
 }
 
