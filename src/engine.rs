@@ -3,6 +3,7 @@
 pub mod allocation;
 mod describer;
 pub mod lab;
+mod look;
 pub mod message;
 pub mod race;
 pub mod sample;

@@ -34,8 +34,11 @@ use std::{
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{ALLOCATORS, Attempt, Candidates, Progress, Strategy, Tuning},
-    domain::{Occupancy, PortRange, Protocols, Snapshot, Source},
+    allocator::{
+        ALLOCATORS, AllocatorRow, Attempt, Candidates, FreePorts, Progress, Sight as _, Strategy,
+        Tuning,
+    },
+    domain::{PortRange, Protocols, Snapshot, Source},
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
 };
 
@@ -73,11 +76,15 @@ pub fn find_free_port(
 
 /// Candidates without a socket of `protocols`; None where that could not be seen.
 fn count_free(host: &dyn Host, candidates: &Candidates, protocols: Protocols) -> Option<u32> {
+    let sight = FreePorts::seen(&look(host).ok()?, protocols, None);
+    Some(candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32)
+}
+
+/// The sockets, without owners.
+fn look(host: &dyn Host) -> Result<Snapshot, HostError> {
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
-    host.scanner().ok()?.scan(OwnerDepth::Skip, &mut snapshot).ok()?;
-    let occupancy = Occupancy::count(&snapshot);
-    let is_free = |&port: &u16| !occupancy.port(port).is_occupied(protocols);
-    Some(candidates.ports().filter(is_free).count() as u32)
+    host.scanner()?.scan(OwnerDepth::Skip, &mut snapshot)?;
+    Ok(snapshot)
 }
 
 /// Why there is no port.
@@ -144,7 +151,8 @@ impl AllocatorBuilder {
         self
     }
 
-    /// A name of [`ALLOCATORS`]. Default: `random`.
+    /// A name of [`ALLOCATORS`]. Default: `random`. `bitmap` looks at the machine once, when the
+    /// allocator is built: build another one when that is old.
     pub fn strategy(mut self, name: &str) -> Self {
         name.clone_into(&mut self.strategy);
         self
@@ -153,20 +161,22 @@ impl AllocatorBuilder {
     /// An allocator on this machine.
     #[cfg(target_os = "linux")]
     pub fn build(self) -> Result<Allocator, FindError> {
-        let binder = host::linux::binder::RealBinder::new(self.protocols, self.address)?;
-        self.with_binder(Box::new(binder))
+        self.build_on(&host::linux::LinuxHost::new())
     }
 
     /// An allocator on a machine of your choice, such as a simulated one.
     pub fn build_on(self, host: &dyn Host) -> Result<Allocator, FindError> {
-        let binder = host.binder(self.protocols, self.address)?;
-        self.with_binder(binder)
-    }
-
-    fn with_binder(self, binder: Box<dyn HostBinder>) -> Result<Allocator, FindError> {
-        let row = ALLOCATORS.iter().find(|row| row.name == self.strategy);
-        let Some(row) = row else {
+        let Some(row) = AllocatorRow::named(&self.strategy) else {
             return Err(FindError::UnknownStrategy { name: domain::Text::scrub(&self.strategy) });
+        };
+        let mut binder = host.binder(self.protocols, self.address)?;
+        if row.lets_machine_choose {
+            binder.choose_within(self.range)?;
+        }
+        let sight = if row.needs_sight {
+            FreePorts::seen(&look(host)?, self.protocols, self.address)
+        } else {
+            FreePorts::everything()
         };
         let seed = self.seed.unwrap_or_else(rand::random);
         let limitation = binder.limitation();
@@ -176,7 +186,8 @@ impl AllocatorBuilder {
             ChaCha8Rng::seed_from_u64(seed),
             Candidates::new(self.range, &self.reserved),
             self.max_attempts,
-        );
+        )
+        .seeing(sight);
         let (range, max_attempts) = (self.range, self.max_attempts);
         Ok(Allocator { inner, range, max_attempts, seed, limitation })
     }

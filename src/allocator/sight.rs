@@ -1,6 +1,8 @@
 //! What a snapshot shows of the candidates: which look free. Not whether a bind will succeed.
 
-use std::rc::Rc;
+use std::{net::IpAddr, rc::Rc};
+
+use crate::domain::{Family, Protocols, Snapshot, Socket};
 
 /// Which ports look free; only a bind can tell for sure.
 pub trait Sight {
@@ -25,6 +27,15 @@ impl FreePorts {
         ports
     }
 
+    /// As a bind on `address` (None: on all) would find them, as far as a snapshot tells.
+    pub fn seen(snapshot: &Snapshot, protocols: Protocols, address: Option<IpAddr>) -> Self {
+        let in_the_way = |socket: &&Socket| {
+            protocols.includes(socket.protocol) && is_in_the_way(socket, address)
+        };
+        let sockets = snapshot.sockets.iter().filter(in_the_way);
+        Self::without(sockets.map(|socket| socket.local.port))
+    }
+
     pub fn take(&mut self, port: u16) {
         self.taken[usize::from(port >> 6)] |= 1 << (port & 63);
     }
@@ -32,6 +43,18 @@ impl FreePorts {
     pub fn release(&mut self, port: u16) {
         self.taken[usize::from(port >> 6)] &= !(1 << (port & 63));
     }
+}
+
+/// Whether a bind of the socket's port on `address` meets the socket (`inet_rcv_saddr_equal`).
+fn is_in_the_way(socket: &Socket, address: Option<IpAddr>) -> bool {
+    let Some(address) = address else { return true };
+    let local = socket.local.address;
+    let meets_family = match address {
+        IpAddr::V4(_) => socket.family != Family::Ipv6 || local.to_canonical().is_ipv4(),
+        IpAddr::V6(_) => socket.family != Family::Ipv4,
+    };
+    let (local, address) = (local.to_canonical(), address.to_canonical());
+    meets_family && (local == address || local.is_unspecified() || address.is_unspecified())
 }
 
 impl Sight for FreePorts {

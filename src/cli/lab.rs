@@ -124,7 +124,13 @@ fn race(
         seed,
     };
     let report = engine::race::run(&setup, &mut |_| true);
+    if let (RacePlace::Unknown, Some(why)) = (&report.place, &report.trouble) {
+        return Err(BadInput(why.to_string()).into());
+    }
     write(settings, &raced(&setup, &report))?;
+    if let Some(why) = &report.trouble {
+        exit::tell(format_args!("portscope: partial: the race ended early: {why}"));
+    }
     Ok(Verdict::Done)
 }
 
@@ -150,7 +156,7 @@ fn raced(setup: &RaceSetup, report: &RaceReport) -> Lab<'static> {
             thief_per_second: setup.thefts_per_second,
             rebound: rounds(&report.rebound),
             handed_over: rounds(&report.handed_over),
-            trouble: None,
+            trouble: report.trouble.clone(),
         }),
     }
 }
@@ -163,6 +169,7 @@ fn rounds(rounds: &Rounds) -> report::lab::Rounds {
     report::lab::Rounds {
         rounds: rounds.rounds,
         thefts: rounds.thefts,
+        refused: rounds.refused,
         predicted: rounds.predicted,
         deviation: rounds.deviation,
         window: rounds.window,

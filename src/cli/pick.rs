@@ -1,20 +1,16 @@
 //! `portscope pick`: finds ports by an allocation strategy on real sockets, and prints them.
 
-use std::net::IpAddr;
-
 use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{Allocator, Attempt, Candidates, Tuning},
+    allocator::{Allocator, Attempt, Candidates, FreePorts, Sight as _, Tuning},
     cli::{
         args::PlainFormat,
         exit::{self, Verdict},
         scan,
         settings::{self, BadInput, PickSettings, SEED_LIMIT},
     },
-    domain::{
-        Errno, Family, Gap, Outcome, PortRange, ProcessTable, Refusal, Snapshot, Socket, Text,
-    },
+    domain::{Errno, Gap, Outcome, PortRange, ProcessTable, Refusal, Snapshot, Text},
     engine::sample,
     host::{Held, Host, HostBinder, OwnerDepth},
     report::{self, Collision, NoPort, Pick, Scan, Tried},
@@ -100,7 +96,16 @@ impl<'a> Search<'a> {
 
     /// All ports asked for, or none and the reason in `pick.error`.
     fn run(&mut self, candidates: Candidates) -> anyhow::Result<Ports> {
-        let binder = self.host.binder(self.settings.protocols, self.settings.address)?;
+        let PickSettings { strategy, protocols, address, .. } = *self.settings;
+        let mut binder = self.host.binder(protocols, address)?;
+        if strategy.lets_machine_choose {
+            binder.choose_within(self.pick.range)?;
+        }
+        let sight = if strategy.needs_sight {
+            FreePorts::seen(&scan::look(self.host, OwnerDepth::Skip)?, protocols, address)
+        } else {
+            FreePorts::everything()
+        };
         if let Some(limitation) = binder.limitation() {
             exit::tell(format_args!("portscope: partial: {limitation}"));
         }
@@ -108,15 +113,19 @@ impl<'a> Search<'a> {
         self.trace_setup(&candidates);
         let mut allocator = Allocator::new(
             binder,
-            (self.settings.strategy.make)(Tuning::default()),
+            (strategy.make)(Tuning::default()),
             ChaCha8Rng::seed_from_u64(self.pick.seed),
             candidates,
             self.settings.max_attempts.get(),
-        );
+        )
+        .seeing(sight);
         let mut held = Ports::new();
         while held.len() < self.settings.count.get() as usize {
             match allocator.allocate(|attempt| self.see(attempt, &held)) {
-                Ok(won) => held.push(won),
+                Ok(won) => {
+                    allocator.sight_mut().take(won.0);
+                    held.push(won);
+                }
                 Err(gave_up) => {
                     held.clear();
                     let error = self.explain(gave_up.attempts, allocator.candidates());
@@ -181,33 +190,15 @@ impl<'a> Search<'a> {
             }
         };
         scan::tell_gaps(&snapshot);
-        let mut taken = vec![false; 1 << 16];
-        let protocols = self.settings.protocols;
-        let in_the_way = |socket: &&Socket| {
-            protocols.includes(socket.protocol) && is_in_the_way(socket, self.settings.address)
-        };
-        for socket in snapshot.sockets.iter().filter(in_the_way) {
-            taken[usize::from(socket.local.port)] = true;
-        }
-        Some(candidates.ports().filter(|&port| !taken[usize::from(port)]).count() as u32)
+        let PickSettings { protocols, address, .. } = *self.settings;
+        let sight = FreePorts::seen(&snapshot, protocols, address);
+        Some(candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32)
     }
 }
 
 /// Who holds a port of an allocation before.
 fn ourselves() -> Collision {
     Collision::with_process(std::process::id(), Text::scrub(env!("CARGO_PKG_NAME")))
-}
-
-/// Whether a bind of the socket's port on `address` meets the socket (`inet_rcv_saddr_equal`).
-fn is_in_the_way(socket: &Socket, address: Option<IpAddr>) -> bool {
-    let Some(address) = address else { return true };
-    let local = socket.local.address;
-    let meets_family = match address {
-        IpAddr::V4(_) => socket.family != Family::Ipv6 || local.to_canonical().is_ipv4(),
-        IpAddr::V6(_) => socket.family != Family::Ipv4,
-    };
-    let (local, address) = (local.to_canonical(), address.to_canonical());
-    meets_family && (local == address || local.is_unspecified() || address.is_unspecified())
 }
 
 /// Names who has a port, from at most two looks at the machine.

@@ -141,6 +141,8 @@ pub struct AllocationDelta {
     pub failures: u64,
     /// Time spent in attempts.
     pub busy: Duration,
+    /// Looks at the machine that the strategy needed, and the time that they took.
+    pub snapshots: (u64, Duration),
     /// How many successful allocations took so many attempts: (attempts, count).
     pub histogram: Vec<(u32, u64)>,
     /// Ports tried, and how often.

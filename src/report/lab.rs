@@ -78,7 +78,10 @@ pub struct Rounds {
     pub rounds: u32,
     /// The port was somebody else's in the end.
     pub thefts: u32,
-    /// Thefts by the law, and their standard deviation.
+    /// Of sockets that were kept: rounds in which the thief tried that very port, in vain.
+    pub refused: u32,
+    /// Thefts by the law, and their standard deviation; of sockets that were kept: as if they had
+    /// been closed.
     pub predicted: f64,
     pub deviation: f64,
     /// As measured.

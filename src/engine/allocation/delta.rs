@@ -38,8 +38,19 @@ impl Tally {
         self.figures.attempts += 1;
         self.figures.collisions += u64::from(attempt.outcome() == Outcome::InUse);
         self.figures.busy += attempt.took;
-        self.tries[usize::from(attempt.port - self.first)] += 1;
+        // Port 0, where the machine had nothing to choose, is no place.
+        let place = attempt.port.checked_sub(self.first).map(usize::from);
+        if let Some(tries) = place.and_then(|place| self.tries.get_mut(place)) {
+            *tries += 1;
+        }
         push(&mut self.recent, *attempt);
+    }
+
+    /// A look at the machine that a strategy needed.
+    pub fn count_snapshot(&mut self, took: Duration) {
+        let (count, time) = &mut self.figures.snapshots;
+        *count += 1;
+        *time += took;
     }
 
     pub fn finish(&mut self, finished: Finished) {
@@ -83,6 +94,10 @@ pub fn merge(older: AllocationDelta, newer: AllocationDelta) -> AllocationDelta 
         collisions: older.collisions + newer.collisions,
         successes: older.successes + newer.successes,
         failures: older.failures + newer.failures,
+        snapshots: (
+            older.snapshots.0 + newer.snapshots.0,
+            older.snapshots.1.saturating_add(newer.snapshots.1),
+        ),
         busy: older.busy.checked_add(newer.busy).unwrap_or(Duration::MAX),
         histogram: add_up(&older.histogram, &newer.histogram),
         touched: add_up(&older.touched, &newer.touched),

@@ -1,18 +1,19 @@
-//! One run: its allocator, what it holds and its figures. Knows no clock, no speed and no channel.
+//! One run: its allocator, what it holds and its figures. Knows no speed and no channel.
 
 use std::collections::BTreeMap;
 
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{ALLOCATORS, Allocator, Candidates, Progress, Strategy, Tuning},
+    allocator::{ALLOCATORS, Allocator, Candidates, FreePorts, Progress, Strategy, Tuning},
     domain::Text,
     engine::{
         Setup,
         allocation::delta::Tally,
+        look::{FRESH, Look},
         message::{AllocationDelta, Finished},
     },
-    host::{Held, Host, HostBinder},
+    host::{Held, Host, HostBinder, HostError},
 };
 
 /// Between `Prepare` and the next one.
@@ -24,6 +25,9 @@ pub struct Run {
     capacity: (usize, &'static str),
     hold_note: Option<&'static str>,
     limitation: Option<&'static str>,
+    /// For a strategy that looks before it binds; and whether what it saw led it astray.
+    look: Option<Look>,
+    has_missed: bool,
     /// Attempts of the allocation that goes on.
     attempts: u32,
     finished: u64,
@@ -37,16 +41,25 @@ impl Run {
         if candidates.len() == 0 {
             return Err(Text::scrub(format!("every port of {} is reserved", setup.range)));
         }
-        let binder = host
-            .binder(setup.protocols, setup.address)
-            .map_err(|error| Text::scrub(error.to_string()))?;
+        let words = |error: HostError| Text::scrub(error.to_string());
+        let row = &ALLOCATORS[setup.strategy];
+        let mut binder = host.binder(setup.protocols, setup.address).map_err(words)?;
+        if row.lets_machine_choose {
+            binder.choose_within(setup.range).map_err(words)?;
+        }
+        let look = || Look::new(host, candidates.clone(), setup.protocols, setup.address);
+        let look = row.needs_sight.then(look).transpose().map_err(words)?;
+        let sight = look.as_ref().map_or_else(FreePorts::everything, |look| (*look.ports).clone());
         let capacity = capacity(setup.hold_limit, binder.hold_capacity());
         let limitation = binder.limitation();
         let random = ChaCha8Rng::seed_from_u64(setup.seed);
-        let strategy = (ALLOCATORS[setup.strategy].make)(Tuning::default());
+        let strategy = (row.make)(Tuning::default());
         let max_attempts = setup.max_attempts.max(1);
         Ok(Self {
-            allocator: Allocator::new(binder, strategy, random, candidates, max_attempts),
+            allocator: Allocator::new(binder, strategy, random, candidates, max_attempts)
+                .seeing(sight),
+            look,
+            has_missed: false,
             tally: Tally::new(number, setup.range),
             held: BTreeMap::new(),
             capacity,
@@ -63,6 +76,7 @@ impl Run {
         let mut left = count;
         let mut goes_on = true;
         while goes_on && left > 0 {
+            self.look_again();
             let Self { allocator, tally, attempts, .. } = self;
             let progress = allocator.steps(left, |attempt| {
                 left -= 1;
@@ -85,15 +99,32 @@ impl Run {
         goes_on
     }
 
+    /// Before an allocation, where what was seen is old or was wrong. A look that fails leaves the
+    /// one before: a bind tells the truth anyway.
+    fn look_again(&mut self) {
+        let Some(look) = &mut self.look else { return };
+        let is_stale = self.has_missed || look.at.elapsed() >= FRESH;
+        if self.attempts == 0 && is_stale {
+            self.has_missed = false;
+            if let Ok(took) = look.again() {
+                self.tally.count_snapshot(took);
+            }
+            self.allocator.sight_mut().clone_from(&look.ports);
+        }
+    }
+
     /// Nothing happens if it is not held.
     pub fn release(&mut self, port: u16) {
         if self.held.remove(&port).is_some() {
+            self.allocator.sight_mut().release(port);
             self.hold_note = None;
         }
     }
 
     pub fn release_all(&mut self) {
-        self.held.clear();
+        for port in std::mem::take(&mut self.held).into_keys() {
+            self.allocator.sight_mut().release(port);
+        }
         self.hold_note = None;
     }
 
@@ -116,6 +147,7 @@ impl Run {
     fn keep(&mut self, won: Box<dyn Held>) {
         let (capacity, note) = self.capacity;
         if self.held.len() < capacity {
+            self.allocator.sight_mut().take(won.port());
             self.held.insert(won.port(), won);
         } else {
             self.hold_note = Some(note);
@@ -124,6 +156,7 @@ impl Run {
 
     fn finish(&mut self, port: Option<u16>) -> bool {
         self.finished += 1;
+        self.has_missed = self.attempts != 1;
         self.tally.finish(Finished { number: self.finished, attempts: self.attempts, port });
         self.attempts = 0;
         self.stop_after != Some(self.finished)

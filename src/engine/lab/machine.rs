@@ -8,17 +8,15 @@ use std::{
 
 use crate::{
     allocator::{
-        Candidates, FreePorts, Sight,
+        ALLOCATORS, FreePorts,
         lab::{Column, Entrant, Expectation, Given, Predicted, Terms},
-        theory::{Run, runs_of_taken},
     },
-    domain::{Protocols, Snapshot, Socket, Source, Text},
-    engine::lab::clock,
-    host::{Host, HostBinder, HostError, OwnerDepth, Scanner},
+    domain::Text,
+    engine::look::{FRESH, Look},
+    host::{Host, HostBinder, HostError},
 };
 
-/// What was seen is good for so long.
-const FRESH: Duration = Duration::from_secs(1);
+const OUT_OF_RANGE: &str = "kernel-bind takes no part: the kernel chooses from its own range here";
 
 /// Runs of all strategies, one allocation of each a run, each by a binder of its own. Every run is
 /// timed: a look at the clock is nothing beside a bind().
@@ -35,6 +33,7 @@ pub struct MachineContest {
 
 struct Slot {
     entrant: Entrant<Box<dyn HostBinder>, FreePorts>,
+    takes_part: bool,
     /// When the strategy's own sight was taken; None: none was.
     seen: Option<Instant>,
     has_begun: bool,
@@ -43,19 +42,34 @@ struct Slot {
 }
 
 impl MachineContest {
-    /// Errors, in words: no socket could be made, or none be listed.
+    /// A strategy that lets the machine choose takes no part where the machine cannot be held to the
+    /// range; a limitation says so.
+    ///
+    /// Errors, in words: no socket could be made, or none be listed, or nobody can take part.
     pub fn new(host: &dyn Host, terms: Terms, address: Option<IpAddr>) -> Result<Self, Text> {
-        let mut limitation = None;
+        let (mut limitation, mut refused) = (None, None);
         let mut slots = Vec::new();
         for &strategy in &terms.strategies {
-            let binder = host.binder(terms.protocols, address).map_err(words)?;
+            let mut binder = host.binder(terms.protocols, address).map_err(words)?;
             limitation = limitation.or(binder.limitation());
+            let mut takes_part = true;
+            if ALLOCATORS[strategy].lets_machine_choose
+                && let Err(error) = binder.choose_within(terms.candidates.range())
+            {
+                (takes_part, refused) = (false, Some(error));
+            }
             let entrant = Entrant::new(strategy, binder, FreePorts::everything(), &terms);
-            slots.push(Slot { entrant, seen: None, has_begun: false, known: None });
+            slots.push(Slot { entrant, takes_part, seen: None, has_begun: false, known: None });
+        }
+        if let Some(error) = refused {
+            if !slots.iter().any(|slot| slot.takes_part) {
+                return Err(words(error));
+            }
+            limitation = Some(OUT_OF_RANGE);
         }
         let turn = slots.len();
         let destinations = terms.destinations.max(1);
-        let look = Look::new(host, terms.candidates, terms.protocols, address)?;
+        let look = Look::new(host, terms.candidates, terms.protocols, address).map_err(words)?;
         Ok(Self { look, destinations, slots, limitation, runs: 0, turn })
     }
 
@@ -122,7 +136,7 @@ impl MachineContest {
     pub fn columns(&self) -> Vec<Column> {
         let column = |slot: &Slot| {
             let mut column = slot.entrant.column(Arc::clone(&self.look.ports));
-            column.figures.law = self.look.expectation(&slot.entrant).law();
+            column.figures.law = expectation(&self.look, &slot.entrant).law();
             column.figures.lengths = self.look.lengths.to_vec();
             column
         };
@@ -142,16 +156,16 @@ impl MachineContest {
     /// Its allocation of this run begins, unless it has.
     fn start(&mut self, index: usize, is_timed: bool) -> Result<(), Text> {
         let slot = &mut self.slots[index];
-        if std::mem::replace(&mut slot.has_begun, true) {
+        if !slot.takes_part || std::mem::replace(&mut slot.has_begun, true) {
             return Ok(());
         }
         if slot.entrant.row().needs_sight && slot.has_to_look() {
-            let took = self.look.again()?;
+            let took = self.look.again().map_err(words)?;
             slot.seen = Some(Instant::now());
             slot.entrant.sight_mut().clone_from(&*self.look.ports);
             slot.entrant.tally_mut().count_snapshot(took);
         } else if self.look.at.elapsed() >= FRESH {
-            self.look.again()?;
+            self.look.again().map_err(words)?;
         }
         let predicted = slot.predict(&self.look);
         let destination = ((self.runs - 1) % u64::from(self.destinations)) as u32;
@@ -168,7 +182,7 @@ impl Slot {
     }
 
     fn predict(&mut self, look: &Look) -> Option<Predicted> {
-        let expectation = look.expectation(&self.entrant);
+        let expectation = expectation(look, &self.entrant);
         let key = (look.number, expectation.remembered);
         match self.known {
             Some((known, predicted)) if known == key => predicted,
@@ -181,76 +195,18 @@ impl Slot {
     }
 }
 
-/// Looks at the machine, and what was seen last.
-struct Look {
-    scanner: Box<dyn Scanner>,
-    snapshot: Snapshot,
-    candidates: Candidates,
-    protocols: Protocols,
-    address: Option<IpAddr>,
-    number: u64,
-    at: Instant,
-    ports: Arc<FreePorts>,
-    occupied: u32,
-    lengths: Arc<[Run]>,
-}
-
-impl Look {
-    fn new(
-        host: &dyn Host,
-        candidates: Candidates,
-        protocols: Protocols,
-        address: Option<IpAddr>,
-    ) -> Result<Self, Text> {
-        let mut look = Self {
-            scanner: host.scanner().map_err(words)?,
-            snapshot: Snapshot::empty(host.machine(), Source::SockDiag),
-            candidates,
-            protocols,
-            address,
-            number: 0,
-            at: Instant::now(),
-            ports: Arc::new(FreePorts::everything()),
-            occupied: 0,
-            lengths: Arc::default(),
-        };
-        look.again()?;
-        Ok(look)
-    }
-
-    /// Says how long it took to know which ports are free.
-    fn again(&mut self) -> Result<Duration, Text> {
-        let clock = clock();
-        self.scanner.scan(OwnerDepth::Skip, &mut self.snapshot).map_err(words)?;
-        let sockets = self.snapshot.sockets.iter().filter(|socket| self.is_in_the_way(socket));
-        let ports = FreePorts::without(sockets.map(|socket| socket.local.port));
-        let took = clock();
-        let taken = self.candidates.ports().filter(|&port| !ports.looks_free(port));
-        self.occupied = taken.count() as u32;
-        self.lengths = runs_of_taken(&self.candidates, &ports).into();
-        (self.ports, self.at) = (Arc::new(ports), Instant::now());
-        self.number += 1;
-        Ok(took)
-    }
-
-    /// As far as addresses tell: a wildcard meets every address, an address itself and wildcards.
-    fn is_in_the_way(&self, socket: &Socket) -> bool {
-        let meets = |wanted: IpAddr| {
-            let own = socket.local.address.to_canonical();
-            own == wanted.to_canonical() || own.is_unspecified() || wanted.is_unspecified()
-        };
-        self.protocols.includes(socket.protocol) && self.address.is_none_or(meets)
-    }
-
-    fn expectation(&self, entrant: &Entrant<Box<dyn HostBinder>, FreePorts>) -> Expectation<'_> {
-        Expectation {
-            runs: Some(Arc::clone(&self.lengths)),
-            given: Given::Released,
-            ..entrant.expectation(&self.candidates, self.occupied)
-        }
+fn expectation<'a>(
+    look: &'a Look,
+    entrant: &Entrant<Box<dyn HostBinder>, FreePorts>,
+) -> Expectation<'a> {
+    Expectation {
+        runs: Some(Arc::clone(&look.lengths)),
+        given: Given::Released,
+        ..entrant.expectation(&look.candidates, look.occupied)
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
 fn words(error: HostError) -> Text {
     Text::scrub(error.to_string())
 }

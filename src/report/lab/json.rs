@@ -7,7 +7,10 @@ use std::{
 
 use serde::Serialize;
 
-use crate::report::lab::{self, Comparison, Lab, Outcome, Place, Race, Rival, Rounds};
+use crate::{
+    domain::Text,
+    report::lab::{self, Comparison, Lab, Outcome, Place, Race, Rival, Rounds},
+};
 
 pub fn write(lab: &Lab<'_>, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, &document(lab))?;
@@ -153,6 +156,7 @@ struct RaceRow<'a> {
 struct RoundsRow {
     rounds: u32,
     thefts: u32,
+    refused: u32,
     predicted: f64,
     standard_deviation: f64,
     window_seconds: f64,
@@ -171,7 +175,7 @@ impl<'a> From<&'a Race> for RaceRow<'a> {
             because,
             rebound: RoundsRow::from(&race.rebound),
             handed_over: RoundsRow::from(&race.handed_over),
-            trouble: race.trouble.as_ref().map(crate::domain::Text::as_str),
+            trouble: race.trouble.as_ref().map(Text::as_str),
         }
     }
 }
@@ -181,6 +185,7 @@ impl From<&Rounds> for RoundsRow {
         Self {
             rounds: rounds.rounds,
             thefts: rounds.thefts,
+            refused: rounds.refused,
             predicted: rounds.predicted,
             standard_deviation: rounds.deviation,
             window_seconds: rounds.window.as_secs_f64(),

@@ -73,8 +73,8 @@ fn occupancy(terms: &Terms) -> String {
 const HEADER: [&str; 11] = [
     "STRATEGY",
     "RUNS",
-    "FAILED %",
-    "LAW %",
+    "FAILED%",
+    "LAW%",
     "ATTEMPTS",
     "LAW",
     "P99",
@@ -146,7 +146,7 @@ fn percent(share: f64) -> String {
 /// About five digits.
 fn number(value: f64) -> String {
     match value {
-        value if value < 100.0 => format!("{value:.3}"),
+        value if value < 1e3 => format!("{value:.3}"),
         value if value < 1e4 => format!("{value:.1}"),
         value => format!("{value:.0}"),
     }
