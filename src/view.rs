@@ -72,7 +72,7 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             };
             allocate::render(sight, theme, areas.body, buffer);
         }
-        Screen::Lab => lab::render(app, theme, areas.body, buffer),
+        Screen::Lab => lab::render(app.lab(), theme, areas.body, buffer),
     }
     if area.height > 1 {
         footer::render(app, theme, areas.footer, buffer);

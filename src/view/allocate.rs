@@ -1,16 +1,16 @@
 //! The Allocate screen: its parts, which draw themselves. Changes nothing.
 
 mod areas;
-mod column;
+pub mod column;
 mod figures;
 mod heat;
-mod histogram;
+pub mod histogram;
 mod history;
 mod log;
 mod map;
 mod outcome;
 mod page;
-mod panel;
+pub mod panel;
 mod setup;
 mod tiny;
 mod title;
