@@ -6,13 +6,13 @@ mod settings;
 use std::{path::PathBuf, sync::Arc};
 
 use crate::{
-    allocator::{ALLOCATORS, AllocatorRow, Law, Order, Tuning, theory},
+    allocator::{ALLOCATORS, Law, Order, Tuning, theory},
     app::allocation::Share,
     domain::{PortRange, Protocols, Text, port},
 };
 
 pub use crate::{
-    allocator::{Attempt, Figures, FreePorts, Habit, Pattern, Predictability, Sight},
+    allocator::{AllocatorRow, Attempt, Figures, FreePorts, Habit, Pattern, Predictability, Sight},
     engine::{
         LabSite, Speed,
         message::{Contender, CurvePoint, Finished, LabReport, RacePlace, RaceReport, Rounds},

@@ -1,8 +1,8 @@
 //! The Allocate screen: its parts, which draw themselves. Changes nothing.
 
 mod areas;
-mod column;
-mod figures;
+pub(super) mod column;
+pub(super) mod figures;
 mod heat;
 mod histogram;
 mod history;
@@ -10,7 +10,7 @@ mod log;
 mod map;
 mod outcome;
 mod page;
-mod panel;
+pub(super) mod panel;
 mod setup;
 mod tiny;
 mod title;

@@ -1,19 +1,104 @@
-//! The Lab screen: strategies side by side. Changes nothing.
+//! The Lab screen: strategies side by side, and what they cost over the occupancy. Changes nothing.
+
+mod areas;
+mod curve;
+mod figures;
+mod histogram;
+mod map;
+mod panel;
+mod race;
+mod settings;
+mod table;
+mod tiny;
+mod title;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::{
-    app::App,
-    view::{Role, Theme},
+    app::{
+        App, Lab, RowsPerLine,
+        lab::{AllocatorRow, Contender, LabPanel},
+    },
+    view::{Role, Theme, allocate::column::Column},
 };
+use areas::{Areas, Class};
+use histogram::Scale;
+use panel::Panel;
 
+/// What a column is drawn from.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    /// From the left; it decides shape and colour.
+    column: usize,
+    row: &'static AllocatorRow,
+    contender: Option<&'a Contender>,
+    is_selected: bool,
+}
+
+impl Entry<'_> {
+    fn shape(&self, theme: &Theme) -> &'static str {
+        shape(self.column, theme)
+    }
+
+    fn role(&self) -> Role {
+        role(self.column)
+    }
+}
+
+/// Stands for a strategy beside its colour, and where there is none.
+fn shape(column: usize, theme: &Theme) -> &'static str {
+    theme.glyph(["●", "▲", "■", "◆"], ["o", "^", "#", "%"])[column % 4]
+}
+
+fn role(column: usize) -> Role {
+    // Blue, amber, teal, violet: those of the categories that stay furthest apart.
+    Role::Category(column as u8 % 4)
+}
+
+/// The screen between header and footer.
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let names: Vec<_> = app.lab().picked().map(|row| row.name).collect();
-    buffer.set_stringn(
-        area.x,
-        area.y,
-        names.join(" "),
-        usize::from(area.width),
-        theme.style(Role::Text),
-    );
+    let area = area.intersection(buffer.area);
+    let lab = app.lab();
+    let entries = entries(lab);
+    let areas = Areas::within(area, entries.len(), lab.selected());
+    if areas.class == Class::Tiny {
+        tiny::render(lab, &entries, &mut Column::new(theme, area, buffer));
+    } else {
+        title::render(app, theme, areas.title, buffer);
+        title::setup(lab, theme, areas.setup, buffer);
+        table::render(lab, &entries, &mut Column::new(theme, areas.table, buffer));
+        panels(lab, &entries, &areas, theme, buffer);
+        curve::render(lab, &entries, theme, areas.curve, buffer);
+        title::notice(lab, theme, area, buffer);
+    }
+    match lab.panel() {
+        None => {}
+        Some(LabPanel::Race) => race::render(lab, theme, area, buffer),
+        Some(LabPanel::Settings(panel)) => settings::render(panel, theme, area, buffer),
+        Some(LabPanel::ConfirmSpeed(speed)) => settings::confirm(*speed, theme, area, buffer),
+    }
+}
+
+fn entries(lab: &Lab) -> Vec<Entry<'_>> {
+    let picked = lab.picked().enumerate();
+    let entry = |(column, row): (usize, &'static AllocatorRow)| Entry {
+        column,
+        row,
+        contender: lab.contender(column),
+        is_selected: column == lab.selected(),
+    };
+    picked.map(entry).collect()
+}
+
+/// Those that have an area; all on one scale.
+fn panels(lab: &Lab, entries: &[Entry<'_>], areas: &Areas, theme: &Theme, buffer: &mut Buffer) {
+    let Some((_, first)) = areas.panels.first() else { return };
+    let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
+    let panel = Panel::plan(lab, *first, rows);
+    let scale = Scale::over(lab, entries, panel.histogram_width());
+    for &(column, area) in &areas.panels {
+        if let Some(entry) = entries.get(column) {
+            panel.render(lab, entry, &scale, theme, area, buffer);
+        }
+    }
 }

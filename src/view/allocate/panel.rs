@@ -56,7 +56,7 @@ fn fields(settings: &SettingsPanel, column: &mut Column<'_>) {
     hints(keys, column);
 }
 
-fn question(speed: Speed, column: &mut Column<'_>) {
+pub fn question(speed: Speed, column: &mut Column<'_>) {
     let words = match speed {
         Speed::Thousand => "At 1k/s that is up to 1,000 ports a second.",
         _ => "At max it is as many as this machine can do.",
@@ -74,7 +74,7 @@ fn question(speed: Speed, column: &mut Column<'_>) {
     hints(&[("y Enter", "go faster"), ("n Esc", "stay at 20/s")], column);
 }
 
-fn hints(keys: &[(&str, &str)], column: &mut Column<'_>) {
+pub fn hints(keys: &[(&str, &str)], column: &mut Column<'_>) {
     let accent = column.theme.style(Role::Accent);
     let mut spans = Vec::new();
     for (key, does) in keys {
@@ -85,7 +85,7 @@ fn hints(keys: &[(&str, &str)], column: &mut Column<'_>) {
 }
 
 /// An empty box in the middle; its inside.
-fn open<'a>(
+pub fn open<'a>(
     title: &str,
     height: u16,
     theme: &'a Theme,

@@ -1,0 +1,161 @@
+//! Where the parts of the Lab screen lie. Draws nothing.
+
+use ratatui::layout::Rect;
+
+/// The smallest body that has room for a table and one strategy's map.
+const LEAST: (u16, u16) = (60, 16);
+/// What a strategy's column needs, map above figures above histogram.
+pub const NARROW: (u16, u16) = (38, 22);
+/// And with its map beside the rest.
+pub const WIDE: (u16, u16) = (58, 14);
+/// Lines of a column from which more of them go to the curve.
+const ROOMY: u16 = 31;
+/// Of the curve, with its rule and axis.
+const LEAST_CURVE: u16 = 9;
+const MOST_CURVE: u16 = 22;
+
+/// How much there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A few words.
+    Tiny,
+    /// A table of all strategies, one of them drawn.
+    Small,
+    /// All of them drawn, in rows of so many.
+    Columns(u16),
+}
+
+/// What has no room is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Areas {
+    pub class: Class,
+    pub title: Rect,
+    pub setup: Rect,
+    pub table: Rect,
+    /// Columns and where they lie; all are of one size.
+    pub panels: Vec<(usize, Rect)>,
+    pub curve: Rect,
+}
+
+impl Areas {
+    /// For so many strategies, at least one.
+    pub fn within(area: Rect, count: usize, selected: usize) -> Self {
+        let class = class(area, count as u16);
+        let line = |y: u16, height: u16| {
+            Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
+        };
+        let body = line(2, area.height.saturating_sub(2));
+        let mut areas = Self {
+            class,
+            title: line(0, 1),
+            setup: line(1, 1),
+            table: Rect { height: 0, ..body },
+            panels: Vec::new(),
+            curve: Rect { height: 0, ..body },
+        };
+        match class {
+            Class::Tiny => areas.title = area,
+            Class::Small => areas.stack(body, count as u16, selected),
+            Class::Columns(across) => areas.spread(body, count, across),
+        }
+        areas
+    }
+
+    /// A table, below it the selected strategy, below that the curve if there is room.
+    fn stack(&mut self, body: Rect, count: u16, selected: usize) {
+        self.table.height = (count + 1).min(body.height);
+        let rest = below(body, self.table.height);
+        let curve = curve_lines(rest.height, WIDE.1);
+        let panel = Rect { height: rest.height - curve, ..rest };
+        self.panels = vec![(selected, panel)];
+        self.curve = below(rest, panel.height);
+    }
+
+    /// Rows of columns, below them the curve if there is room.
+    fn spread(&mut self, body: Rect, count: usize, across: u16) {
+        let rows = (count as u16).div_ceil(across);
+        let width = (body.width - (across - 1)) / across;
+        let least = if width >= WIDE.0 { WIDE.1 } else { NARROW.1 };
+        let curve = curve_lines(body.height, rows * least);
+        let height = (body.height - curve) / rows;
+        let panel = |column: usize| {
+            let (x, y) = (column as u16 % across, column as u16 / across);
+            let x = body.x + x * (width + 1);
+            (column, Rect { x, y: body.y + y * height, width, height })
+        };
+        self.panels = (0..count).map(panel).collect();
+        self.curve = Rect { y: body.bottom() - curve, height: curve, ..body };
+    }
+}
+
+fn class(area: Rect, count: u16) -> Class {
+    let body = area.height.saturating_sub(2);
+    let width = |across: u16| (area.width + 1) / across - 1;
+    let fits = |across: u16, (least_width, least_height): (u16, u16)| {
+        width(across) >= least_width && body / count.div_ceil(across) >= least_height
+    };
+    match () {
+        () if area.width < LEAST.0 || area.height < LEAST.1 => Class::Tiny,
+        () if count == 1 && fits(1, WIDE) => Class::Columns(1),
+        () if fits(count, NARROW) || fits(count, WIDE) => Class::Columns(count),
+        () if count > 2 && fits(2, WIDE) => Class::Columns(2),
+        () => Class::Small,
+    }
+}
+
+/// What `height` lines leave for a curve when columns need `least` of them.
+fn curve_lines(height: u16, least: u16) -> u16 {
+    let spare = height.saturating_sub(least);
+    if spare < LEAST_CURVE {
+        return 0;
+    }
+    let share = (height / 4).max(LEAST_CURVE);
+    let beyond = height.saturating_sub(ROOMY.max(least));
+    share.max(beyond).min(spare).min(MOST_CURVE)
+}
+
+fn below(area: Rect, lines: u16) -> Rect {
+    Rect { y: area.y + lines, height: area.height - lines, ..area }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(columns: u16, rows: u16, count: usize) -> (Class, u16, u16) {
+        let areas = Areas::within(Rect::new(0, 1, columns, rows - 2), count, 0);
+        (areas.class, areas.panels.first().map_or(0, |p| p.1.height), areas.curve.height)
+    }
+
+    #[test]
+    fn four_stand_side_by_side_on_large_terminals_and_two_by_two_on_medium_ones() {
+        assert_eq!(shape(80, 24, 4), (Class::Small, 15, 0));
+        assert_eq!(shape(120, 40, 4), (Class::Columns(2), 18, 0));
+        assert_eq!(shape(120, 40, 3), (Class::Columns(3), 27, 9));
+        assert_eq!(shape(160, 48, 4), (Class::Columns(4), 31, 13));
+        assert_eq!(shape(200, 60, 4), (Class::Columns(4), 34, 22));
+        assert_eq!(shape(40, 10, 4), (Class::Tiny, 0, 0));
+    }
+
+    #[test]
+    fn parts_never_leave_the_screen_nor_lie_over_each_other() {
+        for (columns, rows) in (0..220).flat_map(|c| (0..70).map(move |r| (c, r))) {
+            for count in 1..=4 {
+                let body = Rect::new(0, 1, columns, rows);
+                let areas = Areas::within(body, count, count - 1);
+                let panels = areas.panels.iter().map(|panel| panel.1);
+                let mut parts: Vec<Rect> = panels.collect();
+                parts.extend([areas.title, areas.setup, areas.table, areas.curve]);
+                if areas.class == Class::Tiny {
+                    parts = vec![areas.title];
+                }
+                for (index, part) in parts.iter().enumerate().filter(|(_, p)| !p.is_empty()) {
+                    assert_eq!(part.intersection(body), *part, "{columns}x{rows} {count} {index}");
+                    for other in &parts[index + 1..] {
+                        assert!(!part.intersects(*other), "{columns}x{rows}: {part} {other}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! How many attempts runs took, over what the law says. Counts nothing but its own bins.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use crate::{
+    app::{Lab, lab::Figures},
+    view::{Role, Theme, heatmap::put, lab::Entry, words::thousands},
+};
+
+/// Wider bars say no more (screens.md).
+const WIDEST: u16 = 60;
+/// Bars, and the line that names them.
+const LEAST_HEIGHT: u16 = 3;
+const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+/// Of all runs: those beyond it are too few to be seen.
+const SHOWN: f64 = 0.99;
+
+/// One for all strategies, so that their bars compare.
+pub struct Scale {
+    /// Attempts a bin.
+    width: u32,
+    bins: u16,
+    /// The share of all runs that the highest bar stands for.
+    highest: f64,
+    limit: u32,
+}
+
+impl Scale {
+    /// Of so many columns of the terminal.
+    pub fn over(lab: &Lab, entries: &[Entry<'_>], columns: u16) -> Self {
+        let limit = lab.options().max_attempts.max(1);
+        let columns = columns.clamp(1, WIDEST);
+        let figures = || entries.iter().filter_map(|entry| entry.contender).map(|c| &c.figures);
+        let longest = figures().map(|figures| longest(figures, limit)).max().unwrap_or(1);
+        let width = longest.div_ceil(u32::from(columns)).max(1);
+        let bins = longest.div_ceil(width).clamp(1, u32::from(columns)) as u16;
+        let mut scale = Self { width, bins, highest: 0.0, limit };
+        let shares = figures().flat_map(|figures| {
+            let law = scale.law(figures).unwrap_or_default();
+            scale.seen(figures).into_iter().chain(law).collect::<Vec<_>>()
+        });
+        scale.highest = shares.fold(0.0, f64::max);
+        scale
+    }
+
+    /// The share of all runs that each bin has.
+    fn seen(&self, figures: &Figures) -> Vec<f64> {
+        let mut bins = vec![0.0; usize::from(self.bins)];
+        let runs = figures.runs.max(1) as f64;
+        for &(attempts, count) in &figures.histogram {
+            let bin = (attempts.saturating_sub(1) / self.width) as usize;
+            if let Some(bin) = bins.get_mut(bin) {
+                *bin += count as f64 / runs;
+            }
+        }
+        bins
+    }
+
+    fn law(&self, figures: &Figures) -> Option<Vec<f64>> {
+        let law = figures.law.as_ref()?;
+        let left = |bin: u32| law.survival(bin.saturating_mul(self.width).min(self.limit));
+        let lefts: Vec<f64> = (0..=u32::from(self.bins)).map(left).collect();
+        Some(lefts.windows(2).map(|pair| (pair[0] - pair[1]).max(0.0)).collect())
+    }
+
+    fn axis(&self, columns: usize) -> String {
+        let last = thousands(u32::from(self.bins) * self.width);
+        let each = if self.width == 1 { String::new() } else { format!(", {} a bar", self.width) };
+        let room = columns.saturating_sub(1 + last.len());
+        let names = [format!("attempts{each}"), "attempts".to_owned(), String::new()];
+        let name = names.iter().find(|name| name.len() + 2 <= room).map_or("", String::as_str);
+        format!("1{name:^room$}{last}")
+    }
+}
+
+/// Attempts that nearly all runs stay within, by figures and law.
+fn longest(figures: &Figures, limit: u32) -> u32 {
+    let share = SHOWN * (1.0 - figures.failure_rate().unwrap_or_default());
+    let seen = figures.quantile(share).or(figures.most()).unwrap_or(1);
+    let lawful = figures.law.as_ref().map_or(1, |law| {
+        let beyond = law.failure(limit);
+        law.attempts_for(beyond + (1.0 - beyond) * (1.0 - SHOWN)).unwrap_or(limit)
+    });
+    seen.max(lawful).min(limit)
+}
+
+pub fn render(entry: &Entry<'_>, scale: &Scale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let Some(contender) = entry.contender else { return };
+    if area.height < LEAST_HEIGHT || scale.highest <= 0.0 {
+        return;
+    }
+    let plot = Rect { height: area.height - 1, width: scale.bins.min(area.width), ..area };
+    let style = theme.style(entry.role());
+    let seen = scale.seen(&contender.figures);
+    for (x, share) in (plot.x..).zip(&seen) {
+        for line in 0..plot.height {
+            let glyph = part(share / scale.highest, plot.height, line, theme.ascii);
+            put(buffer, plot, x, plot.bottom() - 1 - line, glyph, style);
+        }
+    }
+    if let Some(law) = scale.law(&contender.figures) {
+        diamonds(&law, scale, theme, plot, buffer);
+    }
+    let dim = theme.style(Role::Dim);
+    let width = usize::from(plot.width).max(24).min(usize::from(area.width));
+    put(buffer, area, area.x, plot.bottom(), &scale.axis(width), dim);
+    legend(&contender.figures, theme, plot, area, buffer);
+}
+
+/// Where the law has the top of each second bar, so that the measured ones are seen between.
+fn diamonds(law: &[f64], scale: &Scale, theme: &Theme, plot: Rect, buffer: &mut Buffer) {
+    for (x, share) in (plot.x..plot.right()).zip(law).step_by(2) {
+        let height = share / scale.highest * f64::from(plot.height);
+        if height < 0.1 {
+            continue;
+        }
+        let y = plot.bottom() - (height.ceil() as u16).clamp(1, plot.height);
+        let Some(cell) = buffer.cell_mut((x, y)) else { continue };
+        let style = if cell.symbol() == "█" && theme.has_color() {
+            Style::new().fg(theme.color(Role::Ink)).bg(cell.fg)
+        } else {
+            Style::reset().patch(theme.style(Role::Text))
+        };
+        cell.set_symbol(theme.glyph("◇", "o")).set_style(style);
+    }
+}
+
+/// In the corner that falling bars leave empty.
+fn legend(figures: &Figures, theme: &Theme, plot: Rect, area: Rect, buffer: &mut Buffer) {
+    let words = match (&figures.law, theme.ascii) {
+        (Some(_), false) => "◇ law of this occupancy",
+        (Some(_), true) => "o law of this occupancy",
+        (None, _) => "no law is known",
+    };
+    let width = words.chars().count() as u16;
+    let x = area.right().saturating_sub(width);
+    let is_free = |x: u16| buffer.cell((x, plot.y)).is_some_and(|cell| cell.symbol() == " ");
+    if x > area.x && (x.saturating_sub(1)..x + width).all(is_free) {
+        put(buffer, area, x, plot.y, words, theme.style(Role::Dim));
+    }
+}
+
+/// What a cell shows of a bar, `line` counted from below.
+fn part(share: f64, height: u16, line: u16, ascii: bool) -> &'static str {
+    let least = if share > 0.0 { 1.0 } else { 0.0 };
+    let eighths = (share * f64::from(height) * 8.0).round().max(least);
+    let here = (eighths - f64::from(line) * 8.0).clamp(0.0, 8.0) as usize;
+    match (ascii, here) {
+        (false, here) => EIGHTHS[here],
+        (true, 0) => " ",
+        (true, _) => "#",
+    }
+}

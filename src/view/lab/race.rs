@@ -1,0 +1,150 @@
+//! The race: a port closed and bound again against a thief, and the same with the socket kept.
+//! Steals nothing.
+
+use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{
+    app::{
+        Lab,
+        lab::{RacePlace, RaceReport, Rounds},
+    },
+    view::{
+        Role, Theme,
+        allocate::{
+            column::Column,
+            panel::{hints, open},
+        },
+        heatmap::bar,
+        lab::figures::number,
+        words::{self, thousands},
+    },
+};
+
+const HEIGHT: u16 = 18;
+/// Of a share's bar.
+const WIDEST: usize = 40;
+
+pub fn render(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let Some(race) = lab.race() else { return };
+    let mut column = open("Race for a closed port", HEIGHT, theme, area, buffer);
+    place(race, &mut column);
+    let whole = share(&race.rebound).max(predicted(&race.rebound)).max(share(&race.handed_over));
+    column.blank();
+    kind("closed, then bound again", &race.rebound, whole, &mut column);
+    let law = law(&race.rebound);
+    paragraph(&law, Role::Dim, &mut column);
+    column.blank();
+    kind("kept open, handed over", &race.handed_over, whole, &mut column);
+    paragraph(&kept(&race.handed_over), Role::Dim, &mut column);
+    column.blank();
+    paragraph(&meaning(race), Role::Text, &mut column);
+    hints(&[("R Esc", if race.is_over { "close" } else { "end it" })], &mut column);
+}
+
+fn place(race: &RaceReport, column: &mut Column<'_>) {
+    let words = match &race.place {
+        RacePlace::Unknown => "about to begin".to_owned(),
+        RacePlace::Namespace => "two processes in a network namespace of their own".to_owned(),
+        RacePlace::Simulated { because } => format!("simulated: {because}"),
+    };
+    let role = if race.place == RacePlace::Namespace { Role::Ok } else { Role::Accent };
+    paragraph(&words, role, column);
+    if let Some(trouble) = &race.trouble {
+        paragraph(&format!("ended early: {trouble}"), Role::Warn, column);
+    }
+}
+
+/// Name and count, and below them the share of rounds as a bar.
+fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut Column<'_>) {
+    let theme = column.theme;
+    let thefts = format!("{} stolen", thousands(rounds.thefts));
+    let of = format!(" of {} rounds", thousands(rounds.rounds));
+    let role = if rounds.thefts > 0 { Role::Critical } else { Role::Ok };
+    let style = theme.style(if rounds.rounds == 0 { Role::Dim } else { role }).bold();
+    let gap = column.width().saturating_sub(name.len() + thefts.len() + of.len());
+    column.line([
+        Span::raw(name.to_owned()),
+        Span::raw(" ".repeat(gap.min(30 - name.len().min(29)))),
+        Span::styled(thefts, style),
+        Span::styled(of, theme.style(Role::Dim)),
+    ]);
+    let width = column.width().saturating_sub(9).min(WIDEST) as u16;
+    let part = if whole > 0.0 { share(rounds) / whole } else { 0.0 };
+    let filled = bar(part as f32, width, theme);
+    let rest = usize::from(width).saturating_sub(filled.width());
+    let ground = theme.color(Role::Available);
+    let empty = if theme.needs_whole_cells() { theme.glyph("·", ".") } else { " " };
+    column.line([
+        Span::styled(filled, theme.style(role).bg(ground)),
+        Span::styled(empty.repeat(rest), theme.style(Role::Dim).bg(ground)),
+        Span::raw(format!(" {:.1} %", share(rounds) * 100.0)),
+    ]);
+}
+
+fn share(rounds: &Rounds) -> f64 {
+    f64::from(rounds.thefts) / f64::from(rounds.rounds.max(1))
+}
+
+fn predicted(rounds: &Rounds) -> f64 {
+    rounds.predicted / f64::from(rounds.rounds.max(1))
+}
+
+/// `predicted 63.4 ± 7.7 by 1 − e^(−λw/F): …`
+fn law(rounds: &Rounds) -> String {
+    if rounds.rounds == 0 {
+        return "no round has ended".to_owned();
+    }
+    format!(
+        "predicted {:.1} ± {:.1} by 1 − e^(−λw/F): the thief binds λ = {} ports a second, the port \
+         is closed for w = {:.2} ms, F = {} ports are free",
+        rounds.predicted,
+        rounds.deviation,
+        number(rounds.thief_per_second),
+        rounds.window.as_secs_f64() * 1e3,
+        number(rounds.free),
+    )
+}
+
+fn kept(rounds: &Rounds) -> String {
+    if rounds.rounds == 0 {
+        return "comes next".to_owned();
+    }
+    let tried = thousands(rounds.refused);
+    format!(
+        "the thief tried the very port in {tried} rounds and was refused; closed ones would have \
+         been stolen {:.1} ± {:.1} times",
+        rounds.predicted, rounds.deviation
+    )
+}
+
+fn meaning(race: &RaceReport) -> String {
+    match (race.rebound.thefts, race.handed_over.thefts) {
+        _ if race.handed_over.rounds == 0 => {
+            "A port that is closed for a moment is anybody's: whoever binds it first has it."
+                .to_owned()
+        }
+        (0, 0) => {
+            "No port was stolen this time; only a socket that stays open cannot lose its port."
+                .to_owned()
+        }
+        (_, 0) => {
+            "A free port is only yours while a socket holds it: hand the socket over instead \
+                   of the number."
+                .to_owned()
+        }
+        _ => "A port was lost although its socket was kept: that should never be.".to_owned(),
+    }
+}
+
+/// Whole words; signs beyond ASCII are spelt there.
+fn paragraph(text: &str, role: Role, column: &mut Column<'_>) {
+    let text = if column.theme.ascii {
+        text.replace('±', "+-").replace('−', "-").replace('λ', "r")
+    } else {
+        text.to_owned()
+    };
+    for line in words::wrapped(&text, column.width()) {
+        column.text(&line, role);
+    }
+}
