@@ -15,7 +15,9 @@ use portscope::{
     domain::{Ephemeral, MachineKind, PortRange, Protocols, Snapshot, Text, port::IANA_DYNAMIC},
     engine::{LabReport, LabRequest as Ask, LabSetup, LabSite, Report, Request, Speed},
     host::simulated::SimulatedHost,
+    view::layout,
 };
+use ratatui::layout::Rect;
 
 const SPACE: Key = Key::Char(' ');
 
@@ -312,7 +314,7 @@ fn the_machine_keeps_its_occupancy_and_says_so() {
 fn no_strategy_stands_in_two_columns() {
     let mut session = Session::open();
     let mut seen = HashSet::new();
-    for _ in 0..ALLOCATORS.len() - MOST_COLUMNS + 1 {
+    for _ in 0..=ALLOCATORS.len() - MOST_COLUMNS {
         let asked = session.keys("s");
         let names = session.names();
         let numbers: Vec<_> =
@@ -347,6 +349,22 @@ fn columns_are_selected_by_keys_and_by_the_mouse() {
     session.keys("s");
     assert_eq!(session.names()[0], before[0]);
     assert_ne!(session.names()[1], before[1]);
+}
+
+#[test]
+fn a_click_meets_the_column_that_is_drawn_there_or_its_line_of_the_table() {
+    let session = Session::open();
+    let at = |size: (u16, u16), x, y| {
+        layout::target_at(Rect::new(0, 0, size.0, size.1), &session.app, x, y)
+    };
+    let column = |column| Some(Target::Column(column));
+    assert_eq!(at((160, 48), 5, 20), column(0));
+    assert_eq!(at((160, 48), 155, 20), column(3));
+    assert_eq!(at((160, 48), 5, 46), None);
+    // Header, title, setup, the names of the figures; then a line each.
+    assert_eq!((at((80, 24), 5, 3), at((80, 24), 5, 4)), (None, column(0)));
+    assert_eq!(at((80, 24), 5, 7), column(3));
+    assert_eq!(at((80, 24), 5, 12), column(0));
 }
 
 #[test]
