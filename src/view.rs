@@ -36,7 +36,7 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     let area = frame.area();
     let buffer = frame.buffer_mut();
     let size = Size { columns: area.width, rows: area.height };
-    if size.is_text_only() && app.screen() != Screen::Allocate {
+    if size.is_text_only() && !matches!(app.screen(), Screen::Allocate | Screen::Lab) {
         let has_footer = area.height >= 4 && area.width >= 20;
         let [text, footer] = Layout::vertical([Fill(1), Length(u16::from(has_footer))]).areas(area);
         compact::render(app, theme, text, buffer);
@@ -72,7 +72,7 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             };
             allocate::render(sight, theme, areas.body, buffer);
         }
-        Screen::Lab => lab::render(app.lab(), theme, areas.body, buffer),
+        Screen::Lab => lab::render(app, theme, areas.body, buffer),
     }
     if area.height > 1 {
         footer::render(app, theme, areas.footer, buffer);
