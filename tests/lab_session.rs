@@ -156,7 +156,7 @@ fn the_first_visit_runs_on_a_simulated_occupancy_by_itself_and_the_next_ones_do_
     let [Ask::Prepare(setup), Ask::Speed(Speed::Max), Ask::Run] = &asked[..] else {
         panic!("{asked:?}");
     };
-    assert_eq!(setup.site, LabSite::Simulated { pattern: Pattern::Uniform, share: 0.9 });
+    assert_eq!(setup.site, LabSite::Simulated { pattern: Pattern::Clustered, share: 0.9 });
     assert_eq!((setup.protocols, setup.range), (Protocols::Udp, IANA_DYNAMIC));
     assert_eq!((setup.max_attempts, setup.seed, setup.destinations), (100, 7, 1));
     assert_eq!(setup.strategies.len(), MOST_COLUMNS);
@@ -293,7 +293,7 @@ fn the_occupancy_moves_live_in_steps_that_are_finer_where_they_matter() {
 #[test]
 fn the_pattern_turns_through_all_three_and_runs_go_on() {
     let mut session = Session::open();
-    for pattern in [Pattern::Clustered, Pattern::Built, Pattern::Uniform] {
+    for pattern in [Pattern::Built, Pattern::Uniform, Pattern::Clustered] {
         let asked = session.keys("d");
         assert_eq!(setup(&asked).site, LabSite::Simulated { pattern, share: 0.9 });
         assert_eq!(asked.last(), Some(&Ask::Run));
@@ -510,8 +510,12 @@ fn means_are_predicted_where_a_law_is_known() {
     let mut session = Session::open();
     let mean = |session: &Session, name: &str| session.lab().predicted_mean(row(name), 0.5);
     let near = |mean: Option<f64>, value: f64| (mean.unwrap() - value).abs() < 0.01;
+    assert!(near(mean(&session, "random"), 2.0) && mean(&session, "sequential").is_none());
+    session.keys("dd");
+    assert_eq!(session.lab().pattern(), Pattern::Uniform);
     assert!(near(mean(&session, "random"), 2.0) && near(mean(&session, "sequential"), 2.0));
     session.keys("dd");
+    assert_eq!(session.lab().pattern(), Pattern::Built);
     assert!(near(mean(&session, "random"), 2.0));
     assert_eq!((mean(&session, "sequential"), mean(&session, "simple-random")), (None, None));
     session.keys("o");
