@@ -35,11 +35,11 @@ pub fn marks(theme: &Theme) -> Vec<Row> {
 pub fn figures() -> Vec<Row> {
     [
         ("attempts", "in the mean; a run that fails counts with all that it made"),
+        ("p50 p99", "50, 99 of 100 runs got their port within so many attempts"),
         ("failed", "runs without a port; amber: over 4 standard errors off the law"),
-        ("p99", "99 of 100 runs got their port within so many attempts"),
         ("guess", "what the last ports look like, bits left to guess of the next"),
-        ("a success", "time of the runs for each port that was got"),
-        ("runs", "neighbouring ports that are all occupied: a scan walks them"),
+        ("time", "of the runs, for each port that was got"),
+        ("occupied", "the longest run of ports that are all occupied: scans walk it"),
         ("uniform", "d: any set of ports is as likely as any other"),
         ("clustered", "d: occupied ports lie in runs of 64 in the mean"),
         ("built", "d: as the strategy itself leaves them, filling an empty range"),
