@@ -257,9 +257,13 @@ fn giving_up_says_how_many_ports_are_in_fact_free() {
 }
 
 #[test]
-fn port_0_is_refused_and_never_left_to_the_kernel() {
+fn port_0_is_left_to_the_kernel_by_a_bind_and_never_tried_by_a_search() {
     in_new_namespace(|| {
-        assert_eq!(bind(Protocols::Both, 0).err().map(Refusal::outcome), Some(Outcome::Unknown));
+        set_sysctl("ip_local_port_range", "50000 50003");
+        let held: Vec<_> = (0..4).map(|_| bind(Protocols::Both, 0).unwrap()).collect();
+        let ports: BTreeSet<u16> = held.iter().map(|held| held.port()).collect();
+        assert_eq!(ports, (50_000..=50_003).collect());
+        assert_eq!(bind(Protocols::Both, 0).err().map(Refusal::outcome), Some(Outcome::InUse));
         let zero = PortRange::new(0, 0).unwrap();
         let error = find_free_port(zero, Protocols::Udp, 100).unwrap_err();
         assert!(matches!(error, FindError::RangeFull { .. }), "{error}");

@@ -40,7 +40,8 @@ pub struct Figures {
     pub recent: Vec<u16>,
     /// Runs of occupied ports: (length, how many), ascending; of the occupancy as it is now.
     pub lengths: Vec<(u32, u32)>,
-    /// Time that the timed runs took, and how many of them succeeded.
+    /// Time that the timed runs took (one in 16 of those in memory, all of those on the machine), and
+    /// how many of them succeeded. In memory it holds the decision whether a port is occupied.
     pub timed: (Duration, u64),
     /// Snapshots that the strategy looked at, and the time that they took.
     pub snapshots: (u64, Duration),

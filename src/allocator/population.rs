@@ -214,9 +214,22 @@ impl Population {
 
     /// What the machine chooses where bind() leaves it the choice.
     fn choose(&self) -> Option<u16> {
-        let random = self.random.borrow_mut().random();
         let is_available = |port| self.candidates.contains(port) && !self.is_taken(port);
+        if self.protocols == Protocols::Udp
+            && let Some(port) = self.draw_free()
+        {
+            return Some(port);
+        }
+        let random = self.random.borrow_mut().random();
         automatic::choose(self.protocols, self.candidates.range(), random, is_available)
+    }
+
+    /// Any free port is as likely as another, and few are looked at; None: none was met in as many
+    /// draws as a look at all would take.
+    fn draw_free(&self) -> Option<u16> {
+        let count = self.candidates.len();
+        let draw = |_| self.candidates.nth(self.random.borrow_mut().random_range(0..count));
+        (0..count).map(draw).find(|&port| !self.is_taken(port))
     }
 
     fn refusal(&self) -> Refusal {

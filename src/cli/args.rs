@@ -236,13 +236,15 @@ pub struct LabArguments {
     /// A strategy to run, several times for several; all when not given
     #[arg(long, value_name = "NAME", value_parser = strategies())]
     pub strategy: Vec<String>,
-    /// How the occupied ports lie; live: as on this machine, by real binds
+    /// How the occupied ports lie: each set as likely as any other, in runs, as the strategy itself
+    /// leaves them, or live, as on this machine, by real binds
     #[arg(long, value_name = "OCCUPANCY", value_enum, default_value = "uniform")]
     pub occupancy: OccupancyName,
     /// Share of the ports that is occupied, 0 to 1; 0.9 when not given, none with --occupancy live
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
     pub fill: Option<String>,
-    /// Allocations of each strategy, 10000 when not given; rounds of --race, 1000 when not given
+    /// Allocations of each strategy; 10000 when not given, 100 with --occupancy built; rounds of
+    /// --race, 1000 when not given
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub runs: Option<String>,
     /// Give up after so many attempts for a port
@@ -260,7 +262,8 @@ pub struct LabArguments {
     /// Address to bind with --occupancy live; all addresses when not given
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
-    /// Draw reserved ports too (ip_local_reserved_ports)
+    /// Draw reserved ports too (ip_local_reserved_ports); in a simulated occupancy they are not
+    /// drawn either
     #[arg(long)]
     pub ignore_reserved: bool,
     /// Race a thief instead: close a port, bind it again --window later, and count how often it is

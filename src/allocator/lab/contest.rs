@@ -53,8 +53,6 @@ struct Slot {
     phase: Phase,
     /// Ports that it gave to build its occupancy.
     built: u32,
-    /// Of the occupancy of its last measured allocation, where the law of a scan asks for them.
-    runs: Option<Arc<[Run]>>,
     /// What was predicted last, for so many occupied and remembered ports.
     known: Option<((u32, u32), Option<Predicted>)>,
 }
@@ -83,7 +81,6 @@ impl Contest {
             entrant: Entrant::new(strategy, Rc::clone(population), Rc::clone(population), terms),
             phase: Phase::Ended,
             built: 0,
-            runs: None,
             known: None,
         });
         Self {
@@ -177,7 +174,7 @@ impl Contest {
         let columns = self.slots.iter().zip(pictures.iter().cycle());
         let columns = columns.map(|(slot, (picture, lengths))| {
             let mut column = slot.entrant.column(Arc::clone(picture));
-            column.figures.law = self.law(slot);
+            column.figures.law = self.law(slot, lengths);
             column.figures.lengths.clone_from(lengths);
             column
         });
@@ -251,14 +248,15 @@ impl Contest {
     }
 
     fn predict(&mut self, index: usize) -> Option<Predicted> {
-        let is_scan = self.slots[index].entrant.row().order == Order::Scan;
-        if is_scan && self.pattern != Pattern::Uniform {
-            self.slots[index].runs = self.populations[index].known_runs();
-            return self.expectation(&self.slots[index]).predicted();
+        let slot = &self.slots[index];
+        if slot.entrant.row().order == Order::Scan && self.pattern != Pattern::Uniform {
+            let runs = self.populations[index].known_runs().unwrap_or_default();
+            return self.expectation(slot, runs).predicted();
         }
-        let expectation = self.expectation(&self.slots[index]);
+        // Only the law of a scan asks for the runs.
+        let expectation = self.expectation(slot, Arc::default());
         let key = (expectation.occupied, expectation.remembered);
-        let predicted = match self.slots[index].known {
+        let predicted = match slot.known {
             Some((known, predicted)) if known == key => predicted,
             _ => expectation.predicted(),
         };
@@ -266,21 +264,21 @@ impl Contest {
         predicted
     }
 
-    fn expectation(&self, slot: &Slot) -> Expectation<'_> {
+    /// The runs are those of occupied ports; they mean nothing where the occupancy is uniform.
+    fn expectation(&self, slot: &Slot, runs: Arc<[Run]>) -> Expectation<'_> {
         let is_built = self.pattern == Pattern::Built;
         let occupied = if is_built { slot.built } else { self.occupied };
-        let mut expectation = slot.entrant.expectation(&self.candidates, occupied);
-        expectation.given = if is_built { Given::Kept } else { Given::Elsewhere };
-        if self.pattern != Pattern::Uniform {
-            expectation.runs = Some(slot.runs.clone().unwrap_or_default());
+        Expectation {
+            runs: (self.pattern != Pattern::Uniform).then_some(runs),
+            given: if is_built { Given::Kept } else { Given::Elsewhere },
+            ..slot.entrant.expectation(&self.candidates, occupied)
         }
-        expectation
     }
 
     /// None while it builds: there is no law of what is half built.
-    fn law(&self, slot: &Slot) -> Option<Law> {
-        let is_known = slot.phase != Phase::Building && self.runs > 0;
-        self.expectation(slot).law().filter(|_| is_known || self.pattern == Pattern::Uniform)
+    fn law(&self, slot: &Slot, lengths: &[Run]) -> Option<Law> {
+        let is_whole = slot.phase != Phase::Building;
+        is_whole.then(|| self.expectation(slot, lengths.into()).law()).flatten()
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{
 const FILL: f64 = 0.9;
 /// When not given.
 const RUNS: NonZeroU32 = NonZeroU32::new(10_000).expect("10,000 is not zero");
+/// Of `built`, where a strategy gives itself thousands of ports before each run.
+const RUNS_BUILT: NonZeroU32 = NonZeroU32::new(100).expect("100 is not zero");
 const ROUNDS: NonZeroU32 = NonZeroU32::new(1_000).expect("1,000 is not zero");
 const WINDOW: Duration = Duration::from_millis(10);
 const THIEF: f64 = 1_000.0;
@@ -100,11 +102,12 @@ fn comparison(typed: &LabArguments) -> Result<ComparisonSettings, BadInput> {
             "--address is for real binds: add --occupancy live, or leave it out".into(),
         ));
     }
+    let is_built = matches!(site, LabSite::Simulated { pattern: Pattern::Built, .. });
     Ok(ComparisonSettings {
         site,
         strategies,
         protocols: typed.protocol.into(),
-        runs: runs(typed, RUNS)?,
+        runs: runs(typed, if is_built { RUNS_BUILT } else { RUNS })?,
         max_attempts: number("--max-attempts", &typed.max_attempts)?,
         destinations: number("--destinations", &typed.destinations)?,
         tuning: Tuning { band },
@@ -187,4 +190,27 @@ fn thief(typed: &str) -> Result<f64, BadInput> {
         let shown = Text::scrub(typed);
         BadInput(format!("--thief '{shown}' makes no sense: use ports a second, 1 to 1000000"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_0_to_1_in_plain_digits() {
+        assert_eq!((fill("0"), fill("1"), fill("0.5")), (Ok(0.0), Ok(1.0), Ok(0.5)));
+        for typed in ["1.0001", "-0", "+1", "1e-1", "inf", "NaN", "", ".", "50%", "\u{1b}[2J"] {
+            let BadInput(told) = fill(typed).unwrap_err();
+            assert!(told.contains("0 to 1") && !told.contains('\u{1b}'), "{told}");
+        }
+    }
+
+    #[test]
+    fn all_strategies_run_unless_some_are_named_and_none_runs_twice() {
+        let named =
+            |names: &[&str]| strategies(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(named(&[]).unwrap().len(), ALLOCATORS.len());
+        assert_eq!(named(&["random-unique", "random"]), Ok(vec![1, 0]));
+        assert!(named(&["random", "random"]).is_err());
+    }
 }

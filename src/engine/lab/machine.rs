@@ -16,6 +16,8 @@ use crate::{
     host::{Host, HostBinder, HostError},
 };
 
+const OUT_OF_RANGE: &str = "kernel-bind takes no part: the kernel chooses from its own range here";
+
 /// Runs of all strategies, one allocation of each a run, each by a binder of its own. Every run is
 /// timed: a look at the clock is nothing beside a bind().
 pub struct MachineContest {
@@ -31,6 +33,7 @@ pub struct MachineContest {
 
 struct Slot {
     entrant: Entrant<Box<dyn HostBinder>, FreePorts>,
+    takes_part: bool,
     /// When the strategy's own sight was taken; None: none was.
     seen: Option<Instant>,
     has_begun: bool,
@@ -39,18 +42,30 @@ struct Slot {
 }
 
 impl MachineContest {
-    /// Errors, in words: no socket could be made, or none be listed.
+    /// A strategy that lets the machine choose takes no part where the machine cannot be held to the
+    /// range; a limitation says so.
+    ///
+    /// Errors, in words: no socket could be made, or none be listed, or nobody can take part.
     pub fn new(host: &dyn Host, terms: Terms, address: Option<IpAddr>) -> Result<Self, Text> {
-        let mut limitation = None;
+        let (mut limitation, mut refused) = (None, None);
         let mut slots = Vec::new();
         for &strategy in &terms.strategies {
             let mut binder = host.binder(terms.protocols, address).map_err(words)?;
-            if ALLOCATORS[strategy].lets_machine_choose {
-                binder.choose_within(terms.candidates.range()).map_err(words)?;
-            }
             limitation = limitation.or(binder.limitation());
+            let mut takes_part = true;
+            if ALLOCATORS[strategy].lets_machine_choose
+                && let Err(error) = binder.choose_within(terms.candidates.range())
+            {
+                (takes_part, refused) = (false, Some(error));
+            }
             let entrant = Entrant::new(strategy, binder, FreePorts::everything(), &terms);
-            slots.push(Slot { entrant, seen: None, has_begun: false, known: None });
+            slots.push(Slot { entrant, takes_part, seen: None, has_begun: false, known: None });
+        }
+        if let Some(error) = refused {
+            if !slots.iter().any(|slot| slot.takes_part) {
+                return Err(words(error));
+            }
+            limitation = Some(OUT_OF_RANGE);
         }
         let turn = slots.len();
         let destinations = terms.destinations.max(1);
@@ -141,7 +156,7 @@ impl MachineContest {
     /// Its allocation of this run begins, unless it has.
     fn start(&mut self, index: usize, is_timed: bool) -> Result<(), Text> {
         let slot = &mut self.slots[index];
-        if std::mem::replace(&mut slot.has_begun, true) {
+        if !slot.takes_part || std::mem::replace(&mut slot.has_begun, true) {
             return Ok(());
         }
         if slot.entrant.row().needs_sight && slot.has_to_look() {
@@ -184,12 +199,14 @@ fn expectation<'a>(
     look: &'a Look,
     entrant: &Entrant<Box<dyn HostBinder>, FreePorts>,
 ) -> Expectation<'a> {
-    let mut expectation = entrant.expectation(&look.candidates, look.occupied);
-    expectation.runs = Some(Arc::clone(&look.lengths));
-    expectation.given = Given::Released;
-    expectation
+    Expectation {
+        runs: Some(Arc::clone(&look.lengths)),
+        given: Given::Released,
+        ..entrant.expectation(&look.candidates, look.occupied)
+    }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
 fn words(error: HostError) -> Text {
     Text::scrub(error.to_string())
 }

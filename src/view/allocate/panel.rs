@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use crate::{
-    app::allocation::{Field, Panel, SettingsPanel, Speed},
+    app::allocation::{Field, Panel, Speed},
     view::{Role, Theme, allocate::column::Column},
 };
 
@@ -18,36 +18,50 @@ pub fn render(panel: &Panel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match panel {
         Panel::Settings(settings) => {
             let mut column = open("Settings", 10, theme, area, buffer);
-            fields(settings, &mut column);
+            let row = |field: Field| {
+                let is_here = field == settings.field();
+                let typed = settings.typed().filter(|_| is_here);
+                Row { name: field.name(), value: settings.value(field), typed, is_here }
+            };
+            let words = "a change begins a new run and releases what is held";
+            fields(&Field::EACH.map(row), settings.error(), words, &mut column);
         }
-        Panel::ConfirmSpeed(speed) => {
-            let title = "Faster than 20 attempts a second?";
-            let mut column = open(title, 9, theme, area, buffer);
-            question(*speed, &mut column);
-        }
+        Panel::ConfirmSpeed(speed) => confirm(*speed, theme, area, buffer),
     }
 }
 
-fn fields(settings: &SettingsPanel, column: &mut Column<'_>) {
+/// A setting: its name, its value, what is being typed for it.
+pub struct Row<'a> {
+    pub name: &'static str,
+    pub value: String,
+    pub typed: Option<&'a str>,
+    /// Keys are about it.
+    pub is_here: bool,
+}
+
+/// May this speed be used although others share the machine's ports?
+pub fn confirm(speed: Speed, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let title = "Faster than 20 attempts a second?";
+    let mut column = open(title, 9, theme, area, buffer);
+    question(speed, &mut column);
+}
+
+/// All of them, what is wrong with what was typed or else `words`, and the keys.
+pub fn fields(rows: &[Row<'_>], error: Option<&str>, words: &str, column: &mut Column<'_>) {
     let theme = column.theme;
-    for field in Field::EACH {
-        let is_here = field == settings.field();
-        let label =
-            format!("{} {:<10}", if is_here { theme.glyph("❯", ">") } else { " " }, field.name());
-        let style = if is_here { theme.style(Role::Selected) } else { theme.style(Role::Text) };
-        let value = match settings.typed() {
-            Some(typed) if is_here => format!("{typed}_"),
-            _ => settings.value(field),
-        };
+    for Row { name, value, typed, is_here } in rows {
+        let label = format!("{} {name:<10}", if *is_here { theme.glyph("❯", ">") } else { " " });
+        let style = if *is_here { theme.style(Role::Selected) } else { theme.style(Role::Text) };
+        let value = typed.map_or_else(|| value.clone(), |typed| format!("{typed}_"));
         let room = column.width().saturating_sub(12);
         column.line([Span::styled(label, style), Span::styled(format!("{value:<room$}"), style)]);
     }
     column.blank();
-    match settings.error() {
+    match error {
         Some(error) => column.text(error, Role::Critical),
-        None => column.text("a change begins a new run and releases what is held", Role::Dim),
+        None => column.text(words, Role::Dim),
     }
-    let keys: &[(&str, &str)] = match settings.typed() {
+    let keys: &[(&str, &str)] = match rows.iter().find_map(|row| row.typed) {
         Some(_) => &[("Enter", "take it"), ("Esc", "forget it")],
         None => {
             &[("Up Down", "field"), ("Left Right", "change"), ("digits", "type"), ("Esc", "close")]

@@ -1,0 +1,310 @@
+//! The lab thread as its user meets it: requests in, reports out.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::{
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use portscope::{
+    allocator::{ALLOCATORS, Pattern, Sight, Tuning},
+    domain::{PortRange, Protocols, State},
+    engine::{
+        LabReport, LabRequest as Ask, LabSetup, LabSite, Outbox, Report, Speed,
+        lab::{LabThread, complete, spawn},
+        message::{RacePlace, RaceSetup},
+    },
+    host::simulated::SimulatedHost,
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// As the user's side has it: room for one report.
+struct Mailbox(mpsc::SyncSender<Report>);
+
+impl Outbox for Mailbox {
+    fn offer(&self, report: Report) -> Result<(), Report> {
+        self.0.try_send(report).map_err(|refused| match refused {
+            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
+        })
+    }
+
+    fn deliver(&self, report: Report) -> bool {
+        self.0.send(report).is_ok()
+    }
+}
+
+struct Session {
+    thread: LabThread,
+    reports: mpsc::Receiver<Report>,
+    races: mpsc::Receiver<Report>,
+}
+
+impl Session {
+    fn new() -> Self {
+        Self::on(SimulatedHost::builder().build())
+    }
+
+    fn on(host: SimulatedHost) -> Self {
+        let ((outbox, reports), (race_outbox, races)) =
+            (mpsc::sync_channel(1), mpsc::sync_channel(1));
+        let (outbox, race_outbox) = (Mailbox(outbox), Mailbox(race_outbox));
+        let thread = spawn(Arc::new(host), Box::new(outbox), Box::new(race_outbox)).unwrap();
+        Self { thread, reports, races }
+    }
+
+    fn ask(&self, request: Ask) {
+        assert!(self.thread.send(request));
+    }
+
+    fn next(&self) -> Arc<LabReport> {
+        match self.reports.recv_timeout(SOON).unwrap() {
+            Report::Lab(report) => report,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn until(&self, enough: impl Fn(&LabReport) -> bool) -> Arc<LabReport> {
+        let deadline = Instant::now() + SOON;
+        while Instant::now() < deadline {
+            let report = self.next();
+            if enough(&report) {
+                return report;
+            }
+        }
+        panic!("not soon");
+    }
+}
+
+fn range() -> PortRange {
+    PortRange::new(50_000, 50_999).unwrap()
+}
+
+fn simulated(share: f64) -> LabSite {
+    LabSite::Simulated { pattern: Pattern::Uniform, share }
+}
+
+fn setup(site: LabSite) -> LabSetup {
+    LabSetup {
+        site,
+        strategies: (0..ALLOCATORS.len()).collect(),
+        protocols: Protocols::Tcp,
+        range: range(),
+        reserved: Vec::new(),
+        address: None,
+        max_attempts: 100,
+        seed: 3,
+        destinations: 1,
+        tuning: Tuning::default(),
+    }
+}
+
+fn runs(report: &LabReport) -> u64 {
+    report.contenders.iter().map(|contender| contender.figures.runs).min().unwrap()
+}
+
+fn attempts(report: &LabReport) -> u64 {
+    report.contenders.iter().map(|contender| contender.trail.len() as u64).sum()
+}
+
+#[test]
+fn a_lab_begins_paused_and_shows_its_occupancy_before_the_first_attempt() {
+    let session = Session::new();
+    session.ask(Ask::Prepare(setup(simulated(0.25))));
+    let report = session.next();
+    assert_eq!((report.number, report.is_running), (1, false));
+    assert_eq!((report.candidates, report.occupied), (1_000, 250));
+    let ports = &report.contenders[0].ports;
+    assert_eq!(range().ports().filter(|&port| !ports.looks_free(port)).count(), 250);
+    assert_eq!((runs(&report), attempts(&report)), (0, 0));
+    session.ask(Ask::Prepare(setup(simulated(0.5))));
+    assert_eq!(session.until(|report| report.number == 2).occupied, 500);
+}
+
+#[test]
+fn a_step_is_one_attempt_of_each_and_is_told_at_once() {
+    let session = Session::new();
+    session.ask(Ask::Prepare(setup(simulated(0.5))));
+    let shown = session.next().contenders[0].ports.clone();
+    session.ask(Ask::Step);
+    let report = session.until(|report| attempts(report) > 0);
+    assert_eq!(attempts(&report), ALLOCATORS.len() as u64);
+    assert_eq!(report.contenders[0].ports, shown);
+    assert!(!report.is_running);
+}
+
+#[test]
+fn a_pause_is_heard_in_the_midst_of_full_speed_and_what_was_reached_is_told() {
+    for pattern in Pattern::EACH {
+        let session = Session::new();
+        session.ask(Ask::Prepare(setup(LabSite::Simulated { pattern, share: 0.9 })));
+        session.ask(Ask::Speed(Speed::Max));
+        session.ask(Ask::Run);
+        session.until(|report| report.is_running && runs(report) > 10);
+        session.ask(Ask::Pause);
+        let asked = Instant::now();
+        let last = session.until(|report| !report.is_running);
+        assert!(asked.elapsed() < Duration::from_secs(2), "{pattern:?}");
+        session.ask(Ask::Step);
+        let stepped = session.until(|report| report.contenders != last.contenders);
+        let more = runs(&stepped) - runs(&last);
+        assert!(more <= 1 && !stepped.is_running, "{pattern:?}");
+    }
+}
+
+#[test]
+fn nobody_has_to_take_a_report_for_the_lab_to_go_on() {
+    let session = Session::new();
+    session.ask(Ask::Prepare(setup(simulated(0.5))));
+    session.ask(Ask::Run);
+    let first = session.until(|report| report.is_running && runs(report) > 0);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(450) {
+        std::thread::yield_now();
+    }
+    // One waits since long; the one after it is of now.
+    let (old, new) = (session.next(), session.next());
+    assert!(runs(&first) < runs(&old) && runs(&old) < runs(&new));
+    assert!(began.elapsed() < SOON);
+}
+
+#[test]
+fn at_a_slow_speed_so_many_steps_are_made_in_a_second() {
+    let session = Session::new();
+    session.ask(Ask::Prepare(setup(simulated(0.0))));
+    session.ask(Ask::Speed(Speed::Twenty));
+    session.ask(Ask::Run);
+    session.until(|report| runs(report) >= 1);
+    let began = Instant::now();
+    // Each step is a whole run where everything is free.
+    let report = session.until(|report| runs(report) >= 11);
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(350), "{took:?} for {} runs", runs(&report));
+}
+
+#[test]
+fn another_share_gives_fresh_figures_and_keeps_the_curve() {
+    let session = Session::new();
+    session.ask(Ask::Prepare(setup(simulated(0.5))));
+    let whole = session.until(|report| report.curve.len() == 23);
+    let shares: Vec<f64> = whole.curve.iter().map(|point| point.share).collect();
+    assert!(shares.is_sorted() && shares.last() == Some(&0.99));
+    session.ask(Ask::Run);
+    session.until(|report| runs(report) > 100);
+    session.ask(Ask::Pause);
+    session.until(|report| !report.is_running);
+    session.ask(Ask::Fill(0.9));
+    let report = session.until(|report| report.occupied == 900);
+    assert_eq!((report.number, runs(&report), report.curve.len()), (1, 0, 23));
+    for (strategy, mean) in report.curve[10].means.iter().enumerate() {
+        let mean = mean.unwrap();
+        let is_sighted = ["bitmap", "kernel-bind"].contains(&ALLOCATORS[strategy].name);
+        let expected = if is_sighted { 1.0..=1.0 } else { 1.5..=2.6 };
+        assert!(expected.contains(&mean), "{} {mean}", ALLOCATORS[strategy].name);
+    }
+}
+
+#[test]
+fn all_that_is_asked_at_once_gives_what_is_predicted() {
+    let host = SimulatedHost::builder().build();
+    let report = complete(&host, &setup(simulated(0.9)), 2_000).unwrap();
+    assert_eq!((runs(&report), report.candidates, report.occupied), (2_000, 1_000, 900));
+    for contender in &report.contenders {
+        let figures = &contender.figures;
+        assert_eq!(figures.runs, 2_000);
+        let Some(predicted) = figures.predicted else { continue };
+        let error = figures.standard_error().unwrap();
+        let off = figures.mean().unwrap() - predicted.mean_attempts;
+        assert!(off.abs() <= 4.5 * error, "{}", ALLOCATORS[contender.strategy].name);
+    }
+    let again = complete(&host, &setup(simulated(0.9)), 2_000).unwrap();
+    let means = |report: &LabReport| -> Vec<_> {
+        report.contenders.iter().map(|contender| contender.figures.mean()).collect()
+    };
+    assert_eq!(means(&report), means(&again));
+}
+
+#[test]
+fn on_a_machine_real_binds_are_made_and_its_own_occupancy_is_shown() {
+    let ports = (50_000..50_900).filter(|port| port % 10 != 0);
+    let host = SimulatedHost::builder().fill_ports(ports, 1.0, State::Listen, 1).build();
+    let report = complete(&host, &setup(LabSite::Machine), 1_000).unwrap();
+    assert_eq!((report.candidates, report.occupied), (1_000, 810));
+    assert!(report.curve.is_empty());
+    for contender in &report.contenders {
+        let (row, figures) = (&ALLOCATORS[contender.strategy], &contender.figures);
+        assert_eq!(figures.snapshots.0 > 0, row.needs_sight, "{}", row.name);
+        if row.name == "bitmap" {
+            assert_eq!((figures.attempts, figures.failures), (1_000, 0));
+        }
+        let Some(predicted) = figures.predicted else { continue };
+        let off = figures.mean().unwrap() - predicted.mean_attempts;
+        let error = figures.standard_error().unwrap();
+        assert!(off.abs() <= 4.5 * error, "{} {off} {error}", row.name);
+    }
+    assert_eq!(host.held(), []);
+}
+
+#[test]
+fn what_cannot_be_prepared_is_told_in_words() {
+    let session = Session::new();
+    let nothing = LabSetup { reserved: vec![range()], ..setup(simulated(0.5)) };
+    session.ask(Ask::Prepare(nothing.clone()));
+    let report = session.reports.recv_timeout(SOON).unwrap();
+    assert!(matches!(report, Report::LabFailed(_)), "{report:?}");
+    session.ask(Ask::Run);
+    session.ask(Ask::Step);
+    session.ask(Ask::Prepare(setup(simulated(0.5))));
+    assert!(!session.next().is_running);
+    let host = SimulatedHost::builder().build();
+    let words = complete(&host, &nothing, 5).unwrap_err();
+    assert_eq!(words.as_str(), "every port of 50000-50999 is reserved");
+    let nobody = LabSetup { strategies: Vec::new(), ..setup(simulated(0.5)) };
+    assert!(complete(&host, &nobody, 5).is_err());
+}
+
+fn race(rounds: u32) -> RaceSetup {
+    RaceSetup {
+        program: None,
+        rounds,
+        window: Duration::from_millis(10),
+        thefts_per_second: 100.0,
+        range: range(),
+        share: 0.5,
+        seed: 1,
+    }
+}
+
+#[test]
+fn a_race_is_told_to_its_end_and_one_that_is_ended_says_so() {
+    let session = Session::new();
+    let until_over = || loop {
+        match session.races.recv_timeout(SOON).unwrap() {
+            Report::Race(report) if report.is_over => return report,
+            Report::Race(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    session.ask(Ask::Race(race(20)));
+    let report = until_over();
+    assert_eq!((report.rebound.rounds, report.handed_over.thefts), (20, 0));
+    assert!(matches!(report.place, RacePlace::Simulated { .. }));
+    session.ask(Ask::Race(race(u32::MAX)));
+    session.ask(Ask::EndRace);
+    assert!(until_over().rebound.rounds < u32::MAX);
+}
+
+#[test]
+fn dropping_it_ends_the_lab_and_the_race() {
+    let session = Session::new();
+    session.ask(Ask::Prepare(setup(simulated(0.9))));
+    session.ask(Ask::Run);
+    session.ask(Ask::Race(race(u32::MAX)));
+    let Session { thread, reports, races } = session;
+    let taking = std::thread::spawn(move || reports.into_iter().count());
+    drop(thread);
+    drop(races);
+    taking.join().unwrap();
+}
