@@ -36,10 +36,13 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     let area = frame.area();
     let buffer = frame.buffer_mut();
     let size = Size { columns: area.width, rows: area.height };
-    if size.is_text_only() && !matches!(app.screen(), Screen::Allocate | Screen::Lab) {
+    if size.is_text_only() && app.screen() != Screen::Allocate {
         let has_footer = area.height >= 4 && area.width >= 20;
         let [text, footer] = Layout::vertical([Fill(1), Length(u16::from(has_footer))]).areas(area);
-        compact::render(app, theme, text, buffer);
+        match app.screen() {
+            Screen::Lab => lab::render(app, theme, text, buffer),
+            _ => compact::render(app, theme, text, buffer),
+        }
         footer::render(app, theme, footer, buffer);
     } else {
         screen(app, theme, area, buffer);

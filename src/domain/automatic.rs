@@ -11,11 +11,16 @@ pub fn choose(
     random: u32,
     is_available: impl Fn(u16) -> bool,
 ) -> Option<u16> {
-    if protocols == Protocols::Udp {
-        let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
-        return (!free.is_empty()).then(|| free[random as usize % free.len()]);
-    }
     let length = range.len();
+    if protocols == Protocols::Udp {
+        return draws(random, length)
+            .map(|offset| range.first() + offset as u16)
+            .find(|&port| is_available(port))
+            .or_else(|| {
+                let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
+                (!free.is_empty()).then(|| free[random as usize % free.len()])
+            });
+    }
     let walk = |parity: u32| {
         // Round the end parity must not change: the last port of an odd range is left out, as there.
         let even = if length > 1 { length & !1 } else { length };
@@ -24,6 +29,13 @@ pub fn choose(
         (0..steps).map(move |step| range.first() + ((start + 2 * step) % even) as u16)
     };
     walk(1).chain(walk(0)).find(|&port| is_available(port))
+}
+
+/// Numbers below `length`, as many of them: a linear congruential sequence (PCG's constants).
+fn draws(random: u32, length: u32) -> impl Iterator<Item = u32> {
+    let next = |&x: &u32| Some(x.wrapping_mul(747_796_405).wrapping_add(2_891_336_453));
+    let below = move |x: u32| (u64::from(x) * u64::from(length) >> 32) as u32;
+    std::iter::successors(next(&random), next).map(below).take(length as usize)
 }
 
 #[cfg(test)]

@@ -74,6 +74,9 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         curve::render(lab, &entries, theme, areas.curve, buffer);
         title::notice(lab, theme, area, buffer);
     }
+    if lab.panel().is_some() {
+        theme.recede(area, buffer);
+    }
     match lab.panel() {
         None => {}
         Some(LabPanel::Race) => race::render(lab, theme, area, buffer),
@@ -107,7 +110,7 @@ fn entries(lab: &Lab) -> Vec<Entry<'_>> {
 fn panels(lab: &Lab, entries: &[Entry<'_>], areas: &Areas, theme: &Theme, buffer: &mut Buffer) {
     let Some((_, first)) = areas.panels.first() else { return };
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
-    let panel = Panel::plan(lab, *first, rows);
+    let panel = Panel::plan(lab, *first, rows, areas.class == Class::Small);
     let scale = Scale::over(lab, entries, panel.histogram_width());
     for &(column, area) in &areas.panels {
         if let Some(entry) = entries.get(column) {

@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 /// The smallest body that has room for a table and one strategy's map.
 const LEAST: (u16, u16) = (60, 16);
 /// What a strategy's column needs, map above figures above histogram.
-pub const NARROW: (u16, u16) = (38, 22);
+pub const NARROW: (u16, u16) = (38, 23);
 /// And with its map beside the rest.
 pub const WIDE: (u16, u16) = (58, 14);
 /// Lines of a column from which more of them go to the curve.
-const ROOMY: u16 = 31;
+const ROOMY: u16 = 33;
 /// Of the curve, with its rule and axis.
 const LEAST_CURVE: u16 = 9;
 const MOST_CURVE: u16 = 22;
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(shape(80, 24, 4), (Class::Small, 15, 0));
         assert_eq!(shape(120, 40, 4), (Class::Columns(2), 18, 0));
         assert_eq!(shape(120, 40, 3), (Class::Columns(3), 27, 9));
-        assert_eq!(shape(160, 48, 4), (Class::Columns(4), 31, 13));
+        assert_eq!(shape(160, 48, 4), (Class::Columns(4), 33, 11));
         assert_eq!(shape(200, 60, 4), (Class::Columns(4), 34, 22));
         assert_eq!(shape(40, 10, 4), (Class::Tiny, 0, 0));
     }

@@ -17,21 +17,26 @@ use crate::{
 };
 
 /// Lines of `section`.
-pub const LINES: u16 = 8;
+pub const LINES: u16 = 9;
 const LABEL: usize = 9;
 /// Measured figures agree with the law within so many standard errors.
 const ERRORS: f64 = 4.0;
 
-pub fn section(lab: &Lab, entry: &Entry<'_>, column: &mut Column<'_>) {
+/// `is_brief`: what the table says is left out.
+pub fn section(lab: &Lab, entry: &Entry<'_>, is_brief: bool, column: &mut Column<'_>) {
     let Some(contender) = entry.contender else {
         column.text("nothing measured yet", Role::Dim);
         (1..LINES).for_each(|_| column.blank());
         return;
     };
     let figures = &contender.figures;
-    mean(figures, column);
-    quantiles(figures, column);
-    failures(figures, column);
+    if is_brief {
+        quantiles("attempts", figures, column);
+    } else {
+        mean(figures, column);
+        quantiles("", figures, column);
+        failures(figures, column);
+    }
     guess(lab, &figures.predictability, column);
     given(figures, column);
     time(figures, column);
@@ -112,7 +117,7 @@ fn verdict(agrees: bool) -> Role {
     if agrees { Role::Ok } else { Role::Warn }
 }
 
-fn quantiles(figures: &Figures, column: &mut Column<'_>) {
+fn quantiles(name: &str, figures: &Figures, column: &mut Column<'_>) {
     let told = |share| match (figures.runs, figures.quantile(share)) {
         (0, _) => "–".to_owned(),
         (_, Some(attempts)) => thousands(attempts),
@@ -122,7 +127,7 @@ fn quantiles(figures: &Figures, column: &mut Column<'_>) {
     let [half, p99] = [format!("p50 {}", told(0.5)), format!("p99 {}", told(0.99))];
     let parts = [half.as_str(), p99.as_str(), most.as_deref().unwrap_or_default()];
     let room = column.width().saturating_sub(LABEL);
-    line("", &[fitted(&parts, room)], Role::Text, column);
+    line(name, &[fitted(&parts, room)], Role::Text, column);
 }
 
 fn failures(figures: &Figures, column: &mut Column<'_>) {

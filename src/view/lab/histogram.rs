@@ -128,9 +128,9 @@ fn diamonds(law: &[f64], scale: &Scale, theme: &Theme, plot: Rect, buffer: &mut 
 /// In the corner that falling bars leave empty.
 fn legend(figures: &Figures, theme: &Theme, plot: Rect, area: Rect, buffer: &mut Buffer) {
     let words = match (&figures.law, theme.ascii) {
-        (Some(_), false) => "◇ law of this occupancy",
-        (Some(_), true) => "o law of this occupancy",
-        (None, _) => "no law is known",
+        (Some(_), false) => "◇ law",
+        (Some(_), true) => "o law",
+        (None, _) => "no law known",
     };
     let width = words.chars().count() as u16;
     let x = area.right().saturating_sub(width);

@@ -35,10 +35,12 @@ pub struct Panel {
     is_wide: bool,
     /// Lines of words below the name.
     words: u16,
+    /// A table says a part of the figures.
+    is_brief: bool,
 }
 
 impl Panel {
-    pub fn plan(lab: &Lab, area: Rect, rows: RowsPerLine) -> Self {
+    pub fn plan(lab: &Lab, area: Rect, rows: RowsPerLine, is_brief: bool) -> Self {
         let is_wide = area.width >= WIDE.0;
         let words = match (is_wide, area.height >= WORDY) {
             (true, _) => 1,
@@ -51,11 +53,11 @@ impl Panel {
         } else {
             // Name, a blank line each before figures and histogram.
             let rest = area.height.saturating_sub(3 + words + figures::LINES);
-            (area.width, (rest * 3 / 5).clamp(LEAST_MAP, MOST_MAP))
+            (area.width, (rest * 2 / 3).clamp(LEAST_MAP, MOST_MAP))
         };
         let columns = columns.saturating_sub(crate::app::grid::GUTTER);
         let grid = Grid::fit(lab.options().range, columns, lines, rows);
-        Self { grid, width: area.width, is_wide, words }
+        Self { grid, width: area.width, is_wide, words, is_brief }
     }
 
     fn map_width(&self) -> u16 {
@@ -63,7 +65,7 @@ impl Panel {
     }
 
     pub fn histogram_width(&self) -> u16 {
-        if self.is_wide { self.width.saturating_sub(self.map_width() + 2) } else { self.width }
+        if self.is_wide { self.width.saturating_sub(self.map_width() + 3) } else { self.width - 1 }
     }
 
     pub fn render(
@@ -86,12 +88,13 @@ impl Panel {
         }
         let facts = if self.is_wide {
             let x = self.map_width() + 2;
-            Rect { x: body.x + x, width: body.width.saturating_sub(x), ..body }
+            Rect { x: body.x + x, width: body.width.saturating_sub(x + 1), ..body }
         } else {
-            rest(body, lines + 1)
+            let body = rest(body, lines + 1);
+            Rect { width: body.width.saturating_sub(1), ..body }
         };
         let mut column = Column::new(theme, facts, buffer);
-        figures::section(lab, entry, &mut column);
+        figures::section(lab, entry, self.is_brief, &mut column);
         let is_tight = column.left() < 6;
         if !is_tight {
             column.blank();
@@ -101,18 +104,18 @@ impl Panel {
         histogram::render(entry, scale, theme, plot, buffer);
     }
 
-    /// What the strategy does, as far as whole words have room.
+    /// What the strategy does, as far as whole words have room: remarks and later parts give way.
     fn summary(&self, entry: &Entry<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+        let area = Rect { width: area.width.saturating_sub(1), ..area };
         let mut column = Column::new(theme, area, buffer);
-        let lines = words::wrapped(entry.row.summary, column.width());
-        if lines.len() <= usize::from(self.words) {
-            lines.iter().for_each(|line| column.text(line, Role::Dim));
-        } else if let Some((short, _)) = entry.row.summary.split_once(" (") {
-            let lines = words::wrapped(short, column.width());
-            if lines.len() <= usize::from(self.words) {
-                lines.iter().for_each(|line| column.text(line, Role::Dim));
-            }
-        }
+        let whole = entry.row.summary;
+        let plain = whole.split_once(" (").map_or(whole, |(plain, _)| plain);
+        let parts = plain.match_indices([',', ':']).rev().map(|(at, _)| plain.split_at(at).0);
+        let fitting = [whole, plain].into_iter().chain(parts).find_map(|text| {
+            let lines = words::wrapped(text, column.width());
+            (lines.len() <= usize::from(self.words)).then_some(lines)
+        });
+        fitting.unwrap_or_default().iter().for_each(|line| column.text(line, Role::Dim));
     }
 }
 
@@ -125,7 +128,7 @@ fn name(entry: &Entry<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let ground = if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
     let pointer = if entry.is_selected { theme.glyph("❯ ", "> ") } else { "" };
     line.push_span(Span::styled(pointer, theme.style(Role::Accent)));
-    line.push_span(Span::styled(entry.shape(theme), theme.style(entry.role())));
+    line.push_span(Span::styled(entry.shape(theme), theme.style(entry.role()).patch(ground)));
     line.push_span(Span::styled(
         format!(" {} ", entry.row.name),
         Style::new().bold().patch(ground),

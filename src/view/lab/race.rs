@@ -1,7 +1,7 @@
 //! The race: a port closed and bound again against a thief, and the same with the socket kept.
 //! Steals nothing.
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
             column::Column,
             panel::{hints, open},
         },
-        heatmap::bar,
+        heatmap::{bar, put},
         lab::figures::number,
         words::{self, thousands},
     },
@@ -29,7 +29,10 @@ pub fn render(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(race) = lab.race() else { return };
     let mut column = open("Race for a closed port", HEIGHT, theme, area, buffer);
     place(race, &mut column);
-    let whole = share(&race.rebound).max(predicted(&race.rebound)).max(share(&race.handed_over));
+    let shares =
+        [&race.rebound, &race.handed_over].map(|rounds| share(rounds).max(predicted(rounds)));
+    // Room beyond the longer bar, so that neither looks like all rounds.
+    let whole = shares[0].max(shares[1]) * 1.25;
     column.blank();
     kind("closed, then bound again", &race.rebound, whole, &mut column);
     let law = law(&race.rebound);
@@ -72,14 +75,21 @@ fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut Column<'_>) {
     let width = column.width().saturating_sub(9).min(WIDEST) as u16;
     let part = if whole > 0.0 { share(rounds) / whole } else { 0.0 };
     let filled = bar(part as f32, width, theme);
+    let empty = if theme.needs_whole_cells() { theme.glyph("·", ".") } else { " " };
     let rest = usize::from(width).saturating_sub(filled.width());
     let ground = theme.color(Role::Available);
-    let empty = if theme.needs_whole_cells() { theme.glyph("·", ".") } else { " " };
+    let at = column.rest();
     column.line([
         Span::styled(filled, theme.style(role).bg(ground)),
         Span::styled(empty.repeat(rest), theme.style(Role::Dim).bg(ground)),
         Span::raw(format!(" {:.1} %", share(rounds) * 100.0)),
     ]);
+    if whole > 0.0 && rounds.rounds > 0 && width > 0 {
+        let part = (predicted(rounds) / whole * f64::from(width)).round() as u16;
+        let place = Rect { height: at.height.min(1), ..at };
+        let style = Style::new().fg(theme.color(Role::Text));
+        put(column.buffer, place, at.x + part.min(width - 1), at.y, theme.glyph("◇", "o"), style);
+    }
 }
 
 fn share(rounds: &Rounds) -> f64 {
@@ -96,8 +106,8 @@ fn law(rounds: &Rounds) -> String {
         return "no round has ended".to_owned();
     }
     format!(
-        "predicted {:.1} ± {:.1} by 1 − e^(−λw/F): the thief binds λ = {} ports a second, the port \
-         is closed for w = {:.2} ms, F = {} ports are free",
+        "predicted {:.1} ± {:.1}, by 1 − e^(−λw/F): a thief that binds λ={} ports a second, a port \
+         closed for w={:.2} ms, F={} free ports",
         rounds.predicted,
         rounds.deviation,
         number(rounds.thief_per_second),
@@ -112,8 +122,8 @@ fn kept(rounds: &Rounds) -> String {
     }
     let tried = thousands(rounds.refused);
     format!(
-        "the thief tried the very port in {tried} rounds and was refused; closed ones would have \
-         been stolen {:.1} ± {:.1} times",
+        "the thief tried the very port in {tried} rounds and was refused, {:.1} ± {:.1} by the law: so \
+         many a closed port would have lost",
         rounds.predicted, rounds.deviation
     )
 }
