@@ -138,7 +138,10 @@ fn strategies_stand_side_by_side_with_their_figures_beside_the_law() {
         for name in FIRST {
             assert!(picture.contains(name), "{name} is not to be seen at {size:?}");
         }
-        assert!(picture.contains("simulated, clustered") && picture.contains("90.0 %"), "{picture}");
+        assert!(
+            picture.contains("simulated, clustered") && picture.contains("90.0 %"),
+            "{picture}"
+        );
         assert!(picture.contains("maps show a sample"), "{picture}");
     }
     let mut session = lab(&sixteen(), (80, 24));
