@@ -8,8 +8,9 @@ const LEAST: (u16, u16) = (60, 16);
 pub const NARROW: (u16, u16) = (38, 23);
 /// And with its map beside the rest.
 pub const WIDE: (u16, u16) = (58, 14);
-/// Lines of a column from which more of them go to the curve.
+/// Lines of a column, and of one with its map beside, from which more of them go to the curve.
 const ROOMY: u16 = 33;
+const ROOMY_WIDE: u16 = 24;
 /// Of the curve, with its rule and axis.
 const LEAST_CURVE: u16 = 9;
 const MOST_CURVE: u16 = 22;
@@ -65,7 +66,7 @@ impl Areas {
     fn stack(&mut self, body: Rect, count: u16, selected: usize) {
         self.table.height = (count + 1).min(body.height);
         let rest = below(body, self.table.height);
-        let curve = curve_lines(rest.height, WIDE.1);
+        let curve = curve_lines(rest.height, WIDE.1, ROOMY_WIDE);
         let panel = Rect { height: rest.height - curve, ..rest };
         self.panels = vec![(selected, panel)];
         self.curve = below(rest, panel.height);
@@ -75,8 +76,8 @@ impl Areas {
     fn spread(&mut self, body: Rect, count: usize, across: u16) {
         let rows = (count as u16).div_ceil(across);
         let width = (body.width - (across - 1)) / across;
-        let least = if width >= WIDE.0 { WIDE.1 } else { NARROW.1 };
-        let curve = curve_lines(body.height, rows * least);
+        let (least, roomy) = if width >= WIDE.0 { (WIDE.1, ROOMY_WIDE) } else { (NARROW.1, ROOMY) };
+        let curve = curve_lines(body.height, rows * least, rows * roomy);
         let height = (body.height - curve) / rows;
         let panel = |column: usize| {
             let (x, y) = (column as u16 % across, column as u16 / across);
@@ -103,14 +104,15 @@ fn class(area: Rect, count: u16) -> Class {
     }
 }
 
-/// What `height` lines leave for a curve when columns need `least` of them.
-fn curve_lines(height: u16, least: u16) -> u16 {
+/// What `height` lines leave for a curve when columns need `least` of them, and hardly use more than
+/// `roomy`.
+fn curve_lines(height: u16, least: u16, roomy: u16) -> u16 {
     let spare = height.saturating_sub(least);
     if spare < LEAST_CURVE {
         return 0;
     }
     let share = (height / 4).max(LEAST_CURVE);
-    let beyond = height.saturating_sub(ROOMY.max(least));
+    let beyond = height.saturating_sub(roomy);
     share.max(beyond).min(spare).min(MOST_CURVE)
 }
 

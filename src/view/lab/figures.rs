@@ -21,6 +21,8 @@ pub const LINES: u16 = 9;
 const LABEL: usize = 9;
 /// Measured figures agree with the law within so many standard errors.
 const ERRORS: f64 = 4.0;
+/// Runs that a judgement needs.
+const ENOUGH: u64 = 30;
 
 /// `is_brief`: what the table says is left out.
 pub fn section(lab: &Lab, entry: &Entry<'_>, is_brief: bool, column: &mut Column<'_>) {
@@ -99,7 +101,17 @@ pub fn mean_role(figures: &Figures) -> Role {
     else {
         return Role::Text;
     };
-    // Where all runs take the same number of attempts only rounding is left.
+    if figures.runs < ENOUGH {
+        return Role::Text;
+    }
+    // Runs that all took the same number of attempts do not tell how far they scatter: independent
+    // tries would by this much, and by nothing where one attempt is the law.
+    let error = if error > 0.0 {
+        error
+    } else {
+        (law * (law - 1.0)).max(0.0).sqrt() / (figures.runs as f64).sqrt()
+    };
+    // The rest is rounding.
     verdict((mean - law).abs() <= ERRORS * error + 1e-9 * law)
 }
 
@@ -107,6 +119,9 @@ pub fn failure_role(figures: &Figures) -> Role {
     let (Some(rate), Some(law)) = (figures.failure_rate(), figures.predicted) else {
         return Role::Text;
     };
+    if figures.runs < ENOUGH {
+        return Role::Text;
+    }
     let runs = figures.runs as f64;
     let error = (law.failure_rate * (1.0 - law.failure_rate) / runs).max(0.0).sqrt();
     // One failure more or less never tells.
@@ -199,11 +214,13 @@ pub fn habit(judged: &Predictability) -> Vec<String> {
         ],
         Habit::SmallSteps { most } => vec![
             format!("steps up to {most}, {bits} left"),
+            format!("steps up to {most}, {bits}"),
             format!("steps up to {most}"),
             "steps".to_owned(),
         ],
         Habit::Narrow { ports } => vec![
             format!("within {ports} ports, {bits} left"),
+            format!("within {ports} ports, {bits}"),
             format!("within {ports} ports"),
             "narrow".to_owned(),
         ],

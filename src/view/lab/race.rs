@@ -110,7 +110,7 @@ fn law(rounds: &Rounds) -> String {
          closed for w={:.2} ms, F={} free ports",
         rounds.predicted,
         rounds.deviation,
-        number(rounds.thief_per_second),
+        thousands(rounds.thief_per_second.round() as u64),
         rounds.window.as_secs_f64() * 1e3,
         number(rounds.free),
     )
