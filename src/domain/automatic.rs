@@ -54,7 +54,7 @@ mod tests {
             let even = choose(Protocols::Both, range(), random, |port| port % 2 == 0).unwrap();
             assert_eq!(even % 2, 0, "{random}");
         }
-        let all: std::collections::BTreeSet<u16> = (0..16)
+        let all: std::collections::BTreeSet<u16> = (0..200)
             .filter_map(|random| choose(Protocols::Udp, range(), random, |_| true))
             .collect();
         assert_eq!(all.len(), 16);
