@@ -346,7 +346,17 @@ pub const COMMANDS: &[Command] = &[
         bindings: &[(Key::Char('o'), own(AllocationAction::OpenSettings))],
         contexts: ALLOCATE,
         label: "settings",
-        help: "protocol, range, attempts, seed, address",
+        help: "strategy, protocol, range, attempts, seed, address",
+    },
+    Command {
+        keys: "s S",
+        bindings: &[
+            (Key::Char('s'), own(AllocationAction::NextStrategy)),
+            (Key::Char('S'), own(AllocationAction::PreviousStrategy)),
+        ],
+        contexts: ALLOCATE,
+        label: "strategy",
+        help: "next, previous strategy, in a fresh run",
     },
     Command {
         keys: "H",
@@ -693,6 +703,8 @@ mod tests {
                 Own::ToggleSite,
                 Own::Emptier,
                 Own::Fuller,
+                Own::NextStrategy,
+                Own::PreviousStrategy,
                 Own::ToggleHold,
                 Own::ReleaseOne,
                 Own::ReleaseAll,

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
+    allocator::ALLOCATORS,
     app::{
         allocation::AllocationOptions,
         settings::{self, Settings},
@@ -15,6 +16,7 @@ pub type SettingsPanel = settings::SettingsPanel<AllocationOptions>;
 /// A row of the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
+    Strategy,
     Protocol,
     Range,
     Attempts,
@@ -23,11 +25,12 @@ pub enum Field {
 }
 
 impl Field {
-    pub const EACH: [Self; 5] =
-        [Self::Protocol, Self::Range, Self::Attempts, Self::Seed, Self::Address];
+    pub const EACH: [Self; 6] =
+        [Self::Strategy, Self::Protocol, Self::Range, Self::Attempts, Self::Seed, Self::Address];
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Strategy => "strategy",
             Self::Protocol => "protocol",
             Self::Range => "range",
             Self::Attempts => "attempts",
@@ -47,6 +50,7 @@ impl Settings for AllocationOptions {
 
     fn value(&self, field: Field) -> String {
         match field {
+            Field::Strategy => ALLOCATORS[self.strategy].name.to_owned(),
             Field::Protocol => settings::protocols(self.protocols),
             Field::Range => self.range.to_string(),
             Field::Attempts => self.max_attempts.to_string(),
@@ -57,7 +61,7 @@ impl Settings for AllocationOptions {
 
     fn takes(field: Field, character: char) -> bool {
         match field {
-            Field::Protocol => false,
+            Field::Strategy | Field::Protocol => false,
             Field::Range => character.is_ascii_digit() || character == '-',
             Field::Attempts | Field::Seed => character.is_ascii_digit(),
             Field::Address => character.is_ascii_hexdigit() || matches!(character, '.' | ':'),
@@ -66,7 +70,7 @@ impl Settings for AllocationOptions {
 
     fn read(&mut self, field: Field, typed: &str) -> Result<(), String> {
         match field {
-            Field::Protocol => {}
+            Field::Strategy | Field::Protocol => {}
             Field::Range => self.range = settings::read_range(typed)?,
             Field::Attempts => self.max_attempts = settings::read_attempts(typed)?,
             Field::Seed => self.seed = settings::read_seed(typed)?,
@@ -77,6 +81,7 @@ impl Settings for AllocationOptions {
 
     fn turn(&mut self, field: Field, by: isize, ephemeral: Option<PortRange>) {
         match field {
+            Field::Strategy => self.strategy = next_strategy(self.strategy, by),
             Field::Protocol => self.protocols = settings::next_protocols(self.protocols, by),
             Field::Range => self.range = settings::next_range(self.range, ephemeral, by),
             Field::Attempts => self.max_attempts = settings::next_attempts(self.max_attempts, by),
@@ -84,6 +89,11 @@ impl Settings for AllocationOptions {
             Field::Address => {}
         }
     }
+}
+
+/// Round the table.
+pub fn next_strategy(strategy: usize, by: isize) -> usize {
+    (strategy + ALLOCATORS.len()).saturating_add_signed(by) % ALLOCATORS.len()
 }
 
 fn read_address(typed: &str) -> Result<Option<IpAddr>, String> {

@@ -113,6 +113,8 @@ impl Allocation {
     /// What we hold there is not in the snapshot.
     pub(super) fn count_simulated_ground(&mut self) {
         let protocols = self.options.protocols;
+        let snapshot = self.simulated.as_ref().map(|simulated| Arc::clone(&simulated.snapshot));
+        self.scan_law = snapshot.and_then(|snapshot| self.law_of_scan(&snapshot));
         self.ground = self.simulated.as_ref().map(|simulated| {
             let is_added = |&&port: &&u16| !simulated.occupancy.port(port).is_occupied(protocols);
             let mut ground = simulated.ground;

@@ -17,7 +17,7 @@ const WIDTH: u16 = 66;
 pub fn render(panel: &Panel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match panel {
         Panel::Settings(settings) => {
-            let mut column = open("Settings", 10, theme, area, buffer);
+            let mut column = open("Settings", 11, theme, area, buffer);
             let row = |field: Field| {
                 let is_here = field == settings.field();
                 let typed = settings.typed().filter(|_| is_here);
