@@ -95,7 +95,7 @@ pub enum FindError {
     #[error("gave up after {attempts} attempts in {range}; {}", in_fact_free(*.free))]
     GaveUp { attempts: u32, range: PortRange, free: Option<u32> },
     /// There is no port left to try: all are reserved, or were tried by a strategy that tries none
-    /// twice.
+    /// twice, or none looked free to one that looks first.
     #[error("no port of {range} is left to try")]
     RangeFull { range: PortRange },
     #[error("there is no strategy \"{name}\"; there are: {}", strategy_names())]
@@ -133,6 +133,7 @@ impl AllocatorBuilder {
 
     /// Ports not to try, such as those of `ip_local_reserved_ports`. Default: none; a bind to a
     /// port that the machine reserves succeeds, for that list binds only the kernel's own choice.
+    /// `kernel-bind` is that choice: it skips those that the machine reserves, and can skip no others.
     pub fn reserved(mut self, reserved: &[PortRange]) -> Self {
         self.reserved = reserved.to_vec();
         self.reserved.sort_unstable();
@@ -145,7 +146,7 @@ impl AllocatorBuilder {
         self
     }
 
-    /// The same seed tries the same ports. Default: drawn by chance.
+    /// The same seed tries the same ports, unless the machine chooses them. Default: drawn by chance.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
@@ -171,6 +172,7 @@ impl AllocatorBuilder {
         };
         let mut binder = host.binder(self.protocols, self.address)?;
         if row.lets_machine_choose {
+            self.check_reserved_by(host)?;
             binder.choose_within(self.range)?;
         }
         let sight = if row.needs_sight {
@@ -190,6 +192,19 @@ impl AllocatorBuilder {
         .seeing(sight);
         let (range, max_attempts) = (self.range, self.max_attempts);
         Ok(Allocator { inner, range, max_attempts, seed, limitation })
+    }
+
+    /// A machine that chooses by itself skips no other ports than it reserves.
+    fn check_reserved_by(&self, host: &dyn Host) -> Result<(), HostError> {
+        let (policy, _) = host.policy()?;
+        let mut asked = self.reserved.iter().filter_map(|ports| ports.intersection(self.range));
+        match asked.find(|ports| policy.reserved_in(*ports) < ports.len()) {
+            None => Ok(()),
+            Some(ports) => Err(HostError::new(
+                &format!("let the machine choose a port of {}", self.range),
+                io::Error::other(format!("it reserves not all of {ports}")),
+            )),
+        }
     }
 }
 

@@ -214,6 +214,7 @@ fn race() -> RaceReport {
     };
     let kept = Rounds { rounds: 700, thefts: 0, refused: 43, predicted: 44.4, ..rounds };
     RaceReport {
+        number: 1,
         place: RacePlace::Namespace,
         rebound: rounds,
         handed_over: Rounds { deviation: 6.4, ..kept },

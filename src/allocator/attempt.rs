@@ -14,7 +14,7 @@ use crate::{
 pub struct Attempt {
     /// Counted from 1 within its allocation.
     pub number: u32,
-    /// 0: the machine was to choose, and refused.
+    /// 0: the machine was to choose, and had none.
     pub port: u16,
     /// None: bound.
     pub refusal: Option<Refusal>,

@@ -2,7 +2,8 @@
 //!
 //! The lowest ports are a static band, left to those who ask for a port by number: clamp(N/32, 16,
 //! 128) ports, none where N is 16 or less. A dynamic allocation scans the ports above the band from a
-//! random start, and the band only when those are exhausted.
+//! random start, and the band, from another, only when those are exhausted
+//! (`randomScanStrategyWithOffset`).
 
 use rand::{Rng, RngExt};
 
@@ -23,9 +24,9 @@ impl Banded {
     }
 }
 
-/// `calculateOffset` of Kubernetes' `pkg/registry/core/service/portallocator/allocator.go`.
+/// `calculateRangeOffset` of Kubernetes' `pkg/registry/core/service/portallocator/allocator.go`.
 pub fn band_of(candidates: u32) -> u32 {
-    if candidates <= 16 { 0 } else { (candidates / 32).clamp(16, 128).min(candidates - 1) }
+    if candidates <= 16 { 0 } else { (candidates / 32).clamp(16, 128) }
 }
 
 impl Strategy for Banded {

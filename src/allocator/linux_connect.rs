@@ -4,7 +4,11 @@
 //! offset = F(destination, key) + table\[slot\]; ports of the range's first parity from there on in
 //! steps of 2, then those of the other one. The slot's counter then grows by what was searched, or by
 //! a random even number of 0 to 14 if that is more, and 2: an observer sees steps of 2 to 16, which
-//! leave him 3 bits.
+//! leave him 3 bits. The kernel draws a new key each 10 seconds (`EPHEMERAL_PORT_SHUFFLE_PERIOD`); here,
+//! where nobody reads a clock, it stays.
+//!
+//! A range with an odd number of ports has one port of the first parity more than steps are made:
+//! the range's first port is not tried, or its last where the search begins at the first.
 
 use rand::{Rng, RngExt};
 
@@ -33,7 +37,7 @@ pub struct LinuxConnect {
 }
 
 impl LinuxConnect {
-    /// The range's ports, an even number of them: the last of an odd one is never chosen.
+    /// What the search goes round: an even number of ports.
     fn span(about: &Surroundings<'_>) -> u32 {
         let length = about.candidates.range().len();
         if length > 1 { length & !1 } else { length }
@@ -54,7 +58,7 @@ impl Strategy for LinuxConnect {
     }
 
     fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
-        let span = Self::span(about);
+        let (span, range) = (Self::span(about), about.candidates.range());
         loop {
             if self.walked >= span {
                 if self.on_second_parity || span == 1 {
@@ -63,11 +67,12 @@ impl Strategy for LinuxConnect {
                 (self.on_second_parity, self.walked) = (true, 0);
                 self.offset += 1;
             }
-            let port =
-                u32::from(about.candidates.range().first()) + (self.offset + self.walked) % span;
+            let distance = self.offset + self.walked;
+            let round = if distance < range.len() { 0 } else { span };
+            let port = range.first() + (distance - round) as u16;
             self.walked += STEP;
-            if about.candidates.contains(port as u16) {
-                return Some(port as u16);
+            if about.candidates.contains(port) {
+                return Some(port);
             }
         }
     }

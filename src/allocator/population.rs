@@ -215,7 +215,7 @@ impl Population {
     /// What the machine chooses where bind() leaves it the choice.
     fn choose(&self) -> Option<u16> {
         let is_available = |port| self.candidates.contains(port) && !self.is_taken(port);
-        if self.protocols == Protocols::Udp
+        if self.protocols != Protocols::Tcp
             && let Some(port) = self.draw_free()
         {
             return Some(port);

@@ -143,7 +143,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
     },
     AllocatorRow::new(
         "linux-connect",
-        "the search of Linux's connect(): even ports first, steps of 2 to 16 (a model)",
+        "the search of Linux's connect(): every second port first, steps of 2 to 16 (a model)",
         Order::Fixed,
         |_| Box::new(LinuxConnect::default()),
     ),

@@ -6,7 +6,7 @@ mod ground;
 mod heat;
 mod log;
 mod marks;
-pub(super) mod settings;
+mod settings;
 mod site;
 mod trail;
 

@@ -23,6 +23,9 @@ pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> 
     let range = settings.range.resolve(&policy);
     let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
     let candidates = Candidates::new(range, reserved);
+    if settings.ignore_reserved && settings.strategy.lets_machine_choose {
+        tell_kept_reserved(policy.reserved_in(range));
+    }
     let mut search = Search::new(host, settings, range);
     let held = if candidates.len() == 0 {
         search.pick.error = Some(NoPort::RangeReserved { range });
@@ -46,6 +49,14 @@ pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> 
 pub fn tell_assumptions(gaps: &[Gap]) {
     for gap in gaps.iter().filter(|gap| matches!(gap, Gap::PolicyAssumed { .. })) {
         exit::tell(format_args!("portscope: partial: {gap}"));
+    }
+}
+
+fn tell_kept_reserved(ports: u32) {
+    if ports > 0 {
+        exit::tell(format_args!(
+            "portscope: partial: the kernel never chooses a reserved port ({ports} of the range are)"
+        ));
     }
 }
 
@@ -157,7 +168,9 @@ impl<'a> Search<'a> {
         }
         let Some(witness) = &mut self.witness else { return };
         let is_ours = held.iter().any(|&(port, _)| port == attempt.port);
-        let collision = attempt.refusal.filter(|refusal| refusal.outcome() == Outcome::InUse);
+        // Port 0: the machine had none to choose, so nobody in particular was met.
+        let collision = attempt.refusal.filter(|_| attempt.port > 0);
+        let collision = collision.filter(|refusal| refusal.outcome() == Outcome::InUse);
         let holder = match collision {
             Some(_) if is_ours => Some(ourselves()),
             Some(refusal) => witness.holder(refusal, attempt.port),

@@ -2,28 +2,50 @@
 
 use crate::domain::{PortRange, Protocols};
 
-/// TCP (and both): from a random start, the ports at odd distances from the range's first, then the
-/// others (`inet_csk_find_open_port`); UDP: any that is free, by chance (`udp_lib_get_port`). None:
-/// none is available, EADDRINUSE.
+/// `random` decides where the search begins; None: none is available, EADDRINUSE.
+///
+/// TCP (`inet_csk_find_open_port`): ports at odd distances from the range's first, in steps of 2, then
+/// those at even distances, to leave the latter to connect(). A range with an odd number of ports has
+/// one of these more than steps are made: either its first or its last is not looked at.
+///
+/// UDP (`udp_lib_get_port`): any available port is as likely as another. The kernel's is not quite:
+/// it goes through its hash chains, so that a port behind taken ones of its chain is likelier.
+///
+/// Both: as UDP, of which the real binder asks first, to have the same port on TCP by its number.
 pub fn choose(
     protocols: Protocols,
     range: PortRange,
     random: u32,
     is_available: impl Fn(u16) -> bool,
 ) -> Option<u16> {
-    if protocols == Protocols::Udp {
-        let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
-        return (!free.is_empty()).then(|| free[random as usize % free.len()]);
+    if protocols != Protocols::Tcp {
+        let port = |offset| range.first() + offset as u16;
+        let drawn = draws(random, range.len()).map(port).find(|&port| is_available(port));
+        // So many draws may still leave out the only ones that are free.
+        return drawn.or_else(|| {
+            let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
+            (!free.is_empty()).then(|| free[random as usize % free.len()])
+        });
     }
-    let length = range.len();
-    let walk = |parity: u32| {
-        // Round the end parity must not change: the last port of an odd range is left out, as there.
-        let even = if length > 1 { length & !1 } else { length };
-        let start = (random % even & !1) + parity;
-        let steps = if length > 1 { even / 2 } else { 1 };
-        (0..steps).map(move |step| range.first() + ((start + 2 * step) % even) as u16)
-    };
-    walk(1).chain(walk(0)).find(|&port| is_available(port))
+    let port = |distance| range.first() + distance as u16;
+    tcp_search(range.len(), random).map(port).find(|&port| is_available(port))
+}
+
+/// Distances from the range's first port.
+fn tcp_search(length: u32, random: u32) -> impl Iterator<Item = u32> {
+    let round = if length > 1 { length & !1 } else { length };
+    let start = random % round | 1;
+    [start, start - 1].into_iter().flat_map(move |start| {
+        let distances = (start..start + round).step_by(2);
+        distances.map(move |distance| if distance < length { distance } else { distance - round })
+    })
+}
+
+/// Numbers below `length`, as many of them: a linear congruential sequence (PCG's constants).
+fn draws(random: u32, length: u32) -> impl Iterator<Item = u32> {
+    let next = |&x: &u32| Some(x.wrapping_mul(747_796_405).wrapping_add(2_891_336_453));
+    let below = move |x: u32| (u64::from(x) * u64::from(length) >> 32) as u32;
+    std::iter::successors(next(&random), next).map(below).take(length as usize)
 }
 
 #[cfg(test)]
@@ -39,13 +61,23 @@ mod tests {
         for random in [0, 1, 7, 15, 16, u32::MAX] {
             let odd = choose(Protocols::Tcp, range(), random, |_| true).unwrap();
             assert_eq!(odd % 2, 1, "{random}");
-            let even = choose(Protocols::Both, range(), random, |port| port % 2 == 0).unwrap();
+            let even = choose(Protocols::Tcp, range(), random, |port| port % 2 == 0).unwrap();
             assert_eq!(even % 2, 0, "{random}");
         }
-        let all: std::collections::BTreeSet<u16> = (0..16)
-            .filter_map(|random| choose(Protocols::Udp, range(), random, |_| true))
-            .collect();
-        assert_eq!(all.len(), 16);
+        for protocols in [Protocols::Udp, Protocols::Both] {
+            let all: std::collections::BTreeSet<u16> = (0..200)
+                .filter_map(|random| choose(protocols, range(), random, |_| true))
+                .collect();
+            assert_eq!(all.len(), 16);
+        }
+    }
+
+    #[test]
+    fn tcp_takes_the_next_free_port_of_a_parity_and_goes_round() {
+        let range = PortRange::new(100, 107).unwrap();
+        let order: Vec<u32> = tcp_search(8, 4).collect();
+        assert_eq!(order, [5, 7, 1, 3, 4, 6, 0, 2]);
+        assert_eq!(choose(Protocols::Tcp, range, 4, |port| ![105, 107].contains(&port)), Some(101));
     }
 
     #[test]
@@ -56,6 +88,18 @@ mod tests {
                 assert_eq!(choose(protocols, range(), 5, |_| false), None);
             }
         }
+    }
+
+    /// Held against the kernel in tests/strategies_linux.rs.
+    #[test]
+    fn tcp_leaves_out_the_first_or_the_last_of_an_odd_number_of_ports() {
+        let looked_at = |random| {
+            let mut order: Vec<u32> = tcp_search(5, random).collect();
+            order.sort_unstable();
+            order
+        };
+        assert_eq!([looked_at(0), looked_at(1)], [[0, 1, 2, 3], [0, 1, 2, 3]]);
+        assert_eq!([looked_at(2), looked_at(3)], [[1, 2, 3, 4], [1, 2, 3, 4]]);
     }
 
     #[test]

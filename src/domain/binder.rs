@@ -18,6 +18,12 @@ pub trait Binder {
         asked
     }
 
+    /// The port that was refused when that one was asked for: another one where the machine chose one
+    /// for UDP that TCP then refused.
+    fn refused_port(&self, asked: u16) -> u16 {
+        asked
+    }
+
     /// Attempts until one succeeds or `next` names no port; it is told the miss before, if any.
     ///
     /// Many attempts in one call, because a return that passes a system call is dear: the kernel's
@@ -28,7 +34,9 @@ pub trait Binder {
             let (result, took) = self.bind(port);
             match result {
                 Ok(held) => return Some(Bound { port: self.port_of(&held, port), held, took }),
-                Err(refusal) => miss = Some(Miss { port, refusal, took }),
+                Err(refusal) => {
+                    miss = Some(Miss { port: self.refused_port(port), refusal, took });
+                }
             }
         }
         None
@@ -62,6 +70,10 @@ impl<B: Binder + ?Sized> Binder for Box<B> {
 
     fn port_of(&self, held: &Self::Held, asked: u16) -> u16 {
         (**self).port_of(held, asked)
+    }
+
+    fn refused_port(&self, asked: u16) -> u16 {
+        (**self).refused_port(asked)
     }
 
     fn bind_first(&mut self, next: &mut NextPort<'_>) -> Option<Bound<Self::Held>> {

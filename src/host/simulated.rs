@@ -1,28 +1,29 @@
 //! A machine that exists only in memory. Not a demo mode: it is a `Host` like the real one.
 
+mod binder;
 mod builder;
 mod standing;
 
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
-    os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 pub use builder::SimulatedHostBuilder;
 
+use binder::SimulatedBinder;
 use standing::{Fill, Standing};
 
 use crate::{
     domain::{
-        Binder, Endpoint, Ephemeral, Errno, Family, Gap, Holder, Machine, PortRange, Process,
-        Protocol, Protocols, Refusal, Snapshot, Socket, Source, State, Timer, automatic,
+        Endpoint, Ephemeral, Errno, Family, Gap, Holder, Machine, PortRange, Process, Protocol,
+        Protocols, Snapshot, Socket, Source, State, Timer,
         availability::{self, Bind, Verdict},
         owner::Span,
     },
-    host::{Describer, Held, Host, HostBinder, HostError, OwnerDepth, Scanner},
+    host::{Describer, Host, HostBinder, HostError, OwnerDepth, Scanner},
 };
 
 /// The process that holds what the simulated binder bound.
@@ -130,12 +131,7 @@ impl Host for SimulatedHost {
         protocols: Protocols,
         address: Option<IpAddr>,
     ) -> Result<Box<dyn HostBinder>, HostError> {
-        let occupied = vec![[false; 2]; 65_536];
-        let world = Arc::clone(&self.world);
-        let (choice, choices) = (world.ephemeral.range, 0);
-        let binder =
-            SimulatedBinder { world, protocols, address, choice, choices, occupied, version: None };
-        Ok(Box::new(binder))
+        Ok(Box::new(SimulatedBinder::new(Arc::clone(&self.world), protocols, address)))
     }
 
     /// None of its sockets has a reuse option: where that would decide, the bind fails.
@@ -191,131 +187,6 @@ impl Describer for SimulatedDescriber {
     fn describe(&mut self, pids: &[u32]) -> Vec<Process> {
         pids.iter().filter_map(|pid| self.world.processes.get(pid)).cloned().collect()
     }
-}
-
-struct SimulatedBinder {
-    world: Arc<World>,
-    protocols: Protocols,
-    address: Option<IpAddr>,
-    /// Where port 0 leads, and how often it did.
-    choice: PortRange,
-    choices: u32,
-    /// By port, then by protocol: sockets of the population that conflict with our address.
-    occupied: Vec<[bool; 2]>,
-    /// Of the population that was looked at; None: none was.
-    version: Option<u64>,
-}
-
-impl Binder for SimulatedBinder {
-    type Held = Box<dyn Held>;
-
-    fn port_of(&self, held: &Self::Held, _: u16) -> u16 {
-        held.port()
-    }
-
-    /// UDP first, as the real one. A port that a binder of this host holds is taken whatever the
-    /// address.
-    fn bind(&mut self, port: u16) -> (Result<Box<dyn Held>, Refusal>, Duration) {
-        let Self { world, protocols, address, choice, choices, occupied, version } = self;
-        let mut standing = world.standing();
-        if *version != Some(standing.version) {
-            *version = Some(standing.version);
-            look(&standing, &world.sockets, *address, occupied);
-        }
-        let mut took = Duration::ZERO;
-        let port = if port == 0 {
-            *choices = choices.wrapping_add(1);
-            let is_available = |port: u16| {
-                let reserved = world.ephemeral.reserved();
-                let mut each = standing::each(*protocols);
-                !reserved.iter().any(|range| range.contains(port))
-                    && world.refusal(port).is_none()
-                    && each.all(|protocol| {
-                        !occupied[usize::from(port)][protocol as usize]
-                            && !standing.holds(protocol, port)
-                    })
-            };
-            // Spread like chance, and the same ones each time (Knuth's multiplicative hash).
-            let random = choices.wrapping_mul(2_654_435_761) >> 7;
-            let chosen = automatic::choose(*protocols, *choice, random, is_available);
-            let Some(port) = chosen else {
-                let protocol = standing::each(*protocols).next().unwrap_or(Protocol::Udp);
-                return (Err(Refusal { protocol, errno: Errno::EADDRINUSE }), BIND_TIME);
-            };
-            port
-        } else {
-            port
-        };
-        for protocol in standing::each(*protocols) {
-            took += BIND_TIME;
-            let is_taken =
-                occupied[usize::from(port)][protocol as usize] || standing.holds(protocol, port);
-            let taken = is_taken.then_some(Errno::EADDRINUSE);
-            if let Some(errno) = world.refusal(port).or(taken) {
-                return (Err(Refusal { protocol, errno }), took);
-            }
-        }
-        standing.hold(*protocols, port);
-        let (world, protocols) = (Arc::clone(world), *protocols);
-        (Ok(Box::new(SimulatedPort { world, protocols, port })), took)
-    }
-}
-
-/// Which ports the standing sockets take from a bind to that address.
-fn look(
-    standing: &Standing,
-    sockets: &[Socket],
-    address: Option<IpAddr>,
-    occupied: &mut [[bool; 2]],
-) {
-    occupied.fill([false; 2]);
-    for socket in standing.among(sockets).filter(|socket| conflicts(socket, address)) {
-        occupied[usize::from(socket.local.port)][socket.protocol as usize] = true;
-    }
-}
-
-impl HostBinder for SimulatedBinder {
-    /// The machine's own range is as simulated as the rest: it gives way.
-    fn choose_within(&mut self, range: PortRange) -> Result<(), HostError> {
-        self.choice = range;
-        Ok(())
-    }
-}
-
-struct SimulatedPort {
-    world: Arc<World>,
-    protocols: Protocols,
-    port: u16,
-}
-
-impl Held for SimulatedPort {
-    fn port(&self) -> u16 {
-        self.port
-    }
-
-    fn into_descriptors(self: Box<Self>) -> Vec<OwnedFd> {
-        Vec::new()
-    }
-}
-
-impl Drop for SimulatedPort {
-    fn drop(&mut self) {
-        self.world.standing().release(self.protocols, self.port);
-    }
-}
-
-/// A bind to `address` meets a socket of the same address, or of an unspecified one that takes its
-/// family; a bind to all addresses meets every socket (kernel.md 1c).
-fn conflicts(socket: &Socket, address: Option<IpAddr>) -> bool {
-    let Some(address) = address.filter(|a| !a.is_unspecified()) else {
-        return true;
-    };
-    let takes_family = match socket.family {
-        Family::Ipv4 => address.is_ipv4(),
-        Family::Ipv6 => address.is_ipv6(),
-        Family::Dual => true,
-    };
-    socket.local.address == address || (socket.local.address.is_unspecified() && takes_family)
 }
 
 /// What the scan of a held port shows: a dual-stack socket of our own process.

@@ -99,7 +99,12 @@ impl fmt::Display for Collision {
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Attempt { number, port, refusal, took } = self.attempt;
-        write!(f, "attempt {number} · port {port} · {}", self.attempt.outcome().name())?;
+        write!(f, "attempt {number} · ")?;
+        match port {
+            0 => f.write_str("any port")?,
+            port => write!(f, "port {port}")?,
+        }
+        write!(f, " · {}", self.attempt.outcome().name())?;
         match refusal {
             Some(refusal) => write!(f, " ({} {})", refusal.protocol.name(), refusal.errno)?,
             None => write!(f, " ({})", self.asked.name())?,
@@ -107,7 +112,9 @@ impl fmt::Display for Tried {
         write!(f, " · {took:.1?}")?;
         match &self.holder {
             Some(holder) => write!(f, " · {holder}"),
-            None if self.attempt.outcome() == Outcome::InUse => f.write_str(" · holder not seen"),
+            None if port > 0 && self.attempt.outcome() == Outcome::InUse => {
+                f.write_str(" · holder not seen")
+            }
             None => Ok(()),
         }
     }

@@ -12,7 +12,10 @@ mod table;
 mod tiny;
 mod title;
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+};
 
 use crate::{
     app::{
@@ -80,6 +83,16 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Some(LabPanel::Settings(panel)) => settings::render(panel, theme, area, buffer),
         Some(LabPanel::ConfirmSpeed(speed)) => settings::confirm(*speed, theme, area, buffer),
     }
+}
+
+/// The column under that place, counted from 0, in its panel or in the table.
+pub fn column_at(lab: &Lab, area: Rect, at: Position) -> Option<usize> {
+    let areas = Areas::within(area, lab.picked().len(), lab.selected());
+    if areas.table.contains(at) {
+        // Below the names of the figures.
+        return usize::from(at.y - areas.table.y).checked_sub(1);
+    }
+    areas.panels.iter().find(|(_, panel)| panel.contains(at)).map(|&(column, _)| column)
 }
 
 fn entries(lab: &Lab) -> Vec<Entry<'_>> {

@@ -26,6 +26,7 @@ impl Share {
     }
 
     /// In steps that are finer where they matter more: 5 % below a half, 1 % up to 98 %, then 0.1 %.
+    #[must_use]
     pub fn fuller(self) -> Self {
         let step = match self.0 {
             ..500 => 50,
@@ -36,6 +37,7 @@ impl Share {
     }
 
     /// Takes back one `fuller`.
+    #[must_use]
     pub fn emptier(self) -> Self {
         let step = match self.0 {
             ..=500 => 50,

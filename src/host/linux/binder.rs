@@ -13,7 +13,7 @@ use rustix::{
 };
 
 use crate::{
-    domain::{Binder, Errno, PortRange, Protocol, Protocols, Refusal},
+    domain::{Binder, Errno, Gap, PortRange, Protocol, Protocols, Refusal},
     host::{
         Held, HostBinder, HostError,
         linux::{policy::PolicyReader, port_range},
@@ -33,9 +33,12 @@ pub struct RealBinder {
     address: IpAddr,
     /// What the kernel chooses from for port 0; None: `ip_local_port_range`.
     choice: Option<PortRange>,
+    /// By the last bind(); 0: the kernel had none to choose.
+    refused: u16,
     udp: Option<OwnedFd>,
     tcp: Option<OwnedFd>,
-    limitation: Option<&'static str>,
+    is_ipv4_only: bool,
+    chooses_from_part: bool,
 }
 
 impl RealBinder {
@@ -46,14 +49,16 @@ impl RealBinder {
             protocols,
             address: address.unwrap_or(everywhere),
             choice: None,
+            refused: 0,
             udp: None,
             tcp: None,
-            limitation: None,
+            is_ipv4_only: false,
+            chooses_from_part: false,
         };
         let mut outcome = binder.prepare();
         if address.is_none() && outcome.is_err_and(|refusal| refusal.errno == Errno::EAFNOSUPPORT) {
             binder.address = Ipv4Addr::UNSPECIFIED.into();
-            binder.limitation = Some("IPv4 only");
+            binder.is_ipv4_only = true;
             outcome = binder.prepare();
         }
         outcome.map(|()| binder).map_err(|Refusal { protocol, errno }| {
@@ -85,22 +90,22 @@ impl RealBinder {
         }
     }
 
-    /// UDP first, then TCP, where the port that the kernel chose for UDP is asked for by number; the
-    /// first refusal ends it. The port that was bound.
+    /// UDP first, then TCP; the first refusal ends it. `port` 0 becomes the one that the kernel chose,
+    /// which TCP is then asked for by its number.
     #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
     #[inline(always)]
-    fn bind_spares(&self, mut port: u16) -> Result<u16, Refusal> {
+    fn bind_spares(&self, port: &mut u16) -> Result<(), Refusal> {
         for (protocol, spare) in [(Protocol::Udp, &self.udp), (Protocol::Tcp, &self.tcp)] {
             if let Some(spare) = spare {
-                let address = SocketAddr::new(self.address, port);
+                let address = SocketAddr::new(self.address, *port);
                 io::retry_on_intr(|| rustix::net::bind(spare, &address))
                     .map_err(refusal_of(protocol))?;
-                if port == 0 {
-                    port = chosen_port(spare).map_err(refusal_of(protocol))?;
+                if *port == 0 {
+                    *port = chosen_port(spare).map_err(refusal_of(protocol))?;
                 }
             }
         }
-        Ok(port)
+        Ok(())
     }
 
     /// Lets go of the descriptors that cannot be bound again.
@@ -123,22 +128,29 @@ impl Binder for RealBinder {
         if asked == 0 { held.port() } else { asked }
     }
 
+    #[inline]
+    fn refused_port(&self, _: u16) -> u16 {
+        self.refused
+    }
+
     /// The time is that of the bind() calls alone; none when no socket could be made.
     #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
     #[inline(always)]
-    fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration) {
+    fn bind(&mut self, mut port: u16) -> (Result<Self::Held, Refusal>, Duration) {
         if let Err(refusal) = self.prepare() {
+            self.refused = port;
             return (Err(refusal), Duration::ZERO);
         }
         let begin = Instant::now();
-        let result = self.bind_spares(port);
+        let result = self.bind_spares(&mut port);
         let took = begin.elapsed();
         match result {
-            Ok(port) => {
+            Ok(()) => {
                 let bound = BoundPort { port, tcp: self.tcp.take(), udp: self.udp.take() };
                 (Ok(Box::new(bound)), took)
             }
             Err(refusal) => {
+                self.refused = port;
                 self.clean_up(refusal);
                 (Err(refusal), took)
             }
@@ -150,29 +162,34 @@ impl HostBinder for RealBinder {
     /// By IP_LOCAL_PORT_RANGE (ip(7), Linux 6.3). The kernel takes what both ranges share, and ignores
     /// the option without a word where they share nothing.
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError> {
-        let kernels = PolicyReader::default().read(&mut Vec::new()).range;
-        let operation = format!("let the kernel choose a port of {range}");
-        if kernels.intersection(range).is_none() {
-            let words = format!("it chooses from ip_local_port_range, {kernels}");
-            return Err(HostError::new(&operation, std::io::Error::other(words)));
-        }
-        if range.intersection(kernels) == Some(kernels) {
-            return Ok(());
-        }
-        (self.udp, self.tcp, self.choice) = (None, None, Some(range));
+        let refused = |words: String| {
+            let operation = format!("let the kernel choose a port of {range}");
+            HostError::new(&operation, std::io::Error::other(words))
+        };
+        let automatic = automatic_range()?;
+        let Some(shared) = automatic.intersection(range) else {
+            return Err(refused(format!("it chooses only from ip_local_port_range {automatic}")));
+        };
+        (self.udp, self.tcp) = (None, None);
+        self.choice = (shared != automatic).then_some(range);
+        self.chooses_from_part = shared != range;
         self.prepare().map_err(|refusal| {
-            let words = match refusal.errno {
+            refused(match refusal.errno {
                 Errno::ENOPROTOOPT => format!(
-                    "its range {kernels} is wider, and before Linux 6.3 it cannot be told to keep to a part"
+                    "before Linux 6.3 it keeps to no part of ip_local_port_range {automatic}"
                 ),
                 errno => errno.to_string(),
-            };
-            HostError::new(&operation, std::io::Error::other(words))
+            })
         })
     }
 
     fn limitation(&self) -> Option<&'static str> {
-        self.limitation
+        match (self.is_ipv4_only, self.chooses_from_part) {
+            (true, false) => Some("IPv4 only"),
+            (false, true) => Some("only ports in ip_local_port_range"),
+            (true, true) => Some("IPv4 only, and only ports in ip_local_port_range"),
+            (false, false) => None,
+        }
     }
 
     fn hold_capacity(&self) -> u32 {
@@ -216,6 +233,21 @@ fn unbound(protocol: Protocol, address: IpAddr) -> io::Result<OwnedFd> {
         sockopt::set_ipv6_v6only(&socket, false)?;
     }
     Ok(socket)
+}
+
+/// `ip_local_port_range`. Errors: it cannot be read; an assumed one will not do.
+fn automatic_range() -> Result<PortRange, HostError> {
+    let mut gaps = Vec::new();
+    let policy = PolicyReader::default().read(&mut gaps);
+    let is_unread = |gap: &Gap| match gap {
+        Gap::PolicyAssumed { sysctl } => sysctl.as_str() == "net.ipv4.ip_local_port_range",
+        _ => false,
+    };
+    if gaps.iter().any(is_unread) {
+        let source = std::io::Error::other("net.ipv4.ip_local_port_range cannot be read");
+        return Err(HostError::new("learn what the kernel chooses from", source));
+    }
+    Ok(policy.range)
 }
 
 fn chosen_port(socket: &OwnedFd) -> io::Result<u16> {

@@ -343,11 +343,11 @@ fn family_of(address: IpAddr, state: State) -> Family {
 }
 
 /// Vigna's splitmix64: enough to scatter ports, and the same on every machine for ever.
-struct SplitMix(u64);
+pub(super) struct SplitMix(pub(super) u64);
 
 impl SplitMix {
     /// Below `limit`, by multiplication; the bias is under limit / 2^64.
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

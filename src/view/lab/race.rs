@@ -42,7 +42,7 @@ pub fn render(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     paragraph(&kept(&race.handed_over), Role::Dim, &mut column);
     column.blank();
     paragraph(&meaning(race), Role::Text, &mut column);
-    hints(&[("R Esc", if race.is_over { "close" } else { "end it" })], &mut column);
+    hints(&[("R", if race.is_over { "again" } else { "end it" }), ("Esc", "close")], &mut column);
 }
 
 fn place(race: &RaceReport, column: &mut Column<'_>) {

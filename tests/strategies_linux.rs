@@ -1,0 +1,287 @@
+//! Every strategy on real sockets, in private network namespaces: by the library and by `pick`.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/drill.rs"]
+mod drill;
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    collections::BTreeSet,
+    io::ErrorKind,
+    net::TcpStream,
+    process::{Command, Output, Stdio},
+};
+
+use drill::Drill;
+use namespace::{in_new_namespace, set_sysctl};
+use portscope::{
+    Allocator,
+    allocator::ALLOCATORS,
+    domain::{Binder, Errno, Outcome, PortRange, Protocol, Protocols, Refusal, automatic},
+    host::{Held, HostBinder, linux::binder::RealBinder},
+};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+
+/// May give up although a port is free, after as many tries as there are ports.
+const MAY_MISS: [&str; 2] = ["random-retry", "random-increment"];
+
+fn ten() -> PortRange {
+    PortRange::new(50_000, 50_009).unwrap()
+}
+
+fn hold(protocols: Protocols, ports: impl IntoIterator<Item = u16>) -> Vec<Box<dyn Held>> {
+    let mut binder = RealBinder::new(protocols, None).unwrap();
+    ports.into_iter().map(|port| binder.bind(port).0.unwrap()).collect()
+}
+
+fn pick(strategy: &str, more: &str) -> Output {
+    Command::new(PROGRAM)
+        .args(["pick", "--strategy", strategy])
+        .args(more.split_whitespace())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// One port a line, and nothing said beside.
+#[track_caller]
+fn ports(output: &Output) -> Vec<u16> {
+    assert_eq!(str::from_utf8(&output.stderr), Ok(""));
+    let told = str::from_utf8(&output.stdout).unwrap();
+    told.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+fn said(output: &Output) -> &str {
+    str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn what_each_strategy_gives_is_really_bound() {
+    in_new_namespace(|| {
+        for row in ALLOCATORS {
+            for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
+                let builder = Allocator::over(ten()).protocols(protocols).strategy(row.name);
+                let mut allocator = builder.seed(1).build().unwrap();
+                let mut told = 0;
+                let held = allocator.allocate(|attempt| told = attempt.port).unwrap();
+                assert!(ten().contains(held.port()), "{}", row.name);
+                assert_eq!(held.port(), told, "{}", row.name);
+                for protocol in Protocol::EACH {
+                    let again = RealBinder::new(protocol.into(), None).unwrap().bind(told).0;
+                    let refusal = Refusal { protocol, errno: Errno::EADDRINUSE };
+                    let expected = protocols.includes(protocol).then_some(refusal);
+                    assert_eq!(again.err(), expected, "{}", row.name);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn each_strategy_that_tries_all_finds_the_tenth_of_ten_ports() {
+    in_new_namespace(|| {
+        for free in [50_000, 50_001, 50_006, 50_009] {
+            let _held = hold(Protocols::Both, ten().ports().filter(|&port| port != free));
+            for row in ALLOCATORS.iter().filter(|row| !MAY_MISS.contains(&row.name)) {
+                let output = pick(row.name, "--range 50000-50009 --seed 1 --max-attempts 100");
+                assert_eq!(ports(&output), [free], "{}", row.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn reserved_ports_are_skipped_unless_they_are_asked_for() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_reserved_ports", "50000-50007");
+        for row in ALLOCATORS {
+            let given = ports(&pick(row.name, "--range 50000-50009 --seed 1 --count 2"));
+            assert_eq!(BTreeSet::from_iter(given), [50_008, 50_009].into(), "{}", row.name);
+            let all = "--range 50000-50009 --seed 1 --count 10 --max-attempts 1000";
+            let output = pick(row.name, &format!("{all} --ignore-reserved"));
+            if row.lets_machine_choose {
+                assert!(
+                    said(&output).contains("never chooses a reserved port (8 of the range are)")
+                );
+                assert_eq!(output.status.code(), Some(1));
+            } else if !MAY_MISS.contains(&row.name) {
+                let given = BTreeSet::from_iter(ports(&output));
+                assert_eq!(given, ten().ports().collect(), "{}", row.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn the_same_seed_picks_the_same_ports() {
+    in_new_namespace(|| {
+        let _held = hold(Protocols::Udp, (50_000..50_200).step_by(2));
+        for row in ALLOCATORS.iter().filter(|row| !row.lets_machine_choose) {
+            let picked = |seed: u32| {
+                let all = format!("--range 50000-50999 --seed {seed} --count 5 --protocol udp");
+                ports(&pick(row.name, &all))
+            };
+            assert_eq!(picked(3), picked(3), "{}", row.name);
+            let is_fixed = ["sequential", "next-fit"].contains(&row.name);
+            assert_eq!(picked(3) == picked(4), is_fixed, "{}", row.name);
+        }
+    });
+}
+
+#[test]
+fn bitmap_needs_one_attempt_a_port_and_none_to_see_that_there_is_no_port() {
+    in_new_namespace(|| {
+        let _held = hold(Protocols::Udp, 50_000..50_005);
+        let five = pick("bitmap", "--range 50000-50009 --count 5 --seed 1 --format json");
+        let five: Value = serde_json::from_slice(&five.stdout).unwrap();
+        assert_eq!(five["ports"].as_array().unwrap().len(), 5);
+        assert_eq!(five["attempts"].as_array().unwrap().len(), 5);
+        let _all = hold(Protocols::Udp, 50_005..=50_009);
+        let none = pick("bitmap", "--range 50000-50009 --format json");
+        assert_eq!(none.status.code(), Some(1));
+        assert!(said(&none).contains("range 50000-50009 is full (10 of 10)"), "{}", said(&none));
+        let none: Value = serde_json::from_slice(&none.stdout).unwrap();
+        assert_eq!(none["attempts"].as_array().unwrap().len(), 0);
+        assert_eq!(none["error"]["kind"], "range-full");
+    });
+}
+
+#[test]
+fn kernel_bind_keeps_to_the_range_and_says_so_where_the_kernel_does_not_use_all_of_it() {
+    in_new_namespace(|| {
+        let whole = pick("kernel-bind", "--range 50000-50063 --count 64 --protocol udp");
+        assert_eq!(BTreeSet::from_iter(ports(&whole)), (50_000..=50_063).collect());
+        assert_eq!(ports(&pick("kernel-bind", "--range ephemeral")).len(), 1);
+
+        let outside = pick("kernel-bind", "--range 61000-65535");
+        assert_eq!((outside.status.code(), outside.stdout.len()), (Some(2), 0));
+        let words = "could not let the kernel choose a port of 61000-65535: \
+                     it chooses only from ip_local_port_range 32768-60999";
+        assert!(said(&outside).contains(words), "{}", said(&outside));
+
+        set_sysctl("ip_local_port_range", "32768 49155");
+        let part = pick("kernel-bind", "--count 4");
+        assert_eq!(said(&part), "portscope: partial: only ports in ip_local_port_range\n");
+        let told = str::from_utf8(&part.stdout).unwrap();
+        let told: BTreeSet<u16> = told.lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(told, (49_152..=49_155).collect());
+    });
+}
+
+#[test]
+fn a_port_that_the_kernel_chose_for_udp_and_tcp_refuses_is_a_miss_of_that_port() {
+    in_new_namespace(|| {
+        let _held = hold(Protocols::Tcp, 50_001..=50_009);
+        let mut allocator = Allocator::over(ten()).strategy("kernel-bind").build().unwrap();
+        for _ in 0..20 {
+            let mut tried = Vec::new();
+            let result = allocator.allocate(|attempt| tried.push(*attempt));
+            let refused = Refusal { protocol: Protocol::Tcp, errno: Errno::EADDRINUSE };
+            let (won, missed) = tried.split_last().unwrap();
+            // One in 40,000 allocations meets the other nine ports a hundred times.
+            assert_eq!(result.unwrap().port(), 50_000);
+            assert_eq!((won.port, won.refusal), (50_000, None));
+            for attempt in missed {
+                assert!((50_001..=50_009).contains(&attempt.port));
+                assert_eq!(attempt.refusal, Some(refused));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_range_without_a_free_port_is_refused_to_kernel_bind_as_in_use() {
+    in_new_namespace(|| {
+        for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
+            let _held = hold(protocols, ten().ports());
+            let mut binder = RealBinder::new(protocols, None).unwrap();
+            binder.choose_within(ten()).unwrap();
+            let refusal = binder.bind(0).0.err().unwrap();
+            assert_eq!((refusal.outcome(), binder.refused_port(0)), (Outcome::InUse, 0));
+            // It can be told otherwise.
+            binder.choose_within(PortRange::new(50_010, 50_010).unwrap()).unwrap();
+            assert_eq!(binder.bind(0).0.unwrap().port(), 50_010);
+        }
+        let trace = pick("kernel-bind", "--range 50000-50009 --max-attempts 1 --trace");
+        assert_eq!(trace.status.code(), Some(0));
+        let _held = hold(Protocols::Both, ten().ports());
+        let trace = pick("kernel-bind", "--range 50000-50009 --max-attempts 1 --trace");
+        assert!(said(&trace).contains("attempt 1 · any port · in-use (udp EADDRINUSE)"));
+        assert!(!said(&trace).contains("holder"), "{}", said(&trace));
+    });
+}
+
+/// The model of `domain::automatic` beside the kernel, where one port is free.
+#[test]
+fn the_kernel_leaves_out_what_the_model_leaves_out() {
+    const ROUNDS: u32 = 400;
+    in_new_namespace(|| {
+        let five = PortRange::new(50_000, 50_004).unwrap();
+        set_sysctl("ip_local_port_range", "50000 50004");
+        for free in five.ports() {
+            let _held = hold(Protocols::Both, five.ports().filter(|&port| port != free));
+            for protocols in [Protocols::Tcp, Protocols::Udp] {
+                let mut binder = RealBinder::new(protocols, None).unwrap();
+                let real = (0..ROUNDS).filter(|_| binder.bind(0).0.is_ok()).count();
+                let is_free = |port| port == free;
+                let model = (0..ROUNDS)
+                    .filter(|&random| automatic::choose(protocols, five, random, is_free).is_some())
+                    .count();
+                eprintln!("{} {free}: {real} of {ROUNDS}, model {model}", protocols.name());
+                assert!(real.abs_diff(model) <= 60, "{} {free}: {real}, {model}", protocols.name());
+            }
+        }
+    });
+}
+
+#[test]
+fn the_kernel_prefers_odd_ports_on_tcp_as_the_model_does_and_none_on_udp() {
+    in_new_namespace(|| {
+        for (protocols, expected) in [(Protocols::Tcp, 400), (Protocols::Udp, 200)] {
+            let mut binder = RealBinder::new(protocols, None).unwrap();
+            let odd = (0..400).filter(|_| binder.bind(0).0.unwrap().port() % 2 == 1).count();
+            assert!(odd.abs_diff(expected) <= 60, "{} {odd}", protocols.name());
+            let range = portscope::domain::port::LINUX_DEFAULT;
+            let model = |random: u32| {
+                automatic::choose(protocols, range, random.wrapping_mul(2_654_435_761), |_| true)
+            };
+            let odd = (0..400).filter(|&random| model(random).unwrap() % 2 == 1).count();
+            assert!(odd.abs_diff(expected) <= 60, "{} {odd}", protocols.name());
+        }
+    });
+}
+
+/// The model `linux-connect` beside the kernel, towards ports at which nobody listens.
+#[test]
+fn connect_leaves_out_what_the_model_leaves_out() {
+    in_new_namespace(|| {
+        let five = drill::every(5);
+        let mut drill = Drill::new("linux-connect", 5, 1);
+        set_sysctl("ip_local_port_range", "50000 50004");
+        for free in five.ports() {
+            let others: BTreeSet<u16> = five.ports().filter(|&port| port != free).collect();
+            let _held = hold(Protocols::Tcp, others.iter().copied());
+            let real = (20_000..20_400u16).filter(|&remote| {
+                let error = TcpStream::connect(("127.0.0.1", remote)).unwrap_err();
+                match error.kind() {
+                    ErrorKind::ConnectionRefused => true,
+                    ErrorKind::AddrNotAvailable => false,
+                    _ => panic!("{error}"),
+                }
+            });
+            drill.occupied = others;
+            let model = (0..400).filter(|&destination| {
+                drill.destination = destination;
+                drill.allocate().1.is_some()
+            });
+            let (real, model) = (real.count(), model.count());
+            eprintln!("{free}: {real} of 400, model {model}");
+            assert!(real.abs_diff(model) <= 80, "{free}: {real}, {model}");
+        }
+    });
+}

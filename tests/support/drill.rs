@@ -1,0 +1,84 @@
+//! A strategy by itself, on an occupancy that a test writes down. No allocator, no binder.
+
+#![allow(dead_code, reason = "each test binary uses a part of this file")]
+
+use std::collections::BTreeSet;
+
+use portscope::{
+    allocator::{AllocatorRow, Candidates, FreePorts, Strategy, Tuning, strategy::Surroundings},
+    domain::PortRange,
+};
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+
+/// Attempts after which an allocation gives up.
+pub const PATIENCE: usize = 5_000;
+
+pub struct Drill {
+    strategy: Box<dyn Strategy>,
+    random: ChaCha8Rng,
+    pub candidates: Candidates,
+    pub destination: u32,
+    /// What a snapshot shows.
+    pub occupied: BTreeSet<u16>,
+    /// What it does not show.
+    pub unseen: BTreeSet<u16>,
+}
+
+/// So many ports from 50000 on.
+pub fn every(count: u16) -> PortRange {
+    PortRange::new(50_000, 49_999 + count).unwrap()
+}
+
+pub fn all(candidates: &Candidates) -> Vec<u16> {
+    candidates.ports().collect()
+}
+
+impl Drill {
+    pub fn new(name: &str, count: u16, seed: u64) -> Self {
+        Self::tuned(name, count, seed, Tuning::default())
+    }
+
+    pub fn of(name: &str, candidates: Candidates, seed: u64) -> Self {
+        Self { candidates, ..Self::new(name, 1, seed) }
+    }
+
+    pub fn tuned(name: &str, count: u16, seed: u64, tuning: Tuning) -> Self {
+        Self {
+            strategy: (AllocatorRow::named(name).unwrap().make)(tuning),
+            random: ChaCha8Rng::seed_from_u64(seed),
+            candidates: Candidates::new(every(count), &[]),
+            destination: 0,
+            occupied: BTreeSet::new(),
+            unseen: BTreeSet::new(),
+        }
+    }
+
+    /// What an allocation tries where nothing is free, at most so many.
+    pub fn attempts(&mut self, most: usize) -> Vec<u16> {
+        self.search(most, |_| false).0
+    }
+
+    /// What was tried, the port that was given last; None: the allocation gave up.
+    pub fn allocate(&mut self) -> (Vec<u16>, Option<u16>) {
+        let taken: BTreeSet<u16> = self.occupied.union(&self.unseen).copied().collect();
+        self.search(PATIENCE, |port| port > 0 && !taken.contains(&port))
+    }
+
+    fn search(&mut self, most: usize, is_free: impl Fn(u16) -> bool) -> (Vec<u16>, Option<u16>) {
+        let Self { strategy, random, candidates, destination, occupied, .. } = self;
+        let sight = FreePorts::without(occupied.iter().copied());
+        let about = Surroundings { candidates, sight: &sight, destination: *destination };
+        strategy.begin(&about, random);
+        let mut tried = Vec::new();
+        while tried.len() < most
+            && let Some(port) = strategy.next(&about, random)
+        {
+            tried.push(port);
+            if is_free(port) {
+                strategy.bound(port);
+                return (tried, Some(port));
+            }
+        }
+        (tried, None)
+    }
+}
