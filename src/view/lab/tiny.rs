@@ -2,6 +2,7 @@
 
 use crate::{
     app::{Lab, lab::Figures},
+    domain::Text,
     view::{
         Role,
         allocate::{
@@ -37,7 +38,7 @@ pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
     }
     let used = lab.share().map(|share| format!("{} used", percent(share)));
     let pace = if lab.is_running() { "running" } else { "paused" };
-    let notice = lab.notice().map(|notice| notice.as_str()).unwrap_or_default();
+    let notice = lab.notice().map(Text::as_str).unwrap_or_default();
     let line = fitted(&[lab.speed().name(), pace, used.as_deref().unwrap_or_default()], width);
     column.text(&line, Role::Text);
     for line in crate::view::words::wrapped(notice, width) {

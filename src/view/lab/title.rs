@@ -124,5 +124,7 @@ pub fn notice(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let place = Rect { y: area.y.saturating_add(1), height, ..area }.intersection(area);
     Clear.render(place, buffer);
     let mut column = Column::new(theme, place, buffer);
-    lines.iter().for_each(|line| column.text(line, Role::Warn));
+    for line in &lines {
+        column.text(line, Role::Warn);
+    }
 }
