@@ -50,7 +50,7 @@ impl Entry<'_> {
 
 /// Stands for a strategy beside its colour, and where there is none.
 fn shape(column: usize, theme: &Theme) -> &'static str {
-    theme.glyph(["●", "▲", "■", "◆"], ["o", "^", "#", "%"])[column % 4]
+    theme.glyph(["●", "▲", "■", "◆"], ["@", "^", "&", "%"])[column % 4]
 }
 
 fn role(column: usize) -> Role {

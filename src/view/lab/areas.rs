@@ -111,9 +111,9 @@ fn curve_lines(height: u16, least: u16, roomy: u16) -> u16 {
     if spare < LEAST_CURVE {
         return 0;
     }
-    let share = (height / 4).max(LEAST_CURVE);
+    let usual = (height / 4).max(LEAST_CURVE);
     let beyond = height.saturating_sub(roomy);
-    share.max(beyond).min(spare).min(MOST_CURVE)
+    usual.max(beyond).min(spare).min(MOST_CURVE)
 }
 
 fn below(area: Rect, lines: u16) -> Rect {

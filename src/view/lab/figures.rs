@@ -9,7 +9,7 @@ use crate::{
     },
     view::{
         Role, Theme,
-        allocate::column::{Column, fitted},
+        allocate::column::{Column, counted, fitted},
         heatmap::bar,
         lab::Entry,
         words::thousands,
@@ -72,17 +72,19 @@ fn beside(
 ) {
     let theme = column.theme;
     let room = column.width().saturating_sub(LABEL + prefix.len() + measured.len());
-    let law = [format!(" predicted {predicted}"), format!(" law {predicted}")];
+    let law = if predicted.is_empty() {
+        [" no law known".to_owned(), " no law".to_owned()]
+    } else {
+        [format!(" predicted {predicted}"), format!(" law {predicted}")]
+    };
     let law = law.into_iter().find(|law| law.len() <= room).unwrap_or_default();
-    let law = if predicted.is_empty() { " no law known" } else { &law };
-    let law = if law.len() <= room { law } else { "" };
     let style = theme.style(role);
     let style = if role == Role::Text { style } else { style.bold() };
     column.line([
         label(name, theme),
         Span::raw(prefix.to_owned()),
         Span::styled(measured.to_owned(), style),
-        Span::styled(law.to_owned(), theme.style(Role::Dim)),
+        Span::styled(law, theme.style(Role::Dim)),
     ]);
 }
 
@@ -249,7 +251,7 @@ fn given(figures: &Figures, column: &mut Column<'_>) {
 }
 
 fn time(figures: &Figures, column: &mut Column<'_>) {
-    let runs = format!("{} runs", thousands(figures.runs));
+    let runs = counted(figures.runs, "run");
     let time = figures.time_of_success().map(|time| {
         let nanoseconds = time.as_nanos();
         format!("{} ns a success", thousands(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))

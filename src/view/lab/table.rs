@@ -3,7 +3,7 @@
 use ratatui::{style::Style, text::Span};
 
 use crate::{
-    app::Lab,
+    app::{Lab, lab::Figures},
     view::{
         Role,
         allocate::column::Column,
@@ -70,14 +70,14 @@ fn cells(lab: &Lab, entry: &Entry<'_>) -> Vec<Cell> {
     let none = || "–".to_owned();
     let figures = entry.contender.map(|contender| &contender.figures);
     let predicted = figures.and_then(|figures| figures.predicted);
-    let mean = figures.and_then(|figures| figures.mean()).map_or_else(none, number);
+    let mean = figures.and_then(Figures::mean).map_or_else(none, number);
     let law = predicted.map_or_else(none, |law| number(law.mean_attempts));
     let p99 = figures.filter(|figures| figures.runs > 0);
     let p99 = p99.map_or_else(none, |f| f.quantile(0.99).map_or("never".to_owned(), thousands));
-    let failed = figures.and_then(|figures| figures.failure_rate()).map_or_else(none, rate);
+    let failed = figures.and_then(Figures::failure_rate).map_or_else(none, rate);
     let failure = predicted.map_or_else(none, |law| rate(law.failure_rate));
     let known = figures.and_then(|figures| known(lab, &figures.predictability));
-    let time = figures.and_then(|figures| figures.time_of_success());
+    let time = figures.and_then(Figures::time_of_success);
     let time = time.map_or_else(none, |time| {
         format!("{} ns", thousands(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
     });

@@ -1,7 +1,8 @@
 //! Names and a number each, for terminals too small for a map. Draws no map.
 
 use crate::{
-    app::Lab,
+    app::{Lab, lab::Figures},
+    domain::Text,
     view::{
         Role,
         allocate::{
@@ -22,10 +23,10 @@ pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
     let others = entries.iter().filter(|entry| !entry.is_selected);
     for entry in selected.chain(others) {
         let figures = entry.contender.map(|contender| &contender.figures);
-        let mean = figures.and_then(|figures| figures.mean()).map(number);
+        let mean = figures.and_then(Figures::mean).map(number);
         let law = figures.and_then(|figures| figures.predicted);
         let law = law.map(|law| format!("law {}", number(law.mean_attempts)));
-        let failed = figures.and_then(|figures| figures.failure_rate());
+        let failed = figures.and_then(Figures::failure_rate);
         let failed = failed.map(|failed| format!("failed {}", rate(failed)));
         let mean = mean.unwrap_or_else(|| "–".to_owned());
         let named = format!("{} {mean}", entry.row.name);
@@ -37,7 +38,7 @@ pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
     }
     let used = lab.share().map(|share| format!("{} used", percent(share)));
     let pace = if lab.is_running() { "running" } else { "paused" };
-    let notice = lab.notice().map(|notice| notice.as_str()).unwrap_or_default();
+    let notice = lab.notice().map(Text::as_str).unwrap_or_default();
     let line = fitted(&[lab.speed().name(), pace, used.as_deref().unwrap_or_default()], width);
     column.text(&line, Role::Text);
     for line in crate::view::words::wrapped(notice, width) {

@@ -103,13 +103,13 @@ pub fn setup(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let pace = if lab.is_running() { "running" } else { "paused" };
     let sample = if lab.is_sampled() { "maps show a sample, 10 a second" } else { "" };
     let seed = format!("seed {}", lab.options().seed);
-    let ports = format!("{} {}", lab.options().protocols.name(), lab.options().range);
+    let where_to = format!("{} {}", lab.options().protocols.name(), lab.options().range);
     let destinations = match lab.options().destinations {
         1 => String::new(),
         more => format!("{} remotes", thousands(more)),
     };
     let limitation = lab.report().and_then(|report| report.limitation).unwrap_or_default();
-    let parts = [pace, sample, limitation, &seed, &ports, &destinations];
+    let parts = [pace, sample, limitation, &seed, &where_to, &destinations];
     let rest = fitted(&parts, column.width().saturating_sub(used + 3));
     spans.push(Span::raw(if rest.is_empty() { "" } else { " · " }));
     spans.push(Span::raw(rest));
@@ -124,5 +124,7 @@ pub fn notice(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let place = Rect { y: area.y.saturating_add(1), height, ..area }.intersection(area);
     Clear.render(place, buffer);
     let mut column = Column::new(theme, place, buffer);
-    lines.iter().for_each(|line| column.text(line, Role::Warn));
+    for line in &lines {
+        column.text(line, Role::Warn);
+    }
 }
