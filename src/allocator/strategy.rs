@@ -77,7 +77,7 @@ impl AllocatorRow {
 pub const ALLOCATORS: &[AllocatorRow] = &[
     AllocatorRow::new(
         "random",
-        "uniform over the range, with replacement, at most --max-attempts attempts (exo)",
+        "uniform over the range, with replacement, a bound on attempts (exo)",
         Order::Replacement,
         |_| Box::new(Random),
     ),

@@ -229,9 +229,9 @@ impl Group {
         self.has_low_left && self.other <= FEW
     }
 
-    /// Both parities are used up: which one was first?
+    /// Both parities are in use: which one was first?
     fn asks_for_order(&self) -> bool {
-        self.other >= LEAST && self.low >= LEAST && !self.has_low_left && self.is_fresh
+        self.other >= LEAST && self.low >= LEAST && self.is_fresh
     }
 }
 

@@ -76,7 +76,7 @@ fn meaning(evidence: &Evidence<'_>, level: Level) -> String {
             grouped(others - suspected.min(others)),
         ),
         _ => format!(
-            "The limit is per destination: a new one has {} ports to choose from.",
+            "The limit is per destination: a new one has at most {} ports to choose from.",
             grouped(others)
         ),
     };

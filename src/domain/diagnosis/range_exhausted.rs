@@ -70,7 +70,7 @@ fn meaning(level: Level, connectable: u32) -> String {
               listens or was bound."
             .to_owned(),
         ports => format!(
-            "connect() shares ports between destinations: a new one has {} ports to choose from.",
+            "connect() shares ports between destinations: a new one has at most {} ports to choose from.",
             grouped(ports)
         ),
     };
@@ -79,7 +79,9 @@ fn meaning(level: Level, connectable: u32) -> String {
 
 fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     let mut owners = evidence.analysis.owners.iter();
-    let most = owners.find(|owner| matches!(owner.party, Party::Process(_) | Party::Hidden(_)));
+    let most = owners.find(|owner| {
+        owner.ports > 0 && matches!(owner.party, Party::Process(_) | Party::Hidden(_))
+    });
     let first = most.map(|owner| {
         format!(
             "see what {} does with its {} ports of the range",

@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    allocator::{Attempt, FreePorts},
     domain::Text,
     engine::{
         LabReport, LabRequest, LabSetup, LabSite, Outbox, Report, Speed,
@@ -18,6 +19,7 @@ use crate::{
             ground::{Ground, terms},
             races::Races,
         },
+        message::Contender,
     },
     host::Host,
 };
@@ -51,7 +53,15 @@ pub struct Worker<'a> {
     curve_due: Instant,
     reported: Instant,
     has_news: bool,
+    /// What a fast lab shows for a while, and since when.
+    still: Option<(Instant, Vec<Still>)>,
 }
+
+/// An occupancy, and the attempts on it.
+type Still = (Arc<FreePorts>, Vec<Attempt>);
+
+/// Slower than the three changes a second that may harm people (WCAG 2.2, 2.3.1).
+const STILL: Duration = Duration::from_millis(400);
 
 /// What was prepared last.
 struct Lab {
@@ -86,6 +96,7 @@ impl<'a> Worker<'a> {
             curve_due: now,
             reported: now,
             has_news: false,
+            still: None,
         }
     }
 
@@ -178,6 +189,7 @@ impl<'a> Worker<'a> {
     }
 
     fn prepare(&mut self, setup: LabSetup, curve: Option<Curve>) -> Result<(), Ended> {
+        self.still = None;
         match Ground::prepare(self.host, &setup) {
             Ok(ground) => {
                 self.lab = Some(Lab { setup, ground, curve });
@@ -189,6 +201,7 @@ impl<'a> Worker<'a> {
 
     /// Goes on as before, with fresh figures.
     fn refill(&mut self, wanted: f64) -> Result<(), Ended> {
+        self.still = None;
         let is_simulated = |lab: &mut Lab| lab.curve.is_some();
         let Some(Lab { mut setup, curve, .. }) = self.lab.take_if(is_simulated) else {
             return Ok(());
@@ -278,12 +291,32 @@ impl<'a> Worker<'a> {
     fn report(&mut self) -> Option<Report> {
         let lab = self.lab.as_ref()?;
         self.reported = Instant::now();
-        Some(Report::Lab(Arc::new(LabReport {
+        let mut report = LabReport {
             number: self.number,
             curve: lab.curve.as_ref().map(Curve::points).unwrap_or_default(),
             is_running: self.is_running,
             ..lab.ground.report()
-        })))
+        };
+        self.calm(&mut report.contenders);
+        Some(Report::Lab(Arc::new(report)))
+    }
+
+    /// At a high speed a picture stays for a while: large areas must not blink.
+    fn calm(&mut self, contenders: &mut [Contender]) {
+        if !self.is_running || self.speed <= Speed::Twenty {
+            self.still = None;
+            return;
+        }
+        if let Some((since, shown)) = &self.still
+            && since.elapsed() < STILL
+        {
+            for (contender, (ports, trail)) in contenders.iter_mut().zip(shown) {
+                (contender.ports, contender.trail) = (Arc::clone(ports), trail.clone());
+            }
+            return;
+        }
+        let shown = contenders.iter().map(|c| (Arc::clone(&c.ports), c.trail.clone()));
+        self.still = Some((self.reported, shown.collect()));
     }
 }
 
