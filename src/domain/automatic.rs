@@ -29,7 +29,7 @@ pub fn choose(
 /// Distances from the range's first port.
 fn tcp_search(length: u32, random: u32) -> impl Iterator<Item = u32> {
     let round = if length > 1 { length & !1 } else { length };
-    let start = random % round | 1;
+    let start = (random % round) | 1;
     [start, start - 1].into_iter().flat_map(move |start| {
         let distances = (start..start + round).step_by(2);
         distances.map(move |distance| if distance < length { distance } else { distance - round })
