@@ -9,6 +9,7 @@ pub mod lab;
 pub mod lens;
 pub mod map;
 pub mod overview;
+mod settings;
 mod update;
 
 use std::{sync::Arc, time::Duration};
@@ -314,6 +315,7 @@ impl App {
                 Context::Panel
             }
             (Overlay::None, Screen::Allocate) => Context::Allocate,
+            (Overlay::None, Screen::Lab) if self.lab.is_race_shown() => Context::Race,
             (Overlay::None, Screen::Lab) if self.lab.panel().is_some() => Context::Panel,
             (Overlay::None, Screen::Lab) => Context::Lab,
             (Overlay::None, Screen::Overview) => Context::Overview,

@@ -39,7 +39,10 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     if size.is_text_only() && app.screen() != Screen::Allocate {
         let has_footer = area.height >= 4 && area.width >= 20;
         let [text, footer] = Layout::vertical([Fill(1), Length(u16::from(has_footer))]).areas(area);
-        compact::render(app, theme, text, buffer);
+        match app.screen() {
+            Screen::Lab => lab::render(app, theme, text, buffer),
+            _ => compact::render(app, theme, text, buffer),
+        }
         footer::render(app, theme, footer, buffer);
     } else {
         screen(app, theme, area, buffer);
@@ -72,7 +75,7 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             };
             allocate::render(sight, theme, areas.body, buffer);
         }
-        Screen::Lab => lab::render(app.lab(), theme, areas.body, buffer),
+        Screen::Lab => lab::render(app, theme, areas.body, buffer),
     }
     if area.height > 1 {
         footer::render(app, theme, areas.footer, buffer);

@@ -18,8 +18,8 @@ use session::{Session, ascii, busy, dark, range};
 
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 /// The keys that lead to a screen.
-const SCREENS: [(&str, Context); 3] =
-    [("1", Context::Overview), ("2", Context::Map), ("4", Context::Allocate)];
+const SCREENS: [(&str, Context); 4] =
+    [("1", Context::Overview), ("2", Context::Map), ("4", Context::Allocate), ("5", Context::Lab)];
 
 fn themes() -> [Theme; 3] {
     [dark(), ascii(), Theme::MONOCHROME]
@@ -109,7 +109,7 @@ fn the_page_of_keys_tells_what_the_scan_could_not_see() {
 
 #[test]
 fn each_state_stands_on_its_page_with_its_letter_and_a_sentence() {
-    for (screen, _) in SCREENS {
+    for (screen, _) in SCREENS.into_iter().filter(|(_, context)| *context != Context::Lab) {
         for (size, theme) in SIZES.into_iter().flat_map(|size| themes().map(|theme| (size, theme)))
         {
             let text = whole(&page(theme, size, screen, HelpPage::States));
@@ -130,6 +130,11 @@ fn each_kind_of_free_port_and_each_mark_has_a_sentence() {
     let allocate = whole(&page(dark(), (80, 24), "4", HelpPage::States));
     for name in ["1 refused", "◆ allocated", "● held", "in use", "◇ law", "density"] {
         assert!(allocate.contains(name), "{name}: {allocate}");
+    }
+    let lab = whole(&page(dark(), (80, 24), "5", HelpPage::States));
+    for name in ["refused", "allocated", "measured", "law", "attempts", "failed", "guess", "built"]
+    {
+        assert!(lab.contains(name), "{name}: {lab}");
     }
 }
 

@@ -6,14 +6,14 @@ mod ground;
 mod heat;
 mod log;
 mod marks;
-pub(super) mod settings;
+mod settings;
 mod site;
 mod trail;
 
 use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
 use crate::{
-    allocator::{Attempt, Law},
+    allocator::{ALLOCATORS, Attempt, Candidates, FreePorts, Law},
     app::Effect,
     domain::{Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
@@ -22,11 +22,14 @@ use crate::{
     },
 };
 
-pub use crate::engine::{Site, Speed};
+pub use crate::{
+    allocator::{AllocatorRow, Order},
+    engine::{Site, Speed},
+};
 pub use figures::{Figures, Reached};
 pub use ground::Ground;
 pub use log::{HolderSeen, Log, LogEntry, Who};
-pub use settings::{Field, SettingsPanel};
+pub use settings::{Field, SettingsPanel, next_strategy};
 pub use site::Share;
 pub use trail::Mark;
 
@@ -76,6 +79,8 @@ pub enum AllocationAction {
     /// Less, more of the simulated occupancy.
     Emptier,
     Fuller,
+    NextStrategy,
+    PreviousStrategy,
     ToggleHold,
     ReleaseOne,
     ReleaseAll,
@@ -131,6 +136,8 @@ pub struct Allocation {
     state: RunState,
     panel: Option<Panel>,
     ground: Option<Ground>,
+    /// Of a scan over the occupancy as it was seen; None: the strategy does not scan.
+    scan_law: Option<Law>,
     figures: Figures,
     /// Allocations of this run; the figures may have begun later.
     ended: u64,
@@ -161,6 +168,7 @@ impl Allocation {
             state: RunState::None,
             panel: None,
             ground: None,
+            scan_law: None,
             figures: Figures::default(),
             ended: 0,
             log: Log::default(),
@@ -223,6 +231,7 @@ impl Allocation {
     pub fn observe(&mut self, scan: LastScan<'_>) {
         if self.site == Site::Machine {
             self.ground = Some(Ground::count(&self.options, scan));
+            self.scan_law = self.law_of_scan(scan.snapshot);
             self.log.look_again(scan.snapshot);
         }
     }
@@ -272,7 +281,29 @@ impl Allocation {
 
     /// What the law says at that occupancy; None before the first look.
     pub fn law(&self) -> Option<Law> {
-        self.ground.and_then(|ground| Law::new(ground.occupied, ground.candidates))
+        let ground = self.ground?;
+        match self.row().order {
+            // Where both stand still the same attempts come again.
+            Order::Fixed | Order::Unknown => None,
+            Order::Scan => self.scan_law.clone(),
+            order => Law::by_chance(order, ground.occupied, ground.candidates),
+        }
+    }
+
+    /// The strategy.
+    pub fn row(&self) -> &'static AllocatorRow {
+        &ALLOCATORS[self.options.strategy]
+    }
+
+    fn law_of_scan(&self, snapshot: &Snapshot) -> Option<Law> {
+        let AllocationOptions { protocols, range, address, .. } = self.options;
+        if self.row().order != Order::Scan {
+            return None;
+        }
+        let candidates = Candidates::new(range, snapshot.ephemeral.reserved());
+        let mut sight = FreePorts::seen(snapshot, protocols, address);
+        self.held.iter().for_each(|&port| sight.take(port));
+        Law::on(Order::Scan, &candidates, &sight)
     }
 
     pub fn figures(&self) -> &Figures {

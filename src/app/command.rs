@@ -51,13 +51,23 @@ pub enum Context {
     Help,
     /// Digits are typed.
     GoTo,
-    /// A panel of the Allocate screen takes the keys.
+    /// A panel of the Allocate or Lab screen takes the keys.
     Panel,
+    /// The lab shows a race.
+    Race,
 }
 
 impl Context {
-    pub const EACH: [Self; 7] =
-        [Self::Overview, Self::Map, Self::Allocate, Self::Lab, Self::Help, Self::GoTo, Self::Panel];
+    pub const EACH: [Self; 8] = [
+        Self::Overview,
+        Self::Map,
+        Self::Allocate,
+        Self::Lab,
+        Self::Help,
+        Self::GoTo,
+        Self::Panel,
+        Self::Race,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -68,6 +78,7 @@ impl Context {
             Self::Help => "help",
             Self::GoTo => "go to",
             Self::Panel => "panel",
+            Self::Race => "race",
         }
     }
 }
@@ -89,9 +100,17 @@ const MAP: &[Context] = &[Context::Map];
 const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map];
 const ALLOCATE: &[Context] = &[Context::Allocate];
 const LAB: &[Context] = &[Context::Lab];
-const SCREENS: &[Context] = &[Context::Overview, Context::Map, Context::Allocate, Context::Lab];
-const SCREENS_AND_HELP: &[Context] =
-    &[Context::Overview, Context::Map, Context::Allocate, Context::Lab, Context::Help];
+const RACE: &[Context] = &[Context::Race];
+const SCREENS: &[Context] =
+    &[Context::Overview, Context::Map, Context::Allocate, Context::Lab, Context::Race];
+const SCREENS_AND_HELP: &[Context] = &[
+    Context::Overview,
+    Context::Map,
+    Context::Allocate,
+    Context::Lab,
+    Context::Race,
+    Context::Help,
+];
 
 const fn own(action: AllocationAction) -> Action {
     Action::Allocation(action)
@@ -327,7 +346,17 @@ pub const COMMANDS: &[Command] = &[
         bindings: &[(Key::Char('o'), own(AllocationAction::OpenSettings))],
         contexts: ALLOCATE,
         label: "settings",
-        help: "protocol, range, attempts, seed, address",
+        help: "strategy, protocol, range, attempts, seed, address",
+    },
+    Command {
+        keys: "s S",
+        bindings: &[
+            (Key::Char('s'), own(AllocationAction::NextStrategy)),
+            (Key::Char('S'), own(AllocationAction::PreviousStrategy)),
+        ],
+        contexts: ALLOCATE,
+        label: "strategy",
+        help: "next, previous strategy, in a fresh run",
     },
     Command {
         keys: "H",
@@ -424,6 +453,13 @@ pub const COMMANDS: &[Command] = &[
         help: "close a port and bind it again against a thief, then hand it over instead",
     },
     Command {
+        keys: "R",
+        bindings: &[(Key::Char('R'), lab(LabAction::Race))],
+        contexts: RACE,
+        label: "end/again",
+        help: "end the race, and begin another",
+    },
+    Command {
         keys: "d",
         bindings: &[(Key::Char('d'), lab(LabAction::NextPattern))],
         contexts: LAB,
@@ -516,7 +552,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: "Esc",
         bindings: &[(Key::Escape, Action::Close)],
-        contexts: &[Context::Map, Context::Help, Context::GoTo],
+        contexts: &[Context::Map, Context::Race, Context::Help, Context::GoTo],
         label: "",
         help: "close, go back; never quits",
     },
@@ -667,6 +703,8 @@ mod tests {
                 Own::ToggleSite,
                 Own::Emptier,
                 Own::Fuller,
+                Own::NextStrategy,
+                Own::PreviousStrategy,
                 Own::ToggleHold,
                 Own::ReleaseOne,
                 Own::ReleaseAll,
@@ -717,7 +755,7 @@ mod tests {
 
     #[test]
     fn help_and_quit_stand_last_in_the_footer() {
-        for context in [Context::Map, Context::Allocate, Context::Lab] {
+        for context in [Context::Map, Context::Allocate, Context::Lab, Context::Race] {
             let labels: Vec<_> = here(context).map(|c| c.label).filter(|l| !l.is_empty()).collect();
             assert_eq!(labels[labels.len() - 2..], ["help", "quit"]);
         }

@@ -63,6 +63,8 @@ pub enum Target {
     Screen(Screen),
     /// A block of the map, or of the loupe.
     Ports(PortRange),
+    /// A column of the lab, counted from 0.
+    Column(usize),
 }
 
 /// The screens that exist; their numbers are permanent (1, 2, 4 and 5 so far).

@@ -1,6 +1,7 @@
 //! The Lab screen's state: which strategies, on what, and what came of it. Runs nothing.
 
 mod act;
+mod race;
 mod settings;
 
 use std::{path::PathBuf, sync::Arc};
@@ -81,7 +82,7 @@ pub enum LabPanel {
     Settings(LabSettingsPanel),
     /// May this speed be used although others share the machine's ports?
     ConfirmSpeed(Speed),
-    /// How the race stands.
+    /// How the race stands; it has keys of its own.
     Race,
 }
 
@@ -119,7 +120,11 @@ pub struct Lab {
     /// Numbers of `ALLOCATORS`.
     picked: Vec<usize>,
     selected: usize,
-    speed: Speed,
+    /// Of what is simulated.
+    simulated_speed: Speed,
+    /// Of real binds on the machine.
+    machine_speed: Speed,
+    /// Given once, for the rest of the program.
     has_leave_for_speed: bool,
     state: State,
     /// The screen was open once: what is simulated began by itself then.
@@ -128,6 +133,8 @@ pub struct Lab {
     number: u64,
     report: Option<Arc<LabReport>>,
     race: Option<RaceReport>,
+    /// Counts what was sent as `Race`; reports of others are too late.
+    race_number: u64,
     panel: Option<LabPanel>,
     notice: Option<Text>,
 }
@@ -143,13 +150,15 @@ impl Lab {
             share: Share::default(),
             picked: FIRST.iter().filter_map(position).collect(),
             selected: 0,
-            speed: Speed::Max,
+            simulated_speed: Speed::Max,
+            machine_speed: Speed::Four,
             has_leave_for_speed: false,
             state: State::None,
             was_visited: false,
             number: 0,
             report: None,
             race: None,
+            race_number: 0,
             panel: None,
             notice: None,
         }
@@ -157,20 +166,15 @@ impl Lab {
 
     /// What the engine reports; late news of another number are ignored.
     pub fn take(&mut self, report: Arc<LabReport>) {
+        // `is_running` is not read: it may be older than the last key.
         if report.number == self.number && self.state != State::None {
             self.report = Some(report);
         }
     }
 
+    /// The lab cannot go on. What was measured stays to be read.
     pub fn fail(&mut self, why: Text) {
         (self.state, self.notice) = (State::None, Some(why));
-    }
-
-    /// Of a race that was not ended meanwhile.
-    pub fn take_race(&mut self, race: RaceReport) {
-        if self.race.is_some() {
-            self.race = Some(race);
-        }
     }
 
     pub fn options(&self) -> &LabOptions {
@@ -215,7 +219,7 @@ impl Lab {
     }
 
     pub fn speed(&self) -> Speed {
-        self.speed
+        if self.is_simulated { self.simulated_speed } else { self.machine_speed }
     }
 
     pub fn is_running(&self) -> bool {
@@ -232,17 +236,8 @@ impl Lab {
         self.report.as_ref()?.contenders.get(column)
     }
 
-    /// None: no race was begun.
-    pub fn race(&self) -> Option<&RaceReport> {
-        self.race.as_ref()
-    }
-
     pub fn panel(&self) -> Option<&LabPanel> {
         self.panel.as_ref()
-    }
-
-    pub fn is_race_shown(&self) -> bool {
-        self.panel == Some(LabPanel::Race)
     }
 
     /// Why the last key did nothing, or why the lab cannot go on.
@@ -252,7 +247,7 @@ impl Lab {
 
     /// So fast that the screen shows a sample of what happens.
     pub fn is_sampled(&self) -> bool {
-        self.speed > POLITE
+        self.speed() > POLITE
     }
 
     /// Mean attempts by the law at a share (0 to 1) of the range, for a curve. None: no law is known
@@ -261,15 +256,18 @@ impl Lab {
         let candidates = self.ground().map_or(self.options.range.len(), |g| g.candidates);
         let occupied = (share * f64::from(candidates)).round() as u32;
         let most = self.options.max_attempts;
-        let needs_bitmap = match (self.is_simulated, self.pattern) {
-            (true, Pattern::Uniform) => false,
-            // Without a bound the mean of what scanning built is known.
-            (true, Pattern::Built) if row.order == Order::Scan && most >= candidates => {
-                return theory::scan_on_built(occupied, candidates);
+        let is_by_chance = self.is_simulated && self.pattern == Pattern::Uniform;
+        let is_built = self.is_simulated && self.pattern == Pattern::Built;
+        match row.order {
+            // How the occupied ports lie decides how long a search is.
+            Order::Scan | Order::Fixed if !is_by_chance => {
+                // Knuth's formula is that of a search without bound.
+                let has_formula = is_built && row.order == Order::Scan && most >= candidates;
+                has_formula.then(|| theory::scan_on_built(occupied, candidates)).flatten()
             }
-            _ => matches!(row.order, Order::Scan | Order::Fixed),
-        };
-        let law = Law::by_chance(row.order, occupied, candidates).filter(|_| !needs_bitmap);
-        law.map(|law| law.expected_attempts(most))
+            order => {
+                Law::by_chance(order, occupied, candidates).map(|law| law.expected_attempts(most))
+            }
+        }
     }
 }

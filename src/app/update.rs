@@ -67,6 +67,10 @@ impl App {
         let ports = match target {
             _ if self.overlay != Overlay::None => None,
             Some(Target::Screen(screen)) if gesture == Gesture::Press => return self.show(screen),
+            Some(Target::Column(column)) if gesture == Gesture::Press => {
+                self.lab.select(column);
+                None
+            }
             Some(Target::Ports(ports)) if self.screen == Screen::Map => Some(ports),
             _ => None,
         };
@@ -181,6 +185,9 @@ impl App {
         if std::mem::take(&mut self.overlay) != Overlay::None || self.span.take().is_some() {
             return Vec::new();
         }
+        if self.screen == Screen::Lab {
+            return self.lab.close();
+        }
         if let Some(lens) = self.visited_from.take() {
             self.look_through(lens);
             return self.show(Screen::Overview);
@@ -252,7 +259,7 @@ impl App {
 
     fn hear(&mut self, report: Report) -> Vec<Effect> {
         match report {
-            Report::Scanned(snapshot) => self.take(snapshot),
+            Report::Scanned(snapshot) => return self.take(snapshot),
             Report::ScanFailed(why) => self.failure = Some(why),
             Report::Described(processes) => {
                 self.processes = processes;
@@ -278,9 +285,9 @@ impl App {
     }
 
     /// An older snapshot never replaces a newer one.
-    fn take(&mut self, snapshot: Arc<Snapshot>) {
+    fn take(&mut self, snapshot: Arc<Snapshot>) -> Vec<Effect> {
         if self.scan.as_ref().is_some_and(|scan| scan.snapshot.number >= snapshot.number) {
-            return;
+            return Vec::new();
         }
         let is_first = self.scan.is_none();
         let occupancy = Occupancy::count(&snapshot);
@@ -307,6 +314,7 @@ impl App {
             self.first_vitals = Some((scan.snapshot.vitals.clone(), scan.snapshot.taken_at));
         }
         self.allocation.observe(scan.last());
+        let effects = if is_first { self.lab.observe(scan.last()) } else { Vec::new() };
         self.scan = Some(scan);
         self.failure = None;
         if is_first && self.map.extent == Extent::Ephemeral {
@@ -316,6 +324,7 @@ impl App {
         self.follow_find();
         self.recount();
         self.diagnose();
+        effects
     }
 
     /// After each snapshot, and when more is known of its processes.

@@ -262,8 +262,7 @@ pub struct LabArguments {
     /// Address to bind with --occupancy live; all addresses when not given
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
-    /// Draw reserved ports too (ip_local_reserved_ports); in a simulated occupancy they are not
-    /// drawn either
+    /// Draw reserved ports too (ip_local_reserved_ports); else they are left out, in memory as well
     #[arg(long)]
     pub ignore_reserved: bool,
     /// Race a thief instead: close a port, bind it again --window later, and count how often it is

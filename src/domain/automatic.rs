@@ -19,8 +19,13 @@ pub fn choose(
     is_available: impl Fn(u16) -> bool,
 ) -> Option<u16> {
     if protocols != Protocols::Tcp {
-        let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
-        return (!free.is_empty()).then(|| free[random as usize % free.len()]);
+        let port = |offset| range.first() + offset as u16;
+        let drawn = draws(random, range.len()).map(port).find(|&port| is_available(port));
+        // So many draws may still leave out the only ones that are free.
+        return drawn.or_else(|| {
+            let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
+            (!free.is_empty()).then(|| free[random as usize % free.len()])
+        });
     }
     let port = |distance| range.first() + distance as u16;
     tcp_search(range.len(), random).map(port).find(|&port| is_available(port))
@@ -34,6 +39,13 @@ fn tcp_search(length: u32, random: u32) -> impl Iterator<Item = u32> {
         let distances = (start..start + round).step_by(2);
         distances.map(move |distance| if distance < length { distance } else { distance - round })
     })
+}
+
+/// Numbers below `length`, as many of them: a linear congruential sequence (PCG's constants).
+fn draws(random: u32, length: u32) -> impl Iterator<Item = u32> {
+    let next = |&x: &u32| Some(x.wrapping_mul(747_796_405).wrapping_add(2_891_336_453));
+    let below = move |x: u32| (u64::from(x) * u64::from(length) >> 32) as u32;
+    std::iter::successors(next(&random), next).map(below).take(length as usize)
 }
 
 #[cfg(test)]
@@ -53,8 +65,9 @@ mod tests {
             assert_eq!(even % 2, 0, "{random}");
         }
         for protocols in [Protocols::Udp, Protocols::Both] {
-            let all: std::collections::BTreeSet<u16> =
-                (0..16).filter_map(|random| choose(protocols, range(), random, |_| true)).collect();
+            let all: std::collections::BTreeSet<u16> = (0..200)
+                .filter_map(|random| choose(protocols, range(), random, |_| true))
+                .collect();
             assert_eq!(all.len(), 16);
         }
     }

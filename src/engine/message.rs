@@ -277,6 +277,8 @@ pub struct RaceSetup {
 /// How a race stands.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RaceReport {
+    /// Which `Race` this belongs to, counted from 1.
+    pub number: u64,
     pub place: RacePlace,
     /// The port is closed and bound again after the window.
     pub rebound: Rounds,

@@ -75,7 +75,7 @@ pub enum Place {
 
 /// Rounds of one kind.
 pub struct Rounds {
-    pub rounds: u32,
+    pub count: u32,
     /// The port was somebody else's in the end.
     pub thefts: u32,
     /// Of sockets that were kept: rounds in which the thief tried that very port, in vain.

@@ -1,16 +1,16 @@
 //! The Allocate screen: its parts, which draw themselves. Changes nothing.
 
 mod areas;
-pub mod column;
-mod figures;
+pub(super) mod column;
+pub(super) mod figures;
 mod heat;
-pub mod histogram;
+mod histogram;
 mod history;
 mod log;
 mod map;
 mod outcome;
 mod page;
-pub mod panel;
+pub(super) mod panel;
 mod setup;
 mod tiny;
 mod title;

@@ -1,6 +1,7 @@
 //! Draws the help: a box over the screen, a page at a time. Not what the pages say.
 
 mod keys;
+mod lab;
 mod ranges;
 mod sheet;
 mod states;

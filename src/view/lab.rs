@@ -1,4 +1,4 @@
-//! The Lab screen: strategies side by side, their curve, the race. Changes nothing.
+//! The Lab screen: strategies side by side, and what they cost over the occupancy. Changes nothing.
 
 mod areas;
 mod curve;
@@ -7,120 +7,114 @@ mod histogram;
 mod map;
 mod panel;
 mod race;
+mod settings;
 mod table;
+mod tiny;
 mod title;
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+};
 
 use crate::{
     app::{
-        RowsPerLine,
-        lab::{AllocatorRow, Contender, Lab},
+        App, Lab, RowsPerLine,
+        lab::{AllocatorRow, Contender, LabPanel},
     },
     view::{Role, Theme, allocate::column::Column},
 };
-use areas::{Areas, Class, Pane};
-use histogram::Bins;
+use areas::{Areas, Class};
+use histogram::Scale;
+use panel::Panel;
 
-/// The screen between header and footer.
-pub fn render(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let area = area.intersection(buffer.area);
-    let picked: Vec<Sight<'_>> = sights(lab, theme).collect();
-    let areas = Areas::within(area, picked.len(), lab.selected());
-    if areas.class == Class::Tiny {
-        return tiny(lab, &picked, &mut Column::new(theme, area, buffer));
-    }
-    title::render(lab, theme, areas.title, buffer);
-    if !areas.table.is_empty() {
-        table::render(&picked, theme, areas.table, buffer);
-    }
-    let bins = Bins::count(lab, areas.histogram_columns());
-    for (column, pane) in &areas.panes {
-        if let Some(sight) = picked.get(*column) {
-            contender(sight, pane, &bins, buffer);
-        }
-    }
-    if !areas.curve.is_empty() {
-        curve::render(lab, &picked, theme, areas.curve, buffer);
-    }
-    if let Some(panel) = lab.panel() {
-        panel::render(lab, panel, theme, area, buffer);
-    }
-}
-
-/// One strategy as it is drawn everywhere.
-struct Sight<'a> {
-    lab: &'a Lab,
-    theme: &'a Theme,
+/// What a column is drawn from.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    /// From the left; it decides shape and colour.
+    column: usize,
     row: &'static AllocatorRow,
     contender: Option<&'a Contender>,
     is_selected: bool,
-    /// Its place among the columns: gives shape and colour.
-    place: usize,
 }
 
-fn sights<'a>(lab: &'a Lab, theme: &'a Theme) -> impl Iterator<Item = Sight<'a>> {
-    lab.picked().enumerate().map(move |(place, row)| Sight {
-        lab,
-        theme,
+impl Entry<'_> {
+    fn shape(&self, theme: &Theme) -> &'static str {
+        shape(self.column, theme)
+    }
+
+    fn role(&self) -> Role {
+        role(self.column)
+    }
+}
+
+/// Stands for a strategy beside its colour, and where there is none.
+fn shape(column: usize, theme: &Theme) -> &'static str {
+    theme.glyph(["●", "▲", "■", "◆"], ["@", "^", "&", "%"])[column % 4]
+}
+
+fn role(column: usize) -> Role {
+    // Blue, amber, teal, violet: those of the categories that stay furthest apart.
+    Role::Category(column as u8 % 4)
+}
+
+/// The screen between header and footer.
+pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let area = area.intersection(buffer.area);
+    let lab = app.lab();
+    let entries = entries(lab);
+    let areas = Areas::within(area, entries.len(), lab.selected());
+    if areas.class == Class::Tiny {
+        tiny::render(lab, &entries, &mut Column::new(theme, area, buffer));
+    } else {
+        title::render(app, theme, areas.title, buffer);
+        title::setup(lab, theme, areas.setup, buffer);
+        table::render(lab, &entries, &mut Column::new(theme, areas.table, buffer));
+        panels(lab, &entries, &areas, theme, buffer);
+        curve::render(lab, &entries, theme, areas.curve, buffer);
+        title::notice(lab, theme, area, buffer);
+    }
+    if lab.panel().is_some() {
+        theme.recede(area, buffer);
+    }
+    match lab.panel() {
+        None => {}
+        Some(LabPanel::Race) => race::render(lab, theme, area, buffer),
+        Some(LabPanel::Settings(panel)) => settings::render(panel, theme, area, buffer),
+        Some(LabPanel::ConfirmSpeed(speed)) => settings::confirm(*speed, theme, area, buffer),
+    }
+}
+
+/// The column under that place, counted from 0, in its panel or in the table.
+pub fn column_at(lab: &Lab, area: Rect, at: Position) -> Option<usize> {
+    let areas = Areas::within(area, lab.picked().len(), lab.selected());
+    if areas.table.contains(at) {
+        // Below the names of the figures.
+        return usize::from(at.y - areas.table.y).checked_sub(1);
+    }
+    areas.panels.iter().find(|(_, panel)| panel.contains(at)).map(|&(column, _)| column)
+}
+
+fn entries(lab: &Lab) -> Vec<Entry<'_>> {
+    let picked = lab.picked().enumerate();
+    let entry = |(column, row): (usize, &'static AllocatorRow)| Entry {
+        column,
         row,
-        contender: lab.contender(place),
-        is_selected: place == lab.selected(),
-        place,
-    })
+        contender: lab.contender(column),
+        is_selected: column == lab.selected(),
+    };
+    picked.map(entry).collect()
 }
 
-impl Sight<'_> {
-    /// Tells the strategies apart without colour.
-    fn shape(&self) -> &'static str {
-        let shapes = [("●", "o"), ("▲", "^"), ("■", "#"), ("◆", "*")];
-        let (shape, ascii) = shapes[self.place % shapes.len()];
-        self.theme.glyph(shape, ascii)
-    }
-
-    fn style(&self) -> Style {
-        self.theme.style(Role::Category(self.place as u8))
-    }
-
-    /// Shape and name, marked where keys are about it.
-    fn name(&self) -> [Span<'static>; 2] {
-        let style = if self.is_selected {
-            self.theme.style(Role::Selected).bold()
-        } else {
-            Style::new().bold()
-        };
-        let shape = Span::styled(format!("{} ", self.shape()), self.style());
-        [shape, Span::styled(self.row.name, style)]
-    }
-}
-
-fn contender(sight: &Sight<'_>, pane: &Pane, bins: &Bins, buffer: &mut Buffer) {
-    let theme = sight.theme;
+/// Those that have an area; all on one scale.
+fn panels(lab: &Lab, entries: &[Entry<'_>], areas: &Areas, theme: &Theme, buffer: &mut Buffer) {
+    let Some((_, first)) = areas.panels.first() else { return };
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
-    heading(sight, &mut Column::new(theme, pane.heading, buffer));
-    map::render(sight, rows, pane.map, buffer);
-    figures::render(sight, &mut Column::new(theme, pane.figures, buffer));
-    histogram::render(sight, bins, pane.histogram, buffer);
-}
-
-/// The name on a rule.
-fn heading(sight: &Sight<'_>, column: &mut Column<'_>) {
-    let [shape, name] = sight.name();
-    let used = shape.width() + name.width() + 1;
-    let dashes = sight.theme.glyph("─", "-").repeat(column.width().saturating_sub(used));
-    let border = sight.theme.style(Role::Border);
-    column.line([shape, name, Span::raw(" "), Span::styled(dashes, border)]);
-}
-
-/// A name and a number, where there is room for no more.
-fn tiny(lab: &Lab, picked: &[Sight<'_>], column: &mut Column<'_>) {
-    let Some(sight) = picked.get(lab.selected()) else { return };
-    let mean = sight.contender.and_then(|contender| contender.figures.mean());
-    let mean = mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}"));
-    let wordings =
-        [format!("{}: {mean} attempts", sight.row.name), format!("{mean} attempts"), mean];
-    let fitting = wordings.iter().find(|words| words.len() <= column.width());
-    if let Some(words) = fitting {
-        column.text(words, Role::Text);
+    let panel = Panel::plan(lab, *first, rows, areas.class == Class::Small);
+    let scale = Scale::over(lab, entries, panel.histogram_width());
+    for &(column, area) in &areas.panels {
+        if let Some(entry) = entries.get(column) {
+            panel.render(lab, entry, &scale, theme, area, buffer);
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         App, InspectorPlace, Plan, Screen, Size, Target,
         grid::{AXIS, BAR, GUTTER},
     },
-    view::{header, heatmap::Pane, loupe},
+    view::{header, heatmap::Pane, lab, loupe},
 };
 
 /// Room for `ESTABLISHED 28232` and a gap.
@@ -121,6 +121,9 @@ pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<Target>
     if areas.header.contains(at) {
         let tabs = header::tabs(areas.header);
         return tabs.into_iter().find(|(_, tab)| tab.contains(at)).map(|(s, _)| Target::Screen(s));
+    }
+    if app.screen() == Screen::Lab {
+        return lab::column_at(app.lab(), areas.body, at).map(Target::Column);
     }
     if app.screen() != Screen::Map {
         return None;

@@ -41,9 +41,7 @@ pub struct Contest {
     /// One for all, or one for each.
     populations: Vec<Rc<Population>>,
     slots: Vec<Slot>,
-    /// Runs that began.
-    runs: u64,
-    /// How many strategies have had their turn in this run.
+    /// How many strategies have had their turn in this run, where they have it in turn.
     turn: usize,
 }
 
@@ -51,6 +49,8 @@ pub struct Contest {
 struct Slot {
     entrant: Entrant<Rc<Population>, Rc<Population>>,
     phase: Phase,
+    /// That began.
+    runs: u64,
     /// Ports that it gave to build its occupancy.
     built: u32,
     /// What was predicted last, for so many occupied and remembered ports.
@@ -80,6 +80,7 @@ impl Contest {
         let slots = terms.strategies.iter().zip(&populations).map(|(&strategy, population)| Slot {
             entrant: Entrant::new(strategy, Rc::clone(population), Rc::clone(population), terms),
             phase: Phase::Ended,
+            runs: 0,
             built: 0,
             known: None,
         });
@@ -90,8 +91,7 @@ impl Contest {
             destinations: terms.destinations.max(1),
             slots: slots.collect(),
             populations,
-            runs: 0,
-            turn: terms.strategies.len(),
+            turn: 0,
         }
     }
 
@@ -101,7 +101,8 @@ impl Contest {
 
     /// Runs that all strategies have ended.
     pub fn runs(&self) -> u64 {
-        self.runs - u64::from(!self.has_ended())
+        let ended = self.slots.iter().map(|slot| slot.runs - u64::from(slot.phase != Phase::Ended));
+        ended.min().unwrap_or_default()
     }
 
     /// Mean attempts of each strategy; None: none of its allocations ended.
@@ -112,18 +113,39 @@ impl Contest {
     /// About so many attempts, strategy after strategy and run after run, until that many runs
     /// ended in all. One run in 16 is timed by the clock.
     pub fn advance(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
+        if self.pattern == Pattern::Built {
+            return self.advance_apart(budget, until, clock);
+        }
         let mut left = budget;
         while left > 0 && !self.slots.is_empty() {
             if self.has_ended() {
-                if self.runs >= until {
+                if self.runs() >= until {
                     return;
                 }
                 self.begin();
             }
-            let index = (self.turn + (self.runs / TIMED) as usize) % self.slots.len();
+            let rotated = (self.slots[0].runs / TIMED) as usize;
+            let index = (self.turn + rotated) % self.slots.len();
             let made = self.go_on(index, left, clock);
             left = left.saturating_sub(made.max(1));
             self.turn += usize::from(self.slots[index].phase == Phase::Ended);
+        }
+    }
+
+    /// As `advance`, each strategy on its own: what one fills at once another fills for seconds.
+    fn advance_apart(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
+        let share = budget / self.slots.len().max(1) as u32 + 1;
+        for index in 0..self.slots.len() {
+            let mut left = share;
+            while left > 0 {
+                if self.slots[index].phase == Phase::Ended {
+                    if self.slots[index].runs >= until {
+                        break;
+                    }
+                    self.begin_alone(index);
+                }
+                left = left.saturating_sub(self.go_on(index, left, clock).max(1));
+            }
         }
     }
 
@@ -158,9 +180,6 @@ impl Contest {
                 slot.end_if_over();
             }
         }
-        if self.slots.iter().all(|slot| slot.phase == Phase::Ended) {
-            self.turn = self.slots.len();
-        }
     }
 
     /// How all strategies stand, in the order of the terms.
@@ -188,17 +207,27 @@ impl Contest {
     }
 
     fn has_ended(&self) -> bool {
-        self.turn >= self.slots.len()
+        self.slots.iter().all(|slot| slot.phase == Phase::Ended)
+    }
+
+    /// On an occupancy of its own.
+    fn begin_alone(&mut self, index: usize) {
+        self.populations[index].renew();
+        let is_built = self.occupied > 0;
+        let slot = &mut self.slots[index];
+        slot.phase = if is_built { Phase::Building } else { Phase::Waiting };
+        (slot.built, slot.runs) = (0, slot.runs + 1);
     }
 
     fn begin(&mut self) {
-        self.runs += 1;
         self.turn = 0;
+        if self.pattern == Pattern::Built {
+            (0..self.slots.len()).for_each(|index| self.begin_alone(index));
+            return;
+        }
         self.own_populations().iter().for_each(|population| population.renew());
-        let is_built = self.pattern == Pattern::Built && self.occupied > 0;
         for slot in &mut self.slots {
-            slot.phase = if is_built { Phase::Building } else { Phase::Waiting };
-            slot.built = 0;
+            (slot.phase, slot.runs) = (Phase::Waiting, slot.runs + 1);
         }
     }
 
@@ -207,7 +236,7 @@ impl Contest {
         if self.slots[index].phase == Phase::Building {
             return self.build(index, limit);
         }
-        self.start_if_waiting(index, self.runs.is_multiple_of(TIMED));
+        self.start_if_waiting(index, self.slots[index].runs.is_multiple_of(TIMED));
         let slot = &mut self.slots[index];
         if slot.phase == Phase::Ended {
             return 0;
@@ -241,8 +270,8 @@ impl Contest {
             return;
         }
         let predicted = self.predict(index);
-        let destination = ((self.runs - 1) % u64::from(self.destinations)) as u32;
         let slot = &mut self.slots[index];
+        let destination = ((slot.runs - 1) % u64::from(self.destinations)) as u32;
         slot.entrant.begin(destination, predicted, is_timed);
         slot.phase = Phase::GoingOn;
     }

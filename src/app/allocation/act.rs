@@ -5,7 +5,7 @@ use crate::{
         Effect, Key,
         allocation::{
             Allocation, AllocationAction, AllocationOptions, Figures, Ground, Heat, LastScan, Log,
-            POLITE, Panel, RunState, SettingsPanel, Site, Speed, Trail, site::Share,
+            POLITE, Panel, RunState, SettingsPanel, Site, Speed, Trail, next_strategy, site::Share,
         },
     },
     domain::Text,
@@ -24,6 +24,8 @@ impl Allocation {
             AllocationAction::ToggleSite => self.toggle_site(scan),
             AllocationAction::Emptier => self.refill(self.share.emptier()),
             AllocationAction::Fuller => self.refill(self.share.fuller()),
+            AllocationAction::NextStrategy => self.turn_strategy(1, scan),
+            AllocationAction::PreviousStrategy => self.turn_strategy(-1, scan),
             AllocationAction::ToggleHold => self.toggle_hold(),
             AllocationAction::ReleaseOne => self.release_one(),
             AllocationAction::ReleaseAll => self.release_all(),
@@ -194,6 +196,11 @@ impl Allocation {
         let ephemeral = scan.map(|s| s.snapshot.ephemeral.range);
         self.panel = Some(Panel::Settings(SettingsPanel::new(self.options.clone(), ephemeral)));
         self.pause()
+    }
+
+    fn turn_strategy(&mut self, by: isize, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        let strategy = next_strategy(self.options.strategy, by);
+        self.change(AllocationOptions { strategy, ..self.options.clone() }, scan)
     }
 
     fn change(&mut self, wanted: AllocationOptions, scan: Option<LastScan<'_>>) -> Vec<Effect> {

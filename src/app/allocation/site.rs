@@ -26,6 +26,7 @@ impl Share {
     }
 
     /// In steps that are finer where they matter more: 5 % below a half, 1 % up to 98 %, then 0.1 %.
+    #[must_use]
     pub fn fuller(self) -> Self {
         let step = match self.0 {
             ..500 => 50,
@@ -36,6 +37,7 @@ impl Share {
     }
 
     /// Takes back one `fuller`.
+    #[must_use]
     pub fn emptier(self) -> Self {
         let step = match self.0 {
             ..=500 => 50,
@@ -111,6 +113,8 @@ impl Allocation {
     /// What we hold there is not in the snapshot.
     pub(super) fn count_simulated_ground(&mut self) {
         let protocols = self.options.protocols;
+        let snapshot = self.simulated.as_ref().map(|simulated| Arc::clone(&simulated.snapshot));
+        self.scan_law = snapshot.and_then(|snapshot| self.law_of_scan(&snapshot));
         self.ground = self.simulated.as_ref().map(|simulated| {
             let is_added = |&&port: &&u16| !simulated.occupancy.port(port).is_occupied(protocols);
             let mut ground = simulated.ground;

@@ -1,26 +1,17 @@
 //! What the person's wishes do to the lab, and what they ask of the engine. Hears no reports.
 
-use std::time::Duration;
-
 use crate::{
     allocator::ALLOCATORS,
     app::{
         Effect, Key, Move,
         allocation::{LastScan, Share},
         lab::{
-            Lab, LabAction, LabPanel, LabSettingsPanel, LabSite, MOST_COLUMNS, POLITE, Pattern,
-            Speed, State,
+            Lab, LabAction, LabPanel, LabSettingsPanel, MOST_COLUMNS, POLITE, Pattern, Speed, State,
         },
     },
-    domain::{PortRange, Text},
-    engine::{
-        LabRequest, LabSetup, Request,
-        message::{RaceReport, RaceSetup},
-    },
+    domain::Text,
+    engine::{LabRequest, LabSetup, Request},
 };
-
-/// The first of the ports that a race is about, and the last: few, so that thefts are frequent.
-const RACED: (u16, u16) = (49_152, 50_175);
 
 impl Lab {
     pub fn act(&mut self, action: LabAction, scan: Option<LastScan<'_>>) -> Vec<Effect> {
@@ -52,11 +43,18 @@ impl Lab {
         self.run_or_pause(scan)
     }
 
+    /// The first look at the machine: what was prepared before it knew of no reserved ports.
+    pub fn observe(&mut self, scan: LastScan<'_>) -> Vec<Effect> {
+        let reserved = scan.snapshot.ephemeral.reserved_in(self.options.range);
+        let is_outdated = self.state != State::None && reserved > 0;
+        if is_outdated { self.begin_anew(Some(scan)) } else { Vec::new() }
+    }
+
     /// The screen is left.
     pub fn leave(&mut self) -> Vec<Effect> {
-        self.panel = None;
         let mut effects = self.pause();
-        effects.extend(self.end_race());
+        effects.extend(self.close());
+        self.panel = None;
         effects
     }
 
@@ -66,20 +64,21 @@ impl Lab {
         self.selected = match movement {
             Move::Left => self.selected.saturating_sub(1),
             Move::Right => (self.selected + 1).min(last),
-            Move::First => 0,
-            Move::Last => last,
             _ => self.selected,
         };
+    }
+
+    /// That column, if there is one.
+    pub fn select(&mut self, column: usize) {
+        if column < self.picked.len() && self.panel.is_none() {
+            self.selected = column;
+        }
     }
 
     /// A key while a panel is open; without one it does nothing.
     pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         match &mut self.panel {
-            None => Vec::new(),
-            Some(LabPanel::Race) => match key {
-                Key::Escape | Key::Enter | Key::Char('R') => self.end_race(),
-                _ => Vec::new(),
-            },
+            None | Some(LabPanel::Race) => Vec::new(),
             Some(LabPanel::ConfirmSpeed(speed)) => {
                 let speed = *speed;
                 self.answer(key, speed)
@@ -103,7 +102,7 @@ impl Lab {
         if self.is_running() {
             return self.pause();
         }
-        if self.speed == Speed::Step {
+        if self.speed() == Speed::Step {
             return self.step(scan);
         }
         let Some(mut effects) = self.ready(scan) else { return Vec::new() };
@@ -119,7 +118,7 @@ impl Lab {
         effects
     }
 
-    fn pause(&mut self) -> Vec<Effect> {
+    pub(super) fn pause(&mut self) -> Vec<Effect> {
         if !self.is_running() {
             return Vec::new();
         }
@@ -154,14 +153,22 @@ impl Lab {
             destinations: self.options.destinations,
             tuning: self.options.tuning,
         };
-        Some(vec![ask(LabRequest::Prepare(setup)), ask(LabRequest::Speed(self.speed))])
+        Some(vec![ask(LabRequest::Prepare(setup)), ask(LabRequest::Speed(self.speed()))])
     }
 
     /// Fresh figures; what ran goes on.
     fn begin_anew(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let was_running = self.is_running();
-        let Some(mut effects) = self.prepare(scan) else { return self.pause() };
-        if was_running {
+        self.begin(self.is_running(), scan)
+    }
+
+    fn begin(&mut self, runs: bool, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        let Some(mut effects) = self.prepare(scan) else {
+            let effects = self.pause();
+            // What the engine has is not what was asked for.
+            (self.state, self.report) = (State::None, None);
+            return effects;
+        };
+        if runs {
             self.state = State::Running;
             effects.push(ask(LabRequest::Run));
         }
@@ -169,12 +176,12 @@ impl Lab {
     }
 
     fn slower(&mut self) -> Vec<Effect> {
-        let slower = Speed::EACH.into_iter().rev().find(|&s| s < self.speed);
+        let slower = Speed::EACH.into_iter().rev().find(|&s| s < self.speed());
         slower.map_or_else(Vec::new, |speed| self.set_speed(speed))
     }
 
     fn faster(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let Some(faster) = Speed::EACH.into_iter().find(|&s| s > self.speed) else {
+        let Some(faster) = Speed::EACH.into_iter().find(|&s| s > self.speed()) else {
             return Vec::new();
         };
         if faster > POLITE && !self.may_be_fast(scan) {
@@ -191,7 +198,9 @@ impl Lab {
     }
 
     fn set_speed(&mut self, speed: Speed) -> Vec<Effect> {
-        self.speed = speed;
+        let mine =
+            if self.is_simulated { &mut self.simulated_speed } else { &mut self.machine_speed };
+        *mine = speed;
         let mut effects = Vec::new();
         if self.state != State::None {
             effects.push(ask(LabRequest::Speed(speed)));
@@ -217,20 +226,18 @@ impl Lab {
         }
     }
 
-    /// To the machine paused, and at a speed that needs no leave; back at the same one.
+    /// To the machine paused; what is simulated begins at once. Each has a speed of its own.
     fn toggle_site(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.is_simulated = !self.is_simulated;
-        let mut effects = self.pause();
-        if self.speed > POLITE && !self.may_be_fast(scan) {
-            self.speed = Speed::Four;
-        }
-        (self.state, self.report) = (State::None, None);
-        effects.extend(self.prepare(scan).unwrap_or_default());
-        effects
+        self.begin(self.is_simulated && self.speed() != Speed::Step, scan)
     }
 
+    /// Live: what runs goes on, with fresh figures.
     fn refill(&mut self, share: Share) -> Vec<Effect> {
-        if !self.is_simulated || share == self.share {
+        if !self.is_simulated {
+            return self.nothing_simulated();
+        }
+        if share == self.share {
             return Vec::new();
         }
         self.share = share;
@@ -241,13 +248,17 @@ impl Lab {
     }
 
     fn next_pattern(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        if self.site() == LabSite::Machine {
-            self.notice = Some(Text::scrub("the machine's occupancy is as it is: t simulates one"));
-            return Vec::new();
+        if !self.is_simulated {
+            return self.nothing_simulated();
         }
         let at = Pattern::EACH.iter().position(|&p| p == self.pattern).unwrap_or_default();
         self.pattern = Pattern::EACH[(at + 1) % Pattern::EACH.len()];
         self.begin_anew(scan)
+    }
+
+    fn nothing_simulated(&mut self) -> Vec<Effect> {
+        self.notice = Some(Text::scrub("the machine's occupancy is as it is: t simulates one"));
+        Vec::new()
     }
 
     /// The next one, or the one before, that no column has.
@@ -288,39 +299,11 @@ impl Lab {
         let ephemeral = scan.map(|scan| scan.snapshot.ephemeral.range);
         let panel = LabSettingsPanel::new(self.options.clone(), ephemeral);
         self.panel = Some(LabPanel::Settings(panel));
-        self.pause()
-    }
-
-    fn race_or_end(&mut self) -> Vec<Effect> {
-        if self.is_race_shown() {
-            return self.end_race();
-        }
-        let (first, last) = RACED;
-        let setup = RaceSetup {
-            program: self.options.program.clone(),
-            rounds: 1000,
-            window: Duration::from_millis(10),
-            thefts_per_second: 1000.0,
-            range: PortRange::new(first, last).expect("the first port comes before the last"),
-            share: 0.9,
-            seed: self.options.seed,
-        };
-        self.race = Some(RaceReport::default());
-        self.panel = Some(LabPanel::Race);
-        let mut effects = self.pause();
-        effects.push(ask(LabRequest::Race(setup)));
-        effects
-    }
-
-    fn end_race(&mut self) -> Vec<Effect> {
-        if self.is_race_shown() {
-            self.panel = None;
-        }
-        let was_raced = self.race.take().is_some();
-        if was_raced { vec![ask(LabRequest::EndRace)] } else { Vec::new() }
+        // Nobody is disturbed by what is only simulated.
+        if self.is_simulated { Vec::new() } else { self.pause() }
     }
 }
 
-fn ask(request: LabRequest) -> Effect {
+pub(super) fn ask(request: LabRequest) -> Effect {
     Effect::Ask(Request::Lab(request))
 }

@@ -27,11 +27,13 @@ pub struct Races {
     outbox: SharedOutbox,
     alive: Alive,
     order: Option<Arc<AtomicU8>>,
+    /// Races that were begun.
+    number: u64,
 }
 
 impl Races {
     pub fn new(outbox: Box<dyn Outbox>, alive: Alive) -> Self {
-        Self { outbox: SharedOutbox(Arc::new(Mutex::new(outbox))), alive, order: None }
+        Self { outbox: SharedOutbox(Arc::new(Mutex::new(outbox))), alive, order: None, number: 0 }
     }
 
     /// One that goes on vanishes.
@@ -39,7 +41,9 @@ impl Races {
         self.tell(VANISH);
         let order = Arc::new(AtomicU8::new(GO_ON));
         self.order = Some(Arc::clone(&order));
-        let work = move |outbox: &dyn Outbox| run(&setup, &order, outbox);
+        self.number += 1;
+        let number = self.number;
+        let work = move |outbox: &dyn Outbox| run(number, &setup, &order, outbox);
         let spawned =
             worker::spawn("race", self.alive.clone(), Box::new(self.outbox.clone()), work);
         if let Err(error) = spawned {
@@ -65,18 +69,18 @@ impl Drop for Races {
     }
 }
 
-fn run(setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
+fn run(number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
     let now = || order.load(Ordering::Acquire);
     let mut told = |report: &RaceReport| {
         if now() == GO_ON {
             // One that finds no room is made good for by the next.
-            let _ = outbox.offer(Report::Race(report.clone()));
+            let _ = outbox.offer(Report::Race(RaceReport { number, ..report.clone() }));
         }
         now() == GO_ON
     };
     let last = race::run(setup, &mut told);
     if now() != VANISH {
-        outbox.deliver(Report::Race(RaceReport { is_over: true, ..last }));
+        outbox.deliver(Report::Race(RaceReport { number, is_over: true, ..last }));
     }
 }
 

@@ -52,6 +52,8 @@ impl Tally {
     pub fn report(&self, is_over: bool) -> RaceReport {
         let rebound = Rounds { thefts: self.stolen, ..self.both() };
         RaceReport {
+            // Who began the race counts races.
+            number: 0,
             place: self.place.clone(),
             rebound,
             handed_over: Rounds { thefts: self.lost, refused: self.refused, ..rebound },

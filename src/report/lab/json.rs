@@ -183,7 +183,7 @@ impl<'a> From<&'a Race> for RaceRow<'a> {
 impl From<&Rounds> for RoundsRow {
     fn from(rounds: &Rounds) -> Self {
         Self {
-            rounds: rounds.rounds,
+            rounds: rounds.count,
             thefts: rounds.thefts,
             refused: rounds.refused,
             predicted: rounds.predicted,

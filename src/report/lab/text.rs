@@ -180,27 +180,35 @@ fn write_race(terms: &Terms, race: &Race, out: &mut dyn Write) -> io::Result<()>
     };
     paragraph::write("", &place, out)?;
     writeln!(out)?;
+    let law = |rounds: &Rounds| format!("{:.1} ± {:.1}", rounds.predicted, rounds.deviation);
+    let (rebound, kept) = (&race.rebound, &race.handed_over);
     let rows = [
-        round_cells("closed, bound again", &race.rebound),
-        round_cells("kept, handed over", &race.handed_over),
+        round_cells("closed, bound again", rebound, [law(rebound), unknown(), unknown()]),
+        round_cells("kept, handed over", kept, ["0".into(), kept.refused.to_string(), law(kept)]),
     ];
-    write_table(
-        ["THE PORT IS", "ROUNDS", "THEFTS", "LAW", "WINDOW", "THIEF/S", "FREE"],
-        &rows,
-        out,
-    )?;
+    write_table(RACE_HEADER, &rows, out)?;
     writeln!(out)?;
-    let law = "LAW: a closed port is lost with 1 - e^(-rate x window / free), as measured, with the \
-               standard deviation of the count; a kept one is never lost.";
-    paragraph::write("", law, out)
+    paragraph::write("", RACE_LEGEND, out)
 }
 
-fn round_cells(kind: &str, rounds: &Rounds) -> [String; 7] {
+const RACE_HEADER: [&str; 9] =
+    ["THE PORT IS", "ROUNDS", "THEFTS", "LAW", "REFUSED", "LAW", "WINDOW", "THIEF/S", "FREE"];
+
+const RACE_LEGEND: &str = "LAW: a port is hit with 1 - e^(-rate x window / free), as measured, with the \
+    standard deviation of the count. Closed, it is lost; kept, the thief is refused.";
+
+fn round_cells(
+    kind: &str,
+    rounds: &Rounds,
+    [law, refused, refused_law]: [String; 3],
+) -> [String; 9] {
     [
         kind.to_owned(),
-        rounds.rounds.to_string(),
+        rounds.count.to_string(),
         rounds.thefts.to_string(),
-        format!("{:.1} ± {:.1}", rounds.predicted, rounds.deviation),
+        law,
+        refused,
+        refused_law,
         time(rounds.window),
         format!("{:.0}", rounds.thief_per_second),
         format!("{:.0}", rounds.free),
@@ -219,10 +227,9 @@ fn write_table<const N: usize>(
     });
     let rows = rows.iter().map(|row| row.each_ref().map(String::as_str));
     for row in std::iter::once(header).chain(rows) {
-        let mut line = format!("{:<1$}", row[0], widths[0]);
-        for (cell, width) in row.into_iter().zip(widths).skip(1) {
-            line += &format!(" {cell:>width$}");
-        }
+        let figures = row.into_iter().zip(widths).skip(1);
+        let figures = figures.map(|(cell, width)| format!(" {cell:>width$}"));
+        let line = format!("{:<1$}", row[0], widths[0]) + &figures.collect::<String>();
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())

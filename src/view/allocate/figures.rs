@@ -1,7 +1,7 @@
 //! The figures of a run beside what the law says. Counts nothing.
 
 use crate::{
-    app::allocation::{Allocation, Reached, Site},
+    app::allocation::{Allocation, Order, Reached, Site},
     view::{
         Role,
         allocate::{
@@ -48,13 +48,30 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
     let rate = rate(sight).map_or_else(String::new, |rate| format!("{rate} a second"));
     let parts = [attempts, rate, each];
     column.text(&fitted(&parts.each_ref().map(String::as_str), column.width()), Role::Text);
-    let occupied = allocation.law().map_or_else(String::new, |law| percent(law.miss()));
-    let at = |end: &str| format!("law: uniform tries at {occupied} in use{end}");
+    let law = law_words(allocation);
     let words = match allocation.site() {
-        Site::Machine => vec![at(" at the last scan"), at("")],
-        Site::Simulated { .. } => vec![at("")],
+        Site::Machine => vec![format!("{law} at the last scan"), law],
+        Site::Simulated { .. } => vec![law],
     };
     column.text(&first_fitting(&words, column.width(), column.theme), Role::Dim);
+}
+
+/// Which law it is that the figures are held against.
+fn law_words(allocation: &Allocation) -> String {
+    let Some(law) = allocation.law() else {
+        return format!(
+            "no law is known for {} on an occupancy that stands",
+            allocation.row().name
+        );
+    };
+    let tries = match allocation.row().order {
+        Order::Shuffled => "uniform tries, no port twice,",
+        Order::Scan => "a scan of these very runs,",
+        Order::OnlyFree => "only free ports are tried,",
+        Order::Replacement | Order::Fixed | Order::Unknown => "uniform tries at",
+    };
+    let occupied = allocation.ground().map_or_else(|| law.miss(), |ground| ground.share());
+    format!("law: {tries} {} in use", percent(occupied))
 }
 
 /// One line a figure.

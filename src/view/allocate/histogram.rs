@@ -3,7 +3,7 @@
 use ratatui::text::Span;
 
 use crate::{
-    app::allocation::Allocation,
+    app::allocation::{Allocation, Order},
     view::{Role, allocate::column::Column, heatmap::put, words::thousands},
 };
 
@@ -25,10 +25,14 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     if column.left() < 5 {
         return;
     }
-    // The law holds for independent uniform tries, as `random` makes them.
-    let laws = ["seen █  ◇ law of uniform tries", "seen █  ◇ law"];
+    let laws: &[&str] = match (allocation.law(), allocation.row().order) {
+        (None, _) => &["seen █  no law is known", "seen █"],
+        (_, Order::Replacement) => &["seen █  ◇ law of uniform tries", "seen █  ◇ law"],
+        (_, Order::Scan) => &["seen █  ◇ law of this scan", "seen █  ◇ law"],
+        _ => &["seen █  ◇ law"],
+    };
     let fits = |law: &&str| law.chars().count() + TITLE.len() + 3 <= column.width();
-    let law = laws.into_iter().find(fits).unwrap_or_default();
+    let law = laws.iter().copied().find(fits).unwrap_or_default();
     let law =
         if column.theme.ascii { law.replace('█', "#").replace('◇', "o") } else { law.into() };
     column.rule(TITLE, &law);

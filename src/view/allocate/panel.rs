@@ -17,7 +17,7 @@ const WIDTH: u16 = 66;
 pub fn render(panel: &Panel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match panel {
         Panel::Settings(settings) => {
-            let mut column = open("Settings", 10, theme, area, buffer);
+            let mut column = open("Settings", 11, theme, area, buffer);
             let row = |field: Field| {
                 let is_here = field == settings.field();
                 let typed = settings.typed().filter(|_| is_here);
@@ -70,7 +70,7 @@ pub fn fields(rows: &[Row<'_>], error: Option<&str>, words: &str, column: &mut C
     hints(keys, column);
 }
 
-fn question(speed: Speed, column: &mut Column<'_>) {
+pub fn question(speed: Speed, column: &mut Column<'_>) {
     let words = match speed {
         Speed::Thousand => "At 1k/s that is up to 1,000 ports a second.",
         _ => "At max it is as many as this machine can do.",
@@ -88,7 +88,7 @@ fn question(speed: Speed, column: &mut Column<'_>) {
     hints(&[("y Enter", "go faster"), ("n Esc", "stay at 20/s")], column);
 }
 
-fn hints(keys: &[(&str, &str)], column: &mut Column<'_>) {
+pub fn hints(keys: &[(&str, &str)], column: &mut Column<'_>) {
     let accent = column.theme.style(Role::Accent);
     let mut spans = Vec::new();
     for (key, does) in keys {

@@ -52,7 +52,8 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
     let fits = |seed: &&String| attempts.len() + 3 + seed.len() <= room;
     let seed = seeds.iter().find(fits).map_or("", String::as_str);
     label("site", &fitted(&site(sight), room), column);
-    label("strategy", "random, uniform with replacement", column);
+    let row = allocation.row();
+    label("strategy", &fitted(&[row.name, row.summary], room), column);
     label("ports", &fitted(&[protocols, &range, &address], room), column);
     occupancy(allocation, column);
     label("limit", &fitted(&[&attempts, seed], room), column);

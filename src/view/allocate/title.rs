@@ -59,7 +59,7 @@ pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
     let fits = |place: &&String| name.len() + place.width() <= width;
     let place = places.iter().find(fits).cloned().unwrap_or_default();
     let room = width.saturating_sub(name.len() + place.width() + SEPARATOR.width());
-    let strategy = format!("random {}", options.protocols.name());
+    let strategy = format!("{} {}", allocation.row().name, options.protocols.name());
     let ranged = format!("{strategy} {}", options.range);
     let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
     let limitation = allocation.limitation().unwrap_or_default();

@@ -7,7 +7,7 @@ use ratatui::{
 };
 
 use super::{
-    Paper,
+    Paper, lab,
     sheet::{Row, Sheet, stack},
 };
 use crate::{
@@ -42,10 +42,13 @@ fn page(paper: &Paper, lenses: impl Iterator<Item = Lens>) -> Vec<Line<'static>>
             sheet.lines(&reading(theme)),
             sheet.lines(&lenses.map(of_lens).collect::<Vec<_>>()),
         ],
-        Screen::Allocate | Screen::Lab => vec![
+        Screen::Allocate => vec![
             sheet.lines(&marks(paper)),
             sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
         ],
+        Screen::Lab => {
+            vec![sheet.lines(&lab::marks(theme)), sheet.lines(&lab::figures())]
+        }
     };
     stack(groups, paper)
 }
@@ -146,15 +149,6 @@ fn marks(paper: &Paper) -> Vec<Row> {
     } else {
         Span::styled("███", theme.style(Role::Heat(4)))
     };
-    let occupied = if theme.needs_whole_cells() {
-        Span::raw(theme.glyph(" ▒ ", " @ "))
-    } else {
-        Span::styled(" █ ", theme.style(Role::Muted))
-    };
-    let available = Span::styled(
-        format!(" {} ", theme.glyph('·', '.')),
-        Style::new().bg(theme.color(Role::Available)),
-    );
     let mut rows = vec![
         Row::new("refused", "the nth attempt met an occupied port; + from the tenth on")
             .marked(badge("1", Role::Collision)),
@@ -162,8 +156,9 @@ fn marks(paper: &Paper) -> Vec<Row> {
             .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
         Row::new("held", "kept by this run; x and X release, so does leaving")
             .marked(badge(theme.glyph("●", "o"), Role::Ok)),
-        Row::new("in use", "occupied by others; grey, so that attempts stand out").marked(occupied),
-        Row::new("available", "free; an allocator may get it").marked(available),
+        Row::new("in use", "occupied by others; grey, so that attempts stand out")
+            .marked(occupied(theme)),
+        Row::new("available", "free; an allocator may get it").marked(available(theme)),
         Row::new("law", "what theory says of uniform tries, beside what was seen")
             .marked(Span::raw(theme.glyph(" ◇ ", " o "))),
         Row::new("density", "at full speed: attempts on a block in the last second")
@@ -173,4 +168,20 @@ fn marks(paper: &Paper) -> Vec<Row> {
         rows.push(Row::new("flash", "at 1k/s a sample of the attempts, gone in a moment"));
     }
     rows
+}
+
+/// A port of others where attempts are what matters.
+pub fn occupied(theme: &Theme) -> Span<'static> {
+    if theme.needs_whole_cells() {
+        Span::raw(theme.glyph(" ▒ ", " @ "))
+    } else {
+        Span::styled(" █ ", theme.style(Role::Muted))
+    }
+}
+
+pub fn available(theme: &Theme) -> Span<'static> {
+    Span::styled(
+        format!(" {} ", theme.glyph('·', '.')),
+        Style::new().bg(theme.color(Role::Available)),
+    )
 }

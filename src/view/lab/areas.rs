@@ -2,194 +2,157 @@
 
 use ratatui::layout::Rect;
 
-use crate::view::heatmap::{AXIS, GUTTER};
+/// The smallest body that has room for a table and one strategy's map.
+const LEAST: (u16, u16) = (60, 16);
+/// What a strategy's column needs, map above figures above histogram.
+pub const NARROW: (u16, u16) = (38, 23);
+/// And with its map beside the rest.
+pub const WIDE: (u16, u16) = (58, 14);
+/// Lines of a column, and of one with its map beside, from which more of them go to the curve.
+const ROOMY: u16 = 33;
+const ROOMY_WIDE: u16 = 24;
+/// Of the curve, with its rule and axis.
+const LEAST_CURVE: u16 = 9;
+const MOST_CURVE: u16 = 22;
 
-/// The smallest body with a map (80x24 less header and footer).
-const LEAST: (u16, u16) = (70, 18);
-/// From here on two columns, two rows of strategies.
-const MEDIUM: (u16, u16) = (110, 32);
-/// From here on all strategies stand side by side.
-const LARGE: (u16, u16) = (150, 40);
-/// The curve of the largest terminals needs no more.
-const MOST_CURVE: u16 = 18;
-const LEAST_CURVE: u16 = 10;
-/// Lines of the figures of a strategy.
-const FIGURES: u16 = 9;
-/// What figures beside a map need.
-const FIGURES_WIDTH: u16 = 31;
-/// Between strategies.
-const GAP: u16 = 2;
-
+/// How much there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// A name and a number.
+    /// A few words.
     Tiny,
-    /// A table of all, and the selected strategy.
+    /// A table of all strategies, one of them drawn.
     Small,
-    /// Two by two.
-    Medium,
-    /// Side by side.
-    Large,
+    /// All of them drawn, in rows of so many.
+    Columns(u16),
 }
 
-/// The parts of one strategy; what has no room is empty.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pane {
-    pub heading: Rect,
-    pub map: Rect,
-    pub figures: Rect,
-    pub histogram: Rect,
-}
-
-#[derive(Clone, Debug)]
+/// What has no room is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Areas {
     pub class: Class,
     pub title: Rect,
-    /// Of all strategies, where only one of them is drawn.
+    pub setup: Rect,
     pub table: Rect,
-    /// Each with its column's number.
-    pub panes: Vec<(usize, Pane)>,
+    /// Columns and where they lie; all are of one size.
+    pub panels: Vec<(usize, Rect)>,
     pub curve: Rect,
 }
 
 impl Areas {
-    pub fn within(area: Rect, columns: usize, selected: usize) -> Self {
-        let class = class_of(area);
+    /// For so many strategies, at least one.
+    pub fn within(area: Rect, count: usize, selected: usize) -> Self {
+        let class = class(area, count as u16);
         let line = |y: u16, height: u16| {
             Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
         };
-        let title = line(0, 2);
-        let mut areas =
-            Self { class, title, table: Rect::ZERO, panes: Vec::new(), curve: Rect::ZERO };
+        let body = line(2, area.height.saturating_sub(2));
+        let mut areas = Self {
+            class,
+            title: line(0, 1),
+            setup: line(1, 1),
+            table: Rect { height: 0, ..body },
+            panels: Vec::new(),
+            curve: Rect { height: 0, ..body },
+        };
         match class {
-            Class::Tiny => {}
-            Class::Small => {
-                let rows = columns as u16 + 1;
-                areas.table = line(2, rows);
-                let pane = line(rows + 3, area.height.saturating_sub(rows + 3));
-                areas.panes.push((selected, wide(pane)));
-            }
-            Class::Medium => {
-                let rows = columns.div_ceil(2).max(1) as u16;
-                let curve = if rows == 1 { (area.height / 3).min(MOST_CURVE) } else { 0 };
-                let body = line(2, area.height.saturating_sub(2 + curve));
-                areas.curve = line(area.height - curve, curve);
-                areas.panes = two_by_two(body, columns, rows);
-            }
-            Class::Large => {
-                let curve = (area.height / 3).clamp(LEAST_CURVE, MOST_CURVE);
-                let body = line(2, area.height.saturating_sub(2 + curve));
-                areas.curve = line(area.height - curve, curve);
-                let count = columns.max(1) as u16;
-                let width = (area.width + GAP) / count - GAP;
-                let at = |column: usize| {
-                    let x = area.x + column as u16 * (width + GAP);
-                    (column, tall(Rect { x, width, ..body }))
-                };
-                areas.panes = (0..columns).map(at).collect();
-            }
+            Class::Tiny => areas.title = area,
+            Class::Small => areas.stack(body, count as u16, selected),
+            Class::Columns(across) => areas.spread(body, count, across),
         }
         areas
     }
 
-    /// Columns of the narrowest histogram, so that all have the same bins.
-    pub fn histogram_columns(&self) -> u16 {
-        self.panes.iter().map(|(_, pane)| pane.histogram.width).min().unwrap_or_default()
+    /// A table, below it the selected strategy, below that the curve if there is room.
+    fn stack(&mut self, body: Rect, count: u16, selected: usize) {
+        self.table.height = (count + 1).min(body.height);
+        let rest = below(body, self.table.height);
+        let curve = curve_lines(rest.height, WIDE.1, ROOMY_WIDE);
+        let panel = Rect { height: rest.height - curve, ..rest };
+        self.panels = vec![(selected, panel)];
+        self.curve = below(rest, panel.height);
+    }
+
+    /// Rows of columns, below them the curve if there is room.
+    fn spread(&mut self, body: Rect, count: usize, across: u16) {
+        let rows = (count as u16).div_ceil(across);
+        let width = (body.width - (across - 1)) / across;
+        let (least, roomy) = if width >= WIDE.0 { (WIDE.1, ROOMY_WIDE) } else { (NARROW.1, ROOMY) };
+        let curve = curve_lines(body.height, rows * least, rows * roomy);
+        let height = (body.height - curve) / rows;
+        let panel = |column: usize| {
+            let (x, y) = (column as u16 % across, column as u16 / across);
+            let x = body.x + x * (width + 1);
+            (column, Rect { x, y: body.y + y * height, width, height })
+        };
+        self.panels = (0..count).map(panel).collect();
+        self.curve = Rect { y: body.bottom() - curve, height: curve, ..body };
     }
 }
 
-fn class_of(area: Rect) -> Class {
-    let has = |(width, height)| area.width >= width && area.height >= height;
+fn class(area: Rect, count: u16) -> Class {
+    let body = area.height.saturating_sub(2);
+    let width = |across: u16| (area.width + 1) / across - 1;
+    let fits = |across: u16, (least_width, least_height): (u16, u16)| {
+        width(across) >= least_width && body / count.div_ceil(across) >= least_height
+    };
     match () {
-        () if !has(LEAST) => Class::Tiny,
-        () if !has(MEDIUM) => Class::Small,
-        () if !has(LARGE) => Class::Medium,
-        () => Class::Large,
+        () if area.width < LEAST.0 || area.height < LEAST.1 => Class::Tiny,
+        () if count == 1 && fits(1, WIDE) => Class::Columns(1),
+        () if fits(count, NARROW) || fits(count, WIDE) => Class::Columns(count),
+        () if count > 2 && fits(2, WIDE) => Class::Columns(2),
+        () => Class::Small,
     }
 }
 
-fn two_by_two(body: Rect, columns: usize, rows: u16) -> Vec<(usize, Pane)> {
-    let width = (body.width - GAP) / 2;
-    let height = body.height / rows;
-    let at = |column: usize| {
-        let (across, down) = (column as u16 % 2, column as u16 / 2);
-        let x = body.x + across * (width + GAP);
-        let y = body.y + down * height;
-        // A blank line between the rows.
-        let height = if down + 1 < rows { height - 1 } else { height };
-        (column, wide(Rect { x, y, width, height }))
-    };
-    (0..columns).map(at).collect()
-}
-
-/// Map at the left, figures and histogram at the right.
-fn wide(area: Rect) -> Pane {
-    let heading = Rect { height: area.height.min(1), ..area };
-    let body = Rect { y: area.y + heading.height, height: area.height - heading.height, ..area };
-    let aside = FIGURES_WIDTH.min(body.width / 2);
-    let map = Rect { width: body.width - aside - 1, ..body };
-    let x = map.right() + 1;
-    let figures = Rect { x, width: aside, height: FIGURES.min(body.height), ..body };
-    let rest = body.bottom().saturating_sub(figures.bottom() + 1);
-    let rest = Rect { y: figures.bottom() + 1, height: rest, ..figures };
-    let histogram = if rest.height >= 3 { rest } else { Rect::ZERO };
-    Pane { heading, map, figures, histogram }
-}
-
-/// Map above, then figures, then histogram.
-fn tall(area: Rect) -> Pane {
-    let part = |y: u16, height: u16| {
-        Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
-    };
-    // A third for the histogram, at least what it needs to be read.
-    let rest = area.height.saturating_sub(1 + FIGURES + 2);
-    let histogram = (rest * 2 / 5).max(4);
-    let map = rest.saturating_sub(histogram).max(GUTTER.min(AXIS + 1));
-    Pane {
-        heading: part(0, 1),
-        map: part(1, map),
-        figures: part(map + 2, FIGURES),
-        histogram: part(map + FIGURES + 3, area.height.saturating_sub(map + FIGURES + 3)),
+/// What `height` lines leave for a curve when columns need `least` of them, and hardly use more than
+/// `roomy`.
+fn curve_lines(height: u16, least: u16, roomy: u16) -> u16 {
+    let spare = height.saturating_sub(least);
+    if spare < LEAST_CURVE {
+        return 0;
     }
+    let usual = (height / 4).max(LEAST_CURVE);
+    let beyond = height.saturating_sub(roomy);
+    usual.max(beyond).min(spare).min(MOST_CURVE)
+}
+
+fn below(area: Rect, lines: u16) -> Rect {
+    Rect { y: area.y + lines, height: area.height - lines, ..area }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn within(columns: u16, rows: u16, count: usize) -> Areas {
-        Areas::within(Rect::new(0, 1, columns, rows.saturating_sub(2)), count, 0)
+    fn shape(columns: u16, rows: u16, count: usize) -> (Class, u16, u16) {
+        let areas = Areas::within(Rect::new(0, 1, columns, rows - 2), count, 0);
+        (areas.class, areas.panels.first().map_or(0, |p| p.1.height), areas.curve.height)
     }
 
     #[test]
-    fn the_sizes_have_the_shapes_of_the_design() {
-        assert_eq!(within(40, 10, 4).class, Class::Tiny);
-        let small = within(80, 24, 4);
-        assert_eq!((small.class, small.table.height, small.panes.len()), (Class::Small, 5, 1));
-        let medium = within(120, 40, 4);
-        assert_eq!((medium.class, medium.panes.len()), (Class::Medium, 4));
-        assert_eq!(medium.panes[3].1.map.x, medium.panes[1].1.map.x);
-        let large = within(160, 48, 4);
-        assert_eq!((large.class, large.panes.len()), (Class::Large, 4));
-        assert!(large.curve.height >= LEAST_CURVE);
+    fn four_stand_side_by_side_on_large_terminals_and_two_by_two_on_medium_ones() {
+        assert_eq!(shape(80, 24, 4), (Class::Small, 15, 0));
+        assert_eq!(shape(120, 40, 4), (Class::Columns(2), 18, 0));
+        assert_eq!(shape(120, 40, 3), (Class::Columns(3), 27, 9));
+        assert_eq!(shape(160, 48, 4), (Class::Columns(4), 33, 11));
+        assert_eq!(shape(200, 60, 4), (Class::Columns(4), 34, 22));
+        assert_eq!(shape(40, 10, 4), (Class::Tiny, 0, 0));
     }
 
     #[test]
     fn parts_never_leave_the_screen_nor_lie_over_each_other() {
-        for (columns, rows) in (0..220).step_by(3).flat_map(|c| (0..70).map(move |r| (c, r))) {
+        for (columns, rows) in (0..220).flat_map(|c| (0..70).map(move |r| (c, r))) {
             for count in 1..=4 {
                 let body = Rect::new(0, 1, columns, rows);
-                let areas = Areas::within(body, count, 0);
-                let mut parts = vec![areas.title, areas.table, areas.curve];
-                for (_, Pane { heading, map, figures, histogram }) in &areas.panes {
-                    parts.extend([*heading, *map, *figures, *histogram]);
-                }
+                let areas = Areas::within(body, count, count - 1);
+                let panels = areas.panels.iter().map(|panel| panel.1);
+                let mut parts: Vec<Rect> = panels.collect();
+                parts.extend([areas.title, areas.setup, areas.table, areas.curve]);
                 if areas.class == Class::Tiny {
-                    continue;
+                    parts = vec![areas.title];
                 }
-                let parts: Vec<Rect> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-                for (index, part) in parts.iter().enumerate() {
-                    assert_eq!(part.intersection(body), *part, "{columns}x{rows} {count}: {index}");
+                for (index, part) in parts.iter().enumerate().filter(|(_, p)| !p.is_empty()) {
+                    assert_eq!(part.intersection(body), *part, "{columns}x{rows} {count} {index}");
                     for other in &parts[index + 1..] {
                         assert!(!part.intersects(*other), "{columns}x{rows}: {part} {other}");
                     }

@@ -1,131 +1,228 @@
-//! Mean attempts over occupancy: as measured, and as the law says. Measures nothing.
+//! Mean attempts over the occupancy on a log scale: points as measured, dots by the law. Measures
+//! nothing.
 
-use ratatui::{buffer::Buffer, layout::Rect};
-
-use super::Sight;
-use crate::{
-    app::lab::Lab,
-    view::{Role, Theme, heatmap::put, words::thousands},
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+    style::{Modifier, Style},
+    text::{Line, Span},
 };
 
-/// Columns of the numbers at the left.
-const LABELS: u16 = 7;
+use crate::{
+    app::Lab,
+    view::{Depth, Role, Theme, allocate::figures::percent, heatmap::put, lab::Entry, words},
+};
 
-/// From shares and means to cells; the axis of means is logarithmic.
-struct Plot {
-    area: Rect,
-    /// Of the top line: a power of ten.
-    most: f64,
+/// `100,000` and a gap.
+const LABELS: u16 = 8;
+const LEAST: (u16, u16) = (40, 5);
+/// Points that would lie over each other stand beside each other, so far at most.
+const BESIDE: u16 = 3;
+
+/// Places in the plot.
+struct Scale {
+    plot: Rect,
+    /// Powers of ten.
+    decades: f64,
 }
 
-impl Plot {
-    fn x(&self, share: f64) -> u16 {
-        let last = f64::from(self.area.width.saturating_sub(1));
-        self.area.x + (share.clamp(0.0, 1.0) * last).round() as u16
+impl Scale {
+    fn column(&self, share: f64) -> u16 {
+        let span = f64::from(self.plot.width.saturating_sub(1));
+        self.plot.x + (share.clamp(0.0, 1.0) * span).round() as u16
     }
 
-    fn y(&self, mean: f64) -> u16 {
-        let last = f64::from(self.area.height.saturating_sub(1));
-        let up = (mean.max(1.0).ln() / self.most.ln()).clamp(0.0, 1.0);
-        self.area.bottom() - 1 - (up * last).round() as u16
+    /// Lines above the axis, 0 to the height of the plot less one.
+    fn height(&self, mean: f64) -> f64 {
+        let part = mean.max(1.0).log10() / self.decades;
+        part.min(1.0) * f64::from(self.plot.height.saturating_sub(1))
     }
 
-    /// The share that a column stands for.
-    fn share(&self, column: u16) -> f64 {
-        f64::from(column) / f64::from(self.area.width.saturating_sub(1).max(1))
+    fn line(&self, mean: f64) -> u16 {
+        self.plot.bottom() - 1 - self.height(mean).round() as u16
     }
 }
 
-pub fn render(lab: &Lab, picked: &[Sight<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    rule(lab, theme, area, buffer);
-    let inner = Rect {
-        x: area.x + LABELS,
-        y: area.y + 1,
-        width: area.width.saturating_sub(LABELS + 1),
-        height: area.height.saturating_sub(2),
-    };
-    if inner.height < 3 || inner.width < 20 {
+pub fn render(lab: &Lab, entries: &[Entry<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    if area.width < LEAST.0 || area.height < LEAST.1 {
         return;
     }
-    let plot = Plot { area: inner, most: top(lab) };
-    grid(&plot, theme, buffer);
+    rule(entries, theme, Rect { height: 1, ..area }, buffer);
+    // Below: the axis.
+    let plot = Rect {
+        x: area.x + LABELS,
+        y: area.y + 1,
+        width: area.width - LABELS - 1,
+        height: area.height - 2,
+    };
+    let scale = Scale { plot, decades: decades(lab, entries) };
+    levels(&scale, theme, area, buffer);
+    for entry in entries.iter().rev() {
+        let law = |share: f64| lab.predicted_mean(entry.row, share);
+        dots(entry, &law, &scale, theme, buffer);
+    }
+    here(lab, &scale, theme, buffer);
+    points(lab, entries, &scale, theme, buffer);
+    axis(&scale, theme, buffer);
+}
+
+/// Title, and what the shapes stand for.
+fn rule(entries: &[Entry<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let border = theme.style(Role::Border);
+    let dash = theme.glyph("─", "-");
+    let mut line = Line::from(Span::styled(" Mean attempts over occupancy ", Style::new().bold()));
+    let right = theme.glyph(" log scale · dots: predicted ", " log scale - dots: predicted ");
+    for entry in entries {
+        let name = format!(" {}  ", entry.row.name);
+        if line.width() + 1 + name.len() + right.len() + 2 > usize::from(area.width) {
+            break;
+        }
+        line.push_span(Span::styled(entry.shape(theme), theme.style(entry.role())));
+        line.push_span(name);
+    }
+    let left = usize::from(area.width).saturating_sub(line.width() + right.chars().count() + 1);
+    let has_room = left > 0;
+    let left = if has_room { left } else { usize::from(area.width).saturating_sub(line.width()) };
+    line.push_span(Span::styled(dash.repeat(left), border));
+    if has_room {
+        line.push_span(Span::styled(right, theme.style(Role::Dim)));
+        line.push_span(Span::styled(dash, border));
+    }
+    buffer.set_line(area.x, area.y, &line, area.width);
+}
+
+/// As many as what is measured, and predicted at 99 %, needs.
+fn decades(lab: &Lab, entries: &[Entry<'_>]) -> f64 {
+    let points = lab.report().map(|report| report.curve.as_slice()).unwrap_or_default();
+    let measured = points.iter().flat_map(|point| point.means.iter().flatten().copied());
+    let now = entries.iter().filter_map(|entry| entry.contender?.figures.mean());
+    let predicted = lab.picked().filter_map(|row| lab.predicted_mean(row, 0.99));
+    let most = measured.chain(now).chain(predicted).fold(10.0, f64::max);
+    // The top line is for the highest points: 100.0001 needs no decade of its own.
+    (most.log10() - 0.02).ceil().max(1.0)
+}
+
+/// A faint line at each power of ten, named.
+fn levels(scale: &Scale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let faint = theme.style(Role::Border);
+    for power in 0..=scale.decades as u32 {
+        let value = 10_u64.pow(power);
+        let y = scale.line(value as f64);
+        let label = format!("{:>7}", words::thousands(value));
+        put(buffer, area, area.x, y, &label, theme.style(Role::Dim));
+        for x in scale.plot.left()..scale.plot.right() {
+            put(buffer, scale.plot, x, y, theme.glyph("┄", "-"), faint);
+        }
+    }
+}
+
+/// What the law says, two dots a cell; nothing where none is known.
+fn dots(
+    entry: &Entry<'_>,
+    law: &dyn Fn(f64) -> Option<f64>,
+    scale: &Scale,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) {
+    let style = faint(entry.role(), theme);
+    let plot = scale.plot;
+    let span = f64::from(plot.width.saturating_sub(1)).max(1.0);
+    for x in plot.left()..plot.right() {
+        let mut lit = Vec::new();
+        for half in [0.0, 0.5] {
+            // At 100 % all that is allowed is spent: the curve ends before.
+            let share = (f64::from(x - plot.x) + half - 0.25).max(0.0) / span;
+            if let Some(mean) = law(share).filter(|_| share < 1.0) {
+                lit.push((half > 0.0, scale.height(mean) + 0.5));
+            }
+        }
+        for (is_right, height) in lit {
+            let lines = (height.floor() as u16).min(plot.height - 1);
+            let dot = ((height - f64::from(lines)) * 4.0).clamp(0.0, 3.0) as usize;
+            let at = Position::new(x, plot.bottom() - 1 - lines);
+            let Some(cell) = buffer.cell_mut(at) else { continue };
+            let sign = if theme.ascii { '.' } else { braille(cell.symbol(), is_right, dot) };
+            cell.set_char(sign).set_style(style);
+        }
+    }
+}
+
+/// One dot more, `dot` counted from below.
+fn braille(symbol: &str, is_right: bool, dot: usize) -> char {
+    // Unicode, "Braille Patterns": dots 7 3 2 1, and 8 6 5 4.
+    let bit = [[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]][usize::from(is_right)][dot];
+    let before = symbol.chars().next().map_or(0, u32::from);
+    let before = if (0x2800..0x2900).contains(&before) { before - 0x2800 } else { 0 };
+    char::from_u32(0x2800 + (before | bit)).unwrap_or('·')
+}
+
+fn faint(role: Role, theme: &Theme) -> Style {
+    match theme.depth {
+        Depth::True | Depth::Indexed => {
+            Style::new().fg(theme.faded(role, theme.color(Role::Outside), 1))
+        }
+        _ => theme.style(role),
+    }
+}
+
+/// A line where the strategies are compared now.
+fn here(lab: &Lab, scale: &Scale, theme: &Theme, buffer: &mut Buffer) {
+    let Some(share) = lab.share() else { return };
+    let x = scale.column(share);
+    let plot = scale.plot;
+    for y in plot.top()..plot.bottom() {
+        put(buffer, plot, x, y, theme.glyph("│", "|"), theme.style(Role::Text));
+    }
+    let words = format!(" you are at {} ", percent(share));
+    let width = words.len() as u16;
+    let start = if x >= plot.x + width { x - width } else { x + 1 };
+    let style = Style::reset().patch(theme.style(Role::Text)).add_modifier(Modifier::BOLD);
+    put(buffer, plot, start, plot.y, &words, style);
+}
+
+/// The sweep's points, and on the line those of the runs above.
+fn points(lab: &Lab, entries: &[Entry<'_>], scale: &Scale, theme: &Theme, buffer: &mut Buffer) {
+    let mut taken = Vec::new();
+    let mut put_point = |entry: &Entry<'_>, share: f64, mean: f64| {
+        let at = Position::new(scale.column(share), scale.line(mean));
+        let beside = |by: u16| {
+            let left = (at.x + by < scale.plot.right()).then(|| at.x + by);
+            [left, at.x.checked_sub(by).filter(|&x| x >= scale.plot.x)]
+        };
+        let mut places = (0..=BESIDE).flat_map(beside).flatten();
+        let Some(x) = places.find(|&x| !taken.contains(&Position::new(x, at.y))) else { return };
+        taken.push(Position::new(x, at.y));
+        let style = Style::reset().patch(theme.style(entry.role()));
+        put(buffer, scale.plot, x, at.y, entry.shape(theme), style);
+    };
     if let Some(share) = lab.share() {
-        for y in inner.top()..inner.bottom() {
-            put(buffer, inner, plot.x(share), y, theme.glyph("│", "|"), theme.style(Role::Dim));
+        for entry in entries {
+            if let Some(mean) = entry.contender.and_then(|contender| contender.figures.mean()) {
+                put_point(entry, share, mean);
+            }
         }
     }
-    for sight in picked {
-        predicted(sight, &plot, buffer);
-    }
-    for sight in picked.iter().rev() {
-        measured(sight, &plot, buffer);
-    }
-}
-
-fn rule(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let line = theme.glyph("─", "-").repeat(usize::from(area.width));
-    put(buffer, area, area.x, area.y, &line, theme.style(Role::Border));
-    let title = "Mean attempts over occupancy ";
-    put(buffer, area, area.x, area.y, title, theme.style(Role::Text).bold());
-    let here = lab.share().map(|share| format!(", you are at {:.1} %", share * 100.0));
-    let shapes = theme.glyph("●▲■◆ measured  · predicted", "o^#* measured  . predicted");
-    let words = format!(" {shapes}, log scale{}", here.unwrap_or_default());
-    let width = words.chars().count() as u16;
-    if width + (title.len() as u16) < area.width {
-        put(buffer, area, area.right() - width, area.y, &words, theme.style(Role::Dim));
-    }
-}
-
-/// The power of ten above all means.
-fn top(lab: &Lab) -> f64 {
     let curve = lab.report().map(|report| report.curve.as_slice()).unwrap_or_default();
-    let means = curve.iter().flat_map(|point| point.means.iter().flatten());
-    let most = means.copied().fold(1.0, f64::max);
-    [10.0, 100.0, 1_000.0, 10_000.0, 100_000.0].into_iter().find(|&top| top >= most).unwrap_or(1e6)
-}
-
-fn grid(plot: &Plot, theme: &Theme, buffer: &mut Buffer) {
-    let (dim, faint) = (theme.style(Role::Dim), theme.style(Role::Border));
-    let Plot { area, most } = plot;
-    let outer = Rect { x: area.x - LABELS, width: area.width + LABELS, ..*area };
-    let mut value = 1.0;
-    while value <= *most {
-        let y = plot.y(value);
-        let label = format!("{:>6}", thousands(value as u64));
-        put(buffer, outer, outer.x, y, &label, dim);
-        let line = theme.glyph("─", "-").repeat(usize::from(area.width));
-        put(buffer, *area, area.x, y, &line, faint);
-        value *= 10.0;
-    }
-    let below = Rect { y: area.bottom(), height: 1, width: area.width + 1, ..*area };
-    for percent in [0, 25, 50, 75, 100_u16] {
-        let label = format!("{percent} %");
-        let middle = plot.x(f64::from(percent) / 100.0);
-        let x = middle.saturating_sub(label.len() as u16 / 2).max(area.x);
-        let x = x.min(below.right().saturating_sub(label.len() as u16));
-        put(buffer, below, x, below.y, &label, dim);
-    }
-}
-
-fn predicted(sight: &Sight<'_>, plot: &Plot, buffer: &mut Buffer) {
-    let dot = sight.theme.glyph("·", ".");
-    for column in 0..plot.area.width {
-        let share = plot.share(column);
-        if let Some(mean) = sight.lab.predicted_mean(sight.row, share) {
-            let at = (plot.area.x + column, plot.y(mean));
-            put(buffer, plot.area, at.0, at.1, dot, sight.style());
+    for point in curve {
+        for (entry, mean) in entries.iter().zip(&point.means) {
+            let is_here = lab.share().is_some_and(|here| (here - point.share).abs() < 0.004);
+            if let Some(mean) = mean.filter(|_| !is_here) {
+                put_point(entry, point.share, mean);
+            }
         }
     }
 }
 
-fn measured(sight: &Sight<'_>, plot: &Plot, buffer: &mut Buffer) {
-    let points = sight.lab.report().map(|report| report.curve.as_slice()).unwrap_or_default();
-    for point in points {
-        if let Some(Some(mean)) = point.means.get(sight.place) {
-            // Side by side, so that what agrees can be seen to agree.
-            let x = (plot.x(point.share) + sight.place as u16).min(plot.area.right() - 1);
-            let y = plot.y(*mean);
-            put(buffer, plot.area, x, y, sight.shape(), sight.style());
-        }
+fn axis(scale: &Scale, theme: &Theme, buffer: &mut Buffer) {
+    let area = Rect { y: scale.plot.bottom(), height: 1, ..scale.plot };
+    for quarter in 0..=4_u16 {
+        let label = format!("{} %", quarter * 25);
+        let x = scale.column(f64::from(quarter) / 4.0);
+        let back = match quarter {
+            0 => 0,
+            4 => label.len() as u16 - 1,
+            _ => label.len() as u16 / 2,
+        };
+        put(buffer, area, x.saturating_sub(back), area.y, &label, theme.style(Role::Dim));
     }
 }

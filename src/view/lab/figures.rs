@@ -1,202 +1,332 @@
-//! A strategy's figures beside what theory predicts. Counts nothing.
-
-use std::time::Duration;
+//! What was measured of one strategy, beside what theory says of it. Counts nothing.
 
 use ratatui::{style::Style, text::Span};
-use unicode_width::UnicodeWidthStr;
 
-use super::Sight;
 use crate::{
-    app::lab::{Contender, Figures, Habit, Predictability},
-    view::{Role, Theme, allocate::column::Column, words::thousands},
+    app::{
+        Lab,
+        lab::{Figures, Habit, Predictability},
+    },
+    view::{
+        Role, Theme,
+        allocate::column::{Column, counted, fitted},
+        heatmap::bar,
+        lab::Entry,
+        words::thousands,
+    },
 };
 
-/// Of the words before a figure.
-const LABEL: usize = 10;
-/// Standard errors that a measurement may be off without being doubted.
-const TOLERANCE: f64 = 4.0;
-const BAR: usize = 8;
+/// Lines of `section`.
+pub const LINES: u16 = 9;
+const LABEL: usize = 9;
+/// Measured figures agree with the law within so many standard errors.
+const ERRORS: f64 = 4.0;
+/// Runs that a judgement needs.
+const ENOUGH: u64 = 30;
 
-pub fn render(sight: &Sight<'_>, column: &mut Column<'_>) {
-    let Some(contender) = sight.contender else {
-        return column.text("not run yet", Role::Dim);
+/// `is_brief`: what the table says is left out.
+pub fn section(lab: &Lab, entry: &Entry<'_>, is_brief: bool, column: &mut Column<'_>) {
+    let Some(contender) = entry.contender else {
+        column.text("nothing measured yet", Role::Dim);
+        (1..LINES).for_each(|_| column.blank());
+        return;
     };
     let figures = &contender.figures;
-    attempts(figures, column);
-    failures(figures, column);
-    let guess = &figures.predictability;
-    labelled("looks like", [habit(guess)], column);
-    guessed(sight, guess, column);
-    labelled("a success", [time(figures)], column);
-    labelled("ports", ports(figures), column);
-    labelled("occupied", runs(contender), column);
+    if is_brief {
+        quantiles("attempts", figures, column);
+    } else {
+        mean(figures, column);
+        quantiles("", figures, column);
+        failures(figures, column);
+    }
+    guess(lab, &figures.predictability, column);
+    given(figures, column);
+    time(figures, column);
+    lengths(figures, column);
     if figures.snapshots.0 > 0 {
-        labelled("looked", looks(figures), column);
+        snapshots(figures, column);
+    } else {
+        last(entry, column);
     }
-    labelled("last", [last(contender)], column);
 }
 
-/// As many of the parts as fit whole.
-fn parts(label: &str, parts: &[(String, Style)], column: &mut Column<'_>) {
-    let mut spans = vec![Span::styled(format!("{label:<LABEL$} "), column.theme.style(Role::Dim))];
-    let mut room = column.width().saturating_sub(LABEL + 1);
-    for (index, (text, style)) in parts.iter().enumerate() {
-        let gap = if index == 0 { "" } else { "  " };
-        let width = text.width() + gap.len();
-        if width > room {
-            break;
-        }
-        room -= width;
-        spans.extend([Span::raw(gap), Span::styled(text.as_str(), *style)]);
+fn label(label: &str, theme: &Theme) -> Span<'static> {
+    Span::styled(format!("{label:<LABEL$}"), theme.style(Role::Dim))
+}
+
+/// The fullest of these that fits beside a label, none of them cut.
+fn line(name: &str, wordings: &[String], role: Role, column: &mut Column<'_>) {
+    let room = column.width().saturating_sub(LABEL);
+    let words = wordings.iter().find(|words| words.chars().count() <= room);
+    let words = words.map_or("", String::as_str).to_owned();
+    let style = column.theme.style(role);
+    column.line([label(name, column.theme), Span::styled(words, style)]);
+}
+
+/// Measured beside predicted, coloured by whether they agree.
+fn beside(
+    name: &str,
+    [prefix, measured, predicted]: [&str; 3],
+    role: Role,
+    column: &mut Column<'_>,
+) {
+    let theme = column.theme;
+    let room = column.width().saturating_sub(LABEL + prefix.len() + measured.len());
+    let law = if predicted.is_empty() {
+        [" no law known".to_owned(), " no law".to_owned()]
+    } else {
+        [format!(" predicted {predicted}"), format!(" law {predicted}")]
+    };
+    let law = law.into_iter().find(|law| law.len() <= room).unwrap_or_default();
+    let style = theme.style(role);
+    let style = if role == Role::Text { style } else { style.bold() };
+    column.line([
+        label(name, theme),
+        Span::raw(prefix.to_owned()),
+        Span::styled(measured.to_owned(), style),
+        Span::styled(law, theme.style(Role::Dim)),
+    ]);
+}
+
+fn mean(figures: &Figures, column: &mut Column<'_>) {
+    let measured = figures.mean().map_or_else(String::new, number);
+    let predicted = figures.predicted.map(|law| law.mean_attempts);
+    let told = predicted.map(number).unwrap_or_default();
+    beside("attempts", ["mean ", &measured, &told], mean_role(figures), column);
+}
+
+/// Ok within four standard errors of the law, a warning beyond.
+pub fn mean_role(figures: &Figures) -> Role {
+    let predicted = figures.predicted.map(|law| law.mean_attempts);
+    let (Some(mean), Some(law), Some(error)) =
+        (figures.mean(), predicted, figures.standard_error())
+    else {
+        return Role::Text;
+    };
+    if figures.runs < ENOUGH {
+        return Role::Text;
     }
-    column.line(spans);
+    // Runs that all took the same number of attempts do not tell how far they scatter: independent
+    // tries would by this much, and by nothing where one attempt is the law.
+    let error = if error > 0.0 {
+        error
+    } else {
+        (law * (law - 1.0)).max(0.0).sqrt() / (figures.runs as f64).sqrt()
+    };
+    // The rest is rounding.
+    verdict((mean - law).abs() <= ERRORS * error + 1e-9 * law)
 }
 
-fn labelled<const COUNT: usize>(label: &str, words: [String; COUNT], column: &mut Column<'_>) {
-    let style = column.theme.style(Role::Text);
-    parts(label, &words.map(|words| (words, style)), column);
+pub fn failure_role(figures: &Figures) -> Role {
+    let (Some(rate), Some(law)) = (figures.failure_rate(), figures.predicted) else {
+        return Role::Text;
+    };
+    if figures.runs < ENOUGH {
+        return Role::Text;
+    }
+    let runs = figures.runs as f64;
+    let error = (law.failure_rate * (1.0 - law.failure_rate) / runs).max(0.0).sqrt();
+    // One failure more or less never tells.
+    verdict((rate - law.failure_rate).abs() <= ERRORS * error + 1.0 / runs)
 }
 
-/// Measured, predicted, and how they agree.
-fn attempts(figures: &Figures, column: &mut Column<'_>) {
-    let mean = figures.mean();
-    let predicted = figures.predicted.map(|predicted| predicted.mean_attempts);
-    let error = figures.standard_error().unwrap_or(f64::INFINITY);
-    let style = agreement(mean.zip(predicted), error, column.theme);
-    let law = predicted.map_or_else(|| "no law".to_owned(), |law| format!("law {}", number(law)));
-    let p99 = figures.quantile(0.99).map_or_else(|| "none".to_owned(), thousands);
-    let dim = column.theme.style(Role::Dim);
-    let mean = mean.map_or_else(|| "-".to_owned(), number);
-    let words = [(mean, style.bold()), (law, dim), (format!("p99 {p99}"), dim)];
-    parts("attempts", &words, column);
+fn verdict(agrees: bool) -> Role {
+    if agrees { Role::Ok } else { Role::Warn }
+}
+
+fn quantiles(name: &str, figures: &Figures, column: &mut Column<'_>) {
+    let told = |share| match (figures.runs, figures.quantile(share)) {
+        (0, _) => "–".to_owned(),
+        (_, Some(attempts)) => thousands(attempts),
+        (_, None) => "never".to_owned(),
+    };
+    let most = figures.most().map(|most| format!("most {}", thousands(most)));
+    let [half, p99] = [format!("p50 {}", told(0.5)), format!("p99 {}", told(0.99))];
+    let parts = [half.as_str(), p99.as_str(), most.as_deref().unwrap_or_default()];
+    let room = column.width().saturating_sub(LABEL);
+    line(name, &[fitted(&parts, room)], Role::Text, column);
 }
 
 fn failures(figures: &Figures, column: &mut Column<'_>) {
-    let rate = figures.failure_rate();
-    let predicted = figures.predicted.map(|predicted| predicted.failure_rate);
-    // Of a count: at least that of one failure, where none was expected either.
-    let error = predicted.map_or(f64::INFINITY, |law| {
-        let runs = figures.runs.max(1) as f64;
-        (law * (1.0 - law) / runs).sqrt().max(0.25 / runs)
-    });
-    let style = agreement(rate.zip(predicted), error, column.theme);
-    let law = predicted.map_or_else(|| "no law".to_owned(), |law| format!("law {}", percent(law)));
-    let rate = rate.map_or_else(|| "-".to_owned(), percent);
-    parts("failed", &[(rate, style), (law, column.theme.style(Role::Dim))], column);
+    let measured = figures.failure_rate().map(rate).unwrap_or_default();
+    let told = figures.predicted.map(|law| rate(law.failure_rate)).unwrap_or_default();
+    beside("failed", ["", &measured, &told], failure_role(figures), column);
 }
 
-fn agreement(pair: Option<(f64, f64)>, error: f64, theme: &Theme) -> Style {
-    match pair {
-        Some((seen, law)) if (seen - law).abs() <= TOLERANCE * error + 1e-9 => {
-            theme.style(Role::Ok)
+/// What an observer makes of the ports given last, and a bar: how much of the next one is known.
+fn guess(lab: &Lab, judged: &Predictability, column: &mut Column<'_>) {
+    let known = known(lab, judged);
+    let role = known.map_or(Role::Dim, guess_role);
+    line("guess", &habit(judged), role, column);
+    let Some(known) = known else {
+        line("", &["too few ports given yet".to_owned()], Role::Dim, column);
+        return;
+    };
+    let theme = column.theme;
+    let percent = format!(" {:.0} % known", known * 100.0);
+    let width = column.width().saturating_sub(LABEL + percent.len()).min(24) as u16;
+    let filled = bar(known as f32, width, theme);
+    let rest = usize::from(width).saturating_sub(filled.chars().count());
+    let ground = Style::new().bg(theme.color(Role::Available));
+    let empty = if theme.needs_whole_cells() { theme.glyph("·", ".") } else { " " };
+    column.line([
+        label("", theme),
+        Span::styled(filled, theme.style(role).patch(ground)),
+        Span::styled(empty.repeat(rest), theme.style(Role::Dim).patch(ground)),
+        Span::styled(percent, theme.style(Role::Dim)),
+    ]);
+}
+
+/// The share of the next port's bits that an observer knows; None: too few ports were given.
+pub fn known(lab: &Lab, judged: &Predictability) -> Option<f64> {
+    let candidates = lab.ground().map_or(lab.options().range.len(), |ground| ground.candidates);
+    let all = f64::from(candidates.max(2)).log2();
+    let known = 1.0 - (judged.bits_left / all).clamp(0.0, 1.0);
+    (judged.habit != Habit::Unseen).then_some(known)
+}
+
+/// What can be guessed can be stolen.
+pub fn guess_role(known: f64) -> Role {
+    match known {
+        known if known > 0.7 => Role::Critical,
+        known if known > 0.3 => Role::Warn,
+        _ => Role::Ok,
+    }
+}
+
+/// In words, the fullest first.
+pub fn habit(judged: &Predictability) -> Vec<String> {
+    let bits = bits(judged.bits_left);
+    let next = judged.guess.map(|port| port.to_string()).unwrap_or_default();
+    match judged.habit {
+        Habit::Unseen => vec!["–".to_owned()],
+        Habit::Stuck => vec![format!("stuck, {bits}: next {next}"), "stuck".to_owned()],
+        Habit::Favourite { port } => {
+            vec![format!("mostly {port}, {bits} left"), format!("mostly {port}")]
         }
-        Some(_) => theme.style(Role::Warn),
-        None => theme.style(Role::Text),
+        Habit::Counter { step } => vec![
+            format!("counter {step:+}, {bits}: next {next}"),
+            format!("counter {step:+}: {next}"),
+            "counter".to_owned(),
+        ],
+        Habit::EvenSteps => vec![
+            format!("even steps 2 to 16, {bits} left"),
+            format!("even steps, {bits}"),
+            "even steps".to_owned(),
+        ],
+        Habit::SmallSteps { most } => vec![
+            format!("steps up to {most}, {bits} left"),
+            format!("steps up to {most}, {bits}"),
+            format!("steps up to {most}"),
+            "steps".to_owned(),
+        ],
+        Habit::Narrow { ports } => vec![
+            format!("within {ports} ports, {bits} left"),
+            format!("within {ports} ports, {bits}"),
+            format!("within {ports} ports"),
+            "narrow".to_owned(),
+        ],
+        Habit::OneParity => vec![
+            format!("one parity, {bits} left"),
+            format!("one parity, {bits}"),
+            "one parity".to_owned(),
+        ],
+        Habit::Uniform => {
+            vec![format!("uniform, {bits} left"), format!("uniform, {bits}"), "uniform".to_owned()]
+        }
     }
 }
 
-fn number(value: f64) -> String {
+/// `0 bits`, `14.0 bits`
+fn bits(bits: f64) -> String {
+    if bits <= 0.0 { "0 bits".to_owned() } else { format!("{bits:.1} bits") }
+}
+
+fn given(figures: &Figures, column: &mut Column<'_>) {
+    let distinct = format!("{} distinct", thousands(figures.distinct));
+    let entropy = figures.entropy_bits.map(|bits| format!("entropy {bits:.1} bits"));
+    let parts = [distinct.as_str(), entropy.as_deref().unwrap_or_default()];
+    let room = column.width().saturating_sub(LABEL);
+    line("ports", &[fitted(&parts, room)], Role::Text, column);
+}
+
+fn time(figures: &Figures, column: &mut Column<'_>) {
+    let runs = counted(figures.runs, "run");
+    let time = figures.time_of_success().map(|time| {
+        let nanoseconds = time.as_nanos();
+        format!("{} ns a success", thousands(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))
+    });
+    let time = time.unwrap_or_else(|| "not timed yet".to_owned());
+    let room = column.width().saturating_sub(LABEL);
+    line("time", &[fitted(&[&time, &runs], room)], Role::Text, column);
+}
+
+/// Of the occupied ports that the strategy meets now.
+fn lengths(figures: &Figures, column: &mut Column<'_>) {
+    let longest = figures.lengths.last().map_or(0, |&(length, _)| length);
+    let (ports, runs) =
+        figures.lengths.iter().fold((0.0, 0.0), |(ports, runs), &(length, many)| {
+            (ports + f64::from(length) * f64::from(many), runs + f64::from(many))
+        });
+    let wordings = if runs > 0.0 {
+        let (longest, mean) = (thousands(longest), number(ports / runs));
+        vec![
+            format!("runs: longest {longest}, mean {mean}"),
+            format!("runs ≤ {longest}, mean {mean}"),
+            format!("runs ≤ {longest}"),
+        ]
+    } else {
+        vec!["none".to_owned()]
+    };
+    let ascii = column.theme.ascii;
+    let wordings: Vec<String> =
+        wordings.into_iter().map(|w| if ascii { w.replace('≤', "<=") } else { w }).collect();
+    line("occupied", &wordings, Role::Text, column);
+}
+
+/// What it costs to look before one draws.
+fn snapshots(figures: &Figures, column: &mut Column<'_>) {
+    let (looks, time) = figures.snapshots;
+    let each = time.as_secs_f64() * 1e6 / looks as f64;
+    let wordings =
+        [format!("{} at {each:.1} µs each", thousands(looks)), format!("{each:.0} µs each")];
+    let ascii = column.theme.ascii;
+    let wordings = wordings.map(|w| if ascii { w.replace('µ', "u") } else { w });
+    line("snapshot", &wordings, Role::Text, column);
+}
+
+fn last(entry: &Entry<'_>, column: &mut Column<'_>) {
+    let Some(last) = entry.contender.and_then(|contender| contender.last) else {
+        column.blank();
+        return;
+    };
+    let attempts = thousands(last.attempts);
+    let (words, role) = match last.port {
+        Some(port) => {
+            (vec![format!("{port} with attempt {attempts}"), port.to_string()], Role::Dim)
+        }
+        None => (vec![format!("gave up after {attempts}"), "gave up".to_owned()], Role::Dim),
+    };
+    line("last", &words, role, column);
+}
+
+/// As many digits as a person compares.
+pub fn number(value: f64) -> String {
     match value {
-        ..100.0 => format!("{value:.2}"),
-        ..1000.0 => format!("{value:.1}"),
-        _ => thousands(value.round() as u64),
+        value if value < 99.995 => format!("{value:.2}"),
+        value if value < 999.95 => format!("{value:.1}"),
+        value => thousands(value.round() as u64),
     }
 }
 
-/// Of 0 to 1.
-pub fn percent(rate: f64) -> String {
-    match rate * 100.0 {
-        0.0 => "0 %".to_owned(),
-        small @ ..0.001 => format!("{small:.0e} %"),
-        small @ ..1.0 => format!("{small:.3} %"),
-        large => format!("{large:.2} %"),
-    }
-}
-
-pub fn habit(guess: &Predictability) -> String {
-    match guess.habit {
-        Habit::Unseen => "too few ports yet".to_owned(),
-        Habit::Stuck => "always the same".to_owned(),
-        Habit::Favourite { port } => format!("mostly {port}"),
-        Habit::Counter { step } => format!("counter {step:+}"),
-        Habit::EvenSteps => "even steps 2 to 16".to_owned(),
-        Habit::SmallSteps { most } => format!("steps up to {}", thousands(most)),
-        Habit::Narrow { ports } => format!("within {} ports", thousands(ports)),
-        Habit::OneParity => "one parity".to_owned(),
-        Habit::Uniform => "uniform".to_owned(),
-    }
-}
-
-/// How much of the next port is known, as a bar, in bits, and the best guess.
-fn guessed(sight: &Sight<'_>, guess: &Predictability, column: &mut Column<'_>) {
-    if guess.habit == Habit::Unseen {
-        return column.blank();
-    }
-    let theme = sight.theme;
-    let all = f64::from(sight.lab.options().range.len().max(2)).log2();
-    let known = (1.0 - guess.bits_left / all).clamp(0.0, 1.0);
-    let filled = (known * BAR as f64).round() as usize;
-    let role = match known {
-        ..0.2 => Role::Ok,
-        ..0.6 => Role::Warn,
-        _ => Role::Critical,
-    };
-    let dim = theme.style(Role::Dim);
-    let bar = [
-        Span::styled(theme.glyph("█", "#").repeat(filled), theme.style(role)),
-        Span::styled(theme.glyph("░", ".").repeat(BAR - filled), theme.style(Role::Faint)),
-    ];
-    let mut words =
-        vec![format!(" {:.1} bits left", guess.bits_left), format!(" {:.1} bits", guess.bits_left)];
-    words.splice(0..0, guess.guess.map(|port| format!(" {:.1} bits, {port}?", guess.bits_left)));
-    let room = column.width().saturating_sub(LABEL + 1 + BAR);
-    let fitting = words.into_iter().find(|words| words.width() <= room).unwrap_or_default();
-    let label = Span::styled(format!("{:<LABEL$} ", "guessable"), dim);
-    column.line([label].into_iter().chain(bar).chain([Span::raw(fitting)]));
-}
-
-fn time(figures: &Figures) -> String {
-    figures.time_of_success().map_or_else(|| "-".to_owned(), short)
-}
-
-/// Three digits and a unit.
-pub fn short(time: Duration) -> String {
-    match time.as_nanos() {
-        nanoseconds @ ..1_000 => format!("{nanoseconds} ns"),
-        nanoseconds @ ..1_000_000 => format!("{:.1} us", nanoseconds as f64 / 1e3),
-        nanoseconds => format!("{:.1} ms", nanoseconds as f64 / 1e6),
-    }
-}
-
-fn ports(figures: &Figures) -> [String; 2] {
-    let entropy = figures.entropy_bits.map(|bits| format!("{bits:.1} bits")).unwrap_or_default();
-    [format!("{} given", thousands(figures.distinct)), entropy]
-}
-
-/// The occupied runs that a scan would walk.
-fn runs(contender: &Contender) -> [String; 2] {
-    let lengths = &contender.figures.lengths;
-    let Some((longest, _)) = lengths.last() else {
-        return ["no runs".to_owned(), String::new()];
-    };
-    let count: u32 = lengths.iter().map(|(_, count)| count).sum();
-    let ports: u32 = lengths.iter().map(|(length, count)| length * count).sum();
-    let mean = f64::from(ports) / f64::from(count.max(1));
-    [format!("runs of {mean:.1}"), format!("longest {}", thousands(*longest))]
-}
-
-fn looks(figures: &Figures) -> [String; 2] {
-    let (count, time) = figures.snapshots;
-    let each = time / u32::try_from(count).unwrap_or(u32::MAX).max(1);
-    [format!("{} times", thousands(count)), format!("{} each", short(each))]
-}
-
-fn last(contender: &Contender) -> String {
-    match contender.last {
-        None => "-".to_owned(),
-        Some(finished) => match finished.port {
-            Some(port) => format!("{port} after {}", thousands(finished.attempts)),
-            None => format!("gave up after {}", thousands(finished.attempts)),
-        },
+/// A share (0 to 1) that may be rare: `0.003 %`, `36.57 %`.
+pub fn rate(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent <= 0.0 => "0 %".to_owned(),
+        percent if percent < 0.0005 => "<0.001 %".to_owned(),
+        percent if percent < 0.0995 => format!("{percent:.3} %"),
+        percent if percent < 99.995 => format!("{percent:.2} %"),
+        percent if percent < 100.0 => ">99.99 %".to_owned(),
+        _ => "100 %".to_owned(),
     }
 }

@@ -1,100 +1,153 @@
-//! How many attempts allocations took, beside the law, on one scale for all strategies.
+//! How many attempts runs took, over what the law says. Counts nothing but its own bins.
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::Sight;
 use crate::{
-    app::lab::{Contender, Lab},
-    view::{
-        Role,
-        allocate::{column::Column, histogram::bar},
-        heatmap::put,
-        words::thousands,
-    },
+    app::{Lab, lab::Figures},
+    view::{Role, Theme, heatmap::put, lab::Entry, words::thousands},
 };
 
-/// Bins that all strategies share.
-pub struct Bins {
+/// Wider bars say no more (screens.md).
+const WIDEST: u16 = 60;
+/// Bars, and the line that names them.
+const LEAST_HEIGHT: u16 = 3;
+const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+/// Of all runs: those beyond it are too few to be seen.
+const SHOWN: f64 = 0.99;
+
+/// One for all strategies, so that their bars compare.
+pub struct Scale {
     /// Attempts a bin.
     width: u32,
-    count: usize,
-    /// By strategy: the shares of its runs, seen and by the law.
-    shares: Vec<(Vec<f64>, Vec<f64>)>,
+    bins: u16,
+    /// The share of all runs that the highest bar stands for.
     highest: f64,
+    limit: u32,
 }
 
-impl Bins {
-    /// As many as fit into so many columns, two for each.
-    pub fn count(lab: &Lab, columns: u16) -> Self {
-        let count = usize::from(columns / 2).max(1);
-        let most = lab.options().max_attempts;
-        let picked = lab.picked().len();
-        let contenders: Vec<_> = (0..picked).map(|column| lab.contender(column)).collect();
-        let reach = |contender: &Contender| contender.figures.quantile(0.98).unwrap_or(most);
-        let longest = contenders.iter().flatten().map(|contender| reach(contender)).max();
-        let longest = longest.unwrap_or(most).clamp(1, most.max(1));
-        let width = longest.div_ceil(count as u32).max(1);
-        let shares: Vec<_> = contenders
-            .iter()
-            .map(|contender| {
-                contender.map_or_else(Default::default, |c| shares(c, width, count, most))
-            })
-            .collect();
-        let each = shares.iter().flat_map(|(seen, law)| seen.iter().chain(law));
-        let highest = each.copied().fold(f64::MIN_POSITIVE, f64::max);
-        Self { width, count, shares, highest }
+impl Scale {
+    /// Of so many columns of the terminal.
+    pub fn over(lab: &Lab, entries: &[Entry<'_>], columns: u16) -> Self {
+        let limit = lab.options().max_attempts.max(1);
+        let columns = columns.clamp(1, WIDEST);
+        let figures = || entries.iter().filter_map(|entry| entry.contender).map(|c| &c.figures);
+        let longest = figures().map(|figures| longest(figures, limit)).max().unwrap_or(1);
+        let width = longest.div_ceil(u32::from(columns)).max(1);
+        let bins = longest.div_ceil(width).clamp(1, u32::from(columns)) as u16;
+        let mut scale = Self { width, bins, highest: 0.0, limit };
+        let shares = figures().flat_map(|figures| {
+            let law = scale.law(figures).unwrap_or_default();
+            scale.seen(figures).into_iter().chain(law).collect::<Vec<_>>()
+        });
+        scale.highest = shares.fold(0.0, f64::max);
+        scale
     }
-}
 
-fn shares(contender: &Contender, width: u32, count: usize, most: u32) -> (Vec<f64>, Vec<f64>) {
-    let figures = &contender.figures;
-    let runs = figures.runs.max(1) as f64;
-    let mut seen = vec![0.0; count];
-    for &(attempts, number) in &figures.histogram {
-        let bin = (attempts.saturating_sub(1) / width) as usize;
-        if let Some(share) = seen.get_mut(bin) {
-            *share += number as f64 / runs;
+    /// The share of all runs that each bin has.
+    fn seen(&self, figures: &Figures) -> Vec<f64> {
+        let mut bins = vec![0.0; usize::from(self.bins)];
+        let runs = figures.runs.max(1) as f64;
+        for &(attempts, count) in &figures.histogram {
+            let bin = (attempts.saturating_sub(1) / self.width) as usize;
+            if let Some(bin) = bins.get_mut(bin) {
+                *bin += count as f64 / runs;
+            }
         }
+        bins
     }
-    let by_law = |bin: usize| {
+
+    fn law(&self, figures: &Figures) -> Option<Vec<f64>> {
         let law = figures.law.as_ref()?;
-        let ends = [bin as u32 * width, (bin as u32 + 1).saturating_mul(width)];
-        let [before, after] = ends.map(|attempts| law.survival(attempts.min(most)));
-        Some(before - after)
-    };
-    (seen, (0..count).map_while(by_law).collect())
+        let left = |bin: u32| law.survival(bin.saturating_mul(self.width).min(self.limit));
+        let lefts: Vec<f64> = (0..=u32::from(self.bins)).map(left).collect();
+        Some(lefts.windows(2).map(|pair| (pair[0] - pair[1]).max(0.0)).collect())
+    }
+
+    fn axis(&self, columns: usize) -> String {
+        let last = thousands(u32::from(self.bins) * self.width);
+        let each = if self.width == 1 { String::new() } else { format!(", {} a bar", self.width) };
+        let room = columns.saturating_sub(1 + last.len());
+        let names = [format!("attempts{each}"), "attempts".to_owned(), String::new()];
+        let name = names.iter().find(|name| name.len() + 2 <= room).map_or("", String::as_str);
+        format!("1{name:^room$}{last}")
+    }
 }
 
-pub fn render(sight: &Sight<'_>, bins: &Bins, area: Rect, buffer: &mut Buffer) {
-    let theme = sight.theme;
-    let Some((seen, law)) = bins.shares.get(sight.place) else { return };
-    if area.height < 3 || seen.is_empty() {
+/// Attempts that nearly all runs stay within, by figures and law.
+fn longest(figures: &Figures, limit: u32) -> u32 {
+    let share = SHOWN * (1.0 - figures.failure_rate().unwrap_or_default());
+    let seen = figures.quantile(share).or(figures.most()).unwrap_or(1);
+    let lawful = figures.law.as_ref().map_or(1, |law| {
+        let beyond = law.failure(limit);
+        law.attempts_for(beyond + (1.0 - beyond) * (1.0 - SHOWN)).unwrap_or(limit)
+    });
+    seen.max(lawful).min(limit)
+}
+
+pub fn render(entry: &Entry<'_>, scale: &Scale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let Some(contender) = entry.contender else { return };
+    if area.height < LEAST_HEIGHT || scale.highest <= 0.0 {
         return;
     }
-    let height = area.height - 1;
-    for (index, &share) in seen.iter().enumerate() {
-        let x = area.x + 2 * index as u16;
-        for line in 0..height {
-            let glyph = bar(share / bins.highest, height, height - 1 - line, theme.ascii);
-            put(buffer, area, x, area.y + line, glyph, sight.style());
-        }
-        let by_law = law.get(index).copied().unwrap_or_default() / bins.highest;
-        if by_law * f64::from(height) >= 0.1 {
-            let up = ((by_law * f64::from(height)).ceil() as u16).clamp(1, height);
-            let glyph = theme.glyph("◇", "+");
-            put(buffer, area, x + 1, area.y + height - up, glyph, theme.style(Role::Text));
+    let plot = Rect { height: area.height - 1, width: scale.bins.min(area.width), ..area };
+    let style = theme.style(entry.role());
+    let seen = scale.seen(&contender.figures);
+    for (x, share) in (plot.x..).zip(&seen) {
+        for line in 0..plot.height {
+            let glyph = part(share / scale.highest, plot.height, line, theme.ascii);
+            put(buffer, plot, x, plot.bottom() - 1 - line, glyph, style);
         }
     }
-    let axis = Rect { y: area.y + height, height: 1, ..area };
-    let last = thousands(bins.count as u32 * bins.width);
-    let words = [
-        format!("attempts, {} a bar", thousands(bins.width)),
-        "attempts".to_owned(),
-        String::new(),
-    ];
-    let room = usize::from(2 * bins.count as u16).saturating_sub(1 + last.len());
-    let middle = words.iter().find(|words| words.len() + 2 <= room).map_or("", String::as_str);
-    let style = theme.style(Role::Dim);
-    let mut column = Column::new(theme, axis, buffer);
-    column.line([Span::styled(format!("1{middle:^room$}{last}"), style)]);
+    if let Some(law) = scale.law(&contender.figures) {
+        diamonds(&law, scale, theme, plot, buffer);
+    }
+    let dim = theme.style(Role::Dim);
+    let width = usize::from(plot.width).max(24).min(usize::from(area.width));
+    put(buffer, area, area.x, plot.bottom(), &scale.axis(width), dim);
+    legend(&contender.figures, theme, plot, area, buffer);
+}
+
+/// Where the law has the top of each second bar, so that the measured ones are seen between.
+fn diamonds(law: &[f64], scale: &Scale, theme: &Theme, plot: Rect, buffer: &mut Buffer) {
+    for (x, share) in (plot.x..plot.right()).zip(law).step_by(2) {
+        let height = share / scale.highest * f64::from(plot.height);
+        if height < 0.1 {
+            continue;
+        }
+        let y = plot.bottom() - (height.ceil() as u16).clamp(1, plot.height);
+        let Some(cell) = buffer.cell_mut((x, y)) else { continue };
+        let style = if cell.symbol() == "█" && theme.has_color() {
+            Style::new().fg(theme.color(Role::Ink)).bg(cell.fg)
+        } else {
+            Style::reset().patch(theme.style(Role::Text))
+        };
+        cell.set_symbol(theme.glyph("◇", "o")).set_style(style);
+    }
+}
+
+/// In the corner that falling bars leave empty.
+fn legend(figures: &Figures, theme: &Theme, plot: Rect, area: Rect, buffer: &mut Buffer) {
+    let words = match (&figures.law, theme.ascii) {
+        (Some(_), false) => "◇ law",
+        (Some(_), true) => "o law",
+        (None, _) => "no law known",
+    };
+    let width = words.chars().count() as u16;
+    let x = area.right().saturating_sub(width);
+    let is_free = |x: u16| buffer.cell((x, plot.y)).is_some_and(|cell| cell.symbol() == " ");
+    if x > area.x && (x.saturating_sub(1)..x + width).all(is_free) {
+        put(buffer, area, x, plot.y, words, theme.style(Role::Dim));
+    }
+}
+
+/// What a cell shows of a bar, `line` counted from below.
+fn part(share: f64, height: u16, line: u16, ascii: bool) -> &'static str {
+    let least = if share > 0.0 { 1.0 } else { 0.0 };
+    let eighths = (share * f64::from(height) * 8.0).round().max(least);
+    let here = (eighths - f64::from(line) * 8.0).clamp(0.0, 8.0) as usize;
+    match (ascii, here) {
+        (false, here) => EIGHTHS[here],
+        (true, 0) => " ",
+        (true, _) => "#",
+    }
 }

@@ -1,46 +1,56 @@
-//! A strategy's range: occupancy in grey, the attempts of its allocation on top. Not its figures.
+//! A small map of the range: what a strategy meets in grey, its attempts on top. Not its figures.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::Sight;
 use crate::{
     app::{
-        Grid, RowsPerLine,
-        lab::{Attempt, Sight as _},
+        Grid,
+        grid::GUTTER,
+        lab::{Attempt, Contender, Sight},
     },
     domain::PortRange,
     view::{
-        Role,
-        heatmap::{AXIS, GUTTER, Glyphs, Heatmap, NoPortFacts, Paint, Pane, Pointed, Taken, put},
+        Role, Theme,
+        heatmap::{Glyphs, Heatmap, NoPortFacts, Paint, Pane, Pointed, Taken, put},
     },
 };
 
-/// As what share of a block a full one is drawn where glyphs say it, so that digits stand out.
-const BRIGHTEST_GLYPH: f32 = 0.6;
+/// As what share of a block a full one is drawn: brighter glyphs would drown the digits, and of the
+/// ASCII ones some mean attempts here.
+fn brightest(theme: &Theme) -> f32 {
+    match (theme.has_color(), theme.ascii) {
+        (_, true) => 0.42,
+        (false, false) => 0.64,
+        (true, false) => 1.0,
+    }
+}
 
-pub fn render(sight: &Sight<'_>, rows: RowsPerLine, area: Rect, buffer: &mut Buffer) {
-    let range = sight.lab.options().range;
-    let columns = area.width.saturating_sub(GUTTER);
-    let lines = area.height.saturating_sub(AXIS);
-    let Some(grid) = Grid::fit(range, columns, lines, rows) else { return };
-    let share = |ports: PortRange| {
-        let Some(contender) = sight.contender else { return 0.0 };
-        let taken = ports.ports().filter(|&port| !contender.ports.looks_free(port)).count();
-        taken as f32 / ports.len() as f32
-    };
-    let theme = sight.theme;
-    let brightest = if theme.needs_whole_cells() { BRIGHTEST_GLYPH } else { 1.0 };
-    let paint = |ports: PortRange| Paint {
-        free: Role::Available,
-        taken: Some(share(ports)).filter(|&share| share > 0.0).map(|share| Taken {
-            role: Role::Muted,
-            share: share * brightest,
-            letter: '#',
-        }),
+/// Columns of the terminal.
+pub fn width(grid: &Grid) -> u16 {
+    GUTTER + grid.columns()
+}
+
+/// `reads`: there is time to read which port was won.
+pub fn render(
+    contender: &Contender,
+    grid: &Grid,
+    reads: bool,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let taken =
+        |ports: PortRange| ports.ports().filter(|&p| !contender.ports.looks_free(p)).count();
+    let share = |ports: PortRange| taken(ports) as f32 / ports.len() as f32;
+    let brightest = brightest(theme);
+    let paint = |ports: PortRange| {
+        let share = Some(share(ports)).filter(|&share| share > 0.0);
+        let taken = |share| Taken { role: Role::Muted, share: share * brightest, letter: '#' };
+        Paint { free: Role::Available, taken: share.map(taken) }
     };
     let heatmap = Heatmap {
-        grid: &grid,
-        bracket: range,
+        grid,
+        bracket: grid.range(),
         cursor: None,
         glyphs: Glyphs::Density,
         paint: &paint,
@@ -48,23 +58,33 @@ pub fn render(sight: &Sight<'_>, rows: RowsPerLine, area: Rect, buffer: &mut Buf
         ports: &NoPortFacts,
         pointed: Pointed::default(),
     };
-    // No row bars: their colours would outshine the attempts.
-    let area = Rect { width: GUTTER + grid.columns(), ..area }.intersection(area);
-    heatmap.render(theme, area, buffer);
-    let pane = Pane::within(area, &grid);
-    for attempt in sight.contender.into_iter().flat_map(|contender| &contender.trail) {
-        mark(sight, attempt, &grid, &pane, buffer);
+    heatmap.render_rows(theme, area, buffer);
+    let pane = Pane::without_axis(area.intersection(buffer.area), grid);
+    for attempt in &contender.trail {
+        mark(*attempt, grid, &pane, reads, theme, buffer);
     }
 }
 
-/// A refused one is the number of its try, one that bound a diamond.
-fn mark(sight: &Sight<'_>, attempt: &Attempt, grid: &Grid, pane: &Pane, buffer: &mut Buffer) {
+fn mark(
+    attempt: Attempt,
+    grid: &Grid,
+    pane: &Pane,
+    reads: bool,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) {
     let Some(at) = pane.position(grid, attempt.port) else { return };
-    let theme = sight.theme;
-    let (glyph, role) = match (attempt.refusal, attempt.number) {
-        (None, _) => (theme.glyph("◆", "*").to_owned(), Role::Allocated),
-        (Some(_), number @ 1..=9) => (number.to_string(), Role::Collision),
-        (Some(_), _) => ("+".to_owned(), Role::Collision),
-    };
-    put(buffer, pane.cells, at.x, at.y, &glyph, theme.badge(role));
+    if attempt.refusal.is_some() {
+        let digit = if attempt.number <= 9 { attempt.number.to_string() } else { "+".to_owned() };
+        put(buffer, pane.cells, at.x, at.y, &digit, theme.badge(Role::Collision));
+        return;
+    }
+    let won = theme.glyph("◆", "*");
+    let style = theme.badge(Role::Allocated);
+    let called = format!("{won} {}", attempt.port);
+    if reads && at.x + called.chars().count() as u16 <= pane.cells.right() {
+        put(buffer, pane.cells, at.x, at.y, &called, style);
+    } else {
+        put(buffer, pane.cells, at.x, at.y, won, style);
+    }
 }

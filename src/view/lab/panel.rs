@@ -1,35 +1,147 @@
-//! What lies over the Lab screen: settings, the question before a high speed, the race.
+//! One strategy: name, map, figures, histogram, one above the other or the map beside. Counts nothing.
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+};
 
-use super::race;
 use crate::{
-    app::lab::{Lab, LabField, LabPanel, LabSettingsPanel},
+    app::{Grid, Lab, RowsPerLine, lab::Speed},
     view::{
-        Theme,
-        allocate::panel::{self, Row},
+        Role, Theme,
+        allocate::column::Column,
+        lab::{Entry, areas::WIDE, figures, histogram, histogram::Scale, map},
+        words,
     },
 };
 
-pub fn render(lab: &Lab, shown: &LabPanel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    match shown {
-        LabPanel::Settings(settings) => {
-            let mut column = panel::open("Settings", 10, theme, area, buffer);
-            let rows: Vec<Row<'_>> =
-                LabField::EACH.iter().map(|&field| row(settings, field)).collect();
-            panel::fields(&rows, settings.error(), "a change begins fresh figures", &mut column);
+/// Figures and histogram beside a map.
+const ASIDE: u16 = 38;
+/// Beside a map that is small itself.
+const LEAST_ASIDE: u16 = 30;
+const LEAST_MAP: u16 = 5;
+const MOST_MAP: u16 = 17;
+/// Bars grow no higher.
+const MOST_HISTOGRAM: u16 = 12;
+/// From here on there is room to say what the strategy does.
+const WORDY: u16 = 29;
+
+/// How all strategies of one size are laid out.
+pub struct Panel {
+    grid: Option<Grid>,
+    width: u16,
+    is_wide: bool,
+    /// Lines of words below the name.
+    words: u16,
+    /// A table says a part of the figures.
+    is_brief: bool,
+}
+
+impl Panel {
+    pub fn plan(lab: &Lab, area: Rect, rows: RowsPerLine, is_brief: bool) -> Self {
+        let is_wide = area.width >= WIDE.0;
+        let words = match (is_wide, area.height >= WORDY) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 0,
+        };
+        let (columns, lines) = if is_wide {
+            let aside = if area.width >= WIDE.0 + 20 { ASIDE } else { LEAST_ASIDE };
+            (area.width.saturating_sub(aside + 1), area.height.saturating_sub(1 + words))
+        } else {
+            // Name, a blank line each before figures and histogram.
+            let rest = area.height.saturating_sub(3 + words + figures::LINES);
+            (area.width, (rest * 2 / 3).clamp(LEAST_MAP, MOST_MAP))
+        };
+        let columns = columns.saturating_sub(crate::app::grid::GUTTER);
+        let grid = Grid::fit(lab.options().range, columns, lines, rows);
+        Self { grid, width: area.width, is_wide, words, is_brief }
+    }
+
+    fn map_width(&self) -> u16 {
+        self.grid.as_ref().map_or(0, map::width)
+    }
+
+    pub fn histogram_width(&self) -> u16 {
+        if self.is_wide { self.width.saturating_sub(self.map_width() + 3) } else { self.width - 1 }
+    }
+
+    pub fn render(
+        &self,
+        lab: &Lab,
+        entry: &Entry<'_>,
+        scale: &Scale,
+        theme: &Theme,
+        area: Rect,
+        buffer: &mut Buffer,
+    ) {
+        name(entry, theme, Rect { height: 1, ..area }.intersection(area), buffer);
+        let body = rest(area, 1);
+        self.summary(entry, theme, body, buffer);
+        let body = rest(body, self.words);
+        let lines = self.grid.as_ref().map_or(0, Grid::lines);
+        let reads = lab.speed() <= Speed::Four;
+        if let (Some(grid), Some(contender)) = (&self.grid, entry.contender) {
+            map::render(contender, grid, reads, theme, body, buffer);
         }
-        LabPanel::ConfirmSpeed(speed) => panel::confirm(*speed, theme, area, buffer),
-        LabPanel::Race => {
-            let title = "Race: close then rebind, against a thief";
-            let mut column = panel::open(title, race::HEIGHT, theme, area, buffer);
-            race::render(lab, &mut column);
+        let facts = if self.is_wide {
+            let x = self.map_width() + 2;
+            Rect { x: body.x + x, width: body.width.saturating_sub(x + 1), ..body }
+        } else {
+            let body = rest(body, lines + 1);
+            Rect { width: body.width.saturating_sub(1), ..body }
+        };
+        let mut column = Column::new(theme, facts, buffer);
+        figures::section(lab, entry, self.is_brief, &mut column);
+        let is_tight = column.left() < 6;
+        if !is_tight {
+            column.blank();
         }
+        let mut plot = column.rest();
+        plot.height = plot.height.min(MOST_HISTOGRAM);
+        histogram::render(entry, scale, theme, plot, buffer);
+    }
+
+    /// What the strategy does, as far as whole words have room: remarks and later parts give way.
+    fn summary(&self, entry: &Entry<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+        let area = Rect { width: area.width.saturating_sub(1), ..area };
+        let mut column = Column::new(theme, area, buffer);
+        let whole = entry.row.summary;
+        let plain = whole.split_once(" (").map_or(whole, |(plain, _)| plain);
+        let parts = plain.match_indices([',', ':']).rev().map(|(at, _)| plain.split_at(at).0);
+        let fitting = [whole, plain].into_iter().chain(parts).find_map(|text| {
+            let lines = words::wrapped(text, column.width());
+            (lines.len() <= usize::from(self.words)).then_some(lines)
+        });
+        fitting.unwrap_or_default().iter().for_each(|line| column.text(line, Role::Dim));
     }
 }
 
-fn row(settings: &LabSettingsPanel, field: LabField) -> Row<'_> {
-    let is_here = field == settings.field();
-    let typed = settings.typed().filter(|_| is_here);
-    Row { name: field.name(), value: settings.value(field), typed, is_here }
+/// Shape and name on a rule; that of the selected strategy is marked.
+fn name(entry: &Entry<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let mut line = Line::default();
+    let ground = if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
+    let pointer = if entry.is_selected { theme.glyph("❯ ", "> ") } else { "" };
+    line.push_span(Span::styled(pointer, theme.style(Role::Accent)));
+    line.push_span(Span::styled(entry.shape(theme), theme.style(entry.role()).patch(ground)));
+    line.push_span(Span::styled(
+        format!(" {} ", entry.row.name),
+        Style::new().bold().patch(ground),
+    ));
+    let left = usize::from(area.width).saturating_sub(line.width() + 1);
+    line.push_span(Span::styled(
+        theme.glyph("─", "-").repeat(left),
+        theme.style(if entry.is_selected { Role::Accent } else { Role::Border }),
+    ));
+    buffer.set_line(area.x, area.y, &line, area.width);
+}
+
+fn rest(area: Rect, lines: u16) -> Rect {
+    let lines = lines.min(area.height);
+    Rect { y: area.y + lines, height: area.height - lines, ..area }
 }

@@ -1,81 +1,160 @@
-//! The race against a thief: thefts beside the law, and the socket that was kept. Counts nothing.
+//! The race: a port closed and bound again against a thief, and the same with the socket kept.
+//! Steals nothing.
 
-use ratatui::text::Span;
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::lab::{Lab, RacePlace, Rounds},
-    view::{Role, allocate::column::Column, lab::figures::short, words::thousands},
+    app::{
+        Lab,
+        lab::{RacePlace, RaceReport, Rounds},
+    },
+    view::{
+        Role, Theme,
+        allocate::{
+            column::Column,
+            panel::{hints, open},
+        },
+        heatmap::{bar, put},
+        lab::figures::number,
+        words::{self, thousands},
+    },
 };
 
-/// Lines that it needs.
-pub const HEIGHT: u16 = 15;
+const HEIGHT: u16 = 18;
+/// Of a share's bar.
+const WIDEST: usize = 40;
 
-pub fn render(lab: &Lab, column: &mut Column<'_>) {
+pub fn render(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(race) = lab.race() else { return };
-    let place = match &race.place {
-        RacePlace::Unknown => "beginning".to_owned(),
-        RacePlace::Namespace => {
-            "real sockets: victim and thief, two processes in a network namespace of their own"
-                .to_owned()
-        }
-        RacePlace::Simulated { because } => format!("simulated: {because}"),
-    };
-    column.text(&place, if race.place == RacePlace::Namespace { Role::Ok } else { Role::Accent });
-    if let Some(trouble) = &race.trouble {
-        column.text(trouble.as_str(), Role::Critical);
-    }
+    let mut column = open("Race for a closed port", HEIGHT, theme, area, buffer);
+    place(race, &mut column);
+    let shares =
+        [&race.rebound, &race.handed_over].map(|rounds| share(rounds).max(predicted(rounds)));
+    // Room beyond the longer bar, so that neither looks like all rounds.
+    let whole = shares[0].max(shares[1]) * 1.25;
     column.blank();
-    let rebound = &race.rebound;
-    kind("closed, then bound again", rebound, Role::Critical, column);
-    let law = format!(
-        "  the law 1 - e^(-rate x window / free) expects {:.1} {} {:.1}",
-        rebound.predicted,
-        column.theme.glyph("±", "+-"),
-        rebound.deviation
-    );
-    column.text(&law, Role::Dim);
+    kind("closed, then bound again", &race.rebound, whole, &mut column);
+    let law = law(&race.rebound);
+    paragraph(&law, Role::Dim, &mut column);
     column.blank();
-    kind("kept, then handed over", &race.handed_over, Role::Ok, column);
-    let refused = thousands(race.handed_over.refused);
-    column.text(
-        &format!("  the thief wanted that very port {refused} times, and was refused"),
-        Role::Dim,
-    );
+    kind("kept open, handed over", &race.handed_over, whole, &mut column);
+    paragraph(&kept(&race.handed_over), Role::Dim, &mut column);
     column.blank();
-    let conditions = format!(
-        "window {}, thief {:.0} ports/s, {:.0} ports free",
-        short(rebound.window),
-        rebound.thief_per_second,
-        rebound.free
-    );
-    column.text(&conditions, Role::Text);
-    column.text("A number is no port: who lets go of the socket may find it taken.", Role::Text);
-    column.blank();
-    let state = if race.is_over { "over" } else { "going on" };
-    let accent = column.theme.style(Role::Accent);
-    column.line([
-        Span::raw(format!("{state}   ")),
-        Span::styled("R Esc", accent),
-        Span::raw(" close"),
-    ]);
+    paragraph(&meaning(race), Role::Text, &mut column);
+    hints(&[("R", if race.is_over { "again" } else { "end it" }), ("Esc", "close")], &mut column);
 }
 
-/// Thefts as a number and as a bar of all rounds.
-fn kind(name: &str, rounds: &Rounds, role: Role, column: &mut Column<'_>) {
+fn place(race: &RaceReport, column: &mut Column<'_>) {
+    let words = match &race.place {
+        RacePlace::Unknown => "about to begin".to_owned(),
+        RacePlace::Namespace => "two processes in a network namespace of their own".to_owned(),
+        RacePlace::Simulated { because } => format!("simulated: {because}"),
+    };
+    let role = if race.place == RacePlace::Namespace { Role::Ok } else { Role::Accent };
+    paragraph(&words, role, column);
+    if let Some(trouble) = &race.trouble {
+        paragraph(&format!("ended early: {trouble}"), Role::Warn, column);
+    }
+}
+
+/// Name and count, and below them the share of rounds as a bar.
+fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut Column<'_>) {
     let theme = column.theme;
-    let share = f64::from(rounds.thefts) / f64::from(rounds.rounds.max(1));
-    let room = column.width().saturating_sub(58).clamp(4, 20);
-    let filled = ((share * room as f64).ceil() as usize).min(room);
-    let counts = format!(
-        "{:>5} stolen in {:>5} rounds, {:>5.1} % ",
-        thousands(rounds.thefts),
-        thousands(rounds.rounds),
-        share * 100.0
-    );
+    let thefts = format!("{} stolen", thousands(rounds.thefts));
+    let of = format!(" of {} rounds", thousands(rounds.rounds));
+    let role = if rounds.thefts > 0 { Role::Critical } else { Role::Ok };
+    let style = theme.style(if rounds.rounds == 0 { Role::Dim } else { role }).bold();
+    let gap = column.width().saturating_sub(name.len() + thefts.len() + of.len());
     column.line([
-        Span::styled(format!("{name:<25}"), theme.style(Role::Text).bold()),
-        Span::styled(counts, theme.style(role)),
-        Span::styled(theme.glyph("█", "#").repeat(filled), theme.style(role)),
-        Span::styled(theme.glyph("░", ".").repeat(room - filled), theme.style(Role::Faint)),
+        Span::raw(name.to_owned()),
+        Span::raw(" ".repeat(gap.min(30 - name.len().min(29)))),
+        Span::styled(thefts, style),
+        Span::styled(of, theme.style(Role::Dim)),
     ]);
+    let width = column.width().saturating_sub(9).min(WIDEST) as u16;
+    let part = if whole > 0.0 { share(rounds) / whole } else { 0.0 };
+    let filled = bar(part as f32, width, theme);
+    let empty = if theme.needs_whole_cells() { theme.glyph("·", ".") } else { " " };
+    let rest = usize::from(width).saturating_sub(filled.width());
+    let ground = theme.color(Role::Available);
+    let at = column.rest();
+    column.line([
+        Span::styled(filled, theme.style(role).bg(ground)),
+        Span::styled(empty.repeat(rest), theme.style(Role::Dim).bg(ground)),
+        Span::raw(format!(" {:.1} %", share(rounds) * 100.0)),
+    ]);
+    if whole > 0.0 && rounds.rounds > 0 && width > 0 {
+        let part = (predicted(rounds) / whole * f64::from(width)).round() as u16;
+        let place = Rect { height: at.height.min(1), ..at };
+        let style = Style::new().fg(theme.color(Role::Text));
+        put(column.buffer, place, at.x + part.min(width - 1), at.y, theme.glyph("◇", "o"), style);
+    }
+}
+
+fn share(rounds: &Rounds) -> f64 {
+    f64::from(rounds.thefts) / f64::from(rounds.rounds.max(1))
+}
+
+fn predicted(rounds: &Rounds) -> f64 {
+    rounds.predicted / f64::from(rounds.rounds.max(1))
+}
+
+/// `predicted 63.4 ± 7.7 by 1 − e^(−λw/F): …`
+fn law(rounds: &Rounds) -> String {
+    if rounds.rounds == 0 {
+        return "no round has ended".to_owned();
+    }
+    format!(
+        "predicted {:.1} ± {:.1}, by 1 − e^(−λw/F): a thief that binds λ={} ports a second, a port \
+         closed for w={:.2} ms, F={} free ports",
+        rounds.predicted,
+        rounds.deviation,
+        thousands(rounds.thief_per_second.round() as u64),
+        rounds.window.as_secs_f64() * 1e3,
+        number(rounds.free),
+    )
+}
+
+fn kept(rounds: &Rounds) -> String {
+    if rounds.rounds == 0 {
+        return "comes next".to_owned();
+    }
+    let tried = thousands(rounds.refused);
+    format!(
+        "the thief tried the very port in {tried} rounds and was refused, {:.1} ± {:.1} by the law: so \
+         many a closed port would have lost",
+        rounds.predicted, rounds.deviation
+    )
+}
+
+fn meaning(race: &RaceReport) -> String {
+    match (race.rebound.thefts, race.handed_over.thefts) {
+        _ if race.handed_over.rounds == 0 => {
+            "A port that is closed for a moment is anybody's: whoever binds it first has it."
+                .to_owned()
+        }
+        (0, 0) => {
+            "No port was stolen this time; only a socket that stays open cannot lose its port."
+                .to_owned()
+        }
+        (_, 0) => {
+            "A free port is only yours while a socket holds it: hand the socket over instead \
+                   of the number."
+                .to_owned()
+        }
+        _ => "A port was lost although its socket was kept: that should never be.".to_owned(),
+    }
+}
+
+/// Whole words; signs beyond ASCII are spelt there.
+fn paragraph(text: &str, role: Role, column: &mut Column<'_>) {
+    let text = if column.theme.ascii {
+        text.replace('±', "+-").replace('−', "-").replace('λ', "r")
+    } else {
+        text.to_owned()
+    };
+    for line in words::wrapped(&text, column.width()) {
+        column.text(&line, role);
+    }
 }

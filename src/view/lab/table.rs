@@ -1,31 +1,98 @@
-//! All strategies, a line each, where only one of them can be drawn.
+//! All strategies, a line each, where only one of them can be drawn. Counts nothing.
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use ratatui::{style::Style, text::Span};
 
-use super::{Sight, figures};
-use crate::view::{Role, Theme, allocate::column::Column, words::thousands};
+use crate::{
+    app::{Lab, lab::Figures},
+    view::{
+        Role,
+        allocate::column::Column,
+        lab::{
+            Entry,
+            figures::{failure_role, guess_role, known, mean_role, number, rate},
+        },
+        words::thousands,
+    },
+};
 
-pub fn render(picked: &[Sight<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut column = Column::new(theme, area, buffer);
-    let head = format!(
-        "{:<19}{:>8}{:>8}{:>7}{:>9}  {}",
-        "", "attempts", "law", "p99", "failed", "looks like"
-    );
-    column.text(&head, Role::Dim);
-    for sight in picked {
-        let [shape, name] = sight.name();
-        let blank = " ".repeat(17_usize.saturating_sub(name.width()));
-        column.line([shape, name, Span::raw(blank), Span::raw(row(sight))]);
+/// Mark, shape and the longest name.
+const NAME: usize = 20;
+/// A figure: its name, its width, what it says of a strategy and how it looks.
+type Cell = (&'static str, usize, String, Role);
+
+pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
+    if column.left() == 0 {
+        return;
+    }
+    let dim = column.theme.style(Role::Dim);
+    let rows: Vec<Vec<Cell>> = entries.iter().map(|entry| cells(lab, entry)).collect();
+    // Figures that do not fit whole are left out, from the right.
+    let shown = |row: &[Cell]| {
+        let mut used = NAME;
+        let width = column.width();
+        row.iter()
+            .take_while(|cell| {
+                used += cell.1;
+                used <= width
+            })
+            .count()
+    };
+    let count = rows.first().map_or(0, |row| shown(row));
+    let mut head = vec![Span::styled(format!("{:<NAME$}", "  strategy"), dim)];
+    for (name, width, ..) in rows.iter().flatten().take(count) {
+        head.push(Span::styled(format!("{name:>width$}"), dim));
+    }
+    column.line(head);
+    for (entry, row) in entries.iter().zip(&rows) {
+        line(entry, &row[..count], column);
     }
 }
 
-fn row(sight: &Sight<'_>) -> String {
-    let Some(contender) = sight.contender else { return String::new() };
-    let figures = &contender.figures;
-    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
-    let law = figures.predicted.map(|predicted| predicted.mean_attempts);
-    let p99 = figures.quantile(0.99).map_or_else(|| "none".to_owned(), thousands);
-    let failed = figures.failure_rate().map_or_else(|| "-".to_owned(), figures::percent);
-    let habit = figures::habit(&figures.predictability);
-    format!("{:>8}{:>8}{p99:>7}{failed:>9}  {habit}", number(figures.mean()), number(law))
+fn line(entry: &Entry<'_>, cells: &[Cell], column: &mut Column<'_>) {
+    let theme = column.theme;
+    let ground = if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
+    let pointer = if entry.is_selected { theme.glyph("❯", ">") } else { " " };
+    let shape = theme.style(entry.role()).patch(ground);
+    let width = NAME - 4;
+    let mut spans = vec![
+        Span::styled(format!("{pointer} "), theme.style(Role::Accent).patch(ground)),
+        Span::styled(format!("{} ", entry.shape(theme)), shape),
+        Span::styled(format!("{:<width$}", entry.row.name), Style::new().bold().patch(ground)),
+    ];
+    for (_, width, words, role) in cells {
+        let style = theme.style(*role).patch(ground);
+        spans.push(Span::styled(format!("{words:>width$}"), style));
+    }
+    column.line(spans);
+}
+
+fn cells(lab: &Lab, entry: &Entry<'_>) -> Vec<Cell> {
+    let none = || "–".to_owned();
+    let figures = entry.contender.map(|contender| &contender.figures);
+    let predicted = figures.and_then(|figures| figures.predicted);
+    let mean = figures.and_then(Figures::mean).map_or_else(none, number);
+    let law = predicted.map_or_else(none, |law| number(law.mean_attempts));
+    let p99 = figures.filter(|figures| figures.runs > 0);
+    let p99 = p99.map_or_else(none, |f| f.quantile(0.99).map_or("never".to_owned(), thousands));
+    let failed = figures.and_then(Figures::failure_rate).map_or_else(none, rate);
+    let failure = predicted.map_or_else(none, |law| rate(law.failure_rate));
+    let known = figures.and_then(|figures| known(lab, &figures.predictability));
+    let time = figures.and_then(Figures::time_of_success);
+    let time = time.map_or_else(none, |time| {
+        format!("{} ns", thousands(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+    });
+    vec![
+        ("mean", 7, mean, figures.map_or(Role::Text, mean_role)),
+        ("law", 7, law, Role::Dim),
+        ("p99", 7, p99, Role::Text),
+        ("failed", 10, failed, figures.map_or(Role::Text, failure_role)),
+        ("law", 10, failure, Role::Dim),
+        (
+            "known",
+            7,
+            known.map_or_else(none, |known| format!("{:.0} %", known * 100.0)),
+            known.map_or(Role::Text, guess_role),
+        ),
+        ("success", 11, time, Role::Text),
+    ]
 }

@@ -1,95 +1,130 @@
-//! What the lab goes by, in one line, and what is wrong with it. Not the figures.
+//! The first lines of the screen: what is compared, on what, how fast. Changes none of it.
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::Span,
+    widgets::{Clear, Widget},
+};
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::lab::{Lab, LabSite, Pattern, Speed},
-    domain::Protocols,
+    app::{
+        App, Lab,
+        lab::{LabSite, Speed},
+    },
+    domain::MachineKind,
     view::{
         Role, Theme,
-        allocate::column::{Column, counted},
-        words::{fitted, thousands},
+        allocate::{
+            column::{Column, counted, fitted},
+            figures::percent,
+        },
+        words::{self, thousands},
     },
 };
 
-pub fn render(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut column = Column::new(theme, area, buffer);
-    let (place, role) = match lab.site() {
-        LabSite::Machine => ("real bind() on this machine", Role::Warn),
-        LabSite::Simulated { .. } => ("simulated", Role::Accent),
+pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let lab = app.lab();
+    let mut line = Column::new(theme, area, buffer);
+    let width = line.width();
+    let places = places(app);
+    let name = if width < 100 { "" } else { "Lab " };
+    let place = places.iter().find(|place| name.len() + place.width() <= width);
+    let place = place.cloned().unwrap_or_default();
+    let room = width.saturating_sub(name.len() + place.width() + 3);
+    let strategies = match lab.picked().len() {
+        1 => "1 strategy".to_owned(),
+        count => format!("{count} strategies"),
     };
-    let state = if lab.is_running() { "running" } else { "paused" };
-    let head = format!("Lab  {state} {}  ", lab.speed().name());
-    let separator = theme.glyph(" · ", " - ");
-    let room = column.width().saturating_sub(head.len() + place.len() + separator.len());
-    let rest = fitted(&parts(lab), separator, room);
-    column.line([
-        Span::styled(head, theme.style(Role::Text).bold()),
-        Span::styled(place, theme.style(role)),
-        Span::raw(if rest.is_empty() { "" } else { separator }),
-        Span::styled(rest, theme.style(Role::Dim)),
+    let same = match lab.site() {
+        LabSite::Machine => "same machine, same seed",
+        LabSite::Simulated { .. } => "same occupancies, same seed",
+    };
+    let limit = format!("at most {}", counted(lab.options().max_attempts.into(), "attempt"));
+    let runs = lab.contender(lab.selected()).map(|c| counted(c.figures.runs, "run"));
+    let runs = runs.unwrap_or_default();
+    let usage = usage(lab);
+    let parts = [usage.as_str(), &limit, &runs, &strategies, same];
+    let rest = fitted(&parts, room);
+    let role = match lab.site() {
+        LabSite::Machine => Role::Ok,
+        LabSite::Simulated { .. } => Role::Accent,
+    };
+    line.line([
+        Span::styled(name, theme.style(Role::Accent)),
+        Span::styled(place, theme.style(role).bold()),
+        Span::raw(if rest.is_empty() { "" } else { " · " }),
+        Span::raw(rest),
     ]);
-    second(lab, &mut column);
 }
 
-/// What must be known, then what may be left out from its end.
-fn parts(lab: &Lab) -> Vec<String> {
-    let options = lab.options();
-    let how = match (lab.site(), lab.pattern()) {
-        (LabSite::Machine, _) => "",
-        (_, Pattern::Uniform) => "uniform, ",
-        (_, Pattern::Clustered) => "clustered, ",
-        (_, Pattern::Built) => "built by each, ",
+/// Where the attempts go, in words from long to short.
+fn places(app: &App) -> Vec<String> {
+    let machine = app.scan().map(|scan| &scan.snapshot.machine);
+    let words: &[&str] = match (app.lab().site(), machine.map(|m| (m.kind, m.is_isolated))) {
+        (LabSite::Simulated { pattern, .. }, _) => {
+            return vec![format!("simulated, {}", pattern.name()), "simulated".to_owned()];
+        }
+        (LabSite::Machine, None) => &["this machine, not seen yet", "this machine"],
+        (LabSite::Machine, Some((MachineKind::Live, false))) => {
+            &["real bind() on this machine", "real bind()"]
+        }
+        (LabSite::Machine, Some((MachineKind::Live, true))) => {
+            &["real bind() in a private network namespace", "real bind() in a netns", "real bind()"]
+        }
+        (LabSite::Machine, Some((MachineKind::Simulated, _))) => &["simulated machine"],
+        (LabSite::Machine, Some((MachineKind::Recorded, _))) => &["a recording binds nothing"],
     };
-    let candidates = lab.ground().map_or(options.range.len(), |ground| ground.candidates);
-    let share = lab.share().map_or_else(|| "?".to_owned(), |share| format!("{:.1}", share * 100.0));
-    let runs = lab.contender(lab.selected()).map_or(0, |contender| contender.figures.runs);
-    let protocols = match options.protocols {
-        Protocols::Both => "udp and tcp",
-        one => one.name(),
-    };
-    let mut parts = vec![
-        format!("{how}{share} % of {} ports used", thousands(candidates)),
-        counted(runs, "run"),
-        format!("at most {}", counted(u64::from(options.max_attempts), "attempt")),
-        format!("{} {protocols}", options.range),
-        format!("seed {}", options.seed),
-    ];
-    if options.destinations > 1 {
-        parts.insert(3, format!("{} remote endpoints", thousands(options.destinations)));
-    }
-    parts
+    words.iter().map(|&words| words.to_owned()).collect()
 }
 
-/// Why the last key did nothing, else how the picture is to be read.
-fn second(lab: &Lab, column: &mut Column<'_>) {
-    if let Some(notice) = lab.notice() {
-        return column.text(notice.as_str(), Role::Warn);
+/// `90.0 % of 16,384 ports used`
+fn usage(lab: &Lab) -> String {
+    match (lab.share(), lab.ground()) {
+        (Some(share), Some(ground)) => {
+            format!("{} of {} ports used", percent(share), thousands(ground.candidates))
+        }
+        (Some(share), None) => format!("{} used", percent(share)),
+        (None, _) => "occupancy not known yet".to_owned(),
     }
-    let limitation = lab.report().and_then(|report| report.limitation);
-    if let Some(limitation) = limitation {
-        return column.text(limitation, Role::Warn);
+}
+
+/// Speed, pace, and what a run needs to be shown again.
+pub fn setup(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let mut column = Column::new(theme, area, buffer);
+    let mut spans: Vec<Span<'_>> = Vec::new();
+    for speed in Speed::EACH {
+        let is_chosen = speed == lab.speed();
+        let style = if is_chosen { theme.badge(Role::Accent) } else { theme.style(Role::Dim) };
+        spans.push(Span::styled(format!(" {} ", speed.name()), style));
     }
-    let words: &[&str] = match (lab.site(), lab.speed()) {
-        (LabSite::Machine, _) => &[
-            "the occupancy is the machine's own and stands still as far as it does; each port is released at once",
-            "the machine's own occupancy; each port is released at once",
-        ],
-        (_, Speed::Max | Speed::Thousand) if lab.is_running() => &[
-            "each run meets a fresh occupancy, the same for all · maps and digits are a sample, ten a second",
-            "a fresh occupancy each run, the same for all · the maps are a sample",
-        ],
-        (_, _) if lab.pattern() == Pattern::Built => &[
-            "each strategy filled its range itself, as far as said, before each run",
-            "each strategy filled its range itself",
-        ],
-        _ => &[
-            "each run meets a fresh occupancy, the same for all strategies",
-            "a fresh occupancy each run, the same for all",
-        ],
+    let used: usize = spans.iter().map(Span::width).sum();
+    let pace = if lab.is_running() { "running" } else { "paused" };
+    let sample = if lab.is_sampled() { "maps show a sample, 10 a second" } else { "" };
+    let seed = format!("seed {}", lab.options().seed);
+    let where_to = format!("{} {}", lab.options().protocols.name(), lab.options().range);
+    let destinations = match lab.options().destinations {
+        1 => String::new(),
+        more => format!("{} remotes", thousands(more)),
     };
-    let fits = |words: &&&str| words.chars().count() <= column.width();
-    if let Some(words) = words.iter().find(fits) {
-        column.text(words, Role::Dim);
+    let limitation = lab.report().and_then(|report| report.limitation).unwrap_or_default();
+    let parts = [pace, sample, limitation, &seed, &where_to, &destinations];
+    let rest = fitted(&parts, column.width().saturating_sub(used + 3));
+    spans.push(Span::raw(if rest.is_empty() { "" } else { " · " }));
+    spans.push(Span::raw(rest));
+    column.line(spans);
+}
+
+/// Over the second line, and as many more as its words need.
+pub fn notice(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let Some(notice) = lab.notice() else { return };
+    let lines = words::wrapped(notice.as_str(), usize::from(area.width));
+    let height = lines.len() as u16;
+    let place = Rect { y: area.y.saturating_add(1), height, ..area }.intersection(area);
+    Clear.render(place, buffer);
+    let mut column = Column::new(theme, place, buffer);
+    for line in &lines {
+        column.text(line, Role::Warn);
     }
 }

@@ -1,0 +1,75 @@
+//! The Lab screen's race: what it goes by, begin and end. Not how ports are lost in one.
+
+use std::time::Duration;
+
+use crate::{
+    app::{
+        Effect,
+        lab::{Lab, LabPanel, RaceReport, act::ask},
+    },
+    domain::PortRange,
+    engine::{LabRequest, message::RaceSetup},
+};
+
+/// First and last of the ports that a race is about: few, so that thefts are frequent.
+const RANGE: (u16, u16) = (49_152, 50_175);
+
+impl Lab {
+    /// How the race stands, or how it ended; None: none is shown.
+    pub fn race(&self) -> Option<&RaceReport> {
+        self.race.as_ref()
+    }
+
+    pub fn is_race_shown(&self) -> bool {
+        self.panel == Some(LabPanel::Race)
+    }
+
+    /// Late news of another race are ignored.
+    pub fn take_race(&mut self, race: RaceReport) {
+        if self.race.is_some() && race.number == self.race_number {
+            self.race = Some(race);
+        }
+    }
+
+    /// One that goes on ends: its last word is still to come, and stays to be read.
+    pub(super) fn race_or_end(&mut self) -> Vec<Effect> {
+        match &self.race {
+            Some(race) if !race.is_over => vec![ask(LabRequest::EndRace)],
+            _ => self.begin_race(),
+        }
+    }
+
+    /// The lab itself pauses, so that both do not fight for the processor.
+    fn begin_race(&mut self) -> Vec<Effect> {
+        let mut effects = self.pause();
+        effects.push(ask(LabRequest::Race(self.race_setup())));
+        self.race_number += 1;
+        self.race = Some(RaceReport { number: self.race_number, ..RaceReport::default() });
+        self.panel = Some(LabPanel::Race);
+        effects
+    }
+
+    fn race_setup(&self) -> RaceSetup {
+        let (first, last) = RANGE;
+        RaceSetup {
+            program: self.options.program.clone(),
+            rounds: 1000,
+            window: Duration::from_millis(10),
+            thefts_per_second: 1000.0,
+            range: PortRange::new(first, last).expect("the first port comes before the last"),
+            share: 0.9,
+            seed: self.options.seed,
+        }
+    }
+
+    /// Back to the lab; a race that goes on ends unseen.
+    pub fn close(&mut self) -> Vec<Effect> {
+        if self.is_race_shown() {
+            self.panel = None;
+        }
+        match self.race.take() {
+            Some(race) if !race.is_over => vec![ask(LabRequest::EndRace)],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A panel of settings: fields, keys, what may be typed and what is usual. Which there are is theirs.
+
+use crate::{
+    app::Key,
+    domain::{PortRange, Protocols, port},
+};
+
+/// What a panel can change, field by field.
+pub trait Settings: Clone {
+    type Field: Copy + PartialEq + 'static;
+
+    /// In the panel's order.
+    const FIELDS: &'static [Self::Field];
+
+    /// As people read it.
+    fn value(&self, field: Self::Field) -> String;
+
+    /// Whether a value that is typed for this field can have that character.
+    fn takes(field: Self::Field, character: char) -> bool;
+
+    /// Takes what was typed; the error says what is wrong and what would be right.
+    fn read(&mut self, field: Self::Field, typed: &str) -> Result<(), String>;
+
+    /// To the next (1) or previous (-1) of the usual values. `ephemeral`: the machine's own range.
+    fn turn(&mut self, field: Self::Field, by: isize, ephemeral: Option<PortRange>);
+}
+
+/// The longest value: an IPv6 address.
+const LONGEST: usize = 45;
+const PROTOCOLS: [Protocols; 3] = [Protocols::Udp, Protocols::Tcp, Protocols::Both];
+const ATTEMPTS: [u32; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsPanel<S: Settings> {
+    options: S,
+    ephemeral: Option<PortRange>,
+    field: S::Field,
+    /// What is being typed for the field.
+    typed: Option<String>,
+    error: Option<String>,
+}
+
+impl<S: Settings> SettingsPanel<S> {
+    /// `ephemeral`: the machine's own range, if known; one of those to choose from.
+    pub(super) fn new(options: S, ephemeral: Option<PortRange>) -> Self {
+        Self { options, ephemeral, field: S::FIELDS[0], typed: None, error: None }
+    }
+
+    pub fn options(&self) -> &S {
+        &self.options
+    }
+
+    pub fn field(&self) -> S::Field {
+        self.field
+    }
+
+    /// What is wrong with what was typed and what would be right.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// What is being typed for the field under the cursor.
+    pub fn typed(&self) -> Option<&str> {
+        self.typed.as_deref()
+    }
+
+    /// The value as chosen so far.
+    pub fn value(&self, field: S::Field) -> String {
+        self.options.value(field)
+    }
+
+    /// False: the panel closes.
+    pub(super) fn press(&mut self, key: Key) -> bool {
+        match key {
+            Key::Escape if self.typed.is_some() => self.forget_typed(),
+            Key::Escape => return false,
+            Key::Enter | Key::Char('o') if self.typed.is_none() => return false,
+            Key::Enter => {
+                self.accept();
+            }
+            Key::Up | Key::BackTab => self.go(-1),
+            Key::Down | Key::Tab => self.go(1),
+            Key::Left => self.turn(-1),
+            Key::Right => self.turn(1),
+            Key::Backspace => self.erase(),
+            Key::Char(character) if S::takes(self.field, character) => self.type_in(character),
+            _ => {}
+        }
+        true
+    }
+
+    fn forget_typed(&mut self) {
+        (self.typed, self.error) = (None, None);
+    }
+
+    fn type_in(&mut self, character: char) {
+        self.error = None;
+        let typed = self.typed.get_or_insert_default();
+        if typed.len() < LONGEST {
+            typed.push(character);
+        }
+    }
+
+    /// Of a value that nobody can type nothing is erased.
+    fn erase(&mut self) {
+        self.error = None;
+        let mut text = self.typed.take().unwrap_or_else(|| self.value(self.field));
+        let is_typed = text.chars().all(|character| S::takes(self.field, character));
+        text.pop();
+        self.typed = is_typed.then_some(text);
+    }
+
+    fn go(&mut self, by: isize) {
+        if self.accept() {
+            let at = S::FIELDS.iter().position(|&field| field == self.field).unwrap_or_default();
+            self.field = S::FIELDS[turned(at, by, S::FIELDS.len())];
+        }
+    }
+
+    /// Takes what was typed. False: it cannot be taken, and the error says why.
+    fn accept(&mut self) -> bool {
+        let Some(typed) = &self.typed else { return true };
+        let mut wanted = self.options.clone();
+        match wanted.read(self.field, typed) {
+            Ok(()) => {
+                self.options = wanted;
+                self.forget_typed();
+                true
+            }
+            Err(error) => {
+                self.error = Some(error);
+                false
+            }
+        }
+    }
+
+    /// What was typed is forgotten.
+    fn turn(&mut self, by: isize) {
+        self.forget_typed();
+        self.options.turn(self.field, by, self.ephemeral);
+    }
+}
+
+pub fn protocols(protocols: Protocols) -> String {
+    match protocols {
+        Protocols::Both => "both".to_owned(),
+        one => one.name().to_owned(),
+    }
+}
+
+pub fn next_protocols(protocols: Protocols, by: isize) -> Protocols {
+    let at = PROTOCOLS.iter().position(|&usual| usual == protocols).unwrap_or_default();
+    PROTOCOLS[turned(at, by, PROTOCOLS.len())]
+}
+
+pub fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: isize) -> PortRange {
+    let unprivileged = PortRange::new(1024, 65_535).expect("1024 is less than 65535");
+    let mut usual =
+        vec![port::IANA_DYNAMIC, ephemeral.unwrap_or(port::LINUX_DEFAULT), unprivileged];
+    usual.dedup();
+    let at = usual.iter().position(|&r| r == range);
+    usual[at.map_or(0, |at| turned(at, by, usual.len()))]
+}
+
+pub fn next_attempts(attempts: u32, by: isize) -> u32 {
+    next_of(&ATTEMPTS, attempts, by)
+}
+
+/// The nearest of the usual values, ascending, above or below.
+pub fn next_of(usual: &[u32], value: u32, by: isize) -> u32 {
+    let more = usual.iter().find(|&&each| each > value);
+    let fewer = usual.iter().rev().find(|&&each| each < value);
+    if by > 0 { more } else { fewer }.copied().unwrap_or(value)
+}
+
+pub fn next_seed(seed: u64, by: isize) -> u64 {
+    seed.wrapping_add_signed(by as i64)
+}
+
+pub fn read_range(typed: &str) -> Result<PortRange, String> {
+    let example = "such as 49152-65535";
+    let (first, last) = typed
+        .split_once('-')
+        .ok_or_else(|| format!("{typed} is no range: type two ports, {example}"))?;
+    let read = |text: &str| match text.parse::<u16>() {
+        Ok(0) => {
+            Err("port 0 cannot be tried: the kernel would choose; begin at 1 or above".to_owned())
+        }
+        Ok(port) => Ok(port),
+        Err(_) if text.is_empty() => Err(format!("{typed} is no range: type two ports, {example}")),
+        Err(_) => Err(format!("{text} is no port: ports are 1 to 65535")),
+    };
+    PortRange::new(read(first)?, read(last)?)
+        .map_err(|e| format!("{typed} is reversed: did you mean {}-{}?", e.last, e.first))
+}
+
+pub fn read_attempts(typed: &str) -> Result<u32, String> {
+    match typed.parse() {
+        Ok(0) => Err("0 attempts would try nothing: type 1 or more".to_owned()),
+        Ok(attempts) => Ok(attempts),
+        Err(_) => Err(format!("{typed} is no number of attempts: type 1 to {}", u32::MAX)),
+    }
+}
+
+pub fn read_seed(typed: &str) -> Result<u64, String> {
+    typed.parse().map_err(|_| format!("{typed} is no seed: type 0 to {}", u64::MAX))
+}
+
+fn turned(at: usize, by: isize, length: usize) -> usize {
+    (at + length).saturating_add_signed(by) % length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_range_is_told_what_would_be_right() {
+        for (typed, words) in [
+            ("9", "9 is no range: type two ports, such as 49152-65535"),
+            ("9-", "9- is no range: type two ports, such as 49152-65535"),
+            ("9-8", "9-8 is reversed: did you mean 8-9?"),
+            ("1-65536", "65536 is no port: ports are 1 to 65535"),
+            ("0-9", "port 0 cannot be tried: the kernel would choose; begin at 1 or above"),
+            ("1-2-3", "2-3 is no port: ports are 1 to 65535"),
+        ] {
+            assert_eq!(read_range(typed), Err(words.to_owned()));
+        }
+        assert_eq!(read_range("8-8"), Ok(PortRange::new(8, 8).unwrap()));
+    }
+
+    #[test]
+    fn zero_attempts_are_refused() {
+        assert!(read_attempts("0").is_err() && read_attempts("4294967296").is_err());
+        assert_eq!(read_attempts("1"), Ok(1));
+    }
+}

@@ -1,0 +1,44 @@
+//! What lies over the Lab screen: settings, and the question before a high speed.
+
+use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+
+use crate::{
+    app::lab::{LabField, LabSettingsPanel, Speed},
+    view::{
+        Role, Theme,
+        allocate::panel::{hints, open, question},
+    },
+};
+
+pub fn confirm(speed: Speed, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let mut column = open("Faster than 20 attempts a second?", 9, theme, area, buffer);
+    question(speed, &mut column);
+}
+
+pub fn render(panel: &LabSettingsPanel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let mut column = open("Settings of the lab", 10, theme, area, buffer);
+    for field in LabField::EACH {
+        let is_here = field == panel.field();
+        let pointer = if is_here { theme.glyph("❯", ">") } else { " " };
+        let style = if is_here { theme.style(Role::Selected) } else { theme.style(Role::Text) };
+        let value = match panel.typed() {
+            Some(typed) if is_here => format!("{typed}_"),
+            _ => panel.value(field),
+        };
+        let room = column.width().saturating_sub(12);
+        let label = format!("{pointer} {:<10}", field.name());
+        column.line([Span::styled(label, style), Span::styled(format!("{value:<room$}"), style)]);
+    }
+    column.blank();
+    match panel.error() {
+        Some(error) => column.text(error, Role::Critical),
+        None => column.text("a change begins with fresh figures", Role::Dim),
+    }
+    let keys: &[(&str, &str)] = match panel.typed() {
+        Some(_) => &[("Enter", "take it"), ("Esc", "forget it")],
+        None => {
+            &[("Up Down", "field"), ("Left Right", "change"), ("digits", "type"), ("Esc", "close")]
+        }
+    };
+    hints(keys, &mut column);
+}

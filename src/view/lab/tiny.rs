@@ -1,0 +1,47 @@
+//! Names and a number each, for terminals too small for a map. Draws no map.
+
+use crate::{
+    app::{Lab, lab::Figures},
+    domain::Text,
+    view::{
+        Role,
+        allocate::{
+            column::{Column, fitted},
+            figures::percent,
+        },
+        lab::{
+            Entry,
+            figures::{number, rate},
+        },
+    },
+};
+
+/// The selected strategy first; each line holds what fits of it whole.
+pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
+    let width = column.width();
+    let selected = entries.iter().filter(|entry| entry.is_selected);
+    let others = entries.iter().filter(|entry| !entry.is_selected);
+    for entry in selected.chain(others) {
+        let figures = entry.contender.map(|contender| &contender.figures);
+        let mean = figures.and_then(Figures::mean).map(number);
+        let law = figures.and_then(|figures| figures.predicted);
+        let law = law.map(|law| format!("law {}", number(law.mean_attempts)));
+        let failed = figures.and_then(Figures::failure_rate);
+        let failed = failed.map(|failed| format!("failed {}", rate(failed)));
+        let mean = mean.unwrap_or_else(|| "–".to_owned());
+        let named = format!("{} {mean}", entry.row.name);
+        let parts = [named.as_str(), law.as_deref().unwrap_or_default()];
+        let parts = [parts[0], parts[1], failed.as_deref().unwrap_or_default()];
+        let line = fitted(&parts, width);
+        let line = if line.is_empty() { fitted(&[&mean], width) } else { line };
+        column.text(&line, if entry.is_selected { Role::Text } else { Role::Dim });
+    }
+    let used = lab.share().map(|share| format!("{} used", percent(share)));
+    let pace = if lab.is_running() { "running" } else { "paused" };
+    let notice = lab.notice().map(Text::as_str).unwrap_or_default();
+    let line = fitted(&[lab.speed().name(), pace, used.as_deref().unwrap_or_default()], width);
+    column.text(&line, Role::Text);
+    for line in crate::view::words::wrapped(notice, width) {
+        column.text(&line, Role::Warn);
+    }
+}
