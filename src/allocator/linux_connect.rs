@@ -52,7 +52,7 @@ impl Strategy for LinuxConnect {
         let hashed = keyed(*self.key.get_or_insert_with(|| random.random()), about.destination);
         self.slot = hashed as usize % SLOTS;
         let start = self.table[self.slot].wrapping_add((hashed >> 32) as u32);
-        self.offset = start % Self::span(about) & !1;
+        self.offset = (start % Self::span(about)) & !1;
         (self.walked, self.on_second_parity) = (0, false);
         self.noise = random.random_range(0..8) * STEP;
     }

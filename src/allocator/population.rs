@@ -64,6 +64,8 @@ pub struct Population {
     /// By port: the occupancy's number that decided it, shifted by one, and whether it is occupied.
     decided: Box<[Cell<u32>]>,
     number: Cell<u32>,
+    /// The number of the occupancy in which the machine last found nothing to choose.
+    full: Cell<u32>,
     /// Candidates, and occupied ones among them, that are not decided yet.
     left: Cell<(u32, u32)>,
     clusters: RefCell<Clusters>,
@@ -93,6 +95,7 @@ impl Population {
             occupied,
             decided: vec![Cell::new(0); 1 << 16].into(),
             number: Cell::new(1),
+            full: Cell::new(0),
             seed,
             random: RefCell::new(generator(seed, STREAM)),
         }
@@ -115,6 +118,7 @@ impl Population {
         if self.number.get() >= u32::MAX >> 1 {
             self.decided.iter().for_each(|stamp| stamp.set(0));
             self.number.set(0);
+            self.full.set(0);
         }
         self.number.set(self.number.get() + 1);
         let occupied = if self.pattern == Pattern::Uniform { self.occupied } else { 0 };
@@ -214,6 +218,21 @@ impl Population {
 
     /// What the machine chooses where bind() leaves it the choice.
     fn choose(&self) -> Option<u16> {
+        // Nothing that is taken becomes free again.
+        if self.full.get() == self.number.get() {
+            return None;
+        }
+        let chosen = self.search();
+        // Of an odd number of ports a search on TCP leaves out one, the next search perhaps another.
+        let has_seen_all =
+            self.protocols != Protocols::Tcp || self.candidates.range().len().is_multiple_of(2);
+        if chosen.is_none() && has_seen_all {
+            self.full.set(self.number.get());
+        }
+        chosen
+    }
+
+    fn search(&self) -> Option<u16> {
         let is_available = |port| self.candidates.contains(port) && !self.is_taken(port);
         if self.protocols != Protocols::Tcp
             && let Some(port) = self.draw_free()

@@ -34,7 +34,7 @@ pub fn choose(
 /// Distances from the range's first port.
 fn tcp_search(length: u32, random: u32) -> impl Iterator<Item = u32> {
     let round = if length > 1 { length & !1 } else { length };
-    let start = random % round | 1;
+    let start = (random % round) | 1;
     [start, start - 1].into_iter().flat_map(move |start| {
         let distances = (start..start + round).step_by(2);
         distances.map(move |distance| if distance < length { distance } else { distance - round })
@@ -44,7 +44,7 @@ fn tcp_search(length: u32, random: u32) -> impl Iterator<Item = u32> {
 /// Numbers below `length`, as many of them: a linear congruential sequence (PCG's constants).
 fn draws(random: u32, length: u32) -> impl Iterator<Item = u32> {
     let next = |&x: &u32| Some(x.wrapping_mul(747_796_405).wrapping_add(2_891_336_453));
-    let below = move |x: u32| (u64::from(x) * u64::from(length) >> 32) as u32;
+    let below = move |x: u32| ((u64::from(x) * u64::from(length)) >> 32) as u32;
     std::iter::successors(next(&random), next).map(below).take(length as usize)
 }
 
