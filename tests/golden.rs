@@ -244,7 +244,10 @@ impl Run {
                 let port = attempt.refusal.is_none().then_some(attempt.port);
                 match port {
                     Some(_) => *histogram.entry(attempt.number).or_insert(0) += 1,
-                    None => delta.failures += 1,
+                    None => {
+                        delta.failures += 1;
+                        delta.in_vain += u64::from(attempt.number);
+                    }
                 }
                 let (number, attempts) = (self.allocations, attempt.number);
                 delta.ended.push(Finished { number, attempts, port });
