@@ -201,8 +201,9 @@ fn port_0_is_no_place_and_nobody_is_sought_there() {
 fn the_kernels_choice_lies_in_the_range_and_is_shown_where_it_is() {
     let mut session = simulated("kernel-bind");
     run(&mut session, 500);
-    let mut entries = session.allocation.log().entries();
-    assert!(entries.len() > 0 && entries.all(|entry| IANA_DYNAMIC.contains(entry.attempt.port)));
+    let tried: Vec<_> =
+        session.allocation.log().entries().map(|entry| entry.attempt.port).collect();
+    assert!(!tried.is_empty() && tried.iter().all(|&port| IANA_DYNAMIC.contains(port)));
     session.act(Action::ToggleHold);
     session.act(Action::Step);
     session.wait_for(|allocation| !allocation.held().is_empty());
