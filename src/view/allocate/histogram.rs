@@ -27,10 +27,10 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     }
     let laws: &[&str] = match allocation.law() {
         None if allocation.ground().is_none() => &["seen █"],
-        None => &["seen █  no law for this strategy here", "seen █  no law", "seen █"],
+        None => &["seen █  no law for this strategy", "seen █  no law", "seen █"],
         Some(Law::Replacement { .. }) => &["seen █  ◇ law of uniform tries", "seen █  ◇ law"],
-        Some(Law::Unique { .. }) => &["seen █  ◇ law of tries without repetition", "seen █  ◇ law"],
-        Some(Law::Scan { .. }) => &["seen █  ◇ law of a scan from any port", "seen █  ◇ law"],
+        Some(Law::Unique { .. }) => &["seen █  ◇ law of unrepeated tries", "seen █  ◇ law"],
+        Some(Law::Scan { .. }) => &["seen █  ◇ law of scans", "seen █  ◇ law"],
         Some(Law::OnlyFree) => &["seen █  ◇ law: one attempt", "seen █  ◇ law"],
     };
     let fits = |law: &&str| law.chars().count() + TITLE.len() + 3 <= column.width();
