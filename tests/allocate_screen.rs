@@ -389,8 +389,13 @@ fn a_scan_shows_where_it_began_and_how_many_it_took() {
         }
         let buffer = drawn(&stage, &DARK, 160, 48);
         let refused = |cell: &&ratatui::buffer::Cell| cell.bg == DARK.color(Role::Collision);
-        let marks: Vec<&str> =
-            buffer.content().iter().take(160 * 40).filter(refused).map(|c| c.symbol()).collect();
+        let marks: Vec<&str> = buffer
+            .content()
+            .iter()
+            .take(160 * 40)
+            .filter(refused)
+            .map(ratatui::buffer::Cell::symbol)
+            .collect();
         assert!(marks.contains(&"1") && marks.iter().all(|mark| ["1", "+"].contains(mark)));
         assert!(marks.len() > 1, "{name}: {marks:?}");
         stage.report(bound(1, 13, 60_012));
@@ -415,8 +420,8 @@ fn the_screen_says_which_law_holds_and_where_there_is_none() {
         ),
         ("simple-random", "law: a scan from any port at 90.0 % in use", "law of scans"),
         ("bitmap", "law: one attempt at 90.0 % in use", "law: one attempt"),
-        ("hash", "no law is known for hash", "no law for this strategy"),
-        ("random-increment", "no law is known for random-increment", "no law for this"),
+        ("hash", "for hash on a", "no law for this strategy"),
+        ("random-increment", "for random-increment on a", "no law for this"),
     ] {
         let picture = words(name);
         assert!(picture.contains(figures) && picture.contains(histogram), "{name}: {picture}");

@@ -315,6 +315,8 @@ fn actions() -> impl Strategy<Value = Action> {
         Just(Action::ToggleSite),
         Just(Action::Emptier),
         Just(Action::Fuller),
+        Just(Action::NextStrategy),
+        Just(Action::PreviousStrategy),
         Just(Action::ToggleHold),
         Just(Action::ReleaseOne),
         Just(Action::ReleaseAll),

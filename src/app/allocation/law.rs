@@ -30,7 +30,9 @@ impl Terrain {
         let mut runs = Arc::default();
         if ALLOCATORS[options.strategy].order == Order::Scan {
             let mut sight = FreePorts::seen(snapshot, options.protocols, options.address);
-            held.iter().for_each(|&port| sight.take(port));
+            for &port in held {
+                sight.take(port);
+            }
             runs = runs_of_taken(&candidates, &sight).into();
         }
         Self { candidates, runs }

@@ -56,7 +56,9 @@ impl Run {
         let strategy = (row.make)(Tuning::default());
         let max_attempts = setup.max_attempts.max(1);
         let mut tally = Tally::new(number, setup.range);
-        look.iter().for_each(|look| tally.count_snapshot(look.took));
+        if let Some(look) = &look {
+            tally.count_snapshot(look.took);
+        }
         Ok(Self {
             allocator: Allocator::new(binder, strategy, random, candidates, max_attempts)
                 .seeing(sight),

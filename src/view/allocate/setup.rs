@@ -71,7 +71,7 @@ fn label(label: &str, value: &str, column: &mut Column<'_>) {
 fn strategy(row: &AllocatorRow, room: usize) -> String {
     let ends = row.summary.rmatch_indices([',', ':', '(']).map(|(end, _)| end);
     let ends = [row.summary.len()].into_iter().chain(ends);
-    let mut clauses = ends.map(|end| row.summary[..end].trim_end());
+    let mut clauses = ends.filter_map(|end| row.summary.get(..end)).map(str::trim_end);
     let fits = |clauses: &&str| row.name.len() + 3 + clauses.len() <= room;
     fitted(&[row.name, clauses.find(fits).unwrap_or_default()], room)
 }
