@@ -369,6 +369,122 @@ fn held_ports_are_marked_as_ours() {
     pictured("held", &stage);
 }
 
+/// With that strategy, before its first attempt.
+fn choosing(name: &str, share: f64) -> Stage {
+    let mut stage = Stage::real(share);
+    while stage.allocation.row().name != name {
+        stage.act(Action::NextStrategy);
+    }
+    stage.act(Action::Step);
+    stage
+}
+
+#[test]
+fn a_scan_shows_where_it_began_and_how_many_it_took() {
+    for name in ["simple-random", "sequential"] {
+        let mut stage = choosing(name, 0.78);
+        let run = stage.allocation.scan(Some(stage.scan())).map(|_| 60_000..60_012);
+        for (port, number) in run.unwrap().zip(1..) {
+            stage.report(in_use(1, number, port));
+        }
+        let buffer = drawn(&stage, &DARK, 160, 48);
+        let refused = |cell: &&ratatui::buffer::Cell| cell.bg == DARK.color(Role::Collision);
+        let marks: Vec<&str> = buffer
+            .content()
+            .iter()
+            .take(160 * 40)
+            .filter(refused)
+            .map(ratatui::buffer::Cell::symbol)
+            .collect();
+        assert!(marks.contains(&"1") && marks.iter().all(|mark| ["1", "+"].contains(mark)));
+        assert!(marks.len() > 1, "{name}: {marks:?}");
+        stage.report(bound(1, 13, 60_012));
+        for (columns, rows) in SIZES {
+            let picture = text(&drawn(&stage, &DARK, columns, rows));
+            assert!(picture.contains("◆ 60012 ✓ after 13"), "{name}: {picture}");
+            assert!(picture.lines().next().unwrap().contains(name), "{picture}");
+        }
+        keep_ansi(&format!("scan_{name}"), &drawn(&stage, &DARK, 120, 40));
+    }
+}
+
+#[test]
+fn the_screen_says_which_law_holds_and_where_there_is_none() {
+    let words = |name: &str| text(&drawn(&choosing(name, 0.9), &DARK, 200, 60));
+    for (name, figures, histogram) in [
+        ("random", "law: uniform tries at 90.0 % in use", "law of uniform tries"),
+        (
+            "random-unique",
+            "law: uniform tries, no port twice, at 90.0 %",
+            "law of unrepeated tries",
+        ),
+        ("simple-random", "law: a scan from any port at 90.0 % in use", "law of scans"),
+        ("bitmap", "law: one attempt at 90.0 % in use", "law: one attempt"),
+        ("hash", "for hash on a", "no law for this strategy"),
+        ("random-increment", "for random-increment on a", "no law for this"),
+    ] {
+        let picture = words(name);
+        assert!(picture.contains(figures) && picture.contains(histogram), "{name}: {picture}");
+    }
+}
+
+#[test]
+fn a_failure_says_what_would_be_enough_only_where_a_law_tells_it() {
+    let gave_up = |name: &str| {
+        let mut stage = choosing(name, 16_220.0 / 16_384.0);
+        for (index, port) in ports(&stage, true, 100).into_iter().enumerate() {
+            stage.report(in_use(1, index as u32 + 1, port));
+        }
+        text(&drawn(&stage, &DARK, 160, 48)).lines().last().unwrap().to_owned()
+    };
+    let start = "✗ gave up after 100 attempts · 164 of 16,384 ports free at the last scan";
+    assert_eq!(gave_up("random"), format!("{start} · 1,374 attempts would fail once in a million"));
+    assert_eq!(gave_up("sequential"), start);
+    assert_eq!(gave_up("linux-connect"), start);
+    let scan = gave_up("simple-random");
+    assert!(scan.starts_with(start) && scan.ends_with("attempts would never fail"), "{scan}");
+}
+
+#[test]
+fn an_allocation_without_any_attempt_says_why() {
+    let mut stage = choosing("bitmap", 1.0);
+    let ended = Finished { number: 1, attempts: 0, port: None };
+    let mut delta = stage::empty(1);
+    (delta.failures, delta.finished, delta.ended) = (1, Some(ended), vec![ended]);
+    stage.report(delta);
+    let picture = text(&drawn(&stage, &DARK, 120, 40));
+    assert!(
+        picture.contains("✗ gave up: the strategy saw no port to try · 0 of 16,384"),
+        "{picture}"
+    );
+    assert!(picture.contains("law: none where nothing is free at 100 % in use"), "{picture}");
+}
+
+#[test]
+fn a_refused_port_0_is_told_in_words_and_is_on_no_map() {
+    let mut stage = choosing("kernel-bind", 1.0);
+    assert_eq!(stage.report(in_use(1, 1, 0)), [], "nobody is looked for");
+    for (columns, rows) in SIZES {
+        let picture = text(&drawn(&stage, &DARK, columns, rows));
+        let words = "attempt 1 · port 0 ✗ EADDRINUSE udp · the kernel found none";
+        assert!(picture.contains(words), "{picture}");
+    }
+}
+
+#[test]
+fn snapshots_of_a_strategy_that_looks_are_told_apart() {
+    let mut stage = choosing("bitmap", 0.9);
+    let mut won = bound(1, 1, ports(&stage, false, 1)[0]);
+    won.snapshots = (3, Duration::from_micros(3_600));
+    stage.report(won);
+    let picture = text(&drawn(&stage, &DARK, 120, 40));
+    assert!(picture.contains("3 snapshots, 1.2 ms each"), "{picture}");
+    let picture = text(&drawn(&stage, &DARK, 80, 24));
+    assert!(picture.contains("snapshot    3 x 1.2 ms"), "{picture}");
+    let picture = text(&drawn(&choosing("random", 0.9), &DARK, 80, 24));
+    assert!(!picture.contains("snapshot"), "{picture}");
+}
+
 #[test]
 fn other_errnos_are_named_exactly() {
     let mut stage = Stage::real(0.2);

@@ -246,9 +246,11 @@ fn counted(host: &SimulatedHost, setup: &Setup, allocations: u64) -> AllocationD
             figures.recent.push(*attempt);
         });
         let port = result.ok().map(|held| held.port());
-        match port {
-            Some(_) => *histogram.entry(attempts).or_insert(0) += 1,
-            None => figures.failures += 1,
+        if port.is_some() {
+            *histogram.entry(attempts).or_insert(0) += 1;
+        } else {
+            figures.failures += 1;
+            figures.in_vain += u64::from(attempts);
         }
         figures.ended.push(Finished { number, attempts, port });
     }

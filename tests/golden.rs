@@ -242,9 +242,11 @@ impl Run {
             if has_ended {
                 self.allocations += 1;
                 let port = attempt.refusal.is_none().then_some(attempt.port);
-                match port {
-                    Some(_) => *histogram.entry(attempt.number).or_insert(0) += 1,
-                    None => delta.failures += 1,
+                if port.is_some() {
+                    *histogram.entry(attempt.number).or_insert(0) += 1;
+                } else {
+                    delta.failures += 1;
+                    delta.in_vain += u64::from(attempt.number);
                 }
                 let (number, attempts) = (self.allocations, attempt.number);
                 delta.ended.push(Finished { number, attempts, port });

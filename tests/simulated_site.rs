@@ -257,7 +257,7 @@ fn the_mean_agrees_with_the_law_at_90_percent() {
     session.act(Action::RunOrPause);
     session.wait_for(|allocation| allocation.figures().finished() >= 20_000);
     let (figures, law) = (session.allocation.figures(), session.allocation.law().unwrap());
-    let (mean, expected) = (figures.mean(100).unwrap(), law.expected_attempts(100));
+    let (mean, expected) = (figures.mean().unwrap(), law.expected_attempts(100));
     // A geometric law of miss p: its variance is p / (1 - p)²; cutting it at 100 makes it smaller.
     let deviation = law.miss().sqrt() / (1.0 - law.miss());
     let error = deviation / (figures.finished() as f64).sqrt();
@@ -315,6 +315,8 @@ fn actions() -> impl Strategy<Value = Action> {
         Just(Action::ToggleSite),
         Just(Action::Emptier),
         Just(Action::Fuller),
+        Just(Action::NextStrategy),
+        Just(Action::PreviousStrategy),
         Just(Action::ToggleHold),
         Just(Action::ReleaseOne),
         Just(Action::ReleaseAll),

@@ -4,6 +4,7 @@ mod act;
 mod figures;
 mod ground;
 mod heat;
+mod law;
 mod log;
 mod marks;
 mod settings;
@@ -13,7 +14,7 @@ mod trail;
 use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
 use crate::{
-    allocator::{ALLOCATORS, Attempt, Candidates, FreePorts, Law},
+    allocator::Attempt,
     app::Effect,
     domain::{Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
@@ -23,7 +24,7 @@ use crate::{
 };
 
 pub use crate::{
-    allocator::{AllocatorRow, Order},
+    allocator::{AllocatorRow, Law},
     engine::{Site, Speed},
 };
 pub use figures::{Figures, Reached};
@@ -34,6 +35,7 @@ pub use site::Share;
 pub use trail::Mark;
 
 use heat::Heat;
+use law::Terrain;
 use site::Simulated;
 use trail::Trail;
 
@@ -136,8 +138,8 @@ pub struct Allocation {
     state: RunState,
     panel: Option<Panel>,
     ground: Option<Ground>,
-    /// Of a scan over the occupancy as it was seen; None: the strategy does not scan.
-    scan_law: Option<Law>,
+    /// Known when `ground` is.
+    terrain: Option<Terrain>,
     figures: Figures,
     /// Allocations of this run; the figures may have begun later.
     ended: u64,
@@ -168,7 +170,7 @@ impl Allocation {
             state: RunState::None,
             panel: None,
             ground: None,
-            scan_law: None,
+            terrain: None,
             figures: Figures::default(),
             ended: 0,
             log: Log::default(),
@@ -202,25 +204,41 @@ impl Allocation {
         self.last_allocations.extend(&delta.ended);
         let surplus = self.last_allocations.len().saturating_sub(LAST_ALLOCATIONS);
         self.last_allocations.drain(..surplus);
+        let holds_others = self.held != delta.held;
         self.held = delta.held;
+        if holds_others && self.site != Site::Machine {
+            self.count_simulated_ground();
+        }
         self.limitation = delta.limitation;
         self.hold_note = delta.hold_note;
         // `delta.is_running` is not read: it may be older than the last key.
-        self.write_log(&delta.recent, scan)
+        self.write_log(&delta.recent, delta.finished, scan)
     }
 
-    fn write_log(&mut self, attempts: &[Attempt], scan: Option<LastScan<'_>>) -> Vec<Effect> {
+    fn write_log(
+        &mut self,
+        attempts: &[Attempt],
+        finished: Option<Finished>,
+        scan: Option<LastScan<'_>>,
+    ) -> Vec<Effect> {
+        // Where the strategy had no port left, that shows in the end alone, not in the attempt.
+        let is_end = |last: &Attempt| {
+            let has_run_out = |end: Finished| end.port.is_none() && end.attempts == last.number;
+            last.refusal.is_none()
+                || last.number >= self.options.max_attempts
+                || finished.is_some_and(has_run_out)
+        };
+        let newest = self.ended + u64::from(!attempts.last().is_some_and(is_end));
         let snapshot = match (self.site, &self.simulated) {
             (Site::Machine, _) => scan.map(|scan| scan.snapshot),
             (Site::Simulated { .. }, simulated) => simulated.as_ref().map(Simulated::snapshot),
         };
-        self.log.add(attempts, self.ended, self.options.max_attempts, &self.held, snapshot);
+        self.log.add(attempts, newest, &self.held, snapshot);
         if let Site::Simulated { .. } = self.site {
             // There is no better look to wait for.
             if let Some(snapshot) = snapshot {
                 self.log.look_again(snapshot);
             }
-            self.count_simulated_ground();
             return Vec::new();
         }
         let must_look = self.speed <= POLITE && self.log.wants_scan();
@@ -230,8 +248,7 @@ impl Allocation {
     /// A new look at the machine.
     pub fn observe(&mut self, scan: LastScan<'_>) {
         if self.site == Site::Machine {
-            self.ground = Some(Ground::count(&self.options, scan));
-            self.scan_law = self.law_of_scan(scan.snapshot);
+            self.see_ground(Ground::count(&self.options, scan), scan.snapshot);
             self.log.look_again(scan.snapshot);
         }
     }
@@ -277,33 +294,6 @@ impl Allocation {
     /// None before the first look at the machine, or at the simulated site.
     pub fn ground(&self) -> Option<Ground> {
         self.ground
-    }
-
-    /// What the law says at that occupancy; None before the first look.
-    pub fn law(&self) -> Option<Law> {
-        let ground = self.ground?;
-        match self.row().order {
-            // Where both stand still the same attempts come again.
-            Order::Fixed | Order::Unknown => None,
-            Order::Scan => self.scan_law.clone(),
-            order => Law::by_chance(order, ground.occupied, ground.candidates),
-        }
-    }
-
-    /// The strategy.
-    pub fn row(&self) -> &'static AllocatorRow {
-        &ALLOCATORS[self.options.strategy]
-    }
-
-    fn law_of_scan(&self, snapshot: &Snapshot) -> Option<Law> {
-        let AllocationOptions { protocols, range, address, .. } = self.options;
-        if self.row().order != Order::Scan {
-            return None;
-        }
-        let candidates = Candidates::new(range, snapshot.ephemeral.reserved());
-        let mut sight = FreePorts::seen(snapshot, protocols, address);
-        self.held.iter().for_each(|&port| sight.take(port));
-        Law::on(Order::Scan, &candidates, &sight)
     }
 
     pub fn figures(&self) -> &Figures {

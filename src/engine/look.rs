@@ -28,6 +28,8 @@ pub struct Look {
     /// Counts the looks.
     pub number: u64,
     pub at: Instant,
+    /// How long the last look took until it was known which ports are free.
+    pub took: Duration,
     pub ports: Arc<FreePorts>,
     /// Of the candidates.
     pub occupied: u32,
@@ -49,6 +51,7 @@ impl Look {
             address,
             number: 0,
             at: Instant::now(),
+            took: Duration::ZERO,
             ports: Arc::new(FreePorts::everything()),
             occupied: 0,
             lengths: Arc::default(),
@@ -66,7 +69,7 @@ impl Look {
         let taken = self.candidates.ports().filter(|&port| !ports.looks_free(port));
         self.occupied = taken.count() as u32;
         self.lengths = runs_of_taken(&self.candidates, &ports).into();
-        (self.ports, self.at) = (Arc::new(ports), Instant::now());
+        (self.ports, self.at, self.took) = (Arc::new(ports), Instant::now(), took);
         self.number += 1;
         Ok(took)
     }

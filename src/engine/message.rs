@@ -139,6 +139,8 @@ pub struct AllocationDelta {
     pub collisions: u64,
     pub successes: u64,
     pub failures: u64,
+    /// Attempts of the allocations that failed.
+    pub in_vain: u64,
     /// Time spent in attempts.
     pub busy: Duration,
     /// Looks at the machine that the strategy needed, and the time that they took.

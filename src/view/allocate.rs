@@ -82,7 +82,7 @@ fn facts(sight: Sight<'_>, class: Class, column: &mut Column<'_>) {
         Class::Tiny => tiny::render(sight, column),
         Class::Small => {
             setup::narrow_occupancy(sight.allocation, column);
-            let log_rows = column.left().saturating_sub(figures::NARROW_ROWS);
+            let log_rows = column.left().saturating_sub(figures::narrow_rows(sight.allocation));
             log::narrow(sight, column, if log_rows < 2 { 0 } else { log_rows });
             figures::narrow(sight, column);
         }

@@ -147,6 +147,7 @@ fn count(delta: &mut AllocationDelta, attempt: Attempt, finished: u64) -> u64 {
         delta.histogram.push((attempt.number, 1));
     } else {
         delta.failures += 1;
+        delta.in_vain += u64::from(attempt.number);
     }
     finished + 1
 }

@@ -111,10 +111,33 @@ impl Session {
     pub fn choose(&mut self, protocols: Protocols) {
         self.act(AllocationAction::OpenSettings);
         while self.allocation.options().protocols != protocols {
+            self.press(Key::Down);
             self.press(Key::Right);
             self.press(Key::Escape);
             self.act(AllocationAction::OpenSettings);
         }
+        self.press(Key::Escape);
+    }
+
+    /// Through the settings panel.
+    pub fn choose_strategy(&mut self, wanted: usize) {
+        self.act(AllocationAction::OpenSettings);
+        for _ in 0..wanted {
+            self.press(Key::Right);
+        }
+        self.press(Key::Escape);
+    }
+
+    /// As the limit of an allocation, through the settings panel.
+    pub fn allow(&mut self, attempts: u32) {
+        self.act(AllocationAction::OpenSettings);
+        for _ in 0..3 {
+            self.press(Key::Down);
+        }
+        for digit in attempts.to_string().chars() {
+            self.press(Key::Char(digit));
+        }
+        self.press(Key::Enter);
         self.press(Key::Escape);
     }
 

@@ -60,7 +60,7 @@ impl Expectation<'_> {
     }
 
     /// The strategy's own bound, or the one that is set.
-    fn most_attempts(&self) -> u32 {
+    pub fn most_attempts(&self) -> u32 {
         let candidates = self.candidates.len();
         let own = match self.row.name {
             "random" | "kernel-bind" => u32::MAX,

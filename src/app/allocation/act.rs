@@ -93,7 +93,7 @@ impl Allocation {
                 return None;
             };
             let ground = Ground::count(&self.options, scan);
-            self.ground = Some(ground);
+            self.see_ground(ground, scan.snapshot);
             // Elsewhere than alone we take no more than a tenth of what is free.
             let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
             self.hold_limit = ground.free() / share;
@@ -233,8 +233,10 @@ impl Allocation {
     /// After a change of the place or of the range: what stands on the simulated site comes later.
     fn look_at_site(&mut self, scan: Option<LastScan<'_>>) {
         self.simulated = None;
-        let real = scan.filter(|_| self.site == Site::Machine);
-        self.ground = real.map(|scan| Ground::count(&self.options, scan));
+        self.forget_ground();
+        if let Some(scan) = scan.filter(|_| self.site == Site::Machine) {
+            self.see_ground(Ground::count(&self.options, scan), scan.snapshot);
+        }
     }
 
     /// Live: the run goes on, and what it holds stays held.

@@ -19,8 +19,12 @@ pub struct Figures {
     pub collisions: u64,
     pub successes: u64,
     pub failures: u64,
+    /// Attempts of the allocations that failed.
+    pub in_vain: u64,
     /// Time spent in attempts.
     pub busy: Duration,
+    /// Looks at the machine that the strategy needed, and the time that they took.
+    pub snapshots: (u64, Duration),
     /// Successful allocations by the attempts they took.
     pub histogram: BTreeMap<u32, u64>,
 }
@@ -31,7 +35,10 @@ impl Figures {
         self.collisions += delta.collisions;
         self.successes += delta.successes;
         self.failures += delta.failures;
+        self.in_vain += delta.in_vain;
         self.busy += delta.busy;
+        self.snapshots.0 += delta.snapshots.0;
+        self.snapshots.1 += delta.snapshots.1;
         for &(attempts, count) in &delta.histogram {
             *self.histogram.entry(attempts).or_default() += count;
         }
@@ -42,11 +49,10 @@ impl Figures {
         self.successes + self.failures
     }
 
-    /// Attempts an allocation, those that gave up after `max_attempts` included, as in the law.
-    pub fn mean(&self, max_attempts: u32) -> Option<f64> {
+    /// Attempts an allocation, those that gave up included, as in the law.
+    pub fn mean(&self) -> Option<f64> {
         let won: u64 = self.histogram.iter().map(|(&n, &count)| u64::from(n) * count).sum();
-        let lost = self.failures * u64::from(max_attempts);
-        (self.finished() > 0).then(|| (won + lost) as f64 / self.finished() as f64)
+        (self.finished() > 0).then(|| (won + self.in_vain) as f64 / self.finished() as f64)
     }
 
     /// The attempts within which this share of all allocations ended well.
@@ -96,10 +102,11 @@ mod tests {
             attempts: 104,
             successes: 3,
             failures: 1,
+            in_vain: 100,
             histogram: [(1, 2), (2, 1)].into(),
             ..Figures::default()
         };
-        assert_eq!(figures.mean(100), Some(26.0));
+        assert_eq!(figures.mean(), Some(26.0));
         assert_eq!(figures.quantile(0.5), Some(Reached::After(1)));
         assert_eq!(figures.quantile(0.75), Some(Reached::After(2)));
         assert_eq!(figures.quantile(0.99), Some(Reached::GaveUp));
@@ -109,7 +116,7 @@ mod tests {
     #[test]
     fn nothing_is_said_of_a_run_without_attempts() {
         let figures = Figures::default();
-        assert_eq!(figures.mean(100), None);
+        assert_eq!(figures.mean(), None);
         assert_eq!(figures.quantile(0.5), None);
         assert_eq!(figures.collision_rate(), None);
         assert_eq!(figures.nanoseconds_per_attempt(), None);

@@ -2,7 +2,7 @@
 
 use crate::app::allocation::{AllocationOptions, LastScan};
 
-/// The counts that the law of random allocation needs.
+/// The counts that a law needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ground {
     /// Ports of the range that are not reserved.
@@ -23,7 +23,7 @@ impl Ground {
     }
 
     pub fn free(self) -> u32 {
-        self.candidates - self.occupied
+        self.candidates.saturating_sub(self.occupied)
     }
 
     /// Occupied share of the candidates, 0 to 1.

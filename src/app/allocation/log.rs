@@ -17,6 +17,8 @@ pub enum HolderSeen {
     NoneNeeded,
     /// This run holds it.
     Us,
+    /// No port was named, and the machine had none to choose.
+    NoneChosen,
     Socket {
         state: State,
         who: Who,
@@ -60,22 +62,20 @@ impl Log {
         self.entries.iter()
     }
 
-    /// `ended`: allocations that have ended in the run, these attempts included.
+    /// `newest`: the allocation of the last of these attempts.
     pub(super) fn add(
         &mut self,
         attempts: &[Attempt],
-        ended: u64,
-        max_attempts: u32,
+        newest: u64,
         held: &[u16],
         snapshot: Option<&Snapshot>,
     ) {
-        let ends = |a: &&Attempt| a.refusal.is_none() || a.number >= max_attempts;
-        let ended_here = attempts.iter().filter(ends).count() as u64;
-        let mut allocation = ended.saturating_sub(ended_here) + 1;
-        for attempt in attempts {
+        let begun = attempts.iter().skip(1).filter(|attempt| attempt.number == 1).count() as u64;
+        let mut allocation = newest.saturating_sub(begun);
+        for (index, attempt) in attempts.iter().enumerate() {
+            allocation += u64::from(index > 0 && attempt.number == 1);
             let holder = holder_of(attempt, held, snapshot);
             self.entries.push_back(LogEntry { allocation, attempt: *attempt, holder });
-            allocation += u64::from(ends(&attempt));
         }
         let surplus = self.entries.len().saturating_sub(KEPT);
         self.entries.drain(..surplus);
@@ -102,6 +102,9 @@ impl Log {
 fn holder_of(attempt: &Attempt, held: &[u16], snapshot: Option<&Snapshot>) -> HolderSeen {
     if attempt.outcome() != Outcome::InUse {
         return HolderSeen::NoneNeeded;
+    }
+    if attempt.port == 0 {
+        return HolderSeen::NoneChosen;
     }
     if held.binary_search(&attempt.port).is_ok() {
         return HolderSeen::Us;

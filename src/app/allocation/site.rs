@@ -112,14 +112,14 @@ impl Allocation {
 
     /// What we hold there is not in the snapshot.
     pub(super) fn count_simulated_ground(&mut self) {
-        let protocols = self.options.protocols;
-        let snapshot = self.simulated.as_ref().map(|simulated| Arc::clone(&simulated.snapshot));
-        self.scan_law = snapshot.and_then(|snapshot| self.law_of_scan(&snapshot));
-        self.ground = self.simulated.as_ref().map(|simulated| {
-            let is_added = |&&port: &&u16| !simulated.occupancy.port(port).is_occupied(protocols);
-            let mut ground = simulated.ground;
-            ground.occupied += self.held.iter().filter(is_added).count() as u32;
-            ground
-        });
+        let Some(simulated) = &self.simulated else { return self.forget_ground() };
+        let AllocationOptions { protocols, range, .. } = self.options;
+        let is_added = |&&port: &&u16| {
+            range.contains(port) && !simulated.occupancy.port(port).is_occupied(protocols)
+        };
+        let mut ground = simulated.ground;
+        ground.occupied += self.held.iter().filter(is_added).count() as u32;
+        let snapshot = Arc::clone(&simulated.snapshot);
+        self.see_ground(ground, &snapshot);
     }
 }

@@ -38,7 +38,7 @@ impl Tally {
         self.figures.attempts += 1;
         self.figures.collisions += u64::from(attempt.outcome() == Outcome::InUse);
         self.figures.busy += attempt.took;
-        // Port 0, where the machine had nothing to choose, is no place.
+        // Port 0, where the machine had nothing to choose, is no place, nor is one out of range.
         let place = attempt.port.checked_sub(self.first).map(usize::from);
         if let Some(tries) = place.and_then(|place| self.tries.get_mut(place)) {
             *tries += 1;
@@ -63,6 +63,7 @@ impl Tally {
             }
         } else {
             self.figures.failures += 1;
+            self.figures.in_vain += u64::from(finished.attempts);
         }
         self.figures.finished = Some(finished);
         push(&mut self.ended, finished);
@@ -94,6 +95,7 @@ pub fn merge(older: AllocationDelta, newer: AllocationDelta) -> AllocationDelta 
         collisions: older.collisions + newer.collisions,
         successes: older.successes + newer.successes,
         failures: older.failures + newer.failures,
+        in_vain: older.in_vain + newer.in_vain,
         snapshots: (
             older.snapshots.0 + newer.snapshots.0,
             older.snapshots.1.saturating_add(newer.snapshots.1),

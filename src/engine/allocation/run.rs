@@ -25,9 +25,9 @@ pub struct Run {
     capacity: (usize, &'static str),
     hold_note: Option<&'static str>,
     limitation: Option<&'static str>,
-    /// For a strategy that looks before it binds; and whether what it saw led it astray.
+    /// For a strategy that looks before it binds; and whether what it saw may be of no use.
     look: Option<Look>,
-    has_missed: bool,
+    must_look: bool,
     /// Attempts of the allocation that goes on.
     attempts: u32,
     finished: u64,
@@ -55,12 +55,16 @@ impl Run {
         let random = ChaCha8Rng::seed_from_u64(setup.seed);
         let strategy = (row.make)(Tuning::default());
         let max_attempts = setup.max_attempts.max(1);
+        let mut tally = Tally::new(number, setup.range);
+        if let Some(look) = &look {
+            tally.count_snapshot(look.took);
+        }
         Ok(Self {
             allocator: Allocator::new(binder, strategy, random, candidates, max_attempts)
                 .seeing(sight),
             look,
-            has_missed: false,
-            tally: Tally::new(number, setup.range),
+            must_look: false,
+            tally,
             held: BTreeMap::new(),
             capacity,
             hold_note: None,
@@ -92,8 +96,11 @@ impl Run {
                     self.finish(Some(attempt.port))
                 }
                 Progress::GaveUp(Some(_)) => self.finish(None),
-                // The strategy has no port left; if it had none at all, it will never have one.
-                Progress::GaveUp(None) => self.attempts > 0 && self.finish(None),
+                // The strategy has no port left; that it had none at all took its turn as well.
+                Progress::GaveUp(None) => {
+                    left = if self.attempts == 0 { 0 } else { left };
+                    self.finish(None)
+                }
             };
         }
         goes_on
@@ -103,14 +110,19 @@ impl Run {
     /// one before: a bind tells the truth anyway.
     fn look_again(&mut self) {
         let Some(look) = &mut self.look else { return };
-        let is_stale = self.has_missed || look.at.elapsed() >= FRESH;
+        let is_stale = self.must_look || look.at.elapsed() >= FRESH;
         if self.attempts == 0 && is_stale {
-            self.has_missed = false;
+            self.must_look = false;
             if let Ok(took) = look.again() {
                 self.tally.count_snapshot(took);
             }
             self.allocator.sight_mut().clone_from(&look.ports);
         }
+    }
+
+    /// Others than the run have taken or released ports: what was seen is old.
+    pub fn look_anew(&mut self) {
+        self.must_look = true;
     }
 
     /// Nothing happens if it is not held.
@@ -156,7 +168,7 @@ impl Run {
 
     fn finish(&mut self, port: Option<u16>) -> bool {
         self.finished += 1;
-        self.has_missed = self.attempts != 1;
+        self.must_look = self.attempts != 1 || port.is_none();
         self.tally.finish(Finished { number: self.finished, attempts: self.attempts, port });
         self.attempts = 0;
         self.stop_after != Some(self.finished)

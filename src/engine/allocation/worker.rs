@@ -184,6 +184,7 @@ impl<'a> Worker<'a> {
         let Some(site) = self.simulated.clone() else { return Ok(()) };
         self.deliver_delta()?;
         site.refill(share);
+        self.run.iter_mut().for_each(Run::look_anew);
         self.deliver_population()
     }
 

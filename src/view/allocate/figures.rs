@@ -1,12 +1,15 @@
 //! The figures of a run beside what the law says. Counts nothing.
 
+use std::time::Duration;
+
 use crate::{
-    app::allocation::{Allocation, Order, Reached, Site},
+    app::allocation::{Allocation, Law, Reached, Site},
     view::{
-        Role,
+        Role, Theme,
         allocate::{
             Sight,
             column::{Column, counted, first_fitting, fitted},
+            log,
         },
         words::thousands,
     },
@@ -14,8 +17,6 @@ use crate::{
 
 /// Lines of `section`.
 pub const ROOMY_ROWS: u16 = 6;
-/// Lines of `narrow`.
-pub const NARROW_ROWS: u16 = 11;
 
 /// Of the columns of `section`: the label's, then one each figure.
 const LABEL: usize = 5;
@@ -46,32 +47,54 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
     };
     let attempts = counted(figures.attempts, "attempt");
     let rate = rate(sight).map_or_else(String::new, |rate| format!("{rate} a second"));
-    let parts = [attempts, rate, each];
+    let parts = [attempts, rate, each, snapshots(allocation, column.theme)];
     column.text(&fitted(&parts.each_ref().map(String::as_str), column.width()), Role::Text);
-    let law = law_words(allocation);
-    let words = match allocation.site() {
-        Site::Machine => vec![format!("{law} at the last scan"), law],
-        Site::Simulated { .. } => vec![law],
-    };
+    let words = law_words(allocation);
     column.text(&first_fitting(&words, column.width(), column.theme), Role::Dim);
 }
 
-/// Which law it is that the figures are held against.
-fn law_words(allocation: &Allocation) -> String {
-    let Some(law) = allocation.law() else {
-        return format!(
-            "no law is known for {} on an occupancy that stands",
-            allocation.row().name
-        );
+/// Which law it is that the figures are held against, longest words first.
+fn law_words(allocation: &Allocation) -> Vec<String> {
+    let Some(ground) = allocation.ground() else { return vec!["law: not known yet".to_owned()] };
+    let name = allocation.row().name;
+    let (words, few) = match allocation.law() {
+        None if ground.free() == 0 => ("none where nothing is free", "none here"),
+        None => {
+            return vec![
+                format!("no law is known for {name} on an occupancy that stands still"),
+                format!("no law for {name} on a standing occupancy"),
+                "no law on a standing occupancy".to_owned(),
+                "no law here".to_owned(),
+            ];
+        }
+        Some(Law::Replacement { .. }) => ("uniform tries", "uniform tries"),
+        Some(Law::Unique { .. }) => ("uniform tries, no port twice,", "no port twice,"),
+        Some(Law::Scan { .. }) => ("a scan from any port", "a scan"),
+        Some(Law::OnlyFree) => ("one attempt", "one attempt"),
     };
-    let tries = match allocation.row().order {
-        Order::Shuffled => "uniform tries, no port twice,",
-        Order::Scan => "a scan of these very runs,",
-        Order::OnlyFree => "only free ports are tried,",
-        Order::Replacement | Order::Fixed | Order::Unknown => "uniform tries at",
-    };
-    let occupied = allocation.ground().map_or_else(|| law.miss(), |ground| ground.share());
-    format!("law: {tries} {} in use", percent(occupied))
+    let share = percent(ground.share());
+    let [long, short] = [words, few].map(|words| format!("law: {words} at {share} in use"));
+    match allocation.site() {
+        Site::Machine => vec![format!("{long} at the last scan"), long, short],
+        Site::Simulated { .. } => vec![long, short],
+    }
+}
+
+/// The snapshots that the strategy needed, and what one of them took.
+fn snapshots(allocation: &Allocation, theme: &Theme) -> String {
+    let count = counted(allocation.figures().snapshots.0, "snapshot");
+    snapshot_time(allocation)
+        .map_or_else(String::new, |each| format!("{count}, {} each", log::took(each, theme)))
+}
+
+fn snapshot_time(allocation: &Allocation) -> Option<Duration> {
+    let (count, time) = allocation.figures().snapshots;
+    u32::try_from(count).ok().and_then(|count| time.checked_div(count))
+}
+
+/// Lines of `narrow`.
+pub fn narrow_rows(allocation: &Allocation) -> u16 {
+    11 + u16::from(allocation.row().needs_sight)
 }
 
 /// One line a figure.
@@ -91,6 +114,14 @@ pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>) {
     ] {
         column.pair(&format!("{label:<9}"), Role::Dim, &format!("{value:>13}"), Role::Text);
     }
+    if allocation.row().needs_sight {
+        let (count, _) = figures.snapshots;
+        let value = match snapshot_time(allocation) {
+            Some(each) => format!("{} x {}", thousands(count), log::took(each, column.theme)),
+            None => "-".to_owned(),
+        };
+        column.pair("snapshot ", Role::Dim, &format!("{value:>13}"), Role::Text);
+    }
     column.text(&format!("{:>14}{:>8}", "seen", "law"), Role::Dim);
     for (label, seen, law) in rows(allocation).into_iter().filter(|row| row.0 != "fail") {
         column.pair(&format!("{label:<6}"), Role::Dim, &format!("{seen:>8}{law:>8}"), Role::Text);
@@ -107,7 +138,7 @@ pub fn rate(sight: Sight<'_>) -> Option<String> {
 fn rows(allocation: &Allocation) -> [Row; 6] {
     let (figures, law) = (allocation.figures(), allocation.law());
     let law = law.as_ref();
-    let limit = allocation.options().max_attempts;
+    let (limit, most) = (allocation.options().max_attempts, allocation.most_attempts());
     let seen = |share| {
         figures.quantile(share).map(|reached| match reached {
             Reached::After(attempts) => thousands(attempts),
@@ -115,30 +146,29 @@ fn rows(allocation: &Allocation) -> [Row; 6] {
         })
     };
     let lawful = |share| {
-        law.map(|law| match law.quantile(share, limit) {
+        law.as_ref().map(|law| match law.quantile(share, most) {
             Some(attempts) => thousands(attempts),
             None => format!(">{}", thousands(limit)),
         })
     };
     let failed =
         (figures.finished() > 0).then(|| figures.failures as f64 / figures.finished() as f64);
+    // Of all attempts, failed allocations' included.
+    let collisions =
+        law.as_ref().map(|law| 1.0 - (1.0 - law.failure(most)) / law.expected_attempts(most));
     let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let mean = |value: f64| format!("{value:.2}");
     [
         (
             "mean",
-            text(figures.mean(limit).map(mean)),
-            text(law.map(|l| mean(l.expected_attempts(limit)))),
+            text(figures.mean().map(mean)),
+            text(law.as_ref().map(|l| mean(l.expected_attempts(most)))),
         ),
         ("p50", text(seen(0.50)), text(lawful(0.50))),
         ("p99", text(seen(0.99)), text(lawful(0.99))),
         ("max", text(figures.most().map(thousands)), String::new()),
-        ("fail", text(failed.map(percent)), text(law.map(|l| percent(l.failure(limit))))),
-        (
-            "in use",
-            text(figures.collision_rate().map(percent)),
-            text(law.map(|l| percent(l.miss()))),
-        ),
+        ("fail", text(failed.map(percent)), text(law.as_ref().map(|l| percent(l.failure(most))))),
+        ("in use", text(figures.collision_rate().map(percent)), text(collisions.map(percent))),
     ]
 }
 

@@ -3,7 +3,7 @@
 use ratatui::text::Span;
 
 use crate::{
-    app::allocation::{Allocation, Order},
+    app::allocation::{Allocation, Law},
     view::{Role, allocate::column::Column, heatmap::put, words::thousands},
 };
 
@@ -25,11 +25,13 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
     if column.left() < 5 {
         return;
     }
-    let laws: &[&str] = match (allocation.law(), allocation.row().order) {
-        (None, _) => &["seen █  no law is known", "seen █"],
-        (_, Order::Replacement) => &["seen █  ◇ law of uniform tries", "seen █  ◇ law"],
-        (_, Order::Scan) => &["seen █  ◇ law of this scan", "seen █  ◇ law"],
-        _ => &["seen █  ◇ law"],
+    let laws: &[&str] = match allocation.law() {
+        None if allocation.ground().is_none() => &["seen █"],
+        None => &["seen █  no law for this strategy", "seen █  no law", "seen █"],
+        Some(Law::Replacement { .. }) => &["seen █  ◇ law of uniform tries", "seen █  ◇ law"],
+        Some(Law::Unique { .. }) => &["seen █  ◇ law of unrepeated tries", "seen █  ◇ law"],
+        Some(Law::Scan { .. }) => &["seen █  ◇ law of scans", "seen █  ◇ law"],
+        Some(Law::OnlyFree) => &["seen █  ◇ law: one attempt", "seen █  ◇ law"],
     };
     let fits = |law: &&str| law.chars().count() + TITLE.len() + 3 <= column.width();
     let law = laws.iter().copied().find(fits).unwrap_or_default();
@@ -63,8 +65,13 @@ pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
 }
 
 fn bins(allocation: &Allocation, count: usize) -> Bins {
-    let (figures, limit) = (allocation.figures(), allocation.options().max_attempts);
-    let lawful = allocation.law().and_then(|law| law.attempts_for(0.002)).unwrap_or(limit);
+    let (figures, limit) = (allocation.figures(), allocation.most_attempts());
+    let law = allocation.law();
+    let lawful = match &law {
+        Some(law) => law.attempts_for(0.002).unwrap_or(limit),
+        None if figures.finished() == 0 => limit,
+        None => 1,
+    };
     let longest = lawful.max(figures.quantile_or(0.998, limit)).min(limit);
     let width = longest.div_ceil(count.max(1) as u32).max(1);
     let total = figures.finished().max(1) as f64;
@@ -73,7 +80,10 @@ fn bins(allocation: &Allocation, count: usize) -> Bins {
     let seen =
         |bin| figures.histogram.range(ports(bin)).map(|(_, n)| *n as f64).sum::<f64>() / total;
     let law = |bin: usize| {
-        allocation.law().map_or(0.0, |law| ports(bin).map(|n| law.share_taking(n)).sum())
+        law.as_ref().map_or(0.0, |law| {
+            let ports = ports(bin);
+            (law.survival(ports.start() - 1) - law.survival(*ports.end())).max(0.0)
+        })
     };
     let used = (longest.div_ceil(width) as usize).min(count);
     Bins { width, seen: (0..used).map(seen).collect(), law: (0..used).map(law).collect() }

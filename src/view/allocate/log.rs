@@ -85,12 +85,12 @@ pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
 
 /// All that is known of one attempt, on one line.
 pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: usize) -> String {
-    let start = format!(
-        "attempt {} · {} {}",
-        thousands(entry.attempt.number),
-        entry.attempt.port,
-        result(entry, theme)
-    );
+    let port = match entry.attempt.port {
+        0 => "port 0".to_owned(),
+        port => port.to_string(),
+    };
+    let start =
+        format!("attempt {} · {port} {}", thousands(entry.attempt.number), result(entry, theme));
     let took = took(entry.attempt.took, theme);
     let names = holder(entry, processes);
     if names.is_empty() {
@@ -156,6 +156,11 @@ fn holder(entry: &LogEntry, processes: &ProcessTable) -> Vec<String> {
         |pid: u32| processes.get(pid).map_or_else(|| format!("pid {pid}"), |p| p.name.to_string());
     let (state, who) = match entry.holder {
         HolderSeen::NoneNeeded => return Vec::new(),
+        HolderSeen::NoneChosen => {
+            return ["the kernel found none", "kernel found none", "none found", "none"]
+                .map(str::to_owned)
+                .into();
+        }
         HolderSeen::Us => return vec!["held by this run".to_owned(), "held here".to_owned()],
         HolderSeen::NotSeenYet | HolderSeen::NotSeen => return vec!["not seen".to_owned()],
         HolderSeen::Socket { state, who } => (state, who),
@@ -190,7 +195,7 @@ fn holder(entry: &LogEntry, processes: &ProcessTable) -> Vec<String> {
 }
 
 /// In at most 6 columns.
-fn took(took: Duration, theme: &Theme) -> String {
+pub fn took(took: Duration, theme: &Theme) -> String {
     let nanoseconds = took.as_nanos();
     let micro = theme.glyph("µs", "us");
     match nanoseconds {

@@ -21,6 +21,7 @@ use crate::{
         },
         heatmap::{Glyphs, Heatmap, NoPortFacts, Paint, Pane, Pointed, Taken, put},
         theme::HEAT_TOP,
+        words::thousands,
     },
 };
 
@@ -48,8 +49,13 @@ impl<'a> AttemptMap<'a> {
         let is_dense = allocation.speed() == Speed::Max;
         let heat = is_dense.then(|| Heat::count(allocation.heat(now), grid));
         let mut marks = allocation.marks(now);
-        // What fades lies below what is fresh.
-        marks.sort_by_key(|&(_, mark)| std::cmp::Reverse(fade(mark)));
+        // What fades lies below what is fresh; of a scan, whose tries share a cell, its begin and
+        // its end lie above.
+        let is_passed = |mark| match mark {
+            Mark::Refused { number, .. } => allocation.is_scan() && number > 1,
+            _ => false,
+        };
+        marks.sort_by_key(|&(_, mark)| std::cmp::Reverse((fade(mark), is_passed(mark))));
         Self { allocation, grid, marks, heat }
     }
 
@@ -106,11 +112,13 @@ impl<'a> AttemptMap<'a> {
         match mark {
             Mark::Held => put(buffer, pane.cells, at.x, at.y, held_glyph(theme), held_style(theme)),
             Mark::Refused { number, fade } => {
-                let digit = if number <= 9 { number.to_string() } else { "+".to_owned() };
+                let last_digit = if self.allocation.is_scan() { 1 } else { 9 };
+                let digit = if number <= last_digit { number.to_string() } else { "+".to_owned() };
                 badge(&digit, Role::Collision, fade, at, theme, buffer);
             }
             Mark::Won { fade: 0 } if self.allocation.speed() <= Speed::Four => {
-                call_out(port, at, pane, theme, buffer);
+                let after = self.tries_of_scan(port);
+                call_out(port, &after, at, pane, theme, buffer);
             }
             Mark::Won { fade } => {
                 badge(won_glyph(theme), Role::Allocated, fade, at, theme, buffer);
@@ -131,6 +139,13 @@ impl<'a> AttemptMap<'a> {
         }
     }
 
+    /// How many it took, where the digits do not tell.
+    fn tries_of_scan(&self, port: u16) -> String {
+        let ended = self.allocation.last().filter(|ended| ended.port == Some(port));
+        let tries = ended.filter(|ended| self.allocation.is_scan() && ended.attempts > 1);
+        tries.map_or_else(String::new, |ended| format!(" after {}", thousands(ended.attempts)))
+    }
+
     /// What the marks mean.
     pub fn legend(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let mut column = Column::new(theme, area, buffer);
@@ -141,9 +156,13 @@ impl<'a> AttemptMap<'a> {
         } else if self.allocation.speed() == Speed::Thousand {
             parts.push(flashes(theme));
         } else {
-            let digits = theme.glyph("1…9+", "1..9+");
+            let (digits, words) = if self.allocation.is_scan() {
+                ("1+", " first, further attempts refused")
+            } else {
+                (theme.glyph("1…9+", "1..9+"), " nth attempt refused")
+            };
             let badge = theme.badge(Role::Collision);
-            parts.push(vec![Span::styled(digits, badge), Span::raw(" nth attempt refused")]);
+            parts.push(vec![Span::styled(digits, badge), Span::raw(words)]);
             let badge = theme.badge(Role::Allocated);
             parts.push(vec![Span::styled(won_glyph(theme), badge), Span::raw(" allocated")]);
         }
@@ -243,14 +262,15 @@ fn flash(role: Role, fade: u8, is_upper: bool, cell: &mut ratatui::buffer::Cell,
 }
 
 /// The port that was won with its number, where there is time to read it.
-fn call_out(port: u16, at: Position, pane: &Pane, theme: &Theme, buffer: &mut Buffer) {
+fn call_out(port: u16, after: &str, at: Position, pane: &Pane, theme: &Theme, buffer: &mut Buffer) {
     let style = theme.badge(Role::Allocated);
-    let right = format!("{} {port} {}", won_glyph(theme), theme.glyph("✓", "+"));
+    let words = format!("{port} {}{after}", theme.glyph("✓", "+"));
+    let right = format!("{} {words}", won_glyph(theme));
     let width = right.chars().count() as u16;
     if at.x + width <= pane.cells.right() {
         put(buffer, pane.cells, at.x, at.y, &right, style);
     } else {
-        let left = format!("{port} {} {}", theme.glyph("✓", "+"), won_glyph(theme));
+        let left = format!("{words} {}", won_glyph(theme));
         let x = (at.x + 1).saturating_sub(width).max(pane.cells.x);
         put(buffer, pane.cells, x, at.y, &left, style);
     }

@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::allocation::{Allocation, Site},
+    app::allocation::{Allocation, Law, Site},
     view::{
         Role, Theme,
         allocate::{
@@ -70,7 +70,11 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
                 let sign = theme.glyph("✓", "OK");
                 return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
             }
-            wrapped(&gave_up(allocation, format!("{sign} gave up after {attempts}")), width)
+            let start = match last.attempts {
+                0 => format!("{sign} gave up: the strategy saw no port to try"),
+                _ => format!("{sign} gave up after {attempts}"),
+            };
+            wrapped(&gave_up(allocation, start), width)
         }
         _ => Vec::new(),
     }
@@ -101,14 +105,25 @@ fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
             Site::Simulated { .. } => format!("{free} of {all} ports are free"),
         });
     }
-    if let Some(law) = allocation.law() {
-        parts.push(match law.attempts_for(1e-6) {
-            Some(needed) => {
-                let needed = counted(needed.into(), "attempt");
-                format!("{needed} would fail once in a million")
-            }
-            None => "no number of attempts would be enough".to_owned(),
-        });
-    }
+    parts.extend(allocation.law().and_then(|law| needed(&law)));
     parts
+}
+
+/// How many attempts would have been enough, where the law tells it.
+fn needed(law: &Law) -> Option<String> {
+    // The failure itself shows that what was seen as free was not.
+    if *law == Law::OnlyFree {
+        return None;
+    }
+    Some(match law.attempts_for(1e-6) {
+        Some(needed) => {
+            let attempts = counted(needed.into(), "attempt");
+            if law.failure(needed) > 0.0 {
+                format!("{attempts} would fail once in a million")
+            } else {
+                format!("{attempts} would never fail")
+            }
+        }
+        None => "no number of attempts would be enough".to_owned(),
+    })
 }

@@ -3,7 +3,7 @@
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
 use crate::{
-    app::allocation::{Allocation, Ground, Site, Speed},
+    app::allocation::{Allocation, AllocatorRow, Ground, Site, Speed},
     domain::MachineKind,
     view::{
         Role, Theme,
@@ -52,8 +52,7 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
     let fits = |seed: &&String| attempts.len() + 3 + seed.len() <= room;
     let seed = seeds.iter().find(fits).map_or("", String::as_str);
     label("site", &fitted(&site(sight), room), column);
-    let row = allocation.row();
-    label("strategy", &fitted(&[row.name, row.summary], room), column);
+    label("strategy", &strategy(allocation.row(), room), column);
     label("ports", &fitted(&[protocols, &range, &address], room), column);
     occupancy(allocation, column);
     label("limit", &fitted(&[&attempts, seed], room), column);
@@ -66,6 +65,15 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
 
 fn label(label: &str, value: &str, column: &mut Column<'_>) {
     column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
+}
+
+/// Its name, and as many clauses of its summary as fit.
+fn strategy(row: &AllocatorRow, room: usize) -> String {
+    let ends = row.summary.rmatch_indices([',', ':', '(']).map(|(end, _)| end);
+    let ends = [row.summary.len()].into_iter().chain(ends);
+    let mut clauses = ends.filter_map(|end| row.summary.get(..end)).map(str::trim_end);
+    let fits = |clauses: &&str| row.name.len() + 3 + clauses.len() <= room;
+    fitted(&[row.name, clauses.find(fits).unwrap_or_default()], room)
 }
 
 /// And the keys that change it.

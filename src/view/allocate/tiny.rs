@@ -46,9 +46,8 @@ fn occupancy(allocation: &Allocation) -> [String; 2] {
 }
 
 fn mean(allocation: &Allocation) -> [String; 2] {
-    let limit = allocation.options().max_attempts;
-    let seen = allocation.figures().mean(limit);
-    let law = allocation.law().map(|law| law.expected_attempts(limit));
+    let seen = allocation.figures().mean();
+    let law = allocation.law().map(|law| law.expected_attempts(allocation.most_attempts()));
     [
         seen.map_or_else(String::new, |mean| format!("mean {mean:.2} tries")),
         law.map_or_else(String::new, |mean| format!("law {mean:.2}")),

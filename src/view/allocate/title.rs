@@ -85,6 +85,7 @@ fn marks(allocation: &Allocation, theme: &Theme) -> &'static str {
         Speed::Thousand => theme.glyph("× ◆: a try", "x *: a try"),
         Speed::Max if theme.has_color() && !theme.ascii => "colour: tries a second",
         Speed::Max => "density: tries a second",
+        _ if allocation.is_scan() => "1: first try, +: further ones",
         _ => "digit: nth try",
     }
 }

@@ -150,8 +150,11 @@ fn marks(paper: &Paper) -> Vec<Row> {
         Span::styled("███", theme.style(Role::Heat(4)))
     };
     let mut rows = vec![
-        Row::new("refused", "the nth attempt met an occupied port; + from the tenth on")
-            .marked(badge("1", Role::Collision)),
+        Row::new(
+            "refused",
+            "the nth attempt met an occupied port; + from the tenth on, of a scan from the second",
+        )
+        .marked(badge("1", Role::Collision)),
         Row::new("allocated", "this attempt got its port; older marks fade")
             .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
         Row::new("held", "kept by this run; x and X release, so does leaving")
@@ -159,7 +162,7 @@ fn marks(paper: &Paper) -> Vec<Row> {
         Row::new("in use", "occupied by others; grey, so that attempts stand out")
             .marked(occupied(theme)),
         Row::new("available", "free; an allocator may get it").marked(available(theme)),
-        Row::new("law", "what theory says of uniform tries, beside what was seen")
+        Row::new("law", "what theory says of the strategy, beside what was seen")
             .marked(Span::raw(theme.glyph(" ◇ ", " o "))),
         Row::new("density", "at full speed: attempts on a block in the last second")
             .marked(density),

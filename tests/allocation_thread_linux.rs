@@ -1,0 +1,111 @@
+//! The allocation thread on real sockets, in private network namespaces.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use namespace::in_new_namespace;
+use portscope::{
+    allocator::ALLOCATORS,
+    domain::{Binder, PortRange, Protocols},
+    engine::{
+        AllocationRequest as Ask, Outbox, Report, Setup, Site, Speed,
+        allocation::{merge, spawn},
+        message::AllocationDelta,
+    },
+    host::{
+        Held,
+        linux::{LinuxHost, binder::RealBinder},
+    },
+};
+
+const SOON: Duration = Duration::from_mins(1);
+
+struct Mailbox(mpsc::Sender<Report>);
+
+impl Outbox for Mailbox {
+    fn offer(&self, report: Report) -> Result<(), Report> {
+        self.0.send(report).map_err(|refused| refused.0)
+    }
+
+    fn deliver(&self, report: Report) -> bool {
+        self.0.send(report).is_ok()
+    }
+}
+
+fn thousand() -> PortRange {
+    PortRange::new(50_000, 50_999).unwrap()
+}
+
+/// All but those of every so many.
+fn occupy(protocols: Protocols, free_each: u16) -> Vec<Box<dyn Held>> {
+    let mut binder = RealBinder::new(protocols, None).unwrap();
+    let taken = thousand().ports().filter(|port| port % free_each != 0);
+    taken.map(|port| binder.bind(port).0.unwrap()).collect()
+}
+
+/// All that a run of so many allocations reports.
+fn run(strategy: usize, protocols: Protocols, holds: bool, allocations: u64) -> AllocationDelta {
+    let (outbox, reports) = mpsc::channel();
+    let thread = spawn(Arc::new(LinuxHost::new()), Box::new(Mailbox(outbox))).unwrap();
+    let setup = Setup {
+        strategy,
+        site: Site::Machine,
+        protocols,
+        range: thousand(),
+        max_attempts: 1_000,
+        seed: 1,
+        address: None,
+        reserved: Vec::new(),
+        hold_limit: 1_000,
+        stop_after: Some(allocations),
+    };
+    for request in [Ask::Prepare(setup), Ask::Hold(holds), Ask::Speed(Speed::Max), Ask::Run] {
+        assert!(thread.send(request));
+    }
+    let mut all = AllocationDelta { run: 1, ..AllocationDelta::default() };
+    while all.finished.is_none_or(|finished| finished.number < allocations) {
+        match reports.recv_timeout(SOON).unwrap() {
+            Report::Allocation(delta) => all = merge(all, *delta),
+            other => panic!("{other:?}"),
+        }
+    }
+    all
+}
+
+#[test]
+fn every_strategy_allocates_on_a_machine_that_is_nearly_full() {
+    in_new_namespace(|| {
+        for protocols in [Protocols::Udp, Protocols::Tcp] {
+            let _others = occupy(protocols, 50);
+            for (number, row) in ALLOCATORS.iter().enumerate() {
+                let all = run(number, protocols, false, 100);
+                assert!(all.successes > 0, "{}", row.name);
+                assert!(all.touched.iter().all(|&(port, _)| thousand().contains(port)));
+                let is_told = all.snapshots.0 > 0 && !all.snapshots.1.is_zero();
+                assert_eq!(is_told, row.needs_sight, "{}", row.name);
+                if row.needs_sight || row.lets_machine_choose {
+                    assert_eq!((all.attempts, all.failures), (100, 0), "{}", row.name);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn held_ports_are_left_alone_by_those_who_look() {
+    in_new_namespace(|| {
+        let _others = occupy(Protocols::Udp, 50);
+        let bitmap = ALLOCATORS.iter().position(|row| row.name == "bitmap").unwrap();
+        let all = run(bitmap, Protocols::Udp, true, 25);
+        assert_eq!((all.successes, all.attempts, all.held.len()), (20, 20, 20));
+        assert_eq!((all.failures, all.in_vain), (5, 0), "nothing looked free");
+    });
+}
