@@ -73,8 +73,8 @@ fn bound_clients_of_another_destination_do_not_taint_those_that_connect() {
     assert!((90..=100).contains(&found), "{found} suspected");
 }
 
-/// Of a range; so many clients: half of it and all.
-const SIZES: [(u32, u32); 4] = [(64, 32), (64, 64), (256, 128), (256, 256)];
+/// Of a range; so many clients: half of it, three quarters, and all.
+const SIZES: [(u32, u32); 6] = [(64, 32), (64, 48), (64, 64), (256, 128), (256, 192), (256, 256)];
 
 /// Opens clients on a range of so many ports and counts the suspected ones. None: no namespace.
 fn suspected(size: u32, ways: &[(Way, u32, usize)]) -> Option<u32> {

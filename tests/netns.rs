@@ -183,7 +183,9 @@ fn a_port_is_picked_there_and_not_here() {
         let pick: Value = serde_json::from_slice(&refused.stdout).unwrap();
         let holder = &pick["attempts"][0]["holder"]["processes"][0];
         assert_eq!(holder["pid"], other.sleeper.pid());
-        let ephemeral = run(["pick", "--netns", &pid, "--range", "ephemeral", "--count", "60"]);
+        let ephemeral = ["pick", "--netns", &pid, "--range", "ephemeral", "--count", "60"];
+        let enough = ["--max-attempts", "10000"];
+        let ephemeral = run(ephemeral.into_iter().chain(enough));
         let ports: Vec<u16> =
             stdout(&ephemeral).lines().map(|port| port.parse().unwrap()).collect();
         assert_eq!(ports.len(), 60, "{}", stderr(&ephemeral));

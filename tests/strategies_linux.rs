@@ -13,6 +13,7 @@ use std::{
     io::ErrorKind,
     net::TcpStream,
     process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use drill::Drill;
@@ -36,7 +37,18 @@ fn ten() -> PortRange {
 
 fn hold(protocols: Protocols, ports: impl IntoIterator<Item = u16>) -> Vec<Box<dyn Held>> {
     let mut binder = RealBinder::new(protocols, None).unwrap();
-    ports.into_iter().map(|port| binder.bind(port).0.unwrap()).collect()
+    ports.into_iter().map(|port| until_bound(&mut binder, port)).collect()
+}
+
+/// A process that another test starts has our sockets until its execve(), hence their ports too.
+fn until_bound(binder: &mut RealBinder, port: u16) -> Box<dyn Held> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match binder.bind(port).0 {
+            Ok(held) => return held,
+            Err(refusal) => assert!(Instant::now() < deadline, "{port}: {refusal:?}"),
+        }
+    }
 }
 
 fn pick(strategy: &str, more: &str) -> Output {

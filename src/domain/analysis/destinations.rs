@@ -7,10 +7,6 @@ use crate::domain::{
     analysis::{MOST_OWNERS, owners::Owners, places::Places, ranges::Port},
 };
 
-/// `tcp_tw_reuse` takes a TIME-WAIT that is older than a second (`tcp_twsk_unique`), of the 60 that
-/// it lasts.
-const REUSABLE_MS: u32 = 59_000;
-
 /// Destinations and their parties, by the order in which they came.
 #[derive(Default)]
 pub(super) struct Destinations {
@@ -114,8 +110,7 @@ impl Destinations {
             Some(2) => destination.is_loopback(),
             _ => false,
         };
-        let is_old = socket.expires_ms.is_some_and(|left| left <= REUSABLE_MS);
-        Counted { time_wait, reusable: time_wait && is_on && is_old }
+        Counted { time_wait, reusable: is_on && socket.is_old_time_wait() }
     }
 
     fn pair(&mut self, destination: u32, party: u32) -> u32 {

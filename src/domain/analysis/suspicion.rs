@@ -23,6 +23,8 @@ const FEW: u32 = 16;
 const BEYOND_CHANCE: f64 = 4.0;
 /// How often a port of the other parity must be older than one of the low parity.
 const MOSTLY: f64 = 0.9;
+/// Inodes that a CPU takes at once (LAST_INO_BATCH).
+const BATCH: u32 = 1024;
 
 /// Connected TCP sockets whose port somebody may have bound: nothing else stands on it, which
 /// bind(0) asks for and connect() does not.
@@ -245,19 +247,54 @@ impl Verdict {
     }
 }
 
-/// Whether the ports of the other parity are the older ones (Mann and Whitney's rank sum).
+/// Whether the ports of the other parity are the older ones. A process that changed its CPU has
+/// inodes of several batches, and only those of one batch stand in their order.
 fn is_other_first(made: &[Made]) -> bool {
-    let (mut low, mut inversions) = (0u64, 0u64);
-    for made in made {
-        if made.is_low {
-            low += 1;
-        } else {
-            inversions += low;
+    let batch = |made: &Made| made.inode.wrapping_sub(1) / BATCH;
+    let whole = RankSum::of(made);
+    let batches = made.chunk_by(|a, b| batch(a) == batch(b)).map(RankSum::of);
+    whole.inversions == 0.0
+        || whole.is_other_first()
+        || batches.fold(RankSum::default(), RankSum::plus).is_other_first()
+}
+
+/// Mann and Whitney's rank sum of ports in their order; sums of several are added (van Elteren).
+#[derive(Clone, Copy, Default)]
+struct RankSum {
+    /// Pairs of a low port and one of the other parity.
+    pairs: f64,
+    /// Pairs of which the low one is the older.
+    inversions: f64,
+    variance: f64,
+}
+
+impl RankSum {
+    fn of(made: &[Made]) -> Self {
+        let (mut low, mut inversions) = (0u64, 0u64);
+        for made in made {
+            if made.is_low {
+                low += 1;
+            } else {
+                inversions += low;
+            }
+        }
+        let (low, other) = (low as f64, (made.len() as u64 - low) as f64);
+        let pairs = low * other;
+        let variance = pairs * (low + other + 1.0) / 12.0;
+        Self { pairs, inversions: inversions as f64, variance }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            pairs: self.pairs + other.pairs,
+            inversions: self.inversions + other.inversions,
+            variance: self.variance + other.variance,
         }
     }
-    let (low, other) = (low as f64, (made.len() as u64 - low) as f64);
-    let pairs = low * other;
-    let deviation = (pairs * (low + other + 1.0) / 12.0).sqrt();
-    let is_beyond_chance = pairs / 2.0 - inversions as f64 > BEYOND_CHANCE * deviation;
-    inversions == 0 || (is_beyond_chance && inversions as f64 <= (1.0 - MOSTLY) * pairs)
+
+    fn is_other_first(self) -> bool {
+        let excess = self.pairs / 2.0 - self.inversions;
+        excess > BEYOND_CHANCE * self.variance.sqrt()
+            && self.inversions <= (1.0 - MOSTLY) * self.pairs
+    }
 }

@@ -13,10 +13,6 @@ use crate::domain::{
     },
 };
 
-/// From here on the kernel may reuse a TIME-WAIT socket by default (`tcp_tw_reuse_delay`), of
-/// 60,000 ms (`TCP_TIMEWAIT_LEN`).
-const YOUNG_UNTIL_MS: u32 = 59_000;
-
 /// Whether connect() of an unbound TCP or UDP socket could choose `port`. Without a destination:
 /// for one that nobody on the port is connected to. An IPv4 destination means an IPv4 socket.
 pub fn connect_answer(
@@ -93,9 +89,10 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     if !may_be_reused(snapshot, holder) {
         return Answer::new(Verdict::InUse, tuple);
     }
-    let since = match holder.expires_ms {
-        Some(left) if left > YOUNG_UNTIL_MS => "once it is 1 s old (tcp_tw_reuse_delay)",
-        _ => "by now",
+    let since = if holder.is_old_time_wait() {
+        "by now"
+    } else {
+        "once it is 1 s old (tcp_tw_reuse_delay)"
     };
     Answer::new(
         Verdict::Unknown,
