@@ -148,7 +148,7 @@ fn giving_up_says_how_many_ports_are_free_and_never_that_none_is() {
 fn settings_lie_over_the_screen() {
     let mut stage = Stage::real(0.78);
     stage.act(Action::OpenSettings);
-    stage.press(&[Key::Down]);
+    stage.press(&[Key::Down, Key::Down]);
     stage.type_in("9-8");
     stage.press(&[Key::Enter]);
     pictured("settings", &stage);

@@ -203,7 +203,7 @@ fn before_the_first_report_the_screen_says_that_nothing_was_measured() {
 
 fn race() -> RaceReport {
     let rounds = Rounds {
-        rounds: 1000,
+        count: 1000,
         thefts: 71,
         refused: 0,
         predicted: 63.4,
@@ -212,7 +212,7 @@ fn race() -> RaceReport {
         thief_per_second: 662.0,
         free: 102.4,
     };
-    let kept = Rounds { rounds: 700, thefts: 0, refused: 43, predicted: 44.4, ..rounds };
+    let kept = Rounds { count: 700, thefts: 0, refused: 43, predicted: 44.4, ..rounds };
     RaceReport {
         number: 1,
         place: RacePlace::Namespace,
@@ -230,7 +230,7 @@ fn a_race_shows_thefts_beside_the_law_and_none_of_a_kept_socket() {
         let mut session = lab(&dark(), size);
         tell(&mut session, &report);
         session = session.press("R");
-        session.tell(Event::Report(Report::Race(race())));
+        session.tell(Event::Report(Report::Race(Box::new(race()))));
         let picture = pictured("race", &session);
         assert!(picture.contains("71 stolen of 1,000 rounds"), "{picture}");
         assert!(picture.contains("0 stolen of 700 rounds"), "{picture}");
@@ -239,7 +239,7 @@ fn a_race_shows_thefts_beside_the_law_and_none_of_a_kept_socket() {
     let mut session = lab(&dark(), (80, 24)).press("R");
     let because = Text::scrub("a network namespace cannot be made: operation not permitted");
     let place = RacePlace::Simulated { because };
-    session.tell(Event::Report(Report::Race(RaceReport { place, ..race() })));
+    session.tell(Event::Report(Report::Race(Box::new(RaceReport { place, ..race() }))));
     assert!(text(&session.draw()).contains("simulated: a network namespace cannot be made"));
 }
 
@@ -277,7 +277,7 @@ fn no_size_panics_with_any_number_of_columns_and_any_panel() {
                 let contenders = contenders.to_vec();
                 tell(&mut session, &LabReport { number, contenders, ..report.clone() });
             }
-            session.tell(Event::Report(Report::Race(race())));
+            session.tell(Event::Report(Report::Race(Box::new(race()))));
             for columns in (1..221).step_by(27).chain([59, 60, 79, 117]) {
                 for rows in (1..71).step_by(11).chain([2, 3, 15, 17]) {
                     (session.columns, session.rows) = (columns, rows);

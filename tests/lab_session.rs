@@ -120,7 +120,8 @@ fn report(number: u64, occupied: u32) -> Event {
 }
 
 fn race(number: u64, is_over: bool) -> Event {
-    Event::Report(Report::Race(RaceReport { number, is_over, ..RaceReport::default() }))
+    let race = RaceReport { number, is_over, ..RaceReport::default() };
+    Event::Report(Report::Race(Box::new(race)))
 }
 
 fn shared() -> Snapshot {

@@ -291,11 +291,11 @@ fn a_race_is_told_to_its_end_and_one_that_is_ended_says_so() {
     };
     session.ask(Ask::Race(race(20)));
     let report = until_over();
-    assert_eq!((report.rebound.rounds, report.handed_over.thefts), (20, 0));
+    assert_eq!((report.rebound.count, report.handed_over.thefts), (20, 0));
     assert!(matches!(report.place, RacePlace::Simulated { .. }));
     session.ask(Ask::Race(race(u32::MAX)));
     session.ask(Ask::EndRace);
-    assert!(until_over().rebound.rounds < u32::MAX);
+    assert!(until_over().rebound.count < u32::MAX);
 }
 
 #[test]

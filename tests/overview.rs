@@ -119,7 +119,7 @@ fn the_program_starts_on_the_overview_and_digits_lead_there() {
     );
     let session = session.press("2");
     assert_eq!(session.app.screen(), Screen::Map);
-    let session = session.press("\t\t");
+    let session = session.press("\t\t\t");
     assert_eq!(session.app.screen(), Screen::Overview);
     assert_eq!(session.press("41").app.screen(), Screen::Overview);
 }

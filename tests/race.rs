@@ -59,7 +59,7 @@ fn off(count: u32, rounds: &Rounds) -> f64 {
 fn real_thefts_follow_the_law_and_a_kept_socket_is_never_lost() {
     let Some(report) = real(&setup(Some(PROGRAM), 400)) else { return };
     let RaceReport { rebound, handed_over, .. } = &report;
-    assert!(report.is_over && rebound.rounds == 400 && handed_over.rounds == 400, "{report:?}");
+    assert!(report.is_over && rebound.count == 400 && handed_over.count == 400, "{report:?}");
     assert!(rebound.thefts > 0 && off(rebound.thefts, rebound).abs() < 4.0, "{report:?}");
     assert_eq!(handed_over.thefts, 0);
     assert!(off(handed_over.refused, handed_over).abs() < 4.0, "{report:?}");
@@ -71,7 +71,7 @@ fn simulated_thefts_follow_the_law_say_why_they_are_simulated_and_come_again_by_
         let report = run(&RaceSetup { seed, ..setup(None, 5000) });
         let RaceReport { rebound, handed_over, .. } = &report;
         assert!(matches!(&report.place, RacePlace::Simulated { because } if !because.is_empty()));
-        assert!(report.is_over && rebound.rounds == 5000 && handed_over.rounds == 5000);
+        assert!(report.is_over && rebound.count == 5000 && handed_over.count == 5000);
         assert!(rebound.thefts > 0 && off(rebound.thefts, rebound).abs() < 4.0, "{report:?}");
         assert_eq!(handed_over.thefts, 0);
         assert!(off(handed_over.refused, handed_over).abs() < 4.0, "{report:?}");
@@ -108,7 +108,7 @@ fn more_ports_than_descriptors_are_not_held_but_simulated() {
     let report = run(&RaceSetup { range, ..setup(Some(PROGRAM), 10) });
     let RacePlace::Simulated { because } = &report.place else { panic!("{report:?}") };
     assert!(because.as_str().contains("descriptors"), "{because}");
-    assert_eq!((report.trouble, report.rebound.rounds), (None, 10));
+    assert_eq!((report.trouble, report.rebound.count), (None, 10));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_victim_that_says_something_else_ends_the_race_with_words() {
         let report = faked(name, script);
         let trouble = report.trouble.clone().unwrap_or_else(|| panic!("{name}: {report:?}"));
         assert!(trouble.as_str().contains(words), "{name}: {trouble}");
-        assert!(report.is_over && report.rebound.rounds == rounds, "{name}: {report:?}");
+        assert!(report.is_over && report.rebound.count == rounds, "{name}: {report:?}");
     }
 }
 
@@ -158,7 +158,7 @@ fn endless(seed: u64, mut meddle: impl FnMut(u32) -> bool) -> Option<RaceReport>
     let mut has_met = false;
     let report = race::run(&setup, &mut |report| {
         let is_simulated = matches!(report.place, RacePlace::Simulated { .. });
-        if has_met || report.rebound.rounds < 5 || is_simulated {
+        if has_met || report.rebound.count < 5 || is_simulated {
             return !is_simulated;
         }
         has_met = true;
@@ -178,7 +178,7 @@ fn a_race_that_nobody_wants_ends_and_leaves_no_process() {
         false
     });
     let Some(report) = report else { return };
-    assert!(report.is_over && report.trouble.is_none() && report.rebound.rounds >= 5, "{report:?}");
+    assert!(report.is_over && report.trouble.is_none() && report.rebound.count >= 5, "{report:?}");
     assert_eq!(family.len(), 3, "victim, thief and heir");
     // Nothing to wait for, and no zombie.
     assert!(family.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));

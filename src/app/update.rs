@@ -275,7 +275,7 @@ impl App {
             Report::AllocationFailed(why) => self.allocation.fail(why),
             Report::Lab(report) => self.lab.take(report),
             Report::LabFailed(why) => self.lab.fail(why),
-            Report::Race(race) => self.lab.take_race(race),
+            Report::Race(race) => self.lab.take_race(*race),
             Report::WorkerDied(fault) => {
                 self.fault = Some(fault);
                 return vec![Effect::Quit];

@@ -167,7 +167,7 @@ fn others(range: PortRange, share: f64) -> u32 {
 
 fn rounds(rounds: &Rounds) -> report::lab::Rounds {
     report::lab::Rounds {
-        count: rounds.rounds,
+        count: rounds.count,
         thefts: rounds.thefts,
         refused: rounds.refused,
         predicted: rounds.predicted,

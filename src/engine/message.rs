@@ -123,7 +123,7 @@ pub enum Report {
     Lab(Arc<LabReport>),
     /// The lab cannot go on; the words say why.
     LabFailed(Text),
-    Race(RaceReport),
+    Race(Box<RaceReport>),
     /// A thread of ours panicked: the program must end with exit code 101.
     WorkerDied(Text),
 }
@@ -305,7 +305,7 @@ pub enum RacePlace {
 /// Rounds of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rounds {
-    pub rounds: u32,
+    pub count: u32,
     /// The port was somebody else's in the end.
     pub thefts: u32,
     /// Of sockets that were kept: rounds in which the thief tried that very port, and was refused.

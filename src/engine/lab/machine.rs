@@ -51,13 +51,14 @@ impl MachineContest {
         let mut slots = Vec::new();
         for &strategy in &terms.strategies {
             let mut binder = host.binder(terms.protocols, address).map_err(words)?;
-            limitation = limitation.or(binder.limitation());
             let mut takes_part = true;
             if ALLOCATORS[strategy].lets_machine_choose
                 && let Err(error) = binder.choose_within(terms.candidates.range())
             {
                 (takes_part, refused) = (false, Some(error));
             }
+            // Also of the range it was held to.
+            limitation = limitation.or(binder.limitation());
             let entrant = Entrant::new(strategy, binder, FreePorts::everything(), &terms);
             slots.push(Slot { entrant, takes_part, seen: None, has_begun: false, known: None });
         }

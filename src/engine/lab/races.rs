@@ -74,13 +74,13 @@ fn run(number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
     let mut told = |report: &RaceReport| {
         if now() == GO_ON {
             // One that finds no room is made good for by the next.
-            let _ = outbox.offer(Report::Race(RaceReport { number, ..report.clone() }));
+            let _ = outbox.offer(Report::Race(Box::new(RaceReport { number, ..report.clone() })));
         }
         now() == GO_ON
     };
     let last = race::run(setup, &mut told);
     if now() != VANISH {
-        outbox.deliver(Report::Race(RaceReport { number, is_over: true, ..last }));
+        outbox.deliver(Report::Race(Box::new(RaceReport { number, is_over: true, ..last })));
     }
 }
 

@@ -77,7 +77,7 @@ impl Tally {
             free_sum += free;
         }
         Rounds {
-            rounds: count,
+            count,
             predicted,
             deviation: variance.sqrt(),
             window: self.open / count,

@@ -62,9 +62,9 @@ fn place(race: &RaceReport, column: &mut Column<'_>) {
 fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut Column<'_>) {
     let theme = column.theme;
     let thefts = format!("{} stolen", thousands(rounds.thefts));
-    let of = format!(" of {} rounds", thousands(rounds.rounds));
+    let of = format!(" of {} rounds", thousands(rounds.count));
     let role = if rounds.thefts > 0 { Role::Critical } else { Role::Ok };
-    let style = theme.style(if rounds.rounds == 0 { Role::Dim } else { role }).bold();
+    let style = theme.style(if rounds.count == 0 { Role::Dim } else { role }).bold();
     let gap = column.width().saturating_sub(name.len() + thefts.len() + of.len());
     column.line([
         Span::raw(name.to_owned()),
@@ -84,7 +84,7 @@ fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut Column<'_>) {
         Span::styled(empty.repeat(rest), theme.style(Role::Dim).bg(ground)),
         Span::raw(format!(" {:.1} %", share(rounds) * 100.0)),
     ]);
-    if whole > 0.0 && rounds.rounds > 0 && width > 0 {
+    if whole > 0.0 && rounds.count > 0 && width > 0 {
         let part = (predicted(rounds) / whole * f64::from(width)).round() as u16;
         let place = Rect { height: at.height.min(1), ..at };
         let style = Style::new().fg(theme.color(Role::Text));
@@ -93,16 +93,16 @@ fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut Column<'_>) {
 }
 
 fn share(rounds: &Rounds) -> f64 {
-    f64::from(rounds.thefts) / f64::from(rounds.rounds.max(1))
+    f64::from(rounds.thefts) / f64::from(rounds.count.max(1))
 }
 
 fn predicted(rounds: &Rounds) -> f64 {
-    rounds.predicted / f64::from(rounds.rounds.max(1))
+    rounds.predicted / f64::from(rounds.count.max(1))
 }
 
 /// `predicted 63.4 ± 7.7 by 1 − e^(−λw/F): …`
 fn law(rounds: &Rounds) -> String {
-    if rounds.rounds == 0 {
+    if rounds.count == 0 {
         return "no round has ended".to_owned();
     }
     format!(
@@ -117,7 +117,7 @@ fn law(rounds: &Rounds) -> String {
 }
 
 fn kept(rounds: &Rounds) -> String {
-    if rounds.rounds == 0 {
+    if rounds.count == 0 {
         return "comes next".to_owned();
     }
     let tried = thousands(rounds.refused);
@@ -130,7 +130,7 @@ fn kept(rounds: &Rounds) -> String {
 
 fn meaning(race: &RaceReport) -> String {
     match (race.rebound.thefts, race.handed_over.thefts) {
-        _ if race.handed_over.rounds == 0 => {
+        _ if race.handed_over.count == 0 => {
             "A port that is closed for a moment is anybody's: whoever binds it first has it."
                 .to_owned()
         }
