@@ -13,11 +13,11 @@ use std::{
     io::ErrorKind,
     net::TcpStream,
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    sync::{Mutex, PoisonError},
 };
 
 use drill::Drill;
-use namespace::{in_new_namespace, set_sysctl};
+use namespace::set_sysctl;
 use portscope::{
     Allocator,
     allocator::ALLOCATORS,
@@ -31,24 +31,21 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 /// May give up although a port is free, after as many tries as there are ports.
 const MAY_MISS: [&str; 2] = ["random-retry", "random-increment"];
 
+/// One test after the other: what one of them starts has the sockets of all until its execve(), so
+/// that a port that was let go would stay in use for a while.
+fn in_new_namespace(work: impl FnOnce() + Send) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    namespace::in_new_namespace(work);
+}
+
 fn ten() -> PortRange {
     PortRange::new(50_000, 50_009).unwrap()
 }
 
 fn hold(protocols: Protocols, ports: impl IntoIterator<Item = u16>) -> Vec<Box<dyn Held>> {
     let mut binder = RealBinder::new(protocols, None).unwrap();
-    ports.into_iter().map(|port| until_bound(&mut binder, port)).collect()
-}
-
-/// A process that another test starts has our sockets until its execve(), hence their ports too.
-fn until_bound(binder: &mut RealBinder, port: u16) -> Box<dyn Held> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        match binder.bind(port).0 {
-            Ok(held) => return held,
-            Err(refusal) => assert!(Instant::now() < deadline, "{port}: {refusal:?}"),
-        }
-    }
+    ports.into_iter().map(|port| binder.bind(port).0.unwrap()).collect()
 }
 
 fn pick(strategy: &str, more: &str) -> Output {
