@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+#[path = "bare.rs"]
+mod bare;
 #[path = "measure.rs"]
 mod measure;
 #[path = "../support/namespace.rs"]
@@ -18,22 +20,18 @@ mod terminal;
 use std::{
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    os::fd::OwnedFd,
     time::Duration,
 };
 
+use bare::BareLoop;
 use measure::median;
 use portscope::{
     allocator::{Allocator, Candidates, random::Random},
     domain::{PortRange, Protocols},
     host::linux::binder::RealBinder,
 };
-use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng, seq::SliceRandom};
-use rustix::{
-    io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType, sockopt},
-    time::{ClockId, clock_gettime},
-};
+use rand::{SeedableRng, rngs::ChaCha12Rng, seq::SliceRandom};
+use rustix::time::{ClockId, clock_gettime};
 use socket2::{Socket, Type};
 
 const FIRST: u16 = 20_000;
@@ -118,7 +116,7 @@ fn measure_fill(protocols: Protocols, range: PortRange, percent: usize) -> io::R
     for _ in 0..ROUNDS {
         // Whoever comes second finds the ports of both in the cache: ours, bare, bare, ours.
         let mut allocate = || ours.allocate(|_| attempts += 1).map(drop).map_err(io::Error::other);
-        let mut loop_bare = || bare.allocate().map_err(Into::into);
+        let mut loop_bare = || bare.allocate().map(drop).map_err(Into::into);
         let first = time(allocations, &mut allocate)?;
         let both = time(2 * allocations, &mut loop_bare)?;
         let second = time(allocations, &mut allocate)?;
@@ -146,61 +144,4 @@ fn time(count: u32, mut call: impl FnMut() -> io::Result<()>) -> io::Result<Dura
 fn thread_cpu() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
-
-/// What one writes without portscope: draw, bind, on EADDRINUSE draw again with the same socket.
-struct BareLoop {
-    /// UDP before TCP; None is to be made.
-    spares: Vec<(SocketType, Option<OwnedFd>)>,
-    range: PortRange,
-    random: ChaCha12Rng,
-}
-
-impl BareLoop {
-    /// Draws the same ports as the allocator with that seed.
-    fn new(protocols: Protocols, range: PortRange, random: ChaCha12Rng) -> Self {
-        let kinds: &[SocketType] = match protocols {
-            Protocols::Tcp => &[SocketType::STREAM],
-            Protocols::Udp => &[SocketType::DGRAM],
-            Protocols::Both => &[SocketType::DGRAM, SocketType::STREAM],
-        };
-        Self { spares: kinds.iter().map(|&kind| (kind, None)).collect(), range, random }
-    }
-
-    fn allocate(&mut self) -> rustix::io::Result<()> {
-        loop {
-            let port = self.range.first() + self.random.random_range(0..self.range.len()) as u16;
-            match self.bind(port) {
-                Ok(()) => break,
-                Err(Errno::ADDRINUSE) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        // Released at once, as the allocator's result is.
-        self.spares.iter_mut().for_each(|(_, spare)| *spare = None);
-        Ok(())
-    }
-
-    fn bind(&mut self, port: u16) -> rustix::io::Result<()> {
-        let address = SocketAddr::new(EVERYWHERE, port);
-        for number in 0..self.spares.len() {
-            let (kind, spare) = &mut self.spares[number];
-            let socket = match spare {
-                Some(socket) => socket,
-                none => none.insert(unbound(*kind)?),
-            };
-            if let Err(error) = rustix::net::bind(socket, &address) {
-                // What was bound before the refusal cannot be used again.
-                self.spares[..number].iter_mut().for_each(|(_, spare)| *spare = None);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn unbound(kind: SocketType) -> rustix::io::Result<OwnedFd> {
-    let socket = rustix::net::socket_with(AddressFamily::INET6, kind, SocketFlags::CLOEXEC, None)?;
-    sockopt::set_ipv6_v6only(&socket, false)?;
-    Ok(socket)
 }

@@ -1,21 +1,31 @@
-//! The lab: attempts a second in memory, a whole comparison, and `bitmap` on real sockets.
+//! The lab: attempts a second in memory, a whole comparison, `bitmap` on real sockets, and what the
+//! screen costs.
 //! `cargo bench --bench lab`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+#[path = "bare.rs"]
+mod bare;
+#[path = "lab_pace.rs"]
+mod lab_pace;
 #[path = "measure.rs"]
 mod measure;
 #[path = "../support/namespace.rs"]
 mod namespace;
 #[path = "../support/population.rs"]
 mod population;
+#[path = "stage.rs"]
+mod stage;
+#[path = "terminal.rs"]
+mod terminal;
 
 use std::{
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use bare::BareLoop;
 use measure::{line, median, shortfall};
 use portscope::{
     allocator::{ALLOCATORS, Candidates, Figures, Pattern, Tuning},
@@ -23,7 +33,11 @@ use portscope::{
     engine::{LabReport, LabSetup, LabSite, lab},
     host::{linux::LinuxHost, simulated::SimulatedHost},
 };
-use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
+use rand::{
+    SeedableRng,
+    rngs::{ChaCha8Rng, ChaCha12Rng},
+    seq::SliceRandom,
+};
 use rustix::time::{ClockId, clock_gettime};
 use socket2::{Socket, Type};
 
@@ -33,6 +47,7 @@ const FILL: f64 = 0.9;
 const LEAST_PER_SECOND: f64 = 20e6;
 const MOST_SECONDS: f64 = 5.0;
 const MOST_ATTEMPTS: f64 = 1.05;
+const MOST_RATIO: f64 = 1.2;
 const EVERYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// All at once: the real ports need as many descriptors.
 const FIRST: u16 = 20_000;
@@ -57,7 +72,8 @@ fn main() -> io::Result<()> {
     namespace::in_new_namespace(|| {
         let length = limit.saturating_sub(500).min(16_384) as u16;
         let range = PortRange::new(FIRST, FIRST + (length - 1)).map_err(io::Error::other)?;
-        on_real_sockets(range)
+        on_real_sockets(range)?;
+        lab_pace::run()
     })
     .transpose()?;
     Ok(())
@@ -127,16 +143,36 @@ fn on_real_sockets(range: PortRange) -> io::Result<()> {
         population::bound_to(Type::STREAM, endpoint, |socket| socket.set_only_v6(false))
     };
     let _holders: Vec<Socket> = ports.iter().map(hold).collect::<io::Result<_>>()?;
-    let host = LinuxHost::new();
     println!("\nreal bind(), {range}, 99 % full, TCP");
-    for (name, runs) in [("random", 2_000), ("bitmap", 20_000)] {
-        let row = ALLOCATORS.iter().position(|row| row.name == name).expect("a row of the table");
-        let mut setup = setup(LabSite::Machine, vec![row], range);
-        setup.max_attempts = 1 << 14;
-        let report = lab::complete(&host, &setup, runs)
-            .map_err(|words| io::Error::other(words.to_string()))?;
-        tell(name, &report.contenders[0].figures);
-    }
+    against_bare(range)?;
+    tell("random", &on_machine("random", range, 2_000)?);
+    tell("bitmap", &on_machine("bitmap", range, 20_000)?);
+    Ok(())
+}
+
+fn on_machine(name: &str, range: PortRange, runs: u64) -> io::Result<Figures> {
+    let row = ALLOCATORS.iter().position(|row| row.name == name).expect("a row of the table");
+    let mut setup = setup(LabSite::Machine, vec![row], range);
+    setup.max_attempts = 1 << 14;
+    let report = lab::complete(&LinuxHost::new(), &setup, runs);
+    let mut report = report.map_err(|words| io::Error::other(words.to_string()))?;
+    Ok(report.contenders.swap_remove(0).figures)
+}
+
+/// Attempts a second of `random` in the lab and of the loop, taken in turn.
+fn against_bare(range: PortRange) -> io::Result<()> {
+    let mut bare = BareLoop::new(Protocols::Tcp, range, ChaCha12Rng::seed_from_u64(7));
+    let mut round = || {
+        let figures = on_machine("random", range, 500)?;
+        let ours = figures.time_of_success().unwrap_or_default().as_secs_f64();
+        let ours = ours / (figures.attempts as f64 / figures.runs as f64);
+        let begun = Instant::now();
+        let attempts = (0..500).map(|_| bare.allocate()).sum::<rustix::io::Result<u32>>()?;
+        Ok((ours / (begun.elapsed().as_secs_f64() / f64::from(attempts)) * 1e3) as u64)
+    };
+    let ratios: Vec<u64> = (0..ROUNDS).map(|_| round()).collect::<io::Result<_>>()?;
+    let ratio = median(ratios) as f64 / 1e3;
+    println!("{}", line("random: an attempt, of a bare loop's", ratio, "x", Some(MOST_RATIO)));
     Ok(())
 }
 

@@ -101,7 +101,7 @@ pub fn setup(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
     let used: usize = spans.iter().map(Span::width).sum();
     let pace = if lab.is_running() { "running" } else { "paused" };
-    let sample = if lab.is_sampled() { "maps show a sample, 10 a second" } else { "" };
+    let sample = if lab.is_sampled() { "maps show a sample, held for 0.4 s" } else { "" };
     let seed = format!("seed {}", lab.options().seed);
     let where_to = format!("{} {}", lab.options().protocols.name(), lab.options().range);
     let destinations = match lab.options().destinations {
