@@ -11,6 +11,7 @@ pub mod kernel_bind;
 pub mod lab;
 pub mod linux_connect;
 pub mod next_fit;
+pub mod pool;
 pub mod population;
 pub mod predictability;
 pub mod random;
@@ -26,6 +27,9 @@ pub mod theory;
 pub use attempt::{Allocator, Attempt, GaveUp, Progress};
 pub use candidates::Candidates;
 pub use lab::Figures;
+pub use pool::{
+    Bands, Class, Counts, Lease, Pool, PoolSetup, Quarantine, Resting, Shortage, Tenant,
+};
 pub use population::{Pattern, Population};
 pub use predictability::{Habit, Predictability};
 pub use sight::{FreePorts, Sight};

@@ -9,6 +9,7 @@ pub mod lab;
 pub mod lens;
 pub mod map;
 pub mod overview;
+pub mod pool;
 mod settings;
 mod update;
 
@@ -35,6 +36,7 @@ pub use lab::{Lab, LabOptions};
 pub use lens::Lens;
 pub use map::{Extent, Glyphs, InspectorPlace, Map, Move, Plan, Size};
 pub use overview::Overview;
+pub use pool::Leasing;
 
 /// What is fixed before the first event.
 #[derive(Clone, Debug)]
@@ -141,6 +143,7 @@ pub struct App {
     find: Option<Find>,
     allocation: Allocation,
     lab: Lab,
+    pool: Leasing,
     fault: Option<Text>,
     now: Duration,
     history: History,
@@ -171,6 +174,7 @@ impl App {
             find: options.find,
             allocation: Allocation::new(&options.allocation, options.motion),
             lab: Lab::new(options.lab),
+            pool: Leasing::default(),
             fault: None,
             now: Duration::ZERO,
             history: History::default(),
@@ -202,6 +206,10 @@ impl App {
 
     pub fn allocation(&self) -> &Allocation {
         &self.allocation
+    }
+
+    pub fn pool(&self) -> &Leasing {
+        &self.pool
     }
 
     pub fn lab(&self) -> &Lab {

@@ -5,14 +5,15 @@ mod describer;
 pub mod lab;
 mod look;
 pub mod message;
+pub mod pool;
 pub mod race;
 pub mod sample;
 pub mod scanner;
 mod worker;
 
 pub use message::{
-    AllocationRequest, LabReport, LabRequest, LabSetup, LabSite, Outbox, Report, Request, Setup,
-    Site, Speed,
+    AllocationRequest, LabReport, LabRequest, LabSetup, LabSite, Outbox, PoolPlan, PoolReport,
+    PoolRequest, Report, Request, Setup, Site, Speed,
 };
 
 use std::{
@@ -30,6 +31,7 @@ use self::{
     allocation::AllocationThread,
     describer::{DescriberLoop, Roster},
     lab::LabThread,
+    pool::PoolThread,
     scanner::{Orders, ScanLoop},
 };
 
@@ -45,6 +47,7 @@ pub struct Engine {
     workers: Receiver<()>,
     allocation: AllocationThread,
     lab: LabThread,
+    pool: PoolThread,
 }
 
 impl Engine {
@@ -69,8 +72,9 @@ impl Engine {
         worker::spawn("describer", alive, outbox(), describe)?;
 
         let allocation = allocation::spawn(host.clone(), outbox())?;
-        let lab = lab::spawn(host, outbox(), outbox())?;
-        Ok(Self { orders, roster, workers, allocation, lab })
+        let lab = lab::spawn(host.clone(), outbox(), outbox())?;
+        let pool = pool::spawn(host, outbox())?;
+        Ok(Self { orders, roster, workers, allocation, lab, pool })
     }
 
     /// Never blocks.
@@ -85,6 +89,7 @@ impl Engine {
             Request::Lab(request) => {
                 self.lab.send(request);
             }
+            Request::Pool(request) => self.pool.send(request),
         }
     }
 }

@@ -104,6 +104,18 @@ pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
 pub trait Held: Send {
     fn port(&self) -> u16;
 
+    /// Datagrams that came since it was last asked, thrown away. At most so many at a time that it
+    /// takes no time.
+    fn strays(&mut self) -> u64 {
+        0
+    }
+
+    /// Copies of the sockets, in the order of `into_descriptors`; the port stays bound while either
+    /// is open.
+    fn copies(&self) -> io::Result<Vec<OwnedFd>> {
+        Ok(Vec::new())
+    }
+
     /// The sockets themselves: TCP first, then UDP, as far as asked for; none on a simulated host.
     fn into_descriptors(self: Box<Self>) -> Vec<OwnedFd>;
 }

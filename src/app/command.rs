@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::app::{Key, Move, Screen, allocation::AllocationAction, lab::LabAction, map::Zooming};
+use crate::app::{
+    Key, Move, Screen, allocation::AllocationAction, lab::LabAction, map::Zooming, pool::PoolAction,
+};
 
 /// What a person wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +31,7 @@ pub enum Action {
     ScanNow,
     Allocation(AllocationAction),
     Lab(LabAction),
+    Pool(PoolAction),
     /// From the port won last, or from the selected row, to the map.
     ShowOnMap,
     OpenHelp,

@@ -147,6 +147,7 @@ impl App {
             Action::Allocation(action) => {
                 return self.allocation.act(action, self.scan.as_ref().map(Scan::last));
             }
+            Action::Pool(action) => return self.pool.act(action),
             Action::Lab(action) => {
                 return self.lab.act(action, self.scan.as_ref().map(Scan::last));
             }
@@ -275,6 +276,8 @@ impl App {
             Report::AllocationFailed(why) => self.allocation.fail(why),
             Report::Lab(report) => self.lab.take(report),
             Report::LabFailed(why) => self.lab.fail(why),
+            Report::Pool(report) => self.pool.take_report(report),
+            Report::PoolFailed(why) => self.pool.fail(why),
             Report::Race(race) => self.lab.take_race(*race),
             Report::WorkerDied(fault) => {
                 self.fault = Some(fault);

@@ -24,6 +24,11 @@ pub trait Binder {
         asked
     }
 
+    /// Datagrams that came for a held port since it was last asked; they are thrown away.
+    fn strays(&mut self, _held: &mut Self::Held) -> u64 {
+        0
+    }
+
     /// Attempts until one succeeds or `next` names no port; it is told the miss before, if any.
     ///
     /// Many attempts in one call, because a return that passes a system call is dear: the kernel's
@@ -74,6 +79,10 @@ impl<B: Binder + ?Sized> Binder for Box<B> {
 
     fn refused_port(&self, asked: u16) -> u16 {
         (**self).refused_port(asked)
+    }
+
+    fn strays(&mut self, held: &mut Self::Held) -> u64 {
+        (**self).strays(held)
     }
 
     fn bind_first(&mut self, next: &mut NextPort<'_>) -> Option<Bound<Self::Held>> {

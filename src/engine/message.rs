@@ -3,7 +3,10 @@
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
-    allocator::{Attempt, Figures, FreePorts, Pattern, Tuning},
+    allocator::{
+        Attempt, Bands, Class, Counts, Figures, FreePorts, Lease, Pattern, Quarantine, Resting,
+        Tuning,
+    },
     domain::{PortRange, ProcessTable, Protocols, Snapshot, Text},
 };
 
@@ -15,6 +18,72 @@ pub enum Request {
     Freeze(bool),
     Allocation(AllocationRequest),
     Lab(LabRequest),
+    Pool(PoolRequest),
+}
+
+/// To the thread that owns the pool of leased ports and the sockets that hold them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PoolRequest {
+    /// A pool by that plan; the one before is given up with all that it held.
+    Open(PoolPlan),
+    /// So many leases, or as many of them as can be had.
+    Take {
+        class: Class,
+        count: u32,
+    },
+    /// Ends the lease of that port; nothing happens if there is none.
+    Release(u16),
+    ReleaseAll,
+    /// Ends the leases of processes that are gone, without waiting for the next look at them.
+    Reclaim,
+    /// Gives all up at once.
+    Close,
+}
+
+/// What a pool is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolPlan {
+    pub site: Site,
+    pub protocols: Protocols,
+    pub range: PortRange,
+    /// Skipped as candidates, ascending.
+    pub reserved: Vec<PortRange>,
+    pub address: Option<IpAddr>,
+    pub bands: Bands,
+    pub quarantine: Quarantine,
+    /// How often a search may give up although a port is free, 0 to 1.
+    pub failure_rate: f64,
+    pub max_attempts: u32,
+    /// Leased and resting ports that keep a socket never exceed this, nor what the descriptor limit
+    /// allows.
+    pub hold_limit: u32,
+    pub seed: u64,
+    /// Whose the leases are; None: our own process.
+    pub tenant: Option<u32>,
+}
+
+/// How the pool stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolReport {
+    /// Which `Open` this belongs to, counted from 1.
+    pub number: u64,
+    /// When, on the clock of `Lease::since` and `Resting::until`.
+    pub now: Duration,
+    /// By port.
+    pub leases: Vec<Lease>,
+    /// By port.
+    pub resting: Vec<Resting>,
+    /// Ports that are neither leased nor rest, by band: everybody's, kept for normal, for high.
+    pub free: [u32; 3],
+    pub counts: Counts,
+    /// Share of ports that others have, as bind() met them of late.
+    pub occupied: f64,
+    /// Attempts that the next search may make in everybody's band.
+    pub attempts_allowed: u32,
+    /// Of the last `Take`, at most 64.
+    pub attempts: Vec<Attempt>,
+    /// Why the last `Take` got fewer than it asked for, or why the pool cannot do something.
+    pub trouble: Option<Text>,
 }
 
 /// To the thread that owns the strategy, the binder and all held sockets.
@@ -124,6 +193,9 @@ pub enum Report {
     /// The lab cannot go on; the words say why.
     LabFailed(Text),
     Race(Box<RaceReport>),
+    Pool(Arc<PoolReport>),
+    /// There is no pool; the words say why.
+    PoolFailed(Text),
     /// A thread of ours panicked: the program must end with exit code 101.
     WorkerDied(Text),
 }

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::{
     io,
-    net::{AddressFamily, SocketFlags, SocketType, sockopt},
+    net::{AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt},
     process::Resource,
 };
 
@@ -20,6 +20,8 @@ use crate::{
     },
 };
 
+/// Datagrams that are thrown away at a time.
+const STRAYS: usize = 256;
 /// Descriptors that are left for everything but held ports.
 const DESCRIPTORS_KEPT: u64 = 64;
 
@@ -133,6 +135,10 @@ impl Binder for RealBinder {
         self.refused
     }
 
+    fn strays(&mut self, held: &mut Self::Held) -> u64 {
+        held.strays()
+    }
+
     /// The time is that of the bind() calls alone; none when no socket could be made.
     #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
     #[inline(always)]
@@ -209,6 +215,16 @@ struct BoundPort {
 impl Held for BoundPort {
     fn port(&self) -> u16 {
         self.port
+    }
+
+    fn strays(&mut self) -> u64 {
+        let Some(udp) = &self.udp else { return 0 };
+        let next = || rustix::net::recv(udp, &mut [0], RecvFlags::DONTWAIT | RecvFlags::TRUNC);
+        (0..STRAYS).take_while(|_| next().is_ok()).count() as u64
+    }
+
+    fn copies(&self) -> std::io::Result<Vec<OwnedFd>> {
+        self.tcp.iter().chain(&self.udp).map(OwnedFd::try_clone).collect()
     }
 
     fn into_descriptors(self: Box<Self>) -> Vec<OwnedFd> {
