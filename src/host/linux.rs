@@ -13,6 +13,7 @@ pub mod scanner;
 pub mod self_test;
 pub mod services;
 pub mod sock_diag;
+pub mod tenant;
 pub mod thief;
 pub mod unit;
 pub mod users;
