@@ -81,7 +81,7 @@ mod tests {
             reusable: 0,
             low_parity_capacity: capacity / 2,
             low_parity_used: used / 2,
-            owners: Vec::new(),
+            owners: Foremost::default(),
         }
     }
 
