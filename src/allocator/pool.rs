@@ -238,6 +238,11 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.occupied = share.clamp(0.0, 1.0);
     }
 
+    /// Share of ports that others have, as bind() met them of late.
+    pub fn occupied(&self) -> f64 {
+        self.occupied
+    }
+
     /// Attempts that a search among so many ports is allowed, so that it gives up while one is free
     /// no more often than the wanted rate.
     pub fn attempts_among(&self, ports: u32) -> u32 {
