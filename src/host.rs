@@ -49,6 +49,17 @@ pub trait Host: Send + Sync {
     fn probe(&self, _bind: Bind, _port: u16) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
+
+    /// When that process started, in ticks since boot; None: there is none, as on a host without
+    /// processes.
+    fn started(&self, _pid: u32) -> Option<u64> {
+        None
+    }
+
+    /// Who holds what its binders bind.
+    fn own_pid(&self) -> u32 {
+        std::process::id()
+    }
 }
 
 /// Takes snapshots; keeps what makes the next one cheap.
