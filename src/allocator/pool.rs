@@ -129,11 +129,6 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.occupied = Estimate::of(share);
     }
 
-    /// Share of ports that others have, as bind() met them of late.
-    pub fn occupied(&self) -> f64 {
-        self.occupied
-    }
-
     /// Attempts that a search among so many ports is allowed, so that it gives up while one is free
     /// no more often than the wanted rate.
     pub fn attempts_among(&self, ports: u32) -> u32 {
