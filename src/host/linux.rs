@@ -2,6 +2,7 @@
 
 pub mod binder;
 pub mod describer;
+pub mod handover;
 pub mod machine;
 pub mod netns;
 pub mod owners;
@@ -106,5 +107,9 @@ impl Host for LinuxHost {
     fn probe(&self, bind: Bind, port: u16) -> Result<(), Errno> {
         self.enter().map_err(|error| Errno(error.source.raw_os_error().unwrap_or_default()))?;
         probe::bind(bind, port)
+    }
+
+    fn started(&self, pid: u32) -> Option<u64> {
+        tenant::started(pid)
     }
 }
