@@ -3,6 +3,7 @@
 pub mod binder;
 pub mod describer;
 pub mod handover;
+pub mod lease_socket;
 pub mod machine;
 pub mod netns;
 pub mod owners;

@@ -1,5 +1,7 @@
 //! Signals, turned into words for the loop. What they mean is decided there.
 
+mod ending;
+
 use std::{
     io,
     sync::{
@@ -20,6 +22,8 @@ use signal_hook::{
 };
 
 use crate::tui::watchdog::{Ending, Reason};
+
+pub use ending::EndingSignals;
 
 const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 
