@@ -3,6 +3,7 @@
 pub mod allocation;
 mod describer;
 pub mod lab;
+pub mod lease_server;
 mod look;
 pub mod message;
 pub mod pool;

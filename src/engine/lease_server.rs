@@ -1,0 +1,197 @@
+//! Leases ports to other programs over a Unix socket, by the protocol of Google's portserver: a
+//! client sends its pid and a newline and gets a port and a newline, or is closed without an answer.
+//!
+//! One loop in the caller's thread. What it leases is `desk`'s; the sockets are the host's.
+
+mod desk;
+mod line;
+mod waiting;
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::BorrowedFd,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    allocator::Lease,
+    host::linux::lease_socket::{self, Client, LeaseSocket, Ready},
+};
+use waiting::{Said, Waiting};
+
+pub use desk::{Desk, NoLease};
+pub use line::NotAPid;
+
+/// A client that has not said its line after so long is closed.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Clients that have not said their line yet, at most; the oldest is closed for a new one.
+pub const MOST_WAITING: usize = 512;
+
+/// Accepted in one go, before it is seen who of the others has spoken.
+const MOST_AT_ONCE: usize = 64;
+
+/// After accept() failed (no descriptor, no memory) the next one is tried so much later.
+const RECOVERY: Duration = Duration::from_millis(50);
+
+/// What the server did.
+#[derive(Debug)]
+pub enum Happening {
+    Leased(Lease),
+    /// The client left before its answer came, so that nobody knows of the lease: it is given back.
+    GivenBack(Lease),
+    Refused {
+        pid: u32,
+        why: NoLease,
+    },
+    /// What was said is no pid.
+    NotUnderstood(NotAPid),
+    /// Nothing, or half a line, was said.
+    Closed(Why),
+    /// The process of the lease on that port is gone, and the port can be bound.
+    Reclaimed(u16),
+}
+
+/// Why a client was closed that had not said its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Silent,
+    Crowded,
+}
+
+/// To be told of each happening, as it happens.
+pub type Tell<'a> = &'a mut dyn FnMut(&Happening);
+
+pub struct LeaseServer<'a> {
+    socket: LeaseSocket,
+    desk: Desk,
+    /// The oldest first.
+    waiting: VecDeque<Waiting>,
+    most_waiting: usize,
+    /// Nobody is accepted before.
+    recovered: Instant,
+    tell: Tell<'a>,
+}
+
+impl<'a> LeaseServer<'a> {
+    /// `most_waiting`: see `MOST_WAITING`; at least 1.
+    pub fn new(socket: LeaseSocket, desk: Desk, most_waiting: usize, tell: Tell<'a>) -> Self {
+        Self {
+            socket,
+            desk,
+            waiting: VecDeque::new(),
+            most_waiting: most_waiting.clamp(1, MOST_WAITING),
+            recovered: Instant::now(),
+            tell,
+        }
+    }
+
+    /// Until `wake` has something to read.
+    ///
+    /// Errors: the machine cannot be waited on.
+    pub fn run(mut self, wake: BorrowedFd<'_>) -> io::Result<()> {
+        loop {
+            let ready = self.wait(wake)?;
+            if ready.is_over {
+                return Ok(());
+            }
+            self.hear(&ready.clients);
+            if ready.somebody_knocks {
+                self.admit();
+            }
+            self.close_silent(Instant::now());
+            self.desk.keep(self.tell);
+        }
+    }
+
+    fn wait(&self, wake: BorrowedFd<'_>) -> io::Result<Ready> {
+        let now = Instant::now();
+        let recovers = (self.recovered > now).then_some(self.recovered);
+        let listener = recovers.is_none().then_some(&self.socket);
+        let silent = self.waiting.front().map(|client| client.since + PATIENCE);
+        let due = [recovers, silent, self.desk.due()].into_iter().flatten().min();
+        let longest = due.map(|due| due.saturating_duration_since(now));
+        let clients = self.waiting.iter().map(|waiting| &waiting.client);
+        lease_socket::wait(wake, listener, clients, longest)
+    }
+
+    /// Those of the waiting who have spoken.
+    fn hear(&mut self, ready: &[bool]) {
+        let Self { waiting, desk, tell, .. } = self;
+        let mut ready = ready.iter();
+        waiting.retain_mut(|client| {
+            let has_spoken = ready.next() == Some(&true);
+            !has_spoken || serve(client, desk, *tell) == Then::Wait
+        });
+    }
+
+    /// Most have said their line when they are accepted, and need not wait.
+    fn admit(&mut self) {
+        for _ in 0..MOST_AT_ONCE {
+            match self.socket.accept() {
+                Ok(Some(client)) => self.welcome(client),
+                Ok(None) => return,
+                Err(_) => {
+                    self.close_oldest();
+                    self.recovered = Instant::now() + RECOVERY;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, client: Client) {
+        let mut client = Waiting::new(client, Instant::now());
+        if serve(&mut client, &mut self.desk, self.tell) == Then::Wait {
+            if self.waiting.len() >= self.most_waiting {
+                self.close_oldest();
+            }
+            self.waiting.push_back(client);
+        }
+    }
+
+    fn close_oldest(&mut self) {
+        if self.waiting.pop_front().is_some() {
+            (self.tell)(&Happening::Closed(Why::Crowded));
+        }
+    }
+
+    fn close_silent(&mut self, now: Instant) {
+        while self.waiting.front().is_some_and(|client| now >= client.since + PATIENCE) {
+            self.waiting.pop_front();
+            (self.tell)(&Happening::Closed(Why::Silent));
+        }
+    }
+}
+
+/// What becomes of a client.
+#[derive(PartialEq, Eq)]
+enum Then {
+    Wait,
+    Close,
+}
+
+fn serve(client: &mut Waiting, desk: &mut Desk, tell: Tell<'_>) -> Then {
+    let pid = match client.hear() {
+        Said::Nothing => return Then::Wait,
+        Said::Goodbye => return Then::Close,
+        Said::Line(Ok(pid)) => pid,
+        Said::Line(Err(line)) => {
+            tell(&Happening::NotUnderstood(line));
+            return Then::Close;
+        }
+    };
+    let happening = match desk.lease(pid, tell) {
+        Ok(lease) => match client.answer(lease.port) {
+            Ok(()) => Happening::Leased(lease),
+            Err(_) => {
+                desk.give_back(&lease);
+                Happening::GivenBack(lease)
+            }
+        },
+        Err(why) => Happening::Refused { pid, why },
+    };
+    tell(&happening);
+    Then::Close
+}

@@ -1,0 +1,147 @@
+//! Books ports for processes and takes them back when those are gone. Knows no client.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use rand::{SeedableRng as _, rngs::ChaCha8Rng};
+
+use crate::{
+    allocator::{
+        Class, Lease, Pool, PoolSetup, Shortage, Tenant,
+        pool::BandsTooLarge,
+    },
+    engine::lease_server::{Happening, Tell},
+    host::{HostBinder, linux::tenant},
+};
+
+/// How often it is seen whether a quarantine is over, while there is one.
+const PASS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Quarantines that end in one go.
+const MOST_PASSING: usize = 1024;
+
+/// How often it is seen whether tenants are alive, while there are leases.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The pause after a look is at least so many times as long as it took; after one that a request
+/// asked for, which found nothing left, so many times.
+const IDLE: u32 = 20;
+const IDLE_IN_NEED: u32 = 5;
+
+/// init: whoever says so has lost its parent meanwhile, and init never ends.
+const INIT: u32 = 1;
+
+/// Why a process gets no port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoLease {
+    #[error("a lease of pid {0} would never end")]
+    Endless(u32),
+    #[error("there is no such process, or it cannot be seen")]
+    NoProcess,
+    #[error(transparent)]
+    Shortage(#[from] Shortage),
+}
+
+pub struct Desk {
+    pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
+    /// What the pool's clock counts from.
+    begun: Instant,
+    next_pass: Instant,
+    next_look: Instant,
+    /// The earliest that a request may ask for one.
+    next_look_in_need: Instant,
+}
+
+impl Desk {
+    pub fn new(
+        setup: PoolSetup,
+        binder: Box<dyn HostBinder>,
+        seed: u64,
+    ) -> Result<Self, BandsTooLarge> {
+        let pool = Pool::new(setup, binder, ChaCha8Rng::seed_from_u64(seed))?;
+        let now = Instant::now();
+        Ok(Self {
+            pool,
+            begun: now,
+            next_pass: now,
+            next_look: now + LOOK_INTERVAL,
+            next_look_in_need: now,
+        })
+    }
+
+    /// A port that can be bound now on everything asked for, and that is nobody else's until that
+    /// process is gone.
+    pub fn lease(&mut self, pid: u32, tell: Tell<'_>) -> Result<Lease, NoLease> {
+        if pid <= INIT {
+            return Err(NoLease::Endless(pid));
+        }
+        let started = tenant::started(pid).ok_or(NoLease::NoProcess)?;
+        let tenant = Tenant { pid, started };
+        match self.book(tenant) {
+            Err(Shortage::NoneLeft { .. }) if self.look_in_need(tell) => Ok(self.book(tenant)?),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Its client never heard of it. The port rests as any other.
+    pub fn give_back(&mut self, lease: &Lease) {
+        self.pool.release(self.begun.elapsed(), lease.port);
+    }
+
+    /// When something is to be done without a request; None: never, for nothing is leased and nothing
+    /// rests.
+    pub fn due(&self) -> Option<Instant> {
+        let pass = (self.pool.resting().len() > 0).then_some(self.next_pass);
+        let look = (self.pool.leases().len() > 0).then_some(self.next_look);
+        pass.into_iter().chain(look).min()
+    }
+
+    /// Does what is due.
+    pub fn keep(&mut self, tell: Tell<'_>) {
+        let now = Instant::now();
+        if self.due().is_none_or(|due| now < due) {
+            return;
+        }
+        if now >= self.next_look {
+            self.look(tell);
+        }
+        if now >= self.next_pass {
+            let are_more = self.pool.pass_some(self.begun.elapsed(), MOST_PASSING);
+            self.next_pass = if are_more { now } else { now + PASS_INTERVAL };
+        }
+    }
+
+    fn book(&mut self, tenant: Tenant) -> Result<Lease, Shortage> {
+        self.pool.book(self.begun.elapsed(), Class::Normal, tenant, |_| {})
+    }
+
+    /// False: there is no port more than before, or it was just looked.
+    fn look_in_need(&mut self, tell: Tell<'_>) -> bool {
+        if Instant::now() < self.next_look_in_need {
+            return false;
+        }
+        self.look(tell);
+        self.pool.pass(self.begun.elapsed());
+        self.pool.left_for(Class::Normal) > 0
+    }
+
+    /// Takes back what belonged to processes that are gone.
+    fn look(&mut self, tell: Tell<'_>) {
+        let begin = Instant::now();
+        // A process with many leases is looked at once.
+        let mut seen = HashMap::new();
+        let is_alive = |tenant: Tenant| {
+            let look = || tenant::is_alive(tenant.pid, tenant.started);
+            *seen.entry(tenant).or_insert_with(look)
+        };
+        for port in self.pool.reclaim(self.begun.elapsed(), is_alive) {
+            tell(&Happening::Reclaimed(port));
+        }
+        let took = begin.elapsed();
+        let now = begin + took;
+        self.next_look = now + LOOK_INTERVAL.max(took * IDLE);
+        self.next_look_in_need = now + took * IDLE_IN_NEED;
+    }
+}

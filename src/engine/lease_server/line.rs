@@ -1,0 +1,43 @@
+//! What a client says: a pid in ASCII digits. Reads no socket.
+
+use crate::domain::Text;
+
+/// Bytes of a line with its newline, as the portserver has it.
+pub const LONGEST: usize = 20;
+
+/// The line that is no pid, as far as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no pid")]
+pub struct NotAPid(pub Text);
+
+/// The pid of a whole line, with or without its newline. Blanks around the digits do no harm, as at
+/// the portserver.
+pub fn parse(line: &[u8]) -> Result<u32, NotAPid> {
+    let digits = line.trim_ascii();
+    let is_number = digits.iter().all(u8::is_ascii_digit) && line.len() <= LONGEST;
+    let number = str::from_utf8(digits).ok().filter(|_| is_number);
+    number.and_then(|number| number.parse().ok()).ok_or_else(|| NotAPid(Text::scrub(digits)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_digits() {
+        for (line, pid) in [("1\n", 1), (" 7 \n", 7), ("007\r\n", 7), ("4294967295", u32::MAX)] {
+            assert_eq!(parse(line.as_bytes()), Ok(pid), "{line}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_pid() {
+        for line in [
+            "", "\n", "-1\n", "+1\n", "1.0\n", "0x1\n", "1\n2\n", "1 2\n", "4294967296\n", "\u{663}\n",
+            "000000000000000000001\n",
+        ] {
+            assert!(parse(line.as_bytes()).is_err(), "{line}");
+        }
+        assert_eq!(parse(b"\x1b[2J\xff").unwrap_err().to_string(), "'\\u{1b}[2J\\xff' is no pid");
+    }
+}
