@@ -13,6 +13,7 @@ mod pick;
 mod refusal;
 mod scan;
 mod search;
+mod serve;
 mod settings;
 mod tui;
 
@@ -45,6 +46,9 @@ fn obey(arguments: Vec<OsString>) -> anyhow::Result<Verdict> {
         Settings::Diagnose(settings) => diagnose::run(&settings),
         Settings::Explain(settings) => explain::run(&settings),
         Settings::Exec(settings) => exec::run(&settings),
+        Settings::Serve(settings) => {
+            namespaces::run_in(&settings.namespace, |host| serve::run(host, &settings))?
+        }
         Settings::Lab(settings) => lab::run(&settings),
         Settings::Arena(words) => arena::run(&words),
         Settings::Pick(settings) => {

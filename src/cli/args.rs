@@ -71,6 +71,12 @@ pub enum Command {
                       COMMAND cannot be run, 127 it is not found, 2 usage or could not run."
     )]
     Exec(ExecArguments),
+    /// Lease ports to other programs over a Unix socket, by the protocol of Google's portserver
+    ///
+    /// Unmodified clients (portpicker of Python) use it where PORTSERVER_ADDRESS names the socket. A
+    /// leased port was bound for a moment to prove that it can be had, and is given to nobody else
+    /// until its process is gone and it can be bound again. Runs until a signal ends it.
+    Serve(ServeArguments),
     /// Run allocation strategies side by side on one occupancy, measured beside predicted
     ///
     /// On an occupancy made by chance, in memory, unless --occupancy live asks for real binds on
@@ -256,6 +262,44 @@ pub struct ExecArguments {
     /// What to run instead of portscope, and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Where to listen: a path, made with the rights that the umask leaves, or @NAME in the abstract
+    /// namespace; who may write to the file may ask for ports
+    #[arg(long, value_name = "PATH")]
+    pub socket: OsString,
+    /// Protocols on which a port must be free; both means the same port on UDP and TCP
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    pub protocol: ProtocolName,
+    /// Ports to choose from: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
+    #[arg(long, value_name = "RANGE", default_value = "iana", allow_hyphen_values = true)]
+    pub range: String,
+    /// Another network namespace: a name in /run/netns, a pid or a path
+    #[arg(long, value_name = "NAMESPACE")]
+    pub netns: Option<OsString>,
+    /// Let a port rest for so long before it is leased again; 2 when not given
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "drain")]
+    pub quarantine: Option<String>,
+    /// Instead, keep a port bound until no stray datagram came for so long
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub drain: Option<String>,
+    /// Give up after so many attempts for a port
+    #[arg(long, value_name = "N", default_value = "1000", allow_hyphen_values = true)]
+    pub max_attempts: String,
+    /// Make the same choices again; below 2^53, drawn when not given
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub seed: Option<String>,
+    /// Address to bind; all addresses, IPv4 and IPv6, when not given
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
+    pub address: Option<String>,
+    /// Lease reserved ports too (ip_local_reserved_ports)
+    #[arg(long)]
+    pub ignore_reserved: bool,
+    /// Tell each lease, release and refusal as it happens, on stderr
+    #[arg(long)]
+    pub trace: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ pub mod diagnose;
 pub mod explain;
 pub mod lab;
 pub mod search;
+pub mod serve;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -47,6 +48,7 @@ pub enum Settings {
     Explain(ExplainSettings),
     Pick(search::PickSettings),
     Exec(search::ExecSettings),
+    Serve(serve::ServeSettings),
     Lab(LabSettings),
     Arena(Vec<String>),
 }
@@ -93,6 +95,7 @@ impl TryFrom<Arguments> for Settings {
             Some(Command::Explain(explain)) => Self::Explain(explain.try_into()?),
             Some(Command::Pick(pick)) => Self::Pick(pick.try_into()?),
             Some(Command::Exec(exec)) => Self::Exec(exec.try_into()?),
+            Some(Command::Serve(serve)) => Self::Serve(serve.try_into()?),
             Some(Command::Lab(lab)) => Self::Lab(lab.try_into()?),
             Some(Command::Arena(arena)) => Self::Arena(arena.words),
         })
@@ -221,7 +224,7 @@ impl TryFrom<OsString> for Target {
         if name.is_empty() {
             return Err(BadInput("'' is no port and no name: use 0 to 65535, or a name".into()));
         }
-        if let "scan" | "diagnose" | "explain" | "pick" | "exec" | "lab" = name.as_str() {
+        if let "scan" | "diagnose" | "explain" | "pick" | "exec" | "serve" | "lab" = name.as_str() {
             let usage =
                 format!("'{name}' stands first, its options after it: portscope {name} --help");
             return Err(BadInput(usage));

@@ -8,10 +8,7 @@ use std::{
 use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{
-        Class, Lease, Pool, PoolSetup, Shortage, Tenant,
-        pool::BandsTooLarge,
-    },
+    allocator::{Class, Lease, Pool, PoolSetup, Shortage, Tenant, pool::BandsTooLarge},
     engine::lease_server::{Happening, Tell},
     host::{HostBinder, linux::tenant},
 };

@@ -33,7 +33,16 @@ mod tests {
     #[test]
     fn anything_else_is_no_pid() {
         for line in [
-            "", "\n", "-1\n", "+1\n", "1.0\n", "0x1\n", "1\n2\n", "1 2\n", "4294967296\n", "\u{663}\n",
+            "",
+            "\n",
+            "-1\n",
+            "+1\n",
+            "1.0\n",
+            "0x1\n",
+            "1\n2\n",
+            "1 2\n",
+            "4294967296\n",
+            "\u{663}\n",
             "000000000000000000001\n",
         ] {
             assert!(parse(line.as_bytes()).is_err(), "{line}");

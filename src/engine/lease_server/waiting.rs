@@ -7,11 +7,14 @@ use crate::{
     host::linux::lease_socket::{Client, Heard},
 };
 
+/// Bytes that are read, as the portserver does: more than a line may have, for what is left unread
+/// makes the close a reset (unix(7)).
+const ROOM: usize = 100;
+
 pub struct Waiting {
     pub client: Client,
     pub since: Instant,
-    /// One byte more than a line may have, so that a longer one is known.
-    said: [u8; LONGEST + 1],
+    said: [u8; ROOM],
     length: usize,
 }
 
@@ -27,7 +30,7 @@ pub enum Said {
 
 impl Waiting {
     pub fn new(client: Client, since: Instant) -> Self {
-        Self { client, since, said: [0; LONGEST + 1], length: 0 }
+        Self { client, since, said: [0; ROOM], length: 0 }
     }
 
     /// A line ends with a newline, with more bytes than it may have, or where the client says no
@@ -39,8 +42,7 @@ impl Waiting {
             Heard::End => {}
             Heard::Bytes(length) => {
                 self.length += length;
-                let is_full = self.length == self.said.len();
-                if !is_full && !self.said[..self.length].contains(&b'\n') {
+                if self.length <= LONGEST && !self.said[..self.length].contains(&b'\n') {
                     return Said::Nothing;
                 }
             }

@@ -75,7 +75,9 @@ impl fmt::Display for Place {
 pub enum SocketError {
     #[error("{place} is longer than the name of a socket may be (107 bytes)")]
     TooLong { place: String },
-    #[error("another portscope serves at {place}: stop it, or use another --socket")]
+    #[error(
+        "another portscope serves at {place} (its lock is held): stop it, or use another --socket"
+    )]
     Served { place: String },
     #[error("another program listens at {place}: stop it, or use another --socket")]
     Foreign { place: String },

@@ -23,10 +23,10 @@ use crate::{
     },
 };
 
-/// A path that is ours as long as this is. Dropping it removes socket and lock.
+/// A path that is ours as long as this is. Dropping it removes first the socket, then the lock.
 pub struct Claim {
     path: PathBuf,
-    lock: Lock,
+    _lock: Lock,
     /// Device and inode of our socket, once it is made.
     socket: Option<(u64, u64)>,
 }
@@ -37,7 +37,7 @@ impl Claim {
     pub fn stake(path: &Path) -> Result<Self, SocketError> {
         let lock = Lock::take(path)?;
         make_room(path, lock.was_left)?;
-        Ok(Self { path: path.to_owned(), lock, socket: None })
+        Ok(Self { path: path.to_owned(), _lock: lock, socket: None })
     }
 
     /// What is at the path now is ours.
@@ -52,7 +52,6 @@ impl Drop for Claim {
         if self.socket.is_some() && found.map(|found| identity(&found)) == self.socket {
             let _ = fs::remove_file(&self.path);
         }
-        self.lock.remove();
     }
 }
 
@@ -111,9 +110,12 @@ impl Lock {
         let there = fs::symlink_metadata(&self.path).map(|found| identity(&found));
         matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
     }
+}
 
-    /// While it is locked, so that nobody else has locked it meanwhile.
-    fn remove(&self) {
+impl Drop for Lock {
+    /// While it is locked, so that nobody else has locked it meanwhile. One that is left without our
+    /// socket would make any socket there look like ours.
+    fn drop(&mut self) {
         if self.is_in_place() {
             let _ = fs::remove_file(&self.path);
         }

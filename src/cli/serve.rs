@@ -1,0 +1,153 @@
+//! `portscope serve`: leases ports to other programs until a signal ends it, and tells what it does.
+
+use std::{
+    os::fd::AsFd as _,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    allocator::{Bands, Candidates, Lease, PoolSetup},
+    cli::{
+        exit::{self, Verdict},
+        search,
+        settings::{BadInput, SEED_LIMIT, serve::ServeSettings},
+    },
+    domain::{PortRange, Protocols},
+    engine::lease_server::{Desk, Happening, LeaseServer, MOST_WAITING, NoLease, Why},
+    host::{
+        Host, HostBinder,
+        linux::lease_socket::{LeaseSocket, Place},
+    },
+    tui::{self, signals::EndingSignals},
+};
+
+/// How often a search may give up although a port is free.
+const FAILURE_RATE: f64 = 1e-9;
+
+/// Between two lines that say that there is no port, where not all is traced.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Returns when a signal came, which is raised again, with nothing of ours left.
+pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<Verdict> {
+    // Before there is anything to remove.
+    let signals = EndingSignals::listen()?;
+    tui::signals::raise_descriptor_limit();
+    let (policy, gaps) = host.policy()?;
+    search::tell_assumptions(&gaps);
+    let range = settings.range.resolve(&policy);
+    let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
+    let candidates = Candidates::new(range, reserved);
+    let ports = candidates.len();
+    if ports == 0 {
+        return Err(all_reserved(range).into());
+    }
+    let binder = host.binder(settings.protocols, settings.address)?;
+    if let Some(limitation) = binder.limitation() {
+        exit::tell(format_args!("portscope: partial: {limitation}"));
+    }
+    let seed = settings.seed.unwrap_or_else(|| rand::random_range(0..SEED_LIMIT));
+    let capacity = Capacity::of(&*binder);
+    let setup = setup(settings, candidates, &capacity);
+    let desk = Desk::new(setup, binder, seed)?;
+    let socket = LeaseSocket::open(&settings.place)?;
+    tell_start(settings, range, ports, seed);
+    let mut log = Log { trace: settings.trace, complained: None };
+    let mut tell = |happening: &Happening| log.tell(happening);
+    let server = LeaseServer::new(socket, desk, capacity.clients, &mut tell);
+    server.run(signals.as_fd())?;
+    Ok(Verdict::Ended(signals.last().map_or(tui::Exit::Quit, tui::Exit::Signal)))
+}
+
+fn all_reserved(range: PortRange) -> BadInput {
+    BadInput(format!(
+        "every port of {range} is reserved (ip_local_reserved_ports): use another --range, or \
+         --ignore-reserved"
+    ))
+}
+
+/// What the open files that are allowed are for.
+struct Capacity {
+    clients: usize,
+    /// Ports that rest bound (--drain).
+    ports: u32,
+}
+
+impl Capacity {
+    fn of(binder: &dyn HostBinder) -> Self {
+        let ports = binder.hold_capacity();
+        // A port takes a descriptor or two, a client one.
+        let clients = (ports / 2).clamp(1, MOST_WAITING as u32);
+        Self { clients: clients as usize, ports: ports.saturating_sub(clients) }
+    }
+}
+
+fn setup(settings: &ServeSettings, candidates: Candidates, capacity: &Capacity) -> PoolSetup {
+    PoolSetup {
+        candidates,
+        bands: Bands::default(),
+        quarantine: settings.quarantine,
+        failure_rate: FAILURE_RATE,
+        max_attempts: settings.max_attempts.get(),
+        max_held: capacity.ports,
+    }
+}
+
+fn tell_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64) {
+    let protocols = match settings.protocols {
+        Protocols::Tcp => "tcp",
+        Protocols::Udp => "udp",
+        Protocols::Both => "tcp and udp",
+    };
+    // Clients may run elsewhere.
+    let address = match &settings.place {
+        Place::Path(path) => {
+            Place::Path(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+        }
+        name @ Place::Abstract(_) => name.clone(),
+    };
+    exit::tell(format_args!(
+        "portscope: leasing {ports} ports of {range} ({protocols}) to clients of the portserver \
+         protocol: PORTSERVER_ADDRESS={address}"
+    ));
+    if settings.trace {
+        exit::tell(format_args!("seed {seed} · at most {} attempts", settings.max_attempts));
+    }
+}
+
+/// What is told on stderr.
+struct Log {
+    trace: bool,
+    /// When it was told last that there is no port.
+    complained: Option<Instant>,
+}
+
+impl Log {
+    fn tell(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Refused { pid, why: why @ NoLease::Shortage(_) } => {
+                let is_fresh = |at: Instant| at.elapsed() < COMPLAINT_INTERVAL;
+                if self.trace || !self.complained.is_some_and(is_fresh) {
+                    self.complained = Some(Instant::now());
+                    exit::tell(format_args!("portscope: no port for process {pid}: {why}"));
+                }
+            }
+            happening if self.trace => exit::tell(trace(happening)),
+            _ => {}
+        }
+    }
+}
+
+fn trace(happening: &Happening) -> String {
+    let of = |lease: &Lease| {
+        format!("lease {}, port {}, pid {}", lease.number, lease.port, lease.tenant.pid)
+    };
+    match happening {
+        Happening::Leased(lease) => of(lease),
+        Happening::GivenBack(lease) => format!("{}: given back, the client has left", of(lease)),
+        Happening::Refused { pid, why } => format!("pid {pid} refused: {why}"),
+        Happening::NotUnderstood(line) => format!("refused: {line}"),
+        Happening::Closed(Why::Silent) => "closed: a client that said nothing in time".into(),
+        Happening::Closed(Why::Crowded) => "closed: too many clients say nothing".into(),
+        Happening::Reclaimed(port) => format!("port {port} released: its process is gone"),
+    }
+}

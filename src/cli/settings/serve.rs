@@ -1,0 +1,84 @@
+//! What the arguments of `serve` mean. Asks no machine.
+
+use std::{net::IpAddr, num::NonZeroU32, os::unix::ffi::OsStrExt as _, time::Duration};
+
+use crate::{
+    allocator::Quarantine,
+    cli::{
+        args::ServeArguments,
+        namespaces::Choice,
+        settings::{BadInput, RangeChoice, address, diagnose::decimal, number, seed},
+    },
+    domain::{Protocols, Text},
+    host::linux::lease_socket::Place,
+};
+
+/// When neither --quarantine nor --drain is given.
+const QUARANTINE: Duration = Duration::from_secs(2);
+
+/// Seconds that a port may rest: a day.
+const LONGEST: f64 = 86_400.0;
+
+pub struct ServeSettings {
+    pub place: Place,
+    pub range: RangeChoice,
+    pub protocols: Protocols,
+    pub namespace: Choice,
+    pub max_attempts: NonZeroU32,
+    pub seed: Option<u64>,
+    pub address: Option<IpAddr>,
+    pub ignore_reserved: bool,
+    pub quarantine: Quarantine,
+    pub trace: bool,
+}
+
+impl TryFrom<ServeArguments> for ServeSettings {
+    type Error = BadInput;
+
+    fn try_from(typed: ServeArguments) -> Result<Self, BadInput> {
+        let place = Place::spelt(&typed.socket).ok_or_else(|| {
+            let shown = Text::scrub(typed.socket.as_bytes());
+            BadInput(format!("--socket '{shown}' names nothing: give a path, or @NAME"))
+        })?;
+        let quarantine = match (&typed.quarantine, &typed.drain) {
+            (Some(typed), _) => Quarantine::Time(rest("--quarantine", typed)?),
+            (None, Some(typed)) => Quarantine::Drain(rest("--drain", typed)?),
+            (None, None) => Quarantine::Time(QUARANTINE),
+        };
+        Ok(Self {
+            place,
+            range: RangeChoice::for_choosing(&typed.range)?,
+            protocols: typed.protocol.into(),
+            namespace: typed.netns.try_into()?,
+            max_attempts: number("--max-attempts", &typed.max_attempts)?,
+            seed: typed.seed.as_deref().map(seed).transpose()?,
+            address: typed.address.as_deref().map(address).transpose()?,
+            ignore_reserved: typed.ignore_reserved,
+            quarantine,
+            trace: typed.trace,
+        })
+    }
+}
+
+fn rest(option: &str, typed: &str) -> Result<Duration, BadInput> {
+    let seconds = decimal(typed).filter(|seconds| (0.0..=LONGEST).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("{option} '{shown}' makes no sense: use seconds, 0 to {LONGEST}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_is_seconds_up_to_a_day() {
+        assert_eq!(rest("--drain", "0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(rest("--drain", "86400"), Ok(Duration::from_hours(24)));
+        for typed in ["-1", "86401", "", "1s", "inf", "\u{1b}[2J"] {
+            let BadInput(told) = rest("--drain", typed).unwrap_err();
+            assert!(told.contains("0 to 86400") && !told.contains('\u{1b}'), "{told}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! A `portscope serve` of its own for a test, in the network namespace of the test's thread.
+
+#![allow(dead_code, reason = "each test binary uses a part of this file")]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::Shutdown,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+
+/// For what should come at once.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A folder that goes with the test.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("portscope-serve-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a folder of our own");
+        Self(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// What is in it, by name.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("our folder");
+        let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        let mut names: Vec<String> = entries.map(|entry| name(entry.expect("an entry"))).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running server. Dropping it kills it.
+pub struct Server {
+    process: Child,
+    pub socket: PathBuf,
+    told: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Once it listens.
+    pub fn start(socket: &Path, options: &[&str]) -> Self {
+        let mut process = Command::new(PROGRAM)
+            .arg("serve")
+            .arg("--socket")
+            .arg(socket)
+            .args(options)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("our program");
+        let told = Arc::<Mutex<String>>::default();
+        let mut lines = BufReader::new(process.stderr.take().expect("a pipe"));
+        let mut first = String::new();
+        lines.read_line(&mut first).expect("its first line");
+        assert!(first.contains("PORTSERVER_ADDRESS="), "{first}");
+        *told.lock().expect("nobody panics with it") = first;
+        let log = Arc::clone(&told);
+        thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                *log.lock().expect("nobody panics with it") += &format!("{line}\n");
+            }
+        });
+        Self { process, socket: socket.to_owned(), told }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Its stderr so far.
+    pub fn told(&self) -> String {
+        self.told.lock().expect("nobody panics with it").clone()
+    }
+
+    pub fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(&self.socket).expect("the server listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+        stream
+    }
+
+    /// The bytes that come back before the connection is closed.
+    pub fn ask(&self, said: &[u8]) -> Vec<u8> {
+        let mut stream = self.connect();
+        stream.write_all(said).expect("the server reads");
+        answer(&mut stream)
+    }
+
+    /// A port for that process; None: refused.
+    pub fn lease(&self, pid: u32) -> Option<u16> {
+        parse(&self.ask(format!("{pid}\n").as_bytes()))
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        signal_to(self.pid(), signal);
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait().expect("a child of ours")
+    }
+
+    /// Descriptors that it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("our child").count()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A process that does nothing, to lease ports to.
+pub struct Tenant(Child);
+
+impl Tenant {
+    pub fn new() -> Self {
+        Self(Command::new("sleep").arg("1000").spawn().expect("sleep"))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// It stays a zombie until it is dropped.
+    pub fn kill(&mut self) {
+        self.0.kill().expect("a child of ours");
+    }
+}
+
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn signal_to(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, signal).expect("a child of ours");
+}
+
+/// Says no more and hears to the end.
+pub fn end(stream: &mut UnixStream) -> Vec<u8> {
+    stream.shutdown(Shutdown::Write).expect("it is open");
+    answer(stream)
+}
+
+/// What comes until the connection is closed.
+pub fn answer(stream: &mut UnixStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => {}
+        // Closed with something unread.
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+        Err(error) => panic!("no answer: {error}"),
+    }
+    answer
+}
+
+/// A port and a newline, or nothing.
+pub fn parse(answer: &[u8]) -> Option<u16> {
+    if answer.is_empty() {
+        return None;
+    }
+    let line = str::from_utf8(answer).expect("ASCII").strip_suffix('\n').expect("a whole line");
+    Some(line.parse().expect("a port"))
+}
+
+/// Asks until it is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
