@@ -37,7 +37,9 @@ fn each_request_gets_another_port_which_can_be_bound_on_both_protocols() {
             let _udp = UdpSocket::bind((EVERYWHERE, port)).unwrap();
         }
         assert_eq!(server.lease(one.pid()), None);
-        until("it is told", || server.told().contains("no port is left for class normal: 64 leased"));
+        until("it is told", || {
+            server.told().contains("no port is left for class normal: 64 leased")
+        });
     });
 }
 

@@ -1,0 +1,178 @@
+//! `portscope serve` among clients that do not keep to the protocol: none stops it, none costs a port.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/lease_server.rs"]
+mod lease_server;
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    io::{Read as _, Write as _},
+    net::Shutdown,
+    os::unix::net::UnixStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use lease_server::{Folder, Server, Tenant, answer, parse, until};
+use namespace::in_new_namespace;
+use rustix::process::Signal;
+
+/// What the server gives a client to say its line.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+#[test]
+fn what_is_no_pid_is_closed_without_an_answer_and_costs_no_port() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &["--range", "20000-20003", "--trace"]);
+        let tenant = Tenant::new();
+        let pid = tenant.pid();
+        for line in [
+            b"\n".to_vec(),
+            b"-1\n".to_vec(),
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+            b"99999999999999999\n".to_vec(),
+            b"000000000000000000000000000000000000000001\n".to_vec(),
+            format!("{pid:020}\n").into_bytes(),
+            format!("{pid}\n{pid}\n").into_bytes(),
+            format!("+{pid}\n").into_bytes(),
+            b"\x00\xff\xfe\x1b[2J\n".to_vec(),
+            vec![0; 65_536],
+        ] {
+            let mut stream = server.connect();
+            // The server may have closed it before all was written.
+            let _ = stream.write_all(&line);
+            let _ = stream.shutdown(Shutdown::Write);
+            assert_eq!(answer(&mut stream), b"", "{line:?}");
+        }
+        until("it is told", || server.told().contains("refused: '-1' is no pid"));
+        assert!(!server.told().contains('\u{1b}'));
+        assert_eq!((0..5).filter_map(|_| server.lease(pid)).count(), 4);
+    });
+}
+
+#[test]
+fn who_says_nothing_or_half_a_line_is_closed_after_five_seconds_and_holds_up_nobody() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
+        let tenant = Tenant::new();
+        let half = &tenant.pid().to_string()[..1];
+        let begin = Instant::now();
+        let mut silent = server.connect();
+        let mut hesitant = server.connect();
+        hesitant.write_all(half.as_bytes()).unwrap();
+        // Two bytes a second do not put off the end.
+        let mut slow = server.connect();
+        let dripping = thread::spawn(move || {
+            while slow.write_all(b" ").is_ok() {
+                thread::sleep(Duration::from_millis(500));
+            }
+            begin.elapsed()
+        });
+        assert!(server.lease(tenant.pid()).is_some());
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        for stream in [&mut silent, &mut hesitant] {
+            assert_eq!(answer(stream), b"");
+            let took = begin.elapsed();
+            assert!(took >= DEADLINE && took < DEADLINE * 2, "{took:?}");
+        }
+        assert!(dripping.join().unwrap() < DEADLINE * 2);
+        assert_eq!((0..4).filter_map(|_| server.lease(tenant.pid())).count(), 3);
+    });
+}
+
+#[test]
+fn thousands_of_silent_connections_take_few_descriptors_and_others_are_served() {
+    in_new_namespace(|| {
+        raise_descriptor_limit();
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &["--range", "20000-20099"]);
+        let tenant = Tenant::new();
+        let mut silent = Vec::new();
+        for number in 0..3000 {
+            silent.push(server.connect());
+            if number % 500 == 499 {
+                assert!(server.lease(tenant.pid()).is_some());
+                let descriptors = server.descriptors();
+                assert!(descriptors < 560, "{descriptors} after {number}");
+            }
+        }
+        // The oldest were closed first.
+        assert_eq!(silent[0].read(&mut [0]).unwrap(), 0);
+        let last = silent.last_mut().unwrap();
+        writeln!(last, "{}", tenant.pid()).unwrap();
+        assert!(parse(&answer(last)).is_some());
+        drop(silent);
+        until("all are closed", || server.descriptors() < 40);
+        assert_eq!((0..100).filter_map(|_| server.lease(tenant.pid())).count(), 100 - 7);
+    });
+}
+
+#[test]
+fn a_server_with_few_descriptors_serves_on_among_silent_connections() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &["--range", "20000-20099"]);
+        let few = rustix::process::Rlimit { current: Some(24), maximum: Some(24) };
+        let pid = rustix::process::Pid::from_raw(server.pid().cast_signed()).unwrap();
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, few).unwrap();
+        let tenant = Tenant::new();
+        let _silent: Vec<UnixStream> = (0..100).map(|_| server.connect()).collect();
+        let mut leased = 0;
+        until("all are leased", || {
+            leased += u32::from(server.lease(tenant.pid()).is_some());
+            leased == 100
+        });
+    });
+}
+
+#[test]
+fn a_client_that_left_before_its_answer_costs_no_port() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let options = ["--range", "20000", "--quarantine", "0", "--trace"];
+        let server = Server::start(&folder.path("s"), &options);
+        let tenant = Tenant::new();
+        for round in 1..=20 {
+            // Stopped, so that the client is gone for sure before it is heard.
+            server.signal(Signal::STOP);
+            let mut stream = server.connect();
+            writeln!(stream, "{}", tenant.pid()).unwrap();
+            drop(stream);
+            server.signal(Signal::CONT);
+            let given_back = || server.told().matches("given back").count();
+            until("it is given back", || given_back() == round);
+        }
+        until("it is leased", || server.lease(tenant.pid()) == Some(20_000));
+    });
+}
+
+#[test]
+fn who_reads_its_answer_late_gets_it() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &["--range", "20000-20099"]);
+        let tenant = Tenant::new();
+        let mut late: Vec<UnixStream> = (0..50)
+            .map(|_| {
+                let mut stream = server.connect();
+                writeln!(stream, "{}", tenant.pid()).unwrap();
+                stream
+            })
+            .collect();
+        let mut ports: Vec<u16> = (0..50).map(|_| server.lease(tenant.pid()).unwrap()).collect();
+        ports.extend(late.iter_mut().map(|stream| parse(&answer(stream)).unwrap()));
+        ports.sort_unstable();
+        assert!(ports.into_iter().eq(20_000..=20_099));
+    });
+}
+
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+}

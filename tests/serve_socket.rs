@@ -1,0 +1,261 @@
+//! Where `portscope serve` listens: what it refuses to take over, what it takes over, what it leaves.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/lease_server.rs"]
+mod lease_server;
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    fs,
+    io::Write as _,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::{
+            fs::{MetadataExt as _, symlink},
+            net::{SocketAddr, UnixListener, UnixStream},
+            process::ExitStatusExt as _,
+        },
+    },
+    path::Path,
+    process::Command,
+};
+
+use lease_server::{Folder, PROGRAM, Server, Tenant, answer, parse, until};
+use namespace::in_new_namespace;
+use rustix::process::Signal;
+
+const RANGE: [&str; 2] = ["--range", "20000-20063"];
+
+/// The one line and the exit code of a server that does not start.
+fn refusal(socket: &Path, options: &[&str]) -> (String, Option<i32>) {
+    let mut command = Command::new(PROGRAM);
+    let output = command.arg("serve").arg("--socket").arg(socket).args(options).output().unwrap();
+    assert!(output.stdout.is_empty());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("portscope: ") && told.lines().count() == 1, "{told}");
+    (told, output.status.code())
+}
+
+#[track_caller]
+fn assert_refused(socket: &Path, words: &str) {
+    let (told, code) = refusal(socket, &RANGE);
+    assert!(told.contains(words), "{told}");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn a_signal_ends_it_with_nothing_left() {
+    in_new_namespace(|| {
+        for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
+            let folder = Folder::new();
+            let mut server = Server::start(&folder.path("s"), &RANGE);
+            let tenant = Tenant::new();
+            assert!(server.lease(tenant.pid()).is_some());
+            assert_eq!(folder.names(), ["s", "s.lock"]);
+            server.signal(signal);
+            assert_eq!(server.wait().signal(), Some(signal.as_raw()));
+            assert_eq!(folder.names(), [""; 0]);
+        }
+    });
+}
+
+#[test]
+fn the_socket_has_the_rights_that_the_umask_leaves() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let _server = Server::start(&folder.path("s"), &RANGE);
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+        let umask = status.lines().find_map(|line| line.strip_prefix("Umask:")).unwrap();
+        let umask = u32::from_str_radix(umask.trim(), 8).unwrap();
+        let mode = fs::symlink_metadata(folder.path("s")).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o666 & !umask);
+    });
+}
+
+#[test]
+fn what_a_killed_server_left_is_replaced_and_all_its_ports_are_free() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let tenant = Tenant::new();
+        for _ in 0..3 {
+            let mut server = Server::start(&folder.path("s"), &RANGE);
+            assert_eq!((0..64).filter_map(|_| server.lease(tenant.pid())).count(), 64);
+            server.signal(Signal::KILL);
+            server.wait();
+            assert_eq!(folder.names(), ["s", "s.lock"]);
+        }
+    });
+}
+
+#[test]
+fn a_second_server_is_refused_and_the_first_goes_on() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &RANGE);
+        for _ in 0..3 {
+            assert_refused(&folder.path("s"), "another portscope serves at");
+        }
+        assert!(server.lease(Tenant::new().pid()).is_some());
+        assert_eq!(folder.names(), ["s", "s.lock"]);
+    });
+}
+
+#[test]
+fn of_many_that_start_at_once_where_one_was_killed_one_serves() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let mut killed = Server::start(&folder.path("s"), &RANGE);
+        killed.signal(Signal::KILL);
+        killed.wait();
+        let start = || {
+            let mut command = Command::new(PROGRAM);
+            command.arg("serve").arg("--socket").arg(folder.path("s")).args(RANGE);
+            command.stderr(std::process::Stdio::null()).spawn().unwrap()
+        };
+        let mut many: Vec<_> = (0..8).map(|_| start()).collect();
+        let mut refused = 0;
+        until("all but one are refused", || {
+            many.retain_mut(|process| match process.try_wait().unwrap() {
+                None => true,
+                Some(status) => {
+                    assert_eq!(status.code(), Some(2));
+                    refused += 1;
+                    false
+                }
+            });
+            refused == 7
+        });
+        let mut stream = None;
+        until("it serves", || {
+            stream = UnixStream::connect(folder.path("s")).ok();
+            stream.is_some()
+        });
+        let mut stream = stream.unwrap();
+        let tenant = Tenant::new();
+        writeln!(stream, "{}", tenant.pid()).unwrap();
+        assert!(parse(&answer(&mut stream)).is_some());
+        many[0].kill().unwrap();
+        many[0].wait().unwrap();
+    });
+}
+
+#[test]
+fn a_socket_of_another_program_is_left_alone_and_never_connected_to() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let listener = UnixListener::bind(folder.path("s")).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        assert_refused(&folder.path("s"), "another program listens at");
+        // Nor is it where a killed server of ours left its lock.
+        fs::write(folder.path("s.lock"), "").unwrap();
+        assert_refused(&folder.path("s"), "another program listens at");
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        drop(listener);
+        assert_refused(&folder.path("s"), "nobody is seen to listen on it: remove it");
+        assert_eq!(folder.names(), ["s"]);
+    });
+}
+
+#[test]
+fn what_is_no_socket_is_left_alone() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        fs::write(folder.path("file"), "precious").unwrap();
+        fs::create_dir(folder.path("dir")).unwrap();
+        symlink(folder.path("nowhere"), folder.path("link")).unwrap();
+        let _listener = UnixListener::bind(folder.path("real")).unwrap();
+        symlink(folder.path("real"), folder.path("to-socket")).unwrap();
+        let names = folder.names();
+        for name in ["file", "dir", "link", "to-socket"] {
+            assert_refused(&folder.path(name), "is no socket");
+        }
+        assert_refused(&folder.path("none/s"), "No such file or directory");
+        assert_refused(&folder.path(&"a".repeat(108)), "107 bytes");
+        assert_eq!(folder.names(), names);
+        assert_eq!(fs::read_to_string(folder.path("file")).unwrap(), "precious");
+    });
+}
+
+#[test]
+fn a_lock_that_is_somebody_elses_is_left_alone() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        fs::write(folder.path("a.lock"), "pid 7").unwrap();
+        fs::create_dir(folder.path("b.lock")).unwrap();
+        symlink(folder.path("nowhere"), folder.path("c.lock")).unwrap();
+        let _listener = UnixListener::bind(folder.path("d.lock")).unwrap();
+        let names = folder.names();
+        for name in ["a", "b", "c", "d"] {
+            assert_refused(&folder.path(name), "is no lock of portscope");
+        }
+        assert_eq!(folder.names(), names);
+    });
+}
+
+#[test]
+fn a_socket_that_took_its_place_meanwhile_is_not_removed() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let mut server = Server::start(&folder.path("s"), &RANGE);
+        fs::remove_file(folder.path("s")).unwrap();
+        let _other = UnixListener::bind(folder.path("s")).unwrap();
+        server.signal(Signal::TERM);
+        server.wait();
+        assert_eq!(folder.names(), ["s"]);
+    });
+}
+
+#[test]
+fn an_abstract_name_needs_no_file_and_is_taken_by_one_server() {
+    in_new_namespace(|| {
+        let mut server = Server::start(Path::new("@portscope-test"), &RANGE);
+        assert_refused(Path::new("@portscope-test"), "listens at @portscope-test");
+        let address = SocketAddr::from_abstract_name("portscope-test").unwrap();
+        let mut stream = UnixStream::connect_addr(&address).unwrap();
+        let tenant = Tenant::new();
+        writeln!(stream, "{}", tenant.pid()).unwrap();
+        assert!(parse(&answer(&mut stream)).is_some());
+        server.signal(Signal::TERM);
+        server.wait();
+        assert!(UnixStream::connect_addr(&address).is_err());
+        assert!(!Path::new("@portscope-test.lock").exists());
+    });
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused_before_anything_is_made() {
+    let folder = Folder::new();
+    for (options, words) in [
+        (&["--range", "0-9"][..], "use 1-9"),
+        (&["--range", "9-8"], "use 8-9"),
+        (&["--quarantine", "-1"], "0 to 86400"),
+        (&["--drain", "x"], "0 to 86400"),
+        (&["--quarantine", "1", "--drain", "1"], "do not go together"),
+        (&["--seed", "x"], "whole number"),
+        (&["--max-attempts", "0"], "1 to"),
+        (&["--address", "localhost"], "127.0.0.1"),
+        (&["--protocol", "sctp"], "tcp, udp, both"),
+        (&["--address", "192.0.2.1", "--socket", "x"], "twice"),
+    ] {
+        let (told, code) = refusal(&folder.path("s"), options);
+        assert!(told.contains(words), "{options:?}: {told}");
+        assert_eq!(code, Some(2));
+    }
+    assert_eq!(folder.names(), [""; 0]);
+    assert!(refusal(Path::new(""), &[]).0.contains("names nothing"));
+    assert!(refusal(Path::new("@"), &[]).0.contains("names nothing"));
+}
+
+#[test]
+fn a_range_that_is_all_reserved_is_refused() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        namespace::set_sysctl("ip_local_reserved_ports", "20000-20063");
+        assert_refused(&folder.path("s"), "every port of 20000-20063 is reserved");
+        let options = [&RANGE[..], &["--ignore-reserved"]].concat();
+        let server = Server::start(&folder.path("s"), &options);
+        assert!(server.lease(Tenant::new().pid()).is_some());
+    });
+}
