@@ -1,0 +1,146 @@
+//! Sixteen processes that race for 64 ports through `portscope serve`, round after round, half of
+//! them killed: no port is given twice, none is lost, none leaks. PORTSCOPE_ROUNDS=1000 for more.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/lease_server.rs"]
+mod lease_server;
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _, pipe},
+    net::{Ipv6Addr, TcpListener, UdpSocket},
+    os::unix::net::UnixStream,
+    process::{Child, Command, Stdio},
+};
+
+use lease_server::{Folder, Server, answer, parse, signal_to};
+use namespace::in_new_namespace;
+use rustix::process::Signal;
+
+const RACERS: usize = 16;
+const EACH: usize = 4;
+const ROUNDS: u32 = 50;
+
+/// Names the socket to the processes that this test starts of itself.
+const SOCKET: &str = "PORTSCOPE_RACE_SOCKET";
+const NAME: &str = "sixteen_processes_race_for_64_ports_and_none_is_given_twice_lost_or_leaked";
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Figures {
+    leases: u32,
+    /// Ports that two racers got, or that were bound already when their racer came.
+    duplicates: u32,
+    /// Requests without a port, although there is one for each.
+    lost: u32,
+}
+
+/// What came of one request.
+enum Raced {
+    Port(u16),
+    /// Leased, but somebody had bound it.
+    Taken,
+    Refused,
+}
+
+#[test]
+fn sixteen_processes_race_for_64_ports_and_none_is_given_twice_lost_or_leaked() {
+    if std::env::var_os(SOCKET).is_some() {
+        return race();
+    }
+    let rounds = std::env::var("PORTSCOPE_ROUNDS").map_or(ROUNDS, |told| told.parse().unwrap());
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let options = ["--range", "20000-20063", "--quarantine", "0"];
+        let server = Server::start(&folder.path("s"), &options);
+        let mut figures = Figures::default();
+        // What leaks in one round is lost in the next, for all 64 ports are raced for each time.
+        for _ in 0..=rounds {
+            run_round(&server, &mut figures);
+        }
+        eprintln!("{rounds} rounds and one more: {figures:?}\n{}", server.told());
+        let leases = (rounds + 1) * (RACERS * EACH) as u32;
+        assert_eq!(figures, Figures { leases, ..Figures::default() });
+    });
+}
+
+fn run_round(server: &Server, figures: &mut Figures) {
+    let (starter, start) = pipe().unwrap();
+    let mut racers: Vec<Child> = (0..RACERS).map(|_| racer(server, &starter)).collect();
+    // All of them hear it at once.
+    drop(start);
+    let mut ports = BTreeSet::new();
+    for result in racers.iter_mut().flat_map(told) {
+        match result {
+            Raced::Refused => figures.lost += 1,
+            Raced::Port(port) if ports.insert(port) => figures.leases += 1,
+            Raced::Port(_) | Raced::Taken => figures.duplicates += 1,
+        }
+    }
+    // Half of them have no time to put anything away.
+    for (number, racer) in racers.iter_mut().enumerate() {
+        let signal = if number % 2 == 0 { Signal::KILL } else { Signal::TERM };
+        signal_to(racer.id(), signal);
+    }
+    for mut racer in racers {
+        racer.wait().unwrap();
+    }
+}
+
+fn told(racer: &mut Child) -> Vec<Raced> {
+    let lines = BufReader::new(racer.stdout.take().unwrap()).lines();
+    let mut words = lines.filter_map(|line| Some(line.unwrap().split_once("raced:")?.1.to_owned()));
+    let words = words.next().expect("a racer tells what it got");
+    let raced = words.split_whitespace().map(|word| match word {
+        "refused" => Raced::Refused,
+        "taken" => Raced::Taken,
+        port => Raced::Port(port.parse().unwrap()),
+    });
+    raced.collect()
+}
+
+/// This test once more, as a client; it runs when the other end of `starter` is closed.
+fn racer(server: &Server, starter: &PipeReader) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--nocapture", "--exact", NAME])
+        .env(SOCKET, &server.socket)
+        .stdin(starter.try_clone().unwrap())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// What a racer does: takes its ports, binds them as a client would, tells them, keeps them until
+/// it is killed.
+fn race() {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
+    let socket = std::env::var_os(SOCKET).unwrap();
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    let mut line = "raced:".to_owned();
+    let mut held = Vec::new();
+    for _ in 0..EACH {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        writeln!(stream, "{}", std::process::id()).unwrap();
+        line += &match parse(&answer(&mut stream)) {
+            None => " refused".to_owned(),
+            Some(port) => match bind(port) {
+                Err(_) => " taken".to_owned(),
+                Ok(sockets) => {
+                    held.push(sockets);
+                    format!(" {port}")
+                }
+            },
+        };
+    }
+    println!("{line}");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn bind(port: u16) -> std::io::Result<(TcpListener, UdpSocket)> {
+    let everywhere = Ipv6Addr::UNSPECIFIED;
+    Ok((TcpListener::bind((everywhere, port))?, UdpSocket::bind((everywhere, port))?))
+}
