@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::{
-    allocator::Lease,
+    allocator::{Lease, Shortage},
     host::linux::lease_socket::{self, Client, LeaseSocket, Ready},
 };
 use waiting::{Said, Waiting};
@@ -68,6 +68,10 @@ pub struct LeaseServer<'a> {
     desk: Desk,
     /// The oldest first.
     waiting: VecDeque<Waiting>,
+    /// Those that asked and found no port left; they are answered after the next look for processes
+    /// that are gone.
+    in_need: VecDeque<(Client, u32)>,
+    /// Of each of the two.
     most_waiting: usize,
     /// Nobody is accepted before.
     recovered: Instant,
@@ -81,6 +85,7 @@ impl<'a> LeaseServer<'a> {
             socket,
             desk,
             waiting: VecDeque::new(),
+            in_need: VecDeque::new(),
             most_waiting: most_waiting.clamp(1, MOST_WAITING),
             recovered: Instant::now(),
             tell,
@@ -100,8 +105,10 @@ impl<'a> LeaseServer<'a> {
             if ready.somebody_knocks {
                 self.admit();
             }
-            self.close_silent(Instant::now());
-            self.desk.keep(self.tell);
+            let now = Instant::now();
+            self.close_silent(now);
+            self.relieve(now);
+            self.desk.keep(now, self.tell);
         }
     }
 
@@ -110,7 +117,8 @@ impl<'a> LeaseServer<'a> {
         let recovers = (self.recovered > now).then_some(self.recovered);
         let listener = recovers.is_none().then_some(&self.socket);
         let silent = self.waiting.front().map(|client| client.since + PATIENCE);
-        let due = [recovers, silent, self.desk.due()].into_iter().flatten().min();
+        let need = (!self.in_need.is_empty()).then(|| self.desk.next_look_in_need());
+        let due = [recovers, silent, need, self.desk.due()].into_iter().flatten().min();
         let longest = due.map(|due| due.saturating_duration_since(now));
         let clients = self.waiting.iter().map(|waiting| &waiting.client);
         lease_socket::wait(wake, listener, clients, longest)
@@ -118,12 +126,15 @@ impl<'a> LeaseServer<'a> {
 
     /// Those of the waiting who have spoken.
     fn hear(&mut self, ready: &[bool]) {
-        let Self { waiting, desk, tell, .. } = self;
-        let mut ready = ready.iter();
-        waiting.retain_mut(|client| {
-            let has_spoken = ready.next() == Some(&true);
-            !has_spoken || serve(client, desk, *tell) == Then::Wait
-        });
+        let mut place = 0;
+        for &has_spoken in ready {
+            let said = if has_spoken { self.waiting[place].hear() } else { Said::Nothing };
+            if said == Said::Nothing {
+                place += 1;
+            } else if let Some(client) = self.waiting.remove(place) {
+                self.follow(client.client, said);
+            }
+        }
     }
 
     /// Most have said their line when they are accepted, and need not wait.
@@ -143,12 +154,14 @@ impl<'a> LeaseServer<'a> {
 
     fn welcome(&mut self, client: Client) {
         let mut client = Waiting::new(client, Instant::now());
-        if serve(&mut client, &mut self.desk, self.tell) == Then::Wait {
-            if self.waiting.len() >= self.most_waiting {
-                self.close_oldest();
-            }
-            self.waiting.push_back(client);
+        let said = client.hear();
+        if said != Said::Nothing {
+            return self.follow(client.client, said);
         }
+        if self.waiting.len() >= self.most_waiting {
+            self.close_oldest();
+        }
+        self.waiting.push_back(client);
     }
 
     fn close_oldest(&mut self) {
@@ -163,35 +176,48 @@ impl<'a> LeaseServer<'a> {
             (self.tell)(&Happening::Closed(Why::Silent));
         }
     }
-}
 
-/// What becomes of a client.
-#[derive(PartialEq, Eq)]
-enum Then {
-    Wait,
-    Close,
-}
-
-fn serve(client: &mut Waiting, desk: &mut Desk, tell: Tell<'_>) -> Then {
-    let pid = match client.hear() {
-        Said::Nothing => return Then::Wait,
-        Said::Goodbye => return Then::Close,
-        Said::Line(Ok(pid)) => pid,
-        Said::Line(Err(line)) => {
-            tell(&Happening::NotUnderstood(line));
-            return Then::Close;
-        }
-    };
-    let happening = match desk.lease(pid, tell) {
-        Ok(lease) => match client.answer(lease.port) {
-            Ok(()) => Happening::Leased(lease),
-            Err(_) => {
-                desk.give_back(&lease);
-                Happening::GivenBack(lease)
+    fn follow(&mut self, client: Client, said: Said) {
+        let pid = match said {
+            Said::Nothing | Said::Goodbye => return,
+            Said::Line(Ok(pid)) => pid,
+            Said::Line(Err(line)) => return (self.tell)(&Happening::NotUnderstood(line)),
+        };
+        match self.desk.lease(pid) {
+            Err(NoLease::Shortage(Shortage::NoneLeft { .. }))
+                if self.in_need.len() < self.most_waiting =>
+            {
+                self.in_need.push_back((client, pid));
             }
-        },
-        Err(why) => Happening::Refused { pid, why },
-    };
-    tell(&happening);
-    Then::Close
+            outcome => self.answer(&client, pid, outcome),
+        }
+    }
+
+    /// One look for all who need it, so that what it costs is bounded however many ask.
+    fn relieve(&mut self, now: Instant) {
+        if self.in_need.is_empty() || now < self.desk.next_look_in_need() {
+            return;
+        }
+        self.desk.look(self.tell);
+        for (client, pid) in std::mem::take(&mut self.in_need) {
+            let outcome = self.desk.lease(pid);
+            self.answer(&client, pid, outcome);
+        }
+    }
+
+    /// The client is closed afterwards. Without a port it gets no answer: portserver's own way to say
+    /// no (its client would take "0" for one more port that it owns).
+    fn answer(&mut self, client: &Client, pid: u32, outcome: Result<Lease, NoLease>) {
+        let happening = match outcome {
+            Ok(lease) => match client.tell(format!("{}\n", lease.port).as_bytes()) {
+                Ok(()) => Happening::Leased(lease),
+                Err(_) => {
+                    self.desk.give_back(&lease);
+                    Happening::GivenBack(lease)
+                }
+            },
+            Err(why) => Happening::Refused { pid, why },
+        };
+        (self.tell)(&happening);
+    }
 }

@@ -22,10 +22,13 @@ const MOST_PASSING: usize = 1024;
 /// How often it is seen whether tenants are alive, while there are leases.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pause after a look is at least so many times as long as it took; after one that a request
-/// asked for, which found nothing left, so many times.
+/// The pause after a look is at least so many times as long as it took, or so many times if somebody
+/// asks who finds nothing left.
 const IDLE: u32 = 20;
-const IDLE_IN_NEED: u32 = 5;
+const IDLE_IN_NEED: u32 = 4;
+
+/// No such pause is longer.
+const LONGEST_IN_NEED: Duration = Duration::from_secs(1);
 
 /// init: whoever says so has lost its parent meanwhile, and init never ends.
 const INIT: u32 = 1;
@@ -70,16 +73,13 @@ impl Desk {
 
     /// A port that can be bound now on everything asked for, and that is nobody else's until that
     /// process is gone.
-    pub fn lease(&mut self, pid: u32, tell: Tell<'_>) -> Result<Lease, NoLease> {
+    pub fn lease(&mut self, pid: u32) -> Result<Lease, NoLease> {
         if pid <= INIT {
             return Err(NoLease::Endless(pid));
         }
         let started = tenant::started(pid).ok_or(NoLease::NoProcess)?;
         let tenant = Tenant { pid, started };
-        match self.book(tenant) {
-            Err(Shortage::NoneLeft { .. }) if self.look_in_need(tell) => Ok(self.book(tenant)?),
-            outcome => Ok(outcome?),
-        }
+        Ok(self.pool.book(self.begun.elapsed(), Class::Normal, tenant, |_| {})?)
     }
 
     /// Its client never heard of it. The port rests as any other.
@@ -95,37 +95,24 @@ impl Desk {
         pass.into_iter().chain(look).min()
     }
 
+    /// The earliest that a look may be made because nothing is left.
+    pub fn next_look_in_need(&self) -> Instant {
+        self.next_look_in_need
+    }
+
     /// Does what is due.
-    pub fn keep(&mut self, tell: Tell<'_>) {
-        let now = Instant::now();
-        if self.due().is_none_or(|due| now < due) {
-            return;
-        }
-        if now >= self.next_look {
+    pub fn keep(&mut self, now: Instant, tell: Tell<'_>) {
+        if self.pool.leases().len() > 0 && now >= self.next_look {
             self.look(tell);
         }
-        if now >= self.next_pass {
+        if self.pool.resting().len() > 0 && now >= self.next_pass {
             let are_more = self.pool.pass_some(self.begun.elapsed(), MOST_PASSING);
             self.next_pass = if are_more { now } else { now + PASS_INTERVAL };
         }
     }
 
-    fn book(&mut self, tenant: Tenant) -> Result<Lease, Shortage> {
-        self.pool.book(self.begun.elapsed(), Class::Normal, tenant, |_| {})
-    }
-
-    /// False: there is no port more than before, or it was just looked.
-    fn look_in_need(&mut self, tell: Tell<'_>) -> bool {
-        if Instant::now() < self.next_look_in_need {
-            return false;
-        }
-        self.look(tell);
-        self.pool.pass(self.begun.elapsed());
-        self.pool.left_for(Class::Normal) > 0
-    }
-
-    /// Takes back what belonged to processes that are gone.
-    fn look(&mut self, tell: Tell<'_>) {
+    /// Takes back what belonged to processes that are gone, and ends quarantines that are over.
+    pub fn look(&mut self, tell: Tell<'_>) {
         let begin = Instant::now();
         // A process with many leases is looked at once.
         let mut seen = HashMap::new();
@@ -136,9 +123,10 @@ impl Desk {
         for port in self.pool.reclaim(self.begun.elapsed(), is_alive) {
             tell(&Happening::Reclaimed(port));
         }
+        self.pool.pass_some(self.begun.elapsed(), MOST_PASSING);
         let took = begin.elapsed();
         let now = begin + took;
         self.next_look = now + LOOK_INTERVAL.max(took * IDLE);
-        self.next_look_in_need = now + took * IDLE_IN_NEED;
+        self.next_look_in_need = now + LONGEST_IN_NEED.min(took * IDLE_IN_NEED);
     }
 }

@@ -1,6 +1,6 @@
 //! A client from its connection to its line. Leases nothing.
 
-use std::{io, time::Instant};
+use std::time::Instant;
 
 use crate::{
     engine::lease_server::line::{self, LONGEST, NotAPid},
@@ -48,9 +48,5 @@ impl Waiting {
             }
         }
         Said::Line(line::parse(&self.said[..self.length]))
-    }
-
-    pub fn answer(&self, port: u16) -> io::Result<()> {
-        self.client.tell(format!("{port}\n").as_bytes())
     }
 }
