@@ -66,13 +66,16 @@ pub fn find_free_port(
     protocols: Protocols,
     max_attempts: u32,
 ) -> Result<HeldPort, FindError> {
-    let host = host::linux::LinuxHost::new();
-    let (policy, _) = host.policy()?;
+    let policy = host::linux::policy::PolicyReader::default().read(&mut Vec::new());
     let builder = Allocator::over(range).protocols(protocols).max_attempts(max_attempts);
-    let mut allocator = builder.reserved(policy.reserved()).build_on(&host)?;
+    let builder = builder.reserved(policy.reserved());
+    // No more of the machine is read than a search needs.
+    let binder = Box::new(host::linux::binder::RealBinder::new(protocols, None)?);
+    let mut allocator = builder.build_with(&ALLOCATORS[0], binder, FreePorts::everything());
     allocator.allocate(|_| ()).map_err(|error| match error {
         FindError::GaveUp { attempts, range, .. } => {
             let candidates = Candidates::new(range, policy.reserved());
+            let host = host::linux::LinuxHost::new();
             FindError::GaveUp { attempts, range, free: count_free(&host, &candidates, protocols) }
         }
         other => other,
@@ -185,6 +188,15 @@ impl AllocatorBuilder {
         } else {
             FreePorts::everything()
         };
+        Ok(self.build_with(row, binder, sight))
+    }
+
+    fn build_with(
+        self,
+        row: &AllocatorRow,
+        binder: Box<dyn HostBinder>,
+        sight: FreePorts,
+    ) -> Allocator {
         let seed = self.seed.unwrap_or_else(rand::random);
         let limitation = binder.limitation();
         let inner = allocator::Allocator::new(
@@ -196,7 +208,7 @@ impl AllocatorBuilder {
         )
         .seeing(sight);
         let (range, max_attempts) = (self.range, self.max_attempts);
-        Ok(Allocator { inner, range, max_attempts, seed, limitation })
+        Allocator { inner, range, max_attempts, seed, limitation }
     }
 
     /// A machine that chooses by itself skips no other ports than it reserves.
