@@ -20,8 +20,11 @@ use crate::{
     tcp_listener_of, udp_socket_of,
 };
 
-/// Quarantines that one call ends, so that none takes long where thousands are over.
-const ENDINGS: usize = 64;
+/// Quarantines that one `take` ends, and ports that rest by drain that it looks at: more than it takes,
+/// so that they never pile up, but few enough to cost little.
+const ENDED_BY_TAKE: usize = 4;
+/// Those that one `tend` ends.
+const ENDED_BY_TEND: usize = 64;
 
 /// Why there is no pool.
 #[derive(Debug, thiserror::Error)]
@@ -170,8 +173,8 @@ struct Shared {
 /// is its attempts, each a system call or two that take about a microsecond: 1 attempt in an empty
 /// range, 10 on average in one that is 90 % full and 100 at 99 %, and never more than
 /// [`max_attempts`](LeasePoolBuilder::max_attempts) in each band: with the default of 1,000, about a
-/// millisecond where a range is full to its last port. Beside that it ends at most 64 quarantines, each
-/// of which closes two sockets if it was drained. The lock is held for that long. Dropping a lease
+/// millisecond where a range is full to its last port. Beside that it looks at a few ports that rest, and
+/// ends at most 4 quarantines, each of which closes two sockets if it was drained. The lock is held for that long. Dropping a lease
 /// closes its sockets, or leaves that to the end of its rest. The same holds for
 /// [`Allocator`](crate::Allocator); [`find_free_port`](crate::find_free_port) makes its sockets anew,
 /// reads four files of `/proc/sys` (all in all about 50 microseconds) and, if it gives up, scans all
@@ -226,7 +229,7 @@ impl LeasePool {
     pub fn take(&self, class: Class) -> Result<LeasedPort, Shortage> {
         let now = self.now();
         let mut pool = self.pool();
-        pool.pass_some(now, ENDINGS);
+        pool.pass_some(now, ENDED_BY_TAKE);
         // Asked of nobody: the pool ends with its tenant.
         let tenant = Tenant { pid: std::process::id(), started: 0 };
         let lease = pool.take(now, class, tenant, |_| ())?;
@@ -234,13 +237,14 @@ impl LeasePool {
         Ok(LeasedPort { pool: self.clone(), port: lease.port, class })
     }
 
-    /// Ends quarantines that are over, 64 at most, which `take` does as well. For programs that
-    /// seldom take: what rests by [`Quarantine::Drain`] is bound until somebody ends it.
+    /// Ends quarantines that are over, 64 at most; `take` ends some as well. For programs that seldom
+    /// take: what rests by [`Quarantine::Drain`] is bound until somebody ends it, and a stray datagram
+    /// begins the quiet time anew when it is found.
     ///
     /// True: more are over.
     pub fn tend(&self) -> bool {
         let now = self.now();
-        self.pool().pass_some(now, ENDINGS)
+        self.pool().pass_some(now, ENDED_BY_TEND)
     }
 
     /// Ports that the class may have and that neither are leased nor rest; others may have them.

@@ -26,7 +26,8 @@ pub use terms::{
     Bands, BandsTooLarge, Class, Counts, Lease, PoolSetup, Quarantine, Resting, Shortage, Tenant,
 };
 
-/// Resting ports that are looked at for strays in one `pass`, those aside whose time is up.
+/// Resting ports that are looked at for strays in one `pass` at most, those aside whose time is up: a
+/// look is a system call.
 const LOOKS: usize = 512;
 
 struct Kept<H> {
@@ -213,11 +214,11 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.pass_some(now, usize::MAX);
     }
 
-    /// As `pass`, but ends so many at most, for closing thousands of sockets takes milliseconds.
-    /// True: more are over.
+    /// As `pass`, but looks at and ends so many at most, for closing thousands of sockets takes
+    /// milliseconds. True: more are over.
     pub fn pass_some(&mut self, now: Duration, most: usize) -> bool {
         if let Quarantine::Drain(quiet) = self.setup.quarantine {
-            self.look_around(now.saturating_add(quiet));
+            self.look_around(now.saturating_add(quiet), most.min(LOOKS));
         }
         let mut over = self.ends.range(..=(now, u16::MAX)).map(|&(_, port)| port);
         let ending: Vec<u16> = over.by_ref().take(most).collect();
@@ -243,11 +244,11 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Looks for strays at some of the resting ports, at others the next time; those that got one
     /// rest until `until`.
-    fn look_around(&mut self, until: Duration) {
+    fn look_around(&mut self, until: Duration, most: usize) {
         let Self { binder, resting, ends, counts, looked, .. } = self;
         let mut next = 0;
         for (count, (&port, rest)) in resting.range_mut(*looked..).enumerate() {
-            if count == LOOKS {
+            if count == most {
                 next = port;
                 break;
             }
