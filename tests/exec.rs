@@ -375,8 +375,9 @@ fn no_socket_becomes_a_standard_stream_that_the_caller_has_closed() {
         let output = shell(script, &[PROGRAM, list.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(0));
         let has = descriptors(&fs::read_to_string(&list).unwrap());
-        let is = |number, kind| assert_eq!(has[&number], kind, "{has:?}");
-        [(0, "/dev/null"), (2, "/dev/null"), (3, "socket"), (4, "socket")].map(|(n, k)| is(n, k));
+        for (number, kind) in [(0, "/dev/null"), (2, "/dev/null"), (3, "socket"), (4, "socket")] {
+            assert_eq!(has[&number], kind, "{has:?}");
+        }
         assert!(has[&1].ends_with("closed"));
     });
 }
