@@ -1,6 +1,7 @@
 //! `exec`: real programs that get real sockets, in a private network namespace.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::print_stdout, reason = "a receiver tells what it was given")]
 
 #[path = "support/namespace.rs"]
 mod namespace;
@@ -160,16 +161,13 @@ fn receiver_that_describes() {
     let environment: Vec<_> = std::env::vars().collect();
     let mut given = ListenFd::from_env();
     for number in 0..given.len() {
-        let (name, port) = match given.take_tcp_listener(number) {
-            Ok(listener) => {
-                let listener = listener.unwrap();
-                assert!(rustix::net::sockopt::socket_acceptconn(&listener).unwrap());
-                ("tcp", listener.local_addr().unwrap().port())
-            }
-            Err(_) => {
-                let socket = given.take_udp_socket(number).unwrap().unwrap();
-                ("udp", socket.local_addr().unwrap().port())
-            }
+        let (name, port) = if let Ok(listener) = given.take_tcp_listener(number) {
+            let listener = listener.unwrap();
+            assert!(rustix::net::sockopt::socket_acceptconn(&listener).unwrap());
+            ("tcp", listener.local_addr().unwrap().port())
+        } else {
+            let socket = given.take_udp_socket(number).unwrap().unwrap();
+            ("udp", socket.local_addr().unwrap().port())
         };
         println!("@{name} {port}");
     }
@@ -224,9 +222,11 @@ fn the_sockets_come_in_the_order_of_the_contract_and_the_environment_says_so() {
 fn the_rest_of_the_environment_is_the_callers_and_of_listen_nothing_is() {
     in_new_namespace(|| {
         let of = |output: &Output| {
-            BTreeSet::from_iter(stdout(output).lines().map(str::to_owned).filter(|line| {
-                !["PORT=", "PORT_1=", "LISTEN_", "_="].iter().any(|ours| line.starts_with(ours))
-            }))
+            let is_ours = |line: &str| {
+                ["PORT=", "PORT_1=", "LISTEN_", "_="].iter().any(|ours| line.starts_with(ours))
+            };
+            let lines = stdout(output).lines().filter(|line| !is_ours(line));
+            lines.map(str::to_owned).collect::<BTreeSet<_>>()
         };
         let mut command = exec("--protocol udp", &["env"]);
         for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "PORT"] {

@@ -17,7 +17,7 @@ use namespace::in_new_namespace;
 use portscope::domain::PortRange;
 
 /// A part of what `cargo bench --bench handover` runs.
-const ROUNDS: u32 = 40;
+const ROUNDS: u32 = 15;
 
 fn sixty_four() -> PortRange {
     PortRange::new(40_000, 40_063).unwrap()
