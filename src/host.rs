@@ -49,6 +49,17 @@ pub trait Host: Send + Sync {
     fn probe(&self, _bind: Bind, _port: u16) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
+
+    /// When that process started, in ticks since boot; None: there is none, as on a host without
+    /// processes.
+    fn started(&self, _pid: u32) -> Option<u64> {
+        None
+    }
+
+    /// Who holds what its binders bind.
+    fn own_pid(&self) -> u32 {
+        std::process::id()
+    }
 }
 
 /// Takes snapshots; keeps what makes the next one cheap.
@@ -109,6 +120,10 @@ pub trait Held: Send {
     fn strays(&mut self) -> u64 {
         0
     }
+
+    /// It stays bound, but takes no connection any more, and datagrams from everywhere again; what
+    /// waits is thrown away.
+    fn retire(&mut self) {}
 
     /// Copies of the sockets, in the order of `into_descriptors`; the port stays bound while either
     /// is open.

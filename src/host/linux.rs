@@ -14,6 +14,7 @@ pub mod scanner;
 pub mod self_test;
 pub mod services;
 pub mod sock_diag;
+pub mod tenant;
 pub mod thief;
 pub mod unit;
 pub mod users;
@@ -106,5 +107,9 @@ impl Host for LinuxHost {
     fn probe(&self, bind: Bind, port: u16) -> Result<(), Errno> {
         self.enter().map_err(|error| Errno(error.source.raw_os_error().unwrap_or_default()))?;
         probe::bind(bind, port)
+    }
+
+    fn started(&self, pid: u32) -> Option<u64> {
+        tenant::started(pid)
     }
 }
