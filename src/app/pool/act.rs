@@ -107,9 +107,12 @@ impl Leasing {
                 vec![ask(PoolRequest::Tenant(wanted.tenant))]
             }
             _ => {
-                let lost = self.report().map_or(0, |report| report.leases.len());
-                let words = || Text::scrub(format!("a new pool: {lost} leases are given up"));
-                self.notice = (lost > 0).then(words);
+                let lost = match self.report().map_or(0, |report| report.leases.len()) {
+                    0 => None,
+                    1 => Some("a new pool: a lease is given up".to_owned()),
+                    lost => Some(format!("a new pool: {lost} leases are given up")),
+                };
+                self.notice = lost.map(Text::scrub);
                 self.forget();
                 self.number += 1;
                 self.asked = Some(wanted.clone());
