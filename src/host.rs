@@ -121,6 +121,10 @@ pub trait Held: Send {
         0
     }
 
+    /// It stays bound, but takes no connection any more, and datagrams from everywhere again; what
+    /// waits is thrown away.
+    fn retire(&mut self) {}
+
     /// Copies of the sockets, in the order of `into_descriptors`; the port stays bound while either
     /// is open.
     fn copies(&self) -> io::Result<Vec<OwnedFd>> {

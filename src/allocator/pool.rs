@@ -4,146 +4,30 @@
 //! itself: that one was verified by a bind and is given to nobody else. A port that came back rests
 //! before it is given again (its quarantine), so that what still flies to it reaches nobody.
 
+mod estimate;
 mod shelf;
+mod terms;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rand::Rng;
 
 use crate::{
-    allocator::{Attempt, Candidates, Law, Order},
-    domain::{Binder, Refusal},
+    allocator::{Attempt, Law, Order},
+    domain::{Binder, Errno, Refusal},
 };
+use estimate::Estimate;
 use shelf::Shelf;
 
-/// How many attempts the estimate of the occupancy remembers.
-const MEMORY: f64 = 64.0;
+pub use terms::{
+    Bands, BandsTooLarge, Class, Counts, Lease, PoolSetup, Quarantine, Resting, Shortage, Tenant,
+};
 
-/// Who may have what: each class may have all that a lower one may.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    Low,
-    #[default]
-    Normal,
-    High,
-}
-
-impl Class {
-    pub const EACH: [Self; 3] = [Self::Low, Self::Normal, Self::High];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Normal => "normal",
-            Self::High => "high",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Self> {
-        Self::EACH.into_iter().find(|class| class.name() == name)
-    }
-}
-
-/// How many ports are kept for a class, in ports. The first candidates are `high`'s, those after
-/// them `normal`'s and `high`'s, and the rest everybody's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bands {
-    pub high: u32,
-    pub normal: u32,
-}
-
-/// What a port goes through after its lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quarantine {
-    /// It is closed, and not given again for so long.
-    Time(Duration),
-    /// It stays bound until no datagram came for so long. What was booked is bound for it.
-    Drain(Duration),
-}
-
-/// What a pool is made of.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoolSetup {
-    pub candidates: Candidates,
-    pub bands: Bands,
-    pub quarantine: Quarantine,
-    /// How often a search may give up although a port is free, 0 to 1: the attempts follow from it
-    /// and from how occupied the range was found.
-    pub failure_rate: f64,
-    /// Attempts of one search in one band, at most.
-    pub max_attempts: u32,
-    /// Leases and resting ports that keep a socket, at most: what the descriptor limit allows.
-    pub max_held: u32,
-}
-
-/// The bands are larger than their range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("bands of {asked} ports in a range of {candidates}")]
-pub struct BandsTooLarge {
-    pub asked: u64,
-    pub candidates: u32,
-}
-
-/// Whose lease it is: a process, told from a later one of the same pid by its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Tenant {
-    pub pid: u32,
-    /// In ticks since boot (proc_pid_stat(5), field 22).
-    pub started: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    pub port: u16,
-    /// Counted from 1 over the life of the pool.
-    pub number: u64,
-    pub class: Class,
-    pub tenant: Tenant,
-    /// When it was taken.
-    pub since: Duration,
-    /// The pool has its socket.
-    pub is_held: bool,
-}
-
-/// A port in quarantine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resting {
-    pub port: u16,
-    /// When it is given again if nothing comes.
-    pub until: Duration,
-    /// Datagrams that came for it meanwhile.
-    pub strays: u64,
-    /// It stays bound.
-    pub is_held: bool,
-}
-
-/// Why there is no lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Shortage {
-    /// All that the class may have is leased, rests, or (`refused`) is bound by others.
-    #[error(
-        "no port is left for class {}: {leased} leased, {resting} resting, {refused} in use by others",
-        class.name()
-    )]
-    NoneLeft { class: Class, leased: u32, resting: u32, refused: u32 },
-    /// Others had so many of the ports tried; not all were tried.
-    #[error("gave up after {attempts} attempts, {untried} ports not tried")]
-    GaveUp { attempts: u32, untried: u32, last: Refusal },
-    /// No more sockets can be kept.
-    #[error("{held} ports are held, as many as open files allow")]
-    Limit { held: u32 },
-}
-
-/// What the pool did so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub given: u64,
-    pub refused: u64,
-    pub released: u64,
-    /// Of the released ones, those whose tenant was gone.
-    pub reclaimed: u64,
-    pub strays: u64,
-}
+/// Resting ports that are looked at for strays in one `pass`, those aside whose time is up.
+const LOOKS: usize = 512;
 
 struct Kept<H> {
     lease: Lease,
@@ -164,8 +48,13 @@ pub struct Pool<B: Binder, R> {
     shelves: [Shelf; 3],
     leases: BTreeMap<u16, Kept<B::Held>>,
     resting: BTreeMap<u16, Rest<B::Held>>,
-    /// Share of ports that others have, as bind() met them of late.
-    occupied: f64,
+    /// `Resting::until` of all that rests, in the order of their ends.
+    ends: BTreeSet<(Duration, u16)>,
+    /// Resting ports from here on are looked at next.
+    looked: u16,
+    /// Leases and resting ports with a socket.
+    held: u32,
+    occupied: Estimate,
     counts: Counts,
 }
 
@@ -173,25 +62,23 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     /// Errors: the bands have more ports than there are candidates.
     pub fn new(setup: PoolSetup, binder: B, random: R) -> Result<Self, BandsTooLarge> {
         let candidates = setup.candidates.len();
-        let asked = u64::from(setup.bands.high) + u64::from(setup.bands.normal);
+        let Bands { high, normal } = setup.bands;
+        let asked = u64::from(high) + u64::from(normal);
         if asked > u64::from(candidates) {
             return Err(BandsTooLarge { asked, candidates });
         }
-        let bounds = [asked as u32, setup.bands.high, 0, candidates];
-        let of = |first: u32, after: u32| {
-            Shelf::new((first..after).map(|number| setup.candidates.nth(number)))
-        };
-        let shelves =
-            [of(bounds[0], bounds[3]), of(bounds[1], bounds[0]), of(bounds[2], bounds[1])];
         Ok(Self {
-            setup,
             binder,
             random,
-            shelves,
+            shelves: [candidates - high - normal, normal, high].map(Shelf::of),
             leases: BTreeMap::new(),
             resting: BTreeMap::new(),
-            occupied: 0.0,
+            ends: BTreeSet::new(),
+            looked: 0,
+            held: 0,
+            occupied: Estimate::default(),
             counts: Counts::default(),
+            setup,
         })
     }
 
@@ -219,38 +106,38 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Ports that the class may have and that neither are leased nor rest; others may have them.
     pub fn left_for(&self, class: Class) -> u32 {
-        self.shelves_of(class).map(|shelf| self.shelves[shelf].len()).sum()
+        self.shelves[..=class as usize].iter().map(Shelf::len).sum()
     }
 
     /// The class that a port is kept for; `Low`: everybody's. None: it is not of the pool.
     pub fn band_of(&self, port: u16) -> Option<Class> {
-        let number = self.setup.candidates.number_of(port)?;
-        let Bands { high, normal } = self.setup.bands;
-        Some(match number {
-            number if number < high => Class::High,
-            number if number - high < normal => Class::Normal,
-            _ => Class::Low,
-        })
+        self.place_of(port).map(|(class, _)| class)
+    }
+
+    /// Leases and resting ports that keep a socket.
+    pub fn held(&self) -> u32 {
+        self.held
+    }
+
+    /// Share of the ports (0 to 1) that others have, as bind() met them of late.
+    pub fn occupied(&self) -> f64 {
+        self.occupied.share()
     }
 
     /// So much (0 to 1) of the range others have: the attempts are set by it until bind() tells more.
     pub fn expect_occupied(&mut self, share: f64) {
-        self.occupied = share.clamp(0.0, 1.0);
-    }
-
-    /// Share of ports that others have, as bind() met them of late.
-    pub fn occupied(&self) -> f64 {
-        self.occupied
+        self.occupied = Estimate::of(share);
     }
 
     /// Attempts that a search among so many ports is allowed, so that it gives up while one is free
     /// no more often than the wanted rate.
     pub fn attempts_among(&self, ports: u32) -> u32 {
-        // One more than was met is never ruled out.
-        let occupied = (self.occupied * f64::from(ports)).ceil() as u32;
-        let law = Law::by_chance(Order::Shuffled, occupied.min(ports.saturating_sub(1)), ports);
+        // One more than was met is never ruled out. No port is tried twice, which takes fewer
+        // attempts than this law says, but its sum is dearer than they are.
+        let occupied = (self.occupied.at_most() * f64::from(ports)).ceil() as u32;
+        let law = Law::by_chance(Order::Replacement, occupied.min(ports.saturating_sub(1)), ports);
         let needed = law.and_then(|law| law.attempts_for(self.setup.failure_rate));
-        needed.unwrap_or(1).min(self.setup.max_attempts)
+        needed.unwrap_or(u32::MAX).min(self.setup.max_attempts.max(1)).min(ports)
     }
 
     /// Binds a port and keeps it bound for the tenant; `seen` is told each attempt.
@@ -261,9 +148,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         tenant: Tenant,
         seen: impl FnMut(&Attempt),
     ) -> Result<Lease, Shortage> {
-        let held = self.held();
-        if held >= self.setup.max_held {
-            return Err(Shortage::Limit { held });
+        if self.held >= self.setup.max_held {
+            return Err(Shortage::Limit { held: self.held });
         }
         let (port, held) = self.search(class, seen)?;
         Ok(self.enter(now, class, tenant, port, Some(held)))
@@ -285,8 +171,10 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     /// The socket of a held lease, which is a booked one from then on.
     pub fn hand_over(&mut self, port: u16) -> Option<B::Held> {
         let kept = self.leases.get_mut(&port)?;
+        let held = kept.held.take()?;
         kept.lease.is_held = false;
-        kept.held.take()
+        self.held -= 1;
+        Some(held)
     }
 
     /// What keeps a lease's port bound.
@@ -298,6 +186,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     pub fn release(&mut self, now: Duration, port: u16) -> bool {
         let Some(kept) = self.leases.remove(&port) else { return false };
         self.counts.released += 1;
+        self.held -= u32::from(kept.held.is_some());
         self.rest(now, port, kept.held);
         true
     }
@@ -309,65 +198,84 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         let gone: Vec<(u16, bool)> = gone.map(|lease| (lease.port, lease.is_held)).collect();
         let mut reclaimed = Vec::new();
         for (port, is_held) in gone {
-            let again = if is_held { None } else { self.binder.bind(port).0.ok() };
-            if !is_held && again.is_none() {
-                continue;
+            if is_held || self.binder.bind(port).0.is_ok() {
+                self.release(now, port);
+                self.counts.reclaimed += 1;
+                reclaimed.push(port);
             }
-            let kept = self.leases.remove(&port);
-            self.counts.released += 1;
-            self.counts.reclaimed += 1;
-            self.rest(now, port, kept.and_then(|kept| kept.held).or(again));
-            reclaimed.push(port);
         }
         reclaimed
     }
 
-    /// Ends quarantines. To be called often, beside a quarantine's time.
+    /// Ends the quarantines that are over, and hears strays. To be called often, beside a
+    /// quarantine's time.
     pub fn pass(&mut self, now: Duration) {
-        let drained = self.drain(now);
-        let is_over = |rest: &Rest<B::Held>| now >= rest.resting.until;
-        let over: Vec<u16> = if drained {
-            let over = self.resting.iter().filter(|(_, rest)| is_over(rest));
-            over.map(|(&port, _)| port).collect()
-        } else {
-            Vec::new()
-        };
-        for port in over {
-            self.resting.remove(&port);
-            self.put_back(port);
+        self.pass_some(now, usize::MAX);
+    }
+
+    /// As `pass`, but ends so many at most, for closing thousands of sockets takes milliseconds.
+    /// True: more are over.
+    pub fn pass_some(&mut self, now: Duration, most: usize) -> bool {
+        if let Quarantine::Drain(quiet) = self.setup.quarantine {
+            self.look_around(now.saturating_add(quiet));
         }
+        let mut over = self.ends.range(..=(now, u16::MAX)).map(|&(_, port)| port);
+        let ending: Vec<u16> = over.by_ref().take(most).collect();
+        let are_more = over.next().is_some();
+        for port in ending {
+            if !self.rests_on(now, port) {
+                self.put_back(port);
+            }
+        }
+        are_more
     }
 
     /// Gives all up at once, without any rest.
     pub fn clear(&mut self) {
-        let ports = self.leases.keys().chain(self.resting.keys());
-        let ports: Vec<u16> = ports.copied().collect();
-        self.leases.clear();
-        self.resting.clear();
-        ports.into_iter().for_each(|port| self.put_back(port));
-    }
-
-    /// A datagram begins the quiet time of its port anew. False: nothing rests.
-    fn drain(&mut self, now: Duration) -> bool {
-        let Self { binder, resting, setup, counts, .. } = self;
-        for rest in resting.values_mut() {
-            let Some(held) = &mut rest.held else { continue };
-            let strays = binder.strays(held);
-            if strays > 0
-                && let Quarantine::Drain(quiet) = setup.quarantine
-            {
-                rest.resting.strays += strays;
-                rest.resting.until = now + quiet;
-                counts.strays += strays;
-            }
+        let leased = std::mem::take(&mut self.leases).into_keys();
+        let resting = std::mem::take(&mut self.resting).into_keys();
+        self.ends.clear();
+        self.held = 0;
+        for port in leased.chain(resting) {
+            self.put_back(port);
         }
-        !resting.is_empty()
     }
 
-    fn held(&self) -> u32 {
-        let leases = self.leases.values().filter(|kept| kept.held.is_some()).count();
-        let resting = self.resting.values().filter(|rest| rest.held.is_some()).count();
-        (leases + resting) as u32
+    /// Looks for strays at some of the resting ports, at others the next time; those that got one
+    /// rest until `until`.
+    fn look_around(&mut self, until: Duration) {
+        let Self { binder, resting, ends, counts, looked, .. } = self;
+        let mut next = 0;
+        for (count, (&port, rest)) in resting.range_mut(*looked..).enumerate() {
+            if count == LOOKS {
+                next = port;
+                break;
+            }
+            rest.look(port, until, binder, ends, counts);
+        }
+        *looked = next;
+    }
+
+    /// Whether a port whose time is up rests on: a stray came, or only now it could be bound.
+    fn rests_on(&mut self, now: Duration, port: u16) -> bool {
+        let Self { binder, resting, ends, counts, held, setup, .. } = self;
+        let (Quarantine::Drain(quiet), Some(rest)) = (setup.quarantine, resting.get_mut(&port))
+        else {
+            return false;
+        };
+        let until = now.saturating_add(quiet);
+        if rest.held.is_some() {
+            return rest.look(port, until, binder, ends, counts);
+        }
+        if *held < setup.max_held {
+            rest.held = binder.bind(port).0.ok();
+        }
+        rest.resting.is_held = rest.held.is_some();
+        *held += u32::from(rest.resting.is_held);
+        if rest.resting.is_held {
+            rest.put_off(port, until, ends);
+        }
+        rest.resting.is_held
     }
 
     /// The widest band first, so that what is kept for a class is its last resort.
@@ -376,45 +284,58 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         class: Class,
         mut seen: impl FnMut(&Attempt),
     ) -> Result<(u16, B::Held), Shortage> {
-        let (mut number, mut untried, mut last) = (0, 0, None);
-        for shelf in self.shelves_of(class) {
-            let among = self.shelves[shelf].len();
-            let allowed = self.attempts_among(among).min(among);
-            for tried in 0..allowed {
-                let port = self.shelves[shelf].draw(tried, &mut self.random);
-                let (result, took) = self.binder.bind(port);
-                number += 1;
-                let refusal = result.as_ref().err().copied();
-                seen(&Attempt { number, port, refusal, took });
-                self.learn(refusal.is_some());
-                match result {
-                    Ok(held) => {
-                        self.shelves[shelf].remove(port);
-                        return Ok((port, held));
-                    }
-                    Err(refusal) => last = Some(refusal),
-                }
+        let mut misses = Misses::default();
+        for band in Class::EACH.into_iter().filter(|&band| band <= class) {
+            if let Some(found) = self.search_band(band, &mut misses, &mut seen) {
+                return Ok(found);
             }
-            untried += among - allowed;
         }
-        Err(match last {
-            Some(last) if untried > 0 => Shortage::GaveUp { attempts: number, untried, last },
-            _ => Shortage::NoneLeft {
+        Err(match misses {
+            Misses { made, untried, last: Some(last) }
+                if untried > 0 || last.errno != Errno::EADDRINUSE =>
+            {
+                Shortage::GaveUp { attempts: made, untried, last }
+            }
+            Misses { made, .. } => Shortage::NoneLeft {
                 class,
                 leased: self.leases.len() as u32,
                 resting: self.resting.len() as u32,
-                refused: number,
+                refused: made,
             },
         })
     }
 
-    fn shelves_of(&self, class: Class) -> impl Iterator<Item = usize> + use<B, R> {
-        0..=class as usize
-    }
-
-    fn learn(&mut self, is_refused: bool) {
-        self.counts.refused += u64::from(is_refused);
-        self.occupied += (f64::from(u8::from(is_refused)) - self.occupied) / MEMORY;
+    fn search_band(
+        &mut self,
+        band: Class,
+        misses: &mut Misses,
+        seen: &mut impl FnMut(&Attempt),
+    ) -> Option<(u16, B::Held)> {
+        let among = self.shelves[band as usize].len();
+        let (mut tried, mut allowed) = (0, among.min(1));
+        while tried < allowed && !misses.is_hopeless() {
+            let place = self.shelves[band as usize].draw(tried, &mut self.random);
+            let port = self.port_at(band, place);
+            let (result, took) = self.binder.bind(port);
+            tried += 1;
+            misses.made += 1;
+            let refusal = result.as_ref().err().copied();
+            seen(&Attempt { number: misses.made, port, refusal, took });
+            let Some(refusal) = refusal else {
+                self.occupied.learn(false);
+                self.shelves[band as usize].remove(place);
+                return result.ok().map(|held| (port, held));
+            };
+            self.counts.refused += 1;
+            misses.note(refusal);
+            self.occupied.learn(true);
+            if tried == allowed {
+                // What this search met so far counts too.
+                allowed = self.attempts_among(among);
+            }
+        }
+        misses.untried += among - tried;
+        None
     }
 
     fn enter(
@@ -426,6 +347,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         held: Option<B::Held>,
     ) -> Lease {
         self.counts.given += 1;
+        self.held += u32::from(held.is_some());
         let number = self.counts.given;
         let lease = Lease { port, number, class, tenant, since, is_held: held.is_some() };
         self.leases.insert(port, Kept { lease, held });
@@ -434,18 +356,106 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     fn rest(&mut self, now: Duration, port: u16, held: Option<B::Held>) {
         let (until, held) = match self.setup.quarantine {
-            Quarantine::Time(time) => (now + time, None),
-            Quarantine::Drain(quiet) => {
-                (now + quiet, held.or_else(|| self.binder.bind(port).0.ok()))
-            }
+            Quarantine::Time(time) => (now.saturating_add(time), None),
+            Quarantine::Drain(quiet) => (now.saturating_add(quiet), self.held_to_rest(port, held)),
         };
+        self.held += u32::from(held.is_some());
         let resting = Resting { port, until, strays: 0, is_held: held.is_some() };
+        self.ends.insert((until, port));
         self.resting.insert(port, Rest { resting, held });
     }
 
-    fn put_back(&mut self, port: u16) {
-        if let Some(class) = self.band_of(port) {
-            self.shelves[class as usize].put(port);
+    fn held_to_rest(&mut self, port: u16, held: Option<B::Held>) -> Option<B::Held> {
+        match held {
+            Some(mut held) => {
+                self.binder.retire(&mut held);
+                Some(held)
+            }
+            None if self.held < self.setup.max_held => self.binder.bind(port).0.ok(),
+            None => None,
         }
+    }
+
+    /// A port of the pool that neither is leased nor free.
+    fn put_back(&mut self, port: u16) {
+        if let Some(rest) = self.resting.remove(&port) {
+            self.ends.remove(&(rest.resting.until, port));
+            self.held -= u32::from(rest.held.is_some());
+        }
+        if let Some((band, place)) = self.place_of(port) {
+            self.shelves[band as usize].put(place);
+        }
+    }
+
+    fn port_at(&self, band: Class, place: u32) -> u16 {
+        self.setup.candidates.nth(self.first_of(band) + place)
+    }
+
+    /// The band, and which of its ports it is.
+    fn place_of(&self, port: u16) -> Option<(Class, u32)> {
+        let number = self.setup.candidates.number_of(port)?;
+        let is_in = |&band: &Class| number >= self.first_of(band);
+        let band = Class::EACH.into_iter().find(is_in)?;
+        Some((band, number - self.first_of(band)))
+    }
+
+    /// The number of the band's first candidate.
+    fn first_of(&self, band: Class) -> u32 {
+        let Bands { high, normal } = self.setup.bands;
+        match band {
+            Class::Low => high + normal,
+            Class::Normal => high,
+            Class::High => 0,
+        }
+    }
+}
+
+impl<H> Rest<H> {
+    /// A datagram begins the quiet time anew: until `until`. False: none came.
+    fn look<B: Binder<Held = H>>(
+        &mut self,
+        port: u16,
+        until: Duration,
+        binder: &mut B,
+        ends: &mut BTreeSet<(Duration, u16)>,
+        counts: &mut Counts,
+    ) -> bool {
+        let strays = self.held.as_mut().map_or(0, |held| binder.strays(held));
+        if strays > 0 {
+            self.resting.strays += strays;
+            counts.strays += strays;
+            self.put_off(port, until, ends);
+        }
+        strays > 0
+    }
+
+    fn put_off(&mut self, port: u16, until: Duration, ends: &mut BTreeSet<(Duration, u16)>) {
+        ends.remove(&(self.resting.until, port));
+        ends.insert((until, port));
+        self.resting.until = until;
+    }
+}
+
+/// What a search met in vain.
+#[derive(Default)]
+struct Misses {
+    made: u32,
+    untried: u32,
+    /// The last refusal; if any was not EADDRINUSE, the last of those.
+    last: Option<Refusal>,
+}
+
+impl Misses {
+    fn note(&mut self, refusal: Refusal) {
+        let is_in_use = refusal.errno == Errno::EADDRINUSE;
+        if self.last.is_none_or(|last| last.errno == Errno::EADDRINUSE) || !is_in_use {
+            self.last = Some(refusal);
+        }
+    }
+
+    /// It is not the port's fault: another one fares no better.
+    fn is_hopeless(&self) -> bool {
+        const OURS: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
+        self.last.is_some_and(|last| OURS.contains(&last.errno))
     }
 }

@@ -29,6 +29,10 @@ pub trait Binder {
         0
     }
 
+    /// Nobody uses a held port any more: it stays bound, but takes no connection, and what waits there
+    /// is thrown away.
+    fn retire(&mut self, _held: &mut Self::Held) {}
+
     /// Attempts until one succeeds or `next` names no port; it is told the miss before, if any.
     ///
     /// Many attempts in one call, because a return that passes a system call is dear: the kernel's
@@ -83,6 +87,10 @@ impl<B: Binder + ?Sized> Binder for Box<B> {
 
     fn strays(&mut self, held: &mut Self::Held) -> u64 {
         (**self).strays(held)
+    }
+
+    fn retire(&mut self, held: &mut Self::Held) {
+        (**self).retire(held);
     }
 
     fn bind_first(&mut self, next: &mut NextPort<'_>) -> Option<Bound<Self::Held>> {

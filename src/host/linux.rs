@@ -2,6 +2,7 @@
 
 pub mod binder;
 pub mod describer;
+pub mod handover;
 pub mod machine;
 pub mod netns;
 pub mod owners;

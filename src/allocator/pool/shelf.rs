@@ -1,52 +1,50 @@
 //! The free ports of a band, from which one is drawn by chance at once, however few are left.
 
-use std::collections::HashMap;
-
 use rand::{Rng, RngExt as _};
 
-/// Ports in no order, and where each of them stands.
+/// Places of a band, counted from 0: those that are free in no order, and where each of them stands.
 pub struct Shelf {
-    ports: Vec<u16>,
-    places: HashMap<u16, usize>,
+    free: Vec<u16>,
+    stands: Vec<u16>,
 }
 
 impl Shelf {
-    pub fn new(ports: impl IntoIterator<Item = u16>) -> Self {
-        let ports: Vec<u16> = ports.into_iter().collect();
-        let places = ports.iter().enumerate().map(|(place, &port)| (port, place)).collect();
-        Self { ports, places }
+    /// All are free. A band has less than 65,536 places, for port 0 is in none.
+    pub fn of(length: u32) -> Self {
+        let free: Vec<u16> = (0..length).map(|place| place as u16).collect();
+        Self { stands: free.clone(), free }
     }
 
     pub fn len(&self) -> u32 {
-        self.ports.len() as u32
+        self.free.len() as u32
     }
 
     /// One that was not drawn yet, after `tried` others of the same search; there has to be one.
     /// Those tried stand at the end.
-    pub fn draw(&mut self, tried: u32, random: &mut impl Rng) -> u16 {
-        let last = self.ports.len() - 1 - tried as usize;
+    pub fn draw(&mut self, tried: u32, random: &mut impl Rng) -> u32 {
+        let last = self.free.len() - 1 - tried as usize;
         let drawn = random.random_range(0..=last);
         self.swap(drawn, last);
-        self.ports[last]
+        u32::from(self.free[last])
     }
 
-    pub fn remove(&mut self, port: u16) {
-        if let Some(&place) = self.places.get(&port) {
-            self.swap(place, self.ports.len() - 1);
-            self.ports.pop();
-            self.places.remove(&port);
-        }
+    /// It has to be free.
+    pub fn remove(&mut self, place: u32) {
+        let stands = usize::from(self.stands[place as usize]);
+        self.swap(stands, self.free.len() - 1);
+        self.free.pop();
     }
 
-    pub fn put(&mut self, port: u16) {
-        self.places.insert(port, self.ports.len());
-        self.ports.push(port);
+    /// It must not be free.
+    pub fn put(&mut self, place: u32) {
+        self.stands[place as usize] = self.free.len() as u16;
+        self.free.push(place as u16);
     }
 
     fn swap(&mut self, one: usize, other: usize) {
-        self.ports.swap(one, other);
-        for place in [one, other] {
-            self.places.insert(self.ports[place], place);
+        self.free.swap(one, other);
+        for at in [one, other] {
+            self.stands[usize::from(self.free[at])] = at as u16;
         }
     }
 }

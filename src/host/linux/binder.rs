@@ -8,7 +8,7 @@ use std::{
 
 use rustix::{
     io,
-    net::{AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt},
+    net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, sockopt},
     process::Resource,
 };
 
@@ -139,6 +139,10 @@ impl Binder for RealBinder {
         held.strays()
     }
 
+    fn retire(&mut self, held: &mut Self::Held) {
+        held.retire();
+    }
+
     /// The time is that of the bind() calls alone; none when no socket could be made.
     #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
     #[inline(always)]
@@ -221,6 +225,25 @@ impl Held for BoundPort {
         let Some(udp) = &self.udp else { return 0 };
         let next = || rustix::net::recv(udp, &mut [0], RecvFlags::DONTWAIT | RecvFlags::TRUNC);
         (0..STRAYS).take_while(|_| next().is_ok()).count() as u64
+    }
+
+    /// Copies may have been connected, or listen: neither undoes an explicit bind().
+    fn retire(&mut self) {
+        if let Some(tcp) = &self.tcp
+            && sockopt::socket_acceptconn(tcp).is_ok_and(|listens| listens)
+        {
+            // Ends the listening and resets what waits (inet_shutdown in net/ipv4/af_inet.c).
+            let _ = rustix::net::shutdown(tcp, Shutdown::Read);
+        }
+        if let Some(udp) = &self.udp {
+            let _ = rustix::net::connect_unspec(udp);
+        }
+        // A receive buffer holds some hundred datagrams; whoever sends faster than this is a stray.
+        for _ in 0..8 {
+            if self.strays() < STRAYS as u64 {
+                break;
+            }
+        }
     }
 
     fn copies(&self) -> std::io::Result<Vec<OwnedFd>> {

@@ -1,0 +1,39 @@
+//! How occupied a range seems to one who binds in it: an estimate that forgets. Binds nothing.
+
+/// How many attempts are remembered: so few that the misses of one search already tell of a range
+/// that filled up since the last one.
+const MEMORY: f64 = 32.0;
+/// Standard errors between the estimate and its upper bound.
+const SURE: f64 = 3.0;
+
+/// Attempts that count less the longer ago they were.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Estimate {
+    made: f64,
+    missed: f64,
+}
+
+impl Estimate {
+    pub fn of(share: f64) -> Self {
+        Self { made: MEMORY, missed: share.clamp(0.0, 1.0) * MEMORY }
+    }
+
+    pub fn learn(&mut self, is_missed: bool) {
+        let fade = 1.0 - 1.0 / MEMORY;
+        self.made = self.made * fade + 1.0;
+        self.missed = self.missed * fade + f64::from(u8::from(is_missed));
+    }
+
+    /// The share that was met, 0 to 1; 0 before the first attempt.
+    pub fn share(self) -> f64 {
+        if self.made > 0.0 { self.missed / self.made } else { 0.0 }
+    }
+
+    /// The share it surely does not exceed (Wilson's bound, JASA 22, 1927); 1 before the first.
+    pub fn at_most(self) -> f64 {
+        let square = SURE * SURE;
+        let share = self.share();
+        let spread = (self.made * share * (1.0 - share) + square / 4.0).sqrt();
+        ((self.missed + square / 2.0 + SURE * spread) / (self.made + square)).min(1.0)
+    }
+}
