@@ -198,6 +198,17 @@ fn reserved_ports_are_no_candidates() {
 }
 
 #[test]
+fn a_range_that_is_all_reserved_is_refused_in_words() {
+    let mut session = Session::new();
+    let mut snapshot = shared(1);
+    snapshot.ephemeral = Ephemeral::new(snapshot.ephemeral.range, vec![IANA_DYNAMIC]);
+    session.scan(snapshot);
+    assert_eq!(session.keys("p"), []);
+    let words = "all ports of 49152-65535 are reserved: choose another (p, o)";
+    assert_eq!(session.notice(), words);
+}
+
+#[test]
 fn before_the_first_scan_the_pool_waits_and_then_opens_by_itself() {
     let mut session = Session::new();
     assert_eq!(session.keys("p"), []);
