@@ -287,13 +287,18 @@ impl App {
     /// When the picture changes although nothing happens; None: it does not.
     pub fn redraw_after(&self) -> Option<Duration> {
         let is_shown = self.screen == Screen::Allocate;
-        self.allocation.fades_again_after(self.now).filter(|_| is_shown)
+        let changes = if self.pool.is_open() {
+            self.pool.ages_after(self.now)
+        } else {
+            self.allocation.fades_again_after(self.now)
+        };
+        changes.filter(|_| is_shown)
     }
 
     /// Frames for reports follow each other at this distance at least; keys are answered at once.
     pub fn frame_gap(&self) -> Duration {
         let is_fast = match self.screen {
-            Screen::Allocate => self.allocation.is_sampled(),
+            Screen::Allocate => self.allocation.is_sampled() && !self.pool.is_open(),
             Screen::Lab => self.lab.is_sampled(),
             Screen::Overview | Screen::Map => false,
         };
@@ -319,6 +324,10 @@ impl App {
         match (&self.overlay, self.screen) {
             (Overlay::Help(_), _) => Context::Help,
             (Overlay::GoTo(_), _) => Context::GoTo,
+            (Overlay::None, Screen::Allocate) if self.pool.is_open() => match self.pool.panel() {
+                Some(_) => Context::Panel,
+                None => Context::Pool,
+            },
             (Overlay::None, Screen::Allocate) if self.allocation.panel().is_some() => {
                 Context::Panel
             }

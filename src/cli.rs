@@ -3,6 +3,7 @@
 mod arena;
 mod args;
 mod diagnose;
+mod exec;
 mod exit;
 mod explain;
 mod lab;
@@ -11,6 +12,7 @@ mod output;
 mod pick;
 mod refusal;
 mod scan;
+mod search;
 mod settings;
 mod tui;
 
@@ -42,10 +44,11 @@ fn obey(arguments: Vec<OsString>) -> anyhow::Result<Verdict> {
         Settings::Scan(settings) => scan::run(&settings),
         Settings::Diagnose(settings) => diagnose::run(&settings),
         Settings::Explain(settings) => explain::run(&settings),
+        Settings::Exec(settings) => exec::run(&settings),
         Settings::Lab(settings) => lab::run(&settings),
         Settings::Arena(words) => arena::run(&words),
         Settings::Pick(settings) => {
-            namespaces::run_in(&settings.namespace, |host| pick::run(host, &settings))?
+            namespaces::run_in(&settings.search.namespace, |host| pick::run(host, &settings))?
         }
     }
 }

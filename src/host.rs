@@ -49,6 +49,23 @@ pub trait Host: Send + Sync {
     fn probe(&self, _bind: Bind, _port: u16) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
+
+    /// When that process started, in ticks since boot; None: there is none, as on a host without
+    /// processes.
+    fn started(&self, _pid: u32) -> Option<u64> {
+        None
+    }
+
+    /// Whether the process of that pid and start still is; one that cannot be looked at now counts
+    /// as if.
+    fn is_alive(&self, pid: u32, started: u64) -> bool {
+        self.started(pid) == Some(started)
+    }
+
+    /// Who holds what its binders bind.
+    fn own_pid(&self) -> u32 {
+        std::process::id()
+    }
 }
 
 /// Takes snapshots; keeps what makes the next one cheap.

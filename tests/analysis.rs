@@ -397,6 +397,7 @@ impl Recount<'_> {
         let mut owners: Vec<(Party, u32)> = owners.into_iter().collect();
         owners.sort_by_key(|&(_, sockets)| Reverse(sockets));
         owners.truncate(MOST_OWNERS);
+        let owners = owners.into_iter().collect();
         DestinationUse {
             destination,
             capacity: ports.len() as u32,

@@ -58,10 +58,12 @@ pub enum Context {
     Panel,
     /// The lab shows a race.
     Race,
+    /// The Allocate screen shows the pool.
+    Pool,
 }
 
 impl Context {
-    pub const EACH: [Self; 8] = [
+    pub const EACH: [Self; 9] = [
         Self::Overview,
         Self::Map,
         Self::Allocate,
@@ -70,6 +72,7 @@ impl Context {
         Self::GoTo,
         Self::Panel,
         Self::Race,
+        Self::Pool,
     ];
 
     pub fn name(self) -> &'static str {
@@ -82,6 +85,7 @@ impl Context {
             Self::GoTo => "go to",
             Self::Panel => "panel",
             Self::Race => "race",
+            Self::Pool => "pool",
         }
     }
 }
@@ -104,19 +108,31 @@ const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map];
 const ALLOCATE: &[Context] = &[Context::Allocate];
 const LAB: &[Context] = &[Context::Lab];
 const RACE: &[Context] = &[Context::Race];
-const SCREENS: &[Context] =
-    &[Context::Overview, Context::Map, Context::Allocate, Context::Lab, Context::Race];
+const POOL: &[Context] = &[Context::Pool];
+const SCREENS: &[Context] = &[
+    Context::Overview,
+    Context::Map,
+    Context::Allocate,
+    Context::Lab,
+    Context::Race,
+    Context::Pool,
+];
 const SCREENS_AND_HELP: &[Context] = &[
     Context::Overview,
     Context::Map,
     Context::Allocate,
     Context::Lab,
     Context::Race,
+    Context::Pool,
     Context::Help,
 ];
 
 const fn own(action: AllocationAction) -> Action {
     Action::Allocation(action)
+}
+
+const fn pool(action: PoolAction) -> Action {
+    Action::Pool(action)
 }
 
 const fn lab(action: LabAction) -> Action {
@@ -335,6 +351,13 @@ pub const COMMANDS: &[Command] = &[
         help: "on this machine or on a simulated occupancy, at 90 % at first",
     },
     Command {
+        keys: "p",
+        bindings: &[(Key::Char('p'), pool(PoolAction::Toggle))],
+        contexts: ALLOCATE,
+        label: "pool",
+        help: "lease ports from a pool: classes, quarantine, reclaim",
+    },
+    Command {
         keys: "- =",
         bindings: &[
             (Key::Char('-'), own(AllocationAction::Emptier)),
@@ -391,6 +414,98 @@ pub const COMMANDS: &[Command] = &[
         contexts: ALLOCATE,
         label: "on map",
         help: "show the port won last on the map",
+    },
+    Command {
+        keys: "a A f",
+        bindings: &[
+            (Key::Char('a'), pool(PoolAction::Take)),
+            (Key::Char('A'), pool(PoolAction::TakeTen)),
+            (Key::Char('f'), pool(PoolAction::TakeAll)),
+        ],
+        contexts: POOL,
+        label: "take",
+        help: "take one lease, ten, all that can be had",
+    },
+    Command {
+        keys: "c",
+        bindings: &[(Key::Char('c'), pool(PoolAction::NextClass))],
+        contexts: POOL,
+        label: "class",
+        help: "next class of what is taken: low, normal, high",
+    },
+    Command {
+        keys: "x X",
+        bindings: &[
+            (Key::Char('x'), pool(PoolAction::Release)),
+            (Key::Char('X'), pool(PoolAction::ReleaseAll)),
+        ],
+        contexts: POOL,
+        label: "release",
+        help: "release the selected lease, all leases",
+    },
+    Command {
+        keys: "R",
+        bindings: &[(Key::Char('R'), pool(PoolAction::Reclaim))],
+        contexts: POOL,
+        label: "reclaim",
+        help: "end the leases of processes that are gone, now",
+    },
+    Command {
+        keys: "p Esc",
+        bindings: &[(Key::Char('p'), pool(PoolAction::Toggle)), (Key::Escape, Action::Close)],
+        contexts: POOL,
+        label: "runs",
+        help: "back to the allocator's runs; the leases stay",
+    },
+    Command {
+        keys: "o",
+        bindings: &[(Key::Char('o'), pool(PoolAction::OpenSettings))],
+        contexts: POOL,
+        label: "settings",
+        help: "bands, quarantine, failure rate, attempts, whose the leases are",
+    },
+    Command {
+        keys: "t",
+        bindings: &[(Key::Char('t'), own(AllocationAction::ToggleSite))],
+        contexts: POOL,
+        label: "simulated",
+        help: "a new pool on this machine or on the simulated occupancy",
+    },
+    Command {
+        keys: "j k",
+        bindings: &[
+            (Key::Char('j'), pool(PoolAction::Down)),
+            (Key::Char('k'), pool(PoolAction::Up)),
+            (Key::Down, pool(PoolAction::Down)),
+            (Key::Up, pool(PoolAction::Up)),
+        ],
+        contexts: POOL,
+        label: "select",
+        help: "next, previous port; so do the arrows",
+    },
+    Command {
+        keys: "m Enter",
+        bindings: &[(Key::Char('m'), Action::ShowOnMap), (Key::Enter, Action::ShowOnMap)],
+        contexts: POOL,
+        label: "on map",
+        help: "show the selected port on the map",
+    },
+    Command {
+        keys: "PgUp PgDn",
+        bindings: &[
+            (Key::PageUp, pool(PoolAction::PageUp)),
+            (Key::PageDown, pool(PoolAction::PageDown)),
+        ],
+        contexts: POOL,
+        label: "",
+        help: "ten ports up, down",
+    },
+    Command {
+        keys: "Home End",
+        bindings: &[(Key::Home, pool(PoolAction::First)), (Key::End, pool(PoolAction::Last))],
+        contexts: POOL,
+        label: "",
+        help: "the first, the last port of the list",
     },
     Command {
         keys: "Space",
@@ -735,6 +850,26 @@ mod tests {
             ]
             .map(Action::Lab),
         );
+        wanted.extend(
+            [
+                PoolAction::Toggle,
+                PoolAction::Take,
+                PoolAction::TakeTen,
+                PoolAction::TakeAll,
+                PoolAction::NextClass,
+                PoolAction::Up,
+                PoolAction::Down,
+                PoolAction::PageUp,
+                PoolAction::PageDown,
+                PoolAction::First,
+                PoolAction::Last,
+                PoolAction::Release,
+                PoolAction::ReleaseAll,
+                PoolAction::Reclaim,
+                PoolAction::OpenSettings,
+            ]
+            .map(Action::Pool),
+        );
         let bound: HashSet<Action> =
             COMMANDS.iter().flat_map(|c| c.bindings).map(|&(_, action)| action).collect();
         for action in &wanted {
@@ -758,7 +893,8 @@ mod tests {
 
     #[test]
     fn help_and_quit_stand_last_in_the_footer() {
-        for context in [Context::Map, Context::Allocate, Context::Lab, Context::Race] {
+        for context in [Context::Map, Context::Allocate, Context::Lab, Context::Race, Context::Pool]
+        {
             let labels: Vec<_> = here(context).map(|c| c.label).filter(|l| !l.is_empty()).collect();
             assert_eq!(labels[labels.len() - 2..], ["help", "quit"]);
         }

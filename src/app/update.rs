@@ -9,6 +9,7 @@ use crate::{
         lens::{Categories, Marks, OwnerRanks, Seen, Tally, automatic_gauge},
         map::{self, Destination, Zooming},
         overview::Row,
+        pool::{PoolAction, Terms},
     },
     domain::{
         Analysis, Diagnosis, Evidence, Lane, Occupancy, PortRange, ProcessTable, Protocols,
@@ -57,7 +58,11 @@ impl App {
         }
         let scan = self.scan.as_ref().map(Scan::last);
         match self.screen {
-            Screen::Allocate if self.overlay == Overlay::None => self.allocation.press(key, scan),
+            Screen::Allocate if self.overlay != Overlay::None => Vec::new(),
+            Screen::Allocate if self.pool.is_open() => {
+                self.pool.press(key, Terms { allocation: &self.allocation, scan })
+            }
+            Screen::Allocate => self.allocation.press(key, scan),
             Screen::Lab if self.overlay == Overlay::None => self.lab.press(key, scan),
             _ => Vec::new(),
         }
@@ -145,14 +150,22 @@ impl App {
             }
             Action::ScanNow => return vec![Effect::Ask(Request::ScanNow)],
             Action::Allocation(action) => {
-                return self.allocation.act(action, self.scan.as_ref().map(Scan::last));
+                let scan = self.scan.as_ref().map(Scan::last);
+                let mut effects = self.allocation.act(action, scan);
+                effects.extend(self.pool.agree(Terms { allocation: &self.allocation, scan }));
+                return effects;
             }
-            Action::Pool(action) => return self.pool.act(action),
+            Action::Pool(action) => return self.lease(action),
             Action::Lab(action) => {
                 return self.lab.act(action, self.scan.as_ref().map(Scan::last));
             }
             Action::ShowOnMap if self.screen == Screen::Overview => self.show_selected(),
-            Action::ShowOnMap => return self.show_last_won(),
+            Action::ShowOnMap if self.pool.is_open() => {
+                return self.show_port(self.pool.selected_port());
+            }
+            Action::ShowOnMap => {
+                return self.show_port(self.allocation.last().and_then(|finished| finished.port));
+            }
             Action::Zoom(zooming) => self.zoom(zooming),
             Action::ToggleGrain => {
                 self.toggle_grain();
@@ -175,6 +188,18 @@ impl App {
         Vec::new()
     }
 
+    /// A run pauses while the pool is in its place.
+    fn lease(&mut self, action: PoolAction) -> Vec<Effect> {
+        let mut effects = match action {
+            PoolAction::Toggle => self.allocation.leave(),
+            _ => Vec::new(),
+        };
+        let terms =
+            Terms { allocation: &self.allocation, scan: self.scan.as_ref().map(Scan::last) };
+        effects.extend(self.pool.act(action, terms));
+        effects
+    }
+
     fn toggle_grain(&mut self) {
         (self.hover, self.span) = (None, None);
         self.map.toggle_grain(self.ephemeral(), self.size);
@@ -188,6 +213,9 @@ impl App {
         }
         if self.screen == Screen::Lab {
             return self.lab.close();
+        }
+        if self.screen == Screen::Allocate && self.pool.is_open() {
+            return self.lease(PoolAction::Toggle);
         }
         if let Some(lens) = self.visited_from.take() {
             self.look_through(lens);
@@ -276,7 +304,7 @@ impl App {
             Report::AllocationFailed(why) => self.allocation.fail(why),
             Report::Lab(report) => self.lab.take(report),
             Report::LabFailed(why) => self.lab.fail(why),
-            Report::Pool(report) => self.pool.take_report(report),
+            Report::Pool(report) => self.pool.take_report(self.now, report),
             Report::PoolFailed(why) => self.pool.fail(why),
             Report::Race(race) => self.lab.take_race(*race),
             Report::WorkerDied(fault) => {
@@ -317,7 +345,12 @@ impl App {
             self.first_vitals = Some((scan.snapshot.vitals.clone(), scan.snapshot.taken_at));
         }
         self.allocation.observe(scan.last());
-        let effects = if is_first { self.lab.observe(scan.last()) } else { Vec::new() };
+        let mut effects = Vec::new();
+        if is_first {
+            let last = Some(scan.last());
+            effects.extend(self.lab.observe(scan.last()));
+            effects.extend(self.pool.observe(Terms { allocation: &self.allocation, scan: last }));
+        }
         self.scan = Some(scan);
         self.failure = None;
         if is_first && self.map.extent == Extent::Ephemeral {
@@ -356,7 +389,10 @@ impl App {
             return Vec::new();
         }
         let mut effects = match left {
-            Screen::Allocate => self.allocation.leave(),
+            Screen::Allocate => {
+                self.pool.leave();
+                self.allocation.leave()
+            }
             Screen::Lab => self.lab.leave(),
             Screen::Overview | Screen::Map => Vec::new(),
         };
@@ -366,9 +402,8 @@ impl App {
         effects
     }
 
-    fn show_last_won(&mut self) -> Vec<Effect> {
-        let won = self.allocation.last().and_then(|finished| finished.port);
-        let Some(port) = won else { return Vec::new() };
+    fn show_port(&mut self, port: Option<u16>) -> Vec<Effect> {
+        let Some(port) = port else { return Vec::new() };
         self.go_to(port);
         self.show(Screen::Map)
     }

@@ -54,6 +54,23 @@ pub enum Command {
     /// A port is looked for on UDP and TCP at once unless --protocol says otherwise (exo's demo
     /// asks for udp).
     Pick(PickArguments),
+    /// Find a free port, keep it bound, and hand the open socket to COMMAND
+    ///
+    /// No other program can take the port in between: the socket is never closed, portscope becomes
+    /// COMMAND. It gets the sockets as systemd's socket activation gives them: from descriptor 3 on
+    /// (LISTEN_FDS, LISTEN_PID), for each port its TCP socket, which listens, then its UDP socket
+    /// (LISTEN_FDNAMES says tcp and udp), as far as --protocol asks for them. PORT is the first
+    /// port, PORT_1, PORT_2 and so on are all of --count.
+    ///
+    /// Descriptors that the caller left open at those numbers are replaced; any others, like the
+    /// environment, are COMMAND's as they were. With --netns only the ports are of that namespace.
+    #[command(
+        override_usage = "portscope exec [OPTIONS] -- COMMAND...",
+        after_help = "Example: portscope exec --protocol tcp -- ./server\n\n\
+                      Exit codes: those of COMMAND; where it was not started: 75 no port found, 126 \
+                      COMMAND cannot be run, 127 it is not found, 2 usage or could not run."
+    )]
+    Exec(ExecArguments),
     /// Run allocation strategies side by side on one occupancy, measured beside predicted
     ///
     /// On an occupancy made by chance, in memory, unless --occupancy live asks for real binds on
@@ -182,8 +199,9 @@ pub struct ExplainArguments {
     pub strict: bool,
 }
 
+/// What `pick` and `exec` share.
 #[derive(Debug, Args)]
-pub struct PickArguments {
+pub struct SearchArguments {
     /// Protocols on which the port must be free; both means the same port on UDP and TCP
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
@@ -214,12 +232,30 @@ pub struct PickArguments {
     /// Tell each attempt as it happens, on stderr
     #[arg(long)]
     pub trace: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PickArguments {
+    #[command(flatten)]
+    pub search: SearchArguments,
     /// Form of the output
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub format: PlainFormat,
     /// Write to a file, which appears complete or not at all
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExecArguments {
+    #[command(flatten)]
+    pub search: SearchArguments,
+    /// Looks like COMMAND, and is not after `--`.
+    #[arg(hide = true)]
+    pub stray: Option<OsString>,
+    /// What to run instead of portscope, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

@@ -17,8 +17,18 @@ pub enum Verdict {
     No,
     /// Of `diagnose`.
     Status(Status),
+    /// Of `exec`, which ends here only if COMMAND was not started.
+    NotStarted(NotStarted),
     /// The terminal program, for that reason.
     Ended(tui::Exit),
+}
+
+/// Why there is no COMMAND: codes by which scripts tell it from COMMAND's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotStarted {
+    NoPort,
+    NotExecutable,
+    NotFound,
 }
 
 /// Usage, or could not run.
@@ -36,6 +46,13 @@ pub fn code(result: anyhow::Result<Verdict>, failed: u8) -> ExitCode {
             Status::Warning => 1,
             Status::Critical => 2,
             Status::Unknown => UNKNOWN,
+        }),
+        Ok(Verdict::NotStarted(why)) => ExitCode::from(match why {
+            // EX_TEMPFAIL of sysexits.h: it may work later.
+            NotStarted::NoPort => 75,
+            // As a shell and env(1).
+            NotStarted::NotExecutable => 126,
+            NotStarted::NotFound => 127,
         }),
         Ok(Verdict::Ended(exit)) => exit.finish(),
         // Whoever closed the pipe had enough.

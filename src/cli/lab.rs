@@ -5,7 +5,7 @@ use crate::{
     cli::{
         args::PlainFormat,
         exit::{self, Verdict},
-        namespaces, pick,
+        namespaces, search,
         settings::{
             BadInput, LabSettings, SEED_LIMIT,
             lab::{ComparisonSettings, Experiment, RaceSettings},
@@ -54,7 +54,7 @@ fn setup(
     seed: u64,
 ) -> anyhow::Result<LabSetup> {
     let (policy, gaps) = host.policy()?;
-    pick::tell_assumptions(&gaps);
+    search::tell_assumptions(&gaps);
     let range = settings.range.resolve(&policy);
     let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
     let candidates = Candidates::new(range, reserved);
@@ -113,7 +113,7 @@ fn race(
     seed: u64,
 ) -> anyhow::Result<Verdict> {
     let (policy, gaps) = host.policy()?;
-    pick::tell_assumptions(&gaps);
+    search::tell_assumptions(&gaps);
     let setup = RaceSetup {
         program: std::env::current_exe().ok(),
         rounds: asked.rounds.get(),

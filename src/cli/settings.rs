@@ -3,6 +3,7 @@
 pub mod diagnose;
 pub mod explain;
 pub mod lab;
+pub mod search;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -18,8 +19,8 @@ use crate::{
     allocator::{ALLOCATORS, strategy::AllocatorRow},
     cli::{
         args::{
-            Arguments, ColorName, Command, FaultName, LiveArguments, PickArguments, PlainFormat,
-            ProtocolName, ScanArguments, ScanFormat, ThemeName,
+            Arguments, ColorName, Command, FaultName, LiveArguments, ProtocolName, ScanArguments,
+            ScanFormat, ThemeName,
         },
         namespaces::{Choice, Choices},
         output::Destination,
@@ -44,7 +45,8 @@ pub enum Settings {
     Scan(ScanSettings),
     Diagnose(DiagnoseSettings),
     Explain(ExplainSettings),
-    Pick(PickSettings),
+    Pick(search::PickSettings),
+    Exec(search::ExecSettings),
     Lab(LabSettings),
     Arena(Vec<String>),
 }
@@ -80,21 +82,6 @@ pub struct ScanSettings {
     pub strict: bool,
 }
 
-pub struct PickSettings {
-    pub range: RangeChoice,
-    pub protocols: Protocols,
-    pub namespace: Choice,
-    pub strategy: &'static AllocatorRow,
-    pub max_attempts: NonZeroU32,
-    pub seed: Option<u64>,
-    pub count: NonZeroU32,
-    pub address: Option<IpAddr>,
-    pub ignore_reserved: bool,
-    pub trace: bool,
-    pub format: PlainFormat,
-    pub destination: Destination,
-}
-
 impl TryFrom<Arguments> for Settings {
     type Error = BadInput;
 
@@ -105,6 +92,7 @@ impl TryFrom<Arguments> for Settings {
             Some(Command::Diagnose(diagnose)) => Self::Diagnose(diagnose.try_into()?),
             Some(Command::Explain(explain)) => Self::Explain(explain.try_into()?),
             Some(Command::Pick(pick)) => Self::Pick(pick.try_into()?),
+            Some(Command::Exec(exec)) => Self::Exec(exec.try_into()?),
             Some(Command::Lab(lab)) => Self::Lab(lab.try_into()?),
             Some(Command::Arena(arena)) => Self::Arena(arena.words),
         })
@@ -143,32 +131,6 @@ impl TryFrom<ScanArguments> for ScanSettings {
             destination: destination(typed.output)?,
             owners: !typed.no_owners,
             strict: typed.strict,
-        })
-    }
-}
-
-impl TryFrom<PickArguments> for PickSettings {
-    type Error = BadInput;
-
-    fn try_from(typed: PickArguments) -> Result<Self, BadInput> {
-        let range = RangeChoice::for_choosing(&typed.range)?;
-        let count = number("--count", &typed.count)?;
-        if let RangeChoice::Ports(range) = range {
-            check_count(count, range, range.len())?;
-        }
-        Ok(Self {
-            range,
-            protocols: typed.protocol.into(),
-            namespace: typed.netns.try_into()?,
-            strategy: strategy(&typed.strategy)?,
-            max_attempts: number("--max-attempts", &typed.max_attempts)?,
-            seed: typed.seed.as_deref().map(seed).transpose()?,
-            count,
-            address: typed.address.as_deref().map(address).transpose()?,
-            ignore_reserved: typed.ignore_reserved,
-            trace: typed.trace,
-            format: typed.format,
-            destination: destination(typed.output)?,
         })
     }
 }
@@ -259,7 +221,7 @@ impl TryFrom<OsString> for Target {
         if name.is_empty() {
             return Err(BadInput("'' is no port and no name: use 0 to 65535, or a name".into()));
         }
-        if let "scan" | "diagnose" | "explain" | "pick" | "lab" = name.as_str() {
+        if let "scan" | "diagnose" | "explain" | "pick" | "exec" | "lab" = name.as_str() {
             let usage =
                 format!("'{name}' stands first, its options after it: portscope {name} --help");
             return Err(BadInput(usage));

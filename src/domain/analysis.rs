@@ -2,12 +2,15 @@
 //! nothing about good or bad.
 
 mod destinations;
+mod foremost;
 mod owners;
 mod places;
 mod ranges;
 mod suspicion;
 
 use crate::domain::{Destination, Ephemeral, PortRange, Protocol, Snapshot, Socket, StateClass};
+
+pub use foremost::{Foremost, MOST_OWNERS};
 
 use self::{
     destinations::Destinations,
@@ -57,7 +60,7 @@ pub struct RangeUse {
 }
 
 /// What one destination uses of the ports that connect() may choose for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DestinationUse {
     pub destination: Destination,
     /// The range without reserved and poisoned ports.
@@ -73,7 +76,7 @@ pub struct DestinationUse {
     pub low_parity_capacity: u32,
     pub low_parity_used: u32,
     /// Who has, or had, the sockets; most first. At most `MOST_OWNERS`.
-    pub owners: Vec<(Party, u32)>,
+    pub owners: Foremost,
 }
 
 /// Who holds sockets, as far as one name can be put to it.
@@ -109,15 +112,12 @@ pub struct OwnerUse {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortSet(Box<[u64; 1024]>);
 
-/// What `DestinationUse::owners` lists at most.
-pub const MOST_OWNERS: usize = 4;
-
 impl Analysis {
     /// The snapshot is sorted: the sockets of one port stand together.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut ranges = Ranges::of(&snapshot.ephemeral);
         let mut owners = Owners::of(snapshot);
-        let mut destinations = Destinations::of(&snapshot.ephemeral);
+        let mut destinations = Destinations::of(&snapshot.ephemeral, snapshot.sockets.len());
         let mut clients = Clients::default();
         for sockets in snapshot.sockets.chunk_by(|a, b| place(a) == place(b)) {
             let port = Port::of(sockets, &snapshot.ephemeral);

@@ -2,7 +2,7 @@
 
 mod delta;
 mod run;
-mod site;
+pub(super) mod site;
 mod worker;
 
 use std::{

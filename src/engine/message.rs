@@ -31,6 +31,8 @@ pub enum PoolRequest {
         class: Class,
         count: u32,
     },
+    /// Whose the next leases are; None: our own process.
+    Tenant(Option<u32>),
     /// Ends the lease of that port; nothing happens if there is none.
     Release(u16),
     ReleaseAll,

@@ -1,24 +1,36 @@
 //! The thread that owns a pool of leased ports: hears requests, ends quarantines, reclaims, reports.
 
+mod open;
+mod worker;
+
 use std::{
     io,
     sync::{Arc, mpsc},
+    time::Duration,
 };
 
 use crate::{
-    engine::{Outbox, PoolRequest},
+    engine::{Outbox, PoolRequest, worker as threads},
     host::Host,
 };
+
+use self::worker::Worker;
+
+/// How long dropping the handle waits for the thread to release what it holds.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The running thread. Dropping it ends the thread, which releases every port it held.
 pub struct PoolThread {
     requests: Option<mpsc::Sender<PoolRequest>>,
+    /// Hangs up when the thread has ended.
+    ended: mpsc::Receiver<()>,
 }
 
 impl PoolThread {
     /// Never blocks.
     pub fn send(&self, request: PoolRequest) {
         if let Some(requests) = &self.requests {
+            // A thread that has ended has told why.
             let _ = requests.send(request);
         }
     }
@@ -27,6 +39,18 @@ impl PoolThread {
 /// Starts the thread, without a pool.
 ///
 /// Errors: the system gives no thread.
-pub fn spawn(_host: Arc<dyn Host>, _outbox: Box<dyn Outbox>) -> io::Result<PoolThread> {
-    Ok(PoolThread { requests: None })
+pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<PoolThread> {
+    let (requests, inbox) = mpsc::channel();
+    let (alive, ended) = mpsc::sync_channel(0);
+    let work = move |outbox: &dyn Outbox| Worker::new(&*host, outbox, inbox).work();
+    threads::spawn("pool", alive, outbox, work)?;
+    Ok(PoolThread { requests: Some(requests), ended })
+}
+
+impl Drop for PoolThread {
+    /// A thread that still waits for someone to take its report is left to the end of the process.
+    fn drop(&mut self) {
+        self.requests = None;
+        let _ = self.ended.recv_timeout(GOODBYE);
+    }
 }

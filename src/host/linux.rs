@@ -2,6 +2,7 @@
 
 pub mod binder;
 pub mod describer;
+pub mod handover;
 pub mod machine;
 pub mod netns;
 pub mod owners;
@@ -13,6 +14,7 @@ pub mod scanner;
 pub mod self_test;
 pub mod services;
 pub mod sock_diag;
+pub mod tenant;
 pub mod thief;
 pub mod unit;
 pub mod users;
@@ -105,5 +107,13 @@ impl Host for LinuxHost {
     fn probe(&self, bind: Bind, port: u16) -> Result<(), Errno> {
         self.enter().map_err(|error| Errno(error.source.raw_os_error().unwrap_or_default()))?;
         probe::bind(bind, port)
+    }
+
+    fn started(&self, pid: u32) -> Option<u64> {
+        tenant::started(pid)
+    }
+
+    fn is_alive(&self, pid: u32, started: u64) -> bool {
+        tenant::is_alive(pid, started)
     }
 }

@@ -144,6 +144,14 @@ impl Host for SimulatedHost {
             Verdict::InUse | Verdict::Unknown => Err(Errno::EADDRINUSE),
         }
     }
+
+    fn started(&self, pid: u32) -> Option<u64> {
+        self.world.processes.get(&pid)?.started
+    }
+
+    fn own_pid(&self) -> u32 {
+        OWN_PID
+    }
 }
 
 struct SimulatedScanner {

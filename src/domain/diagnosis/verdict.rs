@@ -69,7 +69,7 @@ pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Destination, Endpoint, Protocol};
+    use crate::domain::{Destination, Endpoint, Protocol, analysis::Foremost};
 
     fn destination(used: u32, capacity: u32, port: u16) -> DestinationUse {
         let remote: Endpoint = ([10, 0, 3, 17], port).into();
@@ -81,7 +81,7 @@ mod tests {
             reusable: 0,
             low_parity_capacity: capacity / 2,
             low_parity_used: used / 2,
-            owners: Vec::new(),
+            owners: Foremost::default(),
         }
     }
 

@@ -1,0 +1,233 @@
+//! What the person's wishes do to the pool, and what they ask of the engine. Hears no reports.
+
+use crate::{
+    allocator::Class,
+    app::{
+        Effect, Key,
+        allocation::{Allocation, Ground, LastScan, Site},
+        pool::{Leasing, PoolAction, PoolPlan, PoolSettingsPanel},
+    },
+    domain::Text,
+    engine::{PoolRequest, Request},
+};
+
+/// Rows that a page key goes.
+const PAGE: usize = 10;
+
+/// What the pool is made from beside its own options: the allocator's, and the last scan.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    pub allocation: &'a Allocation,
+    pub scan: Option<LastScan<'a>>,
+}
+
+impl Leasing {
+    pub fn act(&mut self, action: PoolAction, terms: Terms<'_>) -> Vec<Effect> {
+        self.notice = None;
+        match action {
+            PoolAction::Toggle => {
+                self.is_open = !self.is_open;
+                return self.agree(terms);
+            }
+            PoolAction::Take => return self.take(1, terms),
+            PoolAction::TakeTen => return self.take(10, terms),
+            PoolAction::TakeAll => return self.take(u32::MAX, terms),
+            PoolAction::NextClass => self.class = next_class(self.class),
+            PoolAction::Up => self.selected = self.selected.saturating_sub(1),
+            PoolAction::Down => self.select(self.selected + 1),
+            PoolAction::PageUp => self.selected = self.selected.saturating_sub(PAGE),
+            PoolAction::PageDown => self.select(self.selected + PAGE),
+            PoolAction::First => self.selected = 0,
+            PoolAction::Last => self.select(usize::MAX),
+            PoolAction::Release => return self.release_one(),
+            PoolAction::ReleaseAll => return self.release(PoolRequest::ReleaseAll),
+            PoolAction::Reclaim => return self.release(PoolRequest::Reclaim),
+            PoolAction::OpenSettings => {
+                let ephemeral = terms.scan.map(|scan| scan.snapshot.ephemeral.range);
+                self.panel = Some(PoolSettingsPanel::new(self.options, ephemeral));
+            }
+        }
+        Vec::new()
+    }
+
+    /// A key while the settings are open; without them it does nothing.
+    pub fn press(&mut self, key: Key, terms: Terms<'_>) -> Vec<Effect> {
+        let Some(panel) = &mut self.panel else { return Vec::new() };
+        if panel.press(key) {
+            return Vec::new();
+        }
+        let wanted = *panel.options();
+        self.panel = None;
+        if wanted == self.options {
+            return Vec::new();
+        }
+        self.notice = None;
+        self.options = wanted;
+        self.agree(terms)
+    }
+
+    /// The person looks at another screen: the leases stay.
+    pub fn leave(&mut self) {
+        self.panel = None;
+    }
+
+    /// The first look at the machine, for which the pool may have waited. One on the simulated site
+    /// knew without it what is reserved there.
+    pub fn observe(&mut self, terms: Terms<'_>) -> Vec<Effect> {
+        if self.asked.is_some() {
+            return Vec::new();
+        }
+        self.notice = None;
+        self.agree(terms)
+    }
+
+    /// What the pool goes by may have changed: if it is shown, the engine is to have one that agrees.
+    pub fn agree(&mut self, terms: Terms<'_>) -> Vec<Effect> {
+        if !self.is_open {
+            return Vec::new();
+        }
+        match self.wanted(terms) {
+            Err(words) => {
+                self.notice = Some(words);
+                let had_pool = self.asked.is_some();
+                self.forget();
+                if had_pool { vec![ask(PoolRequest::Close)] } else { Vec::new() }
+            }
+            Ok(wanted) => self.turn_into(wanted),
+        }
+    }
+
+    fn turn_into(&mut self, wanted: PoolPlan) -> Vec<Effect> {
+        match &mut self.asked {
+            Some(asked) if is_alike(asked, &wanted) => {
+                if asked.tenant == wanted.tenant {
+                    return Vec::new();
+                }
+                asked.tenant = wanted.tenant;
+                vec![ask(PoolRequest::Tenant(wanted.tenant))]
+            }
+            _ => {
+                let lost = match self.report().map_or(0, |report| report.leases.len()) {
+                    0 => None,
+                    1 => Some("a new pool: a lease is given up".to_owned()),
+                    lost => Some(format!("a new pool: {lost} leases are given up")),
+                };
+                self.notice = lost.map(Text::scrub);
+                self.forget();
+                self.number += 1;
+                self.asked = Some(wanted.clone());
+                vec![ask(PoolRequest::Open(wanted))]
+            }
+        }
+    }
+
+    /// Errors, in words: why there can be no pool now.
+    fn wanted(&self, Terms { allocation, scan }: Terms<'_>) -> Result<PoolPlan, Text> {
+        let options = allocation.options();
+        let site = allocation.site();
+        let ground = scan.map(|scan| Ground::count(options, scan));
+        let hold_limit = match (site, scan.zip(ground)) {
+            // Nobody else needs the ports of the simulated site.
+            (Site::Simulated { .. }, _) => options.range.len(),
+            (Site::Machine, None) => {
+                return Err(Text::scrub("no scan yet: the pool waits for the first one"));
+            }
+            // Elsewhere than alone we take no more than a tenth of what is free.
+            (Site::Machine, Some((scan, ground))) => {
+                ground.free() / if scan.snapshot.machine.is_isolated { 1 } else { 10 }
+            }
+        };
+        let candidates = ground.map_or(options.range.len(), |ground| ground.candidates);
+        if candidates == 0 {
+            let words =
+                format!("all ports of {} are reserved: choose another (p, o)", options.range);
+            return Err(Text::scrub(words));
+        }
+        self.check_bands(candidates)?;
+        Ok(PoolPlan {
+            site,
+            protocols: options.protocols,
+            range: options.range,
+            reserved: scan.map(|s| s.snapshot.ephemeral.reserved().to_vec()).unwrap_or_default(),
+            address: options.address,
+            bands: self.options.bands,
+            quarantine: self.options.quarantine,
+            failure_rate: self.options.failure_rate,
+            max_attempts: self.options.max_attempts,
+            hold_limit,
+            seed: options.seed,
+            tenant: self.options.tenant,
+        })
+    }
+
+    fn check_bands(&self, candidates: u32) -> Result<(), Text> {
+        let bands = self.options.bands;
+        let asked = u64::from(bands.high) + u64::from(bands.normal);
+        if asked <= u64::from(candidates) {
+            return Ok(());
+        }
+        let words = format!("bands of {asked} ports in a range of {candidates}: change them (o)");
+        Err(Text::scrub(words))
+    }
+
+    fn take(&mut self, count: u32, terms: Terms<'_>) -> Vec<Effect> {
+        // After a failure the same key tries anew.
+        let mut effects = if self.asked.is_none() { self.agree(terms) } else { Vec::new() };
+        if self.asked.is_some() {
+            effects.push(ask(PoolRequest::Take { class: self.class, count }));
+        }
+        effects
+    }
+
+    fn release_one(&mut self) -> Vec<Effect> {
+        let is_leased = self.report().is_some_and(|report| self.selected < report.leases.len());
+        match self.selected_port() {
+            Some(port) if is_leased => vec![ask(PoolRequest::Release(port))],
+            Some(port) => {
+                let words = format!("{port} rests, and is free again by itself");
+                self.notice = Some(Text::scrub(words));
+                Vec::new()
+            }
+            None => self.nothing_leased(),
+        }
+    }
+
+    fn release(&mut self, request: PoolRequest) -> Vec<Effect> {
+        if self.report().is_some_and(|report| !report.leases.is_empty()) {
+            return vec![ask(request)];
+        }
+        self.nothing_leased()
+    }
+
+    fn nothing_leased(&mut self) -> Vec<Effect> {
+        self.notice = Some(Text::scrub("nothing is leased"));
+        Vec::new()
+    }
+
+    fn select(&mut self, row: usize) {
+        self.selected = row.min(self.rows().saturating_sub(1));
+    }
+}
+
+fn next_class(class: Class) -> Class {
+    match class {
+        Class::Low => Class::Normal,
+        Class::Normal => Class::High,
+        Class::High => Class::Low,
+    }
+}
+
+/// The same but for whom the leases are for and for what the scans say meanwhile.
+fn is_alike(asked: &PoolPlan, wanted: &PoolPlan) -> bool {
+    let as_then = PoolPlan {
+        reserved: asked.reserved.clone(),
+        hold_limit: asked.hold_limit,
+        tenant: asked.tenant,
+        ..wanted.clone()
+    };
+    *asked == as_then
+}
+
+fn ask(request: PoolRequest) -> Effect {
+    Effect::Ask(Request::Pool(request))
+}

@@ -1,0 +1,174 @@
+//! The fields of the pool's settings, and what may be typed there. Opens no pool.
+
+use std::time::Duration;
+
+use crate::{
+    allocator::Quarantine,
+    app::{
+        pool::PoolOptions,
+        settings::{self, Settings},
+    },
+    domain::PortRange,
+};
+
+pub type PoolSettingsPanel = settings::SettingsPanel<PoolOptions>;
+
+/// A row of the panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolField {
+    /// Ports kept for the class.
+    High,
+    Normal,
+    Quarantine,
+    /// Of the quarantine, in seconds.
+    Rest,
+    /// How often a search may give up although a port is free.
+    FailureRate,
+    Attempts,
+    Tenant,
+}
+
+impl PoolField {
+    pub const EACH: [Self; 7] = [
+        Self::High,
+        Self::Normal,
+        Self::Quarantine,
+        Self::Rest,
+        Self::FailureRate,
+        Self::Attempts,
+        Self::Tenant,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::High => "for high",
+            Self::Normal => "for normal",
+            Self::Quarantine => "quarantine",
+            Self::Rest => "rest",
+            Self::FailureRate => "failures",
+            Self::Attempts => "attempts",
+            Self::Tenant => "tenant",
+        }
+    }
+}
+
+/// The usual ones.
+const BANDS: [u32; 10] = [0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+const RESTS: [u32; 9] = [0, 1, 2, 5, 10, 30, 60, 120, 240];
+const ATTEMPTS: [u32; 6] = [10, 100, 1000, 10_000, 20_000, 65_536];
+/// Powers of ten.
+const RATES: std::ops::RangeInclusive<i32> = -9..=-1;
+
+/// What our own process is shown as.
+const OURS: &str = "portscope";
+
+impl Settings for PoolOptions {
+    type Field = PoolField;
+
+    const FIELDS: &'static [PoolField] = &PoolField::EACH;
+
+    fn value(&self, field: PoolField) -> String {
+        match field {
+            PoolField::High => self.bands.high.to_string(),
+            PoolField::Normal => self.bands.normal.to_string(),
+            PoolField::Quarantine => match self.quarantine {
+                Quarantine::Time(_) => "time".to_owned(),
+                Quarantine::Drain(_) => "drain".to_owned(),
+            },
+            PoolField::Rest => self.rest().as_secs_f64().to_string(),
+            PoolField::FailureRate => format!("{:e}", self.failure_rate),
+            PoolField::Attempts => self.max_attempts.to_string(),
+            PoolField::Tenant => self.tenant.map_or_else(|| OURS.to_owned(), |p| p.to_string()),
+        }
+    }
+
+    fn takes(field: PoolField, character: char) -> bool {
+        match field {
+            PoolField::Quarantine => false,
+            PoolField::High | PoolField::Normal | PoolField::Attempts | PoolField::Tenant => {
+                character.is_ascii_digit()
+            }
+            PoolField::Rest => character.is_ascii_digit() || character == '.',
+            PoolField::FailureRate => character.is_ascii_digit() || "e.-".contains(character),
+        }
+    }
+
+    fn read(&mut self, field: PoolField, typed: &str) -> Result<(), String> {
+        match field {
+            PoolField::Quarantine => {}
+            PoolField::High => self.bands.high = read_band(typed)?,
+            PoolField::Normal => self.bands.normal = read_band(typed)?,
+            PoolField::Rest => self.set_rest(read_rest(typed)?),
+            PoolField::FailureRate => self.failure_rate = read_rate(typed)?,
+            PoolField::Attempts => self.max_attempts = settings::read_attempts(typed)?,
+            PoolField::Tenant => self.tenant = read_tenant(typed)?,
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, field: PoolField, by: isize, _ephemeral: Option<PortRange>) {
+        let Self { bands, max_attempts, .. } = self;
+        match field {
+            PoolField::High => bands.high = settings::next_of(&BANDS, bands.high, by),
+            PoolField::Normal => bands.normal = settings::next_of(&BANDS, bands.normal, by),
+            PoolField::Attempts => *max_attempts = settings::next_of(&ATTEMPTS, *max_attempts, by),
+            PoolField::Quarantine => {
+                self.quarantine = match self.quarantine {
+                    Quarantine::Time(rest) => Quarantine::Drain(rest),
+                    Quarantine::Drain(rest) => Quarantine::Time(rest),
+                };
+            }
+            PoolField::Rest => {
+                let seconds = settings::next_of(&RESTS, self.rest().as_secs() as u32, by);
+                self.set_rest(Duration::from_secs(seconds.into()));
+            }
+            PoolField::FailureRate => {
+                let power = self.failure_rate.log10().round() as i32 + by.signum() as i32;
+                self.failure_rate = 10f64.powi(power.clamp(*RATES.start(), *RATES.end()));
+            }
+            PoolField::Tenant => {}
+        }
+    }
+}
+
+impl PoolOptions {
+    /// How long the quarantine is.
+    pub fn rest(&self) -> Duration {
+        match self.quarantine {
+            Quarantine::Time(rest) | Quarantine::Drain(rest) => rest,
+        }
+    }
+
+    fn set_rest(&mut self, wanted: Duration) {
+        match &mut self.quarantine {
+            Quarantine::Time(rest) | Quarantine::Drain(rest) => *rest = wanted,
+        }
+    }
+}
+
+fn read_band(typed: &str) -> Result<u32, String> {
+    let count = typed.parse().ok().filter(|&count| count <= 65_535);
+    count.ok_or_else(|| format!("{typed} is no number of ports: type 0 to 65535"))
+}
+
+/// A day at most: nobody waits longer.
+fn read_rest(typed: &str) -> Result<Duration, String> {
+    let seconds = typed.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    let wrong = || format!("{typed} is no number of seconds: type 0 to 86400, such as 10 or 0.5");
+    seconds.map(Duration::from_secs_f64).ok_or_else(wrong)
+}
+
+fn read_rate(typed: &str) -> Result<f64, String> {
+    let rate = typed.parse().ok().filter(|&rate| rate > 0.0 && rate < 1.0);
+    rate.ok_or_else(|| format!("{typed} is no failure rate: type one such as 0.001 or 1e-6"))
+}
+
+/// Nothing: our own process. Whether there is such a process the engine finds out.
+fn read_tenant(typed: &str) -> Result<Option<u32>, String> {
+    if typed.is_empty() {
+        return Ok(None);
+    }
+    let pid = typed.parse().ok().filter(|&pid| pid > 0);
+    let wrong = || format!("{typed} is no pid: type one such as 4711, or nothing for ourselves");
+    pid.map(Some).ok_or_else(wrong)
+}

@@ -1,0 +1,219 @@
+//! A pool on its site, whose it is, and what was told of it last. Knows no channel and no clock.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+
+use crate::{
+    allocator::{Attempt, Candidates, Class, Pool, PoolSetup, Shortage, Tenant},
+    domain::{Errno, Text},
+    engine::{PoolPlan, PoolReport, Setup, Site, allocation::site, look::Look},
+    host::{Host, HostBinder, HostError},
+};
+
+/// Attempts that a report shows one by one.
+const RECENT: usize = 64;
+
+/// Between `PoolRequest::Open` and the next one.
+pub struct Open {
+    pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
+    /// Whose the next leases are; or why there is nobody.
+    tenant: Result<Tenant, Text>,
+    /// Held sockets, at most, of which the machine would allow more.
+    is_limit_ours: bool,
+    /// "IPv4 only" and the like.
+    limitation: Option<Text>,
+    attempts: VecDeque<Attempt>,
+    trouble: Option<Text>,
+}
+
+impl Open {
+    /// Errors, in words: no port may be tried, the bands are too large, no socket could be made.
+    pub fn new(host: &dyn Host, plan: &PoolPlan) -> Result<Self, Text> {
+        let mut open = match plan.site {
+            Site::Machine => Self::on(host, plan)?,
+            Site::Simulated { share } => {
+                let built = site::build(host, &setup(plan), share);
+                let (site, reserved) = built.map_err(|error| words(&error))?;
+                Self::on(&site, &PoolPlan { reserved, address: None, ..plan.clone() })?
+            }
+        };
+        open.lease_to(host, plan.tenant);
+        Ok(open)
+    }
+
+    fn on(host: &dyn Host, plan: &PoolPlan) -> Result<Self, Text> {
+        let candidates = Candidates::new(plan.range, &plan.reserved);
+        if candidates.len() == 0 {
+            return Err(Text::scrub(format!("every port of {} is reserved", plan.range)));
+        }
+        let binder = host.binder(plan.protocols, plan.address).map_err(|e| words(&e))?;
+        let limitation = binder.limitation().map(Text::scrub);
+        let capacity = binder.hold_capacity();
+        let setup = PoolSetup {
+            candidates: candidates.clone(),
+            bands: plan.bands,
+            quarantine: plan.quarantine,
+            failure_rate: plan.failure_rate,
+            max_attempts: plan.max_attempts.max(1),
+            max_held: plan.hold_limit.min(capacity),
+        };
+        let random = ChaCha8Rng::seed_from_u64(plan.seed);
+        let mut pool =
+            Pool::new(setup, binder, random).map_err(|error| Text::scrub(error.to_string()))?;
+        let count = f64::from(candidates.len());
+        let trouble = match Look::new(host, candidates, plan.protocols, plan.address) {
+            Ok(look) => {
+                pool.expect_occupied(f64::from(look.occupied) / count);
+                None
+            }
+            Err(error) => Some(Text::scrub(format!("occupancy not known at first: {error}"))),
+        };
+        Ok(Self {
+            pool,
+            tenant: Err(Text::scrub("leased to nobody")),
+            is_limit_ours: plan.hold_limit < capacity,
+            limitation,
+            attempts: VecDeque::with_capacity(RECENT),
+            trouble,
+        })
+    }
+
+    pub fn has_leases(&self) -> bool {
+        self.pool.leases().len() > 0
+    }
+
+    pub fn has_resting(&self) -> bool {
+        self.pool.resting().len() > 0
+    }
+
+    /// Whose the next leases are; None: our own process.
+    pub fn lease_to(&mut self, host: &dyn Host, pid: Option<u32>) {
+        let pid = pid.unwrap_or_else(|| host.own_pid());
+        let started = host.started(pid);
+        let nobody = || Text::scrub(format!("there is no process {pid} to lease ports to"));
+        self.tenant = started.map(|started| Tenant { pid, started }).ok_or_else(nobody);
+        if let Err(nobody) = &self.tenant {
+            self.trouble = Some(nobody.clone());
+        }
+    }
+
+    /// As many as can be had; the trouble says why not more.
+    pub fn take(&mut self, host: &dyn Host, now: Duration, class: Class, count: u32) {
+        self.attempts.clear();
+        self.trouble = None;
+        let tenant = match &self.tenant {
+            Ok(tenant) if !is_alive(host, *tenant) => {
+                self.trouble = Some(Text::scrub(format!("process {} is gone", tenant.pid)));
+                return;
+            }
+            Ok(tenant) => *tenant,
+            Err(nobody) => {
+                self.trouble = Some(nobody.clone());
+                return;
+            }
+        };
+        let Self { pool, attempts, .. } = self;
+        for taken in 0..count {
+            let seen = |attempt: &Attempt| {
+                if attempts.len() == RECENT {
+                    attempts.pop_front();
+                }
+                attempts.push_back(*attempt);
+            };
+            if let Err(shortage) = pool.take(now, class, tenant, seen) {
+                self.trouble = Some(self.words_of(shortage, taken, count));
+                return;
+            }
+        }
+    }
+
+    pub fn release(&mut self, now: Duration, port: u16) {
+        self.trouble = None;
+        self.pool.release(now, port);
+    }
+
+    pub fn release_all(&mut self, now: Duration) {
+        self.trouble = None;
+        let ports: Vec<u16> = self.pool.leases().map(|lease| lease.port).collect();
+        for port in ports {
+            self.pool.release(now, port);
+        }
+    }
+
+    /// Ends the leases of processes that are gone. True: there were some.
+    pub fn reclaim(&mut self, host: &dyn Host, now: Duration) -> bool {
+        // Most leases are one process's, which is looked at once.
+        let mut seen = HashMap::new();
+        let looked = |tenant| *seen.entry(tenant).or_insert_with(|| is_alive(host, tenant));
+        !self.pool.reclaim(now, looked).is_empty()
+    }
+
+    /// Ends quarantines. True: something has changed.
+    pub fn pass(&mut self, now: Duration) -> bool {
+        let before = (self.pool.resting().len(), self.pool.counts());
+        self.pool.pass(now);
+        (self.pool.resting().len(), self.pool.counts()) != before
+    }
+
+    pub fn report(&self, number: u64, now: Duration) -> PoolReport {
+        let pool = &self.pool;
+        let [low, normal, high] = Class::EACH.map(|class| pool.left_for(class));
+        PoolReport {
+            number,
+            now,
+            leases: pool.leases().copied().collect(),
+            resting: pool.resting().copied().collect(),
+            free: [low, normal - low, high - normal],
+            counts: pool.counts(),
+            occupied: pool.occupied(),
+            attempts_allowed: pool.attempts_among(low).min(low),
+            attempts: self.attempts.iter().copied().collect(),
+            trouble: self.trouble.clone().or_else(|| self.limitation.clone()),
+        }
+    }
+
+    fn words_of(&self, shortage: Shortage, taken: u32, count: u32) -> Text {
+        let why = match shortage {
+            Shortage::Limit { held } if self.is_limit_ours => {
+                format!("the hold limit is reached: {held} ports are held")
+            }
+            Shortage::GaveUp { last, .. } if last.errno != Errno::EADDRINUSE => {
+                format!("{shortage}, the last for {}", last.errno)
+            }
+            _ => shortage.to_string(),
+        };
+        Text::scrub(match count {
+            1 => why,
+            u32::MAX => format!("{taken} taken: {why}"),
+            _ => format!("{taken} of {count} taken: {why}"),
+        })
+    }
+}
+
+fn is_alive(host: &dyn Host, tenant: Tenant) -> bool {
+    host.is_alive(tenant.pid, tenant.started)
+}
+
+/// As the site of a run is made, so that both have the same occupancy.
+fn setup(plan: &PoolPlan) -> Setup {
+    Setup {
+        site: plan.site,
+        strategy: 0,
+        protocols: plan.protocols,
+        range: plan.range,
+        max_attempts: plan.max_attempts,
+        seed: plan.seed,
+        address: plan.address,
+        reserved: plan.reserved.clone(),
+        hold_limit: plan.hold_limit,
+        stop_after: None,
+    }
+}
+
+fn words(error: &HostError) -> Text {
+    Text::scrub(error.to_string())
+}

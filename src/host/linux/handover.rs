@@ -1,0 +1,113 @@
+//! Becomes another program that gets our bound sockets. Finds no port, and starts no second process.
+
+use std::{
+    convert::Infallible,
+    ffi::{OsStr, OsString},
+    io,
+    mem::ManuallyDrop,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+        unix::process::CommandExt as _,
+    },
+    process::Command,
+};
+
+use rustix::{
+    io::FdFlags,
+    net::{SocketType, sockopt},
+};
+
+use crate::host::{Held, HostError};
+
+/// SD_LISTEN_FDS_START (sd_listen_fds(3)): behind standard input, output and error.
+const FIRST_DESCRIPTOR: RawFd = 3;
+
+/// listen(2) cuts it to net.core.somaxconn, and so does systemd's default for sockets (`Backlog=`,
+/// systemd.socket(5)). A program that calls listen() again sets its own.
+const BACKLOG: i32 = i32::MAX;
+
+/// What of the caller's variables would speak of other descriptors than ours: systemd 259 sets it,
+/// and readers that know it take nothing where it does not fit.
+const STALE: &str = "LISTEN_PIDFDID";
+
+/// Why we are still here.
+#[derive(Debug, thiserror::Error)]
+pub enum HandoverError {
+    #[error(transparent)]
+    Sockets(#[from] HostError),
+    /// By execve(2).
+    #[error("{0}")]
+    Program(io::Error),
+}
+
+/// Replaces this process by `program`, searched for in `PATH` as a shell does, with the sockets of
+/// `held` from descriptor 3 on as sd_listen_fds(3) says; the TCP ones listen.
+///
+/// Descriptors that stand at those numbers are closed, whoever opened them. std leaves one at each
+/// of 0, 1 and 2, whatever the caller closed, so that no socket is taken for standard output. It
+/// undoes in the new program what it did for ours: SIGPIPE is not ignored, no signal is blocked.
+/// The limit of descriptors is the caller's, if nobody raised it: with as many descriptors open as
+/// it allows a program cannot even load its libraries.
+pub fn become_program(
+    program: &OsStr,
+    arguments: &[OsString],
+    held: Vec<Box<dyn Held>>,
+) -> Result<Infallible, HandoverError> {
+    let ports: Vec<u16> = held.iter().map(|held| held.port()).collect();
+    let mut sockets: Vec<OwnedFd> =
+        held.into_iter().flat_map(Held::into_descriptors).collect();
+    let names =
+        listen(&sockets).map_err(|error| HostError::new("listen on the port found", error))?;
+    arrange(&mut sockets).map_err(|error| HostError::new("hand the sockets over", error))?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_remove(STALE)
+        .env("LISTEN_FDS", sockets.len().to_string())
+        .env("LISTEN_PID", std::process::id().to_string())
+        .env("LISTEN_FDNAMES", names.join(":"))
+        .envs(ports.first().map(|port| ("PORT", port.to_string())))
+        .envs((1..).zip(&ports).map(|(n, port): (u32, _)| (format!("PORT_{n}"), port.to_string())));
+    Err(HandoverError::Program(command.exec()))
+}
+
+/// What each is called, after which the TCP ones listen.
+fn listen(sockets: &[OwnedFd]) -> rustix::io::Result<Vec<&'static str>> {
+    let name = |socket| {
+        if sockopt::socket_type(socket)? != SocketType::STREAM {
+            return Ok("udp");
+        }
+        rustix::net::listen(socket, BACKLOG)?;
+        Ok("tcp")
+    };
+    sockets.iter().map(name).collect()
+}
+
+/// Gives them the numbers from 3 on, in their order, and lets them live through execve(2).
+fn arrange(sockets: &mut [OwnedFd]) -> rustix::io::Result<()> {
+    for (place, number) in (0..sockets.len()).zip(FIRST_DESCRIPTOR..) {
+        let (socket, later) =
+            sockets[place..].split_first_mut().expect("place is below the length");
+        if socket.as_raw_fd() != number {
+            if let Some(other) = later.iter_mut().find(|other| other.as_raw_fd() == number) {
+                *other = rustix::io::fcntl_dupfd_cloexec(&*other, FIRST_DESCRIPTOR)?;
+            }
+            *socket = renumber(socket, number)?;
+        }
+        rustix::io::fcntl_setfd(&*socket, FdFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// A copy with that number; what had it before is closed.
+fn renumber(socket: &OwnedFd, number: RawFd) -> rustix::io::Result<OwnedFd> {
+    #[expect(
+        unsafe_code,
+        reason = "dup2() must be told a number that is free or the caller's: nothing of ours is \
+                  open any more but the sockets, whose numbers `arrange` keeps out of the way"
+    )]
+    // Not ours before dup2() succeeds: it must not be closed otherwise.
+    let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
+    rustix::io::dup2(socket, &mut target)?;
+    Ok(ManuallyDrop::into_inner(target))
+}
