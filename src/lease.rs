@@ -169,16 +169,19 @@ struct Shared {
 ///
 /// # In async programs
 ///
-/// Nothing here waits, so a task may call it without `spawn_blocking`. What [`take`](Self::take) costs
-/// is its attempts, each a system call or two that take about a microsecond: 1 attempt in an empty
-/// range, 10 on average in one that is 90 % full and 100 at 99 %, and never more than
-/// [`max_attempts`](LeasePoolBuilder::max_attempts) in each band: with the default of 1,000, about a
-/// millisecond where a range is full to its last port. Beside that it looks at a few ports that rest, and
-/// ends at most 4 quarantines, each of which closes two sockets if it was drained. The lock is held for that long. Dropping a lease
-/// closes its sockets, or leaves that to the end of its rest. The same holds for
-/// [`Allocator`](crate::Allocator); [`find_free_port`](crate::find_free_port) makes its sockets anew,
-/// reads four files of `/proc/sys` (all in all about 50 microseconds) and, if it gives up, scans all
-/// sockets once, which takes milliseconds: allow it more attempts there.
+/// Nothing here waits for anything, so a task may call it without `spawn_blocking`. What
+/// [`take`](Self::take) costs is its attempts, each of one system call or two that take about a
+/// microsecond: 1 attempt in an empty range, 10 on average in one that is 90 % full, 100 at 99 %, and
+/// never more than [`max_attempts`](LeasePoolBuilder::max_attempts) in each band. With the default of
+/// 1,000 that is a millisecond or two where a range is full to its last port, and about ten
+/// microseconds where it is not. Beside that it looks at 4 ports that rest and ends as many
+/// quarantines. The lock is held for so long. Dropping a lease closes its sockets, or leaves that to
+/// the end of its rest.
+///
+/// The same bound holds for [`Allocator`](crate::Allocator).
+/// [`find_free_port`](crate::find_free_port) makes its sockets anew and reads four files of `/proc/sys`,
+/// 50 to 100 microseconds in all; if it gives up it scans all sockets once, which takes milliseconds
+/// where there are many: allow it more attempts there.
 ///
 /// ```no_run
 /// # use portscope::{LeasePool, allocator::Class, domain::PortRange};
@@ -328,6 +331,6 @@ impl Drop for LeasedPort {
 
 impl std::fmt::Debug for LeasedPort {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LeasedPort").field("port", &self.port).field("class", &self.class).finish()
+        f.debug_tuple("LeasedPort").field(&self.port).finish()
     }
 }

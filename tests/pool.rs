@@ -19,6 +19,7 @@ use portscope::{
 use proptest::{collection::vec, prelude::*};
 use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 
+const FIRST: u16 = 50_000;
 const REST: Duration = Duration::from_secs(10);
 
 /// Who has which port, and what came for it.
@@ -72,12 +73,11 @@ impl Binder for Machine {
         let mut world = self.0.borrow_mut();
         let in_use = world.others.contains(&port) || world.ours.contains(&port);
         let errno = world.broken.or(in_use.then_some(Errno::EADDRINUSE));
-        let result = match errno {
-            Some(errno) => Err(Refusal { protocol: Protocol::Udp, errno }),
-            None => {
-                world.ours.insert(port);
-                Ok(Socket { machine: self.clone(), port })
-            }
+        let result = if let Some(errno) = errno {
+            Err(Refusal { protocol: Protocol::Udp, errno })
+        } else {
+            world.ours.insert(port);
+            Ok(Socket { machine: self.clone(), port })
         };
         (result, Duration::from_micros(1))
     }
@@ -91,7 +91,7 @@ type TestPool = Pool<Machine, ChaCha8Rng>;
 
 fn setup(ports: u16, bands: Bands, quarantine: Quarantine) -> PoolSetup {
     PoolSetup {
-        candidates: Candidates::new(PortRange::new(50_000, 50_000 + (ports - 1)).unwrap(), &[]),
+        candidates: Candidates::new(PortRange::new(FIRST, FIRST + (ports - 1)).unwrap(), &[]),
         bands,
         quarantine,
         failure_rate: 1e-6,
@@ -205,14 +205,14 @@ impl Bystander {
                 pool.pass(*now);
             }
             Deed::Stray(number) => {
-                let port = 50_000 + number;
+                let port = FIRST + number;
                 let is_drained = matches!(pool.setup().quarantine, Quarantine::Drain(_));
                 machine.send(port);
                 if is_drained && pool.resting().any(|rest| rest.port == port && rest.is_held) {
                     self.quiet_since.insert(port, *now);
                 }
             }
-            Deed::OtherComes(number) => _ = machine.give_to_others(50_000 + number),
+            Deed::OtherComes(number) => _ = machine.give_to_others(FIRST + number),
             Deed::OthersLeave => {
                 machine.0.borrow_mut().others.clear();
                 self.handed_over.clear();
@@ -278,7 +278,9 @@ proptest! {
         let pool = Pool::new(setup, machine.clone(), ChaCha8Rng::seed_from_u64(seed)).unwrap();
         let (quiet_since, handed_over) = (BTreeMap::new(), Vec::new());
         let mut bystander = Bystander { pool, machine, now: at(0), quiet_since, handed_over };
-        deeds.into_iter().for_each(|deed| bystander.act(deed));
+        for deed in deeds {
+            bystander.act(deed);
+        }
         let Bystander { pool, machine, handed_over, .. } = bystander;
         drop((pool, handed_over));
         prop_assert_eq!(machine.ours(), 0);
@@ -309,10 +311,14 @@ proptest! {
     fn the_same_seed_gives_the_same_ports_in_the_same_order(seed in any::<u64>(), taken in vec(0..64u16, 0..32)) {
         let run = || {
             let (setup, machine) = (setup(64, Bands::default(), Quarantine::Time(REST)), Machine::default());
-            taken.iter().for_each(|&port| _ = machine.give_to_others(50_000 + port));
+            for &port in &taken {
+                machine.give_to_others(FIRST + port);
+            }
             let mut pool = Pool::new(setup, machine, ChaCha8Rng::seed_from_u64(seed)).unwrap();
             let first = take_all(&mut pool, Class::Low);
-            first.iter().for_each(|&port| _ = pool.release(at(0), port));
+            for &port in &first {
+                pool.release(at(0), port);
+            }
             pool.pass(at(10));
             (first, take_all(&mut pool, Class::Low))
         };
@@ -324,21 +330,16 @@ proptest! {
 fn a_high_lease_spares_its_band_while_others_have_ports() {
     let (mut pool, _machine) =
         pool(setup(10, Bands { high: 4, normal: 3 }, Quarantine::Time(REST)));
-    let bands: Vec<Class> = std::iter::from_fn(|| take(&mut pool, at(0), Class::High).ok())
-        .map(|port| pool_band(port))
-        .collect();
+    let band_of = |port| match port - FIRST {
+        0..4 => Class::High,
+        4..7 => Class::Normal,
+        _ => Class::Low,
+    };
+    let bands: Vec<Class> = take_all(&mut pool, Class::High).into_iter().map(band_of).collect();
     assert_eq!(
         bands,
         [[Class::Low; 3].as_slice(), &[Class::Normal; 3], &[Class::High; 4]].concat()
     );
-
-    fn pool_band(port: u16) -> Class {
-        match port - 50_000 {
-            0..4 => Class::High,
-            4..7 => Class::Normal,
-            _ => Class::Low,
-        }
-    }
 }
 
 #[test]
@@ -357,7 +358,7 @@ fn a_released_port_is_given_again_when_its_time_is_over_and_not_before() {
     let port = take(&mut pool, at(0), Class::Low).unwrap();
     assert!(pool.release(at(5), port));
     assert_eq!(machine.ours(), 0, "a rest by time is closed");
-    pool.pass(at(15) - Duration::from_nanos(1));
+    pool.pass(Duration::from_millis(14_999));
     let none = Shortage::NoneLeft { class: Class::Low, leased: 0, resting: 1, refused: 0 };
     assert_eq!(take(&mut pool, at(14), Class::Low), Err(none));
     pool.pass(at(15));
@@ -388,8 +389,12 @@ fn each_stray_begins_the_quiet_time_anew_and_the_port_stays_bound() {
 fn a_drain_hears_strays_however_many_ports_rest() {
     let (mut pool, machine) = pool(setup(10_000, Bands::default(), Quarantine::Drain(REST)));
     let ports = take_all(&mut pool, Class::Low);
-    ports.iter().for_each(|&port| _ = pool.release(at(0), port));
-    ports.iter().for_each(|&port| machine.send(port));
+    for &port in &ports {
+        pool.release(at(0), port);
+    }
+    for &port in &ports {
+        machine.send(port);
+    }
     pool.pass(at(10));
     assert_eq!((pool.resting().len(), pool.counts().strays), (10_000, 10_000));
     let mut rounds = 1;
@@ -474,11 +479,13 @@ fn a_machine_without_descriptors_is_not_a_full_one() {
 #[test]
 fn a_full_range_is_tried_to_its_last_port_and_named_full() {
     let (mut pool, machine) = pool(setup(500, Bands::default(), Quarantine::Time(REST)));
-    (0..500).for_each(|port| _ = machine.give_to_others(50_000 + port));
+    for port in 0..500 {
+        machine.give_to_others(FIRST + port);
+    }
     let none = Shortage::NoneLeft { class: Class::Low, leased: 0, resting: 0, refused: 500 };
     assert_eq!(take(&mut pool, at(0), Class::Low), Err(none));
-    machine.0.borrow_mut().others.remove(&50_123);
-    assert_eq!(take(&mut pool, at(0), Class::Low), Ok(50_123));
+    machine.0.borrow_mut().others.remove(&(FIRST + 123));
+    assert_eq!(take(&mut pool, at(0), Class::Low), Ok(FIRST + 123));
 }
 
 /// Populations drawn anew for each search, by a pool that learns of them from its attempts alone.
@@ -493,7 +500,7 @@ fn searches_give_up_while_a_port_is_free_no_more_often_than_wanted() {
         };
         let (mut pool, machine) = pool(setup);
         let mut random = ChaCha8Rng::seed_from_u64(3);
-        let mut ports: Vec<u16> = (50_000..50_000 + PORTS).collect();
+        let mut ports: Vec<u16> = (FIRST..FIRST + PORTS).collect();
         let mut gave_up = 0;
         for _ in 0..SEARCHES {
             ports.shuffle(&mut random);
@@ -523,8 +530,8 @@ fn the_attempts_follow_the_occupancy_and_the_wanted_rate() {
     for rate in [1e-1, 1e-3, 1e-6] {
         let rising: Vec<u32> = [0.0, 0.5, 0.9, 0.99].map(|share| attempts(share, rate)).into();
         assert!(rising.is_sorted_by(|one, next| one < next), "{rate}: {rising:?}");
-        for (share, allowed) in [0.0, 0.5, 0.9].into_iter().zip(rising) {
-            let fails = f64::powi(share, allowed as i32);
+        for (share, allowed) in [0.0_f64, 0.5, 0.9].into_iter().zip(rising) {
+            let fails = share.powf(f64::from(allowed));
             assert!(fails <= rate, "{share}: {allowed} attempts all miss with {fails}");
         }
     }
@@ -534,12 +541,14 @@ fn the_attempts_follow_the_occupancy_and_the_wanted_rate() {
 #[test]
 fn a_range_that_filled_up_unseen_does_not_make_a_strict_search_give_up() {
     let (mut pool, machine) = pool(setup(2000, Bands::default(), Quarantine::Time(REST)));
-    (0..500).for_each(|_| _ = take(&mut pool, at(0), Class::Low).unwrap());
+    for _ in 0..500 {
+        take(&mut pool, at(0), Class::Low).unwrap();
+    }
     let free: Vec<u16> =
-        (50_000..52_000).filter(|&port| pool.lease(port).is_none()).take(30).collect();
-    (50_000..52_000).filter(|port| !free.contains(port)).for_each(|port| {
+        (FIRST..FIRST + 2000).filter(|&port| pool.lease(port).is_none()).take(30).collect();
+    for port in (FIRST..FIRST + 2000).filter(|port| !free.contains(port)) {
         machine.give_to_others(port);
-    });
+    }
     for _ in 0..30 {
         assert!(free.contains(&take(&mut pool, at(0), Class::Low).unwrap()));
     }

@@ -19,7 +19,7 @@ use std::{
 
 use measure::{line, median};
 use portscope::{
-    LeasePool,
+    LeasePool, LeasedPort,
     allocator::{Bands, Candidates, Class, Pool, PoolSetup, Quarantine, Tenant},
     domain::{Binder as _, PortRange, Protocols},
     host::linux::binder::RealBinder,
@@ -87,10 +87,16 @@ fn thread_cpu() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-fn timed<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<(T, Duration)> {
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let before = thread_cpu();
-    let done = work()?;
-    Ok((done, thread_cpu().saturating_sub(before)))
+    let done = work();
+    (done, thread_cpu().saturating_sub(before))
+}
+
+fn release(pool: &mut RealPool, ports: &[u16]) {
+    for &port in ports {
+        pool.release(Duration::ZERO, port);
+    }
 }
 
 fn micros(times: impl IntoIterator<Item = Duration>, count: u16) -> f64 {
@@ -128,13 +134,13 @@ fn warm(protocols: Protocols, full: usize) -> io::Result<()> {
     let _standing = take(&mut pool, if full > 0 { LEASES } else { STANDING })?;
     let (mut taking, mut ending) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (ports, took) = timed(|| take(&mut pool, LEASES))?;
+        let (ports, took) = timed(|| take(&mut pool, LEASES));
+        let ports = ports?;
         taking.push(took);
         let ((), took) = timed(|| {
-            ports.iter().for_each(|&port| _ = pool.release(Duration::ZERO, port));
+            release(&mut pool, &ports);
             pool.pass(Duration::ZERO);
-            Ok(())
-        })?;
+        });
         ending.push(took);
     }
     let what = format!("{}, {full} % in use by others", protocols.name());
@@ -155,14 +161,14 @@ fn by_library() -> io::Result<()> {
     let _standing: Vec<_> = (0..STANDING / LEASES).map(|_| take()).collect::<io::Result<_>>()?;
     let (mut taking, mut copying, mut ending) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (leases, took) = timed(take)?;
+        let (leases, took) = timed(take);
+        let leases = leases?;
         taking.push(took);
-        let copy =
-            || leases.iter().map(|lease| lease.descriptors()).collect::<io::Result<Vec<_>>>();
-        let (copies, took) = timed(copy)?;
+        let copy = || leases.iter().map(LeasedPort::descriptors).collect::<io::Result<Vec<_>>>();
+        let (copies, took) = timed(copy);
         copying.push(took);
-        drop(copies);
-        ending.push(timed(|| Ok(drop(leases)))?.1);
+        drop(copies?);
+        ending.push(timed(|| drop(leases)).1);
     }
     let most = Some(MOST_MICROS);
     println!("{}", line("LeasePool::take, both protocols", micros(taking, LEASES), "us", most));
@@ -172,7 +178,7 @@ fn by_library() -> io::Result<()> {
 }
 
 fn ten_thousand() -> io::Result<()> {
-    let quiet = Duration::from_secs(60);
+    let quiet = Duration::from_mins(1);
     let before = BYTES.load(Ordering::Relaxed);
     let mut pool = pool(16_384, Protocols::Udp, Quarantine::Drain(quiet))?;
     let empty = BYTES.load(Ordering::Relaxed);
@@ -183,20 +189,37 @@ fn ten_thousand() -> io::Result<()> {
     println!("\n{MANY} leases, 16,384 ports, UDP");
     println!("{}", line("memory of the empty pool", megabytes(empty, before), "MB", None));
     println!("{}", line("with the leases", all, "MB", Some(MOST_MEGABYTES)));
-    let ((), took) = timed(|| {
-        ports.iter().for_each(|&port| _ = pool.release(Duration::ZERO, port));
-        Ok(())
-    })?;
+    let ((), took) = timed(|| release(&mut pool, &ports));
     println!("{}", line("release into a drain", micros([took], MANY), "us", None));
     let all = megabytes(BYTES.load(Ordering::Relaxed) - of_ports, before);
     println!("{}", line("memory while all of them rest", all, "MB", Some(MOST_MEGABYTES)));
-    let mut looks = Vec::new();
-    for second in 0..ROUNDS as u64 {
-        let look = || Ok(pool.pass(Duration::from_secs(second)));
-        looks.push(timed(look)?.1);
-    }
+    let look = |second| timed(|| pool.pass(Duration::from_secs(second))).1;
+    let looks: Vec<Duration> = (0..ROUNDS as u64).map(look).collect();
     println!("{}", line("a pass while they rest", micros(looks, 1), "us", None));
-    let ((), took) = timed(|| Ok(pool.pass(quiet)))?;
+    let ((), took) = timed(|| pool.pass(quiet));
     println!("{}", line("the end of a rest", micros([took], MANY), "us", None));
+    drop(pool);
+    take_beside_drains()
+}
+
+/// Takes while thousands of ports rest.
+fn take_beside_drains() -> io::Result<()> {
+    let range = PortRange::new(FIRST, FIRST + 16_383).map_err(io::Error::other)?;
+    let builder = LeasePool::over(range).protocols(Protocols::Udp);
+    let builder = builder.quarantine(Quarantine::Drain(Duration::from_hours(1)));
+    let pool = builder.build().map_err(io::Error::other)?;
+    let take = |count: u16| -> io::Result<Vec<LeasedPort>> {
+        (0..count).map(|_| pool.take(Class::Normal).map_err(io::Error::other)).collect()
+    };
+    drop(take(MANY)?);
+    let mut taking = Vec::new();
+    let mut kept = Vec::new();
+    for _ in 0..ROUNDS {
+        let (leases, took) = timed(|| take(LEASES / 4));
+        taking.push(took);
+        kept.push(leases?);
+    }
+    let what = "LeasePool::take, UDP, while all of them rest by drain";
+    println!("{}", line(what, micros(taking, LEASES / 4), "us", Some(MOST_MICROS)));
     Ok(())
 }
