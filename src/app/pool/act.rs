@@ -107,9 +107,12 @@ impl Leasing {
                 vec![ask(PoolRequest::Tenant(wanted.tenant))]
             }
             _ => {
-                let lost = self.report().map_or(0, |report| report.leases.len());
-                let words = || Text::scrub(format!("a new pool: {lost} leases are given up"));
-                self.notice = (lost > 0).then(words);
+                let lost = match self.report().map_or(0, |report| report.leases.len()) {
+                    0 => None,
+                    1 => Some("a new pool: a lease is given up".to_owned()),
+                    lost => Some(format!("a new pool: {lost} leases are given up")),
+                };
+                self.notice = lost.map(Text::scrub);
                 self.forget();
                 self.number += 1;
                 self.asked = Some(wanted.clone());
@@ -134,7 +137,13 @@ impl Leasing {
                 ground.free() / if scan.snapshot.machine.is_isolated { 1 } else { 10 }
             }
         };
-        self.check_bands(ground.map_or(options.range.len(), |ground| ground.candidates))?;
+        let candidates = ground.map_or(options.range.len(), |ground| ground.candidates);
+        if candidates == 0 {
+            let words =
+                format!("all ports of {} are reserved: choose another (p, o)", options.range);
+            return Err(Text::scrub(words));
+        }
+        self.check_bands(candidates)?;
         Ok(PoolPlan {
             site,
             protocols: options.protocols,
@@ -210,9 +219,13 @@ fn next_class(class: Class) -> Class {
 
 /// The same but for whom the leases are for and for what the scans say meanwhile.
 fn is_alike(asked: &PoolPlan, wanted: &PoolPlan) -> bool {
-    let hold_limit = asked.hold_limit;
-    let (tenant, reserved) = (asked.tenant, asked.reserved.clone());
-    *asked == PoolPlan { hold_limit, tenant, reserved, ..wanted.clone() }
+    let as_then = PoolPlan {
+        reserved: asked.reserved.clone(),
+        hold_limit: asked.hold_limit,
+        tenant: asked.tenant,
+        ..wanted.clone()
+    };
+    *asked == as_then
 }
 
 fn ask(request: PoolRequest) -> Effect {

@@ -195,7 +195,7 @@ impl Open {
 }
 
 fn is_alive(host: &dyn Host, tenant: Tenant) -> bool {
-    host.started(tenant.pid) == Some(tenant.started)
+    host.is_alive(tenant.pid, tenant.started)
 }
 
 /// As the site of a run is made, so that both have the same occupancy.
