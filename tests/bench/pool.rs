@@ -1,0 +1,202 @@
+//! The pool on real sockets: what a lease costs, its end, a look at what rests, and the memory of many.
+//! `cargo bench --bench pool`
+
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
+#[path = "measure.rs"]
+mod measure;
+#[path = "../support/namespace.rs"]
+mod namespace;
+#[path = "../support/population.rs"]
+mod population;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use measure::{line, median};
+use portscope::{
+    LeasePool,
+    allocator::{Bands, Candidates, Class, Pool, PoolSetup, Quarantine, Tenant},
+    domain::{Binder as _, PortRange, Protocols},
+    host::linux::binder::RealBinder,
+};
+use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
+use rustix::time::{ClockId, clock_gettime};
+
+const ROUNDS: usize = 31;
+/// Of a round.
+const LEASES: u16 = 200;
+const STANDING: u16 = 1000;
+const MANY: u16 = 10_000;
+const FIRST: u16 = 20_000;
+const TENANT: Tenant = Tenant { pid: 1, started: 1 };
+const MOST_MICROS: f64 = 20.0;
+const MOST_MEGABYTES: f64 = 10.0;
+
+type RealPool = Pool<RealBinder, ChaCha8Rng>;
+
+/// Counts what the program has of the heap.
+struct Counting;
+
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+#[expect(
+    unsafe_code,
+    reason = "an allocator is unsafe to write; this one hands on to the system's"
+)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn main() -> io::Result<()> {
+    population::raise_descriptor_limit()?;
+    if cfg!(debug_assertions) {
+        println!("NOT a release build: the figures mean nothing");
+    }
+    println!("real bind(), CPU time, medians of {ROUNDS} rounds of {LEASES} leases");
+    namespace::in_new_namespace(|| {
+        for protocols in [Protocols::Udp, Protocols::Tcp, Protocols::Both] {
+            warm(protocols, 0)?;
+        }
+        warm(Protocols::Both, 90)?;
+        by_library()?;
+        ten_thousand()
+    })
+    .transpose()?;
+    Ok(())
+}
+
+/// Of this thread, whoever else runs.
+fn thread_cpu() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+fn timed<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<(T, Duration)> {
+    let before = thread_cpu();
+    let done = work()?;
+    Ok((done, thread_cpu().saturating_sub(before)))
+}
+
+fn micros(times: impl IntoIterator<Item = Duration>, count: u16) -> f64 {
+    median(times).as_secs_f64() * 1e6 / f64::from(count)
+}
+
+fn pool(ports: u16, protocols: Protocols, quarantine: Quarantine) -> io::Result<RealPool> {
+    let range = PortRange::new(FIRST, FIRST + (ports - 1)).map_err(io::Error::other)?;
+    let setup = PoolSetup {
+        candidates: Candidates::new(range, &[]),
+        bands: Bands { high: 128, normal: 128 },
+        quarantine,
+        failure_rate: 1e-6,
+        max_attempts: 10_000,
+        max_held: u32::MAX,
+    };
+    let binder = RealBinder::new(protocols, None).map_err(io::Error::other)?;
+    Pool::new(setup, binder, ChaCha8Rng::seed_from_u64(1)).map_err(io::Error::other)
+}
+
+fn take(pool: &mut RealPool, count: u16) -> io::Result<Vec<u16>> {
+    let mut one = || pool.take(Duration::ZERO, Class::Normal, TENANT, |_| ());
+    let leases: Result<Vec<_>, _> = (0..count).map(|_| one()).collect();
+    Ok(leases.map_err(io::Error::other)?.iter().map(|lease| lease.port).collect())
+}
+
+/// Takes and releases beside standing leases, so much (per cent) of the range in use by others.
+fn warm(protocols: Protocols, full: usize) -> io::Result<()> {
+    let mut pool = pool(MANY, protocols, Quarantine::Time(Duration::ZERO))?;
+    let mut ports: Vec<u16> = (FIRST..FIRST + MANY).collect();
+    ports.shuffle(&mut ChaCha8Rng::seed_from_u64(2));
+    ports.truncate(ports.len() * full / 100);
+    let mut others = RealBinder::new(Protocols::Udp, None).map_err(io::Error::other)?;
+    let _others: Vec<_> = ports.into_iter().map(|port| others.bind(port).0.ok()).collect();
+    let _standing = take(&mut pool, if full > 0 { LEASES } else { STANDING })?;
+    let (mut taking, mut ending) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (ports, took) = timed(|| take(&mut pool, LEASES))?;
+        taking.push(took);
+        let ((), took) = timed(|| {
+            ports.iter().for_each(|&port| _ = pool.release(Duration::ZERO, port));
+            pool.pass(Duration::ZERO);
+            Ok(())
+        })?;
+        ending.push(took);
+    }
+    let what = format!("{}, {full} % in use by others", protocols.name());
+    let most = (full == 0).then_some(MOST_MICROS);
+    println!("{}", line(&format!("take: {what}"), micros(taking, LEASES), "us", most));
+    println!("{}", line(&format!("release: {what}"), micros(ending, LEASES), "us", None));
+    Ok(())
+}
+
+/// With its lock, its clock and its boxed binder.
+fn by_library() -> io::Result<()> {
+    let range = PortRange::new(FIRST, FIRST + (MANY - 1)).map_err(io::Error::other)?;
+    let builder = LeasePool::over(range).quarantine(Quarantine::Time(Duration::ZERO));
+    let pool = builder.build().map_err(io::Error::other)?;
+    let take = || -> io::Result<Vec<_>> {
+        (0..LEASES).map(|_| pool.take(Class::Normal).map_err(io::Error::other)).collect()
+    };
+    let _standing: Vec<_> = (0..STANDING / LEASES).map(|_| take()).collect::<io::Result<_>>()?;
+    let (mut taking, mut copying, mut ending) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (leases, took) = timed(take)?;
+        taking.push(took);
+        let copy =
+            || leases.iter().map(|lease| lease.descriptors()).collect::<io::Result<Vec<_>>>();
+        let (copies, took) = timed(copy)?;
+        copying.push(took);
+        drop(copies);
+        ending.push(timed(|| Ok(drop(leases)))?.1);
+    }
+    let most = Some(MOST_MICROS);
+    println!("{}", line("LeasePool::take, both protocols", micros(taking, LEASES), "us", most));
+    println!("{}", line("copies of both sockets of a lease", micros(copying, LEASES), "us", None));
+    println!("{}", line("end of such a lease", micros(ending, LEASES), "us", None));
+    Ok(())
+}
+
+fn ten_thousand() -> io::Result<()> {
+    let quiet = Duration::from_secs(60);
+    let before = BYTES.load(Ordering::Relaxed);
+    let mut pool = pool(16_384, Protocols::Udp, Quarantine::Drain(quiet))?;
+    let empty = BYTES.load(Ordering::Relaxed);
+    let ports = take(&mut pool, MANY)?;
+    let megabytes = |after: usize, before: usize| (after - before) as f64 / 1e6;
+    let of_ports = ports.capacity() * size_of::<u16>();
+    let all = megabytes(BYTES.load(Ordering::Relaxed) - of_ports, before);
+    println!("\n{MANY} leases, 16,384 ports, UDP");
+    println!("{}", line("memory of the empty pool", megabytes(empty, before), "MB", None));
+    println!("{}", line("with the leases", all, "MB", Some(MOST_MEGABYTES)));
+    let ((), took) = timed(|| {
+        ports.iter().for_each(|&port| _ = pool.release(Duration::ZERO, port));
+        Ok(())
+    })?;
+    println!("{}", line("release into a drain", micros([took], MANY), "us", None));
+    let all = megabytes(BYTES.load(Ordering::Relaxed) - of_ports, before);
+    println!("{}", line("memory while all of them rest", all, "MB", Some(MOST_MEGABYTES)));
+    let mut looks = Vec::new();
+    for second in 0..ROUNDS as u64 {
+        let look = || Ok(pool.pass(Duration::from_secs(second)));
+        looks.push(timed(look)?.1);
+    }
+    println!("{}", line("a pass while they rest", micros(looks, 1), "us", None));
+    let ((), took) = timed(|| Ok(pool.pass(quiet)))?;
+    println!("{}", line("the end of a rest", micros([took], MANY), "us", None));
+    Ok(())
+}
