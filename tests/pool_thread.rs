@@ -233,6 +233,7 @@ fn a_tenant_that_is_none_gets_nothing_and_is_named() {
         assert_eq!(trouble(&first), words);
         let refused = session.take(Class::Low, 1);
         assert_eq!((refused.leases.len(), trouble(&refused)), (0, words));
+        assert_eq!(trouble(&session.ask(Ask::Tenant(None))), "");
     });
 }
 

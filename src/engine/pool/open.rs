@@ -41,7 +41,9 @@ impl Open {
                 Self::on(&site, &PoolPlan { reserved, address: None, ..plan.clone() })?
             }
         };
+        let unseen = open.trouble.take();
         open.lease_to(host, plan.tenant);
+        open.trouble = open.trouble.or(unseen);
         Ok(open)
     }
 
@@ -96,9 +98,7 @@ impl Open {
         let started = host.started(pid);
         let nobody = || Text::scrub(format!("there is no process {pid} to lease ports to"));
         self.tenant = started.map(|started| Tenant { pid, started }).ok_or_else(nobody);
-        if let Err(nobody) = &self.tenant {
-            self.trouble = Some(nobody.clone());
-        }
+        self.trouble = self.tenant.as_ref().err().cloned();
     }
 
     /// As many as can be had; the trouble says why not more.
