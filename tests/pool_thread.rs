@@ -109,7 +109,7 @@ fn plan(ports: u16) -> PoolPlan {
         quarantine: Quarantine::Time(Duration::from_millis(300)),
         failure_rate: 1e-6,
         max_attempts: 10_000,
-        hold_limit: u32::MAX,
+        hold_share: 1.0,
         seed: 5,
         tenant: None,
     }
@@ -233,6 +233,7 @@ fn a_tenant_that_is_none_gets_nothing_and_is_named() {
         assert_eq!(trouble(&first), words);
         let refused = session.take(Class::Low, 1);
         assert_eq!((refused.leases.len(), trouble(&refused)), (0, words));
+        assert_eq!(trouble(&session.ask(Ask::Tenant(None))), "");
     });
 }
 
@@ -251,7 +252,10 @@ fn low_leaves_the_bands_to_those_they_are_kept_for() {
 #[test]
 fn no_more_is_held_than_the_plan_allows() {
     on_a_fresh_machine(|| {
-        let session = Session::real(PoolPlan { hold_limit: 5, ..plan(32) });
+        let _others: Vec<_> = (FIRST..FIRST + 50).map(|port| bind(port).unwrap()).collect();
+        let (session, first) =
+            Session::on(LinuxHost::new(), PoolPlan { hold_share: 0.1, ..plan(100) });
+        assert_eq!(first.hold_limit, 5, "a tenth of what others leave");
         let report = session.take(Class::Low, 10);
         assert_eq!(report.leases.len(), 5);
         let words = "5 of 10 taken: the hold limit is reached: 5 ports are held";
@@ -276,12 +280,13 @@ fn a_full_machine_is_known_before_the_first_search() {
 #[test]
 fn another_pool_begins_with_nothing_held_and_a_closed_one_holds_nothing() {
     on_a_fresh_machine(|| {
-        let plan = plan(16);
+        let plan = PoolPlan { hold_share: 0.5, ..plan(16) };
         let session = Session::real(plan.clone());
         session.take(Class::Low, 16);
         let second = session.ask(Ask::Open(plan.clone()));
         assert_eq!((second.number, second.leases.len(), free(&plan)), (2, 0, 16));
         assert!(second.occupied.abs() < 1e-9, "what the pool before held is no one's");
+        assert_eq!(second.hold_limit, 8);
         session.take(Class::Low, 16);
         session.thread.send(Ask::Close);
         let third = session.ask(Ask::Open(plan.clone()));
