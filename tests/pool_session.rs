@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{Bands, Class, Counts, Lease, Quarantine, Resting, Tenant},
+    allocator::{Bands, Class, Counts, Lease, Quarantine, Resting, Tenant, pool::BandUse},
     app::{
         App, Context, Effect, Event, Extent, Glyphs, Key, LabOptions, Options, RowsPerLine, Screen,
         allocation::AllocationOptions, pool::PoolField,
@@ -140,7 +140,7 @@ fn report(number: u64, leases: &[u16], resting: &[u16]) -> PoolReport {
         now: Duration::from_millis(4_250),
         leases: (1..).zip(leases).map(lease).collect(),
         resting: resting.iter().map(rest).collect(),
-        free: [16_128, 128, 128],
+        bands: <[BandUse; 3]>::default(),
         counts: Counts::default(),
         hold_limit: 1_638,
         occupied: 0.0,

@@ -4,6 +4,7 @@
 //! itself: that one was verified by a bind and is given to nobody else. A port that came back rests
 //! before it is given again (its quarantine), so that what still flies to it reaches nobody.
 
+mod bands;
 mod estimate;
 mod shelf;
 mod terms;
@@ -22,6 +23,7 @@ use crate::{
 use estimate::Estimate;
 use shelf::Shelf;
 
+pub use bands::BandUse;
 pub use terms::{
     Bands, BandsTooLarge, Class, Counts, Lease, PoolSetup, Quarantine, Resting, Shortage, Tenant,
 };

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use crate::{
     allocator::{
         Attempt, Bands, Class, Counts, Figures, FreePorts, Lease, Pattern, Quarantine, Resting,
-        Tuning,
+        Tuning, pool::BandUse,
     },
     domain::{PortRange, ProcessTable, Protocols, Snapshot, Text},
 };
@@ -75,8 +75,8 @@ pub struct PoolReport {
     pub leases: Vec<Lease>,
     /// By port.
     pub resting: Vec<Resting>,
-    /// Ports that are neither leased nor rest, by band: everybody's, kept for normal, for high.
-    pub free: [u32; 3],
+    /// In the order of `Class::EACH`; of `Low`: everybody's.
+    pub bands: [BandUse; 3],
     pub counts: Counts,
     /// Leased and resting ports that keep a socket, at most.
     pub hold_limit: u32,

@@ -161,13 +161,14 @@ impl Open {
 
     pub fn report(&self, number: u64, now: Duration) -> PoolReport {
         let pool = &self.pool;
-        let [low, normal, high] = Class::EACH.map(|class| pool.left_for(class));
+        let bands = pool.bands();
+        let low = bands[Class::Low as usize].free();
         PoolReport {
             number,
             now,
             leases: pool.leases().copied().collect(),
             resting: pool.resting().copied().collect(),
-            free: [low, normal - low, high - normal],
+            bands,
             counts: pool.counts(),
             hold_limit: pool.setup().max_held.min(pool.setup().candidates.len()),
             occupied: pool.occupied(),
