@@ -261,7 +261,7 @@ impl Bystander {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn whatever_happens_a_port_is_leased_or_rests_or_is_free_and_rests_as_long_as_asked(
