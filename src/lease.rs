@@ -170,17 +170,18 @@ struct Shared {
 /// # In async programs
 ///
 /// Nothing here waits for anything, so a task may call it without `spawn_blocking`. What
-/// [`take`](Self::take) costs is its attempts, each of one system call or two that take about a
-/// microsecond: 1 attempt in an empty range, 10 on average in one that is 90 % full, 100 at 99 %, and
-/// never more than [`max_attempts`](LeasePoolBuilder::max_attempts) in each band. With the default of
-/// 1,000 that is a millisecond or two where a range is full to its last port, and about ten
-/// microseconds where it is not. Beside that it looks at 4 ports that rest and ends as many
-/// quarantines. The lock is held for so long. Dropping a lease closes its sockets, or leaves that to
-/// the end of its rest.
+/// [`take`](Self::take) costs is its attempts: 1 in an empty range, 10 on average in one that is 90 %
+/// full, 100 at 99 %, and never more than [`max_attempts`](LeasePoolBuilder::max_attempts) in each
+/// band. A refused attempt takes about a microsecond; but of a pool on both protocols seven, where it
+/// is TCP that refuses, for then a bound UDP socket is closed and made anew. So `take` holds a task up
+/// for some 10 microseconds while ports are plenty, for 20 to 100 at 90 %, and where others have every
+/// port for 1 or 7 milliseconds with the default of 1,000 attempts: set fewer if that is too long.
+/// Beside that it looks at 4 ports that rest and ends as many quarantines. The lock is held for so
+/// long. Dropping a lease closes its sockets, or leaves that to the end of its rest.
 ///
 /// The same bound holds for [`Allocator`](crate::Allocator).
 /// [`find_free_port`](crate::find_free_port) makes its sockets anew and reads four files of `/proc/sys`,
-/// 50 to 100 microseconds in all; if it gives up it scans all sockets once, which takes milliseconds
+/// some 50 microseconds in all; if it gives up it scans all sockets once, which takes milliseconds
 /// where there are many: allow it more attempts there.
 ///
 /// ```no_run

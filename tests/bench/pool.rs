@@ -22,6 +22,7 @@ use portscope::{
     LeasePool, LeasedPort,
     allocator::{Bands, Candidates, Class, Pool, PoolSetup, Quarantine, Tenant},
     domain::{Binder as _, PortRange, Protocols},
+    find_free_port,
     host::linux::binder::RealBinder,
 };
 use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
@@ -71,10 +72,12 @@ fn main() -> io::Result<()> {
     println!("real bind(), CPU time, medians of {ROUNDS} rounds of {LEASES} leases");
     namespace::in_new_namespace(|| {
         for protocols in [Protocols::Udp, Protocols::Tcp, Protocols::Both] {
-            warm(protocols, 0)?;
+            warm(protocols, 0, protocols)?;
         }
-        warm(Protocols::Both, 90)?;
+        warm(Protocols::Both, 90, Protocols::Udp)?;
+        warm(Protocols::Both, 90, Protocols::Tcp)?;
         by_library()?;
+        in_vain()?;
         ten_thousand()
     })
     .transpose()?;
@@ -124,12 +127,12 @@ fn take(pool: &mut RealPool, count: u16) -> io::Result<Vec<u16>> {
 }
 
 /// Takes and releases beside standing leases, so much (per cent) of the range in use by others.
-fn warm(protocols: Protocols, full: usize) -> io::Result<()> {
+fn warm(protocols: Protocols, full: usize, by: Protocols) -> io::Result<()> {
     let mut pool = pool(MANY, protocols, Quarantine::Time(Duration::ZERO))?;
     let mut ports: Vec<u16> = (FIRST..FIRST + MANY).collect();
     ports.shuffle(&mut ChaCha8Rng::seed_from_u64(2));
     ports.truncate(ports.len() * full / 100);
-    let mut others = RealBinder::new(Protocols::Udp, None).map_err(io::Error::other)?;
+    let mut others = RealBinder::new(by, None).map_err(io::Error::other)?;
     let _others: Vec<_> = ports.into_iter().map(|port| others.bind(port).0.ok()).collect();
     let _standing = take(&mut pool, if full > 0 { LEASES } else { STANDING })?;
     let (mut taking, mut ending) = (Vec::new(), Vec::new());
@@ -143,7 +146,7 @@ fn warm(protocols: Protocols, full: usize) -> io::Result<()> {
         });
         ending.push(took);
     }
-    let what = format!("{}, {full} % in use by others", protocols.name());
+    let what = format!("{}, {full} % in use by others on {}", protocols.name(), by.name());
     let most = (full == 0).then_some(MOST_MICROS);
     println!("{}", line(&format!("take: {what}"), micros(taking, LEASES), "us", most));
     println!("{}", line(&format!("release: {what}"), micros(ending, LEASES), "us", None));
@@ -174,6 +177,28 @@ fn by_library() -> io::Result<()> {
     println!("{}", line("LeasePool::take, both protocols", micros(taking, LEASES), "us", most));
     println!("{}", line("copies of both sockets of a lease", micros(copying, LEASES), "us", None));
     println!("{}", line("end of such a lease", micros(ending, LEASES), "us", None));
+    Ok(())
+}
+
+/// The dearest search there is: every port in use by others. And one of `find_free_port` in a range
+/// without any.
+fn in_vain() -> io::Result<()> {
+    let range = PortRange::new(FIRST, FIRST + 1999).map_err(io::Error::other)?;
+    let find = || timed(|| find_free_port(range, Protocols::Both, 1000).is_ok()).1;
+    let found: Vec<Duration> = (0..ROUNDS).map(|_| find()).collect();
+    println!(
+        "{}",
+        line("find_free_port, both, 0 % in use by others", micros(found, 1), "us", None)
+    );
+    for (others, name) in [(Protocols::Udp, "UDP"), (Protocols::Tcp, "TCP")] {
+        let mut binder = RealBinder::new(others, None).map_err(io::Error::other)?;
+        let _others: Vec<_> = range.ports().map(|port| binder.bind(port).0.ok()).collect();
+        let pool = LeasePool::over(range).build().map_err(io::Error::other)?;
+        let fails = || timed(|| pool.take(Class::Normal).is_err()).1;
+        let failed: Vec<Duration> = (0..ROUNDS).map(|_| fails()).collect();
+        let what = format!("LeasePool::take in vain, 1,000 attempts refused by {name}");
+        println!("{}", line(&what, micros(failed, 1), "us", None));
+    }
     Ok(())
 }
 
