@@ -287,11 +287,12 @@ impl App {
     /// When the picture changes although nothing happens; None: it does not.
     pub fn redraw_after(&self) -> Option<Duration> {
         let is_shown = self.screen == Screen::Allocate;
-        let fades = match self.pool.is_open() {
-            true => self.pool.ages_after(self.now),
-            false => self.allocation.fades_again_after(self.now),
+        let changes = if self.pool.is_open() {
+            self.pool.ages_after(self.now)
+        } else {
+            self.allocation.fades_again_after(self.now)
         };
-        fades.filter(|_| is_shown)
+        changes.filter(|_| is_shown)
     }
 
     /// Frames for reports follow each other at this distance at least; keys are answered at once.

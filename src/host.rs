@@ -56,6 +56,12 @@ pub trait Host: Send + Sync {
         None
     }
 
+    /// Whether the process of that pid and start still is; one that cannot be looked at now counts
+    /// as if.
+    fn is_alive(&self, pid: u32, started: u64) -> bool {
+        self.started(pid) == Some(started)
+    }
+
     /// Who holds what its binders bind.
     fn own_pid(&self) -> u32 {
         std::process::id()

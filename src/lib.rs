@@ -14,6 +14,8 @@
 //! assert_eq!(socket.local_addr()?.port(), port);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Programs that take and give back many ports lease them from a [`LeasePool`], async ones too.
 
 pub mod allocator;
 pub mod app;
@@ -21,6 +23,7 @@ pub mod cli;
 pub mod domain;
 pub mod engine;
 pub mod host;
+mod lease;
 pub mod report;
 pub mod tui;
 pub mod view;
@@ -33,12 +36,14 @@ use std::{
 
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
+pub use lease::{LeasePool, LeasePoolBuilder, LeasedPort, PoolError};
+
 use crate::{
     allocator::{
         ALLOCATORS, AllocatorRow, Attempt, Candidates, FreePorts, Progress, Sight as _, Strategy,
         Tuning,
     },
-    domain::{PortRange, Protocols, Snapshot, Source},
+    domain::{PortRange, Protocol, Protocols, Snapshot, Source},
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
 };
 
@@ -61,13 +66,16 @@ pub fn find_free_port(
     protocols: Protocols,
     max_attempts: u32,
 ) -> Result<HeldPort, FindError> {
-    let host = host::linux::LinuxHost::new();
-    let (policy, _) = host.policy()?;
+    let policy = host::linux::policy::PolicyReader::default().read(&mut Vec::new());
     let builder = Allocator::over(range).protocols(protocols).max_attempts(max_attempts);
-    let mut allocator = builder.reserved(policy.reserved()).build_on(&host)?;
+    let builder = builder.reserved(policy.reserved());
+    // No more of the machine is read than a search needs.
+    let binder = Box::new(host::linux::binder::RealBinder::new(protocols, None)?);
+    let mut allocator = builder.build_with(&ALLOCATORS[0], binder, FreePorts::everything());
     allocator.allocate(|_| ()).map_err(|error| match error {
         FindError::GaveUp { attempts, range, .. } => {
             let candidates = Candidates::new(range, policy.reserved());
+            let host = host::linux::LinuxHost::new();
             FindError::GaveUp { attempts, range, free: count_free(&host, &candidates, protocols) }
         }
         other => other,
@@ -180,6 +188,15 @@ impl AllocatorBuilder {
         } else {
             FreePorts::everything()
         };
+        Ok(self.build_with(row, binder, sight))
+    }
+
+    fn build_with(
+        self,
+        row: &AllocatorRow,
+        binder: Box<dyn HostBinder>,
+        sight: FreePorts,
+    ) -> Allocator {
         let seed = self.seed.unwrap_or_else(rand::random);
         let limitation = binder.limitation();
         let inner = allocator::Allocator::new(
@@ -191,7 +208,7 @@ impl AllocatorBuilder {
         )
         .seeing(sight);
         let (range, max_attempts) = (self.range, self.max_attempts);
-        Ok(Allocator { inner, range, max_attempts, seed, limitation })
+        Allocator { inner, range, max_attempts, seed, limitation }
     }
 
     /// A machine that chooses by itself skips no other ports than it reserves.
@@ -297,25 +314,88 @@ impl HeldPort {
         self.0.into_descriptors()
     }
 
-    /// Errors: the port is not held on UDP.
+    /// Its other socket is closed. Errors: the port is not held on UDP.
     pub fn into_udp_socket(self) -> io::Result<UdpSocket> {
-        self.into_socket_of(rustix::net::SocketType::DGRAM).map(UdpSocket::from)
+        udp_socket_of(self.into_descriptors())
     }
 
-    /// Begins to listen. Errors: the port is not held on TCP, or listen(2) fails.
+    /// Begins to listen; its other socket is closed. Errors: the port is not held on TCP, or listen(2)
+    /// fails.
     pub fn into_tcp_listener(self, backlog: i32) -> io::Result<TcpListener> {
-        let socket = self.into_socket_of(rustix::net::SocketType::STREAM)?;
-        rustix::net::listen(&socket, backlog)?;
-        Ok(TcpListener::from(socket))
+        tcp_listener_of(self.into_descriptors(), backlog)
     }
 
-    fn into_socket_of(self, kind: rustix::net::SocketType) -> io::Result<OwnedFd> {
-        let is_asked = |socket: &OwnedFd| {
-            rustix::net::sockopt::socket_type(socket).is_ok_and(|actual| actual == kind)
-        };
-        let missing = || io::Error::new(io::ErrorKind::Unsupported, "not held on that protocol");
-        self.into_descriptors().into_iter().find(is_asked).ok_or_else(missing)
+    /// Of a port that is held on both protocols; the listener begins to listen.
+    ///
+    /// ```no_run
+    /// # use portscope::{Allocator, domain::PortRange};
+    /// let mut allocator = Allocator::over(PortRange::new(49_152, 65_535)?).build()?;
+    /// let (listener, socket) = allocator.allocate(|_| ())?.into_both(128)?;
+    /// assert_eq!(listener.local_addr()?.port(), socket.local_addr()?.port());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_both(self, backlog: i32) -> io::Result<(TcpListener, UdpSocket)> {
+        let (tcp, udp) = self.into_descriptors().into_iter().partition(is_stream);
+        Ok((tcp_listener_of(tcp, backlog)?, udp_socket_of(udp)?))
     }
+}
+
+/// As [`HeldPort::into_descriptors`]: several, so there is no `IntoRawFd`, which is one.
+impl From<HeldPort> for Vec<OwnedFd> {
+    fn from(held: HeldPort) -> Self {
+        held.into_descriptors()
+    }
+}
+
+/// As [`HeldPort::into_udp_socket`].
+impl TryFrom<HeldPort> for UdpSocket {
+    type Error = io::Error;
+
+    fn try_from(held: HeldPort) -> io::Result<Self> {
+        held.into_udp_socket()
+    }
+}
+
+/// As [`HeldPort::into_tcp_listener`], with the backlog that std's own `bind` takes.
+///
+/// ```no_run
+/// # use portscope::{domain::{PortRange, Protocols}, find_free_port};
+/// use std::net::TcpListener;
+///
+/// let range = PortRange::new(49_152, 65_535)?;
+/// let listener: TcpListener = find_free_port(range, Protocols::Tcp, 100)?.try_into()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl TryFrom<HeldPort> for TcpListener {
+    type Error = io::Error;
+
+    fn try_from(held: HeldPort) -> io::Result<Self> {
+        held.into_tcp_listener(BACKLOG)
+    }
+}
+
+/// library/std/src/sys/net/connection/socket.rs.
+const BACKLOG: i32 = 128;
+
+fn is_stream(socket: &OwnedFd) -> bool {
+    let kind = rustix::net::sockopt::socket_type(socket);
+    kind.is_ok_and(|kind| kind == rustix::net::SocketType::STREAM)
+}
+
+fn udp_socket_of(sockets: Vec<OwnedFd>) -> io::Result<UdpSocket> {
+    let udp = sockets.into_iter().find(|socket| !is_stream(socket));
+    udp.map(UdpSocket::from).ok_or_else(|| not_held_on(Protocol::Udp))
+}
+
+fn tcp_listener_of(sockets: Vec<OwnedFd>, backlog: i32) -> io::Result<TcpListener> {
+    let tcp = sockets.into_iter().find(is_stream).ok_or_else(|| not_held_on(Protocol::Tcp))?;
+    rustix::net::listen(&tcp, backlog)?;
+    Ok(TcpListener::from(tcp))
+}
+
+fn not_held_on(protocol: Protocol) -> io::Error {
+    let words = format!("the port is not held on {}", protocol.name());
+    io::Error::new(io::ErrorKind::Unsupported, words)
 }
 
 impl std::fmt::Debug for HeldPort {

@@ -73,7 +73,12 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 processes: app.allocation().processes(app.processes()),
                 now: app.now(),
             };
-            allocate::render(sight, theme, areas.body, buffer);
+            if app.pool().is_open() {
+                let scene = allocate::pool::Scene { sight, leasing: app.pool() };
+                allocate::pool::render(scene, theme, areas.body, buffer);
+            } else {
+                allocate::render(sight, theme, areas.body, buffer);
+            }
         }
         Screen::Lab => lab::render(app, theme, areas.body, buffer),
     }

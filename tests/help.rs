@@ -18,8 +18,13 @@ use session::{Session, ascii, busy, dark, range};
 
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 /// The keys that lead to a screen.
-const SCREENS: [(&str, Context); 4] =
-    [("1", Context::Overview), ("2", Context::Map), ("4", Context::Allocate), ("5", Context::Lab)];
+const SCREENS: [(&str, Context); 5] = [
+    ("1", Context::Overview),
+    ("2", Context::Map),
+    ("4", Context::Allocate),
+    ("4p", Context::Pool),
+    ("5", Context::Lab),
+];
 
 fn themes() -> [Theme; 3] {
     [dark(), ascii(), Theme::MONOCHROME]

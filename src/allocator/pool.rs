@@ -4,7 +4,9 @@
 //! itself: that one was verified by a bind and is given to nobody else. A port that came back rests
 //! before it is given again (its quarantine), so that what still flies to it reaches nobody.
 
+mod bands;
 mod estimate;
+mod search;
 mod shelf;
 mod terms;
 
@@ -17,16 +19,18 @@ use rand::Rng;
 
 use crate::{
     allocator::{Attempt, Law, Order},
-    domain::{Binder, Errno, Refusal},
+    domain::Binder,
 };
 use estimate::Estimate;
 use shelf::Shelf;
 
+pub use bands::BandUse;
 pub use terms::{
     Bands, BandsTooLarge, Class, Counts, Lease, PoolSetup, Quarantine, Resting, Shortage, Tenant,
 };
 
-/// Resting ports that are looked at for strays in one `pass`, those aside whose time is up.
+/// Resting ports that are looked at for strays in one `pass` at most, those aside whose time is up: a
+/// look is a system call.
 const LOOKS: usize = 512;
 
 struct Kept<H> {
@@ -213,11 +217,11 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.pass_some(now, usize::MAX);
     }
 
-    /// As `pass`, but ends so many at most, for closing thousands of sockets takes milliseconds.
-    /// True: more are over.
+    /// As `pass`, but looks at and ends so many at most, for closing thousands of sockets takes
+    /// milliseconds. True: more are over.
     pub fn pass_some(&mut self, now: Duration, most: usize) -> bool {
         if let Quarantine::Drain(quiet) = self.setup.quarantine {
-            self.look_around(now.saturating_add(quiet));
+            self.look_around(now.saturating_add(quiet), most.min(LOOKS));
         }
         let mut over = self.ends.range(..=(now, u16::MAX)).map(|&(_, port)| port);
         let ending: Vec<u16> = over.by_ref().take(most).collect();
@@ -243,11 +247,11 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Looks for strays at some of the resting ports, at others the next time; those that got one
     /// rest until `until`.
-    fn look_around(&mut self, until: Duration) {
+    fn look_around(&mut self, until: Duration, most: usize) {
         let Self { binder, resting, ends, counts, looked, .. } = self;
         let mut next = 0;
         for (count, (&port, rest)) in resting.range_mut(*looked..).enumerate() {
-            if count == LOOKS {
+            if count == most {
                 next = port;
                 break;
             }
@@ -276,66 +280,6 @@ impl<B: Binder, R: Rng> Pool<B, R> {
             rest.put_off(port, until, ends);
         }
         rest.resting.is_held
-    }
-
-    /// The widest band first, so that what is kept for a class is its last resort.
-    fn search(
-        &mut self,
-        class: Class,
-        mut seen: impl FnMut(&Attempt),
-    ) -> Result<(u16, B::Held), Shortage> {
-        let mut misses = Misses::default();
-        for band in Class::EACH.into_iter().filter(|&band| band <= class) {
-            if let Some(found) = self.search_band(band, &mut misses, &mut seen) {
-                return Ok(found);
-            }
-        }
-        Err(match misses {
-            Misses { made, untried, last: Some(last) }
-                if untried > 0 || last.errno != Errno::EADDRINUSE =>
-            {
-                Shortage::GaveUp { attempts: made, untried, last }
-            }
-            Misses { made, .. } => Shortage::NoneLeft {
-                class,
-                leased: self.leases.len() as u32,
-                resting: self.resting.len() as u32,
-                refused: made,
-            },
-        })
-    }
-
-    fn search_band(
-        &mut self,
-        band: Class,
-        misses: &mut Misses,
-        seen: &mut impl FnMut(&Attempt),
-    ) -> Option<(u16, B::Held)> {
-        let among = self.shelves[band as usize].len();
-        let (mut tried, mut allowed) = (0, among.min(1));
-        while tried < allowed && !misses.is_hopeless() {
-            let place = self.shelves[band as usize].draw(tried, &mut self.random);
-            let port = self.port_at(band, place);
-            let (result, took) = self.binder.bind(port);
-            tried += 1;
-            misses.made += 1;
-            let refusal = result.as_ref().err().copied();
-            seen(&Attempt { number: misses.made, port, refusal, took });
-            let Some(refusal) = refusal else {
-                self.occupied.learn(false);
-                self.shelves[band as usize].remove(place);
-                return result.ok().map(|held| (port, held));
-            };
-            self.counts.refused += 1;
-            misses.note(refusal);
-            self.occupied.learn(true);
-            if tried == allowed {
-                // What this search met so far counts too.
-                allowed = self.attempts_among(among);
-            }
-        }
-        misses.untried += among - tried;
-        None
     }
 
     fn enter(
@@ -433,29 +377,5 @@ impl<H> Rest<H> {
         ends.remove(&(self.resting.until, port));
         ends.insert((until, port));
         self.resting.until = until;
-    }
-}
-
-/// What a search met in vain.
-#[derive(Default)]
-struct Misses {
-    made: u32,
-    untried: u32,
-    /// The last refusal; if any was not EADDRINUSE, the last of those.
-    last: Option<Refusal>,
-}
-
-impl Misses {
-    fn note(&mut self, refusal: Refusal) {
-        let is_in_use = refusal.errno == Errno::EADDRINUSE;
-        if self.last.is_none_or(|last| last.errno == Errno::EADDRINUSE) || !is_in_use {
-            self.last = Some(refusal);
-        }
-    }
-
-    /// It is not the port's fault: another one fares no better.
-    fn is_hopeless(&self) -> bool {
-        const OURS: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
-        self.last.is_some_and(|last| OURS.contains(&last.errno))
     }
 }

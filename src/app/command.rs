@@ -351,6 +351,13 @@ pub const COMMANDS: &[Command] = &[
         help: "on this machine or on a simulated occupancy, at 90 % at first",
     },
     Command {
+        keys: "p",
+        bindings: &[(Key::Char('p'), pool(PoolAction::Toggle))],
+        contexts: ALLOCATE,
+        label: "pool",
+        help: "lease ports from a pool: classes, quarantine, reclaim",
+    },
+    Command {
         keys: "- =",
         bindings: &[
             (Key::Char('-'), own(AllocationAction::Emptier)),
@@ -409,13 +416,6 @@ pub const COMMANDS: &[Command] = &[
         help: "show the port won last on the map",
     },
     Command {
-        keys: "p",
-        bindings: &[(Key::Char('p'), pool(PoolAction::Toggle))],
-        contexts: ALLOCATE,
-        label: "pool",
-        help: "lease ports from a pool: classes, quarantine, reclaim",
-    },
-    Command {
         keys: "a A f",
         bindings: &[
             (Key::Char('a'), pool(PoolAction::Take)),
@@ -451,16 +451,11 @@ pub const COMMANDS: &[Command] = &[
         help: "end the leases of processes that are gone, now",
     },
     Command {
-        keys: "j k",
-        bindings: &[
-            (Key::Char('j'), pool(PoolAction::Down)),
-            (Key::Char('k'), pool(PoolAction::Up)),
-            (Key::Down, pool(PoolAction::Down)),
-            (Key::Up, pool(PoolAction::Up)),
-        ],
+        keys: "p Esc",
+        bindings: &[(Key::Char('p'), pool(PoolAction::Toggle)), (Key::Escape, Action::Close)],
         contexts: POOL,
-        label: "select",
-        help: "next, previous port; so do the arrows",
+        label: "runs",
+        help: "back to the allocator's runs; the leases stay",
     },
     Command {
         keys: "o",
@@ -477,18 +472,23 @@ pub const COMMANDS: &[Command] = &[
         help: "a new pool on this machine or on the simulated occupancy",
     },
     Command {
+        keys: "j k",
+        bindings: &[
+            (Key::Char('j'), pool(PoolAction::Down)),
+            (Key::Char('k'), pool(PoolAction::Up)),
+            (Key::Down, pool(PoolAction::Down)),
+            (Key::Up, pool(PoolAction::Up)),
+        ],
+        contexts: POOL,
+        label: "select",
+        help: "next, previous port; so do the arrows",
+    },
+    Command {
         keys: "m Enter",
         bindings: &[(Key::Char('m'), Action::ShowOnMap), (Key::Enter, Action::ShowOnMap)],
         contexts: POOL,
         label: "on map",
         help: "show the selected port on the map",
-    },
-    Command {
-        keys: "p Esc",
-        bindings: &[(Key::Char('p'), pool(PoolAction::Toggle)), (Key::Escape, Action::Close)],
-        contexts: POOL,
-        label: "runs",
-        help: "back to the allocator's runs; the leases stay",
     },
     Command {
         keys: "PgUp PgDn",

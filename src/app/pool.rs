@@ -5,13 +5,10 @@ mod settings;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{
-    allocator::{Bands, Class, Quarantine},
-    domain::Text,
-};
+use crate::{allocator::Bands, domain::Text};
 
 pub use crate::{
-    allocator::{Lease, Resting},
+    allocator::{Class, Lease, Quarantine, Resting, pool::BandUse},
     engine::{PoolPlan, PoolReport},
 };
 pub use act::Terms;

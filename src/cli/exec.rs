@@ -35,9 +35,16 @@ pub fn run(settings: &ExecSettings) -> anyhow::Result<Verdict> {
 
 fn explain(settings: &ExecSettings, error: &io::Error) -> NotStarted {
     let program = Text::scrub(settings.program.as_bytes());
-    exit::tell(format_args!("portscope: could not run '{program}': {error}"));
+    let is_name = !settings.program.as_bytes().contains(&b'/');
     match error.kind() {
-        io::ErrorKind::NotFound => NotStarted::NotFound,
-        _ => NotStarted::NotExecutable,
+        io::ErrorKind::NotFound if is_name => {
+            exit::tell(format_args!("portscope: there is no '{program}' in PATH"));
+            NotStarted::NotFound
+        }
+        kind => {
+            exit::tell(format_args!("portscope: could not run '{program}': {error}"));
+            let is_missing = kind == io::ErrorKind::NotFound;
+            if is_missing { NotStarted::NotFound } else { NotStarted::NotExecutable }
+        }
     }
 }

@@ -76,8 +76,9 @@ fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Resul
     if count <= capacity {
         return Ok(());
     }
+    let fewer = if capacity > 0 { format!("use up to {capacity}, or ") } else { String::new() };
     Err(BadInput(format!(
-        "--count {count} needs more open files than allowed: use up to {capacity}, or raise ulimit -n"
+        "--count {count} needs more open files than allowed: {fewer}raise ulimit -n"
     )))
 }
 

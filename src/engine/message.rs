@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use crate::{
     allocator::{
         Attempt, Bands, Class, Counts, Figures, FreePorts, Lease, Pattern, Quarantine, Resting,
-        Tuning,
+        Tuning, pool::BandUse,
     },
     domain::{PortRange, ProcessTable, Protocols, Snapshot, Text},
 };
@@ -56,9 +56,9 @@ pub struct PoolPlan {
     /// How often a search may give up although a port is free, 0 to 1.
     pub failure_rate: f64,
     pub max_attempts: u32,
-    /// Leased and resting ports that keep a socket never exceed this, nor what the descriptor limit
-    /// allows.
-    pub hold_limit: u32,
+    /// So much (0 to 1) of what others leave free when the pool opens may be kept bound, and never
+    /// more than the descriptor limit allows.
+    pub hold_share: f64,
     pub seed: u64,
     /// Whose the leases are; None: our own process.
     pub tenant: Option<u32>,
@@ -75,9 +75,11 @@ pub struct PoolReport {
     pub leases: Vec<Lease>,
     /// By port.
     pub resting: Vec<Resting>,
-    /// Ports that are neither leased nor rest, by band: everybody's, kept for normal, for high.
-    pub free: [u32; 3],
+    /// In the order of `Class::EACH`; of `Low`: everybody's.
+    pub bands: [BandUse; 3],
     pub counts: Counts,
+    /// Leased and resting ports that keep a socket, at most.
+    pub hold_limit: u32,
     /// Share of ports that others have, as bind() met them of late.
     pub occupied: f64,
     /// Attempts that the next search may make in everybody's band.

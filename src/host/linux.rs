@@ -113,4 +113,8 @@ impl Host for LinuxHost {
     fn started(&self, pid: u32) -> Option<u64> {
         tenant::started(pid)
     }
+
+    fn is_alive(&self, pid: u32, started: u64) -> bool {
+        tenant::is_alive(pid, started)
+    }
 }

@@ -11,6 +11,7 @@ mod map;
 mod outcome;
 mod page;
 pub(super) mod panel;
+pub mod pool;
 mod setup;
 mod tiny;
 mod title;

@@ -107,9 +107,12 @@ impl Leasing {
                 vec![ask(PoolRequest::Tenant(wanted.tenant))]
             }
             _ => {
-                let lost = self.report().map_or(0, |report| report.leases.len());
-                let words = || Text::scrub(format!("a new pool: {lost} leases are given up"));
-                self.notice = (lost > 0).then(words);
+                let lost = match self.report().map_or(0, |report| report.leases.len()) {
+                    0 => None,
+                    1 => Some("a new pool: a lease is given up".to_owned()),
+                    lost => Some(format!("a new pool: {lost} leases are given up")),
+                };
+                self.notice = lost.map(Text::scrub);
                 self.forget();
                 self.number += 1;
                 self.asked = Some(wanted.clone());
@@ -122,19 +125,23 @@ impl Leasing {
     fn wanted(&self, Terms { allocation, scan }: Terms<'_>) -> Result<PoolPlan, Text> {
         let options = allocation.options();
         let site = allocation.site();
-        let ground = scan.map(|scan| Ground::count(options, scan));
-        let hold_limit = match (site, scan.zip(ground)) {
-            // Nobody else needs the ports of the simulated site.
-            (Site::Simulated { .. }, _) => options.range.len(),
-            (Site::Machine, None) => {
+        let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
+        let hold_share = match site {
+            Site::Machine if scan.is_none() => {
                 return Err(Text::scrub("no scan yet: the pool waits for the first one"));
             }
-            // Elsewhere than alone we take no more than a tenth of what is free.
-            (Site::Machine, Some((scan, ground))) => {
-                ground.free() / if scan.snapshot.machine.is_isolated { 1 } else { 10 }
-            }
+            // Where others need ports too we take no more than a tenth of what is free.
+            Site::Machine if !is_alone => 0.1,
+            Site::Machine | Site::Simulated { .. } => 1.0,
         };
-        self.check_bands(ground.map_or(options.range.len(), |ground| ground.candidates))?;
+        let ground = scan.map(|scan| Ground::count(options, scan));
+        let candidates = ground.map_or(options.range.len(), |ground| ground.candidates);
+        if candidates == 0 {
+            let words =
+                format!("all ports of {} are reserved: choose another (p, o)", options.range);
+            return Err(Text::scrub(words));
+        }
+        self.check_bands(candidates)?;
         Ok(PoolPlan {
             site,
             protocols: options.protocols,
@@ -145,7 +152,7 @@ impl Leasing {
             quarantine: self.options.quarantine,
             failure_rate: self.options.failure_rate,
             max_attempts: self.options.max_attempts,
-            hold_limit,
+            hold_share,
             seed: options.seed,
             tenant: self.options.tenant,
         })
@@ -210,9 +217,9 @@ fn next_class(class: Class) -> Class {
 
 /// The same but for whom the leases are for and for what the scans say meanwhile.
 fn is_alike(asked: &PoolPlan, wanted: &PoolPlan) -> bool {
-    let hold_limit = asked.hold_limit;
-    let (tenant, reserved) = (asked.tenant, asked.reserved.clone());
-    *asked == PoolPlan { hold_limit, tenant, reserved, ..wanted.clone() }
+    let as_then =
+        PoolPlan { reserved: asked.reserved.clone(), tenant: asked.tenant, ..wanted.clone() };
+    *asked == as_then
 }
 
 fn ask(request: PoolRequest) -> Effect {

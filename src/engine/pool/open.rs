@@ -41,7 +41,9 @@ impl Open {
                 Self::on(&site, &PoolPlan { reserved, address: None, ..plan.clone() })?
             }
         };
+        let unseen = open.trouble.take();
         open.lease_to(host, plan.tenant);
+        open.trouble = open.trouble.or(unseen);
         Ok(open)
     }
 
@@ -50,35 +52,35 @@ impl Open {
         if candidates.len() == 0 {
             return Err(Text::scrub(format!("every port of {} is reserved", plan.range)));
         }
-        let binder = host.binder(plan.protocols, plan.address).map_err(|e| words(&e))?;
-        let limitation = binder.limitation().map(Text::scrub);
+        let count = candidates.len();
+        let look = Look::new(host, candidates.clone(), plan.protocols, plan.address);
+        let others = look.as_ref().map_or(0, |look| look.occupied);
+        let unseen = look.err().map(|e| Text::scrub(format!("occupancy not known at first: {e}")));
+        let binder = host.binder(plan.protocols, plan.address).map_err(|error| words(&error))?;
         let capacity = binder.hold_capacity();
+        let part = (f64::from(count - others) * plan.hold_share) as u32;
+        // Who may have all of it is stopped by nothing but its end.
+        let allowed = if plan.hold_share < 1.0 { part } else { u32::MAX };
+        let limitation = binder.limitation().map(Text::scrub);
         let setup = PoolSetup {
-            candidates: candidates.clone(),
+            candidates,
             bands: plan.bands,
             quarantine: plan.quarantine,
             failure_rate: plan.failure_rate,
             max_attempts: plan.max_attempts.max(1),
-            max_held: plan.hold_limit.min(capacity),
+            max_held: allowed.min(capacity),
         };
         let random = ChaCha8Rng::seed_from_u64(plan.seed);
-        let mut pool =
-            Pool::new(setup, binder, random).map_err(|error| Text::scrub(error.to_string()))?;
-        let count = f64::from(candidates.len());
-        let trouble = match Look::new(host, candidates, plan.protocols, plan.address) {
-            Ok(look) => {
-                pool.expect_occupied(f64::from(look.occupied) / count);
-                None
-            }
-            Err(error) => Some(Text::scrub(format!("occupancy not known at first: {error}"))),
-        };
+        let pool = Pool::new(setup, binder, random);
+        let mut pool = pool.map_err(|error| Text::scrub(error.to_string()))?;
+        pool.expect_occupied(f64::from(others) / f64::from(count));
         Ok(Self {
             pool,
             tenant: Err(Text::scrub("leased to nobody")),
-            is_limit_ours: plan.hold_limit < capacity,
+            is_limit_ours: allowed < capacity,
             limitation,
             attempts: VecDeque::with_capacity(RECENT),
-            trouble,
+            trouble: unseen,
         })
     }
 
@@ -96,9 +98,7 @@ impl Open {
         let started = host.started(pid);
         let nobody = || Text::scrub(format!("there is no process {pid} to lease ports to"));
         self.tenant = started.map(|started| Tenant { pid, started }).ok_or_else(nobody);
-        if let Err(nobody) = &self.tenant {
-            self.trouble = Some(nobody.clone());
-        }
+        self.trouble = self.tenant.as_ref().err().cloned();
     }
 
     /// As many as can be had; the trouble says why not more.
@@ -161,14 +161,16 @@ impl Open {
 
     pub fn report(&self, number: u64, now: Duration) -> PoolReport {
         let pool = &self.pool;
-        let [low, normal, high] = Class::EACH.map(|class| pool.left_for(class));
+        let bands = pool.bands();
+        let low = bands[Class::Low as usize].free();
         PoolReport {
             number,
             now,
             leases: pool.leases().copied().collect(),
             resting: pool.resting().copied().collect(),
-            free: [low, normal - low, high - normal],
+            bands,
             counts: pool.counts(),
+            hold_limit: pool.setup().max_held.min(pool.setup().candidates.len()),
             occupied: pool.occupied(),
             attempts_allowed: pool.attempts_among(low).min(low),
             attempts: self.attempts.iter().copied().collect(),
@@ -195,7 +197,7 @@ impl Open {
 }
 
 fn is_alive(host: &dyn Host, tenant: Tenant) -> bool {
-    host.started(tenant.pid) == Some(tenant.started)
+    host.is_alive(tenant.pid, tenant.started)
 }
 
 /// As the site of a run is made, so that both have the same occupancy.
@@ -209,7 +211,7 @@ fn setup(plan: &PoolPlan) -> Setup {
         seed: plan.seed,
         address: plan.address,
         reserved: plan.reserved.clone(),
-        hold_limit: plan.hold_limit,
+        hold_limit: 0,
         stop_after: None,
     }
 }

@@ -54,8 +54,7 @@ pub fn become_program(
     held: Vec<Box<dyn Held>>,
 ) -> Result<Infallible, HandoverError> {
     let ports: Vec<u16> = held.iter().map(|held| held.port()).collect();
-    let mut sockets: Vec<OwnedFd> =
-        held.into_iter().flat_map(|held| held.into_descriptors()).collect();
+    let mut sockets: Vec<OwnedFd> = held.into_iter().flat_map(Held::into_descriptors).collect();
     let names =
         listen(&sockets).map_err(|error| HostError::new("listen on the port found", error))?;
     arrange(&mut sockets).map_err(|error| HostError::new("hand the sockets over", error))?;

@@ -8,12 +8,13 @@ use std::{
 
 use crate::domain::{Ephemeral, Gap, PortRange, Text, port::LINUX_DEFAULT};
 
-/// Holds any list of reserved ports: 65,536 ports make 262,140 bytes at most.
+/// Holds any list of reserved ports: 65,536 ports make 262,140 bytes at most, and a line's end.
+/// No more, for the kernel clears as much memory of its own at each read.
 ///
 /// The kernel cuts the text at the end of the buffer of the first read(2) and says no more to a
 /// second one (`proc_do_large_bitmap`), so that std's `read_to_string`, which begins with 32
 /// bytes, would lose ports without a word.
-const BUFFER_LENGTH: usize = 1 << 20;
+const BUFFER_LENGTH: usize = 1 << 18;
 
 /// Reads the policy of the calling thread's network namespace.
 pub struct PolicyReader {

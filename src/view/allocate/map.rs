@@ -12,7 +12,7 @@ use crate::{
         Grid,
         allocation::{Allocation, LastScan, Mark, Speed},
     },
-    domain::PortRange,
+    domain::{PortRange, Protocols},
     view::{
         Role, Theme,
         allocate::{
@@ -32,6 +32,49 @@ fn brightest(theme: &Theme) -> f32 {
         (_, true) => 0.42,
         (false, false) => 0.64,
         (true, false) => 1.0,
+    }
+}
+
+/// The occupancy, muted so that what is marked on it stands out.
+pub struct Below<'a> {
+    pub scan: LastScan<'a>,
+    pub protocols: Protocols,
+    pub grid: &'a Grid,
+}
+
+impl Below<'_> {
+    /// `tint` says what is drawn of a block in place of its occupancy alone.
+    pub fn render(
+        &self,
+        tint: &dyn Fn(PortRange, Paint) -> Paint,
+        theme: &Theme,
+        area: Rect,
+        buffer: &mut Buffer,
+    ) -> Pane {
+        let occupied = |ports| self.scan.occupancy.occupied_in(ports, self.protocols);
+        let share = |ports: PortRange| occupied(ports) as f32 / ports.len() as f32;
+        let ephemeral = &self.scan.snapshot.ephemeral;
+        let brightest = brightest(theme);
+        let paint = |ports: PortRange| {
+            let is_reserved = ephemeral.reserved_in(ports) * 2 > ports.len();
+            let taken = Some(share(ports)).filter(|&share| share > 0.0);
+            let free = if is_reserved { Role::Reserved } else { Role::Available };
+            let role = Role::Muted;
+            let taken = taken.map(|share| Taken { role, share: share * brightest, letter: '#' });
+            tint(ports, Paint { free, taken })
+        };
+        let heatmap = Heatmap {
+            grid: self.grid,
+            bracket: self.grid.range(),
+            cursor: None,
+            glyphs: Glyphs::Density,
+            paint: &paint,
+            share: &share,
+            ports: &NoPortFacts,
+            pointed: Pointed::default(),
+        };
+        heatmap.render(theme, area, buffer);
+        Pane::within(area, self.grid)
     }
 }
 
@@ -60,39 +103,12 @@ impl<'a> AttemptMap<'a> {
     }
 
     pub fn render(&self, scan: LastScan<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let protocols = self.allocation.options().protocols;
-        let occupied = |ports| scan.occupancy.occupied_in(ports, protocols);
-        let share = |ports: PortRange| occupied(ports) as f32 / ports.len() as f32;
-        let ephemeral = &scan.snapshot.ephemeral;
-        let brightest = brightest(theme);
-        let paint = |ports: PortRange| {
-            let is_reserved = ephemeral.reserved_in(ports) * 2 > ports.len();
-            let taken = Some(share(ports)).filter(|&share| share > 0.0);
-            let paint = Paint {
-                free: if is_reserved { Role::Reserved } else { Role::Available },
-                taken: taken.map(|share| Taken {
-                    role: Role::Muted,
-                    share: share * brightest,
-                    letter: '#',
-                }),
-            };
-            match &self.heat {
-                None => paint,
-                Some(heat) => heated(paint, heat.step(ports), theme.needs_whole_cells()),
-            }
+        let below = Below { scan, protocols: self.allocation.options().protocols, grid: self.grid };
+        let tint = |ports: PortRange, paint: Paint| match &self.heat {
+            None => paint,
+            Some(heat) => heated(paint, heat.step(ports), theme.needs_whole_cells()),
         };
-        let heatmap = Heatmap {
-            grid: self.grid,
-            bracket: self.grid.range(),
-            cursor: None,
-            glyphs: Glyphs::Density,
-            paint: &paint,
-            share: &share,
-            ports: &NoPortFacts,
-            pointed: Pointed::default(),
-        };
-        heatmap.render(theme, area, buffer);
-        let pane = Pane::within(area, self.grid);
+        let pane = below.render(&tint, theme, area, buffer);
         for &(port, mark) in &self.marks {
             if let Some(at) = pane.position(self.grid, port) {
                 self.mark(port, mark, at, &pane, theme, buffer);
@@ -181,7 +197,7 @@ impl<'a> AttemptMap<'a> {
 }
 
 /// As many as fit, none of them cut.
-fn whole_parts(parts: Vec<Vec<Span<'_>>>, width: usize) -> Vec<Span<'_>> {
+pub fn whole_parts(parts: Vec<Vec<Span<'_>>>, width: usize) -> Vec<Span<'_>> {
     let mut line = Vec::new();
     let mut used = 0;
     for part in parts {
@@ -233,7 +249,7 @@ fn fade(mark: Mark) -> u8 {
 }
 
 /// A whole cell; what lies below comes through as it fades.
-fn badge(glyph: &str, role: Role, fade: u8, at: Position, theme: &Theme, buffer: &mut Buffer) {
+pub fn badge(glyph: &str, role: Role, fade: u8, at: Position, theme: &Theme, buffer: &mut Buffer) {
     let cell = &mut buffer[at];
     let below = if theme.needs_whole_cells() { cell.bg } else { cell.fg };
     if let Some(style) = theme.faded_badge(role, below, fade) {

@@ -50,6 +50,7 @@ fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<Entry>> {
     let (context, name) = match paper.app.screen() {
         Screen::Overview => (Context::Overview, "Keys of the overview"),
         Screen::Map => (Context::Map, "Keys of the map"),
+        Screen::Allocate if paper.app.pool().is_open() => (Context::Pool, "Keys of the pool"),
         Screen::Allocate => (Context::Allocate, "Keys of the allocator"),
         Screen::Lab if paper.app.lab().is_race_shown() => (Context::Race, "Keys of the race"),
         Screen::Lab => (Context::Lab, "Keys of the lab"),

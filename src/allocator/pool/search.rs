@@ -1,0 +1,94 @@
+//! The search of a pool for a port: which band, how many attempts, why in vain. Leases nothing.
+
+use rand::Rng;
+
+use crate::{
+    allocator::{Attempt, Class, Pool, Shortage},
+    domain::{Binder, Errno, Refusal},
+};
+
+/// What a search met in vain.
+#[derive(Default)]
+struct Misses {
+    made: u32,
+    untried: u32,
+    /// The last refusal; if any was not EADDRINUSE, the last of those.
+    last: Option<Refusal>,
+}
+
+impl Misses {
+    fn note(&mut self, refusal: Refusal) {
+        let is_in_use = refusal.errno == Errno::EADDRINUSE;
+        if self.last.is_none_or(|last| last.errno == Errno::EADDRINUSE) || !is_in_use {
+            self.last = Some(refusal);
+        }
+    }
+
+    /// It is not the port's fault: another one fares no better.
+    fn is_hopeless(&self) -> bool {
+        const OURS: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
+        self.last.is_some_and(|last| OURS.contains(&last.errno))
+    }
+}
+
+impl<B: Binder, R: Rng> Pool<B, R> {
+    /// The widest band first, so that what is kept for a class is its last resort.
+    pub(super) fn search(
+        &mut self,
+        class: Class,
+        mut seen: impl FnMut(&Attempt),
+    ) -> Result<(u16, B::Held), Shortage> {
+        let mut misses = Misses::default();
+        for band in Class::EACH.into_iter().filter(|&band| band <= class) {
+            if let Some(found) = self.search_band(band, &mut misses, &mut seen) {
+                return Ok(found);
+            }
+        }
+        Err(match misses {
+            Misses { made, untried, last: Some(last) }
+                if untried > 0 || last.errno != Errno::EADDRINUSE =>
+            {
+                Shortage::GaveUp { attempts: made, untried, last }
+            }
+            Misses { made, .. } => Shortage::NoneLeft {
+                class,
+                leased: self.leases.len() as u32,
+                resting: self.resting.len() as u32,
+                refused: made,
+            },
+        })
+    }
+
+    fn search_band(
+        &mut self,
+        band: Class,
+        misses: &mut Misses,
+        seen: &mut impl FnMut(&Attempt),
+    ) -> Option<(u16, B::Held)> {
+        let among = self.shelves[band as usize].len();
+        let (mut tried, mut allowed) = (0, among.min(1));
+        while tried < allowed && !misses.is_hopeless() {
+            let place = self.shelves[band as usize].draw(tried, &mut self.random);
+            let port = self.port_at(band, place);
+            let (result, took) = self.binder.bind(port);
+            tried += 1;
+            misses.made += 1;
+            let refusal = result.as_ref().err().copied();
+            seen(&Attempt { number: misses.made, port, refusal, took });
+            let Some(refusal) = refusal else {
+                self.occupied.learn(false);
+                self.shelves[band as usize].remove(place);
+                return result.ok().map(|held| (port, held));
+            };
+            self.counts.refused += 1;
+            misses.note(refusal);
+            self.occupied.learn(true);
+            if tried == allowed {
+                // What this search met so far counts too.
+                allowed = self.attempts_among(among);
+            }
+        }
+        misses.untried += among - tried;
+        None
+    }
+}

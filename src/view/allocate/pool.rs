@@ -1,0 +1,139 @@
+//! The pool in place of the runs: its map, bands, leases and what rests. Changes nothing.
+
+mod facts;
+mod map;
+mod table;
+
+use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{
+    app::{
+        RowsPerLine,
+        pool::{Class, Leasing, PoolField},
+    },
+    view::{
+        Role, Theme,
+        allocate::{
+            Sight,
+            areas::{Areas, Class as Room},
+            column::{Column, fitted},
+            panel::{self, Row},
+            title::{place_role, places},
+        },
+    },
+};
+use map::LeaseMap;
+
+/// The pool at one moment, and what else the screen is drawn from.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    pub sight: Sight<'a>,
+    pub leasing: &'a Leasing,
+}
+
+/// The screen between header and footer.
+pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let area = area.intersection(buffer.area);
+    let Scene { sight, leasing } = scene;
+    let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
+    let (mut areas, grid) = Areas::within(area, sight.allocation.options().range, rows);
+    if areas.class == Room::Small {
+        areas.legend = Rect { height: 1, ..areas.outcome }.intersection(areas.outcome);
+        areas.outcome.y += areas.legend.height;
+        areas.outcome.height -= areas.legend.height;
+    }
+    title(scene, theme, areas.title, buffer);
+    Column::new(theme, areas.setup, buffer).text(&facts::terms(leasing), Role::Text);
+    if let (Some(grid), Some(scan)) = (&grid, sight.scan) {
+        let map = LeaseMap { leasing, grid };
+        map.render(scan, sight.allocation.options().protocols, theme, areas.map, buffer);
+        map.legend(theme, areas.legend, buffer);
+    } else if sight.scan.is_none() && areas.class > Room::Tiny {
+        Column::new(theme, areas.map, buffer).text("no scan yet", Role::Dim);
+    }
+    // Nothing else lies below the map.
+    let height = area.bottom().saturating_sub(areas.outcome.height + areas.facts.y);
+    let facts = Rect { height: height.max(areas.facts.height), ..areas.facts };
+    let mut column = Column::new(theme, facts.intersection(area), buffer);
+    match areas.class {
+        Room::Tiny => facts::tiny(leasing, &mut column),
+        Room::Small => {
+            facts::narrow(leasing, &mut column);
+            table::narrow(scene, &mut column);
+        }
+        Room::Medium | Room::Large | Room::Huge => {
+            facts::section(scene, &mut column);
+            column.blank();
+            facts::bands(leasing, &mut column);
+            column.blank();
+            table::section(scene, &mut column);
+        }
+    }
+    notice(leasing, &mut Column::new(theme, areas.outcome, buffer));
+    if let Some(settings) = leasing.panel() {
+        let row = |field: PoolField| {
+            let is_here = field == settings.field();
+            let typed = settings.typed().filter(|_| is_here);
+            Row { name: field.name(), value: settings.value(field), typed, is_here }
+        };
+        let mut column = panel::open("Settings of the pool", 12, theme, area, buffer);
+        let words = "other bands or rests begin a new pool, which ends all leases";
+        panel::fields(&PoolField::EACH.map(row), settings.error(), words, &mut column);
+    }
+}
+
+/// Where the ports are bound, which they are, and whose.
+fn title(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let Scene { sight, leasing } = scene;
+    let options = sight.allocation.options();
+    let mut line = Column::new(theme, area, buffer);
+    let width = line.width();
+    let places = places(sight.allocation.site(), sight.scan);
+    let fits = |place: &&String| place.width() + 8 <= width;
+    let place = places.iter().find(fits).cloned().unwrap_or_default();
+    let ports = format!("{} {}", options.protocols.name(), options.range);
+    let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
+    let whose = format!("leased to {}", table::tenant(scene));
+    let rest = fitted(&[&ports, &whose, &address], width.saturating_sub(place.width() + 8));
+    let separator = if place.is_empty() || rest.is_empty() { "" } else { " · " };
+    let is_closed = leasing.plan().is_none() && leasing.notice().is_some();
+    let role = if is_closed { Role::Warn } else { place_role(sight.allocation.site(), sight.scan) };
+    line.line([
+        Span::styled("Pool ", theme.style(Role::Accent).bold()),
+        Span::styled(place, theme.style(role).bold()),
+        Span::raw(separator),
+        Span::raw(rest),
+    ]);
+}
+
+/// Why the last key did nothing or too little; else what to press first.
+fn notice(leasing: &Leasing, column: &mut Column<'_>) {
+    let trouble = leasing.report().and_then(|report| report.trouble.as_ref());
+    if let Some(words) = leasing.notice().or(trouble.map(|trouble| trouble.as_str())) {
+        column.text(words, Role::Warn);
+        return;
+    }
+    let is_empty = leasing.report().is_some_and(|report| report.counts.given == 0);
+    if is_empty {
+        let words = format!("a takes a lease of class {}, A ten of them", leasing.class().name());
+        column.text(&words, Role::Dim);
+    }
+}
+
+/// A letter is told from another one without any colour.
+fn letter(class: Class) -> &'static str {
+    match class {
+        Class::High => "H",
+        Class::Normal => "N",
+        Class::Low => "L",
+    }
+}
+
+fn role(class: Class) -> Role {
+    Role::Category(match class {
+        Class::High => 1,
+        Class::Normal => 0,
+        Class::Low => 2,
+    })
+}

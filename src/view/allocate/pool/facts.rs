@@ -1,0 +1,156 @@
+//! What the pool goes by, how its bands are used, what it did. Changes nothing.
+
+use std::time::Duration;
+
+use ratatui::text::Span;
+
+use crate::{
+    app::pool::{Class, Leasing, PoolReport, Quarantine},
+    view::{
+        Role,
+        allocate::{
+            column::{Column, counted, fitted},
+            figures::percent,
+            pool::{Scene, letter, role, table},
+        },
+        heatmap::bar,
+        words::thousands,
+    },
+};
+
+const LABEL: usize = 10;
+/// Bars grow no wider.
+const WIDEST: usize = 24;
+
+/// On one line.
+pub fn terms(leasing: &Leasing) -> String {
+    let class = format!("next: {}", leasing.class().name());
+    [class, rest(leasing)].join(" · ")
+}
+
+pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
+    let leasing = scene.leasing;
+    column.rule("Pool", "o");
+    let room = column.width().saturating_sub(LABEL);
+    label("owner", &table::tenant(scene), column);
+    label(
+        "next",
+        &format!("class {} (c), {}", leasing.class().name(), may(leasing.class())),
+        column,
+    );
+    label("rest", &rest(leasing), column);
+    let Some(report) = leasing.report() else {
+        let words = if leasing.notice().is_some() { "no pool" } else { "opening ..." };
+        return label("state", words, column);
+    };
+    let allowed = attempts(report);
+    let others = format!("{} of the ports are others'", percent(report.occupied));
+    label("attempts", &fitted(&[&allowed, &others], room), column);
+    label("", &may_give_up(leasing.options().failure_rate), column);
+    label("so far", &fitted(&done(report).each_ref().map(String::as_str), room), column);
+}
+
+/// Each band: its ports, how they are used.
+pub fn bands(leasing: &Leasing, column: &mut Column<'_>) {
+    let Some(report) = leasing.report() else { return };
+    column.rule("Bands", "ports no lower class is given");
+    let bar_width = column.width().saturating_sub(50).min(WIDEST);
+    let head = format!("{:<10} {:<11} {:>bar_width$}  leased resting   free", "", "ports", "");
+    column.text(&head, Role::Dim);
+    for class in [Class::High, Class::Normal, Class::Low] {
+        let band = &report.bands[class as usize];
+        let name = if class == Class::Low { "everybody" } else { class.name() };
+        let ports = band.ports.map_or_else(|| "none".to_owned(), |ports| ports.to_string());
+        let share = (band.leased + band.resting) as f32 / band.size.max(1) as f32;
+        let filled = bar(share, bar_width as u16, column.theme);
+        let open = bar_width.saturating_sub(filled.chars().count());
+        let free = if column.theme.has_color() { " " } else { "." };
+        let ground = column.theme.color(Role::Available);
+        let figures = [band.leased, band.resting, band.free()].map(thousands);
+        let [leased, resting, left] = figures;
+        column.line([
+            Span::styled(format!("{name:<10} "), column.theme.style(Role::Text)),
+            Span::styled(format!("{ports:<11} "), column.theme.style(Role::Dim)),
+            Span::styled(filled, column.theme.style(role(class)).bg(ground)),
+            Span::styled(free.repeat(open), column.theme.style(Role::Dim).bg(ground)),
+            Span::raw(format!("  {leased:>6} {resting:>7} {left:>6}")),
+        ]);
+    }
+}
+
+/// The same in a column beside a small map.
+pub fn narrow(leasing: &Leasing, column: &mut Column<'_>) {
+    let Some(report) = leasing.report() else { return };
+    for class in [Class::High, Class::Normal, Class::Low] {
+        let band = &report.bands[class as usize];
+        let name = if class == Class::Low { "all" } else { class.name() };
+        let used = format!("{}/{}", thousands(band.leased), thousands(band.size));
+        column.line([
+            Span::styled(letter(class), column.theme.badge(role(class))),
+            Span::raw(format!(" {name:<7}{used:>12}")),
+        ]);
+    }
+    let resting = format!("{} rest", counted(report.resting.len() as u64, "port"));
+    column.text(&fitted(&[&resting, &attempts(report)], column.width()), Role::Dim);
+}
+
+/// A few words, the most important first.
+pub fn tiny(leasing: &Leasing, column: &mut Column<'_>) {
+    if let Some(report) = leasing.report() {
+        column.text(&counted(report.leases.len() as u64, "lease"), Role::Text);
+        column.text(&format!("{} resting", report.resting.len()), Role::Text);
+    }
+    column.text(&terms(leasing), Role::Dim);
+}
+
+fn label(label: &str, value: &str, column: &mut Column<'_>) {
+    column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
+}
+
+fn may(class: Class) -> &'static str {
+    match class {
+        Class::Low => "from everybody's ports",
+        Class::Normal => "also from normal's",
+        Class::High => "from all ports",
+    }
+}
+
+fn rest(leasing: &Leasing) -> String {
+    match leasing.options().quarantine {
+        Quarantine::Time(time) => format!("a released port is closed, rests {}", seconds(time)),
+        Quarantine::Drain(time) => {
+            format!("it stays bound until {} without a datagram", seconds(time))
+        }
+    }
+}
+
+fn may_give_up(rate: f64) -> String {
+    if rate > 0.0 {
+        format!("1 of {} searches may give up while one is free", thousands((1.0 / rate) as u64))
+    } else {
+        "no search gives up while one is free".to_owned()
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
+
+fn attempts(report: &PoolReport) -> String {
+    format!("at most {}", counted(report.attempts_allowed.into(), "attempt"))
+}
+
+fn done(report: &PoolReport) -> [String; 5] {
+    let counts = report.counts;
+    let told = |count: u64, what: &str| match count {
+        0 => String::new(),
+        count => format!("{} {what}", thousands(count)),
+    };
+    [
+        format!("{} given", thousands(counts.given)),
+        told(counts.released, "released"),
+        told(counts.reclaimed, "reclaimed"),
+        told(counts.refused, "binds refused"),
+        told(counts.strays, "strays"),
+    ]
+}

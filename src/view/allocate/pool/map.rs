@@ -1,0 +1,120 @@
+//! Leases, resting ports and the attempts of the last take on the range. Not their figures.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
+
+use crate::{
+    app::{
+        Grid,
+        allocation::LastScan,
+        pool::{BandUse, Class, Leasing},
+    },
+    domain::{PortRange, Protocols},
+    view::{
+        Role, Theme,
+        allocate::{
+            column::Column,
+            map::{Below, badge, whole_parts},
+            pool::{letter, role},
+        },
+        heatmap::{Paint, put},
+    },
+};
+
+pub struct LeaseMap<'a> {
+    pub leasing: &'a Leasing,
+    pub grid: &'a Grid,
+}
+
+impl LeaseMap<'_> {
+    pub fn render(
+        &self,
+        scan: LastScan<'_>,
+        protocols: Protocols,
+        theme: &Theme,
+        area: Rect,
+        buffer: &mut Buffer,
+    ) {
+        let below = Below { scan, protocols, grid: self.grid };
+        let tint = |ports: PortRange, paint: Paint| match self.band(ports) {
+            Some(band) if paint.free == Role::Available => Paint { free: band, ..paint },
+            _ => paint,
+        };
+        let pane = below.render(&tint, theme, area, buffer);
+        let Some(report) = self.leasing.report() else { return };
+        let at = |port| pane.position(self.grid, port);
+        for (port, strays) in report.resting.iter().map(|rest| (rest.port, rest.strays)) {
+            if let Some(at) = at(port) {
+                let (glyph, style) = resting(strays, theme);
+                put(buffer, pane.cells, at.x, at.y, glyph, style);
+            }
+        }
+        for attempt in report.attempts.iter().filter(|attempt| attempt.refusal.is_some()) {
+            if let Some(at) = at(attempt.port) {
+                let digit =
+                    if attempt.number > 9 { "+".to_owned() } else { attempt.number.to_string() };
+                badge(&digit, Role::Collision, 0, at, theme, buffer);
+            }
+        }
+        // The higher class above the lower one where a block has both.
+        for class in Class::EACH {
+            for lease in report.leases.iter().filter(|lease| lease.class == class) {
+                if let Some(at) = at(lease.port) {
+                    put(buffer, pane.cells, at.x, at.y, letter(class), theme.badge(role(class)));
+                }
+            }
+        }
+        if let Some(at) = self.leasing.selected_port().and_then(at) {
+            buffer[at].set_style(theme.badge(Role::Cursor));
+        }
+    }
+
+    /// What the free ports of a block look like where most of them are kept for a class.
+    fn band(&self, ports: PortRange) -> Option<Role> {
+        let bands = &self.leasing.report()?.bands;
+        let has = |band: &BandUse| {
+            let shared = band.ports.and_then(|kept| kept.intersection(ports));
+            shared.is_some_and(|shared| shared.len() * 2 > ports.len())
+        };
+        let kept =
+            [Class::High, Class::Normal].into_iter().find(|&class| has(&bands[class as usize]));
+        kept.map(band_role)
+    }
+
+    pub fn legend(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+        let mut column = Column::new(theme, area, buffer);
+        let width = column.width();
+        let leases = [Class::High, Class::Normal, Class::Low].map(|class| {
+            vec![
+                Span::styled(letter(class), theme.badge(role(class))),
+                Span::raw(format!(" {}", class.name())),
+            ]
+        });
+        let (rest, rest_style) = resting(0, theme);
+        let (stray, stray_style) = resting(1, theme);
+        let mut parts: Vec<Vec<Span>> = leases.into();
+        parts.push(vec![Span::styled(rest, rest_style), Span::raw(" rests")]);
+        let badge = theme.badge(Role::Collision);
+        parts.push(vec![Span::styled(theme.glyph("1…9+", "1..9+"), badge), Span::raw(" refused")]);
+        if theme.has_color() && !theme.ascii {
+            for class in [Class::High, Class::Normal] {
+                let block = Span::styled("██", theme.style(band_role(class)));
+                parts.push(vec![block, Span::raw(format!(" kept for {}", class.name()))]);
+            }
+        }
+        parts.push(vec![Span::styled(stray, stray_style), Span::raw(" strays came")]);
+        column.line(whole_parts(parts, width));
+    }
+}
+
+/// Free ports that are kept for a class, told from everybody's.
+fn band_role(class: Class) -> Role {
+    if class == Class::High { Role::Scale(2) } else { Role::Scale(1) }
+}
+
+fn resting(strays: u64, theme: &Theme) -> (&'static str, Style) {
+    if strays > 0 {
+        ("!", theme.badge(Role::Warn))
+    } else {
+        (theme.glyph("○", "z"), theme.style(Role::Warn))
+    }
+}

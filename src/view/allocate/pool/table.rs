@@ -1,0 +1,148 @@
+//! Leases by port, then what rests by port. Selects none of them.
+
+use std::time::Duration;
+
+use ratatui::text::Span;
+
+use crate::{
+    app::pool::{Lease, PoolReport, Resting},
+    view::{
+        Role,
+        allocate::{
+            column::{Column, first_fitting},
+            pool::{Scene, letter, role},
+        },
+        words::{self, thousands},
+    },
+};
+
+/// A row of either kind.
+enum Entry<'a> {
+    Lease(&'a Lease),
+    Resting(&'a Resting),
+}
+
+pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
+    let Some(report) = scene.leasing.report() else { return };
+    let held = report.leases.iter().filter(|lease| lease.is_held).count();
+    let limit =
+        format!("{} of at most {} held", thousands(held as u64), thousands(report.hold_limit));
+    column.rule(&heading(report), &limit);
+    if report.leases.is_empty() && report.resting.is_empty() {
+        column.text("none: a takes one, A ten, f all that can be had; c sets the class", Role::Dim);
+        return;
+    }
+    let owner_width = column.width().saturating_sub(38);
+    let head =
+        format!("  {:>5}  {:<8} {:>6}  {:<8} {:>6}  owner", "port", "class", "age", "", "lease");
+    column.text(&head, Role::Dim);
+    for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
+        let cells = match entry {
+            Entry::Lease(lease) => {
+                let age = words::age(age(scene, lease.since));
+                let kind = if lease.is_held { "held" } else { "booked" };
+                let owner =
+                    first_fitting(&owners(scene, lease.tenant.pid), owner_width, column.theme);
+                let rest = format!("{age:>6}  {kind:<8} {:>6}  {owner}", lease.number);
+                (lease.port, Some(lease.class), lease.class.name().to_owned(), rest)
+            }
+            Entry::Resting(resting) => {
+                let left = left(scene, resting);
+                let kind = if resting.is_held { "bound" } else { "closed" };
+                let strays = match resting.strays {
+                    0 => String::new(),
+                    strays => format!("{} strays", thousands(strays)),
+                };
+                let rest = format!("{left:>6}  {kind:<8} {:>6}  {strays}", "");
+                (resting.port, None, "rests".to_owned(), rest)
+            }
+        };
+        row(is_selected, cells, column);
+    }
+}
+
+pub fn narrow(scene: Scene<'_>, column: &mut Column<'_>) {
+    let Some(report) = scene.leasing.report() else {
+        column.text("opening ...", Role::Dim);
+        return;
+    };
+    column.rule("Leases", &thousands(report.leases.len() as u64));
+    for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
+        let cells = match entry {
+            Entry::Lease(lease) => {
+                let rest = format!("{:>6}", words::age(age(scene, lease.since)));
+                (lease.port, Some(lease.class), String::new(), rest)
+            }
+            Entry::Resting(resting) => {
+                (resting.port, None, String::new(), format!("{:>6}", left(scene, resting)))
+            }
+        };
+        row(is_selected, cells, column);
+    }
+}
+
+/// Whose the next lease is.
+pub fn tenant(scene: Scene<'_>) -> String {
+    match scene.leasing.options().tenant {
+        None => "portscope".to_owned(),
+        Some(pid) => owners(scene, pid).swap_remove(0),
+    }
+}
+
+fn heading(report: &PoolReport) -> String {
+    let leases = report.leases.len() as u64;
+    match report.resting.len() as u64 {
+        0 => format!("Leases {}", thousands(leases)),
+        resting => format!("Leases {} · resting {}", thousands(leases), thousands(resting)),
+    }
+}
+
+/// As many as there is room for, the selected one among them.
+fn visible<'a>(
+    scene: Scene<'a>,
+    report: &'a PoolReport,
+    room: usize,
+) -> impl Iterator<Item = (bool, Entry<'a>)> {
+    let selected = scene.leasing.selected();
+    let all = report.leases.len() + report.resting.len();
+    let first = selected.saturating_sub(room / 2).min(all.saturating_sub(room));
+    let leases = report.leases.iter().map(Entry::Lease);
+    let entries = leases.chain(report.resting.iter().map(Entry::Resting)).enumerate();
+    entries.skip(first).take(room).map(move |(index, entry)| (index == selected, entry))
+}
+
+fn row(
+    is_selected: bool,
+    (port, class, name, rest): (u16, Option<crate::app::pool::Class>, String, String),
+    column: &mut Column<'_>,
+) {
+    let theme = column.theme;
+    let base = theme.style(if is_selected { Role::Selected } else { Role::Text });
+    let pointer = if is_selected { theme.glyph("❯ ", "> ") } else { "  " };
+    let (mark, mark_style) = match class {
+        Some(class) => (letter(class), theme.badge(role(class))),
+        None => (theme.glyph("○", "z"), theme.style(Role::Warn)),
+    };
+    let name = if name.is_empty() { String::new() } else { format!("{name:<6}") };
+    let room = column.width().saturating_sub(10);
+    column.line([
+        Span::styled(format!("{pointer}{port:>5}  "), base),
+        Span::styled(mark, mark_style),
+        Span::styled(format!("{:<room$}", format!(" {name} {rest}")), base),
+    ]);
+}
+
+fn age(scene: Scene<'_>, since: Duration) -> Duration {
+    scene.leasing.clock(scene.sight.now).saturating_sub(since)
+}
+
+fn left(scene: Scene<'_>, resting: &Resting) -> String {
+    let left = resting.until.saturating_sub(scene.leasing.clock(scene.sight.now));
+    words::age(Duration::from_secs(left.as_secs_f64().ceil() as u64))
+}
+
+/// From long to short; of a process that nobody described, its number.
+fn owners(scene: Scene<'_>, pid: u32) -> Vec<String> {
+    let named = scene.sight.processes.get(pid).map(|process| format!("{} {pid}", process.name));
+    named.into_iter().chain([format!("pid {pid}"), pid.to_string()]).collect()
+}

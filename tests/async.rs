@@ -1,0 +1,177 @@
+//! How long a search for a port holds up an async program, in a range that is 90 % full.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{cell::Cell, future::Future, rc::Rc, time::Duration};
+
+use portscope::{
+    LeasePool,
+    allocator::{Class, Quarantine},
+    domain::{Binder as _, PortRange, Protocols},
+    find_free_port,
+    host::{Held, linux::binder::RealBinder},
+};
+use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::task::{LocalSet, spawn_local, yield_now};
+
+const PORTS: u16 = 400;
+const FULL: usize = 90;
+const ROUNDS: usize = 15;
+const CALLS: usize = 100;
+const ALLOWED: Duration = Duration::from_millis(1);
+
+/// CPU time tells what we took, whoever else uses the machine; the other is told beside it.
+#[derive(Clone, Copy)]
+struct Reading {
+    cpu: Duration,
+    wall: Duration,
+}
+
+impl Reading {
+    fn now() -> Self {
+        let of = |clock| {
+            let now = clock_gettime(clock);
+            Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+        };
+        Self { cpu: of(ClockId::ThreadCPUTime), wall: of(ClockId::Monotonic) }
+    }
+
+    fn since(self, before: Self) -> Self {
+        let Self { cpu, wall } = before;
+        Self { cpu: self.cpu.saturating_sub(cpu), wall: self.wall.saturating_sub(wall) }
+    }
+
+    fn longest(self, other: Self) -> Self {
+        Self { cpu: self.cpu.max(other.cpu), wall: self.wall.max(other.wall) }
+    }
+}
+
+fn range() -> PortRange {
+    PortRange::new(50_000, 50_000 + (PORTS - 1)).unwrap()
+}
+
+/// Nine of ten ports, by real sockets.
+fn fill(protocols: Protocols) -> Vec<Box<dyn Held>> {
+    let mut ports: Vec<u16> = range().ports().collect();
+    ports.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
+    ports.truncate(ports.len() * FULL / 100);
+    let mut binder = RealBinder::new(protocols, None).unwrap();
+    ports.into_iter().map(|port| binder.bind(port).0.unwrap()).collect()
+}
+
+/// In a runtime of this thread, for only it is in the namespace.
+fn in_runtime<F: Future>(work: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    LocalSet::new().block_on(&runtime, work)
+}
+
+/// The longest that another task waited for its turn while `call` was called, its median over rounds.
+async fn held_up(what: String, mut call: impl FnMut() + 'static) -> Duration {
+    let call = Rc::new(Cell::new(Some(move || {
+        call();
+    })));
+    let mut longest = Vec::new();
+    for _ in 0..ROUNDS {
+        let is_done = Rc::new(Cell::new(false));
+        let ticker = spawn_local(tick_until(Rc::clone(&is_done)));
+        let call = Rc::clone(&call);
+        let ours = spawn_local(async move {
+            let mut call_it = call.take().unwrap();
+            for _ in 0..CALLS {
+                call_it();
+                yield_now().await;
+            }
+            call.set(Some(call_it));
+        });
+        ours.await.unwrap();
+        is_done.set(true);
+        longest.push(ticker.await.unwrap());
+    }
+    let median = |of: fn(&Reading) -> Duration| {
+        let mut values: Vec<Duration> = longest.iter().map(of).collect();
+        values.sort_unstable();
+        values[ROUNDS / 2]
+    };
+    let (cpu, wall) = (median(|reading| reading.cpu), median(|reading| reading.wall));
+    eprintln!(
+        "{what}: longest of {CALLS}: {cpu:?} CPU, {wall:?} by the clock, medians of {ROUNDS}"
+    );
+    cpu
+}
+
+/// The longest time between two of its turns.
+async fn tick_until(is_done: Rc<Cell<bool>>) -> Reading {
+    let mut longest = Reading { cpu: Duration::ZERO, wall: Duration::ZERO };
+    let mut before = Reading::now();
+    while !is_done.get() {
+        yield_now().await;
+        let now = Reading::now();
+        longest = longest.longest(now.since(before));
+        before = now;
+    }
+    longest
+}
+
+/// A port that TCP refuses is the dearer one: its UDP socket was bound before and is made anew.
+#[test]
+fn no_task_waits_a_millisecond_while_another_looks_for_a_port() {
+    for others in [Protocols::Udp, Protocols::Tcp] {
+        namespace::in_new_namespace(|| look_beside(others));
+    }
+}
+
+fn look_beside(others: Protocols) {
+    let _held = fill(others);
+    let name = others.name();
+    let [one, many] = in_runtime(async {
+        let one = held_up(format!("find_free_port, others on {name}"), || {
+            let held = find_free_port(range(), Protocols::Both, 10_000).unwrap();
+            assert!(held.into_udp_socket().is_ok());
+        });
+        let one = one.await;
+        let rest = Quarantine::Time(Duration::ZERO);
+        let pool = LeasePool::over(range()).quarantine(rest).build().unwrap();
+        let many = held_up(format!("LeasePool::take, others on {name}"), move || {
+            let lease = pool.take(Class::Low).unwrap();
+            assert!(lease.udp_socket().is_ok());
+        });
+        [one, many.await]
+    });
+    assert!(one < ALLOWED, "find_free_port, others on {name}: {one:?}");
+    assert!(many < ALLOWED, "LeasePool::take, others on {name}: {many:?}");
+}
+
+#[test]
+fn tasks_share_a_pool_and_its_sockets_serve_an_async_runtime() {
+    namespace::in_new_namespace(|| {
+        let _held = fill(Protocols::Udp);
+        let rest = Quarantine::Time(Duration::from_mins(1));
+        let pool = LeasePool::over(range()).quarantine(rest).build().unwrap();
+        let ports = in_runtime(async {
+            let work = |pool: LeasePool| async move {
+                let lease = pool.take(Class::Normal).unwrap();
+                yield_now().await;
+                let socket = lease.udp_socket().unwrap();
+                socket.set_nonblocking(true).unwrap();
+                socket.local_addr().unwrap().port()
+            };
+            // `spawn`, not `spawn_local`: a lease may go from thread to thread.
+            let tasks: Vec<_> = (0..40).map(|_| tokio::spawn(work(pool.clone()))).collect();
+            let mut ports = Vec::new();
+            for task in tasks {
+                ports.push(task.await.unwrap());
+            }
+            ports
+        });
+        let mut unique = ports.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), 40, "all that were free, each once");
+        assert_eq!((pool.leased(), pool.resting()), (0, 40));
+    });
+}

@@ -1,0 +1,243 @@
+//! The pool by examples, on a simulated binder. Not real sockets, and not the clock.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/leases.rs"]
+mod leases;
+
+use std::time::Duration;
+
+use leases::{FIRST, Machine, REST, at, pool, setup, take, take_all, tenant};
+use portscope::{
+    allocator::{Bands, Class, Pool, PoolSetup, Quarantine, Shortage, Tenant, pool::BandsTooLarge},
+    domain::Errno,
+};
+use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
+
+#[test]
+fn a_high_lease_spares_its_band_while_others_have_ports() {
+    let (mut pool, _machine) =
+        pool(setup(10, Bands { high: 4, normal: 3 }, Quarantine::Time(REST)));
+    let band_of = |port| match port - FIRST {
+        0..4 => Class::High,
+        4..7 => Class::Normal,
+        _ => Class::Low,
+    };
+    let bands: Vec<Class> = take_all(&mut pool, Class::High).into_iter().map(band_of).collect();
+    assert_eq!(
+        bands,
+        [[Class::Low; 3].as_slice(), &[Class::Normal; 3], &[Class::High; 4]].concat()
+    );
+}
+
+#[test]
+fn bands_larger_than_the_range_make_no_pool() {
+    let setup = setup(10, Bands { high: 6, normal: 5 }, Quarantine::Time(REST));
+    let refused = Pool::new(setup, Machine::default(), ChaCha8Rng::seed_from_u64(1)).err();
+    assert_eq!(refused, Some(BandsTooLarge { asked: 11, candidates: 10 }));
+    let bands = Bands { high: u32::MAX, normal: u32::MAX };
+    let setup = PoolSetup { bands, ..self::setup(10, Bands::default(), Quarantine::Time(REST)) };
+    assert!(Pool::new(setup, Machine::default(), ChaCha8Rng::seed_from_u64(1)).is_err());
+}
+
+#[test]
+fn a_released_port_is_given_again_when_its_time_is_over_and_not_before() {
+    let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Time(REST)));
+    let port = take(&mut pool, at(0), Class::Low).unwrap();
+    assert!(pool.release(at(5), port));
+    assert_eq!(machine.ours(), 0, "a rest by time is closed");
+    pool.pass(Duration::from_millis(14_999));
+    let none = Shortage::NoneLeft { class: Class::Low, leased: 0, resting: 1, refused: 0 };
+    assert_eq!(take(&mut pool, at(14), Class::Low), Err(none));
+    pool.pass(at(15));
+    assert_eq!(take(&mut pool, at(15), Class::Low), Ok(port));
+}
+
+#[test]
+fn each_stray_begins_the_quiet_time_anew_and_the_port_stays_bound() {
+    let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Drain(REST)));
+    let port = take(&mut pool, at(0), Class::Low).unwrap();
+    pool.release(at(0), port);
+    for now in [9, 18, 27] {
+        machine.send(port);
+        machine.send(port);
+        pool.pass(at(now));
+        assert_eq!((machine.ours(), pool.resting().next().unwrap().until), (1, at(now + 10)));
+    }
+    assert_eq!((pool.counts().strays, pool.resting().next().unwrap().strays), (6, 6));
+    // One that came when nobody looked.
+    machine.send(port);
+    pool.pass(at(1000));
+    assert_eq!(pool.resting().len(), 1);
+    pool.pass(at(1010));
+    assert_eq!((pool.resting().len(), machine.ours()), (0, 0));
+}
+
+#[test]
+fn a_drain_hears_strays_however_many_ports_rest() {
+    let (mut pool, machine) = pool(setup(10_000, Bands::default(), Quarantine::Drain(REST)));
+    let ports = take_all(&mut pool, Class::Low);
+    for &port in &ports {
+        pool.release(at(0), port);
+    }
+    for &port in &ports {
+        machine.send(port);
+    }
+    pool.pass(at(10));
+    assert_eq!((pool.resting().len(), pool.counts().strays), (10_000, 10_000));
+    let mut rounds = 1;
+    while pool.pass_some(at(20), 64) {
+        rounds += 1;
+    }
+    assert_eq!((rounds, pool.left_for(Class::Low)), (10_000_u32.div_ceil(64), 10_000));
+}
+
+#[test]
+fn a_port_that_its_tenant_still_has_is_bound_for_its_drain_as_soon_as_that_can_be() {
+    let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Drain(REST)));
+    let port = pool.book(at(0), Class::Low, tenant(1), |_| ()).unwrap().port;
+    assert!(machine.give_to_others(port), "its tenant binds it");
+    pool.release(at(0), port);
+    assert!(!pool.resting().next().unwrap().is_held);
+    machine.0.borrow_mut().others.clear();
+    pool.pass(at(10));
+    let rest = *pool.resting().next().unwrap();
+    assert_eq!((rest.is_held, rest.until, machine.ours()), (true, at(20), 1));
+    pool.pass(at(20));
+    assert_eq!((pool.left_for(Class::Low), machine.ours(), pool.held()), (1, 0, 0));
+}
+
+#[test]
+fn only_leases_of_those_who_are_gone_are_reclaimed() {
+    let (mut pool, _machine) = pool(setup(4, Bands::default(), Quarantine::Time(REST)));
+    let both = [Tenant { pid: 5, started: 1 }, Tenant { pid: 5, started: 2 }];
+    let [gone, alive] =
+        both.map(|tenant| pool.take(at(0), Class::Low, tenant, |_| ()).unwrap().port);
+    let alive_now = |tenant: Tenant| tenant.started == 2;
+    assert_eq!(pool.reclaim(at(1), alive_now), [gone], "the pid is another process now");
+    assert_eq!(pool.leases().map(|lease| lease.port).collect::<Vec<_>>(), [alive]);
+    assert_eq!((pool.counts().reclaimed, pool.counts().released), (1, 1));
+}
+
+#[test]
+fn a_booked_port_that_a_child_still_uses_is_reclaimed_when_it_is_free() {
+    let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Time(REST)));
+    let port = pool.book(at(0), Class::Low, tenant(1), |_| ()).unwrap().port;
+    assert_eq!(machine.ours(), 0);
+    assert!(machine.give_to_others(port));
+    for now in 1..5 {
+        assert_eq!(pool.reclaim(at(now), |_| false), [0_u16; 0]);
+        assert_eq!(pool.leases().len(), 1);
+    }
+    machine.0.borrow_mut().others.clear();
+    assert_eq!(pool.reclaim(at(5), |_| false), [port]);
+    pool.pass(at(14));
+    assert_eq!(pool.left_for(Class::Low), 0, "it rests from then on");
+    pool.pass(at(15));
+    assert_eq!(pool.left_for(Class::Low), 1);
+}
+
+#[test]
+fn no_more_sockets_are_held_than_allowed_those_of_resting_ports_included() {
+    let setup = PoolSetup { max_held: 3, ..setup(10, Bands::default(), Quarantine::Drain(REST)) };
+    let (mut pool, machine) = pool(setup);
+    let ports = take_all(&mut pool, Class::Low);
+    assert_eq!(ports.len(), 3);
+    pool.release(at(0), ports[0]);
+    assert_eq!(take(&mut pool, at(0), Class::Low), Err(Shortage::Limit { held: 3 }));
+    let booked = pool.book(at(0), Class::Low, tenant(1), |_| ()).unwrap().port;
+    pool.release(at(1), booked);
+    assert_eq!((pool.held(), machine.ours()), (3, 3));
+    pool.pass(at(10));
+    pool.pass(at(11));
+    assert_eq!((pool.held(), pool.resting().len()), (3, 1), "now there is room to watch it");
+}
+
+#[test]
+fn a_machine_without_descriptors_is_not_a_full_one() {
+    let (mut pool, machine) = pool(setup(1000, Bands::default(), Quarantine::Time(REST)));
+    machine.0.borrow_mut().broken = Some(Errno::EMFILE);
+    let refused = take(&mut pool, at(0), Class::Low).unwrap_err();
+    let words = "gave up after 1 attempts, 999 ports not tried; udp refused by EMFILE";
+    assert_eq!(refused.to_string().to_lowercase(), words.to_lowercase());
+    machine.0.borrow_mut().broken = None;
+    assert!(take(&mut pool, at(0), Class::Low).is_ok());
+}
+
+#[test]
+fn a_full_range_is_tried_to_its_last_port_and_named_full() {
+    let (mut pool, machine) = pool(setup(500, Bands::default(), Quarantine::Time(REST)));
+    for port in 0..500 {
+        machine.give_to_others(FIRST + port);
+    }
+    let none = Shortage::NoneLeft { class: Class::Low, leased: 0, resting: 0, refused: 500 };
+    assert_eq!(take(&mut pool, at(0), Class::Low), Err(none));
+    machine.0.borrow_mut().others.remove(&(FIRST + 123));
+    assert_eq!(take(&mut pool, at(0), Class::Low), Ok(FIRST + 123));
+}
+
+/// Populations drawn anew for each search, by a pool that learns of them from its attempts alone.
+#[test]
+fn searches_give_up_while_a_port_is_free_no_more_often_than_wanted() {
+    const PORTS: u16 = 400;
+    const SEARCHES: u32 = 3000;
+    for (share, rate) in [(0.5, 0.2), (0.9, 0.2), (0.9, 0.02), (0.98, 0.1), (0.99, 0.01)] {
+        let setup = PoolSetup {
+            failure_rate: rate,
+            ..setup(PORTS, Bands::default(), Quarantine::Time(Duration::ZERO))
+        };
+        let (mut pool, machine) = pool(setup);
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut ports: Vec<u16> = (FIRST..FIRST + PORTS).collect();
+        let mut gave_up = 0;
+        for _ in 0..SEARCHES {
+            ports.shuffle(&mut random);
+            let taken = (f64::from(PORTS) * share) as usize;
+            machine.0.borrow_mut().others = ports[..taken].iter().copied().collect();
+            match take(&mut pool, at(0), Class::Low) {
+                Ok(port) => assert!(pool.release(at(0), port)),
+                Err(_) => gave_up += 1,
+            }
+            pool.pass(at(0));
+        }
+        let expected = f64::from(SEARCHES) * rate;
+        let most = expected + 4.0 * (expected * (1.0 - rate)).sqrt();
+        assert!(f64::from(gave_up) <= most, "{share} full, wanted {rate}: {gave_up} of {SEARCHES}");
+    }
+}
+
+#[test]
+fn the_attempts_follow_the_occupancy_and_the_wanted_rate() {
+    let attempts = |share: f64, failure_rate| {
+        let setup =
+            PoolSetup { failure_rate, ..setup(10_000, Bands::default(), Quarantine::Time(REST)) };
+        let (mut pool, _machine) = pool(setup);
+        pool.expect_occupied(share);
+        pool.attempts_among(10_000)
+    };
+    for rate in [1e-1, 1e-3, 1e-6] {
+        let rising: Vec<u32> = [0.0, 0.5, 0.9, 0.99].map(|share| attempts(share, rate)).into();
+        assert!(rising.is_sorted_by(|one, next| one < next), "{rate}: {rising:?}");
+        for (share, allowed) in [0.0_f64, 0.5, 0.9].into_iter().zip(rising) {
+            let fails = share.powf(f64::from(allowed));
+            assert!(fails <= rate, "{share}: {allowed} attempts all miss with {fails}");
+        }
+    }
+    assert!(attempts(0.5, 1e-6) > attempts(0.5, 1e-3));
+}
+
+#[test]
+fn a_range_that_filled_up_unseen_does_not_make_a_strict_search_give_up() {
+    let (mut pool, machine) = pool(setup(2000, Bands::default(), Quarantine::Time(REST)));
+    for _ in 0..500 {
+        take(&mut pool, at(0), Class::Low).unwrap();
+    }
+    let free: Vec<u16> =
+        (FIRST..FIRST + 2000).filter(|&port| pool.lease(port).is_none()).take(30).collect();
+    for port in (FIRST..FIRST + 2000).filter(|port| !free.contains(port)) {
+        machine.give_to_others(port);
+    }
+    for _ in 0..30 {
+        assert!(free.contains(&take(&mut pool, at(0), Class::Low).unwrap()));
+    }
+}

@@ -1,0 +1,381 @@
+//! The pool on real sockets, in private network namespaces. Its time is told, but for LeasePool's.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
+
+use std::{
+    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
+    net::{TcpListener, TcpStream, UdpSocket},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use portscope::{
+    Allocator, LeasePool, LeasePoolBuilder, PoolError,
+    allocator::{Bands, Candidates, Class, Pool, PoolSetup, Quarantine, Shortage, Tenant},
+    domain::{Binder as _, PortRange, Protocols},
+    host::linux::binder::RealBinder,
+};
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+const FIRST: u16 = 50_000;
+const REST: Duration = Duration::from_secs(10);
+const TENANT: Tenant = Tenant { pid: 1, started: 1 };
+/// For what the kernel does in its own time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type RealPool = Pool<RealBinder, ChaCha8Rng>;
+
+/// One test after the other: between fork and exec a process has copies of all sockets.
+fn in_new_namespace(work: impl FnOnce() + Send) {
+    let _alone = processes::alone();
+    namespace::in_new_namespace(work);
+}
+
+fn range(ports: u16) -> PortRange {
+    PortRange::new(FIRST, FIRST + (ports - 1)).unwrap()
+}
+
+fn pool(ports: u16, protocols: Protocols, quarantine: Quarantine) -> RealPool {
+    let binder = RealBinder::new(protocols, None).unwrap();
+    let setup = PoolSetup {
+        candidates: Candidates::new(range(ports), &[]),
+        bands: Bands::default(),
+        quarantine,
+        failure_rate: 1e-6,
+        max_attempts: u32::MAX,
+        max_held: u32::MAX,
+    };
+    Pool::new(setup, binder, ChaCha8Rng::seed_from_u64(1)).unwrap()
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn take(pool: &mut RealPool, now: Duration) -> Result<u16, Shortage> {
+    pool.take(now, Class::Low, TENANT, |_| ()).map(|lease| lease.port)
+}
+
+/// Whether somebody has it, on either protocol.
+fn is_bound(port: u16) -> bool {
+    RealBinder::new(Protocols::Both, None).unwrap().bind(port).0.is_err()
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_port_in_drain_stays_bound_until_no_stray_datagram_came_for_the_quiet_time() {
+    in_new_namespace(|| {
+        for (sender, target) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")] {
+            let mut pool = pool(1, Protocols::Both, Quarantine::Drain(REST));
+            let sender = UdpSocket::bind(sender).unwrap();
+            let port = take(&mut pool, at(0)).unwrap();
+            pool.release(at(0), port);
+            for (number, now) in [(1, 9), (2, 18), (3, 27)] {
+                sender.send_to(b"late", (target, port)).unwrap();
+                wait_until("the stray is heard", || {
+                    pool.pass(at(now));
+                    pool.counts().strays == number
+                });
+                assert!(is_bound(port));
+                assert!(matches!(take(&mut pool, at(now)), Err(Shortage::NoneLeft { .. })));
+                assert_eq!(pool.resting().next().unwrap().until, at(now + 10));
+            }
+            pool.pass(Duration::from_millis(36_999));
+            assert!(is_bound(port));
+            pool.pass(at(37));
+            assert!(!is_bound(port));
+            assert_eq!(take(&mut pool, at(37)), Ok(port));
+        }
+    });
+}
+
+#[test]
+fn a_rest_by_time_closes_the_port_which_is_not_given_before_its_end() {
+    in_new_namespace(|| {
+        let mut pool = pool(2, Protocols::Both, Quarantine::Time(REST));
+        let port = take(&mut pool, at(0)).unwrap();
+        pool.release(at(0), port);
+        assert!(!is_bound(port));
+        let other = take(&mut pool, at(9)).unwrap();
+        assert_ne!(other, port);
+        pool.pass(at(9));
+        assert!(matches!(take(&mut pool, at(9)), Err(Shortage::NoneLeft { resting: 1, .. })));
+        pool.pass(at(10));
+        assert_eq!(take(&mut pool, at(10)), Ok(port));
+    });
+}
+
+#[test]
+fn what_was_handed_over_is_bound_again_for_its_drain_once_it_is_closed() {
+    in_new_namespace(|| {
+        let mut pool = pool(1, Protocols::Both, Quarantine::Drain(REST));
+        let port = take(&mut pool, at(0)).unwrap();
+        let socket = pool.hand_over(port).unwrap();
+        drop(socket);
+        assert!(!is_bound(port));
+        pool.release(at(0), port);
+        assert!(is_bound(port), "the pool bound it");
+        pool.pass(at(10));
+
+        let port = take(&mut pool, at(10)).unwrap();
+        let socket = pool.hand_over(port).unwrap();
+        pool.release(at(10), port);
+        assert!(!pool.resting().next().unwrap().is_held, "its tenant has it yet");
+        drop(socket);
+        pool.pass(at(20));
+        let rest = *pool.resting().next().unwrap();
+        assert_eq!((rest.is_held, rest.until), (true, at(30)));
+        pool.pass(at(30));
+        assert!(!is_bound(port));
+    });
+}
+
+#[test]
+fn a_booked_lease_is_reclaimed_when_the_last_who_uses_its_port_is_gone() {
+    in_new_namespace(|| {
+        let mut pool = pool(1, Protocols::Tcp, Quarantine::Time(REST));
+        let port = pool.book(at(0), Class::Low, TENANT, |_| ()).unwrap().port;
+        let tenant = TcpListener::bind(("::", port)).unwrap();
+        let child = tenant.try_clone().unwrap();
+        drop(tenant);
+        assert_eq!(pool.reclaim(at(1), |_| false), [0_u16; 0]);
+        drop(child);
+        assert_eq!(pool.reclaim(at(2), |_| false), [port]);
+    });
+}
+
+#[test]
+fn whoever_knocks_at_a_port_that_rests_meets_nobody() {
+    in_new_namespace(|| {
+        let pool = LeasePool::over(range(1)).quarantine(Quarantine::Drain(REST)).build().unwrap();
+        let lease = pool.take(Class::Low).unwrap();
+        let port = lease.port();
+        let _listener = lease.tcp_listener(8).unwrap();
+        let mut waiting = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (friend, stranger) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let target = lease.udp_socket().unwrap();
+        friend.send_to(b"in time", ("127.0.0.1", port)).unwrap();
+        target.recv(&mut [0; 8]).unwrap();
+        friend.send_to(b"unread", ("127.0.0.1", port)).unwrap();
+
+        drop(lease);
+        let reset = waiting.read(&mut [0]).unwrap_err();
+        assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+        let refused = TcpStream::connect(("127.0.0.1", port)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        assert!(is_bound(port));
+        assert_eq!(pool.counts().strays, 0, "what came during the lease is no stray");
+        stranger.send_to(b"late", ("127.0.0.1", port)).unwrap();
+        wait_until("the stray is heard", || {
+            pool.tend();
+            pool.counts().strays == 1
+        });
+        assert!(matches!(pool.take(Class::Low), Err(Shortage::NoneLeft { resting: 1, .. })));
+    });
+}
+
+#[test]
+fn a_socket_that_its_holder_connected_hears_strays_of_everybody() {
+    in_new_namespace(|| {
+        let address = "127.0.0.1".parse().unwrap();
+        let builder = LeasePool::over(range(1)).protocols(Protocols::Udp).address(address);
+        let pool = builder.quarantine(Quarantine::Drain(REST)).build().unwrap();
+        let lease = pool.take(Class::Low).unwrap();
+        let port = lease.port();
+        let (peer, stranger) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        lease.udp_socket().unwrap().connect(peer.local_addr().unwrap()).unwrap();
+        drop(lease);
+        stranger.send_to(b"late", ("127.0.0.1", port)).unwrap();
+        wait_until("the stray is heard", || {
+            pool.tend();
+            pool.counts().strays == 1
+        });
+        assert!(UdpSocket::bind(("127.0.0.1", port)).is_err(), "it is bound yet");
+    });
+}
+
+#[test]
+fn a_lease_gives_sockets_that_work_and_its_end_begins_the_rest() {
+    in_new_namespace(|| {
+        let pool = brief(3).build().unwrap();
+        let lease = pool.take(Class::High).unwrap();
+        let (listener, socket) = (lease.tcp_listener(8).unwrap(), lease.udp_socket().unwrap());
+        assert_eq!(listener.local_addr().unwrap().port(), lease.port());
+        assert_eq!(lease.descriptors().unwrap().len(), 2);
+        let mut client = TcpStream::connect(("127.0.0.1", lease.port())).unwrap();
+        client.write_all(b"!").unwrap();
+        let mut got = [0];
+        listener.accept().unwrap().0.read_exact(&mut got).unwrap();
+        assert_eq!(got, *b"!");
+
+        let port = lease.port();
+        drop(lease);
+        assert_eq!((pool.leased(), pool.resting()), (0, 1));
+        assert!(is_bound(port), "copies outlive the lease");
+        drop((listener, socket, client));
+        wait_until("the rest ends", || {
+            pool.tend();
+            pool.resting() == 0
+        });
+        assert_eq!(pool.left_for(Class::Low), 3);
+    });
+}
+
+fn brief(ports: u16) -> LeasePoolBuilder {
+    LeasePool::over(range(ports)).quarantine(Quarantine::Time(Duration::from_millis(1)))
+}
+
+#[test]
+fn threads_that_share_a_pool_never_have_the_same_port() {
+    in_new_namespace(|| {
+        let pool = brief(16).quarantine(Quarantine::Time(Duration::ZERO)).build().unwrap();
+        let work = |pool: LeasePool| {
+            for _ in 0..300 {
+                let lease = pool.take(Class::Low).unwrap();
+                let socket = lease.udp_socket().unwrap();
+                assert_eq!(socket.local_addr().unwrap().port(), lease.port());
+            }
+        };
+        // Threads of this one, for only they are in its namespace.
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                let pool = pool.clone();
+                scope.spawn(move || work(pool));
+            }
+        });
+        assert_eq!(pool.leased(), 0);
+        let counts = pool.counts();
+        assert_eq!((counts.given, counts.released, counts.refused), (2400, 2400, 0));
+    });
+}
+
+#[test]
+fn bad_setups_of_a_pool_are_refused() {
+    in_new_namespace(|| {
+        let bands = Bands { high: 3, normal: 2 };
+        let refused = brief(4).bands(bands).build().unwrap_err();
+        assert_eq!(refused.to_string(), "bands of 5 ports in a range of 4");
+        for rate in [-0.1, 1.5, f64::NAN] {
+            let refused = brief(4).failure_rate(rate).build();
+            assert!(matches!(refused, Err(PoolError::FailureRate(_))));
+        }
+        let elsewhere = brief(4).address("192.0.2.1".parse().unwrap()).build().unwrap();
+        let refused = elsewhere.take(Class::Low).unwrap_err().to_string();
+        assert!(refused.ends_with("refused by EADDRNOTAVAIL"), "{refused}");
+    });
+}
+
+#[test]
+fn a_held_port_becomes_the_sockets_that_std_and_async_runtimes_take() {
+    in_new_namespace(|| {
+        let one = |protocols| {
+            let mut allocator = Allocator::over(range(64)).protocols(protocols).build().unwrap();
+            allocator.allocate(|_| ()).unwrap()
+        };
+        let (listener, socket) = one(Protocols::Both).into_both(8).unwrap();
+        assert_eq!(listener.local_addr().unwrap().port(), socket.local_addr().unwrap().port());
+        TcpStream::connect(("127.0.0.1", listener.local_addr().unwrap().port())).unwrap();
+        assert!(TcpListener::try_from(one(Protocols::Tcp)).is_ok());
+        assert!(UdpSocket::try_from(one(Protocols::Udp)).is_ok());
+        assert_eq!(Vec::from(one(Protocols::Both)).len(), 2);
+        let missing = one(Protocols::Tcp).into_both(8).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::Unsupported);
+        let missing = UdpSocket::try_from(one(Protocols::Tcp)).unwrap_err();
+        assert_eq!(missing.to_string(), "the port is not held on udp");
+    });
+}
+
+#[test]
+fn killing_the_process_of_a_pool_frees_all_its_ports() {
+    in_new_namespace(|| {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "role_full_pool"])
+            .env("PORTSCOPE_TEST_ROLE", "1")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line.contains("all held")));
+        let occupied = range(40).ports().filter(|&port| is_bound(port)).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(occupied, 40);
+        let mut binder = RealBinder::new(Protocols::Both, None).unwrap();
+        let again: Vec<_> = range(40).ports().map(|port| binder.bind(port).0.unwrap()).collect();
+        assert_eq!(again.len(), 40);
+    });
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_full_pool() {
+    if !processes::is_in_role() {
+        return;
+    }
+    let pool = LeasePool::over(range(40)).quarantine(Quarantine::Drain(REST)).build().unwrap();
+    let mut leases: Vec<_> = (0..40).map(|_| pool.take(Class::Low).unwrap()).collect();
+    let _listener = leases[0].tcp_listener(8).unwrap();
+    leases.truncate(30);
+    assert_eq!((pool.leased(), pool.resting()), (30, 10));
+    eprintln!("all held");
+    // Until it is killed.
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+#[test]
+fn a_pool_that_has_all_descriptors_says_so_and_goes_on_when_one_is_released() {
+    processes::in_process_of_its_own("role_few_descriptors");
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_few_descriptors() {
+    if !processes::is_in_role() {
+        return;
+    }
+    let limit = Rlimit { current: Some(100), ..getrlimit(Resource::Nofile) };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    namespace::in_new_namespace(|| {
+        let pool = brief(40).build().unwrap();
+        let mut leases = Vec::new();
+        let refused = loop {
+            match pool.take(Class::Low) {
+                Ok(lease) => leases.push(lease),
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!(refused, Shortage::Limit { held: 18 });
+        leases.pop();
+        assert!(pool.take(Class::Low).is_ok());
+        leases.clear();
+
+        let mut others: Vec<UdpSocket> =
+            std::iter::from_fn(|| UdpSocket::bind("127.0.0.1:0").ok()).collect();
+        let leases: Vec<_> = std::iter::from_fn(|| pool.take(Class::Low).ok()).collect();
+        let refused = pool.take(Class::Low).unwrap_err();
+        assert!(refused.to_string().ends_with("refused by EMFILE"), "{refused}");
+        others.truncate(50);
+        assert!(pool.take(Class::Low).is_ok());
+        drop(leases);
+        assert_eq!(pool.leased(), 0);
+    });
+}

@@ -1,0 +1,224 @@
+//! What holds of every pool whatever is done with it, on a simulated binder.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/leases.rs"]
+mod leases;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use leases::{FIRST, Machine, REST, Socket, TestPool, at, pool, setup, take, take_all, tenant};
+use portscope::{
+    allocator::{Bands, Class, Pool, PoolSetup, Quarantine, Shortage},
+    domain::Errno,
+};
+use proptest::{collection::vec, prelude::*};
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Take(Class),
+    Book(Class),
+    Release(usize),
+    HandOver(usize),
+    /// Tenants of that pid are gone.
+    Reclaim(u32),
+    Wait(u64),
+    Stray(u16),
+    OtherComes(u16),
+    OthersLeave,
+    Break(bool),
+    Clear,
+}
+
+fn classes() -> impl Strategy<Value = Class> {
+    prop_oneof![Just(Class::Low), Just(Class::Normal), Just(Class::High)]
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let deed = prop_oneof![
+        8 => classes().prop_map(Deed::Take),
+        4 => classes().prop_map(Deed::Book),
+        5 => any::<usize>().prop_map(Deed::Release),
+        2 => any::<usize>().prop_map(Deed::HandOver),
+        2 => (0..3u32).prop_map(Deed::Reclaim),
+        5 => (0..8000u64).prop_map(Deed::Wait),
+        4 => (0..24u16).prop_map(Deed::Stray),
+        3 => (0..24u16).prop_map(Deed::OtherComes),
+        1 => Just(Deed::OthersLeave),
+        1 => any::<bool>().prop_map(Deed::Break),
+        1 => Just(Deed::Clear),
+    ];
+    vec(deed, 1..200)
+}
+
+/// A pool, and what a bystander knows of it.
+struct Bystander {
+    pool: TestPool,
+    machine: Machine,
+    now: Duration,
+    /// When each port was given back last, or got a stray while it was held to rest.
+    quiet_since: BTreeMap<u16, Duration>,
+    handed_over: Vec<Socket>,
+}
+
+impl Bystander {
+    fn act(&mut self, deed: Deed) {
+        let Self { pool, now, machine, .. } = self;
+        let leased: Vec<u16> = pool.leases().map(|lease| lease.port).collect();
+        let chosen = |which: usize| leased.get(which % leased.len().max(1)).copied();
+        let whose = tenant((leased.len() % 3) as u32);
+        match deed {
+            Deed::Take(class) => {
+                let given = pool.take(*now, class, whose, |_| ()).ok();
+                self.check_given(given.map(|lease| lease.port), class);
+            }
+            Deed::Book(class) => {
+                let given = pool.book(*now, class, whose, |_| ()).ok();
+                self.check_given(given.map(|lease| lease.port), class);
+            }
+            Deed::Release(which) => {
+                if let Some(port) = chosen(which) {
+                    assert!(pool.release(*now, port));
+                    assert!(!pool.release(*now, port), "it rests");
+                    self.quiet_since.insert(port, *now);
+                }
+            }
+            Deed::HandOver(which) => {
+                let socket = chosen(which).and_then(|port| pool.hand_over(port));
+                self.handed_over.extend(socket);
+            }
+            Deed::Reclaim(pid) => {
+                for port in pool.reclaim(*now, |tenant| tenant.pid != pid) {
+                    assert!(leased.contains(&port));
+                    self.quiet_since.insert(port, *now);
+                }
+            }
+            Deed::Wait(millis) => {
+                *now += Duration::from_millis(millis);
+                pool.pass(*now);
+            }
+            Deed::Stray(number) => {
+                let port = FIRST + number;
+                let is_drained = matches!(pool.setup().quarantine, Quarantine::Drain(_));
+                machine.send(port);
+                if is_drained && pool.resting().any(|rest| rest.port == port && rest.is_held) {
+                    self.quiet_since.insert(port, *now);
+                }
+            }
+            Deed::OtherComes(number) => _ = machine.give_to_others(FIRST + number),
+            Deed::OthersLeave => {
+                machine.0.borrow_mut().others.clear();
+                self.handed_over.clear();
+            }
+            Deed::Break(is_broken) => {
+                machine.0.borrow_mut().broken = is_broken.then_some(Errno::EMFILE);
+            }
+            Deed::Clear => {
+                pool.clear();
+                self.quiet_since.clear();
+            }
+        }
+        self.check();
+    }
+
+    fn check_given(&mut self, given: Option<u16>, class: Class) {
+        let Some(port) = given else { return };
+        assert!(self.pool.band_of(port).unwrap() <= class, "{port} is kept for others");
+        if let Some(since) = self.quiet_since.remove(&port) {
+            assert!(self.now >= since + REST, "{port}: quiet since {since:?}, now {:?}", self.now);
+        }
+    }
+
+    /// Leased, resting and free are a partition of the candidates; the sockets are those it says.
+    fn check(&self) {
+        let Self { pool, machine, .. } = self;
+        let leased: BTreeSet<u16> = pool.leases().map(|lease| lease.port).collect();
+        let resting: BTreeSet<u16> = pool.resting().map(|rest| rest.port).collect();
+        assert!(leased.is_disjoint(&resting));
+        let candidates = &pool.setup().candidates;
+        for class in Class::EACH {
+            let may = |port: &u16| pool.band_of(*port).unwrap() <= class;
+            let gone = leased.union(&resting).filter(|port| may(port)).count() as u32;
+            let all = candidates.ports().filter(may).count() as u32;
+            assert_eq!(pool.left_for(class) + gone, all, "{class:?}");
+        }
+        let held = pool.leases().filter(|lease| lease.is_held).map(|lease| lease.port);
+        let rest = pool.resting().filter(|rest| rest.is_held).map(|rest| rest.port);
+        let mut said: BTreeSet<u16> = held.chain(rest).collect();
+        assert_eq!(pool.held() as usize, said.len());
+        assert!(pool.held() <= pool.setup().max_held);
+        said.extend(self.handed_over.iter().map(|socket| socket.port));
+        assert_eq!(machine.0.borrow().ours, said, "no socket is lost, none is leaked");
+        assert!(pool.leases().all(|lease| pool.held_of(lease.port).is_some() == lease.is_held));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn whatever_happens_a_port_is_leased_or_rests_or_is_free_and_rests_as_long_as_asked(
+        deeds in deeds(),
+        high in 0..8u32,
+        normal in 0..8u32,
+        is_drained in any::<bool>(),
+        max_held in prop_oneof![Just(u32::MAX), 1..24u32],
+        seed in any::<u64>(),
+    ) {
+        let quarantine = if is_drained { Quarantine::Drain(REST) } else { Quarantine::Time(REST) };
+        let setup = PoolSetup { max_held, ..setup(24, Bands { high, normal }, quarantine) };
+        let machine = Machine::default();
+        let pool = Pool::new(setup, machine.clone(), ChaCha8Rng::seed_from_u64(seed)).unwrap();
+        let (quiet_since, handed_over) = (BTreeMap::new(), Vec::new());
+        let mut bystander = Bystander { pool, machine, now: at(0), quiet_since, handed_over };
+        for deed in deeds {
+            bystander.act(deed);
+        }
+        let Bystander { pool, machine, handed_over, .. } = bystander;
+        drop((pool, handed_over));
+        prop_assert_eq!(machine.ours(), 0);
+    }
+
+    #[test]
+    fn low_asking_for_everything_leaves_exactly_the_bands_to_those_they_are_kept_for(
+        ports in 1..300u16,
+        high in 0.0..1.0f64,
+        normal in 0.0..1.0f64,
+    ) {
+        let of = |share: f64, left: u32| (share * f64::from(left + 1)) as u32;
+        let high = of(high, u32::from(ports));
+        let normal = of(normal, u32::from(ports) - high);
+        let (mut pool, _machine) = pool(setup(ports, Bands { high, normal }, Quarantine::Time(REST)));
+        let low = take_all(&mut pool, Class::Low);
+        prop_assert_eq!(low.len() as u32, u32::from(ports) - high - normal);
+        prop_assert!(low.iter().all(|&port| pool.band_of(port) == Some(Class::Low)));
+        prop_assert_eq!(take_all(&mut pool, Class::Normal).len() as u32, normal);
+        prop_assert_eq!(take_all(&mut pool, Class::High).len() as u32, high);
+        let resting = 0;
+        let leased = u32::from(ports);
+        let none = Shortage::NoneLeft { class: Class::High, leased, resting, refused: 0 };
+        prop_assert_eq!(take(&mut pool, at(0), Class::High), Err(none));
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_ports_in_the_same_order(seed in any::<u64>(), taken in vec(0..64u16, 0..32)) {
+        let run = || {
+            let (setup, machine) = (setup(64, Bands::default(), Quarantine::Time(REST)), Machine::default());
+            for &port in &taken {
+                machine.give_to_others(FIRST + port);
+            }
+            let mut pool = Pool::new(setup, machine, ChaCha8Rng::seed_from_u64(seed)).unwrap();
+            let first = take_all(&mut pool, Class::Low);
+            for &port in &first {
+                pool.release(at(0), port);
+            }
+            pool.pass(at(10));
+            (first, take_all(&mut pool, Class::Low))
+        };
+        prop_assert_eq!(run(), run());
+    }
+}

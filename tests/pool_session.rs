@@ -1,0 +1,446 @@
+//! Scripted sessions with the pool on the Allocate screen: what is asked of the engine, what is
+//! believed of it.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::float_cmp, reason = "numbers that are handed on as they are")]
+
+use std::{sync::Arc, time::Duration};
+
+use portscope::{
+    allocator::{Bands, Class, Counts, Lease, Quarantine, Resting, Tenant, pool::BandUse},
+    app::{
+        App, Context, Effect, Event, Extent, Glyphs, Key, LabOptions, Options, RowsPerLine, Screen,
+        allocation::AllocationOptions, pool::PoolField,
+    },
+    domain::{Ephemeral, MachineKind, PortRange, Protocols, Snapshot, Text, port::IANA_DYNAMIC},
+    engine::{
+        AllocationRequest as Run, PoolPlan, PoolReport, PoolRequest as Ask, Report, Request, Site,
+    },
+    host::simulated::SimulatedHost,
+};
+
+const ESCAPE: Key = Key::Escape;
+
+struct Session {
+    app: App,
+    now: Duration,
+}
+
+impl Session {
+    /// The Allocate screen before the first scan.
+    fn new() -> Self {
+        let mut app = App::new(Options {
+            first: Screen::Allocate,
+            glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
+            extent: Extent::Ephemeral,
+            protocols: Protocols::Both,
+            find: None,
+            allocation: AllocationOptions::exo(7),
+            lab: LabOptions::new(7, None),
+            mouse: true,
+            motion: true,
+            services: portscope::domain::ServiceNames::default(),
+        });
+        app.update(Duration::ZERO, Event::Resized { columns: 160, rows: 48 });
+        Self { app, now: Duration::from_secs(1) }
+    }
+
+    /// On an empty machine that others use.
+    fn scanned() -> Self {
+        let mut session = Self::new();
+        session.scan(shared(1));
+        session
+    }
+
+    /// With the pool in place of the runs.
+    fn open() -> Self {
+        let mut session = Self::scanned();
+        session.keys("p");
+        session
+    }
+
+    fn scan(&mut self, snapshot: Snapshot) -> Vec<Ask> {
+        self.tell(Report::Scanned(Arc::new(snapshot)))
+    }
+
+    fn tell(&mut self, report: Report) -> Vec<Ask> {
+        asked(self.app.update(self.now, Event::Report(report)))
+    }
+
+    fn press(&mut self, key: Key) -> Vec<Effect> {
+        self.app.update(self.now, Event::Key(key))
+    }
+
+    /// What the last of them asks of the pool.
+    fn keys(&mut self, keys: &str) -> Vec<Ask> {
+        let press = |key| asked(self.press(Key::Char(key)));
+        keys.chars().map(press).last().unwrap_or_default()
+    }
+
+    fn report(&mut self, number: u64, leases: &[u16], resting: &[u16]) {
+        self.tell(Report::Pool(Arc::new(report(number, leases, resting))));
+    }
+
+    fn notice(&self) -> &str {
+        self.app.pool().notice().unwrap_or_default()
+    }
+
+    fn selected(&self) -> Option<u16> {
+        self.app.pool().selected_port()
+    }
+
+    /// From the first field of the settings on.
+    fn set(&mut self, field: PoolField, typed: &str) {
+        self.keys("o");
+        for _ in PoolField::EACH.iter().take_while(|&&each| each != field) {
+            self.press(Key::Down);
+        }
+        self.keys(typed);
+        self.press(Key::Enter);
+    }
+}
+
+fn asked(effects: Vec<Effect>) -> Vec<Ask> {
+    let ask = |effect| match effect {
+        Effect::Ask(Request::Pool(request)) => Some(request),
+        _ => None,
+    };
+    effects.into_iter().filter_map(ask).collect()
+}
+
+fn opened(asked: &[Ask]) -> &PoolPlan {
+    match asked {
+        [Ask::Open(plan)] => plan,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn shared(number: u64) -> Snapshot {
+    let mut snapshot = SimulatedHost::builder().build().snapshot();
+    let mut machine = (*snapshot.machine).clone();
+    machine.kind = MachineKind::Live;
+    machine.is_isolated = false;
+    (snapshot.machine, snapshot.number) = (Arc::new(machine), number);
+    snapshot
+}
+
+fn report(number: u64, leases: &[u16], resting: &[u16]) -> PoolReport {
+    let tenant = Tenant { pid: 7, started: 1 };
+    let lease = |(number, &port): (u64, &u16)| Lease {
+        port,
+        number,
+        class: Class::Normal,
+        tenant,
+        since: Duration::from_secs(1),
+        is_held: true,
+    };
+    let rest = |&port| Resting { port, until: Duration::from_secs(9), strays: 0, is_held: false };
+    PoolReport {
+        number,
+        now: Duration::from_millis(4_250),
+        leases: (1..).zip(leases).map(lease).collect(),
+        resting: resting.iter().map(rest).collect(),
+        bands: <[BandUse; 3]>::default(),
+        counts: Counts::default(),
+        hold_limit: 1_638,
+        occupied: 0.0,
+        attempts_allowed: 1,
+        attempts: Vec::new(),
+        trouble: None,
+    }
+}
+
+#[test]
+fn the_pool_opens_in_place_of_the_runs_with_what_the_allocator_goes_by() {
+    let mut session = Session::scanned();
+    assert_eq!(session.app.context(), Context::Allocate);
+    let asked = session.keys("p");
+    let plan = opened(&asked);
+    assert_eq!((plan.site, plan.protocols), (Site::Machine, Protocols::Udp));
+    assert_eq!((plan.range, plan.seed, plan.tenant), (IANA_DYNAMIC, 7, None));
+    assert_eq!(plan.bands, Bands { high: 128, normal: 128 });
+    assert_eq!(session.app.context(), Context::Pool);
+    assert_eq!(session.press(ESCAPE), []);
+    assert_eq!(session.app.context(), Context::Allocate);
+    assert_eq!(session.keys("p"), [], "it is still there");
+    assert_eq!((session.keys("p"), session.app.context()), (vec![], Context::Allocate));
+}
+
+#[test]
+fn a_run_pauses_while_the_pool_is_shown() {
+    let mut session = Session::scanned();
+    session.keys(" ");
+    assert!(session.app.allocation().is_running());
+    let effects = session.press(Key::Char('p'));
+    let [Effect::Ask(Request::Allocation(Run::Pause)), Effect::Ask(Request::Pool(Ask::Open(_)))] =
+        &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert!(!session.app.allocation().is_running());
+}
+
+#[test]
+fn a_tenth_of_what_is_free_is_held_where_others_need_ports_too() {
+    let mut session = Session::scanned();
+    assert_eq!(opened(&session.keys("p")).hold_share, 0.1);
+    let mut alone = Session::new();
+    alone.scan(SimulatedHost::builder().build().snapshot());
+    assert_eq!(opened(&alone.keys("p")).hold_share, 1.0);
+}
+
+#[test]
+fn reserved_ports_are_no_candidates() {
+    let mut session = Session::new();
+    let reserved = PortRange::new(50_000, 50_009).unwrap();
+    let mut snapshot = shared(1);
+    snapshot.ephemeral = Ephemeral::new(snapshot.ephemeral.range, vec![reserved]);
+    session.scan(snapshot);
+    assert_eq!(opened(&session.keys("p")).reserved, [reserved]);
+}
+
+#[test]
+fn a_range_that_is_all_reserved_is_refused_in_words() {
+    let mut session = Session::new();
+    let mut snapshot = shared(1);
+    snapshot.ephemeral = Ephemeral::new(snapshot.ephemeral.range, vec![IANA_DYNAMIC]);
+    session.scan(snapshot);
+    assert_eq!(session.keys("p"), []);
+    let words = "all ports of 49152-65535 are reserved: choose another (p, o)";
+    assert_eq!(session.notice(), words);
+}
+
+#[test]
+fn before_the_first_scan_the_pool_waits_and_then_opens_by_itself() {
+    let mut session = Session::new();
+    assert_eq!(session.keys("p"), []);
+    assert_eq!(session.notice(), "no scan yet: the pool waits for the first one");
+    assert_eq!(session.keys("a"), []);
+    let asked = session.scan(shared(1));
+    opened(&asked);
+    assert_eq!(session.notice(), "");
+    assert_eq!(session.scan(shared(2)), []);
+}
+
+#[test]
+fn leases_are_taken_of_the_class_that_is_set() {
+    let mut session = Session::open();
+    assert_eq!(session.app.pool().class(), Class::Normal);
+    assert_eq!(session.keys("a"), [Ask::Take { class: Class::Normal, count: 1 }]);
+    assert_eq!(session.keys("cA"), [Ask::Take { class: Class::High, count: 10 }]);
+    assert_eq!(session.keys("cf"), [Ask::Take { class: Class::Low, count: u32::MAX }]);
+}
+
+#[test]
+fn the_selected_lease_is_released_and_the_next_one_is_selected() {
+    let mut session = Session::open();
+    session.report(1, &[50_000, 50_001, 50_002], &[]);
+    session.press(Key::Down);
+    assert_eq!(session.keys("x"), [Ask::Release(50_001)]);
+    session.report(1, &[50_000, 50_002], &[50_001]);
+    assert_eq!(session.selected(), Some(50_002));
+    session.report(1, &[49_999, 50_000, 50_002], &[50_001]);
+    assert_eq!(session.selected(), Some(50_002), "the same port, in another row");
+    assert_eq!(session.keys("x"), [Ask::Release(50_002)]);
+    session.report(1, &[49_999, 50_000], &[50_001, 50_002]);
+    assert_eq!(session.selected(), Some(50_000), "the last lease");
+    assert_eq!(session.keys("X"), [Ask::ReleaseAll]);
+    assert_eq!(session.keys("R"), [Ask::Reclaim]);
+}
+
+#[test]
+fn a_port_that_rests_is_not_released() {
+    let mut session = Session::open();
+    assert_eq!(session.keys("x"), []);
+    assert_eq!(session.notice(), "nothing is leased");
+    session.report(1, &[50_000], &[50_005, 50_006]);
+    session.press(Key::End);
+    assert_eq!((session.selected(), session.keys("x")), (Some(50_006), vec![]));
+    assert_eq!(session.notice(), "50006 rests, and is free again by itself");
+    session.report(1, &[50_000, 50_001], &[50_006]);
+    assert_eq!(session.selected(), Some(50_006));
+    session.report(1, &[], &[]);
+    assert_eq!((session.selected(), session.app.pool().selected()), (None, 0));
+    assert_eq!((session.keys("X"), session.keys("R")), (vec![], vec![]));
+}
+
+#[test]
+fn the_selection_stays_within_the_list() {
+    let mut session = Session::open();
+    session.keys("jk");
+    assert_eq!(session.app.pool().selected(), 0);
+    let ports: Vec<u16> = (50_000..50_025).collect();
+    session.report(1, &ports, &[50_100]);
+    for (key, row) in [
+        (Key::Up, 0),
+        (Key::PageDown, 10),
+        (Key::PageDown, 20),
+        (Key::PageDown, 25),
+        (Key::Down, 25),
+        (Key::PageUp, 15),
+        (Key::Home, 0),
+        (Key::End, 25),
+    ] {
+        session.press(key);
+        assert_eq!(session.app.pool().selected(), row, "{key:?}");
+    }
+}
+
+#[test]
+fn the_selected_port_is_shown_on_the_map_and_the_leases_stay() {
+    let mut session = Session::open();
+    session.report(1, &[50_000, 51_234], &[]);
+    session.keys("j");
+    assert_eq!(session.press(Key::Char('m')), []);
+    assert_eq!((session.app.screen(), session.app.map().cursor), (Screen::Map, 51_234));
+    assert_eq!(session.keys("4"), []);
+    assert_eq!(session.app.context(), Context::Pool);
+    assert_eq!(session.app.pool().report().unwrap().leases.len(), 2);
+}
+
+#[test]
+fn late_news_of_a_pool_before_are_ignored() {
+    let mut session = Session::open();
+    session.report(1, &[50_000], &[]);
+    session.set(PoolField::High, "64");
+    let asked = asked(session.press(ESCAPE));
+    assert_eq!(opened(&asked).bands, Bands { high: 64, normal: 128 });
+    assert_eq!(session.notice(), "a new pool: a lease is given up");
+    session.report(1, &[50_000, 50_001], &[]);
+    assert!(session.app.pool().report().is_none());
+    session.report(2, &[], &[]);
+    assert!(session.app.pool().report().is_some());
+}
+
+#[test]
+fn settings_that_did_not_change_leave_the_pool_alone() {
+    let mut session = Session::open();
+    session.report(1, &[50_000], &[]);
+    session.keys("o");
+    assert_eq!(session.app.context(), Context::Panel);
+    session.press(Key::Right);
+    session.press(Key::Left);
+    assert_eq!(session.press(ESCAPE), []);
+    assert_eq!(session.app.context(), Context::Pool);
+}
+
+#[test]
+fn all_settings_reach_the_plan() {
+    let mut session = Session::open();
+    session.keys("o");
+    let typed = ["200", "300", "", "2.5", "0.001", "50", ""];
+    for text in typed {
+        match text {
+            "" => drop(session.press(Key::Right)),
+            text => drop(session.keys(text)),
+        }
+        session.press(Key::Down);
+    }
+    let asked = asked(session.press(ESCAPE));
+    let plan = opened(&asked);
+    assert_eq!(plan.bands, Bands { high: 200, normal: 300 });
+    assert_eq!(plan.quarantine, Quarantine::Drain(Duration::from_millis(2_500)));
+    assert_eq!((plan.failure_rate, plan.max_attempts), (0.001, 50));
+}
+
+#[test]
+fn wrong_settings_are_told_what_would_be_right() {
+    for (field, typed, words) in [
+        (PoolField::High, "70000", "70000 is no number of ports: type 0 to 65535"),
+        (
+            PoolField::Rest,
+            "1.2.3",
+            "1.2.3 is no number of seconds: type 0 to 86400, such as 10 or 0.5",
+        ),
+        (PoolField::FailureRate, "1", "1 is no failure rate: type one such as 0.001 or 1e-6"),
+        (PoolField::Attempts, "0", "0 attempts would try nothing: type 1 or more"),
+        (PoolField::Tenant, "0", "0 is no pid: type one such as 4711, or nothing for ourselves"),
+    ] {
+        let mut session = Session::open();
+        session.set(field, typed);
+        let panel = session.app.pool().panel().unwrap();
+        assert_eq!(panel.error(), Some(words));
+        assert_eq!(session.press(ESCAPE), []);
+    }
+}
+
+#[test]
+fn another_tenant_takes_over_without_a_new_pool() {
+    let mut session = Session::open();
+    session.report(1, &[50_000], &[]);
+    session.set(PoolField::Tenant, "4711");
+    assert_eq!(asked(session.press(ESCAPE)), [Ask::Tenant(Some(4711))]);
+    assert_eq!(session.app.pool().report().unwrap().leases.len(), 1);
+    session.keys("o");
+    session.press(Key::Up);
+    for _ in 0..4 {
+        session.press(Key::Backspace);
+    }
+    session.press(Key::Enter);
+    assert_eq!(asked(session.press(ESCAPE)), [Ask::Tenant(None)]);
+}
+
+#[test]
+fn bands_larger_than_the_range_are_refused_before_anything_is_asked() {
+    let mut session = Session::open();
+    session.set(PoolField::Normal, "16384");
+    assert_eq!(asked(session.press(ESCAPE)), [Ask::Close]);
+    assert_eq!(session.notice(), "bands of 16512 ports in a range of 16384: change them (o)");
+    assert_eq!(session.keys("a"), []);
+    session.set(PoolField::Normal, "0");
+    opened(&asked(session.press(ESCAPE)));
+}
+
+#[test]
+fn the_other_site_has_a_pool_of_its_own() {
+    let mut session = Session::open();
+    let asked = session.keys("t");
+    assert_eq!(opened(&asked).site, Site::Simulated { share: 0.9 });
+    assert_eq!(opened(&asked).hold_share, 1.0, "nobody else needs its ports");
+    session.report(1, &[50_000], &[]);
+    assert!(session.app.pool().report().is_none());
+    assert_eq!(opened(&session.keys("t")).site, Site::Machine);
+}
+
+#[test]
+fn the_range_of_the_runs_is_the_range_of_the_pool() {
+    let mut session = Session::open();
+    session.keys("po");
+    session.press(Key::Down);
+    session.press(Key::Down);
+    session.keys("50000-50999");
+    session.press(Key::Enter);
+    assert_eq!(asked(session.press(ESCAPE)), [], "not before it is shown");
+    assert_eq!(opened(&session.keys("p")).range, PortRange::new(50_000, 50_999).unwrap());
+}
+
+#[test]
+fn a_pool_that_failed_says_why_and_is_tried_again_by_the_next_key() {
+    let mut session = Session::open();
+    session.report(1, &[50_000], &[]);
+    session.tell(Report::PoolFailed(Text::scrub("could not make a socket")));
+    assert_eq!(session.notice(), "could not make a socket");
+    assert!(session.app.pool().report().is_none());
+    let asked = session.keys("a");
+    assert!(matches!(asked[..], [Ask::Open(_), Ask::Take { count: 1, .. }]), "{asked:?}");
+}
+
+#[test]
+fn ages_go_on_without_reports_and_stand_still_without_leases() {
+    let mut session = Session::open();
+    session.report(1, &[], &[]);
+    assert_eq!(session.app.redraw_after(), None);
+    session.report(1, &[50_000], &[]);
+    let pool = session.app.pool();
+    assert_eq!(pool.clock(session.now + Duration::from_secs(3)), Duration::from_millis(7_250));
+    assert_eq!(session.app.redraw_after(), Some(Duration::from_millis(750)));
+    session.keys("1");
+    assert_eq!(session.app.redraw_after(), None, "nobody looks");
+}
+
+#[test]
+fn quitting_needs_no_goodbye() {
+    let mut session = Session::open();
+    session.report(1, &[50_000], &[]);
+    assert_eq!(session.press(Key::Char('q')), [Effect::Quit], "the engine's end releases all");
+}

@@ -1,0 +1,139 @@
+//! Processes that race for ports, rounds of them: by `exec`, and by `pick` with a bind of their own.
+
+#![allow(dead_code, reason = "each binary uses a part of this file")]
+
+use std::{
+    collections::BTreeSet,
+    io::{self, BufRead as _, BufReader, Write as _},
+    process::{Child, ChildStdin, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use portscope::{
+    domain::{Binder as _, PortRange, Protocols},
+    host::linux::binder::RealBinder,
+};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+pub const RACERS: usize = 16;
+
+/// How a port comes to the program that uses it.
+#[derive(Clone, Copy, Debug)]
+pub enum Way {
+    /// The socket is never closed.
+    Exec,
+    /// `pick` tells a number, then the program binds it.
+    CloseThenRebind,
+}
+
+impl Way {
+    /// For a shell: `$0` is portscope, `$1` the range. It waits for a line, tells its port, and once
+    /// it holds it says so, and holds it to the end of its standard input.
+    fn script(self) -> &'static str {
+        match self {
+            Self::Exec => {
+                r#"read go; exec "$0" exec --range "$1" -- sh -c 'echo $PORT; echo kept; read end'"#
+            }
+            Self::CloseThenRebind => {
+                r#"read go; port=$("$0" pick --range "$1") || exit; echo $port
+                exec "$0" exec --range $port -- sh -c 'echo kept; read end'"#
+            }
+        }
+    }
+}
+
+/// What came of all rounds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub rounds: u32,
+    /// Processes that wanted a port.
+    pub racers: u32,
+    /// Ports told to more than one process of a round: each but the first.
+    pub duplicates: u32,
+    /// Processes that did not get a port, or not the one they were told, or whose port could be
+    /// bound by others while they had it.
+    pub lost: u32,
+    /// Ports that could not be bound after all had ended, half of them by SIGKILL.
+    pub leaked: u32,
+    pub took: Duration,
+}
+
+/// Rounds one after the other, in the network namespace of this thread.
+pub fn race(way: Way, range: PortRange, rounds: u32) -> io::Result<Tally> {
+    let begun = Instant::now();
+    let mut tally = Tally { rounds, ..Tally::default() };
+    for round in 0..rounds {
+        run(way, range, round as usize, &mut tally)?;
+    }
+    tally.took = begun.elapsed();
+    Ok(tally)
+}
+
+fn run(way: Way, range: PortRange, round: usize, tally: &mut Tally) -> io::Result<()> {
+    let mut racers =
+        (0..RACERS).map(|_| Racer::start(way, range)).collect::<io::Result<Vec<_>>>()?;
+    for racer in &mut racers {
+        racer.go()?;
+    }
+    let told: Vec<Told> = racers.iter_mut().map(Racer::hear).collect::<io::Result<_>>()?;
+    let ports: Vec<u16> = told.iter().filter_map(|told| told.port).collect();
+    let distinct: BTreeSet<u16> = ports.iter().copied().collect();
+    let is_sound = |told: &&Told| told.is_kept && told.port.is_some_and(|port| !can_bind(port));
+    let sound = told.iter().filter(is_sound).count();
+    tally.racers += RACERS as u32;
+    tally.duplicates += (ports.len() - distinct.len()) as u32;
+    tally.lost += (RACERS - sound) as u32;
+    for (number, racer) in racers.into_iter().enumerate() {
+        racer.end((number + round).is_multiple_of(2))?;
+    }
+    tally.leaked += range.ports().filter(|&port| !can_bind(port)).count() as u32;
+    Ok(())
+}
+
+/// On UDP and TCP, all addresses; released at once.
+pub fn can_bind(port: u16) -> bool {
+    let binder = RealBinder::new(Protocols::Both, None);
+    binder.expect("sockets can be made").bind(port).0.is_ok()
+}
+
+struct Told {
+    port: Option<u16>,
+    is_kept: bool,
+}
+
+struct Racer {
+    process: Child,
+    input: ChildStdin,
+}
+
+impl Racer {
+    /// It waits.
+    fn start(way: Way, range: PortRange) -> io::Result<Self> {
+        let mut command = Command::new("sh");
+        command.args(["-c", way.script(), PROGRAM, &range.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn()?;
+        let input = process.stdin.take().expect("it is a pipe");
+        Ok(Self { process, input })
+    }
+
+    fn go(&mut self) -> io::Result<()> {
+        self.input.write_all(b"\n")
+    }
+
+    /// All it has to say before it waits for its end, or has ended.
+    fn hear(&mut self) -> io::Result<Told> {
+        let mut lines = BufReader::new(self.process.stdout.take().expect("it is a pipe")).lines();
+        let port = lines.next().transpose()?.and_then(|line| line.parse().ok());
+        let is_kept = lines.next().transpose()?.is_some_and(|line| line == "kept");
+        Ok(Told { port, is_kept })
+    }
+
+    fn end(mut self, is_killed: bool) -> io::Result<()> {
+        if is_killed {
+            self.process.kill()?;
+        }
+        drop(self.input);
+        self.process.wait().map(drop)
+    }
+}

@@ -1,0 +1,118 @@
+//! A pool on a machine of a test's own, where ports are taken and strays are sent by hand.
+
+#![allow(dead_code, reason = "each test binary uses a part of this file")]
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use portscope::{
+    allocator::{Bands, Candidates, Class, Pool, PoolSetup, Quarantine, Shortage, Tenant},
+    domain::{Binder, Errno, PortRange, Protocol, Refusal},
+};
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+
+pub const FIRST: u16 = 50_000;
+pub const REST: Duration = Duration::from_secs(10);
+
+/// Who has which port, and what came for it.
+#[derive(Default)]
+pub struct World {
+    pub ours: BTreeSet<u16>,
+    pub others: BTreeSet<u16>,
+    strays: BTreeMap<u16, u64>,
+    /// Every bind() fails by it.
+    pub broken: Option<Errno>,
+}
+
+#[derive(Clone, Default)]
+pub struct Machine(pub Rc<RefCell<World>>);
+
+impl Machine {
+    pub fn ours(&self) -> usize {
+        self.0.borrow().ours.len()
+    }
+
+    pub fn send(&self, port: u16) {
+        let mut world = self.0.borrow_mut();
+        if world.ours.contains(&port) {
+            *world.strays.entry(port).or_default() += 1;
+        }
+    }
+
+    pub fn give_to_others(&self, port: u16) -> bool {
+        let mut world = self.0.borrow_mut();
+        !world.ours.contains(&port) && world.others.insert(port)
+    }
+}
+
+pub struct Socket {
+    machine: Machine,
+    pub port: u16,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let mut world = self.machine.0.borrow_mut();
+        assert!(world.ours.remove(&self.port));
+        world.strays.remove(&self.port);
+    }
+}
+
+impl Binder for Machine {
+    type Held = Socket;
+
+    fn bind(&mut self, port: u16) -> (Result<Socket, Refusal>, Duration) {
+        let mut world = self.0.borrow_mut();
+        let in_use = world.others.contains(&port) || world.ours.contains(&port);
+        let errno = world.broken.or(in_use.then_some(Errno::EADDRINUSE));
+        let result = if let Some(errno) = errno {
+            Err(Refusal { protocol: Protocol::Udp, errno })
+        } else {
+            world.ours.insert(port);
+            Ok(Socket { machine: self.clone(), port })
+        };
+        (result, Duration::from_micros(1))
+    }
+
+    fn strays(&mut self, held: &mut Socket) -> u64 {
+        self.0.borrow_mut().strays.remove(&held.port).unwrap_or(0)
+    }
+}
+
+pub type TestPool = Pool<Machine, ChaCha8Rng>;
+
+pub fn setup(ports: u16, bands: Bands, quarantine: Quarantine) -> PoolSetup {
+    PoolSetup {
+        candidates: Candidates::new(PortRange::new(FIRST, FIRST + (ports - 1)).unwrap(), &[]),
+        bands,
+        quarantine,
+        failure_rate: 1e-6,
+        max_attempts: u32::MAX,
+        max_held: u32::MAX,
+    }
+}
+
+pub fn pool(setup: PoolSetup) -> (TestPool, Machine) {
+    let machine = Machine::default();
+    (Pool::new(setup, machine.clone(), ChaCha8Rng::seed_from_u64(1)).unwrap(), machine)
+}
+
+pub fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub fn tenant(pid: u32) -> Tenant {
+    Tenant { pid, started: 7 }
+}
+
+pub fn take(pool: &mut TestPool, now: Duration, class: Class) -> Result<u16, Shortage> {
+    pool.take(now, class, tenant(1), |_| ()).map(|lease| lease.port)
+}
+
+pub fn take_all(pool: &mut TestPool, class: Class) -> Vec<u16> {
+    std::iter::from_fn(|| take(pool, at(0), class).ok()).collect()
+}
