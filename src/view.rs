@@ -74,7 +74,11 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 now: app.now(),
             };
             if app.pool().is_open() {
-                let scene = allocate::pool::Scene { sight, leasing: app.pool() };
+                let scene = allocate::pool::Scene {
+                    sight,
+                    leasing: app.pool(),
+                    processes: app.processes(),
+                };
                 allocate::pool::render(scene, theme, areas.body, buffer);
             } else {
                 allocate::render(sight, theme, areas.body, buffer);

@@ -50,10 +50,10 @@ pub fn confirm(speed: Speed, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 pub fn fields(rows: &[Row<'_>], error: Option<&str>, words: &str, column: &mut Column<'_>) {
     let theme = column.theme;
     for Row { name, value, typed, is_here } in rows {
-        let label = format!("{} {name:<10}", if *is_here { theme.glyph("❯", ">") } else { " " });
+        let label = format!("{} {name:<11}", if *is_here { theme.glyph("❯", ">") } else { " " });
         let style = if *is_here { theme.style(Role::Selected) } else { theme.style(Role::Text) };
         let value = typed.map_or_else(|| value.clone(), |typed| format!("{typed}_"));
-        let room = column.width().saturating_sub(12);
+        let room = column.width().saturating_sub(13);
         column.line([Span::styled(label, style), Span::styled(format!("{value:<room$}"), style)]);
     }
     column.blank();

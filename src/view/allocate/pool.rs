@@ -12,6 +12,7 @@ use crate::{
         RowsPerLine,
         pool::{Class, Leasing, PoolField},
     },
+    domain::ProcessTable,
     view::{
         Role, Theme,
         allocate::{
@@ -30,12 +31,14 @@ use map::LeaseMap;
 pub struct Scene<'a> {
     pub sight: Sight<'a>,
     pub leasing: &'a Leasing,
+    /// Of the machine, wherever the ports are: tenants are real.
+    pub processes: &'a ProcessTable,
 }
 
 /// The screen between header and footer.
 pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let area = area.intersection(buffer.area);
-    let Scene { sight, leasing } = scene;
+    let Scene { sight, leasing, .. } = scene;
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
     let (mut areas, grid) = Areas::within(area, sight.allocation.options().range, rows);
     if areas.class == Room::Small {
@@ -85,7 +88,7 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
 
 /// Where the ports are bound, which they are, and whose.
 fn title(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let Scene { sight, leasing } = scene;
+    let Scene { sight, leasing, .. } = scene;
     let options = sight.allocation.options();
     let mut line = Column::new(theme, area, buffer);
     let width = line.width();

@@ -90,7 +90,7 @@ pub fn narrow(leasing: &Leasing, column: &mut Column<'_>) {
             Span::raw(format!(" {name:<7}{used:>12}")),
         ]);
     }
-    let resting = format!("{} rest", counted(report.resting.len() as u64, "port"));
+    let resting = format!("{} resting", thousands(report.resting.len() as u64));
     column.text(&fitted(&[&resting, &attempts(report)], column.width()), Role::Dim);
 }
 
@@ -126,9 +126,9 @@ fn rest(leasing: &Leasing) -> String {
 
 fn may_give_up(rate: f64) -> String {
     if rate > 0.0 {
-        format!("1 of {} searches may give up while one is free", thousands((1.0 / rate) as u64))
+        format!("1 of {} may give up while one is free", thousands((1.0 / rate) as u64))
     } else {
-        "no search gives up while one is free".to_owned()
+        "none gives up while one is free".to_owned()
     }
 }
 
@@ -137,6 +137,9 @@ fn seconds(time: Duration) -> String {
 }
 
 fn attempts(report: &PoolReport) -> String {
+    if report.attempts_allowed == 0 {
+        return "none: nothing is left in everybody's band".to_owned();
+    }
     format!("at most {}", counted(report.attempts_allowed.into(), "attempt"))
 }
 

@@ -143,6 +143,6 @@ fn left(scene: Scene<'_>, resting: &Resting) -> String {
 
 /// From long to short; of a process that nobody described, its number.
 fn owners(scene: Scene<'_>, pid: u32) -> Vec<String> {
-    let named = scene.sight.processes.get(pid).map(|process| format!("{} {pid}", process.name));
+    let named = scene.processes.get(pid).map(|process| format!("{} {pid}", process.name));
     named.into_iter().chain([format!("pid {pid}"), pid.to_string()]).collect()
 }
