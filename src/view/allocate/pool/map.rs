@@ -35,8 +35,10 @@ impl LeaseMap<'_> {
         buffer: &mut Buffer,
     ) {
         let below = Below { scan, protocols, grid: self.grid };
+        // Without half blocks the table alone tells the bands.
+        let is_tinted = |paint: Paint| paint.free == Role::Available && !theme.needs_whole_cells();
         let tint = |ports: PortRange, paint: Paint| match self.band(ports) {
-            Some(band) if paint.free == Role::Available => Paint { free: band, ..paint },
+            Some(band) if is_tinted(paint) => Paint { free: band, ..paint },
             _ => paint,
         };
         let pane = below.render(&tint, theme, area, buffer);

@@ -1,0 +1,156 @@
+//! Golden pictures of the pool on the Allocate screen, and no size that makes it panic.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/session.rs"]
+mod session;
+
+use std::{sync::Arc, time::Duration};
+
+use portscope::{
+    allocator::{Attempt, Class, Counts, Lease, Resting, Tenant, pool::BandUse},
+    app::Event,
+    domain::{Errno, PortRange, Protocol, Refusal, Text},
+    engine::{PoolReport, Report},
+    view::Theme,
+};
+use session::{Session, ascii, busy, dark, light, text};
+
+const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
+const NOW: Duration = Duration::from_secs(90);
+
+fn lease(number: u64, port: u16, class: Class) -> Lease {
+    let tenant = Tenant { pid: 4711, started: 1 };
+    let since = Duration::from_secs(number * 4);
+    Lease { port, number, class, tenant, since, is_held: number != 3 }
+}
+
+fn band(first: u16, last: u16, leased: u32, resting: u32) -> BandUse {
+    let ports = PortRange::new(first, last).unwrap();
+    BandUse { ports: Some(ports), size: ports.len(), leased, resting }
+}
+
+/// Some of each kind.
+fn some() -> PoolReport {
+    let refusal = Some(Refusal { protocol: Protocol::Udp, errno: Errno::EADDRINUSE });
+    let took = Duration::from_micros(2);
+    let attempt = |(number, port)| Attempt { number, port, refusal, took };
+    let until = NOW + Duration::from_millis(6_200);
+    let resting = |port, strays| Resting { port, until, strays, is_held: strays > 0 };
+    PoolReport {
+        number: 1,
+        now: NOW,
+        leases: vec![
+            lease(4, 49_160, Class::High),
+            lease(1, 51_000, Class::Normal),
+            lease(2, 55_555, Class::Low),
+            lease(3, 61_234, Class::High),
+        ],
+        resting: vec![resting(50_001, 0), resting(58_000, 17)],
+        bands: [band(49_408, 65_535, 3, 2), band(49_280, 49_407, 0, 0), band(49_152, 49_279, 1, 0)],
+        counts: Counts { given: 9, refused: 31, released: 5, reclaimed: 2, strays: 17 },
+        hold_limit: 1_638,
+        occupied: 0.78,
+        attempts_allowed: 85,
+        attempts: [(1, 53_000), (2, 64_000), (12, 57_777)].map(attempt).into(),
+        trouble: None,
+    }
+}
+
+fn empty() -> PoolReport {
+    let [low, normal, high] = some().bands.map(|band| BandUse { leased: 0, resting: 0, ..band });
+    let counts = Counts::default();
+    let (leases, resting, attempts) = (Vec::new(), Vec::new(), Vec::new());
+    PoolReport { leases, resting, bands: [low, normal, high], counts, attempts, ..some() }
+}
+
+/// Everybody's band is leased, and low wanted more.
+fn exhausted() -> PoolReport {
+    let leases = (49_408..=65_535).zip(1..).map(|(port, number)| lease(number, port, Class::Low));
+    let bands = [band(49_408, 65_535, 16_128, 0), empty().bands[1], empty().bands[2]];
+    let words = "10 of 10 taken: no port is left for class low";
+    PoolReport {
+        leases: leases.collect(),
+        bands,
+        attempts_allowed: 0,
+        trouble: Some(Text::scrub(words)),
+        ..empty()
+    }
+}
+
+fn pool(theme: &Theme, (columns, rows): (u16, u16), report: &PoolReport) -> Session {
+    let mut session = Session::of(&busy(), theme.clone(), columns, rows).press("4p");
+    session.tell(Event::Report(Report::Pool(Arc::new(report.clone()))));
+    session
+}
+
+fn pictured(name: &str, session: &Session) -> String {
+    let picture = text(&session.draw());
+    insta::assert_snapshot!(format!("{name}_{}x{}", session.columns, session.rows), picture);
+    picture
+}
+
+#[test]
+fn leases_and_what_rests_stand_in_the_table_and_on_the_map() {
+    for size in SIZES {
+        let picture = pictured("some", &pool(&dark(), size, &some()));
+        for port in ["49160", "51000", "55555", "61234", "50001", "58000"] {
+            assert!(picture.contains(port), "{port} at {size:?}\n{picture}");
+        }
+    }
+}
+
+#[test]
+fn without_colour_and_beyond_ascii_letters_tell_classes_apart() {
+    for size in [(80, 24), (120, 40)] {
+        pictured("no_color", &pool(&Theme::MONOCHROME, size, &some()));
+        assert!(pictured("ascii", &pool(&ascii(), size, &some())).is_ascii());
+    }
+}
+
+#[test]
+fn a_light_terminal_shows_the_same_words() {
+    let [light, dark] = [light(), dark()].map(|theme| pool(&theme, (120, 40), &some()));
+    assert_eq!(text(&light.draw()), text(&dark.draw()));
+}
+
+#[test]
+fn an_empty_pool_says_what_to_press_and_an_exhausted_one_why() {
+    for size in SIZES {
+        let picture = pictured("empty", &pool(&dark(), size, &empty()));
+        assert!(picture.contains("a takes"), "{picture}");
+        let picture = pictured("exhausted", &pool(&dark(), size, &exhausted()));
+        assert!(picture.contains("no port is left for class low"), "{picture}");
+    }
+}
+
+#[test]
+fn the_selected_row_is_in_sight_however_many_there_are() {
+    let mut session = pool(&dark(), (120, 40), &exhausted());
+    session = session.press("jjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjj");
+    let picture = text(&session.draw());
+    assert!(picture.lines().any(|line| line.contains("❯ 49448")), "{picture}");
+}
+
+#[test]
+fn settings_lie_over_the_screen() {
+    pictured("settings", &pool(&dark(), (80, 24), &some()).press("o"));
+}
+
+#[test]
+fn no_size_panics() {
+    for theme in [dark(), ascii()] {
+        for report in [some(), empty(), exhausted()] {
+            for keys in ["", "o"] {
+                let mut session = pool(&theme, (80, 24), &report).press(keys);
+                for columns in (1..221).step_by(19).chain([56, 110, 150]) {
+                    for rows in (1..71).step_by(9).chain([2, 3, 12]) {
+                        (session.columns, session.rows) = (columns, rows);
+                        session.tell(Event::Resized { columns, rows });
+                        session.draw();
+                    }
+                }
+            }
+        }
+    }
+}
