@@ -68,7 +68,6 @@ fn help_lists_only_what_exists() {
         "record",
         "replay",
         "scenario",
-        "\n  serve",
         "\n  report",
         "\n  export",
         "completions",
@@ -84,6 +83,7 @@ fn help_lists_only_what_exists() {
         &["explain", "--help"],
         &["pick", "--help"],
         &["exec", "--help"],
+        &["serve", "--help"],
         &["lab", "--help"],
     ] {
         let output = run(arguments);

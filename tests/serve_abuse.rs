@@ -59,11 +59,11 @@ fn who_says_nothing_or_half_a_line_is_closed_after_five_seconds_and_holds_up_nob
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
         let tenant = Tenant::new();
-        let half = &tenant.pid().to_string()[..1];
+        let half = tenant.pid().to_string().into_bytes();
         let begin = Instant::now();
         let mut silent = server.connect();
         let mut hesitant = server.connect();
-        hesitant.write_all(half.as_bytes()).unwrap();
+        hesitant.write_all(&half[..1]).unwrap();
         // Two bytes a second do not put off the end.
         let mut slow = server.connect();
         let dripping = thread::spawn(move || {

@@ -2,6 +2,7 @@
 //! them killed: no port is given twice, none is lost, none leaks. PORTSCOPE_ROUNDS=1000 for more.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::print_stdout, reason = "a racer tells what it got")]
 
 #[path = "support/lease_server.rs"]
 mod lease_server;
@@ -93,12 +94,12 @@ fn told(racer: &mut Child) -> Vec<Raced> {
     let lines = BufReader::new(racer.stdout.take().unwrap()).lines();
     let mut words = lines.filter_map(|line| Some(line.unwrap().split_once("raced:")?.1.to_owned()));
     let words = words.next().expect("a racer tells what it got");
-    let raced = words.split_whitespace().map(|word| match word {
+    let result = |word: &str| match word {
         "refused" => Raced::Refused,
         "taken" => Raced::Taken,
         port => Raced::Port(port.parse().unwrap()),
-    });
-    raced.collect()
+    };
+    words.split_whitespace().map(result).collect()
 }
 
 /// This test once more, as a client; it runs when the other end of `starter` is closed.
@@ -118,23 +119,17 @@ fn race() {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
     let socket = std::env::var_os(SOCKET).unwrap();
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-    let mut line = "raced:".to_owned();
     let mut held = Vec::new();
-    for _ in 0..EACH {
+    let mut race_once = || {
         let mut stream = UnixStream::connect(&socket).unwrap();
         writeln!(stream, "{}", std::process::id()).unwrap();
-        line += &match parse(&answer(&mut stream)) {
-            None => " refused".to_owned(),
-            Some(port) => match bind(port) {
-                Err(_) => " taken".to_owned(),
-                Ok(sockets) => {
-                    held.push(sockets);
-                    format!(" {port}")
-                }
-            },
-        };
-    }
-    println!("{line}");
+        let Some(port) = parse(&answer(&mut stream)) else { return "refused".to_owned() };
+        let Ok(sockets) = bind(port) else { return "taken".to_owned() };
+        held.push(sockets);
+        port.to_string()
+    };
+    let words: Vec<String> = (0..EACH).map(|_| race_once()).collect();
+    println!("raced: {}", words.join(" "));
     loop {
         std::thread::park();
     }

@@ -1,9 +1,6 @@
 //! `portscope serve`: leases ports to other programs until a signal ends it, and tells what it does.
 
-use std::{
-    os::fd::AsFd as _,
-    time::{Duration, Instant},
-};
+use std::{os::fd::AsFd as _, time::Duration};
 
 use crate::{
     allocator::{Bands, Candidates, Lease, PoolSetup},
@@ -118,16 +115,16 @@ fn tell_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64)
 struct Log {
     trace: bool,
     /// When it was told last that there is no port.
-    complained: Option<Instant>,
+    complained: Option<Duration>,
 }
 
 impl Log {
     fn tell(&mut self, happening: &Happening) {
         match happening {
-            Happening::Refused { pid, why: why @ NoLease::Shortage(_) } => {
-                let is_fresh = |at: Instant| at.elapsed() < COMPLAINT_INTERVAL;
-                if self.trace || !self.complained.is_some_and(is_fresh) {
-                    self.complained = Some(Instant::now());
+            Happening::Refused { pid, why: why @ NoLease::Shortage(_), at } => {
+                let next = self.complained.map_or(Duration::ZERO, |at| at + COMPLAINT_INTERVAL);
+                if self.trace || *at >= next {
+                    self.complained = Some(*at);
                     exit::tell(format_args!("portscope: no port for process {pid}: {why}"));
                 }
             }
@@ -144,7 +141,7 @@ fn trace(happening: &Happening) -> String {
     match happening {
         Happening::Leased(lease) => of(lease),
         Happening::GivenBack(lease) => format!("{}: given back, the client has left", of(lease)),
-        Happening::Refused { pid, why } => format!("pid {pid} refused: {why}"),
+        Happening::Refused { pid, why, .. } => format!("pid {pid} refused: {why}"),
         Happening::NotUnderstood(line) => format!("refused: {line}"),
         Happening::Closed(Why::Silent) => "closed: a client that said nothing in time".into(),
         Happening::Closed(Why::Crowded) => "closed: too many clients say nothing".into(),

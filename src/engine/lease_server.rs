@@ -44,6 +44,8 @@ pub enum Happening {
     Refused {
         pid: u32,
         why: NoLease,
+        /// Counted from the server's begin.
+        at: Duration,
     },
     /// What was said is no pid.
     NotUnderstood(NotAPid),
@@ -209,14 +211,14 @@ impl<'a> LeaseServer<'a> {
     /// no (its client would take "0" for one more port that it owns).
     fn answer(&mut self, client: &Client, pid: u32, outcome: Result<Lease, NoLease>) {
         let happening = match outcome {
-            Ok(lease) => match client.tell(format!("{}\n", lease.port).as_bytes()) {
-                Ok(()) => Happening::Leased(lease),
-                Err(_) => {
-                    self.desk.give_back(&lease);
-                    Happening::GivenBack(lease)
-                }
-            },
-            Err(why) => Happening::Refused { pid, why },
+            Ok(lease) if client.tell(format!("{}\n", lease.port).as_bytes()).is_ok() => {
+                Happening::Leased(lease)
+            }
+            Ok(lease) => {
+                self.desk.give_back(&lease);
+                Happening::GivenBack(lease)
+            }
+            Err(why) => Happening::Refused { pid, why, at: self.desk.now() },
         };
         (self.tell)(&happening);
     }

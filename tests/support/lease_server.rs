@@ -85,7 +85,9 @@ impl Server {
         let log = Arc::clone(&told);
         thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                *log.lock().expect("nobody panics with it") += &format!("{line}\n");
+                let mut log = log.lock().expect("nobody panics with it");
+                log.push_str(&line);
+                log.push('\n');
             }
         });
         Self { process, socket: socket.to_owned(), told }

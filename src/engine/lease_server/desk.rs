@@ -71,6 +71,11 @@ impl Desk {
         })
     }
 
+    /// On the clock of `Lease::since`.
+    pub fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     /// A port that can be bound now on everything asked for, and that is nobody else's until that
     /// process is gone.
     pub fn lease(&mut self, pid: u32) -> Result<Lease, NoLease> {
@@ -79,12 +84,12 @@ impl Desk {
         }
         let started = tenant::started(pid).ok_or(NoLease::NoProcess)?;
         let tenant = Tenant { pid, started };
-        Ok(self.pool.book(self.begun.elapsed(), Class::Normal, tenant, |_| {})?)
+        Ok(self.pool.book(self.now(), Class::Normal, tenant, |_| {})?)
     }
 
     /// Its client never heard of it. The port rests as any other.
     pub fn give_back(&mut self, lease: &Lease) {
-        self.pool.release(self.begun.elapsed(), lease.port);
+        self.pool.release(self.now(), lease.port);
     }
 
     /// When something is to be done without a request; None: never, for nothing is leased and nothing
@@ -106,7 +111,7 @@ impl Desk {
             self.look(tell);
         }
         if self.pool.resting().len() > 0 && now >= self.next_pass {
-            let are_more = self.pool.pass_some(self.begun.elapsed(), MOST_PASSING);
+            let are_more = self.pool.pass_some(self.now(), MOST_PASSING);
             self.next_pass = if are_more { now } else { now + PASS_INTERVAL };
         }
     }
@@ -120,10 +125,10 @@ impl Desk {
             let look = || tenant::is_alive(tenant.pid, tenant.started);
             *seen.entry(tenant).or_insert_with(look)
         };
-        for port in self.pool.reclaim(self.begun.elapsed(), is_alive) {
+        for port in self.pool.reclaim(self.now(), is_alive) {
             tell(&Happening::Reclaimed(port));
         }
-        self.pool.pass_some(self.begun.elapsed(), MOST_PASSING);
+        self.pool.pass_some(self.now(), MOST_PASSING);
         let took = begin.elapsed();
         let now = begin + took;
         self.next_look = now + LOOK_INTERVAL.max(took * IDLE);
