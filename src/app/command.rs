@@ -757,6 +757,24 @@ mod tests {
         }
     }
 
+    const POOL_ACTIONS: [PoolAction; 15] = [
+        PoolAction::Toggle,
+        PoolAction::Take,
+        PoolAction::TakeTen,
+        PoolAction::TakeAll,
+        PoolAction::NextClass,
+        PoolAction::Up,
+        PoolAction::Down,
+        PoolAction::PageUp,
+        PoolAction::PageDown,
+        PoolAction::First,
+        PoolAction::Last,
+        PoolAction::Release,
+        PoolAction::ReleaseAll,
+        PoolAction::Reclaim,
+        PoolAction::OpenSettings,
+    ];
+
     /// A new variant does not compile until it is listed here, and then needs a row.
     #[test]
     fn every_action_has_a_row() {
@@ -850,26 +868,7 @@ mod tests {
             ]
             .map(Action::Lab),
         );
-        wanted.extend(
-            [
-                PoolAction::Toggle,
-                PoolAction::Take,
-                PoolAction::TakeTen,
-                PoolAction::TakeAll,
-                PoolAction::NextClass,
-                PoolAction::Up,
-                PoolAction::Down,
-                PoolAction::PageUp,
-                PoolAction::PageDown,
-                PoolAction::First,
-                PoolAction::Last,
-                PoolAction::Release,
-                PoolAction::ReleaseAll,
-                PoolAction::Reclaim,
-                PoolAction::OpenSettings,
-            ]
-            .map(Action::Pool),
-        );
+        wanted.extend(POOL_ACTIONS.map(Action::Pool));
         let bound: HashSet<Action> =
             COMMANDS.iter().flat_map(|c| c.bindings).map(|&(_, action)| action).collect();
         for action in &wanted {

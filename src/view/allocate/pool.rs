@@ -12,7 +12,7 @@ use crate::{
         RowsPerLine,
         pool::{Class, Leasing, PoolField},
     },
-    domain::ProcessTable,
+    domain::{ProcessTable, Text},
     view::{
         Role, Theme,
         allocate::{
@@ -51,7 +51,7 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
     if let (Some(grid), Some(scan)) = (&grid, sight.scan) {
         let map = LeaseMap { leasing, grid };
         map.render(scan, sight.allocation.options().protocols, theme, areas.map, buffer);
-        map.legend(theme, areas.legend, buffer);
+        LeaseMap::legend(theme, areas.legend, buffer);
     } else if sight.scan.is_none() && areas.class > Room::Tiny {
         Column::new(theme, areas.map, buffer).text("no scan yet", Role::Dim);
     }
@@ -113,7 +113,7 @@ fn title(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 /// Why the last key did nothing or too little; else what to press first.
 fn notice(leasing: &Leasing, column: &mut Column<'_>) {
     let trouble = leasing.report().and_then(|report| report.trouble.as_ref());
-    if let Some(words) = leasing.notice().or(trouble.map(|trouble| trouble.as_str())) {
+    if let Some(words) = leasing.notice().or(trouble.map(Text::as_str)) {
         column.text(words, Role::Warn);
         return;
     }

@@ -82,7 +82,7 @@ impl LeaseMap<'_> {
         kept.map(band_role)
     }
 
-    pub fn legend(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    pub fn legend(theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let mut column = Column::new(theme, area, buffer);
         let width = column.width();
         let leases = [Class::High, Class::Normal, Class::Low].map(|class| {

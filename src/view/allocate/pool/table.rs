@@ -24,7 +24,8 @@ enum Entry<'a> {
 
 pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
     let Some(report) = scene.leasing.report() else { return };
-    let held = report.leases.iter().filter(|lease| lease.is_held).count();
+    let leases = report.leases.iter().filter(|lease| lease.is_held).count();
+    let held = leases + report.resting.iter().filter(|resting| resting.is_held).count();
     let limit =
         format!("{} of at most {} held", thousands(held as u64), thousands(report.hold_limit));
     column.rule(&heading(report), &limit);
@@ -33,9 +34,9 @@ pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
         return;
     }
     let owner_width = column.width().saturating_sub(38);
-    let head =
+    let labels =
         format!("  {:>5}  {:<8} {:>6}  {:<8} {:>6}  owner", "port", "class", "age", "", "lease");
-    column.text(&head, Role::Dim);
+    column.text(&labels, Role::Dim);
     for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
         let cells = match entry {
             Entry::Lease(lease) => {
