@@ -1,9 +1,10 @@
-//! What a machine's ports look like without a screen: text, JSON, CSV. Scans nothing itself.
+//! What a machine's ports look like without a screen: text, JSON, CSV, metrics. Scans nothing itself.
 
 mod columns;
 pub mod csv;
 pub mod diagnose;
 pub mod explain;
+mod exposition;
 pub mod json;
 pub mod lab;
 mod paragraph;

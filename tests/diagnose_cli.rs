@@ -202,6 +202,7 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
             protocols,
             thresholds: Thresholds::default(),
             sampled: None,
+            top: None,
         };
         assert_eq!(health.status(), status, "{protocols:?}");
         let mut text = Vec::new();

@@ -168,10 +168,14 @@ pub struct DiagnoseArguments {
     /// Time between the two looks that give rates; 0: one look, no rates
     #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
     pub sample: String,
-    /// Form of the output
+    /// Destinations listed at most, fullest first; 10 as text, 100 as json, 20 as prometheus when
+    /// not given
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub top: Option<String>,
+    /// Form of the output; prometheus: metrics for node_exporter's textfile collector
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
-    pub format: PlainFormat,
-    /// Write to a file, which appears complete or not at all
+    pub format: DiagnoseFormat,
+    /// Write to a file, which appears complete or not at all; metrics replace no file but their own
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -397,6 +401,13 @@ pub enum ScanFormat {
     Text,
     Json,
     Csv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiagnoseFormat {
+    Text,
+    Json,
+    Prometheus,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

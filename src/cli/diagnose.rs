@@ -1,8 +1,10 @@
 //! `portscope diagnose`: two looks, the rules, and a status for the exit code.
 
+use std::slice;
+
 use crate::{
     cli::{
-        args::PlainFormat,
+        args::DiagnoseFormat,
         exit::Verdict,
         namespaces::{self, Choices},
         output::WriteError,
@@ -11,25 +13,37 @@ use crate::{
     },
     domain::{Diagnosis, Evidence, Protocols, Severity, Snapshot, diagnosis},
     engine::sample::Sample,
-    host::{Host, HostError},
-    report::{self, Health, Scan, Status},
+    host::{
+        Host, HostError,
+        linux::meter::{self, Meter},
+    },
+    report::{
+        self, Health, Scan, Status,
+        diagnose::prometheus::{Cost, Run},
+    },
 };
 
 pub fn run(settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
+    let meter = Meter::start();
     match &settings.namespaces {
         Choices::One(choice) => {
             let judged = namespaces::run_in(choice, |host| Judged::of(host, settings))??;
-            run_on(&judged, settings)
+            run_on(&judged, settings, &meter)
         }
-        Choices::All => run_on_each(settings),
+        Choices::All => run_on_each(settings, &meter),
     }
 }
 
-fn run_on(judged: &Judged, settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
+fn run_on(judged: &Judged, settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<Verdict> {
     let health = judged.health(settings);
     let written = settings.destination.write(|out| match settings.format {
-        PlainFormat::Text => report::diagnose::text::write(&health, out),
-        PlainFormat::Json => report::diagnose::json::write(&health, out),
+        DiagnoseFormat::Text => report::diagnose::text::write(&health, out),
+        DiagnoseFormat::Json => report::diagnose::json::write(&health, out),
+        DiagnoseFormat::Prometheus => {
+            let healths = slice::from_ref(&health);
+            let run = Run { healths, unseen: None, cost: cost(meter) };
+            report::diagnose::prometheus::write(&run, out)
+        }
     });
     if is_read(written)? {
         scan::tell_gaps(&judged.sample.snapshot);
@@ -37,19 +51,27 @@ fn run_on(judged: &Judged, settings: &DiagnoseSettings) -> anyhow::Result<Verdic
     Ok(Verdict::Status(health.status()))
 }
 
-fn run_on_each(settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
+fn run_on_each(settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<Verdict> {
     let each = namespaces::run_in_each(|host| Judged::of(host, settings))?;
     let judged = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
     let healths: Vec<_> = judged.iter().map(|judged| judged.health(settings)).collect();
     let written = settings.destination.write(|out| match settings.format {
-        PlainFormat::Text => report::diagnose::text::write_each(&healths, out),
-        PlainFormat::Json => report::diagnose::json::write_each(&healths, &each.unseen, out),
+        DiagnoseFormat::Text => report::diagnose::text::write_each(&healths, out),
+        DiagnoseFormat::Json => report::diagnose::json::write_each(&healths, &each.unseen, out),
+        DiagnoseFormat::Prometheus => {
+            let run = Run { healths: &healths, unseen: Some(&each.unseen), cost: cost(meter) };
+            report::diagnose::prometheus::write(&run, out)
+        }
     });
     if is_read(written)? {
         let snapshots = judged.iter().map(|judged| &judged.sample.snapshot);
         scan::tell_gaps_of_each(snapshots, &each.unseen);
     }
     Ok(Verdict::Status(Status::worst(&healths, &each.unseen)))
+}
+
+fn cost(meter: &Meter) -> Cost {
+    Cost { cpu: meter::cpu(), elapsed: meter.elapsed(), peak_memory: meter::peak_memory() }
 }
 
 /// Whoever closed the pipe had enough, but a critical machine is not OK for it.
@@ -87,6 +109,7 @@ impl Judged {
             protocols: settings.protocols,
             thresholds: settings.thresholds,
             sampled: before.as_ref().map(|(_, seconds)| *seconds),
+            top: settings.top,
         }
     }
 }

@@ -2,12 +2,15 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Write},
-    os::unix::ffi::OsStrExt,
+    io::{self, BufWriter, Read as _, Write},
+    os::unix::{ffi::OsStrExt, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
-use crate::{domain::Text, host::standard_output};
+use crate::{
+    domain::Text,
+    host::{linux::users, standard_output},
+};
 
 const BUFFER: usize = 64 * 1024;
 
@@ -15,6 +18,12 @@ const BUFFER: usize = 64 * 1024;
 pub enum Destination {
     StandardOutput,
     File(PathBuf),
+    /// A file that we write again and again, perhaps as root: nothing else is ever replaced.
+    OwnFile {
+        path: PathBuf,
+        /// How each file of ours begins.
+        mark: &'static str,
+    },
 }
 
 /// What could not be written, and why.
@@ -42,6 +51,7 @@ impl Destination {
                 standard_output::open().and_then(|out| write_all(out, report)).map(drop)
             }
             Self::File(path) => write_file(path, report),
+            Self::OwnFile { path, mark } => write_own_file(path, mark, report),
         }
         .map_err(|source| WriteError { to: self.name(), source })
     }
@@ -49,7 +59,9 @@ impl Destination {
     fn name(&self) -> Text {
         match self {
             Self::StandardOutput => Text::scrub("to standard output"),
-            Self::File(path) => Text::scrub(path.as_os_str().as_bytes()),
+            Self::File(path) | Self::OwnFile { path, .. } => {
+                Text::scrub(path.as_os_str().as_bytes())
+            }
         }
     }
 }
@@ -79,6 +91,44 @@ fn write_file(
         Err(error) if error.kind() == io::ErrorKind::NotFound => replace(path, None, report),
         Err(error) => Err(error),
     }
+}
+
+fn write_own_file(
+    path: &Path,
+    mark: &str,
+    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(io::Error::other(
+            "it is a symbolic link, and would be replaced: name the file that it leads to",
+        )),
+        Ok(found) if found.is_file() => {
+            check_is_ours(path, &found, mark)?;
+            replace(path, Some(found.permissions()), report)
+        }
+        _ => write_file(path, report),
+    }
+}
+
+/// Empty, or written by us before.
+fn check_is_ours(path: &Path, found: &fs::Metadata, mark: &str) -> io::Result<()> {
+    let us = users::effective();
+    if found.uid() != us {
+        return Err(io::Error::other(format!(
+            "it belongs to user {}, not to user {us} who runs portscope",
+            found.uid()
+        )));
+    }
+    let mut head = Vec::new();
+    File::open(path)?.take(mark.len() as u64).read_to_end(&mut head)?;
+    if head.is_empty() || head == mark.as_bytes() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "it was not written by portscope (its first line does not begin with '{}'): move it away, \
+         or name another file",
+        mark.trim_end()
+    )))
 }
 
 /// Writes a new file beside `path`, then puts it in its place.

@@ -63,6 +63,9 @@ pub enum Gap {
 }
 
 impl Gap {
+    /// `what` of those that keep bound-inactive sockets from being listed.
+    pub const BOUND_INACTIVE: &str = "bound-inactive sockets";
+
     /// What is missing, for `missing[].what` and the status bar.
     pub fn what(&self) -> &'static str {
         match self {
@@ -73,7 +76,7 @@ impl Gap {
             | Self::DumpTruncated { .. }
             | Self::TableRefused { .. } => "sockets",
             Self::NetlinkRefused { .. } | Self::BoundInactiveUnlisted { .. } => {
-                "bound-inactive sockets"
+                Self::BOUND_INACTIVE
             }
             Self::DualStackUntold { .. } => "dual-stack marks",
             Self::PolicyAssumed { .. } => "ephemeral policy",

@@ -115,6 +115,13 @@ impl State {
         Self::Connected,
     ];
 
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Unconnected | Self::Connected => Protocol::Udp,
+            _ => Protocol::Tcp,
+        }
+    }
+
     /// The name on screen and in JSON.
     pub fn name(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@ pub mod describer;
 pub mod handover;
 pub mod lease_socket;
 pub mod machine;
+pub mod meter;
 pub mod netns;
 pub mod owners;
 pub mod policy;

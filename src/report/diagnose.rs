@@ -1,6 +1,7 @@
 //! What `portscope diagnose` tells: ranges, destinations, findings and a status. Judges by no rule.
 
 pub mod json;
+pub mod prometheus;
 pub mod text;
 
 use crate::{
@@ -11,9 +12,6 @@ use crate::{
     },
     report::{Scan, text::Name},
 };
-
-/// Destinations listed at most.
-pub const MOST_DESTINATIONS: usize = 100;
 
 /// What the exit code tells, in growing order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +52,8 @@ pub struct Health<'a> {
     pub thresholds: Thresholds,
     /// Seconds between the two looks; None: there was one.
     pub sampled: Option<f64>,
+    /// Destinations listed at most; None: as many as suit the form.
+    pub top: Option<usize>,
 }
 
 impl<'a> Health<'a> {
@@ -77,9 +77,18 @@ impl<'a> Health<'a> {
 
     /// A table of sockets that was not seen, or not whole.
     fn unlisted(&self) -> Option<&'a Gap> {
+        self.unlisted_tables().next()
+    }
+
+    fn unlisted_tables(&self) -> impl Iterator<Item = &'a Gap> {
         let is_table =
             |gap: &&Gap| matches!(gap, Gap::TableRefused { .. } | Gap::DumpTruncated { .. });
-        self.scan.snapshot.gaps.iter().find(is_table)
+        self.scan.snapshot.gaps.iter().filter(is_table)
+    }
+
+    /// Whether the protocol's sockets were listed: what is counted else is too small.
+    fn lists(&self, protocol: Protocol) -> bool {
+        self.unlisted_tables().all(|gap| gap.protocol() != Some(protocol))
     }
 
     fn ranges(&self) -> impl Iterator<Item = &'a RangeUse> {

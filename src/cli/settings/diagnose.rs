@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use crate::{
     cli::{
-        args::{DiagnoseArguments, PlainFormat},
+        args::{DiagnoseArguments, DiagnoseFormat},
         namespaces::Choices,
         output::Destination,
         settings::{BadInput, destination},
     },
     domain::{Protocols, Text, Thresholds},
+    report::diagnose::prometheus::MARK,
 };
+
+/// Destinations that can be asked for: each is some 15 series.
+const MOST_LISTED: usize = 1000;
 
 pub struct DiagnoseSettings {
     pub protocols: Protocols,
@@ -18,7 +22,9 @@ pub struct DiagnoseSettings {
     pub thresholds: Thresholds,
     /// Between the two looks; zero: one look only.
     pub sample: Duration,
-    pub format: PlainFormat,
+    /// Destinations listed at most.
+    pub top: Option<usize>,
+    pub format: DiagnoseFormat,
     pub destination: Destination,
 }
 
@@ -32,7 +38,13 @@ impl TryFrom<DiagnoseArguments> for DiagnoseSettings {
             thresholds: thresholds(&typed.warn, &typed.critical)?,
             sample: sample(&typed.sample)?,
             format: typed.format,
-            destination: destination(typed.output)?,
+            top: typed.top.as_deref().map(top).transpose()?,
+            destination: match (typed.format, destination(typed.output)?) {
+                (DiagnoseFormat::Prometheus, Destination::File(path)) => {
+                    Destination::OwnFile { path, mark: MARK }
+                }
+                (_, destination) => destination,
+            },
         })
     }
 }
@@ -59,6 +71,14 @@ fn sample(typed: &str) -> Result<Duration, BadInput> {
     seconds.map(Duration::from_secs_f64).ok_or_else(|| {
         let shown = Text::scrub(typed);
         BadInput(format!("--sample '{shown}' makes no sense: use seconds, 0 to 60"))
+    })
+}
+
+fn top(typed: &str) -> Result<usize, BadInput> {
+    let is_plain = typed.bytes().all(|b| b.is_ascii_digit());
+    typed.parse().ok().filter(|&top| is_plain && top <= MOST_LISTED).ok_or_else(|| {
+        let shown = Text::scrub(typed);
+        BadInput(format!("--top '{shown}' makes no sense: use a number, 0 to {MOST_LISTED}"))
     })
 }
 
@@ -89,6 +109,14 @@ mod tests {
             (".", "85"),
         ] {
             assert!(thresholds(warn, critical).is_err(), "{warn} {critical}");
+        }
+    }
+
+    #[test]
+    fn up_to_a_thousand_destinations_are_listed() {
+        assert_eq!((top("0"), top("1000")), (Ok(0), Ok(1000)));
+        for typed in ["1001", "-1", "+1", "1.5", "", "all", "99999999999999999999"] {
+            assert!(top(typed).is_err(), "{typed}");
         }
     }
 

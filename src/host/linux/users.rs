@@ -1,4 +1,4 @@
-//! User names, from /etc/passwd alone: name services may hang, and a dead one must not hang us.
+//! User names, from /etc/passwd alone, and who we are: name services may hang, and a dead one must not hang us.
 
 use std::{fs::File, io::Read as _};
 
@@ -16,6 +16,11 @@ pub fn read() -> Users {
         Ok(_) => parse(whole_lines(&bytes)),
         Err(_) => Users::default(),
     }
+}
+
+/// The uid with whose rights this program runs.
+pub fn effective() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// Without the line that the limit cut in two, whose uid would be another one.

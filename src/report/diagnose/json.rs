@@ -14,12 +14,14 @@ use crate::{
     },
     report::{
         Health, Status,
-        diagnose::{MOST_DESTINATIONS, kind},
+        diagnose::kind,
         json::{Host, Instant, Missing, MissingRow},
     },
 };
 
 const SCHEMA: &str = "portscope.diagnose/1";
+/// Destinations listed, where nothing else is asked for.
+const MOST_DESTINATIONS: usize = 100;
 
 pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, &document(health))?;
@@ -72,7 +74,7 @@ fn document<'a>(health: &'a Health<'_>) -> Document<'a> {
         destinations_total: health.destinations().count(),
         destinations: health
             .destinations()
-            .take(MOST_DESTINATIONS)
+            .take(health.top.unwrap_or(MOST_DESTINATIONS))
             .map(|row| DestinationRow::new(health, row))
             .collect(),
         findings: findings.map(|finding| FindingRow::new(health, finding)).collect(),

@@ -13,7 +13,7 @@ use crate::{
     report::{Health, Status, columns, paragraph, text::Namespace},
 };
 
-/// The others are told in JSON.
+/// Destinations listed, where nothing else is asked for.
 const MOST_SHOWN: usize = 10;
 /// Of a destination.
 const OWNERS_SHOWN: usize = 2;
@@ -134,10 +134,11 @@ fn range_cells(health: &Health<'_>, row: &RangeUse) -> [String; 10] {
 fn write_destinations(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     let header =
         ["DESTINATION", "LEVEL", "USED", "OF", "LEFT", "TIME-WAIT", "GROWTH", "FULL IN", "OWNERS"];
-    let shown = health.destinations().take(MOST_SHOWN);
+    let most = health.top.unwrap_or(MOST_SHOWN);
+    let shown = health.destinations().take(most);
     let rows: Vec<_> = shown.map(|row| destination_cells(health, row)).collect();
     columns::write(header, &rows, out)?;
-    match health.destinations().skip(MOST_SHOWN).count() {
+    match health.destinations().skip(most).count() {
         0 => Ok(()),
         1 => writeln!(out, "and 1 destination more"),
         more => writeln!(out, "and {more} destinations more"),

@@ -1,0 +1,92 @@
+//! Samples of one destination: what is left, for how long, who has it, what was found.
+
+use crate::{
+    domain::{
+        DestinationUse, Party,
+        diagnosis::{About, Standing},
+    },
+    report::{
+        Health,
+        diagnose::{kind, prometheus::Labelled},
+        exposition::Label,
+    },
+};
+
+/// Told of a destination.
+const MOST_OWNERS: usize = 3;
+
+pub(super) fn available_halves(_: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
+    let high_capacity = row.capacity.saturating_sub(row.low_parity_capacity);
+    let high_used = row.used.saturating_sub(row.low_parity_used);
+    add_halves(row.low_parity_available(), high_capacity.saturating_sub(high_used), out);
+}
+
+pub(super) fn exhaustion(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
+    add_exhaustion(&health.of_destination(row), out);
+}
+
+pub(super) fn findings(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
+    let about = About::Destination(row.destination);
+    // A rule says one thing of a destination.
+    for finding in health.diagnosis.findings.iter().filter(|finding| finding.about == about) {
+        let severity = finding.severity.name();
+        out.add(&[("rule", &finding.rule), ("severity", &severity)], 1.0);
+    }
+}
+
+/// Who is told, and so one series.
+#[derive(PartialEq, Eq)]
+struct Holder {
+    kind: &'static str,
+    owner: String,
+    unit: String,
+}
+
+impl Holder {
+    fn of(health: &Health<'_>, party: Party) -> Option<Self> {
+        let kind = kind(party)?;
+        let (mut owner, mut unit) = (kind.to_owned(), String::new());
+        if let Party::Process(pid) = party {
+            let process = health.scan.processes.get(pid);
+            owner = process.map_or_else(|| "?".to_owned(), |process| process.name.to_string());
+            unit =
+                process.and_then(|process| process.unit.as_ref()).map_or(unit, ToString::to_string);
+        }
+        Some(Self { kind, owner, unit })
+    }
+}
+
+/// By name, not by pid: a restart makes no new series.
+pub(super) fn owners(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
+    let mut holders: Vec<(Holder, u32)> = Vec::new();
+    for &(party, sockets) in row.owners.iter() {
+        let Some(holder) = Holder::of(health, party) else { continue };
+        match holders.iter_mut().find(|(known, _)| *known == holder) {
+            Some((_, sum)) => *sum += sockets,
+            None => holders.push((holder, sockets)),
+        }
+    }
+    holders.sort_by_key(|&(_, sockets)| std::cmp::Reverse(sockets));
+    for (Holder { kind, owner, unit }, sockets) in holders.iter().take(MOST_OWNERS) {
+        let labels: [Label<'_>; 3] = [("kind", kind), ("owner", owner), ("unit", unit)];
+        // A label without a value is none.
+        let told = if unit.is_empty() { &labels[..2] } else { &labels };
+        out.add(told, (*sockets).into());
+    }
+}
+
+/// Of the ports in the order in which connect() takes them.
+pub(super) fn add_halves(low: u32, high: u32, out: &mut Labelled<'_, '_>) {
+    out.add(&[("parity", &"low")], low.into());
+    out.add(&[("parity", &"high")], high.into());
+}
+
+pub(super) fn add_exhaustion(standing: &Standing, out: &mut Labelled<'_, '_>) {
+    match (standing.available, standing.trend, standing.forecast) {
+        (0, _, _) => out.add(&[], 0.0),
+        // Nobody looked twice.
+        (_, None, _) => {}
+        (_, Some(_), None) => out.add(&[], f64::INFINITY),
+        (_, Some(_), Some(forecast)) => out.add(&[], forecast.seconds),
+    }
+}

@@ -1,0 +1,242 @@
+//! The table of metrics: what users look up, alert on and draw. README's table follows from it.
+
+use crate::report::diagnose::prometheus::{Metric, Of, destination, namespace, range};
+
+/// In the order in which they are written.
+pub const METRICS: &[Metric] = &[
+    Metric {
+        name: "portscope_build_info",
+        labels: "version",
+        help: "Always 1.",
+        of: Of::Run(namespace::build),
+    },
+    Metric {
+        name: "portscope_snapshot_timestamp_seconds",
+        labels: "",
+        help: "When the sockets were listed, Unix time.",
+        of: Of::Namespace(namespace::taken_at),
+    },
+    Metric {
+        name: "portscope_status",
+        labels: "status",
+        help: "1 for the status of diagnose (ok, warning, unknown, critical), 0 for the others.",
+        of: Of::Namespace(namespace::status),
+    },
+    Metric {
+        name: "portscope_findings",
+        labels: "rule, severity",
+        help: "Findings of a rule; a rule tells of 8 destinations at most.",
+        of: Of::Namespace(namespace::findings),
+    },
+    Metric {
+        name: "portscope_gaps",
+        labels: "what",
+        help: "Things that could not be seen; no series where there are none.",
+        of: Of::Namespace(namespace::gaps),
+    },
+    Metric {
+        name: "portscope_hidden_owner_sockets",
+        labels: "",
+        help: "Sockets whose owner could not be seen.",
+        of: Of::Namespace(namespace::hidden_owners),
+    },
+    Metric {
+        name: "portscope_sockets",
+        labels: "protocol, state",
+        help: "Sockets by state, of any port.",
+        of: Of::Namespace(namespace::sockets),
+    },
+    Metric {
+        name: "portscope_range_first_port",
+        labels: "protocol",
+        help: "First port of the ephemeral range (ip_local_port_range).",
+        of: Of::Range(range::first),
+    },
+    Metric {
+        name: "portscope_range_last_port",
+        labels: "protocol",
+        help: "Last port of the ephemeral range.",
+        of: Of::Range(range::last),
+    },
+    Metric {
+        name: "portscope_range_ports",
+        labels: "protocol",
+        help: "Ports that the kernel may choose: the ephemeral range without reserved ports.",
+        of: Of::Range(range::size),
+    },
+    Metric {
+        name: "portscope_range_reserved_ports",
+        labels: "protocol",
+        help: "Ports of the ephemeral range in ip_local_reserved_ports.",
+        of: Of::Range(range::reserved),
+    },
+    Metric {
+        name: "portscope_range_occupied_ports",
+        labels: "protocol",
+        help: "Of portscope_range_ports: ports with at least one socket.",
+        of: Of::RangeCount(|row| row.occupied),
+    },
+    Metric {
+        name: "portscope_range_time_wait_ports",
+        labels: "protocol",
+        help: "Of the occupied ports: those with nothing but TIME-WAIT.",
+        of: Of::RangeCount(|row| row.time_wait),
+    },
+    Metric {
+        name: "portscope_range_available_ports",
+        labels: "protocol",
+        help: "Ports that bind(0) can still get; at 0 it fails with EADDRINUSE.",
+        of: Of::RangeCount(|row| row.available()),
+    },
+    Metric {
+        name: "portscope_range_poisoned_ports",
+        labels: "protocol",
+        help: "Ports that no connect() can get whatever its destination: a listening or \
+               bound-inactive socket stands on them. TCP only.",
+        of: Of::Range(range::poisoned),
+    },
+    Metric {
+        name: "portscope_range_suspected_ports",
+        labels: "protocol",
+        help: "Ports of connections that were very likely bound before connect(), so that they are \
+               taken for all destinations. TCP only.",
+        of: Of::Range(range::suspected),
+    },
+    Metric {
+        name: "portscope_range_parity_ports",
+        labels: "protocol, parity",
+        help: "Of portscope_range_ports: low is the parity of the range's first port, which \
+               connect() takes first; bind(0) takes the other one first.",
+        of: Of::Range(range::halves),
+    },
+    Metric {
+        name: "portscope_range_parity_available_ports",
+        labels: "protocol, parity",
+        help: "Of portscope_range_available_ports, by parity.",
+        of: Of::Range(range::available_halves),
+    },
+    Metric {
+        name: "portscope_range_exhaustion_seconds",
+        labels: "protocol",
+        help: "Until bind(0) finds no port, at the rate between two looks; +Inf: at this rate \
+               never. No series where the rate is not known.",
+        of: Of::Range(range::exhaustion),
+    },
+    Metric {
+        name: "portscope_new_destination_available_ports",
+        labels: "",
+        help: "Ports that connect() could get to a destination that nobody is connected to.",
+        of: Of::Namespace(namespace::room_for_a_new_destination),
+    },
+    Metric {
+        name: "portscope_destinations",
+        labels: "level",
+        help: "TCP destinations (source address, destination address and port) by level: ok, \
+               watch, exhausting, exhausted. All of them.",
+        of: Of::Namespace(namespace::destinations),
+    },
+    Metric {
+        name: "portscope_listed_destinations",
+        labels: "",
+        help: "Destinations with series of their own: the fullest, of those that use at least 1 % \
+               of their ports.",
+        of: Of::Run(namespace::listed_destinations),
+    },
+    Metric {
+        name: "portscope_destination_capacity_ports",
+        labels: DESTINATION,
+        help: "Ports that connect() may choose towards the destination.",
+        of: Of::DestinationCount(|row| row.capacity),
+    },
+    Metric {
+        name: "portscope_destination_used_ports",
+        labels: DESTINATION,
+        help: "Of the capacity: ports with a connection to the destination, TIME-WAIT included.",
+        of: Of::DestinationCount(|row| row.used),
+    },
+    Metric {
+        name: "portscope_destination_available_ports",
+        labels: DESTINATION,
+        help: "Ports that connect() to the destination can still get; at 0 it fails with \
+               EADDRNOTAVAIL.",
+        of: Of::DestinationCount(|row| row.available()),
+    },
+    Metric {
+        name: "portscope_destination_time_wait_ports",
+        labels: DESTINATION,
+        help: "Of the used ports: those in TIME-WAIT.",
+        of: Of::DestinationCount(|row| row.time_wait),
+    },
+    Metric {
+        name: "portscope_destination_reusable_ports",
+        labels: DESTINATION,
+        help: "Of those in TIME-WAIT: what connect() may take again by now (tcp_tw_reuse).",
+        of: Of::DestinationCount(|row| row.reusable),
+    },
+    Metric {
+        name: "portscope_destination_parity_available_ports",
+        labels: "destination, parity",
+        help: "Unused ports by parity. With no low one left and some high ones, each connect() \
+               walks half of the range: the slow zone.",
+        of: Of::Destination(destination::available_halves),
+    },
+    Metric {
+        name: "portscope_destination_exhaustion_seconds",
+        labels: DESTINATION,
+        help: "Until connect() to the destination finds no port, at the rate between two looks; \
+               +Inf: at this rate never. No series where the rate is not known.",
+        of: Of::Destination(destination::exhaustion),
+    },
+    Metric {
+        name: "portscope_destination_owner_sockets",
+        labels: "destination, kind, owner, unit",
+        help: "Sockets of the three that have most of them: kind is process, kernel, hidden or \
+               none; owner is the process name; unit is its systemd unit or container, if any.",
+        of: Of::Destination(destination::owners),
+    },
+    Metric {
+        name: "portscope_destination_findings",
+        labels: "destination, rule, severity",
+        help: "1 where a rule found something about the destination; no series where none did.",
+        of: Of::Destination(destination::findings),
+    },
+    Metric {
+        name: "portscope_network_namespaces",
+        labels: "",
+        help: "With --netns all: network namespaces that were looked at.",
+        of: Of::Run(namespace::namespaces),
+    },
+    Metric {
+        name: "portscope_listed_network_namespaces",
+        labels: "",
+        help: "With --netns all: those with series of their own, the worst 32 at most.",
+        of: Of::Run(namespace::listed_namespaces),
+    },
+    Metric {
+        name: "portscope_network_namespace_gaps",
+        labels: "",
+        help: "With --netns all: reasons why these may not be all network namespaces.",
+        of: Of::Run(namespace::unseen_namespaces),
+    },
+    Metric {
+        name: "portscope_cpu_seconds",
+        labels: "",
+        help: "CPU time that this run of portscope took.",
+        of: Of::Run(namespace::cpu),
+    },
+    Metric {
+        name: "portscope_duration_seconds",
+        labels: "",
+        help: "How long this run of portscope took, the wait between two looks included.",
+        of: Of::Run(namespace::elapsed),
+    },
+    Metric {
+        name: "portscope_peak_memory_bytes",
+        labels: "",
+        help: "Resident memory of this run of portscope at its highest.",
+        of: Of::Run(namespace::peak_memory),
+    },
+];
+
+/// Four labels: protocol, source, destination, port.
+const DESTINATION: &str = "destination";

@@ -1,0 +1,122 @@
+//! Samples of a network namespace, and of the run that looked at it.
+
+use crate::{
+    domain::{Gap, Level, Protocol, Severity, State, diagnosis::RULES},
+    report::{
+        Health, Status,
+        diagnose::prometheus::{Labelled, Listed, Run},
+    },
+};
+
+pub(super) fn build(_: &Run<'_>, _: &Listed<'_>, out: &mut Labelled<'_, '_>) {
+    out.add(&[("version", &env!("CARGO_PKG_VERSION"))], 1.0);
+}
+
+pub(super) fn namespaces(run: &Run<'_>, _: &Listed<'_>, out: &mut Labelled<'_, '_>) {
+    if run.unseen.is_some() {
+        out.add(&[], run.healths.len() as f64);
+    }
+}
+
+pub(super) fn unseen_namespaces(run: &Run<'_>, _: &Listed<'_>, out: &mut Labelled<'_, '_>) {
+    if let Some(unseen) = run.unseen {
+        out.add(&[], unseen.len() as f64);
+    }
+}
+
+pub(super) fn listed_namespaces(run: &Run<'_>, listed: &Listed<'_>, out: &mut Labelled<'_, '_>) {
+    if run.unseen.is_some() {
+        out.add(&[], listed.namespaces.len() as f64);
+    }
+}
+
+pub(super) fn listed_destinations(_: &Run<'_>, listed: &Listed<'_>, out: &mut Labelled<'_, '_>) {
+    out.add(&[], listed.destinations.len() as f64);
+}
+
+pub(super) fn cpu(run: &Run<'_>, _: &Listed<'_>, out: &mut Labelled<'_, '_>) {
+    out.add(&[], run.cost.cpu.as_secs_f64());
+}
+
+pub(super) fn elapsed(run: &Run<'_>, _: &Listed<'_>, out: &mut Labelled<'_, '_>) {
+    out.add(&[], run.cost.elapsed.as_secs_f64());
+}
+
+pub(super) fn peak_memory(run: &Run<'_>, _: &Listed<'_>, out: &mut Labelled<'_, '_>) {
+    if let Some(bytes) = run.cost.peak_memory {
+        out.add(&[], bytes as f64);
+    }
+}
+
+pub(super) fn taken_at(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
+    out.add(&[], health.scan.snapshot.taken_at.as_secs_f64());
+}
+
+pub(super) fn status(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
+    for status in [Status::Ok, Status::Warning, Status::Unknown, Status::Critical] {
+        let is_it = health.status() == status;
+        out.add(&[("status", &status.name())], f64::from(is_it));
+    }
+}
+
+/// All there may be, so that a rule that finds nothing is seen to have run.
+pub(super) fn findings(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
+    for rule in RULES {
+        for severity in [Severity::Notice, Severity::Warning, Severity::Critical] {
+            let findings = health.diagnosis.findings.iter();
+            let count = findings.filter(|f| (f.rule, f.severity) == (rule.id, severity)).count();
+            out.add(&[("rule", &rule.id), ("severity", &severity.name())], count as f64);
+        }
+    }
+}
+
+pub(super) fn gaps(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
+    let gaps = &health.scan.snapshot.gaps;
+    let mut kinds: Vec<&str> = gaps.iter().map(Gap::what).collect();
+    kinds.sort_unstable();
+    for kinds in kinds.chunk_by(|a, b| a == b) {
+        out.add(&[("what", &kinds[0])], kinds.len() as f64);
+    }
+}
+
+pub(super) fn hidden_owners(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
+    let gaps = health.scan.snapshot.gaps.iter();
+    out.add(&[], gaps.filter_map(Gap::count).sum::<u32>().into());
+}
+
+pub(super) fn sockets(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
+    let gaps = &health.scan.snapshot.gaps;
+    let lists_bound = gaps.iter().all(|gap| gap.what() != Gap::BOUND_INACTIVE);
+    let is_listed = |state| state != State::Bound || lists_bound;
+    let mut counts = [0_u32; State::EACH.len()];
+    for socket in &health.scan.snapshot.sockets {
+        counts[socket.state as usize] += 1;
+    }
+    for (state, count) in State::EACH.into_iter().zip(counts) {
+        let protocol = state.protocol();
+        if health.includes(protocol) && health.lists(protocol) && is_listed(state) {
+            let labels = [("protocol", &protocol.name() as _), ("state", &state.name() as _)];
+            out.add(&labels, count.into());
+        }
+    }
+}
+
+pub(super) fn room_for_a_new_destination(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
+    if health.includes(Protocol::Tcp) && health.lists(Protocol::Tcp) {
+        out.add(&[], health.analysis.unused_capacity().into());
+    }
+}
+
+pub(super) fn destinations(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
+    if !health.includes(Protocol::Tcp) || !health.lists(Protocol::Tcp) {
+        return;
+    }
+    let levels = [Level::Ok, Level::Watch, Level::Exhausting, Level::Exhausted];
+    let mut counts = [0_u32; 4];
+    for row in health.destinations() {
+        counts[health.of_destination(row).level as usize] += 1;
+    }
+    for (level, count) in levels.into_iter().zip(counts) {
+        out.add(&[("level", &level.name().to_lowercase())], count.into());
+    }
+}

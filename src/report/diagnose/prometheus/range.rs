@@ -1,0 +1,55 @@
+//! Samples of a port range. Not of the destinations that share it.
+
+use crate::{
+    domain::{Protocol, RangeUse},
+    report::{
+        Health,
+        diagnose::prometheus::{Labelled, destination},
+    },
+};
+
+pub(super) fn first(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    out.add(&[], row.range.first().into());
+}
+
+pub(super) fn last(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    out.add(&[], row.range.last().into());
+}
+
+pub(super) fn size(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    out.add(&[], row.size.into());
+}
+
+pub(super) fn reserved(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    out.add(&[], (row.range.len() - row.size).into());
+}
+
+/// Of TCP alone: UDP has no connect() that shares ports.
+pub(super) fn poisoned(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    if row.protocol == Protocol::Tcp && health.lists(row.protocol) {
+        out.add(&[], row.poisoned.into());
+    }
+}
+
+pub(super) fn suspected(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    if row.protocol == Protocol::Tcp && health.lists(row.protocol) {
+        out.add(&[], row.suspected.into());
+    }
+}
+
+pub(super) fn halves(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    destination::add_halves(row.low_parity_size, row.size - row.low_parity_size, out);
+}
+
+pub(super) fn available_halves(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    if health.lists(row.protocol) {
+        let low = row.low_parity_available();
+        destination::add_halves(low, row.available() - low, out);
+    }
+}
+
+pub(super) fn exhaustion(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    if health.lists(row.protocol) {
+        destination::add_exhaustion(&health.of_range(row), out);
+    }
+}
