@@ -91,6 +91,19 @@ fn the_readme_lists_the_keys_of_the_command_table() {
 }
 
 #[test]
+fn the_readme_lists_the_metrics_of_the_table() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let (_, rest) = readme.split_once("tests/architecture.rs metrics -->\n").unwrap();
+    let (listed, _) = rest.split_once("<!-- /metrics -->").unwrap();
+    let mut table = "| metric | labels | meaning |\n|---|---|---|\n".to_owned();
+    for metric in portscope::report::diagnose::prometheus::METRICS {
+        let name = metric.name.strip_prefix("portscope_").unwrap();
+        table += &format!("| `{name}` | {} | {} |\n", metric.labels, metric.help);
+    }
+    assert_eq!(listed, table, "README's metrics should be:\n{table}");
+}
+
+#[test]
 fn modules_stand_beside_their_folder_and_drawers_are_unknown() {
     for file in sources(Path::new("src")) {
         let stem = file.file_stem().unwrap().to_str().unwrap();

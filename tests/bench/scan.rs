@@ -61,6 +61,7 @@ fn busy() -> io::Result<()> {
     let _population = build("busy", BUSY)?;
     check_scan()?;
     against_ss()?;
+    metrics()?;
     refresh()?;
     first_frame()?;
     live("live, 120x40", 5.0)
@@ -115,6 +116,33 @@ fn against_ss() -> io::Result<()> {
     let ratio = |ours: usize, theirs: usize| ms(costs[ours].cpu) / ms(costs[theirs].cpu);
     println!("{}", line("CPU, scan : ss -tunap", ratio(0, 1), "x", Some(0.333)));
     println!("{}", line("CPU, scan --no-owners : ss -tuna", ratio(2, 3), "x", Some(0.7)));
+    Ok(())
+}
+
+/// What a timer pays for the file that Prometheus reads.
+fn metrics() -> io::Result<()> {
+    let file = std::env::temp_dir().join(format!("portscope-bench-{}.prom", std::process::id()));
+    let name = file.to_str().ok_or(io::ErrorKind::InvalidInput)?;
+    let to_file = ["diagnose", "--format", "prometheus", "--output", name];
+    let once = [&to_file[..], &["--sample", "0"]].concat();
+    let mut commands = [
+        command(PORTSCOPE, &["scan"]),
+        command(PORTSCOPE, &to_file),
+        command(PORTSCOPE, &once),
+    ];
+    let costs = interleaved(&mut commands, ROUNDS);
+    let written = fs::read_to_string(&file).unwrap_or_default();
+    fs::remove_file(&file)?;
+    let costs = costs?;
+    let names = ["portscope scan", "metrics to a file", "the same with --sample 0"];
+    for (name, cost) in names.iter().zip(&costs) {
+        print_cost(name, *cost);
+    }
+    let ratio = |ours: usize| ms(costs[ours].cpu) / ms(costs[0].cpu);
+    println!("{}", line("CPU, metrics : scan", ratio(1), "x", Some(1.2)));
+    println!("{}", line("CPU, metrics with --sample 0 : scan", ratio(2), "x", Some(1.2)));
+    let series = written.lines().filter(|line| !line.starts_with('#')).count();
+    println!("{}", line("series in the file", series as f64, "", None));
     Ok(())
 }
 
