@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by a panic")]
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -98,7 +99,7 @@ fn the_readme_lists_the_metrics_of_the_table() {
     let mut table = "| metric | labels | meaning |\n|---|---|---|\n".to_owned();
     for metric in portscope::report::diagnose::prometheus::METRICS {
         let name = metric.name.strip_prefix("portscope_").unwrap();
-        table += &format!("| `{name}` | {} | {} |\n", metric.labels, metric.help);
+        writeln!(table, "| `{name}` | {} | {} |", metric.labels, metric.help).unwrap();
     }
     assert_eq!(listed, table, "README's metrics should be:\n{table}");
 }

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::ErrorKind,
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
@@ -91,7 +91,10 @@ fn bad_input_of_diagnose_is_unknown_in_one_line() {
         ("diagnose --sample 61", "0 to 60"),
         ("diagnose --sample -1", "0 to 60"),
         ("diagnose --sample soon", "0 to 60"),
-        ("diagnose --format csv", "text, json"),
+        ("diagnose --format csv", "text, json, prometheus"),
+        ("diagnose --top 1001", "0 to 1000"),
+        ("diagnose --top -1", "0 to 1000"),
+        ("diagnose --top all", "0 to 1000"),
         ("diagnose --protocol sctp", "tcp, udp, both"),
         ("diagnose --output=", "needs a value"),
         ("diagnose --sample 0 --output /nowhere/x", "could not write /nowhere/x"),
@@ -211,6 +214,26 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
         let is_told = told.starts_with("UNKNOWN  sockets missing: the UDP over IPv4 table: ");
         assert_eq!(is_told, status == Status::Unknown, "{told}");
     }
+}
+
+#[test]
+fn so_many_destinations_are_listed_as_asked_for() {
+    in_new_namespace(|| {
+        let listener = TcpListener::bind("0.0.0.0:5000").unwrap();
+        let to = |last: u8| TcpStream::connect((Ipv4Addr::new(127, 0, 0, last), 5000)).unwrap();
+        let _streams: Vec<_> =
+            (1..=12).map(|last| (to(last), listener.accept().unwrap())).collect();
+        for (asked, in_text, in_json) in [("", 10, 12), (" --top 3", 3, 3), (" --top 0", 0, 0)] {
+            let text = run(&format!("diagnose --sample 0{asked}"));
+            let listed = stdout(&text).lines().filter(|line| line.starts_with("127.0.0.1 →"));
+            assert_eq!(listed.count(), in_text, "{asked}: {}", stdout(&text));
+            let more = format!("and {} destinations more", 12 - in_text);
+            assert!(stdout(&text).contains(&more), "{}", stdout(&text));
+            let health = json(&run(&format!("diagnose --sample 0 --format json{asked}")));
+            assert_eq!(health["destinations"].as_array().unwrap().len(), in_json, "{asked}");
+            assert_eq!(health["destinations_total"], 12);
+        }
+    });
 }
 
 #[test]

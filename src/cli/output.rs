@@ -13,6 +13,8 @@ use crate::{
 };
 
 const BUFFER: usize = 64 * 1024;
+/// Files that killed runs of one process number left behind, before we give up.
+const MOST_LEFT: u32 = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -137,15 +139,29 @@ fn replace(
     permissions: Option<fs::Permissions>,
     report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let name = format!(".portscope-{}.tmp", std::process::id());
-    let temporary = path.with_file_name(name);
-    let file = File::create_new(&temporary)?;
+    let (temporary, file) = create_beside(path)?;
     let written = fill(file, permissions, report).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // The reason to tell is why it could not be written.
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// A new file under a name that nobody has: one of our number may have been killed while it wrote,
+/// and in a container each run has the same number.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut number = 0;
+    loop {
+        let name = format!(".portscope-{}-{number}.tmp", std::process::id());
+        let temporary = path.with_file_name(name);
+        match File::create_new(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_LEFT => {
+                number += 1;
+            }
+            created => return created.map(|file| (temporary, file)),
+        }
+    }
 }
 
 fn fill(

@@ -125,11 +125,8 @@ fn metrics() -> io::Result<()> {
     let name = file.to_str().ok_or(io::ErrorKind::InvalidInput)?;
     let to_file = ["diagnose", "--format", "prometheus", "--output", name];
     let once = [&to_file[..], &["--sample", "0"]].concat();
-    let mut commands = [
-        command(PORTSCOPE, &["scan"]),
-        command(PORTSCOPE, &to_file),
-        command(PORTSCOPE, &once),
-    ];
+    let mut commands =
+        [command(PORTSCOPE, &["scan"]), command(PORTSCOPE, &to_file), command(PORTSCOPE, &once)];
     let costs = interleaved(&mut commands, ROUNDS);
     let written = fs::read_to_string(&file).unwrap_or_default();
     fs::remove_file(&file)?;

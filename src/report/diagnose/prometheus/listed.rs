@@ -1,10 +1,10 @@
 //! Which network namespaces and destinations have series of their own: so many at most, the worst
 //! first. What is left out is counted elsewhere.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, fmt::Display};
 
 use crate::{
-    domain::{DestinationUse, RangeUse},
+    domain::{DestinationUse, Protocol, RangeUse},
     report::{
         Health,
         diagnose::prometheus::{Labelled, MOST_DESTINATIONS, MOST_NAMESPACES, Run},
@@ -86,7 +86,8 @@ fn fullest<'a>(
     let Some((_, first)) = namespaces.first() else { return Vec::new() };
     let most = first.top.unwrap_or(MOST_DESTINATIONS);
     let mut rows = Vec::new();
-    for (name, health) in namespaces {
+    let seen = namespaces.iter().filter(|(_, health)| health.lists(Protocol::Tcp));
+    for (name, health) in seen {
         let full = health.destinations().take_while(|row| row.share() >= LEAST_SHARE).take(most);
         rows.extend(full.map(|row| (name.clone(), *health, row)));
     }
@@ -101,7 +102,7 @@ fn name(health: &Health<'_>) -> String {
     machine.namespace_name.as_ref().map_or_else(inode, ToString::to_string)
 }
 
-fn label(name: &String) -> Label<'_> {
+fn label<T: Display>(name: &T) -> Label<'_> {
     ("network_namespace", name)
 }
 

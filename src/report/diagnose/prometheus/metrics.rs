@@ -1,6 +1,9 @@
 //! The table of metrics: what users look up, alert on and draw. README's table follows from it.
 
-use crate::report::diagnose::prometheus::{Metric, Of, destination, namespace, range};
+use crate::{
+    domain::{DestinationUse, RangeUse},
+    report::diagnose::prometheus::{Metric, Of, destination, namespace, range},
+};
 
 /// In the order in which they are written.
 pub const METRICS: &[Metric] = &[
@@ -86,7 +89,7 @@ pub const METRICS: &[Metric] = &[
         name: "portscope_range_available_ports",
         labels: "protocol",
         help: "Ports that bind(0) can still get; at 0 it fails with EADDRINUSE.",
-        of: Of::RangeCount(|row| row.available()),
+        of: Of::RangeCount(RangeUse::available),
     },
     Metric {
         name: "portscope_range_poisoned_ports",
@@ -159,7 +162,7 @@ pub const METRICS: &[Metric] = &[
         labels: DESTINATION,
         help: "Ports that connect() to the destination can still get; at 0 it fails with \
                EADDRNOTAVAIL.",
-        of: Of::DestinationCount(|row| row.available()),
+        of: Of::DestinationCount(DestinationUse::available),
     },
     Metric {
         name: "portscope_destination_time_wait_ports",
