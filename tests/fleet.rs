@@ -10,6 +10,7 @@ mod prometheus;
 
 use std::{
     fs,
+    io::Write as _,
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Command, Output, Stdio},
@@ -67,7 +68,7 @@ fn fired(fleet: &Fleet, name: &str) -> Value {
     let mut found = None;
     until(&format!("{name} fires"), || {
         run_portscope(&fleet.file());
-        found = alert(fleet, name);
+        found = alert(name);
         found.is_some()
     });
     found.unwrap()
@@ -76,12 +77,12 @@ fn fired(fleet: &Fleet, name: &str) -> Value {
 fn resolved(fleet: &Fleet, name: &str) {
     until(&format!("{name} resolves"), || {
         run_portscope(&fleet.file());
-        alert(fleet, name).is_none()
+        alert(name).is_none()
     });
 }
 
-fn alert(fleet: &Fleet, name: &str) -> Option<Value> {
-    fleet.firing().into_iter().find(|alert| alert["labels"]["alertname"] == name)
+fn alert(name: &str) -> Option<Value> {
+    prometheus::firing().into_iter().find(|alert| alert["labels"]["alertname"] == name)
 }
 
 fn assert_is_about_our_server(alert: &Value) {
@@ -123,7 +124,7 @@ fn exhaust_a_destination(fleet: &Fleet) {
     let told = exhausted["annotations"]["description"].as_str().unwrap();
     assert!(told.contains("64 of the sockets are those of fleet-"), "{told}");
     fired(fleet, "PortscopeRangeExhausted");
-    every_query_of_the_dashboard_returns_data(fleet);
+    every_query_of_the_dashboard_returns_data();
 
     drop(connections);
     TcpStream::connect(SERVER).unwrap();
@@ -137,12 +138,12 @@ fn walk_half_of_the_range(fleet: &Fleet) {
     let connections = connect(&listener, WIDE as usize / 2 + 20);
     let slow = fired(fleet, "PortscopeSlowZone");
     assert_is_about_our_server(&slow);
-    assert!(alert(fleet, "PortscopeDestinationExhausted").is_none());
+    assert!(alert("PortscopeDestinationExhausted").is_none());
     drop(connections);
     resolved(fleet, "PortscopeSlowZone");
 }
 
-fn every_query_of_the_dashboard_returns_data(fleet: &Fleet) {
+fn every_query_of_the_dashboard_returns_data() {
     let dashboard = fs::read_to_string(format!("{ASSETS}/portscope.dashboard.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
     let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
@@ -150,7 +151,7 @@ fn every_query_of_the_dashboard_returns_data(fleet: &Fleet) {
     for definition in asked {
         let inner = definition.strip_prefix("label_values(").unwrap().strip_suffix(')').unwrap();
         let (series, label) = inner.rsplit_once(", ").unwrap();
-        assert_eq!(fleet.values(label, series), ["127.0.0.1:9100"], "{definition}");
+        assert_eq!(prometheus::values(label, series), ["127.0.0.1:9100"], "{definition}");
     }
     let mut count = 0;
     for panel in dashboard["panels"].as_array().unwrap() {
@@ -158,7 +159,7 @@ fn every_query_of_the_dashboard_returns_data(fleet: &Fleet) {
         for target in panel["targets"].as_array().into_iter().flatten() {
             let expression = target["expr"].as_str().unwrap().replace("$instance", ".*");
             assert!(!expression.contains('$'), "a variable that Grafana alone knows: {expression}");
-            assert!(!fleet.query(&expression).is_empty(), "no data: {expression}");
+            assert!(!prometheus::query(&expression).is_empty(), "no data: {expression}");
             count += 1;
         }
     }
@@ -173,16 +174,13 @@ fn promtool_finds_nothing_wrong_with_metrics_rules_and_their_unit_tests() {
     in_new_namespace(|| {
         let listener = TcpListener::bind(SERVER).unwrap();
         let _connections = connect(&listener, 400);
-        let metrics = Command::new(PROGRAM)
-            .args(["diagnose", "--sample", "0.1", "--format", "prometheus"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let check = Command::new("promtool")
-            .args(["check", "metrics"])
-            .stdin(metrics.stdout.unwrap())
-            .output()
-            .unwrap();
+        let arguments = ["diagnose", "--sample", "0.1", "--format", "prometheus"];
+        let metrics = Command::new(PROGRAM).args(arguments).output().unwrap().stdout;
+        let mut check = Command::new("promtool");
+        check.args(["check", "metrics"]).stdin(Stdio::piped());
+        let mut check = check.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        check.stdin.take().unwrap().write_all(&metrics).unwrap();
+        let check = check.wait_with_output().unwrap();
         assert_eq!((check.status.code(), said(&check).as_str()), (Some(0), ""));
     });
     for arguments in

@@ -19,7 +19,7 @@ use serde_json::Value;
 const EXPORTER: u16 = 9100;
 const PROMETHEUS: u16 = 9090;
 /// Two cores may be busy with the rest of the tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Dropping it ends both programs and removes what they stored.
 pub struct Fleet {
@@ -64,27 +64,6 @@ impl Fleet {
         self.folder.join("textfile/portscope.prom")
     }
 
-    /// Those that fire now.
-    pub fn firing(&self) -> Vec<Value> {
-        let alerts = ask("/api/v1/alerts").map(|mut answer| answer["alerts"].take());
-        let alerts = alerts.and_then(|alerts| alerts.as_array().cloned()).unwrap_or_default();
-        alerts.into_iter().filter(|alert| alert["state"] == "firing").collect()
-    }
-
-    /// Samples of an instant query.
-    pub fn query(&self, expression: &str) -> Vec<Value> {
-        let answer = ask(&format!("/api/v1/query?query={}", percent_encoded(expression)));
-        let answer = answer.unwrap_or_else(|| panic!("Prometheus refuses: {expression}"));
-        answer["result"].as_array().cloned().unwrap_or_default()
-    }
-
-    /// Values of a label.
-    pub fn values(&self, label: &str, series: &str) -> Vec<Value> {
-        let series = percent_encoded(series);
-        let answer = ask(&format!("/api/v1/label/{label}/values?match[]={series}"));
-        answer.and_then(|answer| answer.as_array().cloned()).unwrap_or_default()
-    }
-
     fn configuration(&self) -> String {
         let rules = self.folder.join("rules.yml");
         format!(
@@ -122,6 +101,27 @@ impl Drop for Fleet {
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Alerts that fire now.
+pub fn firing() -> Vec<Value> {
+    let alerts = ask("/api/v1/alerts").map(|mut answer| answer["alerts"].take());
+    let alerts = alerts.and_then(|alerts| alerts.as_array().cloned()).unwrap_or_default();
+    alerts.into_iter().filter(|alert| alert["state"] == "firing").collect()
+}
+
+/// Samples of an instant query.
+pub fn query(expression: &str) -> Vec<Value> {
+    let answer = ask(&format!("/api/v1/query?query={}", percent_encoded(expression)));
+    let answer = answer.unwrap_or_else(|| panic!("Prometheus refuses: {expression}"));
+    answer["result"].as_array().cloned().unwrap_or_default()
+}
+
+/// Values of a label in those series.
+pub fn values(label: &str, series: &str) -> Vec<Value> {
+    let series = percent_encoded(series);
+    let answer = ask(&format!("/api/v1/label/{label}/values?match[]={series}"));
+    answer.and_then(|answer| answer.as_array().cloned()).unwrap_or_default()
 }
 
 pub fn is_installed(program: &str) -> bool {
