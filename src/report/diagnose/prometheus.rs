@@ -99,8 +99,9 @@ fn add(of: Of, run: &Run<'_>, listed: &Listed<'_>, samples: &mut Samples<'_>) {
     match of {
         Of::Run(add) => listed.of_run(samples, |out| add(run, out)),
         Of::Listed(count) => listed.of_run(samples, |out| {
-            let count = count(run, listed);
-            count.into_iter().for_each(|count| out.add(&[], count as f64));
+            if let Some(count) = count(run, listed) {
+                out.add(&[], count as f64);
+            }
         }),
         Of::Namespace(add) => listed.each_namespace(samples, add),
         Of::Range(add) => listed.each_range(samples, add),
