@@ -5,6 +5,8 @@
 
 #[path = "support/fleet.rs"]
 mod fleet;
+#[path = "support/grafana.rs"]
+mod grafana;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "support/processes.rs"]
@@ -19,6 +21,7 @@ use std::{
 };
 
 use fleet::{Fleet, Folder, are_there, asset};
+use grafana::Dashboard;
 use namespace::{in_new_namespace, set_sysctl};
 use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -145,6 +148,31 @@ fn firing(fleet: &Fleet, name: &str) -> Value {
 fn resolves(fleet: &Fleet, name: &str) {
     let is_gone = |fleet: &Fleet| fleet.alert(name).is_none().then_some(());
     fleet.measure_until(&format!("{name} resolves"), is_gone);
+}
+
+#[test]
+fn every_query_of_the_dashboard_has_an_answer() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40063");
+        let Some(fleet) = Fleet::start(&prompt_rules()) else { return };
+        let load = Load::of(64);
+        let text = fs::read_to_string(asset("prometheus/portscope.dashboard.json")).unwrap();
+        let dashboard = Dashboard::parse(&text);
+        assert!(dashboard.expressions().len() > 10 && !dashboard.variables().is_empty());
+        for are_all_chosen in [false, true] {
+            let chosen = dashboard.choose(&fleet, are_all_chosen);
+            for expression in dashboard.expressions() {
+                let expression = grafana::replace(expression, &chosen);
+                let answer = |fleet: &Fleet| fleet.query(&expression).into_iter().find(is_number);
+                fleet.measure_until(&format!("an answer to {expression}"), answer);
+            }
+        }
+        load.drain();
+    });
+}
+
+fn is_number(sample: &Value) -> bool {
+    sample["value"][1] != "NaN"
 }
 
 #[test]

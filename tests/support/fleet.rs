@@ -83,8 +83,11 @@ impl Fleet {
     #[track_caller]
     pub fn measure_until<T>(&self, what: &str, mut find: impl FnMut(&Self) -> Option<T>) -> T {
         self.until(what, || {
-            self.measure();
-            find(self)
+            let found = find(self);
+            if found.is_none() {
+                self.measure();
+            }
+            found
         })
     }
 
