@@ -85,9 +85,11 @@ fn an_exhausted_destination_fires_an_alert_that_names_its_owner_and_resolves_whe
         let description = told["description"].as_str().unwrap();
         let owner = format!("64 of the sockets are those of {NAME}.");
         assert!(description.contains(&owner), "{description}");
+        firing(&fleet, "PortscopeRangeExhausted");
 
         load.drain();
         resolves(&fleet, name);
+        resolves(&fleet, "PortscopeRangeExhausted");
     });
 }
 
