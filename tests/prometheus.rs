@@ -202,6 +202,20 @@ fn promtool_finds_nothing_wrong_with_metrics_rules_and_their_unit_tests() {
     clean(&promtool(&["test", "rules", tests.to_str().unwrap()], b""));
 }
 
+#[test]
+fn every_alert_has_a_unit_test_and_stands_in_the_readme() {
+    let rules = fs::read_to_string(asset("prometheus/portscope.rules.yml")).unwrap();
+    let tests = fs::read_to_string(asset("prometheus/portscope.rules.test.yml")).unwrap();
+    let readme = fs::read_to_string(asset("../README.md")).unwrap();
+    let alerts: Vec<&str> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 5, "{alerts:?}");
+    for alert in alerts {
+        assert!(tests.contains(&format!("alertname: {alert}\n")), "{alert} has no unit test");
+        assert!(readme.contains(&format!("`{alert}`")), "{alert} is not in the README");
+    }
+}
+
 fn promtool(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new("promtool");
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

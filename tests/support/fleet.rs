@@ -21,7 +21,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const EXPORTER: &str = "127.0.0.1:9100";
 const PROMETHEUS: &str = "127.0.0.1:9090";
 /// For what takes a run of ours, a scrape and an evaluation, each a second apart.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One host and the Prometheus that scrapes it. Dropping it ends both.
 pub struct Fleet {
