@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes the README's pictures of the real program: python3 assets/pictures.py [NAME…]
 
-Builds portscope, opens a private network namespace with sockets of its own, plays keys to the
-program in tmux, and draws what tmux shows. Touches no port of the machine. What is shown stands in
+Builds portscope, opens a private network namespace a scene with sockets of its own, plays keys to
+the program in tmux, and draws what tmux shows. Touches no port of the machine. What is shown stands in
 PICTURES. Needs Linux, cargo, tmux, unshare (util-linux), a monospace font (fc-match), Pillow.
 """
 
@@ -66,17 +66,26 @@ class Picture:
     rows: int
     shows: str
     script: list = field(default_factory=list)
+    scene: str = "busy"
 
 
 STARTED = [Until("live|net"), Press("", 2.5)]
+MAP = [*STARTED, Press("2", 0.6)]
 SIMULATED = [Press("4", 0.6), Press("t", 1.0)]
 PICTURES = [
+    Picture("overview.png", 120, 40, "a destination without ports: who, why and what to do",
+            [Until("EXHAUSTED"), Press("", 4)], scene="exhausted"),
     Picture("map.png", 120, 40, "a busy range in blocks, and who listens on port 35000",
-            [*STARTED, Press("g 3 5 0 0 0 Enter")]),
+            [*MAP, Press("g 3 5 0 0 0 Enter")]),
     Picture("dots.png", 160, 48, "the same, one dot a port: what connect() chose stands in stripes",
-            [*STARTED, Until("[\u2801-\u28ff]{5}", 4, again="f"), Press("g 4 1 0 0 0 Enter")]),
+            [*MAP, Until("[\u2801-\u28ff]{5}", 4, again="f"), Press("g 4 1 0 0 0 Enter")]),
     Picture("allocate.png", 120, 40, "one allocation at 90 % simulated occupancy, from try to port",
             [*STARTED, *SIMULATED, Press("Space", 0), Until(r"◆ \d{5} ✓(?s:.*)after ([6-9]|1\d) ", 90)]),
+    Picture("pool.png", 120, 40, "leases of three classes, their bands, a port that rests",
+            [*STARTED, Press("4", 0.6), Press("p"), Press("A", 0.6), Press("c"), Press("a a", 0.6), Press("c"),
+             Press("a a", 0.6), Press("x", 2)], scene="quiet"),
+    Picture("lab.png", 160, 48, "strategies side by side at 90 %, measured beside the law",
+            [*STARTED, Press("5", 6)], scene="quiet"),
     Picture("allocate.gif", 100, 30, "the same at 4, 20 and 1,000 attempts a second, and at full speed",
             [*STARTED, *SIMULATED, Press("Space", 0), Film(6), Press("]", 0), Film(2),
              Press("]", 0), Film(2), Press("]", 0), Film(1.5)]),
@@ -130,8 +139,8 @@ def connecting(target, count, from_ports=None):
     return make
 
 
-def connecting_for_a_moment(target, count, first, last):
-    """TIME-WAIT is with the end that closes first."""
+def connecting_for_a_moment(target, count, first=0, last=0):
+    """TIME-WAIT is with the end that closes first. From those ports, 0: any."""
 
     def make():
         for _ in range(count):
@@ -143,6 +152,23 @@ def connecting_for_a_moment(target, count, first, last):
         return []
 
     return make
+
+
+def connecting_to_the_last(target):
+    """As long as there is a port."""
+
+    def make():
+        ends = []
+        with contextlib.suppress(OSError):
+            while True:
+                ends.append(socket.create_connection(("127.0.0.1", target)))
+        return ends
+
+    return make
+
+
+def one_after_the_other(*makes):
+    return lambda: [end for make in makes for end in make()]
 
 
 def bound(kind, *endpoints):
@@ -170,14 +196,46 @@ def close_after_the_other(end, _ends):
     end.close()
 
 
+def close_the_first(count):
+    """As `close_after_the_other`, and keeps the others."""
+    left = iter(range(count))
+    return lambda end, ends: keep(end, ends) if next(left, None) is None else close_after_the_other(end, ends)
+
+
 def populate():
-    """A web machine, one program of which leaks, in our namespace, as long as its maker lives."""
+    """The sockets of a scene, in our namespace, as long as their maker lives."""
     end_with_parent()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    many = min(hard // 2 - 100, 3_000)
+    SCENES[os.environ[POPULATE]](hard)
+    print("ready", flush=True)
+    signal.pause()
+
+
+def quiet(_descriptors):
+    """Nobody but portscope."""
+
+
+def exhausted(descriptors):
+    """A program without a pool of connections: what it does not hold it has closed a moment ago."""
+    ports = min(descriptors - 200, 15_000)
+    closed = ports * 2 // 5
+    set_sysctl("ip_local_port_range", f"32768 {32_767 + ports}")
+    # Else connect() takes a port of TIME-WAIT again after a second.
+    set_sysctl("tcp_tw_reuse", "0")
+    process("postgres", listening(5432), close_the_first(closed))
+    process("redis-server", listening(6379), keep)
+    process("sshd", listening(22))
+    process("orders-api", connecting(6379, ports // 10))
+    process("payments-api", one_after_the_other(
+        connecting_for_a_moment(5432, closed), connecting_to_the_last(5432)))
+
+
+def busy(descriptors):
+    """A web machine, one program of which leaks."""
+    many = min(descriptors // 2 - 100, 3_000)
 
     # First what needs a port of its own.
     process("gunicorn", listening(35_000, 40_007, 44_321, 57_900))
@@ -192,14 +250,19 @@ def populate():
     process("coturn", bound(socket.SOCK_DGRAM, *[("0.0.0.0", 0)] * 900, *[("::", 0)] * 300))
     process("payments-api", connecting(5432, many))
     process("orders-api", connecting(5432, many * 2 // 3))
-    print("ready", flush=True)
-    signal.pause()
 
 
-def populated():
+SCENES = {"busy": busy, "exhausted": exhausted, "quiet": quiet}
+
+
+def set_sysctl(name, value):
+    Path(f"/proc/sys/net/ipv4/{name}").write_text(value)
+
+
+def populated(scene):
     """The process that populates. Pictures show its command: it says nothing of this machine."""
     command = ["python3", str(Path(__file__).resolve().relative_to(ROOT))]
-    environment = {**os.environ, "PYTHONHOME": sys.base_prefix, POPULATE: "1"}
+    environment = {**os.environ, "PYTHONHOME": sys.base_prefix, POPULATE: scene}
     started = subprocess.Popen(command, executable=sys.executable, cwd=ROOT, env=environment,
                                stdout=subprocess.PIPE, text=True)
     if started.stdout.readline() != "ready\n":
@@ -549,11 +612,10 @@ def build():
     return str(Path(target) / "release" / "portscope")
 
 
-def make(wanted, program, folder):
-    population, painter = populated(), Painter()
-    for picture in PICTURES:
-        if wanted and picture.name not in wanted:
-            continue
+def make(pictures, program, folder):
+    """Pictures of one scene."""
+    population, painter = populated(pictures[0].scene), Painter()
+    for picture in pictures:
         with tempfile.TemporaryDirectory() as temporary:
             tmux = Tmux(Path(temporary), picture, program)
             frames = tmux.play(picture.script)
@@ -574,13 +636,16 @@ def main():
     parser.add_argument("--folder", type=Path, default=ASSETS, help="where the pictures go")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    wanted = [picture for picture in PICTURES if not asked.name or picture.name in asked.name]
     if asked.inside:
-        return make(asked.name, asked.program, asked.folder)
+        return make(wanted, asked.program, asked.folder)
     if lacks := missing():
         sys.exit("to make the pictures there lacks: " + ", ".join(lacks))
     program = os.path.abspath(asked.program) if asked.program else build()
     again = [sys.executable, __file__, "--inside", "--program", program, "--folder", asked.folder]
-    sys.exit(subprocess.run([*unshare(), *again, *asked.name]).returncode)
+    for scene in SCENES:
+        if names := [picture.name for picture in wanted if picture.scene == scene]:
+            subprocess.run([*unshare(), *again, *names], check=True)
 
 
 try:

@@ -152,8 +152,9 @@ pub fn course(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
         Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
         None => "ahead".to_owned(),
     };
+    // Seconds would change with each refresh, although nothing else does.
     let begin = if series[0].0 < Duration::from_mins(1) {
-        "last minute".to_owned()
+        "first look".to_owned()
     } else {
         format!("{} ago", words::roughly(series[0].0))
     };
