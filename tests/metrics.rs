@@ -51,7 +51,7 @@ fn parse(text: &str) -> Series {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             metric = rest.strip_suffix(" gauge").unwrap();
         } else if !line.starts_with('#') {
-            let (name, labels, value) = sample(line);
+            let (name, labels, value) = parse_sample(line);
             assert_eq!(name, metric, "{line}");
             let value = if value == "+Inf" { f64::INFINITY } else { value.parse().unwrap() };
             assert!(series.insert((name, labels), value).is_none(), "twice: {line}");
@@ -60,7 +60,7 @@ fn parse(text: &str) -> Series {
     series
 }
 
-fn sample(line: &str) -> (String, Vec<(String, String)>, &str) {
+fn parse_sample(line: &str) -> (String, Vec<(String, String)>, &str) {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let Some((name, labels)) = series.split_once('{') else {
         return (series.to_owned(), Vec::new(), value);
@@ -107,7 +107,18 @@ fn look(
     top: Option<usize>,
     unseen: Option<&[UnseenNamespaces]>,
 ) -> Series {
-    let samples: Vec<Sample> = hosts.iter().zip(0..).map(sample_of).collect();
+    let samples: Vec<Sample> = match unseen {
+        None => hosts.iter().map(sample).collect(),
+        Some(_) => hosts.iter().zip(0..).map(named_sample).collect(),
+    };
+    series_of(&samples, top, unseen)
+}
+
+fn series_of(
+    samples: &[Sample],
+    top: Option<usize>,
+    unseen: Option<&[UnseenNamespaces]>,
+) -> Series {
     let diagnosis = Diagnosis::default();
     let health = |sample| health(sample, &diagnosis, top);
     let healths: Vec<Health<'_>> = samples.iter().map(health).collect();
@@ -119,9 +130,13 @@ fn look(
     parse(&text)
 }
 
+fn sample(host: &SimulatedHost) -> Sample {
+    Sample::take(host, Protocols::Both, Duration::ZERO).unwrap()
+}
+
 /// In a namespace called `box` and its number.
-fn sample_of((host, number): (&SimulatedHost, u32)) -> Sample {
-    let mut sample = Sample::take(host, Protocols::Both, Duration::ZERO).unwrap();
+fn named_sample((host, number): (&SimulatedHost, u32)) -> Sample {
+    let mut sample = sample(host);
     let name = Text::scrub(format!("box{number}"));
     Arc::make_mut(&mut sample.snapshot.machine).namespace_name = Some(name);
     sample
@@ -269,6 +284,15 @@ fn with_all_namespaces_a_label_names_each_and_the_worst_are_listed() {
     let used = series.iter().filter(|((name, _), _)| name == "portscope_destination_used_ports");
     let used: Vec<_> = used.map(|((_, labels), value)| (is_named(labels), *value)).collect();
     assert_eq!(used, [(true, 64.0)]);
+}
+
+/// Files of several runs may lie in one folder: node_exporter refuses a series that stands in two.
+#[test]
+fn a_namespace_that_was_asked_for_is_named_in_every_series() {
+    let series = series_of(&[named_sample((&narrow(64).build(), 0))], None, None);
+    let name = ("network_namespace".to_owned(), "box0".to_owned());
+    assert!(series.keys().all(|(_, labels)| labels.first() == Some(&name)), "{series:?}");
+    assert!(value(&series, "portscope_cpu_seconds", &[("network_namespace", "box0")]).is_some());
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub const MOST_NAMESPACES: usize = 32;
 /// What one run of `diagnose` saw.
 pub struct Run<'a> {
     pub healths: &'a [Health<'a>],
-    /// None: one network namespace was asked for, so that no label names it.
+    /// None: one network namespace was asked for.
     pub unseen: Option<&'a [UnseenNamespaces]>,
     pub cost: Cost,
 }
@@ -61,7 +61,8 @@ pub struct Metric {
 /// What a metric has samples of.
 #[derive(Clone, Copy)]
 enum Of {
-    Run(fn(&Run<'_>, &Listed<'_>, &mut Labelled<'_, '_>)),
+    Run(fn(&Run<'_>, &mut Labelled<'_, '_>)),
+    Listed(fn(&Run<'_>, &Listed<'_>) -> Option<usize>),
     Namespace(fn(&Health<'_>, &mut Labelled<'_, '_>)),
     Range(fn(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>)),
     /// A range's count that is known only where its sockets were listed.
@@ -96,7 +97,12 @@ pub fn write(run: &Run<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 fn add(of: Of, run: &Run<'_>, listed: &Listed<'_>, samples: &mut Samples<'_>) {
     match of {
-        Of::Run(add) => add(run, listed, &mut Labelled { samples, common: &[] }),
+        Of::Run(add) => listed.of_run(samples, |out| add(run, out)),
+        Of::Listed(count) => listed.of_run(samples, |out| {
+            if let Some(count) = count(run, listed) {
+                out.add(&[], count as f64);
+            }
+        }),
         Of::Namespace(add) => listed.each_namespace(samples, add),
         Of::Range(add) => listed.each_range(samples, add),
         Of::RangeCount(count) => listed.each_range(samples, |health, row, out| {

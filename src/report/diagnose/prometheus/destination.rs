@@ -27,10 +27,12 @@ pub(super) fn exhaustion(health: &Health<'_>, row: &DestinationUse, out: &mut La
 
 pub(super) fn findings(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
     let about = About::Destination(row.destination);
-    // A rule says one thing of a destination.
-    for finding in health.diagnosis.findings.iter().filter(|finding| finding.about == about) {
-        let severity = finding.severity.name();
-        out.add(&[("rule", &finding.rule), ("severity", &severity)], 1.0);
+    let found = health.diagnosis.findings.iter().filter(|finding| finding.about == about);
+    let mut kinds: Vec<_> = found.map(|finding| (finding.rule, finding.severity.name())).collect();
+    kinds.sort_unstable();
+    for kinds in kinds.chunk_by(|a, b| a == b) {
+        let (rule, severity) = kinds[0];
+        out.add(&[("rule", &rule), ("severity", &severity)], kinds.len() as f64);
     }
 }
 

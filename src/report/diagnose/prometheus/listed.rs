@@ -1,7 +1,7 @@
 //! Which network namespaces and destinations have series of their own: so many at most, the worst
 //! first. What is left out is counted elsewhere.
 
-use std::{cmp::Reverse, fmt::Display};
+use std::cmp::Reverse;
 
 use crate::{
     domain::{DestinationUse, Protocol, RangeUse},
@@ -16,22 +16,28 @@ use crate::{
 /// else make new series with each run.
 pub const LEAST_SHARE: f64 = 0.01;
 
-/// Each with its name where a label tells it.
 pub(super) struct Listed<'a> {
-    pub namespaces: Vec<(Option<String>, &'a Health<'a>)>,
-    /// Fullest first.
-    pub destinations: Vec<(Option<String>, &'a Health<'a>, &'a DestinationUse)>,
+    /// Where one was asked for.
+    only: Option<&'a Health<'a>>,
+    pub namespaces: Vec<&'a Health<'a>>,
+    /// Fullest first, each with the place of its namespace.
+    pub destinations: Vec<(usize, &'a DestinationUse)>,
 }
 
 impl<'a> Listed<'a> {
     pub fn of(run: &Run<'a>) -> Self {
+        let only = run.healths.first().filter(|_| run.unseen.is_none());
         let mut healths: Vec<&Health<'_>> = run.healths.iter().collect();
         healths.sort_by_key(|health| (Reverse(health.status()), Reverse(sockets(health))));
         healths.truncate(MOST_NAMESPACES);
-        let is_named = run.unseen.is_some();
-        let namespaces: Vec<_> =
-            healths.into_iter().map(|health| (is_named.then(|| name(health)), health)).collect();
-        Self { destinations: fullest(&namespaces), namespaces }
+        Self { only, destinations: fullest(&healths), namespaces: healths }
+    }
+
+    /// The name of the namespace stands there too if only one was asked for: the files of several
+    /// runs may lie side by side.
+    pub fn of_run(&self, samples: &mut Samples<'_>, add: impl FnOnce(&mut Labelled<'_, '_>)) {
+        let common: Vec<Label<'_>> = self.only.into_iter().filter_map(label).collect();
+        add(&mut Labelled { samples, common: &common });
     }
 
     pub fn each_namespace(
@@ -39,8 +45,8 @@ impl<'a> Listed<'a> {
         samples: &mut Samples<'_>,
         mut add: impl FnMut(&Health<'_>, &mut Labelled<'_, '_>),
     ) {
-        for (name, health) in &self.namespaces {
-            let common: Vec<Label<'_>> = name.iter().map(label).collect();
+        for health in &self.namespaces {
+            let common: Vec<Label<'_>> = label(health).into_iter().collect();
             add(health, &mut Labelled { samples, common: &common });
         }
     }
@@ -50,11 +56,11 @@ impl<'a> Listed<'a> {
         samples: &mut Samples<'_>,
         mut add: impl FnMut(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>),
     ) {
-        for (name, health) in &self.namespaces {
+        for health in &self.namespaces {
             for row in health.ranges() {
                 let protocol = row.protocol.name();
                 let own: Label<'_> = ("protocol", &protocol);
-                let common: Vec<_> = name.iter().map(label).chain([own]).collect();
+                let common: Vec<_> = label(health).into_iter().chain([own]).collect();
                 add(health, row, &mut Labelled { samples, common: &common });
             }
         }
@@ -65,7 +71,8 @@ impl<'a> Listed<'a> {
         samples: &mut Samples<'_>,
         mut add: impl FnMut(&Health<'_>, &DestinationUse, &mut Labelled<'_, '_>),
     ) {
-        for (name, health, row) in &self.destinations {
+        for &(place, row) in &self.destinations {
+            let health = self.namespaces[place];
             let remote = row.destination.remote;
             let own: [Label<'_>; 4] = [
                 ("protocol", &"tcp"),
@@ -73,37 +80,32 @@ impl<'a> Listed<'a> {
                 ("destination", &remote.address),
                 ("port", &remote.port),
             ];
-            let common: Vec<_> = name.iter().map(label).chain(own).collect();
+            let common: Vec<_> = label(health).into_iter().chain(own).collect();
             add(health, row, &mut Labelled { samples, common: &common });
         }
     }
 }
 
 /// Of all namespaces together.
-fn fullest<'a>(
-    namespaces: &[(Option<String>, &'a Health<'a>)],
-) -> Vec<(Option<String>, &'a Health<'a>, &'a DestinationUse)> {
-    let Some((_, first)) = namespaces.first() else { return Vec::new() };
+fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)> {
+    let Some(first) = namespaces.first() else { return Vec::new() };
     let most = first.top.unwrap_or(MOST_DESTINATIONS);
     let mut rows = Vec::new();
-    let seen = namespaces.iter().filter(|(_, health)| health.lists(Protocol::Tcp));
-    for (name, health) in seen {
-        let full = health.destinations().take_while(|row| row.share() >= LEAST_SHARE).take(most);
-        rows.extend(full.map(|row| (name.clone(), *health, row)));
+    for (place, health) in namespaces.iter().enumerate() {
+        if health.lists(Protocol::Tcp) {
+            let full = health.destinations().take_while(|row| row.share() >= LEAST_SHARE);
+            rows.extend(full.take(most).map(|row| (place, row)));
+        }
     }
-    rows.sort_by(|(_, _, a), (_, _, b)| b.share().total_cmp(&a.share()));
+    rows.sort_by(|(_, a), (_, b)| b.share().total_cmp(&a.share()));
     rows.truncate(most);
     rows
 }
 
-fn name(health: &Health<'_>) -> String {
-    let machine = &health.scan.snapshot.machine;
-    let inode = || machine.network_namespace.map_or("?".to_owned(), |inode| inode.to_string());
-    machine.namespace_name.as_ref().map_or_else(inode, ToString::to_string)
-}
-
-fn label<T: Display>(name: &T) -> Label<'_> {
-    ("network_namespace", name)
+/// Of a network namespace that was asked for.
+fn label<'a>(health: &Health<'a>) -> Option<Label<'a>> {
+    let name = health.scan.snapshot.machine.namespace_name.as_ref()?;
+    Some(("network_namespace", name))
 }
 
 fn sockets(health: &Health<'_>) -> usize {

@@ -143,7 +143,7 @@ pub const METRICS: &[Metric] = &[
         labels: "",
         help: "Destinations with series of their own: the fullest, of those that use at least 1 % \
                of their ports.",
-        of: Of::Run(namespace::listed_destinations),
+        of: Of::Listed(|_, listed| Some(listed.destinations.len())),
     },
     Metric {
         name: "portscope_destination_capacity_ports",
@@ -200,20 +200,20 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_destination_findings",
         labels: "destination, rule, severity",
-        help: "1 where a rule found something about the destination; no series where none did.",
+        help: "Findings of a rule about the destination; no series where there are none.",
         of: Of::Destination(destination::findings),
     },
     Metric {
         name: "portscope_network_namespaces",
         labels: "",
         help: "With --netns all: network namespaces that were looked at.",
-        of: Of::Run(namespace::namespaces),
+        of: Of::Listed(|run, _| run.unseen.map(|_| run.healths.len())),
     },
     Metric {
         name: "portscope_listed_network_namespaces",
         labels: "",
         help: "With --netns all: those with series of their own, the worst 32 at most.",
-        of: Of::Run(namespace::listed_namespaces),
+        of: Of::Listed(|run, listed| run.unseen.map(|_| listed.namespaces.len())),
     },
     Metric {
         name: "portscope_network_namespace_gaps",

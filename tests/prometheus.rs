@@ -1,0 +1,254 @@
+//! Our metrics, rules, dashboard and units in the real programs that read them: Debian's Prometheus,
+//! promtool, node_exporter and systemd-analyze.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/fleet.rs"]
+mod fleet;
+#[path = "support/grafana.rs"]
+mod grafana;
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
+
+use std::{
+    fs,
+    io::{ErrorKind, Write as _},
+    net::{SocketAddr, TcpStream},
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use fleet::{Fleet, Folder, are_there, asset};
+use grafana::Dashboard;
+use namespace::{in_new_namespace, set_sysctl};
+use serde_json::{Value, json};
+use socket2::{Domain, SockRef, Socket, Type};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+/// What this process is called in its tests.
+const NAME: &str = "payments-api";
+const SERVER: &str = "127.0.0.1:5000";
+
+/// Connections to a listener that accepts none, so that each costs one descriptor.
+struct Load {
+    clients: Vec<TcpStream>,
+    _listener: Socket,
+}
+
+impl Load {
+    fn of(connections: usize) -> Self {
+        // The main thread's name is the process's; threads may write it.
+        fs::write("/proc/self/comm", NAME).unwrap();
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SERVER.parse::<SocketAddr>().unwrap().into()).unwrap();
+        listener.listen(1024).unwrap();
+        let clients = (0..connections).map(|_| TcpStream::connect(SERVER).unwrap()).collect();
+        Self { clients, _listener: listener }
+    }
+
+    fn ports(&self) -> impl Iterator<Item = u16> {
+        self.clients.iter().map(|client| client.local_addr().unwrap().port())
+    }
+
+    /// By resets, so that no TIME-WAIT keeps a port.
+    fn drain(self) {
+        for client in self.clients {
+            SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_exhausted_destination_fires_an_alert_that_names_its_owner_and_resolves_when_it_drains() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40063");
+        let Some(fleet) = Fleet::start(&prompt_rules()) else { return };
+        let name = "PortscopeDestinationExhausted";
+        quiet(&fleet, name);
+
+        let load = Load::of(64);
+        let refused = TcpStream::connect(SERVER).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AddrNotAvailable);
+        let alert = firing(&fleet, name);
+        assert_eq!(
+            alert["labels"],
+            json!({
+                "alertname": name, "severity": "critical", "instance": "127.0.0.1:9100",
+                "job": "node", "protocol": "tcp", "source": "127.0.0.1",
+                "destination": "127.0.0.1", "port": "5000",
+            })
+        );
+        let told = &alert["annotations"];
+        assert_eq!(told["summary"], "127.0.0.1:9100 has no port left towards 127.0.0.1 port 5000");
+        let description = told["description"].as_str().unwrap();
+        let owner = format!("64 of the sockets are those of {NAME}.");
+        assert!(description.contains(&owner), "{description}");
+        firing(&fleet, "PortscopeRangeExhausted");
+
+        load.drain();
+        resolves(&fleet, name);
+        resolves(&fleet, "PortscopeRangeExhausted");
+    });
+}
+
+#[test]
+fn a_slow_zone_fires_an_alert_and_resolves_when_it_drains() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 41199");
+        let Some(fleet) = Fleet::start(&prompt_rules()) else { return };
+        let name = "PortscopeSlowZone";
+        quiet(&fleet, name);
+
+        let load = Load::of(620);
+        assert_eq!(load.ports().filter(|port| port.is_multiple_of(2)).count(), 600);
+        let alert = firing(&fleet, name);
+        assert_eq!(
+            alert["labels"],
+            json!({
+                "alertname": name, "severity": "warning", "instance": "127.0.0.1:9100",
+                "job": "node", "protocol": "tcp", "source": "127.0.0.1",
+                "destination": "127.0.0.1", "port": "5000", "rule": "slow-zone",
+            })
+        );
+        assert_eq!(fleet.alert("PortscopeDestinationExhausted"), None);
+
+        load.drain();
+        resolves(&fleet, name);
+    });
+}
+
+/// Ours, but an alert waits a second only; that it waits long enough is promtool's to test.
+fn prompt_rules() -> String {
+    let rules = fs::read_to_string(asset("prometheus/portscope.rules.yml")).unwrap();
+    let hurry = |line: &str| match line.split_once("for: ") {
+        Some((indent, _)) if indent.trim().is_empty() => format!("{indent}for: 1s\n"),
+        _ => format!("{line}\n"),
+    };
+    let prompt: String = rules.lines().map(hurry).collect();
+    let differs = |(ours, prompt): &(&str, &str)| ours != prompt;
+    for (ours, prompt) in rules.lines().zip(prompt.lines()).filter(differs) {
+        assert!(ours.trim().starts_with("for: ") && prompt.trim() == "for: 1s", "{ours}");
+    }
+    assert_eq!(rules.lines().count(), prompt.lines().count());
+    prompt
+}
+
+/// Until the metrics of a host on which nothing is wrong have come, without this alert.
+fn quiet(fleet: &Fleet, alert: &str) {
+    fleet.measure_until("metrics", |fleet| fleet.query("portscope_build_info").pop());
+    assert_eq!(fleet.query("node_textfile_scrape_error == 0").len(), 1);
+    assert_eq!(fleet.alert(alert), None);
+}
+
+fn firing(fleet: &Fleet, name: &str) -> Value {
+    let is_firing = |alert: &Value| alert["state"] == "firing";
+    fleet.measure_until(name, |fleet| fleet.alert(name).filter(is_firing))
+}
+
+fn resolves(fleet: &Fleet, name: &str) {
+    let is_gone = |fleet: &Fleet| fleet.alert(name).is_none().then_some(());
+    fleet.measure_until(&format!("{name} resolves"), is_gone);
+}
+
+#[test]
+fn every_query_of_the_dashboard_has_an_answer() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40063");
+        let Some(fleet) = Fleet::start(&prompt_rules()) else { return };
+        let load = Load::of(64);
+        let text = fs::read_to_string(asset("prometheus/portscope.dashboard.json")).unwrap();
+        let dashboard = Dashboard::parse(&text);
+        assert!(dashboard.expressions().len() > 10 && !dashboard.variables().is_empty());
+        for are_all_chosen in [false, true] {
+            let chosen = dashboard.choose(&fleet, are_all_chosen);
+            for expression in dashboard.expressions() {
+                let expression = grafana::replace(expression, &chosen);
+                let answer = |fleet: &Fleet| fleet.query(&expression).into_iter().find(is_number);
+                fleet.measure_until(&format!("an answer to {expression}"), answer);
+            }
+        }
+        load.drain();
+    });
+}
+
+fn is_number(sample: &Value) -> bool {
+    sample["value"][1] != "NaN"
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_with_metrics_rules_and_their_unit_tests() {
+    if !are_there(&["promtool"]) {
+        return;
+    }
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40063");
+        let load = Load::of(64);
+        for arguments in ["diagnose", "diagnose --netns all --sample 0"] {
+            let mut command = Command::new(PROGRAM);
+            command.args(arguments.split(' ')).args(["--format", "prometheus"]);
+            let metrics = command.output().unwrap().stdout;
+            assert!(
+                str::from_utf8(&metrics).unwrap().contains("\nportscope_destination_findings{")
+            );
+            clean(&promtool(&["check", "metrics"], &metrics));
+        }
+        load.drain();
+    });
+    let rules = asset("prometheus/portscope.rules.yml");
+    clean(&promtool(&["check", "rules", "--lint-fatal", rules.to_str().unwrap()], b""));
+    let tests = asset("prometheus/portscope.rules.test.yml");
+    clean(&promtool(&["test", "rules", tests.to_str().unwrap()], b""));
+}
+
+#[test]
+fn every_alert_has_a_unit_test_and_stands_in_the_readme() {
+    let rules = fs::read_to_string(asset("prometheus/portscope.rules.yml")).unwrap();
+    let tests = fs::read_to_string(asset("prometheus/portscope.rules.test.yml")).unwrap();
+    let readme = fs::read_to_string(asset("../README.md")).unwrap();
+    let alerts: Vec<&str> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 5, "{alerts:?}");
+    for alert in alerts {
+        assert!(tests.contains(&format!("alertname: {alert}\n")), "{alert} has no unit test");
+        assert!(readme.contains(&format!("`{alert}`")), "{alert} is not in the README");
+    }
+}
+
+fn promtool(arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = Command::new("promtool");
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn clean(output: &Output) {
+    let told = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && told.1.is_empty(), "{}\n{}", told.0, told.1);
+}
+
+#[test]
+fn the_service_is_little_exposed_and_the_units_are_correct() {
+    if !are_there(&["systemd-analyze"]) {
+        return;
+    }
+    let service = asset("systemd/portscope.service");
+    let mut command = Command::new("systemd-analyze");
+    command.args(["security", "--offline=true", "--no-pager", "--threshold=30"]).arg(&service);
+    clean(&command.output().unwrap());
+
+    // What it starts must exist.
+    let folder = Folder::new();
+    let text = fs::read_to_string(&service).unwrap();
+    assert!(text.contains("ExecStart=/usr/bin/portscope "));
+    let text = text.replace("/usr/bin/portscope", PROGRAM);
+    fs::write(folder.path("portscope.service"), text).unwrap();
+    fs::copy(asset("systemd/portscope.timer"), folder.path("portscope.timer")).unwrap();
+    let mut command = Command::new("systemd-analyze");
+    command.args(["verify", "--man=no"]);
+    command.args(["portscope.service", "portscope.timer"].map(|name| folder.path(name)));
+    clean(&command.output().unwrap());
+}

@@ -1,0 +1,218 @@
+//! A node_exporter and a Prometheus of a test's own, as Debian ships them, in the network namespace
+//! of its thread. Asserts nothing of what they answer.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::processes::{Sleeper, not_tested};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+const EXPORTER: &str = "127.0.0.1:9100";
+const PROMETHEUS: &str = "127.0.0.1:9090";
+/// For what takes a run of ours, a scrape and an evaluation, each a second apart.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// One host and the Prometheus that scrapes it. Dropping it ends both.
+pub struct Fleet {
+    // In the order in which they go.
+    _daemons: [Sleeper; 2],
+    folder: Folder,
+}
+
+impl Fleet {
+    /// Once both answer; scrapes and evaluates `rules` every second. None: a program is missing.
+    pub fn start(rules: &str) -> Option<Self> {
+        if !are_there(&["prometheus", "prometheus-node-exporter"]) {
+            return None;
+        }
+        let folder = Folder::new();
+        fs::write(folder.path("rules.yml"), rules).unwrap();
+        fs::write(folder.path("prometheus.yml"), configuration()).unwrap();
+        let textfile = format!("--collector.textfile.directory={}", folder.textfiles().display());
+        let exporter = daemon(
+            &folder,
+            "prometheus-node-exporter",
+            &[
+                "--collector.disable-defaults",
+                "--collector.textfile",
+                &textfile,
+                &format!("--web.listen-address={EXPORTER}"),
+            ],
+        );
+        let prometheus = daemon(
+            &folder,
+            "prometheus",
+            &[
+                &format!("--config.file={}", folder.path("prometheus.yml").display()),
+                &format!("--storage.tsdb.path={}", folder.path("data").display()),
+                &format!("--web.listen-address={PROMETHEUS}"),
+                "--log.level=warn",
+            ],
+        );
+        let fleet = Self { _daemons: [prometheus, exporter], folder };
+        fleet.until("both answer", || {
+            let is_ready = |address, path| get(address, path).is_ok_and(|(code, _)| code == 200);
+            thread::sleep(Duration::from_millis(20));
+            (is_ready(EXPORTER, "/metrics") && is_ready(PROMETHEUS, "/-/ready")).then_some(())
+        });
+        Some(fleet)
+    }
+
+    /// What portscope.timer does; about a second.
+    fn measure(&self) {
+        let mut command = Command::new(PROGRAM);
+        command.args(["diagnose", "--format", "prometheus", "--output"]);
+        let output = command.arg(self.folder.textfiles().join("portscope.prom")).output().unwrap();
+        let code = output.status.code().unwrap();
+        assert!(code <= 2, "exit code {code}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Measures again and again until there is such a thing.
+    #[track_caller]
+    pub fn measure_until<T>(&self, what: &str, mut find: impl FnMut(&Self) -> Option<T>) -> T {
+        self.until(what, || {
+            let found = find(self);
+            if found.is_none() {
+                self.measure();
+            }
+            found
+        })
+    }
+
+    /// That alert as Prometheus tells it, unless it is inactive.
+    pub fn alert(&self, name: &str) -> Option<Value> {
+        let alerts = self.ask("/api/v1/alerts")["alerts"].take();
+        let Value::Array(alerts) = alerts else { panic!("no list: {alerts}") };
+        alerts.into_iter().find(|alert| alert["labels"]["alertname"] == name)
+    }
+
+    /// The samples of an expression by now.
+    pub fn query(&self, expression: &str) -> Vec<Value> {
+        let data = self.ask(&format!("/api/v1/query?query={}", escape(expression)));
+        match (&data["resultType"], &data["result"]) {
+            (kind, Value::Array(series)) if kind == "vector" => series.clone(),
+            (_, sample) => vec![sample.clone()],
+        }
+    }
+
+    fn ask(&self, path: &str) -> Value {
+        let (code, body) = get(PROMETHEUS, path).unwrap();
+        assert_eq!(code, 200, "{path}: {body}{}", self.folder.logs());
+        serde_json::from_str::<Value>(&body).unwrap()["data"].take()
+    }
+
+    #[track_caller]
+    fn until<T>(&self, what: &str, mut find: impl FnMut() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = find() {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "never: {what}\n{}", self.folder.logs());
+        }
+    }
+}
+
+/// Whether these are installed; else says so, or panics when `CI` is set.
+pub fn are_there(programs: &[&str]) -> bool {
+    let is_missing = |program: &&&str| Command::new(program).arg("--version").output().is_err();
+    let missing = programs.iter().find(is_missing);
+    if let Some(program) = missing {
+        not_tested(&format!("{program} is not installed"));
+    }
+    missing.is_none()
+}
+
+/// A folder that goes with the test.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("portscope-fleet-{}-{number}", std::process::id());
+        let folder = Self(std::env::temp_dir().join(name));
+        fs::create_dir_all(folder.textfiles()).unwrap();
+        folder
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Where node_exporter looks for files.
+    fn textfiles(&self) -> PathBuf {
+        self.path("textfiles")
+    }
+
+    /// What the programs said.
+    fn logs(&self) -> String {
+        let files = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
+        logs.map(|path| fs::read_to_string(path).unwrap()).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn configuration() -> String {
+    format!(
+        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
+         rule_files: [rules.yml]\n\
+         scrape_configs: [{{job_name: node, static_configs: [{{targets: ['{EXPORTER}']}}]}}]\n"
+    )
+}
+
+/// Killed by the kernel too when our thread ends without dropping it.
+fn daemon(folder: &Folder, program: &str, options: &[&str]) -> Sleeper {
+    let log = File::create(folder.path(&format!("{program}.log"))).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", program]).args(options).stdin(Stdio::null());
+    Sleeper::spawn(command.stdout(log.try_clone().unwrap()).stderr(log))
+}
+
+/// Status and body of an HTTP answer, whose end is the connection's.
+fn get(address: &str, path: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let parsed = answer.split_once("\r\n\r\n").and_then(|(head, body)| {
+        let code = head.split(' ').nth(1)?.parse().ok()?;
+        Some((code, body.to_owned()))
+    });
+    parsed.ok_or_else(|| io::Error::other(format!("no HTTP: {answer}")))
+}
+
+/// For a URL.
+fn escape(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        if byte.is_ascii_alphanumeric() {
+            escaped.push(byte.into());
+        } else {
+            write!(escaped, "%{byte:02X}").unwrap();
+        }
+        escaped
+    })
+}
+
+/// A file of ours that is shipped.
+pub fn asset(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(name)
+}
