@@ -293,6 +293,14 @@ fn a_namespace_that_was_asked_for_is_named_in_every_series() {
     let name = ("network_namespace".to_owned(), "box0".to_owned());
     assert!(series.keys().all(|(_, labels)| labels.first() == Some(&name)), "{series:?}");
     assert!(value(&series, "portscope_cpu_seconds", &[("network_namespace", "box0")]).is_some());
+
+    // A process may end before its namespace does.
+    let mut sample = named_sample((&narrow(64).build(), 0));
+    let machine = Arc::make_mut(&mut sample.snapshot.machine);
+    (machine.is_named_by_process, machine.network_namespace) = (true, Some(4_026_531_833));
+    let series = series_of(&[sample], None, None);
+    let number = [("network_namespace", "4026531833")];
+    assert!(value(&series, "portscope_cpu_seconds", &number).is_some());
 }
 
 #[test]

@@ -81,7 +81,8 @@ fn an_exhausted_destination_fires_an_alert_that_names_its_owner_and_resolves_whe
             })
         );
         let told = &alert["annotations"];
-        assert_eq!(told["summary"], "127.0.0.1:9100 has no port left towards 127.0.0.1 port 5000");
+        let summary = "127.0.0.1:9100 has 0 of 64 ports left towards 127.0.0.1 port 5000";
+        assert_eq!(told["summary"], summary);
         let description = told["description"].as_str().unwrap();
         let owner = format!("64 of the sockets are those of {NAME}.");
         assert!(description.contains(&owner), "{description}");

@@ -24,6 +24,8 @@ pub struct Machine {
     pub network_namespace: Option<u64>,
     /// Of a network namespace that was asked for.
     pub namespace_name: Option<Text>,
+    /// That name is a process's, which may end before the namespace does.
+    pub is_named_by_process: bool,
     /// Nobody but us can be harmed: a simulated machine, or a network namespace that is not the
     /// first one and has no interface but loopback.
     pub is_isolated: bool,

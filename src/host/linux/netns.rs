@@ -38,6 +38,8 @@ pub struct Namespace {
     pub id: u64,
     /// Its name in /run/netns, else `pid N (comm)`, else the path it was found by.
     pub name: Text,
+    /// It is `pid N (comm)`.
+    pub is_named_by_process: bool,
     link: OwnedFd,
 }
 
@@ -76,6 +78,14 @@ impl fmt::Display for Known {
 }
 
 impl Namespace {
+    /// By its name in /run/netns, else by the process whose link the path is, else by the path.
+    fn named(path: &Path, (link, id): (OwnedFd, u64), registered: Option<Text>) -> Self {
+        let pid = if registered.is_some() { None } else { pid_of(path) };
+        let by_path = || Text::scrub(path.as_os_str().as_bytes());
+        let name = registered.or_else(|| pid.map(label_of)).unwrap_or_else(by_path);
+        Self { id, name, is_named_by_process: pid.is_some(), link }
+    }
+
     /// Moves the calling thread, and the threads that it starts from now on, for good.
     ///
     /// Costs a look at /proc where the thread is there already, which needs no right.
@@ -125,8 +135,7 @@ pub fn find(asked: &OsStr) -> Result<Namespace, NamespaceError> {
     for path in places(asked) {
         match open(&path) {
             Ok((link, id)) => {
-                let name = mounts::read()?.name_of(id).unwrap_or_else(|| label(&path));
-                return Ok(Namespace { id, name, link });
+                return Ok(Namespace::named(&path, (link, id), mounts::read()?.name_of(id)));
             }
             Err(Unopened::Missing) => {}
             Err(Unopened::Forbidden) => return Err(NamespaceError::MissingRight { name: shown }),
@@ -162,13 +171,9 @@ fn link_of(pid: u32) -> PathBuf {
     format!("/proc/{pid}/ns/net").into()
 }
 
-/// `pid N (comm)` of a process's link, else the path.
-fn label(path: &Path) -> Text {
-    let pid = path
-        .to_str()
-        .and_then(|path| path.strip_prefix("/proc/")?.strip_suffix("/ns/net"))
-        .and_then(as_pid);
-    pid.map_or_else(|| Text::scrub(path.as_os_str().as_bytes()), label_of)
+/// Whose link it is.
+fn pid_of(path: &Path) -> Option<u32> {
+    as_pid(path.to_str()?.strip_prefix("/proc/")?.strip_suffix("/ns/net")?)
 }
 
 /// `pid N (comm)`; without the comm where the process has just ended.

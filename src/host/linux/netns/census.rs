@@ -5,19 +5,18 @@ use std::{
     fmt::Write as _,
     fs::{self, File, ReadDir},
     io,
-    os::unix::ffi::OsStrExt as _,
     path::Path,
 };
 
 use rustix::fd::OwnedFd;
 
 use crate::{
-    domain::{Text, UnseenNamespaces},
+    domain::UnseenNamespaces,
     host::{
         HostError,
         linux::{
             netns::{
-                Namespace, Unopened, could_not_open, label_of, link_of,
+                Namespace, Unopened, could_not_open, link_of,
                 mounts::{self, Mounts, parse_link},
                 open,
             },
@@ -89,7 +88,7 @@ impl Walk {
                 Ok(link) => {
                     let id = link.to_str().and_then(parse_link);
                     if id.is_none_or(|id| !self.known.contains(&id)) {
-                        self.take(&link_of(thread), || label_of(thread))?;
+                        self.take(&link_of(thread))?;
                     }
                 }
                 Err(error) => self.miss(&error),
@@ -103,17 +102,15 @@ impl Walk {
         let points: Vec<_> =
             self.mounts.iter().filter(is_new).map(|(_, point)| point.to_owned()).collect();
         for point in points {
-            self.take(&point, || Text::scrub(point.as_os_str().as_bytes()))?;
+            self.take(&point)?;
         }
         Ok(())
     }
 
-    /// `label`: its name where it has none in /run/netns.
-    fn take(&mut self, path: &Path, label: impl FnOnce() -> Text) -> Result<(), HostError> {
+    fn take(&mut self, path: &Path) -> Result<(), HostError> {
         match open(path) {
             Ok((link, id)) if self.known.insert(id) => {
-                let name = self.mounts.name_of(id).unwrap_or_else(label);
-                self.found.push(Namespace { id, name, link });
+                self.found.push(Namespace::named(path, (link, id), self.mounts.name_of(id)));
             }
             Ok(_) | Err(Unopened::Missing) => {}
             // Another mount hides this one.

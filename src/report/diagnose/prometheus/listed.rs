@@ -1,7 +1,7 @@
 //! Which network namespaces and destinations have series of their own: so many at most, the worst
 //! first. What is left out is counted elsewhere.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, fmt::Display};
 
 use crate::{
     domain::{DestinationUse, Protocol, RangeUse},
@@ -102,10 +102,13 @@ fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)
     rows
 }
 
-/// Of a network namespace that was asked for.
+/// Of a network namespace that was asked for: its name, or its number where it has none but that of
+/// a process, for another process would make other series.
 fn label<'a>(health: &Health<'a>) -> Option<Label<'a>> {
-    let name = health.scan.snapshot.machine.namespace_name.as_ref()?;
-    Some(("network_namespace", name))
+    let machine = &health.scan.snapshot.machine;
+    let name = machine.namespace_name.as_ref()?;
+    let number = machine.network_namespace.as_ref().filter(|_| machine.is_named_by_process);
+    Some(("network_namespace", number.map_or(name as &dyn Display, |number| number)))
 }
 
 fn sockets(health: &Health<'_>) -> usize {
