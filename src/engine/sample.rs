@@ -35,11 +35,10 @@ impl Sample {
         let mut before = None;
         if !apart.is_zero() {
             let again_at = Instant::now() + apart;
-            let first = snapshot.clone();
+            let (first, vitals) = (snapshot.taken_at, snapshot.vitals.clone());
             thread::sleep(again_at.saturating_duration_since(Instant::now()));
             analysis = watch.look(&mut *scanner, OwnerDepth::Incremental, &mut snapshot)?;
-            let seconds = snapshot.taken_at.saturating_sub(first.taken_at).as_secs_f64();
-            before = Some((first.vitals, seconds));
+            before = Some((vitals, snapshot.taken_at.saturating_sub(first).as_secs_f64()));
         }
         let processes = describe(host, &snapshot);
         Ok(Self { snapshot, analysis, trends: watch.trends, processes, before })
