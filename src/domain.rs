@@ -33,7 +33,7 @@ pub use occupancy::{Gauge, Lane, Occupancy, PortUse, StateClass};
 pub use owner::{Holder, Owner, Process, ProcessTable, Users};
 pub use port::{EmptyRange, PortRange};
 pub use service::ServiceNames;
-pub use snapshot::{Machine, MachineKind, Snapshot, Source};
+pub use snapshot::{Machine, MachineKind, NamespaceName, Snapshot, Source};
 pub use socket::{Endpoint, Family, Protocol, Protocols, Socket, State, Timer};
 pub use text::Text;
 pub use trends::{Drain, Forecast, Subject, Trend, Trends};

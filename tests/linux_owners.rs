@@ -73,7 +73,6 @@ fn look(finder: &mut OwnerFinder, depth: OwnerDepth, inodes: &[u32]) -> Snapshot
         kernel: Text::scrub("this"),
         network_namespace: None,
         namespace_name: None,
-        is_named_by_process: false,
         is_isolated: false,
         users: Arc::new(Users::default()),
     });

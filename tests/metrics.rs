@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/namespace.rs"]
 mod namespace;
 
@@ -10,20 +12,18 @@ use std::{
     fs, io,
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
+use folder::Folder;
 use namespace::in_new_namespace;
 use portscope::{
     domain::{
-        Diagnosis, Ephemeral, Gap, PortRange, Protocols, State, Table, Text, Thresholds,
-        UnseenNamespaces, diagnosis::RULES,
+        Diagnosis, Ephemeral, Gap, NamespaceName, PortRange, Protocols, State, Table, Text,
+        Thresholds, UnseenNamespaces, diagnosis::RULES,
     },
     engine::sample::Sample,
     host::simulated::{SimulatedHost, SimulatedHostBuilder},
@@ -34,6 +34,8 @@ use portscope::{
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+/// What portscope writes.
+const FILE: &str = "portscope.prom";
 const COST: Cost = Cost {
     cpu: Duration::from_millis(12),
     elapsed: Duration::from_secs(1),
@@ -137,7 +139,8 @@ fn sample(host: &SimulatedHost) -> Sample {
 /// In a namespace called `box` and its number.
 fn named_sample((host, number): (&SimulatedHost, u32)) -> Sample {
     let mut sample = sample(host);
-    let name = Text::scrub(format!("box{number}"));
+    let text = Text::scrub(format!("box{number}"));
+    let name = NamespaceName { text, is_registered: true };
     Arc::make_mut(&mut sample.snapshot.machine).namespace_name = Some(name);
     sample
 }
@@ -295,9 +298,10 @@ fn a_namespace_that_was_asked_for_is_named_in_every_series() {
     assert!(value(&series, "portscope_cpu_seconds", &[("network_namespace", "box0")]).is_some());
 
     // A process may end before its namespace does.
+    let name = NamespaceName { text: Text::scrub("pid 7 (sleep)"), is_registered: false };
     let mut sample = named_sample((&narrow(64).build(), 0));
     let machine = Arc::make_mut(&mut sample.snapshot.machine);
-    (machine.is_named_by_process, machine.network_namespace) = (true, Some(4_026_531_833));
+    (machine.namespace_name, machine.network_namespace) = (Some(name), Some(4_026_531_833));
     let series = series_of(&[sample], None, None);
     let number = [("network_namespace", "4026531833")];
     assert!(value(&series, "portscope_cpu_seconds", &number).is_some());
@@ -325,32 +329,22 @@ fn names_from_outside_are_scrubbed_and_escaped() {
     assert_eq!(owners, [("a\"b\\\\c\\u{a}d\\u{202e}e", 2.0)]);
 }
 
-/// A folder of its own, removed when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("portscope-metrics-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("portscope.prom")
-    }
-
-    fn names(&self) -> Vec<String> {
-        let names = fs::read_dir(&self.0).unwrap();
-        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+/// Which of equals are told must not change from run to run.
+#[test]
+fn of_owners_with_as_many_sockets_the_first_by_name_are_told() {
+    let owners = |names: [&str; 4]| {
+        let add = |builder: SimulatedHostBuilder, (pid, name): (u32, &str)| {
+            let local = ([192, 0, 2, 1], 40_000 + pid as u16);
+            let builder = builder.process(pid, name, name, 0).tcp(local, State::Established);
+            builder.connected_to(([10, 0, 0, 1], 443)).owned_by(&[pid])
+        };
+        let host = (7..).zip(names).fold(narrow(64), add).build();
+        let series = look(&[host], None, None);
+        let told = series.keys().filter(|(name, _)| name == "portscope_destination_owner_sockets");
+        told.map(|(_, labels)| labels.last().unwrap().1.clone()).collect::<Vec<_>>()
+    };
+    for names in [["a", "b", "c", "d"], ["d", "c", "b", "a"], ["c", "a", "d", "b"]] {
+        assert_eq!(owners(names), ["a", "b", "c"], "{names:?}");
     }
 }
 
@@ -372,10 +366,10 @@ fn assert_refused(output: &Output, told: &str) {
 fn the_file_is_replaced_by_the_next_run_whatever_the_status() {
     in_new_namespace(|| {
         let folder = Folder::new();
-        let first = diagnose_to(&folder.file());
+        let first = diagnose_to(&folder.path(FILE));
         assert_eq!((first.status.code(), first.stderr.as_slice()), (Some(0), &b""[..]));
-        fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o640)).unwrap();
-        let before = fs::metadata(folder.file()).unwrap().ino();
+        fs::set_permissions(folder.path(FILE), fs::Permissions::from_mode(0o640)).unwrap();
+        let before = fs::metadata(folder.path(FILE)).unwrap().ino();
 
         namespace::set_sysctl("ip_local_port_range", "40000 40063");
         let listener = TcpListener::bind("127.0.0.1:5000").unwrap();
@@ -383,13 +377,13 @@ fn the_file_is_replaced_by_the_next_run_whatever_the_status() {
         while let Ok(stream) = TcpStream::connect("127.0.0.1:5000") {
             streams.push((stream, listener.accept().unwrap()));
         }
-        let second = diagnose_to(&folder.file());
+        let second = diagnose_to(&folder.path(FILE));
         assert_eq!((second.status.code(), second.stderr.as_slice()), (Some(2), &b""[..]));
-        let found = fs::metadata(folder.file()).unwrap();
+        let found = fs::metadata(folder.path(FILE)).unwrap();
         assert_ne!(found.ino(), before, "a new file in its place");
         assert_eq!(found.permissions().mode() & 0o777, 0o640);
-        assert_eq!(folder.names(), ["portscope.prom"]);
-        let series = parse(&fs::read_to_string(folder.file()).unwrap());
+        assert_eq!(folder.names(), [FILE]);
+        let series = parse(&fs::read_to_string(folder.path(FILE)).unwrap());
         let destination = [
             ("protocol", "tcp"),
             ("source", "127.0.0.1"),
@@ -409,26 +403,24 @@ fn the_file_is_replaced_by_the_next_run_whatever_the_status() {
 #[test]
 fn a_file_of_somebody_else_a_link_and_a_folder_are_left_as_they_are() {
     let folder = Folder::new();
-    let file = folder.file();
+    let file = folder.path(FILE);
     fs::write(&file, "node_load1 0.5\n").unwrap();
     assert_refused(&diagnose_to(&file), "not written by portscope");
     assert_eq!(fs::read_to_string(&file).unwrap(), "node_load1 0.5\n");
 
-    let link = folder.0.join("link.prom");
+    let link = folder.path("link.prom");
     symlink(&file, &link).unwrap();
     assert_refused(&diagnose_to(&link), "symbolic link");
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    let dangling = folder.0.join("dangling.prom");
-    symlink(folder.0.join("nothing"), &dangling).unwrap();
+    let dangling = folder.path("dangling.prom");
+    symlink(folder.path("nothing"), &dangling).unwrap();
     assert_refused(&diagnose_to(&dangling), "symbolic link");
-    assert!(!folder.0.join("nothing").exists());
+    assert!(!folder.path("nothing").exists());
 
     assert_refused(&diagnose_to(&folder.0), "Is a directory");
-    assert_refused(&diagnose_to(&folder.0.join("no/such")), "No such file");
+    assert_refused(&diagnose_to(&folder.path("no/such")), "No such file");
     assert_refused(&diagnose_to(Path::new("/dev/full")), "No space left on device");
-    let mut names = folder.names();
-    names.sort();
-    assert_eq!(names, ["dangling.prom", "link.prom", "portscope.prom"]);
+    assert_eq!(folder.names(), ["dangling.prom", "link.prom", "portscope.prom"]);
 
     if chown(&file, Some(12_345), None).is_ok() {
         fs::write(&file, prometheus::MARK).unwrap();

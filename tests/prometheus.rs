@@ -5,6 +5,8 @@
 
 #[path = "support/fleet.rs"]
 mod fleet;
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/grafana.rs"]
 mod grafana;
 #[path = "support/namespace.rs"]
@@ -20,7 +22,8 @@ use std::{
     time::Duration,
 };
 
-use fleet::{Fleet, Folder, are_there, asset};
+use fleet::{Fleet, are_there, asset};
+use folder::Folder;
 use grafana::Dashboard;
 use namespace::{in_new_namespace, set_sysctl};
 use serde_json::{Value, json};
@@ -72,14 +75,7 @@ fn an_exhausted_destination_fires_an_alert_that_names_its_owner_and_resolves_whe
         let refused = TcpStream::connect(SERVER).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::AddrNotAvailable);
         let alert = firing(&fleet, name);
-        assert_eq!(
-            alert["labels"],
-            json!({
-                "alertname": name, "severity": "critical", "instance": "127.0.0.1:9100",
-                "job": "node", "protocol": "tcp", "source": "127.0.0.1",
-                "destination": "127.0.0.1", "port": "5000",
-            })
-        );
+        assert_eq!(alert["labels"], labels(name, "critical"));
         let told = &alert["annotations"];
         let summary = "127.0.0.1:9100 has 0 of 64 ports left towards 127.0.0.1 port 5000";
         assert_eq!(told["summary"], summary);
@@ -105,14 +101,9 @@ fn a_slow_zone_fires_an_alert_and_resolves_when_it_drains() {
         let load = Load::of(620);
         assert_eq!(load.ports().filter(|port| port.is_multiple_of(2)).count(), 600);
         let alert = firing(&fleet, name);
-        assert_eq!(
-            alert["labels"],
-            json!({
-                "alertname": name, "severity": "warning", "instance": "127.0.0.1:9100",
-                "job": "node", "protocol": "tcp", "source": "127.0.0.1",
-                "destination": "127.0.0.1", "port": "5000", "rule": "slow-zone",
-            })
-        );
+        let mut wanted = labels(name, "warning");
+        wanted["rule"] = "slow-zone".into();
+        assert_eq!(alert["labels"], wanted);
         assert_eq!(fleet.alert("PortscopeDestinationExhausted"), None);
 
         load.drain();
@@ -141,6 +132,14 @@ fn quiet(fleet: &Fleet, alert: &str) {
     fleet.measure_until("metrics", |fleet| fleet.query("portscope_build_info").pop());
     assert_eq!(fleet.query("node_textfile_scrape_error == 0").len(), 1);
     assert_eq!(fleet.alert(alert), None);
+}
+
+/// Of an alert about the server.
+fn labels(name: &str, severity: &str) -> Value {
+    json!({
+        "alertname": name, "severity": severity, "instance": "127.0.0.1:9100", "job": "node",
+        "protocol": "tcp", "source": "127.0.0.1", "destination": "127.0.0.1", "port": "5000",
+    })
 }
 
 fn firing(fleet: &Fleet, name: &str) -> Value {

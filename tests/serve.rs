@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/lease_server.rs"]
 mod lease_server;
 #[path = "support/namespace.rs"]
@@ -17,7 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_server::{Folder, Server, Tenant, end, until};
+use folder::Folder;
+use lease_server::{Server, Tenant, end, until};
 use namespace::in_new_namespace;
 
 const EVERYWHERE: Ipv6Addr = Ipv6Addr::UNSPECIFIED;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/lease_server.rs"]
 mod lease_server;
 #[path = "support/namespace.rs"]
@@ -15,7 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_server::{Folder, Server, Tenant, answer, parse, until};
+use folder::Folder;
+use lease_server::{Server, Tenant, answer, parse, until};
 use namespace::in_new_namespace;
 use rustix::process::Signal;
 

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(clippy::print_stdout, reason = "a racer tells what it got")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/lease_server.rs"]
 mod lease_server;
 #[path = "support/namespace.rs"]
@@ -17,7 +19,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use lease_server::{Folder, Server, answer, parse, signal_to};
+use folder::Folder;
+use lease_server::{Server, answer, parse, signal_to};
 use namespace::in_new_namespace;
 use rustix::process::Signal;
 

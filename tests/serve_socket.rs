@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/lease_server.rs"]
 mod lease_server;
 #[path = "support/namespace.rs"]
@@ -22,7 +24,8 @@ use std::{
     process::Command,
 };
 
-use lease_server::{Folder, PROGRAM, Server, Tenant, answer, parse, until};
+use folder::Folder;
+use lease_server::{PROGRAM, Server, Tenant, answer, parse, until};
 use namespace::in_new_namespace;
 use rustix::process::Signal;
 

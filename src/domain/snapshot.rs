@@ -1,6 +1,6 @@
 //! One look at a machine: its sockets, owners, policy and gaps. Not the looking.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
     Ephemeral, Gap, Holder, Owner, Protocol, Socket, Text, Users, Vitals, owner::Span,
@@ -23,13 +23,26 @@ pub struct Machine {
     /// Inode number of the network namespace.
     pub network_namespace: Option<u64>,
     /// Of a network namespace that was asked for.
-    pub namespace_name: Option<Text>,
-    /// That name is a process's, which may end before the namespace does.
-    pub is_named_by_process: bool,
+    pub namespace_name: Option<NamespaceName>,
     /// Nobody but us can be harmed: a simulated machine, or a network namespace that is not the
     /// first one and has no interface but loopback.
     pub is_isolated: bool,
     pub users: Arc<Users>,
+}
+
+/// What a network namespace is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceName {
+    pub text: Text,
+    /// It is its name in /run/netns, and lasts as long as the namespace. Else it is that of a process
+    /// or the path by which it was found: another look may find another one.
+    pub is_registered: bool,
+}
+
+impl fmt::Display for NamespaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
 }
 
 /// Where the sockets come from.

@@ -55,7 +55,6 @@ impl LinuxHost {
     pub fn within(namespace: Arc<Namespace>) -> Result<Self, NamespaceError> {
         let mut machine = netns::inside(&namespace, || machine::read(users::read()))?;
         machine.namespace_name = Some(namespace.name.clone());
-        machine.is_named_by_process = namespace.is_named_by_process;
         Ok(Self { machine: Arc::new(machine), namespace: Some(namespace) })
     }
 

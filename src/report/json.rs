@@ -101,7 +101,7 @@ impl<'a> Host<'a> {
             name,
             kernel,
             network_namespace: *network_namespace,
-            network_namespace_name: namespace_name.as_ref().map(Text::as_str),
+            network_namespace_name: namespace_name.as_ref().map(|name| name.text.as_str()),
         }
     }
 }

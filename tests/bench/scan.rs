@@ -1,4 +1,4 @@
-//! CPU and memory of scans against `ss`, and of the live program. `cargo bench --bench scan`
+//! CPU and memory of scans against `ss`, of metrics against scans, and of the live program. `cargo bench --bench scan`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
@@ -24,9 +24,11 @@ use measure::{Cost, interleaved, line, median, ms, run};
 use population::Population;
 use portscope::{
     domain::{Snapshot, Source},
-    host::{Host as _, OwnerDepth, linux::LinuxHost},
+    host::{
+        Host as _, OwnerDepth,
+        linux::{LinuxHost, meter},
+    },
 };
-use rustix::time::{ClockId, clock_gettime};
 use terminal::{Session, is_full_frame, shows_sockets};
 
 const PORTSCOPE: &str = env!("CARGO_BIN_EXE_portscope");
@@ -152,9 +154,9 @@ fn refresh() -> io::Result<()> {
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
     let mut scanner = host.scanner().map_err(io::Error::other)?;
     let mut time = |depth| {
-        let before = process_cpu();
+        let before = meter::cpu();
         scanner.scan(depth, &mut snapshot).map_err(io::Error::other)?;
-        io::Result::Ok(process_cpu().saturating_sub(before))
+        io::Result::Ok(meter::cpu().saturating_sub(before))
     };
     let first = time(OwnerDepth::Full)?;
     time(OwnerDepth::Incremental)?;
@@ -163,11 +165,6 @@ fn refresh() -> io::Result<()> {
     println!("{}", line("first scan of a live program, all owners", ms(first), "ms", None));
     println!("{}", line("each later one, nothing changed", ms(median(steady)), "ms", None));
     Ok(())
-}
-
-fn process_cpu() -> Duration {
-    let now = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 /// Something to look at, and then the sockets themselves.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints its table")]
 
+#[path = "../support/folder.rs"]
+mod folder;
 #[path = "../support/lease_server.rs"]
 mod lease_server;
 #[path = "../support/namespace.rs"]
@@ -12,7 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lease_server::{Folder, Server, Tenant};
+use folder::Folder;
+use lease_server::{Server, Tenant};
 use namespace::in_new_namespace;
 
 /// All ports of the default range but some, so that none is refused.

@@ -8,18 +8,22 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::processes::{Sleeper, not_tested};
+use crate::{
+    folder::Folder,
+    processes::{Sleeper, not_tested},
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const EXPORTER: &str = "127.0.0.1:9100";
 const PROMETHEUS: &str = "127.0.0.1:9090";
+/// Where node_exporter looks for files.
+const TEXTFILES: &str = "textfiles";
 /// For what takes a run of ours, a scrape and an evaluation, each a second apart.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -37,16 +41,17 @@ impl Fleet {
             return None;
         }
         let folder = Folder::new();
+        let textfiles = folder.path(TEXTFILES);
+        fs::create_dir(&textfiles).unwrap();
         fs::write(folder.path("rules.yml"), rules).unwrap();
         fs::write(folder.path("prometheus.yml"), configuration()).unwrap();
-        let textfile = format!("--collector.textfile.directory={}", folder.textfiles().display());
         let exporter = daemon(
             &folder,
             "prometheus-node-exporter",
             &[
                 "--collector.disable-defaults",
                 "--collector.textfile",
-                &textfile,
+                &format!("--collector.textfile.directory={}", textfiles.display()),
                 &format!("--web.listen-address={EXPORTER}"),
             ],
         );
@@ -63,7 +68,6 @@ impl Fleet {
         let fleet = Self { _daemons: [prometheus, exporter], folder };
         fleet.until("both answer", || {
             let is_ready = |address, path| get(address, path).is_ok_and(|(code, _)| code == 200);
-            thread::sleep(Duration::from_millis(20));
             (is_ready(EXPORTER, "/metrics") && is_ready(PROMETHEUS, "/-/ready")).then_some(())
         });
         Some(fleet)
@@ -73,7 +77,8 @@ impl Fleet {
     fn measure(&self) {
         let mut command = Command::new(PROGRAM);
         command.args(["diagnose", "--format", "prometheus", "--output"]);
-        let output = command.arg(self.folder.textfiles().join("portscope.prom")).output().unwrap();
+        let file = self.folder.path(TEXTFILES).join("portscope.prom");
+        let output = command.arg(file).output().unwrap();
         let code = output.status.code().unwrap();
         assert!(code <= 2, "exit code {code}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -108,7 +113,7 @@ impl Fleet {
 
     fn ask(&self, path: &str) -> Value {
         let (code, body) = get(PROMETHEUS, path).unwrap();
-        assert_eq!(code, 200, "{path}: {body}{}", self.folder.logs());
+        assert_eq!(code, 200, "{path}: {body}{}", self.logs());
         serde_json::from_str::<Value>(&body).unwrap()["data"].take()
     }
 
@@ -119,8 +124,16 @@ impl Fleet {
             if let Some(found) = find() {
                 return found;
             }
-            assert!(Instant::now() < deadline, "never: {what}\n{}", self.folder.logs());
+            assert!(Instant::now() < deadline, "never: {what}\n{}", self.logs());
+            thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// What the programs said.
+    fn logs(&self) -> String {
+        let files = self.folder.names().into_iter().map(|name| self.folder.path(&name));
+        let logs = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
+        logs.map(|path| fs::read_to_string(path).unwrap()).collect()
     }
 }
 
@@ -132,42 +145,6 @@ pub fn are_there(programs: &[&str]) -> bool {
         not_tested(&format!("{program} is not installed"));
     }
     missing.is_none()
-}
-
-/// A folder that goes with the test.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    pub fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("portscope-fleet-{}-{number}", std::process::id());
-        let folder = Self(std::env::temp_dir().join(name));
-        fs::create_dir_all(folder.textfiles()).unwrap();
-        folder
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// Where node_exporter looks for files.
-    fn textfiles(&self) -> PathBuf {
-        self.path("textfiles")
-    }
-
-    /// What the programs said.
-    fn logs(&self) -> String {
-        let files = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
-        let logs = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
-        logs.map(|path| fs::read_to_string(path).unwrap()).collect()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 fn configuration() -> String {

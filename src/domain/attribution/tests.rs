@@ -47,7 +47,6 @@ fn snapshot(sockets: &[Socket]) -> Snapshot {
         kernel: Text::scrub("k"),
         network_namespace: None,
         namespace_name: None,
-        is_named_by_process: false,
         is_isolated: true,
         users: Arc::new(Users::default()),
     });

@@ -19,7 +19,6 @@ fn snapshot(sockets: &[Socket], gaps: &[Gap]) -> Snapshot {
         kernel: Text::scrub("test"),
         network_namespace: None,
         namespace_name: None,
-        is_named_by_process: false,
         is_isolated: true,
         users: Arc::new(Users::default()),
     };

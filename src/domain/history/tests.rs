@@ -12,7 +12,6 @@ fn snapshot(number: u64, cookies: impl Iterator<Item = u64>) -> Snapshot {
         kernel: Text::scrub("test"),
         network_namespace: None,
         namespace_name: None,
-        is_named_by_process: false,
         is_isolated: true,
         users: Arc::new(Users::default()),
     };

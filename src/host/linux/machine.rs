@@ -32,7 +32,6 @@ pub fn read(users: Users) -> Machine {
         kernel: Text::scrub(system.release().to_bytes()),
         network_namespace: namespace,
         namespace_name: None,
-        is_named_by_process: false,
         is_isolated: is_isolated(namespace),
         users: Arc::new(users),
     }

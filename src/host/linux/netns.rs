@@ -18,7 +18,10 @@ use rustix::{
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
-use crate::{domain::Text, host::HostError};
+use crate::{
+    domain::{NamespaceName, Text},
+    host::HostError,
+};
 
 pub use census::{Census, all};
 
@@ -37,9 +40,7 @@ pub struct Namespace {
     /// Inode number; one for each namespace of any kind on the machine.
     pub id: u64,
     /// Its name in /run/netns, else `pid N (comm)`, else the path it was found by.
-    pub name: Text,
-    /// It is `pid N (comm)`.
-    pub is_named_by_process: bool,
+    pub name: NamespaceName,
     link: OwnedFd,
 }
 
@@ -78,12 +79,10 @@ impl fmt::Display for Known {
 }
 
 impl Namespace {
-    /// By its name in /run/netns, else by the process whose link the path is, else by the path.
-    fn named(path: &Path, (link, id): (OwnedFd, u64), registered: Option<Text>) -> Self {
-        let pid = if registered.is_some() { None } else { pid_of(path) };
-        let by_path = || Text::scrub(path.as_os_str().as_bytes());
-        let name = registered.or_else(|| pid.map(label_of)).unwrap_or_else(by_path);
-        Self { id, name, is_named_by_process: pid.is_some(), link }
+    fn new(path: &Path, (link, id): (OwnedFd, u64), registered: Option<Text>) -> Self {
+        let is_registered = registered.is_some();
+        let text = registered.unwrap_or_else(|| label(path));
+        Self { id, name: NamespaceName { text, is_registered }, link }
     }
 
     /// Moves the calling thread, and the threads that it starts from now on, for good.
@@ -99,7 +98,7 @@ impl Namespace {
 
     /// What `enter` said, told to whoever asked for this namespace.
     fn explain(&self, error: io::Error) -> NamespaceError {
-        let name = self.name.clone();
+        let name = self.name.text.clone();
         match Errno::from_io_error(&error) {
             Some(Errno::PERM) => NamespaceError::MissingRight { name },
             // The kind is checked before the right (`validate_ns`, setns(2)).
@@ -135,7 +134,7 @@ pub fn find(asked: &OsStr) -> Result<Namespace, NamespaceError> {
     for path in places(asked) {
         match open(&path) {
             Ok((link, id)) => {
-                return Ok(Namespace::named(&path, (link, id), mounts::read()?.name_of(id)));
+                return Ok(Namespace::new(&path, (link, id), mounts::read()?.name_of(id)));
             }
             Err(Unopened::Missing) => {}
             Err(Unopened::Forbidden) => return Err(NamespaceError::MissingRight { name: shown }),
@@ -171,9 +170,13 @@ fn link_of(pid: u32) -> PathBuf {
     format!("/proc/{pid}/ns/net").into()
 }
 
-/// Whose link it is.
-fn pid_of(path: &Path) -> Option<u32> {
-    as_pid(path.to_str()?.strip_prefix("/proc/")?.strip_suffix("/ns/net")?)
+/// `pid N (comm)` of a process's link, else the path.
+fn label(path: &Path) -> Text {
+    let pid = path
+        .to_str()
+        .and_then(|path| path.strip_prefix("/proc/")?.strip_suffix("/ns/net"))
+        .and_then(as_pid);
+    pid.map_or_else(|| Text::scrub(path.as_os_str().as_bytes()), label_of)
 }
 
 /// `pid N (comm)`; without the comm where the process has just ended.
@@ -220,7 +223,7 @@ fn could_not_open(path: &Path, errno: Errno) -> HostError {
 }
 
 fn known() -> Result<Known, HostError> {
-    let mut names: Vec<Text> = all()?.namespaces.into_iter().map(|found| found.name).collect();
+    let mut names: Vec<Text> = all()?.namespaces.into_iter().map(|found| found.name.text).collect();
     let more = names.len().saturating_sub(MOST_NAMED);
     names.truncate(MOST_NAMED);
     Ok(Known { names, more })

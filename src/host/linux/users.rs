@@ -1,4 +1,5 @@
-//! User names, from /etc/passwd alone, and who we are: name services may hang, and a dead one must not hang us.
+//! User names, from /etc/passwd alone, for a name service may hang and must not hang us; and whose
+//! rights are ours.
 
 use std::{fs::File, io::Read as _};
 

@@ -251,7 +251,6 @@ impl SimulatedHostBuilder {
             kernel: self.kernel,
             network_namespace: None,
             namespace_name: None,
-            is_named_by_process: false,
             is_isolated: true,
             users: Arc::new(self.users.into_iter().collect::<Users>()),
         };

@@ -87,8 +87,7 @@ pub fn write(run: &Run<'_>, out: &mut dyn Write) -> io::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     let listed = Listed::of(run);
     let mut exposition = Exposition::default();
-    let mark = MARK.trim_start_matches("# ");
-    exposition.comment(&format!("{mark}{version}: portscope diagnose --format prometheus"));
+    exposition.comment(&format!("portscope {version}: portscope diagnose --format prometheus"));
     for metric in METRICS {
         exposition.gauge(metric.name, metric.help, |samples| add(metric.of, run, &listed, samples));
     }

@@ -110,7 +110,7 @@ impl Walk {
     fn take(&mut self, path: &Path) -> Result<(), HostError> {
         match open(path) {
             Ok((link, id)) if self.known.insert(id) => {
-                self.found.push(Namespace::named(path, (link, id), self.mounts.name_of(id)));
+                self.found.push(Namespace::new(path, (link, id), self.mounts.name_of(id)));
             }
             Ok(_) | Err(Unopened::Missing) => {}
             // Another mount hides this one.

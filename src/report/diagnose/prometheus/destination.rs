@@ -1,8 +1,10 @@
 //! Samples of one destination: what is left, for how long, who has it, what was found.
 
+use std::{cmp::Reverse, collections::BTreeMap};
+
 use crate::{
     domain::{
-        DestinationUse, Party,
+        DestinationUse, Party, Text,
         diagnosis::{About, Standing},
     },
     report::{
@@ -37,38 +39,40 @@ pub(super) fn findings(health: &Health<'_>, row: &DestinationUse, out: &mut Labe
 }
 
 /// Who is told, and so one series.
-#[derive(PartialEq, Eq)]
-struct Holder {
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Holder<'a> {
     kind: &'static str,
-    owner: String,
-    unit: String,
+    owner: &'a str,
+    /// Empty: in none.
+    unit: &'a str,
 }
 
-impl Holder {
-    fn of(health: &Health<'_>, party: Party) -> Option<Self> {
+impl<'a> Holder<'a> {
+    fn of(health: &Health<'a>, party: Party) -> Option<Self> {
         let kind = kind(party)?;
-        let (mut owner, mut unit) = (kind.to_owned(), String::new());
-        if let Party::Process(pid) = party {
-            let process = health.scan.processes.get(pid);
-            owner = process.map_or_else(|| "?".to_owned(), |process| process.name.to_string());
-            unit =
-                process.and_then(|process| process.unit.as_ref()).map_or(unit, ToString::to_string);
-        }
-        Some(Self { kind, owner, unit })
+        let Party::Process(pid) = party else {
+            return Some(Self { kind, owner: kind, unit: "" });
+        };
+        let process = health.scan.processes.get(pid);
+        let unit = process.and_then(|process| process.unit.as_ref());
+        Some(Self {
+            kind,
+            owner: process.map_or("?", |process| process.name.as_str()),
+            unit: unit.map_or("", Text::as_str),
+        })
     }
 }
 
-/// By name, not by pid: a restart makes no new series.
+/// By name, not by pid: a restart makes no new series. Of those with as many, the first by name.
 pub(super) fn owners(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
-    let mut holders: Vec<(Holder, u32)> = Vec::new();
+    let mut holders: BTreeMap<Holder<'_>, u32> = BTreeMap::new();
     for &(party, sockets) in row.owners.iter() {
-        let Some(holder) = Holder::of(health, party) else { continue };
-        match holders.iter_mut().find(|(known, _)| *known == holder) {
-            Some((_, sum)) => *sum += sockets,
-            None => holders.push((holder, sockets)),
+        if let Some(holder) = Holder::of(health, party) {
+            *holders.entry(holder).or_default() += sockets;
         }
     }
-    holders.sort_by_key(|&(_, sockets)| std::cmp::Reverse(sockets));
+    let mut holders: Vec<_> = holders.into_iter().collect();
+    holders.sort_by_key(|&(_, sockets)| Reverse(sockets));
     for (Holder { kind, owner, unit }, sockets) in holders.iter().take(MOST_OWNERS) {
         let labels: [Label<'_>; 3] = [("kind", kind), ("owner", owner), ("unit", unit)];
         // A label without a value is none.

@@ -14,7 +14,7 @@ use crate::{
 
 /// Share of its ports from which on a destination is listed: a client of thousands of servers would
 /// else make new series with each run.
-pub const LEAST_SHARE: f64 = 0.01;
+const LEAST_SHARE: f64 = 0.01;
 
 pub(super) struct Listed<'a> {
     /// Where one was asked for.
@@ -102,12 +102,12 @@ fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)
     rows
 }
 
-/// Of a network namespace that was asked for: its name, or its number where it has none but that of
-/// a process, for another process would make other series.
+/// Of a network namespace that was asked for: its name in /run/netns, else its number, for another
+/// name would make other series.
 fn label<'a>(health: &Health<'a>) -> Option<Label<'a>> {
     let machine = &health.scan.snapshot.machine;
     let name = machine.namespace_name.as_ref()?;
-    let number = machine.network_namespace.as_ref().filter(|_| machine.is_named_by_process);
+    let number = machine.network_namespace.as_ref().filter(|_| !name.is_registered);
     Some(("network_namespace", number.map_or(name as &dyn Display, |number| number)))
 }
 
