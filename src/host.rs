@@ -9,8 +9,8 @@ pub mod standard_output;
 use std::{io, net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
 use crate::domain::{
-    Binder, Ephemeral, Errno, Gap, Machine, PortRange, Process, Protocols, ServiceNames, Snapshot,
-    Source, Text, availability::Bind,
+    Binder, Ephemeral, Errno, Gap, Machine, PortRange, Process, Protocols, Publication,
+    ServiceNames, Snapshot, Source, Text, availability::Bind,
 };
 
 /// A machine: the real one, a simulated one, later a recorded one.
@@ -79,6 +79,12 @@ pub trait Scanner: Send {
         self.scan(OwnerDepth::Full, snapshot)?;
         snapshot.sockets.retain(|socket| socket.local.port == port);
         Ok(())
+    }
+
+    /// Flows to that port of this machine which are sent on to another endpoint (DNAT); None: no
+    /// flow is tracked here.
+    fn publications(&mut self, _port: u16) -> Option<Result<Vec<Publication>, io::ErrorKind>> {
+        None
     }
 }
 

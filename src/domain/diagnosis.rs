@@ -15,9 +15,12 @@ mod not_seen;
 mod orphans_high;
 mod range_exhausted;
 mod range_narrow;
+mod range_odd;
 mod range_overlap;
 mod remedies;
+mod reservation;
 mod reserved_large;
+mod service_ports;
 mod slow_zone;
 mod time_wait_overflow;
 mod time_wait_pile;
@@ -43,6 +46,12 @@ pub struct Rule {
 
 /// In the order in which findings of one severity are told.
 pub const RULES: &[Rule] = &[
+    // Before what follows from it.
+    Rule {
+        id: "reserved-large",
+        about: "reserved ports take a large part of the range",
+        check: reserved_large::check,
+    },
     Rule {
         id: "destination-exhausted",
         about: "connect() to one destination finds no port, or soon none",
@@ -80,7 +89,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "listener-in-range",
-        about: "a service listens inside the ephemeral range, unreserved",
+        about: "a service has its port inside the ephemeral range, unreserved",
         check: listener_in_range::check,
     },
     Rule {
@@ -89,9 +98,9 @@ pub const RULES: &[Rule] = &[
         check: range_narrow::check,
     },
     Rule {
-        id: "reserved-large",
-        about: "reserved ports take a large part of the range",
-        check: reserved_large::check,
+        id: "range-odd",
+        about: "the ephemeral range has an odd number of ports",
+        check: range_odd::check,
     },
     Rule {
         id: "udp-exhausted",

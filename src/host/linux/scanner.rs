@@ -10,18 +10,21 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     domain::{
-        Gap, Holders, Machine, Snapshot, Socket, Source, Table,
+        Gap, Holders, Machine, Publication, Snapshot, Socket, Source, Table,
         attribution::{Departed, attribute},
     },
     host::{
         HostError, OwnerDepth, Scanner,
         linux::{
+            by_number::ByNumber,
             owners::OwnerFinder,
             policy::PolicyReader,
             procfs,
+            rtnetlink::RouteSocket,
             self_test::SelfTest,
             sock_diag::{ALL_STATES, DiagSocket, Flaw},
-            vitals::VitalsReader,
+            tunnels::TunnelFinder,
+            vitals::{VitalsReader, conntrack},
         },
     },
 };
@@ -39,6 +42,8 @@ pub struct LinuxScanner {
     table: Vec<u8>,
     policy: PolicyReader,
     vitals: VitalsReader,
+    by_number: ByNumber,
+    tunnels: TunnelFinder,
     repetitions: Repetitions,
     owners: OwnerFinder,
     departed: Departed,
@@ -60,6 +65,8 @@ impl LinuxScanner {
             table: Vec::new(),
             policy: PolicyReader::default(),
             vitals: VitalsReader::default(),
+            by_number: ByNumber::default(),
+            tunnels: TunnelFinder::default(),
             repetitions: Repetitions::default(),
             owners: OwnerFinder::new(),
             departed: Departed::default(),
@@ -148,6 +155,14 @@ impl LinuxScanner {
         snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
     }
 
+    /// What the kernel tells only of sockets that are listed and attributed.
+    fn ask_further(&mut self, snapshot: &mut Snapshot) {
+        snapshot.name_tunnels(self.tunnels.find(&snapshot.sockets));
+        if let (Ok(netlink), Source::SockDiag) = (&mut self.netlink, snapshot.source) {
+            snapshot.vitals.by_number = self.by_number.find(netlink, snapshot);
+        }
+    }
+
     fn stamp(&mut self, started: Duration, snapshot: &mut Snapshot) {
         self.number += 1;
         snapshot.number = self.number;
@@ -192,6 +207,7 @@ impl Scanner for LinuxScanner {
             self.departed.recall(snapshot);
         }
         self.vitals.read(owners, snapshot);
+        self.ask_further(snapshot);
         self.stamp(started, snapshot);
         Ok(())
     }
@@ -210,8 +226,20 @@ impl Scanner for LinuxScanner {
         } else {
             attribute(snapshot, &Holders::default());
         }
+        snapshot.name_tunnels(self.tunnels.find(&snapshot.sockets));
         self.stamp(started, snapshot);
         Ok(())
+    }
+
+    /// Of the addresses of this namespace only, where they can be listed.
+    fn publications(&mut self, port: u16) -> Option<Result<Vec<Publication>, io::ErrorKind>> {
+        let mut found = conntrack::publications(port)?;
+        if let Ok(found) = &mut found
+            && let Ok(own) = RouteSocket::open().and_then(|mut route| route.addresses())
+        {
+            found.retain(|flow| flow.address.is_loopback() || own.contains(&flow.address));
+        }
+        Some(found)
     }
 }
 

@@ -31,6 +31,12 @@ const V6_ONLY: u16 = 11;
 /// `INET_DIAG_CGROUP_ID`, eight bytes.
 const CGROUP_ID: u16 = 21;
 
+/// `INET_DIAG_REQ_BYTECODE`
+const BYTECODE: u16 = 1;
+/// `INET_DIAG_BC_AUTO` and `INET_DIAG_BC_JMP`.
+const AUTOMATIC: u8 = 6;
+const JUMP: u8 = 1;
+
 const HEADER_LENGTH: usize = 16;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -72,6 +78,23 @@ pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u
     bytes[4..6].copy_from_slice(&reply_kind(table).to_ne_bytes());
     bytes[6..8].copy_from_slice(&DUMP.to_ne_bytes());
     bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    bytes
+}
+
+/// As `request`, for the sockets whose port was bound by its number: not chosen by bind() to port 0,
+/// connect(), listen() or the first send (`INET_DIAG_BC_AUTO` asks for `SOCK_BINDPORT_LOCK`).
+pub fn request_by_number(table: Table, states: u32, sequence: u32) -> Vec<u8> {
+    let mut bytes = request(table, states, sequence);
+    bytes.extend_from_slice(&12u16.to_ne_bytes());
+    bytes.extend_from_slice(&BYTECODE.to_ne_bytes());
+    // Automatic: on to the jump; else to the end, which takes the socket.
+    bytes.extend_from_slice(&[AUTOMATIC, 4]);
+    bytes.extend_from_slice(&8u16.to_ne_bytes());
+    // Beyond the end, which leaves it out. The kernel audits that each "yes" leads to the end.
+    bytes.extend_from_slice(&[JUMP, 4]);
+    bytes.extend_from_slice(&8u16.to_ne_bytes());
+    let length = bytes.len() as u32;
+    bytes[0..4].copy_from_slice(&length.to_ne_bytes());
     bytes
 }
 

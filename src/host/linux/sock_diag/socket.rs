@@ -86,6 +86,18 @@ impl DiagSocket {
         flaw.map_or(Ok(()), Err)
     }
 
+    /// Appends the sockets of `table` whose port was bound by its number, once.
+    pub fn dump_by_number(
+        &mut self,
+        table: Table,
+        states: u32,
+        sockets: &mut Vec<Socket>,
+    ) -> Result<(), Flaw> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = codec::request_by_number(table, states, self.sequence);
+        self.exchange(table, &request, sockets).map_or(Ok(()), Err)
+    }
+
     fn dump_once(
         &mut self,
         table: Table,
@@ -94,9 +106,19 @@ impl DiagSocket {
         sockets: &mut Vec<Socket>,
     ) -> Option<Flaw> {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut dump = Dump::new(table, self.sequence);
         let request = codec::request_of_port(table, states, port, self.sequence);
-        if let Err(error) = self.link.send(&request) {
+        self.exchange(table, &request, sockets)
+    }
+
+    /// Sends a request that bears `self.sequence`, and takes its answer in.
+    fn exchange(
+        &mut self,
+        table: Table,
+        request: &[u8],
+        sockets: &mut Vec<Socket>,
+    ) -> Option<Flaw> {
+        let mut dump = Dump::new(table, self.sequence);
+        if let Err(error) = self.link.send(request) {
             return Some(Flaw::Refused(error.kind()));
         }
         while !dump.is_done() {
