@@ -81,12 +81,15 @@ pub trait Scanner: Send {
         Ok(())
     }
 
-    /// Flows to that port of this machine which are sent on to another endpoint (DNAT); None: no
-    /// flow is tracked here.
-    fn publications(&mut self, _port: u16) -> Option<Result<Vec<Publication>, io::ErrorKind>> {
+    /// Flows to that port of this machine which are sent on to another endpoint (DNAT).
+    fn publications(&mut self, _port: u16) -> Publications {
         None
     }
 }
+
+/// Those of a port; None: no flow is tracked in the network namespace. An error: the flows may not be
+/// read, or are more than we read.
+pub type Publications = Option<Result<Vec<Publication>, io::ErrorKind>>;
 
 /// How much work goes into owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

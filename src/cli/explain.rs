@@ -18,7 +18,7 @@ use crate::{
         availability::{self, Bind, BindAddress, Reuse},
     },
     engine::sample::describe,
-    host::{Host, HostError},
+    host::{Host, HostError, Publications},
     report::{
         self, Explanation, Scan,
         explain::{BindRow, ConnectRow, Side},
@@ -71,24 +71,28 @@ fn verdict(settings: &ExplainSettings, is_held: bool, is_complete: bool) -> Verd
 struct Looked {
     snapshot: Snapshot,
     processes: ProcessTable,
+    publications: Publications,
     sides: Vec<Side>,
 }
 
 impl Looked {
     fn at(host: &dyn Host, settings: &ExplainSettings) -> Result<Self, HostError> {
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
-        host.scanner()?.scan_port(settings.port, &mut snapshot)?;
+        let mut scanner = host.scanner()?;
+        scanner.scan_port(settings.port, &mut snapshot)?;
+        let publications = scanner.publications(settings.port);
         keep_asked(&mut snapshot, settings);
         let processes = describe(host, &snapshot);
         let look = Look { host, settings, snapshot: &snapshot, services: &host.services() };
         let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
         let sides = asked.map(|protocol| look.side(protocol)).collect();
-        Ok(Self { snapshot, processes, sides })
+        Ok(Self { snapshot, processes, publications, sides })
     }
 
     fn explanation(&self, settings: &ExplainSettings) -> Explanation<'_> {
-        let Self { snapshot, processes, sides } = self;
-        Explanation { scan: Scan { snapshot, processes }, port: settings.port, sides }
+        let Self { snapshot, processes, publications, sides } = self;
+        let scan = Scan { snapshot, processes };
+        Explanation { scan, port: settings.port, publications, sides }
     }
 }
 

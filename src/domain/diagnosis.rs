@@ -20,6 +20,7 @@ mod range_overlap;
 mod remedies;
 mod reservation;
 mod reserved_large;
+mod self_connected;
 mod service_ports;
 mod slow_zone;
 mod time_wait_overflow;
@@ -86,6 +87,11 @@ pub const RULES: &[Rule] = &[
         id: "bind-before-connect",
         about: "ports bound before connect() are taken for all destinations",
         check: bind_before_connect::check,
+    },
+    Rule {
+        id: "self-connected",
+        about: "a connection with itself holds the port of a server",
+        check: self_connected::check,
     },
     Rule {
         id: "listener-in-range",

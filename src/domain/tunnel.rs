@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::domain::{Gap, Holder, Protocol, Snapshot, Socket, Text};
 
-/// A tunnel interface over UDP. Its socket belongs to the kernel: no process has a descriptor.
+/// A tunnel interface over UDP that is up. Its socket belongs to the kernel: no process has a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tunnel {
     pub kind: TunnelKind,
@@ -64,12 +64,20 @@ pub fn is_candidate(socket: &Socket) -> bool {
 }
 
 impl Snapshot {
-    /// The tunnel whose port this is.
-    pub fn tunnel(&self, socket: &Socket) -> Option<&Tunnel> {
-        let is_kernels = socket.protocol == Protocol::Udp && socket.holder == Holder::Kernel;
+    /// The tunnels whose port this is: those of one kind may share a socket.
+    pub fn tunnels(&self, socket: &Socket) -> Vec<&Tunnel> {
+        if socket.protocol != Protocol::Udp || socket.holder != Holder::Kernel {
+            return Vec::new();
+        }
         let tunnels = &self.vitals.tunnels;
-        let port = socket.local.port;
-        is_kernels.then(|| by_port(tunnels, port).or_else(|| only_silent(tunnels)))?
+        let found: Vec<&Tunnel> = by_port(tunnels, socket.local.port).collect();
+        if found.is_empty() { only_silent(tunnels).into_iter().collect() } else { found }
+    }
+
+    /// As `tunnels`, for one line; None: not a tunnel's.
+    pub fn tunnel_names(&self, socket: &Socket) -> Option<String> {
+        let names: Vec<String> = self.tunnels(socket).iter().map(ToString::to_string).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// Gives the sockets of these tunnels to the kernel, which is why no process shows them.
@@ -79,7 +87,7 @@ impl Snapshot {
     pub fn name_tunnels(&mut self, tunnels: Vec<Tunnel>) {
         let mut hidden = 0;
         for socket in self.sockets.iter_mut().filter(|socket| is_candidate(socket)) {
-            let has_port = by_port(&tunnels, socket.local.port).is_some();
+            let has_port = by_port(&tunnels, socket.local.port).next().is_some();
             let is_hidden = socket.holder == Holder::Hidden;
             if has_port || !is_hidden && only_silent(&tunnels).is_some() {
                 hidden += u32::from(is_hidden);
@@ -108,8 +116,8 @@ impl Snapshot {
     }
 }
 
-fn by_port(tunnels: &[Tunnel], port: u16) -> Option<&Tunnel> {
-    tunnels.iter().find(|tunnel| tunnel.port == Some(port))
+fn by_port(tunnels: &[Tunnel], port: u16) -> impl Iterator<Item = &Tunnel> {
+    tunnels.iter().filter(move |tunnel| tunnel.port == Some(port))
 }
 
 /// The one that does not report its port, if it is the only one.

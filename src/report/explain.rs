@@ -3,9 +3,11 @@
 pub mod json;
 pub mod text;
 
+use std::io;
+
 use crate::{
     domain::{
-        Destination, Errno, Outcome, Protocol, Refusal,
+        Destination, Errno, Outcome, Protocol, Publication, Refusal,
         availability::{Answer, Bind},
         port,
     },
@@ -16,6 +18,8 @@ use crate::{
 pub struct Explanation<'a> {
     pub scan: Scan<'a>,
     pub port: u16,
+    /// Flows to the port that DNAT sends on; None: no flow is tracked here.
+    pub publications: &'a Option<Result<Vec<Publication>, io::ErrorKind>>,
     /// One a protocol asked for.
     pub sides: &'a [Side],
 }
@@ -53,6 +57,12 @@ impl Explanation<'_> {
     /// Whether any socket stands on the port.
     pub fn is_held(&self) -> bool {
         !self.scan.snapshot.sockets.is_empty()
+    }
+
+    /// Of one protocol; None: not known.
+    fn published(&self, protocol: Protocol) -> Option<impl Iterator<Item = &Publication>> {
+        let flows = self.publications.as_ref()?.as_ref().ok()?;
+        Some(flows.iter().filter(move |flow| flow.protocol == protocol))
     }
 
     /// The named ranges that ports are drawn from and that hold the port; `registered` and

@@ -99,7 +99,7 @@ fn named(evidence: &Evidence<'_>, service: &Service<'_>) -> String {
     let snapshot = evidence.snapshot;
     let protocol = if service.protocol == Protocol::Udp { "udp " } else { "" };
     let pid = snapshot.owner(service.socket).pids().first();
-    let owner = match (snapshot.tunnel(service.socket), pid) {
+    let owner = match (snapshot.tunnel_names(service.socket), pid) {
         (Some(tunnel), _) => format!(" {tunnel}"),
         (None, Some(&pid)) => format!(" {}", process(evidence, pid)),
         (None, None) => String::new(),

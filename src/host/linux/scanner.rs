@@ -10,11 +10,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     domain::{
-        Gap, Holders, Machine, Publication, Snapshot, Socket, Source, Table,
+        Gap, Holders, Machine, Snapshot, Socket, Source, Table,
         attribution::{Departed, attribute},
     },
     host::{
-        HostError, OwnerDepth, Scanner,
+        HostError, OwnerDepth, Publications, Scanner,
         linux::{
             by_number::ByNumber,
             owners::OwnerFinder,
@@ -232,7 +232,7 @@ impl Scanner for LinuxScanner {
     }
 
     /// Of the addresses of this namespace only, where they can be listed.
-    fn publications(&mut self, port: u16) -> Option<Result<Vec<Publication>, io::ErrorKind>> {
+    fn publications(&mut self, port: u16) -> Publications {
         let mut found = conntrack::publications(port)?;
         if let Ok(found) = &mut found
             && let Ok(own) = RouteSocket::open().and_then(|mut route| route.addresses())

@@ -156,8 +156,11 @@ fn split_message(bytes: &[u8]) -> Option<(Message<'_>, u32, &[u8])> {
     Some((Message { kind: u16_at(bytes, 4)?, body }, u32_at(bytes, 8)?, rest))
 }
 
-/// None: no interface, or none that is a tunnel over UDP.
+/// None: no interface, or none that is a tunnel over UDP and up: it has its socket only then.
 pub(super) fn tunnel(message: &Message<'_>) -> Option<Tunnel> {
+    if !is_up(message)? {
+        return None;
+    }
     let attributes = link_attributes(message)?;
     let info = find(attributes, LINK_INFO)?;
     let name = until_nul(find(info, KIND)?);

@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::{
-    domain::{Conntrack, Gap, Publication, Translation},
+    domain::{Conntrack, Gap, Translation},
+    host::Publications,
     host::linux::vitals::{number, optional, text, unread},
 };
 
@@ -28,9 +29,7 @@ const MOST_READ: u64 = 8 << 20;
 const SHARE_OF_TIME: u32 = 100;
 
 /// The flows to a local port that DNAT sends elsewhere; None: the kernel tracks no connections here.
-pub(in crate::host::linux) fn publications(
-    port: u16,
-) -> Option<Result<Vec<Publication>, ErrorKind>> {
+pub(in crate::host::linux) fn publications(port: u16) -> Publications {
     let mut buffer = Vec::new();
     match number::<u32>(COUNT, &mut buffer) {
         Ok(0) | Err(ErrorKind::NotFound) => None,
