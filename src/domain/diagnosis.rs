@@ -11,8 +11,10 @@ pub mod finding;
 mod listen_overflow;
 mod listener_in_range;
 mod nat_ports_exhausted;
+mod no_source_address;
 mod not_seen;
 mod orphans_high;
+mod port_range_of_socket;
 mod range_exhausted;
 mod range_narrow;
 mod range_odd;
@@ -23,6 +25,7 @@ mod reserved_large;
 mod self_connected;
 mod service_ports;
 mod slow_zone;
+mod syn_queue_full;
 mod time_wait_overflow;
 mod time_wait_pile;
 mod udp_exhausted;
@@ -94,6 +97,11 @@ pub const RULES: &[Rule] = &[
         check: self_connected::check,
     },
     Rule {
+        id: "port-range-of-socket",
+        about: "a process has used up the block of ports that it keeps to",
+        check: port_range_of_socket::check,
+    },
+    Rule {
         id: "listener-in-range",
         about: "a service has its port inside the ephemeral range, unreserved",
         check: listener_in_range::check,
@@ -142,6 +150,16 @@ pub const RULES: &[Rule] = &[
         id: "listen-overflow",
         about: "a listener's queue of unaccepted connections is full",
         check: listen_overflow::check,
+    },
+    Rule {
+        id: "syn-queue-full",
+        about: "a listener's queue of half-open connections is full",
+        check: syn_queue_full::check,
+    },
+    Rule {
+        id: "no-source-address",
+        about: "EADDRNOTAVAIL for want of an address, not of a port",
+        check: no_source_address::check,
     },
     Rule {
         id: "range-overlap",
