@@ -125,3 +125,90 @@ fn only_silent(tunnels: &[Tunnel]) -> Option<&Tunnel> {
     let mut silent = tunnels.iter().filter(|tunnel| tunnel.port.is_none());
     silent.next().filter(|_| silent.next().is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, sync::Arc};
+
+    use super::*;
+    use crate::domain::{
+        Family, Machine, MachineKind, Source, State, Timer, Users, availability::frees_when,
+    };
+
+    fn socket(port: u16, holder: Holder) -> Socket {
+        Socket {
+            protocol: Protocol::Udp,
+            family: Family::Ipv4,
+            state: State::Unconnected,
+            timer: Timer::None,
+            local: (Ipv4Addr::UNSPECIFIED, port).into(),
+            remote: None,
+            interface: None,
+            inode: Some(u32::from(port)),
+            uid: Some(0),
+            cookie: None,
+            expires_ms: None,
+            cgroup: None,
+            receive_queue: 0,
+            send_queue: 0,
+            holder,
+        }
+    }
+
+    fn snapshot(sockets: &[Socket], tunnels: &[(TunnelKind, &str, Option<u16>)]) -> Snapshot {
+        let machine = Machine {
+            kind: MachineKind::Simulated,
+            name: Text::scrub("m"),
+            kernel: Text::scrub("k"),
+            network_namespace: None,
+            namespace_name: None,
+            is_isolated: true,
+            users: Arc::new(Users::default()),
+        };
+        let mut snapshot = Snapshot::empty(Arc::new(machine), Source::Simulated);
+        snapshot.sockets.extend_from_slice(sockets);
+        let hidden = sockets.iter().filter(|socket| socket.holder == Holder::Hidden).count() as u32;
+        if hidden > 0 {
+            snapshot.gaps.push(Gap::OwnersHidden { sockets: hidden, processes: 1 });
+        }
+        let tunnels = tunnels.iter().map(|&(kind, device, port)| {
+            let device = Text::scrub(device);
+            Tunnel { kind, device, port }
+        });
+        snapshot.name_tunnels(tunnels.collect());
+        snapshot
+    }
+
+    fn names(snapshot: &Snapshot) -> Vec<Option<String>> {
+        snapshot.sockets.iter().map(|socket| snapshot.tunnel_names(socket)).collect()
+    }
+
+    #[test]
+    fn a_tunnel_that_does_not_report_its_port_is_only_probable_and_needs_a_socket_without_process()
+    {
+        let sockets = [Holder::Nobody, Holder::Hidden].map(|holder| socket(51_820, holder));
+        let wireguard = (TunnelKind::Wireguard, "wg0", None);
+        let snapshot = snapshot(&sockets, &[wireguard]);
+        let probable = "probably WireGuard tunnel wg0".to_owned();
+        assert_eq!(names(&snapshot), [Some(probable), None]);
+        assert_eq!(snapshot.gaps, [Gap::OwnersHidden { sockets: 1, processes: 1 }]);
+    }
+
+    #[test]
+    fn of_two_tunnels_that_do_not_report_their_ports_none_is_named() {
+        let tunnels = ["wg0", "wg1"].map(|device| (TunnelKind::Wireguard, device, None));
+        let snapshot = snapshot(&[socket(51_820, Holder::Nobody)], &tunnels);
+        assert_eq!(names(&snapshot), [None]);
+        assert_eq!(snapshot.sockets[0].holder, Holder::Nobody);
+    }
+
+    #[test]
+    fn a_hidden_socket_on_the_port_of_a_tunnel_is_the_kernels_and_not_missing() {
+        let sockets = [socket(6081, Holder::Hidden), socket(6082, Holder::NotAsked)];
+        let snapshot = snapshot(&sockets, &[(TunnelKind::Geneve, "g0", Some(6081))]);
+        assert_eq!(names(&snapshot), [Some("GENEVE tunnel g0".to_owned()), None]);
+        assert_eq!(snapshot.gaps, []);
+        let words = frees_when(&snapshot, Protocol::Udp, 6081).unwrap();
+        assert!(words.contains("`ip link set g0 down` frees it"), "{words}");
+    }
+}

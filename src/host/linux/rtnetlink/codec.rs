@@ -222,3 +222,108 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|&bytes| u32::from_ne_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        push_attribute(kind, value, &mut bytes);
+        bytes.resize(aligned(bytes.len()), 0);
+        bytes
+    }
+
+    /// As the kernel answers about an interface: its name, then `IFLA_LINKINFO`.
+    fn link(name: &str, flags: u32, kind: &str, data: &[Vec<u8>]) -> Vec<u8> {
+        let mut body = vec![0; LINK_LENGTH];
+        body[8..12].copy_from_slice(&flags.to_ne_bytes());
+        body.extend(attribute(NAME, format!("{name}\0").as_bytes()));
+        let mut info = attribute(KIND, kind.as_bytes());
+        // NLA_F_NESTED
+        info.extend(attribute(DATA | 0x8000, &data.concat()));
+        body.extend(attribute(LINK_INFO, &info));
+        body
+    }
+
+    fn found(body: &[u8]) -> Option<(TunnelKind, String, Option<u16>)> {
+        let tunnel = tunnel(&Message { kind: NEW_LINK, body })?;
+        Some((tunnel.kind, tunnel.device.to_string(), tunnel.port))
+    }
+
+    #[test]
+    fn each_kind_of_tunnel_has_its_port_in_an_attribute_of_its_own() {
+        let number = attribute(1, &7u32.to_ne_bytes());
+        let port = |kind| attribute(kind, &8472u16.to_be_bytes());
+        for (kind, data, expected) in [
+            ("vxlan", vec![number.clone(), port(15)], (TunnelKind::Vxlan, Some(8472))),
+            ("geneve\0", vec![number.clone(), port(5)], (TunnelKind::Geneve, Some(8472))),
+            ("bareudp", vec![port(1)], (TunnelKind::Bareudp, Some(8472))),
+            ("wireguard", vec![], (TunnelKind::Wireguard, None)),
+            ("vxlan", vec![number], (TunnelKind::Vxlan, None)),
+        ] {
+            let (expected_kind, port) = expected;
+            let expected = Some((expected_kind, "t0".to_owned(), port));
+            assert_eq!(found(&link("t0", UP, kind, &data)), expected, "{kind}");
+            assert_eq!(found(&link("t0", 0, kind, &data)), None, "{kind} that is down");
+        }
+        assert_eq!(found(&link("d0", UP, "veth", &[])), None);
+        assert_eq!(found(&[0; LINK_LENGTH]), None);
+    }
+
+    #[test]
+    fn bytes_cut_anywhere_do_no_harm() {
+        let whole = link("t0", UP, "vxlan", &[attribute(15, &8472u16.to_be_bytes())]);
+        for end in 0..whole.len() {
+            let _ = found(&whole[..end]);
+            let _ = address(&Message { kind: NEW_ADDRESS, body: &whole[..end] });
+        }
+        // A length of 0 must not be read for ever.
+        assert_eq!(find(&[0; 64], NAME), None);
+    }
+
+    #[test]
+    fn an_answer_ends_with_its_last_message_or_an_error() {
+        let message = |kind: u16, sequence: u32, body: &[u8]| {
+            let mut bytes = ((HEADER_LENGTH + body.len()) as u32).to_ne_bytes().to_vec();
+            bytes.extend_from_slice(&kind.to_ne_bytes());
+            bytes.extend_from_slice(&[0; 2]);
+            bytes.extend_from_slice(&sequence.to_ne_bytes());
+            bytes.extend_from_slice(&[0; 4]);
+            bytes.extend_from_slice(body);
+            bytes
+        };
+        let own = link("t0", UP, "vxlan", &[attribute(15, &8472u16.to_be_bytes())]);
+        let count = |dump: &mut Dump, bytes: &[u8]| {
+            let mut tunnels = 0;
+            dump.take(bytes, |message| tunnels += u32::from(tunnel(message).is_some()))?;
+            io::Result::Ok(tunnels)
+        };
+        let mut dump = Dump::of(&request_links(3));
+        let two = [message(NEW_LINK, 3, &own), message(NEW_LINK, 2, &own)].concat();
+        assert_eq!((count(&mut dump, &two).unwrap(), dump.is_done()), (1, false));
+        assert_eq!(count(&mut dump, &message(DONE, 3, &[0; 4])).unwrap(), 0);
+        assert!(dump.is_done());
+
+        let mut one = Dump::of(&request_link(1, 4));
+        assert_eq!(count(&mut one, &message(NEW_LINK, 4, &own)).unwrap(), 1);
+        assert!(one.is_done());
+        let mut refused = Dump::of(&request_link(1, 5));
+        let denied = message(ERROR, 5, &(-1i32).to_ne_bytes());
+        assert_eq!(count(&mut refused, &denied).unwrap_err().raw_os_error(), Some(1));
+        assert!(count(&mut Dump::of(&request_links(6)), &[1; 8]).is_err());
+    }
+
+    #[test]
+    fn the_own_address_of_an_interface_comes_before_its_peers() {
+        let mut body = vec![0; ADDRESS_LENGTH];
+        body.extend(attribute(ADDRESS, &[10, 0, 0, 2]));
+        body.extend(attribute(LOCAL, &[10, 0, 0, 1]));
+        let message = Message { kind: NEW_ADDRESS, body: &body };
+        assert_eq!(address(&message), Some(Ipv4Addr::new(10, 0, 0, 1).into()));
+        let mut body = vec![0; ADDRESS_LENGTH];
+        body.extend(attribute(ADDRESS, &Ipv6Addr::LOCALHOST.octets()));
+        let message = Message { kind: NEW_ADDRESS, body: &body };
+        assert_eq!(address(&message), Some(Ipv6Addr::LOCALHOST.into()));
+    }
+}
