@@ -3,7 +3,6 @@
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
-#![allow(clippy::string_slice, reason = "a test fails by a panic")]
 
 #[path = "support/judge.rs"]
 mod judge;
