@@ -74,6 +74,10 @@ pub trait Scanner: Send {
     /// all. Part of an answer is `Ok` with gaps.
     fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError>;
 
+    /// Fills in `snapshot.numbered` by one more dump of the connected TCP sockets. Costs as much as
+    /// a walk over the kernel's table; a host that cannot answer leaves it as it is.
+    fn ask_numbered(&mut self, _snapshot: &mut Snapshot) {}
+
     /// As `scan` with all owners, of one local port, and perhaps without vitals.
     fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
         self.scan(OwnerDepth::Full, snapshot)?;

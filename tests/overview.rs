@@ -65,7 +65,7 @@ fn scan(session: &mut Session, host: &SimulatedHost, number: u64) {
 }
 
 fn destination(remote: [u8; 4], port: u16) -> Destination {
-    Destination { source: [10, 0, 0, 7].into(), remote: (remote, port).into() }
+    Destination { source: [10, 0, 0, 7].into(), remote: (remote, port).into(), interface: None }
 }
 
 fn payments() -> Destination {

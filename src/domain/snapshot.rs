@@ -3,7 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Ephemeral, Gap, Holder, Owner, Protocol, Socket, Text, Users, Vitals, owner::Span,
+    Ephemeral, Gap, Holder, Owner, PortSet, Protocol, Socket, State, Text, Users, Vitals,
+    owner::Span,
 };
 
 /// Which kind of machine stands behind the `Host`.
@@ -79,6 +80,12 @@ pub struct Snapshot {
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
     pub vitals: Vitals,
+    /// Ports of connected TCP sockets that were bound by number (`SOCK_BINDPORT_LOCK`); None: not
+    /// asked, or the kernel does not say. See [`Snapshot::needs_numbered`].
+    pub numbered: Option<PortSet>,
+    /// Ports of the ephemeral range on which an earlier scan of the same scanner saw a TCP socket
+    /// that listens or is bound, and that have been in use since; None: there are none.
+    pub listened: Option<PortSet>,
     /// CPU time that the scan took.
     pub cost: Duration,
 }
@@ -95,6 +102,8 @@ impl Snapshot {
             pids: Vec::new(),
             gaps: Vec::new(),
             vitals: Vitals::default(),
+            numbered: None,
+            listened: None,
             cost: Duration::ZERO,
         }
     }
@@ -105,6 +114,7 @@ impl Snapshot {
         self.pids.clear();
         self.gaps.clear();
         self.vitals = Vitals::default();
+        (self.numbered, self.listened) = (None, None);
     }
 
     pub fn sort(&mut self) {
@@ -117,6 +127,30 @@ impl Snapshot {
         let start = self.sockets.partition_point(|s| key(s) < (protocol, port));
         let rest = &self.sockets[start..];
         &rest[..rest.partition_point(|s| key(s) == (protocol, port))]
+    }
+
+    /// Whether it can change an answer which ports were bound by number: connections hold most of
+    /// the ephemeral range, or many ports of the parity that connect() takes last.
+    pub fn needs_numbered(&self) -> bool {
+        let (ephemeral, mut low, mut other) = (&self.ephemeral, 0, 0);
+        for port in self.of_protocol_in_range(Protocol::Tcp).chunk_by(is_same_port) {
+            let number = port[0].local.port;
+            if port.iter().any(|socket| socket.remote.is_some()) && !ephemeral.is_reserved(number) {
+                let is_low = number % 2 == ephemeral.range.first() % 2;
+                *if is_low { &mut low } else { &mut other } += 1;
+            }
+        }
+        let size = ephemeral.automatic_capacity();
+        (low + other) * 3 >= size * 2 && size > 0 || other * 16 >= size.max(16)
+    }
+
+    /// The sockets of the ephemeral range, reserved ports included.
+    pub fn of_protocol_in_range(&self, protocol: Protocol) -> &[Socket] {
+        let range = self.ephemeral.range;
+        let place = |socket: &Socket| (socket.protocol, socket.local.port);
+        let start = self.sockets.partition_point(|s| place(s) < (protocol, range.first()));
+        let end = self.sockets.partition_point(|s| place(s) <= (protocol, range.last()));
+        &self.sockets[start..end]
     }
 
     pub fn owner(&self, socket: &Socket) -> Owner<'_> {
@@ -138,5 +172,30 @@ impl Snapshot {
     pub(super) fn span(&self, span: Span) -> &[u32] {
         let first = span.first as usize;
         self.pids.get(first..first + span.length as usize).unwrap_or_default()
+    }
+}
+
+fn is_same_port(one: &Socket, other: &Socket) -> bool {
+    one.local.port == other.local.port
+}
+
+/// Ports of the ephemeral range on which a TCP socket was seen to listen or to be bound, as long as
+/// the port stays in use: what was accepted there, or connected after bind(), keeps it from connect().
+#[derive(Clone, Debug, Default)]
+pub struct Listened(PortSet);
+
+impl Listened {
+    /// Notes the ports of a sorted snapshot, forgets those without a socket, and fills in
+    /// `snapshot.listened`.
+    pub fn observe(&mut self, snapshot: &mut Snapshot) {
+        let is_held = |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
+        let sockets = snapshot.of_protocol_in_range(Protocol::Tcp);
+        let ports = sockets.chunk_by(is_same_port).filter_map(|port| {
+            let number = port[0].local.port;
+            (self.0.contains(number) || port.iter().any(is_held)).then_some(number)
+        });
+        let ports: PortSet = ports.collect();
+        snapshot.listened = (!ports.is_empty()).then(|| ports.clone());
+        self.0 = ports;
     }
 }

@@ -60,7 +60,7 @@ fn plain(snapshot: &Snapshot, protocol: Protocol, address: BindAddress) -> Verdi
 
 fn towards(source: &str, remote: &str) -> Destination {
     let [source, remote]: [IpAddr; 2] = [source, remote].map(|address| address.parse().unwrap());
-    Destination { source, remote: (remote, 443).into() }
+    Destination { source, remote: (remote, 443).into(), interface: None }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::domain::{Evidence, Forecast, Party};
 
 /// `28,232`
-pub(super) fn grouped(number: impl Into<u64>) -> String {
+pub fn grouped(number: impl Into<u64>) -> String {
     let digits = number.into().to_string();
     let mut text = String::with_capacity(digits.len() * 2);
     for (place, digit) in digits.chars().enumerate() {

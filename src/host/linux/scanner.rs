@@ -12,6 +12,7 @@ use crate::{
     domain::{
         Gap, Holders, Machine, Snapshot, Socket, Source, Table,
         attribution::{Departed, attribute},
+        snapshot::Listened,
     },
     host::{
         HostError, OwnerDepth, Scanner,
@@ -42,6 +43,7 @@ pub struct LinuxScanner {
     repetitions: Repetitions,
     owners: OwnerFinder,
     departed: Departed,
+    listened: Listened,
     number: u64,
 }
 
@@ -63,6 +65,7 @@ impl LinuxScanner {
             repetitions: Repetitions::default(),
             owners: OwnerFinder::new(),
             departed: Departed::default(),
+            listened: Listened::default(),
             number: 0,
         }
     }
@@ -110,6 +113,18 @@ impl LinuxScanner {
             Err(Flaw::Truncated) => snapshot.gaps.push(Gap::DumpTruncated { table }),
         }
         Ok(())
+    }
+
+    /// By netlink alone; /proc/net does not say how a port was bound.
+    fn dump_numbered(&mut self) -> Result<Vec<Socket>, Flaw> {
+        let Ok(netlink) = &mut self.netlink else { return Err(Flaw::Malformed) };
+        let mut sockets = Vec::new();
+        if netlink.dump_numbered(Table::Tcp, &mut sockets).is_err() {
+            sockets.clear();
+            netlink.dump_numbered(Table::Tcp4, &mut sockets)?;
+            netlink.dump_numbered(Table::Tcp6, &mut sockets)?;
+        }
+        Ok(sockets)
     }
 
     /// A dump that is not whole cannot end it.
@@ -186,6 +201,7 @@ impl Scanner for LinuxScanner {
         self.list(None, snapshot)?;
         self.end_self_test(snapshot);
         self.complete(snapshot);
+        self.listened.observe(snapshot);
         if owners != OwnerDepth::Skip {
             let holders = self.owners.find(owners, &snapshot.sockets);
             attribute(snapshot, holders);
@@ -212,6 +228,14 @@ impl Scanner for LinuxScanner {
         }
         self.stamp(started, snapshot);
         Ok(())
+    }
+
+    fn ask_numbered(&mut self, snapshot: &mut Snapshot) {
+        let started = cpu_time();
+        let sockets = self.dump_numbered();
+        let ports = sockets.map(|sockets| sockets.iter().map(|socket| socket.local.port).collect());
+        snapshot.numbered = ports.ok();
+        snapshot.cost += cpu_time().saturating_sub(started);
     }
 }
 

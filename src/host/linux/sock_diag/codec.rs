@@ -35,6 +35,19 @@ const HEADER_LENGTH: usize = 16;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
+/// Attribute of a request: a program that chooses rows (`INET_DIAG_REQ_BYTECODE`).
+const REQUEST_BYTECODE: u16 = 1;
+/// The states, as bits, in which a socket has a peer and may have been bound by number: not LISTEN,
+/// not TIME-WAIT, of which the kernel keeps nothing about its bind().
+const CONNECTED: u32 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
+/// Rows of sockets that were bound by number, as `ss '! autobound'` asks for them: an
+/// `inet_diag_bc_op` is a code, the bytes to skip on yes (1 byte) and on no (2 bytes).
+/// `INET_DIAG_BC_AUTO` is true without `SOCK_BINDPORT_LOCK`: then on to `INET_DIAG_BC_JMP`, whose
+/// jump behind the end rejects the row; else to the end, which accepts it.
+const NUMBERED: [(u8, u8, u16); 2] = [(BC_AUTO, 4, 8), (BC_JUMP, 4, 8)];
+const BC_JUMP: u8 = 1;
+const BC_AUTO: u8 = 6;
+
 /// Why a dump is not to be trusted as a whole; the greater ones outweigh the lesser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flaw {
@@ -56,7 +69,24 @@ pub fn request(table: Table, states: u32, sequence: u32) -> Vec<u8> {
 /// As `request`; with a port for the sockets that have it locally (net/ipv4/inet_diag.c and
 /// udp_diag.c compare `idiag_sport`).
 pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER_LENGTH];
+    with_header(table, sequence, body(table, states, port))
+}
+
+/// The request for the connected TCP sockets of `table` that were bound by number.
+pub fn request_of_numbered(table: Table, sequence: u32) -> Vec<u8> {
+    let mut body = body(table, CONNECTED, None);
+    let length = (4 + 4 * NUMBERED.len()) as u16;
+    body.extend_from_slice(&length.to_ne_bytes());
+    body.extend_from_slice(&REQUEST_BYTECODE.to_ne_bytes());
+    for (code, yes, no) in NUMBERED {
+        body.extend_from_slice(&[code, yes]);
+        body.extend_from_slice(&no.to_ne_bytes());
+    }
+    with_header(table, sequence, body)
+}
+
+fn body(table: Table, states: u32, port: Option<u16>) -> Vec<u8> {
+    let mut bytes = Vec::new();
     if table == Table::Tcp {
         bytes.extend_from_slice(&[0; 4]); // any family, prefix lengths, no extensions
         push_socket(port, &mut bytes);
@@ -67,6 +97,12 @@ pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u
         bytes.extend_from_slice(&states.to_ne_bytes());
         push_socket(port, &mut bytes);
     }
+    bytes
+}
+
+fn with_header(table: Table, sequence: u32, body: Vec<u8>) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER_LENGTH];
+    bytes.extend(body);
     let length = bytes.len() as u32;
     bytes[0..4].copy_from_slice(&length.to_ne_bytes());
     bytes[4..6].copy_from_slice(&reply_kind(table).to_ne_bytes());

@@ -71,14 +71,30 @@ impl DiagSocket {
         port: Option<u16>,
         sockets: &mut Vec<Socket>,
     ) -> Result<(), Flaw> {
+        let request = |sequence| codec::request_of_port(table, states, port, sequence);
+        self.dump_as(table, &request, sockets)
+    }
+
+    /// As `dump`, of the connected TCP sockets that were bound by number.
+    pub fn dump_numbered(&mut self, table: Table, sockets: &mut Vec<Socket>) -> Result<(), Flaw> {
+        let request = |sequence| codec::request_of_numbered(table, sequence);
+        self.dump_as(table, &request, sockets)
+    }
+
+    fn dump_as(
+        &mut self,
+        table: Table,
+        request: &dyn Fn(u32) -> Vec<u8>,
+        sockets: &mut Vec<Socket>,
+    ) -> Result<(), Flaw> {
         let start = sockets.len();
-        let mut flaw = self.dump_once(table, states, port, sockets);
+        let mut flaw = self.dump_once(table, request, sockets);
         for _ in 0..RETRIES {
             if flaw.is_none() || matches!(flaw, Some(Flaw::Refused(_))) {
                 break;
             }
             sockets.truncate(start);
-            flaw = self.dump_once(table, states, port, sockets);
+            flaw = self.dump_once(table, request, sockets);
         }
         if matches!(flaw, Some(Flaw::Malformed | Flaw::Refused(_))) {
             sockets.truncate(start);
@@ -89,14 +105,12 @@ impl DiagSocket {
     fn dump_once(
         &mut self,
         table: Table,
-        states: u32,
-        port: Option<u16>,
+        request: &dyn Fn(u32) -> Vec<u8>,
         sockets: &mut Vec<Socket>,
     ) -> Option<Flaw> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut dump = Dump::new(table, self.sequence);
-        let request = codec::request_of_port(table, states, port, self.sequence);
-        if let Err(error) = self.link.send(&request) {
+        if let Err(error) = self.link.send(&request(self.sequence)) {
             return Some(Flaw::Refused(error.kind()));
         }
         while !dump.is_done() {
