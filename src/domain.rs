@@ -21,7 +21,7 @@ pub mod trends;
 pub mod unseen;
 pub mod vitals;
 
-pub use analysis::{Analysis, DestinationUse, OwnerUse, Party, PortSet, RangeUse};
+pub use analysis::{Analysis, DestinationUse, Left, OwnerUse, Party, PortSet, RangeUse};
 pub use attribution::{Holders, UnreadableProcess};
 pub use binder::{Binder, Bound, Errno, Miss, NextPort, Outcome, Refusal};
 pub use destination::Destination;

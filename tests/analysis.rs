@@ -13,7 +13,8 @@ use portscope::{
     domain::{
         Analysis, Destination, DestinationUse, Endpoint, Ephemeral, Family, Holder, OwnerUse,
         Party, PortRange, Protocol, RangeUse, Snapshot, Socket, Source, State, StateClass, Timer,
-        analysis::{Left, MOST_OWNERS}, owner::Span,
+        analysis::{Left, MOST_OWNERS},
+        owner::Span,
     },
     host::{Host as _, simulated::SimulatedHost},
 };
@@ -426,6 +427,7 @@ impl Recount<'_> {
             }),
             surely_reusable: 0,
             uncertain: 0,
+            suspected: 0,
             may_miss: u32::from(
                 self.odd_ends(&|port| {
                     let all = of_port(port);
@@ -488,7 +490,7 @@ proptest! {
         for row in &mut rows {
             prop_assert!(row.surely_reusable <= row.reusable && row.uncertain <= uncertain);
             prop_assert!(row.left().least <= row.left().most);
-            (row.surely_reusable, row.uncertain) = (0, 0);
+            (row.surely_reusable, row.uncertain, row.suspected) = (0, 0, 0);
         }
         rows.sort_by_key(|row| row.destination);
         prop_assert_eq!(&rows, &recount.destinations());

@@ -34,7 +34,9 @@ fn small(first: u16, second: u16) -> SimulatedHost {
         .ephemeral(Ephemeral::new(ports, Vec::new()))
         .process(4121, "payments-api", "/srv/payments", 1000)
         .process(4122, "log-shipper", "/srv/ship", 1000);
-    for port in 0..first {
+    // In the order in which connect() chooses: ports of the first one's parity, then the others.
+    let order = (0..64).step_by(2).chain((1..64).step_by(2));
+    for port in order.take(usize::from(first)) {
         machine = machine
             .tcp((here, 40_000 + port), State::Established)
             .connected_to(([10, 0, 3, 17], 443))

@@ -77,7 +77,11 @@ struct Looked {
 impl Looked {
     fn at(host: &dyn Host, settings: &ExplainSettings) -> Result<Self, HostError> {
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
-        host.scanner()?.scan_port(settings.port, &mut snapshot)?;
+        let mut scanner = host.scanner()?;
+        scanner.scan_port(settings.port, &mut snapshot)?;
+        if snapshot.sockets.iter().any(|socket| socket.remote.is_some()) {
+            scanner.ask_numbered(&mut snapshot);
+        }
         keep_asked(&mut snapshot, settings);
         let processes = describe(host, &snapshot);
         let look = Look { host, settings, snapshot: &snapshot, services: &host.services() };

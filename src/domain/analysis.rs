@@ -94,6 +94,8 @@ pub struct DestinationUse {
     pub surely_reusable: u32,
     /// Of `capacity`, not of `used`: ports of `Analysis::uncertain`.
     pub uncertain: u32,
+    /// Of `uncertain`: ports of `Analysis::suspected`.
+    pub suspected: u32,
     /// 0 or 1: a search of connect() may leave out one port that is available, see
     /// `Ephemeral::is_odd_end`.
     pub may_miss: u32,
@@ -185,7 +187,8 @@ impl Analysis {
     pub fn new_destination(&self) -> Left {
         let range = self.range(Protocol::Tcp);
         let most = range.size - range.poisoned - range.numbered;
-        Left::new(most.saturating_sub(range.uncertain + range.connect_may_miss), most)
+        let least = most.saturating_sub(range.uncertain + range.connect_may_miss);
+        Left::new(least, most.saturating_sub(range.suspected))
     }
 
     /// The lower end of `new_destination`.
@@ -244,7 +247,7 @@ impl Default for RangeUse {
 impl DestinationUse {
     /// What connect() can still get.
     pub fn left(&self) -> Left {
-        let most = (self.capacity + self.reusable).saturating_sub(self.used);
+        let most = (self.capacity + self.reusable).saturating_sub(self.used + self.suspected);
         let sure = (self.capacity + self.surely_reusable).saturating_sub(self.used);
         Left::new(sure.saturating_sub(self.uncertain + self.may_miss), most)
     }
@@ -256,6 +259,11 @@ impl DestinationUse {
 
     pub fn low_parity_available(&self) -> u32 {
         self.low_parity_capacity.saturating_sub(self.low_parity_used)
+    }
+
+    /// 0 to 1, of the capacity: the used ports.
+    pub fn used_share(&self) -> f64 {
+        share(self.used, self.capacity)
     }
 
     /// 0 to 1, of the capacity: what connect() cannot get for certain; no capacity is full.

@@ -8,16 +8,18 @@ mod blind_spot;
 mod connect;
 mod reach;
 mod release;
+mod scopes;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use crate::domain::Protocol;
 
 pub use bind::bind_answer;
 pub use connect::connect_answer;
 pub use release::frees_when;
+pub use scopes::{Scope, scopes};
 
 /// The address that a bind() names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +53,18 @@ impl Reuse {
             Self::None => "none",
             Self::Address => "address",
             Self::Port => "port",
+        }
+    }
+}
+
+/// `0.0.0.0`, `[::]` (also IPv4), `[::] (IPv6 only)`, or the address.
+impl fmt::Display for BindAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any4 => f.write_str("0.0.0.0"),
+            Self::AnyDual => f.write_str("[::]"),
+            Self::Any6 => f.write_str("[::] (IPv6 only)"),
+            Self::At(address) => address.fmt(f),
         }
     }
 }

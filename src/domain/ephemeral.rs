@@ -80,8 +80,14 @@ impl Ephemeral {
     /// The connection must have had timestamps. Both ends of one on this machine follow the same
     /// sysctl; whether another machine sends them is not known.
     pub fn tuple_reuse(&self, socket: &Socket, destination: &Destination) -> TupleReuse {
-        let age_ms = socket.expires_ms.map(|left| TIME_WAIT_MS.saturating_sub(left));
-        let (State::TimeWait, Some(age_ms)) = (socket.state, age_ms) else { return TupleReuse::No };
+        if socket.state != State::TimeWait {
+            return TupleReuse::No;
+        }
+        self.allows_reuse(destination).min(self.is_old_enough(socket))
+    }
+
+    /// What the sysctls say of TIME-WAIT sockets to `destination`, whatever their age.
+    pub fn allows_reuse(&self, destination: &Destination) -> TupleReuse {
         let is_loopback = destination.is_loopback() || destination.interface == Some(LOOPBACK);
         let allowed = match self.tw_reuse {
             Some(0) => TupleReuse::No,
@@ -89,17 +95,22 @@ impl Ephemeral {
             Some(1 | 2) => TupleReuse::Yes,
             _ => TupleReuse::Perhaps,
         };
-        let aged = match self.tw_reuse_delay_ms {
-            Some(delay) if age_ms < delay.saturating_add(TICKS_MS) => TupleReuse::No,
-            Some(_) => TupleReuse::Yes,
-            None => TupleReuse::Perhaps,
-        };
         let stamped = match self.timestamps {
             Some(0) => TupleReuse::No,
             Some(_) if destination.is_local() => TupleReuse::Yes,
             _ => TupleReuse::Perhaps,
         };
-        allowed.min(aged).min(stamped)
+        allowed.min(stamped)
+    }
+
+    fn is_old_enough(&self, socket: &Socket) -> TupleReuse {
+        let Some(left) = socket.expires_ms else { return TupleReuse::No };
+        let age_ms = TIME_WAIT_MS.saturating_sub(left);
+        match self.tw_reuse_delay_ms {
+            Some(delay) if age_ms < delay.saturating_add(TICKS_MS) => TupleReuse::No,
+            Some(_) => TupleReuse::Yes,
+            None => TupleReuse::Perhaps,
+        }
     }
 
     /// The range's first or last port, of which each search of connect() and bind(0) leaves out one

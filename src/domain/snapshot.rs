@@ -165,6 +165,15 @@ impl Snapshot {
         }
     }
 
+    /// Whether the ephemeral range and the reserved ports are the kernel's, not assumed.
+    pub fn knows_range(&self) -> bool {
+        const RULES_CHOICE: [&str; 2] =
+            ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
+        !self.gaps.iter().any(|gap| {
+            matches!(gap, Gap::PolicyAssumed { sysctl } if RULES_CHOICE.contains(&sysctl.as_str()))
+        })
+    }
+
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
     }

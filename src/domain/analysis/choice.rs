@@ -60,12 +60,13 @@ impl Choice<'_> {
             }
             if !chosen.contains(client.port) {
                 uncertain.insert(client.port);
-                destinations.note_uncertain(client.pair);
+                let is_suspected = self.suspected.contains(client.port);
+                destinations.note_uncertain(client.pair, is_suspected);
             } else if client.reuse == TupleReuse::Yes {
                 destinations.note_surely_reusable(client.pair);
             }
         }
-        destinations.add_uncertain(uncertain.len());
+        destinations.add_uncertain(uncertain.len(), self.suspected.len());
         uncertain
     }
 
@@ -119,7 +120,10 @@ impl Choice<'_> {
             is_open.then_some((is_live, Made { group, inode: order, port, is_low }))
         });
         let mut made: Vec<(bool, Made)> = made.collect();
-        made.sort_unstable_by_key(|(is_live, made)| (made.group, *is_live, made.inode));
+        // Of TIME-WAIT that the clock does not separate the order is the one that shows nothing.
+        made.sort_unstable_by_key(|(is_live, made)| {
+            (made.group, *is_live, made.inode, made.is_low)
+        });
         for made in made.chunk_by(|(a, one), (b, other)| (a, one.group) == (b, other.group)) {
             let (is_live, group) = (made[0].0, made[0].1.group as usize);
             let made: Vec<&Made> = made.iter().map(|(_, made)| made).collect();

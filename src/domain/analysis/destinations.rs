@@ -32,8 +32,9 @@ struct Row {
     ends_used: u32,
     /// Of `usage.used`: ports of `Analysis::numbered`.
     numbered: u32,
-    /// Of `usage.used`, by `see`: ports of `Analysis::uncertain`.
+    /// Of `usage.used`: ports of `Analysis::uncertain`, and of `Analysis::suspected`.
     uncertain: u32,
+    suspected: u32,
     /// The last port counted, and as what.
     port: Option<u16>,
     counted: Counted,
@@ -95,7 +96,7 @@ impl<'a> Destinations<'a> {
 
     /// None: the socket has no destination, or its port is none that connect() may choose.
     pub fn add(&mut self, port: &Port, socket: &Socket, party: u32) -> Option<Connection> {
-        if !port.is_automatic || port.is_poisoned {
+        if !port.is_automatic || port.is_poisoned() {
             return None;
         }
         let destination = Destination::of(socket)?;
@@ -140,9 +141,11 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// A port of the pair's destination is uncertain.
-    pub fn note_uncertain(&mut self, pair: u32) {
-        self.row_of(pair).uncertain += 1;
+    /// A port of the pair's destination is uncertain, perhaps suspected too.
+    pub fn note_uncertain(&mut self, pair: u32, is_suspected: bool) {
+        let row = self.row_of(pair);
+        row.uncertain += 1;
+        row.suspected += u32::from(is_suspected);
     }
 
     /// A TIME-WAIT socket of the pair is on a port that connect() chose.
@@ -150,10 +153,11 @@ impl<'a> Destinations<'a> {
         self.row_of(pair).usage.surely_reusable += 1;
     }
 
-    /// Now that all uncertain ports are known.
-    pub fn add_uncertain(&mut self, ports: u32) {
+    /// Now that it is known how many ports are uncertain, and how many of them suspected.
+    pub fn add_uncertain(&mut self, uncertain: u32, suspected: u32) {
         for row in &mut self.rows {
-            row.usage.uncertain = ports.saturating_sub(row.uncertain);
+            row.usage.uncertain = uncertain.saturating_sub(row.uncertain);
+            row.usage.suspected = suspected.saturating_sub(row.suspected);
         }
     }
 
@@ -242,6 +246,7 @@ impl Row {
             reusable: 0,
             surely_reusable: 0,
             uncertain: 0,
+            suspected: 0,
             may_miss: 0,
             low_parity_capacity: 0,
             low_parity_used: 0,
@@ -253,6 +258,7 @@ impl Row {
             ends_used: 0,
             numbered: 0,
             uncertain: 0,
+            suspected: 0,
             port: None,
             counted,
             pair: NO_PAIR,
@@ -272,8 +278,8 @@ impl Row {
         } else {
             usage.used += 1;
             usage.low_parity_used += u32::from(port.is_low);
-            self.numbered += u32::from(port.is_numbered);
-            let is_gone = counted.reuse == TupleReuse::No && !port.is_numbered;
+            self.numbered += u32::from(port.is_numbered());
+            let is_gone = counted.reuse == TupleReuse::No && !port.is_numbered();
             self.ends_used += u32::from(port.is_odd_end && is_gone);
         }
         usage.time_wait += u32::from(all.time_wait);
@@ -285,7 +291,7 @@ impl Row {
 impl Counted {
     /// As far as the upper end of what is left goes.
     fn is_reusable(self, port: &Port) -> bool {
-        self.reuse != TupleReuse::No && !port.is_numbered
+        self.reuse != TupleReuse::No && !port.is_numbered()
     }
 }
 

@@ -2,6 +2,15 @@
 
 use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Snapshot, Socket, State};
 
+/// Why no connect() gets a port whatever its destination.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bar {
+    /// See `Analysis::poisoned`.
+    Poisoned,
+    /// See `Analysis::numbered`.
+    Numbered,
+}
+
 /// What all sockets of one port have in common.
 pub(super) struct Port {
     pub protocol: Protocol,
@@ -10,9 +19,7 @@ pub(super) struct Port {
     pub is_automatic: bool,
     /// Of the parity that connect() tries first.
     pub is_low: bool,
-    pub is_poisoned: bool,
-    /// Of no use to another connect(), see `Analysis::numbered`; false where it is poisoned.
-    pub is_numbered: bool,
+    pub bar: Option<Bar>,
     /// An end of a range with an odd number of ports.
     pub is_odd_end: bool,
     /// How many.
@@ -26,20 +33,33 @@ impl Port {
         let (protocol, number) = (sockets[0].protocol, sockets[0].local.port);
         let poisons = |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
         let is_in = |ports: &Option<PortSet>| ports.as_ref().is_some_and(|p| p.contains(number));
-        let is_tcp = protocol == Protocol::Tcp;
-        let is_poisoned = is_tcp && sockets.iter().any(poisons);
+        let bar = match protocol {
+            Protocol::Udp => None,
+            Protocol::Tcp if sockets.iter().any(poisons) => Some(Bar::Poisoned),
+            Protocol::Tcp if is_in(&snapshot.numbered) || is_in(&snapshot.listened) => {
+                Some(Bar::Numbered)
+            }
+            Protocol::Tcp => None,
+        };
         Self {
             protocol,
             number,
             is_automatic: ephemeral.range.contains(number) && !ephemeral.is_reserved(number),
             is_low: is_low(number, ephemeral.range),
-            is_poisoned,
-            is_numbered: is_tcp
-                && !is_poisoned
-                && (is_in(&snapshot.numbered) || is_in(&snapshot.listened)),
+            bar,
             is_odd_end: ephemeral.is_odd_end(number),
             sockets: sockets.len(),
         }
+    }
+}
+
+impl Port {
+    pub fn is_poisoned(&self) -> bool {
+        self.bar == Some(Bar::Poisoned)
+    }
+
+    pub fn is_numbered(&self) -> bool {
+        self.bar == Some(Bar::Numbered)
     }
 }
 
@@ -66,7 +86,7 @@ impl Ranges {
     }
 
     pub fn add(&mut self, port: &Port, sockets: &[Socket]) {
-        if port.is_poisoned {
+        if port.is_poisoned() {
             self.poisoned.insert(port.number);
         }
         if !port.is_automatic {
@@ -77,15 +97,15 @@ impl Ranges {
         range.occupied += 1;
         range.time_wait += u32::from(is_time_wait);
         range.low_parity_occupied += u32::from(port.is_low);
-        range.poisoned += u32::from(port.is_poisoned);
-        range.low_parity_poisoned += u32::from(port.is_poisoned && port.is_low);
-        if port.is_numbered {
+        range.poisoned += u32::from(port.is_poisoned());
+        range.low_parity_poisoned += u32::from(port.is_poisoned() && port.is_low);
+        if port.is_numbered() {
             range.numbered += 1;
             self.numbered.insert(port.number);
         }
         if port.protocol == Protocol::Tcp && port.is_odd_end {
             self.bind_ends -= 1;
-            self.connect_ends -= u32::from(port.is_poisoned || port.is_numbered);
+            self.connect_ends -= u32::from(port.bar.is_some());
             range.bind_may_miss = self.bind_ends.min(1);
             range.connect_may_miss = self.connect_ends.min(1);
         }

@@ -54,7 +54,7 @@ impl Clients {
             port: port.number,
             is_low: port.is_low,
             is_alone: port.sockets == 1,
-            is_numbered: port.is_numbered,
+            is_numbered: port.is_numbered(),
             reuse: connection.reuse,
             inode: socket.inode,
             expires_ms: socket.expires_ms.filter(|_| socket.state == State::TimeWait),

@@ -184,7 +184,7 @@ fn quiet(sight: &Sight<'_>) -> String {
     if sight.scan.snapshot.sockets.is_empty() {
         return "this snapshot shows no socket at all".to_owned();
     }
-    let left = words::thousands(sight.scan.analysis.unused_capacity());
+    let left = sight.scan.analysis.new_destination();
     format!("a new TCP destination has {left} ports to choose from")
 }
 
