@@ -78,6 +78,10 @@ pub trait Scanner: Send {
     /// a walk over the kernel's table; a host that cannot answer leaves it as it is.
     fn ask_numbered(&mut self, _snapshot: &mut Snapshot) {}
 
+    /// Fills in `snapshot.stamping_peers`, by one question for each of `Snapshot::unknown_peers`; a
+    /// host that cannot answer leaves it as it is.
+    fn ask_timestamps(&mut self, _snapshot: &mut Snapshot) {}
+
     /// As `scan` with all owners, of one local port, and perhaps without vitals.
     fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
         self.scan(OwnerDepth::Full, snapshot)?;

@@ -78,16 +78,21 @@ impl Ephemeral {
     /// (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c). How its port was bound is not looked at.
     ///
     /// The connection must have had timestamps. Both ends of one on this machine follow the same
-    /// sysctl; whether another machine sends them is not known.
-    pub fn tuple_reuse(&self, socket: &Socket, destination: &Destination) -> TupleReuse {
+    /// sysctl; whether another machine sends them is known if `is_stamping`.
+    pub fn tuple_reuse(
+        &self,
+        socket: &Socket,
+        destination: &Destination,
+        is_stamping: bool,
+    ) -> TupleReuse {
         if socket.state != State::TimeWait {
             return TupleReuse::No;
         }
-        self.allows_reuse(destination).min(self.is_old_enough(socket))
+        self.allows_reuse(destination, is_stamping).min(self.is_old_enough(socket))
     }
 
     /// What the sysctls say of TIME-WAIT sockets to `destination`, whatever their age.
-    pub fn allows_reuse(&self, destination: &Destination) -> TupleReuse {
+    pub fn allows_reuse(&self, destination: &Destination, is_stamping: bool) -> TupleReuse {
         let is_loopback = destination.is_loopback() || destination.interface == Some(LOOPBACK);
         let allowed = match self.tw_reuse {
             Some(0) => TupleReuse::No,
@@ -97,7 +102,7 @@ impl Ephemeral {
         };
         let stamped = match self.timestamps {
             Some(0) => TupleReuse::No,
-            Some(_) if destination.is_local() => TupleReuse::Yes,
+            Some(_) if is_stamping || destination.is_local() => TupleReuse::Yes,
             _ => TupleReuse::Perhaps,
         };
         allowed.min(stamped)

@@ -1,10 +1,10 @@
 //! One look at a machine: its sockets, owners, policy and gaps. Not the looking.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Ephemeral, Gap, Holder, Owner, PortSet, Protocol, Socket, State, Text, Users, Vitals,
-    owner::Span,
+    Destination, Endpoint, Ephemeral, Gap, Holder, Owner, PortSet, Protocol, Socket, State, Text,
+    Users, Vitals, ephemeral::TupleReuse, owner::Span,
 };
 
 /// Which kind of machine stands behind the `Host`.
@@ -86,6 +86,9 @@ pub struct Snapshot {
     /// Ports of the ephemeral range on which an earlier scan of the same scanner saw a TCP socket
     /// that listens or is bound, and that have been in use since; None: there are none.
     pub listened: Option<PortSet>,
+    /// Remote endpoints to which a connection with TCP timestamps is open, ascending; of those that
+    /// were asked for, see [`Snapshot::unknown_peers`].
+    pub stamping_peers: Vec<Endpoint>,
     /// CPU time that the scan took.
     pub cost: Duration,
 }
@@ -104,6 +107,7 @@ impl Snapshot {
             vitals: Vitals::default(),
             numbered: None,
             listened: None,
+            stamping_peers: Vec::new(),
             cost: Duration::ZERO,
         }
     }
@@ -115,6 +119,7 @@ impl Snapshot {
         self.gaps.clear();
         self.vitals = Vitals::default();
         (self.numbered, self.listened) = (None, None);
+        self.stamping_peers.clear();
     }
 
     pub fn sort(&mut self) {
@@ -142,6 +147,57 @@ impl Snapshot {
         }
         let size = ephemeral.automatic_capacity();
         (low + other) * 3 >= size * 2 && size > 0 || other * 16 >= size.max(16)
+    }
+
+    /// Places of established connections to peers of which it matters whether they send timestamps:
+    /// TIME-WAIT towards them takes many ports and could be reused if they do. Some of each, of the
+    /// destinations with most TIME-WAIT.
+    pub fn unknown_peers(&self) -> Vec<usize> {
+        const MOST_DESTINATIONS: usize = 16;
+        const MOST_OF_EACH: usize = 2;
+        let of_reuse = |socket: &Socket| {
+            let to = Destination::of(socket)?;
+            (self.ephemeral.allows_reuse(&to, false) == TupleReuse::Perhaps).then_some(to.remote)
+        };
+        if matches!(self.ephemeral.tw_reuse, Some(0 | 2)) || self.ephemeral.timestamps == Some(0) {
+            return Vec::new();
+        }
+        let mut counts: HashMap<Endpoint, u32> = HashMap::new();
+        let sockets = self.of_protocol_in_range(Protocol::Tcp);
+        for socket in sockets.iter().filter(|socket| socket.state == State::TimeWait) {
+            if let Some(remote) = of_reuse(socket) {
+                *counts.entry(remote).or_default() += 1;
+            }
+        }
+        counts.retain(|_, count| *count * 16 >= self.ephemeral.automatic_capacity());
+        let mut wanted: Vec<(Endpoint, u32)> = counts.into_iter().collect();
+        wanted.sort_unstable_by_key(|&(remote, count)| (std::cmp::Reverse(count), remote));
+        wanted.truncate(MOST_DESTINATIONS);
+        let mut places = Vec::new();
+        for (remote, _) in wanted {
+            let is_open = |socket: &Socket| {
+                socket.state == State::Established && of_reuse(socket) == Some(remote)
+            };
+            let open = self.sockets.iter().enumerate().filter(|(_, socket)| is_open(socket));
+            places.extend(open.map(|(place, _)| place).take(MOST_OF_EACH));
+        }
+        places
+    }
+
+    /// Whether connect() may reuse the four-tuple of a socket, which goes to `destination`, as far as
+    /// its port is a choice of connect().
+    pub fn tuple_reuse(&self, socket: &Socket, destination: &Destination) -> TupleReuse {
+        self.ephemeral.tuple_reuse(socket, destination, self.is_stamping(destination))
+    }
+
+    /// What the sysctls say of TIME-WAIT to `destination`, whatever its age.
+    pub fn allows_reuse(&self, destination: &Destination) -> TupleReuse {
+        self.ephemeral.allows_reuse(destination, self.is_stamping(destination))
+    }
+
+    /// Whether a connection to that peer shows that it sends timestamps.
+    fn is_stamping(&self, destination: &Destination) -> bool {
+        self.stamping_peers.binary_search(&destination.remote).is_ok()
     }
 
     /// The sockets of the ephemeral range, reserved ports included.

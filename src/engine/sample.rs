@@ -63,6 +63,7 @@ impl Watch {
         if snapshot.needs_numbered() {
             scanner.ask_numbered(snapshot);
         }
+        scanner.ask_timestamps(snapshot);
         keep_only(self.protocols, snapshot);
         let analysis = Analysis::of(snapshot);
         self.history.observe(snapshot);

@@ -184,6 +184,7 @@ impl ScanLoop {
             if snapshot.needs_numbered() {
                 scanner.ask_numbered(snapshot);
             }
+            scanner.ask_timestamps(snapshot);
             self.pace.cost = snapshot.cost;
             self.pace.owes_owners = depth == OwnerDepth::Skip;
             self.has_scanned = true;

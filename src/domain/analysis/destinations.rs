@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use crate::domain::{
-    Destination, DestinationUse, Ephemeral, Protocol, RangeUse, Snapshot, Socket, State,
+    Destination, DestinationUse, Protocol, RangeUse, Snapshot, Socket, State,
     analysis::{
         Foremost,
         owners::Owners,
@@ -15,7 +15,7 @@ use crate::domain::{
 
 /// Destinations and their parties, by the order in which they came.
 pub(super) struct Destinations<'a> {
-    ephemeral: &'a Ephemeral,
+    snapshot: &'a Snapshot,
     /// Destinations of sockets that are bound to a device; nearly always none. What has no device
     /// counts for them too.
     of_devices: Vec<Destination>,
@@ -85,7 +85,7 @@ impl<'a> Destinations<'a> {
         of_devices.sort_unstable();
         of_devices.dedup();
         Self {
-            ephemeral: &snapshot.ephemeral,
+            snapshot,
             of_devices,
             rows: Vec::with_capacity(sockets.len()),
             places: Places::default(),
@@ -100,7 +100,7 @@ impl<'a> Destinations<'a> {
             return None;
         }
         let destination = Destination::of(socket)?;
-        let reuse = self.ephemeral.tuple_reuse(socket, &destination);
+        let reuse = self.snapshot.tuple_reuse(socket, &destination);
         let counted = Counted { time_wait: socket.state == State::TimeWait, reuse };
         if destination.interface.is_none() {
             self.count_for_devices(&destination, port, counted);

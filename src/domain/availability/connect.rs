@@ -103,11 +103,11 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     // Orphans in FIN-WAIT-2 are kept as TIME-WAIT is, but not reused (tcp_twsk_unique since 6.12 and
     // in all stable releases).
     let destination = Destination::of(holder).filter(|_| holder.state == State::TimeWait);
-    let allowed = destination.map_or(TupleReuse::No, |to| policy.allows_reuse(&to));
+    let allowed = destination.map_or(TupleReuse::No, |to| snapshot.allows_reuse(&to));
     if allowed == TupleReuse::No {
         return Answer::new(Verdict::InUse, tuple);
     }
-    let is_old = destination.is_some_and(|to| policy.tuple_reuse(holder, &to) != TupleReuse::No);
+    let is_old = destination.is_some_and(|to| snapshot.tuple_reuse(holder, &to) != TupleReuse::No);
     let since = match policy.tw_reuse_delay_ms {
         _ if is_old => "by now".to_owned(),
         Some(delay) => format!("once it is {delay} ms old (tcp_tw_reuse_delay)"),

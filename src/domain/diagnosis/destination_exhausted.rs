@@ -7,6 +7,7 @@ use crate::domain::{
         remedies::{self, NOT_FIN_TIMEOUT},
         wording::{client, full_in, grouped, left_words, maker, percent, ports},
     },
+    ephemeral::TupleReuse,
 };
 
 /// Told at most.
@@ -79,6 +80,10 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, level: Level) -> Strin
         (Level::Exhausted, _) => "may fail",
         _ => "will soon fail",
     };
+    let elsewhere = match row.destination.interface {
+        Some(_) => format!("Sockets that are not bound to the device do not collide. {elsewhere}"),
+        None => elsewhere,
+    };
     let doubt = doubt(evidence, row).map(|doubt| format!(" {doubt}")).unwrap_or_default();
     format!(
         "connect() to it {now} with EADDRNOTAVAIL (\"Cannot assign requested address\").{doubt} \
@@ -99,7 +104,10 @@ fn doubt(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> {
     }
     let perhaps = row.reusable - row.surely_reusable.min(row.reusable);
     if perhaps > 0 {
-        let peer = if row.destination.is_local() { "" } else { " and the peer sends timestamps" };
+        let peer = match evidence.snapshot.allows_reuse(&row.destination) {
+            TupleReuse::Yes => "",
+            _ => " and the peer sends timestamps",
+        };
         reasons.push(format!(
             "{} in TIME-WAIT can be reused only if connect() chose them{peer}",
             ports(perhaps)

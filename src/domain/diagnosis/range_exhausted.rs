@@ -28,6 +28,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     let connectable = evidence.analysis.new_destination();
     let scopes = by_address(evidence, Protocol::Tcp);
+    let left = if scopes.is_some() { format!("{left} for bind() on all addresses") } else { left };
     let mut figures = vec![
         ("size", Figure::Count(range.size.into())),
         ("occupied", Figure::Count(range.occupied.into())),

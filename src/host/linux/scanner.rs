@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     domain::{
-        Gap, Holders, Machine, Snapshot, Socket, Source, Table,
+        Destination, Gap, Holders, Machine, Snapshot, Socket, Source, Table,
         attribution::{Departed, attribute},
         snapshot::Listened,
     },
@@ -228,6 +228,23 @@ impl Scanner for LinuxScanner {
         }
         self.stamp(started, snapshot);
         Ok(())
+    }
+
+    fn ask_timestamps(&mut self, snapshot: &mut Snapshot) {
+        let Ok(netlink) = &mut self.netlink else { return };
+        let started = cpu_time();
+        let mut peers = Vec::new();
+        // None where nothing is asked: with tcp_tw_reuse 2, as Linux has it, always.
+        for place in snapshot.unknown_peers() {
+            let socket = &snapshot.sockets[place];
+            if netlink.has_timestamps(socket) == Some(true) {
+                peers.extend(Destination::of(socket).map(|destination| destination.remote));
+            }
+        }
+        peers.sort_unstable();
+        peers.dedup();
+        snapshot.stamping_peers = peers;
+        snapshot.cost += cpu_time().saturating_sub(started);
     }
 
     fn ask_numbered(&mut self, snapshot: &mut Snapshot) {

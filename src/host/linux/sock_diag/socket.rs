@@ -81,6 +81,24 @@ impl DiagSocket {
         self.dump_as(table, &request, sockets)
     }
 
+    /// Whether a connected TCP socket uses timestamps; None: it is gone, or the kernel does not say.
+    pub fn has_timestamps(&mut self, socket: &Socket) -> Option<bool> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = codec::request_of_info(socket, self.sequence)?;
+        self.link.send(&request).ok()?;
+        loop {
+            match self.link.receive(&mut self.buffer) {
+                Ok(datagram) if datagram.is_from_kernel => {
+                    let bytes = self.buffer.get(..datagram.length)?;
+                    return codec::has_timestamps(bytes, self.sequence);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
     fn dump_as(
         &mut self,
         table: Table,
