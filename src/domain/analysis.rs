@@ -94,8 +94,6 @@ pub struct DestinationUse {
     pub surely_reusable: u32,
     /// Of `capacity`, not of `used`: ports of `Analysis::uncertain`.
     pub uncertain: u32,
-    /// Of `uncertain`: ports of `Analysis::suspected`.
-    pub suspected: u32,
     /// 0 or 1: a search of connect() may leave out one port that is available, see
     /// `Ephemeral::is_odd_end`.
     pub may_miss: u32,
@@ -188,7 +186,7 @@ impl Analysis {
         let range = self.range(Protocol::Tcp);
         let most = range.size - range.poisoned - range.numbered;
         let least = most.saturating_sub(range.uncertain + range.connect_may_miss);
-        Left::new(least, most.saturating_sub(range.suspected))
+        Left::new(least, most)
     }
 
     /// The lower end of `new_destination`.
@@ -247,7 +245,7 @@ impl Default for RangeUse {
 impl DestinationUse {
     /// What connect() can still get.
     pub fn left(&self) -> Left {
-        let most = (self.capacity + self.reusable).saturating_sub(self.used + self.suspected);
+        let most = (self.capacity + self.reusable).saturating_sub(self.used);
         let sure = (self.capacity + self.surely_reusable).saturating_sub(self.used);
         Left::new(sure.saturating_sub(self.uncertain + self.may_miss), most)
     }

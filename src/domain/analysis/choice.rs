@@ -60,13 +60,12 @@ impl Choice<'_> {
             }
             if !chosen.contains(client.port) {
                 uncertain.insert(client.port);
-                let is_suspected = self.suspected.contains(client.port);
-                destinations.note_uncertain(client.pair, is_suspected);
+                destinations.note_uncertain(client.pair);
             } else if client.reuse == TupleReuse::Yes {
                 destinations.note_surely_reusable(client.pair);
             }
         }
-        destinations.add_uncertain(uncertain.len(), self.suspected.len());
+        destinations.add_uncertain(uncertain.len());
         uncertain
     }
 

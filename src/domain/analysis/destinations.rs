@@ -32,9 +32,8 @@ struct Row {
     ends_used: u32,
     /// Of `usage.used`: ports of `Analysis::numbered`.
     numbered: u32,
-    /// Of `usage.used`: ports of `Analysis::uncertain`, and of `Analysis::suspected`.
+    /// Of `usage.used`: ports of `Analysis::uncertain`.
     uncertain: u32,
-    suspected: u32,
     /// The last port counted, and as what.
     port: Option<u16>,
     counted: Counted,
@@ -141,11 +140,9 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// A port of the pair's destination is uncertain, perhaps suspected too.
-    pub fn note_uncertain(&mut self, pair: u32, is_suspected: bool) {
-        let row = self.row_of(pair);
-        row.uncertain += 1;
-        row.suspected += u32::from(is_suspected);
+    /// A port of the pair's destination is uncertain.
+    pub fn note_uncertain(&mut self, pair: u32) {
+        self.row_of(pair).uncertain += 1;
     }
 
     /// A TIME-WAIT socket of the pair is on a port that connect() chose.
@@ -153,11 +150,10 @@ impl<'a> Destinations<'a> {
         self.row_of(pair).usage.surely_reusable += 1;
     }
 
-    /// Now that it is known how many ports are uncertain, and how many of them suspected.
-    pub fn add_uncertain(&mut self, uncertain: u32, suspected: u32) {
+    /// Now that it is known how many ports are uncertain.
+    pub fn add_uncertain(&mut self, ports: u32) {
         for row in &mut self.rows {
-            row.usage.uncertain = uncertain.saturating_sub(row.uncertain);
-            row.usage.suspected = suspected.saturating_sub(row.suspected);
+            row.usage.uncertain = ports.saturating_sub(row.uncertain);
         }
     }
 
@@ -246,7 +242,6 @@ impl Row {
             reusable: 0,
             surely_reusable: 0,
             uncertain: 0,
-            suspected: 0,
             may_miss: 0,
             low_parity_capacity: 0,
             low_parity_used: 0,
@@ -258,7 +253,6 @@ impl Row {
             ends_used: 0,
             numbered: 0,
             uncertain: 0,
-            suspected: 0,
             port: None,
             counted,
             pair: NO_PAIR,

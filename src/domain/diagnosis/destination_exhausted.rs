@@ -70,8 +70,9 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, level: Level) -> Strin
     let elsewhere = match others.most {
         0 if suspected == 0 => "No other destination has a port left either.".to_owned(),
         _ if suspected > 0 => format!(
-            "Another destination has at most {} to choose from, see bind-before-connect.",
-            ports(others.most)
+            "Another destination very likely has at most {} to choose from, see \
+             bind-before-connect.",
+            ports(others.most.saturating_sub(suspected))
         ),
         _ => format!("The limit is per destination: a new one has {others} ports to choose from."),
     };
@@ -94,12 +95,11 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, level: Level) -> Strin
 /// Why what is left is not one number.
 fn doubt(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> {
     let mut reasons = Vec::new();
-    let of_others = row.uncertain - row.suspected.min(row.uncertain);
-    if of_others > 0 {
+    if row.uncertain > 0 {
         reasons.push(format!(
             "{} of other connections can be shared only if connect() chose them, which the \
              kernel does not show",
-            ports(of_others)
+            ports(row.uncertain)
         ));
     }
     let perhaps = row.reusable - row.surely_reusable.min(row.reusable);

@@ -90,13 +90,14 @@ fn meaning(evidence: &Evidence<'_>, level: Level, scopes: Option<String>) -> Str
 }
 
 fn connect(evidence: &Evidence<'_>) -> String {
-    match evidence.analysis.new_destination().most {
+    let suspected = evidence.analysis.range(Protocol::Tcp).suspected;
+    let left = evidence.analysis.new_destination();
+    match left.most.saturating_sub(suspected) {
         0 => "connect() fails with EADDRNOTAVAIL whatever its destination: on each port a socket \
               listens or was bound."
             .to_owned(),
         _ => format!(
-            "connect() shares ports between destinations: a new one has {} ports to choose from.",
-            evidence.analysis.new_destination()
+            "connect() shares ports between destinations: a new one has {left} ports to choose from."
         ),
     }
 }
