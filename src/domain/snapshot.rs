@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Ephemeral, Gap, Holder, Owner, Protocol, Socket, Text, Users, Vitals, owner::Span,
+    Ephemeral, Gap, Holder, Interfaces, Owner, Protocol, Socket, Text, Users, Vitals, owner::Span,
 };
 
 /// Which kind of machine stands behind the `Host`.
@@ -75,6 +75,8 @@ pub struct Snapshot {
     pub ephemeral: Ephemeral,
     /// In the order of `Socket::sort_key` once `sort` was called.
     pub sockets: Vec<Socket>,
+    /// Those that sockets are bound to.
+    pub interfaces: Interfaces,
     /// The pool that `Holder` spans point into.
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
@@ -92,6 +94,7 @@ impl Snapshot {
             source,
             ephemeral: Ephemeral::default(),
             sockets: Vec::new(),
+            interfaces: Interfaces::default(),
             pids: Vec::new(),
             gaps: Vec::new(),
             vitals: Vitals::default(),
@@ -102,6 +105,7 @@ impl Snapshot {
     /// Makes room for the next scan; keeps the buffers.
     pub fn clear(&mut self) {
         self.sockets.clear();
+        self.interfaces = Interfaces::default();
         self.pids.clear();
         self.gaps.clear();
         self.vitals = Vitals::default();

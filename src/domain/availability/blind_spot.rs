@@ -35,7 +35,7 @@ pub fn is_policy_read(snapshot: &Snapshot) -> bool {
     })
 }
 
-fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
+pub fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
     match gap {
         Gap::DumpInterrupted { table }
         | Gap::DumpTruncated { table }

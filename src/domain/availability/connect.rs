@@ -8,7 +8,7 @@ use crate::domain::{
     availability::{
         Answer, BindAddress, Verdict,
         bind::{describe, explain, meeting, why_untold},
-        blind_spot,
+        blind_spot, probing,
         reach::{Meeting, Reach},
     },
 };
@@ -86,6 +86,11 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
         let because = format!("{tuple}, which counts for sockets of the same device only");
         return Answer::new(Verdict::Unknown, because);
     }
+    if is_small_orphan(holder) && !probing::is_linux_at_least(&snapshot.machine, (6, 12)) {
+        let because =
+            format!("{tuple}, and some kernels before Linux 6.12 let connect() take it again");
+        return Answer::new(Verdict::Unknown, because);
+    }
     if !may_be_reused(snapshot, holder) {
         return Answer::new(Verdict::InUse, tuple);
     }
@@ -103,17 +108,21 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     )
 }
 
-/// `tcp_twsk_unique` (net/ipv4/tcp_ipv4.c). Orphans in FIN-WAIT-2 are kept as TIME-WAIT is, and
-/// were reused as well before 6.12.
+/// In FIN-WAIT-2 and closed by its process, so that the kernel keeps it as it keeps TIME-WAIT.
+fn is_small_orphan(holder: &Socket) -> bool {
+    holder.state == State::FinWait2 && holder.is_closed_by_process()
+}
+
+/// `tcp_twsk_unique` (net/ipv4/tcp_ipv4.c). Not of orphans in FIN-WAIT-2, which are kept as
+/// TIME-WAIT is: since 0d9e5df4a257 (Linux 6.12, and the stable releases from 5.10 on) they are
+/// skipped.
 fn may_be_reused(snapshot: &Snapshot, holder: &Socket) -> bool {
-    let is_kept_small = holder.state == State::TimeWait
-        || holder.state == State::FinWait2 && holder.is_closed_by_process();
     let is_allowed = match snapshot.ephemeral.tw_reuse {
         Some(0) => false,
         Some(2) => Destination::of(holder).is_some_and(|to| to.is_loopback()),
         _ => true,
     };
-    is_kept_small && is_allowed
+    holder.state == State::TimeWait && is_allowed
 }
 
 /// UDP never shares an automatic port: what a wildcard bind() meets is in the way.
