@@ -3,9 +3,9 @@
 //! The kernel keeps marks for each TCP port that is in use (`struct inet_bind_bucket`), and a bind()
 //! beside other sockets changes them:
 //!
-//! - SO_REUSEPORT on a wildcard address, if it succeeds: a later one on another wildcard address is
-//!   not compared with the sockets on the port any more (`sk_reuseport_match`), until a bind()
-//!   without that option succeeds there.
+//! - One with SO_REUSEPORT on a wildcard address, if it succeeds: a later one on another wildcard
+//!   address is not compared with the sockets on the port any more (`sk_reuseport_match`), until a
+//!   bind() without that option succeeds there.
 //! - Before Linux 6.18 any that succeeds beside connected sockets: connect() passes the port over
 //!   until all of them are gone (d57f4b874946).
 
@@ -59,8 +59,10 @@ impl<E: Copy> Probed<E> {
 
 /// Tries each bind() by `try_bind`, one after the other; the results are in the order of `binds`.
 ///
-/// No option first and SO_REUSEPORT last, and of each the widest address first. After a success with
-/// SO_REUSEPORT one without an option, if any succeeded, removes its mark.
+/// SO_REUSEPORT on all addresses comes first: it fails, or is in no socket's way, or finds a mark of
+/// others, and so leaves none. Of the others those without an option are first and those with
+/// SO_REUSEPORT last, and of each the widest address. After a success with SO_REUSEPORT one without
+/// an option, if any succeeded, removes its mark.
 pub fn probe_each<E: Copy>(
     snapshot: &Snapshot,
     port: u16,
@@ -69,7 +71,7 @@ pub fn probe_each<E: Copy>(
 ) -> Vec<Probed<E>> {
     let mut results = vec![Probed::NotAsked; binds.len()];
     let mut order: Vec<usize> = (0..binds.len()).collect();
-    order.sort_by_key(|&number| (reuse_rank(binds[number].reuse), width_rank(binds[number])));
+    order.sort_by_key(|&number| rank(binds[number]));
     for number in order {
         let bind = binds[number];
         let succeeded = |reuse: Reuse, wide: bool| {
@@ -139,21 +141,21 @@ fn hides_connections(gap: &Gap) -> bool {
     }
 }
 
-fn reuse_rank(reuse: Reuse) -> u8 {
-    match reuse {
-        Reuse::None => 0,
-        Reuse::Address => 1,
-        Reuse::Port => 2,
-    }
-}
-
-fn width_rank(bind: Bind) -> u8 {
-    match bind.address {
+/// Lower ones are tried first.
+fn rank(bind: Bind) -> (u8, u8) {
+    let reuse = match (bind.reuse, bind.address) {
+        (Reuse::Port, BindAddress::AnyDual) => 0,
+        (Reuse::None, _) => 1,
+        (Reuse::Address, _) => 2,
+        (Reuse::Port, _) => 3,
+    };
+    let width = match bind.address {
         BindAddress::AnyDual => 0,
         BindAddress::Any4 => 1,
         BindAddress::Any6 => 2,
         BindAddress::At(_) | BindAddress::Scoped { .. } => 3,
-    }
+    };
+    (reuse, width)
 }
 
 /// By the release's first two numbers; one that cannot be read is old.
