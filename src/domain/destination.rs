@@ -1,6 +1,6 @@
 //! Where a TCP connection goes, as connect() counts it. Not how many go there.
 
-use std::{fmt, net::IpAddr};
+use std::net::IpAddr;
 
 use crate::domain::{Endpoint, Protocol, Socket, socket::canonical};
 
@@ -36,16 +36,5 @@ impl Destination {
     /// Both ends are surely on this machine.
     pub fn is_local(&self) -> bool {
         self.is_loopback() || self.source == self.remote.address
-    }
-}
-
-/// `10.0.0.7 → 10.0.3.17:443`, with the device of sockets that are bound to one.
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} → {}", self.source, self.remote)?;
-        match self.interface {
-            Some(index) => write!(f, " (sockets bound to device {index})"),
-            None => Ok(()),
-        }
     }
 }

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Destination, Endpoint, Ephemeral, Gap, Holder, Owner, PortSet, Protocol, Socket, State, Text,
-    Users, Vitals, ephemeral::TupleReuse, owner::Span,
+    Destination, Endpoint, Ephemeral, Gap, Holder, Interfaces, Owner, PortSet, Protocol, Socket,
+    State, Text, Users, Vitals, ephemeral::TupleReuse, owner::Span,
 };
 
 /// Which kind of machine stands behind the `Host`.
@@ -76,6 +76,8 @@ pub struct Snapshot {
     pub ephemeral: Ephemeral,
     /// In the order of `Socket::sort_key` once `sort` was called.
     pub sockets: Vec<Socket>,
+    /// Those that sockets are bound to.
+    pub interfaces: Interfaces,
     /// The pool that `Holder` spans point into.
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
@@ -102,6 +104,7 @@ impl Snapshot {
             source,
             ephemeral: Ephemeral::default(),
             sockets: Vec::new(),
+            interfaces: Interfaces::default(),
             pids: Vec::new(),
             gaps: Vec::new(),
             vitals: Vitals::default(),
@@ -115,6 +118,7 @@ impl Snapshot {
     /// Makes room for the next scan; keeps the buffers.
     pub fn clear(&mut self) {
         self.sockets.clear();
+        self.interfaces = Interfaces::default();
         self.pids.clear();
         self.gaps.clear();
         self.vitals = Vitals::default();

@@ -26,7 +26,7 @@ pub fn free_as_far_as_seen(
     }
 }
 
-fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
+pub fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
     match gap {
         Gap::DumpInterrupted { table }
         | Gap::DumpTruncated { table }

@@ -8,7 +8,7 @@ use crate::domain::{
     availability::{
         Answer, BindAddress, Verdict,
         bind::{describe, explain, meeting, why_untold},
-        blind_spot,
+        blind_spot, probing,
         reach::{Meeting, Reach},
     },
     ephemeral::TupleReuse,
@@ -99,9 +99,12 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
         let because = format!("{tuple}, which counts for sockets of the same device only");
         return Answer::new(Verdict::Unknown, because);
     }
+    if is_small_orphan(holder) && !probing::is_linux_at_least(&snapshot.machine, (6, 12)) {
+        let because =
+            format!("{tuple}, and some kernels before Linux 6.12 let connect() take it again");
+        return Answer::new(Verdict::Unknown, because);
+    }
     let policy = &snapshot.ephemeral;
-    // Orphans in FIN-WAIT-2 are kept as TIME-WAIT is, but not reused (tcp_twsk_unique since 6.12 and
-    // in all stable releases).
     let destination = Destination::of(holder).filter(|_| holder.state == State::TimeWait);
     let allowed = destination.map_or(TupleReuse::No, |to| snapshot.allows_reuse(&to));
     if allowed == TupleReuse::No {
@@ -124,6 +127,12 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
              connect() chose it, which the kernel's tables do not tell"
         ),
     )
+}
+
+/// In FIN-WAIT-2 and closed by its process, so that the kernel keeps it as it keeps TIME-WAIT. Not
+/// reused since 0d9e5df4a257 (Linux 6.12, and the stable releases from 5.10 on).
+fn is_small_orphan(holder: &Socket) -> bool {
+    holder.state == State::FinWait2 && holder.is_closed_by_process()
 }
 
 /// UDP never shares an automatic port: what a wildcard bind() meets is in the way.

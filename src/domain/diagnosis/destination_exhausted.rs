@@ -34,7 +34,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         rule: "destination-exhausted",
         severity: level.severity(),
         about: About::Destination(row.destination),
-        summary: summary(row, level, forecast, &maker),
+        summary: summary(evidence, row, level, forecast, &maker),
         cause: cause(evidence, row, &maker),
         steps,
         meaning: meaning(evidence, row, level),
@@ -49,7 +49,13 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
     })
 }
 
-fn summary(row: &DestinationUse, level: Level, forecast: Option<Forecast>, maker: &str) -> String {
+fn summary(
+    evidence: &Evidence<'_>,
+    row: &DestinationUse,
+    level: Level,
+    forecast: Option<Forecast>,
+    maker: &str,
+) -> String {
     let left = left_words(row.left());
     let left = match forecast.filter(|_| level != Level::Exhausted) {
         Some(forecast) => format!("{left}, {}", full_in(forecast)),
@@ -57,7 +63,7 @@ fn summary(row: &DestinationUse, level: Level, forecast: Option<Forecast>, maker
     };
     format!(
         "tcp {} uses {} of {} ports ({}), {left}: {maker}",
-        row.destination,
+        evidence.snapshot.interfaces.route(&row.destination),
         grouped(row.used),
         grouped(row.capacity),
         percent(row.used_share()),

@@ -1,4 +1,5 @@
-//! The socket option IP_LOCAL_PORT_RANGE (ip(7)), which rustix and socket2 do not have.
+//! The socket options IP_LOCAL_PORT_RANGE and IP_BIND_ADDRESS_NO_PORT (ip(7)), which rustix and
+//! socket2 do not have.
 
 use std::{
     ffi::c_int,
@@ -11,6 +12,7 @@ use crate::domain::PortRange;
 
 /// include/uapi/linux/in.h.
 const IPPROTO_IP: c_int = 0;
+const IP_BIND_ADDRESS_NO_PORT: c_int = 24;
 const IP_LOCAL_PORT_RANGE: c_int = 51;
 
 #[expect(
@@ -31,12 +33,23 @@ unsafe extern "C" {
 ///
 /// Errors: ENOPROTOOPT before Linux 6.3.
 pub fn set(socket: &OwnedFd, range: PortRange) -> io::Result<()> {
-    let value = u32::from(range.last()) << 16 | u32::from(range.first());
+    set_option(
+        socket,
+        IP_LOCAL_PORT_RANGE,
+        u32::from(range.last()) << 16 | u32::from(range.first()),
+    )
+}
+
+/// A bind() to port 0 checks the address and takes no port (`__inet_bind`, `__inet6_bind`).
+pub fn bind_no_port(socket: &OwnedFd) -> io::Result<()> {
+    set_option(socket, IP_BIND_ADDRESS_NO_PORT, 1)
+}
+
+fn set_option(socket: &OwnedFd, name: c_int, value: u32) -> io::Result<()> {
     let length = size_of::<u32>() as u32;
     #[expect(unsafe_code, reason = "the value outlives the call, and its length is told")]
-    let result = unsafe {
-        setsockopt(socket.as_raw_fd(), IPPROTO_IP, IP_LOCAL_PORT_RANGE, &raw const value, length)
-    };
+    let result =
+        unsafe { setsockopt(socket.as_raw_fd(), IPPROTO_IP, name, &raw const value, length) };
     if result == 0 {
         return Ok(());
     }

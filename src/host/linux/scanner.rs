@@ -10,13 +10,14 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     domain::{
-        Destination, Gap, Holders, Machine, Snapshot, Socket, Source, Table,
+        Destination, Gap, Holders, Interfaces, Machine, Snapshot, Socket, Source, Table,
         attribution::{Departed, attribute},
         snapshot::Listened,
     },
     host::{
         HostError, OwnerDepth, Scanner,
         linux::{
+            address,
             owners::OwnerFinder,
             policy::PolicyReader,
             procfs,
@@ -161,6 +162,7 @@ impl LinuxScanner {
             snapshot.gaps.extend(self.bound_inactive.clone());
         }
         snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
+        snapshot.interfaces = interfaces_of(&snapshot.sockets);
     }
 
     fn stamp(&mut self, started: Duration, snapshot: &mut Snapshot) {
@@ -179,6 +181,14 @@ impl LinuxScanner {
         }
         Ok(())
     }
+}
+
+/// Those that sockets are bound to.
+fn interfaces_of(sockets: &[Socket]) -> Interfaces {
+    let mut indexes: Vec<u32> = sockets.iter().filter_map(|socket| socket.interface).collect();
+    indexes.sort_unstable();
+    indexes.dedup();
+    address::interface_names(indexes).into_iter().collect()
 }
 
 /// Says once each what is lost where /proc/net stands in.

@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     domain::{
-        DestinationUse, Finding, Forecast, Gap, Left, Protocol, RangeUse, Subject, Trend,
+        Destination, DestinationUse, Finding, Forecast, Gap, Left, Protocol, RangeUse, Subject,
+        Trend,
         diagnosis::{About, Standing},
     },
     report::{Health, Status, columns, paragraph, text::Namespace},
@@ -53,12 +54,12 @@ fn verdict(health: &Health<'_>) -> String {
         (Status::Unknown, Some(gap)) => gap.to_string(),
         (Status::Unknown, None) if !health.knows_range() => assumed_range(health),
         (Status::Ok | Status::Unknown, _) => {
-            let ranges = health.ranges().map(|row| used(&health.of_range(row)));
+            let ranges = health.ranges().map(|row| used(health, &health.of_range(row)));
             ranges.collect::<Vec<_>>().join(", ")
         }
         (Status::Warning | Status::Critical, _) => match worst_finding(health) {
             Some(worst) => worst.summary.clone(),
-            None => used(&health.worst()),
+            None => used(health, &health.worst()),
         },
     }
 }
@@ -79,10 +80,10 @@ fn worst_finding<'a>(health: &Health<'a>) -> Option<&'a Finding> {
     of_destination.or_else(|| severe().next())
 }
 
-fn used(standing: &Standing) -> String {
+fn used(health: &Health<'_>, standing: &Standing) -> String {
     let Standing { used, size, share, .. } = *standing;
     let subject = match standing.subject {
-        Subject::Destination(destination) => format!("tcp {destination}"),
+        Subject::Destination(destination) => format!("tcp {}", route(health, &destination)),
         Subject::Range(protocol) => protocol.name().to_owned(),
         Subject::Lane(lane) => lane.name().to_owned(),
     };
@@ -101,7 +102,7 @@ fn room(health: &Health<'_>) -> String {
         Some(fullest) => format!(
             "left: {} ports towards the fullest destination ({}), {new} towards a new one",
             plain(fullest.left()),
-            fullest.destination
+            route(health, &fullest.destination)
         ),
     }
 }
@@ -161,7 +162,7 @@ fn write_destinations(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()
 fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
     let standing = health.of_destination(row);
     [
-        row.destination.to_string(),
+        route(health, &row.destination),
         health.level_name(&standing).to_owned(),
         format!("{} ({})", row.used, percent(row.used_share())),
         row.capacity.to_string(),
@@ -200,6 +201,10 @@ fn write_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out, "  rule    {}", finding.rule)
+}
+
+fn route(health: &Health<'_>, destination: &Destination) -> String {
+    health.scan.snapshot.interfaces.route(destination)
 }
 
 /// Nothing that is used is shown as 0 %, and nothing that is left as 100 %.
