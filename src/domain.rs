@@ -20,6 +20,7 @@ pub mod snapshot;
 pub mod socket;
 pub mod text;
 pub mod trends;
+pub mod tunnel;
 pub mod unseen;
 pub mod vitals;
 
@@ -41,5 +42,8 @@ pub use snapshot::{Machine, MachineKind, NamespaceName, Snapshot, Source};
 pub use socket::{Endpoint, Family, Protocol, Protocols, Socket, State, Timer};
 pub use text::Text;
 pub use trends::{Drain, Forecast, Subject, Trend, Trends};
+pub use tunnel::{Tunnel, TunnelKind};
 pub use unseen::UnseenNamespaces;
-pub use vitals::{Conntrack, DescriptorUse, Translation, Vitals};
+pub use vitals::{
+    Conntrack, DescriptorUse, Ipv6, Publication, SourceAddresses, SynQueue, Translation, Vitals,
+};

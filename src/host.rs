@@ -15,7 +15,7 @@ use std::{
 
 use crate::domain::{
     AddressRefusal, Binder, Ephemeral, Errno, Gap, LocalAddress, Machine, PortRange, Process,
-    Protocol, Protocols, ServiceNames, Snapshot, Source, Text,
+    Protocol, Protocols, Publication, ServiceNames, Snapshot, Source, Text,
     availability::{Bind, BindAddress},
 };
 
@@ -139,7 +139,16 @@ pub trait Scanner: Send {
         snapshot.sockets.retain(|socket| socket.local.port == port);
         Ok(())
     }
+
+    /// Flows to that port of this machine which are sent on to another endpoint (DNAT).
+    fn publications(&mut self, _port: u16) -> Publications {
+        None
+    }
 }
+
+/// Those of a port; None: no flow is tracked in the network namespace. An error: the flows may not be
+/// read, or are more than we read.
+pub type Publications = Option<Result<Vec<Publication>, io::ErrorKind>>;
 
 /// How much work goes into owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -355,6 +355,24 @@ fn hostile_process_names_are_escaped_in_every_format() {
 }
 
 #[test]
+fn names_that_a_spreadsheet_would_compute_are_text_in_csv() {
+    in_new_namespace(|| {
+        for (number, name) in ["=1+1", "+1", "-1", "@sum(1)", "a=1"].into_iter().enumerate() {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut child = holder(&format!("formula-{number}"), name.as_bytes(), listener);
+            let [json, csv] = ["json", "csv"].map(|format| run(["scan", "--format", format]));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let apostrophe = if name.starts_with('a') { "" } else { "'" };
+            let row = csv::Reader::from_reader(&*csv.stdout).into_records().next();
+            assert_eq!(row.unwrap().unwrap()[14], format!("{apostrophe}{name}"));
+            let scan: Value = serde_json::from_slice(&json.stdout).unwrap();
+            assert_eq!(scan["sockets"][0]["owner"]["processes"][0]["name"], name);
+        }
+    });
+}
+
+#[test]
 fn what_an_ordinary_user_cannot_see_is_named_and_strict_makes_it_a_no() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("127.0.0.1:40001").unwrap();

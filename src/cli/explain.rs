@@ -22,7 +22,7 @@ use crate::{
         },
     },
     engine::sample::describe,
-    host::{Host, HostError},
+    host::{Host, HostError, Publications},
     report::{
         self, Explanation, Scan,
         explain::{BindRow, ConnectRow, Side},
@@ -87,6 +87,7 @@ fn verdict(settings: &ExplainSettings, is_held: bool, is_complete: bool) -> Verd
 struct Looked {
     snapshot: Snapshot,
     processes: ProcessTable,
+    publications: Publications,
     sides: Vec<Side>,
 }
 
@@ -98,17 +99,19 @@ impl Looked {
         if snapshot.sockets.iter().any(|socket| socket.remote.is_some()) {
             scanner.ask_numbered(&mut snapshot);
         }
+        let publications = scanner.publications(settings.port);
         keep_asked(&mut snapshot, settings);
         let processes = describe(host, &snapshot);
         let look = Look { host, settings, snapshot: &snapshot, services: &host.services() };
         let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
         let sides = asked.map(|protocol| look.side(protocol)).collect();
-        Ok(Self { snapshot, processes, sides })
+        Ok(Self { snapshot, processes, publications, sides })
     }
 
     fn explanation(&self, settings: &ExplainSettings) -> Explanation<'_> {
-        let Self { snapshot, processes, sides } = self;
-        Explanation { scan: Scan { snapshot, processes }, port: settings.port, sides }
+        let Self { snapshot, processes, publications, sides } = self;
+        let scan = Scan { snapshot, processes };
+        Explanation { scan, port: settings.port, publications, sides }
     }
 }
 

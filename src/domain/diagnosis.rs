@@ -11,14 +11,21 @@ pub mod finding;
 mod listen_overflow;
 mod listener_in_range;
 mod nat_ports_exhausted;
+mod no_source_address;
 mod not_seen;
 mod orphans_high;
+mod port_range_of_socket;
 mod range_exhausted;
 mod range_narrow;
+mod range_odd;
 mod range_overlap;
 mod remedies;
+mod reservation;
 mod reserved_large;
+mod self_connected;
+mod service_ports;
 mod slow_zone;
+mod syn_queue_full;
 mod time_wait_overflow;
 mod time_wait_pile;
 mod udp_exhausted;
@@ -44,6 +51,12 @@ pub struct Rule {
 
 /// In the order in which findings of one severity are told.
 pub const RULES: &[Rule] = &[
+    // Before what follows from it.
+    Rule {
+        id: "reserved-large",
+        about: "reserved ports take a large part of the range",
+        check: reserved_large::check,
+    },
     Rule {
         id: "destination-exhausted",
         about: "connect() to one destination finds no port, or soon none",
@@ -80,8 +93,18 @@ pub const RULES: &[Rule] = &[
         check: bind_before_connect::check,
     },
     Rule {
+        id: "self-connected",
+        about: "a connection with itself holds the port of a server",
+        check: self_connected::check,
+    },
+    Rule {
+        id: "port-range-of-socket",
+        about: "a process has used up the block of ports that it keeps to",
+        check: port_range_of_socket::check,
+    },
+    Rule {
         id: "listener-in-range",
-        about: "a service listens inside the ephemeral range, unreserved",
+        about: "a service has its port inside the ephemeral range, unreserved",
         check: listener_in_range::check,
     },
     Rule {
@@ -90,9 +113,9 @@ pub const RULES: &[Rule] = &[
         check: range_narrow::check,
     },
     Rule {
-        id: "reserved-large",
-        about: "reserved ports take a large part of the range",
-        check: reserved_large::check,
+        id: "range-odd",
+        about: "the ephemeral range has an odd number of ports",
+        check: range_odd::check,
     },
     Rule {
         id: "udp-exhausted",
@@ -128,6 +151,16 @@ pub const RULES: &[Rule] = &[
         id: "listen-overflow",
         about: "a listener's queue of unaccepted connections is full",
         check: listen_overflow::check,
+    },
+    Rule {
+        id: "syn-queue-full",
+        about: "a listener's queue of half-open connections is full",
+        check: syn_queue_full::check,
+    },
+    Rule {
+        id: "no-source-address",
+        about: "EADDRNOTAVAIL for want of an address, not of a port",
+        check: no_source_address::check,
     },
     Rule {
         id: "range-overlap",

@@ -31,6 +31,16 @@ pub struct Machine {
     pub users: Arc<Users>,
 }
 
+impl Machine {
+    /// Whether the kernel is of that version or newer; None: not Linux, or not known.
+    pub fn is_at_least(&self, wanted: (u32, u32)) -> Option<bool> {
+        let release = self.kernel.as_str();
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+        let mut next = || numbers.next()?.parse::<u32>().ok();
+        Some((next()?, next()?) >= wanted)
+    }
+}
+
 /// What a network namespace is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceName {

@@ -232,6 +232,11 @@ impl Socket {
             && matches!(self.state, State::SynReceived | State::Established | State::CloseWait)
     }
 
+    /// A TCP connection whose two ends are this one socket.
+    pub fn is_self_connected(&self) -> bool {
+        self.protocol == Protocol::Tcp && self.remote == Some(self.local)
+    }
+
     /// An IPv6 socket with a v4-mapped address: it speaks IPv4 and nothing else.
     pub fn is_mapped(&self) -> bool {
         matches!(self.local.address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     domain::{
-        Analysis, History, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source, Trends,
-        Vitals,
+        Analysis, History, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source, SynQueue,
+        Trends, Vitals,
     },
     host::{Host, HostError, OwnerDepth, Scanner},
 };
@@ -87,8 +87,20 @@ fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
     snapshot.gaps.retain(|gap| gap.protocol().is_none_or(|of| protocols.includes(of)));
     let vitals = &mut snapshot.vitals;
     if !protocols.includes(Protocol::Tcp) {
-        let Vitals { conntrack, descriptors, gaps, .. } = std::mem::take(vitals);
-        *vitals = Vitals { conntrack, descriptors, gaps, ..Vitals::default() };
+        *vitals = Vitals {
+            // Counters and limits of TCP are left out.
+            max_time_wait: None,
+            max_orphans: None,
+            orphans: None,
+            time_wait: None,
+            time_wait_overflow: None,
+            listen_overflows: None,
+            listen_drops: None,
+            syn_queue: SynQueue::default(),
+            orphans_killed: None,
+            hash_buckets: None,
+            ..std::mem::take(vitals)
+        };
     }
     let conntrack = vitals.conntrack.as_mut();
     if let Some(translated) = conntrack.and_then(|conntrack| conntrack.translated.as_mut()) {

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod binder;
+mod by_number;
 pub mod describer;
 pub mod handover;
 pub mod lease_socket;
@@ -13,12 +14,14 @@ pub mod policy;
 mod port_range;
 pub mod probe;
 pub mod procfs;
+mod rtnetlink;
 pub mod scanner;
 pub mod self_test;
 pub mod services;
 pub mod sock_diag;
 pub mod tenant;
 pub mod thief;
+mod tunnels;
 pub mod unit;
 pub mod users;
 pub mod vitals;

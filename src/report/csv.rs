@@ -1,4 +1,6 @@
 //! `scan` as comma-separated values: LF line ends, one header, one line a socket (RFC 4180 quoting).
+//!
+//! A user or process name that a spreadsheet would compute as a formula gets an apostrophe in front.
 
 use std::{
     fmt::{Display, Write as _},
@@ -53,13 +55,13 @@ impl<W: Write> Table<W> {
         self.write(socket.remote.map(|remote| remote.address))?;
         self.write(socket.remote.map(|remote| remote.port))?;
         self.write(socket.uid)?;
-        self.write(scan.user(socket))?;
+        self.write_text(scan.user(socket).into_iter())?;
         self.write(socket.inode)?;
         self.write(socket.cookie)?;
         self.write(socket.expires_ms)?;
         self.write(scan.snapshot.owner(socket).kind())?;
         self.write_list(scan.owners(socket).map(|(pid, _)| pid))?;
-        self.write_list(
+        self.write_text(
             scan.owners(socket).map(|(_, process)| Listed(process.map_or("", |p| p.name.as_str()))),
         )?;
         self.writer.write_record(None::<&[u8]>)
@@ -71,12 +73,26 @@ impl<W: Write> Table<W> {
     }
 
     fn write_list(&mut self, values: impl Iterator<Item = impl Display>) -> csv::Result<()> {
+        self.join(values);
+        self.writer.write_field(&self.field)
+    }
+
+    /// Of names from outside, each of which may be chosen by anybody who may start a process.
+    fn write_text(&mut self, values: impl Iterator<Item = impl Display>) -> csv::Result<()> {
+        self.join(values);
+        if self.field.starts_with(['=', '+', '-', '@']) {
+            self.field.insert(0, '\'');
+        }
+        self.writer.write_field(&self.field)
+    }
+
+    /// Fills `field`.
+    fn join(&mut self, values: impl Iterator<Item = impl Display>) {
         self.field.clear();
         for (number, value) in values.enumerate() {
             let separator = if number == 0 { "" } else { ";" };
             write!(self.field, "{separator}{value}").expect("writing to a String cannot fail");
         }
-        self.writer.write_field(&self.field)
     }
 }
 

@@ -3,9 +3,11 @@
 pub mod json;
 pub mod text;
 
+use std::io;
+
 use crate::{
     domain::{
-        AddressRefusal, Destination, Errno, Outcome, Protocol, Refusal,
+        AddressRefusal, Destination, Errno, Outcome, Protocol, Publication, Refusal,
         availability::{self, Answer, Bind, Reuse, probing::Probed},
         port,
     },
@@ -16,6 +18,8 @@ use crate::{
 pub struct Explanation<'a> {
     pub scan: Scan<'a>,
     pub port: u16,
+    /// Flows to the port that DNAT sends on; None: no flow is tracked here.
+    pub publications: &'a Option<Result<Vec<Publication>, io::ErrorKind>>,
     /// One a protocol asked for.
     pub sides: &'a [Side],
 }
@@ -60,6 +64,12 @@ impl Explanation<'_> {
     /// Whether a socket of that protocol may be on the port that is not listed.
     fn may_be_unlisted(&self, protocol: Protocol) -> bool {
         availability::may_be_unlisted(self.scan.snapshot, protocol)
+    }
+
+    /// Of one protocol; None: not known.
+    fn published(&self, protocol: Protocol) -> Option<impl Iterator<Item = &Publication>> {
+        let flows = self.publications.as_ref()?.as_ref().ok()?;
+        Some(flows.iter().filter(move |flow| flow.protocol == protocol))
     }
 
     /// The named ranges that ports are drawn from and that hold the port; `registered` and

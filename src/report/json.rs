@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
     domain::{
-        Endpoint, Ephemeral, Gap, Machine, Snapshot, Socket, Text, UnseenNamespaces,
+        Endpoint, Ephemeral, Gap, Machine, Snapshot, Socket, Text, Tunnel, UnseenNamespaces,
         interfaces::Label,
     },
     report::{Scan, User},
@@ -217,13 +217,17 @@ impl<'a> SocketRow<'a> {
             user: scan.user(socket),
             cookie: socket.cookie,
             expires_ms: socket.expires_ms,
-            owner: owner.kind().map(|kind| OwnerRow { kind, processes: Owners(scan, socket) }),
+            owner: owner.kind().map(|kind| OwnerRow {
+                kind,
+                processes: Owners(scan, socket),
+                tunnels: scan.snapshot.tunnels(socket).into_iter().map(TunnelRow::from).collect(),
+            }),
         }
     }
 }
 
 #[derive(Serialize)]
-struct EndpointRow {
+pub(super) struct EndpointRow {
     address: IpAddr,
     port: u16,
 }
@@ -238,6 +242,27 @@ impl From<Endpoint> for EndpointRow {
 struct OwnerRow<'a> {
     kind: &'static str,
     processes: Owners<'a>,
+    /// Of the kernel, whose port it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tunnels: Vec<TunnelRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct TunnelRow<'a> {
+    kind: &'static str,
+    device: &'a str,
+    /// The interface reports this very port.
+    certain: bool,
+}
+
+impl<'a> From<&'a Tunnel> for TunnelRow<'a> {
+    fn from(tunnel: &'a Tunnel) -> Self {
+        Self {
+            kind: tunnel.kind.name(),
+            device: tunnel.device.as_str(),
+            certain: tunnel.port.is_some(),
+        }
+    }
 }
 
 struct Owners<'a>(Scan<'a>, &'a Socket);

@@ -75,6 +75,9 @@ fn push_column(line: &mut String, value: impl fmt::Display, width: usize) -> fmt
 }
 
 fn push_owner(line: &mut String, scan: Scan<'_>, socket: &Socket) -> fmt::Result {
+    if let Some(tunnels) = scan.snapshot.tunnel_names(socket) {
+        return write!(line, "kernel: {tunnels}");
+    }
     line.write_str(match scan.snapshot.owner(socket) {
         Owner::Process(_) => "",
         Owner::Kernel => "kernel",

@@ -200,6 +200,9 @@ pub fn user(snapshot: &Snapshot, uid: u32) -> String {
 /// Who holds a socket, a line each; the first line tells the kind.
 pub fn owner(app: &App, snapshot: &Snapshot, socket: &Socket) -> Vec<String> {
     let each = |pids: &[u32]| pids.iter().map(|&p| process(app, snapshot, p)).collect::<Vec<_>>();
+    if let Some(tunnels) = snapshot.tunnel_names(socket) {
+        return vec![format!("kernel: {tunnels}")];
+    }
     let kernel = match socket.state {
         State::TimeWait => "kernel (TIME-WAIT)",
         _ => "kernel (closed by its process)",

@@ -24,8 +24,12 @@ enum Kind {
     Listening,
     Bound,
     Datagram,
+    /// A UDP socket of the kernel, for a tunnel.
+    Tunnel,
     /// Open, with a descriptor.
     Connected(State),
+    /// Both ends are one socket.
+    SelfConnected(State),
     /// Nobody has accepted it yet.
     Waiting,
     /// Closed by its process, the kernel still talks.
@@ -36,6 +40,9 @@ enum Kind {
 impl Kind {
     fn of(snapshot: &Snapshot, socket: &Socket) -> Self {
         match socket.state {
+            State::Unconnected | State::Connected if !snapshot.tunnels(socket).is_empty() => {
+                Self::Tunnel
+            }
             State::Unconnected | State::Connected => Self::Datagram,
             State::Listen => Self::Listening,
             State::Bound => Self::Bound,
@@ -45,6 +52,7 @@ impl Kind {
                 Self::Waiting
             }
             state if socket.is_closed_by_process() => Self::Orphan(state),
+            state if socket.is_self_connected() => Self::SelfConnected(state),
             state => Self::Connected(state),
         }
     }
@@ -62,6 +70,11 @@ impl Kind {
                  only bound."
             ),
             Self::Datagram => format!("UDP: {who} must close {it} or end."),
+            Self::Tunnel => crowd.tunnel(),
+            Self::SelfConnected(state) => format!(
+                "{state}, connected to itself: {who} must close {it}, after which the port stays in \
+                 TIME-WAIT for 60 s; `ss --kill` frees it at once."
+            ),
             Self::Connected(state @ (State::CloseWait | State::LastAck)) => format!(
                 "{state}: the peer has closed, {who} must close {it} too; no TIME-WAIT follows."
             ),
@@ -108,6 +121,9 @@ struct Crowd {
     users: BTreeSet<u32>,
     hidden: bool,
     nobody: bool,
+    /// Of kernel tunnels.
+    tunnels: BTreeSet<String>,
+    devices: BTreeSet<String>,
     longest_ms: Option<u32>,
 }
 
@@ -124,7 +140,26 @@ impl Crowd {
             Owner::Nobody => self.nobody = true,
             _ => {}
         }
+        for tunnel in snapshot.tunnels(socket) {
+            self.tunnels.insert(tunnel.to_string());
+            self.devices.insert(tunnel.device.to_string());
+        }
         self.longest_ms = self.longest_ms.max(socket.expires_ms);
+    }
+
+    /// Several tunnels of one kind may share a port.
+    fn tunnel(&self) -> String {
+        let join = |set: &BTreeSet<String>, with| {
+            set.iter().map(String::as_str).collect::<Vec<_>>().join(with)
+        };
+        let devices: Vec<String> =
+            self.devices.iter().map(|device| format!("ip link set {device} down")).collect();
+        format!(
+            "UDP: the kernel holds it for {}. No process can close it: `{}` frees it, and so does \
+             `ip link delete`.",
+            join(&self.tunnels, " and "),
+            devices.join("; "),
+        )
     }
 
     /// Rounded up; without a timer what the kernel takes by default.

@@ -63,7 +63,7 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
     }
 }
 
-const MEANING: &str = "Further SYNs to a full queue are dropped: connect() hangs and ends with \
+const MEANING: &str = "Further SYNs to a full accept queue are dropped: connect() hangs and ends with \
                        ETIMEDOUT, or with ECONNRESET where tcp_abort_on_overflow is set. It \
                        looks as if ports were exhausted, but is not: the client has its port, \
                        the server does not call accept().";
@@ -109,13 +109,14 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
         rule: "listen-overflow",
         severity,
         about: About::Machine,
-        summary: format!("a listener's queue overflowed {times}; none is full now"),
+        summary: format!("a listener's accept queue overflowed {times}; none is full now"),
         cause: String::new(),
         steps: Vec::new(),
         meaning: MEANING.to_owned(),
         evidence: figures,
         advice: vec![
-            "watch which queue fills (Recv-Q beside Send-Q): watch -n 0.2 'ss -ltn'".to_owned(),
+            "watch which accept queue fills (Recv-Q beside Send-Q): watch -n 0.2 'ss -ltn'"
+                .to_owned(),
             "give that listener a larger backlog and raise net.core.somaxconn with it: sysctl \
              -w net.core.somaxconn=4096"
                 .to_owned(),

@@ -1,86 +1,108 @@
-//! `listener-in-range`: a service listens inside the ephemeral range, unreserved.
+//! `listener-in-range`: a service has its port inside the ephemeral range, unreserved.
 
 use crate::domain::{
-    Evidence, Finding, PortRange, Protocol, Severity, Socket, State,
+    Evidence, Finding, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
+        reservation::{self, list, merged, single},
+        service_ports::{Service, services},
         wording::{grouped, process, steps},
     },
 };
 
-/// Named at most.
+/// Named in the summary at most. The command has all.
 const MOST: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let ephemeral = &evidence.snapshot.ephemeral;
-    let is_exposed = |socket: &&Socket| {
-        let port = socket.local.port;
-        socket.protocol == Protocol::Tcp
-            && socket.state == State::Listen
-            && ephemeral.range.contains(port)
-            && !ephemeral.is_reserved(port)
-    };
-    let mut listeners: Vec<&Socket> = evidence.snapshot.sockets.iter().filter(is_exposed).collect();
-    // Sorted by port: several sockets of one port are one service.
-    listeners.dedup_by_key(|socket| socket.local.port);
-    let Some(first) = listeners.first() else { return Vec::new() };
-    let names: Vec<String> =
-        listeners.iter().take(MOST).map(|socket| named(evidence, socket)).collect();
-    let more = match listeners.len().saturating_sub(MOST) {
-        0 => String::new(),
-        more => format!(" and {} more", grouped(more as u64)),
-    };
-    let services = if listeners.len() == 1 { "service listens" } else { "services listen" };
+    let range = ephemeral.range;
+    let services = services(evidence, |port| range.contains(port) && !ephemeral.is_reserved(port));
+    let Some(first) = services.first() else { return Vec::new() };
+    let ports = merged(services.iter().map(|service| single(service.port)).collect());
+    let command = reservation::command(ephemeral, ports.iter().copied());
+    let mut avoid =
+        vec!["do not set the sysctl to the new ports alone: it replaces the list".to_owned()];
+    if reservation::is_too_long(&command) {
+        avoid.push(
+            "do not write so long a list with sysctl(8) or into sysctl.d: only its first 4,095 \
+             bytes take effect, without an error; there, give ranges that cover the ports"
+                .to_owned(),
+        );
+    }
     vec![Finding {
         rule: "listener-in-range",
         severity: Severity::Notice,
-        about: About::Port(Protocol::Tcp, first.local.port),
-        summary: format!(
-            "{} {services} inside the ephemeral range {}, not reserved: {}{more}",
-            grouped(listeners.len() as u64),
-            ephemeral.range,
-            names.join(", ")
-        ),
+        about: About::Port(first.protocol, first.port),
+        summary: summary(evidence, &services),
         cause: String::new(),
         steps: steps(&["reserve the ports", "or move the service"]),
-        meaning:
-            "While a service is down, any outgoing connection may be given its port: its next \
-                  start then fails with EADDRINUSE. Nothing is wrong with one that asked for any \
-                  port (bind to 0); the tables do not tell these apart."
-                .to_owned(),
+        meaning: meaning(evidence),
         evidence: vec![
-            ("listeners", Figure::Count(listeners.len() as u64)),
-            ("ports", Figure::List(ports(&listeners).map(|port| port.to_string()).collect())),
+            ("listeners", Figure::Count(of(&services, Protocol::Tcp).count() as u64)),
+            ("udp_services", Figure::Count(of(&services, Protocol::Udp).count() as u64)),
+            ("ports", Figure::List(services.iter().map(|s| s.port.to_string()).collect())),
+            ("ranges", Figure::Text(list(&ports))),
         ],
         advice: vec![
             format!(
                 "reserve their ports, which keeps automatic choice away and bind() by number free: \
-                 sysctl -w net.ipv4.ip_local_reserved_ports={}",
-                list(ephemeral.reserved(), ports(&listeners).take(MOST))
+                 {command}"
             ),
-            format!("or move them below {}", ephemeral.range.first()),
+            format!("or move them below {}", range.first()),
         ],
-        avoid: vec![
-            "do not set the sysctl to the new ports alone: it replaces the list".to_owned(),
-        ],
+        avoid,
     }]
 }
 
-fn ports<'a>(listeners: &'a [&Socket]) -> impl Iterator<Item = u16> + 'a {
-    listeners.iter().map(|socket| socket.local.port)
+fn of<'a, 'b>(
+    services: &'b [Service<'a>],
+    protocol: Protocol,
+) -> impl Iterator<Item = &'b Service<'a>> {
+    services.iter().filter(move |service| service.protocol == protocol)
 }
 
-/// What is reserved already, and the ports.
-fn list(reserved: &[PortRange], ports: impl Iterator<Item = u16>) -> String {
-    let written = reserved.iter().map(|range| match range.len() {
-        1 => range.first().to_string(),
-        _ => range.to_string(),
-    });
-    written.chain(ports.map(|port| port.to_string())).collect::<Vec<_>>().join(",")
+fn summary(evidence: &Evidence<'_>, services: &[Service<'_>]) -> String {
+    let names: Vec<String> =
+        services.iter().take(MOST).map(|service| named(evidence, service)).collect();
+    let more = match services.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!(" and {} more", grouped(more as u64)),
+    };
+    let verb = if services.len() == 1 { "service listens" } else { "services listen" };
+    format!(
+        "{} {verb} inside the ephemeral range {}, not reserved: {}{more}",
+        grouped(services.len() as u64),
+        evidence.snapshot.ephemeral.range,
+        names.join(", ")
+    )
 }
 
-fn named(evidence: &Evidence<'_>, socket: &Socket) -> String {
-    let pid = evidence.snapshot.owner(socket).pids().first();
-    let owner = pid.map(|&pid| format!(" {}", process(evidence, pid))).unwrap_or_default();
-    format!("{}{owner}", socket.local.port)
+fn meaning(evidence: &Evidence<'_>) -> String {
+    let known = match evidence.snapshot.vitals.by_number {
+        Some(_) => {
+            "Sockets that asked for any port (bind to 0) are not among them: the next one gets \
+             another port."
+        }
+        None => {
+            "Nothing is wrong with a listener that asked for any port (bind to 0): without \
+             netlink the kernel does not say which ones did, and UDP services are not known."
+        }
+    };
+    format!(
+        "While a service is down, any outgoing connection, or UDP socket, may be given its port: \
+         its next start then fails with EADDRINUSE. {known}"
+    )
+}
+
+/// `40010 nginx (pid 812)`, `udp 51820 WireGuard tunnel wg0`
+fn named(evidence: &Evidence<'_>, service: &Service<'_>) -> String {
+    let snapshot = evidence.snapshot;
+    let protocol = if service.protocol == Protocol::Udp { "udp " } else { "" };
+    let pid = snapshot.owner(service.socket).pids().first();
+    let owner = match (snapshot.tunnel_names(service.socket), pid) {
+        (Some(tunnel), _) => format!(" {tunnel}"),
+        (None, Some(&pid)) => format!(" {}", process(evidence, pid)),
+        (None, None) => String::new(),
+    };
+    format!("{protocol}{}{owner}", service.port)
 }

@@ -4,7 +4,7 @@ use crate::domain::{
     Evidence, Finding, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, steps},
+        wording::{count_of, steps},
     },
 };
 
@@ -22,8 +22,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let is_used = evidence.analysis.ranges.iter().any(|range| range.share() >= 0.5);
     // One that nobody fills harms nobody.
     let severity = if size <= TINY && is_used { Severity::Warning } else { Severity::Notice };
-    let is_same_parity = range.first() % 2 == range.last() % 2;
-    let mut avoid = vec![
+    let avoid = vec![
         "do not narrow it to keep services apart: reserve their ports instead \
          (net.ipv4.ip_local_reserved_ports)"
             .to_owned(),
@@ -31,27 +30,21 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
          ignored without a word where it lies outside"
             .to_owned(),
     ];
-    if is_same_parity {
-        avoid.push(
-            "ends of the same parity: the kernel warns of them, and one port may never be chosen"
-                .to_owned(),
-        );
-    }
     vec![Finding {
         rule: "range-narrow",
         severity,
         about: About::Range(Protocol::Tcp),
         summary: format!(
-            "the ephemeral range {range} has {} ports, Linux's own default 28,232",
-            grouped(size)
+            "the ephemeral range {range} has {}, Linux's own default 28,232",
+            count_of(size, "port", "ports")
         ),
         cause: String::new(),
-steps: steps(&["ip_local_port_range=\"32768 60999\""]),
+        steps: steps(&["ip_local_port_range=\"32768 60999\""]),
         meaning: format!(
-            "No destination can have more than {} connections from one address of this machine, \
-             those of the last minute in TIME-WAIT included. connect() then fails with \
-             EADDRNOTAVAIL, UDP with EAGAIN.",
-            grouped(evidence.analysis.range(Protocol::Tcp).size)
+            "No destination can have more than {} from one address of this machine, those of the \
+             last minute in TIME-WAIT included. connect() then fails with EADDRNOTAVAIL, UDP with \
+             EAGAIN.",
+            count_of(evidence.analysis.range(Protocol::Tcp).size, "connection", "connections")
         ),
         evidence: vec![
             ("first", Figure::Count(range.first().into())),

@@ -5,6 +5,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         nat_ports_exhausted::is_dense,
+        reservation::{self, single},
         wording::grouped,
     },
 };
@@ -49,7 +50,7 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
                   EADDRINUSE, and traffic of the two cannot be told apart by its port."
             .to_owned(),
         advice: vec![
-            format!("reserve the NodePort range: {}", reserve(ephemeral, &nodes.to_string())),
+            format!("reserve the NodePort range: {}", reservation::command(ephemeral, [nodes])),
             format!(
                 "or begin the ephemeral range above it: sysctl -w \
                  net.ipv4.ip_local_port_range=\"32768 {}\"",
@@ -82,7 +83,7 @@ fn services(ephemeral: &Ephemeral) -> Option<Finding> {
         advice: vec![
             format!(
                 "reserve the ports that services of this machine listen on, for example: {}",
-                reserve(ephemeral, "3306,5432,6379,8080"),
+                reservation::command(ephemeral, [3306, 5432, 6379, 8080].map(single)),
             ),
             format!(
                 "or begin higher: sysctl -w net.ipv4.ip_local_port_range=\"10240 {}\"",
@@ -130,7 +131,7 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
             ),
             format!(
                 "or reserve the translation's ports: {}",
-                reserve(ephemeral, &row.seen.to_string()),
+                reservation::command(ephemeral, [row.seen]),
             ),
         ],
         avoid: vec![
@@ -140,13 +141,6 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
         ],
         ..notice(ephemeral, row.seen, part, ports)
     })
-}
-
-/// The command that reserves `ports` too: setting the list replaces it.
-fn reserve(ephemeral: &Ephemeral, ports: &str) -> String {
-    let mut list: Vec<String> = ephemeral.reserved().iter().map(ToString::to_string).collect();
-    list.push(ports.to_owned());
-    format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", list.join(","))
 }
 
 /// What all of them share.

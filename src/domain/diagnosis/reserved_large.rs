@@ -1,70 +1,198 @@
 //! `reserved-large`: reserved ports take a large part of the range.
 
 use crate::domain::{
-    Evidence, Finding, Severity,
+    Ephemeral, Evidence, Finding, PortRange, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::grouped,
+        reservation::{self, merged, single},
+        service_ports::services,
+        wording::{count_of, grouped, percent},
     },
+    port,
 };
 
 /// Shares of the range.
 const NOTICE: f64 = 0.25;
 const WARNING: f64 = 0.50;
-/// What the advice lists at most.
-const MOST_TOLD: usize = 8;
+const NEARLY_ALL: f64 = 0.99;
+/// Named in the evidence at most.
+const MOST: usize = 8;
+/// Most services have lower ports, and fewer ports are no range to move to.
+const LOWEST: u16 = 10_240;
+const LEAST: u32 = 1024;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let ephemeral = &evidence.snapshot.ephemeral;
-    let range = ephemeral.range;
-    let reserved = ephemeral.reserved_in(range);
-    let share = f64::from(reserved) / f64::from(range.len());
-    if share < NOTICE {
-        return Vec::new();
-    }
-    let severity = if share < WARNING { Severity::Notice } else { Severity::Warning };
-    let within = ephemeral.reserved().iter().filter_map(|part| part.intersection(range));
-    let parts: Vec<String> = within.take(MOST_TOLD).map(|part| part.to_string()).collect();
-    let left = ephemeral.automatic_capacity();
+    let share =
+        f64::from(ephemeral.reserved_in(ephemeral.range)) / f64::from(ephemeral.range.len());
+    let severity = match share {
+        share if share < NOTICE => return Vec::new(),
+        share if share < WARNING => Severity::Notice,
+        _ if ephemeral.automatic_capacity() == 0 => Severity::Critical,
+        share if share >= NEARLY_ALL && is_short(evidence) => Severity::Critical,
+        _ => Severity::Warning,
+    };
     vec![Finding {
         rule: "reserved-large",
         severity,
         about: About::Machine,
-        summary: format!(
-            "{:.0} % of the ephemeral range is reserved: {} of {} ports are left for automatic \
-             choice",
-            share * 100.0,
-            grouped(left),
-            grouped(range.len()),
-        ),
+        summary: summary(ephemeral, share),
         cause: String::new(),
         steps: Vec::new(),
-        meaning: "connect() and bind(0) never choose a reserved port, so they fail with \
-                  EADDRNOTAVAIL and EADDRINUSE that much earlier. An explicit bind() to a \
-                  reserved port works as before."
-            .to_owned(),
-        evidence: vec![
-            ("reserved_ports", Figure::Count(reserved.into())),
-            ("range_ports", Figure::Count(range.len().into())),
-            ("automatic_ports", Figure::Count(left.into())),
-            ("reserved_share", Figure::Share(share)),
-            ("reserved", Figure::List(parts)),
-        ],
-        advice: vec![
-            "reserve only ports that services really listen on: sysctl -w \
-             net.ipv4.ip_local_reserved_ports=<ports>"
-                .to_owned(),
-            format!(
-                "or move the range away from them: sysctl -w \
-                 net.ipv4.ip_local_port_range=\"<first> <last>\" (now {} {})",
-                range.first(),
-                range.last(),
-            ),
-        ],
+        meaning: meaning(ephemeral).to_owned(),
+        evidence: figures(ephemeral, share),
+        advice: advice(evidence),
         avoid: vec![
-            "do not clear the whole list: a service inside the range whose port connect() took \
-             meanwhile cannot start (EADDRINUSE)"
+            "do not clear the list while services listen inside the range: once connect() has \
+             taken the port of one that is down, it cannot start (EADDRINUSE)"
                 .to_owned(),
         ],
     }]
+}
+
+/// What is left for automatic choice is used up, or nearly.
+fn is_short(evidence: &Evidence<'_>) -> bool {
+    let is_high = |share: f64| share >= evidence.thresholds.critical;
+    let analysis = evidence.analysis;
+    analysis.ranges.iter().any(|range| is_high(range.share()))
+        || analysis.destinations.iter().any(|row| is_high(row.share()))
+}
+
+fn summary(ephemeral: &Ephemeral, share: f64) -> String {
+    let size = ephemeral.range.len();
+    match ephemeral.automatic_capacity() {
+        0 if size == 1 => format!(
+            "the only port of the ephemeral range, {}, is reserved: connect() fails with \
+             EADDRNOTAVAIL, bind() to port 0 with EADDRINUSE",
+            ephemeral.range.first()
+        ),
+        0 => format!(
+            "all {} ports of the ephemeral range {} are reserved: connect() fails with \
+             EADDRNOTAVAIL, bind() to port 0 with EADDRINUSE",
+            grouped(size),
+            ephemeral.range
+        ),
+        left => format!(
+            "{} of the ephemeral range {} is reserved: {} of {} left for automatic choice",
+            percent(share),
+            ephemeral.range,
+            grouped(left),
+            count_of(size, "port is", "ports are"),
+        ),
+    }
+}
+
+fn meaning(ephemeral: &Ephemeral) -> &'static str {
+    if ephemeral.automatic_capacity() == 0 {
+        "UDP connect() and sendto() of an unbound socket fail with EAGAIN. No socket is the cause, \
+         but the list net.ipv4.ip_local_reserved_ports: the kernel never chooses a port of it. A \
+         bind() by number to a reserved port works as before."
+    } else {
+        "The kernel never chooses a port of the list net.ipv4.ip_local_reserved_ports, so connect() \
+         fails with EADDRNOTAVAIL, and bind() to port 0 with EADDRINUSE, as soon as the few others \
+         are used. A bind() by number to a reserved port works as before."
+    }
+}
+
+fn figures(ephemeral: &Ephemeral, share: f64) -> Vec<(&'static str, Figure)> {
+    let range = ephemeral.range;
+    let within = ephemeral.reserved().iter().filter_map(|part| part.intersection(range));
+    let parts: Vec<String> = within.take(MOST).map(|part| part.to_string()).collect();
+    vec![
+        ("reserved_ports", Figure::Count(ephemeral.reserved_in(range).into())),
+        ("range_ports", Figure::Count(range.len().into())),
+        ("automatic_ports", Figure::Count(ephemeral.automatic_capacity().into())),
+        ("reserved_share", Figure::Share(share)),
+        ("reserved", Figure::List(parts)),
+    ]
+}
+
+fn advice(evidence: &Evidence<'_>) -> Vec<String> {
+    let ephemeral = &evidence.snapshot.ephemeral;
+    let range = ephemeral.range;
+    let used = services(evidence, |port| range.contains(port) && ephemeral.is_reserved(port));
+    let mut ports: Vec<PortRange> = used.iter().map(|service| single(service.port)).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    let kept = ports.len() as u32;
+    ports.extend(ephemeral.reserved().iter().flat_map(|part| outside(*part, range)));
+    let ports = merged(ports);
+    let which = match kept {
+        0 => {
+            "no service listens on a reserved port of the range now: reserve none of it".to_owned()
+        }
+        1 => "reserve only the port of the range that a service listens on now".to_owned(),
+        kept => format!(
+            "reserve only the {} ports of the range that services listen on now",
+            grouped(kept)
+        ),
+    };
+    let mut advice = vec![format!(
+        "{which} (check services that are down first): {}",
+        reservation::set_to(&ports)
+    )];
+    advice.extend(widest(ephemeral).map(|free| {
+        format!(
+            "or move the range to ports that are not reserved: sysctl -w \
+             net.ipv4.ip_local_port_range=\"{} {}\"",
+            free.first(),
+            free.last()
+        )
+    }));
+    advice
+}
+
+/// What of `part` is below and above `range`.
+fn outside(part: PortRange, range: PortRange) -> impl Iterator<Item = PortRange> {
+    let below = range.first().checked_sub(1);
+    let below = below.and_then(|end| PortRange::new(part.first(), part.last().min(end)).ok());
+    let above = range.last().checked_add(1);
+    let above = above.and_then(|start| PortRange::new(part.first().max(start), part.last()).ok());
+    below.into_iter().chain(above)
+}
+
+/// The widest run of ports without a reserved one, its ends of different parity.
+fn widest(ephemeral: &Ephemeral) -> Option<PortRange> {
+    let mut next = u32::from(LOWEST);
+    let mut widest: Option<PortRange> = None;
+    let end = std::iter::once((u32::from(port::ALL.last()) + 1, 0));
+    let reserved = merged(ephemeral.reserved().to_vec());
+    let parts = reserved.iter().map(|part| (u32::from(part.first()), u32::from(part.last()) + 1));
+    for (first, after) in parts.chain(end) {
+        let even = first.saturating_sub(next) & !1;
+        let free = even.checked_sub(1).and_then(|more| {
+            PortRange::new(u16::try_from(next).ok()?, u16::try_from(next + more).ok()?).ok()
+        });
+        widest = free.into_iter().chain(widest).max_by_key(|range| range.len());
+        next = next.max(after);
+    }
+    widest.filter(|range| range.len() >= LEAST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(first: u16, last: u16) -> PortRange {
+        PortRange::new(first, last).unwrap()
+    }
+
+    #[test]
+    fn the_widest_run_of_ports_that_are_not_reserved_is_even() {
+        let widest = |reserved| widest(&Ephemeral::new(port::LINUX_DEFAULT, reserved));
+        assert_eq!(widest(vec![]), Some(range(10_240, 65_535)));
+        assert_eq!(widest(vec![range(32_768, 60_999)]), Some(range(10_240, 32_767)));
+        assert_eq!(widest(vec![range(9_000, 20_000)]), Some(range(20_001, 65_534)));
+        assert_eq!(widest(vec![range(1, 65_535)]), None);
+        assert_eq!(widest(vec![range(1, 65_000)]), None, "536 ports");
+    }
+
+    #[test]
+    fn reserved_ports_beside_the_range_are_kept() {
+        let outside = |part| outside(part, range(100, 200)).collect::<Vec<_>>();
+        assert_eq!(outside(range(50, 300)), [range(50, 99), range(201, 300)]);
+        assert_eq!(outside(range(100, 200)), []);
+        assert_eq!(outside(range(1, 2)), [range(1, 2)]);
+        assert_eq!(outside(range(300, 301)), [range(300, 301)]);
+    }
 }

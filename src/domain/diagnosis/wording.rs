@@ -18,6 +18,11 @@ pub fn grouped(number: impl Into<u64>) -> String {
     text
 }
 
+/// `1 port`, `28,232 ports`
+pub(super) fn count_of(number: u32, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
 /// `nginx (pid 812)`, or the pid alone while it is not described.
 pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
     match evidence.processes.get(pid) {

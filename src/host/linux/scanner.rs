@@ -15,15 +15,18 @@ use crate::{
         snapshot::Listened,
     },
     host::{
-        HostError, OwnerDepth, Scanner,
+        HostError, OwnerDepth, Publications, Scanner,
         linux::{
             address,
+            by_number::ByNumber,
             owners::OwnerFinder,
             policy::PolicyReader,
             procfs,
+            rtnetlink::RouteSocket,
             self_test::SelfTest,
-            sock_diag::{ALL_STATES, DiagSocket, Flaw},
-            vitals::VitalsReader,
+            sock_diag::{ALL_STATES, CONNECTED, DiagSocket, Flaw},
+            tunnels::TunnelFinder,
+            vitals::{VitalsReader, conntrack},
         },
     },
 };
@@ -41,6 +44,8 @@ pub struct LinuxScanner {
     table: Vec<u8>,
     policy: PolicyReader,
     vitals: VitalsReader,
+    by_number: ByNumber,
+    tunnels: TunnelFinder,
     repetitions: Repetitions,
     owners: OwnerFinder,
     departed: Departed,
@@ -63,6 +68,8 @@ impl LinuxScanner {
             table: Vec::new(),
             policy: PolicyReader::default(),
             vitals: VitalsReader::default(),
+            by_number: ByNumber::default(),
+            tunnels: TunnelFinder::default(),
             repetitions: Repetitions::default(),
             owners: OwnerFinder::new(),
             departed: Departed::default(),
@@ -120,10 +127,10 @@ impl LinuxScanner {
     fn dump_numbered(&mut self) -> Result<Vec<Socket>, Flaw> {
         let Ok(netlink) = &mut self.netlink else { return Err(Flaw::Malformed) };
         let mut sockets = Vec::new();
-        if netlink.dump_numbered(Table::Tcp, &mut sockets).is_err() {
+        if netlink.dump_by_number(Table::Tcp, CONNECTED, &mut sockets).is_err() {
             sockets.clear();
-            netlink.dump_numbered(Table::Tcp4, &mut sockets)?;
-            netlink.dump_numbered(Table::Tcp6, &mut sockets)?;
+            netlink.dump_by_number(Table::Tcp4, CONNECTED, &mut sockets)?;
+            netlink.dump_by_number(Table::Tcp6, CONNECTED, &mut sockets)?;
         }
         Ok(sockets)
     }
@@ -163,6 +170,14 @@ impl LinuxScanner {
         }
         snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
         snapshot.interfaces = interfaces_of(&snapshot.sockets);
+    }
+
+    /// What the kernel tells only of sockets that are listed and attributed.
+    fn ask_further(&mut self, snapshot: &mut Snapshot) {
+        snapshot.name_tunnels(self.tunnels.find(&snapshot.sockets));
+        if let (Ok(netlink), Source::SockDiag) = (&mut self.netlink, snapshot.source) {
+            snapshot.vitals.by_number = self.by_number.find(netlink, snapshot);
+        }
     }
 
     fn stamp(&mut self, started: Duration, snapshot: &mut Snapshot) {
@@ -218,6 +233,7 @@ impl Scanner for LinuxScanner {
             self.departed.recall(snapshot);
         }
         self.vitals.read(owners, snapshot);
+        self.ask_further(snapshot);
         self.stamp(started, snapshot);
         Ok(())
     }
@@ -236,6 +252,7 @@ impl Scanner for LinuxScanner {
         } else {
             attribute(snapshot, &Holders::default());
         }
+        snapshot.name_tunnels(self.tunnels.find(&snapshot.sockets));
         self.stamp(started, snapshot);
         Ok(())
     }
@@ -263,6 +280,17 @@ impl Scanner for LinuxScanner {
         let ports = sockets.map(|sockets| sockets.iter().map(|socket| socket.local.port).collect());
         snapshot.numbered = ports.ok();
         snapshot.cost += cpu_time().saturating_sub(started);
+    }
+
+    /// Of the addresses of this namespace only, where they can be listed.
+    fn publications(&mut self, port: u16) -> Publications {
+        let mut found = conntrack::publications(port)?;
+        if let Ok(found) = &mut found
+            && let Ok(own) = RouteSocket::open().and_then(|mut route| route.addresses())
+        {
+            found.retain(|flow| flow.address.is_loopback() || own.contains(&flow.address));
+        }
+        Some(found)
     }
 }
 

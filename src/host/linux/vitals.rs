@@ -1,13 +1,18 @@
 //! Limits, counters and connection tracking of the kernel, as text from /proc. Not the sockets.
 
-mod conntrack;
+mod addresses;
+pub(super) mod conntrack;
 mod counters;
 mod descriptors;
 
-use std::{fs::File, io::ErrorKind, io::Read as _};
+use std::{
+    fs::File,
+    io::{ErrorKind, Read as _},
+    str::FromStr,
+};
 
 use crate::{
-    domain::{Gap, Snapshot, Vitals},
+    domain::{Gap, Snapshot, Socket, State, Vitals},
     host::OwnerDepth,
 };
 
@@ -19,11 +24,17 @@ const NETSTAT: &str = "/proc/thread-self/net/netstat";
 /// Older kernels show neither in a network namespace other than the first.
 const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 const MAX_ORPHANS: &str = "/proc/sys/net/ipv4/tcp_max_orphans";
+/// Linux 6.1 and newer.
+const HASH_BUCKETS: &str = "/proc/sys/net/ipv4/tcp_ehash_entries";
+const SYN_COOKIES: &str = "/proc/sys/net/ipv4/tcp_syncookies";
+const MAX_SYN_BACKLOG: &str = "/proc/sys/net/ipv4/tcp_max_syn_backlog";
 
 /// Keeps its buffers, and what is too dear to be read at every scan.
 #[derive(Default)]
 pub struct VitalsReader {
     buffer: Vec<u8>,
+    /// Never changes while the namespace is there; the inner None: this kernel does not show it.
+    hash_buckets: Option<Option<i64>>,
     conntrack: ConntrackReader,
     descriptors: DescriptorReader,
 }
@@ -34,6 +45,9 @@ impl VitalsReader {
         let mut vitals = Vitals::default();
         self.read_limits(&mut vitals);
         self.read_counters(&mut vitals);
+        self.read_syn_limits(&snapshot.sockets, &mut vitals);
+        let is_proc_mounted = vitals.orphans.is_some();
+        vitals.addresses = Some(addresses::read(is_proc_mounted, &mut self.buffer));
         vitals.conntrack = self.conntrack.read(&mut self.buffer, &mut vitals.gaps);
         if owners != OwnerDepth::Skip {
             let gaps = &mut vitals.gaps;
@@ -49,6 +63,19 @@ impl VitalsReader {
         };
         vitals.max_time_wait = limit(MAX_TIME_WAIT, "the limit of TIME-WAIT sockets");
         vitals.max_orphans = limit(MAX_ORPHANS, "the limit of orphans");
+        let buckets = || number(HASH_BUCKETS, &mut self.buffer).ok();
+        vitals.hash_buckets = *self.hash_buckets.get_or_insert_with(buckets);
+    }
+
+    /// Only where a SYN queue may have been full, for it costs two files more.
+    fn read_syn_limits(&mut self, sockets: &[Socket], vitals: &mut Vitals) {
+        let queue = &mut vitals.syn_queue;
+        let counters = [vitals.listen_drops, queue.dropped, queue.cookies_for_full];
+        let happened = counters.into_iter().flatten().any(|count| count > 0);
+        if happened || sockets.iter().any(|socket| socket.state == State::SynReceived) {
+            queue.cookies = number(SYN_COOKIES, &mut self.buffer).ok();
+            queue.max_backlog = number(MAX_SYN_BACKLOG, &mut self.buffer).ok();
+        }
     }
 
     fn read_counters(&mut self, vitals: &mut Vitals) {
@@ -65,6 +92,9 @@ impl VitalsReader {
                 vitals.time_wait_overflow = netstat.extended("TCPTimeWaitOverflow");
                 vitals.listen_overflows = netstat.extended("ListenOverflows");
                 vitals.listen_drops = netstat.extended("ListenDrops");
+                vitals.syn_queue.dropped = netstat.extended("TCPReqQFullDrop");
+                vitals.syn_queue.cookies_for_full = netstat.extended("TCPReqQFullDoCookies");
+                vitals.syn_queue.cookies_failed = netstat.extended("SyncookiesFailed");
                 // Counts what `tcp_check_oom` makes the kernel reset (net/ipv4/tcp.c, tcp_timer.c):
                 // there are too many orphans, or TCP is out of memory.
                 vitals.orphans_killed = netstat.extended("TCPAbortOnMemory");
@@ -82,7 +112,7 @@ fn text<'a>(path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a str, ErrorKind> {
     str::from_utf8(buffer).map_err(|_| ErrorKind::InvalidData)
 }
 
-fn number(path: &str, buffer: &mut Vec<u8>) -> Result<u32, ErrorKind> {
+fn number<T: FromStr>(path: &str, buffer: &mut Vec<u8>) -> Result<T, ErrorKind> {
     text(path, buffer)?.trim_ascii().parse().map_err(|_| ErrorKind::InvalidData)
 }
 

@@ -11,11 +11,11 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    domain::{Errno, Process, Text, UnseenNamespaces},
+    domain::{Errno, Process, Publication, Text, UnseenNamespaces},
     report::{
         Explanation, Scan,
         explain::{BindRow, ConnectRow, Side},
-        json::{Host, Instant, Missing, MissingRow, SocketRow},
+        json::{EndpointRow, Host, Instant, Missing, MissingRow, SocketRow},
     },
 };
 
@@ -97,6 +97,8 @@ struct SideRow<'a> {
     connect: Vec<ConnectTold<'a>>,
     connect_left_out: usize,
     frees_when: Option<&'a str>,
+    /// Where DNAT sends flows to the port; null: not known.
+    published: Option<Vec<PublishedRow>>,
 }
 
 impl<'a> SideRow<'a> {
@@ -112,7 +114,24 @@ impl<'a> SideRow<'a> {
             connect: side.connects.iter().map(ConnectTold::from).collect(),
             connect_left_out: side.destinations_left_out,
             frees_when: side.frees_when.as_deref(),
+            published: explanation
+                .published(side.protocol)
+                .map(|flows| flows.map(PublishedRow::from).collect()),
         }
+    }
+}
+
+/// Flows that are sent on from an address of this machine.
+#[derive(Serialize)]
+struct PublishedRow {
+    address: IpAddr,
+    to: EndpointRow,
+    flows: u32,
+}
+
+impl From<&Publication> for PublishedRow {
+    fn from(flow: &Publication) -> Self {
+        Self { address: flow.address, to: EndpointRow::from(flow.to), flows: flow.flows }
     }
 }
 

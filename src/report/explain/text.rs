@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     domain::{
-        Owner, Process, Protocol, Socket, State,
+        Endpoint, Owner, Process, Protocol, Socket, State,
         availability::{Reuse, Verdict, probing::Probed},
     },
     report::{
@@ -28,6 +28,7 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
     for side in explanation.sides {
         writeln!(out)?;
         write_holders(explanation, side, out)?;
+        write_publications(explanation, side, out)?;
         write_binds(side, out)?;
         write_connects(side, out)?;
         if let Some(words) = &side.frees_when {
@@ -114,6 +115,46 @@ fn nothing_listed(explanation: &Explanation<'_>, side: &Side, name: &str, servic
     format!("Nothing is listed on {name}{service}{but}.")
 }
 
+/// Where DNAT sends the port's flows. Nothing is said where no flow is tracked.
+fn write_publications(
+    explanation: &Explanation<'_>,
+    side: &Side,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let Some(tracked) = explanation.publications else { return Ok(()) };
+    let is_held = !explanation.scan.snapshot.on_port(side.protocol, explanation.port).is_empty();
+    let consequence = if is_held {
+        "these flows do not reach the sockets on the port"
+    } else {
+        "no socket holds the port, so that a bind() succeeds, but these flows do not reach it"
+    };
+    let mut is_published = false;
+    for flow in explanation.published(side.protocol).into_iter().flatten().take(MOST_TOLD) {
+        is_published = true;
+        let asked = Endpoint { address: flow.address, port: explanation.port };
+        let flows = if flow.flows == 1 { "flow" } else { "flows" };
+        let sentence = format!(
+            "Published by DNAT: what is sent to {asked} goes on to {} ({} {flows} now); \
+             {consequence}.",
+            flow.to, flow.flows,
+        );
+        paragraph::write(BULLET, &sentence, out)?;
+    }
+    if is_published || is_held {
+        return Ok(());
+    }
+    let why = match tracked {
+        Ok(_) => {
+            "no flow to it is tracked now; the rules would show it (nft list ruleset)".to_owned()
+        }
+        Err(io::ErrorKind::PermissionDenied) => {
+            "reading /proc/net/nf_conntrack needs root".to_owned()
+        }
+        Err(error) => format!("/proc/net/nf_conntrack: {error}"),
+    };
+    paragraph::write(BULLET, &format!("Whether DNAT publishes the port is not known: {why}."), out)
+}
+
 /// Sockets of one holder, state and local address.
 struct Group<'a> {
     holder: String,
@@ -130,9 +171,10 @@ impl Group<'_> {
             return format!("{} × {state} on {local}{user}", self.count);
         }
         let remote = remote.map(|remote| format!(" → {remote}")).unwrap_or_default();
+        let itself = if self.first.is_self_connected() { ", connected to itself" } else { "" };
         let timer = self.first.expires_ms.filter(|_| *state == State::TimeWait);
         let timer = timer.map(|ms| format!(", {} s left", ms.div_ceil(1000))).unwrap_or_default();
-        format!("{state} on {local}{remote}{user}{timer}")
+        format!("{state} on {local}{remote}{itself}{user}{timer}")
     }
 }
 
@@ -161,7 +203,10 @@ fn holder(scan: Scan<'_>, socket: &Socket) -> String {
         Owner::Process(_) => names,
         Owner::Backlog(_) => format!("{names}, not accepted yet"),
         Owner::Departed(_) => format!("the kernel, closed by {names}"),
-        Owner::Kernel => "the kernel, closed by its process".to_owned(),
+        Owner::Kernel => match scan.snapshot.tunnel_names(socket) {
+            Some(tunnels) => format!("the kernel: {tunnels}"),
+            None => "the kernel, closed by its process".to_owned(),
+        },
         Owner::Hidden => "a process that we may not see".to_owned(),
         Owner::Nobody => "no process that can be seen".to_owned(),
         Owner::NotAsked => "somebody".to_owned(),

@@ -31,23 +31,19 @@ const V6_ONLY: u16 = 11;
 /// `INET_DIAG_CGROUP_ID`, eight bytes.
 const CGROUP_ID: u16 = 21;
 
+/// `INET_DIAG_REQ_BYTECODE`
+const BYTECODE: u16 = 1;
+/// `INET_DIAG_BC_AUTO` and `INET_DIAG_BC_JMP`.
+const AUTOMATIC: u8 = 6;
+const JUMP: u8 = 1;
+
 const HEADER_LENGTH: usize = 16;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-/// Attribute of a request: a program that chooses rows (`INET_DIAG_REQ_BYTECODE`).
-const REQUEST_BYTECODE: u16 = 1;
-/// The states, as bits, in which a socket has a peer and may have been bound by number: not LISTEN,
-/// not TIME-WAIT, of which the kernel keeps nothing about its bind().
-const CONNECTED: u32 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
-/// Rows of sockets that were bound by number, as `ss '! autobound'` asks for them: an
-/// `inet_diag_bc_op` is a code, the bytes to skip on yes (1 byte) and on no (2 bytes).
-/// `INET_DIAG_BC_AUTO` is true without `SOCK_BINDPORT_LOCK`: then on to `INET_DIAG_BC_JMP`, whose
-/// jump behind the end rejects the row; else to the end, which accepts it.
-const NUMBERED: [(u8, u8, u16); 2] = [(BC_AUTO, 4, 8), (BC_JUMP, 4, 8)];
-const BC_JUMP: u8 = 1;
-const BC_AUTO: u8 = 6;
-
+/// The states, as bits, in which a TCP socket has a peer and may have been bound by number: not
+/// TIME-WAIT, of which the kernel keeps nothing about its bind().
+pub const CONNECTED: u32 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
 /// `NLM_F_REQUEST`: one socket, not a table.
 const ONE: u16 = 1;
 /// `INET_DIAG_INFO`, asked for by the bit below its number; its value is `struct tcp_info`.
@@ -78,19 +74,6 @@ pub fn request(table: Table, states: u32, sequence: u32) -> Vec<u8> {
 /// udp_diag.c compare `idiag_sport`).
 pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
     with_header(table, sequence, body(table, states, port))
-}
-
-/// The request for the connected TCP sockets of `table` that were bound by number.
-pub fn request_of_numbered(table: Table, sequence: u32) -> Vec<u8> {
-    let mut body = body(table, CONNECTED, None);
-    let length = (4 + 4 * NUMBERED.len()) as u16;
-    body.extend_from_slice(&length.to_ne_bytes());
-    body.extend_from_slice(&REQUEST_BYTECODE.to_ne_bytes());
-    for (code, yes, no) in NUMBERED {
-        body.extend_from_slice(&[code, yes]);
-        body.extend_from_slice(&no.to_ne_bytes());
-    }
-    with_header(table, sequence, body)
 }
 
 /// The request for `tcp_info` of one connected TCP socket; None: it has no cookie or no peer.
@@ -150,6 +133,23 @@ fn with_header(table: Table, sequence: u32, body: Vec<u8>) -> Vec<u8> {
     bytes[4..6].copy_from_slice(&reply_kind(table).to_ne_bytes());
     bytes[6..8].copy_from_slice(&DUMP.to_ne_bytes());
     bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    bytes
+}
+
+/// As `request`, for the sockets whose port was bound by its number: not chosen by bind() to port 0,
+/// connect(), listen() or the first send (`INET_DIAG_BC_AUTO` asks for `SOCK_BINDPORT_LOCK`).
+pub fn request_by_number(table: Table, states: u32, sequence: u32) -> Vec<u8> {
+    let mut bytes = request(table, states, sequence);
+    bytes.extend_from_slice(&12u16.to_ne_bytes());
+    bytes.extend_from_slice(&BYTECODE.to_ne_bytes());
+    // Automatic: on to the jump; else to the end, which takes the socket.
+    bytes.extend_from_slice(&[AUTOMATIC, 4]);
+    bytes.extend_from_slice(&8u16.to_ne_bytes());
+    // Beyond the end, which leaves it out. The kernel audits that each "yes" leads to the end.
+    bytes.extend_from_slice(&[JUMP, 4]);
+    bytes.extend_from_slice(&8u16.to_ne_bytes());
+    let length = bytes.len() as u32;
+    bytes[0..4].copy_from_slice(&length.to_ne_bytes());
     bytes
 }
 

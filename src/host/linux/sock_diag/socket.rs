@@ -75,12 +75,6 @@ impl DiagSocket {
         self.dump_as(table, &request, sockets)
     }
 
-    /// As `dump`, of the connected TCP sockets that were bound by number.
-    pub fn dump_numbered(&mut self, table: Table, sockets: &mut Vec<Socket>) -> Result<(), Flaw> {
-        let request = |sequence| codec::request_of_numbered(table, sequence);
-        self.dump_as(table, &request, sockets)
-    }
-
     /// Whether a connected TCP socket uses timestamps; None: it is gone, or the kernel does not say.
     pub fn has_timestamps(&mut self, socket: &Socket) -> Option<bool> {
         self.sequence = self.sequence.wrapping_add(1);
@@ -118,6 +112,17 @@ impl DiagSocket {
             sockets.truncate(start);
         }
         flaw.map_or(Ok(()), Err)
+    }
+
+    /// As `dump`, of sockets whose port was bound by its number.
+    pub fn dump_by_number(
+        &mut self,
+        table: Table,
+        states: u32,
+        sockets: &mut Vec<Socket>,
+    ) -> Result<(), Flaw> {
+        let request = |sequence| codec::request_by_number(table, states, sequence);
+        self.dump_as(table, &request, sockets)
     }
 
     fn dump_once(

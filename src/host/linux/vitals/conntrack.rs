@@ -8,9 +8,11 @@ use std::{
 
 use crate::{
     domain::{Conntrack, Gap, Translation},
+    host::Publications,
     host::linux::vitals::{number, optional, text, unread},
 };
 
+mod publications;
 mod translations;
 
 const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
@@ -25,6 +27,16 @@ const MOST_READ: u64 = 8 << 20;
 /// Reading the table may take one part in so many of the time: with 40,000 flows it costs tens of
 /// milliseconds, with ten it costs microseconds.
 const SHARE_OF_TIME: u32 = 100;
+
+/// The flows to a local port that DNAT sends elsewhere; None: the kernel tracks no connections here.
+pub(in crate::host::linux) fn publications(port: u16) -> Publications {
+    let mut buffer = Vec::new();
+    match number::<u32>(COUNT, &mut buffer) {
+        Ok(0) | Err(ErrorKind::NotFound) => None,
+        Err(error) => Some(Err(error)),
+        Ok(_) => Some(table(&mut buffer).map(|text| publications::parse(text, port))),
+    }
+}
 
 #[derive(Default)]
 pub(super) struct ConntrackReader {

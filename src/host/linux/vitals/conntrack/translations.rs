@@ -20,11 +20,11 @@ struct Flow {
 
 /// One direction of a flow.
 #[derive(Clone, Copy)]
-struct Tuple {
-    source: IpAddr,
-    destination: IpAddr,
-    source_port: u16,
-    destination_port: u16,
+pub(super) struct Tuple {
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    pub source_port: u16,
+    pub destination_port: u16,
 }
 
 /// Lines of other protocols, and those that make no sense, are passed over.
@@ -53,20 +53,10 @@ fn translation(flows: &[Flow]) -> Option<Translation> {
     })
 }
 
-/// `ipv4 2 tcp 6 431998 ESTABLISHED src=… dst=… sport=… dport=… src=… dst=… sport=… dport=… …`:
-/// the original tuple, then that of the replies (net/netfilter/nf_conntrack_standalone.c).
-///
 /// None: no TCP or UDP, or the source stayed what it was. The destination is where the replies
 /// come from, for tuples must be unique there: behind a Kubernetes service, the pod.
 fn parse_flow(line: &str) -> Option<Flow> {
-    let mut fields = line.split_ascii_whitespace();
-    let protocol = match fields.nth(2)? {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        _ => return None,
-    };
-    let original = parse_tuple(&mut fields)?;
-    let reply = parse_tuple(&mut fields)?;
+    let (protocol, original, reply) = parse_tuples(line)?;
     let is_moved = reply.destination_port != original.source_port;
     let is_translated = is_moved || reply.destination != original.source;
     is_translated.then_some(Flow {
@@ -76,6 +66,20 @@ fn parse_flow(line: &str) -> Option<Flow> {
         port: reply.destination_port,
         is_moved,
     })
+}
+
+/// `ipv4 2 tcp 6 431998 ESTABLISHED src=… dst=… sport=… dport=… src=… dst=… sport=… dport=… …`:
+/// the original tuple, then that of the replies (net/netfilter/nf_conntrack_standalone.c).
+///
+/// None: no TCP or UDP.
+pub(super) fn parse_tuples(line: &str) -> Option<(Protocol, Tuple, Tuple)> {
+    let mut fields = line.split_ascii_whitespace();
+    let protocol = match fields.nth(2)? {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => return None,
+    };
+    Some((protocol, parse_tuple(&mut fields)?, parse_tuple(&mut fields)?))
 }
 
 /// Its four fields follow each other.

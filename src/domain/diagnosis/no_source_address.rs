@@ -1,0 +1,171 @@
+//! `no-source-address`: EADDRNOTAVAIL because an address is missing, not a port.
+
+use crate::domain::{
+    Evidence, Finding, Ipv6, Severity, SourceAddresses,
+    diagnosis::{
+        finding::{About, Figure},
+        wording::steps,
+    },
+};
+
+const REFUSAL: &str = "EADDRNOTAVAIL (\"Cannot assign requested address\")";
+
+/// At most one for IPv6 and one for IPv4.
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let Some(addresses) = &evidence.snapshot.vitals.addresses else { return Vec::new() };
+    // Nothing runs there yet, or nothing that needs the network.
+    let is_used = !evidence.snapshot.sockets.is_empty();
+    [ipv6(addresses, is_used), ipv4(addresses, is_used)].into_iter().flatten().collect()
+}
+
+/// Why `::1` is missing.
+enum Cause<'a> {
+    LoopbackDown,
+    /// By these of `all`, `default` and `lo`.
+    Disabled(&'a [&'static str]),
+    /// `lo` is up, and IPv6 is not disabled on it.
+    Removed,
+}
+
+fn ipv6(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
+    let Ipv6::Listed { has_loopback: false, usable, disabled } = &addresses.ipv6 else {
+        return None;
+    };
+    let cause = match addresses.is_loopback_up {
+        _ if disabled.contains(&"lo") => Cause::Disabled(disabled),
+        Some(false) => Cause::LoopbackDown,
+        _ => Cause::Removed,
+    };
+    let is_down = matches!(cause, Cause::LoopbackDown);
+    let what = match usable {
+        0 => "connect() to any IPv6 address, and bind() to ::1, fail with",
+        _ => "bind() to ::1 fails with",
+    };
+    Some(Finding {
+        summary: format!("{what} {REFUSAL}: {}. This is not exhaustion", cause.words()),
+        // Few disable loopback on purpose, many IPv6.
+        severity: if is_down && is_used { Severity::Warning } else { Severity::Notice },
+        meaning: meaning(*usable, &cause),
+        evidence: vec![
+            ("family", Figure::Text("ipv6".to_owned())),
+            ("usable_addresses", Figure::Count((*usable).into())),
+            ("disabled", Figure::List(disabled.iter().map(|name| (*name).to_owned()).collect())),
+        ],
+        advice: cause.advice(),
+        steps: steps(cause.steps()),
+        ..finding()
+    })
+}
+
+fn meaning(usable: u32, cause: &Cause<'_>) -> String {
+    let reach = match usable {
+        0 => {
+            "Without a source address the kernel refuses every IPv6 destination with the errno of \
+             exhaustion, however many ports are left; bind() to [::] and listening there still \
+             succeed."
+        }
+        _ => {
+            "connect() to ::1 fails with ENETUNREACH, or goes out by a default route and gets no \
+             answer; other IPv6 addresses are not affected."
+        }
+    };
+    let ipv4 = match cause {
+        Cause::LoopbackDown => {
+            " IPv4 is affected too: connect() to 127.0.0.1 fails with ENETUNREACH, or gets no answer."
+        }
+        _ => {
+            " A client that tries localhost as ::1 first fails, or loses time, before it tries \
+             127.0.0.1."
+        }
+    };
+    format!("{reach}{ipv4}")
+}
+
+impl Cause<'_> {
+    fn words(&self) -> String {
+        match self {
+            Self::LoopbackDown => "the interface lo is down".to_owned(),
+            Self::Disabled(names) if names.contains(&"all") => {
+                "IPv6 is disabled on all interfaces (net.ipv6.conf.all.disable_ipv6 = 1)".to_owned()
+            }
+            Self::Disabled(_) => {
+                "IPv6 is disabled on lo (net.ipv6.conf.lo.disable_ipv6 = 1)".to_owned()
+            }
+            Self::Removed => "lo has no address ::1".to_owned(),
+        }
+    }
+
+    fn advice(&self) -> Vec<String> {
+        let use_ipv4 = "or let the clients use IPv4: 127.0.0.1 in place of localhost and ::1";
+        let enable = match self {
+            Self::LoopbackDown => return vec!["ip link set lo up".to_owned()],
+            Self::Removed => "ip address add ::1/128 dev lo".to_owned(),
+            Self::Disabled(names) => {
+                // `all` last: it would set the others, too.
+                let order = ["default", "lo", "all"].into_iter();
+                let set = order.filter(|name| names.contains(name));
+                let set: Vec<String> =
+                    set.map(|name| format!("net.ipv6.conf.{name}.disable_ipv6=0")).collect();
+                format!("enable it: sysctl -w {}", set.join(" "))
+            }
+        };
+        vec![enable, use_ipv4.to_owned()]
+    }
+
+    fn steps(&self) -> &'static [&'static str] {
+        match self {
+            Self::LoopbackDown => &["ip link set lo up"],
+            Self::Removed => &["ip address add ::1/128 dev lo", "or use 127.0.0.1"],
+            Self::Disabled(_) => &["enable IPv6", "or use IPv4"],
+        }
+    }
+}
+
+/// Where IPv6 says nothing of `lo`, or 127.0.0.1 alone is missing.
+fn ipv4(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
+    let is_said = matches!(&addresses.ipv6, Ipv6::Listed { has_loopback: false, disabled, .. }
+        if !disabled.contains(&"lo"));
+    let is_down = addresses.is_loopback_up == Some(false);
+    let (summary, advice) = if addresses.has_ipv4_loopback == Some(false) {
+        let summary = format!("bind() to 127.0.0.1 fails with {REFUSAL}: lo has no such address");
+        (summary, "ip address add 127.0.0.1/8 dev lo")
+    } else if is_down && !is_said {
+        let summary = "connect() to 127.0.0.1 fails with ENETUNREACH (\"Network is unreachable\"), \
+                       or gets no answer: the interface lo is down";
+        (summary.to_owned(), "ip link set lo up")
+    } else {
+        return None;
+    };
+    Some(Finding {
+        summary: format!("{summary}. This is not exhaustion"),
+        severity: if is_used { Severity::Warning } else { Severity::Notice },
+        meaning: "Programs that talk to each other on this machine fail, although ports are left."
+            .to_owned(),
+        evidence: vec![
+            ("family", Figure::Text("ipv4".to_owned())),
+            ("loopback_up", Figure::Text((!is_down).to_string())),
+        ],
+        steps: steps(&[advice]),
+        advice: vec![advice.to_owned()],
+        ..finding()
+    })
+}
+
+/// What both have in common.
+fn finding() -> Finding {
+    Finding {
+        rule: "no-source-address",
+        severity: Severity::Notice,
+        about: About::Machine,
+        summary: String::new(),
+        cause: String::new(),
+        steps: Vec::new(),
+        meaning: String::new(),
+        evidence: Vec::new(),
+        advice: Vec::new(),
+        avoid: vec![
+            "do not widen the ephemeral range or tune TIME-WAIT for this: no other port can help"
+                .to_owned(),
+        ],
+    }
+}

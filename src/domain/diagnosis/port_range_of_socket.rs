@@ -1,0 +1,179 @@
+//! `port-range-of-socket`: a process has used up a block of ports that it keeps to, while the range
+//! has others left. A suspicion: the tables do not show IP_LOCAL_PORT_RANGE.
+//!
+//! connect() by itself takes the low parity of the whole range first (`__inet_hash_connect`). Ports
+//! of both parities without a hole, and none outside, are those of a program that limits itself.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{
+    Destination, DestinationUse, Evidence, Finding, Party, PortRange, Protocol, Severity, Socket,
+    State,
+    diagnosis::{
+        finding::{About, Figure},
+        wording::{grouped, party, steps},
+    },
+};
+
+/// A block of fewer ports may be chance.
+const LEAST: usize = 16;
+/// Of the block: so many ports are used.
+const FULL: f64 = 0.95;
+/// Findings at most.
+const MOST: usize = 8;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let rows = evidence.analysis.destinations.iter();
+    let candidates: BTreeMap<Destination, &DestinationUse> =
+        rows.filter(|row| may_be_limited(row)).map(|row| (row.destination, row)).collect();
+    if candidates.is_empty() {
+        return Vec::new();
+    }
+    let clients = clients(evidence, &candidates);
+    let blocks = clients.iter().filter_map(|(&(destination, party), sockets)| {
+        let row = candidates.get(&destination)?;
+        let block = Block::of(evidence, row, sockets)?;
+        Some(finding(evidence, row, party, &block))
+    });
+    blocks.take(MOST).collect()
+}
+
+/// Both parities are used, the low one of the whole range is not used up, and the block is smaller
+/// than half of the range. Most machines have no such destination.
+fn may_be_limited(row: &DestinationUse) -> bool {
+    let (low, used) = (row.low_parity_used, row.used);
+    used as usize >= LEAST
+        && low * 4 >= used
+        && low * 4 <= used * 3
+        && used * 2 <= row.capacity
+        && row.low_parity_available() * 4 >= row.low_parity_capacity
+}
+
+/// The open connections of each process to each of the destinations.
+fn clients<'a>(
+    evidence: &Evidence<'a>,
+    candidates: &BTreeMap<Destination, &DestinationUse>,
+) -> BTreeMap<(Destination, Party), Vec<&'a Socket>> {
+    let mut clients: BTreeMap<(Destination, Party), Vec<&Socket>> = BTreeMap::new();
+    for socket in evidence.snapshot.sockets.iter().filter(|socket| socket.inode.is_some()) {
+        let Some(destination) = Destination::of(socket) else { continue };
+        let party = Party::of(evidence.snapshot, socket);
+        if matches!(party, Party::Process(_)) && candidates.contains_key(&destination) {
+            clients.entry((destination, party)).or_default().push(socket);
+        }
+    }
+    clients
+}
+
+/// Ports from the first to the last that a process uses towards a destination.
+struct Block {
+    range: PortRange,
+    /// Used towards the destination, by whomever, or not available to connect().
+    taken: u32,
+    /// Of the process.
+    own: u32,
+}
+
+impl Block {
+    /// None: no full block, or nothing speaks for a limit.
+    fn of(evidence: &Evidence<'_>, row: &DestinationUse, sockets: &[&Socket]) -> Option<Self> {
+        let ports = sockets.iter().map(|socket| socket.local.port);
+        let range = PortRange::new(ports.clone().min()?, ports.clone().max()?).ok()?;
+        let ephemeral = &evidence.snapshot.ephemeral;
+        let is_within = ephemeral.range.intersection(range) == Some(range);
+        if !is_within || sockets.len() < LEAST || range.len() * 2 > ephemeral.range.len() {
+            return None;
+        }
+        let is_bound = |port| evidence.analysis.suspected.contains(port);
+        if counts_up(sockets)
+            || ports.clone().filter(|&port| is_bound(port)).count() * 2 > sockets.len()
+        {
+            return None;
+        }
+        let block = Self {
+            range,
+            taken: taken(evidence, row.destination, range),
+            own: sockets.len() as u32,
+        };
+        let is_full = f64::from(block.taken) >= FULL * f64::from(range.len());
+        (is_full && block.own * 2 >= range.len()).then_some(block)
+    }
+}
+
+/// A program that binds the next number each time has a block without a hole as well, but its next
+/// port is free. Inodes grow in the order in which sockets are made, in batches of 1024 a CPU
+/// (`get_next_ino`). connect() starts anywhere in the block and goes around it several times.
+fn counts_up(sockets: &[&Socket]) -> bool {
+    let made = sockets.iter().filter_map(|socket| Some((socket.inode?, socket.local.port)));
+    let mut made: Vec<(u32, u16)> = made.collect();
+    made.sort_unstable();
+    let batch = |inode: u32| inode.wrapping_sub(1) / 1024;
+    let is_back =
+        |pair: &&[(u32, u16)]| pair[1].1 < pair[0].1 && batch(pair[1].0) == batch(pair[0].0);
+    // It may have begun again at the first one.
+    made.windows(2).filter(is_back).count() <= 2
+}
+
+fn taken(evidence: &Evidence<'_>, destination: Destination, range: PortRange) -> u32 {
+    let ephemeral = &evidence.snapshot.ephemeral;
+    let is_taken = |&port: &u16| {
+        let mut here = evidence.snapshot.on_port(Protocol::Tcp, port).iter();
+        ephemeral.is_reserved(port)
+            || here.any(|socket| {
+                matches!(socket.state, State::Listen | State::Bound)
+                    || Destination::of(socket) == Some(destination)
+            })
+    };
+    range.ports().filter(is_taken).count() as u32
+}
+
+fn finding(evidence: &Evidence<'_>, row: &DestinationUse, owner: Party, block: &Block) -> Finding {
+    let Destination { source, remote, .. } = row.destination;
+    let (range, size) = (block.range, block.range.len());
+    let who = party(evidence, owner);
+    let others = row.capacity.saturating_sub(row.used);
+    Finding {
+        rule: "port-range-of-socket",
+        severity: Severity::Warning,
+        about: About::Destination(row.destination),
+        summary: format!(
+            "suspected: {who} takes its ports to {remote} from {range} only, and {} of these {} \
+             are used",
+            grouped(block.taken),
+            grouped(size),
+        ),
+        cause: format!("{who} keeps to {range}, which is full"),
+        steps: steps(&["widen its IP_LOCAL_PORT_RANGE", "fewer connections at once"]),
+        meaning: format!(
+            "Its next connect() from {source} fails with EADDRNOTAVAIL although {} ports of {} are \
+             left: a program that sets IP_LOCAL_PORT_RANGE, or binds by number, gets no others. It \
+             is inferred, for the kernel's tables do not show the option: its connections use \
+             both parities of that block and no port outside, where connect() by itself would take \
+             every second port of the whole range first.",
+            grouped(others),
+            evidence.snapshot.ephemeral.range,
+        ),
+        evidence: vec![
+            ("source", Figure::Text(source.to_string())),
+            ("destination", Figure::Text(remote.to_string())),
+            ("first", Figure::Count(range.first().into())),
+            ("last", Figure::Count(range.last().into())),
+            ("size", Figure::Count(size.into())),
+            ("used", Figure::Count(block.taken.into())),
+            ("own_sockets", Figure::Count(block.own.into())),
+            ("others_available", Figure::Count(others.into())),
+        ],
+        advice: vec![
+            format!(
+                "in {who}: give setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, …) more ports, or \
+                 leave it out (its configuration may call it source port range)"
+            ),
+            format!("keep fewer connections to {remote} open at once: more would fail now"),
+            "add a source address: each has the block to itself".to_owned(),
+        ],
+        avoid: vec![
+            "do not widen ip_local_port_range for this: the option of the socket stays as it is"
+                .to_owned(),
+        ],
+    }
+}

@@ -1,0 +1,95 @@
+//! Commands that set `ip_local_reserved_ports`. Runs none.
+
+use crate::domain::{Ephemeral, PortRange};
+
+/// The kernel takes one page in a write(2) (`proc_do_large_bitmap`). sysctl(8) and systemd-sysctl
+/// do not write the rest and report success; the shell's `echo` does write it.
+const PAGE: usize = 4095;
+
+/// The command that reserves `ports` besides what is reserved already: a new list replaces the old
+/// one. It ends with the list.
+pub(super) fn command(ephemeral: &Ephemeral, ports: impl IntoIterator<Item = PortRange>) -> String {
+    let ports = ephemeral.reserved().iter().copied().chain(ports);
+    set_to(&merged(ports.collect()))
+}
+
+/// The command that reserves exactly these ports.
+pub(super) fn set_to(ports: &[PortRange]) -> String {
+    match list(ports) {
+        list if list.is_empty() => "echo > /proc/sys/net/ipv4/ip_local_reserved_ports".to_owned(),
+        list if list.len() > PAGE => {
+            format!("echo {list} > /proc/sys/net/ipv4/ip_local_reserved_ports")
+        }
+        list => format!("sysctl -w net.ipv4.ip_local_reserved_ports={list}"),
+    }
+}
+
+/// Whether sysctl(8) would cut the list and say nothing.
+pub(super) fn is_too_long(command: &str) -> bool {
+    command.starts_with("echo ") && command.len() > PAGE
+}
+
+/// One port as a range.
+pub(super) fn single(port: u16) -> PortRange {
+    PortRange::new(port, port).expect("a port is not after itself")
+}
+
+/// Ascending, ranges that overlap or touch each other as one.
+pub(super) fn merged(mut ports: Vec<PortRange>) -> Vec<PortRange> {
+    ports.sort_unstable();
+    let mut merged: Vec<PortRange> = Vec::new();
+    for next in ports {
+        match merged.last_mut() {
+            Some(last) if u32::from(next.first()) <= u32::from(last.last()) + 1 => {
+                let end = last.last().max(next.last());
+                *last = PortRange::new(last.first(), end).unwrap_or(*last);
+            }
+            _ => merged.push(next),
+        }
+    }
+    merged
+}
+
+/// `40000,40010-40019`, as the sysctl has it.
+pub(super) fn list(ports: &[PortRange]) -> String {
+    let parts = ports.iter().map(|range| match range.len() {
+        1 => range.first().to_string(),
+        _ => range.to_string(),
+    });
+    parts.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(first: u16, last: u16) -> PortRange {
+        PortRange::new(first, last).unwrap()
+    }
+
+    #[test]
+    fn neighbours_and_what_is_reserved_become_ranges() {
+        let ephemeral = Ephemeral::new(
+            crate::domain::port::LINUX_DEFAULT,
+            vec![range(50_000, 50_010), range(52_000, 52_000)],
+        );
+        let ports = [40_001, 40_000, 50_005, 50_011, 40_003, 65_535, 65_534, 40_000].map(single);
+        assert_eq!(
+            command(&ephemeral, ports),
+            "sysctl -w net.ipv4.ip_local_reserved_ports=\
+             40000-40001,40003,50000-50011,52000,65534-65535"
+        );
+        assert_eq!(set_to(&[]), "echo > /proc/sys/net/ipv4/ip_local_reserved_ports");
+    }
+
+    #[test]
+    fn a_list_of_more_than_a_page_is_not_given_to_sysctl() {
+        let ports = |count: u16| (0..count).map(|i| single(20_000 + 2 * i));
+        let ephemeral = Ephemeral::default();
+        // 5 digits and a comma: 682 ports are 4,091 bytes, 683 are 4,097.
+        assert!(command(&ephemeral, ports(682)).starts_with("sysctl -w "));
+        let long = command(&ephemeral, ports(683));
+        assert!(long.starts_with("echo 20000,20002,") && is_too_long(&long));
+        assert!(long.ends_with(",21364 > /proc/sys/net/ipv4/ip_local_reserved_ports"));
+    }
+}

@@ -1,0 +1,240 @@
+//! `syn-queue-full`: a listener has more half-open connections than it may, so that SYNs are dropped
+//! or answered by a cookie.
+//!
+//! The kernel (`tcp_conn_request`, net/ipv4/tcp_input.c) looks at the number of half-open connections
+//! of the listener. Above its backlog, the argument of listen(), a SYN is answered by a cookie, or
+//! dropped where `tcp_syncookies` is 0 (`TCPReqQFullDoCookies`, `TCPReqQFullDrop`). Without cookies it
+//! drops SYNs of unknown clients already when less than a quarter of `tcp_max_syn_backlog` is left,
+//! which `ListenDrops` alone counts. The accept queue is another one: see `listen-overflow`.
+
+mod queues;
+
+use crate::domain::{
+    Endpoint, Evidence, Finding, Protocol, Severity, Source, SynQueue,
+    diagnosis::{
+        counter::Counter,
+        finding::{About, Figure},
+        wording::{count_of, grouped, process},
+    },
+};
+
+use self::queues::{Queue, queues};
+
+/// Listeners named at most.
+const MOST: usize = 16;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let snapshot = evidence.snapshot;
+    let syn = &snapshot.vitals.syn_queue;
+    let drops = Drops::of(evidence);
+    if drops == Drops::None {
+        return Vec::new();
+    }
+    // /proc/net/tcp does not show a listener's backlog.
+    let is_shown = snapshot.source != Source::Procfs;
+    let full = queues(snapshot).into_iter().filter(|queue| is_shown && queue.is_full(syn));
+    let named: Vec<Finding> =
+        full.take(MOST).map(|queue| of_listener(evidence, &queue, drops)).collect();
+    if named.is_empty() { of_machine(evidence, drops).into_iter().collect() } else { named }
+}
+
+/// What happens to SYNs that find a queue full.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Drops {
+    None,
+    /// They are dropped.
+    Lost(Counter),
+    /// A cookie answers them.
+    Cookies(Counter),
+}
+
+impl Drops {
+    fn of(evidence: &Evidence<'_>) -> Self {
+        let syn = &evidence.snapshot.vitals.syn_queue;
+        let lost = Counter::of(evidence, |vitals| vitals.syn_queue.dropped);
+        // Every overflow of an accept queue is counted among the drops, too.
+        let others = Counter::of(evidence, |vitals| {
+            vitals.listen_drops?.checked_sub(vitals.listen_overflows?)
+        });
+        let cookies = Counter::of(evidence, |vitals| vitals.syn_queue.cookies_for_full);
+        match syn.cookies {
+            // Each SYN is answered by a cookie: no queue is used.
+            Some(2) => Self::None,
+            Some(0) if lost.is_growing() || others == Counter::Still => Self::lost(lost),
+            Some(0) => Self::lost(others),
+            _ if cookies != Counter::Still => Self::Cookies(cookies),
+            _ => Self::lost(lost),
+        }
+    }
+
+    fn lost(counter: Counter) -> Self {
+        if counter == Counter::Still { Self::None } else { Self::Lost(counter) }
+    }
+
+    fn figures(self) -> Vec<(&'static str, Figure)> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Lost(counter) => counter.figures("syns_dropped", "syns_dropped_per_second"),
+            Self::Cookies(counter) => counter.figures("syn_cookies", "syn_cookies_per_second"),
+        }
+    }
+
+    fn severity(self) -> Severity {
+        match self {
+            Self::Lost(Counter::Growing { .. }) => Severity::Critical,
+            Self::Lost(_) | Self::Cookies(Counter::Growing { .. }) => Severity::Warning,
+            Self::None | Self::Cookies(_) => Severity::Notice,
+        }
+    }
+
+    /// `480 SYNs/s are dropped`
+    fn words(self) -> String {
+        let (counter, done) = match self {
+            Self::None => return String::new(),
+            Self::Lost(counter) => (counter, "dropped"),
+            Self::Cookies(counter) => (counter, "answered by SYN cookies"),
+        };
+        match counter {
+            Counter::Growing { per_second, .. } if per_second >= 1.0 => {
+                format!("{} SYNs/s are {done}", grouped(per_second.round() as u64))
+            }
+            Counter::Growing { added, seconds, .. } => {
+                format!("{} SYNs were {done} in the last {seconds:.1} s", grouped(added))
+            }
+            Counter::Past { total } => {
+                format!("{} SYNs were {done} since the counter began", grouped(total))
+            }
+            Counter::Still => format!("SYNs may be {done}"),
+        }
+    }
+}
+
+fn of_listener(evidence: &Evidence<'_>, queue: &Queue<'_>, drops: Drops) -> Finding {
+    let syn = &evidence.snapshot.vitals.syn_queue;
+    let local = queue.listener.local;
+    let pids = evidence.snapshot.owner(queue.listener).pids();
+    let owner = pids.first().map(|&pid| process(evidence, pid));
+    let mut figures = vec![
+        ("listener", Figure::Text(local.to_string())),
+        ("half_open", Figure::Count(queue.half_open.into())),
+        ("backlog", Figure::Count(queue.backlog.into())),
+        ("listeners", Figure::Count(queue.members.into())),
+    ];
+    figures.extend(pids.first().map(|&pid| ("pid", Figure::Count(pid.into()))));
+    figures.extend(settings(syn));
+    figures.extend(drops.figures());
+    Finding {
+        severity: drops.severity(),
+        about: About::Port(Protocol::Tcp, local.port),
+        summary: format!(
+            "the SYN queue of {local} is full: {}, {}; {}: {}",
+            count_of(queue.half_open, "half-open connection", "half-open connections"),
+            limit(queue, syn),
+            drops.words(),
+            owner.as_deref().unwrap_or("a process not seen"),
+        ),
+        meaning: meaning(drops).to_owned(),
+        evidence: figures,
+        advice: advice(Some(local), drops),
+        ..finding()
+    }
+}
+
+/// Which of the kernel's limits is reached.
+fn limit(queue: &Queue<'_>, syn: &SynQueue) -> String {
+    match (syn.cookies, syn.max_backlog) {
+        (Some(0), Some(max)) if queues::limit_without_cookies(max) < queue.backlog => {
+            format!("tcp_max_syn_backlog {} less a quarter, SYN cookies off", grouped(max))
+        }
+        (Some(0), _) => format!("backlog {}, SYN cookies off", grouped(queue.backlog)),
+        _ => format!("backlog {}", grouped(queue.backlog)),
+    }
+}
+
+fn settings(syn: &SynQueue) -> Vec<(&'static str, Figure)> {
+    let counts = [
+        ("tcp_syncookies", syn.cookies.map(u64::from)),
+        ("tcp_max_syn_backlog", syn.max_backlog.map(u64::from)),
+        ("syn_cookies_failed", syn.cookies_failed),
+    ];
+    counts.into_iter().filter_map(|(name, count)| Some((name, Figure::Count(count?)))).collect()
+}
+
+fn meaning(drops: Drops) -> &'static str {
+    match drops {
+        Drops::Cookies(_) => {
+            "Clients still connect: a SYN cookie keeps nothing in memory until the client's ACK \
+             comes. Such connections lose TCP options (window scaling and SACK without timestamps). \
+             Ports are not exhausted, and the accept queue is not full: clients, or a SYN flood, \
+             leave handshakes unfinished."
+        }
+        _ => {
+            "New clients get no answer to their SYN: connect() hangs and ends with ETIMEDOUT. It \
+             looks as if ports were exhausted, but the client has its port, and the accept queue is \
+             not full: clients, or a SYN flood, leave handshakes unfinished."
+        }
+    }
+}
+
+fn advice(listener: Option<Endpoint>, drops: Drops) -> Vec<String> {
+    let of_port = listener.map_or(String::new(), |local| format!(" 'sport = :{}'", local.port));
+    let mut advice = vec![format!(
+        "see who leaves handshakes unfinished: ss -tn state syn-recv{of_port}; if these addresses \
+         never answer, it is a SYN flood, to be filtered in front of this machine"
+    )];
+    if matches!(drops, Drops::Lost(_)) {
+        advice.insert(
+            0,
+            "turn SYN cookies on, which keeps clients coming in while the queue is full: sysctl -w \
+             net.ipv4.tcp_syncookies=1"
+                .to_owned(),
+        );
+    }
+    advice.push(
+        "for a real load: give listen() a larger backlog, listen(fd, 4096), together with: sysctl \
+         -w net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096; then restart the listener"
+            .to_owned(),
+    );
+    advice
+}
+
+/// None of the queues is full now.
+fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
+    let (Drops::Lost(counter) | Drops::Cookies(counter)) = drops else { return None };
+    let is_growing = counter.is_growing();
+    let syn = &evidence.snapshot.vitals.syn_queue;
+    // Without a half-open connection `ListenDrops` has other reasons (no route, no memory).
+    let is_by_queue = syn.dropped.is_some_and(|count| count > 0)
+        || matches!(drops, Drops::Cookies(_))
+        || queues(evidence.snapshot).iter().any(|queue| queue.half_open > 0);
+    let mut figures = settings(syn);
+    figures.extend(drops.figures());
+    is_by_queue.then(|| Finding {
+        severity: if is_growing { Severity::Warning } else { Severity::Notice },
+        summary: format!("a listener's SYN queue was full: {}; none is full now", drops.words()),
+        meaning: meaning(drops).to_owned(),
+        evidence: figures,
+        advice: advice(None, drops),
+        ..finding()
+    })
+}
+
+/// What all of them have in common.
+fn finding() -> Finding {
+    Finding {
+        rule: "syn-queue-full",
+        severity: Severity::Notice,
+        about: About::Machine,
+        summary: String::new(),
+        cause: String::new(),
+        steps: Vec::new(),
+        meaning: String::new(),
+        evidence: Vec::new(),
+        advice: Vec::new(),
+        avoid: vec![
+            "do not widen the ephemeral range for this, and do not only make the server accept \
+             faster: these connections have not come as far as accept()"
+                .to_owned(),
+        ],
+    }
+}

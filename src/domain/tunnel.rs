@@ -1,0 +1,214 @@
+//! UDP ports that the kernel itself holds for a tunnel. Not which sockets those are in /proc.
+
+use std::fmt;
+
+use crate::domain::{Gap, Holder, Protocol, Snapshot, Socket, Text};
+
+/// A tunnel interface over UDP that is up. Its socket belongs to the kernel: no process has a descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    pub kind: TunnelKind,
+    /// `vx0`
+    pub device: Text,
+    /// None: the interface does not report it (WireGuard).
+    pub port: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TunnelKind {
+    Vxlan,
+    Geneve,
+    Bareudp,
+    Wireguard,
+}
+
+impl TunnelKind {
+    pub const EACH: [Self; 4] = [Self::Vxlan, Self::Geneve, Self::Bareudp, Self::Wireguard];
+
+    /// As `ip link` and JSON name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vxlan => "vxlan",
+            Self::Geneve => "geneve",
+            Self::Bareudp => "bareudp",
+            Self::Wireguard => "wireguard",
+        }
+    }
+}
+
+/// In sentences.
+impl fmt::Display for TunnelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vxlan => "VXLAN",
+            Self::Geneve => "GENEVE",
+            Self::Bareudp => "bareudp",
+            Self::Wireguard => "WireGuard",
+        })
+    }
+}
+
+/// `VXLAN tunnel vx0`; `probably WireGuard tunnel wg0` where the interface does not report its port.
+impl fmt::Display for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let probably = if self.port.is_none() { "probably " } else { "" };
+        write!(f, "{probably}{} tunnel {}", self.kind, self.device)
+    }
+}
+
+/// A UDP socket with an inode that no process showed: the kernel's, or one that we may not see.
+pub fn is_candidate(socket: &Socket) -> bool {
+    socket.protocol == Protocol::Udp
+        && socket.inode.is_some()
+        && matches!(socket.holder, Holder::Nobody | Holder::Hidden)
+}
+
+impl Snapshot {
+    /// The tunnels whose port this is: those of one kind may share a socket.
+    pub fn tunnels(&self, socket: &Socket) -> Vec<&Tunnel> {
+        if socket.protocol != Protocol::Udp || socket.holder != Holder::Kernel {
+            return Vec::new();
+        }
+        let tunnels = &self.vitals.tunnels;
+        let found: Vec<&Tunnel> = by_port(tunnels, socket.local.port).collect();
+        if found.is_empty() { only_silent(tunnels).into_iter().collect() } else { found }
+    }
+
+    /// As `tunnels`, for one line; None: not a tunnel's.
+    pub fn tunnel_names(&self, socket: &Socket) -> Option<String> {
+        let names: Vec<String> = self.tunnels(socket).iter().map(ToString::to_string).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    /// Gives the sockets of these tunnels to the kernel, which is why no process shows them.
+    ///
+    /// Owners are attributed already. A tunnel that does not report its port may have any socket
+    /// that is known to have no process, but none that a process may hold which we may not see.
+    pub fn name_tunnels(&mut self, tunnels: Vec<Tunnel>) {
+        let mut hidden = 0;
+        for socket in self.sockets.iter_mut().filter(|socket| is_candidate(socket)) {
+            let has_port = by_port(&tunnels, socket.local.port).next().is_some();
+            let is_hidden = socket.holder == Holder::Hidden;
+            if has_port || !is_hidden && only_silent(&tunnels).is_some() {
+                hidden += u32::from(is_hidden);
+                socket.holder = Holder::Kernel;
+            }
+        }
+        self.vitals.tunnels = tunnels;
+        if hidden > 0 {
+            self.forget_hidden(hidden);
+        }
+    }
+
+    /// So many sockets are no longer among those whose owner we may not see.
+    fn forget_hidden(&mut self, fewer: u32) {
+        for gap in &mut self.gaps {
+            if let Gap::OwnersHidden { sockets, .. } | Gap::OwnersInvisible { sockets } = gap {
+                *sockets = sockets.saturating_sub(fewer);
+            }
+        }
+        self.gaps.retain(|gap| {
+            !matches!(
+                gap,
+                Gap::OwnersHidden { sockets: 0, .. } | Gap::OwnersInvisible { sockets: 0 }
+            )
+        });
+    }
+}
+
+fn by_port(tunnels: &[Tunnel], port: u16) -> impl Iterator<Item = &Tunnel> {
+    tunnels.iter().filter(move |tunnel| tunnel.port == Some(port))
+}
+
+/// The one that does not report its port, if it is the only one.
+fn only_silent(tunnels: &[Tunnel]) -> Option<&Tunnel> {
+    let mut silent = tunnels.iter().filter(|tunnel| tunnel.port.is_none());
+    silent.next().filter(|_| silent.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, sync::Arc};
+
+    use super::*;
+    use crate::domain::{
+        Family, Machine, MachineKind, Source, State, Timer, Users, availability::frees_when,
+    };
+
+    fn socket(port: u16, holder: Holder) -> Socket {
+        Socket {
+            protocol: Protocol::Udp,
+            family: Family::Ipv4,
+            state: State::Unconnected,
+            timer: Timer::None,
+            local: (Ipv4Addr::UNSPECIFIED, port).into(),
+            remote: None,
+            interface: None,
+            inode: Some(u32::from(port)),
+            uid: Some(0),
+            cookie: None,
+            expires_ms: None,
+            cgroup: None,
+            receive_queue: 0,
+            send_queue: 0,
+            holder,
+        }
+    }
+
+    fn snapshot(sockets: &[Socket], tunnels: &[(TunnelKind, &str, Option<u16>)]) -> Snapshot {
+        let machine = Machine {
+            kind: MachineKind::Simulated,
+            name: Text::scrub("m"),
+            kernel: Text::scrub("k"),
+            network_namespace: None,
+            namespace_name: None,
+            is_isolated: true,
+            users: Arc::new(Users::default()),
+        };
+        let mut snapshot = Snapshot::empty(Arc::new(machine), Source::Simulated);
+        snapshot.sockets.extend_from_slice(sockets);
+        let hidden = sockets.iter().filter(|socket| socket.holder == Holder::Hidden).count() as u32;
+        if hidden > 0 {
+            snapshot.gaps.push(Gap::OwnersHidden { sockets: hidden, processes: 1 });
+        }
+        let tunnels = tunnels.iter().map(|&(kind, device, port)| {
+            let device = Text::scrub(device);
+            Tunnel { kind, device, port }
+        });
+        snapshot.name_tunnels(tunnels.collect());
+        snapshot
+    }
+
+    fn names(snapshot: &Snapshot) -> Vec<Option<String>> {
+        snapshot.sockets.iter().map(|socket| snapshot.tunnel_names(socket)).collect()
+    }
+
+    #[test]
+    fn a_tunnel_that_does_not_report_its_port_is_only_probable_and_needs_a_socket_without_process()
+    {
+        let sockets = [Holder::Nobody, Holder::Hidden].map(|holder| socket(51_820, holder));
+        let wireguard = (TunnelKind::Wireguard, "wg0", None);
+        let snapshot = snapshot(&sockets, &[wireguard]);
+        let probable = "probably WireGuard tunnel wg0".to_owned();
+        assert_eq!(names(&snapshot), [Some(probable), None]);
+        assert_eq!(snapshot.gaps, [Gap::OwnersHidden { sockets: 1, processes: 1 }]);
+    }
+
+    #[test]
+    fn of_two_tunnels_that_do_not_report_their_ports_none_is_named() {
+        let tunnels = ["wg0", "wg1"].map(|device| (TunnelKind::Wireguard, device, None));
+        let snapshot = snapshot(&[socket(51_820, Holder::Nobody)], &tunnels);
+        assert_eq!(names(&snapshot), [None]);
+        assert_eq!(snapshot.sockets[0].holder, Holder::Nobody);
+    }
+
+    #[test]
+    fn a_hidden_socket_on_the_port_of_a_tunnel_is_the_kernels_and_not_missing() {
+        let sockets = [socket(6081, Holder::Hidden), socket(6082, Holder::NotAsked)];
+        let snapshot = snapshot(&sockets, &[(TunnelKind::Geneve, "g0", Some(6081))]);
+        assert_eq!(names(&snapshot), [Some("GENEVE tunnel g0".to_owned()), None]);
+        assert_eq!(snapshot.gaps, []);
+        let words = frees_when(&snapshot, Protocol::Udp, 6081).unwrap();
+        assert!(words.contains("`ip link set g0 down` frees it"), "{words}");
+    }
+}

@@ -1,0 +1,42 @@
+//! Finds the tunnels behind UDP sockets that no process shows. Not whose packets they carry.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    domain::{Socket, Tunnel, tunnel::is_candidate},
+    host::linux::rtnetlink::RouteSocket,
+};
+
+/// The interfaces are listed again after so long, and when other sockets have no process, but not
+/// more often than once a second.
+const REFRESH: Duration = Duration::from_secs(10);
+const LEAST: Duration = Duration::from_secs(1);
+
+/// Lists no interface while each UDP socket has a process.
+#[derive(Default)]
+pub(super) struct TunnelFinder {
+    tunnels: Vec<Tunnel>,
+    /// The inodes that they were looked for; in the order of the sockets.
+    inodes: Vec<u32>,
+    read_at: Option<Instant>,
+}
+
+impl TunnelFinder {
+    /// In the calling thread's network namespace. Where interfaces cannot be listed there are none.
+    pub(super) fn find(&mut self, sockets: &[Socket]) -> Vec<Tunnel> {
+        let candidates = sockets.iter().filter(|socket| is_candidate(socket));
+        let inodes: Vec<u32> = candidates.filter_map(|socket| socket.inode).collect();
+        if inodes.is_empty() {
+            *self = Self::default();
+            return Vec::new();
+        }
+        let least = if inodes == self.inodes { REFRESH } else { LEAST };
+        if self.read_at.is_none_or(|at| at.elapsed() >= least) {
+            self.tunnels =
+                RouteSocket::open().and_then(|mut route| route.tunnels()).unwrap_or_default();
+            self.inodes = inodes;
+            self.read_at = Some(Instant::now());
+        }
+        self.tunnels.clone()
+    }
+}

@@ -1,0 +1,387 @@
+//! Rules over single ports and how they are given: each condition made for real in a network
+//! namespace, and its absence.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![allow(clippy::string_slice, reason = "a test fails by a panic")]
+
+#[path = "support/judge.rs"]
+mod judge;
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::AsRawFd as _,
+    process::Command,
+    time::Duration,
+};
+
+use portscope::domain::{
+    Finding, PortRange, Protocol, Severity,
+    diagnosis::{About, Figure},
+};
+use rustix::io::Errno;
+use socket2::{Domain, SockRef, Socket, Type};
+
+use judge::{Judge, command, figure};
+use namespace::{in_new_namespace, set_sysctl};
+use processes::{alone, not_tested};
+
+const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+fn own() -> String {
+    format!("pid {}", std::process::id())
+}
+
+/// connect() to a port where nothing listens, until it is given that very port.
+fn connect_to_itself(to: SocketAddr) -> Socket {
+    loop {
+        let client = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
+        if client.connect(&to.into()).is_ok() {
+            assert_eq!(client.local_addr().unwrap().as_socket(), Some(to));
+            return client;
+        }
+    }
+}
+
+/// Runs what the finding advises, as a shell does; false: the program is not there.
+fn run(command: &str) -> bool {
+    let _alone = alone();
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() || output.status.code() == Some(127), "{command}: {told}");
+    output.status.success()
+}
+
+fn errno_of<T>(result: io::Result<T>) -> Option<Errno> {
+    result.err().and_then(|error| Errno::from_io_error(&error))
+}
+
+/// As a server binds that knows of TIME-WAIT.
+fn serve(at: SocketAddr) -> io::Result<Socket> {
+    let server = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+    server.set_reuse_address(true)?;
+    server.bind(&at.into())?;
+    server.listen(1)?;
+    Ok(server)
+}
+
+#[test]
+fn a_connection_to_itself_keeps_the_server_from_its_port_until_it_is_ended() {
+    let addresses: [IpAddr; 3] =
+        [LOCAL.into(), Ipv6Addr::LOCALHOST.into(), LOCAL.to_ipv6_mapped().into()];
+    for address in addresses {
+        in_new_namespace(|| {
+            set_sysctl("ip_local_port_range", "40000 40015");
+            let at = SocketAddr::new(address, 40_002);
+            let client = connect_to_itself(at);
+            assert_eq!(errno_of(serve(at)), Some(Errno::ADDRINUSE));
+            let words = [&*at.to_string(), &own(), "EADDRINUSE", "one attempt in 8", "even ports"];
+            let finding = Judge::now().one("self-connected", Severity::Warning, &words);
+            assert_eq!(finding.about, About::Port(Protocol::Tcp, 40_002));
+            let reserve = "sysctl -w net.ipv4.ip_local_reserved_ports=40002";
+            assert_eq!(command(&finding, 1, "sysctl"), reserve);
+            if !run(&command(&finding, 0, "ss --kill")) {
+                return not_tested("no ss here");
+            }
+            Judge::now().silent("self-connected");
+            assert_eq!(errno_of(serve(at)), None, "the server starts at once");
+            drop(client);
+        });
+    }
+}
+
+#[test]
+fn what_a_closed_connection_to_itself_leaves_is_a_notice_until_it_is_ended() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40015");
+        let at = SocketAddr::from((LOCAL, 40_002));
+        drop(connect_to_itself(at));
+        assert_eq!(errno_of(serve(at)), Some(Errno::ADDRINUSE));
+        let words = ["127.0.0.1:40002", "TIME-WAIT keeps servers off port 40002"];
+        let finding = Judge::now().one("self-connected", Severity::Notice, &words);
+        if run(&command(&finding, 0, "ss --kill")) {
+            Judge::now().silent("self-connected");
+            assert_eq!(errno_of(serve(at)), None);
+        }
+    });
+}
+
+#[test]
+fn two_sockets_that_are_connected_to_each_other_are_none_to_themselves() {
+    in_new_namespace(|| {
+        let server = TcpListener::bind((LOCAL, 5000)).unwrap();
+        let _client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let _accepted = server.accept().unwrap();
+        Judge::now().silent("self-connected");
+    });
+}
+
+#[test]
+fn a_udp_service_inside_the_range_is_named_and_a_client_is_not() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40999");
+        let any = || UdpSocket::bind((LOCAL, 0)).unwrap();
+        let clients = [any(), any()];
+        let sender = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        sender.send_to(b"x", &SocketAddr::from((LOCAL, 9)).into()).unwrap();
+        let listener = TcpListener::bind((LOCAL, 0)).unwrap();
+        let mut judge = Judge::now();
+        judge.silent("listener-in-range");
+
+        let service = UdpSocket::bind((LOCAL, 40_500)).unwrap();
+        let six = UdpSocket::bind((Ipv6Addr::LOCALHOST, 40_501)).unwrap();
+        let before = judge.snapshot.vitals.clone();
+        let found = judge.look().find_since(&before, "listener-in-range");
+        assert_eq!(found, [], "a resolver has such a socket for a moment");
+        let words =
+            ["2 services listen", "udp 40500 ", &own(), "ip_local_reserved_ports=40500-40501"];
+        let finding = judge.one("listener-in-range", Severity::Notice, &words);
+        assert_eq!(finding.about, About::Port(Protocol::Udp, 40_500));
+        let before = judge.snapshot.vitals.clone();
+        assert_eq!(judge.look().find_since(&before, "listener-in-range"), [finding]);
+
+        set_sysctl("ip_local_reserved_ports", "40500-40501");
+        judge.look().silent("listener-in-range");
+        drop((clients, sender, listener, service, six));
+    });
+}
+
+#[test]
+fn the_advised_command_reserves_every_port_and_keeps_what_was_reserved() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_reserved_ports", "50000-50010,52000");
+        let listeners: Vec<TcpListener> =
+            (0..20).map(|i| TcpListener::bind((LOCAL, 40_000 + 10 * i)).unwrap()).collect();
+        let neighbours: Vec<UdpSocket> =
+            (50_011..50_031).map(|port| UdpSocket::bind((LOCAL, port)).unwrap()).collect();
+        let finding = Judge::now().one("listener-in-range", Severity::Notice, &["and 32 more"]);
+        let reserve = command(&finding, 0, "sysctl");
+        assert!(reserve.contains("40190,50000-50030,52000"), "{reserve}");
+        if run(&reserve) {
+            Judge::now().silent("listener-in-range");
+            let range = Judge::now().snapshot.ephemeral;
+            assert!(range.is_reserved(52_000) && range.is_reserved(50_005));
+        }
+        drop((listeners, neighbours));
+    });
+}
+
+#[test]
+fn a_list_longer_than_a_page_is_written_whole() {
+    in_new_namespace(|| {
+        let reserved: Vec<String> = (0..700).map(|i| (20_000 + 2 * i).to_string()).collect();
+        set_sysctl("ip_local_reserved_ports", &reserved[..600].join(","));
+        let held: Vec<UdpSocket> =
+            (0..150).map(|i| UdpSocket::bind((LOCAL, 40_000 + 2 * i)).unwrap()).collect();
+        let finding = Judge::now().one("listener-in-range", Severity::Notice, &["150 services"]);
+        assert!(finding.avoid.iter().any(|words| words.contains("4,095 bytes")), "{finding:#?}");
+        assert!(run(&command(&finding, 0, "echo")));
+        let judge = Judge::now();
+        judge.silent("listener-in-range");
+        assert_eq!(judge.snapshot.ephemeral.reserved().len(), 750);
+        drop(held);
+    });
+}
+
+#[test]
+fn a_list_that_covers_the_range_is_the_first_cause_named() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40063");
+        let server = TcpListener::bind((LOCAL, 5000)).unwrap();
+        let service = TcpListener::bind((LOCAL, 40_010)).unwrap();
+        set_sysctl("ip_local_reserved_ports", "80,39990-40070");
+        let connect = || TcpStream::connect(server.local_addr().unwrap());
+        assert_eq!(errno_of(connect()), Some(Errno::ADDRNOTAVAIL));
+        assert_eq!(errno_of(TcpListener::bind((LOCAL, 0))), Some(Errno::ADDRINUSE));
+        let judge = Judge::now();
+        assert_eq!(judge.diagnosis(None).findings[0].rule, "reserved-large");
+        let words = ["all 64 ports", "40000-40063", "EADDRNOTAVAIL", "EADDRINUSE", "EAGAIN"];
+        let finding = judge.one("reserved-large", Severity::Critical, &words);
+        assert!(
+            finding.advice[1].ends_with("ip_local_port_range=\"10240 39989\"")
+                || finding.advice[1].ends_with("ip_local_port_range=\"40071 65534\""),
+            "{finding:#?}"
+        );
+        let set = command(&finding, 0, "sysctl");
+        assert_eq!(
+            set,
+            "sysctl -w net.ipv4.ip_local_reserved_ports=80,39990-39999,40010,40064-40070"
+        );
+        if run(&set) {
+            assert_eq!(errno_of(connect()), None);
+            Judge::now().silent("reserved-large");
+        }
+        drop(service);
+    });
+}
+
+#[test]
+fn a_list_that_leaves_a_handful_is_critical_once_they_are_used() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40999");
+        set_sysctl("ip_local_reserved_ports", "40008-40999");
+        Judge::now().one("reserved-large", Severity::Warning, &["99.2 %", "8 of 1,000 ports are"]);
+        let server = TcpListener::bind((LOCAL, 5000)).unwrap();
+        let held: Vec<TcpStream> =
+            (0..8).map(|_| TcpStream::connect(server.local_addr().unwrap()).unwrap()).collect();
+        let judge = Judge::now();
+        judge.one("reserved-large", Severity::Critical, &["8 of 1,000 ports are left"]);
+        assert_eq!(judge.diagnosis(None).findings[0].rule, "reserved-large");
+        drop(held);
+    });
+}
+
+#[test]
+fn a_range_of_odd_size_is_named_however_large_it_is() {
+    in_new_namespace(|| {
+        for (range, fix) in [
+            ("1024 65000", Some("\"1024 64999\"")),
+            ("40000 40002", Some("\"40000 40001\"")),
+            ("40001 40063", Some("\"40001 40062\"")),
+            ("32768 60999", None),
+            ("40000 40000", None),
+            ("40001 40064", None),
+        ] {
+            set_sysctl("ip_local_port_range", range);
+            let judge = Judge::now();
+            match fix {
+                Some(fix) => {
+                    judge.one(
+                        "range-odd",
+                        Severity::Notice,
+                        &[fix, "EADDRNOTAVAIL", "one of them"],
+                    );
+                }
+                None => judge.silent("range-odd"),
+            }
+            let narrow = judge.find("range-narrow");
+            let words = narrow.iter().flat_map(|f| f.avoid.iter().chain([&f.summary]));
+            assert!(words.clone().all(|words| !words.contains("parity")), "{range}: {narrow:#?}");
+            let is_one = range == "40000 40000";
+            assert_eq!(words.clone().any(|words| words.contains("has 1 port,")), is_one, "{range}");
+        }
+    });
+}
+
+/// Until EADDRNOTAVAIL, which must come.
+fn fill(connect: impl Fn() -> io::Result<TcpStream>) -> Vec<TcpStream> {
+    let mut held = Vec::new();
+    loop {
+        match connect() {
+            Ok(client) => held.push(client),
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable, "{error}");
+                return held;
+            }
+        }
+    }
+}
+
+fn wide_listener() -> Socket {
+    let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    server.bind(&SocketAddr::from((LOCAL, 5000)).into()).unwrap();
+    server.listen(4096).unwrap();
+    server
+}
+
+/// IP_LOCAL_PORT_RANGE, which neither rustix nor socket2 has.
+fn limit_ports(socket: &Socket, range: PortRange) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "setsockopt(2) of the C library that std has")]
+    unsafe extern "C" {
+        fn setsockopt(fd: i32, level: i32, name: i32, value: *const u32, length: u32) -> i32;
+    }
+    let value = u32::from(range.last()) << 16 | u32::from(range.first());
+    #[expect(unsafe_code, reason = "the value outlives the call, and its length is told")]
+    let result = unsafe { setsockopt(socket.as_raw_fd(), 0, 51, &raw const value, 4) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Connects from IP_LOCAL_PORT_RANGE; None: the kernel has no such option.
+fn connect_within(range: PortRange) -> Option<io::Result<TcpStream>> {
+    let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    match limit_ports(&client, range) {
+        Err(error) if error.raw_os_error() == Some(Errno::NOPROTOOPT.raw_os_error()) => {
+            return None;
+        }
+        limited => limited.unwrap(),
+    }
+    let connected = client.connect(&SocketAddr::from((LOCAL, 5000)).into());
+    Some(connected.map(|()| client.into()))
+}
+
+#[test]
+fn a_process_that_used_up_its_own_block_of_ports_is_suspected() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 49999");
+        let _server = wide_listener();
+        let range = PortRange::new(45_000, 45_099).unwrap();
+        let Some(first) = connect_within(range) else {
+            eprintln!("not tested here: IP_LOCAL_PORT_RANGE needs Linux 6.3");
+            return;
+        };
+        let mut held = vec![first.unwrap()];
+        held.extend((1..80).map(|_| connect_within(range).unwrap().unwrap()));
+        Judge::now().silent("port-range-of-socket");
+        held.extend(fill(|| connect_within(range).unwrap()));
+        assert_eq!(held.len(), 100);
+        let words =
+            ["suspected", "45000-45099", "100 of these 100", &own(), "EADDRNOTAVAIL", "9,900"];
+        let finding = Judge::now().one("port-range-of-socket", Severity::Warning, &words);
+        assert_eq!(figure(&finding, "used"), Some(Figure::Count(100)));
+        for client in held.split_off(80) {
+            // By a reset, which leaves no FIN-WAIT and no TIME-WAIT.
+            SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        Judge::now().silent("port-range-of-socket");
+    });
+}
+
+#[test]
+fn ports_that_connect_chose_or_that_a_program_counted_are_not_suspected() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40063");
+        let _server = wide_listener();
+        let connect = || TcpStream::connect((LOCAL, 5000));
+        let mut held: Vec<TcpStream> = (0..19).map(|_| connect().unwrap()).collect();
+        Judge::now().silent("port-range-of-socket");
+        held.extend((19..40).map(|_| connect().unwrap()));
+        Judge::now().silent("port-range-of-socket");
+        held.extend(fill(connect));
+        Judge::now().silent("port-range-of-socket");
+        drop(held);
+
+        set_sysctl("ip_local_port_range", "40000 49999");
+        let bound = |port: u16| {
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            client.bind(&SocketAddr::from((LOCAL, port)).into()).unwrap();
+            client.connect(&SocketAddr::from((LOCAL, 5000)).into()).unwrap();
+            client
+        };
+        let counted: Vec<Socket> = (45_000..45_100).map(bound).collect();
+        Judge::now().silent("port-range-of-socket");
+        drop(counted);
+        // As a program takes them that draws a number.
+        let drawn: Vec<Socket> =
+            (0..100u32).map(|i| bound(41_000 + (i * 3_637 % 3_989) as u16)).collect();
+        Judge::now().silent("port-range-of-socket");
+        drop(drawn);
+    });
+}
+
+/// Findings of this file's rules in a namespace where nothing is wrong.
+#[test]
+fn a_quiet_namespace_has_no_finding_of_these_rules() {
+    in_new_namespace(|| {
+        let _server = wide_listener();
+        let _held: Vec<TcpStream> =
+            (0..50).map(|_| TcpStream::connect((LOCAL, 5000)).unwrap()).collect();
+        let judge = Judge::now();
+        let found: Vec<Finding> = judge.diagnosis(None).findings;
+        assert!(found.is_empty(), "{found:#?}");
+    });
+}

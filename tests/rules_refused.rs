@@ -1,0 +1,366 @@
+//! Rules over what looks like exhaustion and is something else: each condition made for real in a
+//! network namespace, and its absence.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/judge.rs"]
+mod judge;
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use portscope::domain::{
+    Finding, Severity, Vitals,
+    diagnosis::{About, Figure},
+};
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
+
+use judge::{Judge, assert_said, figure};
+use namespace::{in_new_namespace, set_sysctl};
+use processes::{alone, not_tested};
+
+const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Documentation addresses (RFC 3849): nothing is sent, for there is no route.
+const FOREIGN: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
+/// Whether the command succeeds in this namespace.
+fn run(command: &str) -> bool {
+    let _alone = alone();
+    let mut words = command.split(' ');
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).output().is_ok_and(|output| output.status.success())
+}
+
+fn disable_ipv6(interface: &str, value: &str) {
+    fs::write(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"), value).unwrap();
+}
+
+fn errno_of<T>(result: io::Result<T>) -> Option<Errno> {
+    result.err().and_then(|error| Errno::from_io_error(&error))
+}
+
+/// A UDP connect() looks up route and source as TCP's does, and sends nothing.
+fn connect(to: Ipv6Addr) -> Option<Errno> {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
+    errno_of(socket.connect(&SocketAddr::from((to, 9)).into()))
+}
+
+fn bind(to: Ipv6Addr) -> Option<Errno> {
+    errno_of(TcpListener::bind((to, 0)))
+}
+
+/// No IPv6 address is left, says the kernel.
+#[track_caller]
+fn assert_no_source() {
+    assert_eq!(bind(Ipv6Addr::LOCALHOST), Some(Errno::ADDRNOTAVAIL));
+    assert_eq!(connect(Ipv6Addr::LOCALHOST), Some(Errno::ADDRNOTAVAIL));
+    assert_eq!(connect(FOREIGN), Some(Errno::ADDRNOTAVAIL));
+    assert_eq!(bind(Ipv6Addr::UNSPECIFIED), None);
+}
+
+const ANY: &str = "connect() to any IPv6 address, and bind() to ::1, fail with EADDRNOTAVAIL";
+
+#[test]
+fn ipv6_that_is_disabled_is_not_taken_for_exhaustion() {
+    in_new_namespace(|| {
+        let _used = TcpListener::bind((LOCAL, 5000)).unwrap();
+        Judge::now().silent("no-source-address");
+        disable_ipv6("all", "1");
+        assert_no_source();
+        let words =
+            [ANY, "on all interfaces (net.ipv6.conf.all.disable_ipv6 = 1)", "not exhaustion"];
+        let finding = Judge::now().one("no-source-address", Severity::Notice, &words);
+        assert!(finding.advice[0].ends_with(
+            "net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.lo.disable_ipv6=0 \
+             net.ipv6.conf.all.disable_ipv6=0"
+        ));
+        for interface in ["default", "lo", "all"] {
+            disable_ipv6(interface, "0");
+        }
+        assert_eq!(bind(Ipv6Addr::LOCALHOST), None);
+        Judge::now().silent("no-source-address");
+    });
+}
+
+#[test]
+fn ipv6_that_is_disabled_on_loopback_alone_is_named_with_what_still_works() {
+    in_new_namespace(|| {
+        disable_ipv6("lo", "1");
+        assert_no_source();
+        let words = [ANY, "disabled on lo (net.ipv6.conf.lo.disable_ipv6 = 1)"];
+        Judge::now().one("no-source-address", Severity::Notice, &words);
+        // With an address elsewhere only ::1 is missing.
+        if !add_interface() {
+            return not_tested("no right to make an interface");
+        }
+        let own = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+        assert_eq!((bind(Ipv6Addr::LOCALHOST), bind(own)), (Some(Errno::ADDRNOTAVAIL), None));
+        assert_eq!(connect(FOREIGN), Some(Errno::NETUNREACH));
+        let finding = Judge::now().one("no-source-address", Severity::Notice, &["ENETUNREACH"]);
+        assert!(finding.summary.starts_with("bind() to ::1 fails with EADDRNOTAVAIL"));
+    });
+}
+
+/// A pair of interfaces, one of which has fd00::1 at once.
+fn add_interface() -> bool {
+    run("ip link add d0 type veth peer name d1")
+        && run("ip link set d0 up")
+        && run("ip address add fd00::1/64 dev d0 nodad")
+}
+
+/// Of another interface than `lo`, and of interfaces to come: no source is missing there.
+#[test]
+fn ipv6_that_is_disabled_elsewhere_is_no_finding() {
+    in_new_namespace(|| {
+        disable_ipv6("default", "1");
+        assert_eq!((bind(Ipv6Addr::LOCALHOST), connect(FOREIGN)), (None, Some(Errno::NETUNREACH)));
+        Judge::now().silent("no-source-address");
+        disable_ipv6("default", "0");
+        if add_interface() {
+            disable_ipv6("d0", "1");
+            assert_eq!(connect(FOREIGN), Some(Errno::NETUNREACH));
+            Judge::now().silent("no-source-address");
+        }
+    });
+}
+
+#[test]
+fn loopback_that_is_down_is_a_warning_where_somebody_has_sockets() {
+    in_new_namespace(|| {
+        if !run("ip link set lo down") {
+            return not_tested("no ip here");
+        }
+        assert_no_source();
+        let words = [ANY, "the interface lo is down", "ip link set lo up", "127.0.0.1"];
+        Judge::now().one("no-source-address", Severity::Notice, &words);
+        let _used = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 5000)).unwrap();
+        Judge::now().one("no-source-address", Severity::Warning, &words);
+        assert!(run("ip link set lo up"));
+        Judge::now().silent("no-source-address");
+    });
+}
+
+#[test]
+fn loopback_that_is_down_is_named_where_ipv6_is_disabled_too() {
+    in_new_namespace(|| {
+        disable_ipv6("all", "1");
+        if !run("ip link set lo down") {
+            return not_tested("no ip here");
+        }
+        let found = Judge::now().find("no-source-address");
+        let [six, four] = &found[..] else { panic!("{found:#?}") };
+        assert_said(six, Severity::Notice, &[ANY, "all.disable_ipv6 = 1"]);
+        assert_said(four, Severity::Notice, &["127.0.0.1", "ENETUNREACH", "ip link set lo up"]);
+    });
+}
+
+#[test]
+fn loopback_addresses_that_were_removed_are_named() {
+    in_new_namespace(|| {
+        if !run("ip address del ::1/128 dev lo") {
+            return not_tested("no ip here");
+        }
+        assert_no_source();
+        let words = [ANY, "lo has no address ::1", "ip address add ::1/128 dev lo"];
+        Judge::now().one("no-source-address", Severity::Notice, &words);
+        assert!(run("ip address add ::1/128 dev lo") && run("ip address del 127.0.0.1/8 dev lo"));
+        assert_eq!(errno_of(TcpListener::bind((LOCAL, 0))), Some(Errno::ADDRNOTAVAIL));
+        let words = ["bind() to 127.0.0.1 fails with EADDRNOTAVAIL", "ip address add 127.0.0.1/8"];
+        Judge::now().one("no-source-address", Severity::Notice, &words);
+        assert!(run("ip address add 127.0.0.1/8 dev lo"));
+        Judge::now().silent("no-source-address");
+    });
+}
+
+/// Clients whose handshakes stay unfinished: the answer of the listener is dropped on its way.
+struct Flood {
+    listener: TcpListener,
+    clients: Vec<Socket>,
+}
+
+impl Flood {
+    /// None: nft is not here, or may not filter.
+    fn on(backlog: i32) -> Option<Self> {
+        let rules = [
+            "add table ip f",
+            "add chain ip f in { type filter hook input priority 0 ; }",
+            "add rule ip f in tcp sport 5000 tcp flags & (syn|ack) == (syn|ack) drop",
+        ];
+        let _alone = alone();
+        let add = |rule: &&str| Command::new("nft").arg(rule).output();
+        if !rules.iter().all(|rule| add(rule).is_ok_and(|output| output.status.success())) {
+            not_tested("nft cannot filter here");
+            return None;
+        }
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from((LOCAL, 5000)).into()).unwrap();
+        listener.listen(backlog).unwrap();
+        Some(Self { listener: listener.into(), clients: Vec::new() })
+    }
+
+    fn connect(&mut self, clients: usize) {
+        for _ in 0..clients {
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            client.set_nonblocking(true).unwrap();
+            let begun = client.connect(&self.listener.local_addr().unwrap().into());
+            assert_eq!(errno_of(begun), Some(Errno::INPROGRESS));
+            self.clients.push(client);
+        }
+    }
+}
+
+/// Looks until the rule finds something since `before`.
+#[track_caller]
+fn look_until_found(judge: &mut Judge, before: &Vitals, rule: &str) -> Finding {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let mut found = judge.look().find_since(before, rule);
+        if !found.is_empty() {
+            return found.remove(0);
+        }
+        assert!(Instant::now() < deadline, "{:#?}", judge.snapshot.vitals);
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_full_syn_queue_without_cookies_is_critical_and_no_full_accept_queue() {
+    in_new_namespace(|| {
+        set_sysctl("tcp_syncookies", "0");
+        set_sysctl("tcp_max_syn_backlog", "16");
+        let Some(mut flood) = Flood::on(64) else { return };
+        flood.connect(12);
+        let mut judge = Judge::now();
+        judge.silent("syn-queue-full");
+        let before = judge.snapshot.vitals.clone();
+        // One more than the three quarters that strangers may have; of the others SYNs are dropped,
+        // and sent again after a second.
+        flood.connect(8);
+        let finding = look_until_found(&mut judge, &before, "syn-queue-full");
+        let words = [
+            "the SYN queue of 127.0.0.1:5000 is full",
+            "13 half-open",
+            "SYN cookies off",
+            "tcp_max_syn_backlog 16",
+            "dropped",
+            "ETIMEDOUT",
+            "tcp_syncookies=1",
+        ];
+        assert_said(&finding, Severity::Critical, &words);
+        assert_eq!(finding.about, About::Port(portscope::domain::Protocol::Tcp, 5000));
+        assert_eq!(figure(&finding, "half_open"), Some(Figure::Count(13)));
+        judge.one("syn-queue-full", Severity::Warning, &["since the counter began"]);
+        judge.silent("listen-overflow");
+        judge.silent("destination-exhausted");
+
+        drop(flood);
+        let calm = judge.look().snapshot.vitals.clone();
+        // What is left is a counter that has other causes, too.
+        judge.silent("syn-queue-full");
+        assert_eq!(judge.look().find_since(&calm, "syn-queue-full"), []);
+    });
+}
+
+/// The backlog of listen() is the smaller limit here.
+#[test]
+fn a_syn_queue_as_long_as_the_backlog_is_full() {
+    in_new_namespace(|| {
+        set_sysctl("tcp_syncookies", "0");
+        let Some(mut flood) = Flood::on(4) else { return };
+        let mut judge = Judge::now();
+        let before = judge.snapshot.vitals.clone();
+        flood.connect(8);
+        let finding = look_until_found(&mut judge, &before, "syn-queue-full");
+        assert_said(&finding, Severity::Critical, &["backlog 4, SYN cookies off", "dropped"]);
+        judge.silent("listen-overflow");
+    });
+}
+
+#[test]
+fn a_full_syn_queue_with_cookies_is_a_warning_that_names_them() {
+    in_new_namespace(|| {
+        set_sysctl("tcp_syncookies", "1");
+        let Some(mut flood) = Flood::on(4) else { return };
+        let mut judge = Judge::now();
+        let before = judge.snapshot.vitals.clone();
+        flood.connect(12);
+        let finding = look_until_found(&mut judge, &before, "syn-queue-full");
+        let words =
+            ["127.0.0.1:5000 is full", "backlog 4", "answered by SYN cookies", "still connect"];
+        assert_said(&finding, Severity::Warning, &words);
+        assert_eq!(figure(&finding, "tcp_syncookies"), Some(Figure::Count(1)));
+        judge.one("syn-queue-full", Severity::Notice, &["SYN cookies"]);
+        judge.silent("listen-overflow");
+    });
+}
+
+#[test]
+fn cookies_for_every_syn_and_half_open_connections_below_the_limit_are_no_finding() {
+    in_new_namespace(|| {
+        let Some(mut flood) = Flood::on(64) else { return };
+        flood.connect(8);
+        let mut judge = Judge::now();
+        assert_eq!(judge.snapshot.vitals.syn_queue.cookies, Some(1));
+        judge.silent("syn-queue-full");
+        set_sysctl("tcp_syncookies", "2");
+        let before = judge.snapshot.vitals.clone();
+        flood.connect(8);
+        assert_eq!(judge.look().find_since(&before, "syn-queue-full"), []);
+        judge.silent("syn-queue-full");
+    });
+}
+
+/// What fills is the accept queue: no SYN queue is to blame.
+#[test]
+fn a_full_accept_queue_is_no_full_syn_queue() {
+    in_new_namespace(|| {
+        for cookies in ["0", "1"] {
+            set_sysctl("tcp_syncookies", cookies);
+            let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            listener.bind(&SocketAddr::from((LOCAL, 0)).into()).unwrap();
+            listener.listen(1).unwrap();
+            let to = listener.local_addr().unwrap();
+            let mut judge = Judge::now();
+            let before = judge.snapshot.vitals.clone();
+            let client = |_| {
+                let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                client.set_nonblocking(true).unwrap();
+                let _ = client.connect(&to);
+                client
+            };
+            let clients: Vec<Socket> = (0..8).map(client).collect();
+            let finding = look_until_found(&mut judge, &before, "listen-overflow");
+            assert!(finding.summary.contains("does not accept"), "{finding:#?}");
+            judge.silent("syn-queue-full");
+            drop((clients, listener));
+        }
+    });
+}
+
+/// `TcpStream` is what a program uses: the half-open limit does not touch it below the limit.
+#[test]
+fn a_listener_that_accepts_has_no_finding() {
+    in_new_namespace(|| {
+        let listener = TcpListener::bind((LOCAL, 0)).unwrap();
+        for _ in 0..20 {
+            let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let _accepted = listener.accept().unwrap();
+        }
+        let judge = Judge::now();
+        judge.silent("syn-queue-full");
+        judge.silent("listen-overflow");
+        assert_eq!(judge.snapshot.vitals.syn_queue.cookies, None, "nothing to ask for");
+    });
+}
