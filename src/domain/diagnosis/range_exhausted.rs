@@ -1,7 +1,7 @@
 //! `range-exhausted`: bind(0) finds no port, or soon none.
 
 use crate::domain::{
-    Evidence, Finding, Level, Party, Protocol, Subject,
+    Evidence, Finding, Level, Party, Protocol, StateClass, Subject,
     diagnosis::{
         finding::{About, Figure},
         remedies,
@@ -54,11 +54,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             percent(range.share()),
         ),
         cause: String::new(),
-        steps: steps(&[
-            "close what holds most",
-            "IP_BIND_ADDRESS_NO_PORT",
-            "widen ip_local_port_range",
-        ]),
+        steps: if has_binders(evidence) {
+            steps(&[
+                "close what holds most",
+                "IP_BIND_ADDRESS_NO_PORT",
+                "widen ip_local_port_range",
+            ])
+        } else {
+            steps(&["close what holds most", "widen ip_local_port_range"])
+        },
         meaning: meaning(evidence, level, scopes),
         evidence: figures,
         advice: advice(evidence),
@@ -115,12 +119,22 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
         )
     });
     let mut advice = vec![first.unwrap_or("see who holds them: portscope scan".to_owned())];
-    advice.push(
-        "where a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
+    if has_binders(evidence) {
+        advice.push(
+            "where a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
          IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port and shares \
          it (Linux 4.2)"
-            .to_owned(),
-    );
+                .to_owned(),
+        );
+    }
     advice.extend(remedies::wider_range(&evidence.snapshot.ephemeral));
     advice
+}
+
+/// Whether sockets were bound that connect, or may be going to: no server is advised about connect().
+fn has_binders(evidence: &Evidence<'_>) -> bool {
+    let bound = StateClass::Bound as usize;
+    evidence.analysis.range(Protocol::Tcp).suspected > 0
+        || evidence.snapshot.numbered.as_ref().is_some_and(|ports| !ports.is_empty())
+        || evidence.analysis.owners.iter().any(|owner| owner.by_class[bound] > 0)
 }
