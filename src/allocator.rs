@@ -14,6 +14,7 @@ pub mod next_fit;
 pub mod pool;
 pub mod population;
 pub mod predictability;
+pub mod privileged;
 pub mod random;
 pub mod random_increment;
 pub mod random_retry;
@@ -24,7 +25,7 @@ pub mod simple_random;
 pub mod strategy;
 pub mod theory;
 
-pub use attempt::{Allocator, Attempt, GaveUp, Progress};
+pub use attempt::{Allocator, Attempt, EarlyEnd, GaveUp, Progress};
 pub use candidates::Candidates;
 pub use lab::Figures;
 pub use pool::{

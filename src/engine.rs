@@ -6,6 +6,7 @@ pub mod lab;
 pub mod lease_server;
 mod look;
 pub mod message;
+pub mod permit;
 pub mod pool;
 pub mod race;
 pub mod sample;

@@ -6,11 +6,17 @@ pub mod linux;
 pub mod simulated;
 pub mod standard_output;
 
-use std::{io, net::IpAddr, os::fd::OwnedFd, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr},
+    os::fd::OwnedFd,
+    sync::Arc,
+};
 
 use crate::domain::{
-    Binder, Ephemeral, Errno, Gap, Machine, PortRange, Process, Protocols, Publication,
-    ServiceNames, Snapshot, Source, Text, availability::Bind,
+    AddressRefusal, Binder, Ephemeral, Errno, Gap, LocalAddress, Machine, PortRange, Process,
+    Protocol, Protocols, Publication, ServiceNames, Snapshot, Source, Text,
+    availability::{Bind, BindAddress},
 };
 
 /// A machine: the real one, a simulated one, later a recorded one.
@@ -41,8 +47,42 @@ pub trait Host: Send + Sync {
     fn binder(
         &self,
         protocols: Protocols,
-        address: Option<IpAddr>,
+        address: Option<LocalAddress>,
     ) -> Result<Box<dyn HostBinder>, HostError>;
+
+    /// What a bind() of that address names here; None: all addresses of both families.
+    ///
+    /// Errors: there is no such interface.
+    fn bind_address(&self, asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal> {
+        Ok(named_address(asked, asked.and_then(|asked| asked.interface?.index())))
+    }
+
+    /// Why the kernel refuses a bind() of that address, if it does; takes no port. A host that
+    /// cannot try reports no refusal.
+    fn address_refusal(&self, _protocol: Protocol, _: BindAddress) -> Option<AddressRefusal> {
+        None
+    }
+
+    /// Whether this process may bind ports below `ip_unprivileged_port_start`; None: not known.
+    fn may_bind_privileged(&self) -> Option<bool> {
+        None
+    }
+
+    /// Why no port of an address can be bound on `protocols`, if that is so.
+    fn refusal(&self, protocols: Protocols, asked: Option<LocalAddress>) -> Option<AddressRefusal> {
+        let address = match self.bind_address(asked) {
+            Ok(address) => address,
+            Err(refusal) => return Some(refusal),
+        };
+        let included = Protocol::EACH.into_iter().filter(|&protocol| protocols.includes(protocol));
+        included.map(|protocol| self.address_refusal(protocol, address)).find_map(|refusal| {
+            match refusal {
+                // Then a binder takes IPv4 alone.
+                Some(refusal) if asked.is_none() && refusal.errno == Errno::EAFNOSUPPORT => None,
+                refusal => refusal,
+            }
+        })
+    }
 
     /// Whether that bind() of `port` succeeds now; what it bound is released at once. A host that
     /// cannot try says so by `ENOSYS`.
@@ -68,11 +108,30 @@ pub trait Host: Send + Sync {
     }
 }
 
+/// As `Host::bind_address`, with the index of the interface.
+pub fn named_address(asked: Option<LocalAddress>, interface: Option<u32>) -> BindAddress {
+    match (asked.map(|asked| asked.address), interface) {
+        (None, _) => BindAddress::AnyDual,
+        (Some(IpAddr::V6(address)), _) if address.is_unspecified() => BindAddress::AnyDual,
+        (Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), _) => BindAddress::Any4,
+        (Some(IpAddr::V6(address)), Some(interface)) => BindAddress::Scoped { address, interface },
+        (Some(address), _) => BindAddress::At(address),
+    }
+}
+
 /// Takes snapshots; keeps what makes the next one cheap.
 pub trait Scanner: Send {
     /// Fills `snapshot`, whose buffers are used again, or fails when no socket could be listed at
     /// all. Part of an answer is `Ok` with gaps.
     fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError>;
+
+    /// Fills in `snapshot.numbered` by one more dump of the connected TCP sockets. Costs as much as
+    /// a walk over the kernel's table; a host that cannot answer leaves it as it is.
+    fn ask_numbered(&mut self, _snapshot: &mut Snapshot) {}
+
+    /// Fills in `snapshot.stamping_peers`, by one question for each of `Snapshot::unknown_peers`; a
+    /// host that cannot answer leaves it as it is.
+    fn ask_timestamps(&mut self, _snapshot: &mut Snapshot) {}
 
     /// As `scan` with all owners, of one local port, and perhaps without vitals.
     fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {

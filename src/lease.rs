@@ -15,7 +15,7 @@ use crate::{
         Bands, Candidates, Class, Counts, Pool, PoolSetup, Quarantine, Shortage, Tenant,
         pool::BandsTooLarge,
     },
-    domain::{PortRange, Protocols},
+    domain::{LocalAddress, PortRange, Protocols},
     host::{Host, HostBinder, HostError},
     tcp_listener_of, udp_socket_of,
 };
@@ -116,7 +116,7 @@ impl LeasePoolBuilder {
         if !(0.0..=1.0).contains(&self.failure_rate) {
             return Err(PoolError::FailureRate(self.failure_rate));
         }
-        let binder = host.binder(self.protocols, self.address)?;
+        let binder = host.binder(self.protocols, self.address.map(LocalAddress::from))?;
         let limitation = binder.limitation();
         let setup = PoolSetup {
             candidates: Candidates::new(self.range, &self.reserved),
@@ -151,7 +151,7 @@ struct Shared {
 /// use portscope::{
 ///     LeasePool,
 ///     allocator::{Bands, Class, Quarantine},
-///     domain::{PortRange, Protocols},
+///     domain::{LocalAddress, PortRange, Protocols},
 /// };
 /// use std::time::Duration;
 ///

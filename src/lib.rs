@@ -43,7 +43,7 @@ use crate::{
         ALLOCATORS, AllocatorRow, Attempt, Candidates, FreePorts, Progress, Sight as _, Strategy,
         Tuning,
     },
-    domain::{PortRange, Protocol, Protocols, Snapshot, Source},
+    domain::{LocalAddress, PortRange, Protocol, Protocols, Snapshot, Source},
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
 };
 
@@ -178,13 +178,13 @@ impl AllocatorBuilder {
         let Some(row) = AllocatorRow::named(&self.strategy) else {
             return Err(FindError::UnknownStrategy { name: domain::Text::scrub(&self.strategy) });
         };
-        let mut binder = host.binder(self.protocols, self.address)?;
+        let mut binder = host.binder(self.protocols, self.address.map(LocalAddress::from))?;
         if row.lets_machine_choose {
             self.check_reserved_by(host)?;
             binder.choose_within(self.range)?;
         }
         let sight = if row.needs_sight {
-            FreePorts::seen(&look(host)?, self.protocols, self.address)
+            FreePorts::seen(&look(host)?, self.protocols, self.address.map(LocalAddress::from))
         } else {
             FreePorts::everything()
         };

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use std::{
-    net::IpAddr,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
 use portscope::{
-    domain::{Binder, Errno, Machine, PortRange, Protocol, Protocols, Refusal, State},
+    domain::{
+        Binder, Errno, LocalAddress, Machine, PortRange, Protocol, Protocols, Refusal, State,
+    },
     engine::{
         AllocationRequest as Ask, Outbox, Report, Setup, Site, Speed,
         allocation::{AllocationThread, spawn},
@@ -265,7 +266,7 @@ impl Host for Given {
     fn binder(
         &self,
         protocols: Protocols,
-        address: Option<IpAddr>,
+        address: Option<LocalAddress>,
     ) -> Result<Box<dyn HostBinder>, HostError> {
         self.0.binder(protocols, address)
     }
@@ -294,7 +295,7 @@ impl Host for Broken {
     fn binder(
         &self,
         _protocols: Protocols,
-        _address: Option<IpAddr>,
+        _address: Option<LocalAddress>,
     ) -> Result<Box<dyn HostBinder>, HostError> {
         match self.0 {
             Fault::NoBinder => Err(HostError::new(

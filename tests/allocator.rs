@@ -202,7 +202,7 @@ fn one_address_meets_only_its_own_holders() {
     in_new_namespace(|| {
         let bind_on = |address: &str, port| {
             let address: IpAddr = address.parse().unwrap();
-            RealBinder::new(Protocols::Both, Some(address)).unwrap().bind(port).0.map(|_| ())
+            RealBinder::new(Protocols::Both, Some(address.into())).unwrap().bind(port).0.map(|_| ())
         };
         let _holder = UdpSocket::bind(("127.0.0.1", PORT)).unwrap();
         assert_eq!(bind_on("127.0.0.1", PORT).err(), Some(in_use(Protocol::Udp)));

@@ -245,6 +245,7 @@ fn assert_socket_keeps_the_contract(socket: &Value) {
         "family",
         "state",
         "local",
+        "interface",
         "remote",
         "inode",
         "uid",
@@ -257,6 +258,7 @@ fn assert_socket_keeps_the_contract(socket: &Value) {
     assert!(socket["local"]["address"].is_string() && socket["local"]["port"].is_u64());
     assert!(socket["remote"].is_null() || socket["remote"]["port"].is_u64());
     assert_eq!(socket["uid"].is_null(), socket["user"].is_null());
+    assert!(socket["interface"].is_null(), "bound to none");
     assert_eq!(keys(&socket["owner"]), ["kind", "processes"].into());
     for process in socket["owner"]["processes"].as_array().unwrap() {
         assert_eq!(keys(process), ["pid", "name"].into());
@@ -479,8 +481,11 @@ fn a_full_range_is_told_as_full_and_gives_no_port() {
         let _taken = TcpListener::bind("0.0.0.0:40001").unwrap();
         let output = run("pick --range 40001-40001 --format json".split(' '));
         assert_eq!(output.status.code(), Some(1));
-        assert_eq!(stderr(&output), "portscope: range 40001-40001 is full (1 of 1)\n");
+        let holder = format!("[{}]\n", std::process::id());
+        let told = stderr(&output);
+        assert!(told.starts_with("portscope: 40001 is in use by ") && told.ends_with(&holder));
         let pick = json(&output);
+        assert_eq!(pick["attempts"].as_array().unwrap().len(), 1, "one port, one attempt");
         assert_eq!(
             (&pick["ports"], &pick["error"]["kind"]),
             (&Value::Array(vec![]), &"range-full".into())
@@ -499,7 +504,8 @@ fn giving_up_tells_how_many_ports_are_in_fact_free() {
             run(format!("pick --range 40001-40009 --max-attempts 1 --seed {seed}").split(' '))
         });
         let gave_up = outputs.into_iter().find(|output| output.status.code() == Some(1)).unwrap();
-        let told = "portscope: gave up after 1 attempt · 1 of 2 ports of the range are free\n";
+        let told = "portscope: gave up after 1 attempt · 1 of 2 ports of the range that are not \
+                    reserved (ip_local_reserved_ports) are free\n";
         assert_eq!((stdout(&gave_up), stderr(&gave_up)), ("", told));
         let reserved = run("pick --range 40003-40009".split(' '));
         assert_eq!(reserved.status.code(), Some(1));

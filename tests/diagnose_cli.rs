@@ -370,8 +370,8 @@ fn a_port_on_which_nothing_stands_is_explained_and_answered_no() {
         let output = run("explain 40101");
         assert_eq!((output.status.code(), stderr(&output)), (Some(1), ""));
         let text = stdout(&output);
-        assert!(text.contains("Nothing stands on TCP 40101"), "{text}");
-        assert!(text.contains("Nothing stands on UDP 40101"), "{text}");
+        assert!(text.contains("Nothing is listed on TCP 40101"), "{text}");
+        assert!(text.contains("Nothing is listed on UDP 40101"), "{text}");
         assert_text_is_plain(&output);
     });
 }

@@ -208,10 +208,15 @@ fn destinations(snapshot: &Snapshot, holder: &Holder) -> Vec<Destination> {
     let same = on_port.iter().filter_map(|socket| {
         let remote = socket.remote?;
         let source = socket.local.address.to_canonical();
-        Some(Destination { source, remote: (remote.address.to_canonical(), remote.port).into() })
+        Some(Destination {
+            source,
+            remote: (remote.address.to_canonical(), remote.port).into(),
+            interface: None,
+        })
     });
     let other = [(LOCAL4, 9), (LOCAL4, 10), (LOCAL6, 9)];
-    same.chain(other.map(|to| Destination { source: to.0, remote: to.into() })).collect()
+    same.chain(other.map(|to| Destination { source: to.0, remote: to.into(), interface: None }))
+        .collect()
 }
 
 fn compare_connects(snapshot: &Snapshot, holders: &[Holder], protocol: Protocol) -> Figures {

@@ -163,11 +163,11 @@ fn narrow(ports: u16) -> SimulatedHostBuilder {
     SimulatedHost::builder().ephemeral(Ephemeral::new(range, Vec::new()))
 }
 
-/// One connection to each, so that each uses 1 of 64 ports.
+/// One connection to each, so that each uses 1 of 64 ports, of the parity that connect() takes first.
 fn to_many(destinations: u32) -> SimulatedHost {
     let mut builder = narrow(64);
     for number in 0..destinations {
-        let local = (Ipv4Addr::new(192, 0, 2, 1), 40_000 + (number % 64) as u16);
+        let local = (Ipv4Addr::new(192, 0, 2, 1), 40_000 + (number % 32 * 2) as u16);
         let remote = (Ipv4Addr::from_bits(0x0a00_0000 + number), 443);
         builder = builder.tcp(local, State::Established).connected_to(remote);
     }

@@ -15,8 +15,8 @@ use std::{
 
 use portscope::{
     domain::{
-        Analysis, Diagnosis, Evidence, Finding, Party, ProcessTable, Severity, Snapshot, Source,
-        State, Thresholds, Trends,
+        Analysis, Diagnosis, Evidence, Finding, Left, Party, ProcessTable, Severity, Snapshot,
+        Source, State, Thresholds, Trends,
         diagnosis::{About, Figure, diagnose},
     },
     host::{
@@ -223,21 +223,70 @@ fn time_wait_that_may_not_be_reused_exhausts_a_destination() {
         let words = ["64 of 64 ports in TIME-WAIT", "(tcp_tw_reuse 0)", "keep-alive"];
         let pile = look.one("time-wait-pile", Severity::Warning, &words);
         assert_eq!(figure(pile, "reusable"), &Figure::Count(0));
-        assert_eq!(look.analysis.unused_capacity(), 64);
+        // TIME-WAIT of one moment does not show whether connect() chose the ports.
+        assert_eq!(look.analysis.new_destination().most, 64);
     });
 }
 
 #[test]
-fn time_wait_that_may_be_reused_exhausts_only_bind() {
+fn time_wait_on_ports_that_connect_chose_is_left() {
+    Stage::small(|stage| {
+        set_sysctl("tcp_tw_reuse", "1");
+        // The low parity alone: bind() would have taken others.
+        stage.time_waits(0, 32);
+        // The kernel lets go of a TIME-WAIT only when it is a second old (tcp_tw_reuse_delay).
+        let look = until(|look| look.analysis.destinations[0].surely_reusable == 32);
+        assert_eq!(look.analysis.destinations[0].left(), Left::new(64, 64));
+        look.silent("destination-exhausted");
+        look.one("time-wait-pile", Severity::Notice, &["32 of them again"]);
+        let _held = stage.connections(0, 64);
+        assert_eq!(stage.errno_of_connect(0), Some(Errno::ADDRNOTAVAIL));
+    });
+}
+
+#[test]
+fn time_wait_on_ports_of_which_nothing_is_known_may_be_left() {
     Stage::small(|stage| {
         set_sysctl("tcp_tw_reuse", "1");
         stage.time_waits(0, 64);
-        // The kernel lets go of a TIME-WAIT only when it is a second old (tcp_tw_reuse_delay).
         let look = until(|look| look.analysis.destinations[0].reusable == 64);
-        look.silent("destination-exhausted");
-        look.one("range-exhausted", Severity::Critical, &["EADDRINUSE", "64 ports to choose"]);
-        look.one("time-wait-pile", Severity::Notice, &["64 of them again"]);
+        assert_eq!(look.analysis.destinations[0].left().most, 64);
+        let words = ["EADDRINUSE", "64 ports to choose"];
+        look.one("range-exhausted", Severity::Critical, &words);
         assert_eq!(stage.errno_of_connect(0), None);
+    });
+}
+
+#[test]
+fn time_wait_without_timestamps_is_not_left() {
+    Stage::small(|stage| {
+        set_sysctl("tcp_tw_reuse", "1");
+        set_sysctl("tcp_timestamps", "0");
+        stage.time_waits(0, 64);
+        // As old as it must be otherwise.
+        let is_old = |socket: &portscope::domain::Socket| {
+            socket.state != State::TimeWait || socket.expires_ms.is_some_and(|left| left < 58_900)
+        };
+        let look = until(|look| look.snapshot.sockets.iter().all(is_old));
+        assert_eq!(stage.errno_of_connect(0), Some(Errno::ADDRNOTAVAIL));
+        let words = ["none left", "net.ipv4.tcp_timestamps=1"];
+        look.one("destination-exhausted", Severity::Critical, &words);
+    });
+}
+
+#[test]
+fn time_wait_of_clients_that_bound_their_ports_may_not_be_left() {
+    Stage::small(|stage| {
+        set_sysctl("tcp_tw_reuse", "1");
+        for _ in 0..64 {
+            let [client, accepted] = stage.connect_bound(0).unwrap();
+            drop(client);
+            wait_for_end(&accepted);
+        }
+        let look = until(|look| look.analysis.destinations[0].time_wait == 64);
+        assert_eq!(stage.errno_of_connect(0), Some(Errno::ADDRNOTAVAIL));
+        assert_eq!(look.analysis.destinations[0].available(), 0);
+        look.one("destination-exhausted", Severity::Critical, &["EADDRNOTAVAIL"]);
     });
 }
 

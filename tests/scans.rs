@@ -4,7 +4,6 @@
 
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
     sync::{
         Arc, Condvar, Mutex,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -13,7 +12,7 @@ use std::{
 };
 
 use portscope::{
-    domain::{Machine, Process, ProcessTable, Protocols, Snapshot, Socket, Text},
+    domain::{LocalAddress, Machine, Process, ProcessTable, Protocols, Snapshot, Socket, Text},
     engine::{Engine, Outbox, Report, Request},
     host::{Describer, Host, HostBinder, HostError, OwnerDepth, Scanner, simulated::SimulatedHost},
 };
@@ -87,7 +86,7 @@ impl Host for CountingHost {
     fn binder(
         &self,
         protocols: Protocols,
-        address: Option<IpAddr>,
+        address: Option<LocalAddress>,
     ) -> Result<Box<dyn HostBinder>, HostError> {
         self.simulated.binder(protocols, address)
     }

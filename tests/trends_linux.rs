@@ -87,7 +87,8 @@ fn the_end_of_a_real_range_is_foretold_within_a_fifth_from_half_way_on() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 20_000)).unwrap();
         let server = listener.local_addr().unwrap();
         let source = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let destination = Destination { source, remote: (source, server.port()).into() };
+        let destination =
+            Destination { source, remote: (source, server.port()).into(), interface: None };
         let (tell, full) = mpsc::channel();
         let start = Instant::now();
         let (foretold, at) = thread::scope(|scope| {

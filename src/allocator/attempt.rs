@@ -32,7 +32,7 @@ impl Attempt {
 pub enum Progress<H> {
     Refused(Attempt),
     Bound(Attempt, H),
-    /// The attempt was refused and was the last one allowed; None: the strategy has no port left.
+    /// The attempt was refused and was the last one allowed; None: no port is left to try.
     GaveUp(Option<Attempt>),
 }
 
@@ -41,6 +41,56 @@ pub enum Progress<H> {
 #[error("gave up after {attempts} attempts")]
 pub struct GaveUp {
     pub attempts: u32,
+}
+
+/// When an allocation ends before its last attempt, because further ones would be refused as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EarlyEnd {
+    /// Once each candidate was refused.
+    pub all_refused: bool,
+    /// Once the first N attempts were all denied (EACCES, EPERM).
+    pub all_denied: Option<u32>,
+}
+
+/// What an allocation met so far, for `EarlyEnd`.
+#[derive(Default)]
+struct Met {
+    /// By number of the candidate; empty where not asked for.
+    refused: Vec<bool>,
+    /// Candidates that are not in `refused`.
+    left: u32,
+    denied: u32,
+    /// An attempt was refused otherwise.
+    is_other: bool,
+}
+
+impl Met {
+    /// No more is kept than `max_attempts` attempts can meet.
+    fn begin(&mut self, rule: EarlyEnd, candidates: u32, max_attempts: u32) {
+        let is_kept = rule.all_refused && candidates <= max_attempts;
+        self.refused.clear();
+        self.refused.resize(if is_kept { candidates as usize } else { 0 }, false);
+        (self.left, self.denied, self.is_other) = (candidates, 0, false);
+    }
+
+    /// True: the allocation ends with this attempt.
+    fn ends_with(&mut self, rule: EarlyEnd, candidates: &Candidates, miss: Miss) -> bool {
+        let outcome = miss.refusal.outcome();
+        self.is_other |= outcome != Outcome::Denied;
+        self.denied += u32::from(outcome == Outcome::Denied);
+        if !self.is_other && rule.all_denied.is_some_and(|limit| self.denied >= limit) {
+            return true;
+        }
+        if !rule.all_refused || outcome == Outcome::Unknown {
+            return false;
+        }
+        let number = candidates.number_of(miss.port).map(|number| number as usize);
+        let place = number.and_then(|number| self.refused.get_mut(number));
+        if place.is_some_and(|place| !std::mem::replace(place, true)) {
+            self.left -= 1;
+        }
+        self.left == 0
+    }
 }
 
 /// Searches for a port by one strategy, attempt by attempt.
@@ -55,6 +105,8 @@ pub struct Allocator<B, S, R, V = FreePorts> {
     attempts: u32,
     /// The strategy was told that an allocation begins.
     has_begun: bool,
+    early_end: EarlyEnd,
+    met: Met,
 }
 
 impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
@@ -76,13 +128,15 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
             max_attempts,
             attempts: 0,
             has_begun: false,
+            early_end: EarlyEnd::default(),
+            met: Met::default(),
         }
     }
 
     /// With a sight of its own.
     pub fn seeing<V: Sight>(self, sight: V) -> Allocator<B, S, R, V> {
         let Self { binder, strategy, random, candidates, destination, .. } = self;
-        let Self { max_attempts, attempts, has_begun, .. } = self;
+        let Self { max_attempts, attempts, has_begun, early_end, met, .. } = self;
         Allocator {
             binder,
             strategy,
@@ -93,7 +147,15 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
             max_attempts,
             attempts,
             has_begun,
+            early_end,
+            met,
         }
+    }
+
+    /// By default an allocation ends with its last attempt.
+    pub fn ending_early(mut self, rule: EarlyEnd) -> Self {
+        self.early_end = rule;
+        self
     }
 }
 
@@ -125,18 +187,25 @@ impl<B: Binder, S: Strategy, R: Rng, V: Sight> Allocator<B, S, R, V> {
     /// So many attempts, fewer if the allocation ends before; `seen` is told each.
     pub fn steps(&mut self, limit: u32, mut seen: impl FnMut(&Attempt)) -> Progress<B::Held> {
         let Self { binder, strategy, random, candidates, sight, destination, .. } = self;
-        let Self { max_attempts, attempts, has_begun, .. } = self;
+        let Self { max_attempts, attempts, has_begun, early_end, met, .. } = self;
+        let (rule, is_ruled) = (*early_end, *early_end != EarlyEnd::default());
         let about = Surroundings { candidates, sight, destination: *destination };
         if candidates.len() > 0 && !std::mem::replace(has_begun, true) {
             strategy.begin(&about, random);
+            met.begin(rule, about.candidates.len(), *max_attempts);
         }
         let until = attempts.saturating_add(limit).min(*max_attempts);
         let (mut last, mut is_exhausted) = (None, false);
         let bound = binder.bind_first(&mut |miss| {
-            if let Some(Miss { port, refusal, took }) = miss {
+            if let Some(miss) = miss {
+                let Miss { port, refusal, took } = miss;
                 let attempt = Attempt { number: *attempts, port, refusal: Some(refusal), took };
                 seen(&attempt);
                 last = Some(attempt);
+                if is_ruled && met.ends_with(rule, about.candidates, miss) {
+                    is_exhausted = true;
+                    return None;
+                }
                 if *attempts >= until {
                     return None;
                 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, rc::Rc};
 
-use crate::domain::{Family, Protocols, Snapshot, Socket};
+use crate::domain::{Family, LocalAddress, Protocols, Snapshot, Socket};
 
 /// Which ports look free; only a bind can tell for sure.
 pub trait Sight {
@@ -28,9 +28,20 @@ impl FreePorts {
     }
 
     /// As a bind on `address` (None: on all) would find them, as far as a snapshot tells.
-    pub fn seen(snapshot: &Snapshot, protocols: Protocols, address: Option<IpAddr>) -> Self {
+    pub fn seen(snapshot: &Snapshot, protocols: Protocols, asked: Option<LocalAddress>) -> Self {
+        let interface = asked.and_then(|asked| asked.interface);
+        // One that no socket is bound to has no entry; then 0, which is no index.
+        let interface = interface.map(|name| {
+            let by_name = snapshot.interfaces.index(name.as_str());
+            by_name.or(name.index()).unwrap_or_default()
+        });
+        let address = asked.map(|asked| asked.address);
+        let is_elsewhere = |socket: &Socket| {
+            interface.is_some() && socket.interface.is_some() && socket.interface != interface
+        };
         let in_the_way = |socket: &&Socket| {
-            protocols.includes(socket.protocol) && is_in_the_way(socket, address)
+            let is_asked = protocols.includes(socket.protocol) && !is_elsewhere(socket);
+            is_asked && is_in_the_way(socket, address)
         };
         let sockets = snapshot.sockets.iter().filter(in_the_way);
         Self::without(sockets.map(|socket| socket.local.port))

@@ -11,12 +11,12 @@ mod settings;
 mod site;
 mod trail;
 
-use std::{collections::VecDeque, net::IpAddr, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     allocator::Attempt,
     app::Effect,
-    domain::{Occupancy, PortRange, Protocols, Snapshot, Text, port},
+    domain::{LocalAddress, Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
         Request,
         message::{AllocationDelta, Finished},
@@ -50,7 +50,7 @@ pub struct AllocationOptions {
     /// The same seed on the same occupancy shows the same run again.
     pub seed: u64,
     /// None: all addresses of both families.
-    pub address: Option<IpAddr>,
+    pub address: Option<LocalAddress>,
 }
 
 impl AllocationOptions {

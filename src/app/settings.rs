@@ -15,8 +15,8 @@ pub trait Settings: Clone {
     /// As people read it.
     fn value(&self, field: Self::Field) -> String;
 
-    /// Whether a value that is typed for this field can have that character.
-    fn takes(field: Self::Field, character: char) -> bool;
+    /// Whether a value that is typed for this field can have that character after `typed`.
+    fn takes(field: Self::Field, typed: &str, character: char) -> bool;
 
     /// Takes what was typed; the error says what is wrong and what would be right.
     fn read(&mut self, field: Self::Field, typed: &str) -> Result<(), String>;
@@ -25,8 +25,8 @@ pub trait Settings: Clone {
     fn turn(&mut self, field: Self::Field, by: isize, ephemeral: Option<PortRange>);
 }
 
-/// The longest value: an IPv6 address.
-const LONGEST: usize = 45;
+/// The longest value: an IPv6 address with the name of an interface.
+const LONGEST: usize = 61;
 const PROTOCOLS: [Protocols; 3] = [Protocols::Udp, Protocols::Tcp, Protocols::Both];
 const ATTEMPTS: [u32; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
@@ -83,7 +83,7 @@ impl<S: Settings> SettingsPanel<S> {
             Key::Left => self.turn(-1),
             Key::Right => self.turn(1),
             Key::Backspace => self.erase(),
-            Key::Char(character) if S::takes(self.field, character) => self.type_in(character),
+            Key::Char(character) if self.takes(character) => self.type_in(character),
             _ => {}
         }
         true
@@ -91,6 +91,10 @@ impl<S: Settings> SettingsPanel<S> {
 
     fn forget_typed(&mut self) {
         (self.typed, self.error) = (None, None);
+    }
+
+    fn takes(&self, character: char) -> bool {
+        S::takes(self.field, self.typed.as_deref().unwrap_or_default(), character)
     }
 
     fn type_in(&mut self, character: char) {
@@ -105,7 +109,9 @@ impl<S: Settings> SettingsPanel<S> {
     fn erase(&mut self) {
         self.error = None;
         let mut text = self.typed.take().unwrap_or_else(|| self.value(self.field));
-        let is_typed = text.chars().all(|character| S::takes(self.field, character));
+        let mut characters = text.char_indices();
+        let is_typed =
+            characters.all(|(at, character)| S::takes(self.field, text.split_at(at).0, character));
         text.pop();
         self.typed = is_typed.then_some(text);
     }

@@ -1,4 +1,4 @@
-//! `portscope explain PORT`: one look, and the kernel's rules applied to what stands on the port.
+//! `portscope explain PORT`: one scan, and the kernel's rules applied to what is on the port.
 
 use std::{
     collections::BTreeSet,
@@ -14,8 +14,12 @@ use crate::{
         settings::ExplainSettings,
     },
     domain::{
-        Destination, Gap, Holder, ProcessTable, Protocol, ServiceNames, Snapshot, Source,
-        availability::{self, Bind, BindAddress, Reuse},
+        AddressRefusal, Destination, Errno, Gap, Holder, ProcessTable, Protocol, ServiceNames,
+        Snapshot, Source,
+        availability::{
+            self, Answer, Bind, BindAddress, Reuse, Verdict as Allowed,
+            probing::{self, Probed},
+        },
     },
     engine::sample::describe,
     host::{Host, HostError, Publications},
@@ -27,6 +31,18 @@ use crate::{
 
 /// Destinations of one port that are told, each by itself; a server's port has one for each client.
 const MOST_DESTINATIONS: usize = 100;
+
+/// Those of the contract.
+const PROBES: [BindAddress; 5] = [
+    BindAddress::Any4,
+    BindAddress::AnyDual,
+    BindAddress::Any6,
+    BindAddress::At(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    BindAddress::At(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+];
+
+/// The sysctl that says which ports need a right.
+const START: &str = "ip_unprivileged_port_start";
 
 pub fn run(settings: &ExplainSettings) -> anyhow::Result<Verdict> {
     match &settings.namespaces {
@@ -80,6 +96,9 @@ impl Looked {
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
         let mut scanner = host.scanner()?;
         scanner.scan_port(settings.port, &mut snapshot)?;
+        if snapshot.sockets.iter().any(|socket| socket.remote.is_some()) {
+            scanner.ask_numbered(&mut snapshot);
+        }
         let publications = scanner.publications(settings.port);
         keep_asked(&mut snapshot, settings);
         let processes = describe(host, &snapshot);
@@ -139,21 +158,69 @@ impl Look<'_> {
 
     fn binds(&self, protocol: Protocol) -> Vec<BindRow> {
         let mut rows = Vec::new();
-        for (probe, address) in probes(self.settings.address) {
+        for Asked { probe, address, refusal } in self.addresses(protocol) {
             for reuse in Reuse::EACH {
                 let bind = Bind { protocol, address, reuse };
-                rows.push(BindRow {
-                    probe: probe.clone(),
-                    bind,
-                    answer: availability::bind_answer(self.snapshot, self.settings.port, bind),
-                    probed: self.settings.probe.then(|| self.host.probe(bind, self.settings.port)),
-                });
+                let answer = availability::bind_answer(self.snapshot, self.settings.port, bind);
+                let (answer, refusal) = judged(answer, refusal.clone());
+                let probe = probe.clone();
+                rows.push(BindRow { probe, bind, answer, refusal, probed: Probed::NotAsked });
             }
+        }
+        if self.settings.probe {
+            self.try_each(&mut rows);
         }
         rows
     }
 
-    /// To any new destination, then to those that stand on the port, and how many are left out.
+    /// By real binds; of an address that names no interface of this machine there is none.
+    fn try_each(&self, rows: &mut [BindRow]) {
+        let is_nameless = |row: &BindRow| {
+            row.refusal.as_ref().is_some_and(|refusal| refusal.errno == Errno::ENODEV)
+        };
+        let mut rows: Vec<_> = rows.iter_mut().filter(|row| !is_nameless(row)).collect();
+        let binds: Vec<Bind> = rows.iter().map(|row| row.bind).collect();
+        let port = self.settings.port;
+        let probed =
+            probing::probe_each(self.snapshot, port, &binds, |bind| self.host.probe(bind, port));
+        rows.iter_mut().zip(probed).for_each(|(row, probed)| row.probed = probed);
+    }
+
+    /// Those of the contract, and the address asked for unless it is one of them.
+    fn addresses(&self, protocol: Protocol) -> Vec<Asked> {
+        let missing_right = self.missing_right();
+        let asked = |probe: String, address| {
+            let refusal = self.host.address_refusal(protocol, address);
+            Asked { probe, address, refusal: refusal.or_else(|| missing_right.clone()) }
+        };
+        let mut all: Vec<Asked> = PROBES.iter().map(|&a| asked(a.to_string(), a)).collect();
+        let wanted = self.settings.address.filter(|wanted| !wanted.address.is_unspecified());
+        let Some(wanted) = wanted else { return all };
+        let probe = wanted.to_string();
+        if all.iter().all(|known| known.probe != probe) {
+            all.push(match self.host.bind_address(Some(wanted)) {
+                Ok(address) => asked(probe, address),
+                Err(refusal) => {
+                    let address = BindAddress::At(wanted.address);
+                    Asked { probe, address, refusal: Some(refusal) }
+                }
+            });
+        }
+        all
+    }
+
+    /// To bind the port at all.
+    fn missing_right(&self) -> Option<AddressRefusal> {
+        let start = self.snapshot.ephemeral.unprivileged_start;
+        let is_read = !self.snapshot.gaps.iter().any(
+            |gap| matches!(gap, Gap::PolicyAssumed { sysctl } if sysctl.as_str().ends_with(START)),
+        );
+        let is_privileged = self.settings.port < start && is_read;
+        (is_privileged && self.host.may_bind_privileged() == Some(false))
+            .then(|| AddressRefusal::missing_right(start))
+    }
+
+    /// To any new destination, then to those of the port's sockets, and how many are left out.
     fn connects(&self, protocol: Protocol) -> (Vec<ConnectRow>, usize) {
         let port = self.settings.port;
         let sockets = self.snapshot.on_port(protocol, port);
@@ -173,20 +240,22 @@ impl Look<'_> {
     }
 }
 
-/// Those of the contract, and the address asked for unless it is one of them.
-fn probes(asked: Option<IpAddr>) -> Vec<(String, BindAddress)> {
-    let mut probes = vec![
-        ("0.0.0.0".to_owned(), BindAddress::Any4),
-        ("[::] dual".to_owned(), BindAddress::AnyDual),
-        ("[::] v6only".to_owned(), BindAddress::Any6),
-        ("127.0.0.1".to_owned(), BindAddress::At(Ipv4Addr::LOCALHOST.into())),
-        ("::1".to_owned(), BindAddress::At(Ipv6Addr::LOCALHOST.into())),
-    ];
-    if let Some(address) = asked.filter(|address| !address.is_unspecified()) {
-        let name = address.to_string();
-        if probes.iter().all(|(known, _)| *known != name) {
-            probes.push((name, BindAddress::At(address)));
+/// An address to bind, as the output names it.
+struct Asked {
+    probe: String,
+    address: BindAddress,
+    /// Why no port of it can be bound, or not this one.
+    refusal: Option<AddressRefusal>,
+}
+
+/// A policy that refuses port 0 may allow another port.
+fn judged(answer: Answer, refusal: Option<AddressRefusal>) -> (Answer, Option<AddressRefusal>) {
+    match refusal {
+        Some(refusal) if refusal.is_policy() && answer.verdict == Allowed::Free => {
+            let because = format!("{}, but {refusal}; --probe would tell", answer.because);
+            (Answer { verdict: Allowed::Unknown, because }, None)
         }
+        Some(refusal) if refusal.is_policy() => (answer, None),
+        refusal => (answer, refusal),
     }
-    probes
 }

@@ -1,20 +1,30 @@
 //! A search for ports by an allocation strategy on real sockets, the same for `pick` and `exec`. What
 //! becomes of the ports is theirs.
 
+use std::collections::BTreeMap;
+
 use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{Allocator, Attempt, Candidates, FreePorts, Sight as _, Tuning},
+    allocator::{
+        Allocator, Attempt, Candidates, EarlyEnd, FreePorts, Sight as _, Tuning, privileged,
+    },
     cli::{
         exit, scan,
         settings::{self, BadInput, SEED_LIMIT, search::SearchSettings},
     },
-    domain::{Errno, Gap, Outcome, PortRange, ProcessTable, Refusal, Snapshot, Text},
+    domain::{
+        AddressRefusal, Ephemeral, Errno, Gap, Outcome, PortRange, ProcessTable, Protocol, Refusal,
+        Snapshot, Text, availability,
+    },
     engine::sample,
     host::{Held, Host, HostBinder, OwnerDepth},
-    report::{Collision, NoPort, Pick, Scan, Tried},
+    report::{self, Collision, NoPort, Pick, Scan, Tried, pick::Unlisted},
     tui,
 };
+
+/// Ports whose holders an error names.
+const MOST_HOLDERS: u32 = 3;
 
 /// What a command wants of the search.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +58,8 @@ pub fn run(
         Ports::new()
     } else {
         settings::check_count(settings.count, range, candidates.len())?;
-        search.run(candidates)?
+        search.reserved = Candidates::new(range, &[]).len() - candidates.len();
+        search.run(candidates, &policy)?
     };
     Ok((search.pick, held))
 }
@@ -91,6 +102,12 @@ struct Search<'a> {
     witness: Option<Witness<'a>>,
     /// Refusals by something else than a socket: how many, and the last of them.
     other: Option<(u32, Errno)>,
+    /// Ports that were refused with EADDRINUSE, and on which protocol.
+    met: BTreeMap<u16, Protocol>,
+    /// A policy refused a bind() of port 0.
+    policy: Option<AddressRefusal>,
+    /// Ports of the range that are no candidates, for they are reserved.
+    reserved: u32,
     pick: Pick,
 }
 
@@ -113,26 +130,81 @@ impl<'a> Search<'a> {
             error: None,
         };
         let witness = is_told.then(|| Witness::new(host));
-        Self { host, settings, wishes, witness, other: None, pick }
+        Self {
+            host,
+            settings,
+            wishes,
+            witness,
+            other: None,
+            met: BTreeMap::new(),
+            policy: None,
+            reserved: 0,
+            pick,
+        }
     }
 
     /// All ports asked for, or none and the reason in `pick.error`.
-    fn run(&mut self, candidates: Candidates) -> anyhow::Result<Ports> {
+    fn run(&mut self, candidates: Candidates, policy: &Ephemeral) -> anyhow::Result<Ports> {
         let SearchSettings { strategy, protocols, address, .. } = *self.settings;
+        match self.host.refusal(protocols, address) {
+            Some(refusal) if refusal.is_policy() => self.policy = Some(refusal),
+            Some(refusal) => return Ok(self.fail(NoPort::AddressRefused(refusal))),
+            None => {}
+        }
         let mut binder = self.host.binder(protocols, address)?;
         if strategy.lets_machine_choose {
             binder.choose_within(self.pick.range)?;
         }
+        if let Some(limitation) = binder.limitation() {
+            exit::tell(format_args!("portscope: partial: {limitation}"));
+        }
+        check_capacity(self.settings.count.get(), self.wishes.raised_limit, &*binder)?;
+        let start = policy.unprivileged_start;
+        let candidates = match self.permitted(&mut *binder, candidates, policy) {
+            Some(candidates) if candidates.len() >= self.settings.count.get() => candidates,
+            _ => return Ok(self.fail(NoPort::RightMissing(AddressRefusal::missing_right(start)))),
+        };
+        self.trace_setup(&candidates);
+        self.allocate(binder, candidates)
+    }
+
+    fn fail(&mut self, error: NoPort) -> Ports {
+        self.pick.error = Some(error);
+        Ports::new()
+    }
+
+    /// The candidates that this process has the right to bind; None: there are none. A machine that
+    /// chooses by itself chooses from ports that need none.
+    fn permitted(
+        &self,
+        binder: &mut dyn HostBinder,
+        candidates: Candidates,
+        policy: &Ephemeral,
+    ) -> Option<Candidates> {
+        if self.settings.strategy.lets_machine_choose || self.policy.is_some() {
+            return Some(candidates);
+        }
+        let reserved = if self.settings.ignore_reserved { &[] } else { policy.reserved() };
+        privileged::permitted(binder, candidates, policy.unprivileged_start, reserved, |left_out| {
+            exit::tell(format_args!("portscope: partial: {left_out}"));
+        })
+    }
+
+    fn allocate(
+        &mut self,
+        binder: Box<dyn HostBinder>,
+        candidates: Candidates,
+    ) -> anyhow::Result<Ports> {
+        let SearchSettings { strategy, protocols, address, .. } = *self.settings;
         let sight = if strategy.needs_sight {
             FreePorts::seen(&scan::look(self.host, OwnerDepth::Skip)?, protocols, address)
         } else {
             FreePorts::everything()
         };
-        if let Some(limitation) = binder.limitation() {
-            exit::tell(format_args!("portscope: partial: {limitation}"));
-        }
-        check_capacity(self.settings.count.get(), self.wishes.raised_limit, &*binder)?;
-        self.trace_setup(&candidates);
+        let early_end = EarlyEnd {
+            all_refused: true,
+            all_denied: self.policy.is_some().then_some(privileged::DENIED_ATTEMPTS),
+        };
         let mut allocator = Allocator::new(
             binder,
             (strategy.make)(Tuning::default()),
@@ -140,6 +212,7 @@ impl<'a> Search<'a> {
             candidates,
             self.settings.max_attempts.get(),
         )
+        .ending_early(early_end)
         .seeing(sight);
         let mut held = Ports::new();
         while held.len() < self.settings.count.get() as usize {
@@ -151,8 +224,7 @@ impl<'a> Search<'a> {
                 Err(gave_up) => {
                     held.clear();
                     let error = self.explain(gave_up.attempts, allocator.candidates());
-                    self.pick.error = Some(error);
-                    return Ok(held);
+                    return Ok(self.fail(error));
                 }
             }
         }
@@ -177,8 +249,13 @@ impl<'a> Search<'a> {
             let (count, _) = self.other.unwrap_or((0, refusal.errno));
             self.other = Some((count + 1, refusal.errno));
         }
-        let Some(witness) = &mut self.witness else { return };
         let is_ours = held.iter().any(|&(port, _)| port == attempt.port);
+        if let Some(refusal) = attempt.refusal.filter(|r| r.outcome() == Outcome::InUse)
+            && !is_ours
+        {
+            self.met.insert(attempt.port, refusal.protocol);
+        }
+        let Some(witness) = &mut self.witness else { return };
         // Port 0: the machine had none to choose, so nobody in particular was met.
         let collision = attempt.refusal.filter(|_| attempt.port > 0);
         let collision = collision.filter(|refusal| refusal.outcome() == Outcome::InUse);
@@ -197,15 +274,51 @@ impl<'a> Search<'a> {
     }
 
     fn explain(&self, attempts: u32, candidates: &Candidates) -> NoPort {
-        let of = candidates.len();
-        match self.count_free(candidates) {
-            Some(0) => NoPort::RangeFull { range: self.pick.range, of },
-            free => NoPort::AttemptsExhausted { attempts, free, of, other: self.other },
+        let (of, range) = (candidates.len(), self.pick.range);
+        if let Some(refusal) = &self.policy
+            && self.met.is_empty()
+        {
+            return NoPort::PolicyRefused { refusal: refusal.clone(), attempts };
         }
+        let reserved = self.reserved;
+        let are_all_met = self.met.len() as u32 == of;
+        let free = self.count_free(candidates);
+        match free {
+            Some(Unlisted { ports: 0, .. }) => {}
+            _ if are_all_met => {}
+            free => {
+                return NoPort::AttemptsExhausted {
+                    attempts,
+                    free,
+                    of,
+                    reserved,
+                    other: self.other,
+                };
+            }
+        }
+        NoPort::RangeFull { range, of, reserved, holders: self.holders(candidates) }
     }
 
-    /// Candidates without a socket now, as far as the machine tells.
-    fn count_free(&self, candidates: &Candidates) -> Option<u32> {
+    /// Of few candidates; a port that was not met may be in use on any protocol.
+    fn holders(&self, candidates: &Candidates) -> Vec<(u16, String)> {
+        if candidates.len() > MOST_HOLDERS {
+            return Vec::new();
+        }
+        let Ok(snapshot) = scan::look(self.host, OwnerDepth::Full) else { return Vec::new() };
+        let processes = sample::describe(self.host, &snapshot);
+        let scan = Scan { snapshot: &snapshot, processes: &processes };
+        let is_listed = |protocol, port| !snapshot.on_port(protocol, port).is_empty();
+        let holder = |port| {
+            let met = self.met.get(&port).copied();
+            let listed = Protocol::EACH.into_iter().find(|&protocol| is_listed(protocol, port));
+            let protocol = met.or(listed).unwrap_or(Protocol::Tcp);
+            (port, report::pick::holder_words(scan, protocol, port))
+        };
+        candidates.ports().map(holder).collect()
+    }
+
+    /// Candidates on which no socket is listed now.
+    fn count_free(&self, candidates: &Candidates) -> Option<Unlisted> {
         let snapshot = match scan::look(self.host, OwnerDepth::Skip) {
             Ok(snapshot) => snapshot,
             Err(error) => {
@@ -216,7 +329,11 @@ impl<'a> Search<'a> {
         scan::tell_gaps(&snapshot);
         let SearchSettings { protocols, address, .. } = *self.settings;
         let sight = FreePorts::seen(&snapshot, protocols, address);
-        Some(candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32)
+        let ports = candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32;
+        let may_hide = |protocol| availability::may_be_unlisted(&snapshot, protocol);
+        let is_hidden = Protocol::EACH.iter().any(|&p| protocols.includes(p) && may_hide(p));
+        let is_contradicted = self.met.keys().any(|&port| port > 0 && sight.looks_free(port));
+        Some(Unlisted { ports, is_doubtful: is_hidden || is_contradicted })
     }
 }
 

@@ -3,14 +3,17 @@
 use std::{os::fd::AsFd as _, time::Duration};
 
 use crate::{
-    allocator::{Bands, Candidates, Lease, PoolSetup},
+    allocator::{Bands, Candidates, Lease, PoolSetup, privileged},
     cli::{
         exit::{self, Verdict},
         search,
         settings::{BadInput, SEED_LIMIT, serve::ServeSettings},
     },
-    domain::{PortRange, Protocols},
-    engine::lease_server::{Desk, Happening, LeaseServer, MOST_WAITING, NoLease, Why},
+    domain::{AddressRefusal, PortRange, Protocols},
+    engine::{
+        lease_server::{Desk, Happening, LeaseServer, MOST_WAITING, NoLease, Why},
+        permit,
+    },
     host::{
         Host, HostBinder,
         linux::lease_socket::{LeaseSocket, Place},
@@ -34,11 +37,18 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<Verdict>
     let range = settings.range.resolve(&policy);
     let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
     let candidates = Candidates::new(range, reserved);
-    let ports = candidates.len();
-    if ports == 0 {
+    if candidates.len() == 0 {
         return Err(all_reserved(range).into());
     }
-    let binder = host.binder(settings.protocols, settings.address)?;
+    let binder = permit::binder(host, &candidates, settings.protocols, settings.address);
+    let mut binder = binder.map_err(|refused| BadInput(refused.to_string()))?;
+    let start = policy.unprivileged_start;
+    let permitted = privileged::permitted(&mut *binder, candidates, start, reserved, |left_out| {
+        exit::tell(format_args!("portscope: partial: {left_out}"));
+    });
+    let missing = || BadInput(AddressRefusal::missing_right(start).to_string());
+    let candidates = permitted.ok_or_else(missing)?;
+    let ports = candidates.len();
     if let Some(limitation) = binder.limitation() {
         exit::tell(format_args!("portscope: partial: {limitation}"));
     }

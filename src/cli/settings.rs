@@ -8,7 +8,6 @@ pub mod serve;
 
 use std::{
     ffi::{OsStr, OsString},
-    net::IpAddr,
     num::NonZeroU32,
     os::unix::ffi::OsStrExt,
     path::PathBuf,
@@ -26,7 +25,7 @@ use crate::{
         namespaces::{Choice, Choices},
         output::Destination,
     },
-    domain::{Ephemeral, PortRange, Protocols, Text, port},
+    domain::{Ephemeral, LocalAddress, PortRange, Protocols, Text, port},
 };
 
 pub use self::{diagnose::DiagnoseSettings, explain::ExplainSettings, lab::LabSettings};
@@ -273,10 +272,10 @@ fn interval(typed: &str) -> Result<Duration, BadInput> {
     })
 }
 
-fn address(typed: &str) -> Result<IpAddr, BadInput> {
-    typed.parse().map_err(|_| {
+fn address(typed: &str) -> Result<LocalAddress, BadInput> {
+    typed.parse().map_err(|error| {
         let shown = Text::scrub(typed);
-        BadInput(format!("--address '{shown}' is no address: use one like 127.0.0.1 or ::1"))
+        BadInput(format!("invalid value '{shown}' for --address: {error}"))
     })
 }
 

@@ -1,8 +1,10 @@
 //! How much of the ephemeral range and of each destination's ports is used, and by whom. Says
 //! nothing about good or bad.
 
+mod choice;
 mod destinations;
 mod foremost;
+mod left;
 mod owners;
 mod places;
 mod ranges;
@@ -11,8 +13,10 @@ mod suspicion;
 use crate::domain::{Destination, Ephemeral, PortRange, Protocol, Snapshot, Socket, StateClass};
 
 pub use foremost::{Foremost, MOST_OWNERS};
+pub use left::Left;
 
 use self::{
+    choice::Choice,
     destinations::Destinations,
     owners::Owners,
     ranges::{Port, Ranges, low_parity_in},
@@ -31,8 +35,13 @@ pub struct Analysis {
     /// TCP ports that no connect() can get whatever its destination: a listening or bound-inactive
     /// socket of any address and family stands on them (`__inet_hash_connect`).
     pub poisoned: PortSet,
+    /// Of no other use to connect() either: ports of the range that a connected socket was bound to
+    /// by number, or on which a listener was seen earlier. None of `poisoned`.
+    pub numbered: PortSet,
     /// As `poisoned`, but only by circumstance: see `RangeUse::suspected`.
     pub suspected: PortSet,
+    /// See `RangeUse::uncertain`; those of `suspected` are among them.
+    pub uncertain: PortSet,
 }
 
 /// The ports that the kernel may choose, of one protocol. Reserved ones count nowhere here.
@@ -57,21 +66,37 @@ pub struct RangeUse {
     /// they are taken for all destinations. The tables do not tell; the order does: connect()
     /// hands out the low parity first, bind(0) the other one.
     pub suspected: u32,
+    /// TCP: ports of `Analysis::numbered`.
+    pub numbered: u32,
+    /// TCP: connected ports that other destinations can share only if connect() chose them, which
+    /// neither the kernel says nor the order in which they were used shows.
+    pub uncertain: u32,
+    /// TCP: a search may leave out one port that is available, see `Ephemeral::is_odd_end`. 0 or 1:
+    /// for bind(0), and for connect() to a destination that nobody is connected to.
+    pub bind_may_miss: u32,
+    pub connect_may_miss: u32,
 }
 
 /// What one destination uses of the ports that connect() may choose for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DestinationUse {
     pub destination: Destination,
-    /// The range without reserved and poisoned ports.
+    /// The range without reserved and poisoned ports, and without those that others bound by number.
     pub capacity: u32,
     /// Distinct ports of these with a connection to the destination, TIME-WAIT included.
     pub used: u32,
     /// Of `used`: in TIME-WAIT.
     pub time_wait: u32,
     /// Of `time_wait`: connect() may take them again by now (`tcp_tw_reuse`), if they were chosen
-    /// automatically.
+    /// automatically and the peer sends timestamps.
     pub reusable: u32,
+    /// Of `reusable`: for certain.
+    pub surely_reusable: u32,
+    /// Of `capacity`, not of `used`: ports of `Analysis::uncertain`.
+    pub uncertain: u32,
+    /// 0 or 1: a search of connect() may leave out one port that is available, see
+    /// `Ephemeral::is_odd_end`.
+    pub may_miss: u32,
     /// Of `capacity` and `used`: ports of the low parity.
     pub low_parity_capacity: u32,
     pub low_parity_used: u32,
@@ -113,14 +138,14 @@ pub struct OwnerUse {
 pub struct PortSet(Box<[u64; 1024]>);
 
 impl Analysis {
-    /// The snapshot is sorted: the sockets of one port stand together.
+    /// The snapshot is sorted: the sockets of one port are neighbours.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut ranges = Ranges::of(&snapshot.ephemeral);
         let mut owners = Owners::of(snapshot);
-        let mut destinations = Destinations::of(&snapshot.ephemeral, snapshot.sockets.len());
+        let mut destinations = Destinations::of(snapshot);
         let mut clients = Clients::default();
         for sockets in snapshot.sockets.chunk_by(|a, b| place(a) == place(b)) {
-            let port = Port::of(sockets, &snapshot.ephemeral);
+            let port = Port::of(sockets, snapshot);
             ranges.add(&port, sockets);
             for socket in sockets {
                 let party = owners.add(&port, socket);
@@ -129,21 +154,22 @@ impl Analysis {
                 }
             }
         }
-        let Ranges { each: mut ranges, poisoned } = ranges;
-        destinations.fit_into(&ranges[Protocol::Tcp as usize]);
-        let suspicion = Suspicion {
-            clients: &clients,
-            owners: &owners,
-            range: &ranges[Protocol::Tcp as usize],
-        };
+        let Ranges { each: mut ranges, poisoned, numbered, connect_ends, .. } = ranges;
+        let tcp = &mut ranges[Protocol::Tcp as usize];
+        destinations.fit_into(tcp, connect_ends);
+        let suspicion = Suspicion { clients: &clients, owners: &owners, range: tcp };
         let suspected = suspicion.judge(&mut destinations);
-        ranges[Protocol::Tcp as usize].suspected = suspected.len();
+        let choice = Choice { clients: &clients, snapshot, suspected: &suspected };
+        let uncertain = choice.judge(&mut destinations);
+        (tcp.suspected, tcp.uncertain) = (suspected.len(), uncertain.len());
         Self {
             ranges,
             destinations: destinations.into_rows(&owners),
             owners: owners.into_rows(),
             poisoned,
+            numbered,
             suspected,
+            uncertain,
         }
     }
 
@@ -155,10 +181,17 @@ impl Analysis {
         self.destinations.iter().find(|row| row.destination == *destination)
     }
 
-    /// What a destination that nobody is connected to would have.
-    pub fn unused_capacity(&self) -> u32 {
+    /// What connect() can get towards a destination that nobody is connected to.
+    pub fn new_destination(&self) -> Left {
         let range = self.range(Protocol::Tcp);
-        range.size - range.poisoned
+        let most = range.size - range.poisoned - range.numbered;
+        let least = most.saturating_sub(range.uncertain + range.connect_may_miss);
+        Left::new(least, most)
+    }
+
+    /// The lower end of `new_destination`.
+    pub fn unused_capacity(&self) -> u32 {
+        self.new_destination().least
     }
 }
 
@@ -175,12 +208,22 @@ impl RangeUse {
             poisoned: 0,
             low_parity_poisoned: 0,
             suspected: 0,
+            numbered: 0,
+            uncertain: 0,
+            bind_may_miss: 0,
+            connect_may_miss: 0,
         }
     }
 
     /// What bind(0) on all addresses of both families can still get.
+    pub fn left(&self) -> Left {
+        let most = self.size - self.occupied;
+        Left::new(most.saturating_sub(self.bind_may_miss), most)
+    }
+
+    /// The lower end of `left`.
     pub fn available(&self) -> u32 {
-        self.size - self.occupied
+        self.left().least
     }
 
     pub fn low_parity_available(&self) -> u32 {
@@ -201,17 +244,29 @@ impl Default for RangeUse {
 
 impl DestinationUse {
     /// What connect() can still get.
+    pub fn left(&self) -> Left {
+        let most = (self.capacity + self.reusable).saturating_sub(self.used);
+        let sure = (self.capacity + self.surely_reusable).saturating_sub(self.used);
+        Left::new(sure.saturating_sub(self.uncertain + self.may_miss), most)
+    }
+
+    /// The lower end of `left`.
     pub fn available(&self) -> u32 {
-        (self.capacity + self.reusable).saturating_sub(self.used)
+        self.left().least
     }
 
     pub fn low_parity_available(&self) -> u32 {
         self.low_parity_capacity.saturating_sub(self.low_parity_used)
     }
 
-    /// 0 to 1, of the capacity, without what connect() may take again; no capacity is full.
+    /// 0 to 1, of the capacity: the used ports.
+    pub fn used_share(&self) -> f64 {
+        share(self.used, self.capacity)
+    }
+
+    /// 0 to 1, of the capacity: what connect() cannot get for certain; no capacity is full.
     pub fn share(&self) -> f64 {
-        share(self.used - self.reusable.min(self.used), self.capacity)
+        share(self.capacity.saturating_sub(self.available()), self.capacity)
     }
 }
 
@@ -243,6 +298,14 @@ impl PortSet {
 
     pub fn count_in(&self, range: PortRange) -> u32 {
         range.ports().filter(|&port| self.contains(port)).count() as u32
+    }
+}
+
+impl FromIterator<u16> for PortSet {
+    fn from_iter<I: IntoIterator<Item = u16>>(ports: I) -> Self {
+        let mut set = Self::default();
+        ports.into_iter().for_each(|port| set.insert(port));
+        set
     }
 }
 

@@ -6,18 +6,24 @@
 mod bind;
 mod blind_spot;
 mod connect;
+pub mod probing;
 mod reach;
 mod release;
+mod scopes;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
 
-use crate::domain::Protocol;
+use crate::domain::{Protocol, Snapshot};
 
 pub use bind::bind_answer;
 pub use connect::connect_answer;
 pub use release::frees_when;
+pub use scopes::{Scope, scopes};
 
 /// The address that a bind() names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +36,33 @@ pub enum BindAddress {
     Any6,
     /// Not an unspecified one.
     At(IpAddr),
+    /// A link-local one on the interface of that index: the socket is bound to it as by
+    /// SO_BINDTODEVICE.
+    Scoped { address: Ipv6Addr, interface: u32 },
+}
+
+impl BindAddress {
+    /// The address itself.
+    pub fn ip(self) -> IpAddr {
+        match self {
+            Self::Any4 => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            Self::AnyDual | Self::Any6 => Ipv6Addr::UNSPECIFIED.into(),
+            Self::At(address) => address,
+            Self::Scoped { address, .. } => address.into(),
+        }
+    }
+}
+
+/// Without the name of the interface.
+impl fmt::Display for BindAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any4 | Self::At(_) => self.ip().fmt(f),
+            Self::AnyDual => f.write_str("[::] dual"),
+            Self::Any6 => f.write_str("[::] v6only"),
+            Self::Scoped { address, interface } => write!(f, "{address}%{interface}"),
+        }
+    }
 }
 
 /// The option set before bind(), on the binding side.
@@ -55,7 +88,7 @@ impl Reuse {
     }
 }
 
-/// A bind() without a device, of a socket of ours.
+/// A bind() of a socket of ours, without SO_BINDTODEVICE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bind {
     pub protocol: Protocol,
@@ -90,6 +123,12 @@ impl Verdict {
 pub struct Answer {
     pub verdict: Verdict,
     pub because: String,
+}
+
+/// Whether a socket of `protocol` may be missing in the snapshot, so that a port on which none is
+/// listed may be in use.
+pub fn may_be_unlisted(snapshot: &Snapshot, protocol: Protocol) -> bool {
+    snapshot.gaps.iter().any(|gap| blind_spot::hides(gap, protocol, true))
 }
 
 impl Answer {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use crate::domain::Protocol;
+use crate::domain::{Protocol, Text};
 
 /// Binds ports one after another and measures itself, so that a simulated machine can answer in
 /// simulated time.
@@ -115,6 +115,34 @@ impl Refusal {
     }
 }
 
+/// Why a bind() of an address is refused whatever the port, in words, and the kernel's errno.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{cause} ({errno})")]
+pub struct AddressRefusal {
+    pub errno: Errno,
+    pub cause: Text,
+    is_missing_right: bool,
+}
+
+impl AddressRefusal {
+    /// Of a port below `start` (`ip_unprivileged_port_start`).
+    pub fn missing_right(start: u16) -> Self {
+        let cause =
+            format!("ports below ip_unprivileged_port_start = {start} need CAP_NET_BIND_SERVICE");
+        Self { errno: Errno::EACCES, cause: Text::scrub(cause), is_missing_right: true }
+    }
+
+    /// What the kernel said of an address, and why.
+    pub fn new(errno: Errno, cause: impl AsRef<[u8]>) -> Self {
+        Self { errno, cause: Text::scrub(cause), is_missing_right: false }
+    }
+
+    /// A policy refused the port that was tried; it may allow others.
+    pub fn is_policy(&self) -> bool {
+        matches!(self.errno, Errno::EACCES | Errno::EPERM) && !self.is_missing_right
+    }
+}
+
 /// What an attempt tells of the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -148,6 +176,7 @@ impl Errno {
     pub const EAGAIN: Self = Self(11);
     pub const ENOMEM: Self = Self(12);
     pub const EACCES: Self = Self(13);
+    pub const ENODEV: Self = Self(19);
     pub const EINVAL: Self = Self(22);
     pub const ENFILE: Self = Self(23);
     pub const EMFILE: Self = Self(24);
@@ -166,6 +195,7 @@ impl Errno {
             Self::EAGAIN => "EAGAIN",
             Self::ENOMEM => "ENOMEM",
             Self::EACCES => "EACCES",
+            Self::ENODEV => "ENODEV",
             Self::EINVAL => "EINVAL",
             Self::ENFILE => "ENFILE",
             Self::EMFILE => "EMFILE",

@@ -11,6 +11,9 @@ use crate::domain::{Endpoint, Protocol, Socket, socket::canonical};
 pub struct Destination {
     pub source: IpAddr,
     pub remote: Endpoint,
+    /// Index of the device that the connecting socket is bound to (SO_BINDTODEVICE). Without one a
+    /// socket does not collide with those that have one (`inet_match`, include/net/inet_hashtables.h).
+    pub interface: Option<u32>,
 }
 
 impl Destination {
@@ -20,12 +23,18 @@ impl Destination {
         Some(Self {
             source: canonical(socket.local.address),
             remote: Endpoint { address: canonical(remote.address), port: remote.port },
+            interface: socket.interface,
         })
     }
 
     /// As `tcp_tw_reuse` 2 has it: source or destination is a loopback address
-    /// (net/ipv4/tcp_ipv4.c, `tcp_twsk_unique`). A device bound to `lo` is not looked at.
+    /// (net/ipv4/tcp_ipv4.c, `tcp_twsk_unique`).
     pub fn is_loopback(&self) -> bool {
         self.source.is_loopback() || self.remote.address.is_loopback()
+    }
+
+    /// Both ends are surely on this machine.
+    pub fn is_local(&self) -> bool {
+        self.is_loopback() || self.source == self.remote.address
     }
 }

@@ -38,6 +38,7 @@ use crate::domain::{
 
 pub use finding::{About, Figure, Finding, Level, Severity};
 pub use verdict::{Standing, verdict};
+pub use wording::grouped;
 
 /// A rule of the table: a pure function from evidence to findings.
 pub struct Rule {

@@ -1,6 +1,25 @@
 //! The kernel's policy for ports it chooses itself. Not which of them are occupied.
 
-use crate::domain::{PortRange, port};
+use crate::domain::{Destination, PortRange, Socket, State, port};
+
+/// Milliseconds from the start of TIME-WAIT until connect() may reuse it, where the kernel has no
+/// `tcp_tw_reuse_delay` (before Linux 6.14) or nobody changed it.
+pub const DEFAULT_REUSE_DELAY_MS: u32 = 1000;
+/// `TCP_TIMEWAIT_LEN` (include/net/tcp.h), milliseconds.
+const TIME_WAIT_MS: u32 = 60_000;
+/// The kernel reports what is left of a timer in ticks of up to 10 ms, rounded at both ends.
+const TICKS_MS: u32 = 20;
+/// Index of the device `lo` (`LOOPBACK_IFINDEX`, include/net/net_namespace.h).
+const LOOPBACK: u32 = 1;
+
+/// Whether connect() may reuse the four-tuple of a TIME-WAIT socket, as far as its port is a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TupleReuse {
+    No,
+    /// A condition is not known here: a sysctl, or whether the peer sends timestamps.
+    Perhaps,
+    Yes,
+}
 
 /// The sysctls of `net.ipv4` that rule automatic ports (ip-sysctl.rst); they hold for IPv6 too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,12 +33,27 @@ pub struct Ephemeral {
     pub unprivileged_start: u16,
     /// `tcp_tw_reuse`: 0 off, 1 on, 2 loopback only; None when it could not be read.
     pub tw_reuse: Option<u8>,
+    /// `tcp_tw_reuse_delay`, milliseconds; None when it could not be read.
+    pub tw_reuse_delay_ms: Option<u32>,
+    /// `tcp_timestamps`: 0 off, 1 and 2 on; None when it could not be read.
+    pub timestamps: Option<u8>,
+    /// `ip_autobind_reuse`: bind() to port 0 with SO_REUSEADDR may share a port with a socket that
+    /// has SO_REUSEADDR too. False where the kernel has no such sysctl (before Linux 5.7).
+    pub autobind_reuse: bool,
 }
 
 impl Ephemeral {
     pub fn new(range: PortRange, mut reserved: Vec<PortRange>) -> Self {
         reserved.sort_unstable();
-        Self { range, reserved, unprivileged_start: 1024, tw_reuse: Some(2) }
+        Self {
+            range,
+            reserved,
+            unprivileged_start: 1024,
+            tw_reuse: Some(2),
+            tw_reuse_delay_ms: Some(DEFAULT_REUSE_DELAY_MS),
+            timestamps: Some(1),
+            autobind_reuse: false,
+        }
     }
 
     pub fn reserved(&self) -> &[PortRange] {
@@ -38,6 +72,59 @@ impl Ephemeral {
     /// How many ports of `range` are reserved.
     pub fn reserved_in(&self, range: PortRange) -> u32 {
         self.reserved.iter().filter_map(|r| r.intersection(range)).map(PortRange::len).sum()
+    }
+
+    /// Whether connect() may reuse the four-tuple of `socket`, which goes to `destination`
+    /// (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c). How its port was bound is not looked at.
+    ///
+    /// The connection must have had timestamps. Both ends of one on this machine follow the same
+    /// sysctl; whether another machine sends them is known if `is_stamping`.
+    pub fn tuple_reuse(
+        &self,
+        socket: &Socket,
+        destination: &Destination,
+        is_stamping: bool,
+    ) -> TupleReuse {
+        if socket.state != State::TimeWait {
+            return TupleReuse::No;
+        }
+        self.allows_reuse(destination, is_stamping).min(self.is_old_enough(socket))
+    }
+
+    /// What the sysctls say of TIME-WAIT sockets to `destination`, whatever their age.
+    pub fn allows_reuse(&self, destination: &Destination, is_stamping: bool) -> TupleReuse {
+        let is_loopback = destination.is_loopback() || destination.interface == Some(LOOPBACK);
+        let allowed = match self.tw_reuse {
+            Some(0) => TupleReuse::No,
+            Some(2) if !is_loopback => TupleReuse::No,
+            Some(1 | 2) => TupleReuse::Yes,
+            _ => TupleReuse::Perhaps,
+        };
+        let stamped = match self.timestamps {
+            Some(0) => TupleReuse::No,
+            Some(_) if is_stamping || destination.is_local() => TupleReuse::Yes,
+            _ => TupleReuse::Perhaps,
+        };
+        allowed.min(stamped)
+    }
+
+    fn is_old_enough(&self, socket: &Socket) -> TupleReuse {
+        let Some(left) = socket.expires_ms else { return TupleReuse::No };
+        let age_ms = TIME_WAIT_MS.saturating_sub(left);
+        match self.tw_reuse_delay_ms {
+            Some(delay) if age_ms < delay.saturating_add(TICKS_MS) => TupleReuse::No,
+            Some(_) => TupleReuse::Yes,
+            None => TupleReuse::Perhaps,
+        }
+    }
+
+    /// The range's first or last port, of which each search of connect() and bind(0) leaves out one
+    /// where the range has an odd number of ports (`remaining &= ~1`, `__inet_hash_connect` and
+    /// `inet_csk_find_open_port`).
+    pub fn is_odd_end(&self, port: u16) -> bool {
+        self.range.len() > 1
+            && !self.range.len().is_multiple_of(2)
+            && (port == self.range.first() || port == self.range.last())
     }
 
     /// Ports that the kernel may choose by itself.

@@ -1,9 +1,10 @@
 //! One look at a machine: its sockets, owners, policy and gaps. Not the looking.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Ephemeral, Gap, Holder, Owner, Protocol, Socket, Text, Users, Vitals, owner::Span,
+    Destination, Endpoint, Ephemeral, Gap, Holder, Interfaces, Owner, PortSet, Protocol, Socket,
+    State, Text, Users, Vitals, ephemeral::TupleReuse, owner::Span,
 };
 
 /// Which kind of machine stands behind the `Host`.
@@ -85,10 +86,21 @@ pub struct Snapshot {
     pub ephemeral: Ephemeral,
     /// In the order of `Socket::sort_key` once `sort` was called.
     pub sockets: Vec<Socket>,
+    /// Those that sockets are bound to.
+    pub interfaces: Interfaces,
     /// The pool that `Holder` spans point into.
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
     pub vitals: Vitals,
+    /// Ports of connected TCP sockets that were bound by number (`SOCK_BINDPORT_LOCK`); None: not
+    /// asked, or the kernel does not say. See [`Snapshot::needs_numbered`].
+    pub numbered: Option<PortSet>,
+    /// Ports of the ephemeral range on which an earlier scan of the same scanner saw a TCP socket
+    /// that listens or is bound, and that have been in use since; None: there are none.
+    pub listened: Option<PortSet>,
+    /// Remote endpoints to which a connection with TCP timestamps is open, ascending; of those that
+    /// were asked for, see [`Snapshot::unknown_peers`].
+    pub stamping_peers: Vec<Endpoint>,
     /// CPU time that the scan took.
     pub cost: Duration,
 }
@@ -102,9 +114,13 @@ impl Snapshot {
             source,
             ephemeral: Ephemeral::default(),
             sockets: Vec::new(),
+            interfaces: Interfaces::default(),
             pids: Vec::new(),
             gaps: Vec::new(),
             vitals: Vitals::default(),
+            numbered: None,
+            listened: None,
+            stamping_peers: Vec::new(),
             cost: Duration::ZERO,
         }
     }
@@ -112,9 +128,12 @@ impl Snapshot {
     /// Makes room for the next scan; keeps the buffers.
     pub fn clear(&mut self) {
         self.sockets.clear();
+        self.interfaces = Interfaces::default();
         self.pids.clear();
         self.gaps.clear();
         self.vitals = Vitals::default();
+        (self.numbered, self.listened) = (None, None);
+        self.stamping_peers.clear();
     }
 
     pub fn sort(&mut self) {
@@ -129,6 +148,81 @@ impl Snapshot {
         &rest[..rest.partition_point(|s| key(s) == (protocol, port))]
     }
 
+    /// Whether it can change an answer which ports were bound by number: connections hold most of
+    /// the ephemeral range, or many ports of the parity that connect() takes last.
+    pub fn needs_numbered(&self) -> bool {
+        let (ephemeral, mut low, mut other) = (&self.ephemeral, 0, 0);
+        for port in self.of_protocol_in_range(Protocol::Tcp).chunk_by(is_same_port) {
+            let number = port[0].local.port;
+            if port.iter().any(|socket| socket.remote.is_some()) && !ephemeral.is_reserved(number) {
+                let is_low = number % 2 == ephemeral.range.first() % 2;
+                *if is_low { &mut low } else { &mut other } += 1;
+            }
+        }
+        let size = ephemeral.automatic_capacity();
+        (low + other) * 3 >= size * 2 && size > 0 || other * 16 >= size.max(16)
+    }
+
+    /// Places of established connections to peers of which it matters whether they send timestamps:
+    /// TIME-WAIT towards them takes many ports and could be reused if they do. Some of each, of the
+    /// destinations with most TIME-WAIT.
+    pub fn unknown_peers(&self) -> Vec<usize> {
+        const MOST_DESTINATIONS: usize = 16;
+        const MOST_OF_EACH: usize = 2;
+        let of_reuse = |socket: &Socket| {
+            let to = Destination::of(socket)?;
+            (self.ephemeral.allows_reuse(&to, false) == TupleReuse::Perhaps).then_some(to.remote)
+        };
+        if matches!(self.ephemeral.tw_reuse, Some(0 | 2)) || self.ephemeral.timestamps == Some(0) {
+            return Vec::new();
+        }
+        let mut counts: HashMap<Endpoint, u32> = HashMap::new();
+        let sockets = self.of_protocol_in_range(Protocol::Tcp);
+        for socket in sockets.iter().filter(|socket| socket.state == State::TimeWait) {
+            if let Some(remote) = of_reuse(socket) {
+                *counts.entry(remote).or_default() += 1;
+            }
+        }
+        counts.retain(|_, count| *count * 16 >= self.ephemeral.automatic_capacity());
+        let mut wanted: Vec<(Endpoint, u32)> = counts.into_iter().collect();
+        wanted.sort_unstable_by_key(|&(remote, count)| (std::cmp::Reverse(count), remote));
+        wanted.truncate(MOST_DESTINATIONS);
+        let mut places = Vec::new();
+        for (remote, _) in wanted {
+            let is_open = |socket: &Socket| {
+                socket.state == State::Established && of_reuse(socket) == Some(remote)
+            };
+            let open = self.sockets.iter().enumerate().filter(|(_, socket)| is_open(socket));
+            places.extend(open.map(|(place, _)| place).take(MOST_OF_EACH));
+        }
+        places
+    }
+
+    /// Whether connect() may reuse the four-tuple of a socket, which goes to `destination`, as far as
+    /// its port is a choice of connect().
+    pub fn tuple_reuse(&self, socket: &Socket, destination: &Destination) -> TupleReuse {
+        self.ephemeral.tuple_reuse(socket, destination, self.is_stamping(destination))
+    }
+
+    /// What the sysctls say of TIME-WAIT to `destination`, whatever its age.
+    pub fn allows_reuse(&self, destination: &Destination) -> TupleReuse {
+        self.ephemeral.allows_reuse(destination, self.is_stamping(destination))
+    }
+
+    /// Whether a connection to that peer shows that it sends timestamps.
+    fn is_stamping(&self, destination: &Destination) -> bool {
+        self.stamping_peers.binary_search(&destination.remote).is_ok()
+    }
+
+    /// The sockets of the ephemeral range, reserved ports included.
+    pub fn of_protocol_in_range(&self, protocol: Protocol) -> &[Socket] {
+        let range = self.ephemeral.range;
+        let place = |socket: &Socket| (socket.protocol, socket.local.port);
+        let start = self.sockets.partition_point(|s| place(s) < (protocol, range.first()));
+        let end = self.sockets.partition_point(|s| place(s) <= (protocol, range.last()));
+        &self.sockets[start..end]
+    }
+
     pub fn owner(&self, socket: &Socket) -> Owner<'_> {
         match socket.holder {
             Holder::Process(span) => Owner::Process(self.span(span)),
@@ -141,6 +235,15 @@ impl Snapshot {
         }
     }
 
+    /// Whether the ephemeral range and the reserved ports are the kernel's, not assumed.
+    pub fn knows_range(&self) -> bool {
+        const RULES_CHOICE: [&str; 2] =
+            ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
+        !self.gaps.iter().any(|gap| {
+            matches!(gap, Gap::PolicyAssumed { sysctl } if RULES_CHOICE.contains(&sysctl.as_str()))
+        })
+    }
+
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
     }
@@ -148,5 +251,30 @@ impl Snapshot {
     pub(super) fn span(&self, span: Span) -> &[u32] {
         let first = span.first as usize;
         self.pids.get(first..first + span.length as usize).unwrap_or_default()
+    }
+}
+
+fn is_same_port(one: &Socket, other: &Socket) -> bool {
+    one.local.port == other.local.port
+}
+
+/// Ports of the ephemeral range on which a TCP socket was seen to listen or to be bound, as long as
+/// the port stays in use: what was accepted there, or connected after bind(), keeps it from connect().
+#[derive(Clone, Debug, Default)]
+pub struct Listened(PortSet);
+
+impl Listened {
+    /// Notes the ports of a sorted snapshot, forgets those without a socket, and fills in
+    /// `snapshot.listened`.
+    pub fn observe(&mut self, snapshot: &mut Snapshot) {
+        let is_held = |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
+        let sockets = snapshot.of_protocol_in_range(Protocol::Tcp);
+        let ports = sockets.chunk_by(is_same_port).filter_map(|port| {
+            let number = port[0].local.port;
+            (self.0.contains(number) || port.iter().any(is_held)).then_some(number)
+        });
+        let ports: PortSet = ports.collect();
+        snapshot.listened = (!ports.is_empty()).then(|| ports.clone());
+        self.0 = ports;
     }
 }

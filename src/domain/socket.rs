@@ -208,18 +208,7 @@ pub struct Socket {
     pub holder: Holder,
 }
 
-/// What is left of the 60,000 ms of TIME-WAIT (`TCP_TIMEWAIT_LEN`) when `tcp_tw_reuse` may take it:
-/// more than 1,000 ms after (`tcp_twsk_unique`, `tcp_tw_reuse_delay`), and what is left is told in
-/// ticks of 10 ms where they are longest, rounded at both ends.
-const REUSABLE_MS: u32 = 58_980;
-
 impl Socket {
-    /// In TIME-WAIT for so long that the kernel may reuse it, by the default of that delay. False
-    /// where its age is not known.
-    pub fn is_old_time_wait(&self) -> bool {
-        self.state == State::TimeWait && self.expires_ms.is_some_and(|left| left <= REUSABLE_MS)
-    }
-
     /// Has no owner any more: closed by its process, kept by the kernel.
     ///
     /// SYN-RECEIVED and not yet accepted sockets have no inode either; their listener has them.

@@ -1,7 +1,6 @@
 //! Which ports look free on a machine, and when that was seen. Owners are not asked for.
 
 use std::{
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +10,7 @@ use crate::{
         Candidates, FreePorts, Sight as _,
         theory::{Run, runs_of_taken},
     },
-    domain::{Protocols, Snapshot, Source},
+    domain::{LocalAddress, Protocols, Snapshot, Source},
     host::{Host, HostError, OwnerDepth, Scanner},
 };
 
@@ -24,7 +23,7 @@ pub struct Look {
     snapshot: Snapshot,
     pub candidates: Candidates,
     protocols: Protocols,
-    address: Option<IpAddr>,
+    address: Option<LocalAddress>,
     /// Counts the looks.
     pub number: u64,
     pub at: Instant,
@@ -41,7 +40,7 @@ impl Look {
         host: &dyn Host,
         candidates: Candidates,
         protocols: Protocols,
-        address: Option<IpAddr>,
+        address: Option<LocalAddress>,
     ) -> Result<Self, HostError> {
         let mut look = Self {
             scanner: host.scanner()?,

@@ -1,13 +1,13 @@
 //! What goes into the engine and what comes out of it. No behaviour.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     allocator::{
         Attempt, Bands, Class, Counts, Figures, FreePorts, Lease, Pattern, Quarantine, Resting,
         Tuning, pool::BandUse,
     },
-    domain::{PortRange, ProcessTable, Protocols, Snapshot, Text},
+    domain::{LocalAddress, PortRange, ProcessTable, Protocols, Snapshot, Text},
 };
 
 /// From the user's side to the worker threads.
@@ -50,7 +50,7 @@ pub struct PoolPlan {
     pub range: PortRange,
     /// Skipped as candidates, ascending.
     pub reserved: Vec<PortRange>,
-    pub address: Option<IpAddr>,
+    pub address: Option<LocalAddress>,
     pub bands: Bands,
     pub quarantine: Quarantine,
     /// How often a search may give up although a port is free, 0 to 1.
@@ -131,7 +131,7 @@ pub struct Setup {
     pub range: PortRange,
     pub max_attempts: u32,
     pub seed: u64,
-    pub address: Option<IpAddr>,
+    pub address: Option<LocalAddress>,
     /// Skipped as candidates, ascending (from the snapshot's policy).
     pub reserved: Vec<PortRange>,
     /// Held ports never exceed this, nor what the descriptor limit allows.
@@ -286,7 +286,7 @@ pub struct LabSetup {
     pub range: PortRange,
     /// Skipped as candidates, ascending.
     pub reserved: Vec<PortRange>,
-    pub address: Option<IpAddr>,
+    pub address: Option<LocalAddress>,
     pub max_attempts: u32,
     pub seed: u64,
     /// At least 1: the runs go to them in turn.

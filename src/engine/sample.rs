@@ -60,6 +60,10 @@ impl Watch {
         snapshot: &mut Snapshot,
     ) -> Result<Analysis, HostError> {
         scanner.scan(owners, snapshot)?;
+        if snapshot.needs_numbered() {
+            scanner.ask_numbered(snapshot);
+        }
+        scanner.ask_timestamps(snapshot);
         keep_only(self.protocols, snapshot);
         let analysis = Analysis::of(snapshot);
         self.history.observe(snapshot);

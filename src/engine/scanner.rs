@@ -181,6 +181,10 @@ impl ScanLoop {
         let snapshot = Arc::get_mut(&mut shared).expect("the pool gives only what nobody shares");
         let result = scanner.scan(depth, snapshot);
         if result.is_ok() {
+            if snapshot.needs_numbered() {
+                scanner.ask_numbered(snapshot);
+            }
+            scanner.ask_timestamps(snapshot);
             self.pace.cost = snapshot.cost;
             self.pace.owes_owners = depth == OwnerDepth::Skip;
             self.has_scanned = true;

@@ -1,5 +1,6 @@
 //! The machine this program runs on, Linux.
 
+pub mod address;
 pub mod binder;
 mod by_number;
 pub mod describer;
@@ -25,10 +26,14 @@ pub mod unit;
 pub mod users;
 pub mod vitals;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    domain::{Ephemeral, Errno, Gap, Machine, Protocols, ServiceNames, availability::Bind},
+    domain::{
+        AddressRefusal, Ephemeral, Errno, Gap, LocalAddress, Machine, Protocol, Protocols,
+        ServiceNames,
+        availability::{Bind, BindAddress},
+    },
     host::{Describer, Host, HostBinder, HostError, Scanner},
 };
 
@@ -103,15 +108,32 @@ impl Host for LinuxHost {
     fn binder(
         &self,
         protocols: Protocols,
-        address: Option<IpAddr>,
+        address: Option<LocalAddress>,
     ) -> Result<Box<dyn HostBinder>, HostError> {
         self.enter()?;
         Ok(Box::new(binder::RealBinder::new(protocols, address)?))
     }
 
+    fn bind_address(&self, asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal> {
+        self.enter().map_err(|error| {
+            let errno = Errno(error.source.raw_os_error().unwrap_or_default());
+            AddressRefusal::new(errno, error.to_string())
+        })?;
+        address::named(asked)
+    }
+
+    fn address_refusal(&self, protocol: Protocol, at: BindAddress) -> Option<AddressRefusal> {
+        self.enter().ok()?;
+        address::refusal(protocol, at)
+    }
+
     fn probe(&self, bind: Bind, port: u16) -> Result<(), Errno> {
         self.enter().map_err(|error| Errno(error.source.raw_os_error().unwrap_or_default()))?;
         probe::bind(bind, port)
+    }
+
+    fn may_bind_privileged(&self) -> Option<bool> {
+        address::may_bind_privileged()
     }
 
     fn started(&self, pid: u32) -> Option<u64> {

@@ -6,7 +6,7 @@ mod standing;
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
+    net::Ipv6Addr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,8 +18,8 @@ use standing::{Fill, Standing};
 
 use crate::{
     domain::{
-        Endpoint, Ephemeral, Errno, Family, Gap, Holder, Machine, PortRange, Process, Protocol,
-        Protocols, Snapshot, Socket, Source, State, Timer,
+        Endpoint, Ephemeral, Errno, Family, Gap, Holder, LocalAddress, Machine, PortRange, Process,
+        Protocol, Protocols, Snapshot, Socket, Source, State, Timer,
         availability::{self, Bind, Verdict},
         owner::Span,
     },
@@ -129,9 +129,13 @@ impl Host for SimulatedHost {
     fn binder(
         &self,
         protocols: Protocols,
-        address: Option<IpAddr>,
+        address: Option<LocalAddress>,
     ) -> Result<Box<dyn HostBinder>, HostError> {
-        Ok(Box::new(SimulatedBinder::new(Arc::clone(&self.world), protocols, address)))
+        Ok(Box::new(SimulatedBinder::new(
+            Arc::clone(&self.world),
+            protocols,
+            address.map(|asked| asked.address),
+        )))
     }
 
     /// None of its sockets has a reuse option: where that would decide, the bind fails.

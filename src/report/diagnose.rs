@@ -6,8 +6,8 @@ pub mod text;
 
 use crate::{
     domain::{
-        Analysis, DestinationUse, Diagnosis, Gap, Party, Protocol, Protocols, RangeUse, Severity,
-        Thresholds, Trends, UnseenNamespaces,
+        Analysis, DestinationUse, Diagnosis, Gap, Level, Party, Protocol, Protocols, RangeUse,
+        Severity, Thresholds, Trends, UnseenNamespaces,
         diagnosis::{self, Standing},
     },
     report::{Scan, text::Name},
@@ -18,7 +18,7 @@ use crate::{
 pub enum Status {
     Ok,
     Warning,
-    /// Sockets could not be listed, and what was seen is not critical.
+    /// Sockets could not be listed or the ephemeral range not read, and what was seen is not critical.
     Unknown,
     Critical,
 }
@@ -60,7 +60,7 @@ impl<'a> Health<'a> {
     pub fn status(&self) -> Status {
         match self.severity() {
             Severity::Critical => Status::Critical,
-            _ if self.unlisted().is_some() => Status::Unknown,
+            _ if self.unlisted().is_some() || !self.knows_range() => Status::Unknown,
             Severity::Warning => Status::Warning,
             Severity::Ok | Severity::Notice => Status::Ok,
         }
@@ -73,6 +73,20 @@ impl<'a> Health<'a> {
 
     fn worst(&self) -> Standing {
         diagnosis::verdict(self.analysis, self.trends, self.thresholds)
+    }
+
+    /// Whether the ephemeral range and the reserved ports were read: no figure about them and no OK
+    /// rests on an assumed value.
+    fn knows_range(&self) -> bool {
+        self.scan.snapshot.knows_range()
+    }
+
+    /// What a level is called: an assumed range is never OK.
+    fn level_name(&self, standing: &Standing) -> &'static str {
+        match standing.level {
+            Level::Ok if !self.knows_range() => "UNKNOWN",
+            level => level.name(),
+        }
     }
 
     /// A table of sockets that was not seen, or not whole.

@@ -7,8 +7,8 @@ use std::io;
 
 use crate::{
     domain::{
-        Destination, Errno, Outcome, Protocol, Publication, Refusal,
-        availability::{Answer, Bind},
+        AddressRefusal, Destination, Errno, Outcome, Protocol, Publication, Refusal,
+        availability::{self, Answer, Bind, Reuse, probing::Probed},
         port,
     },
     report::Scan,
@@ -42,9 +42,11 @@ pub struct BindRow {
     /// The address, as JSON and the text name it.
     pub probe: String,
     pub bind: Bind,
+    /// By the sockets on the port.
     pub answer: Answer,
-    /// None: was not tried.
-    pub probed: Option<Result<(), Errno>>,
+    /// Why the kernel refuses it whatever is on the port.
+    pub refusal: Option<AddressRefusal>,
+    pub probed: Probed<Errno>,
 }
 
 pub struct ConnectRow {
@@ -54,9 +56,14 @@ pub struct ConnectRow {
 }
 
 impl Explanation<'_> {
-    /// Whether any socket stands on the port.
+    /// Whether any socket is on the port, as listed or as a real bind() met one.
     pub fn is_held(&self) -> bool {
-        !self.scan.snapshot.sockets.is_empty()
+        !self.scan.snapshot.sockets.is_empty() || self.sides.iter().any(Side::has_met_a_socket)
+    }
+
+    /// Whether a socket of that protocol may be on the port that is not listed.
+    fn may_be_unlisted(&self, protocol: Protocol) -> bool {
+        availability::may_be_unlisted(self.scan.snapshot, protocol)
     }
 
     /// Of one protocol; None: not known.
@@ -100,15 +107,41 @@ impl Explanation<'_> {
     }
 }
 
+impl Side {
+    /// A real bind() without a reuse option failed with EADDRINUSE.
+    fn has_met_a_socket(&self) -> bool {
+        let plain = self.binds.iter().filter(|row| row.bind.reuse == Reuse::None);
+        plain.filter_map(|row| row.probed.result()).any(|tried| tried == Err(Errno::EADDRINUSE))
+    }
+}
+
 impl BindRow {
-    /// The errno of a probe that failed.
+    /// In JSON: that of the answer, and `refused`.
+    fn verdict_name(&self) -> &'static str {
+        if self.refusal.is_some() { "refused" } else { self.answer.verdict.name() }
+    }
+
+    fn because(&self) -> &str {
+        self.refusal.as_ref().map_or(&self.answer.because, |refusal| refusal.cause.as_str())
+    }
+
+    /// The errno of a probe that failed, or of the refusal.
     fn errno(&self) -> Option<Errno> {
-        self.probed?.err()
+        let tried = self.probed.result();
+        let refused = || self.refusal.as_ref().map(|refusal| refusal.errno);
+        tried.map_or_else(refused, Result::err)
+    }
+
+    fn not_probed(&self) -> Option<&'static str> {
+        match self.probed {
+            Probed::Skipped(skipped) => Some(skipped.why()),
+            Probed::NotAsked | Probed::Tried(_) => None,
+        }
     }
 
     /// In the words of `verdict`, and `denied`.
     fn probed_name(&self) -> Option<&'static str> {
-        Some(match self.probed? {
+        Some(match self.probed.result()? {
             Ok(()) => "free",
             Err(errno) => match (Refusal { protocol: self.bind.protocol, errno }).outcome() {
                 Outcome::Bound => "free",

@@ -10,7 +10,10 @@ use std::{
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
-    domain::{Endpoint, Ephemeral, Gap, Machine, Snapshot, Socket, Text, Tunnel, UnseenNamespaces},
+    domain::{
+        Endpoint, Ephemeral, Gap, Machine, Snapshot, Socket, Text, Tunnel, UnseenNamespaces,
+        interfaces::Label,
+    },
     report::{Scan, User},
 };
 
@@ -186,6 +189,9 @@ pub(super) struct SocketRow<'a> {
     family: &'static str,
     state: &'static str,
     local: EndpointRow,
+    /// The name of the interface that it is bound to, or its index where the name is not known.
+    #[serde(serialize_with = "as_label")]
+    interface: Option<Label<'a>>,
     remote: Option<EndpointRow>,
     inode: Option<u32>,
     uid: Option<u32>,
@@ -204,6 +210,7 @@ impl<'a> SocketRow<'a> {
             family: socket.family.name(),
             state: socket.state.name(),
             local: EndpointRow::from(socket.local),
+            interface: socket.interface.map(|index| scan.snapshot.interfaces.label(index)),
             remote: socket.remote.map(EndpointRow::from),
             inode: socket.inode,
             uid: socket.uid,
@@ -276,6 +283,13 @@ pub(super) struct ProcessRow<'a> {
     pub(super) pid: u32,
     /// None: it ended before its name was read.
     pub(super) name: Option<&'a str>,
+}
+
+fn as_label<S: Serializer>(label: &Option<Label<'_>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match label {
+        Some(label) => serializer.collect_str(label),
+        None => serializer.serialize_none(),
+    }
 }
 
 pub(super) fn as_str<S: Serializer>(

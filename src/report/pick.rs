@@ -10,7 +10,10 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     allocator::Attempt,
-    domain::{Errno, Outcome, Owner, PortRange, Protocol, Protocols, Text},
+    domain::{
+        AddressRefusal, Errno, Outcome, Owner, PortRange, Process, Protocol, Protocols, Socket,
+        State, Text,
+    },
     report::{Scan, json::ProcessRow, text::Name},
 };
 
@@ -55,15 +58,6 @@ impl Collision {
     /// Of several sockets on the port those speak whose owner says most.
     pub fn find(scan: Scan<'_>, protocol: Protocol, port: u16) -> Option<Self> {
         let sockets = scan.snapshot.on_port(protocol, port);
-        let rank = |owner| match owner {
-            Owner::Process(_) => 0,
-            Owner::Backlog(_) => 1,
-            Owner::Departed(_) => 2,
-            Owner::Hidden => 3,
-            Owner::Kernel => 4,
-            Owner::Nobody => 5,
-            Owner::NotAsked => 6,
-        };
         let owners = || sockets.iter().map(|socket| scan.snapshot.owner(socket));
         let kind = owners().min_by_key(|&owner| rank(owner))?.kind()?;
         let telling = owners().filter(|owner| owner.kind() == Some(kind));
@@ -126,9 +120,11 @@ pub enum NoPort {
     AttemptsExhausted {
         attempts: u32,
         /// None: could not be looked up.
-        free: Option<u32>,
+        free: Option<Unlisted>,
         /// Ports that could have been drawn.
         of: u32,
+        /// Ports of the range that could not, because they are reserved.
+        reserved: u32,
         /// The last refusal that was not EADDRINUSE, and how many such there were.
         other: Option<(u32, Errno)>,
     },
@@ -136,10 +132,74 @@ pub enum NoPort {
         range: PortRange,
         /// Ports that could have been drawn.
         of: u32,
+        /// Ports of the range that could not, because they are reserved.
+        reserved: u32,
+        /// Of those ports, if they are few: each with what is on it, in words.
+        holders: Vec<(u16, String)>,
     },
     RangeReserved {
         range: PortRange,
     },
+    /// No port of the address can be bound.
+    AddressRefused(AddressRefusal),
+    /// No port of the range can be bound, for want of a right.
+    RightMissing(AddressRefusal),
+    /// A policy refused port 0 and each port that was tried.
+    PolicyRefused {
+        refusal: AddressRefusal,
+        attempts: u32,
+    },
+}
+
+/// Ports on which no socket is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unlisted {
+    pub ports: u32,
+    /// Not all sockets are listed: one that is not may be on such a port.
+    pub is_doubtful: bool,
+}
+
+/// Who or what is on a port: `python3[812]`, `a socket in TIME-WAIT, 42 s left, ...`.
+pub fn holder_words(scan: Scan<'_>, protocol: Protocol, port: u16) -> String {
+    let sockets = scan.snapshot.on_port(protocol, port);
+    let owner = |socket: &&Socket| scan.snapshot.owner(socket);
+    let Some(socket) = sockets.iter().min_by_key(|socket| rank(owner(socket))) else {
+        return "a socket that is not listed".to_owned();
+    };
+    let named = |(pid, process): (u32, Option<&Process>)| {
+        format!("{}[{pid}]", Name(process.map(|process| &process.name)))
+    };
+    let names = || scan.owners(socket).map(named).collect::<Vec<_>>().join(", ");
+    match owner(&socket) {
+        Owner::Process(_) => names(),
+        Owner::Backlog(_) => format!("a connection not yet accepted by {}", names()),
+        Owner::Departed(_) => format!("{}, closed by {}", in_state(socket), names()),
+        Owner::Kernel => format!("{}, closed by its process", in_state(socket)),
+        Owner::Hidden => match scan.user(socket) {
+            Some(user) => format!("a process of user {user} that is hidden from us"),
+            None => "a process that is hidden from us".to_owned(),
+        },
+        _ => format!("{} without a visible process", in_state(socket)),
+    }
+}
+
+fn in_state(socket: &Socket) -> String {
+    let left = socket.expires_ms.filter(|_| socket.state == State::TimeWait);
+    let left = left.map(|ms| format!(", {} s left", ms.div_ceil(1000))).unwrap_or_default();
+    format!("a socket in {}{left}", socket.state)
+}
+
+/// The owner that says most comes first.
+fn rank(owner: Owner<'_>) -> u8 {
+    match owner {
+        Owner::Process(_) => 0,
+        Owner::Backlog(_) => 1,
+        Owner::Departed(_) => 2,
+        Owner::Hidden => 3,
+        Owner::Kernel => 4,
+        Owner::Nobody => 5,
+        Owner::NotAsked => 6,
+    }
 }
 
 impl NoPort {
@@ -149,6 +209,8 @@ impl NoPort {
             Self::AttemptsExhausted { .. } => "attempts-exhausted",
             Self::RangeFull { .. } => "range-full",
             Self::RangeReserved { .. } => "range-reserved",
+            Self::AddressRefused(_) => "address-refused",
+            Self::RightMissing(_) | Self::PolicyRefused { .. } => "permission-denied",
         }
     }
 }
@@ -156,17 +218,35 @@ impl NoPort {
 impl fmt::Display for NoPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AttemptsExhausted { attempts, free, of, other } => {
+            Self::AttemptsExhausted { attempts, free, of, reserved, other } => {
                 let plural = if *attempts == 1 { "" } else { "s" };
                 write!(f, "gave up after {attempts} attempt{plural} · ")?;
+                let of = if reserved >= of {
+                    format!(
+                        "{of} ports of the range that are not reserved (ip_local_reserved_ports)"
+                    )
+                } else {
+                    format!("{of} ports of the range")
+                };
                 match free {
-                    Some(free) => write!(f, "{free} of {of} ports of the range are free")?,
-                    None => write!(f, "how many of {of} ports are free could not be told")?,
+                    None => write!(f, "how many of the {of} are free is not known")?,
+                    Some(Unlisted { ports, is_doubtful: false }) => {
+                        write!(f, "{ports} of {of} are free")?;
+                    }
+                    Some(Unlisted { ports, is_doubtful: true }) => {
+                        write!(f, "{ports} of {of} are not listed as in use")?;
+                    }
                 }
                 let Some((count, errno)) = other else { return Ok(()) };
-                write!(f, " · {count} refused by something else than a socket ({errno})")
+                write!(f, " · {count} failed with {errno}, not because of a socket")
             }
-            Self::RangeFull { range, of } => write!(f, "range {range} is full ({of} of {of})"),
+            Self::RangeFull { range, of, reserved, holders } => {
+                write_full(f, *range, (*of, *reserved), holders)
+            }
+            Self::AddressRefused(refusal) | Self::RightMissing(refusal) => refusal.fmt(f),
+            Self::PolicyRefused { refusal, attempts } => {
+                write!(f, "{}; so were {attempts} other ports ({})", refusal.cause, refusal.errno)
+            }
             Self::RangeReserved { range } => write!(
                 f,
                 "all ports of range {range} are reserved (ip_local_reserved_ports); \
@@ -174,6 +254,36 @@ impl fmt::Display for NoPort {
             ),
         }
     }
+}
+
+/// The reserved ports come first where they are what makes the range short.
+fn write_full(
+    f: &mut fmt::Formatter<'_>,
+    range: PortRange,
+    (of, reserved): (u32, u32),
+    holders: &[(u16, String)],
+) -> fmt::Result {
+    if let (1, [(port, holder)]) = (range.len(), holders) {
+        return write!(f, "{port} is in use by {holder}");
+    }
+    match (reserved, of) {
+        (0, _) => write!(f, "range {range} is full ({of} of {of})")?,
+        (_, 1) => write!(
+            f,
+            "all ports of range {range} but one are reserved (ip_local_reserved_ports), and that \
+             one is in use"
+        )?,
+        _ => write!(
+            f,
+            "{reserved} of the {} ports of range {range} are reserved (ip_local_reserved_ports), \
+             the other {of} are in use",
+            range.len()
+        )?,
+    }
+    for (number, (port, holder)) in holders.iter().enumerate() {
+        write!(f, "{} {port} by {holder}", if number == 0 { ":" } else { "," })?;
+    }
+    Ok(())
 }
 
 /// One port a line.

@@ -58,7 +58,7 @@ fn push_socket(line: &mut String, scan: Scan<'_>, socket: &Socket, widths: Width
     push_column(line, socket.protocol.name(), 8)?;
     push_column(line, socket.family.name(), 6)?;
     push_column(line, socket.state.name(), 12)?;
-    push_column(line, socket.local, widths.local)?;
+    push_column(line, scan.snapshot.interfaces.local(socket), widths.local)?;
     push_column(line, Known(socket.remote), widths.remote)?;
     push_column(line, Known(scan.user(socket)), widths.user)?;
     push_owner(line, scan, socket)?;
@@ -134,7 +134,7 @@ impl Widths {
         let mut widths = Self { local: 5, remote: 6, user: 4 };
         let mut measured_uid = None;
         for socket in &scan.snapshot.sockets {
-            widths.local = widths.local.max(endpoint_width(&socket.local));
+            widths.local = widths.local.max(local_width(scan, socket));
             widths.remote = widths.remote.max(socket.remote.as_ref().map_or(1, endpoint_width));
             if socket.uid.is_some() && socket.uid != measured_uid {
                 measured_uid = socket.uid;
@@ -143,6 +143,14 @@ impl Widths {
             }
         }
         widths
+    }
+}
+
+/// With the interface that it is bound to.
+fn local_width(scan: Scan<'_>, socket: &Socket) -> usize {
+    match socket.interface {
+        None => endpoint_width(&socket.local),
+        Some(_) => width(&scan.snapshot.interfaces.local(socket)),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Panics on purpose, to show that the terminal survives them. Nothing that a user would want.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    domain::{Machine, Protocols, Snapshot},
+    domain::{LocalAddress, Machine, Protocols, Snapshot},
     host::{Describer, Host, HostBinder, HostError, OwnerDepth, Scanner},
 };
 
@@ -35,7 +35,7 @@ impl Host for FaultyHost {
     fn binder(
         &self,
         protocols: Protocols,
-        address: Option<IpAddr>,
+        address: Option<LocalAddress>,
     ) -> Result<Box<dyn HostBinder>, HostError> {
         self.0.binder(protocols, address)
     }

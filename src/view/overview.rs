@@ -57,7 +57,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 impl Sight<'_> {
     /// The source only where there are several of them: `10.0.0.7 → 10.0.3.17:443`.
     fn destination(&self, destination: &Destination) -> String {
-        let Destination { source, remote } = destination;
+        let Destination { source, remote, .. } = destination;
         if self.sources > 1 {
             format!("{source} {} {remote}", self.theme.glyph("→", "to"))
         } else {

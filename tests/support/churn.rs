@@ -186,7 +186,7 @@ pub fn tcp(port: u16, state: State, remote_port: u16) -> Socket {
 }
 
 pub fn destination(port: u16) -> Destination {
-    Destination { source: [192, 0, 2, 1].into(), remote: remote(port) }
+    Destination { source: [192, 0, 2, 1].into(), remote: remote(port), interface: None }
 }
 
 fn remote(port: u16) -> Endpoint {

@@ -1,14 +1,12 @@
 //! The fields of the Allocate screen's settings, and what may be typed there. Starts no run.
 
-use std::net::IpAddr;
-
 use crate::{
     allocator::ALLOCATORS,
     app::{
         allocation::AllocationOptions,
         settings::{self, Settings},
     },
-    domain::PortRange,
+    domain::{LocalAddress, PortRange},
 };
 
 pub type SettingsPanel = settings::SettingsPanel<AllocationOptions>;
@@ -59,12 +57,14 @@ impl Settings for AllocationOptions {
         }
     }
 
-    fn takes(field: Field, character: char) -> bool {
+    fn takes(field: Field, typed: &str, character: char) -> bool {
         match field {
             Field::Strategy | Field::Protocol => false,
             Field::Range => character.is_ascii_digit() || character == '-',
             Field::Attempts | Field::Seed => character.is_ascii_digit(),
-            Field::Address => character.is_ascii_hexdigit() || matches!(character, '.' | ':'),
+            // An interface follows: fe80::1%eth0.
+            Field::Address if typed.contains('%') => character.is_ascii_graphic(),
+            Field::Address => character.is_ascii_hexdigit() || ".:%".contains(character),
         }
     }
 
@@ -96,11 +96,9 @@ pub fn next_strategy(strategy: usize, by: isize) -> usize {
     (strategy + ALLOCATORS.len()).saturating_add_signed(by) % ALLOCATORS.len()
 }
 
-fn read_address(typed: &str) -> Result<Option<IpAddr>, String> {
+fn read_address(typed: &str) -> Result<Option<LocalAddress>, String> {
     if typed.is_empty() || typed == ALL {
         return Ok(None);
     }
-    typed.parse().map(Some).map_err(|_| {
-        format!("{typed} is no address: type one such as 127.0.0.1, or nothing for all")
-    })
+    typed.parse().map(Some).map_err(|error| format!("{typed}: {error}, or nothing for all"))
 }

@@ -54,7 +54,7 @@ impl Settings for LabOptions {
         }
     }
 
-    fn takes(field: LabField, character: char) -> bool {
+    fn takes(field: LabField, _: &str, character: char) -> bool {
         match field {
             LabField::Protocol => false,
             LabField::Range => character.is_ascii_digit() || character == '-',

@@ -82,7 +82,7 @@ impl Settings for PoolOptions {
         }
     }
 
-    fn takes(field: PoolField, character: char) -> bool {
+    fn takes(field: PoolField, _: &str, character: char) -> bool {
         match field {
             PoolField::Quarantine => false,
             PoolField::High | PoolField::Normal | PoolField::Attempts | PoolField::Tenant => {

@@ -1,7 +1,5 @@
 //! What the arguments of `explain` mean.
 
-use std::net::IpAddr;
-
 use crate::{
     cli::{
         args::{ExplainArguments, PlainFormat},
@@ -9,14 +7,14 @@ use crate::{
         output::Destination,
         settings::{BadInput, address, destination, is_number},
     },
-    domain::{Protocols, Text},
+    domain::{LocalAddress, Protocols, Text},
 };
 
 pub struct ExplainSettings {
     pub port: u16,
     pub protocols: Protocols,
     pub namespaces: Choices,
-    pub address: Option<IpAddr>,
+    pub address: Option<LocalAddress>,
     pub probe: bool,
     pub format: PlainFormat,
     pub destination: Destination,

@@ -1,6 +1,6 @@
 //! What the arguments of `lab` mean. Asks no machine.
 
-use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
 use crate::{
     allocator::{ALLOCATORS, Pattern, Tuning},
@@ -13,7 +13,7 @@ use crate::{
             seed, strategy,
         },
     },
-    domain::{Protocols, Text},
+    domain::{LocalAddress, Protocols, Text},
     engine::message::LabSite,
 };
 
@@ -51,7 +51,7 @@ pub struct ComparisonSettings {
     pub max_attempts: NonZeroU32,
     pub destinations: NonZeroU32,
     pub tuning: Tuning,
-    pub address: Option<IpAddr>,
+    pub address: Option<LocalAddress>,
 }
 
 pub struct RaceSettings {

@@ -1,6 +1,6 @@
 //! What the arguments of `pick` and `exec` mean, the search they share first. Asks no machine.
 
-use std::{ffi::OsString, net::IpAddr, num::NonZeroU32, os::unix::ffi::OsStrExt as _};
+use std::{ffi::OsString, num::NonZeroU32, os::unix::ffi::OsStrExt as _};
 
 use crate::{
     allocator::strategy::AllocatorRow,
@@ -12,7 +12,7 @@ use crate::{
             BadInput, RangeChoice, address, check_count, destination, number, seed, strategy,
         },
     },
-    domain::{Protocols, Text},
+    domain::{LocalAddress, Protocols, Text},
 };
 
 pub struct SearchSettings {
@@ -23,7 +23,7 @@ pub struct SearchSettings {
     pub max_attempts: NonZeroU32,
     pub seed: Option<u64>,
     pub count: NonZeroU32,
-    pub address: Option<IpAddr>,
+    pub address: Option<LocalAddress>,
     pub ignore_reserved: bool,
     pub trace: bool,
 }

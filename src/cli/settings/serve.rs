@@ -1,6 +1,6 @@
 //! What the arguments of `serve` mean. Asks no machine.
 
-use std::{net::IpAddr, num::NonZeroU32, os::unix::ffi::OsStrExt as _, time::Duration};
+use std::{num::NonZeroU32, os::unix::ffi::OsStrExt as _, time::Duration};
 
 use crate::{
     allocator::Quarantine,
@@ -9,7 +9,7 @@ use crate::{
         namespaces::Choice,
         settings::{BadInput, RangeChoice, address, diagnose::decimal, number, seed},
     },
-    domain::{Protocols, Text},
+    domain::{LocalAddress, Protocols, Text},
     host::linux::lease_socket::Place,
 };
 
@@ -26,7 +26,7 @@ pub struct ServeSettings {
     pub namespace: Choice,
     pub max_attempts: NonZeroU32,
     pub seed: Option<u64>,
-    pub address: Option<IpAddr>,
+    pub address: Option<LocalAddress>,
     pub ignore_reserved: bool,
     pub quarantine: Quarantine,
     pub trace: bool,

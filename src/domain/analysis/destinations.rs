@@ -3,19 +3,22 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use crate::domain::{
-    Destination, DestinationUse, Ephemeral, RangeUse, Socket, State,
+    Destination, DestinationUse, Protocol, RangeUse, Snapshot, Socket, State,
     analysis::{
         Foremost,
         owners::Owners,
         places::{Places, Seed},
         ranges::Port,
     },
+    ephemeral::TupleReuse,
 };
 
 /// Destinations and their parties, by the order in which they came.
-#[derive(Default)]
-pub(super) struct Destinations {
-    tw_reuse: Option<u8>,
+pub(super) struct Destinations<'a> {
+    snapshot: &'a Snapshot,
+    /// Destinations of sockets that are bound to a device; nearly always none. What has no device
+    /// counts for them too.
+    of_devices: Vec<Destination>,
     rows: Vec<Row>,
     places: Places<Packed>,
     pairs: Vec<Pair>,
@@ -25,6 +28,12 @@ pub(super) struct Destinations {
 
 struct Row {
     usage: DestinationUse,
+    /// Of the open odd ends of the range: used for certain.
+    ends_used: u32,
+    /// Of `usage.used`: ports of `Analysis::numbered`.
+    numbered: u32,
+    /// Of `usage.used`: ports of `Analysis::uncertain`.
+    uncertain: u32,
     /// The last port counted, and as what.
     port: Option<u16>,
     counted: Counted,
@@ -38,6 +47,7 @@ struct Row {
 struct Packed {
     words: [u64; 4],
     port: u16,
+    interface: u32,
 }
 
 /// A destination of which no pair was counted yet.
@@ -45,10 +55,10 @@ const NO_PAIR: u32 = u32::MAX;
 
 /// What a port is to a destination, by all its sockets with this four-tuple: with devices there may
 /// be more than one.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Counted {
     time_wait: bool,
-    reusable: bool,
+    reuse: TupleReuse,
 }
 
 /// What one party has of a destination.
@@ -61,41 +71,94 @@ pub(super) struct Pair {
 /// Where a counted socket went.
 pub(super) struct Connection {
     pub pair: u32,
-    pub is_reusable: bool,
+    pub reuse: TupleReuse,
 }
 
-impl Destinations {
+impl<'a> Destinations<'a> {
     /// Room for a destination a socket: what is not used costs no memory, and what grows is copied.
-    pub fn of(ephemeral: &Ephemeral, sockets: usize) -> Self {
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        let sockets = snapshot.of_protocol_in_range(Protocol::Tcp);
+        let has_device = |socket: &&Socket| socket.interface.is_some();
+        let mut of_devices: Vec<_> =
+            sockets.iter().filter(has_device).filter_map(Destination::of).collect();
+        of_devices.sort_unstable();
+        of_devices.dedup();
         Self {
-            tw_reuse: ephemeral.tw_reuse,
-            rows: Vec::with_capacity(sockets),
-            pairs: Vec::with_capacity(sockets),
-            ..Self::default()
+            snapshot,
+            of_devices,
+            rows: Vec::with_capacity(sockets.len()),
+            places: Places::default(),
+            pairs: Vec::with_capacity(sockets.len()),
+            pair_places: HashMap::default(),
         }
     }
 
     /// None: the socket has no destination, or its port is none that connect() may choose.
     pub fn add(&mut self, port: &Port, socket: &Socket, party: u32) -> Option<Connection> {
-        if !port.is_automatic || port.is_poisoned {
+        if !port.is_automatic || port.is_poisoned() {
             return None;
         }
         let destination = Destination::of(socket)?;
-        let counted = self.count_as(&destination, socket);
+        let reuse = self.snapshot.tuple_reuse(socket, &destination);
+        let counted = Counted { time_wait: socket.state == State::TimeWait, reuse };
+        if destination.interface.is_none() {
+            self.count_for_devices(&destination, port, counted);
+        }
+        let place = self.count(destination, port, counted);
+        Some(Connection { pair: self.pair(place, party), reuse })
+    }
+
+    /// A socket without a device has the four-tuple for sockets of every device.
+    fn count_for_devices(&mut self, destination: &Destination, port: &Port, counted: Counted) {
+        for at in 0..self.of_devices.len() {
+            let other = self.of_devices[at];
+            if (Destination { interface: None, ..other }) == *destination {
+                self.count(other, port, counted);
+            }
+        }
+    }
+
+    /// Gives the row's place.
+    fn count(&mut self, destination: Destination, port: &Port, counted: Counted) -> u32 {
         let place = self.places.of(Packed::of(&destination));
         if place as usize == self.rows.len() {
             self.rows.push(Row::of(destination));
         }
         self.rows[place as usize].count(port, counted);
-        Some(Connection { pair: self.pair(place, party), is_reusable: counted.reusable })
+        place
     }
 
     /// Now that the whole range was counted.
-    pub fn fit_into(&mut self, range: &RangeUse) {
+    ///
+    /// `open_ends`: odd ends of the range that some destination may get.
+    pub fn fit_into(&mut self, range: &RangeUse, open_ends: u32) {
         for row in &mut self.rows {
-            row.usage.capacity = range.size - range.poisoned;
+            let capacity = range.size - range.poisoned - range.numbered;
+            row.usage.capacity = capacity + row.numbered;
             row.usage.low_parity_capacity = range.low_parity_size - range.low_parity_poisoned;
+            row.usage.may_miss = u32::from(open_ends > row.ends_used);
         }
+    }
+
+    /// A port of the pair's destination is uncertain.
+    pub fn note_uncertain(&mut self, pair: u32) {
+        self.row_of(pair).uncertain += 1;
+    }
+
+    /// A TIME-WAIT socket of the pair is on a port that connect() chose.
+    pub fn note_surely_reusable(&mut self, pair: u32) {
+        self.row_of(pair).usage.surely_reusable += 1;
+    }
+
+    /// Now that it is known how many ports are uncertain.
+    pub fn add_uncertain(&mut self, ports: u32) {
+        for row in &mut self.rows {
+            row.usage.uncertain = ports.saturating_sub(row.uncertain);
+        }
+    }
+
+    fn row_of(&mut self, pair: u32) -> &mut Row {
+        &mut self.rows[self.pairs[pair as usize].destination as usize]
     }
 
     pub fn pairs(&self) -> &[Pair] {
@@ -108,8 +171,7 @@ impl Destinations {
 
     /// One of the TIME-WAIT sockets is not reusable after all.
     pub fn refuse_reuse(&mut self, pair: u32) {
-        let destination = self.pairs[pair as usize].destination;
-        self.rows[destination as usize].usage.reusable -= 1;
+        self.row_of(pair).usage.reusable -= 1;
     }
 
     pub fn into_rows(mut self, owners: &Owners) -> Vec<DestinationUse> {
@@ -121,7 +183,7 @@ impl Destinations {
         ranked.into_iter().map(|place| self.rows[place as usize].usage).collect()
     }
 
-    /// Places, the fullest first; the capacity is the same for all.
+    /// Places, the fullest first.
     fn ranked(&self) -> Vec<u32> {
         let key = |row: &Row| rank(&row.usage);
         let mut ranks: Vec<(u128, u32)> = self.rows.iter().map(key).zip(0..).collect();
@@ -130,16 +192,6 @@ impl Destinations {
             one.cmp(other).then_with(|| a.cmp(b))
         });
         ranks.into_iter().map(|(_, place)| place).collect()
-    }
-
-    fn count_as(&self, destination: &Destination, socket: &Socket) -> Counted {
-        let time_wait = socket.state == State::TimeWait;
-        let is_on = match self.tw_reuse {
-            Some(1) => true,
-            Some(2) => destination.is_loopback(),
-            _ => false,
-        };
-        Counted { time_wait, reusable: is_on && socket.is_old_time_wait() }
     }
 
     /// Counts a socket of the pair and gives its place.
@@ -169,14 +221,14 @@ impl Destinations {
 impl Packed {
     /// No two destinations have the same: IPv4 stands as mapped, which those of IPv6 never are.
     fn of(destination: &Destination) -> Self {
-        let Destination { source, remote } = destination;
+        let Destination { source, remote, interface } = destination;
         let [source, address] = [source, &remote.address].map(|address| match address {
             IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
             IpAddr::V6(address) => address.to_bits(),
         });
         let high = |address: u128| (address >> 64) as u64;
         let words = [high(source), source as u64, high(address), address as u64];
-        Self { words, port: remote.port }
+        Self { words, port: remote.port, interface: interface.unwrap_or_default() }
     }
 }
 
@@ -188,12 +240,24 @@ impl Row {
             used: 0,
             time_wait: 0,
             reusable: 0,
+            surely_reusable: 0,
+            uncertain: 0,
+            may_miss: 0,
             low_parity_capacity: 0,
             low_parity_used: 0,
             owners: Foremost::default(),
         };
-        let counted = Counted::default();
-        Self { usage, port: None, counted, pair: NO_PAIR, has_many_parties: false }
+        let counted = Counted { time_wait: false, reuse: TupleReuse::No };
+        Self {
+            usage,
+            ends_used: 0,
+            numbered: 0,
+            uncertain: 0,
+            port: None,
+            counted,
+            pair: NO_PAIR,
+            has_many_parties: false,
+        }
     }
 
     /// Each port once: as TIME-WAIT only if nothing else is there.
@@ -202,24 +266,35 @@ impl Row {
         let mut all = counted;
         if self.port == Some(port.number) {
             usage.time_wait -= u32::from(self.counted.time_wait);
-            usage.reusable -= u32::from(self.counted.reusable);
+            usage.reusable -= u32::from(self.counted.is_reusable(port));
             all.time_wait &= self.counted.time_wait;
-            all.reusable &= self.counted.reusable;
+            all.reuse = all.reuse.min(self.counted.reuse);
         } else {
             usage.used += 1;
             usage.low_parity_used += u32::from(port.is_low);
+            self.numbered += u32::from(port.is_numbered());
+            let is_gone = counted.reuse == TupleReuse::No && !port.is_numbered();
+            self.ends_used += u32::from(port.is_odd_end && is_gone);
         }
         usage.time_wait += u32::from(all.time_wait);
-        usage.reusable += u32::from(all.reusable);
+        usage.reusable += u32::from(all.is_reusable(port));
         (self.port, self.counted) = (Some(port.number), all);
     }
 }
 
-/// Orders as `(Reverse(used and not reusable), destination)` does; of IPv6 not to the end.
+impl Counted {
+    /// As far as the upper end of what is left goes.
+    fn is_reusable(self, port: &Port) -> bool {
+        self.reuse != TupleReuse::No && !port.is_numbered()
+    }
+}
+
+/// Orders as `(Reverse(share), destination)` does; of IPv6 not to the end.
 fn rank(usage: &DestinationUse) -> u128 {
-    let Destination { source, remote } = usage.destination;
-    let left = u128::from(u16::MAX - (usage.used - usage.reusable) as u16) << 112;
-    left | match (source, remote.address) {
+    let Destination { source, remote, .. } = usage.destination;
+    let free = f64::from(u16::MAX) * (1.0 - usage.share());
+    let free = u128::from(free as u16) << 112;
+    free | match (source, remote.address) {
         (IpAddr::V4(source), IpAddr::V4(address)) => {
             let addresses = u128::from(source.to_bits()) << 32 | u128::from(address.to_bits());
             addresses << 16 | u128::from(remote.port)

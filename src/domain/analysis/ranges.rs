@@ -1,6 +1,15 @@
 //! Counts the ports of the ephemeral range, one port after another. Not whose they are.
 
-use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Socket, State};
+use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Snapshot, Socket, State};
+
+/// Why no connect() gets a port whatever its destination.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bar {
+    /// See `Analysis::poisoned`.
+    Poisoned,
+    /// See `Analysis::numbered`.
+    Numbered,
+}
 
 /// What all sockets of one port have in common.
 pub(super) struct Port {
@@ -10,24 +19,47 @@ pub(super) struct Port {
     pub is_automatic: bool,
     /// Of the parity that connect() tries first.
     pub is_low: bool,
-    pub is_poisoned: bool,
+    pub bar: Option<Bar>,
+    /// An end of a range with an odd number of ports.
+    pub is_odd_end: bool,
     /// How many.
     pub sockets: usize,
 }
 
 impl Port {
     /// Of all its sockets; there is at least one.
-    pub fn of(sockets: &[Socket], ephemeral: &Ephemeral) -> Self {
+    pub fn of(sockets: &[Socket], snapshot: &Snapshot) -> Self {
+        let ephemeral = &snapshot.ephemeral;
         let (protocol, number) = (sockets[0].protocol, sockets[0].local.port);
         let poisons = |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
+        let is_in = |ports: &Option<PortSet>| ports.as_ref().is_some_and(|p| p.contains(number));
+        let bar = match protocol {
+            Protocol::Udp => None,
+            Protocol::Tcp if sockets.iter().any(poisons) => Some(Bar::Poisoned),
+            Protocol::Tcp if is_in(&snapshot.numbered) || is_in(&snapshot.listened) => {
+                Some(Bar::Numbered)
+            }
+            Protocol::Tcp => None,
+        };
         Self {
             protocol,
             number,
             is_automatic: ephemeral.range.contains(number) && !ephemeral.is_reserved(number),
             is_low: is_low(number, ephemeral.range),
-            is_poisoned: protocol == Protocol::Tcp && sockets.iter().any(poisons),
+            bar,
+            is_odd_end: ephemeral.is_odd_end(number),
             sockets: sockets.len(),
         }
+    }
+}
+
+impl Port {
+    pub fn is_poisoned(&self) -> bool {
+        self.bar == Some(Bar::Poisoned)
+    }
+
+    pub fn is_numbered(&self) -> bool {
+        self.bar == Some(Bar::Numbered)
     }
 }
 
@@ -35,16 +67,26 @@ impl Port {
 pub(super) struct Ranges {
     pub each: [RangeUse; 2],
     pub poisoned: PortSet,
+    pub numbered: PortSet,
+    /// Ends that a search may leave out: of those not occupied, and of those of use to connect().
+    bind_ends: u32,
+    pub connect_ends: u32,
 }
 
 impl Ranges {
     pub fn of(ephemeral: &Ephemeral) -> Self {
-        let each = Protocol::EACH.map(|protocol| RangeUse::empty(protocol, ephemeral));
-        Self { each, poisoned: PortSet::default() }
+        let mut each = Protocol::EACH.map(|protocol| RangeUse::empty(protocol, ephemeral));
+        let ends = [ephemeral.range.first(), ephemeral.range.last()];
+        let is_open = |&port: &u16| ephemeral.is_odd_end(port) && !ephemeral.is_reserved(port);
+        let ends = ends.iter().filter(|port| is_open(port)).count() as u32;
+        let tcp = &mut each[Protocol::Tcp as usize];
+        (tcp.bind_may_miss, tcp.connect_may_miss) = (ends.min(1), ends.min(1));
+        let (poisoned, numbered) = Default::default();
+        Self { each, poisoned, numbered, bind_ends: ends, connect_ends: ends }
     }
 
     pub fn add(&mut self, port: &Port, sockets: &[Socket]) {
-        if port.is_poisoned {
+        if port.is_poisoned() {
             self.poisoned.insert(port.number);
         }
         if !port.is_automatic {
@@ -55,8 +97,18 @@ impl Ranges {
         range.occupied += 1;
         range.time_wait += u32::from(is_time_wait);
         range.low_parity_occupied += u32::from(port.is_low);
-        range.poisoned += u32::from(port.is_poisoned);
-        range.low_parity_poisoned += u32::from(port.is_poisoned && port.is_low);
+        range.poisoned += u32::from(port.is_poisoned());
+        range.low_parity_poisoned += u32::from(port.is_poisoned() && port.is_low);
+        if port.is_numbered() {
+            range.numbered += 1;
+            self.numbered.insert(port.number);
+        }
+        if port.protocol == Protocol::Tcp && port.is_odd_end {
+            self.bind_ends -= 1;
+            self.connect_ends -= u32::from(port.bar.is_some());
+            range.bind_may_miss = self.bind_ends.min(1);
+            range.connect_may_miss = self.connect_ends.min(1);
+        }
     }
 }
 

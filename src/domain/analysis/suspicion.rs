@@ -7,12 +7,13 @@
 //! Inodes grow in the order in which sockets are made (`get_next_ino`, in batches of 1024 a CPU).
 
 use crate::domain::{
-    DestinationUse, Party, PortSet, RangeUse, Socket,
+    DestinationUse, Party, PortRange, PortSet, RangeUse, Socket, State,
     analysis::{
         destinations::{Connection, Destinations},
         owners::Owners,
         ranges::Port,
     },
+    ephemeral::TupleReuse,
 };
 
 /// Fewer ports of a parity say nothing of their order.
@@ -26,33 +27,43 @@ const MOSTLY: f64 = 0.9;
 /// Inodes that a CPU takes at once (LAST_INO_BATCH).
 const BATCH: u32 = 1024;
 
-/// Connected TCP sockets whose port somebody may have bound: nothing else stands on it, which
-/// bind(0) asks for and connect() does not.
+/// Connected TCP sockets of the range, in the order of their ports.
 #[derive(Default)]
 pub(super) struct Clients {
-    rows: Vec<Client>,
+    pub rows: Vec<Client>,
 }
 
-struct Client {
-    pair: u32,
-    port: u16,
-    is_low: bool,
-    is_reusable: bool,
+pub(super) struct Client {
+    pub pair: u32,
+    pub port: u16,
+    pub is_low: bool,
+    /// Nothing else is on the port, which bind(0) asks for and connect() does not.
+    pub is_alone: bool,
+    pub is_numbered: bool,
+    pub reuse: TupleReuse,
     /// None: TIME-WAIT and orphans.
-    inode: Option<u32>,
+    pub inode: Option<u32>,
+    /// Milliseconds left of TIME-WAIT.
+    pub expires_ms: Option<u32>,
 }
 
 impl Clients {
     pub fn add(&mut self, port: &Port, socket: &Socket, connection: &Connection) {
-        if port.sockets == 1 {
-            self.rows.push(Client {
-                pair: connection.pair,
-                port: port.number,
-                is_low: port.is_low,
-                is_reusable: connection.is_reusable,
-                inode: socket.inode,
-            });
-        }
+        self.rows.push(Client {
+            pair: connection.pair,
+            port: port.number,
+            is_low: port.is_low,
+            is_alone: port.sockets == 1,
+            is_numbered: port.is_numbered(),
+            reuse: connection.reuse,
+            inode: socket.inode,
+            expires_ms: socket.expires_ms.filter(|_| socket.state == State::TimeWait),
+        });
+    }
+
+    /// Those whose port somebody may have bound before.
+    fn alone(&self) -> impl Iterator<Item = &Client> {
+        self.rows.iter().filter(|client| client.is_alone && !client.is_numbered)
     }
 }
 
@@ -87,11 +98,12 @@ enum Verdict {
 }
 
 /// A socket and when it was made.
-struct Made {
-    group: u32,
-    inode: u32,
-    port: u16,
-    is_low: bool,
+pub(super) struct Made {
+    pub group: u32,
+    /// Or whatever else grows with the time.
+    pub inode: u32,
+    pub port: u16,
+    pub is_low: bool,
 }
 
 const NO_GROUP: u32 = u32::MAX;
@@ -107,7 +119,7 @@ impl Suspicion<'_> {
             *of_party = verdict.max(*of_party);
         }
         let mut suspected = PortSet::default();
-        for client in &self.clients.rows {
+        for client in self.clients.alone() {
             let pair = client.pair as usize;
             let verdict = if client.inode.is_some() {
                 verdicts.get(group_of[pair] as usize)
@@ -117,7 +129,7 @@ impl Suspicion<'_> {
             };
             if verdict.copied().unwrap_or_default().includes(client) {
                 suspected.insert(client.port);
-                if client.is_reusable {
+                if client.reuse != TupleReuse::No {
                     destinations.refuse_reuse(client.pair);
                 }
             }
@@ -129,7 +141,7 @@ impl Suspicion<'_> {
     fn group(&self, destinations: &Destinations) -> (Vec<Group>, Vec<u32>) {
         let pairs = destinations.pairs();
         let mut counts = vec![(0, 0); pairs.len()];
-        for client in self.clients.rows.iter().filter(|client| client.inode.is_some()) {
+        for client in self.clients.alone().filter(|client| client.inode.is_some()) {
             let (low, other) = &mut counts[client.pair as usize];
             *if client.is_low { low } else { other } += 1;
         }
@@ -168,7 +180,7 @@ impl Suspicion<'_> {
             let is_open = verdicts[place as usize] != Verdict::None || group.asks_for_order();
             is_open.then_some(place)
         };
-        let made = self.clients.rows.iter().filter_map(|client| {
+        let made = self.clients.alone().filter_map(|client| {
             let group = is_open(group_of[client.pair as usize])?;
             let Client { port, is_low, .. } = *client;
             Some(Made { group, inode: client.inode?, port, is_low })
@@ -177,7 +189,8 @@ impl Suspicion<'_> {
         made.sort_unstable_by_key(|made| u64::from(made.group) << 32 | u64::from(made.inode));
         for made in made.chunk_by(|a, b| a.group == b.group) {
             let verdict = &mut verdicts[made[0].group as usize];
-            if self.goes_upwards(made) {
+            let others = made.iter().filter(|made| !made.is_low).map(|made| made.port);
+            if goes_upwards(others, self.range.range) {
                 *verdict = Verdict::None;
             } else if *verdict == Verdict::None && is_other_first(made) {
                 *verdict = Verdict::All;
@@ -199,20 +212,19 @@ impl Suspicion<'_> {
         let occupied = self.range.occupied - self.range.low_parity_occupied;
         if occupied * 4 >= size * 3 { Verdict::All } else { Verdict::Other }
     }
+}
 
-    /// Most ports of the other parity come soon after the one before, as connect() takes them. Of
-    /// ports by chance every fourth does, or half where a small range is nearly full.
-    fn goes_upwards(&self, made: &[Made]) -> bool {
-        let length = self.range.range.len();
-        let mut others = made.iter().filter(|made| !made.is_low).map(|made| u32::from(made.port));
-        let Some(mut before) = others.next() else { return false };
-        let (mut steps, mut short) = (0, 0);
-        for port in others {
-            let step = (port + length - before) % length;
-            (steps, short, before) = (steps + 1, short + u32::from(step * 4 <= length), port);
-        }
-        short * 4 > steps * 3
+/// Most ports come soon after the one before, as connect() takes them. Of ports by chance every
+/// fourth does, or half where a small range is nearly full.
+pub(super) fn goes_upwards(mut ports: impl Iterator<Item = u16>, range: PortRange) -> bool {
+    let length = range.len();
+    let Some(mut before) = ports.next().map(u32::from) else { return false };
+    let (mut steps, mut short) = (0, 0);
+    for port in ports.map(u32::from) {
+        let step = (port + length - before) % length;
+        (steps, short, before) = (steps + 1, short + u32::from(step * 4 <= length), port);
     }
+    short * 4 > steps * 3
 }
 
 impl Group {
@@ -260,7 +272,7 @@ fn is_other_first(made: &[Made]) -> bool {
 
 /// Mann and Whitney's rank sum of ports in their order; sums of several are added (van Elteren).
 #[derive(Clone, Copy, Default)]
-struct RankSum {
+pub(super) struct RankSum {
     /// Pairs of a low port and one of the other parity.
     pairs: f64,
     /// Pairs of which the low one is the older.
@@ -269,16 +281,16 @@ struct RankSum {
 }
 
 impl RankSum {
-    fn of(made: &[Made]) -> Self {
-        let (mut low, mut inversions) = (0u64, 0u64);
+    pub fn of<'a>(made: impl IntoIterator<Item = &'a Made>) -> Self {
+        let (mut low, mut other, mut inversions) = (0u64, 0u64, 0u64);
         for made in made {
             if made.is_low {
                 low += 1;
             } else {
-                inversions += low;
+                (other, inversions) = (other + 1, inversions + low);
             }
         }
-        let (low, other) = (low as f64, (made.len() as u64 - low) as f64);
+        let (low, other) = (low as f64, other as f64);
         let pairs = low * other;
         let variance = pairs * (low + other + 1.0) / 12.0;
         Self { pairs, inversions: inversions as f64, variance }
@@ -290,6 +302,11 @@ impl RankSum {
             inversions: self.inversions + other.inversions,
             variance: self.variance + other.variance,
         }
+    }
+
+    /// As connect() has it.
+    pub fn is_low_first(self) -> bool {
+        Self { inversions: self.pairs - self.inversions, ..self }.is_other_first()
     }
 
     fn is_other_first(self) -> bool {

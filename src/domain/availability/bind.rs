@@ -4,7 +4,7 @@
 use crate::domain::{
     Protocol, Snapshot, Socket, State,
     availability::{
-        Answer, Bind, Reuse, Verdict, blind_spot,
+        Answer, Bind, BindAddress, Reuse, Verdict, blind_spot,
         reach::{Meeting, Reach},
     },
 };
@@ -12,8 +12,9 @@ use crate::domain::{
 const UNTOLD: &str = "which the kernel's tables do not tell; --probe would";
 
 /// What a bind() of `port` would meet. Occupancy only: rights and foreign addresses are not looked
-/// at. A v4-mapped address is taken as the IPv4 one, of an IPv4 socket. A holder bound to a device
-/// blocks it whatever the device is; VRF devices (`tcp_l3mdev_accept` 0) are not known here.
+/// at. A v4-mapped address is taken as the IPv4 one, of an IPv4 socket. A holder bound to an
+/// interface blocks it, unless the bind() names another one (`BindAddress::Scoped`); VRF devices
+/// (`tcp_l3mdev_accept` 0) are not known here.
 pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     let wanted = Reach::of_bind(bind.address);
     let mut untold = None;
@@ -30,7 +31,9 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     }
     match (conflict, untold) {
         (Some(holder), _) => in_conflict(snapshot, &wanted, holder, bind),
-        (None, Some(holder)) => Answer::new(Verdict::Unknown, why_untold(holder)),
+        (None, Some(holder)) => {
+            Answer::new(Verdict::Unknown, why_untold_to(snapshot, bind, holder))
+        }
         (None, None) => {
             let because = nothing_in_the_way(snapshot, port, bind);
             blind_spot::free_as_far_as_seen(snapshot, bind.protocol, wanted.needs_v4(), because)
@@ -46,7 +49,7 @@ pub fn meeting(snapshot: &Snapshot, wanted: &Reach, socket: &Socket) -> Meeting 
     }
 }
 
-/// `LISTEN on 0.0.0.0`, with the device if it is bound to one.
+/// `LISTEN on 0.0.0.0`, with the index of the interface if it is bound to one.
 pub fn describe(socket: &Socket) -> String {
     let place = format!("{} on {}", socket.state, socket.local.address);
     match socket.interface {
@@ -55,17 +58,41 @@ pub fn describe(socket: &Socket) -> String {
     }
 }
 
+/// As `describe`, with the interface as ss(8) has it: `LISTEN on fe80::1%eth0`.
+fn describe_in(snapshot: &Snapshot, socket: &Socket) -> String {
+    match socket.interface {
+        Some(index) => {
+            let interface = snapshot.interfaces.label(index);
+            format!("{} on {}%{interface}", socket.state, socket.local.address)
+        }
+        None => describe(socket),
+    }
+}
+
 /// How a conflict shows: `LISTEN on 0.0.0.0 covers every IPv4 address`.
 pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
     let reach = Reach::of_holder(snapshot, holder);
-    let holder = describe(holder);
+    let holder = describe_in(snapshot, holder);
     if reach.is_wide() {
         format!("{holder} covers {reach}")
     } else if wanted.is_wide() {
-        format!("{holder} stands in the way of {wanted}")
+        format!("{holder} blocks {wanted}")
     } else {
         format!("{holder} has this very address")
     }
+}
+
+/// Why a holder may or may not block that bind().
+fn why_untold_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String {
+    let unscoped = match bind.address {
+        BindAddress::Scoped { address, .. } => Reach::of_bind(BindAddress::At(address.into())),
+        address => Reach::of_bind(address),
+    };
+    if meeting(snapshot, &unscoped, holder) == Meeting::Surely {
+        let place = describe(holder);
+        return format!("{place} counts unless it is bound to another interface, {UNTOLD}");
+    }
+    why_untold(holder)
 }
 
 /// Why a holder may or may not be in the way.
@@ -100,7 +127,7 @@ fn in_conflict(snapshot: &Snapshot, wanted: &Reach, holder: &Socket, bind: Bind)
 
 fn nothing_in_the_way(snapshot: &Snapshot, port: u16, bind: Bind) -> String {
     match snapshot.on_port(bind.protocol, port).first() {
-        None => format!("no {} socket stands on the port", bind.protocol.name().to_uppercase()),
-        Some(other) => format!("{} has no address that is asked for", describe(other)),
+        None => format!("no {} socket is listed on the port", bind.protocol.name().to_uppercase()),
+        Some(other) => format!("{} has no address that is asked for", describe_in(snapshot, other)),
     }
 }

@@ -26,16 +26,7 @@ pub fn free_as_far_as_seen(
     }
 }
 
-/// Whether the kernel's own policy, not its default, is in the snapshot.
-pub fn is_policy_read(snapshot: &Snapshot) -> bool {
-    const RULES_CHOICE: [&str; 2] =
-        ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
-    !snapshot.gaps.iter().any(|gap| {
-        matches!(gap, Gap::PolicyAssumed { sysctl } if RULES_CHOICE.contains(&sysctl.as_str()))
-    })
-}
-
-fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
+pub fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
     match gap {
         Gap::DumpInterrupted { table }
         | Gap::DumpTruncated { table }

@@ -4,13 +4,14 @@
 use std::net::IpAddr;
 
 use crate::domain::{
-    Destination, Protocol, Snapshot, Socket, Source, State,
+    Destination, PortSet, Protocol, Snapshot, Socket, Source, State,
     availability::{
         Answer, BindAddress, Verdict,
         bind::{describe, explain, meeting, why_untold},
-        blind_spot,
+        blind_spot, probing,
         reach::{Meeting, Reach},
     },
+    ephemeral::TupleReuse,
 };
 
 /// Whether connect() of an unbound TCP or UDP socket could choose `port`. Without a destination:
@@ -27,7 +28,7 @@ pub fn connect_answer(
         (None, Protocol::Udp) => udp_answer(snapshot, port, destination),
     };
     let hangs_on_policy = matches!(answer.verdict, Verdict::Never | Verdict::Free);
-    if hangs_on_policy && !blind_spot::is_policy_read(snapshot) {
+    if hangs_on_policy && !snapshot.knows_range() {
         let because = format!(
             "{}, by the kernel's default policy, for its own could not be read",
             answer.because
@@ -63,7 +64,19 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
     if let Some(holder) = sockets.iter().find(goes_there) {
         return tuple_answer(snapshot, holder);
     }
+    let is_numbered = |ports: &Option<PortSet>| ports.as_ref().is_some_and(|p| p.contains(port));
     match sockets.first() {
+        Some(holder) if is_numbered(&snapshot.numbered) => Answer::new(
+            Verdict::InUse,
+            format!("{} was bound by number: no connect() shares the port", describe(holder)),
+        ),
+        Some(holder) if is_numbered(&snapshot.listened) => Answer::new(
+            Verdict::InUse,
+            format!(
+                "{}, and a socket listened or was bound there before: no connect() shares the port",
+                describe(holder)
+            ),
+        ),
         None => {
             let because = "no TCP socket stands on the port".to_owned();
             blind_spot::free_as_far_as_seen(snapshot, Protocol::Tcp, true, because)
@@ -86,34 +99,40 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
         let because = format!("{tuple}, which counts for sockets of the same device only");
         return Answer::new(Verdict::Unknown, because);
     }
-    if !may_be_reused(snapshot, holder) {
+    if is_small_orphan(holder) && !probing::is_linux_at_least(&snapshot.machine, (6, 12)) {
+        let because =
+            format!("{tuple}, and some kernels before Linux 6.12 let connect() take it again");
+        return Answer::new(Verdict::Unknown, because);
+    }
+    let policy = &snapshot.ephemeral;
+    let destination = Destination::of(holder).filter(|_| holder.state == State::TimeWait);
+    let allowed = destination.map_or(TupleReuse::No, |to| snapshot.allows_reuse(&to));
+    if allowed == TupleReuse::No {
         return Answer::new(Verdict::InUse, tuple);
     }
-    let since = if holder.is_old_time_wait() {
-        "by now"
-    } else {
-        "once it is 1 s old (tcp_tw_reuse_delay)"
+    let is_old = destination.is_some_and(|to| snapshot.tuple_reuse(holder, &to) != TupleReuse::No);
+    let since = match policy.tw_reuse_delay_ms {
+        _ if is_old => "by now".to_owned(),
+        Some(delay) => format!("once it is {delay} ms old (tcp_tw_reuse_delay)"),
+        None => "after tcp_tw_reuse_delay, which could not be read".to_owned(),
+    };
+    let peer = match allowed {
+        TupleReuse::Yes => "",
+        _ => "both ends send timestamps and ",
     };
     Answer::new(
         Verdict::Unknown,
         format!(
-            "{tuple}, but tcp_tw_reuse lets connect() take the port again {since}, if both ends \
-             send timestamps and connect() chose it, which the kernel's tables do not tell"
+            "{tuple}, but tcp_tw_reuse lets connect() take the port again {since}, if {peer}\
+             connect() chose it, which the kernel's tables do not tell"
         ),
     )
 }
 
-/// `tcp_twsk_unique` (net/ipv4/tcp_ipv4.c). Orphans in FIN-WAIT-2 are kept as TIME-WAIT is, and
-/// were reused as well before 6.12.
-fn may_be_reused(snapshot: &Snapshot, holder: &Socket) -> bool {
-    let is_kept_small = holder.state == State::TimeWait
-        || holder.state == State::FinWait2 && holder.is_closed_by_process();
-    let is_allowed = match snapshot.ephemeral.tw_reuse {
-        Some(0) => false,
-        Some(2) => Destination::of(holder).is_some_and(|to| to.is_loopback()),
-        _ => true,
-    };
-    is_kept_small && is_allowed
+/// In FIN-WAIT-2 and closed by its process, so that the kernel keeps it as it keeps TIME-WAIT. Not
+/// reused since 0d9e5df4a257 (Linux 6.12, and the stable releases from 5.10 on).
+fn is_small_orphan(holder: &Socket) -> bool {
+    holder.state == State::FinWait2 && holder.is_closed_by_process()
 }
 
 /// UDP never shares an automatic port: what a wildcard bind() meets is in the way.

@@ -1,4 +1,4 @@
-//! Which addresses a socket stands on, and whether two of them meet. Not whether reuse lets them.
+//! Which addresses a socket is bound to, and whether two of them meet. Not whether reuse lets them.
 
 use std::{
     fmt,
@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::domain::{
-    Family, Gap, Snapshot, Socket, State, availability::BindAddress, socket::canonical,
+    Family, Gap, Snapshot, Socket, Source, State, availability::BindAddress, socket::canonical,
 };
 
 /// What the kernel writes into the IPv4 address of an IPv6 socket with an address of its own
@@ -31,51 +31,70 @@ impl<A: PartialEq> Side<A> {
     }
 }
 
-/// The addresses that a socket stands on.
+/// The interface that a socket is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Device {
+    None,
+    Is(u32),
+    /// None is listed, and /proc/net lists none.
+    Untold,
+}
+
+/// The addresses that a socket is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
     v4: Side<Ipv4Addr>,
     v6: Side<Ipv6Addr>,
     /// Whether it has `v4` hangs on its IPV6_V6ONLY, which the tables do not tell.
     is_v4_untold: bool,
+    device: Device,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meeting {
     Never,
-    /// Only if the holder's IPV6_V6ONLY is 0.
+    /// Only if the holder's IPV6_V6ONLY is 0, or it is bound to no other interface.
     Untold,
     Surely,
 }
 
 impl Reach {
     pub fn of_holder(snapshot: &Snapshot, socket: &Socket) -> Self {
-        match canonical(socket.local.address) {
+        let reach = match canonical(socket.local.address) {
             IpAddr::V4(address) => Self::of_v4(address),
             IpAddr::V6(address) => Self::of_v6_holder(snapshot, socket, address),
-        }
+        };
+        let device = match socket.interface {
+            Some(index) => Device::Is(index),
+            None if is_of_procfs(snapshot, socket) => Device::Untold,
+            None => Device::None,
+        };
+        Self { device, ..reach }
     }
 
     pub fn of_bind(address: BindAddress) -> Self {
         match address {
             BindAddress::Any4 => Self::of_v4(Ipv4Addr::UNSPECIFIED),
             BindAddress::Any6 => Self::of_v6(Ipv6Addr::UNSPECIFIED),
-            BindAddress::AnyDual => Self { v4: Side::Every, v6: Side::Every, is_v4_untold: false },
+            BindAddress::AnyDual => Self { v4: Side::Every, ..Self::of_v6(Ipv6Addr::UNSPECIFIED) },
             BindAddress::At(address) => match canonical(address) {
                 IpAddr::V4(address) => Self::of_v4(address),
                 IpAddr::V6(address) => Self::of_v6(address),
             },
+            BindAddress::Scoped { address, interface } => {
+                Self { device: Device::Is(interface), ..Self::of_v6(address) }
+            }
         }
     }
 
     fn of_v4(address: Ipv4Addr) -> Self {
         let v4 = if address.is_unspecified() { Side::Every } else { Side::One(address) };
-        Self { v4, v6: Side::Nothing, is_v4_untold: false }
+        Self { v4, v6: Side::Nothing, is_v4_untold: false, device: Device::None }
     }
 
     fn of_v6(address: Ipv6Addr) -> Self {
         let v6 = if address.is_unspecified() { Side::Every } else { Side::One(address) };
-        Self { v4: Side::Nothing, v6, is_v4_untold: false }
+        Self { v4: Side::Nothing, v6, is_v4_untold: false, device: Device::None }
     }
 
     /// An explicit bind to one address makes a socket IPv6-only, connect() does not
@@ -95,8 +114,17 @@ impl Reach {
         Self { v4, is_v4_untold: true, ..only }
     }
 
-    /// Whether a bind of `self` meets a holder of `other`.
+    /// Whether a bind of `self` meets a holder of `other`. Sockets that are bound to different
+    /// interfaces never meet.
     pub fn meets(&self, other: &Self) -> Meeting {
+        match (self.device, other.device, self.meets_addresses(other)) {
+            (Device::Is(a), Device::Is(b), _) if a != b => Meeting::Never,
+            (Device::Is(_), Device::Untold, Meeting::Surely) => Meeting::Untold,
+            (_, _, meeting) => meeting,
+        }
+    }
+
+    fn meets_addresses(&self, other: &Self) -> Meeting {
         let meets_v4 = self.v4.meets(&other.v4);
         if self.v6.meets(&other.v6) || (meets_v4 && !other.is_v4_untold) {
             Meeting::Surely
@@ -115,6 +143,11 @@ impl Reach {
     pub fn needs_v4(&self) -> bool {
         self.v4 != Side::Nothing
     }
+}
+
+/// Its rows have no interface, and no cookie.
+fn is_of_procfs(snapshot: &Snapshot, socket: &Socket) -> bool {
+    snapshot.source != Source::Simulated && socket.cookie.is_none()
 }
 
 fn is_dual_stack_untold(gap: &Gap) -> bool {

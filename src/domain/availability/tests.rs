@@ -60,7 +60,7 @@ fn plain(snapshot: &Snapshot, protocol: Protocol, address: BindAddress) -> Verdi
 
 fn towards(source: &str, remote: &str) -> Destination {
     let [source, remote]: [IpAddr; 2] = [source, remote].map(|address| address.parse().unwrap());
-    Destination { source, remote: (remote, 443).into() }
+    Destination { source, remote: (remote, 443).into(), interface: None }
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn answers_name_what_is_in_the_way() {
             socket(Protocol::Tcp, State::Listen, "0.0.0.0", None),
             "LISTEN on 0.0.0.0 covers every IPv4 address",
         ),
-        (on_device, "BOUND on 0.0.0.0, bound to device 3, covers every IPv4 address"),
+        (on_device, "BOUND on 0.0.0.0%3 covers every IPv4 address"),
         (socket(Protocol::Tcp, State::TimeWait, "127.0.0.1", Some("127.0.0.1")), {
             "TIME-WAIT on 127.0.0.1 has this very address"
         }),
@@ -88,7 +88,7 @@ fn answers_name_what_is_in_the_way() {
     }
     let waiting = socket(Protocol::Tcp, State::TimeWait, "127.0.0.1", Some("127.0.0.1"));
     let answer = bind(&snapshot(&[waiting], &[]), Protocol::Tcp, BindAddress::Any4, Reuse::None);
-    assert_eq!(answer.because, "TIME-WAIT on 127.0.0.1 stands in the way of every IPv4 address");
+    assert_eq!(answer.because, "TIME-WAIT on 127.0.0.1 blocks every IPv4 address");
 }
 
 #[test]

@@ -5,8 +5,9 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies::{self, NOT_FIN_TIMEOUT},
-        wording::{client, full_in, grouped, maker, percent},
+        wording::{client, full_in, grouped, left_words, maker, percent, ports},
     },
+    ephemeral::TupleReuse,
 };
 
 /// Told at most.
@@ -33,10 +34,10 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         rule: "destination-exhausted",
         severity: level.severity(),
         about: About::Destination(row.destination),
-        summary: summary(row, level, forecast, &maker),
+        summary: summary(evidence, row, level, forecast, &maker),
         cause: cause(evidence, row, &maker),
         steps,
-        meaning: meaning(evidence, level),
+        meaning: meaning(evidence, row, level),
         evidence: figures(evidence, row, forecast),
         advice,
         avoid: vec![
@@ -48,42 +49,85 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
     })
 }
 
-fn summary(row: &DestinationUse, level: Level, forecast: Option<Forecast>, maker: &str) -> String {
-    let remote = row.destination.remote;
-    let left = match (level, forecast) {
-        (Level::Exhausted, _) => "none left".to_owned(),
-        (_, Some(forecast)) => {
-            format!("{} left, {}", grouped(row.available()), full_in(forecast))
-        }
-        _ => format!("{} left", grouped(row.available())),
+fn summary(
+    evidence: &Evidence<'_>,
+    row: &DestinationUse,
+    level: Level,
+    forecast: Option<Forecast>,
+    maker: &str,
+) -> String {
+    let left = left_words(row.left());
+    let left = match forecast.filter(|_| level != Level::Exhausted) {
+        Some(forecast) => format!("{left}, {}", full_in(forecast)),
+        None => left,
     };
     format!(
-        "tcp {} → {remote} uses {} of {} ports ({}), {left}: {maker}",
-        row.destination.source,
+        "tcp {} uses {} of {} ports ({}), {left}: {maker}",
+        evidence.snapshot.interfaces.route(&row.destination),
         grouped(row.used),
         grouped(row.capacity),
-        percent(row.share()),
+        percent(row.used_share()),
     )
 }
 
-fn meaning(evidence: &Evidence<'_>, level: Level) -> String {
-    let others = evidence.analysis.unused_capacity();
-    let now = if level == Level::Exhausted { "fails" } else { "will soon fail" };
-    let elsewhere = match (others, evidence.analysis.range(Protocol::Tcp).suspected) {
-        (0, _) => "No other destination has a port left either.".to_owned(),
-        (_, suspected) if suspected > 0 => format!(
-            "Another destination has at most {} ports to choose from, see bind-before-connect.",
-            grouped(others - suspected.min(others)),
+fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, level: Level) -> String {
+    let others = evidence.analysis.new_destination();
+    let suspected = evidence.analysis.range(Protocol::Tcp).suspected;
+    let elsewhere = match others.most {
+        0 if suspected == 0 => "No other destination has a port left either.".to_owned(),
+        _ if suspected > 0 => format!(
+            "Another destination very likely has at most {} to choose from, see \
+             bind-before-connect.",
+            ports(others.most.saturating_sub(suspected))
         ),
-        _ => format!(
-            "The limit is per destination: a new one has at most {} ports to choose from.",
-            grouped(others)
-        ),
+        _ => format!("The limit is per destination: a new one has {others} ports to choose from."),
     };
+    let now = match (level, row.left().most) {
+        (Level::Exhausted, 0) => "fails",
+        (Level::Exhausted, _) => "may fail",
+        _ => "will soon fail",
+    };
+    let elsewhere = match row.destination.interface {
+        Some(_) => format!("Sockets that are not bound to the device do not collide. {elsewhere}"),
+        None => elsewhere,
+    };
+    let doubt = doubt(evidence, row).map(|doubt| format!(" {doubt}")).unwrap_or_default();
     format!(
-        "connect() to it {now} with EADDRNOTAVAIL (\"Cannot assign requested address\"). \
+        "connect() to it {now} with EADDRNOTAVAIL (\"Cannot assign requested address\").{doubt} \
          {elsewhere}"
     )
+}
+
+/// Why what is left is not one number.
+fn doubt(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> {
+    let mut reasons = Vec::new();
+    if row.uncertain > 0 {
+        reasons.push(format!(
+            "{} of other connections can be shared only if connect() chose them, which the \
+             kernel does not show",
+            ports(row.uncertain)
+        ));
+    }
+    let perhaps = row.reusable - row.surely_reusable.min(row.reusable);
+    if perhaps > 0 {
+        let peer = match evidence.snapshot.allows_reuse(&row.destination) {
+            TupleReuse::Yes => "",
+            _ => " and the peer sends timestamps",
+        };
+        reasons.push(format!(
+            "{} in TIME-WAIT can be reused only if connect() chose them{peer}",
+            ports(perhaps)
+        ));
+    }
+    if row.may_miss > 0 {
+        reasons.push(format!(
+            "the range {} has an odd number of ports, of which each search leaves out the first or \
+             the last",
+            evidence.snapshot.ephemeral.range
+        ));
+    }
+    let reasons = reasons.join("; ");
+    (!reasons.is_empty()).then(|| format!("What is left is not known exactly: {reasons}."))
 }
 
 fn figures(
@@ -97,6 +141,7 @@ fn figures(
         ("used", Figure::Count(row.used.into())),
         ("capacity", Figure::Count(row.capacity.into())),
         ("available", Figure::Count(row.available().into())),
+        ("available_most", Figure::Count(row.left().most.into())),
         ("share", Figure::Share(row.share())),
         ("time_wait", Figure::Count(row.time_wait.into())),
         ("reusable", Figure::Count(row.reusable.into())),
@@ -116,7 +161,7 @@ fn figures(
 fn advice(evidence: &Evidence<'_>, row: &DestinationUse, client: &str) -> Vec<(String, String)> {
     let remote = row.destination.remote;
     let mut advice = Vec::new();
-    let time_wait = row.time_wait - row.reusable;
+    let waiting = row.time_wait - row.reusable;
     if row.time_wait * 2 > row.used {
         let full = format!(
             "keep connections to {remote} open and use them again in {client} (keep-alive, a \
@@ -132,10 +177,8 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse, client: &str) -> Vec<(S
         );
         advice.push((format!("bound the connections of {client}"), full));
     }
-    if time_wait * 4 > row.used && evidence.snapshot.ephemeral.tw_reuse != Some(1) {
-        let full = "sysctl -w net.ipv4.tcp_tw_reuse=1: connect() may then take a port again 1 s \
-                    after it went into TIME-WAIT";
-        advice.push(("tcp_tw_reuse=1".to_owned(), full.to_owned()));
+    if waiting * 4 > row.used {
+        advice.extend(remedies::reuse(&evidence.snapshot.ephemeral, &row.destination));
     }
     let full = format!(
         "add an address: each further source address of this machine, or address of {remote}, has \

@@ -128,7 +128,7 @@ fn taken(evidence: &Evidence<'_>, destination: Destination, range: PortRange) ->
 }
 
 fn finding(evidence: &Evidence<'_>, row: &DestinationUse, owner: Party, block: &Block) -> Finding {
-    let Destination { source, remote } = row.destination;
+    let Destination { source, remote, .. } = row.destination;
     let (range, size) = (block.range, block.range.len());
     let who = party(evidence, owner);
     let others = row.capacity.saturating_sub(row.used);

@@ -1,29 +1,34 @@
 //! `range-exhausted`: bind(0) finds no port, or soon none.
 
 use crate::domain::{
-    Evidence, Finding, Level, Party, Protocol, Subject,
+    Evidence, Finding, Level, Party, Protocol, StateClass, Subject,
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{full_in, grouped, party, percent, steps},
+        wording::{by_address, full_in, grouped, left_words, party, percent, ports, steps},
     },
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
+    if range.size == 0 {
+        // All of it is reserved: see reserved-large.
+        return Vec::new();
+    }
     let trend = evidence.trend(Subject::Range(Protocol::Tcp));
     let forecast = trend.and_then(|trend| trend.until(range.available()));
     let level = evidence.thresholds.level(range.share(), range.available(), forecast);
     if level == Level::Ok {
         return Vec::new();
     }
-    // Suspected ports are no choice for another destination.
-    let connectable = evidence.analysis.unused_capacity().saturating_sub(range.suspected);
-    let left = match forecast {
-        _ if level == Level::Exhausted => "none left".to_owned(),
-        Some(forecast) => format!("{} left, {}", grouped(range.available()), full_in(forecast)),
-        None => format!("{} left", grouped(range.available())),
+    let left = left_words(range.left());
+    let left = match forecast.filter(|_| level != Level::Exhausted) {
+        Some(forecast) => format!("{left}, {}", full_in(forecast)),
+        None => left,
     };
+    let connectable = evidence.analysis.new_destination();
+    let scopes = by_address(evidence, Protocol::Tcp);
+    let left = if scopes.is_some() { format!("{left} for bind() on all addresses") } else { left };
     let mut figures = vec![
         ("size", Figure::Count(range.size.into())),
         ("occupied", Figure::Count(range.occupied.into())),
@@ -31,8 +36,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         ("share", Figure::Share(range.share())),
         ("time_wait", Figure::Count(range.time_wait.into())),
         ("poisoned", Figure::Count(range.poisoned.into())),
-        ("others_available", Figure::Count(connectable.into())),
+        ("others_available", Figure::Count(connectable.least.into())),
+        ("others_available_most", Figure::Count(connectable.most.into())),
     ];
+    figures.extend(scopes.clone().map(|scopes| ("left_by_address", Figure::Text(scopes))));
     figures.extend(trend.map(|trend| ("per_second", Figure::PerSecond(trend.per_second))));
     figures.extend(forecast.map(|f| ("seconds_to_exhaustion", Figure::Seconds(f.seconds))));
     vec![Finding {
@@ -47,12 +54,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             percent(range.share()),
         ),
         cause: String::new(),
-        steps: steps(&[
-            "close what holds most",
-            "IP_BIND_ADDRESS_NO_PORT",
-            "widen ip_local_port_range",
-        ]),
-        meaning: meaning(level, connectable),
+        steps: if has_binders(evidence) {
+            steps(&[
+                "close what holds most",
+                "IP_BIND_ADDRESS_NO_PORT",
+                "widen ip_local_port_range",
+            ])
+        } else {
+            steps(&["close what holds most", "widen ip_local_port_range"])
+        },
+        meaning: meaning(evidence, level, scopes),
         evidence: figures,
         advice: advice(evidence),
         avoid: vec![
@@ -63,18 +74,36 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-fn meaning(level: Level, connectable: u32) -> String {
-    let now = if level == Level::Exhausted { "fails" } else { "will soon fail" };
-    let connect = match connectable {
+fn meaning(evidence: &Evidence<'_>, level: Level, scopes: Option<String>) -> String {
+    let now = match level {
+        Level::Exhausted if scopes.is_some() => "on all addresses fails",
+        Level::Exhausted => "fails",
+        _ => "will soon fail",
+    };
+    let scopes = scopes.map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
+    let reuse = if evidence.snapshot.ephemeral.autobind_reuse {
+        " A bind() with SO_REUSEADDR still gets ports of sockets that have it too \
+         (ip_autobind_reuse 1)."
+    } else {
+        ""
+    };
+    format!(
+        "bind() to port 0, and listen() without bind(), {now} with EADDRINUSE.{scopes}{reuse} {}",
+        connect(evidence)
+    )
+}
+
+fn connect(evidence: &Evidence<'_>) -> String {
+    let suspected = evidence.analysis.range(Protocol::Tcp).suspected;
+    let left = evidence.analysis.new_destination();
+    match left.most.saturating_sub(suspected) {
         0 => "connect() fails with EADDRNOTAVAIL whatever its destination: on each port a socket \
               listens or was bound."
             .to_owned(),
-        ports => format!(
-            "connect() shares ports between destinations: a new one has at most {} ports to choose from.",
-            grouped(ports)
+        _ => format!(
+            "connect() shares ports between destinations: a new one has {left} ports to choose from."
         ),
-    };
-    format!("bind() to port 0, and listen() without bind(), {now} with EADDRINUSE. {connect}")
+    }
 }
 
 fn advice(evidence: &Evidence<'_>) -> Vec<String> {
@@ -84,18 +113,28 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     });
     let first = most.map(|owner| {
         format!(
-            "see what {} does with its {} ports of the range",
+            "see what {} does with its {} of the range",
             party(evidence, owner.party),
-            grouped(owner.ports)
+            ports(owner.ports)
         )
     });
     let mut advice = vec![first.unwrap_or("see who holds them: portscope scan".to_owned())];
-    advice.push(
-        "where a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
+    if has_binders(evidence) {
+        advice.push(
+            "where a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
          IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port and shares \
          it (Linux 4.2)"
-            .to_owned(),
-    );
+                .to_owned(),
+        );
+    }
     advice.extend(remedies::wider_range(&evidence.snapshot.ephemeral));
     advice
+}
+
+/// Whether sockets were bound that connect, or may be going to: no server is advised about connect().
+fn has_binders(evidence: &Evidence<'_>) -> bool {
+    let bound = StateClass::Bound as usize;
+    evidence.analysis.range(Protocol::Tcp).suspected > 0
+        || evidence.snapshot.numbered.as_ref().is_some_and(|ports| !ports.is_empty())
+        || evidence.analysis.owners.iter().any(|owner| owner.by_class[bound] > 0)
 }

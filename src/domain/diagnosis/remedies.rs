@@ -1,6 +1,6 @@
 //! Advice that several rules give, in the words of this machine. Decides nothing.
 
-use crate::domain::Ephemeral;
+use crate::domain::{Destination, Ephemeral};
 
 /// How the range could be widened; None: it is as wide as it should be.
 ///
@@ -14,6 +14,34 @@ pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<String> {
              net.ipv4.ip_local_port_range=\"{lower} 65535\", in this network namespace"
         )
     })
+}
+
+/// What lets connect() reuse a port in TIME-WAIT, in a few words and in full; None: nothing that can
+/// be set does.
+pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<(String, String)> {
+    let is_on = match ephemeral.tw_reuse {
+        Some(1) => true,
+        Some(2) => to.is_loopback(),
+        _ => false,
+    };
+    let settings: Vec<&str> = [
+        (!is_on).then_some("net.ipv4.tcp_tw_reuse=1"),
+        (ephemeral.timestamps == Some(0)).then_some("net.ipv4.tcp_timestamps=1"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if settings.is_empty() {
+        return None;
+    }
+    let peer = if to.is_local() { "" } else { ", where the peer sends timestamps too" };
+    let short = settings.iter().map(|setting| setting.trim_start_matches("net.ipv4."));
+    let full = format!(
+        "sysctl -w {}: connect() may then reuse a port 1 s after it went into TIME-WAIT, if it chose \
+         the port itself{peer}",
+        settings.join(" ")
+    );
+    Some((short.collect::<Vec<_>>().join(", "), full))
 }
 
 /// Against the habit of turning every knob that has TIME-WAIT near its name.

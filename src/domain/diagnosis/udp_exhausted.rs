@@ -5,23 +5,30 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{full_in, grouped, party, percent, steps},
+        wording::{by_address, full_in, grouped, left_words, party, percent, steps},
     },
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.analysis.range(Protocol::Udp);
+    if range.size == 0 {
+        // All of it is reserved: see reserved-large.
+        return Vec::new();
+    }
     let trend = evidence.trend(Subject::Range(Protocol::Udp));
     let forecast = trend.and_then(|trend| trend.until(range.available()));
     let level = evidence.thresholds.level(range.share(), range.available(), forecast);
     if level == Level::Ok {
         return Vec::new();
     }
-    let left = match forecast {
-        _ if level == Level::Exhausted => "none left".to_owned(),
-        Some(forecast) => format!("{} left, {}", grouped(range.available()), full_in(forecast)),
-        None => format!("{} left", grouped(range.available())),
+    let left = left_words(range.left());
+    let left = match forecast.filter(|_| level != Level::Exhausted) {
+        Some(forecast) => format!("{left}, {}", full_in(forecast)),
+        None => left,
     };
+    let scopes = by_address(evidence, Protocol::Udp);
+    let by_scope =
+        scopes.as_ref().map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
     let owner = most_of_udp(evidence);
     let by = owner.as_ref().map(|(name, ports)| format!(": {name} has {}", grouped(*ports)));
     let now = if level == Level::Exhausted { "fail" } else { "will soon fail" };
@@ -31,6 +38,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         ("available", Figure::Count(range.available().into())),
         ("share", Figure::Share(range.share())),
     ];
+    figures.extend(scopes.map(|scopes| ("left_by_address", Figure::Text(scopes))));
     figures.extend(trend.map(|trend| ("per_second", Figure::PerSecond(trend.per_second))));
     figures.extend(forecast.map(|f| ("seconds_to_exhaustion", Figure::Seconds(f.seconds))));
     let mut advice = vec![match owner {
@@ -66,7 +74,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         meaning: format!(
             "UDP connect() and sendto() of an unbound socket {now} with EAGAIN (\"Resource \
              temporarily unavailable\"), bind() to port 0 with EADDRINUSE. UDP never shares an \
-             automatic port, whatever the destination; TCP is not touched."
+             automatic port, whatever the destination; TCP is not touched.{by_scope}"
         ),
         evidence: figures,
         advice,

@@ -74,11 +74,14 @@ mod tests {
     fn destination(used: u32, capacity: u32, port: u16) -> DestinationUse {
         let remote: Endpoint = ([10, 0, 3, 17], port).into();
         DestinationUse {
-            destination: Destination { source: [10, 0, 0, 7].into(), remote },
+            destination: Destination { source: [10, 0, 0, 7].into(), remote, interface: None },
             capacity,
             used,
             time_wait: 0,
             reusable: 0,
+            surely_reusable: 0,
+            uncertain: 0,
+            may_miss: 0,
             low_parity_capacity: capacity / 2,
             low_parity_used: used / 2,
             owners: Foremost::default(),

@@ -1,9 +1,12 @@
 //! Numbers and names as findings say them.
 
-use crate::domain::{Evidence, Forecast, Party};
+use crate::domain::{
+    Evidence, Forecast, Left, Party, Protocol,
+    availability::{Scope, scopes},
+};
 
 /// `28,232`
-pub(super) fn grouped(number: impl Into<u64>) -> String {
+pub fn grouped(number: impl Into<u64>) -> String {
     let digits = number.into().to_string();
     let mut text = String::with_capacity(digits.len() * 2);
     for (place, digit) in digits.chars().enumerate() {
@@ -65,6 +68,33 @@ pub(super) fn percent(share: f64) -> String {
     let tenths = (share * 1000.0).round() / 10.0;
     let tenths = if share < 1.0 { tenths.min(99.9) } else { tenths };
     if tenths.fract() == 0.0 { format!("{tenths:.0} %") } else { format!("{tenths:.1} %") }
+}
+
+/// `none left`, `28,232 left`, `24 to 64 left`
+pub(super) fn left_words(left: Left) -> String {
+    match left {
+        Left { most: 0, .. } => "none left".to_owned(),
+        left => format!("{left} left"),
+    }
+}
+
+/// `1 port`, `28,232 ports`
+pub(super) fn ports(number: u32) -> String {
+    format!("{} {}", grouped(number), if number == 1 { "port" } else { "ports" })
+}
+
+/// On which addresses bind() to port 0 finds how much, where they differ: `left by address: 0.0.0.0
+/// 0, 127.0.0.1 0, other IPv4 addresses of this machine 16`.
+pub(super) fn by_address(evidence: &Evidence<'_>, protocol: Protocol) -> Option<String> {
+    let scopes = scopes(evidence.snapshot, protocol);
+    let first = scopes.first()?.left;
+    let has_differences = scopes.iter().any(|scope| scope.left != first);
+    let words = |Scope { address, left }: &Scope| match address {
+        Some(address) => format!("{address} {left}"),
+        None => format!("other IPv4 addresses of this machine {left}"),
+    };
+    let words: Vec<String> = scopes.iter().map(words).collect();
+    has_differences.then(|| words.join(", "))
 }
 
 /// `full in about 3 min (2 min to 5 min)`

@@ -15,7 +15,7 @@ impl Census {
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut census = Self { sockets: [0; 2], lanes: [Count::default(); 4] };
         for protocol in Protocol::EACH {
-            let sockets = in_range(snapshot, protocol);
+            let sockets = snapshot.of_protocol_in_range(protocol);
             for port in sockets.chunk_by(|a, b| a.local.port == b.local.port) {
                 if !snapshot.ephemeral.is_reserved(port[0].local.port) {
                     census.sockets[protocol as usize] += port.len() as u32;
@@ -39,15 +39,6 @@ impl Census {
             count.lasting += u32::from(lasting);
         }
     }
-}
-
-fn in_range(snapshot: &Snapshot, protocol: Protocol) -> &[Socket] {
-    let range = snapshot.ephemeral.range;
-    let place = |socket: &Socket| (socket.protocol, socket.local.port);
-    let sockets = &snapshot.sockets;
-    let start = sockets.partition_point(|socket| place(socket) < (protocol, range.first()));
-    let end = sockets.partition_point(|socket| place(socket) <= (protocol, range.last()));
-    &sockets[start..end]
 }
 
 /// Whether the kernel may choose the socket's port.

@@ -12,6 +12,7 @@ use crate::{
         allocation::delta::Tally,
         look::{FRESH, Look},
         message::{AllocationDelta, Finished},
+        permit,
     },
     host::{Held, Host, HostBinder, HostError},
 };
@@ -43,7 +44,7 @@ impl Run {
         }
         let words = |error: HostError| Text::scrub(error.to_string());
         let row = &ALLOCATORS[setup.strategy];
-        let mut binder = host.binder(setup.protocols, setup.address).map_err(words)?;
+        let mut binder = permit::binder(host, &candidates, setup.protocols, setup.address)?;
         if row.lets_machine_choose {
             binder.choose_within(setup.range).map_err(words)?;
         }

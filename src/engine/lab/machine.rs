@@ -1,7 +1,6 @@
 //! Strategies side by side by real bind() on the machine, each port released at once. No thread.
 
 use std::{
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,8 +10,11 @@ use crate::{
         ALLOCATORS, FreePorts,
         lab::{Column, Entrant, Expectation, Given, Predicted, Terms},
     },
-    domain::Text,
-    engine::look::{FRESH, Look},
+    domain::{LocalAddress, Text},
+    engine::{
+        look::{FRESH, Look},
+        permit,
+    },
     host::{Host, HostBinder, HostError},
 };
 
@@ -46,7 +48,8 @@ impl MachineContest {
     /// range; a limitation says so.
     ///
     /// Errors, in words: no socket could be made, or none be listed, or nobody can take part.
-    pub fn new(host: &dyn Host, terms: Terms, address: Option<IpAddr>) -> Result<Self, Text> {
+    pub fn new(host: &dyn Host, terms: Terms, address: Option<LocalAddress>) -> Result<Self, Text> {
+        permit::binder(host, &terms.candidates, terms.protocols, address)?;
         let (mut limitation, mut refused) = (None, None);
         let mut slots = Vec::new();
         for &strategy in &terms.strategies {

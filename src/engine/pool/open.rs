@@ -10,7 +10,7 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 use crate::{
     allocator::{Attempt, Candidates, Class, Pool, PoolSetup, Shortage, Tenant},
     domain::{Errno, Text},
-    engine::{PoolPlan, PoolReport, Setup, Site, allocation::site, look::Look},
+    engine::{PoolPlan, PoolReport, Setup, Site, allocation::site, look::Look, permit},
     host::{Host, HostBinder, HostError},
 };
 
@@ -56,7 +56,7 @@ impl Open {
         let look = Look::new(host, candidates.clone(), plan.protocols, plan.address);
         let others = look.as_ref().map_or(0, |look| look.occupied);
         let unseen = look.err().map(|e| Text::scrub(format!("occupancy not known at first: {e}")));
-        let binder = host.binder(plan.protocols, plan.address).map_err(|error| words(&error))?;
+        let binder = permit::binder(host, &candidates, plan.protocols, plan.address)?;
         let capacity = binder.hold_capacity();
         let part = (f64::from(count - others) * plan.hold_share) as u32;
         // Who may have all of it is stopped by nothing but its end.

@@ -1,22 +1,25 @@
 //! Real bind() attempts. Does not listen, and leaves every choice to its caller or the kernel.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
 use rustix::{
     io,
-    net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, sockopt},
+    net::{RecvFlags, Shutdown, sockopt},
     process::Resource,
 };
 
 use crate::{
-    domain::{Binder, Errno, Gap, PortRange, Protocol, Protocols, Refusal},
+    domain::{
+        Binder, Errno, Gap, LocalAddress, PortRange, Protocol, Protocols, Refusal,
+        availability::BindAddress,
+    },
     host::{
         Held, HostBinder, HostError,
-        linux::{policy::PolicyReader, port_range},
+        linux::{address, policy::PolicyReader, port_range},
     },
 };
 
@@ -32,7 +35,7 @@ const DESCRIPTORS_KEPT: u64 = 64;
 /// strictest bind there is: it meets every holder of any address.
 pub struct RealBinder {
     protocols: Protocols,
-    address: IpAddr,
+    address: BindAddress,
     /// What the kernel chooses from for port 0; None: `ip_local_port_range`.
     choice: Option<PortRange>,
     /// By the last bind(); 0: the kernel had none to choose.
@@ -45,11 +48,13 @@ pub struct RealBinder {
 
 impl RealBinder {
     /// None: all addresses of both families, or of IPv4 where there is no IPv6. `::` is both too.
-    pub fn new(protocols: Protocols, address: Option<IpAddr>) -> Result<Self, HostError> {
-        let everywhere = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    pub fn new(protocols: Protocols, address: Option<LocalAddress>) -> Result<Self, HostError> {
+        let named = address::named(address).map_err(|refusal| {
+            HostError::new("bind", std::io::Error::other(refusal.to_string()))
+        })?;
         let mut binder = Self {
             protocols,
-            address: address.unwrap_or(everywhere),
+            address: named,
             choice: None,
             refused: 0,
             udp: None,
@@ -59,7 +64,7 @@ impl RealBinder {
         };
         let mut outcome = binder.prepare();
         if address.is_none() && outcome.is_err_and(|refusal| refusal.errno == Errno::EAFNOSUPPORT) {
-            binder.address = Ipv4Addr::UNSPECIFIED.into();
+            binder.address = BindAddress::Any4;
             binder.is_ipv4_only = true;
             outcome = binder.prepare();
         }
@@ -75,7 +80,8 @@ impl RealBinder {
     fn prepare(&mut self) -> Result<(), Refusal> {
         for (protocol, spare) in [(Protocol::Udp, &mut self.udp), (Protocol::Tcp, &mut self.tcp)] {
             if spare.is_none() && self.protocols.includes(protocol) {
-                let socket = unbound(protocol, self.address).map_err(refusal_of(protocol))?;
+                let socket =
+                    address::unbound(protocol, self.address).map_err(refusal_of(protocol))?;
                 if let Some(choice) = self.choice {
                     port_range::set(&socket, choice).map_err(refusal_of(protocol))?;
                 }
@@ -99,7 +105,7 @@ impl RealBinder {
     fn bind_spares(&self, port: &mut u16) -> Result<(), Refusal> {
         for (protocol, spare) in [(Protocol::Udp, &self.udp), (Protocol::Tcp, &self.tcp)] {
             if let Some(spare) = spare {
-                let address = SocketAddr::new(self.address, *port);
+                let address = address::socket_address(self.address, *port);
                 io::retry_on_intr(|| rustix::net::bind(spare, &address))
                     .map_err(refusal_of(protocol))?;
                 if *port == 0 {
@@ -253,25 +259,6 @@ impl Held for BoundPort {
     fn into_descriptors(self: Box<Self>) -> Vec<OwnedFd> {
         self.tcp.into_iter().chain(self.udp).collect()
     }
-}
-
-#[expect(clippy::inline_always, reason = "as `bind`")]
-#[inline(always)]
-fn unbound(protocol: Protocol, address: IpAddr) -> io::Result<OwnedFd> {
-    let kind = match protocol {
-        Protocol::Tcp => SocketType::STREAM,
-        Protocol::Udp => SocketType::DGRAM,
-    };
-    let family = match address {
-        IpAddr::V4(_) => AddressFamily::INET,
-        IpAddr::V6(_) => AddressFamily::INET6,
-    };
-    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-    if address.is_ipv6() {
-        // The default is the machine's: net.ipv6.bindv6only.
-        sockopt::set_ipv6_v6only(&socket, false)?;
-    }
-    Ok(socket)
 }
 
 /// `ip_local_port_range`. Errors: it cannot be read; an assumed one will not do.

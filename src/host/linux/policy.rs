@@ -6,7 +6,9 @@ use std::{
     str::FromStr,
 };
 
-use crate::domain::{Ephemeral, Gap, PortRange, Text, port::LINUX_DEFAULT};
+use crate::domain::{
+    Ephemeral, Gap, PortRange, Text, ephemeral::DEFAULT_REUSE_DELAY_MS, port::LINUX_DEFAULT,
+};
 
 /// Holds any list of reserved ports: 65,536 ports make 262,140 bytes at most, and a line's end.
 /// No more, for the kernel clears as much memory of its own at each read.
@@ -40,6 +42,11 @@ impl PolicyReader {
             Ephemeral::new(range.unwrap_or(LINUX_DEFAULT), reserved.unwrap_or_default());
         policy.unprivileged_start = start.unwrap_or(policy.unprivileged_start);
         policy.tw_reuse = value("tcp_tw_reuse", number, parse_number).ok();
+        policy.timestamps = value("tcp_timestamps", number, parse_number).ok();
+        policy.tw_reuse_delay_ms =
+            or_if_absent(value("tcp_tw_reuse_delay", number, parse_number), DEFAULT_REUSE_DELAY_MS);
+        policy.autobind_reuse =
+            value("ip_autobind_reuse", number, parse_number::<u8>).is_ok_and(|value| value != 0);
         policy
     }
 }
@@ -55,6 +62,14 @@ fn value_or_gap<T>(
         gaps.push(Gap::PolicyAssumed { sysctl: Text::scrub(format!("net.ipv4.{name}")) });
     }
     value.ok()
+}
+
+/// What holds where this kernel does not have the sysctl. None: it could not be read.
+fn or_if_absent<T>(value: io::Result<T>, absent: T) -> Option<T> {
+    match value {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(absent),
+        value => value.ok(),
+    }
 }
 
 /// One read(2), see `BUFFER_LENGTH`.

@@ -12,8 +12,8 @@ use crate::domain::PortRange;
 
 /// include/uapi/linux/in.h.
 const IPPROTO_IP: c_int = 0;
-const IP_LOCAL_PORT_RANGE: c_int = 51;
 const IP_BIND_ADDRESS_NO_PORT: c_int = 24;
+const IP_LOCAL_PORT_RANGE: c_int = 51;
 
 #[expect(
     unsafe_code,
@@ -40,8 +40,8 @@ pub fn set(socket: &OwnedFd, range: PortRange) -> io::Result<()> {
     )
 }
 
-/// A bind to port 0 takes an address and no port.
-pub fn leave_port_open(socket: &OwnedFd) -> io::Result<()> {
+/// A bind() to port 0 checks the address and takes no port (`__inet_bind`, `__inet6_bind`).
+pub fn bind_no_port(socket: &OwnedFd) -> io::Result<()> {
     set_option(socket, IP_BIND_ADDRESS_NO_PORT, 1)
 }
 

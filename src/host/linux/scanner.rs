@@ -10,19 +10,21 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     domain::{
-        Gap, Holders, Machine, Snapshot, Socket, Source, Table,
+        Destination, Gap, Holders, Interfaces, Machine, Snapshot, Socket, Source, Table,
         attribution::{Departed, attribute},
+        snapshot::Listened,
     },
     host::{
         HostError, OwnerDepth, Publications, Scanner,
         linux::{
+            address,
             by_number::ByNumber,
             owners::OwnerFinder,
             policy::PolicyReader,
             procfs,
             rtnetlink::RouteSocket,
             self_test::SelfTest,
-            sock_diag::{ALL_STATES, DiagSocket, Flaw},
+            sock_diag::{ALL_STATES, CONNECTED, DiagSocket, Flaw},
             tunnels::TunnelFinder,
             vitals::{VitalsReader, conntrack},
         },
@@ -47,6 +49,7 @@ pub struct LinuxScanner {
     repetitions: Repetitions,
     owners: OwnerFinder,
     departed: Departed,
+    listened: Listened,
     number: u64,
 }
 
@@ -70,6 +73,7 @@ impl LinuxScanner {
             repetitions: Repetitions::default(),
             owners: OwnerFinder::new(),
             departed: Departed::default(),
+            listened: Listened::default(),
             number: 0,
         }
     }
@@ -119,6 +123,18 @@ impl LinuxScanner {
         Ok(())
     }
 
+    /// By netlink alone; /proc/net does not say how a port was bound.
+    fn dump_numbered(&mut self) -> Result<Vec<Socket>, Flaw> {
+        let Ok(netlink) = &mut self.netlink else { return Err(Flaw::Malformed) };
+        let mut sockets = Vec::new();
+        if netlink.dump_by_number(Table::Tcp, CONNECTED, &mut sockets).is_err() {
+            sockets.clear();
+            netlink.dump_by_number(Table::Tcp4, CONNECTED, &mut sockets)?;
+            netlink.dump_by_number(Table::Tcp6, CONNECTED, &mut sockets)?;
+        }
+        Ok(sockets)
+    }
+
     /// A dump that is not whole cannot end it.
     fn end_self_test(&mut self, snapshot: &mut Snapshot) {
         let Some(test) = self.self_test.take() else { return };
@@ -153,6 +169,7 @@ impl LinuxScanner {
             snapshot.gaps.extend(self.bound_inactive.clone());
         }
         snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
+        snapshot.interfaces = interfaces_of(&snapshot.sockets);
     }
 
     /// What the kernel tells only of sockets that are listed and attributed.
@@ -181,6 +198,14 @@ impl LinuxScanner {
     }
 }
 
+/// Those that sockets are bound to.
+fn interfaces_of(sockets: &[Socket]) -> Interfaces {
+    let mut indexes: Vec<u32> = sockets.iter().filter_map(|socket| socket.interface).collect();
+    indexes.sort_unstable();
+    indexes.dedup();
+    address::interface_names(indexes).into_iter().collect()
+}
+
 /// Says once each what is lost where /proc/net stands in.
 fn note_stand_in(table: Table, error: io::ErrorKind, snapshot: &mut Snapshot) {
     let dual_stack = Gap::DualStackUntold { error };
@@ -201,6 +226,7 @@ impl Scanner for LinuxScanner {
         self.list(None, snapshot)?;
         self.end_self_test(snapshot);
         self.complete(snapshot);
+        self.listened.observe(snapshot);
         if owners != OwnerDepth::Skip {
             let holders = self.owners.find(owners, &snapshot.sockets);
             attribute(snapshot, holders);
@@ -229,6 +255,31 @@ impl Scanner for LinuxScanner {
         snapshot.name_tunnels(self.tunnels.find(&snapshot.sockets));
         self.stamp(started, snapshot);
         Ok(())
+    }
+
+    fn ask_timestamps(&mut self, snapshot: &mut Snapshot) {
+        let Ok(netlink) = &mut self.netlink else { return };
+        let started = cpu_time();
+        let mut peers = Vec::new();
+        // None where nothing is asked: with tcp_tw_reuse 2, as Linux has it, always.
+        for place in snapshot.unknown_peers() {
+            let socket = &snapshot.sockets[place];
+            if netlink.has_timestamps(socket) == Some(true) {
+                peers.extend(Destination::of(socket).map(|destination| destination.remote));
+            }
+        }
+        peers.sort_unstable();
+        peers.dedup();
+        snapshot.stamping_peers = peers;
+        snapshot.cost += cpu_time().saturating_sub(started);
+    }
+
+    fn ask_numbered(&mut self, snapshot: &mut Snapshot) {
+        let started = cpu_time();
+        let sockets = self.dump_numbered();
+        let ports = sockets.map(|sockets| sockets.iter().map(|socket| socket.local.port).collect());
+        snapshot.numbered = ports.ok();
+        snapshot.cost += cpu_time().saturating_sub(started);
     }
 
     /// Of the addresses of this namespace only, where they can be listed.

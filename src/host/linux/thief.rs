@@ -162,6 +162,6 @@ fn draw(range: PortRange, chance: Chance<'_>) -> u16 {
 
 /// UDP on IPv4, which needs no interface.
 fn udp_binder() -> io::Result<RealBinder> {
-    let everywhere = std::net::Ipv4Addr::UNSPECIFIED.into();
-    RealBinder::new(Protocols::Udp, Some(everywhere)).map_err(|error| error.source)
+    let everywhere = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    RealBinder::new(Protocols::Udp, Some(everywhere.into())).map_err(|error| error.source)
 }

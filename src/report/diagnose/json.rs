@@ -116,9 +116,12 @@ struct RangeRow {
     occupied: u32,
     time_wait: u32,
     bind_available: u32,
+    bind_available_most: u32,
     low_parity_available: u32,
     poisoned: u32,
     suspected: u32,
+    numbered: u32,
+    uncertain: u32,
     #[serde(flatten)]
     trend: TrendRow,
 }
@@ -128,16 +131,19 @@ impl RangeRow {
         let standing = health.of_range(row);
         Self {
             protocol: row.protocol.name(),
-            level: standing.level.name(),
+            level: health.level_name(&standing),
             first: row.range.first(),
             last: row.range.last(),
             size: row.size,
             occupied: row.occupied,
             time_wait: row.time_wait,
             bind_available: row.available(),
+            bind_available_most: row.left().most,
             low_parity_available: row.low_parity_available(),
             poisoned: row.poisoned,
             suspected: row.suspected,
+            numbered: row.numbered,
+            uncertain: row.uncertain,
             trend: TrendRow::from(&standing),
         }
     }
@@ -170,10 +176,13 @@ struct DestinationRow<'a> {
     source: IpAddr,
     destination: IpAddr,
     port: u16,
+    /// Index of the device that the sockets are bound to.
+    device: Option<u32>,
     level: &'static str,
     used: u32,
     capacity: u32,
     available: u32,
+    available_most: u32,
     time_wait: u32,
     /// Of these, what connect() may take again.
     reusable: u32,
@@ -195,10 +204,12 @@ impl<'a> DestinationRow<'a> {
             source: row.destination.source,
             destination: row.destination.remote.address,
             port: row.destination.remote.port,
-            level: standing.level.name(),
+            device: row.destination.interface,
+            level: health.level_name(&standing),
             used: row.used,
             capacity: row.capacity,
             available: row.available(),
+            available_most: row.left().most,
             time_wait: row.time_wait,
             reusable: row.reusable,
             low_parity_available: row.low_parity_available(),
@@ -263,10 +274,23 @@ impl<'a> FindingRow<'a> {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum AboutRow<'a> {
     Machine,
-    Range { protocol: &'static str },
-    Destination { protocol: &'static str, source: IpAddr, destination: IpAddr, port: u16 },
-    Owner { owner: PartyRow<'a> },
-    Port { protocol: &'static str, port: u16 },
+    Range {
+        protocol: &'static str,
+    },
+    Destination {
+        protocol: &'static str,
+        source: IpAddr,
+        destination: IpAddr,
+        port: u16,
+        device: Option<u32>,
+    },
+    Owner {
+        owner: PartyRow<'a>,
+    },
+    Port {
+        protocol: &'static str,
+        port: u16,
+    },
 }
 
 impl<'a> AboutRow<'a> {
@@ -279,6 +303,7 @@ impl<'a> AboutRow<'a> {
                 source: destination.source,
                 destination: destination.remote.address,
                 port: destination.remote.port,
+                device: destination.interface,
             },
             About::Owner(party) => Self::Owner { owner: PartyRow::new(health, party) },
             About::Port(protocol, port) => Self::Port { protocol: protocol.name(), port },

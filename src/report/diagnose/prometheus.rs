@@ -66,6 +66,8 @@ enum Of {
     Namespace(fn(&Health<'_>, &mut Labelled<'_, '_>)),
     Range(fn(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>)),
     /// A range's count that is known only where its sockets were listed.
+    ///
+    /// Of an assumed range there are no samples, and none of its destinations.
     RangeCount(fn(&RangeUse) -> u32),
     Destination(fn(&Health<'_>, &DestinationUse, &mut Labelled<'_, '_>)),
     DestinationCount(fn(&DestinationUse) -> u32),
@@ -103,9 +105,13 @@ fn add(of: Of, run: &Run<'_>, listed: &Listed<'_>, samples: &mut Samples<'_>) {
             }
         }),
         Of::Namespace(add) => listed.each_namespace(samples, add),
-        Of::Range(add) => listed.each_range(samples, add),
+        Of::Range(add) => listed.each_range(samples, |health, row, out| {
+            if health.knows_range() {
+                add(health, row, out);
+            }
+        }),
         Of::RangeCount(count) => listed.each_range(samples, |health, row, out| {
-            if health.lists(row.protocol) {
+            if health.knows_range() && health.lists(row.protocol) {
                 out.add(&[], count(row).into());
             }
         }),

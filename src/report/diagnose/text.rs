@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     domain::{
-        Destination, DestinationUse, Finding, Forecast, Protocol, RangeUse, Subject, Trend,
+        Destination, DestinationUse, Finding, Forecast, Gap, Left, Protocol, RangeUse, Subject,
+        Trend,
         diagnosis::{About, Standing},
     },
     report::{Health, Status, columns, paragraph, text::Namespace},
@@ -51,15 +52,23 @@ pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()>
 fn verdict(health: &Health<'_>) -> String {
     match (health.status(), health.unlisted()) {
         (Status::Unknown, Some(gap)) => gap.to_string(),
+        (Status::Unknown, None) if !health.knows_range() => assumed_range(health),
         (Status::Ok | Status::Unknown, _) => {
-            let ranges = health.ranges().map(|row| used(&health.of_range(row)));
+            let ranges = health.ranges().map(|row| used(health, &health.of_range(row)));
             ranges.collect::<Vec<_>>().join(", ")
         }
         (Status::Warning | Status::Critical, _) => match worst_finding(health) {
             Some(worst) => worst.summary.clone(),
-            None => used(&health.worst()),
+            None => used(health, &health.worst()),
         },
     }
+}
+
+/// The gap that keeps the range from being known.
+fn assumed_range(health: &Health<'_>) -> String {
+    let gaps = &health.scan.snapshot.gaps;
+    let gap = gaps.iter().find(|gap| matches!(gap, Gap::PolicyAssumed { .. }));
+    gap.map(Gap::to_string).unwrap_or_default()
 }
 
 /// One of the status's severity: about a destination, else the first. A full range is less telling
@@ -71,10 +80,10 @@ fn worst_finding<'a>(health: &Health<'a>) -> Option<&'a Finding> {
     of_destination.or_else(|| severe().next())
 }
 
-fn used(standing: &Standing) -> String {
+fn used(health: &Health<'_>, standing: &Standing) -> String {
     let Standing { used, size, share, .. } = *standing;
     let subject = match standing.subject {
-        Subject::Destination(destination) => format!("tcp {}", arrow(&destination)),
+        Subject::Destination(destination) => format!("tcp {}", route(health, &destination)),
         Subject::Range(protocol) => protocol.name().to_owned(),
         Subject::Lane(lane) => lane.name().to_owned(),
     };
@@ -87,15 +96,20 @@ fn room(health: &Health<'_>) -> String {
         let left = health.ranges().map(RangeUse::available).sum::<u32>();
         return format!("left: {left} ports for all destinations together");
     }
-    let new = health.analysis.unused_capacity();
+    let new = plain(health.analysis.new_destination());
     match health.destinations().next() {
         None => format!("left: {new} ports towards any destination"),
         Some(fullest) => format!(
             "left: {} ports towards the fullest destination ({}), {new} towards a new one",
-            fullest.available(),
-            arrow(&fullest.destination)
+            plain(fullest.left()),
+            route(health, &fullest.destination)
         ),
     }
+}
+
+/// `28232`, or `24 to 64`.
+fn plain(left: Left) -> String {
+    if left.is_exact() { left.most.to_string() } else { format!("{} to {}", left.least, left.most) }
 }
 
 fn write_ranges(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -120,11 +134,11 @@ fn range_cells(health: &Health<'_>, row: &RangeUse) -> [String; 10] {
     [
         row.protocol.name().to_owned(),
         row.range.to_string(),
-        standing.level.name().to_owned(),
+        health.level_name(&standing).to_owned(),
         row.size.to_string(),
         format!("{} ({})", row.occupied, percent(row.share())),
         row.time_wait.to_string(),
-        row.available().to_string(),
+        plain(row.left()),
         row.low_parity_available().to_string(),
         growth(standing.trend),
         full_in(&standing),
@@ -148,11 +162,11 @@ fn write_destinations(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()
 fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
     let standing = health.of_destination(row);
     [
-        arrow(&row.destination),
-        standing.level.name().to_owned(),
-        format!("{} ({})", row.used, percent(row.share())),
+        route(health, &row.destination),
+        health.level_name(&standing).to_owned(),
+        format!("{} ({})", row.used, percent(row.used_share())),
         row.capacity.to_string(),
-        row.available().to_string(),
+        plain(row.left()),
         row.time_wait.to_string(),
         growth(standing.trend),
         full_in(&standing),
@@ -189,8 +203,8 @@ fn write_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  rule    {}", finding.rule)
 }
 
-fn arrow(destination: &Destination) -> String {
-    format!("{} → {}", destination.source, destination.remote)
+fn route(health: &Health<'_>, destination: &Destination) -> String {
+    health.scan.snapshot.interfaces.route(destination)
 }
 
 /// Nothing that is used is shown as 0 %, and nothing that is left as 100 %.

@@ -173,6 +173,9 @@ struct Row<'a> {
     verdict: &'static str,
     because: &'a str,
     probed: Option<&'static str>,
+    /// Why --probe left this row out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_probed: Option<&'static str>,
     errno: Option<Cow<'static, str>>,
 }
 
@@ -181,9 +184,10 @@ impl<'a> From<&'a BindRow> for Row<'a> {
         Self {
             probe: &row.probe,
             reuse: row.bind.reuse.name(),
-            verdict: row.answer.verdict.name(),
-            because: &row.answer.because,
+            verdict: row.verdict_name(),
+            because: row.because(),
             probed: row.probed_name(),
+            not_probed: row.not_probed(),
             errno: row.errno().map(Errno::name),
         }
     }

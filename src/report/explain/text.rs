@@ -8,7 +8,7 @@ use std::{
 use crate::{
     domain::{
         Endpoint, Owner, Process, Protocol, Socket, State,
-        availability::{Reuse, Verdict},
+        availability::{Reuse, Verdict, probing::Probed},
     },
     report::{
         Explanation, Scan,
@@ -88,7 +88,7 @@ fn write_holders(
     let service = service.unwrap_or_default();
     let sockets = scan.snapshot.on_port(side.protocol, explanation.port);
     if sockets.is_empty() {
-        return paragraph::write("", &format!("Nothing stands on {name}{service}."), out);
+        return paragraph::write("", &nothing_listed(explanation, side, &name, &service), out);
     }
     let groups = groups(scan, sockets);
     for (number, group) in groups.iter().take(MOST_TOLD).enumerate() {
@@ -102,6 +102,17 @@ fn write_holders(
         writeln!(out, "{BULLET}And by {} kinds of holders more.", groups.len() - MOST_TOLD)?;
     }
     write_ages(scan, sockets, out)
+}
+
+fn nothing_listed(explanation: &Explanation<'_>, side: &Side, name: &str, service: &str) -> String {
+    let but = if side.has_met_a_socket() {
+        ", but a socket that is not listed is bound to it: a plain bind() fails with EADDRINUSE"
+    } else if explanation.may_be_unlisted(side.protocol) {
+        "; a socket may be bound to it that is not listed"
+    } else {
+        ""
+    };
+    format!("Nothing is listed on {name}{service}{but}.")
 }
 
 /// Where DNAT sends the port's flows. Nothing is said where no flow is tracked.
@@ -153,7 +164,8 @@ struct Group<'a> {
 
 impl Group<'_> {
     fn what(&self, scan: Scan<'_>) -> String {
-        let Socket { state, local, remote, .. } = self.first;
+        let Socket { state, remote, .. } = self.first;
+        let local = scan.snapshot.interfaces.local(self.first);
         let user = scan.user(self.first).map(|user| format!(", user {user}")).unwrap_or_default();
         if self.count > 1 {
             return format!("{} × {state} on {local}{user}", self.count);
@@ -172,7 +184,8 @@ fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<Group<'a>> {
     let mut places = BTreeMap::new();
     for socket in sockets {
         let owner = scan.snapshot.owner(socket);
-        let key = (socket.state, socket.local.address, owner.kind(), owner.pids());
+        let place = (socket.local.address, socket.interface);
+        let key = (socket.state, place, owner.kind(), owner.pids());
         let place = *places.entry(key).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.count += 1,
@@ -235,11 +248,13 @@ fn capitalized(sentence: &str) -> String {
 /// Rows of one option with the same answer are one sentence; all rows are, where none differs. With
 /// a reuse option the same verdict is enough: what is in the way of which address is told before.
 fn write_binds(side: &Side, out: &mut dyn Write) -> io::Result<()> {
-    let is_same = |a: &BindRow, b: &BindRow| (&a.answer, a.probed) == (&b.answer, b.probed);
+    let is_same = |a: &BindRow, b: &BindRow| {
+        a.because() == b.because() && a.verdict_name() == b.verdict_name() && a.probed == b.probed
+    };
     let is_alike = |a: &BindRow, b: &BindRow| match a.bind.reuse {
         Reuse::None => is_same(a, b),
         Reuse::Address | Reuse::Port => {
-            (a.answer.verdict, a.probed) == (b.answer.verdict, b.probed)
+            a.verdict_name() == b.verdict_name() && a.refusal == b.refusal && a.probed == b.probed
         }
     };
     if side.binds.windows(2).all(|pair| is_same(&pair[0], &pair[1])) {
@@ -269,17 +284,19 @@ fn bind_sentence(kind: &str, rows: &[&BindRow]) -> String {
     let addresses: Vec<&str> = rows.iter().map(|row| row.probe.as_str()).collect();
     let addresses = addresses.join(", ");
     let Some(row) = rows.first() else { return String::new() };
-    let outcome = match row.answer.verdict {
-        Verdict::Free | Verdict::Never => "succeeds",
-        Verdict::InUse => "fails with EADDRINUSE",
-        Verdict::Unknown => "may succeed or fail",
+    let outcome = match (&row.refusal, row.answer.verdict) {
+        (Some(refusal), _) => format!("is refused with {}", refusal.errno),
+        (None, Verdict::Free | Verdict::Never) => "succeeds".to_owned(),
+        (None, Verdict::InUse) => "fails with EADDRINUSE".to_owned(),
+        (None, Verdict::Unknown) => "may succeed or fail".to_owned(),
     };
     let probed = match row.probed {
-        None => String::new(),
-        Some(Ok(())) => " Tried: it succeeded.".to_owned(),
-        Some(Err(errno)) => format!(" Tried: {errno}."),
+        Probed::NotAsked => String::new(),
+        Probed::Tried(Ok(())) => " Tried: it succeeded.".to_owned(),
+        Probed::Tried(Err(errno)) => format!(" Tried: {errno}."),
+        Probed::Skipped(skipped) => format!(" Not tried: {}.", skipped.why()),
     };
-    format!("{kind} to {addresses} {outcome}{}{probed}", because(&row.answer.because))
+    format!("{kind} to {addresses} {outcome}{}{probed}", because(row.because()))
 }
 
 /// Destinations with the same answer are one sentence.

@@ -125,9 +125,10 @@ fn socket_spans(sight: &Sight<'_>, socket: &Socket, room: usize) -> Vec<Span<'st
     let arrow = sight.theme.glyph("→", "->");
     let remote = socket.remote.map(|remote| format!(" {arrow} {remote}")).unwrap_or_default();
     let protocol = socket.protocol.name();
+    let local = sight.scan.snapshot.interfaces.local(socket);
     let times = [vec![String::new()], port::times(sight, socket)].concat().join(", ");
     let wordings = [
-        format!(" {protocol} {}{remote}{times}", socket.local),
+        format!(" {protocol} {local}{remote}{times}"),
         format!(" {protocol}{remote}{times}"),
         format!(" {protocol}{times}"),
         format!(" {protocol}{remote}"),

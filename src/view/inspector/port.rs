@@ -129,7 +129,8 @@ pub fn times(sight: &Sight<'_>, socket: &Socket) -> Vec<String> {
 fn socket_lines(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default()];
     lines.extend(head(sight, socket));
-    lines.extend(field(sight, "local", &socket.local.to_string()));
+    let local = sight.scan.snapshot.interfaces.local(socket);
+    lines.extend(field(sight, "local", &local.to_string()));
     if let Some(remote) = socket.remote {
         lines.extend(field(sight, "remote", &remote.to_string()));
     }

@@ -184,7 +184,7 @@ fn quiet(sight: &Sight<'_>) -> String {
     if sight.scan.snapshot.sockets.is_empty() {
         return "this snapshot shows no socket at all".to_owned();
     }
-    let left = words::thousands(sight.scan.analysis.unused_capacity());
+    let left = sight.scan.analysis.new_destination();
     format!("a new TCP destination has {left} ports to choose from")
 }
 
@@ -210,7 +210,7 @@ pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<Strin
     let size = words::thousands(standing.size);
     let arrow = theme.glyph("→", "to");
     let (subject, short, verb, ports) = match standing.subject {
-        Subject::Destination(Destination { source, remote }) => {
+        Subject::Destination(Destination { source, remote, .. }) => {
             let from = if sources > 1 { format!("{source} ") } else { String::new() };
             let subject = format!("TCP {from}{arrow} {remote}");
             (subject, format!("{arrow} {remote}"), "holds", "usable ports")

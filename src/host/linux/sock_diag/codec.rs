@@ -41,6 +41,17 @@ const HEADER_LENGTH: usize = 16;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
+/// The states, as bits, in which a TCP socket has a peer and may have been bound by number: not
+/// TIME-WAIT, of which the kernel keeps nothing about its bind().
+pub const CONNECTED: u32 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
+/// `NLM_F_REQUEST`: one socket, not a table.
+const ONE: u16 = 1;
+/// `INET_DIAG_INFO`, asked for by the bit below its number; its value is `struct tcp_info`.
+const INFO: u16 = 2;
+/// `tcpi_options` of `struct tcp_info`, and `TCPI_OPT_TIMESTAMPS` (linux/tcp.h).
+const INFO_OPTIONS: usize = 5;
+const WITH_TIMESTAMPS: u8 = 1;
+
 /// Why a dump is not to be trusted as a whole; the greater ones outweigh the lesser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flaw {
@@ -62,7 +73,45 @@ pub fn request(table: Table, states: u32, sequence: u32) -> Vec<u8> {
 /// As `request`; with a port for the sockets that have it locally (net/ipv4/inet_diag.c and
 /// udp_diag.c compare `idiag_sport`).
 pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER_LENGTH];
+    with_header(table, sequence, body(table, states, port))
+}
+
+/// The request for `tcp_info` of one connected TCP socket; None: it has no cookie or no peer.
+pub fn request_of_info(socket: &Socket, sequence: u32) -> Option<Vec<u8>> {
+    let (remote, cookie) = (socket.remote?, socket.cookie?);
+    let table = if socket.family == Family::Ipv4 { Table::Tcp4 } else { Table::Tcp6 };
+    let mut body = vec![family_number(table), protocol_number(table), 1 << (INFO - 1), 0];
+    body.extend_from_slice(&ALL_STATES.to_ne_bytes());
+    body.extend_from_slice(&socket.local.port.to_be_bytes());
+    body.extend_from_slice(&remote.port.to_be_bytes());
+    for address in [socket.local.address, remote.address] {
+        match address {
+            IpAddr::V4(address) => {
+                body.extend_from_slice(&address.octets());
+                body.extend_from_slice(&[0; 12]);
+            }
+            IpAddr::V6(address) => body.extend_from_slice(&address.octets()),
+        }
+    }
+    body.extend_from_slice(&socket.interface.unwrap_or_default().to_ne_bytes());
+    body.extend_from_slice(&(cookie as u32).to_ne_bytes());
+    body.extend_from_slice(&((cookie >> 32) as u32).to_ne_bytes());
+    let mut request = with_header(table, sequence, body);
+    request[6..8].copy_from_slice(&ONE.to_ne_bytes());
+    Some(request)
+}
+
+/// Whether the connection has timestamps, from the answer to `request_of_info`. None: the answer is
+/// an error, has no `tcp_info`, or is that of another request.
+pub fn has_timestamps(datagram: &[u8], sequence: u32) -> Option<bool> {
+    let message = Messages(datagram).flatten().find(|message| message.sequence == sequence)?;
+    let attributes = message.body.get(72..).filter(|_| message.kind == BY_FAMILY)?;
+    let (_, info) = Attributes(attributes).find(|&(kind, _)| kind == INFO)?;
+    info.get(INFO_OPTIONS).map(|options| options & WITH_TIMESTAMPS != 0)
+}
+
+fn body(table: Table, states: u32, port: Option<u16>) -> Vec<u8> {
+    let mut bytes = Vec::new();
     if table == Table::Tcp {
         bytes.extend_from_slice(&[0; 4]); // any family, prefix lengths, no extensions
         push_socket(port, &mut bytes);
@@ -73,6 +122,12 @@ pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u
         bytes.extend_from_slice(&states.to_ne_bytes());
         push_socket(port, &mut bytes);
     }
+    bytes
+}
+
+fn with_header(table: Table, sequence: u32, body: Vec<u8>) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER_LENGTH];
+    bytes.extend(body);
     let length = bytes.len() as u32;
     bytes[0..4].copy_from_slice(&length.to_ne_bytes());
     bytes[4..6].copy_from_slice(&reply_kind(table).to_ne_bytes());

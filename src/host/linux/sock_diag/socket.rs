@@ -71,14 +71,42 @@ impl DiagSocket {
         port: Option<u16>,
         sockets: &mut Vec<Socket>,
     ) -> Result<(), Flaw> {
+        let request = |sequence| codec::request_of_port(table, states, port, sequence);
+        self.dump_as(table, &request, sockets)
+    }
+
+    /// Whether a connected TCP socket uses timestamps; None: it is gone, or the kernel does not say.
+    pub fn has_timestamps(&mut self, socket: &Socket) -> Option<bool> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = codec::request_of_info(socket, self.sequence)?;
+        self.link.send(&request).ok()?;
+        loop {
+            match self.link.receive(&mut self.buffer) {
+                Ok(datagram) if datagram.is_from_kernel => {
+                    let bytes = self.buffer.get(..datagram.length)?;
+                    return codec::has_timestamps(bytes, self.sequence);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn dump_as(
+        &mut self,
+        table: Table,
+        request: &dyn Fn(u32) -> Vec<u8>,
+        sockets: &mut Vec<Socket>,
+    ) -> Result<(), Flaw> {
         let start = sockets.len();
-        let mut flaw = self.dump_once(table, states, port, sockets);
+        let mut flaw = self.dump_once(table, request, sockets);
         for _ in 0..RETRIES {
             if flaw.is_none() || matches!(flaw, Some(Flaw::Refused(_))) {
                 break;
             }
             sockets.truncate(start);
-            flaw = self.dump_once(table, states, port, sockets);
+            flaw = self.dump_once(table, request, sockets);
         }
         if matches!(flaw, Some(Flaw::Malformed | Flaw::Refused(_))) {
             sockets.truncate(start);
@@ -86,39 +114,26 @@ impl DiagSocket {
         flaw.map_or(Ok(()), Err)
     }
 
-    /// Appends the sockets of `table` whose port was bound by its number, once.
+    /// As `dump`, of sockets whose port was bound by its number.
     pub fn dump_by_number(
         &mut self,
         table: Table,
         states: u32,
         sockets: &mut Vec<Socket>,
     ) -> Result<(), Flaw> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let request = codec::request_by_number(table, states, self.sequence);
-        self.exchange(table, &request, sockets).map_or(Ok(()), Err)
+        let request = |sequence| codec::request_by_number(table, states, sequence);
+        self.dump_as(table, &request, sockets)
     }
 
     fn dump_once(
         &mut self,
         table: Table,
-        states: u32,
-        port: Option<u16>,
+        request: &dyn Fn(u32) -> Vec<u8>,
         sockets: &mut Vec<Socket>,
     ) -> Option<Flaw> {
         self.sequence = self.sequence.wrapping_add(1);
-        let request = codec::request_of_port(table, states, port, self.sequence);
-        self.exchange(table, &request, sockets)
-    }
-
-    /// Sends a request that bears `self.sequence`, and takes its answer in.
-    fn exchange(
-        &mut self,
-        table: Table,
-        request: &[u8],
-        sockets: &mut Vec<Socket>,
-    ) -> Option<Flaw> {
         let mut dump = Dump::new(table, self.sequence);
-        if let Err(error) = self.link.send(request) {
+        if let Err(error) = self.link.send(&request(self.sequence)) {
             return Some(Flaw::Refused(error.kind()));
         }
         while !dump.is_done() {

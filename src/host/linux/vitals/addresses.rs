@@ -77,7 +77,7 @@ fn has_ipv4_loopback() -> Option<bool> {
     let flags = SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
     let socket = socket.ok()?;
-    port_range::leave_port_open(&socket).ok()?;
+    port_range::bind_no_port(&socket).ok()?;
     match rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)) {
         Ok(()) => Some(true),
         Err(Errno::ADDRNOTAVAIL) => Some(false),

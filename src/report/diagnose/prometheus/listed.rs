@@ -74,13 +74,15 @@ impl<'a> Listed<'a> {
         for &(place, row) in &self.destinations {
             let health = self.namespaces[place];
             let remote = row.destination.remote;
+            let device = row.destination.interface;
+            let device = device.as_ref().map(|device| ("device", device as &dyn Display));
             let own: [Label<'_>; 4] = [
                 ("protocol", &"tcp"),
                 ("source", &row.destination.source),
                 ("destination", &remote.address),
                 ("port", &remote.port),
             ];
-            let common: Vec<_> = label(health).into_iter().chain(own).collect();
+            let common: Vec<_> = label(health).into_iter().chain(own).chain(device).collect();
             add(health, row, &mut Labelled { samples, common: &common });
         }
     }
@@ -92,8 +94,8 @@ fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)
     let most = first.top.unwrap_or(MOST_DESTINATIONS);
     let mut rows = Vec::new();
     for (place, health) in namespaces.iter().enumerate() {
-        if health.lists(Protocol::Tcp) {
-            let full = health.destinations().take_while(|row| row.share() >= LEAST_SHARE);
+        if health.lists(Protocol::Tcp) && health.knows_range() {
+            let full = health.destinations().filter(|row| row.used_share() >= LEAST_SHARE);
             rows.extend(full.take(most).map(|row| (place, row)));
         }
     }

@@ -106,6 +106,20 @@ pub const METRICS: &[Metric] = &[
         of: Of::Range(range::suspected),
     },
     Metric {
+        name: "portscope_range_numbered_ports",
+        labels: "protocol",
+        help: "Ports of connections that were bound by number, or accepted on a listener that is \
+               gone, so that no other destination can share them. TCP only.",
+        of: Of::Range(range::numbered),
+    },
+    Metric {
+        name: "portscope_range_uncertain_ports",
+        labels: "protocol",
+        help: "Ports of connections of which it is not known whether another destination can share \
+               them. TCP only.",
+        of: Of::Range(range::uncertain),
+    },
+    Metric {
         name: "portscope_range_parity_ports",
         labels: "protocol, parity",
         help: "Of portscope_range_ports: low is the parity of the range's first port, which \
@@ -128,8 +142,14 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_new_destination_available_ports",
         labels: "",
-        help: "Ports that connect() could get to a destination that nobody is connected to.",
+        help: "Ports that connect() gets for certain to a destination that nobody is connected to.",
         of: Of::Namespace(namespace::room_for_a_new_destination),
+    },
+    Metric {
+        name: "portscope_new_destination_available_ports_upper",
+        labels: "",
+        help: "As before, with the ports of which it is not known whether connect() can share them.",
+        of: Of::Namespace(namespace::most_room_for_a_new_destination),
     },
     Metric {
         name: "portscope_destinations",
@@ -160,9 +180,16 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_destination_available_ports",
         labels: DESTINATION,
-        help: "Ports that connect() to the destination can still get; at 0 it fails with \
-               EADDRNOTAVAIL.",
+        help: "Ports that connect() to the destination can still get for certain; at 0 it fails \
+               with EADDRNOTAVAIL, or may fail where the upper end is not 0.",
         of: Of::DestinationCount(DestinationUse::available),
+    },
+    Metric {
+        name: "portscope_destination_available_ports_upper",
+        labels: DESTINATION,
+        help: "As before, with the ports of which it is not known whether connect() can share or \
+               reuse them.",
+        of: Of::DestinationCount(|row| row.left().most),
     },
     Metric {
         name: "portscope_destination_time_wait_ports",
@@ -241,5 +268,6 @@ pub const METRICS: &[Metric] = &[
     },
 ];
 
-/// Four labels: protocol, source, destination, port.
+/// Four labels: protocol, source, destination, port; a fifth, device, is the index of the device that
+/// the sockets are bound to, if they are.
 const DESTINATION: &str = "destination";

@@ -86,13 +86,23 @@ pub(super) fn sockets(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
 }
 
 pub(super) fn room_for_a_new_destination(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
-    if health.includes(Protocol::Tcp) && health.lists(Protocol::Tcp) {
-        out.add(&[], health.analysis.unused_capacity().into());
+    if knows_destinations(health) {
+        out.add(&[], health.analysis.new_destination().least.into());
     }
 }
 
+pub(super) fn most_room_for_a_new_destination(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
+    if knows_destinations(health) {
+        out.add(&[], health.analysis.new_destination().most.into());
+    }
+}
+
+fn knows_destinations(health: &Health<'_>) -> bool {
+    health.includes(Protocol::Tcp) && health.lists(Protocol::Tcp) && health.knows_range()
+}
+
 pub(super) fn destinations(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
-    if !health.includes(Protocol::Tcp) || !health.lists(Protocol::Tcp) {
+    if !knows_destinations(health) {
         return;
     }
     let levels = [Level::Ok, Level::Watch, Level::Exhausting, Level::Exhausted];

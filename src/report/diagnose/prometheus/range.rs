@@ -37,6 +37,18 @@ pub(super) fn suspected(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<
     }
 }
 
+pub(super) fn numbered(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    if row.protocol == Protocol::Tcp && health.lists(row.protocol) {
+        out.add(&[], row.numbered.into());
+    }
+}
+
+pub(super) fn uncertain(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    if row.protocol == Protocol::Tcp && health.lists(row.protocol) {
+        out.add(&[], row.uncertain.into());
+    }
+}
+
 pub(super) fn halves(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
     destination::add_halves(row.low_parity_size, row.size - row.low_parity_size, out);
 }
@@ -44,7 +56,7 @@ pub(super) fn halves(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>)
 pub(super) fn available_halves(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
     if health.lists(row.protocol) {
         let low = row.low_parity_available();
-        destination::add_halves(low, row.available() - low, out);
+        destination::add_halves(low, row.left().most - low, out);
     }
 }
 

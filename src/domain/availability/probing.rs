@@ -1,0 +1,167 @@
+//! Which real bind() calls leave a port as it was, and in which order. Binds nothing.
+//!
+//! The kernel keeps marks for each TCP port that is in use (`struct inet_bind_bucket`), and a bind()
+//! beside other sockets changes them:
+//!
+//! - One with SO_REUSEPORT on a wildcard address, if it succeeds: a later one on another wildcard
+//!   address is not compared with the sockets on the port any more (`sk_reuseport_match`), until a
+//!   bind() without that option succeeds there.
+//! - Before Linux 6.18 any that succeeds beside connected sockets: connect() passes the port over
+//!   until all of them are gone (d57f4b874946).
+
+use crate::domain::{
+    Gap, Machine, Protocol, Snapshot, State,
+    availability::{
+        self, Bind, BindAddress, Reuse,
+        bind::meeting,
+        reach::{Meeting, Reach},
+    },
+};
+
+/// Why a bind() is not tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// Sockets are connected on the port, before Linux 6.18.
+    BesideConnection,
+    /// Its mark would stay.
+    LeavesMark,
+}
+
+impl Skipped {
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::BesideConnection => {
+                "before Linux 6.18 a bind() beside a connection takes the port from connect()"
+            }
+            Self::LeavesMark => {
+                "it would let a later bind() to [::] with SO_REUSEPORT pass unchecked"
+            }
+        }
+    }
+}
+
+/// What became of a bind() that was to be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed<E> {
+    NotAsked,
+    Tried(Result<(), E>),
+    Skipped(Skipped),
+}
+
+impl<E: Copy> Probed<E> {
+    pub fn result(self) -> Option<Result<(), E>> {
+        match self {
+            Self::Tried(result) => Some(result),
+            Self::NotAsked | Self::Skipped(_) => None,
+        }
+    }
+}
+
+/// Tries each bind() by `try_bind`, one after the other; the results are in the order of `binds`.
+///
+/// SO_REUSEPORT on all addresses comes first: it fails, or is in no socket's way, or finds a mark of
+/// others, and so leaves none. Of the others those without an option are first and those with
+/// SO_REUSEPORT last, and of each the widest address. After a success with SO_REUSEPORT one without
+/// an option, if any succeeded, removes its mark.
+pub fn probe_each<E: Copy>(
+    snapshot: &Snapshot,
+    port: u16,
+    binds: &[Bind],
+    mut try_bind: impl FnMut(Bind) -> Result<(), E>,
+) -> Vec<Probed<E>> {
+    let mut results = vec![Probed::NotAsked; binds.len()];
+    let mut order: Vec<usize> = (0..binds.len()).collect();
+    order.sort_by_key(|&number| rank(binds[number]));
+    for number in order {
+        let bind = binds[number];
+        let succeeded = |reuse: Reuse, wide: bool| {
+            let tried = binds.iter().zip(&results).find(|(other, result)| {
+                let is_wide = other.address == BindAddress::AnyDual;
+                let is_same = other.protocol == bind.protocol && other.reuse == reuse;
+                is_same && (is_wide || !wide) && matches!(result, Probed::Tried(Ok(())))
+            });
+            tried.map(|(other, _)| *other)
+        };
+        let plain = succeeded(Reuse::None, false);
+        let is_safe = plain.is_some()
+            || succeeded(Reuse::Port, true).is_some()
+            || fails_as_widest(snapshot, port, bind);
+        results[number] = match skipped(snapshot, port, bind, is_safe) {
+            Some(skipped) => Probed::Skipped(skipped),
+            None => Probed::Tried(try_bind(bind)),
+        };
+        if let (true, Some(plain)) = (is_marking(bind, results[number]), plain) {
+            let _ = try_bind(plain);
+        }
+    }
+    results
+}
+
+/// All sockets on the port conflict with that address too, so that what failed on the widest one
+/// fails here.
+fn fails_as_widest(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
+    let wanted = Reach::of_bind(bind.address);
+    let mut sockets = snapshot.on_port(bind.protocol, port).iter();
+    !availability::may_be_unlisted(snapshot, bind.protocol)
+        && sockets.all(|socket| meeting(snapshot, &wanted, socket) == Meeting::Surely)
+}
+
+/// `is_safe`: the mark can be removed, or says nothing wrong.
+fn skipped(snapshot: &Snapshot, port: u16, bind: Bind, is_safe: bool) -> Option<Skipped> {
+    if bind.protocol != Protocol::Tcp {
+        return None;
+    }
+    if takes_from_connect(snapshot, port) {
+        return Some(Skipped::BesideConnection);
+    }
+    let leaves_mark =
+        bind.reuse == Reuse::Port && matches!(bind.address, BindAddress::Any4 | BindAddress::Any6);
+    (leaves_mark && !is_safe).then_some(Skipped::LeavesMark)
+}
+
+fn is_marking<E>(bind: Bind, result: Probed<E>) -> bool {
+    let is_shared = bind.protocol == Protocol::Tcp && bind.reuse == Reuse::Port;
+    is_shared && matches!(result, Probed::Tried(Ok(())))
+}
+
+/// A listening or bound socket has marked the port already.
+fn takes_from_connect(snapshot: &Snapshot, port: u16) -> bool {
+    let sockets = snapshot.on_port(Protocol::Tcp, port);
+    let is_marked = sockets.iter().any(|s| matches!(s.state, State::Listen | State::Bound));
+    let is_clear = sockets.is_empty() && !snapshot.gaps.iter().any(hides_connections);
+    !is_clear && !is_marked && !is_linux_at_least(&snapshot.machine, (6, 18))
+}
+
+fn hides_connections(gap: &Gap) -> bool {
+    match gap {
+        Gap::DumpInterrupted { table }
+        | Gap::DumpTruncated { table }
+        | Gap::TableRefused { table, .. } => table.protocol() == Protocol::Tcp,
+        _ => false,
+    }
+}
+
+/// Lower ones are tried first.
+fn rank(bind: Bind) -> (u8, u8) {
+    let reuse = match (bind.reuse, bind.address) {
+        (Reuse::Port, BindAddress::AnyDual) => 0,
+        (Reuse::None, _) => 1,
+        (Reuse::Address, _) => 2,
+        (Reuse::Port, _) => 3,
+    };
+    let width = match bind.address {
+        BindAddress::AnyDual => 0,
+        BindAddress::Any4 => 1,
+        BindAddress::Any6 => 2,
+        BindAddress::At(_) | BindAddress::Scoped { .. } => 3,
+    };
+    (reuse, width)
+}
+
+/// By the release's first two numbers; one that cannot be read is old.
+pub fn is_linux_at_least(machine: &Machine, wanted: (u32, u32)) -> bool {
+    let release = machine.kernel.as_str();
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map_while(|digits| digits.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(wanted.0), Some(wanted.1))
+}

@@ -1,0 +1,81 @@
+//! What bind() to port 0 has left on each address, for each holder keeps its port from the addresses
+//! that it covers alone. Looks at the ephemeral range only.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use crate::domain::{
+    Left, Protocol, Snapshot, Socket,
+    availability::{
+        BindAddress,
+        bind::meeting,
+        reach::{Meeting, Reach},
+    },
+    socket::canonical,
+};
+
+/// Addresses of holders that are looked at, those with most sockets.
+const MOST_ADDRESSES: usize = 4;
+
+/// An address and what is left for a bind() of it, without SO_REUSEADDR, SO_REUSEPORT and device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// None: an IPv4 address of this machine that no holder has.
+    pub address: Option<BindAddress>,
+    pub left: Left,
+}
+
+/// Of all IPv4 addresses, of all of both families, of each address that holders have, and of one
+/// that none of them has. The snapshot is sorted.
+pub fn scopes(snapshot: &Snapshot, protocol: Protocol) -> Vec<Scope> {
+    let addresses = addresses(snapshot, protocol).into_iter().map(BindAddress::At);
+    let named = [BindAddress::Any4, BindAddress::AnyDual].into_iter().chain(addresses);
+    let named = named.map(|address| Scope { address: Some(address), left: Left::default() });
+    let mut scopes: Vec<Scope> = named.collect();
+    scopes.push(Scope { address: None, left: Left::default() });
+    let size = snapshot.ephemeral.automatic_capacity();
+    for scope in &mut scopes {
+        let wanted = Reach::of_bind(scope.address.unwrap_or(BindAddress::At(NOBODYS)));
+        let (surely, perhaps) = blocked(snapshot, protocol, &wanted);
+        scope.left = Left::new(size - surely - perhaps, size - surely);
+    }
+    scopes
+}
+
+/// Of the block 240.0.0.0/4, which no interface can have (RFC 1112, section 4).
+const NOBODYS: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
+
+/// The addresses of holders, those with most sockets first.
+fn addresses(snapshot: &Snapshot, protocol: Protocol) -> Vec<IpAddr> {
+    let mut counts: HashMap<IpAddr, u32> = HashMap::new();
+    for socket in snapshot.of_protocol_in_range(protocol) {
+        let address = canonical(socket.local.address);
+        if !address.is_unspecified() {
+            *counts.entry(address).or_default() += 1;
+        }
+    }
+    let mut addresses: Vec<(IpAddr, u32)> = counts.into_iter().collect();
+    addresses.sort_unstable_by_key(|&(address, count)| (std::cmp::Reverse(count), address));
+    addresses.truncate(MOST_ADDRESSES);
+    addresses.into_iter().map(|(address, _)| address).collect()
+}
+
+/// Ports on which such a bind() meets a holder: surely, and perhaps.
+fn blocked(snapshot: &Snapshot, protocol: Protocol, wanted: &Reach) -> (u32, u32) {
+    let is_same = |a: &Socket, b: &Socket| a.local.port == b.local.port;
+    let (mut surely, mut perhaps) = (0, 0);
+    for port in snapshot.of_protocol_in_range(protocol).chunk_by(is_same) {
+        if snapshot.ephemeral.is_reserved(port[0].local.port) {
+            continue;
+        }
+        let meetings = || port.iter().map(|socket| meeting(snapshot, wanted, socket));
+        if meetings().any(|meeting| meeting == Meeting::Surely) {
+            surely += 1;
+        } else if meetings().any(|meeting| meeting == Meeting::Untold) {
+            perhaps += 1;
+        }
+    }
+    (surely, perhaps)
+}

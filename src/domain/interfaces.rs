@@ -1,0 +1,111 @@
+//! Names of the interfaces that sockets are bound to. Asks no machine.
+
+use std::fmt;
+
+use crate::domain::{Destination, Endpoint, Socket, Text};
+
+/// Names by index, of those interfaces that sockets of a snapshot are bound to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interfaces {
+    /// Ascending by index.
+    names: Vec<(u32, Text)>,
+}
+
+impl Interfaces {
+    pub fn name(&self, index: u32) -> Option<&Text> {
+        let place = self.names.binary_search_by_key(&index, |&(index, _)| index).ok()?;
+        Some(&self.names[place].1)
+    }
+
+    pub fn index(&self, name: &str) -> Option<u32> {
+        self.names.iter().find(|(_, known)| known.as_str() == name).map(|&(index, _)| index)
+    }
+
+    /// `eth0`, or the index of one whose name is not known.
+    pub fn label(&self, index: u32) -> Label<'_> {
+        Label { index, name: self.name(index) }
+    }
+
+    /// The local endpoint as ss(8) shows it: `[fe80::1%eth0]:8080`, `0.0.0.0%lo:53`.
+    pub fn local<'a>(&'a self, socket: &Socket) -> LocalEndpoint<'a> {
+        let interface = socket.interface.map(|index| self.label(index));
+        LocalEndpoint { endpoint: socket.local, interface }
+    }
+
+    /// `10.0.0.7 → 10.0.3.17:443`, with the interface that the sockets are bound to, if any.
+    pub fn route(&self, destination: &Destination) -> String {
+        let Destination { source, remote, interface } = destination;
+        match interface {
+            Some(index) => {
+                format!("{source} → {remote} (sockets bound to {})", self.label(*index))
+            }
+            None => format!("{source} → {remote}"),
+        }
+    }
+}
+
+impl FromIterator<(u32, Text)> for Interfaces {
+    fn from_iter<I: IntoIterator<Item = (u32, Text)>>(names: I) -> Self {
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_unstable_by_key(|&(index, _)| index);
+        Self { names }
+    }
+}
+
+/// An interface, by name where it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label<'a> {
+    index: u32,
+    name: Option<&'a Text>,
+}
+
+impl fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => name.fmt(f),
+            None => self.index.fmt(f),
+        }
+    }
+}
+
+/// An address, the interface that its socket is bound to, and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalEndpoint<'a> {
+    endpoint: Endpoint,
+    interface: Option<Label<'a>>,
+}
+
+impl fmt::Display for LocalEndpoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Endpoint { address, port } = self.endpoint;
+        match self.interface {
+            None => self.endpoint.fmt(f),
+            Some(interface) if address.is_ipv6() => write!(f, "[{address}%{interface}]:{port}"),
+            Some(interface) => write!(f, "{address}%{interface}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    #[test]
+    fn a_bound_interface_follows_the_address() {
+        let interfaces: Interfaces =
+            [(3, Text::scrub("v1")), (2, Text::scrub("v0"))].into_iter().collect();
+        let shown = |at: &str, index: Option<u32>| {
+            let at: SocketAddr = at.parse().unwrap();
+            let endpoint = Endpoint { address: at.ip(), port: at.port() };
+            let interface = index.map(|index| interfaces.label(index));
+            LocalEndpoint { endpoint, interface }.to_string()
+        };
+        assert_eq!(shown("[fe80::1]:80", Some(2)), "[fe80::1%v0]:80");
+        assert_eq!(shown("[fe80::1]:80", Some(9)), "[fe80::1%9]:80");
+        assert_eq!(shown("0.0.0.0:80", Some(3)), "0.0.0.0%v1:80");
+        assert_eq!(shown("[::1]:80", None), "[::1]:80");
+        assert_eq!((interfaces.index("v1"), interfaces.index("v2")), (Some(3), None));
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether an address can be bound, tried without taking a port, and why it cannot.
+
+mod causes;
+mod configured;
+
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+use rustix::{
+    fd::OwnedFd,
+    io,
+    net::{AddressFamily, SocketFlags, SocketType, netdevice, sockopt},
+    thread::CapabilitySet,
+};
+
+use crate::{
+    domain::{
+        AddressRefusal, Errno, InterfaceName, LocalAddress, Protocol, Text,
+        availability::BindAddress,
+    },
+    host::{linux::port_range, named_address},
+};
+
+/// As `Host::bind_address`, in the calling thread's network namespace.
+pub fn named(asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal> {
+    match asked.and_then(|asked| asked.interface) {
+        None => Ok(named_address(asked, None)),
+        Some(name) => Ok(named_address(asked, Some(index(name)?))),
+    }
+}
+
+/// By its name; a number that is no name is the index itself, as in if_nametoindex(3) and
+/// getaddrinfo(3).
+fn index(name: InterfaceName) -> Result<u32, AddressRefusal> {
+    let by_name = any_socket().and_then(|socket| netdevice::name_to_index(socket, name.as_str()));
+    match (by_name, name.index()) {
+        (Ok(index), _) | (Err(_), Some(index)) => Ok(index),
+        (Err(io::Errno::NODEV), None) => Err(causes::no_interface(&name.to_string())),
+        (Err(errno), None) => {
+            let cause = format!("the index of interface {name} cannot be read");
+            Err(AddressRefusal::new(Errno(errno.raw_os_error()), cause))
+        }
+    }
+}
+
+/// Names of interfaces, each looked up once; those that are gone have none.
+pub fn interface_names(indexes: impl IntoIterator<Item = u32>) -> Vec<(u32, Text)> {
+    let mut indexes = indexes.into_iter().peekable();
+    if indexes.peek().is_none() {
+        return Vec::new();
+    }
+    let Ok(socket) = any_socket() else { return Vec::new() };
+    let named = indexes.filter_map(|index| {
+        let name = netdevice::index_to_name_inlined(&socket, index).ok()?;
+        Some((index, Text::scrub(name.as_bytes())))
+    });
+    named.collect()
+}
+
+/// Any kind serves the requests of netdevice(7).
+fn any_socket() -> io::Result<OwnedFd> {
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+}
+
+/// By CAP_NET_BIND_SERVICE. In another user namespace than the first one it may count or not: that
+/// depends on who owns the network namespace.
+pub fn may_bind_privileged() -> Option<bool> {
+    let sets = rustix::thread::capabilities(None).ok()?;
+    let has_it = sets.effective.contains(CapabilitySet::NET_BIND_SERVICE);
+    let map = std::fs::read_to_string("/proc/thread-self/uid_map").ok()?;
+    let is_first = map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
+    (is_first || !has_it).then_some(has_it)
+}
+
+/// As `Host::address_refusal`. Errnos that say nothing of the address (no descriptor, no memory) are
+/// no refusal.
+pub fn refusal(protocol: Protocol, address: BindAddress) -> Option<AddressRefusal> {
+    let errno = Errno(try_address(protocol, address).err()?.raw_os_error());
+    Some(AddressRefusal::new(errno, causes::explain(errno, protocol, address)?))
+}
+
+/// A bind() of port 0 that takes no port, so that it fails for the address alone. It works where no
+/// port is left, too.
+fn try_address(protocol: Protocol, address: BindAddress) -> io::Result<()> {
+    let socket = unbound(protocol, address)?;
+    port_range::bind_no_port(&socket)?;
+    let address = socket_address(address, 0);
+    io::retry_on_intr(|| rustix::net::bind(&socket, &address))
+}
+
+/// A socket that can bind that address, with the IPV6_V6ONLY that it names. An IPv4-mapped one
+/// needs 0.
+#[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
+#[inline(always)]
+pub fn unbound(protocol: Protocol, address: BindAddress) -> io::Result<OwnedFd> {
+    let kind = match protocol {
+        Protocol::Tcp => SocketType::STREAM,
+        Protocol::Udp => SocketType::DGRAM,
+    };
+    let (family, v6_only) = match address {
+        BindAddress::Any4 | BindAddress::At(IpAddr::V4(_)) => (AddressFamily::INET, None),
+        BindAddress::AnyDual => (AddressFamily::INET6, Some(false)),
+        BindAddress::Any6 => (AddressFamily::INET6, Some(true)),
+        BindAddress::At(IpAddr::V6(address)) => {
+            (AddressFamily::INET6, address.to_ipv4_mapped().map(|_| false))
+        }
+        BindAddress::Scoped { .. } => (AddressFamily::INET6, None),
+    };
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    if let Some(v6_only) = v6_only {
+        sockopt::set_ipv6_v6only(&socket, v6_only)?;
+    }
+    Ok(socket)
+}
+
+#[expect(clippy::inline_always, reason = "as `unbound`")]
+#[inline(always)]
+pub fn socket_address(address: BindAddress, port: u16) -> SocketAddr {
+    match address {
+        BindAddress::Scoped { address, interface } => {
+            SocketAddrV6::new(address, port, 0, interface).into()
+        }
+        address => SocketAddr::new(address.ip(), port),
+    }
+}

@@ -1,0 +1,144 @@
+//! Why the kernel refuses an address, in words. Binds nothing.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::{
+    domain::{
+        AddressRefusal, Errno, Protocol, Text, availability::BindAddress, local_address,
+        socket::canonical,
+    },
+    host::linux::address::{configured, interface_names},
+};
+
+/// Interfaces that an error names.
+const MOST_NAMED: usize = 6;
+
+pub fn no_interface(name: &str) -> AddressRefusal {
+    let cause = format!("there is no interface {name}{}", existing());
+    AddressRefusal::new(Errno::ENODEV, cause)
+}
+
+fn existing() -> String {
+    let all = configured::interfaces();
+    let shown: Vec<&str> = all.iter().take(MOST_NAMED).map(Text::as_str).collect();
+    match (shown.is_empty(), all.len().saturating_sub(MOST_NAMED)) {
+        (true, _) => String::new(),
+        (false, 0) => format!(": there are {}", shown.join(", ")),
+        (false, more) => format!(": there are {} and {more} more", shown.join(", ")),
+    }
+}
+
+/// None: the errno says nothing of the address.
+pub fn explain(errno: Errno, protocol: Protocol, address: BindAddress) -> Option<String> {
+    match errno {
+        Errno::EAFNOSUPPORT if address.ip().is_ipv6() => {
+            Some("this kernel has no IPv6, or it is turned off (ipv6.disable=1)".to_owned())
+        }
+        Errno::EAFNOSUPPORT => Some("this kernel has no IPv4 here".to_owned()),
+        Errno::EADDRNOTAVAIL => Some(match canonical(address.ip()) {
+            IpAddr::V4(_) => not_local(address.ip()),
+            IpAddr::V6(wanted) => not_available6(wanted, address),
+        }),
+        Errno::ENODEV => match address {
+            BindAddress::Scoped { interface, .. } => {
+                Some(format!("there is no interface of index {interface}{}", existing()))
+            }
+            _ => Some(format!("the interface of {} is gone", address.ip())),
+        },
+        Errno::EINVAL => Some(invalid(protocol, address)),
+        Errno::EACCES | Errno::EPERM => Some(format!(
+            "a policy refuses a bind() of port 0 on {}: a BPF program of the cgroup, Landlock, \
+             seccomp or a security module",
+            address.ip()
+        )),
+        _ => None,
+    }
+}
+
+fn invalid(protocol: Protocol, address: BindAddress) -> String {
+    let ip = address.ip();
+    if protocol == Protocol::Tcp && ip.is_multicast() {
+        return format!("{ip} is a multicast address, which TCP does not bind");
+    }
+    if !local_address::takes_interface(ip) || matches!(address, BindAddress::Scoped { .. }) {
+        return format!("the kernel takes {ip} for no address to bind");
+    }
+    let has_it = configured::addresses6().into_iter().filter(|known| ip == known.address);
+    let named: Vec<String> = has_it.map(|known| format!("{ip}%{}", known.interface)).collect();
+    let example = if named.is_empty() { format!("{ip}%eth0") } else { named.join(" or ") };
+    format!("{ip} is link-local: name its interface, as in {example}")
+}
+
+fn not_local(address: IpAddr) -> String {
+    let list = configured::list(canonical(address));
+    let known = if list.is_empty() { String::new() } else { format!(", which has {list}") };
+    format!("{address} is not an address of this machine{known}")
+}
+
+/// The first cause that is found: IPv6 is off, the address is not ready, no interface has it.
+fn not_available6(wanted: Ipv6Addr, address: BindAddress) -> String {
+    let interface = interface_of(address);
+    let known = configured::addresses6();
+    let is_there = |name: &str| {
+        known.iter().find(|one| one.address == wanted && one.interface.as_str() == name)
+    };
+    let anywhere = known.iter().find(|one| one.address == wanted);
+    let found = interface.as_ref().map_or(anywhere, |name| is_there(name.as_str()));
+    if let Some(found) = found {
+        return not_ready(wanted, found);
+    }
+    if let Some(words) = disabled(interface.as_ref(), known.is_empty()) {
+        return words;
+    }
+    match (interface, anywhere) {
+        (Some(name), _) if wanted.is_loopback() => {
+            format!("{name} has no {wanted}: the interface is down, or the address was removed")
+        }
+        (Some(name), Some(other)) => {
+            format!("{name} has no address {wanted}, {} has it", other.interface)
+        }
+        (Some(name), None) => format!("{name} has no address {wanted}"),
+        (None, _) => not_local(wanted.into()),
+    }
+}
+
+/// The one that has to have the address.
+fn interface_of(address: BindAddress) -> Option<Text> {
+    match address {
+        BindAddress::Scoped { interface, .. } => {
+            interface_names([interface]).into_iter().next().map(|(_, name)| name)
+        }
+        address if address.ip().is_loopback() => Some(Text::scrub("lo")),
+        _ => None,
+    }
+}
+
+fn not_ready(wanted: Ipv6Addr, found: &configured::Address6) -> String {
+    let interface = &found.interface;
+    if found.is_duplicate() {
+        format!(
+            "{wanted} on {interface} is in use by another machine (duplicate address detection failed)"
+        )
+    } else if found.is_tentative() {
+        format!("{wanted} on {interface} is tentative: duplicate address detection still runs")
+    } else {
+        format!("{wanted} on {interface} cannot be bound")
+    }
+}
+
+/// An interface's own setting decides; `all` sets that of each.
+fn disabled(interface: Option<&Text>, has_no_address: bool) -> Option<String> {
+    let is_off = |name: &str| configured::is_ipv6_disabled(name) == Some(true);
+    let is_all_off = is_off("all");
+    match interface.map(Text::as_str) {
+        Some(name) if is_off(name) && !is_all_off => {
+            Some(format!("IPv6 is disabled on {name}: net.ipv6.conf.{name}.disable_ipv6 = 1"))
+        }
+        Some(name) if !is_off(name) => None,
+        Some(_) => Some("IPv6 is disabled here: net.ipv6.conf.all.disable_ipv6 = 1".to_owned()),
+        None if is_all_off && has_no_address => {
+            Some("IPv6 is disabled here: net.ipv6.conf.all.disable_ipv6 = 1".to_owned())
+        }
+        None => None,
+    }
+}

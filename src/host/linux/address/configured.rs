@@ -1,0 +1,124 @@
+//! Addresses and interfaces of the calling thread's network namespace, from /proc. Binds nothing.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use crate::domain::Text;
+
+/// `IFA_F_DADFAILED` and `IFA_F_TENTATIVE` (`linux/if_addr.h`).
+const DUPLICATE: u32 = 0x08;
+const TENTATIVE: u32 = 0x40;
+
+/// An IPv6 address of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address6 {
+    pub address: Ipv6Addr,
+    pub interface: Text,
+    flags: u32,
+}
+
+impl Address6 {
+    /// Duplicate address detection still runs.
+    pub fn is_tentative(&self) -> bool {
+        self.flags & TENTATIVE != 0
+    }
+
+    /// Another machine on the link has it.
+    pub fn is_duplicate(&self) -> bool {
+        self.flags & DUPLICATE != 0
+    }
+}
+
+/// What cannot be read is not in the list.
+pub fn addresses6() -> Vec<Address6> {
+    let table = fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
+    table.lines().filter_map(parse_address6).collect()
+}
+
+/// `fe800000000000000000000000000001 02 40 20 82       v1`: address, index, prefix length, scope,
+/// flags, name.
+fn parse_address6(line: &str) -> Option<Address6> {
+    let mut fields = line.split_ascii_whitespace();
+    let address = Ipv6Addr::from_bits(u128::from_str_radix(fields.next()?, 16).ok()?);
+    let flags = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
+    let interface = Text::scrub(fields.next()?);
+    Some(Address6 { address, interface, flags })
+}
+
+/// IPv4 addresses, ascending; what cannot be read is not in the list.
+pub fn addresses4() -> Vec<Ipv4Addr> {
+    let trie = fs::read_to_string("/proc/thread-self/net/fib_trie").unwrap_or_default();
+    let mut addresses = parse_trie(&trie);
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+/// Each leaf `|-- 10.0.0.7` with a line `/32 host LOCAL` below it.
+fn parse_trie(trie: &str) -> Vec<Ipv4Addr> {
+    let mut leaf: Option<Ipv4Addr> = None;
+    let mut addresses = Vec::new();
+    for line in trie.lines().map(str::trim) {
+        if let Some(address) = line.strip_prefix("|-- ") {
+            leaf = address.parse().ok();
+        } else if line == "/32 host LOCAL" {
+            addresses.extend(leaf);
+        }
+    }
+    addresses
+}
+
+/// Names of all interfaces, in the kernel's order.
+pub fn interfaces() -> Vec<Text> {
+    let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
+    let names = table.lines().skip(2).filter_map(|line| line.split_once(':'));
+    names.map(|(name, _)| Text::scrub(name.trim())).collect()
+}
+
+/// `net.ipv6.conf.NAME.disable_ipv6`; None: it cannot be read, as where the kernel has no IPv6.
+pub fn is_ipv6_disabled(name: &str) -> Option<bool> {
+    let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
+    Some(fs::read_to_string(path).ok()?.trim() != "0")
+}
+
+/// The addresses of one family, as words; at most four.
+pub fn list(family: IpAddr) -> String {
+    const MOST: usize = 4;
+    let all: Vec<String> = if family.is_ipv4() {
+        addresses4().iter().map(Ipv4Addr::to_string).collect()
+    } else {
+        addresses6().iter().map(|known| known.address.to_string()).collect()
+    };
+    let shown = all.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_if_inet6_has_flags_and_an_interface() {
+        let line = "fe800000000000000000000000000001 02 40 20 c0     eth0";
+        let known = parse_address6(line).unwrap();
+        assert_eq!(
+            (known.address.to_string(), known.interface.as_str()),
+            ("fe80::1".into(), "eth0")
+        );
+        assert!(known.is_tentative() && !known.is_duplicate());
+        assert_eq!(parse_address6("fe80 02"), None);
+    }
+
+    #[test]
+    fn local_addresses_are_leaves_of_one_host() {
+        let trie = "Local:\n  +-- 127.0.0.0/8 2 0 2\n     |-- 127.0.0.0\n        /8 host LOCAL\n     \
+                    |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 127.255.255.255\n        \
+                    /32 link BROADCAST\n";
+        assert_eq!(parse_trie(trie), [Ipv4Addr::LOCALHOST]);
+    }
+}

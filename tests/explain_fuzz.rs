@@ -1,0 +1,552 @@
+//! Random sets of sockets on one port: what `explain` says of each bind() and connect(), beside what
+//! the kernel does with the same set on a fresh port. Never the machine's own ports.
+//!
+//! `PORTSCOPE_FUZZ_SETS` sets how many sets there are, `PORTSCOPE_FUZZ_SEED` which.
+
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
+
+#[path = "support/holders.rs"]
+mod holders;
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+
+use holders::{ANY4, ANY6, LOCAL4, LOCAL6, With};
+use namespace::{in_new_namespace, set_sysctl};
+use portscope::{
+    domain::{
+        Destination, Errno, Protocol, Snapshot, Source,
+        availability::{
+            Bind, BindAddress, Reuse, Verdict, bind_answer, connect_answer,
+            probing::{self, Probed},
+        },
+    },
+    host::{
+        Host as _, Scanner as _,
+        linux::{LinuxHost, LinuxScanner, probe},
+    },
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng, seq::IndexedRandom as _};
+use rustix::io::Errno as Code;
+use socket2::{Socket, Type};
+
+const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+const SECOND4: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+const LAN4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
+/// Peers that clients connect to.
+const PEER: u16 = 1000;
+/// Ports of the sets, one after the other, and those of their peers' clients.
+const PORTS: (u16, u16) = (20_000, 59_999);
+const CLIENTS: u16 = 60_999;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Any4,
+    Local4,
+    Second4,
+    Lan4,
+    Dual,
+    Any6,
+    Local6,
+    Mapped,
+    MappedAny,
+    /// fe80::1 on that interface.
+    Link(&'static str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Listening,
+    Bound,
+    /// What a listener accepted, the listener closed.
+    Accepted,
+    /// A listener and what it accepted.
+    Served,
+    /// The server closed first.
+    TimeWaitOfServer,
+    /// Bound by its number, then connected.
+    ClientBound,
+    /// connect() chose the port.
+    ClientAutomatic,
+    /// As `ClientAutomatic`, closed before the server.
+    TimeWaitOfClient,
+    /// As `TimeWaitOfClient`, the server not closed.
+    FinWait2,
+    Connected,
+    ConnectedAutomatic,
+}
+
+/// One holder of a set.
+#[derive(Clone, Copy, Debug)]
+struct Holder {
+    place: Place,
+    kind: Kind,
+    reuse_address: bool,
+    reuse_port: bool,
+    user_1000: bool,
+    device: Option<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+struct Set {
+    protocol: Protocol,
+    holders: Vec<Holder>,
+}
+
+impl Set {
+    /// A bind() of a holder has left a mark by which the kernel lets binds with SO_REUSEPORT pass
+    /// that conflict with a socket. One of ours without that option removes it.
+    fn has_lenient_mark(&self) -> bool {
+        let is_shared = |holder: &&Holder| holder.reuse_port;
+        let shared = self.holders.iter().filter(is_shared).count();
+        self.protocol == Protocol::Tcp && shared > 0 && self.holders.len() > 1
+    }
+
+    /// connect() chose the port, and a listener accepted on it: such a port goes back to connect() when
+    /// the listener is closed, but not after a further bind() (`inet_bind2_bucket_destroy`).
+    fn is_shared_by_accident(&self) -> bool {
+        let has = |kinds: &[Kind]| self.holders.iter().any(|h| kinds.contains(&h.kind));
+        has(&[Kind::ClientAutomatic, Kind::TimeWaitOfClient, Kind::FinWait2])
+            && has(&[Kind::Accepted, Kind::TimeWaitOfServer])
+    }
+}
+
+/// Where the sets are made.
+struct Ground {
+    random: ChaCha8Rng,
+    next_port: u16,
+    peers: Vec<Socket>,
+    links: Vec<(&'static str, u32)>,
+    has_automatic: bool,
+    scanner: LinuxScanner,
+    snapshot: Snapshot,
+}
+
+impl Ground {
+    fn new(seed: u64) -> Self {
+        let links = devices();
+        set_sysctl("ip_local_port_range", &format!("{} {CLIENTS}", PORTS.0));
+        let peers = [LOCAL4, LOCAL6, LAN4].map(|address| {
+            let socket = holders::open(Type::STREAM, address, &[With::ReuseAddress]);
+            let bound = socket.bind(&SocketAddr::new(address, PEER).into());
+            bound.is_ok().then(|| {
+                socket.listen(4096).unwrap();
+                socket.set_nonblocking(true).unwrap();
+                socket
+            })
+        });
+        let machine = LinuxHost::new().machine();
+        Self {
+            random: ChaCha8Rng::seed_from_u64(seed),
+            next_port: PORTS.0,
+            peers: peers.into_iter().flatten().collect(),
+            links,
+            has_automatic: is_at_least(6, 3),
+            scanner: LinuxScanner::new(Arc::clone(&machine)),
+            snapshot: Snapshot::empty(machine, Source::SockDiag),
+        }
+    }
+
+    fn port(&mut self) -> u16 {
+        self.next_port = if self.next_port == PORTS.1 { PORTS.0 } else { self.next_port + 1 };
+        self.next_port
+    }
+
+    fn set(&mut self) -> Set {
+        let protocol =
+            *[Protocol::Tcp, Protocol::Tcp, Protocol::Udp].choose(&mut self.random).unwrap();
+        let count = *[1, 1, 2, 2, 3].choose(&mut self.random).unwrap();
+        Set { protocol, holders: (0..count).map(|_| self.holder(protocol)).collect() }
+    }
+
+    fn holder(&mut self, protocol: Protocol) -> Holder {
+        use Kind::*;
+        use Place::*;
+        let mut places = vec![Any4, Local4, Second4, Lan4, Dual, Any6, Local6, Mapped, MappedAny];
+        places.extend(self.links.iter().map(|&(name, _)| Link(name)));
+        let kinds: &[Kind] = match (protocol, self.has_automatic) {
+            (Protocol::Tcp, true) => &[
+                Listening,
+                Listening,
+                Bound,
+                Bound,
+                Accepted,
+                Served,
+                TimeWaitOfServer,
+                ClientBound,
+                ClientAutomatic,
+                ClientAutomatic,
+                TimeWaitOfClient,
+                FinWait2,
+            ],
+            (Protocol::Tcp, false) => {
+                &[Listening, Bound, Accepted, Served, TimeWaitOfServer, ClientBound]
+            }
+            (Protocol::Udp, true) => &[Bound, Connected, ConnectedAutomatic],
+            (Protocol::Udp, false) => &[Bound, Connected],
+        };
+        let random = &mut self.random;
+        let devices = [None, None, None, None, Some("lo"), Some("v0")];
+        let has_devices = !self.links.is_empty();
+        let kind = *kinds.choose(random).unwrap();
+        // The kernel forgets the user of a closed socket, but not at once.
+        let may_have_user = !matches!(kind, FinWait2 | TimeWaitOfClient | TimeWaitOfServer);
+        Holder {
+            place: *places.choose(random).unwrap(),
+            kind,
+            reuse_address: random.random_ratio(1, 3),
+            reuse_port: random.random_ratio(1, 3),
+            user_1000: random.random_ratio(1, 8) && may_have_user,
+            device: devices.choose(random).unwrap().filter(|_| has_devices),
+        }
+    }
+
+    fn index(&self, name: &str) -> u32 {
+        self.links.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    /// None: the kernel refuses the set itself.
+    fn build(&self, set: &Set, port: u16) -> Option<Vec<Socket>> {
+        let made = set.holders.iter().map(|holder| self.make(set.protocol, *holder, port));
+        made.collect::<io::Result<Vec<_>>>().ok().map(|kept| kept.into_iter().flatten().collect())
+    }
+
+    fn make(&self, protocol: Protocol, holder: Holder, port: u16) -> io::Result<Vec<Socket>> {
+        let (family, at) = self.address(holder.place, port);
+        let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
+        let mut with = family.to_vec();
+        with.extend(holder.reuse_address.then_some(With::ReuseAddress));
+        with.extend(holder.reuse_port.then_some(With::ReusePort));
+        with.extend(holder.user_1000.then_some(With::User1000));
+        // A link-local address binds its socket to its own interface.
+        let device = holder.device.filter(|_| !matches!(holder.place, Place::Link(_)));
+        with.extend(device.map(With::Device));
+        let automatic = matches!(
+            holder.kind,
+            Kind::ClientAutomatic
+                | Kind::TimeWaitOfClient
+                | Kind::FinWait2
+                | Kind::ConnectedAutomatic
+        );
+        with.extend(automatic.then_some(With::Only(port)));
+        let socket = holders::open(kind, at.ip(), &with);
+        if !automatic {
+            socket.bind(&at.into())?;
+        }
+        let peer = peer_of(holder.place);
+        match holder.kind {
+            Kind::Bound => {}
+            Kind::Listening => socket.listen(8)?,
+            Kind::Connected | Kind::ConnectedAutomatic => {
+                socket.connect(&SocketAddr::new(peer.ip(), 9).into())?;
+            }
+            Kind::ClientBound | Kind::ClientAutomatic => {
+                begin_to_connect(&socket, peer)?;
+                socket.set_linger(Some(Duration::ZERO))?;
+            }
+            Kind::TimeWaitOfClient | Kind::FinWait2 => {
+                begin_to_connect(&socket, peer)?;
+                drop(socket);
+                if holder.kind == Kind::TimeWaitOfClient {
+                    self.peers.iter().for_each(drain);
+                }
+                return Ok(Vec::new());
+            }
+            Kind::Accepted | Kind::Served | Kind::TimeWaitOfServer => {
+                return serve(socket, at, holder);
+            }
+        }
+        Ok(vec![socket])
+    }
+
+    /// With the family's option, and the scope of a link-local address.
+    fn address(&self, place: Place, port: u16) -> (&'static [With], SocketAddr) {
+        let mapped = |address: Ipv4Addr| IpAddr::V6(address.to_ipv6_mapped());
+        let dual: &[With] = &[With::Dual];
+        match place {
+            Place::Any4 => (&[], SocketAddr::new(ANY4, port)),
+            Place::Local4 => (&[], SocketAddr::new(LOCAL4, port)),
+            Place::Second4 => (&[], SocketAddr::new(SECOND4, port)),
+            Place::Lan4 => (&[], SocketAddr::new(LAN4, port)),
+            Place::Dual => (dual, SocketAddr::new(ANY6, port)),
+            Place::Any6 => (&[With::V6Only], SocketAddr::new(ANY6, port)),
+            Place::Local6 => (&[], SocketAddr::new(LOCAL6, port)),
+            Place::Mapped => (dual, SocketAddr::new(mapped(Ipv4Addr::LOCALHOST), port)),
+            Place::MappedAny => (dual, SocketAddr::new(mapped(Ipv4Addr::UNSPECIFIED), port)),
+            Place::Link(name) => {
+                (&[], SocketAddrV6::new(LINK_LOCAL, port, 0, self.index(name)).into())
+            }
+        }
+    }
+
+    /// The binds of `explain`, and those to each link-local address.
+    fn binds(&self, protocol: Protocol) -> Vec<Bind> {
+        let links = self
+            .links
+            .iter()
+            .map(|&(_, interface)| BindAddress::Scoped { address: LINK_LOCAL, interface });
+        let plain = [
+            BindAddress::Any4,
+            BindAddress::AnyDual,
+            BindAddress::Any6,
+            BindAddress::At(LOCAL4),
+            BindAddress::At(LOCAL6),
+            BindAddress::At(SECOND4),
+        ];
+        let addresses: Vec<BindAddress> = plain.into_iter().chain(links).collect();
+        let each =
+            |&address: &BindAddress| Reuse::EACH.map(|reuse| Bind { protocol, address, reuse });
+        addresses.iter().flat_map(each).collect()
+    }
+
+    fn scan(&mut self, port: u16) {
+        self.scanner.scan_port(port, &mut self.snapshot).unwrap();
+    }
+}
+
+fn serve(listener: Socket, at: SocketAddr, holder: Holder) -> io::Result<Vec<Socket>> {
+    listener.listen(8)?;
+    let to = match holder.place {
+        Place::Any4 | Place::Dual | Place::Mapped | Place::MappedAny => LOCAL4,
+        Place::Any6 => LOCAL6,
+        _ => at.ip(),
+    };
+    let to = match at {
+        SocketAddr::V6(at) if at.scope_id() > 0 => at.into(),
+        at => SocketAddr::new(to, at.port()),
+    };
+    // Of a range of its own: the ports of the sets stay free.
+    let with: &[With] = if is_at_least(6, 3) { &[With::Only(CLIENTS)] } else { &[] };
+    let client = holders::open(Type::STREAM, to.ip(), with);
+    client.set_nonblocking(true)?;
+    let _ = client.connect(&to.into());
+    listener.set_nonblocking(true)?;
+    let (accepted, _) = listener.accept()?;
+    if holder.kind == Kind::TimeWaitOfServer {
+        drop(accepted);
+        drop(client);
+        return Ok(Vec::new());
+    }
+    for socket in [&client, &accepted] {
+        socket.set_linger(Some(Duration::ZERO))?;
+    }
+    let kept = if holder.kind == Kind::Served { Some(listener) } else { None };
+    Ok([accepted, client].into_iter().chain(kept).collect())
+}
+
+/// Without an answer, as on another interface, the socket stays in SYN-SENT.
+fn begin_to_connect(socket: &Socket, peer: SocketAddr) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    match socket.connect(&peer.into()) {
+        Err(error) if error.raw_os_error() == Some(Code::INPROGRESS.raw_os_error()) => Ok(()),
+        result => result,
+    }
+}
+
+fn peer_of(place: Place) -> SocketAddr {
+    let address = match place {
+        Place::Any6 | Place::Local6 | Place::Link(_) => LOCAL6,
+        Place::Lan4 => LAN4,
+        Place::Dual | Place::Mapped | Place::MappedAny => {
+            IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped())
+        }
+        Place::Any4 | Place::Local4 | Place::Second4 => LOCAL4,
+    };
+    SocketAddr::new(address, PEER)
+}
+
+/// Accepts and closes what waits.
+fn drain(listener: &Socket) {
+    while listener.accept().is_ok() {}
+}
+
+/// Two interfaces with the same link-local address, and an address of a network; none without
+/// iproute2.
+fn devices() -> Vec<(&'static str, u32)> {
+    let words = [
+        "link add v0 type veth peer name v1",
+        "link set v0 addrgenmode none up",
+        "link set v1 addrgenmode none up",
+        "addr add fe80::1/64 dev v0 nodad",
+        "addr add fe80::1/64 dev v1 nodad",
+        "addr add 10.9.0.1/24 dev v0",
+    ];
+    let is_made = words.iter().all(|words| {
+        Command::new("ip").args(words.split(' ')).status().is_ok_and(|status| status.success())
+    });
+    assert!(is_made || std::env::var_os("CI").is_none(), "CI needs a pair of devices, by iproute2");
+    if !is_made {
+        eprintln!("not tested here: link-local addresses, which need a pair of devices");
+        return Vec::new();
+    }
+    let socket = holders::open(Type::DGRAM, LOCAL4, &[]);
+    let index = |name| rustix::net::netdevice::name_to_index(&socket, name).unwrap();
+    vec![("v0", index("v0")), ("v1", index("v1"))]
+}
+
+fn is_at_least(major: u32, minor: u32) -> bool {
+    probing::is_linux_at_least(&LinuxHost::new().machine(), (major, minor))
+}
+
+/// A real connect() that may take this port only. Nobody listens there.
+fn connects(protocol: Protocol, port: u16, to: SocketAddr) -> bool {
+    let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
+    let socket = holders::open(kind, to.ip(), &[With::Only(port)]);
+    match socket.connect(&to.into()).map_err(|error| error.raw_os_error()) {
+        Ok(()) => true,
+        Err(Some(code)) if code == Code::CONNREFUSED.raw_os_error() => true,
+        Err(Some(code)) if code == Code::ADDRNOTAVAIL.raw_os_error() => false,
+        Err(Some(code)) if code == Code::AGAIN.raw_os_error() => false,
+        Err(other) => panic!("connect to {to}: {other:?}"),
+    }
+}
+
+/// What was said of one set, beside what the kernel did.
+#[derive(Default)]
+struct Figures {
+    sets: u32,
+    certain: u32,
+    unknown: u32,
+    probed: u32,
+    not_probed: u32,
+    /// Probes that were refused where a mark of others would have let them pass.
+    stricter: u32,
+    wrong: Vec<String>,
+}
+
+impl Figures {
+    /// `claimed`: whether it succeeds.
+    fn count(&mut self, what: impl FnOnce() -> String, claimed: Option<bool>, does: bool) {
+        match claimed {
+            None => self.unknown += 1,
+            Some(claimed) if claimed == does => self.certain += 1,
+            Some(claimed) => self.wrong.push(format!("{}: {claimed}, the kernel: {does}", what())),
+        }
+    }
+}
+
+fn claim(verdict: Verdict) -> Option<bool> {
+    match verdict {
+        Verdict::Free => Some(true),
+        Verdict::InUse | Verdict::Never => Some(false),
+        Verdict::Unknown => None,
+    }
+}
+
+/// The binds of one set: what is said, what the kernel does, what --probe measures, and that the
+/// kernel does the same after it.
+fn try_binds(ground: &mut Ground, set: &Set, figures: &mut Figures) -> bool {
+    let port = ground.port();
+    let Some(_kept) = ground.build(set, port) else { return false };
+    ground.scan(port);
+    let binds = ground.binds(set.protocol);
+    let mut does = Vec::new();
+    for &bind in &binds {
+        let fresh = ground.port();
+        let Some(_kept) = ground.build(set, fresh) else { return false };
+        match probe::bind(bind, fresh) {
+            Ok(()) => does.push(true),
+            Err(Errno::EADDRINUSE) => does.push(false),
+            Err(errno) => panic!("{set:?} {bind:?}: {errno}"),
+        }
+    }
+    for (&bind, &does) in binds.iter().zip(&does) {
+        let answer = bind_answer(&ground.snapshot, port, bind);
+        let what = || format!("{set:?} {bind:?}: {answer:?}");
+        figures.count(what, claim(answer.verdict), does);
+    }
+    let is_lenient = |bind: Bind| bind.reuse == Reuse::Port && set.has_lenient_mark();
+    let probed =
+        probing::probe_each(&ground.snapshot, port, &binds, |bind| probe::bind(bind, port));
+    for ((&bind, &does), probed) in binds.iter().zip(&does).zip(probed) {
+        match probed {
+            Probed::Tried(Err(_)) if does && is_lenient(bind) => figures.stricter += 1,
+            Probed::Tried(result) if result.is_ok() != does => {
+                figures.wrong.push(format!("{set:?} {bind:?}: tried {result:?}, fresh {does}"));
+            }
+            Probed::Tried(_) => figures.probed += 1,
+            Probed::Skipped(_) | Probed::NotAsked => figures.not_probed += 1,
+        }
+    }
+    let after = ground.random.random_range(0..binds.len());
+    let bind = binds[after];
+    let does_after = probe::bind(bind, port).is_ok();
+    if does_after != does[after] && (does_after || !is_lenient(bind)) {
+        figures.wrong.push(format!("{set:?} {bind:?}: other after --probe than before"));
+    }
+    true
+}
+
+/// The connects of one set, and that --probe leaves the port to connect().
+fn try_connects(ground: &mut Ground, set: &Set, figures: &mut Figures) -> bool {
+    if !ground.has_automatic {
+        return true;
+    }
+    let places = [(LOCAL4, 9), (LOCAL6, 9)].map(|(address, port)| SocketAddr::new(address, port));
+    for to in places {
+        let port = ground.port();
+        let Some(kept) = ground.build(set, port) else { return false };
+        ground.scan(port);
+        let does = connects(set.protocol, port, to);
+        let destination = Destination { source: to.ip(), remote: (to.ip(), to.port()).into() };
+        for destination in [None, Some(&destination)] {
+            let answer = connect_answer(&ground.snapshot, set.protocol, port, destination);
+            let what = || format!("{set:?} connect {destination:?}: {answer:?}");
+            figures.count(what, claim(answer.verdict), does);
+        }
+        let fresh = ground.port();
+        drop(kept);
+        let Some(_kept) = ground.build(set, fresh) else { return false };
+        ground.scan(fresh);
+        let binds = ground.binds(set.protocol);
+        probing::probe_each(&ground.snapshot, fresh, &binds, |bind| probe::bind(bind, fresh));
+        if connects(set.protocol, fresh, to) != does && !set.is_shared_by_accident() {
+            figures.wrong.push(format!("{set:?} connect {to}: {does}, the reverse after --probe"));
+        }
+    }
+    true
+}
+
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+#[test]
+fn no_answer_claims_more_than_the_kernel_gives() {
+    let sets = variable("PORTSCOPE_FUZZ_SETS", 80);
+    let seed = variable("PORTSCOPE_FUZZ_SEED", 1);
+    in_new_namespace(|| {
+        let mut ground = Ground::new(seed);
+        let mut figures = Figures::default();
+        while u64::from(figures.sets) < sets {
+            set_sysctl("tcp_timestamps", if ground.random.random_ratio(1, 4) { "0" } else { "1" });
+            set_sysctl("tcp_tw_reuse", ["0", "1", "2"].choose(&mut ground.random).unwrap());
+            let last = CLIENTS - ground.random.random_range(0..2);
+            set_sysctl("ip_local_port_range", &format!("{} {last}", PORTS.0));
+            let set = ground.set();
+            if try_binds(&mut ground, &set, &mut figures) {
+                try_connects(&mut ground, &set, &mut figures);
+                figures.sets += 1;
+            }
+        }
+        let Figures { sets, certain, unknown, probed, not_probed, stricter, wrong } = figures;
+        eprintln!(
+            "seed {seed}: {sets} sets, {certain} answers certain, {unknown} unknown, {} wrong; \
+             {probed} probed, {not_probed} not, {stricter} stricter than the kernel's marks",
+            wrong.len()
+        );
+        assert!(
+            wrong.is_empty(),
+            "{} of seed {seed}: {:#?}",
+            wrong.len(),
+            &wrong[..wrong.len().min(20)]
+        );
+    });
+}

@@ -1,0 +1,404 @@
+//! What is said to be left for connect() and bind(0), on random socket sets, against what the kernel
+//! really gives. PORTSCOPE_SETS says how many sets (40), PORTSCOPE_SEED where they begin (1).
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    ffi::{c_int, c_void},
+    io::Read as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::AsRawFd as _,
+    process::Command,
+    time::Duration,
+};
+
+use portscope::{
+    domain::{
+        DestinationUse, Endpoint, Left, Protocol, Protocols,
+        analysis::Analysis,
+        availability::{BindAddress, scopes},
+    },
+    engine::sample::Sample,
+    host::linux::LinuxHost,
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng, seq::IndexedRandom as _};
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
+
+use namespace::{in_new_namespace, set_sysctl};
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const LOCAL6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+/// The destination that most ways go to, one that others go to, and one that nobody goes to.
+const ASKED: u16 = 5000;
+const OTHER: u16 = 5001;
+const NEW: u16 = 5002;
+
+/// How ports come to be used.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Listen,
+    Listen6,
+    Bound,
+    /// bind(127.0.0.1:0), then connect().
+    BindZero,
+    /// bind() by number, then connect().
+    ByNumber,
+    ByNumberReused,
+    NoPort,
+    Connect,
+    Connect6,
+    Mapped,
+    FromOtherSource,
+    OnDevice,
+    OwnRange,
+    Udp,
+    TimeWait,
+    TimeWaitOfBound,
+    TimeWaitOfNumber,
+    /// A listener that is gone, and what it accepted.
+    Accepted,
+}
+
+const WAYS: [Way; 18] = [
+    Way::Listen,
+    Way::Listen6,
+    Way::Bound,
+    Way::BindZero,
+    Way::ByNumber,
+    Way::ByNumberReused,
+    Way::NoPort,
+    Way::Connect,
+    Way::Connect6,
+    Way::Mapped,
+    Way::FromOtherSource,
+    Way::OnDevice,
+    Way::OwnRange,
+    Way::Udp,
+    Way::TimeWait,
+    Way::TimeWaitOfBound,
+    Way::TimeWaitOfNumber,
+    Way::Accepted,
+];
+
+struct Stage {
+    random: ChaCha8Rng,
+    first: u16,
+    last: u16,
+    servers: Vec<Socket>,
+    held: Vec<Socket>,
+    log: String,
+}
+
+impl Stage {
+    fn set(seed: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let size: u16 = *[16, 17, 31, 32, 64, 65].choose(&mut random).unwrap();
+        let first: u16 = random.random_range(40_000..=40_001);
+        let last = first + size - 1;
+        set_sysctl("ip_local_port_range", &format!("{first} {last}"));
+        let count = *[0, 0, 3, size / 3].choose(&mut random).unwrap();
+        let reserved: Vec<String> =
+            (0..count).map(|_| random.random_range(first..=last).to_string()).collect();
+        set_sysctl("ip_local_reserved_ports", &format!("{}\n", reserved.join(",")));
+        let timestamps = u8::from(random.random_bool(0.7));
+        set_sysctl("tcp_timestamps", &timestamps.to_string());
+        let reuse = random.random_range(0..=2u8);
+        set_sysctl("tcp_tw_reuse", &reuse.to_string());
+        let servers = [ASKED, OTHER, NEW].into_iter().flat_map(|port| {
+            [LOCAL, LOCAL6].map(|address| listener(SocketAddr::new(address, port)))
+        });
+        let servers = servers.collect();
+        let log = format!(
+            "seed {seed}: {first}-{last}, reserved {reserved:?}, timestamps {timestamps}, \
+             tcp_tw_reuse {reuse}"
+        );
+        let mut stage = Self { random, first, last, servers, held: Vec::new(), log };
+        for _ in 0..stage.random.random_range(0..=3) {
+            let way = *WAYS.choose(&mut stage.random).unwrap();
+            let times = stage.random.random_range(1..size / 2);
+            stage.log += &format!(", {way:?} {times}");
+            for _ in 0..times {
+                // Its port may be in use.
+                let _ = stage.go(way);
+            }
+        }
+        stage
+    }
+
+    fn port(&mut self) -> u16 {
+        self.random.random_range(self.first..=self.last)
+    }
+
+    fn go(&mut self, way: Way) -> std::io::Result<()> {
+        let port = self.port();
+        let kept = match way {
+            Way::Listen => {
+                let socket = bound(Type::STREAM, LOCAL, port)?;
+                socket.listen(1)?;
+                socket
+            }
+            Way::Listen6 => {
+                let socket = bound(Type::STREAM, LOCAL6, port)?;
+                socket.listen(1)?;
+                socket
+            }
+            Way::Bound => bound(Type::STREAM, Ipv4Addr::new(127, 0, 0, 2).into(), 0)?,
+            Way::Udp => bound(Type::DGRAM, LOCAL, port)?,
+            Way::BindZero => connected(bound(Type::STREAM, LOCAL, 0)?, LOCAL, OTHER)?,
+            Way::ByNumber => connected(bound(Type::STREAM, LOCAL, port)?, LOCAL, OTHER)?,
+            Way::ByNumberReused => {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+                socket.set_reuse_address(true)?;
+                socket.bind(&SocketAddr::new(LOCAL, port).into())?;
+                connected(socket, LOCAL, ASKED)?
+            }
+            Way::NoPort => connected(without_port(LOCAL)?, LOCAL, ASKED)?,
+            Way::FromOtherSource => {
+                connected(without_port(Ipv4Addr::new(127, 0, 0, 9).into())?, LOCAL, ASKED)?
+            }
+            Way::Connect => {
+                connected(Socket::new(Domain::IPV4, Type::STREAM, None)?, LOCAL, ASKED)?
+            }
+            Way::Connect6 => {
+                connected(Socket::new(Domain::IPV6, Type::STREAM, None)?, LOCAL6, ASKED)?
+            }
+            Way::Mapped => {
+                let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped().into();
+                connected(Socket::new(Domain::IPV6, Type::STREAM, None)?, mapped, ASKED)?
+            }
+            Way::OnDevice => {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+                socket.bind_device(Some(b"lo"))?;
+                connected(socket, LOCAL, ASKED)?
+            }
+            Way::OwnRange => {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+                let half = u32::from(self.first + (self.last - self.first) / 2);
+                set_option(&socket, 51, half << 16 | u32::from(self.first)); // IP_LOCAL_PORT_RANGE
+                connected(socket, LOCAL, ASKED)?
+            }
+            Way::TimeWait => {
+                return self.close_first(Socket::new(Domain::IPV4, Type::STREAM, None)?);
+            }
+            Way::TimeWaitOfBound => return self.close_first(bound(Type::STREAM, LOCAL, 0)?),
+            Way::TimeWaitOfNumber => return self.close_first(bound(Type::STREAM, LOCAL, port)?),
+            Way::Accepted => return self.accept_and_close(port),
+        };
+        self.held.push(kept);
+        Ok(())
+    }
+
+    fn close_first(&mut self, socket: Socket) -> std::io::Result<()> {
+        let client = connected(socket, LOCAL, ASKED)?;
+        let local = client.local_addr()?.as_socket().unwrap();
+        let (accepted, _) = loop {
+            let (accepted, peer) = self.servers[0].accept()?;
+            if peer.as_socket() == Some(local) {
+                break (accepted, peer);
+            }
+            self.held.push(accepted);
+        };
+        drop(client);
+        let mut accepted: std::net::TcpStream = accepted.into();
+        assert_eq!(accepted.read(&mut [0])?, 0, "the other end was closed");
+        Ok(())
+    }
+
+    fn accept_and_close(&mut self, port: u16) -> std::io::Result<()> {
+        let gone = bound(Type::STREAM, LOCAL, port)?;
+        gone.listen(1)?;
+        let client = bound(Type::STREAM, Ipv4Addr::new(127, 0, 0, 2).into(), 10_000 + port % 4096)?;
+        self.held.push(connected(client, LOCAL, port)?);
+        self.held.push(gone.accept()?.0);
+        Ok(())
+    }
+}
+
+fn listener(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_only_v6(address.is_ipv6()).ok();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(4096).unwrap();
+    socket
+}
+
+fn bound(kind: Type, address: IpAddr, port: u16) -> std::io::Result<Socket> {
+    let address = SocketAddr::new(address, port);
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// The source is bound, the port left to connect().
+fn without_port(source: IpAddr) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    set_option(&socket, 24, 1); // IP_BIND_ADDRESS_NO_PORT
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    Ok(socket)
+}
+
+fn connected(socket: Socket, address: IpAddr, port: u16) -> std::io::Result<Socket> {
+    socket.connect(&SocketAddr::new(address, port).into())?;
+    Ok(socket)
+}
+
+#[expect(unsafe_code, reason = "the signature is that of setsockopt(2), in the C library")]
+unsafe extern "C" {
+    fn setsockopt(
+        socket: c_int,
+        level: c_int,
+        name: c_int,
+        value: *const c_void,
+        length: u32,
+    ) -> c_int;
+}
+
+fn set_option(socket: &Socket, name: c_int, value: u32) {
+    let (level, length) = (0, size_of::<u32>() as u32); // IPPROTO_IP
+    #[expect(unsafe_code, reason = "the value outlives the call")]
+    let result =
+        unsafe { setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+    assert_eq!(result, 0, "option {name}: {}", std::io::Error::last_os_error());
+}
+
+/// What one look says.
+fn look() -> Sample {
+    Sample::take(&LinuxHost::new(), Protocols::Both, Duration::ZERO).unwrap()
+}
+
+fn row(analysis: &Analysis, port: u16) -> Option<&DestinationUse> {
+    let remote: Endpoint = (LOCAL, port).into();
+    analysis.destinations.iter().find(|row| {
+        let to = row.destination;
+        to.remote == remote && to.source == LOCAL && to.interface.is_none()
+    })
+}
+
+/// Connections that the kernel gives; they are closed without a TIME-WAIT.
+fn connections(port: u16) -> u32 {
+    let mut held = Vec::new();
+    let mut failures = 0;
+    while failures < 40 {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        match socket.connect(&SocketAddr::new(LOCAL, port).into()) {
+            Ok(()) => held.push(socket),
+            Err(error) => {
+                assert_eq!(Errno::from_io_error(&error), Some(Errno::ADDRNOTAVAIL));
+                failures += 1;
+            }
+        }
+    }
+    held.iter().for_each(|socket| socket.set_linger(Some(Duration::ZERO)).unwrap());
+    held.len() as u32
+}
+
+/// Ports that bind(0) gives.
+fn binds(kind: Type, address: IpAddr) -> u32 {
+    let mut held = Vec::new();
+    let mut failures = 0;
+    while failures < 40 {
+        match bound(kind, address, 0) {
+            Ok(socket) => held.push(socket),
+            Err(_) => failures += 1,
+        }
+    }
+    held.len() as u32
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
+#[test]
+fn no_more_is_said_to_be_left_than_the_kernel_gives() {
+    let (first, sets) = (number("PORTSCOPE_SEED", 1), number("PORTSCOPE_SETS", 40));
+    for seed in first * 10_000..first * 10_000 + sets {
+        let told = in_new_namespace(|| one_set(seed));
+        if told.is_none() {
+            return;
+        }
+    }
+}
+
+fn one_set(seed: u64) {
+    let stage = Stage::set(seed);
+    let sample = look();
+    let analysis = &sample.analysis;
+    let new = analysis.new_destination();
+    let asked = row(analysis, ASKED).map_or(new, DestinationUse::left);
+    let (tcp, udp) = (analysis.range(Protocol::Tcp), analysis.range(Protocol::Udp));
+    // TIME-WAIT ages meanwhile, and connect() reuses some: more is left then.
+    let has_time_wait = analysis.destinations.iter().any(|row| row.time_wait > 0);
+    let check = |what: &str, left: Left, got: u32| {
+        let is_right = left.least <= got && (got <= left.most || has_time_wait);
+        assert!(is_right, "{what}: {left} left, the kernel gave {got}; {}", stage.log);
+    };
+    // A bind() may keep a port from connect(), so connect() comes first.
+    check("connect()", asked, connections(ASKED));
+    check("connect() to a new destination", new, connections(NEW));
+    check("bind(0) on all addresses", tcp.left(), binds(Type::STREAM, any6()));
+    check("UDP bind(0)", udp.left(), binds(Type::DGRAM, any6()));
+    for scope in scopes(&sample.snapshot, Protocol::Tcp) {
+        let address = match scope.address {
+            Some(BindAddress::Any4) => Ipv4Addr::UNSPECIFIED.into(),
+            Some(BindAddress::At(address)) => address,
+            Some(_) => continue,
+            None => Ipv4Addr::new(127, 9, 9, 9).into(),
+        };
+        // bind(0) may miss an end of an odd range on each address.
+        let least = scope.left.least.saturating_sub(tcp.bind_may_miss.max(1));
+        let left = Left { least, most: scope.left.most };
+        check(&format!("bind({address}, 0)"), left, binds(Type::STREAM, address));
+    }
+}
+
+fn any6() -> IpAddr {
+    Ipv6Addr::UNSPECIFIED.into()
+}
+
+#[test]
+fn time_wait_of_another_machine_is_left_only_if_it_sends_timestamps() {
+    let peer: IpAddr = Ipv4Addr::new(10, 9, 0, 2).into();
+    let source: IpAddr = Ipv4Addr::new(10, 9, 0, 1).into();
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 40063");
+        set_sysctl("tcp_tw_reuse", "1");
+        for address in ["10.9.0.1/24", "10.9.0.2/24"] {
+            let words = ["addr", "add", address, "dev", "lo"];
+            assert!(Command::new("ip").args(words).status().unwrap().success(), "iproute2");
+        }
+        let server = listener(SocketAddr::new(peer, ASKED));
+        let open = || connected(without_port(source).unwrap(), peer, ASKED).unwrap();
+        for _ in 0..24 {
+            let client = open();
+            let mut accepted: std::net::TcpStream = server.accept().unwrap().0.into();
+            drop(client);
+            assert_eq!(accepted.read(&mut [0]).unwrap(), 0);
+        }
+        let left = || {
+            let sample = look();
+            let row =
+                sample.analysis.destinations.iter().find(|row| row.destination.source == source);
+            row.map(|row| (row.reusable, row.left())).unwrap()
+        };
+        // As old as tcp_tw_reuse_delay wants it.
+        let unknown = loop {
+            let (reusable, left) = left();
+            if reusable == 24 {
+                break left;
+            }
+        };
+        assert_eq!(unknown, Left::new(40, 64), "nothing is known of the peer");
+        let _live = open();
+        assert_eq!(left().1, Left::new(63, 63), "a connection shows that the peer has timestamps");
+        set_sysctl("tcp_timestamps", "0");
+        // The live connection may have reused the port of one.
+        let without = left().1;
+        assert!(without.is_exact() && (39..=40).contains(&without.most), "{without}");
+    });
+}
