@@ -52,6 +52,8 @@ pub struct Collision {
     kind: &'static str,
     /// Pid and name, ascending.
     processes: Vec<(u32, Option<Text>)>,
+    /// The kernel's tunnels that have the port.
+    tunnels: Option<String>,
 }
 
 impl Collision {
@@ -65,16 +67,21 @@ impl Collision {
         pids.sort_unstable();
         pids.dedup();
         let name = |pid| scan.processes.get(pid).map(|process| process.name.clone());
-        Some(Self { kind, processes: pids.into_iter().map(|pid| (pid, name(pid))).collect() })
+        let tunnels = sockets.iter().find_map(|socket| scan.snapshot.tunnel_names(socket));
+        let processes = pids.into_iter().map(|pid| (pid, name(pid))).collect();
+        Some(Self { kind, processes, tunnels: tunnels.filter(|_| kind == "kernel") })
     }
 
     pub fn with_process(pid: u32, name: Text) -> Self {
-        Self { kind: "process", processes: vec![(pid, Some(name))] }
+        Self { kind: "process", processes: vec![(pid, Some(name))], tunnels: None }
     }
 }
 
 impl fmt::Display for Collision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(tunnels) = &self.tunnels {
+            return write!(f, "kernel: {tunnels}");
+        }
         f.write_str(match self.kind {
             "process" => "",
             "backlog" => "not yet accepted by ",
