@@ -19,7 +19,7 @@ use std::{
 
 use portscope::{
     domain::{
-        Endpoint, Family, Gap, Holder, Machine, MachineKind, Owner, Protocol, Snapshot, Socket,
+        Endpoint, Errno, Family, Gap, Holder, Machine, MachineKind, Owner, Protocol, Snapshot, Socket,
         Source, State, Text, Timer, UnreadableProcess, Users, attribution::attribute,
     },
     host::{OwnerDepth, linux::owners::OwnerFinder},
@@ -354,7 +354,7 @@ fn role_without_proc() {
     let socket = new_socket();
     let snapshot = full_look(inode(&socket));
     assert_eq!(owner(&snapshot, inode(&socket)), Owner::Hidden);
-    let error = std::io::ErrorKind::NotFound;
+    let error = Errno::ENOENT;
     assert_eq!(snapshot.gaps, [Gap::OwnersUnreadable { sockets: 1, error }]);
 }
 
@@ -373,7 +373,7 @@ fn role_out_of_descriptors() {
     let inode = inode(&socket);
     let lowest_free = socket.try_clone().map(|fd| std::os::fd::AsRawFd::as_raw_fd(&fd)).unwrap();
     let before = rustix::process::getrlimit(Resource::Nofile);
-    let error = std::io::ErrorKind::QuotaExceeded;
+    let error = Errno::EMFILE;
     let mut finder = OwnerFinder::new();
     for spare in [0, 1] {
         let current = Some(lowest_free as u64 + spare);

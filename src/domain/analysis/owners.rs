@@ -31,6 +31,7 @@ impl Party {
             Owner::Hidden => Self::Hidden(socket.uid),
             Owner::Kernel => Self::Kernel,
             Owner::Nobody => Self::Nobody,
+            Owner::Unresolved => Self::Unresolved,
             Owner::NotAsked => Self::NotAsked,
         }
     }

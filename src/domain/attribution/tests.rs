@@ -163,7 +163,7 @@ fn processes_that_proc_does_not_list_leave_hidden_not_nobody() {
 
 #[test]
 fn a_failed_walk_leaves_hidden_and_says_why() {
-    let error = io::ErrorKind::QuotaExceeded;
+    let error = Errno::EMFILE;
     let holders = Holders { failed: Some(error), ..Holders::default() };
     let rows = [listener("0.0.0.0", 7), socket(State::TimeWait, "0.0.0.0", None)];
     let snapshot = attributed(&rows, &holders);
@@ -173,7 +173,7 @@ fn a_failed_walk_leaves_hidden_and_says_why() {
 
 #[test]
 fn a_walk_that_failed_in_part_keeps_what_it_found_and_is_still_told() {
-    let error = io::ErrorKind::OutOfMemory;
+    let error = Errno::ENOMEM;
     let holders = Holders { failed: Some(error), ..holding(&[(7, 20)]) };
     let snapshot = attributed(&[listener("0.0.0.0", 7)], &holders);
     assert_eq!(sole_owner(&snapshot), Owner::Process(&[20]));
