@@ -208,7 +208,7 @@ impl Gap {
             Self::OwnersUnreadable { error, .. } if error.is_out_of_descriptors() => {
                 format!("no descriptor was free to read /proc with ({error})")
             }
-            Self::OwnersUnreadable { error, .. } => format!("/proc cannot be read ({error})"),
+            Self::OwnersUnreadable { error, .. } => format!("/proc cannot be read: {error}"),
             Self::DumpInterrupted { table } => {
                 format!("the {table} table changed during each of our dumps")
             }
@@ -216,7 +216,7 @@ impl Gap {
                 format!("the kernel's dump of the {table} table was cut short")
             }
             Self::TableRefused { table, error } => {
-                format!("the {table} table cannot be read ({error})")
+                format!("the {table} table: {error}")
             }
             Self::NetlinkRefused { error } | Self::DualStackUntold { error } => {
                 format!("sock_diag refused ({error}); /proc/net read instead")
@@ -234,7 +234,7 @@ impl Gap {
             Self::VitalsUnread { path, error: Errno::EFBIG, .. } => {
                 format!("{path} is larger than we read at once")
             }
-            Self::VitalsUnread { path, error, .. } => format!("{path} cannot be read ({error})"),
+            Self::VitalsUnread { path, error, .. } => format!("{path}: {error}"),
         }
     }
 

@@ -45,6 +45,7 @@ pub struct OwnerFinder {
     is_first: bool,
     has_walked: bool,
     walks: u64,
+    searches: u64,
 }
 
 impl OwnerFinder {
@@ -82,6 +83,11 @@ impl OwnerFinder {
         self.walks
     }
 
+    /// How many of them looked for sockets in the tables of single threads, too.
+    pub fn searches(&self) -> u64 {
+        self.searches
+    }
+
     /// Inodes that the first walk of all did not find, once: without a second look at the sockets it
     /// cannot be known whether they were closed meanwhile. Ascending.
     pub(super) fn take_doubtful(&mut self) -> Vec<u32> {
@@ -110,18 +116,21 @@ impl OwnerFinder {
         let before = std::mem::take(&mut self.holders.undecided);
         self.holders.clear();
         self.found.clear();
-        let outcome = self.read_proc(sockets, &before, reads_threads);
+        let outcome = self.read_proc();
+        let mut missing = self.missing(sockets);
+        let outcome = outcome.and_then(|proc| {
+            if reads_threads || missing.iter().any(|&inode| self.is_due(inode, &before)) {
+                self.unread_threads = self.search_elsewhere(&proc)?;
+                missing.retain(|&inode| !self.holds(inode));
+            }
+            Ok(())
+        });
         self.holders.failed = self.holders.failed.or(outcome.err().map(domain_errno));
-        self.settle(sockets, &before);
+        self.settle(missing, &before);
         self.found.rings.clear();
     }
 
-    fn read_proc(
-        &mut self,
-        sockets: &[Socket],
-        before: &[u32],
-        reads_threads: bool,
-    ) -> rustix::io::Result<()> {
+    fn read_proc(&mut self) -> rustix::io::Result<OwnedFd> {
         let proc = open_directory(CWD, "/proc")?;
         if rustix::fs::fstatfs(&proc)?.f_type != PROC_SUPER_MAGIC {
             // An empty directory in its place would look like a machine without processes.
@@ -131,13 +140,9 @@ impl OwnerFinder {
         let hides = hidepid::hides_processes(&proc);
         let walked = self.walk_processes(&proc);
         self.sort_pairs();
-        let is_new = |inode: &u32| self.is_due(*inode, before);
-        if walked.is_ok() && (reads_threads || self.missing(sockets).iter().any(is_new)) {
-            self.unread_threads = self.search_elsewhere(&proc)?;
-            self.sort_pairs();
-        }
+        walked?;
         self.holders.hides_processes = hides?;
-        walked
+        Ok(proc)
     }
 
     /// Visits every process, also after finding a holder: a socket may have several.
@@ -188,11 +193,13 @@ impl OwnerFinder {
 
     /// In tables of single threads and of io_uring.
     fn search_elsewhere(&mut self, proc: &OwnedFd) -> rustix::io::Result<Option<UnreadThreads>> {
+        self.searches += 1;
         let known = self.holders.unreadable.iter().map(|process| process.pid).collect();
         let mut search = threads::Search::new(known, &mut self.found, &mut self.split);
         search.run(proc)?;
         let unread = search.unread();
         rings::read(proc, &mut self.found);
+        self.sort_pairs();
         Ok(unread)
     }
 
@@ -204,8 +211,7 @@ impl OwnerFinder {
     }
 
     /// Decides what the walk says of inodes that it did not find.
-    fn settle(&mut self, sockets: &[Socket], before: &[u32]) {
-        let missing = self.missing(sockets);
+    fn settle(&mut self, missing: Vec<u32>, before: &[u32]) {
         if !missing.is_empty() {
             self.holders.lack = lack();
             self.holders.unmapped_uid = self.unmapped_uid();

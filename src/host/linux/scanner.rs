@@ -155,8 +155,10 @@ impl LinuxScanner {
         if hides_some {
             self.find_unlisted(snapshot);
         }
-        // /proc/net knows no request for one port.
-        snapshot.sockets.retain(|socket| port.is_none_or(|port| socket.local.port == port));
+        if let Some(port) = port {
+            // /proc/net knows no request for one port.
+            snapshot.sockets.retain(|socket| socket.local.port == port);
+        }
         self.complete(snapshot);
         let mut inodes = snapshot.sockets.iter().filter_map(|socket| socket.inode);
         if port.is_some() && inodes.next().is_none() {
