@@ -24,8 +24,9 @@ use std::{
 
 use portscope::{
     domain::{
-        Endpoint, Errno, Family, Gap, Holder, Holders, Machine, MachineKind, Owner, Protocol, Snapshot, Socket,
-        Source, State, Text, Timer, UnreadableProcess, Users, attribution::attribute,
+        Endpoint, Errno, Family, Gap, Holder, Holders, Machine, MachineKind, Owner, Protocol,
+        Snapshot, Socket, Source, State, Text, Timer, UnreadableProcess, Users,
+        attribution::attribute,
     },
     host::{OwnerDepth, linux::owners::OwnerFinder},
 };

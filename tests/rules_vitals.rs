@@ -20,8 +20,9 @@ use std::{
 
 use portscope::{
     domain::{
-        Analysis, Conntrack, Diagnosis, Errno, Evidence, Finding, Gap, PortRange, Process, ProcessTable,
-        Protocol, Severity, Snapshot, Source, Text, Thresholds, Translation, Trends, Vitals,
+        Analysis, Conntrack, Diagnosis, Errno, Evidence, Finding, Gap, PortRange, Process,
+        ProcessTable, Protocol, Severity, Snapshot, Source, Text, Thresholds, Translation, Trends,
+        Vitals,
         diagnosis::{Figure, diagnose},
     },
     host::{

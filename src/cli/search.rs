@@ -6,8 +6,7 @@ use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 use crate::{
     allocator::{Allocator, Attempt, Candidates, FreePorts, Sight as _, Tuning},
     cli::{
-        exit, scan,
-        seed,
+        exit, scan, seed,
         settings::{self, BadInput, search::SearchSettings},
     },
     domain::{Errno, Gap, Outcome, PortRange, ProcessTable, Refusal, Snapshot, Text},

@@ -6,8 +6,7 @@ use crate::{
     allocator::{Bands, Candidates, Lease, PoolSetup},
     cli::{
         exit::{self, Verdict},
-        search,
-        seed,
+        search, seed,
         settings::{BadInput, serve::ServeSettings},
     },
     domain::{PortRange, Protocols},

@@ -27,7 +27,7 @@ pub struct Holders {
     /// Socket inodes that one walk did not find, and none looked for before: opened or closed while
     /// we looked, or held by a process that is not visible. Ascending.
     pub undecided: Vec<u32>,
-    /// What the reader lacks if it is root; None: it is not.
+    /// What the reader lacks; None: to be root.
     pub lack: Option<Lack>,
     /// The uid that the kernel shows in place of those that our user namespace does not map; None:
     /// it maps all.

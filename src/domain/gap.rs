@@ -44,7 +44,8 @@ impl Table {
 pub enum Gap {
     /// Sockets whose owner some unreadable process may be.
     OwnersHidden { sockets: u32, processes: u32 },
-    /// As `OwnersHidden`, where the reader is root.
+    /// As `OwnersHidden`, where it would not help to run as root: the reader is, or is in a user
+    /// namespace.
     OwnersRefused { sockets: u32, processes: u32, lack: Lack },
     /// Sockets whose owner some process may be that `/proc` does not even list (`hidepid=`).
     OwnersInvisible { sockets: u32 },
@@ -75,12 +76,12 @@ pub enum Gap {
     VitalsUnread { what: &'static str, path: &'static str, error: Errno },
 }
 
-/// What root lacks where a process refuses.
+/// What the reader lacks where a process refuses, if not to be root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
     /// CAP_SYS_PTRACE or CAP_DAC_READ_SEARCH.
     Capability,
-    /// It is root of a user namespace, not of the host.
+    /// It is in a user namespace other than the host's.
     UserNamespace,
     /// Nothing known: a security module, or a process that nobody may look into.
     Unknown,
@@ -191,11 +192,11 @@ impl Gap {
                 format!("permission denied on the descriptors of {}", of_processes(*processes))
             }
             Self::OwnersRefused { processes, lack, .. } => format!(
-                "permission denied on the descriptors of {}, although this is {}",
+                "permission denied on the descriptors of {}, {}",
                 of_processes(*processes),
                 match lack {
-                    Lack::UserNamespace => "root of a user namespace",
-                    Lack::Capability | Lack::Unknown => "root",
+                    Lack::UserNamespace => "seen from a user namespace",
+                    Lack::Capability | Lack::Unknown => "although this is root",
                 }
             ),
             Self::OwnersInvisible { .. } => {

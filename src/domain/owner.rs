@@ -130,6 +130,7 @@ pub struct Users {
 impl Users {
     /// With the uid that the kernel shows in place of those that our user namespace does not map;
     /// None: it maps all. `is_mapped`: a user of the namespace has this uid, too.
+    #[must_use]
     pub fn with_unmapped(mut self, uid: Option<u32>, is_mapped: bool) -> Self {
         if let Some(uid) = uid
             && !is_mapped

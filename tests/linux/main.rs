@@ -11,6 +11,7 @@ mod one_port;
 mod policy;
 mod self_test;
 mod states;
+mod unlisted;
 
 use std::time::{Duration, Instant};
 

@@ -67,8 +67,10 @@ impl<'a> Owners<'a> {
         self.rows.len()
     }
 
+    /// Without sockets that were opened or closed during the scan: their row would come and go.
     pub fn into_rows(self) -> Vec<OwnerUse> {
-        let mut rows: Vec<OwnerUse> = self.rows.into_iter().map(|row| row.owner).collect();
+        let rows = self.rows.into_iter().map(|row| row.owner);
+        let mut rows: Vec<OwnerUse> = rows.filter(|row| row.party != Party::Unresolved).collect();
         rows.sort_unstable_by_key(|row| (Reverse(row.ports), Reverse(row.sockets), row.party));
         rows
     }

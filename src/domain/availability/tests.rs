@@ -5,9 +5,8 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use super::*;
 use crate::domain::{
-    Errno,
-    Destination, Ephemeral, Family, Gap, Holder, Machine, MachineKind, PortRange, Snapshot, Socket,
-    Source, State, Table, Text, Timer, Users, owner::Span,
+    Destination, Ephemeral, Errno, Family, Gap, Holder, Machine, MachineKind, PortRange, Snapshot,
+    Socket, Source, State, Table, Text, Timer, Users, owner::Span,
 };
 
 const PORT: u16 = 40_000;

@@ -1,13 +1,9 @@
 //! What would close a gap, in a few words. Not what is missing.
 
-use crate::domain::{
-    Errno, Gap,
-    gap::Lack,
-};
+use crate::domain::{Errno, Gap, gap::Lack};
 
 const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
-const LOAD_MODULES: &str =
-    "modprobe tcp_diag udp_diag (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG)";
+const LOAD_MODULES: &str = "modprobe tcp_diag udp_diag (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG)";
 
 /// Never "run as root": whether the reader is root is known only to some gaps.
 pub(super) fn of(gap: &Gap) -> &'static str {
@@ -35,7 +31,9 @@ pub(super) fn of(gap: &Gap) -> &'static str {
             "Linux 6.8 or newer lists them; before it, owners are needed, with CAP_SYS_PTRACE"
         }
         Gap::PortsUnread { error: Some(_), .. } => "grant CAP_SYS_PTRACE, and allow pidfd_getfd",
-        Gap::PortsUnread { error: None, .. } => "Linux 6.8 or newer lists them by NETLINK_SOCK_DIAG",
+        Gap::PortsUnread { error: None, .. } => {
+            "Linux 6.8 or newer lists them by NETLINK_SOCK_DIAG"
+        }
         Gap::PolicyAssumed { .. } => "mount /proc/sys",
         Gap::VitalsUnread { path, error, .. } => of_vitals(path, *error),
     }

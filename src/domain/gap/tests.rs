@@ -72,7 +72,8 @@ fn root_is_never_told_to_run_as_root() {
 fn ports_that_could_not_be_read_are_counted_by_process() {
     let unread = |pid, sockets| UnreadPorts { pid, sockets };
     let all = [unread(9, 1), unread(812, 3), unread(900, 1), unread(901, 2), unread(902, 4)];
-    let gap = |holders: &[UnreadPorts], error| Gap::PortsUnread { holders: holders.to_vec(), error };
+    let gap =
+        |holders: &[UnreadPorts], error| Gap::PortsUnread { holders: holders.to_vec(), error };
     assert_eq!(
         gap(&all[..1], Some(Errno::EPERM)).why(),
         "the ports of 1 TCP socket of pid 9 are not known: pidfd_getfd refused (EPERM)"

@@ -7,6 +7,8 @@ mod rings;
 mod table;
 mod threads;
 
+use std::cell::OnceCell;
+
 use rustix::{
     fd::OwnedFd,
     fs::{AtFlags, CWD, PROC_SUPER_MAGIC, RawDir},
@@ -39,8 +41,8 @@ pub struct OwnerFinder {
     /// Threads that have a table of their own with a socket that was looked for.
     split: Vec<Thread>,
     unread_threads: Option<UnreadThreads>,
-    /// See `Holders::unmapped_uid`; None: not asked yet.
-    unmapped_uid: Option<Option<u32>>,
+    /// See `Holders::unmapped_uid`.
+    unmapped_uid: OnceCell<Option<u32>>,
     /// No walk but the last one came to its end.
     is_first: bool,
     has_walked: bool,
@@ -250,8 +252,8 @@ impl OwnerFinder {
         self.holders.pairs.get(at).is_some_and(|&(held, _)| held == inode)
     }
 
-    fn unmapped_uid(&mut self) -> Option<u32> {
-        *self.unmapped_uid.get_or_insert_with(|| users::unmapped().map(|unmapped| unmapped.uid))
+    fn unmapped_uid(&self) -> Option<u32> {
+        *self.unmapped_uid.get_or_init(|| users::unmapped().map(|unmapped| unmapped.uid))
     }
 }
 
@@ -264,19 +266,17 @@ fn unreadable(proc: &OwnedFd, pid: u32) -> Option<UnreadableProcess> {
     }
 }
 
-/// None: we are not root.
+/// None: to be root.
 fn lack() -> Option<Lack> {
-    if users::effective() != 0 {
-        return None;
-    }
     let needed = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
-    let may_trace = rustix::thread::capabilities(None)
-        .is_ok_and(|sets| sets.effective.contains(needed));
-    Some(match (users::unmapped(), may_trace) {
-        (Some(_), _) => Lack::UserNamespace,
-        (None, false) => Lack::Capability,
-        (None, true) => Lack::Unknown,
-    })
+    let capabilities = rustix::thread::capabilities(None);
+    let may_trace = capabilities.is_ok_and(|sets| sets.effective.contains(needed));
+    match (users::unmapped(), users::effective()) {
+        (Some(_), _) => Some(Lack::UserNamespace),
+        (None, 0) if may_trace => Some(Lack::Unknown),
+        (None, 0) => Some(Lack::Capability),
+        (None, _) => None,
+    }
 }
 
 fn domain_errno(errno: Errno) -> domain::Errno {

@@ -14,11 +14,8 @@ pub struct NumberOption<const N: usize> {
     name: c_int,
 }
 
-const SOL_SOCKET: c_int = if cfg!(any(target_arch = "mips", target_arch = "sparc")) {
-    0xffff
-} else {
-    1
-};
+const SOL_SOCKET: c_int =
+    if cfg!(any(target_arch = "mips", target_arch = "sparc")) { 0xffff } else { 1 };
 const IPPROTO_TCP: c_int = 6;
 
 /// Identifies the network namespace of the socket. Since Linux 5.14.

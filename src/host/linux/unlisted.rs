@@ -141,7 +141,8 @@ impl Here {
                 Err(errno) => refusal = Some(errno),
             }
         }
-        let is_elsewhere = |place: &Place| self.inode.is_some() && self.is_of_process(place) == Some(false);
+        let is_elsewhere =
+            |place: &Place| self.inode.is_some() && self.is_of_process(place) == Some(false);
         match refusal {
             Some(errno) if !places.iter().all(is_elsewhere) => Err(errno),
             _ => Ok(None),

@@ -32,7 +32,10 @@ const NUMBER: Option<c_long> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-#[expect(unsafe_code, reason = "the signature is that of syscall(2), in the C library that std has")]
+#[expect(
+    unsafe_code,
+    reason = "the signature is that of syscall(2), in the C library that std has"
+)]
 unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
 }
@@ -45,9 +48,7 @@ pub(super) fn share_descriptors(one: u32, other: u32) -> Result<bool, Errno> {
     let number = NUMBER.ok_or(Errno::ENOSYS)?;
     let (one, other) = (one.cast_signed(), other.cast_signed());
     #[expect(unsafe_code, reason = "takes five numbers and touches no memory of ours")]
-    let order = unsafe {
-        syscall(number, one, other, KCMP_FILES, 0 as c_ulong, 0 as c_ulong)
-    };
+    let order = unsafe { syscall(number, one, other, KCMP_FILES, 0 as c_ulong, 0 as c_ulong) };
     match order {
         0 => Ok(true),
         // It orders them by an address that it does not show.

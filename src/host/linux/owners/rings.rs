@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn fixed_files_that_are_sockets_have_an_inode() {
-        let text = b"pos:\t0\nSqMask:\t0x3\nUserFiles:\t3\n    0: socket:[28782]\n    1: <none>\n    \
+        let text =
+            b"pos:\t0\nSqMask:\t0x3\nUserFiles:\t3\n    0: socket:[28782]\n    1: <none>\n    \
                      2: /tmp/socket:[7]\nUserBufs:\t0\n";
         assert_eq!(sockets(text).collect::<Vec<_>>(), [28_782]);
     }

@@ -15,10 +15,6 @@ use super::{
     table::{Found, Path, Table, decimal, open_directory},
 };
 
-/// Links in /proc/PID/task of a process with one thread: itself, its parent and the thread
-/// (`proc_task_getattr`).
-const LINKS_OF_ONE_THREAD: u64 = 3;
-
 /// Descriptors that one search reads where kcmp(2) is not there to say which tables are worth it:
 /// about 100 ms.
 const MOST_READ: u32 = 100_000;
@@ -32,7 +28,8 @@ pub(super) struct Thread {
 
 pub(super) fn has_several(proc: &OwnedFd, pid: u32) -> bool {
     let stat = rustix::fs::statat(proc, Path::of(pid, None, "/task").as_c_str(), AtFlags::empty());
-    stat.is_ok_and(|stat| u64::from(stat.st_nlink) > LINKS_OF_ONE_THREAD)
+    // Two links and one for each thread (`proc_task_getattr`).
+    stat.is_ok_and(|stat| stat.st_nlink > 3)
 }
 
 /// The main thread is a zombie (proc_pid_stat(5)): the process is one, or other threads go on.
@@ -98,11 +95,7 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub fn new(
-        refusing: HashSet<u32>,
-        found: &'a mut Found,
-        split: &'a mut Vec<Thread>,
-    ) -> Self {
+    pub fn new(refusing: HashSet<u32>, found: &'a mut Found, split: &'a mut Vec<Thread>) -> Self {
         Self { refusing, found, split, read: 0, unread: 0, error: None }
     }
 

@@ -97,16 +97,14 @@ fn parse_statistics(text: &str) -> Result<(u64, u64), Errno> {
     let mut lines = text.lines();
     let heading = lines.next().ok_or(Errno::EBADMSG)?;
     let place = |name| heading.split_ascii_whitespace().position(|column| column == name);
-    let (failed, dropped) =
-        place("insert_failed").zip(place("drop")).ok_or(Errno::EBADMSG)?;
+    let (failed, dropped) = place("insert_failed").zip(place("drop")).ok_or(Errno::EBADMSG)?;
     let value = |line: &str, place| {
         let digits = line.split_ascii_whitespace().nth(place)?;
         u64::from_str_radix(digits, 16).ok()
     };
     let mut sums = (0, 0);
     for line in lines {
-        let (one, other) =
-            value(line, failed).zip(value(line, dropped)).ok_or(Errno::EBADMSG)?;
+        let (one, other) = value(line, failed).zip(value(line, dropped)).ok_or(Errno::EBADMSG)?;
         sums = (sums.0 + one, sums.1 + other);
     }
     Ok(sums)

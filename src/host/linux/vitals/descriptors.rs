@@ -3,8 +3,7 @@
 use std::{
     cmp::Reverse,
     fmt::Write as _,
-    fs,
-    io,
+    fs, io,
     time::{Duration, Instant},
 };
 
