@@ -363,6 +363,7 @@ impl Recount<'_> {
             suspected: 0,
             numbered: 0,
             uncertain: 0,
+            is_bind_refused: false,
             bind_may_miss: u32::from(protocol == Protocol::Tcp && self.odd_ends(&is_occupied) > 0),
             connect_may_miss: u32::from(
                 protocol == Protocol::Tcp && self.odd_ends(&is_poisoned) > 0,

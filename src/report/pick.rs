@@ -198,7 +198,8 @@ fn rank(owner: Owner<'_>) -> u8 {
         Owner::Hidden => 3,
         Owner::Kernel => 4,
         Owner::Nobody => 5,
-        Owner::NotAsked => 6,
+        Owner::Unresolved => 6,
+        Owner::NotAsked => 7,
     }
 }
 

@@ -76,6 +76,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn meaning(evidence: &Evidence<'_>, level: Level, scopes: Option<String>) -> String {
     let now = match level {
+        _ if evidence.analysis.range(Protocol::Tcp).is_bind_refused => {
+            return refused(evidence);
+        }
         Level::Exhausted if scopes.is_some() => "on all addresses fails",
         Level::Exhausted => "fails",
         _ => "will soon fail",
@@ -90,6 +93,18 @@ fn meaning(evidence: &Evidence<'_>, level: Level, scopes: Option<String>) -> Str
     format!(
         "bind() to port 0, and listen() without bind(), {now} with EADDRINUSE.{scopes}{reuse} {}",
         connect(evidence)
+    )
+}
+
+/// The listed sockets do not fill the range, and yet a bind() of ours was refused.
+fn refused(evidence: &Evidence<'_>) -> String {
+    let left = evidence.analysis.range(Protocol::Tcp).left().most;
+    format!(
+        "bind() to port 0 fails with EADDRINUSE: one of ours did, on 127.0.0.1. Sockets that are \
+         bound, and neither listen nor are connected, hold the other {}: they are not listed here \
+         (see not-seen). connect() cannot get these ports either, whatever its destination, and \
+         fails with EADDRNOTAVAIL.",
+        ports(left)
     )
 }
 
