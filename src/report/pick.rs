@@ -245,7 +245,9 @@ impl fmt::Display for NoPort {
             }
             Self::AddressRefused(refusal) | Self::RightMissing(refusal) => refusal.fmt(f),
             Self::PolicyRefused { refusal, attempts } => {
-                write!(f, "{}; so were {attempts} other ports ({})", refusal.cause, refusal.errno)
+                let plural = if *attempts == 1 { "" } else { "s" };
+                let AddressRefusal { cause, errno, .. } = refusal;
+                write!(f, "{cause} and to {attempts} other port{plural} ({errno})")
             }
             Self::RangeReserved { range } => write!(
                 f,
