@@ -153,6 +153,7 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
     }
 
     /// By default an allocation ends with its last attempt.
+    #[must_use]
     pub fn ending_early(mut self, rule: EarlyEnd) -> Self {
         self.early_end = rule;
         self

@@ -166,10 +166,10 @@ pub fn holder_words(scan: Scan<'_>, protocol: Protocol, port: u16) -> String {
     let Some(socket) = sockets.iter().min_by_key(|socket| rank(owner(socket))) else {
         return "a socket that is not listed".to_owned();
     };
-    let named = |(pid, process): (u32, Option<&Process>)| {
+    let label = |(pid, process): (u32, Option<&Process>)| {
         format!("{}[{pid}]", Name(process.map(|process| &process.name)))
     };
-    let names = || scan.owners(socket).map(named).collect::<Vec<_>>().join(", ");
+    let names = || scan.owners(socket).map(label).collect::<Vec<_>>().join(", ");
     match owner(&socket) {
         Owner::Process(_) => names(),
         Owner::Backlog(_) => format!("a connection not yet accepted by {}", names()),
