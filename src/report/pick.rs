@@ -155,6 +155,8 @@ pub enum NoPort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unlisted {
     pub ports: u32,
+    /// Of these, how many were refused with EADDRINUSE all the same.
+    pub refused: u32,
     /// Not all sockets are listed: one that is not may be on such a port.
     pub is_doubtful: bool,
 }
@@ -221,22 +223,7 @@ impl fmt::Display for NoPort {
             Self::AttemptsExhausted { attempts, free, of, reserved, other } => {
                 let plural = if *attempts == 1 { "" } else { "s" };
                 write!(f, "gave up after {attempts} attempt{plural} · ")?;
-                let of = if reserved >= of {
-                    format!(
-                        "{of} ports of the range that are not reserved (ip_local_reserved_ports)"
-                    )
-                } else {
-                    format!("{of} ports of the range")
-                };
-                match free {
-                    None => write!(f, "how many of the {of} are free is not known")?,
-                    Some(Unlisted { ports, is_doubtful: false }) => {
-                        write!(f, "{ports} of {of} are free")?;
-                    }
-                    Some(Unlisted { ports, is_doubtful: true }) => {
-                        write!(f, "{ports} of {of} are not listed as in use")?;
-                    }
-                }
+                write_free(f, *free, (*of, *reserved))?;
                 let Some((count, errno)) = other else { return Ok(()) };
                 write!(f, " · {count} failed with {errno}, not because of a socket")
             }
@@ -255,6 +242,32 @@ impl fmt::Display for NoPort {
                  --ignore-reserved draws them too"
             ),
         }
+    }
+}
+
+fn write_free(
+    f: &mut fmt::Formatter<'_>,
+    free: Option<Unlisted>,
+    (of, reserved): (u32, u32),
+) -> fmt::Result {
+    let of = if reserved >= of {
+        format!("{of} ports of the range that are not reserved (ip_local_reserved_ports)")
+    } else {
+        format!("{of} ports of the range")
+    };
+    match free {
+        None => write!(f, "how many of the {of} are free is not known"),
+        Some(Unlisted { ports, refused: 0, is_doubtful: false }) => {
+            write!(f, "{ports} of {of} are free")
+        }
+        Some(Unlisted { ports, refused: 0, .. }) => {
+            write!(f, "{ports} of {of} are not listed as in use")
+        }
+        Some(Unlisted { ports, refused, .. }) => write!(
+            f,
+            "{ports} of {of} are not listed as in use, but {refused} of these were refused with \
+             EADDRINUSE"
+        ),
     }
 }
 
