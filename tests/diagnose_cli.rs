@@ -116,7 +116,7 @@ fn bad_input_of_diagnose_is_unknown_in_one_line() {
 #[test]
 fn help_names_the_exit_codes_of_each_command() {
     for (arguments, told) in
-        [("diagnose --help", "3 UNKNOWN"), ("explain --help", "1 nothing stands on the port")]
+        [("diagnose --help", "3 UNKNOWN"), ("explain --help", "1 nothing is listed on the port")]
     {
         let output = run(arguments);
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));

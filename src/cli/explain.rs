@@ -246,7 +246,7 @@ struct Asked {
 fn judged(answer: Answer, refusal: Option<AddressRefusal>) -> (Answer, Option<AddressRefusal>) {
     match refusal {
         Some(refusal) if refusal.is_policy() && answer.verdict == Allowed::Free => {
-            let because = format!("{}, but {refusal}; --probe would tell", answer.because);
+            let because = format!("{}, but {refusal}", answer.because);
             (Answer { verdict: Allowed::Unknown, because }, None)
         }
         Some(refusal) if refusal.is_policy() => (answer, None),

@@ -201,10 +201,7 @@ impl<'a> Search<'a> {
         } else {
             FreePorts::everything()
         };
-        let early_end = EarlyEnd {
-            all_refused: true,
-            all_denied: self.policy.is_some().then_some(privileged::DENIED_ATTEMPTS),
-        };
+        let all_denied = self.policy.is_some().then_some(privileged::DENIED_ATTEMPTS);
         let mut allocator = Allocator::new(
             binder,
             (strategy.make)(Tuning::default()),
@@ -212,7 +209,7 @@ impl<'a> Search<'a> {
             candidates,
             self.settings.max_attempts.get(),
         )
-        .ending_early(early_end)
+        .ending_early(EarlyEnd { all_refused: true, all_denied })
         .seeing(sight);
         let mut held = Ports::new();
         while held.len() < self.settings.count.get() as usize {
@@ -332,8 +329,9 @@ impl<'a> Search<'a> {
         let ports = candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32;
         let may_hide = |protocol| availability::may_be_unlisted(&snapshot, protocol);
         let is_hidden = Protocol::EACH.iter().any(|&p| protocols.includes(p) && may_hide(p));
-        let is_contradicted = self.met.keys().any(|&port| port > 0 && sight.looks_free(port));
-        Some(Unlisted { ports, is_doubtful: is_hidden || is_contradicted })
+        let is_refused = |port: &&u16| candidates.contains(**port) && sight.looks_free(**port);
+        let refused = self.met.keys().filter(is_refused).count() as u32;
+        Some(Unlisted { ports, refused, is_doubtful: is_hidden })
     }
 }
 

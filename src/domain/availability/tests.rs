@@ -3,7 +3,10 @@
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use super::*;
+use super::{
+    probing::{Probed, Skipped},
+    *,
+};
 use crate::domain::{
     Destination, Ephemeral, Errno, Family, Gap, Holder, Machine, MachineKind, PortRange, Snapshot,
     Socket, Source, State, Table, Text, Timer, Users, owner::Span,
@@ -186,6 +189,67 @@ fn tcp_tw_reuse_decides_what_a_time_wait_says_to_connect() {
         snapshot.ephemeral.tw_reuse = reuse;
         let answer = connect_answer(&snapshot, Protocol::Tcp, PORT, Some(to));
         assert_eq!(answer.verdict, expected, "{reuse:?} {to:?}");
+    }
+}
+
+#[test]
+fn orphan_in_fin_wait_2_is_not_taken_again_by_tcp_tw_reuse() {
+    let to = towards("127.0.0.1", "127.0.0.1");
+    for (kernel, expected) in [("6.18.1", Verdict::InUse), ("6.8.0-45", Verdict::Unknown)] {
+        let mut snapshot = snapshot(
+            &[socket(Protocol::Tcp, State::FinWait2, "127.0.0.1", Some("127.0.0.1"))],
+            &[],
+        );
+        let machine = Machine { kernel: Text::scrub(kernel), ..(*snapshot.machine).clone() };
+        snapshot.machine = Arc::new(machine);
+        snapshot.ephemeral.tw_reuse = Some(1);
+        let answer = connect_answer(&snapshot, Protocol::Tcp, PORT, Some(&to));
+        assert_eq!(answer.verdict, expected, "{kernel}");
+        assert!(!answer.because.contains("tcp_tw_reuse"), "{}", answer.because);
+    }
+}
+
+#[test]
+fn scoped_bind_meets_no_socket_of_another_interface() {
+    let scoped = |interface| BindAddress::Scoped { address: "fe80::1".parse().unwrap(), interface };
+    let mut holder = socket(Protocol::Tcp, State::Listen, "fe80::1", None);
+    holder.interface = Some(2);
+    let listed = snapshot(&[holder], &[]);
+    assert_eq!(plain(&listed, Protocol::Tcp, scoped(2)), Verdict::InUse);
+    assert_eq!(plain(&listed, Protocol::Tcp, scoped(3)), Verdict::Free);
+    assert_eq!(plain(&listed, Protocol::Tcp, BindAddress::AnyDual), Verdict::InUse);
+    // /proc/net lists no interface.
+    holder.interface = None;
+    let mut untold = snapshot(&[holder], &[]);
+    untold.source = Source::Procfs;
+    assert_eq!(plain(&untold, Protocol::Tcp, scoped(3)), Verdict::Unknown);
+    assert_eq!(plain(&untold, Protocol::Tcp, BindAddress::AnyDual), Verdict::InUse);
+}
+
+#[test]
+fn probes_beside_a_connection_wait_for_linux_6_18() {
+    let bind = |reuse| Bind { protocol: Protocol::Tcp, address: BindAddress::Any4, reuse };
+    let binds = Reuse::EACH.map(bind);
+    let connected = socket(Protocol::Tcp, State::Established, "127.0.0.1", Some("127.0.0.1"));
+    let listener = socket(Protocol::Tcp, State::Listen, "127.0.0.1", None);
+    for (kernel, sockets, is_tried) in [
+        ("6.17.9", &[connected][..], false),
+        ("unknown", &[connected], false),
+        ("6.18.0", &[connected], true),
+        ("6.17.9", &[connected, listener], true),
+        ("6.17.9", &[], true),
+    ] {
+        let mut snapshot = snapshot(sockets, &[]);
+        let machine = Machine { kernel: Text::scrub(kernel), ..(*snapshot.machine).clone() };
+        snapshot.machine = Arc::new(machine);
+        let mut tried = 0;
+        let probed = probing::probe_each(&snapshot, PORT, &binds, |_| {
+            tried += 1;
+            Err(Errno::EADDRINUSE)
+        });
+        let skipped = Probed::Skipped(Skipped::BesideConnection);
+        assert_eq!(probed.contains(&skipped), !is_tried, "{kernel} {probed:?}");
+        assert_eq!(tried > 0, is_tried, "{kernel}");
     }
 }
 
