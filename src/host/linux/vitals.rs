@@ -5,7 +5,7 @@ pub(super) mod conntrack;
 mod counters;
 mod descriptors;
 
-use std::{fs::File, io::Read as _, str::FromStr};
+use std::{cell::OnceCell, fs::File, io::Read as _, str::FromStr};
 
 use crate::{
     domain::{Errno, Gap, Snapshot, Socket, State, Vitals},
@@ -29,8 +29,8 @@ const MAX_SYN_BACKLOG: &str = "/proc/sys/net/ipv4/tcp_max_syn_backlog";
 #[derive(Default)]
 pub struct VitalsReader {
     buffer: Vec<u8>,
-    /// Never changes while the namespace is there; the inner None: this kernel does not show it.
-    hash_buckets: Option<Option<i64>>,
+    /// Never changes while the namespace is there; None: this kernel does not show it.
+    hash_buckets: OnceCell<Option<i64>>,
     conntrack: ConntrackReader,
     descriptors: DescriptorReader,
 }
@@ -60,7 +60,7 @@ impl VitalsReader {
         vitals.max_time_wait = limit(MAX_TIME_WAIT, "the limit of TIME-WAIT sockets");
         vitals.max_orphans = limit(MAX_ORPHANS, "the limit of orphans");
         let buckets = || number(HASH_BUCKETS, &mut self.buffer).ok();
-        vitals.hash_buckets = *self.hash_buckets.get_or_insert_with(buckets);
+        vitals.hash_buckets = *self.hash_buckets.get_or_init(buckets);
     }
 
     /// Only where a SYN queue may have been full, for it costs two files more.
