@@ -36,6 +36,6 @@ pub use service::ServiceNames;
 pub use snapshot::{Machine, MachineKind, NamespaceName, Snapshot, Source};
 pub use socket::{Endpoint, Family, Protocol, Protocols, Socket, State, Timer};
 pub use text::Text;
-pub use trends::{Drain, Forecast, Subject, Trend, Trends};
+pub use trends::{Drain, Forecast, LastMinute, Subject, Trend, Trends};
 pub use unseen::UnseenNamespaces;
 pub use vitals::{Conntrack, DescriptorUse, Translation, Vitals};

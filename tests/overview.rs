@@ -270,7 +270,7 @@ fn a_growing_load_tells_when_it_is_full() {
     assert_eq!(verdict.subject, Subject::Destination(payments()));
     assert_eq!((verdict.level, verdict.available), (Level::Exhausting, 19));
     let seen = shown(&session);
-    assert!(seen.contains("+5/s: full in ≈ 3s"), "{seen}");
+    assert!(seen.contains("+5/s: 19 left, full in ≈ 3s"), "{seen}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub mod verdict;
 mod wording;
 
 use crate::domain::{
-    Analysis, DestinationUse, Forecast, ProcessTable, Snapshot, Subject, Trend, Trends, Vitals,
+    Analysis, DestinationUse, Forecast, ProcessTable, RangeUse, Snapshot, Subject, Trend, Trends, Vitals,
 };
 
 pub use finding::{About, Figure, Finding, Level, Severity};
@@ -189,7 +189,8 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// Of a used share, with so many ports left, and what was seen to come.
+    /// Of a used share, with so many ports left, and what was seen to come. What earlier scans saw
+    /// is not asked: `Standing` does.
     pub fn level(&self, share: f64, available: u32, forecast: Option<Forecast>) -> Level {
         let is_soon = share >= self.warn / 2.0 && forecast.is_some_and(|f| f.seconds <= SOON);
         match share {
@@ -211,7 +212,11 @@ impl Evidence<'_> {
         self.trend(Subject::Destination(row.destination))?.until(row.available())
     }
 
-    pub fn level(&self, row: &DestinationUse) -> Level {
-        self.thresholds.level(row.share(), row.available(), self.forecast(row))
+    pub fn of_destination(&self, row: &DestinationUse) -> Standing {
+        Standing::of_destination(row, self.trends, self.thresholds)
+    }
+
+    pub fn of_range(&self, row: &RangeUse) -> Standing {
+        Standing::of_range(row, self.trends, self.thresholds)
     }
 }

@@ -5,7 +5,8 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies::{self, NOT_FIN_TIMEOUT},
-        wording::{client, full_in, grouped, maker, percent},
+        verdict::Standing,
+        wording::{Call, client, grouped, left, maker, percent},
     },
 };
 
@@ -23,7 +24,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
     let forecast = evidence.forecast(row);
-    let level = evidence.level(row);
+    let standing = evidence.of_destination(row);
+    let level = standing.level;
     if level == Level::Ok {
         return None;
     }
@@ -33,10 +35,10 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         rule: "destination-exhausted",
         severity: level.severity(),
         about: About::Destination(row.destination),
-        summary: summary(row, level, forecast, &maker),
+        summary: summary(row, &standing, &maker),
         cause: cause(evidence, row, &maker),
         steps,
-        meaning: meaning(evidence, level),
+        meaning: meaning(evidence, row, &standing),
         evidence: figures(evidence, row, forecast),
         advice,
         avoid: vec![
@@ -48,15 +50,9 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
     })
 }
 
-fn summary(row: &DestinationUse, level: Level, forecast: Option<Forecast>, maker: &str) -> String {
+fn summary(row: &DestinationUse, standing: &Standing, maker: &str) -> String {
     let remote = row.destination.remote;
-    let left = match (level, forecast) {
-        (Level::Exhausted, _) => "none left".to_owned(),
-        (_, Some(forecast)) => {
-            format!("{} left, {}", grouped(row.available()), full_in(forecast))
-        }
-        _ => format!("{} left", grouped(row.available())),
-    };
+    let left = left(standing);
     format!(
         "tcp {} → {remote} uses {} of {} ports ({}), {left}: {maker}",
         row.destination.source,
@@ -66,9 +62,14 @@ fn summary(row: &DestinationUse, level: Level, forecast: Option<Forecast>, maker
     )
 }
 
-fn meaning(evidence: &Evidence<'_>, level: Level) -> String {
+fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -> String {
     let others = evidence.analysis.unused_capacity();
-    let now = if level == Level::Exhausted { "fails" } else { "will soon fail" };
+    let connect = Call {
+        name: "connect() to it",
+        is_plural: false,
+        errno: "EADDRNOTAVAIL (\"Cannot assign requested address\")",
+        time_wait: row.time_wait - row.reusable,
+    };
     let elsewhere = match (others, evidence.analysis.range(Protocol::Tcp).suspected) {
         (0, _) => "No other destination has a port left either.".to_owned(),
         (_, suspected) if suspected > 0 => format!(
@@ -80,10 +81,7 @@ fn meaning(evidence: &Evidence<'_>, level: Level) -> String {
             grouped(others)
         ),
     };
-    format!(
-        "connect() to it {now} with EADDRNOTAVAIL (\"Cannot assign requested address\"). \
-         {elsewhere}"
-    )
+    format!("{} {elsewhere}", connect.fails(standing))
 }
 
 fn figures(

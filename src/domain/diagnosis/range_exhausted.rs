@@ -5,7 +5,8 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{full_in, grouped, party, percent, steps},
+        verdict::Standing,
+        wording::{Call, grouped, left, party, percent, steps},
     },
 };
 
@@ -13,17 +14,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
     let trend = evidence.trend(Subject::Range(Protocol::Tcp));
     let forecast = trend.and_then(|trend| trend.until(range.available()));
-    let level = evidence.thresholds.level(range.share(), range.available(), forecast);
+    let standing = evidence.of_range(range);
+    let level = standing.level;
     if level == Level::Ok {
         return Vec::new();
     }
     // Suspected ports are no choice for another destination.
     let connectable = evidence.analysis.unused_capacity().saturating_sub(range.suspected);
-    let left = match forecast {
-        _ if level == Level::Exhausted => "none left".to_owned(),
-        Some(forecast) => format!("{} left, {}", grouped(range.available()), full_in(forecast)),
-        None => format!("{} left", grouped(range.available())),
-    };
+    let left = left(&standing);
     let mut figures = vec![
         ("size", Figure::Count(range.size.into())),
         ("occupied", Figure::Count(range.occupied.into())),
@@ -52,7 +50,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             "IP_BIND_ADDRESS_NO_PORT",
             "widen ip_local_port_range",
         ]),
-        meaning: meaning(level, connectable),
+        meaning: meaning(&standing, range.time_wait, connectable),
         evidence: figures,
         advice: advice(evidence),
         avoid: vec![
@@ -63,8 +61,13 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-fn meaning(level: Level, connectable: u32) -> String {
-    let now = if level == Level::Exhausted { "fails" } else { "will soon fail" };
+fn meaning(standing: &Standing, time_wait: u32, connectable: u32) -> String {
+    let bind = Call {
+        name: "bind() to port 0, and listen() without bind(),",
+        is_plural: true,
+        errno: "EADDRINUSE",
+        time_wait,
+    };
     let connect = match connectable {
         0 => "connect() fails with EADDRNOTAVAIL whatever its destination: on each port a socket \
               listens or was bound."
@@ -74,7 +77,7 @@ fn meaning(level: Level, connectable: u32) -> String {
             grouped(ports)
         ),
     };
-    format!("bind() to port 0, and listen() without bind(), {now} with EADDRINUSE. {connect}")
+    format!("{} {connect}", bind.fails(standing))
 }
 
 fn advice(evidence: &Evidence<'_>) -> Vec<String> {

@@ -5,7 +5,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{full_in, grouped, party, percent, steps},
+        wording::{Call, grouped, left, party, percent, steps},
     },
 };
 
@@ -13,18 +13,20 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.analysis.range(Protocol::Udp);
     let trend = evidence.trend(Subject::Range(Protocol::Udp));
     let forecast = trend.and_then(|trend| trend.until(range.available()));
-    let level = evidence.thresholds.level(range.share(), range.available(), forecast);
+    let standing = evidence.of_range(range);
+    let level = standing.level;
     if level == Level::Ok {
         return Vec::new();
     }
-    let left = match forecast {
-        _ if level == Level::Exhausted => "none left".to_owned(),
-        Some(forecast) => format!("{} left, {}", grouped(range.available()), full_in(forecast)),
-        None => format!("{} left", grouped(range.available())),
-    };
+    let left = left(&standing);
     let owner = most_of_udp(evidence);
     let by = owner.as_ref().map(|(name, ports)| format!(": {name} has {}", grouped(*ports)));
-    let now = if level == Level::Exhausted { "fail" } else { "will soon fail" };
+    let calls = Call {
+        name: "UDP connect() and sendto() of an unbound socket",
+        is_plural: true,
+        errno: "EAGAIN (\"Resource temporarily unavailable\"), bind() to port 0 with EADDRINUSE",
+        time_wait: 0,
+    };
     let mut figures = vec![
         ("size", Figure::Count(range.size.into())),
         ("occupied", Figure::Count(range.occupied.into())),
@@ -64,9 +66,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             "widen ip_local_port_range",
         ]),
         meaning: format!(
-            "UDP connect() and sendto() of an unbound socket {now} with EAGAIN (\"Resource \
-             temporarily unavailable\"), bind() to port 0 with EADDRINUSE. UDP never shares an \
-             automatic port, whatever the destination; TCP is not touched."
+            "{} UDP never shares an automatic port, whatever the destination; TCP is not touched.",
+            calls.fails(&standing)
         ),
         evidence: figures,
         advice,

@@ -1,7 +1,8 @@
 //! How ranges and destinations stand, and which of them stands worst. Not why: rules say that.
 
 use crate::domain::{
-    Analysis, DestinationUse, Forecast, Level, RangeUse, Subject, Thresholds, Trend, Trends,
+    Analysis, DestinationUse, Forecast, LastMinute, Level, Protocol, RangeUse, Subject, Thresholds,
+    Trend, Trends,
 };
 
 /// Of one range or destination.
@@ -19,6 +20,8 @@ pub struct Standing {
     pub trend: Option<Trend>,
     /// When it is full at the rate seen.
     pub forecast: Option<Forecast>,
+    /// None: no scan so far, or not followed.
+    pub last_minute: Option<LastMinute>,
 }
 
 impl Standing {
@@ -43,14 +46,21 @@ impl Standing {
     ) -> Self {
         let trend = trends.of(subject);
         let forecast = trend.and_then(|trend| trend.until(available));
-        let level = thresholds.level(share, available, forecast);
-        Self { subject, level, share, used, size, available, trend, forecast }
+        let last_minute = trends.last_minute(subject);
+        let level = match thresholds.level(share, available, forecast) {
+            Level::Exhausted => Level::Exhausted,
+            _ if last_minute.is_some_and(|last| last.is_failing(share >= thresholds.critical)) => {
+                Level::Failing
+            }
+            level => level,
+        };
+        Self { subject, level, share, used, size, available, trend, forecast, last_minute }
     }
 }
 
 /// The worst of all; of equals a destination before a range, for it makes connect() fail.
 pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> Standing {
-    // They stand in the order of their shares; those further down cannot be worse than OK.
+    // They are in the order of their shares; those further down cannot be worse than OK.
     let least = thresholds.warn / 2.0;
     let high = analysis.destinations.iter().take_while(|row| row.share() >= least);
     let few = high.clone().count().max(1);
@@ -59,17 +69,27 @@ pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> 
         .map(|row| Standing::of_destination(row, trends, thresholds))
         .chain(analysis.ranges.iter().map(|row| Standing::of_range(row, trends, thresholds)));
     let first = Standing::of_range(&analysis.ranges[0], trends, thresholds);
-    all.fold(None, |worst: Option<Standing>, next| match worst {
+    let worst = all.clone().fold(None, |worst: Option<Standing>, next| match worst {
         Some(worst) if (worst.level, worst.share) >= (next.level, next.share) => Some(worst),
         _ => Some(next),
-    })
-    .unwrap_or(first)
+    });
+    let worst = worst.unwrap_or(first);
+    all.into_iter().find(|other| is_cause(other, &worst)).unwrap_or(worst)
+}
+
+/// Whether a destination has most of the ports that the range is short of: then it says more.
+fn is_cause(destination: &Standing, range: &Standing) -> bool {
+    matches!(destination.subject, Subject::Destination(_))
+        && range.subject == Subject::Range(Protocol::Tcp)
+        && range.level > Level::Ok
+        && destination.used * 2 >= range.used
+        && destination.level >= range.level.min(Level::Failing)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Destination, Endpoint, Protocol, analysis::Foremost};
+    use crate::domain::{Destination, Endpoint, analysis::Foremost};
 
     fn destination(used: u32, capacity: u32, port: u16) -> DestinationUse {
         let remote: Endpoint = ([10, 0, 3, 17], port).into();

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     domain::{
-        Destination, DestinationUse, Finding, Forecast, Protocol, RangeUse, Subject, Trend,
+        Destination, DestinationUse, Finding, Forecast, LastMinute, Level, Protocol, RangeUse, Subject, Trend,
         diagnosis::{About, Standing},
     },
     report::{Health, Status, columns, paragraph, text::Namespace},
@@ -212,6 +212,11 @@ fn growth(trend: Option<Trend>) -> String {
 }
 
 fn full_in(standing: &Standing) -> String {
+    if let (Level::Failing, Some(LastMinute { scans, full: full @ 1.., .. })) =
+        (standing.level, standing.last_minute)
+    {
+        return format!("at {full} of {scans} scans");
+    }
     let Some(forecast) = standing.forecast else {
         return if standing.available == 0 { "now" } else { "-" }.to_owned();
     };

@@ -20,6 +20,12 @@ pub const METRICS: &[Metric] = &[
         of: Of::Namespace(namespace::taken_at),
     },
     Metric {
+        name: "portscope_scans",
+        labels: "",
+        help: "Scans of this run, one a second over the time of --sample.",
+        of: Of::Namespace(namespace::scans),
+    },
+    Metric {
         name: "portscope_status",
         labels: "status",
         help: "1 for the status of diagnose (ok, warning, unknown, critical), 0 for the others.",
@@ -121,9 +127,15 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_range_exhaustion_seconds",
         labels: "protocol",
-        help: "Until bind(0) finds no port, at the rate between two looks; +Inf: at this rate \
+        help: "Until bind(0) finds no port, at the rate of this run's scans; +Inf: at this rate \
                never. No series where the rate is not known.",
         of: Of::Range(range::exhaustion),
+    },
+    Metric {
+        name: "portscope_range_full_scans",
+        labels: "protocol",
+        help: "Of portscope_scans: those at which bind(0) could get no port.",
+        of: Of::Range(range::full_scans),
     },
     Metric {
         name: "portscope_new_destination_available_ports",
@@ -135,7 +147,7 @@ pub const METRICS: &[Metric] = &[
         name: "portscope_destinations",
         labels: "level",
         help: "TCP destinations (source address, destination address and port) by level: ok, \
-               watch, exhausting, exhausted. All of them.",
+               watch, exhausting, failing, exhausted. All of them.",
         of: Of::Namespace(namespace::destinations),
     },
     Metric {
@@ -186,9 +198,15 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_destination_exhaustion_seconds",
         labels: DESTINATION,
-        help: "Until connect() to the destination finds no port, at the rate between two looks; \
+        help: "Until connect() to the destination finds no port, at the rate of this run's scans; \
                +Inf: at this rate never. No series where the rate is not known.",
         of: Of::Destination(destination::exhaustion),
+    },
+    Metric {
+        name: "portscope_destination_full_scans",
+        labels: DESTINATION,
+        help: "Of portscope_scans: those at which connect() to the destination could get no port.",
+        of: Of::Destination(destination::full_scans),
     },
     Metric {
         name: "portscope_destination_owner_sockets",
@@ -230,7 +248,7 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_duration_seconds",
         labels: "",
-        help: "How long this run of portscope took, the wait between two looks included.",
+        help: "How long this run of portscope took, the wait between scans included.",
         of: Of::Run(namespace::elapsed),
     },
     Metric {

@@ -36,6 +36,11 @@ pub(super) fn taken_at(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     out.add(&[], health.scan.snapshot.taken_at.as_secs_f64());
 }
 
+pub(super) fn scans(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
+    let scans = health.ranges().filter_map(|row| health.of_range(row).last_minute);
+    out.add(&[], scans.map(|last| last.scans).max().unwrap_or_default().into());
+}
+
 pub(super) fn status(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     for status in [Status::Ok, Status::Warning, Status::Unknown, Status::Critical] {
         let is_it = health.status() == status;
@@ -95,12 +100,11 @@ pub(super) fn destinations(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     if !health.includes(Protocol::Tcp) || !health.lists(Protocol::Tcp) {
         return;
     }
-    let levels = [Level::Ok, Level::Watch, Level::Exhausting, Level::Exhausted];
-    let mut counts = [0_u32; 4];
+    let mut counts = [0_u32; Level::EACH.len()];
     for row in health.destinations() {
         counts[health.of_destination(row).level as usize] += 1;
     }
-    for (level, count) in levels.into_iter().zip(counts) {
+    for (level, count) in Level::EACH.into_iter().zip(counts) {
         out.add(&[("level", &level.name().to_lowercase())], count.into());
     }
 }
