@@ -24,8 +24,7 @@ use crate::{
     domain::{
         Analysis, Diagnosis, Gauge, History, Lane, Occupancy, PortRange, ProcessTable, Protocol,
         Protocols, ServiceNames, Snapshot, Socket, Text, Thresholds, Trends, Vitals,
-        diagnosis::Standing,
-        port,
+        diagnosis::Standing, port,
     },
 };
 

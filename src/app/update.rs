@@ -380,13 +380,8 @@ impl App {
             thresholds,
         });
         self.overview.follow(scan);
-        self.headline = Some(Headline::after(
-            self.headline.as_ref(),
-            self.now,
-            scan,
-            &self.trends,
-            thresholds,
-        ));
+        self.headline =
+            Some(Headline::after(self.headline.as_ref(), self.now, scan, &self.trends, thresholds));
     }
 
     fn show(&mut self, screen: Screen) -> Vec<Effect> {

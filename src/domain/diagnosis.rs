@@ -8,6 +8,7 @@ mod counter;
 mod descriptor_limit;
 mod destination_exhausted;
 pub mod finding;
+mod groups;
 mod listen_overflow;
 mod listener_in_range;
 mod nat_ports_exhausted;
@@ -26,7 +27,8 @@ pub mod verdict;
 mod wording;
 
 use crate::domain::{
-    Analysis, DestinationUse, Forecast, ProcessTable, RangeUse, Snapshot, Subject, Trend, Trends, Vitals,
+    Analysis, DestinationUse, Forecast, ProcessTable, RangeUse, Snapshot, Subject, Trend, Trends,
+    Vitals,
 };
 
 pub use finding::{About, Figure, Finding, Level, Severity};
@@ -45,12 +47,12 @@ pub struct Rule {
 pub const RULES: &[Rule] = &[
     Rule {
         id: "destination-exhausted",
-        about: "connect() to one destination finds no port, or soon none",
+        about: "connect() to one destination finds no port now, on and off, or soon",
         check: destination_exhausted::check,
     },
     Rule {
         id: "range-exhausted",
-        about: "bind(0) finds no port, or soon none",
+        about: "bind(0) finds no port now, on and off, or soon",
         check: range_exhausted::check,
     },
     Rule {
@@ -95,7 +97,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "udp-exhausted",
-        about: "UDP finds no automatic port, or soon none",
+        about: "UDP finds no automatic port now, on and off, or soon",
         check: udp_exhausted::check,
     },
     Rule {

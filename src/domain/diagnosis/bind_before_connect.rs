@@ -1,10 +1,13 @@
 //! `bind-before-connect`: ports bound before connect() are taken for all destinations.
 
+use std::cmp::Reverse;
+
 use crate::domain::{
     Evidence, Finding, Party, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, maker, percent, steps},
+        groups::groups,
+        wording::{grouped, percent, steps},
     },
 };
 
@@ -23,18 +26,33 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let left = range.size.saturating_sub(lost);
     let level =
         evidence.thresholds.level(f64::from(lost) / f64::from(range.size.max(1)), left, None);
-    let makers = makers(evidence);
-    let name = maker(evidence, &makers);
+    let makers = groups(evidence, makers(evidence), |&sockets| sockets);
+    // A process before who is not known.
+    let most = makers.iter().min_by_key(|group| {
+        let is_process = matches!(group.first(), Party::Process(_));
+        Reverse((is_process, group.sum(|&sockets| sockets)))
+    });
+    let [name, program] = match most {
+        Some(group) => [group.name.clone(), group.program.clone()],
+        None => [(); 2].map(|()| "a process not seen".to_owned()),
+    };
+    let mut figures = vec![
+        ("suspected", Figure::Count(range.suspected.into())),
+        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("size", Figure::Count(range.size.into())),
+        ("others_available", Figure::Count(left.into())),
+    ];
+    figures.extend(most.iter().flat_map(|group| group.figures()));
     vec![Finding {
         rule: "bind-before-connect",
         severity: level.severity().max(Severity::Warning),
-        about: makers.first().map_or(About::Machine, |&(party, _)| About::Owner(party)),
+        about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
             "{} connected ports were very likely bound before connect() ({} of the range): {name}",
             grouped(range.suspected),
             percent(share)
         ),
-        cause: format!("{name} binds before connect(): taken for all destinations"),
+        cause: format!("{program} binds before connect(): taken for all destinations"),
         steps: steps(&["IP_BIND_ADDRESS_NO_PORT before bind()", "or no bind() at all"]),
         meaning: format!(
             "A port that bind() chose is taken for all destinations, not only for its own: any \
@@ -43,15 +61,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              one parity first, bind() to port 0 the other, and these came in bind()'s order.",
             grouped(left)
         ),
-        evidence: vec![
-            ("suspected", Figure::Count(range.suspected.into())),
-            ("poisoned", Figure::Count(range.poisoned.into())),
-            ("size", Figure::Count(range.size.into())),
-            ("others_available", Figure::Count(left.into())),
-        ],
+        evidence: figures,
         advice: vec![
             format!(
-                "in {name}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
+                "in {program}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
                  bind(address, 0) (Linux 4.2): connect() then chooses the port and shares it \
                  between destinations"
             ),
@@ -80,6 +93,6 @@ fn makers(evidence: &Evidence<'_>) -> Vec<(Party, u32)> {
             None => makers.push((party, 1)),
         }
     }
-    makers.sort_by_key(|&(_, sockets)| std::cmp::Reverse(sockets));
+    makers.sort_by_key(|&(_, sockets)| Reverse(sockets));
     makers
 }

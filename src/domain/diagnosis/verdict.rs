@@ -124,6 +124,21 @@ mod tests {
     }
 
     #[test]
+    fn a_destination_with_most_of_the_ports_comes_before_their_range() {
+        let mut analysis = Analysis::default();
+        (analysis.ranges[0].size, analysis.ranges[0].occupied) = (64, 62);
+        analysis.destinations = vec![destination(60, 64, 443)];
+        let subject = Subject::Destination(analysis.destinations[0].destination);
+        assert_eq!(worst(&analysis).subject, subject);
+        // bind(0) fails, connect() to it does not: that is the range's own.
+        analysis.ranges[0].occupied = 64;
+        assert_eq!(worst(&analysis).subject, Subject::Range(Protocol::Tcp));
+        analysis.destinations = vec![destination(30, 64, 443)];
+        analysis.ranges[0].occupied = 62;
+        assert_eq!(worst(&analysis).subject, Subject::Range(Protocol::Tcp));
+    }
+
+    #[test]
     fn on_a_quiet_machine_the_fullest_is_named_and_ok() {
         let mut analysis = Analysis::default();
         assert_eq!(worst(&analysis).level, Level::Ok);

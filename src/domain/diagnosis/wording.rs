@@ -98,7 +98,8 @@ impl Call {
     /// How it fails: now, on and off, or not yet. Of one level the sentence keeps its form.
     pub fn fails(&self, standing: &Standing) -> String {
         let Self { name, errno, .. } = self;
-        let [verb, again] = if self.is_plural { ["fail", "They fail"] } else { ["fails", "It fails"] };
+        let [verb, again] =
+            if self.is_plural { ["fail", "They fail"] } else { ["fails", "It fails"] };
         match (standing.level, standing.last_minute) {
             (Level::Exhausted, _) => format!("{name} {verb} with {errno}."),
             (Level::Failing, Some(last)) => {

@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     domain::{
-        Destination, DestinationUse, Finding, Forecast, LastMinute, Level, Protocol, RangeUse, Subject, Trend,
+        Destination, DestinationUse, Finding, Forecast, LastMinute, Level, Protocol, RangeUse,
+        Subject, Trend,
         diagnosis::{About, Standing},
     },
     report::{Health, Status, columns, paragraph, text::Namespace},

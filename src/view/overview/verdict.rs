@@ -208,9 +208,8 @@ pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<Strin
             share,
         ];
     }
-    let (rate, [sure, end, brief]) = (pace(standing, theme), endings(standing, theme));
+    let (rate, [end, brief]) = (pace(standing, theme), endings(standing, theme));
     vec![
-        format!("{subject} {verb} {share} of {size} {ports}{rate}{sure}"),
         format!("{subject} {verb} {share} of {size} {ports}{rate}{end}"),
         format!("{subject} {verb} {share} of {size} {ports}{end}"),
         format!("{subject} {verb} {share} of {size}{rate}{end}"),
@@ -278,33 +277,25 @@ fn pace(standing: &Standing, theme: &Theme) -> String {
 }
 
 /// What is left and for how long, from full to short. Of one level only the numbers differ.
-fn endings(standing: &Standing, theme: &Theme) -> [String; 3] {
+fn endings(standing: &Standing, theme: &Theme) -> [String; 2] {
     let left = format!(": {} left", words::thousands(standing.available));
     match (standing.level, standing.last_minute) {
-        (Level::Exhausted, _) => [(); 3].map(|()| ": none left".to_owned()),
+        (Level::Exhausted, _) => [(); 2].map(|()| ": none left".to_owned()),
         (Level::Failing, Some(LastMinute { scans, full, .. })) => {
             let end = format!("{left}, full at {full} of the last {scans} scans");
-            let brief = format!("{left}, full at {full} of {scans} scans");
-            [end.clone(), end, brief]
+            [end, format!("{left}, full at {full} of {scans} scans")]
         }
-        _ if standing.trend.is_none() => [(); 3].map(|()| left.clone()),
-        _ => {
-            let (when, spread) = full_in(standing, theme);
-            let end = format!("{left}, full in {when}");
-            [format!("{end} ({spread})"), end.clone(), end]
-        }
+        _ if standing.trend.is_none() => [left.clone(), left],
+        _ => [(); 2].map(|()| format!("{left}, full in {}", full_in(standing, theme))),
     }
 }
 
-/// When it is full, and how far off that may be.
-fn full_in(standing: &Standing, theme: &Theme) -> (String, String) {
-    let Some(forecast) = standing.forecast.filter(is_near) else {
-        return (theme.glyph("–", "-").to_owned(), "not at this rate".to_owned());
-    };
-    let latest = forecast.latest.filter(|&latest| latest <= FAR).map(in_time);
-    let (earliest, latest) = (in_time(forecast.earliest), latest.unwrap_or("never".to_owned()));
-    let when = format!("{}{}", theme.glyph("≈ ", "about "), in_time(forecast.seconds));
-    (when, format!("{earliest} to {latest}"))
+/// When it is full; the findings say how far off that may be.
+fn full_in(standing: &Standing, theme: &Theme) -> String {
+    match standing.forecast.filter(is_near) {
+        Some(forecast) => format!("{}{}", theme.glyph("≈ ", "about "), in_time(forecast.seconds)),
+        None => theme.glyph("–", "-").to_owned(),
+    }
 }
 
 /// Seconds; what is further off is not foretold.

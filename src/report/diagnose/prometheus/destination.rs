@@ -27,10 +27,6 @@ pub(super) fn exhaustion(health: &Health<'_>, row: &DestinationUse, out: &mut La
     add_exhaustion(&health.of_destination(row), out);
 }
 
-pub(super) fn full_scans(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
-    add_full_scans(&health.of_destination(row), out);
-}
-
 pub(super) fn findings(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
     let about = About::Destination(row.destination);
     let found = health.diagnosis.findings.iter().filter(|finding| finding.about == about);
@@ -89,12 +85,6 @@ pub(super) fn owners(health: &Health<'_>, row: &DestinationUse, out: &mut Labell
 pub(super) fn add_halves(low: u32, high: u32, out: &mut Labelled<'_, '_>) {
     out.add(&[("parity", &"low")], low.into());
     out.add(&[("parity", &"high")], high.into());
-}
-
-pub(super) fn add_full_scans(standing: &Standing, out: &mut Labelled<'_, '_>) {
-    if let Some(last) = standing.last_minute {
-        out.add(&[], last.full.into());
-    }
 }
 
 pub(super) fn add_exhaustion(standing: &Standing, out: &mut Labelled<'_, '_>) {

@@ -20,12 +20,6 @@ pub const METRICS: &[Metric] = &[
         of: Of::Namespace(namespace::taken_at),
     },
     Metric {
-        name: "portscope_scans",
-        labels: "",
-        help: "Scans of this run, one a second over the time of --sample.",
-        of: Of::Namespace(namespace::scans),
-    },
-    Metric {
         name: "portscope_status",
         labels: "status",
         help: "1 for the status of diagnose (ok, warning, unknown, critical), 0 for the others.",
@@ -132,12 +126,6 @@ pub const METRICS: &[Metric] = &[
         of: Of::Range(range::exhaustion),
     },
     Metric {
-        name: "portscope_range_full_scans",
-        labels: "protocol",
-        help: "Of portscope_scans: those at which bind(0) could get no port.",
-        of: Of::Range(range::full_scans),
-    },
-    Metric {
         name: "portscope_new_destination_available_ports",
         labels: "",
         help: "Ports that connect() could get to a destination that nobody is connected to.",
@@ -201,12 +189,6 @@ pub const METRICS: &[Metric] = &[
         help: "Until connect() to the destination finds no port, at the rate of this run's scans; \
                +Inf: at this rate never. No series where the rate is not known.",
         of: Of::Destination(destination::exhaustion),
-    },
-    Metric {
-        name: "portscope_destination_full_scans",
-        labels: DESTINATION,
-        help: "Of portscope_scans: those at which connect() to the destination could get no port.",
-        of: Of::Destination(destination::full_scans),
     },
     Metric {
         name: "portscope_destination_owner_sockets",

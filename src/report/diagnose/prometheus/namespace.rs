@@ -36,11 +36,6 @@ pub(super) fn taken_at(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     out.add(&[], health.scan.snapshot.taken_at.as_secs_f64());
 }
 
-pub(super) fn scans(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
-    let scans = health.ranges().filter_map(|row| health.of_range(row).last_minute);
-    out.add(&[], scans.map(|last| last.scans).max().unwrap_or_default().into());
-}
-
 pub(super) fn status(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     for status in [Status::Ok, Status::Warning, Status::Unknown, Status::Critical] {
         let is_it = health.status() == status;

@@ -48,12 +48,6 @@ pub(super) fn available_halves(health: &Health<'_>, row: &RangeUse, out: &mut La
     }
 }
 
-pub(super) fn full_scans(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
-    if health.lists(row.protocol) {
-        destination::add_full_scans(&health.of_range(row), out);
-    }
-}
-
 pub(super) fn exhaustion(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
     if health.lists(row.protocol) {
         destination::add_exhaustion(&health.of_range(row), out);
