@@ -41,7 +41,7 @@ pub use service::ServiceNames;
 pub use snapshot::{Machine, MachineKind, NamespaceName, Snapshot, Source};
 pub use socket::{Endpoint, Family, Protocol, Protocols, Socket, State, Timer};
 pub use text::Text;
-pub use trends::{Drain, Forecast, Subject, Trend, Trends};
+pub use trends::{Drain, Forecast, LastMinute, Subject, Trend, Trends};
 pub use tunnel::{Tunnel, TunnelKind};
 pub use unseen::UnseenNamespaces;
 pub use vitals::{

@@ -34,8 +34,8 @@ pub enum Command {
     Scan(ScanArguments),
     /// Tell whether ports run out, towards which destination, by whom, and what to do
     ///
-    /// Looks twice, --sample seconds apart, for the rates. What it says holds for one network
-    /// namespace, the one it runs in unless --netns names another.
+    /// Scans twice, --sample seconds apart, for the rates; over a longer time once a second. What
+    /// it says holds for one network namespace, the one it runs in unless --netns names another.
     #[command(
         after_help = "Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (sockets could not be \
                       listed, or usage)."
@@ -165,7 +165,7 @@ pub struct DiagnoseArguments {
     /// Percent used that is critical
     #[arg(long, value_name = "PERCENT", default_value = "85", allow_hyphen_values = true)]
     pub critical: String,
-    /// Time between the two looks that give rates; 0: one look, no rates
+    /// Time over which to scan: 60 shows how often a destination is full; 0: one scan, no rates
     #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
     pub sample: String,
     /// Destinations listed at most, fullest first; 10 as text, 100 as json, 20 as prometheus when

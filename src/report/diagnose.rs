@@ -50,7 +50,7 @@ pub struct Health<'a> {
     pub diagnosis: &'a Diagnosis,
     pub protocols: Protocols,
     pub thresholds: Thresholds,
-    /// Seconds between the two looks; None: there was one.
+    /// Seconds from the first scan to the last; None: there was one.
     pub sampled: Option<f64>,
     /// Destinations listed at most; None: as many as suit the form.
     pub top: Option<usize>,

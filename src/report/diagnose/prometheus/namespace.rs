@@ -105,12 +105,11 @@ pub(super) fn destinations(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     if !knows_destinations(health) {
         return;
     }
-    let levels = [Level::Ok, Level::Watch, Level::Exhausting, Level::Exhausted];
-    let mut counts = [0_u32; 4];
+    let mut counts = [0_u32; Level::EACH.len()];
     for row in health.destinations() {
         counts[health.of_destination(row).level as usize] += 1;
     }
-    for (level, count) in levels.into_iter().zip(counts) {
+    for (level, count) in Level::EACH.into_iter().zip(counts) {
         out.add(&[("level", &level.name().to_lowercase())], count.into());
     }
 }
