@@ -401,11 +401,9 @@ impl Recount<'_> {
             used.filter(|(port, all)| !all.is_empty() && is(*port, all)).count() as u32
         };
         let is_on = match self.0.ephemeral.tw_reuse {
-            Some(1) => true,
             Some(2) => destination.is_loopback(),
-            Some(_) => false,
             // Not known: perhaps.
-            None => true,
+            value => matches!(value, None | Some(1)),
         };
         let is_old = |s: &&Socket| s.expires_ms.is_some_and(|left| left <= 58_980);
         let is_time_wait =

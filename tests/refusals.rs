@@ -432,7 +432,7 @@ fn port_without_a_listed_socket_is_not_called_free() {
         };
         let processes = ProcessTable::default();
         let scan = Scan { snapshot: &snapshot, processes: &processes };
-        let explanation = Explanation { scan, port: 41_000, sides: &[side] };
+        let explanation = Explanation { scan, port: 41_000, sides: &[side], publications: &None };
         let mut text = Vec::new();
         portscope::report::explain::text::write(&explanation, &mut text).unwrap();
         let words = String::from_utf8(text).unwrap();

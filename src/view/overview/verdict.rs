@@ -14,8 +14,8 @@ use super::Sight;
 use crate::{
     app::overview::headline::is_about,
     domain::{
-        Destination, Finding, Forecast, LastMinute, Level, Protocol, Severity, Subject, Trend,
-        diagnosis::Standing,
+        Destination, Finding, Forecast, LastMinute, Left, Level, Protocol, Severity, Subject,
+        Trend, diagnosis::Standing,
     },
     view::{Role, Theme, words},
 };
@@ -187,7 +187,7 @@ pub fn level_role(level: Level) -> Role {
 
 /// In words from full to short.
 pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<String> {
-    let share = percent(standing.share, standing.size);
+    let share = words::percent(standing.used, standing.size);
     let size = words::thousands(standing.size);
     let arrow = theme.glyph("→", "to");
     let (subject, short, verb, ports) = match standing.subject {
@@ -241,6 +241,7 @@ fn widest(standing: &Standing) -> [Standing; 2] {
     let filling = Standing {
         share: if is_full { standing.share } else { 0.9999 },
         used: size,
+        left: if is_full { standing.left } else { Left::new(size, size) },
         available: if is_full { 0 } else { size },
         trend: trend.map(|trend| Trend { per_second: -rate, opened_per_second: rate, ..trend }),
         forecast: trend.map(|_| forecast),
@@ -278,8 +279,9 @@ fn pace(standing: &Standing, theme: &Theme) -> String {
 
 /// What is left and for how long, from full to short. Of one level only the numbers differ.
 fn endings(standing: &Standing, theme: &Theme) -> [String; 2] {
-    let left = format!(": {} left", words::thousands(standing.available));
+    let left = format!(": {} left", standing.left);
     match (standing.level, standing.last_minute) {
+        (Level::Exhausted, _) if standing.left.most > 0 => [left.clone(), left],
         (Level::Exhausted, _) => [(); 2].map(|()| ": none left".to_owned()),
         (Level::Failing, Some(LastMinute { scans, full, .. })) => {
             let end = format!("{left}, full at {full} of the last {scans} scans");
