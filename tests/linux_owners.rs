@@ -292,6 +292,27 @@ fn without_privilege_the_own_process_whose_main_thread_has_ended_can_be_read() {
     });
 }
 
+#[test]
+fn a_socket_that_only_an_io_uring_holds_belongs_to_its_process() {
+    let _alone = alone();
+    let Some((child, inode)) = python(KEEP_IN_RING, |command| command) else { return };
+    let Some(inode) = inode else { return processes::not_tested("io_uring is refused") };
+    let snapshot = full_look(inode);
+    assert_eq!(owner(&snapshot, inode), Owner::Process(&[child.pid()]));
+}
+
+const KEEP_IN_RING: &str = "
+import ctypes, os, socket, sys
+syscall = ctypes.CDLL(None).syscall
+held = socket.socket()
+ring = syscall(425, 8, (ctypes.c_char * 120)())
+kept = syscall(427, ring, 2, (ctypes.c_int * 1)(held.fileno()), 1)
+inode = os.fstat(held.fileno()).st_ino if kept == 0 else 'refused'
+held.close()
+print(inode, flush=True)
+sys.stdin.read()
+";
+
 const END_MAIN_THREAD: &str = "
 import ctypes, os, socket, sys, threading
 held = socket.socket()
@@ -307,22 +328,31 @@ ctypes.CDLL(None).pthread_exit(None)
 fn process_without_main_thread(
     change: impl FnOnce(&mut Command) -> &mut Command,
 ) -> Option<(Sleeper, u32)> {
-    let mut command = Command::new("python3");
-    command.args(["-c", END_MAIN_THREAD]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let Ok(child) = change(&mut command).spawn() else {
-        processes::not_tested("python3 ends its main thread here, and there is none");
-        return None;
-    };
-    let mut child = Sleeper::of(child);
-    let mut line = String::new();
-    BufReader::new(child.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let (child, inode) = python(END_MAIN_THREAD, change)?;
     let deadline = Instant::now() + Duration::from_secs(10);
     let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.pid())).unwrap();
     while !state().contains(") Z ") {
         assert!(Instant::now() < deadline, "{}", state());
         thread::yield_now();
     }
-    Some((child, line.trim().parse().unwrap()))
+    Some((child, inode.unwrap()))
+}
+
+/// And the number that the script prints.
+fn python(
+    script: &str,
+    change: impl FnOnce(&mut Command) -> &mut Command,
+) -> Option<(Sleeper, Option<u32>)> {
+    let mut command = Command::new("python3");
+    command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(child) = change(&mut command).spawn() else {
+        processes::not_tested("python3 is missing");
+        return None;
+    };
+    let mut child = Sleeper::of(child);
+    let mut line = String::new();
+    BufReader::new(child.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
+    Some((child, line.trim().parse().ok()))
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv6Addr, TcpListener},
+    net::{Ipv6Addr, SocketAddr, TcpListener},
     sync::{Arc, Mutex},
 };
 
@@ -87,6 +87,28 @@ fn they_are_the_same_rows_as_those_of_a_kernel_that_lists_them() {
                 assert_eq!(found.sockets.len(), listed.sockets.len());
                 assert_eq!(hides_some(&found), !sees_all(), "{:?}", found.gaps);
             }
+        }
+    });
+}
+
+/// An MPTCP socket has another cookie than the row of its first subflow.
+#[test]
+fn sockets_of_mptcp_are_found_too() {
+    in_new_namespace(|| {
+        let mptcp = Some(socket2::Protocol::from(262));
+        let Ok(socket) = socket2::Socket::new(Domain::IPV4, Type::STREAM, mptcp) else {
+            return; // this kernel has none
+        };
+        socket.bind(&SocketAddr::from((LOOPBACK, 4000)).into()).unwrap();
+        let listed = scan(&mut LinuxScanner::new(LinuxHost::new().machine()), OwnerDepth::Full);
+        let without_cookie = |snapshot: &Snapshot| {
+            let rows = bound_rows(snapshot).into_iter();
+            rows.map(|(row, pids)| (Socket { cookie: None, ..row }, pids)).collect::<Vec<_>>()
+        };
+        for scanner in SCANNERS {
+            let found = scan(&mut scanner(), OwnerDepth::Full);
+            assert_eq!(without_cookie(&found), without_cookie(&listed));
+            assert_eq!(found.sockets.len(), 1);
         }
     });
 }

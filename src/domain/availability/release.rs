@@ -189,8 +189,7 @@ impl Crowd {
         }
         if self.nobody {
             parts.push(
-                "its holder, which no process shows (the kernel, io_uring or a descriptor in \
-                 flight),"
+                "its holder, which no process shows (the kernel, or a descriptor in flight),"
                     .to_owned(),
             );
         }

@@ -93,9 +93,9 @@ impl UnlistedFinder {
 fn is_tcp(places: &[Place]) -> bool {
     let mut name = [0; 16];
     places.iter().any(|place| {
-        let path = path(place);
-        let length = rustix::fs::getxattr(&*path, "system.sockprotoname", &mut name).unwrap_or(0);
-        // TCP, TCPv6, MPTCP, MPTCPv6 and TCP of SMC; with a NUL at the end.
+        let read = rustix::fs::getxattr(path(place), "system.sockprotoname", &mut name);
+        let length = read.unwrap_or(0);
+        // TCP, TCPv6, MPTCP and MPTCPv6, with a NUL at the end.
         let name = &name[..length];
         name.starts_with(b"TCP") || name.starts_with(b"MPTCP")
     })
@@ -134,29 +134,25 @@ impl Here {
         let mut refusal = None;
         for place in places {
             match copy(place) {
-                Ok(copy) if self.has(&copy, place) => return Ok(bound(&copy, place.inode)),
-                // It has another number by now, or is gone.
-                Ok(_) | Err(Errno::BADF | Errno::SRCH) if place.tid.is_none() => return Ok(None),
-                Ok(_) => return Ok(None),
-                Err(errno) => refusal = Some(errno),
+                Ok(copy) if is_inode(&copy, place.inode) => {
+                    let is_here = self.has(&copy, place);
+                    return Ok(bound(&copy, place.inode).filter(|_| is_here));
+                }
+                // Its number is free, or has another file by now.
+                Ok(_) | Err(Errno::BADF | Errno::SRCH) => {}
+                Err(errno) => refusal = refusal.or(Some(errno)),
             }
         }
-        let is_elsewhere =
-            |place: &Place| self.inode.is_some() && self.is_of_process(place) == Some(false);
-        match refusal {
-            Some(errno) if !places.iter().all(is_elsewhere) => Err(errno),
-            _ => Ok(None),
-        }
+        let is_elsewhere = |place| self.is_of_process(place) == Some(false);
+        refusal.filter(|_| !places.iter().all(is_elsewhere)).map_or(Ok(None), Err)
     }
 
     fn has(&self, copy: &OwnedFd, place: &Place) -> bool {
-        let is_same = fstat(copy).is_ok_and(|stat| stat.st_ino == u64::from(place.inode));
         let cookie = socket_option::get(copy, NETNS_COOKIE).ok();
-        let is_here = match (self.cookie, cookie) {
+        match (self.cookie, cookie) {
             (Some(ours), Some(its)) => ours == its,
             _ => self.is_of_process(place) != Some(false),
-        };
-        is_same && is_here
+        }
     }
 
     /// Whether the process is in this namespace, where its sockets most likely are, too.
@@ -165,6 +161,10 @@ impl Here {
         let link = stat(format!("/proc/{pid}/ns/net")).ok()?;
         Some(link.st_ino == self.inode?)
     }
+}
+
+fn is_inode(socket: &OwnedFd, inode: u32) -> bool {
+    fstat(socket).is_ok_and(|stat| stat.st_ino == u64::from(inode))
 }
 
 /// Shares the socket with its holder: only options are read, and it is closed at once.

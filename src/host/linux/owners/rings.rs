@@ -15,10 +15,10 @@ const MOST_READ: usize = 1 << 20;
 pub(super) fn read(proc: &OwnedFd, found: &mut Found) {
     let mut text = Vec::new();
     let rings = std::mem::take(&mut found.rings);
-    for &(pid, descriptor) in &rings {
+    for &ring in &rings {
         text.clear();
-        if read_all(proc, Path::of_fdinfo(pid, descriptor).as_c_str(), &mut text).is_ok() {
-            found.pairs.extend(sockets(&text).map(|inode| (inode, pid)));
+        if read_all(proc, Path::of_fdinfo(ring).as_c_str(), &mut text).is_ok() {
+            found.pairs.extend(sockets(&text).map(|inode| (inode, ring.pid)));
         }
     }
     found.rings = rings;

@@ -16,8 +16,8 @@ pub(super) struct Found {
     pub pairs: Vec<(u32, u32)>,
     /// Where sockets are held; None: nobody asks for that.
     pub places: Option<Vec<Place>>,
-    /// (pid, descriptor) of each io_uring.
-    pub rings: Vec<(u32, u32)>,
+    /// Each io_uring.
+    pub rings: Vec<Ring>,
 }
 
 impl Found {
@@ -33,6 +33,14 @@ pub struct Place {
     pub inode: u32,
     pub pid: u32,
     /// Of a table that is not the process's.
+    pub tid: Option<u32>,
+    pub descriptor: u32,
+}
+
+/// A descriptor of an io_uring; `tid` as in `Place`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ring {
+    pub pid: u32,
     pub tid: Option<u32>,
     pub descriptor: u32,
 }
@@ -85,7 +93,7 @@ impl Found {
                 places.push(Place { inode, pid, tid, descriptor });
             }
         } else if link == b"anon_inode:[io_uring]" {
-            self.rings.extend(decimal(name).map(|descriptor| (pid, descriptor)));
+            self.rings.extend(decimal(name).map(|descriptor| Ring { pid, tid, descriptor }));
         }
     }
 }
@@ -99,7 +107,7 @@ pub(super) fn open_directory(at: impl AsFd, path: impl Arg) -> rustix::io::Resul
 pub(super) struct Path([u8; Path::LENGTH]);
 
 impl Path {
-    /// Two numbers of ten digits, `/task/`, the longest tail and a NUL.
+    /// Three numbers of ten digits, `/task/`, `/fdinfo/` and a NUL.
     const LENGTH: usize = 48;
 
     /// `PID` or `PID/task/TID`, then `tail`.
@@ -113,11 +121,12 @@ impl Path {
         Self(path)
     }
 
-    /// `PID/fdinfo/DESCRIPTOR`
-    pub fn of_fdinfo(pid: u32, descriptor: u32) -> Self {
-        let mut path = [0; Self::LENGTH];
-        write!(&mut path[..], "{pid}/fdinfo/{descriptor}").expect("two numbers fit");
-        Self(path)
+    pub fn of_fdinfo(ring: Ring) -> Self {
+        let Ring { pid, tid, descriptor } = ring;
+        let mut tail = [0; 20];
+        write!(&mut tail[..], "/fdinfo/{descriptor}").expect("one number fits");
+        let length = tail.iter().position(|&byte| byte == 0).unwrap_or(tail.len());
+        Self::of(pid, tid, str::from_utf8(&tail[..length]).unwrap_or_default())
     }
 
     pub fn as_c_str(&self) -> &CStr {
@@ -157,6 +166,10 @@ mod tests {
         let path = Path::of(u32::MAX, Some(u32::MAX), "/fd");
         assert_eq!(path.as_c_str(), c"4294967295/task/4294967295/fd");
         assert_eq!(Path::of(u32::MAX, None, "/fd").as_c_str(), c"4294967295/fd");
-        assert_eq!(Path::of_fdinfo(u32::MAX, 7).as_c_str(), c"4294967295/fdinfo/7");
+        let (pid, descriptor) = (u32::MAX, u32::MAX);
+        let path = Path::of_fdinfo(Ring { pid, tid: None, descriptor });
+        assert_eq!(path.as_c_str(), c"4294967295/fdinfo/4294967295");
+        let path = Path::of_fdinfo(Ring { pid, tid: Some(u32::MAX), descriptor });
+        assert_eq!(path.as_c_str(), c"4294967295/task/4294967295/fdinfo/4294967295");
     }
 }
