@@ -26,11 +26,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let left = range.size.saturating_sub(lost);
     let level =
         evidence.thresholds.level(f64::from(lost) / f64::from(range.size.max(1)), left, None);
-    let makers = groups(evidence, makers(evidence), |&sockets| sockets);
+    let makers = groups(evidence, makers(evidence), |sockets| sockets);
     // A process before who is not known.
     let most = makers.iter().min_by_key(|group| {
         let is_process = matches!(group.first(), Party::Process(_));
-        Reverse((is_process, group.sum(|&sockets| sockets)))
+        Reverse((is_process, group.sum(|sockets| sockets)))
     });
     let [name, program] = match most {
         Some(group) => [group.name.clone(), group.program.clone()],
