@@ -104,13 +104,11 @@ impl Headline {
     }
 
     fn rank(&self, scan: &Scan) -> Rank {
-        match self.told(scan) {
-            Some(finding) => Rank { severity: finding.severity, level: None },
-            None => {
-                let level = self.standing.level;
-                Rank { severity: level.severity(), level: Some(level) }
-            }
+        if let Some(finding) = self.told(scan) {
+            return Rank { severity: finding.severity, level: None };
         }
+        let level = self.standing.level;
+        Rank { severity: level.severity(), level: Some(level) }
     }
 }
 

@@ -156,14 +156,14 @@ fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<Group<u32>> {
             None => makers.push((party, 1)),
         }
     }
-    groups(evidence, makers, |&sockets| sockets)
+    groups(evidence, makers, |sockets| sockets)
 }
 
 /// Whose connections are most of them: a process before who is not known.
 fn most(makers: &[Group<u32>]) -> Option<&Group<u32>> {
     makers.iter().min_by_key(|group| {
         let is_process = matches!(group.first(), Party::Process(_));
-        Reverse((is_process, group.sum(|&sockets| sockets)))
+        Reverse((is_process, group.sum(|sockets| sockets)))
     })
 }
 

@@ -22,7 +22,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     groups(evidence, owners, bound).iter().map(|group| of(evidence, group)).collect()
 }
 
-fn bound(owner: &&OwnerUse) -> u32 {
+fn bound(owner: &OwnerUse) -> u32 {
     owner.by_class[StateClass::Bound as usize]
 }
 

@@ -20,7 +20,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     groups(evidence, near, per_mille).iter().map(finding).collect()
 }
 
-fn per_mille(row: &&DescriptorUse) -> u32 {
+fn per_mille(row: &DescriptorUse) -> u32 {
     (share(row) * 1000.0).round() as u32
 }
 
@@ -34,7 +34,7 @@ fn summary(group: &Group<&DescriptorUse>, row: &DescriptorUse) -> String {
     let is_one_limit = group.members.iter().all(|(_, other)| other.limit == row.limit);
     match (group.is_single(), is_one_limit) {
         (true, _) => {
-            format!("{name} has {} of at most {} files open", grouped(row.open), grouped(row.limit),)
+            format!("{name} has {} of at most {} files open", grouped(row.open), grouped(row.limit))
         }
         (false, true) => format!(
             "{name}: {} of at most {} files open",

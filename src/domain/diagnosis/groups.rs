@@ -21,10 +21,10 @@ pub(super) struct Group<T> {
 }
 
 /// Groups in the order of their first members.
-pub(super) fn groups<T>(
+pub(super) fn groups<T: Copy>(
     evidence: &Evidence<'_>,
     parties: impl IntoIterator<Item = (Party, T)>,
-    amount: impl Fn(&T) -> u32,
+    amount: impl Fn(T) -> u32,
 ) -> Vec<Group<T>> {
     let parties: Vec<(Party, T)> = parties.into_iter().collect();
     let units = only_units(evidence, parties.iter().map(|(party, _)| *party));
@@ -38,14 +38,14 @@ pub(super) fn groups<T>(
         groups[place].push((party, of_party));
     }
     let named = |mut members: Vec<(Party, T)>| {
-        members.sort_by_key(|(_, of_party)| std::cmp::Reverse(amount(of_party)));
+        members.sort_by_key(|(_, of_party)| std::cmp::Reverse(amount(*of_party)));
         let [name, program] = names(evidence, &members);
         Group { members, name, program }
     };
     groups.into_iter().map(named).collect()
 }
 
-impl<T> Group<T> {
+impl<T: Copy> Group<T> {
     pub fn first(&self) -> Party {
         self.members[0].0
     }
@@ -54,13 +54,13 @@ impl<T> Group<T> {
         self.members.len() == 1
     }
 
-    pub fn sum(&self, amount: impl Fn(&T) -> u32) -> u32 {
-        self.members.iter().map(|(_, of_party)| amount(of_party)).sum()
+    pub fn sum(&self, amount: impl Fn(T) -> u32) -> u32 {
+        self.members.iter().map(|(_, of_party)| amount(*of_party)).sum()
     }
 
     /// `1,000 each`, `250 to 1,000 each`
-    pub fn each(&self, amount: impl Fn(&T) -> u32) -> String {
-        let amounts = || self.members.iter().map(|(_, of_party)| amount(of_party));
+    pub fn each(&self, amount: impl Fn(T) -> u32) -> String {
+        let amounts = || self.members.iter().map(|(_, of_party)| amount(*of_party));
         let (least, most) = (amounts().min().unwrap_or_default(), amounts().max());
         match most.filter(|&most| most != least) {
             Some(most) => format!("{} to {} each", grouped(least), grouped(most)),
@@ -131,8 +131,9 @@ fn process<'a>(evidence: &Evidence<'a>, party: Party) -> Option<&'a Process> {
 /// A service or a container. A session holds what has nothing to do with each other.
 fn unit(process: &Process) -> Option<&str> {
     let unit = process.unit.as_ref()?.as_str();
-    let is_session = unit.ends_with(".scope") || unit.starts_with("user@");
-    Some(unit).filter(|_| !is_session)
+    let is_session =
+        |unit: &&str| unit.starts_with("user@") || unit.strip_suffix(".scope").is_some();
+    Some(unit).filter(|unit| !is_session(unit))
 }
 
 fn names<T>(evidence: &Evidence<'_>, members: &[(Party, T)]) -> [String; 2] {

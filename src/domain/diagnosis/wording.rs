@@ -169,7 +169,7 @@ pub(super) fn left(standing: &Standing) -> String {
         (Level::Exhausted, ..) => left,
         (Level::Failing, Some(last), _) if last.full > 0 => format!("{left}, {}", full_at(last)),
         (Level::Failing, Some(last), _) => {
-            format!("{left}, up to {} taken between two scans", grouped(last.expected))
+            format!("{left}, up to {} taken before the next scan", grouped(last.expected))
         }
         (_, _, Some(forecast)) => format!("{left}, {}", full_in(forecast)),
         _ => left,
@@ -184,7 +184,7 @@ fn on_and_off(standing: &Standing, last: LastMinute) -> String {
             format!("{}, last {seconds} s ago", full_at(last))
         }
         None => format!(
-            "{} left, up to {} taken between two scans",
+            "{} left, up to {} may be taken before the next scan",
             grouped(standing.available),
             grouped(last.expected)
         ),
