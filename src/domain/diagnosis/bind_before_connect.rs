@@ -1,10 +1,13 @@
 //! `bind-before-connect`: ports bound before connect() are taken for all destinations.
 
+use std::cmp::Reverse;
+
 use crate::domain::{
     Evidence, Finding, Party, PortSet, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, maker, percent, ports, steps},
+        groups::{Group, groups},
+        wording::{grouped, percent, ports, steps},
     },
 };
 
@@ -30,33 +33,36 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
     }
     let left = evidence.analysis.new_destination();
     let makers = makers(evidence, &numbered);
-    let name = maker(evidence, &makers);
+    let most = most(&makers);
+    let [name, program] = names(most);
+    let mut figures = vec![
+        ("numbered", Figure::Count(count.into())),
+        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("size", Figure::Count(range.size.into())),
+        ("others_available", Figure::Count(left.least.into())),
+        ("others_available_most", Figure::Count(left.most.into())),
+    ];
+    figures.extend(most.iter().flat_map(|group| group.figures()));
     Some(Finding {
         rule: "bind-before-connect",
         severity: severity(evidence, count + range.poisoned),
-        about: makers.first().map_or(About::Machine, |&(party, _)| About::Owner(party)),
+        about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
             "{} of connections were bound by number before connect() ({} of the range): {name}",
             ports(count),
             percent(share)
         ),
-        cause: format!("{name} binds by number before connect(): used up for all destinations"),
+        cause: format!("{program} binds by number before connect(): used up for all destinations"),
         steps: steps(&["let connect() choose the port", "or reserve the ports it numbers"]),
         meaning: format!(
             "No other connect() can use a port that bind() got by its number, whatever the \
              destination. A new destination has {left} ports to choose from; when there are none, \
              connect() fails with EADDRNOTAVAIL."
         ),
-        evidence: vec![
-            ("numbered", Figure::Count(count.into())),
-            ("poisoned", Figure::Count(range.poisoned.into())),
-            ("size", Figure::Count(range.size.into())),
-            ("others_available", Figure::Count(left.least.into())),
-            ("others_available_most", Figure::Count(left.most.into())),
-        ],
+        evidence: figures,
         advice: vec![
             format!(
-                "in {name}: bind only the source address, with setsockopt(fd, IPPROTO_IP, \
+                "in {program}: bind only the source address, with setsockopt(fd, IPPROTO_IP, \
                  IP_BIND_ADDRESS_NO_PORT, 1) and port 0 (Linux 4.2), and let connect() choose the \
                  port: it shares ports between destinations"
             ),
@@ -91,17 +97,25 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     let lost = range.suspected + range.poisoned;
     let left = range.size.saturating_sub(lost);
     let makers = makers(evidence, &evidence.analysis.suspected);
-    let name = maker(evidence, &makers);
+    let most = most(&makers);
+    let [name, program] = names(most);
+    let mut figures = vec![
+        ("suspected", Figure::Count(range.suspected.into())),
+        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("size", Figure::Count(range.size.into())),
+        ("others_available", Figure::Count(left.into())),
+    ];
+    figures.extend(most.iter().flat_map(|group| group.figures()));
     Some(Finding {
         rule: "bind-before-connect",
         severity: severity(evidence, lost),
-        about: makers.first().map_or(About::Machine, |&(party, _)| About::Owner(party)),
+        about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
             "{} connected ports were very likely bound before connect() ({} of the range): {name}",
             grouped(range.suspected),
             percent(share)
         ),
-        cause: format!("{name} binds before connect(): taken for all destinations"),
+        cause: format!("{program} binds before connect(): taken for all destinations"),
         steps: steps(&["IP_BIND_ADDRESS_NO_PORT before bind()", "or no bind() at all"]),
         meaning: format!(
             "A port that bind() chose is taken for all destinations, not only for its own: any \
@@ -110,15 +124,10 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
              one parity first, bind() to port 0 the other, and these came in bind()'s order.",
             grouped(left)
         ),
-        evidence: vec![
-            ("suspected", Figure::Count(range.suspected.into())),
-            ("poisoned", Figure::Count(range.poisoned.into())),
-            ("size", Figure::Count(range.size.into())),
-            ("others_available", Figure::Count(left.into())),
-        ],
+        evidence: figures,
         advice: vec![
             format!(
-                "in {name}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
+                "in {program}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
                  bind(address, 0) (Linux 4.2): connect() then chooses the port and shares it \
                  between destinations"
             ),
@@ -131,14 +140,14 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// Who has connections on these ports, most first.
-fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<(Party, u32)> {
+/// Who has connections on these ports.
+fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<Group<u32>> {
     let mut makers: Vec<(Party, u32)> = Vec::new();
     for socket in &evidence.snapshot.sockets {
-        let is_suspect = socket.protocol == Protocol::Tcp
+        let is_on = socket.protocol == Protocol::Tcp
             && socket.remote.is_some()
             && ports.contains(socket.local.port);
-        if !is_suspect {
+        if !is_on {
             continue;
         }
         let party = Party::of(evidence.snapshot, socket);
@@ -147,6 +156,20 @@ fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<(Party, u32)> {
             None => makers.push((party, 1)),
         }
     }
-    makers.sort_by_key(|&(_, sockets)| std::cmp::Reverse(sockets));
-    makers
+    groups(evidence, makers, |sockets| sockets)
+}
+
+/// Whose connections are most of them: a process before who is not known.
+fn most(makers: &[Group<u32>]) -> Option<&Group<u32>> {
+    makers.iter().min_by_key(|group| {
+        let is_process = matches!(group.first(), Party::Process(_));
+        Reverse((is_process, group.sum(|sockets| sockets)))
+    })
+}
+
+fn names(most: Option<&Group<u32>>) -> [String; 2] {
+    match most {
+        Some(group) => [group.name.clone(), group.program.clone()],
+        None => [(); 2].map(|()| "a process not seen".to_owned()),
+    }
 }

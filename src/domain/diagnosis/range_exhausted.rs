@@ -5,7 +5,8 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{by_address, full_in, grouped, left_words, party, percent, ports, steps},
+        verdict::Standing,
+        wording::{Call, by_address, grouped, left, party, percent, ports, steps},
     },
 };
 
@@ -17,17 +18,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     let trend = evidence.trend(Subject::Range(Protocol::Tcp));
     let forecast = trend.and_then(|trend| trend.until(range.available()));
-    let level = evidence.thresholds.level(range.share(), range.available(), forecast);
+    let standing = evidence.of_range(range);
+    let level = standing.level;
     if level == Level::Ok {
         return Vec::new();
     }
-    let left = left_words(range.left());
-    let left = match forecast.filter(|_| level != Level::Exhausted) {
-        Some(forecast) => format!("{left}, {}", full_in(forecast)),
-        None => left,
-    };
     let connectable = evidence.analysis.new_destination();
     let scopes = by_address(evidence, Protocol::Tcp);
+    let left = left(&standing);
     let left = if scopes.is_some() { format!("{left} for bind() on all addresses") } else { left };
     let mut figures = vec![
         ("size", Figure::Count(range.size.into())),
@@ -63,7 +61,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         } else {
             steps(&["close what holds most", "widen ip_local_port_range"])
         },
-        meaning: meaning(evidence, level, scopes),
+        meaning: meaning(evidence, &standing, scopes),
         evidence: figures,
         advice: advice(evidence),
         avoid: vec![
@@ -74,11 +72,19 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-fn meaning(evidence: &Evidence<'_>, level: Level, scopes: Option<String>) -> String {
-    let now = match level {
-        Level::Exhausted if scopes.is_some() => "on all addresses fails",
-        Level::Exhausted => "fails",
-        _ => "will soon fail",
+fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>) -> String {
+    let range = evidence.analysis.range(Protocol::Tcp);
+    if range.is_bind_refused {
+        return refused(evidence);
+    }
+    let bind = Call {
+        name: match scopes {
+            Some(_) => "bind() to port 0 on all addresses, and listen() without bind(),",
+            None => "bind() to port 0, and listen() without bind(),",
+        },
+        is_plural: true,
+        errno: "EADDRINUSE",
+        time_wait: range.time_wait,
     };
     let scopes = scopes.map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
     let reuse = if evidence.snapshot.ephemeral.autobind_reuse {
@@ -87,9 +93,18 @@ fn meaning(evidence: &Evidence<'_>, level: Level, scopes: Option<String>) -> Str
     } else {
         ""
     };
+    format!("{}{scopes}{reuse} {}", bind.fails(standing), connect(evidence))
+}
+
+/// The listed sockets do not fill the range, and yet a bind() of ours was refused.
+fn refused(evidence: &Evidence<'_>) -> String {
+    let left = evidence.analysis.range(Protocol::Tcp).left().most;
     format!(
-        "bind() to port 0, and listen() without bind(), {now} with EADDRINUSE.{scopes}{reuse} {}",
-        connect(evidence)
+        "bind() to port 0 fails with EADDRINUSE: one of ours did, on 127.0.0.1. Sockets that are \
+         bound, and neither listen nor are connected, hold the other {}: they are not listed here \
+         (see not-seen). connect() cannot get these ports either, whatever its destination, and \
+         fails with EADDRNOTAVAIL.",
+        ports(left)
     )
 }
 
