@@ -168,11 +168,10 @@ pub struct Unlisted {
     pub is_doubtful: bool,
 }
 
-/// Who or what is on a port: `python3[812]`, `a socket in TIME-WAIT, 42 s left, ...`.
-pub fn holder_words(scan: Scan<'_>, protocol: Protocol, port: u16) -> String {
-    let sockets = scan.snapshot.on_port(protocol, port);
+/// Who or what has the port of these sockets: `python3[812]`, `a socket in TIME-WAIT, 42 s left, ...`.
+pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket>) -> String {
     let owner = |socket: &&Socket| scan.snapshot.owner(socket);
-    let Some(socket) = sockets.iter().min_by_key(|socket| rank(owner(socket))) else {
+    let Some(socket) = sockets.min_by_key(|socket| rank(owner(socket))) else {
         return "a socket that is not listed".to_owned();
     };
     let label = |(pid, process): (u32, Option<&Process>)| {
