@@ -297,12 +297,12 @@ fn a_headline_stays_for_ten_seconds_unless_something_worse_comes() {
     let subject = |session: &Session| session.app.verdict().unwrap().subject;
     assert_eq!(subject(&session), Subject::Destination(payments()));
     for number in 2..=10 {
-        scan(&mut session, &small(58, 60), number);
+        scan(&mut session, &small(58, 59), number);
         assert_eq!(subject(&session), Subject::Destination(payments()), "{number} s");
     }
-    scan(&mut session, &small(58, 60), 11);
+    scan(&mut session, &small(58, 59), 11);
     assert_eq!(subject(&session), Subject::Destination(redis()));
-    scan(&mut session, &small(64, 60), 12);
+    scan(&mut session, &small(64, 59), 12);
     assert_eq!(subject(&session), Subject::Destination(payments()), "none is left");
     scan(&mut session, &small(57, 64), 13);
     assert_eq!(subject(&session), Subject::Destination(payments()), "no worse than it was");
