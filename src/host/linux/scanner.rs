@@ -1,6 +1,6 @@
 //! Takes snapshots of the machine this program runs on. Neither decodes nor judges.
 
-mod doubt;
+mod recheck;
 mod repetitions;
 
 use std::{
@@ -190,7 +190,7 @@ impl LinuxScanner {
         if !hides_some {
             self.owners.find(depth, &snapshot.sockets);
         }
-        self.settle_doubt(snapshot);
+        self.recheck(snapshot);
         attribute(snapshot, self.owners.holders());
     }
 
