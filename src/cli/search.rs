@@ -6,12 +6,12 @@ use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 use crate::{
     allocator::{Allocator, Attempt, Candidates, FreePorts, Sight as _, Tuning},
     cli::{
-        exit, scan,
-        settings::{self, BadInput, SEED_LIMIT, search::SearchSettings},
+        exit, scan, seed,
+        settings::{self, BadInput, search::SearchSettings},
     },
     domain::{Errno, Gap, Outcome, PortRange, ProcessTable, Refusal, Snapshot, Text},
     engine::sample,
-    host::{Held, Host, HostBinder, OwnerDepth},
+    host::{Held, Host, HostBinder, HostError, OwnerDepth},
     report::{Collision, NoPort, Pick, Scan, Tried},
     tui,
 };
@@ -42,7 +42,7 @@ pub fn run(
     if settings.ignore_reserved && settings.strategy.lets_machine_choose {
         tell_kept_reserved(policy.reserved_in(range));
     }
-    let mut search = Search::new(host, settings, wishes, range);
+    let mut search = Search::new(host, settings, wishes, range)?;
     let held = if candidates.len() == 0 {
         search.pick.error = Some(NoPort::RangeReserved { range });
         Ports::new()
@@ -100,11 +100,11 @@ impl<'a> Search<'a> {
         settings: &'a SearchSettings,
         wishes: Wishes,
         range: PortRange,
-    ) -> Self {
+    ) -> Result<Self, HostError> {
         let is_told = settings.trace || wishes.attempts;
         let pick = Pick {
             strategy: settings.strategy.name,
-            seed: settings.seed.unwrap_or_else(|| rand::random_range(0..SEED_LIMIT)),
+            seed: seed::or_drawn(settings.seed)?,
             protocols: settings.protocols,
             range,
             max_attempts: settings.max_attempts.get(),
@@ -113,7 +113,7 @@ impl<'a> Search<'a> {
             error: None,
         };
         let witness = is_told.then(|| Witness::new(host));
-        Self { host, settings, wishes, witness, other: None, pick }
+        Ok(Self { host, settings, wishes, witness, other: None, pick })
     }
 
     /// All ports asked for, or none and the reason in `pick.error`.
