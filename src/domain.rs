@@ -22,7 +22,7 @@ pub mod unseen;
 pub mod vitals;
 
 pub use analysis::{Analysis, DestinationUse, OwnerUse, Party, PortSet, RangeUse};
-pub use attribution::{Holders, UnreadableProcess};
+pub use attribution::{Holders, UnreadThreads, UnreadableProcess};
 pub use binder::{Binder, Bound, Errno, Miss, NextPort, Outcome, Refusal};
 pub use destination::Destination;
 pub use diagnosis::{Diagnosis, Evidence, Finding, Level, Severity, Thresholds};

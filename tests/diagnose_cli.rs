@@ -8,7 +8,6 @@ mod namespace;
 use std::{
     collections::BTreeSet,
     fs,
-    io::ErrorKind,
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
@@ -187,7 +186,7 @@ fn the_thresholds_decide_between_ok_warning_and_critical() {
 
 #[test]
 fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
-    let error = ErrorKind::PermissionDenied;
+    let error = portscope::domain::Errno::EACCES;
     for (table, protocols, status) in [
         (Table::Udp4, Protocols::Both, Status::Unknown),
         (Table::Udp4, Protocols::Udp, Status::Unknown),

@@ -95,7 +95,7 @@ fn scan() -> Snapshot {
 
 /// By /proc/net alone.
 fn scan_without_netlink() -> Snapshot {
-    scan_by(|machine| LinuxScanner::over(machine, Err(io::ErrorKind::PermissionDenied)))
+    scan_by(|machine| LinuxScanner::over(machine, Err(portscope::domain::Errno::EACCES)))
 }
 
 fn scan_by(scanner: impl FnOnce(Arc<Machine>) -> LinuxScanner) -> Snapshot {

@@ -9,7 +9,7 @@ mod namespace;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
     path::Path,
@@ -246,7 +246,7 @@ fn a_destination_that_uses_less_than_a_hundredth_of_its_ports_is_counted_and_not
 
 #[test]
 fn what_was_not_listed_has_no_series_instead_of_zeros() {
-    let error = io::ErrorKind::PermissionDenied;
+    let error = portscope::domain::Errno::EACCES;
     let refused = SimulatedHost::builder().gap(Gap::TableRefused { table: Table::Tcp, error });
     let series = look(&[refused.build()], None, None);
     let tcp = [("protocol", "tcp")];

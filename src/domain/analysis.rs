@@ -90,6 +90,8 @@ pub enum Party {
     /// TIME-WAIT and orphans whose process we did not see.
     Kernel,
     Nobody,
+    /// Of sockets that were opened or closed while the processes were read.
+    Unresolved,
     NotAsked,
 }
 

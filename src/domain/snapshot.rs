@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Ephemeral, Gap, Holder, Owner, Protocol, Socket, Text, Users, Vitals, owner::Span,
+    Ephemeral, Errno, Gap, Holder, Owner, Protocol, Socket, Text, Users, Vitals, owner::Span,
 };
 
 /// Which kind of machine stands behind the `Host`.
@@ -78,6 +78,9 @@ pub struct Snapshot {
     /// The pool that `Holder` spans point into.
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
+    /// Errno of our own bind(127.0.0.1, port 0), made when the scanner started and again as long as
+    /// it is refused; None: it succeeded.
+    pub refused_bind: Option<Errno>,
     pub vitals: Vitals,
     /// CPU time that the scan took.
     pub cost: Duration,
@@ -94,6 +97,7 @@ impl Snapshot {
             sockets: Vec::new(),
             pids: Vec::new(),
             gaps: Vec::new(),
+            refused_bind: None,
             vitals: Vitals::default(),
             cost: Duration::ZERO,
         }
@@ -104,6 +108,7 @@ impl Snapshot {
         self.sockets.clear();
         self.pids.clear();
         self.gaps.clear();
+        self.refused_bind = None;
         self.vitals = Vitals::default();
     }
 
@@ -127,6 +132,7 @@ impl Snapshot {
             Holder::Kernel => Owner::Kernel,
             Holder::Hidden => Owner::Hidden,
             Holder::Nobody => Owner::Nobody,
+            Holder::Unresolved => Owner::Unresolved,
             Holder::NotAsked => Owner::NotAsked,
         }
     }

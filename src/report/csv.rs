@@ -7,7 +7,10 @@ use std::{
 
 use csv::{Terminator, Writer, WriterBuilder};
 
-use crate::{domain::Socket, report::Scan};
+use crate::{
+    domain::Socket,
+    report::{Scan, User},
+};
 
 const HEADER: [&str; 15] = [
     "protocol",
@@ -53,7 +56,7 @@ impl<W: Write> Table<W> {
         self.write(socket.remote.map(|remote| remote.address))?;
         self.write(socket.remote.map(|remote| remote.port))?;
         self.write(socket.uid)?;
-        self.write(scan.user(socket))?;
+        self.write(scan.user(socket).filter(User::is_known))?;
         self.write(socket.inode)?;
         self.write(socket.cookie)?;
         self.write(socket.expires_ms)?;

@@ -62,7 +62,8 @@ impl Collision {
             Owner::Hidden => 3,
             Owner::Kernel => 4,
             Owner::Nobody => 5,
-            Owner::NotAsked => 6,
+            Owner::Unresolved => 6,
+            Owner::NotAsked => 7,
         };
         let owners = || sockets.iter().map(|socket| scan.snapshot.owner(socket));
         let kind = owners().min_by_key(|&owner| rank(owner))?.kind()?;

@@ -28,11 +28,7 @@ pub fn free_as_far_as_seen(
 
 /// Whether the kernel's own policy, not its default, is in the snapshot.
 pub fn is_policy_read(snapshot: &Snapshot) -> bool {
-    const RULES_CHOICE: [&str; 2] =
-        ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
-    !snapshot.gaps.iter().any(|gap| {
-        matches!(gap, Gap::PolicyAssumed { sysctl } if RULES_CHOICE.contains(&sysctl.as_str()))
-    })
+    !snapshot.gaps.iter().any(Gap::hides_capacity)
 }
 
 fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
@@ -45,13 +41,7 @@ fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
             Table::Udp4 => protocol == Protocol::Udp && with_v4,
             Table::Udp6 => protocol == Protocol::Udp,
         },
-        Gap::NetlinkRefused { .. } | Gap::BoundInactiveUnlisted { .. } => protocol == Protocol::Tcp,
-        // How far an IPv6 socket reaches is asked where it stands.
-        Gap::DualStackUntold { .. }
-        | Gap::OwnersHidden { .. }
-        | Gap::OwnersInvisible { .. }
-        | Gap::OwnersUnreadable { .. }
-        | Gap::PolicyAssumed { .. }
-        | Gap::VitalsUnread { .. } => false,
+        // How far an IPv6 socket reaches is asked where the socket is judged.
+        gap => gap.hides_bound_inactive() && protocol == Protocol::Tcp,
     }
 }

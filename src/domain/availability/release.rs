@@ -108,6 +108,7 @@ struct Crowd {
     users: BTreeSet<u32>,
     hidden: bool,
     nobody: bool,
+    unresolved: bool,
     longest_ms: Option<u32>,
 }
 
@@ -122,6 +123,7 @@ impl Crowd {
                 self.users.extend(socket.uid);
             }
             Owner::Nobody => self.nobody = true,
+            Owner::Unresolved => self.unresolved = true,
             _ => {}
         }
         self.longest_ms = self.longest_ms.max(socket.expires_ms);
@@ -152,10 +154,12 @@ impl Crowd {
         }
         if self.nobody {
             parts.push(
-                "its holder, which no process shows (the kernel, io_uring or a descriptor in \
-                 flight),"
+                "its holder, which no process shows (the kernel, or a descriptor in flight),"
                     .to_owned(),
             );
+        }
+        if self.unresolved {
+            parts.push("the process that opened or closed it during the scan".to_owned());
         }
         match (parts.is_empty(), self.sockets) {
             (false, _) => parts.join(" and "),

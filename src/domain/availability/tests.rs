@@ -1,12 +1,12 @@
 //! What the answers say where the kernel cannot be asked in a test: gaps, policy, ages. The rest is
 //! compared with the kernel in tests/matrix.rs.
 
-use std::{io::ErrorKind, net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc};
 
 use super::*;
 use crate::domain::{
-    Destination, Ephemeral, Family, Gap, Holder, Machine, MachineKind, PortRange, Snapshot, Socket,
-    Source, State, Table, Text, Timer, Users, owner::Span,
+    Destination, Ephemeral, Errno, Family, Gap, Holder, Machine, MachineKind, PortRange, Snapshot,
+    Socket, Source, State, Table, Text, Timer, Users, owner::Span,
 };
 
 const PORT: u16 = 40_000;
@@ -94,7 +94,7 @@ fn answers_name_what_is_in_the_way() {
 #[test]
 fn a_gap_that_may_hide_a_socket_takes_the_free_away() {
     use Protocol::{Tcp, Udp};
-    let error = ErrorKind::PermissionDenied;
+    let error = Errno::EACCES;
     let (at, any6) = (BindAddress::At(LOOPBACK), BindAddress::Any6);
     let cases = [
         (Gap::TableRefused { table: Table::Tcp4, error }, Tcp, at, Verdict::Unknown),
@@ -126,7 +126,7 @@ fn what_is_seen_in_the_way_stays_in_use_whatever_the_gaps() {
 
 #[test]
 fn without_dual_stack_marks_an_ipv6_wildcard_may_take_ipv4() {
-    let gap = Gap::DualStackUntold { error: ErrorKind::PermissionDenied };
+    let gap = Gap::DualStackUntold { error: Errno::EACCES };
     for (address, at_v4) in [("::", Verdict::Unknown), ("::1", Verdict::Free)] {
         let holder = socket(Protocol::Udp, State::Unconnected, address, None);
         let snapshot = snapshot(&[holder], std::slice::from_ref(&gap));

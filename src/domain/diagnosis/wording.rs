@@ -27,13 +27,17 @@ pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
 pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
     match party {
         Party::Process(pid) => process(evidence, pid),
-        Party::Hidden(Some(uid)) => match evidence.snapshot.machine.users.name(uid) {
-            Some(name) => format!("a process of {name} that we may not see"),
-            None => format!("a process of user {uid} that we may not see"),
-        },
+        Party::Hidden(Some(uid)) => {
+            let users = &evidence.snapshot.machine.users;
+            let name = users.name(uid).map(ToString::to_string);
+            let user = name.or_else(|| users.unmapped(uid).map(|words| format!("an {words}")));
+            let user = user.unwrap_or_else(|| format!("user {uid}"));
+            format!("a process of {user} that we may not see")
+        }
         Party::Hidden(None) => "a process that we may not see".to_owned(),
         Party::Kernel => "processes that had closed them before we looked".to_owned(),
         Party::Nobody | Party::NotAsked => "a process not seen".to_owned(),
+        Party::Unresolved => "processes that opened or closed them during the scan".to_owned(),
     }
 }
 

@@ -4,10 +4,10 @@ mod conntrack;
 mod counters;
 mod descriptors;
 
-use std::{fs::File, io::ErrorKind, io::Read as _};
+use std::{fs::File, io::Read as _};
 
 use crate::{
-    domain::{Gap, Snapshot, Vitals},
+    domain::{Errno, Gap, Snapshot, Vitals},
     host::OwnerDepth,
 };
 
@@ -75,32 +75,32 @@ impl VitalsReader {
 }
 
 /// The whole text of a small file.
-fn text<'a>(path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a str, ErrorKind> {
+fn text<'a>(path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a str, Errno> {
     buffer.clear();
-    let mut file = File::open(path).map_err(|error| error.kind())?;
-    file.read_to_end(buffer).map_err(|error| error.kind())?;
-    str::from_utf8(buffer).map_err(|_| ErrorKind::InvalidData)
+    let mut file = File::open(path).map_err(|error| Errno::from(&error))?;
+    file.read_to_end(buffer).map_err(|error| Errno::from(&error))?;
+    str::from_utf8(buffer).map_err(|_| Errno::EBADMSG)
 }
 
-fn number(path: &str, buffer: &mut Vec<u8>) -> Result<u32, ErrorKind> {
-    text(path, buffer)?.trim_ascii().parse().map_err(|_| ErrorKind::InvalidData)
+fn number(path: &str, buffer: &mut Vec<u8>) -> Result<u32, Errno> {
+    text(path, buffer)?.trim_ascii().parse().map_err(|_| Errno::EBADMSG)
 }
 
 /// What this kernel or namespace does not have is no gap.
 fn optional<T>(
-    value: Result<T, ErrorKind>,
+    value: Result<T, Errno>,
     what: &'static str,
     path: &'static str,
     gaps: &mut Vec<Gap>,
 ) -> Option<T> {
     if let Err(error) = value
-        && error != ErrorKind::NotFound
+        && error != Errno::ENOENT
     {
         gaps.push(unread(what, path, error));
     }
     value.ok()
 }
 
-fn unread(what: &'static str, path: &'static str, error: ErrorKind) -> Gap {
+fn unread(what: &'static str, path: &'static str, error: Errno) -> Gap {
     Gap::VitalsUnread { what, path, error }
 }

@@ -151,6 +151,7 @@ fn holder(scan: Scan<'_>, socket: &Socket) -> String {
         Owner::Kernel => "the kernel, closed by its process".to_owned(),
         Owner::Hidden => "a process that we may not see".to_owned(),
         Owner::Nobody => "no process that can be seen".to_owned(),
+        Owner::Unresolved => "a process that opened or closed it during the scan".to_owned(),
         Owner::NotAsked => "somebody".to_owned(),
     }
 }

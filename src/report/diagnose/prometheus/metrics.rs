@@ -193,8 +193,8 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_destination_owner_sockets",
         labels: "destination, kind, owner, unit",
-        help: "Sockets of the three that have most of them: kind is process, kernel, hidden or \
-               none; owner is the process name; unit is its systemd unit or container, if any.",
+        help: "Sockets of the three that have most of them: kind is process, kernel, hidden, \
+               none or unresolved; owner is the process name; unit is its systemd unit or container, if any.",
         of: Of::Destination(destination::owners),
     },
     Metric {

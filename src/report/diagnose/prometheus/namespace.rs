@@ -65,7 +65,7 @@ pub(super) fn gaps(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
 
 pub(super) fn hidden_owners(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     let gaps = health.scan.snapshot.gaps.iter();
-    out.add(&[], gaps.filter_map(Gap::count).sum::<u32>().into());
+    out.add(&[], gaps.filter_map(Gap::hidden_owners).sum::<u32>().into());
 }
 
 pub(super) fn sockets(health: &Health<'_>, out: &mut Labelled<'_, '_>) {

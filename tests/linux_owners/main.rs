@@ -2,7 +2,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-#[path = "support/processes.rs"]
+mod elsewhere;
+#[path = "../support/processes.rs"]
 mod processes;
 
 use std::{
@@ -19,8 +20,9 @@ use std::{
 
 use portscope::{
     domain::{
-        Endpoint, Family, Gap, Holder, Machine, MachineKind, Owner, Protocol, Snapshot, Socket,
-        Source, State, Text, Timer, UnreadableProcess, Users, attribution::attribute,
+        Endpoint, Errno, Family, Gap, Holder, Holders, Machine, MachineKind, Owner, Protocol,
+        Snapshot, Socket, Source, State, Text, Timer, UnreadableProcess, Users,
+        attribution::attribute,
     },
     host::{OwnerDepth, linux::owners::OwnerFinder},
 };
@@ -67,6 +69,11 @@ fn row(inode: u32) -> Socket {
 }
 
 fn look(finder: &mut OwnerFinder, depth: OwnerDepth, inodes: &[u32]) -> Snapshot {
+    let rows: Vec<Socket> = inodes.iter().map(|&inode| row(inode)).collect();
+    attributed(finder.find(depth, &rows), inodes)
+}
+
+fn attributed(holders: &Holders, inodes: &[u32]) -> Snapshot {
     let machine = Arc::new(Machine {
         kind: MachineKind::Live,
         name: Text::scrub("here"),
@@ -79,7 +86,6 @@ fn look(finder: &mut OwnerFinder, depth: OwnerDepth, inodes: &[u32]) -> Snapshot
     let mut snapshot = Snapshot::empty(machine, Source::SockDiag);
     snapshot.sockets.extend(inodes.iter().map(|&inode| row(inode)));
     snapshot.sort();
-    let holders = finder.find(depth, &snapshot.sockets);
     attribute(&mut snapshot, holders);
     snapshot
 }
@@ -187,6 +193,31 @@ fn an_inode_looked_for_in_vain_is_not_looked_for_again_until_the_next_walk_forge
 }
 
 #[test]
+fn a_socket_that_a_later_walk_does_not_find_is_unresolved_until_the_next_look() {
+    let _alone = alone();
+    let socket = new_socket();
+    let all = [inode(&socket), u32::MAX];
+    let mut finder = OwnerFinder::new();
+    look(&mut finder, OwnerDepth::Incremental, &all[..1]);
+    let first = look(&mut finder, OwnerDepth::Incremental, &all);
+    assert_eq!(owner(&first, u32::MAX), Owner::Unresolved);
+    assert!(first.is_complete(), "{:?}", first.gaps);
+    assert_eq!((finder.walks(), finder.searches()), (2, 0), "one walk says nothing yet");
+
+    // It was closed: nothing is to be looked for.
+    look(&mut finder, OwnerDepth::Incremental, &all[..1]);
+    assert_eq!((finder.walks(), finder.searches()), (2, 0));
+
+    for _ in 0..3 {
+        let still = look(&mut finder, OwnerDepth::Incremental, &all);
+        assert!(matches!(owner(&still, u32::MAX), Owner::Hidden | Owner::Nobody));
+        assert_eq!((finder.walks(), finder.searches()), (3, 1), "looked for once, everywhere");
+    }
+    look(&mut finder, OwnerDepth::Full, &all);
+    assert_eq!((finder.walks(), finder.searches()), (4, 1), "and never again");
+}
+
+#[test]
 fn processes_that_die_during_the_walk_do_no_harm() {
     let _alone = alone();
     let socket = new_socket();
@@ -267,7 +298,7 @@ fn as_nobody(body: impl FnOnce() + Send) {
 }
 
 #[test]
-fn a_socket_in_flight_between_processes_is_nobodys() {
+fn a_socket_in_flight_between_processes_is_shown_by_no_process() {
     processes::in_private_pid_namespace("", "role_socket_in_flight");
 }
 
@@ -284,8 +315,15 @@ fn role_socket_in_flight() {
     drop(socket);
     let mut finder = OwnerFinder::new();
     let snapshot = look(&mut finder, OwnerDepth::Full, &inodes);
-    assert_eq!(owner(&snapshot, inodes[0]), Owner::Nobody);
+    assert_eq!(owner(&snapshot, inodes[0]), Owner::Hidden, "a process outside may hold it");
     assert_eq!(owner(&snapshot, inodes[1]), Owner::Process(&[this_pid()]));
+    assert_eq!(snapshot.gaps, [Gap::OwnersElsewhere { sockets: 1 }]);
+
+    // As if this were the first pid namespace.
+    let holders = finder.find(OwnerDepth::Skip, &[]);
+    let holders = Holders { hides_namespaces: false, ..holders.clone() };
+    let snapshot = attributed(&holders, &inodes);
+    assert_eq!(owner(&snapshot, inodes[0]), Owner::Nobody);
     assert!(snapshot.is_complete());
 
     let _arrived = receive_descriptor(&receiver);
@@ -318,11 +356,11 @@ fn receive_descriptor(stream: impl AsFd) -> OwnedFd {
 #[test]
 fn processes_that_hidepid_hides_leave_hidden_owners() {
     let remount = "mount -t proc -o hidepid=invisible proc /proc";
-    processes::in_private_pid_namespace(remount, "role_under_hidepid");
+    processes::with_private_mounts(remount, "role_under_hidepid");
 }
 
 #[test]
-#[ignore = "a role: runs in a pid namespace of its own, with /proc mounted anew"]
+#[ignore = "a role: runs with a /proc of its own"]
 fn role_under_hidepid() {
     if !processes::is_in_role() {
         return;
@@ -354,7 +392,7 @@ fn role_without_proc() {
     let socket = new_socket();
     let snapshot = full_look(inode(&socket));
     assert_eq!(owner(&snapshot, inode(&socket)), Owner::Hidden);
-    let error = std::io::ErrorKind::NotFound;
+    let error = Errno::ENOENT;
     assert_eq!(snapshot.gaps, [Gap::OwnersUnreadable { sockets: 1, error }]);
 }
 
@@ -373,7 +411,7 @@ fn role_out_of_descriptors() {
     let inode = inode(&socket);
     let lowest_free = socket.try_clone().map(|fd| std::os::fd::AsRawFd::as_raw_fd(&fd)).unwrap();
     let before = rustix::process::getrlimit(Resource::Nofile);
-    let error = std::io::ErrorKind::QuotaExceeded;
+    let error = Errno::EMFILE;
     let mut finder = OwnerFinder::new();
     for spare in [0, 1] {
         let current = Some(lowest_free as u64 + spare);
