@@ -218,7 +218,8 @@ impl LinuxScanner {
     /// As long as our own bind() is refused and sockets are not listed, it is tried again, so that
     /// the refusal is true; not at each refresh, for on a full range it costs 10 ms.
     fn bind_again(&mut self) {
-        if self.number == 0 || self.refused_bind.is_none() || self.bound_inactive.is_none() {
+        let lists_bound = self.netlink.is_ok() && self.bound_inactive.is_none();
+        if self.number == 0 || self.refused_bind.is_none() || lists_bound {
             return;
         }
         let test = SelfTest::start();
