@@ -17,9 +17,7 @@ use portscope::{
         Context, Event, Focus, Key, Lens, Screen,
         overview::{List, Row},
     },
-    domain::{
-        Destination, Ephemeral, Gap, Level, Party, ProcessTable, Protocol, Snapshot, State, Subject,
-    },
+    domain::{Destination, Ephemeral, Gap, Level, Party, ProcessTable, Snapshot, State, Subject},
     engine::Report,
     host::{Host, simulated::SimulatedHost},
     view::Theme,

@@ -215,11 +215,10 @@ impl LinuxScanner {
         snapshot.interfaces = interfaces_of(&snapshot.sockets);
     }
 
-    /// As long as our own bind() is refused and sockets are not listed, it is tried again, so that
-    /// the refusal is true; not at each refresh, for on a full range it costs 10 ms.
+    /// As long as our own bind() is refused it is tried again with each full walk, so that the
+    /// refusal is true; not at each refresh, for on a full range it costs 10 ms.
     fn bind_again(&mut self) {
-        let lists_bound = self.netlink.is_ok() && self.bound_inactive.is_none();
-        if self.number == 0 || self.refused_bind.is_none() || lists_bound {
+        if self.number == 0 || self.refused_bind.is_none() {
             return;
         }
         let test = SelfTest::start();
