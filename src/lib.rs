@@ -66,7 +66,7 @@ pub fn find_free_port(
     protocols: Protocols,
     max_attempts: u32,
 ) -> Result<HeldPort, FindError> {
-    let policy = host::linux::policy::PolicyReader::default().read(&mut Vec::new());
+    let policy = host::linux::policy::PolicyReader::default().reserved();
     let builder = Allocator::over(range).protocols(protocols).max_attempts(max_attempts);
     let builder = builder.reserved(policy.reserved());
     // No more of the machine is read than a search needs.

@@ -6,7 +6,13 @@
 #[path = "support/namespace.rs"]
 mod namespace;
 
-use std::{cell::Cell, future::Future, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    future::Future,
+    net::{Ipv6Addr, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
 
 use portscope::{
     LeasePool,
@@ -17,13 +23,16 @@ use portscope::{
 };
 use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 use rustix::time::{ClockId, clock_gettime};
+use socket2::{Domain, Socket, Type};
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
 const PORTS: u16 = 400;
 const FULL: usize = 90;
 const ROUNDS: usize = 15;
 const CALLS: usize = 100;
-const ALLOWED: Duration = Duration::from_millis(1);
+/// A search may take as long as so many pairs of sockets that are made, bound and closed by hand: about
+/// a millisecond. A time by the clock would measure the machine.
+const ALLOWED: u32 = 75;
 
 /// CPU time tells what we took, whoever else uses the machine; the other is told beside it.
 #[derive(Clone, Copy)]
@@ -124,15 +133,35 @@ async fn tick_until(is_done: Rc<Cell<bool>>) -> Reading {
 
 /// A port that TCP refuses is the dearer one: its UDP socket was bound before and is made anew.
 #[test]
-fn no_task_waits_a_millisecond_while_another_looks_for_a_port() {
+fn no_task_waits_long_while_another_looks_for_a_port() {
     for others in [Protocols::Udp, Protocols::Tcp] {
         namespace::in_new_namespace(|| look_beside(others));
     }
 }
 
+/// CPU time of making, binding and closing one socket of each protocol, in the quietest round.
+fn one_pair() -> Duration {
+    let bind = |kind| {
+        let socket = Socket::new(Domain::IPV6, kind, None).unwrap();
+        socket.set_only_v6(false).unwrap();
+        socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
+    };
+    let round = || {
+        let before = Reading::now();
+        for _ in 0..CALLS {
+            bind(Type::DGRAM);
+            bind(Type::STREAM);
+        }
+        Reading::now().since(before).cpu / CALLS as u32
+    };
+    (0..ROUNDS).map(|_| round()).min().unwrap()
+}
+
 fn look_beside(others: Protocols) {
     let _held = fill(others);
     let name = others.name();
+    let allowed = one_pair() * ALLOWED;
+    eprintln!("allowed: {allowed:?}");
     let [one, many] = in_runtime(async {
         let one = held_up(format!("find_free_port, others on {name}"), || {
             let held = find_free_port(range(), Protocols::Both, 10_000).unwrap();
@@ -147,8 +176,8 @@ fn look_beside(others: Protocols) {
         });
         [one, many.await]
     });
-    assert!(one < ALLOWED, "find_free_port, others on {name}: {one:?}");
-    assert!(many < ALLOWED, "LeasePool::take, others on {name}: {many:?}");
+    assert!(one < allowed, "find_free_port, others on {name}: {one:?}");
+    assert!(many < allowed, "LeasePool::take, others on {name}: {many:?}");
 }
 
 #[test]

@@ -30,6 +30,12 @@ impl Default for PolicyReader {
 }
 
 impl PolicyReader {
+    /// The reserved ports alone, as far as they can be read.
+    pub fn reserved(&mut self) -> Ephemeral {
+        let reserved = value("ip_local_reserved_ports", &mut self.buffer, parse_list);
+        Ephemeral::new(LINUX_DEFAULT, reserved.unwrap_or_default())
+    }
+
     /// The policy as of now. What cannot be read stands at its default and is named in `gaps`.
     pub fn read(&mut self, gaps: &mut Vec<Gap>) -> Ephemeral {
         let list = &mut self.buffer;

@@ -111,10 +111,12 @@ fn cell(
         BAR => bar(sight, row, width),
         2 => {
             let role = level_role(standing.level);
-            vec![Span::styled(percent(row.share(), row.capacity), theme.style(role))]
+            vec![Span::styled(percent(row.used_share(), row.capacity), theme.style(role))]
         }
         3 => {
-            let left = words::thousands(row.available());
+            // At least so many, where more may be left.
+            let more = if row.left().is_exact() { "" } else { "+" };
+            let left = format!("{}{more}", words::thousands(row.available()));
             let is_plain = standing.level == Level::Ok;
             let style =
                 if is_plain { Style::new() } else { theme.style(level_role(standing.level)) };
