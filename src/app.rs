@@ -19,12 +19,12 @@ use crate::{
     app::{
         allocation::{Allocation, AllocationOptions, LastScan},
         lens::{Categories, Marks, OwnerRanks, Tally},
+        overview::headline::Headline,
     },
     domain::{
         Analysis, Diagnosis, Gauge, History, Lane, Occupancy, PortRange, ProcessTable, Protocol,
         Protocols, ServiceNames, Snapshot, Socket, Text, Thresholds, Trends, Vitals,
-        diagnosis::{self, Standing},
-        port,
+        diagnosis::Standing, port,
     },
 };
 
@@ -149,6 +149,7 @@ pub struct App {
     history: History,
     trends: Trends,
     thresholds: Thresholds,
+    headline: Option<Headline>,
     /// Of the first snapshot, and when it was taken: counters are judged by their growth.
     first_vitals: Option<(Vitals, Duration)>,
     services: ServiceNames,
@@ -180,6 +181,7 @@ impl App {
             history: History::default(),
             trends: Trends::default(),
             thresholds: Thresholds::default(),
+            headline: None,
             first_vitals: None,
             services: options.services,
             is_mouse_on: options.mouse,
@@ -255,10 +257,15 @@ impl App {
         self.thresholds
     }
 
-    /// The worst of ranges and destinations; None before the first scan came.
+    /// What the Overview's first line is about; None before the first scan came.
+    pub fn headline(&self) -> Option<&Headline> {
+        self.headline.as_ref()
+    }
+
+    /// The range or destination that is worst, or was so a moment ago; None before the first scan
+    /// came.
     pub fn verdict(&self) -> Option<Standing> {
-        let scan = self.scan.as_ref()?;
-        Some(diagnosis::verdict(&scan.analysis, &self.trends, self.thresholds()))
+        self.headline.map(|headline| headline.standing)
     }
 
     pub fn services(&self) -> &ServiceNames {

@@ -13,6 +13,7 @@ mod pick;
 mod refusal;
 mod scan;
 mod search;
+mod seed;
 mod serve;
 mod settings;
 mod tui;

@@ -25,7 +25,7 @@ pub mod unseen;
 pub mod vitals;
 
 pub use analysis::{Analysis, DestinationUse, Left, OwnerUse, Party, PortSet, RangeUse};
-pub use attribution::{Holders, UnreadableProcess};
+pub use attribution::{Holders, UnreadThreads, UnreadableProcess};
 pub use binder::{AddressRefusal, Binder, Bound, Errno, Miss, NextPort, Outcome, Refusal};
 pub use destination::Destination;
 pub use diagnosis::{Diagnosis, Evidence, Finding, Level, Severity, Thresholds};
@@ -41,7 +41,7 @@ pub use service::ServiceNames;
 pub use snapshot::{Machine, MachineKind, NamespaceName, Snapshot, Source};
 pub use socket::{Endpoint, Family, Protocol, Protocols, Socket, State, Timer};
 pub use text::Text;
-pub use trends::{Drain, Forecast, Subject, Trend, Trends};
+pub use trends::{Drain, Forecast, LastMinute, Subject, Trend, Trends};
 pub use tunnel::{Tunnel, TunnelKind};
 pub use unseen::UnseenNamespaces;
 pub use vitals::{

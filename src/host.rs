@@ -3,6 +3,7 @@
 pub mod course;
 #[cfg(target_os = "linux")]
 pub mod linux;
+pub mod seed;
 pub mod simulated;
 pub mod standard_output;
 
@@ -148,7 +149,7 @@ pub trait Scanner: Send {
 
 /// Those of a port; None: no flow is tracked in the network namespace. An error: the flows may not be
 /// read, or are more than we read.
-pub type Publications = Option<Result<Vec<Publication>, io::ErrorKind>>;
+pub type Publications = Option<Result<Vec<Publication>, Errno>>;
 
 /// How much work goes into owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,7 +212,7 @@ pub trait Held: Send {
 
 /// The operation that failed, in words, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("could not {operation}: {source}")]
+#[error("could not {operation}: {}", named(.source))]
 pub struct HostError {
     pub operation: Text,
     pub source: io::Error,
@@ -220,5 +221,27 @@ pub struct HostError {
 impl HostError {
     pub fn new(operation: &str, source: impl Into<io::Error>) -> Self {
         Self { operation: Text::scrub(operation), source: source.into() }
+    }
+}
+
+/// `Too many open files (EMFILE)`: std shows the number of an errno, not its name.
+fn named(error: &io::Error) -> String {
+    let words = error.to_string();
+    match (error.raw_os_error(), words.rsplit_once(" (os error ")) {
+        (Some(number), Some((words, _))) => format!("{words} ({})", Errno(number)),
+        _ => words,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_the_name_of_its_errno() {
+        let error = HostError::new("read /proc", Errno::EMFILE);
+        assert_eq!(error.to_string(), "could not read /proc: Too many open files (EMFILE)");
+        let error = HostError::new("read /proc", io::Error::other("no"));
+        assert_eq!(error.to_string(), "could not read /proc: no");
     }
 }

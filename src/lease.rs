@@ -16,7 +16,7 @@ use crate::{
         pool::BandsTooLarge,
     },
     domain::{LocalAddress, PortRange, Protocols},
-    host::{Host, HostBinder, HostError},
+    host::{Host, HostBinder, HostError, seed},
     tcp_listener_of, udp_socket_of,
 };
 
@@ -126,7 +126,7 @@ impl LeasePoolBuilder {
             max_attempts: self.max_attempts,
             max_held: binder.hold_capacity(),
         };
-        let seed = self.seed.unwrap_or_else(rand::random);
+        let seed = self.seed.map_or_else(seed::draw, Ok)?;
         let pool = Pool::new(setup, binder, ChaCha8Rng::seed_from_u64(seed))?;
         let shared = Shared { pool: Mutex::new(pool), begun: Instant::now(), seed, limitation };
         Ok(LeasePool(Arc::new(shared)))

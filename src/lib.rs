@@ -71,7 +71,7 @@ pub fn find_free_port(
     let builder = builder.reserved(policy.reserved());
     // No more of the machine is read than a search needs.
     let binder = Box::new(host::linux::binder::RealBinder::new(protocols, None)?);
-    let mut allocator = builder.build_with(&ALLOCATORS[0], binder, FreePorts::everything());
+    let mut allocator = builder.build_with(&ALLOCATORS[0], binder, FreePorts::everything())?;
     allocator.allocate(|_| ()).map_err(|error| match error {
         FindError::GaveUp { attempts, range, .. } => {
             let candidates = Candidates::new(range, policy.reserved());
@@ -188,7 +188,7 @@ impl AllocatorBuilder {
         } else {
             FreePorts::everything()
         };
-        Ok(self.build_with(row, binder, sight))
+        self.build_with(row, binder, sight)
     }
 
     fn build_with(
@@ -196,8 +196,8 @@ impl AllocatorBuilder {
         row: &AllocatorRow,
         binder: Box<dyn HostBinder>,
         sight: FreePorts,
-    ) -> Allocator {
-        let seed = self.seed.unwrap_or_else(rand::random);
+    ) -> Result<Allocator, FindError> {
+        let seed = self.seed.map_or_else(host::seed::draw, Ok)?;
         let limitation = binder.limitation();
         let inner = allocator::Allocator::new(
             binder,
@@ -208,7 +208,7 @@ impl AllocatorBuilder {
         )
         .seeing(sight);
         let (range, max_attempts) = (self.range, self.max_attempts);
-        Allocator { inner, range, max_attempts, seed, limitation }
+        Ok(Allocator { inner, range, max_attempts, seed, limitation })
     }
 
     /// A machine that chooses by itself skips no other ports than it reserves.

@@ -32,8 +32,12 @@ impl<'a> Scan<'a> {
     /// None where the kernel no longer knows the user.
     fn user(self, socket: &Socket) -> Option<User<'a>> {
         let uid = socket.uid?;
-        let name = self.snapshot.machine.users.name(uid);
-        Some(name.map_or(User::Nameless(uid), |name| User::Named(name.as_str())))
+        let users = &self.snapshot.machine.users;
+        Some(match (users.name(uid), users.unmapped(uid)) {
+            (Some(name), _) => User::Named(name.as_str()),
+            (None, Some(words)) => User::Unmapped(words),
+            (None, None) => User::Nameless(uid),
+        })
     }
 
     /// The processes of a socket's owner; without a name where one ended before it was read.
@@ -44,10 +48,17 @@ impl<'a> Scan<'a> {
 }
 
 /// A user's name, or the number of one who has none.
-#[derive(Clone, Copy)]
 enum User<'a> {
     Named(&'a str),
     Nameless(u32),
+    /// A user of the host who has no uid in our user namespace.
+    Unmapped(String),
+}
+
+impl User<'_> {
+    fn is_known(&self) -> bool {
+        !matches!(self, Self::Unmapped(_))
+    }
 }
 
 impl fmt::Display for User<'_> {
@@ -55,12 +66,16 @@ impl fmt::Display for User<'_> {
         match self {
             Self::Named(name) => f.pad(name),
             Self::Nameless(uid) => uid.fmt(f),
+            Self::Unmapped(words) => f.pad(words),
         }
     }
 }
 
 impl Serialize for User<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self {
+            Self::Unmapped(_) => serializer.serialize_none(),
+            known => serializer.collect_str(known),
+        }
     }
 }

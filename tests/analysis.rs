@@ -363,6 +363,7 @@ impl Recount<'_> {
             suspected: 0,
             numbered: 0,
             uncertain: 0,
+            is_bind_refused: false,
             bind_may_miss: u32::from(protocol == Protocol::Tcp && self.odd_ends(&is_occupied) > 0),
             connect_may_miss: u32::from(
                 protocol == Protocol::Tcp && self.odd_ends(&is_poisoned) > 0,
@@ -400,11 +401,9 @@ impl Recount<'_> {
             used.filter(|(port, all)| !all.is_empty() && is(*port, all)).count() as u32
         };
         let is_on = match self.0.ephemeral.tw_reuse {
-            Some(1) => true,
             Some(2) => destination.is_loopback(),
-            Some(_) => false,
             // Not known: perhaps.
-            None => true,
+            value => matches!(value, None | Some(1)),
         };
         let is_old = |s: &&Socket| s.expires_ms.is_some_and(|left| left <= 58_980);
         let is_time_wait =

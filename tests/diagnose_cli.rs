@@ -8,7 +8,6 @@ mod namespace;
 use std::{
     collections::BTreeSet,
     fs,
-    io::ErrorKind,
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
@@ -117,7 +116,7 @@ fn bad_input_of_diagnose_is_unknown_in_one_line() {
 #[test]
 fn help_names_the_exit_codes_of_each_command() {
     for (arguments, told) in
-        [("diagnose --help", "3 UNKNOWN"), ("explain --help", "1 nothing stands on the port")]
+        [("diagnose --help", "3 UNKNOWN"), ("explain --help", "1 nothing is listed on the port")]
     {
         let output = run(arguments);
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
@@ -187,7 +186,7 @@ fn the_thresholds_decide_between_ok_warning_and_critical() {
 
 #[test]
 fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
-    let error = ErrorKind::PermissionDenied;
+    let error = portscope::domain::Errno::EACCES;
     for (table, protocols, status) in [
         (Table::Udp4, Protocols::Both, Status::Unknown),
         (Table::Udp4, Protocols::Udp, Status::Unknown),

@@ -495,7 +495,8 @@ fn try_connects(ground: &mut Ground, set: &Set, figures: &mut Figures) -> bool {
         let Some(kept) = ground.build(set, port) else { return false };
         ground.scan(port);
         let does = connects(set.protocol, port, to);
-        let destination = Destination { source: to.ip(), remote: (to.ip(), to.port()).into() };
+        let destination =
+            Destination { source: to.ip(), remote: (to.ip(), to.port()).into(), interface: None };
         for destination in [None, Some(&destination)] {
             let answer = connect_answer(&ground.snapshot, set.protocol, port, destination);
             let what = || format!("{set:?} connect {destination:?}: {answer:?}");

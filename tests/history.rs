@@ -145,7 +145,7 @@ fn what_may_have_been_there_unseen_is_not_told_as_come() {
     let [old, new] = [tcp(40_000, State::Established, 1), tcp(40_001, State::Established, 2)];
     let mut history = history([&[old]]);
     let mut refused = snapshot(2, &[]);
-    let error = std::io::ErrorKind::PermissionDenied;
+    let error = portscope::domain::Errno::EACCES;
     refused.gaps.push(Gap::TableRefused { table: Table::Tcp, error });
     history.observe(&refused);
     assert!(!history.lists(Protocol::Tcp) && history.lists(Protocol::Udp));

@@ -9,6 +9,7 @@ mod namespace;
 
 use std::{
     ffi::{c_int, c_void},
+    fmt::Write as _,
     io::Read as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::AsRawFd as _,
@@ -121,7 +122,7 @@ impl Stage {
         for _ in 0..stage.random.random_range(0..=3) {
             let way = *WAYS.choose(&mut stage.random).unwrap();
             let times = stage.random.random_range(1..size / 2);
-            stage.log += &format!(", {way:?} {times}");
+            write!(stage.log, ", {way:?} {times}").unwrap();
             for _ in 0..times {
                 // Its port may be in use.
                 let _ = stage.go(way);
@@ -293,7 +294,9 @@ fn connections(port: u16) -> u32 {
             }
         }
     }
-    held.iter().for_each(|socket| socket.set_linger(Some(Duration::ZERO)).unwrap());
+    for socket in &held {
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
     held.len() as u32
 }
 

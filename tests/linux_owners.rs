@@ -6,12 +6,17 @@
 mod processes;
 
 use std::{
-    io::{IoSlice, IoSliceMut},
+    io::{BufRead as _, BufReader, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{fs::MetadataExt as _, process::CommandExt as _},
+    },
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -19,8 +24,9 @@ use std::{
 
 use portscope::{
     domain::{
-        Endpoint, Family, Gap, Holder, Machine, MachineKind, Owner, Protocol, Snapshot, Socket,
-        Source, State, Text, Timer, UnreadableProcess, Users, attribution::attribute,
+        Endpoint, Errno, Family, Gap, Holder, Holders, Machine, MachineKind, Owner, Protocol,
+        Snapshot, Socket, Source, State, Text, Timer, UnreadableProcess, Users,
+        attribution::attribute,
     },
     host::{OwnerDepth, linux::owners::OwnerFinder},
 };
@@ -31,6 +37,7 @@ use rustix::{
         SendFlags, SocketFlags, SocketType,
     },
     process::{Resource, Rlimit, Uid},
+    thread::UnshareFlags,
 };
 
 const NOBODY: u32 = 65_534;
@@ -67,6 +74,11 @@ fn row(inode: u32) -> Socket {
 }
 
 fn look(finder: &mut OwnerFinder, depth: OwnerDepth, inodes: &[u32]) -> Snapshot {
+    let rows: Vec<Socket> = inodes.iter().map(|&inode| row(inode)).collect();
+    attributed(finder.find(depth, &rows), inodes)
+}
+
+fn attributed(holders: &Holders, inodes: &[u32]) -> Snapshot {
     let machine = Arc::new(Machine {
         kind: MachineKind::Live,
         name: Text::scrub("here"),
@@ -79,7 +91,6 @@ fn look(finder: &mut OwnerFinder, depth: OwnerDepth, inodes: &[u32]) -> Snapshot
     let mut snapshot = Snapshot::empty(machine, Source::SockDiag);
     snapshot.sockets.extend(inodes.iter().map(|&inode| row(inode)));
     snapshot.sort();
-    let holders = finder.find(depth, &snapshot.sockets);
     attribute(&mut snapshot, holders);
     snapshot
 }
@@ -187,6 +198,202 @@ fn an_inode_looked_for_in_vain_is_not_looked_for_again_until_the_next_walk_forge
 }
 
 #[test]
+fn a_socket_that_a_later_walk_does_not_find_is_unresolved_until_the_next_look() {
+    let _alone = alone();
+    let socket = new_socket();
+    let all = [inode(&socket), u32::MAX];
+    let mut finder = OwnerFinder::new();
+    look(&mut finder, OwnerDepth::Incremental, &all[..1]);
+    let first = look(&mut finder, OwnerDepth::Incremental, &all);
+    assert_eq!(owner(&first, u32::MAX), Owner::Unresolved);
+    assert!(first.is_complete(), "{:?}", first.gaps);
+    assert_eq!((finder.walks(), finder.searches()), (2, 0), "one walk says nothing yet");
+
+    // It was closed: nothing is to be looked for.
+    look(&mut finder, OwnerDepth::Incremental, &all[..1]);
+    assert_eq!((finder.walks(), finder.searches()), (2, 0));
+
+    for _ in 0..3 {
+        let still = look(&mut finder, OwnerDepth::Incremental, &all);
+        assert!(matches!(owner(&still, u32::MAX), Owner::Hidden | Owner::Nobody));
+        assert_eq!((finder.walks(), finder.searches()), (3, 1), "looked for once, everywhere");
+    }
+    look(&mut finder, OwnerDepth::Full, &all);
+    assert_eq!((finder.walks(), finder.searches()), (4, 1), "and never again");
+}
+
+#[test]
+fn a_socket_of_a_thread_with_descriptors_of_its_own_belongs_to_the_process() {
+    processes::in_process_of_its_own("role_split_descriptors");
+}
+
+#[test]
+#[ignore = "a role: runs in a process of its own, one thread of which leaves its descriptors"]
+fn role_split_descriptors() {
+    if !processes::is_in_role() {
+        return;
+    }
+    let (made, sockets) = mpsc::channel();
+    let (ask, asked) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        #[expect(unsafe_code, reason = "no descriptor of another thread is used in this one")]
+        unsafe {
+            rustix::thread::unshare_unsafe(UnshareFlags::FILES).unwrap();
+        }
+        let mut held = Vec::new();
+        while asked.recv().is_ok() {
+            held.push(new_socket());
+            made.send(inode(held.last().unwrap())).unwrap();
+        }
+    });
+    let next = || {
+        ask.send(()).unwrap();
+        sockets.recv().unwrap()
+    };
+    let first = next();
+    let mut finder = OwnerFinder::new();
+    let snapshot = look(&mut finder, OwnerDepth::Incremental, &[first]);
+    assert_eq!(owner(&snapshot, first), Owner::Process(&[this_pid()]));
+    assert_eq!((finder.walks(), finder.searches()), (1, 1));
+
+    let second = next();
+    for depth in [OwnerDepth::Incremental, OwnerDepth::Full] {
+        let snapshot = look(&mut finder, depth, &[first, second]);
+        assert_eq!(owner(&snapshot, first), Owner::Process(&[this_pid()]));
+        assert_eq!(owner(&snapshot, second), Owner::Process(&[this_pid()]));
+    }
+    assert_eq!((finder.walks(), finder.searches()), (3, 1), "its table is known by now");
+    drop(ask);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_socket_of_a_process_whose_main_thread_has_ended_belongs_to_it() {
+    let _alone = alone();
+    let Some((child, inode)) = process_without_main_thread(|command| command) else { return };
+    let snapshot = full_look(inode);
+    assert_eq!(owner(&snapshot, inode), Owner::Process(&[child.pid()]));
+}
+
+#[test]
+fn without_privilege_the_own_process_whose_main_thread_has_ended_can_be_read() {
+    let _alone = alone();
+    if !rustix::process::geteuid().is_root() {
+        return processes::not_tested("only root can start a process of another user");
+    }
+    let started = process_without_main_thread(|command| command.uid(NOBODY));
+    let Some((child, inode)) = started else { return };
+    as_nobody(|| {
+        let mut finder = OwnerFinder::new();
+        let snapshot = look(&mut finder, OwnerDepth::Full, &[inode]);
+        assert_eq!(owner(&snapshot, inode), Owner::Process(&[child.pid()]));
+        let unreadable = &finder.find(OwnerDepth::Skip, &[]).unreadable;
+        assert!(unreadable.iter().all(|process| process.pid != child.pid()));
+    });
+}
+
+#[test]
+fn a_socket_that_only_an_io_uring_holds_belongs_to_its_process() {
+    let _alone = alone();
+    let Some((child, inode)) = python(KEEP_IN_RING, |command| command) else { return };
+    let Some(inode) = inode else { return processes::not_tested("io_uring is refused") };
+    let snapshot = full_look(inode);
+    assert_eq!(owner(&snapshot, inode), Owner::Process(&[child.pid()]));
+}
+
+const KEEP_IN_RING: &str = "
+import ctypes, os, socket, sys
+syscall = ctypes.CDLL(None).syscall
+held = socket.socket()
+ring = syscall(425, 8, (ctypes.c_char * 120)())
+kept = syscall(427, ring, 2, (ctypes.c_int * 1)(held.fileno()), 1)
+inode = os.fstat(held.fileno()).st_ino if kept == 0 else 'refused'
+held.close()
+print(inode, flush=True)
+sys.stdin.read()
+";
+
+const END_MAIN_THREAD: &str = "
+import ctypes, os, socket, sys, threading
+held = socket.socket()
+def go_on():
+    print(os.fstat(held.fileno()).st_ino, flush=True)
+    sys.stdin.read()
+    os._exit(0)
+threading.Thread(target=go_on).start()
+ctypes.CDLL(None).pthread_exit(None)
+";
+
+/// And the inode of a socket that another of its threads holds.
+fn process_without_main_thread(
+    change: impl FnOnce(&mut Command) -> &mut Command,
+) -> Option<(Sleeper, u32)> {
+    let (child, inode) = python(END_MAIN_THREAD, change)?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.pid())).unwrap();
+    while !state().contains(") Z ") {
+        assert!(Instant::now() < deadline, "{}", state());
+        thread::yield_now();
+    }
+    Some((child, inode.unwrap()))
+}
+
+/// And the number that the script prints.
+fn python(
+    script: &str,
+    change: impl FnOnce(&mut Command) -> &mut Command,
+) -> Option<(Sleeper, Option<u32>)> {
+    let mut command = Command::new("python3");
+    command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(child) = change(&mut command).spawn() else {
+        processes::not_tested("python3 is missing");
+        return None;
+    };
+    let mut child = Sleeper::of(child);
+    let mut line = String::new();
+    BufReader::new(child.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
+    Some((child, line.trim().parse().ok()))
+}
+
+#[test]
+fn processes_of_other_pid_namespaces_leave_hidden_owners() {
+    processes::in_private_pid_namespace("", "role_in_a_pid_namespace");
+}
+
+#[test]
+#[ignore = "a role: runs in a pid namespace of its own"]
+fn role_in_a_pid_namespace() {
+    if !processes::is_in_role() {
+        return;
+    }
+    let socket = new_socket();
+    let all = [inode(&socket), u32::MAX];
+    let snapshot = look(&mut OwnerFinder::new(), OwnerDepth::Full, &all);
+    assert_eq!(owner(&snapshot, all[0]), Owner::Process(&[this_pid()]));
+    assert_eq!(owner(&snapshot, all[1]), Owner::Hidden);
+    assert_eq!(snapshot.gaps, [Gap::OwnersElsewhere { sockets: 1 }]);
+}
+
+#[test]
+fn in_a_pid_namespace_the_proc_of_the_first_one_shows_all_processes() {
+    let flags = ["--pid", "--fork", "--kill-child"];
+    processes::in_namespaces(&flags, "", "role_with_the_proc_of_the_first_namespace");
+}
+
+#[test]
+#[ignore = "a role: runs in a pid namespace of its own, with the /proc of the one above"]
+fn role_with_the_proc_of_the_first_namespace() {
+    if !processes::is_in_role() {
+        return;
+    }
+    let mut finder = OwnerFinder::new();
+    finder.find(OwnerDepth::Full, &[]);
+    let is_first = std::fs::metadata("/proc/1/ns/pid").map(|link| link.ino() == 0xEFFF_FFFC);
+    let hides = finder.find(OwnerDepth::Skip, &[]).hides_namespaces;
+    assert_eq!(hides, !is_first.unwrap_or(false));
+}
+
+#[test]
 fn processes_that_die_during_the_walk_do_no_harm() {
     let _alone = alone();
     let socket = new_socket();
@@ -267,7 +474,7 @@ fn as_nobody(body: impl FnOnce() + Send) {
 }
 
 #[test]
-fn a_socket_in_flight_between_processes_is_nobodys() {
+fn a_socket_in_flight_between_processes_is_shown_by_no_process() {
     processes::in_private_pid_namespace("", "role_socket_in_flight");
 }
 
@@ -284,8 +491,15 @@ fn role_socket_in_flight() {
     drop(socket);
     let mut finder = OwnerFinder::new();
     let snapshot = look(&mut finder, OwnerDepth::Full, &inodes);
-    assert_eq!(owner(&snapshot, inodes[0]), Owner::Nobody);
+    assert_eq!(owner(&snapshot, inodes[0]), Owner::Hidden, "a process outside may hold it");
     assert_eq!(owner(&snapshot, inodes[1]), Owner::Process(&[this_pid()]));
+    assert_eq!(snapshot.gaps, [Gap::OwnersElsewhere { sockets: 1 }]);
+
+    // As if this were the first pid namespace.
+    let holders = finder.find(OwnerDepth::Skip, &[]);
+    let holders = Holders { hides_namespaces: false, ..holders.clone() };
+    let snapshot = attributed(&holders, &inodes);
+    assert_eq!(owner(&snapshot, inodes[0]), Owner::Nobody);
     assert!(snapshot.is_complete());
 
     let _arrived = receive_descriptor(&receiver);
@@ -318,11 +532,11 @@ fn receive_descriptor(stream: impl AsFd) -> OwnedFd {
 #[test]
 fn processes_that_hidepid_hides_leave_hidden_owners() {
     let remount = "mount -t proc -o hidepid=invisible proc /proc";
-    processes::in_private_pid_namespace(remount, "role_under_hidepid");
+    processes::with_private_mounts(remount, "role_under_hidepid");
 }
 
 #[test]
-#[ignore = "a role: runs in a pid namespace of its own, with /proc mounted anew"]
+#[ignore = "a role: runs with a /proc of its own"]
 fn role_under_hidepid() {
     if !processes::is_in_role() {
         return;
@@ -354,7 +568,7 @@ fn role_without_proc() {
     let socket = new_socket();
     let snapshot = full_look(inode(&socket));
     assert_eq!(owner(&snapshot, inode(&socket)), Owner::Hidden);
-    let error = std::io::ErrorKind::NotFound;
+    let error = Errno::ENOENT;
     assert_eq!(snapshot.gaps, [Gap::OwnersUnreadable { sockets: 1, error }]);
 }
 
@@ -373,7 +587,7 @@ fn role_out_of_descriptors() {
     let inode = inode(&socket);
     let lowest_free = socket.try_clone().map(|fd| std::os::fd::AsRawFd::as_raw_fd(&fd)).unwrap();
     let before = rustix::process::getrlimit(Resource::Nofile);
-    let error = std::io::ErrorKind::QuotaExceeded;
+    let error = Errno::EMFILE;
     let mut finder = OwnerFinder::new();
     for spare in [0, 1] {
         let current = Some(lowest_free as u64 + spare);

@@ -95,7 +95,7 @@ fn scan() -> Snapshot {
 
 /// By /proc/net alone.
 fn scan_without_netlink() -> Snapshot {
-    scan_by(|machine| LinuxScanner::over(machine, Err(io::ErrorKind::PermissionDenied)))
+    scan_by(|machine| LinuxScanner::over(machine, Err(portscope::domain::Errno::EACCES)))
 }
 
 fn scan_by(scanner: impl FnOnce(Arc<Machine>) -> LinuxScanner) -> Snapshot {
@@ -320,7 +320,10 @@ fn compare_explained(
     reuse: Reuse,
     figures: &mut Figures,
 ) {
-    for row in rows.iter().filter(|row| row["reuse"] == reuse.name()) {
+    // As --probe: a bind of ours with SO_REUSEPORT to one wildcard address lets one to another pass.
+    let is_widest = |row: &&serde_json::Value| row["probe"] == "[::] dual";
+    let (widest, rest): (Vec<_>, Vec<_>) = rows.iter().partition(is_widest);
+    for row in widest.into_iter().chain(rest).filter(|row| row["reuse"] == reuse.name()) {
         let probe = row["probe"].as_str().unwrap();
         let (name, _, at, family) = *PROBES.iter().find(|known| known.0 == probe).expect(probe);
         let verdict = match row["verdict"].as_str().unwrap() {

@@ -233,7 +233,9 @@ fn what_is_no_network_namespace_is_told_in_one_line() {
         assert_refused(&run(["scan", "--netns", "no\u{1b}[2Jsuch"]), 2, "'no\\u{1b}[2Jsuch'");
         assert_refused(&run(["scan", "--netns", "4294967295"]), 2, "there is no");
         assert_refused(&run(["scan", "--netns", "/nowhere"]), 2, "there is no");
-        assert_refused(&run(["scan", "--netns", "/dev/null"]), 2, "is no network namespace");
+        for path in ["/dev/null", "/proc/self/exe", "/proc/self/status"] {
+            assert_refused(&run(["scan", "--netns", path]), 2, "is no network namespace");
+        }
         assert_refused(
             &run(["scan", "--netns", "/proc/self/ns/mnt"]),
             2,

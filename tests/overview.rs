@@ -6,14 +6,20 @@
 #[path = "support/session.rs"]
 mod session;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use portscope::{
     app::{
         Context, Event, Focus, Key, Lens, Screen,
         overview::{List, Row},
     },
-    domain::{Destination, Ephemeral, Gap, Level, Party, ProcessTable, Snapshot, State, Subject},
+    domain::{
+        Destination, Ephemeral, Gap, Level, Party, ProcessTable, Protocol, Snapshot, State, Subject,
+    },
     engine::Report,
     host::{Host, simulated::SimulatedHost},
     view::Theme,
@@ -275,7 +281,97 @@ fn a_growing_load_tells_when_it_is_full() {
     assert_eq!(verdict.subject, Subject::Destination(payments()));
     assert_eq!((verdict.level, verdict.available), (Level::Exhausting, 19));
     let seen = shown(&session);
-    assert!(seen.contains("+5/s: full in ≈ 3s"), "{seen}");
+    assert!(seen.contains("+5/s: 19 left, full in ≈ 3s"), "{seen}");
+}
+
+/// The first line of the verdict.
+fn headline(session: &Session) -> String {
+    let shown = shown(session);
+    let is_level = |line: &&str| ["EXHAUST", "FAILING", "WATCH"].iter().any(|it| line.contains(it));
+    shown.lines().find(is_level).unwrap_or_else(|| panic!("{shown}")).trim().to_owned()
+}
+
+#[test]
+fn a_headline_stays_for_ten_seconds_unless_something_worse_comes() {
+    let mut session = on(&small(58, 57), dark(), S);
+    let subject = |session: &Session| session.app.verdict().unwrap().subject;
+    assert_eq!(subject(&session), Subject::Destination(payments()));
+    for number in 2..=10 {
+        scan(&mut session, &small(58, 60), number);
+        assert_eq!(subject(&session), Subject::Destination(payments()), "{number} s");
+    }
+    scan(&mut session, &small(58, 60), 11);
+    assert_eq!(subject(&session), Subject::Destination(redis()));
+    scan(&mut session, &small(64, 60), 12);
+    assert_eq!(subject(&session), Subject::Destination(payments()), "none is left");
+    scan(&mut session, &small(57, 64), 13);
+    assert_eq!(subject(&session), Subject::Destination(payments()), "no worse than it was");
+    // Nothing is wrong with it any more: that is not what stays.
+    session.now += Duration::from_secs(10);
+    scan(&mut session, &small(0, 64), 14);
+    assert_eq!(subject(&session), Subject::Destination(redis()));
+}
+
+#[test]
+fn a_destination_comes_before_the_range_that_it_fills() {
+    let mut machine = SimulatedHost::builder()
+        .ephemeral(Ephemeral::new(range(40_000, 40_063), Vec::new()))
+        .process(4121, "payments-api", "/srv/payments", 1000);
+    for port in 40_000..40_064 {
+        // One port is another's, so that the range is fuller than the destination.
+        let remote = ([10, 0, 3, 17], if port == 40_063 { 444 } else { 443 });
+        let socket = machine.tcp(([10, 0, 0, 7], port), State::Established);
+        machine = socket.connected_to(remote).owned_by(&[4121]);
+    }
+    let mut session = on(&machine.build(), dark(), S);
+    assert_eq!(session.app.verdict().unwrap().subject, Subject::Range(Protocol::Tcp));
+    assert_eq!(session.app.verdict().unwrap().level, Level::Exhausted, "bind(0) finds none");
+    session.now += Duration::from_secs(10);
+    scan(&mut session, &small(64, 0), 2);
+    assert_eq!(session.app.verdict().unwrap().subject, Subject::Destination(payments()));
+}
+
+#[test]
+fn of_one_level_only_the_numbers_of_the_headline_change() {
+    let busy = [57, 59, 60, 58, 60, 59, 61, 58, 60, 57, 58, 60];
+    let failing = [60, 64, 61, 60, 63, 58, 62, 64, 57, 61, 60];
+    for size in SIZES {
+        let mut forms: BTreeMap<Level, BTreeSet<String>> = BTreeMap::new();
+        let mut rows = BTreeSet::new();
+        let mut session = on(&small(56, 0), dark(), size);
+        for (number, used) in (2..).zip(busy.into_iter().chain(failing)) {
+            scan(&mut session, &small(used, 0), number);
+            let level = session.app.verdict().unwrap().level;
+            let headline = headline(&session);
+            let is_number = |c: char| c.is_ascii_digit() || ".,+−–≈".contains(c);
+            let words = headline.split(' ').filter(|word| !word.chars().any(is_number));
+            let form = words.collect::<Vec<_>>().join(" ");
+            forms.entry(level).or_default().insert(form);
+            let shown = shown(&session);
+            rows.insert(shown.lines().position(|line| line.contains("Ephemeral range")));
+        }
+        let levels: Vec<_> = forms.keys().copied().collect();
+        assert_eq!(levels, [Level::Exhausting, Level::Failing, Level::Exhausted]);
+        assert!(forms.values().all(|forms| forms.len() == 1), "{size:?} {forms:#?}");
+        assert_eq!(rows.len(), 1, "what is below stays where it is");
+    }
+}
+
+#[test]
+fn a_destination_that_was_full_a_moment_ago_is_failing() {
+    for size in SIZES {
+        let mut session = on(&small(60, 0), dark(), size);
+        for (number, used) in [(2, 60), (3, 64), (4, 64), (5, 60), (6, 60)] {
+            scan(&mut session, &small(used, 0), number);
+        }
+        let shown = shown(&session);
+        assert!(shown.contains("!! FAILING"), "{shown}");
+        assert!(headline(&session).contains("4 left, full at 2 of"), "{shown}");
+        let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        let sentence =
+            "connect() to it fails on and off: full at 2 of the last 6 scans, last 2 s ago";
+        assert!(words.contains(sentence), "{words}");
+    }
 }
 
 #[test]

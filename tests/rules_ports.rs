@@ -3,7 +3,6 @@
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
-#![allow(clippy::string_slice, reason = "a test fails by a panic")]
 
 #[path = "support/judge.rs"]
 mod judge;
@@ -17,11 +16,12 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsRawFd as _,
     process::Command,
+    sync::Arc,
     time::Duration,
 };
 
 use portscope::domain::{
-    Finding, PortRange, Protocol, Severity,
+    Finding, Machine, PortRange, Protocol, Severity, Text,
     diagnosis::{About, Figure},
 };
 use rustix::io::Errno;
@@ -370,6 +370,34 @@ fn ports_that_connect_chose_or_that_a_program_counted_are_not_suspected() {
             (0..100u32).map(|i| bound(41_000 + (i * 3_637 % 3_989) as u16)).collect();
         Judge::now().silent("port-range-of-socket");
         drop(drawn);
+    });
+}
+
+/// The walk of 1,000 ports, by what is known of the kernel.
+#[test]
+fn what_a_walk_costs_at_least_depends_on_the_kernel_and_its_table() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40000 41999");
+        let _server = wide_listener();
+        let _held: Vec<TcpStream> =
+            (0..1_010).map(|_| TcpStream::connect((LOCAL, 5000)).unwrap()).collect();
+        let mut judge = Judge::now();
+        for (kernel, buckets, cost) in [
+            ("6.18.0", Some(-262_144), "at least some 0.09 ms"),
+            ("6.15.0-rc1", None, "at least some 0.09 ms"),
+            ("6.12.118", Some(65_536), "at least some 0.15 ms"),
+            ("5.10.0-33-amd64", None, "at least some 0.15 ms"),
+            ("6.18.0", Some(256), "at least some 0.23 ms"),
+        ] {
+            let machine =
+                Machine { kernel: Text::scrub(kernel), ..(*judge.snapshot.machine).clone() };
+            judge.snapshot.machine = Arc::new(machine);
+            judge.snapshot.vitals.hash_buckets = buckets;
+            let finding = judge.one("slow-zone", Severity::Warning, &[cost]);
+            let is_small = buckets == Some(256);
+            let names_it = finding.meaning.contains("has 256 buckets only");
+            assert_eq!(names_it, is_small, "{finding:#?}");
+        }
     });
 }
 

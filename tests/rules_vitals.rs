@@ -20,8 +20,9 @@ use std::{
 
 use portscope::{
     domain::{
-        Analysis, Conntrack, Diagnosis, Evidence, Finding, Gap, PortRange, Process, ProcessTable,
-        Protocol, Severity, Snapshot, Source, Text, Thresholds, Translation, Trends, Vitals,
+        Analysis, Conntrack, Diagnosis, Errno, Evidence, Finding, Gap, PortRange, Process,
+        ProcessTable, Protocol, Severity, Snapshot, Source, Text, Thresholds, Translation, Trends,
+        Vitals,
         diagnosis::{Figure, diagnose},
     },
     host::{
@@ -342,7 +343,7 @@ fn what_could_not_be_seen_is_a_finding() {
         assert_eq!(seeing.find("not-seen"), []);
 
         let machine = LinuxHost::new().machine();
-        let refused = Err(io::ErrorKind::PermissionDenied);
+        let refused = Err(Errno::EACCES);
         let scanner = LinuxScanner::over(Arc::clone(&machine), refused);
         let mut blind = Observer::with(scanner, Snapshot::empty(machine, Source::Procfs));
         let found = blind.look(OwnerDepth::Skip).find("not-seen");

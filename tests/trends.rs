@@ -183,7 +183,7 @@ fn a_clock_set_back_and_a_table_not_listed_make_no_false_rates() {
     watch.look(&snapshot_of(1, 1.0, connections(100)));
     watch.look(&snapshot_of(2, 2.0, connections(110)));
     let mut refused = snapshot_of(3, 3.0, Vec::new());
-    let error = std::io::ErrorKind::PermissionDenied;
+    let error = portscope::domain::Errno::EACCES;
     refused.gaps.push(Gap::TableRefused { table: Table::Tcp, error });
     watch.look(&refused);
     watch.look(&snapshot_of(4, 4.0, connections(130)));

@@ -74,7 +74,12 @@ impl Met {
     }
 
     /// True: the allocation ends with this attempt.
+    #[inline]
     fn ends_with(&mut self, rule: EarlyEnd, candidates: &Candidates, miss: Miss) -> bool {
+        rule != EarlyEnd::default() && self.is_last(rule, candidates, miss)
+    }
+
+    fn is_last(&mut self, rule: EarlyEnd, candidates: &Candidates, miss: Miss) -> bool {
         let outcome = miss.refusal.outcome();
         self.is_other |= outcome != Outcome::Denied;
         self.denied += u32::from(outcome == Outcome::Denied);
@@ -153,6 +158,7 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
     }
 
     /// By default an allocation ends with its last attempt.
+    #[must_use]
     pub fn ending_early(mut self, rule: EarlyEnd) -> Self {
         self.early_end = rule;
         self
@@ -187,12 +193,11 @@ impl<B: Binder, S: Strategy, R: Rng, V: Sight> Allocator<B, S, R, V> {
     /// So many attempts, fewer if the allocation ends before; `seen` is told each.
     pub fn steps(&mut self, limit: u32, mut seen: impl FnMut(&Attempt)) -> Progress<B::Held> {
         let Self { binder, strategy, random, candidates, sight, destination, .. } = self;
-        let Self { max_attempts, attempts, has_begun, early_end, met, .. } = self;
-        let (rule, is_ruled) = (*early_end, *early_end != EarlyEnd::default());
+        let Self { max_attempts, attempts, has_begun, early_end: rule, met, .. } = self;
         let about = Surroundings { candidates, sight, destination: *destination };
         if candidates.len() > 0 && !std::mem::replace(has_begun, true) {
             strategy.begin(&about, random);
-            met.begin(rule, about.candidates.len(), *max_attempts);
+            met.begin(*rule, about.candidates.len(), *max_attempts);
         }
         let until = attempts.saturating_add(limit).min(*max_attempts);
         let (mut last, mut is_exhausted) = (None, false);
@@ -202,11 +207,8 @@ impl<B: Binder, S: Strategy, R: Rng, V: Sight> Allocator<B, S, R, V> {
                 let attempt = Attempt { number: *attempts, port, refusal: Some(refusal), took };
                 seen(&attempt);
                 last = Some(attempt);
-                if is_ruled && met.ends_with(rule, about.candidates, miss) {
-                    is_exhausted = true;
-                    return None;
-                }
-                if *attempts >= until {
+                is_exhausted = met.ends_with(*rule, about.candidates, miss);
+                if is_exhausted || *attempts >= until {
                     return None;
                 }
             }

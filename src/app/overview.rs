@@ -1,5 +1,7 @@
 //! The Overview's state: which of its rows is selected. Not what the rows say.
 
+pub mod headline;
+
 use crate::{
     app::{Move, Scan},
     domain::{Destination, Finding, Party, diagnosis::About},

@@ -8,7 +8,7 @@ use crate::{
         Overlay, Scan, Screen, Size, Span, Target, command,
         lens::{Categories, Marks, OwnerRanks, Seen, Tally, automatic_gauge},
         map::{self, Destination, Zooming},
-        overview::Row,
+        overview::{Row, headline::Headline},
         pool::{PoolAction, Terms},
     },
     domain::{
@@ -380,6 +380,8 @@ impl App {
             thresholds,
         });
         self.overview.follow(scan);
+        self.headline =
+            Some(Headline::after(self.headline.as_ref(), self.now, scan, &self.trends, thresholds));
     }
 
     fn show(&mut self, screen: Screen) -> Vec<Effect> {

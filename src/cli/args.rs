@@ -34,8 +34,8 @@ pub enum Command {
     Scan(ScanArguments),
     /// Tell whether ports run out, towards which destination, by whom, and what to do
     ///
-    /// Looks twice, --sample seconds apart, for the rates. What it says holds for one network
-    /// namespace, the one it runs in unless --netns names another.
+    /// Scans twice, --sample seconds apart, for the rates; over a longer time once a second. What
+    /// it says holds for one network namespace, the one it runs in unless --netns names another.
     #[command(
         after_help = "Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (sockets could not be \
                       listed, or usage)."
@@ -43,7 +43,7 @@ pub enum Command {
     Diagnose(DiagnoseArguments),
     /// Tell who holds a port, which binds and connects it blocks, and what would free it
     #[command(
-        after_help = "Exit codes: 0 done, 1 nothing stands on the port (or, with --strict, something \
+        after_help = "Exit codes: 0 done, 1 nothing is listed on the port (or, with --strict, something \
                       could not be seen), 2 usage or could not run."
     )]
     Explain(ExplainArguments),
@@ -165,7 +165,7 @@ pub struct DiagnoseArguments {
     /// Percent used that is critical
     #[arg(long, value_name = "PERCENT", default_value = "85", allow_hyphen_values = true)]
     pub critical: String,
-    /// Time between the two looks that give rates; 0: one look, no rates
+    /// Time over which to scan: 60 shows how often a destination is full; 0: one scan, no rates
     #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
     pub sample: String,
     /// Destinations listed at most, fullest first; 10 as text, 100 as json, 20 as prometheus when
@@ -191,11 +191,12 @@ pub struct ExplainArguments {
     /// Another network namespace: a name in /run/netns, a pid, a path, or all of them by 'all'
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
-    /// Tell of a bind to this address too
+    /// One more address to check, as 192.0.2.1 or fe80::1%eth0
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
     /// Confirm by real binds, released at once; one with a reuse option beside a UDP socket that
-    /// allows it may take a datagram of that moment
+    /// allows it may take a datagram of that moment. Before Linux 6.18 not beside connected TCP
+    /// sockets, for the port would be lost to connect() until they are closed
     #[arg(long)]
     pub probe: bool,
     /// Form of the output
@@ -233,7 +234,7 @@ pub struct SearchArguments {
     /// Ports to find, held at the same time: all or none
     #[arg(long, value_name = "N", default_value = "1", allow_hyphen_values = true)]
     pub count: String,
-    /// Address to bind; all addresses, IPv4 and IPv6, when not given
+    /// Address to bind, as 127.0.0.1 or fe80::1%eth0; all addresses, IPv4 and IPv6, when not given
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
     /// Draw reserved ports too (ip_local_reserved_ports)
@@ -295,7 +296,7 @@ pub struct ServeArguments {
     /// Make the same choices again; below 2^53, drawn when not given
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub seed: Option<String>,
-    /// Address to bind; all addresses, IPv4 and IPv6, when not given
+    /// Address to bind, as 127.0.0.1 or fe80::1%eth0; all addresses, IPv4 and IPv6, when not given
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
     /// Lease reserved ports too (ip_local_reserved_ports)
@@ -343,7 +344,8 @@ pub struct LabArguments {
     /// Ports of the static band of 'banded'; Kubernetes' formula when not given
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub band: Option<String>,
-    /// Address to bind with --occupancy live; all addresses when not given
+    /// Address to bind with --occupancy live, as 127.0.0.1 or fe80::1%eth0; all addresses when not
+    /// given
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
     /// Draw reserved ports too (ip_local_reserved_ports); else they are left out, in memory as well

@@ -1,4 +1,4 @@
-//! `portscope diagnose`: two looks, the rules, and a status for the exit code.
+//! `portscope diagnose`: some scans, the rules, and a status for the exit code.
 
 use std::slice;
 

@@ -118,15 +118,9 @@ impl Looked {
 /// Forgets what is not asked for, the gaps of it too.
 fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainSettings) {
     snapshot.sockets.retain(|socket| settings.protocols.includes(socket.protocol));
-    let is_hidden = |holder| matches!(holder, Holder::Hidden | Holder::Nobody);
-    let hidden = snapshot.sockets.iter().filter(|socket| is_hidden(socket.holder)).count() as u32;
+    let hidden = snapshot.sockets.iter().filter(|s| s.holder == Holder::Hidden).count() as u32;
     for gap in &mut snapshot.gaps {
-        match gap {
-            Gap::OwnersHidden { sockets, .. }
-            | Gap::OwnersInvisible { sockets }
-            | Gap::OwnersUnreadable { sockets, .. } => *sockets = hidden,
-            _ => {}
-        }
+        gap.set_hidden_owners(hidden);
     }
     snapshot.gaps.retain(|gap| {
         let is_asked = gap.protocol().is_none_or(|of| settings.protocols.includes(of));
@@ -252,7 +246,7 @@ struct Asked {
 fn judged(answer: Answer, refusal: Option<AddressRefusal>) -> (Answer, Option<AddressRefusal>) {
     match refusal {
         Some(refusal) if refusal.is_policy() && answer.verdict == Allowed::Free => {
-            let because = format!("{}, but {refusal}; --probe would tell", answer.because);
+            let because = format!("{}, but {refusal}", answer.because);
             (Answer { verdict: Allowed::Unknown, because }, None)
         }
         Some(refusal) if refusal.is_policy() => (answer, None),

@@ -5,9 +5,9 @@ use crate::{
     cli::{
         args::PlainFormat,
         exit::{self, Verdict},
-        namespaces, search,
+        namespaces, search, seed,
         settings::{
-            BadInput, LabSettings, SEED_LIMIT,
+            BadInput, LabSettings,
             lab::{ComparisonSettings, Experiment, RaceSettings},
         },
     },
@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub fn run(settings: &LabSettings) -> anyhow::Result<Verdict> {
-    let seed = settings.seed.unwrap_or_else(|| rand::random_range(0..SEED_LIMIT));
+    let seed = seed::or_drawn(settings.seed)?;
     namespaces::run_in(&settings.namespace, |host| match &settings.experiment {
         Experiment::Comparison(asked) => compare(host, settings, asked, seed),
         Experiment::Race(asked) => race(host, settings, asked, seed),

@@ -10,15 +10,15 @@ use crate::{
         Allocator, Attempt, Candidates, EarlyEnd, FreePorts, Sight as _, Tuning, privileged,
     },
     cli::{
-        exit, scan,
-        settings::{self, BadInput, SEED_LIMIT, search::SearchSettings},
+        exit, scan, seed,
+        settings::{self, BadInput, search::SearchSettings},
     },
     domain::{
         AddressRefusal, Ephemeral, Errno, Gap, Outcome, PortRange, ProcessTable, Protocol, Refusal,
         Snapshot, Text, availability,
     },
     engine::sample,
-    host::{Held, Host, HostBinder, OwnerDepth},
+    host::{Held, Host, HostBinder, HostError, OwnerDepth},
     report::{self, Collision, NoPort, Pick, Scan, Tried, pick::Unlisted},
     tui,
 };
@@ -52,7 +52,7 @@ pub fn run(
     if settings.ignore_reserved && settings.strategy.lets_machine_choose {
         tell_kept_reserved(policy.reserved_in(range));
     }
-    let mut search = Search::new(host, settings, wishes, range);
+    let mut search = Search::new(host, settings, wishes, range)?;
     let held = if candidates.len() == 0 {
         search.pick.error = Some(NoPort::RangeReserved { range });
         Ports::new()
@@ -117,11 +117,11 @@ impl<'a> Search<'a> {
         settings: &'a SearchSettings,
         wishes: Wishes,
         range: PortRange,
-    ) -> Self {
+    ) -> Result<Self, HostError> {
         let is_told = settings.trace || wishes.attempts;
         let pick = Pick {
             strategy: settings.strategy.name,
-            seed: settings.seed.unwrap_or_else(|| rand::random_range(0..SEED_LIMIT)),
+            seed: seed::or_drawn(settings.seed)?,
             protocols: settings.protocols,
             range,
             max_attempts: settings.max_attempts.get(),
@@ -130,7 +130,7 @@ impl<'a> Search<'a> {
             error: None,
         };
         let witness = is_told.then(|| Witness::new(host));
-        Self {
+        Ok(Self {
             host,
             settings,
             wishes,
@@ -140,7 +140,7 @@ impl<'a> Search<'a> {
             policy: None,
             reserved: 0,
             pick,
-        }
+        })
     }
 
     /// All ports asked for, or none and the reason in `pick.error`.
@@ -201,10 +201,7 @@ impl<'a> Search<'a> {
         } else {
             FreePorts::everything()
         };
-        let early_end = EarlyEnd {
-            all_refused: true,
-            all_denied: self.policy.is_some().then_some(privileged::DENIED_ATTEMPTS),
-        };
+        let all_denied = self.policy.is_some().then_some(privileged::DENIED_ATTEMPTS);
         let mut allocator = Allocator::new(
             binder,
             (strategy.make)(Tuning::default()),
@@ -212,7 +209,7 @@ impl<'a> Search<'a> {
             candidates,
             self.settings.max_attempts.get(),
         )
-        .ending_early(early_end)
+        .ending_early(EarlyEnd { all_refused: true, all_denied })
         .seeing(sight);
         let mut held = Ports::new();
         while held.len() < self.settings.count.get() as usize {
@@ -332,8 +329,9 @@ impl<'a> Search<'a> {
         let ports = candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32;
         let may_hide = |protocol| availability::may_be_unlisted(&snapshot, protocol);
         let is_hidden = Protocol::EACH.iter().any(|&p| protocols.includes(p) && may_hide(p));
-        let is_contradicted = self.met.keys().any(|&port| port > 0 && sight.looks_free(port));
-        Some(Unlisted { ports, is_doubtful: is_hidden || is_contradicted })
+        let is_refused = |port: &&u16| candidates.contains(**port) && sight.looks_free(**port);
+        let refused = self.met.keys().filter(is_refused).count() as u32;
+        Some(Unlisted { ports, refused, is_doubtful: is_hidden })
     }
 }
 

@@ -6,8 +6,8 @@ use crate::{
     allocator::{Bands, Candidates, Lease, PoolSetup, privileged},
     cli::{
         exit::{self, Verdict},
-        search,
-        settings::{BadInput, SEED_LIMIT, serve::ServeSettings},
+        search, seed,
+        settings::{BadInput, serve::ServeSettings},
     },
     domain::{AddressRefusal, PortRange, Protocols},
     engine::{
@@ -52,7 +52,7 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<Verdict>
     if let Some(limitation) = binder.limitation() {
         exit::tell(format_args!("portscope: partial: {limitation}"));
     }
-    let seed = settings.seed.unwrap_or_else(|| rand::random_range(0..SEED_LIMIT));
+    let seed = seed::or_drawn(settings.seed)?;
     let capacity = Capacity::of(&*binder);
     let setup = setup(settings, candidates, &capacity);
     let desk = Desk::new(setup, binder, seed)?;

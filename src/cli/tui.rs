@@ -9,7 +9,8 @@ use crate::{
     cli::{
         args::{ColorName, FaultName, ThemeName},
         exit::Verdict,
-        settings::{BadInput, LiveSettings, RangeChoice, SEED_LIMIT, Target},
+        seed,
+        settings::{BadInput, LiveSettings, RangeChoice, Target},
     },
     domain::{ServiceNames, port},
     host::Host,
@@ -24,11 +25,13 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Verdi
         ))
         .into());
     }
-    let options = options(settings, host.services());
+    let seeds = [seed::or_drawn(None)?, seed::or_drawn(None)?];
+    let options = options(settings, host.services(), seeds);
     Ok(Verdict::Ended(tui::run(host, options)?))
 }
 
-fn options(settings: &LiveSettings, services: ServiceNames) -> tui::Options {
+/// `seeds`: of the allocator and of the lab.
+fn options(settings: &LiveSettings, services: ServiceNames, seeds: [u64; 2]) -> tui::Options {
     let color = depth(settings.color);
     let whole_cells = Theme::new(color, Ground::Dark, settings.ascii).needs_whole_cells();
     let find = settings.target.as_ref().map(|target| match target {
@@ -65,8 +68,8 @@ fn options(settings: &LiveSettings, services: ServiceNames) -> tui::Options {
             },
             protocols: settings.protocols,
             find,
-            allocation: AllocationOptions::exo(rand::random_range(0..SEED_LIMIT)),
-            lab: LabOptions::new(rand::random_range(0..SEED_LIMIT), env::current_exe().ok()),
+            allocation: AllocationOptions::exo(seeds[0]),
+            lab: LabOptions::new(seeds[1], env::current_exe().ok()),
             mouse: settings.mouse,
             motion: settings.motion,
             services,

@@ -10,7 +10,9 @@ mod places;
 mod ranges;
 mod suspicion;
 
-use crate::domain::{Destination, Ephemeral, PortRange, Protocol, Snapshot, Socket, StateClass};
+use crate::domain::{
+    Destination, Ephemeral, Errno, Gap, PortRange, Protocol, Snapshot, Socket, StateClass,
+};
 
 pub use foremost::{Foremost, MOST_OWNERS};
 pub use left::Left;
@@ -75,6 +77,9 @@ pub struct RangeUse {
     /// for bind(0), and for connect() to a destination that nobody is connected to.
     pub bind_may_miss: u32,
     pub connect_may_miss: u32,
+    /// TCP: our own bind() to port 0 failed with EADDRINUSE, and bound-inactive sockets are not
+    /// listed: all that seems left may be theirs.
+    pub is_bind_refused: bool,
 }
 
 /// What one destination uses of the ports that connect() may choose for it.
@@ -115,6 +120,8 @@ pub enum Party {
     /// TIME-WAIT and orphans whose process we did not see.
     Kernel,
     Nobody,
+    /// Of sockets that were opened or closed while the processes were read.
+    Unresolved,
     NotAsked,
 }
 
@@ -162,6 +169,10 @@ impl Analysis {
         let choice = Choice { clients: &clients, snapshot, suspected: &suspected };
         let uncertain = choice.judge(&mut destinations);
         (tcp.suspected, tcp.uncertain) = (suspected.len(), uncertain.len());
+        tcp.is_bind_refused = is_bind_refused(snapshot);
+        if tcp.is_bind_refused {
+            destinations.doubt_all();
+        }
         Self {
             ranges,
             destinations: destinations.into_rows(&owners),
@@ -186,7 +197,7 @@ impl Analysis {
         let range = self.range(Protocol::Tcp);
         let most = range.size - range.poisoned - range.numbered;
         let least = most.saturating_sub(range.uncertain + range.connect_may_miss);
-        Left::new(least, most)
+        Left::new(if range.is_bind_refused { 0 } else { least }, most)
     }
 
     /// The lower end of `new_destination`.
@@ -212,13 +223,15 @@ impl RangeUse {
             uncertain: 0,
             bind_may_miss: 0,
             connect_may_miss: 0,
+            is_bind_refused: false,
         }
     }
 
     /// What bind(0) on all addresses of both families can still get.
     pub fn left(&self) -> Left {
         let most = self.size - self.occupied;
-        Left::new(most.saturating_sub(self.bind_may_miss), most)
+        let least = most.saturating_sub(self.bind_may_miss);
+        Left::new(if self.is_bind_refused { 0 } else { least }, most)
     }
 
     /// The lower end of `left`.
@@ -268,6 +281,11 @@ impl DestinationUse {
     pub fn share(&self) -> f64 {
         share(self.capacity.saturating_sub(self.available()), self.capacity)
     }
+}
+
+fn is_bind_refused(snapshot: &Snapshot) -> bool {
+    snapshot.refused_bind == Some(Errno::EADDRINUSE)
+        && snapshot.gaps.iter().any(Gap::hides_bound_inactive)
 }
 
 fn place(socket: &Socket) -> (Protocol, u16) {

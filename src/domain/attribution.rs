@@ -5,9 +5,7 @@ mod departed;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-
-use crate::domain::{Gap, Holder, Snapshot, Socket, owner::Span};
+use crate::domain::{Errno, Gap, Holder, Snapshot, Socket, gap::Lack, owner::Span};
 
 use self::backlog::Backlog;
 pub use self::departed::Departed;
@@ -21,8 +19,29 @@ pub struct Holders {
     pub unreadable: Vec<UnreadableProcess>,
     /// Other users' processes do not even appear in `/proc` (`hidepid=`).
     pub hides_processes: bool,
+    /// `/proc` shows one pid namespace that is not the first one: processes outside of it do not
+    /// appear.
+    pub hides_namespaces: bool,
+    /// Threads that may have a descriptor table of their own, which was not read.
+    pub unread_threads: Option<UnreadThreads>,
+    /// Socket inodes that one walk did not find, and none looked for before: opened or closed while
+    /// we looked, or held by a process that is not visible. Ascending.
+    pub undecided: Vec<u32>,
+    /// What the reader lacks; None: to be root.
+    pub lack: Option<Lack>,
+    /// The uid that the kernel shows in place of those that our user namespace does not map; None:
+    /// it maps all.
+    pub unmapped_uid: Option<u32>,
     /// `/proc` itself, or one process for another reason than permission, could not be walked.
-    pub failed: Option<io::ErrorKind>,
+    pub failed: Option<Errno>,
+}
+
+/// Threads whose descriptor tables were not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnreadThreads {
+    pub threads: u32,
+    /// None: there are too many descriptors.
+    pub error: Option<Errno>,
 }
 
 impl Holders {
@@ -31,7 +50,25 @@ impl Holders {
         self.pairs.clear();
         self.unreadable.clear();
         self.hides_processes = false;
+        self.hides_namespaces = false;
+        self.unread_threads = None;
+        self.undecided.clear();
+        self.lack = None;
+        self.unmapped_uid = None;
         self.failed = None;
+    }
+
+    /// Whether every descriptor table of the machine was read.
+    pub fn show_all(&self) -> bool {
+        self.unreadable.is_empty()
+            && !self.hides_processes
+            && !self.hides_namespaces
+            && self.unread_threads.is_none()
+            && self.failed.is_none()
+    }
+
+    fn is_undecided(&self, inode: u32) -> bool {
+        self.undecided.binary_search(&inode).is_ok()
     }
 }
 
@@ -55,10 +92,11 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
         let mut has_backlog = false;
         for socket in port.iter_mut() {
             has_backlog |= socket.is_in_backlog();
-            socket.holder = match socket.inode.map(|inode| spans.of(inode)) {
-                Some(Some(span)) => Holder::Process(span),
-                Some(None) if suspects.may_hold(socket) => Holder::Hidden,
-                Some(None) => Holder::Nobody,
+            socket.holder = match socket.inode.map(|inode| (inode, spans.of(inode))) {
+                Some((_, Some(span))) => Holder::Process(span),
+                Some((inode, None)) if holders.is_undecided(inode) => Holder::Unresolved,
+                Some(_) if suspects.may_hold(socket) => Holder::Hidden,
+                Some(_) => Holder::Nobody,
                 // No inode: the kernel's socket has lost its file (sock_orphan), or, in the
                 // backlog, has none yet.
                 None => Holder::Kernel,
@@ -76,14 +114,25 @@ fn place(socket: &Socket) -> (crate::domain::Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 
-/// A walk that failed is told even if nothing seems hidden: further holders may be missing.
+/// Of several reasons the one that hides most. A walk that failed is one even if nothing seems
+/// hidden: further holders may be missing.
 fn gap(holders: &Holders, sockets: u32) -> Option<Gap> {
-    match holders.failed {
-        Some(error) => Some(Gap::OwnersUnreadable { sockets, error }),
-        None if sockets == 0 => None,
-        None if holders.hides_processes => Some(Gap::OwnersInvisible { sockets }),
-        None => Some(Gap::OwnersHidden { sockets, processes: holders.unreadable.len() as u32 }),
+    if let Some(error) = holders.failed {
+        return Some(Gap::OwnersUnreadable { sockets, error });
     }
+    if sockets == 0 {
+        return None;
+    }
+    let processes = holders.unreadable.len() as u32;
+    Some(match (holders.unread_threads, holders.lack) {
+        _ if holders.hides_namespaces => Gap::OwnersElsewhere { sockets },
+        _ if holders.hides_processes => Gap::OwnersInvisible { sockets },
+        (Some(UnreadThreads { threads, error }), _) if processes == 0 => {
+            Gap::OwnersOfThreads { sockets, threads, error }
+        }
+        (_, Some(lack)) => Gap::OwnersRefused { sockets, processes, lack },
+        (_, None) => Gap::OwnersHidden { sockets, processes },
+    })
 }
 
 /// The pids of each inode asked for, put into the pool once.
@@ -114,28 +163,35 @@ fn append(pool: &mut Vec<u32>, pids: impl Iterator<Item = u32>) -> Span {
 
 /// The unreadable processes, asked whether one of them may hold a socket that nobody else shows.
 struct Suspects {
-    /// Somebody may hold anything: root, an unknown user, or whoever the walk did not come by.
+    /// Somebody may hold anything: root, an unknown user, or a process or thread that the walk did
+    /// not read.
     any_socket: bool,
     /// Ascending.
     uids: Vec<u32>,
+    unmapped_uid: Option<u32>,
 }
 
 impl Suspects {
     fn of(holders: &Holders) -> Self {
-        let mut uids: Vec<u32> = holders.unreadable.iter().filter_map(|p| p.uid).collect();
+        let unmapped_uid = holders.unmapped_uid;
+        let mapped = |uid: Option<u32>| uid.filter(|_| uid != unmapped_uid);
+        let known = holders.unreadable.iter().map(|process| mapped(process.uid));
+        let mut uids: Vec<u32> = known.clone().flatten().collect();
         uids.sort_unstable();
         uids.dedup();
-        let is_mighty = |uid| matches!(uid, None | Some(0));
         let any_socket = holders.failed.is_some()
             || holders.hides_processes
-            || holders.unreadable.iter().any(|process| is_mighty(process.uid));
-        Self { any_socket, uids }
+            || holders.hides_namespaces
+            || holders.unread_threads.is_some()
+            || known.into_iter().any(|uid| matches!(uid, None | Some(0)));
+        Self { any_socket, uids, unmapped_uid }
     }
 
-    /// A socket that root made may be with any user: daemons open theirs, then change user.
+    /// A socket that root made may be with any user: daemons open theirs, then change user. An
+    /// unmapped one may be that of the host's root.
     fn may_hold(&self, socket: &Socket) -> bool {
         self.any_socket
-            || match socket.uid {
+            || match socket.uid.filter(|_| socket.uid != self.unmapped_uid) {
                 Some(uid) if uid != 0 => self.uids.binary_search(&uid).is_ok(),
                 _ => !self.uids.is_empty(),
             }

@@ -1,6 +1,11 @@
 //! What it means to try to bind a port. Opens nothing itself.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    io::{self, ErrorKind},
+    time::Duration,
+};
 
 use crate::domain::{Protocol, Text};
 
@@ -167,12 +172,16 @@ impl Outcome {
 }
 
 /// An errno of Linux, as a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Errno(pub i32);
 
 impl Errno {
     pub const EPERM: Self = Self(1);
+    pub const ENOENT: Self = Self(2);
+    pub const ESRCH: Self = Self(3);
     pub const EINTR: Self = Self(4);
+    pub const EIO: Self = Self(5);
+    pub const EBADF: Self = Self(9);
     pub const EAGAIN: Self = Self(11);
     pub const ENOMEM: Self = Self(12);
     pub const EACCES: Self = Self(13);
@@ -180,18 +189,29 @@ impl Errno {
     pub const EINVAL: Self = Self(22);
     pub const ENFILE: Self = Self(23);
     pub const EMFILE: Self = Self(24);
+    pub const EFBIG: Self = Self(27);
     pub const ENOSYS: Self = Self(38);
+    pub const ENODATA: Self = Self(61);
+    pub const EPROTO: Self = Self(71);
+    pub const EBADMSG: Self = Self(74);
     pub const ENOPROTOOPT: Self = Self(92);
+    pub const EPROTONOSUPPORT: Self = Self(93);
+    pub const EOPNOTSUPP: Self = Self(95);
     pub const EAFNOSUPPORT: Self = Self(97);
     pub const EADDRINUSE: Self = Self(98);
     pub const EADDRNOTAVAIL: Self = Self(99);
     pub const ENOBUFS: Self = Self(105);
+    pub const ECONNREFUSED: Self = Self(111);
 
     /// The symbol, as in errno(3); a number for the rare ones.
     pub fn name(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::EPERM => "EPERM",
+            Self::ENOENT => "ENOENT",
+            Self::ESRCH => "ESRCH",
             Self::EINTR => "EINTR",
+            Self::EIO => "EIO",
+            Self::EBADF => "EBADF",
             Self::EAGAIN => "EAGAIN",
             Self::ENOMEM => "ENOMEM",
             Self::EACCES => "EACCES",
@@ -199,14 +219,55 @@ impl Errno {
             Self::EINVAL => "EINVAL",
             Self::ENFILE => "ENFILE",
             Self::EMFILE => "EMFILE",
+            Self::EFBIG => "EFBIG",
             Self::ENOSYS => "ENOSYS",
+            Self::ENODATA => "ENODATA",
+            Self::EPROTO => "EPROTO",
+            Self::EBADMSG => "EBADMSG",
             Self::ENOPROTOOPT => "ENOPROTOOPT",
+            Self::EPROTONOSUPPORT => "EPROTONOSUPPORT",
+            Self::EOPNOTSUPP => "EOPNOTSUPP",
             Self::EAFNOSUPPORT => "EAFNOSUPPORT",
             Self::EADDRINUSE => "EADDRINUSE",
             Self::EADDRNOTAVAIL => "EADDRNOTAVAIL",
             Self::ENOBUFS => "ENOBUFS",
+            Self::ECONNREFUSED => "ECONNREFUSED",
             Self(number) => return Cow::Owned(format!("errno {number}")),
         })
+    }
+
+    /// The process, or the machine, has no file descriptor left.
+    pub fn is_out_of_descriptors(self) -> bool {
+        matches!(self, Self::EMFILE | Self::ENFILE)
+    }
+}
+
+/// Of an error that no system call gave, the errno that says the same.
+impl From<ErrorKind> for Errno {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::PermissionDenied => Self::EACCES,
+            ErrorKind::NotFound => Self::ENOENT,
+            ErrorKind::InvalidData => Self::EBADMSG,
+            ErrorKind::UnexpectedEof => Self::ENODATA,
+            ErrorKind::FileTooLarge => Self::EFBIG,
+            ErrorKind::WouldBlock => Self::EAGAIN,
+            ErrorKind::OutOfMemory => Self::ENOMEM,
+            ErrorKind::Unsupported => Self::EOPNOTSUPP,
+            _ => Self::EIO,
+        }
+    }
+}
+
+impl From<&io::Error> for Errno {
+    fn from(error: &io::Error) -> Self {
+        error.raw_os_error().map_or_else(|| error.kind().into(), Self)
+    }
+}
+
+impl From<Errno> for io::Error {
+    fn from(errno: Errno) -> Self {
+        Self::from_raw_os_error(errno.0)
     }
 }
 

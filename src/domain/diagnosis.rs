@@ -8,6 +8,7 @@ mod counter;
 mod descriptor_limit;
 mod destination_exhausted;
 pub mod finding;
+mod groups;
 mod listen_overflow;
 mod listener_in_range;
 mod nat_ports_exhausted;
@@ -33,7 +34,8 @@ pub mod verdict;
 mod wording;
 
 use crate::domain::{
-    Analysis, DestinationUse, Forecast, ProcessTable, Snapshot, Subject, Trend, Trends, Vitals,
+    Analysis, DestinationUse, Forecast, ProcessTable, RangeUse, Snapshot, Subject, Trend, Trends,
+    Vitals,
 };
 
 pub use finding::{About, Figure, Finding, Level, Severity};
@@ -59,12 +61,12 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "destination-exhausted",
-        about: "connect() to one destination finds no port, or soon none",
+        about: "connect() to one destination finds no port now, on and off, or soon",
         check: destination_exhausted::check,
     },
     Rule {
         id: "range-exhausted",
-        about: "bind(0) finds no port, or soon none",
+        about: "bind(0) finds no port now, on and off, or soon",
         check: range_exhausted::check,
     },
     Rule {
@@ -119,7 +121,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "udp-exhausted",
-        about: "UDP finds no automatic port, or soon none",
+        about: "UDP finds no automatic port now, on and off, or soon",
         check: udp_exhausted::check,
     },
     Rule {
@@ -223,7 +225,8 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// Of a used share, with so many ports left, and what was seen to come.
+    /// Of a used share, with so many ports left, and what was seen to come. What earlier scans saw
+    /// is not asked: `Standing` does.
     pub fn level(&self, share: f64, available: u32, forecast: Option<Forecast>) -> Level {
         let is_soon = share >= self.warn / 2.0 && forecast.is_some_and(|f| f.seconds <= SOON);
         match share {
@@ -245,7 +248,11 @@ impl Evidence<'_> {
         self.trend(Subject::Destination(row.destination))?.until(row.available())
     }
 
-    pub fn level(&self, row: &DestinationUse) -> Level {
-        self.thresholds.level(row.share(), row.available(), self.forecast(row))
+    pub fn of_destination(&self, row: &DestinationUse) -> Standing {
+        Standing::of_destination(row, self.trends, self.thresholds)
+    }
+
+    pub fn of_range(&self, row: &RangeUse) -> Standing {
+        Standing::of_range(row, self.trends, self.thresholds)
     }
 }

@@ -1,8 +1,12 @@
 //! What a scan could not see, why, and what would help. Not a finding about the ports.
 
-use std::{fmt, io};
+mod remedy;
+#[cfg(test)]
+mod tests;
 
-use crate::domain::{Protocol, Text};
+use std::fmt;
+
+use crate::domain::{Errno, Protocol, Text};
 
 /// A table of the kernel that is dumped by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,27 +44,58 @@ impl Table {
 pub enum Gap {
     /// Sockets whose owner some unreadable process may be.
     OwnersHidden { sockets: u32, processes: u32 },
+    /// As `OwnersHidden`, where it would not help to run as root: the reader is, or is in a user
+    /// namespace.
+    OwnersRefused { sockets: u32, processes: u32, lack: Lack },
     /// Sockets whose owner some process may be that `/proc` does not even list (`hidepid=`).
     OwnersInvisible { sockets: u32 },
-    /// `/proc` itself could not be walked; `QuotaExceeded` stands for EMFILE and ENFILE.
-    OwnersUnreadable { sockets: u32, error: io::ErrorKind },
+    /// Sockets whose owner some process of a pid namespace may be that `/proc` does not show.
+    OwnersElsewhere { sockets: u32 },
+    /// Sockets that may be in the descriptor table of a thread that was not read; without an errno
+    /// there were too many to read.
+    OwnersOfThreads { sockets: u32, threads: u32, error: Option<Errno> },
+    /// `/proc` itself could not be walked.
+    OwnersUnreadable { sockets: u32, error: Errno },
     /// The kernel said that a dump was interrupted, each time we tried.
     DumpInterrupted { table: Table },
     /// A message of the dump did not fit or made no sense.
     DumpTruncated { table: Table },
     /// The table could not be read at all.
-    TableRefused { table: Table, error: io::ErrorKind },
+    TableRefused { table: Table, error: Errno },
     /// Netlink was refused; `/proc/net` stands in, which lists no bound-inactive TCP sockets.
-    NetlinkRefused { error: io::ErrorKind },
+    NetlinkRefused { error: Errno },
     /// As `NetlinkRefused`: nor does it tell which IPv6 sockets take IPv4 too.
-    DualStackUntold { error: io::ErrorKind },
+    DualStackUntold { error: Errno },
     /// The self-test showed that the kernel does not list bound-inactive TCP sockets.
     BoundInactiveUnlisted { assumed: bool },
+    /// TCP sockets that no table lists, and whose port could not be read: they may be bound.
+    PortsUnread { holders: Vec<UnreadPorts>, error: Option<Errno> },
     /// A sysctl could not be read; the kernel's default is shown.
     PolicyAssumed { sysctl: Text },
-    /// A limit, counter or table of `Vitals`; `FileTooLarge`: it has more than we read.
-    VitalsUnread { what: &'static str, path: &'static str, error: io::ErrorKind },
+    /// A limit, counter or table of `Vitals`; EFBIG: it has more than we read.
+    VitalsUnread { what: &'static str, path: &'static str, error: Errno },
 }
+
+/// What the reader lacks where a process refuses, if not to be root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// CAP_SYS_PTRACE or CAP_DAC_READ_SEARCH.
+    Capability,
+    /// It is in a user namespace other than the host's.
+    UserNamespace,
+    /// Nothing known: a security module, or a process that nobody may look into.
+    Unknown,
+}
+
+/// TCP sockets of one process that may be bound to ports that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnreadPorts {
+    pub pid: u32,
+    pub sockets: u32,
+}
+
+/// Processes that `PortsUnread` names.
+const MOST_NAMED: usize = 3;
 
 impl Gap {
     /// `what` of those that keep bound-inactive sockets from being listed.
@@ -70,14 +105,17 @@ impl Gap {
     pub fn what(&self) -> &'static str {
         match self {
             Self::OwnersHidden { .. }
+            | Self::OwnersRefused { .. }
             | Self::OwnersInvisible { .. }
+            | Self::OwnersElsewhere { .. }
+            | Self::OwnersOfThreads { .. }
             | Self::OwnersUnreadable { .. } => "owners",
             Self::DumpInterrupted { .. }
             | Self::DumpTruncated { .. }
             | Self::TableRefused { .. } => "sockets",
-            Self::NetlinkRefused { .. } | Self::BoundInactiveUnlisted { .. } => {
-                Self::BOUND_INACTIVE
-            }
+            Self::NetlinkRefused { .. }
+            | Self::BoundInactiveUnlisted { .. }
+            | Self::PortsUnread { .. } => Self::BOUND_INACTIVE,
             Self::DualStackUntold { .. } => "dual-stack marks",
             Self::PolicyAssumed { .. } => "ephemeral policy",
             Self::VitalsUnread { what, .. } => what,
@@ -90,7 +128,7 @@ impl Gap {
             Self::DumpInterrupted { table }
             | Self::DumpTruncated { table }
             | Self::TableRefused { table, .. } => Some(table.protocol()),
-            Self::NetlinkRefused { .. } | Self::BoundInactiveUnlisted { .. } => Some(Protocol::Tcp),
+            _ if self.hides_bound_inactive() => Some(Protocol::Tcp),
             _ => None,
         }
     }
@@ -98,26 +136,78 @@ impl Gap {
     /// How many are missing; None when that cannot be known.
     pub fn count(&self) -> Option<u32> {
         match self {
+            Self::PortsUnread { holders, .. } => {
+                Some(holders.iter().map(|holder| holder.sockets).sum())
+            }
+            other => other.hidden_owners(),
+        }
+    }
+
+    /// Whether a TCP socket may be bound to a port without being listed.
+    pub fn hides_bound_inactive(&self) -> bool {
+        matches!(
+            self,
+            Self::NetlinkRefused { .. }
+                | Self::BoundInactiveUnlisted { .. }
+                | Self::PortsUnread { .. }
+        )
+    }
+
+    /// Whether the number of ports that the kernel chooses from is assumed.
+    pub fn hides_capacity(&self) -> bool {
+        const DECIDE: [&str; 2] =
+            ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
+        matches!(self, Self::PolicyAssumed { sysctl } if DECIDE.contains(&sysctl.as_str()))
+    }
+
+    /// Sockets whose owner is hidden, of a gap about owners.
+    pub fn hidden_owners(&self) -> Option<u32> {
+        match self {
             Self::OwnersHidden { sockets, .. }
+            | Self::OwnersRefused { sockets, .. }
             | Self::OwnersInvisible { sockets }
+            | Self::OwnersElsewhere { sockets }
+            | Self::OwnersOfThreads { sockets, .. }
             | Self::OwnersUnreadable { sockets, .. } => Some(*sockets),
             _ => None,
+        }
+    }
+
+    /// The same gap, where a part of the sockets was left out; other gaps stay as they are.
+    pub fn set_hidden_owners(&mut self, count: u32) {
+        match self {
+            Self::OwnersHidden { sockets, .. }
+            | Self::OwnersRefused { sockets, .. }
+            | Self::OwnersInvisible { sockets }
+            | Self::OwnersElsewhere { sockets }
+            | Self::OwnersOfThreads { sockets, .. }
+            | Self::OwnersUnreadable { sockets, .. } => *sockets = count,
+            _ => {}
         }
     }
 
     pub fn why(&self) -> String {
         match self {
             Self::OwnersHidden { processes, .. } => {
-                format!(
-                    "permission denied on the descriptors of {}",
-                    count_of(*processes, "process", "processes")
-                )
+                format!("permission denied on the descriptors of {}", of_processes(*processes))
             }
+            Self::OwnersRefused { processes, lack, .. } => format!(
+                "permission denied on the descriptors of {}, {}",
+                of_processes(*processes),
+                match lack {
+                    Lack::UserNamespace => "seen from a user namespace",
+                    Lack::Capability | Lack::Unknown => "although this is root",
+                }
+            ),
             Self::OwnersInvisible { .. } => {
                 "/proc is mounted with hidepid, which hides other users' processes".to_owned()
             }
-            Self::OwnersUnreadable { error: io::ErrorKind::QuotaExceeded, .. } => {
-                "no descriptor was free to read /proc with".to_owned()
+            Self::OwnersElsewhere { .. } => {
+                "processes of other pid namespaces are not visible here".to_owned()
+            }
+            Self::OwnersOfThreads { threads, error, .. } => unread_threads(*threads, *error),
+            Self::OwnersUnreadable { error, .. } if error.is_out_of_descriptors() => {
+                format!("no descriptor was free to read /proc with ({error})")
             }
             Self::OwnersUnreadable { error, .. } => format!("/proc cannot be read: {error}"),
             Self::DumpInterrupted { table } => {
@@ -126,7 +216,9 @@ impl Gap {
             Self::DumpTruncated { table } => {
                 format!("the kernel's dump of the {table} table was cut short")
             }
-            Self::TableRefused { table, error } => format!("the {table} table: {error}"),
+            Self::TableRefused { table, error } => {
+                format!("the {table} table: {error}")
+            }
             Self::NetlinkRefused { error } | Self::DualStackUntold { error } => {
                 format!("sock_diag refused ({error}); /proc/net read instead")
             }
@@ -136,10 +228,11 @@ impl Gap {
             Self::BoundInactiveUnlisted { assumed: true } => {
                 "assumed from the kernel's version: the self-test could not bind a port".to_owned()
             }
+            Self::PortsUnread { holders, error } => unread_ports(holders, *error),
             Self::PolicyAssumed { sysctl } => {
                 format!("{sysctl} cannot be read; the kernel's default is assumed")
             }
-            Self::VitalsUnread { path, error: io::ErrorKind::FileTooLarge, .. } => {
+            Self::VitalsUnread { path, error: Errno::EFBIG, .. } => {
                 format!("{path} is larger than we read at once")
             }
             Self::VitalsUnread { path, error, .. } => format!("{path}: {error}"),
@@ -148,45 +241,60 @@ impl Gap {
 
     /// What would help.
     pub fn remedy(&self) -> &'static str {
-        match self {
-            Self::OwnersHidden { .. } => {
-                "run as root, or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
-            }
-            Self::OwnersInvisible { .. } => {
-                "run as root, or mount /proc without hidepid for this user"
-            }
-            Self::OwnersUnreadable { error: io::ErrorKind::QuotaExceeded, .. } => {
-                "raise the limit of open files (ulimit -n)"
-            }
-            Self::OwnersUnreadable { .. } => "mount /proc, without hidepid for this user",
-            Self::DumpInterrupted { .. } | Self::DumpTruncated { .. } => "scan again",
-            Self::TableRefused { .. } => "allow NETLINK_SOCK_DIAG, or mount /proc",
-            Self::NetlinkRefused { .. } | Self::DualStackUntold { .. } => "allow NETLINK_SOCK_DIAG",
-            Self::BoundInactiveUnlisted { .. } => "Linux 6.8 or newer lists them",
-            Self::PolicyAssumed { .. } => "mount /proc/sys",
-            Self::VitalsUnread { path, error, .. } => vitals_remedy(path, *error),
-        }
+        remedy::of(self)
     }
 }
 
 /// One line: what, how many, why, what would help.
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} missing", self.what())?;
-        if let Some(count) = self.count() {
-            write!(f, " for {}", count_of(count, "socket", "sockets"))?;
+        match self.count() {
+            // A walk that failed, and yet each socket that it was made for has an owner.
+            Some(0) => write!(f, "{} may be missing", self.what())?,
+            Some(count) => {
+                write!(f, "{} missing for {}", self.what(), count_of(count, "socket", "sockets"))?;
+            }
+            None => write!(f, "{} missing", self.what())?,
         }
         write!(f, ": {} ({})", self.why(), self.remedy())
     }
 }
 
-fn vitals_remedy(path: &str, error: io::ErrorKind) -> &'static str {
+fn unread_threads(threads: u32, error: Option<Errno>) -> String {
+    let tables = match threads {
+        1 => "the descriptor table of 1 thread".to_owned(),
+        _ => format!("the descriptor tables of {threads} threads"),
+    };
     match error {
-        io::ErrorKind::PermissionDenied => "run as root",
-        _ if path.ends_with("stat/nf_conntrack") => "conntrack -S tells them",
-        _ if path.ends_with("nf_conntrack") => "conntrack -L lists them",
-        _ => "mount /proc",
+        Some(error) => format!("{tables} cannot be read ({error})"),
+        None => format!("{tables} not read: they are too large"),
     }
+}
+
+/// `the ports of 3 TCP sockets of pid 812 and 1 of pid 90 are not known (EPERM)`
+fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
+    let mut parts: Vec<String> = holders
+        .iter()
+        .take(MOST_NAMED)
+        .map(|UnreadPorts { pid, sockets }| {
+            format!("{} of pid {pid}", count_of(*sockets, "TCP socket", "TCP sockets"))
+        })
+        .collect();
+    let others = holders.iter().skip(MOST_NAMED);
+    let more: u32 = others.clone().map(|holder| holder.sockets).sum();
+    if more > 0 {
+        let processes = of_processes(others.count() as u32);
+        parts.push(format!("{more} of {processes} more"));
+    }
+    let reason = match error {
+        Some(error) => format!("pidfd_getfd refused ({error})"),
+        None => "there are too many to ask for each".to_owned(),
+    };
+    format!("the ports of {} are not known: {reason}", parts.join(", "))
+}
+
+fn of_processes(count: u32) -> String {
+    count_of(count, "process", "processes")
 }
 
 fn count_of(count: u32, one: &str, many: &str) -> String {

@@ -15,10 +15,12 @@ pub enum Owner<'a> {
     Departed(&'a [u32]),
     /// Not yet accepted: the processes of its listener.
     Backlog(&'a [u32]),
-    /// Some process that we lack the right to see.
+    /// Some process, or table of descriptors, that is not visible here.
     Hidden,
-    /// No visible process: a kernel socket, a descriptor in flight, an io_uring file.
+    /// No process shows it, and all were looked at: a kernel socket, a descriptor in flight.
     Nobody,
+    /// Not found by one walk and not looked for before: opened or closed during the scan.
+    Unresolved,
     /// Owners were not looked up in this scan.
     NotAsked,
 }
@@ -33,6 +35,7 @@ impl<'a> Owner<'a> {
             Self::Backlog(_) => "backlog",
             Self::Hidden => "hidden",
             Self::Nobody => "none",
+            Self::Unresolved => "unresolved",
             Self::NotAsked => return None,
         })
     }
@@ -54,6 +57,7 @@ pub enum Holder {
     Backlog(Span),
     Hidden,
     Nobody,
+    Unresolved,
     #[default]
     NotAsked,
 }
@@ -118,12 +122,41 @@ impl FromIterator<Process> for ProcessTable {
 
 /// User names by uid, as `/etc/passwd` has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Users(BTreeMap<u32, Text>);
+pub struct Users {
+    names: BTreeMap<u32, Text>,
+    unmapped: Option<u32>,
+}
 
 impl Users {
-    /// None: the uid has no name here, show the number.
+    /// With the uid that the kernel shows in place of those that our user namespace does not map;
+    /// None: it maps all. `is_mapped`: a user of the namespace has this uid, too.
+    #[must_use]
+    pub fn with_unmapped(mut self, uid: Option<u32>, is_mapped: bool) -> Self {
+        if let Some(uid) = uid
+            && !is_mapped
+        {
+            self.names.remove(&uid);
+        }
+        self.unmapped = uid;
+        self
+    }
+
+    /// None: the uid has no name here, or stands for any user.
     pub fn name(&self, uid: u32) -> Option<&Text> {
-        self.0.get(&uid)
+        self.names.get(&uid).filter(|_| !self.is_unmapped(uid))
+    }
+
+    /// The uid stands for all users of the host that have no uid here.
+    pub fn is_unmapped(&self, uid: u32) -> bool {
+        self.unmapped == Some(uid)
+    }
+
+    /// `unmapped user`, or `unmapped user or nobody` where a user of the namespace has the uid, too.
+    pub fn unmapped(&self, uid: u32) -> Option<String> {
+        self.is_unmapped(uid).then(|| match self.names.get(&uid) {
+            Some(name) => format!("unmapped user or {name}"),
+            None => "unmapped user".to_owned(),
+        })
     }
 }
 
@@ -134,6 +167,6 @@ impl FromIterator<(u32, Text)> for Users {
         for (uid, name) in names {
             users.entry(uid).or_insert(name);
         }
-        Self(users)
+        Self { names: users, unmapped: None }
     }
 }

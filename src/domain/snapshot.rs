@@ -3,8 +3,8 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Destination, Endpoint, Ephemeral, Gap, Holder, Interfaces, Owner, PortSet, Protocol, Socket,
-    State, Text, Users, Vitals, ephemeral::TupleReuse, owner::Span,
+    Destination, Endpoint, Ephemeral, Errno, Gap, Holder, Interfaces, Owner, PortSet, Protocol,
+    Socket, State, Text, Users, Vitals, ephemeral::TupleReuse, owner::Span,
 };
 
 /// Which kind of machine stands behind the `Host`.
@@ -91,6 +91,9 @@ pub struct Snapshot {
     /// The pool that `Holder` spans point into.
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
+    /// Errno of our own bind(127.0.0.1, port 0), made when the scanner started and again as long as
+    /// it is refused; None: it succeeded.
+    pub refused_bind: Option<Errno>,
     pub vitals: Vitals,
     /// Ports of connected TCP sockets that were bound by number (`SOCK_BINDPORT_LOCK`); None: not
     /// asked, or the kernel does not say. See [`Snapshot::needs_numbered`].
@@ -117,6 +120,7 @@ impl Snapshot {
             interfaces: Interfaces::default(),
             pids: Vec::new(),
             gaps: Vec::new(),
+            refused_bind: None,
             vitals: Vitals::default(),
             numbered: None,
             listened: None,
@@ -131,6 +135,7 @@ impl Snapshot {
         self.interfaces = Interfaces::default();
         self.pids.clear();
         self.gaps.clear();
+        self.refused_bind = None;
         self.vitals = Vitals::default();
         (self.numbered, self.listened) = (None, None);
         self.stamping_peers.clear();
@@ -231,17 +236,14 @@ impl Snapshot {
             Holder::Kernel => Owner::Kernel,
             Holder::Hidden => Owner::Hidden,
             Holder::Nobody => Owner::Nobody,
+            Holder::Unresolved => Owner::Unresolved,
             Holder::NotAsked => Owner::NotAsked,
         }
     }
 
     /// Whether the ephemeral range and the reserved ports are the kernel's, not assumed.
     pub fn knows_range(&self) -> bool {
-        const RULES_CHOICE: [&str; 2] =
-            ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
-        !self.gaps.iter().any(|gap| {
-            matches!(gap, Gap::PolicyAssumed { sysctl } if RULES_CHOICE.contains(&sysctl.as_str()))
-        })
+        !self.gaps.iter().any(Gap::hides_capacity)
     }
 
     pub fn is_complete(&self) -> bool {

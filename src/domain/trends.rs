@@ -5,6 +5,7 @@ mod destinations;
 mod drain;
 mod followed;
 mod forecast;
+mod recent;
 mod series;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::domain::{
 pub use self::{
     drain::Drain,
     forecast::{Forecast, Trend},
+    recent::LastMinute,
 };
 
 /// Rates are taken over so much time at most; over one interval when snapshots are rarer.
@@ -41,7 +43,7 @@ pub enum Subject {
 /// Destinations followed at most, those with most ports.
 pub const MOST_FOLLOWED: usize = 256;
 
-/// Memory of the snapshots of one run: bounded whatever the machine holds (1.3 MB).
+/// Memory of the snapshots of one run: bounded whatever the machine holds (2.8 MB).
 #[derive(Clone, Debug, Default)]
 pub struct Trends {
     latest: Option<Latest>,
@@ -90,6 +92,11 @@ impl Trends {
         self.followed(subject)?.trend(self.latest.as_ref()?.elapsed)
     }
 
+    /// What the scans of the last minute saw. None: not followed, or no scan so far.
+    pub fn last_minute(&self, subject: Subject) -> Option<LastMinute> {
+        self.followed(subject)?.last_minute(self.latest.as_ref()?.elapsed)
+    }
+
     /// Used ports over the run, oldest first: (time before the last snapshot, ports). At most 256
     /// points, thinned as they grow many.
     pub fn series(&self, subject: Subject) -> Vec<(Duration, u32)> {
@@ -120,21 +127,25 @@ impl Trends {
         let is_comparable = !passed.is_zero()
             && latest.ephemeral == snapshot.ephemeral
             && latest.lists_bound == lists_bound;
-        if latest.ephemeral != snapshot.ephemeral {
+        let has_other_ports = latest.ephemeral != snapshot.ephemeral;
+        if has_other_ports {
             latest.ephemeral.clone_from(&snapshot.ephemeral);
         }
         latest.elapsed += passed;
         (latest.number, latest.taken_at, latest.lists_bound) = (number, taken_at, lists_bound);
         let elapsed = latest.elapsed;
         if !is_comparable {
-            self.restart();
+            self.each_followed().for_each(Followed::restart);
+        }
+        if has_other_ports {
+            self.each_followed().for_each(Followed::forget);
         }
         elapsed
     }
 
-    fn restart(&mut self) {
-        self.ranges.iter_mut().chain(&mut self.lanes).for_each(Followed::restart);
-        self.destinations.restart();
+    fn each_followed(&mut self) -> impl Iterator<Item = &mut Followed> {
+        let ranges = self.ranges.iter_mut().chain(&mut self.lanes);
+        ranges.chain(self.destinations.each_mut())
     }
 
     fn count_arrivals(&mut self, snapshot: &Snapshot, analysis: &Analysis, history: &History) {
@@ -142,6 +153,12 @@ impl Trends {
         let counts = |socket: &&Socket| is_automatic(socket, &snapshot.ephemeral);
         for socket in history.arrived().iter().filter_map(at).filter(counts) {
             self.each_of(socket, analysis, |followed| followed.waiting.opened += 1);
+            if let Some(followed) = self.destination_of(socket, analysis) {
+                followed.waiting.ports += 1;
+            }
+        }
+        for socket in first_on_their_ports(history.arrived(), &snapshot.sockets).filter(counts) {
+            self.ranges[socket.protocol as usize].waiting.ports += 1;
         }
         for socket in history.entered_time_wait().iter().filter_map(at).filter(counts) {
             self.each_of(socket, analysis, |followed| followed.waiting.into_time_wait += 1);
@@ -154,16 +171,43 @@ impl Trends {
         for lane in Lane::EACH.into_iter().filter(|lane| lane.takes(socket)) {
             act(&mut self.lanes[lane as usize]);
         }
-        if !analysis.poisoned.contains(socket.local.port)
-            && let Some(destination) = Destination::of(socket)
-            && let Some(followed) = self.destinations.get_mut(&destination)
-        {
+        if let Some(followed) = self.destination_of(socket, analysis) {
             act(followed);
         }
     }
+
+    fn destination_of(&mut self, socket: &Socket, analysis: &Analysis) -> Option<&mut Followed> {
+        if analysis.poisoned.contains(socket.local.port) {
+            return None;
+        }
+        self.destinations.get_mut(&Destination::of(socket)?)
+    }
+}
+
+/// Of each port whose sockets have all arrived, the first. `arrived` are places in `sockets`, which
+/// are sorted.
+fn first_on_their_ports<'a>(
+    arrived: &'a [u32],
+    sockets: &'a [Socket],
+) -> impl Iterator<Item = &'a Socket> {
+    let place = |at: usize| sockets.get(at).map(|socket| (socket.protocol, socket.local.port));
+    let is_same_port = move |a: &u32, b: &u32| place(*a as usize) == place(*b as usize);
+    arrived.chunk_by(is_same_port).filter_map(move |port| {
+        let (first, last) = (port[0] as usize, *port.last()? as usize);
+        let is_alone = last - first + 1 == port.len()
+            && (first == 0 || place(first - 1) != place(first))
+            && place(last + 1) != place(last);
+        sockets.get(first).filter(|_| is_alone)
+    })
 }
 
 fn count(sockets: u32, range: &RangeUse) -> Count {
     let (taken, time_wait) = (range.occupied, range.time_wait);
-    Count { sockets, taken, lasting: taken.saturating_sub(time_wait) }
+    Count {
+        sockets,
+        taken,
+        lasting: taken.saturating_sub(time_wait),
+        left: Some(range.available()),
+        size: range.size,
+    }
 }

@@ -41,9 +41,13 @@ impl UnseenNamespaces {
     /// What would help.
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::Unread { .. } => "run as root, or grant CAP_SYS_PTRACE",
-            Self::Invisible => "run as root, or mount /proc without hidepid for this user",
-            Self::Refused { .. } => "run as root, or grant CAP_SYS_ADMIN",
+            Self::Unread { .. } => {
+                "grant CAP_SYS_PTRACE in the host's user namespace (root of the host has it)"
+            }
+            Self::Invisible => "grant CAP_SYS_PTRACE, or mount /proc without hidepid for this user",
+            Self::Refused { .. } => {
+                "grant CAP_SYS_ADMIN in the host's user namespace (root of the host has it)"
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Two looks at a machine, some time apart, and what was counted. No thread of its own, no verdict.
+//! Some scans of a machine over a time, and what was counted. No thread of its own, no verdict.
 
 use std::{
     thread,
@@ -10,23 +10,24 @@ use crate::{
         Analysis, History, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source, SynQueue,
         Trends, Vitals,
     },
+    engine::scanner::COST_FACTOR,
     host::{Host, HostError, OwnerDepth, Scanner},
 };
 
-/// What one or two looks gave.
+/// What one scan or several gave.
 pub struct Sample {
-    /// The last look, of the protocols asked for.
+    /// Of the last scan, of the protocols asked for.
     pub snapshot: Snapshot,
     pub analysis: Analysis,
     pub trends: Trends,
     pub processes: ProcessTable,
-    /// Of the first of two looks, and the seconds between them.
+    /// Of the first of several scans, and the seconds from it to the last.
     pub before: Option<(Vitals, f64)>,
 }
 
 impl Sample {
-    /// Looks, waits until `apart` is over since then, and looks again; once only where
-    /// `apart` is zero.
+    /// Scans at once, then about once a second until `apart` is over, the last time at its end;
+    /// once only where `apart` is zero.
     pub fn take(host: &dyn Host, protocols: Protocols, apart: Duration) -> Result<Self, HostError> {
         let mut scanner = host.scanner()?;
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
@@ -34,10 +35,11 @@ impl Sample {
         let mut analysis = watch.look(&mut *scanner, OwnerDepth::Full, &mut snapshot)?;
         let mut before = None;
         if !apart.is_zero() {
-            let again_at = Instant::now() + apart;
+            let mut due = Due::first(apart);
             let (first, vitals) = (snapshot.taken_at, snapshot.vitals.clone());
-            thread::sleep(again_at.saturating_duration_since(Instant::now()));
-            analysis = watch.look(&mut *scanner, OwnerDepth::Incremental, &mut snapshot)?;
+            while due.wait(snapshot.cost) {
+                analysis = watch.look(&mut *scanner, OwnerDepth::Incremental, &mut snapshot)?;
+            }
             before = Some((vitals, snapshot.taken_at.saturating_sub(first).as_secs_f64()));
         }
         let processes = describe(host, &snapshot);
@@ -45,7 +47,43 @@ impl Sample {
     }
 }
 
-/// What is kept from one look to the next.
+/// From one scan to the next, where they do not cost too much.
+const SCAN_EACH: Duration = Duration::from_secs(1);
+
+/// When the next scan is due.
+struct Due {
+    started: Instant,
+    end: Instant,
+}
+
+impl Due {
+    fn first(apart: Duration) -> Self {
+        let now = Instant::now();
+        Self { started: now, end: now + apart }
+    }
+
+    /// Sleeps until then; `cost` is that of the last scan. False: that one was the last.
+    fn wait(&mut self, cost: Duration) -> bool {
+        let left = self.end.saturating_duration_since(self.started);
+        if left.is_zero() {
+            return false;
+        }
+        let pause = pause(left, cost);
+        let due = self.started + pause;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        self.started = if pause == left { self.end } else { Instant::now() };
+        true
+    }
+}
+
+/// From the start of one scan to that of the next, with `left` until the end: the last scan is at
+/// the end, and the one before it not much earlier.
+fn pause(left: Duration, cost: Duration) -> Duration {
+    let interval = SCAN_EACH.max(cost * COST_FACTOR);
+    if left < interval + interval / 2 { left } else { interval }
+}
+
+/// What is kept from one scan to the next.
 struct Watch {
     protocols: Protocols,
     history: History,
@@ -105,5 +143,36 @@ fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
     let conntrack = vitals.conntrack.as_mut();
     if let Some(translated) = conntrack.and_then(|conntrack| conntrack.translated.as_mut()) {
         translated.retain(|translation| protocols.includes(translation.protocol));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pauses of a sample of so many seconds, if each scan costs so many milliseconds.
+    fn pauses(seconds: u64, cost: u64) -> Vec<Duration> {
+        let mut left = Duration::from_secs(seconds);
+        let mut pauses = Vec::new();
+        while !left.is_zero() {
+            pauses.push(pause(left, Duration::from_millis(cost)));
+            left -= pauses[pauses.len() - 1];
+        }
+        pauses
+    }
+
+    #[test]
+    fn a_second_takes_two_scans_and_a_minute_one_each_second() {
+        assert_eq!(pauses(1, 10), [Duration::from_secs(1)]);
+        assert_eq!(pauses(60, 10), [Duration::from_secs(1); 60]);
+    }
+
+    #[test]
+    fn scans_cost_a_twentieth_of_the_time_at_most_but_for_the_last() {
+        assert_eq!(pauses(60, 500), [Duration::from_secs(10); 6]);
+        assert_eq!(pauses(1, 500), [Duration::from_secs(1)], "two scans were asked for");
+        let odd = pauses(60, 200);
+        assert!(odd.iter().all(|pause| *pause >= Duration::from_secs(4)), "{odd:?}");
+        assert_eq!(odd.iter().sum::<Duration>(), Duration::from_mins(1));
     }
 }

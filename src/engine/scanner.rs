@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A scan that cost t is followed by the next one after 20 t at the earliest: 5 % of a core.
-const COST_FACTOR: u32 = 20;
+pub(super) const COST_FACTOR: u32 = 20;
 /// `ScanNow` is obeyed at most this often.
 const SHORTEST: Duration = Duration::from_millis(250);
 /// An interval of zero would be a busy loop on a host whose scans cost nothing.

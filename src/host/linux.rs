@@ -19,10 +19,12 @@ pub mod scanner;
 pub mod self_test;
 pub mod services;
 pub mod sock_diag;
+mod socket_option;
 pub mod tenant;
 pub mod thief;
 mod tunnels;
 pub mod unit;
+mod unlisted;
 pub mod users;
 pub mod vitals;
 

@@ -9,7 +9,10 @@ use std::{
 
 use csv::{Terminator, Writer, WriterBuilder};
 
-use crate::{domain::Socket, report::Scan};
+use crate::{
+    domain::Socket,
+    report::{Scan, User},
+};
 
 const HEADER: [&str; 15] = [
     "protocol",
@@ -55,7 +58,7 @@ impl<W: Write> Table<W> {
         self.write(socket.remote.map(|remote| remote.address))?;
         self.write(socket.remote.map(|remote| remote.port))?;
         self.write(socket.uid)?;
-        self.write_text(scan.user(socket).into_iter())?;
+        self.write_text(scan.user(socket).filter(User::is_known).into_iter())?;
         self.write(socket.inode)?;
         self.write(socket.cookie)?;
         self.write(socket.expires_ms)?;

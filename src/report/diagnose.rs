@@ -50,7 +50,7 @@ pub struct Health<'a> {
     pub diagnosis: &'a Diagnosis,
     pub protocols: Protocols,
     pub thresholds: Thresholds,
-    /// Seconds between the two looks; None: there was one.
+    /// Seconds from the first scan to the last; None: there was one.
     pub sampled: Option<f64>,
     /// Destinations listed at most; None: as many as suit the form.
     pub top: Option<usize>,
@@ -131,15 +131,15 @@ impl<'a> Health<'a> {
                 format!("{}[{pid}]", Name(process.map(|process| &process.name)))
             }
             Party::Hidden(uid) => {
-                let name = uid.and_then(|uid| self.scan.snapshot.machine.users.name(uid));
-                match (name, uid) {
-                    (Some(name), _) => format!("hidden (user {name})"),
-                    (None, Some(uid)) => format!("hidden (user {uid})"),
-                    (None, None) => "hidden".to_owned(),
-                }
+                let users = &self.scan.snapshot.machine.users;
+                let Some(uid) = uid else { return "hidden".to_owned() };
+                let name = users.name(uid).map(|name| format!("user {name}"));
+                let user = name.or_else(|| users.unmapped(uid));
+                format!("hidden ({})", user.unwrap_or_else(|| format!("user {uid}")))
             }
             Party::Kernel => "kernel".to_owned(),
             Party::Nobody => "none".to_owned(),
+            Party::Unresolved => "just opened or closed".to_owned(),
             Party::NotAsked => "-".to_owned(),
         }
     }
@@ -156,6 +156,7 @@ fn kind(party: Party) -> Option<&'static str> {
         Party::Hidden(_) => Some("hidden"),
         Party::Kernel => Some("kernel"),
         Party::Nobody => Some("none"),
+        Party::Unresolved => Some("unresolved"),
         Party::NotAsked => None,
     }
 }

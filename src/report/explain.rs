@@ -3,8 +3,6 @@
 pub mod json;
 pub mod text;
 
-use std::io;
-
 use crate::{
     domain::{
         AddressRefusal, Destination, Errno, Outcome, Protocol, Publication, Refusal,
@@ -19,7 +17,7 @@ pub struct Explanation<'a> {
     pub scan: Scan<'a>,
     pub port: u16,
     /// Flows to the port that DNAT sends on; None: no flow is tracked here.
-    pub publications: &'a Option<Result<Vec<Publication>, io::ErrorKind>>,
+    pub publications: &'a Option<Result<Vec<Publication>, Errno>>,
     /// One a protocol asked for.
     pub sides: &'a [Side],
 }

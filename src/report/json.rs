@@ -190,8 +190,7 @@ pub(super) struct SocketRow<'a> {
     state: &'static str,
     local: EndpointRow,
     /// The name of the interface that it is bound to, or its index where the name is not known.
-    #[serde(serialize_with = "as_label")]
-    interface: Option<Label<'a>>,
+    interface: Option<Interface<'a>>,
     remote: Option<EndpointRow>,
     inode: Option<u32>,
     uid: Option<u32>,
@@ -210,7 +209,9 @@ impl<'a> SocketRow<'a> {
             family: socket.family.name(),
             state: socket.state.name(),
             local: EndpointRow::from(socket.local),
-            interface: socket.interface.map(|index| scan.snapshot.interfaces.label(index)),
+            interface: socket
+                .interface
+                .map(|index| Interface(scan.snapshot.interfaces.label(index))),
             remote: socket.remote.map(EndpointRow::from),
             inode: socket.inode,
             uid: socket.uid,
@@ -223,6 +224,14 @@ impl<'a> SocketRow<'a> {
                 tunnels: scan.snapshot.tunnels(socket).into_iter().map(TunnelRow::from).collect(),
             }),
         }
+    }
+}
+
+struct Interface<'a>(Label<'a>);
+
+impl Serialize for Interface<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 
@@ -283,13 +292,6 @@ pub(super) struct ProcessRow<'a> {
     pub(super) pid: u32,
     /// None: it ended before its name was read.
     pub(super) name: Option<&'a str>,
-}
-
-fn as_label<S: Serializer>(label: &Option<Label<'_>>, serializer: S) -> Result<S::Ok, S::Error> {
-    match label {
-        Some(label) => serializer.collect_str(label),
-        None => serializer.serialize_none(),
-    }
 }
 
 pub(super) fn as_str<S: Serializer>(

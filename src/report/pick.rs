@@ -155,6 +155,8 @@ pub enum NoPort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unlisted {
     pub ports: u32,
+    /// Of these, how many were refused with EADDRINUSE all the same.
+    pub refused: u32,
     /// Not all sockets are listed: one that is not may be on such a port.
     pub is_doubtful: bool,
 }
@@ -166,10 +168,10 @@ pub fn holder_words(scan: Scan<'_>, protocol: Protocol, port: u16) -> String {
     let Some(socket) = sockets.iter().min_by_key(|socket| rank(owner(socket))) else {
         return "a socket that is not listed".to_owned();
     };
-    let named = |(pid, process): (u32, Option<&Process>)| {
+    let label = |(pid, process): (u32, Option<&Process>)| {
         format!("{}[{pid}]", Name(process.map(|process| &process.name)))
     };
-    let names = || scan.owners(socket).map(named).collect::<Vec<_>>().join(", ");
+    let names = || scan.owners(socket).map(label).collect::<Vec<_>>().join(", ");
     match owner(&socket) {
         Owner::Process(_) => names(),
         Owner::Backlog(_) => format!("a connection not yet accepted by {}", names()),
@@ -198,7 +200,8 @@ fn rank(owner: Owner<'_>) -> u8 {
         Owner::Hidden => 3,
         Owner::Kernel => 4,
         Owner::Nobody => 5,
-        Owner::NotAsked => 6,
+        Owner::Unresolved => 6,
+        Owner::NotAsked => 7,
     }
 }
 
@@ -221,22 +224,7 @@ impl fmt::Display for NoPort {
             Self::AttemptsExhausted { attempts, free, of, reserved, other } => {
                 let plural = if *attempts == 1 { "" } else { "s" };
                 write!(f, "gave up after {attempts} attempt{plural} · ")?;
-                let of = if reserved >= of {
-                    format!(
-                        "{of} ports of the range that are not reserved (ip_local_reserved_ports)"
-                    )
-                } else {
-                    format!("{of} ports of the range")
-                };
-                match free {
-                    None => write!(f, "how many of the {of} are free is not known")?,
-                    Some(Unlisted { ports, is_doubtful: false }) => {
-                        write!(f, "{ports} of {of} are free")?;
-                    }
-                    Some(Unlisted { ports, is_doubtful: true }) => {
-                        write!(f, "{ports} of {of} are not listed as in use")?;
-                    }
-                }
+                write_free(f, *free, (*of, *reserved))?;
                 let Some((count, errno)) = other else { return Ok(()) };
                 write!(f, " · {count} failed with {errno}, not because of a socket")
             }
@@ -245,7 +233,9 @@ impl fmt::Display for NoPort {
             }
             Self::AddressRefused(refusal) | Self::RightMissing(refusal) => refusal.fmt(f),
             Self::PolicyRefused { refusal, attempts } => {
-                write!(f, "{}; so were {attempts} other ports ({})", refusal.cause, refusal.errno)
+                let plural = if *attempts == 1 { "" } else { "s" };
+                let AddressRefusal { cause, errno, .. } = refusal;
+                write!(f, "{cause} and to {attempts} other port{plural} ({errno})")
             }
             Self::RangeReserved { range } => write!(
                 f,
@@ -253,6 +243,32 @@ impl fmt::Display for NoPort {
                  --ignore-reserved draws them too"
             ),
         }
+    }
+}
+
+fn write_free(
+    f: &mut fmt::Formatter<'_>,
+    free: Option<Unlisted>,
+    (of, reserved): (u32, u32),
+) -> fmt::Result {
+    let of = if reserved >= of {
+        format!("{of} ports of the range that are not reserved (ip_local_reserved_ports)")
+    } else {
+        format!("{of} ports of the range")
+    };
+    match free {
+        None => write!(f, "how many of the {of} are free is not known"),
+        Some(Unlisted { ports, refused: 0, is_doubtful: false }) => {
+            write!(f, "{ports} of {of} are free")
+        }
+        Some(Unlisted { ports, refused: 0, .. }) => {
+            write!(f, "{ports} of {of} are not listed as in use")
+        }
+        Some(Unlisted { ports, refused, .. }) => write!(
+            f,
+            "{ports} of {of} are not listed as in use, but {refused} of these were refused with \
+             EADDRINUSE"
+        ),
     }
 }
 

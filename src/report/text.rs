@@ -85,6 +85,7 @@ fn push_owner(line: &mut String, scan: Scan<'_>, socket: &Socket) -> fmt::Result
         Owner::Backlog(_) => "not yet accepted by ",
         Owner::Hidden => "hidden",
         Owner::Nobody => "none",
+        Owner::Unresolved => "unresolved",
         Owner::NotAsked => "-",
     })?;
     for (number, (pid, process)) in scan.owners(socket).enumerate() {

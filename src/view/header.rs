@@ -122,10 +122,13 @@ fn kind(app: &App, snapshot: &Snapshot, theme: &Theme) -> Span<'static> {
 fn gaps(snapshot: &Snapshot, theme: &Theme) -> Option<Span<'static>> {
     let (first, others) = snapshot.gaps.split_first()?;
     let text = match first {
-        Gap::OwnersHidden { sockets, .. } => format!("owners hidden: {sockets}"),
+        Gap::OwnersUnreadable { sockets: 0, .. } => "owners unreadable".to_owned(),
         Gap::OwnersUnreadable { sockets, .. } => format!("owners unreadable: {sockets}"),
         Gap::PolicyAssumed { .. } => "policy assumed".to_owned(),
-        other => format!("{} missing", other.what()),
+        other => match other.hidden_owners() {
+            Some(sockets) => format!("owners hidden: {sockets}"),
+            None => format!("{} missing", other.what()),
+        },
     };
     let more = match others.len() {
         0 => String::new(),

@@ -84,7 +84,8 @@ fn connect_heading(destination: &Destination, scan: &Scan, theme: &Theme) -> Vec
     let Some(row) = scan.analysis.destination(destination) else {
         return vec![format!("{named}: no connection left")];
     };
-    let [used, time_wait, left] = [row.used, row.time_wait, row.available()].map(words::thousands);
+    let [used, time_wait] = [row.used, row.time_wait].map(words::thousands);
+    let left = row.left();
     vec![format!("{named}: {used} used ({time_wait} TIME-WAIT) {dot} {left} left")]
 }
 

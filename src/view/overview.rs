@@ -14,8 +14,11 @@ mod verdict;
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::{
-    app::{App, Scan, overview::Selected},
-    domain::{Destination, Severity, diagnosis::Standing},
+    app::{
+        App, Scan,
+        overview::{Selected, headline::Headline},
+    },
+    domain::{Destination, diagnosis::Standing},
     view::{Theme, map},
 };
 
@@ -27,6 +30,7 @@ struct Sight<'a> {
     app: &'a App,
     scan: &'a Scan,
     theme: &'a Theme,
+    headline: &'a Headline,
     verdict: Standing,
     selected: Option<Selected>,
     /// Distinct source addresses of the destinations.
@@ -34,16 +38,16 @@ struct Sight<'a> {
 }
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let (Some(scan), Some(verdict)) = (app.scan(), app.verdict()) else {
+    let (Some(scan), Some(headline)) = (app.scan(), app.headline()) else {
         map::waiting(app, theme, area, buffer);
         return;
     };
     let selected = app.overview().selected(scan);
-    let sight = Sight { app, scan, theme, verdict, selected, sources: destinations::sources(scan) };
-    let is_trouble = scan.diagnosis.severity >= Severity::Warning;
-    let most = areas::Class::of(area).verdict(is_trouble);
-    let verdict = verdict::lines(&sight, area.width, most);
-    let areas = areas::Areas::within(&sight, area, verdict.len() as u16);
+    let (verdict, sources) = (headline.standing, destinations::sources(scan));
+    let sight = Sight { app, scan, theme, headline, verdict, selected, sources };
+    let lines = areas::Class::of(area).verdict(headline.is_trouble);
+    let verdict = verdict::lines(&sight, area.width, lines);
+    let areas = areas::Areas::within(&sight, area, lines);
     verdict::render(&verdict, areas.verdict, buffer);
     ranges::render(&sight, areas.ranges, buffer);
     destinations::render(&sight, areas.destinations, buffer);

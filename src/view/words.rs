@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::{
     app::App,
-    domain::{Age, Owner, Party, Snapshot, Socket, State, Text, Timer},
+    domain::{Age, Gap, Owner, Party, Snapshot, Socket, State, Text, Timer},
 };
 
 /// `28,232`
@@ -188,13 +188,15 @@ pub fn party_name(app: &App, party: Party) -> String {
         },
         Party::Kernel => "kernel".to_owned(),
         Party::Nobody => "none visible".to_owned(),
+        Party::Unresolved => "just opened or closed".to_owned(),
         Party::NotAsked => "not looked up".to_owned(),
     }
 }
 
 pub fn user(snapshot: &Snapshot, uid: u32) -> String {
-    let name = snapshot.machine.users.name(uid);
-    name.map_or_else(|| format!("uid {uid}"), ToString::to_string)
+    let users = &snapshot.machine.users;
+    let name = users.name(uid).map(ToString::to_string).or_else(|| users.unmapped(uid));
+    name.unwrap_or_else(|| format!("uid {uid}"))
 }
 
 /// Who holds a socket, a line each; the first line tells the kind.
@@ -222,9 +224,19 @@ pub fn owner(app: &App, snapshot: &Snapshot, socket: &Socket) -> Vec<String> {
             }
             owners
         }
-        Owner::Hidden => vec!["hidden (run as root)".to_owned()],
+        Owner::Hidden => vec![hidden(snapshot).to_owned()],
         Owner::Nobody => vec!["none visible".to_owned()],
+        Owner::Unresolved => vec!["just opened or closed".to_owned()],
         Owner::NotAsked => vec!["not looked up".to_owned()],
+    }
+}
+
+fn hidden(snapshot: &Snapshot) -> &'static str {
+    match snapshot.gaps.iter().find(|gap| gap.hidden_owners().is_some()) {
+        Some(Gap::OwnersHidden { .. }) => "hidden (run as root)",
+        Some(Gap::OwnersElsewhere { .. }) => "hidden (other pid namespace)",
+        Some(Gap::OwnersInvisible { .. }) => "hidden (hidepid)",
+        _ => "hidden",
     }
 }
 

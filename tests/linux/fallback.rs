@@ -3,7 +3,7 @@
 use std::io;
 
 use portscope::{
-    domain::{Family, Gap, Protocol, Snapshot, Socket, Source, State},
+    domain::{Errno, Family, Gap, Protocol, Snapshot, Socket, Source, State},
     host::linux::sock_diag::{Datagram, DiagSocket, Link, Netlink},
 };
 
@@ -69,7 +69,7 @@ fn proc_net_tells_the_same_but_for_bound_inactive_sockets() {
         let procfs = scan_without_netlink();
         assert_eq!((diag.source, procfs.source), (Source::SockDiag, Source::Procfs));
         assert_eq!(diag.gaps, []);
-        let error = io::ErrorKind::PermissionDenied;
+        let error = Errno::EACCES;
         assert_eq!(procfs.gaps, [Gap::NetlinkRefused { error }, Gap::DualStackUntold { error }]);
         let expected = diag.sockets.iter().filter(|s| s.state != State::Bound).map(as_procfs_tells);
         let found = procfs.sockets.iter().map(as_procfs_tells);

@@ -11,11 +11,12 @@ mod one_port;
 mod policy;
 mod self_test;
 mod states;
+mod unlisted;
 
 use std::time::{Duration, Instant};
 
 use portscope::{
-    domain::{Protocol, Snapshot, Socket, Source},
+    domain::{Errno, Protocol, Snapshot, Socket, Source},
     host::{
         Host as _, OwnerDepth, Scanner as _,
         linux::{LinuxHost, LinuxScanner, sock_diag::DiagSocket},
@@ -31,7 +32,7 @@ fn scan() -> Snapshot {
 /// As `scan`, by /proc/net alone.
 fn scan_without_netlink() -> Snapshot {
     let machine = LinuxHost::new().machine();
-    scan_by(&mut LinuxScanner::over(machine, Err(std::io::ErrorKind::PermissionDenied)))
+    scan_by(&mut LinuxScanner::over(machine, Err(Errno::EACCES)))
 }
 
 /// As `scan`, through this netlink socket.

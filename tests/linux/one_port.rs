@@ -3,7 +3,7 @@
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use portscope::{
-    domain::{Gap, Protocol, Snapshot, Socket, Source, State},
+    domain::{Errno, Gap, Protocol, Snapshot, Socket, Source, State},
     host::{
         Host as _, OwnerDepth, Scanner as _,
         linux::{
@@ -92,7 +92,7 @@ fn without_netlink_the_other_ports_are_left_out() {
     in_new_namespace(|| {
         let _one = TcpListener::bind("127.0.0.1:4000").unwrap();
         let _other = TcpListener::bind("127.0.0.1:4001").unwrap();
-        let refused = Err(std::io::ErrorKind::PermissionDenied);
+        let refused = Err(Errno::EACCES);
         let mut scanner = LinuxScanner::over(LinuxHost::new().machine(), refused);
         let snapshot = scan_port(&mut scanner, 4000);
         assert_eq!(snapshot.sockets.len(), 1);

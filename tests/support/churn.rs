@@ -31,6 +31,13 @@ pub struct Churn {
     pub rate: f64,
     /// Seconds until a connection is closed.
     pub life: f64,
+    /// TIME-WAIT ends at multiples of so many seconds only, as the kernel's timers do; 0: at once.
+    pub wave: f64,
+    /// Seconds from one burst to the next, and its connections.
+    pub burst: Option<(f64, u32)>,
+    /// When connect() found no port.
+    pub failed: Vec<f64>,
+    next_burst: f64,
     random: ChaCha8Rng,
     next_arrival: f64,
     range: PortRange,
@@ -68,6 +75,10 @@ impl Churn {
             full_at: None,
             rate,
             life: f64::INFINITY,
+            wave: 0.0,
+            burst: None,
+            failed: Vec::new(),
+            next_burst: 0.0,
             random: ChaCha8Rng::seed_from_u64(seed),
             next_arrival: 0.0,
             range,
@@ -87,15 +98,33 @@ impl Churn {
         self
     }
 
+    /// So many connections that are there from the start and stay.
+    pub fn with_pool(mut self, connections: u16) -> Self {
+        for _ in 0..connections {
+            self.open(0.0, f64::INFINITY);
+        }
+        self
+    }
+
     pub fn run_until(&mut self, time: f64) {
-        while self.next_arrival <= time {
-            let at = self.next_arrival;
+        while let at = self.next_arrival.min(self.next_burst_at())
+            && at <= time
+        {
             self.end_until(at);
-            self.open(at);
-            self.next_arrival = at + self.pause();
+            if self.next_arrival <= at {
+                self.open(at, self.life);
+                self.next_arrival = at + self.pause();
+            } else if let Some((every, connections)) = self.burst {
+                (0..connections).for_each(|_| self.open(at, self.life));
+                self.next_burst = at + every;
+            }
         }
         self.end_until(time);
         self.now = time;
+    }
+
+    fn next_burst_at(&self) -> f64 {
+        if self.burst.is_some() { self.next_burst } else { f64::INFINITY }
     }
 
     pub fn left(&self) -> u32 {
@@ -123,12 +152,16 @@ impl Churn {
         }
     }
 
-    fn open(&mut self, at: f64) {
-        let Some(port) = self.free.pop() else { return };
+    fn open(&mut self, at: f64, life: f64) {
+        let Some(port) = self.free.pop() else {
+            self.failed.push(at);
+            return;
+        };
         self.cookie += 1;
-        self.connections
-            .insert(port, Connection { cookie: self.cookie, closed_at: at + self.life });
-        self.ending.push_back(port);
+        self.connections.insert(port, Connection { cookie: self.cookie, closed_at: at + life });
+        if life.is_finite() {
+            self.ending.push_back(port);
+        }
         if self.free.is_empty() {
             self.full_at.get_or_insert(at);
         }
@@ -136,12 +169,17 @@ impl Churn {
 
     fn end_until(&mut self, time: f64) {
         while let Some(&port) = self.ending.front()
-            && self.connections[&port].closed_at + TIME_WAIT <= time
+            && self.free_at(port) <= time
         {
             self.ending.pop_front();
             self.connections.remove(&port);
             self.free.push(port);
         }
+    }
+
+    fn free_at(&self, port: u16) -> f64 {
+        let ends = self.connections[&port].closed_at + TIME_WAIT;
+        if self.wave > 0.0 { (ends / self.wave).ceil() * self.wave } else { ends }
     }
 
     fn pause(&mut self) -> f64 {

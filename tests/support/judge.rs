@@ -98,6 +98,6 @@ pub fn figure(finding: &Finding, name: &str) -> Option<Figure> {
 #[track_caller]
 pub fn command(finding: &Finding, advice: usize, word: &str) -> String {
     let told = &finding.advice[advice];
-    let start = told.find(word).unwrap_or_else(|| panic!("no {word} in {told}"));
-    told[start..].to_owned()
+    let (_, rest) = told.split_once(word).unwrap_or_else(|| panic!("no {word} in {told}"));
+    format!("{word}{rest}")
 }

@@ -35,6 +35,10 @@ impl Sleeper {
         Self(command.spawn().unwrap())
     }
 
+    pub fn of(child: Child) -> Self {
+        Self(child)
+    }
+
     pub fn pid(&self) -> u32 {
         self.0.id()
     }
@@ -80,11 +84,21 @@ pub fn in_process_of_its_own(role: &str) {
 
 /// As above, as pid 1 of a namespace with its own mounts, after `mount_command` if there is one.
 pub fn in_private_pid_namespace(mount_command: &str, role: &str) {
-    let _alone = alone();
     let flags = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc"];
+    in_namespaces(&flags, mount_command, role);
+}
+
+/// As above, with mounts of its own alone.
+pub fn with_private_mounts(mount_command: &str, role: &str) {
+    in_namespaces(&["--mount"], mount_command, role);
+}
+
+/// As above, in the namespaces that unshare(1) makes by these flags.
+pub fn in_namespaces(flags: &[&str], mount_command: &str, role: &str) {
+    let _alone = alone();
     let probe = Command::new("unshare").args(flags).arg("true").output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        return not_tested("no right to make a pid namespace");
+        return not_tested(&format!("no right to unshare {}", flags.join(" ")));
     }
     let mut command = Command::new("unshare");
     let script = format!("{} exec \"$0\" \"$@\"", then(mount_command));

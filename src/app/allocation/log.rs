@@ -127,7 +127,7 @@ fn who(snapshot: &Snapshot, socket: &Socket) -> Who {
         (Owner::Backlog(_), Some(pid)) => Who::Backlog { pid },
         (Owner::Kernel | Owner::Departed(_), _) => Who::Kernel,
         (Owner::Hidden, _) => Who::Hidden,
-        (Owner::NotAsked, _) => Who::NotAsked,
+        (Owner::NotAsked | Owner::Unresolved, _) => Who::NotAsked,
         (Owner::Nobody | Owner::Process(_) | Owner::Backlog(_), _) => Who::Nobody,
     }
 }

@@ -13,6 +13,7 @@ pub enum OwnerName {
     Kernel,
     Hidden,
     Nobody,
+    Unresolved,
     NotAsked,
 }
 
@@ -24,6 +25,7 @@ impl OwnerName {
             Self::Kernel => "kernel".to_owned(),
             Self::Hidden => "hidden".to_owned(),
             Self::Nobody => "none visible".to_owned(),
+            Self::Unresolved => "just opened or closed".to_owned(),
             Self::NotAsked => "not looked up".to_owned(),
         }
     }
@@ -114,6 +116,7 @@ impl<'a> Names<'a> {
             Owner::Kernel | Owner::Departed(_) => OwnerName::Kernel,
             Owner::Hidden => OwnerName::Hidden,
             Owner::Nobody => OwnerName::Nobody,
+            Owner::Unresolved => OwnerName::Unresolved,
             Owner::NotAsked => OwnerName::NotAsked,
         };
         found(self.number(other));

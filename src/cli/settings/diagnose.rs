@@ -20,7 +20,7 @@ pub struct DiagnoseSettings {
     pub protocols: Protocols,
     pub namespaces: Choices,
     pub thresholds: Thresholds,
-    /// Between the two looks; zero: one look only.
+    /// From the first scan to the last; zero: one scan only.
     pub sample: Duration,
     /// Destinations listed at most.
     pub top: Option<usize>,

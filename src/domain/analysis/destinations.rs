@@ -157,6 +157,13 @@ impl<'a> Destinations<'a> {
         }
     }
 
+    /// Sockets that are not listed may hold every port that is not used.
+    pub fn doubt_all(&mut self) {
+        for row in &mut self.rows {
+            row.usage.uncertain = row.usage.capacity.saturating_sub(row.usage.used);
+        }
+    }
+
     fn row_of(&mut self, pair: u32) -> &mut Row {
         &mut self.rows[self.pairs[pair as usize].destination as usize]
     }

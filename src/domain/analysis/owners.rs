@@ -31,6 +31,7 @@ impl Party {
             Owner::Hidden => Self::Hidden(socket.uid),
             Owner::Kernel => Self::Kernel,
             Owner::Nobody => Self::Nobody,
+            Owner::Unresolved => Self::Unresolved,
             Owner::NotAsked => Self::NotAsked,
         }
     }
@@ -66,8 +67,10 @@ impl<'a> Owners<'a> {
         self.rows.len()
     }
 
+    /// Without sockets that were opened or closed during the scan: their row would come and go.
     pub fn into_rows(self) -> Vec<OwnerUse> {
-        let mut rows: Vec<OwnerUse> = self.rows.into_iter().map(|row| row.owner).collect();
+        let rows = self.rows.into_iter().map(|row| row.owner);
+        let mut rows: Vec<OwnerUse> = rows.filter(|row| row.party != Party::Unresolved).collect();
         rows.sort_unstable_by_key(|row| (Reverse(row.ports), Reverse(row.sockets), row.party));
         rows
     }

@@ -34,12 +34,11 @@ impl Port {
         let poisons = |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
         let is_in = |ports: &Option<PortSet>| ports.as_ref().is_some_and(|p| p.contains(number));
         let bar = match protocol {
-            Protocol::Udp => None,
             Protocol::Tcp if sockets.iter().any(poisons) => Some(Bar::Poisoned),
             Protocol::Tcp if is_in(&snapshot.numbered) || is_in(&snapshot.listened) => {
                 Some(Bar::Numbered)
             }
-            Protocol::Tcp => None,
+            Protocol::Tcp | Protocol::Udp => None,
         };
         Self {
             protocol,

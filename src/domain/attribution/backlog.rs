@@ -102,8 +102,9 @@ fn group_holder(group: &[Listener], union: &mut Vec<u32>, pids: &mut Vec<u32>) -
     if !union.is_empty() {
         return Holder::Backlog(super::append(pids, union.drain(..)));
     }
-    let is_hidden = group.iter().any(|listener| listener.holder == Holder::Hidden);
-    if is_hidden { Holder::Hidden } else { Holder::Nobody }
+    let found = |holder| group.iter().any(|listener| listener.holder == holder);
+    let unnamed = [Holder::Hidden, Holder::Unresolved].into_iter().find(|&holder| found(holder));
+    unnamed.unwrap_or(Holder::Nobody)
 }
 
 pub(super) fn range(span: Span) -> std::ops::Range<usize> {

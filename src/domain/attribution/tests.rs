@@ -162,8 +162,62 @@ fn processes_that_proc_does_not_list_leave_hidden_not_nobody() {
 }
 
 #[test]
+fn processes_of_other_pid_namespaces_leave_hidden_not_nobody() {
+    let holders = Holders { hides_namespaces: true, ..holding(&[(8, 20)]) };
+    let kernel = Socket {
+        protocol: Protocol::Udp,
+        ..socket(State::Unconnected, "0.0.0.0", Some(7)) // of a tunnel, perhaps
+    };
+    let snapshot = attributed(&[kernel], &holders);
+    assert_eq!(sole_owner(&snapshot), Owner::Hidden);
+    assert_eq!(snapshot.gaps, [Gap::OwnersElsewhere { sockets: 1 }]);
+}
+
+#[test]
+fn a_thread_whose_descriptors_were_not_read_leaves_hidden_not_nobody() {
+    for error in [None, Some(Errno::EACCES)] {
+        let unread_threads = Some(UnreadThreads { threads: 2, error });
+        let holders = Holders { unread_threads, ..holding(&[(8, 20)]) };
+        let snapshot = attributed(&[listener("0.0.0.0", 7)], &holders);
+        assert_eq!(sole_owner(&snapshot), Owner::Hidden);
+        assert_eq!(snapshot.gaps, [Gap::OwnersOfThreads { sockets: 1, threads: 2, error }]);
+    }
+}
+
+#[test]
+fn a_socket_that_was_looked_for_once_is_unresolved_and_no_gap() {
+    let holders = Holders { undecided: vec![7], ..unreadable_by(Some(0)) };
+    let rows = [listener("0.0.0.0", 7), waiting("127.0.0.1"), listener("0.0.0.0", 8)];
+    let snapshot = attributed(&rows[..2], &holders);
+    assert!(snapshot.sockets.iter().all(|socket| socket.holder == Holder::Unresolved));
+    assert!(snapshot.is_complete());
+    let snapshot = attributed(&rows[2..], &holders);
+    assert_eq!(sole_owner(&snapshot), Owner::Hidden, "looked for before");
+}
+
+#[test]
+fn to_root_the_gap_says_what_is_lacking() {
+    let lack = Lack::Capability;
+    let holders = Holders { lack: Some(lack), ..unreadable_by(Some(0)) };
+    let snapshot = attributed(&[listener("0.0.0.0", 7)], &holders);
+    assert_eq!(snapshot.gaps, [Gap::OwnersRefused { sockets: 1, processes: 1, lack }]);
+}
+
+#[test]
+fn an_unmapped_user_may_be_any_user() {
+    let unmapped = |process, socket_uid| {
+        let holders = Holders { unmapped_uid: Some(65_534), ..unreadable_by(process) };
+        let row = Socket { uid: Some(socket_uid), ..listener("0.0.0.0", 7) };
+        attributed(&[row], &holders).sockets[0].holder
+    };
+    assert_eq!(unmapped(Some(65_534), 1000), Holder::Hidden, "it may be the host's root");
+    assert_eq!(unmapped(Some(33), 65_534), Holder::Hidden, "root may have made it");
+    assert_eq!(unmapped(Some(33), 1000), Holder::Nobody);
+}
+
+#[test]
 fn a_failed_walk_leaves_hidden_and_says_why() {
-    let error = io::ErrorKind::QuotaExceeded;
+    let error = Errno::EMFILE;
     let holders = Holders { failed: Some(error), ..Holders::default() };
     let rows = [listener("0.0.0.0", 7), socket(State::TimeWait, "0.0.0.0", None)];
     let snapshot = attributed(&rows, &holders);
@@ -173,7 +227,7 @@ fn a_failed_walk_leaves_hidden_and_says_why() {
 
 #[test]
 fn a_walk_that_failed_in_part_keeps_what_it_found_and_is_still_told() {
-    let error = io::ErrorKind::OutOfMemory;
+    let error = Errno::ENOMEM;
     let holders = Holders { failed: Some(error), ..holding(&[(7, 20)]) };
     let snapshot = attributed(&[listener("0.0.0.0", 7)], &holders);
     assert_eq!(sole_owner(&snapshot), Owner::Process(&[20]));

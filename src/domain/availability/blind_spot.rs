@@ -36,13 +36,7 @@ pub fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
             Table::Udp4 => protocol == Protocol::Udp && with_v4,
             Table::Udp6 => protocol == Protocol::Udp,
         },
-        Gap::NetlinkRefused { .. } | Gap::BoundInactiveUnlisted { .. } => protocol == Protocol::Tcp,
-        // How far an IPv6 socket reaches is asked where it stands.
-        Gap::DualStackUntold { .. }
-        | Gap::OwnersHidden { .. }
-        | Gap::OwnersInvisible { .. }
-        | Gap::OwnersUnreadable { .. }
-        | Gap::PolicyAssumed { .. }
-        | Gap::VitalsUnread { .. } => false,
+        // How far an IPv6 socket reaches is asked where the socket is judged.
+        gap => gap.hides_bound_inactive() && protocol == Protocol::Tcp,
     }
 }

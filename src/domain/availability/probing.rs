@@ -90,7 +90,7 @@ pub fn probe_each<E: Copy>(
             Some(skipped) => Probed::Skipped(skipped),
             None => Probed::Tried(try_bind(bind)),
         };
-        if let (true, Some(plain)) = (is_marking(bind, results[number]), plain) {
+        if let (true, Some(plain)) = (is_marking(bind, &results[number]), plain) {
             let _ = try_bind(plain);
         }
     }
@@ -119,7 +119,7 @@ fn skipped(snapshot: &Snapshot, port: u16, bind: Bind, is_safe: bool) -> Option<
     (leaves_mark && !is_safe).then_some(Skipped::LeavesMark)
 }
 
-fn is_marking<E>(bind: Bind, result: Probed<E>) -> bool {
+fn is_marking<E>(bind: Bind, result: &Probed<E>) -> bool {
     let is_shared = bind.protocol == Protocol::Tcp && bind.reuse == Reuse::Port;
     is_shared && matches!(result, Probed::Tried(Ok(())))
 }

@@ -124,6 +124,7 @@ struct Crowd {
     /// Of kernel tunnels.
     tunnels: BTreeSet<String>,
     devices: BTreeSet<String>,
+    unresolved: bool,
     longest_ms: Option<u32>,
 }
 
@@ -138,6 +139,7 @@ impl Crowd {
                 self.users.extend(socket.uid);
             }
             Owner::Nobody => self.nobody = true,
+            Owner::Unresolved => self.unresolved = true,
             _ => {}
         }
         for tunnel in snapshot.tunnels(socket) {
@@ -187,10 +189,12 @@ impl Crowd {
         }
         if self.nobody {
             parts.push(
-                "its holder, which no process shows (the kernel, io_uring or a descriptor in \
-                 flight),"
+                "its holder, which no process shows (the kernel, or a descriptor in flight),"
                     .to_owned(),
             );
+        }
+        if self.unresolved {
+            parts.push("the process that opened or closed it during the scan".to_owned());
         }
         match (parts.is_empty(), self.sockets) {
             (false, _) => parts.join(" and "),

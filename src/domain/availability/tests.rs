@@ -1,12 +1,15 @@
 //! What the answers say where the kernel cannot be asked in a test: gaps, policy, ages. The rest is
 //! compared with the kernel in tests/matrix.rs.
 
-use std::{io::ErrorKind, net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc};
 
-use super::*;
+use super::{
+    probing::{Probed, Skipped},
+    *,
+};
 use crate::domain::{
-    Destination, Ephemeral, Family, Gap, Holder, Machine, MachineKind, PortRange, Snapshot, Socket,
-    Source, State, Table, Text, Timer, Users, owner::Span,
+    Destination, Ephemeral, Errno, Family, Gap, Holder, Machine, MachineKind, PortRange, Snapshot,
+    Socket, Source, State, Table, Text, Timer, Users, owner::Span,
 };
 
 const PORT: u16 = 40_000;
@@ -94,7 +97,7 @@ fn answers_name_what_is_in_the_way() {
 #[test]
 fn a_gap_that_may_hide_a_socket_takes_the_free_away() {
     use Protocol::{Tcp, Udp};
-    let error = ErrorKind::PermissionDenied;
+    let error = Errno::EACCES;
     let (at, any6) = (BindAddress::At(LOOPBACK), BindAddress::Any6);
     let cases = [
         (Gap::TableRefused { table: Table::Tcp4, error }, Tcp, at, Verdict::Unknown),
@@ -126,7 +129,7 @@ fn what_is_seen_in_the_way_stays_in_use_whatever_the_gaps() {
 
 #[test]
 fn without_dual_stack_marks_an_ipv6_wildcard_may_take_ipv4() {
-    let gap = Gap::DualStackUntold { error: ErrorKind::PermissionDenied };
+    let gap = Gap::DualStackUntold { error: Errno::EACCES };
     for (address, at_v4) in [("::", Verdict::Unknown), ("::1", Verdict::Free)] {
         let holder = socket(Protocol::Udp, State::Unconnected, address, None);
         let snapshot = snapshot(&[holder], std::slice::from_ref(&gap));
@@ -186,6 +189,67 @@ fn tcp_tw_reuse_decides_what_a_time_wait_says_to_connect() {
         snapshot.ephemeral.tw_reuse = reuse;
         let answer = connect_answer(&snapshot, Protocol::Tcp, PORT, Some(to));
         assert_eq!(answer.verdict, expected, "{reuse:?} {to:?}");
+    }
+}
+
+#[test]
+fn orphan_in_fin_wait_2_is_not_taken_again_by_tcp_tw_reuse() {
+    let to = towards("127.0.0.1", "127.0.0.1");
+    for (kernel, expected) in [("6.18.1", Verdict::InUse), ("6.8.0-45", Verdict::Unknown)] {
+        let mut snapshot = snapshot(
+            &[socket(Protocol::Tcp, State::FinWait2, "127.0.0.1", Some("127.0.0.1"))],
+            &[],
+        );
+        let machine = Machine { kernel: Text::scrub(kernel), ..(*snapshot.machine).clone() };
+        snapshot.machine = Arc::new(machine);
+        snapshot.ephemeral.tw_reuse = Some(1);
+        let answer = connect_answer(&snapshot, Protocol::Tcp, PORT, Some(&to));
+        assert_eq!(answer.verdict, expected, "{kernel}");
+        assert!(!answer.because.contains("tcp_tw_reuse"), "{}", answer.because);
+    }
+}
+
+#[test]
+fn scoped_bind_meets_no_socket_of_another_interface() {
+    let scoped = |interface| BindAddress::Scoped { address: "fe80::1".parse().unwrap(), interface };
+    let mut holder = socket(Protocol::Tcp, State::Listen, "fe80::1", None);
+    holder.interface = Some(2);
+    let listed = snapshot(&[holder], &[]);
+    assert_eq!(plain(&listed, Protocol::Tcp, scoped(2)), Verdict::InUse);
+    assert_eq!(plain(&listed, Protocol::Tcp, scoped(3)), Verdict::Free);
+    assert_eq!(plain(&listed, Protocol::Tcp, BindAddress::AnyDual), Verdict::InUse);
+    // /proc/net lists no interface.
+    holder.interface = None;
+    let mut untold = snapshot(&[holder], &[]);
+    untold.source = Source::Procfs;
+    assert_eq!(plain(&untold, Protocol::Tcp, scoped(3)), Verdict::Unknown);
+    assert_eq!(plain(&untold, Protocol::Tcp, BindAddress::AnyDual), Verdict::InUse);
+}
+
+#[test]
+fn probes_beside_a_connection_wait_for_linux_6_18() {
+    let bind = |reuse| Bind { protocol: Protocol::Tcp, address: BindAddress::Any4, reuse };
+    let binds = Reuse::EACH.map(bind);
+    let connected = socket(Protocol::Tcp, State::Established, "127.0.0.1", Some("127.0.0.1"));
+    let listener = socket(Protocol::Tcp, State::Listen, "127.0.0.1", None);
+    for (kernel, sockets, is_tried) in [
+        ("6.17.9", &[connected][..], false),
+        ("unknown", &[connected], false),
+        ("6.18.0", &[connected], true),
+        ("6.17.9", &[connected, listener], true),
+        ("6.17.9", &[], true),
+    ] {
+        let mut snapshot = snapshot(sockets, &[]);
+        let machine = Machine { kernel: Text::scrub(kernel), ..(*snapshot.machine).clone() };
+        snapshot.machine = Arc::new(machine);
+        let mut tried = 0;
+        let probed = probing::probe_each(&snapshot, PORT, &binds, |_| {
+            tried += 1;
+            Err(Errno::EADDRINUSE)
+        });
+        let skipped = Probed::Skipped(Skipped::BesideConnection);
+        assert_eq!(probed.contains(&skipped), !is_tried, "{kernel} {probed:?}");
+        assert_eq!(tried > 0, is_tried, "{kernel}");
     }
 }
 

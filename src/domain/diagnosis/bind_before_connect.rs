@@ -1,10 +1,13 @@
 //! `bind-before-connect`: ports bound before connect() are taken for all destinations.
 
+use std::cmp::Reverse;
+
 use crate::domain::{
-    Evidence, Finding, Party, Protocol, Severity,
+    Evidence, Finding, Party, PortSet, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, maker, percent, steps},
+        groups::{Group, groups},
+        wording::{grouped, percent, ports, steps},
     },
 };
 
@@ -14,27 +17,105 @@ const LEAST: u32 = 8;
 const LEAST_SHARE: f64 = 0.05;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    by_number(evidence).into_iter().chain(by_order(evidence)).collect()
+}
+
+/// By their number, as the kernel says.
+fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
-    let share = f64::from(range.suspected) / f64::from(range.size.max(1));
+    let asked = evidence.snapshot.numbered.as_ref()?;
+    let is_numbered =
+        |&port: &u16| asked.contains(port) && evidence.analysis.numbered.contains(port);
+    let numbered: PortSet = range.range.ports().filter(is_numbered).collect();
+    let (count, share) = (numbered.len(), share(evidence, numbered.len()));
+    if count < LEAST || share < LEAST_SHARE {
+        return None;
+    }
+    let left = evidence.analysis.new_destination();
+    let makers = makers(evidence, &numbered);
+    let most = most(&makers);
+    let [name, program] = names(most);
+    let mut figures = vec![
+        ("numbered", Figure::Count(count.into())),
+        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("size", Figure::Count(range.size.into())),
+        ("others_available", Figure::Count(left.least.into())),
+        ("others_available_most", Figure::Count(left.most.into())),
+    ];
+    figures.extend(most.iter().flat_map(|group| group.figures()));
+    Some(Finding {
+        rule: "bind-before-connect",
+        severity: severity(evidence, count + range.poisoned),
+        about: most.map_or(About::Machine, |group| About::Owner(group.first())),
+        summary: format!(
+            "{} of connections were bound by number before connect() ({} of the range): {name}",
+            ports(count),
+            percent(share)
+        ),
+        cause: format!("{program} binds by number before connect(): used up for all destinations"),
+        steps: steps(&["let connect() choose the port", "or reserve the ports it numbers"]),
+        meaning: format!(
+            "No other connect() can use a port that bind() got by its number, whatever the \
+             destination. A new destination has {left} ports to choose from; when there are none, \
+             connect() fails with EADDRNOTAVAIL."
+        ),
+        evidence: figures,
+        advice: vec![
+            format!(
+                "in {program}: bind only the source address, with setsockopt(fd, IPPROTO_IP, \
+                 IP_BIND_ADDRESS_NO_PORT, 1) and port 0 (Linux 4.2), and let connect() choose the \
+                 port: it shares ports between destinations"
+            ),
+            "where it must have these ports: reserve them (net.ipv4.ip_local_reserved_ports), so \
+             that the programs do not take each other's"
+                .to_owned(),
+        ],
+        avoid: vec![
+            "do not widen its list of ports: each of them is lost to all other programs".to_owned(),
+        ],
+    })
+}
+
+fn share(evidence: &Evidence<'_>, ports: u32) -> f64 {
+    f64::from(ports) / f64::from(evidence.analysis.range(Protocol::Tcp).size.max(1))
+}
+
+/// Of so many ports that are lost to all other destinations.
+fn severity(evidence: &Evidence<'_>, lost: u32) -> Severity {
+    let left = evidence.analysis.range(Protocol::Tcp).size.saturating_sub(lost);
+    let level = evidence.thresholds.level(share(evidence, lost), left, None);
+    level.severity().max(Severity::Warning)
+}
+
+/// By bind() to port 0, as the order of their use shows.
+fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
+    let range = evidence.analysis.range(Protocol::Tcp);
+    let share = share(evidence, range.suspected);
     if range.suspected < LEAST || share < LEAST_SHARE {
-        return Vec::new();
+        return None;
     }
     let lost = range.suspected + range.poisoned;
     let left = range.size.saturating_sub(lost);
-    let level =
-        evidence.thresholds.level(f64::from(lost) / f64::from(range.size.max(1)), left, None);
-    let makers = makers(evidence);
-    let name = maker(evidence, &makers);
-    vec![Finding {
+    let makers = makers(evidence, &evidence.analysis.suspected);
+    let most = most(&makers);
+    let [name, program] = names(most);
+    let mut figures = vec![
+        ("suspected", Figure::Count(range.suspected.into())),
+        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("size", Figure::Count(range.size.into())),
+        ("others_available", Figure::Count(left.into())),
+    ];
+    figures.extend(most.iter().flat_map(|group| group.figures()));
+    Some(Finding {
         rule: "bind-before-connect",
-        severity: level.severity().max(Severity::Warning),
-        about: makers.first().map_or(About::Machine, |&(party, _)| About::Owner(party)),
+        severity: severity(evidence, lost),
+        about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
             "{} connected ports were very likely bound before connect() ({} of the range): {name}",
             grouped(range.suspected),
             percent(share)
         ),
-        cause: format!("{name} binds before connect(): taken for all destinations"),
+        cause: format!("{program} binds before connect(): taken for all destinations"),
         steps: steps(&["IP_BIND_ADDRESS_NO_PORT before bind()", "or no bind() at all"]),
         meaning: format!(
             "A port that bind() chose is taken for all destinations, not only for its own: any \
@@ -43,15 +124,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              one parity first, bind() to port 0 the other, and these came in bind()'s order.",
             grouped(left)
         ),
-        evidence: vec![
-            ("suspected", Figure::Count(range.suspected.into())),
-            ("poisoned", Figure::Count(range.poisoned.into())),
-            ("size", Figure::Count(range.size.into())),
-            ("others_available", Figure::Count(left.into())),
-        ],
+        evidence: figures,
         advice: vec![
             format!(
-                "in {name}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
+                "in {program}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
                  bind(address, 0) (Linux 4.2): connect() then chooses the port and shares it \
                  between destinations"
             ),
@@ -61,17 +137,17 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             "do not set SO_REUSEADDR instead: bind() to port 0 gives each port once all the same"
                 .to_owned(),
         ],
-    }]
+    })
 }
 
-/// Who has connections on the suspected ports, most first.
-fn makers(evidence: &Evidence<'_>) -> Vec<(Party, u32)> {
+/// Who has connections on these ports.
+fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<Group<u32>> {
     let mut makers: Vec<(Party, u32)> = Vec::new();
     for socket in &evidence.snapshot.sockets {
-        let is_suspect = socket.protocol == Protocol::Tcp
+        let is_on = socket.protocol == Protocol::Tcp
             && socket.remote.is_some()
-            && evidence.analysis.suspected.contains(socket.local.port);
-        if !is_suspect {
+            && ports.contains(socket.local.port);
+        if !is_on {
             continue;
         }
         let party = Party::of(evidence.snapshot, socket);
@@ -80,6 +156,20 @@ fn makers(evidence: &Evidence<'_>) -> Vec<(Party, u32)> {
             None => makers.push((party, 1)),
         }
     }
-    makers.sort_by_key(|&(_, sockets)| std::cmp::Reverse(sockets));
-    makers
+    groups(evidence, makers, |sockets| sockets)
+}
+
+/// Whose connections are most of them: a process before who is not known.
+fn most(makers: &[Group<u32>]) -> Option<&Group<u32>> {
+    makers.iter().min_by_key(|group| {
+        let is_process = matches!(group.first(), Party::Process(_));
+        Reverse((is_process, group.sum(|sockets| sockets)))
+    })
+}
+
+fn names(most: Option<&Group<u32>>) -> [String; 2] {
+    match most {
+        Some(group) => [group.name.clone(), group.program.clone()],
+        None => [(); 2].map(|()| "a process not seen".to_owned()),
+    }
 }

@@ -4,7 +4,8 @@ use crate::domain::{
     Evidence, Finding, OwnerUse, Party, Protocol, Severity, StateClass,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, party, percent, steps},
+        groups::{Group, groups},
+        wording::{grouped, percent, steps},
     },
 };
 
@@ -17,24 +18,46 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         let ports = owner.by_class[StateClass::Bound as usize];
         !matches!(owner.party, Party::NotAsked) && ports >= LEAST && ports * 100 >= size
     };
-    evidence.analysis.owners.iter().filter(leaks).map(|owner| of(evidence, owner)).collect()
+    let owners = evidence.analysis.owners.iter().filter(leaks).map(|owner| (owner.party, owner));
+    groups(evidence, owners, bound).iter().map(|group| of(evidence, group)).collect()
 }
 
-fn of(evidence: &Evidence<'_>, owner: &OwnerUse) -> Finding {
-    let (name, ports) = (party(evidence, owner.party), owner.by_class[StateClass::Bound as usize]);
+fn bound(owner: &OwnerUse) -> u32 {
+    owner.by_class[StateClass::Bound as usize]
+}
+
+fn of(evidence: &Evidence<'_>, group: &Group<&OwnerUse>) -> Finding {
+    let Group { name, program, .. } = group;
+    let ports = group.sum(bound);
     let range = evidence.analysis.range(Protocol::Tcp);
     let left = evidence.analysis.unused_capacity();
     let share = f64::from(range.poisoned) / f64::from(range.size.max(1));
     let level = evidence.thresholds.level(share, left, None);
+    let summary = if group.is_single() {
+        format!(
+            "{name} has bound {} ports of the range that neither listen nor are connected",
+            grouped(ports)
+        )
+    } else {
+        format!(
+            "{name}: {}, {} ports of the range bound that neither listen nor are connected",
+            group.each(bound),
+            grouped(ports)
+        )
+    };
+    let mut figures = vec![
+        ("bound", Figure::Count(ports.into())),
+        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("size", Figure::Count(range.size.into())),
+        ("others_available", Figure::Count(left.into())),
+    ];
+    figures.extend(group.figures());
     Finding {
         rule: "bound-inactive-leak",
         severity: level.severity().max(Severity::Warning),
-        about: About::Owner(owner.party),
-        summary: format!(
-            "{name} has bound {} ports of the range that neither listen nor are connected",
-            grouped(ports)
-        ),
-        cause: format!("{name} keeps them bound: no connect() gets these ports"),
+        about: About::Owner(group.first()),
+        summary,
+        cause: format!("{program} keeps them bound: no connect() gets these ports"),
         steps: steps(&["close sockets that failed", "IP_BIND_ADDRESS_NO_PORT"]),
         meaning: format!(
             "connect() skips such a port whatever its destination, and no bind(0) gets it: {} of \
@@ -43,15 +66,10 @@ fn of(evidence: &Evidence<'_>, owner: &OwnerUse) -> Finding {
             percent(share),
             grouped(left)
         ),
-        evidence: vec![
-            ("bound", Figure::Count(ports.into())),
-            ("poisoned", Figure::Count(range.poisoned.into())),
-            ("size", Figure::Count(range.size.into())),
-            ("others_available", Figure::Count(left.into())),
-        ],
+        evidence: figures,
         advice: vec![
             format!(
-                "mend {name}: close a socket whose connect() failed (a bound port outlives the \
+                "mend {program}: close a socket whose connect() failed (a bound port outlives the \
                  failure), and do not bind ports in store"
             ),
             "bind only when needed; for connections set IP_BIND_ADDRESS_NO_PORT before bind(), \

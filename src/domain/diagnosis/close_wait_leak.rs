@@ -4,7 +4,8 @@ use crate::domain::{
     Evidence, Finding, OwnerUse, Party, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, party, steps},
+        groups::{Group, groups},
+        wording::{grouped, steps},
     },
 };
 
@@ -18,33 +19,48 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             && owner.close_wait >= LEAST
             && (owner.close_wait * 10 >= owner.sockets || owner.close_wait * 20 >= size)
     };
-    evidence.analysis.owners.iter().filter(leaks).map(|owner| of(evidence, owner)).collect()
+    let owners = evidence.analysis.owners.iter().filter(leaks).map(|owner| (owner.party, owner));
+    groups(evidence, owners, |owner| owner.close_wait).iter().map(of).collect()
 }
 
-fn of(evidence: &Evidence<'_>, owner: &OwnerUse) -> Finding {
-    let name = party(evidence, owner.party);
+fn of(group: &Group<&OwnerUse>) -> Finding {
+    let Group { name, program, .. } = group;
+    let close_wait = group.sum(|owner| owner.close_wait);
+    let sockets = group.sum(|owner| owner.sockets);
+    let summary = if group.is_single() {
+        format!(
+            "{name} leaves {} of its {} sockets in CLOSE-WAIT",
+            grouped(close_wait),
+            grouped(sockets)
+        )
+    } else {
+        format!(
+            "{name}: {} in CLOSE-WAIT, {} of their {} sockets",
+            group.each(|owner| owner.close_wait),
+            grouped(close_wait),
+            grouped(sockets)
+        )
+    };
+    let mut figures = vec![
+        ("close_wait", Figure::Count(close_wait.into())),
+        ("sockets", Figure::Count(sockets.into())),
+    ];
+    figures.extend(group.figures());
     Finding {
         rule: "close-wait-leak",
         severity: Severity::Warning,
-        about: About::Owner(owner.party),
-        summary: format!(
-            "{name} leaves {} of its {} sockets in CLOSE-WAIT",
-            grouped(owner.close_wait),
-            grouped(owner.sockets)
-        ),
-        cause: format!("{name} does not call close()"),
+        about: About::Owner(group.first()),
+        summary,
+        cause: format!("{program} does not call close()"),
         steps: steps(&["close when read() returns 0", "restart it until then"]),
         meaning: "The peers have closed these connections and the process has not called close(): \
                   no timer ends CLOSE-WAIT, so ports and descriptors stay until it does. If it \
                   goes on, its connect() ends in EADDRNOTAVAIL or its descriptors in EMFILE."
             .to_owned(),
-        evidence: vec![
-            ("close_wait", Figure::Count(owner.close_wait.into())),
-            ("sockets", Figure::Count(owner.sockets.into())),
-        ],
+        evidence: figures,
         advice: vec![
             format!(
-                "mend {name}: close the socket when read() returns 0, on every path, errors \
+                "mend {program}: close the socket when read() returns 0, on every path, errors \
                  included (a response body that is not read to its end and closed is the usual \
                  cause in HTTP clients)"
             ),

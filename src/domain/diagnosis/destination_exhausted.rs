@@ -5,7 +5,8 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies::{self, NOT_FIN_TIMEOUT},
-        wording::{client, full_in, grouped, left_words, maker, percent, ports},
+        verdict::Standing,
+        wording::{Call, client, grouped, left, maker, percent, ports},
     },
     ephemeral::TupleReuse,
 };
@@ -24,7 +25,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
     let forecast = evidence.forecast(row);
-    let level = evidence.level(row);
+    let standing = evidence.of_destination(row);
+    let level = standing.level;
     if level == Level::Ok {
         return None;
     }
@@ -34,10 +36,10 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         rule: "destination-exhausted",
         severity: level.severity(),
         about: About::Destination(row.destination),
-        summary: summary(evidence, row, level, forecast, &maker),
+        summary: summary(evidence, row, &standing, &maker),
         cause: cause(evidence, row, &maker),
         steps,
-        meaning: meaning(evidence, row, level),
+        meaning: meaning(evidence, row, &standing),
         evidence: figures(evidence, row, forecast),
         advice,
         avoid: vec![
@@ -52,15 +54,10 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
 fn summary(
     evidence: &Evidence<'_>,
     row: &DestinationUse,
-    level: Level,
-    forecast: Option<Forecast>,
+    standing: &Standing,
     maker: &str,
 ) -> String {
-    let left = left_words(row.left());
-    let left = match forecast.filter(|_| level != Level::Exhausted) {
-        Some(forecast) => format!("{left}, {}", full_in(forecast)),
-        None => left,
-    };
+    let left = left(standing);
     format!(
         "tcp {} uses {} of {} ports ({}), {left}: {maker}",
         evidence.snapshot.interfaces.route(&row.destination),
@@ -70,9 +67,15 @@ fn summary(
     )
 }
 
-fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, level: Level) -> String {
+fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -> String {
     let others = evidence.analysis.new_destination();
     let suspected = evidence.analysis.range(Protocol::Tcp).suspected;
+    let connect = Call {
+        name: "connect() to it",
+        is_plural: false,
+        errno: "EADDRNOTAVAIL (\"Cannot assign requested address\")",
+        time_wait: row.time_wait - row.reusable,
+    };
     let elsewhere = match others.most {
         0 if suspected == 0 => "No other destination has a port left either.".to_owned(),
         _ if suspected > 0 => format!(
@@ -82,20 +85,12 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, level: Level) -> Strin
         ),
         _ => format!("The limit is per destination: a new one has {others} ports to choose from."),
     };
-    let now = match (level, row.left().most) {
-        (Level::Exhausted, 0) => "fails",
-        (Level::Exhausted, _) => "may fail",
-        _ => "will soon fail",
-    };
     let elsewhere = match row.destination.interface {
         Some(_) => format!("Sockets that are not bound to the device do not collide. {elsewhere}"),
         None => elsewhere,
     };
     let doubt = doubt(evidence, row).map(|doubt| format!(" {doubt}")).unwrap_or_default();
-    format!(
-        "connect() to it {now} with EADDRNOTAVAIL (\"Cannot assign requested address\").{doubt} \
-         {elsewhere}"
-    )
+    format!("{}{doubt} {elsewhere}", connect.fails(standing))
 }
 
 /// Why what is left is not one number.

@@ -32,16 +32,31 @@ pub enum Level {
     Ok,
     Watch,
     Exhausting,
+    /// connect() or bind() fails on and off. One scan that sees ports left proves nothing: ports in
+    /// TIME-WAIT come back in waves, and what comes back is taken at once. So a subject is FAILING
+    ///
+    /// - for 10 s after a scan at which no port was left, or fewer than may be taken before the next
+    ///   scan (`LastMinute::expected`);
+    /// - for a minute after a scan at which no port was left, while its used share is critical.
+    ///
+    /// With no port left now it is EXHAUSTED. The alerts `PortscopeDestinationExhausted` and
+    /// `PortscopeRangeExhausted` ask the same of one scan in 30 s, over ten minutes: 0 now, or 0
+    /// lately and less than 15 % left since.
+    Failing,
     Exhausted,
 }
 
 impl Level {
+    pub const EACH: [Self; 5] =
+        [Self::Ok, Self::Watch, Self::Exhausting, Self::Failing, Self::Exhausted];
+
     /// On screen.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "OK",
             Self::Watch => "WATCH",
             Self::Exhausting => "EXHAUSTING",
+            Self::Failing => "FAILING",
             Self::Exhausted => "EXHAUSTED",
         }
     }
@@ -50,7 +65,7 @@ impl Level {
         match self {
             Self::Ok => Severity::Ok,
             Self::Watch => Severity::Warning,
-            Self::Exhausting | Self::Exhausted => Severity::Critical,
+            Self::Exhausting | Self::Failing | Self::Exhausted => Severity::Critical,
         }
     }
 }

@@ -17,6 +17,7 @@ fn finding(gap: &Gap) -> Finding {
     figures.extend(gap.count().map(|count| ("sockets", Figure::Count(count.into()))));
     let of = gap
         .count()
+        .filter(|&count| count > 0)
         .map(|count| format!(" of {count} {}", if count == 1 { "socket" } else { "sockets" }))
         .unwrap_or_default();
     Finding {
@@ -35,12 +36,14 @@ fn finding(gap: &Gap) -> Finding {
     }
 }
 
-/// Without sockets no other rule can be trusted to be silent.
+/// Without sockets no other rule can be trusted to be silent, and without the range no number of
+/// ports left is known.
 fn severity(gap: &Gap) -> Severity {
     match gap {
         Gap::TableRefused { .. } | Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => {
             Severity::Warning
         }
+        Gap::PolicyAssumed { .. } if gap.hides_capacity() => Severity::Warning,
         _ => Severity::Notice,
     }
 }
@@ -51,11 +54,18 @@ fn meaning(gap: &Gap) -> &'static str {
             "Sockets are missing, so that ports may be used that this report counts as left. \
              What it does report is true; what it does not report may still be."
         }
-        Gap::OwnersHidden { .. } | Gap::OwnersInvisible { .. } | Gap::OwnersUnreadable { .. } => {
+        Gap::OwnersHidden { .. }
+        | Gap::OwnersRefused { .. }
+        | Gap::OwnersInvisible { .. }
+        | Gap::OwnersElsewhere { .. }
+        | Gap::OwnersOfThreads { .. }
+        | Gap::OwnersUnreadable { .. } => {
             "Ports and destinations are counted in full; only the processes that hold some of \
              them have no name here. A leak of such a process is not ascribed to it."
         }
-        Gap::NetlinkRefused { .. } | Gap::BoundInactiveUnlisted { .. } => {
+        Gap::NetlinkRefused { .. }
+        | Gap::BoundInactiveUnlisted { .. }
+        | Gap::PortsUnread { .. } => {
             "A TCP socket that is bound, but neither listens nor is connected, is not listed, \
              yet its port is taken for bind() and for all connect(). More ports may be used than \
              counted."

@@ -1,11 +1,12 @@
 //! `range-exhausted`: bind(0) finds no port, or soon none.
 
 use crate::domain::{
-    Evidence, Finding, Level, Party, Protocol, Subject,
+    Evidence, Finding, Level, Party, Protocol, StateClass, Subject,
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{by_address, full_in, grouped, left_words, party, percent, ports, steps},
+        verdict::Standing,
+        wording::{Call, by_address, grouped, left, party, percent, ports, steps},
     },
 };
 
@@ -17,17 +18,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     let trend = evidence.trend(Subject::Range(Protocol::Tcp));
     let forecast = trend.and_then(|trend| trend.until(range.available()));
-    let level = evidence.thresholds.level(range.share(), range.available(), forecast);
+    let standing = evidence.of_range(range);
+    let level = standing.level;
     if level == Level::Ok {
         return Vec::new();
     }
-    let left = left_words(range.left());
-    let left = match forecast.filter(|_| level != Level::Exhausted) {
-        Some(forecast) => format!("{left}, {}", full_in(forecast)),
-        None => left,
-    };
     let connectable = evidence.analysis.new_destination();
     let scopes = by_address(evidence, Protocol::Tcp);
+    let left = left(&standing);
     let left = if scopes.is_some() { format!("{left} for bind() on all addresses") } else { left };
     let mut figures = vec![
         ("size", Figure::Count(range.size.into())),
@@ -54,12 +52,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             percent(range.share()),
         ),
         cause: String::new(),
-        steps: steps(&[
-            "close what holds most",
-            "IP_BIND_ADDRESS_NO_PORT",
-            "widen ip_local_port_range",
-        ]),
-        meaning: meaning(evidence, level, scopes),
+        steps: if has_binders(evidence) {
+            steps(&[
+                "close what holds most",
+                "IP_BIND_ADDRESS_NO_PORT",
+                "widen ip_local_port_range",
+            ])
+        } else {
+            steps(&["close what holds most", "widen ip_local_port_range"])
+        },
+        meaning: meaning(evidence, &standing, scopes),
         evidence: figures,
         advice: advice(evidence),
         avoid: vec![
@@ -70,11 +72,19 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-fn meaning(evidence: &Evidence<'_>, level: Level, scopes: Option<String>) -> String {
-    let now = match level {
-        Level::Exhausted if scopes.is_some() => "on all addresses fails",
-        Level::Exhausted => "fails",
-        _ => "will soon fail",
+fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>) -> String {
+    let range = evidence.analysis.range(Protocol::Tcp);
+    if range.is_bind_refused {
+        return refused(evidence);
+    }
+    let bind = Call {
+        name: match scopes {
+            Some(_) => "bind() to port 0 on all addresses, and listen() without bind(),",
+            None => "bind() to port 0, and listen() without bind(),",
+        },
+        is_plural: true,
+        errno: "EADDRINUSE",
+        time_wait: range.time_wait,
     };
     let scopes = scopes.map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
     let reuse = if evidence.snapshot.ephemeral.autobind_reuse {
@@ -83,9 +93,18 @@ fn meaning(evidence: &Evidence<'_>, level: Level, scopes: Option<String>) -> Str
     } else {
         ""
     };
+    format!("{}{scopes}{reuse} {}", bind.fails(standing), connect(evidence))
+}
+
+/// The listed sockets do not fill the range, and yet a bind() of ours was refused.
+fn refused(evidence: &Evidence<'_>) -> String {
+    let left = evidence.analysis.range(Protocol::Tcp).left().most;
     format!(
-        "bind() to port 0, and listen() without bind(), {now} with EADDRINUSE.{scopes}{reuse} {}",
-        connect(evidence)
+        "bind() to port 0 fails with EADDRINUSE: one of ours did, on 127.0.0.1. Sockets that are \
+         bound, and neither listen nor are connected, hold the other {}: they are not listed here \
+         (see not-seen). connect() cannot get these ports either, whatever its destination, and \
+         fails with EADDRNOTAVAIL.",
+        ports(left)
     )
 }
 
@@ -115,12 +134,22 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
         )
     });
     let mut advice = vec![first.unwrap_or("see who holds them: portscope scan".to_owned())];
-    advice.push(
-        "where a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
+    if has_binders(evidence) {
+        advice.push(
+            "where a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
          IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port and shares \
          it (Linux 4.2)"
-            .to_owned(),
-    );
+                .to_owned(),
+        );
+    }
     advice.extend(remedies::wider_range(&evidence.snapshot.ephemeral));
     advice
+}
+
+/// Whether sockets were bound that connect, or may be going to: no server is advised about connect().
+fn has_binders(evidence: &Evidence<'_>) -> bool {
+    let bound = StateClass::Bound as usize;
+    evidence.analysis.range(Protocol::Tcp).suspected > 0
+        || evidence.snapshot.numbered.as_ref().is_some_and(|ports| !ports.is_empty())
+        || evidence.analysis.owners.iter().any(|owner| owner.by_class[bound] > 0)
 }

@@ -52,11 +52,11 @@ pub(super) fn merged(mut ports: Vec<PortRange>) -> Vec<PortRange> {
 
 /// `40000,40010-40019`, as the sysctl has it.
 pub(super) fn list(ports: &[PortRange]) -> String {
-    let parts = ports.iter().map(|range| match range.len() {
+    let written = ports.iter().map(|range| match range.len() {
         1 => range.first().to_string(),
         _ => range.to_string(),
     });
-    parts.collect::<Vec<_>>().join(",")
+    written.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use crate::domain::{
     DestinationUse, Drain, Evidence, Finding, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        remedies::NOT_FIN_TIMEOUT,
-        wording::{client, grouped, maker, percent, steps},
+        remedies::{self, NOT_FIN_TIMEOUT},
+        wording::{client, grouped, maker, percent},
     },
+    ephemeral::TupleReuse,
 };
 
 /// Of a range or a destination's ports: less is no pile.
@@ -32,17 +33,11 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let maker = maker(evidence, &row.owners);
     let remote = row.destination.remote;
     let drain = Drain::of(evidence.snapshot, Some(&row.destination));
-    let reuse = match (row.reusable, evidence.snapshot.ephemeral.tw_reuse) {
-        (0, Some(1)) => "connect() may take them again after 1 s (tcp_tw_reuse 1).".to_owned(),
-        (0, tw_reuse) => format!(
-            "connect() may not take them again before they end (tcp_tw_reuse {}).",
-            tw_reuse.map_or("unknown".to_owned(), |value| value.to_string())
-        ),
-        (reusable, _) => format!(
-            "connect() may take {} of them again by now, if it chose them itself (tcp_tw_reuse).",
-            grouped(reusable)
-        ),
-    };
+    let client = client(evidence, &row.owners);
+    let waits = row.reusable < row.time_wait;
+    let setting = waits.then(|| remedies::reuse(&evidence.snapshot.ephemeral, &row.destination));
+    let (steps, advice) = advice(&client, setting.flatten());
+    let reuse = reuse(evidence, row);
     let mut figures = vec![
         ("destination", Figure::Text(remote.to_string())),
         ("time_wait", Figure::Count(row.time_wait.into())),
@@ -66,14 +61,49 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
             percent(f64::from(row.time_wait) / f64::from(row.capacity.max(1))),
         ),
         cause: format!("{maker} closes first: each port stays 60 s"),
-        steps: steps(&["pool connections", "tcp_tw_reuse=1"]),
+        steps,
         meaning: format!(
             "The end that closes first keeps the port for 60 s, and here that is this machine: so \
              many connections a minute cannot be exceeded. {reuse}"
         ),
         evidence: figures,
-        advice: advice(evidence, &client(evidence, &row.owners), row.reusable < row.time_wait),
+        advice,
         avoid: avoid(),
+    }
+}
+
+/// Whether connect() may reuse ports that are in TIME-WAIT, and how many of them by now.
+fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
+    let policy = &evidence.snapshot.ephemeral;
+    let value = |value: Option<u8>| value.map_or("unknown".to_owned(), |value| value.to_string());
+    if row.reusable > 0 {
+        let peer = match evidence.snapshot.allows_reuse(&row.destination) {
+            TupleReuse::Yes => "",
+            _ => " and the peer sends timestamps",
+        };
+        return format!(
+            "connect() may take {} of them again by now, if it chose them itself{peer} \
+             (tcp_tw_reuse).",
+            grouped(row.reusable)
+        );
+    }
+    if policy.timestamps == Some(0) {
+        return "connect() may not take them again before they end: without tcp_timestamps \
+                tcp_tw_reuse does nothing."
+            .to_owned();
+    }
+    match (evidence.snapshot.allows_reuse(&row.destination), policy.tw_reuse_delay_ms) {
+        (TupleReuse::No, _) => format!(
+            "connect() may not take them again before they end (tcp_tw_reuse {}).",
+            value(policy.tw_reuse)
+        ),
+        (_, Some(delay)) => format!(
+            "connect() may take them again after {delay} ms (tcp_tw_reuse {}, tcp_tw_reuse_delay).",
+            value(policy.tw_reuse)
+        ),
+        (_, None) => "When connect() may take them again is not known: tcp_tw_reuse_delay cannot \
+                      be read."
+            .to_owned(),
     }
 }
 
@@ -94,6 +124,10 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
         ("size", Figure::Count(range.size.into())),
     ];
     figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
+    // Which sysctls help is asked for the destination with most of it.
+    let any = evidence.analysis.destinations.iter().max_by_key(|row| row.time_wait)?;
+    let setting = remedies::reuse(&evidence.snapshot.ephemeral, &any.destination);
+    let (steps, advice) = advice("the clients", setting);
     Some(Finding {
         rule: "time-wait-pile",
         severity: Severity::Warning,
@@ -106,13 +140,13 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
             grouped(evidence.analysis.destinations.len() as u64),
         ),
         cause: String::new(),
-        steps: steps(&["pool connections", "tcp_tw_reuse=1"]),
+        steps,
         meaning: "The end that closes first keeps the port for 60 s, and here that is this \
                   machine. bind() to port 0 cannot get these ports; connect() to other \
                   destinations can."
             .to_owned(),
         evidence: figures,
-        advice: advice(evidence, "the clients", true),
+        advice,
         avoid: avoid(),
     })
 }
@@ -122,15 +156,16 @@ fn severity(reusable: u32, time_wait: u32) -> Severity {
     if reusable * 10 >= time_wait * 9 { Severity::Notice } else { Severity::Warning }
 }
 
-fn advice(evidence: &Evidence<'_>, client: &str, may_reuse: bool) -> Vec<String> {
-    let mut advice = vec![format!(
-        "keep connections open and use them again in {client} (keep-alive, a pool), or let the \
-         other end close first"
-    )];
-    if may_reuse && evidence.snapshot.ephemeral.tw_reuse != Some(1) {
-        advice.push("sysctl -w net.ipv4.tcp_tw_reuse=1, in this network namespace".to_owned());
-    }
-    advice
+/// In a few words each, and in full.
+fn advice(client: &str, setting: Option<(String, String)>) -> (Vec<String>, Vec<String>) {
+    let pool = (
+        "pool connections".to_owned(),
+        format!(
+            "keep connections open and use them again in {client} (keep-alive, a pool), or let the \
+             other end close first"
+        ),
+    );
+    std::iter::once(pool).chain(setting).unzip()
 }
 
 fn avoid() -> Vec<String> {

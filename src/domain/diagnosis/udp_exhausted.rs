@@ -5,7 +5,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{by_address, full_in, grouped, left_words, party, percent, steps},
+        wording::{Call, by_address, grouped, left, party, percent, steps},
     },
 };
 
@@ -17,21 +17,23 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     let trend = evidence.trend(Subject::Range(Protocol::Udp));
     let forecast = trend.and_then(|trend| trend.until(range.available()));
-    let level = evidence.thresholds.level(range.share(), range.available(), forecast);
+    let standing = evidence.of_range(range);
+    let level = standing.level;
     if level == Level::Ok {
         return Vec::new();
     }
-    let left = left_words(range.left());
-    let left = match forecast.filter(|_| level != Level::Exhausted) {
-        Some(forecast) => format!("{left}, {}", full_in(forecast)),
-        None => left,
-    };
+    let left = left(&standing);
     let scopes = by_address(evidence, Protocol::Udp);
     let by_scope =
         scopes.as_ref().map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
     let owner = most_of_udp(evidence);
     let by = owner.as_ref().map(|(name, ports)| format!(": {name} has {}", grouped(*ports)));
-    let now = if level == Level::Exhausted { "fail" } else { "will soon fail" };
+    let calls = Call {
+        name: "UDP connect() and sendto() of an unbound socket",
+        is_plural: true,
+        errno: "EAGAIN (\"Resource temporarily unavailable\"), bind() to port 0 with EADDRINUSE",
+        time_wait: 0,
+    };
     let mut figures = vec![
         ("size", Figure::Count(range.size.into())),
         ("occupied", Figure::Count(range.occupied.into())),
@@ -72,9 +74,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             "widen ip_local_port_range",
         ]),
         meaning: format!(
-            "UDP connect() and sendto() of an unbound socket {now} with EAGAIN (\"Resource \
-             temporarily unavailable\"), bind() to port 0 with EADDRINUSE. UDP never shares an \
-             automatic port, whatever the destination; TCP is not touched.{by_scope}"
+            "{} UDP never shares an automatic port, whatever the destination; TCP is not \
+             touched.{by_scope}",
+            calls.fails(&standing)
         ),
         evidence: figures,
         advice,

@@ -1,7 +1,8 @@
 //! How ranges and destinations stand, and which of them stands worst. Not why: rules say that.
 
 use crate::domain::{
-    Analysis, DestinationUse, Forecast, Level, RangeUse, Subject, Thresholds, Trend, Trends,
+    Analysis, DestinationUse, Forecast, LastMinute, Left, Level, Protocol, RangeUse, Subject,
+    Thresholds, Trend, Trends,
 };
 
 /// Of one range or destination.
@@ -14,43 +15,55 @@ pub struct Standing {
     pub used: u32,
     /// A range's ports without the reserved ones; a destination's without the poisoned ones, too.
     pub size: u32,
+    pub left: Left,
+    /// The lower end of `left`.
     pub available: u32,
     /// None: fewer than two snapshots so far, or not followed.
     pub trend: Option<Trend>,
     /// When it is full at the rate seen.
     pub forecast: Option<Forecast>,
+    /// None: no scan so far, or not followed.
+    pub last_minute: Option<LastMinute>,
 }
 
 impl Standing {
     pub fn of_range(range: &RangeUse, trends: &Trends, thresholds: Thresholds) -> Self {
         let subject = Subject::Range(range.protocol);
-        let counts = (range.occupied, range.size, range.available());
+        let counts = (range.occupied, range.size, range.left());
         Self::new(subject, range.share(), counts, trends, thresholds)
     }
 
     pub fn of_destination(row: &DestinationUse, trends: &Trends, thresholds: Thresholds) -> Self {
         let subject = Subject::Destination(row.destination);
-        let counts = (row.used, row.capacity, row.available());
+        let counts = (row.used, row.capacity, row.left());
         Self::new(subject, row.share(), counts, trends, thresholds)
     }
 
     fn new(
         subject: Subject,
         share: f64,
-        (used, size, available): (u32, u32, u32),
+        (used, size, left): (u32, u32, Left),
         trends: &Trends,
         thresholds: Thresholds,
     ) -> Self {
+        let available = left.least;
         let trend = trends.of(subject);
         let forecast = trend.and_then(|trend| trend.until(available));
-        let level = thresholds.level(share, available, forecast);
-        Self { subject, level, share, used, size, available, trend, forecast }
+        let last_minute = trends.last_minute(subject);
+        let level = match thresholds.level(share, available, forecast) {
+            Level::Exhausted => Level::Exhausted,
+            _ if last_minute.is_some_and(|last| last.is_failing(share >= thresholds.critical)) => {
+                Level::Failing
+            }
+            level => level,
+        };
+        Self { subject, level, share, used, size, left, available, trend, forecast, last_minute }
     }
 }
 
 /// The worst of all; of equals a destination before a range, for it makes connect() fail.
 pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> Standing {
-    // They stand in the order of their shares; those further down cannot be worse than OK.
+    // They are in the order of their shares; those further down cannot be worse than OK.
     let least = thresholds.warn / 2.0;
     let high = analysis.destinations.iter().take_while(|row| row.share() >= least);
     let few = high.clone().count().max(1);
@@ -59,17 +72,27 @@ pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> 
         .map(|row| Standing::of_destination(row, trends, thresholds))
         .chain(analysis.ranges.iter().map(|row| Standing::of_range(row, trends, thresholds)));
     let first = Standing::of_range(&analysis.ranges[0], trends, thresholds);
-    all.fold(None, |worst: Option<Standing>, next| match worst {
+    let worst = all.clone().fold(None, |worst: Option<Standing>, next| match worst {
         Some(worst) if (worst.level, worst.share) >= (next.level, next.share) => Some(worst),
         _ => Some(next),
-    })
-    .unwrap_or(first)
+    });
+    let worst = worst.unwrap_or(first);
+    all.into_iter().find(|other| is_cause(other, &worst)).unwrap_or(worst)
+}
+
+/// Whether a destination has most of the ports that the range is short of: then it says more.
+fn is_cause(destination: &Standing, range: &Standing) -> bool {
+    matches!(destination.subject, Subject::Destination(_))
+        && range.subject == Subject::Range(Protocol::Tcp)
+        && range.level > Level::Ok
+        && destination.used * 2 >= range.used
+        && destination.level >= range.level.min(Level::Failing)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Destination, Endpoint, Protocol, analysis::Foremost};
+    use crate::domain::{Destination, Endpoint, analysis::Foremost};
 
     fn destination(used: u32, capacity: u32, port: u16) -> DestinationUse {
         let remote: Endpoint = ([10, 0, 3, 17], port).into();
@@ -104,6 +127,21 @@ mod tests {
         let standing = worst(&analysis);
         assert_eq!(standing.subject, Subject::Range(Protocol::Tcp));
         assert_eq!(standing.level, Level::Exhausting);
+    }
+
+    #[test]
+    fn a_destination_with_most_of_the_ports_comes_before_their_range() {
+        let mut analysis = Analysis::default();
+        (analysis.ranges[0].size, analysis.ranges[0].occupied) = (64, 62);
+        analysis.destinations = vec![destination(60, 64, 443)];
+        let subject = Subject::Destination(analysis.destinations[0].destination);
+        assert_eq!(worst(&analysis).subject, subject);
+        // bind(0) fails, connect() to it does not: that is the range's own.
+        analysis.ranges[0].occupied = 64;
+        assert_eq!(worst(&analysis).subject, Subject::Range(Protocol::Tcp));
+        analysis.destinations = vec![destination(30, 64, 443)];
+        analysis.ranges[0].occupied = 62;
+        assert_eq!(worst(&analysis).subject, Subject::Range(Protocol::Tcp));
     }
 
     #[test]

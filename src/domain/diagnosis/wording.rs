@@ -1,8 +1,11 @@
 //! Numbers and names as findings say them.
 
+use std::time::Duration;
+
 use crate::domain::{
-    Evidence, Forecast, Left, Party, Protocol,
+    Evidence, Forecast, LastMinute, Level, Party, Protocol,
     availability::{Scope, scopes},
+    diagnosis::Standing,
 };
 
 /// `28,232`
@@ -35,13 +38,17 @@ pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
 pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
     match party {
         Party::Process(pid) => process(evidence, pid),
-        Party::Hidden(Some(uid)) => match evidence.snapshot.machine.users.name(uid) {
-            Some(name) => format!("a process of {name} that we may not see"),
-            None => format!("a process of user {uid} that we may not see"),
-        },
+        Party::Hidden(Some(uid)) => {
+            let users = &evidence.snapshot.machine.users;
+            let name = users.name(uid).map(ToString::to_string);
+            let user = name.or_else(|| users.unmapped(uid).map(|words| format!("an {words}")));
+            let user = user.unwrap_or_else(|| format!("user {uid}"));
+            format!("a process of {user} that we may not see")
+        }
         Party::Hidden(None) => "a process that we may not see".to_owned(),
         Party::Kernel => "processes that had closed them before we looked".to_owned(),
         Party::Nobody | Party::NotAsked => "a process not seen".to_owned(),
+        Party::Unresolved => "processes that opened or closed them during the scan".to_owned(),
     }
 }
 
@@ -70,17 +77,9 @@ pub(super) fn percent(share: f64) -> String {
     if tenths.fract() == 0.0 { format!("{tenths:.0} %") } else { format!("{tenths:.1} %") }
 }
 
-/// `none left`, `28,232 left`, `24 to 64 left`
-pub(super) fn left_words(left: Left) -> String {
-    match left {
-        Left { most: 0, .. } => "none left".to_owned(),
-        left => format!("{left} left"),
-    }
-}
-
 /// `1 port`, `28,232 ports`
 pub(super) fn ports(number: u32) -> String {
-    format!("{} {}", grouped(number), if number == 1 { "port" } else { "ports" })
+    count_of(number, "port", "ports")
 }
 
 /// On which addresses bind() to port 0 finds how much, where they differ: `left by address: 0.0.0.0
@@ -111,4 +110,88 @@ pub(super) fn time(seconds: f64) -> String {
         seconds if seconds < 172_800.0 => format!("{:.0} h", seconds / 3600.0),
         seconds => format!("{:.0} days", seconds / 86_400.0),
     }
+}
+
+/// A call that fails once no port is left.
+pub(super) struct Call {
+    pub name: &'static str,
+    pub is_plural: bool,
+    pub errno: &'static str,
+    /// Ports in TIME-WAIT among those that are used.
+    pub time_wait: u32,
+}
+
+/// Share of the ports used from which on a few scans cannot show that none is missed.
+const NEARLY_FULL: f64 = 0.98;
+/// Scans over this time show what TIME-WAIT, which lasts a minute, does.
+const LONG_ENOUGH: Duration = Duration::from_secs(59);
+
+impl Call {
+    /// How it fails: now, on and off, or not yet. Of one level the sentence keeps its form.
+    pub fn fails(&self, standing: &Standing) -> String {
+        let Self { name, errno, .. } = self;
+        let [verb, again] =
+            if self.is_plural { ["fail", "They fail"] } else { ["fails", "It fails"] };
+        match (standing.level, standing.last_minute) {
+            (Level::Exhausted, _) if standing.left.most > 0 => {
+                format!("{name} may fail with {errno}.")
+            }
+            (Level::Exhausted, _) => format!("{name} {verb} with {errno}."),
+            (Level::Failing, Some(last)) => {
+                let verb = if last.full > 0 { verb } else { "may fail" };
+                let seen = on_and_off(standing, last);
+                format!("{name} {verb} on and off: {seen}. {again} with {errno}.")
+            }
+            (_, last) if standing.share >= NEARLY_FULL && is_brief(last) => {
+                let waves = match self.time_wait {
+                    0 => "",
+                    _ => ": ports in TIME-WAIT come and go in waves",
+                };
+                format!(
+                    "{name} may already fail at moments with {errno}{waves}. portscope diagnose \
+                     --sample 60 shows it."
+                )
+            }
+            _ => format!("{name} {verb} with {errno} once no port is left."),
+        }
+    }
+}
+
+fn is_brief(last: Option<LastMinute>) -> bool {
+    last.is_none_or(|last| last.span < LONG_ENOUGH)
+}
+
+/// What is left, as a summary tells it: `309 left, full in about 3 min (2 min to 5 min)`
+pub(super) fn left(standing: &Standing) -> String {
+    let left = format!("{} left", standing.left);
+    match (standing.level, standing.last_minute, standing.forecast) {
+        (Level::Exhausted, ..) if standing.left.most == 0 => "none left".to_owned(),
+        (Level::Exhausted, ..) => left,
+        (Level::Failing, Some(last), _) if last.full > 0 => format!("{left}, {}", full_at(last)),
+        (Level::Failing, Some(last), _) => {
+            format!("{left}, up to {} taken before the next scan", grouped(last.expected))
+        }
+        (_, _, Some(forecast)) => format!("{left}, {}", full_in(forecast)),
+        _ => left,
+    }
+}
+
+/// `full at 6 of the last 60 scans, last 4 s ago`
+fn on_and_off(standing: &Standing, last: LastMinute) -> String {
+    match last.since_full {
+        Some(since) => {
+            let seconds = since.as_secs_f64().round().max(1.0);
+            format!("{}, last {seconds} s ago", full_at(last))
+        }
+        None => format!(
+            "{} left, up to {} may be taken before the next scan",
+            grouped(standing.available),
+            grouped(last.expected)
+        ),
+    }
+}
+
+/// `full at 6 of the last 60 scans`
+fn full_at(LastMinute { scans, full, .. }: LastMinute) -> String {
+    format!("full at {full} of the last {scans} scans")
 }

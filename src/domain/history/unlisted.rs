@@ -21,15 +21,7 @@ impl Unlisted {
                 Gap::DumpInterrupted { table }
                 | Gap::DumpTruncated { table }
                 | Gap::TableRefused { table, .. } => unlisted.add(*table),
-                Gap::NetlinkRefused { .. } | Gap::BoundInactiveUnlisted { .. } => {
-                    unlisted.bound = true;
-                }
-                Gap::OwnersHidden { .. }
-                | Gap::OwnersInvisible { .. }
-                | Gap::OwnersUnreadable { .. }
-                | Gap::DualStackUntold { .. }
-                | Gap::PolicyAssumed { .. }
-                | Gap::VitalsUnread { .. } => {}
+                gap => unlisted.bound |= gap.hides_bound_inactive(),
             }
         }
         unlisted

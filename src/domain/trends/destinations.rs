@@ -31,8 +31,8 @@ impl Destinations {
         self.followed.get_mut(destination)
     }
 
-    pub fn restart(&mut self) {
-        self.followed.values_mut().for_each(Followed::restart);
+    pub fn each_mut(&mut self) -> impl Iterator<Item = &mut Followed> {
+        self.followed.values_mut()
     }
 
     /// `rows` have most of their capacity used first, and one capacity all.
@@ -45,7 +45,8 @@ impl Destinations {
         if rows.len() <= KEPT_TO {
             // Who is not listed has no port any more.
             let gone = self.followed.values_mut().filter(|followed| !followed.is_sampled_at(at));
-            gone.for_each(|followed| followed.sample(at, Count::default()));
+            let none = Count { left: Some(u32::MAX), ..Count::default() };
+            gone.for_each(|followed| followed.sample(at, none));
         }
         self.followed.retain(|_, followed| followed.is_sampled_at(at) && !followed.is_idle());
         self.admit(at, rows);
@@ -83,5 +84,7 @@ fn count(row: &DestinationUse) -> Count {
         sockets: row.used,
         taken: row.used.saturating_sub(row.reusable),
         lasting: row.used.saturating_sub(row.time_wait),
+        left: Some(row.available()),
+        size: row.capacity,
     }
 }

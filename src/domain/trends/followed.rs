@@ -2,7 +2,12 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{WINDOW, forecast::Trend, series::Series};
+use super::{
+    WINDOW,
+    forecast::Trend,
+    recent::{Interval, LastMinute, Recent},
+    series::Series,
+};
 
 /// Samples are no closer than this, but for the newest: some 50 fill the window.
 const STEP: Duration = Duration::from_millis(200);
@@ -22,12 +27,18 @@ pub(super) struct Count {
     pub taken: u32,
     /// Of these, not in TIME-WAIT.
     pub lasting: u32,
+    /// Ports that are left; None: not watched.
+    pub left: Option<u32>,
+    /// Used and left together.
+    pub size: u32,
 }
 
 /// What came since the sample before.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Arrivals {
     pub opened: u32,
+    /// Ports of these that no other socket was on.
+    pub ports: u32,
     pub into_time_wait: u32,
 }
 
@@ -39,7 +50,10 @@ struct Sample {
     arrivals: Arrivals,
 }
 
-/// 5 KB at most.
+/// As many seconds a rate is taken over at least.
+const LEAST_SPAN: f64 = 0.5;
+
+/// 11 KB at most.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Followed {
     /// Oldest first, each later than the one before.
@@ -47,6 +61,7 @@ pub(super) struct Followed {
     /// Since the newest sample.
     pub waiting: Arrivals,
     series: Series,
+    recent: Recent,
 }
 
 impl Followed {
@@ -56,10 +71,15 @@ impl Followed {
         if self.window.is_empty() {
             arrivals = Arrivals::default();
         }
+        let newest = self.window.back();
+        let from = newest.map_or(at, |newest| newest.at);
+        let grown = newest.map_or(0, |newest| count.taken.saturating_sub(newest.count.taken));
+        let taken = arrivals.ports.max(grown);
         if let Some([before, newest]) = self.newest_two()
             && newest.at < before.at + STEP
         {
             arrivals.opened += newest.arrivals.opened;
+            arrivals.ports += newest.arrivals.ports;
             arrivals.into_time_wait += newest.arrivals.into_time_wait;
             self.window.pop_back();
         }
@@ -68,12 +88,28 @@ impl Followed {
             self.window.pop_front();
         }
         self.series.push(at, count.taken);
+        let taken_per_second = self.taken_per_second();
+        self.recent.sample(at, Interval { from, taken, taken_per_second }, &count);
     }
 
     /// What comes is not to be compared with what was.
     pub fn restart(&mut self) {
         self.window.clear();
         self.waiting = Arrivals::default();
+    }
+
+    /// What was seen is about other ports.
+    pub fn forget(&mut self) {
+        self.recent = Recent::default();
+    }
+
+    pub fn last_minute(&self, now: Duration) -> Option<LastMinute> {
+        self.recent.last_minute(now)
+    }
+
+    fn taken_per_second(&self) -> f64 {
+        let taken: u32 = self.steps().map(|step| step.taken()).sum();
+        f64::from(taken) / self.span().as_secs_f64().max(LEAST_SPAN)
     }
 
     pub fn taken(&self) -> u32 {
@@ -177,6 +213,11 @@ impl Step {
     /// After a snapshot that could not list a table some arrivals are not told as such.
     fn opened(&self) -> u32 {
         self.arrivals.opened.max(self.to.count.sockets.saturating_sub(self.from.count.sockets))
+    }
+
+    /// As `opened`, in ports.
+    fn taken(&self) -> u32 {
+        self.arrivals.ports.max(self.to.count.taken.saturating_sub(self.from.count.taken))
     }
 
     fn grown(&self) -> f64 {

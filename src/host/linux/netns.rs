@@ -13,7 +13,7 @@ use std::{
 
 use rustix::{
     fd::{AsFd as _, OwnedFd},
-    fs::{FsWord, Mode, OFlags},
+    fs::{FsWord, Mode, OFlags, PROC_SUPER_MAGIC},
     io::Errno,
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
@@ -51,7 +51,7 @@ pub enum NamespaceError {
     )]
     Unknown { asked: Text, known: Known },
     #[error(
-        "no right to enter network namespace '{name}': run as root, or grant CAP_SYS_ADMIN and CAP_SYS_PTRACE"
+        "no right to enter network namespace '{name}': grant CAP_SYS_ADMIN and CAP_SYS_PTRACE in the host's user namespace (root of the host has them)"
     )]
     MissingRight { name: Text },
     #[error(
@@ -210,12 +210,20 @@ impl From<Errno> for Unopened {
 /// A namespace of any kind and its inode number.
 fn open(path: &Path) -> Result<(OwnedFd, u64), Unopened> {
     // To open what is none might do something: a device, a pipe.
-    if rustix::fs::statfs(path)?.f_type != NSFS_MAGIC {
-        return Err(Unopened::NotANamespace);
+    match rustix::fs::statfs(path)?.f_type {
+        NSFS_MAGIC => {}
+        PROC_SUPER_MAGIC if is_refused(path) => return Err(Unopened::Forbidden),
+        _ => return Err(Unopened::NotANamespace),
     }
     let link = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let id = rustix::fs::fstat(&link)?.st_ino;
     Ok((link, id))
+}
+
+/// Linux 5.10 does not follow the link of a process that we may not see: statfs(2) then says what the
+/// link itself is on, without an error (6.1: EACCES).
+fn is_refused(path: &Path) -> bool {
+    matches!(rustix::fs::readlink(path, Vec::new()), Err(Errno::ACCESS | Errno::PERM))
 }
 
 fn could_not_open(path: &Path, errno: Errno) -> HostError {

@@ -1,33 +1,53 @@
 //! Which processes hold which socket inodes, by a walk over /proc. Not what these processes are.
 
 pub(super) mod hidepid;
+mod kcmp;
+mod pid_namespace;
+mod rings;
+mod table;
+mod threads;
 
-use std::{ffi::CStr, io, mem::MaybeUninit};
+use std::cell::OnceCell;
 
 use rustix::{
     fd::OwnedFd,
-    fs::{AtFlags, CWD, Mode, OFlags, PROC_SUPER_MAGIC, RawDir},
+    fs::{AtFlags, CWD, PROC_SUPER_MAGIC, RawDir},
     io::Errno,
+    thread::CapabilitySet,
 };
 
 use crate::{
-    domain::{Holders, Socket, UnreadableProcess},
-    host::OwnerDepth,
+    domain::{self, Holders, Socket, UnreadThreads, UnreadableProcess, gap::Lack},
+    host::{OwnerDepth, linux::users},
 };
+
+pub(super) use table::Place;
+use table::{Found, Path, Table, decimal, open_directory};
+use threads::{Thread, has_several};
 
 /// Entries of a directory that one getdents64(2) may return.
 const DIRECTORY_BUFFER: usize = 32 * 1024;
 
 /// Walks /proc/PID/fd when it must and remembers what it found.
 ///
-/// Only the descriptor table of a process's first thread is read: a thread that left it by
-/// unshare(CLONE_FILES) may hold sockets that look as if nobody held them (kernel.md 2.1).
+/// The descriptor tables of single threads (unshare(CLONE_FILES)) and of io_uring are read only for
+/// inodes that no process shows, and once for each of these.
 #[derive(Default)]
 pub struct OwnerFinder {
     holders: Holders,
-    /// Inodes that the last walk was made for and did not find; ascending.
+    found: Found,
+    /// Inodes that were looked for everywhere and not found; ascending.
     vain: Vec<u32>,
+    /// Threads that have a table of their own with a socket that was looked for.
+    split: Vec<Thread>,
+    unread_threads: Option<UnreadThreads>,
+    /// See `Holders::unmapped_uid`.
+    unmapped_uid: OnceCell<Option<u32>>,
+    /// No walk but the last one came to its end.
+    is_first: bool,
+    has_walked: bool,
     walks: u64,
+    searches: u64,
 }
 
 impl OwnerFinder {
@@ -43,8 +63,20 @@ impl OwnerFinder {
             OwnerDepth::Full => true,
         };
         if is_due {
-            self.walk(sockets);
+            let reads_threads = depth == OwnerDepth::Full && self.unread_threads.is_some();
+            self.walk(sockets, reads_threads);
         }
+        &self.holders
+    }
+
+    /// As a full `find`, which reads the tables of all threads and says where each socket is held.
+    pub(super) fn find_places(&mut self, sockets: &[Socket]) -> Vec<Place> {
+        self.found.places = Some(Vec::new());
+        self.walk(sockets, true);
+        self.found.places.take().unwrap_or_default()
+    }
+
+    pub(super) fn holders(&self) -> &Holders {
         &self.holders
     }
 
@@ -53,172 +85,200 @@ impl OwnerFinder {
         self.walks
     }
 
+    /// How many of them looked for sockets in the tables of single threads, too.
+    pub fn searches(&self) -> u64 {
+        self.searches
+    }
+
+    /// Inodes that the first walk of all did not find, once: without a second look at the sockets it
+    /// cannot be known whether they were closed meanwhile. Ascending.
+    pub(super) fn take_doubtful(&mut self) -> Vec<u32> {
+        let is_first = std::mem::take(&mut self.is_first);
+        if is_first { self.vain.clone() } else { Vec::new() }
+    }
+
+    /// Those that are no longer listed were closed while we looked.
+    pub(super) fn settle_doubt(&mut self, mut is_listed: impl FnMut(u32) -> bool) {
+        let undecided = &mut self.holders.undecided;
+        undecided.extend(self.vain.extract_if(.., |&mut inode| !is_listed(inode)));
+        undecided.sort_unstable();
+    }
+
     /// An inode looked for in vain (a kernel socket, a descriptor in flight) is no reason to walk
-    /// again, but a walk that failed is.
+    /// again; one that a single walk did not find is, and so is a walk that failed.
     fn knows_too_little(&self, sockets: &[Socket]) -> bool {
-        let is_known = |inode| self.is_held(inode) || self.vain.binary_search(&inode).is_ok();
+        let is_known = |inode| self.holds(inode) || self.vain.binary_search(&inode).is_ok();
         let mut inodes = sockets.iter().filter_map(|socket| socket.inode);
         self.holders.failed.is_some() || inodes.any(|inode| !is_known(inode))
     }
 
-    fn walk(&mut self, sockets: &[Socket]) {
+    fn walk(&mut self, sockets: &[Socket], reads_threads: bool) {
         self.walks += 1;
+        self.is_first = !self.has_walked;
+        let before = std::mem::take(&mut self.holders.undecided);
         self.holders.clear();
-        if let Err(errno) = walk_processes(&mut self.holders) {
-            self.holders.failed = Some(failure(errno));
+        self.found.clear();
+        let outcome = self.read_proc();
+        let mut missing = self.missing(sockets);
+        let outcome = outcome.and_then(|proc| {
+            if reads_threads || missing.iter().any(|&inode| self.is_due(inode, &before)) {
+                self.unread_threads = self.search_elsewhere(&proc)?;
+                missing.retain(|&inode| !self.holds(inode));
+            }
+            Ok(())
+        });
+        self.holders.failed = self.holders.failed.or(outcome.err().map(domain_errno));
+        self.settle(missing, &before);
+        self.found.rings.clear();
+    }
+
+    fn read_proc(&mut self) -> rustix::io::Result<OwnedFd> {
+        let proc = open_directory(CWD, "/proc")?;
+        if rustix::fs::fstatfs(&proc)?.f_type != PROC_SUPER_MAGIC {
+            // An empty directory in its place would look like a machine without processes.
+            return Err(Errno::NOENT);
         }
-        self.holders.pairs.sort_unstable();
-        self.holders.pairs.dedup();
-        self.remember_vain(sockets);
+        self.holders.hides_namespaces = pid_namespace::hides_processes(&proc);
+        let hides = hidepid::hides_processes(&proc);
+        let walked = self.walk_processes(&proc);
+        self.sort_pairs();
+        walked?;
+        self.holders.hides_processes = hides?;
+        Ok(proc)
     }
 
-    fn remember_vain(&mut self, sockets: &[Socket]) {
-        let mut vain = std::mem::take(&mut self.vain);
-        vain.clear();
-        vain.extend(sockets.iter().filter_map(|s| s.inode).filter(|&inode| !self.is_held(inode)));
-        vain.sort_unstable();
-        vain.dedup();
-        self.vain = vain;
-    }
-
-    fn is_held(&self, inode: u32) -> bool {
-        let at = self.holders.pairs.partition_point(|&(held, _)| held < inode);
-        self.holders.pairs.get(at).is_some_and(|&(held, _)| held == inode)
-    }
-}
-
-/// Visits every process, also after finding a holder: a socket may have several.
-fn walk_processes(found: &mut Holders) -> rustix::io::Result<()> {
-    let proc = open_directory(CWD, "/proc")?;
-    if rustix::fs::fstatfs(&proc)?.f_type != PROC_SUPER_MAGIC {
-        // An empty directory in its place would look like a machine without processes.
-        return Err(Errno::NOENT);
-    }
-    match hidepid::hides_processes(&proc) {
-        Ok(hides) => found.hides_processes = hides,
-        Err(errno) => found.failed = Some(failure(errno)),
-    }
-    let mut buffer: Vec<u8> = Vec::with_capacity(2 * DIRECTORY_BUFFER);
-    let (processes, descriptors) = buffer.spare_capacity_mut().split_at_mut(DIRECTORY_BUFFER);
-    let mut entries = RawDir::new(&proc, processes);
-    while let Some(entry) = entries.next() {
-        if let Some(pid) = decimal(entry?.file_name().to_bytes()) {
-            visit(&proc, pid, descriptors, found);
+    /// Visits every process, also after finding a holder: a socket may have several.
+    fn walk_processes(&mut self, proc: &OwnedFd) -> rustix::io::Result<()> {
+        let mut buffer: Vec<u8> = Vec::with_capacity(2 * DIRECTORY_BUFFER);
+        let (processes, rest) = buffer.spare_capacity_mut().split_at_mut(DIRECTORY_BUFFER);
+        let mut table = Table { proc, buffer: rest };
+        let mut entries = RawDir::new(proc, processes);
+        while let Some(entry) = entries.next() {
+            if let Some(pid) = decimal(entry?.file_name().to_bytes()) {
+                self.visit(&mut table, pid);
+            }
         }
+        let found = &mut self.found;
+        self.split.retain(|thread| table.read(thread.pid, Some(thread.tid), found).is_ok());
+        Ok(())
     }
-    Ok(())
-}
 
-fn visit(proc: &OwnedFd, pid: u32, buffer: &mut [MaybeUninit<u8>], found: &mut Holders) {
-    match read_descriptors(proc, pid, buffer, &mut found.pairs) {
-        Ok(()) | Err(Errno::NOENT | Errno::SRCH) => {}
-        Err(Errno::ACCESS | Errno::PERM) => found.unreadable.extend(unreadable(proc, pid)),
-        Err(errno) => found.failed = found.failed.or(Some(failure(errno))),
-    }
-}
-
-/// Adds (inode, pid) for each socket; EACCES if the directory or some of its links refused.
-///
-/// The links are read, not followed: following one into a dead network mount would block.
-fn read_descriptors(
-    proc: &OwnedFd,
-    pid: u32,
-    buffer: &mut [MaybeUninit<u8>],
-    pairs: &mut Vec<(u32, u32)>,
-) -> rustix::io::Result<()> {
-    let mut path = [0; PATH_LENGTH];
-    let directory = open_directory(proc, path_of(pid, "/fd", &mut path))?;
-    let mut entries = RawDir::new(&directory, buffer);
-    let mut target = [MaybeUninit::uninit(); 64];
-    let mut is_refused = false;
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        if !entry.file_name().to_bytes().starts_with(b".") {
-            match rustix::fs::readlinkat_raw(&directory, entry.file_name(), &mut target) {
-                Ok((target, _)) => pairs.extend(socket_inode(target).map(|inode| (inode, pid))),
-                Err(Errno::ACCESS | Errno::PERM) => is_refused = true,
-                // Closed meanwhile, or a file whose path exceeds a page: no socket.
-                Err(Errno::NOENT | Errno::SRCH | Errno::NAMETOOLONG) => {}
-                Err(errno) => return Err(errno),
+    fn visit(&mut self, table: &mut Table<'_>, pid: u32) {
+        match table.read(pid, None, &mut self.found) {
+            // A kernel thread, or a process whose main thread has ended.
+            Ok(0) if has_several(table.proc, pid) => self.visit_threads(table, pid),
+            Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
+            Err(Errno::ACCESS | Errno::PERM) => self.visit_refusing(table, pid),
+            Err(errno) => {
+                self.holders.failed = self.holders.failed.or(Some(domain_errno(errno)));
             }
         }
     }
-    if is_refused { Err(Errno::ACCESS) } else { Ok(()) }
+
+    /// The main thread of a process of ours refuses when it has ended; its other threads do not.
+    fn visit_refusing(&mut self, table: &mut Table<'_>, pid: u32) {
+        let Some(mut process) = unreadable(table.proc, pid) else { return };
+        if process.uid == Some(users::effective()) && threads::has_ended(table.proc, pid) {
+            return self.visit_threads(table, pid);
+        }
+        // This uid stands for any user.
+        process.uid = process.uid.filter(|_| process.uid != self.unmapped_uid());
+        self.holders.unreadable.push(process);
+    }
+
+    /// Of a process whose main thread has no table any more.
+    fn visit_threads(&mut self, table: &mut Table<'_>, pid: u32) {
+        if let Err(Errno::ACCESS | Errno::PERM) = threads::read_all(table, pid, &mut self.found) {
+            self.holders.unreadable.extend(unreadable(table.proc, pid));
+        }
+    }
+
+    /// In tables of single threads and of io_uring.
+    fn search_elsewhere(&mut self, proc: &OwnedFd) -> rustix::io::Result<Option<UnreadThreads>> {
+        self.searches += 1;
+        let known = self.holders.unreadable.iter().map(|process| process.pid).collect();
+        let mut search = threads::Search::new(known, &mut self.found, &mut self.split);
+        search.run(proc)?;
+        let unread = search.unread();
+        rings::read(proc, &mut self.found);
+        self.sort_pairs();
+        Ok(unread)
+    }
+
+    /// Puts what was found in order.
+    fn sort_pairs(&mut self) {
+        self.holders.pairs.append(&mut self.found.pairs);
+        self.holders.pairs.sort_unstable();
+        self.holders.pairs.dedup();
+    }
+
+    /// Decides what the walk says of inodes that it did not find.
+    fn settle(&mut self, missing: Vec<u32>, before: &[u32]) {
+        if !missing.is_empty() {
+            self.holders.lack = lack();
+            self.holders.unmapped_uid = self.unmapped_uid();
+        }
+        self.has_walked |= self.holders.failed.is_none();
+        if self.holders.failed.is_some() {
+            return self.vain.clear();
+        }
+        let is_settled = |inode: &u32| self.is_due(*inode, before) || self.is_vain(*inode);
+        let (vain, undecided) = missing.into_iter().partition(is_settled);
+        (self.vain, self.holders.undecided) = (vain, undecided);
+        self.holders.unread_threads = self.unread_threads;
+    }
+
+    /// Whether it is to be looked for everywhere, once: where there was no walk before that could
+    /// tell what is new, each inode is; later those that are still listed since the last walk.
+    fn is_due(&self, inode: u32, before: &[u32]) -> bool {
+        (self.is_first || before.binary_search(&inode).is_ok()) && !self.is_vain(inode)
+    }
+
+    fn is_vain(&self, inode: u32) -> bool {
+        self.vain.binary_search(&inode).is_ok()
+    }
+
+    /// Ascending.
+    fn missing(&self, sockets: &[Socket]) -> Vec<u32> {
+        let inodes = sockets.iter().filter_map(|socket| socket.inode);
+        let mut missing: Vec<u32> = inodes.filter(|&inode| !self.holds(inode)).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing
+    }
+
+    fn holds(&self, inode: u32) -> bool {
+        let at = self.holders.pairs.partition_point(|&(held, _)| held < inode);
+        self.holders.pairs.get(at).is_some_and(|&(held, _)| held == inode)
+    }
+
+    fn unmapped_uid(&self) -> Option<u32> {
+        *self.unmapped_uid.get_or_init(|| users::unmapped().map(|unmapped| unmapped.uid))
+    }
 }
 
 /// None: it is gone, for which the kernel says EACCES too if it happens within readlinkat(2).
 fn unreadable(proc: &OwnedFd, pid: u32) -> Option<UnreadableProcess> {
-    let mut path = [0; PATH_LENGTH];
-    match rustix::fs::statat(proc, path_of(pid, "", &mut path), AtFlags::empty()) {
+    match rustix::fs::statat(proc, Path::of(pid, None, "").as_c_str(), AtFlags::empty()) {
         Ok(stat) => Some(UnreadableProcess { pid, uid: Some(stat.st_uid) }),
         Err(Errno::NOENT | Errno::SRCH) => None,
         Err(_) => Some(UnreadableProcess { pid, uid: None }),
     }
 }
 
-fn open_directory(
-    at: impl rustix::fd::AsFd,
-    path: impl rustix::path::Arg,
-) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(at, path, flags, Mode::empty())
-}
-
-/// Ten digits, `/fd` and a NUL at least.
-const PATH_LENGTH: usize = 16;
-
-/// `PID` and `tail` without an allocation.
-fn path_of<'a>(pid: u32, tail: &str, path: &'a mut [u8; PATH_LENGTH]) -> &'a CStr {
-    use io::Write as _;
-    write!(&mut path[..], "{pid}{tail}").expect("ten digits and /fd fit");
-    CStr::from_bytes_until_nul(path).expect("ten digits and /fd leave room for a NUL")
-}
-
-fn socket_inode(link: &[u8]) -> Option<u32> {
-    decimal(link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?)
-}
-
-fn decimal(digits: &[u8]) -> Option<u32> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// std has no kind for EMFILE and ENFILE; `Gap` explains the one taken here.
-fn failure(errno: Errno) -> io::ErrorKind {
-    match errno {
-        Errno::MFILE | Errno::NFILE => io::ErrorKind::QuotaExceeded,
-        _ => errno.kind(),
+/// None: to be root.
+fn lack() -> Option<Lack> {
+    let needed = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
+    let capabilities = rustix::thread::capabilities(None);
+    let may_trace = capabilities.is_ok_and(|sets| sets.effective.contains(needed));
+    match (users::unmapped(), users::effective()) {
+        (Some(_), _) => Some(Lack::UserNamespace),
+        (None, 0) if may_trace => Some(Lack::Unknown),
+        (None, 0) => Some(Lack::Capability),
+        (None, _) => None,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_links_to_sockets_have_a_socket_inode() {
-        for (link, inode) in [
-            (&b"socket:[4294967295]"[..], Some(u32::MAX)),
-            (b"socket:[7]", Some(7)),
-            (b"socket:[]", None),
-            (b"socket:[7", None),
-            (b"pipe:[7]", None),
-            (b"/tmp/socket:[7]", None),
-            (b"anon_inode:[eventfd]", None),
-        ] {
-            assert_eq!(socket_inode(link), inode);
-        }
-    }
-
-    #[test]
-    fn the_longest_pid_fits_its_path() {
-        let mut path = [0; PATH_LENGTH];
-        assert_eq!(path_of(u32::MAX, "/fd", &mut path), c"4294967295/fd");
-    }
-
-    #[test]
-    fn running_out_of_descriptors_is_told_apart_from_other_failures() {
-        assert_eq!(failure(Errno::MFILE), io::ErrorKind::QuotaExceeded);
-        assert_eq!(failure(Errno::NFILE), io::ErrorKind::QuotaExceeded);
-        assert_eq!(failure(Errno::NOENT), io::ErrorKind::NotFound);
-    }
+fn domain_errno(errno: Errno) -> domain::Errno {
+    domain::Errno(errno.raw_os_error())
 }

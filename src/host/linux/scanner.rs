@@ -1,7 +1,9 @@
 //! Takes snapshots of the machine this program runs on. Neither decodes nor judges.
 
+mod doubt;
+mod repetitions;
+
 use std::{
-    io,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -10,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     domain::{
-        Destination, Gap, Holders, Interfaces, Machine, Snapshot, Socket, Source, Table,
+        Destination, Errno, Gap, Holders, Interfaces, Machine, Snapshot, Socket, Source, Table,
         attribution::{Departed, attribute},
         snapshot::Listened,
     },
@@ -23,9 +25,11 @@ use crate::{
             policy::PolicyReader,
             procfs,
             rtnetlink::RouteSocket,
+            scanner::repetitions::Repetitions,
             self_test::SelfTest,
             sock_diag::{ALL_STATES, CONNECTED, DiagSocket, Flaw},
             tunnels::TunnelFinder,
+            unlisted::UnlistedFinder,
             vitals::{VitalsReader, conntrack},
         },
     },
@@ -36,11 +40,13 @@ use crate::{
 pub struct LinuxScanner {
     machine: Arc<Machine>,
     /// Or why there is none.
-    netlink: Result<DiagSocket, io::ErrorKind>,
+    netlink: Result<DiagSocket, Errno>,
     /// Until it has ended.
     self_test: Option<SelfTest>,
     /// Its result.
     bound_inactive: Option<Gap>,
+    refused_bind: Option<Errno>,
+    unlisted: UnlistedFinder,
     table: Vec<u8>,
     policy: PolicyReader,
     vitals: VitalsReader,
@@ -55,16 +61,19 @@ pub struct LinuxScanner {
 
 impl LinuxScanner {
     pub fn new(machine: Arc<Machine>) -> Self {
-        Self::over(machine, DiagSocket::open().map_err(|error| error.kind()))
+        Self::over(machine, DiagSocket::open().map_err(|error| Errno::from(&error)))
     }
 
     /// With a netlink socket of the caller's, or the reason why there is none.
-    pub fn over(machine: Arc<Machine>, netlink: Result<DiagSocket, io::ErrorKind>) -> Self {
+    pub fn over(machine: Arc<Machine>, netlink: Result<DiagSocket, Errno>) -> Self {
+        let test = SelfTest::start();
         Self {
             machine,
-            self_test: netlink.is_ok().then(SelfTest::start),
+            refused_bind: test.refusal(),
+            self_test: netlink.is_ok().then_some(test),
             netlink,
             bound_inactive: None,
+            unlisted: UnlistedFinder::default(),
             table: Vec::new(),
             policy: PolicyReader::default(),
             vitals: VitalsReader::default(),
@@ -111,12 +120,12 @@ impl LinuxScanner {
         table: Table,
         port: Option<u16>,
         snapshot: &mut Snapshot,
-    ) -> Result<(), io::ErrorKind> {
-        let netlink = self.netlink.as_mut().map_err(|kind| *kind)?;
+    ) -> Result<(), Errno> {
+        let netlink = self.netlink.as_mut().map_err(|errno| *errno)?;
         match netlink.dump_port(table, ALL_STATES, port, &mut snapshot.sockets) {
             Ok(()) => {}
             Err(Flaw::Refused(error)) => return Err(error),
-            Err(Flaw::Malformed) => return Err(io::ErrorKind::InvalidData),
+            Err(Flaw::Malformed) => return Err(Errno::EBADMSG),
             Err(Flaw::Interrupted) => snapshot.gaps.push(Gap::DumpInterrupted { table }),
             Err(Flaw::Truncated) => snapshot.gaps.push(Gap::DumpTruncated { table }),
         }
@@ -139,6 +148,7 @@ impl LinuxScanner {
     fn end_self_test(&mut self, snapshot: &mut Snapshot) {
         let Some(test) = self.self_test.take() else { return };
         if test.remove_probe(&mut snapshot.sockets) {
+            self.bound_inactive = None;
             return;
         }
         if snapshot.gaps.is_empty() {
@@ -161,15 +171,67 @@ impl LinuxScanner {
         self.end_self_test(&mut alone);
     }
 
+    /// Once all sockets are listed: who holds them, of one port or of all. Those that the kernel does
+    /// not list are looked for among the descriptors.
+    fn find_owners(&mut self, depth: OwnerDepth, port: Option<u16>, snapshot: &mut Snapshot) {
+        let hides_some = snapshot.gaps.iter().any(Gap::hides_bound_inactive);
+        if hides_some {
+            self.find_unlisted(snapshot);
+        }
+        if let Some(port) = port {
+            // /proc/net knows no request for one port.
+            snapshot.sockets.retain(|socket| socket.local.port == port);
+        }
+        self.complete(snapshot);
+        let mut inodes = snapshot.sockets.iter().filter_map(|socket| socket.inode);
+        if port.is_some() && inodes.next().is_none() {
+            return attribute(snapshot, &Holders::default());
+        }
+        if !hides_some {
+            self.owners.find(depth, &snapshot.sockets);
+        }
+        self.settle_doubt(snapshot);
+        attribute(snapshot, self.owners.holders());
+    }
+
+    /// Adds bound-inactive sockets; the gap shrinks to those that could not be read.
+    fn find_unlisted(&mut self, snapshot: &mut Snapshot) {
+        let places = self.owners.find_places(&snapshot.sockets);
+        let unread = self.unlisted.find(places, &mut snapshot.sockets);
+        if let Some(test) = &self.self_test {
+            test.remove_probe(&mut snapshot.sockets);
+        }
+        if self.owners.holders().show_all() {
+            snapshot.gaps.retain(|gap| !gap.hides_bound_inactive());
+        }
+        snapshot.gaps.extend(unread.gap());
+    }
+
     /// Once all sockets are listed: their order, gaps and policy.
     fn complete(&mut self, snapshot: &mut Snapshot) {
         self.repetitions.remove(&mut snapshot.sockets);
         snapshot.sort();
+        snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
+        snapshot.interfaces = interfaces_of(&snapshot.sockets);
+    }
+
+    /// As long as our own bind() is refused and sockets are not listed, it is tried again, so that
+    /// the refusal is true; not at each refresh, for on a full range it costs 10 ms.
+    fn bind_again(&mut self) {
+        if self.number == 0 || self.refused_bind.is_none() || self.bound_inactive.is_none() {
+            return;
+        }
+        let test = SelfTest::start();
+        self.refused_bind = test.refusal();
+        if self.refused_bind.is_none() && self.netlink.is_ok() {
+            self.self_test = Some(test);
+        }
+    }
+
+    fn note_unlisted(&self, snapshot: &mut Snapshot) {
         if snapshot.source == Source::SockDiag {
             snapshot.gaps.extend(self.bound_inactive.clone());
         }
-        snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
-        snapshot.interfaces = interfaces_of(&snapshot.sockets);
     }
 
     /// What the kernel tells only of sockets that are listed and attributed.
@@ -185,12 +247,13 @@ impl LinuxScanner {
         snapshot.number = self.number;
         snapshot.machine = Arc::clone(&self.machine);
         snapshot.taken_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        snapshot.refused_bind = self.refused_bind;
         snapshot.cost = cpu_time().saturating_sub(started);
     }
 
     /// From /proc/net.
-    fn read(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), io::ErrorKind> {
-        procfs::read_table(table, &mut self.table).map_err(|error| error.kind())?;
+    fn read(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), Errno> {
+        procfs::read_table(table, &mut self.table).map_err(|error| Errno::from(&error))?;
         if procfs::parse_table(table, &self.table, &mut snapshot.sockets).is_err() {
             snapshot.gaps.push(Gap::DumpTruncated { table });
         }
@@ -207,7 +270,7 @@ fn interfaces_of(sockets: &[Socket]) -> Interfaces {
 }
 
 /// Says once each what is lost where /proc/net stands in.
-fn note_stand_in(table: Table, error: io::ErrorKind, snapshot: &mut Snapshot) {
+fn note_stand_in(table: Table, error: Errno, snapshot: &mut Snapshot) {
     let dual_stack = Gap::DualStackUntold { error };
     if matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6) && snapshot.source != Source::Procfs
     {
@@ -223,15 +286,19 @@ impl Scanner for LinuxScanner {
     fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError> {
         let started = cpu_time();
         snapshot.clear();
+        if owners == OwnerDepth::Full {
+            self.bind_again();
+        }
         self.list(None, snapshot)?;
         self.end_self_test(snapshot);
-        self.complete(snapshot);
-        self.listened.observe(snapshot);
-        if owners != OwnerDepth::Skip {
-            let holders = self.owners.find(owners, &snapshot.sockets);
-            attribute(snapshot, holders);
+        self.note_unlisted(snapshot);
+        if owners == OwnerDepth::Skip {
+            self.complete(snapshot);
+        } else {
+            self.find_owners(owners, None, snapshot);
             self.departed.recall(snapshot);
         }
+        self.listened.observe(snapshot);
         self.vitals.read(owners, snapshot);
         self.ask_further(snapshot);
         self.stamp(started, snapshot);
@@ -242,16 +309,16 @@ impl Scanner for LinuxScanner {
     fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
         let started = cpu_time();
         snapshot.clear();
+        self.bind_again();
         self.list(Some(port), snapshot)?;
         self.end_self_test_of(port, snapshot);
-        // /proc/net knows no such request.
-        snapshot.sockets.retain(|socket| socket.local.port == port);
-        self.complete(snapshot);
-        if snapshot.sockets.iter().any(|socket| socket.inode.is_some()) {
-            attribute(snapshot, self.owners.find(OwnerDepth::Full, &snapshot.sockets));
-        } else {
-            attribute(snapshot, &Holders::default());
+        if self.bound_inactive.is_some() && snapshot.source == Source::SockDiag {
+            // Which sockets are in no table is known only from whole tables.
+            snapshot.clear();
+            self.list(None, snapshot)?;
         }
+        self.note_unlisted(snapshot);
+        self.find_owners(OwnerDepth::Full, Some(port), snapshot);
         snapshot.name_tunnels(self.tunnels.find(&snapshot.sockets));
         self.stamp(started, snapshot);
         Ok(())
@@ -297,72 +364,4 @@ impl Scanner for LinuxScanner {
 /// CPU time of the calling thread.
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
-}
-
-/// Removes sockets that were listed twice, because they went from one of the kernel's tables to
-/// another during the dump: the row that came last is the newer one.
-#[derive(Default)]
-struct Repetitions {
-    /// (cookie, place), used again for each scan.
-    cookies: Vec<(u64, u32)>,
-}
-
-impl Repetitions {
-    fn remove(&mut self, sockets: &mut Vec<Socket>) {
-        self.cookies.clear();
-        let places = (0u32..).zip(sockets.iter());
-        self.cookies.extend(places.filter_map(|(place, socket)| Some((socket.cookie?, place))));
-        self.cookies.sort_unstable();
-        let pairs = self.cookies.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-        let mut outdated: Vec<u32> = pairs.map(|pair| pair[0].1).collect();
-        if outdated.is_empty() {
-            return;
-        }
-        outdated.sort_unstable();
-        let mut places = 0u32..;
-        sockets.retain(|_| places.next().is_some_and(|p| outdated.binary_search(&p).is_err()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use super::*;
-    use crate::domain::{Endpoint, Family, Holder, Protocol, State, Timer};
-
-    fn socket(state: State, cookie: Option<u64>) -> Socket {
-        Socket {
-            protocol: Protocol::Tcp,
-            family: Family::Ipv4,
-            state,
-            timer: Timer::None,
-            local: Endpoint { address: IpAddr::from(Ipv4Addr::LOCALHOST), port: 80 },
-            remote: None,
-            interface: None,
-            inode: None,
-            uid: None,
-            cookie,
-            expires_ms: None,
-            cgroup: None,
-            receive_queue: 0,
-            send_queue: 0,
-            holder: Holder::NotAsked,
-        }
-    }
-
-    #[test]
-    fn of_a_socket_listed_twice_the_later_row_stays() {
-        let mut sockets = vec![
-            socket(State::Bound, Some(7)),
-            socket(State::Listen, Some(3)),
-            socket(State::SynSent, Some(7)),
-            socket(State::Established, None),
-            socket(State::Established, Some(7)),
-            socket(State::Established, None),
-        ];
-        let expected = [sockets[1], sockets[3], sockets[4], sockets[5]];
-        Repetitions::default().remove(&mut sockets);
-        assert_eq!(sockets, expected);
-    }
 }

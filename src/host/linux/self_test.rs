@@ -1,10 +1,13 @@
 //! Does this kernel list TCP sockets that are bound and nothing else? Tries it with one of our own.
 
-use std::{io, net::Ipv4Addr, os::fd::OwnedFd};
+use std::{net::Ipv4Addr, os::fd::OwnedFd};
 
-use rustix::net::{self, AddressFamily, SocketAddrV4, SocketFlags, SocketType, sockopt};
+use rustix::{
+    io,
+    net::{self, AddressFamily, SocketAddrV4, SocketFlags, SocketType, sockopt},
+};
 
-use crate::domain::{Gap, Socket};
+use crate::domain::{Errno, Gap, Socket};
 
 /// Linux 6.8 added `TCPF_BOUND_INACTIVE` (commit 91051f003948).
 const FIRST_KERNEL: (u32, u32) = (6, 8);
@@ -14,12 +17,22 @@ pub struct SelfTest {
     /// With its cookie: another process may have the same port on another address. None where none
     /// could be bound (the range is full, no descriptors).
     probe: Option<(OwnedFd, u64)>,
+    refusal: Option<Errno>,
 }
 
 impl SelfTest {
     /// Binds a port of 127.0.0.1, without listening.
     pub fn start() -> Self {
-        Self { probe: bind_probe().ok() }
+        let Ok(probe) = open_probe() else { return Self { probe: None, refusal: None } };
+        let bound = net::bind(&probe, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+        let refusal = bound.err().map(|errno| Errno(errno.raw_os_error()));
+        let cookie = bound.and_then(|()| sockopt::socket_cookie(&probe));
+        Self { probe: cookie.ok().map(|cookie| (probe, cookie)), refusal }
+    }
+
+    /// Why the kernel gave no port; None: it gave one, or there was no socket to bind.
+    pub fn refusal(&self) -> Option<Errno> {
+        self.refusal
     }
 
     /// Of our own socket, if there is one.
@@ -44,12 +57,8 @@ impl SelfTest {
     }
 }
 
-fn bind_probe() -> io::Result<(OwnedFd, u64)> {
-    let flags = SocketFlags::CLOEXEC;
-    let probe = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-    net::bind(&probe, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
-    let cookie = sockopt::socket_cookie(&probe)?;
-    Ok((probe, cookie))
+fn open_probe() -> io::Result<OwnedFd> {
+    net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
 }
 
 /// Compares `MAJOR.MINOR` at the head of a kernel release; what cannot be read is old.

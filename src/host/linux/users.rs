@@ -1,22 +1,62 @@
 //! User names, from /etc/passwd alone, for a name service may hang and must not hang us; and whose
 //! rights are ours.
 
-use std::{fs::File, io::Read as _};
+use std::{
+    fs::{self, File},
+    io::Read as _,
+};
 
 use crate::domain::{Text, Users};
 
 /// A larger file is read up to here.
 const LIMIT: u64 = 4 * 1024 * 1024;
 
+/// The default of kernel.overflowuid.
+const OVERFLOW_UID: u32 = 65_534;
+
 /// No names at all if the file cannot be read: uids are shown as numbers then.
 pub fn read() -> Users {
     let mut bytes = Vec::new();
     let is_read =
         File::open("/etc/passwd").and_then(|file| file.take(LIMIT).read_to_end(&mut bytes));
-    match is_read {
+    let users = match is_read {
         Ok(_) => parse(whole_lines(&bytes)),
         Err(_) => Users::default(),
-    }
+    };
+    let unmapped = unmapped();
+    users.with_unmapped(
+        unmapped.map(|unmapped| unmapped.uid),
+        unmapped.is_some_and(|unmapped| unmapped.is_mapped),
+    )
+}
+
+/// What the kernel shows in place of a uid that our user namespace does not map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unmapped {
+    pub uid: u32,
+    /// The namespace maps this uid, too.
+    pub is_mapped: bool,
+}
+
+/// None: our user namespace maps all uids, as the first one does; or that cannot be read.
+pub fn unmapped() -> Option<Unmapped> {
+    let map = fs::read_to_string("/proc/thread-self/uid_map").ok()?;
+    let uid = fs::read_to_string("/proc/sys/kernel/overflowuid");
+    let uid = uid.ok().and_then(|text| text.trim_ascii().parse().ok()).unwrap_or(OVERFLOW_UID);
+    unmapped_by(&map, uid)
+}
+
+/// `INSIDE OUTSIDE LENGTH` a line (user_namespaces(7)).
+fn unmapped_by(map: &str, uid: u32) -> Option<Unmapped> {
+    let ranges: Vec<(u32, u32)> = map
+        .lines()
+        .filter_map(|line| {
+            let mut numbers = line.split_ascii_whitespace().map(|number| number.parse().ok());
+            Some((numbers.next()??, numbers.nth(1)??))
+        })
+        .collect();
+    let is_mapped = ranges.iter().any(|&(first, length)| uid.wrapping_sub(first) < length);
+    (ranges != [(0, u32::MAX)]).then_some(Unmapped { uid, is_mapped })
 }
 
 /// The uid with whose rights this program runs.
@@ -78,6 +118,16 @@ mod tests {
         bytes.truncate(LIMIT as usize);
         assert!(whole_lines(&bytes).len() < bytes.len());
         assert_eq!(whole_lines(b"a:x:1:\nb:x:2:"), b"a:x:1:\nb:x:2:");
+    }
+
+    #[test]
+    fn a_user_namespace_that_does_not_map_all_has_an_unmapped_uid() {
+        let unmapped = |map| unmapped_by(map, 65_534).map(|unmapped| unmapped.is_mapped);
+        assert_eq!(unmapped("         0          0 4294967295\n"), None);
+        assert_eq!(unmapped("0 1000 1\n"), Some(false));
+        assert_eq!(unmapped("0 1000 1\n1 100000 65536\n"), Some(true));
+        assert_eq!(unmapped("0 0 65534\n65535 65535 100\n"), Some(false));
+        assert_eq!(unmapped(""), Some(false), "nothing is mapped yet");
     }
 
     #[test]

@@ -5,14 +5,10 @@ pub(super) mod conntrack;
 mod counters;
 mod descriptors;
 
-use std::{
-    fs::File,
-    io::{ErrorKind, Read as _},
-    str::FromStr,
-};
+use std::{cell::OnceCell, fs::File, io::Read as _, str::FromStr};
 
 use crate::{
-    domain::{Gap, Snapshot, Socket, State, Vitals},
+    domain::{Errno, Gap, Snapshot, Socket, State, Vitals},
     host::OwnerDepth,
 };
 
@@ -33,8 +29,8 @@ const MAX_SYN_BACKLOG: &str = "/proc/sys/net/ipv4/tcp_max_syn_backlog";
 #[derive(Default)]
 pub struct VitalsReader {
     buffer: Vec<u8>,
-    /// Never changes while the namespace is there; the inner None: this kernel does not show it.
-    hash_buckets: Option<Option<i64>>,
+    /// Never changes while the namespace is there; None: this kernel does not show it.
+    hash_buckets: OnceCell<Option<i64>>,
     conntrack: ConntrackReader,
     descriptors: DescriptorReader,
 }
@@ -64,7 +60,7 @@ impl VitalsReader {
         vitals.max_time_wait = limit(MAX_TIME_WAIT, "the limit of TIME-WAIT sockets");
         vitals.max_orphans = limit(MAX_ORPHANS, "the limit of orphans");
         let buckets = || number(HASH_BUCKETS, &mut self.buffer).ok();
-        vitals.hash_buckets = *self.hash_buckets.get_or_insert_with(buckets);
+        vitals.hash_buckets = *self.hash_buckets.get_or_init(buckets);
     }
 
     /// Only where a SYN queue may have been full, for it costs two files more.
@@ -105,32 +101,32 @@ impl VitalsReader {
 }
 
 /// The whole text of a small file.
-fn text<'a>(path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a str, ErrorKind> {
+fn text<'a>(path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a str, Errno> {
     buffer.clear();
-    let mut file = File::open(path).map_err(|error| error.kind())?;
-    file.read_to_end(buffer).map_err(|error| error.kind())?;
-    str::from_utf8(buffer).map_err(|_| ErrorKind::InvalidData)
+    let mut file = File::open(path).map_err(|error| Errno::from(&error))?;
+    file.read_to_end(buffer).map_err(|error| Errno::from(&error))?;
+    str::from_utf8(buffer).map_err(|_| Errno::EBADMSG)
 }
 
-fn number<T: FromStr>(path: &str, buffer: &mut Vec<u8>) -> Result<T, ErrorKind> {
-    text(path, buffer)?.trim_ascii().parse().map_err(|_| ErrorKind::InvalidData)
+fn number<T: FromStr>(path: &str, buffer: &mut Vec<u8>) -> Result<T, Errno> {
+    text(path, buffer)?.trim_ascii().parse().map_err(|_| Errno::EBADMSG)
 }
 
 /// What this kernel or namespace does not have is no gap.
 fn optional<T>(
-    value: Result<T, ErrorKind>,
+    value: Result<T, Errno>,
     what: &'static str,
     path: &'static str,
     gaps: &mut Vec<Gap>,
 ) -> Option<T> {
     if let Err(error) = value
-        && error != ErrorKind::NotFound
+        && error != Errno::ENOENT
     {
         gaps.push(unread(what, path, error));
     }
     value.ok()
 }
 
-fn unread(what: &'static str, path: &'static str, error: ErrorKind) -> Gap {
+fn unread(what: &'static str, path: &'static str, error: Errno) -> Gap {
     Gap::VitalsUnread { what, path, error }
 }

@@ -123,6 +123,8 @@ struct RangeRow {
     numbered: u32,
     uncertain: u32,
     #[serde(flatten)]
+    scans: ScansRow,
+    #[serde(flatten)]
     trend: TrendRow,
 }
 
@@ -144,7 +146,29 @@ impl RangeRow {
             suspected: row.suspected,
             numbered: row.numbered,
             uncertain: row.uncertain,
+            scans: ScansRow::from(&standing),
             trend: TrendRow::from(&standing),
+        }
+    }
+}
+
+/// Of the last minute; null where it was not followed.
+#[derive(Serialize)]
+struct ScansRow {
+    scans: Option<u32>,
+    /// Scans at which no port was left.
+    full_scans: Option<u32>,
+    /// Null too where there was none.
+    last_full_seconds_ago: Option<f64>,
+}
+
+impl From<&Standing> for ScansRow {
+    fn from(Standing { last_minute, .. }: &Standing) -> Self {
+        let since_full = last_minute.and_then(|last| last.since_full);
+        Self {
+            scans: last_minute.map(|last| last.scans),
+            full_scans: last_minute.map(|last| last.full),
+            last_full_seconds_ago: since_full.map(|since| rounded(since.as_secs_f64())),
         }
     }
 }
@@ -188,6 +212,8 @@ struct DestinationRow<'a> {
     reusable: u32,
     low_parity_available: u32,
     #[serde(flatten)]
+    scans: ScansRow,
+    #[serde(flatten)]
     trend: TrendRow,
     owners: Vec<OwnerRow<'a>>,
 }
@@ -213,6 +239,7 @@ impl<'a> DestinationRow<'a> {
             time_wait: row.time_wait,
             reusable: row.reusable,
             low_parity_available: row.low_parity_available(),
+            scans: ScansRow::from(&standing),
             trend: TrendRow::from(&standing),
             owners: row.owners.iter().map(owner).collect(),
         }

@@ -43,7 +43,7 @@ pub struct Run<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub cpu: Duration,
-    /// The wait between two looks included.
+    /// The wait between scans included.
     pub elapsed: Duration,
     /// Resident set at its highest, in bytes; None: could not be read.
     pub peak_memory: Option<u64>,

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     domain::{
-        Destination, DestinationUse, Finding, Forecast, Gap, Left, Protocol, RangeUse, Subject,
-        Trend,
+        Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Left, Level, Protocol,
+        RangeUse, Subject, Trend,
         diagnosis::{About, Standing},
     },
     report::{Health, Status, columns, paragraph, text::Namespace},
@@ -226,6 +226,11 @@ fn growth(trend: Option<Trend>) -> String {
 }
 
 fn full_in(standing: &Standing) -> String {
+    if let (Level::Failing, Some(LastMinute { scans, full: full @ 1.., .. })) =
+        (standing.level, standing.last_minute)
+    {
+        return format!("at {full} of {scans} scans");
+    }
     let Some(forecast) = standing.forecast else {
         return if standing.available == 0 { "now" } else { "-" }.to_owned();
     };

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     domain::{
-        Endpoint, Owner, Process, Protocol, Socket, State,
+        Endpoint, Errno, Owner, Process, Protocol, Socket, State,
         availability::{Reuse, Verdict, probing::Probed},
     },
     report::{
@@ -147,9 +147,7 @@ fn write_publications(
         Ok(_) => {
             "no flow to it is tracked now; the rules would show it (nft list ruleset)".to_owned()
         }
-        Err(io::ErrorKind::PermissionDenied) => {
-            "reading /proc/net/nf_conntrack needs root".to_owned()
-        }
+        Err(Errno::EACCES | Errno::EPERM) => "reading /proc/net/nf_conntrack needs root".to_owned(),
         Err(error) => format!("/proc/net/nf_conntrack: {error}"),
     };
     paragraph::write(BULLET, &format!("Whether DNAT publishes the port is not known: {why}."), out)
@@ -209,6 +207,7 @@ fn holder(scan: Scan<'_>, socket: &Socket) -> String {
         },
         Owner::Hidden => "a process that we may not see".to_owned(),
         Owner::Nobody => "no process that can be seen".to_owned(),
+        Owner::Unresolved => "a process that opened or closed it during the scan".to_owned(),
         Owner::NotAsked => "somebody".to_owned(),
     }
 }

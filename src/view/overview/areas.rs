@@ -41,12 +41,12 @@ impl Class {
         }
     }
 
-    /// Lines of the verdict at most: itself, why, what to do. Trouble is worth more than a map.
+    /// Lines of the verdict: itself, why, what to do. Trouble is worth more than a map.
     pub fn verdict(self, is_trouble: bool) -> u16 {
         match (self, is_trouble) {
             (_, false) => 3,
-            (Self::Small | Self::Medium, true) => 5,
-            (Self::Large | Self::Huge, true) => 6,
+            (Self::Small, true) => 6,
+            (_, true) => 5,
         }
     }
 

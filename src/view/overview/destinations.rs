@@ -124,6 +124,7 @@ fn cell(
         5 => dim(rate(standing.trend, theme), theme),
         6 => match standing.forecast.filter(is_near) {
             _ if standing.available == 0 => dim("full", theme),
+            _ if standing.level == Level::Failing => dim("now", theme),
             Some(forecast) => dim(in_time(forecast.seconds), theme),
             None => dim(theme.glyph("–", "-"), theme),
         },

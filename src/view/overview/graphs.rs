@@ -7,7 +7,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Sight, rule, verdict};
 use crate::{
-    domain::{Drain, Protocol, StateClass, Subject, diagnosis::Standing},
+    domain::{Drain, Level, Protocol, StateClass, Subject, diagnosis::Standing},
     view::{Role, Theme, heatmap::put, theme::letter, words},
 };
 
@@ -149,6 +149,7 @@ pub fn course(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     forecast(standing, series[0].0, past.width, theme, ahead, buffer);
     let end = match standing.forecast.filter(verdict::is_near) {
         _ if standing.available == 0 => "full".to_owned(),
+        _ if standing.level == Level::Failing => "full on and off".to_owned(),
         Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
         None => "ahead".to_owned(),
     };

@@ -12,9 +12,10 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Sight;
 use crate::{
+    app::overview::headline::is_about,
     domain::{
-        Destination, Finding, Forecast, Level, Protocol, Severity, Subject, Trend,
-        diagnosis::{About, Standing},
+        Destination, Finding, Forecast, LastMinute, Left, Level, Protocol, Severity, Subject,
+        Trend, diagnosis::Standing,
     },
     view::{Role, Theme, words},
 };
@@ -25,21 +26,14 @@ pub fn render(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// At most so many, of the width of an area.
-pub fn lines(sight: &Sight<'_>, width: u16, most: u16) -> Vec<Line<'static>> {
+/// For `height` lines, of the width of an area.
+pub fn lines(sight: &Sight<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
     let width = usize::from(width.saturating_sub(2));
-    let finding = telling(sight);
-    let told = finding.filter(|finding| {
-        // Something else than ports is short, and that is worse.
-        finding.severity > sight.verdict.level.severity().max(Severity::Notice)
-    });
+    let told = sight.headline.told(sight.scan);
     let level = sight.verdict.level;
-    let (badge, role, headlines) = if let Some(finding) = told {
-        let (badge, role) = severity_badge(finding.severity);
-        (badge, role, vec![finding.summary.clone()])
-    } else {
-        let words = headline(&sight.verdict, sight.sources, sight.theme);
-        (level.name(), level_role(level), words)
+    let (badge, role) = match told {
+        Some(finding) => severity_badge(finding.severity),
+        None => (level.name(), level_role(level)),
     };
     let marks = match role {
         Role::Ok => "",
@@ -51,31 +45,14 @@ pub fn lines(sight: &Sight<'_>, width: u16, most: u16) -> Vec<Line<'static>> {
         sight.theme.badge(role).add_modifier(Modifier::BOLD),
     );
     let room = width.saturating_sub(badge.width() + 2);
-    let text = headlines.iter().find(|text| text.width() <= room).cloned();
-    let text = text.unwrap_or_else(|| whole_words(headlines.last(), room));
+    let text = match told {
+        Some(finding) => whole_words(&finding.summary, room),
+        None => fitting(&sight.verdict, sight.sources, sight.theme, room),
+    };
     let bold = Style::reset().add_modifier(Modifier::BOLD);
     let mut lines = vec![Line::from(vec![badge, Span::raw("  "), Span::styled(text, bold)])];
-    lines.extend(explanation(sight, finding, told.is_some(), width, most));
+    lines.extend(explanation(sight, told.is_some(), width, usize::from(height)));
     lines
-}
-
-/// Of the most severe findings one about the verdict's own subject, else the first.
-fn telling<'a>(sight: &Sight<'a>) -> Option<&'a Finding> {
-    let findings = &sight.scan.diagnosis.findings;
-    let worst = findings.iter().map(|finding| finding.severity).max()?;
-    let mut severe = findings.iter().filter(|finding| finding.severity == worst);
-    let own = severe.clone().find(|finding| is_own(finding, sight));
-    own.or_else(|| severe.next()).filter(|_| worst >= Severity::Notice)
-}
-
-/// Whether it is about what the verdict is about.
-fn is_own(finding: &Finding, sight: &Sight<'_>) -> bool {
-    finding.about
-        == match sight.verdict.subject {
-            Subject::Destination(destination) => About::Destination(destination),
-            Subject::Range(protocol) => About::Range(protocol),
-            Subject::Lane(lane) => About::Range(lane.protocol()),
-        }
 }
 
 /// Who has most of the destination's ports.
@@ -88,20 +65,33 @@ fn holder(sight: &Sight<'_>) -> Option<String> {
     Some(format!("{} has {held}. ", words::party(sight.app, party)))
 }
 
-/// `why` and `do`, so that the lines are used and no word is cut.
+/// `why` and `do` in all lines that there are, so that nothing below them moves; no word is cut.
 fn explanation(
     sight: &Sight<'_>,
-    finding: Option<&Finding>,
     is_summary_told: bool,
     width: usize,
-    height: u16,
+    height: usize,
 ) -> Vec<Line<'static>> {
-    let room = usize::from(height).saturating_sub(1);
-    let Some(finding) = finding else { return vec![labelled("note", quiet(sight), sight.theme)] };
+    let Some(finding) = sight.headline.why(sight.scan) else {
+        return vec![labelled("note", quiet(sight), sight.theme)];
+    };
+    let text_width = width.saturating_sub(LABEL);
+    let room = height.saturating_sub(1);
+    let todo = advice(finding, text_width, (room / 2).max(1));
+    let left = room.saturating_sub(todo.len()).max(1);
+    let reason = words::wrapped(&reason(sight, finding, is_summary_told), text_width);
+    let mut reason = first_lines(&reason, left, text_width);
+    reason.resize(left, String::new());
     let why = if finding.severity == Severity::Notice { "note" } else { "why" };
-    let reason = if is_summary_told {
+    let mut lines = block(why, reason, sight.theme);
+    lines.extend(block("do", todo, sight.theme));
+    lines
+}
+
+fn reason(sight: &Sight<'_>, finding: &Finding, is_summary_told: bool) -> String {
+    if is_summary_told {
         finding.meaning.clone()
-    } else if is_own(finding, sight) {
+    } else if is_about(finding, sight.verdict.subject) {
         // The headline has told what its summary tells.
         let cause = match finding.cause.as_str() {
             "" => holder(sight).unwrap_or_default(),
@@ -111,15 +101,7 @@ fn explanation(
     } else {
         let cause = if finding.cause.is_empty() { &finding.summary } else { &finding.cause };
         format!("{}. {}", cause.trim_end_matches('.'), finding.meaning)
-    };
-    let text_width = width.saturating_sub(LABEL);
-    let todo = advice(finding, text_width, (room / 2).max(1));
-    let left = room.saturating_sub(todo.len()).max(1);
-    let reason = words::wrapped(&reason, text_width);
-    let reason = first_lines(&reason, left, text_width);
-    let mut lines = block(why, reason, sight.theme);
-    lines.extend(block("do", todo, sight.theme));
-    lines
+    }
 }
 
 /// Of label and gap.
@@ -174,9 +156,8 @@ pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
     kept
 }
 
-fn whole_words(text: Option<&String>, width: usize) -> String {
-    let lines = text.map(|text| words::wrapped(text, width)).unwrap_or_default();
-    first_lines(&lines, 1, width).pop().unwrap_or_default()
+fn whole_words(text: &str, width: usize) -> String {
+    first_lines(&words::wrapped(text, width), 1, width).pop().unwrap_or_default()
 }
 
 /// Where there is nothing to find.
@@ -200,13 +181,13 @@ pub fn level_role(level: Level) -> Role {
     match level {
         Level::Ok => Role::Ok,
         Level::Watch => Role::Warn,
-        Level::Exhausting | Level::Exhausted => Role::Critical,
+        Level::Exhausting | Level::Failing | Level::Exhausted => Role::Critical,
     }
 }
 
 /// In words from full to short.
 pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<String> {
-    let share = percent(standing.share, standing.size);
+    let share = words::percent(standing.used, standing.size);
     let size = words::thousands(standing.size);
     let arrow = theme.glyph("→", "to");
     let (subject, short, verb, ports) = match standing.subject {
@@ -227,19 +208,47 @@ pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<Strin
             share,
         ];
     }
-    let rate = standing.trend.map(|trend| format!(", {}", rate(Some(trend), theme)));
-    let rate = rate.unwrap_or_default();
-    let [surely, end] = [Spread::Told, Spread::Left].map(|spread| ending(standing, spread, theme));
+    let (rate, [end, brief]) = (pace(standing, theme), endings(standing, theme));
     vec![
-        format!("{subject} {verb} {share} of {size} {ports}{rate}{surely}"),
         format!("{subject} {verb} {share} of {size} {ports}{rate}{end}"),
         format!("{subject} {verb} {share} of {size} {ports}{end}"),
         format!("{subject} {verb} {share} of {size}{rate}{end}"),
         format!("{subject} {verb} {share} of {size}{end}"),
         format!("{short} {share}{end}"),
+        format!("{short} {share}{brief}"),
         format!("{short} {share}"),
         share,
     ]
+}
+
+/// The fullest wording that has room whatever its numbers are: of one level it stays the same.
+fn fitting(standing: &Standing, sources: usize, theme: &Theme, room: usize) -> String {
+    let mut words = headline(standing, sources, theme);
+    let is_narrow = |words: &Vec<String>, index: usize| words[index].width() <= room;
+    let widest = widest(standing).map(|standing| headline(&standing, sources, theme));
+    let all_fit = |&index: &usize| widest.iter().all(|words| is_narrow(words, index));
+    let index = (0..words.len()).find(all_fit).unwrap_or_default();
+    words.drain(..index);
+    words.into_iter().find(|text| text.width() <= room).unwrap_or_default()
+}
+
+/// With numbers as long as they become, as a rule: where it fills, and where it does not.
+fn widest(standing: &Standing) -> [Standing; 2] {
+    let Standing { size, trend, last_minute, .. } = *standing;
+    let rate = f64::from(size.clamp(10, 999));
+    let forecast = Forecast { seconds: 599.0, earliest: 599.0, latest: Some(599.0) };
+    let is_full = standing.level == Level::Exhausted;
+    let filling = Standing {
+        share: if is_full { standing.share } else { 0.9999 },
+        used: size,
+        left: if is_full { standing.left } else { Left::new(size, size) },
+        available: if is_full { 0 } else { size },
+        trend: trend.map(|trend| Trend { per_second: -rate, opened_per_second: rate, ..trend }),
+        forecast: trend.map(|_| forecast),
+        last_minute: last_minute.map(|last| LastMinute { scans: 60, full: 60, ..last }),
+        ..*standing
+    };
+    [filling, Standing { forecast: None, ..filling }]
 }
 
 fn both(
@@ -257,29 +266,38 @@ pub fn name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// Whether a forecast tells how far it may be off.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Spread {
-    Told,
-    Left,
+/// How fast it changes; of what fails on and off, how fast ports are taken.
+fn pace(standing: &Standing, theme: &Theme) -> String {
+    match standing.trend {
+        None => String::new(),
+        Some(trend) if standing.level == Level::Failing => {
+            format!(", opens {:.0}/s", trend.opened_per_second)
+        }
+        trend => format!(", {}", rate(trend, theme)),
+    }
 }
 
-/// When it is full, if that can be said.
-fn ending(standing: &Standing, spread: Spread, theme: &Theme) -> String {
-    if standing.available == 0 {
-        return ": none left".to_owned();
+/// What is left and for how long, from full to short. Of one level only the numbers differ.
+fn endings(standing: &Standing, theme: &Theme) -> [String; 2] {
+    let left = format!(": {} left", standing.left);
+    match (standing.level, standing.last_minute) {
+        (Level::Exhausted, _) if standing.left.most > 0 => [left.clone(), left],
+        (Level::Exhausted, _) => [(); 2].map(|()| ": none left".to_owned()),
+        (Level::Failing, Some(LastMinute { scans, full, .. })) => {
+            let end = format!("{left}, full at {full} of the last {scans} scans");
+            [end, format!("{left}, full at {full} of {scans} scans")]
+        }
+        _ if standing.trend.is_none() => [left.clone(), left],
+        _ => [(); 2].map(|()| format!("{left}, full in {}", full_in(standing, theme))),
     }
-    let left = || format!(": {} left", words::thousands(standing.available));
-    let Some(forecast) = standing.forecast.filter(is_near) else { return left() };
-    let about = theme.glyph("≈ ", "about ");
-    let earliest = in_time(forecast.earliest);
-    let spread = match forecast.latest.filter(|&latest| latest <= FAR).map(in_time) {
-        _ if spread == Spread::Left => String::new(),
-        Some(latest) if latest == earliest => String::new(),
-        Some(latest) => format!(" ({earliest} to {latest})"),
-        None => format!(" ({earliest} at the earliest)"),
-    };
-    format!(": full in {about}{}{spread}", in_time(forecast.seconds))
+}
+
+/// When it is full; the findings say how far off that may be.
+fn full_in(standing: &Standing, theme: &Theme) -> String {
+    match standing.forecast.filter(is_near) {
+        Some(forecast) => format!("{}{}", theme.glyph("≈ ", "about "), in_time(forecast.seconds)),
+        None => theme.glyph("–", "-").to_owned(),
+    }
 }
 
 /// Seconds; what is further off is not foretold.

@@ -23,8 +23,8 @@ fn existing() -> String {
     let shown: Vec<&str> = all.iter().take(MOST_NAMED).map(Text::as_str).collect();
     match (shown.is_empty(), all.len().saturating_sub(MOST_NAMED)) {
         (true, _) => String::new(),
-        (false, 0) => format!(": there are {}", shown.join(", ")),
-        (false, more) => format!(": there are {} and {more} more", shown.join(", ")),
+        (false, 0) => format!("; interfaces here: {}", shown.join(", ")),
+        (false, more) => format!("; interfaces here: {} and {more} more", shown.join(", ")),
     }
 }
 
@@ -47,11 +47,18 @@ pub fn explain(errno: Errno, protocol: Protocol, address: BindAddress) -> Option
         },
         Errno::EINVAL => Some(invalid(protocol, address)),
         Errno::EACCES | Errno::EPERM => Some(format!(
-            "a policy refuses a bind() of port 0 on {}: a BPF program of the cgroup, Landlock, \
-             seccomp or a security module",
-            address.ip()
+            "a policy (BPF program of the cgroup, Landlock, seccomp or security module) refuses a \
+             bind() to port 0 on {}",
+            place(address)
         )),
         _ => None,
+    }
+}
+
+fn place(address: BindAddress) -> String {
+    match address {
+        BindAddress::AnyDual => "all addresses".to_owned(),
+        address => address.ip().to_string(),
     }
 }
 

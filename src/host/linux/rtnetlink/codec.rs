@@ -54,7 +54,7 @@ fn port_attribute(kind: TunnelKind) -> Option<u16> {
 pub(super) struct Request {
     pub bytes: Vec<u8>,
     sequence: u32,
-    is_dump: bool,
+    has_many: bool,
 }
 
 /// For all interfaces.
@@ -86,7 +86,7 @@ fn request(kind: u16, flags: u16, body: &[u8], sequence: u32) -> Request {
     bytes.extend_from_slice(&sequence.to_ne_bytes());
     bytes.extend_from_slice(&[0; 4]); // to the kernel
     bytes.extend_from_slice(body);
-    Request { bytes, sequence, is_dump: flags == ALL }
+    Request { bytes, sequence, has_many: flags == ALL }
 }
 
 fn push_attribute(kind: u16, value: &[u8], bytes: &mut Vec<u8>) {
@@ -104,13 +104,13 @@ pub(super) struct Message<'a> {
 /// The answer to one request, datagram by datagram.
 pub(super) struct Dump {
     sequence: u32,
-    is_dump: bool,
+    has_many: bool,
     is_done: bool,
 }
 
 impl Dump {
     pub(super) fn of(request: &Request) -> Self {
-        Self { sequence: request.sequence, is_dump: request.is_dump, is_done: false }
+        Self { sequence: request.sequence, has_many: request.has_many, is_done: false }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -141,7 +141,7 @@ impl Dump {
                 }
                 _ => {
                     take(&message);
-                    self.is_done |= !self.is_dump;
+                    self.is_done |= !self.has_many;
                 }
             }
         }

@@ -3,12 +3,9 @@
 //! Layouts: `linux/netlink.h`, `linux/inet_diag.h`, `linux/rtnetlink.h`. Everything is in the
 //! byte order of the host, except for ports and addresses.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::domain::{Endpoint, Family, Holder, Protocol, Socket, State, Table, Timer};
+use crate::domain::{Endpoint, Errno, Family, Holder, Protocol, Socket, State, Table, Timer};
 
 /// Each state, bound-inactive included.
 pub const ALL_STATES: u32 = u32::MAX;
@@ -62,7 +59,7 @@ pub enum Flaw {
     /// Something made no sense.
     Malformed,
     /// The kernel gave an error in place of a table.
-    Refused(io::ErrorKind),
+    Refused(Errno),
 }
 
 /// The request for all sockets of `table` that are in one of `states`.
@@ -257,8 +254,7 @@ impl Dump {
         self.is_done = true;
         let code = body.first_chunk().map_or(0, |&bytes| i32::from_ne_bytes(bytes));
         if code != 0 {
-            let error = io::Error::from_raw_os_error(code.wrapping_neg());
-            self.note(Flaw::Refused(error.kind()));
+            self.note(Flaw::Refused(Errno(code.wrapping_neg())));
         }
     }
 }

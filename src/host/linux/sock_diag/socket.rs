@@ -134,7 +134,7 @@ impl DiagSocket {
         self.sequence = self.sequence.wrapping_add(1);
         let mut dump = Dump::new(table, self.sequence);
         if let Err(error) = self.link.send(&request(self.sequence)) {
-            return Some(Flaw::Refused(error.kind()));
+            return Some(Flaw::Refused(Errno::from(&error)));
         }
         while !dump.is_done() {
             match self.link.receive(&mut self.buffer) {
@@ -171,7 +171,7 @@ fn flaw_of(error: &io::Error) -> Flaw {
     if error.kind() == io::ErrorKind::WouldBlock || is_overrun(error) {
         Flaw::Truncated
     } else {
-        Flaw::Refused(error.kind())
+        Flaw::Refused(Errno::from(error))
     }
 }
 
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_final() {
-        let denied = Err(Flaw::Refused(io::ErrorKind::PermissionDenied));
+        let denied = Err(Flaw::Refused(Errno::EPERM));
         let after_rows: &[Answer] = &[Row(6, 0), Done(-Errno::EPERM.0)];
         assert_eq!(outcome(&[after_rows; 2]), (vec![], denied, 1));
         let at_once: &[Answer] = &[Failing(Errno::EPERM)];

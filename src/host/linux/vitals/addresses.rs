@@ -1,20 +1,8 @@
-//! Which source addresses the network namespace has, from /proc and the kernel's answers. Binds no
-//! port.
-
-use std::{
-    io::ErrorKind,
-    net::{Ipv4Addr, SocketAddrV4},
-};
-
-use rustix::{
-    io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType},
-};
+//! Which source addresses the network namespace has, from /proc and rtnetlink(7). Binds nothing.
 
 use crate::{
-    domain::{Ipv6, SourceAddresses},
+    domain::{Errno, Ipv6, SourceAddresses},
     host::linux::{
-        port_range,
         rtnetlink::RouteSocket,
         vitals::{number, text},
     },
@@ -36,14 +24,16 @@ pub(super) fn read(is_proc_mounted: bool, buffer: &mut Vec<u8>) -> SourceAddress
             let disabled = if has_loopback { Vec::new() } else { disabled(buffer) };
             Ipv6::Listed { has_loopback, usable, disabled }
         }
-        Err(ErrorKind::NotFound) if is_proc_mounted => Ipv6::Unsupported,
+        Err(Errno::ENOENT) if is_proc_mounted => Ipv6::Unsupported,
         Err(_) => Ipv6::Unknown,
     };
     let is_loopback_up = match ipv6 {
         Ipv6::Listed { has_loopback: true, .. } => Some(true),
         _ => RouteSocket::open().and_then(|mut route| route.is_loopback_up()).unwrap_or_default(),
     };
-    SourceAddresses { is_loopback_up, has_ipv4_loopback: has_ipv4_loopback(), ipv6 }
+    let has_ipv4_loopback =
+        if is_loopback_up == Some(false) { Some(false) } else { has_ipv4_loopback() };
+    SourceAddresses { is_loopback_up, has_ipv4_loopback, ipv6 }
 }
 
 /// Whether `::1` is among them, and how many may be bound. `address interface prefix scope flags name`,
@@ -72,17 +62,11 @@ fn disabled(buffer: &mut Vec<u8>) -> Vec<&'static str> {
     ["all", "default", "lo"].into_iter().filter(|name| is_disabled(name)).collect()
 }
 
-/// None: something else than the address was in the way.
+/// None: the addresses cannot be listed.
 fn has_ipv4_loopback() -> Option<bool> {
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
-    let socket = socket.ok()?;
-    port_range::bind_no_port(&socket).ok()?;
-    match rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)) {
-        Ok(()) => Some(true),
-        Err(Errno::ADDRNOTAVAIL) => Some(false),
-        Err(_) => None,
-    }
+    let addresses = RouteSocket::open().ok()?.addresses().ok()?;
+    // One of 127.0.0.0/8 makes all of them local (`fib_add_ifaddr`, net/ipv4/fib_frontend.c).
+    Some(addresses.iter().any(|address| address.is_ipv4() && address.is_loopback()))
 }
 
 #[cfg(test)]

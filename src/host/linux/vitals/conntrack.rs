@@ -2,12 +2,12 @@
 
 use std::{
     fs::File,
-    io::{ErrorKind, Read as _},
+    io::Read as _,
     time::{Duration, Instant},
 };
 
 use crate::{
-    domain::{Conntrack, Gap, Translation},
+    domain::{Conntrack, Errno, Gap, Translation},
     host::Publications,
     host::linux::vitals::{number, optional, text, unread},
 };
@@ -32,7 +32,7 @@ const SHARE_OF_TIME: u32 = 100;
 pub(in crate::host::linux) fn publications(port: u16) -> Publications {
     let mut buffer = Vec::new();
     match number::<u32>(COUNT, &mut buffer) {
-        Ok(0) | Err(ErrorKind::NotFound) => None,
+        Ok(0) | Err(Errno::ENOENT) => None,
         Err(error) => Some(Err(error)),
         Ok(_) => Some(table(&mut buffer).map(|text| publications::parse(text, port))),
     }
@@ -42,7 +42,7 @@ pub(in crate::host::linux) fn publications(port: u16) -> Publications {
 pub(super) struct ConntrackReader {
     translated: Option<Vec<Translation>>,
     /// Why there are none.
-    refusal: Option<ErrorKind>,
+    refusal: Option<Errno>,
     /// When the table may be read again.
     due: Option<Instant>,
 }
@@ -91,34 +91,32 @@ fn pause(cost: Duration) -> Duration {
 }
 
 /// `FileTooLarge` where there is more than we read.
-fn table(buffer: &mut Vec<u8>) -> Result<&str, ErrorKind> {
+fn table(buffer: &mut Vec<u8>) -> Result<&str, Errno> {
     buffer.clear();
-    let file = File::open(TABLE).map_err(|error| error.kind())?;
-    file.take(MOST_READ).read_to_end(buffer).map_err(|error| error.kind())?;
+    let file = File::open(TABLE).map_err(|error| Errno::from(&error))?;
+    file.take(MOST_READ).read_to_end(buffer).map_err(|error| Errno::from(&error))?;
     if buffer.len() as u64 >= MOST_READ {
         // Not to be kept for the small files of the next scans.
         *buffer = Vec::new();
-        return Err(ErrorKind::FileTooLarge);
+        return Err(Errno::EFBIG);
     }
-    str::from_utf8(buffer).map_err(|_| ErrorKind::InvalidData)
+    str::from_utf8(buffer).map_err(|_| Errno::EBADMSG)
 }
 
 /// `insert_failed` and `drop`, each the sum of all processors: a heading, then a line of hex
 /// numbers for each.
-fn parse_statistics(text: &str) -> Result<(u64, u64), ErrorKind> {
+fn parse_statistics(text: &str) -> Result<(u64, u64), Errno> {
     let mut lines = text.lines();
-    let heading = lines.next().ok_or(ErrorKind::InvalidData)?;
+    let heading = lines.next().ok_or(Errno::EBADMSG)?;
     let place = |name| heading.split_ascii_whitespace().position(|column| column == name);
-    let (failed, dropped) =
-        place("insert_failed").zip(place("drop")).ok_or(ErrorKind::InvalidData)?;
+    let (failed, dropped) = place("insert_failed").zip(place("drop")).ok_or(Errno::EBADMSG)?;
     let value = |line: &str, place| {
         let digits = line.split_ascii_whitespace().nth(place)?;
         u64::from_str_radix(digits, 16).ok()
     };
     let mut sums = (0, 0);
     for line in lines {
-        let (one, other) =
-            value(line, failed).zip(value(line, dropped)).ok_or(ErrorKind::InvalidData)?;
+        let (one, other) = value(line, failed).zip(value(line, dropped)).ok_or(Errno::EBADMSG)?;
         sums = (sums.0 + one, sums.1 + other);
     }
     Ok(sums)
@@ -137,7 +135,7 @@ mod tests {
         for bad in
             ["", "entries found\n1 2\n", "insert_failed drop\n1\n", "insert_failed drop\nx 1"]
         {
-            assert_eq!(parse_statistics(bad), Err(ErrorKind::InvalidData), "{bad}");
+            assert_eq!(parse_statistics(bad), Err(Errno::EBADMSG), "{bad}");
         }
     }
 }

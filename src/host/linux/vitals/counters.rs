@@ -1,18 +1,18 @@
 //! Parses /proc/net/sockstat and /proc/net/netstat. Reads no file.
 
-use std::io::ErrorKind;
+use crate::domain::Errno;
 
 /// Orphans of the machine and TIME-WAIT sockets of the namespace, from the line
 /// `TCP: inuse 11 orphan 0 tw 0 alloc 12 mem 183`.
-pub(super) fn parse_sockstat(text: &str) -> Result<(u32, u32), ErrorKind> {
+pub(super) fn parse_sockstat(text: &str) -> Result<(u32, u32), Errno> {
     let line = text.lines().find_map(|line| line.strip_prefix("TCP: "));
-    let line = line.ok_or(ErrorKind::InvalidData)?;
+    let line = line.ok_or(Errno::EBADMSG)?;
     let value = |name| {
         let mut fields = line.split_ascii_whitespace();
         fields.find(|&field| field == name)?;
         fields.next()?.parse().ok()
     };
-    value("orphan").zip(value("tw")).ok_or(ErrorKind::InvalidData)
+    value("orphan").zip(value("tw")).ok_or(Errno::EBADMSG)
 }
 
 /// The text of /proc/net/netstat: two lines a group, names and values in the same order.
@@ -38,7 +38,7 @@ mod tests {
                     UDP: inuse 0 mem 0\n";
         assert_eq!(parse_sockstat(text), Ok((2, 7)));
         for bad in ["", "sockets: used 11\n", "TCP: inuse 1 orphan 2\n", "TCP: orphan x tw 1\n"] {
-            assert_eq!(parse_sockstat(bad), Err(ErrorKind::InvalidData), "{bad}");
+            assert_eq!(parse_sockstat(bad), Err(Errno::EBADMSG), "{bad}");
         }
     }
 

@@ -3,13 +3,12 @@
 use std::{
     cmp::Reverse,
     fmt::Write as _,
-    fs,
-    io::{self, ErrorKind},
+    fs, io,
     time::{Duration, Instant},
 };
 
 use crate::{
-    domain::{DescriptorUse, Gap, Holder, Snapshot, Socket},
+    domain::{DescriptorUse, Errno, Gap, Holder, Snapshot, Socket},
     host::linux::vitals::{text, unread},
 };
 
@@ -21,7 +20,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 pub(super) struct DescriptorReader {
     found: Vec<DescriptorUse>,
     /// Of a process that could not be read.
-    refusal: Option<ErrorKind>,
+    refusal: Option<Errno>,
     read_at: Option<Instant>,
     /// Used again: a pid for each socket, then the processes with most of them.
     pids: Vec<u32>,
@@ -52,7 +51,7 @@ impl DescriptorReader {
             match self.of(pid, buffer) {
                 Ok(row) => self.found.push(row),
                 // It is gone.
-                Err(ErrorKind::NotFound) => {}
+                Err(Errno::ENOENT | Errno::ESRCH) => {}
                 Err(error) => self.refusal = Some(error),
             }
         }
@@ -74,10 +73,10 @@ impl DescriptorReader {
         counts.iter().take(MOST).map(|&(_, pid)| pid).collect()
     }
 
-    fn of(&mut self, pid: u32, buffer: &mut Vec<u8>) -> Result<DescriptorUse, ErrorKind> {
+    fn of(&mut self, pid: u32, buffer: &mut Vec<u8>) -> Result<DescriptorUse, Errno> {
         let limits = text(self.path(pid, "limits"), buffer)?;
-        let limit = parse_limit(limits).ok_or(ErrorKind::InvalidData)?;
-        let open = count(self.path(pid, "fd")).map_err(|error| error.kind())?;
+        let limit = parse_limit(limits).ok_or(Errno::EBADMSG)?;
+        let open = count(self.path(pid, "fd")).map_err(|error| Errno::from(&error))?;
         Ok(DescriptorUse { pid, open, limit })
     }
 

@@ -135,7 +135,7 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_range_exhaustion_seconds",
         labels: "protocol",
-        help: "Until bind(0) finds no port, at the rate between two looks; +Inf: at this rate \
+        help: "Until bind(0) finds no port, at the rate of this run's scans; +Inf: at this rate \
                never. No series where the rate is not known.",
         of: Of::Range(range::exhaustion),
     },
@@ -155,7 +155,7 @@ pub const METRICS: &[Metric] = &[
         name: "portscope_destinations",
         labels: "level",
         help: "TCP destinations (source address, destination address and port) by level: ok, \
-               watch, exhausting, exhausted. All of them.",
+               watch, exhausting, failing, exhausted. All of them.",
         of: Of::Namespace(namespace::destinations),
     },
     Metric {
@@ -213,15 +213,15 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_destination_exhaustion_seconds",
         labels: DESTINATION,
-        help: "Until connect() to the destination finds no port, at the rate between two looks; \
+        help: "Until connect() to the destination finds no port, at the rate of this run's scans; \
                +Inf: at this rate never. No series where the rate is not known.",
         of: Of::Destination(destination::exhaustion),
     },
     Metric {
         name: "portscope_destination_owner_sockets",
         labels: "destination, kind, owner, unit",
-        help: "Sockets of the three that have most of them: kind is process, kernel, hidden or \
-               none; owner is the process name; unit is its systemd unit or container, if any.",
+        help: "Sockets of the three that have most of them: kind is process, kernel, hidden, \
+               none or unresolved; owner is the process name; unit is its systemd unit or container, if any.",
         of: Of::Destination(destination::owners),
     },
     Metric {
@@ -257,7 +257,7 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_duration_seconds",
         labels: "",
-        help: "How long this run of portscope took, the wait between two looks included.",
+        help: "How long this run of portscope took, the wait between scans included.",
         of: Of::Run(namespace::elapsed),
     },
     Metric {

@@ -65,7 +65,7 @@ pub(super) fn gaps(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
 
 pub(super) fn hidden_owners(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     let gaps = health.scan.snapshot.gaps.iter();
-    out.add(&[], gaps.filter_map(Gap::count).sum::<u32>().into());
+    out.add(&[], gaps.filter_map(Gap::hidden_owners).sum::<u32>().into());
 }
 
 pub(super) fn sockets(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
@@ -105,12 +105,11 @@ pub(super) fn destinations(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     if !knows_destinations(health) {
         return;
     }
-    let levels = [Level::Ok, Level::Watch, Level::Exhausting, Level::Exhausted];
-    let mut counts = [0_u32; 4];
+    let mut counts = [0_u32; Level::EACH.len()];
     for row in health.destinations() {
         counts[health.of_destination(row).level as usize] += 1;
     }
-    for (level, count) in levels.into_iter().zip(counts) {
+    for (level, count) in Level::EACH.into_iter().zip(counts) {
         out.add(&[("level", &level.name().to_lowercase())], count.into());
     }
 }

@@ -1,0 +1,132 @@
+//! What the Overview's first line is about, and for how long. Not its words.
+
+use std::time::Duration;
+
+use crate::{
+    app::Scan,
+    domain::{
+        Finding, Level, Severity, Subject, Thresholds, Trends,
+        diagnosis::{self, About, Standing},
+    },
+};
+
+/// A headline stays for this time, unless something worse comes.
+const HELD: Duration = Duration::from_secs(10);
+
+/// What the first line is about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Headline {
+    /// Of the range or destination that the headline is about; where it is about a finding, the
+    /// worst of all.
+    pub standing: Standing,
+    /// The rule and subject of a finding that is worse than `standing`.
+    pub finding: Option<(&'static str, About)>,
+    /// Something is wrong, or was so a moment ago: the lines below keep their places.
+    pub is_trouble: bool,
+    since: Duration,
+    /// The worst it was since then.
+    peak: Rank,
+    trouble_at: Option<Duration>,
+}
+
+/// Of equal severity, what ports are short of comes before another finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    severity: Severity,
+    level: Option<Level>,
+}
+
+impl Headline {
+    /// After a scan, or when more is known of it. `now`: since the program's start.
+    pub(in crate::app) fn after(
+        before: Option<&Self>,
+        now: Duration,
+        scan: &Scan,
+        trends: &Trends,
+        thresholds: Thresholds,
+    ) -> Self {
+        let fresh = Self::fresh(now, scan, trends, thresholds);
+        let stays = |held: &Self| {
+            let rank = held.rank(scan);
+            let is_recent = now < held.since + HELD;
+            is_recent && rank.severity >= fresh.peak.severity && fresh.peak <= held.peak
+        };
+        let held = before.and_then(|before| before.again(scan, trends, thresholds));
+        let mut headline = held.filter(stays).unwrap_or(fresh);
+        headline.peak = headline.peak.max(headline.rank(scan));
+        let is_trouble = scan.diagnosis.severity.max(headline.rank(scan).severity);
+        let trouble_at = before.and_then(|before| before.trouble_at);
+        headline.trouble_at = if is_trouble >= Severity::Warning { Some(now) } else { trouble_at };
+        headline.is_trouble = headline.trouble_at.is_some_and(|at| now < at + HELD);
+        headline
+    }
+
+    fn fresh(now: Duration, scan: &Scan, trends: &Trends, thresholds: Thresholds) -> Self {
+        let standing = diagnosis::verdict(&scan.analysis, trends, thresholds);
+        let finding = telling(scan, standing.subject)
+            // Something else than ports is short, and that is worse.
+            .filter(|found| found.severity > standing.level.severity().max(Severity::Notice))
+            .map(|finding| (finding.rule, finding.about));
+        let peak = Rank { severity: Severity::Ok, level: None };
+        let mut fresh =
+            Self { standing, finding, is_trouble: false, since: now, peak, trouble_at: None };
+        fresh.peak = fresh.rank(scan);
+        fresh
+    }
+
+    /// The same as it is in this scan; None: it is gone.
+    fn again(&self, scan: &Scan, trends: &Trends, thresholds: Thresholds) -> Option<Self> {
+        let analysis = &scan.analysis;
+        if self.finding.is_some() && self.told(scan).is_none() {
+            return None;
+        }
+        let standing = match self.standing.subject {
+            Subject::Destination(destination) => analysis
+                .destination(&destination)
+                .map(|row| Standing::of_destination(row, trends, thresholds)),
+            Subject::Range(protocol) => {
+                Some(Standing::of_range(analysis.range(protocol), trends, thresholds))
+            }
+            Subject::Lane(_) => None,
+        };
+        Some(Self { standing: standing?, ..*self })
+    }
+
+    /// The finding that the headline is about, if it is about one.
+    pub fn told<'a>(&self, scan: &'a Scan) -> Option<&'a Finding> {
+        let (rule, about) = self.finding?;
+        scan.diagnosis.findings.iter().find(|found| found.rule == rule && found.about == about)
+    }
+
+    /// The finding that says why: the headline's own, else of the most severe ones the first.
+    pub fn why<'a>(&self, scan: &'a Scan) -> Option<&'a Finding> {
+        self.told(scan).or_else(|| telling(scan, self.standing.subject))
+    }
+
+    fn rank(&self, scan: &Scan) -> Rank {
+        if let Some(finding) = self.told(scan) {
+            return Rank { severity: finding.severity, level: None };
+        }
+        let level = self.standing.level;
+        Rank { severity: level.severity(), level: Some(level) }
+    }
+}
+
+/// Of the most severe findings one about this subject, else the first.
+fn telling(scan: &Scan, subject: Subject) -> Option<&Finding> {
+    let findings = &scan.diagnosis.findings;
+    let worst = findings.iter().map(|finding| finding.severity).max()?;
+    let mut severe = findings.iter().filter(|finding| finding.severity == worst);
+    let own = severe.clone().find(|finding| is_about(finding, subject));
+    own.or_else(|| severe.next()).filter(|_| worst >= Severity::Notice)
+}
+
+/// Whether the finding is about the range or destination.
+pub fn is_about(finding: &Finding, subject: Subject) -> bool {
+    finding.about
+        == match subject {
+            Subject::Destination(destination) => About::Destination(destination),
+            Subject::Range(protocol) => About::Range(protocol),
+            Subject::Lane(lane) => About::Range(lane.protocol()),
+        }
+}

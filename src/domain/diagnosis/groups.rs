@@ -1,0 +1,151 @@
+//! Processes of one name or unit: what is wrong with each of them is one finding. Judges nothing.
+
+use std::collections::HashMap;
+
+use crate::domain::{
+    Evidence, Party, Process,
+    diagnosis::{
+        finding::Figure,
+        wording::{grouped, party},
+    },
+};
+
+/// Parties with the same trouble, and how much each has of it.
+pub(super) struct Group<T> {
+    /// The one with most first.
+    pub members: Vec<(Party, T)>,
+    /// `holder (pid 7)`, `holder, 3 processes`, `web.service, 3 processes`
+    pub name: String,
+    /// `holder (pid 7)`, `holder`, `web.service`
+    pub program: String,
+}
+
+/// Groups in the order of their first members.
+pub(super) fn groups<T: Copy>(
+    evidence: &Evidence<'_>,
+    parties: impl IntoIterator<Item = (Party, T)>,
+    amount: impl Fn(T) -> u32,
+) -> Vec<Group<T>> {
+    let parties: Vec<(Party, T)> = parties.into_iter().collect();
+    let units = only_units(evidence, parties.iter().map(|(party, _)| *party));
+    let mut places: HashMap<Key<'_>, usize> = HashMap::new();
+    let mut groups: Vec<Vec<(Party, T)>> = Vec::new();
+    for (party, of_party) in parties {
+        let place = *places.entry(Key::of(evidence, party, &units)).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push((party, of_party));
+    }
+    let named = |mut members: Vec<(Party, T)>| {
+        members.sort_by_key(|(_, of_party)| std::cmp::Reverse(amount(*of_party)));
+        let [name, program] = names(evidence, &members);
+        Group { members, name, program }
+    };
+    groups.into_iter().map(named).collect()
+}
+
+impl<T: Copy> Group<T> {
+    pub fn first(&self) -> Party {
+        self.members[0].0
+    }
+
+    pub fn is_single(&self) -> bool {
+        self.members.len() == 1
+    }
+
+    pub fn sum(&self, amount: impl Fn(T) -> u32) -> u32 {
+        self.members.iter().map(|(_, of_party)| amount(*of_party)).sum()
+    }
+
+    /// `1,000 each`, `250 to 1,000 each`
+    pub fn each(&self, amount: impl Fn(T) -> u32) -> String {
+        let amounts = || self.members.iter().map(|(_, of_party)| amount(*of_party));
+        let (least, most) = (amounts().min().unwrap_or_default(), amounts().max());
+        match most.filter(|&most| most != least) {
+            Some(most) => format!("{} to {} each", grouped(least), grouped(most)),
+            None => format!("{} each", grouped(least)),
+        }
+    }
+
+    /// Evidence: which processes they are; empty for one.
+    pub fn figures(&self) -> Vec<(&'static str, Figure)> {
+        if self.is_single() {
+            return Vec::new();
+        }
+        let pids = self.pids().map(|pid| pid.to_string()).collect();
+        let count = self.members.len() as u64;
+        vec![("processes", Figure::Count(count)), ("pids", Figure::List(pids))]
+    }
+
+    /// That of the one with most first.
+    pub fn pids(&self) -> impl Iterator<Item = u32> {
+        self.members.iter().filter_map(|(party, _)| match party {
+            Party::Process(pid) => Some(*pid),
+            _ => None,
+        })
+    }
+}
+
+/// What the members of a group have in common.
+#[derive(PartialEq, Eq, Hash)]
+enum Key<'a> {
+    Unit(&'a str),
+    Name(&'a str),
+    Alone(Party),
+}
+
+impl<'a> Key<'a> {
+    fn of(
+        evidence: &Evidence<'a>,
+        party: Party,
+        units: &HashMap<&'a str, Option<&'a str>>,
+    ) -> Self {
+        let Some(process) = process(evidence, party) else { return Self::Alone(party) };
+        let name = process.name.as_str();
+        units.get(name).copied().flatten().map_or(Self::Name(name), Self::Unit)
+    }
+}
+
+/// Of each name the unit that all its processes run in; None: there is no such unit.
+fn only_units<'a>(
+    evidence: &Evidence<'a>,
+    parties: impl Iterator<Item = Party>,
+) -> HashMap<&'a str, Option<&'a str>> {
+    let mut units = HashMap::new();
+    for process in parties.filter_map(|party| process(evidence, party)) {
+        let unit = unit(process);
+        let known = units.entry(process.name.as_str()).or_insert(unit);
+        if *known != unit {
+            *known = None;
+        }
+    }
+    units
+}
+
+fn process<'a>(evidence: &Evidence<'a>, party: Party) -> Option<&'a Process> {
+    let Party::Process(pid) = party else { return None };
+    evidence.processes.get(pid)
+}
+
+/// A service or a container. A session holds what has nothing to do with each other.
+fn unit(process: &Process) -> Option<&str> {
+    let unit = process.unit.as_ref()?.as_str();
+    let is_session =
+        |unit: &&str| unit.starts_with("user@") || unit.strip_suffix(".scope").is_some();
+    Some(unit).filter(|unit| !is_session(unit))
+}
+
+fn names<T>(evidence: &Evidence<'_>, members: &[(Party, T)]) -> [String; 2] {
+    let [(only, _)] = members else {
+        let processes = || members.iter().filter_map(|(party, _)| process(evidence, *party));
+        let first = processes().next();
+        let name = first.map_or("", |process| process.name.as_str());
+        let is_one_name = processes().all(|process| process.name.as_str() == name);
+        let unit = first.and_then(unit).filter(|_| !is_one_name);
+        let program = unit.unwrap_or(name).to_owned();
+        return [format!("{program}, {} processes", members.len()), program];
+    };
+    let name = party(evidence, *only);
+    [name.clone(), name]
+}

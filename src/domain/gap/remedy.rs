@@ -1,0 +1,71 @@
+//! What would close a gap, in a few words. Not what is missing.
+
+use crate::domain::{Errno, Gap, gap::Lack};
+
+const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
+const LOAD_MODULES: &str = "modprobe tcp_diag udp_diag (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG)";
+
+/// Never "run as root": whether the reader is root is known only to some gaps.
+pub(super) fn of(gap: &Gap) -> &'static str {
+    match gap {
+        Gap::OwnersHidden { .. } => "run as root, or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
+        Gap::OwnersRefused { lack, .. } => of_lack(*lack),
+        Gap::OwnersInvisible { .. } => {
+            "grant CAP_SYS_PTRACE, or mount /proc without hidepid for this user"
+        }
+        Gap::OwnersElsewhere { .. } => {
+            "run in the host's pid namespace (docker run --pid=host, hostPID: true, kubectl debug \
+             --target)"
+        }
+        Gap::OwnersOfThreads { error: None, .. } => {
+            "grant CAP_SYS_PTRACE, which kcmp(2) needs, and allow kcmp"
+        }
+        Gap::OwnersOfThreads { .. } => "grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
+        Gap::OwnersUnreadable { error, .. } if error.is_out_of_descriptors() => RAISE_LIMIT,
+        Gap::OwnersUnreadable { .. } => "mount /proc, without hidepid for this user",
+        Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => "scan again",
+        Gap::TableRefused { error, .. } if error.is_out_of_descriptors() => RAISE_LIMIT,
+        Gap::TableRefused { .. } => "allow NETLINK_SOCK_DIAG, or mount /proc",
+        Gap::NetlinkRefused { error } | Gap::DualStackUntold { error } => of_netlink(*error),
+        Gap::BoundInactiveUnlisted { .. } => {
+            "Linux 6.8 or newer lists them; before it, owners are needed, with CAP_SYS_PTRACE"
+        }
+        Gap::PortsUnread { error: Some(_), .. } => "grant CAP_SYS_PTRACE, and allow pidfd_getfd",
+        Gap::PortsUnread { error: None, .. } => {
+            "Linux 6.8 or newer lists them by NETLINK_SOCK_DIAG"
+        }
+        Gap::PolicyAssumed { .. } => "mount /proc/sys",
+        Gap::VitalsUnread { path, error, .. } => of_vitals(path, *error),
+    }
+}
+
+fn of_lack(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Capability => "grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, which root lacks here",
+        Lack::UserNamespace => "run in the host's user namespace",
+        Lack::Unknown => {
+            "you are root here, but this process refuses: run in the host's user namespace, or \
+             with all capabilities"
+        }
+    }
+}
+
+/// The errno says whether the kernel lacks sock_diag, forbids it or has no descriptor left.
+fn of_netlink(error: Errno) -> &'static str {
+    match error {
+        Errno::ENOENT | Errno::EOPNOTSUPP => LOAD_MODULES,
+        Errno::EMFILE | Errno::ENFILE => RAISE_LIMIT,
+        Errno::EAFNOSUPPORT => "allow AF_NETLINK (systemd: RestrictAddressFamilies=)",
+        _ => "allow NETLINK_SOCK_DIAG",
+    }
+}
+
+fn of_vitals(path: &str, error: Errno) -> &'static str {
+    match error {
+        Errno::EACCES | Errno::EPERM => "read it as root of the host's user namespace",
+        _ if error.is_out_of_descriptors() => RAISE_LIMIT,
+        _ if path.ends_with("stat/nf_conntrack") => "conntrack -S shows them",
+        _ if path.ends_with("nf_conntrack") => "conntrack -L lists them",
+        _ => "mount /proc",
+    }
+}

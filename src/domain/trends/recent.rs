@@ -1,0 +1,158 @@
+//! How often a subject was full at the scans of the last minute. Computes no rates.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::followed::Count;
+
+/// Older scans are forgotten.
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Scans that are closer together share a slot: 67 slots at most.
+const SLOT: Duration = Duration::from_millis(900);
+
+/// The next scan is expected at the last interval, or after this time if it is longer.
+const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// No two intervals are alike, and a screen that says so after the failure is late: with this, it
+/// is early by a second and more (tests/tense.rs).
+const MARGIN: f64 = 1.5;
+
+/// A subject stays FAILING for this time after a scan at which too few ports were left.
+const HELD: Duration = Duration::from_secs(10);
+
+/// What the scans of the last minute saw of a range or a destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastMinute {
+    pub scans: u32,
+    /// Scans at which no port was left.
+    pub full: u32,
+    /// How long ago the latest of these was.
+    pub since_full: Option<Duration>,
+    /// How long ago a scan saw no port left, or fewer than `expected` was then.
+    pub since_short: Option<Duration>,
+    /// Ports that may be taken before the next scan: as many as at the mean rate of the last
+    /// seconds, or as in the worst second of the last minute, whichever is more, and half as many
+    /// again.
+    pub expected: u32,
+    /// From the first of these scans to the latest.
+    pub span: Duration,
+}
+
+impl LastMinute {
+    /// Whether connect() or bind() fails on and off: the rule of `Level::Failing`.
+    pub fn is_failing(&self, is_critical: bool) -> bool {
+        let is_short = self.since_short.is_some_and(|since| since < HELD);
+        is_short || (is_critical && self.since_full.is_some())
+    }
+}
+
+/// What came since the scan before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Interval {
+    /// When the scan before was; with the first scan its own time.
+    pub from: Duration,
+    /// Ports that were taken since then, those that are free again by now not among them.
+    pub taken: u32,
+    /// Mean of the last seconds, this interval included.
+    pub taken_per_second: f64,
+}
+
+/// 6 KB at most.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recent {
+    /// Oldest first.
+    slots: VecDeque<Slot>,
+    /// Most of the ports were used at the newest scan.
+    is_crowded: bool,
+    expected: u32,
+}
+
+/// Scans that follow each other closely. Times are since the first scan of the run.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// Of the scan before its first one.
+    from: Duration,
+    /// Of its newest scan.
+    to: Duration,
+    scans: u32,
+    full: u32,
+    full_at: Option<Duration>,
+    short_at: Option<Duration>,
+    taken: u32,
+    /// Most of the ports were used at `from`: what comes then is no pool that is filled once.
+    is_crowded: bool,
+}
+
+impl Recent {
+    /// `at` is later than the newest scan.
+    pub fn sample(&mut self, at: Duration, interval: Interval, count: &Count) {
+        let Some(left) = count.left else { return };
+        while self.slots.front().is_some_and(|slot| slot.to + MINUTE <= at) {
+            self.slots.pop_front();
+        }
+        let mut slot = self.slot_at(interval.from);
+        slot.to = at;
+        slot.scans += 1;
+        slot.taken += interval.taken;
+        self.slots.push_back(slot);
+        self.expected = self.expected_after(at, interval);
+        if let Some(slot) = self.slots.back_mut() {
+            if left == 0 {
+                slot.full += 1;
+                slot.full_at = Some(at);
+            }
+            if left == 0 || left < self.expected {
+                slot.short_at = Some(at);
+            }
+        }
+        self.is_crowded = left < count.size / 3;
+    }
+
+    /// None: no scan counted.
+    pub fn last_minute(&self, now: Duration) -> Option<LastMinute> {
+        let slots = || self.slots.iter().filter(|slot| slot.to + MINUTE > now);
+        let since = |of: fn(&Slot) -> Option<Duration>| {
+            slots().filter_map(of).max().map(|at| now.saturating_sub(at))
+        };
+        let first = slots().next()?;
+        Some(LastMinute {
+            scans: slots().map(|slot| slot.scans).sum(),
+            full: slots().map(|slot| slot.full).sum(),
+            since_full: since(|slot| slot.full_at),
+            since_short: since(|slot| slot.short_at),
+            expected: self.expected,
+            span: now.saturating_sub(first.from),
+        })
+    }
+
+    /// The newest slot if it is short still, else a new one.
+    fn slot_at(&mut self, from: Duration) -> Slot {
+        let is_open = |slot: &&Slot| slot.to.saturating_sub(slot.from) < SLOT;
+        if self.slots.back().as_ref().is_some_and(is_open)
+            && let Some(slot) = self.slots.pop_back()
+        {
+            return slot;
+        }
+        Slot {
+            from,
+            to: from,
+            scans: 0,
+            full: 0,
+            full_at: None,
+            short_at: None,
+            taken: 0,
+            is_crowded: self.is_crowded,
+        }
+    }
+
+    fn expected_after(&self, at: Duration, interval: Interval) -> u32 {
+        let next = at.saturating_sub(interval.from).max(LEAST_INTERVAL).as_secs_f64();
+        let in_slot = |slot: &Slot| {
+            let seconds = slot.to.saturating_sub(slot.from).max(SLOT).as_secs_f64();
+            f64::from(slot.taken) * (next / seconds).max(1.0)
+        };
+        let crowded = self.slots.iter().filter(|slot| slot.is_crowded);
+        let most = crowded.map(in_slot).fold(0.0, f64::max);
+        (MARGIN * most.max(interval.taken_per_second * next)).round() as u32
+    }
+}

@@ -1,0 +1,182 @@
+//! Finds threads that left the descriptor table of their process. Not what they are.
+
+use std::{collections::HashSet, mem::MaybeUninit};
+
+use rustix::{
+    fd::OwnedFd,
+    fs::{AtFlags, Mode, OFlags, RawDir},
+    io::Errno,
+};
+
+use crate::domain::{self, UnreadThreads};
+
+use super::{
+    DIRECTORY_BUFFER, kcmp,
+    table::{Found, Path, Table, decimal, open_directory},
+};
+
+/// Descriptors that one search reads where kcmp(2) is not there to say which tables are worth it:
+/// about 100 ms.
+const MOST_READ: u32 = 100_000;
+
+/// A thread with a descriptor table of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Thread {
+    pub pid: u32,
+    pub tid: u32,
+}
+
+pub(super) fn has_several(proc: &OwnedFd, pid: u32) -> bool {
+    let stat = rustix::fs::statat(proc, Path::of(pid, None, "/task").as_c_str(), AtFlags::empty());
+    // Two links and one for each thread (`proc_task_getattr`).
+    stat.is_ok_and(|stat| stat.st_nlink > 3)
+}
+
+/// The main thread is a zombie (proc_pid_stat(5)): the process is one, or other threads go on.
+pub(super) fn has_ended(proc: &OwnedFd, pid: u32) -> bool {
+    let path = Path::of(pid, None, "/stat");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::openat(proc, path.as_c_str(), flags, Mode::empty()) else {
+        return false;
+    };
+    let mut text = [0; 512];
+    let length = rustix::io::read(&file, &mut text).unwrap_or(0);
+    // The name in parentheses may have any byte in it.
+    let end = text[..length].iter().rposition(|&byte| byte == b')');
+    end.and_then(|end| text.get(end + 2)).is_some_and(|state| b"ZX".contains(state))
+}
+
+/// The tables of all threads but the main one.
+pub(super) fn read_all(
+    table: &mut Table<'_>,
+    pid: u32,
+    found: &mut Found,
+) -> rustix::io::Result<()> {
+    let mut seen = Vec::new();
+    each(table.proc, pid, |tid| {
+        let is_seen = |&other: &u32| kcmp::share_descriptors(other, tid) == Ok(true);
+        if tid == pid || seen.iter().any(is_seen) {
+            return Ok(());
+        }
+        seen.push(tid);
+        match table.read(pid, Some(tid), found) {
+            Ok(_) | Err(Errno::NOENT | Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    })
+}
+
+fn each(
+    proc: &OwnedFd,
+    pid: u32,
+    mut visit: impl FnMut(u32) -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    let directory = open_directory(proc, Path::of(pid, None, "/task").as_c_str())?;
+    let mut buffer: Vec<u8> = Vec::with_capacity(DIRECTORY_BUFFER);
+    let mut entries = RawDir::new(&directory, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        if let Some(tid) = decimal(entry?.file_name().to_bytes()) {
+            visit(tid)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the tables of all threads of the machine that are not their process's.
+pub(super) struct Search<'a> {
+    /// Processes that refuse as a whole.
+    refusing: HashSet<u32>,
+    found: &'a mut Found,
+    split: &'a mut Vec<Thread>,
+    /// Descriptors read, as far as they count against `MOST_READ`.
+    read: u32,
+    unread: u32,
+    error: Option<domain::Errno>,
+}
+
+impl<'a> Search<'a> {
+    pub fn new(refusing: HashSet<u32>, found: &'a mut Found, split: &'a mut Vec<Thread>) -> Self {
+        Self { refusing, found, split, read: 0, unread: 0, error: None }
+    }
+
+    pub fn run(&mut self, proc: &OwnedFd) -> rustix::io::Result<()> {
+        // A descriptor of its own: the first walk has read that one to its end.
+        let processes = open_directory(proc, ".")?;
+        let mut buffer: Vec<u8> = Vec::with_capacity(2 * DIRECTORY_BUFFER);
+        let (names, rest) = buffer.spare_capacity_mut().split_at_mut(DIRECTORY_BUFFER);
+        let mut entries = RawDir::new(&processes, names);
+        while let Some(entry) = entries.next() {
+            let pid = decimal(entry?.file_name().to_bytes());
+            if let Some(pid) = pid
+                && !self.refusing.contains(&pid)
+                && has_several(proc, pid)
+            {
+                self.visit(proc, pid, rest)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn unread(&self) -> Option<UnreadThreads> {
+        let (threads, error) = (self.unread, self.error);
+        (threads > 0).then_some(UnreadThreads { threads, error })
+    }
+
+    fn visit(
+        &mut self,
+        proc: &OwnedFd,
+        pid: u32,
+        buffer: &mut [MaybeUninit<u8>],
+    ) -> rustix::io::Result<()> {
+        let mut table = Table { proc, buffer };
+        // One thread of each table that was read.
+        let mut known = vec![pid];
+        let visited = each(proc, pid, |tid| {
+            let answers: Vec<_> =
+                known.iter().map(|&other| kcmp::share_descriptors(other, tid)).collect();
+            if tid == pid || answers.contains(&Ok(true)) {
+                return Ok(());
+            }
+            if answers.iter().all(Result::is_ok) {
+                known.push(tid);
+                self.read(&mut table, Thread { pid, tid }, false)
+            } else {
+                self.read(&mut table, Thread { pid, tid }, true)
+            }
+        });
+        match visited {
+            // The process is gone, or refuses since a moment.
+            Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// `is_bounded`: it is most likely the table of the process, read before.
+    fn read(
+        &mut self,
+        table: &mut Table<'_>,
+        thread: Thread,
+        is_bounded: bool,
+    ) -> rustix::io::Result<()> {
+        if is_bounded && self.read >= MOST_READ {
+            self.unread += 1;
+            return Ok(());
+        }
+        let before = self.found.pairs.len();
+        match table.read(thread.pid, Some(thread.tid), self.found) {
+            Ok(count) => {
+                self.read += if is_bounded { count } else { 0 };
+                if !is_bounded && self.found.pairs.len() > before && !self.split.contains(&thread) {
+                    self.split.push(thread);
+                }
+            }
+            Err(Errno::NOENT | Errno::SRCH) => {}
+            Err(errno @ (Errno::ACCESS | Errno::PERM)) => {
+                self.unread += 1;
+                self.error = Some(domain::Errno(errno.raw_os_error()));
+            }
+            Err(errno) => return Err(errno),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Removes sockets that were listed twice, because they went from one of the kernel's tables to another
+//! during the dump. Not sockets that are alike.
+
+use crate::domain::Socket;
+
+/// The row that came last is the newer one.
+#[derive(Default)]
+pub(super) struct Repetitions {
+    /// (cookie, place), used again for each scan.
+    cookies: Vec<(u64, u32)>,
+}
+
+impl Repetitions {
+    pub(super) fn remove(&mut self, sockets: &mut Vec<Socket>) {
+        self.cookies.clear();
+        let places = (0u32..).zip(sockets.iter());
+        self.cookies.extend(places.filter_map(|(place, socket)| Some((socket.cookie?, place))));
+        self.cookies.sort_unstable();
+        let pairs = self.cookies.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+        let mut outdated: Vec<u32> = pairs.map(|pair| pair[0].1).collect();
+        if outdated.is_empty() {
+            return;
+        }
+        outdated.sort_unstable();
+        let mut places = 0u32..;
+        sockets.retain(|_| places.next().is_some_and(|p| outdated.binary_search(&p).is_err()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::domain::{Endpoint, Family, Holder, Protocol, State, Timer};
+
+    fn socket(state: State, cookie: Option<u64>) -> Socket {
+        Socket {
+            protocol: Protocol::Tcp,
+            family: Family::Ipv4,
+            state,
+            timer: Timer::None,
+            local: Endpoint { address: IpAddr::from(Ipv4Addr::LOCALHOST), port: 80 },
+            remote: None,
+            interface: None,
+            inode: None,
+            uid: None,
+            cookie,
+            expires_ms: None,
+            cgroup: None,
+            receive_queue: 0,
+            send_queue: 0,
+            holder: Holder::NotAsked,
+        }
+    }
+
+    #[test]
+    fn of_a_socket_listed_twice_the_later_row_stays() {
+        let mut sockets = vec![
+            socket(State::Bound, Some(7)),
+            socket(State::Listen, Some(3)),
+            socket(State::SynSent, Some(7)),
+            socket(State::Established, None),
+            socket(State::Established, Some(7)),
+            socket(State::Established, None),
+        ];
+        let expected = [sockets[1], sockets[3], sockets[4], sockets[5]];
+        Repetitions::default().remove(&mut sockets);
+        assert_eq!(sockets, expected);
+    }
+}

@@ -1,0 +1,56 @@
+//! Socket options as numbers, of those that rustix and socket2 do not have.
+
+use std::{
+    ffi::{c_int, c_void},
+    os::fd::{AsFd, AsRawFd as _},
+};
+
+use rustix::io;
+
+/// Level and name of an option whose value is a number of `N` bytes.
+#[derive(Clone, Copy)]
+pub struct NumberOption<const N: usize> {
+    level: c_int,
+    name: c_int,
+}
+
+const SOL_SOCKET: c_int =
+    if cfg!(any(target_arch = "mips", target_arch = "sparc")) { 0xffff } else { 1 };
+const IPPROTO_TCP: c_int = 6;
+
+/// Identifies the network namespace of the socket. Since Linux 5.14.
+pub const NETNS_COOKIE: NumberOption<8> = NumberOption { level: SOL_SOCKET, name: 71 };
+/// Index of the device that the socket is bound to, or 0. Since Linux 5.7.
+pub const BOUND_DEVICE: NumberOption<4> = NumberOption { level: SOL_SOCKET, name: 62 };
+/// The head of `tcp_info`, whose first byte is the state (net/tcp_states.h).
+pub const TCP_INFO: NumberOption<4> = NumberOption { level: IPPROTO_TCP, name: 11 };
+
+#[expect(
+    unsafe_code,
+    reason = "the signature is that of getsockopt(2), in the C library that std has"
+)]
+unsafe extern "C" {
+    fn getsockopt(
+        socket: c_int,
+        level: c_int,
+        name: c_int,
+        value: *mut c_void,
+        length: *mut u32,
+    ) -> c_int;
+}
+
+/// The option's bytes, in the order of the host.
+pub fn get<const N: usize>(socket: impl AsFd, option: NumberOption<N>) -> io::Result<[u8; N]> {
+    let mut value = [0; N];
+    let mut length = N as u32;
+    let number = socket.as_fd().as_raw_fd();
+    #[expect(unsafe_code, reason = "value and length outlive the call, and the length is told")]
+    let result = unsafe {
+        getsockopt(number, option.level, option.name, (&raw mut value).cast(), &raw mut length)
+    };
+    if result == 0 {
+        return Ok(value);
+    }
+    let errno = std::io::Error::last_os_error().raw_os_error();
+    Err(errno.map_or(io::Errno::INVAL, io::Errno::from_raw_os_error))
+}

@@ -1,0 +1,219 @@
+//! TCP sockets that are bound and that this kernel does not list, found by their descriptors: one by
+//! one, by a copy of the descriptor. Not which processes these are.
+
+use std::{collections::BTreeMap, net::IpAddr, os::fd::OwnedFd};
+
+use rustix::{
+    fs::{fstat, stat},
+    io::Errno,
+    net::{self, AddressFamily, SocketAddrV4, SocketAddrV6, SocketFlags, SocketType, sockopt},
+    process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
+};
+
+use crate::{
+    domain::{
+        self, Endpoint, Family, Gap, Holder, Protocol, Socket, State, Timer, gap::UnreadPorts,
+    },
+    host::linux::{
+        owners::Place,
+        socket_option::{self, BOUND_DEVICE, NETNS_COOKIE, TCP_INFO},
+    },
+};
+
+/// Descriptors copied for one scan, some 10 µs each.
+const MOST_COPIED: usize = 4096;
+
+/// `TCP_CLOSE`: bound or not, and neither listening nor connected.
+const CLOSED: u8 = 7;
+
+/// Linux 6.9: of a thread, not of a process (`PIDFD_THREAD`, which is O_EXCL).
+const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(0o200);
+
+/// Asks for sockets that no table lists, and remembers which are not of TCP.
+#[derive(Default)]
+pub struct UnlistedFinder {
+    /// Inodes, ascending.
+    foreign: Vec<u32>,
+}
+
+/// What keeps the ports of some sockets unknown.
+#[derive(Debug, Default)]
+pub struct Unread {
+    by_pid: BTreeMap<u32, u32>,
+    error: Option<Errno>,
+}
+
+impl Unread {
+    /// None: each port is known.
+    pub fn gap(self) -> Option<Gap> {
+        let holders = self.by_pid.into_iter().map(|(pid, sockets)| UnreadPorts { pid, sockets });
+        let holders: Vec<UnreadPorts> = holders.collect();
+        let error = self.error.map(|errno| domain::Errno(errno.raw_os_error()));
+        (!holders.is_empty()).then_some(Gap::PortsUnread { holders, error })
+    }
+
+    fn add(&mut self, pid: u32, error: Option<Errno>) {
+        *self.by_pid.entry(pid).or_default() += 1;
+        self.error = self.error.or(error);
+    }
+}
+
+impl UnlistedFinder {
+    /// Appends the sockets at `places` that are bound in the network namespace of the calling thread
+    /// and not in `sockets`, which has all others of TCP.
+    pub fn find(&mut self, mut places: Vec<Place>, sockets: &mut Vec<Socket>) -> Unread {
+        let mut listed: Vec<u32> = sockets.iter().filter_map(|socket| socket.inode).collect();
+        listed.sort_unstable();
+        places.retain(|place| listed.binary_search(&place.inode).is_err());
+        places.sort_unstable_by_key(|place| (place.inode, place.tid.is_some(), place.pid));
+        let mut foreign = Vec::new();
+        let mut unread = Unread::default();
+        let here = Here::look();
+        let mut copied = 0;
+        for of_socket in places.chunk_by(|a, b| a.inode == b.inode) {
+            let inode = of_socket[0].inode;
+            match self.foreign.binary_search(&inode).is_err() && is_tcp(of_socket) {
+                false => foreign.push(inode),
+                true if copied >= MOST_COPIED => unread.add(of_socket[0].pid, None),
+                true => {
+                    copied += 1;
+                    match here.ask(of_socket) {
+                        Ok(socket) => sockets.extend(socket),
+                        Err(errno) => unread.add(of_socket[0].pid, Some(errno)),
+                    }
+                }
+            }
+        }
+        self.foreign = foreign;
+        unread
+    }
+}
+
+/// One that was closed meanwhile is none.
+fn is_tcp(places: &[Place]) -> bool {
+    let mut name = [0; 16];
+    places.iter().any(|place| {
+        let read = rustix::fs::getxattr(path(place), "system.sockprotoname", &mut name);
+        let length = read.unwrap_or(0);
+        // TCP, TCPv6, MPTCP and MPTCPv6, with a NUL at the end.
+        let name = &name[..length];
+        name.starts_with(b"TCP") || name.starts_with(b"MPTCP")
+    })
+}
+
+fn path(place: &Place) -> String {
+    let Place { pid, tid, descriptor, .. } = place;
+    match tid {
+        Some(tid) => format!("/proc/{pid}/task/{tid}/fd/{descriptor}"),
+        None => format!("/proc/{pid}/fd/{descriptor}"),
+    }
+}
+
+/// The network namespace of the calling thread.
+struct Here {
+    /// Since Linux 5.14.
+    cookie: Option<[u8; 8]>,
+    /// Of its link in /proc.
+    inode: Option<u64>,
+}
+
+impl Here {
+    fn look() -> Self {
+        let flags = SocketFlags::CLOEXEC;
+        let own = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
+        Self {
+            cookie: own.and_then(|own| socket_option::get(own, NETNS_COOKIE)).ok(),
+            inode: stat("/proc/thread-self/ns/net").ok().map(|link| link.st_ino),
+        }
+    }
+
+    /// None: it is no bound socket, or not of this namespace.
+    ///
+    /// Errors: no process that holds it lets us copy its descriptor.
+    fn ask(&self, places: &[Place]) -> rustix::io::Result<Option<Socket>> {
+        let mut refusal = None;
+        for place in places {
+            match copy(place) {
+                Ok(copy) if is_inode(&copy, place.inode) => {
+                    let is_here = self.has(&copy, place);
+                    return Ok(bound(&copy, place.inode).filter(|_| is_here));
+                }
+                // Its number is free, or has another file by now.
+                Ok(_) | Err(Errno::BADF | Errno::SRCH) => {}
+                Err(errno) => refusal = refusal.or(Some(errno)),
+            }
+        }
+        let is_elsewhere = |place| self.is_of_process(place) == Some(false);
+        refusal.filter(|_| !places.iter().all(is_elsewhere)).map_or(Ok(None), Err)
+    }
+
+    fn has(&self, copy: &OwnedFd, place: &Place) -> bool {
+        let cookie = socket_option::get(copy, NETNS_COOKIE).ok();
+        match (self.cookie, cookie) {
+            (Some(ours), Some(its)) => ours == its,
+            _ => self.is_of_process(place) != Some(false),
+        }
+    }
+
+    /// Whether the process is in this namespace, where its sockets most likely are, too.
+    fn is_of_process(&self, place: &Place) -> Option<bool> {
+        let pid = place.tid.unwrap_or(place.pid);
+        let link = stat(format!("/proc/{pid}/ns/net")).ok()?;
+        Some(link.st_ino == self.inode?)
+    }
+}
+
+fn is_inode(socket: &OwnedFd, inode: u32) -> bool {
+    fstat(socket).is_ok_and(|stat| stat.st_ino == u64::from(inode))
+}
+
+/// Shares the socket with its holder: only options are read, and it is closed at once.
+fn copy(place: &Place) -> rustix::io::Result<OwnedFd> {
+    let (task, flags) = match place.tid {
+        Some(tid) => (tid, THREAD),
+        None => (place.pid, PidfdFlags::empty()),
+    };
+    let pid = Pid::from_raw(task.cast_signed()).ok_or(Errno::SRCH)?;
+    let process = pidfd_open(pid, flags)?;
+    pidfd_getfd(&process, place.descriptor.cast_signed(), PidfdGetfdFlags::empty())
+}
+
+/// The row that a kernel which lists such sockets would give; None: it is none.
+fn bound(copy: &OwnedFd, inode: u32) -> Option<Socket> {
+    let is_closed = socket_option::get(copy, TCP_INFO).map_or(true, |info| info[0] == CLOSED);
+    let local = local(copy).filter(|local| is_closed && local.port != 0)?;
+    let family = match local.address {
+        IpAddr::V4(_) => Family::Ipv4,
+        IpAddr::V6(address) => {
+            let is_dual = sockopt::ipv6_v6only(copy) == Ok(false);
+            if is_dual && address.to_ipv4_mapped().is_none() { Family::Dual } else { Family::Ipv6 }
+        }
+    };
+    let device = socket_option::get(copy, BOUND_DEVICE).map(u32::from_ne_bytes);
+    Some(Socket {
+        protocol: Protocol::Tcp,
+        family,
+        state: State::Bound,
+        timer: Timer::None,
+        local,
+        remote: None,
+        interface: device.ok().filter(|&index| index != 0),
+        inode: Some(inode),
+        uid: fstat(copy).ok().map(|stat| stat.st_uid),
+        cookie: sockopt::socket_cookie(copy).ok(),
+        expires_ms: None,
+        cgroup: None,
+        receive_queue: 0,
+        send_queue: 0,
+        holder: Holder::NotAsked,
+    })
+}
+
+fn local(socket: &OwnedFd) -> Option<Endpoint> {
+    let address = net::getsockname(socket).ok()?;
+    if let Ok(v4) = SocketAddrV4::try_from(address.clone()) {
+        return Some(Endpoint::from((*v4.ip(), v4.port())));
+    }
+    let v6 = SocketAddrV6::try_from(address).ok()?;
+    Some(Endpoint::from((*v6.ip(), v6.port())))
+}

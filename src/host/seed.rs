@@ -1,0 +1,43 @@
+//! A seed for random choices, from the kernel. Not the generator that it is for.
+
+use crate::host::HostError;
+
+/// Drawn at random. The generators of the crate `rand` that seed themselves panic where the kernel
+/// gives no random bytes (getrandom(2) denied and no /dev/urandom); this one says so.
+pub fn draw() -> Result<u64, HostError> {
+    let mut bytes = [0; 8];
+    fill(&mut bytes).map_err(|error| HostError::new("draw a random seed (give --seed)", error))?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+#[cfg(unix)]
+fn fill(bytes: &mut [u8; 8]) -> std::io::Result<()> {
+    use std::{fs::File, io::Read as _};
+
+    use rustix::rand::{GetRandomFlags, getrandom};
+
+    // It waits only at boot, until the kernel has collected enough.
+    match getrandom(&mut bytes[..], GetRandomFlags::empty()) {
+        // So few bytes come at once.
+        Ok(length) if length == bytes.len() => Ok(()),
+        _ => File::open("/dev/urandom")?.read_exact(bytes),
+    }
+}
+
+#[cfg(not(unix))]
+fn fill(bytes: &mut [u8; 8]) -> std::io::Result<()> {
+    use std::hash::{BuildHasher as _, RandomState};
+
+    *bytes = RandomState::new().hash_one(0).to_ne_bytes();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_seeds_differ() {
+        assert_ne!(draw().unwrap(), draw().unwrap());
+    }
+}

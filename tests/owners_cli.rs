@@ -1,0 +1,135 @@
+//! Owners that cannot be seen, as the built program reports them: from another pid namespace, from a
+//! user namespace, without the right capability.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
+
+use std::{
+    net::TcpListener,
+    process::{Command, Output},
+};
+
+use namespace::in_new_namespace;
+use processes::{Sleeper, alone, not_tested};
+use rustix::process::Uid;
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+
+/// As a child of `unshare FLAGS`; None without the right.
+fn run_in(flags: &[&str], arguments: &[&str]) -> Option<Output> {
+    let probe = Command::new("unshare").args(flags).arg("true").output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        not_tested(&format!("no right to unshare {}", flags.join(" ")));
+        return None;
+    }
+    Some(Command::new("unshare").args(flags).arg(PROGRAM).args(arguments).output().unwrap())
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn scan_in(flags: &[&str]) -> Option<Value> {
+    let output = run_in(flags, &["scan", "--format", "json"])?;
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// A listener on 127.0.0.1:8080 that only a process outside of the namespace holds.
+fn with_holder(body: impl FnOnce() + Send) {
+    let _alone = alone();
+    in_new_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap().into();
+        let _holder = Sleeper::holding(&listener);
+        drop(listener);
+        body();
+    });
+}
+
+const PID_NAMESPACE: [&str; 5] = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc"];
+
+#[test]
+fn from_another_pid_namespace_the_owner_is_hidden_and_the_answer_partial() {
+    with_holder(|| {
+        let Some(scan) = scan_in(&PID_NAMESPACE) else { return };
+        assert_eq!(scan["complete"], false);
+        assert_eq!(scan["sockets"][0]["owner"]["kind"], "hidden");
+        assert_eq!(scan["missing"][0]["count"], 1);
+        let why = "processes of other pid namespaces are not visible here";
+        assert_eq!(scan["missing"][0]["why"], why);
+        let remedy = scan["missing"][0]["remedy"].as_str().unwrap();
+        for part in ["host's pid namespace", "--pid=host", "hostPID: true", "kubectl debug"] {
+            assert!(remedy.contains(part), "{remedy}");
+        }
+        let strict = run_in(&PID_NAMESPACE, &["scan", "--strict"]).unwrap();
+        assert_eq!(strict.status.code(), Some(1));
+        let metrics = ["diagnose", "--sample", "0", "--format", "prometheus"];
+        let metrics = run_in(&PID_NAMESPACE, &metrics).unwrap();
+        let metrics = text(&metrics.stdout);
+        assert!(metrics.contains("\nportscope_hidden_owner_sockets 1\n"), "{metrics}");
+        let explained = run_in(&PID_NAMESPACE, &["explain", "8080"]).unwrap();
+        assert!(!text(&explained.stdout).contains("no process"), "{}", text(&explained.stdout));
+        assert!(text(&explained.stderr).contains(why), "{}", text(&explained.stderr));
+    });
+}
+
+#[test]
+fn in_a_user_namespace_a_foreign_user_is_unmapped_and_the_remedy_is_not_root() {
+    with_holder(|| {
+        let Some(_of_user) = listener_of(1000, 8081) else {
+            return not_tested("no right to make a socket as another user");
+        };
+        let flags = ["--user", "--map-root-user"];
+        let Some(scan) = scan_in(&flags) else { return };
+        let [first, second] = [&scan["sockets"][0], &scan["sockets"][1]];
+        assert_eq!((&first["uid"], &first["user"]), (&json!(0), &json!("root")));
+        let overflow = std::fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap();
+        let overflow: u32 = overflow.trim().parse().unwrap();
+        assert_eq!((&second["uid"], &second["user"]), (&json!(overflow), &Value::Null));
+        assert_eq!(scan["missing"][0]["what"], "owners");
+        assert_eq!(scan["missing"][0]["remedy"], "run in the host's user namespace");
+
+        let table = run_in(&flags, &["scan"]).unwrap();
+        assert!(text(&table.stdout).contains(" unmapped user "), "{}", text(&table.stdout));
+        assert!(!text(&table.stderr).contains("run as root"), "{}", text(&table.stderr));
+        let csv = run_in(&flags, &["scan", "--format", "csv"]).unwrap();
+        let row = text(&csv.stdout).lines().find(|line| line.contains(",8081,")).unwrap();
+        assert!(row.contains(&format!(",{overflow},,")), "{row}");
+    });
+}
+
+/// Made by a thread of that user.
+fn listener_of(uid: u32, port: u16) -> Option<TcpListener> {
+    std::thread::scope(|scope| {
+        let made = scope.spawn(|| {
+            let user = Uid::from_raw(uid);
+            rustix::thread::set_thread_res_uid(user, user, user).ok()?;
+            Some(TcpListener::bind(("127.0.0.1", port)).unwrap())
+        });
+        made.join().unwrap()
+    })
+}
+
+#[test]
+fn root_without_the_capability_is_told_which_one_it_lacks() {
+    let _alone = alone();
+    in_new_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap().into();
+        let Some(_holder) = Sleeper::of_user(1000, &listener) else {
+            return not_tested("no right to start a process of another user");
+        };
+        drop(listener);
+        let drop_them = ["--bounding-set=-sys_ptrace,-dac_read_search,-dac_override", PROGRAM];
+        let output = Command::new("setpriv").args(drop_them).args(["scan", "--strict"]).output();
+        let Ok(output) = output else { return not_tested("setpriv(1) is missing") };
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("although this is root"), "{told}");
+        assert!(told.contains("grant CAP_SYS_PTRACE"), "{told}");
+        assert!(!told.contains("run as root"), "{told}");
+    });
+}

@@ -1,0 +1,184 @@
+//! The level beside a real destination that is full on and off, on the screen and by `diagnose`, in
+//! a private network namespace.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "support/pty.rs"]
+mod pty;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use namespace::{in_new_namespace, set_sysctl};
+use pty::{PATIENCE, Session};
+use serde_json::Value;
+use socket2::SockRef;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 5000);
+
+/// A destination with 64 ports, and connections to it.
+struct Load {
+    listener: TcpListener,
+    held: Vec<[TcpStream; 2]>,
+}
+
+impl Load {
+    fn new() -> Self {
+        set_sysctl("ip_local_port_range", "40000 40063");
+        Self { listener: TcpListener::bind(SERVER).unwrap(), held: Vec::new() }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    fn open(&mut self, connections: usize) {
+        for _ in 0..connections {
+            let client = TcpStream::connect(self.address()).unwrap();
+            self.held.push([client, self.listener.accept().unwrap().0]);
+        }
+    }
+
+    /// They are reset: their ports are free at once.
+    fn close(&mut self, connections: usize) {
+        for [client, server] in self.held.drain(self.held.len() - connections..) {
+            SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+            drop((client, server));
+        }
+    }
+
+    fn fails(&self) -> bool {
+        match TcpStream::connect(self.address()) {
+            Ok(client) => {
+                SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+                drop((client, self.listener.accept().unwrap()));
+                false
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::AddrNotAvailable, "{error}");
+                true
+            }
+        }
+    }
+}
+
+fn says_that_it_fails(contents: &str) -> bool {
+    contents.contains("!! FAILING") || contents.contains("!! EXHAUSTED")
+}
+
+#[test]
+fn whenever_connect_fails_the_screen_says_failing_or_exhausted() {
+    in_new_namespace(|| {
+        let mut load = Load::new();
+        load.open(64);
+        let mut session = Session::start(&["--theme", "dark"]);
+        session.wait_for_text("!! EXHAUSTED");
+        // Full for the most of the time; the scans, each second, see the ports between.
+        let deadline = Instant::now() + 2 * PATIENCE;
+        let (mut failures, mut frames_with_ports) = (0, 0);
+        while failures < 30 || frames_with_ports < 3 {
+            assert!(Instant::now() < deadline, "{failures} failures, {frames_with_ports} frames");
+            load.close(3);
+            session.read_for(Duration::from_millis(430));
+            assert!(!load.fails());
+            load.open(3);
+            assert!(load.fails());
+            failures += 1;
+            session.read_for(Duration::from_millis(60));
+            let contents = session.contents();
+            assert!(says_that_it_fails(&contents), "{contents}");
+            frames_with_ports += usize::from(contents.contains("!! FAILING"));
+        }
+        load.close(3);
+        session.wait_for_text("!! FAILING");
+        session.wait_for("a sentence", |screen| {
+            let words = screen.contents();
+            let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+            words.contains("connect() to it fails on and off: full at ")
+                && words.contains(" scans, last ")
+                && words.contains(" s ago. It fails with EADDRNOTAVAIL (\"Cannot assign requested")
+        });
+        session.send(b"q");
+        assert!(session.wait_for_end().status.success());
+    });
+}
+
+fn diagnose(arguments: &str) -> Output {
+    let arguments = arguments.split_whitespace();
+    let mut command = Command::new(PROGRAM);
+    command.arg("diagnose").args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn json(arguments: &str) -> Value {
+    let output = diagnose(&format!("--format json {arguments}"));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn near_the_limit_one_sample_says_that_it_is_too_little_to_know() {
+    in_new_namespace(|| {
+        let mut load = Load::new();
+        load.open(63);
+        for sample in ["0", "0.1"] {
+            let output = diagnose(&format!("--sample {sample}"));
+            let text = String::from_utf8(output.stdout).unwrap();
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("connect() to it may already fail at moments"), "{text}");
+            assert!(words.contains("portscope diagnose --sample 60 shows it."), "{text}");
+            assert!(!words.contains("come and go in waves"), "nothing is in TIME-WAIT: {text}");
+        }
+        load.close(3);
+        let output = diagnose("--sample 0");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains("--sample 60"), "{text}");
+        assert!(text.contains("once no port is left"), "{text}");
+    });
+}
+
+#[test]
+fn a_longer_sample_scans_each_second_and_counts_what_was_full() {
+    in_new_namespace(|| {
+        let mut load = Load::new();
+        load.open(64);
+        let one = json("--sample 0");
+        let row = &one["destinations"][0];
+        assert_eq!((&row["scans"], &row["full_scans"]), (&1.into(), &1.into()));
+        assert_eq!(row["last_full_seconds_ago"], 0.0);
+        assert_eq!(row["level"], "EXHAUSTED");
+        let ranges = one["ranges"].as_array().unwrap();
+        let full: Vec<_> = ranges.iter().map(|range| range["full_scans"].as_u64()).collect();
+        assert_eq!(full, [Some(1), Some(0)], "of TCP and UDP");
+        assert_eq!(ranges[1]["last_full_seconds_ago"], Value::Null);
+
+        let running = Command::new(PROGRAM)
+            .args(["diagnose", "--sample", "3", "--format", "json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Its first scan is done when another program has made one after its start.
+        json("--sample 0.5");
+        load.close(4);
+        let output = running.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let several: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let row = &several["destinations"][0];
+        assert_eq!(row["level"], "FAILING");
+        assert_eq!(row["scans"], 4, "a scan a second");
+        assert!((1..4).contains(&row["full_scans"].as_u64().unwrap()), "{row}");
+        assert!(row["last_full_seconds_ago"].as_f64().unwrap() > 0.9, "{row}");
+        assert_eq!(several["status"], "critical");
+        assert_eq!(row["owners"][0]["pid"], std::process::id(), "the last scan has owners");
+        let finding = &several["findings"][0];
+        assert_eq!(finding["rule"], "destination-exhausted");
+        let meaning = finding["meaning"].as_str().unwrap();
+        assert!(meaning.starts_with("connect() to it fails on and off: full at "), "{meaning}");
+    });
+}
