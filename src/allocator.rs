@@ -33,6 +33,6 @@ pub use pool::{
 };
 pub use population::{Pattern, Population};
 pub use predictability::{Habit, Predictability};
-pub use sight::{FreePorts, Sight};
+pub use sight::{FreePorts, Sight, Wanted};
 pub use strategy::{ALLOCATORS, AllocatorRow, Strategy, Tuning};
 pub use theory::{Law, Order};

@@ -40,6 +40,13 @@ fn print(arguments: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// What it prints to stderr.
+fn trace(arguments: &str) -> String {
+    let _alone = alone();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portscope"));
+    String::from_utf8(command.args(arguments.split(' ')).output().unwrap().stderr).unwrap()
+}
+
 fn json(arguments: &str) -> Value {
     serde_json::from_str(&print(&format!("{arguments} --format json"))).unwrap()
 }
@@ -76,6 +83,9 @@ fn the_port_of_a_tunnel_is_held_by_the_kernel_until_its_interface_is_down() {
         assert_eq!(owner["kind"], "kernel");
         let tunnel = serde_json::json!({ "kind": "vxlan", "device": "vx0", "certain": true });
         assert_eq!(owner["tunnels"], serde_json::json!([tunnel]));
+
+        let attempt = trace("pick --protocol udp --range 8472 --max-attempts 1 --trace");
+        assert!(attempt.contains("in-use (udp EADDRINUSE)") && attempt.contains("kernel: VXLAN"));
 
         assert!(run("ip link set vx0 down"));
         assert!(UdpSocket::bind(("0.0.0.0", 8472)).is_ok());

@@ -50,7 +50,7 @@ impl Run {
     }
 
     /// Whether the last scan before says that connect() fails, and all scans of ten seconds after.
-    fn is_told(&self, failed: f64) -> bool {
+    fn is_reported(&self, failed: f64) -> bool {
         let first = self.levels.partition_point(|(at, _)| *at <= failed) - 1;
         let mut near = self.levels[first..].iter().take_while(|(at, _)| *at <= failed + 10.0);
         near.all(|(_, level)| *level >= Level::Failing)
@@ -58,17 +58,18 @@ impl Run {
 }
 
 #[track_caller]
-fn assert_told(name: &str, load: impl Fn(u64) -> Churn) {
+fn assert_reported(name: &str, load: impl Fn(u64) -> Churn) {
     let (mut failed, mut scans_with_ports) = (0, 0);
     for seed in 0..2 {
         let run = Run::of(load(seed), seed);
         failed += run.failed.len();
         scans_with_ports += run.levels.iter().filter(|(_, it)| *it < Level::Exhausted).count();
-        let untold: Vec<_> = run.failed.iter().filter(|failed| !run.is_told(**failed)).collect();
-        assert!(untold.is_empty(), "{name}: not told: {untold:?} in {:?}", run.levels);
+        let missed: Vec<_> =
+            run.failed.iter().filter(|failed| !run.is_reported(**failed)).collect();
+        assert!(missed.is_empty(), "{name}: not reported: {missed:?} in {:?}", run.levels);
     }
     eprintln!("{name}: {failed} failures, {scans_with_ports} scans saw ports left");
-    assert!(failed > 0 && scans_with_ports > 100, "{name}: nothing to tell apart");
+    assert!(failed > 0 && scans_with_ports > 100, "{name}: too little to judge by");
 }
 
 /// A pool and connections that are closed at once, with `left` ports left in the mean.
@@ -85,13 +86,13 @@ fn wherever_connect_failed_the_scans_before_and_after_say_so() {
     // The kernel's timers of a minute end 2.048 s apart at 250 Hz, 4.096 s apart at 1000 Hz.
     for (rate, wave, left) in [(10.0, 2.048, -10.0), (20.0, 4.096, 0.0), (20.0, 4.096, 20.0)] {
         let name = format!("{rate}/s, waves of {wave} s, {left} left");
-        assert_told(&name, |seed| at_the_limit(rate, wave, left, seed));
+        assert_reported(&name, |seed| at_the_limit(rate, wave, left, seed));
     }
 }
 
 #[test]
 fn a_client_that_opens_in_bursts_is_failing_between_them() {
-    assert_told("bursts", |seed| {
+    assert_reported("bursts", |seed| {
         let mut churn = Churn::new(2.0, 600, seed).living(0.0).with_pool(80);
         (churn.wave, churn.burst) = (2.048, Some((7.0, 45)));
         churn
@@ -100,7 +101,7 @@ fn a_client_that_opens_in_bursts_is_failing_between_them() {
 
 #[test]
 fn more_connections_than_ports_come_free_is_failing_without_a_pause() {
-    assert_told("saturated", |seed| {
+    assert_reported("saturated", |seed| {
         let mut churn = Churn::new(20.0, 600, seed).living(0.0).with_pool(100);
         churn.wave = 4.096;
         churn
@@ -153,7 +154,7 @@ fn with_many_ports_back_it_is_failing_for_ten_seconds() {
     assert_eq!(said[13..], [Level::Ok; 3]);
     let last = last_minute(&watch);
     let since = last.since_full.unwrap().as_secs();
-    assert_eq!((last.scans, last.full, since), (16, 1, 12), "what was seen is told all the same");
+    assert_eq!((last.scans, last.full, since), (16, 1, 12), "what was seen is still reported");
 }
 
 #[test]

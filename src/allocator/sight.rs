@@ -27,22 +27,11 @@ impl FreePorts {
         ports
     }
 
-    /// As a bind on `address` (None: on all) would find them, as far as a snapshot tells.
+    /// As a bind on `asked` (None: on all addresses) would find them, as far as a snapshot tells.
     pub fn seen(snapshot: &Snapshot, protocols: Protocols, asked: Option<LocalAddress>) -> Self {
-        let interface = asked.and_then(|asked| asked.interface);
-        // One that no socket is bound to has no entry; then 0, which is no index.
-        let interface = interface.map(|name| {
-            let by_name = snapshot.interfaces.index(name.as_str());
-            by_name.or(name.index()).unwrap_or_default()
-        });
-        let address = asked.map(|asked| asked.address);
-        let is_elsewhere = |socket: &Socket| {
-            interface.is_some() && socket.interface.is_some() && socket.interface != interface
-        };
-        let in_the_way = |socket: &&Socket| {
-            let is_asked = protocols.includes(socket.protocol) && !is_elsewhere(socket);
-            is_asked && is_in_the_way(socket, address)
-        };
+        let wanted = Wanted::of(snapshot, asked);
+        let in_the_way =
+            |socket: &&Socket| protocols.includes(socket.protocol) && wanted.meets(socket);
         let sockets = snapshot.sockets.iter().filter(in_the_way);
         Self::without(sockets.map(|socket| socket.local.port))
     }
@@ -56,16 +45,39 @@ impl FreePorts {
     }
 }
 
-/// Whether a bind of the socket's port on `address` meets the socket (`inet_rcv_saddr_equal`).
-fn is_in_the_way(socket: &Socket, address: Option<IpAddr>) -> bool {
-    let Some(address) = address else { return true };
-    let local = socket.local.address;
-    let meets_family = match address {
-        IpAddr::V4(_) => socket.family != Family::Ipv6 || local.to_canonical().is_ipv4(),
-        IpAddr::V6(_) => socket.family != Family::Ipv4,
-    };
-    let (local, address) = (local.to_canonical(), address.to_canonical());
-    meets_family && (local == address || local.is_unspecified() || address.is_unspecified())
+/// An address to bind, beside the sockets of a snapshot.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    /// None: all.
+    address: Option<IpAddr>,
+    /// Of a link-local address; 0, which is no index: one that no socket is bound to.
+    interface: Option<u32>,
+}
+
+impl Wanted {
+    pub fn of(snapshot: &Snapshot, asked: Option<LocalAddress>) -> Self {
+        let interface = asked.and_then(|asked| asked.interface).map(|name| {
+            let by_name = snapshot.interfaces.index(name.as_str());
+            by_name.or(name.index()).unwrap_or_default()
+        });
+        Self { address: asked.map(|asked| asked.address), interface }
+    }
+
+    /// Whether a bind of the socket's port meets the socket (`inet_rcv_saddr_equal`).
+    pub fn meets(self, socket: &Socket) -> bool {
+        let Some(address) = self.address else { return true };
+        let is_elsewhere = self.interface.is_some() && socket.interface.is_some();
+        if is_elsewhere && socket.interface != self.interface {
+            return false;
+        }
+        let local = socket.local.address;
+        let meets_family = match address {
+            IpAddr::V4(_) => socket.family != Family::Ipv6 || local.to_canonical().is_ipv4(),
+            IpAddr::V6(_) => socket.family != Family::Ipv4,
+        };
+        let (local, address) = (local.to_canonical(), address.to_canonical());
+        meets_family && (local == address || local.is_unspecified() || address.is_unspecified())
+    }
 }
 
 impl Sight for FreePorts {

@@ -7,15 +7,15 @@ use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{
-        Allocator, Attempt, Candidates, EarlyEnd, FreePorts, Sight as _, Tuning, privileged,
+        Allocator, Attempt, Candidates, EarlyEnd, FreePorts, Sight as _, Tuning, Wanted, privileged,
     },
     cli::{
         exit, scan, seed,
         settings::{self, BadInput, search::SearchSettings},
     },
     domain::{
-        AddressRefusal, Ephemeral, Errno, Gap, Outcome, PortRange, ProcessTable, Protocol, Refusal,
-        Snapshot, Text, availability,
+        AddressRefusal, Ephemeral, Errno, Gap, Outcome, PortRange, ProcessTable, Protocol,
+        Protocols, Refusal, Snapshot, Text, availability,
     },
     engine::sample,
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
@@ -304,12 +304,14 @@ impl<'a> Search<'a> {
         let Ok(snapshot) = scan::look(self.host, OwnerDepth::Full) else { return Vec::new() };
         let processes = sample::describe(self.host, &snapshot);
         let scan = Scan { snapshot: &snapshot, processes: &processes };
-        let is_listed = |protocol, port| !snapshot.on_port(protocol, port).is_empty();
+        let SearchSettings { protocols, address, .. } = *self.settings;
+        let wanted = Wanted::of(&snapshot, address);
         let holder = |port| {
-            let met = self.met.get(&port).copied();
-            let listed = Protocol::EACH.into_iter().find(|&protocol| is_listed(protocol, port));
-            let protocol = met.or(listed).unwrap_or(Protocol::Tcp);
-            (port, report::pick::holder_words(scan, protocol, port))
+            let met = self.met.get(&port).copied().map_or(protocols, Protocols::from);
+            let asked = Protocol::EACH.into_iter().filter(|&protocol| met.includes(protocol));
+            let sockets = asked.flat_map(|protocol| snapshot.on_port(protocol, port));
+            let in_the_way = sockets.filter(|socket| wanted.meets(socket));
+            (port, report::pick::holder_words(scan, in_the_way))
         };
         candidates.ports().map(holder).collect()
     }

@@ -141,12 +141,12 @@ impl Users {
         self
     }
 
-    /// None: the uid has no name here, or stands for any user.
+    /// None: the uid has no name here, or means any user.
     pub fn name(&self, uid: u32) -> Option<&Text> {
         self.names.get(&uid).filter(|_| !self.is_unmapped(uid))
     }
 
-    /// The uid stands for all users of the host that have no uid here.
+    /// The uid means all users of the host that have no uid here.
     pub fn is_unmapped(&self, uid: u32) -> bool {
         self.unmapped == Some(uid)
     }

@@ -91,8 +91,8 @@ pub struct Snapshot {
     /// The pool that `Holder` spans point into.
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
-    /// Errno of our own bind(127.0.0.1, port 0), made when the scanner started and again as long as
-    /// it is refused; None: it succeeded.
+    /// Errno of our own bind(127.0.0.1, port 0), made when the scanner started, and again with each
+    /// full walk as long as it is refused; None: it succeeded.
     pub refused_bind: Option<Errno>,
     pub vitals: Vitals,
     /// Ports of connected TCP sockets that were bound by number (`SOCK_BINDPORT_LOCK`); None: not

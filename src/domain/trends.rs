@@ -43,7 +43,7 @@ pub enum Subject {
 /// Destinations followed at most, those with most ports.
 pub const MOST_FOLLOWED: usize = 256;
 
-/// Memory of the snapshots of one run: bounded whatever the machine holds (2.8 MB).
+/// Memory of the snapshots of one run: bounded whatever the machine holds (3.3 MB).
 #[derive(Clone, Debug, Default)]
 pub struct Trends {
     latest: Option<Latest>,

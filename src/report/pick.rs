@@ -52,6 +52,8 @@ pub struct Collision {
     kind: &'static str,
     /// Pid and name, ascending.
     processes: Vec<(u32, Option<Text>)>,
+    /// The kernel's tunnels that have the port.
+    tunnels: Option<String>,
 }
 
 impl Collision {
@@ -65,16 +67,21 @@ impl Collision {
         pids.sort_unstable();
         pids.dedup();
         let name = |pid| scan.processes.get(pid).map(|process| process.name.clone());
-        Some(Self { kind, processes: pids.into_iter().map(|pid| (pid, name(pid))).collect() })
+        let tunnels = sockets.iter().find_map(|socket| scan.snapshot.tunnel_names(socket));
+        let processes = pids.into_iter().map(|pid| (pid, name(pid))).collect();
+        Some(Self { kind, processes, tunnels: tunnels.filter(|_| kind == "kernel") })
     }
 
     pub fn with_process(pid: u32, name: Text) -> Self {
-        Self { kind: "process", processes: vec![(pid, Some(name))] }
+        Self { kind: "process", processes: vec![(pid, Some(name))], tunnels: None }
     }
 }
 
 impl fmt::Display for Collision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(tunnels) = &self.tunnels {
+            return write!(f, "kernel: {tunnels}");
+        }
         f.write_str(match self.kind {
             "process" => "",
             "backlog" => "not yet accepted by ",
@@ -161,11 +168,10 @@ pub struct Unlisted {
     pub is_doubtful: bool,
 }
 
-/// Who or what is on a port: `python3[812]`, `a socket in TIME-WAIT, 42 s left, ...`.
-pub fn holder_words(scan: Scan<'_>, protocol: Protocol, port: u16) -> String {
-    let sockets = scan.snapshot.on_port(protocol, port);
+/// Who or what has the port of these sockets: `python3[812]`, `a socket in TIME-WAIT, 42 s left, ...`.
+pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket>) -> String {
     let owner = |socket: &&Socket| scan.snapshot.owner(socket);
-    let Some(socket) = sockets.iter().min_by_key(|socket| rank(owner(socket))) else {
+    let Some(socket) = sockets.min_by_key(|socket| rank(owner(socket))) else {
         return "a socket that is not listed".to_owned();
     };
     let label = |(pid, process): (u32, Option<&Process>)| {

@@ -186,9 +186,10 @@ fn our_own_bind_that_was_refused_is_in_each_snapshot_until_it_succeeds() {
             }
         }
         drop(held);
+        // Tried again with a full walk.
         for scanner in &mut scanners {
-            for _ in 0..2 {
-                let snapshot = scan(scanner, OwnerDepth::Skip);
+            for depth in [OwnerDepth::Full, OwnerDepth::Skip] {
+                let snapshot = scan(scanner, depth);
                 assert_eq!(snapshot.refused_bind, None);
                 assert_eq!(snapshot.sockets, [], "nothing of our own is left");
             }

@@ -63,7 +63,7 @@ impl Headline {
 
     fn fresh(now: Duration, scan: &Scan, trends: &Trends, thresholds: Thresholds) -> Self {
         let standing = diagnosis::verdict(&scan.analysis, trends, thresholds);
-        let finding = telling(scan, standing.subject)
+        let finding = most_severe(scan, standing.subject)
             // Something else than ports is short, and that is worse.
             .filter(|found| found.severity > standing.level.severity().max(Severity::Notice))
             .map(|finding| (finding.rule, finding.about));
@@ -77,7 +77,7 @@ impl Headline {
     /// The same as it is in this scan; None: it is gone.
     fn again(&self, scan: &Scan, trends: &Trends, thresholds: Thresholds) -> Option<Self> {
         let analysis = &scan.analysis;
-        if self.finding.is_some() && self.told(scan).is_none() {
+        if self.finding.is_some() && self.own_finding(scan).is_none() {
             return None;
         }
         let standing = match self.standing.subject {
@@ -93,18 +93,18 @@ impl Headline {
     }
 
     /// The finding that the headline is about, if it is about one.
-    pub fn told<'a>(&self, scan: &'a Scan) -> Option<&'a Finding> {
+    pub fn own_finding<'a>(&self, scan: &'a Scan) -> Option<&'a Finding> {
         let (rule, about) = self.finding?;
         scan.diagnosis.findings.iter().find(|found| found.rule == rule && found.about == about)
     }
 
     /// The finding that says why: the headline's own, else of the most severe ones the first.
     pub fn why<'a>(&self, scan: &'a Scan) -> Option<&'a Finding> {
-        self.told(scan).or_else(|| telling(scan, self.standing.subject))
+        self.own_finding(scan).or_else(|| most_severe(scan, self.standing.subject))
     }
 
     fn rank(&self, scan: &Scan) -> Rank {
-        if let Some(finding) = self.told(scan) {
+        if let Some(finding) = self.own_finding(scan) {
             return Rank { severity: finding.severity, level: None };
         }
         let level = self.standing.level;
@@ -113,7 +113,7 @@ impl Headline {
 }
 
 /// Of the most severe findings one about this subject, else the first.
-fn telling(scan: &Scan, subject: Subject) -> Option<&Finding> {
+fn most_severe(scan: &Scan, subject: Subject) -> Option<&Finding> {
     let findings = &scan.diagnosis.findings;
     let worst = findings.iter().map(|finding| finding.severity).max()?;
     let mut severe = findings.iter().filter(|finding| finding.severity == worst);

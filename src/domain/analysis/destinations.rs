@@ -296,19 +296,21 @@ impl Counted {
     }
 }
 
-/// Orders as `(Reverse(share), destination)` does; of IPv6 not to the end.
+/// Orders as `(Reverse(share), Reverse(used), destination)` does; of IPv6 not to the end.
 fn rank(usage: &DestinationUse) -> u128 {
     let Destination { source, remote, .. } = usage.destination;
-    let free = f64::from(u16::MAX) * (1.0 - usage.share());
-    let free = u128::from(free as u16) << 112;
-    free | match (source, remote.address) {
-        (IpAddr::V4(source), IpAddr::V4(address)) => {
-            let addresses = u128::from(source.to_bits()) << 32 | u128::from(address.to_bits());
-            addresses << 16 | u128::from(remote.port)
+    let free = (f64::from(u16::MAX) * (1.0 - usage.share())) as u16;
+    let unused = u16::MAX - usage.used as u16;
+    let counts = u128::from(free) << 112 | u128::from(unused) << 96;
+    counts
+        | match (source, remote.address) {
+            (IpAddr::V4(source), IpAddr::V4(address)) => {
+                let addresses = u128::from(source.to_bits()) << 32 | u128::from(address.to_bits());
+                addresses << 16 | u128::from(remote.port)
+            }
+            (IpAddr::V4(source), IpAddr::V6(_)) => {
+                u128::from(source.to_bits()) << 48 | 0xffff_ffff_ffff
+            }
+            (IpAddr::V6(source), _) => 1 << 95 | source.to_bits() >> 33,
         }
-        (IpAddr::V4(source), IpAddr::V6(_)) => {
-            u128::from(source.to_bits()) << 48 | 0xffff_ffff_ffff
-        }
-        (IpAddr::V6(source), _) => 1 << 111 | source.to_bits() >> 17,
-    }
 }

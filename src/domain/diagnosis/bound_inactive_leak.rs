@@ -69,7 +69,7 @@ fn of(evidence: &Evidence<'_>, group: &Group<&OwnerUse>) -> Finding {
         evidence: figures,
         advice: vec![
             format!(
-                "mend {program}: close a socket whose connect() failed (a bound port outlives the \
+                "fix {program}: close a socket whose connect() failed (a bound port outlives the \
                  failure), and do not bind ports in store"
             ),
             "bind only when needed; for connections set IP_BIND_ADDRESS_NO_PORT before bind(), \

@@ -60,7 +60,7 @@ fn of(group: &Group<&OwnerUse>) -> Finding {
         evidence: figures,
         advice: vec![
             format!(
-                "mend {program}: close the socket when read() returns 0, on every path, errors \
+                "fix {program}: close the socket when read() returns 0, on every path, errors \
                  included (a response body that is not read to its end and closed is the usual \
                  cause in HTTP clients)"
             ),

@@ -131,7 +131,7 @@ impl Call {
     pub fn fails(&self, standing: &Standing) -> String {
         let Self { name, errno, .. } = self;
         let [verb, again] =
-            if self.is_plural { ["fail", "They fail"] } else { ["fails", "It fails"] };
+            if self.is_plural { ["fail", "They fail with"] } else { ["fails", "It gets"] };
         match (standing.level, standing.last_minute) {
             (Level::Exhausted, _) if standing.left.most > 0 => {
                 format!("{name} may fail with {errno}.")
@@ -139,8 +139,8 @@ impl Call {
             (Level::Exhausted, _) => format!("{name} {verb} with {errno}."),
             (Level::Failing, Some(last)) => {
                 let verb = if last.full > 0 { verb } else { "may fail" };
-                let seen = on_and_off(standing, last);
-                format!("{name} {verb} on and off: {seen}. {again} with {errno}.")
+                let seen = on_and_off(last);
+                format!("{name} {verb} on and off: {seen}. {again} {errno}.")
             }
             (_, last) if standing.share >= NEARLY_FULL && is_brief(last) => {
                 let waves = match self.time_wait {
@@ -168,27 +168,26 @@ pub(super) fn left(standing: &Standing) -> String {
         (Level::Exhausted, ..) if standing.left.most == 0 => "none left".to_owned(),
         (Level::Exhausted, ..) => left,
         (Level::Failing, Some(last), _) if last.full > 0 => format!("{left}, {}", full_at(last)),
-        (Level::Failing, Some(last), _) => {
-            format!("{left}, up to {} taken before the next scan", grouped(last.expected))
-        }
+        (Level::Failing, Some(last), _) => format!("{left}, {}", few_left(last)),
         (_, _, Some(forecast)) => format!("{left}, {}", full_in(forecast)),
         _ => left,
     }
 }
 
 /// `full at 6 of the last 60 scans, last 4 s ago`
-fn on_and_off(standing: &Standing, last: LastMinute) -> String {
+fn on_and_off(last: LastMinute) -> String {
     match last.since_full {
         Some(since) => {
             let seconds = since.as_secs_f64().round().max(1.0);
             format!("{}, last {seconds} s ago", full_at(last))
         }
-        None => format!(
-            "{} left, up to {} may be taken before the next scan",
-            grouped(standing.available),
-            grouped(last.expected)
-        ),
+        None => few_left(last),
     }
+}
+
+/// `12 left at a scan, up to 48 taken between two`
+fn few_left(LastMinute { fewest, expected, .. }: LastMinute) -> String {
+    format!("{} left at a scan, up to {} taken between two", grouped(fewest), grouped(expected))
 }
 
 /// `full at 6 of the last 60 scans`

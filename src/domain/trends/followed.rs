@@ -53,7 +53,7 @@ struct Sample {
 /// As many seconds a rate is taken over at least.
 const LEAST_SPAN: f64 = 0.5;
 
-/// 11 KB at most.
+/// 13 KB at most.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Followed {
     /// Oldest first, each later than the one before.

@@ -7,8 +7,8 @@ use super::followed::Count;
 /// Older scans are forgotten.
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Scans that are closer together share a slot: 67 slots at most.
-const SLOT: Duration = Duration::from_millis(900);
+/// Scans that are closer together share a slot: 63 slots at most.
+const SLOT: Duration = Duration::from_millis(970);
 
 /// The next scan is expected at the last interval, or after this time if it is longer.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,6 +28,8 @@ pub struct LastMinute {
     pub full: u32,
     /// How long ago the latest of these was.
     pub since_full: Option<Duration>,
+    /// Ports left at the scan with fewest.
+    pub fewest: u32,
     /// How long ago a scan saw no port left, or fewer than `expected` was then.
     pub since_short: Option<Duration>,
     /// Ports that may be taken before the next scan: as many as at the mean rate of the last
@@ -76,6 +78,7 @@ struct Slot {
     to: Duration,
     scans: u32,
     full: u32,
+    fewest: u32,
     full_at: Option<Duration>,
     short_at: Option<Duration>,
     taken: u32,
@@ -93,6 +96,7 @@ impl Recent {
         let mut slot = self.slot_at(interval.from);
         slot.to = at;
         slot.scans += 1;
+        slot.fewest = slot.fewest.min(left);
         slot.taken += interval.taken;
         self.slots.push_back(slot);
         self.expected = self.expected_after(at, interval);
@@ -119,6 +123,7 @@ impl Recent {
             scans: slots().map(|slot| slot.scans).sum(),
             full: slots().map(|slot| slot.full).sum(),
             since_full: since(|slot| slot.full_at),
+            fewest: slots().map(|slot| slot.fewest).min().unwrap_or_default(),
             since_short: since(|slot| slot.short_at),
             expected: self.expected,
             span: now.saturating_sub(first.from),
@@ -138,6 +143,7 @@ impl Recent {
             to: from,
             scans: 0,
             full: 0,
+            fewest: u32::MAX,
             full_at: None,
             short_at: None,
             taken: 0,

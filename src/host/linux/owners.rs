@@ -37,8 +37,8 @@ pub struct OwnerFinder {
     holders: Holders,
     found: Found,
     /// Inodes that were looked for everywhere and not found; ascending.
-    vain: Vec<u32>,
-    /// Threads that have a table of their own with a socket that was looked for.
+    unfound: Vec<u32>,
+    /// Threads that have a table of their own with sockets in it, as far as one search found them.
     split: Vec<Thread>,
     unread_threads: Option<UnreadThreads>,
     /// See `Holders::unmapped_uid`.
@@ -92,22 +92,22 @@ impl OwnerFinder {
 
     /// Inodes that the first walk of all did not find, once: without a second look at the sockets it
     /// cannot be known whether they were closed meanwhile. Ascending.
-    pub(super) fn take_doubtful(&mut self) -> Vec<u32> {
+    pub(super) fn take_unconfirmed(&mut self) -> Vec<u32> {
         let is_first = std::mem::take(&mut self.is_first);
-        if is_first { self.vain.clone() } else { Vec::new() }
+        if is_first { self.unfound.clone() } else { Vec::new() }
     }
 
     /// Those that are no longer listed were closed while we looked.
-    pub(super) fn settle_doubt(&mut self, mut is_listed: impl FnMut(u32) -> bool) {
+    pub(super) fn drop_closed(&mut self, mut is_listed: impl FnMut(u32) -> bool) {
         let undecided = &mut self.holders.undecided;
-        undecided.extend(self.vain.extract_if(.., |&mut inode| !is_listed(inode)));
+        undecided.extend(self.unfound.extract_if(.., |&mut inode| !is_listed(inode)));
         undecided.sort_unstable();
     }
 
-    /// An inode looked for in vain (a kernel socket, a descriptor in flight) is no reason to walk
-    /// again; one that a single walk did not find is, and so is a walk that failed.
+    /// An inode looked for without success (a kernel socket, a descriptor in flight) is no reason to
+    /// walk again; one that a single walk did not find is, and so is a walk that failed.
     fn knows_too_little(&self, sockets: &[Socket]) -> bool {
-        let is_known = |inode| self.holds(inode) || self.vain.binary_search(&inode).is_ok();
+        let is_known = |inode| self.holds(inode) || self.unfound.binary_search(&inode).is_ok();
         let mut inodes = sockets.iter().filter_map(|socket| socket.inode);
         self.holders.failed.is_some() || inodes.any(|inode| !is_known(inode))
     }
@@ -128,7 +128,7 @@ impl OwnerFinder {
             Ok(())
         });
         self.holders.failed = self.holders.failed.or(outcome.err().map(domain_errno));
-        self.settle(missing, &before);
+        self.decide(missing, &before);
         self.found.rings.clear();
     }
 
@@ -181,7 +181,7 @@ impl OwnerFinder {
         if process.uid == Some(users::effective()) && threads::has_ended(table.proc, pid) {
             return self.visit_threads(table, pid);
         }
-        // This uid stands for any user.
+        // This uid means any user.
         process.uid = process.uid.filter(|_| process.uid != self.unmapped_uid());
         self.holders.unreadable.push(process);
     }
@@ -207,35 +207,40 @@ impl OwnerFinder {
 
     /// Puts what was found in order.
     fn sort_pairs(&mut self) {
-        self.holders.pairs.append(&mut self.found.pairs);
-        self.holders.pairs.sort_unstable();
-        self.holders.pairs.dedup();
+        let Self { holders: Holders { pairs, .. }, found, .. } = self;
+        if pairs.is_empty() {
+            std::mem::swap(pairs, &mut found.pairs);
+        } else {
+            pairs.append(&mut found.pairs);
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
     }
 
     /// Decides what the walk says of inodes that it did not find.
-    fn settle(&mut self, missing: Vec<u32>, before: &[u32]) {
+    fn decide(&mut self, missing: Vec<u32>, before: &[u32]) {
         if !missing.is_empty() {
             self.holders.lack = lack();
             self.holders.unmapped_uid = self.unmapped_uid();
         }
         self.has_walked |= self.holders.failed.is_none();
         if self.holders.failed.is_some() {
-            return self.vain.clear();
+            return self.unfound.clear();
         }
-        let is_settled = |inode: &u32| self.is_due(*inode, before) || self.is_vain(*inode);
-        let (vain, undecided) = missing.into_iter().partition(is_settled);
-        (self.vain, self.holders.undecided) = (vain, undecided);
+        let is_settled = |inode: &u32| self.is_due(*inode, before) || self.is_unfound(*inode);
+        let (unfound, undecided) = missing.into_iter().partition(is_settled);
+        (self.unfound, self.holders.undecided) = (unfound, undecided);
         self.holders.unread_threads = self.unread_threads;
     }
 
     /// Whether it is to be looked for everywhere, once: where there was no walk before that could
-    /// tell what is new, each inode is; later those that are still listed since the last walk.
+    /// say what is new, each inode is; later those that are still listed since the last walk.
     fn is_due(&self, inode: u32, before: &[u32]) -> bool {
-        (self.is_first || before.binary_search(&inode).is_ok()) && !self.is_vain(inode)
+        (self.is_first || before.binary_search(&inode).is_ok()) && !self.is_unfound(inode)
     }
 
-    fn is_vain(&self, inode: u32) -> bool {
-        self.vain.binary_search(&inode).is_ok()
+    fn is_unfound(&self, inode: u32) -> bool {
+        self.unfound.binary_search(&inode).is_ok()
     }
 
     /// Ascending.

@@ -1,6 +1,6 @@
 //! Takes snapshots of the machine this program runs on. Neither decodes nor judges.
 
-mod doubt;
+mod recheck;
 mod repetitions;
 
 use std::{
@@ -190,7 +190,7 @@ impl LinuxScanner {
         if !hides_some {
             self.owners.find(depth, &snapshot.sockets);
         }
-        self.settle_doubt(snapshot);
+        self.recheck(snapshot);
         attribute(snapshot, self.owners.holders());
     }
 
@@ -215,10 +215,10 @@ impl LinuxScanner {
         snapshot.interfaces = interfaces_of(&snapshot.sockets);
     }
 
-    /// As long as our own bind() is refused and sockets are not listed, it is tried again, so that
-    /// the refusal is true; not at each refresh, for on a full range it costs 10 ms.
+    /// As long as our own bind() is refused it is tried again with each full walk, so that the
+    /// refusal is true; not at each refresh, for on a full range it costs 10 ms.
     fn bind_again(&mut self) {
-        if self.number == 0 || self.refused_bind.is_none() || self.bound_inactive.is_none() {
+        if self.number == 0 || self.refused_bind.is_none() {
             return;
         }
         let test = SelfTest::start();

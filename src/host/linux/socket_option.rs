@@ -48,7 +48,7 @@ pub fn get<const N: usize>(socket: impl AsFd, option: NumberOption<N>) -> io::Re
     let mut value = [0; N];
     let mut length = N as u32;
     let number = socket.as_fd().as_raw_fd();
-    #[expect(unsafe_code, reason = "value and length outlive the call, and the length is told")]
+    #[expect(unsafe_code, reason = "value and length outlive the call, and the length is given")]
     let result = unsafe {
         getsockopt(number, option.level, option.name, (&raw mut value).cast(), &raw mut length)
     };

@@ -29,9 +29,9 @@ pub fn render(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
 /// For `height` lines, of the width of an area.
 pub fn lines(sight: &Sight<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
     let width = usize::from(width.saturating_sub(2));
-    let told = sight.headline.told(sight.scan);
+    let own = sight.headline.own_finding(sight.scan);
     let level = sight.verdict.level;
-    let (badge, role) = match told {
+    let (badge, role) = match own {
         Some(finding) => severity_badge(finding.severity),
         None => (level.name(), level_role(level)),
     };
@@ -45,13 +45,13 @@ pub fn lines(sight: &Sight<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
         sight.theme.badge(role).add_modifier(Modifier::BOLD),
     );
     let room = width.saturating_sub(badge.width() + 2);
-    let text = match told {
+    let text = match own {
         Some(finding) => whole_words(&finding.summary, room),
         None => fitting(&sight.verdict, sight.sources, sight.theme, room),
     };
     let bold = Style::reset().add_modifier(Modifier::BOLD);
     let mut lines = vec![Line::from(vec![badge, Span::raw("  "), Span::styled(text, bold)])];
-    lines.extend(explanation(sight, told.is_some(), width, usize::from(height)));
+    lines.extend(explanation(sight, own.is_some(), width, usize::from(height)));
     lines
 }
 

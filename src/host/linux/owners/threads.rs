@@ -54,7 +54,8 @@ pub(super) fn read_all(
 ) -> rustix::io::Result<()> {
     let mut seen = Vec::new();
     each(table.proc, pid, |tid| {
-        let is_seen = |&other: &u32| kcmp::share_descriptors(other, tid) == Ok(true);
+        // Where that is not known, the first one is read alone.
+        let is_seen = |&other: &u32| kcmp::share_descriptors(other, tid) != Ok(false);
         if tid == pid || seen.iter().any(is_seen) {
             return Ok(());
         }

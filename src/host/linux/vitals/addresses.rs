@@ -31,9 +31,7 @@ pub(super) fn read(is_proc_mounted: bool, buffer: &mut Vec<u8>) -> SourceAddress
         Ipv6::Listed { has_loopback: true, .. } => Some(true),
         _ => RouteSocket::open().and_then(|mut route| route.is_loopback_up()).unwrap_or_default(),
     };
-    let has_ipv4_loopback =
-        if is_loopback_up == Some(false) { Some(false) } else { has_ipv4_loopback() };
-    SourceAddresses { is_loopback_up, has_ipv4_loopback, ipv6 }
+    SourceAddresses { is_loopback_up, has_ipv4_loopback: has_ipv4_loopback(), ipv6 }
 }
 
 /// Whether `::1` is among them, and how many may be bound. `address interface prefix scope flags name`,

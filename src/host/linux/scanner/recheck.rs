@@ -7,25 +7,25 @@ use crate::domain::{Snapshot, Source};
 use super::LinuxScanner;
 
 /// More sockets than these do not close within a scan: that nobody shows them has another reason.
-const MOST_DOUBTFUL: usize = 64;
+const MOST_RECHECKED: usize = 64;
 /// Ports that are listed one by one; of more all sockets are listed.
 const MOST_PORTS: usize = 4;
 
 impl LinuxScanner {
     /// Lists the sockets again that the first walk of all did not find. Later walks need no such
     /// look: what they do not find is asked for at the next scan.
-    pub(super) fn settle_doubt(&mut self, snapshot: &Snapshot) {
-        let doubtful = self.owners.take_doubtful();
-        if doubtful.is_empty() || doubtful.len() > MOST_DOUBTFUL {
+    pub(super) fn recheck(&mut self, snapshot: &Snapshot) {
+        let unconfirmed = self.owners.take_unconfirmed();
+        if unconfirmed.is_empty() || unconfirmed.len() > MOST_RECHECKED {
             return;
         }
         let sockets = snapshot.sockets.iter();
-        let of_doubt = sockets.filter(|s| s.inode.is_some_and(|i| doubtful.contains(&i)));
-        let mut ports: Vec<u16> = of_doubt.map(|socket| socket.local.port).collect();
+        let rows = sockets.filter(|s| s.inode.is_some_and(|i| unconfirmed.contains(&i)));
+        let mut ports: Vec<u16> = rows.map(|socket| socket.local.port).collect();
         ports.sort_unstable();
         ports.dedup();
         let Some(listed) = self.list_again(&ports) else { return };
-        self.owners.settle_doubt(|inode| listed.binary_search(&inode).is_ok());
+        self.owners.drop_closed(|inode| listed.binary_search(&inode).is_ok());
     }
 
     /// The inodes that are listed now, ascending; None: not all could be listed.
