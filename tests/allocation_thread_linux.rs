@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use namespace::in_new_namespace;
+use namespace::{in_new_namespace, needs_linux};
 use portscope::{
     allocator::ALLOCATORS,
     domain::{Binder, PortRange, Protocols},
@@ -82,10 +82,14 @@ fn run(strategy: usize, protocols: Protocols, holds: bool, allocations: u64) -> 
 
 #[test]
 fn every_strategy_allocates_on_a_machine_that_is_nearly_full() {
+    let has_option = needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE, which kernel-bind needs");
     in_new_namespace(|| {
         for protocols in [Protocols::Udp, Protocols::Tcp] {
             let _others = occupy(protocols, 50);
             for (number, row) in ALLOCATORS.iter().enumerate() {
+                if row.lets_machine_choose && !has_option {
+                    continue;
+                }
                 let all = run(number, protocols, false, 100);
                 assert!(all.successes > 0, "{}", row.name);
                 assert!(all.touched.iter().all(|&(port, _)| thousand().contains(port)));

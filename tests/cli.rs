@@ -19,7 +19,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use namespace::in_new_namespace;
+use namespace::{in_new_namespace, is_linux_at_least};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
@@ -403,12 +403,15 @@ fn what_an_ordinary_user_cannot_see_is_named_and_strict_makes_it_a_no() {
             return eprintln!("not tested here: no right to change the user");
         };
         assert_eq!((text.status.code(), strict.status.code()), (Some(0), Some(1)));
-        assert!(stderr(&text).starts_with("portscope: partial: owners missing for 1 socket:"));
+        // Before Linux 6.8 the first gap is that of the bound-inactive sockets.
+        let nth = usize::from(!is_linux_at_least((6, 8)));
+        let told = stderr(&text).lines().nth(nth).unwrap();
+        assert!(told.starts_with("portscope: partial: owners missing for 1 socket:"), "{told}");
         assert!(stdout(&text).trim_end().ends_with(" hidden"), "{}", stdout(&text));
         let scan = json(&json_form);
         assert_eq!(scan["complete"], false);
-        assert_eq!(keys(&scan["missing"][0]), ["what", "count", "why", "remedy"].into());
-        assert_eq!(scan["missing"][0]["count"], 1);
+        assert_eq!(keys(&scan["missing"][nth]), ["what", "count", "why", "remedy"].into());
+        assert_eq!(scan["missing"][nth]["count"], 1);
     });
 }
 

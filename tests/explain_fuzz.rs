@@ -398,8 +398,10 @@ fn is_at_least(major: u32, minor: u32) -> bool {
 /// A real connect() that may take this port only. Nobody listens there.
 fn connects(protocol: Protocol, port: u16, to: SocketAddr) -> bool {
     let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
-    let socket = holders::open(kind, to.ip(), &[With::Only(port)]);
-    match socket.connect(&to.into()).map_err(|error| error.raw_os_error()) {
+    let connected = holders::choosing(port, || {
+        holders::open(kind, to.ip(), &[With::Only(port)]).connect(&to.into())
+    });
+    match connected.map_err(|error| error.raw_os_error()) {
         Ok(()) => true,
         Err(Some(code)) if code == Code::CONNREFUSED.raw_os_error() => true,
         Err(Some(code)) if code == Code::ADDRNOTAVAIL.raw_os_error() => false,

@@ -19,7 +19,7 @@ use portscope::{
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use socket2::{Domain, Socket, Type};
 
-use namespace::{in_new_namespace, set_sysctl};
+use namespace::{in_new_namespace, needs_linux, set_sysctl};
 
 /// How a client comes to its port.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,9 @@ fn clients_that_bind_without_a_port_are_not_suspected() {
 
 #[test]
 fn clients_with_a_range_of_their_own_are_not_suspected() {
+    if !needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE") {
+        return;
+    }
     for (size, count) in SIZES {
         let found = suspected(size, &[(Way::OwnRange, count, 0)]);
         assert_eq!(found.unwrap_or(0), 0, "{count} of {size}");

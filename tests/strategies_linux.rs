@@ -17,10 +17,10 @@ use std::{
 };
 
 use drill::Drill;
-use namespace::set_sysctl;
+use namespace::{needs_linux, set_sysctl};
 use portscope::{
     Allocator,
-    allocator::ALLOCATORS,
+    allocator::{ALLOCATORS, AllocatorRow},
     domain::{Binder, Errno, Outcome, PortRange, Protocol, Protocols, Refusal, automatic},
     host::{Held, HostBinder, linux::binder::RealBinder},
 };
@@ -37,6 +37,12 @@ fn in_new_namespace(work: impl FnOnce() + Send) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     namespace::in_new_namespace(work);
+}
+
+/// The strategies that this kernel has: `kernel-bind` needs IP_LOCAL_PORT_RANGE.
+fn strategies() -> impl Iterator<Item = &'static AllocatorRow> {
+    let has_option = needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE, which kernel-bind needs");
+    ALLOCATORS.iter().filter(move |row| has_option || !row.lets_machine_choose)
 }
 
 fn ten() -> PortRange {
@@ -72,7 +78,7 @@ fn said(output: &Output) -> &str {
 #[test]
 fn what_each_strategy_gives_is_really_bound() {
     in_new_namespace(|| {
-        for row in ALLOCATORS {
+        for row in strategies() {
             for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
                 let builder = Allocator::over(ten()).protocols(protocols).strategy(row.name);
                 let mut allocator = builder.seed(1).build().unwrap();
@@ -96,7 +102,7 @@ fn each_strategy_that_tries_all_finds_the_tenth_of_ten_ports() {
     in_new_namespace(|| {
         for free in [50_000, 50_001, 50_006, 50_009] {
             let _held = hold(Protocols::Both, ten().ports().filter(|&port| port != free));
-            for row in ALLOCATORS.iter().filter(|row| !MAY_MISS.contains(&row.name)) {
+            for row in strategies().filter(|row| !MAY_MISS.contains(&row.name)) {
                 let output = pick(row.name, "--range 50000-50009 --seed 1 --max-attempts 100");
                 assert_eq!(ports(&output), [free], "{}", row.name);
             }
@@ -108,7 +114,7 @@ fn each_strategy_that_tries_all_finds_the_tenth_of_ten_ports() {
 fn reserved_ports_are_skipped_unless_they_are_asked_for() {
     in_new_namespace(|| {
         set_sysctl("ip_local_reserved_ports", "50000-50007");
-        for row in ALLOCATORS {
+        for row in strategies() {
             let given = ports(&pick(row.name, "--range 50000-50009 --seed 1 --count 2"));
             assert_eq!(BTreeSet::from_iter(given), [50_008, 50_009].into(), "{}", row.name);
             let all = "--range 50000-50009 --seed 1 --count 10 --max-attempts 1000";
@@ -162,6 +168,9 @@ fn bitmap_needs_one_attempt_a_port_and_none_to_see_that_there_is_no_port() {
 
 #[test]
 fn kernel_bind_keeps_to_the_range_and_says_so_where_the_kernel_does_not_use_all_of_it() {
+    if !needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE") {
+        return;
+    }
     in_new_namespace(|| {
         let whole = pick("kernel-bind", "--range 50000-50063 --count 64 --protocol udp");
         assert_eq!(BTreeSet::from_iter(ports(&whole)), (50_000..=50_063).collect());
@@ -184,6 +193,9 @@ fn kernel_bind_keeps_to_the_range_and_says_so_where_the_kernel_does_not_use_all_
 
 #[test]
 fn a_port_that_the_kernel_chose_for_udp_and_tcp_refuses_is_a_miss_of_that_port() {
+    if !needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE") {
+        return;
+    }
     in_new_namespace(|| {
         let _held = hold(Protocols::Tcp, 50_001..=50_009);
         let mut allocator = Allocator::over(ten()).strategy("kernel-bind").build().unwrap();
@@ -205,6 +217,9 @@ fn a_port_that_the_kernel_chose_for_udp_and_tcp_refuses_is_a_miss_of_that_port()
 
 #[test]
 fn a_range_without_a_free_port_is_refused_to_kernel_bind_as_in_use() {
+    if !needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE") {
+        return;
+    }
     in_new_namespace(|| {
         for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
             let _held = hold(protocols, ten().ports());

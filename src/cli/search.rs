@@ -318,8 +318,12 @@ impl<'a> Search<'a> {
 
     /// Candidates on which no socket is listed now.
     fn count_free(&self, candidates: &Candidates) -> Option<Unlisted> {
-        let snapshot = match scan::look(self.host, OwnerDepth::Skip) {
-            Ok(snapshot) => snapshot,
+        let look = |depth| scan::look(self.host, depth);
+        let hides_some = |seen: &Snapshot| seen.gaps.iter().any(Gap::hides_bound_inactive);
+        let snapshot = match look(OwnerDepth::Skip) {
+            // They are looked for among the descriptors.
+            Ok(seen) if hides_some(&seen) => look(OwnerDepth::Full).unwrap_or(seen),
+            Ok(seen) => seen,
             Err(error) => {
                 exit::tell(format_args!("portscope: partial: {error}"));
                 return None;

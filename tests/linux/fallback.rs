@@ -3,13 +3,19 @@
 use std::io;
 
 use portscope::{
-    domain::{Errno, Family, Gap, Protocol, Snapshot, Socket, Source, State},
-    host::linux::sock_diag::{Datagram, DiagSocket, Link, Netlink},
+    domain::{Errno, Family, Gap, Holder, Protocol, Snapshot, Socket, Source, State},
+    host::{
+        Host as _,
+        linux::{
+            LinuxHost, LinuxScanner,
+            sock_diag::{Datagram, DiagSocket, Link, Netlink},
+        },
+    },
 };
 
 use crate::{
-    eventually, holders::mixture, namespace::in_new_namespace, scan, scan_through,
-    scan_without_netlink,
+    eventually, holders::mixture, namespace::in_new_namespace, scan, scan_at,
+    scan_without_netlink, shallowest,
 };
 
 /// Refuses requests of one type.
@@ -29,7 +35,9 @@ impl Link for Without {
 }
 
 fn scan_refusing(kind: u8) -> Snapshot {
-    scan_through(DiagSocket::over(Box::new(Without(kind, Netlink::open().unwrap()))))
+    let netlink = DiagSocket::over(Box::new(Without(kind, Netlink::open().unwrap())));
+    let machine = LinuxHost::new().machine();
+    scan_at(shallowest(), &mut LinuxScanner::over(machine, Ok(netlink)))
 }
 
 /// The mixture has come to rest: its half-closed ends have been acknowledged.
@@ -50,6 +58,7 @@ fn as_procfs_tells(socket: &Socket) -> Socket {
         family,
         send_queue,
         expires_ms,
+        holder: Holder::NotAsked,
         ..*socket
     }
 }

@@ -23,10 +23,16 @@ use portscope::{
     },
 };
 
-/// A snapshot of the calling thread's namespace, without owners.
+/// A snapshot of the calling thread's namespace, without owners. Where the kernel does not list
+/// bound-inactive sockets, they are found by their owners.
 fn scan() -> Snapshot {
     let machine = LinuxHost::new().machine();
-    scan_by(&mut LinuxScanner::new(machine))
+    scan_at(shallowest(), &mut LinuxScanner::new(machine))
+}
+
+/// That shows all sockets.
+fn shallowest() -> OwnerDepth {
+    if namespace::is_linux_at_least((6, 8)) { OwnerDepth::Skip } else { OwnerDepth::Full }
 }
 
 /// As `scan`, by /proc/net alone.
@@ -42,9 +48,13 @@ fn scan_through(netlink: DiagSocket) -> Snapshot {
 }
 
 fn scan_by(scanner: &mut LinuxScanner) -> Snapshot {
+    scan_at(OwnerDepth::Skip, scanner)
+}
+
+fn scan_at(depth: OwnerDepth, scanner: &mut LinuxScanner) -> Snapshot {
     let machine = LinuxHost::new().machine();
     let mut snapshot = Snapshot::empty(machine, Source::Simulated);
-    scanner.scan(OwnerDepth::Skip, &mut snapshot).expect("netlink or /proc/net answers");
+    scanner.scan(depth, &mut snapshot).expect("netlink or /proc/net answers");
     snapshot
 }
 

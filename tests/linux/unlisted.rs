@@ -59,7 +59,7 @@ fn bound_rows(snapshot: &Snapshot) -> Vec<(Socket, Vec<u32>)> {
 }
 
 /// Whether the rights of this test show the descriptors of all processes.
-fn sees_all() -> bool {
+pub fn sees_all() -> bool {
     OwnerFinder::new().find(OwnerDepth::Full, &[]).show_all()
 }
 

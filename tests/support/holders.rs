@@ -5,7 +5,8 @@
 
 use std::{
     ffi::{c_int, c_uint, c_void},
-    io::IoSlice,
+    fs,
+    io::{self, IoSlice},
     mem::MaybeUninit,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr},
     os::{
@@ -13,6 +14,7 @@ use std::{
         unix::net::UnixStream,
     },
     process::Command,
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -27,6 +29,9 @@ pub const LOCAL6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const SECOND4: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const MPTCP: i32 = 262;
+const BIND_ADDRESS_NO_PORT: c_int = 24;
+const LOCAL_PORT_RANGE: c_int = 51;
+const NAMESPACE_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 /// Of the ephemeral range: one a row, in order.
 const FIRST_PORT: u16 = 40_000;
 /// Peers stand on ports below the ephemeral range.
@@ -51,7 +56,7 @@ pub enum With {
     Dual,
     /// IP_BIND_ADDRESS_NO_PORT
     NoPort,
-    /// Automatic choice has this port only (IP_LOCAL_PORT_RANGE).
+    /// Automatic choice has this port only (IP_LOCAL_PORT_RANGE). Within `choosing`.
     Only(u16),
     /// As if a process of uid 1000 had made it.
     User1000,
@@ -95,7 +100,7 @@ impl Rows {
     {
         let port = self.next;
         self.next += 1;
-        let kept = make(port).into_iter().map(Into::into).collect();
+        let kept = choosing(port, || make(port)).into_iter().map(Into::into).collect();
         self.holders.push(Holder { name, protocol, port, state, kept });
     }
 
@@ -123,18 +128,18 @@ pub fn open(kind: Type, address: IpAddr, with: &[With]) -> Socket {
 }
 
 fn set(socket: &Socket, with: &[With]) {
-    const BIND_ADDRESS_NO_PORT: c_int = 24;
-    const LOCAL_PORT_RANGE: c_int = 51;
     for option in with {
         match *option {
             ReuseAddress => socket.set_reuse_address(true).unwrap(),
             ReusePort => socket.set_reuse_port(true).unwrap(),
             V6Only => socket.set_only_v6(true).unwrap(),
             Dual => socket.set_only_v6(false).unwrap(),
-            NoPort => set_ip_option(socket, BIND_ADDRESS_NO_PORT, 1),
-            Only(port) => {
-                set_ip_option(socket, LOCAL_PORT_RANGE, u32::from(port) << 16 | u32::from(port));
+            NoPort => set_ip_option(socket, BIND_ADDRESS_NO_PORT, 1).unwrap(),
+            Only(port) if has_port_range_option() => {
+                set_ip_option(socket, LOCAL_PORT_RANGE, u32::from(port) << 16 | u32::from(port))
+                    .unwrap();
             }
+            Only(port) => assert!(range_of_namespace().starts_with(&format!("{port}\t{port}"))),
             User1000 => {
                 let user = rustix::fs::Uid::from_raw(1000);
                 rustix::fs::fchown(socket, Some(user), None).unwrap();
@@ -145,7 +150,7 @@ fn set(socket: &Socket, with: &[With]) {
 }
 
 /// An option of level IPPROTO_IP that neither socket2 nor rustix knows.
-fn set_ip_option(socket: &Socket, name: c_int, value: c_uint) {
+fn set_ip_option(socket: &Socket, name: c_int, value: c_uint) -> io::Result<()> {
     #[expect(unsafe_code, reason = "declares setsockopt(2) as libc does")]
     unsafe extern "C" {
         fn setsockopt(
@@ -159,7 +164,32 @@ fn set_ip_option(socket: &Socket, name: c_int, value: c_uint) {
     let pointer = (&raw const value).cast();
     #[expect(unsafe_code, reason = "the kernel reads four bytes, which `value` has")]
     let result = unsafe { setsockopt(socket.as_raw_fd(), 0, name, pointer, 4) };
-    assert_eq!(result, 0, "IP option {name}: {}", std::io::Error::last_os_error());
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Runs `choose`, in which a socket with `With::Only(port)` is connected or bound to port 0. Where the
+/// kernel has no IP_LOCAL_PORT_RANGE (before Linux 6.3), this port is meanwhile the namespace's range.
+pub fn choosing<T>(port: u16, choose: impl FnOnce() -> T) -> T {
+    if has_port_range_option() {
+        return choose();
+    }
+    let before = range_of_namespace();
+    fs::write(NAMESPACE_RANGE, format!("{port} {port}")).unwrap();
+    let chosen = choose();
+    fs::write(NAMESPACE_RANGE, before).unwrap();
+    chosen
+}
+
+fn range_of_namespace() -> String {
+    fs::read_to_string(NAMESPACE_RANGE).unwrap()
+}
+
+fn has_port_range_option() -> bool {
+    static HAS_IT: OnceLock<bool> = OnceLock::new();
+    *HAS_IT.get_or_init(|| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        set_ip_option(&socket, LOCAL_PORT_RANGE, 0).is_ok()
+    })
 }
 
 fn bound(kind: Type, address: IpAddr, port: u16, with: &[With]) -> Socket {

@@ -28,6 +28,24 @@ pub fn in_new_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     })
 }
 
+/// Whether the kernel is of this version or newer. If not, prints that what it `does` is not tested.
+pub fn needs_linux(version: (u32, u32), does: &str) -> bool {
+    let is_new = is_linux_at_least(version);
+    if !is_new {
+        let (major, minor) = version;
+        eprintln!("not tested here: Linux {major}.{minor} {does}, this kernel does not");
+    }
+    is_new
+}
+
+pub fn is_linux_at_least(version: (u32, u32)) -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next()?.parse::<u32>().ok();
+    next().zip(next()).is_some_and(|release| release >= version)
+}
+
 /// Sets `net.ipv4.NAME` of the thread's namespace.
 pub fn set_sysctl(name: &str, value: &str) {
     fs::write(format!("/proc/sys/net/ipv4/{name}"), value)

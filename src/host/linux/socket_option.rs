@@ -1,11 +1,15 @@
-//! Socket options as numbers, of those that rustix and socket2 do not have.
+//! Socket options as numbers, of those that rustix and socket2 do not have, and the ioctl for what has
+//! no option on old kernels.
 
 use std::{
     ffi::{c_int, c_void},
-    os::fd::{AsFd, AsRawFd as _},
+    os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
-use rustix::io;
+use rustix::{
+    io,
+    ioctl::{Ioctl, IoctlOutput, Opcode, ioctl},
+};
 
 /// Level and name of an option whose value is a number of `N` bytes.
 #[derive(Clone, Copy)]
@@ -53,4 +57,35 @@ pub fn get<const N: usize>(socket: impl AsFd, option: NumberOption<N>) -> io::Re
     }
     let errno = std::io::Error::last_os_error().raw_os_error();
     Err(errno.map_or(io::Errno::INVAL, io::Errno::from_raw_os_error))
+}
+
+/// Opens the network namespace of the socket. Needs CAP_NET_ADMIN in it.
+pub fn network_namespace(socket: impl AsFd) -> io::Result<OwnedFd> {
+    #[expect(unsafe_code, reason = "SIOCGSKNS reads no memory and returns a descriptor")]
+    unsafe {
+        ioctl(socket, OpenNamespace)
+    }
+}
+
+/// SIOCGSKNS. Since Linux 4.10.
+struct OpenNamespace;
+
+#[expect(unsafe_code, reason = "the request has no argument, and its result is a new descriptor")]
+unsafe impl Ioctl for OpenNamespace {
+    type Output = OwnedFd;
+
+    const IS_MUTATING: bool = false;
+
+    fn opcode(&self) -> Opcode {
+        0x894c
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        std::ptr::null_mut()
+    }
+
+    unsafe fn output_from_ptr(result: IoctlOutput, _: *mut c_void) -> io::Result<OwnedFd> {
+        // SAFETY: the kernel has opened it for us.
+        Ok(unsafe { OwnedFd::from_raw_fd(result) })
+    }
 }

@@ -149,8 +149,12 @@ impl Here {
 
     fn has(&self, copy: &OwnedFd, place: &Place) -> bool {
         let cookie = socket_option::get(copy, NETNS_COOKIE).ok();
-        match (self.cookie, cookie) {
-            (Some(ours), Some(its)) => ours == its,
+        if let (Some(ours), Some(its)) = (self.cookie, cookie) {
+            return ours == its;
+        }
+        let namespace = socket_option::network_namespace(copy).and_then(fstat).ok();
+        match (self.inode, namespace) {
+            (Some(ours), Some(its)) => ours == its.st_ino,
             _ => self.is_of_process(place) != Some(false),
         }
     }
