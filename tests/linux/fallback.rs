@@ -14,8 +14,8 @@ use portscope::{
 };
 
 use crate::{
-    eventually, holders::mixture, namespace::in_new_namespace, scan, scan_at,
-    scan_without_netlink, shallowest,
+    eventually, holders::mixture, namespace::in_new_namespace, scan, scan_at, scan_without_netlink,
+    shallowest,
 };
 
 /// Refuses requests of one type.
