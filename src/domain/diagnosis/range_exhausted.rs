@@ -74,7 +74,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>) -> String {
     let range = evidence.analysis.range(Protocol::Tcp);
-    if range.is_bind_refused {
+    if range.is_bind_refused && range.left().most > 0 {
         return refused(evidence);
     }
     let bind = Call {
