@@ -14,9 +14,9 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Standard deviations by which the low parity must prevail: 1 in 4,000 by chance.
+/// Standard deviations by which the low parity must prevail: 1 in 4,000 at random.
 const BEYOND_CHANCE: f64 = 3.5;
-/// So many ports have an order.
+/// Fewer ports show no order.
 const ORDERLY: u32 = 16;
 
 /// What is judged.

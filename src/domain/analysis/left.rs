@@ -7,9 +7,9 @@ use crate::domain::diagnosis::grouped;
 /// Levels and forecasts go by `least`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
-    /// So many for certain.
+    /// Ports that are left for certain.
     pub least: u32,
-    /// Not more than these.
+    /// Ports that are left at most.
     pub most: u32,
 }
 

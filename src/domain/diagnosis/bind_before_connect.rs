@@ -80,7 +80,7 @@ fn share(evidence: &Evidence<'_>, ports: u32) -> f64 {
     f64::from(ports) / f64::from(evidence.analysis.range(Protocol::Tcp).size.max(1))
 }
 
-/// Of so many ports that are lost to all other destinations.
+/// Severity by the number of ports that are lost to all other destinations.
 fn severity(evidence: &Evidence<'_>, lost: u32) -> Severity {
     let left = evidence.analysis.range(Protocol::Tcp).size.saturating_sub(lost);
     let level = evidence.thresholds.level(share(evidence, lost), left, None);

@@ -114,7 +114,7 @@ fn cell(
             vec![Span::styled(percent(row.used_share(), row.capacity), theme.style(role))]
         }
         3 => {
-            // At least so many, where more may be left.
+            // `4+`: at least 4, where more may be left.
             let more = if row.left().is_exact() { "" } else { "+" };
             let left = format!("{}{more}", words::thousands(row.available()));
             let is_plain = standing.level == Level::Ok;
