@@ -363,6 +363,7 @@ impl Recount<'_> {
             suspected: 0,
             numbered: 0,
             uncertain: 0,
+            unlisted: 0,
             is_bind_refused: false,
             bind_may_miss: u32::from(protocol == Protocol::Tcp && self.odd_ends(&is_occupied) > 0),
             connect_may_miss: u32::from(
@@ -426,6 +427,7 @@ impl Recount<'_> {
             }),
             surely_reusable: 0,
             uncertain: 0,
+            unlisted: 0,
             may_miss: u32::from(
                 self.odd_ends(&|port| {
                     let all = of_port(port);

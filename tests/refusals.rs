@@ -416,7 +416,7 @@ fn port_without_a_listed_socket_is_not_called_free() {
     let machine = LinuxHost::new().machine();
     let mut snapshot = Snapshot::empty(machine, Source::Procfs);
     snapshot.gaps.push(Gap::BoundInactiveUnlisted { assumed: false });
-    assert!(availability::may_be_unlisted(&snapshot, Protocol::Tcp));
+    assert!(availability::may_be_unlisted(&snapshot, Protocol::Tcp, 8080));
     let bind = Bind { protocol: Protocol::Tcp, address: BindAddress::Any4, reuse: Reuse::None };
     let told = |probed| {
         let answer = Answer { verdict: Verdict::Unknown, because: String::new() };

@@ -319,7 +319,7 @@ impl<'a> Search<'a> {
     /// Candidates on which no socket is listed now.
     fn count_free(&self, candidates: &Candidates) -> Option<Unlisted> {
         let look = |depth| scan::look(self.host, depth);
-        let hides_some = |seen: &Snapshot| seen.gaps.iter().any(Gap::hides_bound_inactive);
+        let hides_some = |seen: &Snapshot| seen.hides_bound_inactive();
         let snapshot = match look(OwnerDepth::Skip) {
             // They are looked for among the descriptors.
             Ok(seen) if hides_some(&seen) => look(OwnerDepth::Full).unwrap_or(seen),
@@ -333,8 +333,10 @@ impl<'a> Search<'a> {
         let SearchSettings { protocols, address, .. } = *self.settings;
         let sight = FreePorts::seen(&snapshot, protocols, address);
         let ports = candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32;
-        let may_hide = |protocol| availability::may_be_unlisted(&snapshot, protocol);
-        let is_hidden = Protocol::EACH.iter().any(|&p| protocols.includes(p) && may_hide(p));
+        let may_hide = |protocol, port| availability::may_be_unlisted(&snapshot, protocol, port);
+        let asked = || Protocol::EACH.into_iter().filter(|&protocol| protocols.includes(protocol));
+        let is_hidden =
+            asked().any(|protocol| candidates.ports().any(|port| may_hide(protocol, port)));
         let is_refused = |port: &&u16| candidates.contains(**port) && sight.looks_free(**port);
         let refused = self.met.keys().filter(is_refused).count() as u32;
         Some(Unlisted { ports, refused, is_doubtful: is_hidden })

@@ -10,9 +10,7 @@ mod places;
 mod ranges;
 mod suspicion;
 
-use crate::domain::{
-    Destination, Ephemeral, Errno, Gap, PortRange, Protocol, Snapshot, Socket, StateClass,
-};
+use crate::domain::{Destination, Ephemeral, PortRange, Protocol, Snapshot, Socket, StateClass};
 
 pub use foremost::{Foremost, MOST_OWNERS};
 pub use left::Left;
@@ -42,7 +40,7 @@ pub struct Analysis {
     pub numbered: PortSet,
     /// As `poisoned`, but only by circumstance: see `RangeUse::suspected`.
     pub suspected: PortSet,
-    /// See `RangeUse::uncertain`; those of `suspected` are among them.
+    /// Those of `RangeUse::uncertain` that are known one by one; those of `suspected` are among them.
     pub uncertain: PortSet,
 }
 
@@ -70,13 +68,15 @@ pub struct RangeUse {
     pub suspected: u32,
     /// TCP: ports of `Analysis::numbered`.
     pub numbered: u32,
-    /// TCP: connected ports that other destinations can share only if connect() chose them, which
-    /// neither the kernel says nor the order in which they were used shows.
+    /// TCP: connected ports, at most, that other destinations can share only if connect() chose them,
+    /// which neither the kernel says nor the order in which they were used shows.
     pub uncertain: u32,
     /// TCP: a search may leave out one port that is available, see `Ephemeral::is_odd_end`. 0 or 1:
     /// for bind(0), and for connect() to a destination that nobody is connected to.
     pub bind_may_miss: u32,
     pub connect_may_miss: u32,
+    /// TCP: ports of the range that sockets which are not listed may be bound to, at most.
+    pub unlisted: u32,
     /// TCP: our own bind() to port 0 failed with EADDRINUSE, and bound-inactive sockets are not
     /// listed: all that seems left may be theirs.
     pub is_bind_refused: bool,
@@ -99,6 +99,8 @@ pub struct DestinationUse {
     pub surely_reusable: u32,
     /// Of `capacity`, not of `used`: ports of `Analysis::uncertain`.
     pub uncertain: u32,
+    /// As `RangeUse::unlisted`.
+    pub unlisted: u32,
     /// 0 or 1: a search of connect() may leave out one port that is available, see
     /// `Ephemeral::is_odd_end`.
     pub may_miss: u32,
@@ -166,13 +168,12 @@ impl Analysis {
         destinations.fit_into(tcp, connect_ends);
         let suspicion = Suspicion { clients: &clients, owners: &owners, range: tcp };
         let suspected = suspicion.judge(&mut destinations);
-        let choice = Choice { clients: &clients, snapshot, suspected: &suspected };
-        let uncertain = choice.judge(&mut destinations);
-        (tcp.suspected, tcp.uncertain) = (suspected.len(), uncertain.len());
-        tcp.is_bind_refused = is_bind_refused(snapshot);
-        if tcp.is_bind_refused {
-            destinations.doubt_all();
-        }
+        let choice = Choice { clients: &clients, snapshot, range: tcp, suspected: &suspected };
+        let (uncertain, hidden) = choice.judge(&mut destinations);
+        (tcp.suspected, tcp.uncertain) = (suspected.len(), uncertain.len() + hidden);
+        tcp.is_bind_refused = snapshot.is_bind_refused();
+        tcp.unlisted = snapshot.unlisted_in_range();
+        destinations.doubt(tcp.unlisted);
         Self {
             ranges,
             destinations: destinations.into_rows(&owners),
@@ -196,8 +197,8 @@ impl Analysis {
     pub fn new_destination(&self) -> Left {
         let range = self.range(Protocol::Tcp);
         let most = range.size - range.poisoned - range.numbered;
-        let least = most.saturating_sub(range.uncertain + range.connect_may_miss);
-        Left::new(if range.is_bind_refused { 0 } else { least }, most)
+        let least = most.saturating_sub(range.uncertain + range.connect_may_miss + range.unlisted);
+        Left::new(least, most)
     }
 
     /// The lower end of `new_destination`.
@@ -223,6 +224,7 @@ impl RangeUse {
             uncertain: 0,
             bind_may_miss: 0,
             connect_may_miss: 0,
+            unlisted: 0,
             is_bind_refused: false,
         }
     }
@@ -230,8 +232,7 @@ impl RangeUse {
     /// What bind(0) on all addresses of both families can still get.
     pub fn left(&self) -> Left {
         let most = self.size - self.occupied;
-        let least = most.saturating_sub(self.bind_may_miss);
-        Left::new(if self.is_bind_refused { 0 } else { least }, most)
+        Left::new(most.saturating_sub(self.bind_may_miss + self.unlisted), most)
     }
 
     /// The lower end of `left`.
@@ -260,7 +261,7 @@ impl DestinationUse {
     pub fn left(&self) -> Left {
         let most = (self.capacity + self.reusable).saturating_sub(self.used);
         let sure = (self.capacity + self.surely_reusable).saturating_sub(self.used);
-        Left::new(sure.saturating_sub(self.uncertain + self.may_miss), most)
+        Left::new(sure.saturating_sub(self.uncertain + self.unlisted + self.may_miss), most)
     }
 
     /// The lower end of `left`.
@@ -281,11 +282,6 @@ impl DestinationUse {
     pub fn share(&self) -> f64 {
         share(self.capacity.saturating_sub(self.available()), self.capacity)
     }
-}
-
-fn is_bind_refused(snapshot: &Snapshot) -> bool {
-    snapshot.refused_bind == Some(Errno::EADDRINUSE)
-        && snapshot.gaps.iter().any(Gap::hides_bound_inactive)
 }
 
 fn place(socket: &Socket) -> (Protocol, u16) {
@@ -312,6 +308,11 @@ impl PortSet {
 
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|&ports| ports == 0)
+    }
+
+    /// Ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u16> {
+        (0..=u16::MAX).filter(|&port| self.contains(port))
     }
 
     pub fn count_in(&self, range: PortRange) -> u32 {

@@ -125,10 +125,9 @@ pub struct Answer {
     pub because: String,
 }
 
-/// Whether a socket of `protocol` may be missing in the snapshot, so that a port on which none is
-/// listed may be in use.
-pub fn may_be_unlisted(snapshot: &Snapshot, protocol: Protocol) -> bool {
-    snapshot.gaps.iter().any(|gap| blind_spot::hides(gap, protocol, true))
+/// Whether a socket of `protocol` may be on `port` that the snapshot does not list.
+pub fn may_be_unlisted(snapshot: &Snapshot, protocol: Protocol, port: u16) -> bool {
+    snapshot.gaps.iter().any(|gap| blind_spot::hides(gap, protocol, port, true))
 }
 
 impl Answer {

@@ -6,7 +6,7 @@ mod tests;
 
 use std::fmt;
 
-use crate::domain::{Errno, Protocol, Text};
+use crate::domain::{Errno, PortSet, Protocol, Text};
 
 /// A table of the kernel that is dumped by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +70,9 @@ pub enum Gap {
     BoundInactiveUnlisted { assumed: bool },
     /// TCP sockets that no table lists, and whose port could not be read: they may be bound.
     PortsUnread { holders: Vec<UnreadPorts>, error: Option<Errno> },
+    /// TCP sockets whose connection was refused or has ended: they still have these ports if bind()
+    /// had given them, and the ports are free if connect() had.
+    PortsInDoubt { ports: PortSet },
     /// A sysctl could not be read; the kernel's default is shown.
     PolicyAssumed { sysctl: Text },
     /// A limit, counter or table of `Vitals`; EFBIG: it has more than we read.
@@ -115,7 +118,8 @@ impl Gap {
             | Self::TableRefused { .. } => "sockets",
             Self::NetlinkRefused { .. }
             | Self::BoundInactiveUnlisted { .. }
-            | Self::PortsUnread { .. } => Self::BOUND_INACTIVE,
+            | Self::PortsUnread { .. }
+            | Self::PortsInDoubt { .. } => Self::BOUND_INACTIVE,
             Self::DualStackUntold { .. } => "dual-stack marks",
             Self::PolicyAssumed { .. } => "ephemeral policy",
             Self::VitalsUnread { what, .. } => what,
@@ -139,6 +143,7 @@ impl Gap {
             Self::PortsUnread { holders, .. } => {
                 Some(holders.iter().map(|holder| holder.sockets).sum())
             }
+            Self::PortsInDoubt { ports } => Some(ports.len()),
             other => other.hidden_owners(),
         }
     }
@@ -150,6 +155,7 @@ impl Gap {
             Self::NetlinkRefused { .. }
                 | Self::BoundInactiveUnlisted { .. }
                 | Self::PortsUnread { .. }
+                | Self::PortsInDoubt { .. }
         )
     }
 
@@ -229,6 +235,7 @@ impl Gap {
                 "assumed from the kernel's version: the self-test could not bind a port".to_owned()
             }
             Self::PortsUnread { holders, error } => unread_ports(holders, *error),
+            Self::PortsInDoubt { ports } => ports_in_doubt(ports),
             Self::PolicyAssumed { sysctl } => {
                 format!("{sysctl} cannot be read; the kernel's default is assumed")
             }
@@ -291,6 +298,22 @@ fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
         None => "there are too many to ask for each".to_owned(),
     };
     format!("the ports of {} are not known: {reason}", parts.join(", "))
+}
+
+/// `port 4000 of an ended connection: bound if bind() gave it, free if connect() did`
+fn ports_in_doubt(ports: &PortSet) -> String {
+    let count = ports.len();
+    let mut names: Vec<String> =
+        ports.iter().take(MOST_NAMED).map(|port| port.to_string()).collect();
+    if count > MOST_NAMED as u32 {
+        names.push(format!("{} more", count - MOST_NAMED as u32));
+    }
+    let [noun, pronoun] = if count == 1 { ["port", "it"] } else { ["ports", "them"] };
+    format!(
+        "{noun} {} of connections that were refused or have ended: still bound if bind() gave \
+         {pronoun}, free if connect() did, and this kernel does not tell",
+        names.join(", ")
+    )
 }
 
 fn of_processes(count: u32) -> String {

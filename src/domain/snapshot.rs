@@ -91,6 +91,9 @@ pub struct Snapshot {
     /// The pool that `Holder` spans point into.
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
+    /// TCP sockets, at most, that may be bound to a port and are not listed, with a port that is not
+    /// known; 0: there are none. Those of `Gap::PortsInDoubt` are not among them.
+    pub unlisted: u32,
     /// Errno of our own bind(127.0.0.1, port 0), made when the scanner started, and again with each
     /// full walk as long as it is refused; None: it succeeded.
     pub refused_bind: Option<Errno>,
@@ -120,6 +123,7 @@ impl Snapshot {
             interfaces: Interfaces::default(),
             pids: Vec::new(),
             gaps: Vec::new(),
+            unlisted: 0,
             refused_bind: None,
             vitals: Vitals::default(),
             numbered: None,
@@ -135,6 +139,7 @@ impl Snapshot {
         self.interfaces = Interfaces::default();
         self.pids.clear();
         self.gaps.clear();
+        self.unlisted = 0;
         self.refused_bind = None;
         self.vitals = Vitals::default();
         (self.numbered, self.listened) = (None, None);
@@ -153,9 +158,19 @@ impl Snapshot {
         &rest[..rest.partition_point(|s| key(s) == (protocol, port))]
     }
 
-    /// Whether it can change an answer which ports were bound by number: connections hold most of
-    /// the ephemeral range, or many ports of the parity that connect() takes last.
+    /// Whether it can change a level which ports were bound by number: connections hold most of the
+    /// ephemeral range, or many ports of the parity that connect() takes last, or the range is small.
     pub fn needs_numbered(&self) -> bool {
+        const SMALL: u32 = 1024;
+        let (low, other) = self.connected_ports();
+        let size = self.ephemeral.automatic_capacity();
+        let is_most = (low + other) * 3 >= size * 2 && size > 0;
+        is_most || other * 16 >= size.max(16) || size <= SMALL && low + other > 0
+    }
+
+    /// TCP ports of the ephemeral range on which a connection is: of the parity of the first port,
+    /// and of the other one.
+    pub fn connected_ports(&self) -> (u32, u32) {
         let (ephemeral, mut low, mut other) = (&self.ephemeral, 0, 0);
         for port in self.of_protocol_in_range(Protocol::Tcp).chunk_by(is_same_port) {
             let number = port[0].local.port;
@@ -164,8 +179,7 @@ impl Snapshot {
                 *if is_low { &mut low } else { &mut other } += 1;
             }
         }
-        let size = ephemeral.automatic_capacity();
-        (low + other) * 3 >= size * 2 && size > 0 || other * 16 >= size.max(16)
+        (low, other)
     }
 
     /// Places of established connections to peers of which it matters whether they send timestamps:
@@ -226,6 +240,31 @@ impl Snapshot {
         let start = self.sockets.partition_point(|s| place(s) < (protocol, range.first()));
         let end = self.sockets.partition_point(|s| place(s) <= (protocol, range.last()));
         &self.sockets[start..end]
+    }
+
+    /// Our own bind() to port 0 failed with EADDRINUSE, and bound sockets are not listed: all that
+    /// seems left may be theirs.
+    pub fn is_bind_refused(&self) -> bool {
+        self.refused_bind == Some(Errno::EADDRINUSE) && self.hides_bound_inactive()
+    }
+
+    /// TCP ports of the ephemeral range, at most, that sockets which are not listed may be bound to.
+    pub fn unlisted_in_range(&self) -> u32 {
+        let size = self.ephemeral.automatic_capacity();
+        let in_doubt = self.gaps.iter().map(|gap| match gap {
+            Gap::PortsInDoubt { ports } => ports.count_in(self.ephemeral.range),
+            _ => 0,
+        });
+        match self.hides_bound_inactive() {
+            false => 0,
+            true if self.is_bind_refused() => size,
+            true => in_doubt.sum::<u32>().saturating_add(self.unlisted).min(size),
+        }
+    }
+
+    /// Whether a TCP socket may be bound to a port without being listed.
+    pub fn hides_bound_inactive(&self) -> bool {
+        self.gaps.iter().any(Gap::hides_bound_inactive)
     }
 
     pub fn owner(&self, socket: &Socket) -> Owner<'_> {

@@ -15,6 +15,8 @@ pub struct Vitals {
     pub max_orphans: Option<u32>,
     /// Orphans of the machine as it counts them (`TCP: orphan` of /proc/net/sockstat).
     pub orphans: Option<u32>,
+    /// TCP sockets of the machine, in any state but TIME-WAIT; orphans are among them (`TCP: alloc`).
+    pub allocated: Option<u32>,
     /// `TCP: tw` of /proc/net/sockstat.
     pub time_wait: Option<u32>,
     /// Counters of /proc/net/netstat, since the namespace began.

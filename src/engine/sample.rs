@@ -98,7 +98,8 @@ impl Watch {
         snapshot: &mut Snapshot,
     ) -> Result<Analysis, HostError> {
         scanner.scan(owners, snapshot)?;
-        if snapshot.needs_numbered() {
+        // Nothing else tells exactly what is left. At each refresh of a screen it would be too dear.
+        if snapshot.connected_ports() != (0, 0) {
             scanner.ask_numbered(snapshot);
         }
         scanner.ask_timestamps(snapshot);

@@ -61,7 +61,7 @@ impl Explanation<'_> {
 
     /// Whether a socket of that protocol may be on the port that is not listed.
     fn may_be_unlisted(&self, protocol: Protocol) -> bool {
-        availability::may_be_unlisted(self.scan.snapshot, protocol)
+        availability::may_be_unlisted(self.scan.snapshot, protocol, self.port)
     }
 
     /// Of one protocol; None: not known.

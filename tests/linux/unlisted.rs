@@ -141,6 +141,48 @@ fn sockets_without_a_port_and_those_of_other_namespaces_are_left_out() {
     });
 }
 
+/// After a refused connect() getsockname() gives a port in both cases.
+#[test]
+fn a_port_is_in_doubt_once_its_connection_has_ended() {
+    in_new_namespace(|| {
+        let nobody = SocketAddr::from((LOOPBACK, 4444)).into();
+        let given_up = |socket: socket2::Socket| {
+            socket.connect(&nobody).unwrap_err();
+            socket
+        };
+        let held = given_up(bound(Type::STREAM, V4, 4000, Stack::Only));
+        let free = given_up(socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap());
+        let idle = bound(Type::STREAM, V4, 4001, Stack::Only);
+        let port = free.local_addr().unwrap().as_socket().unwrap().port();
+        assert_ne!(port, 0, "getsockname() still gives it");
+        bound(Type::STREAM, V4, port, Stack::Only);
+        for scanner in SCANNERS {
+            let snapshot = scan(&mut scanner(), OwnerDepth::Full);
+            let ports: Vec<u16> = snapshot.sockets.iter().map(|s| s.local.port).collect();
+            assert_eq!(ports, [4001]);
+            let in_doubt = Gap::PortsInDoubt { ports: [4000, port].into_iter().collect() };
+            assert!(snapshot.gaps.contains(&in_doubt), "{:?}", snapshot.gaps);
+            assert!(!sees_all() || snapshot.unlisted_in_range() == 1, "{snapshot:?}");
+        }
+        drop((held, idle));
+    });
+}
+
+/// By the kernel's total: the sockets of other tests and of the machine count, too.
+#[test]
+fn as_many_may_be_bound_as_the_kernel_has_and_does_not_list() {
+    in_new_namespace(|| {
+        let held: Vec<_> =
+            (0..20).map(|place| bound(Type::STREAM, V4, 4000 + place, Stack::Only)).collect();
+        for scanner in SCANNERS {
+            let snapshot = scan(&mut scanner(), OwnerDepth::Skip);
+            let allocated = snapshot.vitals.allocated.unwrap();
+            assert!((20..=allocated).contains(&snapshot.unlisted), "{}", snapshot.unlisted);
+        }
+        drop(held);
+    });
+}
+
 #[test]
 fn one_port_is_scanned_alike() {
     in_new_namespace(|| {

@@ -6,7 +6,7 @@
 //! other one first (`inet_csk_find_open_port`).
 
 use crate::domain::{
-    PortSet, Snapshot,
+    PortSet, RangeUse, Snapshot, Source,
     analysis::{
         destinations::Destinations,
         suspicion::{Client, Clients, Made, RankSum, goes_upwards},
@@ -23,6 +23,7 @@ const ORDERLY: u32 = 16;
 pub(super) struct Choice<'a> {
     pub clients: &'a Clients,
     pub snapshot: &'a Snapshot,
+    pub range: &'a RangeUse,
     /// Bound before connect(), by their order.
     pub suspected: &'a PortSet,
 }
@@ -33,8 +34,13 @@ pub(super) struct Choice<'a> {
 struct Group {
     low: u32,
     other: u32,
+    /// A port of it may have been bound by number or accepted, although the kernel was asked: what is
+    /// in TIME-WAIT does not tell, and what was accepted goes to destinations of its own.
+    may_be_mixed: bool,
     /// The low parity is not used up towards the destination.
     has_low_left: bool,
+    /// Shown by the order of use, not by parity alone.
+    is_in_order: bool,
     shown: Shown,
 }
 
@@ -48,11 +54,18 @@ enum Shown {
 }
 
 impl Choice<'_> {
-    /// The uncertain ports; gives the destinations what follows for them.
-    pub fn judge(&self, destinations: &mut Destinations<'_>) -> PortSet {
+    /// The uncertain ports, and how many of the others may be uncertain, too; gives the destinations
+    /// what follows for them.
+    pub fn judge(&self, destinations: &mut Destinations<'_>) -> (PortSet, u32) {
         let (mut groups, group_of) = self.group(destinations);
-        self.find_order(&mut groups, &group_of);
-        let chosen = self.chosen(&groups, &group_of);
+        // Without the kernel's word a port bound by number may be among those in order.
+        if self.snapshot.source != Source::Procfs {
+            if self.has_other_half() {
+                groups.iter_mut().for_each(Group::judge_parity);
+            }
+            self.find_order(&mut groups, &group_of);
+        }
+        let chosen = self.chosen(&groups, &group_of, destinations);
         let mut uncertain = PortSet::default();
         for client in &self.clients.rows {
             if client.is_numbered {
@@ -65,8 +78,16 @@ impl Choice<'_> {
                 destinations.note_surely_reusable(client.pair);
             }
         }
-        destinations.add_uncertain(uncertain.len());
-        uncertain
+        let hidden = groups.iter().map(Group::hidden).sum();
+        destinations.add_uncertain(uncertain.len() + hidden);
+        (uncertain, hidden)
+    }
+
+    /// Most ports of the other parity are free: what takes ports at random, or those first, would have
+    /// got them.
+    fn has_other_half(&self) -> bool {
+        let RangeUse { size, low_parity_size, occupied, low_parity_occupied, .. } = *self.range;
+        (occupied - low_parity_occupied) * 2 <= size - low_parity_size
     }
 
     /// The groups, and the place of each pair's group.
@@ -88,7 +109,8 @@ impl Choice<'_> {
         }
         let parties = pairs.iter().map(|pair| pair.party + 1).max().unwrap_or_default();
         // The first groups are those of the parties.
-        let mut groups = vec![Group { has_low_left: true, ..Group::default() }; parties as usize];
+        let few = Group { may_be_mixed: true, has_low_left: true, ..Group::default() };
+        let mut groups = vec![few; parties as usize];
         let places = (0..).zip(pairs).zip(counts).map(|((place, pair), (low, other))| {
             let usage = destinations.usage_of(place);
             let has_low_left = usage.low_parity_available() * 8 >= usage.low_parity_capacity;
@@ -97,11 +119,11 @@ impl Choice<'_> {
                 (few.low, few.other) = (few.low + low, few.other + other);
                 return pair.party;
             }
-            groups.push(Group { low, other, has_low_left, shown: Shown::None });
+            let may_be_mixed = self.snapshot.numbered.is_none() || usage.time_wait > 0;
+            groups.push(Group { low, other, may_be_mixed, has_low_left, ..Group::default() });
             groups.len() as u32 - 1
         });
         let places = places.collect();
-        groups.iter_mut().for_each(Group::judge_parity);
         (groups, places)
     }
 
@@ -132,21 +154,37 @@ impl Choice<'_> {
                 && made.len() >= ORDERLY as usize
                 && goes_upwards(made.iter().map(|made| made.port), self.snapshot.ephemeral.range);
             if is_upwards || RankSum::of(made.iter().copied()).is_low_first() {
-                groups[group].shown = Shown::All;
+                (groups[group].shown, groups[group].is_in_order) = (Shown::All, true);
             }
         }
     }
 
-    /// What one connection shows of a port goes for all on it: they have one bind bucket.
-    fn chosen(&self, groups: &[Group], group_of: &[u32]) -> PortSet {
+    /// What one connection shows of a port goes for all from its source: connect() does not take a port
+    /// that bind() gave, and bind() to an address none that a connection from it has.
+    fn chosen(
+        &self,
+        groups: &[Group],
+        group_of: &[u32],
+        destinations: &Destinations<'_>,
+    ) -> PortSet {
         let is_chosen =
             |client: &&Client| match groups[group_of[client.pair as usize] as usize].shown {
                 Shown::None => false,
                 Shown::Low => client.is_low,
                 Shown::All => true,
             };
-        let chosen = self.clients.rows.iter().filter(is_chosen).map(|client| client.port);
-        chosen.filter(|&port| !self.suspected.contains(port)).collect()
+        let source = |client: &Client| destinations.usage_of(client.pair).destination.source;
+        let are_chosen = |port: &&[Client]| {
+            let mut shown = port.iter().filter(is_chosen);
+            let Some(first) = shown.next().map(source) else { return false };
+            port.iter().all(|client| {
+                let from = source(client);
+                from == first || is_chosen(&client) || shown.clone().any(|one| source(one) == from)
+            })
+        };
+        let ports = self.clients.rows.chunk_by(|a, b| a.port == b.port).filter(are_chosen);
+        let ports = ports.map(|port| port[0].port);
+        ports.filter(|&port| !self.suspected.contains(port)).collect()
     }
 }
 
@@ -162,7 +200,21 @@ impl Group {
         };
     }
 
+    /// Ports, at most, that connect() did not choose although it chose most: those of the other parity,
+    /// and about as many of the low one. That these are 20 more has a chance of 1 in 3,000, where half
+    /// of the other parity is free.
+    fn hidden(&self) -> u32 {
+        let beyond_chance = 20.0 + BEYOND_CHANCE * f64::from(2 * self.other).sqrt();
+        match self.shown {
+            Shown::Low if self.may_be_mixed => self.low.min(self.other + beyond_chance as u32),
+            Shown::All if self.may_be_mixed && !self.is_in_order => {
+                self.other + self.low.min(self.other + beyond_chance as u32)
+            }
+            _ => 0,
+        }
+    }
+
     fn asks_for_order(self) -> bool {
-        self.shown == Shown::None && !self.has_low_left && self.low.min(self.other) >= ORDERLY / 2
+        !self.has_low_left && self.low.min(self.other) >= ORDERLY / 2
     }
 }

@@ -157,10 +157,11 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// Sockets that are not listed may hold every port that is not used.
-    pub fn doubt_all(&mut self) {
+    /// Sockets that are not listed may hold that many ports more.
+    pub fn doubt(&mut self, unlisted: u32) {
         for row in &mut self.rows {
-            row.usage.uncertain = row.usage.capacity.saturating_sub(row.usage.used);
+            let unused = row.usage.capacity.saturating_sub(row.usage.used);
+            row.usage.unlisted = unlisted.min(unused);
         }
     }
 
@@ -249,6 +250,7 @@ impl Row {
             reusable: 0,
             surely_reusable: 0,
             uncertain: 0,
+            unlisted: 0,
             may_miss: 0,
             low_parity_capacity: 0,
             low_parity_used: 0,

@@ -36,7 +36,8 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
         }
         (None, None) => {
             let because = nothing_in_the_way(snapshot, port, bind);
-            blind_spot::free_as_far_as_seen(snapshot, bind.protocol, wanted.needs_v4(), because)
+            let with_v4 = wanted.needs_v4();
+            blind_spot::free_as_far_as_seen(snapshot, bind.protocol, port, with_v4, because)
         }
     }
 }

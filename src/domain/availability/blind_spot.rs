@@ -10,10 +10,11 @@ use crate::domain::{
 pub fn free_as_far_as_seen(
     snapshot: &Snapshot,
     protocol: Protocol,
+    port: u16,
     with_v4: bool,
     because: String,
 ) -> Answer {
-    match snapshot.gaps.iter().find(|gap| hides(gap, protocol, with_v4)) {
+    match snapshot.gaps.iter().find(|gap| hides(gap, protocol, port, with_v4)) {
         None => Answer::new(Verdict::Free, because),
         Some(gap) => Answer::new(
             Verdict::Unknown,
@@ -26,7 +27,7 @@ pub fn free_as_far_as_seen(
     }
 }
 
-pub fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
+pub fn hides(gap: &Gap, protocol: Protocol, port: u16, with_v4: bool) -> bool {
     match gap {
         Gap::DumpInterrupted { table }
         | Gap::DumpTruncated { table }
@@ -36,6 +37,7 @@ pub fn hides(gap: &Gap, protocol: Protocol, with_v4: bool) -> bool {
             Table::Udp4 => protocol == Protocol::Udp && with_v4,
             Table::Udp6 => protocol == Protocol::Udp,
         },
+        Gap::PortsInDoubt { ports } => protocol == Protocol::Tcp && ports.contains(port),
         // How far an IPv6 socket reaches is asked where the socket is judged.
         gap => gap.hides_bound_inactive() && protocol == Protocol::Tcp,
     }

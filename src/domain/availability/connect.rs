@@ -79,7 +79,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
         ),
         None => {
             let because = "no TCP socket stands on the port".to_owned();
-            blind_spot::free_as_far_as_seen(snapshot, Protocol::Tcp, true, because)
+            blind_spot::free_as_far_as_seen(snapshot, Protocol::Tcp, port, true, because)
         }
         Some(holder) => Answer::new(
             Verdict::Unknown,
@@ -175,5 +175,5 @@ fn udp_wildcard(snapshot: &Snapshot, port: u16, address: BindAddress) -> Answer 
         None => "no UDP socket stands on the port".to_owned(),
         Some(other) => format!("{} has no address that is asked for", describe(other)),
     };
-    blind_spot::free_as_far_as_seen(snapshot, Protocol::Udp, wanted.needs_v4(), because)
+    blind_spot::free_as_far_as_seen(snapshot, Protocol::Udp, port, wanted.needs_v4(), because)
 }

@@ -102,7 +102,7 @@ pub fn probe_each<E: Copy>(
 fn fails_as_widest(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
     let wanted = Reach::of_bind(bind.address);
     let mut sockets = snapshot.on_port(bind.protocol, port).iter();
-    !availability::may_be_unlisted(snapshot, bind.protocol)
+    !availability::may_be_unlisted(snapshot, bind.protocol, port)
         && sockets.all(|socket| meeting(snapshot, &wanted, socket) == Meeting::Surely)
 }
 

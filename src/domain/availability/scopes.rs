@@ -36,10 +36,15 @@ pub fn scopes(snapshot: &Snapshot, protocol: Protocol) -> Vec<Scope> {
     let mut scopes: Vec<Scope> = named.collect();
     scopes.push(Scope { address: None, left: Left::default() });
     let size = snapshot.ephemeral.automatic_capacity();
+    let unlisted = match protocol {
+        Protocol::Tcp => snapshot.unlisted_in_range(),
+        Protocol::Udp => 0,
+    };
     for scope in &mut scopes {
         let wanted = Reach::of_bind(scope.address.unwrap_or(BindAddress::At(NOBODYS)));
         let (surely, perhaps) = blocked(snapshot, protocol, &wanted);
-        scope.left = Left::new(size - surely - perhaps, size - surely);
+        let most = size - surely;
+        scope.left = Left::new(most.saturating_sub(perhaps + unlisted), most);
     }
     scopes
 }

@@ -6,7 +6,7 @@ use crate::domain::{
         finding::{About, Figure},
         remedies::{self, NOT_FIN_TIMEOUT},
         verdict::Standing,
-        wording::{Call, client, grouped, left, maker, percent, ports},
+        wording::{self, Call, client, grouped, left, maker, percent, ports},
     },
     ephemeral::TupleReuse,
 };
@@ -83,7 +83,10 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -
              bind-before-connect.",
             ports(others.most.saturating_sub(suspected))
         ),
-        _ => format!("The limit is per destination: a new one has {others} ports to choose from."),
+        _ => format!(
+            "The limit is per destination: a new one has {}{others} ports to choose from.",
+            wording::at_most(evidence.snapshot)
+        ),
     };
     let elsewhere = match row.destination.interface {
         Some(_) => format!("Sockets that are not bound to the device do not collide. {elsewhere}"),
@@ -113,6 +116,9 @@ fn doubt(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> {
             "{} in TIME-WAIT can be reused only if connect() chose them{peer}",
             ports(perhaps)
         ));
+    }
+    if row.unlisted > 0 {
+        reasons.push(wording::unlisted(row.unlisted));
     }
     if row.may_miss > 0 {
         reasons.push(format!(

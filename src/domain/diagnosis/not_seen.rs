@@ -65,7 +65,8 @@ fn meaning(gap: &Gap) -> &'static str {
         }
         Gap::NetlinkRefused { .. }
         | Gap::BoundInactiveUnlisted { .. }
-        | Gap::PortsUnread { .. } => {
+        | Gap::PortsUnread { .. }
+        | Gap::PortsInDoubt { .. } => {
             "A TCP socket that is bound, but neither listens nor is connected, is not listed, \
              yet its port is taken for bind() and for all connect(). More ports may be used than \
              counted."

@@ -6,7 +6,7 @@ use crate::domain::{
         finding::{About, Figure},
         remedies,
         verdict::Standing,
-        wording::{Call, by_address, grouped, left, party, percent, ports, steps},
+        wording::{self, Call, by_address, grouped, left, party, percent, ports, steps},
     },
 };
 
@@ -93,7 +93,11 @@ fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>)
     } else {
         ""
     };
-    format!("{}{scopes}{reuse} {}", bind.fails(standing), connect(evidence))
+    let doubt = match range.unlisted {
+        0 => String::new(),
+        most => format!(" What is left is not known exactly: {}.", wording::unlisted(most)),
+    };
+    format!("{}{doubt}{scopes}{reuse} {}", bind.fails(standing), connect(evidence))
 }
 
 /// The listed sockets do not fill the range, and yet a bind() of ours was refused.
@@ -116,7 +120,8 @@ fn connect(evidence: &Evidence<'_>) -> String {
               listens or was bound."
             .to_owned(),
         _ => format!(
-            "connect() shares ports between destinations: a new one has {left} ports to choose from."
+            "connect() shares ports between destinations: a new one has {}{left} ports to choose from.",
+            wording::at_most(evidence.snapshot)
         ),
     }
 }

@@ -104,6 +104,7 @@ mod tests {
             reusable: 0,
             surely_reusable: 0,
             uncertain: 0,
+            unlisted: 0,
             may_miss: 0,
             low_parity_capacity: capacity / 2,
             low_parity_used: used / 2,

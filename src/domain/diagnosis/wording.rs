@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Evidence, Forecast, LastMinute, Level, Party, Protocol,
+    Evidence, Forecast, LastMinute, Level, Party, Protocol, Snapshot,
     availability::{Scope, scopes},
     diagnosis::Standing,
 };
@@ -80,6 +80,20 @@ pub(super) fn percent(share: f64) -> String {
 /// `1 port`, `28,232 ports`
 pub(super) fn ports(number: u32) -> String {
     count_of(number, "port", "ports")
+}
+
+/// Before what is left for a new destination: before Linux 6.18 a bind() that met a connection on its
+/// port has taken the port from connect(), and does not show once it is closed (commit d57f4b874946).
+pub fn at_most(snapshot: &Snapshot) -> &'static str {
+    let is_old = snapshot.machine.is_at_least((6, 18)) == Some(false);
+    if is_old && snapshot.connected_ports() != (0, 0) { "at most " } else { "" }
+}
+
+/// Why less may be left of the ephemeral range than no listed socket has.
+pub(super) fn unlisted(most: u32) -> String {
+    let at_most =
+        if most == 1 { "a socket that is not listed" } else { "sockets that are not listed" };
+    format!("{at_most} may be bound to {} of the range (see not-seen)", ports(most))
 }
 
 /// On which addresses bind() to port 0 finds how much, where they differ: `left by address: 0.0.0.0

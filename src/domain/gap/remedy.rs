@@ -31,7 +31,7 @@ pub(super) fn of(gap: &Gap) -> &'static str {
             "Linux 6.8 or newer lists them; before it, owners are needed, with CAP_SYS_PTRACE"
         }
         Gap::PortsUnread { error: Some(_), .. } => "grant CAP_SYS_PTRACE, and allow pidfd_getfd",
-        Gap::PortsUnread { error: None, .. } => {
+        Gap::PortsUnread { error: None, .. } | Gap::PortsInDoubt { .. } => {
             "Linux 6.8 or newer lists them by NETLINK_SOCK_DIAG"
         }
         Gap::PolicyAssumed { .. } => "mount /proc/sys",

@@ -83,6 +83,12 @@ fn ports_that_could_not_be_read_are_counted_by_process() {
         "the ports of 1 TCP socket of pid 9, 3 TCP sockets of pid 812, 1 TCP socket of pid 900, 6 \
          of 2 processes more are not known: there are too many to ask for each"
     );
+    let ports = [4000, 40_001, 40_002, 40_003].into_iter().collect();
+    assert_eq!(
+        Gap::PortsInDoubt { ports }.why(),
+        "ports 4000, 40001, 40002, 1 more of connections that were refused or have ended: still bound \
+         if bind() gave them, free if connect() did, and this kernel does not tell"
+    );
     assert_eq!(gap(&all, None).count(), Some(11));
     assert_eq!(gap(&all, None).what(), Gap::BOUND_INACTIVE);
 }

@@ -12,7 +12,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     domain::{
-        Destination, Errno, Gap, Holders, Interfaces, Machine, Snapshot, Socket, Source, Table,
+        Destination, Errno, Gap, Holders, Interfaces, Machine, Protocol, Snapshot, Socket, Source,
+        Table,
         attribution::{Departed, attribute},
         snapshot::Listened,
     },
@@ -47,6 +48,8 @@ pub struct LinuxScanner {
     bound_inactive: Option<Gap>,
     refused_bind: Option<Errno>,
     unlisted: UnlistedFinder,
+    /// See `Rest`; of this scan.
+    judged: u32,
     table: Vec<u8>,
     policy: PolicyReader,
     vitals: VitalsReader,
@@ -74,6 +77,7 @@ impl LinuxScanner {
             netlink,
             bound_inactive: None,
             unlisted: UnlistedFinder::default(),
+            judged: 0,
             table: Vec::new(),
             policy: PolicyReader::default(),
             vitals: VitalsReader::default(),
@@ -174,7 +178,7 @@ impl LinuxScanner {
     /// Once all sockets are listed: who holds them, of one port or of all. Those that the kernel does
     /// not list are looked for among the descriptors.
     fn find_owners(&mut self, depth: OwnerDepth, port: Option<u16>, snapshot: &mut Snapshot) {
-        let hides_some = snapshot.gaps.iter().any(Gap::hides_bound_inactive);
+        let hides_some = snapshot.hides_bound_inactive();
         if hides_some {
             self.find_unlisted(snapshot);
         }
@@ -197,14 +201,33 @@ impl LinuxScanner {
     /// Adds bound-inactive sockets; the gap shrinks to those that could not be read.
     fn find_unlisted(&mut self, snapshot: &mut Snapshot) {
         let places = self.owners.find_places(&snapshot.sockets);
-        let unread = self.unlisted.find(places, &mut snapshot.sockets);
+        let rest = self.unlisted.find(places, &mut snapshot.sockets);
         if let Some(test) = &self.self_test {
             test.remove_probe(&mut snapshot.sockets);
         }
         if self.owners.holders().show_all() {
             snapshot.gaps.retain(|gap| !gap.hides_bound_inactive());
         }
-        snapshot.gaps.extend(unread.gap());
+        snapshot.unlisted = rest.unread();
+        self.judged = rest.judged;
+        snapshot.gaps.extend(rest.gaps());
+    }
+
+    /// Where some process was not seen, it may have any TCP socket that is neither listed nor judged:
+    /// how many there are is known from the kernel's total, which is that of all network namespaces.
+    fn count_unlisted(&mut self, depth: OwnerDepth, snapshot: &mut Snapshot) {
+        let judged = std::mem::take(&mut self.judged);
+        let is_whole = depth != OwnerDepth::Skip && self.owners.holders().show_all();
+        if is_whole || !snapshot.hides_bound_inactive() {
+            return;
+        }
+        let sockets = snapshot.sockets.iter().filter(|socket| socket.protocol == Protocol::Tcp);
+        let mut listed: Vec<u32> = sockets.filter_map(|socket| socket.inode).collect();
+        listed.sort_unstable();
+        listed.dedup();
+        let known = listed.len() as u32 + judged + snapshot.vitals.orphans.unwrap_or(0);
+        let rest = snapshot.vitals.allocated.map(|total| total.saturating_sub(known));
+        snapshot.unlisted = snapshot.unlisted.max(rest.unwrap_or(u32::MAX));
     }
 
     /// Once all sockets are listed: their order, gaps and policy.
@@ -300,6 +323,7 @@ impl Scanner for LinuxScanner {
         }
         self.listened.observe(snapshot);
         self.vitals.read(owners, snapshot);
+        self.count_unlisted(owners, snapshot);
         self.ask_further(snapshot);
         self.stamp(started, snapshot);
         Ok(())

@@ -26,8 +26,8 @@ const IPPROTO_TCP: c_int = 6;
 pub const NETNS_COOKIE: NumberOption<8> = NumberOption { level: SOL_SOCKET, name: 71 };
 /// Index of the device that the socket is bound to, or 0. Since Linux 5.7.
 pub const BOUND_DEVICE: NumberOption<4> = NumberOption { level: SOL_SOCKET, name: 62 };
-/// The head of `tcp_info`, whose first byte is the state (net/tcp_states.h).
-pub const TCP_INFO: NumberOption<4> = NumberOption { level: IPPROTO_TCP, name: 11 };
+/// The head of `tcp_info` (include/uapi/linux/tcp.h), up to `tcpi_advmss`.
+pub const TCP_INFO: NumberOption<88> = NumberOption { level: IPPROTO_TCP, name: 11 };
 
 #[expect(
     unsafe_code,

@@ -1,5 +1,9 @@
 //! TCP sockets that are bound and that this kernel does not list, found by their descriptors: one by
 //! one, by a copy of the descriptor. Not which processes these are.
+//!
+//! A socket whose connection was refused or has ended is closed again, and getsockname() still gives
+//! its port. If bind() had given the port the socket keeps it (`SOCK_BINDPORT_LOCK`), if connect() had
+//! the port is free (`tcp_set_state`, `inet_put_port`); no option tells which. Such a port is in doubt.
 
 use std::{collections::BTreeMap, net::IpAddr, os::fd::OwnedFd};
 
@@ -12,7 +16,8 @@ use rustix::{
 
 use crate::{
     domain::{
-        self, Endpoint, Family, Gap, Holder, Protocol, Socket, State, Timer, gap::UnreadPorts,
+        self, Endpoint, Family, Gap, Holder, PortSet, Protocol, Socket, State, Timer,
+        gap::UnreadPorts,
     },
     host::linux::{
         owners::Place,
@@ -36,56 +41,78 @@ pub struct UnlistedFinder {
     foreign: Vec<u32>,
 }
 
-/// What keeps the ports of some sockets unknown.
+/// What was learned of the TCP sockets that no table lists, besides those that are bound.
 #[derive(Debug, Default)]
-pub struct Unread {
-    by_pid: BTreeMap<u32, u32>,
+pub struct Rest {
+    /// Sockets that are not bound in this namespace, or whose port is in doubt.
+    pub judged: u32,
+    unread: BTreeMap<u32, u32>,
     error: Option<Errno>,
+    in_doubt: PortSet,
 }
 
-impl Unread {
-    /// None: each port is known.
-    pub fn gap(self) -> Option<Gap> {
-        let holders = self.by_pid.into_iter().map(|(pid, sockets)| UnreadPorts { pid, sockets });
-        let holders: Vec<UnreadPorts> = holders.collect();
-        let error = self.error.map(|errno| domain::Errno(errno.raw_os_error()));
-        (!holders.is_empty()).then_some(Gap::PortsUnread { holders, error })
+impl Rest {
+    /// Sockets whose port could not be read.
+    pub fn unread(&self) -> u32 {
+        self.unread.values().sum()
     }
 
-    fn add(&mut self, pid: u32, error: Option<Errno>) {
-        *self.by_pid.entry(pid).or_default() += 1;
+    /// None: of each port it is known whether it is bound.
+    pub fn gaps(self) -> impl Iterator<Item = Gap> {
+        let holders = self.unread.into_iter().map(|(pid, sockets)| UnreadPorts { pid, sockets });
+        let holders: Vec<UnreadPorts> = holders.collect();
+        let error = self.error.map(|errno| domain::Errno(errno.raw_os_error()));
+        let unread = (!holders.is_empty()).then_some(Gap::PortsUnread { holders, error });
+        let ports = self.in_doubt;
+        unread.into_iter().chain((!ports.is_empty()).then_some(Gap::PortsInDoubt { ports }))
+    }
+
+    fn fail(&mut self, pid: u32, error: Option<Errno>) {
+        *self.unread.entry(pid).or_default() += 1;
         self.error = self.error.or(error);
     }
+}
+
+/// What a closed socket has.
+enum Port {
+    Bound(Socket),
+    InDoubt(u16),
+    None,
 }
 
 impl UnlistedFinder {
     /// Appends the sockets at `places` that are bound in the network namespace of the calling thread
     /// and not in `sockets`, which has all others of TCP.
-    pub fn find(&mut self, mut places: Vec<Place>, sockets: &mut Vec<Socket>) -> Unread {
+    pub fn find(&mut self, mut places: Vec<Place>, sockets: &mut Vec<Socket>) -> Rest {
         let mut listed: Vec<u32> = sockets.iter().filter_map(|socket| socket.inode).collect();
         listed.sort_unstable();
         places.retain(|place| listed.binary_search(&place.inode).is_err());
         places.sort_unstable_by_key(|place| (place.inode, place.tid.is_some(), place.pid));
         let mut foreign = Vec::new();
-        let mut unread = Unread::default();
+        let mut rest = Rest::default();
         let here = Here::look();
         let mut copied = 0;
         for of_socket in places.chunk_by(|a, b| a.inode == b.inode) {
             let inode = of_socket[0].inode;
             match self.foreign.binary_search(&inode).is_err() && is_tcp(of_socket) {
                 false => foreign.push(inode),
-                true if copied >= MOST_COPIED => unread.add(of_socket[0].pid, None),
+                true if copied >= MOST_COPIED => rest.fail(of_socket[0].pid, None),
                 true => {
                     copied += 1;
                     match here.ask(of_socket) {
-                        Ok(socket) => sockets.extend(socket),
-                        Err(errno) => unread.add(of_socket[0].pid, Some(errno)),
+                        Ok(Port::Bound(socket)) => sockets.push(socket),
+                        Ok(Port::InDoubt(port)) => {
+                            rest.judged += 1;
+                            rest.in_doubt.insert(port);
+                        }
+                        Ok(Port::None) => rest.judged += 1,
+                        Err(errno) => rest.fail(of_socket[0].pid, Some(errno)),
                     }
                 }
             }
         }
         self.foreign = foreign;
-        unread
+        rest
     }
 }
 
@@ -127,16 +154,16 @@ impl Here {
         }
     }
 
-    /// None: it is no bound socket, or not of this namespace.
+    /// None also of a socket of another namespace.
     ///
     /// Errors: no process that holds it lets us copy its descriptor.
-    fn ask(&self, places: &[Place]) -> rustix::io::Result<Option<Socket>> {
+    fn ask(&self, places: &[Place]) -> rustix::io::Result<Port> {
         let mut refusal = None;
         for place in places {
             match copy(place) {
                 Ok(copy) if is_inode(&copy, place.inode) => {
                     let is_here = self.has(&copy, place);
-                    return Ok(bound(&copy, place.inode).filter(|_| is_here));
+                    return Ok(if is_here { port(&copy, place.inode) } else { Port::None });
                 }
                 // Its number is free, or has another file by now.
                 Ok(_) | Err(Errno::BADF | Errno::SRCH) => {}
@@ -144,7 +171,7 @@ impl Here {
             }
         }
         let is_elsewhere = |place| self.is_of_process(place) == Some(false);
-        refusal.filter(|_| !places.iter().all(is_elsewhere)).map_or(Ok(None), Err)
+        refusal.filter(|_| !places.iter().all(is_elsewhere)).map_or(Ok(Port::None), Err)
     }
 
     fn has(&self, copy: &OwnedFd, place: &Place) -> bool {
@@ -182,10 +209,20 @@ fn copy(place: &Place) -> rustix::io::Result<OwnedFd> {
     pidfd_getfd(&process, place.descriptor.cast_signed(), PidfdGetfdFlags::empty())
 }
 
-/// The row that a kernel which lists such sockets would give; None: it is none.
-fn bound(copy: &OwnedFd, inode: u32) -> Option<Socket> {
-    let is_closed = socket_option::get(copy, TCP_INFO).map_or(true, |info| info[0] == CLOSED);
-    let local = local(copy).filter(|local| is_closed && local.port != 0)?;
+fn port(copy: &OwnedFd, inode: u32) -> Port {
+    let info = socket_option::get(copy, TCP_INFO).ok();
+    let is_closed = info.is_none_or(|info| info[0] == CLOSED);
+    // `advmss` is set by connect() and accept(), and kept by what closes the socket again.
+    let was_connected = info.is_some_and(|info| info[84..] != [0; 4]);
+    match local(copy).filter(|local| is_closed && local.port != 0) {
+        Some(local) if was_connected => Port::InDoubt(local.port),
+        Some(local) => Port::Bound(row(copy, inode, local)),
+        None => Port::None,
+    }
+}
+
+/// As a kernel which lists bound sockets would give it.
+fn row(copy: &OwnedFd, inode: u32, local: Endpoint) -> Socket {
     let family = match local.address {
         IpAddr::V4(_) => Family::Ipv4,
         IpAddr::V6(address) => {
@@ -194,7 +231,7 @@ fn bound(copy: &OwnedFd, inode: u32) -> Option<Socket> {
         }
     };
     let device = socket_option::get(copy, BOUND_DEVICE).map(u32::from_ne_bytes);
-    Some(Socket {
+    Socket {
         protocol: Protocol::Tcp,
         family,
         state: State::Bound,
@@ -210,7 +247,7 @@ fn bound(copy: &OwnedFd, inode: u32) -> Option<Socket> {
         receive_queue: 0,
         send_queue: 0,
         holder: Holder::NotAsked,
-    })
+    }
 }
 
 fn local(socket: &OwnedFd) -> Option<Endpoint> {

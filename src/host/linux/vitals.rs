@@ -12,7 +12,7 @@ use crate::{
     host::OwnerDepth,
 };
 
-use self::{conntrack::ConntrackReader, descriptors::DescriptorReader};
+use self::{conntrack::ConntrackReader, counters::Sockstat, descriptors::DescriptorReader};
 
 /// Of the calling thread's network namespace: `/proc/net` would be that of the main thread.
 const SOCKSTAT: &str = "/proc/thread-self/net/sockstat";
@@ -77,8 +77,9 @@ impl VitalsReader {
     fn read_counters(&mut self, vitals: &mut Vitals) {
         let sums = text(SOCKSTAT, &mut self.buffer).and_then(counters::parse_sockstat);
         match sums {
-            Ok((orphans, time_wait)) => {
+            Ok(Sockstat { orphans, allocated, time_wait }) => {
                 vitals.orphans = Some(orphans);
+                vitals.allocated = Some(allocated);
                 vitals.time_wait = Some(time_wait);
             }
             Err(error) => vitals.gaps.push(unread("socket totals", SOCKSTAT, error)),

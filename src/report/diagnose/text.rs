@@ -9,7 +9,7 @@ use crate::{
     domain::{
         Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Left, Level, Protocol,
         RangeUse, Subject, Trend,
-        diagnosis::{About, Standing},
+        diagnosis::{About, Standing, at_most},
     },
     report::{Health, Status, columns, paragraph, text::Namespace},
 };
@@ -100,9 +100,10 @@ fn room(health: &Health<'_>) -> String {
     match health.destinations().next() {
         None => format!("left: {new} ports towards any destination"),
         Some(fullest) => format!(
-            "left: {} ports towards the fullest destination ({}), {new} towards a new one",
+            "left: {} ports towards the fullest destination ({}), {}{new} towards a new one",
             plain(fullest.left()),
-            route(health, &fullest.destination)
+            route(health, &fullest.destination),
+            at_most(health.scan.snapshot),
         ),
     }
 }

@@ -2,9 +2,19 @@
 
 use crate::domain::Errno;
 
-/// Orphans of the machine and TIME-WAIT sockets of the namespace, from the line
-/// `TCP: inuse 11 orphan 0 tw 0 alloc 12 mem 183`.
-pub(super) fn parse_sockstat(text: &str) -> Result<(u32, u32), Errno> {
+/// TCP sockets, from the line `TCP: inuse 11 orphan 0 tw 0 alloc 12 mem 183`
+/// (net/ipv4/proc.c, `sockstat_seq_show`).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Sockstat {
+    /// Of the machine.
+    pub orphans: u32,
+    /// Of the machine, in any state but TIME-WAIT; orphans are among them.
+    pub allocated: u32,
+    /// Of the network namespace.
+    pub time_wait: u32,
+}
+
+pub(super) fn parse_sockstat(text: &str) -> Result<Sockstat, Errno> {
     let line = text.lines().find_map(|line| line.strip_prefix("TCP: "));
     let line = line.ok_or(Errno::EBADMSG)?;
     let value = |name| {
@@ -12,7 +22,11 @@ pub(super) fn parse_sockstat(text: &str) -> Result<(u32, u32), Errno> {
         fields.find(|&field| field == name)?;
         fields.next()?.parse().ok()
     };
-    value("orphan").zip(value("tw")).ok_or(Errno::EBADMSG)
+    let sums = (value("orphan"), value("alloc"), value("tw"));
+    let (Some(orphans), Some(allocated), Some(time_wait)) = sums else {
+        return Err(Errno::EBADMSG);
+    };
+    Ok(Sockstat { orphans, allocated, time_wait })
 }
 
 /// The text of /proc/net/netstat: two lines a group, names and values in the same order.
@@ -36,8 +50,10 @@ mod tests {
     fn the_totals_of_tcp_stand_in_their_own_line() {
         let text = "sockets: used 11\nTCP: inuse 11 orphan 2 tw 7 alloc 12 mem 183\n\
                     UDP: inuse 0 mem 0\n";
-        assert_eq!(parse_sockstat(text), Ok((2, 7)));
-        for bad in ["", "sockets: used 11\n", "TCP: inuse 1 orphan 2\n", "TCP: orphan x tw 1\n"] {
+        let sums = Sockstat { orphans: 2, allocated: 12, time_wait: 7 };
+        assert_eq!(parse_sockstat(text), Ok(sums));
+        let no_number = "TCP: orphan x tw 1 alloc 2\n";
+        for bad in ["", "sockets: used 11\n", "TCP: inuse 1 orphan 2 tw 3\n", no_number] {
             assert_eq!(parse_sockstat(bad), Err(Errno::EBADMSG), "{bad}");
         }
     }
