@@ -360,7 +360,9 @@ fn compare_explained(
         let own = &[family, reuse_options(reuse)[0]].concat();
         let is_refused = is_bind_refused(holder, at, own);
         let probed = if is_refused { "in-use" } else { "free" };
-        assert_eq!(row["probed"], probed, "{} {name} {reuse:?}", holder.name);
+        // Before Linux 6.18 a bind beside a connection would take the port from connect().
+        let is_left_out = row["probed"].is_null() && !namespace::is_linux_at_least((6, 18));
+        assert!(is_left_out || row["probed"] == probed, "{} {name} {reuse:?}", holder.name);
         let answer = Answer { verdict, because: row["because"].to_string() };
         figures.count(&format!("{} {name} {reuse:?}", holder.name), &answer, is_refused);
     }
@@ -406,7 +408,7 @@ fn what_would_free_a_port_is_told_wherever_something_stands() {
     in_new_namespace(|| {
         let holders = holders::all();
         let snapshot = settled(&holders);
-        for holder in &holders {
+        for holder in holders.iter().filter(|holder| !is_in_doubt(&snapshot, holder)) {
             let told = frees_when(&snapshot, holder.protocol, holder.port);
             assert_eq!(told.is_some(), holder.state.is_some(), "{}: {told:?}", holder.name);
         }

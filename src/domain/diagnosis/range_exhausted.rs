@@ -45,10 +45,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         severity: level.severity(),
         about: About::Range(Protocol::Tcp),
         summary: format!(
-            "tcp: {} of the {} ports of {} are taken ({}), {left}",
+            "tcp: {} of the {} ports of {} are {} ({}), {left}",
             grouped(range.occupied),
             grouped(range.size),
             range.range,
+            if range.unlisted > 0 { "seen to be taken" } else { "taken" },
             percent(range.share()),
         ),
         cause: String::new(),

@@ -28,7 +28,8 @@ pub(super) fn of(gap: &Gap) -> &'static str {
         Gap::TableRefused { .. } => "allow NETLINK_SOCK_DIAG, or mount /proc",
         Gap::NetlinkRefused { error } | Gap::DualStackUntold { error } => of_netlink(*error),
         Gap::BoundInactiveUnlisted { .. } => {
-            "Linux 6.8 or newer lists them; before it, owners are needed, with CAP_SYS_PTRACE"
+            "Linux 6.8 or newer lists them; before it, all processes must be seen, as root of the \
+             host's pid namespace does"
         }
         Gap::PortsUnread { error: Some(_), .. } => "grant CAP_SYS_PTRACE, and allow pidfd_getfd",
         Gap::PortsUnread { error: None, .. } | Gap::PortsInDoubt { .. } => {

@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::{
     domain::{
         Destination, Errno, Gap, Holders, Interfaces, Machine, Protocol, Snapshot, Socket, Source,
-        Table,
+        State, Table,
         attribution::{Departed, attribute},
         snapshot::Listened,
     },
@@ -221,12 +221,17 @@ impl LinuxScanner {
         if is_whole || !snapshot.hides_bound_inactive() {
             return;
         }
-        let sockets = snapshot.sockets.iter().filter(|socket| socket.protocol == Protocol::Tcp);
-        let mut listed: Vec<u32> = sockets.filter_map(|socket| socket.inode).collect();
+        let sockets = || snapshot.sockets.iter().filter(|socket| socket.protocol == Protocol::Tcp);
+        let mut listed: Vec<u32> = sockets().filter_map(|socket| socket.inode).collect();
         listed.sort_unstable();
         listed.dedup();
-        let known = listed.len() as u32 + judged + snapshot.vitals.orphans.unwrap_or(0);
-        let rest = snapshot.vitals.allocated.map(|total| total.saturating_sub(known));
+        // Connections that wait for accept() have no inode, and are not listed once they are reset.
+        let listeners = sockets().filter(|socket| socket.state == State::Listen);
+        let waiting = listeners.map(|listener| u64::from(listener.receive_queue)).sum::<u64>();
+        let orphans = snapshot.vitals.orphans.unwrap_or(0);
+        let known = listed.len() as u64 + u64::from(judged) + u64::from(orphans) + waiting;
+        let rest = |total: u32| u64::from(total).saturating_sub(known) as u32;
+        let rest = snapshot.vitals.allocated.map(rest);
         snapshot.unlisted = snapshot.unlisted.max(rest.unwrap_or(u32::MAX));
     }
 
