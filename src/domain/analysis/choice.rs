@@ -34,7 +34,7 @@ pub(super) struct Choice<'a> {
 struct Group {
     low: u32,
     other: u32,
-    /// A port of it may have been bound by number or accepted, although the kernel was asked: what is
+    /// A port of it may have been bound by number or accepted even where the kernel was asked: what is
     /// in TIME-WAIT does not tell, and what was accepted goes to destinations of its own.
     may_be_mixed: bool,
     /// The low parity is not used up towards the destination.
@@ -119,7 +119,7 @@ impl Choice<'_> {
                 (few.low, few.other) = (few.low + low, few.other + other);
                 return pair.party;
             }
-            let may_be_mixed = self.snapshot.numbered.is_none() || usage.time_wait > 0;
+            let may_be_mixed = usage.time_wait > 0;
             groups.push(Group { low, other, may_be_mixed, has_low_left, ..Group::default() });
             groups.len() as u32 - 1
         });

@@ -110,9 +110,10 @@ fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Vec<String> {
         State::Established => "state established ",
         _ => "",
     };
+    let since = if socket.state == State::TimeWait { "; not on Linux 5.10" } else { "" };
     vec![
         format!(
-            "end it, after which the server can start at once (as root): ss --kill {state}'sport = \
+            "end it, after which the server can start at once (as root{since}): ss --kill {state}'sport = \
              :{port} and dport = :{port}'"
         ),
         format!(
