@@ -269,7 +269,12 @@ fn a_live_lab_binds_for_real_and_tells_what_it_found() {
         let _taken: Vec<UdpSocket> =
             (40_000..40_004).map(|port| UdpSocket::bind(("0.0.0.0", port)).unwrap()).collect();
         let arguments = "--occupancy live --protocol udp --range 40000-40007 --runs 200 --seed 1";
-        let lab = json(arguments);
+        let output = run(&format!("{arguments} --format json"));
+        assert_eq!(output.status.code(), Some(0));
+        if namespace::needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE") {
+            assert_eq!(stderr(&output), "");
+        }
+        let lab: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((&lab["simulated"], &lab["occupancy"]), (&false.into(), &"live".into()));
         assert_eq!((&lab["occupied"], &lab["candidates"]), (&4.into(), &8.into()));
         assert_eq!(lab["fill"].as_f64(), Some(0.5));

@@ -50,6 +50,12 @@ fn with_holder(body: impl FnOnce() + Send) {
     });
 }
 
+/// What is missing of the owners: before Linux 6.8 bound sockets are missing, too.
+fn missing_owners(scan: &Value) -> &Value {
+    let missing = scan["missing"].as_array().unwrap();
+    missing.iter().find(|gap| gap["what"] == "owners").unwrap_or(&Value::Null)
+}
+
 const PID_NAMESPACE: [&str; 5] = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc"];
 
 #[test]
@@ -58,10 +64,11 @@ fn from_another_pid_namespace_the_owner_is_hidden_and_the_answer_partial() {
         let Some(scan) = scan_in(&PID_NAMESPACE) else { return };
         assert_eq!(scan["complete"], false);
         assert_eq!(scan["sockets"][0]["owner"]["kind"], "hidden");
-        assert_eq!(scan["missing"][0]["count"], 1);
+        let missing = missing_owners(&scan);
+        assert_eq!(missing["count"], 1);
         let why = "processes of other pid namespaces are not visible here";
-        assert_eq!(scan["missing"][0]["why"], why);
-        let remedy = scan["missing"][0]["remedy"].as_str().unwrap();
+        assert_eq!(missing["why"], why);
+        let remedy = missing["remedy"].as_str().unwrap();
         for part in ["host's pid namespace", "--pid=host", "hostPID: true", "kubectl debug"] {
             assert!(remedy.contains(part), "{remedy}");
         }
@@ -90,8 +97,7 @@ fn in_a_user_namespace_a_foreign_user_is_unmapped_and_the_remedy_is_not_root() {
         let overflow = std::fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap();
         let overflow: u32 = overflow.trim().parse().unwrap();
         assert_eq!((&second["uid"], &second["user"]), (&json!(overflow), &Value::Null));
-        assert_eq!(scan["missing"][0]["what"], "owners");
-        assert_eq!(scan["missing"][0]["remedy"], "run in the host's user namespace");
+        assert_eq!(missing_owners(&scan)["remedy"], "run in the host's user namespace");
 
         let table = run_in(&flags, &["scan"]).unwrap();
         assert!(text(&table.stdout).contains(" unmapped user "), "{}", text(&table.stdout));
