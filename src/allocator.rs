@@ -10,6 +10,7 @@ pub mod hash;
 pub mod kernel_bind;
 pub mod lab;
 pub mod linux_connect;
+pub mod neighbours;
 pub mod next_fit;
 pub mod pool;
 pub mod population;
@@ -28,6 +29,7 @@ pub mod theory;
 pub use attempt::{Allocator, Attempt, EarlyEnd, GaveUp, Progress};
 pub use candidates::Candidates;
 pub use lab::Figures;
+pub use neighbours::Neighbours;
 pub use pool::{
     Bands, Class, Counts, Lease, Pool, PoolSetup, Quarantine, Resting, Shortage, Tenant,
 };

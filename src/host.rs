@@ -180,6 +180,10 @@ pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
     /// Errors: the machine cannot be told, or chooses from others only.
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError>;
 
+    /// From now on TCP sockets are bound with SO_REUSEADDR: beside those of connections that had it, too,
+    /// as TIME-WAIT leaves them, and never beside one that listens.
+    fn reuse_address(&mut self) {}
+
     /// How many of its ports this process can hold at once.
     fn hold_capacity(&self) -> u32 {
         u32::MAX

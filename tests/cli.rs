@@ -446,9 +446,11 @@ fn pick_json_keeps_the_contract_and_names_who_was_met() {
             "range",
             "max_attempts",
             "ports",
+            "in_ephemeral_range",
             "attempts",
         ];
         assert_eq!(keys(&pick), expected.into());
+        assert_eq!(pick["in_ephemeral_range"], serde_json::json!([40001]));
         assert_eq!(pick["ports"], serde_json::json!([40001]));
         let met = &pick["attempts"][0];
         let expected = ["number", "port", "protocol", "outcome", "errno", "nanoseconds", "holder"];
@@ -519,6 +521,77 @@ fn giving_up_tells_how_many_ports_are_in_fact_free() {
 }
 
 #[test]
+fn a_picked_port_is_outside_of_the_ephemeral_range() {
+    in_new_namespace(|| {
+        for (ephemeral, free) in [
+            ("32768 60999", 61_000..=65_535),
+            ("40000 65535", 1024..=39_999),
+            ("49152 65535", 1024..=49_151),
+            ("1024 60999", 61_000..=65_535),
+        ] {
+            namespace::set_sysctl("ip_local_port_range", ephemeral);
+            let output = run("pick --count 20".split(' '));
+            assert_eq!(stderr(&output), "", "{ephemeral}");
+            let ports = stdout(&output).lines().map(|line| line.parse::<u16>().unwrap());
+            assert!(ports.into_iter().all(|port| free.contains(&port)), "{}", stdout(&output));
+        }
+        namespace::set_sysctl("ip_local_port_range", "1024 65535");
+        let output = run("pick --count 20".split(' '));
+        assert!(stderr(&output).contains("and 19 more lie in the kernel's ephemeral range"));
+    });
+}
+
+#[test]
+fn ports_that_are_excluded_are_never_picked() {
+    in_new_namespace(|| {
+        let list = "browsers,6660-6663,6664";
+        let none = run(["pick", "--range", "6660-6669", "--exclude", list]);
+        assert_eq!(none.status.code(), Some(2));
+        assert!(
+            stderr(&none).contains("--exclude leaves no port of 6660-6669"),
+            "{}",
+            stderr(&none)
+        );
+        let two = run("pick --range 6000-6002 --exclude 6001 --count 2".split(' '));
+        assert_eq!(stdout(&two).lines().collect::<Vec<_>>().len(), 2);
+        assert!(!stdout(&two).contains("6001"));
+        for (list, told) in [
+            ("x", "'x' is no port range: use PORT, FIRST-LAST or browsers"),
+            ("", "'' is no port range"),
+            ("9-8", "--exclude 9-8 is reversed"),
+            ("70000", "leaves the ports"),
+        ] {
+            let refused = run(["pick", "--exclude", list]);
+            assert_eq!(refused.status.code(), Some(2), "{list}");
+            assert!(stderr(&refused).contains(told), "{}", stderr(&refused));
+        }
+        let kernels =
+            run("pick --range ephemeral --strategy kernel-bind --exclude 40000".split(' '));
+        assert!(stderr(&kernels).contains("the kernel chooses, which knows no --exclude"));
+    });
+}
+
+#[test]
+fn a_block_is_of_neighbours_and_avoids_what_is_taken() {
+    in_new_namespace(|| {
+        let _taken = UdpSocket::bind("127.0.0.1:20002").unwrap();
+        let picked = |arguments: &str| run(format!("pick {arguments}").split(' '));
+        let block = picked("--range 20000-20009 --strategy sequential --block 4");
+        assert_eq!(stdout(&block), "20003\n20004\n20005\n20006\n");
+        let block = picked("--range 20000-20009 --exclude 20004 --block 5");
+        assert_eq!(stdout(&block), "20005\n20006\n20007\n20008\n20009\n");
+        let none = picked("--range 20000-20009 --block 8 --strategy sequential");
+        assert_eq!(none.status.code(), Some(1));
+        let told = "found no 8 free neighbours in range 20000-20009 after 3 attempts";
+        assert!(stderr(&none).contains(told), "{}", stderr(&none));
+        let none = json(&picked("--range 20000-20009 --exclude 20005 --block 6 --format json"));
+        assert_eq!(none["error"]["kind"], "no-block");
+        assert!(stderr(&picked("--block 11 --range 20000-20009")).contains("use 1 to 10"));
+        assert_eq!(picked("--block 2 --count 2").status.code(), Some(2));
+    });
+}
+
+#[test]
 fn trace_tells_the_seed_and_each_attempt_on_stderr() {
     in_new_namespace(|| {
         let output = run("pick --trace --seed 3 --range 40000-40009 --protocol udp".split(' '));
@@ -526,6 +599,7 @@ fn trace_tells_the_seed_and_each_attempt_on_stderr() {
         assert!(lines[0].contains("seed 3"));
         let port = stdout(&output).trim_end();
         assert!(lines[1].starts_with(&format!("attempt 1 · port {port} · bound (udp) · ")));
-        assert_eq!(lines.len(), 2);
+        assert!(lines[2].starts_with(&format!("portscope: {port} lies in the kernel's ephemeral")));
+        assert_eq!(lines.len(), 3);
     });
 }

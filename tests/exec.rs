@@ -133,7 +133,8 @@ fn assert_it_serves(mut started: Child, greeting: &str) {
 fn a_listenfd_receiver_accepts_a_connection_and_a_datagram_on_the_sockets_it_is_given() {
     in_new_namespace(|| {
         let binary = this_binary();
-        let mut command = exec("--range 50000", &as_receiver(&binary, "receiver_that_answers"));
+        let mut command =
+            exec("--protocol both --range 50000", &as_receiver(&binary, "receiver_that_answers"));
         let started = command.env(RECEIVER, "1").stdout(Stdio::null()).spawn().unwrap();
         assert_it_serves(started, "from listenfd");
     });
@@ -146,7 +147,7 @@ fn a_python_receiver_accepts_a_connection_and_a_datagram_on_the_sockets_it_is_gi
     }
     in_new_namespace(|| {
         let command = ["python3", "-c", PYTHON_RECEIVER];
-        let started = exec("--range 50000", &command).spawn().unwrap();
+        let started = exec("--protocol both --range 50000", &command).spawn().unwrap();
         assert_it_serves(started, "from python");
     });
 }
@@ -339,7 +340,9 @@ fn the_program_has_the_callers_descriptors_the_sockets_and_none_of_ours() {
     in_new_namespace(|| {
         let plain = Command::new("ls").args(&LIST[1..]).stdin(Stdio::null()).output().unwrap();
         let callers = descriptors(stdout(&plain));
-        for (options, count) in [("--count 1", 2), ("--count 9", 18), ("--count 9 --trace", 18)] {
+        for (options, count) in
+            [("", 1), ("--count 9", 9), ("--count 9 --protocol both --trace", 18)]
+        {
             let output = run(options, &LIST);
             let has = descriptors(stdout(&output));
             let expected: BTreeSet<u32> = callers.keys().copied().chain(3..3 + count).collect();
@@ -353,7 +356,7 @@ fn the_program_has_the_callers_descriptors_the_sockets_and_none_of_ours() {
 fn a_descriptor_in_the_way_is_replaced_and_another_is_passed_on() {
     in_new_namespace(|| {
         let script = "exec 3</dev/zero 4</dev/zero 6</dev/zero 9</dev/zero; exec \"$0\" \"$@\"";
-        for (options, replaced) in [("--protocol tcp", 3..4), ("--count 2", 3..7)] {
+        for (options, replaced) in [("--protocol tcp", 3..4), ("--count 2 --protocol both", 3..7)] {
             let output = shell(
                 script,
                 &[&[PROGRAM, "exec"], &*options.split(' ').collect::<Vec<_>>(), &["--"], &LIST]
@@ -373,7 +376,7 @@ fn a_descriptor_in_the_way_is_replaced_and_another_is_passed_on() {
 fn no_socket_becomes_a_standard_stream_that_the_caller_has_closed() {
     in_new_namespace(|| {
         let list = file("closed");
-        let script = "exec \"$0\" exec -- sh -c 'ls -l /proc/self/fd > \"$0\"' \"$1\" <&- >&- 2>&-";
+        let script = "exec \"$0\" exec --protocol both -- sh -c 'ls -l /proc/self/fd > \"$0\"' \"$1\" <&- >&- 2>&-";
         let output = shell(script, &[PROGRAM, list.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(0));
         let has = descriptors(&fs::read_to_string(&list).unwrap());
@@ -384,10 +387,115 @@ fn no_socket_becomes_a_standard_stream_that_the_caller_has_closed() {
     });
 }
 
+/// Serves one connection, which it closes first.
+const CLOSES_FIRST: &str = "
+import socket
+connection, _ = socket.socket(fileno=3).accept()
+connection.close()
+";
+
+#[test]
+fn a_server_that_closed_first_is_started_again_on_its_port_at_once() {
+    in_new_namespace(|| {
+        for _ in 0..10 {
+            let server = exec("--range 50000", &["python3", "-c", CLOSES_FIRST]).spawn();
+            let mut server = server.unwrap();
+            assert_eq!(connect(50_000).read(&mut [0]).unwrap(), 0, "the server closes");
+            assert_eq!(server.wait().unwrap().code(), Some(0));
+        }
+        assert!(TcpListener::bind("0.0.0.0:50000").is_ok(), "std sets SO_REUSEADDR");
+    });
+}
+
+#[test]
+fn a_second_server_is_refused_while_the_first_listens_beside_its_time_wait() {
+    in_new_namespace(|| {
+        let serve = "
+import socket
+listener = socket.socket(fileno=3)
+while True:
+    listener.accept()[0].close()
+";
+        let server = exec("--range 50000", &["python3", "-c", serve]).spawn().unwrap();
+        let _server = Sleeper::of(server);
+        for _ in 0..20 {
+            assert_eq!(connect(50_000).read(&mut [0]).unwrap(), 0, "the server closes");
+            let second = run("--range 50000", &["true"]);
+            assert_eq!(second.status.code(), Some(75));
+            assert!(stderr(&second).contains("50000 is in use by python3["), "{}", stderr(&second));
+            assert!(TcpListener::bind("0.0.0.0:50000").is_err(), "nor by SO_REUSEADDR");
+        }
+    });
+}
+
+#[test]
+fn connections_of_a_server_that_is_alive_keep_the_port() {
+    in_new_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:50000").unwrap();
+        let _client = connect(50_000);
+        let _accepted = listener.accept().unwrap();
+        drop(listener);
+        assert_eq!(run("--range 50000", &["true"]).status.code(), Some(75));
+    });
+}
+
+#[test]
+fn with_no_hold_the_program_binds_the_port_itself() {
+    in_new_namespace(|| {
+        let bind = "
+import os, socket
+assert 'LISTEN_FDS' not in os.environ
+for name in ['PORT', 'PORT_1']:
+    socket.socket().bind(('', int(os.environ[name])))
+socket.socket().bind(('', int(os.environ['PORT_2'])))
+";
+        let command = ["python3", "-c", bind];
+        let output = run("--no-hold --count 2", &command);
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+        let held =
+            run("--count 2", &["python3", "-c", "import os; print(os.environ['LISTEN_FDS'])"]);
+        assert_eq!(stdout(&held), "2\n");
+        let risky = run("--no-hold --range 40000", &["true"]);
+        assert!(stderr(&risky).contains("40000 lies in the kernel's ephemeral range"));
+    });
+}
+
+#[test]
+fn of_an_exec_around_it_no_port_is_left_in_the_environment() {
+    in_new_namespace(|| {
+        let inner = format!("exec {PROGRAM} exec -- env");
+        let output = exec("--count 3", &["sh", "-c", &inner])
+            .env("PORT_RANGE", "kept")
+            .env("PORT_", "kept")
+            .output()
+            .unwrap();
+        let of_ports = |line: &&str| line.starts_with("PORT");
+        let mut names: Vec<&str> = stdout(&output)
+            .lines()
+            .filter(of_ports)
+            .map(|line| line.split('=').next().unwrap())
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, ["PORT", "PORT_", "PORT_1", "PORT_RANGE"]);
+    });
+}
+
+#[test]
+fn few_descriptors_are_enough_for_one_port() {
+    in_new_namespace(|| {
+        for limit in [16, 32, 64] {
+            let script = format!("ulimit -n {limit}; exec \"$0\" exec -- sh -c 'echo $PORT'");
+            let output = shell(&script, &[PROGRAM]);
+            assert_eq!(output.status.code(), Some(0), "{limit}: {}", stderr(&output));
+        }
+    });
+}
+
 #[test]
 fn the_limit_of_descriptors_is_the_callers_and_more_ports_than_it_has_room_for_are_refused() {
     in_new_namespace(|| {
-        let script = "ulimit -Sn 300; exec \"$0\" exec --count \"$1\" -- sh -c 'ulimit -Sn'";
+        let script =
+            "ulimit -Sn 300; exec \"$0\" exec --protocol both --count \"$1\" -- sh -c 'ulimit -Sn'";
         let output = shell(script, &[PROGRAM, "118"]);
         assert_eq!(stdout(&output), "300\n", "{}", stderr(&output));
         let output = shell(script, &[PROGRAM, "119"]);
@@ -397,7 +505,7 @@ fn the_limit_of_descriptors_is_the_callers_and_more_ports_than_it_has_room_for_a
 }
 
 #[test]
-fn signals_are_as_the_caller_had_them_and_sigpipe_is_not_ignored() {
+fn signals_are_as_the_caller_had_them() {
     in_new_namespace(|| {
         let status = ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"];
         let hexadecimal = |text: &str| u64::from_str_radix(text, 16).unwrap();
@@ -413,7 +521,7 @@ fn signals_are_as_the_caller_had_them_and_sigpipe_is_not_ignored() {
             };
             assert_eq!(blocked, 0);
             assert_eq!(ignored & 1, hangup, "{ignored:x}");
-            assert_eq!(ignored >> 12 & 1, 0, "SIGPIPE: {ignored:x}");
+            assert_eq!(ignored >> 12 & 1, hangup, "SIGPIPE: {ignored:x}");
         }
     });
 }
@@ -422,7 +530,8 @@ fn signals_are_as_the_caller_had_them_and_sigpipe_is_not_ignored() {
 fn the_ports_are_free_again_when_the_program_is_killed() {
     in_new_namespace(|| {
         let command = ["sh", "-c", "echo ready; read line"];
-        let mut command = exec("--range 50000-50003 --count 4 --strategy bitmap", &command);
+        let mut command =
+            exec("--protocol both --range 50000-50003 --count 4 --strategy bitmap", &command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut started = command.spawn().unwrap();
         let mut line = String::new();
@@ -462,9 +571,10 @@ fn exec_searches_as_pick_does() {
         let told = |output: &Output| -> Vec<String> {
             // Without the time, and the holder that stands behind it.
             let parts = |line: &str| line.split(" · ").take(3).collect::<Vec<_>>().join(" · ");
-            stderr(output).lines().map(parts).collect()
+            let lines = stderr(output).lines().filter(|line| !line.starts_with("portscope: "));
+            lines.map(parts).collect()
         };
-        let options = "--range 50000-50063 --seed 7 --count 3 --trace";
+        let options = "--protocol both --range 50000-50063 --seed 7 --count 3 --trace";
         let picked = Command::new(PROGRAM).arg("pick").args(options.split(' ')).output().unwrap();
         let given = run(options, &["sh", "-c", "echo $PORT_1 $PORT_2 $PORT_3 | tr ' ' '\\n'"]);
         assert_eq!(stdout(&picked), stdout(&given));

@@ -32,6 +32,20 @@ impl Candidates {
         Self { range, runs, length }
     }
 
+    /// Those behind which `count - 1` further candidates follow without a hole. `count` is at least 1.
+    pub fn followed_by(&self, count: u16) -> Self {
+        let mut length = 0;
+        let mut runs = Vec::new();
+        for (_, run) in &self.runs {
+            let last = run.last().checked_sub(count - 1);
+            if let Some(Ok(run)) = last.map(|last| PortRange::new(run.first(), last)) {
+                runs.push((length, run));
+                length += run.len();
+            }
+        }
+        Self { range: self.range, runs, length }
+    }
+
     pub fn range(&self) -> PortRange {
         self.range
     }
@@ -80,6 +94,17 @@ mod tests {
         let found: Vec<u16> = (0..=99).filter(|&port| candidates.contains(port)).collect();
         assert_eq!(found, ports);
         assert_eq!(candidates.number_of(16), Some(2));
+    }
+
+    #[test]
+    fn neighbours_do_not_reach_over_a_hole_or_the_end() {
+        let range = PortRange::new(10, 20).unwrap();
+        let candidates = Candidates::new(range, &[PortRange::new(13, 15).unwrap()]);
+        let starts = |count| candidates.followed_by(count).ports().collect::<Vec<u16>>();
+        assert_eq!(starts(1), [10, 11, 12, 16, 17, 18, 19, 20]);
+        assert_eq!(starts(3), [10, 16, 17, 18]);
+        assert_eq!(starts(5), [16]);
+        assert_eq!((starts(6), starts(u16::MAX)), (vec![], vec![]));
     }
 
     #[test]

@@ -57,16 +57,24 @@ pub enum Command {
     /// Find a free port, keep it bound, and hand the open socket to COMMAND
     ///
     /// No other program can take the port in between: the socket is never closed, portscope becomes
-    /// COMMAND. It gets the sockets as systemd's socket activation gives them: from descriptor 3 on
-    /// (LISTEN_FDS, LISTEN_PID), for each port its TCP socket, which listens, then its UDP socket
-    /// (LISTEN_FDNAMES says tcp and udp), as far as --protocol asks for them. PORT is the first
-    /// port, PORT_1, PORT_2 and so on are all of --count.
+    /// COMMAND. COMMAND must take the socket from descriptor 3: a program that binds PORT itself fails
+    /// with EADDRINUSE, use --no-hold for it.
+    ///
+    /// It gets the sockets as systemd's socket activation gives them: from descriptor 3 on
+    /// (LISTEN_FDS, LISTEN_PID), for each port its TCP socket, which listens, and with --protocol both
+    /// its UDP socket behind it (LISTEN_FDNAMES says tcp and udp). PORT is the first port, PORT_1,
+    /// PORT_2 and so on are all of --count or --block. LISTEN_PID is the first process: a shell must
+    /// become the program (sh -c 'exec ./server').
+    ///
+    /// With one port asked for (--range 8080) it is given again while connections of the last server
+    /// are in TIME-WAIT, as SO_REUSEADDR does it.
     ///
     /// Descriptors that the caller left open at those numbers are replaced; any others, like the
     /// environment, are COMMAND's as they were. With --netns only the ports are of that namespace.
     #[command(
         override_usage = "portscope exec [OPTIONS] -- COMMAND...",
-        after_help = "Example: portscope exec --protocol tcp -- ./server\n\n\
+        after_help = "Examples: portscope exec -- ./server\n          portscope exec --no-hold -- sh -c \
+                      'python3 -m http.server $PORT'\n\n\
                       Exit codes: those of COMMAND; where it was not started: 75 no port found, 126 \
                       COMMAND cannot be run, 127 it is not found, 2 usage or could not run."
     )]
@@ -213,12 +221,14 @@ pub struct ExplainArguments {
 /// What `pick` and `exec` share.
 #[derive(Debug, Args)]
 pub struct SearchArguments {
-    /// Protocols on which the port must be free; both means the same port on UDP and TCP
-    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
-    pub protocol: ProtocolName,
-    /// Ports to choose from: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
-    #[arg(long, value_name = "RANGE", default_value = "iana", allow_hyphen_values = true)]
+    /// Ports to choose from: free (outside of the ephemeral range, so that no connect() takes one),
+    /// ephemeral, iana, registered, system, all, FIRST-LAST or PORT
+    #[arg(long, value_name = "RANGE", default_value = "free", allow_hyphen_values = true)]
     pub range: String,
+    /// Ports to leave out: PORT, FIRST-LAST and browsers (those that web browsers refuse), with
+    /// commas between them
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub exclude: Option<String>,
     /// Another network namespace: a name in /run/netns, a pid or a path
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
@@ -234,6 +244,9 @@ pub struct SearchArguments {
     /// Ports to find, held at the same time: all or none
     #[arg(long, value_name = "N", default_value = "1", allow_hyphen_values = true)]
     pub count: String,
+    /// Instead, N neighbours: ports that follow each other
+    #[arg(long, value_name = "N", allow_hyphen_values = true, conflicts_with = "count")]
+    pub block: Option<String>,
     /// Address to bind, as 127.0.0.1 or fe80::1%eth0; all addresses, IPv4 and IPv6, when not given
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
@@ -247,6 +260,9 @@ pub struct SearchArguments {
 
 #[derive(Debug, Args)]
 pub struct PickArguments {
+    /// Protocols on which the port must be free; both means the same port on UDP and TCP
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    pub protocol: ProtocolName,
     #[command(flatten)]
     pub search: SearchArguments,
     /// Form of the output
@@ -259,6 +275,13 @@ pub struct PickArguments {
 
 #[derive(Debug, Args)]
 pub struct ExecArguments {
+    /// Sockets that COMMAND gets; most programs take a TCP socket only. With both they have the same
+    /// port
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "tcp")]
+    pub protocol: ProtocolName,
+    /// Only set PORT: COMMAND binds it itself, and another program may take it before
+    #[arg(long)]
+    pub no_hold: bool,
     #[command(flatten)]
     pub search: SearchArguments,
     /// Looks like COMMAND, and is not after `--`.
@@ -278,8 +301,9 @@ pub struct ServeArguments {
     /// Protocols on which a port must be free; both means the same port on UDP and TCP
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
     pub protocol: ProtocolName,
-    /// Ports to choose from: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
-    #[arg(long, value_name = "RANGE", default_value = "iana", allow_hyphen_values = true)]
+    /// Ports to choose from: free (outside of the ephemeral range, so that no connect() takes one),
+    /// ephemeral, iana, registered, system, all, FIRST-LAST or PORT
+    #[arg(long, value_name = "RANGE", default_value = "free", allow_hyphen_values = true)]
     pub range: String,
     /// Another network namespace: a name in /run/netns, a pid or a path
     #[arg(long, value_name = "NAMESPACE")]

@@ -12,12 +12,19 @@ use crate::{
 };
 
 pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> {
-    let wishes = Wishes { attempts: settings.format == PlainFormat::Json, raised_limit: true };
+    let wishes = Wishes {
+        attempts: settings.format == PlainFormat::Json,
+        raised_limit: true,
+        beside_ended: false,
+    };
     let (pick, held) = search::run(host, &settings.search, wishes)?;
     settings.destination.write(|out| match settings.format {
         PlainFormat::Text => report::pick::write_text(&pick, out),
         PlainFormat::Json => report::pick::write_json(&pick, out),
     })?;
+    if settings.format == PlainFormat::Text {
+        search::tell_automatic(&pick);
+    }
     // Held until they are told, so that two searches at once never tell the same port.
     drop(held);
     let Some(error) = pick.error else { return Ok(Verdict::Done) };

@@ -7,15 +7,16 @@ use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{
-        Allocator, Attempt, Candidates, EarlyEnd, FreePorts, Sight as _, Tuning, Wanted, privileged,
+        Allocator, Attempt, Candidates, EarlyEnd, FreePorts, Neighbours, Sight as _, Tuning,
+        Wanted, privileged,
     },
     cli::{
         exit, scan, seed,
         settings::{self, BadInput, search::SearchSettings},
     },
     domain::{
-        AddressRefusal, Ephemeral, Errno, Gap, Outcome, PortRange, ProcessTable, Protocol,
-        Protocols, Refusal, Snapshot, Text, availability,
+        AddressRefusal, Binder, Ephemeral, Errno, Gap, Outcome, PortRange, ProcessTable, Protocol,
+        Protocols, Refusal, Snapshot, Socket, Text, availability, port,
     },
     engine::sample,
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
@@ -33,6 +34,9 @@ pub struct Wishes {
     pub attempts: bool,
     /// More ports than the soft limit of descriptors allows, where the hard one does.
     pub raised_limit: bool,
+    /// The only port asked for even if connections that have ended still have it (TIME-WAIT), as far
+    /// as the kernel gives it by SO_REUSEADDR.
+    pub beside_ended: bool,
 }
 
 /// The ports held so far, with what keeps them.
@@ -48,20 +52,58 @@ pub fn run(
     tell_assumptions(&gaps);
     let range = settings.range.resolve(&policy);
     let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
-    let candidates = Candidates::new(range, reserved);
-    if settings.ignore_reserved && settings.strategy.lets_machine_choose {
-        tell_kept_reserved(policy.reserved_in(range));
+    let left_out = PortRange::merged([reserved, &settings.exclude].concat());
+    let candidates = Candidates::new(range, &left_out);
+    if settings.strategy.lets_machine_choose {
+        check_machines_choice(settings)?;
+        if settings.ignore_reserved {
+            tell_kept_reserved(policy.reserved_in(range));
+        }
     }
     let mut search = Search::new(host, settings, wishes, range)?;
     let held = if candidates.len() == 0 {
+        if Candidates::new(range, reserved).len() > 0 {
+            let words = format!("--exclude leaves no port of {range}: exclude fewer");
+            return Err(BadInput(words).into());
+        }
         search.pick.error = Some(NoPort::RangeReserved { range });
         Ports::new()
     } else {
         settings::check_count(settings.count, range, candidates.len())?;
-        search.reserved = Candidates::new(range, &[]).len() - candidates.len();
-        search.run(candidates, &policy)?
+        search.reserved = Candidates::new(range, &settings.exclude).len() - candidates.len();
+        search.run(candidates, &policy, &left_out)?
     };
+    search.pick.automatic =
+        Vec::from_iter(search.pick.ports.iter().copied().filter(|&port| policy.may_choose(port)));
+    search.pick.ephemeral = policy.range;
     Ok((search.pick, held))
+}
+
+/// The machine chooses by itself, one port at a time.
+fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
+    let option = match (settings.is_block, settings.exclude.is_empty()) {
+        (true, _) => "--block",
+        (false, false) => "--exclude",
+        (false, true) => return Ok(()),
+    };
+    let name = settings.strategy.name;
+    Err(BadInput(format!(
+        "with --strategy {name} the kernel chooses, which knows no {option}: use another strategy"
+    )))
+}
+
+/// Says of the ports that are found that they may be lost before they are bound.
+pub fn tell_automatic(pick: &Pick) {
+    let Some((first, others)) = pick.automatic.split_first() else { return };
+    let (subject, verb, it) = match others.len() {
+        0 => (first.to_string(), "lies", "it"),
+        more => (format!("{first} and {more} more"), "lie", "one"),
+    };
+    exit::tell(format_args!(
+        "portscope: {subject} {verb} in the kernel's ephemeral range {}: until your program binds \
+         {it}, any connect() may take {it} (--range free avoids that)",
+        pick.ephemeral
+    ));
 }
 
 pub fn tell_assumptions(gaps: &[Gap]) {
@@ -126,6 +168,8 @@ impl<'a> Search<'a> {
             range,
             max_attempts: settings.max_attempts.get(),
             ports: Vec::new(),
+            automatic: Vec::new(),
+            ephemeral: port::LINUX_DEFAULT,
             attempts: Vec::new(),
             error: None,
         };
@@ -144,7 +188,12 @@ impl<'a> Search<'a> {
     }
 
     /// All ports asked for, or none and the reason in `pick.error`.
-    fn run(&mut self, candidates: Candidates, policy: &Ephemeral) -> anyhow::Result<Ports> {
+    fn run(
+        &mut self,
+        candidates: Candidates,
+        policy: &Ephemeral,
+        left_out: &[PortRange],
+    ) -> anyhow::Result<Ports> {
         let SearchSettings { strategy, protocols, address, .. } = *self.settings;
         match self.host.refusal(protocols, address) {
             Some(refusal) if refusal.is_policy() => self.policy = Some(refusal),
@@ -160,7 +209,7 @@ impl<'a> Search<'a> {
         }
         check_capacity(self.settings.count.get(), self.wishes.raised_limit, &*binder)?;
         let start = policy.unprivileged_start;
-        let candidates = match self.permitted(&mut *binder, candidates, policy) {
+        let candidates = match self.permitted(&mut *binder, candidates, start, left_out) {
             Some(candidates) if candidates.len() >= self.settings.count.get() => candidates,
             _ => return Ok(self.fail(NoPort::RightMissing(AddressRefusal::missing_right(start)))),
         };
@@ -179,14 +228,14 @@ impl<'a> Search<'a> {
         &self,
         binder: &mut dyn HostBinder,
         candidates: Candidates,
-        policy: &Ephemeral,
+        start: u16,
+        left_out: &[PortRange],
     ) -> Option<Candidates> {
         if self.settings.strategy.lets_machine_choose || self.policy.is_some() {
             return Some(candidates);
         }
-        let reserved = if self.settings.ignore_reserved { &[] } else { policy.reserved() };
-        privileged::permitted(binder, candidates, policy.unprivileged_start, reserved, |left_out| {
-            exit::tell(format_args!("portscope: partial: {left_out}"));
+        privileged::permitted(binder, candidates, start, left_out, |missing| {
+            exit::tell(format_args!("portscope: partial: {missing}"));
         })
     }
 
@@ -194,6 +243,26 @@ impl<'a> Search<'a> {
         &mut self,
         binder: Box<dyn HostBinder>,
         candidates: Candidates,
+    ) -> anyhow::Result<Ports> {
+        let count = self.settings.count.get();
+        if !self.settings.is_block {
+            return self.search(binder, candidates, count, |port, held| vec![(port, held)]);
+        }
+        let length = u16::try_from(count).unwrap_or(u16::MAX);
+        let starts = candidates.followed_by(length);
+        if starts.len() == 0 {
+            return Ok(self.fail(NoPort::NoBlock { range: self.pick.range, length, attempts: 0 }));
+        }
+        self.search(Neighbours { binder, count: length }, starts, 1, |_, held| held)
+    }
+
+    /// So many `times`; each success gives the ports that `ports_of` says.
+    fn search<B: Binder>(
+        &mut self,
+        binder: B,
+        candidates: Candidates,
+        times: u32,
+        ports_of: impl Fn(u16, B::Held) -> Ports,
     ) -> anyhow::Result<Ports> {
         let SearchSettings { strategy, protocols, address, .. } = *self.settings;
         let sight = if strategy.needs_sight {
@@ -212,14 +281,18 @@ impl<'a> Search<'a> {
         .ending_early(EarlyEnd { all_refused: true, all_denied })
         .seeing(sight);
         let mut held = Ports::new();
-        while held.len() < self.settings.count.get() as usize {
+        for _ in 0..times {
             match allocator.allocate(|attempt| self.see(attempt, &held)) {
-                Ok(won) => {
-                    allocator.sight_mut().take(won.0);
-                    held.push(won);
+                Ok((port, won)) => {
+                    allocator.sight_mut().take(port);
+                    held.extend(ports_of(port, won));
                 }
                 Err(gave_up) => {
                     held.clear();
+                    if let Some(won) = self.beside_ended(allocator.candidates()) {
+                        held.push(won);
+                        break;
+                    }
                     let error = self.explain(gave_up.attempts, allocator.candidates());
                     return Ok(self.fail(error));
                 }
@@ -227,6 +300,25 @@ impl<'a> Search<'a> {
         }
         self.pick.ports = held.iter().map(|(port, _)| *port).collect();
         Ok(held)
+    }
+
+    /// The only candidate, where nothing but connections that their processes have closed has it.
+    fn beside_ended(&self, candidates: &Candidates) -> Option<(u16, Box<dyn Held>)> {
+        let mut ports = candidates.ports();
+        let (Some(port), None) = (ports.next(), ports.next()) else { return None };
+        if !self.wishes.beside_ended || self.met.get(&port) != Some(&Protocol::Tcp) {
+            return None;
+        }
+        let snapshot = scan::look(self.host, OwnerDepth::Skip).ok()?;
+        let sockets = snapshot.on_port(Protocol::Tcp, port);
+        let have_ended = sockets.iter().all(Socket::is_closed_by_process);
+        if sockets.is_empty() || !have_ended {
+            return None;
+        }
+        let SearchSettings { protocols, address, .. } = *self.settings;
+        let mut binder = self.host.binder(protocols, address).ok()?;
+        binder.reuse_address();
+        binder.bind(port).0.ok().map(|held| (port, held))
     }
 
     fn trace_setup(&self, candidates: &Candidates) {
@@ -256,9 +348,11 @@ impl<'a> Search<'a> {
         // Port 0: the machine had none to choose, so nobody in particular was met.
         let collision = attempt.refusal.filter(|_| attempt.port > 0);
         let collision = collision.filter(|refusal| refusal.outcome() == Outcome::InUse);
+        let length = if self.settings.is_block { self.settings.count.get() as u16 } else { 1 };
+        let mut block = attempt.port..=attempt.port.saturating_add(length - 1);
         let holder = match collision {
             Some(_) if is_ours => Some(ourselves()),
-            Some(refusal) => witness.holder(refusal, attempt.port),
+            Some(refusal) => block.find_map(|port| witness.holder(refusal, port)),
             None => None,
         };
         let tried = Tried { attempt: *attempt, asked: self.settings.protocols, holder };
@@ -272,6 +366,10 @@ impl<'a> Search<'a> {
 
     fn explain(&self, attempts: u32, candidates: &Candidates) -> NoPort {
         let (of, range) = (candidates.len(), self.pick.range);
+        if self.settings.is_block {
+            let length = self.settings.count.get() as u16;
+            return NoPort::NoBlock { range, length, attempts };
+        }
         if let Some(refusal) = &self.policy
             && self.met.is_empty()
         {

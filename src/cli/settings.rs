@@ -33,7 +33,7 @@ pub use self::{diagnose::DiagnoseSettings, explain::ExplainSettings, lab::LabSet
 /// Seeds stay below, so that every JSON reader keeps them exact (RFC 8259, section 6).
 pub const SEED_LIMIT: u64 = 1 << 53;
 
-const RANGE_FORMS: &str = "ephemeral, iana, registered, system, all, FIRST-LAST or a port";
+const RANGE_FORMS: &str = "free, ephemeral, iana, registered, system, all, FIRST-LAST or a port";
 
 /// Input that makes no sense: what was wrong and what is right, in one line.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,7 +144,7 @@ pub fn check_count(count: NonZeroU32, range: PortRange, candidates: u32) -> Resu
     }
     let reserved = match range.len() - candidates {
         0 => String::new(),
-        reserved => format!(" ({reserved} of its {} are reserved)", range.len()),
+        left_out => format!(" ({left_out} of its {} are reserved or excluded)", range.len()),
     };
     Err(BadInput(format!(
         "--count {count} is more than the range {range} holds{reserved}: use 1 to {candidates}, or a wider --range"
@@ -155,6 +155,8 @@ pub fn check_count(count: NonZeroU32, range: PortRange, candidates: u32) -> Resu
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeChoice {
     Ephemeral,
+    /// See [`Ephemeral::outside`].
+    Free,
     Ports(PortRange),
 }
 
@@ -162,6 +164,7 @@ impl RangeChoice {
     pub fn resolve(self, policy: &Ephemeral) -> PortRange {
         match self {
             Self::Ephemeral => policy.range,
+            Self::Free => policy.outside(),
             Self::Ports(range) => range,
         }
     }
@@ -190,27 +193,29 @@ impl FromStr for RangeChoice {
     fn from_str(typed: &str) -> Result<Self, BadInput> {
         Ok(Self::Ports(match typed {
             "ephemeral" => return Ok(Self::Ephemeral),
+            "free" => return Ok(Self::Free),
             "iana" => port::IANA_DYNAMIC,
             "registered" => port::REGISTERED,
             "system" => port::SYSTEM,
             "all" => port::ALL,
-            _ => ports(typed)?,
+            _ => ports("--range", typed, RANGE_FORMS)?,
         }))
     }
 }
 
-fn ports(typed: &str) -> Result<PortRange, BadInput> {
+/// `forms`: what `option` takes.
+fn ports(option: &str, typed: &str, forms: &str) -> Result<PortRange, BadInput> {
     let (first, last) = typed.split_once('-').unwrap_or((typed, typed));
     if !is_number(first) || !is_number(last) {
         let shown = Text::scrub(typed);
-        return Err(BadInput(format!("--range '{shown}' is no port range: use {RANGE_FORMS}")));
+        return Err(BadInput(format!("{option} '{shown}' is no port range: use {forms}")));
     }
     let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else {
-        return Err(BadInput(format!("--range {typed} leaves the ports: they are 0 to 65535")));
+        return Err(BadInput(format!("{option} {typed} leaves the ports: they are 0 to 65535")));
     };
     PortRange::new(first, last).map_err(|_| {
         BadInput(format!(
-            "--range {typed} is reversed, the first port comes first: use {last}-{first}"
+            "{option} {typed} is reversed, the first port comes first: use {last}-{first}"
         ))
     })
 }

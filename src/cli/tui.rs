@@ -26,12 +26,22 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Verdi
         .into());
     }
     let seeds = [seed::or_drawn(None)?, seed::or_drawn(None)?];
-    let options = options(settings, host.services(), seeds);
+    let extent = match settings.range {
+        RangeChoice::Ephemeral => Extent::Ephemeral,
+        RangeChoice::Ports(port::ALL) => Extent::All,
+        choice => Extent::Ports(choice.resolve(&host.policy()?.0)),
+    };
+    let options = options(settings, extent, host.services(), seeds);
     Ok(Verdict::Ended(tui::run(host, options)?))
 }
 
 /// `seeds`: of the allocator and of the lab.
-fn options(settings: &LiveSettings, services: ServiceNames, seeds: [u64; 2]) -> tui::Options {
+fn options(
+    settings: &LiveSettings,
+    extent: Extent,
+    services: ServiceNames,
+    seeds: [u64; 2],
+) -> tui::Options {
     let color = depth(settings.color);
     let whole_cells = Theme::new(color, Ground::Dark, settings.ascii).needs_whole_cells();
     let find = settings.target.as_ref().map(|target| match target {
@@ -61,11 +71,7 @@ fn options(settings: &LiveSettings, services: ServiceNames, seeds: [u64; 2]) -> 
                 rows_per_line: if whole_cells { RowsPerLine::One } else { RowsPerLine::Two },
                 has_dots: !settings.ascii,
             },
-            extent: match settings.range {
-                RangeChoice::Ephemeral => Extent::Ephemeral,
-                RangeChoice::Ports(port::ALL) => Extent::All,
-                RangeChoice::Ports(range) => Extent::Ports(range),
-            },
+            extent,
             protocols: settings.protocols,
             find,
             allocation: AllocationOptions::exo(seeds[0]),

@@ -56,8 +56,31 @@ impl Ephemeral {
         }
     }
 
+    /// Where a port is safe from automatic choice: the longest run of IANA's dynamic ports outside of
+    /// `range`, or else of the registered ones. Each with at least 1,024 ports; where there is none, as
+    /// with a range of 1024 to 65535, all dynamic ports.
+    pub fn outside(&self) -> PortRange {
+        const ENOUGH: u32 = 1024;
+        let longest = |of: PortRange| {
+            let before = self.range.first().checked_sub(1);
+            let before = before.and_then(|last| PortRange::new(0, last).ok());
+            let after = self.range.last().checked_add(1);
+            let after = after.and_then(|first| PortRange::new(first, u16::MAX).ok());
+            let parts = [before, after].into_iter().flatten();
+            parts.filter_map(|part| part.intersection(of)).max_by_key(|part| part.len())
+        };
+        let parts = [port::IANA_DYNAMIC, port::REGISTERED].into_iter().filter_map(longest);
+        let mut parts = parts.filter(|part| part.len() >= ENOUGH);
+        parts.next().unwrap_or(port::IANA_DYNAMIC)
+    }
+
     pub fn reserved(&self) -> &[PortRange] {
         &self.reserved
+    }
+
+    /// Whether connect() and bind() to port 0 may choose the port.
+    pub fn may_choose(&self, port: u16) -> bool {
+        self.range.contains(port) && !self.is_reserved(port)
     }
 
     pub fn is_reserved(&self, port: u16) -> bool {

@@ -13,6 +13,15 @@ pub const LINUX_DEFAULT: PortRange = PortRange { first: 32_768, last: 60_999 };
 /// Every number a port can have; 0 stands in lists only.
 pub const ALL: PortRange = PortRange { first: 0, last: 65_535 };
 
+/// Ports that web browsers refuse to connect to, ascending (Fetch standard, "port blocking").
+pub const BLOCKED_BY_BROWSERS: [u16; 83] = [
+    0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101,
+    102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427,
+    465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990,
+    993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667,
+    6668, 6669, 6679, 6697, 10080,
+];
+
 /// Ports `first..=last`, both ends included; never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortRange {
@@ -53,6 +62,21 @@ impl PortRange {
 
     pub fn ports(self) -> std::ops::RangeInclusive<u16> {
         self.first..=self.last
+    }
+
+    /// The same ports, ascending and apart from each other.
+    pub fn merged(mut ranges: Vec<Self>) -> Vec<Self> {
+        ranges.sort_unstable();
+        let mut merged: Vec<Self> = Vec::new();
+        for range in ranges {
+            match merged.last_mut() {
+                Some(before) if u32::from(range.first) <= u32::from(before.last) + 1 => {
+                    before.last = before.last.max(range.last);
+                }
+                _ => merged.push(range),
+            }
+        }
+        merged
     }
 
     /// The ports that both ranges hold.

@@ -5,6 +5,7 @@ pub mod binder;
 mod by_number;
 pub mod describer;
 pub mod handover;
+mod inherited;
 pub mod lease_socket;
 pub mod machine;
 pub mod meter;

@@ -27,6 +27,9 @@ pub struct Pick {
     pub max_attempts: u32,
     /// Empty when fewer were found than asked for.
     pub ports: Vec<u16>,
+    /// Of these, ports that connect() and bind() to port 0 may choose: they are in `ephemeral`.
+    pub automatic: Vec<u16>,
+    pub ephemeral: PortRange,
     pub attempts: Vec<Tried>,
     pub error: Option<NoPort>,
 }
@@ -147,6 +150,13 @@ pub enum NoPort {
     RangeReserved {
         range: PortRange,
     },
+    /// No run of so many ports was free.
+    NoBlock {
+        range: PortRange,
+        length: u16,
+        /// 0: no run of the range is so long.
+        attempts: u32,
+    },
     /// No port of the address can be bound.
     AddressRefused(AddressRefusal),
     /// No port of the range can be bound, for want of a right.
@@ -218,6 +228,7 @@ impl NoPort {
             Self::AttemptsExhausted { .. } => "attempts-exhausted",
             Self::RangeFull { .. } => "range-full",
             Self::RangeReserved { .. } => "range-reserved",
+            Self::NoBlock { .. } => "no-block",
             Self::AddressRefused(_) => "address-refused",
             Self::RightMissing(_) | Self::PolicyRefused { .. } => "permission-denied",
         }
@@ -236,6 +247,18 @@ impl fmt::Display for NoPort {
             }
             Self::RangeFull { range, of, reserved, holders } => {
                 write_full(f, *range, (*of, *reserved), holders)
+            }
+            Self::NoBlock { range, length, attempts: 0 } => write!(
+                f,
+                "range {range} has no {length} neighbours that are neither reserved nor excluded"
+            ),
+            Self::NoBlock { range, length, attempts } => {
+                let plural = if *attempts == 1 { "" } else { "s" };
+                write!(
+                    f,
+                    "found no {length} free neighbours in range {range} after {attempts} \
+                     attempt{plural}"
+                )
             }
             Self::AddressRefused(refusal) | Self::RightMissing(refusal) => refusal.fmt(f),
             Self::PolicyRefused { refusal, attempts } => {
@@ -323,6 +346,7 @@ pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
         range: Range { first: pick.range.first(), last: pick.range.last() },
         max_attempts: pick.max_attempts,
         ports: &pick.ports,
+        in_ephemeral_range: &pick.automatic,
         attempts: Attempts(&pick.attempts),
         error: pick
             .error
@@ -342,6 +366,7 @@ struct Document<'a> {
     range: Range,
     max_attempts: u32,
     ports: &'a [u16],
+    in_ephemeral_range: &'a [u16],
     attempts: Attempts<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorRow>,

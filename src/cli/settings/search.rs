@@ -9,20 +9,24 @@ use crate::{
         namespaces::Choice,
         output::Destination,
         settings::{
-            BadInput, RangeChoice, address, check_count, destination, number, seed, strategy,
+            BadInput, RangeChoice, address, check_count, destination, number, ports, seed, strategy,
         },
     },
-    domain::{LocalAddress, Protocols, Text},
+    domain::{LocalAddress, PortRange, Protocols, Text, port},
 };
 
 pub struct SearchSettings {
     pub range: RangeChoice,
+    /// Ascending, apart from each other.
+    pub exclude: Vec<PortRange>,
     pub protocols: Protocols,
     pub namespace: Choice,
     pub strategy: &'static AllocatorRow,
     pub max_attempts: NonZeroU32,
     pub seed: Option<u64>,
     pub count: NonZeroU32,
+    /// The ports follow each other.
+    pub is_block: bool,
     pub address: Option<LocalAddress>,
     pub ignore_reserved: bool,
     pub trace: bool,
@@ -36,27 +40,33 @@ pub struct PickSettings {
 
 pub struct ExecSettings {
     pub search: SearchSettings,
+    /// The program gets the sockets, not only the number of the port.
+    pub holds: bool,
     pub program: OsString,
     pub arguments: Vec<OsString>,
 }
 
-impl TryFrom<SearchArguments> for SearchSettings {
-    type Error = BadInput;
-
-    fn try_from(typed: SearchArguments) -> Result<Self, BadInput> {
+impl SearchSettings {
+    fn new(typed: SearchArguments, protocols: Protocols) -> Result<Self, BadInput> {
         let range = RangeChoice::for_choosing(&typed.range)?;
-        let count = number("--count", &typed.count)?;
+        let is_block = typed.block.is_some();
+        let count = match &typed.block {
+            Some(block) => number("--block", block)?,
+            None => number("--count", &typed.count)?,
+        };
         if let RangeChoice::Ports(range) = range {
             check_count(count, range, range.len())?;
         }
         Ok(Self {
             range,
-            protocols: typed.protocol.into(),
+            exclude: typed.exclude.as_deref().map(port_list).transpose()?.unwrap_or_default(),
+            protocols,
             namespace: typed.netns.try_into()?,
             strategy: strategy(&typed.strategy)?,
             max_attempts: number("--max-attempts", &typed.max_attempts)?,
             seed: typed.seed.as_deref().map(seed).transpose()?,
             count,
+            is_block,
             address: typed.address.as_deref().map(address).transpose()?,
             ignore_reserved: typed.ignore_reserved,
             trace: typed.trace,
@@ -69,7 +79,7 @@ impl TryFrom<PickArguments> for PickSettings {
 
     fn try_from(typed: PickArguments) -> Result<Self, BadInput> {
         Ok(Self {
-            search: typed.search.try_into()?,
+            search: SearchSettings::new(typed.search, typed.protocol.into())?,
             format: typed.format,
             destination: destination(typed.output)?,
         })
@@ -92,6 +102,23 @@ impl TryFrom<ExecArguments> for ExecSettings {
                 "COMMAND is missing: name it after --, as in portscope exec -- ./server".into(),
             )
         })?;
-        Ok(Self { search: typed.search.try_into()?, program, arguments: words.collect() })
+        let search = SearchSettings::new(typed.search, typed.protocol.into())?;
+        let arguments = words.collect();
+        Ok(Self { search, holds: !typed.no_hold, program, arguments })
     }
+}
+
+/// PORT, FIRST-LAST and `browsers`, with commas between them; ascending, apart from each other.
+fn port_list(typed: &str) -> Result<Vec<PortRange>, BadInput> {
+    let mut listed = Vec::new();
+    for word in typed.split(',').map(str::trim) {
+        match word {
+            "browsers" => {
+                let single = |&port| PortRange::new(port, port).ok();
+                listed.extend(port::BLOCKED_BY_BROWSERS.iter().filter_map(single));
+            }
+            word => listed.push(ports("--exclude", word, "PORT, FIRST-LAST or browsers")?),
+        }
+    }
+    Ok(PortRange::merged(listed))
 }

@@ -1,10 +1,10 @@
 //! `listener-in-range`: a service has its port inside the ephemeral range, unreserved.
 
 use crate::domain::{
-    Evidence, Finding, Protocol, Severity,
+    Evidence, Finding, PortRange, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        reservation::{self, list, merged, single},
+        reservation::{self, list, single},
         service_ports::{Service, services},
         wording::{grouped, process, steps},
     },
@@ -18,7 +18,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = ephemeral.range;
     let services = services(evidence, |port| range.contains(port) && !ephemeral.is_reserved(port));
     let Some(first) = services.first() else { return Vec::new() };
-    let ports = merged(services.iter().map(|service| single(service.port)).collect());
+    let ports = PortRange::merged(services.iter().map(|service| single(service.port)).collect());
     let command = reservation::command(ephemeral, ports.iter().copied());
     let mut avoid =
         vec!["do not set the sysctl to the new ports alone: it replaces the list".to_owned()];

@@ -10,7 +10,7 @@ const PAGE: usize = 4095;
 /// one. It ends with the list.
 pub(super) fn command(ephemeral: &Ephemeral, ports: impl IntoIterator<Item = PortRange>) -> String {
     let ports = ephemeral.reserved().iter().copied().chain(ports);
-    set_to(&merged(ports.collect()))
+    set_to(&PortRange::merged(ports.collect()))
 }
 
 /// The command that reserves exactly these ports.
@@ -32,22 +32,6 @@ pub(super) fn is_too_long(command: &str) -> bool {
 /// One port as a range.
 pub(super) fn single(port: u16) -> PortRange {
     PortRange::new(port, port).expect("a port is not after itself")
-}
-
-/// Ascending, ranges that overlap or touch each other as one.
-pub(super) fn merged(mut ports: Vec<PortRange>) -> Vec<PortRange> {
-    ports.sort_unstable();
-    let mut merged: Vec<PortRange> = Vec::new();
-    for next in ports {
-        match merged.last_mut() {
-            Some(last) if u32::from(next.first()) <= u32::from(last.last()) + 1 => {
-                let end = last.last().max(next.last());
-                *last = PortRange::new(last.first(), end).unwrap_or(*last);
-            }
-            _ => merged.push(next),
-        }
-    }
-    merged
 }
 
 /// `40000,40010-40019`, as the sysctl has it.

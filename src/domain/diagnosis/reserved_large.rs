@@ -4,7 +4,7 @@ use crate::domain::{
     Ephemeral, Evidence, Finding, PortRange, Severity,
     diagnosis::{
         finding::{About, Figure},
-        reservation::{self, merged, single},
+        reservation::{self, single},
         service_ports::services,
         wording::{count_of, grouped, percent},
     },
@@ -116,7 +116,7 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     ports.dedup();
     let kept = ports.len() as u32;
     ports.extend(ephemeral.reserved().iter().flat_map(|part| outside(*part, range)));
-    let ports = merged(ports);
+    let ports = PortRange::merged(ports);
     let which = match kept {
         0 => {
             "no service listens on a reserved port of the range now: reserve none of it".to_owned()
@@ -156,7 +156,7 @@ fn widest(ephemeral: &Ephemeral) -> Option<PortRange> {
     let mut next = u32::from(LOWEST);
     let mut widest: Option<PortRange> = None;
     let end = std::iter::once((u32::from(port::ALL.last()) + 1, 0));
-    let reserved = merged(ephemeral.reserved().to_vec());
+    let reserved = PortRange::merged(ephemeral.reserved().to_vec());
     let parts = reserved.iter().map(|part| (u32::from(part.first()), u32::from(part.last()) + 1));
     for (first, after) in parts.chain(end) {
         let even = first.saturating_sub(next) & !1;

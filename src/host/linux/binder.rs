@@ -25,10 +25,13 @@ use crate::{
 
 /// Datagrams that are thrown away at a time.
 const STRAYS: usize = 256;
-/// Descriptors that are left for everything but held ports.
+/// Descriptors that are left for everything but held ports: so many, or half of those allowed.
 const DESCRIPTORS_KEPT: u64 = 64;
+/// Standard input, output and error, and what a search opens beside them, one after the other.
+const LEAST_KEPT: u64 = 6;
 
-/// Binds without SO_REUSEADDR and SO_REUSEPORT, so that a bound port is ours alone.
+/// Binds without SO_REUSEPORT, and without SO_REUSEADDR unless told so, so that a bound port is ours
+/// alone.
 ///
 /// One unbound descriptor a protocol is used again after each refusal: after EADDRINUSE it is as
 /// new. All addresses of both families are one IPv6 socket on `[::]` that takes IPv4 too, the
@@ -44,6 +47,7 @@ pub struct RealBinder {
     tcp: Option<OwnedFd>,
     is_ipv4_only: bool,
     chooses_from_part: bool,
+    reuses_address: bool,
 }
 
 impl RealBinder {
@@ -61,6 +65,7 @@ impl RealBinder {
             tcp: None,
             is_ipv4_only: false,
             chooses_from_part: false,
+            reuses_address: false,
         };
         let mut outcome = binder.prepare();
         if address.is_none() && outcome.is_err_and(|refusal| refusal.errno == Errno::EAFNOSUPPORT) {
@@ -84,6 +89,9 @@ impl RealBinder {
                     address::unbound(protocol, self.address).map_err(refusal_of(protocol))?;
                 if let Some(choice) = self.choice {
                     port_range::set(&socket, choice).map_err(refusal_of(protocol))?;
+                }
+                if self.reuses_address && protocol == Protocol::Tcp {
+                    sockopt::set_socket_reuseaddr(&socket, true).map_err(refusal_of(protocol))?;
                 }
                 *spare = Some(socket);
             }
@@ -199,6 +207,11 @@ impl HostBinder for RealBinder {
         })
     }
 
+    fn reuse_address(&mut self) {
+        self.tcp = None;
+        self.reuses_address = true;
+    }
+
     fn limitation(&self) -> Option<&'static str> {
         match (self.is_ipv4_only, self.chooses_from_part) {
             (true, false) => Some("IPv4 only"),
@@ -211,7 +224,8 @@ impl HostBinder for RealBinder {
     fn hold_capacity(&self) -> u32 {
         let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let each = if self.protocols == Protocols::Both { 2 } else { 1 };
-        let ports = limit.saturating_sub(DESCRIPTORS_KEPT) / each;
+        let kept = DESCRIPTORS_KEPT.min(limit / 2).max(LEAST_KEPT);
+        let ports = limit.saturating_sub(kept) / each;
         u32::try_from(ports).unwrap_or(u32::MAX)
     }
 }

@@ -17,7 +17,7 @@ use rustix::{
     net::{SocketType, sockopt},
 };
 
-use crate::host::{Held, HostError};
+use crate::host::{Held, HostError, linux::inherited};
 
 /// SD_LISTEN_FDS_START (sd_listen_fds(3)): behind standard input, output and error.
 const FIRST_DESCRIPTOR: RawFd = 3;
@@ -30,6 +30,15 @@ const BACKLOG: i32 = i32::MAX;
 /// and readers that know it take nothing where it does not fit.
 const STALE: &str = "LISTEN_PIDFDID";
 
+/// What to become.
+pub struct Program<'a> {
+    /// Searched for in `PATH` as a shell does.
+    pub path: &'a OsStr,
+    pub arguments: &'a [OsString],
+    /// Variables of the caller's that speak of other ports.
+    pub stale: &'a [OsString],
+}
+
 /// Why we are still here.
 #[derive(Debug, thiserror::Error)]
 pub enum HandoverError {
@@ -40,17 +49,14 @@ pub enum HandoverError {
     Program(io::Error),
 }
 
-/// Replaces this process by `program`, searched for in `PATH` as a shell does, with the sockets of
-/// `held` from descriptor 3 on as sd_listen_fds(3) says; the TCP ones listen.
+/// Replaces this process by `program`, with the sockets of `held` from descriptor 3 on as sd_listen_fds(3) says; the TCP ones listen.
 ///
 /// Descriptors that stand at those numbers are closed, whoever opened them. std leaves one at each
-/// of 0, 1 and 2, whatever the caller closed, so that no socket is taken for standard output. It
-/// undoes in the new program what it did for ours: SIGPIPE is not ignored, no signal is blocked.
-/// The limit of descriptors is the caller's, if nobody raised it: with as many descriptors open as
+/// of 0, 1 and 2, whatever the caller closed, so that no socket is taken for standard output. Ignored
+/// and blocked signals are the caller's. The limit of descriptors is the caller's, if nobody raised it: with as many descriptors open as
 /// it allows a program cannot even load its libraries.
 pub fn become_program(
-    program: &OsStr,
-    arguments: &[OsString],
+    program: &Program<'_>,
     held: Vec<Box<dyn Held>>,
 ) -> Result<Infallible, HandoverError> {
     let ports: Vec<u16> = held.iter().map(|held| held.port()).collect();
@@ -58,25 +64,55 @@ pub fn become_program(
     let names =
         listen(&sockets).map_err(|error| HostError::new("listen on the port found", error))?;
     arrange(&mut sockets).map_err(|error| HostError::new("hand the sockets over", error))?;
-    let mut command = Command::new(program);
+    let mut command = told(program, &ports);
     command
-        .args(arguments)
         .env_remove(STALE)
         .env("LISTEN_FDS", sockets.len().to_string())
         .env("LISTEN_PID", std::process::id().to_string())
-        .env("LISTEN_FDNAMES", names.join(":"))
-        .envs(ports.first().map(|port| ("PORT", port.to_string())))
-        .envs((1..).zip(&ports).map(|(n, port): (u32, _)| (format!("PORT_{n}"), port.to_string())));
+        .env("LISTEN_FDNAMES", names.join(":"));
     Err(HandoverError::Program(command.exec()))
 }
 
+/// Replaces this process by `program`, which is told the ports and binds them itself: they are
+/// released. Another process may take one before.
+pub fn become_binder(
+    program: &Program<'_>,
+    held: Vec<Box<dyn Held>>,
+) -> Result<Infallible, HandoverError> {
+    let ports: Vec<u16> = held.iter().map(|held| held.port()).collect();
+    drop(held);
+    Err(HandoverError::Program(told(program, &ports).exec()))
+}
+
+/// With PORT, the first one, and PORT_1 to PORT_n, and without `stale`.
+fn told(Program { path, arguments, stale }: &Program<'_>, ports: &[u16]) -> Command {
+    let mut command = Command::new(path);
+    #[expect(unsafe_code, reason = "`restore_signals` is made to be called there")]
+    unsafe {
+        command.pre_exec(inherited::restore_signals);
+    }
+    stale.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    command
+        .args(*arguments)
+        .envs(ports.first().map(|port| ("PORT", port.to_string())))
+        .envs((1..).zip(ports).map(|(n, port): (u32, _)| (format!("PORT_{n}"), port.to_string())));
+    command
+}
+
 /// What each is called, after which the TCP ones listen.
+///
+/// With SO_REUSEADDR from then on, which their connections inherit: what these leave in TIME-WAIT lets a
+/// socket that has it, too, bind the port again. Not before listen(): then two could be bound at once
+/// (net/ipv4/inet_connection_sock.c, `inet_bind_conflict`). While one listens another is refused.
 fn listen(sockets: &[OwnedFd]) -> rustix::io::Result<Vec<&'static str>> {
     let name = |socket| {
         if sockopt::socket_type(socket)? != SocketType::STREAM {
             return Ok("udp");
         }
         rustix::net::listen(socket, BACKLOG)?;
+        sockopt::set_socket_reuseaddr(socket, true)?;
         Ok("tcp")
     };
     sockets.iter().map(name).collect()

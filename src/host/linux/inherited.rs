@@ -1,0 +1,49 @@
+//! What the process inherited of its signals, before Rust's runtime changed it. Changes nothing itself.
+
+use std::{io, mem::MaybeUninit, sync::OnceLock};
+
+/// Whether SIGPIPE was ignored, and which signals were blocked.
+struct Signals {
+    ignores_pipe: bool,
+    blocked: libc::sigset_t,
+}
+
+static SIGNALS: OnceLock<Signals> = OnceLock::new();
+
+/// Runs before `main`: std ignores SIGPIPE from then on (library/std/src/sys/pal/unix/mod.rs).
+#[expect(unsafe_code, reason = "the linker gathers functions to be called at the start by section")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look;
+
+extern "C" fn look() {
+    let mut blocked = MaybeUninit::uninit();
+    #[expect(unsafe_code, reason = "both calls only read, and fill what they are given or fail")]
+    let (handler, blocked) = unsafe {
+        let mut pipe = MaybeUninit::<libc::sigaction>::uninit();
+        if libc::sigaction(libc::SIGPIPE, std::ptr::null(), pipe.as_mut_ptr()) != 0
+            || libc::sigprocmask(libc::SIG_BLOCK, std::ptr::null(), blocked.as_mut_ptr()) != 0
+        {
+            return;
+        }
+        (pipe.assume_init().sa_sigaction, blocked.assume_init())
+    };
+    let _ = SIGNALS.set(Signals { ignores_pipe: handler == libc::SIG_IGN, blocked });
+}
+
+/// To be called between fork(2) or the end of this program and execve(2): the next program gets the
+/// signals as this one got them. std would hand them on with SIGPIPE at its default and none blocked.
+///
+/// Allocates nothing and takes no lock.
+pub fn restore_signals() -> io::Result<()> {
+    if let Some(Signals { ignores_pipe, blocked }) = SIGNALS.get() {
+        #[expect(unsafe_code, reason = "both are async-signal-safe, and `blocked` is a whole set")]
+        unsafe {
+            if *ignores_pipe {
+                libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+            }
+            libc::sigprocmask(libc::SIG_SETMASK, blocked, std::ptr::null_mut());
+        }
+    }
+    Ok(())
+}
