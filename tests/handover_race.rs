@@ -6,6 +6,8 @@
 mod handover;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
 
 use std::{
     process::{Command, Stdio},
@@ -15,6 +17,7 @@ use std::{
 use handover::{PROGRAM, RACERS, Way, can_bind, race};
 use namespace::in_new_namespace;
 use portscope::domain::PortRange;
+use processes::alone;
 
 /// A part of what `cargo bench --bench handover` runs.
 const ROUNDS: u32 = 15;
@@ -25,6 +28,7 @@ fn sixty_four() -> PortRange {
 
 #[test]
 fn racers_by_exec_get_ports_of_their_own_lose_none_and_leak_none_when_killed() {
+    let _alone = alone();
     in_new_namespace(|| {
         let tally = race(Way::Exec, sixty_four(), ROUNDS).unwrap();
         assert_eq!(tally.racers, ROUNDS * RACERS as u32);
@@ -36,6 +40,7 @@ fn racers_by_exec_get_ports_of_their_own_lose_none_and_leak_none_when_killed() {
 /// With one port each the last of them meets fifteen.
 #[test]
 fn racers_by_exec_share_a_range_that_has_just_enough_ports() {
+    let _alone = alone();
     in_new_namespace(|| {
         let range = PortRange::new(40_000, 40_000 + RACERS as u16 - 1).unwrap();
         let tally = race(Way::Exec, range, 3).unwrap();
@@ -47,6 +52,7 @@ fn racers_by_exec_share_a_range_that_has_just_enough_ports() {
 
 #[test]
 fn racers_that_close_a_port_and_bind_it_again_are_told_the_same_ports_and_lose_them() {
+    let _alone = alone();
     in_new_namespace(|| {
         let tally = race(Way::CloseThenRebind, sixty_four(), ROUNDS).unwrap();
         eprintln!("{tally:?}");
@@ -58,11 +64,12 @@ fn racers_that_close_a_port_and_bind_it_again_are_told_the_same_ports_and_lose_t
 /// Between its start and the program that it becomes, too.
 #[test]
 fn exec_killed_at_any_moment_leaves_no_port_behind() {
+    let _alone = alone();
     in_new_namespace(|| {
         for step in 0..100 {
             let mut command = Command::new(PROGRAM);
-            command.args(["exec", "--range", "40000-40063", "--count", "32", "--strategy"]);
-            command.args(["bitmap", "--", "sleep", "1000"]).stderr(Stdio::null());
+            command.args(["exec", "--protocol", "both", "--range", "40000-40063", "--count", "32"]);
+            command.args(["--strategy", "bitmap", "--", "sleep", "1000"]).stderr(Stdio::null());
             let mut process = command.spawn().unwrap();
             let end = Instant::now() + Duration::from_micros(step * 200);
             while Instant::now() < end {

@@ -32,11 +32,11 @@ impl Way {
     fn script(self) -> &'static str {
         match self {
             Self::Exec => {
-                r#"read go; exec "$0" exec --range "$1" -- sh -c 'echo $PORT; echo kept; read end'"#
+                r#"read go; exec "$0" exec --protocol both --range "$1" -- sh -c 'echo $PORT; echo kept; read end'"#
             }
             Self::CloseThenRebind => {
                 r#"read go; port=$("$0" pick --range "$1") || exit; echo $port
-                exec "$0" exec --range $port -- sh -c 'echo kept; read end'"#
+                exec "$0" exec --protocol both --range $port -- sh -c 'echo kept; read end'"#
             }
         }
     }
