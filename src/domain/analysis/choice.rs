@@ -34,6 +34,8 @@ pub(super) struct Choice<'a> {
 struct Group {
     low: u32,
     other: u32,
+    /// Of all destinations to which a party has few, not of one.
+    is_of_party: bool,
     /// A port of it may have been bound by number or accepted even where the kernel was asked: what is
     /// in TIME-WAIT does not tell, and what was accepted goes to destinations of its own.
     may_be_mixed: bool,
@@ -79,6 +81,12 @@ impl Choice<'_> {
             }
         }
         let hidden = groups.iter().map(Group::hidden).sum();
+        for (pair, &group) in (0..).zip(&group_of) {
+            let group = &groups[group as usize];
+            if !group.is_of_party {
+                destinations.note_hidden(pair, group.hidden());
+            }
+        }
         destinations.add_uncertain(uncertain.len() + hidden);
         (uncertain, hidden)
     }
@@ -109,7 +117,8 @@ impl Choice<'_> {
         }
         let parties = pairs.iter().map(|pair| pair.party + 1).max().unwrap_or_default();
         // The first groups are those of the parties.
-        let few = Group { may_be_mixed: true, has_low_left: true, ..Group::default() };
+        let few =
+            Group { is_of_party: true, may_be_mixed: true, has_low_left: true, ..Group::default() };
         let mut groups = vec![few; parties as usize];
         let places = (0..).zip(pairs).zip(counts).map(|((place, pair), (low, other))| {
             let usage = destinations.usage_of(place);

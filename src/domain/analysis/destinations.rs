@@ -34,6 +34,8 @@ struct Row {
     numbered: u32,
     /// Of `usage.used`: ports of `Analysis::uncertain`.
     uncertain: u32,
+    /// Of the others: ports that may be uncertain, too, without being known one by one.
+    hidden: u32,
     /// The last port counted, and as what.
     port: Option<u16>,
     counted: Counted,
@@ -150,10 +152,17 @@ impl<'a> Destinations<'a> {
         self.row_of(pair).usage.surely_reusable += 1;
     }
 
-    /// Now that it is known how many ports are uncertain.
+    /// So many ports of the pair's destination may be uncertain, too.
+    pub fn note_hidden(&mut self, pair: u32, ports: u32) {
+        self.row_of(pair).hidden += ports;
+    }
+
+    /// Now that it is known how many ports are uncertain: a destination's own are used already, and
+    /// only perhaps reusable.
     pub fn add_uncertain(&mut self, ports: u32) {
-        for row in &mut self.rows {
-            row.usage.uncertain = ports.saturating_sub(row.uncertain);
+        for Row { usage, uncertain, hidden, .. } in &mut self.rows {
+            usage.uncertain = ports.saturating_sub(*uncertain + *hidden);
+            usage.surely_reusable = usage.surely_reusable.saturating_sub(*hidden);
         }
     }
 
@@ -262,6 +271,7 @@ impl Row {
             ends_used: 0,
             numbered: 0,
             uncertain: 0,
+            hidden: 0,
             port: None,
             counted,
             pair: NO_PAIR,
