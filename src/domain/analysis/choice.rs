@@ -75,7 +75,7 @@ impl Choice<'_> {
             }
             if !chosen.contains(client.port) {
                 uncertain.insert(client.port);
-                destinations.note_uncertain(client.pair);
+                destinations.note_uncertain(client.pair, client.port);
             } else if client.reuse == TupleReuse::Yes {
                 destinations.note_surely_reusable(client.pair);
             }

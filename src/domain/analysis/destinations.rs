@@ -34,6 +34,7 @@ struct Row {
     numbered: u32,
     /// Of `usage.used`: ports of `Analysis::uncertain`.
     uncertain: u32,
+    last_uncertain: Option<u16>,
     /// Of the others: ports that may be uncertain, too, without being known one by one.
     hidden: u32,
     /// The last port counted, and as what.
@@ -142,9 +143,11 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// A port of the pair's destination is uncertain.
-    pub fn note_uncertain(&mut self, pair: u32) {
-        self.row_of(pair).uncertain += 1;
+    /// That port of the pair's destination is uncertain. Ports come in their order.
+    pub fn note_uncertain(&mut self, pair: u32, port: u16) {
+        let row = self.row_of(pair);
+        row.uncertain += u32::from(row.last_uncertain != Some(port));
+        row.last_uncertain = Some(port);
     }
 
     /// A TIME-WAIT socket of the pair is on a port that connect() chose.
@@ -271,6 +274,7 @@ impl Row {
             ends_used: 0,
             numbered: 0,
             uncertain: 0,
+            last_uncertain: None,
             hidden: 0,
             port: None,
             counted,
