@@ -210,6 +210,8 @@ pub trait Held: Send {
     fn into_descriptors(self: Box<Self>) -> Vec<OwnedFd>;
 }
 
+const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
+
 /// The operation that failed, in words, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {operation}: {}", named(.source))]
@@ -227,8 +229,11 @@ impl HostError {
 /// `Too many open files (EMFILE)`: std shows the number of an errno, not its name.
 fn named(error: &io::Error) -> String {
     let words = error.to_string();
-    match (error.raw_os_error(), words.rsplit_once(" (os error ")) {
-        (Some(number), Some((words, _))) => format!("{words} ({})", Errno(number)),
+    match (error.raw_os_error().map(Errno), words.rsplit_once(" (os error ")) {
+        (Some(errno), Some((words, _))) if errno.is_out_of_descriptors() => {
+            format!("{words} ({errno}): {RAISE_LIMIT}")
+        }
+        (Some(errno), Some((words, _))) => format!("{words} ({errno})"),
         _ => words,
     }
 }
@@ -239,8 +244,12 @@ mod tests {
 
     #[test]
     fn an_error_has_the_name_of_its_errno() {
+        let error = HostError::new("read /proc", Errno::EACCES);
+        assert_eq!(error.to_string(), "could not read /proc: Permission denied (EACCES)");
         let error = HostError::new("read /proc", Errno::EMFILE);
-        assert_eq!(error.to_string(), "could not read /proc: Too many open files (EMFILE)");
+        let words = "could not read /proc: Too many open files (EMFILE): raise the limit of open files \
+                     (ulimit -n)";
+        assert_eq!(error.to_string(), words);
         let error = HostError::new("read /proc", io::Error::other("no"));
         assert_eq!(error.to_string(), "could not read /proc: no");
     }
