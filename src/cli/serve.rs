@@ -202,9 +202,8 @@ fn counted(statistics: &Statistics) -> String {
     let Ports { leased, free, in_quarantine } = ports;
     let Done { leased: given, reclaimed, given_back, refused, not_understood, closed } = done;
     format!(
-        "portscope: {leased} leases active, {free} ports free, {in_quarantine} in quarantine, \
-         {waiting} clients waiting; since the start {given} leases given, {reclaimed} released, \
-         {given_back} given back, {refused} refused, {not_understood} requests not understood, \
-         {closed} clients closed without a request"
+        "portscope: ports: {leased} leased, {free} free, {in_quarantine} in quarantine; clients: \
+         {waiting} waiting; since the start: {given} leased, {reclaimed} released, {given_back} given \
+         back, {refused} refused, {not_understood} not understood, {closed} closed without a request"
     )
 }

@@ -163,6 +163,13 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_started_the_client_is_found_by_its_number() {
+        let own = Namesake::parse(&status("self").unwrap()).unwrap();
+        assert_eq!(among_ancestors(own, own.parent), Some(own.parent));
+        assert_eq!(among_ancestors(own, u32::MAX), None);
+    }
+
+    #[test]
     fn a_name_forges_no_line() {
         let status = "Name:\ta\\nNSpid:\\t9\nPid:\t812\nPPid:\t1\nNSpid:\t812\n";
         assert_eq!(Namesake::parse(status).map(|found| found.innermost), Some(812));
