@@ -166,6 +166,12 @@ pub enum OwnerDepth {
 pub trait Describer: Send {
     /// One entry for each pid that still exists.
     fn describe(&mut self, pids: &[u32]) -> Vec<Process>;
+
+    /// When the process of that pid started, in ticks since boot: another start is another process.
+    /// None: it has ended, or it cannot be seen. Costs much less than `describe`.
+    fn started(&mut self, _pid: u32) -> Option<u64> {
+        None
+    }
 }
 
 /// A binder whose `Held` is boxed, so that all hosts share one type.

@@ -36,6 +36,8 @@ struct State {
     described: Vec<Vec<u32>>,
     cost: Duration,
     pids: Vec<u32>,
+    /// Start of every process, and part of its name.
+    started: u64,
     panics: bool,
     is_stuck: bool,
 }
@@ -113,8 +115,11 @@ impl Scanner for CountingHost {
 
 impl Describer for CountingHost {
     fn describe(&mut self, pids: &[u32]) -> Vec<Process> {
-        self.with(|state| state.described.push(pids.to_vec()));
-        let name = Text::scrub("somebody");
+        let started = self.with(|state| {
+            state.described.push(pids.to_vec());
+            state.started
+        });
+        let name = Text::scrub(format!("since {started}"));
         let describe = |&pid: &u32| Process {
             pid,
             name: name.clone(),
@@ -124,6 +129,10 @@ impl Describer for CountingHost {
             unit: None,
         };
         pids.iter().map(describe).collect()
+    }
+
+    fn started(&mut self, _: u32) -> Option<u64> {
+        Some(self.with(|state| state.started))
     }
 }
 
@@ -284,6 +293,23 @@ fn new_owners_are_described_once_and_those_that_own_nothing_are_forgotten() {
     let mut asked = host.with(|state| state.described.concat());
     asked.sort_unstable();
     assert_eq!(asked, [3, 7, 9]);
+}
+
+#[test]
+fn a_pid_that_came_back_as_another_process_is_described_again_at_once() {
+    let host = CountingHost::new(State { pids: vec![3, 7], ..State::default() });
+    let (reports, _engine) = start(&host, SHORT, 1);
+    let are_named = |name: &'static str| {
+        move |table: &ProcessTable| {
+            pids(table) == [3, 7] && table.iter().all(|process| process.name.as_str() == name)
+        }
+    };
+    next_table(&reports, are_named("since 0"));
+    // All owners are described again after 30 seconds, which is later than this test waits.
+    host.with(|state| state.started = 1);
+    next_table(&reports, are_named("since 1"));
+    let asked = host.with(|state| state.described.concat());
+    assert_eq!(asked, [3, 7, 3, 7]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The describer thread: what is known of the processes that own sockets. Not which ones do.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -55,21 +55,23 @@ impl Roster {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `deadline` for a new list and exchanges it for `pids`. False: stop.
-    fn wait(&self, deadline: Instant, pids: &mut Vec<u32>) -> bool {
+    /// Waits until `deadline` for a new list and exchanges it for `pids`. None: stop; else whether
+    /// there was a new list.
+    fn wait(&self, deadline: Instant, pids: &mut Vec<u32>) -> Option<bool> {
         let mut list = self.lock();
         while !list.stop && !list.is_new {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return true;
+                return Some(false);
             }
             let waited = self.changed.wait_timeout(list, left);
             list = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if mem::take(&mut list.is_new) {
+        let is_new = mem::take(&mut list.is_new);
+        if is_new {
             mem::swap(&mut list.pids, pids);
         }
-        !list.stop
+        (!list.stop).then_some(is_new)
     }
 }
 
@@ -78,8 +80,13 @@ pub struct DescriberLoop {
     roster: Arc<Roster>,
     describer: Box<dyn Describer>,
     owners: Vec<u32>,
-    /// Owners that were described once, or could not be: they are gone.
-    asked: BTreeSet<u32>,
+    /// Owners that were described once, or could not be because they are gone, and when the process
+    /// of that pid started: a pid may come back as another process.
+    asked: BTreeMap<u32, Option<u64>>,
+    /// Whether a list came since the starts were compared.
+    is_unchecked: bool,
+    /// The earliest that starts are compared again.
+    check_at: Instant,
     new: VecDeque<u32>,
     old: VecDeque<u32>,
     next_round: Instant,
@@ -95,7 +102,9 @@ impl DescriberLoop {
             roster,
             describer: host.describer(),
             owners: Vec::new(),
-            asked: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            is_unchecked: false,
+            check_at: now,
             new: VecDeque::new(),
             old: VecDeque::new(),
             next_round: now + AGAIN_EVERY,
@@ -108,13 +117,15 @@ impl DescriberLoop {
     /// Until `Roster::stop`.
     pub fn run(mut self, outbox: &dyn Outbox) {
         let mut owners = Vec::new();
-        while self.roster.wait(self.due(), &mut owners) {
+        while let Some(is_new) = self.roster.wait(self.due(), &mut owners) {
+            self.is_unchecked |= is_new;
             owners.sort_unstable();
             owners.dedup();
             if owners != self.owners {
                 self.owners.clone_from(&owners);
                 self.welcome();
             }
+            self.check();
             self.describe();
             self.offer(outbox);
         }
@@ -127,6 +138,7 @@ impl DescriberLoop {
             return now;
         }
         let next = if self.old.is_empty() { self.next_round } else { self.rest_until };
+        let next = if self.is_unchecked { next.min(self.check_at) } else { next };
         if self.is_unsent { next.min(now + OFFER_AGAIN) } else { next }
     }
 
@@ -135,11 +147,35 @@ impl DescriberLoop {
         let owners = &self.owners;
         let owns = |pid: u32| owners.binary_search(&pid).is_ok();
         self.table.retain(owns);
-        self.asked.retain(|&pid| owns(pid));
+        self.asked.retain(|&pid, _| owns(pid));
         self.old.retain(|&pid| owns(pid));
         self.new.clear();
-        self.new.extend(owners.iter().filter(|pid| !self.asked.contains(pid)));
+        self.new.extend(owners.iter().filter(|pid| !self.asked.contains_key(pid)));
         self.is_unsent = true;
+    }
+
+    /// Forgets what is known of pids that mean another process now, which are described next.
+    fn check(&mut self) {
+        let begin = Instant::now();
+        if !self.is_unchecked || begin < self.check_at {
+            return;
+        }
+        self.is_unchecked = false;
+        let describer = &mut self.describer;
+        let mut is_other = |pid: u32, known: Option<u64>| {
+            // None: it is gone, and what it was called is still right.
+            describer.started(pid).is_some_and(|started| known != Some(started))
+        };
+        let others = self.asked.extract_if(.., |&pid, started| is_other(pid, *started));
+        let others: Vec<u32> = others.map(|(pid, _)| pid).collect();
+        if !others.is_empty() {
+            let is_same = |pid: u32| others.binary_search(&pid).is_err();
+            self.table.retain(is_same);
+            self.old.retain(|&pid| is_same(pid));
+            self.new.extend(others);
+            self.is_unsent = true;
+        }
+        self.check_at = Instant::now() + begin.elapsed() * REST_FACTOR;
     }
 
     /// The next batch, new owners first.
@@ -158,13 +194,16 @@ impl DescriberLoop {
         if batch.is_empty() {
             return;
         }
+        // Before they are described: if one changes meanwhile, it is seen by the next comparison.
+        for &pid in &batch {
+            self.asked.insert(pid, self.describer.started(pid));
+        }
         for process in self.describer.describe(&batch) {
             if self.table.get(process.pid) != Some(&process) {
                 self.table.insert(process);
                 self.is_unsent = true;
             }
         }
-        self.asked.extend(batch);
         self.rest_until = Instant::now() + started.elapsed() * REST_FACTOR;
     }
 

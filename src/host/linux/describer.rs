@@ -7,7 +7,10 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System,
 
 use crate::{
     domain::{Process, Text},
-    host::{Describer, linux::unit},
+    host::{
+        Describer,
+        linux::{tenant, unit},
+    },
 };
 
 /// Bytes of a command line that are shown; it can have megabytes.
@@ -42,6 +45,10 @@ impl Describer for ProcDescriber {
             .without_tasks();
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, kind);
         pids.iter().filter_map(|&pid| system.process(pid)).map(description).collect()
+    }
+
+    fn started(&mut self, pid: u32) -> Option<u64> {
+        tenant::started(pid)
     }
 }
 
