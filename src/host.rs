@@ -167,6 +167,11 @@ pub trait Describer: Send {
     /// One entry for each pid that still exists.
     fn describe(&mut self, pids: &[u32]) -> Vec<Process>;
 
+    /// Why a process that exists could not be described. None: it has ended, or could be.
+    fn refusal(&mut self, _pid: u32) -> Option<Errno> {
+        None
+    }
+
     /// When the process of that pid started, in ticks since boot: another start is another process.
     /// None: it has ended, or it cannot be seen. Costs much less than `describe`.
     fn started(&mut self, _pid: u32) -> Option<u64> {
@@ -227,8 +232,9 @@ pub struct HostError {
 }
 
 impl HostError {
+    /// Text from outside in `operation` is scrubbed.
     pub fn new(operation: &str, source: impl Into<io::Error>) -> Self {
-        Self { operation: Text::scrub(operation), source: source.into() }
+        Self { operation: Text::around_scrubbed(operation), source: source.into() }
     }
 }
 

@@ -123,7 +123,7 @@ impl Describer for CountingHost {
         let describe = |&pid: &u32| Process {
             pid,
             name: name.clone(),
-            command: name.clone(),
+            command: Some(name.clone()),
             uid: None,
             started: None,
             unit: None,

@@ -157,7 +157,7 @@ impl ScanLoop {
             let started = Instant::now();
             if let Err(error) = self.look(&mut scanner, started) {
                 // A later failure says the same and more; there is no need to keep this one.
-                let _ = outbox.offer(Report::ScanFailed(Text::scrub(error.to_string())));
+                let _ = outbox.offer(Report::ScanFailed(Text::around_scrubbed(error.to_string())));
             }
             self.offer(outbox);
             if !self.wait(started, outbox) {

@@ -119,10 +119,8 @@ impl Host for LinuxHost {
     }
 
     fn bind_address(&self, asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal> {
-        self.enter().map_err(|error| {
-            let errno = Errno(error.source.raw_os_error().unwrap_or_default());
-            AddressRefusal::new(errno, error.to_string())
-        })?;
+        self.enter()
+            .map_err(|error| AddressRefusal::new(Errno::from(&error.source), error.to_string()))?;
         address::named(asked)
     }
 
@@ -132,7 +130,7 @@ impl Host for LinuxHost {
     }
 
     fn probe(&self, bind: Bind, port: u16) -> Result<(), Errno> {
-        self.enter().map_err(|error| Errno(error.source.raw_os_error().unwrap_or_default()))?;
+        self.enter().map_err(|error| Errno::from(&error.source))?;
         probe::bind(bind, port)
     }
 

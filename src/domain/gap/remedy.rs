@@ -35,6 +35,9 @@ pub(super) fn of(gap: &Gap) -> &'static str {
         Gap::PortsUnread { error: None, .. } | Gap::PortsInDoubt { .. } => {
             "Linux 6.8 or newer lists them by NETLINK_SOCK_DIAG"
         }
+        Gap::ProcessesUnread { error, .. } if error.is_out_of_descriptors() => RAISE_LIMIT,
+        Gap::ProcessesUnread { .. } => "mount /proc, without hidepid for this user",
+        Gap::PolicyAssumed { error, .. } if error.is_out_of_descriptors() => RAISE_LIMIT,
         Gap::PolicyAssumed { .. } => "mount /proc/sys",
         Gap::VitalsUnread { path, error, .. } => of_vitals(path, *error),
     }
