@@ -148,7 +148,7 @@ fn gaps_are_told_even_where_their_words_have_no_room() {
         .gap(Gap::BoundInactiveUnlisted { assumed: false })
         .gap(Gap::PolicyAssumed {
             sysctl: Text::scrub("ip_local_port_range"),
-            error: Errno::ENOENT,
+            error: portscope::domain::Errno::ENOENT,
         })
         .gap(Gap::OwnersHidden { sockets: 3, processes: 1 })
         .build();

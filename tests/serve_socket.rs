@@ -307,6 +307,8 @@ fn what_is_no_socket_is_left_alone() {
             assert_refused(&folder.path(name), "is no socket");
         }
         assert_refused(&folder.path("none/s"), "No such file or directory");
+        // A backslash is shown as two, not as four.
+        assert_refused(&folder.path("no\\ne/s"), "/no\\\\ne/s.lock: No such file");
         assert_refused(&folder.path(&"a".repeat(108)), "107 bytes");
         assert_eq!(folder.names(), names);
         assert_eq!(fs::read_to_string(folder.path("file")).unwrap(), "precious");
