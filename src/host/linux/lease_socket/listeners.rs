@@ -10,7 +10,7 @@ use std::{
 
 /// `SS_CONNECTED` in the state of a socket. A connection shows the path of the listener that
 /// accepted it.
-const CONNECTED: &[u8] = b"03";
+const CONNECTED: u8 = 3;
 /// `SOCK_DGRAM`, which receives without listening, connected or not.
 const DATAGRAM: &[u8] = b"0002";
 
@@ -50,10 +50,12 @@ fn bound_at(line: &[u8]) -> Option<&Path> {
         (*field, rest) = rest.split_at(end);
     }
     let [_, _, _, _, kind, state, _] = fields;
+    // The heading has none.
+    let state = u8::from_str_radix(str::from_utf8(state).ok()?, 16).ok()?;
     let path = rest.strip_prefix(b" ")?;
     let is_path = !path.is_empty() && !path.starts_with(b"@");
     let takes_in = kind == DATAGRAM || state != CONNECTED;
-    (takes_in && is_path && state.len() == 2).then(|| Path::new(OsStr::from_bytes(path)))
+    (takes_in && is_path).then(|| Path::new(OsStr::from_bytes(path)))
 }
 
 #[cfg(test)]
