@@ -12,7 +12,10 @@ use std::{
 };
 
 use portscope::{
-    domain::{LocalAddress, Machine, Process, ProcessTable, Protocols, Snapshot, Socket, Text},
+    domain::{
+        Family, Holder, LocalAddress, Machine, Process, ProcessTable, Protocol, Protocols,
+        Snapshot, Socket, Text, Timer, owner::Span,
+    },
     engine::{Engine, Outbox, Report, Request},
     host::{Describer, Host, HostBinder, HostError, OwnerDepth, Scanner, simulated::SimulatedHost},
 };
@@ -38,6 +41,8 @@ struct State {
     pids: Vec<u32>,
     /// Start of every process, and part of its name.
     started: u64,
+    /// Closed a socket that the kernel keeps, and holds none.
+    departed: Option<u32>,
     panics: bool,
     is_stuck: bool,
 }
@@ -104,12 +109,37 @@ impl Scanner for CountingHost {
         snapshot.clear();
         snapshot.sockets.reserve(100);
         snapshot.pids.extend(&state.pids);
+        if let Some(pid) = state.departed {
+            let span = Span { first: snapshot.pids.len() as u32, length: 1 };
+            snapshot.pids.push(pid);
+            snapshot.sockets.push(time_wait(span));
+        }
         snapshot.number = state.scans.len() as u64 + 1;
         snapshot.cost = state.cost;
         let buffer = std::ptr::from_ref::<[Socket]>(&snapshot.sockets).addr();
         state.scans.push(Seen { depth, at: Instant::now(), buffer });
         self.state.1.notify_all();
         Ok(())
+    }
+}
+
+fn time_wait(departed: Span) -> Socket {
+    Socket {
+        protocol: Protocol::Tcp,
+        family: Family::Ipv4,
+        state: portscope::domain::State::TimeWait,
+        timer: Timer::TimeWait,
+        local: ([127, 0, 0, 1], 40_000).into(),
+        remote: Some(([127, 0, 0, 1], 443).into()),
+        interface: None,
+        inode: None,
+        uid: None,
+        cookie: None,
+        expires_ms: None,
+        cgroup: None,
+        receive_queue: 0,
+        send_queue: 0,
+        holder: Holder::Departed(departed),
     }
 }
 
@@ -310,6 +340,23 @@ fn a_pid_that_came_back_as_another_process_is_described_again_at_once() {
     next_table(&reports, are_named("since 1"));
     let asked = host.with(|state| state.described.concat());
     assert_eq!(asked, [3, 7, 3, 7]);
+}
+
+#[test]
+fn a_process_that_closed_its_socket_keeps_its_name_when_its_pid_comes_back() {
+    let state = State { pids: vec![3], departed: Some(7), ..State::default() };
+    let host = CountingHost::new(state);
+    let (reports, _engine) = start(&host, SHORT, 1);
+    next_table(&reports, |table| pids(table) == [3, 7]);
+    host.with(|state| state.started = 1);
+    let name = |table: &ProcessTable, pid| table.get(pid).map(|process| process.name.to_string());
+    next_table(&reports, |table| {
+        assert_eq!(name(table, 7).as_deref(), Some("since 0"));
+        name(table, 3).as_deref() == Some("since 1")
+    });
+    // It holds a socket again, and so is the other process.
+    host.with(|state| (state.pids, state.departed) = (vec![3, 7], None));
+    next_table(&reports, |table| name(table, 7).as_deref() == Some("since 1"));
 }
 
 #[test]

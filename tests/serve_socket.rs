@@ -28,7 +28,7 @@ use folder::Folder;
 use lease_server::{PROGRAM, Server, Tenant, answer, parse, until};
 use namespace::in_new_namespace;
 use rustix::{
-    net::{AddressFamily, SocketAddrUnix, SocketType, socket},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with},
     process::Signal,
 };
 
@@ -207,7 +207,8 @@ fn a_datagram_socket_and_one_that_does_not_listen_yet_are_in_use() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let _datagram = UnixDatagram::bind(folder.path("d")).unwrap();
-        let stream = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        let flags = SocketFlags::CLOEXEC;
+        let stream = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
         let address = SocketAddrUnix::new(folder.path("s")).unwrap();
         rustix::net::bind(&stream, &address).unwrap();
         for name in ["d", "s"] {
@@ -282,6 +283,10 @@ fn few_descriptors_are_enough_or_refused_with_what_to_raise() {
                 assert_eq!(parse(&answer(&mut stream)), Some(20_000), "{limit}");
                 process.kill().unwrap();
                 process.wait().unwrap();
+            } else if line.contains("error while loading shared libraries") {
+                // Too few even for the loader, where the test's own process passed one on.
+                process.wait().unwrap();
+                assert_eq!(served, 0);
             } else {
                 assert!(line.contains("ulimit -n"), "{limit}: {line}");
                 assert_eq!(process.wait().unwrap().code(), Some(2), "{limit}: {line}");

@@ -1,14 +1,14 @@
 //! The describer thread: what is known of the processes that own sockets. Not which ones do.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use crate::{
-    domain::ProcessTable,
+    domain::{Owner, ProcessTable, Snapshot},
     engine::{Outbox, Report},
     host::{Describer, Host},
 };
@@ -22,6 +22,29 @@ const REST_FACTOR: u32 = 20;
 /// A table that found no room is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(50);
 
+#[derive(Clone, Default, PartialEq)]
+struct Owners {
+    pids: Vec<u32>,
+    /// See `departed_only`.
+    departed: Vec<u32>,
+}
+
+/// Pids of processes that closed a socket which the kernel keeps, and hold none; ascending. Such a
+/// process may have ended since, and then its pid means another process or none.
+pub fn departed_only(snapshot: &Snapshot) -> Vec<u32> {
+    let owners = || snapshot.sockets.iter().map(|socket| snapshot.owner(socket));
+    let departed = owners().filter(|owner| matches!(owner, Owner::Departed(_)));
+    let mut departed: Vec<u32> = departed.flat_map(Owner::pids).copied().collect();
+    departed.sort_unstable();
+    departed.dedup();
+    if !departed.is_empty() {
+        let holding = owners().filter(|owner| !matches!(owner, Owner::Departed(_)));
+        let holding: BTreeSet<u32> = holding.flat_map(Owner::pids).copied().collect();
+        departed.retain(|pid| !holding.contains(pid));
+    }
+    departed
+}
+
 /// Who owns sockets now, as the scanner last saw it; older lists are forgotten unread.
 #[derive(Default)]
 pub struct Roster {
@@ -31,17 +54,18 @@ pub struct Roster {
 
 #[derive(Default)]
 struct List {
-    pids: Vec<u32>,
+    owners: Owners,
     is_new: bool,
     stop: bool,
 }
 
 impl Roster {
-    /// `pids` may be in any order and repeat.
-    pub fn post(&self, pids: &[u32]) {
+    /// `pids` may be in any order and repeat; of these `departed` as `departed_only` returns it.
+    pub fn post(&self, pids: &[u32], departed: Vec<u32>) {
         let mut list = self.lock();
-        list.pids.clear();
-        list.pids.extend_from_slice(pids);
+        list.owners.pids.clear();
+        list.owners.pids.extend_from_slice(pids);
+        list.owners.departed = departed;
         list.is_new = true;
         self.changed.notify_all();
     }
@@ -55,9 +79,9 @@ impl Roster {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `deadline` for a new list and exchanges it for `pids`. None: stop; else whether
+    /// Waits until `deadline` for a new list and exchanges it for `owners`. None: stop; else whether
     /// there was a new list.
-    fn wait(&self, deadline: Instant, pids: &mut Vec<u32>) -> Option<bool> {
+    fn wait(&self, deadline: Instant, owners: &mut Owners) -> Option<bool> {
         let mut list = self.lock();
         while !list.stop && !list.is_new {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -69,7 +93,7 @@ impl Roster {
         }
         let is_new = mem::take(&mut list.is_new);
         if is_new {
-            mem::swap(&mut list.pids, pids);
+            mem::swap(&mut list.owners, owners);
         }
         (!list.stop).then_some(is_new)
     }
@@ -79,7 +103,7 @@ impl Roster {
 pub struct DescriberLoop {
     roster: Arc<Roster>,
     describer: Box<dyn Describer>,
-    owners: Vec<u32>,
+    owners: Owners,
     /// Owners that were described once, or could not be because they are gone, and when the process
     /// of that pid started: a pid may come back as another process.
     asked: BTreeMap<u32, Option<u64>>,
@@ -101,7 +125,7 @@ impl DescriberLoop {
         Self {
             roster,
             describer: host.describer(),
-            owners: Vec::new(),
+            owners: Owners::default(),
             asked: BTreeMap::new(),
             is_unchecked: false,
             check_at: now,
@@ -116,11 +140,11 @@ impl DescriberLoop {
 
     /// Until `Roster::stop`.
     pub fn run(mut self, outbox: &dyn Outbox) {
-        let mut owners = Vec::new();
+        let mut owners = Owners::default();
         while let Some(is_new) = self.roster.wait(self.due(), &mut owners) {
             self.is_unchecked |= is_new;
-            owners.sort_unstable();
-            owners.dedup();
+            owners.pids.sort_unstable();
+            owners.pids.dedup();
             if owners != self.owners {
                 self.owners.clone_from(&owners);
                 self.welcome();
@@ -144,7 +168,7 @@ impl DescriberLoop {
 
     /// Forgets who owns nothing any more and remembers who is new.
     fn welcome(&mut self) {
-        let owners = &self.owners;
+        let owners = &self.owners.pids;
         let owns = |pid: u32| owners.binary_search(&pid).is_ok();
         self.table.retain(owns);
         self.asked.retain(|&pid, _| owns(pid));
@@ -161,10 +185,11 @@ impl DescriberLoop {
             return;
         }
         self.is_unchecked = false;
-        let describer = &mut self.describer;
+        let (describer, departed) = (&mut self.describer, &self.owners.departed);
         let mut is_other = |pid: u32, known: Option<u64>| {
             // None: it is gone, and what it was called is still right.
-            describer.started(pid).is_some_and(|started| known != Some(started))
+            departed.binary_search(&pid).is_err()
+                && describer.started(pid).is_some_and(|started| known != Some(started))
         };
         let others = self.asked.extract_if(.., |&pid, started| is_other(pid, *started));
         let others: Vec<u32> = others.map(|(pid, _)| pid).collect();
@@ -182,7 +207,10 @@ impl DescriberLoop {
     fn describe(&mut self) {
         let started = Instant::now();
         if self.old.is_empty() && started >= self.next_round {
-            self.old.extend(&self.owners);
+            // Those that hold nothing may be gone: what they were called stays.
+            let Owners { pids, departed } = &self.owners;
+            let is_kept = |pid: &&u32| departed.binary_search(pid).is_ok();
+            self.old.extend(pids.iter().filter(|pid| !is_kept(pid)));
             self.next_round = started + AGAIN_EVERY;
         }
         let is_new = !self.new.is_empty();
