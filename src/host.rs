@@ -166,6 +166,17 @@ pub enum OwnerDepth {
 pub trait Describer: Send {
     /// One entry for each pid that still exists.
     fn describe(&mut self, pids: &[u32]) -> Vec<Process>;
+
+    /// Why a process that exists could not be described. None: it has ended, or could be.
+    fn refusal(&mut self, _pid: u32) -> Option<Errno> {
+        None
+    }
+
+    /// When the process of that pid started, in ticks since boot: another start is another process.
+    /// None: it has ended, or it cannot be seen. Costs much less than `describe`.
+    fn started(&mut self, _pid: u32) -> Option<u64> {
+        None
+    }
 }
 
 /// A binder whose `Held` is boxed, so that all hosts share one type.
@@ -214,6 +225,8 @@ pub trait Held: Send {
     fn into_descriptors(self: Box<Self>) -> Vec<OwnedFd>;
 }
 
+const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
+
 /// The operation that failed, in words, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {operation}: {}", named(.source))]
@@ -223,16 +236,20 @@ pub struct HostError {
 }
 
 impl HostError {
+    /// Text from outside in `operation` is scrubbed.
     pub fn new(operation: &str, source: impl Into<io::Error>) -> Self {
-        Self { operation: Text::scrub(operation), source: source.into() }
+        Self { operation: Text::around_scrubbed(operation), source: source.into() }
     }
 }
 
 /// `Too many open files (EMFILE)`: std shows the number of an errno, not its name.
 fn named(error: &io::Error) -> String {
     let words = error.to_string();
-    match (error.raw_os_error(), words.rsplit_once(" (os error ")) {
-        (Some(number), Some((words, _))) => format!("{words} ({})", Errno(number)),
+    match (error.raw_os_error().map(Errno), words.rsplit_once(" (os error ")) {
+        (Some(errno), Some((words, _))) if errno.is_out_of_descriptors() => {
+            format!("{words} ({errno}): {RAISE_LIMIT}")
+        }
+        (Some(errno), Some((words, _))) => format!("{words} ({errno})"),
         _ => words,
     }
 }
@@ -243,8 +260,12 @@ mod tests {
 
     #[test]
     fn an_error_has_the_name_of_its_errno() {
+        let error = HostError::new("read /proc", Errno::EACCES);
+        assert_eq!(error.to_string(), "could not read /proc: Permission denied (EACCES)");
         let error = HostError::new("read /proc", Errno::EMFILE);
-        assert_eq!(error.to_string(), "could not read /proc: Too many open files (EMFILE)");
+        let words = "could not read /proc: Too many open files (EMFILE): raise the limit of open files \
+                     (ulimit -n)";
+        assert_eq!(error.to_string(), words);
         let error = HostError::new("read /proc", io::Error::other("no"));
         assert_eq!(error.to_string(), "could not read /proc: no");
     }

@@ -194,7 +194,10 @@ fn a_run_that_cannot_begin_says_why() {
     let reserved = Setup { reserved: vec![range()], ..setup() };
     assert_eq!(failure(Box::new(empty_host()), reserved), "every port of 50000-50099 is reserved");
     let refused = failure(Box::new(Broken(Fault::NoBinder)), setup());
-    assert_eq!(refused, "could not make a udp socket: Too many open files (EMFILE)");
+    assert_eq!(
+        refused,
+        "could not make a udp socket: Too many open files (EMFILE): raise the limit of open files (ulimit -n)"
+    );
 }
 
 #[test]

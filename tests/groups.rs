@@ -20,7 +20,7 @@ fn findings(rule: &str, workers: &[Worker<'_>], snapshot: &Snapshot) -> Vec<Find
         processes.insert(Process {
             pid,
             name: Text::scrub(name),
-            command: Text::scrub(name),
+            command: Some(Text::scrub(name)),
             uid: None,
             started: None,
             unit: unit.map(Text::scrub),

@@ -27,6 +27,10 @@ fn describe(pid: u32) -> Option<Process> {
     found.pop()
 }
 
+fn command_line(process: &Process) -> &str {
+    process.command.as_ref().unwrap().as_str()
+}
+
 /// Describes until `is_so` holds: our spawn() ends while the kernel still sets up the new program.
 fn described_once(pid: u32, is_so: impl Fn(&Process) -> bool) -> Process {
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -68,7 +72,7 @@ impl Drop for Program {
 fn a_process_is_told_with_name_command_user_and_start() {
     let _alone = alone();
     let child = Sleeper::spawn(Command::new("sleep").arg("1000"));
-    let process = described_once(child.pid(), |p| p.command.as_str() == "sleep 1000");
+    let process = described_once(child.pid(), |p| command_line(p) == "sleep 1000");
     assert_eq!(process.pid, child.pid());
     assert_eq!(process.name.as_str(), "sleep");
     assert_eq!(process.uid, Some(rustix::process::geteuid().as_raw()));
@@ -108,7 +112,7 @@ fn a_process_whose_executable_was_deleted_is_told_as_any_other() {
     let program = Program::named(b"deleted");
     let child = program.run();
     drop(program);
-    let process = described_once(child.pid(), |p| p.command.as_str() == "sleep 1000");
+    let process = described_once(child.pid(), |p| command_line(p) == "sleep 1000");
     assert_eq!(process.name.as_str(), "deleted");
 }
 
@@ -117,14 +121,14 @@ fn an_empty_command_line_shows_the_name_in_brackets() {
     let _alone = alone();
     let mut command = Command::new("cat");
     let child = Sleeper::spawn(command.arg0("").stdin(Stdio::piped()));
-    described_once(child.pid(), |p| p.command.as_str() == "[cat]");
+    described_once(child.pid(), |p| command_line(p) == "[cat]");
 }
 
 #[test]
 fn a_zombie_is_told_as_ps_tells_it() {
     let _alone = alone();
     let child = Sleeper::spawn(&mut Command::new("true"));
-    described_once(child.pid(), |p| p.command.as_str() == "[true] <defunct>");
+    described_once(child.pid(), |p| command_line(p) == "[true] <defunct>");
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn a_kernel_thread_is_told_as_ps_tells_it() {
     let _alone = alone();
     if fs::read_to_string("/proc/2/comm").is_ok_and(|name| name == "kthreadd\n") {
         let process = describe(2).unwrap();
-        assert_eq!((process.command.as_str(), process.uid), ("[kthreadd]", Some(0)));
+        assert_eq!((command_line(&process), process.uid), ("[kthreadd]", Some(0)));
     } else {
         eprintln!("not tested here: no kernel thread to be seen");
     }
@@ -145,10 +149,10 @@ fn a_command_line_of_megabytes_is_cut_and_says_so() {
     let mut command = Command::new("sh");
     command.args(["-c", "read line"]).args(vec![argument; 15]).stdin(Stdio::piped());
     let child = Sleeper::spawn(&mut command);
-    let is_in_place = |p: &Process| p.command.as_str().starts_with("sh -c read line xxx");
+    let is_in_place = |p: &Process| command_line(p).starts_with("sh -c read line xxx");
     let process = described_once(child.pid(), is_in_place);
-    assert!(process.command.as_str().ends_with("x…"));
-    assert_eq!(process.command.as_str().len(), 4096 + "…".len());
+    assert!(command_line(&process).ends_with("x…"));
+    assert_eq!(command_line(&process).len(), 4096 + "…".len());
 }
 
 #[test]
@@ -161,7 +165,7 @@ fn a_process_that_became_another_program_is_told_anew() {
     described_once(child.pid(), |p| p.name.as_str() == "sh");
     assert_eq!(describer.describe(&[child.pid()])[0].name.as_str(), "sh");
     child.child().stdin.take().unwrap().write_all(b"\n").unwrap();
-    described_once(child.pid(), |process| process.command.as_str() == "sleep 1000");
+    described_once(child.pid(), |process| command_line(process) == "sleep 1000");
     assert_eq!(describer.describe(&[child.pid()])[0].name.as_str(), "sleep");
 }
 

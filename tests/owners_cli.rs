@@ -13,7 +13,7 @@ use std::{
     process::{Command, Output},
 };
 
-use namespace::in_new_namespace;
+use namespace::{in_new_namespace, is_linux_at_least};
 use processes::{Sleeper, alone, not_tested};
 use rustix::process::Uid;
 use serde_json::{Value, json};
@@ -137,5 +137,75 @@ fn root_without_the_capability_is_told_which_one_it_lacks() {
         assert!(told.contains("although this is root"), "{told}");
         assert!(told.contains("grant CAP_SYS_PTRACE"), "{told}");
         assert!(!told.contains("run as root"), "{told}");
+    });
+}
+
+/// Our program, where something else is mounted over `path`; None without the right.
+fn run_without(path: &str, arguments: &[&str]) -> Option<Output> {
+    let script = r#"mount --bind /dev/null "$0" && exec "$@""#;
+    let may = Command::new("unshare").args(["--mount", "sh", "-c", script, path, "true"]).output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        not_tested("no right to mount over a file of /proc");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, path, PROGRAM]).args(arguments);
+    Some(command.output().unwrap())
+}
+
+#[test]
+fn a_start_that_cannot_be_known_is_left_out() {
+    let _alone = alone();
+    in_new_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap().into();
+        let _holder = Sleeper::holding(&listener);
+        drop(listener);
+        let explain = ["explain", "8080", "--format", "json"];
+        let started = |output: &Output| {
+            let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+            told["protocols"][0]["holders"][0]["started"].clone()
+        };
+        let usual = Command::new(PROGRAM).args(explain).output().unwrap();
+        assert!(started(&usual).as_str().unwrap().starts_with("20"));
+        let Some(without) = run_without("/proc/stat", &explain) else { return };
+        assert_eq!(started(&without), Value::Null);
+        let told = run_without("/proc/stat", &["explain", "8080"]).unwrap();
+        let told = text(&told.stdout);
+        assert!(!told.contains("runs since"), "{told}");
+        assert!(told.contains("Since when the port is held is not known"), "{told}");
+    });
+}
+
+#[test]
+fn an_owner_without_a_readable_name_makes_the_answer_partial() {
+    let _alone = alone();
+    in_new_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap().into();
+        let holder = Sleeper::holding(&listener);
+        drop(listener);
+        let stat = format!("/proc/{}/stat", holder.pid());
+        let Some(scan) = run_without(&stat, &["scan", "--format", "json"]) else { return };
+        let scan: Value = serde_json::from_slice(&scan.stdout).unwrap();
+        let owner = &scan["sockets"][0]["owner"];
+        let nameless = json!([{ "pid": holder.pid(), "name": null }]);
+        assert_eq!((&owner["kind"], &owner["processes"]), (&json!("process"), &nameless));
+        assert_eq!(scan["complete"], false);
+        let missing = scan["missing"].as_array().unwrap();
+        let names = missing.iter().find(|gap| gap["what"] == "process names").unwrap();
+        assert_eq!(names["why"], "/proc/PID/stat of 1 process cannot be read: EBADMSG");
+        for command in [&["scan", "--strict"][..], &["explain", "8080", "--strict"]] {
+            let strict = run_without(&stat, command).unwrap();
+            let told = text(&strict.stderr);
+            assert_eq!(strict.status.code(), Some(1), "{told}");
+            assert!(told.contains("portscope: partial: process names missing"), "{told}");
+        }
+        let health = ["diagnose", "--sample", "0", "--format", "json"];
+        let health = run_without(&stat, &health).unwrap();
+        let health: Value = serde_json::from_slice(&health.stdout).unwrap();
+        assert_eq!(health["complete"], false);
+        // A name is no reason to doubt the counts. Before Linux 6.8 there is another one.
+        if is_linux_at_least((6, 8)) {
+            assert_eq!(health["status"], "ok");
+        }
     });
 }

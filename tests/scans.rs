@@ -12,7 +12,10 @@ use std::{
 };
 
 use portscope::{
-    domain::{LocalAddress, Machine, Process, ProcessTable, Protocols, Snapshot, Socket, Text},
+    domain::{
+        Family, Holder, LocalAddress, Machine, Process, ProcessTable, Protocol, Protocols,
+        Snapshot, Socket, Text, Timer, owner::Span,
+    },
     engine::{Engine, Outbox, Report, Request},
     host::{Describer, Host, HostBinder, HostError, OwnerDepth, Scanner, simulated::SimulatedHost},
 };
@@ -36,6 +39,10 @@ struct State {
     described: Vec<Vec<u32>>,
     cost: Duration,
     pids: Vec<u32>,
+    /// Start of every process, and part of its name.
+    started: u64,
+    /// Closed a socket that the kernel keeps, and holds none.
+    departed: Option<u32>,
     panics: bool,
     is_stuck: bool,
 }
@@ -102,6 +109,11 @@ impl Scanner for CountingHost {
         snapshot.clear();
         snapshot.sockets.reserve(100);
         snapshot.pids.extend(&state.pids);
+        if let Some(pid) = state.departed {
+            let span = Span { first: snapshot.pids.len() as u32, length: 1 };
+            snapshot.pids.push(pid);
+            snapshot.sockets.push(time_wait(span));
+        }
         snapshot.number = state.scans.len() as u64 + 1;
         snapshot.cost = state.cost;
         let buffer = std::ptr::from_ref::<[Socket]>(&snapshot.sockets).addr();
@@ -111,19 +123,46 @@ impl Scanner for CountingHost {
     }
 }
 
+fn time_wait(departed: Span) -> Socket {
+    Socket {
+        protocol: Protocol::Tcp,
+        family: Family::Ipv4,
+        state: portscope::domain::State::TimeWait,
+        timer: Timer::TimeWait,
+        local: ([127, 0, 0, 1], 40_000).into(),
+        remote: Some(([127, 0, 0, 1], 443).into()),
+        interface: None,
+        inode: None,
+        uid: None,
+        cookie: None,
+        expires_ms: None,
+        cgroup: None,
+        receive_queue: 0,
+        send_queue: 0,
+        holder: Holder::Departed(departed),
+    }
+}
+
 impl Describer for CountingHost {
     fn describe(&mut self, pids: &[u32]) -> Vec<Process> {
-        self.with(|state| state.described.push(pids.to_vec()));
-        let name = Text::scrub("somebody");
+        let started = self.with(|state| {
+            state.described.push(pids.to_vec());
+            state.started
+        });
+        let name = Text::scrub(format!("since {started}"));
         let describe = |&pid: &u32| Process {
             pid,
             name: name.clone(),
-            command: name.clone(),
+            command: Some(name.clone()),
             uid: None,
             started: None,
             unit: None,
         };
         pids.iter().map(describe).collect()
+    }
+
+    fn started(&mut self, _: u32) -> Option<u64> {
+        Some(self.with(|state| state.started))
     }
 }
 
@@ -284,6 +323,40 @@ fn new_owners_are_described_once_and_those_that_own_nothing_are_forgotten() {
     let mut asked = host.with(|state| state.described.concat());
     asked.sort_unstable();
     assert_eq!(asked, [3, 7, 9]);
+}
+
+#[test]
+fn a_pid_that_came_back_as_another_process_is_described_again_at_once() {
+    let host = CountingHost::new(State { pids: vec![3, 7], ..State::default() });
+    let (reports, _engine) = start(&host, SHORT, 1);
+    let are_named = |name: &'static str| {
+        move |table: &ProcessTable| {
+            pids(table) == [3, 7] && table.iter().all(|process| process.name.as_str() == name)
+        }
+    };
+    next_table(&reports, are_named("since 0"));
+    // All owners are described again after 30 seconds, which is later than this test waits.
+    host.with(|state| state.started = 1);
+    next_table(&reports, are_named("since 1"));
+    let asked = host.with(|state| state.described.concat());
+    assert_eq!(asked, [3, 7, 3, 7]);
+}
+
+#[test]
+fn a_process_that_closed_its_socket_keeps_its_name_when_its_pid_comes_back() {
+    let state = State { pids: vec![3], departed: Some(7), ..State::default() };
+    let host = CountingHost::new(state);
+    let (reports, _engine) = start(&host, SHORT, 1);
+    next_table(&reports, |table| pids(table) == [3, 7]);
+    host.with(|state| state.started = 1);
+    let name = |table: &ProcessTable, pid| table.get(pid).map(|process| process.name.to_string());
+    next_table(&reports, |table| {
+        assert_eq!(name(table, 7).as_deref(), Some("since 0"));
+        name(table, 3).as_deref() == Some("since 1")
+    });
+    // It holds a socket again, and so is the other process.
+    host.with(|state| (state.pids, state.departed) = (vec![3, 7], None));
+    next_table(&reports, |table| name(table, 7).as_deref() == Some("since 1"));
 }
 
 #[test]

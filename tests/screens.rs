@@ -146,7 +146,10 @@ fn gaps_are_told_even_where_their_words_have_no_room() {
     let host = SimulatedHost::builder()
         .name("a-machine-with-a-very-long-name")
         .gap(Gap::BoundInactiveUnlisted { assumed: false })
-        .gap(Gap::PolicyAssumed { sysctl: Text::scrub("ip_local_port_range") })
+        .gap(Gap::PolicyAssumed {
+            sysctl: Text::scrub("ip_local_port_range"),
+            error: portscope::domain::Errno::ENOENT,
+        })
         .gap(Gap::OwnersHidden { sockets: 3, processes: 1 })
         .build();
     let header = |columns| text(&Session::of(&host, dark(), columns, 24).draw());

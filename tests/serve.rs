@@ -12,7 +12,7 @@ mod namespace;
 
 use std::{
     collections::BTreeSet,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv6Addr, TcpListener, UdpSocket},
     process::{Child, Command, Stdio},
     thread,
@@ -20,8 +20,9 @@ use std::{
 };
 
 use folder::Folder;
-use lease_server::{Server, Tenant, end, until};
+use lease_server::{Server, Tenant, answer, end, parse, until};
 use namespace::in_new_namespace;
+use rustix::process::Signal;
 
 const EVERYWHERE: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
 
@@ -69,7 +70,8 @@ fn a_process_that_cannot_be_a_tenant_gets_no_answer() {
         gone.kill();
         let zombie = gone.pid();
         until("a zombie", || server.lease(zombie).is_none());
-        for pid in [0, 1, 4_194_305, u32::MAX] {
+        // The server itself ends no earlier than its leases.
+        for pid in [0, 1, server.pid(), 4_194_305, u32::MAX] {
             assert_eq!(server.lease(pid), None, "{pid}");
         }
         until("it is told", || server.told().contains("pid 4294967295 refused: there is no such"));
@@ -83,8 +85,98 @@ fn a_line_without_its_newline_counts_where_the_client_says_no_more() {
         let server = Server::start(&folder.path("s"), &["--range", "20000"]);
         let tenant = Tenant::new();
         let mut stream = server.connect();
-        std::io::Write::write_all(&mut stream, tenant.pid().to_string().as_bytes()).unwrap();
+        stream.write_all(tenant.pid().to_string().as_bytes()).unwrap();
         assert_eq!(end(&mut stream), b"20000\n");
+    });
+}
+
+#[test]
+fn a_pid_without_newline_from_a_client_that_waits_is_answered() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
+        let tenant = Tenant::new();
+        let pid = tenant.pid().to_string();
+        for line in [pid.clone(), format!("{pid}\r"), format!("{pid} ")] {
+            // Before the server would close a client that said nothing.
+            let begin = Instant::now();
+            assert!(parse(&server.ask(line.as_bytes())).is_some(), "{line:?}");
+            assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+        }
+        assert!(parse(&server.ask(format!("{pid}\r\n").as_bytes())).is_some());
+    });
+}
+
+#[test]
+fn a_pid_that_comes_in_pieces_is_taken_as_a_whole() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &["--range", "20000", "--trace"]);
+        let tenant = Tenant::new();
+        let pid = tenant.pid().to_string();
+        let mut stream = server.connect();
+        // A blank is no pid yet, however long the rest takes.
+        stream.write_all(b" ").unwrap();
+        stream.write_all(pid.as_bytes()).unwrap();
+        assert_eq!(answer(&mut stream), b"20000\n");
+        until("it is told", || server.told().contains(&format!("port 20000, pid {pid}\n")));
+    });
+}
+
+#[test]
+fn a_kernel_thread_gets_no_port() {
+    in_new_namespace(|| {
+        let threads = kernel_threads();
+        if threads.is_empty() {
+            eprintln!("not tested here: no kernel thread to be seen");
+            return;
+        }
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &["--range", "20000", "--trace"]);
+        for pid in threads {
+            assert_eq!(server.lease(pid), None, "{pid}");
+            let told = format!("pid {pid} refused: a lease of pid {pid} would never end");
+            until("it is told", || server.told().contains(&told));
+        }
+        assert_eq!(server.lease(Tenant::new().pid()), Some(20_000));
+    });
+}
+
+/// kthreadd and some of its children, which have no program.
+fn kernel_threads() -> Vec<u32> {
+    let is_thread = |pid: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let has_line = |wanted: &str| status.lines().any(|line| line == wanted);
+        has_line("Kthread:\t1") || has_line("Name:\tkthreadd") || has_line("PPid:\t2")
+    };
+    (2..100).filter(is_thread).take(8).collect()
+}
+
+#[test]
+fn sigusr1_prints_statistics_and_the_server_goes_on() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let options = ["--range", "20000-20009", "--quarantine", "60"];
+        let server = Server::start(&folder.path("s"), &options);
+        let (mut one, other) = (Tenant::new(), Tenant::new());
+        server.signal(Signal::USR1);
+        let none = "ports: 0 leased, 10 free, 0 in quarantine; clients: 0 waiting; since the start: 0 \
+                    leased, 0 released, 0 given back, 0 refused, 0 not understood, 0 closed";
+        until("it is told", || server.told().contains(none));
+        for tenant in [&one, &other, &other] {
+            assert!(server.lease(tenant.pid()).is_some());
+        }
+        assert_eq!(server.lease(1), None);
+        assert_eq!(server.ask(b"x\n"), b"");
+        one.kill();
+        let _silent = server.connect();
+        let some = "ports: 2 leased, 7 free, 1 in quarantine; clients: 1 waiting; since the start: 3 \
+                    leased, 1 released, 0 given back, 1 refused, 1 not understood, 0 closed";
+        until("it is told", || {
+            server.signal(Signal::USR1);
+            server.told().contains(some)
+        });
+        assert!(server.lease(other.pid()).is_some());
     });
 }
 

@@ -62,11 +62,10 @@ fn who_says_nothing_or_half_a_line_is_closed_after_five_seconds_and_holds_up_nob
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
         let tenant = Tenant::new();
-        let half = tenant.pid().to_string().into_bytes();
         let begin = Instant::now();
         let mut silent = server.connect();
         let mut hesitant = server.connect();
-        hesitant.write_all(&half[..1]).unwrap();
+        hesitant.write_all(b" ").unwrap();
         // Two bytes a second do not put off the end.
         let mut slow = server.connect();
         let dripping = thread::spawn(move || {
@@ -84,6 +83,38 @@ fn who_says_nothing_or_half_a_line_is_closed_after_five_seconds_and_holds_up_nob
         }
         assert!(dripping.join().unwrap() < DEADLINE * 2);
         assert_eq!((0..4).filter_map(|_| server.lease(tenant.pid())).count(), 3);
+    });
+}
+
+#[test]
+fn clients_without_newline_or_with_pids_of_no_use_hold_up_nobody() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &["--range", "20000-20099"]);
+        let tenant = Tenant::new();
+        let unfinished: Vec<UnixStream> = (0..400)
+            .map(|_| {
+                let mut stream = server.connect();
+                stream.write_all(b"4194304").unwrap();
+                stream
+            })
+            .collect();
+        let useless: Vec<UnixStream> = (0..400)
+            .map(|number| {
+                let mut stream = server.connect();
+                writeln!(stream, "{}", [1, 2, server.pid(), u32::MAX][number % 4]).unwrap();
+                stream
+            })
+            .collect();
+        for _ in 0..50 {
+            let begin = Instant::now();
+            assert!(server.lease(tenant.pid()).is_some());
+            assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        }
+        for mut stream in unfinished.into_iter().chain(useless) {
+            assert_eq!(answer(&mut stream), b"");
+        }
+        assert_eq!((0..100).filter_map(|_| server.lease(tenant.pid())).count(), 50);
     });
 }
 

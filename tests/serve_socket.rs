@@ -11,23 +11,26 @@ mod namespace;
 
 use std::{
     fs,
-    io::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
     os::{
         linux::net::SocketAddrExt as _,
         unix::{
             fs::{MetadataExt as _, symlink},
-            net::{SocketAddr, UnixListener, UnixStream},
+            net::{SocketAddr, UnixDatagram, UnixListener, UnixStream},
             process::ExitStatusExt as _,
         },
     },
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use folder::Folder;
 use lease_server::{PROGRAM, Server, Tenant, answer, parse, until};
 use namespace::in_new_namespace;
-use rustix::process::Signal;
+use rustix::{
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with},
+    process::Signal,
+};
 
 const RANGE: [&str; 2] = ["--range", "20000-20063"];
 
@@ -157,7 +160,141 @@ fn a_socket_of_another_program_is_left_alone_and_never_connected_to() {
         assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
         drop(listener);
         assert_refused(&folder.path("s"), "nobody is seen to listen on it: remove it");
-        assert_eq!(folder.names(), ["s"]);
+        assert_eq!(folder.names(), ["s", "s.lock"]);
+    });
+}
+
+#[test]
+fn an_empty_lock_proves_nothing_of_a_socket_whose_listener_is_not_seen() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        // Of another network namespace, whose sockets /proc/net/unix does not list here.
+        let hidden = in_new_namespace(|| UnixListener::bind(folder.path("s")).unwrap());
+        let Some(_hidden) = hidden else { return };
+        fs::write(folder.path("s.lock"), "").unwrap();
+        assert_refused(&folder.path("s"), "nobody is seen to listen on it: remove it");
+        assert_eq!(folder.names(), ["s", "s.lock"]);
+        assert!(UnixStream::connect(folder.path("s")).is_ok());
+    });
+}
+
+#[test]
+fn a_lock_that_records_another_socket_proves_nothing() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let mut server = Server::start(&folder.path("s"), &RANGE);
+        server.signal(Signal::KILL);
+        server.wait();
+        let lock = fs::read_to_string(folder.path("s.lock")).unwrap();
+        assert!(lock.starts_with("portscope serve lock 1\nsocket "), "{lock}");
+        // The inode number may be given again, and is on ext4.
+        fs::remove_file(folder.path("s")).unwrap();
+        drop(UnixListener::bind(folder.path("s")).unwrap());
+        let made = fs::symlink_metadata(folder.path("s")).unwrap().ino();
+        assert_refused(&folder.path("s"), "remove it, or use another --socket");
+        assert_eq!(folder.names(), ["s", "s.lock"]);
+        assert_eq!(fs::symlink_metadata(folder.path("s")).unwrap().ino(), made);
+        // Nor does a lock that was copied.
+        fs::copy(folder.path("s.lock"), folder.path("t.lock")).unwrap();
+        drop(UnixListener::bind(folder.path("t")).unwrap());
+        assert_refused(&folder.path("t"), "remove it, or use another --socket");
+        assert_eq!(folder.names(), ["s", "s.lock", "t", "t.lock"]);
+    });
+}
+
+#[test]
+fn a_datagram_socket_and_one_that_does_not_listen_yet_are_in_use() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let _datagram = UnixDatagram::bind(folder.path("d")).unwrap();
+        let flags = SocketFlags::CLOEXEC;
+        let stream = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        let address = SocketAddrUnix::new(folder.path("s")).unwrap();
+        rustix::net::bind(&stream, &address).unwrap();
+        for name in ["d", "s"] {
+            assert_refused(&folder.path(name), "another program listens at");
+        }
+        assert_eq!(folder.names(), ["d", "s"]);
+    });
+}
+
+#[test]
+fn a_lock_or_socket_of_another_user_is_left_alone() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let owned = |name: &str| {
+            let path = folder.path(name);
+            std::os::unix::fs::lchown(&path, Some(65_534), None).is_ok()
+        };
+        fs::write(folder.path("a.lock"), "portscope serve lock 1\n").unwrap();
+        let mut server = Server::start(&folder.path("b"), &RANGE);
+        server.signal(Signal::KILL);
+        server.wait();
+        if !owned("a.lock") || !owned("b") {
+            eprintln!("not tested here: no right to give files away");
+            return;
+        }
+        assert_refused(&folder.path("a"), "is no lock of portscope that this user made");
+        assert_refused(&folder.path("b"), "remove it, or use another --socket");
+        assert_eq!(folder.names(), ["a.lock", "b", "b.lock"]);
+    });
+}
+
+#[test]
+fn a_name_is_at_most_as_long_as_clients_take() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let room = 107 - folder.path("").as_os_str().len();
+        let (longest, too_long) = ("a".repeat(room), "a".repeat(room + 1));
+        assert_eq!(folder.path(&too_long).as_os_str().len(), 108);
+        assert_refused(&folder.path(&too_long), "107 bytes");
+        let name = format!("@{}", "a".repeat(108));
+        assert_refused(Path::new(&name), "107 bytes");
+        assert_eq!(folder.names(), [""; 0]);
+        let server = Server::start(&folder.path(&longest), &RANGE);
+        assert!(server.lease(Tenant::new().pid()).is_some());
+        let name = format!("@{}", "a".repeat(107));
+        let _abstract = Server::start(Path::new(&name), &RANGE);
+        let address = SocketAddr::from_abstract_name("a".repeat(107)).unwrap();
+        assert!(UnixStream::connect_addr(&address).is_ok());
+    });
+}
+
+#[test]
+fn few_descriptors_are_enough_or_refused_with_what_to_raise() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let tenant = Tenant::new();
+        let mut served = 0;
+        for limit in 4..=20 {
+            let socket = folder.path(&format!("s{limit}"));
+            let command =
+                format!("ulimit -n {limit}; exec \"$0\" serve --socket \"$1\" --range 20000");
+            let mut process = Command::new("sh");
+            process.args(["-c", &command, PROGRAM]).arg(&socket).stdin(Stdio::null());
+            let mut process = process.stderr(Stdio::piped()).spawn().unwrap();
+            let mut line = String::new();
+            let mut told = BufReader::new(process.stderr.take().unwrap());
+            told.read_line(&mut line).unwrap();
+            if line.contains("PORTSERVER_ADDRESS=") {
+                served += 1;
+                let mut stream = UnixStream::connect(&socket).unwrap();
+                writeln!(stream, "{}", tenant.pid()).unwrap();
+                assert_eq!(parse(&answer(&mut stream)), Some(20_000), "{limit}");
+                process.kill().unwrap();
+                process.wait().unwrap();
+            } else if line.contains("error while loading shared libraries") {
+                // Too few even for the loader, where the test's own process passed one on.
+                process.wait().unwrap();
+                assert_eq!(served, 0);
+            } else {
+                assert!(line.contains("ulimit -n"), "{limit}: {line}");
+                assert_eq!(process.wait().unwrap().code(), Some(2), "{limit}: {line}");
+                assert_eq!(served, 0, "{limit}: a smaller limit was enough");
+                assert!(!socket.exists());
+            }
+        }
+        assert!(served > 0);
     });
 }
 
@@ -175,6 +312,8 @@ fn what_is_no_socket_is_left_alone() {
             assert_refused(&folder.path(name), "is no socket");
         }
         assert_refused(&folder.path("none/s"), "No such file or directory");
+        // A backslash is shown as two, not as four.
+        assert_refused(&folder.path("no\\ne/s"), "/no\\\\ne/s.lock: No such file");
         assert_refused(&folder.path(&"a".repeat(108)), "107 bytes");
         assert_eq!(folder.names(), names);
         assert_eq!(fs::read_to_string(folder.path("file")).unwrap(), "precious");
@@ -186,11 +325,14 @@ fn a_lock_that_is_somebody_elses_is_left_alone() {
     in_new_namespace(|| {
         let folder = Folder::new();
         fs::write(folder.path("a.lock"), "pid 7").unwrap();
+        fs::write(folder.path("e.lock"), vec![b'x'; 1 << 20]).unwrap();
+        fs::write(folder.path("f"), "").unwrap();
+        fs::hard_link(folder.path("f"), folder.path("f.lock")).unwrap();
         fs::create_dir(folder.path("b.lock")).unwrap();
         symlink(folder.path("nowhere"), folder.path("c.lock")).unwrap();
         let _listener = UnixListener::bind(folder.path("d.lock")).unwrap();
         let names = folder.names();
-        for name in ["a", "b", "c", "d"] {
+        for name in ["a", "b", "c", "d", "e", "f"] {
             assert_refused(&folder.path(name), "is no lock of portscope");
         }
         assert_eq!(folder.names(), names);

@@ -21,7 +21,7 @@ use crate::{
             probing::{self, Probed},
         },
     },
-    engine::sample::describe,
+    engine::sample::describe_or_miss,
     host::{Host, HostError, Publications},
     report::{
         self, Explanation, Scan,
@@ -101,7 +101,7 @@ impl Looked {
         }
         let publications = scanner.publications(settings.port);
         keep_asked(&mut snapshot, settings);
-        let processes = describe(host, &snapshot);
+        let processes = describe_or_miss(host, &mut snapshot);
         let look = Look { host, settings, snapshot: &snapshot, services: &host.services() };
         let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
         let sides = asked.map(|protocol| look.side(protocol)).collect();
@@ -207,7 +207,7 @@ impl Look<'_> {
     fn missing_right(&self) -> Option<AddressRefusal> {
         let start = self.snapshot.ephemeral.unprivileged_start;
         let is_read = !self.snapshot.gaps.iter().any(
-            |gap| matches!(gap, Gap::PolicyAssumed { sysctl } if sysctl.as_str().ends_with(START)),
+            |gap| matches!(gap, Gap::PolicyAssumed { sysctl, .. } if sysctl.as_str().ends_with(START)),
         );
         let is_privileged = self.settings.port < start && is_read;
         (is_privileged && self.host.may_bind_privileged() == Some(false))

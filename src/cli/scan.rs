@@ -8,7 +8,7 @@ use crate::{
         settings::ScanSettings,
     },
     domain::{ProcessTable, Snapshot, Source, UnseenNamespaces},
-    engine::sample::describe,
+    engine::sample::describe_or_miss,
     host::{Host, HostError, OwnerDepth},
     report::{self, Scan},
 };
@@ -58,7 +58,7 @@ fn look_as_asked(
     let depth = if settings.owners { OwnerDepth::Full } else { OwnerDepth::Skip };
     let mut snapshot = look(host, depth)?;
     keep_wanted(&mut snapshot, settings);
-    let processes = describe(host, &snapshot);
+    let processes = describe_or_miss(host, &mut snapshot);
     Ok((snapshot, processes))
 }
 

@@ -11,14 +11,23 @@ use crate::{
     },
     domain::{AddressRefusal, PortRange, Protocols},
     engine::{
-        lease_server::{Desk, Happening, LeaseServer, MOST_WAITING, NoLease, Why},
+        lease_server::{
+            Desk, Done, Happening, LeaseServer, MOST_WAITING, NoLease, Ports, Statistics, Wake, Why,
+        },
         permit,
     },
     host::{
-        Host, HostBinder,
-        linux::lease_socket::{LeaseSocket, Place},
+        Host, HostBinder, HostError,
+        linux::{
+            descriptors,
+            lease_socket::{LeaseSocket, Place},
+            peer,
+        },
     },
-    tui::{self, signals::EndingSignals},
+    tui::{
+        self,
+        signals::{EndingSignals, SIGUSR1},
+    },
 };
 
 /// How often a search may give up although a port is free.
@@ -27,11 +36,19 @@ const FAILURE_RATE: f64 = 1e-9;
 /// Between two lines that say that there is no port, where not all is traced.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Descriptors that are needed once the ports can be bound: the listener, the lock, a client, a file
+/// of /proc. A bind() takes the sockets that are open already.
+const MORE_DESCRIPTORS: u32 = 4;
+
 /// Returns when a signal came, which is raised again, with nothing of ours left.
 pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<Verdict> {
-    // Before there is anything to remove.
-    let signals = EndingSignals::listen()?;
     tui::signals::raise_descriptor_limit();
+    // Before there is anything to remove.
+    let signals = EndingSignals::listen(SIGUSR1);
+    let signals = signals.map_err(|error| HostError::new("wait for signals", error))?;
+    if !peer::proc_is_ours()? {
+        return Err(foreign_proc().into());
+    }
     let (policy, gaps) = host.policy()?;
     search::tell_assumptions(&gaps);
     let range = settings.range.resolve(&policy);
@@ -56,13 +73,32 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<Verdict>
     let capacity = Capacity::of(&*binder);
     let setup = setup(settings, candidates, &capacity);
     let desk = Desk::new(setup, binder, seed)?;
+    descriptors::check_left(MORE_DESCRIPTORS)
+        .map_err(|error| HostError::new("open the files that a lease takes", error))?;
     let socket = LeaseSocket::open(&settings.place)?;
     tell_start(settings, range, ports, seed);
     let mut log = Log { trace: settings.trace, complained: None };
     let mut tell = |happening: &Happening| log.tell(happening);
     let server = LeaseServer::new(socket, desk, capacity.clients, &mut tell);
-    server.run(signals.as_fd())?;
+    server.run(signals.as_fd(), || wake(&signals))?;
     Ok(Verdict::Ended(signals.last().map_or(tui::Exit::Quit, tui::Exit::Signal)))
+}
+
+fn wake(signals: &EndingSignals) -> Wake {
+    signals.clear();
+    match (signals.last(), signals.take_report()) {
+        (Some(_), _) => Wake::End,
+        (None, true) => Wake::Count,
+        (None, false) => Wake::Nothing,
+    }
+}
+
+fn foreign_proc() -> BadInput {
+    BadInput(
+        "/proc shows another pid namespace than that of this process, so that pids mean other \
+         processes there: mount /proc (unshare --mount-proc)"
+            .to_owned(),
+    )
 }
 
 fn all_reserved(range: PortRange) -> BadInput {
@@ -105,13 +141,13 @@ fn tell_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64)
         Protocols::Udp => "udp",
         Protocols::Both => "tcp and udp",
     };
-    // Clients may run elsewhere.
-    let address = match &settings.place {
-        Place::Path(path) => {
-            Place::Path(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
-        }
-        name @ Place::Abstract(_) => name.clone(),
+    // Clients may run in another folder; where the whole path is too long for them, they may not.
+    let absolute = match &settings.place {
+        Place::Path(path) => std::path::absolute(path).ok().map(Place::Path),
+        Place::Abstract(_) => None,
     };
+    let absolute = absolute.filter(Place::fits_clients);
+    let address = absolute.as_ref().unwrap_or(&settings.place);
     exit::tell(format_args!(
         "portscope: leasing {ports} ports of {range} ({protocols}) to clients of the portserver \
          protocol: PORTSERVER_ADDRESS={address}"
@@ -138,6 +174,7 @@ impl Log {
                     exit::tell(format_args!("portscope: no port for process {pid}: {why}"));
                 }
             }
+            Happening::Counted(statistics) => exit::tell(counted(statistics)),
             happening if self.trace => exit::tell(trace(happening)),
             _ => {}
         }
@@ -156,5 +193,17 @@ fn trace(happening: &Happening) -> String {
         Happening::Closed(Why::Silent) => "closed: a client that said nothing in time".into(),
         Happening::Closed(Why::Crowded) => "closed: too many clients say nothing".into(),
         Happening::Reclaimed(port) => format!("port {port} released: its process is gone"),
+        Happening::Counted(statistics) => counted(statistics),
     }
+}
+
+fn counted(statistics: &Statistics) -> String {
+    let Statistics { done, ports, waiting } = statistics;
+    let Ports { leased, free, in_quarantine } = ports;
+    let Done { leased: given, reclaimed, given_back, refused, not_understood, closed } = done;
+    format!(
+        "portscope: ports: {leased} leased, {free} free, {in_quarantine} in quarantine; clients: \
+         {waiting} waiting; since the start: {given} leased, {reclaimed} released, {given_back} given \
+         back, {refused} refused, {not_understood} not understood, {closed} closed without a request"
+    )
 }

@@ -137,9 +137,9 @@ impl AddressRefusal {
         Self { errno: Errno::EACCES, cause: Text::scrub(cause), is_missing_right: true }
     }
 
-    /// What the kernel said of an address, and why.
-    pub fn new(errno: Errno, cause: impl AsRef<[u8]>) -> Self {
-        Self { errno, cause: Text::scrub(cause), is_missing_right: false }
+    /// What the kernel said of an address, and why; text from outside in it is scrubbed.
+    pub fn new(errno: Errno, cause: impl AsRef<str>) -> Self {
+        Self { errno, cause: Text::around_scrubbed(cause), is_missing_right: false }
     }
 
     /// A policy refused the port that was tried; it may allow others.

@@ -73,8 +73,10 @@ pub enum Gap {
     /// TCP sockets whose connection was refused or has ended: they still have these ports if bind()
     /// had given them, and the ports are free if connect() had.
     PortsInDoubt { ports: PortSet },
+    /// Owners whose /proc/PID/stat could not be read: they have no name.
+    ProcessesUnread { processes: u32, error: Errno },
     /// A sysctl could not be read; the kernel's default is shown.
-    PolicyAssumed { sysctl: Text },
+    PolicyAssumed { sysctl: Text, error: Errno },
     /// A limit, counter or table of `Vitals`; EFBIG: it has more than we read.
     VitalsUnread { what: &'static str, path: &'static str, error: Errno },
 }
@@ -121,6 +123,7 @@ impl Gap {
             | Self::PortsUnread { .. }
             | Self::PortsInDoubt { .. } => Self::BOUND_INACTIVE,
             Self::DualStackUntold { .. } => "dual-stack marks",
+            Self::ProcessesUnread { .. } => "process names",
             Self::PolicyAssumed { .. } => "ephemeral policy",
             Self::VitalsUnread { what, .. } => what,
         }
@@ -163,7 +166,7 @@ impl Gap {
     pub fn hides_capacity(&self) -> bool {
         const DECIDE: [&str; 2] =
             ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
-        matches!(self, Self::PolicyAssumed { sysctl } if DECIDE.contains(&sysctl.as_str()))
+        matches!(self, Self::PolicyAssumed { sysctl, .. } if DECIDE.contains(&sysctl.as_str()))
     }
 
     /// Sockets whose owner is hidden, of a gap about owners.
@@ -236,7 +239,14 @@ impl Gap {
             }
             Self::PortsUnread { holders, error } => unread_ports(holders, *error),
             Self::PortsInDoubt { ports } => ports_in_doubt(ports),
-            Self::PolicyAssumed { sysctl } => {
+            Self::ProcessesUnread { processes, error } => {
+                format!("/proc/PID/stat of {} cannot be read: {error}", of_processes(*processes))
+            }
+            Self::PolicyAssumed { sysctl, error } if error.is_out_of_descriptors() => format!(
+                "no descriptor was free to read {sysctl} with ({error}); the kernel's default is \
+                 assumed"
+            ),
+            Self::PolicyAssumed { sysctl, .. } => {
                 format!("{sysctl} cannot be read; the kernel's default is assumed")
             }
             Self::VitalsUnread { path, error: Errno::EFBIG, .. } => {

@@ -74,8 +74,8 @@ pub struct Span {
 pub struct Process {
     pub pid: u32,
     pub name: Text,
-    /// The command line, its arguments separated by spaces.
-    pub command: Text,
+    /// The command line, its arguments separated by spaces; None when it could not be read.
+    pub command: Option<Text>,
     pub uid: Option<u32>,
     /// Seconds since 1970; None when it could not be read.
     pub started: Option<u64>,

@@ -32,6 +32,22 @@ impl Text {
         Self(clean.into())
     }
 
+    /// Words of ours around text that is scrubbed already: as [`Text::scrub`], but a backslash stays
+    /// one, for scrubbing twice would double it.
+    pub fn around_scrubbed(words: impl AsRef<str>) -> Self {
+        let mut clean = String::with_capacity(words.as_ref().len());
+        let mut marks = 0;
+        for c in words.as_ref().chars() {
+            if c == '\\' {
+                clean.push(c);
+                marks = 0;
+            } else {
+                push_scrubbed(&mut clean, c, &mut marks);
+            }
+        }
+        Self(clean.into())
+    }
+
     /// As [`Text::scrub`], of the first `limit` bytes; what was cut off shows as `…`.
     pub fn scrub_up_to(raw: &[u8], limit: usize) -> Self {
         match raw.get(..limit) {
@@ -102,6 +118,14 @@ mod tests {
         ] {
             assert_eq!(Text::scrub(raw).as_str(), clean);
         }
+    }
+
+    #[test]
+    fn scrubbed_text_among_words_is_not_scrubbed_twice() {
+        let scrubbed = Text::scrub("a\\b\u{1b}c");
+        let around = Text::around_scrubbed(format!("open '{scrubbed}'"));
+        assert_eq!(around.as_str(), "open 'a\\\\b\\u{1b}c'");
+        assert_eq!(Text::around_scrubbed("a\u{1b}").as_str(), "a\\u{1b}");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! The describer thread: what is known of the processes that own sockets. Not which ones do.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use crate::{
-    domain::ProcessTable,
+    domain::{Owner, ProcessTable, Snapshot},
     engine::{Outbox, Report},
     host::{Describer, Host},
 };
@@ -22,6 +22,29 @@ const REST_FACTOR: u32 = 20;
 /// A table that found no room is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(50);
 
+#[derive(Clone, Default, PartialEq)]
+struct Owners {
+    pids: Vec<u32>,
+    /// See `departed_only`.
+    departed: Vec<u32>,
+}
+
+/// Pids of processes that closed a socket which the kernel keeps, and hold none; ascending. Such a
+/// process may have ended since, and then its pid means another process or none.
+pub fn departed_only(snapshot: &Snapshot) -> Vec<u32> {
+    let owners = || snapshot.sockets.iter().map(|socket| snapshot.owner(socket));
+    let departed = owners().filter(|owner| matches!(owner, Owner::Departed(_)));
+    let mut departed: Vec<u32> = departed.flat_map(Owner::pids).copied().collect();
+    departed.sort_unstable();
+    departed.dedup();
+    if !departed.is_empty() {
+        let holding = owners().filter(|owner| !matches!(owner, Owner::Departed(_)));
+        let holding: BTreeSet<u32> = holding.flat_map(Owner::pids).copied().collect();
+        departed.retain(|pid| !holding.contains(pid));
+    }
+    departed
+}
+
 /// Who owns sockets now, as the scanner last saw it; older lists are forgotten unread.
 #[derive(Default)]
 pub struct Roster {
@@ -31,17 +54,18 @@ pub struct Roster {
 
 #[derive(Default)]
 struct List {
-    pids: Vec<u32>,
+    owners: Owners,
     is_new: bool,
     stop: bool,
 }
 
 impl Roster {
-    /// `pids` may be in any order and repeat.
-    pub fn post(&self, pids: &[u32]) {
+    /// `pids` may be in any order and repeat; of these `departed` as `departed_only` returns it.
+    pub fn post(&self, pids: &[u32], departed: Vec<u32>) {
         let mut list = self.lock();
-        list.pids.clear();
-        list.pids.extend_from_slice(pids);
+        list.owners.pids.clear();
+        list.owners.pids.extend_from_slice(pids);
+        list.owners.departed = departed;
         list.is_new = true;
         self.changed.notify_all();
     }
@@ -55,21 +79,23 @@ impl Roster {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `deadline` for a new list and exchanges it for `pids`. False: stop.
-    fn wait(&self, deadline: Instant, pids: &mut Vec<u32>) -> bool {
+    /// Waits until `deadline` for a new list and exchanges it for `owners`. None: stop; else whether
+    /// there was a new list.
+    fn wait(&self, deadline: Instant, owners: &mut Owners) -> Option<bool> {
         let mut list = self.lock();
         while !list.stop && !list.is_new {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return true;
+                return Some(false);
             }
             let waited = self.changed.wait_timeout(list, left);
             list = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if mem::take(&mut list.is_new) {
-            mem::swap(&mut list.pids, pids);
+        let is_new = mem::take(&mut list.is_new);
+        if is_new {
+            mem::swap(&mut list.owners, owners);
         }
-        !list.stop
+        (!list.stop).then_some(is_new)
     }
 }
 
@@ -77,9 +103,14 @@ impl Roster {
 pub struct DescriberLoop {
     roster: Arc<Roster>,
     describer: Box<dyn Describer>,
-    owners: Vec<u32>,
-    /// Owners that were described once, or could not be: they are gone.
-    asked: BTreeSet<u32>,
+    owners: Owners,
+    /// Owners that were described once, or could not be because they are gone, and when the process
+    /// of that pid started: a pid may come back as another process.
+    asked: BTreeMap<u32, Option<u64>>,
+    /// Whether a list came since the starts were compared.
+    is_unchecked: bool,
+    /// The earliest that starts are compared again.
+    check_at: Instant,
     new: VecDeque<u32>,
     old: VecDeque<u32>,
     next_round: Instant,
@@ -94,8 +125,10 @@ impl DescriberLoop {
         Self {
             roster,
             describer: host.describer(),
-            owners: Vec::new(),
-            asked: BTreeSet::new(),
+            owners: Owners::default(),
+            asked: BTreeMap::new(),
+            is_unchecked: false,
+            check_at: now,
             new: VecDeque::new(),
             old: VecDeque::new(),
             next_round: now + AGAIN_EVERY,
@@ -107,14 +140,16 @@ impl DescriberLoop {
 
     /// Until `Roster::stop`.
     pub fn run(mut self, outbox: &dyn Outbox) {
-        let mut owners = Vec::new();
-        while self.roster.wait(self.due(), &mut owners) {
-            owners.sort_unstable();
-            owners.dedup();
+        let mut owners = Owners::default();
+        while let Some(is_new) = self.roster.wait(self.due(), &mut owners) {
+            self.is_unchecked |= is_new;
+            owners.pids.sort_unstable();
+            owners.pids.dedup();
             if owners != self.owners {
                 self.owners.clone_from(&owners);
                 self.welcome();
             }
+            self.check();
             self.describe();
             self.offer(outbox);
         }
@@ -127,26 +162,55 @@ impl DescriberLoop {
             return now;
         }
         let next = if self.old.is_empty() { self.next_round } else { self.rest_until };
+        let next = if self.is_unchecked { next.min(self.check_at) } else { next };
         if self.is_unsent { next.min(now + OFFER_AGAIN) } else { next }
     }
 
     /// Forgets who owns nothing any more and remembers who is new.
     fn welcome(&mut self) {
-        let owners = &self.owners;
+        let owners = &self.owners.pids;
         let owns = |pid: u32| owners.binary_search(&pid).is_ok();
         self.table.retain(owns);
-        self.asked.retain(|&pid| owns(pid));
+        self.asked.retain(|&pid, _| owns(pid));
         self.old.retain(|&pid| owns(pid));
         self.new.clear();
-        self.new.extend(owners.iter().filter(|pid| !self.asked.contains(pid)));
+        self.new.extend(owners.iter().filter(|pid| !self.asked.contains_key(pid)));
         self.is_unsent = true;
+    }
+
+    /// Forgets what is known of pids that mean another process now, which are described next.
+    fn check(&mut self) {
+        let begin = Instant::now();
+        if !self.is_unchecked || begin < self.check_at {
+            return;
+        }
+        self.is_unchecked = false;
+        let (describer, departed) = (&mut self.describer, &self.owners.departed);
+        let mut is_other = |pid: u32, known: Option<u64>| {
+            // None: it is gone, and what it was called is still right.
+            departed.binary_search(&pid).is_err()
+                && describer.started(pid).is_some_and(|started| known != Some(started))
+        };
+        let others = self.asked.extract_if(.., |&pid, started| is_other(pid, *started));
+        let others: Vec<u32> = others.map(|(pid, _)| pid).collect();
+        if !others.is_empty() {
+            let is_same = |pid: u32| others.binary_search(&pid).is_err();
+            self.table.retain(is_same);
+            self.old.retain(|&pid| is_same(pid));
+            self.new.extend(others);
+            self.is_unsent = true;
+        }
+        self.check_at = Instant::now() + begin.elapsed() * REST_FACTOR;
     }
 
     /// The next batch, new owners first.
     fn describe(&mut self) {
         let started = Instant::now();
         if self.old.is_empty() && started >= self.next_round {
-            self.old.extend(&self.owners);
+            // Those that hold nothing may be gone: what they were called stays.
+            let Owners { pids, departed } = &self.owners;
+            let is_kept = |pid: &&u32| departed.binary_search(pid).is_ok();
+            self.old.extend(pids.iter().filter(|pid| !is_kept(pid)));
             self.next_round = started + AGAIN_EVERY;
         }
         let is_new = !self.new.is_empty();
@@ -158,13 +222,16 @@ impl DescriberLoop {
         if batch.is_empty() {
             return;
         }
+        // Before they are described: if one changes meanwhile, it is seen by the next comparison.
+        for &pid in &batch {
+            self.asked.insert(pid, self.describer.started(pid));
+        }
         for process in self.describer.describe(&batch) {
             if self.table.get(process.pid) != Some(&process) {
                 self.table.insert(process);
                 self.is_unsent = true;
             }
         }
-        self.asked.extend(batch);
         self.rest_until = Instant::now() + started.elapsed() * REST_FACTOR;
     }
 

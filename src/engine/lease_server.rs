@@ -16,11 +16,14 @@ use std::{
 
 use crate::{
     allocator::{Lease, Shortage},
-    host::linux::lease_socket::{self, Client, LeaseSocket, Ready},
+    host::linux::{
+        lease_socket::{self, Client, LeaseSocket, Ready},
+        peer,
+    },
 };
 use waiting::{Said, Waiting};
 
-pub use desk::{Desk, NoLease};
+pub use desk::{Desk, NoLease, Ports};
 pub use line::NotAPid;
 
 /// A client that has not said its line after so long is closed.
@@ -53,6 +56,54 @@ pub enum Happening {
     Closed(Why),
     /// The process of the lease on that port is gone, and the port can be bound.
     Reclaimed(u16),
+    /// Asked for by a signal.
+    Counted(Statistics),
+}
+
+/// What the server did since it began, and what it has now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statistics {
+    pub done: Done,
+    pub ports: Ports,
+    /// Clients that have not said their line, or wait for a port to be released.
+    pub waiting: usize,
+}
+
+/// How often each thing happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Answered with a port.
+    pub leased: u64,
+    pub given_back: u64,
+    pub refused: u64,
+    pub not_understood: u64,
+    pub closed: u64,
+    pub reclaimed: u64,
+}
+
+impl Done {
+    fn count(&mut self, happening: &Happening) {
+        let count = match happening {
+            Happening::Leased(_) => &mut self.leased,
+            Happening::GivenBack(_) => &mut self.given_back,
+            Happening::Refused { .. } => &mut self.refused,
+            Happening::NotUnderstood(_) => &mut self.not_understood,
+            Happening::Closed(_) => &mut self.closed,
+            Happening::Reclaimed(_) => &mut self.reclaimed,
+            Happening::Counted(_) => return,
+        };
+        *count += 1;
+    }
+}
+
+/// Why the loop was woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    End,
+    /// The statistics are asked for.
+    Count,
+    /// Nothing that concerns the loop.
+    Nothing,
 }
 
 /// Why a client was closed that had not said its line.
@@ -77,7 +128,20 @@ pub struct LeaseServer<'a> {
     most_waiting: usize,
     /// Nobody is accepted before.
     recovered: Instant,
+    log: Log<'a>,
+}
+
+/// Counts what happens, and tells it.
+struct Log<'a> {
+    done: Done,
     tell: Tell<'a>,
+}
+
+impl Log<'_> {
+    fn note(&mut self, happening: &Happening) {
+        self.done.count(happening);
+        (self.tell)(happening);
+    }
 }
 
 impl<'a> LeaseServer<'a> {
@@ -90,28 +154,39 @@ impl<'a> LeaseServer<'a> {
             in_need: VecDeque::new(),
             most_waiting: most_waiting.clamp(1, MOST_WAITING),
             recovered: Instant::now(),
-            tell,
+            log: Log { done: Done::default(), tell },
         }
     }
 
-    /// Until `wake` has something to read.
+    /// Until `why` says so, which is asked whenever `wake` has something to read.
     ///
     /// Errors: the machine cannot be waited on.
-    pub fn run(mut self, wake: BorrowedFd<'_>) -> io::Result<()> {
+    pub fn run(mut self, wake: BorrowedFd<'_>, mut why: impl FnMut() -> Wake) -> io::Result<()> {
         loop {
             let ready = self.wait(wake)?;
-            if ready.is_over {
-                return Ok(());
+            if ready.is_woken {
+                match why() {
+                    Wake::End => return Ok(()),
+                    Wake::Count => self.count(),
+                    Wake::Nothing => {}
+                }
             }
             self.hear(&ready.clients);
             if ready.somebody_knocks {
                 self.admit();
             }
             let now = Instant::now();
+            self.complete(now);
             self.close_silent(now);
             self.relieve(now);
-            self.desk.keep(now, self.tell);
+            self.desk.keep(now, &mut |happening| self.log.note(happening));
         }
+    }
+
+    fn count(&mut self) {
+        let waiting = self.waiting.len() + self.in_need.len();
+        let statistics = Statistics { done: self.log.done, ports: self.desk.ports(), waiting };
+        self.log.note(&Happening::Counted(statistics));
     }
 
     fn wait(&self, wake: BorrowedFd<'_>) -> io::Result<Ready> {
@@ -120,7 +195,8 @@ impl<'a> LeaseServer<'a> {
         let listener = recovers.is_none().then_some(&self.socket);
         let silent = self.waiting.front().map(|client| client.since + PATIENCE);
         let need = (!self.in_need.is_empty()).then(|| self.desk.next_look_in_need());
-        let due = [recovers, silent, need, self.desk.due()].into_iter().flatten().min();
+        let complete = self.waiting.iter().filter_map(Waiting::complete_at).min();
+        let due = [recovers, silent, complete, need, self.desk.due()].into_iter().flatten().min();
         let longest = due.map(|due| due.saturating_duration_since(now));
         let clients = self.waiting.iter().map(|waiting| &waiting.client);
         lease_socket::wait(wake, listener, clients, longest)
@@ -128,9 +204,10 @@ impl<'a> LeaseServer<'a> {
 
     /// Those of the waiting who have spoken.
     fn hear(&mut self, ready: &[bool]) {
+        let now = Instant::now();
         let mut place = 0;
         for &has_spoken in ready {
-            let said = if has_spoken { self.waiting[place].hear() } else { Said::Nothing };
+            let said = if has_spoken { self.waiting[place].hear(now) } else { Said::Nothing };
             if said == Said::Nothing {
                 place += 1;
             } else if let Some(client) = self.waiting.remove(place) {
@@ -155,8 +232,9 @@ impl<'a> LeaseServer<'a> {
     }
 
     fn welcome(&mut self, client: Client) {
-        let mut client = Waiting::new(client, Instant::now());
-        let said = client.hear();
+        let now = Instant::now();
+        let mut client = Waiting::new(client, now);
+        let said = client.hear(now);
         if said != Said::Nothing {
             return self.follow(client.client, said);
         }
@@ -168,14 +246,25 @@ impl<'a> LeaseServer<'a> {
 
     fn close_oldest(&mut self) {
         if self.waiting.pop_front().is_some() {
-            (self.tell)(&Happening::Closed(Why::Crowded));
+            self.log.note(&Happening::Closed(Why::Crowded));
+        }
+    }
+
+    /// Answers those who sent a pid and no newline, and say no more.
+    fn complete(&mut self, now: Instant) {
+        let is_complete = |client: &Waiting| client.complete_at().is_some_and(|at| now >= at);
+        while let Some(place) = self.waiting.iter().position(is_complete) {
+            if let Some(client) = self.waiting.remove(place) {
+                let line = client.line();
+                self.follow(client.client, Said::Line(line));
+            }
         }
     }
 
     fn close_silent(&mut self, now: Instant) {
         while self.waiting.front().is_some_and(|client| now >= client.since + PATIENCE) {
             self.waiting.pop_front();
-            (self.tell)(&Happening::Closed(Why::Silent));
+            self.log.note(&Happening::Closed(Why::Silent));
         }
     }
 
@@ -183,7 +272,11 @@ impl<'a> LeaseServer<'a> {
         let pid = match said {
             Said::Nothing | Said::Goodbye => return,
             Said::Line(Ok(pid)) => pid,
-            Said::Line(Err(line)) => return (self.tell)(&Happening::NotUnderstood(line)),
+            Said::Line(Err(line)) => return self.log.note(&Happening::NotUnderstood(line)),
+        };
+        let pid = match peer::translate(&client, pid) {
+            Ok(pid) => pid,
+            Err(why) => return self.answer(&client, pid, Err(why.into())),
         };
         match self.desk.lease(pid) {
             Err(NoLease::Shortage(Shortage::NoneLeft { .. }))
@@ -200,7 +293,7 @@ impl<'a> LeaseServer<'a> {
         if self.in_need.is_empty() || now < self.desk.next_look_in_need() {
             return;
         }
-        self.desk.look(self.tell);
+        self.desk.look(&mut |happening| self.log.note(happening));
         for (client, pid) in std::mem::take(&mut self.in_need) {
             let outcome = self.desk.lease(pid);
             self.answer(&client, pid, outcome);
@@ -220,6 +313,6 @@ impl<'a> LeaseServer<'a> {
             }
             Err(why) => Happening::Refused { pid, why, at: self.desk.now() },
         };
-        (self.tell)(&happening);
+        self.log.note(&happening);
     }
 }

@@ -16,8 +16,8 @@ pub fn binder(
     protocols: Protocols,
     address: Option<LocalAddress>,
 ) -> Result<Box<dyn HostBinder>, Text> {
-    let words = |error: HostError| Text::scrub(error.to_string());
-    let refused = |refusal: &AddressRefusal| Err(Text::scrub(refusal.to_string()));
+    let words = |error: HostError| Text::around_scrubbed(error.to_string());
+    let refused = |refusal: &AddressRefusal| Err(Text::around_scrubbed(refusal.to_string()));
     let refusal = host.refusal(protocols, address);
     if let Some(refusal) = refusal.as_ref().filter(|refusal| !refusal.is_policy()) {
         return refused(refusal);

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     domain::{
-        Analysis, History, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source, SynQueue,
-        Trends, Vitals,
+        Analysis, Errno, Gap, History, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source,
+        SynQueue, Trends, Vitals,
     },
     engine::scanner::COST_FACTOR,
     host::{Host, HostError, OwnerDepth, Scanner},
@@ -42,7 +42,7 @@ impl Sample {
             }
             before = Some((vitals, snapshot.taken_at.saturating_sub(first).as_secs_f64()));
         }
-        let processes = describe(host, &snapshot);
+        let processes = describe_or_miss(host, &mut snapshot);
         Ok(Self { snapshot, analysis, trends: watch.trends, processes, before })
     }
 }
@@ -113,11 +113,29 @@ impl Watch {
 
 /// Names the processes that hold a socket of the snapshot.
 pub fn describe(host: &dyn Host, snapshot: &Snapshot) -> ProcessTable {
+    host.describer().describe(&owners(snapshot)).into_iter().collect()
+}
+
+/// As `describe`, and adds a gap for those that cannot be read.
+pub fn describe_or_miss(host: &dyn Host, snapshot: &mut Snapshot) -> ProcessTable {
+    let pids = owners(snapshot);
+    let mut describer = host.describer();
+    let table: ProcessTable = describer.describe(&pids).into_iter().collect();
+    let nameless = pids.iter().filter(|&&pid| table.get(pid).is_none());
+    let refusals: Vec<Errno> = nameless.filter_map(|&pid| describer.refusal(pid)).collect();
+    if let Some(&error) = refusals.first() {
+        snapshot.gaps.push(Gap::ProcessesUnread { processes: refusals.len() as u32, error });
+    }
+    table
+}
+
+/// Ascending.
+fn owners(snapshot: &Snapshot) -> Vec<u32> {
     let owners = snapshot.sockets.iter().map(|socket| snapshot.owner(socket));
     let mut pids: Vec<u32> = owners.flat_map(Owner::pids).copied().collect();
     pids.sort_unstable();
     pids.dedup();
-    host.describer().describe(&pids).into_iter().collect()
+    pids
 }
 
 /// Forgets what the snapshot tells of other protocols alone.

@@ -7,7 +7,10 @@ use std::{
 
 use crate::{
     domain::{Snapshot, Source, Text},
-    engine::{Outbox, Report, describer::Roster},
+    engine::{
+        Outbox, Report,
+        describer::{Roster, departed_only},
+    },
     host::{Host, HostError, OwnerDepth, Scanner},
 };
 
@@ -157,7 +160,7 @@ impl ScanLoop {
             let started = Instant::now();
             if let Err(error) = self.look(&mut scanner, started) {
                 // A later failure says the same and more; there is no need to keep this one.
-                let _ = outbox.offer(Report::ScanFailed(Text::scrub(error.to_string())));
+                let _ = outbox.offer(Report::ScanFailed(Text::around_scrubbed(error.to_string())));
             }
             self.offer(outbox);
             if !self.wait(started, outbox) {
@@ -189,7 +192,7 @@ impl ScanLoop {
             self.pace.owes_owners = depth == OwnerDepth::Skip;
             self.has_scanned = true;
             self.note_walk(depth, now);
-            self.roster.post(&snapshot.pids);
+            self.roster.post(&snapshot.pids, departed_only(snapshot));
             self.waiting = Some(shared.clone());
         } else {
             self.pace.owes_owners = false;

@@ -4,6 +4,7 @@ pub mod address;
 pub mod binder;
 mod by_number;
 pub mod describer;
+pub mod descriptors;
 pub mod handover;
 mod inherited;
 pub mod lease_socket;
@@ -11,6 +12,7 @@ pub mod machine;
 pub mod meter;
 pub mod netns;
 pub mod owners;
+pub mod peer;
 pub mod policy;
 mod port_range;
 pub mod probe;
@@ -118,10 +120,8 @@ impl Host for LinuxHost {
     }
 
     fn bind_address(&self, asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal> {
-        self.enter().map_err(|error| {
-            let errno = Errno(error.source.raw_os_error().unwrap_or_default());
-            AddressRefusal::new(errno, error.to_string())
-        })?;
+        self.enter()
+            .map_err(|error| AddressRefusal::new(Errno::from(&error.source), error.to_string()))?;
         address::named(asked)
     }
 
@@ -131,7 +131,7 @@ impl Host for LinuxHost {
     }
 
     fn probe(&self, bind: Bind, port: u16) -> Result<(), Errno> {
-        self.enter().map_err(|error| Errno(error.source.raw_os_error().unwrap_or_default()))?;
+        self.enter().map_err(|error| Errno::from(&error.source))?;
         probe::bind(bind, port)
     }
 

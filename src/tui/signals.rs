@@ -24,6 +24,7 @@ use signal_hook::{
 use crate::tui::watchdog::{Ending, Reason};
 
 pub use ending::EndingSignals;
+pub use signal_hook::consts::SIGUSR1;
 
 const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 

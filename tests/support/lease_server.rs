@@ -31,7 +31,12 @@ pub struct Server {
 impl Server {
     /// Once it listens.
     pub fn start(socket: &Path, options: &[&str]) -> Self {
-        let mut process = Command::new(PROGRAM)
+        Self::start_by(Command::new(PROGRAM), socket, options)
+    }
+
+    /// As `start`; `program` ends with the name of our program.
+    pub fn start_by(mut program: Command, socket: &Path, options: &[&str]) -> Self {
+        let mut process = program
             .arg("serve")
             .arg("--socket")
             .arg(socket)

@@ -5,7 +5,7 @@
 use std::{fs, io, thread};
 
 use rustix::{
-    net::{AddressFamily, SendFlags, SocketType},
+    net::{AddressFamily, SendFlags, SocketFlags, SocketType},
     thread::UnshareFlags,
 };
 
@@ -63,7 +63,9 @@ fn enter() -> io::Result<()> {
 
 /// RTM_NEWLINK (protocol 0, NETLINK_ROUTE) for interface 1 with IFF_UP (rtnetlink(7)).
 fn raise_loopback() -> io::Result<()> {
-    let socket = rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
+    // Not for the children of other tests.
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
     let mut message = Vec::with_capacity(32);
     message.extend_from_slice(&32u32.to_ne_bytes());
     message.extend_from_slice(&16u16.to_ne_bytes()); // RTM_NEWLINK

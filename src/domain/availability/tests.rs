@@ -167,7 +167,10 @@ fn where_the_policy_could_not_be_read_connect_is_unknown() {
         ("net.ipv4.ip_local_reserved_ports", Verdict::Unknown),
         ("net.ipv4.ip_unprivileged_port_start", Verdict::Free),
     ] {
-        let free = snapshot(&[], &[Gap::PolicyAssumed { sysctl: Text::scrub(sysctl) }]);
+        let free = snapshot(
+            &[],
+            &[Gap::PolicyAssumed { sysctl: Text::scrub(sysctl), error: Errno::ENOENT }],
+        );
         assert_eq!(connect_answer(&free, Protocol::Tcp, PORT, None).verdict, expected, "{sysctl}");
     }
 }

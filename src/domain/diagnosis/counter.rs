@@ -6,7 +6,7 @@ use crate::domain::{Evidence, Vitals, diagnosis::finding::Figure};
 pub(super) enum Counter {
     /// Not readable, or zero, or it stayed as it was.
     Still,
-    /// There is one snapshot only: it may have happened long ago.
+    /// There is one snapshot only, or the one before could not be read: it may have happened long ago.
     Past {
         total: u64,
     },
@@ -25,7 +25,10 @@ impl Counter {
             return Self::Still;
         };
         let Some((before, seconds)) = evidence.before else { return Self::Past { total } };
-        // None: connection tracking, say, began meanwhile, with all its counters at 0.
+        // Where all could be read, connection tracking, say, began meanwhile with its counters at 0.
+        if read(before).is_none() && !before.gaps.is_empty() {
+            return Self::Past { total };
+        }
         match total.saturating_sub(read(before).unwrap_or(0)) {
             0 => Self::Still,
             added => {

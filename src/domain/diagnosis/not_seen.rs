@@ -59,7 +59,8 @@ fn meaning(gap: &Gap) -> &'static str {
         | Gap::OwnersInvisible { .. }
         | Gap::OwnersElsewhere { .. }
         | Gap::OwnersOfThreads { .. }
-        | Gap::OwnersUnreadable { .. } => {
+        | Gap::OwnersUnreadable { .. }
+        | Gap::ProcessesUnread { .. } => {
             "Ports and destinations are counted in full; only the processes that hold some of \
              them have no name here. A leak of such a process is not ascribed to it."
         }

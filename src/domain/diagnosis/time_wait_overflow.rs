@@ -15,8 +15,9 @@ const NEAR: f64 = 0.90;
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let vitals = &evidence.snapshot.vitals;
     let overflow = Counter::of(evidence, |vitals| vitals.time_wait_overflow);
-    let (now, max) = (vitals.time_wait.unwrap_or(0), vitals.max_time_wait);
-    let is_near = max.is_some_and(|max| f64::from(now) >= NEAR * f64::from(max) && now > 0);
+    let (now, max) = (vitals.time_wait, vitals.max_time_wait);
+    let is_near =
+        now.zip(max).is_some_and(|(now, max)| f64::from(now) >= NEAR * f64::from(max) && now > 0);
     let severity = match overflow {
         Counter::Growing { .. } => Severity::Warning,
         _ if is_near => Severity::Warning,
@@ -44,26 +45,27 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-fn summary(now: u32, max: Option<u32>, overflow: Counter) -> String {
-    let limit = max.map_or_else(|| "unknown".to_owned(), grouped);
+fn summary(now: Option<u32>, max: Option<u32>, overflow: Counter) -> String {
+    let known = |number: Option<u32>| number.map_or_else(|| "unknown".to_owned(), grouped);
+    let (in_use, limit) = (known(now), known(max));
     match overflow {
         Counter::Growing { added, seconds, .. } => format!(
             "{} connections were closed without a TIME-WAIT in the last {seconds:.1} s: the \
              limit of {limit} is reached",
             grouped(added),
         ),
-        Counter::Past { total } if max.is_none_or(|max| now < max) => format!(
-            "{} connections were closed without a TIME-WAIT since the counter began; now {} of \
+        Counter::Past { total } if now.zip(max).is_none_or(|(now, max)| now < max) => format!(
+            "{} connections were closed without a TIME-WAIT since the counter began; now {in_use} of \
              {limit} are in use",
             grouped(total),
-            grouped(now),
         ),
-        _ => format!("{} of at most {limit} TIME-WAIT sockets are in use", grouped(now)),
+        _ => format!("{in_use} of at most {limit} TIME-WAIT sockets are in use"),
     }
 }
 
-fn figures(now: u32, max: Option<u32>, overflow: Counter) -> Vec<(&'static str, Figure)> {
-    let mut figures = vec![("time_wait", Figure::Count(now.into()))];
+fn figures(now: Option<u32>, max: Option<u32>, overflow: Counter) -> Vec<(&'static str, Figure)> {
+    let mut figures = Vec::new();
+    figures.extend(now.map(|now| ("time_wait", Figure::Count(now.into()))));
     figures.extend(max.map(|max| ("max_time_wait", Figure::Count(max.into()))));
     figures.extend(overflow.figures("overflows", "overflows_per_second"));
     figures

@@ -21,10 +21,18 @@ pub(super) fn of(gap: &Gap) -> &'static str {
             "grant CAP_SYS_PTRACE, which kcmp(2) needs, and allow kcmp"
         }
         Gap::OwnersOfThreads { .. } => "grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
-        Gap::OwnersUnreadable { error, .. } if error.is_out_of_descriptors() => RAISE_LIMIT,
-        Gap::OwnersUnreadable { .. } => "mount /proc, without hidepid for this user",
+        Gap::OwnersUnreadable { error, .. }
+        | Gap::ProcessesUnread { error, .. }
+        | Gap::PolicyAssumed { error, .. }
+        | Gap::TableRefused { error, .. }
+            if error.is_out_of_descriptors() =>
+        {
+            RAISE_LIMIT
+        }
+        Gap::OwnersUnreadable { .. } | Gap::ProcessesUnread { .. } => {
+            "mount /proc, without hidepid for this user"
+        }
         Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => "scan again",
-        Gap::TableRefused { error, .. } if error.is_out_of_descriptors() => RAISE_LIMIT,
         Gap::TableRefused { .. } => "allow NETLINK_SOCK_DIAG, or mount /proc",
         Gap::NetlinkRefused { error } | Gap::DualStackUntold { error } => of_netlink(*error),
         Gap::BoundInactiveUnlisted { .. } => {

@@ -42,7 +42,7 @@ impl Run {
         if candidates.len() == 0 {
             return Err(Text::scrub(format!("every port of {} is reserved", setup.range)));
         }
-        let words = |error: HostError| Text::scrub(error.to_string());
+        let words = |error: HostError| Text::around_scrubbed(error.to_string());
         let row = &ALLOCATORS[setup.strategy];
         let mut binder = permit::binder(host, &candidates, setup.protocols, setup.address)?;
         if row.lets_machine_choose {

@@ -170,7 +170,8 @@ impl<'a> Worker<'a> {
     fn prepare(&mut self, mut setup: Setup) -> Result<(), Text> {
         if let Site::Simulated { share } = setup.site {
             let built = site::build(self.host, &setup, share);
-            let (site, reserved) = built.map_err(|error| Text::scrub(error.to_string()))?;
+            let (site, reserved) =
+                built.map_err(|error| Text::around_scrubbed(error.to_string()))?;
             (setup.reserved, setup.address) = (reserved, None);
             self.simulated = Some(site);
         }

@@ -212,5 +212,5 @@ fn expectation<'a>(
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
 fn words(error: HostError) -> Text {
-    Text::scrub(error.to_string())
+    Text::around_scrubbed(error.to_string())
 }

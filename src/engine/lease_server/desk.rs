@@ -10,7 +10,10 @@ use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 use crate::{
     allocator::{Class, Lease, Pool, PoolSetup, Shortage, Tenant, pool::BandsTooLarge},
     engine::lease_server::{Happening, Tell},
-    host::{HostBinder, linux::tenant},
+    host::{
+        HostBinder,
+        linux::{peer::NotTranslated, tenant},
+    },
 };
 
 /// How often it is seen whether a quarantine is over, while there is one.
@@ -30,7 +33,7 @@ const IDLE_IN_NEED: u32 = 4;
 /// No such pause is longer.
 const LONGEST_IN_NEED: Duration = Duration::from_secs(1);
 
-/// init: whoever says so has lost its parent meanwhile, and init never ends.
+/// init, which never ends. A client that names it has lost its parent meanwhile.
 const INIT: u32 = 1;
 
 /// Why a process gets no port.
@@ -41,7 +44,17 @@ pub enum NoLease {
     #[error("there is no such process, or it cannot be seen")]
     NoProcess,
     #[error(transparent)]
+    Client(#[from] NotTranslated),
+    #[error(transparent)]
     Shortage(#[from] Shortage),
+}
+
+/// The ports of the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    pub leased: usize,
+    pub free: u32,
+    pub in_quarantine: usize,
 }
 
 pub struct Desk {
@@ -79,11 +92,12 @@ impl Desk {
     /// A port that can be bound now on everything asked for, and that is nobody else's until that
     /// process is gone.
     pub fn lease(&mut self, pid: u32) -> Result<Lease, NoLease> {
-        if pid <= INIT {
+        let found = tenant::find(pid).ok_or(NoLease::NoProcess)?;
+        // We end no earlier than the leases.
+        if pid <= INIT || found.is_kernel || pid == std::process::id() {
             return Err(NoLease::Endless(pid));
         }
-        let started = tenant::started(pid).ok_or(NoLease::NoProcess)?;
-        let tenant = Tenant { pid, started };
+        let tenant = Tenant { pid, started: found.started };
         Ok(self.pool.book(self.now(), Class::Normal, tenant, |_| {})?)
     }
 
@@ -103,6 +117,15 @@ impl Desk {
     /// The earliest that a look may be made because nothing is left.
     pub fn next_look_in_need(&self) -> Instant {
         self.next_look_in_need
+    }
+
+    /// How many ports are leased, free and in quarantine. Other programs may have bound free ones.
+    pub fn ports(&self) -> Ports {
+        Ports {
+            leased: self.pool.leases().len(),
+            free: self.pool.left_for(Class::Normal),
+            in_quarantine: self.pool.resting().len(),
+        }
     }
 
     /// Does what is due.

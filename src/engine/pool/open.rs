@@ -55,7 +55,8 @@ impl Open {
         let count = candidates.len();
         let look = Look::new(host, candidates.clone(), plan.protocols, plan.address);
         let others = look.as_ref().map_or(0, |look| look.occupied);
-        let unseen = look.err().map(|e| Text::scrub(format!("occupancy not known at first: {e}")));
+        let unseen =
+            look.err().map(|e| Text::around_scrubbed(format!("occupancy not known at first: {e}")));
         let binder = permit::binder(host, &candidates, plan.protocols, plan.address)?;
         let capacity = binder.hold_capacity();
         let part = (f64::from(count - others) * plan.hold_share) as u32;
@@ -72,7 +73,7 @@ impl Open {
         };
         let random = ChaCha8Rng::seed_from_u64(plan.seed);
         let pool = Pool::new(setup, binder, random);
-        let mut pool = pool.map_err(|error| Text::scrub(error.to_string()))?;
+        let mut pool = pool.map_err(|error| Text::around_scrubbed(error.to_string()))?;
         pool.expect_occupied(f64::from(others) / f64::from(count));
         Ok(Self {
             pool,
@@ -217,5 +218,5 @@ fn setup(plan: &PoolPlan) -> Setup {
 }
 
 fn words(error: &HostError) -> Text {
-    Text::scrub(error.to_string())
+    Text::around_scrubbed(error.to_string())
 }

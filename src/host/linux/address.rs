@@ -36,7 +36,8 @@ fn index(name: InterfaceName) -> Result<u32, AddressRefusal> {
         (Ok(index), _) | (Err(_), Some(index)) => Ok(index),
         (Err(io::Errno::NODEV), None) => Err(causes::no_interface(&name.to_string())),
         (Err(errno), None) => {
-            let cause = format!("the index of interface {name} cannot be read");
+            let shown = Text::scrub(name.as_str());
+            let cause = format!("the index of interface {shown} cannot be read");
             Err(AddressRefusal::new(Errno(errno.raw_os_error()), cause))
         }
     }

@@ -280,7 +280,7 @@ fn automatic_range() -> Result<PortRange, HostError> {
     let mut gaps = Vec::new();
     let policy = PolicyReader::default().read(&mut gaps);
     let is_unread = |gap: &Gap| match gap {
-        Gap::PolicyAssumed { sysctl } => sysctl.as_str() == "net.ipv4.ip_local_port_range",
+        Gap::PolicyAssumed { sysctl, .. } => sysctl.as_str() == "net.ipv4.ip_local_port_range",
         _ => false,
     };
     if gaps.iter().any(is_unread) {

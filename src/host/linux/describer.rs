@@ -1,13 +1,21 @@
 //! Name, command line, user and start of processes, through sysinfo, and their unit. Not which
 //! sockets they hold.
 
-use std::{ffi::OsString, os::unix::ffi::OsStrExt as _};
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{BufRead as _, BufReader},
+    os::unix::ffi::OsStrExt as _,
+};
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
 use crate::{
-    domain::{Process, Text},
-    host::{Describer, linux::unit},
+    domain::{Errno, Process, Text},
+    host::{
+        Describer,
+        linux::{tenant, unit},
+    },
 };
 
 /// Bytes of a command line that are shown; it can have megabytes.
@@ -41,22 +49,50 @@ impl Describer for ProcDescriber {
             .with_user(UpdateKind::OnlyIfNotSet)
             .without_tasks();
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, kind);
-        pids.iter().filter_map(|&pid| system.process(pid)).map(description).collect()
+        let boot = boot_time();
+        let found = pids.iter().filter_map(|&pid| system.process(pid));
+        found.map(|process| description(process, boot)).collect()
+    }
+
+    fn refusal(&mut self, pid: u32) -> Option<Errno> {
+        tenant::refusal(pid)
+    }
+
+    fn started(&mut self, pid: u32) -> Option<u64> {
+        tenant::started(pid)
     }
 }
 
-fn description(process: &sysinfo::Process) -> Process {
+fn description(process: &sysinfo::Process, boot: Option<u64>) -> Process {
+    let pid = process.pid().as_u32();
     let name = Text::scrub(process.name().as_bytes());
     let is_zombie = process.status() == ProcessStatus::Zombie;
+    let is_known = !process.cmd().is_empty() || is_readable(pid);
     Process {
-        pid: process.pid().as_u32(),
-        command: command(process.cmd(), process.name().as_bytes(), is_zombie),
+        pid,
+        command: is_known.then(|| command(process.cmd(), process.name().as_bytes(), is_zombie)),
         name,
         // The effective one, as ps(1) shows it.
         uid: process.effective_user_id().map(|uid| **uid),
-        started: Some(process.start_time()),
-        unit: unit::read(process.pid().as_u32()),
+        // Without the time of the boot sysinfo counts from another one, and says nothing of it.
+        started: boot.map(|_| process.start_time()).filter(|started| Some(*started) >= boot),
+        unit: unit::read(pid),
     }
+}
+
+/// sysinfo does not tell an empty command line from one that could not be read.
+fn is_readable(pid: u32) -> bool {
+    File::open(format!("/proc/{pid}/cmdline")).is_ok()
+}
+
+/// Seconds since 1970: `btime` of proc_stat(5). None: it could not be read.
+fn boot_time() -> Option<u64> {
+    let lines = BufReader::new(File::open("/proc/stat").ok()?).lines().map_while(Result::ok);
+    boot_time_in(lines)
+}
+
+fn boot_time_in(mut lines: impl Iterator<Item = String>) -> Option<u64> {
+    lines.find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
 }
 
 /// The arguments separated by spaces; of a kernel thread, a zombie and whoever wiped them the name
@@ -77,4 +113,18 @@ fn command(arguments: &[OsString], name: &[u8], is_zombie: bool) -> Text {
         line = [b"[", name, suffix].concat();
     }
     Text::scrub_up_to(&line, COMMAND_LIMIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_the_boot_is_known_or_not() {
+        let of = |text: &str| boot_time_in(text.lines().map(str::to_owned));
+        assert_eq!(of("cpu  1 2\nbtime 1798000000\nprocesses 9\n"), Some(1_798_000_000));
+        for unknown in ["", "cpu  1 2\n", "btime \n", "btime x\n"] {
+            assert_eq!(of(unknown), None, "{unknown}");
+        }
+    }
 }

@@ -33,6 +33,9 @@ const BACKLOG: i32 = 4096;
 /// Read and write for all, as far as the umask leaves it: who may write may connect (unix(7)).
 const MODE: Mode = Mode::from_raw_mode(0o666);
 
+/// Bytes of a path, or of an abstract name without its NUL.
+const LONGEST_NAME: usize = 107;
+
 /// Where a socket is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -52,12 +55,26 @@ impl Place {
         }
     }
 
+    /// Whether clients can connect to it. Python's take no path that fills `sun_path` without a NUL
+    /// behind it, although the kernel does.
+    pub fn fits_clients(&self) -> bool {
+        let name = match self {
+            Self::Path(path) => path.as_os_str(),
+            Self::Abstract(name) => name,
+        };
+        name.len() <= LONGEST_NAME
+    }
+
     fn address(&self) -> Result<SocketAddrUnix, SocketError> {
+        let too_long = || SocketError::TooLong { place: self.to_string() };
+        if !self.fits_clients() {
+            return Err(too_long());
+        }
         let address = match self {
             Self::Path(path) => SocketAddrUnix::new(path),
             Self::Abstract(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
         };
-        address.map_err(|_| SocketError::TooLong { place: self.to_string() })
+        address.map_err(|_| too_long())
     }
 }
 
@@ -82,13 +99,16 @@ pub enum SocketError {
     #[error("another program listens at {place}: stop it, or use another --socket")]
     Foreign { place: String },
     #[error(
-        "{place} is a socket that portscope did not leave, and nobody is seen to listen on it: \
-         remove it, or use another --socket"
+        "{place} is a socket that is not known to be left by a portscope of this user, and nobody is \
+         seen to listen on it: remove it, or use another --socket"
     )]
     Abandoned { place: String },
     #[error("{place} is there already and is no socket: use another --socket, or remove it")]
     NotASocket { place: String },
-    #[error("{lock} is there already and is no lock of portscope: use another --socket")]
+    #[error(
+        "{lock} is there already and is no lock of portscope that this user made: use another \
+         --socket, or remove it"
+    )]
     NotALock { lock: String },
     #[error(transparent)]
     Host(#[from] HostError),
@@ -113,7 +133,7 @@ impl LeaseSocket {
             errno => HostError::new(&format!("make the socket {place}"), errno).into(),
         })?;
         if let Some(claim) = &mut claim {
-            claim.settle();
+            claim.settle()?;
         }
         rustix::net::listen(&listener, BACKLOG)
             .map_err(|errno| HostError::new(&format!("listen at {place}"), errno))?;

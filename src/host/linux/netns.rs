@@ -227,7 +227,7 @@ fn is_link(path: &Path) -> bool {
 }
 
 fn could_not_open(path: &Path, errno: Errno) -> HostError {
-    HostError::new(&format!("open {}", path.display()), errno)
+    HostError::new(&format!("open {}", Text::scrub(path.as_os_str().as_bytes())), errno)
 }
 
 fn known() -> Result<Known, HostError> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::domain::{
-    Ephemeral, Gap, PortRange, Text, ephemeral::DEFAULT_REUSE_DELAY_MS, port::LINUX_DEFAULT,
+    Ephemeral, Errno, Gap, PortRange, Text, ephemeral::DEFAULT_REUSE_DELAY_MS, port::LINUX_DEFAULT,
 };
 
 /// Holds any list of reserved ports: 65,536 ports make 262,140 bytes at most, and a line's end.
@@ -64,8 +64,9 @@ fn value_or_gap<T>(
     gaps: &mut Vec<Gap>,
 ) -> Option<T> {
     let value = value(name, buffer, parse);
-    if value.is_err() {
-        gaps.push(Gap::PolicyAssumed { sysctl: Text::scrub(format!("net.ipv4.{name}")) });
+    if let Err(error) = &value {
+        let sysctl = Text::scrub(format!("net.ipv4.{name}"));
+        gaps.push(Gap::PolicyAssumed { sysctl, error: Errno::from(error) });
     }
     value.ok()
 }

@@ -20,12 +20,25 @@ pub struct NumberOption<const N: usize> {
 
 const SOL_SOCKET: c_int =
     if cfg!(any(target_arch = "mips", target_arch = "sparc")) { 0xffff } else { 1 };
+const SO_PEERCRED: c_int = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+    18
+} else if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
+    64
+} else if cfg!(any(target_arch = "powerpc", target_arch = "powerpc64")) {
+    21
+} else {
+    17
+};
 const IPPROTO_TCP: c_int = 6;
 
 /// Identifies the network namespace of the socket. Since Linux 5.14.
 pub const NETNS_COOKIE: NumberOption<8> = NumberOption { level: SOL_SOCKET, name: 71 };
 /// Index of the device that the socket is bound to, or 0. Since Linux 5.7.
 pub const BOUND_DEVICE: NumberOption<4> = NumberOption { level: SOL_SOCKET, name: 62 };
+/// `struct ucred` of the process that connected a Unix socket: its pid as seen here, or 0, its uid
+/// and its gid. rustix reads it too, as a type that cannot be 0.
+pub const PEER_CREDENTIALS: NumberOption<12> =
+    NumberOption { level: SOL_SOCKET, name: SO_PEERCRED };
 /// The head of `tcp_info` (include/uapi/linux/tcp.h), up to `tcpi_advmss`.
 pub const TCP_INFO: NumberOption<88> = NumberOption { level: IPPROTO_TCP, name: 11 };
 

@@ -1,46 +1,86 @@
-//! Whether the process that a port was leased to still is. Knows no leases.
+//! Whether the process that a port was leased to still is, and whether it ever ends. Knows no leases.
 
 use std::{fs::File, io, io::Read as _};
 
-use rustix::io::Errno;
+use crate::domain::Errno;
 
-/// When the process of that pid was started, in ticks since boot. None: there is none, it cannot be
-/// seen, or it is a zombie, which has no sockets any more.
-pub fn started(pid: u32) -> Option<u64> {
+/// `PF_KTHREAD` (include/linux/sched.h).
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// A process that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// In ticks since boot.
+    pub started: u64,
+    /// A thread of the kernel, which never ends as a process does.
+    pub is_kernel: bool,
+}
+
+/// The process of that pid. None: there is none, it cannot be seen, or it is a zombie, which has no
+/// sockets any more.
+pub fn find(pid: u32) -> Option<Running> {
     look(pid).ok().flatten()
+}
+
+/// When the process of that pid was started, in ticks since boot. None: as `find`.
+pub fn started(pid: u32) -> Option<u64> {
+    find(pid).map(|found| found.started)
+}
+
+/// Why nothing is known of the process of that pid. None: it has ended, or something is known.
+pub fn refusal(pid: u32) -> Option<Errno> {
+    match read(pid) {
+        Ok(Some(stat)) if parse_any(&stat).is_none() => Some(Errno::EBADMSG),
+        Ok(_) => None,
+        Err(error) => Some(Errno::from(&error)),
+    }
 }
 
 /// Whether the process of that pid and start still is; one that cannot be looked at now (no
 /// descriptor is left) counts as if.
 pub fn is_alive(pid: u32, started: u64) -> bool {
-    look(pid).map_or(true, |found| found == Some(started))
+    look(pid).map_or(true, |found| found.is_some_and(|found| found.started == started))
 }
 
 /// Errors: not known, which is not gone.
-fn look(pid: u32) -> io::Result<Option<u64>> {
+fn look(pid: u32) -> io::Result<Option<Running>> {
+    Ok(read(pid)?.and_then(|stat| parse(&stat)))
+}
+
+/// The first part of /proc/PID/stat. None: there is no such process.
+fn read(pid: u32) -> io::Result<Option<Vec<u8>>> {
     // The name is at most 64 bytes, the other numbers up to the start at most 20 each.
-    let mut text = [0; 1024];
+    let mut text = vec![0; 1024];
     let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut text));
-    match read {
-        Ok(length) => Ok(parse(&text[..length])),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        // It ended between open() and read().
-        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
-        Err(error) => Err(error),
+    match read.map_err(|error| (Errno::from(&error), error)) {
+        Ok(length) => {
+            text.truncate(length);
+            Ok(Some(text))
+        }
+        // ESRCH: it ended between open() and read().
+        Err((Errno::ENOENT | Errno::ESRCH, _)) => Ok(None),
+        Err((_, error)) => Err(error),
     }
 }
 
 /// proc_pid_stat(5): after the name in brackets, which may hold any byte, come the state (field 3),
-/// the number of threads (20) and the start (22).
-fn parse(stat: &[u8]) -> Option<u64> {
+/// its flags (9), the number of threads (20) and the start (22).
+fn parse(stat: &[u8]) -> Option<Running> {
+    let (found, is_gone) = parse_any(stat)?;
+    (!is_gone).then_some(found)
+}
+
+/// Also whether it has ended and waits for its parent.
+fn parse_any(stat: &[u8]) -> Option<(Running, bool)> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let mut fields = str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
     let state = fields.next()?;
-    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    let flags: u32 = fields.nth(5)?.parse().ok()?;
+    let threads: u32 = fields.nth(10)?.parse().ok()?;
     let started = fields.nth(1)?.parse().ok()?;
     // A first thread that ended before the others is a zombie in a process that is none.
     let is_gone = matches!(state, "Z" | "X" | "x") && threads <= 1;
-    (!is_gone).then_some(started)
+    Some((Running { started, is_kernel: flags & KERNEL_THREAD != 0 }, is_gone))
 }
 
 #[cfg(test)]
@@ -50,7 +90,16 @@ mod tests {
     fn stat(name: &str, state: char, threads: u32) -> Option<u64> {
         let line =
             format!("7 ({name}) {state} 1 7 7 0 -1 0 0 0 0 0 1 2 3 4 20 0 {threads} 0 12345 99 1");
-        parse(line.as_bytes())
+        parse(line.as_bytes()).map(|found| found.started)
+    }
+
+    #[test]
+    fn a_kernel_thread_is_told_by_its_flags() {
+        for (flags, is_kernel) in [("2129984", true), ("69238848", true), ("4194304", false)] {
+            let line =
+                format!("2 (x) S 0 0 0 0 -1 {flags} 0 0 0 0 0 1 2 3 20 0 1 0 1 9 20 0 1 0 5");
+            assert_eq!(parse(line.as_bytes()).map(|found| found.is_kernel), Some(is_kernel));
+        }
     }
 
     #[test]

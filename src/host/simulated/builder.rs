@@ -105,7 +105,7 @@ impl SimulatedHostBuilder {
         let process = Process {
             pid,
             name: Text::scrub(name),
-            command: Text::scrub(command),
+            command: Some(Text::scrub(command)),
             uid: Some(uid),
             started: Some(BEGIN - 86_400 + u64::from(pid)),
             unit: None,

@@ -148,7 +148,8 @@ fn holders<'a>(scan: Scan<'a>, side: &Side, port: u16) -> Vec<HolderRow<'a>> {
 struct HolderRow<'a> {
     pid: u32,
     name: &'a str,
-    command: &'a str,
+    /// None: it could not be read.
+    command: Option<&'a str>,
     unit: Option<&'a str>,
     /// When the process began.
     started: Option<Instant>,
@@ -159,7 +160,7 @@ impl<'a> From<&'a Process> for HolderRow<'a> {
         Self {
             pid: process.pid,
             name: process.name.as_str(),
-            command: process.command.as_str(),
+            command: process.command.as_ref().map(Text::as_str),
             unit: process.unit.as_ref().map(Text::as_str),
             started: process.started.map(|seconds| Instant(Duration::from_secs(seconds))),
         }

@@ -65,7 +65,7 @@ fn occupancy(terms: &Terms) -> String {
     };
     format!(
         "{candidates} ports of {range}{reserved}, {protocols} · {occupied} occupied ({}), {}",
-        percent(terms.fill) + " %",
+        percent(f64::from(*occupied) / f64::from((*candidates).max(1))) + " %",
         terms.occupancy
     )
 }

@@ -1,14 +1,15 @@
-//! The signals that end a program, for one that draws nothing: heard by a descriptor.
+//! The signals that end a program, and one that asks it for a report, for a program that draws
+//! nothing: a descriptor wakes its loop.
 
 use std::{
-    io,
+    io::{self, Read as _},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, IntoRawFd as _},
         unix::net::UnixStream,
     },
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -21,20 +22,41 @@ pub struct EndingSignals {
     came: UnixStream,
     /// The last one that came; 0: none.
     last: Arc<AtomicUsize>,
+    asked: Arc<AtomicBool>,
 }
 
 impl EndingSignals {
-    /// One that is ignored from the start (nohup) stays ignored.
-    pub fn listen() -> io::Result<Self> {
+    /// `report` asks for a report instead of ending the program. A signal that is ignored from the
+    /// start (nohup) stays ignored.
+    pub fn listen(report: i32) -> io::Result<Self> {
         let (came, to_us) = UnixStream::pair()?;
-        let last = Arc::<AtomicUsize>::default();
+        came.set_nonblocking(true)?;
+        // One descriptor for all signals; none of them is ever unregistered, which would close it.
+        let wake = to_us.into_raw_fd();
+        let (last, asked) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let ignored = ignored_signals().unwrap_or(0);
-        for signal in ENDING.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0) {
-            // In this order, so that it is known which one it was when the descriptor tells.
-            flag::register_usize(signal, last.clone(), signal as usize)?;
-            pipe::register(signal, to_us.try_clone()?)?;
+        let ending = ENDING.into_iter().filter(|&signal| signal != report);
+        for signal in ending.chain([report]).filter(|signal| ignored >> (signal - 1) & 1 == 0) {
+            // The flag first, so that it is known which signal it was when the descriptor wakes.
+            if signal == report {
+                flag::register(signal, asked.clone())?;
+            } else {
+                flag::register_usize(signal, last.clone(), signal as usize)?;
+            }
+            pipe::register_raw(signal, wake)?;
         }
-        Ok(Self { came, last })
+        Ok(Self { came, last, asked })
+    }
+
+    /// Makes the descriptor wait for the next signal. What came before is in the flags.
+    pub fn clear(&self) {
+        let mut bytes = [0; 64];
+        while (&self.came).read(&mut bytes).is_ok_and(|length| length == bytes.len()) {}
+    }
+
+    /// Whether a report was asked for since the last call.
+    pub fn take_report(&self) -> bool {
+        self.asked.swap(false, Ordering::SeqCst)
     }
 
     pub fn last(&self) -> Option<i32> {

@@ -163,9 +163,10 @@ fn owner_lines(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
     }
     let pids = snapshot.owner(socket).pids();
     let process = pids.first().and_then(|&pid| sight.app.processes().get(pid));
-    if let Some(process) = process.filter(|p| !p.command.is_empty()) {
+    let command = process.and_then(|process| process.command.as_ref());
+    if let Some(command) = command.filter(|command| !command.is_empty()) {
         let room = COMMAND_LINES * sight.width.saturating_sub(LABEL_WIDTH);
-        lines.extend(field(sight, "command", &words::shorten(process.command.as_str(), room)));
+        lines.extend(field(sight, "command", &words::shorten(command.as_str(), room)));
     } else if let (true, Some(uid)) = (pids.is_empty(), socket.uid) {
         lines.extend(field(sight, "user", &words::user(snapshot, uid)));
     }

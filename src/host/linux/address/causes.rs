@@ -14,7 +14,7 @@ use crate::{
 const MOST_NAMED: usize = 6;
 
 pub fn no_interface(name: &str) -> AddressRefusal {
-    let cause = format!("there is no interface {name}{}", existing());
+    let cause = format!("there is no interface {}{}", Text::scrub(name), existing());
     AddressRefusal::new(Errno::ENODEV, cause)
 }
 

@@ -1,13 +1,15 @@
 //! The right to a socket's path: a lock file beside it, and nobody else's socket on it.
 
 use std::{
+    fmt,
     fs::{self, File, OpenOptions},
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, Read as _, Seek as _, Write as _},
     os::unix::{
         ffi::OsStrExt as _,
         fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use rustix::{
@@ -19,43 +21,54 @@ use crate::{
     domain::Text,
     host::{
         HostError,
-        linux::lease_socket::{SocketError, listeners},
+        linux::{
+            lease_socket::{SocketError, listeners},
+            users,
+        },
     },
 };
+
+/// The first line of each of our lock files.
+const MARK: &str = "portscope serve lock 1";
+
+/// More than our own text takes; a longer file is not ours.
+const LONGEST: usize = 256;
 
 /// A path that is ours as long as this is. Dropping it removes first the socket, then the lock.
 pub struct Claim {
     path: PathBuf,
-    _lock: Lock,
-    /// Device and inode of our socket, once it is made.
-    socket: Option<(u64, u64)>,
+    lock: Lock,
+    /// Our socket, once it is made.
+    socket: Option<Identity>,
 }
 
 impl Claim {
-    /// Afterwards nothing is at the path. A socket that an earlier portscope left there, by its lock,
-    /// is removed.
+    /// Afterwards nothing is at the path. A socket that is there is removed if its lock proves that an
+    /// earlier portscope of this user made it, and nobody uses it.
     pub fn stake(path: &Path) -> Result<Self, SocketError> {
-        let lock = Lock::take(path)?;
-        make_room(path, lock.was_left)?;
-        Ok(Self { path: path.to_owned(), _lock: lock, socket: None })
+        let mut lock = Lock::take(path)?;
+        make_room(path, lock.recorded)?;
+        lock.write(None)?;
+        Ok(Self { path: path.to_owned(), lock, socket: None })
     }
 
-    /// What is at the path now is ours.
-    pub fn settle(&mut self) {
-        self.socket = fs::symlink_metadata(&self.path).ok().map(|found| identity(&found));
+    /// What is at the path now is ours, which the lock records for the next portscope.
+    pub fn settle(&mut self) -> Result<(), SocketError> {
+        self.socket = fs::symlink_metadata(&self.path).ok().map(|found| Identity::of(&found));
+        self.lock.write(self.socket)
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         let found = fs::symlink_metadata(&self.path).ok();
-        if self.socket.is_some() && found.map(|found| identity(&found)) == self.socket {
+        if self.socket.is_some() && found.map(|found| Identity::of(&found)) == self.socket {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-fn make_room(path: &Path, was_left: bool) -> Result<(), SocketError> {
+fn make_room(path: &Path, recorded: Option<Identity>) -> Result<(), SocketError> {
     let place = shown(path);
     let could_not = |operation: &str, error| HostError::new(&format!("{operation} {place}"), error);
     let found = match fs::symlink_metadata(path) {
@@ -66,79 +79,115 @@ fn make_room(path: &Path, was_left: bool) -> Result<(), SocketError> {
     if !found.file_type().is_socket() {
         return Err(SocketError::NotASocket { place });
     }
-    let has_listener = listeners::has_listener(path);
-    if has_listener.map_err(|error| could_not("see who listens at", error))? {
+    let is_in_use = listeners::is_in_use(path);
+    if is_in_use.map_err(|error| could_not("see who listens at", error))? {
         return Err(SocketError::Foreign { place });
     }
-    if !was_left {
+    let is_ours = found.uid() == users::effective() && recorded == Some(Identity::of(&found));
+    if !is_ours {
         return Err(SocketError::Abandoned { place });
     }
     fs::remove_file(path).map_err(|error| could_not("remove", error).into())
 }
 
-/// An empty file that is locked as long as we serve; the kernel unlocks it however we end.
+/// A file that is locked as long as we serve; the kernel unlocks it however we end.
 struct Lock {
     path: PathBuf,
     file: File,
-    /// It was there before us, and unlocked: an earlier portscope was killed.
-    was_left: bool,
+    /// The socket that the portscope before us made.
+    recorded: Option<Identity>,
+    /// Made or written by us, and therefore ours to remove.
+    is_ours: bool,
 }
 
 impl Lock {
     fn take(socket: &Path) -> Result<Self, SocketError> {
         let path = with_suffix(socket);
         loop {
-            let (file, was_left) = open(&path)?;
-            let taken = flock(&file, FlockOperation::NonBlockingLockExclusive);
-            match taken {
+            let (file, is_new) = open(&path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => {
                     return Err(SocketError::Served { place: shown(socket) });
                 }
                 Err(errno) => return Err(could_not_lock(&path, errno)),
             }
-            let lock = Self { path: path.clone(), file, was_left };
-            // Whoever had it may have removed it before we locked it: then it is no lock any more.
+            let mut lock = Self { path: path.clone(), file, recorded: None, is_ours: is_new };
+            // The process that had it may have removed it before we locked it: then it locks nothing.
             if lock.is_in_place() {
+                lock.read()?;
                 return Ok(lock);
             }
         }
     }
 
+    /// An empty file is taken as a lock that records nothing: another portscope may have made it a
+    /// moment ago, or ended before it wrote.
+    fn read(&mut self) -> Result<(), SocketError> {
+        let mut text = Vec::new();
+        let read = (&self.file).take(LONGEST as u64).read_to_end(&mut text);
+        read.map_err(|error| could_not_lock(&self.path, error))?;
+        if text.is_empty() {
+            return Ok(());
+        }
+        let lines = str::from_utf8(&text).ok().map(str::lines);
+        let mut lines = lines.ok_or_else(|| self.not_a_lock())?;
+        if lines.next() != Some(MARK) {
+            return Err(self.not_a_lock());
+        }
+        self.recorded = lines.next().and_then(Identity::parse);
+        Ok(())
+    }
+
+    fn write(&mut self, socket: Option<Identity>) -> Result<(), SocketError> {
+        let record = socket.map(|socket| format!("{socket}\n")).unwrap_or_default();
+        let text = format!("{MARK}\n{record}");
+        let mut file = &self.file;
+        let written = file.rewind().and_then(|()| file.set_len(0));
+        let written = written.and_then(|()| file.write_all(text.as_bytes()));
+        written.map_err(|error| could_not_lock(&self.path, error))?;
+        self.is_ours = true;
+        Ok(())
+    }
+
+    fn not_a_lock(&self) -> SocketError {
+        SocketError::NotALock { lock: shown(&self.path) }
+    }
+
     fn is_in_place(&self) -> bool {
-        let ours = self.file.metadata().map(|found| identity(&found));
-        let there = fs::symlink_metadata(&self.path).map(|found| identity(&found));
+        let ours = self.file.metadata().map(|found| Identity::of(&found));
+        let there = fs::symlink_metadata(&self.path).map(|found| Identity::of(&found));
         matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
     }
 }
 
 impl Drop for Lock {
-    /// While it is locked, so that nobody else has locked it meanwhile. One that is left without our
-    /// socket would make any socket there look like ours.
+    /// While it is locked, so that nobody else has locked it meanwhile.
     fn drop(&mut self) {
-        if self.is_in_place() {
+        if self.is_ours && self.is_in_place() {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// True: it was there already. Follows no link, waits for no pipe, and takes no file that is not
-/// empty for a lock of ours.
+/// True: it was made. Follows no link, waits for no pipe, and takes only a file of this user with one
+/// name.
 fn open(path: &Path) -> Result<(File, bool), SocketError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
     options.read(true).write(true).custom_flags(flags.bits().cast_signed());
     loop {
         match options.clone().create_new(true).mode(0o600).open(path) {
-            Ok(file) => return Ok((file, false)),
+            Ok(file) => return Ok((file, true)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(could_not_lock(path, error)),
         }
         match options.open(path) {
             Ok(file) => {
                 let found = file.metadata().map_err(|error| could_not_lock(path, error))?;
-                if found.is_file() && found.len() == 0 {
-                    return Ok((file, true));
+                // No link is left of one that was removed since.
+                if found.is_file() && found.uid() == users::effective() && found.nlink() <= 1 {
+                    return Ok((file, false));
                 }
                 return Err(SocketError::NotALock { lock: shown(path) });
             }
@@ -150,6 +199,38 @@ fn open(path: &Path) -> Result<(File, bool), SocketError> {
             }
             Err(error) => return Err(could_not_lock(path, error)),
         }
+    }
+}
+
+/// Which file it is: an inode number is given again, hence also when it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    /// Nanoseconds since 1970; 0 where the file system does not record it.
+    made: u128,
+}
+
+impl Identity {
+    fn of(found: &fs::Metadata) -> Self {
+        let made =
+            found.created().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let made = made.map_or(0, |made| made.as_nanos());
+        Self { device: found.dev(), inode: found.ino(), made }
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut numbers = line.strip_prefix("socket ")?.split(' ');
+        let device = numbers.next()?.parse().ok()?;
+        let inode = numbers.next()?.parse().ok()?;
+        let made = numbers.next()?.parse().ok()?;
+        numbers.next().is_none().then_some(Self { device, inode, made })
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "socket {} {} {}", self.device, self.inode, self.made)
     }
 }
 
@@ -172,6 +253,16 @@ fn shown(path: &Path) -> String {
     Text::scrub(path.as_os_str().as_bytes()).to_string()
 }
 
-fn identity(found: &fs::Metadata) -> (u64, u64) {
-    (found.dev(), found.ino())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let socket = Identity { device: 65_024, inode: u64::MAX, made: 1_798_000_000_123_456_789 };
+        assert_eq!(Identity::parse(&socket.to_string()), Some(socket));
+        for line in ["", "socket", "socket 1 2", "socket 1 2 3 4", "socket 1 2 x", "lock 1 2 3"] {
+            assert_eq!(Identity::parse(line), None, "{line}");
+        }
+    }
 }

@@ -55,11 +55,17 @@ impl Client {
     }
 }
 
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// What there is to do.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ready {
     /// The wake-up has something to read.
-    pub is_over: bool,
+    pub is_woken: bool,
     /// Somebody waits to be accepted.
     pub somebody_knocks: bool,
     /// By client.
@@ -86,8 +92,8 @@ pub fn wait<'a>(
         Err(errno) => return Err(errno.into()),
     }
     let mut is_ready = fds.iter().map(|fd| !fd.revents().is_empty());
-    let is_over = is_ready.next().unwrap_or(false);
+    let is_woken = is_ready.next().unwrap_or(false);
     let mut clients: Vec<bool> = is_ready.collect();
     let somebody_knocks = listener.is_some() && clients.pop().unwrap_or(false);
-    Ok(Ready { is_over, somebody_knocks, clients })
+    Ok(Ready { is_woken, somebody_knocks, clients })
 }

@@ -1,4 +1,4 @@
-//! Who listens on which Unix socket, from /proc/net/unix. Opens none of them.
+//! Who uses which Unix socket, from /proc/net/unix. Opens none of them.
 
 use std::{
     ffi::OsStr,
@@ -8,17 +8,20 @@ use std::{
     path::Path,
 };
 
-/// `__SO_ACCEPTCON` in the flags of a socket.
-const LISTENS: u32 = 1 << 16;
+/// `SS_CONNECTED` in the state of a socket. A connection shows the path of the listener that
+/// accepted it.
+const CONNECTED: u8 = 3;
+/// `SOCK_DGRAM`, which receives without listening, connected or not.
+const DATAGRAM: &[u8] = b"0002";
 
-/// Whether somebody is seen to listen on the socket at that path. A listener of another network
-/// namespace is not seen; one that gave a relative path counts if its last part is the same.
-pub fn has_listener(path: &Path) -> io::Result<bool> {
+/// Whether some process is seen to listen or to receive on the socket at that path. One of another
+/// network namespace is not seen; one that gave a relative path counts if its last part is the same.
+pub fn is_in_use(path: &Path) -> io::Result<bool> {
     let wanted = identity(path);
     let table = BufReader::new(fs::File::open("/proc/thread-self/net/unix")?);
     for line in table.split(b'\n') {
         let line = line?;
-        let Some(other) = listening_at(&line) else { continue };
+        let Some(other) = bound_at(&line) else { continue };
         let is_the_same = if other.is_absolute() {
             other == path || wanted.is_some() && identity(other) == wanted
         } else {
@@ -38,7 +41,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 /// `Num: RefCount Protocol Flags Type St Inode Path` (proc_pid_net(5)); a path may have blanks in
 /// it, and an abstract name begins with `@`.
-fn listening_at(line: &[u8]) -> Option<&Path> {
+fn bound_at(line: &[u8]) -> Option<&Path> {
     let mut rest = line;
     let mut fields = [&line[..0]; 7];
     for field in &mut fields {
@@ -46,10 +49,13 @@ fn listening_at(line: &[u8]) -> Option<&Path> {
         let end = rest.iter().position(|&byte| byte == b' ')?;
         (*field, rest) = rest.split_at(end);
     }
-    let flags = u32::from_str_radix(str::from_utf8(fields[3]).ok()?, 16).ok()?;
+    let [_, _, _, _, kind, state, _] = fields;
+    // The heading has none.
+    let state = u8::from_str_radix(str::from_utf8(state).ok()?, 16).ok()?;
     let path = rest.strip_prefix(b" ")?;
     let is_path = !path.is_empty() && !path.starts_with(b"@");
-    (flags & LISTENS != 0 && is_path).then(|| Path::new(OsStr::from_bytes(path)))
+    let takes_in = kind == DATAGRAM || state != CONNECTED;
+    (takes_in && is_path).then(|| Path::new(OsStr::from_bytes(path)))
 }
 
 #[cfg(test)]
@@ -57,9 +63,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_is_told_from_one_that_is_connected_or_has_no_path() {
-        let listening = "0000000000000000: 00000002 00000000 00010000 0001 01  7331 /run/a b.sock";
-        assert_eq!(listening_at(listening.as_bytes()), Some(Path::new("/run/a b.sock")));
+    fn sockets_that_take_in_are_told_from_connections_and_those_without_a_path() {
+        for bound in [
+            "0000000000000000: 00000002 00000000 00010000 0001 01  7331 /run/a b.sock",
+            "0000000000000000: 00000002 00000000 00000000 0001 01  7331 /run/a b.sock",
+            "0000000000000000: 00000002 00000000 00000000 0002 01  7331 /run/a b.sock",
+            "0000000000000000: 00000002 00000000 00000000 0002 03  7331 /run/a b.sock",
+        ] {
+            assert_eq!(bound_at(bound.as_bytes()), Some(Path::new("/run/a b.sock")), "{bound}");
+        }
         for other in [
             "Num       RefCount Protocol Flags    Type St Inode Path",
             "0000000000000000: 00000003 00000000 00000000 0001 03 45632 /run/a.sock",
@@ -67,7 +79,7 @@ mod tests {
             "0000000000000000: 00000003 00000000 00010000 0001 01 45632 @/tmp/x",
             "",
         ] {
-            assert_eq!(listening_at(other.as_bytes()), None, "{other}");
+            assert_eq!(bound_at(other.as_bytes()), None, "{other}");
         }
     }
 }

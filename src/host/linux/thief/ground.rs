@@ -174,5 +174,5 @@ pub fn poll(descriptor: impl AsFd, asked: PollFlags, wait: Duration) -> io::Resu
 
 /// The error in words, for a line of its own.
 pub fn words(error: &HostError) -> Text {
-    Text::scrub(error.to_string())
+    Text::around_scrubbed(error.to_string())
 }

@@ -66,8 +66,8 @@ impl Line {
         match text.split_once(' ') {
             None if text == "ready" => Some(Self::Ready),
             None if text == "over" => Some(Self::Over),
-            Some(("impossible", why)) => Some(Self::Impossible(Text::scrub(why))),
-            Some(("failed", why)) => Some(Self::Failed(Text::scrub(why))),
+            Some(("impossible", why)) => Some(Self::Impossible(Text::around_scrubbed(why))),
+            Some(("failed", why)) => Some(Self::Failed(Text::around_scrubbed(why))),
             Some(("round", rest)) => Round::parse(rest).map(Self::Round),
             _ => None,
         }

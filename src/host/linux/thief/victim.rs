@@ -51,7 +51,7 @@ pub fn run(course: &Course, chance: Chance<'_>) -> io::Result<()> {
         match victim.round_that_counts(course, chance) {
             Ok(round) => say(&Line::Round(round))?,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(error),
-            Err(error) => return say(&Line::Failed(Text::scrub(error.to_string()))),
+            Err(error) => return say(&Line::Failed(Text::around_scrubbed(error.to_string()))),
         }
     }
     say(&Line::Over)

@@ -1,0 +1,184 @@
+//! Which process a client of a Unix socket means by a pid. Leases nothing.
+//!
+//! A pid is a number of one pid namespace. A client in a container means a process of the container,
+//! which has another number here.
+
+use std::{
+    ffi::c_void,
+    fs::File,
+    io::{self, Read as _},
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use rustix::{
+    io::Errno,
+    ioctl::{Ioctl, IoctlOutput, Opcode, ioctl, opcode},
+};
+
+use crate::host::{
+    HostError,
+    linux::socket_option::{self, PEER_CREDENTIALS},
+};
+
+/// The groups in /proc/PID/status may be many.
+const LONGEST_STATUS: u64 = 1 << 20;
+
+/// Processes from the client up to the first one of its namespace, at most, that are looked at.
+const MOST_ANCESTORS: usize = 64;
+
+/// Why it is not known which process a client means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTranslated {
+    #[error("the client is in a pid namespace that is not visible here")]
+    UnseenClient,
+    #[error("the client has ended, or it cannot be seen")]
+    ClientGone,
+    #[error("the client is in another pid namespace, where no such process is seen")]
+    NoProcess,
+}
+
+/// Whether /proc shows pids as this process sees them. A mount of /proc may belong to another pid
+/// namespace (unshare(1) without --mount-proc).
+///
+/// Errors: /proc cannot be read.
+pub fn proc_is_ours() -> Result<bool, HostError> {
+    let status = status("self").map_err(|error| HostError::new("read /proc/self/status", error))?;
+    Ok(Namesake::parse(&status).is_some_and(|own| own.depth == 1))
+}
+
+/// The pid, as seen here, of the process that the client at the other end of `socket` calls `pid`.
+pub fn translate(socket: impl AsFd, pid: u32) -> Result<u32, NotTranslated> {
+    let client = client(socket).ok_or(NotTranslated::UnseenClient)?;
+    let status = status(&client.to_string()).map_err(|_| NotTranslated::ClientGone)?;
+    let own = Namesake::parse(&status).ok_or(NotTranslated::ClientGone)?;
+    if own.depth == 1 {
+        return Ok(pid);
+    }
+    if own.innermost == pid {
+        return Ok(client);
+    }
+    let namespace = File::open(format!("/proc/{client}/ns/pid")).ok();
+    match namespace.map(|namespace| ask(namespace.as_fd(), pid)) {
+        Some(Ok(here)) => Ok(here),
+        Some(Err(Errno::SRCH)) => Err(NotTranslated::NoProcess),
+        // Linux before 6.11, or no right to open the namespace.
+        _ => among_ancestors(own, pid).ok_or(NotTranslated::NoProcess),
+    }
+}
+
+/// The process that connected, as seen here. None: it is in a namespace that is not visible.
+fn client(socket: impl AsFd) -> Option<u32> {
+    let [a, b, c, d, ..] = socket_option::get(socket, PEER_CREDENTIALS).ok()?;
+    Some(u32::from_ne_bytes([a, b, c, d])).filter(|&pid| pid != 0)
+}
+
+/// Clients ask for themselves or for a process that started them. All of these that are as deep as the
+/// client are in its namespace.
+fn among_ancestors(client: Namesake, wanted: u32) -> Option<u32> {
+    let mut pid = client.parent;
+    for _ in 0..MOST_ANCESTORS {
+        let found = Namesake::parse(&status(&pid.to_string()).ok()?)?;
+        if found.depth != client.depth {
+            return None;
+        }
+        if found.innermost == wanted {
+            return Some(pid);
+        }
+        pid = found.parent;
+    }
+    None
+}
+
+/// A process by the numbers that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Namesake {
+    /// Its parent, as seen here.
+    parent: u32,
+    /// Namespaces from that of /proc down to its own; 1: it is in the same.
+    depth: usize,
+    /// In its own namespace.
+    innermost: u32,
+}
+
+impl Namesake {
+    /// `PPid` and `NSpid` of proc_pid_status(5). A kernel without pid namespaces has no NSpid.
+    fn parse(status: &str) -> Option<Self> {
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        let pids = field("NSpid:").or_else(|| field("Pid:"))?;
+        Some(Self {
+            parent: field("PPid:")?.trim().parse().ok()?,
+            depth: pids.split_ascii_whitespace().count(),
+            innermost: pids.split_ascii_whitespace().next_back()?.parse().ok()?,
+        })
+    }
+}
+
+fn status(process: &str) -> io::Result<String> {
+    let mut text = Vec::new();
+    File::open(format!("/proc/{process}/status"))?.take(LONGEST_STATUS).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// ESRCH: there is none, or it is not visible here. ENOTTY: the kernel has no such request.
+fn ask(namespace: BorrowedFd<'_>, pid: u32) -> rustix::io::Result<u32> {
+    #[expect(unsafe_code, reason = "the request reads no memory, its argument is a number")]
+    unsafe {
+        ioctl(namespace, TranslatePid(pid))
+    }
+}
+
+/// `NS_GET_PID_FROM_PIDNS` (ioctl_nsfs(2)). Since Linux 6.11.
+struct TranslatePid(u32);
+
+#[expect(unsafe_code, reason = "the argument is a number, and so is the result")]
+unsafe impl Ioctl for TranslatePid {
+    type Output = u32;
+
+    const IS_MUTATING: bool = false;
+
+    fn opcode(&self) -> Opcode {
+        opcode::read::<i32>(0xb7, 6)
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        std::ptr::without_provenance_mut(self.0 as usize)
+    }
+
+    unsafe fn output_from_ptr(result: IoctlOutput, _: *mut c_void) -> rustix::io::Result<u32> {
+        u32::try_from(result).ok().filter(|&pid| pid != 0).ok_or(Errno::SRCH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_a_number_in_each_namespace_from_that_of_proc_on() {
+        let here = "Name:\tx\nPid:\t812\nPPid:\t1\nNSpid:\t812\n";
+        assert_eq!(Namesake::parse(here), Some(Namesake { parent: 1, depth: 1, innermost: 812 }));
+        let deeper = "Name:\tx\nPid:\t812\nPPid:\t811\nNSpid:\t812\t90\t7\n";
+        assert_eq!(Namesake::parse(deeper), Some(Namesake { parent: 811, depth: 3, innermost: 7 }));
+        assert_eq!(Namesake::parse("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn a_process_that_started_the_client_is_found_by_its_number() {
+        let own = Namesake::parse(&status("self").unwrap()).unwrap();
+        assert_eq!(among_ancestors(own, own.parent), Some(own.parent));
+        assert_eq!(among_ancestors(own, u32::MAX), None);
+    }
+
+    #[test]
+    fn a_name_forges_no_line() {
+        let status = "Name:\ta\\nNSpid:\\t9\nPid:\t812\nPPid:\t1\nNSpid:\t812\n";
+        assert_eq!(Namesake::parse(status).map(|found| found.innermost), Some(812));
+    }
+
+    #[test]
+    fn a_client_in_our_namespace_means_what_it_says() {
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(proc_is_ours().unwrap());
+        assert_eq!(translate(&one, 7), Ok(7));
+    }
+}

@@ -1,0 +1,196 @@
+//! `portscope serve` and clients of other pid namespaces: a pid is a number of the client's own.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "support/folder.rs"]
+mod folder;
+#[path = "support/lease_server.rs"]
+mod lease_server;
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixStream,
+    process::{Child, Command, Stdio},
+};
+
+use folder::Folder;
+use lease_server::{PROGRAM, Server, Tenant, parse, until};
+use namespace::in_new_namespace;
+
+/// In the environment of this test binary: it is to be a client of that socket. What it says of the
+/// pid to ask for is on its stdin.
+const SOCKET: &str = "PORTSCOPE_TEST_SOCKET";
+
+const OPTIONS: [&str; 5] = ["--range", "20000-20003", "--quarantine", "0", "--trace"];
+
+/// Not a test: the client that `Container` starts. It asks once for each line, and ends with stdin.
+#[test]
+fn client() {
+    let Some(socket) = std::env::var_os(SOCKET) else { return };
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let pid = if line == "self" { std::process::id().to_string() } else { line };
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        writeln!(stream, "{pid}").unwrap();
+        let port = parse(&lease_server::answer(&mut stream));
+        eprintln!("answer {}", port.unwrap_or_default());
+    }
+}
+
+/// A pid namespace with three processes: 1 is a shell, 2 a sleep, 3 a client.
+struct Container {
+    process: Child,
+    told: BufReader<std::process::ChildStderr>,
+}
+
+impl Container {
+    /// None: without the right.
+    fn start(socket: &std::path::Path) -> Option<Self> {
+        if !may_unshare() {
+            return None;
+        }
+        let script = "sleep 1000 </dev/null >/dev/null 2>&1 & exec 4<&0; \"$0\" --exact client \
+                      --nocapture <&4 & echo ready >&2; exec 4<&-; wait";
+        let mut process = Command::new("unshare")
+            .args(["--pid", "--fork", "--kill-child", "sh", "-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .env(SOCKET, socket)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let told = BufReader::new(process.stderr.take().unwrap());
+        Some(Self { process, told })
+    }
+
+    /// The port that the client gets for what it calls `pid`.
+    fn lease(&mut self, pid: &str) -> Option<u16> {
+        let stdin = self.process.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{pid}\n").as_bytes()).unwrap();
+        loop {
+            let mut line = String::new();
+            assert!(self.told.read_line(&mut line).unwrap() > 0, "the client has ended");
+            if let Some((_, port)) = line.trim_end().rsplit_once("answer ") {
+                return port.parse().ok().filter(|&port| port != 0);
+            }
+        }
+    }
+
+    /// What that pid of the container is here.
+    fn here(&self, pid: u32) -> u32 {
+        let mut found = Vec::new();
+        below(self.process.id(), &mut found);
+        let is_it = |&found: &u32| {
+            let status = fs::read_to_string(format!("/proc/{found}/status")).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            line.is_some_and(|line| {
+                line.ends_with(&format!("\t{pid}")) && line.matches('\t').count() > 1
+            })
+        };
+        found.into_iter().find(is_it).unwrap()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// All descendants of a process.
+fn below(pid: u32, found: &mut Vec<u32>) {
+    let children =
+        fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    for child in children.split_ascii_whitespace().map(|child| child.parse().unwrap()) {
+        found.push(child);
+        below(child, found);
+    }
+}
+
+/// False, said aloud.
+fn may_unshare() -> bool {
+    let probe = Command::new("unshare").args(["--pid", "--fork", "true"]).output();
+    let may = probe.is_ok_and(|output| output.status.success());
+    assert!(may || std::env::var_os("CI").is_none(), "CI needs the right to unshare --pid");
+    if !may {
+        eprintln!("not tested here: no right to unshare --pid");
+    }
+    may
+}
+
+#[test]
+fn a_pid_of_a_container_is_leased_to_the_process_that_it_names_there() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &OPTIONS);
+        let Some(mut container) = Container::start(&folder.path("s")) else { return };
+        // The client itself, its parent, and a process beside it.
+        for (asked, inside) in [("self", 3), ("1", 1), ("2", 2)] {
+            let port = container.lease(asked).unwrap();
+            let told = format!("port {port}, pid {}\n", container.here(inside));
+            until("it is told", || server.told().contains(&told));
+        }
+        drop(container);
+        let released = || server.told().matches("released: its process is gone").count();
+        until("all come back", || released() == 3);
+        let tenant = Tenant::new();
+        assert_eq!((0..5).filter_map(|_| server.lease(tenant.pid())).count(), 4);
+    });
+}
+
+#[test]
+fn a_pid_that_means_something_else_here_costs_no_port() {
+    in_new_namespace(|| {
+        let folder = Folder::new();
+        let server = Server::start(&folder.path("s"), &OPTIONS);
+        let Some(mut container) = Container::start(&folder.path("s")) else { return };
+        let tenant = Tenant::new();
+        // They are here, but not there.
+        for pid in [tenant.pid(), std::process::id(), server.pid()] {
+            assert_eq!(container.lease(&pid.to_string()), None, "{pid}");
+        }
+        let told = format!("pid {} refused: the client is in another pid namespace", tenant.pid());
+        until("it is told", || server.told().contains(&told));
+        assert_eq!((0..5).filter_map(|_| server.lease(tenant.pid())).count(), 4);
+    });
+}
+
+#[test]
+fn a_client_of_a_namespace_that_is_not_visible_gets_no_port() {
+    in_new_namespace(|| {
+        if !may_unshare() {
+            return;
+        }
+        let folder = Folder::new();
+        let mut program = Command::new("unshare");
+        let flags = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc", PROGRAM];
+        program.args(flags);
+        let server = Server::start_by(program, &folder.path("s"), &OPTIONS);
+        for pid in [1, 2, 3, std::process::id()] {
+            assert_eq!(server.lease(pid), None, "{pid}");
+        }
+        let told = "the client is in a pid namespace that is not visible here";
+        until("it is told", || server.told().matches(told).count() == 4);
+    });
+}
+
+#[test]
+fn a_server_that_sees_proc_of_another_namespace_does_not_start() {
+    in_new_namespace(|| {
+        if !may_unshare() {
+            return;
+        }
+        let folder = Folder::new();
+        let mut program = Command::new("unshare");
+        program.args(["--pid", "--fork", "--kill-child", PROGRAM, "serve", "--socket"]);
+        let output = program.arg(folder.path("s")).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("/proc shows another pid namespace"), "{told}");
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(folder.names(), [""; 0]);
+    });
+}
