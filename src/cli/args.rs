@@ -83,7 +83,8 @@ pub enum Command {
     ///
     /// Unmodified clients (portpicker of Python) use it where PORTSERVER_ADDRESS names the socket. A
     /// leased port was bound for a moment to prove that it can be had, and is given to nobody else
-    /// until its process is gone and it can be bound again. Runs until a signal ends it.
+    /// until its process is gone and it can be bound again. Runs until a signal ends it; SIGUSR1 makes
+    /// it print its counts.
     Serve(ServeArguments),
     /// Run allocation strategies side by side on one occupancy, measured beside predicted
     ///
