@@ -34,6 +34,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("jiff", &["report"]),
     ("rand", &["allocator", "engine", "cli", "lib", "lease"]),
     ("rustix", &["host", "tui", "lib"]),
+    ("libc", &["host/signals"]),
     ("socket2", &["host"]),
     ("sysinfo", &["host"]),
     ("std::fs", &["host", "cli", "engine/recorder"]),
