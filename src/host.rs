@@ -4,6 +4,7 @@ pub mod course;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod seed;
+pub mod signals;
 pub mod simulated;
 pub mod standard_output;
 

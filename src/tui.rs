@@ -114,6 +114,7 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
     let nudger = to_loop.clone();
     let nudge = move || drop(nudger.try_send(Wake::Nudge));
     terminal::restore_on_panic(terminal.clone(), ending.clone(), nudge.clone());
+    terminal::restore_at_fault(terminal.clone());
     signals::watch(arrived.clone(), ending.clone(), nudge)?;
 
     let taken = Taken(&terminal);

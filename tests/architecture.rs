@@ -34,7 +34,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("jiff", &["report"]),
     ("rand", &["allocator", "engine", "cli", "lib", "lease"]),
     ("rustix", &["host", "tui", "lib"]),
-    ("libc", &["host"]),
+    ("libc", &["host/signals", "host/linux/inherited"]),
     ("socket2", &["host"]),
     ("sysinfo", &["host"]),
     ("std::fs", &["host", "cli", "engine/recorder"]),

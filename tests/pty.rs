@@ -66,6 +66,31 @@ fn it_follows_any_size_down_to_one_cell_and_up_to_a_wall() {
 }
 
 #[test]
+fn a_size_that_no_terminal_has_takes_little_memory_and_keys_still_work() {
+    let mut session = start();
+    for (columns, rows) in
+        [(65_535, 65_535), (10_000, 10_000), (65_535, 1), (1, 65_535), (65_535, 65_535)]
+    {
+        let before = session.bytes.len();
+        session.resize_unseen(columns, rows);
+        session.wait_until("a new frame", |session| {
+            session.bytes[before..].windows(4).any(|window| window == b"\x1b[2J")
+        });
+        assert!(session.resident() < 500 * 1024, "{} KiB", session.resident());
+    }
+    for key in [b"2", b"4", b"5", b"1", b"?"] {
+        let before = session.bytes.len();
+        session.send(key);
+        session.wait_until("another screen", |session| !session.frames_since(before).is_empty());
+    }
+    session.resize(80, 24);
+    session.wait_for_text("Keys of the overview");
+    session.send(b"\x03");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
 fn a_storm_of_sizes_does_no_harm() {
     let mut session = start();
     for step in 0..300_u16 {
@@ -91,19 +116,110 @@ fn a_size_that_goes_and_comes_back_at_once_leaves_a_whole_picture() {
     assert!(session.wait_for_end().status.success());
 }
 
+/// All of signal(7) that end a process and can be caught, but for SIGPIPE, which Rust ignores.
+const ENDING: [(i32, &str); 24] = [
+    (1, "Hangup"),
+    (2, "Interrupt"),
+    (3, "Quit"),
+    (4, "Illegal instruction"),
+    (5, "Trace/breakpoint trap"),
+    (6, "Aborted"),
+    (7, "Bus error"),
+    (8, "Floating point exception"),
+    (10, "User defined signal 1"),
+    (11, "Segmentation fault"),
+    (12, "User defined signal 2"),
+    (14, "Alarm clock"),
+    (15, "Terminated"),
+    (16, "Stack fault"),
+    (24, "CPU time limit exceeded"),
+    (25, "File size limit exceeded"),
+    (26, "Virtual timer expired"),
+    (27, "Profiling timer expired"),
+    (29, "I/O possible"),
+    (30, "Power failure"),
+    (31, "Bad system call"),
+    (34, "Real-time signal 0"),
+    (50, "Real-time signal 16"),
+    (64, "Real-time signal 30"),
+];
+
 #[test]
-fn each_signal_that_ends_it_is_seen_by_whoever_waits_and_the_terminal_is_given_back() {
-    for (signal, name) in [
-        (Signal::TERM, "Terminated"),
-        (Signal::HUP, "Hangup"),
-        (Signal::INT, "Interrupt"),
-        (Signal::QUIT, "Quit"),
-    ] {
+fn each_signal_that_ends_it_is_its_exit_status_and_the_terminal_is_given_back() {
+    for (signal, name) in ENDING {
         let mut session = start();
-        session.signal(signal);
+        assert!(session.screen().bracketed_paste());
+        session.signal_by_number(signal);
         let ended = session.wait_for_end();
         assert_eq!(ended.status.signal(), Some(name));
         assert!(ended.took < TWO_SECONDS, "{name} took {:?}", ended.took);
+        session.assert_given_back();
+    }
+}
+
+#[test]
+fn a_fault_while_the_terminal_does_not_read_gives_it_back_too() {
+    for (signal, name) in [(6, "Aborted"), (11, "Segmentation fault")] {
+        let mut session = start();
+        session.stop_reading();
+        session.signal_by_number(signal);
+        let ended = session.wait_for_end_unread();
+        assert_eq!(ended.status.signal(), Some(name));
+        assert!(ended.took < TWO_SECONDS, "{name} took {:?}", ended.took);
+        session.read_for(Duration::from_millis(10));
+        session.assert_given_back();
+    }
+}
+
+#[test]
+fn signals_ignored_from_the_start_stay_ignored() {
+    let mut session = Session::start_script(r#"trap "" ABRT USR1; exec "$0" --theme dark"#);
+    session.wait_for_frame();
+    session.signal(Signal::ABORT);
+    session.signal(Signal::USR1);
+    session.resize(90, 30);
+    session.wait_for_frame();
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
+fn without_memory_the_terminal_is_given_back() {
+    let mut session = start();
+    session.stop_giving_memory();
+    session.resize_unseen(1900, 900);
+    let ended = session.wait_for_end();
+    assert_eq!(ended.status.signal(), Some("Aborted"));
+    session.assert_given_back();
+
+    // From the start: it may end at any point, or get by.
+    for kilobytes in (20_000..=44_000).step_by(2_000) {
+        let script = format!(r#"ulimit -v {kilobytes}; exec "$0" --theme dark"#);
+        let mut session = Session::start_script(&script);
+        session.wait_until("a frame or the end", |session| {
+            session.has_ended() || session.contents().contains("Map")
+        });
+        if !session.has_ended() {
+            session.send(b"q");
+        }
+        session.wait_for_end();
+        session.assert_given_back();
+    }
+}
+
+#[test]
+fn a_stack_overflow_gives_the_terminal_back() {
+    for kilobytes in (160..=272).step_by(8) {
+        let script = format!(r#"ulimit -s {kilobytes}; exec "$0" --theme dark"#);
+        let mut session = Session::start_script(&script);
+        session.wait_until("a frame or the end", |session| {
+            session.has_ended() || session.contents().contains("Map")
+        });
+        if !session.has_ended() {
+            session.send(b"q");
+        }
+        session.wait_for_end();
         session.assert_given_back();
     }
 }
@@ -232,6 +348,46 @@ fn a_paste_of_many_kilobytes_is_taken_whole() {
     let mut typed = vec![b'l'; 6_000];
     typed.push(b'q');
     session.send(&typed);
+    assert!(session.wait_for_end().status.success());
+}
+
+#[test]
+fn a_paste_is_no_keys_but_text_where_text_is_typed() {
+    let mut session = start();
+    session.send(b"\x1b[200~q4pf\x03\x1b[201~");
+    session.send(b"2g");
+    session.wait_for_text("go to port");
+    session.send(b"\x1b[200~q80\x1b81\r\n9090\x1b[201~");
+    session.wait_for_text("go to port  8081");
+    session.send(b"\x7f");
+    session.wait_for("808", |screen| !screen.contents().contains("8081"));
+    session.send(b"\x1b");
+    session.wait_for("closed", |screen| !screen.contents().contains("go to port"));
+    session.send(b"4");
+    session.wait_for_text("Allocat");
+    session.send(b"o");
+    session.wait_for_text("attempts");
+    session.send(b"\x1b[B\x1b[B");
+    session.send(b"\x1b[200~40001-40007\no\x1b[201~");
+    session.wait_for_text("40001-40007");
+    session.send(b"\x03");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
+fn a_late_answer_to_another_program_is_no_keys() {
+    let mut session = start();
+    for begin in ["P", "X", "^", "_", "]"] {
+        let answer = format!("\x1b{begin}>|q 4pf\rq\x1b\\");
+        session.send(answer.as_bytes());
+        for byte in answer.as_bytes() {
+            session.send(&[*byte]);
+        }
+    }
+    session.send(b"?");
+    session.wait_for_text("Keys of the overview");
+    session.send(b"\x03");
     assert!(session.wait_for_end().status.success());
 }
 

@@ -33,6 +33,7 @@ impl Candidates {
     }
 
     /// Those behind which `count - 1` further candidates follow without a hole. `count` is at least 1.
+    #[must_use]
     pub fn followed_by(&self, count: u16) -> Self {
         let mut length = 0;
         let mut runs = Vec::new();

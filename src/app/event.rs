@@ -9,6 +9,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Event {
     Key(Key),
+    /// A character of a paste, for a text field: no command, whatever it is.
+    Pasted(char),
     /// The mouse, its place already translated by `view::layout`.
     Mouse(Gesture, Option<Target>),
     Resized {

@@ -89,6 +89,12 @@ impl<S: Settings> SettingsPanel<S> {
         true
     }
 
+    pub(super) fn paste(&mut self, character: char) {
+        if self.takes(character) {
+            self.type_in(character);
+        }
+    }
+
     fn forget_typed(&mut self) {
         (self.typed, self.error) = (None, None);
     }

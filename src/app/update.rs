@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{
-        Action, App, Effect, Event, Extent, Find, Focus, Gesture, HelpPage, Key, Lens, Move,
-        Overlay, Scan, Screen, Size, Span, Target, command,
+        Action, App, Context, Effect, Event, Extent, Find, Focus, Gesture, HelpPage, Key, Lens,
+        Move, Overlay, Scan, Screen, Size, Span, Target, command,
         lens::{Categories, Marks, OwnerRanks, Seen, Tally, automatic_gauge},
         map::{self, Destination, Zooming},
         overview::{Row, headline::Headline},
@@ -35,6 +35,10 @@ impl App {
         self.now = self.now.max(at);
         match event {
             Event::Key(key) => self.press(key),
+            Event::Pasted(character) => {
+                self.paste(character);
+                Vec::new()
+            }
             Event::Mouse(gesture, target) => self.point(gesture, target),
             Event::Resized { columns, rows } => {
                 self.size = Size { columns, rows };
@@ -65,6 +69,20 @@ impl App {
             Screen::Allocate => self.allocation.press(key, scan),
             Screen::Lab if self.overlay == Overlay::None => self.lab.press(key, scan),
             _ => Vec::new(),
+        }
+    }
+
+    fn paste(&mut self, character: char) {
+        match self.context() {
+            Context::GoTo => {
+                if let Overlay::GoTo(digits) = &mut self.overlay {
+                    type_digit(digits, Key::Char(character));
+                }
+            }
+            Context::Panel if self.screen == Screen::Lab => self.lab.paste(character),
+            Context::Panel if self.pool.is_open() => self.pool.paste(character),
+            Context::Panel => self.allocation.paste(character),
+            _ => {}
         }
     }
 

@@ -1,20 +1,20 @@
 //! Where a report goes: standard output, or a file that appears complete or not at all.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Read as _, Write},
-    os::unix::{ffi::OsStrExt, fs::MetadataExt as _},
+    io::{self, BufWriter, Write},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use crate::{
     domain::Text,
-    host::{linux::users, standard_output},
+    host::{
+        linux::output_file::{self, OutputFile},
+        standard_output,
+    },
 };
 
 const BUFFER: usize = 64 * 1024;
-/// Files that killed runs of one process number left behind, before we give up.
-const MOST_LEFT: u32 = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -52,8 +52,8 @@ impl Destination {
             Self::StandardOutput => {
                 standard_output::open().and_then(|out| write_all(out, report)).map(drop)
             }
-            Self::File(path) => write_file(path, report),
-            Self::OwnFile { path, mark } => write_own_file(path, mark, report),
+            Self::File(path) => write_file(path, None, report),
+            Self::OwnFile { path, mark } => write_file(path, Some(mark), report),
         }
         .map_err(|source| WriteError { to: self.name(), source })
     }
@@ -81,96 +81,14 @@ fn write_all<W: Write>(
 
 fn write_file(
     path: &Path,
+    mark: Option<&'static str>,
     report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_file() => {
-            // Behind a link stands the file that is meant; the link stays.
-            replace(&fs::canonicalize(path)?, Some(found.permissions()), report)
-        }
-        // A pipe or a device must never be replaced by a file.
-        Ok(_) => write_all(OpenOptions::new().write(true).open(path)?, report).map(drop),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => replace(path, None, report),
-        Err(error) => Err(error),
-    }
-}
-
-fn write_own_file(
-    path: &Path,
-    mark: &str,
-    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => Err(io::Error::other(
-            "it is a symbolic link, and would be replaced: name the file that it leads to",
-        )),
-        Ok(found) if found.is_file() => {
-            check_is_ours(path, &found, mark)?;
-            replace(path, Some(found.permissions()), report)
-        }
-        _ => write_file(path, report),
-    }
-}
-
-/// Empty, or written by us before.
-fn check_is_ours(path: &Path, found: &fs::Metadata, mark: &str) -> io::Result<()> {
-    let us = users::effective();
-    if found.uid() != us {
-        return Err(io::Error::other(format!(
-            "it belongs to user {}, not to user {us} who runs portscope",
-            found.uid()
-        )));
-    }
-    let mut head = Vec::new();
-    File::open(path)?.take(mark.len() as u64).read_to_end(&mut head)?;
-    if head.is_empty() || head == mark.as_bytes() {
-        return Ok(());
-    }
-    Err(io::Error::other(format!(
-        "it was not written by portscope (its first line does not begin with '{}'): move it away, \
-         or name another file",
-        mark.trim_end()
-    )))
-}
-
-/// Writes a new file beside `path`, then puts it in its place.
-fn replace(
-    path: &Path,
-    permissions: Option<fs::Permissions>,
-    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    let (temporary, file) = create_beside(path)?;
-    let written = fill(file, permissions, report).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The reason to tell is why it could not be written.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-/// A new file under a name that nobody has: one of our number may have been killed while it wrote,
-/// and in a container each run has the same number.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    let mut number = 0;
-    loop {
-        let name = format!(".portscope-{}-{number}.tmp", std::process::id());
-        let temporary = path.with_file_name(name);
-        match File::create_new(&temporary) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_LEFT => {
-                number += 1;
-            }
-            created => return created.map(|file| (temporary, file)),
+    match output_file::open(path, mark)? {
+        OutputFile::Existing(file) => write_all(file, report).map(drop),
+        OutputFile::New(new) => {
+            write_all(new.file(), report)?;
+            new.publish()
         }
     }
-}
-
-fn fill(
-    file: File,
-    permissions: Option<fs::Permissions>,
-    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    if let Some(permissions) = permissions {
-        file.set_permissions(permissions)?;
-    }
-    write_all(file, report)?.sync_all()
 }

@@ -73,8 +73,8 @@ pub fn run(
         search.reserved = Candidates::new(range, &settings.exclude).len() - candidates.len();
         search.run(candidates, &policy, &left_out)?
     };
-    search.pick.automatic =
-        Vec::from_iter(search.pick.ports.iter().copied().filter(|&port| policy.may_choose(port)));
+    let ports = search.pick.ports.iter().copied();
+    search.pick.automatic = ports.filter(|&port| policy.may_choose(port)).collect();
     search.pick.ephemeral = policy.range;
     Ok((search.pick, held))
 }

@@ -11,6 +11,7 @@ pub mod lease_socket;
 pub mod machine;
 pub mod meter;
 pub mod netns;
+pub mod output_file;
 pub mod owners;
 pub mod peer;
 pub mod policy;

@@ -3,18 +3,37 @@
 //! crossterm 0.29 has a decoder, too, but it panics at some garbage, waits for ever for the end of a
 //! paste, stalls at input of more than 1 KiB and spins once the terminal is gone (crossterm#793).
 
-use std::str;
+use std::{str, time::Duration};
 
 use crate::app::{Gesture, Key};
 
 /// Longer sequences than any we know are garbage.
-const LONGEST: usize = 32;
+const LONGEST: usize = 64;
+/// More characters of a paste than any text field takes.
+const LONGEST_PASTE: usize = 256;
 const ESCAPE: u8 = 0x1b;
+const CONTROL_C: u8 = 0x03;
+const BELL: u8 = 0x07;
+/// CAN and SUB end whatever has begun (ECMA-48, and VT500's parser).
+const CANCEL: u8 = 0x18;
+const SUBSTITUTE: u8 = 0x1a;
+/// String terminator (ST) as one byte.
+const TERMINATOR: u8 = 0x9c;
+/// Ends a bracketed paste.
+const PASTE_END: &[u8] = b"\x1b[201~";
+
+/// The rest of a key comes within this time, even through a slow line; an ESC alone is a key.
+const REST_OF_KEY: Duration = Duration::from_millis(40);
+/// Of an answer or a string, which may be longer than what the line sends at once.
+const REST_OF_STRING: Duration = Duration::from_millis(500);
+const REST_OF_PASTE: Duration = Duration::from_secs(2);
 
 /// What came from the terminal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Input {
     Key(Key),
+    /// A character of a paste: never a command.
+    Pasted(char),
     /// Both counted from 0.
     Mouse {
         gesture: Gesture,
@@ -38,44 +57,162 @@ impl Input {
 enum Step {
     /// So many bytes mean this, or nothing that we know.
     Done(usize, Option<Input>),
+    /// After so many bytes something of any length begins.
+    Begin(usize, Within),
     More,
+}
+
+/// What the next byte is a part of.
+#[derive(Clone, Copy, Debug, Default)]
+enum Within {
+    #[default]
+    Keys,
+    /// A control sequence that means nothing to us.
+    Sequence,
+    String(StringKind),
+    /// So many of its characters are still passed on, all of one line.
+    Paste {
+        left: usize,
+    },
+}
+
+/// OSC, DCS, APC, PM or SOS, up to its terminator.
+#[derive(Clone, Copy, Debug)]
+struct StringKind {
+    /// OSC: may be an answer to us; BEL ends it, too.
+    is_command: bool,
+    /// Begun by one byte (C1), and ended so.
+    is_c1: bool,
 }
 
 /// Holds what is not complete yet.
 #[derive(Default)]
 pub struct Decoder {
     pending: Vec<u8>,
+    within: Within,
+    /// The beginning of the OSC string that we are in.
+    command: Vec<u8>,
 }
 
 impl Decoder {
-    pub fn is_waiting(&self) -> bool {
-        !self.pending.is_empty()
+    /// How long to wait for the rest of what has begun before `give_up`; None: nothing has begun.
+    pub fn patience(&self) -> Option<Duration> {
+        match self.within {
+            Within::Keys if self.pending.is_empty() => None,
+            Within::Keys if self.pending.len() <= 2 => Some(REST_OF_KEY),
+            Within::Keys | Within::Sequence | Within::String(_) => Some(REST_OF_STRING),
+            Within::Paste { .. } => Some(REST_OF_PASTE),
+        }
     }
 
     /// Hands all inputs that are complete to `take`, until that returns false.
     pub fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(Input) -> bool) -> bool {
-        self.pending.extend_from_slice(bytes);
-        let mut rest = self.pending.as_slice();
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.extend_from_slice(bytes);
+        let mut rest = pending.as_slice();
         let mut wanted = true;
         while wanted && !rest.is_empty() {
-            let (length, input) = match decode(rest) {
-                Step::Done(length, input) => (length, input),
-                Step::More if rest.len() < LONGEST => break,
-                Step::More => (1, None),
-            };
+            let Some((length, input)) = self.step(rest) else { break };
             rest = rest.get(length..).unwrap_or_default();
             wanted = input.is_none_or(&mut take);
         }
-        let taken = self.pending.len() - rest.len();
-        self.pending.drain(..taken);
+        let taken = pending.len() - rest.len();
+        pending.drain(..taken);
+        self.pending = pending;
         wanted
     }
 
     /// Nothing more came: a lone ESC is the key, anything else was cut off.
     pub fn give_up(&mut self) -> Option<Input> {
-        let is_key = self.pending == [ESCAPE];
+        let is_key = matches!(self.within, Within::Keys) && self.pending == [ESCAPE];
         self.pending.clear();
+        self.within = Within::Keys;
         is_key.then_some(Input::Key(Key::Escape))
+    }
+
+    /// How many bytes are done, and what they mean. None: more must come. `bytes` is not empty.
+    fn step(&mut self, bytes: &[u8]) -> Option<(usize, Option<Input>)> {
+        match self.within {
+            Within::Keys => match decode(bytes) {
+                Step::Done(length, input) => Some((length, input)),
+                Step::Begin(length, within) => {
+                    self.within = within;
+                    self.command.clear();
+                    Some((length, None))
+                }
+                Step::More if bytes.len() < LONGEST => None,
+                Step::More => {
+                    self.within = Within::Sequence;
+                    Some((2, None))
+                }
+            },
+            Within::Sequence => Some((self.skip_sequence(bytes), None)),
+            Within::String(kind) => self.read_string(kind, bytes),
+            Within::Paste { left } => self.read_paste(left, bytes),
+        }
+    }
+
+    fn skip_sequence(&mut self, bytes: &[u8]) -> usize {
+        let Some(end) = bytes.iter().position(|byte| !(0x20..0x40).contains(byte)) else {
+            return bytes.len();
+        };
+        self.within = Within::Keys;
+        end + usize::from((0x40..0x7f).contains(&bytes[end]))
+    }
+
+    /// No byte of it is a key, but Ctrl-C is always Ctrl-C.
+    fn read_string(&mut self, kind: StringKind, bytes: &[u8]) -> Option<(usize, Option<Input>)> {
+        let is_special = |&byte: &u8| match byte {
+            ESCAPE | CONTROL_C | CANCEL | SUBSTITUTE => true,
+            BELL => kind.is_command,
+            TERMINATOR => kind.is_c1,
+            _ => false,
+        };
+        let text = bytes.iter().position(is_special).unwrap_or(bytes.len());
+        if text > 0 {
+            let room = LONGEST.saturating_sub(self.command.len());
+            self.command.extend_from_slice(&bytes[..text.min(room)]);
+            return Some((text, None));
+        }
+        let length = match bytes {
+            [ESCAPE] => return None,
+            [ESCAPE, b'\\', ..] => 2,
+            [ESCAPE, ..] => {
+                // Not the terminator. What comes next may look like a key, and is none.
+                self.command.resize(LONGEST, ESCAPE);
+                return Some((1, None));
+            }
+            [CONTROL_C, ..] => 0,
+            _ => 1,
+        };
+        self.within = Within::Keys;
+        let is_whole = matches!(bytes[0], ESCAPE | BELL | TERMINATOR);
+        let is_answer = kind.is_command && is_whole && self.command.len() < LONGEST;
+        let answer = || background(str::from_utf8(&self.command).ok()?);
+        Some((length, if is_answer { answer() } else { None }))
+    }
+
+    fn read_paste(&mut self, left: usize, bytes: &[u8]) -> Option<(usize, Option<Input>)> {
+        if bytes.starts_with(PASTE_END) {
+            self.within = Within::Keys;
+            return Some((PASTE_END.len(), None));
+        }
+        if PASTE_END.starts_with(bytes) {
+            return None;
+        }
+        let Step::Done(length, input) = decode_char(bytes) else { return None };
+        let pasted = match input {
+            Some(Input::Key(Key::Char('\r' | '\n'))) if left < LONGEST_PASTE => {
+                self.within = Within::Paste { left: 0 };
+                None
+            }
+            Some(Input::Key(Key::Char(c))) if left > 0 && !c.is_control() => {
+                self.within = Within::Paste { left: left - 1 };
+                Some(Input::Pasted(c))
+            }
+            _ => None,
+        };
+        Some((length, pasted))
     }
 }
 
@@ -89,6 +226,12 @@ fn decode(bytes: &[u8]) -> Step {
         0x7f | 0x08 => key(Key::Backspace),
         control @ 0x01..=0x1a => key(Key::Ctrl(char::from(control - 1 + b'a'))),
         0x00..0x20 => Step::Done(1, None),
+        // C1 as one byte, with which no character of UTF-8 begins.
+        0x9b => Step::Begin(1, Within::Sequence),
+        0x90 | 0x98 | 0x9d | 0x9e | 0x9f => {
+            let kind = StringKind { is_command: bytes[0] == 0x9d, is_c1: true };
+            Step::Begin(1, Within::String(kind))
+        }
         _ => decode_char(bytes),
     }
 }
@@ -119,30 +262,18 @@ fn decode_escape(bytes: &[u8]) -> Step {
             Some(0x00..0x20) => Step::Done(2, None),
             Some(&last) => Step::Done(3, named_key(last, false).map(Input::Key)),
         },
-        Some(b']') => decode_command(bytes),
+        // Also what Alt with these keys sends: then nothing follows.
+        Some(byte @ (b']' | b'P' | b'X' | b'^' | b'_')) => {
+            Step::Begin(2, Within::String(StringKind { is_command: *byte == b']', is_c1: false }))
+        }
         // Ctrl-C must always be Ctrl-C.
         Some(0x00..0x20 | 0x7f) => Step::Done(1, Some(Input::Key(Key::Escape))),
         // With Alt: no command of ours.
         Some(_) => match decode(&bytes[1..]) {
             Step::Done(length, _) => Step::Done(1 + length, None),
+            Step::Begin(length, within) => Step::Begin(1 + length, within),
             Step::More => Step::More,
         },
-    }
-}
-
-/// ESC ] text, then BEL or ESC \: the answer to a question. One that comes too late must not be typed.
-fn decode_command(bytes: &[u8]) -> Step {
-    let body = &bytes[2..];
-    let Some(end) = body.iter().position(|byte| !(0x20..0x7f).contains(byte)) else {
-        return Step::More;
-    };
-    let answer = || background(str::from_utf8(&body[..end]).ok()?);
-    match body[end..] {
-        [0x07, ..] => Step::Done(2 + end + 1, answer()),
-        [ESCAPE, b'\\', ..] => Step::Done(2 + end + 2, answer()),
-        [ESCAPE] => Step::More,
-        // Not part of it: what stands there begins something else.
-        _ => Step::Done(2 + end, None),
     }
 }
 
@@ -169,6 +300,8 @@ fn decode_control_sequence(bytes: &[u8]) -> Step {
     let parameters = str::from_utf8(&body[..end]).unwrap_or_default();
     let following = &body[end + 1..];
     match body[end] {
+        _ if length > LONGEST => Step::Begin(2, Within::Sequence),
+        b'~' if parameters == "200" => Step::Begin(length, Within::Paste { left: LONGEST_PASTE }),
         // The mouse without SGR coding: three bytes follow.
         b'M' if end == 0 => match following {
             [button, column, row, ..] => {
@@ -393,6 +526,75 @@ mod tests {
     }
 
     #[test]
+    fn no_byte_of_a_string_is_a_key() {
+        let body = "q 4pf\r\n\t日本\x07\x1b[A\x1bq";
+        for begin in ["P", "X", "^", "_", "]"] {
+            // BEL ends an OSC.
+            let body = if begin == "]" { body.replace('\x07', "") } else { body.to_owned() };
+            for body in [&body, &body.repeat(1000), ""] {
+                let string = format!("\x1b{begin}{body}\x1b\\");
+                assert_eq!(keys(format!("{string}l").as_bytes()), [Key::Char('l')], "{string:?}");
+                let bytes: Vec<&[u8]> = string.as_bytes().chunks(1).collect();
+                assert_eq!(decode_all(&bytes), [], "{string:?}");
+                assert_eq!(keys(format!("\x1b{begin}{body}").as_bytes()), [], "cut off");
+            }
+            assert_eq!(keys(format!("\x1b{begin}q\x18l").as_bytes()), [Key::Char('l')]);
+            assert_eq!(keys(format!("\x1b{begin}q\x1al").as_bytes()), [Key::Char('l')]);
+            assert_eq!(keys(format!("\x1b{begin}q\x03").as_bytes()), [Key::Ctrl('c')]);
+        }
+        for begin in [0x90, 0x98, 0x9d, 0x9e, 0x9f] {
+            let string = [&[begin], &b"q4pf"[..], &[TERMINATOR], b"l"].concat();
+            assert_eq!(keys(&string), [Key::Char('l')], "{begin:x}");
+        }
+        assert_eq!(keys(b"\x9b?62;4cl"), [Key::Char('l')]);
+    }
+
+    #[test]
+    fn a_long_answer_is_not_typed_either() {
+        let long = format!("\x1b[?62{}cl", ";22".repeat(500));
+        assert_eq!(keys(long.as_bytes()), [Key::Char('l')]);
+        let (head, tail) = long.as_bytes().split_at(700);
+        assert_eq!(decode_all(&[head, tail]), [Input::Key(Key::Char('l'))]);
+    }
+
+    #[test]
+    fn what_is_pasted_is_text_of_one_line() {
+        let pasted = |text: &str| -> String {
+            let bytes = format!("\x1b[200~{text}\x1b[201~l");
+            let chunks: Vec<&[u8]> = bytes.as_bytes().chunks(1).collect();
+            let mut inputs = decode_all(&chunks);
+            assert_eq!(inputs, decode_all(&[bytes.as_bytes()]));
+            assert_eq!(inputs.pop(), Some(Input::Key(Key::Char('l'))));
+            let text = |input| match input {
+                Input::Pasted(c) => c,
+                other => panic!("{other:?} was not pasted"),
+            };
+            inputs.into_iter().map(text).collect()
+        };
+        assert_eq!(pasted("4pf"), "4pf");
+        assert_eq!(pasted("é日\x1b[Aq\x03"), "é日[Aq");
+        assert_eq!(pasted("\n8080\r\n9090\n"), "8080");
+        assert_eq!(pasted(&"q".repeat(100_000)).len(), LONGEST_PASTE);
+        assert_eq!(pasted("\x1bP\x1b[200~"), "P[200~");
+    }
+
+    #[test]
+    fn a_string_or_a_paste_that_never_ends_is_given_up() {
+        for begin in [&b"\x1bPq"[..], b"\x1b]q", b"\x1b[200~\n", b"\x1b[200~\x1b", b"\x1bP\x1b"] {
+            let mut decoder = Decoder::default();
+            decoder.feed(begin, |input| panic!("{input:?}"));
+            assert!(decoder.patience().is_some_and(|time| time >= REST_OF_STRING));
+            assert_eq!((decoder.give_up(), decoder.patience()), (None, None));
+            let mut keys = Vec::new();
+            decoder.feed(b"l", |input| {
+                keys.push(input);
+                true
+            });
+            assert_eq!(keys, [Input::Key(Key::Char('l'))]);
+        }
+    }
+
+    #[test]
     fn keys_behind_a_broken_sequence_are_known_again() {
         assert_eq!(keys(b"\x1b[12\x1b[Aq"), [Key::Up, Key::Char('q')]);
         assert_eq!(keys(b"\x1b\x1b[A"), [Key::Escape, Key::Up]);
@@ -423,7 +625,7 @@ mod tests {
 
         #[test]
         fn it_does_not_matter_where_the_bytes_are_cut(
-            bytes in prop::collection::vec(prop::sample::select(b"\x1b[]O<;12MmA~\xc3\xa9q\x03\x07\\".to_vec()), 0..24),
+            bytes in prop::collection::vec(prop::sample::select(b"\x1b\x1b[]PO<;0012MmA~\xc3\xa9\x90q\x03\x07\\".to_vec()), 0..24),
             at in 0_usize..24,
         ) {
             let at = at.min(bytes.len());

@@ -95,6 +95,10 @@ impl EventLoop<'_> {
                 self.answer();
                 self.update(Event::Key(key))
             }
+            Wake::Input(Input::Pasted(character)) => {
+                self.answer();
+                self.update(Event::Pasted(character))
+            }
             Wake::Input(Input::Mouse { gesture, column, row }) => self.point(gesture, column, row),
             Wake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
             Wake::Report(report, _) => {

@@ -18,9 +18,6 @@ use crate::tui::{
     watchdog::{Ending, Reason},
 };
 
-/// The rest of a sequence comes within this time, even through a slow line; an ESC alone is a key.
-const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 40_000_000 };
-
 /// Starts the thread, which first sends what was `typed` before it. `send` may block; false: nobody
 /// listens any more.
 pub fn listen(
@@ -44,7 +41,7 @@ fn wait_and_read(
 ) -> ControlFlow<()> {
     let terminal = stdin();
     let mut watched = [PollFd::new(&terminal, PollFlags::IN), ending.poll_fd()];
-    let patience = decoder.is_waiting().then_some(REST);
+    let patience = decoder.patience().and_then(|time| Timespec::try_from(time).ok());
     let goes_on = match poll(&mut watched, patience.as_ref()) {
         Err(Errno::INTR) => true,
         Err(_) => false,

@@ -21,11 +21,16 @@ use signal_hook::{
     low_level,
 };
 
-use crate::tui::watchdog::{Ending, Reason};
+use crate::{
+    host::signals as ending_signals,
+    tui::watchdog::{Ending, Reason},
+};
 
 pub use ending::EndingSignals;
+pub use ending_signals::{before_a_fault_ends_us, die_by};
 pub use signal_hook::consts::SIGUSR1;
 
+/// Those that end a program by its user's wish.
 const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 
 /// What came since the loop looked last. Flags, because a full channel must not lose them.
@@ -62,28 +67,27 @@ pub fn watch(
     nudge: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     let ignored = ignored_signals().unwrap_or(0);
-    let wanted = ENDING.into_iter().chain([SIGTSTP, SIGCONT, SIGWINCH]);
-    let mut signals = Signals::new(wanted.filter(|signal| ignored >> (signal - 1) & 1 == 0))?;
+    let is_wanted = |signal: &i32| ignored >> (signal - 1) & 1 == 0;
+    let mut signals = Signals::new([SIGTSTP, SIGCONT, SIGWINCH].into_iter().filter(is_wanted))?;
+    for signal in ending_signals::ending().filter(is_wanted) {
+        // A sandbox may keep some for itself.
+        let added = signals.add_signal(signal);
+        if ENDING.contains(&signal) {
+            added?;
+        }
+    }
     let watch = move || {
         for signal in signals.forever() {
             match signal {
                 SIGTSTP => arrived.stop.store(true, Ordering::SeqCst),
                 SIGCONT => arrived.continued.store(true, Ordering::SeqCst),
-                ending_one if ENDING.contains(&ending_one) => {
-                    ending.call(Reason::Signal(ending_one));
-                }
-                _ => arrived.resized.store(true, Ordering::SeqCst),
+                SIGWINCH => arrived.resized.store(true, Ordering::SeqCst),
+                ending_one => ending.call(Reason::Signal(ending_one)),
             }
             nudge();
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
-}
-
-/// Ends the program by `signal`, so that whoever waits for it sees what happened.
-pub fn die_by(signal: i32) -> ! {
-    let _ = low_level::emulate_default_handler(signal);
-    low_level::exit(128 + signal);
 }
 
 /// Ctrl-Z: asks the whole process group to stop, as the terminal would. For us that is a signal

@@ -7,7 +7,7 @@ use std::{
     os::fd::OwnedFd,
     panic::{self, PanicHookInfo},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -23,11 +23,15 @@ use rustix::{
         OptionalActions, QueueSelector, Termios, isatty, tcflush, tcgetattr, tcgetpgrp,
         tcgetwinsize, tcsetattr,
     },
+    thread::nanosleep,
 };
 
 use crate::{
     domain::Text,
-    tui::watchdog::{Ending, Reason},
+    tui::{
+        signals,
+        watchdog::{Ending, Reason},
+    },
 };
 
 /// Alternate screen. Not to be sent twice: it remembers where the cursor of the main screen stood.
@@ -37,12 +41,21 @@ const HIDE_CURSOR: &[u8] = b"\x1b[?25l";
 /// (xterm's ctlseqs, "Mouse Tracking").
 const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1003h\x1b[?1006h";
 const GIVE_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1003l\x1b[?1002l\x1b[?1000l";
-/// End of a synchronized update, plain colours, cursor, main screen.
-const GIVE_BACK: &[u8] = b"\x1b[?2026l\x1b[0m\x1b[?25h\x1b[?1049l";
+/// Has it mark what is pasted (xterm's ctlseqs, "Bracketed Paste Mode"), which must not act as keys.
+const TAKE_PASTES: &[u8] = b"\x1b[?2004h";
+/// End of a synchronized update, pastes, plain colours, cursor, main screen.
+const GIVE_BACK: &[u8] = b"\x1b[?2026l\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
 const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
 const END_FRAME: &[u8] = b"\x1b[?2026l";
 /// How long a terminal that does not read is given before what it has not read is thrown away.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// How often, and how long each time, the handler of a fault waits for another thread's write.
+const MOST_WAITS: u32 = 100;
+const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+/// Columns and rows of more than any real terminal: what is beyond them is not drawn.
+const MOST_COLUMNS: u16 = 2000;
+const MOST_ROWS: u16 = 1000;
 
 /// Why the TUI cannot run here, if so.
 pub fn refuse_reason() -> Option<String> {
@@ -100,6 +113,7 @@ impl Terminal {
             self.write_for_a_while(TAKE_SCREEN)?;
         }
         self.write_for_a_while(HIDE_CURSOR)?;
+        self.write_for_a_while(TAKE_PASTES)?;
         if self.has_mouse() { self.write_for_a_while(TAKE_MOUSE) } else { Ok(()) }
     }
 
@@ -121,6 +135,30 @@ impl Terminal {
         // A blocked writer would never let go of the lock.
         let _alone =
             self.never_blocks.then(|| self.writing.lock().unwrap_or_else(PoisonError::into_inner));
+        self.restore();
+    }
+
+    /// As `give_back`, in the handler of a fault: the thread at fault may hold the lock itself.
+    fn give_back_at_fault(&self) {
+        let alone = self.wait_for_lock();
+        if self.is_taken.swap(false, Ordering::SeqCst) || alone.is_none() {
+            self.restore();
+        }
+    }
+
+    /// None: whoever writes did not finish in time.
+    fn wait_for_lock(&self) -> Option<MutexGuard<'_, ()>> {
+        for _ in 0..MOST_WAITS {
+            match self.writing.try_lock() {
+                Ok(lock) => return Some(lock),
+                Err(TryLockError::Poisoned(lock)) => return Some(lock.into_inner()),
+                Err(TryLockError::WouldBlock) => drop(nanosleep(&WAIT)),
+            }
+        }
+        None
+    }
+
+    fn restore(&self) {
         // From the background it would stop us with SIGTTOU, and the shell has its own modes there.
         let owns_terminal = is_in_foreground();
         if owns_terminal {
@@ -137,10 +175,10 @@ impl Terminal {
         }
     }
 
-    /// Columns and rows; never 0, which a pty without a size says.
+    /// Columns and rows to draw; never 0, which a pty without a size says.
     pub fn size(&self) -> io::Result<(u16, u16)> {
         let size = tcgetwinsize(&self.output)?;
-        Ok((size.ws_col.max(1), size.ws_row.max(1)))
+        Ok((size.ws_col.clamp(1, MOST_COLUMNS), size.ws_row.clamp(1, MOST_ROWS)))
     }
 
     /// Writes a frame as one synchronized update.
@@ -215,6 +253,20 @@ pub fn is_in_foreground() -> bool {
 /// Size of what poll(2) found; an interruption counts as something.
 fn ignore_interruption(result: Result<usize, Errno>) -> Result<usize, Errno> {
     if result == Err(Errno::INTR) { Ok(1) } else { result }
+}
+
+/// The terminal that a fault gives back.
+static AT_FAULT: OnceLock<Arc<Terminal>> = OnceLock::new();
+
+/// Has every fault (SIGSEGV, SIGABRT after a failed allocation, …) give the terminal back before it
+/// ends the program.
+pub fn restore_at_fault(terminal: Arc<Terminal>) {
+    let _ = AT_FAULT.set(terminal);
+    signals::before_a_fault_ends_us(|| {
+        if let Some(terminal) = AT_FAULT.get() {
+            terminal.give_back_at_fault();
+        }
+    });
 }
 
 /// Has every panic, in whatever thread, give the terminal back before its message is printed, and

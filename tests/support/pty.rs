@@ -20,7 +20,7 @@ use portable_pty::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_setfl},
-    process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit},
+    process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit, setrlimit},
     termios::{LocalModes, tcgetattr},
 };
 
@@ -153,6 +153,31 @@ impl Session {
         self.master().resize(pty_size(columns, rows)).unwrap();
         let size = |n| NonZeroU16::new(n).expect("vt100 knows no empty screen");
         self.parser.screen_mut().set_size(size(rows), size(columns));
+    }
+
+    /// As `resize`, but the screen that reads what is written keeps its size.
+    pub fn resize_unseen(&self, columns: u16, rows: u16) {
+        self.master().resize(pty_size(columns, rows)).unwrap();
+    }
+
+    /// By number: Rust has no names for those of real time.
+    pub fn signal_by_number(&self, signal: i32) {
+        #[expect(unsafe_code, reason = "sent to another process, whose handlers are not ours")]
+        self.signal(unsafe { Signal::from_raw_unchecked(signal) });
+    }
+
+    /// From now on it gets no more memory from the kernel.
+    pub fn stop_giving_memory(&self) {
+        let status = self.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+        let size = line.and_then(|size| size.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        let limit = size.expect("a process that runs has a size") * 1024;
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+        prlimit(Some(self.pid()), Resource::As, limit).unwrap();
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -295,6 +320,7 @@ impl Session {
         assert!(!screen.alternate_screen(), "still on the alternate screen");
         assert!(!screen.hide_cursor(), "the cursor is hidden");
         assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        assert!(!screen.bracketed_paste(), "pastes are still marked");
         assert!(self.is_cooked(), "still in raw mode");
         let (taken, given) = (self.count(b"\x1b[?1049h"), self.count(b"\x1b[?1049l"));
         assert_eq!(taken, given, "taken and given back");

@@ -33,6 +33,13 @@ impl Allocation {
         }
     }
 
+    /// Into the field of the settings under the cursor, if they are open.
+    pub fn paste(&mut self, character: char) {
+        if let Some(Panel::Settings(panel)) = &mut self.panel {
+            panel.paste(character);
+        }
+    }
+
     /// A key while a panel is open; without one it does nothing.
     pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         match &mut self.panel {

@@ -50,6 +50,13 @@ impl Leasing {
         Vec::new()
     }
 
+    /// Into the field of the settings under the cursor, if they are open.
+    pub fn paste(&mut self, character: char) {
+        if let Some(panel) = &mut self.panel {
+            panel.paste(character);
+        }
+    }
+
     /// A key while the settings are open; without them it does nothing.
     pub fn press(&mut self, key: Key, terms: Terms<'_>) -> Vec<Effect> {
         let Some(panel) = &mut self.panel else { return Vec::new() };

@@ -41,8 +41,6 @@ struct Group {
     may_be_mixed: bool,
     /// The low parity is not used up towards the destination.
     has_low_left: bool,
-    /// Shown by the order of use, not by parity alone.
-    is_in_order: bool,
     shown: Shown,
 }
 
@@ -51,8 +49,12 @@ struct Group {
 enum Shown {
     #[default]
     None,
+    /// Those of the low parity, by their number.
     Low,
+    /// All, by the same.
     All,
+    /// All, by the order of use.
+    InOrder,
 }
 
 impl Choice<'_> {
@@ -163,7 +165,7 @@ impl Choice<'_> {
                 && made.len() >= ORDERLY as usize
                 && goes_upwards(made.iter().map(|made| made.port), self.snapshot.ephemeral.range);
             if is_upwards || RankSum::of(made.iter().copied()).is_low_first() {
-                (groups[group].shown, groups[group].is_in_order) = (Shown::All, true);
+                groups[group].shown = Shown::InOrder;
             }
         }
     }
@@ -180,7 +182,7 @@ impl Choice<'_> {
             |client: &&Client| match groups[group_of[client.pair as usize] as usize].shown {
                 Shown::None => false,
                 Shown::Low => client.is_low,
-                Shown::All => true,
+                Shown::All | Shown::InOrder => true,
             };
         let source = |client: &Client| destinations.usage_of(client.pair).destination.source;
         let are_chosen = |port: &&[Client]| {
@@ -216,7 +218,7 @@ impl Group {
         let beyond_chance = 20.0 + BEYOND_CHANCE * f64::from(2 * self.other).sqrt();
         match self.shown {
             Shown::Low if self.may_be_mixed => self.low.min(self.other + beyond_chance as u32),
-            Shown::All if self.may_be_mixed && !self.is_in_order => {
+            Shown::All if self.may_be_mixed => {
                 self.other + self.low.min(self.other + beyond_chance as u32)
             }
             _ => 0,

@@ -57,7 +57,7 @@ impl Class {
             // 32, 50 and 80 blocks with gutter and bar; the tables need the rest.
             Self::Medium => (width / 3).max(44),
             Self::Large => 62,
-            Self::Huge => width * 46 / 100,
+            Self::Huge => (u32::from(width) * 46 / 100) as u16,
         }
     }
 

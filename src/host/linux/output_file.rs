@@ -1,0 +1,253 @@
+//! Files for reports, opened so that no other user can redirect or block the write. Not the report.
+//!
+//! Each name is looked up relative to a folder that is opened once. A report is written to a file
+//! without a name, which gets its name when it is complete.
+
+mod place;
+mod stale;
+
+use std::{
+    ffi::CString,
+    fs::{File, Metadata},
+    io,
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    },
+    path::Path,
+};
+
+use rustix::{
+    fs::{
+        AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, linkat, openat,
+        renameat, renameat_with, unlinkat,
+    },
+    io::Errno,
+};
+
+use crate::host::{signals, standard_output};
+
+use place::{OPEN_FOLDERS, Occupant, Place, belongs_to, has_changed};
+
+/// Names of temporary files that may be in use already.
+const MOST_NAMES: u32 = 100;
+/// How often the target may appear or vanish between the check and the write.
+const MOST_CHANGES: u32 = 10;
+/// Read, write and execute; never set-user-ID, set-group-ID and sticky.
+const PERMISSIONS: u32 = 0o777;
+
+/// What a report is written to.
+#[derive(Debug)]
+pub enum OutputFile {
+    /// A pipe or a device, or a descriptor that we were started with.
+    Existing(File),
+    New(NewFile),
+}
+
+/// Opens `path` for a report. With a `mark` only a file is replaced that belongs to us and begins
+/// with the mark or is empty, and a symbolic link is never followed.
+pub fn open(path: &Path, mark: Option<&'static str>) -> io::Result<OutputFile> {
+    let place = match mark {
+        None => Place::behind_links(path)?,
+        Some(_) => Place::of(CWD, path.as_os_str().as_bytes())?,
+    };
+    match place.look(mark)? {
+        Occupant::None => NewFile::create(place, mark, None).map(OutputFile::New),
+        Occupant::File(old) => NewFile::create(place, mark, Some(&old)).map(OutputFile::New),
+        Occupant::Special => place.open_special().map(OutputFile::Existing),
+        Occupant::Descriptor(number) => duplicate(number).map(OutputFile::Existing),
+    }
+}
+
+/// The descriptor itself: opened again, it would write at the start of a file.
+fn duplicate(number: RawFd) -> io::Result<File> {
+    if number == 1 {
+        drop(standard_output::open()?);
+    }
+    #[expect(unsafe_code, reason = "used for one call, which fails with EBADF if it is not open")]
+    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+    Ok(rustix::io::fcntl_dupfd_cloexec(descriptor, 3)?.into())
+}
+
+/// A file that gets its name when it is complete.
+#[derive(Debug)]
+pub struct NewFile {
+    place: Place,
+    mark: Option<&'static str>,
+    file: File,
+    /// Where the file system has no files without a name (NFS, old overlays), and for the moment
+    /// before an old file is replaced.
+    temporary: Option<CString>,
+}
+
+impl NewFile {
+    /// With owner and permissions of the old file, if there is one.
+    fn create(
+        place: Place,
+        mark: Option<&'static str>,
+        old: Option<&Metadata>,
+    ) -> io::Result<Self> {
+        stale::remove(&place.folder);
+        let mode = if old.is_some() { 0o600 } else { 0o666 };
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let nameless = openat(&place.folder, c".", flags, Mode::from_raw_mode(mode));
+        let (file, temporary) = match nameless {
+            // Without /proc it could not be given a name.
+            Ok(file) if rustix::fs::stat(OPEN_FOLDERS).is_ok() => (file, None),
+            Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+                let (name, file) = create_named(&place.folder, Mode::from_raw_mode(mode))?;
+                (file, Some(name))
+            }
+            Err(errno) => return Err(errno.into()),
+        };
+        let new = Self { place, mark, file: file.into(), temporary };
+        if let Some(old) = old {
+            new.resemble(old)?;
+        }
+        Ok(new)
+    }
+
+    fn resemble(&self, old: &Metadata) -> io::Result<()> {
+        let new = self.file.metadata()?;
+        let mut mode = old.mode() & PERMISSIONS;
+        if new.uid() != old.uid()
+            && fchown(&self.file, Some(Uid::from_raw(old.uid())), None).is_err()
+        {
+            return Err(belongs_to(old));
+        }
+        if new.gid() != old.gid()
+            && fchown(&self.file, None, Some(Gid::from_raw(old.gid()))).is_err()
+        {
+            // What the old group might do, ours must not.
+            mode &= 0o707;
+        }
+        Ok(fchmod(&self.file, Mode::from_raw_mode(mode))?)
+    }
+
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file its name. What has that name is checked again.
+    pub fn publish(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        for _ in 0..MOST_CHANGES {
+            match self.place.look(self.mark)? {
+                Occupant::None => match self.give_name(&self.place.name) {
+                    Ok(()) => {
+                        self.temporary = None;
+                        return Ok(());
+                    }
+                    Err(Errno::EXIST) => {}
+                    Err(errno) => return Err(errno.into()),
+                },
+                Occupant::File(old) if old.uid() == self.file.metadata()?.uid() => {
+                    return self.replace();
+                }
+                _ => return Err(has_changed()),
+            }
+        }
+        Err(has_changed())
+    }
+
+    /// Fails with EEXIST if something has that name.
+    fn give_name(&self, name: &CString) -> Result<(), Errno> {
+        let folder = &self.place.folder;
+        if let Some(temporary) = &self.temporary {
+            let moved = renameat_with(folder, temporary, folder, name, RenameFlags::NOREPLACE);
+            if !matches!(moved, Err(Errno::INVAL | Errno::NOSYS)) {
+                return moved;
+            }
+            linkat(folder, temporary, folder, name, AtFlags::empty())?;
+            return unlinkat(folder, temporary, AtFlags::empty());
+        }
+        // Without a privilege only newer kernels link by the descriptor alone.
+        let linked = linkat(&self.file, c"", folder, name, AtFlags::EMPTY_PATH);
+        if matches!(linked, Ok(()) | Err(Errno::EXIST)) {
+            return linked;
+        }
+        let path = format!("{OPEN_FOLDERS}/{}", self.file.as_raw_fd());
+        linkat(CWD, path, folder, name, AtFlags::SYMLINK_FOLLOW)
+    }
+
+    /// The old file goes in the same moment. A signal between the steps would leave a temporary name.
+    fn replace(&mut self) -> io::Result<()> {
+        signals::without_interruption(|| self.rename_over_old())
+    }
+
+    fn rename_over_old(&mut self) -> io::Result<()> {
+        if self.temporary.is_none() {
+            let ((), name) = with_free_name(|name| self.give_name(name))?;
+            self.temporary = Some(name);
+        }
+        let folder = &self.place.folder;
+        let temporary = self.temporary.as_ref().expect("it was given a name above");
+        renameat(folder, temporary, folder, &self.place.name)?;
+        self.temporary = None;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // The error to report is why the file was not published.
+            let _ = unlinkat(&self.place.folder, temporary, AtFlags::empty());
+        }
+    }
+}
+
+fn create_named(folder: &OwnedFd, mode: Mode) -> io::Result<(CString, OwnedFd)> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+    let (file, name) = with_free_name(|name| openat(folder, name, flags, mode))?;
+    Ok((name, file))
+}
+
+/// Tries names of temporary files until one is not in use: in a container each run has the same pid.
+fn with_free_name<T>(
+    mut attempt: impl FnMut(&CString) -> Result<T, Errno>,
+) -> io::Result<(T, CString)> {
+    let mut number = 0;
+    loop {
+        let name = CString::new(stale::name(number)).expect("digits have no NUL");
+        match attempt(&name) {
+            Err(Errno::EXIST) if number < MOST_NAMES => number += 1,
+            done => return Ok((done?, name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _, path::PathBuf};
+
+    use super::*;
+
+    /// As on a file system that has no files without a name.
+    fn named(folder: &Path) -> NewFile {
+        let path = folder.join("report");
+        let place = Place::of(CWD, path.as_os_str().as_bytes()).unwrap();
+        let (name, file) = create_named(&place.folder, Mode::from_raw_mode(0o666)).unwrap();
+        NewFile { place, mark: None, file: file.into(), temporary: Some(name) }
+    }
+
+    fn names(folder: &Path) -> Vec<PathBuf> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into()).collect()
+    }
+
+    #[test]
+    fn without_nameless_files_a_temporary_one_takes_the_place_or_goes() {
+        let folder = std::env::temp_dir().join(format!("portscope-named-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let (first, second, third) = (named(&folder), named(&folder), named(&folder));
+        assert_eq!(names(&folder).len(), 3);
+        first.file().write_all(b"first").unwrap();
+        first.publish().unwrap();
+        second.file().write_all(b"second").unwrap();
+        second.publish().unwrap();
+        drop(third);
+        assert_eq!(names(&folder), [PathBuf::from("report")]);
+        assert_eq!(fs::read(folder.join("report")).unwrap(), b"second");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

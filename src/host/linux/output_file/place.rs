@@ -1,0 +1,207 @@
+//! A name in a folder that is opened once, and what may be done with what has that name.
+
+use std::{
+    ffi::{CString, OsStr},
+    fs::{File, Metadata},
+    io::{self, Read as _},
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd},
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{FileTypeExt as _, MetadataExt as _},
+        },
+    },
+    path::Path,
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, fcntl_getfl, fcntl_setfl, openat, readlinkat},
+    io::Errno,
+};
+
+use crate::host::linux::users;
+
+/// As in the kernel (MAXSYMLINKS).
+const MOST_LINKS: u32 = 40;
+/// The descriptors of this process.
+pub const OPEN_FOLDERS: &str = "/proc/self/fd";
+
+/// A name in an opened folder.
+#[derive(Debug)]
+pub struct Place {
+    pub folder: OwnedFd,
+    pub name: CString,
+}
+
+/// What has the name of a place.
+pub enum Occupant {
+    None,
+    File(Metadata),
+    Special,
+    /// `/dev/fd/N` of this process.
+    Descriptor(RawFd),
+}
+
+impl Place {
+    /// `path` is relative to `from`.
+    pub fn of(from: BorrowedFd<'_>, path: &[u8]) -> io::Result<Self> {
+        let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        let (folder, name) = path.split_at(start);
+        if matches!(name, b"" | b"." | b"..") {
+            return Err(if path.is_empty() { Errno::NOENT } else { Errno::ISDIR }.into());
+        }
+        let folder = if folder.is_empty() { b"." } else { folder };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(from, OsStr::from_bytes(folder), flags, Mode::empty())?;
+        Ok(Self { folder, name: CString::new(name)? })
+    }
+
+    /// The place that the links at `path` lead to.
+    pub fn behind_links(path: &Path) -> io::Result<Self> {
+        let mut place = Self::of(CWD, path.as_os_str().as_bytes())?;
+        for _ in 0..MOST_LINKS {
+            let Some((link, found)) = place.find()? else { return Ok(place) };
+            if !found.is_symlink() || place.descriptor().is_some() {
+                return Ok(place);
+            }
+            place.check_is_safe(&found)?;
+            let target = readlinkat(&link, c"", Vec::new())?;
+            place = Self::of(place.folder.as_fd(), target.as_bytes())?;
+        }
+        Err(Errno::LOOP.into())
+    }
+
+    /// What has the name, without following a link.
+    fn find(&self) -> io::Result<Option<(File, Metadata)>> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(&self.folder, &self.name, flags, Mode::empty()) {
+            Ok(found) => {
+                let found = File::from(found);
+                let metadata = found.metadata()?;
+                Ok(Some((found, metadata)))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Errors: it must not be written to, or not be replaced.
+    pub fn look(&self, mark: Option<&str>) -> io::Result<Occupant> {
+        let Some((_, found)) = self.find()? else { return Ok(Occupant::None) };
+        if let Some(number) = self.descriptor() {
+            return Ok(Occupant::Descriptor(number));
+        }
+        let kind = found.file_type();
+        if kind.is_dir() {
+            return Err(Errno::ISDIR.into());
+        }
+        if kind.is_symlink() {
+            return Err(if mark.is_some() { is_link() } else { has_changed() });
+        }
+        match mark {
+            Some(mark) if kind.is_file() => {
+                check_owner(&found)?;
+                return self.check_is_ours(mark).map(Occupant::File);
+            }
+            _ => self.check_is_safe(&found)?,
+        }
+        if kind.is_socket() {
+            return Err(io::Error::other("it is a socket"));
+        }
+        Ok(if kind.is_file() { Occupant::File(found) } else { Occupant::Special })
+    }
+
+    /// The N of `/dev/fd/N`, if the folder is that of this process.
+    fn descriptor(&self) -> Option<RawFd> {
+        let number = self.name.to_str().ok()?.parse().ok()?;
+        let folder = rustix::fs::fstat(&self.folder).ok()?;
+        let own = rustix::fs::stat(OPEN_FOLDERS).ok()?;
+        ((folder.st_dev, folder.st_ino) == (own.st_dev, own.st_ino)).then_some(number)
+    }
+
+    /// Refuses what another user may have put into a folder that is not only ours, to have us write
+    /// somewhere else or to get what we write: as fs.protected_symlinks (proc_sys_fs(5)) does for
+    /// links, and for folders without the sticky bit as well.
+    fn check_is_safe(&self, found: &Metadata) -> io::Result<()> {
+        let is_trusted = |uid| uid == 0 || uid == users::effective();
+        if is_trusted(found.uid()) {
+            return Ok(());
+        }
+        let folder = rustix::fs::fstat(&self.folder)?;
+        // In a user namespace the host's /dev belongs to a user who is not known there.
+        let is_unmapped = || {
+            folder.st_uid == found.uid()
+                && users::unmapped()
+                    .is_some_and(|other| other.uid == found.uid() && !other.is_mapped)
+        };
+        if folder.st_mode & 0o022 == 0 && (is_trusted(folder.st_uid) || is_unmapped()) {
+            return Ok(());
+        }
+        let what = if found.is_symlink() { "it is a symbolic link that" } else { "it" };
+        Err(io::Error::other(format!(
+            "{what} belongs to user {} in a folder that others may write to",
+            found.uid()
+        )))
+    }
+
+    /// Of what is opened here, which need not be what was found before.
+    fn check_is_ours(&self, mark: &str) -> io::Result<Metadata> {
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = match openat(&self.folder, &self.name, flags, Mode::empty()) {
+            Err(Errno::LOOP) => return Err(is_link()),
+            Err(Errno::NOENT | Errno::NXIO) => return Err(has_changed()),
+            opened => File::from(opened?),
+        };
+        let found = opened.metadata()?;
+        if !found.is_file() {
+            return Err(has_changed());
+        }
+        check_owner(&found)?;
+        let mut head = Vec::new();
+        opened.take(mark.len() as u64).read_to_end(&mut head)?;
+        if head.is_empty() || head == mark.as_bytes() {
+            return Ok(found);
+        }
+        Err(io::Error::other(format!(
+            "it was not written by portscope (its first line does not begin with '{}'): move it \
+             away, or name another file",
+            mark.trim_end()
+        )))
+    }
+
+    /// Opens a pipe or a device. Does not wait for a reader; writes wait as usual.
+    pub fn open_special(&self) -> io::Result<File> {
+        let flags =
+            OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = match openat(&self.folder, &self.name, flags, Mode::empty()) {
+            Err(Errno::NXIO) => {
+                return Err(io::Error::other("it is a pipe that nobody reads"));
+            }
+            Err(Errno::LOOP | Errno::NOENT) => return Err(has_changed()),
+            opened => File::from(opened?),
+        };
+        if opened.metadata()?.is_file() {
+            return Err(has_changed());
+        }
+        fcntl_setfl(&opened, fcntl_getfl(&opened)? - OFlags::NONBLOCK)?;
+        Ok(opened)
+    }
+}
+
+fn check_owner(found: &Metadata) -> io::Result<()> {
+    if found.uid() == users::effective() { Ok(()) } else { Err(belongs_to(found)) }
+}
+
+pub fn belongs_to(found: &Metadata) -> io::Error {
+    let (owner, us) = (found.uid(), users::effective());
+    io::Error::other(format!("it belongs to user {owner}, not to user {us} who runs portscope"))
+}
+
+fn is_link() -> io::Error {
+    io::Error::other("it is a symbolic link, and would be replaced: name the file that it leads to")
+}
+
+pub fn has_changed() -> io::Error {
+    io::Error::other("another process has changed it meanwhile")
+}

@@ -1,0 +1,92 @@
+//! Temporary files that killed runs left in a folder. Not those of runs that still write.
+
+use std::{
+    fs::File,
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+    time::{Duration, SystemTime},
+};
+
+use rustix::{
+    fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat},
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
+
+use crate::host::linux::users;
+
+/// A run of another pid namespace may write to the same folder; it changes its file more often.
+const OLD: Duration = Duration::from_mins(1);
+/// A huge folder must not delay a report.
+const MOST_ENTRIES: usize = 10_000;
+
+/// The name of a temporary file of this process.
+pub fn name(number: u32) -> String {
+    format!(".portscope-{}-{number}.tmp", std::process::id())
+}
+
+/// Removes them as far as possible; that they stay is no error.
+pub fn remove(folder: &OwnedFd) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(entries) =
+        openat(folder, c".", flags, Mode::empty()).and_then(|folder| Dir::read_from(&folder))
+    else {
+        return;
+    };
+    for entry in entries.take(MOST_ENTRIES).flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().ok().and_then(pid_of) else { continue };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = openat(folder, name, flags, Mode::empty()).map(File::from);
+        if has_ended(pid) && found.is_ok_and(|found| is_old_and_ours(&found)) {
+            let _ = unlinkat(folder, name, AtFlags::empty());
+        }
+    }
+}
+
+/// The pid in `.portscope-PID-NUMBER.tmp`.
+fn pid_of(name: &str) -> Option<u32> {
+    let (pid, number) = name.strip_prefix(".portscope-")?.strip_suffix(".tmp")?.split_once('-')?;
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(pid) && number.parse::<u32>().is_ok() && is_number(number))
+        .then(|| pid.parse().ok())?
+}
+
+/// This process has no temporary file yet: one with its pid is of an earlier run.
+fn has_ended(pid: u32) -> bool {
+    let is_ours = pid == std::process::id();
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    is_ours || process.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH))
+}
+
+fn is_old_and_ours(found: &File) -> bool {
+    let Ok(metadata) = found.metadata() else { return false };
+    let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+    metadata.is_file() && metadata.uid() == users::effective() && age.is_some_and(|age| age >= OLD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_temporary_files_have_a_pid() {
+        assert_eq!(pid_of(".portscope-812-0.tmp"), Some(812));
+        assert_eq!(pid_of(&name(7)), Some(std::process::id()));
+        for other in [
+            ".portscope-812.tmp",
+            ".portscope--0.tmp",
+            ".portscope-812-0.tmp~",
+            ".portscope-812-x.tmp",
+            ".portscope-+812-0.tmp",
+            "portscope-812-0.tmp",
+        ] {
+            assert_eq!(pid_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_runs_has_not_ended() {
+        assert!(!has_ended(1));
+        assert!(has_ended(u32::MAX));
+    }
+}

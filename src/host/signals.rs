@@ -1,0 +1,154 @@
+//! Signals whose default action ends the process: which there are, the last act before a fault ends
+//! us, and death by one. Not what is done about them.
+
+use std::{
+    ffi::{c_int, c_void},
+    mem::MaybeUninit,
+    ops::RangeInclusive,
+    ptr,
+    sync::OnceLock,
+};
+
+use libc::{sigaction, siginfo_t, sigset_t};
+
+/// Raised by the kernel or abort(3) in the thread that is at fault, which cannot go on.
+const FAULTS: [c_int; 7] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGABRT,
+    libc::SIGSYS,
+    libc::SIGTRAP,
+];
+/// Those that end nothing by default, and those that cannot be caught (signal(7)).
+const NOT_ENDING: [c_int; 9] = [
+    libc::SIGKILL,
+    libc::SIGSTOP,
+    libc::SIGCHLD,
+    libc::SIGCONT,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGURG,
+    libc::SIGWINCH,
+];
+const STANDARD: RangeInclusive<c_int> = 1..=31;
+
+/// All that end the process and are no faults, real-time signals among them.
+pub fn ending() -> impl Iterator<Item = c_int> {
+    let all = STANDARD.chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
+    all.filter(|signal| !FAULTS.contains(signal) && !NOT_ENDING.contains(signal))
+}
+
+static LAST_ACT: OnceLock<fn()> = OnceLock::new();
+/// What std does at SIGSEGV and SIGBUS: it reports a stack overflow.
+static REPORTERS: [OnceLock<sigaction>; 2] = [OnceLock::new(), OnceLock::new()];
+
+/// Has `act` run once a fault, such as a failed allocation, is about to end the process. It must be
+/// async-signal-safe: no locks that it may hold already, no memory.
+///
+/// A fault that is ignored from the start stays ignored.
+pub fn before_a_fault_ends_us(act: fn()) {
+    if LAST_ACT.set(act).is_ok() {
+        FAULTS.into_iter().for_each(handle);
+    }
+}
+
+#[expect(unsafe_code, reason = "the structures are initialized; the handler is async-signal-safe")]
+fn handle(signal: c_int) {
+    unsafe {
+        let mut old = MaybeUninit::<sigaction>::zeroed().assume_init();
+        if libc::sigaction(signal, ptr::null(), &raw mut old) != 0
+            || old.sa_sigaction == libc::SIG_IGN
+        {
+            return;
+        }
+        if old.sa_sigaction != libc::SIG_DFL
+            && let Some(reporter) = reporter(signal)
+        {
+            let _ = reporter.set(old);
+        }
+        let mut new = MaybeUninit::<sigaction>::zeroed().assume_init();
+        let handler: extern "C" fn(c_int, *const siginfo_t, *const c_void) = at_fault;
+        new.sa_sigaction = handler as usize;
+        // On std's alternate stack: the usual one may have overflowed.
+        new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        libc::sigfillset(&raw mut new.sa_mask);
+        libc::sigaction(signal, &raw const new, ptr::null_mut());
+    }
+}
+
+fn reporter(signal: c_int) -> Option<&'static OnceLock<sigaction>> {
+    let index = [libc::SIGSEGV, libc::SIGBUS].iter().position(|reported| *reported == signal)?;
+    REPORTERS.get(index)
+}
+
+#[expect(unsafe_code, reason = "only async-signal-safe calls, with what the kernel handed over")]
+extern "C" fn at_fault(signal: c_int, info: *const siginfo_t, _context: *const c_void) {
+    if let Some(act) = LAST_ACT.get() {
+        act();
+    }
+    // Positive: of the kernel. The instruction runs again after this, and faults again.
+    let is_real = unsafe { (*info).si_code } > 0;
+    match reporter(signal).and_then(OnceLock::get) {
+        Some(reporter) if is_real => unsafe {
+            libc::sigaction(signal, ptr::from_ref(reporter), ptr::null_mut());
+        },
+        _ => die_by(signal),
+    }
+}
+
+/// Ends the process by `signal`, so that its parent sees what happened. Async-signal-safe.
+#[expect(unsafe_code, reason = "the structures are initialized; nothing of ours runs on")]
+pub fn die_by(signal: c_int) -> ! {
+    unsafe {
+        let mut default = MaybeUninit::<sigaction>::zeroed().assume_init();
+        default.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(signal, &raw const default, ptr::null_mut());
+        let mut only = MaybeUninit::<sigset_t>::zeroed().assume_init();
+        libc::sigaddset(&raw mut only, signal);
+        libc::raise(signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const only, ptr::null_mut());
+        // The first process of a container is not ended by its own signals.
+        libc::_exit(128 + signal)
+    }
+}
+
+/// Runs `steps` with all signals that can wait for their end waiting for it.
+#[expect(unsafe_code, reason = "both sets are initialized")]
+pub fn without_interruption<T>(steps: impl FnOnce() -> T) -> T {
+    unsafe {
+        let mut all = MaybeUninit::<sigset_t>::zeroed().assume_init();
+        let mut before = all;
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        let done = steps();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_signal_that_ends_a_process_is_listed_once() {
+        let ending: Vec<c_int> = ending().collect();
+        for signal in [libc::SIGTERM, libc::SIGUSR1, libc::SIGXFSZ, libc::SIGPWR, libc::SIGRTMAX()]
+        {
+            assert!(ending.contains(&signal), "{signal}");
+        }
+        assert!(!ending.contains(&libc::SIGCHLD) && !ending.contains(&libc::SIGABRT));
+        assert_eq!(ending.len(), 31 - 9 - 7 + 31);
+    }
+
+    #[test]
+    fn a_signal_waits_for_what_must_not_be_interrupted() {
+        assert_eq!(
+            without_interruption(|| std::thread::current().id()),
+            std::thread::current().id()
+        );
+    }
+}
