@@ -89,7 +89,10 @@ fn told(Program { path, arguments, stale }: &Program<'_>, ports: &[u16]) -> Comm
     let mut command = Command::new(path);
     #[expect(unsafe_code, reason = "`restore_signals` is made to be called there")]
     unsafe {
-        command.pre_exec(inherited::restore_signals);
+        command.pre_exec(|| {
+            inherited::restore_signals();
+            Ok(())
+        });
     }
     stale.iter().for_each(|name| {
         command.env_remove(name);

@@ -1,6 +1,6 @@
 //! What the process inherited of its signals, before Rust's runtime changed it. Changes nothing itself.
 
-use std::{io, mem::MaybeUninit, sync::OnceLock};
+use std::{mem::MaybeUninit, sync::OnceLock};
 
 /// Whether SIGPIPE was ignored, and which signals were blocked.
 struct Signals {
@@ -35,7 +35,7 @@ extern "C" fn look() {
 /// signals as this one got them. std would hand them on with SIGPIPE at its default and none blocked.
 ///
 /// Allocates nothing and takes no lock.
-pub fn restore_signals() -> io::Result<()> {
+pub fn restore_signals() {
     if let Some(Signals { ignores_pipe, blocked }) = SIGNALS.get() {
         #[expect(unsafe_code, reason = "both are async-signal-safe, and `blocked` is a whole set")]
         unsafe {
@@ -45,5 +45,4 @@ pub fn restore_signals() -> io::Result<()> {
             libc::sigprocmask(libc::SIG_SETMASK, blocked, std::ptr::null_mut());
         }
     }
-    Ok(())
 }
