@@ -363,7 +363,7 @@ fn role_few_descriptors() {
                 Err(refused) => break refused,
             }
         };
-        assert_eq!(refused, Shortage::Limit { held: 18 });
+        assert_eq!(refused, Shortage::Limit { held: 25 });
         leases.pop();
         assert!(pool.take(Class::Low).is_ok());
         leases.clear();

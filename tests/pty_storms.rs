@@ -57,6 +57,8 @@ fn harmless_keys() -> Vec<Vec<u8>> {
 
 /// Closes whatever is open, and stops what runs.
 fn calm(session: &mut Session) {
+    // CAN ends the string that an ESC and the key behind it may have begun.
+    session.send(b"\x18");
     for _ in 0..4 {
         // An ESC alone: what comes next is not its rest.
         session.send(b"\x1b");

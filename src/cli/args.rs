@@ -223,9 +223,10 @@ pub struct ExplainArguments {
 #[derive(Debug, Args)]
 pub struct SearchArguments {
     /// Ports to choose from: free (outside of the ephemeral range, so that no connect() takes one),
-    /// ephemeral, iana, registered, system, all, FIRST-LAST or PORT
-    #[arg(long, value_name = "RANGE", default_value = "free", allow_hyphen_values = true)]
-    pub range: String,
+    /// ephemeral, iana, registered, system, all, FIRST-LAST or PORT; free when not given, or ephemeral
+    /// where the strategy lets the kernel choose
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    pub range: Option<String>,
     /// Ports to leave out: PORT, FIRST-LAST and browsers (those that web browsers refuse), with
     /// commas between them
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]

@@ -48,7 +48,12 @@ pub struct ExecSettings {
 
 impl SearchSettings {
     fn new(typed: SearchArguments, protocols: Protocols) -> Result<Self, BadInput> {
-        let range = RangeChoice::for_choosing(&typed.range)?;
+        let strategy = strategy(&typed.strategy)?;
+        let range = match &typed.range {
+            Some(range) => RangeChoice::for_choosing(range)?,
+            None if strategy.lets_machine_choose => RangeChoice::Ephemeral,
+            None => RangeChoice::Free,
+        };
         let is_block = typed.block.is_some();
         let count = match &typed.block {
             Some(block) => number("--block", block)?,
@@ -62,7 +67,7 @@ impl SearchSettings {
             exclude: typed.exclude.as_deref().map(port_list).transpose()?.unwrap_or_default(),
             protocols,
             namespace: typed.netns.try_into()?,
-            strategy: strategy(&typed.strategy)?,
+            strategy,
             max_attempts: number("--max-attempts", &typed.max_attempts)?,
             seed: typed.seed.as_deref().map(seed).transpose()?,
             count,
