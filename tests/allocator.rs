@@ -20,7 +20,7 @@ use portscope::{
     allocator::{Attempt, Law},
     domain::{Binder, Errno, Outcome, PortRange, Protocol, Protocols, Refusal},
     find_free_port,
-    host::{Held, HostBinder, linux::binder::RealBinder},
+    host::{Held, linux::binder::RealBinder},
 };
 use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 use rustix::{
