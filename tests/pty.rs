@@ -193,34 +193,30 @@ fn without_memory_the_terminal_is_given_back() {
     assert_eq!(ended.status.signal(), Some("Aborted"));
     session.assert_given_back();
 
-    // From the start: it may end at any point, or get by.
     for kilobytes in (20_000..=44_000).step_by(2_000) {
-        let script = format!(r#"ulimit -v {kilobytes}; exec "$0" --theme dark"#);
-        let mut session = Session::start_script(&script);
-        session.wait_until("a frame or the end", |session| {
-            session.has_ended() || session.contents().contains("Map")
-        });
-        if !session.has_ended() {
-            session.send(b"q");
-        }
-        session.wait_for_end();
-        session.assert_given_back();
+        assert_given_back_under(&format!("ulimit -v {kilobytes}"));
     }
+}
+
+/// Started under that limit, it may end at any point, or get by.
+#[track_caller]
+fn assert_given_back_under(limit: &str) {
+    let script = format!(r#"{limit}; exec "$0" --theme dark"#);
+    let mut session = Session::start_script(&script);
+    session.wait_until("a frame or the end", |session| {
+        session.has_ended() || session.contents().contains("Map")
+    });
+    if !session.has_ended() {
+        session.send(b"q");
+    }
+    session.wait_for_end();
+    session.assert_given_back();
 }
 
 #[test]
 fn a_stack_overflow_gives_the_terminal_back() {
     for kilobytes in (160..=272).step_by(8) {
-        let script = format!(r#"ulimit -s {kilobytes}; exec "$0" --theme dark"#);
-        let mut session = Session::start_script(&script);
-        session.wait_until("a frame or the end", |session| {
-            session.has_ended() || session.contents().contains("Map")
-        });
-        if !session.has_ended() {
-            session.send(b"q");
-        }
-        session.wait_for_end();
-        session.assert_given_back();
+        assert_given_back_under(&format!("ulimit -s {kilobytes}"));
     }
 }
 
