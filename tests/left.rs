@@ -138,10 +138,7 @@ impl Stage {
              tcp_tw_reuse {reuse}"
         );
         let mut stage = Self { random, first, last, servers, held: Vec::new(), log };
-        // Before Linux 6.18 a bind() beside a connection of another address takes its port from
-        // connect() for good, which shows nowhere.
-        let most = if is_linux_at_least((6, 18)) { 3 } else { 1 };
-        for _ in 0..stage.random.random_range(0..=most) {
+        for _ in 0..stage.random.random_range(0..=3) {
             let way = *ways().choose(&mut stage.random).unwrap();
             let times = stage.random.random_range(1..size / 2);
             write!(stage.log, ", {way:?} {times}").unwrap();

@@ -112,7 +112,11 @@ impl Look {
     fn now() -> Self {
         let machine = LinuxHost::new().machine();
         let mut snapshot = Snapshot::empty(Arc::clone(&machine), Source::SockDiag);
-        LinuxScanner::new(machine).scan(OwnerDepth::Full, &mut snapshot).unwrap();
+        let mut scanner = LinuxScanner::new(machine);
+        scanner.scan(OwnerDepth::Full, &mut snapshot).unwrap();
+        if snapshot.needs_numbered() {
+            scanner.ask_numbered(&mut snapshot);
+        }
         let analysis = Analysis::of(&snapshot);
         let diagnosis = diagnose(&Evidence {
             snapshot: &snapshot,

@@ -94,8 +94,8 @@ pub struct Snapshot {
     /// TCP sockets, at most, that may be bound to a port and are not listed, with a port that is not
     /// known; 0: there are none. Those of `Gap::PortsInDoubt` are not among them.
     pub unlisted: u32,
-    /// Errno of our own bind(127.0.0.1, port 0), made when the scanner started, and again with each
-    /// full walk as long as it is refused; None: it succeeded.
+    /// Errno of our own TCP bind() to port 0 of all addresses of both families, made when the scanner
+    /// started, and again with each full walk as long as it is refused; None: it succeeded.
     pub refused_bind: Option<Errno>,
     pub vitals: Vitals,
     /// Ports of connected TCP sockets that were bound by number (`SOCK_BINDPORT_LOCK`); None: not
@@ -242,10 +242,18 @@ impl Snapshot {
         &self.sockets[start..end]
     }
 
-    /// Our own bind() to port 0 failed with EADDRINUSE, and bound sockets are not listed: all that
-    /// seems left may be theirs.
+    /// Our own bind() to port 0 failed with EADDRINUSE although the listed sockets leave ports, and
+    /// bound sockets are not listed: all that seems left may be theirs.
     pub fn is_bind_refused(&self) -> bool {
-        self.refused_bind == Some(Errno::EADDRINUSE) && self.hides_bound_inactive()
+        self.refused_bind == Some(Errno::EADDRINUSE)
+            && self.hides_bound_inactive()
+            && self.occupied_tcp_ports() < self.ephemeral.automatic_capacity()
+    }
+
+    /// Of the ephemeral range, without reserved ones.
+    fn occupied_tcp_ports(&self) -> u32 {
+        let ports = self.of_protocol_in_range(Protocol::Tcp).chunk_by(is_same_port);
+        ports.filter(|port| !self.ephemeral.is_reserved(port[0].local.port)).count() as u32
     }
 
     /// TCP ports of the ephemeral range, at most, that sockets which are not listed may be bound to.

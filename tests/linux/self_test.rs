@@ -1,9 +1,12 @@
 //! Whether bound-inactive sockets are listed is tried, not believed.
 
-use std::io;
+use std::{
+    io,
+    net::{Ipv4Addr, TcpListener},
+};
 
 use portscope::{
-    domain::{Gap, Protocol, State},
+    domain::{Errno, Gap, Protocol, State},
     host::linux::{
         self_test::SelfTest,
         sock_diag::{BOUND_INACTIVE, Datagram, DiagSocket, Link, Netlink},
@@ -74,5 +77,21 @@ fn a_full_range_hides_nothing_on_this_kernel() {
         let snapshot = scan();
         let [socket] = snapshot.on_port(Protocol::Tcp, 40_001) else { panic!("{snapshot:#?}") };
         assert_eq!(socket.state, State::Bound);
+    });
+}
+
+/// Before Linux 6.18 connect() would not get that port again.
+#[test]
+fn the_test_does_not_bind_beside_a_connection_of_another_address() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_port_range", "40001 40001");
+        let server = TcpListener::bind("127.0.0.1:3000").unwrap();
+        let client = bound(Type::STREAM, Ipv4Addr::new(127, 0, 0, 9), 40_001, Stack::Only);
+        client.connect(&server.local_addr().unwrap().into()).unwrap();
+        assert_eq!(SelfTest::start().refusal(), Some(Errno::EADDRINUSE));
+        let old = DiagSocket::over(Box::new(OldKernel(Netlink::open().unwrap())));
+        let snapshot = scan_through(old);
+        assert_eq!(snapshot.refused_bind, Some(Errno::EADDRINUSE));
+        assert!(!snapshot.is_bind_refused(), "no port is left to hide a socket");
     });
 }

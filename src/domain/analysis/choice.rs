@@ -158,13 +158,14 @@ impl Choice<'_> {
         });
         for made in made.chunk_by(|(a, one), (b, other)| (a, one.group) == (b, other.group)) {
             let (is_live, group) = (made[0].0, made[0].1.group as usize);
-            let made: Vec<&Made> = made.iter().map(|(_, made)| made).collect();
+            let made: Vec<Made> = made.iter().map(|&(_, made)| made).collect();
+            let order = if is_live { RankSum::by_inode(&made) } else { RankSum::of(&made) };
             // Ports that a program numbers upwards go upwards too: it must be known that it did not.
             let is_upwards = is_live
                 && self.snapshot.numbered.is_some()
                 && made.len() >= ORDERLY as usize
                 && goes_upwards(made.iter().map(|made| made.port), self.snapshot.ephemeral.range);
-            if is_upwards || RankSum::of(made.iter().copied()).is_low_first() {
+            if is_upwards || order.is_low_first() {
                 groups[group].shown = Shown::InOrder;
             }
         }

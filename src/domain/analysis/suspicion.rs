@@ -26,6 +26,8 @@ const BEYOND_CHANCE: f64 = 4.0;
 const MOSTLY: f64 = 0.9;
 /// Inodes that a CPU takes at once (LAST_INO_BATCH).
 const BATCH: u32 = 1024;
+/// From so many batches on their order is that of the sockets, too.
+const MANY: usize = 8;
 
 /// Connected TCP sockets of the range, in the order of their ports.
 #[derive(Default)]
@@ -98,6 +100,7 @@ enum Verdict {
 }
 
 /// A socket and when it was made.
+#[derive(Clone, Copy)]
 pub(super) struct Made {
     pub group: u32,
     /// Or whatever else grows with the time.
@@ -259,15 +262,15 @@ impl Verdict {
     }
 }
 
-/// Whether the ports of the other parity are the older ones. A process that changed its CPU has
-/// inodes of several batches, and only those of one batch stand in their order.
+/// Whether the ports of the other parity are the older ones: in all, or batch by batch. That a
+/// process which connects changed its CPU does not matter here: its ports go upwards.
 fn is_other_first(made: &[Made]) -> bool {
-    let batch = |made: &Made| made.inode.wrapping_sub(1) / BATCH;
     let whole = RankSum::of(made);
-    let batches = made.chunk_by(|a, b| batch(a) == batch(b)).map(RankSum::of);
-    whole.inversions == 0.0
-        || whole.is_other_first()
-        || batches.fold(RankSum::default(), RankSum::plus).is_other_first()
+    whole.inversions == 0.0 || whole.is_other_first() || RankSum::by_batch(made).is_other_first()
+}
+
+fn batch(made: &Made) -> u32 {
+    made.inode.wrapping_sub(1) / BATCH
 }
 
 /// Mann and Whitney's rank sum of ports in their order; sums of several are added (van Elteren).
@@ -294,6 +297,19 @@ impl RankSum {
         let pairs = low * other;
         let variance = pairs * (low + other + 1.0) / 12.0;
         Self { pairs, inversions: inversions as f64, variance }
+    }
+
+    /// Of inodes, ascending: a process that changed its CPU may go on with an older batch, so that only
+    /// those of one batch stand in their order.
+    fn by_batch(made: &[Made]) -> Self {
+        let batches = made.chunk_by(|a, b| batch(a) == batch(b));
+        batches.map(Self::of).fold(Self::default(), Self::plus)
+    }
+
+    /// The same, but in all where there are many batches.
+    pub fn by_inode(made: &[Made]) -> Self {
+        let batches = made.chunk_by(|a, b| batch(a) == batch(b));
+        if batches.count() < MANY { Self::by_batch(made) } else { Self::of(made) }
     }
 
     fn plus(self, other: Self) -> Self {

@@ -105,9 +105,9 @@ fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>)
 fn refused(evidence: &Evidence<'_>) -> String {
     let left = evidence.analysis.range(Protocol::Tcp).left().most;
     format!(
-        "bind() to port 0 fails with EADDRINUSE: one of ours did, on 127.0.0.1. Sockets that are \
-         bound, and neither listen nor are connected, hold the other {}: they are not listed here \
-         (see not-seen). connect() cannot get these ports either, whatever its destination, and \
+        "bind() to port 0 fails with EADDRINUSE: one of ours did, on all addresses. Sockets \
+         that are bound, and neither listen nor are connected, hold the other {}: they are not \
+         listed here (see not-seen). connect() cannot get these ports either, whatever its destination, and \
          fails with EADDRNOTAVAIL.",
         ports(left)
     )

@@ -1,10 +1,13 @@
 //! Does this kernel list TCP sockets that are bound and nothing else? Tries it with one of our own.
 
-use std::{net::Ipv4Addr, os::fd::OwnedFd};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::OwnedFd,
+};
 
 use rustix::{
     io,
-    net::{self, AddressFamily, SocketAddrV4, SocketFlags, SocketType, sockopt},
+    net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
 };
 
 use crate::domain::{Errno, Gap, Socket};
@@ -21,10 +24,16 @@ pub struct SelfTest {
 }
 
 impl SelfTest {
-    /// Binds a port of 127.0.0.1, without listening.
+    /// Binds a port of all addresses, without listening.
+    ///
+    /// Not of one address: the kernel could choose a port that a connection of another address has,
+    /// and before Linux 6.18 no further connect() would get that port as long as the connection is
+    /// there (commit d57f4b874946).
     pub fn start() -> Self {
-        let Ok(probe) = open_probe() else { return Self { probe: None, refusal: None } };
-        let bound = net::bind(&probe, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+        let Ok((probe, address)) = open_probe() else {
+            return Self { probe: None, refusal: None };
+        };
+        let bound = net::bind(&probe, &address);
         let refusal = bound.err().map(|errno| Errno(errno.raw_os_error()));
         let cookie = bound.and_then(|()| sockopt::socket_cookie(&probe));
         Self { probe: cookie.ok().map(|cookie| (probe, cookie)), refusal }
@@ -39,7 +48,7 @@ impl SelfTest {
     pub fn port(&self) -> Option<u16> {
         let (probe, _) = self.probe.as_ref()?;
         let address = net::getsockname(probe).ok()?;
-        SocketAddrV4::try_from(address).ok().map(|address| address.port())
+        SocketAddr::try_from(address).ok().map(|address| address.port())
     }
 
     /// Looks for our own socket in a dump of all TCP sockets, and takes it out of it.
@@ -57,8 +66,15 @@ impl SelfTest {
     }
 }
 
-fn open_probe() -> io::Result<OwnedFd> {
-    net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+/// And the address that covers all others: that of IPv6 where the kernel has it.
+fn open_probe() -> io::Result<(OwnedFd, SocketAddr)> {
+    let open = |family| net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    if let Ok(probe) = open(AddressFamily::INET6)
+        && sockopt::set_ipv6_v6only(&probe, false).is_ok()
+    {
+        return Ok((probe, (Ipv6Addr::UNSPECIFIED, 0).into()));
+    }
+    Ok((open(AddressFamily::INET)?, (Ipv4Addr::UNSPECIFIED, 0).into()))
 }
 
 /// Compares `MAJOR.MINOR` at the head of a kernel release; what cannot be read is old.
