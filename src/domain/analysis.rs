@@ -244,9 +244,14 @@ impl RangeUse {
         self.low_parity_size - self.low_parity_occupied
     }
 
-    /// 0 to 1; a range without ports is full.
-    pub fn share(&self) -> f64 {
+    /// 0 to 1: the occupied ports; a range without ports is full.
+    pub fn used_share(&self) -> f64 {
         share(self.occupied, self.size)
+    }
+
+    /// 0 to 1: what bind(0) on all addresses cannot get for certain; a range without ports is full.
+    pub fn share(&self) -> f64 {
+        share(self.size - self.available(), self.size)
     }
 }
 

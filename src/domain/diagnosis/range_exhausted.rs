@@ -50,7 +50,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             grouped(range.size),
             range.range,
             if range.unlisted > 0 { "seen to be taken" } else { "taken" },
-            percent(range.share()),
+            percent(range.used_share()),
         ),
         cause: String::new(),
         steps: if has_binders(evidence) {

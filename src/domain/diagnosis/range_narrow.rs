@@ -19,7 +19,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if size >= NARROW {
         return Vec::new();
     }
-    let is_used = evidence.analysis.ranges.iter().any(|range| range.share() >= 0.5);
+    let is_used = evidence.analysis.ranges.iter().any(|range| range.used_share() >= 0.5);
     // One that nobody fills harms nobody.
     let severity = if size <= TINY && is_used { Severity::Warning } else { Severity::Notice };
     let avoid = vec![

@@ -64,7 +64,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             grouped(range.occupied),
             grouped(range.size),
             range.range,
-            percent(range.share()),
+            percent(range.used_share()),
             by.unwrap_or_default(),
         ),
         cause: String::new(),

@@ -131,6 +131,14 @@ mod tests {
     }
 
     #[test]
+    fn the_level_of_a_range_comes_from_the_lower_end_of_what_is_left() {
+        let mut analysis = Analysis::default();
+        (analysis.ranges[0].size, analysis.ranges[0].unlisted) = (64, 63);
+        let standing = worst(&analysis);
+        assert_eq!((standing.level, standing.left), (Level::Exhausting, Left::new(1, 64)));
+    }
+
+    #[test]
     fn a_destination_with_most_of_the_ports_comes_before_their_range() {
         let mut analysis = Analysis::default();
         (analysis.ranges[0].size, analysis.ranges[0].occupied) = (64, 62);

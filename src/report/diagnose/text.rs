@@ -137,7 +137,7 @@ fn range_cells(health: &Health<'_>, row: &RangeUse) -> [String; 10] {
         row.range.to_string(),
         health.level_name(&standing).to_owned(),
         row.size.to_string(),
-        format!("{} ({})", row.occupied, percent(row.share())),
+        format!("{} ({})", row.occupied, percent(row.used_share())),
         row.time_wait.to_string(),
         plain(row.left()),
         row.low_parity_available().to_string(),
