@@ -86,6 +86,8 @@ fn the_port_of_a_tunnel_is_held_by_the_kernel_until_its_interface_is_down() {
 
         let attempt = trace("pick --protocol udp --range 8472 --max-attempts 1 --trace");
         assert!(attempt.contains("in-use (udp EADDRINUSE)") && attempt.contains("kernel: VXLAN"));
+        let refusal = trace("pick --protocol udp --range 8472");
+        assert_eq!(refusal, "portscope: 8472 is in use by kernel: VXLAN tunnel vx0\n");
 
         assert!(run("ip link set vx0 down"));
         assert!(UdpSocket::bind(("0.0.0.0", 8472)).is_ok());

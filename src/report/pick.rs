@@ -192,7 +192,10 @@ pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket
         Owner::Process(_) => names(),
         Owner::Backlog(_) => format!("a connection not yet accepted by {}", names()),
         Owner::Departed(_) => format!("{}, closed by {}", in_state(socket), names()),
-        Owner::Kernel => format!("{}, closed by its process", in_state(socket)),
+        Owner::Kernel => match scan.snapshot.tunnel_names(socket) {
+            Some(tunnels) => format!("kernel: {tunnels}"),
+            None => format!("{}, closed by its process", in_state(socket)),
+        },
         Owner::Hidden => match scan.user(socket) {
             Some(user) => format!("a process of user {user} that is hidden from us"),
             None => "a process that is hidden from us".to_owned(),

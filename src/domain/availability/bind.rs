@@ -50,30 +50,19 @@ pub fn meeting(snapshot: &Snapshot, wanted: &Reach, socket: &Socket) -> Meeting 
     }
 }
 
-/// `LISTEN on 0.0.0.0`, with the index of the interface if it is bound to one.
-pub fn describe(socket: &Socket) -> String {
+/// `LISTEN on 0.0.0.0`; with the interface that it is bound to as ss(8) has it: `LISTEN on fe80::1%eth0`.
+pub fn describe(snapshot: &Snapshot, socket: &Socket) -> String {
     let place = format!("{} on {}", socket.state, socket.local.address);
     match socket.interface {
-        Some(index) => format!("{place}, bound to device {index},"),
+        Some(index) => format!("{place}%{}", snapshot.interfaces.label(index)),
         None => place,
-    }
-}
-
-/// As `describe`, with the interface as ss(8) has it: `LISTEN on fe80::1%eth0`.
-fn describe_in(snapshot: &Snapshot, socket: &Socket) -> String {
-    match socket.interface {
-        Some(index) => {
-            let interface = snapshot.interfaces.label(index);
-            format!("{} on {}%{interface}", socket.state, socket.local.address)
-        }
-        None => describe(socket),
     }
 }
 
 /// How a conflict shows: `LISTEN on 0.0.0.0 covers every IPv4 address`.
 pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
     let reach = Reach::of_holder(snapshot, holder);
-    let holder = describe_in(snapshot, holder);
+    let holder = describe(snapshot, holder);
     if reach.is_wide() {
         format!("{holder} covers {reach}")
     } else if wanted.is_wide() {
@@ -90,15 +79,15 @@ fn why_untold_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String {
         address => Reach::of_bind(address),
     };
     if meeting(snapshot, &unscoped, holder) == Meeting::Surely {
-        let place = describe(holder);
+        let place = describe(snapshot, holder);
         return format!("{place} counts unless it is bound to another interface, {UNTOLD}");
     }
-    why_untold(holder)
+    why_untold(snapshot, holder)
 }
 
 /// Why a holder may or may not be in the way.
-pub fn why_untold(holder: &Socket) -> String {
-    let place = describe(holder);
+pub fn why_untold(snapshot: &Snapshot, holder: &Socket) -> String {
+    let place = describe(snapshot, holder);
     if holder.state == State::SynReceived {
         format!("{place} waits in the queue of a listener that is not listed; --probe would tell")
     } else {
@@ -129,6 +118,6 @@ fn in_conflict(snapshot: &Snapshot, wanted: &Reach, holder: &Socket, bind: Bind)
 fn nothing_in_the_way(snapshot: &Snapshot, port: u16, bind: Bind) -> String {
     match snapshot.on_port(bind.protocol, port).first() {
         None => format!("no {} socket is listed on the port", bind.protocol.name().to_uppercase()),
-        Some(other) => format!("{} has no address that is asked for", describe_in(snapshot, other)),
+        Some(other) => format!("{} has no address that is asked for", describe(snapshot, other)),
     }
 }

@@ -53,7 +53,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
     let sockets = snapshot.on_port(Protocol::Tcp, port);
     let is_bound = |s: &&Socket| matches!(s.state, State::Listen | State::Bound);
     if let Some(holder) = sockets.iter().find(is_bound) {
-        let holder = describe(holder);
+        let holder = describe(snapshot, holder);
         return Answer::new(
             Verdict::InUse,
             format!("{holder} takes the port from every connect(), of any address and family"),
@@ -68,13 +68,16 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
     match sockets.first() {
         Some(holder) if is_numbered(&snapshot.numbered) => Answer::new(
             Verdict::InUse,
-            format!("{} was bound by number: no connect() shares the port", describe(holder)),
+            format!(
+                "{} was bound by number: no connect() shares the port",
+                describe(snapshot, holder)
+            ),
         ),
         Some(holder) if is_numbered(&snapshot.listened) => Answer::new(
             Verdict::InUse,
             format!(
                 "{}, and a socket listened or was bound there before: no connect() shares the port",
-                describe(holder)
+                describe(snapshot, holder)
             ),
         ),
         None => {
@@ -86,7 +89,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
             format!(
                 "{} shares the port with other destinations if connect() chose it, and with none \
                  if bind() did, which the kernel's tables do not tell",
-                describe(holder)
+                describe(snapshot, holder)
             ),
         ),
     }
@@ -94,7 +97,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
 
 /// The destination's four-tuple stands there.
 fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
-    let tuple = format!("{} is connected to this destination", describe(holder));
+    let tuple = format!("{} is connected to this destination", describe(snapshot, holder));
     if holder.interface.is_some() || snapshot.source == Source::Procfs {
         let because = format!("{tuple}, which counts for sockets of the same device only");
         return Answer::new(Verdict::Unknown, because);
@@ -169,11 +172,11 @@ fn udp_wildcard(snapshot: &Snapshot, port: u16, address: BindAddress) -> Answer 
         return Answer::new(Verdict::InUse, because);
     }
     if let Some(holder) = that(Meeting::Untold) {
-        return Answer::new(Verdict::Unknown, why_untold(holder));
+        return Answer::new(Verdict::Unknown, why_untold(snapshot, holder));
     }
     let because = match sockets.first() {
         None => "no UDP socket stands on the port".to_owned(),
-        Some(other) => format!("{} has no address that is asked for", describe(other)),
+        Some(other) => format!("{} has no address that is asked for", describe(snapshot, other)),
     };
     blind_spot::free_as_far_as_seen(snapshot, Protocol::Udp, port, wanted.needs_v4(), because)
 }
