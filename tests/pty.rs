@@ -198,6 +198,22 @@ fn without_memory_the_terminal_is_given_back() {
     }
 }
 
+/// Neither a message nor a report can be written.
+#[test]
+fn a_full_disk_gives_the_terminal_back() {
+    for (script, code) in [
+        (r#"exec "$0" --theme dark --fault panic-main 2>/dev/full"#, 101),
+        (r#"exec "$0" --theme dark --fault panic-worker 2>/dev/full"#, 101),
+        (r#"exec "$0" scan --output /dev/full"#, 2),
+        (r#"exec "$0" diagnose --sample 0 >/dev/full"#, 3),
+    ] {
+        let mut session = Session::start_script(script);
+        let ended = session.wait_for_end();
+        assert_eq!(ended.status.exit_code(), code, "{script}: {}", session.afterwards());
+        session.assert_given_back();
+    }
+}
+
 /// Started under that limit, it may end at any point, or get by.
 #[track_caller]
 fn assert_given_back_under(limit: &str) {
