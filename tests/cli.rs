@@ -457,7 +457,8 @@ fn pick_json_keeps_the_contract_and_names_who_was_met() {
         assert_eq!(keys(met), expected.into());
         assert_eq!((&met["outcome"], &met["errno"]), (&"in-use".into(), &"EADDRINUSE".into()));
         assert_eq!(met["protocol"], "udp");
-        assert_eq!(met["holder"]["processes"][0]["pid"], std::process::id());
+        let holders = met["holder"]["processes"].as_array().unwrap();
+        assert!(holders.iter().any(|holder| holder["pid"] == std::process::id()), "{met}");
         let won = pick["attempts"].as_array().unwrap().last().unwrap();
         assert_eq!((&won["outcome"], &won["protocol"]), (&"bound".into(), &"both".into()));
         assert_eq!((&won["errno"], &won["holder"]), (&Value::Null, &Value::Null));
@@ -486,9 +487,11 @@ fn a_full_range_is_told_as_full_and_gives_no_port() {
         let _taken = TcpListener::bind("0.0.0.0:40001").unwrap();
         let output = run("pick --range 40001-40001 --format json".split(' '));
         assert_eq!(output.status.code(), Some(1));
-        let holder = format!("[{}]\n", std::process::id());
+        // Among others: see above.
+        let holder = format!("[{}]", std::process::id());
         let told = stderr(&output);
-        assert!(told.starts_with("portscope: 40001 is in use by ") && told.ends_with(&holder));
+        let is_told = told.starts_with("portscope: 40001 is in use by ") && told.contains(&holder);
+        assert!(is_told && told.lines().count() == 1, "{told}");
         let pick = json(&output);
         assert_eq!(pick["attempts"].as_array().unwrap().len(), 1, "one port, one attempt");
         assert_eq!(

@@ -31,6 +31,12 @@ fn run(arguments: &str) -> Output {
     Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
+/// Whether our process is among the owners. One that another test starts just now holds a copy of our
+/// descriptors until exec.
+fn is_among(owners: &Value) -> bool {
+    owners.as_array().unwrap().iter().any(|owner| owner["pid"] == std::process::id())
+}
+
 fn stdout(output: &Output) -> &str {
     str::from_utf8(&output.stdout).unwrap()
 }
@@ -160,7 +166,7 @@ fn a_full_destination_is_critical_and_another_is_free() {
             (&row["used"], &row["capacity"], &row["available"]),
             (&64.into(), &64.into(), &0.into())
         );
-        assert_eq!(row["owners"][0]["pid"], std::process::id());
+        assert!(is_among(&row["owners"]), "{row}");
         let rules: Vec<_> =
             health["findings"].as_array().unwrap().iter().map(|f| &f["rule"]).collect();
         assert!(rules.contains(&&"destination-exhausted".into()), "{rules:?}");
@@ -383,8 +389,10 @@ fn explain_tells_who_holds_a_port_and_what_it_blocks() {
         let words: Vec<&str> = stdout(&output).split_whitespace().collect();
         let text = words.join(" ");
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{text}");
-        let holder = format!("[{}] (LISTEN on 0.0.0.0:40101, user root).", std::process::id());
+        // A process that another test starts just now holds a copy of our descriptors until exec.
+        let holder = format!("[{}]", std::process::id());
         assert!(text.contains("TCP 40101 is held by ") && text.contains(&holder), "{text}");
+        assert!(text.contains("] (LISTEN on 0.0.0.0:40101, user root)."), "{text}");
         assert!(text.contains("A plain bind() to 0.0.0.0"), "{text}");
         assert!(text.contains("fails with EADDRINUSE"), "{text}");
         assert!(text.contains("runs since ") && text.contains("not known from one look"), "{text}");
@@ -442,7 +450,7 @@ fn explain_json_keeps_the_contract() {
                 .iter()
                 .any(|row| row["destination"] == "127.0.0.1" && row["port"] == peer.port())
         );
-        assert_eq!(tcp["holders"][0]["pid"], std::process::id());
+        assert!(is_among(&tcp["holders"]), "{tcp}");
         assert!(tcp["holders"][0]["started"].as_str().unwrap().ends_with('Z'));
     });
 }

@@ -263,9 +263,11 @@ fn without_a_port_the_program_is_not_started_and_the_code_is_75() {
         let _taken = TcpListener::bind("0.0.0.0:50000").unwrap();
         let full = run("--range 50000", &touch);
         assert_eq!(full.status.code(), Some(75));
-        let holder = format!("[{}]\n", std::process::id());
+        // A process that another test starts just now holds a copy of our descriptors until exec.
+        let holder = format!("[{}]", std::process::id());
         let told = stderr(&full);
-        assert!(told.starts_with("portscope: 50000 is in use by ") && told.ends_with(&holder));
+        let is_told = told.starts_with("portscope: 50000 is in use by ") && told.contains(&holder);
+        assert!(is_told && told.lines().count() == 1, "{told}");
         let two = run("--range 50000-50001 --count 2 --max-attempts 3", &touch);
         assert_eq!(two.status.code(), Some(75));
         assert!(stderr(&two).contains("1 of 2 ports of the range are free"), "{}", stderr(&two));
@@ -513,15 +515,11 @@ fn signals_are_as_the_caller_had_them() {
             stdout(output).split_whitespace().skip(1).step_by(2).map(hexadecimal).collect()
         };
         let words = [&[PROGRAM, "exec", "--"], &status[..]].concat();
-        for (trap, hangup) in [("true", 0), ("trap '' HUP PIPE", 1)] {
-            let [blocked, ignored] =
-                masks(&shell(&format!("{trap}; exec \"$0\" \"$@\""), &words))[..]
-            else {
-                panic!("two masks")
-            };
-            assert_eq!(blocked, 0);
-            assert_eq!(ignored & 1, hangup, "{ignored:x}");
-            assert_eq!(ignored >> 12 & 1, hangup, "SIGPIPE: {ignored:x}");
+        for trap in ["true", "trap '' HUP PIPE"] {
+            let script = format!("{trap}; exec \"$0\" \"$@\"");
+            let masks = [&words[..], &status].map(|words| masks(&shell(&script, words)));
+            assert_eq!(masks[0].len(), 2, "{masks:x?}");
+            assert_eq!(masks[0], masks[1], "with exec, and without it, after {trap}: {masks:x?}");
         }
     });
 }
