@@ -396,14 +396,23 @@ connection, _ = socket.socket(fileno=3).accept()
 connection.close()
 ";
 
+/// The same, which binds PORT itself.
+const BINDS_AND_CLOSES_FIRST: &str = "
+import os, socket
+listener = socket.create_server(('', int(os.environ['PORT'])))
+connection, _ = listener.accept()
+connection.close()
+";
+
 #[test]
 fn a_server_that_closed_first_is_started_again_on_its_port_at_once() {
     in_new_namespace(|| {
-        for _ in 0..10 {
-            let server = exec("--range 50000", &["python3", "-c", CLOSES_FIRST]).spawn();
-            let mut server = server.unwrap();
+        let held = ("--range 50000", CLOSES_FIRST);
+        let not_held = ("--range 50000 --no-hold", BINDS_AND_CLOSES_FIRST);
+        for (options, script) in [held, not_held].repeat(10) {
+            let mut server = exec(options, &["python3", "-c", script]).spawn().unwrap();
             assert_eq!(connect(50_000).read(&mut [0]).unwrap(), 0, "the server closes");
-            assert_eq!(server.wait().unwrap().code(), Some(0));
+            assert_eq!(server.wait().unwrap().code(), Some(0), "{options}");
         }
         assert!(TcpListener::bind("0.0.0.0:50000").is_ok(), "std sets SO_REUSEADDR");
     });

@@ -67,7 +67,7 @@ pub enum Command {
     /// become the program (sh -c 'exec ./server').
     ///
     /// With one port asked for (--range 8080) it is given again while connections of the last server
-    /// are in TIME-WAIT, as SO_REUSEADDR does it.
+    /// are in TIME-WAIT, as SO_REUSEADDR does it; with --no-hold COMMAND must set that option itself.
     ///
     /// Descriptors that the caller left open at those numbers are replaced; any others, like the
     /// environment, are COMMAND's as they were. With --netns only the ports are of that namespace.

@@ -21,7 +21,7 @@ use crate::{
 /// Returns only if the program was not started.
 pub fn run(settings: &ExecSettings) -> anyhow::Result<Verdict> {
     // What is held counts against the limit under which the program then runs.
-    let wishes = Wishes { attempts: false, raised_limit: false, beside_ended: settings.holds };
+    let wishes = Wishes { attempts: false, raised_limit: false, beside_ended: true };
     let search = &settings.search;
     // Only the search happens in another namespace: the program stays where it was started.
     let (pick, ports) =
