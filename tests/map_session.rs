@@ -141,3 +141,18 @@ fn help_has_three_pages_that_turn_around() {
     tell(&mut app, Event::Key(Key::Escape));
     assert_eq!(app.overlay(), &Overlay::None);
 }
+
+#[test]
+fn what_is_counted_follows_a_zoomed_map_that_scrolls() {
+    let mut app = app();
+    press(&mut app, "+++");
+    let mut totals = Vec::new();
+    for _ in 0..200 {
+        press(&mut app, "j");
+        let counted = app.scan().unwrap().tally.clone();
+        assert_eq!(counted, app.tally(app.shown()), "{}", app.shown());
+        totals.push(counted.occupied);
+    }
+    totals.dedup();
+    assert!(totals.len() > 1, "the map has scrolled past sockets: {totals:?}");
+}

@@ -451,9 +451,9 @@ impl App {
 
     /// What is counted belongs to what is shown.
     fn follow_cursor(&mut self) {
-        let shown = self.map.range(self.ephemeral());
+        let shown = self.shown();
         self.map.follow_cursor(self.ephemeral(), self.size);
-        if self.map.range(self.ephemeral()) != shown {
+        if self.shown() != shown {
             self.recount();
         }
     }
