@@ -1,4 +1,5 @@
-//! Allocation strategies and the retry loop that drives a `Binder`. Opens no socket, reads no clock.
+//! Allocation strategies and the retry loop that drives a `Binder`. Opens no sockets, reads no
+//! clock.
 
 pub mod attempt;
 pub mod banded;

@@ -1,4 +1,4 @@
-//! The state of the terminal program and how events change it. Draws nothing, blocks never.
+//! The state of the terminal program and how events change it. Does not draw or block.
 
 pub mod allocation;
 pub mod command;
@@ -38,34 +38,34 @@ pub use map::{Extent, Glyphs, InspectorPlace, Map, Move, Plan, Size};
 pub use overview::Overview;
 pub use pool::Leasing;
 
-/// What is fixed before the first event.
+/// Settings that are fixed before the first event.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub first: Screen,
     pub glyphs: Glyphs,
-    /// What the map shows at first.
+    /// The ports that the map shows at the start.
     pub extent: Extent,
     pub protocols: Protocols,
-    /// Where the cursor is to stand at first; None: at the first port of the ephemeral range.
+    /// Where the cursor starts; None: at the first port of the ephemeral range.
     pub find: Option<Find>,
     pub allocation: AllocationOptions,
     pub lab: LabOptions,
-    /// The terminal reports the mouse at first.
+    /// Whether the terminal reports the mouse at the start.
     pub mouse: bool,
-    /// Marks may fade and flash; else only final states are shown.
+    /// Whether marks may fade and flash; if false, only final states are shown.
     pub motion: bool,
     pub services: ServiceNames,
 }
 
-/// What the person named on the command line.
+/// What to find, as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Find {
     Port(u16),
-    /// The first port of a process of this name.
+    /// The lowest port of any process with this name.
     Process(String),
 }
 
-/// What lies over the screen and takes the keys.
+/// What covers the screen and takes the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Overlay {
     #[default]
@@ -81,9 +81,9 @@ pub enum HelpPage {
     /// The keys of this screen, and what the scan could not see.
     #[default]
     Keys,
-    /// A sentence for each state and colour.
+    /// One sentence for each state and colour.
     States,
-    /// Which ranges there are, and what bind and connect do with them.
+    /// Which ranges exist, and how bind() and connect() use them.
     Ranges,
 }
 
@@ -99,7 +99,7 @@ impl HelpPage {
     }
 }
 
-/// Ports between the places where the mouse button went down and where it is.
+/// The ports between the block where the mouse button went down and the block under the pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub ports: PortRange,
@@ -107,24 +107,24 @@ pub struct Span {
     pub anchor: PortRange,
 }
 
-/// The latest snapshot and what was counted in it.
+/// The latest snapshot and the counts made from it.
 #[derive(Clone, Debug)]
 pub struct Scan {
     pub snapshot: Arc<Snapshot>,
     pub occupancy: Occupancy,
-    /// Of the ports that the kernel may choose, in the order of `Lane::EACH`.
+    /// Use of the ports that the kernel may choose, in the order of `Lane::EACH`.
     pub gauges: [Gauge; Lane::EACH.len()],
-    /// Of what the map shows.
+    /// Counts of the ports that the map shows.
     pub tally: Tally,
-    /// Counted while the owner lens is on.
+    /// Counted only while the owner lens is on.
     pub owners: OwnerRanks,
-    /// Counted while the lens has some.
+    /// Counted only while the lens has categories.
     pub categories: Categories,
     /// The ports of the owner in focus, while the owner lens is on.
     pub marks: Option<Marks>,
     pub analysis: Analysis,
     pub diagnosis: Diagnosis,
-    /// Since the program's start.
+    /// When the snapshot arrived, as time since the program's start.
     arrived: Duration,
 }
 
@@ -133,7 +133,7 @@ pub struct App {
     screen: Screen,
     overlay: Overlay,
     overview: Overview,
-    /// The map was opened from the Overview, which Esc leads back to: the lens that was on.
+    /// The lens that was on when the map was opened from the Overview. Esc leads back there.
     visited_from: Option<Lens>,
     map: Map,
     scan: Option<Scan>,
@@ -150,7 +150,7 @@ pub struct App {
     trends: Trends,
     thresholds: Thresholds,
     headline: Option<Headline>,
-    /// Of the first snapshot, and when it was taken: counters are judged by their growth.
+    /// Vitals of the first snapshot, and when it was taken: counters are judged by their growth.
     first_vitals: Option<(Vitals, Duration)>,
     services: ServiceNames,
     is_mouse_on: bool,
@@ -218,12 +218,12 @@ impl App {
         &self.lab
     }
 
-    /// None before the first scan came.
+    /// None before the first scan.
     pub fn scan(&self) -> Option<&Scan> {
         self.scan.as_ref()
     }
 
-    /// As the allocator's state and screen read it.
+    /// The latest snapshot and its occupancy, for the state and the screen of the allocator.
     pub fn last_scan(&self) -> Option<LastScan<'_>> {
         self.scan.as_ref().map(Scan::last)
     }
@@ -232,17 +232,17 @@ impl App {
         &self.processes
     }
 
-    /// Why the last scan failed.
+    /// Why the last scan failed, if it did.
     pub fn failure(&self) -> Option<&Text> {
         self.failure.as_ref()
     }
 
-    /// A thread of ours panicked, and what it said: exit code 101.
+    /// The message of the worker thread that panicked, if one did. The exit code is then 101.
     pub fn fault(&self) -> Option<&Text> {
         self.fault.as_ref()
     }
 
-    /// What was seen on ports before, and since when.
+    /// What earlier scans found on the ports, and since when.
     pub fn history(&self) -> &History {
         &self.history
     }
@@ -252,18 +252,18 @@ impl App {
         &self.trends
     }
 
-    /// By which ranges and destinations are judged.
+    /// The thresholds by which ranges and destinations are judged.
     pub fn thresholds(&self) -> Thresholds {
         self.thresholds
     }
 
-    /// What the Overview's first line is about; None before the first scan came.
+    /// What the Overview's first line is about; None before the first scan.
     pub fn headline(&self) -> Option<&Headline> {
         self.headline.as_ref()
     }
 
-    /// The range or destination that is worst, or was so a moment ago; None before the first scan
-    /// came.
+    /// The worst range or destination, or the one that was the worst until a moment ago. None
+    /// before the first scan.
     pub fn verdict(&self) -> Option<Standing> {
         self.headline.map(|headline| headline.standing)
     }
@@ -281,17 +281,17 @@ impl App {
         self.hover
     }
 
-    /// What the mouse measures.
+    /// The ports selected by dragging the mouse.
     pub fn span(&self) -> Option<PortRange> {
         self.span.map(|span| span.ports)
     }
 
-    /// The port that the inspector tells of: under the pointer, else under the cursor.
+    /// The port that the inspector describes: the one under the pointer, else under the cursor.
     pub fn inspected(&self) -> u16 {
         self.hover.map_or(self.map.cursor, |block| self.telling_port(block))
     }
 
-    /// When the picture changes although nothing happens; None: it does not.
+    /// Time until the screen changes without an event; None: it does not.
     pub fn redraw_after(&self) -> Option<Duration> {
         let is_shown = self.screen == Screen::Allocate;
         let changes = if self.pool.is_open() {
@@ -302,7 +302,7 @@ impl App {
         changes.filter(|_| is_shown)
     }
 
-    /// Frames for reports follow each other at this distance at least; keys are answered at once.
+    /// Minimum time between two frames that show reports. Keys are answered at once.
     pub fn frame_gap(&self) -> Duration {
         let is_fast = match self.screen {
             Screen::Allocate => self.allocation.is_sampled() && !self.pool.is_open(),
@@ -316,17 +316,17 @@ impl App {
         self.is_frozen
     }
 
-    /// Since the program's start.
+    /// Time since the program's start.
     pub fn now(&self) -> Duration {
         self.now
     }
 
-    /// How old the snapshot is.
+    /// Age of the snapshot.
     pub fn age(&self) -> Option<Duration> {
         self.scan.as_ref().map(|scan| self.now.saturating_sub(scan.arrived))
     }
 
-    /// Which keys mean what now.
+    /// The context that decides what each key means now.
     pub fn context(&self) -> Context {
         match (&self.overlay, self.screen) {
             (Overlay::Help(_), _) => Context::Help,
@@ -347,22 +347,22 @@ impl App {
         }
     }
 
-    /// The machine's range; Linux's default before the first scan.
+    /// The host's ephemeral range; Linux's default before the first scan.
     pub fn ephemeral(&self) -> PortRange {
         self.scan.as_ref().map_or(port::LINUX_DEFAULT, |s| s.snapshot.ephemeral.range)
     }
 
-    /// The map's grid in a terminal of that size.
+    /// The map's grid in a terminal of this size.
     pub fn grid(&self, size: Size) -> Option<Grid> {
         self.map.grid(self.ephemeral(), size)
     }
 
-    /// How the map lies in a terminal of that size.
+    /// The map's layout in a terminal of this size.
     pub fn plan(&self, size: Size) -> Option<Plan> {
         self.map.plan(self.ephemeral(), size)
     }
 
-    /// Dots were asked for, and are not shown: why.
+    /// Why dots that the user asked for are not shown, if so.
     pub fn missing_dots(&self) -> Option<&'static str> {
         self.grid(self.size).and_then(|grid| self.map.missing_dots(&grid))
     }
@@ -372,7 +372,7 @@ impl App {
         self.grid(self.size).map_or_else(|| self.map.range(self.ephemeral()), |g| g.range())
     }
 
-    /// What is on some ports, by the protocols that the map shows.
+    /// Counts what is on these ports, for the protocols that the map shows.
     pub fn tally(&self, ports: PortRange) -> Tally {
         self.scan.as_ref().map_or_else(Tally::default, |scan| {
             let ephemeral = &scan.snapshot.ephemeral;
@@ -380,8 +380,8 @@ impl App {
         })
     }
 
-    /// Of a block's ports the one that gives it its colour, so that the inspector tells of what is
-    /// seen.
+    /// Returns the first port of a block whose state class gives the block its colour, so that the
+    /// inspector describes what the map shows.
     pub fn telling_port(&self, block: PortRange) -> u16 {
         let heaviest = self.tally(block).heaviest();
         let telling = self.scan.as_ref().zip(heaviest).and_then(|(scan, class)| {
@@ -391,7 +391,7 @@ impl App {
         telling.unwrap_or(block.first())
     }
 
-    /// All sockets of a port, whatever the map shows.
+    /// All sockets on a port, of both protocols, whatever the map shows.
     pub fn sockets_on(&self, port: u16) -> impl Iterator<Item = &Socket> {
         let snapshot = self.scan.as_ref().map(|scan| &scan.snapshot);
         snapshot.into_iter().flat_map(move |snapshot| {

@@ -24,7 +24,8 @@ use clap::Parser as _;
 
 use crate::cli::{args::Arguments, exit::Verdict, output::Destination, settings::Settings};
 
-/// Does what the arguments say; the first of them is the program's name.
+/// Runs the command that the arguments describe and returns the exit code. The first argument is
+/// the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let is_diagnose = arguments.get(1).is_some_and(|command| command == "diagnose");

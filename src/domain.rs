@@ -1,4 +1,4 @@
-//! The port model: plain values and pure rules. Knows no screen, no operating system, no clock.
+//! The port model: plain values and pure rules. Does not draw, make system calls or read a clock.
 
 pub mod analysis;
 pub mod attribution;

@@ -1,4 +1,4 @@
-//! Worker threads between a host and whoever asks. Knows no keys and no colours.
+//! Worker threads between a host and the caller. Handles no keys, knows no colours.
 
 pub mod allocation;
 mod describer;
@@ -37,11 +37,11 @@ use self::{
     scanner::{Orders, ScanLoop},
 };
 
-/// How long `drop` waits for the scanner and the describer; one that is stuck in a system call is
-/// left behind.
+/// How long `drop` waits for the scanner and the describer. A thread that is stuck in a system call
+/// is not waited for.
 const FAREWELL: Duration = Duration::from_millis(300);
 
-/// The worker threads. Dropping it stops them.
+/// Handle to the worker threads. Dropping it stops them.
 pub struct Engine {
     orders: Arc<Orders>,
     roster: Arc<Roster>,
@@ -53,10 +53,10 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Scans every `interval`, or more seldom where that would cost over 5 % of a core. Each thread
-    /// reports through an `outbox` of its own.
+    /// Starts the threads. Scans every `interval`, or less often if that would cost over 5 % of a
+    /// core. Each thread reports through an `outbox` of its own.
     ///
-    /// Errors: the system gives no threads.
+    /// Errors: a thread could not be created.
     pub fn start(
         host: Arc<dyn Host>,
         interval: Duration,
@@ -79,13 +79,13 @@ impl Engine {
         Ok(Self { orders, roster, workers, allocation, lab, pool })
     }
 
-    /// Never blocks.
+    /// Sends a request. Never blocks.
     pub fn ask(&self, request: Request) {
         match request {
             Request::ScanNow => self.orders.scan_now(),
             Request::Freeze(frozen) => self.orders.freeze(frozen),
             Request::Allocation(request) => {
-                // A thread that has ended has told why.
+                // If the thread has ended, it has reported why.
                 self.allocation.send(request);
             }
             Request::Lab(request) => {

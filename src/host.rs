@@ -1,4 +1,4 @@
-//! The machine looked at, behind one trait. Says what is there, not whether it is good or bad.
+//! The trait for the machine that portscope examines. Reports what is there, without judging it.
 
 pub mod course;
 #[cfg(target_os = "linux")]
@@ -23,54 +23,55 @@ use crate::domain::{
 
 /// A machine: the real one, a simulated one, later a recorded one.
 ///
-/// It has three doors, each for a thread of its own: blocking reads about a process must not hold
-/// up the scan, and neither may hold up an allocation.
+/// A scanner, a describer and a binder are separate objects, each for a thread of its own: blocking
+/// reads about a process must not delay the scan, and neither may delay an allocation.
 pub trait Host: Send + Sync {
     fn machine(&self) -> Arc<Machine>;
 
     fn scanner(&self) -> Result<Box<dyn Scanner>, HostError>;
 
-    /// The kernel's policy and what of it is only assumed. A host that can tell it without a scan
-    /// does so.
+    /// Returns the kernel's port policy, with a gap for each value that is only assumed. Takes a
+    /// scan by default; a host that can read the policy without one overrides this.
     fn policy(&self) -> Result<(Ephemeral, Vec<Gap>), HostError> {
         let mut snapshot = Snapshot::empty(self.machine(), Source::Simulated);
         self.scanner()?.scan(OwnerDepth::Skip, &mut snapshot)?;
         Ok((snapshot.ephemeral, snapshot.gaps))
     }
 
-    /// Those of its own list come before IANA's.
+    /// Returns the service names of this machine. Names in its own list come before IANA's.
     fn services(&self) -> ServiceNames {
         ServiceNames::default()
     }
 
     fn describer(&self) -> Box<dyn Describer>;
 
-    /// Binds `protocols` on `address`, or on all addresses of both families.
+    /// Returns a binder for `protocols` on `address`; None: on all addresses of both families.
     fn binder(
         &self,
         protocols: Protocols,
         address: Option<LocalAddress>,
     ) -> Result<Box<dyn HostBinder>, HostError>;
 
-    /// What a bind() of that address names here; None: all addresses of both families.
+    /// Converts a local address to the address that bind() gets on this machine; None: all
+    /// addresses of both families.
     ///
-    /// Errors: there is no such interface.
+    /// Errors: the interface does not exist.
     fn bind_address(&self, asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal> {
         Ok(named_address(asked, asked.and_then(|asked| asked.interface?.index())))
     }
 
-    /// Why the kernel refuses a bind() of that address, if it does; takes no port. A host that
-    /// cannot try reports no refusal.
+    /// Returns why the kernel refuses a bind() of this address; None: it does not. Takes no port. A
+    /// host that cannot try reports no refusal.
     fn address_refusal(&self, _protocol: Protocol, _: BindAddress) -> Option<AddressRefusal> {
         None
     }
 
-    /// Whether this process may bind ports below `ip_unprivileged_port_start`; None: not known.
+    /// Whether this process may bind ports below `ip_unprivileged_port_start`; None: unknown.
     fn may_bind_privileged(&self) -> Option<bool> {
         None
     }
 
-    /// Why no port of an address can be bound on `protocols`, if that is so.
+    /// Returns why no port of this address can be bound on `protocols`; None: ports can be bound.
     fn refusal(&self, protocols: Protocols, asked: Option<LocalAddress>) -> Option<AddressRefusal> {
         let address = match self.bind_address(asked) {
             Ok(address) => address,
@@ -79,38 +80,38 @@ pub trait Host: Send + Sync {
         let included = Protocol::EACH.into_iter().filter(|&protocol| protocols.includes(protocol));
         included.map(|protocol| self.address_refusal(protocol, address)).find_map(|refusal| {
             match refusal {
-                // Then a binder takes IPv4 alone.
+                // Without IPv6, a binder for all addresses uses IPv4 alone.
                 Some(refusal) if asked.is_none() && refusal.errno == Errno::EAFNOSUPPORT => None,
                 refusal => refusal,
             }
         })
     }
 
-    /// Whether that bind() of `port` succeeds now; what it bound is released at once. A host that
-    /// cannot try says so by `ENOSYS`.
+    /// Tests whether this bind() of `port` succeeds now, and releases the port at once. A host that
+    /// cannot test returns `ENOSYS`.
     fn probe(&self, _bind: Bind, _port: u16) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
 
-    /// When that process started, in ticks since boot; None: there is none, as on a host without
-    /// processes.
+    /// Returns when the process started, in ticks since boot; None: it does not exist, or this host
+    /// has no processes.
     fn started(&self, _pid: u32) -> Option<u64> {
         None
     }
 
-    /// Whether the process of that pid and start still is; one that cannot be looked at now counts
-    /// as if.
+    /// Whether the process with this pid and start time still exists. A process that cannot be
+    /// checked now counts as existing.
     fn is_alive(&self, pid: u32, started: u64) -> bool {
         self.started(pid) == Some(started)
     }
 
-    /// Who holds what its binders bind.
+    /// Returns the pid of the process that holds the ports bound by this host's binders.
     fn own_pid(&self) -> u32 {
         std::process::id()
     }
 }
 
-/// As `Host::bind_address`, with the index of the interface.
+/// Like `Host::bind_address`, given the index of the interface.
 pub fn named_address(asked: Option<LocalAddress>, interface: Option<u32>) -> BindAddress {
     match (asked.map(|asked| asked.address), interface) {
         (None, _) => BindAddress::AnyDual,
@@ -121,60 +122,62 @@ pub fn named_address(asked: Option<LocalAddress>, interface: Option<u32>) -> Bin
     }
 }
 
-/// Takes snapshots; keeps what makes the next one cheap.
+/// Takes snapshots, and keeps what makes the next one cheap.
 pub trait Scanner: Send {
-    /// Fills `snapshot`, whose buffers are used again, or fails when no socket could be listed at
-    /// all. Part of an answer is `Ok` with gaps.
+    /// Fills `snapshot`, whose buffers are reused. An incomplete answer is `Ok` with gaps; an error
+    /// means that no socket could be listed at all.
     fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError>;
 
-    /// Fills in `snapshot.numbered` by one more dump of the connected TCP sockets. Costs as much as
-    /// a walk over the kernel's table; a host that cannot answer leaves it as it is.
+    /// Fills in `snapshot.numbered` by another dump of the connected TCP sockets. Costs as much as
+    /// a walk over the kernel's table. A host without an answer leaves the field unchanged.
     fn ask_numbered(&mut self, _snapshot: &mut Snapshot) {}
 
-    /// Fills in `snapshot.stamping_peers`, by one question for each of `Snapshot::unknown_peers`; a
-    /// host that cannot answer leaves it as it is.
+    /// Fills in `snapshot.stamping_peers` by one request for each of `Snapshot::unknown_peers`. A
+    /// host without an answer leaves the field unchanged.
     fn ask_timestamps(&mut self, _snapshot: &mut Snapshot) {}
 
-    /// As `scan` with all owners, of one local port, and perhaps without vitals.
+    /// Like `scan` with all owners, but for one local port, and possibly without vitals.
     fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
         self.scan(OwnerDepth::Full, snapshot)?;
         snapshot.sockets.retain(|socket| socket.local.port == port);
         Ok(())
     }
 
-    /// Flows to that port of this machine which are sent on to another endpoint (DNAT).
+    /// Returns the flows to this port of this machine that are forwarded to another endpoint
+    /// (DNAT).
     fn publications(&mut self, _port: u16) -> Publications {
         None
     }
 }
 
-/// Those of a port; None: no flow is tracked in the network namespace. An error: the flows may not be
-/// read, or are more than we read.
+/// The forwarded flows of a port. None: no flow is tracked in the network namespace. An error: the
+/// flows cannot be read, or there are more than portscope reads.
 pub type Publications = Option<Result<Vec<Publication>, Errno>>;
 
-/// How much work goes into owners.
+/// How much work a scan spends on owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnerDepth {
-    /// None: sockets only, `Holder::NotAsked`.
+    /// Finds no owners: each socket has `Holder::NotAsked`.
     Skip,
-    /// Walk the processes only if an unknown inode appears.
+    /// Walks the processes only if an unknown inode appears.
     Incremental,
-    /// Walk all: fork and descriptor passing change owners without a new inode.
+    /// Walks all processes: fork and descriptor passing change owners without a new inode.
     Full,
 }
 
-/// Tells about processes: name, command line, user, start.
+/// Describes processes: name, command line, user, start time.
 pub trait Describer: Send {
-    /// One entry for each pid that still exists.
+    /// Returns one entry for each pid that still exists.
     fn describe(&mut self, pids: &[u32]) -> Vec<Process>;
 
-    /// Why a process that exists could not be described. None: it has ended, or could be.
+    /// Returns why an existing process could not be described. None: it has ended, or it could be.
     fn refusal(&mut self, _pid: u32) -> Option<Errno> {
         None
     }
 
-    /// When the process of that pid started, in ticks since boot: another start is another process.
-    /// None: it has ended, or it cannot be seen. Costs much less than `describe`.
+    /// Returns when the process with this pid started, in ticks since boot; a different start time
+    /// is a different process. None: it has ended or is not visible. Costs much less than
+    /// `describe`.
     fn started(&mut self, _pid: u32) -> Option<u64> {
         None
     }
@@ -182,21 +185,22 @@ pub trait Describer: Send {
 
 /// A binder whose `Held` is boxed, so that all hosts share one type.
 pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
-    /// What this binder cannot do that was asked for ("IPv4 only"), if anything.
+    /// Returns the part of the request that this binder cannot fulfil ("IPv4 only"), if any.
     fn limitation(&self) -> Option<&'static str> {
         None
     }
 
-    /// From now on a bind() to port 0 chooses among these ports.
+    /// Makes bind() to port 0 choose from `range` from now on.
     ///
-    /// Errors: the machine cannot be told, or chooses from others only.
+    /// Errors: the machine cannot limit its choice, or chooses only from other ports.
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError>;
 
-    /// From now on TCP sockets are bound with SO_REUSEADDR: beside those of connections that had it, too,
-    /// as TIME-WAIT leaves them, and never beside one that listens.
+    /// Sets SO_REUSEADDR on TCP sockets from now on. A bind() then also succeeds beside connections
+    /// whose sockets had the option, such as those in TIME-WAIT, but never beside a listening
+    /// socket.
     fn reuse_address(&mut self) {}
 
-    /// How many of its ports this process can hold at once.
+    /// Returns how many ports of this binder the process can hold at once.
     fn hold_capacity(&self) -> u32 {
         u32::MAX
     }
@@ -206,29 +210,29 @@ pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
 pub trait Held: Send {
     fn port(&self) -> u16;
 
-    /// Datagrams that came since it was last asked, thrown away. At most so many at a time that it
-    /// takes no time.
+    /// Discards the datagrams that arrived since the last call, and returns their number. Discards
+    /// a limited number per call, so that a call takes almost no time.
     fn strays(&mut self) -> u64 {
         0
     }
 
-    /// It stays bound, but takes no connection any more, and datagrams from everywhere again; what
-    /// waits is thrown away.
+    /// Keeps the port bound, but stops accepting connections, receives datagrams from any sender
+    /// again, and discards everything that is queued.
     fn retire(&mut self) {}
 
-    /// Copies of the sockets, in the order of `into_descriptors`; the port stays bound while either
-    /// is open.
+    /// Returns copies of the sockets, in the order of `into_descriptors`. The port stays bound
+    /// while an original or a copy is open.
     fn copies(&self) -> io::Result<Vec<OwnedFd>> {
         Ok(Vec::new())
     }
 
-    /// The sockets themselves: TCP first, then UDP, as far as asked for; none on a simulated host.
+    /// Returns the sockets: TCP first, then UDP, as far as requested; none on a simulated host.
     fn into_descriptors(self: Box<Self>) -> Vec<OwnedFd>;
 }
 
 const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
 
-/// The operation that failed, in words, and why.
+/// An operation that failed, in words, and the cause.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {operation}: {}", named(.source))]
 pub struct HostError {
@@ -237,13 +241,14 @@ pub struct HostError {
 }
 
 impl HostError {
-    /// Text from outside in `operation` is scrubbed.
+    /// Text from outside in `operation` must be scrubbed already.
     pub fn new(operation: &str, source: impl Into<io::Error>) -> Self {
         Self { operation: Text::around_scrubbed(operation), source: source.into() }
     }
 }
 
-/// `Too many open files (EMFILE)`: std shows the number of an errno, not its name.
+/// Formats an error as in `Too many open files (EMFILE)`; std shows an errno as a number, not a
+/// name.
 fn named(error: &io::Error) -> String {
     let words = error.to_string();
     match (error.raw_os_error().map(Errno), words.rsplit_once(" (os error ")) {

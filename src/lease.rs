@@ -1,4 +1,4 @@
-//! A pool of leased ports for programs: joins the pool, a machine and a clock. Chooses nothing itself.
+//! Leased ports for programs: combines the pool, a machine and a clock. Chooses no ports.
 
 use std::{
     io,
@@ -20,25 +20,25 @@ use crate::{
     tcp_listener_of, udp_socket_of,
 };
 
-/// Quarantines that one `take` ends, and ports that rest by drain that it looks at: more than it takes,
-/// so that they never pile up, but few enough to cost little.
+/// Maximum number of quarantines that one `take` ends, and of draining ports that it checks. More
+/// than the one port that it takes, so that they never pile up, but few enough to cost little.
 const ENDED_BY_TAKE: usize = 4;
-/// Those that one `tend` ends.
+/// Maximum number of quarantines that one `tend` ends.
 const ENDED_BY_TEND: usize = 64;
 
-/// Why there is no pool.
+/// Why a pool could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     #[error(transparent)]
     Bands(#[from] BandsTooLarge),
     #[error("a failure rate of {0}, which is not from 0 to 1")]
     FailureRate(f64),
-    /// No socket could be made, or none on that address.
+    /// No socket could be created, or none on that address.
     #[error(transparent)]
     Io(#[from] HostError),
 }
 
-/// What a pool shall do; see the methods for what it does unless told otherwise.
+/// Options of a [`LeasePool`]. Each method states its default.
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct LeasePoolBuilder {
@@ -54,64 +54,65 @@ pub struct LeasePoolBuilder {
 }
 
 impl LeasePoolBuilder {
-    /// Default: the same port on UDP and TCP.
+    /// Sets the protocols. Default: the same port on UDP and TCP.
     pub fn protocols(mut self, protocols: Protocols) -> Self {
         self.protocols = protocols;
         self
     }
 
-    /// Default: all addresses of IPv4 and IPv6.
+    /// Sets the address to bind. Default: all addresses of IPv4 and IPv6.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// Ports never to give, such as those of `ip_local_reserved_ports`. Default: none.
+    /// Sets the ports that are never leased, such as those in `ip_local_reserved_ports`. Default:
+    /// none.
     pub fn reserved(mut self, reserved: &[PortRange]) -> Self {
         self.reserved = reserved.to_vec();
         self.reserved.sort_unstable();
         self
     }
 
-    /// Ports kept for the higher classes. Default: none.
+    /// Sets how many ports are kept for the higher classes. Default: none.
     pub fn bands(mut self, bands: Bands) -> Self {
         self.bands = bands;
         self
     }
 
-    /// What a port goes through before it is given again. Default: ten seconds.
+    /// Sets the quarantine of a port before it is leased again. Default: ten seconds.
     pub fn quarantine(mut self, quarantine: Quarantine) -> Self {
         self.quarantine = quarantine;
         self
     }
 
-    /// How often a search may give up although a port is free, 0 to 1; the attempts follow from it.
-    /// Default: one in a million.
+    /// Sets the probability with which a search may give up although a port is free, 0 to 1. It
+    /// determines the number of attempts. Default: one in a million.
     pub fn failure_rate(mut self, failure_rate: f64) -> Self {
         self.failure_rate = failure_rate;
         self
     }
 
-    /// Attempts of one search in one band, at most, whatever the failure rate asks for; one is always
-    /// made. Default: 1,000.
+    /// Sets the maximum number of attempts of one search in one band, whatever the failure rate
+    /// requires; one is always made. Default: 1,000.
     pub fn max_attempts(mut self, max_attempts: u32) -> Self {
         self.max_attempts = max_attempts;
         self
     }
 
-    /// The same seed tries the same ports. Default: drawn by chance.
+    /// Sets the seed. The same seed tries the same ports. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// A pool on this machine.
+    /// Builds a pool on this machine.
     #[cfg(target_os = "linux")]
     pub fn build(self) -> Result<LeasePool, PoolError> {
         self.build_on(&crate::host::linux::LinuxHost::new())
     }
 
-    /// A pool on a machine of your choice, such as a simulated one, whose ports have no sockets.
+    /// Builds a pool on another [`Host`], such as a simulated one, whose ports have no sockets.
     pub fn build_on(self, host: &dyn Host) -> Result<LeasePool, PoolError> {
         if !(0.0..=1.0).contains(&self.failure_rate) {
             return Err(PoolError::FailureRate(self.failure_rate));
@@ -142,10 +143,10 @@ struct Shared {
     limitation: Option<&'static str>,
 }
 
-/// Gives ports out by leases, and each of them again only after a rest. Clones share one pool.
+/// Leases ports, and leases a port again only after a quarantine. Clones share one pool.
 ///
-/// A lease holds its port by bound sockets, so nobody else can have it, and whatever ends the process
-/// frees it. The sockets to work with are copies of those.
+/// A lease holds its port with bound sockets, so no other process can bind it, and the end of the
+/// process frees it, whatever the cause. The caller gets duplicates of these sockets.
 ///
 /// ```no_run
 /// use portscope::{
@@ -163,26 +164,27 @@ struct Shared {
 /// let lease = pool.take(Class::Normal)?;
 /// let socket = lease.udp_socket()?;
 /// println!("listening on {}", socket.local_addr()?);
-/// drop(lease); // From here on the port rests until no datagram came for two seconds.
+/// drop(lease); // The quarantine lasts until no datagram arrives for two seconds.
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # In async programs
 ///
-/// Nothing here waits for anything, so a task may call it without `spawn_blocking`. What
-/// [`take`](Self::take) costs is its attempts: 1 in an empty range, 10 on average in one that is 90 %
-/// full, 100 at 99 %, and never more than [`max_attempts`](LeasePoolBuilder::max_attempts) in each
-/// band. A refused attempt takes about a microsecond; but of a pool on both protocols seven, where it
-/// is TCP that refuses, for then a bound UDP socket is closed and made anew. So `take` holds a task up
-/// for some 10 microseconds while ports are plenty, for 20 to 100 at 90 %, and where others have every
-/// port for 1 or 7 milliseconds with the default of 1,000 attempts: set fewer if that is too long.
-/// Beside that it looks at 4 ports that rest and ends as many quarantines. The lock is held for so
-/// long. Dropping a lease closes its sockets, or leaves that to the end of its rest.
+/// No method blocks to wait, so a task may call them without `spawn_blocking`. The cost of
+/// [`take`](Self::take) is that of its attempts: 1 in an empty range, 10 on average in one that is
+/// 90 % full, 100 at 99 %, and never more than [`max_attempts`](LeasePoolBuilder::max_attempts) in
+/// each band. A refused attempt takes about a microsecond. In a pool on both protocols it takes
+/// seven if TCP refuses, because a bound UDP socket is then closed and created again. So `take`
+/// delays a task by some 10 microseconds while many ports are free, by 20 to 100 at 90 %, and if
+/// others hold every port by 1 or 7 milliseconds with the default of 1,000 attempts: set fewer if
+/// that is too long. It also checks 4 ports in quarantine and ends at most 4 quarantines. It holds
+/// the lock all the time. Dropping a lease closes its sockets, or leaves that to the end of the
+/// quarantine.
 ///
-/// The same bound holds for [`Allocator`](crate::Allocator).
-/// [`find_free_port`](crate::find_free_port) makes its sockets anew and reads four files of `/proc/sys`,
-/// some 50 microseconds in all; if it gives up it scans all sockets once, which takes milliseconds
-/// where there are many: allow it more attempts there.
+/// The same limits hold for [`Allocator`](crate::Allocator).
+/// [`find_free_port`](crate::find_free_port) creates its sockets in each call and reads four files
+/// in `/proc/sys`, some 50 microseconds in all. If it gives up, it scans all sockets once, which
+/// takes milliseconds if there are many: allow it more attempts in that case.
 ///
 /// ```no_run
 /// # use portscope::{LeasePool, allocator::Class, domain::PortRange};
@@ -192,7 +194,7 @@ struct Shared {
 /// let task = tokio::spawn(async move {
 ///     let lease = pool.take(Class::Low)?;
 ///     let socket = lease.udp_socket()?;
-///     socket.set_nonblocking(true)?; // As tokio::net::UdpSocket::from_std asks for.
+///     socket.set_nonblocking(true)?; // Required by tokio::net::UdpSocket::from_std.
 ///     Ok::<u16, Box<dyn std::error::Error + Send + Sync>>(lease.port())
 /// });
 /// let port = task.await?;
@@ -204,7 +206,7 @@ struct Shared {
 pub struct LeasePool(Arc<Shared>);
 
 impl LeasePool {
-    /// Over both ends of `range`; port 0 is never given.
+    /// Creates a builder for `range`, including both ends. Port 0 is never leased.
     pub fn over(range: PortRange) -> LeasePoolBuilder {
         LeasePoolBuilder {
             range,
@@ -219,39 +221,41 @@ impl LeasePool {
         }
     }
 
-    /// With it the same ports are tried again.
+    /// Returns the seed. With the same seed the same ports are tried.
     pub fn seed(&self) -> u64 {
         self.0.seed
     }
 
-    /// What was asked for and cannot be had here: "IPv4 only".
+    /// Returns what was asked for and is not available here, such as "IPv4 only".
     pub fn limitation(&self) -> Option<&'static str> {
         self.0.limitation
     }
 
-    /// A port of the bands that the class may have, bound until the lease is dropped.
+    /// Leases a port of the bands that the class may use. It stays bound until the lease is
+    /// dropped.
     pub fn take(&self, class: Class) -> Result<LeasedPort, Shortage> {
         let now = self.now();
         let mut pool = self.pool();
         pool.pass_some(now, ENDED_BY_TAKE);
-        // Asked of nobody: the pool ends with its tenant.
+        // The start time of the lease holder is not used: the pool ends with this process.
         let tenant = Tenant { pid: std::process::id(), started: 0 };
         let lease = pool.take(now, class, tenant, |_| ())?;
         drop(pool);
         Ok(LeasedPort { pool: self.clone(), port: lease.port, class })
     }
 
-    /// Ends quarantines that are over, 64 at most; `take` ends some as well. For programs that seldom
-    /// take: what rests by [`Quarantine::Drain`] is bound until somebody ends it, and a stray datagram
-    /// begins the quiet time anew when it is found.
+    /// Ends at most 64 quarantines that are over; `take` ends some as well. For programs that
+    /// seldom call `take`: a port in [`Quarantine::Drain`] stays bound until a call ends its
+    /// quarantine, and a stray datagram restarts the quiet time when a call finds it.
     ///
-    /// True: more are over.
+    /// Returns true if more quarantines are over.
     pub fn tend(&self) -> bool {
         let now = self.now();
         self.pool().pass_some(now, ENDED_BY_TEND)
     }
 
-    /// Ports that the class may have and that neither are leased nor rest; others may have them.
+    /// Counts the ports that the class may use and that are neither leased nor in quarantine. Other
+    /// processes may hold some of them.
     pub fn left_for(&self, class: Class) -> u32 {
         self.pool().left_for(class)
     }
@@ -260,7 +264,7 @@ impl LeasePool {
         self.pool().leases().len()
     }
 
-    /// Ports in quarantine.
+    /// Counts the ports in quarantine.
     pub fn resting(&self) -> usize {
         self.pool().resting().len()
     }
@@ -273,7 +277,8 @@ impl LeasePool {
         self.0.begun.elapsed()
     }
 
-    /// A thread that panicked with the lock left no step half done that another could notice.
+    /// A thread that panicked while it held the lock left nothing half done that another thread
+    /// could notice, so a poisoned lock is used as it is.
     fn pool(&self) -> MutexGuard<'_, HostPool> {
         self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -286,11 +291,11 @@ impl std::fmt::Debug for LeasePool {
     }
 }
 
-/// A port of a [`LeasePool`]; dropping it begins the port's quarantine.
+/// A leased port of a [`LeasePool`]. Dropping it starts the quarantine of the port.
 ///
-/// Its sockets are given as copies (dup(2)) that share one socket with the pool: options and O_NONBLOCK
-/// hold for all of them. A copy that outlives the lease keeps the port bound, and nobody else gets it;
-/// but it is the pool's to drain, and to end its listening.
+/// Its sockets are duplicates (dup(2)) of those of the pool: options and O_NONBLOCK apply to all of
+/// them. A duplicate that outlives the lease keeps the port bound, so no other process gets it, but
+/// a pool that drains its ports then ends the listening and reads the datagrams.
 pub struct LeasedPort {
     pool: LeasePool,
     port: u16,
@@ -306,18 +311,20 @@ impl LeasedPort {
         self.class
     }
 
-    /// Copies of all its sockets: TCP first, then UDP, as far as asked for; they are closed by execve(2).
+    /// Returns duplicates of all its sockets, of the protocols that were asked for: TCP first, then
+    /// UDP. They are closed by execve(2).
     pub fn descriptors(&self) -> io::Result<Vec<OwnedFd>> {
         self.pool.pool().held_of(self.port).map_or(Ok(Vec::new()), |held| held.copies())
     }
 
-    /// Errors: the port is not held on UDP, or there are no more descriptors.
+    /// Returns a duplicate of the UDP socket. Errors: the port is not held on UDP, or no
+    /// descriptors are left.
     pub fn udp_socket(&self) -> io::Result<UdpSocket> {
         udp_socket_of(self.descriptors()?)
     }
 
-    /// Begins to listen. Errors: the port is not held on TCP, listen(2) fails, or there are no more
-    /// descriptors.
+    /// Returns a duplicate of the TCP socket, which now listens. Errors: the port is not held on
+    /// TCP, listen(2) fails, or no descriptors are left.
     pub fn tcp_listener(&self, backlog: i32) -> io::Result<TcpListener> {
         tcp_listener_of(self.descriptors()?, backlog)
     }

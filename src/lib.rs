@@ -1,6 +1,6 @@
-//! portscope shows how the ports of a machine are really used, and finds free ones.
+//! Shows how the ports of a machine are used, and finds free ones.
 //!
-//! To get a port, hold on to the socket: a number alone may be taken by the time it is used.
+//! To get a port, keep its socket: a number alone may be taken before it is used.
 //!
 //! ```
 //! use portscope::{Allocator, domain::{PortRange, Protocols}};
@@ -15,7 +15,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Programs that take and give back many ports lease them from a [`LeasePool`], async ones too.
+//! Programs that allocate and release many ports lease them from a [`LeasePool`], which is also
+//! suitable for async programs.
 
 pub mod allocator;
 pub mod app;
@@ -47,10 +48,10 @@ use crate::{
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
 };
 
-/// Binds a port of `range` that nobody has, chosen at random, on all addresses of IPv4 and IPv6.
+/// Binds a free port of `range`, chosen at random, on all addresses of IPv4 and IPv6.
 ///
-/// Ports in `ip_local_reserved_ports` are not tried. When it gives up it scans once, to say how many
-/// ports are in fact free. For more, see [`Allocator`].
+/// Does not try the ports in `ip_local_reserved_ports`. If it gives up, it scans once to report how
+/// many ports are free. See [`Allocator`] for more options.
 ///
 /// ```no_run
 /// use portscope::{domain::{PortRange, Protocols}, find_free_port};
@@ -69,7 +70,7 @@ pub fn find_free_port(
     let policy = host::linux::policy::PolicyReader::default().reserved();
     let builder = Allocator::over(range).protocols(protocols).max_attempts(max_attempts);
     let builder = builder.reserved(policy.reserved());
-    // No more of the machine is read than a search needs.
+    // Without a `LinuxHost`, which would read more of the machine than a search needs.
     let binder = Box::new(host::linux::binder::RealBinder::new(protocols, None)?);
     let mut allocator = builder.build_with(&ALLOCATORS[0], binder, FreePorts::everything())?;
     allocator.allocate(|_| ()).map_err(|error| match error {
@@ -82,38 +83,38 @@ pub fn find_free_port(
     })
 }
 
-/// Candidates without a socket of `protocols`; None where that could not be seen.
+/// Counts the candidates without a socket of `protocols`; None if the scan failed.
 fn count_free(host: &dyn Host, candidates: &Candidates, protocols: Protocols) -> Option<u32> {
     let sight = FreePorts::seen(&look(host).ok()?, protocols, None);
     Some(candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32)
 }
 
-/// The sockets, without owners.
+/// Scans the sockets, without owners.
 fn look(host: &dyn Host) -> Result<Snapshot, HostError> {
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
     host.scanner()?.scan(OwnerDepth::Skip, &mut snapshot)?;
     Ok(snapshot)
 }
 
-/// Why there is no port.
+/// Why no port was found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    /// So many misses in a row; another attempt might have found a port. `free`: ports of the range
-    /// that are in fact free; None where nobody counted (an [`Allocator`] does not scan).
+    /// `attempts` attempts in a row failed; another one might have found a port. `free`: how many
+    /// ports of the range are free; None if they were not counted (an [`Allocator`] does not scan).
     #[error("gave up after {attempts} attempts in {range}; {}", in_fact_free(*.free))]
     GaveUp { attempts: u32, range: PortRange, free: Option<u32> },
-    /// There is no port left to try: all are reserved, or were tried by a strategy that tries none
-    /// twice, or none looked free to one that looks first.
+    /// No port is left to try: all are reserved, the strategy tries no port twice and has tried
+    /// all, or it looks for free ports first and found none.
     #[error("no port of {range} is left to try")]
     RangeFull { range: PortRange },
     #[error("there is no strategy \"{name}\"; there are: {}", strategy_names())]
     UnknownStrategy { name: domain::Text },
-    /// No socket could be made, or none on that address.
+    /// No socket could be created, or none on that address.
     #[error(transparent)]
     Io(#[from] HostError),
 }
 
-/// What an allocator shall do; see the methods for what it does unless told otherwise.
+/// Options of an [`Allocator`]. Each method states its default.
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct AllocatorBuilder {
@@ -127,53 +128,56 @@ pub struct AllocatorBuilder {
 }
 
 impl AllocatorBuilder {
-    /// Default: the same port on UDP and TCP.
+    /// Sets the protocols. Default: the same port on UDP and TCP.
     pub fn protocols(mut self, protocols: Protocols) -> Self {
         self.protocols = protocols;
         self
     }
 
-    /// Default: all addresses of IPv4 and IPv6, so that no holder of any address is overlooked.
+    /// Sets the address to bind. Default: all addresses of IPv4 and IPv6, so that a socket on any
+    /// address is noticed.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// Ports not to try, such as those of `ip_local_reserved_ports`. Default: none; a bind to a
-    /// port that the machine reserves succeeds, for that list binds only the kernel's own choice.
-    /// `kernel-bind` is that choice: it skips those that the machine reserves, and can skip no others.
+    /// Sets the ports not to try, such as those in `ip_local_reserved_ports`. Default: none. A
+    /// bind() to a reserved port succeeds, because that list only restricts the choice of the
+    /// kernel. The strategy `kernel-bind` uses that choice: it skips the ports that the machine
+    /// reserves, and cannot skip any others.
     pub fn reserved(mut self, reserved: &[PortRange]) -> Self {
         self.reserved = reserved.to_vec();
         self.reserved.sort_unstable();
         self
     }
 
-    /// Default: 100. With 0 nothing is tried.
+    /// Sets the maximum number of attempts. Default: 100. With 0 no port is tried.
     pub fn max_attempts(mut self, max_attempts: u32) -> Self {
         self.max_attempts = max_attempts;
         self
     }
 
-    /// The same seed tries the same ports, unless the machine chooses them. Default: drawn by chance.
+    /// Sets the seed. The same seed tries the same ports, unless the kernel chooses them. Default:
+    /// random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// A name of [`ALLOCATORS`]. Default: `random`. `bitmap` looks at the machine once, when the
-    /// allocator is built: build another one when that is old.
+    /// Sets the strategy, a name in [`ALLOCATORS`]. Default: `random`. `bitmap` scans the machine
+    /// once, when the allocator is built: build another one when that scan is too old.
     pub fn strategy(mut self, name: &str) -> Self {
         name.clone_into(&mut self.strategy);
         self
     }
 
-    /// An allocator on this machine.
+    /// Builds an allocator on this machine.
     #[cfg(target_os = "linux")]
     pub fn build(self) -> Result<Allocator, FindError> {
         self.build_on(&host::linux::LinuxHost::new())
     }
 
-    /// An allocator on a machine of your choice, such as a simulated one.
+    /// Builds an allocator on another [`Host`], such as a simulated one.
     pub fn build_on(self, host: &dyn Host) -> Result<Allocator, FindError> {
         let Some(row) = AllocatorRow::named(&self.strategy) else {
             return Err(FindError::UnknownStrategy { name: domain::Text::scrub(&self.strategy) });
@@ -211,7 +215,8 @@ impl AllocatorBuilder {
         Ok(Allocator { inner, range, max_attempts, seed, limitation })
     }
 
-    /// A machine that chooses by itself skips no other ports than it reserves.
+    /// Fails if the kernel chooses and does not itself reserve all ports of the range that must not
+    /// be tried: it cannot skip others.
     fn check_reserved_by(&self, host: &dyn Host) -> Result<(), HostError> {
         let (policy, _) = host.policy()?;
         let mut asked = self.reserved.iter().filter_map(|ports| ports.intersection(self.range));
@@ -225,7 +230,7 @@ impl AllocatorBuilder {
     }
 }
 
-/// Searches a range for a port by real binds, and gives back what it bound.
+/// Searches a range for a port with real binds, and returns the bound port.
 pub struct Allocator {
     inner: allocator::Allocator<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
     range: PortRange,
@@ -234,18 +239,18 @@ pub struct Allocator {
     limitation: Option<&'static str>,
 }
 
-/// What one attempt came to.
+/// The result of one attempt.
 #[derive(Debug)]
 pub enum Step {
-    /// There are attempts left.
+    /// The port was refused, and attempts are left.
     Refused(Attempt),
     Bound(Attempt, HeldPort),
-    /// The attempt was refused and the last one (none: nothing was left to try).
+    /// The last attempt was refused. None: no attempt was allowed, or no port was left to try.
     Failed(Option<Attempt>, FindError),
 }
 
 impl Allocator {
-    /// Over both ends of `range`; port 0 is never tried.
+    /// Creates a builder for `range`, including both ends. Port 0 is never tried.
     pub fn over(range: PortRange) -> AllocatorBuilder {
         AllocatorBuilder {
             range,
@@ -258,17 +263,17 @@ impl Allocator {
         }
     }
 
-    /// With it the same ports are tried again.
+    /// Returns the seed. With the same seed the same ports are tried.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// What was asked for and cannot be had here: "IPv4 only".
+    /// Returns what was asked for and is not available here, such as "IPv4 only".
     pub fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }
 
-    /// One attempt. After `Bound` and `Failed` the next call begins a new search.
+    /// Makes one attempt. After `Bound` and `Failed` the next call begins a new search.
     pub fn step(&mut self) -> Step {
         self.steps(1, |_| ())
     }
@@ -289,7 +294,7 @@ impl Allocator {
         }
     }
 
-    /// Attempts until a port is bound or none is left; `seen` is told each.
+    /// Makes attempts until a port is bound or none is left. Calls `seen` with each attempt.
     pub fn allocate(&mut self, mut seen: impl FnMut(&Attempt)) -> Result<HeldPort, FindError> {
         loop {
             match self.steps(u32::MAX, &mut seen) {
@@ -301,7 +306,8 @@ impl Allocator {
     }
 }
 
-/// A bound port. Nobody else can bind it until this, or what was made of it, is dropped.
+/// A bound port. No other process can bind it until this value, or the socket made from it, is
+/// dropped.
 pub struct HeldPort(Box<dyn Held>);
 
 impl HeldPort {
@@ -309,23 +315,24 @@ impl HeldPort {
         self.0.port()
     }
 
-    /// The sockets: TCP first (bound, not listening), then UDP, as far as asked for.
+    /// Returns the sockets of the protocols that were asked for: TCP first (bound, not listening),
+    /// then UDP.
     pub fn into_descriptors(self) -> Vec<OwnedFd> {
         self.0.into_descriptors()
     }
 
-    /// Its other socket is closed. Errors: the port is not held on UDP.
+    /// Returns the UDP socket and closes the other one. Errors: the port is not held on UDP.
     pub fn into_udp_socket(self) -> io::Result<UdpSocket> {
         udp_socket_of(self.into_descriptors())
     }
 
-    /// Begins to listen; its other socket is closed. Errors: the port is not held on TCP, or listen(2)
-    /// fails.
+    /// Returns the TCP socket, which now listens, and closes the other one. Errors: the port is not
+    /// held on TCP, or listen(2) fails.
     pub fn into_tcp_listener(self, backlog: i32) -> io::Result<TcpListener> {
         tcp_listener_of(self.into_descriptors(), backlog)
     }
 
-    /// Of a port that is held on both protocols; the listener begins to listen.
+    /// Returns both sockets of a port that is held on both protocols. The TCP socket now listens.
     ///
     /// ```no_run
     /// # use portscope::{Allocator, domain::PortRange};
@@ -340,14 +347,15 @@ impl HeldPort {
     }
 }
 
-/// As [`HeldPort::into_descriptors`]: several, so there is no `IntoRawFd`, which is one.
+/// Same as [`HeldPort::into_descriptors`]. There is no `IntoRawFd`, because a port may have several
+/// sockets.
 impl From<HeldPort> for Vec<OwnedFd> {
     fn from(held: HeldPort) -> Self {
         held.into_descriptors()
     }
 }
 
-/// As [`HeldPort::into_udp_socket`].
+/// Same as [`HeldPort::into_udp_socket`].
 impl TryFrom<HeldPort> for UdpSocket {
     type Error = io::Error;
 
@@ -356,7 +364,7 @@ impl TryFrom<HeldPort> for UdpSocket {
     }
 }
 
-/// As [`HeldPort::into_tcp_listener`], with the backlog that std's own `bind` takes.
+/// Same as [`HeldPort::into_tcp_listener`], with the backlog that std's own `bind` uses.
 ///
 /// ```no_run
 /// # use portscope::{domain::{PortRange, Protocols}, find_free_port};
@@ -374,7 +382,7 @@ impl TryFrom<HeldPort> for TcpListener {
     }
 }
 
-/// library/std/src/sys/net/connection/socket.rs.
+/// The backlog of std's `TcpListener::bind` (library/std/src/sys/net/connection/socket.rs).
 const BACKLOG: i32 = 128;
 
 fn is_stream(socket: &OwnedFd) -> bool {

@@ -1,4 +1,4 @@
-//! The program: hands its arguments to `cli` and ends with the code that comes back.
+//! The program: passes its arguments to `cli` and ends with the exit code that it returns.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What a machine's ports look like without a screen: text, JSON, CSV, metrics. Scans nothing itself.
+//! Reports about the ports of a machine: text, JSON, CSV, metrics. Does not scan.
 
 mod columns;
 pub mod csv;
@@ -21,7 +21,7 @@ pub use diagnose::{Health, Status};
 pub use explain::Explanation;
 pub use pick::{Collision, NoPort, Pick, Tried};
 
-/// A snapshot and what is known of the processes in it.
+/// A snapshot, and what is known about its processes.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
     pub snapshot: &'a Snapshot,
@@ -29,7 +29,7 @@ pub struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// None where the kernel no longer knows the user.
+    /// Returns the user of a socket; None where the kernel no longer knows it.
     fn user(self, socket: &Socket) -> Option<User<'a>> {
         let uid = socket.uid?;
         let users = &self.snapshot.machine.users;
@@ -40,18 +40,19 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// The processes of a socket's owner; without a name where one ended before it was read.
+    /// Returns the processes of a socket's owner, without a name where one ended before it was
+    /// read.
     fn owners(self, socket: &Socket) -> impl Iterator<Item = (u32, Option<&'a Process>)> {
         let pids = self.snapshot.owner(socket).pids();
         pids.iter().map(move |&pid| (pid, self.processes.get(pid)))
     }
 }
 
-/// A user's name, or the number of one who has none.
+/// The user of a socket: a name, or the uid if it has no name.
 enum User<'a> {
     Named(&'a str),
     Nameless(u32),
-    /// A user of the host who has no uid in our user namespace.
+    /// A user of the host that has no uid in this user namespace.
     Unmapped(String),
 }
 

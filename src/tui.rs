@@ -1,4 +1,4 @@
-//! Moves events and effects between the terminal, the app and the engine. Holds no logic.
+//! Moves events and effects between the terminal, the app and the engine. Has no logic of its own.
 
 mod canvas;
 mod decoder;
@@ -44,12 +44,12 @@ use self::{
     watchdog::{Ending, Reason},
 };
 
-/// What the command line says of the terminal program.
+/// Options of the terminal program from the command line.
 pub struct Options {
     /// Time between two scans.
     pub interval: Duration,
     pub color: Depth,
-    /// None: ask the terminal.
+    /// None: the terminal is asked for it.
     pub ground: Option<Ground>,
     pub contrast: Contrast,
     pub ascii: bool,
@@ -58,19 +58,19 @@ pub struct Options {
     pub fault: Option<Fault>,
 }
 
-/// How the program ended, the terminal given back.
+/// How the program ended, after the terminal was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
     Quit,
-    /// To be raised again.
+    /// The program was ended by this signal, which is to be raised again.
     Signal(i32),
-    /// A worker panicked. The message is on stderr already.
+    /// A worker panicked. The message is already on stderr.
     Panicked(Text),
     TerminalGone,
 }
 
 impl Exit {
-    /// The exit code of contract.md. A signal is raised again, so that this does not return.
+    /// Returns the exit code. For a signal it raises the signal again and does not return.
     pub fn finish(self) -> ExitCode {
         match self {
             Self::Quit => ExitCode::SUCCESS,
@@ -92,12 +92,12 @@ impl From<Reason> for Exit {
     }
 }
 
-/// The terminal could not be used, or the system gave no threads.
+/// The terminal could not be used, or a thread could not be started.
 #[derive(Debug, thiserror::Error)]
 #[error("could not use the terminal: {0}")]
 pub struct TuiError(#[from] io::Error);
 
-/// Runs until the user quits or something ends it. Ask `refuse_reason` first.
+/// Runs until the user quits or something ends the program. Call `refuse_reason` first.
 pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
     let host = match options.fault {
         Some(Fault::PanicWorker) => Arc::new(FaultyHost(host)),
@@ -119,7 +119,7 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
 
     let taken = Taken(&terminal);
     terminal.take()?;
-    // Before the terminal is asked, so that the first scan does not wait for the answer.
+    // Started before the terminal is asked, so that the first scan does not wait for the answer.
     let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
     let engine = Engine::start(host, options.interval, outbox)?;
     let Answer { ground, typed, decoder } = match options.ground {
@@ -132,7 +132,7 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
     let send = move |input| by_hand.send(Wake::Input(input)).is_ok();
     input::listen(ending.clone(), typed, decoder, send)?;
 
-    // The theme heeds NO_COLOR; crossterm would hide even the colours that `--color` asks for.
+    // The theme respects NO_COLOR; crossterm would also drop the colours that `--color` asks for.
     crossterm::style::force_color_output(true);
     let mut events = EventLoop {
         app: App::new(options.app),

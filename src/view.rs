@@ -91,7 +91,8 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Names from outside may hold what the terminal cannot show.
+/// Replaces every non-ASCII symbol: names of processes or hosts may contain characters that the
+/// terminal cannot show.
 fn replace_non_ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         match cell.symbol() {

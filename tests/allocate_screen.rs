@@ -1,4 +1,4 @@
-//! Golden pictures of the Allocate screen: text, and where colour says something, styles.
+//! Golden frames of the Allocate screen: text, and styles where colour carries meaning.
 
 #[path = "support/allocate.rs"]
 mod stage;

@@ -1,4 +1,5 @@
-//! Scripted sessions on the Allocate screen: what is asked of the engine, what is believed of it.
+//! Scripted sessions on the Allocate screen: requests to the engine, and how reports change the
+//! state.
 
 #[path = "support/allocate.rs"]
 mod stage;

@@ -1,4 +1,4 @@
-//! Every strategy on the Allocate screen, with the real allocation thread behind it.
+//! Every strategy on the Allocate screen, with the real allocation thread.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

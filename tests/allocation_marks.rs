@@ -1,4 +1,5 @@
-//! Marks of attempts on the map: which there are at which speed, and how they fade. Not their look.
+//! Marks of attempts on the map: which there are at which speed, and how they fade. Does not test
+//! their look.
 
 #[path = "support/allocate.rs"]
 mod stage;

@@ -1,4 +1,4 @@
-//! The allocation thread as its user meets it: requests in, reports out, on simulated machines.
+//! The allocation thread from the outside: requests in, reports out, on simulated machines.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

@@ -1,4 +1,4 @@
-//! The allocator on real sockets, in private network namespaces. Not its properties on paper.
+//! The allocator on real sockets, in private network namespaces.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]

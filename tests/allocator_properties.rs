@@ -1,4 +1,5 @@
-//! What holds of every allocation and every run, on simulated machines. Not the law of chance.
+//! Properties of every allocation and every run, on simulated machines. Does not test the
+//! probabilities.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

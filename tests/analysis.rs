@@ -1,4 +1,4 @@
-//! What is counted of a snapshot, against a plain recount and by example.
+//! What an analysis counts in a snapshot, compared with a plain recount and with examples.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

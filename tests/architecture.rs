@@ -1,4 +1,5 @@
-//! The layers of the house, held: who may import whom, what is confined where, heads of files.
+//! Checks the architecture: which layer may import which, what is confined to which module, file
+//! headers.
 
 #![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by a panic")]
 

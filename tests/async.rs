@@ -1,4 +1,4 @@
-//! How long a search for a port holds up an async program, in a range that is 90 % full.
+//! How long a search for a port blocks an async program, in a range that is 90 % full.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]

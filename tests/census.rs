@@ -1,4 +1,5 @@
-//! `portscope scan` against a still population of about 5,000 sockets of every kind, and against `ss`.
+//! `portscope scan` compared with a constant population of about 5,000 sockets of every kind, and
+//! with `ss`.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test: what is not there fails it")]

@@ -1,4 +1,4 @@
-//! The built program from outside: what it prints, where, and the exit code.
+//! The built program from outside: its output, where it goes, and the exit code.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

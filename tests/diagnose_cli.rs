@@ -1,4 +1,4 @@
-//! The built program from outside: `diagnose` and `explain`, their forms and their exit codes.
+//! The built program from outside: `diagnose` and `explain`, their formats and their exit codes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

@@ -1,4 +1,4 @@
-//! `exec`: real programs that get real sockets, in a private network namespace.
+//! `exec`: real programs that receive real sockets, in a private network namespace.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(clippy::print_stdout, reason = "a receiver tells what it was given")]

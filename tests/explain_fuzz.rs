@@ -1,5 +1,6 @@
-//! Random sets of sockets on one port: what `explain` says of each bind() and connect(), beside what
-//! the kernel does with the same set on a fresh port. Never the machine's own ports.
+//! Random sets of sockets on one port: what `explain` reports for each bind() and connect(),
+//! compared with what the kernel does with the same set on a fresh port. Never uses the machine's
+//! own ports.
 //!
 //! `PORTSCOPE_FUZZ_SETS` sets how many sets there are, `PORTSCOPE_FUZZ_SEED` which.
 

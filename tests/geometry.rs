@@ -1,4 +1,5 @@
-//! The map's geometry as properties: a port has one place, a place names its ports, in every grain.
+//! Properties of the map's geometry: each port has one position, and each position names its ports,
+//! at every zoom level.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

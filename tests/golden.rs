@@ -1,4 +1,4 @@
-//! The matrix of golden frames: each screen at each size, and in each palette at the small ones.
+//! Golden frames: each screen at each size, and in each palette at the small sizes.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -1,4 +1,5 @@
-//! Who races for a port by `exec` keeps it; who closes it and binds it again may lose it.
+//! Processes that race for a port: with `exec` they keep it; with close and rebind they may lose
+//! it.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

@@ -1,4 +1,4 @@
-//! The pages of the help: nothing is missing, nothing is cut, at each size and in each palette.
+//! The help pages: complete and not truncated, at each size and in each palette.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

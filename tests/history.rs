@@ -1,4 +1,4 @@
-//! What a history tells of sockets and ports, over snapshots as a machine would give them.
+//! What a history reports about sockets and ports, over snapshots such as a machine produces.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

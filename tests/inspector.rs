@@ -1,4 +1,4 @@
-//! The inspector: what it tells of a port at each width, and that no port or size breaks it.
+//! The inspector: what it shows about a port at each width, and that no port or size breaks it.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

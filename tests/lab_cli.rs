@@ -1,4 +1,5 @@
-//! `portscope lab` from outside: its contract, what it refuses, and that a seed says all.
+//! `portscope lab` from outside: its output format, what it refuses, and that a seed determines all
+//! results.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

@@ -1,4 +1,4 @@
-//! The lab in memory: occupancies by chance, and what is measured on them beside what is predicted.
+//! The lab in memory: random occupancies, and measured figures compared with expected ones.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

@@ -1,4 +1,5 @@
-//! `portscope lab` held against its own predictions: on simulated occupancies, and on real sockets.
+//! `portscope lab` compared with its own expected figures, on simulated occupancies and on real
+//! sockets.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]

@@ -1,4 +1,4 @@
-//! Golden pictures of the Lab screen, and no size that makes it panic or leave its place.
+//! Golden frames of the Lab screen. No size makes it panic or draw outside of its area.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

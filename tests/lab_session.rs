@@ -1,4 +1,4 @@
-//! Scripted sessions on the Lab screen: what is asked of the engine, what is believed of it.
+//! Scripted sessions on the Lab screen: requests to the engine, and how reports change the state.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

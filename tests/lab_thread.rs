@@ -1,4 +1,4 @@
-//! The lab thread as its user meets it: requests in, reports out.
+//! The lab thread from the outside: requests in, reports out.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

@@ -1,5 +1,6 @@
-//! What is said to be left for connect() and bind(0), on random socket sets, against what the kernel
-//! really gives. PORTSCOPE_SETS says how many sets (40), PORTSCOPE_SEED where they begin (1).
+//! Ports reported as left for connect() and bind(0), on random sets of sockets, compared with what
+//! the kernel really gives. PORTSCOPE_SETS sets the number of sets (40), PORTSCOPE_SEED selects
+//! them (1).
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]

@@ -1,4 +1,4 @@
-//! The lenses of the map: what is counted, when it is counted again, what the legend says.
+//! The lenses of the map: what they count, when they count again, and the legend.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -1,4 +1,5 @@
-//! Who had a socket that the kernel keeps after its process closed it, asked of the real kernel.
+//! Which process had a socket that the kernel keeps after the process closed it, on the real
+//! kernel.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]

@@ -1,4 +1,4 @@
-//! What is told of a process, asked of the real kernel about real processes.
+//! The description of processes, on the real kernel with real processes.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 

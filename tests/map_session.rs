@@ -1,4 +1,4 @@
-//! Scripted events on the map: runs of occupied ports, the mouse, the zoom ladder, the help pages.
+//! Scripted events on the map: runs of occupied ports, the mouse, zooming, the help pages.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

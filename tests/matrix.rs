@@ -1,5 +1,5 @@
-//! What we say of a port beside what the kernel does: each kind of holder, each kind of bind() and
-//! connect(). Never the machine's own ports.
+//! What we report about a port compared with what the kernel does: each kind of holder, each kind
+//! of bind() and connect(). Never uses the machine's own ports.
 
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 

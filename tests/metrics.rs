@@ -1,4 +1,4 @@
-//! Metrics for Prometheus: which series there are, how many at most, and the file they replace.
+//! Metrics for Prometheus: which series there are, their maximum number, and the file they replace.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

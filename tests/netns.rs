@@ -1,5 +1,5 @@
-//! `--netns` of the built program, from one private network namespace into another. Both are the
-//! test's own: the machine's are not touched.
+//! `--netns` of the built program, from one private network namespace into another. Both belong to
+//! the test; those of the machine are not touched.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

@@ -1,4 +1,4 @@
-//! `--output`: whatever other users put in the way, only the file that was named is written.
+//! `--output`: whatever other users put in the way, only the named file is written.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

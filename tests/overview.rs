@@ -1,5 +1,4 @@
-//! The Overview, played by keys, and what it shows at each size and in each palette. Simulated
-//! machines only.
+//! The Overview, driven by keys, at each size and in each palette. Simulated machines only.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

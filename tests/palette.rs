@@ -1,4 +1,5 @@
-//! The palettes, measured: contrast, and distance for colour-blind eyes. Not where they are used.
+//! The palettes, measured: contrast, and distance for colour-blind eyes. Does not test where they
+//! are used.
 //!
 //! `cargo test --test palette -- --nocapture` prints the figures.
 

@@ -1,4 +1,4 @@
-//! The pool by examples, on a simulated binder. Not real sockets, and not the clock.
+//! The pool by examples, on a simulated binder. Uses no real sockets and no real clock.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

@@ -1,4 +1,5 @@
-//! The pool on real sockets, in private network namespaces. Its time is told, but for LeasePool's.
+//! The pool on real sockets, in private network namespaces. Time is simulated, except for
+//! LeasePool.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]

@@ -1,4 +1,4 @@
-//! What holds of every pool whatever is done with it, on a simulated binder.
+//! Properties of every pool whatever is done with it, on a simulated binder.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

@@ -1,4 +1,4 @@
-//! Golden pictures of the pool on the Allocate screen, and no size that makes it panic.
+//! Golden frames of the pool on the Allocate screen. No size makes it panic.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

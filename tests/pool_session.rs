@@ -1,5 +1,5 @@
-//! Scripted sessions with the pool on the Allocate screen: what is asked of the engine, what is
-//! believed of it.
+//! Scripted sessions with the pool on the Allocate screen: requests to the engine, and how reports
+//! change the state.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::float_cmp, reason = "numbers that are handed on as they are")]

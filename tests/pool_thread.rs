@@ -1,4 +1,5 @@
-//! The pool's thread as its user meets it: requests in, reports out; on real sockets and in memory.
+//! The thread of the pool from the outside: requests in, reports out; on real sockets and in
+//! memory.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]

@@ -1,4 +1,5 @@
-//! What the meter says of ports that were really given: by the kernel and by each strategy.
+//! What the predictability meter reports for ports that were really allocated: by the kernel and by
+//! each strategy.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]

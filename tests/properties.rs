@@ -1,4 +1,4 @@
-//! What holds for every input: the parsers of what the kernel says never panic and always end.
+//! Properties for every input: the parsers of the kernel's data never panic and always terminate.
 
 #![cfg(target_os = "linux")]
 

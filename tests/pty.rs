@@ -1,4 +1,4 @@
-//! The real program in a pseudo terminal: whatever happens, the terminal is given back.
+//! The real program in a pseudo terminal: whatever happens, the terminal is restored.
 #![cfg(unix)]
 
 #[path = "support/pty.rs"]

@@ -1,4 +1,4 @@
-//! How much the real program writes, and how soon it answers. In private network namespaces.
+//! How much the real program writes, and how soon it responds. In private network namespaces.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

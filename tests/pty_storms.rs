@@ -1,4 +1,5 @@
-//! The real program in a pseudo terminal that floods it, or does not read. What it shows is true.
+//! The real program in a pseudo terminal that floods it, or does not read. What it shows is
+//! correct.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

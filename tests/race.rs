@@ -1,4 +1,5 @@
-//! Races: real thieves in a private namespace, and simulated ones, beside the law.
+//! Races, with real competitors in a private namespace and with simulated ones, compared with the
+//! expected figures.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

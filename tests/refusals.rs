@@ -1,5 +1,5 @@
-//! What is said where no port of an address, or of a range, can be bound at all; and of link-local
-//! addresses, which need an interface. Never the machine's own addresses.
+//! The messages if no port of an address or of a range can be bound; and link-local addresses,
+//! which need an interface. Never uses the machine's own addresses.
 
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 

@@ -1,4 +1,4 @@
-//! Rules over ports: each condition made for real in a network namespace, and its absence.
+//! Rules about ports: each condition created for real in a network namespace, and its absence.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]

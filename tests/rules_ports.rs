@@ -1,5 +1,5 @@
-//! Rules over single ports and how they are given: each condition made for real in a network
-//! namespace, and its absence.
+//! Rules about single ports and how they are allocated: each condition created for real in a
+//! network namespace, and its absence.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]

@@ -1,5 +1,5 @@
-//! Rules over what looks like exhaustion and is something else: each condition made for real in a
-//! network namespace, and its absence.
+//! Rules about what looks like exhaustion but has another cause: each condition created for real in
+//! a network namespace, and its absence.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]

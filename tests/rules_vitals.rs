@@ -1,5 +1,5 @@
-//! Rules over limits, counters, translation and gaps: each condition made for real in a network
-//! namespace, and its absence. Limits of the whole machine are not set but made up.
+//! Rules about limits, counters, translation and gaps: each condition created for real in a network
+//! namespace, and its absence. Limits of the whole machine are not set but simulated.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]

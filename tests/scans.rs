@@ -1,4 +1,4 @@
-//! The engine's scanner and describer threads, on a host that counts what it is asked.
+//! The engine's scanner and describer threads, on a host that counts its calls.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -1,5 +1,5 @@
-//! `portscope serve`: the protocol of the portserver, with raw clients and with the real one of
-//! Python, and how ports come back.
+//! `portscope serve`: the portserver protocol, with raw clients and with the Python client, and how
+//! ports become free again.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

@@ -1,4 +1,4 @@
-//! `portscope serve` among clients that do not keep to the protocol: none stops it, none costs a port.
+//! `portscope serve` with clients that violate the protocol: none stops it, none costs a port.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

@@ -1,4 +1,4 @@
-//! `portscope serve` and clients of other pid namespaces: a pid is a number of the client's own.
+//! `portscope serve` and clients in other pid namespaces, where pids have other meanings.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

@@ -1,5 +1,5 @@
-//! Sixteen processes that race for 64 ports through `portscope serve`, round after round, half of
-//! them killed: no port is given twice, none is lost, none leaks. PORTSCOPE_ROUNDS=1000 for more.
+//! Sixteen processes that race for 64 ports through `portscope serve` for many rounds, half of them
+//! killed: no port is leased twice, lost or leaked. PORTSCOPE_ROUNDS=1000 runs more rounds.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(clippy::print_stdout, reason = "a racer tells what it got")]

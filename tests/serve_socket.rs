@@ -1,4 +1,5 @@
-//! Where `portscope serve` listens: what it refuses to take over, what it takes over, what it leaves.
+//! The socket of `portscope serve`: what it refuses to replace, what it replaces, what it leaves
+//! behind.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

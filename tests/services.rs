@@ -1,4 +1,4 @@
-//! Names of services as the program knows them: IANA's registry, and this machine's own list.
+//! Names of services: those of IANA's registry, and those of this machine's own list.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::time::{Duration, Instant};

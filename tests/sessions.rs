@@ -1,4 +1,4 @@
-//! Scripted sessions: events in, state and effects after each. Nothing is drawn.
+//! Scripted sessions: events in, state and effects after each. Draws nothing.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

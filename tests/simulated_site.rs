@@ -1,4 +1,4 @@
-//! The Allocate screen with the real allocation thread behind it, above all on the simulated site.
+//! The Allocate screen with the real allocation thread, mainly on the simulated machine.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

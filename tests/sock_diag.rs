@@ -1,4 +1,5 @@
-//! The codec of NETLINK_SOCK_DIAG against captured dumps and an independent encoder. No kernel.
+//! The codec of NETLINK_SOCK_DIAG, compared with captured dumps and an independent encoder. Uses no
+//! kernel.
 
 #![cfg(all(target_os = "linux", target_endian = "little"))]
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails its test")]

@@ -1,4 +1,4 @@
-//! A refresh in which nothing changed costs no memory. Counts allocations, measures no time.
+//! A refresh without changes allocates no memory. Counts allocations, does not measure time.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test: what is not there fails it")]

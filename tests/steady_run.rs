@@ -1,4 +1,4 @@
-//! An attempt costs no memory, a report little. Counts allocations, measures no time.
+//! An attempt allocates no memory, a report little. Counts allocations, does not measure time.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

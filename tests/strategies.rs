@@ -1,4 +1,4 @@
-//! What each strategy promises: which ports it tries, and in which order. No socket, no machine.
+//! What each strategy guarantees: which ports it tries, and in which order. No socket, no machine.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

@@ -1,4 +1,5 @@
-//! Every strategy on real sockets, in private network namespaces: by the library and by `pick`.
+//! Every strategy on real sockets, in private network namespaces: through the library and through
+//! `pick`.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]

@@ -1,4 +1,4 @@
-//! What holds of every strategy whatever the range, and that draws favour no port. No socket.
+//! Properties of every strategy whatever the range; random choices favour no port. No socket.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

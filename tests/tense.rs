@@ -1,4 +1,4 @@
-//! The level beside simulated loads at the limit: wherever connect() fails, it says so. No real
+//! The level under simulated loads at the limit: it shows every failure of connect(). No real
 //! sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]

@@ -1,4 +1,4 @@
-//! The level beside a real destination that is full on and off, on the screen and by `diagnose`, in
+//! The level of a real destination that is intermittently full, on the screen and in `diagnose`, in
 //! a private network namespace.
 
 #![cfg(target_os = "linux")]

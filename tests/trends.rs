@@ -1,4 +1,4 @@
-//! Rates and forecasts beside simulated loads whose end is known. No real sockets.
+//! Rates and forecasts under simulated loads whose outcome is known. No real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 

@@ -1,4 +1,4 @@
-//! A forecast beside a real range that runs out, in a private network namespace.
+//! The forecast for a real range that runs out, in a private network namespace.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]

@@ -1,4 +1,4 @@
-//! One attempt, and the loop of attempts that makes an allocation.
+//! A bind attempt, and the loop of attempts that makes an allocation.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::{
     domain::{Binder, Bound, Miss, Outcome, Refusal},
 };
 
-/// One try of one port.
+/// One attempt to bind one port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Counted from 1 within its allocation.
+    /// Number of the attempt within its allocation, from 1.
     pub number: u32,
-    /// 0: the machine was to choose, and had none.
+    /// 0 if the kernel was to choose a port and found none.
     pub port: u16,
-    /// None: bound.
+    /// `None` if the port was bound.
     pub refusal: Option<Refusal>,
     pub took: Duration,
 }
@@ -27,45 +27,45 @@ impl Attempt {
     }
 }
 
-/// What one step of an allocation came to.
+/// Result of one step of an allocation.
 #[derive(Debug)]
 pub enum Progress<H> {
     Refused(Attempt),
     Bound(Attempt, H),
-    /// The attempt was refused and was the last one allowed; None: no port is left to try.
+    /// Contains the last allowed attempt, which was refused; `None` if no port is left to try.
     GaveUp(Option<Attempt>),
 }
 
-/// No port was bound. Says nothing of whether there is a free one.
+/// Error: no port was bound. A free port may exist nevertheless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("gave up after {attempts} attempts")]
 pub struct GaveUp {
     pub attempts: u32,
 }
 
-/// When an allocation ends before its last attempt, because further ones would be refused as well.
+/// Conditions that end an allocation before its last attempt, because further ones would fail too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EarlyEnd {
-    /// Once each candidate was refused.
+    /// Ends once every candidate was refused.
     pub all_refused: bool,
-    /// Once the first N attempts were all denied (EACCES, EPERM).
+    /// Ends once the first N attempts were all denied (EACCES, EPERM).
     pub all_denied: Option<u32>,
 }
 
-/// What an allocation met so far, for `EarlyEnd`.
+/// Refusals of the current allocation, tracked for `EarlyEnd`.
 #[derive(Default)]
 struct Met {
-    /// By number of the candidate; empty where not asked for.
+    /// Whether each candidate was refused, by its number; empty if this is not tracked.
     refused: Vec<bool>,
-    /// Candidates that are not in `refused`.
+    /// Number of candidates not yet refused.
     left: u32,
     denied: u32,
-    /// An attempt was refused otherwise.
+    /// An attempt failed for another reason than a denial.
     is_other: bool,
 }
 
 impl Met {
-    /// No more is kept than `max_attempts` attempts can meet.
+    /// Tracks refused candidates only if `max_attempts` attempts can reach all of them.
     fn begin(&mut self, rule: EarlyEnd, candidates: u32, max_attempts: u32) {
         let is_kept = rule.all_refused && candidates <= max_attempts;
         self.refused.clear();
@@ -73,7 +73,7 @@ impl Met {
         (self.left, self.denied, self.is_other) = (candidates, 0, false);
     }
 
-    /// True: the allocation ends with this attempt.
+    /// Records a refusal. Returns true if the allocation ends with this attempt.
     #[inline]
     fn ends_with(&mut self, rule: EarlyEnd, candidates: &Candidates, miss: Miss) -> bool {
         rule != EarlyEnd::default() && self.is_last(rule, candidates, miss)
@@ -98,7 +98,7 @@ impl Met {
     }
 }
 
-/// Searches for a port by one strategy, attempt by attempt.
+/// Searches for a port with one strategy, attempt by attempt.
 pub struct Allocator<B, S, R, V = FreePorts> {
     binder: B,
     strategy: S,
@@ -108,14 +108,15 @@ pub struct Allocator<B, S, R, V = FreePorts> {
     destination: u32,
     max_attempts: u32,
     attempts: u32,
-    /// The strategy was told that an allocation begins.
+    /// `Strategy::begin` was called for the current allocation.
     has_begun: bool,
     early_end: EarlyEnd,
     met: Met,
 }
 
 impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
-    /// At most `max_attempts` attempts an allocation, towards destination 0; every port looks free.
+    /// Creates an allocator that makes at most `max_attempts` attempts per allocation, towards
+    /// destination 0. Every port looks free.
     pub fn new(
         binder: B,
         strategy: S,
@@ -138,7 +139,7 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
         }
     }
 
-    /// With a sight of its own.
+    /// Replaces the source of information about which ports look free.
     pub fn seeing<V: Sight>(self, sight: V) -> Allocator<B, S, R, V> {
         let Self { binder, strategy, random, candidates, destination, .. } = self;
         let Self { max_attempts, attempts, has_begun, early_end, met, .. } = self;
@@ -157,7 +158,7 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
         }
     }
 
-    /// By default an allocation ends with its last attempt.
+    /// Sets when an allocation ends early; by default it makes all its attempts.
     #[must_use]
     pub fn ending_early(mut self, rule: EarlyEnd) -> Self {
         self.early_end = rule;
@@ -170,27 +171,27 @@ impl<B: Binder, S: Strategy, R: Rng, V: Sight> Allocator<B, S, R, V> {
         &self.candidates
     }
 
-    /// To be kept up to date by the caller.
+    /// Returns the information about which ports look free; the caller keeps it up to date.
     pub fn sight_mut(&mut self) -> &mut V {
         &mut self.sight
     }
 
-    /// From the next allocation on.
+    /// Sets the destination, from the next allocation on.
     pub fn turn_to(&mut self, destination: u32) {
         self.destination = destination;
     }
 
-    /// At most so many attempts an allocation, from now on.
+    /// Sets the maximum number of attempts per allocation, from now on.
     pub fn allow(&mut self, max_attempts: u32) {
         self.max_attempts = max_attempts;
     }
 
-    /// One attempt. After `Bound` or `GaveUp` the next call begins a new allocation.
+    /// Makes one attempt. After `Bound` or `GaveUp` the next call begins a new allocation.
     pub fn step(&mut self) -> Progress<B::Held> {
         self.steps(1, |_| ())
     }
 
-    /// So many attempts, fewer if the allocation ends before; `seen` is told each.
+    /// Makes `limit` attempts, fewer if the allocation ends before; calls `seen` with each.
     pub fn steps(&mut self, limit: u32, mut seen: impl FnMut(&Attempt)) -> Progress<B::Held> {
         let Self { binder, strategy, random, candidates, sight, destination, .. } = self;
         let Self { max_attempts, attempts, has_begun, early_end: rule, met, .. } = self;
@@ -236,7 +237,7 @@ impl<B: Binder, S: Strategy, R: Rng, V: Sight> Allocator<B, S, R, V> {
         }
     }
 
-    /// Attempts until a port is bound or the last one was refused; `seen` is told each.
+    /// Makes attempts until a port is bound or the last one is refused; calls `seen` with each.
     pub fn allocate(&mut self, mut seen: impl FnMut(&Attempt)) -> Result<(u16, B::Held), GaveUp> {
         let mut attempts = 0;
         loop {

@@ -1,8 +1,8 @@
 //! Strategy `banded`: Kubernetes' NodePort allocator since KEP-3668.
 //!
-//! The lowest ports are a static band, left to those who ask for a port by number: clamp(N/32, 16,
-//! 128) ports, none where N is 16 or less. A dynamic allocation scans the ports above the band from a
-//! random start, and the band, from another, only when those are exhausted
+//! The lowest ports are a static band, reserved for requests of a specific port: clamp(N/32, 16,
+//! 128) ports, none if N is 16 or less. A dynamic allocation scans the ports above the band from a
+//! random start. Only when they are exhausted, it scans the band, from another random start
 //! (`randomScanStrategyWithOffset`).
 
 use rand::{Rng, RngExt};
@@ -10,10 +10,10 @@ use rand::{Rng, RngExt};
 use crate::allocator::{Strategy, strategy::Surroundings};
 
 pub struct Banded {
-    /// None: by the formula.
+    /// Configured size of the band; `None`: by the formula.
     asked: Option<u32>,
     band: u32,
-    /// Where the scans above and within the band begin, from where each of them starts.
+    /// Start of the scan above the band and of the scan within it, each relative to its first port.
     starts: [u32; 2],
     tries: u32,
 }
@@ -24,7 +24,8 @@ impl Banded {
     }
 }
 
-/// `calculateRangeOffset` of Kubernetes' `pkg/registry/core/service/portallocator/allocator.go`.
+/// Returns the size of the band, like `calculateRangeOffset` in Kubernetes'
+/// `pkg/registry/core/service/portallocator/allocator.go`.
 pub fn band_of(candidates: u32) -> u32 {
     if candidates <= 16 { 0 } else { (candidates / 32).clamp(16, 128) }
 }

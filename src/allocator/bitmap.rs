@@ -1,12 +1,12 @@
-//! Strategy `bitmap`: draws among the ports that a snapshot shows free, then verifies by a bind.
+//! Strategy `bitmap`: draws among the ports that look free in a snapshot, then verifies by a bind.
 //!
-//! One attempt as long as the snapshot is fresh, at any occupancy; what it costs is the snapshot.
+//! Needs one attempt at any occupancy while the snapshot is fresh; the cost is the snapshot.
 
 use rand::{Rng, RngExt};
 
 use crate::allocator::{Strategy, strategy::Surroundings};
 
-/// Remembers what was refused although it looked free.
+/// Remembers the ports tried in this allocation, to try none of them again.
 #[derive(Default)]
 pub struct Bitmap {
     refused: Vec<u16>,
@@ -17,8 +17,8 @@ impl Strategy for Bitmap {
         self.refused.clear();
     }
 
-    /// Looking is cheap: it draws until it meets a port that looks free, and counts them all only when
-    /// that takes longer than counting would.
+    /// Draws until it finds a port that looks free, because each look is cheap. Lists all free
+    /// ports only after as many draws as there are candidates.
     fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
         let Surroundings { candidates, sight, .. } = about;
         let is_hope = |port: u16| sight.looks_free(port) && !self.refused.contains(&port);

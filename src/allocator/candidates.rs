@@ -2,17 +2,18 @@
 
 use crate::domain::PortRange;
 
-/// A numbered set of ports. Reserved ports are not in it, so that they are no attempt.
+/// Numbered set of ports. Excludes reserved ports, so that no attempt is spent on them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidates {
     range: PortRange,
-    /// Runs of ports that remain, each with how many came before it.
+    /// Runs of consecutive candidates, each with the number of candidates before it.
     runs: Vec<(u32, PortRange)>,
     length: u32,
 }
 
 impl Candidates {
-    /// `reserved` ascends. Port 0 is never a candidate: a bind() to it lets the kernel choose.
+    /// Creates the set of ports in `range` and not in `reserved`, which must be in ascending order.
+    /// Port 0 is never a candidate: bind() to it lets the kernel choose.
     pub fn new(range: PortRange, reserved: &[PortRange]) -> Self {
         let mut runs = Vec::new();
         let mut length = 0;
@@ -32,7 +33,8 @@ impl Candidates {
         Self { range, runs, length }
     }
 
-    /// Those behind which `count - 1` further candidates follow without a hole. `count` is at least 1.
+    /// Returns the candidates that `count - 1` further candidates follow without a gap. `count` is
+    /// at least 1.
     #[must_use]
     pub fn followed_by(&self, count: u16) -> Self {
         let mut length = 0;
@@ -56,14 +58,14 @@ impl Candidates {
         self.length
     }
 
-    /// The candidate of that number, counted from 0 in ascending order.
+    /// Returns the candidate with this number, counted from 0 in ascending order.
     pub fn nth(&self, number: u32) -> u16 {
         let after = self.runs.partition_point(|&(before, _)| before <= number);
         let (before, run) = self.runs[after - 1];
         run.first() + (number - before) as u16
     }
 
-    /// The number of that candidate; None: it is none.
+    /// Returns the number of this candidate; `None` if the port is not a candidate.
     pub fn number_of(&self, port: u16) -> Option<u32> {
         let after = self.runs.partition_point(|(_, run)| run.first() <= port);
         let (before, run) = *self.runs.get(after.checked_sub(1)?)?;

@@ -1,21 +1,21 @@
-//! Strategy `double-hash`: RFC 6056, section 3.3.4, algorithm 4, which Linux took up in 5.12.
+//! Strategy `double-hash`: RFC 6056, section 3.3.4, algorithm 4, which Linux uses since 5.12.
 //!
-//! offset = F(destination, key 1); slot = G(destination, key 2) % 256;
-//! port = min + (offset + table\[slot\]) % N, and the slot's counter grows with each try: destinations
-//! share a sequence only where they share a slot.
+//! offset = F(destination, key 1); slot = G(destination, key 2) % 256; port = min + (offset +
+//! table\[slot\]) % N. Each try increments the slot's counter, so that destinations share a
+//! sequence only if they share a slot.
 
 use rand::{Rng, RngExt};
 
 use crate::allocator::{Strategy, hash::keyed, strategy::Surroundings};
 
-/// Counters in the table, as in Linux 5.12.
+/// Number of counters in the table, as in Linux 5.12.
 const SLOTS: usize = 256;
 
 #[derive(Default)]
 pub struct DoubleHash {
-    /// Drawn once.
+    /// Drawn once at random.
     keys: Option<[u64; 2]>,
-    /// Filled by chance at first.
+    /// Initialized at random.
     table: Vec<u32>,
     offset: u32,
     slot: usize,

@@ -1,9 +1,10 @@
-//! Strategy `exo-history`: what exo shipped (commit 35177690b, 2024): `random.choice` over the list of
-//! all ports but the last 20 given, no port twice, without a bound of its own.
+//! Strategy `exo-history`: the allocator that exo shipped (commit 35177690b, 2024). Draws with
+//! `random.choice` from all ports except the last 20 given, no port twice, without a limit on
+//! attempts.
 //!
-//! exo kept the history in a file that all programs of the machine shared without a lock; here it is
-//! the allocator's own. On an occupancy that knows nothing of the history the law is that of
-//! `random-unique`, with 20 candidates fewer to try.
+//! exo kept the history in a file that all programs of the host shared without a lock; here each
+//! allocator has its own. If the occupancy is independent of the history, the expected values are
+//! those of `random-unique` with 20 fewer candidates.
 
 use std::collections::VecDeque;
 
@@ -11,7 +12,7 @@ use rand::Rng;
 
 use crate::allocator::{Strategy, random_unique::RandomUnique, strategy::Surroundings};
 
-/// Ports given last that are not tried.
+/// Number of ports given last that are not tried.
 const HISTORY: usize = 20;
 
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! Strategy `hash`: RFC 6056, section 3.3.3, algorithm 3 (simple hash-based selection).
 //!
-//! offset = F(destination, key); port = min + (next + offset) % N; next is one counter for all
-//! destinations and grows with each try. Towards one destination the ports ascend; another one's
-//! offset stays a secret.
+//! offset = F(destination, key); port = min + (next + offset) % N. `next` is one counter for all
+//! destinations; each try increments it. Towards one destination the ports ascend; the offsets of
+//! other destinations stay secret.
 
 use rand::{Rng, RngExt};
 
@@ -10,7 +10,7 @@ use crate::allocator::{Strategy, strategy::Surroundings};
 
 #[derive(Default)]
 pub struct Hash {
-    /// Drawn once.
+    /// Drawn once at random.
     key: Option<u64>,
     next: u32,
     offset: u32,
@@ -36,8 +36,8 @@ impl Strategy for Hash {
     }
 }
 
-/// A keyed function of a destination, as good as the lab needs it: the finalizer of SplitMix64
-/// (Steele, Lea, Flood 2014). RFC 6056 asks for a cryptographic one where somebody attacks.
+/// Returns a keyed hash of a destination: the finalizer of SplitMix64 (Steele, Lea, Flood 2014).
+/// Good enough for the lab; RFC 6056 asks for a cryptographic hash to resist attacks.
 pub fn keyed(key: u64, destination: u32) -> u64 {
     let mut mixed = key ^ u64::from(destination).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,8 +1,9 @@
-//! Strategy `kernel-bind`: bind to port 0, so that the machine chooses (ip(7), `ip_local_port_range`).
+//! Strategy `kernel-bind`: binds to port 0, so that the kernel chooses (ip(7),
+//! `ip_local_port_range`).
 //!
-//! Linux searches TCP from a random start, odd ports first, and UDP in a bitmap
-//! (`inet_csk_find_open_port`, `udp_lib_get_port`); one bind() is one attempt, however long that
-//! search. It fails only when no port is left.
+//! For TCP, Linux searches from a random start, odd ports first; for UDP, it searches a bitmap
+//! (`inet_csk_find_open_port`, `udp_lib_get_port`). One bind() is one attempt, however long that
+//! search. It fails only if no port is left.
 
 use rand::Rng;
 

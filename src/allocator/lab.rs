@@ -1,4 +1,4 @@
-//! Strategies side by side on the same occupancies, and what is counted of each. Reads no clock.
+//! Comparison of strategies on the same occupancies, and their statistics. Reads no clock.
 
 mod contest;
 mod entrant;
@@ -14,40 +14,42 @@ pub use entrant::{Column, Ended, Entrant};
 pub use expectation::{Expectation, Given};
 pub use tally::{RECENT, Tally};
 
-/// What is known of one strategy after some runs.
+/// Statistics of one strategy's runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
-    /// Allocations that ended.
+    /// Completed allocations.
     pub runs: u64,
     pub failures: u64,
-    /// Of all runs; a failed one counts with all the attempts that it made.
+    /// Attempts of all runs, failed runs included.
     pub attempts: u64,
     /// Sum of the squares of each run's attempts.
     pub squares: f64,
-    /// How many successful runs took so many attempts: (attempts, count), ascending.
+    /// Successful runs by number of attempts: (attempts, count), ascending.
     pub histogram: Vec<(u32, u64)>,
-    /// What theory says of these runs; None: no law is known.
+    /// Expected values of these runs; `None` if no formula is known.
     pub predicted: Option<Predicted>,
-    /// Of the occupancy as it is now, for the histogram; None: no law is known.
+    /// Expected distribution on the current occupancy, for the histogram; `None` if no formula is
+    /// known.
     pub law: Option<Law>,
-    /// Different ports that were given.
+    /// Number of distinct ports given.
     pub distinct: u32,
-    /// Of the ports given: Shannon's entropy with Miller and Madow's correction; None: too few.
+    /// Shannon entropy of the ports given, with the Miller-Madow correction; `None` if too few were
+    /// given.
     pub entropy_bits: Option<f64>,
-    /// From the last ports given.
+    /// Predictability of the last ports given.
     pub predictability: Predictability,
     /// The last ports given, oldest first, at most 64.
     pub recent: Vec<u16>,
-    /// Runs of occupied ports: (length, how many), ascending; of the occupancy as it is now.
+    /// Runs of occupied ports in the current occupancy: (length, count), ascending.
     pub lengths: Vec<(u32, u32)>,
-    /// Time that the timed runs took (one in 16 of those in memory, all of those on the machine), and
-    /// how many of them succeeded. In memory it holds the decision whether a port is occupied.
+    /// Total time of the timed runs (one in 16 in the simulation, all on the host), and how many of
+    /// them succeeded. In the simulation it includes the time to draw whether a port is occupied.
     pub timed: (Duration, u64),
-    /// Snapshots that the strategy looked at, and the time that they took.
+    /// Number of snapshots that the strategy used, and the total time to take them.
     pub snapshots: (u64, Duration),
 }
 
-/// The mean of what theory says of each run.
+/// Mean of the expected values of each run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Predicted {
     pub failure_rate: f64,
@@ -55,25 +57,25 @@ pub struct Predicted {
 }
 
 impl Figures {
-    /// Attempts a run in the mean; None: no run ended.
+    /// Returns the mean number of attempts per run; `None` if no run ended.
     pub fn mean(&self) -> Option<f64> {
         (self.runs > 0).then(|| self.attempts as f64 / self.runs as f64)
     }
 
-    /// 0 to 1; None: no run ended.
+    /// Returns the share of runs that failed, 0 to 1; `None` if no run ended.
     pub fn failure_rate(&self) -> Option<f64> {
         (self.runs > 0).then(|| self.failures as f64 / self.runs as f64)
     }
 
-    /// Of the mean; None: fewer than two runs ended.
+    /// Returns the standard error of the mean; `None` if fewer than two runs ended.
     pub fn standard_error(&self) -> Option<f64> {
         let (runs, mean) = (self.runs as f64, self.mean()?);
         let variance = (self.squares / runs - mean * mean).max(0.0) * runs / (runs - 1.0);
         (self.runs > 1).then(|| (variance / runs).sqrt())
     }
 
-    /// The fewest attempts within which that share (0 to 1) of all runs got a port; None: so many
-    /// never did.
+    /// Returns the fewest attempts within which this share (0 to 1) of all runs got a port; `None`
+    /// if fewer runs succeeded.
     pub fn quantile(&self, share: f64) -> Option<u32> {
         let wanted = (share * self.runs as f64).ceil().max(1.0) as u64;
         let mut sum = 0;
@@ -83,12 +85,13 @@ impl Figures {
         })
     }
 
-    /// The most attempts of a run that got a port.
+    /// Returns the most attempts of a run that got a port.
     pub fn most(&self) -> Option<u32> {
         self.histogram.last().map(|&(attempts, _)| attempts)
     }
 
-    /// Of one success, failed runs included; None: none was timed.
+    /// Returns the time per success, including the time of failed runs; `None` if no success was
+    /// timed.
     pub fn time_of_success(&self) -> Option<Duration> {
         let (time, successes) = self.timed;
         (successes > 0).then(|| Duration::from_secs_f64(time.as_secs_f64() / successes as f64))

@@ -1,43 +1,47 @@
-//! Strategy `linux-connect`: how Linux's connect() searches a local port (`__inet_hash_connect`, 5.19
-//! and later). A model: here each candidate is tried by a bind, which asks for more than a connect.
+//! Strategy `linux-connect`: the search of Linux's connect() for a local port
+//! (`__inet_hash_connect`, 5.19 and later). A model: it tries each candidate by a bind, which
+//! requires more than a connect.
 //!
-//! offset = F(destination, key) + table\[slot\]; ports of the range's first parity from there on in
-//! steps of 2, then those of the other one. The slot's counter then grows by what was searched, or by
-//! a random even number of 0 to 14 if that is more, and 2: an observer sees steps of 2 to 16, which
-//! leave him 3 bits. The kernel draws a new key each 10 seconds (`EPHEMERAL_PORT_SHUFFLE_PERIOD`); here,
-//! where nobody reads a clock, it stays.
+//! offset = F(destination, key) + table\[slot\]. From there, the search visits the ports with the
+//! parity of the range's first port in steps of 2, then those of the other parity. The slot's
+//! counter then grows by 2, plus the distance searched or a random even number from 0 to 14,
+//! whichever is larger. An observer sees steps of 2 to 16, which leave 3 bits to guess. The kernel
+//! draws a new key every 10 seconds (`EPHEMERAL_PORT_SHUFFLE_PERIOD`); here, without a clock, the
+//! key never changes.
 //!
-//! A range with an odd number of ports has one port of the first parity more than steps are made:
-//! the range's first port is not tried, or its last where the search begins at the first.
+//! If the range has an odd number of ports, the search makes one step fewer than there are ports of
+//! the first parity: it skips the first port of the range, or the last one if it starts at the
+//! first.
 
 use rand::{Rng, RngExt};
 
 use crate::allocator::{Strategy, hash::keyed, strategy::Surroundings};
 
-/// `INET_TABLE_PERTURB_SIZE`.
+/// Number of slots, `INET_TABLE_PERTURB_SIZE`.
 const SLOTS: usize = 1 << 16;
 
-/// Ports of one parity stand so far apart.
+/// Distance between consecutive ports of one parity.
 const STEP: u32 = 2;
 
 #[derive(Default)]
 pub struct LinuxConnect {
-    /// Drawn once.
+    /// Drawn once at random.
     key: Option<u64>,
-    /// `table_perturb`; the kernel fills it by chance.
+    /// `table_perturb`; the kernel fills it at random.
     table: Vec<u32>,
     slot: usize,
-    /// Where the search of this parity begins, from the range's first port.
+    /// Start of the search within this parity, relative to the range's first port.
     offset: u32,
-    /// How far it got.
+    /// Distance from `offset` to the next port to try.
     walked: u32,
     on_second_parity: bool,
-    /// What the counter grows by at least, less one step.
+    /// Minimum growth of the counter, without the final `STEP`.
     noise: u32,
 }
 
 impl LinuxConnect {
-    /// What the search goes round: an even number of ports.
+    /// Returns the number of ports after which the search wraps: even, or 1 if the range is one
+    /// port.
     fn span(about: &Surroundings<'_>) -> u32 {
         let length = about.candidates.range().len();
         if length > 1 { length & !1 } else { length }

@@ -1,20 +1,21 @@
-//! A port and those behind it, bound together or not at all. Chooses no port.
+//! Binds a port and the ports after it, all or none. Chooses no port.
 
 use std::time::Duration;
 
 use crate::domain::{Binder, Refusal};
 
-/// Binds `count` ports for each that it is asked for; at least 1, and the last is no more than 65535.
+/// Binds `count` consecutive ports for each requested one. `count` is at least 1; ports above 65535
+/// are left out.
 pub struct Neighbours<B> {
     pub binder: B,
     pub count: u16,
 }
 
 impl<B: Binder> Binder for Neighbours<B> {
-    /// Ascending.
+    /// In ascending order.
     type Held = Vec<(u16, B::Held)>;
 
-    /// The time is that of all of them; the first refusal ends it.
+    /// Stops at the first refusal. The time is the sum over all bind() calls.
     fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration) {
         let mut held = Vec::new();
         let mut all = Duration::ZERO;

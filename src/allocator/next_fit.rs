@@ -1,6 +1,6 @@
 //! Strategy `next-fit`: Docker's portallocator, the next free port after the one given last.
 //!
-//! It comes back to a port as late as it can, and its next port is no secret.
+//! Reuses a port as late as possible, but the next port is easy to predict.
 
 use rand::Rng;
 

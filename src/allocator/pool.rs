@@ -1,8 +1,10 @@
-//! Ports that are leased, rest, and are given again. Holds what keeps them bound; reads no clock.
+//! Leases ports, with a quarantine before a port is given again. Holds the sockets that keep ports
+//! bound; reads no clock.
 //!
-//! A lease is *held* while the pool has its socket, and *booked* when its holder binds the port by
-//! itself: that one was verified by a bind and is given to nobody else. A port that came back rests
-//! before it is given again (its quarantine), so that what still flies to it reaches nobody.
+//! A lease is *held* while the pool has its socket, and *booked* if the lease holder binds the port
+//! itself: the pool verified the port by a bind and gives it to nobody else. A returned port is in
+//! quarantine before it is given again, so that packets still on their way to it reach no other
+//! process.
 
 mod bands;
 mod estimate;
@@ -29,8 +31,8 @@ pub use terms::{
     Bands, BandsTooLarge, Class, Counts, Lease, PoolSetup, Quarantine, Resting, Shortage, Tenant,
 };
 
-/// Resting ports that are looked at for strays in one `pass` at most, those aside whose time is up: a
-/// look is a system call.
+/// Maximum number of quarantined ports checked for datagrams in one `pass`, besides those whose
+/// quarantine is over. Each check is a system call.
 const LOOKS: usize = 512;
 
 struct Kept<H> {
@@ -43,27 +45,27 @@ struct Rest<H> {
     held: Option<H>,
 }
 
-/// Leases ports by a `Binder`. The time is told by the caller and never goes back.
+/// Leases ports through a `Binder`. The caller passes the time, which never goes back.
 pub struct Pool<B: Binder, R> {
     setup: PoolSetup,
     binder: B,
     random: R,
-    /// Free ports: everybody's, then `Normal`'s, then `High`'s.
+    /// Free ports: those for every class, those for `Normal` and `High`, those for `High` only.
     shelves: [Shelf; 3],
     leases: BTreeMap<u16, Kept<B::Held>>,
     resting: BTreeMap<u16, Rest<B::Held>>,
-    /// `Resting::until` of all that rests, in the order of their ends.
+    /// `Resting::until` of all quarantined ports, in order of time.
     ends: BTreeSet<(Duration, u16)>,
-    /// Resting ports from here on are looked at next.
+    /// Port at which the next check of quarantined ports starts.
     looked: u16,
-    /// Leases and resting ports with a socket.
+    /// Number of leases and quarantined ports that keep a socket.
     held: u32,
     occupied: Estimate,
     counts: Counts,
 }
 
 impl<B: Binder, R: Rng> Pool<B, R> {
-    /// Errors: the bands have more ports than there are candidates.
+    /// Creates a pool. Fails if the bands have more ports than there are candidates.
     pub fn new(setup: PoolSetup, binder: B, random: R) -> Result<Self, BandsTooLarge> {
         let candidates = setup.candidates.len();
         let Bands { high, normal } = setup.bands;
@@ -94,7 +96,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.counts
     }
 
-    /// Leases by port.
+    /// Returns the leases in order of port.
     pub fn leases(&self) -> impl ExactSizeIterator<Item = &Lease> {
         self.leases.values().map(|kept| &kept.lease)
     }
@@ -103,48 +105,52 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.leases.get(&port).map(|kept| &kept.lease)
     }
 
-    /// Ports in quarantine, ascending.
+    /// Returns the ports in quarantine, ascending.
     pub fn resting(&self) -> impl ExactSizeIterator<Item = &Resting> {
         self.resting.values().map(|rest| &rest.resting)
     }
 
-    /// Ports that the class may have and that neither are leased nor rest; others may have them.
+    /// Returns the number of ports that the class may use and that are neither leased nor in
+    /// quarantine. Other programs may have bound some of them.
     pub fn left_for(&self, class: Class) -> u32 {
         self.shelves[..=class as usize].iter().map(Shelf::len).sum()
     }
 
-    /// The class that a port is kept for; `Low`: everybody's. None: it is not of the pool.
+    /// Returns the class that a port is reserved for, `Low` if every class may use it; `None` if
+    /// the port is not in the pool.
     pub fn band_of(&self, port: u16) -> Option<Class> {
         self.place_of(port).map(|(class, _)| class)
     }
 
-    /// Leases and resting ports that keep a socket.
+    /// Returns the number of leases and quarantined ports that keep a socket.
     pub fn held(&self) -> u32 {
         self.held
     }
 
-    /// Share of the ports (0 to 1) that others have, as bind() met them of late.
+    /// Returns the share of ports (0 to 1) in use by others, as recent bind() calls found it.
     pub fn occupied(&self) -> f64 {
         self.occupied.share()
     }
 
-    /// So much (0 to 1) of the range others have: the attempts are set by it until bind() tells more.
+    /// Sets the assumed share of ports (0 to 1) in use by others, which determines the number of
+    /// attempts until bind() calls provide a better value.
     pub fn expect_occupied(&mut self, share: f64) {
         self.occupied = Estimate::of(share);
     }
 
-    /// Attempts that a search among so many ports is allowed, so that it gives up while one is free
-    /// no more often than the wanted rate.
+    /// Returns the number of attempts allowed in a search among `ports` ports. The search then
+    /// gives up while a port is free at a rate of at most `failure_rate`.
     pub fn attempts_among(&self, ports: u32) -> u32 {
-        // One more than was met is never ruled out. No port is tried twice, which takes fewer
-        // attempts than this law says, but its sum is dearer than they are.
+        // Assumes the upper bound of the occupancy, but at least one free port. Because no port is
+        // tried twice, fewer attempts would do than this formula gives, but the exact one costs
+        // more time than the extra attempts.
         let occupied = (self.occupied.at_most() * f64::from(ports)).ceil() as u32;
         let law = Law::by_chance(Order::Replacement, occupied.min(ports.saturating_sub(1)), ports);
         let needed = law.and_then(|law| law.attempts_for(self.setup.failure_rate));
         needed.unwrap_or(u32::MAX).min(self.setup.max_attempts.max(1)).min(ports)
     }
 
-    /// Binds a port and keeps it bound for the tenant; `seen` is told each attempt.
+    /// Binds a port and keeps it bound for the lease holder; calls `seen` with each attempt.
     pub fn take(
         &mut self,
         now: Duration,
@@ -159,7 +165,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Ok(self.enter(now, class, tenant, port, Some(held)))
     }
 
-    /// As `take`, but the port is let go at once: the tenant binds it by itself.
+    /// Like `take`, but closes the socket at once: the lease holder binds the port itself.
     pub fn book(
         &mut self,
         now: Duration,
@@ -172,7 +178,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Ok(self.enter(now, class, tenant, port, None))
     }
 
-    /// The socket of a held lease, which is a booked one from then on.
+    /// Returns the socket of a held lease, which becomes a booked one.
     pub fn hand_over(&mut self, port: u16) -> Option<B::Held> {
         let kept = self.leases.get_mut(&port)?;
         let held = kept.held.take()?;
@@ -181,12 +187,12 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Some(held)
     }
 
-    /// What keeps a lease's port bound.
+    /// Returns the socket that keeps a leased port bound.
     pub fn held_of(&self, port: u16) -> Option<&B::Held> {
         self.leases.get(&port)?.held.as_ref()
     }
 
-    /// Ends a lease; its port rests. False: there is none on that port.
+    /// Ends a lease and puts its port in quarantine. Returns false if the port has no lease.
     pub fn release(&mut self, now: Duration, port: u16) -> bool {
         let Some(kept) = self.leases.remove(&port) else { return false };
         self.counts.released += 1;
@@ -195,8 +201,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         true
     }
 
-    /// Ends the leases whose tenants are gone; a booked one only if its port can be bound again,
-    /// for a child may still use it. Tells their ports.
+    /// Ends the leases whose holder no longer exists, and returns their ports. A booked lease ends
+    /// only if its port can be bound again, because a child process may still use it.
     pub fn reclaim(&mut self, now: Duration, mut is_alive: impl FnMut(Tenant) -> bool) -> Vec<u16> {
         let gone = self.leases().filter(|lease| !is_alive(lease.tenant));
         let gone: Vec<(u16, bool)> = gone.map(|lease| (lease.port, lease.is_held)).collect();
@@ -211,14 +217,14 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         reclaimed
     }
 
-    /// Ends the quarantines that are over, and hears strays. To be called often, beside a
-    /// quarantine's time.
+    /// Ends expired quarantines and checks quarantined ports for datagrams. The caller calls this
+    /// at intervals that are short compared with the quarantine.
     pub fn pass(&mut self, now: Duration) {
         self.pass_some(now, usize::MAX);
     }
 
-    /// As `pass`, but looks at and ends so many at most, for closing thousands of sockets takes
-    /// milliseconds. True: more are over.
+    /// Like `pass`, but checks and ends at most `most` quarantines, because closing thousands of
+    /// sockets takes milliseconds. Returns true if more have expired.
     pub fn pass_some(&mut self, now: Duration, most: usize) -> bool {
         if let Quarantine::Drain(quiet) = self.setup.quarantine {
             self.look_around(now.saturating_add(quiet), most.min(LOOKS));
@@ -234,7 +240,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         are_more
     }
 
-    /// Gives all up at once, without any rest.
+    /// Ends all leases at once, without quarantine, and all quarantines.
     pub fn clear(&mut self) {
         let leased = std::mem::take(&mut self.leases).into_keys();
         let resting = std::mem::take(&mut self.resting).into_keys();
@@ -245,8 +251,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         }
     }
 
-    /// Looks for strays at some of the resting ports, at others the next time; those that got one
-    /// rest until `until`.
+    /// Checks at most `most` quarantined ports for datagrams, continuing after the last call's
+    /// ports. A port that received one stays in quarantine until `until`.
     fn look_around(&mut self, until: Duration, most: usize) {
         let Self { binder, resting, ends, counts, looked, .. } = self;
         let mut next = 0;
@@ -260,7 +266,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         *looked = next;
     }
 
-    /// Whether a port whose time is up rests on: a stray came, or only now it could be bound.
+    /// Returns whether the expired quarantine of a port continues, because a datagram arrived or
+    /// because the port could be bound only now.
     fn rests_on(&mut self, now: Duration, port: u16) -> bool {
         let Self { binder, resting, ends, counts, held, setup, .. } = self;
         let (Quarantine::Drain(quiet), Some(rest)) = (setup.quarantine, resting.get_mut(&port))
@@ -320,7 +327,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         }
     }
 
-    /// A port of the pool that neither is leased nor free.
+    /// Ends a port's quarantine, if any, and makes it free. The port must be neither leased nor
+    /// free.
     fn put_back(&mut self, port: u16) {
         if let Some(rest) = self.resting.remove(&port) {
             self.ends.remove(&(rest.resting.until, port));
@@ -335,7 +343,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.setup.candidates.nth(self.first_of(band) + place)
     }
 
-    /// The band, and which of its ports it is.
+    /// Returns the band of a port, and the port's index in the band.
     fn place_of(&self, port: u16) -> Option<(Class, u32)> {
         let number = self.setup.candidates.number_of(port)?;
         let is_in = |&band: &Class| number >= self.first_of(band);
@@ -343,7 +351,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Some((band, number - self.first_of(band)))
     }
 
-    /// The number of the band's first candidate.
+    /// Returns the number of the band's first candidate.
     fn first_of(&self, band: Class) -> u32 {
         let Bands { high, normal } = self.setup.bands;
         match band {
@@ -355,7 +363,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 }
 
 impl<H> Rest<H> {
-    /// A datagram begins the quiet time anew: until `until`. False: none came.
+    /// Counts the datagrams that arrived; if any did, the quarantine lasts until `until`. Returns
+    /// false if none arrived.
     fn look<B: Binder<Held = H>>(
         &mut self,
         port: u16,

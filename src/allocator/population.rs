@@ -1,4 +1,5 @@
-//! An occupancy made by chance, on which strategies are compared. A `Binder` in memory; not a machine.
+//! Simulated occupancy drawn at random, on which strategies are compared. A `Binder` in memory, not
+//! of the host.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,16 +22,16 @@ mod clusters;
 
 use clusters::Clusters;
 
-/// How the occupied ports of a population lie.
+/// Distribution of the occupied ports of a population.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pattern {
-    /// Each set of so many ports is as likely as any other.
+    /// Every set of ports of the same size is equally likely.
     #[default]
     Uniform,
-    /// In runs of `CLUSTER` ports in the mean, or longer ones where free ports are too few to keep
-    /// such runs well apart.
+    /// Runs with a mean length of `CLUSTER` ports, or longer if there are too few free ports to
+    /// keep such runs apart.
     Clustered,
-    /// As the strategy itself leaves them when it fills an empty range.
+    /// The distribution that the strategy itself leaves when it fills an empty range.
     Built,
 }
 
@@ -49,35 +50,39 @@ impl Pattern {
 /// Mean length of the runs of `Pattern::Clustered`, in ports.
 pub const CLUSTER: u32 = 64;
 
-/// Which candidates are occupied. Whether a port of `Uniform` is occupied is decided when it is first
-/// looked at, so that a fresh occupancy costs nothing but what is looked at. That draws without
-/// replacement from what is left, so that any set of ports stays as likely as any other.
+/// Set of occupied candidates. With `Uniform`, whether a port is occupied is drawn when the port is
+/// first looked at, so that a new occupancy costs nothing but the looks. The draw is without
+/// replacement, so that every set of ports remains equally likely.
 ///
-/// The generator is ChaCha8, seeded apart from those of the strategies. A port that is bound is not
-/// remembered, unless it is `take`n.
+/// The generator is ChaCha8, seeded separately from those of the strategies. A bound port does not
+/// become occupied, except by `take`.
 pub struct Population {
     candidates: Candidates,
     protocols: Protocols,
     pattern: Pattern,
-    /// In each fresh occupancy; those of `Built` begin empty and end there.
+    /// Number of occupied ports in each new occupancy; with `Built` it starts at 0 and grows to
+    /// this.
     occupied: u32,
-    /// By port: the occupancy's number that decided it, shifted by one, and whether it is occupied.
+    /// By port: the number of the occupancy that decided it, shifted left by one, and in bit 0
+    /// whether the port is occupied.
     decided: Box<[Cell<u32>]>,
     number: Cell<u32>,
-    /// The number of the occupancy in which the machine last found nothing to choose.
+    /// Number of the last occupancy in which bind() to port 0 found no free port.
     full: Cell<u32>,
-    /// Candidates, and occupied ones among them, that are not decided yet.
+    /// Number of candidates not decided yet, and how many of them are occupied.
     left: Cell<(u32, u32)>,
     clusters: RefCell<Clusters>,
     seed: u64,
     random: RefCell<ChaCha8Rng>,
 }
 
-/// The generator's stream for what is looked at; those after it are for `picture` and `settle`.
+/// Stream of the generator for ports that are looked at; later streams are for `picture` and
+/// `settle`.
 const STREAM: u64 = 1 << 63;
 
 impl Population {
-    /// Empty until the first `renew`. `occupied` above the number of candidates counts as all.
+    /// Creates a population that is empty until the first `renew`. `occupied` is limited to the
+    /// number of candidates.
     pub fn new(
         pattern: Pattern,
         candidates: Candidates,
@@ -101,7 +106,7 @@ impl Population {
         }
     }
 
-    /// As found somewhere else: those ports are taken, and stay so.
+    /// Creates a fixed occupancy: the ports in `taken`, as found elsewhere.
     pub fn standing(
         candidates: Candidates,
         protocols: Protocols,
@@ -112,9 +117,9 @@ impl Population {
         population
     }
 
-    /// Another occupancy, which owes nothing to the one before.
+    /// Starts a new occupancy, independent of the previous one.
     pub fn renew(&self) {
-        // The highest number would be taken for that of an occupancy long past.
+        // Restarts the numbering before it overflows and matches a stamp of an old occupancy.
         if self.number.get() >= u32::MAX >> 1 {
             self.decided.iter().for_each(|stamp| stamp.set(0));
             self.number.set(0);
@@ -137,12 +142,12 @@ impl Population {
         if stamp >> 1 == self.number.get() { stamp & 1 == 1 } else { self.decide(port) }
     }
 
-    /// From now on, in this occupancy.
+    /// Marks a port as occupied in the current occupancy.
     pub fn take(&self, port: u16) {
         self.stamp(port, true);
     }
 
-    /// Decides every port, so that what `picture` shows is what will be met.
+    /// Decides every port, so that attempts meet the occupancy that `picture` shows.
     pub fn settle(&self) {
         if self.pattern != Pattern::Uniform || self.left.get().0 == 0 {
             return;
@@ -151,8 +156,8 @@ impl Population {
         self.left.set((0, 0));
     }
 
-    /// All of the occupancy, without a change to what comes: what is not decided yet is shown as
-    /// `settle` would decide it now.
+    /// Returns the whole occupancy without a change to later draws: undecided ports are shown as
+    /// `settle` would decide them now.
     pub fn picture(&self) -> FreePorts {
         let mut picture = FreePorts::everything();
         self.complete(|port, is_taken| {
@@ -163,7 +168,8 @@ impl Population {
         picture
     }
 
-    /// What is not decided yet is drawn by a generator that serves nothing else.
+    /// Calls the closure with each port and whether it is occupied. Undecided ports are drawn by a
+    /// separate generator.
     fn complete(&self, mut tell: impl FnMut(u16, bool)) {
         let mut random = generator(self.seed, STREAM + u64::from(self.number.get()));
         let mut left = self.left.get();
@@ -177,8 +183,8 @@ impl Population {
         }
     }
 
-    /// The runs of occupied ports, where they are known without a look at each port: (length, how
-    /// many), in no order.
+    /// Returns the runs of occupied ports, (length, count), in no order; `None` for `Uniform`,
+    /// where this would decide every port.
     pub fn known_runs(&self) -> Option<Arc<[Run]>> {
         match self.pattern {
             Pattern::Uniform => None,
@@ -216,14 +222,15 @@ impl Population {
         is_taken
     }
 
-    /// What the machine chooses where bind() leaves it the choice.
+    /// Returns the port that the kernel would choose for bind() to port 0.
     fn choose(&self) -> Option<u16> {
-        // Nothing that is taken becomes free again.
+        // Within one occupancy, no occupied port becomes free again.
         if self.full.get() == self.number.get() {
             return None;
         }
         let chosen = self.search();
-        // Of an odd number of ports a search on TCP leaves out one, the next search perhaps another.
+        // With an odd number of ports, a TCP search skips one of them, and the next search may skip
+        // another.
         let has_seen_all =
             self.protocols != Protocols::Tcp || self.candidates.range().len().is_multiple_of(2);
         if chosen.is_none() && has_seen_all {
@@ -243,8 +250,8 @@ impl Population {
         automatic::choose(self.protocols, self.candidates.range(), random, is_available)
     }
 
-    /// Any free port is as likely as another, and few are looked at; None: none was met in as many
-    /// draws as a look at all would take.
+    /// Draws a free port, each with the same probability. Returns `None` after as many draws as
+    /// there are candidates.
     fn draw_free(&self) -> Option<u16> {
         let count = self.candidates.len();
         let draw = |_| self.candidates.nth(self.random.borrow_mut().random_range(0..count));
@@ -252,7 +259,7 @@ impl Population {
     }
 
     fn refusal(&self) -> Refusal {
-        // UDP comes first where both are asked for.
+        // UDP is bound first if both protocols are requested.
         let protocol = if self.protocols == Protocols::Tcp { Protocol::Tcp } else { Protocol::Udp };
         Refusal { protocol, errno: Errno::EADDRINUSE }
     }
@@ -295,7 +302,7 @@ fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
     random
 }
 
-/// Of the candidates that are left, whether the next one is one of the occupied ones that are left.
+/// Draws whether the next of the undecided candidates is one of the undecided occupied ones.
 fn draw((candidates, occupied): &mut (u32, u32), random: &mut impl Rng) -> bool {
     let is_taken = *candidates > 0 && random.random_range(0..*candidates) < *occupied;
     *candidates = candidates.saturating_sub(1);
@@ -303,7 +310,7 @@ fn draw((candidates, occupied): &mut (u32, u32), random: &mut impl Rng) -> bool 
     is_taken
 }
 
-/// A sight by a question.
+/// `Sight` implemented by a closure.
 struct SeenBy<F>(F);
 
 impl<F: Fn(u16) -> bool> Sight for SeenBy<F> {

@@ -1,51 +1,52 @@
-//! What an observer learns from the ports that an allocator gave last. Knows no strategy.
+//! What an observer can infer from the ports that an allocator gave last. Does not depend on the
+//! strategy.
 
 use std::collections::BTreeMap;
 
 use crate::domain::PortRange;
 
-/// What a row of ports looks like.
+/// Pattern of a sequence of ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Habit {
-    /// Fewer ports than the judgement needs.
+    /// Too few ports to find a pattern.
     #[default]
     Unseen,
     /// Always the same port.
     Stuck,
-    /// More often than not the same port.
+    /// The same port in more than half of the cases.
     Favourite { port: u16 },
-    /// Each port follows the one before at the same distance.
+    /// The same step between all consecutive ports.
     Counter { step: i32 },
-    /// Upwards by 2, 4, up to 16: Linux's connect() towards one destination.
+    /// Even steps upwards, 2 to 16: Linux's connect() towards one destination.
     EvenSteps,
-    /// Upwards by at most so many ports.
+    /// Steps upwards of at most `most` ports.
     SmallSteps { most: u32 },
-    /// All within so few ports of the range.
+    /// All within `ports` consecutive ports of the range.
     Narrow { ports: u32 },
     /// All even, or all odd.
     OneParity,
-    /// Nothing that would help to guess.
+    /// No pattern that helps to guess the next port.
     Uniform,
 }
 
-/// The judgement of a row of ports.
+/// Assessment of a sequence of ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Predictability {
     pub habit: Habit,
-    /// What is left to guess of the next port, in bits; 0: it is known.
+    /// Bits of the next port that remain to be guessed; 0 if it is known.
     pub bits_left: f64,
-    /// The best guess, where there is one.
+    /// Best guess of the next port, if there is one.
     pub guess: Option<u16>,
 }
 
-/// Ports that a judgement needs: by chance alone, 16 ports are all of one parity once in 32,768 times,
-/// every other habit is rarer.
+/// Minimum number of ports for an assessment. At random, 16 ports are all of one parity once in
+/// 32,768 times; every other habit is rarer.
 pub const ENOUGH: usize = 16;
 
-/// Steps, and the spread, count as small up to this part of the range.
+/// Steps and spreads up to the range's length divided by this are small.
 const SMALL_PART: u32 = 16;
 
-/// Of ports of `range`, oldest first.
+/// Assesses ports of `range`, oldest first.
 pub fn judge(ports: &[u16], range: PortRange) -> Predictability {
     let (Some(&last), true) = (ports.last(), ports.len() >= ENOUGH) else {
         return Predictability::default();
@@ -63,15 +64,15 @@ pub fn judge(ports: &[u16], range: PortRange) -> Predictability {
     Predictability { habit, bits_left: row.bits_left(habit), guess }
 }
 
-/// What is read off a row of ports.
+/// Properties of a sequence of ports.
 struct Row<'a> {
     ports: &'a [u16],
     range: PortRange,
-    /// Upwards, round the end of the range.
+    /// Distances between consecutive ports, counted upwards and around the end of the range.
     steps: Vec<u32>,
-    /// The most frequent of them, the smallest of several.
+    /// Most frequent step; the smallest of several.
     usual_step: u32,
-    /// The most frequent port and how often it came.
+    /// Most frequent port, and how often it occurs.
     favourite: (u16, usize),
 }
 
@@ -117,7 +118,7 @@ impl<'a> Row<'a> {
         let all = f64::from(self.range.len());
         match habit {
             Habit::Stuck | Habit::Counter { .. } => 0.0,
-            // The best single guess succeeds that often: min-entropy.
+            // Min-entropy: the best single guess succeeds this often.
             Habit::Favourite { .. } => (self.ports.len() as f64 / self.favourite.1 as f64).log2(),
             Habit::EvenSteps => 3.0,
             Habit::SmallSteps { most } => {
@@ -131,14 +132,14 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The value that comes most often, the smallest of several, and how often it comes.
+/// Returns the most frequent value, the smallest of several, and how often it occurs.
 fn most_frequent<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<(T, usize)> {
     let mut counts = BTreeMap::new();
     values.for_each(|value| *counts.entry(value).or_insert(0) += 1);
     counts.into_iter().rev().max_by_key(|&(_, count)| count)
 }
 
-/// Downwards rather than nearly all the way round.
+/// Returns a step of more than half the range as a negative step.
 fn signed(step: u32, range: PortRange) -> i32 {
     let (step, length) = (step.cast_signed(), range.len().cast_signed());
     if step * 2 > length { step - length } else { step }
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
     use crate::domain::port::{IANA_DYNAMIC, LINUX_DEFAULT};
 
-    /// So many ports, each from the one before, round the range.
+    /// Returns `count` ports, each `step` after the one before, around the range.
     fn walk(range: PortRange, start: u16, count: usize, step: impl Fn(usize) -> u32) -> Vec<u16> {
         let next =
             |(number, port): &(usize, u16)| Some((number + 1, after(*port, step(*number), range)));
@@ -162,7 +163,7 @@ mod tests {
         steps.map(|(_, port)| port).take(count).collect()
     }
 
-    /// Numbers without a pattern, the same ones each time.
+    /// Returns ports without a pattern, the same ones each time.
     fn scattered(count: usize) -> Vec<u16> {
         let mix = |n: u64| {
             (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (n << 7)).wrapping_mul(0xbf58_476d_1ce4_e5b9)

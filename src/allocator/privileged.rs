@@ -1,16 +1,16 @@
-//! Which candidates this process may bind at all, tried by real bind(). Reads no capabilities.
+//! Finds which candidates this process may bind, by real bind() calls. Reads no capabilities.
 
 use crate::{
     allocator::Candidates,
     domain::{Binder, Errno, Outcome, PortRange},
 };
 
-/// Attempts after which a policy that refuses port 0 is taken to refuse the others. It may allow
-/// some: systemd's SocketBindAllow= and Landlock name ports.
+/// Number of denied attempts after which a policy that denies port 0 is assumed to deny all other
+/// ports. It may allow some: systemd's SocketBindAllow= and Landlock allow single ports.
 pub const DENIED_ATTEMPTS: u32 = 10;
 
-/// Whether a policy refuses `DENIED_ATTEMPTS` candidates, evenly apart; one that is bound is
-/// released at once.
+/// Returns whether a policy denies `DENIED_ATTEMPTS` evenly spaced candidates. A port that gets
+/// bound is released at once.
 pub fn is_each_denied<B: Binder + ?Sized>(binder: &mut B, candidates: &Candidates) -> bool {
     let step = (candidates.len() / DENIED_ATTEMPTS).max(1);
     let numbers = (0..candidates.len()).step_by(step as usize).take(DENIED_ATTEMPTS as usize);
@@ -19,12 +19,12 @@ pub fn is_each_denied<B: Binder + ?Sized>(binder: &mut B, candidates: &Candidate
         .all(|result| result.is_err_and(|refusal| refusal.outcome() == Outcome::Denied))
 }
 
-/// Those of `candidates` that may be bound; None: none may. `left_out` receives a sentence on those
-/// that may not, if there are others.
+/// Returns the candidates that may be bound; `None` if none may. Calls `left_out` with a sentence
+/// about the others, if only some of them may be bound.
 ///
-/// The right (`CAP_NET_BIND_SERVICE`) is missing if a bind() of the lowest and of the highest
-/// candidate below `start` fails with EACCES; a port that is bound is released at once. The kernel
-/// looks at the right before it looks at what is on the port (`__inet_bind`).
+/// The capability (`CAP_NET_BIND_SERVICE`) is missing if bind() of the lowest and of the highest
+/// candidate below `start` fails with EACCES; a port that gets bound is released at once. The
+/// kernel checks the capability before it checks whether the port is in use (`__inet_bind`).
 pub fn permitted<B: Binder + ?Sized>(
     binder: &mut B,
     candidates: Candidates,

@@ -1,4 +1,5 @@
-//! Strategy `random`: exo's design of 2024 (exo#35), which is RFC 6056's algorithm 2 with a bound.
+//! Strategy `random`: exo's design of 2024 (exo#35), RFC 6056's algorithm 2 with a limit on
+//! attempts.
 //!
 //! With N candidates of which K are occupied and M attempts, an allocation fails with probability
 //! (K/N)^M.
@@ -7,7 +8,7 @@ use rand::{Rng, RngExt};
 
 use crate::allocator::{Strategy, strategy::Surroundings};
 
-/// Uniform over all candidates, both ends of the range included, with replacement.
+/// Draws uniformly from all candidates, both ends of the range included, with replacement.
 pub struct Random;
 
 impl Strategy for Random {

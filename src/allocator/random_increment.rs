@@ -1,8 +1,9 @@
 //! Strategy `random-increment`: RFC 6056, section 3.3.5, algorithm 5.
 //!
-//! next = next + 1 + random % 500; port = min + next % N, N times at most. 1 would be a counter, N as
-//! good as random; 500 is NetBSD's and leaves an observer log2(500) = 8.97 bits. Where steps lead round
-//! the range more than once a port may be tried twice: no closed law is known.
+//! next = next + 1 + random % 500; port = min + next % N, at most N times. A largest step of 1
+//! would be a counter, one of N would be as good as random; 500 is NetBSD's and leaves an observer
+//! log2(500) = 8.97 bits to guess. If the steps go around the range more than once, a port may be
+//! tried twice: no closed formula is known.
 
 use rand::{Rng, RngExt};
 
@@ -13,7 +14,7 @@ const STEP: u32 = 500;
 
 #[derive(Default)]
 pub struct RandomIncrement {
-    /// Drawn at first.
+    /// Drawn at random on first use.
     next: Option<u32>,
     tries: u32,
 }

@@ -1,22 +1,23 @@
-//! Strategy `random-unique`: uniform without replacement, as a lottery draws its numbers.
+//! Strategy `random-unique`: draws uniformly without replacement.
 //!
-//! With N candidates of which K are occupied, j attempts all miss with probability C(K,j)/C(N,j);
-//! without a bound an allocation takes (N+1)/(N-K+1) attempts in the mean and fails only at K = N.
+//! With N candidates of which K are occupied, j attempts all miss with probability C(K,j)/C(N,j).
+//! Without a limit on attempts, an allocation takes (N+1)/(N-K+1) attempts on average and fails
+//! only if K = N.
 
 use rand::{Rng, RngExt};
 
 use crate::allocator::{Strategy, strategy::Surroundings};
 
-/// A shuffle (Fisher and Yates) that goes on where it is asked to.
+/// Fisher-Yates shuffle that makes one step per attempt.
 #[derive(Default)]
 pub struct RandomUnique {
-    /// Numbers of the candidates; those before `drawn` were tried.
+    /// Numbers of the candidates; those before index `drawn` were tried.
     order: Vec<u16>,
     drawn: usize,
 }
 
 impl Strategy for RandomUnique {
-    /// Any order is as good as the sorted one to begin a shuffle from.
+    /// Keeps the order of the last allocation: a shuffle may start from any order.
     fn begin(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) {
         self.drawn = 0;
         if self.order.len() != about.candidates.len() as usize {

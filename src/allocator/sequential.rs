@@ -1,7 +1,7 @@
 //! Strategy `sequential`: the lowest free port (the crates openport and get-port).
 //!
-//! Whoever knows the range knows the next port: the lowest that is free. On an occupancy that it made
-//! itself, K ports from the bottom up, it takes K + 1 attempts.
+//! Anyone who knows the range can predict the next port: the lowest that is free. On an occupancy
+//! that it made itself, the K lowest ports, it takes K + 1 attempts.
 
 use rand::Rng;
 
@@ -9,7 +9,7 @@ use crate::allocator::{Strategy, strategy::Surroundings};
 
 #[derive(Default)]
 pub struct Sequential {
-    /// Of the candidate to try next.
+    /// Number of the candidate to try next.
     number: u32,
 }
 

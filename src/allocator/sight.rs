@@ -1,22 +1,22 @@
-//! What a snapshot shows of the candidates: which look free. Not whether a bind will succeed.
+//! Which candidates look free in a snapshot. Does not guarantee that a bind succeeds.
 
 use std::{net::IpAddr, rc::Rc};
 
 use crate::domain::{Family, LocalAddress, Protocols, Snapshot, Socket};
 
-/// Which ports look free; only a bind can tell for sure.
+/// Which ports look free; only a bind can confirm it.
 pub trait Sight {
     fn looks_free(&self, port: u16) -> bool;
 }
 
-/// A bit a port.
+/// Bitmap of ports, one bit per port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreePorts {
     taken: Box<[u64; 1024]>,
 }
 
 impl FreePorts {
-    /// Nothing is known: everything looks free.
+    /// Returns a bitmap where nothing is known: every port looks free.
     pub fn everything() -> Self {
         Self { taken: Box::new([0; 1024]) }
     }
@@ -27,7 +27,8 @@ impl FreePorts {
         ports
     }
 
-    /// As a bind on `asked` (None: on all addresses) would find them, as far as a snapshot tells.
+    /// Returns the ports that a bind on `asked` (`None`: on all addresses) would find free, as far
+    /// as a snapshot shows.
     pub fn seen(snapshot: &Snapshot, protocols: Protocols, asked: Option<LocalAddress>) -> Self {
         let wanted = Wanted::of(snapshot, asked);
         let in_the_way =
@@ -45,12 +46,13 @@ impl FreePorts {
     }
 }
 
-/// An address to bind, beside the sockets of a snapshot.
+/// Address to bind, for comparison with the sockets of a snapshot.
 #[derive(Clone, Copy)]
 pub struct Wanted {
-    /// None: all.
+    /// `None`: all addresses.
     address: Option<IpAddr>,
-    /// Of a link-local address; 0, which is no index: one that no socket is bound to.
+    /// Interface index of a link-local address; 0, which is not a valid index, if no interface with
+    /// this name is known.
     interface: Option<u32>,
 }
 
@@ -63,7 +65,8 @@ impl Wanted {
         Self { address: asked.map(|asked| asked.address), interface }
     }
 
-    /// Whether a bind of the socket's port meets the socket (`inet_rcv_saddr_equal`).
+    /// Returns whether a bind of the socket's port would conflict with the socket
+    /// (`inet_rcv_saddr_equal`).
     pub fn meets(self, socket: &Socket) -> bool {
         let Some(address) = self.address else { return true };
         let is_elsewhere = self.interface.is_some() && socket.interface.is_some();

@@ -1,8 +1,9 @@
 //! Strategy `simple-random`: RFC 6056, section 3.3.1, algorithm 1.
 //!
-//! port = min + random % N, then port + 1 until one is free, N times at most. With occupied runs of
-//! lengths L it takes 1 + sum of L(L+1)/2 / N attempts in the mean: (N+1)/(N-K+1) where K ports are
-//! occupied by chance, far more on the runs that it makes itself (the clustering of linear probing).
+//! port = min + random % N, then port + 1 until one is free, at most N times. With occupied runs of
+//! lengths L it takes 1 + sum of L(L+1)/2 / N attempts on average: (N+1)/(N-K+1) if K ports are
+//! occupied at random, far more on the runs that it makes itself (the clustering of linear
+//! probing).
 
 use rand::{Rng, RngExt};
 

@@ -1,4 +1,4 @@
-//! What an allocation strategy is, and the table of them. One strategy a file.
+//! The `Strategy` trait and the table of strategies, each of which has its own file.
 
 use rand::Rng;
 
@@ -15,44 +15,45 @@ use crate::{
 
 /// Chooses which port to try next.
 pub trait Strategy: Send {
-    /// An allocation begins: what the one before tried means nothing any more.
+    /// Starts an allocation and forgets what the previous one tried.
     fn begin(&mut self, _about: &Surroundings<'_>, _random: &mut dyn Rng) {}
 
-    /// The next port to try; None: there is nothing left to try. Port 0 lets the machine choose, as
-    /// in bind(2).
+    /// Returns the next port to try; `None` if none is left. Port 0 lets the kernel choose, as in
+    /// bind(2).
     fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16>;
 
-    /// That port was bound, with which the allocation ended.
+    /// Records that the port was bound, which ended the allocation.
     fn bound(&mut self, _port: u16) {}
 }
 
-/// What a strategy may know when it chooses.
+/// What a strategy knows when it chooses a port.
 pub struct Surroundings<'a> {
-    /// Not empty.
+    /// Never empty.
     pub candidates: &'a Candidates,
     pub sight: &'a dyn Sight,
-    /// Numbers the remote endpoint that the port is for; some strategies keep a sequence for each.
+    /// Number of the remote endpoint that the port is for; some strategies keep a sequence for
+    /// each.
     pub destination: u32,
 }
 
-/// What can be chosen of strategies that have something to choose.
+/// Parameters of the strategies that have any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tuning {
-    /// Ports of the static band of `banded`; None: Kubernetes' formula.
+    /// Number of ports in the static band of `banded`; `None`: Kubernetes' formula.
     pub band: Option<u32>,
 }
 
-/// A row of the table.
+/// Row of the table of strategies.
 pub struct AllocatorRow {
-    /// As in `--strategy`.
+    /// Name, as in `--strategy`.
     pub name: &'static str,
     /// One sentence for lists.
     pub summary: &'static str,
-    /// Decides which law holds for its attempts.
+    /// Order of its attempts, which determines the formula for expected values.
     pub order: Order,
-    /// It looks at a snapshot before it binds.
+    /// Reads a snapshot before it binds.
     pub needs_sight: bool,
-    /// It names port 0: the machine chooses.
+    /// Tries port 0: the kernel chooses.
     pub lets_machine_choose: bool,
     pub make: fn(Tuning) -> Box<dyn Strategy>,
 }
@@ -67,7 +68,7 @@ impl AllocatorRow {
         Self { name, summary, order, needs_sight: false, lets_machine_choose: false, make }
     }
 
-    /// The row of that name.
+    /// Returns the row with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ALLOCATORS.iter().find(|row| row.name == name)
     }
@@ -164,7 +165,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
     ),
 ];
 
-/// A band must leave ports above it.
+/// Error: the static band leaves no ports above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a static band of {band} ports leaves none of the {candidates} of {range} above it: use 0 to {}", candidates.saturating_sub(1))]
 pub struct BandTooLarge {

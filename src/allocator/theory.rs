@@ -1,8 +1,9 @@
-//! What theory says of an allocation, to hold the figures of a run against. Pure.
+//! Expected values of an allocation, for comparison with measured ones. Has no side effects.
 //!
-//! With K of N candidates occupied: tries with replacement all miss with (K/N)^M, tries without with
-//! C(K,M)/C(N,M); a scan from a uniform start misses j times from each start that has j occupied ports
-//! ahead. Each formula was verified by Monte-Carlo (tests/lab_law.rs does it again).
+//! With K of N candidates occupied, M tries with replacement all miss with probability (K/N)^M, M
+//! tries without replacement with C(K,M)/C(N,M). A scan from a uniform start misses its first j
+//! tries from each start at which j consecutive ports are occupied. Each formula was verified by
+//! Monte Carlo simulation (tests/lab_law.rs repeats it).
 
 mod chance;
 mod clustering;
@@ -18,48 +19,50 @@ pub use clustering::scan_on_built;
 pub use runs::runs_of_taken;
 pub use secrecy::{entropy_of_next, rivals_collide};
 
-/// In which order a strategy tries ports, as far as a law needs to know.
+/// Order in which a strategy tries ports, as far as the formulas depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Uniform and independent: a port may be tried again.
     Replacement,
     /// Uniform, no port twice.
     Shuffled,
-    /// A uniform start, then one port after the other.
+    /// Consecutive ports from a uniform start.
     Scan,
-    /// No port twice, in an order that knows nothing of the occupancy, but is not drawn anew.
+    /// No port twice, in an order that is independent of the occupancy but not drawn again each
+    /// time.
     Fixed,
-    /// Only ports that are free: one attempt.
+    /// Only free ports: one attempt.
     OnlyFree,
-    /// No law is known.
+    /// No formula is known.
     Unknown,
 }
 
-/// How many attempts an allocation takes, while the population stands still.
+/// Distribution of the attempts of an allocation, while the occupancy does not change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Law {
-    /// Each try misses with that probability, whatever was tried before.
+    /// Each try misses with this probability, independently of earlier tries.
     Replacement { miss: f64 },
     /// No port is tried twice.
     Unique { occupied: u32, candidates: u32 },
-    /// A uniform start, then one port after the other, over those runs of occupied ports.
+    /// Consecutive ports from a uniform start, over these runs of occupied ports.
     Scan { candidates: u32, runs: Arc<[Run]> },
-    /// Only free ports are tried, and there is one: one attempt.
+    /// Only free ports are tried, and there is at least one: one attempt.
     OnlyFree,
 }
 
-/// So many runs of occupied ports have that length.
+/// Length of runs of occupied ports, and the number of runs with that length.
 pub type Run = (u32, u32);
 
 impl Law {
-    /// Of `random`. None: without candidates there is nothing to try. `occupied` above `candidates`
-    /// counts as all.
+    /// Returns the distribution for `random`; `None` without candidates. `occupied` is limited to
+    /// `candidates`.
     pub fn new(occupied: u32, candidates: u32) -> Option<Self> {
         Self::by_chance(Order::Replacement, occupied, candidates)
     }
 
-    /// On occupancies that are drawn anew for each allocation, any set of `occupied` ports as likely
-    /// as any other. None: there are no candidates, or no law is known.
+    /// Returns the distribution on occupancies that are drawn at random for each allocation, any
+    /// set of `occupied` ports with the same probability. `None` if there are no candidates or no
+    /// formula is known.
     pub fn by_chance(order: Order, occupied: u32, candidates: u32) -> Option<Self> {
         let occupied = occupied.min(candidates);
         if candidates == 0 {
@@ -69,18 +72,19 @@ impl Law {
             Order::Replacement => {
                 Some(Self::Replacement { miss: f64::from(occupied) / f64::from(candidates) })
             }
-            // Whatever order is set beforehand meets a random occupancy as a random order would.
+            // On a random occupancy, any fixed order performs like a random order.
             Order::Shuffled | Order::Scan | Order::Fixed => {
                 Some(Self::Unique { occupied, candidates })
             }
-            // Where nothing is free it depends on how often one who knows that tries.
+            // If no port is free, the attempts depend on how often the strategy still tries.
             Order::OnlyFree if occupied == candidates => None,
             Order::OnlyFree => Some(Self::OnlyFree),
             Order::Unknown => None,
         }
     }
 
-    /// On one occupancy that stands still. None: there are no candidates, or no law is known there.
+    /// Returns the distribution on one fixed occupancy. `None` if there are no candidates or no
+    /// formula is known.
     pub fn on(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<Self> {
         let count = candidates.len();
         match order {
@@ -96,12 +100,12 @@ impl Law {
         }
     }
 
-    /// The probability that the first attempt meets an occupied port.
+    /// Returns the probability that the first attempt meets an occupied port.
     pub fn miss(&self) -> f64 {
         self.survival(1)
     }
 
-    /// The probability that so many attempts all miss.
+    /// Returns the probability that the first `attempts` attempts all miss.
     pub fn survival(&self, attempts: u32) -> f64 {
         match self {
             Self::Replacement { miss } => miss.powf(f64::from(attempts)),
@@ -111,12 +115,12 @@ impl Law {
         }
     }
 
-    /// The probability that an allocation of at most so many attempts fails.
+    /// Returns the probability that an allocation of at most `max_attempts` attempts fails.
     pub fn failure(&self, max_attempts: u32) -> f64 {
         self.survival(max_attempts)
     }
 
-    /// Mean attempts of an allocation, failed ones included with all that were allowed: the sum of
+    /// Returns the mean number of attempts of an allocation, failed ones included: the sum of
     /// `survival` from 0 to `max_attempts` - 1.
     pub fn expected_attempts(&self, max_attempts: u32) -> f64 {
         let most = f64::from(max_attempts);
@@ -126,7 +130,7 @@ impl Law {
             }
             &Self::Unique { occupied, candidates } if occupied < candidates => {
                 let [k, n] = [occupied, candidates].map(f64::from);
-                // The rest of the sum beyond the last attempt allowed.
+                // Share of the sum beyond the last attempt allowed.
                 let rest = all_occupied(occupied, candidates + 1, max_attempts);
                 (n + 1.0) / (n - k + 1.0) * (1.0 - rest)
             }
@@ -146,7 +150,7 @@ impl Law {
         }
     }
 
-    /// Mean attempts of the allocations that got a port; None: none of them can.
+    /// Returns the mean number of attempts of the allocations that got a port; `None` if none can.
     pub fn expected_attempts_of_success(&self, max_attempts: u32) -> Option<f64> {
         let failure = self.failure(max_attempts);
         let spent_in_vain = f64::from(max_attempts) * failure;
@@ -154,7 +158,8 @@ impl Law {
             .then(|| (self.expected_attempts(max_attempts) - spent_in_vain) / (1.0 - failure))
     }
 
-    /// The share of all allocations that get their port with exactly that attempt, counted from 1.
+    /// Returns the share of all allocations that get their port with exactly this attempt, counted
+    /// from 1.
     pub fn share_taking(&self, attempts: u32) -> f64 {
         match attempts.checked_sub(1) {
             None => 0.0,
@@ -162,14 +167,14 @@ impl Law {
         }
     }
 
-    /// The fewest attempts within which that share (0 to 1) of allocations got a port; None: so
-    /// many never do within `max_attempts`.
+    /// Returns the fewest attempts within which this share (0 to 1) of allocations got a port;
+    /// `None` if `max_attempts` attempts are not enough.
     pub fn quantile(&self, share: f64, max_attempts: u32) -> Option<u32> {
         self.attempts_for(1.0 - share).filter(|&attempts| attempts <= max_attempts)
     }
 
-    /// The fewest attempts, at least 1, that fail no more often than this; None: no number of
-    /// attempts is enough.
+    /// Returns the fewest attempts, at least 1, that fail at most at this rate; `None` if no number
+    /// of attempts is enough.
     pub fn attempts_for(&self, failure_rate: f64) -> Option<u32> {
         let suffices = |attempts| self.failure(attempts) <= failure_rate;
         if suffices(1) {
@@ -179,7 +184,7 @@ impl Law {
         while !suffices(most) {
             most = most.checked_mul(2)?;
         }
-        // Fails at `few`, suffices at `most`.
+        // `few` attempts are not enough, `most` are.
         let mut few = most / 2;
         while most - few > 1 {
             let middle = few + (most - few) / 2;
@@ -189,7 +194,7 @@ impl Law {
     }
 }
 
-/// C(K,M)/C(N,M): a random set of M ports is all occupied.
+/// Returns C(K,M)/C(N,M), the probability that a random set of M ports is all occupied.
 fn all_occupied(occupied: u32, candidates: u32, attempts: u32) -> f64 {
     if occupied >= candidates {
         return 1.0;
@@ -230,7 +235,7 @@ mod tests {
     const CANDIDATES: u32 = 16_384;
 
     /// (occupied, P(fail), E, E given success, attempts for one failure in a million) at 100
-    /// attempts, verified by Monte-Carlo (allocators.md section 4).
+    /// attempts, verified by Monte Carlo simulation.
     const TABLE: [(u32, f64, f64, f64, u32); 4] = [
         (8_192, 7.9e-31, 2.000, 2.000, 20),
         (14_746, 2.663e-5, 10.0022, 9.9998, 132),
@@ -322,7 +327,7 @@ mod tests {
         }
     }
 
-    /// Every start is walked by hand.
+    /// Compares the formula with a walk from every start.
     #[test]
     fn the_law_of_a_scan_is_exact_for_any_bitmap() {
         let candidates = Candidates::new(PortRange::new(10, 73).unwrap(), &[]);

@@ -1,4 +1,4 @@
-//! The Allocate screen's state: what was asked for, what came of it. Sends requests, binds nothing.
+//! State of the Allocate screen: the options and the results of a run. Binds no port itself.
 
 mod act;
 mod figures;
@@ -39,22 +39,22 @@ use law::Terrain;
 use site::Simulated;
 use trail::Trail;
 
-/// What a run of allocations goes by.
+/// Options of a run of allocations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllocationOptions {
-    /// Its number in `ALLOCATORS`.
+    /// Index of the strategy in `ALLOCATORS`.
     pub strategy: usize,
     pub protocols: Protocols,
     pub range: PortRange,
     pub max_attempts: u32,
-    /// The same seed on the same occupancy shows the same run again.
+    /// The same seed on the same occupancy repeats the same run.
     pub seed: u64,
     /// None: all addresses of both families.
     pub address: Option<LocalAddress>,
 }
 
 impl AllocationOptions {
-    /// exo's demo: UDP, the IANA dynamic ports, 100 attempts.
+    /// The options of exo's demo: UDP, the IANA dynamic ports, 100 attempts.
     pub fn exo(seed: u64) -> Self {
         Self {
             strategy: 0,
@@ -67,7 +67,7 @@ impl AllocationOptions {
     }
 }
 
-/// What the person wants of the allocator.
+/// User actions on the Allocate screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AllocationAction {
     RunOrPause,
@@ -76,9 +76,9 @@ pub enum AllocationAction {
     Slower,
     Faster,
     OpenSettings,
-    /// This machine, or a simulated occupancy.
+    /// Switches between this machine and a simulated occupancy.
     ToggleSite,
-    /// Less, more of the simulated occupancy.
+    /// Lowers the simulated occupancy; `Fuller` raises it.
     Emptier,
     Fuller,
     NextStrategy,
@@ -89,31 +89,31 @@ pub enum AllocationAction {
     Reset,
 }
 
-/// The latest look at the machine and the count of it.
+/// The latest snapshot of the machine and its occupancy.
 #[derive(Clone, Copy)]
 pub struct LastScan<'a> {
     pub snapshot: &'a Snapshot,
     pub occupancy: &'a Occupancy,
 }
 
-/// What lies over the screen and takes the keys.
+/// A panel that covers the screen and takes the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Panel {
     Settings(SettingsPanel),
-    /// May this speed be used although others share the machine's ports?
+    /// Asks whether this speed may be used although others share the machine's ports.
     ConfirmSpeed(Speed),
 }
 
-/// The fastest speed that needs no leave on a machine which others use.
+/// The fastest speed that needs no confirmation on a machine that others use.
 const POLITE: Speed = Speed::Twenty;
 
-/// Ended allocations that are kept for a chart.
+/// Number of ended allocations that are kept for the chart.
 const LAST_ALLOCATIONS: usize = 200;
 
-/// What the engine has of us.
+/// State of the run in the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RunState {
-    /// Nothing that it could go on with.
+    /// Nothing to continue.
     None,
     Paused,
     Running,
@@ -123,25 +123,25 @@ enum RunState {
 pub struct Allocation {
     options: AllocationOptions,
     site: Site,
-    /// Of the simulated site, whether it is used or not.
+    /// Fill of the simulated occupancy, also while the machine itself is used.
     share: site::Share,
-    /// What stands there, once it was told.
+    /// The simulated sockets; None until the engine has sent them.
     simulated: Option<Simulated>,
-    /// Marks may fade and flash.
+    /// Whether marks may fade and flash.
     motion: bool,
     speed: Speed,
-    /// Given once, for the rest of the program.
+    /// The user allowed high speeds, for the rest of the program.
     has_leave_for_speed: bool,
     keeps_what_it_wins: bool,
-    /// Counts what was sent as `Prepare`; deltas of other runs are too late.
+    /// Number of `Prepare` requests sent. Deltas with another number are late and ignored.
     run: u64,
     state: RunState,
     panel: Option<Panel>,
     ground: Option<Ground>,
-    /// Known when `ground` is.
+    /// Known whenever `ground` is.
     terrain: Option<Terrain>,
     figures: Figures,
-    /// Allocations of this run; the figures may have begun later.
+    /// Number of allocations that ended in this run; `figures` may have been reset since it began.
     ended: u64,
     log: Log,
     trail: Trail,
@@ -186,7 +186,7 @@ impl Allocation {
         }
     }
 
-    /// What the engine reports of the run.
+    /// Applies what the engine reports about the run.
     pub fn apply(
         &mut self,
         at: Duration,
@@ -211,7 +211,7 @@ impl Allocation {
         }
         self.limitation = delta.limitation;
         self.hold_note = delta.hold_note;
-        // `delta.is_running` is not read: it may be older than the last key.
+        // `delta.is_running` is ignored: it may be older than the last key press.
         self.write_log(&delta.recent, delta.finished, scan)
     }
 
@@ -221,7 +221,7 @@ impl Allocation {
         finished: Option<Finished>,
         scan: Option<LastScan<'_>>,
     ) -> Vec<Effect> {
-        // Where the strategy had no port left, that shows in the end alone, not in the attempt.
+        // If the strategy ran out of ports, only `finished` shows it, not the last attempt.
         let is_end = |last: &Attempt| {
             let has_run_out = |end: Finished| end.port.is_none() && end.attempts == last.number;
             last.refusal.is_none()
@@ -235,7 +235,7 @@ impl Allocation {
         };
         self.log.add(attempts, newest, &self.held, snapshot);
         if let Site::Simulated { .. } = self.site {
-            // There is no better look to wait for.
+            // The simulated snapshot is complete: there is no later one to wait for.
             if let Some(snapshot) = snapshot {
                 self.log.look_again(snapshot);
             }
@@ -245,7 +245,7 @@ impl Allocation {
         if must_look { vec![Effect::Ask(Request::ScanNow)] } else { Vec::new() }
     }
 
-    /// A new look at the machine.
+    /// Takes a new snapshot of the machine.
     pub fn observe(&mut self, scan: LastScan<'_>) {
         if self.site == Site::Machine {
             self.see_ground(Ground::count(&self.options, scan), scan.snapshot);
@@ -253,14 +253,14 @@ impl Allocation {
         }
     }
 
-    /// The run cannot go on.
+    /// Ends the run because it cannot continue.
     pub fn fail(&mut self, why: Text) {
         self.state = RunState::None;
         self.held.clear();
         self.notice = Some(why);
     }
 
-    /// The person looks at another screen: the run pauses, held ports stay held.
+    /// Called when the user leaves the screen: pauses the run; held ports stay held.
     pub fn leave(&mut self) -> Vec<Effect> {
         self.panel = None;
         self.pause()
@@ -278,7 +278,7 @@ impl Allocation {
         self.state == RunState::Running
     }
 
-    /// So fast that single attempts are a sample of what happens.
+    /// Whether the run is so fast that only a sample of the attempts is shown.
     pub fn is_sampled(&self) -> bool {
         self.speed > POLITE
     }
@@ -291,7 +291,7 @@ impl Allocation {
         self.panel.as_ref()
     }
 
-    /// None before the first look at the machine, or at the simulated site.
+    /// None before the first snapshot of the machine, or of the simulated occupancy.
     pub fn ground(&self) -> Option<Ground> {
         self.ground
     }
@@ -309,12 +309,13 @@ impl Allocation {
         self.last
     }
 
-    /// Ascending.
+    /// Ports held by this run, ascending.
     pub fn held(&self) -> &[u16] {
         &self.held
     }
 
-    /// At most so many ports of this run are held; on the simulated site, what others leave free.
+    /// Maximum number of ports that this run may hold; in a simulation, all that others leave free.
+    /// None: no run is prepared.
     pub fn hold_limit(&self) -> Option<u32> {
         let limit = match self.site {
             Site::Machine => Some(self.hold_limit),
@@ -323,17 +324,17 @@ impl Allocation {
         limit.filter(|_| self.is_prepared())
     }
 
-    /// What the run cannot do that was asked for ("IPv4 only").
+    /// What the run cannot do although it was asked for ("IPv4 only").
     pub fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }
 
-    /// Why the last key did nothing, why the run failed, or why no more is held.
+    /// Why the last key had no effect, why the run failed, or why further ports are not held.
     pub fn notice(&self) -> Option<&str> {
         self.notice.as_ref().map(Text::as_str).or(self.hold_note)
     }
 
-    /// How the last allocations ended, at most 200, oldest first; at high speeds a sample of them.
+    /// Results of the last allocations, at most 200, oldest first; at high speeds a sample of them.
     pub fn last_allocations(
         &self,
     ) -> impl DoubleEndedIterator<Item = Finished> + ExactSizeIterator {

@@ -1,4 +1,4 @@
-//! The one table of keys: footer, help and README come from it. Does nothing itself.
+//! The table of keys, from which footer, help and README are made. Executes nothing.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::app::{
     Key, Move, Screen, allocation::AllocationAction, lab::LabAction, map::Zooming, pool::PoolAction,
 };
 
-/// What a person wants.
+/// A user action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     Show(Screen),
@@ -16,13 +16,13 @@ pub enum Action {
     FitEphemeral,
     FitAll,
     Zoom(Zooming),
-    /// Dots or blocks.
+    /// Switches between dots and blocks.
     ToggleGrain,
-    /// To the next run of occupied ports.
+    /// Moves to the next run of occupied ports.
     NextRun,
     PreviousRun,
     OpenGoTo,
-    /// To the port that was typed.
+    /// Moves to the port that was typed.
     GoTo,
     NextLens,
     PreviousLens,
@@ -32,10 +32,10 @@ pub enum Action {
     Allocation(AllocationAction),
     Lab(LabAction),
     Pool(PoolAction),
-    /// From the port won last, or from the selected row, to the map.
+    /// Shows the port allocated last, or the ports of the selected row, on the map.
     ShowOnMap,
     OpenHelp,
-    /// So many pages on.
+    /// Turns this many help pages forward; back if negative.
     TurnPage(isize),
     NextTheme,
     ToggleMouse,
@@ -44,7 +44,7 @@ pub enum Action {
     Quit,
 }
 
-/// Where a key has its meaning.
+/// A screen, overlay or panel. It decides what a key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
     Overview,
@@ -52,11 +52,11 @@ pub enum Context {
     Allocate,
     Lab,
     Help,
-    /// Digits are typed.
+    /// The prompt for a port number is open.
     GoTo,
-    /// A panel of the Allocate or Lab screen takes the keys.
+    /// A panel of the Allocate or Lab screen is open and takes the keys.
     Panel,
-    /// The lab shows a race.
+    /// The Lab screen shows a race.
     Race,
     /// The Allocate screen shows the pool.
     Pool,
@@ -92,13 +92,13 @@ impl Context {
 
 /// A row of the table: keys that belong together.
 pub struct Command {
-    /// As people read them.
+    /// The keys as shown to the user.
     pub keys: &'static str,
     pub bindings: &'static [(Key, Action)],
     pub contexts: &'static [Context],
-    /// For the footer; empty: not there.
+    /// Label in the footer; empty: not shown there.
     pub label: &'static str,
-    /// A sentence for help and README.
+    /// Sentence for the help and the README.
     pub help: &'static str,
 }
 
@@ -139,7 +139,8 @@ const fn lab(action: LabAction) -> Action {
     Action::Lab(action)
 }
 
-/// In the footer's order: what does not fit is dropped from the right, help and quit last.
+/// All commands, in the order of the footer. If there is not enough room, commands are dropped from
+/// the right, but help and quit last.
 pub const COMMANDS: &[Command] = &[
     Command {
         keys: "j k",
@@ -711,7 +712,7 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What a key means there; None: nothing, and nothing is said.
+/// Returns the action of a key in a context. None: the key does nothing, without a message.
 pub fn find(context: Context, key: Key) -> Option<Action> {
     here(context)
         .flat_map(|command| command.bindings)
@@ -719,12 +720,12 @@ pub fn find(context: Context, key: Key) -> Option<Action> {
         .map(|&(_, action)| action)
 }
 
-/// The rows that hold in a context.
+/// Returns the rows that apply in a context.
 pub fn here(context: Context) -> impl Iterator<Item = &'static Command> {
     COMMANDS.iter().filter(move |command| command.contexts.contains(&context))
 }
 
-/// The table for README.
+/// Returns the key table for the README, as Markdown.
 pub fn key_table_markdown() -> String {
     let mut table = String::from("| key | where | does |\n|---|---|---|\n");
     for command in COMMANDS {
@@ -775,7 +776,7 @@ mod tests {
         PoolAction::OpenSettings,
     ];
 
-    /// A new variant does not compile until it is listed here, and then needs a row.
+    /// Fails if a listed action has no key, or if an action with a key is not listed.
     #[test]
     fn every_action_has_a_row() {
         use AllocationAction as Own;

@@ -1,28 +1,28 @@
-//! What goes into `App::update` and what comes out of it. No behaviour.
+//! The input and output types of `App::update`. No behaviour.
 
 use crate::{
     domain::PortRange,
     engine::{Report, Request},
 };
 
-/// Everything that can happen to the program. Each arrives with its time since the start.
+/// An event that the app handles. Each is passed on with its time since the program's start.
 #[derive(Clone, Debug)]
 pub enum Event {
     Key(Key),
-    /// A character of a paste, for a text field: no command, whatever it is.
+    /// A character of a paste, for a text field; never a command.
     Pasted(char),
-    /// The mouse, its place already translated by `view::layout`.
+    /// A mouse gesture; `view::layout` has already translated its position.
     Mouse(Gesture, Option<Target>),
     Resized {
         columns: u16,
         rows: u16,
     },
     Report(Report),
-    /// Time has passed: the age on screen may have changed.
+    /// Time has passed, so the age on screen may have changed.
     Tick,
 }
 
-/// A key as commands name it.
+/// A key, as used in the table of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     Char(char),
@@ -49,9 +49,9 @@ pub enum Key {
 /// What the mouse did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gesture {
-    /// It moved with no button down.
+    /// Motion with no button down.
     Hover,
-    /// The left button.
+    /// The left button went down.
     Press,
     Drag,
     Release,
@@ -59,17 +59,17 @@ pub enum Gesture {
     WheelDown,
 }
 
-/// What the pointer stands on.
+/// What is under the pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Screen(Screen),
-    /// A block of the map, or of the loupe.
+    /// A block of the map or of the loupe.
     Ports(PortRange),
     /// A column of the lab, counted from 0.
     Column(usize),
 }
 
-/// The screens that exist; their numbers are permanent (1, 2, 4 and 5 so far).
+/// The screens. Their numbers are permanent (1, 2, 4 and 5 so far).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Screen {
     Overview,
@@ -82,14 +82,14 @@ impl Screen {
     pub const EACH: [Self; 4] = [Self::Overview, Self::Map, Self::Allocate, Self::Lab];
 }
 
-/// What the loop must do after an update.
+/// What the event loop must do after an update.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Ask(Request),
-    /// Have the terminal report the mouse, or leave it to the terminal.
+    /// Turns the terminal's mouse reports on or off.
     Mouse(bool),
     NextTheme,
-    /// Ctrl-Z: give the terminal back and stop until `fg`.
+    /// Ctrl-Z: restores the terminal and stops until `fg`.
     Suspend,
     Quit,
 }

@@ -1,4 +1,4 @@
-//! What the map marks alone: the ports of one destination, or of one owner. Not how it looks.
+//! The focus of the map: one destination or owner, whose ports alone are marked. Does not draw.
 
 use crate::{
     app::Lens,
@@ -12,7 +12,7 @@ pub enum Focus {
 }
 
 impl Focus {
-    /// The lens that shows it.
+    /// The lens that shows this focus.
     pub fn lens(self) -> Lens {
         match self {
             Self::Destination(_) => Lens::Connect,
@@ -27,7 +27,7 @@ impl Focus {
         }
     }
 
-    /// All ports of it, of both protocols.
+    /// Returns all ports of the focus, of both protocols.
     pub fn ports(self, snapshot: &Snapshot) -> PortSet {
         let mut ports = PortSet::default();
         for socket in snapshot.sockets.iter().filter(|socket| self.holds(snapshot, socket)) {
@@ -36,7 +36,7 @@ impl Focus {
         ports
     }
 
-    /// The lowest port of `range`, else of all.
+    /// Returns the lowest port of the focus in the ephemeral range, else the lowest of all.
     pub fn first_port(self, snapshot: &Snapshot) -> Option<u16> {
         let range = snapshot.ephemeral.range;
         let held = snapshot.sockets.iter().filter(|socket| self.holds(snapshot, socket));

@@ -1,22 +1,22 @@
-//! Where each port of a range stands on the map, in every grain. Not what is drawn there.
+//! The grid of the map: the position of each port of a range, at every grain. Does not draw.
 
 use crate::domain::PortRange;
 
-/// Row lengths that keep the axes decimal (screens.md, "Fit").
+/// Row lengths, in ports, that keep the axes decimal.
 const ROW_LENGTHS: [u32; 12] = [100, 200, 250, 400, 500, 800, 1000, 2000, 2500, 4000, 5000, 10_000];
 const PORTS_PER_BLOCK: [u32; 11] = [1, 2, 4, 5, 8, 10, 20, 25, 40, 50, 100];
 
-/// Row lengths of dots: a cell of eight begins at a multiple of eight and straddles no row.
+/// Row lengths for dots: multiples of eight, so that a cell of eight ports never spans two rows.
 const DOT_ROWS: [u32; 6] = [200, 400, 800, 1000, 1600, 2000];
 /// Row lengths where a cell is one port.
 const LETTER_ROWS: [u32; 7] = [10, 20, 25, 40, 50, 100, 200];
-/// Of the loupe: even, so that even and odd ports stand in stripes.
+/// Row lengths of the loupe: even, so that even and odd ports form vertical stripes.
 const LOUPE_ROWS: [u32; 7] = [20, 40, 50, 100, 200, 250, 500];
 const NUMBER_ROWS: [u32; 4] = [5, 10, 20, 40];
 const PORTS_PER_DOTS: u32 = 8;
-/// `E 49152`, and a gap.
+/// Width of `E 49152` and a gap.
 const NUMBER_WIDTH: u16 = 8;
-/// More of an owner's name says no more.
+/// Maximum width of a numbered cell. A longer part of the owner's name would add nothing.
 const WIDEST_NUMBER: u16 = 18;
 
 /// Columns left of the blocks: row labels of five digits, the range's bracket, IANA's bracket.
@@ -29,7 +29,7 @@ pub const AXIS: u16 = 1;
 /// How many rows of ports a line of the terminal shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RowsPerLine {
-    /// A glyph for a block: ASCII, or no colour.
+    /// One glyph per block: ASCII, or no colour.
     One,
     /// Half blocks: the upper half is one row, the lower half the next.
     #[default]
@@ -48,25 +48,25 @@ impl RowsPerLine {
 /// What a cell of the terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grain {
-    /// Two blocks of ports, or one where a line is one row.
+    /// Two blocks of ports, or one block where a line shows one row.
     Blocks,
-    /// Eight ports, a braille dot each.
+    /// Eight ports, one braille dot each.
     Dots,
-    /// One port, by its letter.
+    /// One port, shown by its letter.
     Letters,
-    /// One port, by letter, number and owner; cells so wide.
+    /// One port, shown by letter, number and owner, in a cell of this width.
     Numbers(u16),
 }
 
-/// The columns and lines that a grid may take.
+/// The columns and lines that are available to a grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     pub columns: u16,
     pub lines: u16,
 }
 
-/// A range laid out row by row; rows start at multiples of their length, so that a port can be
-/// found by reading the axes.
+/// A range in rows. Each row starts at a multiple of the row length, so that a port can be found by
+/// reading the axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     range: PortRange,
@@ -76,7 +76,7 @@ pub struct Grid {
     grain: Grain,
 }
 
-/// A block of the grid: column from the left, row of ports (not of the terminal) from the top.
+/// Position of a block: column from the left, row of ports (not of the terminal) from the top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub column: u16,
@@ -84,8 +84,8 @@ pub struct Place {
 }
 
 impl Grid {
-    /// The finest grid of blocks that fits, and of these the one with most blocks. None: too small
-    /// an area.
+    /// Returns the finest grid of blocks that fits; if several do, the one with the most blocks.
+    /// None: the area is too small.
     pub fn fit(
         range: PortRange,
         columns: u16,
@@ -108,13 +108,15 @@ impl Grid {
         })
     }
 
-    /// A dot a port, in the longest rows that fit. None: the range does not fit so.
+    /// Returns a grid with one dot per port, in the longest rows that fit. None: the range does not
+    /// fit.
     pub fn fit_dots(range: PortRange, room: Room) -> Option<Self> {
         let longest_first = DOT_ROWS.into_iter().rev();
         longest_first.map(|length| Self::dots(range, length)).find(|grid| grid.fits(room))
     }
 
-    /// A cell a port, numbered where there is room. None: the range has more ports than that.
+    /// Returns a grid with one cell per port, with numbers if there is room. None: the range has
+    /// too many ports.
     pub fn fit_ports(range: PortRange, room: Room) -> Option<Self> {
         let numbered = NUMBER_ROWS.into_iter().rev().map(|length| {
             let width = (room.columns / length as u16).min(WIDEST_NUMBER);
@@ -125,8 +127,8 @@ impl Grid {
         numbered.filter(is_wide).chain(lettered).find(|grid| grid.fits(room))
     }
 
-    /// As much of `range` around the row of `top` as fits, in cells of `grain`. None: not one row
-    /// fits.
+    /// Returns as many rows of `range` as fit, in cells of `grain`, from the row of `top` on, or
+    /// from an earlier one near the end of `range`. None: not one row fits, or `grain` is `Blocks`.
     pub fn window(range: PortRange, top: u16, grain: Grain, room: Room) -> Option<Self> {
         let whole = match grain {
             Grain::Blocks => return None,
@@ -153,8 +155,8 @@ impl Grid {
         Some(Self { range: shown, ..whole })
     }
 
-    /// A half block a port: the rows of the map from `rows` on, in rows of their own that divide
-    /// them evenly. None: no such row fits.
+    /// Returns the grid of the loupe: one block per port, in rows whose length divides the map's
+    /// `row_length` evenly. None: no such row fits.
     pub fn loupe(
         range: PortRange,
         row_length: u32,
@@ -182,7 +184,7 @@ impl Grid {
         self.width() <= room.columns && self.lines() <= room.lines
     }
 
-    /// The same rows, over all of a range that this one is a part of.
+    /// Returns a grid with the same rows over a range that contains this grid's range.
     #[must_use]
     pub fn over(&self, range: PortRange) -> Self {
         Self { range, ..*self }
@@ -196,7 +198,7 @@ impl Grid {
         self.grain
     }
 
-    /// Columns of the terminal that a block takes.
+    /// Width of a block, in columns of the terminal.
     pub fn cell_width(&self) -> u16 {
         match self.grain {
             Grain::Numbers(width) => width,
@@ -204,7 +206,7 @@ impl Grid {
         }
     }
 
-    /// Columns of the terminal.
+    /// Width of the grid, in columns of the terminal.
     pub fn width(&self) -> u16 {
         self.columns().saturating_mul(self.cell_width())
     }
@@ -221,23 +223,23 @@ impl Grid {
         self.rows_per_line
     }
 
-    /// Blocks a row.
+    /// Number of blocks per row.
     pub fn columns(&self) -> u16 {
         (self.row_length / self.per_block) as u16
     }
 
-    /// Rows of ports.
+    /// Number of rows of ports.
     pub fn rows(&self) -> u16 {
         let row_of = |port: u16| u32::from(port) / self.row_length;
         (row_of(self.range.last()) - row_of(self.range.first()) + 1) as u16
     }
 
-    /// Lines of the terminal.
+    /// Height of the grid, in lines of the terminal.
     pub fn lines(&self) -> u16 {
         self.rows().div_ceil(self.rows_per_line.count())
     }
 
-    /// The block that holds `port`; None outside of the range.
+    /// Returns the block that contains `port`. None: the port is outside of the range.
     pub fn place(&self, port: u16) -> Option<Place> {
         if !self.range.contains(port) {
             return None;
@@ -247,7 +249,7 @@ impl Grid {
         Some(Place { column: column as u16, row: row as u16 })
     }
 
-    /// The ports of a block, as far as they are in the range.
+    /// The ports of a block that are in the range.
     pub fn block(&self, place: Place) -> Option<PortRange> {
         if place.column >= self.columns() {
             return None;
@@ -256,23 +258,23 @@ impl Grid {
         self.clip(first, self.per_block)
     }
 
-    /// The ports of a row, as far as they are in the range.
+    /// The ports of a row that are in the range.
     pub fn row(&self, row: u16) -> Option<PortRange> {
         self.clip(self.row_start(row), self.row_length)
     }
 
-    /// The ports of a line of the terminal, as far as they are in the range.
+    /// The ports of a line of the terminal that are in the range.
     pub fn line(&self, line: u16) -> Option<PortRange> {
         let rows = self.rows_per_line.count();
         self.clip(self.row_start(line * rows), self.row_length * u32::from(rows))
     }
 
-    /// The number that names a row: its first port, in the range or not.
+    /// The label of a row: its first port, even if that is outside of the range.
     pub fn row_start(&self, row: u16) -> u32 {
         (self.first_row() + u32::from(row)) * self.row_length
     }
 
-    /// The line that shows a row.
+    /// The line of the terminal that shows a row.
     pub fn line_of(&self, row: u16) -> u16 {
         row / self.rows_per_line.count()
     }
@@ -302,8 +304,8 @@ mod tests {
 
     #[test]
     fn blocks_fit_the_usual_terminals_as_screens_md_lists_them() {
-        // Columns and lines of the map: terminal less 12 for gutter and bar, 40 more for the
-        // inspector; rows less 6.
+        // Size of the map: terminal columns less 12 for gutter and bar, and less 40 more for the
+        // inspector; terminal rows less 6.
         assert_eq!(shape(LINUX_DEFAULT, 80 - 12, 24 - 6), (1000, 20, 50, 15));
         assert_eq!(shape(IANA_DYNAMIC, 80 - 12, 24 - 6), (500, 10, 50, 17));
         assert_eq!(shape(LINUX_DEFAULT, 100 - 12, 30 - 6), (800, 10, 80, 19));

@@ -1,4 +1,4 @@
-//! The Lab screen's state: which strategies, on what, and what came of it. Runs nothing.
+//! State of the Lab screen: strategies, options and results. Runs nothing itself.
 
 mod act;
 mod race;
@@ -21,7 +21,7 @@ pub use crate::{
 };
 pub use settings::{LabField, LabSettingsPanel};
 
-/// What a person wants of the lab.
+/// User actions on the Lab screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LabAction {
     RunOrPause,
@@ -29,26 +29,26 @@ pub enum LabAction {
     Step,
     Slower,
     Faster,
-    /// This machine, or a simulated occupancy.
+    /// Switches between this machine and a simulated occupancy.
     ToggleSite,
-    /// Less, more of the simulated occupancy.
+    /// Lowers the simulated occupancy; `Fuller` raises it.
     Emptier,
     Fuller,
-    /// How the simulated occupancy lies.
+    /// Selects the next distribution of the simulated occupied ports.
     NextPattern,
-    /// The strategy of the selected column.
+    /// Selects the next strategy for the selected column.
     NextStrategy,
     PreviousStrategy,
-    /// One column more, one fewer.
+    /// Adds a column; `Remove` removes the selected one.
     Add,
     Remove,
     OpenSettings,
-    /// Close-then-rebind against a thief: begin, end.
+    /// Starts or ends a close-then-rebind race against a competitor.
     Race,
     Reset,
 }
 
-/// What the lab goes by.
+/// Options of the lab.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabOptions {
     pub protocols: Protocols,
@@ -57,12 +57,12 @@ pub struct LabOptions {
     pub seed: u64,
     pub destinations: u32,
     pub tuning: Tuning,
-    /// Our own program, for the race.
+    /// Path of this program, for a race with real ports. None: the race is simulated.
     pub program: Option<PathBuf>,
 }
 
 impl LabOptions {
-    /// The allocator's demo: UDP, the IANA dynamic ports, 100 attempts.
+    /// The options of the allocator's demo: UDP, the IANA dynamic ports, 100 attempts.
     pub fn new(seed: u64, program: Option<PathBuf>) -> Self {
         Self {
             protocols: Protocols::Udp,
@@ -76,36 +76,36 @@ impl LabOptions {
     }
 }
 
-/// What lies over the screen and takes the keys.
+/// A panel that covers the screen and takes the keys.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LabPanel {
     Settings(LabSettingsPanel),
-    /// May this speed be used although others share the machine's ports?
+    /// Asks whether this speed may be used although others share the machine's ports.
     ConfirmSpeed(Speed),
-    /// How the race stands; it has keys of its own.
+    /// Shows the race, which has its own keys.
     Race,
 }
 
-/// How full the range is: in each run where it is simulated.
+/// Occupancy of the range; in a simulation, that of each run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LabGround {
     pub candidates: u32,
     pub occupied: u32,
 }
 
-/// Columns at first, by name.
+/// Names of the strategies that are in the columns at the start.
 const FIRST: [&str; 4] = ["random", "sequential", "linux-connect", "double-hash"];
 
-/// Columns at most.
+/// Maximum number of columns.
 pub const MOST_COLUMNS: usize = 4;
 
-/// The fastest speed that needs no leave on a machine which others use.
+/// The fastest speed that needs no confirmation on a machine that others use.
 const POLITE: Speed = Speed::Twenty;
 
-/// What the engine has of us.
+/// State of the lab in the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing that it could go on with.
+    /// Nothing to continue.
     None,
     Paused,
     Running,
@@ -117,23 +117,23 @@ pub struct Lab {
     is_simulated: bool,
     pattern: Pattern,
     share: Share,
-    /// Numbers of `ALLOCATORS`.
+    /// Indexes into `ALLOCATORS`.
     picked: Vec<usize>,
     selected: usize,
-    /// Of what is simulated.
+    /// Speed of simulated runs.
     simulated_speed: Speed,
-    /// Of real binds on the machine.
+    /// Speed of real binds on the machine.
     machine_speed: Speed,
-    /// Given once, for the rest of the program.
+    /// The user allowed high speeds, for the rest of the program.
     has_leave_for_speed: bool,
     state: State,
-    /// The screen was open once: what is simulated began by itself then.
+    /// The simulation was started when the screen was first opened; later visits do not start it.
     was_visited: bool,
-    /// Counts what was sent as `Prepare`; reports of others are too late.
+    /// Number of `Prepare` requests sent. Reports with another number are late and ignored.
     number: u64,
     report: Option<Arc<LabReport>>,
     race: Option<RaceReport>,
-    /// Counts what was sent as `Race`; reports of others are too late.
+    /// Number of `Race` requests sent. Reports with another number are late and ignored.
     race_number: u64,
     panel: Option<LabPanel>,
     notice: Option<Text>,
@@ -145,7 +145,7 @@ impl Lab {
         Self {
             options,
             is_simulated: true,
-            // Where strategies differ: by chance alone all of them need the same attempts.
+            // A pattern that makes strategies differ: on a uniform one, all need the same attempts.
             pattern: Pattern::Clustered,
             share: Share::default(),
             picked: FIRST.iter().filter_map(position).collect(),
@@ -164,7 +164,7 @@ impl Lab {
         }
     }
 
-    /// What the engine reports; late news of another number are ignored.
+    /// Takes the engine's report. One with another number is late and ignored.
     pub fn take(&mut self, report: Arc<LabReport>) {
         // `is_running` is not read: it may be older than the last key.
         if report.number == self.number && self.state != State::None {
@@ -172,7 +172,7 @@ impl Lab {
         }
     }
 
-    /// The lab cannot go on. What was measured stays to be read.
+    /// Ends the lab because it cannot continue. The measured values stay on screen.
     pub fn fail(&mut self, why: Text) {
         (self.state, self.notice) = (State::None, Some(why));
     }
@@ -189,12 +189,13 @@ impl Lab {
         }
     }
 
-    /// How the simulated occupancy lies, whether it is used or not.
+    /// Distribution of the simulated occupied ports, also while the machine itself is used.
     pub fn pattern(&self) -> Pattern {
         self.pattern
     }
 
-    /// Of the range's ports, 0 to 1: what is simulated, or as the machine is; None: not seen yet.
+    /// Occupied share of the range, 0 to 1: as simulated, or as found on the machine. None:
+    /// unknown.
     pub fn share(&self) -> Option<f64> {
         if self.is_simulated {
             return Some(self.share.part());
@@ -202,7 +203,7 @@ impl Lab {
         self.ground().map(|g| f64::from(g.occupied) / f64::from(g.candidates.max(1)))
     }
 
-    /// None before the engine's first word.
+    /// None before the engine's first report.
     pub fn ground(&self) -> Option<LabGround> {
         let report = self.report.as_ref()?;
         Some(LabGround { candidates: report.candidates, occupied: report.occupied })
@@ -213,7 +214,7 @@ impl Lab {
         self.picked.iter().map(|&number| &ALLOCATORS[number])
     }
 
-    /// The column that keys are about.
+    /// The column that the keys act on.
     pub fn selected(&self) -> usize {
         self.selected
     }
@@ -226,12 +227,12 @@ impl Lab {
         self.state == State::Running
     }
 
-    /// The engine's latest word; None: there is none since the last change of the columns.
+    /// The engine's latest report. None: there is none since the lab was last prepared.
     pub fn report(&self) -> Option<&LabReport> {
         self.report.as_deref()
     }
 
-    /// What came of a column so far.
+    /// Results of a column so far.
     pub fn contender(&self, column: usize) -> Option<&Contender> {
         self.report.as_ref()?.contenders.get(column)
     }
@@ -240,18 +241,18 @@ impl Lab {
         self.panel.as_ref()
     }
 
-    /// Why the last key did nothing, or why the lab cannot go on.
+    /// Why the last key had no effect, or why the lab cannot continue.
     pub fn notice(&self) -> Option<&Text> {
         self.notice.as_ref()
     }
 
-    /// So fast that the screen shows a sample of what happens.
+    /// Whether the lab is so fast that the screen shows only a sample.
     pub fn is_sampled(&self) -> bool {
         self.speed() > POLITE
     }
 
-    /// Mean attempts by the law at a share (0 to 1) of the range, for a curve. None: no law is known
-    /// there.
+    /// Expected mean number of attempts at an occupied share (0 to 1) of the range, for a curve.
+    /// None: no model is known.
     pub fn predicted_mean(&self, row: &AllocatorRow, share: f64) -> Option<f64> {
         let candidates = self.ground().map_or(self.options.range.len(), |g| g.candidates);
         let occupied = (share * f64::from(candidates)).round() as u32;
@@ -259,9 +260,9 @@ impl Lab {
         let is_by_chance = self.is_simulated && self.pattern == Pattern::Uniform;
         let is_built = self.is_simulated && self.pattern == Pattern::Built;
         match row.order {
-            // How the occupied ports lie decides how long a search is.
+            // The distribution of the occupied ports decides how long a search is.
             Order::Scan | Order::Fixed if !is_by_chance => {
-                // Knuth's formula is that of a search without bound.
+                // Knuth's formula is for a search without an attempt limit.
                 let has_formula = is_built && row.order == Order::Scan && most >= candidates;
                 has_formula.then(|| theory::scan_on_built(occupied, candidates)).flatten()
             }

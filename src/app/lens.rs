@@ -1,4 +1,4 @@
-//! What the map's colour answers, and the counts behind it. Not the colours.
+//! Lenses: what the map's colours show, and the counts behind them. Does not define colours.
 
 mod categories;
 mod marks;
@@ -10,20 +10,20 @@ pub use categories::{AGE_STEPS, Categories, DENSITY_STEPS, OLDER_THAN_OUR_WATCH,
 pub use marks::{Marks, bind, connect};
 pub use owners::{OwnerName, OwnerRanks};
 
-/// What the map's colour answers.
+/// What the map's colours show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lens {
     #[default]
     State,
     Owner,
     Protocol,
-    /// The youngest socket of a block, on a log scale.
+    /// Age of the youngest socket of a block, on a log scale.
     Age,
     Parity,
     Density,
-    /// What connect() to one destination could still choose.
+    /// Which ports connect() to one destination could still choose.
     Connect,
-    /// What a plain bind() to all addresses of both families would get.
+    /// What a plain bind() to all addresses of both families would return.
     Bind,
 }
 
@@ -33,7 +33,7 @@ pub struct LensRow {
     pub name: &'static str,
 }
 
-/// In the order in which `c` goes through them.
+/// All lenses, in the order in which `c` selects them.
 pub const LENSES: &[LensRow] = &[
     LensRow { lens: Lens::State, name: "state" },
     LensRow { lens: Lens::Owner, name: "owner" },
@@ -65,16 +65,16 @@ impl Lens {
     }
 }
 
-/// Ports of a range, each counted once, by what is most telling on it.
+/// Counts of the ports of a range. Each port counts once, by its most telling state class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub size: u32,
     pub occupied: u32,
     /// In the order of `StateClass::EACH`.
     pub by_class: [u32; StateClass::EACH.len()],
-    /// Neither occupied nor reserved, and in the ephemeral range.
+    /// Ports of the ephemeral range that are neither occupied nor reserved.
     pub available: u32,
-    /// Reserved, occupied or not.
+    /// Reserved ports, occupied or not.
     pub reserved: u32,
     pub even: u32,
     pub occupied_even: u32,
@@ -121,11 +121,12 @@ impl Tally {
     }
 }
 
-/// The class whose ports weigh most together: a rare telling one beats many usual ones.
+/// Returns the class with the greatest total weight: one port of a rare, telling class outweighs
+/// many ordinary ones.
 pub fn heaviest(by_class: &[u32; StateClass::EACH.len()]) -> Option<StateClass> {
     let mut heaviest = (0, None);
     for (class, ports) in StateClass::EACH.into_iter().zip(by_class) {
-        // Of equals the more telling one, which stands first, wins.
+        // Of equal weights, the more telling class wins, because it comes first.
         let weight = ports * class.weight();
         if weight > heaviest.0 {
             heaviest = (weight, Some(class));
@@ -134,8 +135,8 @@ pub fn heaviest(by_class: &[u32; StateClass::EACH.len()]) -> Option<StateClass> 
     heaviest.1
 }
 
-/// How much of the ports that the kernel may choose from one lane takes; its reserved ports count
-/// for nothing here.
+/// Counts how many of the ports that the kernel may choose are occupied in one lane. Reserved ports
+/// are left out.
 pub fn automatic_gauge(occupancy: &Occupancy, lane: Lane, ephemeral: &Ephemeral) -> Gauge {
     let mut gauge = occupancy.gauge(lane, ephemeral.range);
     for reserved in ephemeral.reserved().iter().filter_map(|r| r.intersection(ephemeral.range)) {

@@ -1,4 +1,4 @@
-//! The map's state: what it shows, where its cursor is. Not what stands on the ports.
+//! State of the map: extent, zoom and cursor. Does not know what is on the ports.
 
 mod moves;
 
@@ -12,20 +12,20 @@ use crate::{
 
 pub use moves::{Destination, Move, destination};
 
-/// The inspector stands beside the map from this width on.
+/// Minimum width of the terminal to show the inspector beside the map.
 const WIDE: u16 = 110;
-/// Of the inspector beside the map: the least, the usual most, the most of the largest terminals.
+/// Width of the inspector beside the map: minimum, usual maximum, maximum on largest terminals.
 const INSPECTOR: [u16; 3] = [40, 46, 84];
-/// From here on terminals are of the largest class.
+/// Minimum size of a terminal of the largest class.
 const LARGEST: Size = Size { columns: 190, rows: 56 };
-/// Dots may push the inspector below the map if that leaves it so many lines.
+/// Dots may move the inspector below the map if that leaves it at least this many lines.
 const LINES_BELOW: u16 = 8;
-/// Header, gauges, inspector line, legend, footer; the axis comes on top.
+/// Header, gauges, inspector line, legend and footer; the axis is counted separately.
 const OTHER_LINES: u16 = 5;
-/// Below this the screen is text only.
+/// Below this size the screen is text only.
 const LEAST: Size = Size { columns: 80, rows: 24 };
 
-/// Of the terminal.
+/// Size of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
     pub columns: u16,
@@ -33,12 +33,12 @@ pub struct Size {
 }
 
 impl Size {
-    /// Too small for a map.
+    /// Whether the terminal is too small for a map.
     pub fn is_text_only(self) -> bool {
         self.columns < LEAST.columns || self.rows < LEAST.rows
     }
 
-    /// A terminal of the largest class: more columns, a larger loupe.
+    /// Whether the terminal is of the largest class, with more columns and a larger loupe.
     pub fn is_largest(self) -> bool {
         self.columns >= LARGEST.columns && self.rows >= LARGEST.rows
     }
@@ -53,17 +53,18 @@ pub enum Extent {
     Ports(PortRange),
 }
 
-/// A step on the ladder: all ports, fitted range, dots, a cell a port, cells with numbers.
+/// Direction of a zoom step. The steps are: all ports, fitted range, dots, one cell per port, cells
+/// with numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Zooming {
     In,
     Out,
 }
 
-/// How near the map is; from dots on it shows as much as fits around the cursor.
+/// Zoom level. From `Dots` on, the map shows as much as fits around the cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Level {
-    /// All of the extent.
+    /// The whole extent.
     #[default]
     Fitted,
     Dots,
@@ -71,7 +72,7 @@ enum Level {
     Numbers,
 }
 
-/// What `f` asks for.
+/// What the user chose with `f`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Wish {
     /// Dots where they fit.
@@ -81,26 +82,26 @@ enum Wish {
     Dots,
 }
 
-/// Where the inspector stands.
+/// Position of the inspector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InspectorPlace {
-    /// Right of the map, so wide.
+    /// Right of the map, with this width.
     Beside(u16),
     Below,
 }
 
-/// How the map lies in a terminal.
+/// Layout of the map in a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub grid: Grid,
     pub inspector: InspectorPlace,
 }
 
-/// The signs that the map may be drawn with.
+/// The glyphs that the map may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Glyphs {
     pub rows_per_line: RowsPerLine,
-    /// The terminal shows braille.
+    /// Whether the terminal can show braille.
     pub has_dots: bool,
 }
 
@@ -109,7 +110,7 @@ pub struct Map {
     pub extent: Extent,
     pub cursor: u16,
     pub lens: Lens,
-    /// What alone is marked, under the lens that belongs to it.
+    /// The destination or owner whose ports alone are marked, under the lens that belongs to it.
     pub focus: Option<Focus>,
     pub protocols: Protocols,
     glyphs: Glyphs,
@@ -117,7 +118,7 @@ pub struct Map {
     home: Extent,
     level: Level,
     wish: Wish,
-    /// A port of the first row shown, where not all rows fit.
+    /// A port of the first row shown, if not all rows fit.
     top: u16,
 }
 
@@ -137,7 +138,7 @@ impl Map {
         }
     }
 
-    /// With the cursor on the first port shown.
+    /// Creates a map with the cursor on the first port shown.
     pub fn showing(extent: Extent, protocols: Protocols, glyphs: Glyphs) -> Self {
         let home = if extent == Extent::All { Extent::default() } else { extent };
         let mut map = Self { extent, protocols, home, ..Self::new(glyphs) };
@@ -149,23 +150,23 @@ impl Map {
         self.glyphs.rows_per_line
     }
 
-    /// The ports that can be reached when the machine's ephemeral range is `ephemeral`; not all of
-    /// them are shown while the map is near.
+    /// The ports that the cursor can reach if the host's ephemeral range is `ephemeral`. A map that
+    /// is zoomed in shows only some of them.
     pub fn range(&self, ephemeral: PortRange) -> PortRange {
         ports_of(self.extent, ephemeral)
     }
 
-    /// None: the terminal is too small for a map.
+    /// The grid in a terminal of this size. None: the terminal is too small for a map.
     pub fn grid(&self, ephemeral: PortRange, size: Size) -> Option<Grid> {
         self.plan(ephemeral, size).map(|plan| plan.grid)
     }
 
-    /// A grid of the whole range in so much room, whatever the map itself shows.
+    /// Returns a grid of the whole ephemeral range in `room`, whatever the map itself shows.
     pub fn picture(&self, ephemeral: PortRange, room: Room) -> Option<Grid> {
         Self::new(self.glyphs).fitted(ephemeral, room)
     }
 
-    /// None: the terminal is too small for a map.
+    /// The layout in a terminal of this size. None: the terminal is too small for a map.
     pub fn plan(&self, ephemeral: PortRange, size: Size) -> Option<Plan> {
         if size.is_text_only() {
             return None;
@@ -198,14 +199,14 @@ impl Map {
         }
     }
 
-    /// The fit rule of screens.md.
+    /// Returns the finest grid that fits: one cell per port, else dots, else blocks.
     fn fitted(&self, range: PortRange, room: Room) -> Option<Grid> {
         Grid::fit_ports(range, room)
             .or_else(|| Grid::fit_dots(range, room).filter(|_| self.may_have_dots()))
             .or_else(|| Grid::fit(range, room.columns, room.lines, self.glyphs.rows_per_line))
     }
 
-    /// Dots that fit only without the inspector beside them.
+    /// Returns a grid of dots that fits only if the inspector is below it.
     fn dots_alone(&self, beside: &Grid, ephemeral: PortRange, alone: Room) -> Option<Grid> {
         let is_coarse = self.level == Level::Fitted && beside.grain() == Grain::Blocks;
         let is_asked = self.wish == Wish::Dots;
@@ -218,7 +219,7 @@ impl Map {
         self.glyphs.has_dots && self.wish != Wish::Blocks
     }
 
-    /// Dots were asked for, and are not shown: why.
+    /// Why dots that the user asked for are not shown, if so.
     pub fn missing_dots(&self, grid: &Grid) -> Option<&'static str> {
         match (self.wish, grid.grain()) {
             (Wish::Dots, Grain::Blocks) if !self.glyphs.has_dots => Some("dots need UTF-8"),
@@ -227,7 +228,7 @@ impl Map {
         }
     }
 
-    /// One step on the ladder, around the cursor; steps that show nothing new are left out.
+    /// Zooms one step around the cursor. Steps that show nothing new are skipped.
     pub fn zoom(&mut self, zooming: Zooming, ephemeral: PortRange, size: Size) {
         let home = ports_of(self.home, ephemeral).contains(self.cursor).then_some(self.home);
         let near = home.unwrap_or(Extent::All);
@@ -248,7 +249,7 @@ impl Map {
         }
     }
 
-    /// Whether a step of the ladder shows its range finer than fitting it does.
+    /// Whether a zoom step shows its range at a finer grain than the fitted view does.
     fn is_worth(&self, step: (Extent, Level), ephemeral: PortRange, size: Size) -> bool {
         let grain = |step| Some(self.at_step(step, ephemeral, size).grid(ephemeral, size)?.grain());
         let is_known = step.1 != Level::Dots || self.glyphs.has_dots;
@@ -265,7 +266,7 @@ impl Map {
         map
     }
 
-    /// Dots where they fit, or blocks although dots would fit.
+    /// Switches from dots to blocks, or from blocks to dots if they fit.
     pub fn toggle_grain(&mut self, ephemeral: PortRange, size: Size) {
         let grain = self.grid(ephemeral, size).map(|grid| grid.grain());
         self.wish = match self.wish {
@@ -276,7 +277,7 @@ impl Map {
         self.level = Level::Fitted;
     }
 
-    /// Moves what is shown so that the cursor is in it.
+    /// Scrolls so that the cursor is visible.
     pub fn follow_cursor(&mut self, ephemeral: PortRange, size: Size) {
         let Some(grid) = self.grid(ephemeral, size) else { return };
         if self.level == Level::Fitted || grid.range().contains(self.cursor) {
@@ -287,7 +288,7 @@ impl Map {
         self.top = self.cursor.saturating_sub(above as u16);
     }
 
-    /// Puts the cursor on `port`; shows all ports where the range does not hold it.
+    /// Moves the cursor to `port`. Shows all ports if the current extent does not contain it.
     pub fn go_to(&mut self, port: u16, ephemeral: PortRange) {
         if !self.range(ephemeral).contains(port) {
             self.extent = Extent::All;
@@ -295,7 +296,7 @@ impl Map {
         self.cursor = port;
     }
 
-    /// All of an extent.
+    /// Shows a whole extent.
     pub fn show(&mut self, extent: Extent, ephemeral: PortRange) {
         self.extent = extent;
         self.level = Level::Fitted;
@@ -322,7 +323,7 @@ mod tests {
 
     const GLYPHS: Glyphs = Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true };
 
-    /// Row length, columns and lines; L stands for dots.
+    /// Returns grain, row length, columns, lines, and whether the inspector is beside the map.
     fn shape(range: PortRange, columns: u16, rows: u16) -> (Grain, u32, u16, u16, bool) {
         let map = Map::showing(Extent::Ports(range), Protocols::Both, GLYPHS);
         let plan = map.plan(range, Size { columns, rows }).unwrap();
@@ -354,7 +355,7 @@ mod tests {
         assert_eq!(grain(152, 43), Grain::Dots);
         assert_eq!(grain(177, 35), Grain::Dots);
         assert_eq!(grain(152, 42), Grain::Blocks);
-        // With the inspector below them.
+        // With the inspector below the map.
         assert_eq!(shape(port::LINUX_DEFAULT, 151, 43), (Grain::Dots, 1000, 125, 29, false));
     }
 

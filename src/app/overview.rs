@@ -1,4 +1,4 @@
-//! The Overview's state: which of its rows is selected. Not what the rows say.
+//! State of the Overview: which row is selected. Does not contain the rows' text.
 
 pub mod headline;
 
@@ -7,7 +7,7 @@ use crate::{
     domain::{Destination, Finding, Party, diagnosis::About},
 };
 
-/// The lists of the screen, one after the other as keys go through them.
+/// The lists of the screen, in the order in which the keys go through them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum List {
     #[default]
@@ -36,12 +36,12 @@ impl List {
     }
 }
 
-/// A row by what it is about, so that it stays selected while ranks change.
+/// A row, identified by its subject, so that it stays selected while ranks change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Row {
     Destination(Destination),
     Owner(Party),
-    /// Of a rule, about something.
+    /// The rule and the subject of a finding.
     Finding(&'static str, About),
 }
 
@@ -73,50 +73,51 @@ impl Row {
     }
 }
 
-/// Where a row stands now.
+/// The selected row and its current position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selected {
     pub row: Row,
     pub list: List,
-    /// In its list.
+    /// Position in its list.
     pub index: usize,
 }
 
-/// What far moves and pages go by.
+/// Number of rows that far moves and page moves go.
 const FAR: isize = 10;
 
 #[derive(Clone, Debug, Default)]
 pub struct Overview {
-    /// What was chosen, and where it stood when it was last seen; None: the first row of all.
+    /// The chosen row with its last known position. None: the first row of all lists.
     chosen: Option<Selected>,
 }
 
 impl Overview {
-    /// None: there is no row at all.
+    /// The selected row. None: there are no rows.
     pub fn selected(&self, scan: &Scan) -> Option<Selected> {
         let at = |list, index| Row::at(scan, list, index).map(|row| Selected { row, list, index });
         let first = || List::EACH.into_iter().find_map(|list| at(list, 0));
         let Some(chosen) = self.chosen else { return first() };
-        // Two findings of a rule may be about the same.
+        // Two findings may have the same rule and subject, so the old position is tried first.
         if Row::at(scan, chosen.list, chosen.index) == Some(chosen.row) {
             return Some(chosen);
         }
         if let Some(index) = chosen.row.index(scan) {
             return Some(Selected { index, ..chosen });
         }
-        // It is gone: what stands in its place now.
+        // The row is gone: selects the row that is now at its position.
         let last = chosen.list.len(scan).checked_sub(1);
         last.and_then(|last| at(chosen.list, chosen.index.min(last))).or_else(first)
     }
 
-    /// After a scan: what is gone leaves the selection to what stands in its place.
+    /// Updates the selection after a scan. If its row is gone, the row at its position is selected.
     pub(super) fn follow(&mut self, scan: &Scan) {
         if self.chosen.is_some() {
             self.chosen = self.selected(scan);
         }
     }
 
-    /// Through all lists as if they were one; left and right go to the list before and after.
+    /// Moves through all lists as if they were one. Left and right go to the previous and next
+    /// list.
     pub(super) fn go(&mut self, movement: Move, scan: &Scan) {
         let Some(selected) = self.selected(scan) else { return };
         let lengths = List::EACH.map(|list| list.len(scan));

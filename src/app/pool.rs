@@ -1,4 +1,5 @@
-//! The pool on the Allocate screen: what was asked for, how it stands. Sends requests, binds nothing.
+//! State of the pool on the Allocate screen: the options and the latest report. Binds no port
+//! itself.
 
 mod act;
 mod settings;
@@ -14,26 +15,27 @@ pub use crate::{
 pub use act::Terms;
 pub use settings::{PoolField, PoolSettingsPanel};
 
-/// What the person wants of the pool.
+/// User actions on the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolAction {
-    /// The allocator's runs, or the pool in their place.
+    /// Shows the pool in place of the allocator's runs, or the runs again.
     Toggle,
-    /// A lease of the class that is set; ten of them; all that there are.
+    /// Takes one lease of the selected class; `TakeTen` takes ten, `TakeAll` all that are
+    /// available.
     Take,
     TakeTen,
     TakeAll,
-    /// The class of what is taken next.
+    /// Selects the next class for new leases.
     NextClass,
-    /// The row before, after.
+    /// Moves the selection by one row.
     Up,
     Down,
-    /// Ten rows.
+    /// Moves the selection by ten rows.
     PageUp,
     PageDown,
     First,
     Last,
-    /// The lease in the selected row, all leases.
+    /// Releases the lease in the selected row; `ReleaseAll` releases all leases.
     Release,
     ReleaseAll,
     /// Ends the leases of processes that are gone.
@@ -41,15 +43,15 @@ pub enum PoolAction {
     OpenSettings,
 }
 
-/// What a pool goes by beside the range, protocols and address of the allocator.
+/// Options of a pool, in addition to the range, protocols and address of the allocator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PoolOptions {
     pub bands: Bands,
     pub quarantine: Quarantine,
     pub failure_rate: f64,
-    /// Of one search in one band, at most.
+    /// Maximum number of attempts of one search in one band.
     pub max_attempts: u32,
-    /// Whose the leases are; None: our own process.
+    /// Pid of the lease holder; None: this process.
     pub tenant: Option<u32>,
 }
 
@@ -71,19 +73,19 @@ pub struct Leasing {
     options: PoolOptions,
     class: Class,
     selected: usize,
-    /// Counts what was sent as `Open`; reports of others are too late.
+    /// Number of `Open` requests sent. Reports with another number are late and ignored.
     number: u64,
-    /// What the engine's pool was made of; None: it has none.
+    /// The plan of the engine's pool; None: it has none.
     asked: Option<PoolPlan>,
     report: Option<Arc<PoolReport>>,
-    /// When the report came, since the program's start.
+    /// When the report came, as time since the program's start.
     reported: Duration,
     panel: Option<PoolSettingsPanel>,
     notice: Option<Text>,
 }
 
 impl Leasing {
-    /// It is shown in place of the runs.
+    /// Whether the pool is shown in place of the runs.
     pub fn is_open(&self) -> bool {
         self.is_open
     }
@@ -92,17 +94,17 @@ impl Leasing {
         &self.options
     }
 
-    /// Of what is taken next.
+    /// The class of new leases.
     pub fn class(&self) -> Class {
         self.class
     }
 
-    /// Leases by port, then resting ports by port: that row is selected.
+    /// The selected row. The rows are the leases by port, then the ports in quarantine by port.
     pub fn selected(&self) -> usize {
         self.selected
     }
 
-    /// Of the selected row.
+    /// The port in the selected row.
     pub fn selected_port(&self) -> Option<u16> {
         let report = self.report()?;
         let resting = self.selected.checked_sub(report.leases.len());
@@ -112,34 +114,35 @@ impl Leasing {
         }
     }
 
-    /// None: nothing was told yet.
+    /// The latest report; None: there is none yet.
     pub fn report(&self) -> Option<&PoolReport> {
         self.report.as_deref()
     }
 
-    /// The pool's clock, on which `Lease::since` and `Resting::until` are. `now`: since the program's
-    /// start.
+    /// Returns the time on the pool's clock, which `Lease::since` and `Resting::until` use. `now`
+    /// is the time since the program's start.
     pub fn clock(&self, now: Duration) -> Duration {
         let told = self.report().map_or(Duration::ZERO, |report| report.now);
         told + now.saturating_sub(self.reported)
     }
 
-    /// What the pool was made of; None: there is none.
+    /// The plan of the pool; None: there is no pool.
     pub fn plan(&self) -> Option<&PoolPlan> {
         self.asked.as_ref()
     }
 
-    /// It lies over the screen and takes the keys.
+    /// The settings panel, which covers the screen and takes the keys.
     pub fn panel(&self) -> Option<&PoolSettingsPanel> {
         self.panel.as_ref()
     }
 
-    /// Why the last key did nothing, or why there is no pool.
+    /// Why the last key had no effect, why there is no pool, or what opening a new pool released.
     pub fn notice(&self) -> Option<&str> {
         self.notice.as_ref().map(Text::as_str)
     }
 
-    /// When ages and rests look different although nothing is reported; None: they do not.
+    /// Time until ages and remaining quarantine times change on screen without a report. None: they
+    /// do not.
     pub fn ages_after(&self, now: Duration) -> Option<Duration> {
         let report = self.report()?;
         let stands_still = report.leases.is_empty() && report.resting.is_empty();
@@ -147,7 +150,7 @@ impl Leasing {
         (!stands_still).then(|| Duration::from_nanos(1_000_000_000 - second))
     }
 
-    /// How the pool stands now; late news of another pool are ignored.
+    /// Takes the pool's report. One with another number is late and ignored.
     pub fn take_report(&mut self, at: Duration, report: Arc<PoolReport>) {
         if self.asked.is_none() || report.number != self.number {
             return;
@@ -156,7 +159,7 @@ impl Leasing {
         (self.reported, self.report) = (at, Some(report));
     }
 
-    /// There is no pool.
+    /// Records that there is no pool, and why.
     pub fn fail(&mut self, why: Text) {
         self.forget();
         self.notice = Some(why);
@@ -166,7 +169,8 @@ impl Leasing {
         self.report().map_or(0, |report| report.leases.len() + report.resting.len())
     }
 
-    /// The same port stays selected; after a lease that ended the next one is, or the last.
+    /// Returns the row to select in a newer report: the same port, else the row now at its
+    /// position, or the last one.
     fn row_in(&self, newer: &PoolReport) -> usize {
         let leases = newer.leases.len();
         let port = self.selected_port().unwrap_or_default();

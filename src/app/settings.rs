@@ -1,31 +1,32 @@
-//! A panel of settings: fields, keys, what may be typed and what is usual. Which there are is theirs.
+//! A panel of settings: fields, keys, accepted characters, usual values. Each screen defines its
+//! own fields.
 
 use crate::{
     app::Key,
     domain::{PortRange, Protocols, port},
 };
 
-/// What a panel can change, field by field.
+/// Options that a panel can change, field by field.
 pub trait Settings: Clone {
     type Field: Copy + PartialEq + 'static;
 
-    /// In the panel's order.
+    /// The fields, in the order of the panel.
     const FIELDS: &'static [Self::Field];
 
-    /// As people read it.
+    /// Returns the value of a field as shown to the user.
     fn value(&self, field: Self::Field) -> String;
 
-    /// Whether a value that is typed for this field can have that character after `typed`.
+    /// Whether `character` may follow `typed` in a value of this field.
     fn takes(field: Self::Field, typed: &str, character: char) -> bool;
 
-    /// Takes what was typed; the error says what is wrong and what would be right.
+    /// Parses and stores what was typed. The error says what is wrong and what is accepted.
     fn read(&mut self, field: Self::Field, typed: &str) -> Result<(), String>;
 
-    /// To the next (1) or previous (-1) of the usual values. `ephemeral`: the machine's own range.
+    /// Selects the next (1) or previous (-1) of the usual values. `ephemeral` is the host's range.
     fn turn(&mut self, field: Self::Field, by: isize, ephemeral: Option<PortRange>);
 }
 
-/// The longest value: an IPv6 address with the name of an interface.
+/// Length of the longest value: an IPv6 address with the name of an interface.
 const LONGEST: usize = 61;
 const PROTOCOLS: [Protocols; 3] = [Protocols::Udp, Protocols::Tcp, Protocols::Both];
 const ATTEMPTS: [u32; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
@@ -41,7 +42,7 @@ pub struct SettingsPanel<S: Settings> {
 }
 
 impl<S: Settings> SettingsPanel<S> {
-    /// `ephemeral`: the machine's own range, if known; one of those to choose from.
+    /// `ephemeral` is the host's range, if known. It is one of the ranges to choose from.
     pub(super) fn new(options: S, ephemeral: Option<PortRange>) -> Self {
         Self { options, ephemeral, field: S::FIELDS[0], typed: None, error: None }
     }
@@ -54,22 +55,22 @@ impl<S: Settings> SettingsPanel<S> {
         self.field
     }
 
-    /// What is wrong with what was typed and what would be right.
+    /// What is wrong with the typed text and what is accepted.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 
-    /// What is being typed for the field under the cursor.
+    /// What is being typed for the selected field.
     pub fn typed(&self) -> Option<&str> {
         self.typed.as_deref()
     }
 
-    /// The value as chosen so far.
+    /// The value of a field as chosen so far.
     pub fn value(&self, field: S::Field) -> String {
         self.options.value(field)
     }
 
-    /// False: the panel closes.
+    /// Handles a key. Returns false to close the panel.
     pub(super) fn press(&mut self, key: Key) -> bool {
         match key {
             Key::Escape if self.typed.is_some() => self.forget_typed(),
@@ -111,7 +112,7 @@ impl<S: Settings> SettingsPanel<S> {
         }
     }
 
-    /// Of a value that nobody can type nothing is erased.
+    /// Erases the last character. Does nothing if the value cannot be typed.
     fn erase(&mut self) {
         self.error = None;
         let mut text = self.typed.take().unwrap_or_else(|| self.value(self.field));
@@ -129,7 +130,7 @@ impl<S: Settings> SettingsPanel<S> {
         }
     }
 
-    /// Takes what was typed. False: it cannot be taken, and the error says why.
+    /// Stores what was typed. Returns false if it is invalid; the error then says why.
     fn accept(&mut self) -> bool {
         let Some(typed) = &self.typed else { return true };
         let mut wanted = self.options.clone();
@@ -146,7 +147,7 @@ impl<S: Settings> SettingsPanel<S> {
         }
     }
 
-    /// What was typed is forgotten.
+    /// Selects another of the usual values and discards what was typed.
     fn turn(&mut self, by: isize) {
         self.forget_typed();
         self.options.turn(self.field, by, self.ephemeral);
@@ -178,7 +179,7 @@ pub fn next_attempts(attempts: u32, by: isize) -> u32 {
     next_of(&ATTEMPTS, attempts, by)
 }
 
-/// The nearest of the usual values, ascending, above or below.
+/// Returns the nearest usual value above or below `value`. `usual` is ascending.
 pub fn next_of(usual: &[u32], value: u32, by: isize) -> u32 {
     let more = usual.iter().find(|&&each| each > value);
     let fewer = usual.iter().rev().find(|&&each| each < value);

@@ -1,4 +1,4 @@
-//! What an event does to the app, and what the loop must do then.
+//! Handles events: updates the app and returns what the event loop must do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,18 +19,18 @@ use crate::{
     engine::{Report, Request},
 };
 
-/// Which run of occupied ports.
+/// Which run of occupied ports to go to.
 #[derive(Clone, Copy)]
 enum Run {
     Next,
     Previous,
 }
 
-/// Ports have five digits at most.
+/// Maximum number of digits of a port.
 const DIGITS: usize = 5;
 
 impl App {
-    /// `at`: time since the program's start.
+    /// Handles an event. `at` is the time since the program's start.
     pub fn update(&mut self, at: Duration, event: Event) -> Vec<Effect> {
         self.now = self.now.max(at);
         match event {
@@ -105,7 +105,7 @@ impl App {
             }
             (Gesture::Drag, Some(block)) => self.stretch_span(block),
             (Gesture::Release, _) => {
-                // A click measures nothing.
+                // A click without a drag selects no span.
                 self.span = self.span.filter(|span| span.ports != span.anchor);
             }
             (Gesture::WheelUp, Some(block)) => self.zoom_at(block, Zooming::In),
@@ -206,7 +206,7 @@ impl App {
         Vec::new()
     }
 
-    /// A run pauses while the pool is in its place.
+    /// Handles a pool action. Switching between pool and runs pauses the run.
     fn lease(&mut self, action: PoolAction) -> Vec<Effect> {
         let mut effects = match action {
             PoolAction::Toggle => self.allocation.leave(),
@@ -224,7 +224,8 @@ impl App {
         self.recount();
     }
 
-    /// What is open, else what the mouse measured, else the way back to where the map was opened.
+    /// Closes the first of these that is open: overlay, span of the mouse, race, pool, map opened
+    /// from the Overview, focus.
     fn close(&mut self) -> Vec<Effect> {
         if std::mem::take(&mut self.overlay) != Overlay::None || self.span.take().is_some() {
             return Vec::new();
@@ -251,7 +252,7 @@ impl App {
         screens[(at + screens.len()).saturating_add_signed(by) % screens.len()]
     }
 
-    /// What the Overview's selected row is about, marked on the map.
+    /// Shows the subject of the Overview's selected row on the map.
     fn show_selected(&mut self) {
         let Some(scan) = &self.scan else { return };
         let Some(selected) = self.overview.selected(scan) else { return };
@@ -265,7 +266,7 @@ impl App {
             About::Owner(party) => (Some(Focus::Party(party)), None),
             About::Port(_, port) => (None, Some(port)),
             About::Range(_) => (None, Some(scan.snapshot.ephemeral.range.first())),
-            // The machine as a whole stands nowhere on the map.
+            // The machine as a whole has no place on the map.
             About::Machine => return,
         };
         let port = port.or_else(|| focus?.first_port(&scan.snapshot));
@@ -287,7 +288,7 @@ impl App {
         *page = pages[(at + pages.len()).saturating_add_signed(by) % pages.len()];
     }
 
-    /// Runs of occupied ports follow each other like words; at the last one the cursor stays.
+    /// Moves the cursor to the next or previous run of occupied ports; stays if there is none.
     fn go_to_run(&mut self, run: Run) {
         let Some(scan) = &self.scan else { return };
         let is_occupied = |port| scan.occupancy.port(port).is_occupied(self.map.protocols);
@@ -333,7 +334,7 @@ impl App {
         Vec::new()
     }
 
-    /// An older snapshot never replaces a newer one.
+    /// Takes a snapshot. An older one never replaces a newer one.
     fn take(&mut self, snapshot: Arc<Snapshot>) -> Vec<Effect> {
         if self.scan.as_ref().is_some_and(|scan| scan.snapshot.number >= snapshot.number) {
             return Vec::new();
@@ -381,7 +382,7 @@ impl App {
         effects
     }
 
-    /// After each snapshot, and when more is known of its processes.
+    /// Runs the diagnosis after each snapshot, and when more is known about its processes.
     fn diagnose(&mut self) {
         let thresholds = self.thresholds();
         let Some(scan) = &mut self.scan else { return };
@@ -449,7 +450,7 @@ impl App {
         self.follow_cursor();
     }
 
-    /// What is counted belongs to what is shown.
+    /// Scrolls to the cursor, and counts again if the map's range changed.
     fn follow_cursor(&mut self) {
         let shown = self.shown();
         self.map.follow_cursor(self.ephemeral(), self.size);
@@ -466,7 +467,7 @@ impl App {
         self.recount();
     }
 
-    /// A number that is no port stays in the prompt.
+    /// Goes to the port that was typed. A number that is not a port stays in the prompt.
     fn go_to_typed(&mut self) {
         let Overlay::GoTo(digits) = &self.overlay else { return };
         if digits.is_empty() {
@@ -482,7 +483,7 @@ impl App {
         self.recount();
     }
 
-    /// Under another lens nothing is in focus any more.
+    /// Changes the lens and clears the focus.
     fn look_through(&mut self, lens: Lens) {
         self.visited_from = None;
         self.map.focus = None;
@@ -490,7 +491,7 @@ impl App {
         self.recount_lens();
     }
 
-    /// What was named on the command line, as soon as it can be found.
+    /// Moves the cursor to what the command line named, as soon as it is found.
     fn follow_find(&mut self) {
         let Some(scan) = &self.scan else { return };
         let found = match &self.find {
@@ -503,7 +504,7 @@ impl App {
         }
     }
 
-    /// After a change of what the map shows.
+    /// Counts again after a change of what the map shows.
     fn recount(&mut self) {
         let tally = self.tally(self.shown());
         if let Some(scan) = &mut self.scan {
@@ -512,7 +513,7 @@ impl App {
         self.recount_lens();
     }
 
-    /// What only the lens that is on tells.
+    /// Counts again what only the current lens shows.
     fn recount_lens(&mut self) {
         let (range, protocols) = (self.shown(), self.map.protocols);
         let (lens, grid) = (self.map.lens, self.grid(self.size));

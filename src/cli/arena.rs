@@ -1,8 +1,9 @@
-//! The hidden command by which the program is victim and thief of its own race.
+//! The hidden command that runs one of the processes of the port race.
 
 use crate::cli::exit::Verdict;
 
-/// Started by ourselves, with words of our own; by people only for a look.
+/// Runs the process that `words` describe. portscope starts this command itself; people run it only
+/// to try it out.
 #[cfg(target_os = "linux")]
 pub fn run(words: &[String]) -> anyhow::Result<Verdict> {
     use anyhow::Context as _;
@@ -13,7 +14,7 @@ pub fn run(words: &[String]) -> anyhow::Result<Verdict> {
     let role = Role::parse(words).context("'arena' is what portscope says to itself")?;
     let mut random = ChaCha8Rng::seed_from_u64(role.seed());
     match role.play(&mut || random.random::<f64>()) {
-        // Whoever started it has ended, so does it.
+        // The process that started this one has ended, so this one ends too.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Verdict::Done),
         outcome => Ok(outcome.map(|()| Verdict::Done)?),
     }

@@ -1,4 +1,4 @@
-//! What was typed. Not what it means: `settings` decides that.
+//! The arguments as clap parses them. Does not interpret them: `settings` does.
 
 use std::{ffi::OsString, path::PathBuf};
 

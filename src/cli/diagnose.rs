@@ -1,4 +1,4 @@
-//! `portscope diagnose`: some scans, the rules, and a status for the exit code.
+//! `portscope diagnose`: scans, applies the rules, and returns a status for the exit code.
 
 use std::slice;
 
@@ -74,7 +74,8 @@ fn cost(meter: &Meter) -> Cost {
     Cost { cpu: meter::cpu(), elapsed: meter.elapsed(), peak_memory: meter::peak_memory() }
 }
 
-/// Whoever closed the pipe had enough, but a critical machine is not OK for it.
+/// Whether the reader took the whole report. A pipe that the reader closed is no error, but the
+/// exit code still reports the status: a critical machine must not look OK.
 fn is_read(written: Result<(), WriteError>) -> Result<bool, WriteError> {
     match written {
         Ok(()) => Ok(true),
@@ -83,7 +84,7 @@ fn is_read(written: Result<(), WriteError>) -> Result<bool, WriteError> {
     }
 }
 
-/// One network namespace.
+/// The scans of one network namespace, and what the rules found in them.
 struct Judged {
     sample: Sample,
     diagnosis: Diagnosis,
@@ -93,7 +94,7 @@ impl Judged {
     fn of(host: &dyn Host, settings: &DiagnoseSettings) -> Result<Self, HostError> {
         let mut sample = Sample::take(host, settings.protocols, settings.sample)?;
         let diagnosis = judge(&sample, settings);
-        // From here on they are one list: of what this report lacks.
+        // The report lists the gaps of the scan and those of the vitals together.
         let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
         gaps.append(&mut vitals.gaps);
         Ok(Self { sample, diagnosis })

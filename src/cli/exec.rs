@@ -1,4 +1,5 @@
-//! `portscope exec`: finds ports, keeps them bound, and becomes the program that gets the sockets.
+//! `portscope exec`: finds ports, keeps them bound, and replaces itself with the program that gets
+//! the sockets.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -18,12 +19,12 @@ use crate::{
     host::linux::handover::{self, HandoverError, Program},
 };
 
-/// Returns only if the program was not started.
+/// Returns only if the program could not be started.
 pub fn run(settings: &ExecSettings) -> anyhow::Result<Verdict> {
-    // What is held counts against the limit under which the program then runs.
+    // The held sockets count against the descriptor limit under which the program will run.
     let wishes = Wishes { attempts: false, raised_limit: false, beside_ended: true };
     let search = &settings.search;
-    // Only the search happens in another namespace: the program stays where it was started.
+    // Only the search runs in the other namespace: the program runs in that of the caller.
     let (pick, ports) =
         namespaces::run_in(&search.namespace, |host| search::run(host, search, wishes))??;
     if let Some(error) = pick.error {
@@ -49,13 +50,14 @@ pub fn run(settings: &ExecSettings) -> anyhow::Result<Verdict> {
     }
 }
 
-/// `PORT_1`, as an exec around this one has set it.
+/// Whether `name` is `PORT_1`, `PORT_2` and so on, which an enclosing `portscope exec` has set.
 fn is_numbered_port(name: &OsStr) -> bool {
     let number = name.as_bytes().strip_prefix(b"PORT_");
     number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
 }
 
-/// A shell takes no descriptor, and what it starts seldom does.
+/// Warns if the program is a shell: it does not use the passed sockets itself, and the programs
+/// that it starts seldom do.
 fn hint_at_shell(program: &OsStr) {
     const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish"];
     let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Exit codes, and how an error is told: one line on stderr. The one place that knows either.
+//! Exit codes, and the format of errors: one line on stderr. No other file defines them.
 
 use std::{
     fmt::Display,
@@ -8,22 +8,22 @@ use std::{
 
 use crate::{cli::output::WriteError, report::Status, tui};
 
-/// How a command ended that could run.
+/// Outcome of a command that could run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Complete, or with the gaps named.
+    /// Complete, or partial with the gaps reported on stderr.
     Done,
-    /// The answer is no: no port found, or partial where `--strict` was asked for.
+    /// Negative result: no port found, nothing listed on the port, or partial under `--strict`.
     No,
-    /// Of `diagnose`.
+    /// Status of `diagnose`.
     Status(Status),
-    /// Of `exec`, which ends here only if COMMAND was not started.
+    /// `exec` could not start COMMAND. If it can, it becomes COMMAND and does not return.
     NotStarted(NotStarted),
-    /// The terminal program, for that reason.
+    /// The terminal program or `serve` ended, for that reason.
     Ended(tui::Exit),
 }
 
-/// Why there is no COMMAND: codes by which scripts tell it from COMMAND's own.
+/// Why COMMAND was not started. Scripts distinguish these exit codes from those of COMMAND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotStarted {
     NoPort,
@@ -31,12 +31,12 @@ pub enum NotStarted {
     NotFound,
 }
 
-/// Usage, or could not run.
+/// Exit code of a usage error, or of a command that could not run.
 pub const FAILED: u8 = 2;
-/// The same of `diagnose`, whose 2 is CRITICAL.
+/// The same for `diagnose`, where 2 means CRITICAL.
 pub const UNKNOWN: u8 = 3;
 
-/// The exit code of a command, `failed` where it could not run; tells its error, if any.
+/// Returns the exit code of a command: `failed` if it could not run. Prints its error, if any.
 pub fn code(result: anyhow::Result<Verdict>, failed: u8) -> ExitCode {
     match result {
         Ok(Verdict::Done) => ExitCode::SUCCESS,
@@ -48,14 +48,14 @@ pub fn code(result: anyhow::Result<Verdict>, failed: u8) -> ExitCode {
             Status::Unknown => UNKNOWN,
         }),
         Ok(Verdict::NotStarted(why)) => ExitCode::from(match why {
-            // EX_TEMPFAIL of sysexits.h: it may work later.
+            // EX_TEMPFAIL in sysexits.h: a later attempt may succeed.
             NotStarted::NoPort => 75,
-            // As a shell and env(1).
+            // The codes of the shell and env(1).
             NotStarted::NotExecutable => 126,
             NotStarted::NotFound => 127,
         }),
         Ok(Verdict::Ended(exit)) => exit.finish(),
-        // Whoever closed the pipe had enough.
+        // The reader closed the pipe: it has read enough.
         Err(error) if error.downcast_ref().is_some_and(WriteError::is_closed_pipe) => {
             ExitCode::SUCCESS
         }
@@ -66,7 +66,7 @@ pub fn code(result: anyhow::Result<Verdict>, failed: u8) -> ExitCode {
     }
 }
 
-/// One line on stderr. Nobody can be told that stderr cannot be written.
+/// Prints one line on stderr. A failure is ignored: there is nowhere else to report it.
 pub fn tell(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

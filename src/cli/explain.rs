@@ -1,4 +1,4 @@
-//! `portscope explain PORT`: one scan, and the kernel's rules applied to what is on the port.
+//! `portscope explain PORT`: scans once and applies the kernel's rules to the sockets on the port.
 
 use std::{
     collections::BTreeSet,
@@ -29,10 +29,11 @@ use crate::{
     },
 };
 
-/// Destinations of one port that are told, each by itself; a server's port has one for each client.
+/// Maximum number of destinations that are reported one by one. A server's port has one destination
+/// for each client.
 const MOST_DESTINATIONS: usize = 100;
 
-/// Those of the contract.
+/// Addresses that are always checked; the output format promises them.
 const PROBES: [BindAddress; 5] = [
     BindAddress::Any4,
     BindAddress::AnyDual,
@@ -41,7 +42,7 @@ const PROBES: [BindAddress; 5] = [
     BindAddress::At(IpAddr::V6(Ipv6Addr::LOCALHOST)),
 ];
 
-/// The sysctl that says which ports need a right.
+/// The sysctl that sets from which port on a bind() needs no CAP_NET_BIND_SERVICE.
 const START: &str = "ip_unprivileged_port_start";
 
 pub fn run(settings: &ExplainSettings) -> anyhow::Result<Verdict> {
@@ -83,7 +84,7 @@ fn verdict(settings: &ExplainSettings, is_held: bool, is_complete: bool) -> Verd
     if is_held && is_enough { Verdict::Done } else { Verdict::No }
 }
 
-/// One network namespace.
+/// What was found in one network namespace.
 struct Looked {
     snapshot: Snapshot,
     processes: ProcessTable,
@@ -115,7 +116,7 @@ impl Looked {
     }
 }
 
-/// Forgets what is not asked for, the gaps of it too.
+/// Removes the sockets of protocols that were not asked for, and their gaps.
 fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainSettings) {
     snapshot.sockets.retain(|socket| settings.protocols.includes(socket.protocol));
     let hidden = snapshot.sockets.iter().filter(|s| s.holder == Holder::Hidden).count() as u32;
@@ -128,7 +129,7 @@ fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainSettings) {
     });
 }
 
-/// What the answers are made from.
+/// Input of the answers.
 struct Look<'a> {
     host: &'a dyn Host,
     settings: &'a ExplainSettings,
@@ -167,7 +168,8 @@ impl Look<'_> {
         rows
     }
 
-    /// By real binds; of an address that names no interface of this machine there is none.
+    /// Confirms the rows with real binds, except those whose address names no interface of this
+    /// machine (ENODEV).
     fn try_each(&self, rows: &mut [BindRow]) {
         let is_nameless = |row: &BindRow| {
             row.refusal.as_ref().is_some_and(|refusal| refusal.errno == Errno::ENODEV)
@@ -180,7 +182,8 @@ impl Look<'_> {
         rows.iter_mut().zip(probed).for_each(|(row, probed)| row.probed = probed);
     }
 
-    /// Those of the contract, and the address asked for unless it is one of them.
+    /// Returns the addresses of `PROBES`, and the one of --address unless it is one of them or
+    /// unspecified.
     fn addresses(&self, protocol: Protocol) -> Vec<Asked> {
         let missing_right = self.missing_right();
         let asked = |probe: String, address| {
@@ -203,7 +206,7 @@ impl Look<'_> {
         all
     }
 
-    /// To bind the port at all.
+    /// Returns a refusal if this process lacks the right to bind the port on any address.
     fn missing_right(&self) -> Option<AddressRefusal> {
         let start = self.snapshot.ephemeral.unprivileged_start;
         let is_read = !self.snapshot.gaps.iter().any(
@@ -214,7 +217,8 @@ impl Look<'_> {
             .then(|| AddressRefusal::missing_right(start))
     }
 
-    /// To any new destination, then to those of the port's sockets, and how many are left out.
+    /// Returns one row for a new destination and one for each destination of the port's sockets,
+    /// and how many destinations were left out.
     fn connects(&self, protocol: Protocol) -> (Vec<ConnectRow>, usize) {
         let port = self.settings.port;
         let sockets = self.snapshot.on_port(protocol, port);
@@ -234,15 +238,16 @@ impl Look<'_> {
     }
 }
 
-/// An address to bind, as the output names it.
+/// An address to check; `probe` is its name in the output.
 struct Asked {
     probe: String,
     address: BindAddress,
-    /// Why no port of it can be bound, or not this one.
+    /// Why no port of the address, or not this port, can be bound.
     refusal: Option<AddressRefusal>,
 }
 
-/// A policy that refuses port 0 may allow another port.
+/// Combines both. A policy was tried with port 0 only and may allow this port, so that its refusal
+/// makes a free port unknown instead of refused.
 fn judged(answer: Answer, refusal: Option<AddressRefusal>) -> (Answer, Option<AddressRefusal>) {
     match refusal {
         Some(refusal) if refusal.is_policy() && answer.verdict == Allowed::Free => {

@@ -1,4 +1,4 @@
-//! `portscope lab`: strategies side by side without a screen, and the race.
+//! `portscope lab`: compares strategies, or runs the race, without a screen.
 
 use crate::{
     allocator::{ALLOCATORS, Candidates},

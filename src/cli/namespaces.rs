@@ -1,4 +1,5 @@
-//! `--netns`: runs a command in another network namespace, or in each. Not what the command does.
+//! `--netns`: runs a command in another network namespace, or in each. Does not know what the
+//! command does.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,18 +21,18 @@ use crate::{
 
 const ALL: &str = "all";
 
-/// One network namespace; ours where none was asked for.
+/// One network namespace; that of this process if none was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice(Option<OsString>);
 
-/// One network namespace, or each.
+/// One network namespace, or all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choices {
     One(Choice),
     All,
 }
 
-/// What each network namespace answered.
+/// Results of a command that ran in each network namespace.
 pub struct Each<T> {
     pub answers: Vec<T>,
     pub unseen: Vec<UnseenNamespaces>,
@@ -65,7 +66,8 @@ impl TryFrom<Option<OsString>> for Choices {
     }
 }
 
-/// The machine in that namespace, for whoever asks from threads of its own (see `LinuxHost`).
+/// Returns the machine as seen from that namespace, for callers with threads of their own (see
+/// `LinuxHost`).
 pub fn host(choice: &Choice) -> Result<Arc<dyn Host>, NamespaceError> {
     Ok(match &choice.0 {
         None => Arc::new(LinuxHost::new()),
@@ -73,7 +75,8 @@ pub fn host(choice: &Choice) -> Result<Arc<dyn Host>, NamespaceError> {
     })
 }
 
-/// The whole command in a thread that is in that namespace; in this one where it is ours.
+/// Runs the whole command in the namespace, in a thread of its own; in the calling thread if no
+/// namespace was asked for.
 pub fn run_in<T: Send>(
     choice: &Choice,
     command: impl FnOnce(&dyn Host) -> T + Send,
@@ -84,11 +87,11 @@ pub fn run_in<T: Send>(
     }
 }
 
-/// The same in each namespace that may be entered, one after the other.
+/// Runs the command in each namespace that may be entered, one after the other.
 pub fn run_in_each<T: Send>(
     command: impl Fn(&dyn Host) -> T + Sync,
 ) -> Result<Each<T>, NamespaceError> {
-    // Each is held by a descriptor.
+    // Each namespace is kept open by a descriptor.
     tui::signals::raise_descriptor_limit();
     let census = netns::all()?;
     let mut each = Each { answers: Vec::new(), unseen: census.unseen };

@@ -20,15 +20,16 @@ const BUFFER: usize = 64 * 1024;
 pub enum Destination {
     StandardOutput,
     File(PathBuf),
-    /// A file that we write again and again, perhaps as root: nothing else is ever replaced.
+    /// A file that is written again and again, perhaps by root. Replaces nothing but an earlier
+    /// file of this kind.
     OwnFile {
         path: PathBuf,
-        /// How each file of ours begins.
+        /// What each such file begins with.
         mark: &'static str,
     },
 }
 
-/// What could not be written, and why.
+/// An error of writing, and what was written to.
 #[derive(Debug, thiserror::Error)]
 #[error("could not write {to}: {source}")]
 pub struct WriteError {
@@ -43,7 +44,7 @@ impl WriteError {
 }
 
 impl Destination {
-    /// Buffers what `report` writes, and makes sure that all of it arrived.
+    /// Writes the report through a buffer. Succeeds only if all of it was written.
     pub fn write(
         &self,
         report: impl FnOnce(&mut dyn Write) -> io::Result<()>,

@@ -1,4 +1,4 @@
-//! `portscope pick`: finds ports, and prints them.
+//! `portscope pick`: finds ports and prints them.
 
 use crate::{
     cli::{
@@ -25,7 +25,8 @@ pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> 
     if settings.format == PlainFormat::Text {
         search::tell_automatic(&pick);
     }
-    // Held until they are told, so that two searches at once never tell the same port.
+    // The ports stay bound until they are printed, so that two concurrent searches never print the
+    // same port.
     drop(held);
     let Some(error) = pick.error else { return Ok(Verdict::Done) };
     exit::tell(format_args!("portscope: {error}"));

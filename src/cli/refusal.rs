@@ -1,4 +1,4 @@
-//! Folds the parser's complaints into one line that says what was wrong and what is right.
+//! Turns clap's errors into one line that says what was wrong and what is accepted.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -28,7 +28,7 @@ pub fn explain(error: &clap::Error) -> BadInput {
     })
 }
 
-/// An argument that is given twice is in conflict with itself, or with nothing.
+/// clap reports an argument that is given twice as a conflict with itself, or with nothing.
 fn conflict(option: &str, prior: &str) -> String {
     let prior = without_placeholder(prior);
     if prior.is_empty() || prior == option {
@@ -37,7 +37,7 @@ fn conflict(option: &str, prior: &str) -> String {
     format!("{option} and {prior} do not go together: leave one out")
 }
 
-/// `--range` of `--range <RANGE>`.
+/// Returns `--range` for `--range <RANGE>`.
 fn without_placeholder(argument: &str) -> String {
     argument.split_once(" <").map_or(argument, |(option, _)| option).to_owned()
 }
@@ -58,7 +58,7 @@ fn suggestion(error: &clap::Error) -> String {
     }
 }
 
-/// What was typed comes back in here, hence scrubbed.
+/// Formats a value. It contains what the user typed, so it is scrubbed.
 fn shown(value: &ContextValue) -> String {
     match value {
         ContextValue::Strings(names) => Text::scrub(names.join(", ")).to_string(),
@@ -66,7 +66,7 @@ fn shown(value: &ContextValue) -> String {
     }
 }
 
-/// All that the parser says, in one line.
+/// Returns the whole message of clap in one line.
 fn folded(error: &clap::Error) -> String {
     let said = error.render().to_string();
     let words: Vec<&str> = said.trim_start_matches("error: ").split_whitespace().collect();

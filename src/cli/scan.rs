@@ -1,4 +1,4 @@
-//! `portscope scan`: one snapshot, or one of each network namespace, printed.
+//! `portscope scan`: prints one snapshot, or one for each network namespace.
 
 use crate::{
     cli::{
@@ -62,7 +62,7 @@ fn look_as_asked(
     Ok((snapshot, processes))
 }
 
-/// One look at the machine.
+/// Takes one snapshot of the machine.
 pub fn look(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, HostError> {
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
     host.scanner()?.scan(depth, &mut snapshot)?;
@@ -75,7 +75,7 @@ pub fn tell_gaps(snapshot: &Snapshot) {
     }
 }
 
-/// Of several network namespaces, and what keeps them from being all.
+/// Prints the gaps of several network namespaces, and why some namespaces may be missing.
 pub fn tell_gaps_of_each<'a>(
     snapshots: impl Iterator<Item = &'a Snapshot>,
     unseen: &[UnseenNamespaces],

@@ -1,5 +1,5 @@
-//! A search for ports by an allocation strategy on real sockets, the same for `pick` and `exec`. What
-//! becomes of the ports is theirs.
+//! Searches for ports with an allocation strategy on real sockets, for `pick` and `exec`. Does not
+//! decide what happens to the ports.
 
 use std::collections::BTreeMap;
 
@@ -24,25 +24,25 @@ use crate::{
     tui,
 };
 
-/// Ports whose holders an error names.
+/// Maximum number of ports whose holders an error names.
 const MOST_HOLDERS: u32 = 3;
 
-/// What a command wants of the search.
+/// Options of the search that differ between commands.
 #[derive(Clone, Copy, Debug)]
 pub struct Wishes {
-    /// Each attempt in `Pick::attempts`, with who was met.
+    /// Record each attempt in `Pick::attempts`, with the holder of the port.
     pub attempts: bool,
-    /// More ports than the soft limit of descriptors allows, where the hard one does.
+    /// Raise the soft limit of descriptors, as far as the hard one allows, if the ports need it.
     pub raised_limit: bool,
-    /// The only port asked for even if connections that have ended still have it (TIME-WAIT), as far
-    /// as the kernel gives it by SO_REUSEADDR.
+    /// If only one port was asked for and only connections that have ended use it (TIME-WAIT), bind
+    /// it with SO_REUSEADDR where the kernel allows that.
     pub beside_ended: bool,
 }
 
-/// The ports held so far, with what keeps them.
+/// The ports held so far, with the sockets that hold them.
 pub type Ports = Vec<(u16, Box<dyn Held>)>;
 
-/// All ports asked for, or none and the reason in `Pick::error`.
+/// Returns all ports asked for, or none and the reason in `Pick::error`.
 pub fn run(
     host: &dyn Host,
     settings: &SearchSettings,
@@ -79,7 +79,7 @@ pub fn run(
     Ok((search.pick, held))
 }
 
-/// The machine chooses by itself, one port at a time.
+/// Rejects the options that do not apply if the kernel chooses: it chooses one port at a time.
 fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
     let option = match (settings.is_block, settings.exclude.is_empty()) {
         (true, _) => "--block",
@@ -92,7 +92,7 @@ fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
     )))
 }
 
-/// Says of the ports that are found that they may be lost before they are bound.
+/// Warns about found ports that any connect() may take before the program binds them.
 pub fn tell_automatic(pick: &Pick) {
     let Some((first, others)) = pick.automatic.split_first() else { return };
     let (subject, verb, it) = match others.len() {
@@ -120,7 +120,8 @@ fn tell_kept_reserved(ports: u32) {
     }
 }
 
-/// All ports are held at the same time, by one descriptor a protocol.
+/// Checks the limit of descriptors: all ports are held at the same time, and each protocol of a
+/// port needs one.
 fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Result<(), BadInput> {
     if may_raise && count > binder.hold_capacity() {
         tui::signals::raise_descriptor_limit();
@@ -135,20 +136,20 @@ fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Resul
     )))
 }
 
-/// A search under way.
+/// State of a search.
 struct Search<'a> {
     host: &'a dyn Host,
     settings: &'a SearchSettings,
     wishes: Wishes,
-    /// Only where somebody wants to know who was met.
+    /// None unless the holders of refused ports are reported.
     witness: Option<Witness<'a>>,
-    /// Refusals by something else than a socket: how many, and the last of them.
+    /// Refusals that no socket caused: how many, and the errno of the last one.
     other: Option<(u32, Errno)>,
-    /// Ports that were refused with EADDRINUSE, and on which protocol.
+    /// Ports that were refused with EADDRINUSE, and the protocol that refused.
     met: BTreeMap<u16, Protocol>,
-    /// A policy refused a bind() of port 0.
+    /// Set if a policy refused a bind() to port 0.
     policy: Option<AddressRefusal>,
-    /// Ports of the range that are no candidates, for they are reserved.
+    /// Number of ports of the range that are no candidates because they are reserved.
     reserved: u32,
     pick: Pick,
 }
@@ -187,7 +188,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// All ports asked for, or none and the reason in `pick.error`.
+    /// Returns all ports asked for, or none and the reason in `pick.error`.
     fn run(
         &mut self,
         candidates: Candidates,
@@ -222,8 +223,8 @@ impl<'a> Search<'a> {
         Ports::new()
     }
 
-    /// The candidates that this process has the right to bind; None: there are none. A machine that
-    /// chooses by itself chooses from ports that need none.
+    /// Returns the candidates that this process has the right to bind; None if there are none. The
+    /// kernel, where it chooses, chooses only ports that need no right.
     fn permitted(
         &self,
         binder: &mut dyn HostBinder,
@@ -256,7 +257,7 @@ impl<'a> Search<'a> {
         self.search(Neighbours { binder, count: length }, starts, 1, |_, held| held)
     }
 
-    /// So many `times`; each success gives the ports that `ports_of` says.
+    /// Allocates `times` times. `ports_of` returns the ports of each success.
     fn search<B: Binder>(
         &mut self,
         binder: B,
@@ -302,7 +303,8 @@ impl<'a> Search<'a> {
         Ok(held)
     }
 
-    /// The only candidate, where nothing but connections that their processes have closed has it.
+    /// Binds the only candidate with SO_REUSEADDR if all sockets on it are connections that their
+    /// processes have closed.
     fn beside_ended(&self, candidates: &Candidates) -> Option<(u16, Box<dyn Held>)> {
         let mut ports = candidates.ports();
         let (Some(port), None) = (ports.next(), ports.next()) else { return None };
@@ -345,7 +347,7 @@ impl<'a> Search<'a> {
             self.met.insert(attempt.port, refusal.protocol);
         }
         let Some(witness) = &mut self.witness else { return };
-        // Port 0: the machine had none to choose, so nobody in particular was met.
+        // Port 0: the kernel found no port to choose, so the refusal is about no particular port.
         let collision = attempt.refusal.filter(|_| attempt.port > 0);
         let collision = collision.filter(|refusal| refusal.outcome() == Outcome::InUse);
         let length = if self.settings.is_block { self.settings.count.get() as u16 } else { 1 };
@@ -394,7 +396,8 @@ impl<'a> Search<'a> {
         NoPort::RangeFull { range, of, reserved, holders: self.holders(candidates) }
     }
 
-    /// Of few candidates; a port that was not met may be in use on any protocol.
+    /// Names the holder of each candidate, if there are at most `MOST_HOLDERS`. A port that was not
+    /// refused with EADDRINUSE may be in use on any protocol.
     fn holders(&self, candidates: &Candidates) -> Vec<(u16, String)> {
         if candidates.len() > MOST_HOLDERS {
             return Vec::new();
@@ -414,12 +417,12 @@ impl<'a> Search<'a> {
         candidates.ports().map(holder).collect()
     }
 
-    /// Candidates on which no socket is listed now.
+    /// Counts the candidates on which no socket is listed now; None if the scan failed.
     fn count_free(&self, candidates: &Candidates) -> Option<Unlisted> {
         let look = |depth| scan::look(self.host, depth);
         let hides_some = |seen: &Snapshot| seen.hides_bound_inactive();
         let snapshot = match look(OwnerDepth::Skip) {
-            // They are looked for among the descriptors.
+            // A full scan looks for the hidden sockets among the descriptors of processes.
             Ok(seen) if hides_some(&seen) => look(OwnerDepth::Full).unwrap_or(seen),
             Ok(seen) => seen,
             Err(error) => {
@@ -441,12 +444,12 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Who holds a port of an allocation before.
+/// The holder of a port that this search itself allocated before.
 fn ourselves() -> Collision {
     Collision::with_process(std::process::id(), Text::scrub(env!("CARGO_PKG_NAME")))
 }
 
-/// Names who has a port, from at most two looks at the machine.
+/// Finds the holders of ports, with at most two scans of the machine.
 struct Witness<'a> {
     host: &'a dyn Host,
     seen: Option<(Snapshot, ProcessTable)>,
@@ -473,7 +476,7 @@ impl<'a> Witness<'a> {
         }
     }
 
-    /// None: not seen. A socket may come and go between a look and an attempt.
+    /// Returns None if no socket was found: one may come and go between a scan and an attempt.
     fn holder(&mut self, refusal: Refusal, port: u16) -> Option<Collision> {
         let known = self.find(refusal, port);
         if known.is_some() || !self.may_look_again {

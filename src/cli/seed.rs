@@ -1,4 +1,4 @@
-//! The seed of a command: the one asked for, or one drawn. Not what is drawn from it.
+//! The seed of a command: the one asked for, or a random one. Does not use it.
 
 use crate::{
     cli::settings::SEED_LIMIT,

@@ -1,4 +1,4 @@
-//! `portscope serve`: leases ports to other programs until a signal ends it, and tells what it does.
+//! `portscope serve`: leases ports to other programs until a signal arrives, and logs to stderr.
 
 use std::{os::fd::AsFd as _, time::Duration};
 
@@ -30,20 +30,21 @@ use crate::{
     },
 };
 
-/// How often a search may give up although a port is free.
+/// Probability with which a search may give up although a port is free.
 const FAILURE_RATE: f64 = 1e-9;
 
-/// Between two lines that say that there is no port, where not all is traced.
+/// Minimum time between two messages that no port is available, without --trace.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Descriptors that are needed once the ports can be bound: the listener, the lock, a client, a file
-/// of /proc. A bind() takes the sockets that are open already.
+/// Descriptors needed in addition to those of the binder: the listener, the lock, a client and a
+/// file in /proc. A bind() uses sockets that are open already.
 const MORE_DESCRIPTORS: u32 = 4;
 
-/// Returns when a signal came, which is raised again, with nothing of ours left.
+/// Returns when a signal has arrived and everything of ours has been removed. At exit the process
+/// raises that signal again.
 pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<Verdict> {
     tui::signals::raise_descriptor_limit();
-    // Before there is anything to remove.
+    // Signals are caught before there is a file to remove.
     let signals = EndingSignals::listen(SIGUSR1);
     let signals = signals.map_err(|error| HostError::new("wait for signals", error))?;
     if !peer::proc_is_ours()? {
@@ -108,17 +109,17 @@ fn all_reserved(range: PortRange) -> BadInput {
     ))
 }
 
-/// What the open files that are allowed are for.
+/// How the allowed descriptors are divided.
 struct Capacity {
     clients: usize,
-    /// Ports that rest bound (--drain).
+    /// Ports that may stay bound in quarantine (--drain).
     ports: u32,
 }
 
 impl Capacity {
     fn of(binder: &dyn HostBinder) -> Self {
         let ports = binder.hold_capacity();
-        // A port takes a descriptor or two, a client one.
+        // A port needs one or two descriptors, a client one.
         let clients = (ports / 2).clamp(1, MOST_WAITING as u32);
         Self { clients: clients as usize, ports: ports.saturating_sub(clients) }
     }
@@ -141,7 +142,8 @@ fn tell_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64)
         Protocols::Udp => "udp",
         Protocols::Both => "tcp and udp",
     };
-    // Clients may run in another folder; where the whole path is too long for them, they may not.
+    // Clients may run in another directory, so they need the absolute path, unless it is too long
+    // for them.
     let absolute = match &settings.place {
         Place::Path(path) => std::path::absolute(path).ok().map(Place::Path),
         Place::Abstract(_) => None,
@@ -157,10 +159,10 @@ fn tell_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64)
     }
 }
 
-/// What is told on stderr.
+/// Messages on stderr.
 struct Log {
     trace: bool,
-    /// When it was told last that there is no port.
+    /// Time of the last message that no port is available.
     complained: Option<Duration>,
 }
 

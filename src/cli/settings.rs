@@ -1,4 +1,4 @@
-//! What the arguments mean: checked, so that nothing is done on bad input. Asks no machine.
+//! Checks and interprets the arguments before anything is done. Does not read the machine.
 
 pub mod diagnose;
 pub mod explain;
@@ -30,12 +30,13 @@ use crate::{
 
 pub use self::{diagnose::DiagnoseSettings, explain::ExplainSettings, lab::LabSettings};
 
-/// Seeds stay below, so that every JSON reader keeps them exact (RFC 8259, section 6).
+/// All seeds are smaller than this, so that every JSON reader keeps them exact (RFC 8259, section
+/// 6).
 pub const SEED_LIMIT: u64 = 1 << 53;
 
 const RANGE_FORMS: &str = "free, ephemeral, iana, registered, system, all, FIRST-LAST or a port";
 
-/// Input that makes no sense: what was wrong and what is right, in one line.
+/// Invalid input: one line with what was wrong and what is accepted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadInput(pub String);
@@ -66,7 +67,7 @@ pub struct LiveSettings {
     pub fault: Option<FaultName>,
 }
 
-/// Where the terminal program starts.
+/// The port or process that the terminal program shows first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     Port(u16),
@@ -137,7 +138,7 @@ impl TryFrom<ScanArguments> for ScanSettings {
     }
 }
 
-/// No more ports can be held than there are; `candidates` of the range may be drawn.
+/// Checks that `count` ports can be held; `candidates` is how many ports of the range may be drawn.
 pub fn check_count(count: NonZeroU32, range: PortRange, candidates: u32) -> Result<(), BadInput> {
     if count.get() <= candidates {
         return Ok(());
@@ -151,7 +152,7 @@ pub fn check_count(count: NonZeroU32, range: PortRange, candidates: u32) -> Resu
     )))
 }
 
-/// Which ports are meant; what the kernel's range is must be asked from the machine.
+/// The ports that were asked for. The ephemeral range is not known until the machine is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeChoice {
     Ephemeral,
@@ -169,7 +170,7 @@ impl RangeChoice {
         }
     }
 
-    /// A range to choose from begins at 1: nobody can have port 0.
+    /// Parses a range to choose from. It begins at 1 because port 0 cannot be bound.
     fn for_choosing(typed: &str) -> Result<Self, BadInput> {
         let choice: Self = typed.parse()?;
         let Self::Ports(range) = choice else { return Ok(choice) };
@@ -203,7 +204,7 @@ impl FromStr for RangeChoice {
     }
 }
 
-/// `forms`: what `option` takes.
+/// Parses a port range. `forms` lists what `option` accepts.
 fn ports(option: &str, typed: &str, forms: &str) -> Result<PortRange, BadInput> {
     let (first, last) = typed.split_once('-').unwrap_or((typed, typed));
     if !is_number(first) || !is_number(last) {
@@ -242,7 +243,7 @@ impl TryFrom<OsString> for Target {
     }
 }
 
-/// Digits only: no sign, no blank.
+/// Whether the text consists of digits only: no sign, no space.
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }

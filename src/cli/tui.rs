@@ -1,4 +1,4 @@
-//! `portscope` alone: the terminal program. Refuses where there is no terminal.
+//! `portscope` without a command: the terminal program. Fails if there is no terminal.
 
 use std::{env, sync::Arc};
 
@@ -35,7 +35,7 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Verdi
     Ok(Verdict::Ended(tui::run(host, options)?))
 }
 
-/// `seeds`: of the allocator and of the lab.
+/// Returns the options of the terminal program. `seeds` are those of the allocator and of the lab.
 fn options(
     settings: &LiveSettings,
     extent: Extent,

@@ -1,5 +1,5 @@
-//! How much of the ephemeral range and of each destination's ports is used, and by whom. Says
-//! nothing about good or bad.
+//! Counts how much of the ephemeral range and of each destination's ports is used, and by whom.
+//! Does not judge the numbers.
 
 mod choice;
 mod destinations;
@@ -23,28 +23,30 @@ use self::{
     suspicion::{Clients, Suspicion},
 };
 
-/// Counted once a snapshot, in time linear in its sockets.
+/// The usage counted from one snapshot, in time linear in the number of its sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Analysis {
     /// In the order of `Protocol::EACH`.
     pub ranges: [RangeUse; 2],
-    /// Most of their capacity used first; of equals in their own order.
+    /// Highest `DestinationUse::share` first, then most used ports; ties in the order of
+    /// `Destination`.
     pub destinations: Vec<DestinationUse>,
     /// Most ports held first.
     pub owners: Vec<OwnerUse>,
-    /// TCP ports that no connect() can get whatever its destination: a listening or bound-inactive
-    /// socket of any address and family stands on them (`__inet_hash_connect`).
+    /// TCP ports unusable for connect() to any destination: a listening or bound-inactive socket of
+    /// any address and family is on them (`__inet_hash_connect`).
     pub poisoned: PortSet,
-    /// Of no other use to connect() either: ports of the range that a connected socket was bound to
-    /// by number, or on which a listener was seen earlier. None of `poisoned`.
+    /// Ports of the range that are unusable for any further connect(): a connected socket was bound
+    /// to them by number, or an earlier scan found a listener on them. Disjoint from `poisoned`.
     pub numbered: PortSet,
-    /// As `poisoned`, but only by circumstance: see `RangeUse::suspected`.
+    /// Connected ports that are probably unusable for other destinations: see
+    /// `RangeUse::suspected`.
     pub suspected: PortSet,
-    /// Those of `RangeUse::uncertain` that are known one by one; those of `suspected` are among them.
+    /// The ports counted in `RangeUse::uncertain` that are known by number. Includes `suspected`.
     pub uncertain: PortSet,
 }
 
-/// The ports that the kernel may choose, of one protocol. Reserved ones count nowhere here.
+/// Use of the ports that the kernel may choose, for one protocol. Reserved ports are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeUse {
     pub protocol: Protocol,
@@ -53,91 +55,94 @@ pub struct RangeUse {
     pub size: u32,
     /// Ports with at least one socket.
     pub occupied: u32,
-    /// Of these, ports on which nothing but TIME-WAIT stands.
+    /// Of `occupied`: ports with TIME-WAIT sockets only.
     pub time_wait: u32,
-    /// Ports of the parity of the range's first port, which connect() tries first.
+    /// Ports with the parity of the range's first port (the low parity), which connect() tries
+    /// first.
     pub low_parity_size: u32,
     pub low_parity_occupied: u32,
-    /// TCP: ports of `Analysis::poisoned`.
+    /// TCP: ports of the range in `Analysis::poisoned`.
     pub poisoned: u32,
-    /// Of these, ports of the low parity.
+    /// Of `poisoned`: ports of the low parity.
     pub low_parity_poisoned: u32,
-    /// TCP: connected ports of clients that were very likely bound before they connected, so that
-    /// they are taken for all destinations. The tables do not tell; the order does: connect()
-    /// hands out the low parity first, bind(0) the other one.
+    /// TCP: connected ports of clients that were very likely bound before connect(), so that they
+    /// are taken for all destinations. The kernel's tables do not show this, but the order of use
+    /// does: connect() uses the low parity first, bind(0) the other one.
     pub suspected: u32,
-    /// TCP: ports of `Analysis::numbered`.
+    /// TCP: ports of the range in `Analysis::numbered`.
     pub numbered: u32,
-    /// TCP: connected ports, at most, that other destinations can share only if connect() chose them,
-    /// which neither the kernel says nor the order in which they were used shows.
+    /// TCP: upper bound of the connected ports that other destinations can share only if connect()
+    /// chose them, where neither the kernel nor the order of use shows whether it did.
     pub uncertain: u32,
-    /// TCP: a search may leave out one port that is available, see `Ephemeral::is_odd_end`. 0 or 1:
-    /// for bind(0), and for connect() to a destination that nobody is connected to.
+    /// TCP: number of available ports, 0 or 1, that a search may skip, see `Ephemeral::is_odd_end`:
+    /// for bind(0), and for connect() to a destination without connections.
     pub bind_may_miss: u32,
     pub connect_may_miss: u32,
-    /// TCP: ports of the range that sockets which are not listed may be bound to, at most.
+    /// TCP: upper bound of the range's ports to which unlisted sockets may be bound.
     pub unlisted: u32,
     /// TCP: our own bind() to port 0 failed with EADDRINUSE, and bound-inactive sockets are not
-    /// listed: all that seems left may be theirs.
+    /// listed: they may hold all ports that appear available.
     pub is_bind_refused: bool,
 }
 
-/// What one destination uses of the ports that connect() may choose for it.
+/// Use of the ports that connect() may choose for one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DestinationUse {
     pub destination: Destination,
-    /// The range without reserved and poisoned ports, and without those that others bound by number.
+    /// Ports of the range, without reserved ports, `Analysis::poisoned`, and ports that others
+    /// bound by number.
     pub capacity: u32,
-    /// Distinct ports of these with a connection to the destination, TIME-WAIT included.
+    /// Of `capacity`: distinct ports with a connection to the destination, TIME-WAIT included.
     pub used: u32,
-    /// Of `used`: in TIME-WAIT.
+    /// Of `used`: ports in TIME-WAIT.
     pub time_wait: u32,
-    /// Of `time_wait`: connect() may take them again by now (`tcp_tw_reuse`), if they were chosen
-    /// automatically and the peer sends timestamps.
+    /// Of `time_wait`: ports that connect() may reuse now (`tcp_tw_reuse`), provided that they were
+    /// chosen automatically and the peer sends timestamps.
     pub reusable: u32,
-    /// Of `reusable`: for certain.
+    /// Of `reusable`: ports that are certainly reusable.
     pub surely_reusable: u32,
-    /// Of `capacity`, not of `used`: ports of `Analysis::uncertain`.
+    /// Of `capacity` without `used`: ports counted in `RangeUse::uncertain`.
     pub uncertain: u32,
-    /// As `RangeUse::unlisted`.
+    /// As `RangeUse::unlisted`, but at most the unused ports of `capacity`.
     pub unlisted: u32,
-    /// 0 or 1: a search of connect() may leave out one port that is available, see
+    /// Number of available ports, 0 or 1, that a search of connect() may skip, see
     /// `Ephemeral::is_odd_end`.
     pub may_miss: u32,
     /// Of `capacity` and `used`: ports of the low parity.
     pub low_parity_capacity: u32,
     pub low_parity_used: u32,
-    /// Who has, or had, the sockets; most first. At most `MOST_OWNERS`.
+    /// Parties that hold or held the sockets, most sockets first. At most `MOST_OWNERS`.
     pub owners: Foremost,
 }
 
-/// Who holds sockets, as far as one name can be put to it.
+/// The owner of a socket, reduced to one process or one category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Party {
-    /// Also of what it closed and of what it did not accept yet. Of several processes that share a
-    /// socket the lowest pid.
+    /// Also the owner of sockets that it closed or has not accepted yet. The lowest pid if several
+    /// processes share a socket.
     Process(u32),
-    /// A process that we may not see, of that user.
+    /// A process that we may not inspect. The uid is that of the socket.
     Hidden(Option<u32>),
-    /// TIME-WAIT and orphans whose process we did not see.
+    /// TIME-WAIT and orphaned sockets whose former process is unknown.
     Kernel,
     Nobody,
-    /// Of sockets that were opened or closed while the processes were read.
+    /// Sockets that were opened or closed while the processes were read.
     Unresolved,
     NotAsked,
 }
 
-/// The ports of the ephemeral range that somebody holds, of both protocols.
+/// The ports of the ephemeral range that one party holds, of both protocols.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerUse {
     pub party: Party,
     /// Distinct (protocol, port) pairs in the range.
     pub ports: u32,
-    /// These by their most telling class, in the order of `StateClass::EACH`.
+    /// `ports` by class, in the order of `StateClass::EACH`. A port with several classes counts as
+    /// the first of them.
     pub by_class: [u32; StateClass::EACH.len()],
-    /// All sockets, of any port.
+    /// All sockets of the party, on any port.
     pub sockets: u32,
-    /// CLOSE-WAIT and bound-inactive sockets, of any port.
+    /// CLOSE-WAIT and bound-inactive sockets of the party, on any port.
     pub close_wait: u32,
     pub bound: u32,
 }
@@ -147,7 +152,7 @@ pub struct OwnerUse {
 pub struct PortSet(Box<[u64; 1024]>);
 
 impl Analysis {
-    /// The snapshot is sorted: the sockets of one port are neighbours.
+    /// Counts a snapshot, which must be sorted so that the sockets of one port are adjacent.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut ranges = Ranges::of(&snapshot.ephemeral);
         let mut owners = Owners::of(snapshot);
@@ -193,7 +198,7 @@ impl Analysis {
         self.destinations.iter().find(|row| row.destination == *destination)
     }
 
-    /// What connect() can get towards a destination that nobody is connected to.
+    /// Ports available to connect() for a destination without connections.
     pub fn new_destination(&self) -> Left {
         let range = self.range(Protocol::Tcp);
         let most = range.size - range.poisoned - range.numbered;
@@ -201,7 +206,7 @@ impl Analysis {
         Left::new(least, most)
     }
 
-    /// The lower end of `new_destination`.
+    /// The lower bound of `new_destination`.
     pub fn unused_capacity(&self) -> u32 {
         self.new_destination().least
     }
@@ -229,13 +234,13 @@ impl RangeUse {
         }
     }
 
-    /// What bind(0) on all addresses of both families can still get.
+    /// Ports still available to bind(0) on all addresses of both families.
     pub fn left(&self) -> Left {
         let most = self.size - self.occupied;
         Left::new(most.saturating_sub(self.bind_may_miss + self.unlisted), most)
     }
 
-    /// The lower end of `left`.
+    /// The lower bound of `left`.
     pub fn available(&self) -> u32 {
         self.left().least
     }
@@ -244,12 +249,13 @@ impl RangeUse {
         self.low_parity_size - self.low_parity_occupied
     }
 
-    /// 0 to 1: the occupied ports; a range without ports is full.
+    /// Occupied share of the range, 0 to 1. A range without ports is full.
     pub fn used_share(&self) -> f64 {
         share(self.occupied, self.size)
     }
 
-    /// 0 to 1: what bind(0) on all addresses cannot get for certain; a range without ports is full.
+    /// Share of the range, 0 to 1, that is not certain to be available to bind(0) on all addresses.
+    /// A range without ports is full.
     pub fn share(&self) -> f64 {
         share(self.size - self.available(), self.size)
     }
@@ -262,14 +268,14 @@ impl Default for RangeUse {
 }
 
 impl DestinationUse {
-    /// What connect() can still get.
+    /// Ports still available to connect().
     pub fn left(&self) -> Left {
         let most = (self.capacity + self.reusable).saturating_sub(self.used);
         let sure = (self.capacity + self.surely_reusable).saturating_sub(self.used);
         Left::new(sure.saturating_sub(self.uncertain + self.unlisted + self.may_miss), most)
     }
 
-    /// The lower end of `left`.
+    /// The lower bound of `left`.
     pub fn available(&self) -> u32 {
         self.left().least
     }
@@ -278,12 +284,13 @@ impl DestinationUse {
         self.low_parity_capacity.saturating_sub(self.low_parity_used)
     }
 
-    /// 0 to 1, of the capacity: the used ports.
+    /// Used share of the capacity, 0 to 1.
     pub fn used_share(&self) -> f64 {
         share(self.used, self.capacity)
     }
 
-    /// 0 to 1, of the capacity: what connect() cannot get for certain; no capacity is full.
+    /// Share of the capacity, 0 to 1, that is not certain to be available to connect(). No capacity
+    /// counts as full.
     pub fn share(&self) -> f64 {
         share(self.capacity.saturating_sub(self.available()), self.capacity)
     }
@@ -306,7 +313,7 @@ impl PortSet {
         self.0[usize::from(port) / 64] & (1 << (port % 64)) != 0
     }
 
-    /// Of all ports.
+    /// Number of ports in the set.
     pub fn len(&self) -> u32 {
         self.0.iter().map(|ports| ports.count_ones()).sum()
     }
@@ -315,7 +322,7 @@ impl PortSet {
         self.0.iter().all(|&ports| ports == 0)
     }
 
-    /// Ascending.
+    /// Iterates in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         (0..=u16::MAX).filter(|&port| self.contains(port))
     }

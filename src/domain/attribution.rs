@@ -1,4 +1,4 @@
-//! Joins sockets with the processes that hold their inodes. Not the walk that finds these.
+//! Matches sockets with the processes that hold their inodes. Does not read /proc.
 
 mod backlog;
 mod departed;
@@ -10,29 +10,29 @@ use crate::domain::{Errno, Gap, Holder, Snapshot, Socket, gap::Lack, owner::Span
 use self::backlog::Backlog;
 pub use self::departed::Departed;
 
-/// What a walk over the processes found.
+/// The result of a walk over the processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holders {
-    /// (socket inode, pid), ascending, no pair twice.
+    /// (socket inode, pid), ascending, without duplicates.
     pub pairs: Vec<(u32, u32)>,
     /// Processes with at least one descriptor that we may not see.
     pub unreadable: Vec<UnreadableProcess>,
-    /// Other users' processes do not even appear in `/proc` (`hidepid=`).
+    /// `/proc` does not list other users' processes (`hidepid=`).
     pub hides_processes: bool,
-    /// `/proc` shows one pid namespace that is not the first one: processes outside of it do not
-    /// appear.
+    /// `/proc` shows a pid namespace other than the initial one: processes outside it are not
+    /// listed.
     pub hides_namespaces: bool,
     /// Threads that may have a descriptor table of their own, which was not read.
     pub unread_threads: Option<UnreadThreads>,
-    /// Socket inodes that one walk did not find, and none looked for before: opened or closed while
-    /// we looked, or held by a process that is not visible. Ascending.
+    /// Socket inodes that this walk did not find and no earlier walk searched for: opened or closed
+    /// during the walk, or held by a process that is not visible. Ascending.
     pub undecided: Vec<u32>,
-    /// What the reader lacks; None: to be root.
+    /// What the reader lacks to see all processes; None: it is not root.
     pub lack: Option<Lack>,
-    /// The uid that the kernel shows in place of those that our user namespace does not map; None:
-    /// it maps all.
+    /// The uid that the kernel shows for uids that our user namespace does not map; None: it maps
+    /// all.
     pub unmapped_uid: Option<u32>,
-    /// `/proc` itself, or one process for another reason than permission, could not be walked.
+    /// Error if `/proc` itself could not be read, or a process for a reason other than permission.
     pub failed: Option<Errno>,
 }
 
@@ -40,12 +40,12 @@ pub struct Holders {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadThreads {
     pub threads: u32,
-    /// None: there are too many descriptors.
+    /// None: they have too many descriptors.
     pub error: Option<Errno>,
 }
 
 impl Holders {
-    /// Makes room for the next walk; keeps the buffers.
+    /// Clears the result for the next walk; keeps the buffers.
     pub fn clear(&mut self) {
         self.pairs.clear();
         self.unreadable.clear();
@@ -58,7 +58,7 @@ impl Holders {
         self.failed = None;
     }
 
-    /// Whether every descriptor table of the machine was read.
+    /// Returns whether every descriptor table of the machine was read.
     pub fn show_all(&self) -> bool {
         self.unreadable.is_empty()
             && !self.hides_processes
@@ -72,17 +72,17 @@ impl Holders {
     }
 }
 
-/// A process whose descriptors we lack the right to see.
+/// A process whose descriptors we have no permission to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadableProcess {
     pub pid: u32,
-    /// None: not even that could be read.
+    /// None: the uid could not be read either.
     pub uid: Option<u32>,
 }
 
-/// Gives each socket its holder and adds the gaps that remain.
+/// Sets the holder of each socket and adds the gaps that remain.
 ///
-/// `Snapshot::sort` comes first: the rows of one port must stand together.
+/// The snapshot must be sorted (`Snapshot::sort`): the sockets of one port must be adjacent.
 pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
     let Snapshot { sockets, pids, gaps, .. } = snapshot;
     let suspects = Suspects::of(holders);
@@ -97,8 +97,8 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
                 Some((inode, None)) if holders.is_undecided(inode) => Holder::Unresolved,
                 Some(_) if suspects.may_hold(socket) => Holder::Hidden,
                 Some(_) => Holder::Nobody,
-                // No inode: the kernel's socket has lost its file (sock_orphan), or, in the
-                // backlog, has none yet.
+                // No inode: the kernel has detached the socket from its file (sock_orphan), or it
+                // is in the backlog and has no file yet.
                 None => Holder::Kernel,
             };
         }
@@ -114,8 +114,8 @@ fn place(socket: &Socket) -> (crate::domain::Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 
-/// Of several reasons the one that hides most. A walk that failed is one even if nothing seems
-/// hidden: further holders may be missing.
+/// Returns the gap about owners, for the reason that hides most if there are several. A failed walk
+/// is a gap even if no owner seems hidden: more holders may be missing.
 fn gap(holders: &Holders, sockets: u32) -> Option<Gap> {
     if let Some(error) = holders.failed {
         return Some(Gap::OwnersUnreadable { sockets, error });
@@ -135,10 +135,10 @@ fn gap(holders: &Holders, sockets: u32) -> Option<Gap> {
     })
 }
 
-/// The pids of each inode asked for, put into the pool once.
+/// Appends the pids of each requested inode to the snapshot's pool, once per inode.
 struct Spans<'a> {
     pairs: &'a [(u32, u32)],
-    /// By the place of an inode's first pair.
+    /// Indexed by the position of the inode's first pair.
     known: Vec<Option<Span>>,
     pids: &'a mut Vec<u32>,
 }
@@ -161,10 +161,10 @@ fn append(pool: &mut Vec<u32>, pids: impl Iterator<Item = u32>) -> Span {
     Span { first, length: pool.len() as u32 - first }
 }
 
-/// The unreadable processes, asked whether one of them may hold a socket that nobody else shows.
+/// The unreadable processes, which may hold sockets without a visible holder.
 struct Suspects {
-    /// Somebody may hold anything: root, an unknown user, or a process or thread that the walk did
-    /// not read.
+    /// Any socket may be held by them: one belongs to root or an unknown user, or the walk did not
+    /// read some process or thread.
     any_socket: bool,
     /// Ascending.
     uids: Vec<u32>,
@@ -187,8 +187,9 @@ impl Suspects {
         Self { any_socket, uids, unmapped_uid }
     }
 
-    /// A socket that root made may be with any user: daemons open theirs, then change user. An
-    /// unmapped one may be that of the host's root.
+    /// Returns whether an unreadable process may hold the socket. Any user may hold a socket that
+    /// root created: daemons open sockets, then change their user. A socket of an unmapped uid may
+    /// belong to the host's root.
     fn may_hold(&self, socket: &Socket) -> bool {
         self.any_socket
             || match socket.uid.filter(|_| socket.uid != self.unmapped_uid) {

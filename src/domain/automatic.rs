@@ -1,17 +1,19 @@
-//! Which port Linux gives to a bind() to port 0: a model of its search. Binds nothing.
+//! Models which port Linux chooses for a bind() to port 0. Binds nothing.
 
 use crate::domain::{PortRange, Protocols};
 
-/// `random` decides where the search begins; None: none is available, EADDRINUSE.
+/// Returns the chosen port; `random` decides where the search starts. None: no port is available
+/// (EADDRINUSE).
 ///
-/// TCP (`inet_csk_find_open_port`): ports at odd distances from the range's first, in steps of 2, then
-/// those at even distances, to leave the latter to connect(). A range with an odd number of ports has
-/// one of these more than steps are made: either its first or its last is not looked at.
+/// TCP (`inet_csk_find_open_port`): searches ports at odd distances from the range's first port, in
+/// steps of 2, then those at even distances, which are left to connect() if possible. A range with
+/// an odd number of ports has one more even distance than the search has steps, so that the search
+/// skips either the first or the last port.
 ///
-/// UDP (`udp_lib_get_port`): any available port is as likely as another. The kernel's is not quite:
-/// it goes through its hash chains, so that a port behind taken ones of its chain is likelier.
+/// UDP (`udp_lib_get_port`): every available port is equally likely. This is an approximation: the
+/// kernel walks its hash chains, so that a port after used ones of its chain is more likely.
 ///
-/// Both: as UDP, of which the real binder asks first, to have the same port on TCP by its number.
+/// Both: as UDP, because the real binder lets UDP choose the port and then binds TCP to its number.
 pub fn choose(
     protocols: Protocols,
     range: PortRange,
@@ -21,7 +23,7 @@ pub fn choose(
     if protocols != Protocols::Tcp {
         let port = |offset| range.first() + offset as u16;
         let drawn = draws(random, range.len()).map(port).find(|&port| is_available(port));
-        // So many draws may still leave out the only ones that are free.
+        // This number of draws may still miss the only free ports.
         return drawn.or_else(|| {
             let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
             (!free.is_empty()).then(|| free[random as usize % free.len()])
@@ -31,7 +33,7 @@ pub fn choose(
     tcp_search(range.len(), random).map(port).find(|&port| is_available(port))
 }
 
-/// Distances from the range's first port.
+/// Yields distances from the range's first port, in the order of the search.
 fn tcp_search(length: u32, random: u32) -> impl Iterator<Item = u32> {
     let round = if length > 1 { length & !1 } else { length };
     let start = (random % round) | 1;
@@ -41,7 +43,7 @@ fn tcp_search(length: u32, random: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// Numbers below `length`, as many of them: a linear congruential sequence (PCG's constants).
+/// Yields `length` numbers below `length`: a linear congruential generator with PCG's constants.
 fn draws(random: u32, length: u32) -> impl Iterator<Item = u32> {
     let next = |&x: &u32| Some(x.wrapping_mul(747_796_405).wrapping_add(2_891_336_453));
     let below = move |x: u32| ((u64::from(x) * u64::from(length)) >> 32) as u32;
@@ -90,7 +92,7 @@ mod tests {
         }
     }
 
-    /// Held against the kernel in tests/strategies_linux.rs.
+    /// Checked against the kernel in tests/strategies_linux.rs.
     #[test]
     fn tcp_leaves_out_the_first_or_the_last_of_an_odd_number_of_ports() {
         let looked_at = |random| {

@@ -1,7 +1,7 @@
-//! Whether a bind() or connect() would get a port, by the kernel's rules and the sockets that
-//! stand on it. Tries nothing.
+//! Decides whether a bind() or connect() would get a port, from the kernel's rules and the sockets
+//! that use it. Tries nothing.
 //!
-//! Nothing is guessed: what the tables do not tell is `Verdict::Unknown`.
+//! Never guesses: what the kernel's tables do not show is `Verdict::Unknown`.
 
 mod bind;
 mod blind_spot;
@@ -25,24 +25,24 @@ pub use connect::connect_answer;
 pub use release::frees_when;
 pub use scopes::{Scope, scopes};
 
-/// The address that a bind() names.
+/// The address argument of a bind().
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BindAddress {
     /// `0.0.0.0`
     Any4,
-    /// `[::]` with IPV6_V6ONLY 0: IPv4 too.
+    /// `[::]` with IPV6_V6ONLY 0: also takes IPv4.
     AnyDual,
     /// `[::]` with IPV6_V6ONLY 1.
     Any6,
-    /// Not an unspecified one.
+    /// An address that is not unspecified.
     At(IpAddr),
-    /// A link-local one on the interface of that index: the socket is bound to it as by
-    /// SO_BINDTODEVICE.
+    /// A link-local address on the interface with this index: the socket is bound to the interface,
+    /// as by SO_BINDTODEVICE.
     Scoped { address: Ipv6Addr, interface: u32 },
 }
 
 impl BindAddress {
-    /// The address itself.
+    /// Returns the address without the interface.
     pub fn ip(self) -> IpAddr {
         match self {
             Self::Any4 => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
@@ -53,7 +53,7 @@ impl BindAddress {
     }
 }
 
-/// Without the name of the interface.
+/// Prints the index of the interface, not its name.
 impl fmt::Display for BindAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -65,7 +65,7 @@ impl fmt::Display for BindAddress {
     }
 }
 
-/// The option set before bind(), on the binding side.
+/// The option that the binding socket sets before bind().
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reuse {
     None,
@@ -78,7 +78,7 @@ pub enum Reuse {
 impl Reuse {
     pub const EACH: [Self; 3] = [Self::None, Self::Address, Self::Port];
 
-    /// In JSON.
+    /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -88,7 +88,7 @@ impl Reuse {
     }
 }
 
-/// A bind() of a socket of ours, without SO_BINDTODEVICE.
+/// A bind() of one of our sockets, without SO_BINDTODEVICE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bind {
     pub protocol: Protocol,
@@ -100,14 +100,14 @@ pub struct Bind {
 pub enum Verdict {
     Free,
     InUse,
-    /// The tables do not tell; a real probe would.
+    /// The kernel's tables do not show it; a real probe would.
     Unknown,
-    /// connect() never chooses this port: it is reserved, or not in the ephemeral range.
+    /// connect() never chooses this port: it is reserved, or outside the ephemeral range.
     Never,
 }
 
 impl Verdict {
-    /// In JSON.
+    /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Free => "free",
@@ -118,14 +118,14 @@ impl Verdict {
     }
 }
 
-/// A verdict, and the sentence that explains it.
+/// A verdict and the sentence that explains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub verdict: Verdict,
     pub because: String,
 }
 
-/// Whether a socket of `protocol` may be on `port` that the snapshot does not list.
+/// Returns whether `port` may have a socket of `protocol` that the snapshot does not list.
 pub fn may_be_unlisted(snapshot: &Snapshot, protocol: Protocol, port: u16) -> bool {
     snapshot.gaps.iter().any(|gap| blind_spot::hides(gap, protocol, port, true))
 }

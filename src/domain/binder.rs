@@ -1,4 +1,4 @@
-//! What it means to try to bind a port. Opens nothing itself.
+//! Defines attempts to bind a port and their results. Opens no socket itself.
 
 use std::{
     borrow::Cow,
@@ -9,39 +9,42 @@ use std::{
 
 use crate::domain::{Protocol, Text};
 
-/// Binds ports one after another and measures itself, so that a simulated machine can answer in
+/// Binds one port after another and measures each attempt, so that a simulated machine can report
 /// simulated time.
 pub trait Binder {
-    /// What keeps a bound port bound; dropping it releases the port.
+    /// Keeps a port bound; dropping it releases the port.
     type Held;
 
-    /// One attempt, and how long it took. Port 0 lets the machine choose, as in bind(2).
+    /// Tries to bind `port` and returns the time it took. Port 0 lets the machine choose, as in
+    /// bind(2).
     fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration);
 
-    /// The port that was bound when that one was asked for: another one where the machine chose.
+    /// Returns the port that was bound for `asked`; it differs if the machine chose the port.
     fn port_of(&self, _held: &Self::Held, asked: u16) -> u16 {
         asked
     }
 
-    /// The port that was refused when that one was asked for: another one where the machine chose one
-    /// for UDP that TCP then refused.
+    /// Returns the port that was refused for `asked`; it differs if the machine chose a port for
+    /// UDP that TCP then refused.
     fn refused_port(&self, asked: u16) -> u16 {
         asked
     }
 
-    /// Datagrams that came for a held port since it was last asked; they are thrown away.
+    /// Discards the datagrams that came for a held port since the last call; returns their number.
     fn strays(&mut self, _held: &mut Self::Held) -> u64 {
         0
     }
 
-    /// Nobody uses a held port any more: it stays bound, but takes no connection, and what waits there
-    /// is thrown away.
+    /// Ends the use of a held port: it stays bound but takes no connections, and pending
+    /// connections and datagrams are discarded.
     fn retire(&mut self, _held: &mut Self::Held) {}
 
-    /// Attempts until one succeeds or `next` names no port; it is told the miss before, if any.
+    /// Tries the ports that `next` returns until one is bound or `next` returns None. `next`
+    /// receives the preceding miss, if any.
     ///
-    /// Many attempts in one call, because a return that passes a system call is dear: the kernel's
-    /// own calls spoil the processor's prediction of it (230 ns measured, half a refused bind()).
+    /// One call makes many attempts because returning after a system call is expensive: the
+    /// kernel's own calls spoil the processor's return prediction (230 ns measured, half of a
+    /// refused bind()).
     fn bind_first(&mut self, next: &mut NextPort<'_>) -> Option<Bound<Self::Held>> {
         let mut miss = None;
         while let Some(port) = next(miss) {
@@ -57,10 +60,10 @@ pub trait Binder {
     }
 }
 
-/// Names the port to try after a miss, or the first one.
+/// Returns the first port to try, or the next one after a miss. None ends the attempts.
 pub type NextPort<'a> = dyn FnMut(Option<Miss>) -> Option<u16> + 'a;
 
-/// An attempt that was refused.
+/// A refused attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Miss {
     pub port: u16,
@@ -68,7 +71,7 @@ pub struct Miss {
     pub took: Duration,
 }
 
-/// An attempt that bound its port.
+/// A successful attempt.
 pub struct Bound<H> {
     pub port: u16,
     pub held: H,
@@ -120,7 +123,7 @@ impl Refusal {
     }
 }
 
-/// Why a bind() of an address is refused whatever the port, in words, and the kernel's errno.
+/// Why bind() refuses an address whatever the port, in words, and the kernel's errno.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{cause} ({errno})")]
 pub struct AddressRefusal {
@@ -130,33 +133,34 @@ pub struct AddressRefusal {
 }
 
 impl AddressRefusal {
-    /// Of a port below `start` (`ip_unprivileged_port_start`).
+    /// A refusal of ports below `start` (`ip_unprivileged_port_start`).
     pub fn missing_right(start: u16) -> Self {
         let cause =
             format!("ports below ip_unprivileged_port_start = {start} need CAP_NET_BIND_SERVICE");
         Self { errno: Errno::EACCES, cause: Text::scrub(cause), is_missing_right: true }
     }
 
-    /// What the kernel said of an address, and why; text from outside in it is scrubbed.
+    /// A refusal of an address by the kernel, with its cause. Outside text in `cause` must be
+    /// scrubbed already.
     pub fn new(errno: Errno, cause: impl AsRef<str>) -> Self {
         Self { errno, cause: Text::around_scrubbed(cause), is_missing_right: false }
     }
 
-    /// A policy refused the port that was tried; it may allow others.
+    /// Returns whether a policy refused the port that was tried; it may allow other ports.
     pub fn is_policy(&self) -> bool {
         matches!(self.errno, Errno::EACCES | Errno::EPERM) && !self.is_missing_right
     }
 }
 
-/// What an attempt tells of the port.
+/// What an attempt shows about the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     Bound,
-    /// EADDRINUSE, and nothing else.
+    /// EADDRINUSE only.
     InUse,
-    /// EACCES or EPERM: a policy's no, which says nothing of occupancy.
+    /// EACCES or EPERM: a policy refused the port, which says nothing about occupancy.
     Denied,
-    /// Any other errno: never called in use, never called free.
+    /// Any other errno: counts neither as in use nor as free.
     Unknown,
 }
 
@@ -171,7 +175,7 @@ impl Outcome {
     }
 }
 
-/// An errno of Linux, as a value.
+/// A Linux errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Errno(pub i32);
 
@@ -203,7 +207,7 @@ impl Errno {
     pub const ENOBUFS: Self = Self(105);
     pub const ECONNREFUSED: Self = Self(111);
 
-    /// The symbol, as in errno(3); a number for the rare ones.
+    /// Returns the symbol, as in errno(3), or `errno N` for rare ones.
     pub fn name(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::EPERM => "EPERM",
@@ -236,13 +240,13 @@ impl Errno {
         })
     }
 
-    /// The process, or the machine, has no file descriptor left.
+    /// Returns whether the process or the machine has no file descriptor left.
     pub fn is_out_of_descriptors(self) -> bool {
         matches!(self, Self::EMFILE | Self::ENFILE)
     }
 }
 
-/// Of an error that no system call gave, the errno that says the same.
+/// Maps an error that did not come from a system call to the equivalent errno.
 impl From<ErrorKind> for Errno {
     fn from(kind: ErrorKind) -> Self {
         match kind {

@@ -1,4 +1,4 @@
-//! Why ports run out: rules over what was counted, from evidence to words. One rule a file.
+//! Rules that explain why ports run out, as findings with evidence and advice. One rule per file.
 
 mod bind_before_connect;
 mod bound_inactive_leak;
@@ -42,18 +42,18 @@ pub use finding::{About, Figure, Finding, Level, Severity};
 pub use verdict::{Standing, verdict};
 pub use wording::{at_most, grouped};
 
-/// A rule of the table: a pure function from evidence to findings.
+/// A diagnosis rule: a pure function from evidence to findings.
 pub struct Rule {
-    /// As in contract.md and JSON.
+    /// Stable identifier, also in JSON.
     pub id: &'static str,
-    /// What it looks for, in a few words.
+    /// What the rule detects, in a few words.
     pub about: &'static str,
     pub check: fn(&Evidence<'_>) -> Vec<Finding>,
 }
 
-/// In the order in which findings of one severity are told.
+/// In the order in which findings of equal severity are reported.
 pub const RULES: &[Rule] = &[
-    // Before what follows from it.
+    // Before the rules for its consequences.
     Rule {
         id: "reserved-large",
         about: "reserved ports take a large part of the range",
@@ -172,15 +172,15 @@ pub const RULES: &[Rule] = &[
     Rule { id: "not-seen", about: "something could not be seen", check: not_seen::check },
 ];
 
-/// All that a rule may look at.
+/// Everything that a rule may use.
 #[derive(Clone, Copy)]
 pub struct Evidence<'a> {
     pub snapshot: &'a Snapshot,
     pub analysis: &'a Analysis,
     pub trends: &'a Trends,
     pub processes: &'a ProcessTable,
-    /// Of an earlier snapshot, and the seconds since: counters that only grow are judged by their
-    /// growth. None: there is one snapshot only.
+    /// An earlier snapshot's vitals and the seconds since then: rules judge counters that only grow
+    /// by their growth. None: there is only one snapshot.
     pub before: Option<(&'a Vitals, f64)>,
     pub thresholds: Thresholds,
 }
@@ -192,14 +192,15 @@ pub struct Thresholds {
     pub critical: f64,
 }
 
-/// Full within this time is EXHAUSTING, whatever the share.
+/// Seconds. A range or destination that is expected to be full within this time is EXHAUSTING, if
+/// its used share is at least half of `Thresholds::warn`.
 pub const SOON: f64 = 300.0;
 
-/// What a set of findings comes to.
+/// All findings and the highest severity among them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Diagnosis {
     pub severity: Severity,
-    /// Worst first, then in the order of `RULES`.
+    /// Highest severity first, then in the order of `RULES`.
     pub findings: Vec<Finding>,
 }
 
@@ -210,7 +211,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
         findings.extend((rule.check)(evidence));
     }
     for finding in &mut findings {
-        // What is advised last is not always advised.
+        // The last items of advice are optional: drops the steps of those that are not given.
         finding.steps.truncate(finding.advice.len());
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -225,8 +226,8 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// Of a used share, with so many ports left, and what was seen to come. What earlier scans saw
-    /// is not asked: `Standing` does.
+    /// Returns the level of a used share with `available` ports left and this forecast. Ignores
+    /// earlier scans, which `Standing` considers.
     pub fn level(&self, share: f64, available: u32, forecast: Option<Forecast>) -> Level {
         let is_soon = share >= self.warn / 2.0 && forecast.is_some_and(|f| f.seconds <= SOON);
         match share {
@@ -243,7 +244,7 @@ impl Evidence<'_> {
         self.trends.of(subject)
     }
 
-    /// When a destination's ports are used up at the rate seen.
+    /// Returns when the destination's ports will be used up at the measured rate.
     pub fn forecast(&self, row: &DestinationUse) -> Option<Forecast> {
         self.trend(Subject::Destination(row.destination))?.until(row.available())
     }

@@ -1,33 +1,35 @@
-//! The kernel's policy for ports it chooses itself. Not which of them are occupied.
+//! The kernel's settings for automatic port choice. Does not know which ports are occupied.
 
 use crate::domain::{Destination, PortRange, Socket, State, port};
 
-/// Milliseconds from the start of TIME-WAIT until connect() may reuse it, where the kernel has no
-/// `tcp_tw_reuse_delay` (before Linux 6.14) or nobody changed it.
+/// Default of `tcp_tw_reuse_delay`, also used where the kernel does not have it (before Linux
+/// 6.14): milliseconds from the start of TIME-WAIT until connect() may reuse it.
 pub const DEFAULT_REUSE_DELAY_MS: u32 = 1000;
 /// `TCP_TIMEWAIT_LEN` (include/net/tcp.h), milliseconds.
 const TIME_WAIT_MS: u32 = 60_000;
-/// The kernel reports what is left of a timer in ticks of up to 10 ms, rounded at both ends.
+/// Tolerance: the kernel reports a timer's remaining time in ticks of up to 10 ms, rounded at both
+/// ends.
 const TICKS_MS: u32 = 20;
 /// Index of the device `lo` (`LOOPBACK_IFINDEX`, include/net/net_namespace.h).
 const LOOPBACK: u32 = 1;
 
-/// Whether connect() may reuse the four-tuple of a TIME-WAIT socket, as far as its port is a choice.
+/// Whether connect() may reuse the four-tuple of a TIME-WAIT socket, provided that it may choose
+/// the socket's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TupleReuse {
     No,
-    /// A condition is not known here: a sysctl, or whether the peer sends timestamps.
+    /// Depends on something unknown: a sysctl, or whether the peer sends timestamps.
     Perhaps,
     Yes,
 }
 
-/// The sysctls of `net.ipv4` that rule automatic ports (ip-sysctl.rst); they hold for IPv6 too.
+/// The `net.ipv4` sysctls for automatic port choice (ip-sysctl.rst); they apply to IPv6 too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ephemeral {
     /// `ip_local_port_range`.
     pub range: PortRange,
-    /// `ip_local_reserved_ports`: ascending, apart from each other. Skipped by automatic choice,
-    /// free to an explicit bind().
+    /// `ip_local_reserved_ports`: ascending and disjoint. Never chosen automatically, but available
+    /// to an explicit bind().
     reserved: Vec<PortRange>,
     /// `ip_unprivileged_port_start`: lower ports need `CAP_NET_BIND_SERVICE`.
     pub unprivileged_start: u16,
@@ -38,7 +40,7 @@ pub struct Ephemeral {
     /// `tcp_timestamps`: 0 off, 1 and 2 on; None when it could not be read.
     pub timestamps: Option<u8>,
     /// `ip_autobind_reuse`: bind() to port 0 with SO_REUSEADDR may share a port with a socket that
-    /// has SO_REUSEADDR too. False where the kernel has no such sysctl (before Linux 5.7).
+    /// also has SO_REUSEADDR. False where the kernel has no such sysctl (before Linux 5.7).
     pub autobind_reuse: bool,
 }
 
@@ -56,9 +58,9 @@ impl Ephemeral {
         }
     }
 
-    /// Where a port is safe from automatic choice: the longest run of IANA's dynamic ports outside of
-    /// `range`, or else of the registered ones. Each with at least 1,024 ports; where there is none, as
-    /// with a range of 1024 to 65535, all dynamic ports.
+    /// Returns ports that are never chosen automatically: the longest run of IANA's dynamic ports
+    /// outside `range`, or else of the registered ports. A run must have at least 1,024 ports; if
+    /// there is none, as with a range of 1024 to 65535, returns all dynamic ports.
     pub fn outside(&self) -> PortRange {
         const ENOUGH: u32 = 1024;
         let longest = |of: PortRange| {
@@ -78,13 +80,13 @@ impl Ephemeral {
         &self.reserved
     }
 
-    /// Whether connect() and bind() to port 0 may choose the port.
+    /// Returns whether connect() and bind() to port 0 may choose the port.
     pub fn may_choose(&self, port: u16) -> bool {
         self.range.contains(port) && !self.is_reserved(port)
     }
 
     pub fn is_reserved(&self, port: u16) -> bool {
-        // Asked for every port of the map, on machines that reserve none.
+        // Fast path for machines without reserved ports: the map calls this for every port.
         if self.reserved.is_empty() {
             return false;
         }
@@ -92,16 +94,16 @@ impl Ephemeral {
         after > 0 && self.reserved[after - 1].contains(port)
     }
 
-    /// How many ports of `range` are reserved.
+    /// Returns the number of reserved ports in `range`.
     pub fn reserved_in(&self, range: PortRange) -> u32 {
         self.reserved.iter().filter_map(|r| r.intersection(range)).map(PortRange::len).sum()
     }
 
-    /// Whether connect() may reuse the four-tuple of `socket`, which goes to `destination`
-    /// (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c). How its port was bound is not looked at.
+    /// Returns whether connect() may reuse the four-tuple of `socket`, which is connected to
+    /// `destination` (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c). Ignores how its port was bound.
     ///
-    /// The connection must have had timestamps. Both ends of one on this machine follow the same
-    /// sysctl; whether another machine sends them is known if `is_stamping`.
+    /// The connection must have used timestamps. If both ends are on this machine, the sysctl
+    /// decides that; `is_stamping` says that a remote peer is known to send them.
     pub fn tuple_reuse(
         &self,
         socket: &Socket,
@@ -114,7 +116,7 @@ impl Ephemeral {
         self.allows_reuse(destination, is_stamping).min(self.is_old_enough(socket))
     }
 
-    /// What the sysctls say of TIME-WAIT sockets to `destination`, whatever their age.
+    /// Returns what the sysctls allow for TIME-WAIT sockets to `destination`, whatever their age.
     pub fn allows_reuse(&self, destination: &Destination, is_stamping: bool) -> TupleReuse {
         let is_loopback = destination.is_loopback() || destination.interface == Some(LOOPBACK);
         let allowed = match self.tw_reuse {
@@ -141,23 +143,23 @@ impl Ephemeral {
         }
     }
 
-    /// The range's first or last port, of which each search of connect() and bind(0) leaves out one
-    /// where the range has an odd number of ports (`remaining &= ~1`, `__inet_hash_connect` and
-    /// `inet_csk_find_open_port`).
+    /// Returns whether the port is the first or last one of a range with an odd number of ports.
+    /// Each search of connect() and bind(0) skips one of the two (`remaining &= ~1`,
+    /// `__inet_hash_connect` and `inet_csk_find_open_port`).
     pub fn is_odd_end(&self, port: u16) -> bool {
         self.range.len() > 1
             && !self.range.len().is_multiple_of(2)
             && (port == self.range.first() || port == self.range.last())
     }
 
-    /// Ports that the kernel may choose by itself.
+    /// Returns the number of ports that the kernel may choose automatically.
     pub fn automatic_capacity(&self) -> u32 {
         self.range.len() - self.reserved_in(self.range)
     }
 }
 
 impl Default for Ephemeral {
-    /// What Linux does when nobody changed it.
+    /// The defaults of Linux.
     fn default() -> Self {
         Self::new(port::LINUX_DEFAULT, Vec::new())
     }

@@ -1,4 +1,4 @@
-//! What a scan could not see, why, and what would help. Not a finding about the ports.
+//! What a scan could not see, why, and what would help. Does not judge the ports.
 
 mod remedy;
 #[cfg(test)]
@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::domain::{Errno, PortSet, Protocol, Text};
 
-/// A table of the kernel that is dumped by itself.
+/// A socket table of the kernel that is dumped separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Table {
     Tcp,
@@ -39,74 +39,75 @@ impl Table {
     }
 }
 
-/// Something that a snapshot lacks.
+/// Information that a snapshot lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// Sockets whose owner some unreadable process may be.
+    /// Sockets that an unreadable process may hold.
     OwnersHidden { sockets: u32, processes: u32 },
-    /// As `OwnersHidden`, where it would not help to run as root: the reader is, or is in a user
-    /// namespace.
+    /// As `OwnersHidden`, where running as root would not help: the reader is already root, or is
+    /// in a user namespace.
     OwnersRefused { sockets: u32, processes: u32, lack: Lack },
-    /// Sockets whose owner some process may be that `/proc` does not even list (`hidepid=`).
+    /// Sockets that may be held by a process that `/proc` does not list (`hidepid=`).
     OwnersInvisible { sockets: u32 },
-    /// Sockets whose owner some process of a pid namespace may be that `/proc` does not show.
+    /// Sockets that may be held by a process of a pid namespace that `/proc` does not show.
     OwnersElsewhere { sockets: u32 },
     /// Sockets that may be in the descriptor table of a thread that was not read; without an errno
-    /// there were too many to read.
+    /// the tables were too large.
     OwnersOfThreads { sockets: u32, threads: u32, error: Option<Errno> },
-    /// `/proc` itself could not be walked.
+    /// `/proc` itself could not be read, or a process for a reason other than permission.
     OwnersUnreadable { sockets: u32, error: Errno },
-    /// The kernel said that a dump was interrupted, each time we tried.
+    /// The kernel reported on every attempt that the dump was interrupted (`NLM_F_DUMP_INTR`).
     DumpInterrupted { table: Table },
-    /// A message of the dump did not fit or made no sense.
+    /// A message of the dump was truncated or malformed.
     DumpTruncated { table: Table },
-    /// The table could not be read at all.
+    /// The table could not be read.
     TableRefused { table: Table, error: Errno },
-    /// Netlink was refused; `/proc/net` stands in, which lists no bound-inactive TCP sockets.
+    /// Netlink was refused; `/proc/net` is read instead, which lists no bound-inactive TCP sockets.
     NetlinkRefused { error: Errno },
-    /// As `NetlinkRefused`: nor does it tell which IPv6 sockets take IPv4 too.
+    /// As `NetlinkRefused`: `/proc/net` also does not show which IPv6 sockets take IPv4 too.
     DualStackUntold { error: Errno },
-    /// The self-test showed that the kernel does not list bound-inactive TCP sockets.
+    /// The kernel does not list bound-inactive TCP sockets, as the self-test showed; `assumed` from
+    /// the kernel's version if the self-test could not bind a port.
     BoundInactiveUnlisted { assumed: bool },
-    /// TCP sockets that no table lists, and whose port could not be read: they may be bound.
+    /// TCP sockets that no table lists and whose port could not be read: they may be bound.
     PortsUnread { holders: Vec<UnreadPorts>, error: Option<Errno> },
-    /// TCP sockets whose connection was refused or has ended: they still have these ports if bind()
-    /// had given them, and the ports are free if connect() had.
+    /// Ports of TCP sockets whose connection was refused or has ended. A port is still bound if
+    /// bind() chose it, and free if connect() did.
     PortsInDoubt { ports: PortSet },
-    /// Owners whose /proc/PID/stat could not be read: they have no name.
+    /// Owners whose /proc/PID/stat could not be read, so that their names are unknown.
     ProcessesUnread { processes: u32, error: Errno },
     /// A sysctl could not be read; the kernel's default is shown.
     PolicyAssumed { sysctl: Text, error: Errno },
-    /// A limit, counter or table of `Vitals`; EFBIG: it has more than we read.
+    /// A limit, counter or table of `Vitals` could not be read; EFBIG: it is larger than we read.
     VitalsUnread { what: &'static str, path: &'static str, error: Errno },
 }
 
-/// What the reader lacks where a process refuses, if not to be root.
+/// What the reader lacks, other than being root, where a process denies access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
     /// CAP_SYS_PTRACE or CAP_DAC_READ_SEARCH.
     Capability,
-    /// It is in a user namespace other than the host's.
+    /// The reader is in a user namespace other than the host's.
     UserNamespace,
-    /// Nothing known: a security module, or a process that nobody may look into.
+    /// Unknown: possibly a security module, or a process that nobody may inspect.
     Unknown,
 }
 
-/// TCP sockets of one process that may be bound to ports that are not known.
+/// TCP sockets of one process that may be bound to unknown ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadPorts {
     pub pid: u32,
     pub sockets: u32,
 }
 
-/// Processes that `PortsUnread` names.
+/// Maximum number of processes or ports that `why` lists individually.
 const MOST_NAMED: usize = 3;
 
 impl Gap {
-    /// `what` of those that keep bound-inactive sockets from being listed.
+    /// `what` of gaps that hide bound-inactive sockets.
     pub const BOUND_INACTIVE: &str = "bound-inactive sockets";
 
-    /// What is missing, for `missing[].what` and the status bar.
+    /// Names what is missing, for `missing[].what` in JSON and the status bar.
     pub fn what(&self) -> &'static str {
         match self {
             Self::OwnersHidden { .. }
@@ -129,7 +130,7 @@ impl Gap {
         }
     }
 
-    /// Whose sockets are missing; None: of both, or no sockets.
+    /// Returns the protocol whose sockets are missing; None: both protocols, or no sockets.
     pub fn protocol(&self) -> Option<Protocol> {
         match self {
             Self::DumpInterrupted { table }
@@ -140,7 +141,7 @@ impl Gap {
         }
     }
 
-    /// How many are missing; None when that cannot be known.
+    /// Returns the number of missing items; None if it cannot be known.
     pub fn count(&self) -> Option<u32> {
         match self {
             Self::PortsUnread { holders, .. } => {
@@ -151,7 +152,7 @@ impl Gap {
         }
     }
 
-    /// Whether a TCP socket may be bound to a port without being listed.
+    /// Returns whether a TCP socket may be bound to a port without being listed.
     pub fn hides_bound_inactive(&self) -> bool {
         matches!(
             self,
@@ -162,14 +163,14 @@ impl Gap {
         )
     }
 
-    /// Whether the number of ports that the kernel chooses from is assumed.
+    /// Returns whether the number of ports that the kernel chooses from is assumed.
     pub fn hides_capacity(&self) -> bool {
         const DECIDE: [&str; 2] =
             ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
         matches!(self, Self::PolicyAssumed { sysctl, .. } if DECIDE.contains(&sysctl.as_str()))
     }
 
-    /// Sockets whose owner is hidden, of a gap about owners.
+    /// Returns the number of sockets with a hidden owner, for a gap about owners.
     pub fn hidden_owners(&self) -> Option<u32> {
         match self {
             Self::OwnersHidden { sockets, .. }
@@ -182,7 +183,8 @@ impl Gap {
         }
     }
 
-    /// The same gap, where a part of the sockets was left out; other gaps stay as they are.
+    /// Sets the number of sockets with a hidden owner, after some were filtered out. Does not
+    /// change other gaps.
     pub fn set_hidden_owners(&mut self, count: u32) {
         match self {
             Self::OwnersHidden { sockets, .. }
@@ -256,17 +258,17 @@ impl Gap {
         }
     }
 
-    /// What would help.
+    /// Returns what would help.
     pub fn remedy(&self) -> &'static str {
         remedy::of(self)
     }
 }
 
-/// One line: what, how many, why, what would help.
+/// Prints one line: what, how many, why, what would help.
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count() {
-            // A walk that failed, and yet each socket that it was made for has an owner.
+            // The walk failed, but every socket that it searched for has an owner.
             Some(0) => write!(f, "{} may be missing", self.what())?,
             Some(count) => {
                 write!(f, "{} missing for {}", self.what(), count_of(count, "socket", "sockets"))?;
@@ -288,7 +290,7 @@ fn unread_threads(threads: u32, error: Option<Errno>) -> String {
     }
 }
 
-/// `the ports of 3 TCP sockets of pid 812 and 1 of pid 90 are not known (EPERM)`
+/// `the ports of 3 TCP sockets of pid 812, 1 TCP socket of pid 90 are not known: …`
 fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
     let mut parts: Vec<String> = holders
         .iter()
@@ -310,7 +312,7 @@ fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
     format!("the ports of {} are not known: {reason}", parts.join(", "))
 }
 
-/// `port 4000 of an ended connection: bound if bind() gave it, free if connect() did`
+/// `port 4000 of connections that were refused or have ended: still bound if bind() gave it, …`
 fn ports_in_doubt(ports: &PortSet) -> String {
     let count = ports.len();
     let mut names: Vec<String> =

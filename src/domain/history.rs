@@ -1,4 +1,4 @@
-//! What was seen on ports over the snapshots of one run. Not what happened between two of them.
+//! What the snapshots of one run showed on each port. Does not know what happened in between.
 
 mod known;
 mod sightings;
@@ -15,81 +15,81 @@ use self::{
     unlisted::Unlisted,
 };
 
-/// Since when sockets are there, and what was on a port before.
+/// How long sockets have existed, and what was on each port before.
 ///
-/// 24 bytes a socket, twice, and 2 MB of sightings at most.
+/// Takes 24 bytes per socket, twice, and at most 2 MB of sightings.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     latest: Option<Latest>,
-    /// Of the sockets of the latest snapshot, in its order.
+    /// The sockets of the latest snapshot, in its order.
     known: Vec<Known>,
-    /// The buffer of the next ones.
+    /// Buffer for the next snapshot's sockets.
     next: Vec<Known>,
-    /// Seen before; the latest snapshot could not list the table they stood in.
+    /// Sockets of earlier snapshots whose table the latest snapshot could not list.
     missing: Vec<Known>,
     sightings: Sightings,
     unpaired: Unpaired,
-    /// Places in the latest snapshot.
+    /// Indexes into the sockets of the latest snapshot.
     arrived: Vec<u32>,
     entered_time_wait: Vec<u32>,
 }
 
-/// What is kept of a snapshot besides its sockets.
+/// Data of the latest snapshot besides its sockets.
 #[derive(Clone, Copy, Debug)]
 struct Latest {
     number: u64,
     taken_at: Duration,
-    /// Since the first snapshot. A clock that is set back stands still here.
+    /// Time since the first snapshot. Does not advance when the clock is set back.
     watched: Duration,
     unlisted: Unlisted,
 }
 
-/// How old a socket is, as far as we watched.
+/// The age of a socket, as far as the snapshots show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
-    /// It came between two snapshots; it is at most so old.
+    /// It appeared between two snapshots: this age is an upper bound.
     Exactly(Duration),
-    /// It was there in the first snapshot, or in the first that listed its table: it is at least so
-    /// old.
+    /// It was in the first snapshot, or in the first that listed its table: this age is a lower
+    /// bound.
     AtLeast(Duration),
 }
 
-/// Something that a snapshot showed on a port and the one before did not.
+/// Something that a snapshot showed on a port and the previous snapshot did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// Since 1970: when the snapshot was taken.
+    /// Time since 1970 at which the snapshot was taken.
     pub at: Duration,
     pub protocol: Protocol,
-    /// None: the last socket of this protocol was gone.
+    /// None: no socket of this protocol is left on the port.
     pub state: Option<State>,
     pub remote: Option<Endpoint>,
 }
 
-/// The sockets of one port that changed, on their way to be told as change, arrival or end.
+/// The sockets of one port that changed, until each is classified as changed, new or gone.
 #[derive(Clone, Debug, Default)]
 struct Unpaired {
-    /// A socket of the snapshot before, and whether it was found again.
+    /// Sockets of the previous snapshot, and whether each was found again.
     lost: Vec<(Known, bool)>,
-    /// Places in the snapshot.
+    /// Indexes of sockets in the new snapshot.
     came: Vec<u32>,
 }
 
-/// By what a socket is found again.
+/// A way to recognize a socket of the previous snapshot.
 struct Pairing {
     key: fn(&Known) -> u64,
-    /// Whether an old and a new socket of the same key are one.
+    /// Whether an old and a new socket with the same key are the same socket.
     are_one: fn(&Known, &Known) -> bool,
 }
 
-/// First by what a socket keeps for life; what is left by its endpoints, for TIME-WAIT has another
-/// cookie than the connection that it ends.
+/// Pairs sockets first by the identity that they keep for life, then by endpoints, because a
+/// TIME-WAIT socket has a different cookie than the connection that it ends.
 const PAIRINGS: [Pairing; 2] = [
     Pairing { key: |known| known.identity, are_one: |_, _| true },
     Pairing { key: |known| u64::from(known.endpoints), are_one: Known::goes_on_as },
 ];
 
 impl History {
-    /// The snapshot is sorted. One that is not newer than the latest is ignored.
+    /// Adds a snapshot, which must be sorted. Ignores one that is not newer than the latest.
     pub fn observe(&mut self, snapshot: &Snapshot) {
         let before = self.latest;
         if before.is_some_and(|before| before.number >= snapshot.number) {
@@ -114,46 +114,47 @@ impl History {
         std::mem::swap(&mut self.known, &mut self.next);
     }
 
-    /// Of a socket of the latest snapshot.
+    /// Returns the age of a socket of the latest snapshot.
     pub fn age(&self, socket: &Socket) -> Option<Age> {
         let known = self.on(socket.protocol, socket.local.port);
         known.iter().find(|known| known.is(socket)).and_then(|known| self.age_of(known))
     }
 
-    /// Of the sockets of the latest snapshot, in its order.
+    /// Returns the ages of the latest snapshot's sockets, in its order.
     pub fn ages(&self) -> impl Iterator<Item = Age> {
         self.known.iter().filter_map(|known| self.age_of(known))
     }
 
-    /// The age of the youngest socket on a port, as far as that is known.
+    /// Returns the age of the youngest socket on a port, as far as it is known.
     pub fn youngest_on(&self, port: u16) -> Option<Age> {
         let known = Protocol::EACH.into_iter().flat_map(|protocol| self.on(protocol, port));
         known.filter_map(|known| self.age_of(known)).reduce(Age::youngest)
     }
 
-    /// Places, in the latest snapshot, of the sockets that came since the one before. None of those
-    /// that may have been there unseen.
+    /// Returns the indexes, in the latest snapshot, of the sockets that appeared since the previous
+    /// one. Leaves out sockets that may have existed without being listed.
     pub fn arrived(&self) -> &[u32] {
         &self.arrived
     }
 
-    /// Places, in the latest snapshot, of the sockets that went into TIME-WAIT since the one before,
-    /// or came in it.
+    /// Returns the indexes, in the latest snapshot, of the sockets that entered TIME-WAIT since the
+    /// previous one, or appeared in that state.
     pub fn entered_time_wait(&self) -> &[u32] {
         &self.entered_time_wait
     }
 
-    /// Whether the latest snapshot shows all sockets of the protocol, but for bound-inactive ones.
+    /// Returns whether the latest snapshot lists all sockets of the protocol, except bound-inactive
+    /// ones.
     pub fn lists(&self, protocol: Protocol) -> bool {
         self.latest.is_some_and(|latest| latest.unlisted.lists(protocol))
     }
 
-    /// Whether the latest snapshot shows bound-inactive TCP sockets.
+    /// Returns whether the latest snapshot lists bound-inactive TCP sockets.
     pub fn lists_bound(&self) -> bool {
         self.latest.is_some_and(|latest| latest.unlisted.lists_bound())
     }
 
-    /// Newest first.
+    /// Returns what was found on a port, newest first.
     pub fn on_port(&self, port: u16) -> impl Iterator<Item = Sighting> {
         self.sightings.on_port(port)
     }
@@ -171,8 +172,8 @@ impl History {
 }
 
 impl Age {
-    /// Of two. What is at most so old is the younger one for all we know: the other may be of any
-    /// age.
+    /// Returns the younger of two ages. An upper bound counts as younger than a lower bound,
+    /// because the latter can be any age.
     #[must_use]
     pub fn youngest(self, other: Self) -> Self {
         match (self, other) {
@@ -194,7 +195,7 @@ fn place(socket: &Socket) -> (Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 
-/// Two snapshots side by side, port after port.
+/// Compares two snapshots port by port.
 struct Comparison<'a> {
     history: &'a mut History,
     snapshot: &'a Snapshot,
@@ -210,7 +211,7 @@ impl Comparison<'_> {
         let next = &mut self.history.next;
         next.clear();
         if next.capacity() < sockets.len() {
-            // A little more, so that slow growth does not allocate each time.
+            // Reserves a little more, so that slow growth does not reallocate each time.
             next.reserve_exact(sockets.len() + sockets.len() / 64);
         }
         let mut old = known.as_slice();
@@ -230,7 +231,7 @@ impl Comparison<'_> {
         self.history.known = known;
     }
 
-    /// Ports on which the snapshot shows no socket any more.
+    /// Handles ports on which the snapshot shows no socket any longer.
     fn vanish_until(&mut self, old: &mut &[Known], is_before: impl Fn(&Known) -> bool) {
         let count = old.iter().take_while(|known| is_before(known)).count();
         let (vanished, later) = old.split_at(count);
@@ -246,7 +247,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether the snapshot may lack the socket although it is there.
+    /// Keeps the socket if the snapshot may lack it although it exists; returns whether it did.
     fn keep_missing(&mut self, known: &Known) -> bool {
         let may_be_there = self.latest.unlisted.hides(known);
         if may_be_there {
@@ -255,7 +256,7 @@ impl Comparison<'_> {
         may_be_there
     }
 
-    /// One port whose sockets are not what they were.
+    /// Compares the sockets of a port on which something changed.
     fn compare(&mut self, old: &[Known], new: &[Socket]) {
         let start = self.history.next.len();
         self.history.next.extend(new.iter().map(Known::of));
@@ -277,8 +278,8 @@ impl Comparison<'_> {
         self.history.unpaired = unpaired;
     }
 
-    /// Both sides are in the order of `Socket::sort_key`, but for sockets without cookie and such
-    /// that changed their family: what this walk misses, the pairings find.
+    /// Pairs sockets by the order of `Socket::sort_key`. Sockets without a cookie and sockets that
+    /// changed their family can be out of this order: the pairings find these.
     fn walk(&mut self, old: &[Known], start: usize, unpaired: &mut Unpaired) {
         let (mut from, mut to) = (0, start);
         while let (Some(known), Some(new)) = (old.get(from), self.history.next.get(to)) {
@@ -321,7 +322,7 @@ impl Comparison<'_> {
         });
     }
 
-    /// The socket at `place` is the one that was `known`.
+    /// Records that the socket at `place` is `known`.
     fn follow(&mut self, known: &Known, place: usize) {
         let new = &mut self.history.next[place];
         (new.since, new.is_older) = (known.since, known.is_older);
@@ -330,7 +331,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Nothing of the snapshot before was the socket at `place`.
+    /// Handles the socket at `place`, which matches no socket of the previous snapshot.
     fn arrive(&mut self, place: usize) {
         let new = &mut self.history.next[place];
         match self.before {
@@ -339,7 +340,7 @@ impl Comparison<'_> {
                 self.history.arrived.push(place as u32);
                 self.enter_state(place);
             }
-            // It may have been there unseen.
+            // It may have existed before without being listed.
             _ => (new.since, new.is_older) = (Tick::of(self.latest.watched), true),
         }
     }

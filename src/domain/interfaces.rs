@@ -1,10 +1,10 @@
-//! Names of the interfaces that sockets are bound to. Asks no machine.
+//! Names of the interfaces that sockets are bound to. Does not query the machine.
 
 use std::fmt;
 
 use crate::domain::{Destination, Endpoint, Socket, Text};
 
-/// Names by index, of those interfaces that sockets of a snapshot are bound to.
+/// Names by index, for the interfaces that sockets of a snapshot are bound to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces {
     /// Ascending by index.
@@ -21,18 +21,19 @@ impl Interfaces {
         self.names.iter().find(|(_, known)| known.as_str() == name).map(|&(index, _)| index)
     }
 
-    /// `eth0`, or the index of one whose name is not known.
+    /// Returns `eth0`, or the index if the name is unknown.
     pub fn label(&self, index: u32) -> Label<'_> {
         Label { index, name: self.name(index) }
     }
 
-    /// The local endpoint as ss(8) shows it: `[fe80::1%eth0]:8080`, `0.0.0.0%lo:53`.
+    /// Returns the local endpoint as ss(8) shows it: `[fe80::1%eth0]:8080`, `0.0.0.0%lo:53`.
     pub fn local<'a>(&'a self, socket: &Socket) -> LocalEndpoint<'a> {
         let interface = socket.interface.map(|index| self.label(index));
         LocalEndpoint { endpoint: socket.local, interface }
     }
 
-    /// `10.0.0.7 → 10.0.3.17:443`, with the interface that the sockets are bound to, if any.
+    /// Returns `10.0.0.7 → 10.0.3.17:443`, with the interface that the sockets are bound to, if
+    /// any.
     pub fn route(&self, destination: &Destination) -> String {
         let Destination { source, remote, interface } = destination;
         match interface {
@@ -52,7 +53,7 @@ impl FromIterator<(u32, Text)> for Interfaces {
     }
 }
 
-/// An interface, by name where it is known.
+/// An interface, shown by name or, if that is unknown, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label<'a> {
     index: u32,

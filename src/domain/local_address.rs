@@ -1,4 +1,5 @@
-//! The address that a bind() names, with the interface that a link-local one needs. Resolves no name.
+//! The address argument of a bind(), with the interface that a link-local address needs. Resolves
+//! no names.
 
 use std::{
     fmt,
@@ -10,23 +11,23 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocalAddress {
     pub address: IpAddr,
-    /// Of a link-local IPv6 address only.
+    /// Only for a link-local IPv6 address, unicast or multicast.
     pub interface: Option<InterfaceName>,
 }
 
-/// What follows the `%` of an address: the name of an interface, or its index.
+/// The part of an address after `%`: the name of an interface, or its index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InterfaceName {
-    /// UTF-8 without control characters; zeros after the end.
+    /// UTF-8 without control characters, padded with zeros.
     bytes: [u8; InterfaceName::LONGEST],
 }
 
 impl InterfaceName {
-    /// `IFNAMSIZ` without its zero byte.
+    /// `IFNAMSIZ` without its terminating zero byte.
     const LONGEST: usize = 15;
 
-    /// None: no interface can have that name (`dev_valid_name` in net/core/dev.c), or it has control
-    /// characters.
+    /// Returns None if no interface can have that name (`dev_valid_name` in net/core/dev.c), or if
+    /// it contains control characters.
     pub fn new(name: &str) -> Option<Self> {
         let is_unusable = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '%';
         if name.is_empty() || name.len() > Self::LONGEST || name.chars().any(is_unusable) {
@@ -42,7 +43,7 @@ impl InterfaceName {
         str::from_utf8(&self.bytes[..end]).unwrap_or_default()
     }
 
-    /// If it is a number, it may be an index (rtnetlink(7)).
+    /// Returns the number if the text is one: it may be an index (rtnetlink(7)).
     pub fn index(&self) -> Option<u32> {
         let text = self.as_str();
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -62,7 +63,7 @@ impl fmt::Debug for InterfaceName {
     }
 }
 
-/// Text that is no address to bind.
+/// Why a text is not an address to bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
     #[error("expected one like 127.0.0.1, ::1 or fe80::1%eth0")]
@@ -116,7 +117,7 @@ impl fmt::Display for LocalAddress {
     }
 }
 
-/// Whether the same address may exist on several interfaces, so that a bind() has to name one
+/// Returns whether the same address may exist on several interfaces, so that bind() must name one
 /// (`__ipv6_addr_needs_scope_id` in include/net/ipv6.h).
 pub fn takes_interface(address: IpAddr) -> bool {
     match address {
@@ -125,7 +126,7 @@ pub fn takes_interface(address: IpAddr) -> bool {
     }
 }
 
-/// `ff01::/16` and `ff02::/16`, whatever the flags.
+/// Returns whether the address is in `ff01::/16` or `ff02::/16`, whatever its flags.
 fn is_multicast_of_link(address: Ipv6Addr) -> bool {
     address.is_multicast() && matches!(address.segments()[0] & 0xf, 1 | 2)
 }

@@ -1,8 +1,8 @@
-//! Which ports hold which kinds of sockets. Not the sockets themselves.
+//! Which kinds of sockets each port has. Does not store the sockets.
 
 use crate::domain::{Family, PortRange, Protocol, Protocols, Snapshot, Socket, State};
 
-/// The kinds of occupation that the map tells apart, most telling first.
+/// The kinds of port use that the map distinguishes, most informative first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StateClass {
     Listen,
@@ -10,13 +10,13 @@ pub enum StateClass {
     Closing,
     Bound,
     Udp,
-    /// ESTABLISHED and opening.
+    /// ESTABLISHED, SYN-SENT and SYN-RECEIVED.
     Established,
     TimeWait,
 }
 
 impl StateClass {
-    /// By weight: a block shows the first of these that it holds.
+    /// In descending order of weight. A port is shown as the first of these classes that it holds.
     pub const EACH: [Self; 6] =
         [Self::Listen, Self::Closing, Self::Bound, Self::Udp, Self::Established, Self::TimeWait];
 
@@ -35,7 +35,7 @@ impl StateClass {
         }
     }
 
-    /// How telling it is (screens.md): in a mixed block the heaviest sum wins.
+    /// Weight per port: a block with several classes shows the one with the largest sum of weights.
     pub fn weight(self) -> u32 {
         match self {
             Self::Listen => 30,
@@ -51,7 +51,7 @@ impl StateClass {
     }
 }
 
-/// A protocol over a family; a dual-stack socket stands in both lanes of its protocol.
+/// A protocol over an address family. A dual-stack socket is in both lanes of its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     Tcp4,
@@ -90,7 +90,7 @@ impl Lane {
     }
 }
 
-/// What stands on one port: the classes of each lane.
+/// The use of one port: the classes of sockets in each lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortUse([u8; 4]);
 
@@ -107,7 +107,7 @@ impl PortUse {
         self.0[lane as usize] & class.bit() != 0
     }
 
-    /// The class that a picture of this one port shows.
+    /// Returns the class that is shown for this one port.
     pub fn most_telling(self, protocols: Protocols) -> Option<StateClass> {
         first_class(self.classes(protocols))
     }
@@ -122,17 +122,18 @@ impl PortUse {
     }
 }
 
-/// The lowest bit is the most telling class.
+/// Returns the first class of `StateClass::EACH` whose bit is set.
 fn first_class(classes: u8) -> Option<StateClass> {
     StateClass::EACH.get(classes.trailing_zeros() as usize).copied()
 }
 
-/// Ports, in the order of `StateClass::EACH`.
+/// Numbers of ports, in the order of `StateClass::EACH`.
 pub type ByClass = [u32; StateClass::EACH.len()];
 
-/// Done for each port of each map and gauge, so without a branch.
+/// Counts even and odd ports by class. Has no branches, because it runs for each port of each map
+/// and gauge.
 fn by_class(ports: impl Iterator<Item = (u16, u8)>) -> [ByClass; 2] {
-    // Where there is no bit, `trailing_zeros` says 8.
+    // `trailing_zeros` returns 8 if no bit is set.
     let mut counts = [[0; 9]; 2];
     for (port, classes) in ports {
         counts[usize::from(port % 2)][classes.trailing_zeros() as usize] += 1;
@@ -140,7 +141,7 @@ fn by_class(ports: impl Iterator<Item = (u16, u8)>) -> [ByClass; 2] {
     counts.map(|counts| std::array::from_fn(|class| counts[class]))
 }
 
-/// How much of a range one lane takes.
+/// How much of a range is used in one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gauge {
     pub lane: Lane,
@@ -148,9 +149,9 @@ pub struct Gauge {
     pub size: u32,
     /// Ports with at least one socket.
     pub occupied: u32,
-    /// Of these, even ones.
+    /// Of `occupied`: even ports.
     pub occupied_even: u32,
-    /// Ports by their most telling class, in the order of `StateClass::EACH`.
+    /// `occupied` by the class that is shown for each port, in the order of `StateClass::EACH`.
     pub by_class: [u32; StateClass::EACH.len()],
 }
 
@@ -161,7 +162,7 @@ impl Gauge {
     }
 }
 
-/// All 65,536 ports.
+/// The use of all 65,536 ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupancy {
     ports: Vec<PortUse>,
@@ -193,13 +194,13 @@ impl Occupancy {
         self.ports[usize::from(port)]
     }
 
-    /// Ascending.
+    /// Iterates in ascending order.
     pub fn ports(&self, range: PortRange) -> impl Iterator<Item = (u16, PortUse)> {
         let uses = &self.ports[usize::from(range.first())..=usize::from(range.last())];
         range.ports().zip(uses.iter().copied())
     }
 
-    /// Ports of `range` with at least one socket of `protocols`.
+    /// Returns the number of ports in `range` with at least one socket of `protocols`.
     pub fn occupied_in(&self, range: PortRange, protocols: Protocols) -> u32 {
         let uses = &self.ports[usize::from(range.first())..=usize::from(range.last())];
         uses.iter().filter(|port_use| port_use.is_occupied(protocols)).count() as u32
@@ -217,7 +218,8 @@ impl Occupancy {
         }
     }
 
-    /// Ports by their most telling class, in the order of `StateClass::EACH`: even ones, odd ones.
+    /// Counts even and odd ports by the class that is shown for each, in the order of
+    /// `StateClass::EACH`.
     pub fn by_class(&self, range: PortRange, protocols: Protocols) -> [ByClass; 2] {
         by_class(self.ports(range).map(|(port, port_use)| (port, port_use.classes(protocols))))
     }

@@ -1,32 +1,32 @@
-//! Who holds a socket, and what is known of that process. Not how it was found out.
+//! Who holds a socket, and what is known of that process. Does not search for processes.
 
 use std::collections::BTreeMap;
 
 use crate::domain::Text;
 
-/// Who holds a socket, as contract.md defines it.
+/// The owner of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner<'a> {
-    /// Every process with a descriptor of it, by pid, ascending.
+    /// All processes with a descriptor of the socket, by pid, ascending.
     Process(&'a [u32]),
-    /// TIME-WAIT and orphans: closed by its process.
+    /// TIME-WAIT and orphaned sockets, which their process has closed.
     Kernel,
-    /// As `Kernel`, and these processes had it.
+    /// As `Kernel`, but these processes are known to have held the socket.
     Departed(&'a [u32]),
-    /// Not yet accepted: the processes of its listener.
+    /// A connection that is not accepted yet: the processes of its listener.
     Backlog(&'a [u32]),
-    /// Some process, or table of descriptors, that is not visible here.
+    /// A process or a descriptor table that is not visible here.
     Hidden,
-    /// No process shows it, and all were looked at: a kernel socket, a descriptor in flight.
+    /// No process has it, and all were searched: a kernel socket, or a descriptor in flight.
     Nobody,
-    /// Not found by one walk and not looked for before: opened or closed during the scan.
+    /// Not found by the first walk that searched for it: opened or closed during the scan.
     Unresolved,
     /// Owners were not looked up in this scan.
     NotAsked,
 }
 
 impl<'a> Owner<'a> {
-    /// `owner.kind` in JSON; None where owners were not asked for.
+    /// Returns `owner.kind` of the JSON output; None if owners were not looked up.
     pub fn kind(self) -> Option<&'static str> {
         Some(match self {
             Self::Process(_) => "process",
@@ -48,7 +48,7 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// `Owner` as a socket stores it: pids are a span of the snapshot's pool.
+/// `Owner` as stored in a socket: pids are a span of the snapshot's pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Holder {
     Process(Span),
@@ -62,14 +62,14 @@ pub enum Holder {
     NotAsked,
 }
 
-/// `length` pids from `first` on in `Snapshot::pids`.
+/// `length` pids of `Snapshot::pids`, starting at `first`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub first: u32,
     pub length: u32,
 }
 
-/// What is told of an owner.
+/// What is known about a process that owns sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     pub pid: u32,
@@ -77,13 +77,14 @@ pub struct Process {
     /// The command line, its arguments separated by spaces; None when it could not be read.
     pub command: Option<Text>,
     pub uid: Option<u32>,
-    /// Seconds since 1970; None when it could not be read.
+    /// Start time in seconds since 1970; None when it could not be read.
     pub started: Option<u64>,
-    /// The systemd unit or container it runs in, from its control group; None: none, or not read.
+    /// The systemd unit or container of the process, from its control group; None: none, or not
+    /// read.
     pub unit: Option<Text>,
 }
 
-/// The owners described so far, by pid.
+/// The owners known so far, by pid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessTable(BTreeMap<u32, Process>);
 
@@ -96,7 +97,7 @@ impl ProcessTable {
         self.0.insert(process.pid, process);
     }
 
-    /// Forgets processes that own nothing any more.
+    /// Removes processes for which `keep` returns false, because they own nothing any longer.
     pub fn retain(&mut self, mut keep: impl FnMut(u32) -> bool) {
         self.0.retain(|&pid, _| keep(pid));
     }
@@ -120,7 +121,7 @@ impl FromIterator<Process> for ProcessTable {
     }
 }
 
-/// User names by uid, as `/etc/passwd` has them.
+/// User names by uid, from `/etc/passwd`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Users {
     names: BTreeMap<u32, Text>,
@@ -128,8 +129,8 @@ pub struct Users {
 }
 
 impl Users {
-    /// With the uid that the kernel shows in place of those that our user namespace does not map;
-    /// None: it maps all. `is_mapped`: a user of the namespace has this uid, too.
+    /// Sets the uid that the kernel shows for uids that our user namespace does not map; None: it
+    /// maps all. `is_mapped`: a user of the namespace has this uid, too.
     #[must_use]
     pub fn with_unmapped(mut self, uid: Option<u32>, is_mapped: bool) -> Self {
         if let Some(uid) = uid
@@ -141,17 +142,18 @@ impl Users {
         self
     }
 
-    /// None: the uid has no name here, or means any user.
+    /// Returns None if the uid has no name here or represents unmapped users.
     pub fn name(&self, uid: u32) -> Option<&Text> {
         self.names.get(&uid).filter(|_| !self.is_unmapped(uid))
     }
 
-    /// The uid means all users of the host that have no uid here.
+    /// Returns whether the uid represents all users of the host that have no uid here.
     pub fn is_unmapped(&self, uid: u32) -> bool {
         self.unmapped == Some(uid)
     }
 
-    /// `unmapped user`, or `unmapped user or nobody` where a user of the namespace has the uid, too.
+    /// Returns `unmapped user`, or `unmapped user or nobody` if a user of the namespace has the
+    /// uid, too.
     pub fn unmapped(&self, uid: u32) -> Option<String> {
         self.is_unmapped(uid).then(|| match self.names.get(&uid) {
             Some(name) => format!("unmapped user or {name}"),

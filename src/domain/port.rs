@@ -1,4 +1,4 @@
-//! Ranges of port numbers. Not which of them are in use.
+//! Ranges of port numbers. Does not know which ports are in use.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ pub const IANA_DYNAMIC: PortRange = PortRange { first: 49_152, last: 65_535 };
 pub const REGISTERED: PortRange = PortRange { first: 1024, last: 49_151 };
 /// IANA's system ports (RFC 6335, section 6).
 pub const SYSTEM: PortRange = PortRange { first: 0, last: 1023 };
-/// What Linux uses when nobody set `ip_local_port_range` (net/ipv4/af_inet.c).
+/// The default of `ip_local_port_range` (net/ipv4/af_inet.c).
 pub const LINUX_DEFAULT: PortRange = PortRange { first: 32_768, last: 60_999 };
-/// Every number a port can have; 0 stands in lists only.
+/// All port numbers. Port 0 appears in lists only.
 pub const ALL: PortRange = PortRange { first: 0, last: 65_535 };
 
 /// Ports that web browsers refuse to connect to, ascending (Fetch standard, "port blocking").
@@ -29,7 +29,7 @@ pub struct PortRange {
     last: u16,
 }
 
-/// The first port of a range came after its last.
+/// The first port of a range is greater than its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the range {first}-{last} is reversed: the first port comes after the last")]
 pub struct EmptyRange {
@@ -50,7 +50,7 @@ impl PortRange {
         self.last
     }
 
-    /// How many ports; `u32`, because 0..=65535 holds 65,536.
+    /// Returns the number of ports, as `u32` because 0..=65535 has 65,536.
     #[expect(clippy::len_without_is_empty, reason = "a PortRange is never empty")]
     pub fn len(self) -> u32 {
         u32::from(self.last) - u32::from(self.first) + 1
@@ -64,7 +64,7 @@ impl PortRange {
         self.first..=self.last
     }
 
-    /// The same ports, ascending and apart from each other.
+    /// Merges ranges that overlap or touch; returns the same ports in ascending order.
     pub fn merged(mut ranges: Vec<Self>) -> Vec<Self> {
         ranges.sort_unstable();
         let mut merged: Vec<Self> = Vec::new();
@@ -79,7 +79,7 @@ impl PortRange {
         merged
     }
 
-    /// The ports that both ranges hold.
+    /// Returns the ports that are in both ranges; None if there are none.
     pub fn intersection(self, other: Self) -> Option<Self> {
         Self::new(self.first.max(other.first), self.last.min(other.last)).ok()
     }

@@ -1,24 +1,24 @@
-//! Names that services are registered under. Not what really listens there.
+//! Registered names of services. Does not know what really listens on a port.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use crate::domain::{Protocol, Text};
 
-/// IANA's registry; assets/services.py tells where it is from and how it is written.
+/// IANA's registry. assets/services.py documents its origin and its format.
 const REGISTRY: &str = include_str!("../../assets/services.txt");
 
-/// Unfolded at the first look-up, in less than a millisecond.
+/// Decoded at the first look-up, in less than a millisecond.
 static IANA: LazyLock<Registry> = LazyLock::new(|| Registry::unfold(REGISTRY));
 
-/// Which name a port is registered for: by the machine's own list, else by IANA's registry.
+/// The registered names of ports, from the machine's services(5) or else from IANA's registry.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceNames {
-    /// Of services(5).
+    /// Names from services(5).
     local: BTreeMap<(Protocol, u16), Text>,
 }
 
 impl ServiceNames {
-    /// None: no name is registered.
+    /// Returns None if no name is registered.
     pub fn name(&self, protocol: Protocol, port: u16) -> Option<&str> {
         let local = self.local.get(&(protocol, port)).map(Text::as_str);
         local.or_else(|| IANA.name(protocol, port))
@@ -36,7 +36,7 @@ impl FromIterator<(Protocol, u16, Text)> for ServiceNames {
     }
 }
 
-/// The registry as it is looked up: names in one string, their places by port.
+/// The decoded registry: all names in one string, and their positions by port.
 #[derive(Debug, Default)]
 struct Registry {
     names: String,
@@ -46,7 +46,7 @@ struct Registry {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     port: u16,
-    /// None: for both.
+    /// None: both protocols.
     protocol: Option<Protocol>,
     start: u32,
     end: u32,
@@ -62,7 +62,7 @@ impl Registry {
         registry
     }
 
-    /// `[step][t|u]LETTERrest`; the port of the line, None where the line is none of ours.
+    /// Decodes a line `[step][t|u]LETTERrest` and returns its port; None if the line is malformed.
     fn push(&mut self, line: &str, before: u16) -> Option<u16> {
         let letters = line.trim_start_matches(|c: char| c.is_ascii_digit());
         let step = line.strip_suffix(letters)?;

@@ -1,4 +1,4 @@
-//! One look at a machine: its sockets, owners, policy and gaps. Not the looking.
+//! The result of a scan: sockets, owners, kernel settings and gaps. Does not scan.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::domain::{
     Socket, State, Text, Users, Vitals, ephemeral::TupleReuse, owner::Span,
 };
 
-/// Which kind of machine stands behind the `Host`.
+/// The kind of machine behind a `Host`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MachineKind {
     Live,
@@ -15,7 +15,7 @@ pub enum MachineKind {
     Recorded,
 }
 
-/// The machine looked at.
+/// The machine that was scanned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     pub kind: MachineKind,
@@ -23,16 +23,16 @@ pub struct Machine {
     pub kernel: Text,
     /// Inode number of the network namespace.
     pub network_namespace: Option<u64>,
-    /// Of a network namespace that was asked for.
+    /// Name of the network namespace, if a namespace was requested.
     pub namespace_name: Option<NamespaceName>,
-    /// Nobody but us can be harmed: a simulated machine, or a network namespace that is not the
-    /// first one and has no interface but loopback.
+    /// Nothing that we bind can harm others: the machine is simulated, or its network namespace is
+    /// not the initial one and has only loopback and the kernel's fallback tunnel devices.
     pub is_isolated: bool,
     pub users: Arc<Users>,
 }
 
 impl Machine {
-    /// Whether the kernel is of that version or newer; None: not Linux, or not known.
+    /// Returns whether the kernel's version is at least `wanted`; None: not Linux, or unknown.
     pub fn is_at_least(&self, wanted: (u32, u32)) -> Option<bool> {
         let release = self.kernel.as_str();
         let mut numbers = release.split(|c: char| !c.is_ascii_digit());
@@ -41,12 +41,12 @@ impl Machine {
     }
 }
 
-/// What a network namespace is called.
+/// The name of a network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceName {
     pub text: Text,
-    /// It is its name in /run/netns, and lasts as long as the namespace. Else it is that of a process
-    /// or the path by which it was found: another look may find another one.
+    /// The name is from /run/netns and lasts as long as the namespace. Otherwise it names the
+    /// process or the path by which the namespace was found, and may refer to another one later.
     pub is_registered: bool,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for NamespaceName {
     }
 }
 
-/// Where the sockets come from.
+/// Where the list of sockets comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     SockDiag,
@@ -74,38 +74,38 @@ impl Source {
     }
 }
 
-/// One look. Its buffers can be used again for the next one.
+/// The result of one scan. Its buffers can be reused for the next one.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Counts scans; a higher one is newer.
+    /// Number of the scan; a higher one is newer.
     pub number: u64,
-    /// Since 1970-01-01 UTC.
+    /// Time since 1970-01-01 UTC.
     pub taken_at: Duration,
     pub machine: Arc<Machine>,
     pub source: Source,
     pub ephemeral: Ephemeral,
-    /// In the order of `Socket::sort_key` once `sort` was called.
+    /// In the order of `Socket::sort_key` after a call of `sort`.
     pub sockets: Vec<Socket>,
-    /// Those that sockets are bound to.
+    /// Names of the interfaces that sockets are bound to.
     pub interfaces: Interfaces,
-    /// The pool that `Holder` spans point into.
+    /// The pool that the spans of `Holder` refer to.
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
-    /// TCP sockets, at most, that may be bound to a port and are not listed, with a port that is not
-    /// known; 0: there are none. Those of `Gap::PortsInDoubt` are not among them.
+    /// Upper bound of the unlisted TCP sockets that may be bound to an unknown port; 0: there are
+    /// none. Does not include those of `Gap::PortsInDoubt`.
     pub unlisted: u32,
-    /// Errno of our own TCP bind() to port 0 of all addresses of both families, made when the scanner
-    /// started, and again with each full walk as long as it is refused; None: it succeeded.
+    /// Errno of our own TCP bind() to port 0 on all addresses of both families; None: it succeeded.
+    /// Made when the scanner starts, and again at each full walk while it is refused.
     pub refused_bind: Option<Errno>,
     pub vitals: Vitals,
     /// Ports of connected TCP sockets that were bound by number (`SOCK_BINDPORT_LOCK`); None: not
-    /// asked, or the kernel does not say. See [`Snapshot::needs_numbered`].
+    /// queried, or the kernel does not report it. See [`Snapshot::needs_numbered`].
     pub numbered: Option<PortSet>,
-    /// Ports of the ephemeral range on which an earlier scan of the same scanner saw a TCP socket
-    /// that listens or is bound, and that have been in use since; None: there are none.
+    /// Ports of the ephemeral range that have been in use since an earlier scan of the same scanner
+    /// found a listening or bound TCP socket on them; None: there are none.
     pub listened: Option<PortSet>,
-    /// Remote endpoints to which a connection with TCP timestamps is open, ascending; of those that
-    /// were asked for, see [`Snapshot::unknown_peers`].
+    /// Remote endpoints with an open connection that uses TCP timestamps, ascending. Only of the
+    /// connections that were queried, see [`Snapshot::unknown_peers`].
     pub stamping_peers: Vec<Endpoint>,
     /// CPU time that the scan took.
     pub cost: Duration,
@@ -133,7 +133,7 @@ impl Snapshot {
         }
     }
 
-    /// Makes room for the next scan; keeps the buffers.
+    /// Clears the snapshot for the next scan; keeps the buffers.
     pub fn clear(&mut self) {
         self.sockets.clear();
         self.interfaces = Interfaces::default();
@@ -150,7 +150,7 @@ impl Snapshot {
         self.sockets.sort_unstable_by_key(Socket::sort_key);
     }
 
-    /// The sockets on one port of one protocol, of both families.
+    /// Returns the sockets on one port of one protocol, of both families.
     pub fn on_port(&self, protocol: Protocol, port: u16) -> &[Socket] {
         let key = |s: &Socket| (s.protocol, s.local.port);
         let start = self.sockets.partition_point(|s| key(s) < (protocol, port));
@@ -158,8 +158,9 @@ impl Snapshot {
         &rest[..rest.partition_point(|s| key(s) == (protocol, port))]
     }
 
-    /// Whether it can change a level which ports were bound by number: connections hold most of the
-    /// ephemeral range, or many ports of the parity that connect() takes last, or the range is small.
+    /// Returns whether a level may depend on which ports were bound by number: connections hold
+    /// most of the ephemeral range, or many ports of the parity that connect() uses last, or the
+    /// range is small.
     pub fn needs_numbered(&self) -> bool {
         const SMALL: u32 = 1024;
         let (low, other) = self.connected_ports();
@@ -168,8 +169,8 @@ impl Snapshot {
         is_most || other * 16 >= size.max(16) || size <= SMALL && low + other > 0
     }
 
-    /// TCP ports of the ephemeral range on which a connection is: of the parity of the first port,
-    /// and of the other one.
+    /// Counts the TCP ports of the ephemeral range with a connection: those with the parity of the
+    /// first port, and those with the other parity.
     pub fn connected_ports(&self) -> (u32, u32) {
         let (ephemeral, mut low, mut other) = (&self.ephemeral, 0, 0);
         for port in self.of_protocol_in_range(Protocol::Tcp).chunk_by(is_same_port) {
@@ -182,9 +183,9 @@ impl Snapshot {
         (low, other)
     }
 
-    /// Places of established connections to peers of which it matters whether they send timestamps:
-    /// TIME-WAIT towards them takes many ports and could be reused if they do. Some of each, of the
-    /// destinations with most TIME-WAIT.
+    /// Returns the indexes of established connections to peers for which it must be known whether
+    /// they send timestamps: TIME-WAIT sockets to them hold many ports, and are reusable if they
+    /// do. Selects a few connections for each of the peers with most TIME-WAIT.
     pub fn unknown_peers(&self) -> Vec<usize> {
         const MOST_DESTINATIONS: usize = 16;
         const MOST_OF_EACH: usize = 2;
@@ -217,23 +218,23 @@ impl Snapshot {
         places
     }
 
-    /// Whether connect() may reuse the four-tuple of a socket, which goes to `destination`, as far as
-    /// its port is a choice of connect().
+    /// Returns whether connect() may reuse the four-tuple of a socket that is connected to
+    /// `destination`, provided that it may choose the socket's port.
     pub fn tuple_reuse(&self, socket: &Socket, destination: &Destination) -> TupleReuse {
         self.ephemeral.tuple_reuse(socket, destination, self.is_stamping(destination))
     }
 
-    /// What the sysctls say of TIME-WAIT to `destination`, whatever its age.
+    /// Returns what the sysctls allow for TIME-WAIT sockets to `destination`, whatever their age.
     pub fn allows_reuse(&self, destination: &Destination) -> TupleReuse {
         self.ephemeral.allows_reuse(destination, self.is_stamping(destination))
     }
 
-    /// Whether a connection to that peer shows that it sends timestamps.
+    /// Returns whether a connection to the peer shows that it sends timestamps.
     fn is_stamping(&self, destination: &Destination) -> bool {
         self.stamping_peers.binary_search(&destination.remote).is_ok()
     }
 
-    /// The sockets of the ephemeral range, reserved ports included.
+    /// Returns the sockets in the ephemeral range, reserved ports included.
     pub fn of_protocol_in_range(&self, protocol: Protocol) -> &[Socket] {
         let range = self.ephemeral.range;
         let place = |socket: &Socket| (socket.protocol, socket.local.port);
@@ -242,21 +243,23 @@ impl Snapshot {
         &self.sockets[start..end]
     }
 
-    /// Our own bind() to port 0 failed with EADDRINUSE although the listed sockets leave ports, and
-    /// bound sockets are not listed: all that seems left may be theirs.
+    /// Returns whether our own bind() to port 0 failed with EADDRINUSE although the listed sockets
+    /// leave ports, and bound sockets are not listed: they may hold all ports that appear
+    /// available.
     pub fn is_bind_refused(&self) -> bool {
         self.refused_bind == Some(Errno::EADDRINUSE)
             && self.hides_bound_inactive()
             && self.occupied_tcp_ports() < self.ephemeral.automatic_capacity()
     }
 
-    /// Of the ephemeral range, without reserved ones.
+    /// Counts the TCP ports in use in the ephemeral range, without reserved ports.
     fn occupied_tcp_ports(&self) -> u32 {
         let ports = self.of_protocol_in_range(Protocol::Tcp).chunk_by(is_same_port);
         ports.filter(|port| !self.ephemeral.is_reserved(port[0].local.port)).count() as u32
     }
 
-    /// TCP ports of the ephemeral range, at most, that sockets which are not listed may be bound to.
+    /// Returns an upper bound of the TCP ports of the ephemeral range to which unlisted sockets may
+    /// be bound.
     pub fn unlisted_in_range(&self) -> u32 {
         let size = self.ephemeral.automatic_capacity();
         let in_doubt = self.gaps.iter().map(|gap| match gap {
@@ -270,7 +273,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether a TCP socket may be bound to a port without being listed.
+    /// Returns whether a TCP socket may be bound to a port without being listed.
     pub fn hides_bound_inactive(&self) -> bool {
         self.gaps.iter().any(Gap::hides_bound_inactive)
     }
@@ -288,7 +291,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether the ephemeral range and the reserved ports are the kernel's, not assumed.
+    /// Returns whether the ephemeral range and the reserved ports are the kernel's, not assumed.
     pub fn knows_range(&self) -> bool {
         !self.gaps.iter().any(Gap::hides_capacity)
     }
@@ -307,13 +310,14 @@ fn is_same_port(one: &Socket, other: &Socket) -> bool {
     one.local.port == other.local.port
 }
 
-/// Ports of the ephemeral range on which a TCP socket was seen to listen or to be bound, as long as
-/// the port stays in use: what was accepted there, or connected after bind(), keeps it from connect().
+/// TCP ports of the ephemeral range that had a listening or bound socket and have been in use
+/// since. Such a port is unusable for connect() while connections that were accepted there, or
+/// bound before connect(), remain.
 #[derive(Clone, Debug, Default)]
 pub struct Listened(PortSet);
 
 impl Listened {
-    /// Notes the ports of a sorted snapshot, forgets those without a socket, and fills in
+    /// Adds the ports of a sorted snapshot, removes ports without a socket, and sets
     /// `snapshot.listened`.
     pub fn observe(&mut self, snapshot: &mut Snapshot) {
         let is_held = |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);

@@ -1,4 +1,4 @@
-//! One socket as the kernel lists it. Not who holds it.
+//! One socket as the kernel lists it. Does not find out who holds it.
 
 use std::{fmt, net::IpAddr};
 
@@ -21,7 +21,7 @@ impl Protocol {
     }
 }
 
-/// A choice of protocols. For an allocation `Both` means the same port on UDP and TCP.
+/// A selection of protocols. For an allocation, `Both` means the same port on UDP and TCP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocols {
     Tcp,
@@ -61,8 +61,8 @@ impl From<Protocol> for Protocols {
 pub enum Family {
     Ipv4,
     Ipv6,
-    /// An IPv6 socket that takes IPv4 too; known for listening, bound and unconnected ones only,
-    /// for the kernel sends `INET_DIAG_SKV6ONLY` with no others.
+    /// An IPv6 socket that also takes IPv4. Known for listening, bound and unconnected sockets
+    /// only, because the kernel reports `INET_DIAG_SKV6ONLY` for no others.
     Dual,
 }
 
@@ -76,7 +76,7 @@ impl Family {
     }
 }
 
-/// TCP states of RFC 9293, `Bound`, and the two of UDP.
+/// The TCP states of RFC 9293, `Bound`, and the two states of UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     Listen,
@@ -88,7 +88,7 @@ pub enum State {
     CloseWait,
     Closing,
     LastAck,
-    /// Closed by us; the kernel keeps the four-tuple for 60 s. No process owns it.
+    /// Closed by this side; the kernel keeps the four-tuple for 60 s. No process owns it.
     TimeWait,
     /// Bound, neither listening nor connected ("bound-inactive", `ss -B`).
     Bound,
@@ -167,12 +167,12 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The address as the kernel compares it: v4-mapped ones as IPv4.
+/// Returns the address as the kernel compares it: an IPv4-mapped one as IPv4.
 pub fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// What the kernel's timer of a socket waits for (`idiag_timer`, sock_diag(7)).
+/// What the kernel's timer of a socket is for (`idiag_timer`, sock_diag(7)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Timer {
     #[default]
@@ -183,7 +183,8 @@ pub enum Timer {
     Persist,
 }
 
-/// One kernel entry. A value of about 110 bytes, so that 200,000 of them stay small.
+/// One entry of the kernel's socket tables. Takes about 110 bytes, so that 200,000 of them stay
+/// small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Socket {
     pub protocol: Protocol,
@@ -192,13 +193,13 @@ pub struct Socket {
     pub timer: Timer,
     pub local: Endpoint,
     pub remote: Option<Endpoint>,
-    /// Index of the device the socket is bound to.
+    /// Index of the device that the socket is bound to.
     pub interface: Option<u32>,
-    /// None for TIME-WAIT, orphans and not yet accepted sockets (the kernel says 0).
+    /// None for TIME-WAIT, orphaned and not yet accepted sockets, for which the kernel reports 0.
     pub inode: Option<u32>,
-    /// None where the kernel no longer knows it (TIME-WAIT, orphans), never 0 for "unknown".
+    /// None if the kernel does not keep it (TIME-WAIT, orphans), never 0 for "unknown".
     pub uid: Option<u32>,
-    /// None where the source has none (/proc/net).
+    /// None if the source has no cookies (/proc/net).
     pub cookie: Option<u64>,
     /// Milliseconds until `timer` fires; None without a timer.
     pub expires_ms: Option<u32>,
@@ -209,9 +210,10 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Has no owner any more: closed by its process, kept by the kernel.
+    /// Returns whether the socket has lost its owner: its process closed it, the kernel keeps it.
     ///
-    /// SYN-RECEIVED and not yet accepted sockets have no inode either; their listener has them.
+    /// SYN-RECEIVED and not yet accepted sockets have no inode either, but belong to their
+    /// listener.
     pub fn is_closed_by_process(&self) -> bool {
         self.inode.is_none()
             && matches!(
@@ -224,25 +226,26 @@ impl Socket {
             )
     }
 
-    /// Waits in a listener's queue for accept().
+    /// Returns whether the socket waits in a listener's queue for accept().
     ///
-    /// CLOSE-WAIT counts: a peer may close before it was accepted.
+    /// Includes CLOSE-WAIT: a peer may close the connection before it is accepted.
     pub fn is_in_backlog(&self) -> bool {
         self.inode.is_none()
             && matches!(self.state, State::SynReceived | State::Established | State::CloseWait)
     }
 
-    /// A TCP connection whose two ends are this one socket.
+    /// Returns whether this is a TCP connection with both ends on this one socket.
     pub fn is_self_connected(&self) -> bool {
         self.protocol == Protocol::Tcp && self.remote == Some(self.local)
     }
 
-    /// An IPv6 socket with a v4-mapped address: it speaks IPv4 and nothing else.
+    /// Returns whether this is an IPv6 socket with an IPv4-mapped address, which communicates over
+    /// IPv4 only.
     pub fn is_mapped(&self) -> bool {
         matches!(self.local.address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
     }
 
-    /// Order of every list: protocol, port, then what is stable between two scans.
+    /// Sort key of all lists: protocol, port, then what stays the same between two scans.
     pub fn sort_key(&self) -> (Protocol, u16, Family, Option<u64>, Option<u32>) {
         (self.protocol, self.local.port, self.family, self.cookie, self.inode)
     }

@@ -1,22 +1,22 @@
-//! Text from outside, scrubbed once where it enters. Not for our own words.
+//! Text from outside, made safe to print where it enters. Not for the program's own messages.
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
 use unicode_width::UnicodeWidthChar;
 
-/// Marks that may follow one another before the rest are shown as escapes (RFC-less, chosen by eye:
-/// Vietnamese needs two).
+/// Combining marks that may follow one another before the rest are shown as escapes. Chosen by
+/// inspection, not from an RFC: Vietnamese needs two.
 const MARKS_IN_A_ROW: u32 = 2;
 
-/// Text that cannot move a cursor, hide itself or forge a line.
+/// Text that cannot move the cursor, hide itself or forge a line.
 ///
-/// Control, C1, bidi, zero-width and tag characters and piles of combining marks stand as `\u{9b}`,
-/// bytes that are not UTF-8 as `\xff`, a backslash that was there as `\\`.
+/// Control, C1, bidi, zero-width and tag characters and excess combining marks appear as `\u{9b}`,
+/// bytes that are not UTF-8 as `\xff`, and a backslash of the original as `\\`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Arc<str>);
 
 impl Text {
-    /// Scrubs bytes of any kind.
+    /// Escapes unsafe characters in any bytes.
     pub fn scrub(raw: impl AsRef<[u8]>) -> Self {
         let mut clean = String::with_capacity(raw.as_ref().len());
         let mut marks = 0;
@@ -32,8 +32,8 @@ impl Text {
         Self(clean.into())
     }
 
-    /// Words of ours around text that is scrubbed already: as [`Text::scrub`], but a backslash stays
-    /// one, for scrubbing twice would double it.
+    /// Makes text from our own words around text that is already scrubbed: as [`Text::scrub`], but
+    /// keeps backslashes, which a second scrub would double.
     pub fn around_scrubbed(words: impl AsRef<str>) -> Self {
         let mut clean = String::with_capacity(words.as_ref().len());
         let mut marks = 0;
@@ -48,7 +48,7 @@ impl Text {
         Self(clean.into())
     }
 
-    /// As [`Text::scrub`], of the first `limit` bytes; what was cut off shows as `…`.
+    /// As [`Text::scrub`] for the first `limit` bytes; a `…` marks truncated text.
     pub fn scrub_up_to(raw: &[u8], limit: usize) -> Self {
         match raw.get(..limit) {
             Some(head) if raw.len() > limit => Self(format!("{}…", Self::scrub(head)).into()),
@@ -89,7 +89,7 @@ fn push_scrubbed(clean: &mut String, c: char, marks: &mut u32) {
     }
 }
 
-/// Characters that act on a terminal, reorder its text, or are not seen at all.
+/// Returns whether the character controls a terminal, reorders its text, or is invisible.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -1,4 +1,5 @@
-//! Rates over the last snapshots, and when ports run out or come back. Not the counting itself.
+//! Rates over the last snapshots, and forecasts of when ports run out or come back. Does not count
+//! sockets.
 
 mod census;
 mod destinations;
@@ -25,25 +26,25 @@ pub use self::{
     recent::LastMinute,
 };
 
-/// Rates are taken over so much time at most; over one interval when snapshots are rarer.
+/// Rates are measured over at most this time, or over one interval if snapshots are less frequent.
 pub const WINDOW: Duration = Duration::from_secs(10);
 
-/// What has a trend.
+/// Something that has a trend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// Occupied ports of the range.
     Range(Protocol),
-    /// Occupied ports of the range, of one family.
+    /// Occupied ports of the range, of one address family.
     Lane(Lane),
-    /// Used ports, without those that connect() may take again (`DestinationUse::reusable`); only
-    /// destinations of some size are followed, and not more than `MOST_FOLLOWED`.
+    /// Used ports, without those that connect() may reuse (`DestinationUse::reusable`). If
+    /// there are many destinations, only the larger ones are followed, at most `MOST_FOLLOWED`.
     Destination(Destination),
 }
 
-/// Destinations followed at most, those with most ports.
+/// Maximum number of destinations that are followed: those with most ports.
 pub const MOST_FOLLOWED: usize = 256;
 
-/// Memory of the snapshots of one run: bounded whatever the machine holds (3.3 MB).
+/// Counts from the snapshots of one run. At most 3.3 MB, however many sockets the machine has.
 #[derive(Clone, Debug, Default)]
 pub struct Trends {
     latest: Option<Latest>,
@@ -54,19 +55,19 @@ pub struct Trends {
     destinations: Destinations,
 }
 
-/// What is kept of a snapshot besides its counts.
+/// Data of the latest snapshot besides its counts.
 #[derive(Clone, Debug)]
 struct Latest {
     number: u64,
     taken_at: Duration,
-    /// Since the first snapshot. A clock that is set back stands still here.
+    /// Time since the first snapshot. Does not advance when the clock is set back.
     elapsed: Duration,
     ephemeral: Ephemeral,
     lists_bound: bool,
 }
 
 impl Trends {
-    /// After `History::observe` of the same snapshot; one that is not newer is ignored.
+    /// Adds a snapshot, after `History::observe` of the same one. Ignores one that is not newer.
     pub fn observe(&mut self, snapshot: &Snapshot, analysis: &Analysis, history: &History) {
         if self.latest.as_ref().is_some_and(|latest| latest.number >= snapshot.number) {
             return;
@@ -87,18 +88,18 @@ impl Trends {
         }
     }
 
-    /// None: not followed, or fewer than two snapshots so far.
+    /// Returns None if the subject is not followed, or there were fewer than two snapshots.
     pub fn of(&self, subject: Subject) -> Option<Trend> {
         self.followed(subject)?.trend(self.latest.as_ref()?.elapsed)
     }
 
-    /// What the scans of the last minute saw. None: not followed, or no scan so far.
+    /// Returns what the scans of the last minute measured. None: not followed, or no scan yet.
     pub fn last_minute(&self, subject: Subject) -> Option<LastMinute> {
         self.followed(subject)?.last_minute(self.latest.as_ref()?.elapsed)
     }
 
-    /// Used ports over the run, oldest first: (time before the last snapshot, ports). At most 256
-    /// points, thinned as they grow many.
+    /// Returns used ports over the run, oldest first: (time before the last snapshot, ports). At
+    /// most 256 points, thinned out as the run gets longer.
     pub fn series(&self, subject: Subject) -> Vec<(Duration, u32)> {
         let elapsed = self.latest.as_ref().map(|latest| latest.elapsed);
         let series = |followed: &Followed| Some(followed.series(elapsed?));
@@ -113,8 +114,9 @@ impl Trends {
         }
     }
 
-    /// The time since the first snapshot. Counts start anew when they cannot be compared with those
-    /// before: the clock was set back, other ports count, or other sockets are listed.
+    /// Returns the time since the first snapshot. Restarts all counts if they cannot be compared
+    /// with the earlier ones: the clock was set back, the ephemeral settings changed, or
+    /// bound-inactive sockets are newly listed or no longer listed.
     fn advance(&mut self, snapshot: &Snapshot, history: &History) -> Duration {
         let Snapshot { number, taken_at, .. } = *snapshot;
         let lists_bound = history.lists_bound();
@@ -165,7 +167,7 @@ impl Trends {
         }
     }
 
-    /// All that a socket of the ephemeral range counts for.
+    /// Calls `act` for each subject to which a socket of the ephemeral range counts.
     fn each_of(&mut self, socket: &Socket, analysis: &Analysis, act: impl Fn(&mut Followed)) {
         act(&mut self.ranges[socket.protocol as usize]);
         for lane in Lane::EACH.into_iter().filter(|lane| lane.takes(socket)) {
@@ -184,8 +186,8 @@ impl Trends {
     }
 }
 
-/// Of each port whose sockets have all arrived, the first. `arrived` are places in `sockets`, which
-/// are sorted.
+/// Yields the first socket of each port whose sockets have all just appeared. `arrived` are indexes
+/// into `sockets`, which must be sorted.
 fn first_on_their_ports<'a>(
     arrived: &'a [u32],
     sockets: &'a [Socket],

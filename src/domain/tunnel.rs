@@ -1,14 +1,15 @@
-//! UDP ports that the kernel itself holds for a tunnel. Not which sockets those are in /proc.
+//! UDP ports that the kernel holds for tunnels. Does not list the interfaces.
 
 use std::fmt;
 
 use crate::domain::{Gap, Holder, Protocol, Snapshot, Socket, Text};
 
-/// A tunnel interface over UDP that is up. Its socket belongs to the kernel: no process has a descriptor.
+/// A UDP tunnel interface that is up. Its socket belongs to the kernel: no process has a
+/// descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tunnel {
     pub kind: TunnelKind,
-    /// `vx0`
+    /// Name of the interface: `vx0`.
     pub device: Text,
     /// None: the interface does not report it (WireGuard).
     pub port: Option<u16>,
@@ -25,7 +26,7 @@ pub enum TunnelKind {
 impl TunnelKind {
     pub const EACH: [Self; 4] = [Self::Vxlan, Self::Geneve, Self::Bareudp, Self::Wireguard];
 
-    /// As `ip link` and JSON name it.
+    /// The name in `ip link` and JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Vxlan => "vxlan",
@@ -36,7 +37,7 @@ impl TunnelKind {
     }
 }
 
-/// In sentences.
+/// The name in sentences.
 impl fmt::Display for TunnelKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -48,7 +49,8 @@ impl fmt::Display for TunnelKind {
     }
 }
 
-/// `VXLAN tunnel vx0`; `probably WireGuard tunnel wg0` where the interface does not report its port.
+/// Prints `VXLAN tunnel vx0`, or `probably WireGuard tunnel wg0` if the interface does not report
+/// its port.
 impl fmt::Display for Tunnel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let probably = if self.port.is_none() { "probably " } else { "" };
@@ -56,7 +58,8 @@ impl fmt::Display for Tunnel {
     }
 }
 
-/// A UDP socket with an inode that no process showed: the kernel's, or one that we may not see.
+/// Returns whether this is a UDP socket with an inode that no visible process holds: the kernel or
+/// a hidden process has it.
 pub fn is_candidate(socket: &Socket) -> bool {
     socket.protocol == Protocol::Udp
         && socket.inode.is_some()
@@ -64,7 +67,7 @@ pub fn is_candidate(socket: &Socket) -> bool {
 }
 
 impl Snapshot {
-    /// The tunnels whose port this is: those of one kind may share a socket.
+    /// Returns the tunnels on the socket's port: tunnels of one kind may share a socket.
     pub fn tunnels(&self, socket: &Socket) -> Vec<&Tunnel> {
         if socket.protocol != Protocol::Udp || socket.holder != Holder::Kernel {
             return Vec::new();
@@ -74,16 +77,16 @@ impl Snapshot {
         if found.is_empty() { only_silent(tunnels).into_iter().collect() } else { found }
     }
 
-    /// As `tunnels`, for one line; None: not a tunnel's.
+    /// As `tunnels`, in one line; None: the socket does not belong to a tunnel.
     pub fn tunnel_names(&self, socket: &Socket) -> Option<String> {
         let names: Vec<String> = self.tunnels(socket).iter().map(ToString::to_string).collect();
         (!names.is_empty()).then(|| names.join(", "))
     }
 
-    /// Gives the sockets of these tunnels to the kernel, which is why no process shows them.
+    /// Sets the kernel as the holder of the tunnels' sockets, which no process holds.
     ///
-    /// Owners are attributed already. A tunnel that does not report its port may have any socket
-    /// that is known to have no process, but none that a process may hold which we may not see.
+    /// Must run after `attribute`. A tunnel that does not report its port may own any socket that
+    /// is known to have no process, but not one that a hidden process may hold.
     pub fn name_tunnels(&mut self, tunnels: Vec<Tunnel>) {
         let mut hidden = 0;
         for socket in self.sockets.iter_mut().filter(|socket| is_candidate(socket)) {
@@ -100,7 +103,7 @@ impl Snapshot {
         }
     }
 
-    /// So many sockets are no longer among those whose owner we may not see.
+    /// Subtracts `fewer` from the number of sockets whose owner is hidden.
     fn forget_hidden(&mut self, fewer: u32) {
         for gap in &mut self.gaps {
             if let Gap::OwnersHidden { sockets, .. } | Gap::OwnersInvisible { sockets } = gap {
@@ -120,7 +123,7 @@ fn by_port(tunnels: &[Tunnel], port: u16) -> impl Iterator<Item = &Tunnel> {
     tunnels.iter().filter(move |tunnel| tunnel.port == Some(port))
 }
 
-/// The one that does not report its port, if it is the only one.
+/// Returns the tunnel that does not report its port, if there is exactly one.
 fn only_silent(tunnels: &[Tunnel]) -> Option<&Tunnel> {
     let mut silent = tunnels.iter().filter(|tunnel| tunnel.port.is_none());
     silent.next().filter(|_| silent.next().is_none())

@@ -1,20 +1,22 @@
-//! What a search for network namespaces could not see, why, and what would help. Not a gap of one.
+//! What a search for network namespaces could not see, why, and what would help. Does not cover the
+//! gaps of a scan.
 
 use std::fmt;
 
-/// Some network namespaces may be missing from the list of all of them.
+/// Network namespaces may be missing from the list of all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnseenNamespaces {
-    /// Of threads whose `/proc/PID/task/TID/ns/net` refused: they may be in others than were found.
+    /// `/proc/PID/task/TID/ns/net` of some threads could not be read: their namespaces may be
+    /// missing.
     Unread { threads: u32 },
-    /// Of processes that `/proc` does not even list (`hidepid=`).
+    /// `/proc` does not list some processes (`hidepid=`): their namespaces may be missing.
     Invisible,
-    /// Found, but not to be entered.
+    /// Namespaces that were found, but that we may not enter.
     Refused { namespaces: u32 },
 }
 
 impl UnseenNamespaces {
-    /// How many are missing; None when that cannot be known.
+    /// Returns the number of missing namespaces; None if it cannot be known.
     pub fn count(self) -> Option<u32> {
         match self {
             Self::Refused { namespaces } => Some(namespaces),
@@ -38,7 +40,7 @@ impl UnseenNamespaces {
         }
     }
 
-    /// What would help.
+    /// Returns what would help.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Unread { .. } => {
@@ -52,7 +54,7 @@ impl UnseenNamespaces {
     }
 }
 
-/// One line: what, why, what would help.
+/// Prints one line: what, why, what would help.
 impl fmt::Display for UnseenNamespaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "network namespaces missing: {} ({})", self.why(), self.remedy())

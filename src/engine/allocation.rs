@@ -24,17 +24,17 @@ use crate::{
 /// How long dropping the handle waits for the thread to release what it holds.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// The thread and the way to it. Dropping it ends the run and releases all held ports.
+/// Handle to the thread. Dropping it ends the run and releases all held ports.
 pub struct AllocationThread {
     requests: Option<mpsc::Sender<AllocationRequest>>,
     thread: Option<thread::JoinHandle<()>>,
-    /// Hangs up when the thread has ended.
+    /// Disconnected once the thread has ended.
     ended: mpsc::Receiver<()>,
 }
 
 /// Starts the thread, with nothing prepared, nothing held, and four attempts a second.
 ///
-/// Errors: the system gives no thread.
+/// Errors: the thread could not be created.
 pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<AllocationThread> {
     let (requests, inbox) = mpsc::channel();
     let (alive, ended) = mpsc::channel();
@@ -48,26 +48,27 @@ pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<Allocat
 }
 
 impl AllocationThread {
-    /// False: the thread has ended; its last report says why, unless nobody listened any more.
+    /// Sends a request. Returns false if the thread has ended; its last report says why, if there
+    /// was still a receiver.
     pub fn send(&self, request: AllocationRequest) -> bool {
         self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok())
     }
 }
 
 impl Drop for AllocationThread {
-    /// A thread that still waits for someone to take its report is left to the end of the process.
+    /// Ends the thread. One that still waits for its report to be received ends with the process.
     fn drop(&mut self) {
         self.requests = None;
         let has_ended =
             self.ended.recv_timeout(GOODBYE) == Err(mpsc::RecvTimeoutError::Disconnected);
         if let Some(thread) = self.thread.take().filter(|_| has_ended) {
-            // A panic was reported by the watch.
+            // `DeathWatch` has reported a panic.
             let _ = thread.join();
         }
     }
 }
 
-/// Tells of a panic of its thread, whose held ports are released by then.
+/// Reports a panic of its thread, whose held ports are released by then.
 struct DeathWatch(Box<dyn Outbox>);
 
 impl Drop for DeathWatch {

@@ -1,4 +1,5 @@
-//! The describer thread: what is known of the processes that own sockets. Not which ones do.
+//! The describer thread: describes the processes that own sockets. Does not find out which they
+//! are.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -13,24 +14,25 @@ use crate::{
     host::{Describer, Host},
 };
 
-/// Small enough that names appear bit by bit when there are many.
+/// Processes described at once: few enough that names appear gradually if there are many.
 const BATCH: usize = 64;
-/// execve() changes names: all owners are described again, slowly.
+/// Interval at which all owners are described again, slowly: execve() changes names.
 const AGAIN_EVERY: Duration = Duration::from_secs(30);
-/// A batch of old owners that took t is followed by the next one after 20 t.
+/// After a batch of known owners that took t, the next one follows after 20 t.
 const REST_FACTOR: u32 = 20;
-/// A table that found no room is offered again.
+/// Interval at which a table that found no room is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Default, PartialEq)]
 struct Owners {
     pids: Vec<u32>,
-    /// See `departed_only`.
+    /// Some of `pids`, see `departed_only`.
     departed: Vec<u32>,
 }
 
-/// Pids of processes that closed a socket which the kernel keeps, and hold none; ascending. Such a
-/// process may have ended since, and then its pid means another process or none.
+/// Returns the pids of processes that closed a socket which the kernel still keeps, and that hold
+/// no socket; ascending. Such a process may have ended, so that its pid may belong to another
+/// process or to none.
 pub fn departed_only(snapshot: &Snapshot) -> Vec<u32> {
     let owners = || snapshot.sockets.iter().map(|socket| snapshot.owner(socket));
     let departed = owners().filter(|owner| matches!(owner, Owner::Departed(_)));
@@ -45,7 +47,7 @@ pub fn departed_only(snapshot: &Snapshot) -> Vec<u32> {
     departed
 }
 
-/// Who owns sockets now, as the scanner last saw it; older lists are forgotten unread.
+/// Owners of sockets in the last scan. A new list replaces one that was not read.
 #[derive(Default)]
 pub struct Roster {
     list: Mutex<List>,
@@ -60,7 +62,8 @@ struct List {
 }
 
 impl Roster {
-    /// `pids` may be in any order and repeat; of these `departed` as `departed_only` returns it.
+    /// Replaces the list. `pids` may be in any order and repeat; `departed` is the result of
+    /// `departed_only`.
     pub fn post(&self, pids: &[u32], departed: Vec<u32>) {
         let mut list = self.lock();
         list.owners.pids.clear();
@@ -79,8 +82,8 @@ impl Roster {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `deadline` for a new list and exchanges it for `owners`. None: stop; else whether
-    /// there was a new list.
+    /// Waits until `deadline` for a new list and swaps it with `owners`. Returns `None` on stop,
+    /// else whether there was a new list.
     fn wait(&self, deadline: Instant, owners: &mut Owners) -> Option<bool> {
         let mut list = self.lock();
         while !list.stop && !list.is_new {
@@ -99,17 +102,17 @@ impl Roster {
     }
 }
 
-/// All that the describer thread has.
+/// State of the describer thread.
 pub struct DescriberLoop {
     roster: Arc<Roster>,
     describer: Box<dyn Describer>,
     owners: Owners,
-    /// Owners that were described once, or could not be because they are gone, and when the process
-    /// of that pid started: a pid may come back as another process.
+    /// Owners that were described, or could not be because they had ended, with the start time of
+    /// the process: a pid may be reused by another process.
     asked: BTreeMap<u32, Option<u64>>,
-    /// Whether a list came since the starts were compared.
+    /// A list arrived since the start times were compared.
     is_unchecked: bool,
-    /// The earliest that starts are compared again.
+    /// Earliest time of the next comparison of start times.
     check_at: Instant,
     new: VecDeque<u32>,
     old: VecDeque<u32>,
@@ -138,7 +141,7 @@ impl DescriberLoop {
         }
     }
 
-    /// Until `Roster::stop`.
+    /// Runs until `Roster::stop`.
     pub fn run(mut self, outbox: &dyn Outbox) {
         let mut owners = Owners::default();
         while let Some(is_new) = self.roster.wait(self.due(), &mut owners) {
@@ -155,7 +158,7 @@ impl DescriberLoop {
         }
     }
 
-    /// When there is something to do without a new list.
+    /// Returns when there is something to do without a new list.
     fn due(&self) -> Instant {
         let now = Instant::now();
         if !self.new.is_empty() {
@@ -166,7 +169,7 @@ impl DescriberLoop {
         if self.is_unsent { next.min(now + OFFER_AGAIN) } else { next }
     }
 
-    /// Forgets who owns nothing any more and remembers who is new.
+    /// Forgets processes that own no socket any more, and queues new ones.
     fn welcome(&mut self) {
         let owners = &self.owners.pids;
         let owns = |pid: u32| owners.binary_search(&pid).is_ok();
@@ -178,7 +181,7 @@ impl DescriberLoop {
         self.is_unsent = true;
     }
 
-    /// Forgets what is known of pids that mean another process now, which are described next.
+    /// Forgets pids that now belong to another process, and queues them to be described again.
     fn check(&mut self) {
         let begin = Instant::now();
         if !self.is_unchecked || begin < self.check_at {
@@ -187,7 +190,7 @@ impl DescriberLoop {
         self.is_unchecked = false;
         let (describer, departed) = (&mut self.describer, &self.owners.departed);
         let mut is_other = |pid: u32, known: Option<u64>| {
-            // None: it is gone, and what it was called is still right.
+            // `None`: the process has ended, and its name is still right.
             departed.binary_search(&pid).is_err()
                 && describer.started(pid).is_some_and(|started| known != Some(started))
         };
@@ -203,11 +206,11 @@ impl DescriberLoop {
         self.check_at = Instant::now() + begin.elapsed() * REST_FACTOR;
     }
 
-    /// The next batch, new owners first.
+    /// Describes the next batch, new owners first.
     fn describe(&mut self) {
         let started = Instant::now();
         if self.old.is_empty() && started >= self.next_round {
-            // Those that hold nothing may be gone: what they were called stays.
+            // Processes that hold no socket may have ended: they keep the name that is known.
             let Owners { pids, departed } = &self.owners;
             let is_kept = |pid: &&u32| departed.binary_search(pid).is_ok();
             self.old.extend(pids.iter().filter(|pid| !is_kept(pid)));
@@ -222,7 +225,7 @@ impl DescriberLoop {
         if batch.is_empty() {
             return;
         }
-        // Before they are described: if one changes meanwhile, it is seen by the next comparison.
+        // Read before the description, so that the next comparison detects a change in between.
         for &pid in &batch {
             self.asked.insert(pid, self.describer.started(pid));
         }

@@ -1,4 +1,4 @@
-//! The lab thread: strategies side by side, on a simulated occupancy or on the machine's own.
+//! The lab thread: compares strategies on a simulated occupancy or on the host's own.
 
 mod curve;
 mod ground;
@@ -27,12 +27,12 @@ use self::{ground::Ground, races::Races, worker::Worker};
 /// How long dropping the handle waits for the lab and for a race to end.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Attempts between two looks at whether enough runs have ended.
+/// Attempts between two checks whether enough runs have ended.
 const BATCH: u32 = 1 << 20;
 
-/// So many runs at once, without a thread: for those who wait for the result.
+/// Completes `runs` runs in the calling thread and returns the result.
 ///
-/// Errors, in words: no socket could be made, or no port may be tried.
+/// Errors, as text: no socket could be created, or no port may be tried.
 pub fn complete(host: &dyn Host, setup: &LabSetup, runs: u64) -> Result<LabReport, Text> {
     let mut ground = Ground::prepare(host, setup)?;
     let clock = clock();
@@ -42,23 +42,23 @@ pub fn complete(host: &dyn Host, setup: &LabSetup, runs: u64) -> Result<LabRepor
     Ok(ground.report())
 }
 
-/// Tells the time since it was made.
+/// Returns a clock that starts now.
 fn clock() -> impl Fn() -> Duration {
     let begun = Instant::now();
     move || begun.elapsed()
 }
 
-/// The thread and the way to it. Dropping it ends the lab and the race.
+/// Handle to the thread. Dropping it ends the lab and the race.
 pub struct LabThread {
     requests: Option<mpsc::Sender<LabRequest>>,
-    /// Hangs up when the lab and all races have ended.
+    /// Disconnected once the lab and all races have ended.
     ended: mpsc::Receiver<()>,
 }
 
 /// Starts the thread, with nothing prepared, at full speed. Races report through an outbox of their
 /// own.
 ///
-/// Errors: the system gives no thread.
+/// Errors: the thread could not be created.
 pub fn spawn(
     host: Arc<dyn Host>,
     outbox: Box<dyn Outbox>,
@@ -73,14 +73,15 @@ pub fn spawn(
 }
 
 impl LabThread {
-    /// False: the thread has ended; its last report says why, unless nobody listened any more.
+    /// Sends a request. Returns false if the thread has ended; its last report says why, if there
+    /// was still a receiver.
     pub fn send(&self, request: LabRequest) -> bool {
         self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok())
     }
 }
 
 impl Drop for LabThread {
-    /// A thread that still waits for someone to take its report is left to the end of the process.
+    /// Ends the thread. One that still waits for its report to be received ends with the process.
     fn drop(&mut self) {
         self.requests = None;
         let _ = self.ended.recv_timeout(GOODBYE);

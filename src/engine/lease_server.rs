@@ -1,7 +1,9 @@
-//! Leases ports to other programs over a Unix socket, by the protocol of Google's portserver: a
-//! client sends its pid and a newline and gets a port and a newline, or is closed without an answer.
+//! Leases ports to other programs over a Unix socket, with the protocol of Google's portserver: a
+//! client sends its pid and a newline and receives a port and a newline, or is disconnected without
+//! an answer.
 //!
-//! One loop in the caller's thread. What it leases is `desk`'s; the sockets are the host's.
+//! Runs one loop in the caller's thread. Keeps no leases itself and makes no system calls on
+//! sockets.
 
 mod desk;
 mod line;
@@ -26,53 +28,53 @@ use waiting::{Said, Waiting};
 pub use desk::{Desk, NoLease, Ports};
 pub use line::NotAPid;
 
-/// A client that has not said its line after so long is closed.
+/// Time after which a client that sent no complete line is disconnected.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Clients that have not said their line yet, at most; the oldest is closed for a new one.
+/// Maximum number of clients that sent no complete line yet; a new one replaces the oldest.
 pub const MOST_WAITING: usize = 512;
 
-/// Accepted in one go, before it is seen who of the others has spoken.
+/// Clients accepted in one go, before the requests of the others are read.
 const MOST_AT_ONCE: usize = 64;
 
-/// After accept() failed (no descriptor, no memory) the next one is tried so much later.
+/// Pause after accept() failed (no descriptor, no memory).
 const RECOVERY: Duration = Duration::from_millis(50);
 
-/// What the server did.
+/// Event of the server.
 #[derive(Debug)]
 pub enum Happening {
     Leased(Lease),
-    /// The client left before its answer came, so that nobody knows of the lease: it is given back.
+    /// The client disconnected before its answer was sent, so that the lease is released.
     GivenBack(Lease),
     Refused {
         pid: u32,
         why: NoLease,
-        /// Counted from the server's begin.
+        /// Time since the server started.
         at: Duration,
     },
-    /// What was said is no pid.
+    /// The line that the client sent is not a pid.
     NotUnderstood(NotAPid),
-    /// Nothing, or half a line, was said.
+    /// The client sent nothing, or an incomplete line.
     Closed(Why),
-    /// The process of the lease on that port is gone, and the port can be bound.
+    /// The lease holder has ended, and the port can be bound.
     Reclaimed(u16),
-    /// Asked for by a signal.
+    /// Requested by a signal.
     Counted(Statistics),
 }
 
-/// What the server did since it began, and what it has now.
+/// Counters since the server started, and its current state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statistics {
     pub done: Done,
     pub ports: Ports,
-    /// Clients that have not said their line, or wait for a port to be released.
+    /// Clients that sent no complete line, or wait for a port to be released.
     pub waiting: usize,
 }
 
-/// How often each thing happened.
+/// Number of events of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Answered with a port.
+    /// Clients that received a port.
     pub leased: u64,
     pub given_back: u64,
     pub refused: u64,
@@ -96,42 +98,41 @@ impl Done {
     }
 }
 
-/// Why the loop was woken.
+/// Reason why the loop was woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
     End,
-    /// The statistics are asked for.
+    /// The statistics were requested.
     Count,
     /// Nothing that concerns the loop.
     Nothing,
 }
 
-/// Why a client was closed that had not said its line.
+/// Reason why a client that sent no complete line was disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     Silent,
     Crowded,
 }
 
-/// To be told of each happening, as it happens.
+/// Callback that receives each event as it occurs.
 pub type Tell<'a> = &'a mut dyn FnMut(&Happening);
 
 pub struct LeaseServer<'a> {
     socket: LeaseSocket,
     desk: Desk,
-    /// The oldest first.
+    /// Oldest first.
     waiting: VecDeque<Waiting>,
-    /// Those that asked and found no port left; they are answered after the next look for processes
-    /// that are gone.
+    /// Clients that found no port left; they are answered after the next check for ended processes.
     in_need: VecDeque<(Client, u32)>,
-    /// Of each of the two.
+    /// Maximum length of each of the two queues.
     most_waiting: usize,
-    /// Nobody is accepted before.
+    /// No client is accepted before this time.
     recovered: Instant,
     log: Log<'a>,
 }
 
-/// Counts what happens, and tells it.
+/// Counts events, and passes them to the callback.
 struct Log<'a> {
     done: Done,
     tell: Tell<'a>,
@@ -145,7 +146,7 @@ impl Log<'_> {
 }
 
 impl<'a> LeaseServer<'a> {
-    /// `most_waiting`: see `MOST_WAITING`; at least 1.
+    /// Creates a server. `most_waiting` is limited to the range 1 to `MOST_WAITING`.
     pub fn new(socket: LeaseSocket, desk: Desk, most_waiting: usize, tell: Tell<'a>) -> Self {
         Self {
             socket,
@@ -158,9 +159,9 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// Until `why` says so, which is asked whenever `wake` has something to read.
+    /// Runs until `why` returns `Wake::End`; calls it whenever `wake` is readable.
     ///
-    /// Errors: the machine cannot be waited on.
+    /// Errors: waiting for events failed.
     pub fn run(mut self, wake: BorrowedFd<'_>, mut why: impl FnMut() -> Wake) -> io::Result<()> {
         loop {
             let ready = self.wait(wake)?;
@@ -202,7 +203,7 @@ impl<'a> LeaseServer<'a> {
         lease_socket::wait(wake, listener, clients, longest)
     }
 
-    /// Those of the waiting who have spoken.
+    /// Reads from the clients that sent something.
     fn hear(&mut self, ready: &[bool]) {
         let now = Instant::now();
         let mut place = 0;
@@ -216,7 +217,7 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// Most have said their line when they are accepted, and need not wait.
+    /// Accepts clients. Most have sent their line by then, and need not wait.
     fn admit(&mut self) {
         for _ in 0..MOST_AT_ONCE {
             match self.socket.accept() {
@@ -250,7 +251,7 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// Answers those who sent a pid and no newline, and say no more.
+    /// Answers clients that sent a pid without a newline and nothing after it.
     fn complete(&mut self, now: Instant) {
         let is_complete = |client: &Waiting| client.complete_at().is_some_and(|at| now >= at);
         while let Some(place) = self.waiting.iter().position(is_complete) {
@@ -288,7 +289,8 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// One look for all who need it, so that what it costs is bounded however many ask.
+    /// Checks for ended processes once for all clients that need a port, so that the cost is
+    /// bounded however many there are.
     fn relieve(&mut self, now: Instant) {
         if self.in_need.is_empty() || now < self.desk.next_look_in_need() {
             return;
@@ -300,8 +302,8 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// The client is closed afterwards. Without a port it gets no answer: portserver's own way to say
-    /// no (its client would take "0" for one more port that it owns).
+    /// Answers a client, which is disconnected afterwards. Without a port it gets no answer, as
+    /// with portserver (its client would take "0" for one more port that it owns).
     fn answer(&mut self, client: &Client, pid: u32, outcome: Result<Lease, NoLease>) {
         let happening = match outcome {
             Ok(lease) if client.tell(format!("{}\n", lease.port).as_bytes()).is_ok() => {

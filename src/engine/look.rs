@@ -1,4 +1,4 @@
-//! Which ports look free on a machine, and when that was seen. Owners are not asked for.
+//! Which ports look free on a host, and when that was read. Does not look up owners.
 
 use std::{
     sync::Arc,
@@ -14,23 +14,23 @@ use crate::{
     host::{Host, HostError, OwnerDepth, Scanner},
 };
 
-/// What was seen is good for so long.
+/// Time for which a snapshot counts as fresh.
 pub const FRESH: Duration = Duration::from_secs(1);
 
-/// Looks at the machine, and what was seen last.
+/// Takes snapshots of the host, and keeps the last result.
 pub struct Look {
     scanner: Box<dyn Scanner>,
     snapshot: Snapshot,
     pub candidates: Candidates,
     protocols: Protocols,
     address: Option<LocalAddress>,
-    /// Counts the looks.
+    /// Number of snapshots taken.
     pub number: u64,
     pub at: Instant,
-    /// How long the last look took until it was known which ports are free.
+    /// Time that the last snapshot took until the free ports were known.
     pub took: Duration,
     pub ports: Arc<FreePorts>,
-    /// Of the candidates.
+    /// Number of occupied candidates.
     pub occupied: u32,
     pub lengths: Arc<[Run]>,
 }
@@ -59,7 +59,7 @@ impl Look {
         Ok(look)
     }
 
-    /// Says how long it took to know which ports are free.
+    /// Takes a new snapshot. Returns the time until the free ports were known.
     pub fn again(&mut self) -> Result<Duration, HostError> {
         let began = Instant::now();
         self.scanner.scan(OwnerDepth::Skip, &mut self.snapshot)?;

@@ -1,4 +1,4 @@
-//! What goes into the engine and what comes out of it. No behaviour.
+//! Messages to and from the engine. No behaviour.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -10,140 +10,141 @@ use crate::{
     domain::{LocalAddress, PortRange, ProcessTable, Protocols, Snapshot, Text},
 };
 
-/// From the user's side to the worker threads.
+/// Request from the user interface to the worker threads.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     ScanNow,
-    /// No scans until released; allocations go on.
+    /// Pauses or resumes scans; allocations continue.
     Freeze(bool),
     Allocation(AllocationRequest),
     Lab(LabRequest),
     Pool(PoolRequest),
 }
 
-/// To the thread that owns the pool of leased ports and the sockets that hold them.
+/// Request to the thread that owns the pool of leased ports and the sockets that hold them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PoolRequest {
-    /// A pool by that plan; the one before is given up with all that it held.
+    /// Opens a pool with this plan; closes the previous one and releases all that it held.
     Open(PoolPlan),
-    /// So many leases, or as many of them as can be had.
+    /// Takes `count` leases, or as many as are available.
     Take {
         class: Class,
         count: u32,
     },
-    /// Whose the next leases are; None: our own process.
+    /// Sets the holder of the next leases; `None`: this process.
     Tenant(Option<u32>),
-    /// Ends the lease of that port; nothing happens if there is none.
+    /// Ends the lease of this port; does nothing if there is none.
     Release(u16),
     ReleaseAll,
-    /// Ends the leases of processes that are gone, without waiting for the next look at them.
+    /// Ends the leases of processes that have ended, without waiting for the next check.
     Reclaim,
-    /// Gives all up at once.
+    /// Closes the pool and releases everything at once.
     Close,
 }
 
-/// What a pool is made of.
+/// Configuration of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolPlan {
     pub site: Site,
     pub protocols: Protocols,
     pub range: PortRange,
-    /// Skipped as candidates, ascending.
+    /// Ports that are not candidates, ascending.
     pub reserved: Vec<PortRange>,
     pub address: Option<LocalAddress>,
     pub bands: Bands,
     pub quarantine: Quarantine,
-    /// How often a search may give up although a port is free, 0 to 1.
+    /// Rate at which a search may give up although a port is free, 0 to 1.
     pub failure_rate: f64,
     pub max_attempts: u32,
-    /// So much (0 to 1) of what others leave free when the pool opens may be kept bound, and never
-    /// more than the descriptor limit allows.
+    /// Share (0 to 1) of the ports not in use by others when the pool opens that may be kept bound,
+    /// at most; the descriptor limit applies too.
     pub hold_share: f64,
     pub seed: u64,
-    /// Whose the leases are; None: our own process.
+    /// Lease holder; `None`: this process.
     pub tenant: Option<u32>,
 }
 
-/// How the pool stands.
+/// State of the pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolReport {
-    /// Which `Open` this belongs to, counted from 1.
+    /// Number of the `Open` that this belongs to, counted from 1.
     pub number: u64,
-    /// When, on the clock of `Lease::since` and `Resting::until`.
+    /// Time of the report, on the clock of `Lease::since` and `Resting::until`.
     pub now: Duration,
-    /// By port.
+    /// In order of port.
     pub leases: Vec<Lease>,
-    /// By port.
+    /// In order of port.
     pub resting: Vec<Resting>,
-    /// In the order of `Class::EACH`; of `Low`: everybody's.
+    /// In the order of `Class::EACH`; `Low` is the band for every class.
     pub bands: [BandUse; 3],
     pub counts: Counts,
-    /// Leased and resting ports that keep a socket, at most.
+    /// Maximum number of leased and quarantined ports that keep a socket.
     pub hold_limit: u32,
-    /// Share of ports that others have, as bind() met them of late.
+    /// Share of ports in use by others, as recent bind() calls found it.
     pub occupied: f64,
-    /// Attempts that the next search may make in everybody's band.
+    /// Attempts that the next search may make in the band for every class.
     pub attempts_allowed: u32,
-    /// Of the last `Take`, at most 64.
+    /// The last attempts of the last `Take`, at most 64.
     pub attempts: Vec<Attempt>,
-    /// Why the last `Take` got fewer than it asked for, or why the pool cannot do something.
+    /// Why the last `Take` got fewer leases than requested, or what the pool cannot do.
     pub trouble: Option<Text>,
 }
 
-/// To the thread that owns the strategy, the binder and all held sockets.
+/// Request to the thread that owns the strategy, the binder and all held sockets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AllocationRequest {
-    /// Begin a run with fresh figures, paused; drops the run before and what it held.
+    /// Prepares a run with new statistics, paused; ends the previous run and releases what it held.
     Prepare(Setup),
-    /// One attempt, then pause.
+    /// Makes one attempt, then pauses.
     Step,
     Run,
     Pause,
     Speed(Speed),
-    /// Of a simulated site: so much (0 to 1) of the range is taken from now on. More keeps what was
-    /// taken, and nothing takes a port that the run holds. Nothing happens on the machine.
+    /// Sets the share (0 to 1) of the simulated host's range that is occupied from now on. A larger
+    /// share keeps the occupied ports, and a port that the run holds is never taken. Does nothing
+    /// on the real host.
     Fill(f64),
-    /// Keep what is won from now on, or release it at once.
+    /// Keeps the ports that are bound from now on, or releases them at once.
     Hold(bool),
-    /// Give up one held port; nothing happens if it is not held.
+    /// Releases one held port; does nothing if it is not held.
     Release(u16),
     ReleaseAll,
 }
 
-/// Where a run's ports are.
+/// Where the ports of a run are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Site {
-    /// Real bind() on the machine looked at.
+    /// Real bind() on the host.
     #[default]
     Machine,
-    /// Only in memory: `share` (0 to 1) of the range's ports are taken, on all addresses. The
-    /// machine's reserved ports stay reserved; `Setup::address` has no meaning there.
+    /// Only in memory: `share` (0 to 1) of the range's ports are occupied, on all addresses. The
+    /// host's reserved ports stay reserved; `Setup::address` is ignored.
     Simulated { share: f64 },
 }
 
-/// What a run needs to be shown again.
+/// Parameters of a run, which make it reproducible.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setup {
     pub site: Site,
-    /// Its number in `ALLOCATORS`.
+    /// Index into `ALLOCATORS`.
     pub strategy: usize,
     pub protocols: Protocols,
     pub range: PortRange,
     pub max_attempts: u32,
     pub seed: u64,
     pub address: Option<LocalAddress>,
-    /// Skipped as candidates, ascending (from the snapshot's policy).
+    /// Ports that are not candidates, ascending (from the snapshot's policy).
     pub reserved: Vec<PortRange>,
-    /// Held ports never exceed this, nor what the descriptor limit allows.
+    /// Maximum number of held ports; the descriptor limit applies too.
     pub hold_limit: u32,
-    /// Stop by itself after so many finished allocations.
+    /// Number of finished allocations after which the run stops.
     pub stop_after: Option<u64>,
 }
 
-/// Attempts a second.
+/// Attempts per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Speed {
-    /// Only on `Step`.
+    /// Only on a `Step` request.
     Step,
     One,
     Four,
@@ -167,7 +168,8 @@ impl Speed {
         }
     }
 
-    /// Time between two attempts; None: no waiting (`Max`) or no going on (`Step`).
+    /// Returns the time between two attempts; `None` if there is no pause (`Max`) or each attempt
+    /// is requested (`Step`).
     pub fn pause(self) -> Option<Duration> {
         match self {
             Self::Step | Self::Max => None,
@@ -179,229 +181,232 @@ impl Speed {
     }
 }
 
-/// From the worker threads to the user's side.
+/// Report from the worker threads to the user interface.
 #[derive(Clone, Debug)]
 pub enum Report {
     Scanned(Arc<Snapshot>),
-    /// No snapshot this time; the words say why.
+    /// The scan failed; the text says why.
     ScanFailed(Text),
     /// All owners described so far.
     Described(Arc<ProcessTable>),
     Allocation(Box<AllocationDelta>),
-    /// What stands on the simulated site from now on, without what the run holds there; its number
-    /// is that of the run. Comes before the first attempt that meets it.
+    /// Occupancy of the simulated host from now on, without what the run holds there; its number is
+    /// that of the run. Sent before the first attempt that meets it.
     Simulated(Arc<Snapshot>),
-    /// The run cannot go on (no socket could be made, the binder was refused); the words say why.
+    /// The run cannot continue (no socket could be created, the binder was refused); the text says
+    /// why.
     AllocationFailed(Text),
     Lab(Arc<LabReport>),
-    /// The lab cannot go on; the words say why.
+    /// The lab cannot continue; the text says why.
     LabFailed(Text),
     Race(Box<RaceReport>),
     Pool(Arc<PoolReport>),
-    /// There is no pool; the words say why.
+    /// The pool could not be opened; the text says why.
     PoolFailed(Text),
-    /// A thread of ours panicked: the program must end with exit code 101.
+    /// A worker thread panicked: the program must end with exit code 101.
     WorkerDied(Text),
 }
 
-/// What happened in a run since the last delta. Two merge into one without loss, except for
-/// `recent` and `ended`, which are samples by design.
+/// Statistics of a run since the last delta. Two merge into one without loss, except for `recent`
+/// and `ended`, which are samples by design.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AllocationDelta {
-    /// Which `Prepare` this belongs to, counted from 1.
+    /// Number of the `Prepare` that this belongs to, counted from 1.
     pub run: u64,
     pub attempts: u64,
-    /// Attempts that met an occupied port.
+    /// Number of attempts that met an occupied port.
     pub collisions: u64,
     pub successes: u64,
     pub failures: u64,
-    /// Attempts of the allocations that failed.
+    /// Number of attempts of the allocations that failed.
     pub in_vain: u64,
     /// Time spent in attempts.
     pub busy: Duration,
-    /// Looks at the machine that the strategy needed, and the time that they took.
+    /// Number of snapshots that the strategy needed, and the total time to take them.
     pub snapshots: (u64, Duration),
-    /// How many successful allocations took so many attempts: (attempts, count).
+    /// Successful allocations by number of attempts: (attempts, count).
     pub histogram: Vec<(u32, u64)>,
     /// Ports tried, and how often.
     pub touched: Vec<(u16, u32)>,
-    /// The last 64 attempts at most, oldest first.
+    /// The last attempts, at most 64, oldest first.
     pub recent: Vec<Attempt>,
     /// The last allocation that ended.
     pub finished: Option<Finished>,
-    /// The last 64 at most that ended, oldest first.
+    /// The last allocations that ended, at most 64, oldest first.
     pub ended: Vec<Finished>,
     /// All ports held now, ascending.
     pub held: Vec<u16>,
-    /// Why no more are held, if that is so.
+    /// Why further ports are not held, if that is so.
     pub hold_note: Option<&'static str>,
     pub is_running: bool,
-    /// "IPv4 only" and the like.
+    /// What the host cannot do, for example "IPv4 only".
     pub limitation: Option<&'static str>,
 }
 
-/// How one allocation ended.
+/// Result of an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// Counted from 1 within the run.
+    /// Number within the run, counted from 1.
     pub number: u64,
     pub attempts: u32,
-    /// None: gave up.
+    /// `None` if the allocation gave up.
     pub port: Option<u16>,
 }
 
-/// To the thread that runs strategies side by side.
+/// Request to the thread that compares strategies.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LabRequest {
-    /// Begin with fresh figures, paused.
+    /// Prepares a lab with new statistics, paused.
     Prepare(LabSetup),
-    /// One attempt of each strategy whose allocation goes on, then pause.
+    /// Makes one attempt for each strategy whose allocation is in progress, then pauses.
     Step,
     Run,
     Pause,
     Speed(Speed),
-    /// Of a simulated occupancy: so much (0 to 1) is taken from now on; fresh figures, the same curve.
+    /// Sets the share (0 to 1) of a simulated occupancy that is occupied from now on; starts new
+    /// statistics, keeps the curve.
     Fill(f64),
-    /// Begin a race, beside everything else; one that goes on ends.
+    /// Starts a race, in addition to everything else; ends the current one.
     Race(RaceSetup),
     EndRace,
 }
 
-/// What the strategies of a lab are held against.
+/// Where the strategies of a lab run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LabSite {
-    /// Real bind() on the machine looked at.
+    /// Real bind() on the host.
     Machine,
-    /// In memory: a fresh occupancy for each run, the same for all strategies (but for `Built`).
+    /// In memory: a new occupancy for each run, the same for all strategies (except for `Built`).
     Simulated { pattern: Pattern, share: f64 },
 }
 
-/// What a lab needs to be shown again.
+/// Parameters of a lab, which make it reproducible.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabSetup {
     pub site: LabSite,
-    /// Their numbers in `ALLOCATORS`.
+    /// Indexes into `ALLOCATORS`.
     pub strategies: Vec<usize>,
     pub protocols: Protocols,
     pub range: PortRange,
-    /// Skipped as candidates, ascending.
+    /// Ports that are not candidates, ascending.
     pub reserved: Vec<PortRange>,
     pub address: Option<LocalAddress>,
     pub max_attempts: u32,
     pub seed: u64,
-    /// At least 1: the runs go to them in turn.
+    /// Number of destinations, at least 1; the runs use them in turn.
     pub destinations: u32,
     pub tuning: Tuning,
 }
 
-/// How a lab stands. The newest says everything: an older one need not be told.
+/// State of a lab. The newest report is complete, so that older ones may be dropped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabReport {
-    /// Which `Prepare` this belongs to, counted from 1.
+    /// Number of the `Prepare` that this belongs to, counted from 1.
     pub number: u64,
     pub candidates: u32,
-    /// Candidates that are occupied (in a simulated occupancy: of each run).
+    /// Number of occupied candidates (in a simulated occupancy: in each run).
     pub occupied: u32,
-    /// In the order of the setup.
+    /// In the order of `LabSetup::strategies`.
     pub contenders: Vec<Contender>,
-    /// Mean attempts by occupancy, as measured; ascending by share.
+    /// Measured mean attempts by occupancy; ascending by share.
     pub curve: Vec<CurvePoint>,
     pub is_running: bool,
-    /// "IPv4 only" and the like.
+    /// What the host cannot do, for example "IPv4 only".
     pub limitation: Option<&'static str>,
 }
 
-/// One strategy in a lab.
+/// State of one strategy in a lab.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contender {
-    /// Its number in `ALLOCATORS`.
+    /// Index into `ALLOCATORS`.
     pub strategy: usize,
     pub figures: Figures,
-    /// The occupancy that it meets now.
+    /// Current occupancy of the strategy.
     pub ports: Arc<FreePorts>,
-    /// The attempts of the allocation that goes on, or of the last one, oldest first, at most the last
-    /// 64.
+    /// Attempts of the current or last allocation, oldest first, at most the last 64.
     pub trail: Vec<Attempt>,
-    /// How the last allocation ended.
+    /// Result of the last allocation.
     pub last: Option<Finished>,
 }
 
-/// What was measured at one occupancy.
+/// Measurement at one occupancy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CurvePoint {
-    /// 0 to 1.
+    /// Share of occupied candidates, 0 to 1.
     pub share: f64,
-    /// By contender; None: not measured there.
+    /// By contender; `None` if not measured.
     pub means: Vec<Option<f64>>,
 }
 
-/// What a race goes by.
+/// Configuration of a race.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RaceSetup {
-    /// Our own program, started again as victim and thief; None: the race is simulated.
+    /// This program, started again as holder and as competitor; `None`: the race is simulated.
     pub program: Option<PathBuf>,
-    /// Of each kind: close and rebind, hand over.
+    /// Number of rounds of each kind: close and rebind, hand over.
     pub rounds: u32,
-    /// Between close and rebind.
+    /// Time between close and rebind.
     pub window: Duration,
-    /// Ports that the thief binds a second.
+    /// Number of ports that the competitor binds per second.
     pub thefts_per_second: f64,
     pub range: PortRange,
-    /// Of the range's ports, 0 to 1, that are held by others.
+    /// Share of the range's ports, 0 to 1, that are held by others.
     pub share: f64,
     pub seed: u64,
 }
 
-/// How a race stands.
+/// State of a race.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RaceReport {
-    /// Which `Race` this belongs to, counted from 1.
+    /// Number of the `Race` that this belongs to, counted from 1.
     pub number: u64,
     pub place: RacePlace,
-    /// The port is closed and bound again after the window.
+    /// Rounds in which the port is closed and bound again after the window.
     pub rebound: Rounds,
-    /// The socket is kept and handed over.
+    /// Rounds in which the socket is kept and handed over.
     pub handed_over: Rounds,
-    /// Why it ended before its last round, if that is so.
+    /// Why the race ended before its last round, if that is so.
     pub trouble: Option<Text>,
     pub is_over: bool,
 }
 
-/// Where a race is run.
+/// Where a race runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum RacePlace {
     #[default]
     Unknown,
     /// Two processes in a network namespace of their own.
     Namespace,
-    /// In memory, because of that.
+    /// In memory, for this reason.
     Simulated { because: Text },
 }
 
-/// Rounds of one kind.
+/// Statistics of the rounds of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rounds {
     pub count: u32,
-    /// The port was somebody else's in the end.
+    /// Rounds in which another process held the port in the end.
     pub thefts: u32,
-    /// Of sockets that were kept: rounds in which the thief tried that very port, and was refused.
+    /// For kept sockets: rounds in which the competitor tried this port, and was refused.
     pub refused: u32,
-    /// The mean number of thefts by the law, 1 - e^(-lambda w / F), of the rounds as they went; of
-    /// sockets that were kept: as many as if they had been closed, hence of rounds with a refusal.
+    /// Expected number of stolen ports, the sum of 1 - e^(-lambda w / F) over the rounds as
+    /// measured. For kept sockets: the same number as if they had been closed, hence of rounds with
+    /// a refusal.
     pub predicted: f64,
-    /// Its standard deviation.
+    /// Standard deviation of the expected number.
     pub deviation: f64,
-    /// Measured: the mean window, ports that the thief bound a second, free ports in the mean.
+    /// Measured: mean window, ports that the competitor bound per second, mean number of free
+    /// ports.
     pub window: Duration,
     pub thief_per_second: f64,
     pub free: f64,
 }
 
-/// Where reports go. The one that waits on the other side decides how many may wait.
+/// Where reports go. The receiving side decides how many may be pending.
 pub trait Outbox: Send {
-    /// Hands the report over if there is room, else gives it back to be merged or replaced.
+    /// Sends the report if there is room, else returns it to be merged or replaced.
     fn offer(&self, report: Report) -> Result<(), Report>;
 
-    /// Hands the report over, waiting for room. False: nobody listens any more.
+    /// Sends the report, waiting for room. Returns false if the receiver is gone.
     fn deliver(&self, report: Report) -> bool;
 }

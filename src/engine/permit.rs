@@ -1,4 +1,4 @@
-//! Whether any port can be bound at all, before a run begins. Runs nothing.
+//! Checks before a run whether any port can be bound. Runs nothing.
 
 use crate::{
     allocator::{Candidates, privileged},
@@ -6,10 +6,10 @@ use crate::{
     host::{Host, HostBinder, HostError},
 };
 
-/// A binder of that address.
+/// Returns a binder for the address.
 ///
-/// Errors, in words: no socket can be made, no port of the address can be bound, or none of the
-/// candidates without a right that is missing.
+/// Errors, as text: no socket can be created, no port of the address can be bound, or no candidate
+/// can be bound without a missing capability.
 pub fn binder(
     host: &dyn Host,
     candidates: &Candidates,

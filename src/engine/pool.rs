@@ -1,4 +1,5 @@
-//! The thread that owns a pool of leased ports: hears requests, ends quarantines, reclaims, reports.
+//! The thread that owns a pool of leased ports: receives requests, ends quarantines, reclaims,
+//! reports.
 
 mod open;
 mod worker;
@@ -19,18 +20,18 @@ use self::worker::Worker;
 /// How long dropping the handle waits for the thread to release what it holds.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// The running thread. Dropping it ends the thread, which releases every port it held.
+/// Handle to the thread. Dropping it ends the thread, which releases every port it held.
 pub struct PoolThread {
     requests: Option<mpsc::Sender<PoolRequest>>,
-    /// Hangs up when the thread has ended.
+    /// Disconnected once the thread has ended.
     ended: mpsc::Receiver<()>,
 }
 
 impl PoolThread {
-    /// Never blocks.
+    /// Sends a request. Never blocks.
     pub fn send(&self, request: PoolRequest) {
         if let Some(requests) = &self.requests {
-            // A thread that has ended has told why.
+            // If the thread has ended, it has reported why.
             let _ = requests.send(request);
         }
     }
@@ -38,7 +39,7 @@ impl PoolThread {
 
 /// Starts the thread, without a pool.
 ///
-/// Errors: the system gives no thread.
+/// Errors: the thread could not be created.
 pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<PoolThread> {
     let (requests, inbox) = mpsc::channel();
     let (alive, ended) = mpsc::sync_channel(0);
@@ -48,7 +49,7 @@ pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<PoolThr
 }
 
 impl Drop for PoolThread {
-    /// A thread that still waits for someone to take its report is left to the end of the process.
+    /// Ends the thread. One that still waits for its report to be received ends with the process.
     fn drop(&mut self) {
         self.requests = None;
         let _ = self.ended.recv_timeout(GOODBYE);

@@ -1,4 +1,5 @@
-//! Close-then-rebind against a thief: who has the port in the end. Counts thefts beside the law.
+//! Race for a port between close and rebind, against a competitor. Counts stolen ports, and
+//! compares them with the expected number.
 
 #[cfg(target_os = "linux")]
 mod real;
@@ -15,24 +16,25 @@ use crate::{
 
 use tally::Tally;
 
-/// Between two reports.
+/// Time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(33);
 
-/// The thief keeps a port for so many windows, and at least so long, for a window may end late.
+/// How long the competitor keeps a port: this multiple of the window, and at least this time,
+/// because a window may end late.
 const HOLD: (u32, Duration) = (2, Duration::from_millis(2));
 
-/// With fewer free ports there is no race: the victim has two, the thief some.
+/// Minimum number of free ports for a race: the holder has two, the competitor some.
 const LEAST_FREE: u32 = 8;
 
-/// What can be asked of a race; more is a slip.
+/// Limits of a race; larger values are considered a mistake.
 const LONGEST_WINDOW: Duration = Duration::from_mins(1);
 const FASTEST_THIEF: f64 = 1e6;
 
-/// Runs to the end, or until `told` says false; `told` hears from time to time how it stands, and is
-/// not told the end, which is returned.
+/// Runs until the end, or until the callback returns false. The callback receives intermediate
+/// states; the final one is returned.
 ///
-/// With a program the ports are real, in a network namespace that its processes make; where none can
-/// be made, or there is no program, the race is simulated and says so.
+/// With a program the ports are real, in a network namespace that its processes create. If none can
+/// be created, or there is no program, the race is simulated, and the report says so.
 pub fn run(setup: &RaceSetup, told: &mut dyn FnMut(&RaceReport) -> bool) -> RaceReport {
     let course = match course(setup) {
         Ok(course) => course,
@@ -55,9 +57,9 @@ pub fn run(setup: &RaceSetup, told: &mut dyn FnMut(&RaceReport) -> bool) -> Race
     tally.report(true)
 }
 
-/// What the processes go by.
+/// Returns the race configuration for the processes.
 ///
-/// Errors, in words: there can be no such race.
+/// Errors, as text: such a race is not possible.
 fn course(setup: &RaceSetup) -> Result<Course, Text> {
     let range = setup.range;
     let range = PortRange::new(range.first().max(1), range.last())

@@ -1,4 +1,5 @@
-//! Some scans of a machine over a time, and what was counted. No thread of its own, no verdict.
+//! Scans a host several times over a period, and collects statistics. Starts no thread, makes no
+//! diagnosis.
 
 use std::{
     thread,
@@ -14,20 +15,20 @@ use crate::{
     host::{Host, HostError, OwnerDepth, Scanner},
 };
 
-/// What one scan or several gave.
+/// Result of one or several scans.
 pub struct Sample {
-    /// Of the last scan, of the protocols asked for.
+    /// Snapshot of the last scan, with the requested protocols only.
     pub snapshot: Snapshot,
     pub analysis: Analysis,
     pub trends: Trends,
     pub processes: ProcessTable,
-    /// Of the first of several scans, and the seconds from it to the last.
+    /// Vitals of the first of several scans, and the seconds from it to the last.
     pub before: Option<(Vitals, f64)>,
 }
 
 impl Sample {
-    /// Scans at once, then about once a second until `apart` is over, the last time at its end;
-    /// once only where `apart` is zero.
+    /// Scans at once, then about once a second until `apart` is over, the last time at its end.
+    /// Scans only once if `apart` is zero.
     pub fn take(host: &dyn Host, protocols: Protocols, apart: Duration) -> Result<Self, HostError> {
         let mut scanner = host.scanner()?;
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
@@ -47,7 +48,7 @@ impl Sample {
     }
 }
 
-/// From one scan to the next, where they do not cost too much.
+/// Time from one scan to the next, unless scans cost too much.
 const SCAN_EACH: Duration = Duration::from_secs(1);
 
 /// When the next scan is due.
@@ -62,7 +63,8 @@ impl Due {
         Self { started: now, end: now + apart }
     }
 
-    /// Sleeps until then; `cost` is that of the last scan. False: that one was the last.
+    /// Sleeps until the next scan is due; `cost` is that of the last one. Returns false if that was
+    /// the last.
     fn wait(&mut self, cost: Duration) -> bool {
         let left = self.end.saturating_duration_since(self.started);
         if left.is_zero() {
@@ -76,14 +78,14 @@ impl Due {
     }
 }
 
-/// From the start of one scan to that of the next, with `left` until the end: the last scan is at
-/// the end, and the one before it not much earlier.
+/// Returns the time from the start of one scan to that of the next, with `left` until the end. The
+/// last scan is at the end; the pause before it may be up to 1.5 times the interval.
 fn pause(left: Duration, cost: Duration) -> Duration {
     let interval = SCAN_EACH.max(cost * COST_FACTOR);
     if left < interval + interval / 2 { left } else { interval }
 }
 
-/// What is kept from one scan to the next.
+/// State kept from one scan to the next.
 struct Watch {
     protocols: Protocols,
     history: History,
@@ -98,7 +100,7 @@ impl Watch {
         snapshot: &mut Snapshot,
     ) -> Result<Analysis, HostError> {
         scanner.scan(owners, snapshot)?;
-        // Nothing else tells exactly what is left. At each refresh of a screen it would be too dear.
+        // Only this shows exactly what is left. It is too expensive for each refresh of a screen.
         if snapshot.connected_ports() != (0, 0) {
             scanner.ask_numbered(snapshot);
         }
@@ -111,12 +113,12 @@ impl Watch {
     }
 }
 
-/// Names the processes that hold a socket of the snapshot.
+/// Describes the processes that hold a socket of the snapshot.
 pub fn describe(host: &dyn Host, snapshot: &Snapshot) -> ProcessTable {
     host.describer().describe(&owners(snapshot)).into_iter().collect()
 }
 
-/// As `describe`, and adds a gap for those that cannot be read.
+/// Like `describe`, and adds a gap for processes that cannot be read.
 pub fn describe_or_miss(host: &dyn Host, snapshot: &mut Snapshot) -> ProcessTable {
     let pids = owners(snapshot);
     let mut describer = host.describer();
@@ -129,7 +131,7 @@ pub fn describe_or_miss(host: &dyn Host, snapshot: &mut Snapshot) -> ProcessTabl
     table
 }
 
-/// Ascending.
+/// Returns the pids of all owners, ascending.
 fn owners(snapshot: &Snapshot) -> Vec<u32> {
     let owners = snapshot.sockets.iter().map(|socket| snapshot.owner(socket));
     let mut pids: Vec<u32> = owners.flat_map(Owner::pids).copied().collect();
@@ -138,7 +140,7 @@ fn owners(snapshot: &Snapshot) -> Vec<u32> {
     pids
 }
 
-/// Forgets what the snapshot tells of other protocols alone.
+/// Removes from the snapshot what concerns only other protocols.
 fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
     snapshot.sockets.retain(|socket| protocols.includes(socket.protocol));
     snapshot.gaps.retain(|gap| gap.protocol().is_none_or(|of| protocols.includes(of)));
@@ -169,7 +171,7 @@ fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
 mod tests {
     use super::*;
 
-    /// The pauses of a sample of so many seconds, if each scan costs so many milliseconds.
+    /// Returns the pauses of a sample of `seconds`, if each scan costs `cost` milliseconds.
     fn pauses(seconds: u64, cost: u64) -> Vec<Duration> {
         let mut left = Duration::from_secs(seconds);
         let mut pauses = Vec::new();

@@ -1,4 +1,4 @@
-//! The scanner thread: snapshots at an interval that never costs more than 5 % of a core.
+//! The scanner thread: takes snapshots at an interval that never costs more than 5 % of a core.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -14,20 +14,21 @@ use crate::{
     host::{Host, HostError, OwnerDepth, Scanner},
 };
 
-/// A scan that cost t is followed by the next one after 20 t at the earliest: 5 % of a core.
+/// After a scan that cost t, the next one starts after 20 t at the earliest: 5 % of a core.
 pub(super) const COST_FACTOR: u32 = 20;
-/// `ScanNow` is obeyed at most this often.
+/// Minimum time between scans that `ScanNow` requests.
 const SHORTEST: Duration = Duration::from_millis(250);
-/// An interval of zero would be a busy loop on a host whose scans cost nothing.
+/// Minimum configured interval: zero would be a busy loop on a host whose scans cost nothing.
 const SHORTEST_ASKED: Duration = Duration::from_millis(50);
-/// fork() and descriptor passing change owners without a new inode.
+/// Interval of full searches for owners: fork() and descriptor passing change owners without a new
+/// inode.
 const FULL_WALK_EVERY: Duration = Duration::from_secs(30);
-/// A snapshot that found no room is offered again.
+/// Interval at which a snapshot that found no room is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(50);
-/// One is filled, one waits, one is with the app, one is to spare.
+/// Number of snapshots kept: one is filled, one waits, one is with the app, one is spare.
 const KEPT_SNAPSHOTS: usize = 4;
 
-/// What the scanner has been told; the latest word counts, so nothing piles up.
+/// Orders to the scanner. A new order replaces the last one, so that nothing accumulates.
 #[derive(Default)]
 pub struct Orders {
     wishes: Mutex<Wishes>,
@@ -64,12 +65,12 @@ impl Orders {
     }
 }
 
-/// When the next scan may begin, counted from the beginning of the last.
+/// Determines when the next scan may start, counted from the start of the last.
 struct Pace {
     asked: Duration,
     /// CPU time of the last scan.
     cost: Duration,
-    /// The last scan left the owners out: they follow at once.
+    /// The last scan left out the owners: the next one follows at once.
     owes_owners: bool,
 }
 
@@ -95,7 +96,7 @@ impl Pace {
     }
 }
 
-/// Snapshots that were handed out; one is filled again once everybody else has let it go.
+/// Snapshots that were handed out; one is filled again once nobody else uses it.
 #[derive(Default)]
 struct Pool(Vec<Arc<Snapshot>>);
 
@@ -104,7 +105,7 @@ impl Pool {
         let unused = self.0.iter_mut().position(|kept| Arc::get_mut(kept).is_some());
         match unused {
             Some(at) => self.0.swap_remove(at),
-            // The scanner says what the source really is.
+            // The scanner sets the actual source.
             None => Arc::new(Snapshot::empty(host.machine(), Source::SockDiag)),
         }
     }
@@ -117,14 +118,14 @@ impl Pool {
     }
 }
 
-/// All that the scanner thread has.
+/// State of the scanner thread.
 pub struct ScanLoop {
     host: Arc<dyn Host>,
     orders: Arc<Orders>,
     roster: Arc<Roster>,
     pace: Pace,
     pool: Pool,
-    /// The newest snapshot, if there was no room for it yet.
+    /// Newest snapshot, if there was no room for it yet.
     waiting: Option<Arc<Snapshot>>,
     last_full_walk: Option<Instant>,
     has_scanned: bool,
@@ -153,13 +154,13 @@ impl ScanLoop {
         }
     }
 
-    /// Until `Orders::stop`.
+    /// Runs until `Orders::stop`.
     pub fn run(mut self, outbox: &dyn Outbox) {
         let mut scanner = None;
         loop {
             let started = Instant::now();
             if let Err(error) = self.look(&mut scanner, started) {
-                // A later failure says the same and more; there is no need to keep this one.
+                // May be dropped: a later failure is reported too.
                 let _ = outbox.offer(Report::ScanFailed(Text::around_scrubbed(error.to_string())));
             }
             self.offer(outbox);
@@ -209,7 +210,8 @@ impl ScanLoop {
         }
     }
 
-    /// The first incremental walk knows no inode, so it walks all.
+    /// Records a full walk. The first incremental walk is one as well, because no inode is known
+    /// yet.
     fn note_walk(&mut self, depth: OwnerDepth, now: Instant) {
         let is_first = depth == OwnerDepth::Incremental && self.last_full_walk.is_none();
         if depth == OwnerDepth::Full || is_first {
@@ -225,7 +227,7 @@ impl ScanLoop {
         }
     }
 
-    /// Until the next scan is due. False: stop.
+    /// Waits until the next scan is due. Returns false on stop.
     fn wait(&mut self, started: Instant, outbox: &dyn Outbox) -> bool {
         let orders = self.orders.clone();
         let mut wishes = orders.lock();

@@ -1,4 +1,4 @@
-//! How a thread of the engine starts and how its death becomes known. Not what it does.
+//! Starts the engine's threads and reports their panics. Does not contain their work.
 
 use std::{
     io,
@@ -11,12 +11,12 @@ use crate::{
     engine::{Outbox, Report},
 };
 
-/// Held by each worker as long as it lives, so that the engine can wait for all of them to end.
+/// Held by each worker while it runs, so that the engine can wait for all of them to end.
 pub type Alive = SyncSender<()>;
 
 /// Starts a thread whose panic is reported as `WorkerDied`.
 ///
-/// Errors: the system gives no thread.
+/// Errors: the thread could not be created.
 pub fn spawn(
     name: &'static str,
     alive: Alive,
@@ -31,7 +31,7 @@ pub fn spawn(
     Builder::new().name(name.to_owned()).spawn(body).map(drop)
 }
 
-/// Reports the death of its thread when that unwinds.
+/// Reports a panic of its thread, when it is dropped during unwinding.
 struct DeathWatch {
     name: &'static str,
     outbox: Box<dyn Outbox>,

@@ -1,24 +1,24 @@
-//! What the processes of a race go by, and the words in which they are told. Runs nothing.
+//! The configuration of a race, and its form as arguments of the race's processes. Runs nothing.
 
 use std::{str::FromStr, time::Duration};
 
 use crate::domain::PortRange;
 
-/// A race: the victim closes a port, and binds it again after the window; the thief binds ports by
-/// chance all the time.
+/// A race: the holder closes a port and binds it again after the window, while the competitor binds
+/// ports at random all the time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Course {
-    /// Port 0 is not in it.
+    /// The ports of the race; port 0 is not among them.
     pub range: PortRange,
-    /// Of its ports so many are held by others from the beginning to the end.
+    /// Number of these ports that other sockets hold from the beginning to the end.
     pub others: u32,
-    /// Between close and rebind.
+    /// Time between close and rebind.
     pub window: Duration,
-    /// The thief keeps a port so long, which is longer than the window: no theft goes unseen.
+    /// How long the competitor keeps a port: longer than the window, so that no theft is missed.
     pub hold: Duration,
-    /// It keeps at most so many at once; while it does it binds none.
+    /// Maximum number of ports that the competitor holds at once; at the maximum it binds none.
     pub most: u32,
-    /// Ports that it means to bind a second; how many it does bind is counted.
+    /// Binds per second that the competitor aims for; the binds that it makes are counted.
     pub per_second: f64,
     pub rounds: u32,
     pub seed: u64,
@@ -39,7 +39,7 @@ impl Course {
         ]
     }
 
-    /// None: these words say no race.
+    /// Parses the output of `words`. None: it is not a race.
     pub fn parse(words: &[String]) -> Option<Self> {
         let [first, last, others, window, hold, most, per_second, rounds, seed] = words else {
             return None;

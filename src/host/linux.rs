@@ -1,4 +1,4 @@
-//! The machine this program runs on, Linux.
+//! The machine that this program runs on: Linux.
 
 pub mod address;
 pub mod binder;
@@ -47,12 +47,13 @@ pub use scanner::LinuxScanner;
 
 use netns::{Namespace, NamespaceError};
 
-/// Looks at the network namespace of the thread that asks, or at another one.
+/// Examines the network namespace of the calling thread, or another one.
 ///
-/// In the latter case a door that looks at the network **moves the thread that asks at it there,
-/// for good**: a scanner and a binder go on from where their thread is, so each thread of the
-/// engine moves itself by its first question. Who wants to stay asks from within
-/// [`netns::inside`]. Processes are told of machine-wide: socket inodes are, too.
+/// For another namespace, each method that examines the network **moves the calling thread into
+/// that namespace for good**. A scanner and a binder work in the namespace of their thread, so the
+/// first call moves each thread of the engine. A caller that must not be moved calls from within
+/// [`netns::inside`]. Processes are reported for the whole machine, because socket inodes are
+/// machine-wide, too.
 pub struct LinuxHost {
     machine: Arc<Machine>,
     namespace: Option<Arc<Namespace>>,
@@ -63,9 +64,9 @@ impl LinuxHost {
         Self { machine: Arc::new(machine::read(users::read())), namespace: None }
     }
 
-    /// Looks at that namespace, whichever thread asks; moves none yet.
+    /// Examines this namespace, whichever thread calls; moves no thread yet.
     ///
-    /// Errors: it cannot be entered.
+    /// Errors: the namespace cannot be entered.
     pub fn within(namespace: Arc<Namespace>) -> Result<Self, NamespaceError> {
         let mut machine = netns::inside(&namespace, || machine::read(users::read()))?;
         machine.namespace_name = Some(namespace.name.clone());

@@ -1,9 +1,9 @@
-//! A seed for random choices, from the kernel. Not the generator that it is for.
+//! Draws a seed for random choices from the kernel. Does not contain the generator.
 
 use crate::host::HostError;
 
-/// Drawn at random. The generators of the crate `rand` that seed themselves panic where the kernel
-/// gives no random bytes (getrandom(2) denied and no /dev/urandom); this one says so.
+/// Draws a random seed. The generators of the crate `rand` that seed themselves panic if the kernel
+/// gives no random bytes (getrandom(2) denied and no /dev/urandom); this function returns an error.
 pub fn draw() -> Result<u64, HostError> {
     let mut bytes = [0; 8];
     fill(&mut bytes).map_err(|error| HostError::new("draw a random seed (give --seed)", error))?;
@@ -16,9 +16,9 @@ fn fill(bytes: &mut [u8; 8]) -> std::io::Result<()> {
 
     use rustix::rand::{GetRandomFlags, getrandom};
 
-    // It waits only at boot, until the kernel has collected enough.
+    // Blocks only at boot, until the kernel has collected enough entropy.
     match getrandom(&mut bytes[..], GetRandomFlags::empty()) {
-        // So few bytes come at once.
+        // 8 bytes are always returned in one call.
         Ok(length) if length == bytes.len() => Ok(()),
         _ => File::open("/dev/urandom")?.read_exact(bytes),
     }

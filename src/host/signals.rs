@@ -1,5 +1,5 @@
-//! Signals whose default action ends the process: which there are, the last act before a fault ends
-//! us, and death by one. Not what is done about them.
+//! Signals whose default action ends the process: lists them, runs a last function before a fault
+//! ends the process, and ends the process by a signal. Does not decide how they are handled.
 
 use std::{
     ffi::{c_int, c_void},
@@ -11,7 +11,7 @@ use std::{
 
 use libc::{sigaction, siginfo_t, sigset_t};
 
-/// Raised by the kernel or abort(3) in the thread that is at fault, which cannot go on.
+/// Raised by the kernel or abort(3) in the faulting thread, which cannot continue.
 const FAULTS: [c_int; 7] = [
     libc::SIGSEGV,
     libc::SIGBUS,
@@ -21,7 +21,7 @@ const FAULTS: [c_int; 7] = [
     libc::SIGSYS,
     libc::SIGTRAP,
 ];
-/// Those that end nothing by default, and those that cannot be caught (signal(7)).
+/// Signals that do not end the process by default, and those that cannot be caught (signal(7)).
 const NOT_ENDING: [c_int; 9] = [
     libc::SIGKILL,
     libc::SIGSTOP,
@@ -35,20 +35,20 @@ const NOT_ENDING: [c_int; 9] = [
 ];
 const STANDARD: RangeInclusive<c_int> = 1..=31;
 
-/// All that end the process and are no faults, real-time signals among them.
+/// Returns all signals that end the process and are not faults, including real-time signals.
 pub fn ending() -> impl Iterator<Item = c_int> {
     let all = STANDARD.chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
     all.filter(|signal| !FAULTS.contains(signal) && !NOT_ENDING.contains(signal))
 }
 
 static LAST_ACT: OnceLock<fn()> = OnceLock::new();
-/// What std does at SIGSEGV and SIGBUS: it reports a stack overflow.
+/// The handlers that std installs for SIGSEGV and SIGBUS: they report a stack overflow.
 static REPORTERS: [OnceLock<sigaction>; 2] = [OnceLock::new(), OnceLock::new()];
 
-/// Has `act` run once a fault, such as a failed allocation, is about to end the process. It must be
-/// async-signal-safe: no locks that it may hold already, no memory.
+/// Runs `act` when a fault, such as a failed allocation, is about to end the process. `act` must be
+/// async-signal-safe: no allocation, and no lock that the thread may already hold.
 ///
-/// A fault that is ignored from the start stays ignored.
+/// A fault signal that is ignored from the start stays ignored.
 pub fn before_a_fault_ends_us(act: fn()) {
     if LAST_ACT.set(act).is_ok() {
         FAULTS.into_iter().for_each(handle);
@@ -72,7 +72,7 @@ fn handle(signal: c_int) {
         let mut new = MaybeUninit::<sigaction>::zeroed().assume_init();
         let handler: extern "C" fn(c_int, *const siginfo_t, *const c_void) = at_fault;
         new.sa_sigaction = handler as usize;
-        // On std's alternate stack: the usual one may have overflowed.
+        // Uses std's alternate stack, because the normal one may have overflowed.
         new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
         libc::sigfillset(&raw mut new.sa_mask);
         libc::sigaction(signal, &raw const new, ptr::null_mut());
@@ -89,7 +89,7 @@ extern "C" fn at_fault(signal: c_int, info: *const siginfo_t, _context: *const c
     if let Some(act) = LAST_ACT.get() {
         act();
     }
-    // Positive: of the kernel. The instruction runs again after this, and faults again.
+    // A positive code comes from the kernel. The instruction then runs again, and faults again.
     let is_real = unsafe { (*info).si_code } > 0;
     match reporter(signal).and_then(OnceLock::get) {
         Some(reporter) if is_real => unsafe {
@@ -99,7 +99,7 @@ extern "C" fn at_fault(signal: c_int, info: *const siginfo_t, _context: *const c
     }
 }
 
-/// Ends the process by `signal`, so that its parent sees what happened. Async-signal-safe.
+/// Ends the process by `signal`, so that its parent sees the cause. Async-signal-safe.
 #[expect(unsafe_code, reason = "the structures are initialized; nothing of ours runs on")]
 pub fn die_by(signal: c_int) -> ! {
     unsafe {
@@ -115,7 +115,7 @@ pub fn die_by(signal: c_int) -> ! {
     }
 }
 
-/// Runs `steps` with all signals that can wait for their end waiting for it.
+/// Runs `steps` with all signals blocked that can be blocked.
 #[expect(unsafe_code, reason = "both sets are initialized")]
 pub fn without_interruption<T>(steps: impl FnOnce() -> T) -> T {
     unsafe {

@@ -1,4 +1,4 @@
-//! A machine that exists only in memory. Not a demo mode: it is a `Host` like the real one.
+//! A machine that exists only in memory. It is a `Host` like the real one, not a demo mode.
 
 mod binder;
 mod builder;
@@ -26,14 +26,13 @@ use crate::{
     host::{Describer, Host, HostBinder, HostError, OwnerDepth, Scanner},
 };
 
-/// The process that holds what the simulated binder bound.
+/// Pid of the process that holds the ports bound by the simulated binder.
 pub const OWN_PID: u32 = 4242;
 
-/// What one bind() takes in simulated time.
+/// Duration of one bind() in simulated time.
 pub const BIND_TIME: Duration = Duration::from_nanos(500);
 
-/// A population of sockets that stands still unless it is refilled, and the ports that its own
-/// binders hold.
+/// A population of sockets that only `refill` changes, and the ports that its own binders hold.
 #[derive(Clone)]
 pub struct SimulatedHost {
     world: Arc<World>,
@@ -42,14 +41,14 @@ pub struct SimulatedHost {
 struct World {
     machine: Arc<Machine>,
     ephemeral: Ephemeral,
-    /// Those of the fills that do not stand now too.
+    /// All sockets, including sockets of fills that are not in use at present.
     sockets: Vec<Socket>,
     fills: Vec<Fill>,
     pids: Vec<u32>,
     gaps: Vec<Gap>,
     processes: BTreeMap<u32, Process>,
     refusals: Vec<(PortRange, Errno)>,
-    /// The time of scan 0; each scan is a second later than the one before.
+    /// Time of scan 0; each scan is one second later than the one before.
     begin: Duration,
     standing: Mutex<Standing>,
 }
@@ -59,14 +58,14 @@ impl SimulatedHost {
         SimulatedHostBuilder::new()
     }
 
-    /// One scan with owners, numbered 1.
+    /// Returns one scan with owners, numbered 1.
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::empty(self.machine(), Source::Simulated);
         SimulatedScanner { world: Arc::clone(&self.world), number: 0 }.fill(&mut snapshot);
         snapshot
     }
 
-    /// As `snapshot`, without the ports that binders of this host hold.
+    /// Like `snapshot`, without the ports that binders of this host hold.
     pub fn population(&self) -> Snapshot {
         let mut snapshot = Snapshot::empty(self.machine(), Source::Simulated);
         self.world.populate(&mut snapshot, &self.world.standing());
@@ -74,13 +73,14 @@ impl SimulatedHost {
         snapshot
     }
 
-    /// Ports that binders of this host hold now.
+    /// Returns the ports that binders of this host hold now.
     pub fn held(&self) -> Vec<(Protocol, u16)> {
         self.world.standing().held().collect()
     }
 
-    /// From now on `share` (0 to 1, rounded to ports) of the ports of each fill is taken. More
-    /// keeps what was taken; a port that a binder of this host holds is left to it.
+    /// Puts `share` (0 to 1, rounded to ports) of the ports of each fill in use from now on. A
+    /// larger share keeps the ports already in use; a port that a binder of this host holds is
+    /// skipped.
     pub fn refill(&self, share: f64) {
         let mut standing = self.world.standing();
         for &fill in &self.world.fills {
@@ -91,7 +91,7 @@ impl SimulatedHost {
 
 impl World {
     fn standing(&self) -> MutexGuard<'_, Standing> {
-        // Whole after each call on it, whoever panicked meanwhile.
+        // Consistent after each of its methods, even if another thread panicked meanwhile.
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -138,7 +138,7 @@ impl Host for SimulatedHost {
         )))
     }
 
-    /// None of its sockets has a reuse option: where that would decide, the bind fails.
+    /// No socket of this host has a reuse option, so a bind() that depends on one fails.
     fn probe(&self, bind: Bind, port: u16) -> Result<(), Errno> {
         if let Some(errno) = self.world.refusal(port) {
             return Err(errno);
@@ -201,7 +201,7 @@ impl Describer for SimulatedDescriber {
     }
 }
 
-/// What the scan of a held port shows: a dual-stack socket of our own process.
+/// Returns a held port as a scan shows it: a dual-stack socket of this host's own process.
 fn held_socket((protocol, port): (Protocol, u16), own: Span) -> Socket {
     let state = match protocol {
         Protocol::Tcp => State::Bound,

@@ -1,4 +1,4 @@
-//! Standard output as the program was started with it. Writes nothing itself.
+//! Standard output as the program was started with it. Does not write.
 
 use std::{
     io,
@@ -7,8 +7,8 @@ use std::{
 
 static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Runs before `main`: std opens /dev/null in place of a closed standard output before anybody can
-/// ask, and what is written would be lost without a word.
+/// Runs before `main`: std opens /dev/null in place of a closed standard output before other code
+/// can check it, and all output would be lost silently.
 #[expect(unsafe_code, reason = "the section must hold pointers to functions, and this is one")]
 #[cfg(target_os = "linux")]
 #[used]
@@ -21,7 +21,7 @@ extern "C" fn look() {
     WAS_CLOSED.store(!is_open, Ordering::Relaxed);
 }
 
-/// Fails with EBADF where the program was started without one (`>&-`).
+/// Locks standard output. Fails with EBADF if the program was started without one (`>&-`).
 pub fn open() -> io::Result<io::StdoutLock<'static>> {
     if WAS_CLOSED.load(Ordering::Relaxed) {
         return Err(rustix::io::Errno::BADF.into());

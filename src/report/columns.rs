@@ -1,8 +1,8 @@
-//! Aligned columns under a header, as `ss` has them. Wraps nothing.
+//! Aligned columns under a header, as in `ss`. Does not wrap lines.
 
 use std::io::{self, Write};
 
-/// The last column is not padded.
+/// Writes the header and the rows. The last column is not padded.
 pub fn write<const N: usize>(
     header: [&str; N],
     rows: &[[String; N]],

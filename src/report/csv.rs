@@ -1,6 +1,7 @@
-//! `scan` as comma-separated values: LF line ends, one header, one line a socket (RFC 4180 quoting).
+//! `scan` as comma-separated values: LF line ends, one header, one line per socket (quoted as in
+//! RFC 4180).
 //!
-//! A user or process name that a spreadsheet would compute as a formula gets an apostrophe in front.
+//! A user or process name that a spreadsheet would evaluate as a formula gets a leading apostrophe.
 
 use std::{
     fmt::{Display, Write as _},
@@ -44,7 +45,7 @@ pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 struct Table<W: Write> {
     writer: Writer<W>,
-    /// Used again for every field.
+    /// Buffer for one field, reused for each.
     field: String,
 }
 
@@ -70,7 +71,7 @@ impl<W: Write> Table<W> {
         self.writer.write_record(None::<&[u8]>)
     }
 
-    /// Nothing stands for an empty field.
+    /// Writes one value; None becomes an empty field.
     fn write(&mut self, value: Option<impl Display>) -> csv::Result<()> {
         self.write_list(value.into_iter())
     }
@@ -80,7 +81,8 @@ impl<W: Write> Table<W> {
         self.writer.write_field(&self.field)
     }
 
-    /// Of names from outside, each of which may be chosen by anybody who may start a process.
+    /// Writes names from outside the program: anyone who may start a process can choose one, so a
+    /// name that looks like a formula gets a leading apostrophe.
     fn write_text(&mut self, values: impl Iterator<Item = impl Display>) -> csv::Result<()> {
         self.join(values);
         if self.field.starts_with(['=', '+', '-', '@']) {
@@ -89,7 +91,7 @@ impl<W: Write> Table<W> {
         self.writer.write_field(&self.field)
     }
 
-    /// Fills `field`.
+    /// Fills `field` with the values, separated by semicolons.
     fn join(&mut self, values: impl Iterator<Item = impl Display>) {
         self.field.clear();
         for (number, value) in values.enumerate() {
@@ -99,7 +101,7 @@ impl<W: Write> Table<W> {
     }
 }
 
-/// A name among names: a semicolon of its own must not look like two names.
+/// A name in a list. Escapes its semicolons, so that it does not look like two names.
 struct Listed<'a>(&'a str);
 
 impl Display for Listed<'_> {
@@ -112,7 +114,7 @@ impl Display for Listed<'_> {
     }
 }
 
-/// Keeps the kind: a closed pipe must stay a closed pipe.
+/// Converts an error and keeps its kind: a closed pipe must be recognized as one.
 fn into_io(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,

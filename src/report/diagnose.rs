@@ -1,4 +1,5 @@
-//! What `portscope diagnose` tells: ranges, destinations, findings and a status. Judges by no rule.
+//! What `portscope diagnose` reports: ranges, destinations, findings and a status. Applies no
+//! rules.
 
 pub mod json;
 pub mod prometheus;
@@ -13,24 +14,25 @@ use crate::{
     report::{Scan, text::Name},
 };
 
-/// What the exit code tells, in growing order.
+/// The status that the exit code shows, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     Ok,
     Warning,
-    /// Sockets could not be listed or the ephemeral range not read, and what was seen is not critical.
+    /// Sockets could not be listed or the ephemeral range could not be read, and what was found is
+    /// not critical.
     Unknown,
     Critical,
 }
 
 impl Status {
-    /// The worst of several; what was not seen is unknown.
+    /// Returns the worst status of several namespaces; at least `Unknown` if some were not seen.
     pub fn worst(healths: &[Health<'_>], unseen: &[UnseenNamespaces]) -> Self {
         let seen = healths.iter().map(Health::status).max().unwrap_or(Self::Unknown);
         if unseen.is_empty() { seen } else { seen.max(Self::Unknown) }
     }
 
-    /// In JSON; in capitals the first word of the text.
+    /// Name in JSON; in capitals, the first word of the text output.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -41,7 +43,7 @@ impl Status {
     }
 }
 
-/// A machine's ports as they were judged.
+/// The scan of a network namespace, and its diagnosis.
 #[derive(Clone, Copy)]
 pub struct Health<'a> {
     pub scan: Scan<'a>,
@@ -50,9 +52,9 @@ pub struct Health<'a> {
     pub diagnosis: &'a Diagnosis,
     pub protocols: Protocols,
     pub thresholds: Thresholds,
-    /// Seconds from the first scan to the last; None: there was one.
+    /// Seconds from the first scan to the last; None: there was only one.
     pub sampled: Option<f64>,
-    /// Destinations listed at most; None: as many as suit the form.
+    /// Maximum number of destinations listed; None: the default of the output format.
     pub top: Option<usize>,
 }
 
@@ -66,7 +68,8 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// Of the findings, and of what stands worst, whether a rule speaks of it or not.
+    /// Returns the severity of the worst finding, or of the worst range or destination if that is
+    /// higher: no rule may report it.
     fn severity(&self) -> Severity {
         self.diagnosis.severity.max(self.worst().level.severity())
     }
@@ -75,13 +78,13 @@ impl<'a> Health<'a> {
         diagnosis::verdict(self.analysis, self.trends, self.thresholds)
     }
 
-    /// Whether the ephemeral range and the reserved ports were read: no figure about them and no OK
-    /// rests on an assumed value.
+    /// Whether the ephemeral range and the reserved ports were read. Where they are assumed, no
+    /// figure about them is reported, and the status is never OK.
     fn knows_range(&self) -> bool {
         self.scan.snapshot.knows_range()
     }
 
-    /// What a level is called: an assumed range is never OK.
+    /// Returns the name of a level; UNKNOWN instead of OK where the range is assumed.
     fn level_name(&self, standing: &Standing) -> &'static str {
         match standing.level {
             Level::Ok if !self.knows_range() => "UNKNOWN",
@@ -89,7 +92,7 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// A table of sockets that was not seen, or not whole.
+    /// Returns the gap of a socket table that was not listed, or not completely.
     fn unlisted(&self) -> Option<&'a Gap> {
         self.unlisted_tables().next()
     }
@@ -100,7 +103,7 @@ impl<'a> Health<'a> {
         self.scan.snapshot.gaps.iter().filter(is_table)
     }
 
-    /// Whether the protocol's sockets were listed: what is counted else is too small.
+    /// Whether the protocol's sockets were listed. If not, its counts are too low.
     fn lists(&self, protocol: Protocol) -> bool {
         self.unlisted_tables().all(|gap| gap.protocol() != Some(protocol))
     }
@@ -110,7 +113,7 @@ impl<'a> Health<'a> {
         self.analysis.ranges.iter().filter(move |range| protocols.includes(range.protocol))
     }
 
-    /// Those that use a port, fullest first.
+    /// Returns the destinations that use a port, fullest first.
     fn destinations(&self) -> impl Iterator<Item = &'a DestinationUse> {
         self.analysis.destinations.iter().filter(|row| row.used > 0)
     }
@@ -123,7 +126,7 @@ impl<'a> Health<'a> {
         Standing::of_destination(row, self.trends, self.thresholds)
     }
 
-    /// `name[pid]`, or the words for who else has sockets.
+    /// Returns `name[pid]`, or words for an owner that is not a known process.
     fn party(&self, party: Party) -> String {
         match party {
             Party::Process(pid) => {
@@ -149,7 +152,7 @@ impl<'a> Health<'a> {
     }
 }
 
-/// As `owner.kind` of `scan`.
+/// Returns the kind of owner, as in `owner.kind` of `scan`.
 fn kind(party: Party) -> Option<&'static str> {
     match party {
         Party::Process(_) => Some("process"),

@@ -1,4 +1,5 @@
-//! What `portscope explain` tells of one port: holders, binds, connects. Asks and tries nothing.
+//! What `portscope explain` reports about one port: holders, binds, connects. Does not read the
+//! machine.
 
 pub mod json;
 pub mod text;
@@ -12,66 +13,66 @@ use crate::{
     report::Scan,
 };
 
-/// Everything about one port. The snapshot holds its sockets and no others.
+/// Everything about one port. The snapshot contains only the sockets on it.
 pub struct Explanation<'a> {
     pub scan: Scan<'a>,
     pub port: u16,
-    /// Flows to the port that DNAT sends on; None: no flow is tracked here.
+    /// Flows to the port that DNAT redirects; None: no flow is tracked in this network namespace.
     pub publications: &'a Option<Result<Vec<Publication>, Errno>>,
-    /// One a protocol asked for.
+    /// One for each protocol that was asked for.
     pub sides: &'a [Side],
 }
 
-/// A port of one protocol.
+/// The port on one protocol.
 pub struct Side {
     pub protocol: Protocol,
     /// The name the port is registered for.
     pub service: Option<String>,
     pub binds: Vec<BindRow>,
     pub connects: Vec<ConnectRow>,
-    /// Destinations that stand on the port and in none of `connects`.
+    /// Destinations of sockets on the port that are not in `connects`.
     pub destinations_left_out: usize,
-    /// None: nothing stands on it.
+    /// When the port becomes free; None: it is not in use.
     pub frees_when: Option<String>,
 }
 
 /// One kind of bind().
 pub struct BindRow {
-    /// The address, as JSON and the text name it.
+    /// The address, as shown in JSON and text.
     pub probe: String,
     pub bind: Bind,
-    /// By the sockets on the port.
+    /// The answer that follows from the sockets on the port.
     pub answer: Answer,
-    /// Why the kernel refuses it whatever is on the port.
+    /// Why the kernel refuses the bind() whatever sockets are on the port.
     pub refusal: Option<AddressRefusal>,
     pub probed: Probed<Errno>,
 }
 
 pub struct ConnectRow {
-    /// None: any that nobody on the port is connected to.
+    /// None: any destination that no socket on the port is connected to.
     pub destination: Option<Destination>,
     pub answer: Answer,
 }
 
 impl Explanation<'_> {
-    /// Whether any socket is on the port, as listed or as a real bind() met one.
+    /// Whether any socket is on the port: one is listed, or a real bind() failed with EADDRINUSE.
     pub fn is_held(&self) -> bool {
         !self.scan.snapshot.sockets.is_empty() || self.sides.iter().any(Side::has_met_a_socket)
     }
 
-    /// Whether a socket of that protocol may be on the port that is not listed.
+    /// Whether a socket of that protocol may be on the port without being listed.
     fn may_be_unlisted(&self, protocol: Protocol) -> bool {
         availability::may_be_unlisted(self.scan.snapshot, protocol, self.port)
     }
 
-    /// Of one protocol; None: not known.
+    /// Returns the redirected flows of one protocol; None: unknown.
     fn published(&self, protocol: Protocol) -> Option<impl Iterator<Item = &Publication>> {
         let flows = self.publications.as_ref()?.as_ref().ok()?;
         Some(flows.iter().filter(move |flow| flow.protocol == protocol))
     }
 
-    /// The named ranges that ports are drawn from and that hold the port; `registered` and
-    /// `system` where there is none of those.
+    /// Returns the names of the ranges that contain the port: `ephemeral` and `iana`, from which
+    /// ports are chosen; if neither does, its class.
     fn ranges(&self) -> Vec<&'static str> {
         let mut ranges = Vec::new();
         if self.scan.snapshot.ephemeral.range.contains(self.port) {
@@ -86,7 +87,7 @@ impl Explanation<'_> {
         ranges
     }
 
-    /// IANA's classes of ports (RFC 6335, section 6).
+    /// Returns IANA's class of the port (RFC 6335, section 6).
     fn class(&self) -> &'static str {
         match self.port {
             port if port::SYSTEM.contains(port) => "system",
@@ -95,7 +96,7 @@ impl Explanation<'_> {
         }
     }
 
-    /// By `ip_unprivileged_port_start`.
+    /// Whether a bind() needs CAP_NET_BIND_SERVICE (`ip_unprivileged_port_start`).
     fn needs_privilege(&self) -> bool {
         self.port < self.scan.snapshot.ephemeral.unprivileged_start
     }
@@ -106,7 +107,7 @@ impl Explanation<'_> {
 }
 
 impl Side {
-    /// A real bind() without a reuse option failed with EADDRINUSE.
+    /// Whether a real bind() without a reuse option failed with EADDRINUSE.
     fn has_met_a_socket(&self) -> bool {
         let plain = self.binds.iter().filter(|row| row.bind.reuse == Reuse::None);
         plain.filter_map(|row| row.probed.result()).any(|tried| tried == Err(Errno::EADDRINUSE))
@@ -114,7 +115,7 @@ impl Side {
 }
 
 impl BindRow {
-    /// In JSON: that of the answer, and `refused`.
+    /// Returns the verdict for JSON: that of the answer, or `refused`.
     fn verdict_name(&self) -> &'static str {
         if self.refusal.is_some() { "refused" } else { self.answer.verdict.name() }
     }
@@ -123,7 +124,8 @@ impl BindRow {
         self.refusal.as_ref().map_or(&self.answer.because, |refusal| refusal.cause.as_str())
     }
 
-    /// The errno of a probe that failed, or of the refusal.
+    /// Returns the errno of the probe, if it was made and failed; without a probe, that of the
+    /// refusal.
     fn errno(&self) -> Option<Errno> {
         let tried = self.probed.result();
         let refused = || self.refusal.as_ref().map(|refusal| refusal.errno);
@@ -137,7 +139,7 @@ impl BindRow {
         }
     }
 
-    /// In the words of `verdict`, and `denied`.
+    /// Returns the result of the probe, in the words of `verdict` or as `denied`.
     fn probed_name(&self) -> Option<&'static str> {
         Some(match self.probed.result()? {
             Ok(()) => "free",

@@ -1,4 +1,4 @@
-//! Prometheus' text format, version 0.0.4: families of gauges, labels, escaping. Not which families.
+//! Text format of Prometheus, version 0.0.4: gauges, labels, escaping. Does not choose the metrics.
 //!
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
@@ -18,7 +18,7 @@ impl Exposition {
         writeln!(self.0, "# {text}").expect(MEMORY);
     }
 
-    /// A metric with all its samples; nothing where it has none.
+    /// Writes a metric with all its samples; nothing if it has none.
     pub fn gauge(&mut self, name: &str, help: &str, samples: impl FnOnce(&mut Samples<'_>)) {
         let start = self.0.len();
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
@@ -35,14 +35,14 @@ impl Exposition {
     }
 }
 
-/// Those of one metric.
+/// Writes the samples of one metric.
 pub struct Samples<'a> {
     text: &'a mut String,
     name: &'a str,
 }
 
 impl Samples<'_> {
-    /// The labels of a sample differ from those of every other sample of its metric.
+    /// Adds a sample. Its labels must differ from those of every other sample of the metric.
     pub fn add<'l>(&mut self, labels: impl IntoIterator<Item = Label<'l>>, value: f64) {
         self.text.push_str(self.name);
         let mut separator = '{';
@@ -59,7 +59,7 @@ impl Samples<'_> {
     }
 }
 
-/// What is written through it stands as a label's value.
+/// Escapes what is written through it for use as the value of a label.
 struct Escaping<'a>(&'a mut String);
 
 impl fmt::Write for Escaping<'_> {
@@ -76,7 +76,7 @@ impl fmt::Write for Escaping<'_> {
     }
 }
 
-/// As Go reads it.
+/// A number in the notation of Go, in which Prometheus reads it.
 struct Value(f64);
 
 impl Display for Value {

@@ -1,4 +1,5 @@
-//! `portscope.scan/1`: the keys and types are a contract. One socket at a time, never a whole tree.
+//! `portscope.scan/1`: the keys and types are a contract. Writes one socket at a time, without
+//! building a whole tree.
 
 use std::{
     fmt,
@@ -22,7 +23,7 @@ pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// The scans of several network namespaces, and what keeps them from being all.
+/// Writes the scans of several network namespaces, and why some may be missing.
 pub fn write_scans(
     scans: &[Scan<'_>],
     unseen: &[UnseenNamespaces],
@@ -92,7 +93,7 @@ pub(super) struct Host<'a> {
     #[serde(serialize_with = "as_str")]
     kernel: &'a Text,
     network_namespace: Option<u64>,
-    /// Of one that was asked for.
+    /// Set only if the namespace was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     network_namespace_name: Option<&'a str>,
 }
@@ -109,7 +110,7 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Since 1970, shown as RFC 3339 in UTC with microseconds.
+/// Time since 1970, written as RFC 3339 in UTC with microseconds.
 pub(super) struct Instant(pub(super) Duration);
 
 impl Serialize for Instant {
@@ -189,7 +190,7 @@ pub(super) struct SocketRow<'a> {
     family: &'static str,
     state: &'static str,
     local: EndpointRow,
-    /// The name of the interface that it is bound to, or its index where the name is not known.
+    /// Name of the interface that the socket is bound to, or its index if the name is unknown.
     interface: Option<Interface<'a>>,
     remote: Option<EndpointRow>,
     inode: Option<u32>,
@@ -251,7 +252,7 @@ impl From<Endpoint> for EndpointRow {
 struct OwnerRow<'a> {
     kind: &'static str,
     processes: Owners<'a>,
-    /// Of the kernel, whose port it is.
+    /// The kernel's tunnels that use the port.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tunnels: Vec<TunnelRow<'a>>,
 }
@@ -260,7 +261,7 @@ struct OwnerRow<'a> {
 struct TunnelRow<'a> {
     kind: &'static str,
     device: &'a str,
-    /// The interface reports this very port.
+    /// Whether the interface reports this very port.
     certain: bool,
 }
 
@@ -286,7 +287,7 @@ impl Serialize for Owners<'_> {
     }
 }
 
-/// As in every list of processes.
+/// A process, as in every list of processes.
 #[derive(Serialize)]
 pub(super) struct ProcessRow<'a> {
     pub(super) pid: u32,

@@ -1,4 +1,4 @@
-//! What a lab, or a race, came to: terms, strategies, thefts. Runs nothing.
+//! Results of a lab or a race: conditions, strategies, stolen ports. Runs nothing.
 
 pub mod json;
 pub mod text;
@@ -10,19 +10,19 @@ use crate::{
     domain::{PortRange, Protocols, Text},
 };
 
-/// All of it.
+/// The whole report.
 pub struct Lab<'a> {
     pub terms: Terms,
     pub outcome: Outcome<'a>,
 }
 
-/// What it was run on.
+/// The conditions of the run.
 pub struct Terms {
-    /// "uniform" and the like; "live" for the machine's own.
+    /// Name of the distribution, such as "uniform"; "live" for the machine's own occupancy.
     pub occupancy: &'static str,
-    /// In memory; else by real sockets.
+    /// In memory; otherwise with real sockets.
     pub is_simulated: bool,
-    /// Of the candidates, 0 to 1, that are occupied: as asked for, or as found.
+    /// Share of the candidates that are occupied, 0 to 1: as asked for, or as found.
     pub fill: f64,
     pub seed: u64,
     pub range: PortRange,
@@ -41,58 +41,60 @@ pub enum Outcome<'a> {
 /// Strategies side by side.
 pub struct Comparison<'a> {
     pub max_attempts: u32,
-    /// The runs went to so many, in turn.
+    /// Number of destinations, used in turn by the runs.
     pub destinations: u32,
     pub runs: u64,
     pub rivals: Vec<Rival<'a>>,
 }
 
-/// One strategy.
+/// A strategy and its results.
 pub struct Rival<'a> {
     pub row: &'static AllocatorRow,
     pub figures: &'a Figures,
 }
 
-/// Close-then-rebind against a thief, and the same with the socket kept.
+/// Results of closing and binding a port again while a competitor binds ports, and of keeping its
+/// socket.
 pub struct Race {
     pub place: Place,
-    /// As asked for: between close and rebind, and ports that the thief binds a second.
+    /// As asked for: the time between close and rebind, and the ports that the competitor binds per
+    /// second.
     pub window: Duration,
     pub thief_per_second: f64,
     pub rebound: Rounds,
     pub handed_over: Rounds,
-    /// Why it ended before its last round.
+    /// Why the race ended before its last round.
     pub trouble: Option<Text>,
 }
 
 /// Where a race was run.
 pub enum Place {
-    /// By two processes in a network namespace of their own.
+    /// With two processes in a network namespace of their own.
     Namespace,
-    /// In memory, because of that.
+    /// In memory, for that reason.
     Simulated { because: Text },
 }
 
-/// Rounds of one kind.
+/// Results of the rounds of one kind.
 pub struct Rounds {
     pub count: u32,
-    /// The port was somebody else's in the end.
+    /// Rounds in which another process had the port at the end.
     pub thefts: u32,
-    /// Of sockets that were kept: rounds in which the thief tried that very port, in vain.
+    /// With the socket kept: rounds in which the competitor tried this very port and was refused.
     pub refused: u32,
-    /// Thefts by the law, and their standard deviation; of sockets that were kept: as if they had
-    /// been closed.
+    /// Expected number of stolen ports, and its standard deviation; with the socket kept: as if it
+    /// had been closed.
     pub predicted: f64,
     pub deviation: f64,
-    /// As measured.
+    /// Measured, as are the fields below.
     pub window: Duration,
     pub thief_per_second: f64,
-    /// Ports that were free in the mean.
+    /// Mean number of free ports.
     pub free: f64,
 }
 
 impl Rival<'_> {
-    /// The law that the runs were held against, in words.
+    /// Describes the model of the expected figures.
     fn law(&self) -> Option<&'static str> {
         self.figures.predicted?;
         Some(match self.figures.law.as_ref()? {
@@ -108,7 +110,7 @@ impl Rival<'_> {
     }
 }
 
-/// Of a habit, as JSON names it; None: too few ports were given.
+/// Returns the name of a habit for JSON; None: too few ports were allocated.
 fn habit_name(habit: Habit) -> Option<&'static str> {
     Some(match habit {
         Habit::Unseen => return None,

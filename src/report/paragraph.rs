@@ -1,10 +1,10 @@
-//! Paragraphs with a hanging indent that end at column 100. Cuts no word.
+//! Paragraphs with a hanging indent, wrapped at column 100. Splits no word.
 
 use std::io::{self, Write};
 
 const WIDTH: usize = 100;
 
-/// `text` after `first`; further lines begin below it.
+/// Writes `text` after `first`. Further lines are indented by the width of `first`.
 pub fn write(first: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
     let indent = first.chars().count();
     let mut line = first.to_owned();

@@ -1,4 +1,4 @@
-//! What a search for a port came to: ports, attempts, holders, and why there is none. Binds nothing.
+//! Result of a search: ports, attempts, holders, and why no port was found. Binds nothing.
 
 use std::{
     borrow::Cow,
@@ -17,7 +17,7 @@ use crate::{
     report::{Scan, json::ProcessRow, text::Name},
 };
 
-/// A whole search.
+/// A search and its result.
 #[derive(Clone, Debug)]
 pub struct Pick {
     pub strategy: &'static str,
@@ -27,14 +27,14 @@ pub struct Pick {
     pub max_attempts: u32,
     /// Empty when fewer were found than asked for.
     pub ports: Vec<u16>,
-    /// Of these, ports that connect() and bind() to port 0 may choose: they are in `ephemeral`.
+    /// Those of `ports` that connect() and bind() to port 0 may choose: they are in `ephemeral`.
     pub automatic: Vec<u16>,
     pub ephemeral: PortRange,
     pub attempts: Vec<Tried>,
     pub error: Option<NoPort>,
 }
 
-/// One attempt and who was met.
+/// One attempt, and the holder if the port was in use.
 #[derive(Clone, Debug)]
 pub struct Tried {
     pub attempt: Attempt,
@@ -43,24 +43,25 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// The protocol that refused, or all that were bound.
+    /// Returns the protocol that refused, or all that were bound.
     fn protocols(&self) -> Protocols {
         self.attempt.refusal.map_or(self.asked, |refusal| refusal.protocol.into())
     }
 }
 
-/// Who has the port that an attempt met.
+/// The holder of a port that an attempt found in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collision {
     kind: &'static str,
-    /// Pid and name, ascending.
+    /// Pid and name, ascending by pid.
     processes: Vec<(u32, Option<Text>)>,
-    /// The kernel's tunnels that have the port.
+    /// The kernel's tunnels that use the port.
     tunnels: Option<String>,
 }
 
 impl Collision {
-    /// Of several sockets on the port those speak whose owner says most.
+    /// Finds the holder of a port. Of several sockets, those with the most informative kind of
+    /// owner are used.
     pub fn find(scan: Scan<'_>, protocol: Protocol, port: u16) -> Option<Self> {
         let sockets = scan.snapshot.on_port(protocol, port);
         let owners = || sockets.iter().map(|socket| scan.snapshot.owner(socket));
@@ -99,7 +100,7 @@ impl fmt::Display for Collision {
     }
 }
 
-/// As `--trace` tells it.
+/// The line that `--trace` prints.
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Attempt { number, port, refusal, took } = self.attempt;
@@ -124,42 +125,42 @@ impl fmt::Display for Tried {
     }
 }
 
-/// Why there is no port. A hundred misses are never called "no free port".
+/// Why no port was found. A hundred failed attempts are never reported as "no free port".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoPort {
     AttemptsExhausted {
         attempts: u32,
-        /// None: could not be looked up.
+        /// None: could not be determined.
         free: Option<Unlisted>,
-        /// Ports that could have been drawn.
+        /// Number of ports that could have been drawn.
         of: u32,
-        /// Ports of the range that could not, because they are reserved.
+        /// Number of ports of the range that are reserved and could not be drawn.
         reserved: u32,
-        /// The last refusal that was not EADDRINUSE, and how many such there were.
+        /// How many refusals were not EADDRINUSE, and the last of them.
         other: Option<(u32, Errno)>,
     },
     RangeFull {
         range: PortRange,
-        /// Ports that could have been drawn.
+        /// Number of ports that could have been drawn.
         of: u32,
-        /// Ports of the range that could not, because they are reserved.
+        /// Number of ports of the range that are reserved and could not be drawn.
         reserved: u32,
-        /// Of those ports, if they are few: each with what is on it, in words.
+        /// Each port with its holder in words, if there are few ports; otherwise empty.
         holders: Vec<(u16, String)>,
     },
     RangeReserved {
         range: PortRange,
     },
-    /// No run of so many ports was free.
+    /// No run of `length` consecutive ports was free.
     NoBlock {
         range: PortRange,
         length: u16,
-        /// 0: no run of the range is so long.
+        /// 0: the range has no run of that length.
         attempts: u32,
     },
     /// No port of the address can be bound.
     AddressRefused(AddressRefusal),
-    /// No port of the range can be bound, for want of a right.
+    /// No port of the range can be bound, because this process lacks the right.
     RightMissing(AddressRefusal),
     /// A policy refused port 0 and each port that was tried.
     PolicyRefused {
@@ -172,13 +173,14 @@ pub enum NoPort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unlisted {
     pub ports: u32,
-    /// Of these, how many were refused with EADDRINUSE all the same.
+    /// How many of these were refused with EADDRINUSE nevertheless.
     pub refused: u32,
-    /// Not all sockets are listed: one that is not may be on such a port.
+    /// Whether an unlisted socket may be on such a port, because not all sockets are listed.
     pub is_doubtful: bool,
 }
 
-/// Who or what has the port of these sockets: `python3[812]`, `a socket in TIME-WAIT, 42 s left, ...`.
+/// Describes the holder of the port of these sockets: `python3[812]`, `a socket in TIME-WAIT, 42 s
+/// left, ...`.
 pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket>) -> String {
     let owner = |socket: &&Socket| scan.snapshot.owner(socket);
     let Some(socket) = sockets.min_by_key(|socket| rank(owner(socket))) else {
@@ -210,7 +212,7 @@ fn in_state(socket: &Socket) -> String {
     format!("a socket in {}{left}", socket.state)
 }
 
-/// The owner that says most comes first.
+/// Orders owners by how much they say about the holder; the most informative is first.
 fn rank(owner: Owner<'_>) -> u8 {
     match owner {
         Owner::Process(_) => 0,
@@ -225,7 +227,7 @@ fn rank(owner: Owner<'_>) -> u8 {
 }
 
 impl NoPort {
-    /// `error.kind` in JSON.
+    /// Returns `error.kind` for JSON.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::AttemptsExhausted { .. } => "attempts-exhausted",
@@ -304,7 +306,7 @@ fn write_free(
     }
 }
 
-/// The reserved ports come first where they are what makes the range short.
+/// Names the reserved ports first if there are any, because they make the range short.
 fn write_full(
     f: &mut fmt::Formatter<'_>,
     range: PortRange,
@@ -334,12 +336,12 @@ fn write_full(
     Ok(())
 }
 
-/// One port a line.
+/// Writes one port per line.
 pub fn write_text(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
     pick.ports.iter().try_for_each(|port| writeln!(out, "{port}"))
 }
 
-/// `portscope.pick/1`: the keys and types are a contract.
+/// Writes `portscope.pick/1`: the keys and types are a contract.
 pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
     let document = Document {
         schema: "portscope.pick/1",

@@ -1,4 +1,4 @@
-//! `scan` for people: aligned columns like `ss`, one line a socket, the owner last and in words.
+//! `scan` as text: aligned columns like `ss`, one line per socket, with the owner last.
 
 use std::{
     fmt::{self, Write as _},
@@ -29,7 +29,7 @@ pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// One table a network namespace, under a line that names it.
+/// Writes one table per network namespace, each under a line with its name.
 pub fn write_scans(scans: &[Scan<'_>], out: &mut dyn Write) -> io::Result<()> {
     for (number, &scan) in scans.iter().enumerate() {
         let space = if number == 0 { "" } else { "\n" };
@@ -65,7 +65,7 @@ fn push_socket(line: &mut String, scan: Scan<'_>, socket: &Socket, widths: Width
     line.write_char('\n')
 }
 
-/// A value, blanks up to the width of its column, and one more.
+/// Appends a value, padded with spaces to the width of its column plus one.
 fn push_column(line: &mut String, value: impl fmt::Display, width: usize) -> fmt::Result {
     let start = line.len();
     write!(line, "{value}")?;
@@ -95,7 +95,7 @@ fn push_owner(line: &mut String, scan: Scan<'_>, socket: &Socket) -> fmt::Result
     Ok(())
 }
 
-/// A process name that cannot pose as our columns: quoted unless it is plain.
+/// A process name, quoted unless it is plain, so that it cannot imitate a column.
 pub(super) struct Name<'a>(pub(super) Option<&'a Text>);
 
 impl fmt::Display for Name<'_> {
@@ -110,7 +110,7 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// `-` where there is nothing.
+/// A value, or `-` for None.
 struct Known<T>(Option<T>);
 
 impl<T: fmt::Display> fmt::Display for Known<T> {
@@ -122,7 +122,7 @@ impl<T: fmt::Display> fmt::Display for Known<T> {
     }
 }
 
-/// Widths of the columns that depend on what is in them.
+/// Widths of the columns that depend on their content.
 #[derive(Clone, Copy)]
 struct Widths {
     local: usize,
@@ -147,7 +147,7 @@ impl Widths {
     }
 }
 
-/// With the interface that it is bound to.
+/// Includes the interface that the socket is bound to.
 fn local_width(scan: Scan<'_>, socket: &Socket) -> usize {
     match socket.interface {
         None => endpoint_width(&socket.local),
@@ -155,7 +155,7 @@ fn local_width(scan: Scan<'_>, socket: &Socket) -> usize {
     }
 }
 
-/// Of IPv4 the widest there is: to measure all of 200,000 costs more than a few blanks.
+/// Returns the largest width for IPv4: measuring each of 200,000 costs more than a few spaces.
 fn endpoint_width(endpoint: &Endpoint) -> usize {
     match endpoint.address {
         IpAddr::V4(_) => "255.255.255.255:65535".len(),
@@ -163,7 +163,7 @@ fn endpoint_width(endpoint: &Endpoint) -> usize {
     }
 }
 
-/// Characters of a value as it is shown; allocates nothing.
+/// Counts the characters of a value as shown; allocates nothing.
 fn width<T: fmt::Display>(value: &T) -> usize {
     struct Count(usize);
     impl fmt::Write for Count {

@@ -1,4 +1,4 @@
-//! A frame, composed in memory and sent in one piece. Not what is on it.
+//! Composes a frame in memory and sends it in one piece. Does not decide what is drawn.
 
 use std::{
     io,
@@ -9,14 +9,14 @@ use ratatui::{Frame, TerminalOptions, Viewport, layout::Rect};
 
 use crate::tui::{encoder::Encoder, terminal::Terminal, watchdog::Ending};
 
-/// What the terminal shows, so that only differences are sent.
+/// Knows what the terminal shows, so that only differences are sent.
 pub struct Canvas {
     screen: ratatui::Terminal<Encoder>,
     size: (u16, u16),
 }
 
 impl Canvas {
-    /// Takes the screen for unknown: the first frame clears it.
+    /// Creates a canvas for a screen whose content is unknown: the first frame clears it.
     pub fn new(size: (u16, u16)) -> io::Result<Self> {
         let (columns, rows) = size;
         let viewport = Viewport::Fixed(Rect::new(0, 0, columns, rows));
@@ -30,7 +30,8 @@ impl Canvas {
         self.size
     }
 
-    /// How long the terminal took to read it. A frame without a difference is not sent.
+    /// Draws a frame and returns how long the terminal took to read it. A frame without a
+    /// difference is not sent.
     ///
     /// Errors: the terminal is gone.
     pub fn draw(

@@ -1,20 +1,20 @@
-//! Bytes from a terminal, turned into keys, gestures and answers. Reads nothing itself.
+//! Decodes bytes from a terminal into keys, gestures and answers. Reads nothing itself.
 //!
-//! crossterm 0.29 has a decoder, too, but it panics at some garbage, waits for ever for the end of a
-//! paste, stalls at input of more than 1 KiB and spins once the terminal is gone (crossterm#793).
+//! crossterm 0.29 has a decoder, too, but it panics on some garbage, waits forever for the end of a
+//! paste, stalls on input of more than 1 KiB and spins once the terminal is gone (crossterm#793).
 
 use std::{str, time::Duration};
 
 use crate::app::{Gesture, Key};
 
-/// Longer sequences than any we know are garbage.
+/// Maximum length of a sequence. All known sequences are shorter; longer ones are garbage.
 const LONGEST: usize = 64;
-/// More characters of a paste than any text field takes.
+/// Maximum number of characters passed on from a paste. No text field takes more.
 const LONGEST_PASTE: usize = 256;
 const ESCAPE: u8 = 0x1b;
 const CONTROL_C: u8 = 0x03;
 const BELL: u8 = 0x07;
-/// CAN and SUB end whatever has begun (ECMA-48, and VT500's parser).
+/// CAN and SUB cancel any string (ECMA-48, and VT500's parser).
 const CANCEL: u8 = 0x18;
 const SUBSTITUTE: u8 = 0x1a;
 /// String terminator (ST) as one byte.
@@ -22,19 +22,19 @@ const TERMINATOR: u8 = 0x9c;
 /// Ends a bracketed paste.
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// The rest of a key comes within this time, even through a slow line; an ESC alone is a key.
+/// Time limit for the rest of a key, even over a slow line. An ESC alone is the Escape key.
 const REST_OF_KEY: Duration = Duration::from_millis(40);
-/// Of an answer or a string, which may be longer than what the line sends at once.
+/// Time limit for the rest of an answer or string, which the line may send in several parts.
 const REST_OF_STRING: Duration = Duration::from_millis(500);
 const REST_OF_PASTE: Duration = Duration::from_secs(2);
 
-/// What came from the terminal.
+/// An input from the terminal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Input {
     Key(Key),
-    /// A character of a paste: never a command.
+    /// A character of a paste; never a command.
     Pasted(char),
-    /// Both counted from 0.
+    /// Column and row are counted from 0.
     Mouse {
         gesture: Gesture,
         column: u16,
@@ -42,35 +42,36 @@ pub enum Input {
     },
     /// The background's red, green and blue, each 0 to 1.
     Background([f32; 3]),
-    /// What the terminal can do (DA1): every terminal answers that, and after what was asked before.
+    /// The terminal's device attributes (DA1). Every terminal answers this request, and only after
+    /// all requests before it.
     Attributes,
 }
 
 impl Input {
-    /// Of these only the last one of a row counts.
+    /// Whether only the last one counts of several such inputs in a row.
     pub fn is_motion(&self) -> bool {
         matches!(self, Self::Mouse { gesture: Gesture::Hover | Gesture::Drag, .. })
     }
 }
 
-/// What the bytes so far begin with.
+/// What the bytes begin with.
 enum Step {
-    /// So many bytes mean this, or nothing that we know.
+    /// This many bytes are this input, or have no meaning here.
     Done(usize, Option<Input>),
-    /// After so many bytes something of any length begins.
+    /// After this many bytes something of any length begins.
     Begin(usize, Within),
     More,
 }
 
-/// What the next byte is a part of.
+/// What the next byte belongs to.
 #[derive(Clone, Copy, Debug, Default)]
 enum Within {
     #[default]
     Keys,
-    /// A control sequence that means nothing to us.
+    /// A control sequence that has no meaning here.
     Sequence,
     String(StringKind),
-    /// So many of its characters are still passed on, all of one line.
+    /// A paste. Up to `left` more of its characters are passed on, all from one line.
     Paste {
         left: usize,
     },
@@ -79,23 +80,23 @@ enum Within {
 /// OSC, DCS, APC, PM or SOS, up to its terminator.
 #[derive(Clone, Copy, Debug)]
 struct StringKind {
-    /// OSC: may be an answer to us; BEL ends it, too.
+    /// OSC: may be an answer, and BEL ends it, too.
     is_command: bool,
-    /// Begun by one byte (C1), and ended so.
+    /// Begun by a single byte (C1); the single-byte ST ends it, too.
     is_c1: bool,
 }
 
-/// Holds what is not complete yet.
+/// Decodes input. Keeps what is not complete yet.
 #[derive(Default)]
 pub struct Decoder {
     pending: Vec<u8>,
     within: Within,
-    /// The beginning of the OSC string that we are in.
+    /// The beginning of the current OSC string.
     command: Vec<u8>,
 }
 
 impl Decoder {
-    /// How long to wait for the rest of what has begun before `give_up`; None: nothing has begun.
+    /// How long to wait for the rest before `give_up`; None: nothing has begun.
     pub fn patience(&self) -> Option<Duration> {
         match self.within {
             Within::Keys if self.pending.is_empty() => None,
@@ -105,7 +106,8 @@ impl Decoder {
         }
     }
 
-    /// Hands all inputs that are complete to `take`, until that returns false.
+    /// Decodes bytes and passes all complete inputs to `take`. Stops and returns false when `take`
+    /// does.
     pub fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(Input) -> bool) -> bool {
         let mut pending = std::mem::take(&mut self.pending);
         pending.extend_from_slice(bytes);
@@ -122,7 +124,7 @@ impl Decoder {
         wanted
     }
 
-    /// Nothing more came: a lone ESC is the key, anything else was cut off.
+    /// Ends the wait for the rest: a lone ESC is the Escape key, anything else is discarded.
     pub fn give_up(&mut self) -> Option<Input> {
         let is_key = matches!(self.within, Within::Keys) && self.pending == [ESCAPE];
         self.pending.clear();
@@ -130,7 +132,8 @@ impl Decoder {
         is_key.then_some(Input::Key(Key::Escape))
     }
 
-    /// How many bytes are done, and what they mean. None: more must come. `bytes` is not empty.
+    /// Returns how many bytes were decoded, and their input. None: more bytes are needed. `bytes`
+    /// must not be empty.
     fn step(&mut self, bytes: &[u8]) -> Option<(usize, Option<Input>)> {
         match self.within {
             Within::Keys => match decode(bytes) {
@@ -160,7 +163,7 @@ impl Decoder {
         end + usize::from((0x40..0x7f).contains(&bytes[end]))
     }
 
-    /// No byte of it is a key, but Ctrl-C is always Ctrl-C.
+    /// Reads a string. None of its bytes is a key, except that Ctrl-C always works.
     fn read_string(&mut self, kind: StringKind, bytes: &[u8]) -> Option<(usize, Option<Input>)> {
         let is_special = |&byte: &u8| match byte {
             ESCAPE | CONTROL_C | CANCEL | SUBSTITUTE => true,
@@ -178,7 +181,8 @@ impl Decoder {
             [ESCAPE] => return None,
             [ESCAPE, b'\\', ..] => 2,
             [ESCAPE, ..] => {
-                // Not the terminator. What comes next may look like a key, and is none.
+                // Not the terminator: the string is no answer, and what follows is still part of
+                // it, even if it looks like a key.
                 self.command.resize(LONGEST, ESCAPE);
                 return Some((1, None));
             }
@@ -216,7 +220,7 @@ impl Decoder {
     }
 }
 
-/// `bytes` is not empty.
+/// Decodes what the bytes begin with. `bytes` must not be empty.
 fn decode(bytes: &[u8]) -> Step {
     let key = |key| Step::Done(1, Some(Input::Key(key)));
     match bytes[0] {
@@ -226,7 +230,7 @@ fn decode(bytes: &[u8]) -> Step {
         0x7f | 0x08 => key(Key::Backspace),
         control @ 0x01..=0x1a => key(Key::Ctrl(char::from(control - 1 + b'a'))),
         0x00..0x20 => Step::Done(1, None),
-        // C1 as one byte, with which no character of UTF-8 begins.
+        // C1 controls as single bytes. No UTF-8 character begins with one of them.
         0x9b => Step::Begin(1, Within::Sequence),
         0x90 | 0x98 | 0x9d | 0x9e | 0x9f => {
             let kind = StringKind { is_command: bytes[0] == 0x9d, is_c1: true };
@@ -252,7 +256,7 @@ fn decode_char(bytes: &[u8]) -> Step {
     }
 }
 
-/// ECMA-48, 5.3 and 5.4, and xterm's ctlseqs.
+/// Decodes a sequence that begins with ESC (ECMA-48, 5.3 and 5.4, and xterm's ctlseqs).
 fn decode_escape(bytes: &[u8]) -> Step {
     match bytes.get(1) {
         None => Step::More,
@@ -262,13 +266,13 @@ fn decode_escape(bytes: &[u8]) -> Step {
             Some(0x00..0x20) => Step::Done(2, None),
             Some(&last) => Step::Done(3, named_key(last, false).map(Input::Key)),
         },
-        // Also what Alt with these keys sends: then nothing follows.
+        // Alt with one of these keys sends the same bytes, but then nothing follows.
         Some(byte @ (b']' | b'P' | b'X' | b'^' | b'_')) => {
             Step::Begin(2, Within::String(StringKind { is_command: *byte == b']', is_c1: false }))
         }
-        // Ctrl-C must always be Ctrl-C.
+        // The control character is decoded separately, so that Ctrl-C always works.
         Some(0x00..0x20 | 0x7f) => Step::Done(1, Some(Input::Key(Key::Escape))),
-        // With Alt: no command of ours.
+        // Alt with a key: no command uses it.
         Some(_) => match decode(&bytes[1..]) {
             Step::Done(length, _) => Step::Done(1 + length, None),
             Step::Begin(length, within) => Step::Begin(1 + length, within),
@@ -277,20 +281,21 @@ fn decode_escape(bytes: &[u8]) -> Step {
     }
 }
 
-/// `11;rgb:RRRR/GGGG/BBBB`, one to four hex digits each; maybe `rgba` and an alpha (ctlseqs, OSC 11).
+/// Parses `11;rgb:RRRR/GGGG/BBBB`, with one to four hex digits each, or `rgba` with an alpha value
+/// (ctlseqs, OSC 11).
 fn background(text: &str) -> Option<Input> {
     let color = text.strip_prefix("11;rgb")?;
     let mut parts = color.strip_prefix("a:").or(color.strip_prefix(':'))?.split('/').map(share);
     Some(Input::Background([parts.next()??, parts.next()??, parts.next()??]))
 }
 
-/// Of the largest number with so many digits.
+/// Returns hex digits as a share (0 to 1) of the largest number with as many digits.
 fn share(digits: &str) -> Option<f32> {
     let largest = [0xf, 0xff, 0xfff, 0xffff_u16].get(digits.len().checked_sub(1)?)?;
     Some(f32::from(u16::from_str_radix(digits, 16).ok()?) / f32::from(*largest))
 }
 
-/// ESC [ parameters final.
+/// Decodes `ESC [ parameters final`.
 fn decode_control_sequence(bytes: &[u8]) -> Step {
     let body = &bytes[2..];
     let Some(end) = body.iter().position(|byte| !(0x20..0x40).contains(byte)) else {
@@ -302,25 +307,25 @@ fn decode_control_sequence(bytes: &[u8]) -> Step {
     match body[end] {
         _ if length > LONGEST => Step::Begin(2, Within::Sequence),
         b'~' if parameters == "200" => Step::Begin(length, Within::Paste { left: LONGEST_PASTE }),
-        // The mouse without SGR coding: three bytes follow.
+        // A mouse report without SGR encoding: three bytes follow.
         b'M' if end == 0 => match following {
             [button, column, row, ..] => {
                 Step::Done(length + 3, old_gesture(*button, *column, *row))
             }
             _ => Step::More,
         },
-        // Function keys of the Linux console: one byte follows.
+        // A function key of the Linux console: one byte follows.
         b'[' if following.is_empty() => Step::More,
         b'[' => Step::Done(length + 1, None),
         last @ (b'M' | b'm') => Step::Done(length, gesture(parameters, last)),
         b'c' if parameters.starts_with('?') => Step::Done(length, Some(Input::Attributes)),
         last @ 0x40..0x7f => Step::Done(length, sequence_key(parameters, last).map(Input::Key)),
-        // Not part of a sequence: what stands there begins something else.
+        // Not part of a sequence: this byte begins something else.
         _ => Step::Done(length - 1, None),
     }
 }
 
-/// `number;modifiers final`; modifiers are one more than a bit set whose bit 0 is Shift.
+/// Decodes `number;modifiers final`. Modifiers are a bit set plus one; bit 0 is Shift.
 fn sequence_key(parameters: &str, last: u8) -> Option<Key> {
     let mut numbers = parameters.split(';').map(|number| number.parse::<u16>().ok());
     let number = numbers.next().flatten();
@@ -346,14 +351,15 @@ fn named_key(last: u8, shift: bool) -> Option<Key> {
         b'D' => Key::Left,
         b'H' => Key::Home,
         b'F' => Key::End,
-        // The keypad's.
+        // Enter on the keypad.
         b'M' => Key::Enter,
         b'Z' => Key::BackTab,
         _ => return None,
     })
 }
 
-/// SGR coding (1006), `<button;column;row`, places from 1; `m` ends it for a release.
+/// Decodes a mouse report in SGR encoding (1006): `<button;column;row`, with positions counted from
+/// 1. The final byte `m` means a release.
 fn gesture(parameters: &str, last: u8) -> Option<Input> {
     let mut numbers = parameters.strip_prefix('<')?.split(';').map(|n| n.parse::<u16>().ok());
     let (button, column, row) = (numbers.next()??, numbers.next()??, numbers.next()??);
@@ -366,7 +372,8 @@ fn gesture(parameters: &str, last: u8) -> Option<Input> {
     Some(Input::Mouse { gesture, column: at(column)?, row: at(row)? })
 }
 
-/// X10's coding, a byte each, from 32; places count from 1. Whichever button is released is 3.
+/// Decodes a mouse report in X10 encoding: one byte each, plus 32, with positions counted from 1.
+/// Button 3 is the release of any button.
 fn old_gesture(button: u8, column: u8, row: u8) -> Option<Input> {
     let gesture = match button.checked_sub(32)? {
         release if without_modifiers(u16::from(release)) == 3 => Gesture::Release,
@@ -376,7 +383,8 @@ fn old_gesture(button: u8, column: u8, row: u8) -> Option<Input> {
     Some(Input::Mouse { gesture, column: at(column)?, row: at(row)? })
 }
 
-/// The left button, the wheel, and motion (bit 5) with the left button or none.
+/// Returns the gesture of the left button, of the wheel, or of motion (bit 5) with the left button
+/// or none.
 fn meant_by(button: u16) -> Option<Gesture> {
     Some(match without_modifiers(button) {
         0 => Gesture::Press,
@@ -388,7 +396,7 @@ fn meant_by(button: u16) -> Option<Gesture> {
     })
 }
 
-/// Shift, Alt and Control.
+/// Clears the bits for Shift, Alt and Control.
 fn without_modifiers(button: u16) -> u16 {
     button & !0b1_1100
 }

@@ -1,8 +1,8 @@
-//! Cells, said to the terminal in as few of crossterm's commands as it takes. Not which cells, and
-//! sends nothing.
+//! Encodes cells as terminal commands, as few as possible. Neither chooses the cells nor sends
+//! anything.
 //!
-//! ratatui's own backend for crossterm writes 20 bytes for no cell at all and both colours where one
-//! changed.
+//! ratatui's crossterm backend writes 20 bytes for a frame without cells, and both colours where
+//! only one changed.
 
 use std::convert::Infallible;
 
@@ -33,10 +33,10 @@ const ATTRIBUTES: [(Modifier, Attribute); 9] = [
     (Modifier::HIDDEN, Attribute::Hidden),
     (Modifier::CROSSED_OUT, Attribute::CrossedOut),
 ];
-/// Of all attributes and both colours.
+/// Resets all attributes and both colours.
 const PLAIN: SetAttribute = SetAttribute(Attribute::Reset);
 
-/// How the next cell would look.
+/// The style of the next cell.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Look {
     foreground: Color,
@@ -44,7 +44,7 @@ struct Look {
     modifier: Modifier,
 }
 
-/// What ratatui draws on. The cursor is always hidden; the size never changes.
+/// A backend for ratatui. The cursor is always hidden; the size never changes.
 pub struct Encoder {
     size: Size,
     bytes: Vec<u8>,
@@ -55,28 +55,28 @@ impl Encoder {
         Self { size: Size::new(columns, rows), bytes: Vec::new() }
     }
 
-    /// What was drawn since the last call of `clear_bytes`; nothing if nothing differed.
+    /// The bytes drawn since the last call of `clear_bytes`; empty if nothing differed.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Keeps their memory.
+    /// Removes the bytes, but keeps their memory.
     pub fn clear_bytes(&mut self) {
         self.bytes.clear();
     }
 
-    /// Plain colours, empty screen.
+    /// Resets the colours and clears the screen.
     pub fn erase(&mut self) {
         self.put(PLAIN);
         self.put(Clear(Cleared::All));
     }
 
     fn put(&mut self, command: impl Command) {
-        // A vector takes everything.
+        // Writing to a vector cannot fail.
         let _ = self.bytes.queue(command);
     }
 
-    /// `at`: where the cursor is, if that is known.
+    /// Moves the cursor to `to`. `at` is its current position, if known.
     fn go_to(&mut self, at: Option<Position>, to: Position) {
         match at {
             Some(at) if at == to => {}
@@ -121,7 +121,8 @@ impl Backend for Encoder {
             self.dress(look, new);
             look = new;
             self.put(Print(cell.symbol()));
-            // Behind the last column terminals differ, and so they do for characters not of one.
+            // After the last column, and after characters that are not one column wide, the
+            // position of the cursor depends on the terminal.
             let is_sure = cell.symbol().width() == 1 && x + 1 < self.size.width;
             at = is_sure.then(|| Position::new(x + 1, y));
         }

@@ -1,4 +1,5 @@
-//! The loop: takes what waits, tells the app, obeys its effects, draws what changed. Decides nothing.
+//! The event loop: receives events, updates the app, executes its effects, draws changes. Decides
+//! nothing.
 
 use std::{
     io,
@@ -26,14 +27,14 @@ use crate::{
     view::Theme,
 };
 
-/// How long times on screen, such as the snapshot's age, may stand still.
+/// Maximum time between updates of times on screen, such as the snapshot's age.
 const TICK: Duration = Duration::from_secs(1);
-/// Taken at most between two frames, so that a flood of input cannot keep the screen from changing.
+/// Maximum number of messages between two frames, so that a flood of input cannot stop drawing.
 const TAKEN_AT_ONCE: usize = 256;
-/// A signal that ends us may come together with SIGCONT.
+/// How long to wait for a signal that ends the program and comes together with SIGCONT.
 const SECOND_SIGNAL: Duration = Duration::from_millis(50);
 
-/// Everything the loop works on.
+/// State of the event loop.
 pub struct EventLoop<'a> {
     pub app: App,
     pub theme: Theme,
@@ -43,14 +44,15 @@ pub struct EventLoop<'a> {
     pub arrived: Arc<Arrived>,
     pub canvas: Canvas,
     pub pace: Pace,
-    /// Before the engine: a worker that waits for room must be let go before it is waited for.
+    /// Declared before the engine, so that it is dropped first: a worker that waits for room in the
+    /// channel must be released before the engine waits for that worker.
     pub inbox: Receiver<Wake>,
     pub engine: Engine,
     pub started: Instant,
 }
 
 impl EventLoop<'_> {
-    /// Until somebody has a reason to end.
+    /// Runs until there is a reason to end.
     pub fn run(&mut self) -> io::Result<Exit> {
         self.tell_size();
         loop {
@@ -68,7 +70,7 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Waits for something to happen and takes all that has.
+    /// Waits for a message and handles all that have come.
     fn take_events(&mut self) -> Option<Exit> {
         let wait = self.pace.wait(Instant::now()).unwrap_or(TICK).min(TICK);
         let Ok(first) = self.inbox.recv_timeout(wait) else {
@@ -83,13 +85,13 @@ impl EventLoop<'_> {
             }
             next = self.inbox.try_recv().ok();
         }
-        // What the last look took out of the channel.
+        // The last `try_recv` may have returned one more message.
         next.and_then(|wake| self.take(wake))
     }
 
     fn take(&mut self, wake: Wake) -> Option<Exit> {
         match wake {
-            // An answer comes too late here, or was not asked for.
+            // An answer that is late or was not asked for.
             Wake::Nudge | Wake::Input(Input::Background(_) | Input::Attributes) => None,
             Wake::Input(Input::Key(key)) => {
                 self.answer();
@@ -110,7 +112,7 @@ impl EventLoop<'_> {
     }
 
     fn point(&mut self, gesture: Gesture, column: u16, row: u16) -> Option<Exit> {
-        // What was on its way when the mouse was given up means nothing any more.
+        // Reports that were sent before the mouse was turned off are ignored.
         if !self.app.is_mouse_on() {
             return None;
         }
@@ -127,12 +129,12 @@ impl EventLoop<'_> {
         exit
     }
 
-    /// Somebody waits for the next frame.
+    /// Requests a frame at once, because the user waits for it.
     fn answer(&mut self) {
         self.pace.answer(Instant::now());
     }
 
-    /// Nobody waits for what is new on screen `after` this time.
+    /// Requests a frame `after` this time, for a change that the user does not wait for.
     fn tell(&mut self, after: Duration) {
         self.pace.tell(Instant::now() + after, self.app.frame_gap());
     }
@@ -182,10 +184,10 @@ impl EventLoop<'_> {
         Ok(())
     }
 
-    /// After `fg`, or SIGCONT from anybody.
+    /// Continues after `fg`, or after SIGCONT from any process.
     fn resume(&mut self) -> io::Result<()> {
         if !terminal::is_in_foreground() && !self.ending.is_called_within(SECOND_SIGNAL) {
-            // `bg`: a program of the whole screen has nothing to do in the background.
+            // After `bg`: a full-screen program has nothing to do in the background.
             signals::stop_here();
         }
         if !self.ending.is_called() {
@@ -197,7 +199,7 @@ impl EventLoop<'_> {
     }
 
     fn follow_size(&mut self) -> io::Result<()> {
-        // A terminal that is gone has no size; who notices is the watchdog.
+        // A terminal that is gone has no size; the watchdog ends the program then.
         let size = self.terminal.size().unwrap_or(self.canvas.size());
         if self.arrived.take_resized() || size != self.canvas.size() {
             self.canvas = Canvas::new(size)?;

@@ -1,4 +1,4 @@
-//! Panics on purpose, to show that the terminal survives them. Nothing that a user would want.
+//! Panics on purpose, to test that the terminal is restored. Not for users.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
 /// Where to panic (`--fault`, hidden).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// In the loop, once a frame is on screen.
+    /// In the event loop, after a frame is on screen.
     PanicMain,
     /// In the scanner thread, at its second scan.
     PanicWorker,

@@ -1,4 +1,4 @@
-//! The input thread: reads what is typed and pointed at. Not what it means.
+//! The input thread: reads keys and mouse reports. Does not act on them.
 
 use std::{
     io,
@@ -18,8 +18,8 @@ use crate::tui::{
     watchdog::{Ending, Reason},
 };
 
-/// Starts the thread, which first sends what was `typed` before it. `send` may block; false: nobody
-/// listens any more.
+/// Starts the thread. It first sends `typed`, the inputs read before. `send` may block; it returns
+/// false when the receiver is gone.
 pub fn listen(
     ending: Arc<Ending>,
     typed: Vec<Input>,
@@ -52,7 +52,7 @@ fn wait_and_read(
             match rustix::io::read(terminal, &mut buffer[..]) {
                 Ok(length @ 1..) => pass_on(&buffer[..length], decoder, send),
                 Err(Errno::INTR | Errno::AGAIN) => true,
-                // Both an end of file and EIO: the other side of the terminal is gone.
+                // An end of file and EIO both mean that the other side of the terminal is gone.
                 Ok(0) | Err(_) => {
                     ending.call(Reason::TerminalGone);
                     false
@@ -63,7 +63,8 @@ fn wait_and_read(
     if goes_on { Continue(()) } else { Break(()) }
 }
 
-/// Of motions that follow each other only the last: a mouse must not keep keys waiting.
+/// Passes inputs on. Of consecutive motions only the last is sent, so that the mouse does not delay
+/// keys.
 fn pass_on(bytes: &[u8], decoder: &mut Decoder, mut send: impl FnMut(Input) -> bool) -> bool {
     let mut motion = None;
     let goes_on = decoder.feed(bytes, |input| {

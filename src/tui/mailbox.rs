@@ -1,4 +1,4 @@
-//! The one channel into the loop, with bounds for whoever writes into it. Not what the loop does.
+//! The bounded channel into the event loop. Does not handle the messages.
 
 use std::sync::{
     Arc,
@@ -11,17 +11,17 @@ use crate::{
     tui::decoder::Input,
 };
 
-/// Keys and clicks that may wait while a frame is drawn; more of them wait in the terminal.
+/// Keys and clicks that can wait while a frame is drawn; more of them wait in the terminal.
 const CAPACITY: usize = 256;
 
-/// Something for the loop to do.
+/// A message to the event loop.
 pub enum Wake {
     Input(Input),
     Report(
         Report,
         #[expect(dead_code, reason = "frees the place when the message is dropped")] Option<Slot>,
     ),
-    /// Look at the signals, the size and the end.
+    /// Check the signals, the size, and whether the program must end.
     Nudge,
 }
 
@@ -29,8 +29,8 @@ pub fn channel() -> (SyncSender<Wake>, Receiver<Wake>) {
     sync_channel(CAPACITY)
 }
 
-/// The one place that an outbox has for a report that is merely offered; free again when the loop
-/// has taken it. A snapshot is big: while the terminal does not read, only one may wait.
+/// The one slot of an outbox for a report that is only offered. It is free again when the loop has
+/// taken the report. A snapshot is big: only one may wait while the terminal does not read.
 pub struct Slot(Arc<AtomicBool>);
 
 impl Slot {
@@ -45,7 +45,7 @@ impl Drop for Slot {
     }
 }
 
-/// A worker's way into the loop.
+/// Sends the reports of one worker to the event loop.
 pub struct LoopOutbox {
     to_loop: SyncSender<Wake>,
     place: Arc<AtomicBool>,
@@ -65,7 +65,7 @@ impl Outbox for LoopOutbox {
         let sent = self.to_loop.try_send(Wake::Report(report, Some(slot)));
         match sent {
             Err(TrySendError::Full(Wake::Report(report, _))) => Err(report),
-            // Whoever offers to nobody is about to be stopped.
+            // If the loop is gone, the worker is about to be stopped.
             _ => Ok(()),
         }
     }

@@ -1,19 +1,20 @@
-//! When the next frame is due: answers at once, news at a distance. Reads no clock, draws nothing.
+//! Decides when the next frame is due: at once for input, later for reports. Reads no clock, draws
+//! nothing.
 
 use std::time::{Duration, Instant};
 
-/// News follow each other no faster than screens show them.
+/// Minimum time between frames for reports: screens do not show more frames.
 const SHORTEST_GAP: Duration = Duration::from_millis(16);
-/// A terminal that was slow once, or stood still, is spared no longer than this.
+/// Maximum pause after a frame, even if the terminal was slow or blocked for longer.
 const LONGEST_REST: Duration = Duration::from_millis(500);
 
-/// Says when to draw.
+/// Schedules the frames.
 pub struct Pace {
     /// None: nothing has changed.
     due: Option<Instant>,
     /// When the last frame began.
     began: Instant,
-    /// From then on writing has taken at most half of the time.
+    /// From this time on, writing has taken at most half of the time.
     rested: Instant,
 }
 
@@ -27,23 +28,24 @@ impl Pace {
         self.due.is_some_and(|due| due <= now)
     }
 
-    /// Until the next frame; None: until something happens.
+    /// Time until the next frame; None: no frame is due.
     pub fn wait(&self, now: Instant) -> Option<Duration> {
         self.due.map(|due| due.saturating_duration_since(now))
     }
 
-    /// Somebody waits for a frame.
+    /// Makes a frame due at once, because the user waits for it.
     pub fn answer(&mut self, now: Instant) {
         self.due = Some(now);
     }
 
-    /// At `at` there is something new that nobody waits for; such frames are `gap` apart.
+    /// Makes a frame due at `at` or later, for a change that the user does not wait for. Such
+    /// frames are at least `gap` apart.
     pub fn tell(&mut self, at: Instant, gap: Duration) {
         let due = at.max(self.began + gap.max(SHORTEST_GAP)).max(self.rested);
         self.due = Some(self.due.map_or(due, |other| other.min(due)));
     }
 
-    /// A frame was begun, and is written whole; the terminal took `writing` to read it.
+    /// Records that a frame, begun at `began`, is written. The terminal took `writing` to read it.
     pub fn drawn(&mut self, began: Instant, now: Instant, writing: Duration) {
         self.due = None;
         self.began = began;
@@ -61,7 +63,7 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
-    /// A frame was drawn within the first millisecond.
+    /// Returns a pace whose first frame was drawn within a millisecond.
     fn drawn() -> (Pace, Instant) {
         let start = Instant::now();
         let mut pace = Pace::new(start);

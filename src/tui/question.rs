@@ -1,6 +1,6 @@
-//! Asks the terminal for its background, before the first frame. Knows no colours to draw with.
+//! Asks the terminal for its background colour before the first frame. Defines no colours.
 //!
-//! terminal-colorsaurus asks the same, but swallows the keys that are typed while it waits.
+//! terminal-colorsaurus does the same, but discards keys that are typed while it waits.
 
 use std::{
     env, io,
@@ -22,26 +22,27 @@ use crate::{
     view::Ground,
 };
 
-/// A terminal that does not say its colours in this time is taken for a dark one.
+/// A terminal that does not answer within this time is assumed to be dark.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// Background (OSC 11, ended as urxvt needs it) and attributes (DA1), xterm's ctlseqs.
+/// Requests the background (OSC 11, terminated as urxvt needs it) and attributes (DA1); see xterm's
+/// ctlseqs.
 const QUESTION: &[u8] = b"\x1b]11;?\x07\x1b[c";
 
-/// What came while we waited.
+/// What came from the terminal during the wait.
 #[derive(Default)]
 pub struct Answer {
-    /// None: the terminal does not say.
+    /// None: the terminal did not answer.
     pub ground: Option<Ground>,
-    /// For the app: somebody types faster than we start.
+    /// Inputs for the app that were typed during the wait.
     pub typed: Vec<Input>,
-    /// With the beginning of what has not come whole.
+    /// Holds the beginning of an incomplete input.
     pub decoder: Decoder,
 }
 
-/// In raw mode, and before anybody else reads what is typed.
+/// Asks for the background. Needs raw mode, and must run before anything else reads the input.
 pub fn ask_ground(terminal: &Terminal, ending: &Ending) -> io::Result<Answer> {
     let mut answer = Answer::default();
-    // GNU screen answers in the wrong order, Eterm not at all.
+    // GNU screen answers in the wrong order, Eterm does not answer.
     let term = env::var("TERM").unwrap_or_default();
     if term == "screen" || term.starts_with("screen.") || term == "Eterm" {
         return Ok(answer);
@@ -64,7 +65,7 @@ impl Answer {
             _ => return false,
         }
         let mut buffer = [0; 256];
-        // What is wrong with the terminal the input thread finds out.
+        // If the terminal has failed, the input thread detects it.
         let Ok(length @ 1..) = rustix::io::read(terminal, &mut buffer[..]) else { return false };
         let mut is_answered = false;
         let Self { ground, typed, decoder } = self;
@@ -80,7 +81,7 @@ impl Answer {
     }
 }
 
-/// By luma (Rec. 601), on the scale that screens use.
+/// Classifies a background by its luma (Rec. 601), from gamma-encoded values as screens use them.
 fn ground_of([red, green, blue]: [f32; 3]) -> Ground {
     let is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5;
     if is_light { Ground::Light } else { Ground::Dark }

@@ -1,4 +1,4 @@
-//! Signals, turned into words for the loop. What they mean is decided there.
+//! Receives signals and passes them to the event loop, which decides what to do.
 
 mod ending;
 
@@ -30,10 +30,10 @@ pub use ending::EndingSignals;
 pub use ending_signals::{before_a_fault_ends_us, die_by};
 pub use signal_hook::consts::SIGUSR1;
 
-/// Those that end a program by its user's wish.
+/// The signals by which a user ends a program.
 const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 
-/// What came since the loop looked last. Flags, because a full channel must not lose them.
+/// Signals since the loop last looked. They are flags, because a full channel would lose them.
 #[derive(Default)]
 pub struct Arrived {
     stop: AtomicBool,
@@ -42,25 +42,26 @@ pub struct Arrived {
 }
 
 impl Arrived {
-    /// SIGWINCH. The size may be as before and the picture gone, if it went and came back.
+    /// SIGWINCH. If the size changed and changed back, it is as before, but the screen content may
+    /// be lost.
     pub fn take_resized(&self) -> bool {
         self.resized.swap(false, Ordering::SeqCst)
     }
 
-    /// SIGTSTP: somebody wants us to stop.
+    /// SIGTSTP: a request to stop.
     pub fn take_stop(&self) -> bool {
         self.stop.swap(false, Ordering::SeqCst)
     }
 
-    /// SIGCONT: we were stopped, and the terminal is not as we left it.
+    /// SIGCONT: the process was stopped, and the terminal is not as it was before.
     pub fn take_continued(&self) -> bool {
         self.continued.swap(false, Ordering::SeqCst)
     }
 }
 
-/// Starts the thread. After each signal it calls `nudge`, which must not block.
+/// Starts the thread. It calls `nudge`, which must not block, after each signal.
 ///
-/// A signal that is ignored from the start (nohup) stays ignored.
+/// A signal that is ignored at the start (nohup) stays ignored.
 pub fn watch(
     arrived: Arc<Arrived>,
     ending: Arc<Ending>,
@@ -70,7 +71,7 @@ pub fn watch(
     let is_wanted = |signal: &i32| ignored >> (signal - 1) & 1 == 0;
     let mut signals = Signals::new([SIGTSTP, SIGCONT, SIGWINCH].into_iter().filter(is_wanted))?;
     for signal in ending_signals::ending().filter(is_wanted) {
-        // A sandbox may keep some for itself.
+        // A sandbox may reserve some signals; only those in `ENDING` are required.
         let added = signals.add_signal(signal);
         if ENDING.contains(&signal) {
             added?;
@@ -90,28 +91,29 @@ pub fn watch(
     thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
 }
 
-/// Ctrl-Z: asks the whole process group to stop, as the terminal would. For us that is a signal
-/// like any other, so the way to stop is one.
+/// Handles Ctrl-Z: asks the whole process group to stop, as the terminal would. This process gets
+/// the signal, too, so that there is only one way to stop.
 pub fn ask_group_to_stop() {
-    // Fails only if there is no such group, and we are in it.
+    // Fails only if the group does not exist, but this process is in it.
     let _ = kill_current_process_group(rustix::process::Signal::TSTP);
 }
 
-/// Stops this process until SIGCONT. SIGSTOP, because SIGTSTP is dropped in an orphaned group.
+/// Stops this process until SIGCONT. Uses SIGSTOP, because SIGTSTP is dropped in an orphaned group.
 pub fn stop_here() {
-    // raise() goes to this very thread, which therefore does not run on.
+    // raise() signals this very thread, which therefore stops before the call returns.
     let _ = low_level::raise(SIGSTOP);
 }
 
-/// Held ports are descriptors: as many as we may have.
+/// Raises the descriptor limit to the hard limit, because each held port is a descriptor.
 pub fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // Fails where the hard limit is over fs.nr_open; then the soft one has to do.
+    // Fails if the hard limit is over fs.nr_open; then the soft limit stays.
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// `SigIgn` of proc_pid_status(5): bit n - 1 stands for signal n. sigaction(2) would need unsafe.
+/// Reads `SigIgn` of proc_pid_status(5): bit n - 1 is signal n. sigaction(2) would need unsafe
+/// code.
 fn ignored_signals() -> Option<u64> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let status = rustix::fs::open("/proc/self/status", flags, Mode::empty()).ok()?;

@@ -1,4 +1,5 @@
-//! The terminal: taken over, and given back once from whatever thread comes first. Not what is drawn.
+//! The terminal: sets it up for the TUI, and restores it once, in whichever thread is first. Does
+//! not compose frames.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -34,30 +35,32 @@ use crate::{
     },
 };
 
-/// Alternate screen. Not to be sent twice: it remembers where the cursor of the main screen stood.
+/// Enters the alternate screen. Must not be sent twice: it saves the main screen's cursor position.
 const TAKE_SCREEN: &[u8] = b"\x1b[?1049h";
 const HIDE_CURSOR: &[u8] = b"\x1b[?25l";
-/// Any motion, else what the terminal can tell of it (the last mode it knows holds), in SGR coding
-/// (xterm's ctlseqs, "Mouse Tracking").
+/// Enables reports of any motion, or of what the terminal supports (the last mode that it knows
+/// applies), in SGR encoding (xterm's ctlseqs, "Mouse Tracking").
 const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1003h\x1b[?1006h";
 const GIVE_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1003l\x1b[?1002l\x1b[?1000l";
-/// Has it mark what is pasted (xterm's ctlseqs, "Bracketed Paste Mode"), which must not act as keys.
+/// Makes the terminal mark pasted text, which must not act as keys (xterm's ctlseqs, "Bracketed
+/// Paste Mode").
 const TAKE_PASTES: &[u8] = b"\x1b[?2004h";
-/// End of a synchronized update, pastes, plain colours, cursor, main screen.
+/// Ends a synchronized update, resets paste mode and colours, shows the cursor, leaves the
+/// alternate screen.
 const GIVE_BACK: &[u8] = b"\x1b[?2026l\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
 const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
 const END_FRAME: &[u8] = b"\x1b[?2026l";
-/// How long a terminal that does not read is given before what it has not read is thrown away.
+/// How long to wait for a terminal that does not read, before unread output is discarded.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
-/// How often, and how long each time, the handler of a fault waits for another thread's write.
+/// How often, and how long each time, a fault handler waits for another thread's write.
 const MOST_WAITS: u32 = 100;
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-/// Columns and rows of more than any real terminal: what is beyond them is not drawn.
+/// Maximum columns and rows, more than any real terminal has. What is beyond is not drawn.
 const MOST_COLUMNS: u16 = 2000;
 const MOST_ROWS: u16 = 1000;
 
-/// Why the TUI cannot run here, if so.
+/// Returns why the TUI cannot run here, if so.
 pub fn refuse_reason() -> Option<String> {
     let because = if !isatty(stdin()) {
         "standard input is not a terminal"
@@ -75,20 +78,20 @@ pub fn refuse_reason() -> Option<String> {
 pub struct Terminal {
     cooked: Termios,
     output: OwnedFd,
-    /// Writing to `output` never blocks. False only where it could not be opened anew.
+    /// Whether writing to `output` never blocks. False only if it could not be opened again.
     never_blocks: bool,
-    /// It reports the mouse while it is taken.
+    /// Whether the terminal reports the mouse while it is taken.
     mouse: AtomicBool,
     is_taken: AtomicBool,
-    /// Keeps frames, and the rest of `take`, from following what gives the terminal back.
+    /// Keeps frames, and the rest of `take`, from being written after the terminal was restored.
     writing: Mutex<()>,
 }
 
 impl Terminal {
-    /// Changes nothing yet.
+    /// Opens the terminal. Changes nothing yet.
     pub fn open(mouse: bool) -> io::Result<Self> {
         let cooked = tcgetattr(stdin())?;
-        // Opened anew, for O_NONBLOCK on the descriptor itself would hold for the shell as well.
+        // Opened again, because O_NONBLOCK on the descriptor itself would affect the shell as well.
         let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let anew = rustix::fs::open("/dev/fd/1", flags, Mode::empty());
         let never_blocks = anew.is_ok();
@@ -103,7 +106,8 @@ impl Terminal {
         })
     }
 
-    /// Raw mode, alternate screen, mouse; also after it was lost to somebody else (`fg`).
+    /// Enters raw mode and the alternate screen, and enables the mouse; also after another process
+    /// had the terminal (`fg`).
     pub fn take(&self) -> io::Result<()> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut raw = self.cooked.clone();
@@ -117,7 +121,7 @@ impl Terminal {
         if self.has_mouse() { self.write_for_a_while(TAKE_MOUSE) } else { Ok(()) }
     }
 
-    /// Has it report the mouse from now on, or keep it for itself.
+    /// Turns the terminal's mouse reports on or off.
     pub fn set_mouse(&self, reports: bool, ending: &Ending) -> io::Result<()> {
         self.mouse.store(reports, Ordering::SeqCst);
         self.send(if reports { TAKE_MOUSE } else { GIVE_MOUSE }, ending)
@@ -127,18 +131,18 @@ impl Terminal {
         self.mouse.load(Ordering::SeqCst)
     }
 
-    /// Undoes `take`, once. Allocates nothing and ends within a second whatever the terminal does.
+    /// Undoes `take`, once. Allocates nothing and ends within a second, whatever the terminal does.
     pub fn give_back(&self) {
         if !self.is_taken.swap(false, Ordering::SeqCst) {
             return;
         }
-        // A blocked writer would never let go of the lock.
+        // A blocked writer would never release the lock.
         let _alone =
             self.never_blocks.then(|| self.writing.lock().unwrap_or_else(PoisonError::into_inner));
         self.restore();
     }
 
-    /// As `give_back`, in the handler of a fault: the thread at fault may hold the lock itself.
+    /// Like `give_back`, but for a fault handler: the thread at fault may hold the lock itself.
     fn give_back_at_fault(&self) {
         let alone = self.wait_for_lock();
         if self.is_taken.swap(false, Ordering::SeqCst) || alone.is_none() {
@@ -146,7 +150,7 @@ impl Terminal {
         }
     }
 
-    /// None: whoever writes did not finish in time.
+    /// Waits for the lock. None: the thread that writes did not finish in time.
     fn wait_for_lock(&self) -> Option<MutexGuard<'_, ()>> {
         for _ in 0..MOST_WAITS {
             match self.writing.try_lock() {
@@ -159,7 +163,8 @@ impl Terminal {
     }
 
     fn restore(&self) {
-        // From the background it would stop us with SIGTTOU, and the shell has its own modes there.
+        // In the background it would stop this process with SIGTTOU, and the shell has set its own
+        // modes.
         let owns_terminal = is_in_foreground();
         if owns_terminal {
             let _ = tcsetattr(stdin(), OptionalActions::Now, &self.cooked);
@@ -170,12 +175,12 @@ impl Terminal {
             let _ = give();
         }
         if owns_terminal && self.has_mouse() {
-            // Clicks on their way would be typed into the shell.
+            // Mouse reports that are still unread would be typed into the shell.
             let _ = tcflush(stdin(), QueueSelector::IFlush);
         }
     }
 
-    /// Columns and rows to draw; never 0, which a pty without a size says.
+    /// Columns and rows to draw; never 0, which a pty without a size reports.
     pub fn size(&self) -> io::Result<(u16, u16)> {
         let size = tcgetwinsize(&self.output)?;
         Ok((size.ws_col.clamp(1, MOST_COLUMNS), size.ws_row.clamp(1, MOST_ROWS)))
@@ -189,7 +194,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// Writes all of it, or as much as is written when `ending` is called.
+    /// Writes all bytes, or stops early when `ending` is called or the terminal is given back.
     pub fn send(&self, mut rest: &[u8], ending: &Ending) -> io::Result<()> {
         while !rest.is_empty() {
             match self.write_if_taken(rest) {
@@ -236,7 +241,7 @@ impl Terminal {
     }
 }
 
-/// Gives the terminal back when dropped.
+/// Restores the terminal when dropped.
 pub struct Taken<'a>(pub &'a Terminal);
 
 impl Drop for Taken<'_> {
@@ -245,20 +250,20 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Whether the terminal is ours to change. Where job control does not exist, it is.
+/// Whether this process may change the terminal. True if there is no job control.
 pub fn is_in_foreground() -> bool {
     tcgetpgrp(stdin()).map_or(true, |group| group == getpgrp())
 }
 
-/// Size of what poll(2) found; an interruption counts as something.
+/// Returns how many descriptors poll(2) found ready; an interruption counts as one.
 fn ignore_interruption(result: Result<usize, Errno>) -> Result<usize, Errno> {
     if result == Err(Errno::INTR) { Ok(1) } else { result }
 }
 
-/// The terminal that a fault gives back.
+/// The terminal that a fault handler restores.
 static AT_FAULT: OnceLock<Arc<Terminal>> = OnceLock::new();
 
-/// Has every fault (SIGSEGV, SIGABRT after a failed allocation, …) give the terminal back before it
+/// Makes every fault (SIGSEGV, SIGABRT after a failed allocation, …) restore the terminal before it
 /// ends the program.
 pub fn restore_at_fault(terminal: Arc<Terminal>) {
     let _ = AT_FAULT.set(terminal);
@@ -269,8 +274,8 @@ pub fn restore_at_fault(terminal: Arc<Terminal>) {
     });
 }
 
-/// Has every panic, in whatever thread, give the terminal back before its message is printed, and
-/// then end the program.
+/// Makes every panic, in any thread, restore the terminal, print its message, and then end the
+/// program.
 pub fn restore_on_panic(
     terminal: Arc<Terminal>,
     ending: Arc<Ending>,
@@ -284,7 +289,7 @@ pub fn restore_on_panic(
     }));
 }
 
-/// Nobody can be told when stderr is gone, too.
+/// Prints the panic. Errors are ignored: if stderr is gone, the message cannot be shown anywhere.
 fn tell_bug(panic: &PanicHookInfo) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("unnamed");

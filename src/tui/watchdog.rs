@@ -1,4 +1,4 @@
-//! Ends the program when the loop cannot: a terminal that is gone, a loop that does not come back.
+//! Ends the program when the loop cannot: the terminal is gone, or the loop does not return.
 
 use std::{
     io,
@@ -18,12 +18,12 @@ use signal_hook::low_level;
 
 use crate::tui::{signals, terminal::Terminal};
 
-/// How long the loop has to end by itself; giving the terminal back by force takes less than
-/// another second.
+/// How long the loop has to end normally. Restoring the terminal by force takes less than another
+/// second.
 const GRACE: Duration = Duration::from_secs(1);
-/// 128 + SIGHUP: what a terminal that vanishes means, even where the signal itself is ignored.
+/// 128 + SIGHUP: the exit code when the terminal is gone, even if the signal itself is ignored.
 pub const GONE: i32 = 129;
-/// As the main thread's own panics have it.
+/// The exit code of a panic in any thread; Rust uses the same for the main thread.
 pub const PANICKED: i32 = 101;
 
 /// Why the program ends.
@@ -31,16 +31,16 @@ pub const PANICKED: i32 = 101;
 pub enum Reason {
     Signal(i32),
     TerminalGone,
-    /// In whatever thread; its message is on stderr already.
+    /// In any thread; its message is already on stderr.
     Panic,
-    /// The loop ended by itself.
+    /// The loop ended normally.
     Over,
 }
 
-/// The end, called by whoever has a reason first, heard by all.
+/// The end of the program: called by the first thread with a reason, visible to all threads.
 pub struct Ending {
     reason: OnceLock<Reason>,
-    /// Readable from the call on.
+    /// Readable from the first call of `call` on.
     called: OwnedFd,
     finished: Mutex<bool>,
     finishing: Condvar,
@@ -58,7 +58,7 @@ impl Ending {
 
     pub fn call(&self, reason: Reason) {
         if self.reason.set(reason).is_ok() {
-            // Only an overflow of the counter could fail.
+            // Fails only if the counter overflows.
             let _ = rustix::io::write(&self.called, &1u64.to_ne_bytes());
         }
     }
@@ -73,17 +73,17 @@ impl Ending {
 
     pub fn is_called_within(&self, time: Duration) -> bool {
         let time = Timespec::try_from(time).expect("a few milliseconds fit");
-        // Whatever poll says, the reason is what counts.
+        // Whatever poll() returns, only the reason counts.
         let _ = poll(&mut [self.poll_fd()], Some(&time));
         self.is_called()
     }
 
-    /// To be polled together with other descriptors.
+    /// The descriptor to poll together with others.
     pub fn poll_fd(&self) -> PollFd<'_> {
         PollFd::new(&self.called, PollFlags::IN)
     }
 
-    /// The terminal is given back, the workers have stopped.
+    /// Called when the terminal is restored and the workers have stopped.
     pub fn finish(&self) {
         *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.finishing.notify_all();
@@ -96,7 +96,7 @@ impl Ending {
     }
 }
 
-/// Starts the thread.
+/// Starts the watchdog thread.
 pub fn watch(terminal: Arc<Terminal>, ending: Arc<Ending>) -> io::Result<()> {
     let watch = move || {
         wait_for_hangup_or(&ending);
@@ -109,7 +109,8 @@ pub fn watch(terminal: Arc<Terminal>, ending: Arc<Ending>) -> io::Result<()> {
     thread::Builder::new().name("watchdog".to_owned()).spawn(watch).map(drop)
 }
 
-/// poll(2) reports a hang-up unasked, and unlike a read it cannot be kept waiting by anything.
+/// Waits for a hang-up or for the end. poll(2) always reports a hang-up, and unlike a read nothing
+/// can delay it.
 fn wait_for_hangup_or(ending: &Ending) {
     loop {
         let terminal = stdin();
@@ -117,7 +118,7 @@ fn wait_for_hangup_or(ending: &Ending) {
         match poll(&mut watched, None) {
             Ok(_) => return,
             Err(Errno::INTR) => {}
-            // Without poll there is no watchdog, but the end can still be called.
+            // Without poll() there is no watchdog, but the end can still be called.
             Err(_) => thread::park(),
         }
     }

@@ -1,4 +1,4 @@
-//! The Allocate screen: its parts, which draw themselves. Changes nothing.
+//! The Allocate screen: arranges its parts, which draw themselves. Does not change state.
 
 mod areas;
 pub(super) mod column;
@@ -32,27 +32,27 @@ use areas::{Areas, Class};
 use column::Column;
 use map::AttemptMap;
 
-/// Lines of the log: more would make its turning of the page a flood over ssh.
+/// Maximum lines of the log: scrolling through more would send too much over ssh.
 const MOST_LOG: u16 = 16;
 
 /// What the screen is drawn from.
 #[derive(Clone, Copy)]
 pub struct Sight<'a> {
     pub allocation: &'a Allocation,
-    /// What the allocator meets: the machine, or the simulated occupancy.
+    /// The occupancy that the allocator meets: the host's or the simulated one.
     pub scan: Option<LastScan<'a>>,
     pub processes: &'a ProcessTable,
-    /// Since the program's start: marks fade.
+    /// Time since the program's start, for fading marks.
     pub now: Duration,
 }
 
-/// The screen between header and footer.
+/// Draws the screen between header and footer.
 pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let area = area.intersection(buffer.area);
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
     let (mut areas, grid) = Areas::within(area, sight.allocation.options().range, rows);
     if areas.class == Class::Small && sight.allocation.is_sampled() {
-        // Without its scale a colour says nothing.
+        // Without its scale a colour has no meaning.
         areas.legend = Rect { height: 1, ..areas.outcome }.intersection(areas.outcome);
         areas.outcome.y += areas.legend.height;
         areas.outcome.height -= areas.legend.height;
@@ -94,7 +94,7 @@ fn facts(sight: Sight<'_>, class: Class, column: &mut Column<'_>) {
 fn sections(sight: Sight<'_>, column: &mut Column<'_>) {
     setup::section(sight, column);
     column.blank();
-    // Between the sections is a blank line each.
+    // One blank line between the sections.
     let rest = column.left().saturating_sub(figures::ROOMY_ROWS + 2);
     let histogram = if rest >= 24 { rest * 2 / 5 } else { rest.saturating_sub(9).min(10) };
     log::section(sight, column, (rest - histogram).min(MOST_LOG));

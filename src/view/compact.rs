@@ -1,4 +1,5 @@
-//! Draws Overview and Map as text where neither fits, down to a single number. Never half a word.
+//! Draws Overview and Map as text on terminals too small for them, down to a single number. Cuts no
+//! word.
 
 use ratatui::{
     buffer::Buffer,
@@ -17,7 +18,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let room = usize::from(area.width);
     let mut lines = Vec::new();
     for words in lines_of(app, theme) {
-        // Of each line the fullest wording that fits.
+        // The longest wording of each line that fits.
         lines.extend(words.into_iter().find(|line| line.width() <= room));
     }
     if area.height == 1 && lines.len() > 1 {
@@ -28,7 +29,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Each line in several wordings, the fullest first.
+/// Returns the wordings of each line, longest first.
 fn lines_of(app: &App, theme: &Theme) -> Vec<Vec<Line<'static>>> {
     let name = Line::styled("portscope", theme.style(Role::Accent));
     let Some(scan) = app.scan() else {
@@ -84,7 +85,7 @@ fn lines_of(app: &App, theme: &Theme) -> Vec<Vec<Line<'static>>> {
     lines
 }
 
-/// The verdict, then the gauges, then the worst finding.
+/// Returns the verdict, the gauges and the most severe finding.
 fn overview_lines(app: &App, verdict: &Standing, theme: &Theme) -> Vec<Vec<Line<'static>>> {
     let Some(scan) = app.scan() else { return Vec::new() };
     let state = if app.is_frozen() { "paused" } else { "age" };

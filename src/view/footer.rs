@@ -1,5 +1,5 @@
-//! Draws the last row: the keys that matter here and now, or the prompt. The keys come from the
-//! command table.
+//! Draws the last row: the most important keys of the current context, or the prompt. The keys come
+//! from the command table.
 
 use ratatui::{
     buffer::Buffer,
@@ -13,7 +13,7 @@ use crate::{
     view::{Role, Theme},
 };
 
-/// Help and quit stay when nothing else fits.
+/// Number of commands that are dropped last: help and quit.
 const KEPT: usize = 2;
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -41,7 +41,7 @@ pub fn key_style(theme: &Theme) -> ratatui::style::Style {
     theme.style(Role::Accent).add_modifier(Modifier::BOLD)
 }
 
-/// What does not fit is dropped from the right, help and quit last.
+/// Returns the commands that fit; drops from the right, help and quit last.
 fn fitting(app: &App, room: usize) -> Vec<&'static Command> {
     let mut commands: Vec<_> =
         command::here(app.context()).filter(|command| !command.label.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! Draws how much of the automatic ports each protocol and family takes. Counts nothing.
+//! Draws how much of the ephemeral range each protocol and family uses. Does not count.
 
 use ratatui::{
     buffer::Buffer,
@@ -19,18 +19,18 @@ use crate::{
     },
 };
 
-/// Bars grow no wider.
+/// Maximum width of a bar.
 const WIDEST: u16 = 60;
-/// `TCP IPv4 `
+/// Width of `TCP IPv4 `.
 const NAME_WIDTH: u16 = 9;
-/// ` 28,232 of 28,232 >99.9 %`
+/// Width of ` 28,232 of 28,232 >99.9 %`.
 const FIGURES_WIDTH: u16 = 26;
-/// Where a range begins to run out (screens.md, "Overview").
+/// Shares at which a range counts as nearly full, marked on the bars.
 const TICKS: [f32; 2] = [0.70, 0.85];
-/// In shorter bars the ticks would stand side by side.
+/// Minimum width of a bar with ticks; in shorter ones the two ticks would touch.
 const TICKED_WIDTH: u16 = 12;
 
-/// Whether a bar's colours tell the states, or another lens has taken the colours.
+/// Whether a bar's colours mean states, or are used by another lens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colors {
     States,
@@ -43,7 +43,7 @@ impl Colors {
     }
 }
 
-/// A line a lane: name, stacked bar, figures.
+/// Draws one line per lane: name, stacked bar, figures.
 pub fn render(gauges: &[Gauge], colors: Colors, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     for (line, y) in lines(gauges, colors, theme, area.width).iter().zip(area.top()..area.bottom())
     {
@@ -51,7 +51,7 @@ pub fn render(gauges: &[Gauge], colors: Colors, theme: &Theme, area: Rect, buffe
     }
 }
 
-/// As [`render`].
+/// Returns the lines that [`render`] draws.
 pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec<Line<'static>> {
     let with_counts = width >= NAME_WIDTH + FIGURES_WIDTH + 10;
     let figures_width = if with_counts { FIGURES_WIDTH } else { 8 };
@@ -73,7 +73,7 @@ pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec
     gauges.iter().map(line).collect()
 }
 
-/// All lanes on one line: name, bar, percentage.
+/// Draws all lanes on one line: name, bar, percentage.
 pub fn render_line(
     gauges: &[Gauge],
     colors: Colors,
@@ -96,7 +96,7 @@ pub fn render_line(
     }
 }
 
-/// As text, for terminals too small for bars.
+/// Formats a gauge as text, for terminals too small for bars.
 pub fn line(gauge: &Gauge, theme: &Theme) -> Line<'static> {
     let share = words::percent(gauge.occupied, gauge.size);
     Line::from(vec![
@@ -118,7 +118,7 @@ fn share_of(gauge: &Gauge) -> f32 {
     gauge.occupied as f32 / gauge.size.max(1) as f32
 }
 
-/// Each state's part of the bar in its colour, or as its letter; ticks where a range runs out.
+/// Draws a bar with each state's part in its colour or as its letter, and ticks at the limits.
 pub fn stacked(
     by_class: &[u32; StateClass::EACH.len()],
     size: u32,
@@ -143,7 +143,7 @@ pub fn stacked(
     cells(by_class, size, width).into_iter().enumerate().map(cell).collect()
 }
 
-/// As [`stacked`], without a ground and without ticks: lengths are compared, not shares.
+/// Like [`stacked`], without background and ticks, to compare lengths instead of shares.
 pub fn parts(
     by_class: &[u32; StateClass::EACH.len()],
     size: u32,
@@ -160,7 +160,8 @@ pub fn parts(
     cells(by_class, size, width).into_iter().map(cell).collect()
 }
 
-/// The state of each cell; a state that is there at all shows when it would be the only one.
+/// Returns the state of each cell. If all parts round to zero cells, one cell shows the first state
+/// that occurs.
 fn cells(
     by_class: &[u32; StateClass::EACH.len()],
     size: u32,

@@ -1,4 +1,4 @@
-//! Draws the first row: name, tabs, machine, age, gaps. Not the screens.
+//! Draws the first row: name, tabs, machine, age, gaps. Does not draw the screens.
 
 use ratatui::{
     buffer::Buffer,
@@ -14,12 +14,12 @@ use crate::{
 };
 
 const NAME: &str = " portscope ";
-/// Below this names are shortened.
+/// Below this width names are shortened.
 const ROOMY: u16 = 100;
-/// A machine's name is cut here.
+/// A machine's name is cut to this width.
 const LONGEST_NAME: usize = 16;
 
-/// A screen's permanent number, its name, its short name.
+/// Screen, label with its permanent number, short label.
 const TABS: [(Screen, &str, &str); 4] = [
     (Screen::Overview, " 1 Overview ", " 1 Over "),
     (Screen::Map, " 2 Map ", " 2 Map "),
@@ -27,7 +27,7 @@ const TABS: [(Screen, &str, &str); 4] = [
     (Screen::Lab, " 5 Lab ", " 5 Lab "),
 ];
 
-/// Where the tabs are.
+/// Returns the area of each tab.
 pub fn tabs(header: Rect) -> Vec<(Screen, Rect)> {
     let mut x = header.x.saturating_add(NAME.len() as u16 + 1);
     let mut tabs = Vec::new();
@@ -63,8 +63,8 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The machine, as much of it as fits: the namespace goes first, then the name; that something is
-/// missing and how old the rest is stays.
+/// Describes the machine as far as it fits: drops the namespace first, then the name. Always keeps
+/// the gaps and the age of the scan.
 fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let Some(scan) = app.scan() else {
         return Line::styled("no scan yet ", theme.style(Role::Dim));
@@ -79,7 +79,7 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
         0 => None,
         count => Some(Span::styled(words::plural(count, "gap"), theme.style(Role::Warn))),
     };
-    // Usually it is on; who turned it off may have forgotten.
+    // The mouse is on by default; a reminder for users who have turned it off.
     let mouse = (!app.is_mouse_on()).then(|| Span::styled("mouse off", theme.style(Role::Dim)));
     let wordings = [
         vec![Some(name.clone()), namespace, mouse.clone(), gaps.clone(), kind.clone()],

@@ -1,5 +1,5 @@
-//! Draws a grid of ports: cells, gutter, axis, range brackets, row bars, cursor. Not what a block
-//! means: its caller says that.
+//! Draws a grid of ports: cells, gutter, axis, range brackets, row bars, cursor. Does not decide
+//! what a block means; the caller does.
 
 mod cells;
 mod cursor;
@@ -20,57 +20,58 @@ use crate::{
 pub use crate::app::grid::{AXIS, BAR, GUTTER};
 pub use gutter::{bar, level};
 
-/// What a block shows.
+/// How a block is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Paint {
-    /// What its free ports are: outside, system, available, reserved.
+    /// Role of the block's free ports: outside, system, available or reserved.
     pub free: Role,
     pub taken: Option<Taken>,
 }
 
-/// The taken ports of a block.
+/// The ports of a block that are in use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Taken {
     pub role: Role,
-    /// How much of the block, above 0 up to 1.
+    /// Their share of the block: above 0, at most 1.
     pub share: f32,
-    /// Stands for the role where colour cannot.
+    /// Represents the role without colour.
     pub letter: char,
 }
 
-/// What a glyph tells where half blocks cannot be drawn.
+/// What the glyph of a block means where half blocks cannot be drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Glyphs {
-    /// How much of a block is taken.
+    /// The share of the block that is in use.
     Density,
     /// `Taken::letter`.
     Letters,
 }
 
-/// A grid and what to draw on it.
+/// A grid and how to draw it.
 pub struct Heatmap<'a> {
     pub grid: &'a Grid,
-    /// Bracketed in the gutter.
+    /// Range marked with a bracket in the gutter.
     pub bracket: PortRange,
     pub cursor: Option<u16>,
     pub glyphs: Glyphs,
     pub paint: &'a dyn Fn(PortRange) -> Paint,
-    /// The taken share of a line's ports, 0 to 1.
+    /// The share of a line's ports that are in use, 0 to 1.
     pub share: &'a dyn Fn(PortRange) -> f32,
     pub ports: &'a dyn PortFacts,
     pub pointed: Pointed,
 }
 
-/// What is asked port by port, where a cell or a dot is one.
+/// Facts about single ports, for cells or dots that show one port each.
 pub trait PortFacts {
-    /// The taken ports of a block of eight: port p is bit p % 8.
+    /// Returns the ports in use of a block of eight: port p is bit p % 8.
     fn taken(&self, block: PortRange) -> u8;
 
-    /// Who holds it, for the widest cells; empty: nobody, or nobody known.
+    /// Returns the name of the port's owner, for the widest cells; empty if there is none or it is
+    /// unknown.
     fn owner(&self, port: u16) -> String;
 }
 
-/// A map of blocks needs none of them.
+/// For maps of blocks, which need no facts about single ports.
 pub struct NoPortFacts;
 
 impl PortFacts for NoPortFacts {
@@ -83,16 +84,16 @@ impl PortFacts for NoPortFacts {
     }
 }
 
-/// What the mouse points at.
+/// What the mouse points at and has selected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pointed {
-    /// The block under it.
+    /// The block under the mouse pointer.
     pub hover: Option<PortRange>,
-    /// What it measures.
+    /// The span of ports selected by dragging.
     pub span: Option<PortRange>,
 }
 
-/// Where the parts of a heat map lie.
+/// Areas of the parts of a heat map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pane {
     pub axis: Rect,
@@ -102,7 +103,7 @@ pub struct Pane {
 }
 
 impl Pane {
-    /// From the top left corner of `area`, no larger than it.
+    /// Places the parts at the top left corner of `area`; cuts what does not fit.
     pub fn within(area: Rect, grid: &Grid) -> Self {
         let below = Rect { y: area.y.saturating_add(AXIS), ..area }.intersection(area);
         let x = area.x.saturating_add(GUTTER);
@@ -110,7 +111,7 @@ impl Pane {
         Self { axis: axis.intersection(area), ..Self::without_axis(below, grid) }
     }
 
-    /// The lines of the grid begin at the top of `area`.
+    /// Places the parts without an axis: the first line of the grid is the first line of `area`.
     pub fn without_axis(area: Rect, grid: &Grid) -> Self {
         let part = |x, width| Rect { x, width, height: grid.lines(), y: area.y }.intersection(area);
         let cells = part(area.x.saturating_add(GUTTER), grid.width());
@@ -123,8 +124,8 @@ impl Pane {
         }
     }
 
-    /// The first column of the cell that shows `port`; with half blocks it shows a port of another
-    /// row, too.
+    /// Returns the first column of the cell that shows `port`. With half blocks the same cell also
+    /// shows a port of another row.
     pub fn position(&self, grid: &Grid, port: u16) -> Option<Position> {
         let place = grid.place(port)?;
         let x = self.cells.x + place.column * grid.cell_width();
@@ -132,7 +133,7 @@ impl Pane {
         self.cells.contains(position).then_some(position)
     }
 
-    /// The block at a cell; of two half blocks the upper one.
+    /// Returns the block at a cell; for two half blocks the upper one.
     pub fn block_at(&self, grid: &Grid, at: Position) -> Option<PortRange> {
         if !self.cells.contains(at) {
             return None;
@@ -154,7 +155,7 @@ impl Heatmap<'_> {
         cursor::render(self, theme, &pane, buffer);
     }
 
-    /// Without axis and row bars.
+    /// Draws the map without axis and row bars.
     pub fn render_rows(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let pane = Pane::without_axis(area.intersection(buffer.area), self.grid);
         cells::render(self, theme, &pane, buffer);
@@ -163,7 +164,7 @@ impl Heatmap<'_> {
     }
 }
 
-/// Writes text that stays within `bounds`.
+/// Writes text, cut at the edge of `bounds`.
 pub fn put(buffer: &mut Buffer, bounds: Rect, x: u16, y: u16, text: &str, style: Style) {
     let bounds = bounds.intersection(buffer.area);
     if bounds.contains(Position::new(x, y)) {

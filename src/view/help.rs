@@ -1,4 +1,4 @@
-//! Draws the help: a box over the screen, a page at a time. Not what the pages say.
+//! Draws the help: a box over the screen, one page at a time. Does not contain the pages' text.
 
 mod keys;
 mod lab;
@@ -19,20 +19,21 @@ use crate::{
     view::{Role, Theme},
 };
 
-/// Longer lines read badly.
+/// Maximum width of the box; longer lines are hard to read.
 const WIDEST: u16 = 108;
-/// Less beside the box is no picture.
+/// Minimum width that is left beside the box; with less, the box fills the whole width.
 const LEAST_ASIDE: u16 = 12;
-/// Of the box beside its text: lines and blanks at the sides, lines above and below.
+/// Columns and lines of the box besides its text: borders and blanks at the sides, borders above
+/// and below.
 const SIDES: u16 = 4;
 const RULES: u16 = 2;
 
-/// What a page is written for.
+/// What a page is built from.
 struct Paper<'a> {
     app: &'a App,
     theme: &'a Theme,
     width: usize,
-    /// It may need more and is cut then.
+    /// Maximum number of lines; longer pages are cut.
     height: usize,
 }
 
@@ -66,12 +67,13 @@ pub fn render(app: &App, page: HelpPage, theme: &Theme, area: Rect, buffer: &mut
     }
 }
 
-/// Header and footer stay: they tell the screen, and the keys of the help.
+/// Returns the area without header and footer: they stay visible, for the name of the screen and
+/// the keys of the help.
 fn body(area: Rect) -> Rect {
     Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area }.intersection(area)
 }
 
-/// A page that is cut says so.
+/// Cuts the page to the height; the last line then says that there is more.
 fn cut(mut lines: Vec<Line<'static>>, paper: &Paper) -> Vec<Line<'static>> {
     if lines.len() > paper.height {
         lines.truncate(paper.height.saturating_sub(1));
@@ -95,7 +97,7 @@ fn block(page: HelpPage, theme: &Theme, width: u16) -> Block<'static> {
         .title_bottom(Line::styled(hint, theme.style(Role::Dim)).right_aligned())
 }
 
-/// All pages, the chosen one marked.
+/// Returns the names of all pages, the current one marked.
 fn tabs(page: HelpPage, theme: &Theme) -> Line<'static> {
     let rule = Span::styled(theme.border_set().horizontal_top, theme.style(Role::Border));
     let mut line = Line::default();
@@ -115,7 +117,7 @@ fn tab(each: HelpPage, chosen: HelpPage, theme: &Theme) -> Span<'static> {
     Span::styled(format!(" {} ", each.name()), style)
 }
 
-/// Over a group of rows.
+/// Returns the heading of a group of rows.
 fn heading(text: impl Into<String>, theme: &Theme) -> Line<'static> {
     Line::styled(text.into(), theme.style(Role::Accent).add_modifier(Modifier::BOLD))
 }

@@ -1,4 +1,4 @@
-//! Draws all that is known of the port under the pointer or the cursor. Not the map.
+//! Draws all that is known about the port under the pointer or the cursor. Does not draw the map.
 
 mod below;
 mod neighbours;
@@ -21,28 +21,28 @@ use crate::{
     view::{Role, Theme, layout::Areas, words},
 };
 
-/// From here on there are two columns beside the map.
+/// Minimum width for two columns beside the map.
 const WIDE: u16 = 60;
-/// Below the map.
+/// Minimum width for two columns below the map.
 const WIDE_BELOW: u16 = 76;
-/// Lines from which columns are worth it below the map.
+/// Minimum height for columns below the map.
 const COLUMN_LINES: u16 = 8;
 const COLUMN_GAP: u16 = 2;
-/// The right column of two grows no wider: its bars would not tell more.
+/// Maximum width of the right of two columns: wider bars add nothing.
 const RIGHT_WIDTH: u16 = 46;
-/// What a port with a usual socket takes, so that nothing jumps when the pointer moves.
+/// Lines for a port with a typical socket, reserved so that nothing moves when the pointer does.
 const PORT_LINES: usize = 14;
-/// A blank line, a title, the newest of what was seen.
+/// A blank line, a title and the newest sighting.
 const NEWEST_SEEN: usize = 3;
 
-/// What the drawing functions share.
+/// What the parts of the inspector are drawn from.
 #[derive(Clone, Copy)]
 struct Sight<'a> {
     app: &'a App,
     scan: &'a Scan,
     theme: &'a Theme,
     port: u16,
-    /// What the map shows as one with the port.
+    /// The block of the map that contains the port.
     block: Option<PortRange>,
     width: usize,
 }
@@ -77,7 +77,7 @@ pub fn render(
     }
 }
 
-/// The port above or left, its surroundings below or right.
+/// Draws the port at the top or left, and its surroundings at the bottom or right.
 fn columns(sight: Sight<'_>, area: Rect, has_lanes: bool, buffer: &mut Buffer) {
     let height = usize::from(area.height);
     if area.width >= WIDE {
@@ -99,7 +99,7 @@ fn columns(sight: Sight<'_>, area: Rect, has_lanes: bool, buffer: &mut Buffer) {
     }
 }
 
-/// What is measured, the port, what was seen on it.
+/// Returns the selected span, the port, and earlier sightings of it.
 fn about_port(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     let mut lines = range::span_lines(sight);
     if !lines.is_empty() {
@@ -107,7 +107,7 @@ fn about_port(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     }
     let room = room.saturating_sub(lines.len());
     let seen = seen::lines(sight);
-    // The newest of what was seen is worth more than a further socket.
+    // The newest sighting has priority over a second socket.
     let newest = if seen.is_empty() { 0 } else { NEWEST_SEEN };
     let kept = newest.min(room.saturating_sub(PORT_LINES));
     lines.extend(port::lines(sight, room - kept));
@@ -115,7 +115,7 @@ fn about_port(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// As much of a section as fits behind a blank line, if that is more than its title.
+/// Appends the section after a blank line, cut to the room, if more than its title fits.
 fn append(lines: &mut Vec<Line<'static>>, mut section: Vec<Line<'static>>, room: usize) {
     let left = room.saturating_sub(lines.len() + 1);
     section.truncate(left);
@@ -125,7 +125,7 @@ fn append(lines: &mut Vec<Line<'static>>, mut section: Vec<Line<'static>>, room:
     }
 }
 
-/// The neighbours, then the range, then its lanes: each whole or not at all.
+/// Returns the neighbours, the range and its lanes, each in full or not at all.
 fn surroundings(sight: &Sight<'_>, has_lanes: bool, room: usize) -> Vec<Line<'static>> {
     let by_lane = if has_lanes { range::lane_lines(sight) } else { Vec::new() };
     let mut lines: Vec<Line<'static>> = Vec::new();
@@ -153,7 +153,7 @@ impl Sight<'_> {
         Self { width: usize::from(area.width), ..self }
     }
 
-    /// `Port 49152 ------- 2 sockets`; what is right goes first where both do not fit.
+    /// Formats a title: `Port 49152 ------- 2 sockets`; drops the right part if both do not fit.
     fn title(&self, left: &str, right: &str) -> Line<'static> {
         let rule = self.theme.glyph("─", "-");
         let fits = left.width() + right.width() + 3 <= self.width && !right.is_empty();
@@ -173,7 +173,7 @@ impl Sight<'_> {
         Line::styled(text.into(), self.theme.style(Role::Dim))
     }
 
-    /// Whole parts on as many lines as they need.
+    /// Puts the parts on as many lines as needed; splits a part only if it is longer than a line.
     fn dim_rows(&self, parts: &[String]) -> impl Iterator<Item = Line<'static>> {
         let rows = words::rows(parts, self.dot(), self.width);
         let style = self.theme.style(Role::Dim);
@@ -185,7 +185,7 @@ impl Sight<'_> {
         self.theme.glyph(" · ", " - ")
     }
 
-    /// Under another lens the colours of the states mean something else.
+    /// Returns the colour of a state; under other lenses, where colours mean something else, none.
     fn class_style(&self, class: StateClass) -> Style {
         let is_state = self.app.map().lens == Lens::State;
         self.theme.style(if is_state { Role::Class(class) } else { Role::Text })
@@ -195,7 +195,7 @@ impl Sight<'_> {
         self.app.hover().is_some()
     }
 
-    /// `40200-40219: 12 of 20 used`; None of a single port.
+    /// Formats `40200-40219: 12 of 20 used`; `None` for a single port.
     fn block_words(&self) -> Option<String> {
         let block = self.block.filter(|block| block.len() > 1)?;
         let tally = self.app.tally(block);

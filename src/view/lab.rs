@@ -1,4 +1,5 @@
-//! The Lab screen: strategies side by side, and what they cost over the occupancy. Changes nothing.
+//! The Lab screen: strategies side by side, and what they cost at each occupancy. Does not change
+//! state.
 
 mod areas;
 mod curve;
@@ -31,7 +32,7 @@ use panel::Panel;
 /// What a column is drawn from.
 #[derive(Clone, Copy)]
 struct Entry<'a> {
-    /// From the left; it decides shape and colour.
+    /// Index from the left; it selects shape and colour.
     column: usize,
     row: &'static AllocatorRow,
     contender: Option<&'a Contender>,
@@ -48,17 +49,17 @@ impl Entry<'_> {
     }
 }
 
-/// Stands for a strategy beside its colour, and where there is none.
+/// Returns the shape that identifies a strategy, beside its colour or without one.
 fn shape(column: usize, theme: &Theme) -> &'static str {
     theme.glyph(["●", "▲", "■", "◆"], ["@", "^", "&", "%"])[column % 4]
 }
 
 fn role(column: usize) -> Role {
-    // Blue, amber, teal, violet: those of the categories that stay furthest apart.
+    // Blue, amber, teal, violet: the category colours that are furthest apart.
     Role::Category(column as u8 % 4)
 }
 
-/// The screen between header and footer.
+/// Draws the screen between header and footer.
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let area = area.intersection(buffer.area);
     let lab = app.lab();
@@ -85,11 +86,11 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The column under that place, counted from 0, in its panel or in the table.
+/// Returns the column at this position, counted from 0, in its panel or in the table.
 pub fn column_at(lab: &Lab, area: Rect, at: Position) -> Option<usize> {
     let areas = Areas::within(area, lab.picked().len(), lab.selected());
     if areas.table.contains(at) {
-        // Below the names of the figures.
+        // The first line has the names of the figures.
         return usize::from(at.y - areas.table.y).checked_sub(1);
     }
     areas.panels.iter().find(|(_, panel)| panel.contains(at)).map(|&(column, _)| column)
@@ -106,7 +107,7 @@ fn entries(lab: &Lab) -> Vec<Entry<'_>> {
     picked.map(entry).collect()
 }
 
-/// Those that have an area; all on one scale.
+/// Draws the panels that have an area, all on one scale.
 fn panels(lab: &Lab, entries: &[Entry<'_>], areas: &Areas, theme: &Theme, buffer: &mut Buffer) {
     let Some((_, first)) = areas.panels.first() else { return };
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };

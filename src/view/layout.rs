@@ -1,4 +1,4 @@
-//! Where everything lies, computed from the terminal's size alone. Draws nothing.
+//! Computes the areas of the screen from the terminal's size and the app's state. Does not draw.
 
 use ratatui::layout::{Position, Rect};
 
@@ -10,18 +10,18 @@ use crate::{
     view::{header, heatmap::Pane, lab, loupe},
 };
 
-/// Room for `ESTABLISHED 28232` and a gap.
+/// Width of `ESTABLISHED 28232` and a gap.
 const FACTS_WIDTH: u16 = 18;
-/// A line a lane and one blank.
+/// One line per lane and a blank one.
 const GAUGE_LINES: u16 = 5;
-/// Lines to spare, with one blank and its rule, from which the loupe is worth it.
+/// Minimum number of spare lines for the loupe, with a blank line and its rule.
 const LEAST_LOUPE: u16 = 8;
 const USUAL_LOUPE: u16 = 10;
 const LARGEST_LOUPE: u16 = 17;
-/// What the inspector below the map keeps for itself: two columns of eight lines.
+/// Minimum height of the inspector below the map: two columns of eight lines.
 const LEAST_INSPECTOR: u16 = 8;
 
-/// The parts of a frame; what has no room is empty.
+/// Areas of the parts of a frame; empty where there is no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Areas {
     pub header: Rect,
@@ -32,14 +32,14 @@ pub struct Areas {
     pub strip: Rect,
     /// Axis, gutter, blocks, bars.
     pub map: Rect,
-    /// A few facts beside a narrow map.
+    /// Facts beside a narrow map.
     pub facts: Rect,
     /// Beside the map, or below it.
     pub inspector: Rect,
     pub has_inspector_beside: bool,
-    /// Below the map, where there is room: a rule, then ports one by one.
+    /// Below the map if there is room: a rule, then one cell per port.
     pub loupe: Rect,
-    /// Below a wide map, where there is room.
+    /// Below a wide map if there is room.
     pub gauges: Rect,
     pub legend: Rect,
 }
@@ -78,7 +78,7 @@ pub fn areas(area: Rect, app: &App) -> Areas {
     areas
 }
 
-/// Loupe, gauges and inspector, as far as lines are left below the map.
+/// Places the loupe, the gauges and the inspector in the lines below the map.
 fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rect) {
     let mut free = spare;
     let inspector = if areas.has_inspector_beside { 0 } else { LEAST_INSPECTOR + 1 };
@@ -86,7 +86,7 @@ fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rec
     let has_gauges = areas.has_inspector_beside && left >= GAUGE_LINES;
     left -= if has_gauges { GAUGE_LINES } else { 0 };
     let most = if size.is_largest() { LARGEST_LOUPE } else { USUAL_LOUPE };
-    // One blank, one rule.
+    // One blank line and one rule.
     let lines = left.min(most).saturating_sub(2);
     if left >= LEAST_LOUPE && loupe::grid(app, plan, lines).is_some() {
         take(&mut free, 1);
@@ -97,7 +97,7 @@ fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rec
         areas.gauges = take(&mut free, GAUGE_LINES - 1);
     }
     if !areas.has_inspector_beside {
-        // Where there is room the line above the map is left to its title.
+        // With enough room the gauges are here, and the line above the map has its title.
         if free.height > LEAST_INSPECTOR {
             let gap = u16::from(free.height > LEAST_INSPECTOR + 1);
             take(&mut free, gap);
@@ -107,14 +107,14 @@ fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rec
     }
 }
 
-/// The first lines of what is free, which is less then.
+/// Takes the first lines off the free area.
 fn take(free: &mut Rect, height: u16) -> Rect {
     let part = Rect { height: height.min(free.height), ..*free };
     *free = Rect { y: part.bottom(), height: free.height - part.height, ..*free };
     part
 }
 
-/// What a click there means.
+/// Returns what a click at this position selects.
 pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<Target> {
     let at = Position::new(column, row);
     let areas = areas(area, app);

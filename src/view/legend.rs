@@ -1,4 +1,4 @@
-//! Draws what the map's colours or glyphs mean, with counts. It always belongs to the lens.
+//! Draws the legend of the current lens: what colours or glyphs mean, with counts.
 
 use ratatui::{
     buffer::Buffer,
@@ -20,28 +20,28 @@ use crate::{
     },
 };
 
-/// A mark, its word, its count.
+/// A mark, its name and its count.
 pub struct Entry {
     pub mark: char,
     pub style: Style,
     pub name: String,
     pub count: Option<u32>,
-    /// Where not all fit, the highest goes first.
+    /// If not all entries fit, the one with the highest value is dropped first.
     dropped: u8,
 }
 
 impl Entry {
-    /// The facts beside the map count it anyway.
+    /// Whether the facts beside the map show this count, too.
     pub fn is_told_beside(&self) -> bool {
         self.dropped >= TOLD_BESIDE
     }
 }
 
-/// Owners' names are cut here.
+/// Owners' names are cut to this width.
 const LONGEST_NAME: usize = 14;
-/// Legends grow no higher.
+/// Maximum height of a legend.
 const MOST_LINES: u16 = 2;
-/// `Entry::dropped` of what the facts beside the map tell, too.
+/// Minimum `Entry::dropped` of entries that the facts beside the map show, too.
 const TOLD_BESIDE: u8 = 100;
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -58,12 +58,12 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// What the map cannot show as it was wished, after the lens's name.
+/// Returns why the map is not drawn as requested, to follow the lens's name.
 fn notes(app: &App) -> Vec<String> {
     app.missing_dots().map(str::to_owned).into_iter().collect()
 }
 
-/// The lens, or what it is about.
+/// Returns the name of the lens, with its subject if it has one.
 fn heading(app: &App, scan: &Scan, theme: &Theme) -> Vec<String> {
     let name = app.map().lens.name().to_owned();
     match app.map().lens {
@@ -76,7 +76,7 @@ fn heading(app: &App, scan: &Scan, theme: &Theme) -> Vec<String> {
     }
 }
 
-/// `→ 10.0.3.17:443: 64 used (12 TIME-WAIT) · 0 left`
+/// Formats the heading of the connect lens: `→ 10.0.3.17:443: 64 used (12 TIME-WAIT) · 0 left`.
 fn connect_heading(destination: &Destination, scan: &Scan, theme: &Theme) -> Vec<String> {
     let to = theme.glyph("→", "to");
     let dot = theme.glyph('·', '-');
@@ -89,7 +89,8 @@ fn connect_heading(destination: &Destination, scan: &Scan, theme: &Theme) -> Vec
     vec![format!("{named}: {used} used ({time_wait} TIME-WAIT) {dot} {left} left")]
 }
 
-/// Of a lens that marks free ports, too; the unmarked rest may go first.
+/// Returns the categories of a lens that also marks free ports; the unmarked category may be
+/// dropped first.
 fn marked(lens: Lens, rest: u8, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     let mut entries = categories(lens, scan, theme);
     if let Some(entry) = entries.get_mut(usize::from(rest)) {
@@ -99,7 +100,7 @@ fn marked(lens: Lens, rest: u8, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     entries
 }
 
-/// The owner in focus, and the grey rest.
+/// Returns the owner in focus and all others, which are grey.
 fn focused(app: &App, marks: &Marks, theme: &Theme) -> Vec<Entry> {
     let name = match app.map().focus {
         Some(Focus::Party(party)) => words::party(app, party),
@@ -112,7 +113,7 @@ fn focused(app: &App, marks: &Marks, theme: &Theme) -> Vec<Entry> {
     ]
 }
 
-/// What the lens tells apart.
+/// Returns the entries of the current lens.
 pub fn entries(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     match app.map().lens {
         Lens::State => states(app, scan, theme),
@@ -126,7 +127,7 @@ pub fn entries(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     }
 }
 
-/// The colours' place in the legend; where there are none, or no half blocks, the map's letter.
+/// Builds an entry: a square in the colour, or the map's letter if there are no half blocks.
 fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>) -> Entry {
     Entry {
         mark: if theme.needs_whole_cells() { letter } else { '■' },
@@ -137,7 +138,7 @@ fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>
     }
 }
 
-/// Ports by category; what only blocks can be has no count.
+/// Returns the ports per category; categories that only apply to blocks have no count.
 fn categories(lens: Lens, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     let numbered = (0..).zip(lens::categories(lens));
     numbered
@@ -148,7 +149,7 @@ fn categories(lens: Lens, scan: &Scan, theme: &Theme) -> Vec<Entry> {
         .collect()
 }
 
-/// How a class is called where ports are counted.
+/// Returns the name of a class of states where ports are counted.
 pub fn class_name(class: StateClass) -> &'static str {
     match class {
         StateClass::Listen => "LISTEN",
@@ -160,7 +161,7 @@ pub fn class_name(class: StateClass) -> &'static str {
     }
 }
 
-/// In the order of a socket's life, as people look for them.
+/// In the order of a socket's life.
 pub const CLASSES: [StateClass; 6] = [
     StateClass::Listen,
     StateClass::Established,
@@ -190,7 +191,7 @@ fn states(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
     entries
 }
 
-/// Without colour a glyph tells how much of a block is taken.
+/// Returns the glyphs that show, without colour, how much of a block is in use.
 fn densities(scan: &Scan, theme: &Theme) -> Vec<Entry> {
     let plain = |mark, name: &str, count| Entry {
         mark,
@@ -203,7 +204,7 @@ fn densities(scan: &Scan, theme: &Theme) -> Vec<Entry> {
     let reserved = plain('x', "reserved", Some(scan.tally.reserved));
     let mut entries = vec![Entry { dropped: TOLD_BESIDE + 1, ..available }];
     if theme.ascii {
-        // Seven steps of glyphs, of which four are named.
+        // There are seven glyphs; four of them are named.
         let steps = [(':', "few"), ('=', "under half"), ('*', "over half"), ('@', "full")];
         entries.extend(steps.map(|(mark, name)| plain(mark, name, None)));
     } else {
@@ -238,7 +239,7 @@ fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
     entries
 }
 
-/// How counts are told.
+/// How counts are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Counts {
     Exact,
@@ -259,18 +260,18 @@ impl Counts {
     }
 }
 
-/// How entries become lines.
+/// Lays out entries on lines.
 struct Words<'a> {
-    /// The lens, then what is to be known before its entries.
+    /// The lens and notes that precede the entries.
     title: &'a [String],
     theme: &'a Theme,
     width: usize,
 }
 
 impl Words<'_> {
-    /// The fullest wording that fits: all, those that are not empty, those that are not told beside
-    /// the map, then with rounded counts, without counts, at last without the entries that say
-    /// least.
+    /// Returns the most detailed legend that fits: all entries; without empty ones; without those
+    /// shown beside the map; with rounded counts; without counts; finally without the least
+    /// important entries.
     fn fitted(&self, entries: &[Entry], height: usize) -> Vec<Line<'static>> {
         let filled = || entries.iter().filter(|entry| entry.count != Some(0));
         let telling = || filled().filter(|entry| !entry.is_told_beside());
@@ -298,7 +299,7 @@ impl Words<'_> {
         }
     }
 
-    /// As many as it takes; no entry is cut.
+    /// Returns as many lines as needed; cuts no entry.
     fn lines(&self, entries: &[&Entry], counts: Counts) -> Vec<Line<'static>> {
         let gap = if counts == Counts::None { " " } else { "  " };
         let dim = self.theme.style(Role::Dim);

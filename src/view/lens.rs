@@ -1,4 +1,4 @@
-//! What a block of the map shows under each lens. Knows roles and letters, not colours.
+//! What a block of the map shows under each lens. Uses roles and letters, not colours.
 
 use crate::{
     app::{
@@ -13,12 +13,12 @@ use crate::{
     },
 };
 
-/// What a lens of categories calls one of them.
+/// Letter, role and name of a category.
 pub struct Category {
     pub letter: char,
     pub role: Role,
     pub name: &'static str,
-    /// Else only a block of several ports can be so.
+    /// False if only a block of several ports can have this category.
     pub counts_ports: bool,
 }
 
@@ -38,7 +38,7 @@ const PARITIES: [Category; 3] = [
     Category { counts_ports: false, ..category('b', Role::Category(2), "both in a block") },
 ];
 
-/// The younger, the brighter: what is new is looked for.
+/// Younger ports are brighter, because new ones are usually of interest.
 const AGES: [Category; AGE_STEPS.len() + 2] = [
     category('1', Role::Scale(7), "<2 s"),
     category('2', Role::Scale(6), "<10 s"),
@@ -59,7 +59,7 @@ const DENSITIES: [Category; DENSITY_STEPS.len() + 1] = [
     category('5', Role::Scale(7), "90-100 %"),
 ];
 
-/// In the order of `app::lens::connect`.
+/// In the order of the constants of `app::lens::connect`.
 const CONNECTS: [Category; 6] = [
     category('.', Role::Available, "eligible"),
     category('c', Role::Class(StateClass::Established), "connected to it"),
@@ -69,7 +69,7 @@ const CONNECTS: [Category; 6] = [
     category('x', Role::Outside, "never chosen"),
 ];
 
-/// In the order of `app::lens::bind`.
+/// In the order of the constants of `app::lens::bind`.
 const BINDS: [Category; 3] = [
     category('.', Role::Available, "free"),
     category('u', Role::Category(0), "in use"),
@@ -78,7 +78,7 @@ const BINDS: [Category; 3] = [
 
 const _: () = assert!(OLDER_THAN_OUR_WATCH as usize == AGES.len() - 1);
 
-/// In the order of their numbers; none for lenses that have other things to tell.
+/// Returns the categories by number; empty for lenses without categories.
 pub fn categories(lens: Lens) -> &'static [Category] {
     match lens {
         Lens::State | Lens::Owner => &[],
@@ -91,7 +91,7 @@ pub fn categories(lens: Lens) -> &'static [Category] {
     }
 }
 
-/// Under the lens that is chosen.
+/// Returns how a block is drawn under the current lens.
 pub fn paint(app: &App, scan: &Scan, block: PortRange) -> Paint {
     let protocols = app.map().protocols;
     match app.map().lens {
@@ -107,14 +107,14 @@ pub fn paint(app: &App, scan: &Scan, block: PortRange) -> Paint {
         _ => by_category(app, scan, block),
     };
     let taken = taken.map(|(role, letter)| {
-        // A step's lightness is its meaning: mixed, it would read as another step.
+        // The brightness of a step is its meaning; mixed, it would look like another step.
         let share = if matches!(role, Role::Scale(_)) { 1.0 } else { share };
         Taken { role, share, letter }
     });
     Paint { free: free(scan, block), taken }
 }
 
-/// By the most telling state, as the map is at first.
+/// Returns how a block is drawn under the state lens: by its most significant state.
 pub fn by_state(scan: &Scan, protocols: Protocols, block: PortRange) -> Paint {
     let [even, odd] = scan.occupancy.by_class(block, protocols);
     let by_class = std::array::from_fn(|class| even[class] + odd[class]);
@@ -127,7 +127,7 @@ pub fn by_state(scan: &Scan, protocols: Protocols, block: PortRange) -> Paint {
     Paint { free: free(scan, block), taken }
 }
 
-/// What connect() or bind() meets, on free ports, too.
+/// Returns what connect() or bind() finds; these lenses mark free ports, too.
 fn by_mark(lens: Lens, scan: &Scan, block: PortRange) -> Paint {
     let marked = scan.categories.marked(block).and_then(|(number, share)| {
         let &Category { role, letter, .. } = categories(lens).get(usize::from(number))?;
@@ -136,7 +136,7 @@ fn by_mark(lens: Lens, scan: &Scan, block: PortRange) -> Paint {
     Paint { free: free(scan, block), taken: marked }
 }
 
-/// The owner in focus in its colour, all others in grey.
+/// Returns the owner in focus in its colour, all others in grey.
 fn by_focus(marks: &Marks, scan: &Scan, protocols: Protocols, block: PortRange) -> Paint {
     let taken = scan.occupancy.ports(block).filter(|(_, port)| port.is_occupied(protocols));
     let (mut marked, mut others) = (0_u32, 0_u32);
@@ -172,7 +172,7 @@ fn by_category(app: &App, scan: &Scan, block: PortRange) -> Option<(Role, char)>
     Some((role, letter))
 }
 
-/// What a port is when nobody takes it.
+/// Returns the role of a port when it is not in use.
 pub fn free_port(scan: &Scan, port: u16) -> Role {
     let ephemeral = &scan.snapshot.ephemeral;
     match port {
@@ -183,7 +183,7 @@ pub fn free_port(scan: &Scan, port: u16) -> Role {
     }
 }
 
-/// What most of a block's ports are when nobody takes them.
+/// Returns the role of most of a block's ports when they are not in use.
 fn free(scan: &Scan, block: PortRange) -> Role {
     let ephemeral = &scan.snapshot.ephemeral;
     let in_range = ephemeral.range.intersection(block).map_or(0, PortRange::len);
@@ -261,7 +261,7 @@ mod tests {
         app
     }
 
-    /// Occupied ports by the letter that stands for them, painted port by port.
+    /// Occupied ports per letter, as painted block by block.
     fn painted(app: &App, blocks: &[PortRange]) -> BTreeMap<char, u32> {
         let scan = app.scan().unwrap();
         let mut letters = BTreeMap::new();
@@ -293,7 +293,7 @@ mod tests {
                 let drawn = if row.lens == Lens::Density { drawn(&app) } else { ports.clone() };
                 let (painted, mut told) = (painted(&app, &drawn), told(&app));
                 if matches!(row.lens, Lens::Connect | Lens::Bind) {
-                    // What may be had and what never can is not marked, but counted.
+                    // Free ports and ports that are never chosen are counted, but not marked.
                     told.retain(|letter, _| !['.', 'x'].contains(letter));
                     assert_eq!(painted, told, "{} {protocols:?}", row.name);
                     app.update(Duration::from_secs(3), Event::Key(Key::Char('p')));
@@ -302,7 +302,7 @@ mod tests {
                 let occupied = app.scan().unwrap().tally.occupied;
                 assert_eq!(painted.values().sum::<u32>(), occupied, "{}", row.name);
                 if row.lens == Lens::Owner {
-                    // A port that two owners share is painted as the bigger one's.
+                    // A port shared by two owners is painted as the larger one's.
                     assert!(painted.iter().all(|(letter, ports)| told[letter] >= *ports));
                 } else {
                     assert_eq!(painted, told, "{} {protocols:?}", row.name);
@@ -313,7 +313,7 @@ mod tests {
         }
     }
 
-    /// The blocks of the map at the size of the terminal.
+    /// Returns the blocks of the map on a terminal of this size.
     fn drawn(app: &App) -> Vec<PortRange> {
         let grid = app.grid(crate::app::Size { columns: 120, rows: 40 }).unwrap();
         let mut blocks = vec![grid.place(0).and_then(|place| grid.block(place)).unwrap()];

@@ -1,4 +1,4 @@
-//! Draws the map's rows around the cursor again, one port a block. Not the map.
+//! Draws the map's rows around the cursor again, one port per block. Does not draw the map.
 
 use ratatui::{
     buffer::Buffer,
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// The ports of the loupe: as many of the map's rows around the cursor's as fit into `lines`.
-/// None: the map shows single ports itself, or there is no room.
+/// Returns the grid of the loupe: as many of the map's rows around the cursor as fit into `lines`.
+/// `None` if the map shows single ports itself, or there is no room.
 pub fn grid(app: &App, plan: &Plan, lines: u16) -> Option<Grid> {
     let map = &plan.grid;
     if matches!(map.grain(), Grain::Letters | Grain::Numbers(_)) || map.per_block() == 1 {
@@ -36,13 +36,13 @@ pub fn grid(app: &App, plan: &Plan, lines: u16) -> Option<Grid> {
     Some(grid.over(ports))
 }
 
-/// The port under the pointer.
+/// Returns the port under the pointer.
 pub fn port_at(app: &App, plan: &Plan, area: Rect, at: Position) -> Option<PortRange> {
     let grid = grid(app, plan, area.height.checked_sub(1)?)?;
     Pane::without_axis(below_rule(area), &grid).block_at(&grid, at)
 }
 
-/// `map`: as the map is drawn; only its grid is another.
+/// Draws the loupe like the map; only the grid differs.
 pub fn render(
     app: &App,
     plan: &Plan,

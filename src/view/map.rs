@@ -1,5 +1,5 @@
-//! Draws the Map screen: its blocks by the lens, the strip above, the facts beside. The grid itself
-//! is drawn by the heat map.
+//! Draws the Map screen: the blocks under the current lens, the strip above, the facts beside.
+//! `heatmap` draws the grid.
 
 use ratatui::{
     buffer::Buffer,
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Columns of the facts: `ESTABLISHED 28232`.
+/// Width of the facts: `ESTABLISHED 28232`.
 const FACTS: usize = 17;
 
 pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut Buffer) {
@@ -40,7 +40,7 @@ pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut
     inspector::render(app, scan, theme, grid, areas, buffer);
 }
 
-/// A line a lane, or all on one.
+/// Draws the gauges on one line each, or all on one line.
 fn gauges(app: &App, scan: &Scan, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let colors = Colors::under(app.map().lens);
     let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
@@ -51,7 +51,7 @@ fn gauges(app: &App, scan: &Scan, theme: &Theme, area: Rect, buffer: &mut Buffer
     }
 }
 
-/// Before the first snapshot.
+/// Draws what is shown before the first snapshot.
 pub fn waiting(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match app.failure() {
         None => put(buffer, area, area.x + 1, area.y + 1, "first scan..", theme.style(Role::Dim)),
@@ -66,7 +66,7 @@ pub fn waiting(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The line above the map: why the last scan failed, else gauges, else what is shown.
+/// Draws the line above the map: why the last scan failed, or the gauges, or what is shown.
 fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buffer: &mut Buffer) {
     let area = areas.strip;
     if let Some(why) = app.failure() {
@@ -120,7 +120,7 @@ fn block_size(grid: &Grid) -> String {
     }
 }
 
-/// What the mouse measured.
+/// Returns the counts of the selected span.
 fn span_words(app: &App, span: PortRange) -> Vec<String> {
     let Tally { size, occupied, .. } = app.tally(span);
     let counts = [(size, "ports"), (occupied, "used"), (size - occupied, "free")];
@@ -135,7 +135,7 @@ fn protocols_name(protocols: Protocols) -> &'static str {
     }
 }
 
-/// The map, and below it the loupe.
+/// Draws the map and, below it, the loupe.
 fn ports(app: &App, scan: &Scan, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut Buffer) {
     let paint = |block: PortRange| lens::paint(app, scan, block);
     let is_density = app.map().lens == Lens::State && !theme.has_color();
@@ -153,7 +153,7 @@ fn ports(app: &App, scan: &Scan, theme: &Theme, plan: &Plan, areas: &Areas, buff
     loupe::render(app, plan, &heatmap, theme, areas.loupe, buffer);
 }
 
-/// The part of a line that is taken, or that the lens marks.
+/// Returns the share of a line's ports that are in use, or that the lens marks.
 fn share(app: &App, scan: &Scan, ports: PortRange) -> f32 {
     if matches!(app.map().lens, Lens::Connect | Lens::Bind) {
         return scan.categories.marked(ports).map_or(0.0, |(_, share)| share);
@@ -161,7 +161,7 @@ fn share(app: &App, scan: &Scan, ports: PortRange) -> f32 {
     scan.occupancy.occupied_in(ports, app.map().protocols) as f32 / ports.len() as f32
 }
 
-/// What the last scan saw on single ports.
+/// Facts about single ports, from the last scan.
 struct Seen<'a> {
     app: &'a App,
     scan: &'a Scan,
@@ -198,7 +198,7 @@ impl PortFacts for Seen<'_> {
     }
 }
 
-/// What fits into the column beside a narrow map.
+/// Draws the facts that fit into the column beside a narrow map.
 fn facts(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer: &mut Buffer) {
     let tally = &scan.tally;
     let dim = theme.style(Role::Dim);
@@ -217,7 +217,7 @@ fn facts(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer:
     let counted = legend::entries(app, scan, theme);
     let is_state = app.map().lens == Lens::State;
     lines.extend(counted.into_iter().filter_map(|entry| {
-        // The facts above tell what is available and reserved.
+        // The facts above already include available and reserved ports.
         let count = entry.count.filter(|&count| count > 0 && !entry.is_told_beside())?.to_string();
         let mark = if !is_state && theme.needs_whole_cells() { entry.mark } else { ' ' };
         let text = format!("{mark} {}", words::shorten(&entry.name, FACTS - 1 - count.len()));

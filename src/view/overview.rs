@@ -1,4 +1,5 @@
-//! Draws the Overview: how ranges and destinations stand, why, and what to do. Judges nothing.
+//! Draws the Overview: how full ranges and destinations are, why, and what to do. Does not assess
+//! anything itself.
 
 mod areas;
 mod destinations;
@@ -24,7 +25,7 @@ use crate::{
 
 pub use verdict::{headline, level_role};
 
-/// All that a part of the screen may look at.
+/// What each part of the screen is drawn from.
 #[derive(Clone, Copy)]
 struct Sight<'a> {
     app: &'a App,
@@ -59,7 +60,8 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 impl Sight<'_> {
-    /// The source only where there are several of them: `10.0.0.7 → 10.0.3.17:443`.
+    /// Formats the destination, with its source address only if there are several: `10.0.0.7 →
+    /// 10.0.3.17:443`.
     fn destination(&self, destination: &Destination) -> String {
         let Destination { source, remote, .. } = destination;
         if self.sources > 1 {

@@ -1,4 +1,5 @@
-//! Which colour a meaning has, for each kind of terminal. Decides no meaning itself.
+//! Maps each meaning to a colour, for each kind of terminal. Does not decide what has which
+//! meaning.
 
 mod blend;
 mod depth;
@@ -38,41 +39,42 @@ pub enum Ground {
     Light,
 }
 
-/// What a colour can mean (screens.md, "Colours").
+/// What a colour can mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The terminal's own foreground.
+    /// The terminal's default foreground.
     Text,
     Dim,
     Faint,
     Border,
-    /// Keys, range bracket.
+    /// Keys and the range bracket.
     Accent,
     Ok,
     Warn,
     Critical,
     Selected,
-    /// Free ports: outside of the ephemeral range, 0–1023, in the range, and those it reserves.
+    /// Free ports outside the ephemeral range. The next three: free ports of 0–1023, free ports in
+    /// the range, reserved ports in the range.
     Outside,
     System,
     Available,
     Reserved,
     Class(StateClass),
-    /// Things without an order that are to be told apart: of the seven biggest owners, protocols.
+    /// Things to distinguish that have no order: the seven largest owners, protocols.
     Category(u8),
     OtherCategory,
     /// A step of an ordered scale, 0 to `SCALE_TOP`: age, density. With sixteen colours two steps
-    /// share one, so a letter or glyph must tell them apart.
+    /// share a colour, so a letter or glyph must distinguish them.
     Scale(u8),
-    /// Attempts on a block, 0 (none: the colour of available ports) to `HEAT_TOP`. With sixteen
-    /// colours the first two steps share one.
+    /// Attempts on a block: 0 (none; the colour of available ports) to `HEAT_TOP`. With sixteen
+    /// colours the first two steps share a colour.
     Heat(u8),
-    /// Occupied, where something else is what matters.
+    /// Occupied ports where something else matters.
     Muted,
     Cursor,
     Collision,
     Allocated,
-    /// Text on a bright colour.
+    /// Text on a bright background.
     Ink,
 }
 
@@ -81,25 +83,25 @@ pub const SCALE_TOP: u8 = 7;
 /// The last step of `Role::Heat`.
 pub const HEAT_TOP: u8 = 6;
 
-/// How far colours stand apart.
+/// The contrast of the colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Contrast {
     #[default]
     Normal,
-    /// For projectors and tired eyes.
+    /// For projectors and poor eyesight.
     High,
 }
 
-/// Owners that get a colour of their own; more could not be told apart.
+/// Number of owners with a colour of their own; more colours would be too similar.
 pub const COLORED_OWNERS: usize = 7;
 
-/// Everything that depends on the terminal. A value, handed down, never global.
+/// All settings that depend on the terminal. Passed as a value, never global.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
     pub depth: Depth,
     pub ground: Ground,
     pub contrast: Contrast,
-    /// No glyph beyond ASCII.
+    /// Uses ASCII glyphs only.
     pub ascii: bool,
 }
 
@@ -115,7 +117,7 @@ impl Theme {
         Self { contrast, ..self }
     }
 
-    /// The theme that `T` comes to.
+    /// Returns the theme that the key `T` changes to.
     #[must_use]
     pub fn next(&self) -> Self {
         let (ground, contrast) = match (self.ground, self.contrast) {
@@ -127,7 +129,7 @@ impl Theme {
         Self { ground, contrast, ..self.clone() }
     }
 
-    /// In words, for the person who presses `T`.
+    /// Returns the name shown when `T` is pressed.
     pub fn name(&self) -> &'static str {
         match (self.depth, self.ground, self.contrast) {
             (Depth::Monochrome, ..) => "no colour",
@@ -142,7 +144,7 @@ impl Theme {
         self.depth != Depth::Monochrome
     }
 
-    /// Glyphs stand for blocks, so a line can show one row of them only.
+    /// Whether blocks are drawn as glyphs, so that a line shows one row of blocks only.
     pub fn needs_whole_cells(&self) -> bool {
         self.ascii || !self.has_color()
     }
@@ -161,7 +163,7 @@ impl Theme {
         }
     }
 
-    /// As text. Without colour some roles are bold or reversed.
+    /// Returns the style for text. Without colour some roles are bold or reversed.
     pub fn style(&self, role: Role) -> Style {
         let modifier = match role {
             _ if self.has_color() => Modifier::empty(),
@@ -175,7 +177,7 @@ impl Theme {
         }
     }
 
-    /// As a filled label with text on it: tab, cursor number, state.
+    /// Returns the style for a filled label with text: tab, cursor number, state.
     pub fn badge(&self, role: Role) -> Style {
         if self.has_color() {
             Style::new().fg(self.color(Role::Ink)).bg(self.color(role))
@@ -184,12 +186,12 @@ impl Theme {
         }
     }
 
-    /// `unicode`, or `ascii` where the terminal can show no more.
+    /// Returns `unicode`, or `ascii` on terminals limited to ASCII.
     pub fn glyph<T>(&self, unicode: T, ascii: T) -> T {
         if self.ascii { ascii } else { unicode }
     }
 
-    /// The lines of a frame.
+    /// Returns the line characters of a frame.
     pub fn border_set(&self) -> border::Set<'static> {
         self.glyph(border::PLAIN, ASCII_BORDER)
     }
@@ -210,7 +212,7 @@ impl Theme {
     }
 }
 
-/// The second channel beside a state's colour, always.
+/// Returns the letter of a state, which makes it readable without colour.
 pub fn letter(class: StateClass) -> char {
     match class {
         StateClass::Listen => 'L',
@@ -222,7 +224,8 @@ pub fn letter(class: StateClass) -> char {
     }
 }
 
-/// The second channel beside an owner's colour: small, so that it reads as no state.
+/// Returns the letter of an owner, which makes it readable without colour. Lower case, because
+/// states have capitals.
 pub fn owner_letter(rank: u8) -> char {
     char::from(b'a' + rank % COLORED_OWNERS as u8)
 }

@@ -1,4 +1,4 @@
-//! Numbers, times and cut text as the screens write them. Draws nothing.
+//! Formats numbers, times, owners and cut text for the screens. Does not draw.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     domain::{Age, Gap, Owner, Party, Snapshot, Socket, State, Text, Timer},
 };
 
-/// `28,232`
+/// Formats a number with thousands separators: `28,232`.
 pub fn thousands(number: impl Into<u64>) -> String {
     let digits = number.into().to_string();
     let mut grouped = String::new();
@@ -22,7 +22,7 @@ pub fn thousands(number: impl Into<u64>) -> String {
     grouped
 }
 
-/// `60.6 %`; what is not nothing never reads 0.0, what is not all never 100.0.
+/// Formats a share: `60.6 %`. Shows `<0.1 %` or `>99.9 %` instead of rounding to none or all.
 pub fn percent(part: u32, whole: u32) -> String {
     if whole == 0 {
         return "no ports".to_owned();
@@ -36,13 +36,13 @@ pub fn percent(part: u32, whole: u32) -> String {
     }
 }
 
-/// `3 sockets`, `1 socket`
+/// Formats a count with its noun: `3 sockets`, `1 socket`.
 pub fn plural(count: usize, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{ending}")
 }
 
-/// `7s`, `2m05s`, `3h10m`
+/// Formats an age: `7s`, `2m05s`, `3h10m`.
 pub fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
@@ -52,7 +52,7 @@ pub fn age(age: Duration) -> String {
     }
 }
 
-/// `12 s`, `3 min`, `5 h`, `2 d`: what nobody reads to the second.
+/// Formats a time in one unit: `12 s`, `3 min`, `5 h`, `2 d`.
 pub fn roughly(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -63,7 +63,8 @@ pub fn roughly(time: Duration) -> String {
     }
 }
 
-/// `for 12 s`, `for at least 3 min`, `new`; None where it would say nothing.
+/// Formats how long a socket exists: `for 12 s`, `for at least 3 min`, `new`; `None` if the age
+/// only has the lower limit 0 s.
 pub fn lasting(age: Age) -> Option<String> {
     match age {
         Age::Exactly(age) if age.as_secs() == 0 => Some("new".to_owned()),
@@ -73,7 +74,8 @@ pub fn lasting(age: Age) -> Option<String> {
     }
 }
 
-/// What a process runs in, as label and name: `unit nginx.service`, `container docker 3f2a…`.
+/// Returns the label and name of a systemd unit or container: `unit nginx.service`, `container
+/// docker 3f2a…`.
 pub fn unit(unit: &Text) -> (&'static str, &str) {
     let is_unit = [".service", ".scope", ".socket", ".mount", ".swap"];
     let name = unit.as_str();
@@ -84,7 +86,7 @@ pub fn unit(unit: &Text) -> (&'static str, &str) {
     }
 }
 
-/// What does not fit is cut, and `..` says so.
+/// Cuts text to `width` columns; cut text ends with `..`.
 pub fn shorten(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -103,7 +105,7 @@ pub fn shorten(text: &str, width: usize) -> String {
     cut
 }
 
-/// Text in pieces of at most `width` columns.
+/// Splits text into pieces of at most `width` columns.
 pub fn pieces(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
@@ -121,7 +123,7 @@ pub fn pieces(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Text in lines of whole words.
+/// Wraps text at words; splits only words longer than a line.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -136,12 +138,12 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// As many of `parts` as fit on a line, none of them cut.
+/// Joins the first `parts` that fit on one line; cuts none of them.
 pub fn fitted(parts: &[String], separator: &str, width: usize) -> String {
     rows(parts, separator, width).swap_remove(0)
 }
 
-/// Parts on as many lines as they need, none of them cut.
+/// Puts the parts on as many lines as needed; cuts none of them.
 pub fn rows(parts: &[String], separator: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for part in parts {
@@ -157,14 +159,14 @@ pub fn rows(parts: &[String], separator: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// `chrome [4121] alice`
+/// Formats a process: `chrome [4121] alice`.
 pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
     let Some(process) = app.processes().get(pid) else { return format!("pid {pid}") };
     let user = process.uid.map(|uid| user(snapshot, uid)).unwrap_or_default();
     format!("{} [{pid}] {user}", process.name).trim_end().to_owned()
 }
 
-/// `payments-api [4121]`, `hidden alice`, `kernel`
+/// Formats the owner of sockets: `payments-api [4121]`, `hidden, alice`, `kernel`.
 pub fn party(app: &App, party: Party) -> String {
     match party {
         Party::Process(pid) => match app.processes().get(pid) {
@@ -175,7 +177,7 @@ pub fn party(app: &App, party: Party) -> String {
     }
 }
 
-/// As [`party`], without pid where there is a name.
+/// Like [`party`], without the pid if the name is known.
 pub fn party_name(app: &App, party: Party) -> String {
     match party {
         Party::Process(pid) => match app.processes().get(pid) {
@@ -199,7 +201,7 @@ pub fn user(snapshot: &Snapshot, uid: u32) -> String {
     name.unwrap_or_else(|| format!("uid {uid}"))
 }
 
-/// Who holds a socket, a line each; the first line tells the kind.
+/// Names the owners of a socket, one per line; the first line says what kind they are.
 pub fn owner(app: &App, snapshot: &Snapshot, socket: &Socket) -> Vec<String> {
     let each = |pids: &[u32]| pids.iter().map(|&p| process(app, snapshot, p)).collect::<Vec<_>>();
     if let Some(tunnels) = snapshot.tunnel_names(socket) {
@@ -240,7 +242,7 @@ fn hidden(snapshot: &Snapshot) -> &'static str {
     }
 }
 
-/// As [`owner`], on one line.
+/// Formats the owners like [`owner`], on one line.
 pub fn owner_line(app: &App, snapshot: &Snapshot, socket: &Socket) -> String {
     let mut owners = owner(app, snapshot, socket);
     match owners.len() {
@@ -249,7 +251,7 @@ pub fn owner_line(app: &App, snapshot: &Snapshot, socket: &Socket) -> String {
     }
 }
 
-/// Seconds until the kernel forgets a socket in TIME-WAIT.
+/// Returns the seconds until the kernel removes a socket in TIME-WAIT.
 pub fn seconds_left(socket: &Socket) -> Option<u32> {
     let ends = matches!(socket.timer, Timer::TimeWait);
     socket.expires_ms.filter(|_| ends).map(|ms| ms.div_ceil(1000))

@@ -1,4 +1,5 @@
-//! The random allocator against a bare bind loop on the same ports. `cargo bench --bench allocate`
+//! The random allocator compared with a bare bind loop on the same ports. `cargo bench --bench
+//! allocate`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 

@@ -1,4 +1,4 @@
-//! The loop to compare with. For benches.
+//! The bare bind loop for comparison. For benches.
 
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},

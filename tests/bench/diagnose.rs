@@ -1,4 +1,4 @@
-//! What the diagnosis of one snapshot costs, and how that grows. `cargo bench --bench diagnose`
+//! The cost of diagnosing one snapshot, and how it grows. `cargo bench --bench diagnose`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 

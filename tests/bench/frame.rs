@@ -1,4 +1,4 @@
-//! What a frame of the terminal program costs: CPU, cells and bytes. `cargo bench --bench frame`
+//! The cost of a frame of the terminal program: CPU, cells and bytes. `cargo bench --bench frame`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 

@@ -1,5 +1,5 @@
-//! 16 processes race for 64 ports, 1,000 rounds: by `exec`, and beside it by close-then-rebind.
-//! `cargo bench --bench handover`, with `-- ROUNDS` for another number.
+//! 16 processes race for 64 ports, 1,000 rounds: with `exec`, and for comparison with close and
+//! rebind. `cargo bench --bench handover`, with `-- ROUNDS` for another number.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 

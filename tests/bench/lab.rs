@@ -1,6 +1,5 @@
-//! The lab: attempts a second in memory, a whole comparison, `bitmap` on real sockets, and what the
-//! screen costs.
-//! `cargo bench --bench lab`
+//! The lab: attempts per second in memory, a whole comparison, `bitmap` on real sockets, and the
+//! cost of the screen. `cargo bench --bench lab`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 

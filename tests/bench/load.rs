@@ -1,4 +1,4 @@
-//! Populations of a busy machine's size, for the benches. Measures nothing.
+//! Populations as large as those of a busy machine, for the benches. Measures nothing.
 
 use std::{
     fs::File,

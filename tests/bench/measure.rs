@@ -1,4 +1,5 @@
-//! What a command costs, and the lines of a bench's table. Knows nothing of ports.
+//! Measures the cost of a command, and formats the lines of a bench's table. Knows nothing about
+//! ports.
 
 #![allow(dead_code, reason = "each bench uses a part of this file")]
 

@@ -1,5 +1,5 @@
-//! The pool on real sockets: what a lease costs, its end, a look at what rests, and the memory of many.
-//! `cargo bench --bench pool`
+//! The pool on real sockets: the cost of a lease, of its end and of checking ports in quarantine,
+//! and the memory of many. `cargo bench --bench pool`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 

@@ -1,4 +1,5 @@
-//! Runs a command among many real sockets. `cargo bench --bench populate -- busy portscope scan`
+//! Runs a command on a machine with many real sockets. `cargo bench --bench populate -- busy
+//! portscope scan`
 
 #![expect(clippy::print_stdout, reason = "tells how it is used")]
 

@@ -1,4 +1,5 @@
-//! CPU and memory of scans against `ss`, of metrics against scans, and of the live program. `cargo bench --bench scan`
+//! CPU and memory of scans compared with `ss`, of metrics compared with scans, and of the live
+//! program. `cargo bench --bench scan`
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 

@@ -1,4 +1,5 @@
-//! Requests a second that `portscope serve` answers, and what one costs it. `cargo bench --bench serve`
+//! Requests per second that `portscope serve` answers, and its cost per request. `cargo bench
+//! --bench serve`
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints its table")]
 

@@ -1,4 +1,5 @@
-//! The app and a terminal that only counts, on a simulated machine of 17,000 sockets. For benches.
+//! The app and a terminal that only counts output, on a simulated machine of 17,000 sockets. For
+//! benches.
 
 #![allow(dead_code, reason = "each bench uses a part of this file")]
 

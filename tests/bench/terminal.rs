@@ -1,4 +1,4 @@
-//! The terminal program in a pseudo-terminal that answers queries, as a real one does. For benches.
+//! The terminal program in a pseudo terminal that answers queries, as a real one does. For benches.
 
 #![allow(dead_code, reason = "each bench uses a part of this file")]
 

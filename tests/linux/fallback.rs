@@ -1,4 +1,4 @@
-//! What is refused is replaced where that can be, and told in any case.
+//! Refused sources of data are replaced where possible, and reported in any case.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Ways to hold a port, by name. Each keeps its port until it is dropped.
+//! Ways to hold a port, by name. Each holds its port until it is dropped.
 
 use std::{
     io::{self, Write as _},

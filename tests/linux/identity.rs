@@ -1,4 +1,4 @@
-//! Which namespace is looked at, and whether harm can be done from it.
+//! Which network namespace a scan reads, and whether it is isolated from that of the machine.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! The real kernel, looked at in private network namespaces. Never the machine's own ports.
+//! The real kernel in private network namespaces. Never uses the machine's own ports.
 
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 

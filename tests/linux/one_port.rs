@@ -1,4 +1,4 @@
-//! A scan of one port shows what a scan of all shows there.
+//! A scan of one port shows the same as a full scan shows on that port.
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
 

@@ -1,4 +1,4 @@
-//! The ephemeral policy as the kernel of a private namespace tells it.
+//! The ephemeral policy, as reported by the kernel of a private namespace.
 
 use std::fmt::Write as _;
 

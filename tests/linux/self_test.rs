@@ -1,4 +1,4 @@
-//! Whether bound-inactive sockets are listed is tried, not believed.
+//! Whether bound-inactive sockets are listed is tested, not assumed.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! Each kind of holder of kernel.md's tables 1a and 1b appears as what it is.
+//! Each kind of socket that can hold a port is reported correctly.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 

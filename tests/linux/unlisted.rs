@@ -1,4 +1,4 @@
-//! Bound sockets that the kernel does not list are found by their descriptors.
+//! Bound sockets that the kernel does not list are found through their descriptors.
 
 use std::{
     io,

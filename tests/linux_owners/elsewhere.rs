@@ -1,5 +1,5 @@
-//! Sockets that no process's own descriptors show: those of single threads, of a process whose main
-//! thread has ended, of an io_uring, and of other pid namespaces.
+//! Sockets that are not in /proc/PID/fd of any visible process: those of single threads, of a
+//! process whose main thread has ended, of an io_uring, and in other pid namespaces.
 
 use std::{
     io::{BufRead as _, BufReader},

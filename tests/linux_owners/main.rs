@@ -1,4 +1,4 @@
-//! Who holds a socket, asked of the real kernel about real processes.
+//! Which process holds a socket, on the real kernel with real processes.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 

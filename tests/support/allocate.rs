@@ -1,4 +1,4 @@
-//! A stage for the Allocate screen: machines, scripted deltas, and runs of the real loop.
+//! Test setup for the Allocate screen: machines, scripted deltas, and runs of the real loop.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -44,7 +44,7 @@ impl Stage {
         Self { host, snapshot, occupancy, processes, allocation, now: Duration::ZERO }
     }
 
-    /// The same as a live machine that others use.
+    /// The same machine, but live and shared with other processes.
     pub fn real(share: f64) -> Self {
         let mut stage = Self::simulated(share);
         let mut machine = (*stage.snapshot.machine).clone();
@@ -54,8 +54,8 @@ impl Stage {
         stage
     }
 
-    /// The simulated occupancy, with as many ports taken as on this stage's machine; the run has
-    /// number 1.
+    /// Switches to the simulated occupancy, with as many ports in use as on the machine. The run
+    /// has number 1.
     pub fn move_to_simulated_site(&mut self) {
         self.act(AllocationAction::ToggleSite);
         let mut snapshot = self.snapshot.clone();
@@ -101,7 +101,8 @@ impl Stage {
         self.allocation.observe(scan);
     }
 
-    /// So many attempts of the real loop on the simulated machine, one delta each `per_delta`.
+    /// Makes `attempts` attempts of the real loop on the simulated machine, and sends one delta for
+    /// each `per_delta`.
     pub fn play(&mut self, run: u64, attempts: usize, per_delta: usize) {
         let binder = self.host.binder(Protocols::Udp, None).expect("the simulated binder");
         let candidates = Candidates::new(IANA_DYNAMIC, &[]);
@@ -156,7 +157,7 @@ pub fn empty(run: u64) -> AllocationDelta {
     AllocationDelta { run, is_running: true, ..AllocationDelta::default() }
 }
 
-/// A delta of one attempt, as slow speeds send it.
+/// A delta of one attempt, as sent at slow speeds.
 pub fn attempt(
     run: u64,
     number: u32,
@@ -179,13 +180,14 @@ pub fn bound(run: u64, number: u32, port: u16) -> AllocationDelta {
     attempt(run, number, port, None)
 }
 
-/// The first so many ports of the range that are (not) taken, spread over it.
+/// Returns `count` ports that are in use (`taken`) or free, spread over the range.
 pub fn ports(stage: &Stage, taken: bool, count: usize) -> Vec<u16> {
     let step = 16_384 / (count + 1);
     let from = |start: u16| {
         (start..=65_535).find(|&p| stage.occupancy.port(p).is_occupied(Protocols::Udp) == taken)
     };
-    // 5 and the length have no common factor for the counts used: the order is not the place.
+    // For the counts used, 5 and the count have no common factor, so that the ports are not in
+    // ascending order.
     (0..count)
         .map(|n| 49_152 + ((n * 5 % count.max(1)) * step + 137) as u16)
         .map(|start| from(start).expect("such a port"))

@@ -1,4 +1,4 @@
-//! A simulated client of one destination, as a machine would list it. Asserts nothing.
+//! A simulated client of one destination, listed as a machine would list it. Asserts nothing.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -20,22 +20,23 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 /// How long the kernel keeps TIME-WAIT, in seconds.
 const TIME_WAIT: f64 = 60.0;
 
-/// When the first snapshot is taken at the earliest, since 1970.
+/// The earliest time of the first snapshot, since 1970.
 pub const START: Duration = Duration::from_secs(1_700_000_000);
 
 pub struct Churn {
     pub now: f64,
-    /// When the last port was taken.
+    /// When the last free port was used.
     pub full_at: Option<f64>,
-    /// New connections a second.
+    /// New connections per second.
     pub rate: f64,
     /// Seconds until a connection is closed.
     pub life: f64,
-    /// TIME-WAIT ends at multiples of so many seconds only, as the kernel's timers do; 0: at once.
+    /// TIME-WAIT ends only at multiples of this many seconds, like the timers of the kernel; 0: at
+    /// once.
     pub wave: f64,
-    /// Seconds from one burst to the next, and its connections.
+    /// Seconds from one burst to the next, and connections per burst.
     pub burst: Option<(f64, u32)>,
-    /// When connect() found no port.
+    /// The times at which connect() found no port.
     pub failed: Vec<f64>,
     next_burst: f64,
     random: ChaCha8Rng,
@@ -43,7 +44,7 @@ pub struct Churn {
     range: PortRange,
     free: Vec<u16>,
     connections: BTreeMap<u16, Connection>,
-    /// In the order in which their TIME-WAIT ends.
+    /// The ports in TIME-WAIT, in the order in which it ends.
     ending: VecDeque<u16>,
     cookie: u64,
     number: u64,
@@ -56,7 +57,7 @@ struct Connection {
     closed_at: f64,
 }
 
-/// A machine that is looked at, and what is kept of it.
+/// A machine that is scanned, and the data kept about it.
 #[derive(Default)]
 pub struct Watch {
     pub history: History,
@@ -64,7 +65,7 @@ pub struct Watch {
 }
 
 impl Churn {
-    /// Connections that stay, at `rate` a second, on `ports` ports.
+    /// Connections that stay open, opened at `rate` per second on `ports` ports.
     pub fn new(rate: f64, ports: u16, seed: u64) -> Self {
         let range = PortRange::new(32_768, 32_767 + ports).unwrap();
         let mut template =
@@ -98,7 +99,7 @@ impl Churn {
         self
     }
 
-    /// So many connections that are there from the start and stay.
+    /// Adds connections that are open from the start and stay open.
     pub fn with_pool(mut self, connections: u16) -> Self {
         for _ in 0..connections {
             self.open(0.0, f64::INFINITY);
@@ -231,7 +232,7 @@ fn remote(port: u16) -> Endpoint {
     ([198, 51, 100, 7], port).into()
 }
 
-/// A snapshot of these sockets at a second.
+/// A snapshot of these sockets, taken at `second`.
 pub fn snapshot_of(number: u64, second: f64, sockets: Vec<Socket>) -> Snapshot {
     let machine = SimulatedHost::builder().build().machine();
     let mut snapshot = Snapshot::empty(Arc::clone(&machine), Source::Simulated);

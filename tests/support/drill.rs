@@ -1,4 +1,4 @@
-//! A strategy by itself, on an occupancy that a test writes down. No allocator, no binder.
+//! Runs a strategy alone on an occupancy that the test defines. Uses no allocator and no binder.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -18,13 +18,13 @@ pub struct Drill {
     random: ChaCha8Rng,
     pub candidates: Candidates,
     pub destination: u32,
-    /// What a snapshot shows.
+    /// Ports in use that a snapshot shows.
     pub occupied: BTreeSet<u16>,
-    /// What it does not show.
+    /// Ports in use that a snapshot does not show.
     pub unseen: BTreeSet<u16>,
 }
 
-/// So many ports from 50000 on.
+/// The `count` ports from 50000 on.
 pub fn every(count: u16) -> PortRange {
     PortRange::new(50_000, 49_999 + count).unwrap()
 }
@@ -53,12 +53,13 @@ impl Drill {
         }
     }
 
-    /// What an allocation tries where nothing is free, at most so many.
+    /// Returns the ports that an allocation tries if none is free, at most `most`.
     pub fn attempts(&mut self, most: usize) -> Vec<u16> {
         self.search(most, |_| false).0
     }
 
-    /// What was tried, the port that was given last; None: the allocation gave up.
+    /// Returns the ports that were tried, and the port that was allocated; None: the allocation
+    /// gave up.
     pub fn allocate(&mut self) -> (Vec<u16>, Option<u16>) {
         let taken: BTreeSet<u16> = self.occupied.union(&self.unseen).copied().collect();
         self.search(PATIENCE, |port| port > 0 && !taken.contains(&port))

@@ -1,5 +1,5 @@
-//! A node_exporter and a Prometheus of a test's own, as Debian ships them, in the network namespace
-//! of its thread. Asserts nothing of what they answer.
+//! Starts node_exporter and Prometheus, as Debian ships them, for one test in the network namespace
+//! of its thread. Does not check their answers.
 
 use std::{
     fmt::Write as _,
@@ -22,20 +22,21 @@ use crate::{
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const EXPORTER: &str = "127.0.0.1:9100";
 const PROMETHEUS: &str = "127.0.0.1:9090";
-/// Where node_exporter looks for files.
+/// The directory in which node_exporter looks for files.
 const TEXTFILES: &str = "textfiles";
-/// For what takes a run of ours, a scrape and an evaluation, each a second apart.
+/// Timeout for a run of portscope, a scrape and an evaluation, each a second apart.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One host and the Prometheus that scrapes it. Dropping it ends both.
+/// One host and the Prometheus that scrapes it. Dropping it ends both processes.
 pub struct Fleet {
-    // In the order in which they go.
+    // Fields are dropped in this order.
     _daemons: [Sleeper; 2],
     folder: Folder,
 }
 
 impl Fleet {
-    /// Once both answer; scrapes and evaluates `rules` every second. None: a program is missing.
+    /// Returns once both answer. Scrapes, and evaluates `rules`, every second. None: a program is
+    /// missing.
     pub fn start(rules: &str) -> Option<Self> {
         if !are_there(&["prometheus", "prometheus-node-exporter"]) {
             return None;
@@ -73,7 +74,7 @@ impl Fleet {
         Some(fleet)
     }
 
-    /// What portscope.timer does; about a second.
+    /// Runs what portscope.timer runs; takes about a second.
     fn measure(&self) {
         let mut command = Command::new(PROGRAM);
         command.args(["diagnose", "--format", "prometheus", "--output"]);
@@ -83,7 +84,7 @@ impl Fleet {
         assert!(code <= 2, "exit code {code}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Measures again and again until there is such a thing.
+    /// Measures repeatedly until `find` returns a value.
     #[track_caller]
     pub fn measure_until<T>(&self, what: &str, mut find: impl FnMut(&Self) -> Option<T>) -> T {
         self.until(what, || {
@@ -95,14 +96,14 @@ impl Fleet {
         })
     }
 
-    /// That alert as Prometheus tells it, unless it is inactive.
+    /// Returns the alert as Prometheus reports it; None if it is inactive.
     pub fn alert(&self, name: &str) -> Option<Value> {
         let alerts = self.ask("/api/v1/alerts")["alerts"].take();
         let Value::Array(alerts) = alerts else { panic!("no list: {alerts}") };
         alerts.into_iter().find(|alert| alert["labels"]["alertname"] == name)
     }
 
-    /// The samples of an expression by now.
+    /// Returns the current samples of an expression.
     pub fn query(&self, expression: &str) -> Vec<Value> {
         let data = self.ask(&format!("/api/v1/query?query={}", escape(expression)));
         match (&data["resultType"], &data["result"]) {
@@ -129,7 +130,7 @@ impl Fleet {
         }
     }
 
-    /// What the programs said.
+    /// Returns the output of the programs.
     fn logs(&self) -> String {
         let files = self.folder.names().into_iter().map(|name| self.folder.path(&name));
         let logs = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
@@ -137,7 +138,7 @@ impl Fleet {
     }
 }
 
-/// Whether these are installed; else says so, or panics when `CI` is set.
+/// Whether the programs are installed. If not, prints that, or panics if `CI` is set.
 pub fn are_there(programs: &[&str]) -> bool {
     let is_missing = |program: &&&str| Command::new(program).arg("--version").output().is_err();
     let missing = programs.iter().find(is_missing);
@@ -155,7 +156,7 @@ fn configuration() -> String {
     )
 }
 
-/// Killed by the kernel too when our thread ends without dropping it.
+/// Starts a program that the kernel also kills if the thread of the test ends without dropping it.
 fn daemon(folder: &Folder, program: &str, options: &[&str]) -> Sleeper {
     let log = File::create(folder.path(&format!("{program}.log"))).unwrap();
     let mut command = Command::new("setpriv");
@@ -163,7 +164,7 @@ fn daemon(folder: &Folder, program: &str, options: &[&str]) -> Sleeper {
     Sleeper::spawn(command.stdout(log.try_clone().unwrap()).stderr(log))
 }
 
-/// Status and body of an HTTP answer, whose end is the connection's.
+/// Returns the status and the body of an HTTP answer, which ends with the connection.
 fn get(address: &str, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -177,7 +178,7 @@ fn get(address: &str, path: &str) -> io::Result<(u16, String)> {
     parsed.ok_or_else(|| io::Error::other(format!("no HTTP: {answer}")))
 }
 
-/// For a URL.
+/// Escapes text for a URL.
 fn escape(text: &str) -> String {
     text.bytes().fold(String::new(), |mut escaped, byte| {
         if byte.is_ascii_alphanumeric() {
@@ -189,7 +190,7 @@ fn escape(text: &str) -> String {
     })
 }
 
-/// A file of ours that is shipped.
+/// Returns the path of a file that is shipped with portscope.
 pub fn asset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(name)
 }

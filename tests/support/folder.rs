@@ -1,4 +1,4 @@
-//! A folder of a test's own.
+//! A temporary directory for one test.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// A folder that goes with the test.
+/// A directory that is removed when dropped.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -25,7 +25,7 @@ impl Folder {
         self.0.join(name)
     }
 
-    /// What is in it, by name.
+    /// Returns the names of its entries, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).expect("our folder");
         let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();

@@ -1,10 +1,11 @@
-//! A dashboard as Grafana reads it, as far as queries go: its expressions and its variables.
+//! Reads a dashboard as Grafana does, as far as queries are concerned: its expressions and its
+//! variables.
 
 use serde_json::Value;
 
 use crate::fleet::Fleet;
 
-/// What Grafana itself knows, for a look at the last minute.
+/// Variables that Grafana defines itself, for a view of the last minute.
 const BUILT_IN: [(&str, &str); 5] = [
     ("__interval", "15s"),
     ("__range", "1m"),
@@ -22,7 +23,7 @@ impl Dashboard {
         Self(serde_json::from_str(text).unwrap())
     }
 
-    /// Of all panels, folded ones included.
+    /// Returns the expressions of all panels, including collapsed ones.
     pub fn expressions(&self) -> Vec<&str> {
         expressions(&self.0)
     }
@@ -31,7 +32,7 @@ impl Dashboard {
         self.0["templating"]["list"].as_array().unwrap()
     }
 
-    /// The first value of each variable, or "All" of those that have it.
+    /// Chooses the first value of each variable, or "All" for those that have it.
     pub fn choose(&self, fleet: &Fleet, are_all_chosen: bool) -> Chosen {
         let built_in = BUILT_IN.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut chosen = Vec::from(built_in);
@@ -64,7 +65,7 @@ fn expressions(part: &Value) -> Vec<&str> {
     }
 }
 
-/// Of `label_values(SELECTOR, LABEL)`.
+/// Returns the first value of `label_values(SELECTOR, LABEL)`.
 fn first_value(fleet: &Fleet, variable: &Value, chosen: &Chosen) -> String {
     let query = variable["query"].as_str().or(variable["query"]["query"].as_str()).unwrap();
     let arguments = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
@@ -78,7 +79,7 @@ fn first_value(fleet: &Fleet, variable: &Value, chosen: &Chosen) -> String {
     fleet.measure_until(&format!("a value: {query}"), value)
 }
 
-/// `$name`, `${name}` and `${name:format}` by what is chosen.
+/// Replaces `$name`, `${name}` and `${name:format}` by the chosen values.
 pub fn replace(text: &str, chosen: &Chosen) -> String {
     let mut parts = text.split('$');
     let mut replaced = parts.next().unwrap().to_owned();

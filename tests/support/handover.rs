@@ -1,4 +1,4 @@
-//! Processes that race for ports, rounds of them: by `exec`, and by `pick` with a bind of their own.
+//! Rounds in which processes race for ports, with `exec`, or with `pick` and a bind() of their own.
 
 #![allow(dead_code, reason = "each binary uses a part of this file")]
 
@@ -17,18 +17,18 @@ use portscope::{
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 pub const RACERS: usize = 16;
 
-/// How a port comes to the program that uses it.
+/// How a program gets its port.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
     /// The socket is never closed.
     Exec,
-    /// `pick` tells a number, then the program binds it.
+    /// `pick` prints a number, then the program binds it.
     CloseThenRebind,
 }
 
 impl Way {
-    /// For a shell: `$0` is portscope, `$1` the range. It waits for a line, tells its port, and once
-    /// it holds it says so, and holds it to the end of its standard input.
+    /// Returns a shell script; `$0` is portscope, `$1` the range. It waits for a line, prints its
+    /// port, reports when it holds the port, and holds it until the end of its standard input.
     fn script(self) -> &'static str {
         match self {
             Self::Exec => {
@@ -42,23 +42,23 @@ impl Way {
     }
 }
 
-/// What came of all rounds.
+/// Results of all rounds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     pub rounds: u32,
-    /// Processes that wanted a port.
+    /// Processes that asked for a port.
     pub racers: u32,
-    /// Ports told to more than one process of a round: each but the first.
+    /// Ports that more than one process of a round got; the first process is not counted.
     pub duplicates: u32,
-    /// Processes that did not get a port, or not the one they were told, or whose port could be
-    /// bound by others while they had it.
+    /// Processes that got no port, or not the announced one, or whose port others could bind while
+    /// they held it.
     pub lost: u32,
-    /// Ports that could not be bound after all had ended, half of them by SIGKILL.
+    /// Ports that could not be bound after all processes had ended, half of them by SIGKILL.
     pub leaked: u32,
     pub took: Duration,
 }
 
-/// Rounds one after the other, in the network namespace of this thread.
+/// Runs the rounds one after the other, in the network namespace of this thread.
 pub fn race(way: Way, range: PortRange, rounds: u32) -> io::Result<Tally> {
     let begun = Instant::now();
     let mut tally = Tally { rounds, ..Tally::default() };
@@ -90,7 +90,7 @@ fn run(way: Way, range: PortRange, round: usize, tally: &mut Tally) -> io::Resul
     Ok(())
 }
 
-/// On UDP and TCP, all addresses; released at once.
+/// Whether the port can be bound on UDP and TCP, on all addresses. Releases it at once.
 pub fn can_bind(port: u16) -> bool {
     let binder = RealBinder::new(Protocols::Both, None);
     binder.expect("sockets can be made").bind(port).0.is_ok()
@@ -107,7 +107,7 @@ struct Racer {
 }
 
 impl Racer {
-    /// It waits.
+    /// Starts a process, which then waits.
     fn start(way: Way, range: PortRange) -> io::Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", way.script(), PROGRAM, &range.to_string()]);
@@ -121,7 +121,7 @@ impl Racer {
         self.input.write_all(b"\n")
     }
 
-    /// All it has to say before it waits for its end, or has ended.
+    /// Reads all that the process prints until it waits for its end, or has ended.
     fn hear(&mut self) -> io::Result<Told> {
         let mut lines = BufReader::new(self.process.stdout.take().expect("it is a pipe")).lines();
         let port = lines.next().transpose()?.and_then(|line| line.parse().ok());

@@ -1,5 +1,5 @@
-//! Every kind of socket that holds a port, or seems to: the rows of kernel.md's tables 1a and 1b.
-//! Not what they refuse. Only in a namespace of the calling thread's own.
+//! Every kind of socket that holds a port, or seems to. Does not say what they refuse. Use only in
+//! a network namespace of the calling thread.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -32,22 +32,22 @@ const MPTCP: i32 = 262;
 const BIND_ADDRESS_NO_PORT: c_int = 24;
 const LOCAL_PORT_RANGE: c_int = 51;
 const NAMESPACE_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
-/// Of the ephemeral range: one a row, in order.
+/// First port, in the ephemeral range. Each row uses one port, in order.
 const FIRST_PORT: u16 = 40_000;
-/// Peers stand on ports below the ephemeral range.
+/// Distance to the port of the peer, which is below the ephemeral range.
 const PEER_BELOW: u16 = 20_000;
 
-/// A row of the tables, made.
+/// A kind of holder, with its open sockets.
 pub struct Holder {
     pub name: &'static str,
     pub protocol: Protocol,
     pub port: u16,
-    /// One of the states that the port's sockets have; None: nothing stands on it.
+    /// One of the states of the sockets on the port; None: the port is not in use.
     pub state: Option<State>,
     kept: Vec<OwnedFd>,
 }
 
-/// What is set before bind() or connect().
+/// Options set before bind() or connect().
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum With {
     ReuseAddress,
@@ -56,17 +56,17 @@ pub enum With {
     Dual,
     /// IP_BIND_ADDRESS_NO_PORT
     NoPort,
-    /// Automatic choice has this port only (IP_LOCAL_PORT_RANGE). Within `choosing`.
+    /// The kernel can choose only this port (IP_LOCAL_PORT_RANGE). Use within `choosing`.
     Only(u16),
-    /// As if a process of uid 1000 had made it.
+    /// The socket belongs to uid 1000.
     User1000,
     Device(&'static str),
 }
 
 use With::{Device, Dual, NoPort, Only, ReuseAddress, ReusePort, User1000, V6Only};
 
-/// All rows that can be made here, in the tables' order. The devices v0 and v1 are made first; the
-/// reserved ports are set last.
+/// Creates all rows that can be created here. Creates the devices v0 and v1 first, and sets the
+/// reserved ports last.
 pub fn all() -> Vec<Holder> {
     let has_devices = is_there("a pair of devices, by iproute2", make_devices());
     let mut rows = Rows { next: FIRST_PORT, holders: Vec::new() };
@@ -119,7 +119,7 @@ impl Rows {
     }
 }
 
-/// A socket of `address`'s family, not bound.
+/// A socket of the family of `address`, not bound.
 pub fn open(kind: Type, address: IpAddr, with: &[With]) -> Socket {
     let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
     let socket = Socket::new(domain, kind, None).unwrap();
@@ -149,7 +149,7 @@ fn set(socket: &Socket, with: &[With]) {
     }
 }
 
-/// An option of level IPPROTO_IP that neither socket2 nor rustix knows.
+/// Sets an option of level IPPROTO_IP that neither socket2 nor rustix supports.
 fn set_ip_option(socket: &Socket, name: c_int, value: c_uint) -> io::Result<()> {
     #[expect(unsafe_code, reason = "declares setsockopt(2) as libc does")]
     unsafe extern "C" {
@@ -167,8 +167,9 @@ fn set_ip_option(socket: &Socket, name: c_int, value: c_uint) -> io::Result<()> 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Runs `choose`, in which a socket with `With::Only(port)` is connected or bound to port 0. Where the
-/// kernel has no IP_LOCAL_PORT_RANGE (before Linux 6.3), this port is meanwhile the namespace's range.
+/// Runs `choose`, in which a socket with `With::Only(port)` is connected, or bound to port 0.
+/// Without IP_LOCAL_PORT_RANGE (before Linux 6.3) the range of the namespace is set to this port
+/// meanwhile.
 pub fn choosing<T>(port: u16, choose: impl FnOnce() -> T) -> T {
     if has_port_range_option() {
         return choose();
@@ -212,7 +213,8 @@ fn listening(address: IpAddr, port: u16, with: &[With]) -> Socket {
     socket
 }
 
-/// Connects a socket to a listener of its own on loopback; the accepted end, the listener closed.
+/// Connects a socket to a new listener on loopback, closes the listener, and returns the accepted
+/// socket.
 fn answer(client: &Socket, address: IpAddr, port: u16) -> Socket {
     let peer = SocketAddr::new(address, port - PEER_BELOW);
     let listener = listening(address, peer.port(), &[]);
@@ -220,7 +222,7 @@ fn answer(client: &Socket, address: IpAddr, port: u16) -> Socket {
     listener.accept().unwrap().0
 }
 
-/// A client whose port connect() chose, and the accepted end.
+/// A client whose port connect() chose, and the accepted socket.
 fn implicit(address: IpAddr, port: u16, with: &[With]) -> [Socket; 2] {
     let client = open(Type::STREAM, address, with);
     set(&client, &[Only(port)]);
@@ -228,14 +230,14 @@ fn implicit(address: IpAddr, port: u16, with: &[With]) -> [Socket; 2] {
     [client, server]
 }
 
-/// A client that was bound before, and the accepted end.
+/// A client that was bound before connect(), and the accepted socket.
 fn explicit(port: u16, with: &[With]) -> [Socket; 2] {
     let client = tcp(LOCAL4, port, with);
     let server = answer(&client, LOCAL4, port);
     [client, server]
 }
 
-/// The listener on `port`, what it accepted, and the client.
+/// The listener on `port`, the socket that it accepted, and the client.
 fn served(port: u16, with: &[With]) -> [Socket; 3] {
     let listener = listening(ANY4, port, with);
     let client = tcp(LOCAL4, port - PEER_BELOW, &[]);
@@ -249,7 +251,7 @@ fn refused(client: Socket) -> [Socket; 1] {
     [client]
 }
 
-/// The peer of the first one resets the connection.
+/// The peer of the first socket resets the connection.
 fn reset([client, server]: [Socket; 2]) -> [Socket; 1] {
     server.set_linger(Some(Duration::ZERO)).unwrap();
     [client]
@@ -347,7 +349,7 @@ fn tcp_departing(rows: &mut Rows) {
     rows.tcp("TIME-WAIT server", TimeWait, |p| closed_server(served(p, &[])));
 }
 
-/// The first one closes first.
+/// Closes both sockets, the first one first.
 fn closed([client, server]: [Socket; 2]) -> [Socket; 0] {
     drop(client);
     drop(server);
@@ -389,7 +391,7 @@ fn mptcp(port: u16) -> Socket {
     socket
 }
 
-/// Sent through a pair of Unix sockets that nobody reads.
+/// Sends the socket through a pair of Unix sockets that no process reads.
 fn in_flight(socket: &Socket) -> [UnixStream; 2] {
     let (near, far) = UnixStream::pair().unwrap();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -453,7 +455,7 @@ fn udp_connected(rows: &mut Rows) {
     });
 }
 
-/// Rows of ip_local_reserved_ports.
+/// Adds the rows of ip_local_reserved_ports.
 fn reserve(rows: &mut Rows) {
     let first = rows.next;
     rows.add(Protocol::Tcp, "reserved", None, |_| none());
@@ -462,7 +464,7 @@ fn reserve(rows: &mut Rows) {
     std::fs::write("/proc/sys/net/ipv4/ip_local_reserved_ports", list).unwrap();
 }
 
-/// A pair of devices; behind 10.9.0.99 nobody answers.
+/// Creates a pair of devices. No host answers at 10.9.0.99, which is behind them.
 fn make_devices() -> bool {
     [
         "link add v0 type veth peer name v1",
@@ -475,7 +477,7 @@ fn make_devices() -> bool {
     .all(|words| Command::new("ip").args(words.split(' ')).status().is_ok_and(|s| s.success()))
 }
 
-/// Says which rows are missing, or panics when `CI` is set.
+/// Prints which rows are missing, or panics if `CI` is set.
 fn is_there(what: &str, is_there: bool) -> bool {
     assert!(is_there || std::env::var_os("CI").is_none(), "CI needs {what}");
     if !is_there {

@@ -1,4 +1,4 @@
-//! What the rules find in the thread's network namespace.
+//! Applies the rules to the network namespace of the thread.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -16,7 +16,7 @@ use portscope::{
     },
 };
 
-/// A scanner, and what it saw last.
+/// A scanner and its last snapshot.
 pub struct Judge {
     scanner: LinuxScanner,
     pub snapshot: Snapshot,
@@ -29,7 +29,7 @@ impl Judge {
         Self { scanner: LinuxScanner::new(machine), snapshot }
     }
 
-    /// A new one that has looked.
+    /// Creates one and scans.
     pub fn now() -> Self {
         let mut judge = Self::new();
         judge.look();
@@ -56,13 +56,13 @@ impl Judge {
         self.diagnosis(None).findings.into_iter().filter(|f| f.rule == rule).collect()
     }
 
-    /// From the vitals of two seconds before on.
+    /// Finds with `before` as the vitals of two seconds ago.
     pub fn find_since(&self, before: &Vitals, rule: &str) -> Vec<Finding> {
         let found = self.diagnosis(Some((before, 2.0))).findings;
         found.into_iter().filter(|finding| finding.rule == rule).collect()
     }
 
-    /// The only finding of a rule, which says all that a user needs.
+    /// Returns the only finding of a rule, after checking that it is complete.
     #[track_caller]
     pub fn one(&self, rule: &str, severity: Severity, words: &[&str]) -> Finding {
         let mut found = self.find(rule);
@@ -77,7 +77,7 @@ impl Judge {
     }
 }
 
-/// A finding has all its parts, and these words.
+/// Asserts that a finding has all its parts and contains these words.
 #[track_caller]
 pub fn assert_said(finding: &Finding, severity: Severity, words: &[&str]) {
     assert_eq!(finding.severity, severity, "{finding:#?}");
@@ -94,7 +94,7 @@ pub fn figure(finding: &Finding, name: &str) -> Option<Figure> {
     finding.evidence.iter().find(|(known, _)| *known == name).map(|(_, figure)| figure.clone())
 }
 
-/// The command that an advice ends with, from this word on.
+/// Returns the command at the end of an advice, from `word` on.
 #[track_caller]
 pub fn command(finding: &Finding, advice: usize, word: &str) -> String {
     let told = &finding.advice[advice];

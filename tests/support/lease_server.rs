@@ -1,4 +1,4 @@
-//! A `portscope serve` of its own for a test, in the network namespace of the test's thread.
+//! Starts `portscope serve` for a test, in the network namespace of the thread.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
-/// For what should come at once.
+/// Timeout for events that should be immediate.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server. Dropping it kills it.
@@ -29,12 +29,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Once it listens.
+    /// Returns once the server listens.
     pub fn start(socket: &Path, options: &[&str]) -> Self {
         Self::start_by(Command::new(PROGRAM), socket, options)
     }
 
-    /// As `start`; `program` ends with the name of our program.
+    /// Same as `start`, with a command whose last argument so far is the path of our program.
     pub fn start_by(mut program: Command, socket: &Path, options: &[&str]) -> Self {
         let mut process = program
             .arg("serve")
@@ -66,7 +66,7 @@ impl Server {
         self.process.id()
     }
 
-    /// Its stderr so far.
+    /// Returns its stderr so far.
     pub fn told(&self) -> String {
         self.told.lock().expect("nobody panics with it").clone()
     }
@@ -77,14 +77,14 @@ impl Server {
         stream
     }
 
-    /// The bytes that come back before the connection is closed.
+    /// Sends `said`, and returns the bytes received before the connection is closed.
     pub fn ask(&self, said: &[u8]) -> Vec<u8> {
         let mut stream = self.connect();
         stream.write_all(said).expect("the server reads");
         answer(&mut stream)
     }
 
-    /// A port for that process; None: refused.
+    /// Requests a port for the process; None: refused.
     pub fn lease(&self, pid: u32) -> Option<u16> {
         parse(&self.ask(format!("{pid}\n").as_bytes()))
     }
@@ -97,7 +97,7 @@ impl Server {
         self.process.wait().expect("a child of ours")
     }
 
-    /// Descriptors that it has open.
+    /// Counts its open descriptors.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("our child").count()
     }
@@ -110,7 +110,7 @@ impl Drop for Server {
     }
 }
 
-/// A process that does nothing, to lease ports to.
+/// A process that does nothing, as a lease holder.
 pub struct Tenant(Child);
 
 impl Tenant {
@@ -122,7 +122,7 @@ impl Tenant {
         self.0.id()
     }
 
-    /// It stays a zombie until it is dropped.
+    /// Kills the process. It remains a zombie until it is dropped.
     pub fn kill(&mut self) {
         self.0.kill().expect("a child of ours");
     }
@@ -140,25 +140,25 @@ pub fn signal_to(pid: u32, signal: Signal) {
     rustix::process::kill_process(pid, signal).expect("a child of ours");
 }
 
-/// Says no more and hears to the end.
+/// Ends the request, and reads until the connection is closed.
 pub fn end(stream: &mut UnixStream) -> Vec<u8> {
     stream.shutdown(Shutdown::Write).expect("it is open");
     answer(stream)
 }
 
-/// What comes until the connection is closed.
+/// Reads until the connection is closed.
 pub fn answer(stream: &mut UnixStream) -> Vec<u8> {
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Ok(_) => {}
-        // Closed with something unread.
+        // The server closed the connection with unread data.
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
         Err(error) => panic!("no answer: {error}"),
     }
     answer
 }
 
-/// A port and a newline, or nothing.
+/// Parses a port and a newline, or an empty answer.
 pub fn parse(answer: &[u8]) -> Option<u16> {
     if answer.is_empty() {
         return None;
@@ -167,7 +167,7 @@ pub fn parse(answer: &[u8]) -> Option<u16> {
     Some(line.parse().expect("a port"))
 }
 
-/// Asks until it is so.
+/// Waits until the condition is true.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {

@@ -1,4 +1,4 @@
-//! A pool on a machine of a test's own, where ports are taken and strays are sent by hand.
+//! A pool on a simulated machine, where the test occupies ports and sends stray datagrams.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -18,13 +18,13 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 pub const FIRST: u16 = 50_000;
 pub const REST: Duration = Duration::from_secs(10);
 
-/// Who has which port, and what came for it.
+/// The holders of the ports, and the datagrams that arrived.
 #[derive(Default)]
 pub struct World {
     pub ours: BTreeSet<u16>,
     pub others: BTreeSet<u16>,
     strays: BTreeMap<u16, u64>,
-    /// Every bind() fails by it.
+    /// Every bind() fails with this error.
     pub broken: Option<Errno>,
 }
 

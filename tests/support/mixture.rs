@@ -1,4 +1,4 @@
-//! The census population: about 5,000 sockets of every kind we know how to make. Scans nothing.
+//! About 5,000 sockets of every kind that we can create, to test `scan` with. Does not scan.
 
 use std::{
     io,
@@ -17,10 +17,11 @@ const LOCAL4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const LOCAL6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const ANY6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-/// Two users that need no line in /etc/passwd.
+/// Two users that need no entry in /etc/passwd.
 const OTHER_USERS: [u32; 2] = [1000, 65_534];
 
-/// Builds it in the network namespace of the calling thread. What expires after 60 s comes last.
+/// Creates the sockets in the network namespace of the calling thread. Those that expire after 60 s
+/// come last.
 pub fn build() -> io::Result<Population> {
     let mut all = Population::default();
     for family in [LOCAL4, LOCAL6] {
@@ -63,7 +64,7 @@ fn set_loopback_device(socket: &Socket) -> io::Result<()> {
 
 type Setting = fn(&Socket) -> io::Result<()>;
 
-/// Every kind of address a socket can be bound to.
+/// Every kind of address that a socket can be bound to.
 const PLACES: [(IpAddr, Setting); 8] = [
     (ANY4, plain),
     (LOCAL4, plain),
@@ -85,7 +86,8 @@ fn listeners(all: &mut Population) -> io::Result<()> {
     all.give(share)
 }
 
-/// Both ends with processes of their own; the listener is with the accepted ones.
+/// The two ends belong to different processes; the listener belongs to that of the accepted
+/// sockets.
 fn connections(all: &mut Population, address: IpAddr, count: usize) -> io::Result<()> {
     let (mut clients, mut servers) = (Share::default(), Share::default());
     let door = listener(address, plain)?;
@@ -99,7 +101,8 @@ fn connections(all: &mut Population, address: IpAddr, count: usize) -> io::Resul
     all.give(servers)
 }
 
-/// IPv4 clients of an IPv6 listener: its side has addresses such as `::ffff:127.0.0.1`.
+/// IPv4 clients of an IPv6 listener, whose accepted sockets have addresses such as
+/// `::ffff:127.0.0.1`.
 fn dual_stack_connections(all: &mut Population) -> io::Result<()> {
     let mut share = Share::default();
     let door = listener(ANY6, set_dual)?;
@@ -135,7 +138,8 @@ fn bound_inactive(all: &mut Population) -> io::Result<()> {
             share.take(bound(Type::STREAM, address, set)?, "BOUND")?;
         }
     }
-    // A chosen port outlives these; one that bind(0) gave is released (SOCK_BINDPORT_LOCK).
+    // A port that the caller chose remains bound after a failed connect(); one that bind(0) chose
+    // is released (SOCK_BINDPORT_LOCK).
     for port in 20_000..20_030 {
         let refused = bound_to(Type::STREAM, SocketAddr::new(LOCAL4, port), plain)?;
         let nobody = SocketAddr::new(LOCAL4, 1);
@@ -151,7 +155,7 @@ fn bound_inactive(all: &mut Population) -> io::Result<()> {
     all.give(share)
 }
 
-/// Connections that nobody accepts: open ones, and ones that the client closed.
+/// Connections that no process accepts: open ones, and ones that the client has closed.
 fn backlog(all: &mut Population, address: IpAddr) -> io::Result<()> {
     let (mut doors, mut clients) = (Share::default(), Share::default());
     for _ in 0..5 {
@@ -175,7 +179,8 @@ fn backlog(all: &mut Population, address: IpAddr) -> io::Result<()> {
     all.keep_and_give(doors, 1)
 }
 
-/// The queue of one is full, so that further SYNs are dropped and sent again for two minutes.
+/// The queue, of length one, is full, so that further SYNs are dropped and retransmitted for two
+/// minutes.
 fn syn_sent(all: &mut Population) -> io::Result<()> {
     let mut share = Share::default();
     let door = bound(Type::STREAM, LOCAL4, plain)?;
@@ -198,7 +203,7 @@ fn syn_sent(all: &mut Population) -> io::Result<()> {
     Ok(())
 }
 
-/// Groups of four sockets on one port, two with each of two processes.
+/// Groups of four sockets on one port, two each of two processes.
 fn reuse_port_groups(all: &mut Population, address: IpAddr) -> io::Result<()> {
     let mut shares = [Share::default(), Share::default()];
     for (kind, groups, state) in [(Type::STREAM, 25, "LISTEN"), (Type::DGRAM, 12, "UNCONNECTED")] {
@@ -278,7 +283,8 @@ fn other_user(all: &mut Population, uid: u32) -> io::Result<()> {
     all.give_to_user(share, uid)
 }
 
-/// Closed by their processes, but not done: the other end did not close, or does not read.
+/// Sockets closed by their processes but not finished: the other end did not close, or does not
+/// read.
 fn orphans(all: &mut Population) -> io::Result<()> {
     let mut share = Share::default();
     let door = listener(LOCAL4, |s| s.set_recv_buffer_size(4096))?;

@@ -1,4 +1,4 @@
-//! A private network namespace for a test's thread. Nothing of the machine's own is touched.
+//! A private network namespace for the thread of a test. Does not touch that of the machine.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -9,9 +9,9 @@ use rustix::{
     thread::UnshareFlags,
 };
 
-/// Runs `body` in a thread with a network namespace of its own, loopback up.
+/// Runs `body` in a thread with its own network namespace, in which loopback is up.
 ///
-/// Without the privilege: says so and returns None, or panics when `CI` is set.
+/// Without the privilege: prints that and returns None, or panics if `CI` is set.
 pub fn in_new_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| {
         let inside = scope.spawn(|| match enter() {
@@ -28,7 +28,8 @@ pub fn in_new_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     })
 }
 
-/// Whether the kernel is of this version or newer. If not, prints that what it `does` is not tested.
+/// Whether the kernel has this version or a later one. If not, prints that what it `does` is not
+/// tested.
 pub fn needs_linux(version: (u32, u32), does: &str) -> bool {
     let is_new = is_linux_at_least(version);
     if !is_new {
@@ -46,14 +47,14 @@ pub fn is_linux_at_least(version: (u32, u32)) -> bool {
     next().zip(next()).is_some_and(|release| release >= version)
 }
 
-/// Sets `net.ipv4.NAME` of the thread's namespace.
+/// Sets `net.ipv4.NAME` in the thread's namespace.
 pub fn set_sysctl(name: &str, value: &str) {
     fs::write(format!("/proc/sys/net/ipv4/{name}"), value)
         .unwrap_or_else(|error| panic!("{name} = {value}: {error}"));
 }
 
 fn enter() -> io::Result<()> {
-    // A thread of its own keeps the rest of the process where it was.
+    // In a thread of its own, so that the rest of the process stays in its namespace.
     #[expect(unsafe_code, reason = "unshare(CLONE_NEWNET) takes no memory or descriptors away")]
     unsafe {
         rustix::thread::unshare_unsafe(UnshareFlags::NEWNET)?;
@@ -61,9 +62,9 @@ fn enter() -> io::Result<()> {
     raise_loopback()
 }
 
-/// RTM_NEWLINK (protocol 0, NETLINK_ROUTE) for interface 1 with IFF_UP (rtnetlink(7)).
+/// Sends RTM_NEWLINK (protocol 0, NETLINK_ROUTE) for interface 1 with IFF_UP (rtnetlink(7)).
 fn raise_loopback() -> io::Result<()> {
-    // Not for the children of other tests.
+    // Child processes of other tests must not inherit it.
     let flags = SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
     let mut message = Vec::with_capacity(32);

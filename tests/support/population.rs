@@ -1,8 +1,9 @@
-//! Real sockets, the processes that hold them, and what a true scan says of each. Scans nothing.
+//! Real sockets, the processes that hold them, and what a correct scan reports about each. Does not
+//! scan.
 //!
-//! A holder is `cat` that inherited the descriptors and waits for the end of its standard input: it
-//! goes when its population goes, or when this process dies. Descriptors pass by inheritance, so no
-//! other thread may start processes while a population is built.
+//! A holder is a `cat` process that inherited the descriptors and waits for the end of its standard
+//! input: it ends when its population is dropped or this process dies. Descriptors are inherited,
+//! so no other thread may start processes while a population is built.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -20,7 +21,7 @@ use rustix::{
 };
 use socket2::{Domain, Socket, Type};
 
-/// One socket as `portscope scan --format json` must tell it, in the words of the contract.
+/// One socket as `portscope scan --format json` must report it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     pub protocol: String,
@@ -31,9 +32,9 @@ pub struct Row {
     pub owner: String,
     /// Ascending.
     pub pids: Vec<u32>,
-    /// None where a scan says null.
+    /// None if a scan reports null.
     pub inode: Option<u64>,
-    /// None where a scan says null, and for backlog rows, which nobody promises anything about.
+    /// None if a scan reports null, and for backlog rows, for which the format promises no uid.
     pub uid: Option<u32>,
 }
 
@@ -59,7 +60,7 @@ impl Row {
         })
     }
 
-    /// The same connection after its process closed it.
+    /// The same connection after its process has closed it.
     pub fn closed(self, state: &str) -> Self {
         Self { state: state.to_owned(), owner: "kernel".to_owned(), inode: None, ..self }
     }
@@ -86,7 +87,7 @@ fn family_of(address: SocketAddr) -> &'static str {
     if address.is_ipv4() { "ipv4" } else { "ipv6" }
 }
 
-/// Sockets and files that the same processes will hold, and rows that follow from them.
+/// Sockets and files that the same processes will hold, and the rows that result.
 #[derive(Default)]
 pub struct Share {
     descriptors: Vec<OwnedFd>,
@@ -94,31 +95,32 @@ pub struct Share {
 }
 
 impl Share {
-    /// Takes the socket, which is in that state now.
+    /// Takes the socket, which is in this state now.
     pub fn take(&mut self, socket: Socket, state: &str) -> io::Result<()> {
         self.rows.push(Row::of(&socket, state)?);
         self.descriptors.push(socket.into());
         Ok(())
     }
 
-    /// Takes the socket, whose row cannot be read from it.
+    /// Takes the socket. Its row cannot be derived from it.
     pub fn take_as(&mut self, socket: Socket, row: Row) {
         self.rows.push(row);
         self.descriptors.push(socket.into());
     }
 
-    /// A descriptor that is no socket.
+    /// Takes a descriptor that is not a socket.
     pub fn take_file(&mut self, file: impl Into<OwnedFd>) {
         self.descriptors.push(file.into());
     }
 
-    /// A row without a descriptor: of the kernel, or in the backlog of a listener of this share.
+    /// Adds a row without a descriptor: of the kernel, or in the backlog of a listener of this
+    /// share.
     pub fn expect(&mut self, row: Row) {
         self.rows.push(row);
     }
 }
 
-/// All that was built in one namespace. Dropping it ends the holders and closes the rest.
+/// All sockets built in one namespace. Dropping it ends the holders and closes the other sockets.
 #[derive(Default)]
 pub struct Population {
     rows: Vec<Row>,
@@ -133,12 +135,12 @@ impl Population {
         &self.rows
     }
 
-    /// Gives their memory back, for populations that are only counted.
+    /// Frees the memory of the rows, for populations that are only counted.
     pub fn forget_rows(&mut self) {
         self.rows = Vec::new();
     }
 
-    /// How many were built, TIME-WAIT and backlog included, forgotten or not.
+    /// Number of sockets built, including TIME-WAIT, backlog and forgotten rows.
     pub fn sockets(&self) -> usize {
         self.sockets
     }
@@ -147,26 +149,26 @@ impl Population {
         self.holders.len()
     }
 
-    /// How many descriptors were built, each counted once for every process that holds it.
+    /// Number of descriptors built, counted once for each process that holds them.
     pub fn descriptors(&self) -> usize {
         self.descriptors
     }
 
-    /// This process keeps the share.
+    /// Keeps the share in this process.
     pub fn keep(&mut self, share: Share) {
         self.remember(share.rows, &[std::process::id()], geteuid());
         self.descriptors += share.descriptors.len();
         self.kept.extend(share.descriptors);
     }
 
-    /// Gives the share away to a new process.
+    /// Gives the share to a new process.
     pub fn give(&mut self, share: Share) -> io::Result<()> {
         let pid = self.start_holder(&share, None)?;
         self.remember(share.rows, &[pid], geteuid());
         Ok(())
     }
 
-    /// Gives the share away to a new process of another user, to whom the sockets belong as well.
+    /// Gives the share to a new process of another user, who then also owns the sockets.
     pub fn give_to_user(&mut self, share: Share, uid: u32) -> io::Result<()> {
         let user = Uid::from_raw(uid);
         for descriptor in &share.descriptors {
@@ -177,7 +179,7 @@ impl Population {
         Ok(())
     }
 
-    /// This process keeps the share, and so many new ones have it by inheritance as well.
+    /// Keeps the share in this process, and starts `processes` new ones that inherit it.
     pub fn keep_and_give(&mut self, share: Share, processes: usize) -> io::Result<()> {
         let mut pids = vec![std::process::id()];
         for _ in 0..processes {
@@ -237,12 +239,13 @@ impl Drop for Holder {
     }
 }
 
-/// Whether we may start processes of that user here (not in a user namespace without it).
+/// Whether this process may start processes of that user (not in a user namespace without that
+/// uid).
 pub fn can_become(uid: u32) -> bool {
     Command::new("true").uid(uid).gid(uid).status().is_ok_and(|status| status.success())
 }
 
-/// Raises the soft limit on descriptors to the hard one and returns it.
+/// Raises the soft limit of descriptors to the hard one and returns it.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -250,7 +253,7 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.current.unwrap_or(u64::MAX))
 }
 
-/// A socket bound to a port that the kernel chooses; `set` comes before the bind.
+/// A socket bound to a port that the kernel chooses. Calls `set` before the bind().
 pub fn bound(
     kind: Type,
     address: IpAddr,
@@ -259,7 +262,7 @@ pub fn bound(
     bound_to(kind, SocketAddr::new(address, 0), set)
 }
 
-/// A socket bound to that port; `set` comes before the bind.
+/// A socket bound to that endpoint. Calls `set` before the bind().
 pub fn bound_to(
     kind: Type,
     endpoint: SocketAddr,
@@ -281,13 +284,13 @@ pub fn listener(
     Ok(socket)
 }
 
-/// No option at all.
+/// Sets no option.
 #[expect(clippy::unnecessary_wraps, reason = "stands where a setting that can fail may stand")]
 pub fn plain(_: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// A client connected to that address on the port of a listener.
+/// A client connected to that address and the port of a listener.
 pub fn client(listener: &Socket, address: IpAddr) -> io::Result<Socket> {
     let port = endpoint(&listener.local_addr()?)?.port();
     let target = SocketAddr::new(address, port);
@@ -296,19 +299,20 @@ pub fn client(listener: &Socket, address: IpAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Client and accepted socket.
+/// Returns a client and the accepted socket.
 pub fn connection(listener: &Socket, address: IpAddr) -> io::Result<(Socket, Socket)> {
     let client = client(listener, address)?;
     let (accepted, _) = listener.accept()?;
     Ok((client, accepted))
 }
 
-/// Waits until the other end's FIN is here, so that what follows is not a simultaneous close.
+/// Waits for the FIN of the other end, so that the next close is not a simultaneous one.
 pub fn wait_for_end(mut socket: &Socket) -> io::Result<()> {
     socket.read(&mut [0; 1]).map(drop)
 }
 
-/// Writes until neither end has room: nothing sent later, FIN included, leaves the socket.
+/// Writes until the buffers of both ends are full: nothing sent later, FIN included, leaves the
+/// socket.
 pub fn stuff(socket: &Socket) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     loop {
@@ -320,7 +324,7 @@ pub fn stuff(socket: &Socket) -> io::Result<()> {
     }
 }
 
-/// A connection closed by its client, whose side stays in TIME-WAIT for 60 s.
+/// A connection closed by its client, whose end stays in TIME-WAIT for 60 s.
 pub fn time_wait(listener: &Socket, address: IpAddr) -> io::Result<Row> {
     let (client, accepted) = connection(listener, address)?;
     let row = Row::of(&client, "ESTABLISHED")?.closed("TIME-WAIT");

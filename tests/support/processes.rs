@@ -1,4 +1,4 @@
-//! Processes of a test's own: ones that hold a socket, and ones that run a part of the test.
+//! Processes that a test starts: some hold a socket, others run a part of the test.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -10,23 +10,23 @@ use std::{
 
 const ROLE: &str = "PORTSCOPE_TEST_ROLE";
 
-/// Lets no other test of this binary start a process: between fork and exec it would hold a copy
-/// of all our descriptors.
+/// Prevents other tests of this binary from starting a process: between fork and exec it would hold
+/// a copy of all our descriptors.
 pub fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A child that is killed when dropped.
+/// A child process that is killed when dropped.
 pub struct Sleeper(Child);
 
 impl Sleeper {
-    /// Holds `socket` as its standard input.
+    /// Starts a process that holds `socket` as its standard input.
     pub fn holding(socket: &OwnedFd) -> Self {
         Self(sleep(socket).spawn().unwrap())
     }
 
-    /// None: we may not start a process of that user.
+    /// Returns None if we may not start a process of that user.
     pub fn of_user(uid: u32, socket: &OwnedFd) -> Option<Self> {
         sleep(socket).uid(uid).spawn().ok().map(Self)
     }
@@ -65,7 +65,7 @@ pub fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Says why nothing was tested, or panics when `CI` is set.
+/// Prints why nothing was tested, or panics if `CI` is set.
 pub fn not_tested(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI needs this: {why}");
     eprintln!("not tested here: {why}");
@@ -76,24 +76,25 @@ pub fn is_in_role() -> bool {
     std::env::var_os(ROLE).is_some()
 }
 
-/// Runs the ignored test `role` of this binary in a process of its own.
+/// Runs the ignored test `role` of this binary in a separate process.
 pub fn in_process_of_its_own(role: &str) {
     let _alone = alone();
     play(Command::new(std::env::current_exe().unwrap()), role);
 }
 
-/// As above, as pid 1 of a namespace with its own mounts, after `mount_command` if there is one.
+/// Same as above, but as pid 1 of a pid namespace with its own mounts, after `mount_command` if
+/// there is one.
 pub fn in_private_pid_namespace(mount_command: &str, role: &str) {
     let flags = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc"];
     in_namespaces(&flags, mount_command, role);
 }
 
-/// As above, with mounts of its own alone.
+/// Same as above, but only with its own mounts.
 pub fn with_private_mounts(mount_command: &str, role: &str) {
     in_namespaces(&["--mount"], mount_command, role);
 }
 
-/// As above, in the namespaces that unshare(1) makes by these flags.
+/// Same as above, in the namespaces that unshare(1) creates with these flags.
 pub fn in_namespaces(flags: &[&str], mount_command: &str, role: &str) {
     let _alone = alone();
     let probe = Command::new("unshare").args(flags).arg("true").output();

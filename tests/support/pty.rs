@@ -1,4 +1,5 @@
-//! The real program in a pseudo terminal, its screen read by vt100. Reads only when told to.
+//! Runs the real program in a pseudo terminal and parses its screen with vt100. Reads only on
+//! request.
 
 #![allow(
     dead_code,
@@ -24,9 +25,9 @@ use rustix::{
     termios::{LocalModes, tcgetattr},
 };
 
-/// Longer than anything takes on a busy machine; a test that fails waits so long.
+/// Timeout: longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// The program has so long to end when something ends it.
+/// Time within which the program must end.
 pub const TWO_SECONDS: Duration = Duration::from_secs(2);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
@@ -38,7 +39,7 @@ pub struct Session {
     /// Keeps the terminal's modes readable after the program has ended.
     _slave: Box<dyn SlavePty + Send>,
     parser: vt100::Parser,
-    /// All that the program wrote.
+    /// All bytes that the program has written.
     pub bytes: Vec<u8>,
 }
 
@@ -49,21 +50,21 @@ pub struct Ended {
 }
 
 impl Session {
-    /// The program with `arguments` in a terminal of 80x24.
+    /// Starts the program with `arguments` in a terminal of 80x24.
     pub fn start(arguments: &[&str]) -> Self {
         let mut command = CommandBuilder::new(PROGRAM);
         command.args(arguments);
         Self::spawn(command, "xterm-256color")
     }
 
-    /// As `start`, in a terminal of another kind.
+    /// Same as `start`, in a terminal of another type.
     pub fn start_in(term: &str, arguments: &[&str]) -> Self {
         let mut command = CommandBuilder::new(PROGRAM);
         command.args(arguments);
         Self::spawn(command, term)
     }
 
-    /// A shell script in which `$0` is the program.
+    /// Starts a shell script in which `$0` is the program.
     pub fn start_script(script: &str) -> Self {
         let mut command = CommandBuilder::new("/bin/sh");
         command.args(["-c", script, PROGRAM]);
@@ -92,7 +93,7 @@ impl Session {
         }
     }
 
-    /// Types; reads meanwhile, as a terminal does.
+    /// Types, and meanwhile reads, as a terminal does.
     pub fn send(&mut self, typed: &[u8]) {
         let deadline = Instant::now() + PATIENCE;
         let mut rest = typed;
@@ -104,18 +105,19 @@ impl Session {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => panic!("{error}"),
             }
-            // A program that waits for its frame to be read reads nothing itself.
+            // A program that waits until its frame is read does not read its input.
             self.read_for(Duration::from_millis(1));
         }
     }
 
-    /// Types without reading: the keys wait in the terminal.
+    /// Types without reading: the keys wait in the buffer of the terminal.
     pub fn type_unread(&mut self, typed: &[u8]) {
         let writer = self.writer.as_mut().expect("the terminal is still there");
         writer.write_all(typed).expect("so few keys have room");
     }
 
-    /// `--theme dark` asks the terminal nothing: this one would not answer. In true colour.
+    /// Starts with true colour and `--theme dark`, which sends no query: this terminal would not
+    /// answer one.
     pub fn start_sized(columns: u16, rows: u16, arguments: &[&str]) -> Self {
         let fixed = ["--theme", "dark", "--color", "truecolor"];
         let mut session = Self::start(&[&fixed, arguments].concat());
@@ -136,7 +138,7 @@ impl Session {
         });
     }
 
-    /// The frames of the last bytes, each without what begins and ends it.
+    /// Returns the frames since that byte, each without the sequences that begin and end it.
     pub fn frames_since(&self, byte: usize) -> Vec<&[u8]> {
         let mut frames = Vec::new();
         let mut rest = &self.bytes[byte..];
@@ -148,25 +150,25 @@ impl Session {
         frames
     }
 
-    /// The terminal gets another size, of which the kernel tells the program.
+    /// Resizes the terminal; the kernel notifies the program.
     pub fn resize(&mut self, columns: u16, rows: u16) {
         self.master().resize(pty_size(columns, rows)).unwrap();
         let size = |n| NonZeroU16::new(n).expect("vt100 knows no empty screen");
         self.parser.screen_mut().set_size(size(rows), size(columns));
     }
 
-    /// As `resize`, but the screen that reads what is written keeps its size.
+    /// Same as `resize`, but the parsed screen keeps its size.
     pub fn resize_unseen(&self, columns: u16, rows: u16) {
         self.master().resize(pty_size(columns, rows)).unwrap();
     }
 
-    /// By number: Rust has no names for those of real time.
+    /// Sends a signal by its number: Rust has no names for real-time signals.
     pub fn signal_by_number(&self, signal: i32) {
         #[expect(unsafe_code, reason = "sent to another process, whose handlers are not ours")]
         self.signal(unsafe { Signal::from_raw_unchecked(signal) });
     }
 
-    /// From now on it gets no more memory from the kernel.
+    /// Limits the memory of the program to its present size.
     pub fn stop_giving_memory(&self) {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
@@ -184,13 +186,13 @@ impl Session {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// The terminal vanishes.
+    /// Closes the terminal.
     pub fn hang_up(&mut self) {
         self.writer = None;
         self.master = None;
     }
 
-    /// Fills the terminal's buffer until the program can write no more.
+    /// Fills the terminal's buffer until the program can write nothing further.
     pub fn stop_reading(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         let mut unchanged_since = Instant::now();
@@ -208,7 +210,7 @@ impl Session {
         }
     }
 
-    /// Reads until the screen is as wanted.
+    /// Reads until the screen meets the condition.
     #[track_caller]
     pub fn wait_for(&mut self, wanted: &str, is_so: impl Fn(&vt100::Screen) -> bool) {
         self.wait_until(wanted, |session| is_so(session.parser.screen()));
@@ -219,7 +221,7 @@ impl Session {
         self.wait_for(text, |screen| screen.contents().contains(text));
     }
 
-    /// Reads until something is so.
+    /// Reads until the condition is true.
     #[track_caller]
     pub fn wait_until(&mut self, wanted: &str, is_so: impl Fn(&mut Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -229,7 +231,7 @@ impl Session {
         }
     }
 
-    /// Reads, where there still is a terminal, until the program has ended.
+    /// Reads, as long as there is a terminal, until the program has ended.
     #[track_caller]
     pub fn wait_for_end(&mut self) -> Ended {
         let started = Instant::now();
@@ -257,7 +259,7 @@ impl Session {
         }
     }
 
-    /// Takes what the program has written, and waits `time` for more.
+    /// Reads what the program has written, and waits `time` for further output.
     pub fn read_for(&mut self, time: Duration) {
         let Some(master) = &self.master else { return };
         let fd = borrow(master);
@@ -278,7 +280,7 @@ impl Session {
         }
     }
 
-    /// Takes `count` bytes at most, and then nothing for the rest of `time`.
+    /// Reads at most `count` bytes, and nothing for the rest of `time`.
     pub fn read_some(&mut self, count: usize, time: Duration) {
         let deadline = Instant::now() + time;
         let mut buffer = vec![0; count];
@@ -297,7 +299,7 @@ impl Session {
         self.screen().contents()
     }
 
-    /// What was written after the main screen came back for the last time.
+    /// Returns what was written after the last switch back to the main screen.
     pub fn afterwards(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
         text.rsplit("\u{1b}[?1049l").next().unwrap_or_default().to_owned()
@@ -307,13 +309,14 @@ impl Session {
         self.bytes.windows(sequence.len()).filter(|window| *window == sequence).count()
     }
 
-    /// Lines and echo, as a shell wants them.
+    /// Whether the terminal has line mode and echo, as a shell expects.
     pub fn is_cooked(&self) -> bool {
         let modes = tcgetattr(borrow(self.master())).unwrap().local_modes;
         modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
-    /// The terminal is as it was before the program, and was given back as often as it was taken.
+    /// Asserts that the terminal is as before the program, and was restored as often as it was
+    /// changed.
     #[track_caller]
     pub fn assert_given_back(&self) {
         let screen = self.screen();
@@ -326,28 +329,28 @@ impl Session {
         assert_eq!(taken, given, "taken and given back");
     }
 
-    /// A letter of proc_pid_stat(5): `T` is stopped.
+    /// Returns the state letter of proc_pid_stat(5): `T` is stopped.
     pub fn state(&self) -> char {
         let stat = self.proc("stat");
         stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).unwrap_or('?')
     }
 
-    /// CPU time so far, of user and kernel, in clock ticks of 10 ms.
+    /// Returns the CPU time so far, user and system, in clock ticks of 10 ms.
     pub fn cpu_ticks(&self) -> u64 {
         let stat = self.proc("stat");
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        // utime and stime are the fields 14 and 15; the name is the second.
+        // utime and stime are fields 14 and 15; field 2 is the name.
         fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
-    /// Bytes that write(2) took so far.
+    /// Returns the bytes that write(2) has accepted so far.
     pub fn written(&self) -> u64 {
         let io = self.proc("io");
         let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
         line.and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    /// Resident memory in KiB.
+    /// Returns the resident memory in KiB.
     pub fn resident(&self) -> u64 {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -372,7 +375,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Nothing may be left behind by a test that failed.
+        // A failed test must leave no process behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! The app in a terminal, played by keys on a simulated machine, and what it shows then.
+//! Runs the app on a simulated machine, sends it keys, and draws what it shows.
 
 #![allow(
     dead_code,
@@ -24,7 +24,7 @@ pub fn range(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
 }
 
-/// A machine in the middle of its work: all classes, all kinds of owners.
+/// A machine with sockets of all classes and all kinds of owners.
 pub fn busy() -> SimulatedHost {
     let any = [0, 0, 0, 0];
     let here = [10, 0, 1, 7];
@@ -77,13 +77,13 @@ pub fn dark() -> Theme {
     Theme::new(Depth::True, Ground::Dark, false)
 }
 
-/// An app in a terminal, played by keys.
+/// An app in a terminal, driven by keys.
 pub struct Session {
     pub app: App,
     pub theme: Theme,
     pub columns: u16,
     pub rows: u16,
-    /// Since the program's start.
+    /// Time since the start of the program.
     pub now: Duration,
 }
 
@@ -148,7 +148,7 @@ impl Session {
         terminal.backend().buffer().clone()
     }
 
-    /// In `tests/screens`.
+    /// Compares the screen with its golden files in `tests/screens`.
     pub fn golden(&self, name: &str) {
         let buffer = self.draw();
         assert_golden("screens", &format!("{name}.text"), &text(&buffer));
@@ -156,7 +156,7 @@ impl Session {
     }
 }
 
-/// `folder` is one of `tests`.
+/// Compares with a golden file. `folder` is a directory in `tests`.
 pub fn assert_golden(folder: &str, name: &str, picture: &str) {
     insta::with_settings!({
         snapshot_path => format!("../{folder}"),
@@ -180,7 +180,7 @@ pub fn text(buffer: &Buffer) -> String {
     text
 }
 
-/// A line a row: runs of one style as `length×foreground/background modifiers`.
+/// Returns one line per row: runs of the same style as `length×foreground/background modifiers`.
 pub fn styles(buffer: &Buffer) -> String {
     let mut runs = String::new();
     for line in lines(buffer) {

@@ -1,4 +1,4 @@
-//! The Allocate screen's state with the real allocation thread behind it. Draws nothing.
+//! The state of the Allocate screen with the real allocation thread. Draws nothing.
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
@@ -39,25 +39,26 @@ impl Outbox for Mailbox {
     }
 }
 
-/// A machine that is simulated but counts as real, and the thread that allocates on it.
+/// A simulated machine that is treated as real, and the thread that allocates on it.
 pub struct Session {
     pub allocation: Allocation,
     host: SimulatedHost,
-    /// The last look at the machine.
+    /// The last snapshot of the machine.
     real: Option<(Snapshot, Occupancy)>,
-    /// Before the thread, which may wait for room.
+    /// Declared before the thread, which may block until there is room, so that it is dropped
+    /// first.
     reports: mpsc::Receiver<Report>,
     thread: AllocationThread,
     started: Instant,
 }
 
 impl Session {
-    /// Half full and used by others.
+    /// Half full, with other processes that use it.
     pub fn shared() -> Self {
         Self::on(Ephemeral::default(), false, IANA_DYNAMIC)
     }
 
-    /// Half full, and nobody else uses it.
+    /// Half full, without other processes that use it.
     pub fn alone() -> Self {
         Self::on(Ephemeral::default(), true, IANA_DYNAMIC)
     }
@@ -67,7 +68,7 @@ impl Session {
         Self::on(Ephemeral::new(range, vec![reserved]), false, IANA_DYNAMIC)
     }
 
-    /// With an allocator over few ports.
+    /// With an allocator over a few ports.
     pub fn small() -> Self {
         let range = PortRange::new(50_000, 50_199).expect("ascending");
         Self::on(Ephemeral::default(), true, range)
@@ -97,7 +98,7 @@ impl Session {
         Self { allocation, host, real, reports, thread, started: Instant::now() }
     }
 
-    /// What the wish asks of the engine, which hears it.
+    /// Returns the requests of the action to the engine, which receives them.
     pub fn ask(&mut self, action: AllocationAction) -> Vec<AllocationRequest> {
         let effects = self.allocation.act(action, last(self.real.as_ref()));
         self.follow(effects)
@@ -107,7 +108,7 @@ impl Session {
         self.ask(action);
     }
 
-    /// Through the settings panel.
+    /// Changes it in the settings panel.
     pub fn choose(&mut self, protocols: Protocols) {
         self.act(AllocationAction::OpenSettings);
         while self.allocation.options().protocols != protocols {
@@ -119,7 +120,7 @@ impl Session {
         self.press(Key::Escape);
     }
 
-    /// Through the settings panel.
+    /// Changes it in the settings panel.
     pub fn choose_strategy(&mut self, wanted: usize) {
         self.act(AllocationAction::OpenSettings);
         for _ in 0..wanted {
@@ -128,7 +129,7 @@ impl Session {
         self.press(Key::Escape);
     }
 
-    /// As the limit of an allocation, through the settings panel.
+    /// Sets the limit of attempts of an allocation in the settings panel.
     pub fn allow(&mut self, attempts: u32) {
         self.act(AllocationAction::OpenSettings);
         for _ in 0..3 {
@@ -170,7 +171,7 @@ impl Session {
         }
     }
 
-    /// What has come by now.
+    /// Processes all reports that have arrived.
     pub fn take_waiting(&mut self) {
         while let Ok(report) = self.reports.try_recv() {
             self.hear(report);
@@ -194,7 +195,7 @@ impl Session {
         self.allocation.scan(None).map(|scan| scan.snapshot)
     }
 
-    /// On the machine itself.
+    /// Returns the ports held on the machine.
     pub fn host_held(&self) -> Vec<(Protocol, u16)> {
         self.host.held()
     }

@@ -1,13 +1,14 @@
-//! How colours look: contrast (WCAG 2.2), distance (OKLab) and colour blindness. Knows no theme.
+//! Measures colours: contrast (WCAG 2.2), distance (OKLab) and colour blindness. Does not know the
+//! themes.
 
 /// Red, green, blue: 0 to 255.
 pub type Rgb = [u8; 3];
 
-/// Who looks.
+/// Kinds of colour vision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eye {
     Usual,
-    /// No long, no middle, no short waves.
+    /// Without cones for long, middle and short wavelengths respectively.
     Protan,
     Deutan,
     Tritan,
@@ -16,8 +17,8 @@ pub enum Eye {
 impl Eye {
     pub const EACH: [Self; 4] = [Self::Usual, Self::Deutan, Self::Protan, Self::Tritan];
 
-    /// Machado, Oliveira and Fernandes 2009, severity 1.0, on linear light. Of the usual models
-    /// (Viénot 1999, Brettel 1997 too) the one that gives the figures of screens.md.
+    /// Machado, Oliveira and Fernandes 2009, severity 1.0, on linear light. Chosen from the usual
+    /// models; Viénot 1999 and Brettel 1997 are others.
     const fn matrix(self) -> [[f64; 3]; 3] {
         match self {
             Self::Usual => [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
@@ -40,7 +41,7 @@ impl Eye {
     }
 }
 
-/// 1 to 21 (WCAG 2.2, contrast ratio).
+/// Returns the contrast ratio, 1 to 21 (WCAG 2.2).
 pub fn contrast(one: Rgb, other: Rgb) -> f64 {
     let luminance = |rgb| {
         let [red, green, blue] = light(rgb);
@@ -50,18 +51,18 @@ pub fn contrast(one: Rgb, other: Rgb) -> f64 {
     one.max(other) / one.min(other)
 }
 
-/// How far apart two colours are for that eye.
+/// Returns the distance between two colours for this kind of vision.
 pub fn distance(one: Rgb, other: Rgb, eye: Eye) -> f64 {
     let (one, other) = (oklab(one, eye), oklab(other, eye));
     one.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
 }
 
-/// 0 (black) to 1 (white).
+/// Returns the lightness, 0 (black) to 1 (white).
 pub fn lightness(rgb: Rgb, eye: Eye) -> f64 {
     oklab(rgb, eye)[0]
 }
 
-/// Of xterm's colour cube (16 to 231) and grey ramp.
+/// Returns a colour of the colour cube (16 to 231) or the grey ramp of xterm.
 pub fn indexed(index: u8) -> Rgb {
     match index {
         232.. => [8 + 10 * (index - 232); 3],

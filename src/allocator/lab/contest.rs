@@ -1,4 +1,5 @@
-//! Strategies side by side on simulated occupancies: a fresh one for each run, the same for all.
+//! Compares strategies on simulated occupancies: a new one for each run, the same for all
+//! strategies unless each builds its own.
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
@@ -11,49 +12,50 @@ use crate::{
     domain::Protocols,
 };
 
-/// One run in so many is timed. All runs between two of them begin with the same strategy, since
-/// whoever looks at a port first pays for its decision.
+/// One run in `TIMED` is timed. All runs between two timed ones begin with the same strategy,
+/// because the first to look at a port spends the time to draw whether it is occupied.
 const TIMED: u64 = 16;
 
-/// What a lab goes by.
+/// Configuration of a lab.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// Their numbers in `ALLOCATORS`.
+    /// Indexes into `ALLOCATORS`.
     pub strategies: Vec<usize>,
     pub candidates: Candidates,
     pub protocols: Protocols,
     pub max_attempts: u32,
     pub seed: u64,
-    /// At least 1: the runs go to them in turn.
+    /// Number of destinations, at least 1; the runs use them in turn.
     pub destinations: u32,
     pub tuning: Tuning,
 }
 
-/// Runs of all strategies, one allocation of each a run.
+/// Runs all strategies, one allocation of each per run.
 ///
-/// The choices of a strategy are its own whatever others take part; which ports of a uniform
-/// occupancy are occupied is drawn as they are looked at, so it depends on who takes part.
+/// A strategy makes the same choices whichever other strategies take part. The ports of a uniform
+/// occupancy are drawn when they are first looked at, so that they depend on the strategies that
+/// take part.
 pub struct Contest {
     candidates: Candidates,
     pattern: Pattern,
     occupied: u32,
     destinations: u32,
-    /// One for all, or one for each.
+    /// One for all strategies, or one for each.
     populations: Vec<Rc<Population>>,
     slots: Vec<Slot>,
-    /// How many strategies have had their turn in this run, where they have it in turn.
+    /// Number of strategies that had their turn in this run, if they run in turn.
     turn: usize,
 }
 
-/// A strategy's place in the run that goes on.
+/// State of a strategy in the current run.
 struct Slot {
     entrant: Entrant<Rc<Population>, Rc<Population>>,
     phase: Phase,
-    /// That began.
+    /// Number of runs started.
     runs: u64,
-    /// Ports that it gave to build its occupancy.
+    /// Number of ports given to build its occupancy.
     built: u32,
-    /// What was predicted last, for so many occupied and remembered ports.
+    /// Last expected values, and the numbers of occupied and remembered ports that they are for.
     known: Option<((u32, u32), Option<Predicted>)>,
 }
 
@@ -66,7 +68,7 @@ enum Phase {
 }
 
 impl Contest {
-    /// So many candidates are `occupied`, as `pattern` says.
+    /// Creates a lab with `occupied` occupied candidates, distributed according to `pattern`.
     pub fn new(terms: &Terms, pattern: Pattern, occupied: u32) -> Self {
         let population = || {
             let candidates = terms.candidates.clone();
@@ -99,19 +101,19 @@ impl Contest {
         self.occupied
     }
 
-    /// Runs that all strategies have ended.
+    /// Returns the number of runs that all strategies have completed.
     pub fn runs(&self) -> u64 {
         let ended = self.slots.iter().map(|slot| slot.runs - u64::from(slot.phase != Phase::Ended));
         ended.min().unwrap_or_default()
     }
 
-    /// Mean attempts of each strategy; None: none of its allocations ended.
+    /// Returns the mean attempts of each strategy; `None` if none of its allocations ended.
     pub fn means(&self) -> impl Iterator<Item = Option<f64>> {
         self.slots.iter().map(|slot| slot.entrant.tally().mean())
     }
 
-    /// About so many attempts, strategy after strategy and run after run, until that many runs
-    /// ended in all. One run in 16 is timed by the clock.
+    /// Makes about `budget` attempts, strategy after strategy and run after run, until `until` runs
+    /// in total are complete. Times one run in 16 with `clock`.
     pub fn advance(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
         if self.pattern == Pattern::Built {
             return self.advance_apart(budget, until, clock);
@@ -132,7 +134,8 @@ impl Contest {
         }
     }
 
-    /// As `advance`, each strategy on its own: what one fills at once another fills for seconds.
+    /// Like `advance`, but each strategy proceeds independently: one fills its occupancy at once,
+    /// another needs seconds.
     fn advance_apart(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
         let share = budget / self.slots.len().max(1) as u32 + 1;
         for index in 0..self.slots.len() {
@@ -149,8 +152,8 @@ impl Contest {
         }
     }
 
-    /// Makes ready for a `step`, by about so many attempts that no figure counts. False: there is
-    /// more to do.
+    /// Prepares a `step` with about `budget` attempts that no statistic counts. Returns false if
+    /// there is more to prepare.
     pub fn prepare(&mut self, budget: u32) -> bool {
         if self.has_ended() {
             self.begin();
@@ -167,8 +170,8 @@ impl Contest {
         true
     }
 
-    /// One attempt of each strategy whose allocation goes on; when all have ended, the next run
-    /// begins with the next step. What `columns` shows before is what is met.
+    /// Makes one attempt for each strategy whose allocation is in progress; when all have ended,
+    /// the next call starts the next run. Attempts meet the occupancy that `columns` showed before.
     pub fn step(&mut self) {
         while !self.prepare(u32::MAX) {}
         self.own_populations().iter().for_each(|population| population.settle());
@@ -182,7 +185,7 @@ impl Contest {
         }
     }
 
-    /// How all strategies stand, in the order of the terms.
+    /// Returns the state of all strategies, in the order of `Terms::strategies`.
     pub fn columns(&self) -> Vec<Column> {
         let picture = |population: &Rc<Population>| {
             let picture = Arc::new(population.picture());
@@ -200,7 +203,7 @@ impl Contest {
         columns.collect()
     }
 
-    /// Each once.
+    /// Returns each distinct population once.
     fn own_populations(&self) -> &[Rc<Population>] {
         let count = if self.pattern == Pattern::Built { self.populations.len() } else { 1 };
         &self.populations[..count.min(self.populations.len())]
@@ -210,7 +213,7 @@ impl Contest {
         self.slots.iter().all(|slot| slot.phase == Phase::Ended)
     }
 
-    /// On an occupancy of its own.
+    /// Starts a run of one strategy on its own occupancy.
     fn begin_alone(&mut self, index: usize) {
         self.populations[index].renew();
         let is_built = self.occupied > 0;
@@ -231,7 +234,7 @@ impl Contest {
         }
     }
 
-    /// Says how many attempts were made.
+    /// Continues the run of one strategy. Returns the number of attempts made.
     fn go_on(&mut self, index: usize, limit: u32, clock: &dyn Fn() -> Duration) -> u32 {
         if self.slots[index].phase == Phase::Building {
             return self.build(index, limit);
@@ -246,13 +249,14 @@ impl Contest {
         made
     }
 
-    /// One more port that the strategy gives to its own occupancy, or a part of the search for it.
+    /// Continues the search for one more port of the strategy's own occupancy. Returns the number
+    /// of attempts made.
     fn build(&mut self, index: usize, limit: u32) -> u32 {
         let slot = &mut self.slots[index];
         let destination = slot.built % self.destinations;
         let (made, ended) = slot.entrant.allocate_uncounted(limit, destination);
         let Some(ended) = ended else { return made };
-        // One that gives up once leaves its occupancy as it is.
+        // Once the strategy gives up, its occupancy stays as it is.
         let Some(port) = ended.port else {
             slot.phase = Phase::Waiting;
             return made;
@@ -282,7 +286,7 @@ impl Contest {
             let runs = self.populations[index].known_runs().unwrap_or_default();
             return self.expectation(slot, runs).predicted();
         }
-        // Only the law of a scan asks for the runs.
+        // Only the formula for a scan needs the runs.
         let expectation = self.expectation(slot, Arc::default());
         let key = (expectation.occupied, expectation.remembered);
         let predicted = match slot.known {
@@ -293,7 +297,7 @@ impl Contest {
         predicted
     }
 
-    /// The runs are those of occupied ports; they mean nothing where the occupancy is uniform.
+    /// `runs` are the runs of occupied ports; they are ignored if the occupancy is uniform.
     fn expectation(&self, slot: &Slot, runs: Arc<[Run]>) -> Expectation<'_> {
         let is_built = self.pattern == Pattern::Built;
         let occupied = if is_built { slot.built } else { self.occupied };
@@ -304,7 +308,7 @@ impl Contest {
         }
     }
 
-    /// None while it builds: there is no law of what is half built.
+    /// Returns `None` while the occupancy is being built: no formula covers a partial one.
     fn law(&self, slot: &Slot, lengths: &[Run]) -> Option<Law> {
         let is_whole = slot.phase != Phase::Building;
         is_whole.then(|| self.expectation(slot, lengths.into()).law()).flatten()

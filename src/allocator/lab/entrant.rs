@@ -1,4 +1,4 @@
-//! One strategy of a lab: its allocator, its figures, and the allocation that goes on.
+//! One strategy of a lab: its allocator, its statistics, and its current allocation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,53 +16,52 @@ use crate::{
     domain::Binder,
 };
 
-/// Attempts of an allocation that are kept.
+/// Number of attempts kept per allocation.
 const TRAIL: usize = 64;
 
-/// How an allocation ended.
+/// Result of an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     pub attempts: u32,
-    /// None: gave up.
+    /// `None` if the allocation gave up.
     pub port: Option<u16>,
 }
 
-/// How one strategy of a lab stands.
+/// State of one strategy of a lab.
 pub struct Column {
-    /// Its number in `ALLOCATORS`.
+    /// Index into `ALLOCATORS`.
     pub strategy: usize,
     pub figures: Figures,
-    /// The occupancy that it meets now.
+    /// Current occupancy of the strategy.
     pub ports: Arc<FreePorts>,
-    /// The attempts of the allocation that goes on, or of the last one, oldest first, at most the
-    /// last 64.
+    /// Attempts of the current or last allocation, oldest first, at most the last 64.
     pub trail: Vec<Attempt>,
-    /// How the last allocation ended.
+    /// Result of the last allocation.
     pub last: Option<Ended>,
 }
 
-/// A strategy that takes part.
+/// Strategy that takes part in a lab.
 pub struct Entrant<B, V> {
     strategy: usize,
     allocator: Allocator<B, Box<dyn Strategy>, ChaCha8Rng, V>,
     max_attempts: u32,
     tally: Tally,
-    /// The attempt of number n stands at n modulo its length.
+    /// Ring buffer: attempt n is at index n modulo its length.
     trail: [Option<Attempt>; TRAIL],
-    /// Of the allocation that goes on, or of the last one.
+    /// Number of attempts of the current or last allocation.
     attempts: u32,
     is_going_on: bool,
     predicted: Option<Predicted>,
     last: Option<Ended>,
-    /// Ports given, those that no figure counts included.
+    /// Number of ports given, including those that no statistic counts.
     given: u64,
-    /// Of the allocation that goes on, as long as all of it is timed.
+    /// Time spent on the current allocation, if all of it is timed.
     spent: Option<Duration>,
 }
 
 impl<B: Binder, V: Sight> Entrant<B, V> {
-    /// Its generator is ChaCha8 by the lab's seed, in a stream of its own, so that it chooses as it
-    /// would without the others.
+    /// Creates a strategy of a lab. Its generator is ChaCha8 with the lab's seed, in a separate
+    /// stream, so that its choices do not depend on the other strategies.
     pub fn new(strategy: usize, binder: B, sight: V, terms: &Terms) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(terms.seed);
         random.set_stream(strategy as u64 + 1);
@@ -100,7 +99,7 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         &mut self.tally
     }
 
-    /// How the last allocation that counts ended.
+    /// Returns the result of the last counted allocation.
     pub fn last(&self) -> Option<Ended> {
         self.last
     }
@@ -113,8 +112,8 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         self.is_going_on
     }
 
-    /// An allocation begins that counts. `is_timed`: its time counts too, if all of it is spent
-    /// within `attempt_timed`.
+    /// Starts a counted allocation. If `is_timed`, its time counts too, provided that all of it is
+    /// spent in `attempt_timed`.
     pub fn begin(&mut self, destination: u32, predicted: Option<Predicted>, is_timed: bool) {
         self.allocator.turn_to(destination);
         self.allocator.allow(self.max_attempts);
@@ -122,13 +121,13 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         self.spent = is_timed.then_some(Duration::ZERO);
     }
 
-    /// So many attempts, fewer if the allocation ends before. Says how many they were.
+    /// Makes `limit` attempts, fewer if the allocation ends before. Returns the number of attempts.
     pub fn attempt(&mut self, limit: u32) -> u32 {
         self.spent = None;
         self.go_on(limit)
     }
 
-    /// As `attempt`, by that clock.
+    /// Like `attempt`, but measures the time with `clock`.
     pub fn attempt_timed(&mut self, limit: u32, clock: &dyn Fn() -> Duration) -> u32 {
         let Some(spent) = self.spent else { return self.go_on(limit) };
         let begun = clock();
@@ -150,8 +149,8 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         self.attempts - before
     }
 
-    /// Attempts, without any bound on all of them, of an allocation that no figure counts: how it
-    /// ended, if it did, and how many attempts they were.
+    /// Makes up to `limit` attempts of an allocation that no statistic counts and that has no limit
+    /// of its own. Returns the number of attempts, and the result if the allocation ended.
     pub fn allocate_uncounted(&mut self, limit: u32, destination: u32) -> (u32, Option<Ended>) {
         if !std::mem::replace(&mut self.is_going_on, true) {
             self.attempts = 0;
@@ -179,7 +178,7 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         Some(Ended { attempts: self.attempts, port })
     }
 
-    /// What theory expects of its next allocation on that occupancy, if it is uniform by chance.
+    /// Returns what is expected of the next allocation, if the occupancy is uniformly random.
     pub fn expectation<'a>(&self, candidates: &'a Candidates, occupied: u32) -> Expectation<'a> {
         Expectation {
             row: self.row(),
@@ -192,7 +191,7 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         }
     }
 
-    /// Without the law and the lengths of the occupancy.
+    /// Returns the state, without the expected distribution and the run lengths of the occupancy.
     pub fn column(&self, ports: Arc<FreePorts>) -> Column {
         let first = self.attempts.saturating_sub(TRAIL as u32) + 1;
         let trail = (first..=self.attempts).filter_map(|number| {

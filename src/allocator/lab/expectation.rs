@@ -1,38 +1,39 @@
-//! What theory expects of a strategy's next allocation: the law, and the attempts that it allows.
+//! Expected result of a strategy's next allocation: its distribution and its limit on attempts.
 
 use std::sync::Arc;
 
 use crate::allocator::{AllocatorRow, Candidates, Law, Order, lab::Predicted, theory::Run};
 
-/// Of one allocation.
+/// What the expected result of one allocation depends on.
 pub struct Expectation<'a> {
     pub row: &'static AllocatorRow,
     pub candidates: &'a Candidates,
     pub occupied: u32,
-    /// The runs of an occupancy that is not uniform by chance; None: it is, for each run anew.
+    /// Runs of occupied ports, if the occupancy is not uniformly random; `None` if it is, drawn
+    /// again for each run.
     pub runs: Option<Arc<[Run]>>,
     pub max_attempts: u32,
-    /// Ports that the strategy gave last, as far as it can remember them.
+    /// Number of ports given last that the strategy can remember.
     pub remembered: u32,
     pub given: Given,
 }
 
-/// What became of the ports that the strategy gave before.
+/// State of the ports that the strategy gave before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Given {
-    /// They say nothing: that was another occupancy.
+    /// Irrelevant: they belong to another occupancy.
     Elsewhere,
-    /// They were released, and so are free.
+    /// Released, and therefore free.
     Released,
-    /// They are occupied.
+    /// Occupied.
     Kept,
 }
 
-/// Ports that `exo-history` remembers.
+/// Number of ports that `exo-history` remembers.
 pub const HISTORY: u32 = 20;
 
 impl Expectation<'_> {
-    /// None: no law is known.
+    /// Returns the expected distribution; `None` if no formula is known.
     pub fn law(&self) -> Option<Law> {
         let candidates = self.candidates.len();
         match (self.row.order, &self.runs) {
@@ -59,7 +60,7 @@ impl Expectation<'_> {
         })
     }
 
-    /// The strategy's own bound, or the one that is set.
+    /// Returns the strategy's own limit on attempts or the configured one, whichever is lower.
     pub fn most_attempts(&self) -> u32 {
         let candidates = self.candidates.len();
         let own = match self.row.name {
@@ -75,8 +76,8 @@ impl Expectation<'_> {
         if self.row.name == "exo-history" { remembered } else { 0 }
     }
 
-    /// Of an odd number of ports connect() leaves one out: the last where it began at the first,
-    /// else the first.
+    /// Returns how many candidates connect() skips. With an odd number of ports it skips one: the
+    /// last if it started at the first, else the first.
     fn never_tried_by_connect(&self) -> u32 {
         let range = self.candidates.range();
         let is_left_out = range.len() > 1 && range.len() % 2 == 1;

@@ -1,4 +1,5 @@
-//! Counts what the allocations of one strategy came to. Allocates nothing a run, knows no law.
+//! Counts the results of one strategy's allocations. Allocates no memory per run, knows no
+//! formulas.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,30 +8,32 @@ use crate::{
     domain::PortRange,
 };
 
-/// Ports given last that are kept.
+/// Number of ports given last that are kept.
 pub const RECENT: usize = 64;
 
-/// Attempts up to which each number has a counter of its own beforehand.
+/// Numbers of attempts below this have a counter in a vector, higher ones in a map.
 const DENSE: usize = 1 << 16;
 
-/// Ports given for each different one that an estimate of the entropy needs: what Miller and Madow
-/// leave uncorrected is below 0.01 bits then for a uniform choice, and grows fast with fewer.
+/// Minimum number of ports given per distinct port for an entropy estimate. The error that the
+/// Miller-Madow correction leaves is then below 0.01 bits for a uniform choice, and grows fast with
+/// fewer.
 const GIVEN_PER_DISTINCT: u64 = 4;
 
-/// What was counted so far.
+/// Statistics of one strategy's allocations.
 pub struct Tally {
     runs: u64,
     failures: u64,
     attempts: u64,
     squares: f64,
-    /// Successes by attempts, as far as they are `DENSE`, and beyond.
+    /// Successes by number of attempts below `DENSE`; the others are in `seldom`.
     histogram: Vec<u64>,
     seldom: BTreeMap<u32, u64>,
-    /// How often each port was given.
+    /// How often each port was given, by port.
     given: Vec<u64>,
     distinct: u32,
     recent: [u16; RECENT],
-    /// Sums over the runs for which theory said something, and how many these were.
+    /// Sums of the expected values over the runs where they are known, and the number of those
+    /// runs.
     predicted: (Predicted, u64),
     timed: (Duration, u64),
     snapshots: (u64, Duration),
@@ -60,12 +63,12 @@ impl Tally {
         self.runs
     }
 
-    /// Attempts a run in the mean, as `Figures::mean`.
+    /// Returns the mean number of attempts per run, like `Figures::mean`.
     pub fn mean(&self) -> Option<f64> {
         (self.runs > 0).then(|| self.attempts as f64 / self.runs as f64)
     }
 
-    /// An allocation ended with that port, or with none.
+    /// Counts an allocation that ended with this port, or without one.
     pub fn count(&mut self, attempts: u32, port: Option<u16>, predicted: Option<Predicted>) {
         self.runs += 1;
         self.attempts += u64::from(attempts);
@@ -96,19 +99,19 @@ impl Tally {
         }
     }
 
-    /// An allocation took so long.
+    /// Counts the time of an allocation.
     pub fn time(&mut self, took: Duration, is_success: bool) {
         self.timed.0 += took;
         self.timed.1 += u64::from(is_success);
     }
 
-    /// A snapshot was taken for the strategy.
+    /// Counts a snapshot that was taken for the strategy.
     pub fn count_snapshot(&mut self, took: Duration) {
         self.snapshots.0 += 1;
         self.snapshots.1 += took;
     }
 
-    /// Without `law` and `lengths`, which are of the occupancy.
+    /// Returns the statistics, without `law` and `lengths`, which depend on the occupancy.
     pub fn figures(&self, range: PortRange) -> Figures {
         let recent = self.recent();
         Figures {
@@ -135,7 +138,7 @@ impl Tally {
         dense.chain(seldom).filter(|&(_, count)| count > 0).collect()
     }
 
-    /// None unless theory said something of every run.
+    /// Returns the mean expected values; `None` unless they are known for every run.
     fn predicted(&self) -> Option<Predicted> {
         let (sum, count) = &self.predicted;
         (*count > 0 && *count == self.runs).then(|| Predicted {
@@ -150,9 +153,9 @@ impl Tally {
         (given - kept..given).map(|at| self.recent[(at % RECENT as u64) as usize]).collect()
     }
 
-    /// Shannon's entropy of the ports given, with the correction of Miller and Madow (1955): what a
-    /// sample misses, (m - 1) / 2n nats with m different ports of n. None where n is below
-    /// `GIVEN_PER_DISTINCT` m or below `RECENT`.
+    /// Returns the Shannon entropy of the ports given, with the correction of Miller and Madow
+    /// (1955) for the bias of a sample: (m - 1) / 2n nats for m distinct ports among n. `None` if n
+    /// is below `GIVEN_PER_DISTINCT` * m or below `RECENT`.
     fn entropy_bits(&self) -> Option<f64> {
         let given = self.runs - self.failures;
         let distinct = u64::from(self.distinct);

@@ -1,4 +1,4 @@
-//! How each band of a pool is used. Changes nothing.
+//! Reports how each band of a pool is used. Changes nothing.
 
 use rand::Rng;
 
@@ -7,26 +7,27 @@ use crate::{
     domain::{Binder, PortRange},
 };
 
-/// The ports kept for a class; of `Low`: everybody's.
+/// Use of the ports reserved for a class; for `Low`, of the ports for every class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BandUse {
-    /// From its first port to its last; reserved ones between them are none of it. None: it has none.
+    /// Range from the band's first port to its last, not counting reserved ports in between; `None`
+    /// if the band is empty.
     pub ports: Option<PortRange>,
-    /// How many they are.
+    /// Number of ports in the band.
     pub size: u32,
     pub leased: u32,
     pub resting: u32,
 }
 
 impl BandUse {
-    /// Neither leased nor resting; others may have them.
+    /// Returns the number of ports neither leased nor in quarantine; others may have bound them.
     pub fn free(&self) -> u32 {
         self.size - self.leased - self.resting
     }
 }
 
 impl<B: Binder, R: Rng> Pool<B, R> {
-    /// In the order of `Class::EACH`.
+    /// Returns the use of each band, in the order of `Class::EACH`.
     pub fn bands(&self) -> [BandUse; 3] {
         let candidates = &self.setup.candidates;
         let ends = [candidates.len(), self.first_of(Class::Low), self.first_of(Class::Normal)];

@@ -1,12 +1,12 @@
-//! How occupied a range seems to one who binds in it: an estimate that forgets. Binds nothing.
+//! Estimates the share of a range that is occupied from recent bind attempts. Binds nothing.
 
-/// How many attempts are remembered: so few that the misses of one search already tell of a range
-/// that filled up since the last one.
+/// Number of attempts remembered: few enough that the misses of one search already show that the
+/// range filled up since the last one.
 const MEMORY: f64 = 32.0;
 /// Standard errors between the estimate and its upper bound.
 const SURE: f64 = 3.0;
 
-/// Attempts that count less the longer ago they were.
+/// Numbers of attempts and misses, in which older ones weigh less.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Estimate {
     made: f64,
@@ -24,12 +24,12 @@ impl Estimate {
         self.missed = self.missed * fade + f64::from(u8::from(is_missed));
     }
 
-    /// The share that was met, 0 to 1; 0 before the first attempt.
+    /// Returns the share of attempts that missed, 0 to 1; 0 before the first attempt.
     pub fn share(self) -> f64 {
         if self.made > 0.0 { self.missed / self.made } else { 0.0 }
     }
 
-    /// The share it surely does not exceed (Wilson's bound, JASA 22, 1927); 1 before the first.
+    /// Returns an upper bound of the share (Wilson, JASA 22, 1927); 1 before the first attempt.
     pub fn at_most(self) -> f64 {
         let square = SURE * SURE;
         let share = self.share();

@@ -1,4 +1,4 @@
-//! The search of a pool for a port: which band, how many attempts, why in vain. Leases nothing.
+//! Searches a pool for a port: which bands, how many attempts, why it failed. Leases nothing.
 
 use rand::Rng;
 
@@ -7,7 +7,7 @@ use crate::{
     domain::{Binder, Errno, Refusal},
 };
 
-/// What a search met in vain.
+/// Failed attempts of a search.
 #[derive(Default)]
 struct Misses {
     made: u32,
@@ -24,7 +24,7 @@ impl Misses {
         }
     }
 
-    /// It is not the port's fault: another one fares no better.
+    /// Returns whether the failure does not depend on the port, so that any other would fail too.
     fn is_hopeless(&self) -> bool {
         const OURS: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
         self.last.is_some_and(|last| OURS.contains(&last.errno))
@@ -32,7 +32,7 @@ impl Misses {
 }
 
 impl<B: Binder, R: Rng> Pool<B, R> {
-    /// The widest band first, so that what is kept for a class is its last resort.
+    /// Searches the band for every class first, so that reserved ports are used last.
     pub(super) fn search(
         &mut self,
         class: Class,
@@ -84,7 +84,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
             misses.note(refusal);
             self.occupied.learn(true);
             if tried == allowed {
-                // What this search met so far counts too.
+                // Takes the misses of this search into account.
                 allowed = self.attempts_among(among);
             }
         }

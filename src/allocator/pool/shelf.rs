@@ -1,15 +1,17 @@
-//! The free ports of a band, from which one is drawn by chance at once, however few are left.
+//! Free ports of a band. Draws one at random in constant time, however few are left.
 
 use rand::{Rng, RngExt as _};
 
-/// Places of a band, counted from 0: those that are free in no order, and where each of them stands.
+/// Places of a band, counted from 0: a list of the free ones in no order, and the index of each in
+/// that list.
 pub struct Shelf {
     free: Vec<u16>,
     stands: Vec<u16>,
 }
 
 impl Shelf {
-    /// All are free. A band has less than 65,536 places, for port 0 is in none.
+    /// Creates a list in which all places are free. A band has fewer than 65,536 places, because
+    /// port 0 is in none.
     pub fn of(length: u32) -> Self {
         let free: Vec<u16> = (0..length).map(|place| place as u16).collect();
         Self { stands: free.clone(), free }
@@ -19,8 +21,8 @@ impl Shelf {
         self.free.len() as u32
     }
 
-    /// One that was not drawn yet, after `tried` others of the same search; there has to be one.
-    /// Those tried stand at the end.
+    /// Returns a free place not drawn yet, after `tried` others of the same search; there must be
+    /// one. Moves the tried ones to the end of the list.
     pub fn draw(&mut self, tried: u32, random: &mut impl Rng) -> u32 {
         let last = self.free.len() - 1 - tried as usize;
         let drawn = random.random_range(0..=last);
@@ -28,14 +30,14 @@ impl Shelf {
         u32::from(self.free[last])
     }
 
-    /// It has to be free.
+    /// Removes a place, which must be free.
     pub fn remove(&mut self, place: u32) {
         let stands = usize::from(self.stands[place as usize]);
         self.swap(stands, self.free.len() - 1);
         self.free.pop();
     }
 
-    /// It must not be free.
+    /// Adds a place, which must not be free.
     pub fn put(&mut self, place: u32) {
         self.stands[place as usize] = self.free.len() as u16;
         self.free.push(place as u16);

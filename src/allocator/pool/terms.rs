@@ -1,4 +1,4 @@
-//! The words of a pool: who leases what, how it rests, why there is none. No behaviour.
+//! Types of a pool: priorities, lease holders, leases, quarantine, errors. No behaviour.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     domain::{Errno, Refusal},
 };
 
-/// Who may have what: each class may have all that a lower one may.
+/// Priority of a lease: each class may use all ports that a lower class may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     Low,
@@ -32,40 +32,41 @@ impl Class {
     }
 }
 
-/// How many ports are kept for a class, in ports. The first candidates are `high`'s, those after
-/// them `normal`'s and `high`'s, and the rest everybody's.
+/// Number of ports reserved for each class. The first candidates are for `high`, those after them
+/// for `normal` and `high`, and the rest for every class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bands {
     pub high: u32,
     pub normal: u32,
 }
 
-/// What a port goes through after its lease.
+/// What happens to a port after its lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quarantine {
-    /// It is closed, and not given again for so long.
+    /// The port is closed, and not given again for this time.
     Time(Duration),
-    /// It stays bound until no datagram came for so long. What was booked is bound for it; where
-    /// that fails it rests so long unwatched, and is bound then.
+    /// The port stays bound until no datagram arrived for this time. A booked port is bound for
+    /// this; if that fails, it stays unbound for this time, and is then bound if possible.
     Drain(Duration),
 }
 
-/// What a pool is made of.
+/// Configuration of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolSetup {
     pub candidates: Candidates,
     pub bands: Bands,
     pub quarantine: Quarantine,
-    /// How often a search may give up although a port is free, 0 to 1: the attempts follow from it
-    /// and from how occupied the range was found.
+    /// Rate at which a search may give up although a port is free, 0 to 1. Together with the
+    /// measured occupancy it determines the number of attempts.
     pub failure_rate: f64,
-    /// Attempts of one search in one band, at most; one is always made.
+    /// Maximum number of attempts of one search in one band; one is always made.
     pub max_attempts: u32,
-    /// Leases and resting ports that keep a socket, at most: what the descriptor limit allows.
+    /// Maximum number of leases and quarantined ports that keep a socket: what the descriptor limit
+    /// allows.
     pub max_held: u32,
 }
 
-/// The bands are larger than their range.
+/// Error: the bands are larger than their range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("bands of {asked} ports in a range of {candidates}")]
 pub struct BandsTooLarge {
@@ -73,22 +74,22 @@ pub struct BandsTooLarge {
     pub candidates: u32,
 }
 
-/// Whose lease it is: a process, told from a later one of the same pid by its start.
+/// Lease holder: a process, distinguished by its start time from a later one with the same pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tenant {
     pub pid: u32,
-    /// In ticks since boot (proc_pid_stat(5), field 22).
+    /// Start time, in ticks since boot (proc_pid_stat(5), field 22).
     pub started: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub port: u16,
-    /// Counted from 1 over the life of the pool.
+    /// Number of the lease, counted from 1 over the life of the pool.
     pub number: u64,
     pub class: Class,
     pub tenant: Tenant,
-    /// When it was taken.
+    /// Time when the port was leased.
     pub since: Duration,
     /// The pool has its socket.
     pub is_held: bool,
@@ -98,38 +99,39 @@ pub struct Lease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resting {
     pub port: u16,
-    /// When it is given again if nothing comes.
+    /// Time when the port is given again if no datagram arrives.
     pub until: Duration,
-    /// Datagrams that came for it meanwhile.
+    /// Number of datagrams that arrived during the quarantine.
     pub strays: u64,
-    /// It stays bound.
+    /// The port stays bound.
     pub is_held: bool,
 }
 
-/// Why there is no lease.
+/// Reason why a port could not be leased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Shortage {
-    /// All that the class may have is leased, rests, or (`refused`) is bound by others.
+    /// All ports that the class may use are leased, in quarantine, or bound by others (`refused`).
     #[error(
         "no port is left for class {}: {leased} leased, {resting} resting, {refused} in use by others",
         class.name()
     )]
     NoneLeft { class: Class, leased: u32, resting: u32, refused: u32 },
-    /// Not all were tried, or what refused one of them is not a socket of others (`last`).
+    /// Some ports were not tried, or one was refused for another reason than a socket of others
+    /// (`last`).
     #[error("gave up after {attempts} attempts, {untried} ports not tried{}", but_for(*.last))]
     GaveUp { attempts: u32, untried: u32, last: Refusal },
-    /// No more sockets can be kept.
+    /// The limit on sockets kept is reached.
     #[error("{held} ports are held, as many as open files allow")]
     Limit { held: u32 },
 }
 
-/// What the pool did so far.
+/// Counters since the pool was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub given: u64,
     pub refused: u64,
     pub released: u64,
-    /// Of the released ones, those whose tenant was gone.
+    /// Released leases whose holder no longer existed.
     pub reclaimed: u64,
     pub strays: u64,
 }

@@ -1,4 +1,4 @@
-//! Runs of occupied ports and of free ones in turn, round a range. Knows numbers, not ports.
+//! Alternating runs of occupied and of free ports, around a range. Uses numbers, not ports.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use rand::{Rng, RngExt};
 
 use crate::allocator::{population::CLUSTER, theory::Run};
 
-/// Free ports between two runs in the mean, at least: with fewer the runs are made longer.
+/// Minimum mean number of free ports between two runs; with fewer, the runs are made longer.
 const GAP: u32 = 4;
 
-/// Which of so many numbers are occupied.
+/// Which of the numbers below `numbers` are occupied.
 pub struct Clusters {
     numbers: u32,
-    /// A bit a number.
+    /// One bit per number.
     taken: Vec<u64>,
     runs: Arc<[Run]>,
-    /// Where the parts of a composition end; kept for its buffer.
+    /// Ends of the parts of a composition; kept to reuse the buffers.
     cuts: [Vec<u32>; 2],
 }
 
 impl Clusters {
-    /// All free.
+    /// Creates a set with all numbers free.
     pub fn new(numbers: u32) -> Self {
         let words = numbers.div_ceil(64) as usize;
         Self { numbers, taken: vec![0; words], runs: Arc::default(), cuts: Default::default() }
@@ -30,13 +30,13 @@ impl Clusters {
         self.taken[number as usize / 64] >> (number % 64) & 1 == 1
     }
 
-    /// (length, 1) for each run.
+    /// Returns (length, 1) for each run.
     pub fn runs(&self) -> Arc<[Run]> {
         Arc::clone(&self.runs)
     }
 
-    /// Exactly `occupied` numbers, in so many runs as make `CLUSTER` in the mean: any lengths of the
-    /// runs and of the gaps that add up are as likely as any others, and so is any start.
+    /// Draws exactly `occupied` numbers, in as many runs as give a mean length of `CLUSTER`. All
+    /// lengths of runs and gaps that add up are equally likely, and so are all starts.
     pub fn draw(&mut self, occupied: u32, random: &mut impl Rng) {
         let free = self.numbers - occupied;
         self.taken.fill(0);
@@ -67,8 +67,8 @@ impl Clusters {
     }
 }
 
-/// Where each of so many parts ends, none of them empty; any parts that add up to `total` are as
-/// likely as any others.
+/// Draws where each of `parts` parts ends, none of them empty. All parts that add up to `total` are
+/// equally likely.
 fn compose(total: u32, parts: u32, ends: &mut Vec<u32>, random: &mut impl Rng) {
     ends.clear();
     let wanted = parts as usize - 1;
@@ -76,7 +76,7 @@ fn compose(total: u32, parts: u32, ends: &mut Vec<u32>, random: &mut impl Rng) {
         while ends.len() < wanted {
             ends.push(random.random_range(1..total));
         }
-        // Those drawn twice are drawn again.
+        // Draws duplicates again.
         ends.sort_unstable();
         ends.dedup();
     }
@@ -89,7 +89,7 @@ fn fill_round(taken: &mut [u64], numbers: u32, start: u32, length: u32) {
     fill(taken, 0, end.saturating_sub(numbers));
 }
 
-/// Sets the bits from `start` up to, not including, `end`.
+/// Sets the bits from `start` up to, but not including, `end`.
 fn fill(taken: &mut [u64], start: u32, end: u32) {
     let mut at = start;
     while at < end {

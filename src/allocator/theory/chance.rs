@@ -1,15 +1,16 @@
-//! Collisions and thefts by chance. Not attempts.
+//! Probabilities of collisions and of stolen ports. Does not model attempts.
 
 use std::time::Duration;
 
-/// The probability that of so many ports, drawn by chance among `ports`, two are the same:
-/// 1 - product of (1 - i/F).
+/// Returns the probability that two of `draws` ports, drawn at random among F = `ports`, are the
+/// same: 1 - product of (1 - i/F).
 pub fn birthday(draws: u32, ports: u32) -> f64 {
     let ports = f64::from(ports);
     1.0 - (0..draws).map(|drawn| (1.0 - f64::from(drawn) / ports).max(0.0)).product::<f64>()
 }
 
-/// The fewest draws among `ports` of which two are the same with at least that probability (0 to 1).
+/// Returns the fewest draws among `ports` of which two are the same with at least this probability
+/// (0 to 1).
 pub fn draws_for_collision(probability: f64, ports: u32) -> u32 {
     let mut apart = 1.0;
     (0..=ports)
@@ -20,8 +21,9 @@ pub fn draws_for_collision(probability: f64, ports: u32) -> u32 {
         .map_or(ports + 1, |drawn| drawn + 1)
 }
 
-/// The probability that somebody else has a port `window` after it was given up: a thief binds
-/// `per_second` ports a second, each time one of `free` by chance: 1 - e^(-lambda w / F).
+/// Returns the probability that a competitor holds a port `window` after it was closed. The
+/// competitor binds `per_second` ports a second, each time one of `free` at random: 1 - e^(-lambda
+/// w / F).
 pub fn theft(per_second: f64, window: Duration, free: f64) -> f64 {
     -(-per_second * window.as_secs_f64() / free).exp_m1()
 }
@@ -30,7 +32,6 @@ pub fn theft(per_second: f64, window: Duration, free: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// allocators.md, section 4.
     #[test]
     fn the_verified_birthdays_and_thefts_come_out() {
         for (free, draws) in [(16_384, 151), (1_638, 48), (164, 16)] {

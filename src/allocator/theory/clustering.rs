@@ -1,8 +1,9 @@
-//! What scanning costs on an occupancy that scanning made: linear probing's clusters.
+//! Cost of a scan on an occupancy that scans made: the clusters of linear probing.
 
-/// Mean attempts of a scan from a uniform start when `occupied` of `candidates` ports were given by
-/// the same scan, none of them released: (1 + Q1) / 2 with Q1 = sum of (k+1) K(K-1)...(K-k+1) / N^k
-/// (Knuth, The Art of Computer Programming 3, section 6.4, theorem K). None: nothing is free.
+/// Returns the mean attempts of a scan from a uniform start, if `occupied` of `candidates` ports
+/// were given by the same scan and none released: (1 + Q1) / 2 with Q1 = sum of (k+1)
+/// K(K-1)...(K-k+1) / N^k (Knuth, The Art of Computer Programming 3, section 6.4, theorem K).
+/// `None` if no port is free.
 pub fn scan_on_built(occupied: u32, candidates: u32) -> Option<f64> {
     if occupied >= candidates {
         return None;
@@ -19,7 +20,6 @@ pub fn scan_on_built(occupied: u32, candidates: u32) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// allocators.md, section 4.
     #[test]
     fn the_verified_means_come_out() {
         for (occupied, mean) in

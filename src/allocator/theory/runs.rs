@@ -1,11 +1,11 @@
-//! Runs of occupied candidates: what a scan walks over. Not how likely they are.
+//! Runs of occupied candidates, which a scan walks over. Does not compute probabilities.
 
 use std::collections::BTreeMap;
 
 use crate::allocator::{Candidates, Sight, theory::Run};
 
-/// The lengths of the runs and how many have each, ascending. A run may lead from the last candidate
-/// to the first, as a scan does.
+/// Returns the lengths of the runs and the number of runs with each length, ascending. A run may
+/// continue from the last candidate to the first, as a scan does.
 pub fn runs_of_taken(candidates: &Candidates, sight: &dyn Sight) -> Vec<Run> {
     let mut lengths = BTreeMap::new();
     let (mut leading, mut length, mut any_free) = (0, 0, false);

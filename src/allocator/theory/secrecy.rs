@@ -1,26 +1,27 @@
-//! How hard the next port is to guess for somebody who knows the occupancy. Not from ports seen.
+//! How hard the next port is to guess for an observer who knows the occupancy. Uses no observed
+//! ports.
 
 use crate::allocator::{
     Candidates, Order, Sight,
     theory::{Run, runs_of_taken},
 };
 
-/// Shannon's entropy of the port that an allocation gets next, in bits. None: no law is known, or no
+/// Returns the Shannon entropy of the next port given, in bits. `None` if no formula is known or no
 /// port is free.
 pub fn entropy_of_next(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<f64> {
     weights(order, candidates, sight)
         .map(|weights| weights.iter().map(|&(weight, ports)| -ports * weight * weight.log2()).sum())
 }
 
-/// The probability that two allocators, each by that strategy, get the same port from the same
+/// Returns the probability that two allocators with this strategy get the same port from the same
 /// occupancy: the sum of the squares of the weights.
 pub fn rivals_collide(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<f64> {
     weights(order, candidates, sight)
         .map(|weights| weights.iter().map(|&(weight, ports)| ports * weight * weight).sum())
 }
 
-/// Probabilities of ports, each with how many ports have it. The port after an occupied run of length
-/// L is met from L + 1 starts of a scan.
+/// Returns the probabilities of ports, each with the number of ports that have it. The port after
+/// an occupied run of length L is reached from L + 1 starts of a scan.
 fn weights(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<Vec<(f64, f64)>> {
     let runs = runs_of_taken(candidates, sight);
     let count = f64::from(candidates.len());

@@ -1,4 +1,4 @@
-//! What the person's wishes do to the run, and what they ask of the engine. Hears no reports.
+//! Handles user actions on the run and creates requests to the engine. Handles no reports.
 
 use crate::{
     app::{
@@ -33,14 +33,14 @@ impl Allocation {
         }
     }
 
-    /// Into the field of the settings under the cursor, if they are open.
+    /// Adds a pasted character to the selected settings field, if the settings are open.
     pub fn paste(&mut self, character: char) {
         if let Some(Panel::Settings(panel)) = &mut self.panel {
             panel.paste(character);
         }
     }
 
-    /// A key while a panel is open; without one it does nothing.
+    /// Handles a key while a panel is open; does nothing otherwise.
     pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         match &mut self.panel {
             None => Vec::new(),
@@ -87,7 +87,7 @@ impl Allocation {
         vec![ask(AllocationRequest::Pause)]
     }
 
-    /// Makes sure that the engine has a run to go on with. None: it cannot, and the notice says why.
+    /// Ensures that the engine has a run to continue. None: it cannot, and the notice says why.
     fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         if self.is_prepared() { Some(Vec::new()) } else { self.prepare(scan) }
     }
@@ -101,7 +101,7 @@ impl Allocation {
             };
             let ground = Ground::count(&self.options, scan);
             self.see_ground(ground, scan.snapshot);
-            // Elsewhere than alone we take no more than a tenth of what is free.
+            // On a machine that others use, hold at most a tenth of the free ports.
             let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
             self.hold_limit = ground.free() / share;
         }
@@ -133,7 +133,7 @@ impl Allocation {
     fn setup(&self, scan: Option<LastScan<'_>>) -> Setup {
         let AllocationOptions { strategy, protocols, range, max_attempts, seed, address } =
             self.options.clone();
-        // Nobody else needs the ports of the simulated site: what is free there is the limit.
+        // Nobody else needs the simulated ports, so all that are free may be held.
         let is_real = self.site == Site::Machine;
         let hold_limit = if is_real { self.hold_limit } else { range.len() };
         Setup {
@@ -166,7 +166,7 @@ impl Allocation {
         self.set_speed(faster)
     }
 
-    /// Nobody else is disturbed, or the person agreed.
+    /// Whether high speeds are allowed: they affect no other process, or the user confirmed.
     fn may_be_fast(&self, scan: Option<LastScan<'_>>) -> bool {
         let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
         self.site != Site::Machine || is_alone || self.has_leave_for_speed
@@ -219,7 +219,8 @@ impl Allocation {
         self.reset(scan)
     }
 
-    /// Ends the run before and prepares one on the other site, paused, at the same speed.
+    /// Switches between machine and simulation: ends the run and prepares a new one, paused. The
+    /// speed stays, unless it needs a confirmation.
     fn toggle_site(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.panel = None;
         self.site = match self.site {
@@ -237,7 +238,8 @@ impl Allocation {
         prepared.unwrap_or_else(|| if had_run { stop() } else { Vec::new() })
     }
 
-    /// After a change of the place or of the range: what stands on the simulated site comes later.
+    /// Updates the occupancy after a change of site or options. Simulated sockets come later, from
+    /// the engine.
     fn look_at_site(&mut self, scan: Option<LastScan<'_>>) {
         self.simulated = None;
         self.forget_ground();
@@ -246,7 +248,7 @@ impl Allocation {
         }
     }
 
-    /// Live: the run goes on, and what it holds stays held.
+    /// Changes the simulated fill. The run continues, and what it holds stays held.
     fn refill(&mut self, share: Share) -> Vec<Effect> {
         if self.site == Site::Machine || share == self.share {
             return Vec::new();
@@ -263,7 +265,7 @@ impl Allocation {
         if self.is_prepared() { vec![hold] } else { Vec::new() }
     }
 
-    /// The one won last, if it is still held.
+    /// Releases the port allocated last if it is still held, else the highest one held.
     fn release_one(&mut self) -> Vec<Effect> {
         let won = self.last.and_then(|f| f.port).filter(|p| self.held.binary_search(p).is_ok());
         match won.or(self.held.last().copied()) {
@@ -284,7 +286,7 @@ impl Allocation {
         Vec::new()
     }
 
-    /// Fresh figures and the same seed again; the engine drops what was held.
+    /// Starts again with fresh figures and the same seed. The engine releases what was held.
     fn reset(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let had_run = self.is_prepared();
         self.state = RunState::None;

@@ -1,18 +1,18 @@
-//! The counters of a run and what they say. Not what the law says.
+//! The counters of a run and statistics from them. Does not compute expected values.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::engine::message::AllocationDelta;
 
-/// How many attempts an allocation took.
+/// Number of attempts that an allocation took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reached {
     After(u32),
-    /// Not within the attempts allowed.
+    /// No success within the allowed attempts.
     GaveUp,
 }
 
-/// Counted since the run began, or since the simulated site was filled anew.
+/// Counted since the run began, or since the simulated occupancy last changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     pub attempts: u64,
@@ -23,9 +23,9 @@ pub struct Figures {
     pub in_vain: u64,
     /// Time spent in attempts.
     pub busy: Duration,
-    /// Looks at the machine that the strategy needed, and the time that they took.
+    /// Number of snapshots that the strategy needed, and the time that they took.
     pub snapshots: (u64, Duration),
-    /// Successful allocations by the attempts they took.
+    /// Number of successful allocations by the attempts they took.
     pub histogram: BTreeMap<u32, u64>,
 }
 
@@ -44,18 +44,18 @@ impl Figures {
         }
     }
 
-    /// Allocations that ended, either way.
+    /// Number of allocations that ended, with or without a port.
     pub fn finished(&self) -> u64 {
         self.successes + self.failures
     }
 
-    /// Attempts an allocation, those that gave up included, as in the law.
+    /// Mean attempts per allocation. Includes those that gave up, as the expected mean does.
     pub fn mean(&self) -> Option<f64> {
         let won: u64 = self.histogram.iter().map(|(&n, &count)| u64::from(n) * count).sum();
         (self.finished() > 0).then(|| (won + self.in_vain) as f64 / self.finished() as f64)
     }
 
-    /// The attempts within which this share of all allocations ended well.
+    /// Number of attempts within which this share (0 to 1) of all allocations succeeded.
     pub fn quantile(&self, share: f64) -> Option<Reached> {
         if self.finished() == 0 {
             return None;
@@ -69,7 +69,8 @@ impl Figures {
         Some(reached.map_or(Reached::GaveUp, |(&attempts, _)| Reached::After(attempts)))
     }
 
-    /// As `quantile`, with `limit` for those that gave up; 0 of a run without allocations.
+    /// Like `quantile`, with `limit` for allocations that gave up, and 0 for a run without
+    /// allocations.
     pub fn quantile_or(&self, share: f64, limit: u32) -> u32 {
         self.quantile(share).map_or(0, |reached| match reached {
             Reached::After(attempts) => attempts,

@@ -1,8 +1,8 @@
-//! How full the allocator's range is, as of the last scan. Not what an attempt would find now.
+//! Occupancy of the allocator's range at the last scan. Attempts may meet a newer one.
 
 use crate::app::allocation::{AllocationOptions, LastScan};
 
-/// The counts that a law needs.
+/// The counts from which expected values are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ground {
     /// Ports of the range that are not reserved.

@@ -1,11 +1,11 @@
-//! How many attempts each port had in the last second. Not what they met.
+//! Number of attempts per port in the last second. Does not hold their results.
 
 use std::{collections::VecDeque, time::Duration};
 
 const WINDOW: Duration = Duration::from_secs(1);
 static COLD: [u32; 65_536] = [0; 65_536];
 
-/// What one delta brought.
+/// The attempts of one report.
 #[derive(Clone, Debug)]
 struct Touch {
     at: Duration,
@@ -22,7 +22,7 @@ pub(super) struct Heat {
 
 impl Heat {
     pub fn add(&mut self, at: Duration, ports: Vec<(u16, u32)>) {
-        // A report without attempts, as of a paused run, leaves the picture as it is.
+        // A report without attempts, such as that of a paused run, changes nothing.
         if ports.is_empty() {
             return;
         }
@@ -43,30 +43,31 @@ impl Heat {
         }
     }
 
-    /// By port, all 65,536 of them: the second before the last attempts, whenever these were.
+    /// Attempts by port (65,536 entries) in the second before the last attempt, however old that
+    /// is.
     pub fn picture(&self) -> &[u32] {
         if self.times.is_empty() { &COLD } else { &self.times }
     }
 
-    /// As `picture`, but nothing if the last attempts are a second ago.
+    /// Like `picture`, but all zero if the last attempt was a second ago or more.
     pub fn by_port(&self, now: Duration) -> &[u32] {
         if self.cools_after(now).is_some() { self.picture() } else { &COLD }
     }
 
-    /// Time until `by_port` is all zero; None: it is.
+    /// Time until `by_port` is all zero; None: it already is.
     pub fn cools_after(&self, now: Duration) -> Option<Duration> {
         let end = self.touched.back()?.at + WINDOW;
         end.checked_sub(now).filter(|left| !left.is_zero())
     }
 
-    /// Over the last second; 0 if nothing was tried in it.
+    /// Attempts per second over the last second; 0 if there were none.
     pub fn attempts_per_second(&self, now: Duration) -> f64 {
         let begin = now.checked_sub(WINDOW);
         let recent = || self.touched.iter().filter(|touch| Some(touch.at) > begin);
         let (Some(first), Some(last)) = (recent().next(), recent().next_back()) else { return 0.0 };
         let attempts: u64 = recent().map(|touch| touch.attempts).sum();
         let span = last.at.saturating_sub(first.at);
-        // What the first one brought was tried before the span began.
+        // The attempts of the first report were made before the span began.
         if recent().nth(2).is_some() && !span.is_zero() {
             (attempts - first.attempts) as f64 / span.as_secs_f64()
         } else {

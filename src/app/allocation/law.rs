@@ -1,4 +1,4 @@
-//! Which law the figures of a run are held against. Not the figures.
+//! The expected number of attempts of a run, for comparison with its figures. Does not measure.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use crate::{
     domain::Snapshot,
 };
 
-/// Longer than any strategy remembers what it gave.
+/// More ports than any strategy remembers.
 const LONG_SINCE: u32 = u32::MAX;
 
-/// What the law needs of one look at the occupancy besides its counts.
+/// What the expected values need of a snapshot, besides the counts.
 #[derive(Clone, Debug)]
 pub(super) struct Terrain {
     candidates: Candidates,
-    /// Of occupied ports; counted for strategies that scan.
+    /// Runs of occupied ports; counted only for strategies that scan.
     runs: Arc<[Run]>,
 }
 
 impl Terrain {
-    /// `held` are occupied as well.
+    /// Ports in `held` count as occupied, too.
     pub fn count(options: &AllocationOptions, snapshot: &Snapshot, held: &[u16]) -> Self {
         let candidates = Candidates::new(options.range, snapshot.ephemeral.reserved());
         let mut runs = Arc::default();
@@ -40,24 +40,24 @@ impl Terrain {
 }
 
 impl Allocation {
-    /// The strategy.
+    /// The strategy's row in `ALLOCATORS`.
     pub fn row(&self) -> &'static AllocatorRow {
         &ALLOCATORS[self.options.strategy]
     }
 
-    /// The strategy tries one port after the other: only where it begins is chosen.
+    /// Whether the strategy tries one port after the other, so that it only chooses where to begin.
     pub fn is_scan(&self) -> bool {
         matches!(self.row().order, Order::Scan | Order::Fixed)
     }
 
-    /// What holds for the strategy on the occupancy as it was seen last, while that stands still.
-    /// None: not before the first look, or no law is known.
+    /// The expected distribution for the strategy on the last known occupancy, if that does not
+    /// change. None: there is no snapshot yet, or no model is known.
     pub fn law(&self) -> Option<Law> {
         self.expectation()?.law()
     }
 
-    /// Attempts after which an allocation gives up by the strategy's own bound or the one that is
-    /// set.
+    /// Attempts after which an allocation gives up: by the strategy's own limit or by the one that
+    /// is set.
     pub fn most_attempts(&self) -> u32 {
         self.expectation().map_or(self.options.max_attempts, |e| e.most_attempts())
     }
@@ -67,7 +67,7 @@ impl Allocation {
         let (given, remembered) = if self.keeps_what_it_wins {
             (Given::Kept, LONG_SINCE)
         } else {
-            // What was given is free again, so that it cannot be more than is free.
+            // Ports given before are free again, so they cannot be more than the free ones.
             (Given::Released, ground.free())
         };
         Some(Expectation {
@@ -81,7 +81,7 @@ impl Allocation {
         })
     }
 
-    /// After a look at the occupancy.
+    /// Stores the occupancy of a new snapshot.
     pub(super) fn see_ground(&mut self, ground: Ground, snapshot: &Snapshot) {
         self.terrain = Some(Terrain::count(&self.options, snapshot, &self.held));
         self.ground = Some(ground);

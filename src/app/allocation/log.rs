@@ -1,4 +1,4 @@
-//! The last attempts and who held the ports they met. Not the figures.
+//! The last attempts and who held the ports that they met. Does not hold the figures.
 
 use std::collections::VecDeque;
 
@@ -7,29 +7,29 @@ use crate::{
     domain::{Outcome, Owner, Snapshot, Socket, State, StateClass},
 };
 
-/// How many attempts are kept: more than any screen shows.
+/// Number of attempts that are kept: more than any screen shows.
 const KEPT: usize = 200;
 
-/// What the latest snapshot said of a port that an attempt met.
+/// What the latest snapshot shows on a port that an attempt met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HolderSeen {
-    /// Nobody to name: the port was bound, or refused for another reason than its use.
+    /// No holder to show: the port was bound, or it was refused for a reason other than use.
     NoneNeeded,
-    /// This run holds it.
+    /// This run holds the port.
     Us,
-    /// No port was named, and the machine had none to choose.
+    /// The attempt named no port, and the kernel found none to choose.
     NoneChosen,
     Socket {
         state: State,
         who: Who,
     },
-    /// The snapshot is older than the attempt and has no socket there.
+    /// The snapshot is older than the attempt and shows no socket on the port.
     NotSeenYet,
-    /// A later scan had none either.
+    /// A later scan showed no socket either.
     NotSeen,
 }
 
-/// `Owner` without the snapshot: the first pid stands for all.
+/// Like `Owner`, but independent of the snapshot: keeps only the first of several pids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Process { pid: u32, others: u32 },
@@ -43,17 +43,17 @@ pub enum Who {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// Counted from 1 within the run.
+    /// Number of the allocation, counted from 1 within the run.
     pub allocation: u64,
     pub attempt: Attempt,
     pub holder: HolderSeen,
 }
 
-/// Oldest first.
+/// The last attempts, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     entries: VecDeque<LogEntry>,
-    /// A scan was asked for and has not come yet.
+    /// A scan was requested and has not come yet.
     awaits_scan: bool,
 }
 
@@ -62,7 +62,7 @@ impl Log {
         self.entries.iter()
     }
 
-    /// `newest`: the allocation of the last of these attempts.
+    /// `newest` is the number of the allocation to which the last of these attempts belongs.
     pub(super) fn add(
         &mut self,
         attempts: &[Attempt],
@@ -81,13 +81,14 @@ impl Log {
         self.entries.drain(..surplus);
     }
 
-    /// True once for the attempts whose holder no scan has shown; the next one answers.
+    /// Returns true once if the holder of an attempt is unknown, so that the caller requests a
+    /// scan.
     pub(super) fn wants_scan(&mut self) -> bool {
         let is_open = self.entries.iter().any(|e| e.holder == HolderSeen::NotSeenYet);
         is_open && !std::mem::replace(&mut self.awaits_scan, true)
     }
 
-    /// A newer snapshot: who was not seen yet is either in it or was never seen.
+    /// Looks for unknown holders in a newer snapshot. A holder that is not in it stays unknown.
     pub(super) fn look_again(&mut self, snapshot: &Snapshot) {
         self.awaits_scan = false;
         for entry in &mut self.entries {

@@ -1,14 +1,15 @@
-//! What the map shows of a run at its speed, and until when. Not how it is drawn.
+//! The marks of a run on the map at each speed, and how long they last. Does not draw.
 
 use std::time::Duration;
 
 use crate::app::allocation::{Allocation, Mark, RunState, Speed};
 
 impl Allocation {
-    /// What is on the map, later ones on top of earlier ones.
+    /// Returns the marks on the map; later ones cover earlier ones.
     ///
-    /// Up to 4/s the running or last allocation, and those before it as they fade; at 20/s the last
-    /// sixty tries; at 1k/s flashes. At `max` only what is held: there the picture is `heat`.
+    /// Up to 4/s these are the current or last allocation and, while they fade, those before it; at
+    /// 20/s the last sixty attempts; at 1k/s flashes. At `max` they are only held ports, because
+    /// `heat` shows the attempts.
     pub fn marks(&self, now: Duration) -> Vec<(u16, Mark)> {
         let held = self.held.iter().map(|&port| (port, Mark::Held));
         match self.speed {
@@ -25,18 +26,18 @@ impl Allocation {
         }
     }
 
-    /// Attempts by port, all 65,536 of them, over the last second; all zero a second after the last
-    /// attempt, but a paused run keeps its picture.
+    /// Attempts by port (65,536 entries) over the last second. They are all zero a second after the
+    /// last attempt, but a paused run keeps them.
     pub fn heat(&self, now: Duration) -> &[u32] {
         if self.is_still() { self.heat.picture() } else { self.heat.by_port(now) }
     }
 
-    /// Measured over the last second; 0 of a run that does not run.
+    /// Attempts per second, measured over the last second; 0 if no run is running.
     pub fn attempts_per_second(&self, now: Duration) -> f64 {
         if self.is_running() { self.heat.attempts_per_second(now) } else { 0.0 }
     }
 
-    /// When `marks` or `heat` change next although nothing is reported; None: they do not.
+    /// Time until `marks` or `heat` change without a report; None: they do not.
     pub fn fades_again_after(&self, now: Duration) -> Option<Duration> {
         let stands_still = !self.motion || (self.is_sampled() && self.is_still());
         match self.speed {
@@ -48,12 +49,12 @@ impl Allocation {
         }
     }
 
-    /// A paused run keeps the picture of its last attempt.
+    /// Whether the run is paused. A paused run keeps the marks of its last attempts.
     fn is_still(&self) -> bool {
         self.state == RunState::Paused
     }
 
-    /// Stands still while the run is paused.
+    /// The time by which flashes fade. It stops at the last attempt while the run is paused.
     fn clock(&self, now: Duration) -> Duration {
         if self.is_still() { self.trail.last_attempt_at().unwrap_or(now) } else { now }
     }

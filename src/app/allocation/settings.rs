@@ -1,4 +1,4 @@
-//! The fields of the Allocate screen's settings, and what may be typed there. Starts no run.
+//! The fields of the Allocate screen's settings, and what can be typed there. Starts no run.
 
 use crate::{
     allocator::ALLOCATORS,
@@ -38,7 +38,7 @@ impl Field {
     }
 }
 
-/// What no address is shown as.
+/// The value shown if no address is set.
 const ALL: &str = "all";
 
 impl Settings for AllocationOptions {
@@ -62,7 +62,7 @@ impl Settings for AllocationOptions {
             Field::Strategy | Field::Protocol => false,
             Field::Range => character.is_ascii_digit() || character == '-',
             Field::Attempts | Field::Seed => character.is_ascii_digit(),
-            // An interface follows: fe80::1%eth0.
+            // The name of an interface follows: fe80::1%eth0.
             Field::Address if typed.contains('%') => character.is_ascii_graphic(),
             Field::Address => character.is_ascii_hexdigit() || ".:%".contains(character),
         }
@@ -91,7 +91,7 @@ impl Settings for AllocationOptions {
     }
 }
 
-/// Round the table.
+/// Returns the next or previous strategy; wraps around the table.
 pub fn next_strategy(strategy: usize, by: isize) -> usize {
     (strategy + ALLOCATORS.len()).saturating_add_signed(by) % ALLOCATORS.len()
 }

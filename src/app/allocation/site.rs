@@ -1,4 +1,4 @@
-//! The simulated site as the screen knows it: its share, its sockets, its processes. Not the run.
+//! The simulated occupancy as the screen knows it: fill, sockets, processes. Does not hold the run.
 
 use std::sync::{Arc, LazyLock};
 
@@ -8,24 +8,25 @@ use crate::{
     engine::allocation::simulated_processes,
 };
 
-/// Of the range's ports, in thousandths.
+/// Occupied share of the range's ports, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share(u32);
 
 impl Default for Share {
-    /// Where searching for a port begins to hurt (screens.md).
+    /// 90 %: about where the search for a port becomes expensive.
     fn default() -> Self {
         Self(900)
     }
 }
 
 impl Share {
-    /// 0 to 1.
+    /// The share, 0 to 1.
     pub fn part(self) -> f64 {
         f64::from(self.0) / 1000.0
     }
 
-    /// In steps that are finer where they matter more: 5 % below a half, 1 % up to 98 %, then 0.1 %.
+    /// Adds a step. Steps are finer where they matter more: 5 % below 50 %, 1 % up to 98 %, then
+    /// 0.1 %.
     #[must_use]
     pub fn fuller(self) -> Self {
         let step = match self.0 {
@@ -36,7 +37,7 @@ impl Share {
         Self((self.0 + step).min(1000))
     }
 
-    /// Takes back one `fuller`.
+    /// Reverses one `fuller`.
     #[must_use]
     pub fn emptier(self) -> Self {
         let step = match self.0 {
@@ -48,7 +49,7 @@ impl Share {
     }
 }
 
-/// What stands on the site, ours not included, and the count of it.
+/// The simulated sockets, without those of this run, and their counts.
 #[derive(Clone, Debug)]
 pub(super) struct Simulated {
     snapshot: Arc<Snapshot>,
@@ -76,13 +77,14 @@ impl Simulated {
 static PROCESSES: LazyLock<ProcessTable> = LazyLock::new(simulated_processes);
 
 impl Allocation {
-    /// What stands on the simulated site from now on; late news of another run are ignored.
+    /// Takes the simulated sockets to use from now on. A snapshot of another run is late and
+    /// ignored.
     pub fn see_simulated(&mut self, snapshot: Arc<Snapshot>) {
         if self.site == Site::Machine || !self.is_prepared() || snapshot.number != self.run {
             return;
         }
         if self.simulated.is_some() {
-            // Figures of two occupancies in one would agree with no law.
+            // Figures of two occupancies together would match no expected values.
             self.figures = Figures::default();
             self.last_allocations.clear();
         }
@@ -98,7 +100,7 @@ impl Allocation {
         }
     }
 
-    /// The processes behind that occupancy.
+    /// The processes that hold the sockets of that occupancy.
     pub fn processes<'a>(&self, real: &'a ProcessTable) -> &'a ProcessTable {
         match self.site {
             Site::Machine => real,
@@ -110,7 +112,8 @@ impl Allocation {
         self.site
     }
 
-    /// What we hold there is not in the snapshot.
+    /// Counts the simulated occupancy. Adds the ports that this run holds, as the snapshot lacks
+    /// them.
     pub(super) fn count_simulated_ground(&mut self) {
         let Some(simulated) = &self.simulated else { return self.forget_ground() };
         let AllocationOptions { protocols, range, .. } = self.options;

@@ -1,24 +1,24 @@
-//! Where attempts left marks on the map, and how these fade. Not how many attempts a port had.
+//! The marks that attempts leave on the map, and how they fade. Does not count attempts per port.
 
 use std::{collections::VecDeque, time::Duration};
 
 use crate::allocator::Attempt;
 
-/// As many tries as 20/s shows (screens.md).
+/// Number of attempts that are shown at 20/s.
 const LAST: usize = 60;
-/// Attempts of one allocation that are remembered; a map has hardly more cells.
+/// Number of attempts of one allocation that are remembered; a map has hardly more cells.
 const LONGEST: usize = 4096;
-/// How long an allocation is still seen after the next one began, in four steps.
+/// How an allocation fades after the next one began. With the fresh state it has four steps.
 const FADING: Fading = Fading { step: Duration::from_millis(200), looks: 3 };
-/// How long a flash is seen, in four looks.
+/// How a flash fades, in four steps.
 const FLASHING: Fading = Fading { step: Duration::from_millis(75), looks: 4 };
 
-/// What a port of the allocator's range is marked with. `fade`: 0 is fresh, 3 is nearly gone.
+/// A mark on a port of the allocator's range. `fade`: 0 is fresh, 3 is nearly gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Held by this run.
     Held,
-    /// The attempt of that number within its allocation was refused here.
+    /// Attempt `number` of its allocation was refused on this port.
     Refused {
         number: u32,
         fade: u8,
@@ -26,14 +26,14 @@ pub enum Mark {
     Won {
         fade: u8,
     },
-    /// An attempt at a speed that leaves no time to read its number.
+    /// An attempt at a speed that is too high to read its number.
     Flash {
         fade: u8,
         won: bool,
     },
 }
 
-/// A way to disappear: look after look, each for `step`.
+/// A way to fade: `looks` steps, each shown for `step`.
 #[derive(Clone, Copy)]
 struct Fading {
     step: Duration,
@@ -41,30 +41,30 @@ struct Fading {
 }
 
 impl Fading {
-    /// Counted from 0; None: gone.
+    /// Returns the current step, counted from 0. None: the mark is gone.
     fn look(self, since: Duration, now: Duration) -> Option<u8> {
         let look = now.saturating_sub(since).as_nanos() / self.step.as_nanos();
         (look < u128::from(self.looks)).then_some(look as u8)
     }
 
-    /// Time until the next look, or until it is gone; None: it is.
+    /// Time until the next step, or until the mark is gone. None: it is gone.
     fn changes_after(self, since: Duration, now: Duration) -> Option<Duration> {
         let look = self.look(since, now)?;
         Some((since + self.step * (u32::from(look) + 1)).saturating_sub(now))
     }
 }
 
-/// An allocation that another one followed.
+/// An allocation that was followed by another one.
 #[derive(Clone, Debug)]
 struct Past {
     attempts: VecDeque<Attempt>,
-    /// When its follower made its first attempt.
+    /// When the next allocation made its first attempt.
     since: Duration,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail {
-    /// Attempts of the running or last allocation, oldest first.
+    /// Attempts of the current or last allocation, oldest first.
     allocation: VecDeque<Attempt>,
     past: VecDeque<Past>,
     last: VecDeque<Attempt>,
@@ -72,9 +72,9 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    /// `attempts`: all of them or a sample, oldest first.
+    /// Adds attempts: all of them or a sample, oldest first.
     pub fn add(&mut self, at: Duration, attempts: &[Attempt]) {
-        // A report without attempts, as of a paused run, leaves the picture as it is.
+        // A report without attempts, such as that of a paused run, changes nothing.
         if attempts.is_empty() {
             return;
         }
@@ -91,12 +91,12 @@ impl Trail {
         while self.flashes.pop_front_if(|(then, _)| FLASHING.look(*then, at).is_none()).is_some() {}
     }
 
-    /// The running or last allocation.
+    /// Marks of the current or last allocation.
     pub fn allocation(&self) -> impl Iterator<Item = (u16, Mark)> {
         self.allocation.iter().map(|attempt| mark(attempt, 0))
     }
 
-    /// Those before it, as far as they are still seen.
+    /// Marks of earlier allocations that have not faded away yet.
     pub fn past(&self, now: Duration) -> impl Iterator<Item = (u16, Mark)> {
         self.past.iter().flat_map(move |past| {
             let look = FADING.look(past.since, now);
@@ -121,12 +121,12 @@ impl Trail {
         self.flashes.back().map(|&(at, _)| at)
     }
 
-    /// When `past` looks different.
+    /// Time until `past` changes.
     pub fn past_changes_after(&self, now: Duration) -> Option<Duration> {
         self.past.iter().filter_map(|past| FADING.changes_after(past.since, now)).min()
     }
 
-    /// When `flashes` look different.
+    /// Time until `flashes` change.
     pub fn flashes_change_after(&self, now: Duration) -> Option<Duration> {
         self.flashes.iter().filter_map(|&(then, _)| FLASHING.changes_after(then, now)).min()
     }

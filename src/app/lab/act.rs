@@ -1,4 +1,4 @@
-//! What the person's wishes do to the lab, and what they ask of the engine. Hears no reports.
+//! Handles user actions on the lab and creates requests to the engine. Handles no reports.
 
 use crate::{
     allocator::ALLOCATORS,
@@ -35,7 +35,8 @@ impl Lab {
         }
     }
 
-    /// The screen opens. On the machine itself nothing happens without a key.
+    /// Called when the screen opens. Starts a simulation at the first visit, but nothing on the
+    /// machine.
     pub fn enter(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         if !self.is_simulated || std::mem::replace(&mut self.was_visited, true) {
             return Vec::new();
@@ -43,14 +44,15 @@ impl Lab {
         self.run_or_pause(scan)
     }
 
-    /// The first look at the machine: what was prepared before it knew of no reserved ports.
+    /// Takes the first snapshot of the machine. Starts again if the range has reserved ports, which
+    /// were unknown before.
     pub fn observe(&mut self, scan: LastScan<'_>) -> Vec<Effect> {
         let reserved = scan.snapshot.ephemeral.reserved_in(self.options.range);
         let is_outdated = self.state != State::None && reserved > 0;
         if is_outdated { self.begin_anew(Some(scan)) } else { Vec::new() }
     }
 
-    /// The screen is left.
+    /// Called when the user leaves the screen: pauses the lab and ends the race.
     pub fn leave(&mut self) -> Vec<Effect> {
         let mut effects = self.pause();
         effects.extend(self.close());
@@ -58,7 +60,7 @@ impl Lab {
         effects
     }
 
-    /// To another column.
+    /// Selects the previous or next column.
     pub fn go(&mut self, movement: Move) {
         let last = self.picked.len() - 1;
         self.selected = match movement {
@@ -68,21 +70,21 @@ impl Lab {
         };
     }
 
-    /// That column, if there is one.
+    /// Selects a column, if it exists and no panel is open.
     pub fn select(&mut self, column: usize) {
         if column < self.picked.len() && self.panel.is_none() {
             self.selected = column;
         }
     }
 
-    /// Into the field of the settings under the cursor, if they are open.
+    /// Adds a pasted character to the selected settings field, if the settings are open.
     pub fn paste(&mut self, character: char) {
         if let Some(LabPanel::Settings(panel)) = &mut self.panel {
             panel.paste(character);
         }
     }
 
-    /// A key while a panel is open; without one it does nothing.
+    /// Handles a key while a panel is open; does nothing otherwise.
     pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         match &mut self.panel {
             None | Some(LabPanel::Race) => Vec::new(),
@@ -133,8 +135,7 @@ impl Lab {
         vec![ask(LabRequest::Pause)]
     }
 
-    /// Makes sure that the engine has something to go on with. None: it cannot, and the notice says
-    /// why.
+    /// Ensures that the engine has a lab to continue. None: it cannot, and the notice says why.
     fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         if self.state == State::None { self.prepare(scan) } else { Some(Vec::new()) }
     }
@@ -163,7 +164,7 @@ impl Lab {
         Some(vec![ask(LabRequest::Prepare(setup)), ask(LabRequest::Speed(self.speed()))])
     }
 
-    /// Fresh figures; what ran goes on.
+    /// Starts again with fresh figures. A running lab keeps running.
     fn begin_anew(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.begin(self.is_running(), scan)
     }
@@ -171,7 +172,7 @@ impl Lab {
     fn begin(&mut self, runs: bool, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let Some(mut effects) = self.prepare(scan) else {
             let effects = self.pause();
-            // What the engine has is not what was asked for.
+            // What the engine has does not match the options.
             (self.state, self.report) = (State::None, None);
             return effects;
         };
@@ -198,7 +199,7 @@ impl Lab {
         self.set_speed(faster)
     }
 
-    /// Nobody else is disturbed, or the person agreed.
+    /// Whether high speeds are allowed: they affect no other process, or the user confirmed.
     fn may_be_fast(&self, scan: Option<LastScan<'_>>) -> bool {
         let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
         self.is_simulated || is_alone || self.has_leave_for_speed
@@ -233,13 +234,14 @@ impl Lab {
         }
     }
 
-    /// To the machine paused; what is simulated begins at once. Each has a speed of its own.
+    /// Switches between machine and simulation. The machine starts paused, a simulation at once.
+    /// Each has its own speed.
     fn toggle_site(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.is_simulated = !self.is_simulated;
         self.begin(self.is_simulated && self.speed() != Speed::Step, scan)
     }
 
-    /// Live: what runs goes on, with fresh figures.
+    /// Changes the simulated fill. A running lab continues, with fresh figures.
     fn refill(&mut self, share: Share) -> Vec<Effect> {
         if !self.is_simulated {
             return self.nothing_simulated();
@@ -268,7 +270,7 @@ impl Lab {
         Vec::new()
     }
 
-    /// The next one, or the one before, that no column has.
+    /// Selects the next or previous strategy that is in no column.
     fn turn_strategy(&mut self, by: isize, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let count = ALLOCATORS.len();
         let turned = |number: usize| (number + count).saturating_add_signed(by) % count;
@@ -306,7 +308,7 @@ impl Lab {
         let ephemeral = scan.map(|scan| scan.snapshot.ephemeral.range);
         let panel = LabSettingsPanel::new(self.options.clone(), ephemeral);
         self.panel = Some(LabPanel::Settings(panel));
-        // Nobody is disturbed by what is only simulated.
+        // A simulation affects no other process, so it need not pause.
         if self.is_simulated { Vec::new() } else { self.pause() }
     }
 }

@@ -1,4 +1,4 @@
-//! The Lab screen's race: what it goes by, begin and end. Not how ports are lost in one.
+//! The Lab screen's race: options, start and end. Does not run the race.
 
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use crate::{
     engine::{LabRequest, message::RaceSetup},
 };
 
-/// First and last of the ports that a race is about: few, so that thefts are frequent.
+/// First and last port of the race. The range is small, so that the competitor often takes the
+/// port.
 const RANGE: (u16, u16) = (49_152, 50_175);
 
 impl Lab {
-    /// How the race stands, or how it ended; None: none is shown.
+    /// Progress or result of the race; None: no race is shown.
     pub fn race(&self) -> Option<&RaceReport> {
         self.race.as_ref()
     }
@@ -24,14 +25,14 @@ impl Lab {
         self.panel == Some(LabPanel::Race)
     }
 
-    /// Late news of another race are ignored.
+    /// Takes a report. One of another race is late and ignored.
     pub fn take_race(&mut self, race: RaceReport) {
         if self.race.is_some() && race.number == self.race_number {
             self.race = Some(race);
         }
     }
 
-    /// One that goes on ends: its last word is still to come, and stays to be read.
+    /// Ends a running race, whose last report still comes and is shown; else starts a new one.
     pub(super) fn race_or_end(&mut self) -> Vec<Effect> {
         match &self.race {
             Some(race) if !race.is_over => vec![ask(LabRequest::EndRace)],
@@ -39,7 +40,7 @@ impl Lab {
         }
     }
 
-    /// The lab itself pauses, so that both do not fight for the processor.
+    /// Starts a race. Pauses the lab, so that the two do not compete for the processor.
     fn begin_race(&mut self) -> Vec<Effect> {
         let mut effects = self.pause();
         effects.push(ask(LabRequest::Race(self.race_setup())));
@@ -62,7 +63,7 @@ impl Lab {
         }
     }
 
-    /// Back to the lab; a race that goes on ends unseen.
+    /// Returns to the lab. Ends a running race without showing its result.
     pub fn close(&mut self) -> Vec<Effect> {
         if self.is_race_shown() {
             self.panel = None;

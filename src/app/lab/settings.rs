@@ -1,4 +1,4 @@
-//! The fields of the Lab screen's settings, and what may be typed there. Starts no run.
+//! The fields of the Lab screen's settings, and what can be typed there. Starts no run.
 
 use crate::{
     app::{
@@ -17,7 +17,7 @@ pub enum LabField {
     Range,
     Attempts,
     Seed,
-    /// Remote endpoints that the runs are for in turn.
+    /// Number of remote endpoints, which the runs use in turn.
     Destinations,
 }
 
@@ -36,7 +36,7 @@ impl LabField {
     }
 }
 
-/// The usual ones.
+/// The usual numbers of remote endpoints.
 const DESTINATIONS: [u32; 7] = [1, 2, 4, 10, 100, 1000, 10_000];
 
 impl Settings for LabOptions {

@@ -1,5 +1,5 @@
-//! Lenses that sort ports into a few categories: protocol, age, parity, density, connect, bind. Not
-//! their names.
+//! Lenses that sort ports into a few categories: protocol, age, parity, density, connect, bind.
+//! Does not define their names.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::{
     domain::{Age, Analysis, Destination, History, Occupancy, PortRange, Protocols, Snapshot},
 };
 
-/// An age belongs to the first step that it is under, else to the one after the last. A scan a
-/// second tells new sockets as at most a little over a second old.
+/// Upper limits of the age steps; older sockets are in the step after the last. With one scan per
+/// second, the age of a new socket is known to be at most a little over a second.
 pub const AGE_STEPS: [Duration; 7] = [
     Duration::from_secs(2),
     Duration::from_secs(10),
@@ -22,50 +22,51 @@ pub const AGE_STEPS: [Duration; 7] = [
     Duration::from_hours(6),
     Duration::from_hours(24),
 ];
-/// The category of ports of which no socket came since the first snapshot.
+/// The category of ports on which no socket is newer than the first snapshot.
 pub const OLDER_THAN_OUR_WATCH: u8 = AGE_STEPS.len() as u8 + 1;
-/// A share belongs to the first step that it is under, else to the one after the last.
+/// Upper limits of the density steps (occupied share, 0 to 1). Denser blocks are in the step after
+/// the last.
 pub const DENSITY_STEPS: [f32; 4] = [0.12, 0.40, 0.65, 0.90];
 
-/// As many as the lens with most of them has.
+/// Number of categories of the lens that has the most.
 const MOST: usize = OLDER_THAN_OUR_WATCH as usize + 1;
 pub(super) const PORTS: usize = 65_536;
 const NO_SOCKET: u8 = u8::MAX;
 
-/// What a lens of categories counts in.
+/// The input of a lens.
 #[derive(Clone, Copy)]
 pub struct Seen<'a> {
-    /// What the map shows.
+    /// The ports that the map shows.
     pub range: PortRange,
-    /// As it shows it; None: the terminal is too small.
+    /// The map's grid; None: the terminal is too small.
     pub grid: Option<&'a Grid>,
     pub protocols: Protocols,
     pub snapshot: &'a Snapshot,
     pub occupancy: &'a Occupancy,
     pub history: &'a History,
     pub analysis: &'a Analysis,
-    /// That the lens connect is about; None: there is no connection at all.
+    /// The destination of the connect lens; None: there is no connection.
     pub destination: Option<Destination>,
 }
 
-/// How many ports each category of the lens has.
+/// Number of ports in each category of the lens.
 ///
-/// Of protocol and parity category 0 and 1 are one and the other, 2 is both. Of age and density a
-/// category is a step, age's first the youngest. Those of connect and bind are the constants of
-/// their modules.
+/// Protocol: 0 is TCP, 1 is UDP, 2 is both. Parity: 0 is even, 1 is odd, 2 is both. Age and
+/// density: a category is a step, the first one of age is the youngest. Connect and bind: the
+/// constants of their modules.
 #[derive(Clone, Debug, Default)]
 pub struct Categories {
     lens: Lens,
     ports: [u32; MOST],
-    /// By port: the step of its youngest socket, or what connect or bind would meet. Empty under
-    /// other lenses.
+    /// By port: the age step of its youngest socket, or what connect() or bind() would meet. Empty
+    /// under other lenses.
     by_port: Vec<u8>,
-    /// What the lens connect is about.
+    /// The destination of the connect lens.
     pub destination: Option<Destination>,
 }
 
 impl Categories {
-    /// Of state those of density; of owner none.
+    /// Counts the categories of a lens: for state those of density, for owner none.
     pub fn count(lens: Lens, seen: Seen<'_>) -> Self {
         let mut categories = Self { lens, ..Self::default() };
         match lens {
@@ -90,13 +91,14 @@ impl Categories {
         categories
     }
 
-    /// Occupied ports of a category.
+    /// Number of ports of a category: occupied ones; for connect and bind also free ones.
     pub fn ports(&self, category: u8) -> u32 {
         self.ports.get(usize::from(category)).copied().unwrap_or_default()
     }
 
-    /// Of connect and bind, where free ports have a category, too: what marks a block and how much of
-    /// it, port by port the rarer the more telling. None: nothing to mark.
+    /// For connect and bind, whose categories include free ports: the category of a block with the
+    /// greatest weight (each port counts more in a rarer category), and the marked share of the
+    /// block. None: nothing is marked.
     pub fn marked(&self, block: PortRange) -> Option<(u8, f32)> {
         let mut counts = [0_u32; MOST];
         for port in block.ports() {
@@ -113,7 +115,7 @@ impl Categories {
         (weight > 0).then(|| (category, marked as f32 / block.len() as f32))
     }
 
-    /// What a block shows; None: nothing is taken, or the lens has no categories.
+    /// The category of a block. None: no port is occupied, or the lens has no categories.
     pub fn of(&self, block: PortRange, occupancy: &Occupancy, protocols: Protocols) -> Option<u8> {
         let is_taken = |port: &u16| occupancy.port(*port).is_occupied(protocols);
         let mut taken = block.ports().filter(is_taken);
@@ -126,7 +128,7 @@ impl Categories {
         Some(others.fold(first, |all, other| self.joined(all, other)))
     }
 
-    /// Of a taken port.
+    /// The category of an occupied port.
     fn of_port(&self, port: u16, occupancy: &Occupancy) -> Option<u8> {
         match self.lens {
             Lens::Protocol => Some(protocol_of(port, occupancy)),
@@ -154,14 +156,14 @@ impl Categories {
         }
     }
 
-    /// Free ports, too.
+    /// Counts the ports of the range by category, free ports included.
     fn count_all(&mut self, seen: Seen<'_>) {
         for port in seen.range.ports() {
             self.ports[usize::from(self.by_port[usize::from(port)])] += 1;
         }
     }
 
-    /// A block's ports all stand in the block's step.
+    /// Counts the occupied ports of each block in the density step of that block.
     fn count_blocks(&mut self, seen: Seen<'_>) {
         for block in blocks(seen) {
             let taken = seen.occupancy.occupied_in(block, seen.protocols);
@@ -172,7 +174,7 @@ impl Categories {
     }
 }
 
-/// Of the map; without one the whole range is a single block.
+/// The blocks of the map; without a grid, the whole range is one block.
 fn blocks(seen: Seen<'_>) -> Vec<PortRange> {
     let Some(grid) = seen.grid else { return vec![seen.range] };
     let places = (0..grid.rows())
@@ -180,7 +182,7 @@ fn blocks(seen: Seen<'_>) -> Vec<PortRange> {
     places.filter_map(|place| grid.block(place)).collect()
 }
 
-/// The protocols that the map leaves out count, too: "TCP only" is to be true.
+/// Includes the protocols that the map hides, so that "TCP only" is true.
 fn protocol_of(port: u16, occupancy: &Occupancy) -> u8 {
     let port_use = occupancy.port(port);
     match [Protocols::Tcp, Protocols::Udp].map(|protocol| port_use.is_occupied(protocol)) {
@@ -194,7 +196,8 @@ fn density_of(taken: u32, block: PortRange) -> u8 {
     DENSITY_STEPS.iter().position(|&under| share < under).unwrap_or(DENSITY_STEPS.len()) as u8
 }
 
-/// By port, in a walk over all sockets; `History::ages` goes along with the snapshot.
+/// The age step of the youngest socket, by port. `History::ages` has the order of the snapshot's
+/// sockets.
 fn youngest(seen: Seen<'_>) -> Vec<u8> {
     let mut youngest = vec![NO_SOCKET; PORTS];
     for (socket, age) in seen.snapshot.sockets.iter().zip(seen.history.ages()) {

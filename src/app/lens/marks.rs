@@ -1,5 +1,5 @@
-//! Lenses that mark ports whether or not something stands on them: what connect() to a destination
-//! may choose, what bind() gets, what one owner has. Not their names.
+//! Lenses that mark ports whether or not they are in use: what connect() to a destination may
+//! choose, what bind() gets, what one owner has. Does not define their names.
 
 use crate::domain::{Occupancy, PortRange, PortSet, Protocols};
 
@@ -7,7 +7,7 @@ use crate::domain::{Occupancy, PortRange, PortSet, Protocols};
 #[derive(Clone, Debug)]
 pub struct Marks {
     pub ports: PortSet,
-    /// Of what the map shows: marked ports, and occupied ones that are not marked.
+    /// Numbers of ports that the map shows: marked ports, and occupied ones that are not marked.
     pub marked: u32,
     pub others: u32,
 }
@@ -29,7 +29,7 @@ impl Marks {
     }
 }
 
-/// What connect() of an unbound TCP socket to one destination meets on a port.
+/// What connect() of an unbound TCP socket to one destination finds on a port.
 pub mod connect {
     use crate::{
         app::lens::{Seen, categories::PORTS},
@@ -39,14 +39,14 @@ pub mod connect {
     pub const ELIGIBLE: u8 = 0;
     pub const CONNECTED: u8 = 1;
     pub const TIME_WAIT: u8 = 2;
-    /// A listening or bound-inactive socket stands there: no connect() gets it.
+    /// Unusable for connect(): a listening or bound-inactive socket is on the port.
     pub const POISONED: u8 = 3;
-    /// Very likely bound before it was connected elsewhere: as `POISONED`, if so.
+    /// Very likely bound before it was connected elsewhere. If so, it is like `POISONED`.
     pub const SUSPECTED: u8 = 4;
-    /// Reserved, or not in the range.
+    /// Reserved, or outside of the ephemeral range.
     pub const NEVER: u8 = 5;
 
-    /// How telling each is in a block of several ports; 0 is not marked.
+    /// Weight of each category in a block of several ports. A category of weight 0 is not marked.
     pub const WEIGHTS: [u32; 6] = [0, 3, 2, 8, 4, 0];
 
     pub fn each_port(seen: Seen<'_>) -> Vec<u8> {
@@ -75,7 +75,7 @@ pub mod connect {
     }
 }
 
-/// What a plain bind() to `[::]`, IPv4 included, gets of the protocols that the map shows.
+/// What a plain bind() to `[::]`, IPv4 included, gets, for the protocols that the map shows.
 pub mod bind {
     use crate::{
         app::lens::{Seen, categories::PORTS},
@@ -87,14 +87,14 @@ pub mod bind {
 
     pub const FREE: u8 = 0;
     pub const IN_USE: u8 = 1;
-    /// Nothing is seen there, but the scan could not see everything.
+    /// No socket is known on the port, but the scan could not see everything.
     pub const UNKNOWN: u8 = 2;
 
-    /// As those of connect.
+    /// Weight of each category, as for connect.
     pub const WEIGHTS: [u32; 3] = [0, 2, 1];
 
-    /// Anything that stands on the port refuses it, whatever its address, family and state; so all
-    /// ports on which nothing stands get the answer of one of them.
+    /// Any socket on a port makes bind() fail, whatever its address, family and state. So all ports
+    /// without a socket have the same result, and only one of them is checked.
     pub fn each_port(seen: Seen<'_>) -> Vec<u8> {
         let mut ports = vec![FREE; PORTS];
         for socket in &seen.snapshot.sockets {

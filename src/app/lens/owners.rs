@@ -1,14 +1,14 @@
-//! Who has which port, and who has most of them. Not the colours of owners.
+//! The owner of each port, and owners ranked by number of ports. Does not define their colours.
 
 use std::collections::HashMap;
 
 use crate::domain::{Owner, PortRange, ProcessTable, Protocols, Snapshot, Socket, Text};
 
-/// Owners as the map groups them: workers of one name are one owner.
+/// An owner as the map groups them: processes of the same name are one owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OwnerName {
     Process(Text),
-    /// Not described yet.
+    /// The name of the process is not known yet.
     Pid(u32),
     Kernel,
     Hidden,
@@ -31,12 +31,12 @@ impl OwnerName {
     }
 }
 
-/// The owners of a range's ports, biggest first, and who has which port.
+/// The owners of a range's ports, the one with most ports first, and the owner of each port.
 #[derive(Clone, Debug, Default)]
 pub struct OwnerRanks {
-    /// An owner and on how many ports it has sockets.
+    /// Each owner, and the number of ports on which it has sockets.
     pub owners: Vec<(OwnerName, u32)>,
-    /// (port, index into `owners`), ascending; a shared port stands under its biggest owner.
+    /// (port, index into `owners`), ascending. A shared port is listed under its biggest owner.
     ports: Vec<(u16, u32)>,
 }
 
@@ -76,7 +76,7 @@ impl OwnerRanks {
         Self { owners: order.iter().map(owner).collect(), ports }
     }
 
-    /// Who has most ports of a block: index into `owners`.
+    /// Returns the owner of the most ports in a block, as index into `owners`.
     pub fn biggest_in(&self, block: PortRange) -> Option<usize> {
         let start = self.ports.partition_point(|&(port, _)| port < block.first());
         let inside = self.ports[start..].iter().take_while(|&&(port, _)| block.contains(port));
@@ -92,7 +92,7 @@ impl OwnerRanks {
     }
 }
 
-/// Numbers for owners, given as they come.
+/// Numbers owners in the order in which they are found.
 struct Names<'a> {
     processes: &'a ProcessTable,
     list: Vec<OwnerName>,

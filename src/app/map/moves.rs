@@ -1,11 +1,11 @@
-//! Where a move of the cursor leads on a grid. Moves nothing.
+//! Where a move of the cursor leads on a grid. Does not move the cursor.
 
 use crate::{
     app::{Grid, Place},
     domain::PortRange,
 };
 
-/// A way to move the cursor; left and right go by blocks, up and down by rows.
+/// A move of the cursor. Left and right go by blocks, up and down by rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Move {
     Left,
@@ -20,20 +20,20 @@ pub enum Move {
     PageDown,
     First,
     Last,
-    /// By one port, whatever a block holds.
+    /// By one port, whatever the size of a block.
     PreviousPort,
     NextPort,
 }
 
-/// Where a move leads: a port, or a block of which the caller takes the most telling port.
+/// The target of a move: a port, or a block of which the caller takes the most telling port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
     Port(u16),
     Block(PortRange),
 }
 
-/// From `cursor` in all of `range`, in the steps of the grid that shows some of it. None: there is
-/// nothing in that direction.
+/// Returns the target of a move from `cursor`. The whole `range` can be reached, in the steps of
+/// the grid that shows a part of it. None: there is nothing in that direction.
 pub fn destination(
     shown: &Grid,
     range: PortRange,
@@ -66,7 +66,7 @@ fn port_in(range: PortRange, port: Option<u16>) -> Option<Destination> {
     port.filter(|&p| range.contains(p)).map(Destination::Port)
 }
 
-/// Blocks follow each other like words: after a row's last comes the next row's first.
+/// Moves along the rows: the last block of a row is followed by the first block of the next row.
 fn along(grid: &Grid, from: Place, blocks: i32) -> Option<PortRange> {
     let columns = i32::from(grid.columns());
     let index = |place: Place| i32::from(place.row) * columns + i32::from(place.column);
@@ -77,7 +77,7 @@ fn along(grid: &Grid, from: Place, blocks: i32) -> Option<PortRange> {
     (place != from).then(|| grid.block(place))?
 }
 
-/// As many of `rows` as the column has.
+/// Moves by `rows` rows, or by as many as the column has.
 fn across(grid: &Grid, from: Place, rows: i32) -> Option<PortRange> {
     let step = rows.signum();
     (1..=rows.abs())

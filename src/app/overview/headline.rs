@@ -1,4 +1,4 @@
-//! What the Overview's first line is about, and for how long. Not its words.
+//! The subject of the Overview's first line, and how long it stays. Does not write its text.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use crate::{
     },
 };
 
-/// A headline stays for this time, unless something worse comes.
+/// Time for which a headline stays, unless something worse comes.
 const HELD: Duration = Duration::from_secs(10);
 
 /// What the first line is about.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Headline {
-    /// Of the range or destination that the headline is about; where it is about a finding, the
-    /// worst of all.
+    /// The state of the range or destination that the headline is about. If it is about a finding:
+    /// of the worst range or destination.
     pub standing: Standing,
-    /// The rule and subject of a finding that is worse than `standing`.
+    /// Rule and subject of a finding that is worse than `standing`.
     pub finding: Option<(&'static str, About)>,
-    /// Something is wrong, or was so a moment ago: the lines below keep their places.
+    /// Something is wrong, or was within the last 10 s: the lines below keep their places.
     pub is_trouble: bool,
     since: Duration,
-    /// The worst it was since then.
+    /// The worst rank of the headline since then.
     peak: Rank,
     trouble_at: Option<Duration>,
 }
 
-/// Of equal severity, what ports are short of comes before another finding.
+/// The order of headlines. Of equal severity, a shortage of ports comes before other findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     severity: Severity,
@@ -37,7 +37,8 @@ struct Rank {
 }
 
 impl Headline {
-    /// After a scan, or when more is known of it. `now`: since the program's start.
+    /// Returns the headline after a scan, or when more is known about it. `now` is the time since
+    /// the program's start.
     pub(in crate::app) fn after(
         before: Option<&Self>,
         now: Duration,
@@ -64,7 +65,7 @@ impl Headline {
     fn fresh(now: Duration, scan: &Scan, trends: &Trends, thresholds: Thresholds) -> Self {
         let standing = diagnosis::verdict(&scan.analysis, trends, thresholds);
         let finding = most_severe(scan, standing.subject)
-            // Something else than ports is short, and that is worse.
+            // Only a finding that is worse: something other than ports is short.
             .filter(|found| found.severity > standing.level.severity().max(Severity::Notice))
             .map(|finding| (finding.rule, finding.about));
         let peak = Rank { severity: Severity::Ok, level: None };
@@ -74,7 +75,7 @@ impl Headline {
         fresh
     }
 
-    /// The same as it is in this scan; None: it is gone.
+    /// Returns the same headline with the values of this scan. None: its subject is gone.
     fn again(&self, scan: &Scan, trends: &Trends, thresholds: Thresholds) -> Option<Self> {
         let analysis = &scan.analysis;
         if self.finding.is_some() && self.own_finding(scan).is_none() {
@@ -92,13 +93,13 @@ impl Headline {
         Some(Self { standing: standing?, ..*self })
     }
 
-    /// The finding that the headline is about, if it is about one.
+    /// The finding that the headline is about, if any.
     pub fn own_finding<'a>(&self, scan: &'a Scan) -> Option<&'a Finding> {
         let (rule, about) = self.finding?;
         scan.diagnosis.findings.iter().find(|found| found.rule == rule && found.about == about)
     }
 
-    /// The finding that says why: the headline's own, else of the most severe ones the first.
+    /// The finding that explains the headline: its own, else the most severe one.
     pub fn why<'a>(&self, scan: &'a Scan) -> Option<&'a Finding> {
         self.own_finding(scan).or_else(|| most_severe(scan, self.standing.subject))
     }
@@ -112,7 +113,8 @@ impl Headline {
     }
 }
 
-/// Of the most severe findings one about this subject, else the first.
+/// Returns the most severe finding: one about this subject, else the first. None: all are below
+/// `Severity::Notice`.
 fn most_severe(scan: &Scan, subject: Subject) -> Option<&Finding> {
     let findings = &scan.diagnosis.findings;
     let worst = findings.iter().map(|finding| finding.severity).max()?;
@@ -121,7 +123,7 @@ fn most_severe(scan: &Scan, subject: Subject) -> Option<&Finding> {
     own.or_else(|| severe.next()).filter(|_| worst >= Severity::Notice)
 }
 
-/// Whether the finding is about the range or destination.
+/// Whether the finding is about this range or destination.
 pub fn is_about(finding: &Finding, subject: Subject) -> bool {
     finding.about
         == match subject {

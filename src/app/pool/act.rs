@@ -1,4 +1,4 @@
-//! What the person's wishes do to the pool, and what they ask of the engine. Hears no reports.
+//! Handles user actions on the pool and creates requests to the engine. Handles no reports.
 
 use crate::{
     allocator::Class,
@@ -11,10 +11,10 @@ use crate::{
     engine::{PoolRequest, Request},
 };
 
-/// Rows that a page key goes.
+/// Number of rows that a page key moves.
 const PAGE: usize = 10;
 
-/// What the pool is made from beside its own options: the allocator's, and the last scan.
+/// What a pool is made from besides its own options: the allocator's options and the last scan.
 #[derive(Clone, Copy)]
 pub struct Terms<'a> {
     pub allocation: &'a Allocation,
@@ -50,14 +50,14 @@ impl Leasing {
         Vec::new()
     }
 
-    /// Into the field of the settings under the cursor, if they are open.
+    /// Adds a pasted character to the selected settings field, if the settings are open.
     pub fn paste(&mut self, character: char) {
         if let Some(panel) = &mut self.panel {
             panel.paste(character);
         }
     }
 
-    /// A key while the settings are open; without them it does nothing.
+    /// Handles a key while the settings are open; does nothing otherwise.
     pub fn press(&mut self, key: Key, terms: Terms<'_>) -> Vec<Effect> {
         let Some(panel) = &mut self.panel else { return Vec::new() };
         if panel.press(key) {
@@ -73,13 +73,13 @@ impl Leasing {
         self.agree(terms)
     }
 
-    /// The person looks at another screen: the leases stay.
+    /// Called when the user leaves the screen: closes the settings; the leases stay.
     pub fn leave(&mut self) {
         self.panel = None;
     }
 
-    /// The first look at the machine, for which the pool may have waited. One on the simulated site
-    /// knew without it what is reserved there.
+    /// Takes the first snapshot of the machine, for which the pool may have waited. A simulated
+    /// pool does not wait, because its reserved ports are simulated, too.
     pub fn observe(&mut self, terms: Terms<'_>) -> Vec<Effect> {
         if self.asked.is_some() {
             return Vec::new();
@@ -88,7 +88,7 @@ impl Leasing {
         self.agree(terms)
     }
 
-    /// What the pool goes by may have changed: if it is shown, the engine is to have one that agrees.
+    /// Makes the engine's pool match the current options, if the pool is shown.
     pub fn agree(&mut self, terms: Terms<'_>) -> Vec<Effect> {
         if !self.is_open {
             return Vec::new();
@@ -128,7 +128,7 @@ impl Leasing {
         }
     }
 
-    /// Errors, in words: why there can be no pool now.
+    /// Returns the plan of the pool. The error says why there can be no pool now.
     fn wanted(&self, Terms { allocation, scan }: Terms<'_>) -> Result<PoolPlan, Text> {
         let options = allocation.options();
         let site = allocation.site();
@@ -137,7 +137,7 @@ impl Leasing {
             Site::Machine if scan.is_none() => {
                 return Err(Text::scrub("no scan yet: the pool waits for the first one"));
             }
-            // Where others need ports too we take no more than a tenth of what is free.
+            // On a machine that others use, hold at most a tenth of the free ports.
             Site::Machine if !is_alone => 0.1,
             Site::Machine | Site::Simulated { .. } => 1.0,
         };
@@ -176,7 +176,7 @@ impl Leasing {
     }
 
     fn take(&mut self, count: u32, terms: Terms<'_>) -> Vec<Effect> {
-        // After a failure the same key tries anew.
+        // After a failure the same key tries again.
         let mut effects = if self.asked.is_none() { self.agree(terms) } else { Vec::new() };
         if self.asked.is_some() {
             effects.push(ask(PoolRequest::Take { class: self.class, count }));
@@ -222,7 +222,8 @@ fn next_class(class: Class) -> Class {
     }
 }
 
-/// The same but for whom the leases are for and for what the scans say meanwhile.
+/// Whether two plans are equal except for the lease holder and for what the scans report as
+/// reserved.
 fn is_alike(asked: &PoolPlan, wanted: &PoolPlan) -> bool {
     let as_then =
         PoolPlan { reserved: asked.reserved.clone(), tenant: asked.tenant, ..wanted.clone() };

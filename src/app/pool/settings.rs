@@ -1,4 +1,4 @@
-//! The fields of the pool's settings, and what may be typed there. Opens no pool.
+//! The fields of the pool's settings, and what can be typed there. Opens no pool.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ pub type PoolSettingsPanel = settings::SettingsPanel<PoolOptions>;
 /// A row of the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolField {
-    /// Ports kept for the class.
+    /// Number of ports that are kept for this class.
     High,
     Normal,
     Quarantine,
-    /// Of the quarantine, in seconds.
+    /// Length of the quarantine, in seconds.
     Rest,
-    /// How often a search may give up although a port is free.
+    /// How often a search may give up although a port is free, between 0 and 1.
     FailureRate,
     Attempts,
     Tenant,
@@ -52,14 +52,14 @@ impl PoolField {
     }
 }
 
-/// The usual ones.
+/// The usual values.
 const BANDS: [u32; 10] = [0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 const RESTS: [u32; 9] = [0, 1, 2, 5, 10, 30, 60, 120, 240];
 const ATTEMPTS: [u32; 6] = [10, 100, 1000, 10_000, 20_000, 65_536];
-/// Powers of ten.
+/// The usual failure rates, as powers of ten.
 const RATES: std::ops::RangeInclusive<i32> = -9..=-1;
 
-/// What our own process is shown as.
+/// The name by which this process is shown as lease holder.
 const OURS: &str = "portscope";
 
 impl Settings for PoolOptions {
@@ -132,7 +132,7 @@ impl Settings for PoolOptions {
 }
 
 impl PoolOptions {
-    /// How long the quarantine is.
+    /// The length of the quarantine.
     pub fn rest(&self) -> Duration {
         match self.quarantine {
             Quarantine::Time(rest) | Quarantine::Drain(rest) => rest,
@@ -151,7 +151,7 @@ fn read_band(typed: &str) -> Result<u32, String> {
     count.ok_or_else(|| format!("{typed} is no number of ports: type 0 to 65535"))
 }
 
-/// A day at most: nobody waits longer.
+/// Reads the length of a quarantine: at most a day, because nobody waits longer.
 fn read_rest(typed: &str) -> Result<Duration, String> {
     let seconds = typed.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
     let wrong = || format!("{typed} is no number of seconds: type 0 to 86400, such as 10 or 0.5");
@@ -163,7 +163,7 @@ fn read_rate(typed: &str) -> Result<f64, String> {
     rate.ok_or_else(|| format!("{typed} is no failure rate: type one such as 0.001 or 1e-6"))
 }
 
-/// Nothing: our own process. Whether there is such a process the engine finds out.
+/// Reads the pid of the lease holder; empty: this process. The engine checks whether it exists.
 fn read_tenant(typed: &str) -> Result<Option<u32>, String> {
     if typed.is_empty() {
         return Ok(None);

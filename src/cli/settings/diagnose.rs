@@ -1,4 +1,4 @@
-//! What the arguments of `diagnose` mean.
+//! Checks and interprets the arguments of `diagnose`.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::{
     report::diagnose::prometheus::MARK,
 };
 
-/// Destinations that can be asked for: each is some 15 series.
+/// Upper limit of --top: each destination has some 15 time series.
 const MOST_LISTED: usize = 1000;
 
 pub struct DiagnoseSettings {
     pub protocols: Protocols,
     pub namespaces: Choices,
     pub thresholds: Thresholds,
-    /// From the first scan to the last; zero: one scan only.
+    /// Time from the first scan to the last; zero: one scan only.
     pub sample: Duration,
-    /// Destinations listed at most.
+    /// Maximum number of destinations listed.
     pub top: Option<usize>,
     pub format: DiagnoseFormat,
     pub destination: Destination,
@@ -82,7 +82,7 @@ fn top(typed: &str) -> Result<usize, BadInput> {
     })
 }
 
-/// Digits with or without a fraction: no sign, no exponent, no infinity.
+/// Parses digits with or without a fraction: no sign, no exponent, no infinity.
 pub(super) fn decimal(typed: &str) -> Option<f64> {
     typed.parse().ok().filter(|_| typed.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }

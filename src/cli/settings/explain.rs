@@ -1,4 +1,4 @@
-//! What the arguments of `explain` mean.
+//! Checks and interprets the arguments of `explain`.
 
 use crate::{
     cli::{

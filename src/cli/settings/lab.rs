@@ -1,4 +1,4 @@
-//! What the arguments of `lab` mean. Asks no machine.
+//! Checks and interprets the arguments of `lab`. Does not read the machine.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -17,11 +17,12 @@ use crate::{
     engine::message::LabSite,
 };
 
-/// Of a simulated occupancy, when not given.
+/// Default fill of a simulated occupancy.
 const FILL: f64 = 0.9;
-/// When not given.
+/// Default number of runs.
 const RUNS: NonZeroU32 = NonZeroU32::new(10_000).expect("10,000 is not zero");
-/// Of `built`, where a strategy gives itself thousands of ports before each run.
+/// Default number of runs with `built`, where a strategy allocates thousands of ports before each
+/// run.
 const RUNS_BUILT: NonZeroU32 = NonZeroU32::new(100).expect("100 is not zero");
 const ROUNDS: NonZeroU32 = NonZeroU32::new(1_000).expect("1,000 is not zero");
 const WINDOW: Duration = Duration::from_millis(10);
@@ -44,7 +45,7 @@ pub enum Experiment {
 
 pub struct ComparisonSettings {
     pub site: LabSite,
-    /// Numbers in `ALLOCATORS`.
+    /// Indices into `ALLOCATORS`.
     pub strategies: Vec<usize>,
     pub protocols: Protocols,
     pub runs: NonZeroU32,
@@ -58,7 +59,7 @@ pub struct RaceSettings {
     pub rounds: NonZeroU32,
     pub window: Duration,
     pub thefts_per_second: f64,
-    /// Of the ports, 0 to 1, that are held by others.
+    /// Share of the ports that others hold, 0 to 1.
     pub share: f64,
 }
 
@@ -144,7 +145,7 @@ fn site(occupancy: OccupancyName, typed: Option<&str>) -> Result<LabSite, BadInp
     Ok(LabSite::Simulated { pattern, share: typed.map_or(Ok(FILL), fill)? })
 }
 
-/// All where none was named.
+/// Returns the indices of the named strategies; of all strategies if none is named.
 fn strategies(names: &[String]) -> Result<Vec<usize>, BadInput> {
     if names.is_empty() {
         return Ok((0..ALLOCATORS.len()).collect());

@@ -1,4 +1,5 @@
-//! What the arguments of `pick` and `exec` mean, the search they share first. Asks no machine.
+//! Checks and interprets the arguments of `pick` and `exec`, which share the search. Does not read
+//! the machine.
 
 use std::{ffi::OsString, num::NonZeroU32, os::unix::ffi::OsStrExt as _};
 
@@ -17,7 +18,7 @@ use crate::{
 
 pub struct SearchSettings {
     pub range: RangeChoice,
-    /// Ascending, apart from each other.
+    /// Ascending; the ranges neither overlap nor touch.
     pub exclude: Vec<PortRange>,
     pub protocols: Protocols,
     pub namespace: Choice,
@@ -25,7 +26,7 @@ pub struct SearchSettings {
     pub max_attempts: NonZeroU32,
     pub seed: Option<u64>,
     pub count: NonZeroU32,
-    /// The ports follow each other.
+    /// Whether the ports must be consecutive.
     pub is_block: bool,
     pub address: Option<LocalAddress>,
     pub ignore_reserved: bool,
@@ -40,7 +41,7 @@ pub struct PickSettings {
 
 pub struct ExecSettings {
     pub search: SearchSettings,
-    /// The program gets the sockets, not only the number of the port.
+    /// Whether the program gets the sockets, or only the port number.
     pub holds: bool,
     pub program: OsString,
     pub arguments: Vec<OsString>,
@@ -113,7 +114,8 @@ impl TryFrom<ExecArguments> for ExecSettings {
     }
 }
 
-/// PORT, FIRST-LAST and `browsers`, with commas between them; ascending, apart from each other.
+/// Parses a comma-separated list of PORT, FIRST-LAST and `browsers`. The result is ascending; its
+/// ranges neither overlap nor touch.
 fn port_list(typed: &str) -> Result<Vec<PortRange>, BadInput> {
     let mut listed = Vec::new();
     for word in typed.split(',').map(str::trim) {

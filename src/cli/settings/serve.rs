@@ -1,4 +1,4 @@
-//! What the arguments of `serve` mean. Asks no machine.
+//! Checks and interprets the arguments of `serve`. Does not read the machine.
 
 use std::{num::NonZeroU32, os::unix::ffi::OsStrExt as _, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::{
     host::linux::lease_socket::Place,
 };
 
-/// When neither --quarantine nor --drain is given.
+/// Default quarantine, if neither --quarantine nor --drain is given.
 const QUARANTINE: Duration = Duration::from_secs(2);
 
-/// Seconds that a port may rest: a day.
+/// Longest quarantine, in seconds: a day.
 const LONGEST: f64 = 86_400.0;
 
 pub struct ServeSettings {

@@ -1,9 +1,9 @@
-//! Which connected ports other destinations can share: those that connect() chose itself. Known by
-//! the order of use, unless the kernel says otherwise; what shows no order is uncertain.
+//! Finds the connected ports that other destinations can share: those that connect() chose. Decides
+//! by the order of use, unless the kernel reports otherwise; ports without an order are uncertain.
 //!
-//! connect() takes the parity of the range's first port first, for each destination by itself
-//! (`__inet_hash_connect`). A port bound by number or accepted has any parity, one of bind(0) the
-//! other one first (`inet_csk_find_open_port`).
+//! For each destination, connect() first takes ports of the parity of the range's first port
+//! (`__inet_hash_connect`). A port that was bound by number or accepted has any parity; bind(0)
+//! takes the other parity first (`inet_csk_find_open_port`).
 
 use crate::domain::{
     PortSet, RangeUse, Snapshot, Source,
@@ -14,55 +14,55 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Standard deviations by which the low parity must prevail: 1 in 4,000 at random.
+/// Standard deviations by which the low parity must prevail: a probability of 1 in 4,000 at random.
 const BEYOND_CHANCE: f64 = 3.5;
 /// Fewer ports show no order.
 const ORDERLY: u32 = 16;
 
-/// What is judged.
+/// The input of [`Choice::judge`].
 pub(super) struct Choice<'a> {
     pub clients: &'a Clients,
     pub snapshot: &'a Snapshot,
     pub range: &'a RangeUse,
-    /// Bound before connect(), by their order.
+    /// Ports that were bound before connect(), judged by their order.
     pub suspected: &'a PortSet,
 }
 
-/// Connections that show one order: those of a party to one destination, or to all those to which
-/// it has few.
+/// Connections that are judged together: those of a party to one destination, or to all
+/// destinations to which it has few.
 #[derive(Clone, Copy, Default)]
 struct Group {
     low: u32,
     other: u32,
-    /// Of all destinations to which a party has few, not of one.
+    /// It covers all destinations to which a party has few connections, not one destination.
     is_of_party: bool,
-    /// A port of it may have been bound by number or accepted even where the kernel was asked: what is
-    /// in TIME-WAIT does not tell, and what was accepted goes to destinations of its own.
+    /// One of its ports may have been bound by number or accepted even if the kernel was asked:
+    /// TIME-WAIT sockets do not show it, and accepted connections have destinations of their own.
     may_be_mixed: bool,
     /// The low parity is not used up towards the destination.
     has_low_left: bool,
     shown: Shown,
 }
 
-/// Which ports of a group connect() chose.
+/// Ports of a group of which it is shown that connect() chose them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Shown {
     #[default]
     None,
-    /// Those of the low parity, by their number.
+    /// Those of the low parity, because there are far more of them.
     Low,
-    /// All, by the same.
+    /// All ports, for the same reason.
     All,
-    /// All, by the order of use.
+    /// All ports, because of the order of use.
     InOrder,
 }
 
 impl Choice<'_> {
-    /// The uncertain ports, and how many of the others may be uncertain, too; gives the destinations
-    /// what follows for them.
+    /// Returns the uncertain ports, and how many of the others may be uncertain too; updates the
+    /// destinations.
     pub fn judge(&self, destinations: &mut Destinations<'_>) -> (PortSet, u32) {
         let (mut groups, group_of) = self.group(destinations);
-        // Without the kernel's word a port bound by number may be among those in order.
+        // If the kernel does not report ports bound by number, such ports may be in order too.
         if self.snapshot.source != Source::Procfs {
             if self.has_other_half() {
                 groups.iter_mut().for_each(Group::judge_parity);
@@ -93,18 +93,19 @@ impl Choice<'_> {
         (uncertain, hidden)
     }
 
-    /// Most ports of the other parity are free: what takes ports at random, or those first, would have
-    /// got them.
+    /// Whether at least half of the ports of the other parity are free: a program that takes ports
+    /// at random, or these first, would have got them.
     fn has_other_half(&self) -> bool {
         let RangeUse { size, low_parity_size, occupied, low_parity_occupied, .. } = *self.range;
         (occupied - low_parity_occupied) * 2 <= size - low_parity_size
     }
 
-    /// The groups, and the place of each pair's group.
+    /// Returns the groups, and the index of each pair's group.
     fn group(&self, destinations: &Destinations<'_>) -> (Vec<Group>, Vec<u32>) {
         let pairs = destinations.pairs();
         let mut counts = vec![(0, 0); pairs.len()];
-        // One connection of a party on each port: a thousand that one listener accepted are no order.
+        // Counts one connection of a party per port: a thousand that one listener accepted show no
+        // order.
         let mut parties_of_port = Vec::new();
         for port in self.clients.rows.chunk_by(|a, b| a.port == b.port) {
             parties_of_port.clear();
@@ -138,7 +139,7 @@ impl Choice<'_> {
         (groups, places)
     }
 
-    /// Of the groups in which both parities are in use: was the low one first?
+    /// Marks the groups in which both parities are in use and the low one was used first.
     fn find_order(&self, groups: &mut [Group], group_of: &[u32]) {
         let made = self.clients.rows.iter().filter_map(|client| {
             let group = group_of[client.pair as usize];
@@ -152,7 +153,8 @@ impl Choice<'_> {
             is_open.then_some((is_live, Made { group, inode: order, port, is_low }))
         });
         let mut made: Vec<(bool, Made)> = made.collect();
-        // Of TIME-WAIT that the clock does not separate the order is the one that shows nothing.
+        // TIME-WAIT sockets with the same remaining time are put in the order that is no evidence:
+        // the other parity first.
         made.sort_unstable_by_key(|(is_live, made)| {
             (made.group, *is_live, made.inode, made.is_low)
         });
@@ -160,7 +162,8 @@ impl Choice<'_> {
             let (is_live, group) = (made[0].0, made[0].1.group as usize);
             let made: Vec<Made> = made.iter().map(|&(_, made)| made).collect();
             let order = if is_live { RankSum::by_inode(&made) } else { RankSum::of(&made) };
-            // Ports that a program numbers upwards go upwards too: it must be known that it did not.
+            // Ports that a program numbers upwards ascend too: the kernel must have reported that
+            // these were not bound by number.
             let is_upwards = is_live
                 && self.snapshot.numbered.is_some()
                 && made.len() >= ORDERLY as usize
@@ -171,8 +174,9 @@ impl Choice<'_> {
         }
     }
 
-    /// What one connection shows of a port goes for all from its source: connect() does not take a port
-    /// that bind() gave, and bind() to an address none that a connection from it has.
+    /// Returns the ports that connect() chose. What one connection shows of a port is valid for all
+    /// from the same source: connect() does not take a port that bind() chose, and bind() to an
+    /// address does not take a port that a connection from it uses.
     fn chosen(
         &self,
         groups: &[Group],
@@ -203,7 +207,7 @@ impl Choice<'_> {
 impl Group {
     fn judge_parity(&mut self) {
         let (low, other) = (f64::from(self.low), f64::from(self.other));
-        // Of no ports the excess is no number.
+        // Multiplies instead of dividing, so that zero ports do not give NaN.
         let is_beyond_chance = low - other > BEYOND_CHANCE * (low + other).sqrt();
         self.shown = match self.has_low_left {
             _ if !is_beyond_chance => Shown::None,
@@ -212,9 +216,9 @@ impl Group {
         };
     }
 
-    /// Ports, at most, that connect() did not choose although it chose most: those of the other parity,
-    /// and about as many of the low one. That these are 20 more has a chance of 1 in 3,000, where half
-    /// of the other parity is free.
+    /// The maximum number of ports that connect() did not choose although it chose most: those of
+    /// the other parity, and about as many of the low one. The probability that the low ones are 20
+    /// more is 1 in 3,000 if half of the other parity is free.
     fn hidden(&self) -> u32 {
         let beyond_chance = 20.0 + BEYOND_CHANCE * f64::from(2 * self.other).sqrt();
         match self.shown {

@@ -13,39 +13,39 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Destinations and their parties, by the order in which they came.
+/// Destinations and their parties, in the order in which they first appeared.
 pub(super) struct Destinations<'a> {
     snapshot: &'a Snapshot,
-    /// Destinations of sockets that are bound to a device; nearly always none. What has no device
-    /// counts for them too.
+    /// Destinations of sockets that are bound to a device; nearly always none. Sockets without a
+    /// device count for them too.
     of_devices: Vec<Destination>,
     rows: Vec<Row>,
     places: Places<Packed>,
     pairs: Vec<Pair>,
-    /// By the places of destination and party; only of destinations with more than one party.
+    /// Indices in `pairs` by destination and party; only for destinations with more than one party.
     pair_places: HashMap<(u32, u32), u32, Seed>,
 }
 
 struct Row {
     usage: DestinationUse,
-    /// Of the open odd ends of the range: used for certain.
+    /// Number of open odd ends of the range that are certainly in use.
     ends_used: u32,
     /// Of `usage.used`: ports of `Analysis::numbered`.
     numbered: u32,
     /// Of `usage.used`: ports of `Analysis::uncertain`.
     uncertain: u32,
     last_uncertain: Option<u16>,
-    /// Of the others: ports that may be uncertain, too, without being known one by one.
+    /// Of the other used ports: how many may be uncertain too, without being known one by one.
     hidden: u32,
-    /// The last port counted, and as what.
+    /// The port that was counted last; `counted` is how.
     port: Option<u16>,
     counted: Counted,
-    /// The pair counted last.
+    /// The pair that was counted last.
     pair: u32,
     has_many_parties: bool,
 }
 
-/// A destination as numbers: to compare and to hash two `IpAddr` took a third of an analysis.
+/// A destination as integers: comparing and hashing two `IpAddr` took a third of an analysis.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Packed {
     words: [u64; 4],
@@ -53,32 +53,33 @@ struct Packed {
     interface: u32,
 }
 
-/// A destination of which no pair was counted yet.
+/// The destination has no pair yet.
 const NO_PAIR: u32 = u32::MAX;
 
-/// What a port is to a destination, by all its sockets with this four-tuple: with devices there may
-/// be more than one.
+/// The state of a port for a destination, from all sockets with this four-tuple: with devices there
+/// may be more than one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Counted {
     time_wait: bool,
     reuse: TupleReuse,
 }
 
-/// What one party has of a destination.
+/// The connections of one party to a destination.
 pub(super) struct Pair {
     pub destination: u32,
     pub party: u32,
     sockets: u32,
 }
 
-/// Where a counted socket went.
+/// How a socket was counted.
 pub(super) struct Connection {
     pub pair: u32,
     pub reuse: TupleReuse,
 }
 
 impl<'a> Destinations<'a> {
-    /// Room for a destination a socket: what is not used costs no memory, and what grows is copied.
+    /// Reserves room for one destination per socket: unused room costs no memory, growing would
+    /// copy.
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let sockets = snapshot.of_protocol_in_range(Protocol::Tcp);
         let has_device = |socket: &&Socket| socket.interface.is_some();
@@ -96,7 +97,7 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// None: the socket has no destination, or its port is none that connect() may choose.
+    /// Counts a socket. None: it has no destination, or connect() may not choose its port.
     pub fn add(&mut self, port: &Port, socket: &Socket, party: u32) -> Option<Connection> {
         if !port.is_automatic || port.is_poisoned() {
             return None;
@@ -111,7 +112,7 @@ impl<'a> Destinations<'a> {
         Some(Connection { pair: self.pair(place, party), reuse })
     }
 
-    /// A socket without a device has the four-tuple for sockets of every device.
+    /// A socket without a device uses the four-tuple for sockets of every device.
     fn count_for_devices(&mut self, destination: &Destination, port: &Port, counted: Counted) {
         for at in 0..self.of_devices.len() {
             let other = self.of_devices[at];
@@ -121,7 +122,7 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// Gives the row's place.
+    /// Returns the index of the row.
     fn count(&mut self, destination: Destination, port: &Port, counted: Counted) -> u32 {
         let place = self.places.of(Packed::of(&destination));
         if place as usize == self.rows.len() {
@@ -131,7 +132,7 @@ impl<'a> Destinations<'a> {
         place
     }
 
-    /// Now that the whole range was counted.
+    /// Sets the capacities, once the whole range is counted.
     ///
     /// `open_ends`: odd ends of the range that some destination may get.
     pub fn fit_into(&mut self, range: &RangeUse, open_ends: u32) {
@@ -143,25 +144,26 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// That port of the pair's destination is uncertain. Ports come in their order.
+    /// Notes that a port of the pair's destination is uncertain. Ports must come in ascending
+    /// order.
     pub fn note_uncertain(&mut self, pair: u32, port: u16) {
         let row = self.row_of(pair);
         row.uncertain += u32::from(row.last_uncertain != Some(port));
         row.last_uncertain = Some(port);
     }
 
-    /// A TIME-WAIT socket of the pair is on a port that connect() chose.
+    /// Counts a TIME-WAIT socket of the pair on a port that connect() chose.
     pub fn note_surely_reusable(&mut self, pair: u32) {
         self.row_of(pair).usage.surely_reusable += 1;
     }
 
-    /// So many ports of the pair's destination may be uncertain, too.
+    /// Notes that `ports` more ports of the pair's destination may be uncertain.
     pub fn note_hidden(&mut self, pair: u32, ports: u32) {
         self.row_of(pair).hidden += ports;
     }
 
-    /// Now that it is known how many ports are uncertain: a destination's own are used already, and
-    /// only perhaps reusable.
+    /// Sets the uncertain ports of each destination, once their number is known: its own ports are
+    /// in use already, and only possibly reusable.
     pub fn add_uncertain(&mut self, ports: u32) {
         for Row { usage, uncertain, hidden, .. } in &mut self.rows {
             usage.uncertain = ports.saturating_sub(*uncertain + *hidden);
@@ -169,7 +171,7 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// Sockets that are not listed may hold that many ports more.
+    /// Notes that sockets that are not listed may hold up to `unlisted` more ports.
     pub fn doubt(&mut self, unlisted: u32) {
         for row in &mut self.rows {
             let unused = row.usage.capacity.saturating_sub(row.usage.used);
@@ -189,7 +191,7 @@ impl<'a> Destinations<'a> {
         &self.rows[self.pairs[pair as usize].destination as usize].usage
     }
 
-    /// One of the TIME-WAIT sockets is not reusable after all.
+    /// Removes one TIME-WAIT socket from those that are reusable.
     pub fn refuse_reuse(&mut self, pair: u32) {
         self.row_of(pair).usage.reusable -= 1;
     }
@@ -203,7 +205,7 @@ impl<'a> Destinations<'a> {
         ranked.into_iter().map(|place| self.rows[place as usize].usage).collect()
     }
 
-    /// Places, the fullest first.
+    /// Returns the indices of the rows, the fullest first.
     fn ranked(&self) -> Vec<u32> {
         let key = |row: &Row| rank(&row.usage);
         let mut ranks: Vec<(u128, u32)> = self.rows.iter().map(key).zip(0..).collect();
@@ -214,7 +216,7 @@ impl<'a> Destinations<'a> {
         ranks.into_iter().map(|(_, place)| place).collect()
     }
 
-    /// Counts a socket of the pair and gives its place.
+    /// Counts a socket of the pair and returns the index of the pair.
     fn pair(&mut self, destination: u32, party: u32) -> u32 {
         let row = &mut self.rows[destination as usize];
         let next = self.pairs.len() as u32;
@@ -239,7 +241,8 @@ impl<'a> Destinations<'a> {
 }
 
 impl Packed {
-    /// No two destinations have the same: IPv4 stands as mapped, which those of IPv6 never are.
+    /// Gives each destination a unique value: IPv4 addresses become IPv4-mapped ones, which do not
+    /// occur in IPv6 destinations.
     fn of(destination: &Destination) -> Self {
         let Destination { source, remote, interface } = destination;
         let [source, address] = [source, &remote.address].map(|address| match address {
@@ -283,7 +286,7 @@ impl Row {
         }
     }
 
-    /// Each port once: as TIME-WAIT only if nothing else is there.
+    /// Counts each port once: as TIME-WAIT only if all its sockets are.
     fn count(&mut self, port: &Port, counted: Counted) {
         let usage = &mut self.usage;
         let mut all = counted;
@@ -306,13 +309,13 @@ impl Row {
 }
 
 impl Counted {
-    /// As far as the upper end of what is left goes.
+    /// Whether connect() may reuse the port; includes those that are only possibly reusable.
     fn is_reusable(self, port: &Port) -> bool {
         self.reuse != TupleReuse::No && !port.is_numbered()
     }
 }
 
-/// Orders as `(Reverse(share), Reverse(used), destination)` does; of IPv6 not to the end.
+/// Orders as `(Reverse(share), Reverse(used), destination)` does; IPv6 addresses only in part.
 fn rank(usage: &DestinationUse) -> u128 {
     let Destination { source, remote, .. } = usage.destination;
     let free = (f64::from(u16::MAX) * (1.0 - usage.share())) as u16;

@@ -1,14 +1,14 @@
-//! The few parties that have most of something, kept in place: thirty thousand destinations with a
-//! list each on the heap cost more than to count them.
+//! The few parties that hold most of something, stored inline: a list on the heap for each of
+//! 30,000 destinations took longer than counting them.
 
 use std::{cmp::Reverse, ops::Deref};
 
 use crate::domain::Party;
 
-/// How many are kept.
+/// Number of parties that are kept.
 pub const MOST_OWNERS: usize = 4;
 
-/// Parties and their sockets, most first, of equals the lower party.
+/// Parties and their numbers of sockets, most first; of equals the lower party first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foremost {
     rows: [(Party, u32); MOST_OWNERS],
@@ -16,7 +16,7 @@ pub struct Foremost {
 }
 
 impl Foremost {
-    /// A party is inserted once, with all its sockets.
+    /// Inserts a party with all its sockets. A party must be inserted only once.
     pub fn insert(&mut self, party: Party, sockets: u32) {
         let rank = |&(party, sockets): &(Party, u32)| (Reverse(sockets), party);
         let new = (party, sockets);

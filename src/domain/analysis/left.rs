@@ -1,20 +1,20 @@
-//! A number of ports that are left, or the interval in which it lies. Not of which ports.
+//! The number of ports that are left, or an interval that contains it. Does not say which ports.
 
 use std::fmt;
 
 use crate::domain::diagnosis::grouped;
 
-/// Levels and forecasts go by `least`.
+/// The number of ports left. Levels and forecasts use `least`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Ports that are left for certain.
+    /// Ports that are certainly left.
     pub least: u32,
-    /// Ports that are left at most.
+    /// Maximum number of ports left.
     pub most: u32,
 }
 
 impl Left {
-    /// A `least` above `most` becomes `most`.
+    /// Limits `least` to `most`.
     pub fn new(least: u32, most: u32) -> Self {
         Self { least: least.min(most), most }
     }
@@ -24,7 +24,7 @@ impl Left {
     }
 }
 
-/// `28,232`, or `24 to 64`.
+/// Prints `28,232`, or `24 to 64`.
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = if self.is_exact() {

@@ -1,4 +1,4 @@
-//! Puts one name to the holder of each socket and counts what each holds. Not for which
+//! Assigns each socket to one party and counts what each party holds. Does not count by
 //! destination.
 
 use std::cmp::Reverse;
@@ -8,7 +8,7 @@ use crate::domain::{
     analysis::{places::Places, ranges::Port},
 };
 
-/// Parties by the order in which they came.
+/// Parties in the order in which they first appeared.
 pub(super) struct Owners<'a> {
     snapshot: &'a Snapshot,
     rows: Vec<Row>,
@@ -17,7 +17,7 @@ pub(super) struct Owners<'a> {
 
 struct Row {
     owner: OwnerUse,
-    /// The last port of the range that was counted, and the class that it was counted as.
+    /// The port of the range that was counted last; `class` is the class that it was counted as.
     port: Option<(crate::domain::Protocol, u16)>,
     class: StateClass,
 }
@@ -42,7 +42,7 @@ impl<'a> Owners<'a> {
         Self { snapshot, rows: Vec::new(), places: Places::default() }
     }
 
-    /// Counts the socket and gives the place of its party.
+    /// Counts the socket and returns the index of its party.
     pub fn add(&mut self, port: &Port, socket: &Socket) -> u32 {
         let party = Party::of(self.snapshot, socket);
         let place = self.places.of(party);
@@ -67,7 +67,8 @@ impl<'a> Owners<'a> {
         self.rows.len()
     }
 
-    /// Without sockets that were opened or closed during the scan: their row would come and go.
+    /// Omits sockets that were opened or closed during the scan: their row would appear and
+    /// disappear.
     pub fn into_rows(self) -> Vec<OwnerUse> {
         let rows = self.rows.into_iter().map(|row| row.owner);
         let mut rows: Vec<OwnerUse> = rows.filter(|row| row.party != Party::Unresolved).collect();
@@ -83,7 +84,7 @@ impl Row {
         Self { owner, port: None, class: StateClass::TimeWait }
     }
 
-    /// Each port once, by its most telling class.
+    /// Counts each port once, in its most significant class.
     fn count(&mut self, port: &Port, class: StateClass) {
         let at = Some((port.protocol, port.number));
         if self.port == at {

@@ -1,25 +1,25 @@
-//! Numbers keys in the order in which they come. Knows nothing of what they stand for.
+//! Numbers keys in the order in which they first appear. Does not interpret the keys.
 //!
-//! With a table of its own: with std's, and its hasher, an analysis of 30,000 sockets took 4.0 ms,
-//! not 1.8; with its table alone one of 200,000 destinations took twice as long, for keys that lie
-//! scattered over the memory (`cargo bench --bench diagnose`).
+//! Has a hash table of its own: with std's table and hasher an analysis of 30,000 sockets took 4.0
+//! ms instead of 1.8; with std's table alone one of 200,000 destinations took twice as long,
+//! because the keys are scattered over memory (`cargo bench --bench diagnose`).
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 pub(super) struct Places<K> {
     keys: Vec<K>,
-    /// A power of two of them, at most half of them used, probed one after the other.
+    /// Their number is a power of two; at most half of them are used; probed linearly.
     slots: Vec<Slot>,
     seed: Seed,
-    /// Neighbours are often alike.
+    /// The last key and its number: neighbouring sockets often have the same key.
     last: Option<(K, u32)>,
 }
 
 #[derive(Clone, Copy)]
 struct Slot {
-    /// Of the key's hash; says where the slot belongs, too.
+    /// Part of the key's hash; also determines the position of the slot.
     tag: u32,
-    /// One more than the key's number; 0: unused.
+    /// The key's number plus one; 0: unused.
     number: u32,
 }
 
@@ -27,7 +27,7 @@ const UNUSED: Slot = Slot { tag: 0, number: 0 };
 const FEWEST: usize = 16;
 
 impl<K: Copy + Eq + Hash> Places<K> {
-    /// A key that is new gets the next number.
+    /// Returns the number of the key; a new key gets the next number.
     pub fn of(&mut self, key: K) -> u32 {
         if let Some((last, place)) = self.last
             && last == key
@@ -79,7 +79,7 @@ impl<K> Default for Places<K> {
     }
 }
 
-/// Another one each time: whoever chooses remote addresses cannot know what collides.
+/// A random seed per table, so that a peer that chooses addresses cannot provoke collisions.
 pub(super) struct Seed(u64);
 
 impl Default for Seed {
@@ -96,10 +96,10 @@ impl BuildHasher for Seed {
     }
 }
 
-/// 2^64 over the golden ratio, an odd number without pattern.
+/// 2^64 divided by the golden ratio, an odd number without a pattern.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The halves of a long product, folded.
+/// Multiplies to 128 bits and combines both halves by XOR.
 pub(super) struct Mixer(u64);
 
 impl Mixer {

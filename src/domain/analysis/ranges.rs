@@ -1,8 +1,8 @@
-//! Counts the ports of the ephemeral range, one port after another. Not whose they are.
+//! Counts the ports of the ephemeral range, one port after another. Does not count by owner.
 
 use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Snapshot, Socket, State};
 
-/// Why no connect() gets a port whatever its destination.
+/// Why connect() cannot get a port, whatever the destination.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bar {
     /// See `Analysis::poisoned`.
@@ -15,19 +15,19 @@ pub(super) enum Bar {
 pub(super) struct Port {
     pub protocol: Protocol,
     pub number: u16,
-    /// In the ephemeral range, and not reserved.
+    /// In the ephemeral range and not reserved.
     pub is_automatic: bool,
     /// Of the parity that connect() tries first.
     pub is_low: bool,
     pub bar: Option<Bar>,
     /// An end of a range with an odd number of ports.
     pub is_odd_end: bool,
-    /// How many.
+    /// The number of sockets.
     pub sockets: usize,
 }
 
 impl Port {
-    /// Of all its sockets; there is at least one.
+    /// Combines all sockets of a port; there must be at least one.
     pub fn of(sockets: &[Socket], snapshot: &Snapshot) -> Self {
         let ephemeral = &snapshot.ephemeral;
         let (protocol, number) = (sockets[0].protocol, sockets[0].local.port);
@@ -62,12 +62,13 @@ impl Port {
     }
 }
 
-/// The two ranges on their way.
+/// Both ranges while they are counted.
 pub(super) struct Ranges {
     pub each: [RangeUse; 2],
     pub poisoned: PortSet,
     pub numbered: PortSet,
-    /// Ends that a search may leave out: of those not occupied, and of those of use to connect().
+    /// Range ends that a search may skip: those that are not occupied, and those usable for
+    /// connect().
     bind_ends: u32,
     pub connect_ends: u32,
 }
@@ -111,7 +112,7 @@ impl Ranges {
     }
 }
 
-/// Ports of the low parity that the kernel may choose.
+/// Counts the ports of the low parity that the kernel may choose.
 pub(super) fn low_parity_in(ephemeral: &Ephemeral) -> u32 {
     let range = ephemeral.range;
     let low = |part: PortRange| {

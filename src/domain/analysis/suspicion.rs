@@ -1,10 +1,11 @@
-//! Tells ports that were bound before they connected by the order in which the kernel hands ports
-//! out. A suspicion, no proof.
+//! Finds ports that were bound before connect(), by the order in which the kernel assigns ports.
+//! The result is a suspicion, not a proof.
 //!
-//! connect() goes through a destination's ports upwards from a random one and takes the parity of
-//! the range's first port until that half is used up (`__inet_hash_connect`). bind(0) takes a port
-//! at random, the other parity first (`inet_csk_find_open_port`), and only where no socket stands.
-//! Inodes grow in the order in which sockets are made (`get_next_ino`, in batches of 1024 a CPU).
+//! For each destination, connect() searches upwards from a random port and takes the parity of the
+//! range's first port until that half is used up (`__inet_hash_connect`). bind(0) takes a port at
+//! random, the other parity first (`inet_csk_find_open_port`), and only ports without a socket.
+//! Inodes grow in the order in which sockets are created (`get_next_ino`, in batches of 1024 per
+//! CPU).
 
 use crate::domain::{
     DestinationUse, Party, PortRange, PortSet, RangeUse, Socket, State,
@@ -16,20 +17,20 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Fewer ports of a parity say nothing of their order.
+/// Fewer ports of a parity show no order.
 const LEAST: u32 = 8;
-/// So many ports of the other parity, and none of the low one, may still be chance.
+/// Up to this number of ports of the other parity, and none of the low one, may be a coincidence.
 const FEW: u32 = 16;
-/// Standard deviations that chance does not come to.
+/// Standard deviations that random ports do not reach.
 const BEYOND_CHANCE: f64 = 4.0;
-/// How often a port of the other parity must be older than one of the low parity.
+/// Share of pairs in which the port of the other parity must be older than that of the low parity.
 const MOSTLY: f64 = 0.9;
-/// Inodes that a CPU takes at once (LAST_INO_BATCH).
+/// Inodes that a CPU reserves at once (`LAST_INO_BATCH`).
 const BATCH: u32 = 1024;
-/// From so many batches on their order is that of the sockets, too.
+/// From this number of batches on, their order is also the order of the sockets.
 const MANY: usize = 8;
 
-/// Connected TCP sockets of the range, in the order of their ports.
+/// Connected TCP sockets of the range, sorted by port.
 #[derive(Default)]
 pub(super) struct Clients {
     pub rows: Vec<Client>,
@@ -39,7 +40,7 @@ pub(super) struct Client {
     pub pair: u32,
     pub port: u16,
     pub is_low: bool,
-    /// Nothing else is on the port, which bind(0) asks for and connect() does not.
+    /// No other socket is on the port: bind(0) requires this, connect() does not.
     pub is_alone: bool,
     pub is_numbered: bool,
     pub reuse: TupleReuse,
@@ -63,33 +64,33 @@ impl Clients {
         });
     }
 
-    /// Those whose port somebody may have bound before.
+    /// Clients whose port may have been bound before connect().
     fn alone(&self) -> impl Iterator<Item = &Client> {
         self.rows.iter().filter(|client| client.is_alone && !client.is_numbered)
     }
 }
 
-/// What is judged.
+/// The input of [`Suspicion::judge`].
 pub(super) struct Suspicion<'a> {
     pub clients: &'a Clients,
     pub owners: &'a Owners<'a>,
     pub range: &'a RangeUse,
 }
 
-/// Sockets that are judged together: those of a party to one destination, or to all those to which
-/// it has few.
+/// Sockets that are judged together: those of a party to one destination, or to all destinations to
+/// which it has few.
 #[derive(Clone, Default)]
 struct Group {
     party: u32,
     low: u32,
     other: u32,
-    /// connect() had no reason yet to take the other parity.
+    /// connect() has no reason yet to take the other parity.
     has_low_left: bool,
-    /// Few of its connections were closed of late, so that the order is that of the first filling.
+    /// Few of its connections were closed recently, so the order is that of the first use.
     is_fresh: bool,
 }
 
-/// Of a group, or of all that a party has.
+/// The verdict on a group, or on all sockets of a party.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     #[default]
@@ -99,11 +100,11 @@ enum Verdict {
     All,
 }
 
-/// A socket and when it was made.
+/// A socket and when it was created.
 #[derive(Clone, Copy)]
 pub(super) struct Made {
     pub group: u32,
-    /// Or whatever else grows with the time.
+    /// The inode, or another number that grows with time.
     pub inode: u32,
     pub port: u16,
     pub is_low: bool,
@@ -112,7 +113,7 @@ pub(super) struct Made {
 const NO_GROUP: u32 = u32::MAX;
 
 impl Suspicion<'_> {
-    /// The suspected ports; they are no longer reusable.
+    /// Returns the suspected ports and removes them from those that are reusable.
     pub fn judge(&self, destinations: &mut Destinations) -> PortSet {
         let (groups, group_of) = self.group(destinations);
         let verdicts = self.verdicts(&groups, &group_of);
@@ -127,7 +128,7 @@ impl Suspicion<'_> {
             let verdict = if client.inode.is_some() {
                 verdicts.get(group_of[pair] as usize)
             } else {
-                // Closed: its process tells.
+                // Closed by its process: the verdict on the process decides.
                 of_parties.get(destinations.pairs()[pair].party as usize)
             };
             if verdict.copied().unwrap_or_default().includes(client) {
@@ -140,7 +141,7 @@ impl Suspicion<'_> {
         suspected
     }
 
-    /// The groups, and the place of each pair's group.
+    /// Returns the groups, and the index of each pair's group.
     fn group(&self, destinations: &Destinations) -> (Vec<Group>, Vec<u32>) {
         let pairs = destinations.pairs();
         let mut counts = vec![(0, 0); pairs.len()];
@@ -202,23 +203,23 @@ impl Suspicion<'_> {
         verdicts
     }
 
-    /// The other parity is taken although the low one is not used up.
+    /// Judges by parity: the other parity must not be used before the low one is used up.
     fn by_parity(&self, group: &Group) -> Verdict {
         let (low, other) = (f64::from(group.low), f64::from(group.other));
         let excess = (other - low) / (other + low).sqrt();
-        // Of no ports the excess is no number.
+        // The excess is NaN if there are no ports.
         if !group.has_low_left || excess.is_nan() || excess <= BEYOND_CHANCE {
             return Verdict::None;
         }
-        // While bind(0) finds the other parity it takes nothing else.
+        // bind(0) takes the low parity only if it finds no free port of the other one.
         let size = self.range.size - self.range.low_parity_size;
         let occupied = self.range.occupied - self.range.low_parity_occupied;
         if occupied * 4 >= size * 3 { Verdict::All } else { Verdict::Other }
     }
 }
 
-/// Most ports come soon after the one before, as connect() takes them. Of ports by chance every
-/// fourth does, or half where a small range is nearly full.
+/// Whether most ports follow soon after the previous one, as with connect(). Of random ports every
+/// fourth does, or half of them if a small range is nearly full.
 pub(super) fn goes_upwards(mut ports: impl Iterator<Item = u16>, range: PortRange) -> bool {
     let length = range.len();
     let Some(mut before) = ports.next().map(u32::from) else { return false };
@@ -241,12 +242,12 @@ impl Group {
         self.has_low_left || self.asks_for_order()
     }
 
-    /// To be judged with others of its party.
+    /// Whether it is judged together with others of its party.
     fn is_few(&self) -> bool {
         self.has_low_left && self.other <= FEW
     }
 
-    /// Both parities are in use: which one was first?
+    /// Whether both parities are in use, so that their order decides.
     fn asks_for_order(&self) -> bool {
         self.other >= LEAST && self.low >= LEAST && self.is_fresh
     }
@@ -262,8 +263,8 @@ impl Verdict {
     }
 }
 
-/// Whether the ports of the other parity are the older ones: in all, or batch by batch. That a
-/// process which connects changed its CPU does not matter here: its ports go upwards.
+/// Whether the ports of the other parity are older: over all sockets, or batch by batch. It does
+/// not matter here if a process that connects moved to another CPU: its ports ascend.
 fn is_other_first(made: &[Made]) -> bool {
     let whole = RankSum::of(made);
     whole.inversions == 0.0 || whole.is_other_first() || RankSum::by_batch(made).is_other_first()
@@ -273,12 +274,12 @@ fn batch(made: &Made) -> u32 {
     made.inode.wrapping_sub(1) / BATCH
 }
 
-/// Mann and Whitney's rank sum of ports in their order; sums of several are added (van Elteren).
+/// Rank sum of ports in their order (Mann-Whitney); several sums are added (van Elteren).
 #[derive(Clone, Copy, Default)]
 pub(super) struct RankSum {
     /// Pairs of a low port and one of the other parity.
     pairs: f64,
-    /// Pairs of which the low one is the older.
+    /// Pairs in which the low port is older.
     inversions: f64,
     variance: f64,
 }
@@ -299,14 +300,14 @@ impl RankSum {
         Self { pairs, inversions: inversions as f64, variance }
     }
 
-    /// Of inodes, ascending: a process that changed its CPU may go on with an older batch, so that only
-    /// those of one batch stand in their order.
+    /// Ranks within each batch; `made` is sorted by inode. A process that moved to another CPU may
+    /// continue with an older batch, so that only sockets of one batch are in order.
     fn by_batch(made: &[Made]) -> Self {
         let batches = made.chunk_by(|a, b| batch(a) == batch(b));
         batches.map(Self::of).fold(Self::default(), Self::plus)
     }
 
-    /// The same, but in all where there are many batches.
+    /// Ranks by inode: within each batch, or over all sockets if there are many batches.
     pub fn by_inode(made: &[Made]) -> Self {
         let batches = made.chunk_by(|a, b| batch(a) == batch(b));
         if batches.count() < MANY { Self::by_batch(made) } else { Self::of(made) }
@@ -320,7 +321,7 @@ impl RankSum {
         }
     }
 
-    /// As connect() has it.
+    /// Whether the low ports are older, as after connect().
     pub fn is_low_first(self) -> bool {
         Self { inversions: self.pairs - self.inversions, ..self }.is_other_first()
     }

@@ -1,15 +1,15 @@
-//! Finds the listener in whose queue a socket waits for accept(). Not who holds that listener.
+//! Finds the listener in whose accept queue a socket waits. Does not find who holds that listener.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::domain::{Family, Holder, Socket, State, owner::Span};
 
-/// Buffers for one port after another.
+/// Buffers that are reused for one port after another.
 #[derive(Default)]
 pub struct Backlog {
     /// Sorted by key.
     listeners: Vec<Listener>,
-    /// Listeners of the same key (a SO_REUSEPORT group) become one queue; sorted by key.
+    /// Listeners with the same key (a SO_REUSEPORT group) form one queue; sorted by key.
     queues: Vec<Listener>,
     union: Vec<u32>,
 }
@@ -27,19 +27,21 @@ impl Listener {
         (self.address, self.interface)
     }
 
-    /// An accepted socket has its listener's family, whatever its address (kernel.md 5.1).
+    /// An accepted socket has the family of its listener, whatever its address
+    /// (`tcp_v6_syn_recv_sock`, net/ipv6/tcp_ipv6.c).
     fn takes(&self, socket: &Socket) -> bool {
         self.family != Family::Ipv6 || socket.family != Family::Ipv4
     }
 }
 
 impl Backlog {
-    /// Gives the waiting sockets of one port, whose listeners have their holders, these holders.
+    /// Gives each waiting socket of one port the holders of its listener, which must be known
+    /// already.
     ///
-    /// Orphans of these states do not exist: close() turns ESTABLISHED and SYN-RECEIVED into
-    /// FIN-WAIT-1 and CLOSE-WAIT into LAST-ACK (tcp_close_state). So a socket without a listener
-    /// here waits for one that listens elsewhere (IP_TRANSPARENT, BPF sk_lookup) or that closed
-    /// during the dump: nobody that can be named, and no permission would help.
+    /// A waiting socket is never an orphan: close() turns ESTABLISHED and SYN-RECEIVED into
+    /// FIN-WAIT-1 and CLOSE-WAIT into LAST-ACK (`tcp_close_state`). If it has no listener here, its
+    /// listener is elsewhere (IP_TRANSPARENT, BPF sk_lookup) or was closed during the dump: its
+    /// process is unknown, and no permission would help.
     pub fn assign(&mut self, port: &mut [Socket], pids: &mut Vec<u32>) {
         self.collect(port, pids);
         for socket in port.iter_mut().filter(|socket| socket.is_in_backlog()) {
@@ -65,7 +67,8 @@ impl Backlog {
         }
     }
 
-    /// The most specific one, as the kernel chooses: its address before all, then its device.
+    /// Returns the most specific queue, as the kernel does: the address decides first, then the
+    /// device.
     fn queue_of(&self, socket: &Socket) -> Option<&Listener> {
         addresses(socket).into_iter().find_map(|address| {
             [socket.interface, None].into_iter().find_map(|interface| {
@@ -77,7 +80,7 @@ impl Backlog {
     }
 }
 
-/// Where its listener may listen, most specific first.
+/// Returns the addresses on which the socket's listener may listen, most specific first.
 fn addresses(socket: &Socket) -> [IpAddr; 3] {
     let (any4, any6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
     match (socket.local.address.to_canonical(), socket.family) {
@@ -86,7 +89,7 @@ fn addresses(socket: &Socket) -> [IpAddr; 3] {
     }
 }
 
-/// Which member of a group has the connection is not told, so all are named that are known.
+/// Which member of a group has the connection is unknown, so all known processes are named.
 fn group_holder(group: &[Listener], union: &mut Vec<u32>, pids: &mut Vec<u32>) -> Holder {
     if let [Listener { holder: Holder::Process(span), .. }] = group {
         return Holder::Backlog(*span);

@@ -1,5 +1,5 @@
-//! Remembers who held the sockets that the kernel keeps after their process closed them. Only from
-//! one look to the next: what vanished is forgotten.
+//! Remembers which process held the sockets that the kernel keeps after the process closed them.
+//! Looks back by one snapshot only: sockets that disappeared are forgotten.
 
 use std::num::NonZeroU64;
 
@@ -7,24 +7,24 @@ use crate::domain::{Holder, Protocol, Snapshot, Socket, history::endpoints, owne
 
 use super::{append, place};
 
-/// What each socket of the latest attributed snapshot was held by: 24 bytes a socket.
+/// The processes that held each socket of the latest attributed snapshot: 24 bytes per socket.
 #[derive(Clone, Debug, Default)]
 pub struct Departed {
-    /// By protocol and port, then by cookie.
+    /// Sorted by protocol and port, then by cookie.
     known: Vec<Held>,
-    /// Of sockets that several processes share.
+    /// The pids of sockets that several processes share.
     shared: Vec<u32>,
-    /// (fingerprint, place in `known`) of one port; a buffer.
+    /// (fingerprint, index in `known`) for the sockets of one port; a buffer.
     by_endpoints: Vec<(u32, u32)>,
 }
 
-/// A socket and its processes, held or departed.
+/// A socket and the processes that hold it or held it.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     cookie: Option<NonZeroU64>,
-    /// A fingerprint; the local port is known besides.
+    /// A fingerprint of the local address and the remote endpoint; `port` is the local port.
     endpoints: u32,
-    /// The pid; of several the place of the first in `shared`.
+    /// The pid; of several, the index of the first one in `shared`.
     pid: u32,
     pids: u16,
     port: u16,
@@ -35,8 +35,8 @@ struct Held {
 const _: () = assert!(size_of::<Held>() == 24, "200,000 sockets are to stay small");
 
 impl Departed {
-    /// Turns `Holder::Kernel` into `Holder::Departed` where a process was seen to hold the socket,
-    /// then remembers this snapshot. It is sorted and attributed.
+    /// Replaces `Holder::Kernel` by `Holder::Departed` where an earlier snapshot showed a process
+    /// that held the socket, then stores this snapshot, which must be sorted and attributed.
     pub fn recall(&mut self, snapshot: &mut Snapshot) {
         let Snapshot { sockets, pids, .. } = snapshot;
         let mut told = Told { pids, last: None };
@@ -58,7 +58,7 @@ impl Departed {
         let mut is_indexed = false;
         for socket in port.iter_mut().filter(|socket| socket.holder == Holder::Kernel) {
             let mut found = by_cookie(held, socket);
-            // Without cookies, or where TIME-WAIT has one of its own.
+            // There may be no cookies, and TIME-WAIT may have a cookie of its own.
             if found.is_none() && socket.is_closed_by_process() && socket.remote.is_some() {
                 if !is_indexed {
                     index(held, &mut self.by_endpoints);
@@ -78,14 +78,14 @@ impl Departed {
         let held = snapshot.sockets.iter().filter_map(|socket| Some((socket, span(socket)?)));
         let count = held.clone().count();
         if self.known.capacity() < count {
-            // A little more, so that slow growth does not allocate each time.
+            // Reserves slightly more, so that slow growth does not allocate each time.
             self.known.reserve_exact(count + count / 64);
         }
         for (socket, span) in held {
             self.known.push(Held::of(socket, snapshot.span(span), &mut self.shared));
         }
         for port in self.known.chunk_by_mut(|a, b| a.place() == b.place()) {
-            // They are in this order already, but for ports with sockets of both families.
+            // They are already in this order, except on ports with sockets of both families.
             port.sort_unstable_by_key(|held| held.cookie);
         }
     }
@@ -121,14 +121,15 @@ impl Held {
     }
 }
 
-/// The pids told so far.
+/// The pids that were added to the snapshot so far, and the span that was used last.
 struct Told<'a> {
     pids: &'a mut Vec<u32>,
     last: Option<Span>,
 }
 
 impl Told<'_> {
-    /// Many sockets in a row were of one process.
+    /// Returns a span for `pids`. Reuses the last one: neighbouring sockets often have the same
+    /// process.
     fn span(&mut self, pids: &[u32]) -> Span {
         let is_same = |last: &Span| self.pids[super::backlog::range(*last)] == *pids;
         let span = match self.last.filter(is_same) {
@@ -140,7 +141,7 @@ impl Told<'_> {
     }
 }
 
-/// Of processes that hold the socket or are known to have held it.
+/// Returns the processes that hold the socket or are known to have held it.
 fn span(socket: &Socket) -> Option<Span> {
     match socket.holder {
         Holder::Process(span) | Holder::Departed(span) => Some(span),
@@ -160,7 +161,8 @@ fn index(held: &[Held], places: &mut Vec<(u32, u32)>) {
     places.sort_unstable();
 }
 
-/// What was closed before has a cookie for good: with another one it is not the same.
+/// Finds a socket by its endpoints. The cookie of a closed socket does not change any more: with
+/// another cookie it is another socket.
 fn by_endpoints<'a>(held: &'a [Held], places: &[(u32, u32)], socket: &Socket) -> Option<&'a Held> {
     let endpoints = endpoints(socket) as u32;
     let found = places.binary_search_by_key(&endpoints, |&(held, _)| held).ok()?;

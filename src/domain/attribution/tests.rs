@@ -1,4 +1,4 @@
-//! Attribution, from made up sockets and holders.
+//! Tests of attribution, with invented sockets and holders.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ fn unreadable_by(uid: Option<u32>) -> Holders {
     Holders { unreadable: vec![UnreadableProcess { pid: 9, uid }], ..Holders::default() }
 }
 
-/// The owner of the one socket in the backlog.
+/// Returns the owner of the only socket that waits for accept().
 fn owner_in_backlog<'a>(snapshot: &'a Snapshot) -> Owner<'a> {
     let mut rows = snapshot.sockets.iter().filter(|s| s.is_in_backlog());
     let owner: Owner<'a> = snapshot.owner(rows.next().unwrap());
@@ -128,7 +128,7 @@ fn a_socket_that_nobody_shows_is_hidden_when_an_unreadable_process_may_hold_it()
         (Some(1000), Some(1000), Owner::Hidden),
         (Some(0), Some(1000), Owner::Hidden),
         (None, Some(1000), Owner::Hidden),
-        (Some(33), Some(0), Owner::Hidden), // opened as root, which the daemon no longer is
+        (Some(33), Some(0), Owner::Hidden), // opened as root, before the daemon changed its user
         (Some(33), None, Owner::Hidden),
         (Some(33), Some(1000), Owner::Nobody),
     ] {
@@ -166,7 +166,7 @@ fn processes_of_other_pid_namespaces_leave_hidden_not_nobody() {
     let holders = Holders { hides_namespaces: true, ..holding(&[(8, 20)]) };
     let kernel = Socket {
         protocol: Protocol::Udp,
-        ..socket(State::Unconnected, "0.0.0.0", Some(7)) // of a tunnel, perhaps
+        ..socket(State::Unconnected, "0.0.0.0", Some(7)) // may belong to a tunnel
     };
     let snapshot = attributed(&[kernel], &holders);
     assert_eq!(sole_owner(&snapshot), Owner::Hidden);
@@ -393,7 +393,7 @@ fn look(departed: &mut Departed, sockets: &[Socket], holders: &Holders) -> Snaps
     snapshot
 }
 
-/// On port 8080, to another port; closed where it has no inode.
+/// A connection from port 8080 to port `to`; closed by its process if it has no inode.
 fn client(to: u16, cookie: u64, inode: Option<u32>) -> Socket {
     let state = if inode.is_some() { State::Established } else { State::TimeWait };
     let remote = Some(Endpoint::from(([192, 0, 2, 9], to)));

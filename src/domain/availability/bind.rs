@@ -1,5 +1,6 @@
-//! What a bind() of one port would meet (net/ipv4/inet_connection_sock.c, `inet_csk_bind_conflict`;
-//! net/ipv4/udp.c, `udp_lib_lport_inuse`). Not the kernel's own choice of a port.
+//! Whether a bind() to one port would succeed (net/ipv4/inet_connection_sock.c,
+//! `inet_csk_bind_conflict`; net/ipv4/udp.c, `udp_lib_lport_inuse`). Does not model the kernel's
+//! own choice of a port.
 
 use crate::domain::{
     Protocol, Snapshot, Socket, State,
@@ -11,10 +12,11 @@ use crate::domain::{
 
 const UNTOLD: &str = "which the kernel's tables do not tell; --probe would";
 
-/// What a bind() of `port` would meet. Occupancy only: rights and foreign addresses are not looked
-/// at. A v4-mapped address is taken as the IPv4 one, of an IPv4 socket. A holder bound to an
-/// interface blocks it, unless the bind() names another one (`BindAddress::Scoped`); VRF devices
-/// (`tcp_l3mdev_accept` 0) are not known here.
+/// Returns the answer for a bind() to `port`. Considers occupancy only: permissions, and addresses
+/// that are not of this machine, are not checked. A v4-mapped address counts as the IPv4 address,
+/// of an IPv4 socket. A holder bound to an interface blocks the bind(), unless the bind() names
+/// another interface (`BindAddress::Scoped`); VRF devices (`tcp_l3mdev_accept` 0) are not
+/// considered.
 pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     let wanted = Reach::of_bind(bind.address);
     let mut untold = None;
@@ -22,7 +24,7 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     for socket in snapshot.on_port(bind.protocol, port) {
         match meeting(snapshot, &wanted, socket) {
             Meeting::Untold => untold = untold.or(Some(socket)),
-            // A listening one explains most, and no SO_REUSEADDR helps against it.
+            // A listening socket explains most, and SO_REUSEADDR does not help against it.
             Meeting::Surely if conflict.is_none() || socket.state == State::Listen => {
                 conflict = Some(socket);
             }
@@ -42,7 +44,8 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     }
 }
 
-/// A request that waits in SYN-RECEIVED holds no port, its listener does: alone it says nothing.
+/// Whether `wanted` conflicts with a socket. In SYN-RECEIVED the listener holds the port, not the
+/// socket: without the listener the answer is unknown.
 pub fn meeting(snapshot: &Snapshot, wanted: &Reach, socket: &Socket) -> Meeting {
     match wanted.meets(&Reach::of_holder(snapshot, socket)) {
         Meeting::Surely if socket.state == State::SynReceived => Meeting::Untold,
@@ -50,7 +53,8 @@ pub fn meeting(snapshot: &Snapshot, wanted: &Reach, socket: &Socket) -> Meeting 
     }
 }
 
-/// `LISTEN on 0.0.0.0`; with the interface that it is bound to as ss(8) has it: `LISTEN on fe80::1%eth0`.
+/// Describes a socket: `LISTEN on 0.0.0.0`, or with its interface, as ss(8) does:
+/// `LISTEN on fe80::1%eth0`.
 pub fn describe(snapshot: &Snapshot, socket: &Socket) -> String {
     let place = format!("{} on {}", socket.state, socket.local.address);
     match socket.interface {
@@ -59,7 +63,7 @@ pub fn describe(snapshot: &Snapshot, socket: &Socket) -> String {
     }
 }
 
-/// How a conflict shows: `LISTEN on 0.0.0.0 covers every IPv4 address`.
+/// Describes a conflict: `LISTEN on 0.0.0.0 covers every IPv4 address`.
 pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
     let reach = Reach::of_holder(snapshot, holder);
     let holder = describe(snapshot, holder);
@@ -72,7 +76,7 @@ pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
     }
 }
 
-/// Why a holder may or may not block that bind().
+/// Says why a holder may or may not block that bind().
 fn why_untold_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String {
     let unscoped = match bind.address {
         BindAddress::Scoped { address, .. } => Reach::of_bind(BindAddress::At(address.into())),
@@ -85,7 +89,7 @@ fn why_untold_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String {
     why_untold(snapshot, holder)
 }
 
-/// Why a holder may or may not be in the way.
+/// Says why a holder may or may not block a bind().
 pub fn why_untold(snapshot: &Snapshot, holder: &Socket) -> String {
     let place = describe(snapshot, holder);
     if holder.state == State::SynReceived {

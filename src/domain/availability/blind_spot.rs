@@ -1,12 +1,13 @@
-//! Which gaps of a snapshot may hide a socket on a port. Not what they are called on screen.
+//! Which gaps of a snapshot may hide a socket on a port. Does not name them on screen.
 
 use crate::domain::{
     Gap, Protocol, Snapshot, Table,
     availability::{Answer, Verdict},
 };
 
-/// `free`, unless sockets that would count are missing in the snapshot. Those of IPv4 count only
-/// `with_v4`; those of IPv6 always, for they may take IPv4 too.
+/// Returns `Verdict::Free`, unless sockets that would block are missing in the snapshot. Missing
+/// IPv4 sockets matter only `with_v4`; missing IPv6 sockets always, because they may accept IPv4
+/// too.
 pub fn free_as_far_as_seen(
     snapshot: &Snapshot,
     protocol: Protocol,
@@ -38,7 +39,7 @@ pub fn hides(gap: &Gap, protocol: Protocol, port: u16, with_v4: bool) -> bool {
             Table::Udp6 => protocol == Protocol::Udp,
         },
         Gap::PortsInDoubt { ports } => protocol == Protocol::Tcp && ports.contains(port),
-        // How far an IPv6 socket reaches is asked where the socket is judged.
+        // `Gap::DualStackUntold` is handled in `Reach::of_holder`.
         gap => gap.hides_bound_inactive() && protocol == Protocol::Tcp,
     }
 }

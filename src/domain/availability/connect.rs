@@ -1,5 +1,5 @@
 //! Whether connect() could choose a port (net/ipv4/inet_hashtables.c, `__inet_hash_connect`;
-//! net/ipv4/udp.c, `udp_lib_get_port`). Not which port it would choose.
+//! net/ipv4/udp.c, `udp_lib_get_port`). Does not predict which port it chooses.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ use crate::domain::{
 };
 
 /// Whether connect() of an unbound TCP or UDP socket could choose `port`. Without a destination:
-/// for one that nobody on the port is connected to. An IPv4 destination means an IPv4 socket.
+/// for one to which no socket on the port is connected. An IPv4 destination means an IPv4 socket.
 pub fn connect_answer(
     snapshot: &Snapshot,
     protocol: Protocol,
@@ -95,7 +95,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
     }
 }
 
-/// The destination's four-tuple stands there.
+/// The answer if the four-tuple with the destination is in use.
 fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let tuple = format!("{} is connected to this destination", describe(snapshot, holder));
     if holder.interface.is_some() || snapshot.source == Source::Procfs {
@@ -132,13 +132,14 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     )
 }
 
-/// In FIN-WAIT-2 and closed by its process, so that the kernel keeps it as it keeps TIME-WAIT. Not
-/// reused since 0d9e5df4a257 (Linux 6.12, and the stable releases from 5.10 on).
+/// Whether the socket is in FIN-WAIT-2 and closed by its process, so that the kernel keeps it as it
+/// keeps TIME-WAIT. connect() does not reuse it since 0d9e5df4a257 (Linux 6.12, and the stable
+/// releases from 5.10 on).
 fn is_small_orphan(holder: &Socket) -> bool {
     holder.state == State::FinWait2 && holder.is_closed_by_process()
 }
 
-/// UDP never shares an automatic port: what a wildcard bind() meets is in the way.
+/// UDP never shares an automatic port: each holder that conflicts with a wildcard bind() blocks it.
 fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>) -> Answer {
     let (wanted, what_decides) = match destination.map(|to| to.remote.address.to_canonical()) {
         Some(IpAddr::V4(_)) => ([BindAddress::Any4; 2], ""),

@@ -1,12 +1,12 @@
-//! Which real bind() calls leave a port as it was, and in which order. Binds nothing.
+//! Which real bind() calls leave a port unchanged, and in which order. Makes no system call.
 //!
-//! The kernel keeps marks for each TCP port that is in use (`struct inet_bind_bucket`), and a bind()
-//! beside other sockets changes them:
+//! The kernel keeps marks for each TCP port in use (`struct inet_bind_bucket`), and a bind() beside
+//! other sockets changes them:
 //!
-//! - One with SO_REUSEPORT on a wildcard address, if it succeeds: a later one on another wildcard
+//! - A successful bind() with SO_REUSEPORT to a wildcard address: a later one to another wildcard
 //!   address is not compared with the sockets on the port any more (`sk_reuseport_match`), until a
 //!   bind() without that option succeeds there.
-//! - Before Linux 6.18 any that succeeds beside connected sockets: connect() passes the port over
+//! - Before Linux 6.18, any successful bind() beside connected sockets: connect() skips the port
 //!   until all of them are gone (d57f4b874946).
 
 use crate::domain::{
@@ -23,7 +23,7 @@ use crate::domain::{
 pub enum Skipped {
     /// Sockets are connected on the port, before Linux 6.18.
     BesideConnection,
-    /// Its mark would stay.
+    /// The bind() would leave a mark.
     LeavesMark,
 }
 
@@ -40,7 +40,7 @@ impl Skipped {
     }
 }
 
-/// What became of a bind() that was to be tried.
+/// The result of a bind() that was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probed<E> {
     NotAsked,
@@ -57,12 +57,13 @@ impl<E: Copy> Probed<E> {
     }
 }
 
-/// Tries each bind() by `try_bind`, one after the other; the results are in the order of `binds`.
+/// Tries each bind() with `try_bind`, one after another; returns the results in the order of
+/// `binds`.
 ///
-/// SO_REUSEPORT on all addresses comes first: it fails, or is in no socket's way, or finds a mark of
-/// others, and so leaves none. Of the others those without an option are first and those with
-/// SO_REUSEPORT last, and of each the widest address. After a success with SO_REUSEPORT one without
-/// an option, if any succeeded, removes its mark.
+/// SO_REUSEPORT on all addresses comes first: it fails, or conflicts with no socket, or finds a
+/// mark of others, and so leaves none. Of the others, those without an option come first and those
+/// with SO_REUSEPORT last, in each case the widest address first. After a success with
+/// SO_REUSEPORT, a bind() without an option that succeeded before is repeated to remove the mark.
 pub fn probe_each<E: Copy>(
     snapshot: &Snapshot,
     port: u16,
@@ -97,8 +98,8 @@ pub fn probe_each<E: Copy>(
     results
 }
 
-/// All sockets on the port conflict with that address too, so that what failed on the widest one
-/// fails here.
+/// Whether all sockets on the port conflict with that address too, so that a bind() that failed on
+/// the widest address also fails here.
 fn fails_as_widest(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
     let wanted = Reach::of_bind(bind.address);
     let mut sockets = snapshot.on_port(bind.protocol, port).iter();
@@ -106,7 +107,7 @@ fn fails_as_widest(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
         && sockets.all(|socket| meeting(snapshot, &wanted, socket) == Meeting::Surely)
 }
 
-/// `is_safe`: the mark can be removed, or says nothing wrong.
+/// Returns why the bind() must be skipped. `is_safe`: its mark can be removed, or does no harm.
 fn skipped(snapshot: &Snapshot, port: u16, bind: Bind, is_safe: bool) -> Option<Skipped> {
     if bind.protocol != Protocol::Tcp {
         return None;
@@ -124,7 +125,8 @@ fn is_marking<E>(bind: Bind, result: &Probed<E>) -> bool {
     is_shared && matches!(result, Probed::Tried(Ok(())))
 }
 
-/// A listening or bound socket has marked the port already.
+/// Whether a bind() would take the port from connect(). A listening or bound socket has done so
+/// already.
 fn takes_from_connect(snapshot: &Snapshot, port: u16) -> bool {
     let sockets = snapshot.on_port(Protocol::Tcp, port);
     let is_marked = sockets.iter().any(|s| matches!(s.state, State::Listen | State::Bound));
@@ -141,7 +143,7 @@ fn hides_connections(gap: &Gap) -> bool {
     }
 }
 
-/// Lower ones are tried first.
+/// The position in the order of attempts; lower ones are tried first.
 fn rank(bind: Bind) -> (u8, u8) {
     let reuse = match (bind.reuse, bind.address) {
         (Reuse::Port, BindAddress::AnyDual) => 0,
@@ -158,7 +160,7 @@ fn rank(bind: Bind) -> (u8, u8) {
     (reuse, width)
 }
 
-/// By the release's first two numbers; one that cannot be read is old.
+/// Compares the first two numbers of the kernel release; an unreadable release counts as old.
 pub fn is_linux_at_least(machine: &Machine, wanted: (u32, u32)) -> bool {
     let release = machine.kernel.as_str();
     let mut numbers =

@@ -1,4 +1,5 @@
-//! Which addresses a socket is bound to, and whether two of them meet. Not whether reuse lets them.
+//! Which addresses a socket is bound to, and whether those of two sockets overlap. Ignores
+//! SO_REUSEADDR and SO_REUSEPORT.
 
 use std::{
     fmt,
@@ -9,11 +10,11 @@ use crate::domain::{
     Family, Gap, Snapshot, Socket, Source, State, availability::BindAddress, socket::canonical,
 };
 
-/// What the kernel writes into the IPv4 address of an IPv6 socket with an address of its own
-/// (`LOOPBACK4_IPV6` of include/net/ipv6.h).
+/// The value that the kernel stores as IPv4 address of an IPv6 socket that is bound to one address
+/// (`LOOPBACK4_IPV6`, include/net/ipv6.h).
 const STAND_IN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
 
-/// The addresses of one family.
+/// The addresses of one family that a socket is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side<A> {
     Nothing,
@@ -36,7 +37,7 @@ impl<A: PartialEq> Side<A> {
 enum Device {
     None,
     Is(u32),
-    /// None is listed, and /proc/net lists none.
+    /// Unknown: /proc/net does not list interfaces.
     Untold,
 }
 
@@ -45,7 +46,7 @@ enum Device {
 pub struct Reach {
     v4: Side<Ipv4Addr>,
     v6: Side<Ipv6Addr>,
-    /// Whether it has `v4` hangs on its IPV6_V6ONLY, which the tables do not tell.
+    /// Whether it has `v4` depends on its IPV6_V6ONLY, which the tables do not show.
     is_v4_untold: bool,
     device: Device,
 }
@@ -53,7 +54,7 @@ pub struct Reach {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meeting {
     Never,
-    /// Only if the holder's IPV6_V6ONLY is 0, or it is bound to no other interface.
+    /// Only if the holder's IPV6_V6ONLY is 0, or if it is not bound to another interface.
     Untold,
     Surely,
 }
@@ -97,8 +98,9 @@ impl Reach {
         Self { v4: Side::Nothing, v6, is_v4_untold: false, device: Device::None }
     }
 
-    /// An explicit bind to one address makes a socket IPv6-only, connect() does not
-    /// (net/ipv6/af_inet6.c, `__inet6_bind`; net/ipv6/tcp_ipv6.c, `tcp_v6_connect`).
+    /// Returns the reach of an IPv6 holder. bind() to one address makes a socket IPv6-only,
+    /// connect() does not (net/ipv6/af_inet6.c, `__inet6_bind`; net/ipv6/tcp_ipv6.c,
+    /// `tcp_v6_connect`).
     fn of_v6_holder(snapshot: &Snapshot, socket: &Socket, address: Ipv6Addr) -> Self {
         let only = Self::of_v6(address);
         let has_mark = matches!(socket.state, State::Listen | State::Bound | State::Unconnected);
@@ -114,8 +116,8 @@ impl Reach {
         Self { v4, is_v4_untold: true, ..only }
     }
 
-    /// Whether a bind of `self` meets a holder of `other`. Sockets that are bound to different
-    /// interfaces never meet.
+    /// Whether a bind() to `self` conflicts with a holder of `other`. Sockets that are bound to
+    /// different interfaces never conflict.
     pub fn meets(&self, other: &Self) -> Meeting {
         match (self.device, other.device, self.meets_addresses(other)) {
             (Device::Is(a), Device::Is(b), _) if a != b => Meeting::Never,
@@ -135,7 +137,7 @@ impl Reach {
         }
     }
 
-    /// All addresses of at least one family.
+    /// Whether it covers all addresses of at least one family.
     pub fn is_wide(&self) -> bool {
         self.v4 == Side::Every && !self.is_v4_untold || self.v6 == Side::Every
     }
@@ -145,7 +147,7 @@ impl Reach {
     }
 }
 
-/// Its rows have no interface, and no cookie.
+/// Whether the row is from /proc/net, which has no interfaces and no cookies.
 fn is_of_procfs(snapshot: &Snapshot, socket: &Socket) -> bool {
     snapshot.source != Source::Simulated && socket.cookie.is_none()
 }
@@ -154,7 +156,7 @@ fn is_dual_stack_untold(gap: &Gap) -> bool {
     matches!(gap, Gap::DualStackUntold { .. })
 }
 
-/// `every IPv4 address`, `127.0.0.1`.
+/// Prints `every IPv4 address`, `127.0.0.1`.
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.v4, self.v6) {

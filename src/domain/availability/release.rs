@@ -1,14 +1,14 @@
-//! What would make a port free again. Frees nothing.
+//! Describes what would free a port. Frees nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Owner, Protocol, Snapshot, Socket, State};
 
-/// More pids than these are only counted.
+/// Maximum number of pids that are printed; further ones are only counted.
 const MOST_PIDS: usize = 4;
 
-/// What must happen until a plain bind() of the port on all addresses succeeds, in sentences. None:
-/// nothing stands on it.
+/// Describes in sentences what must happen until a bind() to the port on all addresses, without
+/// options, succeeds. None: no socket uses the port.
 pub fn frees_when(snapshot: &Snapshot, protocol: Protocol, port: u16) -> Option<String> {
     let mut crowds: BTreeMap<Kind, Crowd> = BTreeMap::new();
     for socket in snapshot.on_port(protocol, port) {
@@ -18,7 +18,7 @@ pub fn frees_when(snapshot: &Snapshot, protocol: Protocol, port: u16) -> Option<
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
-/// Sockets that end in the same way, in the order in which they are told.
+/// Sockets that end in the same way, in the order in which they are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Listening,
@@ -30,9 +30,9 @@ enum Kind {
     Connected(State),
     /// Both ends are one socket.
     SelfConnected(State),
-    /// Nobody has accepted it yet.
+    /// Not accepted yet.
     Waiting,
-    /// Closed by its process, the kernel still talks.
+    /// Closed by its process, but the kernel still exchanges segments with the peer.
     Orphan(State),
     TimeWait,
 }
@@ -57,7 +57,8 @@ impl Kind {
         }
     }
 
-    /// 9.1 and 3.3 of the facts: what SOCK_DESTROY (`ss --kill`) leaves, and the kernel's times.
+    /// Describes how such sockets end: what SOCK_DESTROY (`ss --kill`) leaves, and the kernel's
+    /// timers.
     fn sentence(self, crowd: &Crowd) -> String {
         let (who, it, seconds) = (crowd.who(), crowd.it(), crowd.seconds());
         match self {
@@ -124,7 +125,7 @@ struct Crowd {
     users: BTreeSet<u32>,
     hidden: bool,
     nobody: bool,
-    /// Of kernel tunnels.
+    /// The names of kernel tunnels.
     tunnels: BTreeSet<String>,
     devices: BTreeSet<String>,
     unresolved: bool,
@@ -152,7 +153,7 @@ impl Crowd {
         self.longest_ms = self.longest_ms.max(socket.expires_ms);
     }
 
-    /// Several tunnels of one kind may share a port.
+    /// Describes the tunnels: several of one kind may share a port.
     fn tunnel(&self) -> String {
         let join = |set: &BTreeSet<String>, with| {
             set.iter().map(String::as_str).collect::<Vec<_>>().join(with)
@@ -167,7 +168,7 @@ impl Crowd {
         )
     }
 
-    /// Rounded up; without a timer what the kernel takes by default.
+    /// The longest timer, rounded up; without a timer 60 s.
     fn seconds(&self) -> u32 {
         self.longest_ms.unwrap_or(60_000).div_ceil(1000)
     }
@@ -206,7 +207,7 @@ impl Crowd {
         }
     }
 
-    /// All of several processes, for a shared socket lives as long as one descriptor of it.
+    /// Names all processes, because a shared socket exists until its last descriptor is closed.
     fn named(&self) -> String {
         let first: Vec<String> = self.pids.iter().take(MOST_PIDS).map(u32::to_string).collect();
         let list = first.join(", ");

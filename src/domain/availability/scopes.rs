@@ -1,5 +1,5 @@
-//! What bind() to port 0 has left on each address, for each holder keeps its port from the addresses
-//! that it covers alone. Looks at the ephemeral range only.
+//! The ports left for bind() to port 0 on each address: a holder blocks its port only on the
+//! addresses that it covers. Covers the ephemeral range only.
 
 use std::{
     collections::HashMap,
@@ -16,19 +16,19 @@ use crate::domain::{
     socket::canonical,
 };
 
-/// Addresses of holders that are looked at, those with most sockets.
+/// Number of holder addresses to report: those with most sockets.
 const MOST_ADDRESSES: usize = 4;
 
-/// An address and what is left for a bind() of it, without SO_REUSEADDR, SO_REUSEPORT and device.
+/// An address and the ports left for a bind() to it, without SO_REUSEADDR, SO_REUSEPORT and device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// None: an IPv4 address of this machine that no holder has.
+    /// None: an IPv4 address of this machine that no holder is bound to.
     pub address: Option<BindAddress>,
     pub left: Left,
 }
 
-/// Of all IPv4 addresses, of all of both families, of each address that holders have, and of one
-/// that none of them has. The snapshot is sorted.
+/// Returns the scopes of all IPv4 addresses, of all addresses of both families, of each address
+/// that holders are bound to, and of one that none is bound to. The snapshot must be sorted.
 pub fn scopes(snapshot: &Snapshot, protocol: Protocol) -> Vec<Scope> {
     let addresses = addresses(snapshot, protocol).into_iter().map(BindAddress::At);
     let named = [BindAddress::Any4, BindAddress::AnyDual].into_iter().chain(addresses);
@@ -49,10 +49,11 @@ pub fn scopes(snapshot: &Snapshot, protocol: Protocol) -> Vec<Scope> {
     scopes
 }
 
-/// Of the block 240.0.0.0/4, which no interface can have (RFC 1112, section 4).
+/// An address of the reserved block 240.0.0.0/4, which interfaces do not have (RFC 1112, section
+/// 4).
 const NOBODYS: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
 
-/// The addresses of holders, those with most sockets first.
+/// Returns the addresses that holders are bound to, those with most sockets first.
 fn addresses(snapshot: &Snapshot, protocol: Protocol) -> Vec<IpAddr> {
     let mut counts: HashMap<IpAddr, u32> = HashMap::new();
     for socket in snapshot.of_protocol_in_range(protocol) {
@@ -67,7 +68,7 @@ fn addresses(snapshot: &Snapshot, protocol: Protocol) -> Vec<IpAddr> {
     addresses.into_iter().map(|(address, _)| address).collect()
 }
 
-/// Ports on which such a bind() meets a holder: surely, and perhaps.
+/// Counts the ports on which such a bind() conflicts with a holder: certainly, and possibly.
 fn blocked(snapshot: &Snapshot, protocol: Protocol, wanted: &Reach) -> (u32, u32) {
     let is_same = |a: &Socket, b: &Socket| a.local.port == b.local.port;
     let (mut surely, mut perhaps) = (0, 0);

@@ -1,5 +1,5 @@
-//! What the answers say where the kernel cannot be asked in a test: gaps, policy, ages. The rest is
-//! compared with the kernel in tests/matrix.rs.
+//! Tests the answers in cases that a test cannot produce in the kernel: gaps, policy, ages.
+//! tests/matrix.rs compares the others with the kernel.
 
 use std::{net::Ipv4Addr, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! `bind-before-connect`: ports bound before connect() are taken for all destinations.
+//! `bind-before-connect`: ports bound before connect() are in use for all destinations.
 
 use std::cmp::Reverse;
 
@@ -11,16 +11,16 @@ use crate::domain::{
     },
 };
 
-/// Fewer may be chance.
+/// Fewer may be a coincidence.
 const LEAST: u32 = 8;
-/// Of the range: less harms nobody.
+/// Share of the range; a smaller one does no harm.
 const LEAST_SHARE: f64 = 0.05;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     by_number(evidence).into_iter().chain(by_order(evidence)).collect()
 }
 
-/// By their number, as the kernel says.
+/// Reports ports that were bound by number, according to the kernel.
 fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
     let asked = evidence.snapshot.numbered.as_ref()?;
@@ -80,14 +80,14 @@ fn share(evidence: &Evidence<'_>, ports: u32) -> f64 {
     f64::from(ports) / f64::from(evidence.analysis.range(Protocol::Tcp).size.max(1))
 }
 
-/// Severity by the number of ports that are lost to all other destinations.
+/// Returns the severity by the number of ports that are lost to all other destinations.
 fn severity(evidence: &Evidence<'_>, lost: u32) -> Severity {
     let left = evidence.analysis.range(Protocol::Tcp).size.saturating_sub(lost);
     let level = evidence.thresholds.level(share(evidence, lost), left, None);
     level.severity().max(Severity::Warning)
 }
 
-/// By bind() to port 0, as the order of their use shows.
+/// Reports ports that were bound by bind() to port 0, judged by the order of their use.
 fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
     let share = share(evidence, range.suspected);
@@ -140,7 +140,7 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// Who has connections on these ports.
+/// Groups the owners of the connections on these ports.
 fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<Group<u32>> {
     let mut makers: Vec<(Party, u32)> = Vec::new();
     for socket in &evidence.snapshot.sockets {
@@ -159,7 +159,7 @@ fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<Group<u32>> {
     groups(evidence, makers, |sockets| sockets)
 }
 
-/// Whose connections are most of them: a process before who is not known.
+/// Returns the group with most connections; a known process comes before unknown ones.
 fn most(makers: &[Group<u32>]) -> Option<&Group<u32>> {
     makers.iter().min_by_key(|group| {
         let is_process = matches!(group.first(), Party::Process(_));

@@ -1,4 +1,4 @@
-//! `bound-inactive-leak`: a process binds ports and does nothing with them.
+//! `bound-inactive-leak`: a process binds ports and does not use them.
 
 use crate::domain::{
     Evidence, Finding, OwnerUse, Party, Protocol, Severity, StateClass,
@@ -9,7 +9,7 @@ use crate::domain::{
     },
 };
 
-/// Of one owner, in the range.
+/// Ports of one owner in the range.
 const LEAST: u32 = 16;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

@@ -1,4 +1,4 @@
-//! `close-wait-leak`: a process does not close what its peers have closed.
+//! `close-wait-leak`: a process does not close connections that its peers have closed.
 
 use crate::domain::{
     Evidence, Finding, OwnerUse, Party, Protocol, Severity,
@@ -9,7 +9,7 @@ use crate::domain::{
     },
 };
 
-/// A few are on their way to close() at any moment.
+/// A few connections wait for close() at any moment.
 const LEAST: u32 = 32;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

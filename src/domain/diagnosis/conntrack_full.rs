@@ -11,7 +11,7 @@ use crate::domain::{
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some(conntrack) = &evidence.snapshot.vitals.conntrack else { return Vec::new() };
-    // A limit of 0 is none (`__nf_conntrack_alloc`).
+    // A limit of 0 means no limit (`__nf_conntrack_alloc`).
     if conntrack.max == 0 {
         return Vec::new();
     }
@@ -59,7 +59,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-/// `drop` also counts what found no tuple (`insert_failed`), which is `nat-ports-exhausted`'s.
+/// Packets dropped because the table was full. The counter `drop` also includes flows that found no
+/// tuple (`insert_failed`), which `nat-ports-exhausted` reports.
 fn dropped_as_full(vitals: &Vitals) -> Option<u64> {
     let conntrack = vitals.conntrack.as_ref()?;
     Some(conntrack.dropped.saturating_sub(conntrack.insert_failed))

@@ -1,12 +1,13 @@
-//! Counters that only grow: only their growth tells of now. Not what they count.
+//! Compares counters that only grow: only their growth describes the present. Does not know what
+//! they count.
 
 use crate::domain::{Evidence, Vitals, diagnosis::finding::Figure};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Counter {
-    /// Not readable, or zero, or it stayed as it was.
+    /// Not readable, zero or unchanged.
     Still,
-    /// There is one snapshot only, or the one before could not be read: it may have happened long ago.
+    /// There is only one snapshot, or the previous one could not be read: the events may be old.
     Past {
         total: u64,
     },
@@ -19,13 +20,14 @@ pub(super) enum Counter {
 }
 
 impl Counter {
-    /// `read` takes the counter out of the vitals.
+    /// `read` returns the counter from the vitals.
     pub(super) fn of(evidence: &Evidence<'_>, read: fn(&Vitals) -> Option<u64>) -> Self {
         let Some(total) = read(&evidence.snapshot.vitals).filter(|&total| total > 0) else {
             return Self::Still;
         };
         let Some((before, seconds)) = evidence.before else { return Self::Past { total } };
-        // Where all could be read, connection tracking, say, began meanwhile with its counters at 0.
+        // Without gaps a missing counter is new: connection tracking, for example, was loaded
+        // meanwhile with its counters at 0.
         if read(before).is_none() && !before.gaps.is_empty() {
             return Self::Past { total };
         }
@@ -41,7 +43,7 @@ impl Counter {
     pub(super) fn is_growing(self) -> bool {
         matches!(self, Self::Growing { .. })
     }
-    /// The total and, where it grows, the growth a second.
+    /// The total and, if it grows, the growth per second.
     pub(super) fn figures(
         self,
         total_name: &'static str,

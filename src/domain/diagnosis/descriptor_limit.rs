@@ -9,7 +9,7 @@ use crate::domain::{
     },
 };
 
-/// Of the soft RLIMIT_NOFILE.
+/// Shares of the soft RLIMIT_NOFILE.
 const WARNING: f64 = 0.80;
 const CRITICAL: f64 = 0.95;
 
@@ -49,7 +49,7 @@ fn summary(group: &Group<&DescriptorUse>, row: &DescriptorUse) -> String {
     }
 }
 
-/// The command that raises the limit of each.
+/// Returns the command that raises the limit of each process.
 fn raise(group: &Group<&DescriptorUse>, limit: u64) -> String {
     let pids: Vec<String> = group.pids().map(|pid| pid.to_string()).collect();
     match pids.as_slice() {

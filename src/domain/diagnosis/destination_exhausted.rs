@@ -1,4 +1,4 @@
-//! `destination-exhausted`: connect() to one destination finds no port, or soon none.
+//! `destination-exhausted`: connect() to one destination finds no port, or soon will not.
 
 use crate::domain::{
     DestinationUse, Evidence, Finding, Forecast, Level, Protocol, Subject,
@@ -11,14 +11,14 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Told at most.
+/// Maximum number of findings.
 const MOST: usize = 8;
-/// A share of fewer ports says nothing.
+/// With fewer ports the share is not significant.
 const LEAST: u32 = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.analysis.destinations.iter();
-    // They stand in the order of their shares; from here on none can be near its end.
+    // They are sorted by share: none after these can be near its limit.
     let high = rows.take_while(|row| row.share() >= evidence.thresholds.warn / 2.0);
     high.filter(|row| row.used >= LEAST).filter_map(|row| of(evidence, row)).take(MOST).collect()
 }
@@ -96,7 +96,7 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -
     format!("{}{doubt} {elsewhere}", connect.fails(standing))
 }
 
-/// Why what is left is not one number.
+/// Says why the number of ports left is not exact.
 fn doubt(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> {
     let mut reasons = Vec::new();
     if row.uncertain > 0 {
@@ -158,7 +158,7 @@ fn figures(
     figures
 }
 
-/// Each in a few words, and in full.
+/// Returns each advice in a few words and in full.
 fn advice(evidence: &Evidence<'_>, row: &DestinationUse, client: &str) -> Vec<(String, String)> {
     let remote = row.destination.remote;
     let mut advice = Vec::new();

@@ -1,20 +1,20 @@
-//! What a rule found: how bad, why, what to do. Not how it was found.
+//! The result of a rule: how serious, why, what to do. Does not say how it was found.
 
 use crate::domain::{Destination, Party, Protocol};
 
-/// In growing order.
+/// How serious a finding is, in ascending order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     #[default]
     Ok,
-    /// Worth knowing; the status stays as it is.
+    /// Worth knowing; does not change the status.
     Notice,
     Warning,
     Critical,
 }
 
 impl Severity {
-    /// In JSON.
+    /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -25,23 +25,24 @@ impl Severity {
     }
 }
 
-/// How near a range or a destination is to its end.
+/// How near a range or a destination is to exhaustion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     #[default]
     Ok,
     Watch,
     Exhausting,
-    /// connect() or bind() fails on and off. One scan that sees ports left proves nothing: ports in
-    /// TIME-WAIT come back in waves, and what comes back is taken at once. So a subject is FAILING
+    /// connect() or bind() fails on and off. One scan that shows ports left proves nothing: ports
+    /// in TIME-WAIT become free in waves and are taken at once. So a range or destination is
+    /// FAILING
     ///
-    /// - for 10 s after a scan at which no port was left, or fewer than may be taken before the next
-    ///   scan (`LastMinute::expected`);
+    /// - for 10 s after a scan at which no port was left, or fewer than may be taken before the
+    ///   next scan (`LastMinute::expected`);
     /// - for a minute after a scan at which no port was left, while its used share is critical.
     ///
-    /// With no port left now it is EXHAUSTED. The alerts `PortscopeDestinationExhausted` and
-    /// `PortscopeRangeExhausted` ask the same of one scan in 30 s, over ten minutes: 0 now, or 0
-    /// lately and less than 15 % left since.
+    /// If no port is left now it is EXHAUSTED. The alerts `PortscopeDestinationExhausted` and
+    /// `PortscopeRangeExhausted` check the same with one scan every 30 s, over ten minutes: 0 now,
+    /// or 0 recently and less than 15 % left since.
     Failing,
     Exhausted,
 }
@@ -50,7 +51,7 @@ impl Level {
     pub const EACH: [Self; 5] =
         [Self::Ok, Self::Watch, Self::Exhausting, Self::Failing, Self::Exhausted];
 
-    /// On screen.
+    /// The name on screen.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -82,7 +83,7 @@ pub enum Figure {
     List(Vec<String>),
 }
 
-/// What a finding is about, so that a screen can lead there.
+/// What a finding is about, so that a screen can jump to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum About {
     Machine,
@@ -93,11 +94,11 @@ pub enum About {
 }
 
 impl About {
-    /// None: not of one protocol alone.
+    /// None: not about one protocol only.
     pub fn protocol(self) -> Option<Protocol> {
         match self {
             Self::Range(protocol) | Self::Port(protocol, _) => Some(protocol),
-            // UDP has none.
+            // UDP has no destinations.
             Self::Destination(_) => Some(Protocol::Tcp),
             Self::Machine | Self::Owner(_) => None,
         }
@@ -106,21 +107,22 @@ impl About {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// Of its rule.
+    /// The name of the rule.
     pub rule: &'static str,
     pub severity: Severity,
     pub about: About,
-    /// One line: what, how much, who.
+    /// One line: what, how much, which process.
     pub summary: String,
-    /// The summary's reason in some 70 characters, the process first; empty: the summary says it.
+    /// The reason of the summary in about 70 characters, the process first; empty: the summary
+    /// contains it.
     pub cause: String,
-    /// `advice` in two to six words each, in its order; empty: there is no short way to say it.
+    /// The items of `advice` in two to six words each; empty: there is no short form.
     pub steps: Vec<String>,
-    /// Two sentences: what it means for programs on this machine (the errno they get, or none).
+    /// Two sentences: what it means for programs on this machine (the errno they get, if any).
     pub meaning: String,
-    /// Names are stable keys of JSON, in snake_case.
+    /// Names are stable JSON keys in snake_case.
     pub evidence: Vec<(&'static str, Figure)>,
-    /// What to do, most effective first: the exact command or change of code.
+    /// What to do, most effective first: the exact command or code change.
     pub advice: Vec<String>,
     /// What not to do, and why.
     pub avoid: Vec<String>,

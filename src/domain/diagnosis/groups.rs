@@ -1,4 +1,5 @@
-//! Processes of one name or unit: what is wrong with each of them is one finding. Judges nothing.
+//! Groups processes by name or unit: the same problem in all of them is one finding. Judges
+//! nothing.
 
 use std::collections::HashMap;
 
@@ -10,9 +11,9 @@ use crate::domain::{
     },
 };
 
-/// Parties with the same trouble, and how much each has of it.
+/// Parties with the same problem, and how much each has of it.
 pub(super) struct Group<T> {
-    /// The one with most first.
+    /// The party with most comes first.
     pub members: Vec<(Party, T)>,
     /// `holder (pid 7)`, `holder, 3 processes`, `web.service, 3 processes`
     pub name: String,
@@ -20,7 +21,7 @@ pub(super) struct Group<T> {
     pub program: String,
 }
 
-/// Groups in the order of their first members.
+/// Returns the groups in the order of their first members.
 pub(super) fn groups<T: Copy>(
     evidence: &Evidence<'_>,
     parties: impl IntoIterator<Item = (Party, T)>,
@@ -68,7 +69,7 @@ impl<T: Copy> Group<T> {
         }
     }
 
-    /// Evidence: which processes they are; empty for one.
+    /// Lists the processes as evidence; empty for a single one.
     pub fn figures(&self) -> Vec<(&'static str, Figure)> {
         if self.is_single() {
             return Vec::new();
@@ -78,7 +79,7 @@ impl<T: Copy> Group<T> {
         vec![("processes", Figure::Count(count)), ("pids", Figure::List(pids))]
     }
 
-    /// That of the one with most first.
+    /// The pid of the party with most comes first.
     pub fn pids(&self) -> impl Iterator<Item = u32> {
         self.members.iter().filter_map(|(party, _)| match party {
             Party::Process(pid) => Some(*pid),
@@ -107,7 +108,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Of each name the unit that all its processes run in; None: there is no such unit.
+/// Maps each name to the unit that all its processes run in; None: there is no such unit.
 fn only_units<'a>(
     evidence: &Evidence<'a>,
     parties: impl Iterator<Item = Party>,
@@ -128,7 +129,7 @@ fn process<'a>(evidence: &Evidence<'a>, party: Party) -> Option<&'a Process> {
     evidence.processes.get(pid)
 }
 
-/// A service or a container. A session holds what has nothing to do with each other.
+/// Returns the service or container of the process. A session is none: its processes are unrelated.
 fn unit(process: &Process) -> Option<&str> {
     let unit = process.unit.as_ref()?.as_str();
     let is_session =

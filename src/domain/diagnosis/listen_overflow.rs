@@ -9,28 +9,29 @@ use crate::domain::{
     },
 };
 
-/// Listeners told at most: hundreds may share a port.
+/// Maximum number of listeners reported: hundreds may share a port.
 const MOST: usize = 16;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let snapshot = evidence.snapshot;
     let overflows = Counter::of(evidence, |vitals| vitals.listen_overflows);
-    // /proc/net/tcp does not tell how long a listener's queue may be.
+    // /proc/net/tcp does not show the maximum length of a listener's queue.
     let is_told = snapshot.source != Source::Procfs;
     let full = snapshot.sockets.iter().filter(|socket| is_told && is_full(socket)).take(MOST);
     let named: Vec<Finding> = full.map(|socket| of_listener(evidence, socket, overflows)).collect();
     if named.is_empty() { of_machine(evidence, overflows).into_iter().collect() } else { named }
 }
 
-/// Of a listener the queues are `sk_ack_backlog` and `sk_max_ack_backlog` (net/ipv4/tcp_diag.c).
+/// Whether the accept queue is full: a listener's queues are `sk_ack_backlog` and
+/// `sk_max_ack_backlog` (net/ipv4/tcp_diag.c).
 fn is_full(socket: &Socket) -> bool {
     socket.state == State::Listen
         && socket.receive_queue > 0
         && socket.receive_queue >= socket.send_queue
 }
 
-/// The kernel takes one more than asked for: it refuses where waiting > backlog
-/// (include/net/sock.h, `sk_acceptq_is_full`).
+/// Reports one listener. The kernel accepts one connection more than the backlog: it refuses if
+/// waiting > backlog (include/net/sock.h, `sk_acceptq_is_full`).
 fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> Finding {
     let (waiting, backlog) = (socket.receive_queue, socket.send_queue);
     let has_refused = waiting > backlog && overflows != Counter::Still;
@@ -91,7 +92,7 @@ fn avoid() -> Vec<String> {
     ]
 }
 
-/// None of the queues is full now.
+/// Reports overflows while no queue is full.
 fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
     let (severity, times) = match overflows {
         Counter::Still => return None,

@@ -10,7 +10,7 @@ use crate::domain::{
     },
 };
 
-/// Named in the summary at most. The command has all.
+/// Maximum number of services named in the summary. The command contains all.
 const MOST: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

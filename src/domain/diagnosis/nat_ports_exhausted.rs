@@ -1,4 +1,4 @@
-//! `nat-ports-exhausted`: address translation finds no port.
+//! `nat-ports-exhausted`: address translation finds no free port.
 
 use crate::domain::{
     Conntrack, Evidence, Finding, Protocol, Severity, Translation,
@@ -9,15 +9,15 @@ use crate::domain::{
     },
 };
 
-/// What a translation without a range of its own chooses from: 1024-65535
+/// Number of ports for a translation without a range of its own: 1024-65535
 /// (net/netfilter/nf_nat_core.c, `nf_nat_l4proto_unique_tuple`).
 const WHOLE: u32 = 64_512;
 
-/// Of the ports between the lowest and the highest seen. The kernel tries 128 ports of a large
-/// range and a few more, so it gives up before the last one is taken.
+/// Share of the ports between the lowest and the highest seen. The kernel tries 128 ports of a
+/// large range and a few more, so it gives up before the last one is in use.
 const DENSE: f64 = 0.95;
 
-/// With fewer ports in a row, a range that ends there might be chance.
+/// With fewer consecutive ports, the end of the range may be a coincidence.
 const FEWEST_IN_A_ROW: u32 = 4;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -30,7 +30,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if named.is_empty() { of_failures(conntrack, failures).into_iter().collect() } else { named }
 }
 
-/// None: there are ports enough.
+/// None: there are enough ports.
 fn severity(evidence: &Evidence<'_>, row: &Translation, failures: Counter) -> Option<Severity> {
     let limits = evidence.thresholds;
     let of_whole = f64::from(row.ports) / f64::from(WHOLE);
@@ -45,8 +45,8 @@ fn severity(evidence: &Evidence<'_>, row: &Translation, failures: Counter) -> Op
     }
 }
 
-/// Ports without a hole, which the translation chose itself: it has a range of its own, and that
-/// is full. Clients that count their ports up make rows too, but these keep their ports.
+/// Whether the ports have no gaps and the translation chose them: it has a range of its own, which
+/// is full. Clients that count their ports upwards leave no gaps either, but keep their ports.
 pub(super) fn is_dense(row: &Translation) -> bool {
     f64::from(row.ports) >= DENSE * f64::from(row.seen.len()) && row.moved * 2 >= row.ports
 }
@@ -86,7 +86,7 @@ fn summary(row: &Translation) -> String {
     }
 }
 
-/// The range of the translation itself stands in the rules of the firewall only.
+/// The range of the translation itself is only in the rules of the firewall.
 fn meaning(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => {
@@ -142,8 +142,8 @@ fn avoid() -> Vec<String> {
     ]
 }
 
-/// No translation explains them: the table was not readable, the flow is gone, or it is none of
-/// NAT's business.
+/// Reports failures that no translation explains: the table was not readable, the flow has ended,
+/// or NAT is not the cause.
 fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
     let (severity, times) = match failures {
         Counter::Still => return None,

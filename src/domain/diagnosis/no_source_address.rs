@@ -10,10 +10,10 @@ use crate::domain::{
 
 const REFUSAL: &str = "EADDRNOTAVAIL (\"Cannot assign requested address\")";
 
-/// At most one for IPv6 and one for IPv4.
+/// Returns at most one finding for IPv6 and one for IPv4.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some(addresses) = &evidence.snapshot.vitals.addresses else { return Vec::new() };
-    // Nothing runs there yet, or nothing that needs the network.
+    // Without sockets nothing runs there yet, or nothing that needs the network.
     let is_used = !evidence.snapshot.sockets.is_empty();
     [ipv6(addresses, is_used), ipv4(addresses, is_used)].into_iter().flatten().collect()
 }
@@ -21,7 +21,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 /// Why `::1` is missing.
 enum Cause<'a> {
     LoopbackDown,
-    /// By these of `all`, `default` and `lo`.
+    /// Disabled by these of `all`, `default` and `lo`.
     Disabled(&'a [&'static str]),
     /// `lo` is up, and IPv6 is not disabled on it.
     Removed,
@@ -43,7 +43,7 @@ fn ipv6(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
     };
     Some(Finding {
         summary: format!("{what} {REFUSAL}: {}. This is not exhaustion", cause.words()),
-        // Few disable loopback on purpose, many IPv6.
+        // Few disable loopback on purpose; many disable IPv6.
         severity: if is_down && is_used { Severity::Warning } else { Severity::Notice },
         meaning: meaning(*usable, &cause),
         evidence: vec![
@@ -101,7 +101,7 @@ impl Cause<'_> {
             Self::LoopbackDown => return vec!["ip link set lo up".to_owned()],
             Self::Removed => "ip address add ::1/128 dev lo".to_owned(),
             Self::Disabled(names) => {
-                // `all` last: it would set the others, too.
+                // `all` comes last, because it also sets the others.
                 let order = ["default", "lo", "all"].into_iter();
                 let set = order.filter(|name| names.contains(name));
                 let set: Vec<String> =
@@ -121,7 +121,7 @@ impl Cause<'_> {
     }
 }
 
-/// Where IPv6 says nothing of `lo`, or 127.0.0.1 alone is missing.
+/// Reports that `lo` is down, unless the IPv6 finding does, or that 127.0.0.1 is missing.
 fn ipv4(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
     let is_said = matches!(&addresses.ipv6, Ipv6::Listed { has_loopback: false, disabled, .. }
         if !disabled.contains(&"lo"));
@@ -151,7 +151,7 @@ fn ipv4(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
     })
 }
 
-/// What both have in common.
+/// The fields that both findings share.
 fn finding() -> Finding {
     Finding {
         rule: "no-source-address",

@@ -1,11 +1,11 @@
-//! `not-seen`: something could not be seen.
+//! `not-seen`: some data could not be read.
 
 use crate::domain::{
     Evidence, Finding, Gap, Severity,
     diagnosis::finding::{About, Figure},
 };
 
-/// One for each gap.
+/// Returns one finding per gap.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let snapshot = evidence.snapshot;
     snapshot.gaps.iter().chain(&snapshot.vitals.gaps).map(finding).collect()
@@ -36,8 +36,8 @@ fn finding(gap: &Gap) -> Finding {
     }
 }
 
-/// Without sockets no other rule can be trusted to be silent, and without the range no number of
-/// ports left is known.
+/// If sockets are missing, other rules may be silent without reason; if the range is unknown, so is
+/// the number of ports left.
 fn severity(gap: &Gap) -> Severity {
     match gap {
         Gap::TableRefused { .. } | Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => {

@@ -1,4 +1,4 @@
-//! `orphans-high`: closed but unfinished connections near the kernel's limit.
+//! `orphans-high`: connections that are closed but not finished are near the kernel's limit.
 
 use crate::domain::{
     Evidence, Finding, Severity,
@@ -9,8 +9,8 @@ use crate::domain::{
     },
 };
 
-/// Of `tcp_max_orphans`. The kernel counts an orphan whose peer is silent twice or four times
-/// (net/ipv4/tcp_timer.c, `tcp_out_of_resources`), so that it may begin to reset at a half.
+/// Shares of `tcp_max_orphans`. The kernel counts an orphan with a silent peer two or four times
+/// (net/ipv4/tcp_timer.c, `tcp_out_of_resources`), so it may start to reset at half of the limit.
 const WARNING: f64 = 0.50;
 const CRITICAL: f64 = 0.75;
 

@@ -1,8 +1,9 @@
-//! `port-range-of-socket`: a process has used up a block of ports that it keeps to, while the range
-//! has others left. A suspicion: the tables do not show IP_LOCAL_PORT_RANGE.
+//! `port-range-of-socket`: a process has used up a block of ports that it limits itself to, while
+//! the range has others left. A suspicion: the tables do not show IP_LOCAL_PORT_RANGE.
 //!
-//! connect() by itself takes the low parity of the whole range first (`__inet_hash_connect`). Ports
-//! of both parities without a hole, and none outside, are those of a program that limits itself.
+//! Without that option connect() first takes the low parity of the whole range
+//! (`__inet_hash_connect`). A block with ports of both parities and no gap, and no port outside,
+//! belongs to a program that limits itself.
 
 use std::collections::BTreeMap;
 
@@ -15,18 +16,18 @@ use crate::domain::{
     },
 };
 
-/// A block of fewer ports may be chance.
+/// A block of fewer ports may be a coincidence.
 const LEAST: usize = 16;
-/// Of the block: so many ports are used.
+/// Share of the block's ports in use from which it is full.
 const FULL: f64 = 0.95;
-/// Findings at most.
+/// Maximum number of findings.
 const MOST: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.analysis.destinations.iter();
     let candidates: BTreeMap<Destination, &DestinationUse> =
         rows.filter(|row| may_be_limited(row)).map(|row| (row.destination, row)).collect();
-    // Of an assumed range it is not known what is outside of it.
+    // If the range is only assumed, it is unknown what is outside of it.
     if candidates.is_empty() || !evidence.snapshot.knows_range() {
         return Vec::new();
     }
@@ -39,8 +40,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     blocks.take(MOST).collect()
 }
 
-/// Both parities are used, the low one of the whole range is not used up, and the block is smaller
-/// than half of the range. Most machines have no such destination.
+/// Whether both parities are in use, the low one of the whole range is not used up, and the block
+/// is smaller than half of the range. Most machines have no such destination.
 fn may_be_limited(row: &DestinationUse) -> bool {
     let (low, used) = (row.low_parity_used, row.used);
     used as usize >= LEAST
@@ -50,7 +51,7 @@ fn may_be_limited(row: &DestinationUse) -> bool {
         && row.low_parity_available() * 4 >= row.low_parity_capacity
 }
 
-/// The open connections of each process to each of the destinations.
+/// Returns the open connections of each process to each of the destinations.
 fn clients<'a>(
     evidence: &Evidence<'a>,
     candidates: &BTreeMap<Destination, &DestinationUse>,
@@ -66,17 +67,17 @@ fn clients<'a>(
     clients
 }
 
-/// Ports from the first to the last that a process uses towards a destination.
+/// The ports from the first to the last that a process uses towards a destination.
 struct Block {
     range: PortRange,
-    /// Used towards the destination, by whomever, or not available to connect().
+    /// Ports in use towards the destination by any process, or not available to connect().
     taken: u32,
-    /// Of the process.
+    /// Ports of the process.
     own: u32,
 }
 
 impl Block {
-    /// None: no full block, or nothing speaks for a limit.
+    /// None: there is no full block, or no sign of a limit.
     fn of(evidence: &Evidence<'_>, row: &DestinationUse, sockets: &[&Socket]) -> Option<Self> {
         let ports = sockets.iter().map(|socket| socket.local.port);
         let range = PortRange::new(ports.clone().min()?, ports.clone().max()?).ok()?;
@@ -101,9 +102,10 @@ impl Block {
     }
 }
 
-/// A program that binds the next number each time has a block without a hole as well, but its next
-/// port is free. Inodes grow in the order in which sockets are made, in batches of 1024 a CPU
-/// (`get_next_ino`). connect() starts anywhere in the block and goes around it several times.
+/// Whether the program counts its ports upwards. If it binds the next number each time, it has a
+/// block without gaps too, but its next port is free. Inodes grow in the order in which sockets are
+/// created, in batches of 1024 per CPU (`get_next_ino`). connect() starts anywhere in the block and
+/// wraps around several times.
 fn counts_up(sockets: &[&Socket]) -> bool {
     let made = sockets.iter().filter_map(|socket| Some((socket.inode?, socket.local.port)));
     let mut made: Vec<(u32, u16)> = made.collect();
@@ -111,7 +113,7 @@ fn counts_up(sockets: &[&Socket]) -> bool {
     let batch = |inode: u32| inode.wrapping_sub(1) / 1024;
     let is_back =
         |pair: &&[(u32, u16)]| pair[1].1 < pair[0].1 && batch(pair[1].0) == batch(pair[0].0);
-    // It may have begun again at the first one.
+    // The program may have started again at its first port.
     made.windows(2).filter(is_back).count() <= 2
 }
 

@@ -1,4 +1,4 @@
-//! `range-exhausted`: bind(0) finds no port, or soon none.
+//! `range-exhausted`: bind(0) finds no port, or soon will not.
 
 use crate::domain::{
     Evidence, Finding, Level, Party, Protocol, StateClass, Subject,
@@ -13,7 +13,7 @@ use crate::domain::{
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
     if range.size == 0 {
-        // All of it is reserved: see reserved-large.
+        // All of the range is reserved: see reserved-large.
         return Vec::new();
     }
     let trend = evidence.trend(Subject::Range(Protocol::Tcp));
@@ -101,7 +101,7 @@ fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>)
     format!("{}{doubt}{scopes}{reuse} {}", bind.fails(standing), connect(evidence))
 }
 
-/// The listed sockets do not fill the range, and yet a bind() of ours was refused.
+/// Explains that a bind() of ours was refused although the listed sockets do not fill the range.
 fn refused(evidence: &Evidence<'_>) -> String {
     let left = evidence.analysis.range(Protocol::Tcp).left().most;
     format!(
@@ -152,7 +152,7 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     advice
 }
 
-/// Whether sockets were bound that connect, or may be going to: no server is advised about connect().
+/// Whether sockets were bound that connect or may do so: servers get no advice about connect().
 fn has_binders(evidence: &Evidence<'_>) -> bool {
     let bound = StateClass::Bound as usize;
     evidence.analysis.range(Protocol::Tcp).suspected > 0

@@ -8,9 +8,9 @@ use crate::domain::{
     },
 };
 
-/// Fewer ports: no server lives long on these.
+/// A server soon uses up a range of this size.
 const TINY: u32 = 1024;
-/// IANA's dynamic range, which other systems have, holds as many.
+/// The size of IANA's dynamic range, which other systems use.
 const NARROW: u32 = 16_384;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -20,7 +20,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let is_used = evidence.analysis.ranges.iter().any(|range| range.used_share() >= 0.5);
-    // One that nobody fills harms nobody.
+    // A narrow range does no harm while few of its ports are used.
     let severity = if size <= TINY && is_used { Severity::Warning } else { Severity::Notice };
     let avoid = vec![
         "do not narrow it to keep services apart: reserve their ports instead \

@@ -1,4 +1,4 @@
-//! `range-odd`: the ephemeral range has an odd number of ports, and one is left out of each search.
+//! `range-odd`: the ephemeral range has an odd number of ports, and each search leaves one out.
 
 use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity,
@@ -9,8 +9,8 @@ use crate::domain::{
 };
 
 /// `__inet_hash_connect` and `inet_csk_find_open_port` round the number of ports down to an even
-/// one and go on from a port at random, so that one port of the low parity, another one each time,
-/// is not looked at. A range of one port is searched whole.
+/// one and start at a random port, so that each search skips one port of the low parity, another
+/// one each time. A range of one port is searched completely.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.snapshot.ephemeral.range;
     if range.len() == 1 || range.len().is_multiple_of(2) {

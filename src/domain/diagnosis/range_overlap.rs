@@ -1,4 +1,4 @@
-//! `range-overlap`: the ephemeral range overlaps a range that others allocate from.
+//! `range-overlap`: the ephemeral range overlaps a range that something else allocates from.
 
 use crate::domain::{
     Ephemeral, Evidence, Finding, PortRange, Severity, Translation,
@@ -10,12 +10,12 @@ use crate::domain::{
     },
 };
 
-/// `--service-node-port-range` of kube-apiserver, unless somebody set it.
+/// The default of `--service-node-port-range` of kube-apiserver.
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 /// Programs that run on every node of a Kubernetes cluster.
 const KUBERNETES: &[&str] = &["kubelet", "kube-proxy", "k3s", "k3s-agent", "k3s-server", "k0s"];
-/// Below it, most services have their registered ports (RFC 6335 section 6 registers 1024-49151,
-/// which the default range overlaps too).
+/// Most services have their registered ports here (RFC 6335, section 6, registers 1024-49151, which
+/// the default range overlaps too).
 const SERVICES: (u16, u16) = (0, 9_999);
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -24,7 +24,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     found.into_iter().flatten().collect()
 }
 
-/// The part of `of` that the kernel may choose from, and how many ports that is.
+/// Returns the part of `of` in the ephemeral range, and how many of its ports are not reserved.
 fn overlap(ephemeral: &Ephemeral, of: PortRange) -> Option<(PortRange, u32)> {
     let part = ephemeral.range.intersection(of)?;
     let ports = part.len() - ephemeral.reserved_in(part);
@@ -98,8 +98,8 @@ fn services(ephemeral: &Ephemeral) -> Option<Finding> {
     })
 }
 
-/// Only where a translation shows a range of its own: without one it keeps the ports of those it
-/// translates, which lie in the ephemeral range of theirs as a rule.
+/// Reports only translations that show a range of their own: others keep the ports of the hosts
+/// that they translate, which are usually in the ephemeral range of those hosts.
 fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
     let ephemeral = &evidence.snapshot.ephemeral;
     let rows =
@@ -143,7 +143,7 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// What all of them share.
+/// The fields that all findings of this rule share.
 fn notice(ephemeral: &Ephemeral, other: PortRange, part: PortRange, ports: u32) -> Finding {
     Finding {
         rule: "range-overlap",

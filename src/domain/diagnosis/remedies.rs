@@ -1,10 +1,11 @@
-//! Advice that several rules give, in the words of this machine. Decides nothing.
+//! Advice that several rules give, with the values of this machine. Decides nothing.
 
 use crate::domain::{Destination, Ephemeral};
 
-/// How the range could be widened; None: it is as wide as it should be.
+/// Says how to widen the range; None: it is wide enough.
 ///
-/// Not below 10,240: most services listen lower. Those that listen in between must be reserved.
+/// Does not go below 10,240: most services listen on lower ports. Those on ports in between must be
+/// reserved.
 pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<String> {
     let lower = ephemeral.range.first().min(10_240);
     (ephemeral.range.len() < 50_000).then(|| {
@@ -16,8 +17,8 @@ pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<String> {
     })
 }
 
-/// What lets connect() reuse a port in TIME-WAIT, in a few words and in full; None: nothing that can
-/// be set does.
+/// Returns the settings that let connect() reuse a port in TIME-WAIT, in a few words and in full;
+/// None: no setting does.
 pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<(String, String)> {
     let is_on = match ephemeral.tw_reuse {
         Some(1) => true,
@@ -44,6 +45,6 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<(String, 
     Some((short.collect::<Vec<_>>().join(", "), full))
 }
 
-/// Against the habit of turning every knob that has TIME-WAIT near its name.
+/// Warns against changing every sysctl whose name suggests TIME-WAIT.
 pub(super) const NOT_FIN_TIMEOUT: &str = "do not lower tcp_fin_timeout: it ends FIN-WAIT-2, TIME-WAIT lasts 60 s whatever it says; \
      and tcp_tw_recycle is gone since Linux 4.12";

@@ -1,19 +1,19 @@
-//! Commands that set `ip_local_reserved_ports`. Runs none.
+//! Builds commands that set `ip_local_reserved_ports`. Runs none.
 
 use crate::domain::{Ephemeral, PortRange};
 
-/// The kernel takes one page in a write(2) (`proc_do_large_bitmap`). sysctl(8) and systemd-sysctl
+/// The kernel accepts one page per write(2) (`proc_do_large_bitmap`). sysctl(8) and systemd-sysctl
 /// do not write the rest and report success; the shell's `echo` does write it.
 const PAGE: usize = 4095;
 
-/// The command that reserves `ports` besides what is reserved already: a new list replaces the old
-/// one. It ends with the list.
+/// Returns the command that reserves `ports` in addition to those that are reserved already: a new
+/// list replaces the old one.
 pub(super) fn command(ephemeral: &Ephemeral, ports: impl IntoIterator<Item = PortRange>) -> String {
     let ports = ephemeral.reserved().iter().copied().chain(ports);
     set_to(&PortRange::merged(ports.collect()))
 }
 
-/// The command that reserves exactly these ports.
+/// Returns the command that reserves exactly these ports.
 pub(super) fn set_to(ports: &[PortRange]) -> String {
     match list(ports) {
         list if list.is_empty() => "echo > /proc/sys/net/ipv4/ip_local_reserved_ports".to_owned(),
@@ -24,17 +24,17 @@ pub(super) fn set_to(ports: &[PortRange]) -> String {
     }
 }
 
-/// Whether sysctl(8) would cut the list and say nothing.
+/// Whether sysctl(8) would truncate the list without an error.
 pub(super) fn is_too_long(command: &str) -> bool {
     command.starts_with("echo ") && command.len() > PAGE
 }
 
-/// One port as a range.
+/// Returns one port as a range.
 pub(super) fn single(port: u16) -> PortRange {
     PortRange::new(port, port).expect("a port is not after itself")
 }
 
-/// `40000,40010-40019`, as the sysctl has it.
+/// Formats ranges as the sysctl does: `40000,40010-40019`.
 pub(super) fn list(ports: &[PortRange]) -> String {
     let written = ports.iter().map(|range| match range.len() {
         1 => range.first().to_string(),

@@ -15,9 +15,9 @@ use crate::domain::{
 const NOTICE: f64 = 0.25;
 const WARNING: f64 = 0.50;
 const NEARLY_ALL: f64 = 0.99;
-/// Named in the evidence at most.
+/// Maximum number of ranges named in the evidence.
 const MOST: usize = 8;
-/// Most services have lower ports, and fewer ports are no range to move to.
+/// Limits of a range to move to: most services use lower ports, and fewer ports are not enough.
 const LOWEST: u16 = 10_240;
 const LEAST: u32 = 1024;
 
@@ -50,7 +50,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-/// What is left for automatic choice is used up, or nearly.
+/// Whether the ports left for automatic choice are used up, or nearly.
 fn is_short(evidence: &Evidence<'_>) -> bool {
     let is_high = |share: f64| share >= evidence.thresholds.critical;
     let analysis = evidence.analysis;
@@ -142,7 +142,7 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     advice
 }
 
-/// What of `part` is below and above `range`.
+/// Returns what of `part` is below and above `range`.
 fn outside(part: PortRange, range: PortRange) -> impl Iterator<Item = PortRange> {
     let below = range.first().checked_sub(1);
     let below = below.and_then(|end| PortRange::new(part.first(), part.last().min(end)).ok());
@@ -151,7 +151,7 @@ fn outside(part: PortRange, range: PortRange) -> impl Iterator<Item = PortRange>
     below.into_iter().chain(above)
 }
 
-/// The widest run of ports without a reserved one, its ends of different parity.
+/// Returns the widest run of ports without a reserved one, with ends of different parity.
 fn widest(ephemeral: &Ephemeral) -> Option<PortRange> {
     let mut next = u32::from(LOWEST);
     let mut widest: Option<PortRange> = None;

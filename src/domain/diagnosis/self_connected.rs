@@ -9,7 +9,7 @@ use crate::domain::{
     },
 };
 
-/// Findings at most.
+/// Maximum number of findings.
 const MOST: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -35,7 +35,7 @@ fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
     figures.extend(left.map(|ms| ("seconds_left", Figure::Seconds(f64::from(ms) / 1000.0))));
     Finding {
         rule: "self-connected",
-        // It ends by itself within a minute.
+        // Once its process has closed it, it ends within a minute.
         severity: if is_over { Severity::Notice } else { Severity::Warning },
         about: About::Port(Protocol::Tcp, socket.local.port),
         summary: summary(evidence, socket, owner),

@@ -1,11 +1,11 @@
-//! Ports that programs bound by number, to serve on. Not whether that is good or bad.
+//! Ports that programs bound by number, to serve on. Does not judge them.
 
 use std::collections::BTreeMap;
 
 use crate::domain::{Evidence, Party, Protocol, Socket, State};
 
-/// A process with more UDP sockets in the range chooses ports by itself (a resolver, a media relay):
-/// its ports of this moment are not those of the next.
+/// A process with more UDP sockets in the range chooses its own ports (a resolver, a media relay):
+/// a moment later it uses other ports.
 const MOST_OF_A_PROCESS: usize = 256;
 
 /// A service's port, and one of its sockets.
@@ -16,10 +16,11 @@ pub(super) struct Service<'a> {
     pub socket: &'a Socket,
 }
 
-/// In the order of protocol and port, each port once; of ports that `is_asked`.
+/// Returns the services on ports for which `is_asked` is true, sorted by protocol and port, each
+/// port once.
 ///
-/// Where the kernel could not be asked which sockets were bound by number, all TCP listeners are
-/// there and no UDP socket: an unconnected one may as well be a client.
+/// If the kernel could not be asked which sockets were bound by number, includes all TCP listeners
+/// and no UDP socket: an unconnected one may be a client.
 pub(super) fn services<'a>(
     evidence: &Evidence<'a>,
     is_asked: impl Fn(u16) -> bool,
@@ -41,12 +42,13 @@ pub(super) fn services<'a>(
     found.into_iter().map(service).collect()
 }
 
-/// None: not known.
+/// Whether the socket was bound by number; None: unknown.
 fn is_by_number(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     evidence.snapshot.vitals.is_bound_by_number(socket)
 }
 
-/// By number, and in both looks where there were two: a resolver has a socket for a moment.
+/// Whether it was bound by number, in both snapshots if there are two: a resolver uses a socket
+/// only for a moment.
 fn is_lasting(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     let before = evidence.before.and_then(|(vitals, _)| vitals.is_bound_by_number(socket));
     Some(is_by_number(evidence, socket)? && before != Some(false))

@@ -1,4 +1,4 @@
-//! `slow-zone`: connect() to one destination walks half of the range each time.
+//! `slow-zone`: connect() to one destination searches half of the range each time.
 
 use crate::domain::{
     DestinationUse, Evidence, Finding, Protocol, Severity, Socket,
@@ -8,19 +8,19 @@ use crate::domain::{
     },
 };
 
-/// What a port costs that connect() looks at and cannot take, at least. Measured on 6.18: 91 to 117 ns;
-/// before Linux 6.15, which walks without locks (86c2bc293b81), 1.7 to 2 times as much.
+/// Minimum time that connect() spends on a port that it cannot take. Measured on Linux 6.18: 91 to
+/// 117 ns; before Linux 6.15, which searches without locks (86c2bc293b81), 1.7 to 2 times as much.
 const WALK_NANOSECONDS: f64 = 90.0;
 const WALK_WITH_LOCKS: f64 = 1.7;
 const WITHOUT_LOCKS: (u32, u32) = (6, 15);
-/// Each connection that stands in the way in a bucket of the kernel's table costs as much more:
-/// measured with 256 buckets and 28,000 connections, 2,000 to 4,500 ns a port.
+/// Additional time per port for each other connection in a bucket of the kernel's table: measured
+/// with 256 buckets and 28,000 connections, 2,000 to 4,500 ns a port.
 const CHAIN_NANOSECONDS: f64 = 18.0;
-/// A connect() on loopback that finds a port at once takes so long.
+/// Duration of a connect() on loopback that finds a port at once.
 const USUAL_NANOSECONDS: f64 = 13_500.0;
-/// To walk fewer ports than these costs less than a connect() does anyway.
+/// A search over fewer ports is too short to report: less than 0.05 ms with a sparse table.
 const LEAST: u32 = 512;
-/// Told at most.
+/// Maximum number of findings.
 const MOST: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -28,9 +28,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     rows.filter(|row| is_slow(row)).map(|row| of(evidence, row)).take(MOST).collect()
 }
 
-/// connect() looks for ports of the low parity first and takes the other ones only when it found
-/// none (`__inet_hash_connect`); a few that came free again change little,
-/// and a TIME-WAIT that it may take ends the walk.
+/// connect() searches the ports of the low parity first and takes the others only if it finds none
+/// (`__inet_hash_connect`). A few ports that became free again change little, and a TIME-WAIT
+/// socket that it may reuse ends the search.
 fn is_slow(row: &DestinationUse) -> bool {
     row.low_parity_capacity >= LEAST
         && row.available() > 0
@@ -93,8 +93,8 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     }
 }
 
-/// What is known of the kernel's table of connections: entries in front of the one looked for. Where
-/// namespaces share the table, those of others come on top.
+/// Returns the mean number of connections in a bucket of the kernel's table. If network namespaces
+/// share the table, those of the others come in addition.
 fn chain(evidence: &Evidence<'_>) -> f64 {
     let buckets = evidence.snapshot.vitals.hash_buckets.map_or(0, i64::unsigned_abs);
     if buckets == 0 {

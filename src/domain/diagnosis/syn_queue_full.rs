@@ -1,11 +1,11 @@
-//! `syn-queue-full`: a listener has more half-open connections than it may, so that SYNs are dropped
-//! or answered by a cookie.
+//! `syn-queue-full`: a listener has more half-open connections than allowed, so that SYNs are
+//! dropped or answered with a cookie.
 //!
-//! The kernel (`tcp_conn_request`, net/ipv4/tcp_input.c) looks at the number of half-open connections
-//! of the listener. Above its backlog, the argument of listen(), a SYN is answered by a cookie, or
-//! dropped where `tcp_syncookies` is 0 (`TCPReqQFullDoCookies`, `TCPReqQFullDrop`). Without cookies it
-//! drops SYNs of unknown clients already when less than a quarter of `tcp_max_syn_backlog` is left,
-//! which `ListenDrops` alone counts. The accept queue is another one: see `listen-overflow`.
+//! The kernel (`tcp_conn_request`, net/ipv4/tcp_input.c) checks the number of half-open connections
+//! of the listener. Above its backlog, the argument of listen(), a SYN is answered with a cookie,
+//! or dropped if `tcp_syncookies` is 0 (`TCPReqQFullDoCookies`, `TCPReqQFullDrop`). Without cookies
+//! it drops SYNs of unknown clients already when less than a quarter of `tcp_max_syn_backlog` is
+//! left, which only `ListenDrops` counts. The accept queue is another queue: see `listen-overflow`.
 
 mod queues;
 
@@ -20,7 +20,7 @@ use crate::domain::{
 
 use self::queues::{Queue, queues};
 
-/// Listeners named at most.
+/// Maximum number of listeners named.
 const MOST: usize = 16;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -38,13 +38,13 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if named.is_empty() { of_machine(evidence, drops).into_iter().collect() } else { named }
 }
 
-/// What happens to SYNs that find a queue full.
+/// What the kernel does with SYNs that find a queue full.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Drops {
     None,
-    /// They are dropped.
+    /// The kernel drops them.
     Lost(Counter),
-    /// A cookie answers them.
+    /// The kernel answers them with a cookie.
     Cookies(Counter),
 }
 
@@ -52,13 +52,13 @@ impl Drops {
     fn of(evidence: &Evidence<'_>) -> Self {
         let syn = &evidence.snapshot.vitals.syn_queue;
         let lost = Counter::of(evidence, |vitals| vitals.syn_queue.dropped);
-        // Every overflow of an accept queue is counted among the drops, too.
+        // Each overflow of an accept queue is also counted among the drops.
         let others = Counter::of(evidence, |vitals| {
             vitals.listen_drops?.checked_sub(vitals.listen_overflows?)
         });
         let cookies = Counter::of(evidence, |vitals| vitals.syn_queue.cookies_for_full);
         match syn.cookies {
-            // Each SYN is answered by a cookie: no queue is used.
+            // Each SYN is answered with a cookie: no queue is used.
             Some(2) => Self::None,
             Some(0) if lost.is_growing() || others == Counter::Still => Self::lost(lost),
             Some(0) => Self::lost(others),
@@ -140,7 +140,7 @@ fn of_listener(evidence: &Evidence<'_>, queue: &Queue<'_>, drops: Drops) -> Find
     }
 }
 
-/// Which of the kernel's limits is reached.
+/// Says which of the kernel's limits is reached.
 fn limit(queue: &Queue<'_>, syn: &SynQueue) -> String {
     match (syn.cookies, syn.max_backlog) {
         (Some(0), Some(max)) if queues::limit_without_cookies(max) < queue.backlog => {
@@ -198,12 +198,12 @@ fn advice(listener: Option<Endpoint>, drops: Drops) -> Vec<String> {
     advice
 }
 
-/// None of the queues is full now.
+/// Reports drops while no queue is full.
 fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
     let (Drops::Lost(counter) | Drops::Cookies(counter)) = drops else { return None };
     let is_growing = counter.is_growing();
     let syn = &evidence.snapshot.vitals.syn_queue;
-    // Without a half-open connection `ListenDrops` has other reasons (no route, no memory).
+    // Without half-open connections `ListenDrops` has other causes (no route, no memory).
     let is_by_queue = syn.dropped.is_some_and(|count| count > 0)
         || matches!(drops, Drops::Cookies(_))
         || queues(evidence.snapshot).iter().any(|queue| queue.half_open > 0);
@@ -219,7 +219,7 @@ fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
     })
 }
 
-/// What all of them have in common.
+/// The fields that all findings of this rule share.
 fn finding() -> Finding {
     Finding {
         rule: "syn-queue-full",

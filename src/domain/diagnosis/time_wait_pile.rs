@@ -10,7 +10,7 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Of a range or a destination's ports: less is no pile.
+/// Minimum share of the ports of a range or a destination.
 const LEAST_SHARE: f64 = 0.25;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -72,7 +72,7 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     }
 }
 
-/// Whether connect() may reuse ports that are in TIME-WAIT, and how many of them by now.
+/// Says whether connect() may reuse ports in TIME-WAIT, and how many of them now.
 fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
     let policy = &evidence.snapshot.ephemeral;
     let value = |value: Option<u8>| value.map_or("unknown".to_owned(), |value| value.to_string());
@@ -107,7 +107,7 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
     }
 }
 
-/// Over many destinations.
+/// Reports TIME-WAIT that is spread over many destinations.
 fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
     let is_pile = range.time_wait * 2 >= range.occupied
@@ -124,7 +124,7 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
         ("size", Figure::Count(range.size.into())),
     ];
     figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
-    // Which sysctls help is asked for the destination with most of it.
+    // The destination with most TIME-WAIT decides which sysctls help.
     let any = evidence.analysis.destinations.iter().max_by_key(|row| row.time_wait)?;
     let setting = remedies::reuse(&evidence.snapshot.ephemeral, &any.destination);
     let (steps, advice) = advice("the clients", setting);
@@ -151,12 +151,12 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// Ports that connect() may take again harm bind(0) only.
+/// Returns `Notice` if connect() may reuse nearly all of the ports: only bind(0) is affected then.
 fn severity(reusable: u32, time_wait: u32) -> Severity {
     if reusable * 10 >= time_wait * 9 { Severity::Notice } else { Severity::Warning }
 }
 
-/// In a few words each, and in full.
+/// Returns the advice in a few words each, and in full.
 fn advice(client: &str, setting: Option<(String, String)>) -> (Vec<String>, Vec<String>) {
     let pool = (
         "pool connections".to_owned(),

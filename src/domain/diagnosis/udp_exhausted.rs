@@ -1,4 +1,4 @@
-//! `udp-exhausted`: UDP finds no automatic port, or soon none.
+//! `udp-exhausted`: UDP finds no automatic port, or soon will not.
 
 use crate::domain::{
     Evidence, Finding, Level, Protocol, Subject,
@@ -12,7 +12,7 @@ use crate::domain::{
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.analysis.range(Protocol::Udp);
     if range.size == 0 {
-        // All of it is reserved: see reserved-large.
+        // All of the range is reserved: see reserved-large.
         return Vec::new();
     }
     let trend = evidence.trend(Subject::Range(Protocol::Udp));
@@ -88,7 +88,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-/// Who has most UDP ports of the range.
+/// Returns the owner of most UDP ports of the range, and their number.
 fn most_of_udp(evidence: &Evidence<'_>) -> Option<(String, u32)> {
     let class = crate::domain::StateClass::Udp as usize;
     let owners = evidence.analysis.owners.iter().filter(|owner| owner.by_class[class] > 0);

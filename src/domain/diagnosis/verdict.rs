@@ -1,26 +1,28 @@
-//! How ranges and destinations stand, and which of them stands worst. Not why: rules say that.
+//! The status of ranges and destinations, and which of them is worst. Does not say why: the rules
+//! do.
 
 use crate::domain::{
     Analysis, DestinationUse, Forecast, LastMinute, Left, Level, Protocol, RangeUse, Subject,
     Thresholds, Trend, Trends,
 };
 
-/// Of one range or destination.
+/// The status of one range or destination.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
     pub subject: Subject,
     pub level: Level,
-    /// 0 to 1, of `size`.
+    /// Used share of `size`, 0 to 1.
     pub share: f64,
     pub used: u32,
-    /// A range's ports without the reserved ones; a destination's without the poisoned ones, too.
+    /// A range's ports without the reserved ones; a destination's also without the ports unusable
+    /// for connect().
     pub size: u32,
     pub left: Left,
     /// The lower end of `left`.
     pub available: u32,
     /// None: fewer than two snapshots so far, or not followed.
     pub trend: Option<Trend>,
-    /// When it is full at the rate seen.
+    /// When it is full at the measured rate.
     pub forecast: Option<Forecast>,
     /// None: no scan so far, or not followed.
     pub last_minute: Option<LastMinute>,
@@ -61,9 +63,10 @@ impl Standing {
     }
 }
 
-/// The worst of all; of equals a destination before a range, for it makes connect() fail.
+/// Returns the worst of all; of equals a destination before a range, because it makes connect()
+/// fail.
 pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> Standing {
-    // They are in the order of their shares; those further down cannot be worse than OK.
+    // They are sorted by share: rows further down cannot be worse than OK.
     let least = thresholds.warn / 2.0;
     let high = analysis.destinations.iter().take_while(|row| row.share() >= least);
     let few = high.clone().count().max(1);
@@ -80,7 +83,7 @@ pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> 
     all.into_iter().find(|other| is_cause(other, &worst)).unwrap_or(worst)
 }
 
-/// Whether a destination has most of the ports that the range is short of: then it says more.
+/// Whether a destination has most of the ports in use of the range: then it explains more.
 fn is_cause(destination: &Standing, range: &Standing) -> bool {
     matches!(destination.subject, Subject::Destination(_))
         && range.subject == Subject::Range(Protocol::Tcp)
@@ -145,7 +148,7 @@ mod tests {
         analysis.destinations = vec![destination(60, 64, 443)];
         let subject = Subject::Destination(analysis.destinations[0].destination);
         assert_eq!(worst(&analysis).subject, subject);
-        // bind(0) fails, connect() to it does not: that is the range's own.
+        // bind(0) fails, connect() to the destination does not: only the range is exhausted.
         analysis.ranges[0].occupied = 64;
         assert_eq!(worst(&analysis).subject, Subject::Range(Protocol::Tcp));
         analysis.destinations = vec![destination(30, 64, 443)];

@@ -1,4 +1,4 @@
-//! Numbers and names as findings say them.
+//! Formats numbers and names for findings.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::domain::{
     diagnosis::Standing,
 };
 
-/// `28,232`
+/// Formats a number: `28,232`
 pub fn grouped(number: impl Into<u64>) -> String {
     let digits = number.into().to_string();
     let mut text = String::with_capacity(digits.len() * 2);
@@ -26,7 +26,7 @@ pub(super) fn count_of(number: u32, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
-/// `nginx (pid 812)`, or the pid alone while it is not described.
+/// Names a process: `nginx (pid 812)`, or the pid alone if the name is unknown.
 pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
     match evidence.processes.get(pid) {
         Some(process) => format!("{} (pid {pid})", process.name),
@@ -34,7 +34,7 @@ pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
     }
 }
 
-/// A name for whoever holds sockets.
+/// Names the owner of sockets.
 pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
     match party {
         Party::Process(pid) => process(evidence, pid),
@@ -52,25 +52,26 @@ pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
     }
 }
 
-/// The parties of a list that is in order, most first: the process to name, if there is one.
+/// Names the first process of a list sorted by sockets, most first; without a process, the first
+/// party.
 pub(super) fn maker(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
     let process = owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
     let (named, _) = process.or(owners.first()).copied().unwrap_or((Party::Nobody, 0));
     party(evidence, named)
 }
 
-/// As `maker`, where the one to change it is meant.
+/// As `maker`, for advice: names the process that has to change.
 pub(super) fn client(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
     let process = owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
     process.map_or("the client".to_owned(), |&(named, _)| party(evidence, named))
 }
 
-/// `[&str]` as steps.
+/// Converts `&[&str]` to steps.
 pub(super) fn steps(steps: &[&str]) -> Vec<String> {
     steps.iter().map(|&step| step.to_owned()).collect()
 }
 
-/// `86.5 %`; a share that is not all is never rounded to 100.
+/// Formats a share: `86.5 %`; less than 1 is never rounded to 100.
 pub(super) fn percent(share: f64) -> String {
     let tenths = (share * 1000.0).round() / 10.0;
     let tenths = if share < 1.0 { tenths.min(99.9) } else { tenths };
@@ -82,22 +83,23 @@ pub(super) fn ports(number: u32) -> String {
     count_of(number, "port", "ports")
 }
 
-/// Before what is left for a new destination: before Linux 6.18 a bind() that met a connection on its
-/// port has taken the port from connect(), and does not show once it is closed (commit d57f4b874946).
+/// Prefix of the number left for a new destination: before Linux 6.18 a bind() beside a connection
+/// has taken its port from connect(), which is not visible once the bound socket is closed (commit
+/// d57f4b874946).
 pub fn at_most(snapshot: &Snapshot) -> &'static str {
     let is_old = snapshot.machine.is_at_least((6, 18)) == Some(false);
     if is_old && snapshot.connected_ports() != (0, 0) { "at most " } else { "" }
 }
 
-/// Why less may be left of the ephemeral range than no listed socket has.
+/// Says why fewer ports of the range may be left than the listed sockets show.
 pub(super) fn unlisted(most: u32) -> String {
     let at_most =
         if most == 1 { "a socket that is not listed" } else { "sockets that are not listed" };
     format!("{at_most} may be bound to {} of the range (see not-seen)", ports(most))
 }
 
-/// On which addresses bind() to port 0 finds how much, where they differ: `left by address: 0.0.0.0
-/// 0, 127.0.0.1 0, other IPv4 addresses of this machine 16`.
+/// Lists the ports left for bind() to port 0 by address, if they differ:
+/// `0.0.0.0 0, 127.0.0.1 0, other IPv4 addresses of this machine 16`.
 pub(super) fn by_address(evidence: &Evidence<'_>, protocol: Protocol) -> Option<String> {
     let scopes = scopes(evidence.snapshot, protocol);
     let first = scopes.first()?.left;
@@ -116,7 +118,7 @@ pub(super) fn full_in(forecast: Forecast) -> String {
     format!("full in about {} ({} {latest})", time(forecast.seconds), time(forecast.earliest))
 }
 
-/// `45 s`, `3 min`, `2 h`: whole ones.
+/// `45 s`, `3 min`, `2 h`: rounded to whole numbers.
 pub(super) fn time(seconds: f64) -> String {
     match seconds {
         seconds if seconds < 90.0 => format!("{seconds:.0} s"),
@@ -131,17 +133,18 @@ pub(super) struct Call {
     pub name: &'static str,
     pub is_plural: bool,
     pub errno: &'static str,
-    /// Ports in TIME-WAIT among those that are used.
+    /// Of the used ports: in TIME-WAIT.
     pub time_wait: u32,
 }
 
-/// Share of the ports used from which on a few scans cannot show that none is missed.
+/// Used share from which a few scans cannot prove that no failure was missed.
 const NEARLY_FULL: f64 = 0.98;
-/// Scans over this time show what TIME-WAIT, which lasts a minute, does.
+/// Scans over this time show the effect of TIME-WAIT, which lasts a minute.
 const LONG_ENOUGH: Duration = Duration::from_secs(59);
 
 impl Call {
-    /// How it fails: now, on and off, or not yet. Of one level the sentence keeps its form.
+    /// Says how the call fails: now, on and off, or not yet. The sentence has the same form within
+    /// a level.
     pub fn fails(&self, standing: &Standing) -> String {
         let Self { name, errno, .. } = self;
         let [verb, again] =
@@ -175,7 +178,7 @@ fn is_brief(last: Option<LastMinute>) -> bool {
     last.is_none_or(|last| last.span < LONG_ENOUGH)
 }
 
-/// What is left, as a summary tells it: `309 left, full in about 3 min (2 min to 5 min)`
+/// What is left, for a summary: `309 left, full in about 3 min (2 min to 5 min)`
 pub(super) fn left(standing: &Standing) -> String {
     let left = format!("{} left", standing.left);
     match (standing.level, standing.last_minute, standing.forecast) {

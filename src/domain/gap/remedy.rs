@@ -1,11 +1,12 @@
-//! What would close a gap, in a few words. Not what is missing.
+//! Says what would close a gap, in a few words. Does not say what is missing.
 
 use crate::domain::{Errno, Gap, gap::Lack};
 
 const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
 const LOAD_MODULES: &str = "modprobe tcp_diag udp_diag (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG)";
 
-/// Never "run as root": whether the reader is root is known only to some gaps.
+/// Returns the remedy. Only `OwnersHidden`, which never occurs for root, suggests to run as root:
+/// other gaps may not know whether the user is root.
 pub(super) fn of(gap: &Gap) -> &'static str {
     match gap {
         Gap::OwnersHidden { .. } => "run as root, or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
@@ -59,7 +60,7 @@ fn of_lack(lack: Lack) -> &'static str {
     }
 }
 
-/// The errno says whether the kernel lacks sock_diag, forbids it or has no descriptor left.
+/// The errno shows whether the kernel lacks sock_diag, forbids it or has no descriptor left.
 fn of_netlink(error: Errno) -> &'static str {
     match error {
         Errno::ENOENT | Errno::EOPNOTSUPP => LOAD_MODULES,

@@ -1,4 +1,4 @@
-//! What gaps say, and that no remedy is "run as root" to root.
+//! Tests the texts of gaps, and that no remedy suggests to root to run as root.
 
 use super::*;
 

@@ -1,15 +1,15 @@
-//! A socket in as few bytes as it takes to know it again. Not what was seen of it.
+//! The smallest record by which a socket is recognised in the next snapshot. Holds no sightings.
 
 use std::{net::IpAddr, time::Duration};
 
 use crate::domain::{Endpoint, Family, Protocol, Socket, State};
 
-/// A moment since the first snapshot, in tenths of a second: 13 years in 32 bits.
+/// Time since the first snapshot, in tenths of a second: 13 years in 32 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tick(u32);
 
 impl Tick {
-    /// Rounded down, so that no age is told too short.
+    /// Rounds down, so that no age is reported too short.
     pub fn of(time: Duration) -> Self {
         Self(u32::try_from(time.as_millis() / 100).unwrap_or(u32::MAX))
     }
@@ -21,9 +21,9 @@ impl Tick {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
-    /// The cookie, else a fingerprint of endpoints and inode.
+    /// The cookie; without one, a fingerprint of the endpoints and the inode.
     pub identity: u64,
-    /// A fingerprint; the local port is known besides.
+    /// A fingerprint of the local address and the remote endpoint; `port` is the local port.
     pub endpoints: u32,
     pub since: Tick,
     pub port: u16,
@@ -31,7 +31,7 @@ pub(super) struct Known {
     pub family: Family,
     pub state: State,
     pub has_cookie: bool,
-    /// It was there before we could see it.
+    /// It was already there in the first snapshot that could show it.
     pub is_older: bool,
 }
 
@@ -56,7 +56,7 @@ impl Known {
         (self.protocol, self.port)
     }
 
-    /// As `Socket::sort_key` within a port.
+    /// The order within a port, the same as that of `Socket::sort_key`.
     pub fn order(&self) -> (Family, bool, u64) {
         (self.family, self.has_cookie, self.identity)
     }
@@ -65,12 +65,12 @@ impl Known {
         self.has_cookie == socket.cookie.is_some() && self.identity == identity(socket)
     }
 
-    /// Whether `new`, with the same endpoints, is what became of this socket.
+    /// Whether `new`, with the same endpoints, is a later state of this socket.
     ///
-    /// A connection goes one way: when its state goes back, another has taken its four-tuple.
-    /// FIN-WAIT-2 is kept by the kernel like TIME-WAIT once the process has closed it.
-    /// Where there are no cookies the inode comes only with accept(). Where one has a cookie and
-    /// the other not, the source of the snapshots changed.
+    /// The state of a connection only advances: if it goes back, another connection uses the
+    /// four-tuple. The kernel keeps FIN-WAIT-2 in the same way as TIME-WAIT once the process has
+    /// closed the socket. Without cookies the identity changes at accept(), which assigns the
+    /// inode. If only one of the two has a cookie, the source of the snapshots has changed.
     pub fn goes_on_as(&self, new: &Self) -> bool {
         let is_connection = |state| (State::SynSent..=State::TimeWait).contains(&state);
         let are_connections = is_connection(self.state) && is_connection(new.state);
@@ -90,7 +90,7 @@ fn identity(socket: &Socket) -> u64 {
     socket.cookie.unwrap_or_else(|| mixed(endpoints(socket), inode()))
 }
 
-/// A fingerprint of local address and remote endpoint.
+/// Returns a fingerprint of the local address and the remote endpoint.
 pub(in crate::domain) fn endpoints(socket: &Socket) -> u64 {
     let local = mixed(0, bits(socket.local.address));
     match socket.remote {
@@ -109,7 +109,8 @@ fn bits(address: IpAddr) -> u64 {
     }
 }
 
-/// The multiplier and the final shift of Vigna's splitmix64.
+/// Mixes two words: multiplies by 2^64 over the golden ratio and combines the high and the low
+/// bits.
 fn mixed(left: u64, right: u64) -> u64 {
     let product = (left.rotate_left(25) ^ right).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     product ^ (product >> 29)

@@ -1,12 +1,12 @@
-//! A log of sightings, bounded, that can be read by port. Not who compares the snapshots.
+//! A bounded log of sightings that can be read by port. Does not compare snapshots.
 
 use crate::domain::Sighting;
 
-/// Told of a port at most.
+/// Maximum number of sightings returned for a port.
 const PER_PORT: usize = 8;
-/// Kept in all.
+/// Maximum number of sightings in the log.
 const CAPACITY: usize = 40_960;
-/// Kept when room is made.
+/// Number of sightings kept when the log is full.
 const KEPT: usize = CAPACITY / 4 * 3;
 const NONE: u32 = u32::MAX;
 const PORTS: usize = 65_536;
@@ -23,7 +23,7 @@ pub(super) struct Sightings {
 struct Entry {
     sighting: Sighting,
     port: u16,
-    /// The index of the one before on the same port.
+    /// The index of the previous entry of the same port.
     older: u32,
 }
 
@@ -62,13 +62,13 @@ impl Sightings {
         self.entries.push(Entry { sighting, port, older });
     }
 
-    /// Drops what no port tells any more, then the oldest: a busy port must not push out the quiet
-    /// ones.
+    /// Drops the entries beyond `PER_PORT` of each port, then the oldest ones: a busy port must not
+    /// push out the quiet ones.
     fn make_room(&mut self) {
         let mut told = vec![0_u8; PORTS];
         let mut kept = 0;
         let mut entries = std::mem::take(&mut self.entries);
-        // From the newest to the oldest; what is kept moves to the end.
+        // Goes from the newest to the oldest; entries to keep move to the end.
         let mut start = entries.len();
         for index in (0..entries.len()).rev() {
             let of_port = &mut told[usize::from(entries[index].port)];

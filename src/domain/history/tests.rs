@@ -1,4 +1,4 @@
-//! How the buffers of a history behave. What it tells is tested in tests/history.rs.
+//! Tests of the buffers of a history. tests/history.rs tests its results.
 
 use std::sync::Arc;
 

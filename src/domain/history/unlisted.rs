@@ -1,15 +1,15 @@
-//! Which sockets a snapshot could not list, by its gaps. Not why.
+//! Which sockets a snapshot could not list, according to its gaps. Does not say why.
 
 use crate::domain::{Family, Gap, Protocol, State, Table};
 
 use super::Known;
 
-/// What may be there although the snapshot does not show it.
+/// Sockets that may exist although the snapshot does not show them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unlisted {
-    /// By protocol, then IPv4 and IPv6.
+    /// Incomplete tables, by protocol, then IPv4 and IPv6.
     tables: [[bool; 2]; Protocol::EACH.len()],
-    /// Bound-inactive TCP sockets.
+    /// Bound-inactive TCP sockets are not listed.
     bound: bool,
 }
 
@@ -47,7 +47,7 @@ impl Unlisted {
     }
 
     pub fn hides(self, known: &Known) -> bool {
-        // A dual-stack socket stands in the table of IPv6.
+        // A dual-stack socket is in the IPv6 table.
         let family = usize::from(known.family != Family::Ipv4);
         let by_table = self.tables[known.protocol as usize][family];
         by_table || (self.bound && known.state == State::Bound)

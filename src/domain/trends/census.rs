@@ -1,4 +1,5 @@
-//! Sockets and ports of the ephemeral range by protocol and lane, in one walk. Not their rates.
+//! Counts sockets and ports of the ephemeral range by protocol and lane, in one pass. Computes no
+//! rates.
 
 use super::followed::Count;
 use crate::domain::{Ephemeral, Lane, Protocol, Snapshot, Socket, State};
@@ -11,7 +12,7 @@ pub(super) struct Census {
 }
 
 impl Census {
-    /// The snapshot is sorted.
+    /// The snapshot must be sorted.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut census = Self { sockets: [0; 2], lanes: [Count::default(); 4] };
         for protocol in Protocol::EACH {
@@ -41,7 +42,7 @@ impl Census {
     }
 }
 
-/// Whether the kernel may choose the socket's port.
+/// Whether the socket's port is one that the kernel may choose.
 pub(super) fn is_automatic(socket: &Socket, ephemeral: &Ephemeral) -> bool {
     let port = socket.local.port;
     ephemeral.range.contains(port) && !ephemeral.is_reserved(port)

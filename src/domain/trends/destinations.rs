@@ -1,4 +1,4 @@
-//! Which destinations are followed: those with most ports. Not how.
+//! Selects the destinations to follow: those with most ports. Does not compute their rates.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,13 +8,13 @@ use super::{
 };
 use crate::domain::{Destination, DestinationUse};
 
-/// How far down the list a destination may fall before it is followed no more.
+/// A followed destination is dropped once it falls below this position in the list.
 const KEPT_TO: usize = 2 * MOST_FOLLOWED;
 
-/// So many ports make a destination worth following.
+/// Minimum number of ports of a destination to be followed.
 const FEW_PORTS: u32 = 8;
 
-/// Up to so many destinations, all are followed.
+/// Up to this number of destinations, all are followed.
 const FEW_DESTINATIONS: usize = 64;
 
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,8 @@ impl Destinations {
         self.followed.values_mut()
     }
 
-    /// `rows` have most of their capacity used first, and one capacity all.
+    /// `rows` are sorted by the used share of their capacity, highest first. Capacities differ only
+    /// by ports bound by number.
     pub fn sample(&mut self, at: Duration, rows: &[DestinationUse]) {
         for row in rows.iter().take(KEPT_TO) {
             if let Some(followed) = self.followed.get_mut(&row.destination) {
@@ -43,7 +44,7 @@ impl Destinations {
             }
         }
         if rows.len() <= KEPT_TO {
-            // Who is not listed has no port any more.
+            // Destinations that are not listed have no port any more.
             let gone = self.followed.values_mut().filter(|followed| !followed.is_sampled_at(at));
             let none = Count { left: Some(u32::MAX), ..Count::default() };
             gone.for_each(|followed| followed.sample(at, none));
@@ -66,8 +67,8 @@ impl Destinations {
         }
     }
 
-    /// The smallest one goes, if it is smaller by a quarter and more: equals do not drive each other
-    /// out with every snapshot.
+    /// Drops the smallest followed destination if `row` is larger by more than a quarter plus
+    /// `FEW_PORTS`: destinations of equal size must not replace each other with every snapshot.
     fn give_way_to(&mut self, row: &DestinationUse) -> bool {
         let smallest = self.followed.iter().min_by_key(|(key, value)| (value.taken(), **key));
         let Some((&destination, followed)) = smallest else { return true };

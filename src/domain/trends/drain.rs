@@ -1,20 +1,20 @@
-//! When the ports in TIME-WAIT come back. Not what else holds ports.
+//! Predicts when ports in TIME-WAIT become free. Ignores other holders.
 
 use crate::domain::{Destination, Protocol, Snapshot, Socket, State};
 
 /// `TCP_TIMEWAIT_LEN`, include/net/tcp.h.
 pub(super) const TIME_WAIT_SECONDS: u32 = 60;
 
-/// TIME-WAIT sockets by the second in which the kernel frees them.
+/// Ports in TIME-WAIT by the second in which the kernel frees them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drain {
-    /// `freed[s]`: ports whose last TIME-WAIT ends within s to s + 1 seconds from now.
+    /// `freed[s]`: ports whose last TIME-WAIT ends between s and s + 1 seconds from now.
     pub freed: Vec<u32>,
 }
 
 impl Drain {
-    /// Of one destination, or of all ports of the ephemeral range on which no other TCP socket
-    /// stands. Timers last at most 60 s; where the source tells none, that long.
+    /// Counts the ports of one destination, or all ports of the ephemeral range that no other TCP
+    /// socket uses. Timers last at most 60 s; a timer that the source does not show counts as 60 s.
     pub fn of(snapshot: &Snapshot, destination: Option<&Destination>) -> Self {
         let mut freed = vec![0; TIME_WAIT_SECONDS as usize];
         let ephemeral = &snapshot.ephemeral;
@@ -30,8 +30,8 @@ impl Drain {
         Self { freed }
     }
 
-    /// Seconds until so many ports are free again, if nothing new comes; None: there are not so
-    /// many.
+    /// Returns the seconds until `ports` ports are free again if no connection is added; None:
+    /// fewer ports are in TIME-WAIT.
     pub fn seconds_until(&self, ports: u32) -> Option<u32> {
         if ports == 0 {
             return Some(0);
@@ -48,7 +48,8 @@ fn place(socket: &Socket) -> (Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 
-/// In which the last TIME-WAIT of a port ends; None: it has none, or it is not what holds the port.
+/// Returns the second in which the last TIME-WAIT of a port ends; None: the port has none, or
+/// another socket holds it too.
 fn last_second(port: &[Socket], destination: Option<&Destination>) -> Option<usize> {
     let is_counted = |socket: &&Socket| {
         destination.is_none_or(|destination| Destination::of(socket).as_ref() == Some(destination))

@@ -1,4 +1,4 @@
-//! One count over the last seconds, and its rates by least squares. Not what is counted.
+//! Follows one count over the last seconds and computes its rates by least squares. Does not count.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -9,48 +9,48 @@ use super::{
     series::Series,
 };
 
-/// Samples are no closer than this, but for the newest: some 50 fill the window.
+/// Samples are at least this far apart, except for the newest: about 50 fill the window.
 const STEP: Duration = Duration::from_millis(200);
 
 /// The normal quantile of 95 %, two-sided.
 const QUANTILE: f64 = 1.959_964;
 
-/// As many degrees of freedom the noise of a Poisson process weighs beside the scatter seen.
+/// Weight, in degrees of freedom, of the noise of a Poisson process beside the measured scatter.
 const PRIOR_FREEDOM: f64 = 2.0;
 
-/// What one snapshot shows.
+/// The counts of one snapshot.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Count {
-    /// What opens and closes.
+    /// All sockets: their number gives the rates of opening and closing.
     pub sockets: u32,
-    /// Ports that are used.
+    /// Ports in use.
     pub taken: u32,
-    /// Of these, not in TIME-WAIT.
+    /// Of `taken`: not in TIME-WAIT.
     pub lasting: u32,
-    /// Ports that are left; None: not watched.
+    /// Ports left; None: not counted.
     pub left: Option<u32>,
-    /// Used and left together.
+    /// Used and left ports together.
     pub size: u32,
 }
 
-/// What came since the sample before.
+/// What was added since the previous sample.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Arrivals {
     pub opened: u32,
-    /// Ports of these that no other socket was on.
+    /// Ports of the opened sockets on which there was no other socket.
     pub ports: u32,
     pub into_time_wait: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Sample {
-    /// Since the first snapshot of the run.
+    /// Time since the first snapshot of the run.
     at: Duration,
     count: Count,
     arrivals: Arrivals,
 }
 
-/// As many seconds a rate is taken over at least.
+/// Shortest time over which a rate is taken, in seconds.
 const LEAST_SPAN: f64 = 0.5;
 
 /// 13 KB at most.
@@ -58,14 +58,14 @@ const LEAST_SPAN: f64 = 0.5;
 pub(super) struct Followed {
     /// Oldest first, each later than the one before.
     window: VecDeque<Sample>,
-    /// Since the newest sample.
+    /// Added since the newest sample.
     pub waiting: Arrivals,
     series: Series,
     recent: Recent,
 }
 
 impl Followed {
-    /// `at` is later than the newest sample.
+    /// `at` must be later than the newest sample.
     pub fn sample(&mut self, at: Duration, count: Count) {
         let mut arrivals = std::mem::take(&mut self.waiting);
         if self.window.is_empty() {
@@ -92,13 +92,13 @@ impl Followed {
         self.recent.sample(at, Interval { from, taken, taken_per_second }, &count);
     }
 
-    /// What comes is not to be compared with what was.
+    /// Clears the window, because new counts are not comparable with the old ones.
     pub fn restart(&mut self) {
         self.window.clear();
         self.waiting = Arrivals::default();
     }
 
-    /// What was seen is about other ports.
+    /// Clears the last minute, because it describes other ports.
     pub fn forget(&mut self) {
         self.recent = Recent::default();
     }
@@ -120,19 +120,19 @@ impl Followed {
         self.window.back().is_some_and(|sample| sample.at == at)
     }
 
-    /// Nothing was there over the whole window.
+    /// Whether there was no socket over the whole window.
     pub fn is_idle(&self) -> bool {
         self.window.len() > 1
             && self.span() + STEP > WINDOW
             && self.window.iter().all(|sample| sample.count.sockets == 0)
     }
 
-    /// Oldest first: time before `now`, ports.
+    /// Returns (time before `now`, ports), oldest first.
     pub fn series(&self, now: Duration) -> Vec<(Duration, u32)> {
         self.series.before(now)
     }
 
-    /// None: fewer than two samples, or none for longer than the window.
+    /// None: there are fewer than two samples, or the newest is older than the window.
     pub fn trend(&self, now: Duration) -> Option<Trend> {
         let newest = self.window.back()?;
         if self.window.len() < 2 || newest.at + WINDOW < now {
@@ -159,13 +159,14 @@ impl Followed {
         })
     }
 
-    /// Half the 95 % interval of the growth a second: by the noise of a Poisson process with as many
-    /// comings and goings, or by the scatter of the growths seen, whichever is wider.
+    /// Half the 95 % interval of the growth per second: from the noise of a Poisson process with
+    /// the same number of arrivals and departures, or from the scatter of the measured growth,
+    /// whichever is wider.
     fn uncertainty(&self, line: &Line) -> f64 {
         let seconds = self.span().as_secs_f64();
         let events: f64 = self.steps().map(|step| step.events()).sum();
-        // One event more and half the square of the quantile: Wilson's interval, which holds for
-        // few events and for none.
+        // Adds one event and half the square of the quantile, as Wilson's interval does, which is
+        // valid for few events and for none.
         let poisson = (events + 1.0) / seconds;
         let by_poisson =
             QUANTILE * (poisson * line.spread).sqrt() + QUANTILE.powi(2) / 2.0 / seconds;
@@ -198,7 +199,7 @@ impl Followed {
     }
 }
 
-/// From one sample to the next.
+/// The change from one sample to the next.
 struct Step {
     from: Sample,
     to: Sample,
@@ -210,12 +211,13 @@ impl Step {
         seconds_between(&self.from, &self.to)
     }
 
-    /// After a snapshot that could not list a table some arrivals are not told as such.
+    /// Uses the growth if it is larger: after a snapshot that could not list a table, some arrivals
+    /// are missing.
     fn opened(&self) -> u32 {
         self.arrivals.opened.max(self.to.count.sockets.saturating_sub(self.from.count.sockets))
     }
 
-    /// As `opened`, in ports.
+    /// The same as `opened`, for ports.
     fn taken(&self) -> u32 {
         self.arrivals.ports.max(self.to.count.taken.saturating_sub(self.from.count.taken))
     }
@@ -224,7 +226,7 @@ impl Step {
         f64::from(self.to.count.taken) - f64::from(self.from.count.taken)
     }
 
-    /// Comings and goings.
+    /// Arrivals and departures together.
     fn events(&self) -> f64 {
         let opened = f64::from(self.opened());
         opened + (opened - self.grown()).abs()
@@ -235,17 +237,17 @@ fn seconds_between(earlier: &Sample, later: &Sample) -> f64 {
     later.at.saturating_sub(earlier.at).as_secs_f64()
 }
 
-/// The line of least squares: its slope is a weighted sum of the counts.
+/// A least-squares line: its slope is a weighted sum of the counts.
 struct Line {
-    /// Of each sample.
+    /// The weight of each sample.
     weights: Vec<f64>,
-    /// The slope's variance, when what is counted varies by 1 a second: a count carries on what was
-    /// before, so each growth counts with the weights of all samples after it.
+    /// The variance of the slope if the count varies by 1 per second. A count includes all earlier
+    /// growth, so each growth counts with the weights of all samples after it.
     spread: f64,
 }
 
 impl Line {
-    /// Through two samples or more, at different times.
+    /// Fits a line through two or more samples at different times.
     fn through(window: &VecDeque<Sample>) -> Self {
         let times = || window.iter().map(|sample| seconds_between(&window[0], sample));
         let mean = times().sum::<f64>() / window.len() as f64;
@@ -265,7 +267,7 @@ impl Line {
     }
 }
 
-/// Student's t of 95 %, two-sided, by the expansion of Abramowitz and Stegun 26.7.5: 1 % too low at
+/// Student's t of 95 %, two-sided, by the expansion 26.7.5 of Abramowitz and Stegun: 1 % too low at
 /// 3 degrees of freedom, less above.
 fn student(freedom: f64) -> f64 {
     let z = QUANTILE;

@@ -1,33 +1,33 @@
-//! How fast something grows, and when it will have grown by so much. Not how that was measured.
+//! How fast a count grows, and when it will have grown by a given number. Does not measure it.
 
 use std::time::Duration;
 
 use super::drain::TIME_WAIT_SECONDS;
 
-/// How something changes, a second, over `window`.
+/// Changes per second, measured over `window`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trend {
-    /// Sockets that came. What came and went between two snapshots is not seen.
+    /// Sockets opened. Those opened and closed between two snapshots are not counted.
     pub opened_per_second: f64,
-    /// Sockets that went, TIME-WAIT included.
+    /// Sockets that disappeared, those in TIME-WAIT included.
     pub closed_per_second: f64,
     pub into_time_wait_per_second: f64,
-    /// Growth of the ports used; of a destination, without those that connect() may take again.
+    /// Growth of the ports used; for a destination, without the ports that connect() may reuse.
     pub per_second: f64,
-    /// The true growth lies within `per_second ± uncertainty` 19 times of 20.
+    /// The true growth is within `per_second ± uncertainty` in 19 cases of 20.
     pub uncertainty: f64,
-    /// Growth of the ports used that are not in TIME-WAIT: the growth that remains once what is in
-    /// TIME-WAIT now has ended.
+    /// Growth of the used ports that are not in TIME-WAIT: the growth that remains once the present
+    /// TIME-WAIT sockets have ended.
     pub lasting_per_second: f64,
     /// Ports in TIME-WAIT now.
     pub draining: u32,
     pub window: Duration,
 }
 
-/// Seconds: nothing grows for days as it did in the last ten seconds.
+/// Longest forecast, in seconds: growth measured over ten seconds does not continue for days.
 const FORESEEABLE: f64 = 172_800.0;
 
-/// Seconds from the last snapshot on.
+/// Times in seconds from the last snapshot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Forecast {
     pub seconds: f64,
@@ -37,10 +37,11 @@ pub struct Forecast {
 }
 
 impl Trend {
-    /// When so many more ports are used; None: at this rate never, or not within two days.
+    /// Forecasts when `available` more ports are used; None: never at this rate, or not within two
+    /// days.
     ///
     /// TIME-WAIT ends after 60 s, so connections that only pass through it stop adding ports then:
-    /// what would take longer is told of the lasting growth alone.
+    /// beyond 60 s the lasting growth decides.
     pub fn until(&self, available: u32) -> Option<Forecast> {
         if available == 0 {
             return Some(Forecast { seconds: 0.0, earliest: 0.0, latest: Some(0.0) });
@@ -59,8 +60,8 @@ impl Trend {
         (seconds <= FORESEEABLE).then_some(Forecast { seconds, earliest, latest })
     }
 
-    /// When so many ports are used, if what does not end in TIME-WAIT grows by `lasting` a second;
-    /// 0: within the 60 s in which all that is in TIME-WAIT now ends.
+    /// Seconds until `wanted` more ports are used if the ports not in TIME-WAIT grow by `lasting`
+    /// per second; 0: within the 60 s in which all present TIME-WAIT sockets end.
     fn lasting_until(&self, wanted: f64, lasting: f64) -> Option<f64> {
         let period = f64::from(TIME_WAIT_SECONDS);
         let came = (lasting + self.into_time_wait_per_second) * period;
@@ -71,10 +72,10 @@ impl Trend {
         (lasting > 0.0).then(|| period + left / lasting)
     }
 
-    /// Within which it happens 19 times of 20, if the growth stays as it is.
+    /// The interval in which it happens in 19 cases of 20, if the growth stays as it is.
     ///
-    /// In `t` seconds the growth `g ± u` adds up to `g t ± u t`. The same noise goes on meanwhile:
-    /// over the window `w` it made the uncertainty `u`, so over `t` it adds `u √(w t)`. Both
+    /// In `t` seconds the growth `g ± u` adds up to `g t ± u t`. The noise continues meanwhile:
+    /// over the window `w` it caused the uncertainty `u`, so over `t` it adds `u √(w t)`. Both
     /// together: `g t ± u √(t² + w t) = wanted`, a quadratic equation in `t`.
     fn bounds(&self, wanted: f64) -> (f64, Option<f64>) {
         let (growth, noise) = (self.per_second, self.uncertainty.powi(2));

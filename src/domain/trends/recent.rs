@@ -1,42 +1,43 @@
-//! How often a subject was full at the scans of the last minute. Computes no rates.
+//! Counts how often a range or destination was full at the scans of the last minute. Computes no
+//! rates.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::followed::Count;
 
-/// Older scans are forgotten.
+/// Older scans are dropped.
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Scans that are closer together share a slot: 63 slots at most.
+/// Scans that are closer together share a slot: at most 63 slots.
 const SLOT: Duration = Duration::from_millis(970);
 
-/// The next scan is expected at the last interval, or after this time if it is longer.
+/// The next scan is expected after the same interval as the last one, but not before this time.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// No two intervals are alike, and a screen that says so after the failure is late: with this, it
-/// is early by a second and more (tests/tense.rs).
+/// Factor of `expected`: intervals differ, and a screen that reports a failure afterwards is late.
+/// With this factor it is early by at least a second (tests/tense.rs).
 const MARGIN: f64 = 1.5;
 
-/// A subject stays FAILING for this time after a scan at which too few ports were left.
+/// A range or destination stays FAILING for this time after a scan at which too few ports were
+/// left.
 const HELD: Duration = Duration::from_secs(10);
 
-/// What the scans of the last minute saw of a range or a destination.
+/// What the scans of the last minute showed of a range or a destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastMinute {
     pub scans: u32,
     /// Scans at which no port was left.
     pub full: u32,
-    /// How long ago the latest of these was.
+    /// How long ago the latest of these scans was.
     pub since_full: Option<Duration>,
-    /// Ports left at the scan with fewest.
+    /// Fewest ports left at a scan.
     pub fewest: u32,
-    /// How long ago a scan saw no port left, or fewer than `expected` was then.
+    /// How long ago a scan showed no port left, or fewer than `expected` was at that time.
     pub since_short: Option<Duration>,
-    /// Ports that may be taken before the next scan: as many as at the mean rate of the last
-    /// seconds, or as in the worst second of the last minute, whichever is more, and half as many
-    /// again.
+    /// Ports that may be taken before the next scan: by the mean rate of the last seconds or by
+    /// that of the worst second of the last minute, whichever is more, multiplied by 1.5.
     pub expected: u32,
-    /// From the first of these scans to the latest.
+    /// The time that these scans cover.
     pub span: Duration,
 }
 
@@ -48,14 +49,14 @@ impl LastMinute {
     }
 }
 
-/// What came since the scan before.
+/// The time since the previous scan, and the ports taken in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Interval {
-    /// When the scan before was; with the first scan its own time.
+    /// When the previous scan was; for the first scan its own time.
     pub from: Duration,
-    /// Ports that were taken since then, those that are free again by now not among them.
+    /// Ports taken since then, without those that are free again.
     pub taken: u32,
-    /// Mean of the last seconds, this interval included.
+    /// Mean of the last seconds, including this interval.
     pub taken_per_second: f64,
 }
 
@@ -64,7 +65,7 @@ pub(super) struct Interval {
 pub(super) struct Recent {
     /// Oldest first.
     slots: VecDeque<Slot>,
-    /// Most of the ports were used at the newest scan.
+    /// More than two thirds of the ports were used at the newest scan.
     is_crowded: bool,
     expected: u32,
 }
@@ -72,9 +73,9 @@ pub(super) struct Recent {
 /// Scans that follow each other closely. Times are since the first scan of the run.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// Of the scan before its first one.
+    /// When the scan before its first one was.
     from: Duration,
-    /// Of its newest scan.
+    /// When its newest scan was.
     to: Duration,
     scans: u32,
     full: u32,
@@ -82,12 +83,13 @@ struct Slot {
     full_at: Option<Duration>,
     short_at: Option<Duration>,
     taken: u32,
-    /// Most of the ports were used at `from`: what comes then is no pool that is filled once.
+    /// More than two thirds of the ports were used at `from`. Otherwise the ports taken since may
+    /// be those of a connection pool that is filled only once.
     is_crowded: bool,
 }
 
 impl Recent {
-    /// `at` is later than the newest scan.
+    /// `at` must be later than the newest scan.
     pub fn sample(&mut self, at: Duration, interval: Interval, count: &Count) {
         let Some(left) = count.left else { return };
         while self.slots.front().is_some_and(|slot| slot.to + MINUTE <= at) {
@@ -112,7 +114,7 @@ impl Recent {
         self.is_crowded = left < count.size / 3;
     }
 
-    /// None: no scan counted.
+    /// None: there was no scan in the last minute.
     pub fn last_minute(&self, now: Duration) -> Option<LastMinute> {
         let slots = || self.slots.iter().filter(|slot| slot.to + MINUTE > now);
         let since = |of: fn(&Slot) -> Option<Duration>| {
@@ -130,7 +132,7 @@ impl Recent {
         })
     }
 
-    /// The newest slot if it is short still, else a new one.
+    /// Returns the newest slot if it is still short, else a new one.
     fn slot_at(&mut self, from: Duration) -> Slot {
         let is_open = |slot: &&Slot| slot.to.saturating_sub(slot.from) < SLOT;
         if self.slots.back().as_ref().is_some_and(is_open)

@@ -1,15 +1,15 @@
-//! One count over a whole run, in few points. Not its rates.
+//! One count over a whole run, in few points. Computes no rates.
 
 use std::time::Duration;
 
-/// Points at most; then every second one goes.
+/// Maximum number of points; at this number every second one is dropped.
 const MOST_POINTS: usize = 256;
 
 /// 2 KB at most.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Series {
     points: Vec<Point>,
-    /// Points are no closer than this, but for the newest.
+    /// Points are at least this far apart, except for the newest.
     step: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Series {
         self.points.push(point);
     }
 
-    /// Oldest first: time before `now`, count.
+    /// Returns (time before `now`, count), oldest first.
     pub fn before(&self, now: Duration) -> Vec<(Duration, u32)> {
         self.points.iter().map(|point| (now.saturating_sub(point.at()), point.count)).collect()
     }

@@ -1,4 +1,4 @@
-//! What a run adds to its figures between two reports. Counts without allocating, merges without loss.
+//! Statistics that a run adds between two reports. Counts without allocating, merges without loss.
 
 use std::{cmp::Ordering, collections::VecDeque, time::Duration};
 
@@ -8,13 +8,13 @@ use crate::{
     engine::message::{AllocationDelta, Finished},
 };
 
-/// Attempts, and allocations, that a delta shows one by one.
+/// Maximum number of attempts, and of allocations, that a delta lists one by one.
 pub const RECENT: usize = 64;
 
-/// The figures since the last report.
+/// Statistics since the last report.
 pub struct Tally {
     figures: AllocationDelta,
-    /// Tries by port, from the range's first port on.
+    /// Number of tries by port, from the range's first port on.
     tries: Vec<u32>,
     first: u16,
     recent: VecDeque<Attempt>,
@@ -22,7 +22,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Of run number `run` over `range`.
+    /// Creates the statistics of run number `run` over `range`.
     pub fn new(run: u64, range: PortRange) -> Self {
         Self {
             figures: AllocationDelta { run, ..AllocationDelta::default() },
@@ -33,12 +33,13 @@ impl Tally {
         }
     }
 
-    /// One attempt; allocates nothing.
+    /// Counts an attempt; allocates nothing.
     pub fn count(&mut self, attempt: &Attempt) {
         self.figures.attempts += 1;
         self.figures.collisions += u64::from(attempt.outcome() == Outcome::InUse);
         self.figures.busy += attempt.took;
-        // Port 0, where the machine had nothing to choose, is no place, nor is one out of range.
+        // Ports outside the range have no counter, nor has port 0 (the kernel found none to
+        // choose).
         let place = attempt.port.checked_sub(self.first).map(usize::from);
         if let Some(tries) = place.and_then(|place| self.tries.get_mut(place)) {
             *tries += 1;
@@ -46,7 +47,7 @@ impl Tally {
         push(&mut self.recent, *attempt);
     }
 
-    /// A look at the machine that a strategy needed.
+    /// Counts a snapshot that a strategy needed.
     pub fn count_snapshot(&mut self, took: Duration) {
         let (count, time) = &mut self.figures.snapshots;
         *count += 1;
@@ -69,8 +70,8 @@ impl Tally {
         push(&mut self.ended, finished);
     }
 
-    /// The figures since the last call; begins anew. What is held and the like is the caller's to
-    /// fill in.
+    /// Returns the statistics since the last call, and starts again from zero. The caller fills in
+    /// the current state, such as held ports.
     pub fn take(&mut self) -> AllocationDelta {
         let fresh = AllocationDelta { run: self.figures.run, ..AllocationDelta::default() };
         let mut delta = std::mem::replace(&mut self.figures, fresh);
@@ -84,8 +85,8 @@ impl Tally {
     }
 }
 
-/// One delta that says what both say. What describes a moment (held ports and the like) is the
-/// newer one's; of two runs only the newer counts.
+/// Merges two deltas. The current state, such as held ports, is that of the newer one. If they
+/// belong to different runs, only the newer run counts.
 pub fn merge(older: AllocationDelta, newer: AllocationDelta) -> AllocationDelta {
     if older.run != newer.run {
         return if older.run > newer.run { older } else { newer };
@@ -134,7 +135,7 @@ fn add_up<K: Ord + Copy, C: std::ops::Add<Output = C> + Copy>(
     sum
 }
 
-/// Within the capacity that it has.
+/// Appends an item; drops the oldest one instead of growing beyond `RECENT`.
 fn push<T>(sample: &mut VecDeque<T>, newest: T) {
     if sample.len() == RECENT {
         sample.pop_front();

@@ -1,4 +1,4 @@
-//! One run: its allocator, what it holds and its figures. Knows no speed and no channel.
+//! One run: its allocator, held ports and statistics. Knows no speed and no channel.
 
 use std::collections::BTreeMap;
 
@@ -17,26 +17,28 @@ use crate::{
     host::{Held, Host, HostBinder, HostError},
 };
 
-/// Between `Prepare` and the next one.
+/// State of a run, from one `Prepare` to the next.
 pub struct Run {
     allocator: Allocator<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
     tally: Tally,
     held: BTreeMap<u16, Box<dyn Held>>,
-    /// At most so many ports are held, and why not more.
+    /// Maximum number of held ports, and the note shown when it is reached.
     capacity: (usize, &'static str),
     hold_note: Option<&'static str>,
     limitation: Option<&'static str>,
-    /// For a strategy that looks before it binds; and whether what it saw may be of no use.
+    /// Snapshot for a strategy that needs one; `must_look` is set if it may be out of date.
     look: Option<Look>,
     must_look: bool,
-    /// Attempts of the allocation that goes on.
+    /// Number of attempts of the current allocation.
     attempts: u32,
     finished: u64,
     stop_after: Option<u64>,
 }
 
 impl Run {
-    /// Errors, in words: no socket could be made, or no port may be tried.
+    /// Prepares a run.
+    ///
+    /// Errors, as text: no socket could be created, or no port may be tried.
     pub fn prepare(host: &dyn Host, number: u64, setup: &Setup) -> Result<Self, Text> {
         let candidates = Candidates::new(setup.range, &setup.reserved);
         if candidates.len() == 0 {
@@ -76,7 +78,7 @@ impl Run {
         })
     }
 
-    /// So many attempts. False: the run stopped by itself before they were made.
+    /// Makes `count` attempts. Returns false if the run reached `stop_after`, with which it ends.
     pub fn attempt(&mut self, count: u32, hold: bool) -> bool {
         let mut left = count;
         let mut goes_on = true;
@@ -97,7 +99,8 @@ impl Run {
                     self.finish(Some(attempt.port))
                 }
                 Progress::GaveUp(Some(_)) => self.finish(None),
-                // The strategy has no port left; that it had none at all took its turn as well.
+                // The strategy has no port left. If it had none from the start, the other attempts
+                // are skipped.
                 Progress::GaveUp(None) => {
                     left = if self.attempts == 0 { 0 } else { left };
                     self.finish(None)
@@ -107,8 +110,8 @@ impl Run {
         goes_on
     }
 
-    /// Before an allocation, where what was seen is old or was wrong. A look that fails leaves the
-    /// one before: a bind tells the truth anyway.
+    /// Takes a new snapshot before an allocation if the last one is old or was wrong. If that
+    /// fails, the last one is kept: the bind decides anyway.
     fn look_again(&mut self) {
         let Some(look) = &mut self.look else { return };
         let is_stale = self.must_look || look.at.elapsed() >= FRESH;
@@ -121,12 +124,12 @@ impl Run {
         }
     }
 
-    /// Others than the run have taken or released ports: what was seen is old.
+    /// Marks the snapshot as out of date, because others have taken or released ports.
     pub fn look_anew(&mut self) {
         self.must_look = true;
     }
 
-    /// Nothing happens if it is not held.
+    /// Releases a held port; does nothing if it is not held.
     pub fn release(&mut self, port: u16) {
         if self.held.remove(&port).is_some() {
             self.allocator.sight_mut().release(port);
@@ -141,12 +144,12 @@ impl Run {
         self.hold_note = None;
     }
 
-    /// The note is of no use to those who no longer hold.
+    /// Clears the note that a limit on held ports is reached.
     pub fn forget_hold_note(&mut self) {
         self.hold_note = None;
     }
 
-    /// The figures since the last call, and how things stand now.
+    /// Returns the statistics since the last call, and the current state.
     pub fn take_delta(&mut self, is_running: bool) -> AllocationDelta {
         AllocationDelta {
             held: self.held.keys().copied().collect(),

@@ -1,4 +1,4 @@
-//! Builds the simulated site of a run: who lives there and which ports are taken. Runs nothing.
+//! Builds the simulated host of a run: its processes and occupied ports. Runs nothing.
 
 use crate::{
     allocator::Candidates,
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Who takes ports there: pid, name, command, uid.
+/// Processes that hold ports there: pid, name, command, uid.
 const RESIDENTS: [(u32, &str, &str, u32); 4] = [
     (1187, "nginx", "nginx: worker process", 33),
     (2240, "postgres", "postgres: checkpointer", 70),
@@ -18,13 +18,13 @@ const RESIDENTS: [(u32, &str, &str, u32); 4] = [
     (4711, "python3", "python3 load.py", 1000),
 ];
 
-/// Users that the residents run as, besides root and user.
+/// Users of these processes, besides root and user.
 const USERS: [(u32, &str); 2] = [(33, "www-data"), (70, "postgres")];
 
-/// Of the TCP sockets one in so many is bound-inactive, the others are ESTABLISHED.
+/// One TCP socket in `BOUND_EACH` is bound-inactive, the others are ESTABLISHED.
 const BOUND_EACH: u16 = 4;
 
-/// The site of this run and the ports that are reserved there: those of the machine's own policy.
+/// Returns the simulated host of this run and its reserved ports: those of the real host's policy.
 ///
 /// Errors: the policy could not be read.
 pub fn build(
@@ -34,14 +34,14 @@ pub fn build(
 ) -> Result<(SimulatedHost, Vec<PortRange>), HostError> {
     let (mut ephemeral, _) = machine.policy()?;
     let reserved = ephemeral.reserved().to_vec();
-    // What is simulated is the occupancy, not our rights.
+    // Only the occupancy is simulated: every port may be bound without a capability.
     ephemeral.unprivileged_start = 0;
     let candidates = Candidates::new(setup.range, &reserved);
     let builder = inhabited().ephemeral(ephemeral);
     Ok((fill(builder, &candidates, setup, share).build(), reserved))
 }
 
-/// Of every simulated site.
+/// Returns the processes of every simulated host.
 pub fn simulated_processes() -> ProcessTable {
     let pids = RESIDENTS.map(|(pid, ..)| pid);
     inhabited().build().describer().describe(&pids).into_iter().collect()
@@ -54,7 +54,7 @@ fn inhabited() -> SimulatedHostBuilder {
     })
 }
 
-/// The same ports for each protocol that is asked for, so that the share is that of the ports.
+/// Occupies the same ports for each requested protocol, so that `share` is a share of the ports.
 fn fill(
     mut builder: SimulatedHostBuilder,
     candidates: &Candidates,

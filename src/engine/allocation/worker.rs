@@ -1,4 +1,4 @@
-//! The loop of the allocation thread: hears requests, makes attempts at their speed, reports.
+//! The loop of the allocation thread: receives requests, makes attempts at the set speed, reports.
 
 use std::{
     sync::{
@@ -18,13 +18,14 @@ use crate::{
     host::{Host, simulated::SimulatedHost},
 };
 
-/// Attempts between two looks at the clock and at the requests.
+/// Attempts between two checks of the clock and of the requests.
 const BATCH: u32 = 256;
 
-/// Between two deltas while attempts go on.
+/// Time between two deltas while attempts are made.
 const REPORT_INTERVAL: Duration = Duration::from_millis(33);
 
-/// Lag that is made up for; beyond it (a stopped process, a suspended machine) attempts are skipped.
+/// Maximum lag that is caught up; beyond it (a stopped process, a suspended host) attempts are
+/// skipped.
 const LAG: Duration = Duration::from_millis(100);
 
 pub struct Worker<'a> {
@@ -33,7 +34,7 @@ pub struct Worker<'a> {
     requests: mpsc::Receiver<AllocationRequest>,
     runs: u64,
     run: Option<Run>,
-    /// Where the run's ports are, if not on `host`.
+    /// Simulated host of the run's ports, if they are not on `host`.
     simulated: Option<SimulatedHost>,
     is_running: bool,
     speed: Speed,
@@ -41,13 +42,13 @@ pub struct Worker<'a> {
     /// When the next attempt is due at a slow speed.
     due: Instant,
     reported: Instant,
-    /// Attempts were made that no delta holds.
+    /// Attempts were made that are in no delta yet.
     has_news: bool,
-    /// A delta that found no room; a figure is never dropped.
+    /// Delta that found no room; kept, so that no count is lost.
     unsent: Option<AllocationDelta>,
 }
 
-/// The thread has to end: nobody asks or nobody listens any more.
+/// The thread must end: the sender of requests or the receiver of reports is gone.
 struct Ended;
 
 impl<'a> Worker<'a> {
@@ -83,7 +84,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Follows the requests that wait; while nothing else is to be done, waits for one.
+    /// Handles pending requests; waits for one if there is nothing else to do.
     fn hear(&mut self) -> Result<(), Ended> {
         loop {
             let request = match self.patience() {
@@ -103,7 +104,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// How long to wait for a request; None: until one comes.
+    /// Returns how long to wait for a request; `None`: until one arrives.
     fn patience(&self) -> Option<Duration> {
         if !self.is_running {
             return None;
@@ -158,7 +159,7 @@ impl<'a> Worker<'a> {
         self.deliver_delta()
     }
 
-    /// What the run held is released before its ports are tried again.
+    /// Ends the run and releases its ports before they are tried again.
     fn end_run(&mut self) {
         self.is_running = false;
         (self.unsent, self.has_news) = (None, false);
@@ -166,7 +167,9 @@ impl<'a> Worker<'a> {
         self.runs += 1;
     }
 
-    /// Errors, in words: there is no such site, or no run on it.
+    /// Prepares a run.
+    ///
+    /// Errors, as text: the simulated host could not be built, or no run can start.
     fn prepare(&mut self, mut setup: Setup) -> Result<(), Text> {
         if let Site::Simulated { share } = setup.site {
             let built = site::build(self.host, &setup, share);
@@ -180,7 +183,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// What was met before is told before, so that nobody seeks it in the new population.
+    /// Changes the occupancy of the simulated host. Reports earlier attempts first, because they
+    /// belong to the old occupancy.
     fn refill(&mut self, share: f64) -> Result<(), Ended> {
         let Some(site) = self.simulated.clone() else { return Ok(()) };
         self.deliver_delta()?;
@@ -202,7 +206,7 @@ impl<'a> Worker<'a> {
         self.due = self.due.min(Instant::now() + speed.pause().unwrap_or_default());
     }
 
-    /// The attempts that are due, and a delta if one is.
+    /// Makes the attempts that are due, and offers a delta if one is due.
     fn attempt(&mut self) -> Result<(), Ended> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let now = Instant::now();
@@ -223,7 +227,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Hands the figures over if there is room, else keeps them for the next delta.
+    /// Sends the statistics if there is room, else keeps them for the next delta.
     fn offer_delta(&mut self) {
         if let Some(delta) = self.take_delta()
             && let Err(Report::Allocation(delta)) =
@@ -233,7 +237,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Hands the figures over, waiting for room: after it nothing is left to be told.
+    /// Sends the statistics, waiting for room; afterwards everything is reported.
     fn deliver_delta(&mut self) -> Result<(), Ended> {
         match self.take_delta() {
             Some(delta) => self.deliver(Report::Allocation(Box::new(delta))),
@@ -255,7 +259,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// How many attempts are due by now; the next one after them is due at `due`.
+/// Returns how many attempts are due by now; sets `due` to the time of the next one.
 fn attempts_due(due: &mut Instant, pause: Duration, now: Instant) -> u32 {
     *due = now.checked_sub(LAG).map_or(*due, |earliest| earliest.max(*due));
     let mut count = 0;

@@ -1,4 +1,5 @@
-//! Mean attempts by occupancy, measured in memory on the same pattern as the runs. No thread.
+//! Measures mean attempts by occupancy, in memory, with the same pattern as the runs. Starts no
+//! thread.
 
 use std::time::Duration;
 
@@ -10,25 +11,25 @@ use crate::{
     engine::{lab::ground::occupied, message::CurvePoint},
 };
 
-/// Runs at each occupancy in one sweep, where a run builds its occupancy, and how many sweeps.
+/// Runs per occupancy in one sweep, the same if each run builds its occupancy, number of sweeps.
 const RUNS: u64 = 100;
 const RUNS_BUILT: u64 = 4;
 const SWEEPS: u32 = 5;
 
-/// In steps of five percent, and the steep end.
+/// Shares measured: steps of 5 %, and smaller ones at the steep end.
 const SHARES: [f64; 23] = [
     0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8,
     0.85, 0.9, 0.95, 0.97, 0.98, 0.99,
 ];
 
-/// Sweeps from an empty range to a nearly full one, several times.
+/// Sweeps several times from an empty range to a nearly full one.
 pub struct Curve {
     terms: Terms,
     pattern: Pattern,
-    /// By share, then by strategy: the sum of the means of all sweeps, and how many these are.
+    /// By share, then by strategy: sum of the means of all sweeps, and the number of sweeps.
     sums: Vec<Vec<(f64, u32)>>,
     sweep: u32,
-    /// Of `SHARES`, which one is measured.
+    /// Index into `SHARES` of the share being measured.
     at: usize,
     contest: Option<Contest>,
 }
@@ -42,12 +43,12 @@ impl Curve {
         self.sweep == SWEEPS
     }
 
-    /// Every occupancy was measured at least once.
+    /// Returns whether every occupancy was measured at least once.
     pub fn is_whole(&self) -> bool {
         self.sweep > 0
     }
 
-    /// About so many attempts; true: there is a new point, or a better one.
+    /// Makes about `budget` attempts. Returns true if there is a new or a more precise point.
     pub fn advance(&mut self, budget: u32) -> bool {
         if self.is_done() {
             return false;
@@ -55,7 +56,7 @@ impl Curve {
         let runs = if self.pattern == Pattern::Built { RUNS_BUILT } else { RUNS };
         let contest = self.contest.get_or_insert_with(|| {
             let mut terms = self.terms.clone();
-            // Nothing that the runs meet, and nothing that another point met.
+            // Different from the seeds of the runs and of all other points.
             let place = (u64::from(self.sweep) + 1) * SHARES.len() as u64 + self.at as u64;
             terms.seed = terms.seed.wrapping_add(place);
             let count = occupied(SHARES[self.at], terms.candidates.len());
@@ -79,7 +80,7 @@ impl Curve {
         true
     }
 
-    /// Ascending.
+    /// Returns the points, ascending.
     pub fn points(&self) -> Vec<CurvePoint> {
         let mean = |&(sum, count): &(f64, u32)| (count > 0).then(|| sum / f64::from(count));
         let point = |(sums, &share): (&Vec<(f64, u32)>, &f64)| CurvePoint {

@@ -1,4 +1,4 @@
-//! What the strategies of a lab stand on: occupancies in memory, or the machine. No thread.
+//! Backend of a lab: occupancies in memory, or the host. Starts no thread.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     host::Host,
 };
 
-/// Attempts in memory, and real ones, that pass without a look at the requests.
+/// Number of attempts in memory, and of real ones, between two checks of the requests.
 const BATCH: u32 = 1 << 14;
 const REAL_BATCH: u32 = 1 << 8;
 
@@ -26,8 +26,10 @@ pub enum Ground {
 }
 
 impl Ground {
-    /// Errors, in words: no strategy was named, no port may be tried, no socket could be made or
-    /// listed.
+    /// Prepares a lab.
+    ///
+    /// Errors, as text: no strategy was given, no port may be tried, or sockets could not be
+    /// created or listed.
     pub fn prepare(host: &dyn Host, setup: &LabSetup) -> Result<Self, Text> {
         let terms = terms(setup);
         let count = terms.candidates.len();
@@ -49,7 +51,7 @@ impl Ground {
         })
     }
 
-    /// Attempts that pass quickly enough for those who ask for something meanwhile.
+    /// Returns a number of attempts that is small enough for requests to be handled soon.
     pub fn batch(&self) -> u32 {
         match self {
             Self::Simulated(..) => BATCH,
@@ -64,9 +66,9 @@ impl Ground {
         }
     }
 
-    /// About so many attempts, until that many runs have ended in all.
+    /// Makes about `budget` attempts, until `until` runs in total are complete.
     ///
-    /// Errors, in words: the machine could not be looked at any more.
+    /// Errors, as text: the sockets of the host could no longer be listed.
     pub fn advance(
         &mut self,
         budget: u32,
@@ -80,7 +82,7 @@ impl Ground {
         Ok(())
     }
 
-    /// Makes ready for a `step`; false: there is more to do.
+    /// Prepares a `step`; returns false if there is more to prepare.
     pub fn prepare_step(&mut self) -> bool {
         match self {
             Self::Simulated(contest, _) => contest.prepare(BATCH),
@@ -88,7 +90,7 @@ impl Ground {
         }
     }
 
-    /// One attempt of each strategy whose allocation goes on.
+    /// Makes one attempt for each strategy whose allocation is in progress.
     pub fn step(&mut self) -> Result<(), Text> {
         match self {
             Self::Simulated(contest, _) => contest.step(),
@@ -97,7 +99,7 @@ impl Ground {
         Ok(())
     }
 
-    /// How it stands; number, curve and whether it runs are the caller's to fill in.
+    /// Returns the state; the caller fills in the number, the curve and whether it runs.
     pub fn report(&self) -> LabReport {
         let (candidates, occupied, columns, limitation) = match self {
             Self::Simulated(contest, candidates) => {
@@ -130,7 +132,7 @@ pub fn terms(setup: &LabSetup) -> Terms {
     }
 }
 
-/// So many of the candidates make that share.
+/// Returns the number of candidates that corresponds to this share.
 pub fn occupied(share: f64, candidates: u32) -> u32 {
     (share.clamp(0.0, 1.0) * f64::from(candidates)).round() as u32
 }

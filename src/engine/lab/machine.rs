@@ -1,4 +1,5 @@
-//! Strategies side by side by real bind() on the machine, each port released at once. No thread.
+//! Compares strategies by real bind() on the host, and releases each port at once. Starts no
+//! thread.
 
 use std::{
     sync::Arc,
@@ -20,34 +21,35 @@ use crate::{
 
 const OUT_OF_RANGE: &str = "kernel-bind takes no part: the kernel chooses from its own range here";
 
-/// Runs of all strategies, one allocation of each a run, each by a binder of its own. Every run is
-/// timed: a look at the clock is nothing beside a bind().
+/// Runs all strategies, one allocation of each per run, each with a binder of its own. Every run is
+/// timed: reading the clock costs almost nothing compared with a bind().
 pub struct MachineContest {
     look: Look,
     destinations: u32,
     slots: Vec<Slot>,
     limitation: Option<&'static str>,
-    /// Runs that began.
+    /// Number of runs started.
     runs: u64,
-    /// How many strategies have had their turn in this run.
+    /// Number of strategies that had their turn in this run.
     turn: usize,
 }
 
 struct Slot {
     entrant: Entrant<Box<dyn HostBinder>, FreePorts>,
     takes_part: bool,
-    /// When the strategy's own sight was taken; None: none was.
+    /// Time of the strategy's own snapshot; `None` if none was taken.
     seen: Option<Instant>,
     has_begun: bool,
-    /// What was predicted last, at which look and for so many remembered ports.
+    /// Last expected values, with the snapshot and the number of remembered ports that they are
+    /// for.
     known: Option<((u64, u32), Option<Predicted>)>,
 }
 
 impl MachineContest {
-    /// A strategy that lets the machine choose takes no part where the machine cannot be held to the
-    /// range; a limitation says so.
+    /// Creates a lab on the host. A strategy that lets the kernel choose does not take part if the
+    /// kernel cannot be restricted to the range; a limitation says so.
     ///
-    /// Errors, in words: no socket could be made, or none be listed, or nobody can take part.
+    /// Errors, as text: sockets could not be created or listed, or no strategy can take part.
     pub fn new(host: &dyn Host, terms: Terms, address: Option<LocalAddress>) -> Result<Self, Text> {
         permit::binder(host, &terms.candidates, terms.protocols, address)?;
         let (mut limitation, mut refused) = (None, None);
@@ -60,7 +62,7 @@ impl MachineContest {
             {
                 (takes_part, refused) = (false, Some(error));
             }
-            // Also of the range it was held to.
+            // Includes a limitation that follows from the restriction to the range.
             limitation = limitation.or(binder.limitation());
             let entrant = Entrant::new(strategy, binder, FreePorts::everything(), &terms);
             slots.push(Slot { entrant, takes_part, seen: None, has_begun: false, known: None });
@@ -77,22 +79,22 @@ impl MachineContest {
         Ok(Self { look, destinations, slots, limitation, runs: 0, turn })
     }
 
-    /// "IPv4 only" and the like.
+    /// Returns what the lab cannot do on this host, for example "IPv4 only".
     pub fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }
 
-    /// Runs that all strategies have ended.
+    /// Returns the number of runs that all strategies have completed.
     pub fn runs(&self) -> u64 {
         self.runs - u64::from(!self.has_ended())
     }
 
-    /// Candidates, and occupied ones among them when they were last looked at.
+    /// Returns the number of candidates, and how many of them were occupied in the last snapshot.
     pub fn occupancy(&self) -> (u32, u32) {
         (self.look.candidates.len(), self.look.occupied)
     }
 
-    /// About so many attempts, until that many runs have ended in all.
+    /// Makes about `budget` attempts, until `until` runs in total are complete.
     pub fn advance(
         &mut self,
         budget: u32,
@@ -118,8 +120,8 @@ impl MachineContest {
         Ok(())
     }
 
-    /// One attempt of each strategy whose allocation goes on; when all have ended, the next run
-    /// begins with the next step.
+    /// Makes one attempt for each strategy whose allocation is in progress; when all have ended,
+    /// the next call starts the next run.
     pub fn step(&mut self) -> Result<(), Text> {
         if self.has_ended() {
             self.begin();
@@ -157,7 +159,7 @@ impl MachineContest {
         self.slots.iter_mut().for_each(|slot| slot.has_begun = false);
     }
 
-    /// Its allocation of this run begins, unless it has.
+    /// Starts the strategy's allocation of this run, unless it has started already.
     fn start(&mut self, index: usize, is_timed: bool) -> Result<(), Text> {
         let slot = &mut self.slots[index];
         if !slot.takes_part || std::mem::replace(&mut slot.has_begun, true) {
@@ -179,7 +181,7 @@ impl MachineContest {
 }
 
 impl Slot {
-    /// What it saw is old, or led to a port that was not free.
+    /// Returns whether the strategy's snapshot is old or led to a port that was not free.
     fn has_to_look(&self) -> bool {
         let has_missed = self.entrant.last().is_some_and(|last| last.attempts != 1);
         has_missed || self.seen.is_none_or(|seen| seen.elapsed() >= FRESH)

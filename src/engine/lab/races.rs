@@ -1,4 +1,4 @@
-//! Races in a thread of their own, one at a time. What happens in one is told elsewhere.
+//! Runs races in a thread of their own, one at a time. Does not contain the race itself.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -15,19 +15,19 @@ use crate::{
     },
 };
 
-/// What a race that goes on is to do.
+/// Order to the current race: continue.
 const GO_ON: u8 = 0;
-/// End, and tell how it stands.
+/// Order to end and report the result.
 const END: u8 = 1;
-/// End, and tell nothing: another one takes its place.
+/// Order to end without a report, because another race replaces it.
 const VANISH: u8 = 2;
 
-/// The race that goes on, if any. Dropping it ends that one.
+/// The current race, if any. Dropping this ends it.
 pub struct Races {
     outbox: SharedOutbox,
     alive: Alive,
     order: Option<Arc<AtomicU8>>,
-    /// Races that were begun.
+    /// Number of races started.
     number: u64,
 }
 
@@ -36,7 +36,7 @@ impl Races {
         Self { outbox: SharedOutbox(Arc::new(Mutex::new(outbox))), alive, order: None, number: 0 }
     }
 
-    /// One that goes on vanishes.
+    /// Starts a race. The current one ends without a report.
     pub fn begin(&mut self, setup: RaceSetup) {
         self.tell(VANISH);
         let order = Arc::new(AtomicU8::new(GO_ON));
@@ -73,7 +73,7 @@ fn run(number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
     let now = || order.load(Ordering::Acquire);
     let mut told = |report: &RaceReport| {
         if now() == GO_ON {
-            // One that finds no room is made good for by the next.
+            // The next report replaces one that found no room.
             let _ = outbox.offer(Report::Race(Box::new(RaceReport { number, ..report.clone() })));
         }
         now() == GO_ON
@@ -84,13 +84,13 @@ fn run(number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
     }
 }
 
-/// Lent to one race after the other.
+/// Outbox that one race after the other uses.
 #[derive(Clone)]
 struct SharedOutbox(Arc<Mutex<Box<dyn Outbox>>>);
 
 impl SharedOutbox {
     fn lock(&self) -> MutexGuard<'_, Box<dyn Outbox>> {
-        // An outbox is whole whatever happened to the race that had it.
+        // The outbox stays valid even if a race that used it panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

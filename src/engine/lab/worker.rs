@@ -1,4 +1,4 @@
-//! The loop of the lab thread: hears requests, makes attempts at their speed, reports.
+//! The loop of the lab thread: receives requests, makes attempts at the set speed, reports.
 
 use std::{
     sync::{
@@ -24,16 +24,17 @@ use crate::{
     host::Host,
 };
 
-/// Between two reports while attempts go on.
+/// Time between two reports while attempts are made.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Attempts of the curve between two looks at the requests.
+/// Attempts for the curve between two checks of the requests.
 const SLICE: u32 = 1 << 13;
 
-/// Once the curve is whole, it has one part in so many of the time.
+/// Once every point was measured, the curve gets one part in `REFINEMENT` of the time.
 const REFINEMENT: u32 = 10;
 
-/// Lag that is made up for; beyond it (a stopped process, a suspended machine) steps are skipped.
+/// Maximum lag that is caught up; beyond it (a stopped process, a suspended host) steps are
+/// skipped.
 const LAG: Duration = Duration::from_millis(100);
 
 pub struct Worker<'a> {
@@ -41,37 +42,38 @@ pub struct Worker<'a> {
     outbox: &'a dyn Outbox,
     requests: mpsc::Receiver<LabRequest>,
     races: Races,
-    /// Labs that were prepared.
+    /// Number of labs prepared.
     number: u64,
     lab: Option<Lab>,
     is_running: bool,
     speed: Speed,
-    /// Steps that were asked for, or are due.
+    /// Number of steps that were requested or are due.
     steps: u32,
     /// When the next step is due at a slow speed.
     due: Instant,
     curve_due: Instant,
     reported: Instant,
     has_news: bool,
-    /// What a fast lab shows for a while, and since when.
+    /// What a fast lab shows unchanged for a while, and since when.
     still: Option<(Instant, Vec<Still>)>,
 }
 
 /// An occupancy, and the attempts on it.
 type Still = (Arc<FreePorts>, Vec<Attempt>);
 
-/// Slower than the three changes a second that may harm people (WCAG 2.2, 2.3.1).
+/// Minimum time between changes of large areas. Three changes a second may harm people (WCAG 2.2,
+/// success criterion 2.3.1).
 const STILL: Duration = Duration::from_millis(400);
 
-/// What was prepared last.
+/// The lab prepared last.
 struct Lab {
     setup: LabSetup,
     ground: Ground,
-    /// Of a simulated occupancy only.
+    /// Only for a simulated occupancy.
     curve: Option<Curve>,
 }
 
-/// The thread has to end: nobody asks or nobody listens any more.
+/// The thread must end: the sender of requests or the receiver of reports is gone.
 struct Ended;
 
 impl<'a> Worker<'a> {
@@ -108,7 +110,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Follows the requests that wait; while nothing else is to be done, waits for one.
+    /// Handles pending requests; waits for one if there is nothing else to do.
     fn hear(&mut self) -> Result<(), Ended> {
         loop {
             let request = match self.patience() {
@@ -123,7 +125,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// How long to wait for a request; None: until one comes.
+    /// Returns how long to wait for a request; `None`: until one arrives.
     fn patience(&self) -> Option<Duration> {
         let lab = self.lab.as_ref()?;
         let is_busy = self.steps > 0 || self.is_running && self.speed == Speed::Max;
@@ -199,7 +201,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Goes on as before, with fresh figures.
+    /// Changes the share of occupied ports; keeps running, with new statistics.
     fn refill(&mut self, wanted: f64) -> Result<(), Ended> {
         self.still = None;
         let is_simulated = |lab: &mut Lab| lab.curve.is_some();
@@ -219,7 +221,7 @@ impl<'a> Worker<'a> {
         self.deliver(Report::LabFailed(words))
     }
 
-    /// The attempts that are due, a slice of the curve, and a report if one is due.
+    /// Makes the attempts that are due and a slice of the curve; offers a report if one is due.
     fn go_on(&mut self) -> Result<(), Ended> {
         let was_asked = !self.is_running && self.steps > 0;
         if let Err(words) = self.attempt() {
@@ -252,8 +254,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Until the curve is whole it has half of the time while attempts go on at full speed, and all
-    /// that is left otherwise; then one part in `REFINEMENT`.
+    /// Advances the curve. Until every point was measured, it gets half of the time while the lab
+    /// is running, and all of it otherwise; after that, one part in `REFINEMENT`.
     fn sweep(&mut self) {
         let begun = Instant::now();
         let Some(curve) = self.lab.as_mut().and_then(|lab| lab.curve.as_mut()) else { return };
@@ -270,14 +272,14 @@ impl<'a> Worker<'a> {
         self.curve_due = Instant::now() + rest;
     }
 
-    /// A report that finds no room is made good for by the next.
+    /// Sends a report if there is room; else the next one replaces it.
     fn offer_report(&mut self) {
         if let Some(report) = self.report() {
             self.has_news = self.outbox.offer(report).is_err();
         }
     }
 
-    /// Hands the report over, waiting for room: after it nothing is left to be told.
+    /// Sends a report, waiting for room; afterwards everything is reported.
     fn deliver_report(&mut self) -> Result<(), Ended> {
         let Some(report) = self.report() else { return Ok(()) };
         self.has_news = false;
@@ -301,7 +303,8 @@ impl<'a> Worker<'a> {
         Some(Report::Lab(Arc::new(report)))
     }
 
-    /// At a high speed a picture stays for a while: large areas must not blink.
+    /// Keeps occupancies and attempts unchanged for a while at a high speed: large areas must not
+    /// blink.
     fn calm(&mut self, contenders: &mut [Contender]) {
         if !self.is_running || self.speed <= Speed::Twenty {
             self.still = None;
@@ -320,7 +323,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// How many steps are due by now; the next one after them is due at `due`.
+/// Returns how many steps are due by now; sets `due` to the time of the next one.
 fn steps_due(due: &mut Instant, pause: Duration, now: Instant) -> u32 {
     *due = now.checked_sub(LAG).map_or(*due, |earliest| earliest.max(*due));
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! Books ports for processes and takes them back when those are gone. Knows no client.
+//! Books ports for processes and takes them back when the processes end. Knows no clients.
 
 use std::{
     collections::HashMap,
@@ -16,27 +16,27 @@ use crate::{
     },
 };
 
-/// How often it is seen whether a quarantine is over, while there is one.
+/// Interval of checks whether a quarantine is over, while there is one.
 const PASS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Quarantines that end in one go.
+/// Maximum number of quarantines ended in one go.
 const MOST_PASSING: usize = 1024;
 
-/// How often it is seen whether tenants are alive, while there are leases.
+/// Interval of checks whether lease holders are alive, while there are leases.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pause after a look is at least so many times as long as it took, or so many times if somebody
-/// asks who finds nothing left.
+/// Minimum pause after such a check, as a multiple of its duration: normally, and if a client found
+/// no port left.
 const IDLE: u32 = 20;
 const IDLE_IN_NEED: u32 = 4;
 
-/// No such pause is longer.
+/// Maximum of the second of these pauses.
 const LONGEST_IN_NEED: Duration = Duration::from_secs(1);
 
-/// init, which never ends. A client that names it has lost its parent meanwhile.
+/// Pid of init, which never ends. A client that sends it has lost its parent in the meantime.
 const INIT: u32 = 1;
 
-/// Why a process gets no port.
+/// Reason why a process gets no port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoLease {
     #[error("a lease of pid {0} would never end")]
@@ -49,7 +49,7 @@ pub enum NoLease {
     Shortage(#[from] Shortage),
 }
 
-/// The ports of the pool.
+/// Number of the pool's ports in each state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
     pub leased: usize,
@@ -59,11 +59,11 @@ pub struct Ports {
 
 pub struct Desk {
     pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
-    /// What the pool's clock counts from.
+    /// Start of the pool's clock.
     begun: Instant,
     next_pass: Instant,
     next_look: Instant,
-    /// The earliest that a request may ask for one.
+    /// Earliest time of a check that a request may cause.
     next_look_in_need: Instant,
 }
 
@@ -84,16 +84,16 @@ impl Desk {
         })
     }
 
-    /// On the clock of `Lease::since`.
+    /// Returns the time on the clock of `Lease::since`.
     pub fn now(&self) -> Duration {
         self.begun.elapsed()
     }
 
-    /// A port that can be bound now on everything asked for, and that is nobody else's until that
-    /// process is gone.
+    /// Leases a port that can be bound now on all requested protocols, and gives it to nobody else
+    /// until the process has ended.
     pub fn lease(&mut self, pid: u32) -> Result<Lease, NoLease> {
         let found = tenant::find(pid).ok_or(NoLease::NoProcess)?;
-        // We end no earlier than the leases.
+        // None of these processes ends before this server.
         if pid <= INIT || found.is_kernel || pid == std::process::id() {
             return Err(NoLease::Endless(pid));
         }
@@ -101,20 +101,21 @@ impl Desk {
         Ok(self.pool.book(self.now(), Class::Normal, tenant, |_| {})?)
     }
 
-    /// Its client never heard of it. The port rests as any other.
+    /// Releases a lease of which the client never learned. The port is in quarantine like any
+    /// other.
     pub fn give_back(&mut self, lease: &Lease) {
         self.pool.release(self.now(), lease.port);
     }
 
-    /// When something is to be done without a request; None: never, for nothing is leased and nothing
-    /// rests.
+    /// Returns when there is something to do without a request; `None` if nothing is leased or in
+    /// quarantine.
     pub fn due(&self) -> Option<Instant> {
         let pass = (self.pool.resting().len() > 0).then_some(self.next_pass);
         let look = (self.pool.leases().len() > 0).then_some(self.next_look);
         pass.into_iter().chain(look).min()
     }
 
-    /// The earliest that a look may be made because nothing is left.
+    /// Returns the earliest time of a check that is made because no port is left.
     pub fn next_look_in_need(&self) -> Instant {
         self.next_look_in_need
     }
@@ -128,7 +129,7 @@ impl Desk {
         }
     }
 
-    /// Does what is due.
+    /// Makes the checks that are due.
     pub fn keep(&mut self, now: Instant, tell: Tell<'_>) {
         if self.pool.leases().len() > 0 && now >= self.next_look {
             self.look(tell);
@@ -139,10 +140,10 @@ impl Desk {
         }
     }
 
-    /// Takes back what belonged to processes that are gone, and ends quarantines that are over.
+    /// Takes back the ports of processes that have ended, and ends quarantines that are over.
     pub fn look(&mut self, tell: Tell<'_>) {
         let begin = Instant::now();
-        // A process with many leases is looked at once.
+        // A process with many leases is checked once.
         let mut seen = HashMap::new();
         let is_alive = |tenant: Tenant| {
             let look = || tenant::is_alive(tenant.pid, tenant.started);

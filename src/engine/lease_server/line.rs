@@ -1,17 +1,17 @@
-//! What a client says: a pid in ASCII digits. Reads no socket.
+//! Parses the line of a client: a pid in ASCII digits. Reads no socket.
 
 use crate::domain::Text;
 
-/// Bytes of a line with its newline, as the portserver has it.
+/// Maximum length of a line with its newline, in bytes, as in portserver.
 pub const LONGEST: usize = 20;
 
-/// The line that is no pid, as far as it was read.
+/// Error: the line is not a pid. Contains it as far as it was read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is no pid")]
 pub struct NotAPid(pub Text);
 
-/// The pid of a whole line, with or without its newline. Blanks around the digits do no harm, as at
-/// the portserver.
+/// Returns the pid of a complete line, with or without its newline. Blanks around the digits are
+/// ignored, as in portserver.
 pub fn parse(line: &[u8]) -> Result<u32, NotAPid> {
     let digits = line.trim_ascii();
     let is_number = digits.iter().all(u8::is_ascii_digit) && line.len() <= LONGEST;

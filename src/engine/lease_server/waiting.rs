@@ -1,4 +1,4 @@
-//! A client from its connection to its line. Leases nothing.
+//! Reads the line of a connected client. Leases nothing.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use crate::{
     host::linux::lease_socket::{Client, Heard},
 };
 
-/// Bytes that are read, as the portserver does: more than a line may have, for what is left unread
-/// makes the close a reset (unix(7)).
+/// Number of bytes read, as in portserver: more than a line may have, because unread bytes turn the
+/// close into a reset (unix(7)).
 const ROOM: usize = 100;
 
-/// A pid without its newline counts as the line once nothing follows it for so long: the portserver
+/// A pid without a newline counts as the line once nothing follows it for this time: portserver
 /// takes what the first read returns, and some clients send no newline.
 const QUIET: Duration = Duration::from_millis(500);
 
@@ -20,17 +20,17 @@ pub struct Waiting {
     pub since: Instant,
     said: [u8; ROOM],
     length: usize,
-    /// When its last bytes came.
+    /// Time when its last bytes arrived.
     heard: Instant,
 }
 
-/// What a client has said so far.
+/// What a client has sent so far.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Said {
-    /// Not its whole line.
+    /// No complete line.
     Nothing,
     Line(Result<u32, NotAPid>),
-    /// It left without a word.
+    /// The client disconnected without sending anything.
     Goodbye,
 }
 
@@ -39,8 +39,8 @@ impl Waiting {
         Self { client, since, said: [0; ROOM], length: 0, heard: since }
     }
 
-    /// A line ends with a newline, with more bytes than it may have, or where the client says no
-    /// more.
+    /// Reads from the client. A line ends with a newline, with more bytes than it may have, or when
+    /// the client closes its side.
     pub fn hear(&mut self, now: Instant) -> Said {
         match self.client.hear(&mut self.said[self.length..]) {
             Heard::Nothing => return Said::Nothing,
@@ -57,12 +57,13 @@ impl Waiting {
         Said::Line(self.line())
     }
 
-    /// When what it said counts as its line if nothing follows. None: it is no pid yet.
+    /// Returns when the bytes received so far count as the line if nothing follows; `None` if they
+    /// are not a pid yet.
     pub fn complete_at(&self) -> Option<Instant> {
         self.line().is_ok().then_some(self.heard + QUIET)
     }
 
-    /// What it said so far, as a line.
+    /// Parses the bytes received so far as a line.
     pub fn line(&self) -> Result<u32, NotAPid> {
         line::parse(&self.said[..self.length])
     }

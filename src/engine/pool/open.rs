@@ -1,4 +1,4 @@
-//! A pool on its site, whose it is, and what was told of it last. Knows no channel and no clock.
+//! A pool on its host, with its lease holder and its last messages. Knows no channel and no clock.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,24 +14,27 @@ use crate::{
     host::{Host, HostBinder, HostError},
 };
 
-/// Attempts that a report shows one by one.
+/// Maximum number of attempts that a report lists one by one.
 const RECENT: usize = 64;
 
-/// Between `PoolRequest::Open` and the next one.
+/// State of a pool, from one `PoolRequest::Open` to the next.
 pub struct Open {
     pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
-    /// Whose the next leases are; or why there is nobody.
+    /// Holder of the next leases, or why there is none.
     tenant: Result<Tenant, Text>,
-    /// Held sockets, at most, of which the machine would allow more.
+    /// The limit on held sockets is the configured one; the host would allow more.
     is_limit_ours: bool,
-    /// "IPv4 only" and the like.
+    /// What the host cannot do, for example "IPv4 only".
     limitation: Option<Text>,
     attempts: VecDeque<Attempt>,
     trouble: Option<Text>,
 }
 
 impl Open {
-    /// Errors, in words: no port may be tried, the bands are too large, no socket could be made.
+    /// Opens a pool.
+    ///
+    /// Errors, as text: no port may be tried, the bands are too large, or no socket could be
+    /// created.
     pub fn new(host: &dyn Host, plan: &PoolPlan) -> Result<Self, Text> {
         let mut open = match plan.site {
             Site::Machine => Self::on(host, plan)?,
@@ -60,7 +63,7 @@ impl Open {
         let binder = permit::binder(host, &candidates, plan.protocols, plan.address)?;
         let capacity = binder.hold_capacity();
         let part = (f64::from(count - others) * plan.hold_share) as u32;
-        // Who may have all of it is stopped by nothing but its end.
+        // A share of 1 sets no limit.
         let allowed = if plan.hold_share < 1.0 { part } else { u32::MAX };
         let limitation = binder.limitation().map(Text::scrub);
         let setup = PoolSetup {
@@ -93,7 +96,7 @@ impl Open {
         self.pool.resting().len() > 0
     }
 
-    /// Whose the next leases are; None: our own process.
+    /// Sets the holder of the next leases; `None`: this process.
     pub fn lease_to(&mut self, host: &dyn Host, pid: Option<u32>) {
         let pid = pid.unwrap_or_else(|| host.own_pid());
         let started = host.started(pid);
@@ -102,7 +105,7 @@ impl Open {
         self.trouble = self.tenant.as_ref().err().cloned();
     }
 
-    /// As many as can be had; the trouble says why not more.
+    /// Takes `count` leases, or as many as are available; `trouble` says why there are fewer.
     pub fn take(&mut self, host: &dyn Host, now: Duration, class: Class, count: u32) {
         self.attempts.clear();
         self.trouble = None;
@@ -145,15 +148,15 @@ impl Open {
         }
     }
 
-    /// Ends the leases of processes that are gone. True: there were some.
+    /// Ends the leases of processes that have ended. Returns true if there were any.
     pub fn reclaim(&mut self, host: &dyn Host, now: Duration) -> bool {
-        // Most leases are one process's, which is looked at once.
+        // Most leases belong to one process, which is checked once.
         let mut seen = HashMap::new();
         let looked = |tenant| *seen.entry(tenant).or_insert_with(|| is_alive(host, tenant));
         !self.pool.reclaim(now, looked).is_empty()
     }
 
-    /// Ends quarantines. True: something has changed.
+    /// Ends quarantines that are over. Returns true if something has changed.
     pub fn pass(&mut self, now: Duration) -> bool {
         let before = (self.pool.resting().len(), self.pool.counts());
         self.pool.pass(now);
@@ -201,7 +204,7 @@ fn is_alive(host: &dyn Host, tenant: Tenant) -> bool {
     host.is_alive(tenant.pid, tenant.started)
 }
 
-/// As the site of a run is made, so that both have the same occupancy.
+/// Returns the setup of a run with the same simulated occupancy.
 fn setup(plan: &PoolPlan) -> Setup {
     Setup {
         site: plan.site,

@@ -1,4 +1,5 @@
-//! The loop of the pool's thread: hears requests, keeps the times of a pool, reports. Leases nothing.
+//! The loop of the pool's thread: receives requests, makes the checks that are due, reports. Leases
+//! nothing.
 
 use std::{
     sync::{
@@ -14,22 +15,22 @@ use crate::{
     host::Host,
 };
 
-/// Between two reports that nobody asked for.
+/// Time between two reports that nobody requested.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often it is seen whether a quarantine is over, while there is one.
+/// Interval of checks whether a quarantine is over, while there is one.
 const PASS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often it is seen whether tenants are alive, while there are leases.
+/// Interval of checks whether lease holders are alive, while there are leases.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the last report does not tell.
+/// Whether there is something that the last report does not contain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum News {
     None,
-    /// For the next report in turn.
+    /// For the next regular report.
     InTurn,
-    /// For the person who asked.
+    /// For a report at once, because a request was handled.
     AtOnce,
 }
 
@@ -37,18 +38,18 @@ pub struct Worker<'a> {
     host: &'a dyn Host,
     outbox: &'a dyn Outbox,
     requests: mpsc::Receiver<PoolRequest>,
-    /// Pools that were asked for.
+    /// Number of pools requested.
     number: u64,
     open: Option<Open>,
     news: News,
-    /// What the pool's clock counts from.
+    /// Start of the pool's clock.
     begun: Instant,
     reported: Instant,
     passed: Instant,
     looked: Instant,
 }
 
-/// The thread has to end: nobody asks or nobody listens any more.
+/// The thread must end: the sender of requests or the receiver of reports is gone.
 struct Ended;
 
 impl<'a> Worker<'a> {
@@ -78,7 +79,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Follows the requests that wait; while nothing else is to be done, waits for one.
+    /// Handles pending requests; waits for one if there is nothing else to do.
     fn hear(&mut self) -> Result<(), Ended> {
         loop {
             let request = match self.due() {
@@ -96,8 +97,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// When something is to be done without a request; None: never, for nothing is leased, nothing
-    /// rests, and all is told.
+    /// Returns when there is something to do without a request; `None` if nothing is leased, in
+    /// quarantine or unreported.
     fn due(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
         let moments = [
@@ -134,7 +135,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// What the pool before held is released before the machine is looked at.
+    /// Opens a pool. Releases first what the previous one held, before the host's ports are read.
     fn begin(&mut self, plan: &PoolPlan) -> Result<(), Text> {
         self.open = None;
         self.number += 1;
@@ -142,7 +143,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// What is due.
+    /// Makes the checks that are due, and reports.
     fn go_on(&mut self) {
         let (at, now) = (Instant::now(), self.begun.elapsed());
         let Some(open) = &mut self.open else { return };
@@ -161,7 +162,7 @@ impl<'a> Worker<'a> {
         self.report(at, now);
     }
 
-    /// A report that finds no room is replaced by the next one.
+    /// Sends a report if one is due. If there is no room, the next one replaces it.
     fn report(&mut self, at: Instant, now: Duration) {
         let is_due = match self.news {
             News::None => false,

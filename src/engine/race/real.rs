@@ -1,4 +1,4 @@
-//! A race of real processes: starts the victim, hears its rounds. What it does is the host's.
+//! A race of real processes: starts the holder, reads its rounds. Binds no ports itself.
 
 use std::{
     fmt::Display,
@@ -24,16 +24,16 @@ use crate::{
     },
 };
 
-/// The victim may be silent for so long and a window.
+/// How long the holder may send nothing, in addition to two windows.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// For the victim to end its own children before it is killed.
+/// Time for the holder to end its own children before it is killed.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Bytes of a line that is none.
+/// Maximum number of bytes shown of an invalid line.
 const LONGEST_SHOWN: usize = 60;
 
-/// No process can race here; the words say why.
+/// No processes can race on this host; the text says why.
 pub struct Impossible(pub Text);
 
 pub fn run(
@@ -87,7 +87,8 @@ struct Race {
 }
 
 impl Race {
-    /// At most the time between two reports. `heard`: when there was the last line.
+    /// Waits for a line, at most the time between two reports. The argument is the time of the last
+    /// line.
     fn hear(&mut self, heard: &mut Instant) -> Result<Progress, Trouble> {
         match self.victim.hear(REPORT_INTERVAL).map_err(|error| failed(error.to_string()))? {
             Heard::Line(line) => {
@@ -129,7 +130,7 @@ impl Race {
     }
 }
 
-/// It said what no victim says, or not then.
+/// Returns the error for a line that is invalid, or not expected at this point.
 fn said(line: &[u8]) -> Trouble {
     let shown = &line[..line.len().min(LONGEST_SHOWN)];
     let words = [b"the victim's process failed: it said \"", shown, b"\""].concat();

@@ -1,4 +1,5 @@
-//! A race in memory, in simulated time: the same rounds as the real one's, no process and no port.
+//! A race in memory and in simulated time, with the same rounds as a real one. Uses no processes
+//! and no ports.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +19,7 @@ use crate::{
     host::course::Course,
 };
 
-/// Rounds between two looks at the clock.
+/// Rounds between two checks of the clock.
 const BATCH: u32 = 64;
 
 pub fn run(course: &Course, tally: &mut Tally, told: &mut dyn FnMut(&RaceReport) -> bool) {
@@ -36,18 +37,18 @@ pub fn run(course: &Course, tally: &mut Tally, told: &mut dyn FnMut(&RaceReport)
     }
 }
 
-/// Nothing takes no time, and a rate needs some.
+/// Minimum length of a window: no rate can be computed over zero time.
 const SHORTEST: Duration = Duration::from_nanos(1);
 
-/// Ports by their number in the range.
+/// Simulated ports, by their number in the range.
 struct Arena<'a> {
     course: &'a Course,
     random: ChaCha8Rng,
     is_taken: Vec<bool>,
     now: Duration,
-    /// The thief's next bind.
+    /// Time of the competitor's next bind.
     due: Duration,
-    /// Held by the thief, oldest first, with the time of release.
+    /// Ports held by the competitor, oldest first, with the time of release.
     held: VecDeque<(Duration, usize)>,
 }
 
@@ -89,7 +90,7 @@ impl<'a> Arena<'a> {
         Round { window, free, bound, is_stolen, is_kept: true, is_refused }
     }
 
-    /// A bind of the thief: whether it tried the kept port before.
+    /// Binds a port for the competitor. Returns whether it tried the kept port before.
     fn steal(&mut self, kept: usize) -> bool {
         let mut is_refused = false;
         let port = loop {
@@ -113,7 +114,7 @@ impl<'a> Arena<'a> {
         }
     }
 
-    /// A free port by chance; there is one, for the thief leaves half of them.
+    /// Binds a free port at random; there is one, because the competitor leaves half of them.
     fn bind(&mut self) -> usize {
         loop {
             let port = self.random.random_range(0..self.is_taken.len());

@@ -1,4 +1,4 @@
-//! The count of a race, and the law of its very rounds. Runs none.
+//! Counts the rounds of a race, and computes what was expected of them. Runs no race.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use crate::{
     engine::message::{RacePlace, RaceReport, Rounds},
 };
 
-/// How one round went: one port closed and bound again, another kept.
+/// Result of one round: one port closed and bound again, another kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
     pub window: Duration,
-    /// Ports that the thief could have bound, in the mean.
+    /// Mean number of ports that the competitor could have bound.
     pub free: f64,
-    /// Ports that it bound, which is how its rate is known: while the victim is at work between two
-    /// windows the thief may have less of the processor.
+    /// Number of ports that the competitor bound, from which its rate is computed: while the holder
+    /// works between two windows, the competitor may get less CPU time.
     pub bound: u32,
     pub is_stolen: bool,
     pub is_kept: bool,
-    /// The thief tried the kept port.
+    /// The competitor tried the kept port.
     pub is_refused: bool,
 }
 
@@ -52,7 +52,7 @@ impl Tally {
     pub fn report(&self, is_over: bool) -> RaceReport {
         let rebound = Rounds { thefts: self.stolen, ..self.both() };
         RaceReport {
-            // Who began the race counts races.
+            // Set by the caller, which counts the races.
             number: 0,
             place: self.place.clone(),
             rebound,
@@ -62,7 +62,7 @@ impl Tally {
         }
     }
 
-    /// What holds for the closed ports and for the kept ones.
+    /// Returns the statistics that closed and kept ports have in common.
     fn both(&self) -> Rounds {
         let count = self.rounds.len() as u32;
         if count == 0 {

@@ -1,4 +1,4 @@
-//! Whether an address can be bound, tried without taking a port, and why it cannot.
+//! Tests whether an address can be bound, without taking a port, and explains why it cannot.
 
 mod causes;
 mod configured;
@@ -20,7 +20,7 @@ use crate::{
     host::{linux::port_range, named_address},
 };
 
-/// As `Host::bind_address`, in the calling thread's network namespace.
+/// Like `Host::bind_address`, in the calling thread's network namespace.
 pub fn named(asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal> {
     match asked.and_then(|asked| asked.interface) {
         None => Ok(named_address(asked, None)),
@@ -28,8 +28,8 @@ pub fn named(asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal>
     }
 }
 
-/// By its name; a number that is no name is the index itself, as in if_nametoindex(3) and
-/// getaddrinfo(3).
+/// Looks up an interface by name (if_nametoindex(3)). A number that is not a name is the index
+/// itself, as in getaddrinfo(3).
 fn index(name: InterfaceName) -> Result<u32, AddressRefusal> {
     let by_name = any_socket().and_then(|socket| netdevice::name_to_index(socket, name.as_str()));
     match (by_name, name.index()) {
@@ -43,7 +43,7 @@ fn index(name: InterfaceName) -> Result<u32, AddressRefusal> {
     }
 }
 
-/// Names of interfaces, each looked up once; those that are gone have none.
+/// Looks up the name of each interface once; interfaces that no longer exist are left out.
 pub fn interface_names(indexes: impl IntoIterator<Item = u32>) -> Vec<(u32, Text)> {
     let mut indexes = indexes.into_iter().peekable();
     if indexes.peek().is_none() {
@@ -57,13 +57,14 @@ pub fn interface_names(indexes: impl IntoIterator<Item = u32>) -> Vec<(u32, Text
     named.collect()
 }
 
-/// Any kind serves the requests of netdevice(7).
+/// Opens a socket for the requests of netdevice(7); any kind of socket supports them.
 fn any_socket() -> io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
 }
 
-/// By CAP_NET_BIND_SERVICE. In another user namespace than the first one it may count or not: that
-/// depends on who owns the network namespace.
+/// Whether this process has CAP_NET_BIND_SERVICE. None: unknown, or it has the capability in a user
+/// namespace other than the initial one, where its effect depends on which user namespace owns the
+/// network namespace.
 pub fn may_bind_privileged() -> Option<bool> {
     let sets = rustix::thread::capabilities(None).ok()?;
     let has_it = sets.effective.contains(CapabilitySet::NET_BIND_SERVICE);
@@ -72,15 +73,15 @@ pub fn may_bind_privileged() -> Option<bool> {
     (is_first || !has_it).then_some(has_it)
 }
 
-/// As `Host::address_refusal`. Errnos that say nothing of the address (no descriptor, no memory) are
-/// no refusal.
+/// Like `Host::address_refusal`. Errnos that do not concern the address (no descriptor, no memory)
+/// are not a refusal.
 pub fn refusal(protocol: Protocol, address: BindAddress) -> Option<AddressRefusal> {
     let errno = Errno(try_address(protocol, address).err()?.raw_os_error());
     Some(AddressRefusal::new(errno, causes::explain(errno, protocol, address)?))
 }
 
-/// A bind() of port 0 that takes no port, so that it fails for the address alone. It works where no
-/// port is left, too.
+/// Calls bind() with port 0 without taking a port, so that only the address can make it fail. Also
+/// works when no port is free.
 fn try_address(protocol: Protocol, address: BindAddress) -> io::Result<()> {
     let socket = unbound(protocol, address)?;
     port_range::bind_no_port(&socket)?;
@@ -88,8 +89,8 @@ fn try_address(protocol: Protocol, address: BindAddress) -> io::Result<()> {
     io::retry_on_intr(|| rustix::net::bind(&socket, &address))
 }
 
-/// A socket that can bind that address, with the IPV6_V6ONLY that it names. An IPv4-mapped one
-/// needs 0.
+/// Opens a socket that can bind this address, with the IPV6_V6ONLY that the address implies. An
+/// IPv4-mapped address needs 0.
 #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
 #[inline(always)]
 pub fn unbound(protocol: Protocol, address: BindAddress) -> io::Result<OwnedFd> {

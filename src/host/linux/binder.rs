@@ -1,4 +1,4 @@
-//! Real bind() attempts. Does not listen, and leaves every choice to its caller or the kernel.
+//! Real bind() calls. Does not listen, and leaves every choice to the caller or the kernel.
 
 use std::{
     net::SocketAddr,
@@ -23,25 +23,25 @@ use crate::{
     },
 };
 
-/// Datagrams that are thrown away at a time.
+/// Maximum number of datagrams discarded per call.
 const STRAYS: usize = 256;
-/// Descriptors that are left for everything but held ports: so many, or half of those allowed.
+/// Descriptors left for everything except held ports: this many, or half of the limit if less.
 const DESCRIPTORS_KEPT: u64 = 64;
-/// Standard input, output and error, and what a search opens beside them, one after the other.
+/// Standard input, output and error, and what a search opens besides them, one at a time.
 const LEAST_KEPT: u64 = 6;
 
-/// Binds without SO_REUSEPORT, and without SO_REUSEADDR unless told so, so that a bound port is ours
-/// alone.
+/// Binds without SO_REUSEPORT, and without SO_REUSEADDR unless requested, so that no other socket
+/// can share a bound port.
 ///
-/// One unbound descriptor a protocol is used again after each refusal: after EADDRINUSE it is as
-/// new. All addresses of both families are one IPv6 socket on `[::]` that takes IPv4 too, the
-/// strictest bind there is: it meets every holder of any address.
+/// One unbound descriptor per protocol is used again after each refusal: EADDRINUSE leaves it as
+/// new. All addresses of both families are one IPv6 socket on `[::]` that also accepts IPv4. This
+/// is the strictest bind(): it conflicts with every holder on any address.
 pub struct RealBinder {
     protocols: Protocols,
     address: BindAddress,
-    /// What the kernel chooses from for port 0; None: `ip_local_port_range`.
+    /// The range that the kernel chooses from for port 0; None: `ip_local_port_range`.
     choice: Option<PortRange>,
-    /// By the last bind(); 0: the kernel had none to choose.
+    /// The port that the last bind() failed to get; 0: the kernel found no port to choose.
     refused: u16,
     udp: Option<OwnedFd>,
     tcp: Option<OwnedFd>,
@@ -51,7 +51,8 @@ pub struct RealBinder {
 }
 
 impl RealBinder {
-    /// None: all addresses of both families, or of IPv4 where there is no IPv6. `::` is both too.
+    /// Creates a binder for `address`; None: all addresses of both families, or of IPv4 alone if
+    /// there is no IPv6. `::` is also both families.
     pub fn new(protocols: Protocols, address: Option<LocalAddress>) -> Result<Self, HostError> {
         let named = address::named(address).map_err(|refusal| {
             HostError::new("bind", std::io::Error::other(refusal.to_string()))
@@ -79,7 +80,7 @@ impl RealBinder {
         })
     }
 
-    /// Makes the descriptors that the last success took.
+    /// Opens the descriptors that the last success took.
     #[expect(clippy::inline_always, reason = "as `bind`")]
     #[inline(always)]
     fn prepare(&mut self) -> Result<(), Refusal> {
@@ -106,8 +107,8 @@ impl RealBinder {
         }
     }
 
-    /// UDP first, then TCP; the first refusal ends it. `port` 0 becomes the one that the kernel chose,
-    /// which TCP is then asked for by its number.
+    /// Binds UDP first, then TCP, and stops at the first refusal. If `port` is 0, it becomes the
+    /// port that the kernel chose for the first protocol; the next one then requests it by number.
     #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
     #[inline(always)]
     fn bind_spares(&self, port: &mut u16) -> Result<(), Refusal> {
@@ -124,7 +125,7 @@ impl RealBinder {
         Ok(())
     }
 
-    /// Lets go of the descriptors that cannot be bound again.
+    /// Closes the descriptors that cannot be bound again.
     fn clean_up(&mut self, refusal: Refusal) {
         if refusal.protocol == Protocol::Tcp {
             self.udp = None;
@@ -157,7 +158,7 @@ impl Binder for RealBinder {
         held.retire();
     }
 
-    /// The time is that of the bind() calls alone; none when no socket could be made.
+    /// The duration is that of the bind() calls alone; zero if no socket could be opened.
     #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
     #[inline(always)]
     fn bind(&mut self, mut port: u16) -> (Result<Self::Held, Refusal>, Duration) {
@@ -183,8 +184,8 @@ impl Binder for RealBinder {
 }
 
 impl HostBinder for RealBinder {
-    /// By IP_LOCAL_PORT_RANGE (ip(7), Linux 6.3). The kernel takes what both ranges share, and ignores
-    /// the option without a word where they share nothing.
+    /// Uses IP_LOCAL_PORT_RANGE (ip(7), Linux 6.3). The kernel chooses from the intersection of
+    /// both ranges, and silently ignores the option if the intersection is empty.
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError> {
         let refused = |words: String| {
             let operation = format!("let the kernel choose a port of {range}");
@@ -247,18 +248,20 @@ impl Held for BoundPort {
         (0..STRAYS).take_while(|_| next().is_ok()).count() as u64
     }
 
-    /// Copies may have been connected, or listen: neither undoes an explicit bind().
+    /// Copies of the sockets may have been connected or may listen. Undoing either does not undo an
+    /// explicit bind().
     fn retire(&mut self) {
         if let Some(tcp) = &self.tcp
             && sockopt::socket_acceptconn(tcp).is_ok_and(|listens| listens)
         {
-            // Ends the listening and resets what waits (inet_shutdown in net/ipv4/af_inet.c).
+            // Stops listening and resets waiting connections (inet_shutdown in net/ipv4/af_inet.c).
             let _ = rustix::net::shutdown(tcp, Shutdown::Read);
         }
         if let Some(udp) = &self.udp {
             let _ = rustix::net::connect_unspec(udp);
         }
-        // A receive buffer holds some hundred datagrams; whoever sends faster than this is a stray.
+        // A receive buffer holds a few hundred datagrams. What a faster sender sends is counted
+        // later.
         for _ in 0..8 {
             if self.strays() < STRAYS as u64 {
                 break;
@@ -275,7 +278,7 @@ impl Held for BoundPort {
     }
 }
 
-/// `ip_local_port_range`. Errors: it cannot be read; an assumed one will not do.
+/// Reads `ip_local_port_range`. Errors: it cannot be read; the assumed default is not used.
 fn automatic_range() -> Result<PortRange, HostError> {
     let mut gaps = Vec::new();
     let policy = PolicyReader::default().read(&mut gaps);

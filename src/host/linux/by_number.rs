@@ -1,24 +1,24 @@
-//! Asks the kernel which services bound their port by its number. Not what follows from that.
+//! Asks the kernel which services were bound to an explicit port number. Does not draw conclusions.
 
 use crate::{
     domain::{Family, Protocol, Snapshot, Socket, State, Table},
     host::linux::sock_diag::{DiagSocket, Flaw},
 };
 
-/// `TCPF_LISTEN`, and `TCPF_CLOSE`, which UDP has for unconnected sockets.
+/// `TCPF_LISTEN`, and `TCPF_CLOSE`, which UDP uses for unconnected sockets.
 const LISTENING: u32 = 1 << 10;
 const UNCONNECTED: u32 = 1 << 7;
 
-/// Asks once about each socket: how a port was bound does not change while it is.
+/// Asks once about each socket: how a port was bound does not change while it is bound.
 #[derive(Default)]
 pub(super) struct ByNumber {
-    /// Cookies, and whether their port was bound by its number; ascending.
+    /// Cookies, and whether the port was bound by its number; in ascending order.
     known: Vec<(u64, bool)>,
     dumped: Vec<Socket>,
 }
 
 impl ByNumber {
-    /// The cookies of `Vitals::by_number`; None: the kernel does not answer.
+    /// Returns the cookies of `Vitals::by_number`; None: the kernel does not answer.
     pub(super) fn find(
         &mut self,
         netlink: &mut DiagSocket,
@@ -43,7 +43,7 @@ impl ByNumber {
         Some(self.known.iter().filter(|(_, is_by)| *is_by).map(|(cookie, _)| *cookie).collect())
     }
 
-    /// Fills `dumped`.
+    /// Fills `dumped` from `tables`.
     fn dump(&mut self, netlink: &mut DiagSocket, tables: &mut Vec<Table>) -> Result<(), Flaw> {
         tables.sort_unstable_by_key(|table| *table as u8);
         tables.dedup();
@@ -64,7 +64,7 @@ impl ByNumber {
         self.known.binary_search_by_key(&cookie, |&(known, _)| known).ok()
     }
 
-    /// From before, or from the last dump.
+    /// Whether the port was bound by its number, from earlier answers or else from the last dump.
     fn knows(&self, socket: &Socket) -> Option<bool> {
         let before = self.place(socket.cookie?).and_then(|place| self.known.get(place));
         let is_dumped = || self.dumped.binary_search_by_key(&socket.cookie, |s| s.cookie).is_ok();

@@ -1,5 +1,5 @@
-//! Name, command line, user and start of processes, through sysinfo, and their unit. Not which
-//! sockets they hold.
+//! Name, command line, user and start time of processes, through sysinfo, and their unit. Does not
+//! find their sockets.
 
 use std::{
     ffi::OsString,
@@ -18,11 +18,11 @@ use crate::{
     },
 };
 
-/// Bytes of a command line that are shown; it can have megabytes.
+/// Maximum number of bytes shown of a command line, which can have megabytes.
 const COMMAND_LIMIT: usize = 4096;
 
-/// Reads the processes asked for, all anew each time: a pid may have come to mean another process,
-/// or its process may have become another program.
+/// Reads all requested processes again on each call: a pid may have been reused by another process,
+/// or its process may run another program by now.
 ///
 /// May block: /proc/PID/cmdline waits for the memory lock of its process.
 pub struct ProcDescriber;
@@ -42,7 +42,7 @@ impl Default for ProcDescriber {
 impl Describer for ProcDescriber {
     fn describe(&mut self, pids: &[u32]) -> Vec<Process> {
         let pids: Vec<Pid> = pids.iter().map(|&pid| Pid::from_u32(pid)).collect();
-        // Not kept from one time to the next: it forgets no process on its own.
+        // Not kept between calls, because it never forgets a process on its own.
         let Ok(mut system) = System::new() else { return Vec::new() };
         let kind = ProcessRefreshKind::nothing()
             .with_cmd(UpdateKind::OnlyIfNotSet)
@@ -72,20 +72,21 @@ fn description(process: &sysinfo::Process, boot: Option<u64>) -> Process {
         pid,
         command: is_known.then(|| command(process.cmd(), process.name().as_bytes(), is_zombie)),
         name,
-        // The effective one, as ps(1) shows it.
+        // The effective uid, as ps(1) shows it.
         uid: process.effective_user_id().map(|uid| **uid),
-        // Without the time of the boot sysinfo counts from another one, and says nothing of it.
+        // Without the boot time, sysinfo silently counts from another time.
         started: boot.map(|_| process.start_time()).filter(|started| Some(*started) >= boot),
         unit: unit::read(pid),
     }
 }
 
-/// sysinfo does not tell an empty command line from one that could not be read.
+/// Whether the command line can be read. sysinfo does not distinguish an empty one from an
+/// unreadable one.
 fn is_readable(pid: u32) -> bool {
     File::open(format!("/proc/{pid}/cmdline")).is_ok()
 }
 
-/// Seconds since 1970: `btime` of proc_stat(5). None: it could not be read.
+/// Returns the boot time in seconds since 1970: `btime` of proc_stat(5). None: it cannot be read.
 fn boot_time() -> Option<u64> {
     let lines = BufReader::new(File::open("/proc/stat").ok()?).lines().map_while(Result::ok);
     boot_time_in(lines)
@@ -95,8 +96,8 @@ fn boot_time_in(mut lines: impl Iterator<Item = String>) -> Option<u64> {
     lines.find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
 }
 
-/// The arguments separated by spaces; of a kernel thread, a zombie and whoever wiped them the name
-/// in brackets, as ps(1) does.
+/// Joins the arguments with spaces. Without arguments (a kernel thread, a zombie, a process that
+/// erased them) returns the name in brackets, as ps(1) does.
 fn command(arguments: &[OsString], name: &[u8], is_zombie: bool) -> Text {
     let mut line = Vec::new();
     for argument in arguments {

@@ -1,4 +1,5 @@
-//! Becomes another program that gets our bound sockets. Finds no port, and starts no second process.
+//! Replaces this process by another program that gets the bound sockets. Finds no port, and starts
+//! no second process.
 
 use std::{
     convert::Infallible,
@@ -19,42 +20,44 @@ use rustix::{
 
 use crate::host::{Held, HostError, linux::inherited};
 
-/// SD_LISTEN_FDS_START (sd_listen_fds(3)): behind standard input, output and error.
+/// SD_LISTEN_FDS_START (sd_listen_fds(3)): follows standard input, output and error.
 const FIRST_DESCRIPTOR: RawFd = 3;
 
-/// listen(2) cuts it to net.core.somaxconn, and so does systemd's default for sockets (`Backlog=`,
-/// systemd.socket(5)). A program that calls listen() again sets its own.
+/// listen(2) limits it to net.core.somaxconn, and so does systemd's default for sockets
+/// (`Backlog=`, systemd.socket(5)). A program that calls listen() again sets its own backlog.
 const BACKLOG: i32 = i32::MAX;
 
-/// What of the caller's variables would speak of other descriptors than ours: systemd 259 sets it,
-/// and readers that know it take nothing where it does not fit.
+/// A variable of the caller's that would refer to other descriptors. systemd 259 sets it, and
+/// programs that know it accept no sockets if it does not match.
 const STALE: &str = "LISTEN_PIDFDID";
 
-/// What to become.
+/// The program to run.
 pub struct Program<'a> {
     /// Searched for in `PATH` as a shell does.
     pub path: &'a OsStr,
     pub arguments: &'a [OsString],
-    /// Variables of the caller's that speak of other ports.
+    /// Variables of the caller's that refer to other ports; they are removed.
     pub stale: &'a [OsString],
 }
 
-/// Why we are still here.
+/// Why this process was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum HandoverError {
     #[error(transparent)]
     Sockets(#[from] HostError),
-    /// By execve(2).
+    /// From execve(2).
     #[error("{0}")]
     Program(io::Error),
 }
 
-/// Replaces this process by `program`, with the sockets of `held` from descriptor 3 on as sd_listen_fds(3) says; the TCP ones listen.
+/// Replaces this process by `program`. It gets the sockets of `held` from descriptor 3 on, as in
+/// sd_listen_fds(3); the TCP sockets listen.
 ///
-/// Descriptors that stand at those numbers are closed, whoever opened them. std leaves one at each
-/// of 0, 1 and 2, whatever the caller closed, so that no socket is taken for standard output. Ignored
-/// and blocked signals are the caller's. The limit of descriptors is the caller's, if nobody raised it: with as many descriptors open as
-/// it allows a program cannot even load its libraries.
+/// Descriptors open at those numbers are closed, whichever code opened them. std keeps one open at
+/// each of 0, 1 and 2, even if the caller closed them, so that no socket is used as standard
+/// output. Ignored and blocked signals are the caller's. The descriptor limit is the caller's, too,
+/// unless this process raised it. With as many descriptors open as the limit allows, a program
+/// cannot even load its libraries.
 pub fn become_program(
     program: &Program<'_>,
     held: Vec<Box<dyn Held>>,
@@ -73,8 +76,8 @@ pub fn become_program(
     Err(HandoverError::Program(command.exec()))
 }
 
-/// Replaces this process by `program`, which is told the ports and binds them itself: they are
-/// released. Another process may take one before.
+/// Replaces this process by `program`, which gets the port numbers and binds the ports itself. They
+/// are released first, so another process may take one before.
 pub fn become_binder(
     program: &Program<'_>,
     held: Vec<Box<dyn Held>>,
@@ -84,7 +87,7 @@ pub fn become_binder(
     Err(HandoverError::Program(told(program, &ports).exec()))
 }
 
-/// With PORT, the first one, and PORT_1 to PORT_n, and without `stale`.
+/// Builds the command with PORT (the first port) and PORT_1 to PORT_n set, and `stale` removed.
 fn told(Program { path, arguments, stale }: &Program<'_>, ports: &[u16]) -> Command {
     let mut command = Command::new(path);
     #[expect(unsafe_code, reason = "`restore_signals` is made to be called there")]
@@ -104,11 +107,12 @@ fn told(Program { path, arguments, stale }: &Program<'_>, ports: &[u16]) -> Comm
     command
 }
 
-/// What each is called, after which the TCP ones listen.
+/// Makes the TCP sockets listen, and returns the name of each socket.
 ///
-/// With SO_REUSEADDR from then on, which their connections inherit: what these leave in TIME-WAIT lets a
-/// socket that has it, too, bind the port again. Not before listen(): then two could be bound at once
-/// (net/ipv4/inet_connection_sock.c, `inet_bind_conflict`). While one listens another is refused.
+/// Sets SO_REUSEADDR after listen(). Connections inherit it, so their sockets in TIME-WAIT let
+/// another socket with the option bind the port again. If it were set before listen(), two sockets
+/// could be bound at once (net/ipv4/inet_connection_sock.c, `inet_bind_conflict`). While one
+/// listens, another is refused.
 fn listen(sockets: &[OwnedFd]) -> rustix::io::Result<Vec<&'static str>> {
     let name = |socket| {
         if sockopt::socket_type(socket)? != SocketType::STREAM {
@@ -121,7 +125,7 @@ fn listen(sockets: &[OwnedFd]) -> rustix::io::Result<Vec<&'static str>> {
     sockets.iter().map(name).collect()
 }
 
-/// Gives them the numbers from 3 on, in their order, and lets them live through execve(2).
+/// Gives the sockets the numbers from 3 on, in their order, and keeps them open through execve(2).
 fn arrange(sockets: &mut [OwnedFd]) -> rustix::io::Result<()> {
     for (place, number) in (0..sockets.len()).zip(FIRST_DESCRIPTOR..) {
         let (socket, later) =
@@ -137,14 +141,14 @@ fn arrange(sockets: &mut [OwnedFd]) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// A copy with that number; what had it before is closed.
+/// Duplicates the socket to this number; the descriptor that had the number is closed.
 fn renumber(socket: &OwnedFd, number: RawFd) -> rustix::io::Result<OwnedFd> {
     #[expect(
         unsafe_code,
         reason = "dup2() must be told a number that is free or the caller's: nothing of ours is \
                   open any more but the sockets, whose numbers `arrange` keeps out of the way"
     )]
-    // Not ours before dup2() succeeds: it must not be closed otherwise.
+    // Not owned before dup2() succeeds: if it fails, the number must not be closed.
     let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
     rustix::io::dup2(socket, &mut target)?;
     Ok(ManuallyDrop::into_inner(target))

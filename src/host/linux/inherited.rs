@@ -1,4 +1,5 @@
-//! What the process inherited of its signals, before Rust's runtime changed it. Changes nothing itself.
+//! Records the inherited signal settings before Rust's runtime changes them, and restores them for
+//! the next program.
 
 use std::{mem::MaybeUninit, sync::OnceLock};
 
@@ -10,7 +11,7 @@ struct Signals {
 
 static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
-/// Runs before `main`: std ignores SIGPIPE from then on (library/std/src/sys/pal/unix/mod.rs).
+/// Runs before `main`: std then ignores SIGPIPE (library/std/src/sys/pal/unix/mod.rs).
 #[expect(unsafe_code, reason = "the linker gathers functions to be called at the start by section")]
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -31,8 +32,9 @@ extern "C" fn look() {
     let _ = SIGNALS.set(Signals { ignores_pipe: handler == libc::SIG_IGN, blocked });
 }
 
-/// To be called between fork(2) or the end of this program and execve(2): the next program gets the
-/// signals as this one got them. std would hand them on with SIGPIPE at its default and none blocked.
+/// Restores the inherited signal settings for the next program. To be called between fork(2), or
+/// the end of this program, and execve(2). Otherwise std passes on SIGPIPE at its default and no
+/// blocked signals.
 ///
 /// Allocates nothing and takes no lock.
 pub fn restore_signals() {

@@ -1,5 +1,5 @@
-//! The Unix socket at which ports are leased: made, listened on, removed again. Never connects to
-//! one; what is said on it is not known here.
+//! The Unix socket of the lease server: opens it, listens on it, and removes it again. Never
+//! connects to one, and does not know the protocol.
 
 mod claim;
 mod client;
@@ -26,27 +26,28 @@ use claim::Claim;
 
 pub use client::{Client, Heard, Ready, wait};
 
-/// Connections that wait to be accepted; more are made to wait by the kernel, which takes
-/// net.core.somaxconn where that is less.
+/// Maximum number of connections waiting for accept(); the kernel blocks further clients. It uses
+/// net.core.somaxconn if that is less.
 const BACKLOG: i32 = 4096;
 
-/// Read and write for all, as far as the umask leaves it: who may write may connect (unix(7)).
+/// Read and write for all, within the umask: a client needs write permission to connect (unix(7)).
 const MODE: Mode = Mode::from_raw_mode(0o666);
 
-/// Bytes of a path, or of an abstract name without its NUL.
+/// Maximum length in bytes of a path, or of an abstract name without its NUL.
 const LONGEST_NAME: usize = 107;
 
-/// Where a socket is.
+/// Address of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     Path(PathBuf),
-    /// A name in the abstract namespace, without the NUL before it: no file, and of one network
-    /// namespace.
+    /// A name in the abstract namespace, without the leading NUL: not a file, and visible in one
+    /// network namespace only.
     Abstract(OsString),
 }
 
 impl Place {
-    /// As the clients spell it: `@` stands for the NUL of an abstract name. None: it names nothing.
+    /// Parses an address as clients write it: `@` is the NUL of an abstract name. None: it is
+    /// empty.
     pub fn spelt(word: &OsStr) -> Option<Self> {
         match word.as_bytes() {
             [] | b"@" => None,
@@ -55,8 +56,8 @@ impl Place {
         }
     }
 
-    /// Whether clients can connect to it. Python's take no path that fills `sun_path` without a NUL
-    /// behind it, although the kernel does.
+    /// Whether clients can connect to it. Clients in Python reject a path that fills `sun_path`
+    /// without a NUL at the end, although the kernel accepts it.
     pub fn fits_clients(&self) -> bool {
         let name = match self {
             Self::Path(path) => path.as_os_str(),
@@ -87,7 +88,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why there is no socket, and what to do.
+/// Why the socket could not be opened, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     #[error("{place} is longer than the name of a socket may be (107 bytes)")]
@@ -114,10 +115,10 @@ pub enum SocketError {
     Host(#[from] HostError),
 }
 
-/// Listens. Dropping it removes what it made, unless somebody else has taken its place.
+/// A listening socket. Dropping it removes the files it created, unless other files replaced them.
 pub struct LeaseSocket {
     listener: OwnedFd,
-    /// None: an abstract name, which ends with the listener.
+    /// None for an abstract name, which disappears with the listener.
     _claim: Option<Claim>,
 }
 
@@ -140,13 +141,13 @@ impl LeaseSocket {
         Ok(Self { listener, _claim: claim })
     }
 
-    /// None: nobody waits any more. Errors: no descriptors or no memory for one more.
+    /// Accepts a connection. None: none is waiting. Errors: no descriptor or no memory for another.
     pub fn accept(&self) -> std::io::Result<Option<Client>> {
         loop {
             return match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) {
                 Ok(socket) => Ok(Some(Client::new(socket))),
                 Err(Errno::AGAIN) => Ok(None),
-                // That one left before it was accepted, or a signal came: the next one.
+                // The client left before accept(), or a signal arrived: accept the next one.
                 Err(Errno::CONNABORTED | Errno::INTR) => continue,
                 Err(errno) => Err(errno.into()),
             };
@@ -163,7 +164,7 @@ impl AsFd for LeaseSocket {
 fn bind(address: &SocketAddrUnix) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    // bind() makes the file by the mode of the socket and the umask (`unix_bind_bsd` of the kernel).
+    // bind() creates the file with the socket's mode and the umask (`unix_bind_bsd` of the kernel).
     rustix::fs::fchmod(&listener, MODE)?;
     rustix::net::bind(&listener, address)?;
     Ok(listener)

@@ -1,13 +1,13 @@
-//! Which machine and which network namespace we look at. Not its sockets.
+//! Identifies the machine and the network namespace that are examined. Does not list sockets.
 
 use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
 
 use crate::domain::{Machine, MachineKind, Text, Users};
 
-/// The inode number of the first network namespace (`PROC_NET_INIT_INO`, Linux 6.18).
+/// Inode number of the initial network namespace (`PROC_NET_INIT_INO`, Linux 6.18).
 const FIRST_NAMESPACE: u64 = 4_026_531_833;
 
-/// Interfaces of a namespace that nobody gave one: loopback, and the fallback devices that each
+/// Interfaces of a namespace to which none was added: loopback, and the fallback devices that each
 /// tunnel module adds to every namespace (`net.core.fb_tunnels_only_for_init_net`).
 const OWN_TO_EVERY_NAMESPACE: [&[u8]; 10] = [
     b"lo",
@@ -22,7 +22,7 @@ const OWN_TO_EVERY_NAMESPACE: [&[u8]; 10] = [
     b"ip6gre0",
 ];
 
-/// The machine as the calling thread sees it.
+/// Returns the machine as the calling thread sees it.
 pub fn read(users: Users) -> Machine {
     let system = rustix::system::uname();
     let namespace = namespace_of("thread-self");
@@ -41,14 +41,14 @@ fn namespace_of(process: &str) -> Option<u64> {
     fs::metadata(format!("/proc/{process}/ns/net")).ok().map(|link| link.ino())
 }
 
-/// Nobody but us can be harmed here; unknown is a no.
+/// Whether nothing outside this namespace can be affected from within it; false if unknown.
 fn is_isolated(namespace: Option<u64>) -> bool {
     let first = namespace_of("1").unwrap_or(FIRST_NAMESPACE);
     namespace.is_some_and(|ours| ours != first)
         && fs::read("/proc/thread-self/net/dev").is_ok_and(|table| has_no_way_out(&table))
 }
 
-/// `/proc/net/dev`: two lines of heading, then `NAME: figures`.
+/// Parses `/proc/net/dev`: two header lines, then `NAME: figures`.
 fn has_no_way_out(table: &[u8]) -> bool {
     let lines = table.split(|&byte| byte == b'\n').skip(2).filter(|line| !line.is_empty());
     let mut names = lines.map(|line| {

@@ -1,4 +1,5 @@
-//! What this program itself has cost so far: CPU time, time, memory. Not what others use.
+//! Measures what this program itself has used so far: CPU time, elapsed time, memory. Does not
+//! measure other processes.
 
 use std::{
     fs,
@@ -7,7 +8,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Begins to count when it is made; CPU time and memory are the whole process's.
+/// Measures the time since its creation. `cpu` and `peak_memory` measure the whole process.
 pub struct Meter {
     started: Instant,
 }
@@ -22,18 +23,18 @@ impl Meter {
     }
 }
 
-/// User and system time of all threads.
+/// Returns the user and system time of all threads.
 pub fn cpu() -> Duration {
     let spent = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(spent.tv_sec as u64, spent.tv_nsec as u32)
 }
 
-/// Resident set at its highest, in bytes; None: `/proc` does not tell.
+/// Returns the peak resident set size, in bytes; None: `/proc` does not show it.
 pub fn peak_memory() -> Option<u64> {
     parse_peak(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// `VmHWM` of proc_pid_status(5).
+/// Parses `VmHWM` of proc_pid_status(5).
 fn parse_peak(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Other network namespaces: how one is found, and how a thread enters it. Not what is in it.
+//! Finds other network namespaces, and moves threads into them. Does not examine their contents.
 
 mod census;
 mod mounts;
@@ -25,21 +25,21 @@ use crate::{
 
 pub use census::{Census, all};
 
-/// Magic of the file system whose files are namespaces (`linux/magic.h`).
+/// Magic number of the file system whose files are namespaces (`linux/magic.h`).
 const NSFS_MAGIC: FsWord = 0x6e73_6673;
 
-/// Where iproute2 mounts those that have a name.
+/// Where iproute2 mounts named namespaces.
 const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];
 
-/// How many of those that exist are named where an unknown one was asked for.
+/// Maximum number of existing namespaces shown in the error for an unknown one.
 const MOST_NAMED: usize = 8;
 
-/// A network namespace, held: it stays alive and the same one.
+/// A network namespace, kept open: it stays alive, and the value always means the same one.
 #[derive(Debug)]
 pub struct Namespace {
-    /// Inode number; one for each namespace of any kind on the machine.
+    /// Inode number; unique among all namespaces of any kind on the machine.
     pub id: u64,
-    /// Its name in /run/netns, else `pid N (comm)`, else the path it was found by.
+    /// Its name in /run/netns, or `pid N (comm)`, or else the path by which it was found.
     pub name: NamespaceName,
     link: OwnedFd,
 }
@@ -62,7 +62,7 @@ pub enum NamespaceError {
     Host(#[from] HostError),
 }
 
-/// The first names of those that exist, as far as we see.
+/// The first names of the existing namespaces, as far as they are visible.
 #[derive(Debug)]
 pub struct Known {
     names: Vec<Text>,
@@ -85,9 +85,9 @@ impl Namespace {
         Self { id, name: NamespaceName { text, is_registered }, link }
     }
 
-    /// Moves the calling thread, and the threads that it starts from now on, for good.
+    /// Moves the calling thread into this namespace for good; threads that it starts later follow.
     ///
-    /// Costs a look at /proc where the thread is there already, which needs no right.
+    /// If the thread is already there, this only reads /proc, which needs no privilege.
     pub fn enter(&self) -> io::Result<()> {
         if fs::metadata("/proc/thread-self/ns/net").is_ok_and(|ours| ours.ino() == self.id) {
             return Ok(());
@@ -96,22 +96,21 @@ impl Namespace {
         Ok(move_into_link_name_space(self.link.as_fd(), kind)?)
     }
 
-    /// What `enter` said, told to whoever asked for this namespace.
+    /// Converts an error of `enter` for the caller that requested this namespace.
     fn explain(&self, error: io::Error) -> NamespaceError {
         let name = self.name.text.clone();
         match Errno::from_io_error(&error) {
             Some(Errno::PERM) => NamespaceError::MissingRight { name },
-            // The kind is checked before the right (`validate_ns`, setns(2)).
+            // The kernel checks the kind before the privilege (`validate_ns`, setns(2)).
             Some(Errno::INVAL) => NamespaceError::NotANamespace { path: name },
             _ => HostError::new(&format!("enter network namespace '{name}'"), error).into(),
         }
     }
 }
 
-/// Runs `body` in a thread of its own that is in the namespace; the calling thread stays where it
-/// is.
+/// Runs `body` in a separate thread inside the namespace; the calling thread stays where it is.
 ///
-/// Errors: see [`Namespace::enter`]; or the system gives no thread.
+/// Errors: see [`Namespace::enter`]; or no thread can be started.
 pub fn inside<T: Send>(
     namespace: &Namespace,
     body: impl FnOnce() -> T + Send,
@@ -125,10 +124,10 @@ pub fn inside<T: Send>(
     })
 }
 
-/// By a name in /run/netns, by the pid of a process or thread, or by a path: what has a slash is a
-/// path, and a name goes before a pid, as in ip-netns(8).
+/// Finds a namespace by a name in /run/netns, by the pid of a process or thread, or by a path. Text
+/// with a slash is a path, and a name comes before a pid, as in ip-netns(8).
 ///
-/// Whether we may enter it is not known before it is tried.
+/// Does not check whether this process may enter the namespace.
 pub fn find(asked: &OsStr) -> Result<Namespace, NamespaceError> {
     let shown = Text::scrub(asked.as_bytes());
     for path in places(asked) {
@@ -147,7 +146,7 @@ pub fn find(asked: &OsStr) -> Result<Namespace, NamespaceError> {
     Err(NamespaceError::Unknown { asked: shown, known: known()? })
 }
 
-/// Where one that was asked for may be.
+/// Returns the paths where the requested namespace may be.
 fn places(asked: &OsStr) -> Vec<PathBuf> {
     if asked.as_bytes().contains(&b'/') {
         return vec![asked.into()];
@@ -159,18 +158,18 @@ fn places(asked: &OsStr) -> Vec<PathBuf> {
     places
 }
 
-/// Digits only: no sign, no blank.
+/// Parses a pid: digits only, without sign or blank.
 fn as_pid(text: &str) -> Option<u32> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-/// Of a process or of a thread: /proc/TID is not listed, but there.
+/// Returns the link of a process or thread. /proc/TID is not listed, but exists.
 fn link_of(pid: u32) -> PathBuf {
     format!("/proc/{pid}/ns/net").into()
 }
 
-/// `pid N (comm)` of a process's link, else the path.
+/// Returns `pid N (comm)` for the link of a process, otherwise the path.
 fn label(path: &Path) -> Text {
     let pid = path
         .to_str()
@@ -179,7 +178,7 @@ fn label(path: &Path) -> Text {
     pid.map_or_else(|| Text::scrub(path.as_os_str().as_bytes()), label_of)
 }
 
-/// `pid N (comm)`; without the comm where the process has just ended.
+/// Returns `pid N (comm)`, or `pid N` if the process has just ended.
 fn label_of(pid: u32) -> Text {
     let mut label = format!("pid {pid}").into_bytes();
     if let Ok(comm) = fs::read(format!("/proc/{pid}/comm")) {
@@ -188,12 +187,12 @@ fn label_of(pid: u32) -> Text {
     Text::scrub(label)
 }
 
-/// Why a path leads to no namespace.
+/// Why a path could not be opened as a namespace.
 enum Unopened {
     Missing,
     Forbidden,
     NotANamespace,
-    /// No descriptors, no memory.
+    /// No descriptors or no memory.
     Failed(Errno),
 }
 
@@ -207,9 +206,9 @@ impl From<Errno> for Unopened {
     }
 }
 
-/// A namespace of any kind and its inode number.
+/// Opens a namespace of any kind, and returns its inode number, too.
 fn open(path: &Path) -> Result<(OwnedFd, u64), Unopened> {
-    // To open what is none might do something: a device, a pipe.
+    // Opening a file of another kind (a device, a pipe) might have side effects.
     match rustix::fs::statfs(path)?.f_type {
         NSFS_MAGIC => {}
         PROC_SUPER_MAGIC if is_link(path) => return Err(Unopened::Forbidden),
@@ -220,8 +219,9 @@ fn open(path: &Path) -> Result<(OwnedFd, u64), Unopened> {
     Ok((link, id))
 }
 
-/// Whether it is one of `/proc/PID/ns`. Linux 5.10 does not follow that of a process that we may not
-/// see: statfs(2) then says what the link itself is on, without an error (6.1: EACCES).
+/// Whether the path is one of `/proc/PID/ns`. Linux 5.10 does not follow the link of a process that
+/// is not visible: statfs(2) then returns the file system of the link itself, without an error
+/// (6.1: EACCES).
 fn is_link(path: &Path) -> bool {
     path.parent().is_some_and(|folder| folder.ends_with("ns"))
 }

@@ -1,4 +1,5 @@
-//! Files for reports, opened so that no other user can redirect or block the write. Not the report.
+//! Opens files for reports so that no other user can redirect or block the write. Does not create
+//! the report.
 //!
 //! Each name is looked up relative to a folder that is opened once. A report is written to a file
 //! without a name, which gets its name when it is complete.
@@ -29,23 +30,23 @@ use crate::host::{signals, standard_output};
 
 use place::{OPEN_FOLDERS, Occupant, Place, belongs_to, has_changed};
 
-/// Names of temporary files that may be in use already.
+/// Maximum number of temporary names that may be in use already.
 const MOST_NAMES: u32 = 100;
-/// How often the target may appear or vanish between the check and the write.
+/// How often the target may appear or disappear between the check and the write.
 const MOST_CHANGES: u32 = 10;
-/// Read, write and execute; never set-user-ID, set-group-ID and sticky.
+/// Permission bits read, write and execute; never set-user-ID, set-group-ID and sticky.
 const PERMISSIONS: u32 = 0o777;
 
-/// What a report is written to.
+/// The file that a report is written to.
 #[derive(Debug)]
 pub enum OutputFile {
-    /// A pipe or a device, or a descriptor that we were started with.
+    /// A pipe, a device, or a descriptor that this process was started with.
     Existing(File),
     New(NewFile),
 }
 
-/// Opens `path` for a report. With a `mark` only a file is replaced that belongs to us and begins
-/// with the mark or is empty, and a symbolic link is never followed.
+/// Opens `path` for a report. With a `mark`, replaces only a file that belongs to this user and is
+/// empty or begins with the mark, and never follows a symbolic link.
 pub fn open(path: &Path, mark: Option<&'static str>) -> io::Result<OutputFile> {
     let place = match mark {
         None => Place::behind_links(path)?,
@@ -59,7 +60,7 @@ pub fn open(path: &Path, mark: Option<&'static str>) -> io::Result<OutputFile> {
     }
 }
 
-/// The descriptor itself: opened again, it would write at the start of a file.
+/// Duplicates the descriptor itself; a file opened again would be written from its start.
 fn duplicate(number: RawFd) -> io::Result<File> {
     if number == 1 {
         drop(standard_output::open()?);
@@ -75,13 +76,13 @@ pub struct NewFile {
     place: Place,
     mark: Option<&'static str>,
     file: File,
-    /// Where the file system has no files without a name (NFS, old overlays), and for the moment
-    /// before an old file is replaced.
+    /// The temporary name: used if the file system has no files without a name (NFS, old overlays),
+    /// and for a moment before an old file is replaced.
     temporary: Option<CString>,
 }
 
 impl NewFile {
-    /// With owner and permissions of the old file, if there is one.
+    /// Creates the file, with owner and permissions of the old file, if there is one.
     fn create(
         place: Place,
         mark: Option<&'static str>,
@@ -92,7 +93,7 @@ impl NewFile {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
         let nameless = openat(&place.folder, c".", flags, Mode::from_raw_mode(mode));
         let (file, temporary) = match nameless {
-            // Without /proc it could not be given a name.
+            // Without /proc, it could not get its name later.
             Ok(file) if rustix::fs::stat(OPEN_FOLDERS).is_ok() => (file, None),
             Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
                 let (name, file) = create_named(&place.folder, Mode::from_raw_mode(mode))?;
@@ -118,7 +119,7 @@ impl NewFile {
         if new.gid() != old.gid()
             && fchown(&self.file, None, Some(Gid::from_raw(old.gid()))).is_err()
         {
-            // What the old group might do, ours must not.
+            // The new group must not get the permissions of the old group.
             mode &= 0o707;
         }
         Ok(fchmod(&self.file, Mode::from_raw_mode(mode))?)
@@ -128,7 +129,7 @@ impl NewFile {
         &self.file
     }
 
-    /// Gives the file its name. What has that name is checked again.
+    /// Gives the file its name, after another check of what has that name now.
     pub fn publish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         for _ in 0..MOST_CHANGES {
@@ -150,7 +151,7 @@ impl NewFile {
         Err(has_changed())
     }
 
-    /// Fails with EEXIST if something has that name.
+    /// Links the file as `name`. Fails with EEXIST if the name is in use.
     fn give_name(&self, name: &CString) -> Result<(), Errno> {
         let folder = &self.place.folder;
         if let Some(temporary) = &self.temporary {
@@ -161,7 +162,7 @@ impl NewFile {
             linkat(folder, temporary, folder, name, AtFlags::empty())?;
             return unlinkat(folder, temporary, AtFlags::empty());
         }
-        // Without a privilege only newer kernels link by the descriptor alone.
+        // Without a privilege, only newer kernels link by the descriptor alone.
         let linked = linkat(&self.file, c"", folder, name, AtFlags::EMPTY_PATH);
         if matches!(linked, Ok(()) | Err(Errno::EXIST)) {
             return linked;
@@ -170,7 +171,7 @@ impl NewFile {
         linkat(CWD, path, folder, name, AtFlags::SYMLINK_FOLLOW)
     }
 
-    /// The old file goes in the same moment. A signal between the steps would leave a temporary name.
+    /// Replaces the old file atomically. A signal between the steps would leave a temporary name.
     fn replace(&mut self) -> io::Result<()> {
         signals::without_interruption(|| self.rename_over_old())
     }
@@ -191,7 +192,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            // The error to report is why the file was not published.
+            // Ignored: the error to report is why the file was not published.
             let _ = unlinkat(&self.place.folder, temporary, AtFlags::empty());
         }
     }
@@ -203,7 +204,7 @@ fn create_named(folder: &OwnedFd, mode: Mode) -> io::Result<(CString, OwnedFd)> 
     Ok((name, file))
 }
 
-/// Tries names of temporary files until one is not in use: in a container each run has the same pid.
+/// Tries temporary names until one is not in use: in a container each run has the same pid.
 fn with_free_name<T>(
     mut attempt: impl FnMut(&CString) -> Result<T, Errno>,
 ) -> io::Result<(T, CString)> {
@@ -223,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    /// As on a file system that has no files without a name.
+    /// Creates a file as on a file system that has no files without a name.
     fn named(folder: &Path) -> NewFile {
         let path = folder.join("report");
         let place = Place::of(CWD, path.as_os_str().as_bytes()).unwrap();

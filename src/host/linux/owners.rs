@@ -1,4 +1,4 @@
-//! Which processes hold which socket inodes, by a walk over /proc. Not what these processes are.
+//! Finds which processes hold which socket inodes, by a walk over /proc. Does not describe them.
 
 pub(super) mod hidepid;
 mod kcmp;
@@ -25,25 +25,25 @@ pub(super) use table::Place;
 use table::{Found, Path, Table, decimal, open_directory};
 use threads::{Thread, has_several};
 
-/// Entries of a directory that one getdents64(2) may return.
+/// Buffer size in bytes for the directory entries of one getdents64(2).
 const DIRECTORY_BUFFER: usize = 32 * 1024;
 
-/// Walks /proc/PID/fd when it must and remembers what it found.
+/// Walks /proc/PID/fd when necessary and remembers what it found.
 ///
 /// The descriptor tables of single threads (unshare(CLONE_FILES)) and of io_uring are read only for
-/// inodes that no process shows, and once for each of these.
+/// inodes that are in no process's table, and once for each such inode.
 #[derive(Default)]
 pub struct OwnerFinder {
     holders: Holders,
     found: Found,
-    /// Inodes that were looked for everywhere and not found; ascending.
+    /// Inodes that were searched for everywhere and not found; ascending.
     unfound: Vec<u32>,
-    /// Threads that have a table of their own with sockets in it, as far as one search found them.
+    /// Threads with a table of their own that contains sockets, as far as one search found them.
     split: Vec<Thread>,
     unread_threads: Option<UnreadThreads>,
     /// See `Holders::unmapped_uid`.
     unmapped_uid: OnceCell<Option<u32>>,
-    /// No walk but the last one came to its end.
+    /// Whether no walk before the last one was completed.
     is_first: bool,
     has_walked: bool,
     walks: u64,
@@ -55,7 +55,7 @@ impl OwnerFinder {
         Self::default()
     }
 
-    /// The holders as of now. `Incremental` walks only if `sockets` have an inode that is unknown.
+    /// Returns the current holders. `Incremental` walks only if `sockets` have an unknown inode.
     pub fn find(&mut self, depth: OwnerDepth, sockets: &[Socket]) -> &Holders {
         let is_due = match depth {
             OwnerDepth::Skip => false,
@@ -69,7 +69,8 @@ impl OwnerFinder {
         &self.holders
     }
 
-    /// As a full `find`, which reads the tables of all threads and says where each socket is held.
+    /// Like a full `find`, but always reads the tables of all threads, and returns where each
+    /// socket is held.
     pub(super) fn find_places(&mut self, sockets: &[Socket]) -> Vec<Place> {
         self.found.places = Some(Vec::new());
         self.walk(sockets, true);
@@ -80,32 +81,33 @@ impl OwnerFinder {
         &self.holders
     }
 
-    /// How many walks were made, each of which costs time for every descriptor of the machine.
+    /// Returns how many walks were made. Each costs time for every descriptor of the machine.
     pub fn walks(&self) -> u64 {
         self.walks
     }
 
-    /// How many of them looked for sockets in the tables of single threads, too.
+    /// Returns how many walks also searched the tables of single threads.
     pub fn searches(&self) -> u64 {
         self.searches
     }
 
-    /// Inodes that the first walk of all did not find, once: without a second look at the sockets it
-    /// cannot be known whether they were closed meanwhile. Ascending.
+    /// Returns, only once, the inodes that the first walk did not find. Whether they were closed
+    /// meanwhile can be known only from another listing of the sockets. Ascending.
     pub(super) fn take_unconfirmed(&mut self) -> Vec<u32> {
         let is_first = std::mem::take(&mut self.is_first);
         if is_first { self.unfound.clone() } else { Vec::new() }
     }
 
-    /// Those that are no longer listed were closed while we looked.
+    /// Moves inodes that are no longer listed to `undecided`: they were closed during the walk.
     pub(super) fn drop_closed(&mut self, mut is_listed: impl FnMut(u32) -> bool) {
         let undecided = &mut self.holders.undecided;
         undecided.extend(self.unfound.extract_if(.., |&mut inode| !is_listed(inode)));
         undecided.sort_unstable();
     }
 
-    /// An inode looked for without success (a kernel socket, a descriptor in flight) is no reason to
-    /// walk again; one that a single walk did not find is, and so is a walk that failed.
+    /// Whether another walk is due: a walk failed, or an inode is neither held nor known as
+    /// unfound. An inode that was searched for everywhere (a kernel socket, a descriptor in flight)
+    /// causes no other walk; one that only a single walk missed does.
     fn knows_too_little(&self, sockets: &[Socket]) -> bool {
         let is_known = |inode| self.holds(inode) || self.unfound.binary_search(&inode).is_ok();
         let mut inodes = sockets.iter().filter_map(|socket| socket.inode);
@@ -135,7 +137,7 @@ impl OwnerFinder {
     fn read_proc(&mut self) -> rustix::io::Result<OwnedFd> {
         let proc = open_directory(CWD, "/proc")?;
         if rustix::fs::fstatfs(&proc)?.f_type != PROC_SUPER_MAGIC {
-            // An empty directory in its place would look like a machine without processes.
+            // An empty directory instead of /proc would look like a machine without processes.
             return Err(Errno::NOENT);
         }
         self.holders.hides_namespaces = pid_namespace::hides_processes(&proc);
@@ -147,7 +149,7 @@ impl OwnerFinder {
         Ok(proc)
     }
 
-    /// Visits every process, also after finding a holder: a socket may have several.
+    /// Visits every process, even after a holder is found: a socket may have several.
     fn walk_processes(&mut self, proc: &OwnedFd) -> rustix::io::Result<()> {
         let mut buffer: Vec<u8> = Vec::with_capacity(2 * DIRECTORY_BUFFER);
         let (processes, rest) = buffer.spare_capacity_mut().split_at_mut(DIRECTORY_BUFFER);
@@ -175,25 +177,26 @@ impl OwnerFinder {
         }
     }
 
-    /// The main thread of a process of ours refuses when it has ended; its other threads do not.
+    /// Handles a process whose table cannot be read. If the main thread of a process of this user
+    /// has ended, its own table is refused, but those of the other threads are not.
     fn visit_refusing(&mut self, table: &mut Table<'_>, pid: u32) {
         let Some(mut process) = unreadable(table.proc, pid) else { return };
         if process.uid == Some(users::effective()) && threads::has_ended(table.proc, pid) {
             return self.visit_threads(table, pid);
         }
-        // This uid means any user.
+        // The kernel shows this uid for any unmapped user.
         process.uid = process.uid.filter(|_| process.uid != self.unmapped_uid());
         self.holders.unreadable.push(process);
     }
 
-    /// Of a process whose main thread has no table any more.
+    /// Reads the thread tables of a process whose main thread no longer has a table.
     fn visit_threads(&mut self, table: &mut Table<'_>, pid: u32) {
         if let Err(Errno::ACCESS | Errno::PERM) = threads::read_all(table, pid, &mut self.found) {
             self.holders.unreadable.extend(unreadable(table.proc, pid));
         }
     }
 
-    /// In tables of single threads and of io_uring.
+    /// Searches the tables of single threads and of io_uring.
     fn search_elsewhere(&mut self, proc: &OwnedFd) -> rustix::io::Result<Option<UnreadThreads>> {
         self.searches += 1;
         let known = self.holders.unreadable.iter().map(|process| process.pid).collect();
@@ -205,7 +208,7 @@ impl OwnerFinder {
         Ok(unread)
     }
 
-    /// Puts what was found in order.
+    /// Moves the pairs found to `holders`, sorted and without duplicates.
     fn sort_pairs(&mut self) {
         let Self { holders: Holders { pairs, .. }, found, .. } = self;
         if pairs.is_empty() {
@@ -217,7 +220,7 @@ impl OwnerFinder {
         pairs.dedup();
     }
 
-    /// Decides what the walk says of inodes that it did not find.
+    /// Decides, for each inode that the walk did not find, whether it is unfound or undecided.
     fn decide(&mut self, missing: Vec<u32>, before: &[u32]) {
         if !missing.is_empty() {
             self.holders.lack = lack();
@@ -233,8 +236,9 @@ impl OwnerFinder {
         self.holders.unread_threads = self.unread_threads;
     }
 
-    /// Whether it is to be looked for everywhere, once: where there was no walk before that could
-    /// say what is new, each inode is; later those that are still listed since the last walk.
+    /// Whether this inode is to be searched for everywhere, which happens once. If no earlier walk
+    /// could show what is new, this is each inode; later, each one still listed since the last
+    /// walk.
     fn is_due(&self, inode: u32, before: &[u32]) -> bool {
         (self.is_first || before.binary_search(&inode).is_ok()) && !self.is_unfound(inode)
     }
@@ -243,7 +247,7 @@ impl OwnerFinder {
         self.unfound.binary_search(&inode).is_ok()
     }
 
-    /// Ascending.
+    /// Returns the inodes of `sockets` that were not found; ascending.
     fn missing(&self, sockets: &[Socket]) -> Vec<u32> {
         let inodes = sockets.iter().filter_map(|socket| socket.inode);
         let mut missing: Vec<u32> = inodes.filter(|&inode| !self.holds(inode)).collect();
@@ -262,7 +266,8 @@ impl OwnerFinder {
     }
 }
 
-/// None: it is gone, for which the kernel says EACCES too if it happens within readlinkat(2).
+/// Describes a process whose table is unreadable. None: it has ended; the kernel also returns
+/// EACCES if that happens during readlinkat(2).
 fn unreadable(proc: &OwnedFd, pid: u32) -> Option<UnreadableProcess> {
     match rustix::fs::statat(proc, Path::of(pid, None, "").as_c_str(), AtFlags::empty()) {
         Ok(stat) => Some(UnreadableProcess { pid, uid: Some(stat.st_uid) }),
@@ -271,7 +276,7 @@ fn unreadable(proc: &OwnedFd, pid: u32) -> Option<UnreadableProcess> {
     }
 }
 
-/// None: to be root.
+/// Returns what this process lacks to read all tables. None: it is not root.
 fn lack() -> Option<Lack> {
     let needed = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
     let capabilities = rustix::thread::capabilities(None);

@@ -1,7 +1,7 @@
-//! Which process a client of a Unix socket means by a pid. Leases nothing.
+//! Finds the process that a client of a Unix socket means by a pid. Does not lease ports.
 //!
-//! A pid is a number of one pid namespace. A client in a container means a process of the container,
-//! which has another number here.
+//! A pid is a number in one pid namespace. A client in a container means a process of the
+//! container, which has another number here.
 
 use std::{
     ffi::c_void,
@@ -21,13 +21,13 @@ use crate::host::{
     linux::socket_option::{self, PEER_CREDENTIALS},
 };
 
-/// The groups in /proc/PID/status may be many.
+/// Maximum size in bytes of /proc/PID/status, which may list many groups.
 const LONGEST_STATUS: u64 = 1 << 20;
 
-/// Processes from the client up to the first one of its namespace, at most, that are looked at.
+/// Maximum number of processes examined from the client up to the first one of its namespace.
 const MOST_ANCESTORS: usize = 64;
 
-/// Why it is not known which process a client means.
+/// Why the process that a client means is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTranslated {
     #[error("the client is in a pid namespace that is not visible here")]
@@ -47,7 +47,7 @@ pub fn proc_is_ours() -> Result<bool, HostError> {
     Ok(Namesake::parse(&status).is_some_and(|own| own.depth == 1))
 }
 
-/// The pid, as seen here, of the process that the client at the other end of `socket` calls `pid`.
+/// Returns the pid, as seen here, of the process that the client of `socket` calls `pid`.
 pub fn translate(socket: impl AsFd, pid: u32) -> Result<u32, NotTranslated> {
     let client = client(socket).ok_or(NotTranslated::UnseenClient)?;
     if is_beside_us(client) {
@@ -65,13 +65,13 @@ pub fn translate(socket: impl AsFd, pid: u32) -> Result<u32, NotTranslated> {
     match namespace.map(|namespace| ask(namespace.as_fd(), pid)) {
         Some(Ok(here)) => Ok(here),
         Some(Err(Errno::SRCH)) => Err(NotTranslated::NoProcess),
-        // Linux before 6.11, or no right to open the namespace.
+        // Linux before 6.11, or no permission to open the namespace.
         _ => among_ancestors(own, pid).ok_or(NotTranslated::NoProcess),
     }
 }
 
-/// Whether it is in our pid namespace, by a look that costs a third of that at its status. False where
-/// the right is missing, too.
+/// Whether the client is in this process's pid namespace. Costs a third of reading its status. Also
+/// false without the permission to check.
 fn is_beside_us(client: u32) -> bool {
     static OURS: OnceLock<Option<(u64, u64)>> = OnceLock::new();
     let namespace = |process: &str| {
@@ -82,14 +82,14 @@ fn is_beside_us(client: u32) -> bool {
     ours.is_some() && namespace(&client.to_string()) == *ours
 }
 
-/// The process that connected, as seen here. None: it is in a namespace that is not visible.
+/// Returns the process that connected, as seen here. None: its pid namespace is not visible.
 fn client(socket: impl AsFd) -> Option<u32> {
     let [a, b, c, d, ..] = socket_option::get(socket, PEER_CREDENTIALS).ok()?;
     Some(u32::from_ne_bytes([a, b, c, d])).filter(|&pid| pid != 0)
 }
 
-/// Clients ask for themselves or for a process that started them. All of these that are as deep as the
-/// client are in its namespace.
+/// Searches the client's ancestors, because clients ask for themselves or for a process that
+/// started them. Ancestors at the depth of the client are in its namespace.
 fn among_ancestors(client: Namesake, wanted: u32) -> Option<u32> {
     let mut pid = client.parent;
     for _ in 0..MOST_ANCESTORS {
@@ -105,19 +105,20 @@ fn among_ancestors(client: Namesake, wanted: u32) -> Option<u32> {
     None
 }
 
-/// A process by the numbers that it has.
+/// A process, by its pids in several namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Namesake {
-    /// Its parent, as seen here.
+    /// Pid of its parent, as seen here.
     parent: u32,
-    /// Namespaces from that of /proc down to its own; 1: it is in the same.
+    /// Number of namespaces from that of /proc down to its own; 1: it is in the same one.
     depth: usize,
-    /// In its own namespace.
+    /// Its pid in its own namespace.
     innermost: u32,
 }
 
 impl Namesake {
-    /// `PPid` and `NSpid` of proc_pid_status(5). A kernel without pid namespaces has no NSpid.
+    /// Parses `PPid` and `NSpid` of proc_pid_status(5). Kernels without pid namespaces have no
+    /// NSpid.
     fn parse(status: &str) -> Option<Self> {
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
         let pids = field("NSpid:").or_else(|| field("Pid:"))?;
@@ -135,7 +136,8 @@ fn status(process: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// ESRCH: there is none, or it is not visible here. ENOTTY: the kernel has no such request.
+/// Translates a pid through the kernel. ESRCH: the process does not exist, or is not visible here.
+/// ENOTTY: the kernel has no such request.
 fn ask(namespace: BorrowedFd<'_>, pid: u32) -> rustix::io::Result<u32> {
     #[expect(unsafe_code, reason = "the request reads no memory, its argument is a number")]
     unsafe {
@@ -143,7 +145,7 @@ fn ask(namespace: BorrowedFd<'_>, pid: u32) -> rustix::io::Result<u32> {
     }
 }
 
-/// `NS_GET_PID_FROM_PIDNS` (ioctl_nsfs(2)). Since Linux 6.11.
+/// The request `NS_GET_PID_FROM_PIDNS` (ioctl_nsfs(2)), since Linux 6.11.
 struct TranslatePid(u32);
 
 #[expect(unsafe_code, reason = "the argument is a number, and so is the result")]

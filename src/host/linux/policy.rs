@@ -1,4 +1,4 @@
-//! The kernel's rules for automatic ports, from /proc/sys. Not the ports in use.
+//! Reads the kernel's rules for automatic ports from /proc/sys. Does not read the ports in use.
 
 use std::{
     fs::File,
@@ -10,12 +10,12 @@ use crate::domain::{
     Ephemeral, Errno, Gap, PortRange, Text, ephemeral::DEFAULT_REUSE_DELAY_MS, port::LINUX_DEFAULT,
 };
 
-/// Holds any list of reserved ports: 65,536 ports make 262,140 bytes at most, and a line's end.
-/// No more, for the kernel clears as much memory of its own at each read.
+/// Size of a buffer that holds any list of reserved ports: 65,536 ports take at most 262,140 bytes,
+/// plus a newline. It is not larger, because the kernel clears as much memory on each read.
 ///
-/// The kernel cuts the text at the end of the buffer of the first read(2) and says no more to a
-/// second one (`proc_do_large_bitmap`), so that std's `read_to_string`, which begins with 32
-/// bytes, would lose ports without a word.
+/// The kernel cuts the text at the end of the buffer of the first read(2) and returns nothing to a
+/// second one (`proc_do_large_bitmap`). std's `read_to_string` begins with 32 bytes and would
+/// silently lose ports.
 const BUFFER_LENGTH: usize = 1 << 18;
 
 /// Reads the policy of the calling thread's network namespace.
@@ -30,16 +30,17 @@ impl Default for PolicyReader {
 }
 
 impl PolicyReader {
-    /// The reserved ports alone, as far as they can be read.
+    /// Reads the reserved ports alone; if they cannot be read, there are none.
     pub fn reserved(&mut self) -> Ephemeral {
         let reserved = value("ip_local_reserved_ports", &mut self.buffer, parse_list);
         Ephemeral::new(LINUX_DEFAULT, reserved.unwrap_or_default())
     }
 
-    /// The policy as of now. What cannot be read stands at its default and is named in `gaps`.
+    /// Reads the current policy. The ephemeral range, the reserved ports and the first unprivileged
+    /// port have their default if they cannot be read, and `gaps` gets an entry for each.
     pub fn read(&mut self, gaps: &mut Vec<Gap>) -> Ephemeral {
         let list = &mut self.buffer;
-        // The kernel clears as much memory of its own as we offer room.
+        // Small, because the kernel clears as much of its own memory as this buffer has room.
         let number = &mut [0; 64];
         let range = value_or_gap("ip_local_port_range", number, parse_range, gaps);
         let reserved = value_or_gap("ip_local_reserved_ports", list, parse_list, gaps);
@@ -71,7 +72,7 @@ fn value_or_gap<T>(
     value.ok()
 }
 
-/// What holds where this kernel does not have the sysctl. None: it could not be read.
+/// Replaces a sysctl that this kernel does not have by `absent`. None: it could not be read.
 fn or_if_absent<T>(value: io::Result<T>, absent: T) -> Option<T> {
     match value {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Some(absent),
@@ -79,7 +80,7 @@ fn or_if_absent<T>(value: io::Result<T>, absent: T) -> Option<T> {
     }
 }
 
-/// One read(2), see `BUFFER_LENGTH`.
+/// Reads a sysctl with one read(2), see `BUFFER_LENGTH`.
 fn value<T>(name: &str, buffer: &mut [u8], parse: Parser<T>) -> io::Result<T> {
     let length = File::open(format!("/proc/sys/net/ipv4/{name}"))?.read(buffer)?;
     str::from_utf8(&buffer[..length])
@@ -90,13 +91,13 @@ fn value<T>(name: &str, buffer: &mut [u8], parse: Parser<T>) -> io::Result<T> {
 
 type Parser<T> = fn(&str) -> Option<T>;
 
-/// `32768<TAB>60999`
+/// Parses `32768<TAB>60999`.
 fn parse_range(text: &str) -> Option<PortRange> {
     let (first, last) = text.split_once(|c: char| c.is_ascii_whitespace())?;
     PortRange::new(first.parse().ok()?, last.trim_ascii().parse().ok()?).ok()
 }
 
-/// `1-3,7`, or nothing.
+/// Parses `1-3,7`, or an empty list.
 fn parse_list(text: &str) -> Option<Vec<PortRange>> {
     text.split(',').filter(|part| !part.is_empty()).map(parse_part).collect()
 }

@@ -29,7 +29,8 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// A bind to port 0 and a connect() choose from what this range and `ip_local_port_range` share.
+/// Makes bind() to port 0 and connect() choose from the intersection of this range and
+/// `ip_local_port_range`.
 ///
 /// Errors: ENOPROTOOPT before Linux 6.3.
 pub fn set(socket: &OwnedFd, range: PortRange) -> io::Result<()> {
@@ -40,7 +41,7 @@ pub fn set(socket: &OwnedFd, range: PortRange) -> io::Result<()> {
     )
 }
 
-/// A bind() to port 0 checks the address and takes no port (`__inet_bind`, `__inet6_bind`).
+/// Makes bind() to port 0 check the address and take no port (`__inet_bind`, `__inet6_bind`).
 pub fn bind_no_port(socket: &OwnedFd) -> io::Result<()> {
     set_option(socket, IP_BIND_ADDRESS_NO_PORT, 1)
 }

@@ -1,4 +1,4 @@
-//! One real bind() as it was asked for, released at once. Does not listen, and never chooses a port.
+//! Tests one real bind() and releases the port at once. Does not listen, and never chooses a port.
 
 use rustix::{io, net::sockopt};
 
@@ -10,7 +10,7 @@ use crate::{
     host::linux::address,
 };
 
-/// Sets no reuse option that `wanted` does not name.
+/// Binds `port` and releases it. Sets no reuse option that `wanted` does not name.
 pub fn bind(wanted: Bind, port: u16) -> Result<(), Errno> {
     if port == 0 {
         // The kernel would choose a port.

@@ -1,5 +1,5 @@
-//! Sockets from /proc/net, where netlink is refused. It lists no bound-inactive TCP sockets, no
-//! cookies, and does not tell dual-stack sockets from others of IPv6.
+//! Reads sockets from /proc/net, where netlink is refused. /proc/net has no bound-inactive TCP
+//! sockets and no cookies, and does not distinguish dual-stack sockets from other IPv6 sockets.
 
 use std::{
     fs::File,
@@ -13,17 +13,17 @@ use crate::{
     host::linux::sock_diag::codec::{decode_state, decode_timer, has_peer, trusted_uid},
 };
 
-/// A timer's unit: `USER_HZ` is 100 on every architecture but alpha.
+/// Unit of timers: `USER_HZ` is 100 on every architecture except alpha.
 const MILLISECONDS_A_TICK: u32 = 10;
 
-/// At least one line of a table made no sense.
+/// At least one line of a table could not be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line of the table makes no sense")]
 pub struct BadLine;
 
 /// Reads the whole table of the calling thread's network namespace into `buffer`.
 ///
-/// Where the kernel has no IPv6, its tables are empty.
+/// If the kernel has no IPv6, the IPv6 tables are empty.
 pub fn read_table(table: Table, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.clear();
     let (name, without_v6) = match table {
@@ -42,13 +42,13 @@ pub fn read_table(table: Table, buffer: &mut Vec<u8>) -> io::Result<()> {
         other => other,
     };
     match file?.read_to_end(buffer)? {
-        // Even a table without sockets has a heading.
+        // Even a table without sockets has a header line.
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
     }
 }
 
-/// Appends the sockets of a whole table as read; of bad lines none, and an error in the end.
+/// Appends the sockets of a whole table. Skips bad lines, and returns an error at the end.
 pub fn parse_table(table: Table, text: &[u8], sockets: &mut Vec<Socket>) -> Result<(), BadLine> {
     let mut outcome = Ok(());
     for line in text.split(|&byte| byte == b'\n').skip(1).filter(|line| !line.is_empty()) {
@@ -60,8 +60,8 @@ pub fn parse_table(table: Table, text: &[u8], sockets: &mut Vec<Socket>) -> Resu
     outcome
 }
 
+/// Parses a line of proc_pid_net(5), all in hex except `sl`, `uid`, `timeout` and `inode`:
 /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
-/// (proc_pid_net(5)), all in hex but for `sl`, `uid`, `timeout` and `inode`.
 fn parse_line(table: Table, line: &[u8]) -> Option<Socket> {
     let (protocol, family) = kind_of(table);
     let mut fields = line.split(|&byte| byte == b' ').filter(|field| !field.is_empty()).skip(1);
@@ -103,7 +103,7 @@ fn kind_of(table: Table) -> (Protocol, Family) {
     }
 }
 
-/// `0100007F:1F90`: the address as words of the host's byte order, the port as a number.
+/// Parses `0100007F:1F90`: the address as words in host byte order, the port as a number.
 fn parse_endpoint(family: Family, field: &[u8]) -> Option<Endpoint> {
     let colon = field.iter().position(|&byte| byte == b':')?;
     let (address, port) = (&field[..colon], &field[colon + 1..]);
@@ -121,7 +121,7 @@ fn parse_endpoint(family: Family, field: &[u8]) -> Option<Endpoint> {
     Some(Endpoint { address, port: parse_hex(port)?.try_into().ok()? })
 }
 
-/// Each word as the bytes it has in memory, which is the order of the network.
+/// Returns each word as the bytes it has in memory, which are in network byte order.
 fn parse_words<const COUNT: usize>(digits: &[u8]) -> Option<[[u8; 4]; COUNT]> {
     let mut words = [[0; 4]; COUNT];
     if digits.len() != COUNT * 8 {

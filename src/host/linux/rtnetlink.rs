@@ -1,4 +1,4 @@
-//! Interfaces and addresses of a network namespace, through NETLINK_ROUTE (rtnetlink(7)).
+//! Reads interfaces and addresses of a network namespace through NETLINK_ROUTE (rtnetlink(7)).
 
 mod codec;
 
@@ -16,14 +16,14 @@ use crate::domain::Tunnel;
 
 use self::codec::Dump;
 
-/// The kernel puts no more than this into a datagram.
+/// Maximum size of a datagram from the kernel.
 const BUFFER_LENGTH: usize = 32 * 1024;
-/// A dump's datagrams are there when we ask for them.
+/// Normally not reached: the datagrams of a dump are ready when they are requested.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Interface 1 of every network namespace is `lo` (net/core/dev.c, `LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
 
-/// Asks about the network namespace in which it was opened.
+/// A route socket for the network namespace in which it was opened.
 pub struct RouteSocket {
     socket: OwnedFd,
     buffer: Vec<u8>,
@@ -31,7 +31,7 @@ pub struct RouteSocket {
 }
 
 impl RouteSocket {
-    /// In the network namespace of the calling thread.
+    /// Opens a socket in the network namespace of the calling thread.
     pub fn open() -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC;
         // Protocol 0 of this family is NETLINK_ROUTE.
@@ -40,7 +40,7 @@ impl RouteSocket {
         Ok(Self { socket, buffer: vec![0; BUFFER_LENGTH], sequence: 0 })
     }
 
-    /// The interfaces that are tunnels over UDP.
+    /// Returns the interfaces that are tunnels over UDP.
     pub fn tunnels(&mut self) -> io::Result<Vec<Tunnel>> {
         let mut tunnels = Vec::new();
         let request = codec::request_links(self.next_sequence());
@@ -48,7 +48,7 @@ impl RouteSocket {
         Ok(tunnels)
     }
 
-    /// Whether `lo` is up; None where the answer has no such interface.
+    /// Whether `lo` is up; None: the answer has no such interface.
     pub fn is_loopback_up(&mut self) -> io::Result<Option<bool>> {
         let mut is_up = None;
         let request = codec::request_link(LOOPBACK, self.next_sequence());
@@ -56,7 +56,7 @@ impl RouteSocket {
         Ok(is_up)
     }
 
-    /// All addresses of all interfaces.
+    /// Returns all addresses of all interfaces.
     pub fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
         let mut addresses = Vec::new();
         let request = codec::request_addresses(self.next_sequence());
@@ -69,7 +69,7 @@ impl RouteSocket {
         self.sequence
     }
 
-    /// Hands each message of the answer to `take`.
+    /// Sends a request, and passes each message of the answer to `take`.
     fn ask(
         &mut self,
         request: &codec::Request,

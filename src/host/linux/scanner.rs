@@ -1,4 +1,4 @@
-//! Takes snapshots of the machine this program runs on. Neither decodes nor judges.
+//! Takes snapshots of the machine that this program runs on. Neither decodes nor judges.
 
 mod recheck;
 mod repetitions;
@@ -36,19 +36,19 @@ use crate::{
     },
 };
 
-/// Stays in the network namespace it was made in, but for the policy and `/proc/net`: those are
-/// the calling thread's.
+/// Scans the network namespace in which it was created, except for the policy and `/proc/net`,
+/// which are those of the calling thread.
 pub struct LinuxScanner {
     machine: Arc<Machine>,
-    /// Or why there is none.
+    /// The netlink socket, or why there is none.
     netlink: Result<DiagSocket, Errno>,
-    /// Until it has ended.
+    /// Present until it has a result.
     self_test: Option<SelfTest>,
-    /// Its result.
+    /// Result of the self-test.
     bound_inactive: Option<Gap>,
     refused_bind: Option<Errno>,
     unlisted: UnlistedFinder,
-    /// See `Rest`; of this scan.
+    /// `Rest::judged` of the current scan.
     judged: u32,
     table: Vec<u8>,
     policy: PolicyReader,
@@ -67,7 +67,7 @@ impl LinuxScanner {
         Self::over(machine, DiagSocket::open().map_err(|error| Errno::from(&error)))
     }
 
-    /// With a netlink socket of the caller's, or the reason why there is none.
+    /// Creates a scanner with the caller's netlink socket, or with the reason why there is none.
     pub fn over(machine: Arc<Machine>, netlink: Result<DiagSocket, Errno>) -> Self {
         let test = SelfTest::start();
         Self {
@@ -91,7 +91,7 @@ impl LinuxScanner {
         }
     }
 
-    /// Fills in sockets, of one port or of all, gaps and the source.
+    /// Fills in the sockets (of one port or of all), the gaps and the source.
     fn list(&mut self, port: Option<u16>, snapshot: &mut Snapshot) -> Result<(), HostError> {
         snapshot.source = Source::SockDiag;
         let tables = match self.dump(Table::Tcp, port, snapshot) {
@@ -118,7 +118,7 @@ impl LinuxScanner {
         }
     }
 
-    /// By netlink. A flaw that leaves a part of the table is a gap, not an error.
+    /// Dumps a table through netlink. If only a part of it is missing, that is a gap, not an error.
     fn dump(
         &mut self,
         table: Table,
@@ -136,7 +136,7 @@ impl LinuxScanner {
         Ok(())
     }
 
-    /// By netlink alone; /proc/net does not say how a port was bound.
+    /// Uses netlink alone; /proc/net does not show how a port was bound.
     fn dump_numbered(&mut self) -> Result<Vec<Socket>, Flaw> {
         let Ok(netlink) = &mut self.netlink else { return Err(Flaw::Malformed) };
         let mut sockets = Vec::new();
@@ -148,7 +148,7 @@ impl LinuxScanner {
         Ok(sockets)
     }
 
-    /// A dump that is not whole cannot end it.
+    /// Ends the self-test; an incomplete dump cannot end it.
     fn end_self_test(&mut self, snapshot: &mut Snapshot) {
         let Some(test) = self.self_test.take() else { return };
         if test.remove_probe(&mut snapshot.sockets) {
@@ -162,7 +162,7 @@ impl LinuxScanner {
         }
     }
 
-    /// Our own socket is dumped by itself, unless it has the very port that was.
+    /// Dumps the test's own socket separately, unless it has the port that was dumped.
     fn end_self_test_of(&mut self, port: u16, snapshot: &mut Snapshot) {
         let own = self.self_test.as_ref().and_then(SelfTest::port);
         if own == Some(port) {
@@ -175,15 +175,15 @@ impl LinuxScanner {
         self.end_self_test(&mut alone);
     }
 
-    /// Once all sockets are listed: who holds them, of one port or of all. Those that the kernel does
-    /// not list are looked for among the descriptors.
+    /// Finds the owners of the sockets, of one port or of all. To be called when all sockets are
+    /// listed. Sockets that the kernel does not list are searched for among the descriptors.
     fn find_owners(&mut self, depth: OwnerDepth, port: Option<u16>, snapshot: &mut Snapshot) {
         let hides_some = snapshot.hides_bound_inactive();
         if hides_some {
             self.find_unlisted(snapshot);
         }
         if let Some(port) = port {
-            // /proc/net knows no request for one port.
+            // /proc/net cannot be asked for one port.
             snapshot.sockets.retain(|socket| socket.local.port == port);
         }
         self.complete(snapshot);
@@ -198,7 +198,7 @@ impl LinuxScanner {
         attribute(snapshot, self.owners.holders());
     }
 
-    /// Adds bound-inactive sockets; the gap shrinks to those that could not be read.
+    /// Adds bound-inactive sockets, and reduces the gap to those that could not be read.
     fn find_unlisted(&mut self, snapshot: &mut Snapshot) {
         let places = self.owners.find_places(&snapshot.sockets);
         let rest = self.unlisted.find(places, &mut snapshot.sockets);
@@ -213,8 +213,9 @@ impl LinuxScanner {
         snapshot.gaps.extend(rest.gaps());
     }
 
-    /// Where some process was not seen, it may have any TCP socket that is neither listed nor judged:
-    /// how many there are is known from the kernel's total, which is that of all network namespaces.
+    /// Estimates how many TCP sockets are neither listed nor judged: a process that was not visible
+    /// may hold them. The estimate uses the kernel's total, which is that of all network
+    /// namespaces.
     fn count_unlisted(&mut self, depth: OwnerDepth, snapshot: &mut Snapshot) {
         let judged = std::mem::take(&mut self.judged);
         let is_whole = depth != OwnerDepth::Skip && self.owners.holders().show_all();
@@ -225,7 +226,7 @@ impl LinuxScanner {
         let mut listed: Vec<u32> = sockets().filter_map(|socket| socket.inode).collect();
         listed.sort_unstable();
         listed.dedup();
-        // Connections that wait for accept() have no inode, and are not listed once they are reset.
+        // Connections waiting for accept() have no inode, and are not listed after a reset.
         let listeners = sockets().filter(|socket| socket.state == State::Listen);
         let waiting = listeners.map(|listener| u64::from(listener.receive_queue)).sum::<u64>();
         let orphans = snapshot.vitals.orphans.unwrap_or(0);
@@ -235,7 +236,7 @@ impl LinuxScanner {
         snapshot.unlisted = snapshot.unlisted.max(rest.unwrap_or(u32::MAX));
     }
 
-    /// Once all sockets are listed: their order, gaps and policy.
+    /// Sorts the sockets and fills in gaps and policy. To be called when all sockets are listed.
     fn complete(&mut self, snapshot: &mut Snapshot) {
         self.repetitions.remove(&mut snapshot.sockets);
         snapshot.sort();
@@ -243,8 +244,8 @@ impl LinuxScanner {
         snapshot.interfaces = interfaces_of(&snapshot.sockets);
     }
 
-    /// As long as our own bind() is refused it is tried again with each full walk, so that the
-    /// refusal is true; not at each refresh, for on a full range it costs 10 ms.
+    /// Repeats the test bind() with each full walk as long as it is refused, so that the refusal is
+    /// current; not on each refresh, because on a full range it costs 10 ms.
     fn bind_again(&mut self) {
         if self.number == 0 || self.refused_bind.is_none() {
             return;
@@ -262,7 +263,7 @@ impl LinuxScanner {
         }
     }
 
-    /// What the kernel tells only of sockets that are listed and attributed.
+    /// Adds what the kernel reports only about sockets that are listed and attributed.
     fn ask_further(&mut self, snapshot: &mut Snapshot) {
         snapshot.name_tunnels(self.tunnels.find(&snapshot.sockets));
         if let (Ok(netlink), Source::SockDiag) = (&mut self.netlink, snapshot.source) {
@@ -279,7 +280,7 @@ impl LinuxScanner {
         snapshot.cost = cpu_time().saturating_sub(started);
     }
 
-    /// From /proc/net.
+    /// Reads a table from /proc/net.
     fn read(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), Errno> {
         procfs::read_table(table, &mut self.table).map_err(|error| Errno::from(&error))?;
         if procfs::parse_table(table, &self.table, &mut snapshot.sockets).is_err() {
@@ -289,7 +290,7 @@ impl LinuxScanner {
     }
 }
 
-/// Those that sockets are bound to.
+/// Returns the names of the interfaces that sockets are bound to.
 fn interfaces_of(sockets: &[Socket]) -> Interfaces {
     let mut indexes: Vec<u32> = sockets.iter().filter_map(|socket| socket.interface).collect();
     indexes.sort_unstable();
@@ -297,7 +298,7 @@ fn interfaces_of(sockets: &[Socket]) -> Interfaces {
     address::interface_names(indexes).into_iter().collect()
 }
 
-/// Says once each what is lost where /proc/net stands in.
+/// Notes, once each, what is lost because /proc/net is used instead of netlink.
 fn note_stand_in(table: Table, error: Errno, snapshot: &mut Snapshot) {
     let dual_stack = Gap::DualStackUntold { error };
     if matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6) && snapshot.source != Source::Procfs
@@ -334,7 +335,8 @@ impl Scanner for LinuxScanner {
         Ok(())
     }
 
-    /// The kernel sorts the port out; the processes are walked only if one may hold a socket of it.
+    /// The kernel filters by port; the processes are walked only if one may hold a socket of the
+    /// port.
     fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
         let started = cpu_time();
         snapshot.clear();
@@ -342,7 +344,7 @@ impl Scanner for LinuxScanner {
         self.list(Some(port), snapshot)?;
         self.end_self_test_of(port, snapshot);
         if self.bound_inactive.is_some() && snapshot.source == Source::SockDiag {
-            // Which sockets are in no table is known only from whole tables.
+            // Which sockets are in no table is known only from complete tables.
             snapshot.clear();
             self.list(None, snapshot)?;
         }
@@ -357,7 +359,7 @@ impl Scanner for LinuxScanner {
         let Ok(netlink) = &mut self.netlink else { return };
         let started = cpu_time();
         let mut peers = Vec::new();
-        // None where nothing is asked: with tcp_tw_reuse 2, as Linux has it, always.
+        // Empty if nothing is unknown: always with tcp_tw_reuse 2, the default of Linux.
         for place in snapshot.unknown_peers() {
             let socket = &snapshot.sockets[place];
             if netlink.has_timestamps(socket) == Some(true) {
@@ -378,7 +380,7 @@ impl Scanner for LinuxScanner {
         snapshot.cost += cpu_time().saturating_sub(started);
     }
 
-    /// Of the addresses of this namespace only, where they can be listed.
+    /// Returns only flows to addresses of this namespace, if these can be listed.
     fn publications(&mut self, port: u16) -> Publications {
         let mut found = conntrack::publications(port)?;
         if let Ok(found) = &mut found
@@ -390,7 +392,7 @@ impl Scanner for LinuxScanner {
     }
 }
 
-/// CPU time of the calling thread.
+/// Returns the CPU time of the calling thread.
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! Does this kernel list TCP sockets that are bound and nothing else? Tries it with one of our own.
+//! Tests whether this kernel lists TCP sockets that are bound but neither listening nor connected,
+//! with a socket of its own.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -15,20 +16,20 @@ use crate::domain::{Errno, Gap, Socket};
 /// Linux 6.8 added `TCPF_BOUND_INACTIVE` (commit 91051f003948).
 const FIRST_KERNEL: (u32, u32) = (6, 8);
 
-/// A bound socket of our own, held until a dump has shown whether it is listed.
+/// A bound socket of this process, held until a dump has shown whether it is listed.
 pub struct SelfTest {
-    /// With its cookie: another process may have the same port on another address. None where none
-    /// could be bound (the range is full, no descriptors).
+    /// The socket and its cookie: another process may have the same port on another address. None:
+    /// no socket could be bound (the range is full, no descriptors).
     probe: Option<(OwnedFd, u64)>,
     refusal: Option<Errno>,
 }
 
 impl SelfTest {
-    /// Binds a port of all addresses, without listening.
+    /// Binds a port on all addresses, without listening.
     ///
-    /// Not of one address: the kernel could choose a port that a connection of another address has,
-    /// and before Linux 6.18 no further connect() would get that port as long as the connection is
-    /// there (commit d57f4b874946).
+    /// One address would not do: the kernel could choose a port that is used by a connection from
+    /// another address, and before Linux 6.18 no further connect() would get that port while the
+    /// connection exists (commit d57f4b874946).
     pub fn start() -> Self {
         let Ok((probe, address)) = open_probe() else {
             return Self { probe: None, refusal: None };
@@ -39,26 +40,26 @@ impl SelfTest {
         Self { probe: cookie.ok().map(|cookie| (probe, cookie)), refusal }
     }
 
-    /// Why the kernel gave no port; None: it gave one, or there was no socket to bind.
+    /// Returns why the kernel gave no port; None: it gave one, or no socket could be opened.
     pub fn refusal(&self) -> Option<Errno> {
         self.refusal
     }
 
-    /// Of our own socket, if there is one.
+    /// Returns the port of the test's own socket, if there is one.
     pub fn port(&self) -> Option<u16> {
         let (probe, _) = self.probe.as_ref()?;
         let address = net::getsockname(probe).ok()?;
         SocketAddr::try_from(address).ok().map(|address| address.port())
     }
 
-    /// Looks for our own socket in a dump of all TCP sockets, and takes it out of it.
+    /// Removes the test's own socket from a dump of all TCP sockets; false: it was not listed.
     pub fn remove_probe(&self, dumped: &mut Vec<Socket>) -> bool {
         let Some((_, cookie)) = self.probe else { return false };
         let place = dumped.iter().position(|socket| socket.cookie == Some(cookie));
         place.map(|place| dumped.swap_remove(place)).is_some()
     }
 
-    /// What snapshots lack, when a whole dump did not list our own socket.
+    /// Returns the gap in snapshots if a complete dump did not list the test's own socket.
     pub fn gap(&self, kernel: &str) -> Option<Gap> {
         let assumed = self.probe.is_none();
         let is_trusted = assumed && is_at_least(kernel, FIRST_KERNEL);
@@ -66,7 +67,7 @@ impl SelfTest {
     }
 }
 
-/// And the address that covers all others: that of IPv6 where the kernel has it.
+/// Opens a socket, and returns the address that covers all others: `::` if the kernel has IPv6.
 fn open_probe() -> io::Result<(OwnedFd, SocketAddr)> {
     let open = |family| net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     if let Ok(probe) = open(AddressFamily::INET6)
@@ -77,7 +78,7 @@ fn open_probe() -> io::Result<(OwnedFd, SocketAddr)> {
     Ok((open(AddressFamily::INET)?, (Ipv4Addr::UNSPECIFIED, 0).into()))
 }
 
-/// Compares `MAJOR.MINOR` at the head of a kernel release; what cannot be read is old.
+/// Compares `MAJOR.MINOR` at the start of a kernel release; an unreadable one counts as old.
 fn is_at_least(release: &str, wanted: (u32, u32)) -> bool {
     let mut numbers =
         release.split(|c: char| !c.is_ascii_digit()).map_while(|digits| digits.parse::<u32>().ok());

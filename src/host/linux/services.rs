@@ -1,13 +1,13 @@
-//! Service names of this machine, from /etc/services alone. IANA's registry is elsewhere.
+//! Service names of this machine, from /etc/services alone. Does not contain IANA's registry.
 
 use std::{fs::File, io::Read as _};
 
 use crate::domain::{Protocol, ServiceNames, Text};
 
-/// A larger file is read up to here.
+/// Maximum number of bytes read of the file.
 const LIMIT: u64 = 1024 * 1024;
 
-/// Without a file that can be read IANA's names are left.
+/// Reads the service names. If the file cannot be read, only IANA's names remain.
 pub fn read() -> ServiceNames {
     let mut bytes = Vec::new();
     let is_read =
@@ -18,19 +18,19 @@ pub fn read() -> ServiceNames {
     }
 }
 
-/// Without the line that the limit cut in two, whose port would be another one.
+/// Removes the line that the limit cut in two, because its port would be wrong.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let is_cut = bytes.len() as u64 >= LIMIT;
     let end = bytes.iter().rposition(|&byte| byte == b'\n').filter(|_| is_cut);
     &bytes[..end.unwrap_or(bytes.len())]
 }
 
-/// The lines of services(5) that name a TCP or UDP port; others are passed over.
+/// Parses the lines of services(5) that name a TCP or UDP port; others are skipped.
 pub fn parse(services: &[u8]) -> ServiceNames {
     services.split(|&byte| byte == b'\n').filter_map(parse_line).collect()
 }
 
-/// `https 443/tcp www # TLS`
+/// Parses `https 443/tcp www # TLS`.
 fn parse_line(line: &[u8]) -> Option<(Protocol, u16, Text)> {
     let told = line.split(|&byte| byte == b'#').next()?;
     let mut words = told.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());

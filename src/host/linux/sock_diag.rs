@@ -1,4 +1,4 @@
-//! Sockets through NETLINK_SOCK_DIAG (sock_diag(7)). Not who holds them.
+//! Lists sockets through NETLINK_SOCK_DIAG (sock_diag(7)). Does not find their owners.
 
 pub mod codec;
 pub mod socket;

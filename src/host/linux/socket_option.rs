@@ -1,4 +1,4 @@
-//! Socket options as numbers, of those that rustix and socket2 do not have, and the ioctl for what has
+//! Socket options by number that rustix and socket2 do not have, and an ioctl for a value that has
 //! no option on old kernels.
 
 use std::{
@@ -11,7 +11,7 @@ use rustix::{
     ioctl::{Ioctl, IoctlOutput, Opcode, ioctl},
 };
 
-/// Level and name of an option whose value is a number of `N` bytes.
+/// Level and name of an option whose value has `N` bytes.
 #[derive(Clone, Copy)]
 pub struct NumberOption<const N: usize> {
     level: c_int,
@@ -35,11 +35,11 @@ const IPPROTO_TCP: c_int = 6;
 pub const NETNS_COOKIE: NumberOption<8> = NumberOption { level: SOL_SOCKET, name: 71 };
 /// Index of the device that the socket is bound to, or 0. Since Linux 5.7.
 pub const BOUND_DEVICE: NumberOption<4> = NumberOption { level: SOL_SOCKET, name: 62 };
-/// `struct ucred` of the process that connected a Unix socket: its pid as seen here, or 0, its uid
-/// and its gid. rustix reads it too, as a type that cannot be 0.
+/// `struct ucred` of the process that connected a Unix socket: its pid as seen here or 0, its uid
+/// and its gid. rustix also reads it, but its pid type cannot be 0.
 pub const PEER_CREDENTIALS: NumberOption<12> =
     NumberOption { level: SOL_SOCKET, name: SO_PEERCRED };
-/// The head of `tcp_info` (include/uapi/linux/tcp.h), up to `tcpi_advmss`.
+/// The start of `tcp_info` (include/uapi/linux/tcp.h), up to `tcpi_advmss`.
 pub const TCP_INFO: NumberOption<88> = NumberOption { level: IPPROTO_TCP, name: 11 };
 
 #[expect(
@@ -56,7 +56,7 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// The option's bytes, in the order of the host.
+/// Returns the bytes of the option, in host byte order.
 pub fn get<const N: usize>(socket: impl AsFd, option: NumberOption<N>) -> io::Result<[u8; N]> {
     let mut value = [0; N];
     let mut length = N as u32;
@@ -80,7 +80,7 @@ pub fn network_namespace(socket: impl AsFd) -> io::Result<OwnedFd> {
     }
 }
 
-/// SIOCGSKNS. Since Linux 4.10.
+/// The request SIOCGSKNS, since Linux 4.10.
 struct OpenNamespace;
 
 #[expect(unsafe_code, reason = "the request has no argument, and its result is a new descriptor")]
@@ -98,7 +98,7 @@ unsafe impl Ioctl for OpenNamespace {
     }
 
     unsafe fn output_from_ptr(result: IoctlOutput, _: *mut c_void) -> io::Result<OwnedFd> {
-        // SAFETY: the kernel has opened it for us.
+        // SAFETY: the kernel has opened this descriptor for this process.
         Ok(unsafe { OwnedFd::from_raw_fd(result) })
     }
 }

@@ -1,4 +1,5 @@
-//! Whether the process that a port was leased to still is, and whether it ever ends. Knows no leases.
+//! Checks whether the lease holder of a port still exists, and whether it ever ends. Does not know
+//! leases.
 
 use std::{fs::File, io, io::Read as _};
 
@@ -10,24 +11,25 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 /// A process that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// In ticks since boot.
+    /// Start time, in ticks since boot.
     pub started: u64,
-    /// A thread of the kernel, which never ends as a process does.
+    /// Whether it is a kernel thread, which never ends as a process does.
     pub is_kernel: bool,
 }
 
-/// The process of that pid. None: there is none, it cannot be seen, or it is a zombie, which has no
-/// sockets any more.
+/// Finds the process with this pid. None: it does not exist, is not visible, or is a zombie, which
+/// no longer has sockets.
 pub fn find(pid: u32) -> Option<Running> {
     look(pid).ok().flatten()
 }
 
-/// When the process of that pid was started, in ticks since boot. None: as `find`.
+/// Returns when the process with this pid started, in ticks since boot. None: as in `find`.
 pub fn started(pid: u32) -> Option<u64> {
     find(pid).map(|found| found.started)
 }
 
-/// Why nothing is known of the process of that pid. None: it has ended, or something is known.
+/// Returns why nothing is known about the process with this pid. None: it has ended, or something
+/// is known.
 pub fn refusal(pid: u32) -> Option<Errno> {
     match read(pid) {
         Ok(Some(stat)) if parse_any(&stat).is_none() => Some(Errno::EBADMSG),
@@ -36,20 +38,20 @@ pub fn refusal(pid: u32) -> Option<Errno> {
     }
 }
 
-/// Whether the process of that pid and start still is; one that cannot be looked at now (no
-/// descriptor is left) counts as if.
+/// Whether the process with this pid and start time still exists. If it cannot be checked now (no
+/// descriptor is left), it counts as existing.
 pub fn is_alive(pid: u32, started: u64) -> bool {
     look(pid).map_or(true, |found| found.is_some_and(|found| found.started == started))
 }
 
-/// Errors: not known, which is not gone.
+/// Finds a process. Errors: it is unknown, which does not mean that it has ended.
 fn look(pid: u32) -> io::Result<Option<Running>> {
     Ok(read(pid)?.and_then(|stat| parse(&stat)))
 }
 
-/// The first part of /proc/PID/stat. None: there is no such process.
+/// Reads the first part of /proc/PID/stat. None: there is no such process.
 fn read(pid: u32) -> io::Result<Option<Vec<u8>>> {
-    // The name is at most 64 bytes, the other numbers up to the start at most 20 each.
+    // The name has at most 64 bytes, each other number up to the start time at most 20.
     let mut text = vec![0; 1024];
     let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut text));
     match read.map_err(|error| (Errno::from(&error), error)) {
@@ -57,20 +59,20 @@ fn read(pid: u32) -> io::Result<Option<Vec<u8>>> {
             text.truncate(length);
             Ok(Some(text))
         }
-        // ESRCH: it ended between open() and read().
+        // ESRCH: the process ended between open() and read().
         Err((Errno::ENOENT | Errno::ESRCH, _)) => Ok(None),
         Err((_, error)) => Err(error),
     }
 }
 
-/// proc_pid_stat(5): after the name in brackets, which may hold any byte, come the state (field 3),
-/// its flags (9), the number of threads (20) and the start (22).
+/// Parses proc_pid_stat(5): after the name in parentheses, which may contain any byte, come the
+/// state (field 3), the flags (9), the number of threads (20) and the start time (22).
 fn parse(stat: &[u8]) -> Option<Running> {
     let (found, is_gone) = parse_any(stat)?;
     (!is_gone).then_some(found)
 }
 
-/// Also whether it has ended and waits for its parent.
+/// Like `parse`, but also returns whether the process has ended and waits for its parent.
 fn parse_any(stat: &[u8]) -> Option<(Running, bool)> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let mut fields = str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
@@ -78,7 +80,7 @@ fn parse_any(stat: &[u8]) -> Option<(Running, bool)> {
     let flags: u32 = fields.nth(5)?.parse().ok()?;
     let threads: u32 = fields.nth(10)?.parse().ok()?;
     let started = fields.nth(1)?.parse().ok()?;
-    // A first thread that ended before the others is a zombie in a process that is none.
+    // A main thread that ended before the others is a zombie, but its process is not.
     let is_gone = matches!(state, "Z" | "X" | "x") && threads <= 1;
     Some((Running { started, is_kernel: flags & KERNEL_THREAD != 0 }, is_gone))
 }

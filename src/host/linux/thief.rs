@@ -1,7 +1,8 @@
-//! The thief of a race, and the way into the processes of one. The race itself is the victim's.
+//! The competitor of a race, and the entry point of the race's processes. The race itself is run by
+//! the holder.
 //!
-//! The engine starts `arena victim`, which makes a network namespace of its own and starts
-//! `arena thief` and `arena heir` in it. Each ends with the one that started it.
+//! The engine starts the process of the holder, which creates a network namespace and starts the
+//! competitor and the receiver in it. Each process ends with the one that started it.
 
 pub mod child;
 mod ground;
@@ -21,26 +22,26 @@ use crate::{
     host::{Held, course::Course, linux::binder::RealBinder},
 };
 
-/// Lag that the thief makes up for; more (a stopped process) would make a burst of binds.
+/// Lag that the competitor catches up with; more (a stopped process) would cause a burst of binds.
 const LAG: Duration = Duration::from_millis(1);
 
-/// Tries of one search for each port of the range, after which there is none.
+/// Attempts of one search per port of the range, after which no port counts as free.
 const PATIENCE: u32 = 32;
 
-/// Draws a number of [0, 1) by chance.
+/// Draws a number of [0, 1) at random.
 pub type Chance<'a> = &'a mut dyn FnMut() -> f64;
 
-/// What a process is in a race.
+/// The role of a process in a race.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Role {
     Victim(Course),
     Thief(Course),
-    /// It gets the sockets that are handed over.
+    /// Receives the sockets that are handed over.
     Heir,
 }
 
 impl Role {
-    /// None: these words say no role.
+    /// Parses the arguments of the process. None: they name no role.
     pub fn parse(words: &[String]) -> Option<Self> {
         let (name, rest) = words.split_first()?;
         match name.as_str() {
@@ -51,7 +52,7 @@ impl Role {
         }
     }
 
-    /// For the generator of the process; no two processes of a race have the same.
+    /// Returns the seed of the process's generator; no two processes of a race have the same.
     pub fn seed(&self) -> u64 {
         match self {
             Self::Victim(course) => course.seed,
@@ -60,9 +61,9 @@ impl Role {
         }
     }
 
-    /// To the end of the race, or of the process that started this one.
+    /// Runs until the race ends, or the process that started this one.
     ///
-    /// Errors: nobody listens any more, or the system refuses what has to be had.
+    /// Errors: the reader of the output is gone, or the system refuses something necessary.
     pub fn play(self, chance: Chance<'_>) -> io::Result<()> {
         match self {
             Self::Victim(course) => victim::run(&course, chance),
@@ -72,12 +73,12 @@ impl Role {
     }
 }
 
-/// Binds ports by chance, knows nothing of the victim, and tells its pipe: "up 0" it begins,
-/// "b HELD" a port was bound while so many were held, "r PORT" a port was refused that it does not
-/// hold itself.
+/// Binds ports at random, knows nothing of the holder, and reports on stdout: "up 0" (it begins),
+/// "b HELD" (it bound a port while it held HELD others), "r PORT" (it was refused a port that it
+/// does not hold itself).
 struct Thief {
     binder: RealBinder,
-    /// Oldest first, with the time of their release.
+    /// Oldest first, with the time of release.
     held: VecDeque<(Instant, Box<dyn Held>)>,
     told: String,
 }
@@ -110,7 +111,7 @@ impl Thief {
                 continue;
             }
             let from = match self.held.front() {
-                // It would skip all binds until then, and what comes after knows nothing of before.
+                // Until the release it would skip all binds, and a Poisson process has no memory.
                 Some((release, _)) if self.held.len() >= course.most as usize => *release,
                 _ => {
                     self.search(course, chance)?;
@@ -121,7 +122,7 @@ impl Thief {
         }
     }
 
-    /// Tries ports by chance until one is bound.
+    /// Tries random ports until one is bound.
     fn search(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<()> {
         let others = self.held.len();
         for _ in 0..PATIENCE * course.range.len() {
@@ -150,7 +151,8 @@ impl Thief {
     }
 }
 
-/// Until the thief's next bind: exponential, so that its binds are a Poisson process.
+/// Returns the time until the competitor's next bind: exponential, so that its binds are a Poisson
+/// process.
 fn gap(course: &Course, chance: Chance<'_>) -> Duration {
     Duration::from_secs_f64((-(1.0 - chance()).ln() / course.per_second).min(3600.0))
 }
@@ -160,7 +162,7 @@ fn draw(range: PortRange, chance: Chance<'_>) -> u16 {
     range.first() + number.min(range.len() - 1) as u16
 }
 
-/// UDP on IPv4, which needs no interface.
+/// Creates a binder for UDP on IPv4, which needs no interface.
 fn udp_binder() -> io::Result<RealBinder> {
     let everywhere = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
     RealBinder::new(Protocols::Udp, Some(everywhere.into())).map_err(|error| error.source)

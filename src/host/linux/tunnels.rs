@@ -1,4 +1,5 @@
-//! Finds the tunnels behind UDP sockets that no process shows. Not whose packets they carry.
+//! Finds the tunnels behind UDP sockets that no process holds. Does not find whose packets they
+//! carry.
 
 use std::time::{Duration, Instant};
 
@@ -7,22 +8,23 @@ use crate::{
     host::linux::rtnetlink::RouteSocket,
 };
 
-/// The interfaces are listed again after so long, and when other sockets have no process, but not
-/// more often than once a second.
+/// How often the interfaces are listed again. If other sockets have no process they are listed
+/// earlier, but at most once a second.
 const REFRESH: Duration = Duration::from_secs(10);
 const LEAST: Duration = Duration::from_secs(1);
 
-/// Lists no interface while each UDP socket has a process.
+/// Finds tunnels over UDP. Lists no interface while each UDP socket has a process.
 #[derive(Default)]
 pub(super) struct TunnelFinder {
     tunnels: Vec<Tunnel>,
-    /// The inodes that they were looked for; in the order of the sockets.
+    /// Inodes of the sockets without a process at the last listing, in the order of the sockets.
     inodes: Vec<u32>,
     read_at: Option<Instant>,
 }
 
 impl TunnelFinder {
-    /// In the calling thread's network namespace. Where interfaces cannot be listed there are none.
+    /// Returns the tunnels of the calling thread's network namespace; none if the interfaces cannot
+    /// be listed.
     pub(super) fn find(&mut self, sockets: &[Socket]) -> Vec<Tunnel> {
         let candidates = sockets.iter().filter(|socket| is_candidate(socket));
         let inodes: Vec<u32> = candidates.filter_map(|socket| socket.inode).collect();

@@ -1,27 +1,28 @@
-//! The systemd unit or container of a process, told by its control group. Not what runs in it.
+//! Finds the systemd unit or container of a process by its control group. Does not describe the
+//! unit.
 
 use std::{fs::File, io::Read as _};
 
 use crate::domain::Text;
 
-/// The longest that is read of /proc/PID/cgroup: a few lines, each a path.
+/// Maximum number of bytes read of /proc/PID/cgroup: a few lines, each with a path.
 const LIMIT: u64 = 16 * 1024;
-/// Container ids are told by as many digits as docker(1) shows.
+/// Digits shown of a container id, as many as docker(1) shows.
 const ID_SHOWN: usize = 12;
-/// A pod's uid is told up to its first dash.
+/// Digits shown of a pod's uid, which is cut at its first dash.
 const POD_SHOWN: usize = 8;
 /// systemd units that hold processes (systemd.unit(5)); slices hold only other units.
 const UNITS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
 
-/// None: in neither, or not to be read.
+/// Returns the unit or container of a process. None: it is in neither, or this cannot be read.
 pub fn read(pid: u32) -> Option<Text> {
     let mut bytes = Vec::new();
     File::open(format!("/proc/{pid}/cgroup")).ok()?.take(LIMIT).read_to_end(&mut bytes).ok()?;
     parse(&bytes)
 }
 
-/// Of the lines of cgroups(7) the one of version 2, else the one of systemd's own hierarchy, else
-/// any that names a container.
+/// Parses cgroups(7): the line of version 2, or else the line of systemd's own hierarchy, or else
+/// any line that names a container.
 pub fn parse(cgroup: &[u8]) -> Option<Text> {
     let lines: Vec<(&str, &str, &str)> =
         cgroup.split(|&b| b == b'\n').filter_map(|line| fields(line)).collect();
@@ -32,11 +33,11 @@ pub fn parse(cgroup: &[u8]) -> Option<Text> {
     named.or_else(|| lines.iter().find_map(|(_, _, path)| container(path))).map(Text::scrub)
 }
 
-/// `0::/system.slice/nginx.service`
+/// Splits `0::/system.slice/nginx.service`.
 fn fields(line: &[u8]) -> Option<(&str, &str, &str)> {
     let mut fields = std::str::from_utf8(line).ok()?.splitn(3, ':');
     let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-    // Its group was removed while the process stayed (cgroup_path_ns, kernel/cgroup/cgroup.c).
+    // The group was removed while the process stayed (cgroup_path_ns, kernel/cgroup/cgroup.c).
     Some((id, controllers, path.strip_suffix(" (deleted)").unwrap_or(path)))
 }
 
@@ -44,7 +45,7 @@ fn name(path: &str) -> Option<String> {
     container(path).or_else(|| unit(path))
 }
 
-/// The innermost unit; a manager's own `init.scope` is the manager.
+/// Returns the innermost unit. The `init.scope` of a service manager means the manager's unit.
 fn unit(path: &str) -> Option<String> {
     let is_unit = |part: &&str| UNITS.iter().any(|suffix| part.ends_with(suffix));
     let mut units = path.split('/').rev().filter(is_unit);
@@ -53,7 +54,7 @@ fn unit(path: &str) -> Option<String> {
     Some(outer.unwrap_or(innermost).to_owned())
 }
 
-/// `docker 3f2a1b0c9d8e`, `container 3f2a1b0c9d8e (pod 0b7e1c2d)`, `lxc web`
+/// Returns `docker 3f2a1b0c9d8e`, `container 3f2a1b0c9d8e (pod 0b7e1c2d)` or `lxc web`.
 fn container(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('/').collect();
     let parents = std::iter::once("").chain(parts.iter().copied());
@@ -67,7 +68,7 @@ fn container(path: &str) -> Option<String> {
     }
 }
 
-/// A directory of a container's own, below `parent`.
+/// Returns the container to which the directory `part`, below `parent`, belongs.
 fn contained(parent: &str, part: &str) -> Option<String> {
     if let Some(name) = part.strip_prefix("lxc.payload.") {
         return Some(format!("lxc {name}"));
@@ -87,7 +88,7 @@ fn contained(parent: &str, part: &str) -> Option<String> {
     Some(format!("{engine} {id}"))
 }
 
-/// `pod0b7e1c2d-…` or `kubepods-burstable-pod0b7e1c2d_….slice`
+/// Parses `pod0b7e1c2d-…` or `kubepods-burstable-pod0b7e1c2d_….slice`.
 fn pod(part: &str) -> Option<&str> {
     let part = part.strip_suffix(".slice").unwrap_or(part);
     let start = if part.starts_with("kubepods") { part.rfind("-pod")? + 1 } else { 0 };

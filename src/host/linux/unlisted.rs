@@ -1,9 +1,10 @@
-//! TCP sockets that are bound and that this kernel does not list, found by their descriptors: one by
-//! one, by a copy of the descriptor. Not which processes these are.
+//! Finds TCP sockets that are bound but not listed by this kernel, by copying their descriptors one
+//! by one. Does not describe their processes.
 //!
-//! A socket whose connection was refused or has ended is closed again, and getsockname() still gives
-//! its port. If bind() had given the port the socket keeps it (`SOCK_BINDPORT_LOCK`), if connect() had
-//! the port is free (`tcp_set_state`, `inet_put_port`); no option tells which. Such a port is in doubt.
+//! A socket whose connection was refused or has ended is closed again, and getsockname() still
+//! returns its port. If bind() assigned the port, the socket keeps it (`SOCK_BINDPORT_LOCK`); if
+//! connect() assigned it, the port is free (`tcp_set_state`, `inet_put_port`). No option shows
+//! which of the two is true. Such a port is in doubt.
 
 use std::{collections::BTreeMap, net::IpAddr, os::fd::OwnedFd};
 
@@ -25,26 +26,26 @@ use crate::{
     },
 };
 
-/// Descriptors copied for one scan, some 10 µs each.
+/// Maximum number of descriptors copied per scan, at about 10 µs each.
 const MOST_COPIED: usize = 4096;
 
 /// `TCP_CLOSE`: bound or not, and neither listening nor connected.
 const CLOSED: u8 = 7;
 
-/// Linux 6.9: of a thread, not of a process (`PIDFD_THREAD`, which is O_EXCL).
+/// Opens a thread, not a process (`PIDFD_THREAD`, which is O_EXCL). Since Linux 6.9.
 const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(0o200);
 
-/// Asks for sockets that no table lists, and remembers which are not of TCP.
+/// Finds sockets that no table lists, and remembers which are not TCP.
 #[derive(Default)]
 pub struct UnlistedFinder {
-    /// Inodes, ascending.
+    /// Inodes of sockets that are not TCP, ascending.
     foreign: Vec<u32>,
 }
 
-/// What was learned of the TCP sockets that no table lists, besides those that are bound.
+/// What is known about the TCP sockets that no table lists, except those that are bound.
 #[derive(Debug, Default)]
 pub struct Rest {
-    /// Sockets that are not bound in this namespace, or whose port is in doubt.
+    /// Number of sockets that are not bound in this namespace, or whose port is in doubt.
     pub judged: u32,
     unread: BTreeMap<u32, u32>,
     error: Option<Errno>,
@@ -52,12 +53,12 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// Sockets whose port could not be read.
+    /// Returns the number of sockets whose port could not be read.
     pub fn unread(&self) -> u32 {
         self.unread.values().sum()
     }
 
-    /// None: of each port it is known whether it is bound.
+    /// Returns the gaps; none if it is known for each port whether it is bound.
     pub fn gaps(self) -> impl Iterator<Item = Gap> {
         let holders = self.unread.into_iter().map(|(pid, sockets)| UnreadPorts { pid, sockets });
         let holders: Vec<UnreadPorts> = holders.collect();
@@ -73,7 +74,7 @@ impl Rest {
     }
 }
 
-/// What a closed socket has.
+/// The port of a closed socket.
 enum Port {
     Bound(Socket),
     InDoubt(u16),
@@ -81,8 +82,8 @@ enum Port {
 }
 
 impl UnlistedFinder {
-    /// Appends the sockets at `places` that are bound in the network namespace of the calling thread
-    /// and not in `sockets`, which has all others of TCP.
+    /// Appends the sockets at `places` that are bound in the calling thread's network namespace and
+    /// missing in `sockets`, which has all other TCP sockets.
     pub fn find(&mut self, mut places: Vec<Place>, sockets: &mut Vec<Socket>) -> Rest {
         let mut listed: Vec<u32> = sockets.iter().filter_map(|socket| socket.inode).collect();
         listed.sort_unstable();
@@ -116,7 +117,7 @@ impl UnlistedFinder {
     }
 }
 
-/// One that was closed meanwhile is none.
+/// Whether the socket is TCP; false if it was closed meanwhile.
 fn is_tcp(places: &[Place]) -> bool {
     let mut name = [0; 16];
     places.iter().any(|place| {
@@ -138,9 +139,9 @@ fn path(place: &Place) -> String {
 
 /// The network namespace of the calling thread.
 struct Here {
-    /// Since Linux 5.14.
+    /// SO_NETNS_COOKIE, since Linux 5.14.
     cookie: Option<[u8; 8]>,
-    /// Of its link in /proc.
+    /// Inode number of its link in /proc.
     inode: Option<u64>,
 }
 
@@ -154,9 +155,9 @@ impl Here {
         }
     }
 
-    /// None also of a socket of another namespace.
+    /// Returns the port of a socket; `Port::None` also for a socket of another namespace.
     ///
-    /// Errors: no process that holds it lets us copy its descriptor.
+    /// Errors: no process that holds the socket lets this process copy its descriptor.
     fn ask(&self, places: &[Place]) -> rustix::io::Result<Port> {
         let mut refusal = None;
         for place in places {
@@ -165,7 +166,7 @@ impl Here {
                     let is_here = self.has(&copy, place);
                     return Ok(if is_here { port(&copy, place.inode) } else { Port::None });
                 }
-                // Its number is free, or has another file by now.
+                // The descriptor was closed, and its number may be that of another file by now.
                 Ok(_) | Err(Errno::BADF | Errno::SRCH) => {}
                 Err(errno) => refusal = refusal.or(Some(errno)),
             }
@@ -198,7 +199,8 @@ fn is_inode(socket: &OwnedFd, inode: u32) -> bool {
     fstat(socket).is_ok_and(|stat| stat.st_ino == u64::from(inode))
 }
 
-/// Shares the socket with its holder: only options are read, and it is closed at once.
+/// Copies the descriptor. The copy shares the socket with its holder, so the caller only reads
+/// options and closes it at once.
 fn copy(place: &Place) -> rustix::io::Result<OwnedFd> {
     let (task, flags) = match place.tid {
         Some(tid) => (tid, THREAD),
@@ -212,7 +214,7 @@ fn copy(place: &Place) -> rustix::io::Result<OwnedFd> {
 fn port(copy: &OwnedFd, inode: u32) -> Port {
     let info = socket_option::get(copy, TCP_INFO).ok();
     let is_closed = info.is_none_or(|info| info[0] == CLOSED);
-    // `advmss` is set by connect() and accept(), and kept by what closes the socket again.
+    // connect() and accept() set `advmss`, and it is kept when the socket is closed again.
     let was_connected = info.is_some_and(|info| info[84..] != [0; 4]);
     match local(copy).filter(|local| is_closed && local.port != 0) {
         Some(local) if was_connected => Port::InDoubt(local.port),
@@ -221,7 +223,7 @@ fn port(copy: &OwnedFd, inode: u32) -> Port {
     }
 }
 
-/// As a kernel which lists bound sockets would give it.
+/// Returns the socket as a kernel that lists bound sockets would.
 fn row(copy: &OwnedFd, inode: u32, local: Endpoint) -> Socket {
     let family = match local.address {
         IpAddr::V4(_) => Family::Ipv4,

@@ -1,5 +1,5 @@
-//! User names, from /etc/passwd alone, for a name service may hang and must not hang us; and whose
-//! rights are ours.
+//! User names, from /etc/passwd alone, because a name service may hang and must not block
+//! portscope; and the user whose rights this process has.
 
 use std::{
     fs::{self, File},
@@ -8,13 +8,13 @@ use std::{
 
 use crate::domain::{Text, Users};
 
-/// A larger file is read up to here.
+/// Maximum number of bytes read of the file.
 const LIMIT: u64 = 4 * 1024 * 1024;
 
-/// The default of kernel.overflowuid.
+/// Default of kernel.overflowuid.
 const OVERFLOW_UID: u32 = 65_534;
 
-/// No names at all if the file cannot be read: uids are shown as numbers then.
+/// Reads the user names. There are none if the file cannot be read; uids are then shown as numbers.
 pub fn read() -> Users {
     let mut bytes = Vec::new();
     let is_read =
@@ -30,15 +30,16 @@ pub fn read() -> Users {
     )
 }
 
-/// What the kernel shows in place of a uid that our user namespace does not map.
+/// The uid that the kernel shows for uids that this process's user namespace does not map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unmapped {
     pub uid: u32,
-    /// The namespace maps this uid, too.
+    /// Whether the namespace also maps this uid.
     pub is_mapped: bool,
 }
 
-/// None: our user namespace maps all uids, as the first one does; or that cannot be read.
+/// Returns the uid shown for unmapped uids. None: this process's user namespace maps all uids, as
+/// the initial one does, or the map cannot be read.
 pub fn unmapped() -> Option<Unmapped> {
     let map = fs::read_to_string("/proc/thread-self/uid_map").ok()?;
     let uid = fs::read_to_string("/proc/sys/kernel/overflowuid");
@@ -46,7 +47,7 @@ pub fn unmapped() -> Option<Unmapped> {
     unmapped_by(&map, uid)
 }
 
-/// `INSIDE OUTSIDE LENGTH` a line (user_namespaces(7)).
+/// Parses lines of `INSIDE OUTSIDE LENGTH` (user_namespaces(7)).
 fn unmapped_by(map: &str, uid: u32) -> Option<Unmapped> {
     let ranges: Vec<(u32, u32)> = map
         .lines()
@@ -59,19 +60,19 @@ fn unmapped_by(map: &str, uid: u32) -> Option<Unmapped> {
     (ranges != [(0, u32::MAX)]).then_some(Unmapped { uid, is_mapped })
 }
 
-/// The uid with whose rights this program runs.
+/// Returns the uid with whose rights this program runs.
 pub fn effective() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Without the line that the limit cut in two, whose uid would be another one.
+/// Removes the line that the limit cut in two, because its uid would be wrong.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let is_cut = bytes.len() as u64 >= LIMIT;
     let end = bytes.iter().rposition(|&byte| byte == b'\n').filter(|_| is_cut);
     &bytes[..end.unwrap_or(bytes.len())]
 }
 
-/// The lines of passwd(5) that have a name and a uid; others are passed over.
+/// Parses the lines of passwd(5) that have a name and a uid; others are skipped.
 fn parse(passwd: &[u8]) -> Users {
     passwd.split(|&byte| byte == b'\n').filter_map(parse_line).collect()
 }

@@ -1,4 +1,4 @@
-//! Limits, counters and connection tracking of the kernel, as text from /proc. Not the sockets.
+//! Reads limits, counters and connection tracking of the kernel from /proc. Does not read sockets.
 
 mod addresses;
 pub(super) mod conntrack;
@@ -14,29 +14,29 @@ use crate::{
 
 use self::{conntrack::ConntrackReader, counters::Sockstat, descriptors::DescriptorReader};
 
-/// Of the calling thread's network namespace: `/proc/net` would be that of the main thread.
+/// In the calling thread's network namespace: `/proc/net` would be that of the main thread.
 const SOCKSTAT: &str = "/proc/thread-self/net/sockstat";
 const NETSTAT: &str = "/proc/thread-self/net/netstat";
-/// Older kernels show neither in a network namespace other than the first.
+/// Older kernels show this and the next limit in the initial network namespace only.
 const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 const MAX_ORPHANS: &str = "/proc/sys/net/ipv4/tcp_max_orphans";
-/// Linux 6.1 and newer.
+/// Since Linux 6.1.
 const HASH_BUCKETS: &str = "/proc/sys/net/ipv4/tcp_ehash_entries";
 const SYN_COOKIES: &str = "/proc/sys/net/ipv4/tcp_syncookies";
 const MAX_SYN_BACKLOG: &str = "/proc/sys/net/ipv4/tcp_max_syn_backlog";
 
-/// Keeps its buffers, and what is too dear to be read at every scan.
+/// Reads the vitals; keeps its buffers, and what is too expensive to read on every scan.
 #[derive(Default)]
 pub struct VitalsReader {
     buffer: Vec<u8>,
-    /// Never changes while the namespace is there; None: this kernel does not show it.
+    /// Never changes while the namespace exists; None: this kernel does not show it.
     hash_buckets: OnceCell<Option<i64>>,
     conntrack: ConntrackReader,
     descriptors: DescriptorReader,
 }
 
 impl VitalsReader {
-    /// Fills in `snapshot.vitals`. Owners stand in the snapshot already, if they were asked for.
+    /// Fills in `snapshot.vitals`. The owners must already be in the snapshot, if requested.
     pub fn read(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) {
         let mut vitals = Vitals::default();
         self.read_limits(&mut vitals);
@@ -63,7 +63,8 @@ impl VitalsReader {
         vitals.hash_buckets = *self.hash_buckets.get_or_init(buckets);
     }
 
-    /// Only where a SYN queue may have been full, for it costs two files more.
+    /// Reads the SYN limits only if a SYN queue may have been full, because they cost two more
+    /// files.
     fn read_syn_limits(&mut self, sockets: &[Socket], vitals: &mut Vitals) {
         let queue = &mut vitals.syn_queue;
         let counters = [vitals.listen_drops, queue.dropped, queue.cookies_for_full];
@@ -92,8 +93,8 @@ impl VitalsReader {
                 vitals.syn_queue.dropped = netstat.extended("TCPReqQFullDrop");
                 vitals.syn_queue.cookies_for_full = netstat.extended("TCPReqQFullDoCookies");
                 vitals.syn_queue.cookies_failed = netstat.extended("SyncookiesFailed");
-                // Counts what `tcp_check_oom` makes the kernel reset (net/ipv4/tcp.c, tcp_timer.c):
-                // there are too many orphans, or TCP is out of memory.
+                // Counts what the kernel resets because of `tcp_check_oom` (net/ipv4/tcp.c,
+                // tcp_timer.c): there are too many orphans, or TCP is out of memory.
                 vitals.orphans_killed = netstat.extended("TCPAbortOnMemory");
             }
             Err(error) => vitals.gaps.push(unread("TCP counters", NETSTAT, error)),
@@ -101,7 +102,7 @@ impl VitalsReader {
     }
 }
 
-/// The whole text of a small file.
+/// Returns the whole text of a small file.
 fn text<'a>(path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a str, Errno> {
     buffer.clear();
     let mut file = File::open(path).map_err(|error| Errno::from(&error))?;
@@ -113,7 +114,7 @@ fn number<T: FromStr>(path: &str, buffer: &mut Vec<u8>) -> Result<T, Errno> {
     text(path, buffer)?.trim_ascii().parse().map_err(|_| Errno::EBADMSG)
 }
 
-/// What this kernel or namespace does not have is no gap.
+/// Adds a gap for an error, but not for a file that this kernel or namespace does not have.
 fn optional<T>(
     value: Result<T, Errno>,
     what: &'static str,

@@ -1,4 +1,4 @@
-//! Binds ports of a simulated machine, in simulated time. Decides nothing by chance.
+//! Binds ports of a simulated machine, in simulated time. Its results are reproducible.
 
 use std::{net::IpAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
 
@@ -18,10 +18,11 @@ pub struct SimulatedBinder {
     world: Arc<World>,
     protocols: Protocols,
     address: Option<IpAddr>,
-    /// What the machine chooses from, and where its searches begin: the same places each time.
+    /// The range from which the machine chooses ports, and the generator of the points where its
+    /// searches begin, which are the same each time.
     choice: PortRange,
     chance: SplitMix,
-    /// By the last bind(); 0: the machine had none to choose.
+    /// The port that the last bind() refused; 0: the machine found none to choose.
     refused: u16,
     occupied: Occupied,
 }
@@ -45,8 +46,8 @@ impl Binder for SimulatedBinder {
         self.refused
     }
 
-    /// UDP first, as the real one. A port that a binder of this host holds is taken whatever the
-    /// address.
+    /// Binds UDP first, like the real binder. A port that a binder of this host holds is in use on
+    /// every address.
     fn bind(&mut self, asked: u16) -> (Result<Box<dyn Held>, Refusal>, Duration) {
         let Self { world, protocols, address, choice, chance, refused, occupied } = self;
         let mut standing = world.standing();
@@ -81,23 +82,23 @@ impl Binder for SimulatedBinder {
 }
 
 impl HostBinder for SimulatedBinder {
-    /// The machine's own range is as simulated as the rest: it gives way.
+    /// Replaces the machine's own range, which is as simulated as the rest.
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError> {
         self.choice = range;
         Ok(())
     }
 }
 
-/// Ports whose sockets of the population conflict with an address.
+/// Ports on which a socket of the population conflicts with an address.
 struct Occupied {
-    /// Of the population that was looked at; None: none was.
+    /// The version of the population at the last update; None: never updated.
     version: Option<u64>,
-    /// By port, then by protocol.
+    /// Indexed by port, then by protocol.
     ports: Vec<[bool; 2]>,
 }
 
 impl Occupied {
-    /// Nothing is done while nothing changed.
+    /// Updates the ports if the population has changed.
     fn look(&mut self, standing: &Standing, sockets: &[Socket], address: Option<IpAddr>) {
         if self.version == Some(standing.version) {
             return;
@@ -114,8 +115,9 @@ impl Occupied {
     }
 }
 
-/// A bind to `address` meets a socket of the same address, or of an unspecified one that takes its
-/// family; a bind to all addresses meets every socket (kernel.md 1c).
+/// Whether a bind to `address` conflicts with a socket: one of the same address, or of an
+/// unspecified one that includes its family. A bind to all addresses conflicts with every socket
+/// (`inet_rcv_saddr_equal`, net/ipv4/inet_connection_sock.c).
 fn conflicts(socket: &Socket, address: Option<IpAddr>) -> bool {
     let Some(address) = address.filter(|a| !a.is_unspecified()) else {
         return true;

@@ -15,15 +15,16 @@ use crate::{
     host::simulated::{Fill, OWN_PID, SimulatedHost, Standing, World},
 };
 
-/// 2026-01-01 00:00:00 UTC, seconds since 1970.
+/// Start of the simulated time: 2026-01-01 00:00:00 UTC, in seconds since 1970.
 const BEGIN: u64 = 1_767_225_600;
-/// Numbers of the sockets of a fill that stand only when it is made fuller, from here on.
+/// First number of the sockets that exist only after a larger share is set; the port is added.
 const SPARE: u32 = 0x2000_0000;
 /// Addresses for documentation (RFC 5737).
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 
-/// `owned_by` and the like speak of the sockets that the call before them added.
+/// Builds a [`SimulatedHost`]. `owned_by` and similar methods apply to the sockets that the
+/// last call added.
 ///
 /// ```
 /// use portscope::{domain::{PortRange, State}, host::simulated::SimulatedHost};
@@ -45,9 +46,9 @@ pub struct SimulatedHostBuilder {
     ephemeral: Ephemeral,
     processes: BTreeMap<u32, Process>,
     sockets: Vec<Socket>,
-    /// Where the sockets of the last call begin.
+    /// Index of the first socket that the last call added.
     last: usize,
-    /// Sockets that stand have been numbered up to this.
+    /// The last number given to a socket that exists from the start.
     number: u32,
     fills: Vec<(Fill, f64)>,
     pids: Vec<u32>,
@@ -74,7 +75,7 @@ impl SimulatedHostBuilder {
         start.process(OWN_PID, "portscope", "portscope", 1000)
     }
 
-    /// The machine's name.
+    /// Sets the machine's name.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.name = Text::scrub(name);
@@ -99,7 +100,7 @@ impl SimulatedHostBuilder {
         self
     }
 
-    /// Started a day before the first scan, `pid` seconds later.
+    /// Adds a process, which started a day before the simulated time begins, plus `pid` seconds.
     #[must_use]
     pub fn process(mut self, pid: u32, name: &str, command: &str, uid: u32) -> Self {
         let process = Process {
@@ -114,14 +115,14 @@ impl SimulatedHostBuilder {
         self
     }
 
-    /// Its uid comes from its first owner; without `owned_by` nobody visible has it, but TIME-WAIT
-    /// belongs to the kernel.
+    /// Adds a TCP socket. Its uid comes from its first owner. Without `owned_by`, no visible
+    /// process holds it; a TIME-WAIT socket belongs to the kernel.
     #[must_use]
     pub fn tcp(self, local: impl Into<Endpoint>, state: State) -> Self {
         self.one(Protocol::Tcp, local.into(), state)
     }
 
-    /// Without a peer; `connected_to` gives it one.
+    /// Adds a UDP socket without a peer; `connected_to` gives it one.
     #[must_use]
     pub fn udp(self, local: impl Into<Endpoint>) -> Self {
         self.one(Protocol::Udp, local.into(), State::Unconnected)
@@ -138,7 +139,7 @@ impl SimulatedHostBuilder {
         })
     }
 
-    /// `IPV6_V6ONLY`: not dual-stack.
+    /// Sets `IPV6_V6ONLY`: not dual-stack.
     #[must_use]
     pub fn only_ipv6(self) -> Self {
         self.each(|socket| socket.family = Family::Ipv6)
@@ -151,7 +152,7 @@ impl SimulatedHostBuilder {
         self.each(|socket| (socket.holder, socket.uid) = (Holder::Process(span), uid))
     }
 
-    /// Each socket is of one of these processes, which take turns.
+    /// Assigns the sockets to these processes in turn, one process each.
     #[must_use]
     pub fn dealt_to(mut self, pids: &[u32]) -> Self {
         let Span { first, .. } = self.span(pids);
@@ -163,7 +164,7 @@ impl SimulatedHostBuilder {
         self
     }
 
-    /// Closed by these processes, kept by the kernel.
+    /// Marks the sockets as closed by these processes and kept by the kernel.
     #[must_use]
     pub fn departed_from(mut self, pids: &[u32]) -> Self {
         let span = self.span(pids);
@@ -172,7 +173,7 @@ impl SimulatedHostBuilder {
         })
     }
 
-    /// Not yet accepted by these processes.
+    /// Marks the connections as not yet accepted by these processes.
     #[must_use]
     pub fn in_backlog_of(mut self, pids: &[u32]) -> Self {
         let span = self.span(pids);
@@ -181,13 +182,13 @@ impl SimulatedHostBuilder {
         })
     }
 
-    /// Of some process that we may not see. Adds no gap by itself.
+    /// Marks the sockets as held by a process that we may not see. Adds no gap.
     #[must_use]
     pub fn hidden(self) -> Self {
         self.each(|socket| socket.holder = Holder::Hidden)
     }
 
-    /// Any change that has no method of its own.
+    /// Makes any change for which there is no other method.
     #[must_use]
     pub fn each(mut self, change: impl Fn(&mut Socket)) -> Self {
         let last = self.last;
@@ -195,14 +196,14 @@ impl SimulatedHostBuilder {
         self
     }
 
-    /// One socket on each of `share` (0 to 1, rounded to ports) of the range's ports, which the
-    /// seed chooses; UDP if the state is one of UDP. `SimulatedHost::refill` changes the share.
+    /// Adds a socket on each of `share` (0 to 1, rounded to ports) of the range's ports, chosen by
+    /// the seed; UDP if the state is one of UDP. `SimulatedHost::refill` changes the share.
     #[must_use]
     pub fn fill(self, range: PortRange, share: f64, state: State, seed: u64) -> Self {
         self.fill_ports(range.ports(), share, state, seed)
     }
 
-    /// As `fill`, of any ports. Fills of the same ports and the same seed take the same ones.
+    /// Like `fill`, for any ports. Fills with the same ports and seed choose the same ones.
     #[must_use]
     pub fn fill_ports(
         mut self,
@@ -213,7 +214,7 @@ impl SimulatedHostBuilder {
     ) -> Self {
         let mut ports: Vec<u16> = ports.into_iter().collect();
         let mut random = SplitMix(seed);
-        // Wholly shuffled, so that a fuller one begins as an emptier one.
+        // Shuffles all ports, so that a larger share contains the ports of a smaller one.
         for chosen in 0..ports.len() {
             let other = chosen + random.below((ports.len() - chosen) as u64) as usize;
             ports.swap(chosen, other);
@@ -222,7 +223,7 @@ impl SimulatedHostBuilder {
         let fill = Fill { first: self.last, length: ports.len() };
         let stands = self.number + fill.count(share) as u32;
         for &port in &ports {
-            // Those that stand at first are numbered as if there were no others.
+            // Sockets that exist from the start are numbered as if there were no others.
             let number =
                 if self.number < stands { self.next_number() } else { SPARE + u32::from(port) };
             self.push(protocol_of(state), filled_endpoint(state, port), state, number);
@@ -237,7 +238,8 @@ impl SimulatedHostBuilder {
         self
     }
 
-    /// Every bind in the range fails with that errno, as under a policy or without descriptors.
+    /// Makes every bind in the range fail with this errno, as under a policy or without
+    /// descriptors.
     #[must_use]
     pub fn refusing(mut self, range: PortRange, errno: Errno) -> Self {
         self.refusals.push((range, errno));
@@ -333,7 +335,7 @@ fn filled_endpoint(state: State, port: u16) -> Endpoint {
     Endpoint { address: address.into(), port }
 }
 
-/// `[::]` takes IPv4 too unless told otherwise, as on Linux.
+/// Returns the family of a socket. `[::]` also accepts IPv4 by default, as on Linux.
 fn family_of(address: IpAddr, state: State) -> Family {
     match address {
         IpAddr::V4(_) => Family::Ipv4,
@@ -342,11 +344,11 @@ fn family_of(address: IpAddr, state: State) -> Family {
     }
 }
 
-/// Vigna's splitmix64: enough to scatter ports, and the same on every machine for ever.
+/// Vigna's splitmix64: random enough to scatter ports, and the same on every machine.
 pub(super) struct SplitMix(pub(super) u64);
 
 impl SplitMix {
-    /// Below `limit`, by multiplication; the bias is under limit / 2^64.
+    /// Returns a number below `limit`, by multiplication; the bias is under limit / 2^64.
     pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

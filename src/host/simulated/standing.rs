@@ -1,10 +1,11 @@
-//! Which sockets of a simulated machine stand now, and what its binders hold. Not the sockets.
+//! Which sockets of a simulated machine exist now, and which ports its binders hold. Does not
+//! contain the sockets.
 
 use std::collections::BTreeSet;
 
 use crate::domain::{Protocol, Protocols, Socket};
 
-/// Sockets in the order in which they are taken.
+/// The sockets of one fill, in the order in which a growing share includes them.
 #[derive(Clone, Copy)]
 pub struct Fill {
     pub first: usize,
@@ -12,23 +13,23 @@ pub struct Fill {
 }
 
 impl Fill {
-    /// How many of them are this share (0 to 1).
+    /// Returns how many of the sockets this share (0 to 1) includes.
     pub fn count(self, share: f64) -> usize {
         (share.clamp(0.0, 1.0) * self.length as f64).round() as usize
     }
 }
 
-/// What changes on a machine that otherwise stands still.
+/// The state of a simulated machine that can change.
 pub struct Standing {
-    /// By socket.
+    /// For each socket, whether it exists now.
     stands: Vec<bool>,
     held: BTreeSet<(Protocol, u16)>,
-    /// Counts changes of the sockets.
+    /// Number of changes of the sockets so far.
     pub version: u64,
 }
 
 impl Standing {
-    /// So many sockets, all of which stand.
+    /// Returns the state with this number of sockets, all of which exist.
     pub fn of(sockets: usize) -> Self {
         Self { stands: vec![true; sockets], held: BTreeSet::new(), version: 0 }
     }
@@ -44,7 +45,7 @@ impl Standing {
         self.version += 1;
     }
 
-    /// Of all sockets of the machine those that stand.
+    /// Returns those of the machine's `sockets` that exist now.
     pub fn among<'a>(&self, sockets: &'a [Socket]) -> impl Iterator<Item = &'a Socket> {
         sockets.iter().zip(&self.stands).filter_map(|(socket, &stands)| stands.then_some(socket))
     }
@@ -68,7 +69,7 @@ impl Standing {
     }
 }
 
-/// UDP first, as the real binder.
+/// Returns each of the protocols; UDP first, like the real binder.
 pub fn each(protocols: Protocols) -> impl Iterator<Item = Protocol> {
     [Protocol::Udp, Protocol::Tcp].into_iter().filter(move |&p| protocols.includes(p))
 }

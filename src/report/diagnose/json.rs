@@ -20,7 +20,7 @@ use crate::{
 };
 
 const SCHEMA: &str = "portscope.diagnose/1";
-/// Destinations listed, where nothing else is asked for.
+/// Default number of destinations listed.
 const MOST_DESTINATIONS: usize = 100;
 
 pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -28,7 +28,7 @@ pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// Those of several network namespaces, and what keeps them from being all.
+/// Writes the reports of several network namespaces, and why some may be missing.
 pub fn write_each(
     healths: &[Health<'_>],
     unseen: &[UnseenNamespaces],
@@ -90,16 +90,16 @@ struct Document<'a> {
     complete: bool,
     missing: Missing<'a>,
     thresholds: ThresholdsRow,
-    /// None: there was one look only.
+    /// None: there was only one scan.
     sample_seconds: Option<f64>,
     ranges: Vec<RangeRow>,
-    /// How many there are, for `destinations` is cut.
+    /// Number of all destinations; `destinations` may be truncated.
     destinations_total: usize,
     destinations: Vec<DestinationRow<'a>>,
     findings: Vec<FindingRow<'a>>,
 }
 
-/// In percent.
+/// Thresholds in percent.
 #[derive(Serialize)]
 struct ThresholdsRow {
     warn: f64,
@@ -152,13 +152,13 @@ impl RangeRow {
     }
 }
 
-/// Of the last minute; null where it was not followed.
+/// Scans of the last minute; null where none are recorded.
 #[derive(Serialize)]
 struct ScansRow {
     scans: Option<u32>,
     /// Scans at which no port was left.
     full_scans: Option<u32>,
-    /// Null too where there was none.
+    /// Also null if there was no such scan.
     last_full_seconds_ago: Option<f64>,
 }
 
@@ -173,7 +173,7 @@ impl From<&Standing> for ScansRow {
     }
 }
 
-/// Null without rates, or where nothing runs out.
+/// Null without rates, or if the ports do not run out at this rate.
 #[derive(Serialize)]
 struct TrendRow {
     per_second: Option<f64>,
@@ -208,7 +208,7 @@ struct DestinationRow<'a> {
     available: u32,
     available_most: u32,
     time_wait: u32,
-    /// Of these, what connect() may take again.
+    /// Those in TIME-WAIT that connect() may reuse.
     reusable: u32,
     low_parity_available: u32,
     #[serde(flatten)]
@@ -255,7 +255,7 @@ struct OwnerRow<'a> {
 
 #[derive(Serialize)]
 struct PartyRow<'a> {
-    /// None: no process that we see.
+    /// None: not a process that is visible to us.
     pid: Option<u32>,
     name: Option<&'a str>,
     kind: Option<&'static str>,
@@ -296,7 +296,7 @@ impl<'a> FindingRow<'a> {
     }
 }
 
-/// `about.kind` says which other keys there are.
+/// `about.kind` determines which other keys exist.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum AboutRow<'a> {
@@ -357,7 +357,7 @@ impl Serialize for EvidenceRow<'_> {
     }
 }
 
-/// To a ten-thousandth: no figure of ours is more exact.
+/// Rounds to four decimals: no figure is more precise.
 fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
 }

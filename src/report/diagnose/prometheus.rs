@@ -1,5 +1,5 @@
-//! `diagnose` as Prometheus' text format, for node_exporter's textfile collector: so many series at
-//! most, whatever the machine holds. The names are a contract; `METRICS` is their list.
+//! `diagnose` in Prometheus' text format, for node_exporter's textfile collector. The number of
+//! series is bounded, whatever the machine holds. The names are a contract; `METRICS` lists them.
 
 mod destination;
 mod listed;
@@ -24,56 +24,56 @@ pub use metrics::METRICS;
 
 use self::listed::Listed;
 
-/// How a file of ours begins.
+/// What each metrics file of portscope begins with.
 pub const MARK: &str = "# portscope ";
-/// Destinations with series of their own, where nothing else is asked for.
+/// Default number of destinations with series of their own.
 pub const MOST_DESTINATIONS: usize = 20;
-/// Network namespaces with series of their own.
+/// Maximum number of network namespaces with series of their own.
 pub const MOST_NAMESPACES: usize = 32;
 
-/// What one run of `diagnose` saw.
+/// Results of one run of `diagnose`.
 pub struct Run<'a> {
     pub healths: &'a [Health<'a>],
-    /// None: one network namespace was asked for.
+    /// None: only one network namespace was asked for.
     pub unseen: Option<&'a [UnseenNamespaces]>,
     pub cost: Cost,
 }
 
-/// Of the run until it is written.
+/// Cost of the run up to the time of writing.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub cpu: Duration,
-    /// The wait between scans included.
+    /// Includes the wait between scans.
     pub elapsed: Duration,
-    /// Resident set at its highest, in bytes; None: could not be read.
+    /// Peak resident set size in bytes; None: could not be read.
     pub peak_memory: Option<u64>,
 }
 
-/// A gauge: what it is called, what it tells, and where its samples come from.
+/// A gauge: its name, its meaning, and where its samples come from.
 pub struct Metric {
     pub name: &'static str,
-    /// Names of its labels, separated by commas; `destination` stands for four.
+    /// Names of its labels, separated by commas; `destination` is short for four labels.
     pub labels: &'static str,
     pub help: &'static str,
     of: Of,
 }
 
-/// What a metric has samples of.
+/// The source of the samples of a metric.
 #[derive(Clone, Copy)]
 enum Of {
     Run(fn(&Run<'_>, &mut Labelled<'_, '_>)),
     Listed(fn(&Run<'_>, &Listed<'_>) -> Option<usize>),
     Namespace(fn(&Health<'_>, &mut Labelled<'_, '_>)),
     Range(fn(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>)),
-    /// A range's count that is known only where its sockets were listed.
+    /// A count of a range, which is known only if its sockets were listed.
     ///
-    /// Of an assumed range there are no samples, and none of its destinations.
+    /// Neither an assumed range nor its destinations have samples.
     RangeCount(fn(&RangeUse) -> u32),
     Destination(fn(&Health<'_>, &DestinationUse, &mut Labelled<'_, '_>)),
     DestinationCount(fn(&DestinationUse) -> u32),
 }
 
-/// Samples that have some labels in common.
+/// Samples that share some labels.
 struct Labelled<'a, 's> {
     samples: &'a mut Samples<'s>,
     common: &'a [Label<'a>],

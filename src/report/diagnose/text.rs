@@ -1,4 +1,4 @@
-//! `diagnose` for people: the verdict in one line, two tables, the findings in words.
+//! `diagnose` as text: the verdict in one line, two tables, and the findings.
 
 use std::{
     fmt::Write as _,
@@ -14,9 +14,9 @@ use crate::{
     report::{Health, Status, columns, paragraph, text::Namespace},
 };
 
-/// Destinations listed, where nothing else is asked for.
+/// Default number of destinations listed.
 const MOST_SHOWN: usize = 10;
-/// Of a destination.
+/// Maximum number of owners shown per destination.
 const OWNERS_SHOWN: usize = 2;
 
 pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -38,7 +38,7 @@ pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// One network namespace after the other, under a line that names it.
+/// Writes one network namespace after the other, each under a line with its name.
 pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()> {
     for (number, health) in healths.iter().enumerate() {
         let space = if number == 0 { "" } else { "\n" };
@@ -48,7 +48,7 @@ pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()>
     Ok(())
 }
 
-/// What is worst, or the figures that show that all is well.
+/// Returns the worst problem, or the use of each range if there is none.
 fn verdict(health: &Health<'_>) -> String {
     match (health.status(), health.unlisted()) {
         (Status::Unknown, Some(gap)) => gap.to_string(),
@@ -64,15 +64,15 @@ fn verdict(health: &Health<'_>) -> String {
     }
 }
 
-/// The gap that keeps the range from being known.
+/// Returns the gap because of which the range is unknown.
 fn assumed_range(health: &Health<'_>) -> String {
     let gaps = &health.scan.snapshot.gaps;
     let gap = gaps.iter().find(|gap| matches!(gap, Gap::PolicyAssumed { .. }));
     gap.map(Gap::to_string).unwrap_or_default()
 }
 
-/// One of the status's severity: about a destination, else the first. A full range is less telling
-/// than who fills it.
+/// Returns a finding of the status's severity: the first about a destination, else the first. A
+/// finding about a full range does not say who fills it.
 fn worst_finding<'a>(health: &Health<'a>) -> Option<&'a Finding> {
     let severity = health.severity();
     let severe = || health.diagnosis.findings.iter().filter(move |f| f.severity == severity);
@@ -90,7 +90,7 @@ fn used(health: &Health<'_>, standing: &Standing) -> String {
     format!("{subject} uses {used} of {size} ports ({})", percent(share))
 }
 
-/// What is left, where nothing is wrong.
+/// Returns how many ports are left, for the status OK.
 fn room(health: &Health<'_>) -> String {
     if !health.includes(Protocol::Tcp) {
         let left = health.ranges().map(RangeUse::available).sum::<u32>();
@@ -108,7 +108,7 @@ fn room(health: &Health<'_>) -> String {
     }
 }
 
-/// `28232`, or `24 to 64`.
+/// Formats as `28232`, or as `24 to 64`.
 fn plain(left: Left) -> String {
     if left.is_exact() { left.most.to_string() } else { format!("{} to {}", left.least, left.most) }
 }
@@ -208,7 +208,7 @@ fn route(health: &Health<'_>, destination: &Destination) -> String {
     health.scan.snapshot.interfaces.route(destination)
 }
 
-/// Nothing that is used is shown as 0 %, and nothing that is left as 100 %.
+/// Formats a share in percent. Only 0 is shown as 0 %, and only 1 as 100 %.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {

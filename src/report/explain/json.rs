@@ -26,7 +26,7 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
     out.write_all(b"\n")
 }
 
-/// Those of several network namespaces, and what keeps them from being all.
+/// Writes the explanations for several network namespaces, and why some may be missing.
 pub fn write_each(
     explanations: &[Explanation<'_>],
     unseen: &[UnseenNamespaces],
@@ -62,7 +62,7 @@ struct Document<'a> {
     ranges: Vec<&'static str>,
     class: &'static str,
     reserved: bool,
-    /// A bind() needs CAP_NET_BIND_SERVICE.
+    /// Whether a bind() needs CAP_NET_BIND_SERVICE.
     privileged: bool,
     protocols: Vec<SideRow<'a>>,
 }
@@ -97,7 +97,7 @@ struct SideRow<'a> {
     connect: Vec<ConnectTold<'a>>,
     connect_left_out: usize,
     frees_when: Option<&'a str>,
-    /// Where DNAT sends flows to the port; null: not known.
+    /// Where DNAT redirects flows to the port; null: unknown.
     published: Option<Vec<PublishedRow>>,
 }
 
@@ -121,7 +121,7 @@ impl<'a> SideRow<'a> {
     }
 }
 
-/// Flows that are sent on from an address of this machine.
+/// Flows to an address of this machine that are redirected.
 #[derive(Serialize)]
 struct PublishedRow {
     address: IpAddr,
@@ -143,7 +143,7 @@ fn holders<'a>(scan: Scan<'a>, side: &Side, port: u16) -> Vec<HolderRow<'a>> {
     described.map(HolderRow::from).collect()
 }
 
-/// A process with a socket on the port. Since when it has the socket one look does not tell.
+/// A process with a socket on the port. One scan does not show since when it has the socket.
 #[derive(Serialize)]
 struct HolderRow<'a> {
     pid: u32,
@@ -151,7 +151,7 @@ struct HolderRow<'a> {
     /// None: it could not be read.
     command: Option<&'a str>,
     unit: Option<&'a str>,
-    /// When the process began.
+    /// When the process started.
     started: Option<Instant>,
 }
 
@@ -174,7 +174,7 @@ struct Row<'a> {
     verdict: &'static str,
     because: &'a str,
     probed: Option<&'static str>,
-    /// Why --probe left this row out.
+    /// Why --probe skipped this row.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_probed: Option<&'static str>,
     errno: Option<Cow<'static, str>>,
@@ -194,7 +194,8 @@ impl<'a> From<&'a BindRow> for Row<'a> {
     }
 }
 
-/// All null: any destination that nobody on the port is connected to.
+/// Source, destination and port are null for any destination that no socket on the port is
+/// connected to.
 #[derive(Serialize)]
 struct ConnectTold<'a> {
     source: Option<IpAddr>,

@@ -1,4 +1,4 @@
-//! `explain` for people: sentences about holders, binds, connects and what would free the port.
+//! `explain` as text: sentences about holders, binds, connects and what would free the port.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Holders, and destinations, that get a sentence each.
+/// Maximum number of holders, and of destinations, that are described.
 const MOST_TOLD: usize = 10;
 
 const BULLET: &str = "  - ";
@@ -38,7 +38,7 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
-/// One network namespace after the other, under a line that names it.
+/// Writes one network namespace after the other, each under a line with its name.
 pub fn write_each(explanations: &[Explanation<'_>], out: &mut dyn Write) -> io::Result<()> {
     for (number, explanation) in explanations.iter().enumerate() {
         let space = if number == 0 { "" } else { "\n" };
@@ -48,7 +48,7 @@ pub fn write_each(explanations: &[Explanation<'_>], out: &mut dyn Write) -> io::
     Ok(())
 }
 
-/// Where the port lies.
+/// Describes the port: its class, and whether it is in the ephemeral range.
 fn place(explanation: &Explanation<'_>) -> String {
     let ephemeral = &explanation.scan.snapshot.ephemeral;
     let within = if ephemeral.range.contains(explanation.port) { "inside" } else { "outside" };
@@ -115,7 +115,7 @@ fn nothing_listed(explanation: &Explanation<'_>, side: &Side, name: &str, servic
     format!("Nothing is listed on {name}{service}{but}.")
 }
 
-/// Where DNAT sends the port's flows. Nothing is said where no flow is tracked.
+/// Writes where DNAT redirects flows to the port; nothing if no flow is tracked.
 fn write_publications(
     explanation: &Explanation<'_>,
     side: &Side,
@@ -153,7 +153,7 @@ fn write_publications(
     paragraph::write(BULLET, &format!("Whether DNAT publishes the port is not known: {why}."), out)
 }
 
-/// Sockets of one holder, state and local address.
+/// Sockets with the same holder, state and local address.
 struct Group<'a> {
     holder: String,
     first: &'a Socket,
@@ -176,7 +176,7 @@ impl Group<'_> {
     }
 }
 
-/// Listeners first, else in the order of the sockets; many of a kind are one group.
+/// Groups sockets of the same kind. Listeners come first, the others in the order of the sockets.
 fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut places = BTreeMap::new();
@@ -216,7 +216,7 @@ fn named(pid: u32, process: Option<&Process>) -> String {
     format!("{}[{pid}]", Name(process.map(|process| &process.name)))
 }
 
-/// Since when, as far as one look can tell.
+/// Writes since when the processes run. One scan does not show since when they hold the port.
 fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Result<()> {
     let mut pids: Vec<u32> =
         sockets.iter().flat_map(|socket| scan.snapshot.owner(socket).pids()).copied().collect();
@@ -236,7 +236,7 @@ fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Re
     paragraph::write(BULLET, &capitalized(&age), out)
 }
 
-/// A process keeps its name as it is.
+/// Capitalizes the sentence, unless it begins with the name of a process.
 fn capitalized(sentence: &str) -> String {
     match sentence.strip_prefix("since") {
         Some(rest) => format!("Since{rest}"),
@@ -244,8 +244,9 @@ fn capitalized(sentence: &str) -> String {
     }
 }
 
-/// Rows of one option with the same answer are one sentence; all rows are, where none differs. With
-/// a reuse option the same verdict is enough: what is in the way of which address is told before.
+/// Writes one sentence for all rows of a reuse option that have the same answer; one for all rows
+/// if none differs. With a reuse option the same verdict is enough: earlier sentences say what
+/// conflicts with each address.
 fn write_binds(side: &Side, out: &mut dyn Write) -> io::Result<()> {
     let is_same = |a: &BindRow, b: &BindRow| {
         a.because() == b.because() && a.verdict_name() == b.verdict_name() && a.probed == b.probed
@@ -278,7 +279,7 @@ fn rows_with(side: &Side, reuse: Reuse) -> Vec<&BindRow> {
     side.binds.iter().filter(|row| row.bind.reuse == reuse).collect()
 }
 
-/// Of rows with the same answer.
+/// Returns the sentence for rows with the same answer.
 fn bind_sentence(kind: &str, rows: &[&BindRow]) -> String {
     let addresses: Vec<&str> = rows.iter().map(|row| row.probe.as_str()).collect();
     let addresses = addresses.join(", ");
@@ -298,7 +299,7 @@ fn bind_sentence(kind: &str, rows: &[&BindRow]) -> String {
     format!("{kind} to {addresses} {outcome}{}{probed}", because(row.because()))
 }
 
-/// Destinations with the same answer are one sentence.
+/// Writes one sentence for all destinations with the same answer.
 fn write_connects(side: &Side, out: &mut dyn Write) -> io::Result<()> {
     let mut rows: Vec<&ConnectRow> = side.connects.iter().collect();
     while let Some(&first) = rows.first() {

@@ -1,4 +1,4 @@
-//! A lab, or a race, for people: what it was run on, and one line a strategy. At most 100 columns.
+//! A lab or a race as text: its conditions, and one line per strategy. At most 100 columns.
 
 use std::{
     io::{self, Write},
@@ -44,7 +44,7 @@ fn write_comparison(
     paragraph::write("", LEGEND, out)
 }
 
-/// What the strategies met.
+/// Describes the occupancy on which the strategies ran.
 fn meeting(terms: &Terms) -> &'static str {
     match (terms.is_simulated, terms.occupancy) {
         (false, _) => "real bind() on this machine, released at once",
@@ -133,7 +133,7 @@ fn habit(habit: Habit) -> String {
     }
 }
 
-/// Without the sign.
+/// Formats a share in percent, without the sign.
 fn percent(share: f64) -> String {
     match share * 100.0 {
         0.0 => "0".into(),
@@ -143,7 +143,7 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// About five digits.
+/// Formats a number with about five digits.
 fn number(value: f64) -> String {
     match value {
         value if value < 1e3 => format!("{value:.3}"),
@@ -215,7 +215,7 @@ fn round_cells(
     ]
 }
 
-/// The first column to the left, the figures to the right.
+/// Writes a table. The first column is left-aligned, the others are right-aligned.
 fn write_table<const N: usize>(
     header: [&str; N],
     rows: &[[String; N]],

@@ -1,5 +1,5 @@
-//! The signals that end a program, and one that asks it for a report, for a program that draws
-//! nothing: a descriptor wakes its loop.
+//! The signals that end a program, and one that requests a report, for programs without a screen: a
+//! descriptor wakes their loop.
 
 use std::{
     io::{self, Read as _},
@@ -17,27 +17,29 @@ use signal_hook::{flag, low_level::pipe};
 
 use super::{ENDING, ignored_signals};
 
-/// From now on these signals end nothing by themselves; the descriptor is readable once one came.
+/// Catches these signals, so that they do not end the process. The descriptor is readable once one
+/// came.
 pub struct EndingSignals {
     came: UnixStream,
-    /// The last one that came; 0: none.
+    /// The last signal that asked the program to end; 0: none.
     last: Arc<AtomicUsize>,
     asked: Arc<AtomicBool>,
 }
 
 impl EndingSignals {
-    /// `report` asks for a report instead of ending the program. A signal that is ignored from the
-    /// start (nohup) stays ignored.
+    /// Starts to catch the signals. `report` requests a report instead of ending the program. A
+    /// signal that is ignored at the start (nohup) stays ignored.
     pub fn listen(report: i32) -> io::Result<Self> {
         let (came, to_us) = UnixStream::pair()?;
         came.set_nonblocking(true)?;
-        // One descriptor for all signals; none of them is ever unregistered, which would close it.
+        // One descriptor for all signals. None of them is ever unregistered, which would close it.
         let wake = to_us.into_raw_fd();
         let (last, asked) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let ignored = ignored_signals().unwrap_or(0);
         let ending = ENDING.into_iter().filter(|&signal| signal != report);
         for signal in ending.chain([report]).filter(|signal| ignored >> (signal - 1) & 1 == 0) {
-            // The flag first, so that it is known which signal it was when the descriptor wakes.
+            // The flag is set first, so that the signal is known when the descriptor wakes the
+            // loop.
             if signal == report {
                 flag::register(signal, asked.clone())?;
             } else {
@@ -48,13 +50,14 @@ impl EndingSignals {
         Ok(Self { came, last, asked })
     }
 
-    /// Makes the descriptor wait for the next signal. What came before is in the flags.
+    /// Reads the descriptor until it is empty, so that it waits for the next signal. The flags keep
+    /// what came before.
     pub fn clear(&self) {
         let mut bytes = [0; 64];
         while (&self.came).read(&mut bytes).is_ok_and(|length| length == bytes.len()) {}
     }
 
-    /// Whether a report was asked for since the last call.
+    /// Whether a report was requested since the last call.
     pub fn take_report(&self) -> bool {
         self.asked.swap(false, Ordering::SeqCst)
     }

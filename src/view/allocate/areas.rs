@@ -1,4 +1,4 @@
-//! Where the parts of the Allocate screen lie. Draws nothing.
+//! Computes the areas of the Allocate screen's parts. Does not draw.
 
 use ratatui::layout::Rect;
 
@@ -8,32 +8,33 @@ use crate::{
     view::heatmap::{AXIS, GUTTER},
 };
 
-/// The smallest body that has room for a map with facts beside it.
+/// Minimum size of the body for a map with facts beside it.
 const LEAST: (u16, u16) = (56, 12);
-/// From here on the facts have sections, the map a legend.
+/// Minimum size for facts with sections and a map with a legend.
 const ROOMY: (u16, u16) = (110, 28);
-/// From here on the last allocations have their place below the map (less header and footer).
+/// Minimum size that reserves room for the last allocations below the map (body without header and
+/// footer).
 const LARGE: (u16, u16) = (150, 44);
 const HUGE: u16 = 190;
-/// What the facts beside the map need at least.
+/// Minimum width of the facts beside the map.
 const NARROW_FACTS: u16 = 22;
 const MEDIUM_FACTS: u16 = 55;
-/// Leaves 100 blocks to the map of 160 columns.
+/// Leaves 100 blocks for the map at 160 columns.
 const LARGE_FACTS: u16 = 50;
 const HUGE_FACTS: u16 = 60;
-/// Below the map: a blank line, a rule, bars, what a bar is.
+/// Below the map: a blank line, a rule, bars, the label of the bars.
 const LEAST_HISTORY: u16 = 4;
 const RESERVED_HISTORY: u16 = 9;
 const MOST_HISTORY: u16 = 22;
 
-/// How much there is room for.
+/// Size class of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// A few words.
     Tiny,
     /// A map with a column of facts.
     Small,
-    /// Sections.
+    /// Facts in sections.
     Medium,
     Large,
     Huge,
@@ -62,12 +63,12 @@ impl Class {
     }
 }
 
-/// What has no room is empty.
+/// Areas of the parts; empty where there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Areas {
     pub class: Class,
     pub title: Rect,
-    /// The setup as one line; empty where it is a section.
+    /// The setup as one line; empty if it is a section of the facts.
     pub setup: Rect,
     pub map: Rect,
     pub legend: Rect,
@@ -78,7 +79,7 @@ pub struct Areas {
 }
 
 impl Areas {
-    /// And the grid of the map; None: it has no room.
+    /// Divides the area; also returns the grid of the map, `None` if there is no room for it.
     pub fn within(area: Rect, range: PortRange, rows: RowsPerLine) -> (Self, Option<Grid>) {
         let class = Class::of(area);
         let line = |y: u16, height: u16| {
@@ -90,7 +91,7 @@ impl Areas {
             _ => (1, 1 + u16::from(area.width < 120)),
         };
         let body = line(above, area.height.saturating_sub(above + below));
-        // No row bars: their colours would outshine the attempts.
+        // No row bars: their colours would be brighter than those of the attempts.
         let margin = GUTTER + if class > Class::Small { 3 } else { 1 };
         let legend = u16::from(class > Class::Small);
         let reserved = if class >= Class::Large { RESERVED_HISTORY } else { 0 };
@@ -120,7 +121,7 @@ impl Areas {
     }
 }
 
-/// The grid of the map, one place to choose it.
+/// Returns the grid of the map; the only place that chooses it.
 fn fit(range: PortRange, columns: u16, lines: u16, rows: RowsPerLine) -> Option<Grid> {
     Grid::fit(range, columns, lines, rows)
 }

@@ -1,4 +1,4 @@
-//! Writes facts line by line into a column. Knows none of them.
+//! Writes lines into a column. Does not know their content.
 
 use ratatui::{
     buffer::Buffer,
@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::view::{Role, Theme, words::thousands};
 
-/// The place of the next line in an area; what comes after its end is not drawn.
+/// The position of the next line in an area; lines below its end are not drawn.
 pub struct Column<'a> {
     pub theme: &'a Theme,
     area: Rect,
@@ -28,12 +28,12 @@ impl<'a> Column<'a> {
         usize::from(self.area.width)
     }
 
-    /// Lines that still fit.
+    /// Returns the number of lines that still fit.
     pub fn left(&self) -> u16 {
         self.area.bottom().saturating_sub(self.y)
     }
 
-    /// What is left of the area.
+    /// Returns the unused part of the area.
     pub fn rest(&self) -> Rect {
         Rect { y: self.y, height: self.left(), ..self.area }
     }
@@ -61,7 +61,7 @@ impl<'a> Column<'a> {
         self.y = self.y.saturating_add(1);
     }
 
-    /// A title on a rule, and at its right end what belongs to it.
+    /// Writes a title, a rule, and a note at its right end.
     pub fn rule(&mut self, title: &str, right: &str) {
         let border = self.theme.style(Role::Border);
         let used = title.width() + 1 + if right.is_empty() { 0 } else { right.width() + 1 };
@@ -76,7 +76,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// The dot between parts is beyond ASCII.
+/// Replaces the dot between parts, which is not ASCII.
 fn separated(span: Span<'_>, ascii: bool) -> Span<'_> {
     if ascii && span.content.contains('·') {
         Span::styled(span.content.replace('·', "-"), span.style)
@@ -85,7 +85,7 @@ fn separated(span: Span<'_>, ascii: bool) -> Span<'_> {
     }
 }
 
-/// Joins parts as long as they fit whole; empty ones are left out, later ones give way first.
+/// Joins the first parts that fit in full; skips empty ones.
 pub fn fitted(parts: &[&str], width: usize) -> String {
     let mut line = String::new();
     for part in parts.iter().filter(|part| !part.is_empty()) {
@@ -99,7 +99,7 @@ pub fn fitted(parts: &[&str], width: usize) -> String {
     line
 }
 
-/// The first of these words that fits, else the last one, cut and marked so.
+/// Returns the first candidate that fits, or the last one, cut and marked as cut.
 pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> String {
     if let Some(fitting) = candidates.iter().find(|words| words.width() <= width) {
         return fitting.clone();
@@ -116,7 +116,7 @@ pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> Stri
     if width == 0 { cut } else { cut + mark }
 }
 
-/// `singular` for one, else with an s.
+/// Formats a count with its noun: `singular` for one, else with an s.
 pub fn counted(number: u64, singular: &str) -> String {
     format!("{} {singular}{}", thousands(number), if number == 1 { "" } else { "s" })
 }

@@ -1,4 +1,4 @@
-//! The figures of a run beside what the law says. Counts nothing.
+//! The figures of a run, measured and expected. Does not count.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use crate::{
 /// Lines of `section`.
 pub const ROOMY_ROWS: u16 = 6;
 
-/// Of the columns of `section`: the label's, then one each figure.
+/// Width of the label of `section`, and of the columns of its figures.
 const LABEL: usize = 5;
 const WIDTHS: [usize; 6] = [7, 7, 7, 7, 8, 9];
 
-/// A row of the table: what it is, what was seen, what the law says.
+/// A figure: its name, its measured value, its expected value.
 type Row = (&'static str, String, String);
 
-/// One column a figure.
+/// Draws the figures as a table, one column per figure.
 pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
     let allocation = sight.allocation;
     let figures = allocation.figures();
@@ -53,7 +53,7 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
     column.text(&first_fitting(&words, column.width(), column.theme), Role::Dim);
 }
 
-/// Which law it is that the figures are held against, longest words first.
+/// Names the model of the expected values, longest words first.
 fn law_words(allocation: &Allocation) -> Vec<String> {
     let Some(ground) = allocation.ground() else { return vec!["law: not known yet".to_owned()] };
     let name = allocation.row().name;
@@ -80,7 +80,7 @@ fn law_words(allocation: &Allocation) -> Vec<String> {
     }
 }
 
-/// The snapshots that the strategy needed, and what one of them took.
+/// Formats the number of snapshots that the strategy took, and the mean time of one.
 fn snapshots(allocation: &Allocation, theme: &Theme) -> String {
     let count = counted(allocation.figures().snapshots.0, "snapshot");
     snapshot_time(allocation)
@@ -97,7 +97,7 @@ pub fn narrow_rows(allocation: &Allocation) -> u16 {
     11 + u16::from(allocation.row().needs_sight)
 }
 
-/// One line a figure.
+/// Draws one line per figure.
 pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>) {
     let allocation = sight.allocation;
     let figures = allocation.figures();
@@ -128,7 +128,8 @@ pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>) {
     }
 }
 
-/// Attempts a second, where the speed does not say it already.
+/// Returns the attempts per second; `None` unless a sampled run is in progress, because slower
+/// speeds state their rate.
 pub fn rate(sight: Sight<'_>) -> Option<String> {
     let rate = sight.allocation.attempts_per_second(sight.now);
     let is_told = sight.allocation.is_running() && sight.allocation.is_sampled();
@@ -153,7 +154,7 @@ fn rows(allocation: &Allocation) -> [Row; 6] {
     };
     let failed =
         (figures.finished() > 0).then(|| figures.failures as f64 / figures.finished() as f64);
-    // Of all attempts, failed allocations' included.
+    // The share of all attempts, including those of failed allocations.
     let collisions =
         law.as_ref().map(|law| 1.0 - (1.0 - law.failure(most)) / law.expected_attempts(most));
     let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
@@ -177,7 +178,7 @@ fn nanoseconds(allocation: &Allocation) -> String {
     each.map_or_else(|| "-".to_owned(), |each| format!("{} ns", thousands(each)))
 }
 
-/// Never says nothing or all of what is some.
+/// Formats a share; shows `<0.1 %` or `>99.9 %` instead of rounding to none or all.
 pub fn percent(share: f64) -> String {
     match share * 100.0 {
         percent if percent <= 0.0 => "0 %".to_owned(),

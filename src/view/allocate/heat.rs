@@ -1,4 +1,5 @@
-//! How densely blocks were tried in the last second, in steps of a round scale. Draws nothing.
+//! Attempt density: how often each block was tried in the last second, in steps of a round scale.
+//! Does not draw.
 
 use crate::{
     app::Grid,
@@ -10,16 +11,16 @@ use crate::{
     },
 };
 
-/// Attempts up to each port, and what the highest step stands for.
+/// Cumulative attempts by port, and the limits of the scale.
 pub struct Heat {
     /// `sums[n]`: attempts on all ports below n.
     sums: Vec<u64>,
-    /// Attempts a port in the least busy block and in the busiest, rounded outwards.
+    /// Attempts per port in the least and the most frequently tried block, rounded outwards.
     bounds: (f64, f64),
 }
 
 impl Heat {
-    /// `tries`: the attempts of the last second by port, all 65,536 of them.
+    /// Computes the densities; `tries` has the attempts of the last second by port, all 65,536.
     pub fn count(tries: &[u32], grid: &Grid) -> Self {
         let mut sum = 0;
         let mut sums = vec![0];
@@ -44,7 +45,7 @@ impl Heat {
         heat
     }
 
-    /// 0 (not tried) to `HEAT_TOP`.
+    /// Returns the step of a block, 0 (not tried) to `HEAT_TOP`.
     pub fn step(&self, block: PortRange) -> u8 {
         let density = self.density(block);
         if density <= 0.0 {
@@ -55,14 +56,14 @@ impl Heat {
         (share * f64::from(HEAT_TOP)).ceil().clamp(1.0, f64::from(HEAT_TOP)) as u8
     }
 
-    /// What the lowest and the highest step stand for.
+    /// Formats the limits of the scale.
     pub fn names(&self) -> [String; 2] {
         let (from, to) = self.bounds;
         let least = if from > 0.0 { thousands(from as u64) } else { "0".to_owned() };
         [least, if from > 0.0 { thousands(to as u64) } else { Scale::covering(to).name() }]
     }
 
-    /// Attempts a port.
+    /// Returns the attempts per port.
     fn density(&self, ports: PortRange) -> f64 {
         let up_to = |port: usize| self.sums.get(port).copied().unwrap_or_default();
         let tries = up_to(usize::from(ports.last()) + 1) - up_to(usize::from(ports.first()));
@@ -70,20 +71,20 @@ impl Heat {
     }
 }
 
-/// From 0 to a round number; where all blocks are tried about as often, from the least to the most,
-/// for on a scale from 0 they would all look the same.
+/// Returns the limits of the scale: 0 to a round number. If all blocks are tried about equally
+/// often, starts at the minimum instead, because they would all look the same on a scale from 0.
 fn bounds(least: f64, most: f64) -> (f64, f64) {
-    // Whole numbers of two digits: 1,900 to 2,100.
+    // Whole numbers with two significant digits: 1,900 to 2,100.
     let unit = 10_f64.powf(most.max(1.0).log10().floor() - 1.0).max(1.0);
     let (from, to) = ((least / unit).floor() * unit, (most / unit).ceil() * unit);
     if from * 2.0 < most || from >= to { (0.0, Scale::covering(most).most()) } else { (from, to) }
 }
 
-/// Of a block that was tried, over what it would show else.
+/// Replaces the colour of a block that was tried.
 pub fn heated(paint: Paint, step: u8, needs_whole_cells: bool) -> Paint {
     let role = Role::Heat(step);
     match (step, needs_whole_cells) {
-        // Glyphs tell one thing only: how often a block was tried.
+        // Glyphs can show one thing only: here how often a block was tried.
         (0, true) => Paint { taken: None, ..paint },
         (0, false) => paint,
         (_, false) => Paint { free: role, taken: None },
@@ -102,7 +103,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The least of at least a hundredth that is not below `most`.
+    /// Returns the smallest such number that is at least `most` and at least 0.01.
     pub fn covering(most: f64) -> Self {
         let powers = -2..12;
         let scales = powers.flat_map(|power| [1, 2, 5].map(|factor| Self { factor, power }));

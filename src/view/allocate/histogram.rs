@@ -1,4 +1,5 @@
-//! How many attempts allocations took, beside the law. Counts nothing but its own bins.
+//! Histogram of attempts per allocation, measured and expected. Does not count, except its own
+//! bins.
 
 use ratatui::text::Span;
 
@@ -7,15 +8,15 @@ use crate::{
     view::{Role, allocate::column::Column, heatmap::put, words::thousands},
 };
 
-/// Wider bars say no more (screens.md).
+/// Maximum width of the histogram; wider ones show nothing else.
 const WIDEST: usize = 60;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 const TITLE: &str = "Attempts an allocation";
 
-/// Shares of all allocations, a bin of attempts each.
+/// Shares of all allocations, by bins of attempts.
 struct Bins {
-    /// Attempts a bin.
+    /// Attempts per bin.
     width: u32,
     seen: Vec<f64>,
     law: Vec<f64>,
@@ -89,7 +90,7 @@ fn bins(allocation: &Allocation, count: usize) -> Bins {
     Bins { width, seen: (0..used).map(seen).collect(), law: (0..used).map(law).collect() }
 }
 
-/// What a cell shows of a bar, `line_from_below` counted from 0.
+/// Returns what a cell shows of a bar; `line_from_below` is counted from 0.
 pub fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'static str {
     let eighths =
         (share * f64::from(height) * 8.0).round().max(if share > 0.0 { 1.0 } else { 0.0 });

@@ -1,4 +1,4 @@
-//! The last allocations, a column each, as high as they took tries. Counts nothing.
+//! The last allocations, one bar each, with its number of attempts as height. Does not count.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 

@@ -1,4 +1,5 @@
-//! The last attempts: number, port, outcome, errno, holder, time. Names holders, finds none.
+//! The last attempts: number, port, outcome, errno, holder, time. Shows holders, does not look them
+//! up.
 
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ use crate::{
     },
 };
 
-/// Wider would only part the time from its attempt.
+/// Maximum width of the holder: more would only separate the time from its attempt.
 const HOLDER_WIDTH: usize = 44;
 
-/// With all that is known of each attempt; `rows` with the rule and the header.
+/// Draws all that is known of each attempt; `rows` includes the rule and the header.
 pub fn section(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
     let (title, right) = heading(sight);
     column.rule(&title, &right);
@@ -53,7 +54,7 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
     }
 }
 
-/// Number, port and who held it; the newest is told in full elsewhere.
+/// Draws number, port and holder; [`detail`] shows the newest attempt in full.
 pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
     if rows == 0 {
         return;
@@ -83,7 +84,7 @@ pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
     }
 }
 
-/// All that is known of one attempt, on one line.
+/// Formats all that is known of one attempt on one line.
 pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: usize) -> String {
     let port = match entry.attempt.port {
         0 => "port 0".to_owned(),
@@ -122,8 +123,8 @@ fn last(sight: Sight<'_>, rows: usize) -> Vec<LogEntry> {
     entries.skip(surplus).copied().collect()
 }
 
-/// Of the number and the port, and of the result. What belongs to an earlier allocation is dim, but
-/// not all of it: a line that changes its look is written again.
+/// Returns the styles of number and port, and of the result. Only number and port of earlier
+/// allocations are dim, because a line that changes its style has to be sent again.
 fn styles(sight: Sight<'_>, entry: &LogEntry, theme: &Theme) -> [ratatui::style::Style; 2] {
     let newest = sight.allocation.log().entries().next_back();
     let is_earlier = newest.is_some_and(|n| n.allocation != entry.allocation);
@@ -147,7 +148,7 @@ fn result(entry: &LogEntry, theme: &Theme) -> String {
     }
 }
 
-/// Longest first.
+/// Returns the wordings of the holder, longest first.
 fn holder(entry: &LogEntry, processes: &ProcessTable) -> Vec<String> {
     let name = |pid: u32| {
         processes.get(pid).map_or_else(|| format!("pid {pid}"), |p| format!("{} {pid}", p.name))
@@ -194,7 +195,7 @@ fn holder(entry: &LogEntry, processes: &ProcessTable) -> Vec<String> {
     }
 }
 
-/// In at most 6 columns.
+/// Formats a duration in at most 6 columns.
 pub fn took(took: Duration, theme: &Theme) -> String {
     let nanoseconds = took.as_nanos();
     let micro = theme.glyph("µs", "us");
@@ -207,7 +208,7 @@ pub fn took(took: Duration, theme: &Theme) -> String {
     }
 }
 
-/// Padded by what is seen, not by characters.
+/// Pads by display width, not by characters.
 fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }

@@ -1,4 +1,5 @@
-//! The allocator's range: occupancy in grey, attempts and held ports on top. Not the other facts.
+//! The allocator's range: occupied ports in grey, attempts and held ports on top. Draws no other
+//! facts.
 
 use ratatui::{
     buffer::Buffer,
@@ -25,8 +26,8 @@ use crate::{
     },
 };
 
-/// As what share of a block a full one is drawn: brighter glyphs would drown the digits, and of the
-/// ASCII ones some mean attempts here.
+/// Returns the share at which a full block is drawn. Denser glyphs would hide the digits, and some
+/// ASCII glyphs mark attempts here.
 fn brightest(theme: &Theme) -> f32 {
     match (theme.has_color(), theme.ascii) {
         (_, true) => 0.42,
@@ -35,7 +36,7 @@ fn brightest(theme: &Theme) -> f32 {
     }
 }
 
-/// The occupancy, muted so that what is marked on it stands out.
+/// The occupancy in muted colours, so that the marks on it are clearly visible.
 pub struct Below<'a> {
     pub scan: LastScan<'a>,
     pub protocols: Protocols,
@@ -43,7 +44,7 @@ pub struct Below<'a> {
 }
 
 impl Below<'_> {
-    /// `tint` says what is drawn of a block in place of its occupancy alone.
+    /// Draws the occupancy; `tint` may replace how a block is drawn.
     pub fn render(
         &self,
         tint: &dyn Fn(PortRange, Paint) -> Paint,
@@ -78,12 +79,12 @@ impl Below<'_> {
     }
 }
 
-/// The range and what is marked on it at one moment.
+/// The range and the marks on it at one moment.
 pub struct AttemptMap<'a> {
     pub allocation: &'a Allocation,
     pub grid: &'a Grid,
     marks: Vec<(u16, Mark)>,
-    /// At full speed, in place of single marks.
+    /// Shown at full speed instead of single marks.
     heat: Option<Heat>,
 }
 
@@ -92,8 +93,8 @@ impl<'a> AttemptMap<'a> {
         let is_dense = allocation.speed() == Speed::Max;
         let heat = is_dense.then(|| Heat::count(allocation.heat(now), grid));
         let mut marks = allocation.marks(now);
-        // What fades lies below what is fresh; of a scan, whose tries share a cell, its begin and
-        // its end lie above.
+        // Fading marks are drawn below fresh ones. The attempts of a scan share a cell: its first
+        // attempt and its result are drawn on top.
         let is_passed = |mark| match mark {
             Mark::Refused { number, .. } => allocation.is_scan() && number > 1,
             _ => false,
@@ -155,14 +156,14 @@ impl<'a> AttemptMap<'a> {
         }
     }
 
-    /// How many it took, where the digits do not tell.
+    /// Returns the number of attempts of a scan, which its digits do not show.
     fn tries_of_scan(&self, port: u16) -> String {
         let ended = self.allocation.last().filter(|ended| ended.port == Some(port));
         let tries = ended.filter(|ended| self.allocation.is_scan() && ended.attempts > 1);
         tries.map_or_else(String::new, |ended| format!(" after {}", thousands(ended.attempts)))
     }
 
-    /// What the marks mean.
+    /// Draws the legend of the marks.
     pub fn legend(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let mut column = Column::new(theme, area, buffer);
         let width = column.width();
@@ -196,7 +197,7 @@ impl<'a> AttemptMap<'a> {
     }
 }
 
-/// As many as fit, none of them cut.
+/// Returns the first parts that fit; cuts none of them.
 pub fn whole_parts(parts: Vec<Vec<Span<'_>>>, width: usize) -> Vec<Span<'_>> {
     let mut line = Vec::new();
     let mut used = 0;
@@ -248,7 +249,7 @@ fn fade(mark: Mark) -> u8 {
     }
 }
 
-/// A whole cell; what lies below comes through as it fades.
+/// Draws a whole cell; the colour below shows through as it fades.
 pub fn badge(glyph: &str, role: Role, fade: u8, at: Position, theme: &Theme, buffer: &mut Buffer) {
     let cell = &mut buffer[at];
     let below = if theme.needs_whole_cells() { cell.bg } else { cell.fg };
@@ -257,12 +258,12 @@ pub fn badge(glyph: &str, role: Role, fade: u8, at: Position, theme: &Theme, buf
     }
 }
 
-/// Half a cell: the block alone.
+/// Colours half a cell: the block only.
 fn flash(role: Role, fade: u8, is_upper: bool, cell: &mut ratatui::buffer::Cell, theme: &Theme) {
     let (upper, lower) = match cell.symbol() {
         "▀" => (cell.fg, cell.bg),
         "▄" => (Color::Reset, cell.fg),
-        // A badge that is worth more.
+        // Keeps a badge, which is more important.
         _ => return,
     };
     if is_upper {
@@ -277,7 +278,7 @@ fn flash(role: Role, fade: u8, is_upper: bool, cell: &mut ratatui::buffer::Cell,
     }
 }
 
-/// The port that was won with its number, where there is time to read it.
+/// Draws the allocated port with its number, at speeds that leave time to read it.
 fn call_out(port: u16, after: &str, at: Position, pane: &Pane, theme: &Theme, buffer: &mut Buffer) {
     let style = theme.badge(Role::Allocated);
     let words = format!("{port} {}{after}", theme.glyph("✓", "+"));

@@ -1,4 +1,4 @@
-//! How the last allocation ended, in words over the full width. Judges nothing.
+//! Describes over the full width how the last allocation ended. Does not assess it.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 use unicode_width::UnicodeWidthStr;
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The newest attempt, and below it, above the footer, how the last allocation ended.
+/// Draws the newest attempt and, directly above the footer, how the last allocation ended.
 pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut column = Column::new(theme, area, buffer);
     let (width, room) = (column.width(), usize::from(area.height));
@@ -26,14 +26,14 @@ pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
         .filter(|_| !is_blurred(sight.allocation))
         .map(|newest| (log::detail(newest, sight.processes, theme, width), Role::Text));
     let ending = ending(sight.allocation, theme, width);
-    // Only a notice is worth more than the end.
+    // Only a notice is more important than the ending.
     let above = if notice.is_none() && ending.len() >= room { None } else { notice.or(attempt) };
     for (text, role) in above.into_iter().chain(ending).take(room) {
         column.text(&text, role);
     }
 }
 
-/// In few words, for terminals that have room for no more.
+/// Describes the ending in few words, for small terminals.
 pub fn short(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, Role)> {
     if let Some(notice) = allocation.notice() {
         let lines = words::wrapped(notice, width);
@@ -49,12 +49,12 @@ pub fn short(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(Strin
     }]
 }
 
-/// Single attempts and allocations pass too fast to be read.
+/// Returns whether single attempts and allocations are too fast to read.
 fn is_blurred(allocation: &Allocation) -> bool {
     allocation.is_running() && allocation.is_sampled()
 }
 
-/// As many lines as it needs.
+/// Describes the ending, on as many lines as it needs.
 fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, Role)> {
     let sign = theme.glyph("✗", "!!");
     let figures = allocation.figures();
@@ -80,7 +80,7 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
     }
 }
 
-/// Parts stay whole; each line has at least one.
+/// Joins parts to lines; splits no part, so each line has at least one.
 fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
     let mut lines: Vec<String> = Vec::new();
     for part in parts {
@@ -95,7 +95,7 @@ fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
     lines.into_iter().map(|line| (line, Role::Critical)).collect()
 }
 
-/// Never "no free port": that was not found out.
+/// Describes an allocation that gave up. Never says "no free port", because that was not checked.
 fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
     let mut parts = vec![start];
     if let Some(ground) = allocation.ground() {
@@ -109,9 +109,9 @@ fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
     parts
 }
 
-/// How many attempts would have been enough, where the law tells it.
+/// Returns how many attempts would have been enough, if there is a model.
 fn needed(law: &Law) -> Option<String> {
-    // The failure itself shows that what was seen as free was not.
+    // The failure itself shows that the port that looked free was not.
     if *law == Law::OnlyFree {
         return None;
     }

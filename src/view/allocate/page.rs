@@ -1,8 +1,8 @@
-//! How much of a growing list is shown, so that a picture that goes on changes little.
+//! Decides how much of a growing list is shown, so that the screen changes little while it grows.
 
-/// How many of the newest entries to show of a list with `total` so far, where `room` fit. It fills
-/// up, then half of it makes place at once: lines that move with every entry cannot be read, and
-/// each frame would write all of them again.
+/// Returns how many of the newest of `total` entries to show if `room` fit. A full page drops half
+/// of its entries at once: lines that scroll with every entry cannot be read, and each frame would
+/// have to redraw all of them.
 pub fn shown(total: u64, room: usize) -> usize {
     let half = (room / 2).max(1) as u64;
     let full = room as u64;

@@ -1,4 +1,4 @@
-//! What lies over the Allocate screen: settings, and the question before a high speed.
+//! Overlays of the Allocate screen: settings, and the question before a high speed.
 
 use ratatui::{
     buffer::Buffer,
@@ -30,23 +30,23 @@ pub fn render(panel: &Panel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// A setting: its name, its value, what is being typed for it.
+/// A setting: its name, its value, and the text being typed for it.
 pub struct Row<'a> {
     pub name: &'static str,
     pub value: String,
     pub typed: Option<&'a str>,
-    /// Keys are about it.
+    /// Whether keys change this setting.
     pub is_here: bool,
 }
 
-/// May this speed be used although others share the machine's ports?
+/// Asks whether to use a speed that may disturb other users of the host's ports.
 pub fn confirm(speed: Speed, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let title = "Faster than 20 attempts a second?";
     let mut column = open(title, 9, theme, area, buffer);
     question(speed, &mut column);
 }
 
-/// All of them, what is wrong with what was typed or else `words`, and the keys.
+/// Draws all fields, the error in the typed value or else `words`, and the keys.
 pub fn fields(rows: &[Row<'_>], error: Option<&str>, words: &str, column: &mut Column<'_>) {
     let theme = column.theme;
     for Row { name, value, typed, is_here } in rows {
@@ -98,7 +98,7 @@ pub fn hints(keys: &[(&str, &str)], column: &mut Column<'_>) {
     column.line(spans);
 }
 
-/// An empty box in the middle; its inside.
+/// Draws an empty box in the middle and returns its inside.
 pub fn open<'a>(
     title: &str,
     height: u16,
@@ -106,7 +106,7 @@ pub fn open<'a>(
     area: Rect,
     buffer: &'a mut Buffer,
 ) -> Column<'a> {
-    // Beside a narrow panel only halves of words would be left of the facts.
+    // Beside a narrow box only parts of words would be visible.
     let width = if area.width < 100 { area.width } else { WIDTH };
     let height = height.min(area.height);
     let outer = Rect {

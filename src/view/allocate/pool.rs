@@ -1,4 +1,5 @@
-//! The pool in place of the runs: its map, bands, leases and what rests. Changes nothing.
+//! The pool of leases, shown instead of the runs: its map, bands, leases and ports in quarantine.
+//! Does not change state.
 
 mod facts;
 mod map;
@@ -31,11 +32,11 @@ use map::LeaseMap;
 pub struct Scene<'a> {
     pub sight: Sight<'a>,
     pub leasing: &'a Leasing,
-    /// Of the machine, wherever the ports are: tenants are real.
+    /// Processes of the host even if the ports are simulated: lease holders are real.
     pub processes: &'a ProcessTable,
 }
 
-/// The screen between header and footer.
+/// Draws the screen between header and footer.
 pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let area = area.intersection(buffer.area);
     let Scene { sight, leasing, .. } = scene;
@@ -55,7 +56,7 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
     } else if sight.scan.is_none() && areas.class > Room::Tiny {
         Column::new(theme, areas.map, buffer).text("no scan yet", Role::Dim);
     }
-    // Nothing else lies below the map.
+    // There is nothing else below the map.
     let height = area.bottom().saturating_sub(areas.outcome.height + areas.facts.y);
     let facts = Rect { height: height.max(areas.facts.height), ..areas.facts };
     let mut column = Column::new(theme, facts.intersection(area), buffer);
@@ -86,7 +87,7 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
     }
 }
 
-/// Where the ports are bound, which they are, and whose.
+/// Draws where the ports are bound, which ports they are, and the lease holder.
 fn title(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Scene { sight, leasing, .. } = scene;
     let options = sight.allocation.options();
@@ -110,7 +111,8 @@ fn title(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     ]);
 }
 
-/// Why the last key did nothing or too little; else what to press first.
+/// Draws why the last key had no or only a partial effect; else, if nothing was leased yet, which
+/// key to press first.
 fn notice(leasing: &Leasing, column: &mut Column<'_>) {
     let trouble = leasing.report().and_then(|report| report.trouble.as_ref());
     if let Some(words) = leasing.notice().or(trouble.map(Text::as_str)) {
@@ -124,7 +126,7 @@ fn notice(leasing: &Leasing, column: &mut Column<'_>) {
     }
 }
 
-/// A letter is told from another one without any colour.
+/// Returns the letter of a class, which makes it readable without colour.
 fn letter(class: Class) -> &'static str {
     match class {
         Class::High => "H",

@@ -1,4 +1,4 @@
-//! What a run goes by: place, occupancy, limits, seed, speed, holding. Changes none of it.
+//! The settings of a run: target, occupancy, limits, seed, speed, holding. Does not change them.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
@@ -17,11 +17,11 @@ use crate::{
     },
 };
 
-/// Bars grow no wider.
+/// Maximum width of a bar.
 const WIDEST: usize = 60;
 const LABEL: usize = 10;
 
-/// All of it on one line.
+/// Draws the settings on one line.
 pub fn line(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut column = Column::new(theme, area, buffer);
     let mut spans = speeds(allocation, theme);
@@ -67,7 +67,7 @@ fn label(label: &str, value: &str, column: &mut Column<'_>) {
     column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
 }
 
-/// Its name, and as many clauses of its summary as fit.
+/// Returns the strategy's name, and as many clauses of its summary as fit.
 fn strategy(row: &AllocatorRow, room: usize) -> String {
     let ends = row.summary.rmatch_indices([',', ':', '(']).map(|(end, _)| end);
     let ends = [row.summary.len()].into_iter().chain(ends);
@@ -76,7 +76,7 @@ fn strategy(row: &AllocatorRow, room: usize) -> String {
     fitted(&[row.name, clauses.find(fits).unwrap_or_default()], room)
 }
 
-/// And the keys that change it.
+/// Returns the target, and the keys that change it.
 fn site(sight: Sight<'_>) -> [&'static str; 2] {
     let machine = sight.scan.map(|scan| &scan.snapshot.machine);
     match (sight.allocation.site(), machine.map(|m| (m.kind, m.is_isolated))) {
@@ -96,7 +96,7 @@ fn occupancy(allocation: &Allocation, column: &mut Column<'_>) {
     let share = percent(ground.share());
     let of = format!("{} of {}", thousands(ground.occupied), thousands(ground.candidates));
     let room = column.width().saturating_sub(LABEL);
-    // Shorter bars say less than the counts do.
+    // Shorter bars would show less than the counts do.
     let figures = fitted(&[&share, &of], room.saturating_sub(13));
     let width = room.saturating_sub(figures.chars().count() + 1).min(WIDEST);
     let mut spans =
@@ -106,7 +106,7 @@ fn occupancy(allocation: &Allocation, column: &mut Column<'_>) {
     column.line(spans);
 }
 
-/// The occupancy as the first line of narrow facts.
+/// Draws the occupancy as the first line of the narrow facts.
 pub fn narrow_occupancy(allocation: &Allocation, column: &mut Column<'_>) {
     let Some(ground) = allocation.ground() else {
         column.text("occupancy unknown", Role::Dim);
@@ -135,7 +135,7 @@ fn gauge(ground: Ground, width: usize, theme: &Theme) -> [Span<'static>; 2] {
     ]
 }
 
-/// Switch, count, limit, and as many of the ports as fit.
+/// Describes holding: on or off, number of ports, limit, and as many of the ports as fit.
 fn hold(allocation: &Allocation, room: usize) -> String {
     let switch = if allocation.keeps_what_it_wins() { "on" } else { "off" };
     let held = allocation.held();
@@ -160,7 +160,7 @@ fn hold(allocation: &Allocation, room: usize) -> String {
     if ports.is_empty() { start } else { format!("{start} ·{ports}") }
 }
 
-/// In few words.
+/// Describes holding in few words.
 pub fn hold_words(allocation: &Allocation) -> String {
     let switch = if allocation.keeps_what_it_wins() { "on" } else { "off" };
     match (allocation.held().len() as u64, allocation.hold_limit()) {

@@ -1,4 +1,4 @@
-//! What is true of a run in a few words, for terminals too small for a map. Draws no map.
+//! The main figures of a run, for terminals too small for a map. Does not draw maps.
 
 use crate::{
     app::allocation::Allocation,
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The most important first; each line holds what fits of it whole.
+/// Draws the most important lines first; each line has the parts that fit in full.
 pub fn render(sight: Sight<'_>, column: &mut Column<'_>) {
     let allocation = sight.allocation;
     let width = column.width();

@@ -1,4 +1,4 @@
-//! The first line of the screen: where the attempts go, what tries them, what a mark means.
+//! The first line of the screen: where attempts happen, the strategy, what a mark means.
 
 use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// What an attempt is, in words from long to short. Empty before the first scan.
+/// Returns what an attempt is, in words from long to short. Empty before the first scan.
 pub fn places(site: Site, scan: Option<LastScan<'_>>) -> Vec<String> {
     let machine = scan.map(|scan| &scan.snapshot.machine);
     let words: &[&str] = match (site, machine.map(|m| (m.kind, m.is_isolated))) {
@@ -41,7 +41,7 @@ pub fn places(site: Site, scan: Option<LastScan<'_>>) -> Vec<String> {
     words.iter().map(|&words| words.to_owned()).collect()
 }
 
-/// As the header colours live and simulated.
+/// Returns the same colours for live and simulated as in the header.
 pub fn place_role(site: Site, scan: Option<LastScan<'_>>) -> Role {
     match (site, scan.map(|scan| scan.snapshot.machine.kind)) {
         (Site::Machine, Some(MachineKind::Live)) => Role::Ok,
@@ -64,7 +64,7 @@ pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
     let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
     let limitation = allocation.limitation().unwrap_or_default();
     let marks = marks(allocation, theme);
-    // The axes of the map name the range, too: what a mark means is worth more.
+    // The axis of the map shows the range, too: the meaning of a mark is more important.
     let ranged =
         if ranged.width() + SEPARATOR.width() + marks.width() <= room { ranged } else { strategy };
     let rest = fitted(&[&ranged, marks, limitation, &address], room);

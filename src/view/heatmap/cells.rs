@@ -1,4 +1,4 @@
-//! Draws the cells of a grid in every grain: half blocks, glyphs, dots, letters, numbers.
+//! Draws the cells of a grid in each grain: half blocks, glyphs, dots, letters, numbers.
 
 use ratatui::{
     buffer::{Buffer, Cell},
@@ -17,8 +17,9 @@ use crate::{
     },
 };
 
-/// The braille sign of each set of taken ports. Bit p % 8 of the set lights rows of even and odd
-/// (Unicode, "Braille Patterns": dots 1 4 2 5 3 6 7 8).
+/// The braille character for each set of used ports: bit p % 8 sets a dot; the left column of dots
+/// has the even ports, the right one the odd ports (Unicode, "Braille Patterns": dots 1 4 2 5 3 6 7
+/// 8).
 const DOTS: [char; 256] = {
     let lights = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
     let mut signs = [' '; 256];
@@ -87,7 +88,7 @@ fn blocks(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     }
 }
 
-/// A half block; what the mouse points at or measures has another ground.
+/// Returns the colour of a half block; hovered and selected blocks have another background.
 fn half(map: &Heatmap<'_>, ports: PortRange, theme: &Theme) -> Color {
     let paint = (map.paint)(ports);
     if map.pointed.hover == Some(ports) {
@@ -100,7 +101,7 @@ fn half(map: &Heatmap<'_>, ports: PortRange, theme: &Theme) -> Color {
     blend(paint, theme)
 }
 
-/// As `half`, where a cell is one block.
+/// Like `half`, for cells that show one block.
 fn marked(map: &Heatmap<'_>, block: PortRange, style: Style, theme: &Theme) -> Style {
     if map.pointed.hover == Some(block) {
         return style.add_modifier(Modifier::UNDERLINED | Modifier::BOLD);
@@ -115,7 +116,8 @@ fn marked(map: &Heatmap<'_>, block: PortRange, style: Style, theme: &Theme) -> S
     }
 }
 
-/// Eight ports: one colour, its most telling state's, and the ground of what is free.
+/// Draws eight ports with one foreground colour, that of their most significant state, on the
+/// background of the free ports.
 fn dots(
     map: &Heatmap<'_>,
     theme: &Theme,
@@ -141,10 +143,10 @@ fn dots(
     cell.set_char(glyph).set_style(marked(map, block, style, theme));
 }
 
-/// What a cell meant and how it looked: its neighbour is mostly alike.
+/// Meaning and style of the last cell; the next one usually has the same.
 type Dressed = ((Option<Role>, Role), Style);
 
-/// `E 49152 nginx`, as much of it as the cell has room for.
+/// Draws `E 49152 nginx`, cut to the width of the cell.
 fn numbered(
     map: &Heatmap<'_>,
     theme: &Theme,

@@ -1,4 +1,4 @@
-//! Draws the cursor: white, with arrows beside it where that hides no letter.
+//! Draws the cursor: white, with arrows beside it where they hide no letter.
 
 use ratatui::{
     buffer::Buffer,
@@ -48,7 +48,8 @@ fn half(at: Position, is_upper: bool, theme: &Theme, buffer: &mut Buffer) {
     cell.set_symbol(glyph).set_style(style);
 }
 
-/// On the ground of the half beside; None: of the whole cell.
+/// Draws the arrows on the background of the neighbouring half block, or of the whole cell if
+/// `is_upper` is `None`.
 fn arrows(at: Position, is_upper: Option<bool>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     let arrows = theme.glyph(["❯", "❮"], [">", "<"]);
     for (x, glyph) in [(at.x.wrapping_sub(1), arrows[0]), (at.x + 1, arrows[1])] {

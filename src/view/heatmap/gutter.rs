@@ -1,4 +1,4 @@
-//! Draws what stands around the cells: row numbers, range brackets, axis, row bars.
+//! Draws what surrounds the cells: row numbers, range brackets, axis, row bars.
 
 use ratatui::{buffer::Buffer, style::Style};
 
@@ -12,9 +12,9 @@ use crate::{
     },
 };
 
-/// Where IANA's ranges begin (RFC 6335, section 6), and the last port.
+/// First ports of IANA's registered and dynamic ranges (RFC 6335, section 6), and the last port.
 const BORDERS: [u16; 3] = [1024, 49_152, 65_535];
-/// A gap and five digits, right of a bar.
+/// Width of a gap and a number of up to five digits, at the right of a bar.
 const COUNT_WIDTH: u16 = 7;
 
 pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
@@ -45,7 +45,8 @@ pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer
     }
 }
 
-/// Both ends of the range, and the borders of IANA's ranges, stand in place of the row's number.
+/// Returns the row's number. Shows the ends of the range and of IANA's ranges instead of the number
+/// of the row that contains them.
 fn row_label(map: &Heatmap<'_>, line: u16, ports: PortRange, theme: &Theme) -> (u32, Style) {
     let ends = [map.bracket.first(), map.bracket.last()];
     let borders = BORDERS.into_iter().filter(|_| !ports.contains(0));
@@ -58,7 +59,7 @@ fn row_label(map: &Heatmap<'_>, line: u16, ports: PortRange, theme: &Theme) -> (
     }
 }
 
-/// What is to be added to a row's number; the cursor's own where it stands.
+/// Draws the offsets to add to a row's number, and the cursor's own offset at its column.
 pub fn axis(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     let tick = theme.glyph("╷", "|");
     let cursor = map.cursor.and_then(|port| Some((port, map.grid.place(port)?.column)));
@@ -88,7 +89,7 @@ pub fn axis(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) 
     }
 }
 
-/// How much of each line's ports is taken, and where there is room how many.
+/// Draws the used share of each line, and the number of used ports if there is room.
 pub fn bars(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     let width = BAR - 1;
     for line in 0..pane.bars.height {
@@ -104,7 +105,7 @@ pub fn bars(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) 
     }
 }
 
-/// Dim up to 70 %, amber up to 85 %, then red.
+/// Returns the role of a share: dim up to 70 %, amber up to 85 %, then red.
 pub fn level(share: f32) -> Role {
     match share {
         share if share > 0.85 => Role::Critical,
@@ -113,7 +114,7 @@ pub fn level(share: f32) -> Role {
     }
 }
 
-/// A horizontal bar in eighths of a cell; what is not nothing shows at least one.
+/// Draws a horizontal bar in eighths of a cell; at least one eighth if the share is above 0.
 pub fn bar(share: f32, width: u16, theme: &Theme) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let share = share.clamp(0.0, 1.0);
@@ -126,7 +127,8 @@ pub fn bar(share: f32, width: u16, theme: &Theme) -> String {
     format!("{}{}", "█".repeat(full as usize), EIGHTHS[rest as usize])
 }
 
-/// `[first, middle, last, both]`
+/// Returns one of `[first, middle, last, both]`, depending on which ends of the range are in the
+/// line.
 fn bracket_glyph(
     line: PortRange,
     range: PortRange,
@@ -141,7 +143,7 @@ fn bracket_glyph(
     })
 }
 
-/// Ports between two labels of the axis: round, and wide enough for the labels.
+/// Returns the distance between two labels of the axis: a round number, wide enough for the labels.
 fn tick_step(grid: &Grid) -> u32 {
     let room = grid.row_length().to_string().len() as u32 + 2;
     let columns = |step: u32| step / grid.per_block() * u32::from(grid.cell_width());

@@ -1,5 +1,5 @@
-//! The page of keys: this screen's and everybody's, from the command table; then what the scan
-//! could not see. Binds nothing.
+//! The page of keys: the keys of this screen and of all screens, from the command table, then the
+//! gaps of the scan. Does not bind keys.
 
 use ratatui::text::{Line, Span};
 
@@ -9,15 +9,15 @@ use crate::{
     view::{Role, footer, words},
 };
 
-/// `Tab Shift-Tab` and a gap.
+/// Width of `Tab Shift-Tab` and a gap.
 const KEYS_WIDTH: usize = 15;
-/// Two columns need this much each.
+/// Minimum width of each of two columns.
 const LEAST_COLUMN: usize = 34;
 const BETWEEN: usize = 2;
-/// Narrower sentences go below their keys.
+/// If a sentence would get less than this width, it goes below its keys.
 const LEAST_SENTENCE: usize = 12;
 
-/// Lines that stay together.
+/// Lines that are not separated.
 type Entry = Vec<Line<'static>>;
 
 pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
@@ -31,7 +31,7 @@ pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
             flow(&groups, blanks, usize::MAX).concat()
         }
     };
-    // The roomiest that fits.
+    // The roomiest layout that fits.
     let mut layouts = [(Keys::Aligned, 1), (Keys::Inline, 1), (Keys::Inline, 0)]
         .map(|(keys, blanks)| layout(keys, blanks))
         .into_iter();
@@ -39,7 +39,8 @@ pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
     fitting.or_else(|| layouts.next_back()).unwrap_or_default()
 }
 
-/// How a key stands before its sentence: in a column of its own, or, to save room, right there.
+/// Layout of keys and sentences: keys in a column of their own, or directly before the sentence to
+/// save room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keys {
     Aligned,
@@ -66,7 +67,7 @@ fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<Entry>> {
     groups
 }
 
-/// A title stays with what it stands over.
+/// Adds the title to the first entry, so that they are not separated.
 fn titled(title: Line<'static>, mut entries: Vec<Entry>) -> Vec<Entry> {
     if let Some(first) = entries.first_mut() {
         first.insert(0, title);
@@ -86,7 +87,7 @@ fn entry(command: &Command, paper: &Paper, keys: Keys, width: usize) -> Entry {
         let below = words::wrapped(command.help, width).into_iter().map(Line::raw);
         return std::iter::once(Line::from(key)).chain(below).collect();
     }
-    // A stand-in of the key's width keeps its place while the sentence is wrapped around it.
+    // Wraps the sentence with a placeholder of the key's width in front of it.
     let stand_in = format!("{} ", "_".repeat(start - 1));
     let text = format!("{stand_in}{}", command.help);
     let mut pieces = words::wrapped(&text, width).into_iter();
@@ -108,7 +109,8 @@ fn gaps(paper: &Paper, width: usize) -> Option<Vec<Entry>> {
     Some(titled(title, scan.snapshot.gaps.iter().map(|gap| entry(gap.to_string())).collect()))
 }
 
-/// Columns of at most this height; no entry is split, blanks stand between groups.
+/// Distributes the entries to columns of at most `height` lines; splits no entry and puts blank
+/// lines between groups.
 fn flow(groups: &[Vec<Entry>], blanks: usize, height: usize) -> Vec<Entry> {
     let mut columns: Vec<Entry> = vec![Vec::new()];
     for group in groups {
@@ -126,7 +128,7 @@ fn flow(groups: &[Vec<Entry>], blanks: usize, height: usize) -> Vec<Entry> {
     columns
 }
 
-/// Two columns, as low as can be.
+/// Returns two columns of the smallest possible height.
 fn side_by_side(groups: &[Vec<Entry>], blanks: usize, width: usize) -> Vec<Line<'static>> {
     let all: usize = groups.iter().flatten().map(Vec::len).sum();
     let mut heights = all / 2..=all + groups.len() * blanks;
@@ -148,7 +150,7 @@ fn side_by_side(groups: &[Vec<Entry>], blanks: usize, width: usize) -> Vec<Line<
     padded.zip(right).map(row).take(rows).collect()
 }
 
-/// A line's own style goes to its spans, so that it does not colour what is put beside it.
+/// Moves a line's style to its spans, so that it does not colour what is appended.
 fn unstyled(mut line: Line<'static>) -> Line<'static> {
     let style = std::mem::take(&mut line.style);
     for span in &mut line.spans {

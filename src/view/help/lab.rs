@@ -1,4 +1,4 @@
-//! What the lab's marks and figures mean. Measures nothing.
+//! Explains the lab's marks and figures. Does not measure.
 
 use ratatui::{style::Style, text::Span};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::view::{Role, Theme};
 
-/// On maps, histograms and the curve.
+/// Returns the marks on maps, histograms and the curve.
 pub fn marks(theme: &Theme) -> Vec<Row> {
     let badge = |text: &str, role| Span::styled(format!(" {text} "), theme.badge(role));
     let plain = |rich: &str, ascii: &str| Span::raw(format!(" {} ", theme.glyph(rich, ascii)));
@@ -31,7 +31,7 @@ pub fn marks(theme: &Theme) -> Vec<Row> {
     ]
 }
 
-/// Beside the maps, in the order of the screen.
+/// Returns the figures beside the maps, in the order of the screen.
 pub fn figures() -> Vec<Row> {
     [
         ("attempts", "in the mean; a run that fails counts with all that it made"),

@@ -1,8 +1,8 @@
-//! The page of ranges: who uses which ports, and what bind and connect do with them. It teaches;
-//! the figures of this machine come from the snapshot.
+//! The page of ranges: which ports have which purpose, and what bind() and connect() do with them.
+//! General facts; only the figures of this machine come from the snapshot.
 //!
-//! What Linux does was tried on 6.18; the order by parity and the rule of connect() are those of
-//! `inet_csk_find_open_port` and `__inet_hash_connect` (net/ipv4).
+//! The behaviour of Linux was tested on 6.18; the order by parity and the rule of connect() are
+//! those of `inet_csk_find_open_port` and `__inet_hash_connect` (net/ipv4).
 
 use ratatui::text::Line;
 
@@ -15,9 +15,9 @@ use crate::{
     view::words,
 };
 
-/// `this machine` and a gap.
+/// Width of `this machine` and a gap.
 const NAMES: usize = 14;
-/// `32768-60999` and a gap.
+/// Width of `32768-60999` and a gap.
 const PORTS: usize = 13;
 
 pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
@@ -37,8 +37,8 @@ pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
     )
 }
 
-/// The first three: RFC 6335, section 6. macOS: `net.inet.ip.portrange` of XNU. Windows: since
-/// Vista, Microsoft's KB 929851.
+/// Sources: the first three rows RFC 6335, section 6; macOS `net.inet.ip.portrange` of XNU; Windows
+/// (since Vista) Microsoft's KB 929851.
 fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<Row> {
     let row = |name: &str, range: port::PortRange, sentence: String| {
         Row::new(format!("{name:NAMES$}{range}"), sentence)

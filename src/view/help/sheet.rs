@@ -1,4 +1,4 @@
-//! Rows of a mark, a name and a sentence that wraps beside them. Knows no meanings.
+//! Lays out rows of a mark, a name and a wrapped sentence. Does not know their meanings.
 
 use ratatui::{
     style::{Modifier, Style},
@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::Paper;
 use crate::view::words;
 
-/// A mark as it stands on the screen, what it is called, what it means.
+/// A mark as drawn on the screen, its name, its meaning.
 pub struct Row {
     pub mark: Option<Span<'static>>,
     pub name: String,
@@ -33,14 +33,14 @@ impl Row {
     }
 }
 
-/// Rows under each other: one width of marks, one of names.
+/// Widths of the columns of marks and names, common to all rows.
 pub struct Sheet<'a> {
     pub paper: &'a Paper<'a>,
     pub marks: usize,
     pub names: usize,
 }
 
-/// Narrower sentences go below their names.
+/// If a sentence would get less than this width, it goes below its name.
 const LEAST_SENTENCE: usize = 24;
 
 impl Sheet<'_> {
@@ -75,7 +75,7 @@ impl Sheet<'_> {
         line
     }
 
-    /// The sentence below its name.
+    /// Lays out the sentence below the name.
     fn stacked(&self, row: &Row) -> Vec<Line<'static>> {
         let width = self.paper.width;
         let name = row.name.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -97,7 +97,7 @@ fn name_style(row: &Row) -> Style {
     if row.is_strong { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() }
 }
 
-/// Groups under each other, with a blank between them where there is room for it.
+/// Joins groups, with blank lines between them if there is room.
 pub fn stack(groups: Vec<Vec<Line<'static>>>, paper: &Paper) -> Vec<Line<'static>> {
     let groups: Vec<_> = groups.into_iter().filter(|group| !group.is_empty()).collect();
     let needed = groups.iter().map(Vec::len).sum::<usize>() + groups.len().saturating_sub(1);

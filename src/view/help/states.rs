@@ -1,5 +1,4 @@
-//! The page of states and colours: a sentence for each, what it means and what to do. Counts
-//! nothing.
+//! The page of states and colours: what each means and what to do about it. Does not count.
 
 use ratatui::{
     style::{Modifier, Style},
@@ -19,9 +18,9 @@ use crate::{
     },
 };
 
-/// ` L ` and a blank.
+/// Width of ` L ` and a blank.
 const MARKS: usize = 4;
-/// `SYN-RECEIVED` and a blank.
+/// Width of `SYN-RECEIVED` and a blank.
 const NAMES: usize = 13;
 
 pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
@@ -59,7 +58,7 @@ fn of_state(state: State, theme: &Theme) -> Row {
     Row::new(state.name(), meaning(state)).marked(badge)
 }
 
-/// What it is, and what a person does about it (the states of RFC 9293, section 3.3.2).
+/// Returns what a state is and what to do about it (states of RFC 9293, section 3.3.2).
 fn meaning(state: State) -> &'static str {
     match state {
         State::Listen => "a server waits here; to free the port, end its owner",
@@ -105,7 +104,7 @@ fn free_ports(paper: &Paper) -> Vec<Row> {
     ]
 }
 
-/// How a block and the cursor are read.
+/// Explains blocks and the cursor.
 fn reading(theme: &Theme) -> Vec<Row> {
     let fullness = if theme.has_color() {
         "its most telling state; the stronger, the more is taken"
@@ -119,7 +118,7 @@ fn reading(theme: &Theme) -> Vec<Row> {
     ]
 }
 
-/// The letters that stand on the map under a lens.
+/// Returns the letters that a lens shows on the map.
 fn of_lens(lens: Lens) -> Row {
     let letters = match lens {
         Lens::State => "the letters above; c and C change the lens".to_owned(),
@@ -139,7 +138,7 @@ fn of_lens(lens: Lens) -> Row {
         .marked(Span::styled("by", Style::new().add_modifier(Modifier::DIM)))
 }
 
-/// What an allocator leaves on its map, and on the histogram.
+/// Returns the marks of the allocator's map and histogram.
 fn marks(paper: &Paper) -> Vec<Row> {
     let theme = paper.theme;
     let badge = |text: &str, role| Span::styled(format!(" {text} "), theme.badge(role));
@@ -173,7 +172,7 @@ fn marks(paper: &Paper) -> Vec<Row> {
     rows
 }
 
-/// A port of others where attempts are what matters.
+/// Returns the mark of other processes' ports on maps of attempts.
 pub fn occupied(theme: &Theme) -> Span<'static> {
     if theme.needs_whole_cells() {
         Span::raw(theme.glyph(" ▒ ", " @ "))

@@ -1,4 +1,5 @@
-//! The inspector on a few lines under the map: the port, then a socket a line. Cuts no word.
+//! The inspector on a few lines below the map: the port, then one line per socket. Cuts no word
+//! except names of owners.
 
 use ratatui::text::{Line, Span};
 
@@ -46,7 +47,7 @@ pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// ` 40000-40199  200 ports, 57 used, 143 free`
+/// Formats the selected span: ` 40000-40199  200 ports, 57 used, 143 free`.
 fn span(sight: &Sight<'_>) -> Line<'static> {
     let name = sight.app.span().map(|span| format!(" {span} ")).unwrap_or_default();
     let room = sight.width.saturating_sub(name.len() + 2);
@@ -61,7 +62,7 @@ fn number(sight: &Sight<'_>) -> Vec<Span<'static>> {
     vec![Span::raw(" "), number, Span::raw(" ")]
 }
 
-/// The port alone, on `room` lines at most: what it is, what it is registered for, its block.
+/// Describes the port itself on at most `room` lines: kind, registered service, block.
 fn facts(sight: &Sight<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
     let mut first = Line::from(number(sight));
     let what = match sockets {
@@ -85,7 +86,7 @@ fn facts(sight: &Sight<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
     std::iter::once(first).chain(rest).collect()
 }
 
-/// The port and its first socket, where there is one line.
+/// Describes the port and its first socket, for a single line.
 fn only(sight: &Sight<'_>, socket: &Socket, others: usize) -> Line<'static> {
     let mut line = Line::from(number(sight));
     let more = if others > 0 { format!(" +{others} more") } else { String::new() };
@@ -101,7 +102,7 @@ fn only(sight: &Sight<'_>, socket: &Socket, others: usize) -> Line<'static> {
     line
 }
 
-/// As many parts as fit, passing over those that do not.
+/// Joins the parts that fit and skips those that do not.
 fn whole_parts(parts: &[String], separator: &str, room: usize) -> String {
     let mut text = String::new();
     for part in parts {
@@ -114,7 +115,7 @@ fn whole_parts(parts: &[String], separator: &str, room: usize) -> String {
     text
 }
 
-/// A socket on one line: of its owner, its endpoints and its times as many as fit whole.
+/// Describes a socket on one line: as many of state, owner, endpoints and times as fit.
 fn socket_spans(sight: &Sight<'_>, socket: &Socket, room: usize) -> Vec<Span<'static>> {
     let badge = port::badge(sight, socket);
     let owner = words::owner_line(sight.app, &sight.scan.snapshot, socket);

@@ -1,4 +1,4 @@
-//! The ports around one port, a letter each. Not a map: it has no cursor of its own.
+//! The ports around one port, one letter each. Has no cursor of its own.
 
 use ratatui::{
     style::Style,
@@ -12,15 +12,15 @@ use crate::{
     view::{Role, lens, theme::letter},
 };
 
-/// Ports a row: a row begins at a multiple of it.
+/// Ports per row; a row starts at a multiple of it.
 const ROW: u16 = 16;
 const ROWS: u16 = 6;
 /// Rows before the one with the port.
 const BEFORE: u16 = 2;
-/// `49152 `
+/// Width of `49152 `.
 const LABEL_WIDTH: usize = 6;
 
-/// Six rows around the port; none where they do not fit.
+/// Returns a title and six rows around the port; nothing if they do not fit.
 pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
     let room = sight.width.saturating_sub(LABEL_WIDTH);
     let cell = (room / usize::from(ROW)).min(2);
@@ -32,7 +32,7 @@ pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-/// The port stands in the third row, but at the ends of the table.
+/// Returns the rows to show: the port is in the third one, except near port 0 or 65535.
 fn rows(port: u16) -> impl Iterator<Item = PortRange> {
     let last = port::ALL.last() / ROW - (ROWS - 1);
     let first = (port / ROW).saturating_sub(BEFORE).min(last);
@@ -50,7 +50,7 @@ fn line(sight: &Sight<'_>, row: PortRange, cell: usize) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The letter of what is most telling on a port; under other lenses in no colour.
+/// Returns the letter of the most significant state of a port; coloured only under the state lens.
 fn look(sight: &Sight<'_>, port: u16) -> (char, Style) {
     let theme = sight.theme;
     let class = sight.scan.occupancy.port(port).most_telling(sight.app.map().protocols);

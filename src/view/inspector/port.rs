@@ -1,4 +1,5 @@
-//! Words on one port: what it is, what it is registered for, who is on it. Not its neighbours.
+//! Describes one port: its kind, its registered service, its sockets. Does not describe its
+//! neighbours.
 
 use ratatui::{
     style::Style,
@@ -16,11 +17,11 @@ use crate::{
     view::{Role, words},
 };
 
-/// `container `
+/// Width of `container `.
 const LABEL_WIDTH: usize = 10;
-/// Owners of one socket that are named.
+/// Maximum number of owners named per socket.
 const NAMED_OWNERS: usize = 4;
-/// Units of one socket's owners that are named.
+/// Maximum number of units named per socket.
 const NAMED_UNITS: usize = 2;
 const COMMAND_LINES: usize = 2;
 
@@ -52,7 +53,7 @@ pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// Where even the first socket does not fit, the last line says so.
+/// Cuts the lines to the room; the last one then counts those left out.
 fn cut(sight: &Sight<'_>, lines: &mut Vec<Line<'static>>, room: usize) {
     if lines.len() > room.max(1) {
         let more = lines.len() + 1 - room.max(1);
@@ -65,7 +66,7 @@ fn wrapped(sight: &Sight<'_>, text: &str) -> Vec<Line<'static>> {
     words::wrapped(text, sight.width).into_iter().map(Line::raw).collect()
 }
 
-/// Even or odd, and which ranges it is in.
+/// Returns parity, hexadecimal number and ranges of the port.
 pub fn nature(sight: &Sight<'_>) -> Vec<String> {
     let port = sight.port;
     let ephemeral = &sight.scan.snapshot.ephemeral;
@@ -89,7 +90,7 @@ pub fn nature(sight: &Sight<'_>) -> Vec<String> {
     words
 }
 
-/// What the numbers are kept for, whoever uses them: `registered for https`.
+/// Returns the registered service, independent of the actual use: `registered for https`.
 pub fn registered(sight: &Sight<'_>) -> Option<String> {
     let services = sight.app.services();
     let [tcp, udp] = Protocol::EACH.map(|protocol| services.name(protocol, sight.port));
@@ -103,7 +104,7 @@ pub fn registered(sight: &Sight<'_>) -> Option<String> {
     Some(format!("registered for {names}"))
 }
 
-/// Of a port without a socket.
+/// Describes a port without a socket.
 pub fn what(sight: &Sight<'_>) -> &'static str {
     let ephemeral = &sight.scan.snapshot.ephemeral;
     let in_range = ephemeral.range.contains(sight.port);
@@ -119,7 +120,7 @@ pub fn badge(sight: &Sight<'_>, socket: &Socket) -> Span<'static> {
     Span::styled(format!(" {} ", socket.state), sight.theme.badge(role))
 }
 
-/// For how long, and how much longer.
+/// Returns the age of a socket and its remaining time.
 pub fn times(sight: &Sight<'_>, socket: &Socket) -> Vec<String> {
     let age = sight.app.history().age(socket).and_then(words::lasting);
     let left = words::seconds_left(socket).map(|seconds| format!("{seconds} s left"));
@@ -138,7 +139,7 @@ fn socket_lines(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
     lines
 }
 
-/// State, protocol and times; on more lines where they do not fit on one.
+/// Returns state, protocol and times, on several lines if they do not fit on one.
 fn head(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
     let badge = badge(sight, socket);
     let lane = format!("{} {}", socket.protocol.name(), socket.family.name());
@@ -174,7 +175,7 @@ fn owner_lines(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
     lines
 }
 
-/// The units of the owners, each once.
+/// Returns the systemd units or containers of the owners, each once.
 fn unit_lines(sight: &Sight<'_>, pids: &[u32]) -> Vec<Line<'static>> {
     let mut units: Vec<(&'static str, &str)> = Vec::new();
     for &pid in pids {
@@ -192,7 +193,7 @@ fn unit_lines(sight: &Sight<'_>, pids: &[u32]) -> Vec<Line<'static>> {
     lines
 }
 
-/// A label and its value, on as many lines as the value needs.
+/// Formats a label and its value, on as many lines as the value needs.
 fn field(sight: &Sight<'_>, label: &str, value: &str) -> Vec<Line<'static>> {
     let dim = sight.theme.style(Role::Dim);
     let room = sight.width.saturating_sub(LABEL_WIDTH).max(1);

@@ -1,5 +1,5 @@
-//! The ephemeral range in figures: by state, even and odd, by protocol; and what the mouse
-//! measures. Counts nothing itself.
+//! The ephemeral range in figures: by state, by parity, by protocol; and the selected span. Does
+//! not count.
 
 use ratatui::{
     style::Style,
@@ -22,9 +22,9 @@ use crate::{
     },
 };
 
-/// ` >99.9 %`
+/// Width of ` >99.9 %`.
 const SHARE_WIDTH: usize = 8;
-/// `even `
+/// Width of `even `.
 const HALF_WIDTH: usize = 5;
 
 pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
@@ -50,7 +50,7 @@ pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-/// What the map shows of it is counted already.
+/// Returns the counts of the range; the scan already has them if the map shows this range.
 fn tally(sight: &Sight<'_>) -> Tally {
     let ephemeral = sight.app.ephemeral();
     if sight.app.shown() == ephemeral { sight.scan.tally } else { sight.app.tally(ephemeral) }
@@ -68,7 +68,7 @@ fn protocols_name(sight: &Sight<'_>) -> &'static str {
     }
 }
 
-/// The states that are there.
+/// Returns a row for each state that occurs.
 fn by_state(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
     let theme = sight.theme;
     let mark = |letter| if theme.needs_whole_cells() { letter } else { '■' };
@@ -85,7 +85,7 @@ fn by_state(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
         .collect()
 }
 
-/// What the lens tells apart on the whole map.
+/// Returns the categories of the lens, counted on the whole map.
 fn by_lens(sight: &Sight<'_>) -> Vec<Line<'static>> {
     let entries = legend::entries(sight.app, sight.scan, sight.theme);
     let shown = entries.iter().filter(|entry| entry.count.is_some_and(|count| count > 0));
@@ -93,7 +93,7 @@ fn by_lens(sight: &Sight<'_>) -> Vec<Line<'static>> {
     std::iter::once(sight.dim("on this map")).chain(rows).collect()
 }
 
-/// A mark, a word and, at the right end, a count.
+/// Formats a mark, a name and, at the right end, a count.
 fn row(
     sight: &Sight<'_>,
     mark: char,
@@ -110,7 +110,8 @@ fn row(
     ])
 }
 
-/// The kernel's automatic choice fills one half first, so one may be full long before the range is.
+/// Shows even and odd ports separately: the kernel's automatic choice uses up one parity first, so
+/// it may be full long before the range is.
 fn halves(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
     let track = Style::new().bg(sight.theme.color(Role::Available));
     let half = |name: &str, occupied: u32, size: u32| {
@@ -137,8 +138,9 @@ fn halves(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
     lines
 }
 
-/// `__inet_hash_connect` begins with ports of the parity of the range's first one,
-/// `inet_csk_find_open_port` with the others; `udp_lib_get_port` knows no parity.
+/// States which parity the kernel prefers: `__inet_hash_connect` begins with the parity of the
+/// range's first port, `inet_csk_find_open_port` with the other one; `udp_lib_get_port` ignores
+/// parity.
 fn order(sight: &Sight<'_>) -> String {
     if sight.app.map().protocols == Protocols::Udp {
         return "UDP takes even and odd ports alike".to_owned();
@@ -149,13 +151,13 @@ fn order(sight: &Sight<'_>) -> String {
     format!("connect() {tcp}takes {first} ports first, bind(0) {other} ones")
 }
 
-/// How much of what the kernel may choose each protocol and family takes.
+/// Returns how much of the range each protocol and family uses.
 pub fn lane_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
     let lanes = gauges::lines(&sight.scan.gauges, colors(sight), sight.theme, sight.width as u16);
     std::iter::once(sight.title("By protocol", "automatic choice")).chain(lanes).collect()
 }
 
-/// What the mouse measures; none when it measures nothing.
+/// Describes the selected span; empty if there is none.
 pub fn span_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
     let Some(span) = sight.app.span() else { return Vec::new() };
     let mut lines = vec![sight.title(&format!("Span {span}"), "measured")];
@@ -165,7 +167,7 @@ pub fn span_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-/// Ports, used, free, then the states that are there.
+/// Returns the number of ports, used and free ones, then the states that occur.
 pub fn span_parts(sight: &Sight<'_>) -> Vec<String> {
     let Some(span) = sight.app.span() else { return Vec::new() };
     let tally = sight.app.tally(span);

@@ -1,4 +1,4 @@
-//! What snapshots showed on one port before. Not what happened between them.
+//! The history of one port as seen in snapshots. Does not know what happened between them.
 
 use ratatui::{
     style::Style,
@@ -13,12 +13,13 @@ use crate::{
     view::{Role, words},
 };
 
-/// `−59m59s `
+/// Width of `−59m59s `.
 const TIME_WIDTH: usize = 8;
-/// More are never shown.
+/// Maximum number of sightings shown.
 const MOST: usize = 24;
 
-/// Newest first; none where nothing changed since the program's start.
+/// Returns the sightings, newest first; empty if nothing has changed on the port since the
+/// program's start.
 pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
     let sightings: Vec<Sighting> = sight.app.history().on_port(sight.port).take(MOST).collect();
     let Some(first) = sightings.first() else { return Vec::new() };
@@ -28,8 +29,8 @@ pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-/// `−1m12s  ESTABLISHED → 10.0.3.17:443`, `−13s    free`; the remote endpoint on a line of its own
-/// where it does not fit.
+/// Formats a sighting: `−1m12s  ESTABLISHED → 10.0.3.17:443`, `−13s    free`. The remote endpoint
+/// gets a line of its own if it does not fit.
 fn line(sight: &Sight<'_>, sighting: &Sighting, is_mixed: bool) -> Vec<Line<'static>> {
     let theme = sight.theme;
     let ago = sight.scan.snapshot.taken_at.saturating_sub(sighting.at);

@@ -1,45 +1,45 @@
-//! Where the parts of the Lab screen lie. Draws nothing.
+//! Computes the areas of the Lab screen's parts. Does not draw.
 
 use ratatui::layout::Rect;
 
-/// The smallest body that has room for a table and one strategy's map.
+/// Minimum size of the body for a table and one strategy's map.
 const LEAST: (u16, u16) = (60, 16);
-/// What a strategy's column needs, map above figures above histogram.
+/// Minimum size of a strategy's column with map, figures and histogram on top of each other.
 pub const NARROW: (u16, u16) = (38, 23);
-/// And with its map beside the rest.
+/// The same with the map beside the rest.
 pub const WIDE: (u16, u16) = (58, 14);
-/// Lines of a column, and of one with its map beside, from which more of them go to the curve.
+/// Heights of a column, without and with the map beside, beyond which more lines go to the curve.
 const ROOMY: u16 = 33;
 const ROOMY_WIDE: u16 = 24;
-/// Of the curve, with its rule and axis.
+/// Height of the curve, with its rule and axis.
 const LEAST_CURVE: u16 = 9;
 const MOST_CURVE: u16 = 22;
 
-/// How much there is room for.
+/// Size class of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// A few words.
     Tiny,
-    /// A table of all strategies, one of them drawn.
+    /// A table of all strategies, and one of them drawn.
     Small,
-    /// All of them drawn, in rows of so many.
+    /// All of them drawn, in rows of N.
     Columns(u16),
 }
 
-/// What has no room is empty.
+/// Areas of the parts; empty where there is no room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Areas {
     pub class: Class,
     pub title: Rect,
     pub setup: Rect,
     pub table: Rect,
-    /// Columns and where they lie; all are of one size.
+    /// Column and area of each panel; all have the same size.
     pub panels: Vec<(usize, Rect)>,
     pub curve: Rect,
 }
 
 impl Areas {
-    /// For so many strategies, at least one.
+    /// Divides the area for `count` strategies, at least one.
     pub fn within(area: Rect, count: usize, selected: usize) -> Self {
         let class = class(area, count as u16);
         let line = |y: u16, height: u16| {
@@ -62,7 +62,7 @@ impl Areas {
         areas
     }
 
-    /// A table, below it the selected strategy, below that the curve if there is room.
+    /// Puts the selected strategy below a table, and the curve below that if there is room.
     fn stack(&mut self, body: Rect, count: u16, selected: usize) {
         self.table.height = (count + 1).min(body.height);
         let rest = below(body, self.table.height);
@@ -72,7 +72,7 @@ impl Areas {
         self.curve = below(rest, panel.height);
     }
 
-    /// Rows of columns, below them the curve if there is room.
+    /// Puts the columns in rows, and the curve below them if there is room.
     fn spread(&mut self, body: Rect, count: usize, across: u16) {
         let rows = (count as u16).div_ceil(across);
         let width = (body.width - (across - 1)) / across;
@@ -104,8 +104,8 @@ fn class(area: Rect, count: u16) -> Class {
     }
 }
 
-/// What `height` lines leave for a curve when columns need `least` of them, and hardly use more than
-/// `roomy`.
+/// Returns the height of the curve if columns need `least` of `height` lines and gain little from
+/// more than `roomy`.
 fn curve_lines(height: u16, least: u16, roomy: u16) -> u16 {
     let spare = height.saturating_sub(least);
     if spare < LEAST_CURVE {

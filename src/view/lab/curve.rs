@@ -1,5 +1,5 @@
-//! Mean attempts over the occupancy on a log scale: points as measured, dots by the law. Measures
-//! nothing.
+//! Mean attempts by occupancy on a log scale: measured points, expected values as dots. Does not
+//! measure.
 
 use ratatui::{
     buffer::Buffer,
@@ -13,16 +13,16 @@ use crate::{
     view::{Depth, Role, Theme, allocate::figures::percent, heatmap::put, lab::Entry, words},
 };
 
-/// `100,000` and a gap.
+/// Width of `100,000` and a gap.
 const LABELS: u16 = 8;
 const LEAST: (u16, u16) = (40, 5);
-/// Points that would lie over each other stand beside each other, so far at most.
+/// Maximum distance by which a point is moved sideways so that it does not cover another one.
 const BESIDE: u16 = 3;
 
-/// Places in the plot.
+/// Converts values to positions in the plot.
 struct Scale {
     plot: Rect,
-    /// Powers of ten.
+    /// Height of the plot in powers of ten.
     decades: f64,
 }
 
@@ -32,7 +32,7 @@ impl Scale {
         self.plot.x + (share.clamp(0.0, 1.0) * span).round() as u16
     }
 
-    /// Lines above the axis, 0 to the height of the plot less one.
+    /// Returns the lines above the axis, 0 to the height of the plot less one.
     fn height(&self, mean: f64) -> f64 {
         let part = mean.max(1.0).log10() / self.decades;
         part.min(1.0) * f64::from(self.plot.height.saturating_sub(1))
@@ -48,7 +48,7 @@ pub fn render(lab: &Lab, entries: &[Entry<'_>], theme: &Theme, area: Rect, buffe
         return;
     }
     rule(entries, theme, Rect { height: 1, ..area }, buffer);
-    // Below: the axis.
+    // The axis is below the plot.
     let plot = Rect {
         x: area.x + LABELS,
         y: area.y + 1,
@@ -66,7 +66,7 @@ pub fn render(lab: &Lab, entries: &[Entry<'_>], theme: &Theme, area: Rect, buffe
     axis(&scale, theme, buffer);
 }
 
-/// Title, and what the shapes stand for.
+/// Draws the title and the legend of the shapes.
 fn rule(entries: &[Entry<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let border = theme.style(Role::Border);
     let dash = theme.glyph("─", "-");
@@ -91,18 +91,18 @@ fn rule(entries: &[Entry<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
     buffer.set_line(area.x, area.y, &line, area.width);
 }
 
-/// As many as what is measured, and predicted at 99 %, needs.
+/// Returns the powers of ten that contain all measured means and the expected ones at 99 %.
 fn decades(lab: &Lab, entries: &[Entry<'_>]) -> f64 {
     let points = lab.report().map(|report| report.curve.as_slice()).unwrap_or_default();
     let measured = points.iter().flat_map(|point| point.means.iter().flatten().copied());
     let now = entries.iter().filter_map(|entry| entry.contender?.figures.mean());
     let predicted = lab.picked().filter_map(|row| lab.predicted_mean(row, 0.99));
     let most = measured.chain(now).chain(predicted).fold(10.0, f64::max);
-    // The top line is for the highest points: 100.0001 needs no decade of its own.
+    // The top line can hold the highest points: 100.0001 needs no further power of ten.
     (most.log10() - 0.02).ceil().max(1.0)
 }
 
-/// A faint line at each power of ten, named.
+/// Draws a faint labelled line at each power of ten.
 fn levels(scale: &Scale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let faint = theme.style(Role::Border);
     for power in 0..=scale.decades as u32 {
@@ -116,7 +116,7 @@ fn levels(scale: &Scale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// What the law says, two dots a cell; nothing where none is known.
+/// Draws the expected values, two dots per cell; nothing if there is no model.
 fn dots(
     entry: &Entry<'_>,
     law: &dyn Fn(f64) -> Option<f64>,
@@ -130,7 +130,7 @@ fn dots(
     for x in plot.left()..plot.right() {
         let mut lit = Vec::new();
         for half in [0.0, 0.5] {
-            // At 100 % all that is allowed is spent: the curve ends before.
+            // At 100 % each run uses all its attempts: the curve ends before.
             let share = (f64::from(x - plot.x) + half - 0.25).max(0.0) / span;
             if let Some(mean) = law(share).filter(|_| share < 1.0) {
                 lit.push((half > 0.0, scale.height(mean) + 0.5));
@@ -147,7 +147,7 @@ fn dots(
     }
 }
 
-/// One dot more, `dot` counted from below.
+/// Adds a dot to a braille character; `dot` is counted from the bottom.
 fn braille(symbol: &str, is_right: bool, dot: usize) -> char {
     // Unicode, "Braille Patterns": dots 7 3 2 1, and 8 6 5 4.
     let bit = [[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]][usize::from(is_right)][dot];
@@ -165,7 +165,7 @@ fn faint(role: Role, theme: &Theme) -> Style {
     }
 }
 
-/// A line where the strategies are compared now.
+/// Draws a line at the occupancy at which the strategies run now.
 fn here(lab: &Lab, scale: &Scale, theme: &Theme, buffer: &mut Buffer) {
     let Some(share) = lab.share() else { return };
     let x = scale.column(share);
@@ -180,7 +180,7 @@ fn here(lab: &Lab, scale: &Scale, theme: &Theme, buffer: &mut Buffer) {
     put(buffer, plot, start, plot.y, &words, style);
 }
 
-/// The sweep's points, and on the line those of the runs above.
+/// Draws the points of the sweep, and on the line those of the current runs.
 fn points(lab: &Lab, entries: &[Entry<'_>], scale: &Scale, theme: &Theme, buffer: &mut Buffer) {
     let mut taken = Vec::new();
     let mut put_point = |entry: &Entry<'_>, share: f64, mean: f64| {

@@ -1,4 +1,4 @@
-//! What was measured of one strategy, beside what theory says of it. Counts nothing.
+//! Figures of one strategy, measured and expected. Does not count.
 
 use ratatui::{style::Style, text::Span};
 
@@ -19,12 +19,12 @@ use crate::{
 /// Lines of `section`.
 pub const LINES: u16 = 9;
 const LABEL: usize = 9;
-/// Measured figures agree with the law within so many standard errors.
+/// Measured figures agree with the expected ones within this many standard errors.
 const ERRORS: f64 = 4.0;
-/// Runs that a judgement needs.
+/// Minimum number of runs for a comparison.
 const ENOUGH: u64 = 30;
 
-/// `is_brief`: what the table says is left out.
+/// Draws the figures; `is_brief` leaves out those that the table shows.
 pub fn section(lab: &Lab, entry: &Entry<'_>, is_brief: bool, column: &mut Column<'_>) {
     let Some(contender) = entry.contender else {
         column.text("nothing measured yet", Role::Dim);
@@ -54,7 +54,7 @@ fn label(label: &str, theme: &Theme) -> Span<'static> {
     Span::styled(format!("{label:<LABEL$}"), theme.style(Role::Dim))
 }
 
-/// The fullest of these that fits beside a label, none of them cut.
+/// Draws the longest of these wordings that fits beside a label; cuts none of them.
 fn line(name: &str, wordings: &[String], role: Role, column: &mut Column<'_>) {
     let room = column.width().saturating_sub(LABEL);
     let words = wordings.iter().find(|words| words.chars().count() <= room);
@@ -63,7 +63,7 @@ fn line(name: &str, wordings: &[String], role: Role, column: &mut Column<'_>) {
     column.line([label(name, column.theme), Span::styled(words, style)]);
 }
 
-/// Measured beside predicted, coloured by whether they agree.
+/// Draws a measured figure beside the expected one; its colour shows whether they agree.
 fn beside(
     name: &str,
     [prefix, measured, predicted]: [&str; 3],
@@ -95,7 +95,8 @@ fn mean(figures: &Figures, column: &mut Column<'_>) {
     beside("attempts", ["mean ", &measured, &told], mean_role(figures), column);
 }
 
-/// Ok within four standard errors of the law, a warning beyond.
+/// Returns `Ok` within four standard errors of the expected mean, else `Warn`; `Text` with too few
+/// runs or without a model.
 pub fn mean_role(figures: &Figures) -> Role {
     let predicted = figures.predicted.map(|law| law.mean_attempts);
     let (Some(mean), Some(law), Some(error)) =
@@ -106,14 +107,14 @@ pub fn mean_role(figures: &Figures) -> Role {
     if figures.runs < ENOUGH {
         return Role::Text;
     }
-    // Runs that all took the same number of attempts do not tell how far they scatter: independent
-    // tries would by this much, and by nothing where one attempt is the law.
+    // If all runs took the same number of attempts, the measured error is 0. Use that of
+    // independent attempts, which is 0 where exactly one attempt is expected.
     let error = if error > 0.0 {
         error
     } else {
         (law * (law - 1.0)).max(0.0).sqrt() / (figures.runs as f64).sqrt()
     };
-    // The rest is rounding.
+    // Allows for rounding.
     verdict((mean - law).abs() <= ERRORS * error + 1e-9 * law)
 }
 
@@ -126,7 +127,7 @@ pub fn failure_role(figures: &Figures) -> Role {
     }
     let runs = figures.runs as f64;
     let error = (law.failure_rate * (1.0 - law.failure_rate) / runs).max(0.0).sqrt();
-    // One failure more or less never tells.
+    // One failure more or less is not significant.
     verdict((rate - law.failure_rate).abs() <= ERRORS * error + 1.0 / runs)
 }
 
@@ -153,7 +154,8 @@ fn failures(figures: &Figures, column: &mut Column<'_>) {
     beside("failed", ["", &measured, &told], failure_role(figures), column);
 }
 
-/// What an observer makes of the ports given last, and a bar: how much of the next one is known.
+/// Draws what an observer can infer from the last ports, and a bar: how much of the next port is
+/// known.
 fn guess(lab: &Lab, judged: &Predictability, column: &mut Column<'_>) {
     let known = known(lab, judged);
     let role = known.map_or(Role::Dim, guess_role);
@@ -177,7 +179,7 @@ fn guess(lab: &Lab, judged: &Predictability, column: &mut Column<'_>) {
     ]);
 }
 
-/// The share of the next port's bits that an observer knows; None: too few ports were given.
+/// Returns the known share of the next port's bits; `None` if too few ports were allocated.
 pub fn known(lab: &Lab, judged: &Predictability) -> Option<f64> {
     let candidates = lab.ground().map_or(lab.options().range.len(), |ground| ground.candidates);
     let all = f64::from(candidates.max(2)).log2();
@@ -185,7 +187,7 @@ pub fn known(lab: &Lab, judged: &Predictability) -> Option<f64> {
     (judged.habit != Habit::Unseen).then_some(known)
 }
 
-/// What can be guessed can be stolen.
+/// The more of the next port is known, the easier it is to steal.
 pub fn guess_role(known: f64) -> Role {
     match known {
         known if known > 0.7 => Role::Critical,
@@ -194,7 +196,7 @@ pub fn guess_role(known: f64) -> Role {
     }
 }
 
-/// In words, the fullest first.
+/// Returns the wordings of a habit, longest first.
 pub fn habit(judged: &Predictability) -> Vec<String> {
     let bits = bits(judged.bits_left);
     let next = judged.guess.map(|port| port.to_string()).unwrap_or_default();
@@ -237,7 +239,7 @@ pub fn habit(judged: &Predictability) -> Vec<String> {
     }
 }
 
-/// `0 bits`, `14.0 bits`
+/// Formats bits: `0 bits`, `14.0 bits`.
 fn bits(bits: f64) -> String {
     if bits <= 0.0 { "0 bits".to_owned() } else { format!("{bits:.1} bits") }
 }
@@ -261,7 +263,7 @@ fn time(figures: &Figures, column: &mut Column<'_>) {
     line("time", &[fitted(&[&time, &runs], room)], Role::Text, column);
 }
 
-/// Of the occupied ports that the strategy meets now.
+/// Draws the lengths of the runs of occupied ports that the strategy currently meets.
 fn lengths(figures: &Figures, column: &mut Column<'_>) {
     let longest = figures.lengths.last().map_or(0, |&(length, _)| length);
     let (ports, runs) =
@@ -284,7 +286,7 @@ fn lengths(figures: &Figures, column: &mut Column<'_>) {
     line("occupied", &wordings, Role::Text, column);
 }
 
-/// What it costs to look before one draws.
+/// Draws the cost of the snapshots that a strategy takes before it chooses a port.
 fn snapshots(figures: &Figures, column: &mut Column<'_>) {
     let (looks, time) = figures.snapshots;
     let each = time.as_secs_f64() * 1e6 / looks as f64;
@@ -310,7 +312,7 @@ fn last(entry: &Entry<'_>, column: &mut Column<'_>) {
     line("last", &words, role, column);
 }
 
-/// As many digits as a person compares.
+/// Formats a number with two digits after the point, one from 100 on, none from 1,000 on.
 pub fn number(value: f64) -> String {
     match value {
         value if value < 99.995 => format!("{value:.2}"),
@@ -319,7 +321,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A share (0 to 1) that may be rare: `0.003 %`, `36.57 %`.
+/// Formats a share (0 to 1) that may be small: `0.003 %`, `36.57 %`.
 pub fn rate(share: f64) -> String {
     match share * 100.0 {
         percent if percent <= 0.0 => "0 %".to_owned(),

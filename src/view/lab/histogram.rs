@@ -1,4 +1,4 @@
-//! How many attempts runs took, over what the law says. Counts nothing but its own bins.
+//! Histogram of attempts per run, measured and expected. Does not count, except its own bins.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -7,26 +7,26 @@ use crate::{
     view::{Role, Theme, heatmap::put, lab::Entry, words::thousands},
 };
 
-/// Wider bars say no more (screens.md).
+/// Maximum number of bars; further bars add nothing.
 const WIDEST: u16 = 60;
-/// Bars, and the line that names them.
+/// Bars, and the line with the axis.
 const LEAST_HEIGHT: u16 = 3;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-/// Of all runs: those beyond it are too few to be seen.
+/// Share of the runs that the axis covers; beyond it there are too few to see.
 const SHOWN: f64 = 0.99;
 
-/// One for all strategies, so that their bars compare.
+/// Common scale of all strategies, so that their bars are comparable.
 pub struct Scale {
-    /// Attempts a bin.
+    /// Attempts per bin.
     width: u32,
     bins: u16,
-    /// The share of all runs that the highest bar stands for.
+    /// The share of all runs that the highest bar represents.
     highest: f64,
     limit: u32,
 }
 
 impl Scale {
-    /// Of so many columns of the terminal.
+    /// Builds the scale for a number of terminal columns.
     pub fn over(lab: &Lab, entries: &[Entry<'_>], columns: u16) -> Self {
         let limit = lab.options().max_attempts.max(1);
         let columns = columns.clamp(1, WIDEST);
@@ -43,7 +43,7 @@ impl Scale {
         scale
     }
 
-    /// The share of all runs that each bin has.
+    /// Returns each bin's share of all runs.
     fn seen(&self, figures: &Figures) -> Vec<f64> {
         let mut bins = vec![0.0; usize::from(self.bins)];
         let runs = figures.runs.max(1) as f64;
@@ -73,7 +73,7 @@ impl Scale {
     }
 }
 
-/// Attempts that nearly all runs stay within, by figures and law.
+/// Returns the number of attempts that nearly all runs stay within, measured or expected.
 fn longest(figures: &Figures, limit: u32) -> u32 {
     let share = SHOWN * (1.0 - figures.failure_rate().unwrap_or_default());
     let seen = figures.quantile(share).or(figures.most()).unwrap_or(1);
@@ -107,7 +107,7 @@ pub fn render(entry: &Entry<'_>, scale: &Scale, theme: &Theme, area: Rect, buffe
     legend(&contender.figures, theme, plot, area, buffer);
 }
 
-/// Where the law has the top of each second bar, so that the measured ones are seen between.
+/// Draws the expected height on every second bar, so that the measured ones are visible between.
 fn diamonds(law: &[f64], scale: &Scale, theme: &Theme, plot: Rect, buffer: &mut Buffer) {
     for (x, share) in (plot.x..plot.right()).zip(law).step_by(2) {
         let height = share / scale.highest * f64::from(plot.height);
@@ -125,7 +125,7 @@ fn diamonds(law: &[f64], scale: &Scale, theme: &Theme, plot: Rect, buffer: &mut 
     }
 }
 
-/// In the corner that falling bars leave empty.
+/// Draws the legend in the top right corner, if the bars leave it empty.
 fn legend(figures: &Figures, theme: &Theme, plot: Rect, area: Rect, buffer: &mut Buffer) {
     let words = match (&figures.law, theme.ascii) {
         (Some(_), false) => "◇ law",
@@ -140,7 +140,7 @@ fn legend(figures: &Figures, theme: &Theme, plot: Rect, area: Rect, buffer: &mut
     }
 }
 
-/// What a cell shows of a bar, `line` counted from below.
+/// Returns what a cell shows of a bar; `line` is counted from the bottom.
 fn part(share: f64, height: u16, line: u16, ascii: bool) -> &'static str {
     let least = if share > 0.0 { 1.0 } else { 0.0 };
     let eighths = (share * f64::from(height) * 8.0).round().max(least);

@@ -1,4 +1,5 @@
-//! A small map of the range: what a strategy meets in grey, its attempts on top. Not its figures.
+//! A small map of the range: occupied ports in grey, the strategy's attempts on top. Does not draw
+//! figures.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -15,8 +16,8 @@ use crate::{
     },
 };
 
-/// As what share of a block a full one is drawn: brighter glyphs would drown the digits, and of the
-/// ASCII ones some mean attempts here.
+/// Returns the share at which a full block is drawn. Denser glyphs would hide the digits, and some
+/// ASCII glyphs mark attempts here.
 fn brightest(theme: &Theme) -> f32 {
     match (theme.has_color(), theme.ascii) {
         (_, true) => 0.42,
@@ -25,12 +26,13 @@ fn brightest(theme: &Theme) -> f32 {
     }
 }
 
-/// Columns of the terminal.
+/// Returns the width in terminal columns.
 pub fn width(grid: &Grid) -> u16 {
     GUTTER + grid.columns()
 }
 
-/// `reads`: there is time to read which port was won.
+/// Draws the map; `reads` adds the number of the allocated port, at speeds that leave time to read
+/// it.
 pub fn render(
     contender: &Contender,
     grid: &Grid,

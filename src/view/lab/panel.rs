@@ -1,4 +1,4 @@
-//! One strategy: name, map, figures, histogram, one above the other or the map beside. Counts nothing.
+//! One strategy: name, map, figures, histogram; the map above or beside the rest. Does not count.
 
 use ratatui::{
     buffer::Buffer,
@@ -17,25 +17,25 @@ use crate::{
     },
 };
 
-/// Figures and histogram beside a map.
+/// Width of figures and histogram beside a map.
 const ASIDE: u16 = 38;
-/// Beside a map that is small itself.
+/// The same beside a small map.
 const LEAST_ASIDE: u16 = 30;
 const LEAST_MAP: u16 = 5;
 const MOST_MAP: u16 = 17;
-/// Bars grow no higher.
+/// Maximum height of the bars.
 const MOST_HISTOGRAM: u16 = 12;
-/// From here on there is room to say what the strategy does.
+/// Minimum height for describing the strategy.
 const WORDY: u16 = 29;
 
-/// How all strategies of one size are laid out.
+/// Common layout of all strategies' panels.
 pub struct Panel {
     grid: Option<Grid>,
     width: u16,
     is_wide: bool,
-    /// Lines of words below the name.
+    /// Lines of the description below the name.
     words: u16,
-    /// A table says a part of the figures.
+    /// Leaves out the figures that a table shows.
     is_brief: bool,
 }
 
@@ -51,7 +51,7 @@ impl Panel {
             let aside = if area.width >= WIDE.0 + 20 { ASIDE } else { LEAST_ASIDE };
             (area.width.saturating_sub(aside + 1), area.height.saturating_sub(1 + words))
         } else {
-            // Name, a blank line each before figures and histogram.
+            // The name, and a blank line each before figures and histogram.
             let rest = area.height.saturating_sub(3 + words + figures::LINES);
             (area.width, (rest * 2 / 3).clamp(LEAST_MAP, MOST_MAP))
         };
@@ -104,7 +104,7 @@ impl Panel {
         histogram::render(entry, scale, theme, plot, buffer);
     }
 
-    /// What the strategy does, as far as whole words have room: remarks and later parts give way.
+    /// Describes the strategy in whole words; drops remarks, then later parts, if there is no room.
     fn summary(&self, entry: &Entry<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let area = Rect { width: area.width.saturating_sub(1), ..area };
         let mut column = Column::new(theme, area, buffer);
@@ -119,7 +119,7 @@ impl Panel {
     }
 }
 
-/// Shape and name on a rule; that of the selected strategy is marked.
+/// Draws shape and name on a rule; that of the selected strategy is marked.
 fn name(entry: &Entry<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;

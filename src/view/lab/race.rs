@@ -1,5 +1,5 @@
-//! The race: a port closed and bound again against a thief, and the same with the socket kept.
-//! Steals nothing.
+//! The race: a competitor tries to take two ports: one that is closed and bound again, and a second
+//! one whose socket stays open and is handed over. Does not run the race.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
@@ -22,7 +22,7 @@ use crate::{
 };
 
 const HEIGHT: u16 = 18;
-/// Of a share's bar.
+/// Maximum width of a bar.
 const WIDEST: usize = 40;
 
 pub fn render(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -31,7 +31,7 @@ pub fn render(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     place(race, &mut column);
     let shares =
         [&race.rebound, &race.handed_over].map(|rounds| share(rounds).max(predicted(rounds)));
-    // Room beyond the longer bar, so that neither looks like all rounds.
+    // Scales both bars so that neither looks like all rounds.
     let whole = shares[0].max(shares[1]) * 1.25;
     column.blank();
     kind("closed, then bound again", &race.rebound, whole, &mut column);
@@ -58,7 +58,7 @@ fn place(race: &RaceReport, column: &mut Column<'_>) {
     }
 }
 
-/// Name and count, and below them the share of rounds as a bar.
+/// Draws name and count, and below them the share of stolen rounds as a bar.
 fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut Column<'_>) {
     let theme = column.theme;
     let thefts = format!("{} stolen", thousands(rounds.thefts));
@@ -100,7 +100,7 @@ fn predicted(rounds: &Rounds) -> f64 {
     rounds.predicted / f64::from(rounds.count.max(1))
 }
 
-/// `predicted 63.4 ± 7.7 by 1 − e^(−λw/F): …`
+/// Formats the expected number: `predicted 63.4 ± 7.7 by 1 − e^(−λw/F): …`
 fn law(rounds: &Rounds) -> String {
     if rounds.count == 0 {
         return "no round has ended".to_owned();
@@ -147,7 +147,7 @@ fn meaning(race: &RaceReport) -> String {
     }
 }
 
-/// Whole words; signs beyond ASCII are spelt there.
+/// Wraps text at words; with ASCII glyphs replaces other symbols.
 fn paragraph(text: &str, role: Role, column: &mut Column<'_>) {
     let text = if column.theme.ascii {
         text.replace('±', "+-").replace('−', "-").replace('λ', "r")

@@ -1,4 +1,4 @@
-//! What lies over the Lab screen: settings, and the question before a high speed.
+//! Overlays of the Lab screen: settings, and the question before a high speed.
 
 use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 

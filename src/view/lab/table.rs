@@ -1,4 +1,4 @@
-//! All strategies, a line each, where only one of them can be drawn. Counts nothing.
+//! A table of all strategies, for terminals that can draw only one of them. Does not count.
 
 use ratatui::{style::Style, text::Span};
 
@@ -15,9 +15,9 @@ use crate::{
     },
 };
 
-/// Mark, shape and the longest name.
+/// Width of mark, shape and the longest name.
 const NAME: usize = 20;
-/// A figure: its name, its width, what it says of a strategy and how it looks.
+/// A figure: its name, its width, its value and its role.
 type Cell = (&'static str, usize, String, Role);
 
 pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
@@ -26,7 +26,7 @@ pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
     }
     let dim = column.theme.style(Role::Dim);
     let rows: Vec<Vec<Cell>> = entries.iter().map(|entry| cells(lab, entry)).collect();
-    // Figures that do not fit whole are left out, from the right.
+    // Figures that do not fit are left out, from the right.
     let shown = |row: &[Cell]| {
         let mut used = NAME;
         let width = column.width();

@@ -1,4 +1,4 @@
-//! Names and a number each, for terminals too small for a map. Draws no map.
+//! Names and figures, for terminals too small for a map. Does not draw maps.
 
 use crate::{
     app::{Lab, lab::Figures},
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The selected strategy first; each line holds what fits of it whole.
+/// Draws the selected strategy first; each line has the parts that fit in full.
 pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
     let width = column.width();
     let selected = entries.iter().filter(|entry| entry.is_selected);

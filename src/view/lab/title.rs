@@ -1,4 +1,4 @@
-//! The first lines of the screen: what is compared, on what, how fast. Changes none of it.
+//! The first lines of the screen: what is compared, where, how fast. Does not change settings.
 
 use ratatui::{
     buffer::Buffer,
@@ -59,7 +59,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     ]);
 }
 
-/// Where the attempts go, in words from long to short.
+/// Returns where the attempts happen, in words from long to short.
 fn places(app: &App) -> Vec<String> {
     let machine = app.scan().map(|scan| &scan.snapshot.machine);
     let words: &[&str] = match (app.lab().site(), machine.map(|m| (m.kind, m.is_isolated))) {
@@ -79,7 +79,7 @@ fn places(app: &App) -> Vec<String> {
     words.iter().map(|&words| words.to_owned()).collect()
 }
 
-/// `90.0 % of 16,384 ports used`
+/// Formats the occupancy: `90.0 % of 16,384 ports used`.
 fn usage(lab: &Lab) -> String {
     match (lab.share(), lab.ground()) {
         (Some(share), Some(ground)) => {
@@ -90,7 +90,7 @@ fn usage(lab: &Lab) -> String {
     }
 }
 
-/// Speed, pace, and what a run needs to be shown again.
+/// Draws speed, state, and the settings needed to repeat a run.
 pub fn setup(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut column = Column::new(theme, area, buffer);
     let mut spans: Vec<Span<'_>> = Vec::new();
@@ -116,7 +116,7 @@ pub fn setup(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     column.line(spans);
 }
 
-/// Over the second line, and as many more as its words need.
+/// Draws the notice over the second line and as many below as it needs.
 pub fn notice(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(notice) = lab.notice() else { return };
     let lines = words::wrapped(notice.as_str(), usize::from(area.width));

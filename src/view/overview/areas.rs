@@ -1,30 +1,30 @@
-//! Where the parts of the Overview lie. Draws nothing.
+//! Computes the areas of the Overview's parts. Does not draw.
 
 use ratatui::layout::Rect;
 
 use super::Sight;
 use crate::app::overview::List;
 
-/// From here on lists stand beside each other (screens.md, "Sizes"; less header and footer).
+/// Minimum size of the body (without header and footer) for lists side by side.
 const MEDIUM: (u16, u16) = (110, 34);
 const LARGE: (u16, u16) = (150, 44);
 const HUGE: (u16, u16) = (190, 54);
-/// A rule and a line a lane.
+/// A rule and one line per lane.
 const RANGES: u16 = 5;
-/// Rule and names of columns over a table.
+/// A rule and the column titles above a table.
 pub const HEAD: u16 = 2;
 /// A rule, the axis and three lines of blocks.
 const LEAST_MAP: u16 = 5;
 const BETWEEN: u16 = 2;
-/// A table has room for so many rows where it has any.
+/// Minimum number of rows of a table that is shown.
 const LEAST_ROWS: u16 = 3;
 
-/// How much there is room for.
+/// Size class of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// One column.
     Small,
-    /// Two.
+    /// Two columns.
     Medium,
     Large,
     Huge,
@@ -41,7 +41,8 @@ impl Class {
         }
     }
 
-    /// Lines of the verdict: itself, why, what to do. Trouble is worth more than a map.
+    /// Returns the number of lines for the verdict: the headline, the reason and the advice. When
+    /// there is trouble, it gets more lines at the map's expense.
     pub fn verdict(self, is_trouble: bool) -> u16 {
         match (self, is_trouble) {
             (_, false) => 3,
@@ -50,11 +51,12 @@ impl Class {
         }
     }
 
-    /// The column of the map.
+    /// Returns the width of the column with the map.
     fn left(self, width: u16) -> u16 {
         match self {
             Self::Small => width,
-            // 32, 50 and 80 blocks with gutter and bar; the tables need the rest.
+            // Leaves room for 32, 50 or 80 blocks with gutter and row bar; the tables need the
+            // rest.
             Self::Medium => (width / 3).max(44),
             Self::Large => 62,
             Self::Huge => (u32::from(width) * 46 / 100) as u16,
@@ -71,7 +73,7 @@ impl Class {
     }
 }
 
-/// What has no room is empty.
+/// Areas of the parts; empty where there is no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Areas {
     pub verdict: Rect,
@@ -80,14 +82,14 @@ pub struct Areas {
     pub owners: Rect,
     pub findings: Rect,
     pub map: Rect,
-    /// How TIME-WAIT ends in the next minute.
+    /// TIME-WAIT sockets that expire within the next minute.
     pub drain: Rect,
-    /// Use over time, and the forecast.
+    /// Ports in use over time, and the forecast.
     pub course: Rect,
 }
 
 impl Areas {
-    /// `verdict`: its lines.
+    /// Divides the area; `verdict` is the number of lines for the verdict.
     pub fn within(sight: &Sight<'_>, area: Rect, verdict: u16) -> Self {
         let class = Class::of(area);
         let mut free = area;
@@ -106,7 +108,7 @@ impl Areas {
         areas
     }
 
-    /// The list of the selected row; the map takes what it leaves.
+    /// Shows the list with the selected row; the map gets the remaining lines.
     fn one_column(&mut self, sight: &Sight<'_>, free: Rect) {
         let mut free = free;
         let list = sight.selected.map(|selected| selected.list).unwrap_or_default();
@@ -125,7 +127,7 @@ impl Areas {
         self.map = free;
     }
 
-    /// Map and findings; lists and graphs.
+    /// Puts the map and the findings at the left, the lists and the graphs at the right.
     fn two_columns(&mut self, sight: &Sight<'_>, class: Class, free: Rect) {
         let width = class.left(free.width);
         let mut left = Rect { width, ..free };
@@ -135,7 +137,7 @@ impl Areas {
         let is_selected = sight.selected.is_some_and(|s| s.list == List::Findings);
         let findings = rows(sight, List::Findings);
         let most = if is_selected { left.height } else { left.height * 2 / 5 };
-        // Two lines each, and the rule.
+        // Two lines per finding, and the rule.
         let height = if findings == 0 { 0 } else { (1 + 2 * findings).min(most) };
         let height = if is_selected { left.height } else { height };
         let map = left.height - height;
@@ -168,7 +170,7 @@ fn rows(sight: &Sight<'_>, list: List) -> u16 {
     u16::try_from(list.len(sight.scan)).unwrap_or(u16::MAX / 4).min(u16::MAX / 4)
 }
 
-/// The first lines of what is free, which is less then.
+/// Takes the first lines off the free area.
 fn take(free: &mut Rect, height: u16) -> Rect {
     let part = Rect { height: height.min(free.height), ..*free };
     *free = Rect { y: part.bottom(), height: free.height - part.height, ..*free };

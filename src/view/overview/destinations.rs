@@ -1,4 +1,4 @@
-//! The table of destinations, those with most of their ports used first. Ranks nothing.
+//! The table of destinations, in the order of the analysis: most exhausted first. Does not sort.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ use crate::{
 const NAME: usize = 0;
 const BAR: usize = 1;
 const OWNER: usize = 7;
-/// `[2001:db8:1234:5678::17]:65535`
+/// Width of `[2001:db8:1234:5678::17]:65535`.
 const LONGEST: usize = 34;
 const LONGEST_PAIR: usize = 60;
 const WIDEST_BAR: u16 = 40;
@@ -114,7 +114,7 @@ fn cell(
             vec![Span::styled(percent(row.used_share(), row.capacity), theme.style(role))]
         }
         3 => {
-            // `4+`: at least 4, where more may be left.
+            // `4+` means at least 4: more ports may be left.
             let more = if row.left().is_exact() { "" } else { "+" };
             let left = format!("{}{more}", words::thousands(row.available()));
             let is_plain = standing.level == Level::Ok;
@@ -135,8 +135,8 @@ fn cell(
     }
 }
 
-/// Connected ones and TIME-WAIT, in their colours; without what connect() may take again, as the
-/// percentage beside it.
+/// Draws connections and TIME-WAIT in their colours. Excludes the TIME-WAIT sockets whose ports
+/// connect() may reuse, as the percentage in the next column does.
 fn bar(sight: &Sight<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'static>> {
     let mut by_class = [0; StateClass::EACH.len()];
     by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.reusable);
@@ -144,8 +144,8 @@ fn bar(sight: &Sight<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'stati
     gauges::stacked(&by_class, row.capacity, Colors::States, sight.theme, width)
 }
 
-/// The process with most of the sockets, before what nobody has any more, and how many more there
-/// are.
+/// Names one owner and counts the others. Prefers the process with the most sockets over sockets
+/// without a process.
 fn owner(sight: &Sight<'_>, row: &DestinationUse) -> String {
     let process = row.owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
     let Some(&(party, _)) = process.or(row.owners.first()) else { return String::new() };

@@ -1,4 +1,5 @@
-//! What the rules found, worst first; of the selected one all of it. Finds nothing.
+//! Lists the findings of the rules, most severe first; the selected one in full. Does not apply
+//! rules.
 
 use ratatui::{
     buffer::Buffer,
@@ -14,9 +15,9 @@ use crate::{
     view::{Role, Theme, heatmap::put, words},
 };
 
-/// Before each line: mark of the selected one, glyph of the severity.
+/// Width of the selection mark and the severity glyph before each line.
 const INDENT: usize = 5;
-/// Of a finding that is not selected.
+/// Maximum number of lines of a finding that is not selected.
 const MOST_LINES: usize = 2;
 
 pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
@@ -42,7 +43,8 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The selected one whole, and around it as many as have room.
+/// Returns the lines of the selected finding in full, and of as many neighbours as fit; also the
+/// range of the findings shown.
 fn lines(
     sight: &Sight<'_>,
     selected: Option<usize>,
@@ -86,7 +88,7 @@ fn folded(finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> 
     headed(finding, text, Style::reset(), "  ", theme)
 }
 
-/// Severity and summary.
+/// Puts the severity before the first line of the summary.
 fn headed(
     finding: &Finding,
     text: Vec<String>,
@@ -142,7 +144,7 @@ fn unfolded(finding: &Finding, theme: &Theme, width: usize, height: usize) -> Ve
     lines
 }
 
-/// The second channel beside the colour.
+/// Returns the glyph and the colour of a severity; the glyph makes it readable without colour.
 fn glyph(severity: Severity, theme: &Theme) -> (&'static str, Role) {
     match severity {
         Severity::Critical => ("!!", Role::Critical),

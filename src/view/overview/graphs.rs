@@ -1,5 +1,5 @@
-//! Small graphs: a course on one line, the end of TIME-WAIT, use over time with its forecast. Not
-//! the numbers behind them.
+//! Small graphs: a sparkline, the expiry of TIME-WAIT, use over time with its forecast. Does not
+//! compute the figures behind them.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::{
 };
 
 const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// The part of the use over time that is kept for the forecast.
+/// The forecast gets this fraction of the width: 1 / `AHEAD`.
 const AHEAD: u16 = 3;
 const LEAST_WIDTH: u16 = 16;
 const LEAST_HEIGHT: u16 = 4;
 
-/// Of used ports over time, all ports a full cell; empty where glyphs lack.
+/// Draws ports in use over time on one line; a full cell means all ports. Empty with ASCII glyphs.
 pub fn spark(series: &[(Duration, u32)], size: u32, width: usize, theme: &Theme) -> String {
     if theme.ascii {
         return String::new();
@@ -26,7 +26,7 @@ pub fn spark(series: &[(Duration, u32)], size: u32, width: usize, theme: &Theme)
     columns(series, width).into_iter().map(glyph).collect()
 }
 
-/// The series stretched over so many columns, the last value of each.
+/// Stretches the series over `width` columns; each shows the last value of its interval.
 fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
     let Some(&(longest, first)) = series.first() else { return Vec::new() };
     let span = longest.as_secs_f64();
@@ -44,7 +44,7 @@ fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
     (0..width).map(column).collect()
 }
 
-/// How many ports TIME-WAIT gives back in each part of the next minute.
+/// Draws how many ports TIME-WAIT frees per second during the next minute.
 pub fn drain(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
         return;
@@ -74,7 +74,7 @@ pub fn drain(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     axis(["now", &most, "60 s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
 }
 
-/// Colour, and the letter where there is none.
+/// Colour of the bars, and the letter that replaces them where half cells cannot be drawn.
 #[derive(Clone, Copy)]
 struct Bars {
     role: Role,
@@ -99,7 +99,8 @@ fn bars(values: &[u32], most: u32, look: Bars, theme: &Theme, area: Rect, buffer
     }
 }
 
-/// Left, middle, right; the middle goes where it does not fit.
+/// Writes three labels at the left, in the middle and at the right; drops the middle one if it does
+/// not fit.
 fn axis([left, middle, right]: [&str; 3], theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let dim = theme.style(Role::Dim);
     let width = usize::from(area.width);
@@ -113,7 +114,7 @@ fn axis([left, middle, right]: [&str; 3], theme: &Theme, area: Rect, buffer: &mu
     }
 }
 
-/// Used ports of what the verdict is about, and where they lead.
+/// Draws the used ports of the headline's subject, and their forecast.
 pub fn course(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
         return;
@@ -153,7 +154,7 @@ pub fn course(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
         Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
         None => "ahead".to_owned(),
     };
-    // Seconds would change with each refresh, although nothing else does.
+    // A duration in seconds would change with each refresh even if nothing else does.
     let begin = if series[0].0 < Duration::from_mins(1) {
         "first look".to_owned()
     } else {
@@ -162,7 +163,7 @@ pub fn course(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     axis([&begin, "now", &end], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
 }
 
-/// All of the ports, where the plot ends.
+/// Marks the top of the plot, where all ports are in use.
 fn ceiling(theme: &Theme, plot: Rect, buffer: &mut Buffer) {
     for x in plot.left()..plot.right() {
         let cell = &mut buffer[(x, plot.y)];
@@ -172,7 +173,7 @@ fn ceiling(theme: &Theme, plot: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Dots ahead, at the pace of the columns behind.
+/// Draws the forecast as dots, at the same time scale as the columns before.
 fn forecast(
     standing: &Standing,
     seen: Duration,

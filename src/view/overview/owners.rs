@@ -1,4 +1,4 @@
-//! The table of owners, those with most ports of the range first. Ranks nothing.
+//! The table of owners, in the order of the analysis: most ports of the range first. Does not sort.
 
 use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
@@ -85,7 +85,7 @@ fn cell(
             Party::Process(pid) => dim(pid.to_string(), theme),
             _ => Vec::new(),
         },
-        // Of the biggest one's ports: owners are compared with each other here.
+        // Relative to the largest owner: the bars compare owners with each other.
         BAR => {
             let most = sight.scan.analysis.owners.first().map_or(1, |first| first.ports);
             gauges::parts(&row.by_class, most, theme, width)

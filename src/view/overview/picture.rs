@@ -1,4 +1,4 @@
-//! A small map of the range by state, and what its colours mean. The Map screen has the large one.
+//! A small map of the range by state, with a legend. The Map screen draws the large one.
 
 use ratatui::{
     buffer::Buffer,
@@ -58,11 +58,11 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Lines of the map without which its legend does not take any.
+/// Minimum lines of the map before the legend is shown.
 const LEAST_BESIDE_LEGEND: u16 = 12;
 
-/// The states that are there, with their ports, after a blank line; empty where the map needs the
-/// room.
+/// Returns the legend: a blank line, then the states that occur with their number of ports. Empty
+/// if the map needs the room.
 fn legend(sight: &Sight<'_>, area: Rect) -> Vec<Line<'static>> {
     let ephemeral = &sight.scan.snapshot.ephemeral;
     let tally = Tally::count(ephemeral.range, &sight.scan.occupancy, Protocols::Both, ephemeral);

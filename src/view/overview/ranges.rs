@@ -1,5 +1,5 @@
-//! How much of the range each protocol and family takes: a bar by states, figures, its course.
-//! Counts nothing.
+//! How much of the range each protocol and family uses: a bar by state, figures, a sparkline. Does
+//! not count.
 
 use ratatui::{
     buffer::Buffer,
@@ -20,14 +20,14 @@ use crate::{
     },
 };
 
-/// ` TCP IPv4  `
+/// Width of ` TCP IPv4  `.
 const NAME: u16 = 11;
-/// ` 88.4 %  24,957  +21.5/s`
+/// Width of ` 88.4 %  24,957  +21.5/s`.
 const FIGURES: u16 = 27;
-/// `  even 14,116 left`
+/// Width of `  even 14,116 left`.
 const HALF: u16 = 19;
 const SPARK: u16 = 20;
-/// Bars grow no wider.
+/// Maximum width of a bar.
 const WIDEST: u16 = 60;
 const LEAST_BAR: u16 = 20;
 
@@ -48,7 +48,7 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// What has room besides name, bar and figures.
+/// Widths of what is shown besides name and figures; 0 if there is no room.
 struct Columns {
     bar: u16,
     has_half: bool,
@@ -62,7 +62,7 @@ impl Columns {
         let room = room - if has_half { HALF } else { 0 };
         let spark = if room >= 2 * LEAST_BAR + SPARK { SPARK } else { 0 };
         let bar = (room - if spark > 0 { spark + 2 } else { 0 }).min(WIDEST);
-        // What the widest bar leaves goes to the course.
+        // The sparkline gets what the widest bar leaves.
         let spark = if spark > 0 { room.saturating_sub(bar + 2).min(WIDEST) } else { 0 };
         Self { bar, has_half, spark }
     }
@@ -99,11 +99,12 @@ fn level(sight: &Sight<'_>, gauge: &Gauge) -> Level {
     sight.app.thresholds().level(gauge.share(), left, None)
 }
 
-/// The half that connect() tries first: once it is gone, each connect() walks all of it.
+/// Shows what is left of the parity that connect() tries first. When it is used up, each connect()
+/// searches through all of it without success.
 fn half(sight: &Sight<'_>, gauge: &Gauge) -> Span<'static> {
     let range = sight.scan.analysis.range(gauge.lane.protocol());
     if matches!(gauge.lane, Lane::Udp4 | Lane::Udp6) {
-        // UDP has no such order.
+        // UDP does not prefer a parity.
         return Span::raw(" ".repeat(usize::from(HALF)));
     }
     let is_even = range.range.first().is_multiple_of(2);

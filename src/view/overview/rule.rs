@@ -1,4 +1,4 @@
-//! A line with a title, and at its right what is to be known of all below it. Draws no frame.
+//! A horizontal rule with a title at the left and notes at the right. Does not draw frames.
 
 use ratatui::{
     buffer::Buffer,
@@ -14,13 +14,14 @@ use crate::{
     view::{Role, Theme, words},
 };
 
-/// Notes are dropped from the right where they do not fit.
+/// Draws a rule; drops notes from the right if they do not fit.
 pub fn draw(title: &str, notes: &[String], theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let title = Span::styled(format!(" {title} "), Style::reset().add_modifier(Modifier::BOLD));
     draw_line(vec![title], notes, theme, area, buffer);
 }
 
-/// The names of all lists, that of the shown one marked, for where only one has room.
+/// Draws the names of all lists and marks the one that is shown, for terminals with room for only
+/// one.
 pub fn draw_lists(
     sight: &Sight<'_>,
     shown: List,

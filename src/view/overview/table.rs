@@ -1,5 +1,5 @@
-//! Rows of columns: which columns have room, where a row's cells stand, which rows are shown. Knows
-//! no meanings.
+//! Tables: which columns fit, how a row is laid out, which rows are visible. Does not know what the
+//! columns mean.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
@@ -28,15 +28,15 @@ pub struct Column {
     pub title: &'static str,
     pub width: u16,
     pub align: Align,
-    /// Where not all fit, the highest goes first; 0 stays.
+    /// If not all columns fit, the one with the highest value is dropped first; 0 is never dropped.
     pub dropped: u8,
 }
 
-/// A gap stands after each column, and a mark before the first.
+/// Width of the gap between columns.
 const GAP: u16 = 2;
 const MARK: u16 = 2;
 
-/// Which columns have room, by their index.
+/// Returns the indices of the columns that fit.
 pub fn fitting(columns: &[Column], width: u16) -> Vec<usize> {
     let mut kept: Vec<usize> = (0..columns.len()).collect();
     let needed = |kept: &[usize]| {
@@ -54,7 +54,7 @@ pub fn fitting(columns: &[Column], width: u16) -> Vec<usize> {
     kept
 }
 
-/// What the kept columns leave of the width.
+/// Returns the width that the kept columns leave unused.
 pub fn spare(columns: &[Column], kept: &[usize], width: u16) -> u16 {
     let used: u16 = kept.iter().map(|&index| columns[index].width + GAP).sum();
     (width + GAP).saturating_sub(MARK + used)
@@ -74,7 +74,7 @@ pub fn draw_head(
     buffer.set_style(Rect { height: 1, ..area }.intersection(buffer.area), dim);
 }
 
-/// The cells of kept columns, side by side.
+/// Joins the cells of the kept columns to one line.
 pub fn line(
     columns: &[Column],
     kept: &[usize],
@@ -105,7 +105,7 @@ pub fn line(
     line
 }
 
-/// Cells keep their own ground.
+/// Draws a row; cells with a background of their own keep it.
 pub fn draw_row(
     line: &Line<'_>,
     is_selected: bool,
@@ -121,12 +121,12 @@ pub fn draw_row(
     let mut x = row.x;
     for span in &line.spans {
         let room = row.right().saturating_sub(x);
-        // A span without ground keeps the row's.
+        // A span without a background keeps the row's.
         x = buffer.set_stringn(x, y, &span.content, usize::from(room), span.style).0;
     }
 }
 
-/// The rows that fit, the selected one among them.
+/// Returns the range of rows that fit and include the selected one.
 pub fn window(sight: &Sight<'_>, list: List, area: Rect) -> Range<usize> {
     let room = usize::from(area.height.saturating_sub(HEAD));
     window_of(list.len(sight.scan), selected_index(sight, list), room)
@@ -141,7 +141,7 @@ pub fn selected_index(sight: &Sight<'_>, list: List) -> Option<usize> {
     sight.selected.filter(|selected| selected.list == list).map(|selected| selected.index)
 }
 
-/// `4-12 of 10,000`; None: all of them are shown.
+/// Formats the visible rows: `4-12 of 10,000`; `None` if all are visible.
 pub fn shown_of(window: &Range<usize>, total: usize) -> Option<String> {
     let [first, last, total_words] =
         [window.start + 1, window.end, total].map(|number| words::thousands(number as u64));

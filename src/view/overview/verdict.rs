@@ -1,4 +1,5 @@
-//! The first lines: how it stands in words, why, what to do. Words only, from verdict and findings.
+//! The first lines of the Overview: the state in words, the reason and the advice. Uses verdict and
+//! findings, does not compute them.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub fn render(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// For `height` lines, of the width of an area.
+/// Returns `height` lines for an area of this width.
 pub fn lines(sight: &Sight<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
     let width = usize::from(width.saturating_sub(2));
     let own = sight.headline.own_finding(sight.scan);
@@ -55,7 +56,7 @@ pub fn lines(sight: &Sight<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
     lines
 }
 
-/// Who has most of the destination's ports.
+/// Names the owner with most of the destination's ports.
 fn holder(sight: &Sight<'_>) -> Option<String> {
     let Subject::Destination(destination) = sight.verdict.subject else { return None };
     let row = sight.scan.analysis.destination(&destination)?;
@@ -65,7 +66,7 @@ fn holder(sight: &Sight<'_>) -> Option<String> {
     Some(format!("{} has {held}. ", words::party(sight.app, party)))
 }
 
-/// `why` and `do` in all lines that there are, so that nothing below them moves; no word is cut.
+/// Returns `why` and `do`. Always fills all lines, so that nothing below them moves; cuts no word.
 fn explanation(
     sight: &Sight<'_>,
     is_summary_told: bool,
@@ -92,7 +93,7 @@ fn reason(sight: &Sight<'_>, finding: &Finding, is_summary_told: bool) -> String
     if is_summary_told {
         finding.meaning.clone()
     } else if is_about(finding, sight.verdict.subject) {
-        // The headline has told what its summary tells.
+        // The headline already shows what the finding's summary says.
         let cause = match finding.cause.as_str() {
             "" => holder(sight).unwrap_or_default(),
             cause => format!("{cause}. "),
@@ -104,7 +105,7 @@ fn reason(sight: &Sight<'_>, finding: &Finding, is_summary_told: bool) -> String
     }
 }
 
-/// Of label and gap.
+/// Width of a label and the gap after it.
 const LABEL: usize = 6;
 
 fn labelled(label: &str, text: String, theme: &Theme) -> Line<'static> {
@@ -117,7 +118,7 @@ fn block(label: &str, lines: Vec<String>, theme: &Theme) -> Vec<Line<'static>> {
     lines.into_iter().enumerate().map(|(at, text)| labelled(label(at), text, theme)).collect()
 }
 
-/// Numbered, as many as fit whole; of the first one as much as there is room for.
+/// Numbers the steps and joins as many as fit in full; of the first one as much as fits.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
     let numbered: Vec<String> =
         (1..).zip(short(finding)).map(|(number, text)| format!("{number} {text}")).collect();
@@ -139,12 +140,12 @@ fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
     kept
 }
 
-/// The advice in few words, where there is such.
+/// Returns the short form of the advice if there is one.
 fn short(finding: &Finding) -> &[String] {
     if finding.steps.is_empty() { &finding.advice } else { &finding.steps }
 }
 
-/// The last one says when there is more.
+/// Returns the first lines; the last one ends with `..` if lines were left out.
 pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
     let mut kept: Vec<String> = lines.iter().take(most).cloned().collect();
     if let Some(last) = kept.last_mut().filter(|_| lines.len() > most) {
@@ -160,7 +161,7 @@ fn whole_words(text: &str, width: usize) -> String {
     first_lines(&words::wrapped(text, width), 1, width).pop().unwrap_or_default()
 }
 
-/// Where there is nothing to find.
+/// Returns the note that is shown when there is no finding.
 fn quiet(sight: &Sight<'_>) -> String {
     if sight.scan.snapshot.sockets.is_empty() {
         return "this snapshot shows no socket at all".to_owned();
@@ -185,7 +186,7 @@ pub fn level_role(level: Level) -> Role {
     }
 }
 
-/// In words from full to short.
+/// Returns the wordings of the headline, longest first.
 pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<String> {
     let share = words::percent(standing.used, standing.size);
     let size = words::thousands(standing.size);
@@ -221,7 +222,8 @@ pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<Strin
     ]
 }
 
-/// The fullest wording that has room whatever its numbers are: of one level it stays the same.
+/// Returns the longest wording that would fit even with the longest usual numbers, so that the
+/// wording stays the same as long as the level does.
 fn fitting(standing: &Standing, sources: usize, theme: &Theme, room: usize) -> String {
     let mut words = headline(standing, sources, theme);
     let is_narrow = |words: &Vec<String>, index: usize| words[index].width() <= room;
@@ -232,7 +234,7 @@ fn fitting(standing: &Standing, sources: usize, theme: &Theme, room: usize) -> S
     words.into_iter().find(|text| text.width() <= room).unwrap_or_default()
 }
 
-/// With numbers as long as they become, as a rule: where it fills, and where it does not.
+/// Returns the standing with the longest usual numbers: once filling up, once not.
 fn widest(standing: &Standing) -> [Standing; 2] {
     let Standing { size, trend, last_minute, .. } = *standing;
     let rate = f64::from(size.clamp(10, 999));
@@ -266,7 +268,7 @@ pub fn name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// How fast it changes; of what fails on and off, how fast ports are taken.
+/// Formats the rate of change; for `Failing` (full on and off), the rate at which ports are opened.
 fn pace(standing: &Standing, theme: &Theme) -> String {
     match standing.trend {
         None => String::new(),
@@ -277,7 +279,7 @@ fn pace(standing: &Standing, theme: &Theme) -> String {
     }
 }
 
-/// What is left and for how long, from full to short. Of one level only the numbers differ.
+/// Formats what is left and for how long, long and short. Within a level only the numbers differ.
 fn endings(standing: &Standing, theme: &Theme) -> [String; 2] {
     let left = format!(": {} left", standing.left);
     match (standing.level, standing.last_minute) {
@@ -292,7 +294,7 @@ fn endings(standing: &Standing, theme: &Theme) -> [String; 2] {
     }
 }
 
-/// When it is full; the findings say how far off that may be.
+/// Formats the time until it is full. The findings state the uncertainty.
 fn full_in(standing: &Standing, theme: &Theme) -> String {
     match standing.forecast.filter(is_near) {
         Some(forecast) => format!("{}{}", theme.glyph("≈ ", "about "), in_time(forecast.seconds)),
@@ -300,7 +302,7 @@ fn full_in(standing: &Standing, theme: &Theme) -> String {
     }
 }
 
-/// Seconds; what is further off is not foretold.
+/// Limit of forecasts that are shown, in seconds (two days).
 const FAR: f64 = 172_800.0;
 
 pub fn is_near(forecast: &Forecast) -> bool {
@@ -311,12 +313,12 @@ pub fn in_time(seconds: f64) -> String {
     words::age(Duration::from_secs_f64(seconds.clamp(0.0, FAR)))
 }
 
-/// As `words::percent`, of a share.
+/// Formats a share of 0 to 1 like `words::percent`.
 pub fn percent(share: f64, size: u32) -> String {
     words::percent((share * 1e6).round() as u32, 1_000_000 * u32::from(size > 0))
 }
 
-/// `+21/s`, `−3/s`, `0/s`; `–` before it is known.
+/// Formats a rate: `+21/s`, `−3/s`, `0/s`; `–` if it is not known yet.
 pub fn rate(trend: Option<Trend>, theme: &Theme) -> String {
     let Some(Trend { per_second, .. }) = trend else { return theme.glyph("–", "-").to_owned() };
     let digits = usize::from(per_second.abs() < 9.95);

@@ -1,4 +1,4 @@
-//! Blocks whose ports are partly taken: one colour between two meanings. Knows no geometry.
+//! Mixes two colours for blocks with some ports in use. Does not know the layout.
 
 use std::sync::OnceLock;
 
@@ -7,26 +7,25 @@ use ratatui::style::Color;
 use super::{COLORED_OWNERS, Contrast, Depth, Ground, Role, Theme, mix};
 use crate::domain::StateClass;
 
-/// Of what is taken of a block, from nothing to all.
+/// Number of steps of the share in use, from none to all.
 const STEPS: usize = 64;
-/// States, owners, the other owners, what is muted.
+/// Roles of ports in use: states, owners, other owners, muted.
 const TAKEN: usize = StateClass::EACH.len() + COLORED_OWNERS + 2;
 const FREE: usize = 4;
 const GROUNDS: usize = 2;
 const CONTRASTS: usize = 2;
-/// The depths that mix: true colour and 256.
+/// Colour depths that can mix: true colour and 256 colours.
 const DEPTHS: usize = 2;
 
 type Shades = [Color; STEPS + 1];
 
-/// What `blended` gives, kept because a frame asks some thousand times; each entry is computed
-/// when it is asked for first.
+/// Cache of `blended`, which a frame needs thousands of times. Each entry is computed on first use.
 static SHADES: [OnceLock<Box<Shades>>; TAKEN * FREE * GROUNDS * CONTRASTS * DEPTHS] =
     [const { OnceLock::new() }; TAKEN * FREE * GROUNDS * CONTRASTS * DEPTHS];
 
 impl Theme {
-    /// A block whose ports are partly taken: `role` mixed towards the colour of its free ports.
-    /// LISTEN stays bright, for one listening port among forty must be seen.
+    /// Returns the colour of a block with some ports in use: `role` mixed with the colour of the
+    /// free ports. LISTEN stays bright, so that one listening port among forty is visible.
     pub fn mixed(&self, role: Role, free: Role, share: f32) -> Color {
         let step = (share.clamp(0.0, 1.0) * STEPS as f32).round() as usize;
         if step == STEPS || self.depth <= Depth::Sixteen {
@@ -45,7 +44,7 @@ impl Theme {
     fn blended(&self, role: Role, free: Role, step: usize) -> Color {
         let share = step as f32 / STEPS as f32;
         let least = if role == Role::Class(StateClass::Listen) { 0.85 } else { 0.0 };
-        // One taken port of many is to stand out more where contrast is asked for.
+        // With high contrast a single used port of a block is more visible.
         let lowest = if self.contrast == Contrast::High { 0.75 } else { 0.60 };
         let amount = (lowest + (1.0 - lowest) * share.powf(0.9)).max(least);
         let mixed = mix::oklab(self.true_color(free), self.true_color(role), amount);
@@ -55,7 +54,7 @@ impl Theme {
         }
     }
 
-    /// Where a pair's shades are kept; None: it is too rare to be kept.
+    /// Returns the cache index of a pair of roles; `None` for pairs that are too rare to cache.
     fn slot(&self, role: Role, free: Role) -> Option<usize> {
         let classes = StateClass::EACH.len();
         let taken = match role {

@@ -1,20 +1,21 @@
-//! How many colours a terminal has, and how that is found out. Knows no colours.
+//! Detects how many colours a terminal has. Does not contain colours.
 
 /// How many colours the terminal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
-    /// `NO_COLOR`: bold and reverse only.
+    /// `NO_COLOR`: only bold and reverse.
     Monochrome,
     Sixteen,
     Indexed,
     True,
 }
 
-/// Terminals that show true colour and say so in TERM alone (COLORTERM is lost over ssh).
+/// Terminals with true colour that only TERM identifies (ssh does not pass COLORTERM on).
 const TRUE_COLOR_TERMS: [&str; 5] = ["kitty", "alacritty", "foot", "ghostty", "wezterm"];
 
 impl Depth {
-    /// `--color` first, then `NO_COLOR` (no-color.org: set and not empty), COLORTERM, TERM.
+    /// Checks, in this order: `--color`, `NO_COLOR` (no-color.org: set and not empty), COLORTERM,
+    /// TERM.
     pub fn from_env(
         asked: Option<Self>,
         no_color: Option<&str>,

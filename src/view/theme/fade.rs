@@ -1,4 +1,4 @@
-//! Colours on their way to what lies below them. Decides no pace.
+//! Fades colours towards the colour below them. Does not decide how fast.
 
 use ratatui::style::{Color, Style};
 
@@ -8,8 +8,8 @@ use super::{Depth, Role, Theme, mix};
 const LEFT: [f32; 4] = [1.0, 0.70, 0.45, 0.22];
 
 impl Theme {
-    /// `role` after so many steps of fading towards `below`, 0 to 3. Where colours cannot be mixed
-    /// it stays for two steps.
+    /// Returns `role` after `step` steps (0 to 3) of fading towards `below`. If colours cannot be
+    /// mixed, it keeps its colour until step 1, then becomes `below`.
     pub fn faded(&self, role: Role, below: Color, step: u8) -> Color {
         let amount = LEFT[usize::from(step).min(LEFT.len() - 1)];
         if step == 0 {
@@ -28,7 +28,7 @@ impl Theme {
         }
     }
 
-    /// A badge after so many steps over `below`; None: nothing is left of it.
+    /// Returns a badge after `step` steps over `below`; `None` when it has disappeared.
     pub fn faded_badge(&self, role: Role, below: Color, step: u8) -> Option<Style> {
         match (self.depth, step) {
             (_, 0) => Some(self.badge(role)),
@@ -43,7 +43,8 @@ impl Theme {
     }
 }
 
-/// None: the terminal's own, or one of the sixteen that every terminal shows as it likes.
+/// Returns the RGB value; `None` for the terminal's default and the sixteen base colours, which
+/// differ between terminals.
 pub fn rgb(color: Color) -> Option<u32> {
     match color {
         Color::Rgb(red, green, blue) => Some(u32::from_be_bytes([0, red, green, blue])),

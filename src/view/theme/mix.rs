@@ -1,4 +1,4 @@
-//! Colour arithmetic: OKLab (Ottosson 2020) and the 256 colours of xterm. Knows no meanings.
+//! Colour arithmetic: OKLab (Ottosson 2020) and xterm's 256 colours. Does not know roles.
 
 use ratatui::style::Color;
 
@@ -7,7 +7,7 @@ pub fn color(rgb: u32) -> Color {
     Color::Rgb(red, green, blue)
 }
 
-/// `amount` of the way from one colour to another, evenly for the eye.
+/// Mixes two colours in perceptually even steps; `amount` is the part of `to`, 0 to 1.
 pub fn oklab(from: u32, to: u32, amount: f32) -> u32 {
     let (from, to) = (to_lab(from), to_lab(to));
     let mut lab = [0.0; 3];
@@ -17,7 +17,7 @@ pub fn oklab(from: u32, to: u32, amount: f32) -> u32 {
     from_lab(lab)
 }
 
-/// The closest of xterm's colour cube (16 to 231) and grey ramp (232 to 255).
+/// Returns the closest colour of xterm's colour cube (16 to 231) and grey ramp (232 to 255).
 pub fn nearest_index(rgb: u32) -> u8 {
     const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let [_, red, green, blue] = rgb.to_be_bytes();
@@ -65,7 +65,7 @@ fn from_lab([light, redness, yellowness]: [f32; 3]) -> u32 {
     u32::from_be_bytes([0, red, green, blue])
 }
 
-/// sRGB to light (IEC 61966-2-1).
+/// Converts an sRGB value to linear light (IEC 61966-2-1).
 fn linear(value: u8) -> f32 {
     let value = f32::from(value) / 255.0;
     if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }

@@ -1,12 +1,12 @@
-//! The colours of screens.md as data. Searched there so that the closest pair of states stays
-//! apart, for colour-blind eyes too; not to be changed by taste.
+//! The normal colours as data. A search chose the states' colours so that the closest pair is as
+//! far apart as possible, also for colour-blind people. Do not change single values.
 
 use ratatui::style::Color;
 
 use super::{Role, ramp};
 use crate::domain::StateClass;
 
-/// One meaning in each kind of terminal.
+/// The colour of one role in each kind of terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swatch {
     pub dark: u32,
@@ -18,7 +18,7 @@ pub struct Swatch {
 }
 
 impl Swatch {
-    /// Whatever the terminal uses by itself.
+    /// The terminal's default colour.
     pub const TERMINAL: Self = row(0, 0, 0, 0, Color::Reset, Color::Reset);
 }
 
@@ -41,8 +41,7 @@ const BOUND: Swatch = row(0xC2_85C5, 176, 0x98_27A0, 127, Color::Magenta, Color:
 const UDP: Swatch = row(0x00_F0BE, 50, 0x06_785A, 29, Color::Cyan, Color::Green);
 const DARK: Swatch = row(0xC5_BAFF, 183, 0x2B_0072, 18, Color::White, Color::LightMagenta);
 
-/// The colours of the states are those found to be furthest apart, so the seven biggest owners
-/// take them over.
+/// The seven largest owners reuse the states' colours, because these are the ones furthest apart.
 const OWNERS: [Swatch; super::COLORED_OWNERS] =
     [ESTABLISHED, TIME_WAIT, UDP, BOUND, CLOSING, LISTEN, DARK];
 

@@ -1,8 +1,8 @@
-//! Ordered colours: viridis and cividis for scales, magma for attempts. Knows no quantities.
+//! Ordered colours: viridis and cividis for scales, magma for attempts. Does not know quantities.
 //!
-//! matplotlib's colour maps (van der Walt and Smith 2015, Nuñez et al. 2018), sampled at even
-//! steps; the ends that would vanish on the ground are left out. The 256 colours are the nearest
-//! that rise in lightness for colour-blind eyes too.
+//! matplotlib's colour maps (van der Walt and Smith 2015, Nuñez et al. 2018), sampled at even steps
+//! without the ends that are invisible on the background. Their 256-colour versions are the nearest
+//! colours whose lightness rises for colour-blind people, too.
 
 use ratatui::style::Color::{
     Black, Blue, Cyan, Green, LightBlue, LightGreen, LightRed, LightYellow, Magenta, Red, Yellow,
@@ -13,7 +13,7 @@ use super::{
     palette::{Swatch, row, swatch},
 };
 
-/// viridis from 0.35 to 1; on light cividis from 0.60 down to 0.
+/// viridis from 0.35 to 1; on a light background cividis from 0.60 down to 0.
 const SCALE: [Swatch; SCALE_TOP as usize + 1] = [
     row(0x2F_6C8E, 24, 0x94_8E77, 245, LightBlue, Yellow),
     row(0x26_828E, 30, 0x7F_7E78, 244, LightBlue, Yellow),
@@ -25,7 +25,7 @@ const SCALE: [Swatch; SCALE_TOP as usize + 1] = [
     row(0xFD_E725, 220, 0x00_224E, 17, LightYellow, Black),
 ];
 
-/// magma from 0.30 to 0.95; on light from 0.75 down to 0.15.
+/// magma from 0.30 to 0.95; on a light background from 0.75 down to 0.15.
 const HEAT: [Swatch; HEAT_TOP as usize] = [
     row(0x64_1A80, 54, 0xFC_8961, 209, Magenta, Yellow),
     row(0x99_2D80, 126, 0xE8_5362, 167, Magenta, Yellow),
@@ -39,7 +39,7 @@ pub fn scale(step: u8) -> Swatch {
     SCALE[usize::from(step.min(SCALE_TOP))]
 }
 
-/// Nothing was tried at step 0.
+/// Returns the colour of a step; at step 0 there were no attempts.
 pub fn heat(step: u8) -> Swatch {
     match step.min(HEAT_TOP) {
         0 => swatch(Role::Available),

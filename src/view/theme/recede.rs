@@ -1,4 +1,4 @@
-//! What lies below an overlay steps back, so that the eye stays on top. Hides nothing.
+//! Dims what is below an overlay. Does not hide it.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::{Depth, Ground, Role, Theme, fade, mix};
 const LEFT: f32 = 0.38;
 
 impl Theme {
-    /// Dims an area. Where colours cannot be mixed the terminal dims, if it can.
+    /// Dims an area. If colours cannot be mixed, it uses the terminal's dim attribute.
     pub fn recede(&self, area: Rect, buffer: &mut Buffer) {
         let area = area.intersection(buffer.area);
         if self.depth <= Depth::Sixteen {
@@ -22,7 +22,7 @@ impl Theme {
             buffer.set_style(area, dimmed);
             return;
         }
-        // A map has thousands of cells and some dozen colours.
+        // A map has thousands of cells, but only some dozen colours.
         let mut known = HashMap::new();
         let mut dimmed = |color| *known.entry(color).or_insert_with(|| self.receded(color));
         for position in area.positions() {
@@ -34,7 +34,7 @@ impl Theme {
         }
     }
 
-    /// The terminal's own colours stay as they are.
+    /// Returns the dimmed colour. The terminal's default and base colours do not change.
     fn receded(&self, color: Color) -> Color {
         let ground = match self.ground {
             Ground::Dark => 0x00_0000,

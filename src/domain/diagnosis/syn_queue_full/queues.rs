@@ -1,17 +1,18 @@
-//! Counts the half-open connections of each listener. Not what the kernel does with more.
+//! Counts the half-open connections of each listener. Does not model what the kernel does at the
+//! limit.
 
 use crate::domain::{Family, Protocol, Snapshot, Socket, State, SynQueue, socket::canonical};
 
-/// A listener, or the listeners of one address that share a port (SO_REUSEPORT), each with a queue of
-/// its own: which connection is in which is not known.
+/// A listener, or several on one address that share a port (SO_REUSEPORT). Each has a queue of its
+/// own; which connection is in which queue is unknown.
 pub(super) struct Queue<'a> {
     /// The first of them.
     pub listener: &'a Socket,
     pub members: u32,
     pub half_open: u32,
-    /// Of one member.
+    /// The largest backlog of one member.
     pub backlog: u32,
-    /// One of them cannot take another connection into its accept queue, so that handshakes wait.
+    /// The accept queue of one of them is full, so that handshakes wait.
     is_accept_queue_full: bool,
 }
 
@@ -26,12 +27,12 @@ impl Queue<'_> {
     }
 }
 
-/// Above so many, SYNs of clients that never connected before are dropped.
+/// The number above which SYNs of clients that never connected before are dropped.
 pub(super) fn limit_without_cookies(max_syn_backlog: u32) -> u32 {
     max_syn_backlog - max_syn_backlog / 4
 }
 
-/// Of listeners with half-open connections, most of them first.
+/// Returns the queues with half-open connections, those with most first.
 pub(super) fn queues(snapshot: &Snapshot) -> Vec<Queue<'_>> {
     let mut queues: Vec<Queue<'_>> = Vec::new();
     let half_open = snapshot.sockets.iter().filter(|socket| socket.state == State::SynReceived);
@@ -52,7 +53,7 @@ pub(super) fn queues(snapshot: &Snapshot) -> Vec<Queue<'_>> {
     queues
 }
 
-/// One for each address that is listened on.
+/// Returns one queue for each address that is listened on.
 fn of_port(snapshot: &Snapshot, port: u16) -> Vec<Queue<'_>> {
     let sockets = snapshot.on_port(Protocol::Tcp, port).iter();
     let mut queues: Vec<Queue<'_>> = Vec::new();
@@ -87,7 +88,8 @@ impl Queue<'_> {
         (own == other || is_any) && is_here
     }
 
-    /// The kernel prefers an address to all addresses, and a device to none.
+    /// The kernel prefers a listener on one address to one on all, and one on a device to one on
+    /// none.
     fn rank(&self) -> (bool, bool) {
         (!self.listener.local.address.is_unspecified(), self.listener.interface.is_some())
     }

@@ -1,4 +1,4 @@
-//! Why the kernel refuses an address, in words. Binds nothing.
+//! Explains why the kernel refuses an address. Binds nothing.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -10,7 +10,7 @@ use crate::{
     host::linux::address::{configured, interface_names},
 };
 
-/// Interfaces that an error names.
+/// Maximum number of interfaces named in an error.
 const MOST_NAMED: usize = 6;
 
 pub fn no_interface(name: &str) -> AddressRefusal {
@@ -28,7 +28,7 @@ fn existing() -> String {
     }
 }
 
-/// None: the errno says nothing of the address.
+/// Explains an error of bind(). None: the errno is not about the address.
 pub fn explain(errno: Errno, protocol: Protocol, address: BindAddress) -> Option<String> {
     match errno {
         Errno::EAFNOSUPPORT if address.ip().is_ipv6() => {
@@ -82,7 +82,8 @@ fn not_local(address: IpAddr) -> String {
     format!("{address} is not an address of this machine{known}")
 }
 
-/// The first cause that is found: IPv6 is off, the address is not ready, no interface has it.
+/// Returns the first cause that applies: the address is not ready, IPv6 is disabled, or no
+/// interface has the address.
 fn not_available6(wanted: Ipv6Addr, address: BindAddress) -> String {
     let interface = interface_of(address);
     let known = configured::addresses6();
@@ -109,7 +110,7 @@ fn not_available6(wanted: Ipv6Addr, address: BindAddress) -> String {
     }
 }
 
-/// The one that has to have the address.
+/// Returns the interface that must have the address.
 fn interface_of(address: BindAddress) -> Option<Text> {
     match address {
         BindAddress::Scoped { interface, .. } => {
@@ -133,7 +134,7 @@ fn not_ready(wanted: Ipv6Addr, found: &configured::Address6) -> String {
     }
 }
 
-/// An interface's own setting decides; `all` sets that of each.
+/// Returns a text if IPv6 is disabled. An interface's own setting decides; setting `all` sets each.
 fn disabled(interface: Option<&Text>, has_no_address: bool) -> Option<String> {
     let is_off = |name: &str| configured::is_ipv6_disabled(name) == Some(true);
     let is_all_off = is_off("all");

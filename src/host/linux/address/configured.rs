@@ -1,4 +1,5 @@
-//! Addresses and interfaces of the calling thread's network namespace, from /proc. Binds nothing.
+//! Reads addresses and interfaces of the calling thread's network namespace from /proc. Binds
+//! nothing.
 
 use std::{
     fs,
@@ -20,25 +21,25 @@ pub struct Address6 {
 }
 
 impl Address6 {
-    /// Duplicate address detection still runs.
+    /// Whether duplicate address detection still runs.
     pub fn is_tentative(&self) -> bool {
         self.flags & TENTATIVE != 0
     }
 
-    /// Another machine on the link has it.
+    /// Whether another machine on the link has the address.
     pub fn is_duplicate(&self) -> bool {
         self.flags & DUPLICATE != 0
     }
 }
 
-/// What cannot be read is not in the list.
+/// Returns the IPv6 addresses; omits what cannot be read.
 pub fn addresses6() -> Vec<Address6> {
     let table = fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
     table.lines().filter_map(parse_address6).collect()
 }
 
-/// `fe800000000000000000000000000001 02 40 20 82       v1`: address, index, prefix length, scope,
-/// flags, name.
+/// Parses `fe800000000000000000000000000001 02 40 20 82       v1`: address, index, prefix length,
+/// scope, flags, name.
 fn parse_address6(line: &str) -> Option<Address6> {
     let mut fields = line.split_ascii_whitespace();
     let address = Ipv6Addr::from_bits(u128::from_str_radix(fields.next()?, 16).ok()?);
@@ -47,7 +48,7 @@ fn parse_address6(line: &str) -> Option<Address6> {
     Some(Address6 { address, interface, flags })
 }
 
-/// IPv4 addresses, ascending; what cannot be read is not in the list.
+/// Returns the IPv4 addresses, ascending; omits what cannot be read.
 pub fn addresses4() -> Vec<Ipv4Addr> {
     let trie = fs::read_to_string("/proc/thread-self/net/fib_trie").unwrap_or_default();
     let mut addresses = parse_trie(&trie);
@@ -56,7 +57,7 @@ pub fn addresses4() -> Vec<Ipv4Addr> {
     addresses
 }
 
-/// Each leaf `|-- 10.0.0.7` with a line `/32 host LOCAL` below it.
+/// Returns the address of each leaf `|-- 10.0.0.7` that has a line `/32 host LOCAL` below it.
 fn parse_trie(trie: &str) -> Vec<Ipv4Addr> {
     let mut leaf: Option<Ipv4Addr> = None;
     let mut addresses = Vec::new();
@@ -70,20 +71,21 @@ fn parse_trie(trie: &str) -> Vec<Ipv4Addr> {
     addresses
 }
 
-/// Names of all interfaces, in the kernel's order.
+/// Returns the names of all interfaces, in the kernel's order.
 pub fn interfaces() -> Vec<Text> {
     let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
     let names = table.lines().skip(2).filter_map(|line| line.split_once(':'));
     names.map(|(name, _)| Text::scrub(name.trim())).collect()
 }
 
-/// `net.ipv6.conf.NAME.disable_ipv6`; None: it cannot be read, as where the kernel has no IPv6.
+/// Reads `net.ipv6.conf.NAME.disable_ipv6`. None: it cannot be read, for example because the kernel
+/// has no IPv6.
 pub fn is_ipv6_disabled(name: &str) -> Option<bool> {
     let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
     Some(fs::read_to_string(path).ok()?.trim() != "0")
 }
 
-/// The addresses of one family, as words; at most four.
+/// Returns the addresses of one family as text, at most four.
 pub fn list(family: IpAddr) -> String {
     const MOST: usize = 4;
     let all: Vec<String> = if family.is_ipv4() {

@@ -1,4 +1,5 @@
-//! The right to a socket's path: a lock file beside it, and nobody else's socket on it.
+//! An exclusive claim on a socket's path: a lock file beside it, and no other process's socket on
+//! it. Does not make the socket.
 
 use std::{
     fmt,
@@ -28,23 +29,24 @@ use crate::{
     },
 };
 
-/// The first line of each of our lock files.
+/// The first line of every lock file that portscope writes.
 const MARK: &str = "portscope serve lock 1";
 
-/// More than our own text takes; a longer file is not ours.
+/// Maximum number of bytes read from a lock file; portscope writes fewer.
 const LONGEST: usize = 256;
 
-/// A path that is ours as long as this is. Dropping it removes first the socket, then the lock.
+/// A path that is ours while this value exists. Dropping it removes first the socket, then the lock
+/// file.
 pub struct Claim {
     path: PathBuf,
     lock: Lock,
-    /// Our socket, once it is made.
+    /// Our socket, once it exists.
     socket: Option<Identity>,
 }
 
 impl Claim {
-    /// Afterwards nothing is at the path. A socket that is there is removed if its lock proves that an
-    /// earlier portscope of this user made it, and nobody uses it.
+    /// Claims `path` and leaves nothing there. A socket that is there is removed only if its lock
+    /// file proves that an earlier portscope of this user made it, and no process uses it.
     pub fn stake(path: &Path) -> Result<Self, SocketError> {
         let mut lock = Lock::take(path)?;
         make_room(path, lock.recorded)?;
@@ -52,7 +54,8 @@ impl Claim {
         Ok(Self { path: path.to_owned(), lock, socket: None })
     }
 
-    /// What is at the path now is ours, which the lock records for the next portscope.
+    /// Takes what is at the path now as our socket, and records it in the lock file for the next
+    /// portscope.
     pub fn settle(&mut self) -> Result<(), SocketError> {
         self.socket = fs::symlink_metadata(&self.path).ok().map(|found| Identity::of(&found));
         self.lock.write(self.socket)
@@ -90,13 +93,13 @@ fn make_room(path: &Path, recorded: Option<Identity>) -> Result<(), SocketError>
     fs::remove_file(path).map_err(|error| could_not("remove", error).into())
 }
 
-/// A file that is locked as long as we serve; the kernel unlocks it however we end.
+/// A file that is locked while we serve. The kernel unlocks it in whatever way the process ends.
 struct Lock {
     path: PathBuf,
     file: File,
-    /// The socket that the portscope before us made.
+    /// The socket that an earlier portscope recorded.
     recorded: Option<Identity>,
-    /// Made or written by us, and therefore ours to remove.
+    /// Created or written by us, so ours to remove.
     is_ours: bool,
 }
 
@@ -113,7 +116,8 @@ impl Lock {
                 Err(errno) => return Err(could_not_lock(&path, errno)),
             }
             let mut lock = Self { path: path.clone(), file, recorded: None, is_ours: is_new };
-            // The process that had it may have removed it before we locked it: then it locks nothing.
+            // The previous holder may have removed the file before we locked it: then the lock is
+            // useless.
             if lock.is_in_place() {
                 lock.read()?;
                 return Ok(lock);
@@ -121,8 +125,8 @@ impl Lock {
         }
     }
 
-    /// An empty file is taken as a lock that records nothing: another portscope may have made it a
-    /// moment ago, or ended before it wrote.
+    /// Reads the recorded socket. An empty file is accepted as a lock that records nothing: another
+    /// portscope may have just created it, or ended before it wrote to it.
     fn read(&mut self) -> Result<(), SocketError> {
         let mut text = Vec::new();
         let read = (&self.file).take(LONGEST as u64).read_to_end(&mut text);
@@ -162,7 +166,7 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// While it is locked, so that nobody else has locked it meanwhile.
+    /// Removes the file while it is locked, so that no other process can have locked it.
     fn drop(&mut self) {
         if self.is_ours && self.is_in_place() {
             let _ = fs::remove_file(&self.path);
@@ -170,8 +174,8 @@ impl Drop for Lock {
     }
 }
 
-/// True: it was made. Follows no link, waits for no pipe, and takes only a file of this user with one
-/// name.
+/// Opens the lock file, and returns whether it was created. Follows no symbolic link, does not
+/// block on a pipe, and accepts only a file of this user with a single name.
 fn open(path: &Path) -> Result<(File, bool), SocketError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
@@ -185,15 +189,15 @@ fn open(path: &Path) -> Result<(File, bool), SocketError> {
         match options.open(path) {
             Ok(file) => {
                 let found = file.metadata().map_err(|error| could_not_lock(path, error))?;
-                // No link is left of one that was removed since.
+                // The link count is 0 if the file was removed since it was opened.
                 if found.is_file() && found.uid() == users::effective() && found.nlink() <= 1 {
                     return Ok((file, false));
                 }
                 return Err(SocketError::NotALock { lock: shown(path) });
             }
-            // Removed since.
+            // Removed since the first attempt.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // ENXIO: a socket.
+            // A symbolic link (ELOOP), a directory (EISDIR) or a socket (ENXIO).
             Err(error) if is_no_file(&error) => {
                 return Err(SocketError::NotALock { lock: shown(path) });
             }
@@ -202,12 +206,12 @@ fn open(path: &Path) -> Result<(File, bool), SocketError> {
     }
 }
 
-/// Which file it is: an inode number is given again, hence also when it was made.
+/// Identifies a file. Inode numbers are reused, so the creation time is included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,
-    /// Nanoseconds since 1970; 0 where the file system does not record it.
+    /// Creation time in nanoseconds since 1970; 0 if the file system does not record it.
     made: u128,
 }
 

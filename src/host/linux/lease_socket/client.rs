@@ -1,4 +1,4 @@
-//! Those who are connected: what they said, and the answer. Never waits for one of them.
+//! Connections of clients: receives their bytes and sends answers. Never blocks on one client.
 
 use std::{
     io,
@@ -14,17 +14,17 @@ use rustix::{
 
 use crate::host::linux::lease_socket::LeaseSocket;
 
-/// A connection. Dropping it closes it.
+/// A connection to a client. Dropping it closes it.
 pub struct Client {
     socket: OwnedFd,
 }
 
-/// What came of a client.
+/// What was received from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     Nothing,
     Bytes(usize),
-    /// It will say no more, though it may still listen.
+    /// The client sends nothing more, but may still receive.
     End,
 }
 
@@ -33,7 +33,7 @@ impl Client {
         Self { socket }
     }
 
-    /// What waits, as far as it has room.
+    /// Receives the bytes that have arrived, as many as fit into `room`. Does not block.
     pub fn hear(&self, room: &mut [u8]) -> Heard {
         loop {
             return match rustix::net::recv(&self.socket, &mut *room, RecvFlags::DONTWAIT) {
@@ -41,13 +41,14 @@ impl Client {
                 Ok((length, _)) => Heard::Bytes(length),
                 Err(Errno::AGAIN) => Heard::Nothing,
                 Err(Errno::INTR) => continue,
-                // ECONNRESET: it is gone.
+                // For example ECONNRESET: the client has disconnected.
                 Err(_) => Heard::End,
             };
         }
     }
 
-    /// Whole or not at all, without SIGPIPE. Errors: it is gone, or has no room for it.
+    /// Sends an answer without blocking and without SIGPIPE. Errors: the client has disconnected,
+    /// or the socket has no room for the whole answer.
     pub fn tell(&self, answer: &[u8]) -> io::Result<()> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let sent = rustix::io::retry_on_intr(|| rustix::net::send(&self.socket, answer, flags))?;
@@ -61,18 +62,19 @@ impl AsFd for Client {
     }
 }
 
-/// What there is to do.
+/// Which descriptors are ready.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ready {
-    /// The wake-up has something to read.
+    /// The wake-up descriptor is readable.
     pub is_woken: bool,
-    /// Somebody waits to be accepted.
+    /// A connection waits to be accepted.
     pub somebody_knocks: bool,
-    /// By client.
+    /// For each client, whether it is ready.
     pub clients: Vec<bool>,
 }
 
-/// Waits until there is something to do, or so long. `listener` None: nobody new is waited for.
+/// Waits until a descriptor is ready, at most for `longest` (None: without limit). Waits for new
+/// connections only if there is a `listener`.
 pub fn wait<'a>(
     wake: BorrowedFd<'_>,
     listener: Option<&LeaseSocket>,
@@ -83,11 +85,11 @@ pub fn wait<'a>(
     let mut fds = vec![on(wake)];
     fds.extend(clients.map(|client| on(client.socket.as_fd())));
     fds.extend(listener.map(|listener| on(listener.as_fd())));
-    // A time that no Timespec can tell is for ever.
+    // A duration that does not fit a Timespec means no limit.
     let longest = longest.and_then(|longest| Timespec::try_from(longest).ok());
     match poll(&mut fds, longest.as_ref()) {
         Ok(_) => {}
-        // The wake-up tells the next time which signal it was.
+        // The next call reports the signal through the wake-up descriptor.
         Err(Errno::INTR) => fds.iter_mut().for_each(PollFd::clear_revents),
         Err(errno) => return Err(errno.into()),
     }

@@ -1,4 +1,4 @@
-//! Who uses which Unix socket, from /proc/net/unix. Opens none of them.
+//! Finds Unix sockets that are in use, from /proc/net/unix. Opens none of them.
 
 use std::{
     ffi::OsStr,
@@ -8,14 +8,14 @@ use std::{
     path::Path,
 };
 
-/// `SS_CONNECTED` in the state of a socket. A connection shows the path of the listener that
-/// accepted it.
+/// `SS_CONNECTED` in the column `St`. An accepted connection shows the path of its listener.
 const CONNECTED: u8 = 3;
-/// `SOCK_DGRAM`, which receives without listening, connected or not.
+/// `SOCK_DGRAM`: receives without listening, whether connected or not.
 const DATAGRAM: &[u8] = b"0002";
 
-/// Whether some process is seen to listen or to receive on the socket at that path. One of another
-/// network namespace is not seen; one that gave a relative path counts if its last part is the same.
+/// Whether a process has a socket bound to `path`; accepted connections do not count. Does not find
+/// sockets of other network namespaces. A socket bound by a relative path counts if its last
+/// component is the same.
 pub fn is_in_use(path: &Path) -> io::Result<bool> {
     let wanted = identity(path);
     let table = BufReader::new(fs::File::open("/proc/thread-self/net/unix")?);
@@ -39,8 +39,9 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
-/// `Num: RefCount Protocol Flags Type St Inode Path` (proc_pid_net(5)); a path may have blanks in
-/// it, and an abstract name begins with `@`.
+/// Returns the path of a socket that is not an accepted connection. A path may contain blanks, and
+/// an abstract name begins with `@`. Fields of the line (proc_pid_net(5)):
+/// `Num: RefCount Protocol Flags Type St Inode Path`.
 fn bound_at(line: &[u8]) -> Option<&Path> {
     let mut rest = line;
     let mut fields = [&line[..0]; 7];
@@ -50,7 +51,7 @@ fn bound_at(line: &[u8]) -> Option<&Path> {
         (*field, rest) = rest.split_at(end);
     }
     let [_, _, _, _, kind, state, _] = fields;
-    // The heading has none.
+    // The heading has no number in this column.
     let state = u8::from_str_radix(str::from_utf8(state).ok()?, 16).ok()?;
     let path = rest.strip_prefix(b" ")?;
     let is_path = !path.is_empty() && !path.starts_with(b"@");

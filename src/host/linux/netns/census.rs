@@ -1,4 +1,4 @@
-//! Which network namespaces there are, and what of them could not be seen. Enters none.
+//! Lists the network namespaces of the machine, and what may hide others. Enters none.
 
 use std::{
     collections::HashSet,
@@ -25,18 +25,18 @@ use crate::{
     },
 };
 
-/// The distinct network namespaces of the machine, held.
+/// The distinct network namespaces of the machine, each with an open descriptor.
 pub struct Census {
-    /// By the lowest pid in each; those without a process last.
+    /// Ordered by the lowest pid in each; namespaces without a process come last.
     pub namespaces: Vec<Namespace>,
-    /// What may hide others.
+    /// Why others may be missing.
     pub unseen: Vec<UnseenNamespaces>,
 }
 
-/// Those of all threads in /proc, and those that a mount keeps (/run/netns).
+/// Lists the namespaces of all threads in /proc, and those that a mount keeps (/run/netns).
 ///
-/// One that is kept by an open descriptor or a socket alone is in neither: it is not found. Costs
-/// a readlink(2) for each thread of the machine, and holds a descriptor for each namespace.
+/// Does not find a namespace that only an open descriptor or a socket keeps. Costs a readlink(2)
+/// for each thread of the machine, and keeps a descriptor open for each namespace.
 ///
 /// Errors: /proc cannot be read at all, or no descriptors are left.
 pub fn all() -> Result<Census, HostError> {
@@ -54,12 +54,12 @@ struct Walk {
     mounts: Mounts,
     known: HashSet<u64>,
     found: Vec<Namespace>,
-    /// Links that could not be read.
+    /// Number of links that could not be read.
     unread: u32,
 }
 
 impl Walk {
-    /// True: there may be processes that /proc does not list.
+    /// Returns whether there may be processes that /proc does not list.
     fn visit_processes(&mut self) -> Result<bool, HostError> {
         let failed = |error| HostError::new("read /proc", error);
         let proc: OwnedFd = File::open("/proc").map_err(failed)?.into();
@@ -113,14 +113,14 @@ impl Walk {
                 self.found.push(Namespace::new(path, (link, id), self.mounts.name_of(id)));
             }
             Ok(_) | Err(Unopened::Missing) => {}
-            // Another mount hides this one.
+            // Another mount may cover this one.
             Err(Unopened::Forbidden | Unopened::NotANamespace) => self.unread += 1,
             Err(Unopened::Failed(errno)) => return Err(could_not_open(path, errno)),
         }
         Ok(())
     }
 
-    /// What has ended is not missed.
+    /// Counts a link that could not be read, unless its process or thread has ended.
     fn miss(&mut self, error: &io::Error) {
         let has_ended = error.kind() == io::ErrorKind::NotFound
             || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error());
@@ -128,7 +128,7 @@ impl Walk {
     }
 }
 
-/// Entries of /proc that are pids.
+/// Returns the entries of a directory in /proc that are numbers: pids or thread IDs.
 fn numbers(folder: ReadDir) -> impl Iterator<Item = u32> {
     folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }

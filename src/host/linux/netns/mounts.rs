@@ -1,4 +1,4 @@
-//! Network namespaces that a mount keeps, from /proc/self/mountinfo. Opens none of them.
+//! Finds network namespaces that a mount keeps, from /proc/self/mountinfo. Opens none of them.
 
 use std::{
     ffi::OsString,
@@ -12,10 +12,10 @@ use crate::{
     host::{HostError, linux::netns::NAMED},
 };
 
-/// In the order of their mounts.
+/// Inode numbers and mount points, in the order of the mounts.
 pub(super) struct Mounts(Vec<(u64, PathBuf)>);
 
-/// Those of our own mount namespace.
+/// Reads the mounts of our own mount namespace.
 pub(super) fn read() -> Result<Mounts, HostError> {
     let path = "/proc/self/mountinfo";
     let table = fs::read(path).map_err(|error| HostError::new(&format!("read {path}"), error))?;
@@ -23,7 +23,7 @@ pub(super) fn read() -> Result<Mounts, HostError> {
 }
 
 impl Mounts {
-    /// Its name in /run/netns.
+    /// Returns the namespace's name in /run/netns.
     pub(super) fn name_of(&self, id: u64) -> Option<Text> {
         let points = self.0.iter().filter(|(of, _)| *of == id).map(|(_, point)| point);
         let mut names = points.filter_map(|point| {
@@ -38,8 +38,8 @@ impl Mounts {
     }
 }
 
-/// `36 35 0:4 net:[4026532250] /run/netns/blue rw shared:9 - nsfs nsfs rw` (proc_pid_mountinfo(5)):
-/// the inode number and the mount point, where the file system is nsfs.
+/// Returns the inode number and the mount point of a line of proc_pid_mountinfo(5) whose file
+/// system is nsfs: `36 35 0:4 net:[4026532250] /run/netns/blue rw shared:9 - nsfs nsfs rw`.
 fn parse_line(line: &[u8]) -> Option<(u64, PathBuf)> {
     let mut fields = line.split(|&byte| byte == b' ');
     let id = parse_link(str::from_utf8(fields.nth(3)?).ok()?)?;
@@ -48,12 +48,12 @@ fn parse_line(line: &[u8]) -> Option<(u64, PathBuf)> {
     (kind == b"nsfs").then(|| (id, OsString::from_vec(point).into()))
 }
 
-/// `net:[4026531833]`
+/// Parses `net:[4026531833]`.
 pub(super) fn parse_link(text: &str) -> Option<u64> {
     text.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// Blank, tab, newline and backslash stand as `\040`, `\011`, `\012`, `\134`.
+/// Decodes blank, tab, newline and backslash, which are written `\040`, `\011`, `\012`, `\134`.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(field.len());
     let mut rest = field;

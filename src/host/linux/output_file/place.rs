@@ -1,4 +1,4 @@
-//! A name in a folder that is opened once, and what may be done with what has that name.
+//! A name in a folder that is opened once, and checks of the file that has this name.
 
 use std::{
     ffi::{CString, OsStr},
@@ -21,19 +21,19 @@ use rustix::{
 
 use crate::host::linux::users;
 
-/// As in the kernel (MAXSYMLINKS).
+/// Maximum number of symbolic links followed, as in the kernel (MAXSYMLINKS).
 const MOST_LINKS: u32 = 40;
-/// The descriptors of this process.
+/// The directory of this process's descriptors.
 pub const OPEN_FOLDERS: &str = "/proc/self/fd";
 
-/// A name in an opened folder.
+/// A name in an open folder.
 #[derive(Debug)]
 pub struct Place {
     pub folder: OwnedFd,
     pub name: CString,
 }
 
-/// What has the name of a place.
+/// What exists at a place.
 pub enum Occupant {
     None,
     File(Metadata),
@@ -43,7 +43,7 @@ pub enum Occupant {
 }
 
 impl Place {
-    /// `path` is relative to `from`.
+    /// Opens the folder of `path`, which is relative to `from`.
     pub fn of(from: BorrowedFd<'_>, path: &[u8]) -> io::Result<Self> {
         let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
         let (folder, name) = path.split_at(start);
@@ -56,7 +56,7 @@ impl Place {
         Ok(Self { folder, name: CString::new(name)? })
     }
 
-    /// The place that the links at `path` lead to.
+    /// Returns the place to which the symbolic links at `path` lead.
     pub fn behind_links(path: &Path) -> io::Result<Self> {
         let mut place = Self::of(CWD, path.as_os_str().as_bytes())?;
         for _ in 0..MOST_LINKS {
@@ -71,7 +71,7 @@ impl Place {
         Err(Errno::LOOP.into())
     }
 
-    /// What has the name, without following a link.
+    /// Looks the name up without following a symbolic link.
     fn find(&self) -> io::Result<Option<(File, Metadata)>> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(&self.folder, &self.name, flags, Mode::empty()) {
@@ -85,7 +85,7 @@ impl Place {
         }
     }
 
-    /// Errors: it must not be written to, or not be replaced.
+    /// Returns what exists at the place. Errors: it must not be written to or must not be replaced.
     pub fn look(&self, mark: Option<&str>) -> io::Result<Occupant> {
         let Some((_, found)) = self.find()? else { return Ok(Occupant::None) };
         if let Some(number) = self.descriptor() {
@@ -111,7 +111,7 @@ impl Place {
         Ok(if kind.is_file() { Occupant::File(found) } else { Occupant::Special })
     }
 
-    /// The N of `/dev/fd/N`, if the folder is that of this process.
+    /// Returns the N of `/dev/fd/N`, if the folder is that of this process.
     fn descriptor(&self) -> Option<RawFd> {
         let number = self.name.to_str().ok()?.parse().ok()?;
         let folder = rustix::fs::fstat(&self.folder).ok()?;
@@ -119,16 +119,16 @@ impl Place {
         ((folder.st_dev, folder.st_ino) == (own.st_dev, own.st_ino)).then_some(number)
     }
 
-    /// Refuses what another user may have put into a folder that is not only ours, to have us write
-    /// somewhere else or to get what we write: as fs.protected_symlinks (proc_sys_fs(5)) does for
-    /// links, and for folders without the sticky bit as well.
+    /// Refuses a file or link that another user may have put into a folder that is not only ours,
+    /// to redirect what we write or to read it. Does what fs.protected_symlinks (proc_sys_fs(5))
+    /// does for links, and also covers folders without the sticky bit.
     fn check_is_safe(&self, found: &Metadata) -> io::Result<()> {
         let is_trusted = |uid| uid == 0 || uid == users::effective();
         if is_trusted(found.uid()) {
             return Ok(());
         }
         let folder = rustix::fs::fstat(&self.folder)?;
-        // In a user namespace the host's /dev belongs to a user who is not known there.
+        // In a user namespace, the host's /dev belongs to a user who is not mapped there.
         let is_unmapped = || {
             folder.st_uid == found.uid()
                 && users::unmapped()
@@ -144,7 +144,8 @@ impl Place {
         )))
     }
 
-    /// Of what is opened here, which need not be what was found before.
+    /// Checks that the file is ours and begins with `mark` or is empty. Checks the file that it
+    /// opens, which may be another one than the one found before.
     fn check_is_ours(&self, mark: &str) -> io::Result<Metadata> {
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -170,7 +171,7 @@ impl Place {
         )))
     }
 
-    /// Opens a pipe or a device. Does not wait for a reader; writes wait as usual.
+    /// Opens a pipe or a device. Does not wait for a reader of the pipe; writes block as usual.
     pub fn open_special(&self) -> io::Result<File> {
         let flags =
             OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

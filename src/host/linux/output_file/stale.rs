@@ -1,4 +1,4 @@
-//! Temporary files that killed runs left in a folder. Not those of runs that still write.
+//! Removes temporary files that killed runs left in a folder. Keeps those of runs that still write.
 
 use std::{
     fs::File,
@@ -14,17 +14,18 @@ use rustix::{
 
 use crate::host::linux::users;
 
-/// A run of another pid namespace may write to the same folder; it changes its file more often.
+/// Minimum age of a file to remove. A run in another pid namespace may be writing to the same
+/// folder; it changes its file more often.
 const OLD: Duration = Duration::from_mins(1);
-/// A huge folder must not delay a report.
+/// Maximum number of entries examined: a huge folder must not delay a report.
 const MOST_ENTRIES: usize = 10_000;
 
-/// The name of a temporary file of this process.
+/// Returns the name of a temporary file of this process.
 pub fn name(number: u32) -> String {
     format!(".portscope-{}-{number}.tmp", std::process::id())
 }
 
-/// Removes them as far as possible; that they stay is no error.
+/// Removes such files as far as possible; a failure is no error.
 pub fn remove(folder: &OwnedFd) {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(entries) =
@@ -43,7 +44,7 @@ pub fn remove(folder: &OwnedFd) {
     }
 }
 
-/// The pid in `.portscope-PID-NUMBER.tmp`.
+/// Parses the pid in `.portscope-PID-NUMBER.tmp`.
 fn pid_of(name: &str) -> Option<u32> {
     let (pid, number) = name.strip_prefix(".portscope-")?.strip_suffix(".tmp")?.split_once('-')?;
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -51,7 +52,8 @@ fn pid_of(name: &str) -> Option<u32> {
         .then(|| pid.parse().ok())?
 }
 
-/// This process has no temporary file yet: one with its pid is of an earlier run.
+/// Whether the process has ended. Our own pid counts as ended: this process has no temporary file
+/// yet, so a file with its pid was left by an earlier run.
 fn has_ended(pid: u32) -> bool {
     let is_ours = pid == std::process::id();
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw);

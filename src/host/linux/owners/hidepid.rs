@@ -1,4 +1,4 @@
-//! Whether /proc hides the processes of other users. Not which processes these are.
+//! Checks whether /proc hides the processes of other users. Does not find out which ones.
 
 use rustix::{
     fd::OwnedFd,
@@ -7,11 +7,12 @@ use rustix::{
     thread::CapabilitySet,
 };
 
-/// Mounted with `hidepid=invisible` or `ptraceable` (proc(5)), and we are not exempt.
+/// Whether /proc is mounted with `hidepid=invisible` or `ptraceable` (proc(5)) and we are not
+/// exempt.
 ///
-/// Exempt is who has CAP_SYS_PTRACE and sees pid 1; without the latter the capability is worth
-/// nothing outside our user namespace. The `gid=` exemption needs no look: what it shows beyond
-/// ours is unreadable, hence counted.
+/// We are exempt with CAP_SYS_PTRACE if we also see pid 1: if we do not, the capability is valid
+/// only inside our user namespace. The `gid=` exemption is not checked: the other users' processes
+/// that it shows are unreadable, and counted as such.
 pub fn hides_processes(proc: &OwnedFd) -> rustix::io::Result<bool> {
     let may_trace = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
@@ -33,7 +34,7 @@ fn is_set(mountinfo: &[u8], device: &str) -> bool {
     })
 }
 
-/// `noaccess` (1) is none of these: its processes are listed and refuse.
+/// `noaccess` (1) is not one of these: it lists the processes, but makes them unreadable.
 fn hides(option: &str) -> bool {
     let value = option.strip_prefix("hidepid=");
     matches!(value, Some("2" | "invisible" | "4" | "ptraceable"))

@@ -1,4 +1,4 @@
-//! kcmp(2): whether two threads share one table of descriptors. rustix does not have it.
+//! kcmp(2): whether two threads share one descriptor table. rustix does not provide it.
 
 use std::{
     ffi::{c_int, c_long, c_ulong},
@@ -10,7 +10,7 @@ use crate::domain::Errno;
 /// include/uapi/linux/kcmp.h.
 const KCMP_FILES: c_int = 2;
 
-/// Of the system call (arch/*/tools/syscall.tbl); None: not known for this architecture.
+/// Number of the system call (arch/*/tools/syscall.tbl). None: unknown for this architecture.
 const NUMBER: Option<c_long> = if cfg!(target_arch = "x86_64") {
     Some(312)
 } else if cfg!(any(
@@ -40,10 +40,11 @@ unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
 }
 
-/// Costs about 1 µs, where reading a table costs as much for each descriptor.
+/// Returns whether two threads share one descriptor table. Takes about 1 µs; reading a table takes
+/// as long for each descriptor.
 ///
-/// Errors: EPERM without the right to trace both, ESRCH where one has ended, ENOSYS where the kernel
-/// does not have it.
+/// Errors: EPERM without the right to trace both, ESRCH if one has ended, ENOSYS if the kernel does
+/// not have the system call.
 pub(super) fn share_descriptors(one: u32, other: u32) -> Result<bool, Errno> {
     let number = NUMBER.ok_or(Errno::ENOSYS)?;
     let (one, other) = (one.cast_signed(), other.cast_signed());
@@ -51,7 +52,7 @@ pub(super) fn share_descriptors(one: u32, other: u32) -> Result<bool, Errno> {
     let order = unsafe { syscall(number, one, other, KCMP_FILES, 0 as c_ulong, 0 as c_ulong) };
     match order {
         0 => Ok(true),
-        // It orders them by an address that it does not show.
+        // The tables differ; the value is their order by an address that the kernel does not show.
         1..=3 => Ok(false),
         _ => Err(Errno::from(&io::Error::last_os_error())),
     }
@@ -65,7 +66,7 @@ mod tests {
     fn threads_share_a_table_and_processes_do_not() {
         let us = std::process::id();
         let thread = std::thread::spawn(|| rustix::thread::gettid().as_raw_pid().cast_unsigned());
-        // The thread may have ended: the main one has not.
+        // The thread may have ended; the main thread has not.
         assert_eq!(share_descriptors(us, us), Ok(true));
         let _ = thread.join();
         assert_eq!(share_descriptors(u32::MAX >> 1, us), Err(Errno::ESRCH));

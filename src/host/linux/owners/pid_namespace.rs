@@ -1,4 +1,5 @@
-//! Whether /proc shows the processes of the whole machine, or those of one pid namespace.
+//! Checks whether /proc shows the processes of the whole machine, or only those of one pid
+//! namespace.
 
 use rustix::{
     fd::OwnedFd,
@@ -6,30 +7,31 @@ use rustix::{
     io::Errno,
 };
 
-/// The inode of the first pid namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h), the same on
+/// Inode of the initial pid namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h), the same on
 /// Linux 3.8 to 7.3.
 const FIRST: u64 = 0xEFFF_FFFC;
 
-/// There may be processes that this mount of /proc does not show. Where that cannot be known, there
-/// may be.
+/// Whether there may be processes that this mount of /proc does not show; true if that is unknown.
 ///
-/// A mount shows the processes of the pid namespace that it was made in, and of those below; ours
-/// may be another one. Only the first one shows all.
+/// A mount shows the processes of the pid namespace in which it was made, and of that namespace's
+/// descendants. It may be another namespace than ours. Only the initial one shows all processes.
 pub fn hides_processes(proc: &OwnedFd) -> bool {
     match statat(proc, c"self/ns/pid", AtFlags::empty()) {
-        // We are in the first one, and it shows us: it is made in the first one.
+        // We are in the initial namespace, and the mount shows us: it was made in the initial
+        // namespace.
         Ok(stat) if stat.st_ino == FIRST => false,
-        // A kernel without pid namespaces, if it shows us at all.
+        // A kernel without pid namespaces, if the mount shows us.
         Err(Errno::NOENT) if statat(proc, c"self", AtFlags::empty()).is_ok() => false,
-        // The namespace of the mount is ours.
+        // The mount was made in our namespace, which is not the initial one.
         Ok(_) if depth(proc) == Some(1) => true,
-        // It is one above ours: that of its first process, if we may see which one that is.
+        // It was made in a namespace above ours: that of its pid 1, if we may read it.
         Ok(_) => !statat(proc, c"1/ns/pid", AtFlags::empty()).is_ok_and(|s| s.st_ino == FIRST),
         Err(_) => true,
     }
 }
 
-/// Pid namespaces from that of the mount down to ours (`NSpid` of proc_pid_status(5)).
+/// Returns the number of pid namespaces from that of the mount down to ours (`NSpid` of
+/// proc_pid_status(5)).
 fn depth(proc: &OwnedFd) -> Option<usize> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = openat(proc, c"self/status", flags, Mode::empty()).ok()?;

@@ -1,5 +1,5 @@
-//! Sockets in the fixed files of io_uring, from /proc/PID/fdinfo. Not of rings that only a mapping
-//! keeps.
+//! Finds sockets in the fixed files of io_uring, from /proc/PID/fdinfo. Does not find rings that
+//! only a memory mapping keeps open.
 
 use rustix::{
     fd::OwnedFd,
@@ -8,10 +8,10 @@ use rustix::{
 
 use super::table::{Found, Path, socket_inode};
 
-/// A table of fixed files may have 32,768 entries of some 20 bytes.
+/// Maximum number of bytes read. A table of fixed files may have 32,768 entries of about 20 bytes.
 const MOST_READ: usize = 1 << 20;
 
-/// Adds the sockets of the rings found. What cannot be read is passed over.
+/// Adds the sockets of the rings in `found`. Skips files that cannot be read.
 pub(super) fn read(proc: &OwnedFd, found: &mut Found) {
     let mut text = Vec::new();
     let rings = std::mem::take(&mut found.rings);
@@ -36,7 +36,8 @@ fn read_all(proc: &OwnedFd, path: &std::ffi::CStr, text: &mut Vec<u8>) -> rustix
     Ok(())
 }
 
-/// `UserFiles: 2`, then `    0: socket:[28782]` (io_uring/fdinfo.c).
+/// Returns the inodes in lines such as `    0: socket:[28782]`, which follow `UserFiles: 2`
+/// (io_uring/fdinfo.c).
 fn sockets(fdinfo: &[u8]) -> impl Iterator<Item = u32> {
     fdinfo.split(|&byte| byte == b'\n').filter_map(|line| {
         let colon = line.iter().position(|&byte| byte == b':')?;

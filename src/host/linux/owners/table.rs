@@ -1,4 +1,4 @@
-//! Reads one table of descriptors: /proc/PID/fd, or that of a single thread. Not which ones to read.
+//! Reads one descriptor table: /proc/PID/fd, or that of one thread. Does not choose which ones.
 
 use std::{ffi::CStr, io::Write as _, mem::MaybeUninit};
 
@@ -9,14 +9,14 @@ use rustix::{
     path::Arg,
 };
 
-/// What tables show.
+/// What was found in descriptor tables.
 #[derive(Default)]
 pub(super) struct Found {
-    /// (socket inode, pid).
+    /// Pairs of socket inode and pid.
     pub pairs: Vec<(u32, u32)>,
-    /// Where sockets are held; None: nobody asks for that.
+    /// Where sockets are held. None: the caller does not need it.
     pub places: Option<Vec<Place>>,
-    /// Each io_uring.
+    /// All io_uring instances.
     pub rings: Vec<Ring>,
 }
 
@@ -32,7 +32,7 @@ impl Found {
 pub struct Place {
     pub inode: u32,
     pub pid: u32,
-    /// Of a table that is not the process's.
+    /// The thread, if the table is not that of the process.
     pub tid: Option<u32>,
     pub descriptor: u32,
 }
@@ -45,17 +45,17 @@ pub(super) struct Ring {
     pub descriptor: u32,
 }
 
-/// Reads tables below /proc, one after the other, through one buffer.
+/// Reads tables below /proc, one at a time, through one buffer.
 pub(super) struct Table<'a> {
     pub proc: &'a OwnedFd,
     pub buffer: &'a mut [MaybeUninit<u8>],
 }
 
 impl Table<'_> {
-    /// Adds the sockets of a process, or of one of its threads, and counts all descriptors; EACCES
-    /// if the directory or some of its links refused.
+    /// Adds the sockets of a process, or of one of its threads, and returns the number of all
+    /// descriptors. Errors: EACCES if the directory or some of its links cannot be read.
     ///
-    /// The links are read, not followed: following one into a dead network mount would block.
+    /// Does not follow the links: following one into a dead network mount would block.
     pub fn read(
         &mut self,
         pid: u32,
@@ -76,7 +76,7 @@ impl Table<'_> {
             match rustix::fs::readlinkat_raw(&directory, name, &mut target) {
                 Ok((target, _)) => found.add(target, pid, tid, name.to_bytes()),
                 Err(Errno::ACCESS | Errno::PERM) => is_refused = true,
-                // Closed meanwhile, or a file whose path exceeds a page: no socket.
+                // Closed meanwhile, or a file whose path is longer than a page, so no socket.
                 Err(Errno::NOENT | Errno::SRCH | Errno::NAMETOOLONG) => {}
                 Err(errno) => return Err(errno),
             }
@@ -103,14 +103,14 @@ pub(super) fn open_directory(at: impl AsFd, path: impl Arg) -> rustix::io::Resul
     rustix::fs::openat(at, path, flags, Mode::empty())
 }
 
-/// A path below /proc, without an allocation.
+/// A path relative to /proc, built without allocation.
 pub(super) struct Path([u8; Path::LENGTH]);
 
 impl Path {
-    /// Three numbers of ten digits, `/task/`, `/fdinfo/` and a NUL.
+    /// Room for three numbers of ten digits, `/task/`, `/fdinfo/` and a NUL.
     const LENGTH: usize = 48;
 
-    /// `PID` or `PID/task/TID`, then `tail`.
+    /// Returns `PID` or `PID/task/TID`, followed by `tail`.
     pub fn of(pid: u32, tid: Option<u32>, tail: &str) -> Self {
         let mut path = [0; Self::LENGTH];
         let written = match tid {

@@ -1,4 +1,5 @@
-//! Finds threads that left the descriptor table of their process. Not what they are.
+//! Finds threads that do not share the descriptor table of their process. Does not read their
+//! names.
 
 use std::{collections::HashSet, mem::MaybeUninit};
 
@@ -15,8 +16,8 @@ use super::{
     table::{Found, Path, Table, decimal, open_directory},
 };
 
-/// Descriptors that one search reads where kcmp(2) is not there to say which tables are worth it:
-/// about 100 ms.
+/// Maximum number of descriptors that one search reads (about 100 ms) if kcmp(2) cannot show which
+/// tables differ.
 const MOST_READ: u32 = 100_000;
 
 /// A thread with a descriptor table of its own.
@@ -28,11 +29,12 @@ pub(super) struct Thread {
 
 pub(super) fn has_several(proc: &OwnedFd, pid: u32) -> bool {
     let stat = rustix::fs::statat(proc, Path::of(pid, None, "/task").as_c_str(), AtFlags::empty());
-    // Two links and one for each thread (`proc_task_getattr`).
+    // Two links and one more per thread (`proc_task_getattr`).
     stat.is_ok_and(|stat| stat.st_nlink > 3)
 }
 
-/// The main thread is a zombie (proc_pid_stat(5)): the process is one, or other threads go on.
+/// Whether the main thread is a zombie (proc_pid_stat(5)): the whole process has ended, or its
+/// other threads still run.
 pub(super) fn has_ended(proc: &OwnedFd, pid: u32) -> bool {
     let path = Path::of(pid, None, "/stat");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -41,12 +43,12 @@ pub(super) fn has_ended(proc: &OwnedFd, pid: u32) -> bool {
     };
     let mut text = [0; 512];
     let length = rustix::io::read(&file, &mut text).unwrap_or(0);
-    // The name in parentheses may have any byte in it.
+    // The name in parentheses may contain any byte.
     let end = text[..length].iter().rposition(|&byte| byte == b')');
     end.and_then(|end| text.get(end + 2)).is_some_and(|state| b"ZX".contains(state))
 }
 
-/// The tables of all threads but the main one.
+/// Reads the tables of all threads except the main thread.
 pub(super) fn read_all(
     table: &mut Table<'_>,
     pid: u32,
@@ -54,7 +56,7 @@ pub(super) fn read_all(
 ) -> rustix::io::Result<()> {
     let mut seen = Vec::new();
     each(table.proc, pid, |tid| {
-        // Where that is not known, the first one is read alone.
+        // An error counts as shared: without kcmp(2), only the first thread is read.
         let is_seen = |&other: &u32| kcmp::share_descriptors(other, tid) != Ok(false);
         if tid == pid || seen.iter().any(is_seen) {
             return Ok(());
@@ -83,13 +85,13 @@ fn each(
     Ok(())
 }
 
-/// Reads the tables of all threads of the machine that are not their process's.
+/// Reads the tables of all threads on the machine that differ from the table of their process.
 pub(super) struct Search<'a> {
-    /// Processes that refuse as a whole.
+    /// Processes that cannot be read at all.
     refusing: HashSet<u32>,
     found: &'a mut Found,
     split: &'a mut Vec<Thread>,
-    /// Descriptors read, as far as they count against `MOST_READ`.
+    /// Number of descriptors read that count against `MOST_READ`.
     read: u32,
     unread: u32,
     error: Option<domain::Errno>,
@@ -101,7 +103,7 @@ impl<'a> Search<'a> {
     }
 
     pub fn run(&mut self, proc: &OwnedFd) -> rustix::io::Result<()> {
-        // A descriptor of its own: the first walk has read that one to its end.
+        // Opens /proc again, because the first walk has read `proc` to its end.
         let processes = open_directory(proc, ".")?;
         let mut buffer: Vec<u8> = Vec::with_capacity(2 * DIRECTORY_BUFFER);
         let (names, rest) = buffer.spare_capacity_mut().split_at_mut(DIRECTORY_BUFFER);
@@ -130,7 +132,7 @@ impl<'a> Search<'a> {
         buffer: &mut [MaybeUninit<u8>],
     ) -> rustix::io::Result<()> {
         let mut table = Table { proc, buffer };
-        // One thread of each table that was read.
+        // One thread for each table that was read.
         let mut known = vec![pid];
         let visited = each(proc, pid, |tid| {
             let answers: Vec<_> =
@@ -146,13 +148,14 @@ impl<'a> Search<'a> {
             }
         });
         match visited {
-            // The process is gone, or refuses since a moment.
+            // The process has ended, or has become unreadable.
             Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => Ok(()),
             other => other,
         }
     }
 
-    /// `is_bounded`: it is most likely the table of the process, read before.
+    /// Reads the table of a thread. `is_bounded`: kcmp(2) could not compare it. Most likely it is
+    /// the table of the process, which was read before.
     fn read(
         &mut self,
         table: &mut Table<'_>,

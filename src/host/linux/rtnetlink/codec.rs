@@ -1,7 +1,7 @@
-//! The bytes of NETLINK_ROUTE: requests out, interfaces and addresses in. No I/O.
+//! Encodes requests to NETLINK_ROUTE; decodes interfaces and addresses in its answers. No I/O.
 //!
-//! Layouts: `linux/netlink.h`, `linux/rtnetlink.h`, `linux/if_link.h`, `linux/if_addr.h`. Everything
-//! is in the byte order of the host, except for ports and addresses.
+//! Layouts: `linux/netlink.h`, `linux/rtnetlink.h`, `linux/if_link.h`, `linux/if_addr.h`.
+//! Everything is in the byte order of the host, except for ports and addresses.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
 const GET_ADDRESS: u16 = 22;
-/// `NLM_F_REQUEST`, and with `NLM_F_DUMP`.
+/// `NLM_F_REQUEST`, and the same with `NLM_F_DUMP`.
 const ONE: u16 = 0x1;
 const ALL: u16 = 0x301;
 /// `IFF_UP`
@@ -33,15 +33,15 @@ const NAME: u16 = 3;
 const LINK_INFO: u16 = 18;
 const KIND: u16 = 1;
 const DATA: u16 = 2;
-/// `IFA_ADDRESS` and, of a point-to-point interface its own one, `IFA_LOCAL`.
+/// `IFA_ADDRESS`, and `IFA_LOCAL`, which is the own address of a point-to-point interface.
 const ADDRESS: u16 = 1;
 const LOCAL: u16 = 2;
-/// `IFLA_EXT_MASK` with `RTEXT_FILTER_SKIP_STATS`: shorter answers.
+/// `IFLA_EXT_MASK` with `RTEXT_FILTER_SKIP_STATS`, which makes answers shorter.
 const EXTENT: u16 = 29;
 const SKIP_STATISTICS: u32 = 1 << 3;
 
-/// Which attribute of `IFLA_INFO_DATA` is the port (`IFLA_VXLAN_PORT`, `IFLA_GENEVE_PORT`,
-/// `IFLA_BAREUDP_PORT`); None: the interface does not report it here.
+/// Returns the attribute of `IFLA_INFO_DATA` that holds the port (`IFLA_VXLAN_PORT`,
+/// `IFLA_GENEVE_PORT`, `IFLA_BAREUDP_PORT`). None: the interface does not report its port there.
 fn port_attribute(kind: TunnelKind) -> Option<u16> {
     match kind {
         TunnelKind::Vxlan => Some(15),
@@ -57,14 +57,14 @@ pub(super) struct Request {
     has_many: bool,
 }
 
-/// For all interfaces.
+/// Returns the request for all interfaces.
 pub(super) fn request_links(sequence: u32) -> Request {
     let mut body = vec![0; LINK_LENGTH];
     push_attribute(EXTENT, &SKIP_STATISTICS.to_ne_bytes(), &mut body);
     request(GET_LINK, ALL, &body, sequence)
 }
 
-/// For one interface.
+/// Returns the request for one interface.
 pub(super) fn request_link(index: u32, sequence: u32) -> Request {
     let mut body = vec![0; LINK_LENGTH];
     body[4..8].copy_from_slice(&index.to_ne_bytes());
@@ -72,7 +72,7 @@ pub(super) fn request_link(index: u32, sequence: u32) -> Request {
     request(GET_LINK, ONE, &body, sequence)
 }
 
-/// For all addresses of both families.
+/// Returns the request for all addresses of both families.
 pub(super) fn request_addresses(sequence: u32) -> Request {
     request(GET_ADDRESS, ALL, &[0; ADDRESS_LENGTH], sequence)
 }
@@ -101,7 +101,7 @@ pub(super) struct Message<'a> {
     body: &'a [u8],
 }
 
-/// The answer to one request, datagram by datagram.
+/// The answer to one request, decoded datagram by datagram.
 pub(super) struct Dump {
     sequence: u32,
     has_many: bool,
@@ -117,7 +117,7 @@ impl Dump {
         self.is_done
     }
 
-    /// Errors: what the kernel gave in place of an answer, or bytes that are no message.
+    /// Calls `take` for each message of the answer. Errors: the kernel's error, or malformed bytes.
     pub(super) fn take(
         &mut self,
         mut datagram: &[u8],
@@ -156,7 +156,8 @@ fn split_message(bytes: &[u8]) -> Option<(Message<'_>, u32, &[u8])> {
     Some((Message { kind: u16_at(bytes, 4)?, body }, u32_at(bytes, 8)?, rest))
 }
 
-/// None: no interface, or none that is a tunnel over UDP and up: it has its socket only then.
+/// Returns the tunnel of a message. None: the message is not about an interface, or the interface
+/// is no tunnel over UDP or is down: it has its socket only while it is up.
 pub(super) fn tunnel(message: &Message<'_>) -> Option<Tunnel> {
     if !is_up(message)? {
         return None;
@@ -172,7 +173,7 @@ pub(super) fn tunnel(message: &Message<'_>) -> Option<Tunnel> {
     Some(Tunnel { kind, device, port })
 }
 
-/// None: the message is about no interface.
+/// Returns whether the interface is up. None: the message is not about an interface.
 pub(super) fn is_up(message: &Message<'_>) -> Option<bool> {
     link_attributes(message)?;
     Some(u32_at(message.body, 8)? & UP != 0)
@@ -183,7 +184,7 @@ fn link_attributes<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
     is_link.then(|| message.body.get(LINK_LENGTH..))?
 }
 
-/// None: the message has no address.
+/// Returns the address of a message. None: the message has no address.
 pub(super) fn address(message: &Message<'_>) -> Option<IpAddr> {
     let attributes = message.body.get(ADDRESS_LENGTH..).filter(|_| message.kind == NEW_ADDRESS)?;
     let bytes = find(attributes, LOCAL).or_else(|| find(attributes, ADDRESS))?;
@@ -193,7 +194,7 @@ pub(super) fn address(message: &Message<'_>) -> Option<IpAddr> {
     }
 }
 
-/// The value of the first attribute of that kind; flags in the kind's upper bits do not count.
+/// Returns the value of the first attribute of this kind; ignores flags in the kind's upper bits.
 fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     while !attributes.is_empty() {
         let length = usize::from(u16_at(attributes, 0)?);
@@ -234,7 +235,7 @@ mod tests {
         bytes
     }
 
-    /// As the kernel answers about an interface: its name, then `IFLA_LINKINFO`.
+    /// Returns a message body as the kernel sends it for an interface: name, then `IFLA_LINKINFO`.
     fn link(name: &str, flags: u32, kind: &str, data: &[Vec<u8>]) -> Vec<u8> {
         let mut body = vec![0; LINK_LENGTH];
         body[8..12].copy_from_slice(&flags.to_ne_bytes());
@@ -278,7 +279,7 @@ mod tests {
             let _ = found(&whole[..end]);
             let _ = address(&Message { kind: NEW_ADDRESS, body: &whole[..end] });
         }
-        // A length of 0 must not be read for ever.
+        // A length of 0 must not cause an endless loop.
         assert_eq!(find(&[0; 64], NAME), None);
     }
 

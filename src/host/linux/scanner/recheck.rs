@@ -1,4 +1,4 @@
-//! Whether sockets that nobody holds were closed while we looked. Not who held them.
+//! Checks whether sockets without an owner were closed during the scan. Does not find their owners.
 
 use std::sync::Arc;
 
@@ -6,14 +6,15 @@ use crate::domain::{Snapshot, Source};
 
 use super::LinuxScanner;
 
-/// More sockets than these do not close within a scan: that nobody shows them has another reason.
+/// Maximum number of sockets to check. More than these do not close within a scan, so there is
+/// another reason why no process shows them.
 const MOST_RECHECKED: usize = 64;
-/// Ports that are listed one by one; of more all sockets are listed.
+/// Maximum number of ports to list one by one; if there are more, all sockets are listed.
 const MOST_PORTS: usize = 4;
 
 impl LinuxScanner {
-    /// Lists the sockets again that the first walk of all did not find. Later walks need no such
-    /// look: what they do not find is asked for at the next scan.
+    /// Lists the sockets again that the first walk over /proc did not find. Later walks do not need
+    /// this: sockets that they do not find are looked up again at the next scan.
     pub(super) fn recheck(&mut self, snapshot: &Snapshot) {
         let unconfirmed = self.owners.take_unconfirmed();
         if unconfirmed.is_empty() || unconfirmed.len() > MOST_RECHECKED {
@@ -28,7 +29,7 @@ impl LinuxScanner {
         self.owners.drop_closed(|inode| listed.binary_search(&inode).is_ok());
     }
 
-    /// The inodes that are listed now, ascending; None: not all could be listed.
+    /// Returns the inodes that are listed now, ascending. None: not all could be listed.
     fn list_again(&mut self, ports: &[u16]) -> Option<Vec<u32>> {
         let mut again = Snapshot::empty(Arc::clone(&self.machine), Source::SockDiag);
         if ports.len() > MOST_PORTS || self.netlink.is_err() {

@@ -1,12 +1,12 @@
-//! Removes sockets that were listed twice, because they went from one of the kernel's tables to another
-//! during the dump. Not sockets that are alike.
+//! Removes sockets that were listed twice, because they moved from one of the kernel's tables to
+//! another during the dump. Keeps distinct sockets that look alike.
 
 use crate::domain::Socket;
 
-/// The row that came last is the newer one.
+/// Finds rows with the same cookie and keeps the last one, which is the newest.
 #[derive(Default)]
 pub(super) struct Repetitions {
-    /// (cookie, place), used again for each scan.
+    /// Pairs of cookie and row number, reused for each scan.
     cookies: Vec<(u64, u32)>,
 }
 

@@ -1,18 +1,18 @@
-//! The bytes of NETLINK_SOCK_DIAG: requests out, sockets in. No I/O.
+//! Encodes requests to NETLINK_SOCK_DIAG and decodes the sockets in its answers. No I/O.
 //!
-//! Layouts: `linux/netlink.h`, `linux/inet_diag.h`, `linux/rtnetlink.h`. Everything is in the
-//! byte order of the host, except for ports and addresses.
+//! Layouts: `linux/netlink.h`, `linux/inet_diag.h`, `linux/rtnetlink.h`. Everything is in the byte
+//! order of the host, except for ports and addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::domain::{Endpoint, Errno, Family, Holder, Protocol, Socket, State, Table, Timer};
 
-/// Each state, bound-inactive included.
+/// All states, including bound-inactive.
 pub const ALL_STATES: u32 = u32::MAX;
 /// `TCPF_BOUND_INACTIVE`; Linux before 6.8 does not know it (net/ipv4/inet_diag.c).
 pub const BOUND_INACTIVE: u32 = 1 << 13;
 
-/// `TCPDIAG_GETSOCK`: both families in one walk of the kernel's table, TCP alone.
+/// `TCPDIAG_GETSOCK`: both families in one walk of the kernel's table, TCP only.
 const GETSOCK: u16 = 18;
 /// `SOCK_DIAG_BY_FAMILY`.
 const BY_FAMILY: u16 = 20;
@@ -23,7 +23,7 @@ const DONE: u16 = 3;
 const DUMP: u16 = 0x301;
 /// `NLM_F_DUMP_INTR`: the table changed while it was dumped.
 const DUMP_INTERRUPTED: u16 = 0x10;
-/// `INET_DIAG_SKV6ONLY`, one byte; comes with listening and closed sockets only.
+/// `INET_DIAG_SKV6ONLY`, one byte; sent for listening and closed sockets only.
 const V6_ONLY: u16 = 11;
 /// `INET_DIAG_CGROUP_ID`, eight bytes.
 const CGROUP_ID: u16 = 21;
@@ -38,42 +38,43 @@ const HEADER_LENGTH: usize = 16;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-/// The states, as bits, in which a TCP socket has a peer and may have been bound by number: not
-/// TIME-WAIT, of which the kernel keeps nothing about its bind().
+/// The states, as bits, in which a TCP socket has a peer and may have been bound to an explicit
+/// port. TIME-WAIT is not among them, because the kernel keeps nothing about its bind().
 pub const CONNECTED: u32 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
-/// `NLM_F_REQUEST`: one socket, not a table.
+/// `NLM_F_REQUEST`: requests one socket, not a table.
 const ONE: u16 = 1;
-/// `INET_DIAG_INFO`, asked for by the bit below its number; its value is `struct tcp_info`.
+/// `INET_DIAG_INFO`, requested by bit `INFO - 1`; its value is `struct tcp_info`.
 const INFO: u16 = 2;
-/// `tcpi_options` of `struct tcp_info`, and `TCPI_OPT_TIMESTAMPS` (linux/tcp.h).
+/// Offset of `tcpi_options` in `struct tcp_info`, and its flag `TCPI_OPT_TIMESTAMPS` (linux/tcp.h).
 const INFO_OPTIONS: usize = 5;
 const WITH_TIMESTAMPS: u8 = 1;
 
-/// Why a dump is not to be trusted as a whole; the greater ones outweigh the lesser.
+/// Why a dump is not reliable as a whole, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flaw {
-    /// The kernel says that the table changed meanwhile.
+    /// The table changed during the dump, as reported by the kernel.
     Interrupted,
-    /// Something was lost on the way.
+    /// Some data was lost.
     Truncated,
-    /// Something made no sense.
+    /// A message was malformed.
     Malformed,
-    /// The kernel gave an error in place of a table.
+    /// The kernel returned an error instead of a table.
     Refused(Errno),
 }
 
-/// The request for all sockets of `table` that are in one of `states`.
+/// Returns the request for all sockets of `table` that are in one of `states`.
 pub fn request(table: Table, states: u32, sequence: u32) -> Vec<u8> {
     request_of_port(table, states, None, sequence)
 }
 
-/// As `request`; with a port for the sockets that have it locally (net/ipv4/inet_diag.c and
-/// udp_diag.c compare `idiag_sport`).
+/// Like `request`, but with a port only for sockets that have it as local port
+/// (net/ipv4/inet_diag.c and udp_diag.c compare `idiag_sport`).
 pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
     with_header(table, sequence, body(table, states, port))
 }
 
-/// The request for `tcp_info` of one connected TCP socket; None: it has no cookie or no peer.
+/// Returns the request for `tcp_info` of one connected TCP socket. None: the socket has no cookie
+/// or no peer.
 pub fn request_of_info(socket: &Socket, sequence: u32) -> Option<Vec<u8>> {
     let (remote, cookie) = (socket.remote?, socket.cookie?);
     let table = if socket.family == Family::Ipv4 { Table::Tcp4 } else { Table::Tcp6 };
@@ -98,8 +99,8 @@ pub fn request_of_info(socket: &Socket, sequence: u32) -> Option<Vec<u8>> {
     Some(request)
 }
 
-/// Whether the connection has timestamps, from the answer to `request_of_info`. None: the answer is
-/// an error, has no `tcp_info`, or is that of another request.
+/// Returns whether the connection uses timestamps, from the answer to `request_of_info`. None: the
+/// answer is an error, has no `tcp_info`, or belongs to another request.
 pub fn has_timestamps(datagram: &[u8], sequence: u32) -> Option<bool> {
     let message = Messages(datagram).flatten().find(|message| message.sequence == sequence)?;
     let attributes = message.body.get(72..).filter(|_| message.kind == BY_FAMILY)?;
@@ -113,7 +114,7 @@ fn body(table: Table, states: u32, port: Option<u16>) -> Vec<u8> {
         bytes.extend_from_slice(&[0; 4]); // any family, prefix lengths, no extensions
         push_socket(port, &mut bytes);
         bytes.extend_from_slice(&states.to_ne_bytes());
-        bytes.extend_from_slice(&[0; 4]); // tables, never implemented
+        bytes.extend_from_slice(&[0; 4]); // tables, which no kernel implements
     } else {
         bytes.extend_from_slice(&[family_number(table), protocol_number(table), 0, 0]);
         bytes.extend_from_slice(&states.to_ne_bytes());
@@ -133,16 +134,17 @@ fn with_header(table: Table, sequence: u32, body: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// As `request`, for the sockets whose port was bound by its number: not chosen by bind() to port 0,
-/// connect(), listen() or the first send (`INET_DIAG_BC_AUTO` asks for `SOCK_BINDPORT_LOCK`).
+/// Like `request`, but only for sockets bound to an explicit port: not to one chosen by bind() to
+/// port 0, connect(), listen() or the first send (`INET_DIAG_BC_AUTO` tests `SOCK_BINDPORT_LOCK`).
 pub fn request_by_number(table: Table, states: u32, sequence: u32) -> Vec<u8> {
     let mut bytes = request(table, states, sequence);
     bytes.extend_from_slice(&12u16.to_ne_bytes());
     bytes.extend_from_slice(&BYTECODE.to_ne_bytes());
-    // Automatic: on to the jump; else to the end, which takes the socket.
+    // Automatic port: continues at the jump. Otherwise: goes to the end, which accepts the socket.
     bytes.extend_from_slice(&[AUTOMATIC, 4]);
     bytes.extend_from_slice(&8u16.to_ne_bytes());
-    // Beyond the end, which leaves it out. The kernel audits that each "yes" leads to the end.
+    // Jumps beyond the end, which rejects the socket. The kernel checks that each "yes" branch
+    // leads to the end.
     bytes.extend_from_slice(&[JUMP, 4]);
     bytes.extend_from_slice(&8u16.to_ne_bytes());
     let length = bytes.len() as u32;
@@ -150,15 +152,15 @@ pub fn request_by_number(table: Table, states: u32, sequence: u32) -> Vec<u8> {
     bytes
 }
 
-/// `inet_diag_sockid`: our port (0: any), no other, no addresses or interface, and
-/// `INET_DIAG_NOCOOKIE`.
+/// Appends an `inet_diag_sockid`: the local port (0: any), no remote port, no addresses, no
+/// interface, and `INET_DIAG_NOCOOKIE`.
 fn push_socket(port: Option<u16>, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&port.unwrap_or_default().to_be_bytes());
     bytes.extend_from_slice(&[0; 38]);
     bytes.extend_from_slice(&[0xff; 8]);
 }
 
-/// Replies bear the type of their request.
+/// Returns the message type of a request for `table`, which the replies have too.
 fn reply_kind(table: Table) -> u16 {
     if table == Table::Tcp { GETSOCK } else { BY_FAMILY }
 }
@@ -185,7 +187,7 @@ fn family_number(table: Table) -> u8 {
     }
 }
 
-/// One dump of one table, taken in datagram by datagram.
+/// One dump of one table, decoded datagram by datagram.
 #[derive(Debug)]
 pub struct Dump {
     protocol: Protocol,
@@ -196,7 +198,7 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Awaits the answer to `request(table, _, sequence)`.
+    /// Expects the answer to `request(table, _, sequence)`.
     pub fn new(table: Table, sequence: u32) -> Self {
         Self {
             protocol: protocol(table),
@@ -207,12 +209,12 @@ impl Dump {
         }
     }
 
-    /// The kernel has said that there is no more.
+    /// Whether the kernel has sent the end of the dump.
     pub fn is_done(&self) -> bool {
         self.is_done
     }
 
-    /// The worst that happened so far.
+    /// The most severe flaw so far.
     pub fn flaw(&self) -> Option<Flaw> {
         self.flaw
     }
@@ -221,12 +223,12 @@ impl Dump {
         self.flaw = self.flaw.max(Some(flaw));
     }
 
-    /// Appends the sockets of one datagram. Never fails: what is wrong becomes the dump's flaw, and
-    /// the rest is still taken in, for the kernel refuses a new dump until the old one is read.
+    /// Appends the sockets of one datagram. Never fails: an error becomes the dump's flaw, and the
+    /// rest is still read, because the kernel refuses a new dump until the old one is read.
     pub fn take(&mut self, datagram: &[u8], sockets: &mut Vec<Socket>) {
         for message in Messages(datagram) {
             match message {
-                // A left-over of a dump that we gave up.
+                // Left over from a dump that was abandoned.
                 Some(message) if message.sequence != self.sequence => {}
                 Some(message) => self.take_message(&message, sockets),
                 None => self.note(Flaw::Malformed),
@@ -249,7 +251,7 @@ impl Dump {
         }
     }
 
-    /// Both kinds of end carry 0 or a negative errno first; old kernels send DONE without it.
+    /// Both end messages begin with 0 or a negative errno; old kernels send DONE without it.
     fn finish(&mut self, body: &[u8]) {
         self.is_done = true;
         let code = body.first_chunk().map_or(0, |&bytes| i32::from_ne_bytes(bytes));
@@ -266,7 +268,7 @@ struct Message<'a> {
     body: &'a [u8],
 }
 
-/// The messages of a datagram; None, once and last, where the bytes are no message.
+/// The messages of a datagram. If the bytes are no message, the last item is None.
 struct Messages<'a>(&'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
@@ -294,7 +296,8 @@ fn read_message(bytes: &[u8]) -> Option<Message<'_>> {
     })
 }
 
-/// `inet_diag_msg`, 72 bytes, and its attributes; None if it is shorter or in no state we know.
+/// Decodes an `inet_diag_msg` of 72 bytes and its attributes. None: the body is shorter, or its
+/// state or family is unknown.
 pub fn decode_socket(body: &[u8], protocol: Protocol) -> Option<Socket> {
     let (message, attributes) = body.split_first_chunk::<72>()?;
     let state = decode_state(protocol, message[1])?;
@@ -330,7 +333,8 @@ pub fn decode_socket(body: &[u8], protocol: Protocol) -> Option<Socket> {
     Some(socket)
 }
 
-/// The kernel's numbers (net/tcp_states.h); UDP uses two of them in a meaning of its own.
+/// Decodes the kernel's state numbers (net/tcp_states.h); UDP uses two of them with a different
+/// meaning.
 pub(in crate::host::linux) fn decode_state(protocol: Protocol, number: u8) -> Option<State> {
     Some(match (protocol, number) {
         (Protocol::Udp, 1) => State::Connected,
@@ -364,8 +368,9 @@ pub(in crate::host::linux) fn has_peer(state: State) -> bool {
     !matches!(state, State::Listen | State::Bound | State::Unconnected)
 }
 
-/// The uid where the kernel still knows it: it says 0 for TIME-WAIT and FIN-WAIT-2 without a
-/// process and for SYN-RECEIVED, older ones for all that nobody accepted yet.
+/// Returns the uid if the kernel still knows it. The kernel reports 0 for TIME-WAIT, for FIN-WAIT-2
+/// without a process and for SYN-RECEIVED; older kernels also for connections that are not accepted
+/// yet.
 pub(in crate::host::linux) fn trusted_uid(socket: &Socket, uid: u32) -> Option<u32> {
     let is_unknown = socket.is_closed_by_process() || (socket.inode.is_none() && uid == 0);
     (!is_unknown).then_some(uid)
@@ -390,12 +395,12 @@ fn decode_endpoint(message: &[u8; 72], port: usize, address: usize) -> Option<En
     Some(Endpoint { address, port })
 }
 
-/// 0 and all ones (`INET_DIAG_NOCOOKIE`) are no cookies.
+/// 0 and all ones (`INET_DIAG_NOCOOKIE`) mean that there is no cookie.
 fn decode_cookie(low: u32, high: u32) -> Option<u64> {
     Some(u64::from(low) | u64::from(high) << 32).filter(|&cookie| cookie != 0 && cookie != u64::MAX)
 }
 
-/// Pairs of type and value; ends where the bytes are no attribute.
+/// Pairs of type and value. Ends at the first bytes that are no attribute.
 struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
@@ -410,7 +415,7 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// Messages and attributes begin at multiples of four.
+/// Rounds up: messages and attributes begin at multiples of four.
 fn aligned(length: usize) -> usize {
     length.next_multiple_of(4)
 }

@@ -1,4 +1,5 @@
-//! Asks NETLINK_SOCK_DIAG for whole tables, again where an answer had a flaw. Not its bytes.
+//! Requests whole tables from NETLINK_SOCK_DIAG, again if an answer had a flaw. Does not encode or
+//! decode messages.
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
@@ -13,29 +14,29 @@ use crate::{
     host::linux::sock_diag::codec::{self, Dump, Flaw},
 };
 
-/// The kernel puts no more than this into a datagram (net/netlink/af_netlink.c).
+/// Maximum size of a datagram from the kernel (net/netlink/af_netlink.c).
 const BUFFER_LENGTH: usize = 32 * 1024;
 const RETRIES: u32 = 5;
-/// A dump's datagrams are there when we ask for them; one that is not was lost.
+/// Timeout to receive a datagram. A dump's datagrams are available at once; a missing one was lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What carries requests and answers: the kernel, or what stands for it in tests.
+/// Transport of requests and answers: the kernel, or a fake kernel in tests.
 pub trait Link: Send {
     fn send(&mut self, request: &[u8]) -> io::Result<()>;
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Datagram>;
 }
 
-/// What recvfrom(2) tells besides the bytes.
+/// What recvfrom(2) returns besides the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// As sent; more than the buffer holds if it was cut off.
+    /// Length as sent; larger than the buffer if the datagram was truncated.
     pub length: usize,
     /// Other processes can send to a netlink socket, too.
     pub is_from_kernel: bool,
 }
 
-/// Dumps tables, of the namespace that it was opened in.
+/// Dumps socket tables of the network namespace in which it was opened.
 pub struct DiagSocket {
     link: Box<dyn Link>,
     buffer: Vec<u8>,
@@ -43,7 +44,7 @@ pub struct DiagSocket {
 }
 
 impl DiagSocket {
-    /// In the network namespace of the calling thread.
+    /// Opens a socket in the network namespace of the calling thread.
     pub fn open() -> io::Result<Self> {
         Ok(Self::over(Box::new(Netlink::open()?)))
     }
@@ -52,8 +53,8 @@ impl DiagSocket {
         Self { link, buffer: vec![0; BUFFER_LENGTH], sequence: 0 }
     }
 
-    /// Appends the sockets of `table` that are in one of `states`. With an error they are those of
-    /// the last try, as far as it came; of a `Malformed` or `Refused` one none.
+    /// Appends the sockets of `table` that are in one of `states`. With an error, these are the
+    /// sockets that the last attempt received; none for `Malformed` and `Refused`.
     pub fn dump(
         &mut self,
         table: Table,
@@ -63,7 +64,7 @@ impl DiagSocket {
         self.dump_port(table, states, None, sockets)
     }
 
-    /// As `dump`; with a port only those that have it locally, sorted out by the kernel.
+    /// Like `dump`; with a port only sockets that have it as local port, filtered by the kernel.
     pub fn dump_port(
         &mut self,
         table: Table,
@@ -75,7 +76,8 @@ impl DiagSocket {
         self.dump_as(table, &request, sockets)
     }
 
-    /// Whether a connected TCP socket uses timestamps; None: it is gone, or the kernel does not say.
+    /// Returns whether a connected TCP socket uses timestamps. None: the socket no longer exists,
+    /// or the kernel does not report it.
     pub fn has_timestamps(&mut self, socket: &Socket) -> Option<bool> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = codec::request_of_info(socket, self.sequence)?;
@@ -114,7 +116,7 @@ impl DiagSocket {
         flaw.map_or(Ok(()), Err)
     }
 
-    /// As `dump`, of sockets whose port was bound by its number.
+    /// Like `dump`, but only for sockets bound to an explicit port.
     pub fn dump_by_number(
         &mut self,
         table: Table,
@@ -141,7 +143,7 @@ impl DiagSocket {
                 Ok(datagram) if datagram.is_from_kernel => self.take(datagram, &mut dump, sockets),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Some messages were dropped; the others are still to be read.
+                // The kernel dropped some messages; the others can still be read.
                 Err(error) if is_overrun(&error) && dump.flaw() < Some(Flaw::Truncated) => {
                     dump.note(Flaw::Truncated);
                 }
@@ -166,7 +168,7 @@ fn is_overrun(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::ENOBUFS.0)
 }
 
-/// What an error means after which nothing more is to be expected.
+/// Returns the flaw for an error after which nothing more is expected.
 fn flaw_of(error: &io::Error) -> Flaw {
     if error.kind() == io::ErrorKind::WouldBlock || is_overrun(error) {
         Flaw::Truncated
@@ -175,11 +177,11 @@ fn flaw_of(error: &io::Error) -> Flaw {
     }
 }
 
-/// The kernel's own end.
+/// A netlink socket to the kernel.
 pub struct Netlink(OwnedFd);
 
 impl Netlink {
-    /// In the network namespace of the calling thread.
+    /// Opens a socket in the network namespace of the calling thread.
     pub fn open() -> io::Result<Self> {
         let protocol = Some(netlink::SOCK_DIAG);
         let flags = SocketFlags::CLOEXEC;
@@ -214,10 +216,10 @@ mod tests {
     const DONE: u16 = 3;
     const ROW: u16 = 18;
 
-    /// What the kernel answers to one receive.
+    /// The result of one receive call.
     #[derive(Clone, Copy)]
     enum Answer {
-        /// A listening socket of this port, with these message flags.
+        /// A listening socket on this port, with these message flags.
         Row(u16, u16),
         Done(i32),
         Foreign,
@@ -229,7 +231,7 @@ mod tests {
 
     use Answer::{Cut, Done, Errno as Failing, Foreign, Garbage, OldSequence, Row};
 
-    /// Answers each request with the next list; what was left of the one before is gone.
+    /// Answers each request with the next list, and discards the rest of the previous one.
     struct FakeKernel {
         dumps: VecDeque<Vec<Answer>>,
         answers: VecDeque<Answer>,
@@ -280,8 +282,8 @@ mod tests {
         body
     }
 
-    /// What comes of these dumps: the ports listed after one that was there before, the flaw, and
-    /// how many requests it took.
+    /// Returns the result of these dumps: the ports appended after an existing one, the flaw, and
+    /// the number of requests.
     fn outcome(dumps: &[&[Answer]]) -> (Vec<u16>, Result<(), Flaw>, usize) {
         let requests = Arc::default();
         let mut socket = DiagSocket::over(Box::new(FakeKernel {

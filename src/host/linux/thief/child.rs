@@ -1,4 +1,4 @@
-//! A process of a race as seen by the one that started it: its lines, and its end. Not their meaning.
+//! A process of a race as its parent sees it: output lines and end. Does not parse the lines.
 
 use std::{
     io::{self, Read as _},
@@ -11,29 +11,29 @@ use rustix::{event::PollFlags, fd::OwnedFd};
 
 use crate::host::linux::thief::ground;
 
-/// Bytes of a line, which holds some numbers or one sentence.
+/// Maximum length of a line in bytes. A line holds some numbers or one sentence.
 const LONGEST_LINE: usize = 1024;
 
-/// Started by us; ends when this is dropped, at the latest after its grace.
+/// A child process. Dropping it ends the process, after `grace` at the latest.
 pub struct Child {
     process: std::process::Child,
     lines: Option<Lines>,
-    /// To end by itself, and to end its own children, once standard input is closed.
+    /// Time for the process to end its own children and exit, once its standard input is closed.
     grace: Duration,
 }
 
-/// What came within the time.
+/// What was read from a child within the timeout.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Without its end.
+    /// A line without its newline.
     Line(Vec<u8>),
     Nothing,
-    /// It has closed its standard output.
+    /// The process has closed its standard output.
     End,
 }
 
 impl Child {
-    /// With pipes at standard input and output.
+    /// Starts a process with pipes as standard input and output.
     pub fn start(program: &Path, words: &[String], grace: Duration) -> io::Result<Self> {
         let mut process =
             command(program, words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -41,14 +41,14 @@ impl Child {
         Ok(Self { process, lines, grace })
     }
 
-    /// With that socket as standard input, and nothing to say but there.
+    /// Starts a process with `socket` as standard input, its only channel to us.
     pub fn start_with(program: &Path, words: &[String], socket: OwnedFd) -> io::Result<Self> {
         let process =
             command(program, words).stdin(Stdio::from(socket)).stdout(Stdio::null()).spawn()?;
         Ok(Self { process, lines: None, grace: Duration::ZERO })
     }
 
-    /// Errors: it cannot be read, or wrote what is no line.
+    /// Waits for a line. Errors: the pipe cannot be read, or a line is too long.
     pub fn hear(&mut self, wait: Duration) -> io::Result<Heard> {
         self.lines.as_mut().map_or(Ok(Heard::End), |lines| lines.next(wait))
     }
@@ -67,11 +67,11 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// Leaves no zombie.
+    /// Ends the process and waits for it, so that it does not become a zombie.
     fn drop(&mut self) {
         drop(self.process.stdin.take());
         if self.grace.is_zero() || !self.has_ended_by_itself() {
-            // Fails only for a process that was waited for.
+            // Fails only if the process has been waited for already.
             let _ = self.process.kill();
         }
         drop(self.lines.take());
@@ -85,7 +85,7 @@ fn command(program: &Path, words: &[String]) -> Command {
     command
 }
 
-/// Lines out of a pipe, each with a time to wait for it.
+/// Reads lines from a pipe, with a timeout for each.
 struct Lines {
     pipe: ChildStdout,
     bytes: Vec<u8>,

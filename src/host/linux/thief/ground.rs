@@ -1,5 +1,5 @@
-//! Where a race takes place: a network namespace of its own, with its ports held by others; and how
-//! its processes wait and end. Not what they do.
+//! The private network namespace of a race, in which other sockets hold ports; and how the
+//! processes of a race wait and end. Does not run the race.
 
 use std::{
     ffi::CStr,
@@ -25,14 +25,14 @@ use crate::{
     },
 };
 
-/// Descriptors of a process of a race that are no ports held by others.
+/// Descriptors that a process of a race needs besides those that hold ports.
 const DESCRIPTORS_KEPT: u64 = 64;
 
-/// Shorter waits are spun: a sleep that short ends late.
+/// Shorter waits spin, because so short a sleep ends late.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(200);
 
-/// Moves the process into a network namespace of its own, loopback up. By a user namespace of its own
-/// where the right to do without is missing.
+/// Moves the process into a new network namespace and brings its loopback interface up. Also makes
+/// a new user namespace if the process lacks the privilege.
 pub fn make() -> Result<(), HostError> {
     match unshare(UnshareFlags::NEWNET) {
         Err(Errno::PERM) => unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNET),
@@ -42,7 +42,7 @@ pub fn make() -> Result<(), HostError> {
     raise_loopback().map_err(|error| HostError::new("raise the loopback of the namespace", error))
 }
 
-/// What unshare(2) says by ENOSPC has nothing to do with devices.
+/// Replaces ENOSPC from unshare(2), whose usual message is about devices.
 fn in_words(error: Errno) -> io::Error {
     match error {
         Errno::NOSPC => io::Error::other("no more of them may be made (user.max_net_namespaces)"),
@@ -60,7 +60,7 @@ fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     }
 }
 
-/// RTM_NEWLINK for interface 1, with IFF_UP (rtnetlink(7)).
+/// Sends RTM_NEWLINK for interface 1 with IFF_UP (rtnetlink(7)).
 fn raise_loopback() -> io::Result<()> {
     let socket = rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
     let mut message = Vec::with_capacity(32);
@@ -80,7 +80,7 @@ fn raise_loopback() -> io::Result<()> {
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-error)) }
 }
 
-/// Binds `count` ports of the range, chosen by chance, for as long as the result is kept.
+/// Binds `count` ports of the range, chosen at random, and holds them until the result is dropped.
 pub fn occupy(
     range: PortRange,
     count: u32,
@@ -108,7 +108,7 @@ pub fn occupy(
         .collect()
 }
 
-/// To the hard limit, which is returned; None: there is none.
+/// Raises the descriptor limit to the hard limit, and returns the limit in effect. None: unlimited.
 fn raise_descriptor_limit() -> Option<u64> {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -118,27 +118,29 @@ fn raise_descriptor_limit() -> Option<u64> {
     }
 }
 
-/// As `ps` shows it; not worth an error.
+/// Sets the process name that `ps` shows. Ignores errors.
 pub fn be_named(name: &CStr) {
     let _ = rustix::thread::set_name(name);
 }
 
-/// Timers of this thread are late by 50 microseconds unless told otherwise (PR_SET_TIMERSLACK,
-/// prctl(2)); not worth an error.
+/// Reduces the timer slack of this thread to 1 ns. By default, its timers are 50 microseconds late
+/// (PR_SET_TIMERSLACK, prctl(2)). Ignores errors.
 pub fn wake_punctually() {
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
-/// The kernel ends this process with the thread that started it. To be called after `make`: a change
-/// of credentials takes it back (PR_SET_PDEATHSIG, prctl(2)). Standard input tells, too.
+/// Makes the kernel kill this process when the thread that started it ends. Call it after `make`,
+/// because a change of credentials cancels this (PR_SET_PDEATHSIG, prctl(2)). The closed standard
+/// input is a second sign of that end.
 ///
-/// Errors: that thread is gone already.
+/// Errors: that thread has already ended.
 pub fn end_with_parent() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     wait_until(Instant::now())
 }
 
-/// Errors: `BrokenPipe`, the other end of standard input is closed: who started this one has ended.
+/// Waits until `deadline`. Errors: `BrokenPipe` if the other end of standard input is closed,
+/// because the process that started this one has ended.
 pub fn wait_until(deadline: Instant) -> io::Result<()> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -155,13 +157,13 @@ pub fn wait_until(deadline: Instant) -> io::Result<()> {
     }
 }
 
-/// Whether the other end of standard input is closed, waiting at most so long.
+/// Returns whether the other end of standard input is closed; waits for that at most for `wait`.
 fn is_hung_up(wait: Duration) -> io::Result<bool> {
     let stdin = io::stdin();
     Ok(poll(stdin.as_fd(), PollFlags::empty(), wait)?.contains(PollFlags::HUP))
 }
 
-/// What of `asked` happened on the descriptor within that time; a hang-up is always asked for.
+/// Returns which events of `asked` happened on the descriptor within `wait`, and any hang-up.
 pub fn poll(descriptor: impl AsFd, asked: PollFlags, wait: Duration) -> io::Result<PollFlags> {
     let mut entry = [PollFd::new(&descriptor, asked)];
     let timeout = Timespec::try_from(wait).ok();
@@ -172,7 +174,7 @@ pub fn poll(descriptor: impl AsFd, asked: PollFlags, wait: Duration) -> io::Resu
     }
 }
 
-/// The error in words, for a line of its own.
+/// Formats the error as text for an output line.
 pub fn words(error: &HostError) -> Text {
     Text::around_scrubbed(error.to_string())
 }

@@ -1,4 +1,5 @@
-//! The process to which the victim hands its kept sockets, and what the victim knows of it.
+//! The receiver: the process to which the holder passes the sockets that it keeps. Contains the
+//! code of both ends.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -20,10 +21,10 @@ use rustix::{
 
 use crate::host::linux::thief::{child::Child, ground};
 
-/// For an answer of the heir, and for the heir's datagram, which is there already.
+/// Timeout for an answer of the receiver, and for the datagram that a passed socket has queued.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The heir as the victim sees it.
+/// The receiver process, as seen by the holder.
 pub struct Heir {
     socket: OwnedFd,
     _process: Child,
@@ -38,8 +39,8 @@ impl Heir {
         Ok(Self { socket, _process: process })
     }
 
-    /// Hands the socket over and keeps none of it: which port the heir found it bound to, and which
-    /// number it received there.
+    /// Passes the socket to the receiver and closes our own descriptor. Returns the port to which
+    /// the receiver found it bound, and the number that the receiver read from it.
     pub fn give(&self, bound: OwnedFd) -> io::Result<(u16, u64)> {
         let given = [bound.as_fd()];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
@@ -64,7 +65,7 @@ impl Heir {
     }
 }
 
-/// Takes sockets from standard input, says what they are, and closes them.
+/// Receives sockets from standard input, reports the port and the number of each, and closes them.
 pub fn run() -> io::Result<()> {
     ground::be_named(c"portscope-heir");
     ground::end_with_parent()?;
@@ -80,7 +81,7 @@ pub fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// None: nobody gives any more.
+/// Receives a socket. None: the holder sends no further ones.
 fn accept(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -93,7 +94,7 @@ fn accept(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
     }))
 }
 
-/// Errors: nothing came in time, or nothing can come.
+/// Receives a datagram. Errors: none came in time, or none can come.
 fn receive(socket: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
     if !ground::poll(&socket, PollFlags::IN, PATIENCE)?.contains(PollFlags::IN) {
         return Err(io::ErrorKind::TimedOut.into());

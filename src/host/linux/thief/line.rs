@@ -1,4 +1,4 @@
-//! What the victim says, a line each. Neither reads nor writes pipes.
+//! The lines that the holder of a race prints. Does not read or write pipes.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -6,35 +6,36 @@ use crate::domain::Text;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Line {
-    /// The namespace is made, its ports are held, thief and heir run.
+    /// The namespace is made, its ports are held, the competitor and the receiver run.
     Ready,
-    /// The race cannot be run here, for that reason.
+    /// The race cannot be run here, for this reason.
     Impossible(Text),
     Round(Round),
-    /// The race goes on no more, for that reason.
+    /// The race was aborted, for this reason.
     Failed(Text),
     /// All rounds were run.
     Over,
 }
 
-/// One round: of two ports one was closed and bound again, the other kept and handed over.
+/// One round: of two ports, one was closed and bound again, the other was kept and passed on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Round {
-    /// Measured, from close() to the bind() of the same port.
+    /// Measured time from close() to the bind() of the same port.
     pub window: Duration,
-    /// Ports that the thief could have bound, the closed one included, in the mean of the window.
+    /// Number of ports that the competitor could have bound, including the closed one; the mean
+    /// over the window.
     pub free: f64,
     /// The closed port could not be bound again.
     pub is_stolen: bool,
-    /// The heir got the kept socket, bound to its port, with what was sent to it meanwhile.
+    /// The receiver got the kept socket, bound to its port, with the datagram sent to it meanwhile.
     pub is_kept: bool,
-    /// How often the thief tried the kept port.
+    /// How often the competitor tried to bind the kept port.
     pub refused: u32,
-    /// Ports that the thief bound in the window.
+    /// Number of ports that the competitor bound in the window.
     pub bound: u32,
 }
 
-/// A line that says nothing that a victim says, in full; not to be shown as it is.
+/// A line that is not a valid [`Line`], as received: must be scrubbed before it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine(pub Vec<u8>);
 

@@ -1,4 +1,4 @@
-//! The victim of a race: runs its rounds and says how each ended. Judges nothing.
+//! The holder in a race: runs the rounds and prints the result of each. Does not evaluate them.
 
 use std::{
     io::{self, Write as _},
@@ -30,16 +30,16 @@ use crate::{
     },
 };
 
-/// This program, whatever became of its file.
+/// This program, even if its file was replaced or removed.
 const OURSELVES: &str = "/proc/self/exe";
 
-/// A window is waited for in parts, between which the thief's pipe is emptied.
+/// The window is waited for in parts of this length; the competitor's pipe is read between them.
 const PART: Duration = Duration::from_millis(20);
 
-/// So many rounds in a row whose window went on for longer than the thief keeps a port.
+/// Maximum number of consecutive rounds whose window is longer than the competitor holds a port.
 const MOST_HELD_UP: u32 = 100;
 
-/// Errors: nobody listens any more.
+/// Runs the race. Errors: nobody reads standard output any more.
 pub fn run(course: &Course, chance: Chance<'_>) -> io::Result<()> {
     ground::be_named(c"portscope-victim");
     let mut victim = match Victim::prepare(course, chance) {
@@ -67,7 +67,7 @@ struct Victim {
     binder: RealBinder,
     thief: Watched,
     heir: Heir,
-    /// Kept to the end.
+    /// Held until the race ends.
     _others: Vec<Box<dyn Held>>,
     rounds: u64,
 }
@@ -88,7 +88,8 @@ impl Victim {
     fn round_that_counts(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<Round> {
         for _ in 0..MOST_HELD_UP {
             let round = self.round(course, chance)?;
-            // Else the thief may have released what it stole; the machine was held up, not we.
+            // In a longer window (on a busy machine) the competitor may have released a stolen
+            // port.
             if round.window < course.hold {
                 return Ok(round);
             }
@@ -117,11 +118,11 @@ impl Victim {
         };
         self.thief.catch_up()?;
         let heard = self.heir.give(kept);
-        // A broken pipe would mean that the engine has gone.
+        // Never `BrokenPipe`, which would mean that the engine has ended.
         let heard = heard.map_err(|error| io::Error::other(format!("the heir fails: {error}")))?;
         Ok(Round {
             window,
-            // The kept port is not free to the thief, the closed one is.
+            // The competitor cannot bind the kept port, but can bind the closed one.
             free: f64::from(course.range.len() - course.others - 1) - self.thief.mean_held(),
             is_stolen,
             is_kept: heard == (kept_port, self.rounds - 1),
@@ -138,7 +139,7 @@ impl Victim {
         ground::wait_until(end)
     }
 
-    /// As strategy `random` would.
+    /// Binds random ports until one is free, as strategy `random` would.
     fn bind_some(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<Box<dyn Held>> {
         for _ in 0..PATIENCE * course.range.len() {
             match self.binder.bind(draw(course.range, chance)).0 {
@@ -150,7 +151,7 @@ impl Victim {
         Err(io::Error::other("no free port was found"))
     }
 
-    /// The round's number, which only the heir shall read.
+    /// Sends the number of the round, which only the receiver is to read.
     fn send_to(&self, kept: &OwnedFd, port: u16) -> io::Result<()> {
         let to = SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, port);
         rustix::net::sendto(kept, &self.rounds.to_be_bytes(), SendFlags::empty(), &to)?;
@@ -158,22 +159,22 @@ impl Victim {
     }
 }
 
-/// The thief's process, and what it said of itself.
+/// The competitor's process, and what it reported.
 struct Watched {
     process: Child,
     is_up: bool,
-    /// Tries of the port watched.
+    /// Refused attempts to bind `port`.
     refused: u32,
     port: u16,
-    /// How many ports it held at its last bind.
+    /// Number of ports that it held at its last bind.
     held: u32,
-    /// Binds since `watch`, and how many it held at each, together.
+    /// Binds since `watch`, and the sum of the numbers of ports held at each.
     binds: u32,
     held_sum: u64,
 }
 
 impl Watched {
-    /// Waits until it is at work.
+    /// Starts the competitor and waits until it runs.
     fn start(course: &Course) -> io::Result<Self> {
         let words = [vec!["thief".to_owned()], course.words()].concat();
         let process = Child::start(Path::new(OURSELVES), &words, Duration::ZERO)?;
@@ -186,7 +187,7 @@ impl Watched {
         Ok(thief)
     }
 
-    /// From now on tries of that port are counted.
+    /// Counts the attempts to bind `port` from now on.
     fn watch(&mut self, port: u16) {
         self.port = port;
         self.refused = 0;
@@ -194,13 +195,13 @@ impl Watched {
         self.binds = 0;
     }
 
-    /// Hears all that it has said.
+    /// Reads all lines that have arrived.
     fn catch_up(&mut self) -> io::Result<()> {
         while self.listen(Duration::ZERO)? {}
         Ok(())
     }
 
-    /// False: it said nothing within that time.
+    /// Reads one line. Returns false if none came within `wait`.
     fn listen(&mut self, wait: Duration) -> io::Result<bool> {
         let line = match self.process.hear(wait)? {
             Heard::Line(line) => line,

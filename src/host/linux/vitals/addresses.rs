@@ -1,4 +1,4 @@
-//! Which source addresses the network namespace has, from /proc and rtnetlink(7). Binds nothing.
+//! Reads the source addresses of the network namespace from /proc and rtnetlink(7). Binds nothing.
 
 use crate::{
     domain::{Errno, Ipv6, SourceAddresses},
@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// One line an address; absent where the kernel has no IPv6.
+/// One line per address; the file is missing where the kernel has no IPv6.
 const IPV6_ADDRESSES: &str = "/proc/thread-self/net/if_inet6";
 const LOOPBACK: &str = "00000000000000000000000000000001";
 /// `IFA_F_OPTIMISTIC`, `IFA_F_DADFAILED`, `IFA_F_TENTATIVE`.
@@ -16,8 +16,8 @@ const OPTIMISTIC: u32 = 0x04;
 const FAILED: u32 = 0x08;
 const TENTATIVE: u32 = 0x40;
 
-/// Of the calling thread's network namespace. `::1` is there while `lo` is up, so that more is asked
-/// only where it is missing.
+/// Reads the addresses of the calling thread's network namespace. `::1` exists while `lo` is up, so
+/// more is read only if it is missing.
 pub(super) fn read(is_proc_mounted: bool, buffer: &mut Vec<u8>) -> SourceAddresses {
     let ipv6 = match text(IPV6_ADDRESSES, buffer).map(parse) {
         Ok((has_loopback, usable)) => {
@@ -34,8 +34,9 @@ pub(super) fn read(is_proc_mounted: bool, buffer: &mut Vec<u8>) -> SourceAddress
     SourceAddresses { is_loopback_up, has_ipv4_loopback: has_ipv4_loopback(), ipv6 }
 }
 
-/// Whether `::1` is among them, and how many may be bound. `address interface prefix scope flags name`,
-/// all but the name in hex (net/ipv6/addrconf.c, `if6_seq_show`).
+/// Returns whether `::1` is in the list, and how many addresses can be bound. The fields are
+/// `address interface prefix scope flags name`, all but the name in hexadecimal
+/// (net/ipv6/addrconf.c, `if6_seq_show`).
 fn parse(text: &str) -> (bool, u32) {
     let (mut has_loopback, mut usable) = (false, 0);
     for line in text.lines() {
@@ -60,10 +61,11 @@ fn disabled(buffer: &mut Vec<u8>) -> Vec<&'static str> {
     ["all", "default", "lo"].into_iter().filter(|name| is_disabled(name)).collect()
 }
 
-/// None: the addresses cannot be listed.
+/// Returns whether an IPv4 loopback address is configured. None: the addresses cannot be listed.
 fn has_ipv4_loopback() -> Option<bool> {
     let addresses = RouteSocket::open().ok()?.addresses().ok()?;
-    // One of 127.0.0.0/8 makes all of them local (`fib_add_ifaddr`, net/ipv4/fib_frontend.c).
+    // One address of 127.0.0.0/8 makes all of them local (`fib_add_ifaddr`,
+    // net/ipv4/fib_frontend.c).
     Some(addresses.iter().any(|address| address.is_ipv4() && address.is_loopback()))
 }
 

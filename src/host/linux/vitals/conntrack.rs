@@ -1,4 +1,5 @@
-//! Connection tracking: its table's size, its failures, and the ports that translations hold.
+//! Reads connection tracking: the size of its table, its failures, and the ports that translated
+//! flows hold.
 
 use std::{
     fs::File,
@@ -18,17 +19,18 @@ mod translations;
 const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
 const MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 const STATISTICS: &str = "/proc/thread-self/net/stat/nf_conntrack";
-/// Readable for root only.
+/// Readable by root only.
 const TABLE: &str = "/proc/thread-self/net/nf_conntrack";
 
-/// About 40,000 flows.
+/// Maximum number of bytes read from the table: about 40,000 flows.
 const MOST_READ: u64 = 8 << 20;
 
-/// Reading the table may take one part in so many of the time: with 40,000 flows it costs tens of
-/// milliseconds, with ten it costs microseconds.
+/// Pause after a read of the table, as a multiple of the time that the read took: tens of
+/// milliseconds with 40,000 flows, microseconds with ten.
 const SHARE_OF_TIME: u32 = 100;
 
-/// The flows to a local port that DNAT sends elsewhere; None: the kernel tracks no connections here.
+/// Returns the flows to a local port that DNAT sends on to another endpoint. None: the kernel
+/// tracks no connections here.
 pub(in crate::host::linux) fn publications(port: u16) -> Publications {
     let mut buffer = Vec::new();
     match number::<u32>(COUNT, &mut buffer) {
@@ -41,14 +43,15 @@ pub(in crate::host::linux) fn publications(port: u16) -> Publications {
 #[derive(Default)]
 pub(super) struct ConntrackReader {
     translated: Option<Vec<Translation>>,
-    /// Why there are none.
+    /// Why `translated` is None.
     refusal: Option<Errno>,
-    /// When the table may be read again.
+    /// Earliest time of the next read of the table.
     due: Option<Instant>,
 }
 
 impl ConntrackReader {
-    /// None: the kernel tracks no connections here.
+    /// Reads the counters and the translated flows. None: the kernel tracks no connections here, or
+    /// the table's size or limit cannot be read, which is recorded in `gaps`.
     pub(super) fn read(&mut self, buffer: &mut Vec<u8>, gaps: &mut Vec<Gap>) -> Option<Conntrack> {
         let count = optional(number(COUNT, buffer), "the tracked connections", COUNT, gaps)?;
         let max = optional(number(MAX, buffer), "the limit of tracked connections", MAX, gaps)?;
@@ -90,21 +93,21 @@ fn pause(cost: Duration) -> Duration {
     cost.saturating_mul(SHARE_OF_TIME)
 }
 
-/// `FileTooLarge` where there is more than we read.
+/// Reads the table as text. Errors: EFBIG if it has `MOST_READ` bytes or more.
 fn table(buffer: &mut Vec<u8>) -> Result<&str, Errno> {
     buffer.clear();
     let file = File::open(TABLE).map_err(|error| Errno::from(&error))?;
     file.take(MOST_READ).read_to_end(buffer).map_err(|error| Errno::from(&error))?;
     if buffer.len() as u64 >= MOST_READ {
-        // Not to be kept for the small files of the next scans.
+        // Frees the large buffer: the files of the next scans are small.
         *buffer = Vec::new();
         return Err(Errno::EFBIG);
     }
     str::from_utf8(buffer).map_err(|_| Errno::EBADMSG)
 }
 
-/// `insert_failed` and `drop`, each the sum of all processors: a heading, then a line of hex
-/// numbers for each.
+/// Returns `insert_failed` and `drop`, each summed over all processors. The text is a heading, then
+/// one line of hexadecimal numbers per processor.
 fn parse_statistics(text: &str) -> Result<(u64, u64), Errno> {
     let mut lines = text.lines();
     let heading = lines.next().ok_or(Errno::EBADMSG)?;

@@ -6,11 +6,11 @@ use crate::domain::Errno;
 /// (net/ipv4/proc.c, `sockstat_seq_show`).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sockstat {
-    /// Of the machine.
+    /// On the whole machine.
     pub orphans: u32,
-    /// Of the machine, in any state but TIME-WAIT; orphans are among them.
+    /// On the whole machine, in any state except TIME-WAIT; includes orphans.
     pub allocated: u32,
-    /// Of the network namespace.
+    /// In the network namespace.
     pub time_wait: u32,
 }
 
@@ -29,11 +29,11 @@ pub(super) fn parse_sockstat(text: &str) -> Result<Sockstat, Errno> {
     Ok(Sockstat { orphans, allocated, time_wait })
 }
 
-/// The text of /proc/net/netstat: two lines a group, names and values in the same order.
+/// The text of /proc/net/netstat: two lines per group, names and values in the same order.
 pub(super) struct Netstat<'a>(pub(super) &'a str);
 
 impl Netstat<'_> {
-    /// A counter of the group `TcpExt`; None: this kernel does not count that.
+    /// Returns a counter of the group `TcpExt`. None: this kernel does not have the counter.
     pub(super) fn extended(&self, name: &str) -> Option<u64> {
         let mut lines = self.0.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
         let (names, values) = (lines.next()?, lines.next()?);

@@ -1,4 +1,4 @@
-//! How near the processes with most sockets are to their limit of open files.
+//! Reads how close the processes with most sockets are to their limit of open files.
 
 use std::{
     cmp::Reverse,
@@ -12,17 +12,17 @@ use crate::{
     host::linux::vitals::{text, unread},
 };
 
-/// As `Vitals::descriptors` says.
+/// Maximum number of processes, see `Vitals::descriptors`.
 const MOST: usize = 32;
 const REFRESH: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct DescriptorReader {
     found: Vec<DescriptorUse>,
-    /// Of a process that could not be read.
+    /// The last error of a process that could not be read.
     refusal: Option<Errno>,
     read_at: Option<Instant>,
-    /// Used again: a pid for each socket, then the processes with most of them.
+    /// Reused for each refresh: the pids of the owners, once for each socket.
     pids: Vec<u32>,
     path: String,
 }
@@ -50,7 +50,7 @@ impl DescriptorReader {
         for pid in self.largest(snapshot) {
             match self.of(pid, buffer) {
                 Ok(row) => self.found.push(row),
-                // It is gone.
+                // The process has ended.
                 Err(Errno::ENOENT | Errno::ESRCH) => {}
                 Err(error) => self.refusal = Some(error),
             }
@@ -59,7 +59,7 @@ impl DescriptorReader {
         self.found.sort_by_key(|row| Reverse(parts(row)));
     }
 
-    /// The pids with most sockets.
+    /// Returns the pids with most sockets, at most `MOST`.
     fn largest(&mut self, snapshot: &Snapshot) -> Vec<u32> {
         let pids = &mut self.pids;
         pids.clear();
@@ -91,7 +91,8 @@ fn is_held(socket: &Socket) -> bool {
     matches!(socket.holder, Holder::Process(_))
 }
 
-/// The size of the directory, since Linux 6.2; on older kernels that is 0, and its entries count.
+/// Returns the number of entries: the size of the directory since Linux 6.2. On older kernels the
+/// size is 0, and the entries are counted.
 fn count(path: &str) -> io::Result<u32> {
     match fs::metadata(path)?.len() {
         0 => Ok(fs::read_dir(path)?.count() as u32),
@@ -99,7 +100,8 @@ fn count(path: &str) -> io::Result<u32> {
     }
 }
 
-/// The soft limit: `Max open files            1024                 524288               files`.
+/// Parses the soft limit in `Max open files            1024                 524288
+/// files`.
 fn parse_limit(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     match line.split_ascii_whitespace().next()? {

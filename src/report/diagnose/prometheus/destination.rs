@@ -1,4 +1,4 @@
-//! Samples of one destination: what is left, for how long, who has it, what was found.
+//! Samples of one destination: available ports, time to exhaustion, owners, findings.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Told of a destination.
+/// Maximum number of owners reported per destination.
 const MOST_OWNERS: usize = 3;
 
 pub(super) fn available_halves(_: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
@@ -38,12 +38,12 @@ pub(super) fn findings(health: &Health<'_>, row: &DestinationUse, out: &mut Labe
     }
 }
 
-/// Who is told, and so one series.
+/// The labels of an owner: each combination is one series.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Holder<'a> {
     kind: &'static str,
     owner: &'a str,
-    /// Empty: in none.
+    /// Empty: in no unit.
     unit: &'a str,
 }
 
@@ -63,7 +63,8 @@ impl<'a> Holder<'a> {
     }
 }
 
-/// By name, not by pid: a restart makes no new series. Of those with as many, the first by name.
+/// Counts sockets by process name, not by pid, so that a restart creates no new series. Equal
+/// counts are sorted by label.
 pub(super) fn owners(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
     let mut holders: BTreeMap<Holder<'_>, u32> = BTreeMap::new();
     for &(party, sockets) in row.owners.iter() {
@@ -75,13 +76,13 @@ pub(super) fn owners(health: &Health<'_>, row: &DestinationUse, out: &mut Labell
     holders.sort_by_key(|&(_, sockets)| Reverse(sockets));
     for (Holder { kind, owner, unit }, sockets) in holders.iter().take(MOST_OWNERS) {
         let labels: [Label<'_>; 3] = [("kind", kind), ("owner", owner), ("unit", unit)];
-        // A label without a value is none.
+        // In Prometheus an empty label is the same as no label.
         let told = if unit.is_empty() { &labels[..2] } else { &labels };
         out.add(told, (*sockets).into());
     }
 }
 
-/// Of the ports in the order in which connect() takes them.
+/// Adds the counts of both parities, in the order in which connect() uses them.
 pub(super) fn add_halves(low: u32, high: u32, out: &mut Labelled<'_, '_>) {
     out.add(&[("parity", &"low")], low.into());
     out.add(&[("parity", &"high")], high.into());
@@ -90,7 +91,7 @@ pub(super) fn add_halves(low: u32, high: u32, out: &mut Labelled<'_, '_>) {
 pub(super) fn add_exhaustion(standing: &Standing, out: &mut Labelled<'_, '_>) {
     match (standing.available, standing.trend, standing.forecast) {
         (0, _, _) => out.add(&[], 0.0),
-        // Nobody looked twice.
+        // There was only one scan.
         (_, None, _) => {}
         (_, Some(_), None) => out.add(&[], f64::INFINITY),
         (_, Some(_), Some(forecast)) => out.add(&[], forecast.seconds),

@@ -1,5 +1,5 @@
-//! Which network namespaces and destinations have series of their own: so many at most, the worst
-//! first. What is left out is counted elsewhere.
+//! Selects the network namespaces and destinations that get series of their own: a limited number,
+//! the worst first. Does not count the others.
 
 use std::{cmp::Reverse, fmt::Display};
 
@@ -12,15 +12,15 @@ use crate::{
     },
 };
 
-/// Share of its ports from which on a destination is listed: a client of thousands of servers would
-/// else make new series with each run.
+/// Share of its ports that a destination must use to be listed. Without a limit, a client of
+/// thousands of servers would create new series with each run.
 const LEAST_SHARE: f64 = 0.01;
 
 pub(super) struct Listed<'a> {
-    /// Where one was asked for.
+    /// Set if only one network namespace was asked for.
     only: Option<&'a Health<'a>>,
     pub namespaces: Vec<&'a Health<'a>>,
-    /// Fullest first, each with the place of its namespace.
+    /// Fullest first, each with the index of its namespace.
     pub destinations: Vec<(usize, &'a DestinationUse)>,
 }
 
@@ -33,8 +33,8 @@ impl<'a> Listed<'a> {
         Self { only, destinations: fullest(&healths), namespaces: healths }
     }
 
-    /// The name of the namespace stands there too if only one was asked for: the files of several
-    /// runs may lie side by side.
+    /// Adds samples of the run. If only one namespace was asked for, they carry its name too,
+    /// because the files of several runs may be collected together.
     pub fn of_run(&self, samples: &mut Samples<'_>, add: impl FnOnce(&mut Labelled<'_, '_>)) {
         let common: Vec<Label<'_>> = self.only.into_iter().filter_map(label).collect();
         add(&mut Labelled { samples, common: &common });
@@ -88,7 +88,7 @@ impl<'a> Listed<'a> {
     }
 }
 
-/// Of all namespaces together.
+/// Returns the fullest destinations of all namespaces together.
 fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)> {
     let Some(first) = namespaces.first() else { return Vec::new() };
     let most = first.top.unwrap_or(MOST_DESTINATIONS);
@@ -104,8 +104,8 @@ fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)
     rows
 }
 
-/// Of a network namespace that was asked for: its name in /run/netns, else its number, for another
-/// name would make other series.
+/// Returns the label of a network namespace that was asked for: its name in /run/netns, else its
+/// inode number, because another name would create other series.
 fn label<'a>(health: &Health<'a>) -> Option<Label<'a>> {
     let machine = &health.scan.snapshot.machine;
     let name = machine.namespace_name.as_ref()?;

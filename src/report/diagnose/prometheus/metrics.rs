@@ -1,11 +1,12 @@
-//! The table of metrics: what users look up, alert on and draw. README's table follows from it.
+//! The table of metrics, on which alerts and dashboards depend. A test compares the table in README
+//! with it.
 
 use crate::{
     domain::{DestinationUse, RangeUse},
     report::diagnose::prometheus::{Metric, Of, destination, namespace, range},
 };
 
-/// In the order in which they are written.
+/// All metrics, in the order in which they are written.
 pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_build_info",
@@ -268,6 +269,6 @@ pub const METRICS: &[Metric] = &[
     },
 ];
 
-/// Four labels: protocol, source, destination, port; a fifth, device, is the index of the device that
-/// the sockets are bound to, if they are.
+/// Short for four labels: protocol, source, destination, port. A fifth, device, is the index of the
+/// device that the sockets are bound to, if any.
 const DESTINATION: &str = "destination";

@@ -1,4 +1,4 @@
-//! Samples of a network namespace, and of the run that looked at it.
+//! Samples of a network namespace, and of the run that scanned it.
 
 use crate::{
     domain::{Gap, Level, Protocol, Severity, State, diagnosis::RULES},
@@ -43,7 +43,7 @@ pub(super) fn status(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     }
 }
 
-/// All there may be, so that a rule that finds nothing is seen to have run.
+/// Adds a sample for each rule and severity: a 0 shows that the rule has run.
 pub(super) fn findings(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     for rule in RULES {
         for severity in [Severity::Notice, Severity::Warning, Severity::Critical] {

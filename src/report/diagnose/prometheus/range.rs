@@ -1,4 +1,4 @@
-//! Samples of a port range. Not of the destinations that share it.
+//! Samples of a port range, not of its destinations.
 
 use crate::{
     domain::{Protocol, RangeUse},
@@ -24,7 +24,7 @@ pub(super) fn reserved(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_
     out.add(&[], (row.range.len() - row.size).into());
 }
 
-/// Of TCP alone: UDP has no connect() that shares ports.
+/// For TCP only: connect() of UDP does not share ports.
 pub(super) fn poisoned(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
     if row.protocol == Protocol::Tcp && health.lists(row.protocol) {
         out.add(&[], row.poisoned.into());

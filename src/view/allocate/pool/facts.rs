@@ -1,4 +1,4 @@
-//! What the pool goes by, how its bands are used, what it did. Changes nothing.
+//! The settings of the pool, the use of its bands, its counters. Does not change them.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::{
 };
 
 const LABEL: usize = 10;
-/// Bars grow no wider.
+/// Maximum width of a bar.
 const WIDEST: usize = 24;
 
-/// On one line.
+/// Formats the settings on one line.
 pub fn terms(leasing: &Leasing) -> String {
     let class = format!("next: {}", leasing.class().name());
     [class, rest(leasing)].join(" · ")
@@ -50,7 +50,7 @@ pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
     label("so far", &fitted(&done(report).each_ref().map(String::as_str), room), column);
 }
 
-/// Each band: its ports, how they are used.
+/// Draws each band with its ports and their use.
 pub fn bands(leasing: &Leasing, column: &mut Column<'_>) {
     let Some(report) = leasing.report() else { return };
     column.rule("Bands", "ports no lower class is given");
@@ -78,7 +78,7 @@ pub fn bands(leasing: &Leasing, column: &mut Column<'_>) {
     }
 }
 
-/// The same in a column beside a small map.
+/// Draws the bands in a column beside a small map.
 pub fn narrow(leasing: &Leasing, column: &mut Column<'_>) {
     let Some(report) = leasing.report() else { return };
     for class in [Class::High, Class::Normal, Class::Low] {
@@ -94,7 +94,7 @@ pub fn narrow(leasing: &Leasing, column: &mut Column<'_>) {
     column.text(&fitted(&[&resting, &attempts(report)], column.width()), Role::Dim);
 }
 
-/// A few words, the most important first.
+/// Draws a few words, the most important first.
 pub fn tiny(leasing: &Leasing, column: &mut Column<'_>) {
     if let Some(report) = leasing.report() {
         column.text(&counted(report.leases.len() as u64, "lease"), Role::Text);

@@ -1,4 +1,5 @@
-//! Leases, resting ports and the attempts of the last take on the range. Not their figures.
+//! Draws leases, ports in quarantine and the attempts of the last lease request on the range. Draws
+//! no figures.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
@@ -35,7 +36,7 @@ impl LeaseMap<'_> {
         buffer: &mut Buffer,
     ) {
         let below = Below { scan, protocols, grid: self.grid };
-        // Without half blocks the table alone tells the bands.
+        // Without half blocks only the table shows the bands.
         let is_tinted = |paint: Paint| paint.free == Role::Available && !theme.needs_whole_cells();
         let tint = |ports: PortRange, paint: Paint| match self.band(ports) {
             Some(band) if is_tinted(paint) => Paint { free: band, ..paint },
@@ -57,7 +58,7 @@ impl LeaseMap<'_> {
                 badge(&digit, Role::Collision, 0, at, theme, buffer);
             }
         }
-        // The higher class above the lower one where a block has both.
+        // In a block with several classes, the highest one is drawn on top.
         for class in Class::EACH {
             for lease in report.leases.iter().filter(|lease| lease.class == class) {
                 if let Some(at) = at(lease.port) {
@@ -70,7 +71,7 @@ impl LeaseMap<'_> {
         }
     }
 
-    /// What the free ports of a block look like where most of them are kept for a class.
+    /// Returns the colour of a block's free ports if most of them are kept for a class.
     fn band(&self, ports: PortRange) -> Option<Role> {
         let bands = &self.leasing.report()?.bands;
         let has = |band: &BandUse| {
@@ -108,7 +109,7 @@ impl LeaseMap<'_> {
     }
 }
 
-/// Free ports that are kept for a class, told from everybody's.
+/// Returns the colour of free ports that are kept for a class.
 fn band_role(class: Class) -> Role {
     if class == Class::High { Role::Scale(2) } else { Role::Scale(1) }
 }

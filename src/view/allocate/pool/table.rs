@@ -1,4 +1,4 @@
-//! Leases by port, then what rests by port. Selects none of them.
+//! Leases by port, then ports in quarantine by port. Does not select rows.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ pub fn narrow(scene: Scene<'_>, column: &mut Column<'_>) {
     }
 }
 
-/// Whose the next lease is.
+/// Returns the holder of the next lease.
 pub fn tenant(scene: Scene<'_>) -> String {
     match scene.leasing.options().tenant {
         None => "portscope".to_owned(),
@@ -98,7 +98,7 @@ fn heading(report: &PoolReport) -> String {
     }
 }
 
-/// As many as there is room for, the selected one among them.
+/// Returns the rows that fit, including the selected one.
 fn visible<'a>(
     scene: Scene<'a>,
     report: &'a PoolReport,
@@ -142,7 +142,7 @@ fn left(scene: Scene<'_>, resting: &Resting) -> String {
     words::age(Duration::from_secs(left.as_secs_f64().ceil() as u64))
 }
 
-/// From long to short; of a process that nobody described, its number.
+/// Returns the names of a process from long to short; without a known name, only its pid.
 fn owners(scene: Scene<'_>, pid: u32) -> Vec<String> {
     let named = scene.processes.get(pid).map(|process| format!("{} {pid}", process.name));
     named.into_iter().chain([format!("pid {pid}"), pid.to_string()]).collect()

@@ -1,12 +1,12 @@
-//! Finds flows that DNAT sends on in the text of /proc/net/nf_conntrack. Reads no file.
+//! Finds flows that DNAT redirects in the text of /proc/net/nf_conntrack. Reads no file.
 
 use crate::{
     domain::{Endpoint, Publication},
     host::linux::vitals::conntrack::translations::parse_tuples,
 };
 
-/// Those whose clients send to `port`, of any address; each pair of ends once, by protocol and
-/// address.
+/// Returns the flows that clients sent to `port` on any address: one entry per protocol, address
+/// and target, in this order.
 pub(super) fn parse(text: &str, port: u16) -> Vec<Publication> {
     let mut flows: Vec<Publication> =
         text.lines().filter_map(|line| parse_flow(line, port)).collect();
@@ -20,7 +20,8 @@ pub(super) fn parse(text: &str, port: u16) -> Vec<Publication> {
     flows
 }
 
-/// None: another port, or the replies come from where the client sent to.
+/// Parses a flow to `port`. None: its port is another one, or the replies come from the endpoint to
+/// which the client sent.
 fn parse_flow(line: &str, port: u16) -> Option<Publication> {
     let (protocol, original, reply) = parse_tuples(line)?;
     let to = Endpoint { address: reply.source, port: reply.source_port };
@@ -33,7 +34,7 @@ fn parse_flow(line: &str, port: u16) -> Option<Publication> {
 mod tests {
     use super::*;
 
-    /// Of Linux 6.18: two flows by DNAT, one without, one of another port, one of UDP.
+    /// From Linux 6.18: two flows with DNAT, one without, one to another port, one of UDP.
     const TABLE: &str = "\
 ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2 dst=10.1.0.1 sport=35728 dport=8080 src=172.17.0.2 dst=10.1.0.2 sport=80 dport=35728 [ASSURED] mark=0 zone=0 use=2
 ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2 dst=10.1.0.1 sport=35730 dport=8080 src=172.17.0.2 dst=10.1.0.2 sport=80 dport=35730 [ASSURED] mark=0 zone=0 use=2

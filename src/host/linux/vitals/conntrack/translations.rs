@@ -4,7 +4,7 @@ use std::{cmp::Reverse, net::IpAddr};
 
 use crate::domain::{Endpoint, PortRange, Protocol, Translation};
 
-/// What is kept of them.
+/// Maximum number of translations returned.
 const MOST: usize = 64;
 
 /// One flow whose source was translated.
@@ -14,7 +14,7 @@ struct Flow {
     source: IpAddr,
     destination: Endpoint,
     port: u16,
-    /// The port outside is another one than inside.
+    /// The port outside differs from the port inside.
     is_moved: bool,
 }
 
@@ -27,7 +27,8 @@ pub(super) struct Tuple {
     pub destination_port: u16,
 }
 
-/// Lines of other protocols, and those that make no sense, are passed over.
+/// Groups the translated flows by protocol, source and destination, the group with most ports
+/// first. Skips lines of other protocols and malformed lines.
 pub(super) fn parse(text: &str) -> Vec<Translation> {
     let mut flows: Vec<Flow> = text.lines().filter_map(parse_flow).collect();
     flows.sort_unstable();
@@ -39,7 +40,7 @@ pub(super) fn parse(text: &str) -> Vec<Translation> {
     translations
 }
 
-/// Of flows sorted by port.
+/// Summarizes the flows of one group, which must be sorted by port.
 fn translation(flows: &[Flow]) -> Option<Translation> {
     let (first, last) = (flows.first()?, flows.last()?);
     let ports = || flows.chunk_by(|a, b| a.port == b.port);
@@ -53,8 +54,9 @@ fn translation(flows: &[Flow]) -> Option<Translation> {
     })
 }
 
-/// None: no TCP or UDP, or the source stayed what it was. The destination is where the replies
-/// come from, for tuples must be unique there: behind a Kubernetes service, the pod.
+/// Parses a line whose source was translated. None: it was not, or the flow is neither TCP nor UDP.
+/// The destination is the endpoint that sends the replies, because tuples must be unique there:
+/// behind a Kubernetes service, this is the pod.
 fn parse_flow(line: &str) -> Option<Flow> {
     let (protocol, original, reply) = parse_tuples(line)?;
     let is_moved = reply.destination_port != original.source_port;
@@ -68,10 +70,11 @@ fn parse_flow(line: &str) -> Option<Flow> {
     })
 }
 
-/// `ipv4 2 tcp 6 431998 ESTABLISHED src=… dst=… sport=… dport=… src=… dst=… sport=… dport=… …`:
-/// the original tuple, then that of the replies (net/netfilter/nf_conntrack_standalone.c).
+/// Parses the original tuple of a line, then the tuple of its replies
+/// (net/netfilter/nf_conntrack_standalone.c):
+/// `ipv4 2 tcp 6 431998 ESTABLISHED src=… dst=… sport=… dport=… src=… dst=… sport=… dport=… …`.
 ///
-/// None: no TCP or UDP.
+/// None: the flow is neither TCP nor UDP, or the line is malformed.
 pub(super) fn parse_tuples(line: &str) -> Option<(Protocol, Tuple, Tuple)> {
     let mut fields = line.split_ascii_whitespace();
     let protocol = match fields.nth(2)? {
@@ -82,7 +85,7 @@ pub(super) fn parse_tuples(line: &str) -> Option<(Protocol, Tuple, Tuple)> {
     Some((protocol, parse_tuple(&mut fields)?, parse_tuple(&mut fields)?))
 }
 
-/// Its four fields follow each other.
+/// Reads four consecutive fields, beginning at the next `src=`.
 fn parse_tuple<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Tuple> {
     let source = fields.find_map(|field| field.strip_prefix("src="))?.parse().ok()?;
     let mut next = |name| fields.next()?.strip_prefix(name);
@@ -98,7 +101,7 @@ fn parse_tuple<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Tuple> 
 mod tests {
     use super::*;
 
-    /// Of Linux 6.18; the second line has counters, marks and zones, as `nf_conntrack_acct` gives.
+    /// From Linux 6.18; the second line has the counters of `nf_conntrack_acct`.
     const TABLE: &str = "\
 ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2 dst=10.2.0.2 sport=35728 dport=80 src=10.2.0.2 dst=10.2.0.1 sport=80 dport=40002 [ASSURED] mark=0 zone=0 use=2
 ipv4     2 tcp      6 58 SYN_SENT src=10.1.0.3 dst=10.2.0.2 sport=40000 dport=80 packets=1 bytes=60 [UNREPLIED] src=10.2.0.2 dst=10.2.0.1 sport=80 dport=40000 packets=0 bytes=0 mark=0 zone=0 use=2
