@@ -27,15 +27,15 @@ pub mod simple_random;
 pub mod strategy;
 pub mod theory;
 
-pub use attempt::{Allocator, Attempt, EarlyEnd, GaveUp, Progress};
+pub use attempt::{Attempt, AttemptSearch, EarlyEnd, GaveUp, Progress};
 pub use candidates::Candidates;
-pub use lab::Figures;
+pub use lab::StrategyFigures;
 pub use neighbours::Neighbours;
 pub use pool::{
-    Bands, Class, Counts, Lease, Pool, PoolSetup, Quarantine, Resting, Shortage, Tenant,
+    Bands, Lease, Pool, PoolCounts, PoolSetup, Priority, Quarantine, Resting, Shortage, Tenant,
 };
 pub use population::{Pattern, Population};
 pub use predictability::{Habit, Predictability};
-pub use sight::{FreePorts, Sight, Wanted};
+pub use sight::{FreePorts, PortView, Wanted};
 pub use strategy::{ALLOCATORS, AllocatorRow, Strategy, Tuning};
 pub use theory::{Law, Order};

@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app::{
         allocation::{Allocation, AllocationOptions, LastScan},
-        lens::{Categories, Marks, OwnerRanks, Tally},
+        lens::{Categories, LensCounts, Marks, OwnerRanks},
         overview::headline::Headline,
     },
     domain::{
@@ -28,21 +28,21 @@ use crate::{
     },
 };
 
-pub use command::{Action, COMMANDS, Command, Context};
-pub use event::{Effect, Event, Gesture, Key, Screen, Target};
+pub use command::{Action, COMMANDS, Context, KeyCommand};
+pub use event::{Effect, Event, Gesture, Key, PointerTarget, Screen};
 pub use focus::Focus;
-pub use grid::{Grain, Grid, Place, RowsPerLine};
-pub use lab::{Lab, LabOptions};
+pub use grid::{Grain, Grid, GridBlock, RowsPerLine};
+pub use lab::{LabOptions, LabScreen};
 pub use lens::Lens;
-pub use map::{Extent, Glyphs, InspectorPlace, Map, Move, Plan, Size};
+pub use map::{Extent, GlyphSet, InspectorPlace, Map, Move, Plan, Size};
 pub use overview::Overview;
 pub use pool::Leasing;
 
 /// Settings that are fixed before the first event.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct AppOptions {
     pub first: Screen,
-    pub glyphs: Glyphs,
+    pub glyphs: GlyphSet,
     /// The ports that the map shows at the start.
     pub extent: Extent,
     pub protocols: Protocols,
@@ -101,7 +101,7 @@ impl HelpPage {
 
 /// The ports between the block where the mouse button went down and the block under the pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct PortSelection {
     pub ports: PortRange,
     /// The block under the pointer when the button went down.
     pub anchor: PortRange,
@@ -109,13 +109,13 @@ pub struct Span {
 
 /// The latest snapshot and the counts made from it.
 #[derive(Clone, Debug)]
-pub struct Scan {
+pub struct LatestScan {
     pub snapshot: Arc<Snapshot>,
     pub occupancy: Occupancy,
     /// Use of the ports that the kernel may choose, in the order of `Lane::EACH`.
     pub gauges: [Gauge; Lane::EACH.len()],
     /// Counts of the ports that the map shows.
-    pub tally: Tally,
+    pub tally: LensCounts,
     /// Counted only while the owner lens is on.
     pub owners: OwnerRanks,
     /// Counted only while the lens has categories.
@@ -136,13 +136,13 @@ pub struct App {
     /// The lens that was on when the map was opened from the Overview. Esc leads back there.
     visited_from: Option<Lens>,
     map: Map,
-    scan: Option<Scan>,
+    scan: Option<LatestScan>,
     processes: Arc<ProcessTable>,
     failure: Option<Text>,
     is_frozen: bool,
     find: Option<Find>,
     allocation: Allocation,
-    lab: Lab,
+    lab: LabScreen,
     pool: Leasing,
     fault: Option<Text>,
     now: Duration,
@@ -156,11 +156,11 @@ pub struct App {
     is_mouse_on: bool,
     /// The block under the pointer.
     hover: Option<PortRange>,
-    span: Option<Span>,
+    span: Option<PortSelection>,
 }
 
 impl App {
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: AppOptions) -> Self {
         Self {
             size: Size { columns: 80, rows: 24 },
             screen: options.first,
@@ -174,7 +174,7 @@ impl App {
             is_frozen: false,
             find: options.find,
             allocation: Allocation::new(&options.allocation, options.motion),
-            lab: Lab::new(options.lab),
+            lab: LabScreen::new(options.lab),
             pool: Leasing::default(),
             fault: None,
             now: Duration::ZERO,
@@ -214,18 +214,18 @@ impl App {
         &self.pool
     }
 
-    pub fn lab(&self) -> &Lab {
+    pub fn lab(&self) -> &LabScreen {
         &self.lab
     }
 
     /// None before the first scan.
-    pub fn scan(&self) -> Option<&Scan> {
+    pub fn scan(&self) -> Option<&LatestScan> {
         self.scan.as_ref()
     }
 
     /// The latest snapshot and its occupancy, for the state and the screen of the allocator.
     pub fn last_scan(&self) -> Option<LastScan<'_>> {
-        self.scan.as_ref().map(Scan::last)
+        self.scan.as_ref().map(LatestScan::last)
     }
 
     pub fn processes(&self) -> &ProcessTable {
@@ -373,10 +373,10 @@ impl App {
     }
 
     /// Counts what is on these ports, for the protocols that the map shows.
-    pub fn tally(&self, ports: PortRange) -> Tally {
-        self.scan.as_ref().map_or_else(Tally::default, |scan| {
+    pub fn tally(&self, ports: PortRange) -> LensCounts {
+        self.scan.as_ref().map_or_else(LensCounts::default, |scan| {
             let ephemeral = &scan.snapshot.ephemeral;
-            Tally::count(ports, &scan.occupancy, self.map.protocols, ephemeral)
+            LensCounts::count(ports, &scan.occupancy, self.map.protocols, ephemeral)
         })
     }
 
@@ -400,7 +400,7 @@ impl App {
     }
 }
 
-impl Scan {
+impl LatestScan {
     fn last(&self) -> LastScan<'_> {
         LastScan { snapshot: &self.snapshot, occupancy: &self.occupancy }
     }

@@ -22,7 +22,9 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser as _;
 
-use crate::cli::{args::Arguments, exit::Verdict, output::Destination, settings::Settings};
+use crate::cli::{
+    args::Arguments, exit::CommandEnd, output::OutputTarget, settings::CommandSettings,
+};
 
 /// Runs the command that the arguments describe and returns the exit code. The first argument is
 /// the name of the program.
@@ -33,27 +35,29 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit::code(obey(arguments), failed)
 }
 
-fn obey(arguments: Vec<OsString>) -> anyhow::Result<Verdict> {
+fn obey(arguments: Vec<OsString>) -> anyhow::Result<CommandEnd> {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(help) if !help.use_stderr() => {
-            Destination::StandardOutput.write(|out| write!(out, "{}", help.render()))?;
-            return Ok(Verdict::Done);
+            OutputTarget::StandardOutput.write(|out| write!(out, "{}", help.render()))?;
+            return Ok(CommandEnd::Done);
         }
         Err(error) => return Err(refusal::explain(&error).into()),
     };
-    match Settings::try_from(arguments)? {
-        Settings::Live(settings) => tui::run(namespaces::host(&settings.namespace)?, &settings),
-        Settings::Scan(settings) => scan::run(&settings),
-        Settings::Diagnose(settings) => diagnose::run(&settings),
-        Settings::Explain(settings) => explain::run(&settings),
-        Settings::Exec(settings) => exec::run(&settings),
-        Settings::Serve(settings) => {
+    match CommandSettings::try_from(arguments)? {
+        CommandSettings::Live(settings) => {
+            tui::run(namespaces::host(&settings.namespace)?, &settings)
+        }
+        CommandSettings::Scan(settings) => scan::run(&settings),
+        CommandSettings::Diagnose(settings) => diagnose::run(&settings),
+        CommandSettings::Explain(settings) => explain::run(&settings),
+        CommandSettings::Exec(settings) => exec::run(&settings),
+        CommandSettings::Serve(settings) => {
             namespaces::run_in(&settings.namespace, |host| serve::run(host, &settings))?
         }
-        Settings::Lab(settings) => lab::run(&settings),
-        Settings::Arena(words) => arena::run(&words),
-        Settings::Pick(settings) => {
+        CommandSettings::Lab(settings) => lab::run(&settings),
+        CommandSettings::Arena(words) => arena::run(&words),
+        CommandSettings::Pick(settings) => {
             namespaces::run_in(&settings.search.namespace, |host| pick::run(host, &settings))?
         }
     }

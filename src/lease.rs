@@ -12,7 +12,7 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{
-        Bands, Candidates, Class, Counts, Pool, PoolSetup, Quarantine, Shortage, Tenant,
+        Bands, Candidates, Pool, PoolCounts, PoolSetup, Priority, Quarantine, Shortage, Tenant,
         pool::BandsTooLarge,
     },
     domain::{LocalAddress, PortRange, Protocols},
@@ -233,7 +233,7 @@ impl LeasePool {
 
     /// Leases a port of the bands that the class may use. It stays bound until the lease is
     /// dropped.
-    pub fn take(&self, class: Class) -> Result<LeasedPort, Shortage> {
+    pub fn take(&self, class: Priority) -> Result<LeasedPort, Shortage> {
         let now = self.now();
         let mut pool = self.pool();
         pool.pass_some(now, ENDED_BY_TAKE);
@@ -256,7 +256,7 @@ impl LeasePool {
 
     /// Counts the ports that the class may use and that are neither leased nor in quarantine. Other
     /// processes may hold some of them.
-    pub fn left_for(&self, class: Class) -> u32 {
+    pub fn left_for(&self, class: Priority) -> u32 {
         self.pool().left_for(class)
     }
 
@@ -269,7 +269,7 @@ impl LeasePool {
         self.pool().resting().len()
     }
 
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> PoolCounts {
         self.pool().counts()
     }
 
@@ -299,7 +299,7 @@ impl std::fmt::Debug for LeasePool {
 pub struct LeasedPort {
     pool: LeasePool,
     port: u16,
-    class: Class,
+    class: Priority,
 }
 
 impl LeasedPort {
@@ -307,7 +307,7 @@ impl LeasedPort {
         self.port
     }
 
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> Priority {
         self.class
     }
 

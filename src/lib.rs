@@ -41,8 +41,8 @@ pub use lease::{LeasePool, LeasePoolBuilder, LeasedPort, PoolError};
 
 use crate::{
     allocator::{
-        ALLOCATORS, AllocatorRow, Attempt, Candidates, FreePorts, Progress, Sight as _, Strategy,
-        Tuning,
+        ALLOCATORS, AllocatorRow, Attempt, Candidates, FreePorts, PortView as _, Progress,
+        Strategy, Tuning,
     },
     domain::{LocalAddress, PortRange, Protocol, Protocols, Snapshot, Source},
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
@@ -203,7 +203,7 @@ impl AllocatorBuilder {
     ) -> Result<Allocator, FindError> {
         let seed = self.seed.map_or_else(host::seed::draw, Ok)?;
         let limitation = binder.limitation();
-        let inner = allocator::Allocator::new(
+        let inner = allocator::AttemptSearch::new(
             binder,
             (row.make)(Tuning::default()),
             ChaCha8Rng::seed_from_u64(seed),
@@ -232,7 +232,7 @@ impl AllocatorBuilder {
 
 /// Searches a range for a port with real binds, and returns the bound port.
 pub struct Allocator {
-    inner: allocator::Allocator<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
+    inner: allocator::AttemptSearch<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
     range: PortRange,
     max_attempts: u32,
     seed: u64,

@@ -29,32 +29,32 @@ use crate::{
     domain::Text,
     engine::Engine,
     host::Host,
-    view::theme::{Contrast, Depth, Ground, Theme},
+    view::theme::{Background, Contrast, Depth, Theme},
 };
 
 use self::{
     canvas::Canvas,
     event_loop::EventLoop,
     fault::FaultyHost,
-    mailbox::{LoopOutbox, Wake},
-    pace::Pace,
-    question::Answer,
+    mailbox::{LoopOutbox, LoopWake},
+    pace::FramePace,
+    question::TerminalAnswer,
     signals::Arrived,
-    terminal::{Taken, Terminal},
+    terminal::{Terminal, TerminalGuard},
     watchdog::{Ending, Reason},
 };
 
 /// Options of the terminal program from the command line.
-pub struct Options {
+pub struct TuiOptions {
     /// Time between two scans.
     pub interval: Duration,
     pub color: Depth,
     /// None: the terminal is asked for it.
-    pub ground: Option<Ground>,
+    pub ground: Option<Background>,
     pub contrast: Contrast,
     pub ascii: bool,
     pub mouse: bool,
-    pub app: app::Options,
+    pub app: app::AppOptions,
     pub fault: Option<Fault>,
 }
 
@@ -98,7 +98,7 @@ impl From<Reason> for Exit {
 pub struct TuiError(#[from] io::Error);
 
 /// Runs until the user quits or something ends the program. Call `refuse_reason` first.
-pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
+pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
     let host = match options.fault {
         Some(Fault::PanicWorker) => Arc::new(FaultyHost(host)),
         _ => host,
@@ -112,24 +112,24 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
 
     watchdog::watch(terminal.clone(), ending.clone())?;
     let nudger = to_loop.clone();
-    let nudge = move || drop(nudger.try_send(Wake::Nudge));
+    let nudge = move || drop(nudger.try_send(LoopWake::Nudge));
     terminal::restore_on_panic(terminal.clone(), ending.clone(), nudge.clone());
     terminal::restore_at_fault(terminal.clone());
     signals::watch(arrived.clone(), ending.clone(), nudge)?;
 
-    let taken = Taken(&terminal);
+    let taken = TerminalGuard(&terminal);
     terminal.take()?;
     // Started before the terminal is asked, so that the first scan does not wait for the answer.
     let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
     let engine = Engine::start(host, options.interval, outbox)?;
-    let Answer { ground, typed, decoder } = match options.ground {
-        known @ Some(_) => Answer { ground: known, ..Answer::default() },
+    let TerminalAnswer { ground, typed, decoder } = match options.ground {
+        known @ Some(_) => TerminalAnswer { ground: known, ..TerminalAnswer::default() },
         None => question::ask_ground(&terminal, &ending)?,
     };
     let theme = Theme::new(options.color, ground.unwrap_or_default(), options.ascii)
         .with_contrast(options.contrast);
     let by_hand = to_loop.clone();
-    let send = move |input| by_hand.send(Wake::Input(input)).is_ok();
+    let send = move |input| by_hand.send(LoopWake::Input(input)).is_ok();
     input::listen(ending.clone(), typed, decoder, send)?;
 
     // The theme respects NO_COLOR; crossterm would also drop the colours that `--color` asks for.
@@ -139,7 +139,7 @@ pub fn run(host: Arc<dyn Host>, options: Options) -> Result<Exit, TuiError> {
         theme,
         fault: options.fault,
         canvas: Canvas::new(terminal.size()?)?,
-        pace: Pace::new(Instant::now()),
+        pace: FramePace::new(Instant::now()),
         terminal: &terminal,
         ending: &ending,
         arrived,

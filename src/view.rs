@@ -29,7 +29,7 @@ use ratatui::{
 
 use crate::app::{App, Overlay, Screen, Size};
 
-pub use theme::{COLORED_OWNERS, Contrast, Depth, Ground, Role, Theme};
+pub use theme::{Background, COLORED_OWNERS, Contrast, Depth, Role, Theme};
 
 /// Draws a whole frame.
 pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
@@ -67,7 +67,7 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             }
         }
         Screen::Allocate => {
-            let sight = allocate::Sight {
+            let sight = allocate::AllocateContext {
                 allocation: app.allocation(),
                 scan: app.allocation().scan(app.last_scan()),
                 processes: app.allocation().processes(app.processes()),

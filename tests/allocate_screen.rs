@@ -13,8 +13,8 @@ use portscope::{
     domain::ProcessTable,
     engine::message::Finished,
     view::{
-        Depth, Ground, Role, Theme,
-        allocate::{Sight, render},
+        Background, Depth, Role, Theme,
+        allocate::{AllocateContext, render},
     },
 };
 use ratatui::{
@@ -24,13 +24,13 @@ use ratatui::{
 };
 use stage::{Stage, attempt, bound, in_use, ports};
 
-const DARK: Theme = Theme::new(Depth::True, Ground::Dark, false);
+const DARK: Theme = Theme::new(Depth::True, Background::Dark, false);
 
 fn drawn(stage: &Stage, theme: &Theme, columns: u16, rows: u16) -> Buffer {
     // The frame has its header and footer around the screen.
     let area = Rect::new(0, 0, columns, rows.saturating_sub(2));
     let mut buffer = Buffer::empty(area);
-    let sight = Sight {
+    let sight = AllocateContext {
         allocation: &stage.allocation,
         scan: stage.allocation.scan(Some(stage.scan())),
         processes: stage.allocation.processes(&stage.processes),
@@ -63,7 +63,7 @@ const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 
 /// Text in true colour; of the smaller ones styles in sixteen: there a map is a few runs a line.
 fn pictured(name: &str, stage: &Stage) {
-    let sixteen = Theme::new(Depth::Sixteen, Ground::Dark, false);
+    let sixteen = Theme::new(Depth::Sixteen, Background::Dark, false);
     for (columns, rows) in SIZES {
         keep_ansi(name, &drawn(stage, &DARK, columns, rows));
         let picture = text(&drawn(stage, &DARK, columns, rows));
@@ -239,8 +239,8 @@ fn without_colour_order_and_success_can_still_be_read() {
 #[test]
 fn other_grounds_and_depths_keep_the_picture() {
     let stage = running(0.9, 3, 60_000, 2_000);
-    let light = Theme::new(Depth::True, Ground::Light, false);
-    let indexed = Theme::new(Depth::Indexed, Ground::Dark, false);
+    let light = Theme::new(Depth::True, Background::Light, false);
+    let indexed = Theme::new(Depth::Indexed, Background::Dark, false);
     for (columns, rows) in SIZES {
         let picture = text(&drawn(&stage, &DARK, columns, rows));
         keep_ansi("light", &drawn(&stage, &light, columns, rows));
@@ -314,7 +314,7 @@ fn ascii_terminals_get_ascii_only() {
     let mut won = bound(1, 7, port);
     won.held = vec![port];
     stage.report(won);
-    let ascii = Theme::new(Depth::Sixteen, Ground::Dark, true);
+    let ascii = Theme::new(Depth::Sixteen, Background::Dark, true);
     for open in [None, Some(Action::OpenSettings)] {
         if let Some(action) = open {
             stage.act(action);
@@ -507,7 +507,7 @@ fn no_size_panics() {
     confirming.act(Action::Faster);
     let mut setting = Stage::real(0.9);
     setting.act(Action::OpenSettings);
-    let ascii = Theme::new(Depth::Sixteen, Ground::Light, true);
+    let ascii = Theme::new(Depth::Sixteen, Background::Light, true);
     for stage in [&stage, &confirming, &setting] {
         for columns in (0..20).chain([30, 57, 79, 80, 81, 109, 110, 120, 150, 300]) {
             for rows in (0..30).step_by(3).chain([24, 31, 35, 40, 60]) {
@@ -524,7 +524,12 @@ fn before_the_first_scan_nothing_is_said_of_occupancy() {
     let mut buffer = Buffer::empty(area);
     let processes = ProcessTable::default();
     render(
-        Sight { allocation: &allocation, scan: None, processes: &processes, now: Duration::ZERO },
+        AllocateContext {
+            allocation: &allocation,
+            scan: None,
+            processes: &processes,
+            now: Duration::ZERO,
+        },
         &DARK,
         area,
         &mut buffer,

@@ -8,9 +8,10 @@ use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Effect, Event, Extent, Glyphs, Key, Options, RowsPerLine, Screen,
+        App, AppOptions, Effect, Event, Extent, GlyphSet, Key, RowsPerLine, Screen,
         allocation::{
-            AllocationAction as Action, AllocationOptions, Field, HolderSeen, Panel, Reached, Who,
+            ActivePanel, AllocationAction as Action, AllocationOptions, Field, HolderSeen, Reached,
+            Who,
         },
     },
     domain::{PortRange, Protocols, State, Text, port::IANA_DYNAMIC},
@@ -28,7 +29,7 @@ fn asked(effects: Vec<Effect>) -> Vec<Ask> {
 
 fn panel_error(stage: &Stage) -> Option<&str> {
     match stage.allocation.panel() {
-        Some(Panel::Settings(panel)) => panel.error(),
+        Some(ActivePanel::Settings(panel)) => panel.error(),
         other => panic!("{other:?} is not the settings panel"),
     }
 }
@@ -103,7 +104,7 @@ fn a_shared_machine_stays_at_20_a_second_until_the_person_agrees_once() {
     stage.act(Action::Faster);
     assert_eq!(stage.allocation.speed(), Speed::Twenty);
     stage.act(Action::Faster);
-    assert_eq!(stage.allocation.panel(), Some(&Panel::ConfirmSpeed(Speed::Thousand)));
+    assert_eq!(stage.allocation.panel(), Some(&ActivePanel::ConfirmSpeed(Speed::Thousand)));
     stage.press(&[Key::Char(' '), Key::Escape]);
     assert_eq!((stage.allocation.speed(), stage.allocation.panel()), (Speed::Twenty, None));
     stage.act(Action::Faster);
@@ -199,7 +200,7 @@ fn escape_forgets_what_is_typed_before_it_closes() {
     stage.press(&[Key::Up]);
     stage.type_in("::1");
     stage.press(&[Key::Enter]);
-    let Some(Panel::Settings(panel)) = stage.allocation.panel() else { panic!("closed") };
+    let Some(ActivePanel::Settings(panel)) = stage.allocation.panel() else { panic!("closed") };
     assert_eq!((panel.field(), panel.value(Field::Address)), (Field::Address, "::1".to_owned()));
     stage.type_in("::");
     stage.press(&[Key::Escape]);
@@ -307,9 +308,9 @@ fn a_run_that_failed_is_prepared_anew() {
 }
 
 fn app() -> App {
-    App::new(Options {
+    App::new(AppOptions {
         first: Screen::Map,
-        glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
+        glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,
         find: None,

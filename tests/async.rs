@@ -16,7 +16,7 @@ use std::{
 
 use portscope::{
     LeasePool,
-    allocator::{Class, Quarantine},
+    allocator::{Priority, Quarantine},
     domain::{Binder as _, PortRange, Protocols},
     find_free_port,
     host::{Held, linux::binder::RealBinder},
@@ -171,7 +171,7 @@ fn look_beside(others: Protocols) {
         let rest = Quarantine::Time(Duration::ZERO);
         let pool = LeasePool::over(range()).quarantine(rest).build().unwrap();
         let many = held_up(format!("LeasePool::take, others on {name}"), move || {
-            let lease = pool.take(Class::Low).unwrap();
+            let lease = pool.take(Priority::Low).unwrap();
             assert!(lease.udp_socket().is_ok());
         });
         [one, many.await]
@@ -188,7 +188,7 @@ fn tasks_share_a_pool_and_its_sockets_serve_an_async_runtime() {
         let pool = LeasePool::over(range()).quarantine(rest).build().unwrap();
         let ports = in_runtime(async {
             let work = |pool: LeasePool| async move {
-                let lease = pool.take(Class::Normal).unwrap();
+                let lease = pool.take(Priority::Normal).unwrap();
                 yield_now().await;
                 let socket = lease.udp_socket().unwrap();
                 socket.set_nonblocking(true).unwrap();

@@ -7,13 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Event, Extent, Glyphs, Grain, Grid, Key, Options, Place, RowsPerLine, Screen, Size,
-        Target, allocation::AllocationOptions, grid::Room,
+        App, AppOptions, Event, Extent, GlyphSet, Grain, Grid, GridBlock, Key, PointerTarget,
+        RowsPerLine, Screen, Size, allocation::AllocationOptions, grid::Room,
     },
     domain::{PortRange, Protocols, ServiceNames, State},
     engine::Report,
     host::simulated::SimulatedHost,
-    view::{self, Depth, Ground, Theme, heatmap::Pane, layout},
+    view::{self, Background, Depth, Theme, heatmap::Pane, layout},
 };
 use proptest::prelude::*;
 use ratatui::{
@@ -27,12 +27,12 @@ fn ranges() -> impl Strategy<Value = PortRange> {
 }
 
 /// An app with some sockets, and keys that lead to every grain and extent.
-fn app(range: PortRange, glyphs: Glyphs, size: Size, keys: &str) -> App {
+fn app(range: PortRange, glyphs: GlyphSet, size: Size, keys: &str) -> App {
     let host = SimulatedHost::builder()
         .fill(range, 0.3, State::Established, 3)
         .tcp(([0, 0, 0, 0], 443), State::Listen)
         .build();
-    let mut app = App::new(Options {
+    let mut app = App::new(AppOptions {
         first: Screen::Map,
         glyphs,
         extent: Extent::Ports(range),
@@ -60,8 +60,8 @@ fn app(range: PortRange, glyphs: Glyphs, size: Size, keys: &str) -> App {
     app
 }
 
-fn grains() -> impl Strategy<Value = Glyphs> {
-    (any::<bool>(), any::<bool>()).prop_map(|(one, has_dots)| Glyphs {
+fn grains() -> impl Strategy<Value = GlyphSet> {
+    (any::<bool>(), any::<bool>()).prop_map(|(one, has_dots)| GlyphSet {
         rows_per_line: if one { RowsPerLine::One } else { RowsPerLine::Two },
         has_dots,
     })
@@ -71,7 +71,7 @@ fn each_port_has_one_place(grid: &Grid) -> Result<(), TestCaseError> {
     let mut next = u32::from(grid.range().first());
     for row in 0..grid.rows() {
         for column in 0..grid.columns() {
-            let place = Place { column, row };
+            let place = GridBlock { column, row };
             let Some(block) = grid.block(place) else { continue };
             prop_assert_eq!(u32::from(block.first()), next);
             for port in [block.first(), block.last()] {
@@ -125,7 +125,7 @@ proptest! {
         for port in plan.grid.range().ports().step_by(97) {
             let at = pane.position(&plan.grid, port);
             let at = at.expect("every port of the map is on the screen");
-            let Some(Target::Ports(block)) = layout::target_at(area, &app, at.x, at.y) else {
+            let Some(PointerTarget::Ports(block)) = layout::target_at(area, &app, at.x, at.y) else {
                 return Err(TestCaseError::fail(format!("{port} at {at} is nothing")));
             };
             let place = plan.grid.place(port).unwrap();
@@ -145,7 +145,7 @@ proptest! {
         let grid = app.grid(size).unwrap();
         for Position { x, y } in areas.loupe.positions().step_by(13) {
             if let Some(target) = layout::target_at(area, &app, x, y) {
-                let Target::Ports(ports) = target else { panic!("{target:?} in the loupe") };
+                let PointerTarget::Ports(ports) = target else { panic!("{target:?} in the loupe") };
                 prop_assert_eq!(ports.len(), 1);
                 prop_assert!(grid.range().contains(ports.first()));
             }
@@ -158,7 +158,7 @@ proptest! {
     ) {
         let size = Size { columns, rows };
         let app = app(PortRange::new(1, 60_999).unwrap(), glyphs, size, &keys);
-        for theme in [Theme::new(Depth::True, Ground::Dark, false), Theme::MONOCHROME] {
+        for theme in [Theme::new(Depth::True, Background::Dark, false), Theme::MONOCHROME] {
             let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
             terminal.draw(|frame| view::render(&app, &theme, frame)).unwrap();
         }

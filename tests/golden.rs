@@ -8,7 +8,7 @@ mod session;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{Allocator, Candidates, Progress, random::Random},
+    allocator::{AttemptSearch, Candidates, Progress, random::Random},
     app::{Event, Size, lens::LENSES},
     domain::{Protocols, Snapshot, State, port::IANA_DYNAMIC},
     engine::{
@@ -16,7 +16,7 @@ use portscope::{
         message::{AllocationDelta, Finished},
     },
     host::{Host, HostBinder, simulated::SimulatedHost},
-    view::{Depth, Ground, Theme},
+    view::{Background, Depth, Theme},
 };
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use session::{Session, ascii, assert_golden, busy, dark, light, sixteen, styles, text};
@@ -99,7 +99,7 @@ fn in_ascii_each_screen_is_ascii() {
 /// that the allocator's map says with glyphs what others say with shades.
 #[test]
 fn the_palettes_with_colour_show_the_same_text() {
-    let indexed = Theme::new(Depth::Indexed, Ground::Dark, false);
+    let indexed = Theme::new(Depth::Indexed, Background::Dark, false);
     assert_same_text(&light(), &[MAP, ALLOCATE, HELP]);
     assert_same_text(&indexed, &[MAP, ALLOCATE, HELP]);
     assert_same_text(&sixteen(), &[MAP, HELP]);
@@ -202,7 +202,7 @@ fn max(session: Session) -> Session {
 /// A run on the simulated site, the engine's part played by hand: no clock, no thread.
 struct Run {
     session: Session,
-    allocator: Allocator<Box<dyn HostBinder>, Random, ChaCha8Rng>,
+    allocator: AttemptSearch<Box<dyn HostBinder>, Random, ChaCha8Rng>,
     allocations: u64,
 }
 
@@ -214,7 +214,7 @@ impl Run {
         // A simulated snapshot has its run's number.
         let snapshot = Snapshot { number: 1, ..site.snapshot() };
         session.tell(Event::Report(Report::Simulated(Arc::new(snapshot))));
-        let allocator = Allocator::new(
+        let allocator = AttemptSearch::new(
             site.binder(Protocols::Udp, None).unwrap(),
             Random,
             ChaCha8Rng::seed_from_u64(7),

@@ -8,7 +8,7 @@ mod session;
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
-    app::{Event, Gesture, Key, Lens, Target},
+    app::{Event, Gesture, Key, Lens, PointerTarget},
     domain::{PortRange, ProcessTable, Protocol, Snapshot, Socket, State, Text},
     engine::Report,
     host::Host as _,
@@ -76,14 +76,14 @@ fn at(port: u16, columns: u16, rows: u16) -> String {
 
 /// The pointer over some ports of the map.
 fn hovered(mut session: Session, ports: PortRange) -> Session {
-    session.tell(Event::Mouse(Gesture::Hover, Some(Target::Ports(ports))));
+    session.tell(Event::Mouse(Gesture::Hover, Some(PointerTarget::Ports(ports))));
     session
 }
 
 /// From one place to another with the button down.
 fn measured(mut session: Session, from: PortRange, to: PortRange) -> Session {
-    session.tell(Event::Mouse(Gesture::Press, Some(Target::Ports(from))));
-    session.tell(Event::Mouse(Gesture::Drag, Some(Target::Ports(to))));
+    session.tell(Event::Mouse(Gesture::Press, Some(PointerTarget::Ports(from))));
+    session.tell(Event::Mouse(Gesture::Drag, Some(PointerTarget::Ports(to))));
     session
 }
 

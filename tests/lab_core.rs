@@ -6,8 +6,9 @@ use std::{rc::Rc, time::Duration};
 
 use portscope::{
     allocator::{
-        ALLOCATORS, AllocatorRow, Candidates, Figures, Pattern, Population, Sight, Tuning,
-        lab::{Column, Contest, Terms},
+        ALLOCATORS, AllocatorRow, Candidates, Pattern, Population, PortView, StrategyFigures,
+        Tuning,
+        lab::{Contest, LabConfig, StrategyColumn},
         population::CLUSTER,
         theory::{runs_of_taken, scan_on_built},
     },
@@ -24,9 +25,9 @@ fn population(pattern: Pattern, occupied: u32, seed: u64) -> Population {
     Population::new(pattern, small(), Protocols::Tcp, occupied, seed)
 }
 
-fn terms(names: &[&str], candidates: Candidates, max_attempts: u32, seed: u64) -> Terms {
+fn terms(names: &[&str], candidates: Candidates, max_attempts: u32, seed: u64) -> LabConfig {
     let number = |name| ALLOCATORS.iter().position(|row| row.name == name).unwrap();
-    Terms {
+    LabConfig {
         strategies: names.iter().map(|&name| number(name)).collect(),
         candidates,
         protocols: Protocols::Tcp,
@@ -41,7 +42,7 @@ fn all_names() -> Vec<&'static str> {
     ALLOCATORS.iter().map(|row| row.name).collect()
 }
 
-fn complete(terms: &Terms, pattern: Pattern, occupied: u32, runs: u64) -> Vec<Column> {
+fn complete(terms: &LabConfig, pattern: Pattern, occupied: u32, runs: u64) -> Vec<StrategyColumn> {
     let mut contest = Contest::new(terms, pattern, occupied);
     while contest.runs() < runs {
         contest.advance(10_007, runs, &|| Duration::ZERO);
@@ -49,7 +50,7 @@ fn complete(terms: &Terms, pattern: Pattern, occupied: u32, runs: u64) -> Vec<Co
     contest.columns()
 }
 
-fn row(column: &Column) -> &'static AllocatorRow {
+fn row(column: &StrategyColumn) -> &'static AllocatorRow {
     &ALLOCATORS[column.strategy]
 }
 
@@ -208,7 +209,7 @@ fn a_step_is_one_attempt_of_each_whose_allocation_goes_on() {
 fn the_same_seed_gives_the_same_figures_however_they_are_cut_and_another_one_others() {
     for pattern in Pattern::EACH {
         let names = ["random", "simple-random", "kernel-bind", "hash"];
-        let figures = |seed, budget| -> Vec<Figures> {
+        let figures = |seed, budget| -> Vec<StrategyFigures> {
             let mut contest = Contest::new(&terms(&names, small(), 100, seed), pattern, 600);
             while contest.runs() < 40 {
                 contest.advance(budget, 40, &|| Duration::ZERO);
@@ -223,7 +224,7 @@ fn the_same_seed_gives_the_same_figures_however_they_are_cut_and_another_one_oth
 
 /// Within 4.5 standard errors in the mean and in the failures.
 #[track_caller]
-fn assert_as_predicted(column: &Column, max_attempts: u32) -> bool {
+fn assert_as_predicted(column: &StrategyColumn, max_attempts: u32) -> bool {
     let (name, figures) = (row(column).name, &column.figures);
     let Some(predicted) = figures.predicted else { return false };
     let (mean, runs) = (figures.mean().unwrap(), figures.runs as f64);

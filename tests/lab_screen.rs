@@ -10,7 +10,7 @@ use std::{cell::Cell, fmt::Write as _, sync::Arc, time::Duration};
 use portscope::{
     allocator::{
         ALLOCATORS, Candidates, Pattern,
-        lab::{Column, Contest, Terms},
+        lab::{Contest, LabConfig, StrategyColumn},
     },
     app::Event,
     domain::{Text, port::IANA_DYNAMIC},
@@ -29,9 +29,9 @@ use session::{Session, ascii, busy, dark, light, sixteen, styles, text};
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 const RUNS: u64 = 400;
 
-fn terms(names: &[&str]) -> Terms {
+fn terms(names: &[&str]) -> LabConfig {
     let number = |name: &&str| ALLOCATORS.iter().position(|row| row.name == *name).unwrap();
-    Terms {
+    LabConfig {
         strategies: names.iter().map(number).collect(),
         candidates: Candidates::new(IANA_DYNAMIC, &[]),
         protocols: portscope::domain::Protocols::Udp,
@@ -42,9 +42,9 @@ fn terms(names: &[&str]) -> Terms {
     }
 }
 
-fn contender(column: Column) -> Contender {
+fn contender(column: StrategyColumn) -> Contender {
     let number = column.figures.runs;
-    let finished = |end: portscope::allocator::lab::Ended| Finished {
+    let finished = |end: portscope::allocator::lab::AllocationEnd| Finished {
         number,
         attempts: end.attempts,
         port: end.port,

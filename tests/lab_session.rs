@@ -7,10 +7,10 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use portscope::{
     allocator::{ALLOCATORS, AllocatorRow},
     app::{
-        App, Context, Effect, Event, Extent, Gesture, Glyphs, Key, LabOptions, Options,
-        RowsPerLine, Screen, Target,
+        App, AppOptions, Context, Effect, Event, Extent, Gesture, GlyphSet, Key, LabOptions,
+        PointerTarget, RowsPerLine, Screen,
         allocation::AllocationOptions,
-        lab::{Lab, LabField, LabPanel, MOST_COLUMNS, Pattern, RaceReport},
+        lab::{LabField, LabPanel, LabScreen, MOST_COLUMNS, Pattern, RaceReport},
     },
     domain::{Ephemeral, MachineKind, PortRange, Protocols, Snapshot, Text, port::IANA_DYNAMIC},
     engine::{LabReport, LabRequest as Ask, LabSetup, LabSite, Report, Request, Speed},
@@ -29,9 +29,9 @@ struct Session {
 
 impl Session {
     fn new() -> Self {
-        let mut app = App::new(Options {
+        let mut app = App::new(AppOptions {
             first: Screen::Map,
-            glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
+            glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
             extent: Extent::Ephemeral,
             protocols: Protocols::Both,
             find: None,
@@ -94,7 +94,7 @@ impl Session {
         self.tell(report(number, occupied));
     }
 
-    fn lab(&self) -> &Lab {
+    fn lab(&self) -> &LabScreen {
         self.app.lab()
     }
 
@@ -341,10 +341,10 @@ fn columns_are_selected_by_keys_and_by_the_mouse() {
     assert_eq!(session.lab().selected(), 3);
     session.press(Key::Left);
     assert_eq!(session.lab().selected(), 2);
-    session.tell(Event::Mouse(Gesture::Hover, Some(Target::Column(1))));
-    session.tell(Event::Mouse(Gesture::Press, Some(Target::Column(9))));
+    session.tell(Event::Mouse(Gesture::Hover, Some(PointerTarget::Column(1))));
+    session.tell(Event::Mouse(Gesture::Press, Some(PointerTarget::Column(9))));
     assert_eq!(session.lab().selected(), 2);
-    session.tell(Event::Mouse(Gesture::Press, Some(Target::Column(1))));
+    session.tell(Event::Mouse(Gesture::Press, Some(PointerTarget::Column(1))));
     assert_eq!(session.lab().selected(), 1);
     let before = session.names();
     session.keys("s");
@@ -358,7 +358,7 @@ fn a_click_meets_the_column_that_is_drawn_there_or_its_line_of_the_table() {
     let at = |size: (u16, u16), x, y| {
         layout::target_at(Rect::new(0, 0, size.0, size.1), &session.app, x, y)
     };
-    let column = |column| Some(Target::Column(column));
+    let column = |column| Some(PointerTarget::Column(column));
     assert_eq!(at((160, 48), 5, 20), column(0));
     assert_eq!(at((160, 48), 155, 20), column(3));
     assert_eq!(at((160, 48), 5, 46), None);

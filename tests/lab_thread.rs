@@ -8,7 +8,7 @@ use std::{
 };
 
 use portscope::{
-    allocator::{ALLOCATORS, Pattern, Sight, Tuning},
+    allocator::{ALLOCATORS, Pattern, PortView, Tuning},
     domain::{PortRange, Protocols, State},
     engine::{
         LabReport, LabRequest as Ask, LabSetup, LabSite, Outbox, Report, Speed,

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Event, Extent, Glyphs, Key, Lens, Options, RowsPerLine, Screen,
+        App, AppOptions, Event, Extent, GlyphSet, Key, Lens, RowsPerLine, Screen,
         allocation::AllocationOptions, lens::LENSES,
     },
     domain::{PortRange, Protocols, ServiceNames, Snapshot, State},
@@ -43,9 +43,9 @@ struct Session(App);
 
 impl Session {
     fn new(columns: u16, rows: u16) -> Self {
-        let mut app = App::new(Options {
+        let mut app = App::new(AppOptions {
             first: Screen::Map,
-            glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
+            glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
             extent: Extent::All,
             protocols: Protocols::Both,
             find: None,

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Effect, Event, Extent, Gesture, Glyphs, HelpPage, Key, Options, Overlay, RowsPerLine,
-        Screen, Size, Target, allocation::AllocationOptions,
+        App, AppOptions, Effect, Event, Extent, Gesture, GlyphSet, HelpPage, Key, Overlay,
+        PointerTarget, RowsPerLine, Screen, Size, allocation::AllocationOptions,
     },
     domain::{PortRange, Protocols, ServiceNames, State},
     engine::Report,
@@ -27,9 +27,9 @@ fn app() -> App {
         .udp((any, 40_000))
         .tcp((any, 60_999), State::Listen)
         .build();
-    let mut app = App::new(Options {
+    let mut app = App::new(AppOptions {
         first: Screen::Map,
-        glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
+        glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,
         find: None,
@@ -53,7 +53,7 @@ fn press(app: &mut App, keys: &str) -> Vec<Effect> {
 }
 
 fn point(app: &mut App, gesture: Gesture, first: u16, last: u16) {
-    tell(app, Event::Mouse(gesture, Some(Target::Ports(range(first, last)))));
+    tell(app, Event::Mouse(gesture, Some(PointerTarget::Ports(range(first, last)))));
 }
 
 #[test]

@@ -29,7 +29,7 @@ use portscope::{
     host::simulated::{SimulatedHost, SimulatedHostBuilder},
     report::{
         Health, Scan,
-        diagnose::prometheus::{self, Cost, METRICS, Run},
+        diagnose::prometheus::{self, Cost, DiagnoseRun, METRICS},
     },
 };
 
@@ -125,7 +125,7 @@ fn series_of(
     let health = |sample| health(sample, &diagnosis, top);
     let healths: Vec<Health<'_>> = samples.iter().map(health).collect();
     let mut text = Vec::new();
-    let run = Run { healths: &healths, unseen, cost: COST };
+    let run = DiagnoseRun { healths: &healths, unseen, cost: COST };
     prometheus::write(&run, &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(text.starts_with(prometheus::MARK) && text.ends_with('\n'), "{text}");

@@ -14,7 +14,7 @@ use std::{
 use portscope::{
     app::{
         Context, Event, Focus, Key, Lens, Screen,
-        overview::{List, Row},
+        overview::{OverviewList, OverviewRow},
     },
     domain::{Destination, Ephemeral, Gap, Level, Party, ProcessTable, Snapshot, State, Subject},
     engine::Report,
@@ -84,11 +84,11 @@ fn redis() -> Destination {
     destination([10, 0, 9, 4], 6379)
 }
 
-fn selected(session: &Session) -> Row {
+fn selected(session: &Session) -> OverviewRow {
     session.app.overview().selected(session.app.scan().unwrap()).unwrap().row
 }
 
-fn list(session: &Session) -> List {
+fn list(session: &Session) -> OverviewList {
     session.app.overview().selected(session.app.scan().unwrap()).unwrap().list
 }
 
@@ -150,20 +150,20 @@ fn the_answer_is_on_the_first_screen_without_a_key() {
 #[test]
 fn keys_go_through_all_lists_as_through_one() {
     let session = on(&small(64, 20), dark(), S);
-    assert_eq!(selected(&session), Row::Destination(payments()));
+    assert_eq!(selected(&session), OverviewRow::Destination(payments()));
     let session = session.press("j");
-    assert_eq!(selected(&session), Row::Destination(redis()));
+    assert_eq!(selected(&session), OverviewRow::Destination(redis()));
     let session = session.press("j");
-    assert_eq!(selected(&session), Row::Owner(Party::Process(4121)));
+    assert_eq!(selected(&session), OverviewRow::Owner(Party::Process(4121)));
     assert!(shown(&session).contains("❯ payments-api"), "{}", shown(&session));
     let session = session.press("kk");
-    assert_eq!(selected(&session), Row::Destination(payments()));
+    assert_eq!(selected(&session), OverviewRow::Destination(payments()));
     let session = session.press("kkk");
-    assert_eq!(selected(&session), Row::Destination(payments()));
+    assert_eq!(selected(&session), OverviewRow::Destination(payments()));
     let session = session.press("l");
-    assert_eq!(list(&session), List::Owners);
+    assert_eq!(list(&session), OverviewList::Owners);
     let session = session.press("h");
-    assert_eq!(list(&session), List::Destinations);
+    assert_eq!(list(&session), OverviewList::Destinations);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn every_row_of_ten_thousand_can_be_reached_and_the_last_stands_in_its_window() 
     for size in SIZES {
         let mut session = on(&many(10_000), dark(), size);
         session.tell(Event::Key(Key::End));
-        assert_ne!(list(&session), List::Destinations);
+        assert_ne!(list(&session), OverviewList::Destinations);
         session.tell(Event::Key(Key::Home));
         for _ in 0..999 {
             session.tell(Event::Key(Key::PageDown));
@@ -179,7 +179,7 @@ fn every_row_of_ten_thousand_can_be_reached_and_the_last_stands_in_its_window() 
         let session = session.press("jjjjjjjjj");
         let scan = session.app.scan().unwrap();
         let last = scan.analysis.destinations.last().unwrap().destination;
-        assert_eq!(selected(&session), Row::Destination(last));
+        assert_eq!(selected(&session), OverviewRow::Destination(last));
         let shown = shown(&session);
         assert!(shown.contains(&format!("❯ {}", last.remote)), "{shown}");
         assert!(shown.contains("of 10,000"), "{shown}");
@@ -189,14 +189,14 @@ fn every_row_of_ten_thousand_can_be_reached_and_the_last_stands_in_its_window() 
 #[test]
 fn the_selection_stays_on_its_destination_while_ranks_change() {
     let mut session = on(&small(64, 20), dark(), M).press("j");
-    assert_eq!(selected(&session), Row::Destination(redis()));
+    assert_eq!(selected(&session), OverviewRow::Destination(redis()));
     scan(&mut session, &small(20, 64), 2);
-    assert_eq!(selected(&session), Row::Destination(redis()));
+    assert_eq!(selected(&session), OverviewRow::Destination(redis()));
     let top = session.app.scan().unwrap().analysis.destinations[0].destination;
     assert_eq!(top, redis());
     // Gone: what stands in its place now.
     scan(&mut session, &small(20, 0), 3);
-    assert_eq!(selected(&session), Row::Destination(payments()));
+    assert_eq!(selected(&session), OverviewRow::Destination(payments()));
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn enter_marks_a_destinations_ports_on_the_map_and_escape_comes_back() {
         let session = session.press("^");
         assert_eq!((session.app.screen(), session.app.map().focus), (Screen::Overview, None));
         assert_eq!(session.app.map().lens, Lens::State);
-        assert_eq!(selected(&session), Row::Destination(redis()));
+        assert_eq!(selected(&session), OverviewRow::Destination(redis()));
     }
 }
 
@@ -425,7 +425,7 @@ fn the_selected_finding_unfolds_what_it_means_and_what_to_do() {
     let host = SimulatedHost::builder().gap(gap).build();
     for size in SIZES {
         let session = on(&host, dark(), size).press("l");
-        assert_eq!(list(&session), List::Findings);
+        assert_eq!(list(&session), OverviewList::Findings);
         let seen = shown(&session);
         assert!(seen.contains("means"), "{seen}");
         assert!(seen.contains("CAP_SYS_PTRACE"), "{seen}");

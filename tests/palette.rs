@@ -9,7 +9,7 @@
 mod vision;
 
 use portscope::view::{
-    Contrast, Depth, Ground, Role, Theme,
+    Background, Contrast, Depth, Role, Theme,
     theme::{HEAT_TOP, SCALE_TOP},
 };
 use ratatui::style::Color;
@@ -28,14 +28,14 @@ const STATES: [(&str, Role); 7] = [
     ("dark", Role::Category(6)),
 ];
 
-fn theme(ground: Ground, contrast: Contrast) -> Theme {
+fn theme(ground: Background, contrast: Contrast) -> Theme {
     Theme::new(Depth::True, ground, false).with_contrast(contrast)
 }
 
 fn themes() -> impl Iterator<Item = Theme> {
-    [Contrast::Normal, Contrast::High]
-        .into_iter()
-        .flat_map(|contrast| [Ground::Dark, Ground::Light].map(|ground| theme(ground, contrast)))
+    [Contrast::Normal, Contrast::High].into_iter().flat_map(|contrast| {
+        [Background::Dark, Background::Light].map(|ground| theme(ground, contrast))
+    })
 }
 
 fn rgb(theme: &Theme, role: Role) -> Rgb {
@@ -48,7 +48,7 @@ fn rgb(theme: &Theme, role: Role) -> Rgb {
 
 /// The terminal's own background, as far as one can know it.
 fn ground(theme: &Theme) -> Rgb {
-    if theme.ground == Ground::Dark { BLACK } else { WHITE }
+    if theme.ground == Background::Dark { BLACK } else { WHITE }
 }
 
 fn closest_states(theme: &Theme, eye: Eye) -> (f64, &'static str, &'static str) {
@@ -76,13 +76,13 @@ fn the_closest_states_are_as_far_apart_as_the_design_says() {
     let rounding = 0.000_5;
     let dark = [0.138, 0.110, 0.109, 0.087].map(|floor| floor - rounding);
     let light = [0.168, 0.101, 0.100, 0.085].map(|floor| floor - rounding);
-    assert_states_apart(&theme(Ground::Dark, Contrast::Normal), dark);
-    assert_states_apart(&theme(Ground::Light, Contrast::Normal), light);
+    assert_states_apart(&theme(Background::Dark, Contrast::Normal), dark);
+    assert_states_apart(&theme(Background::Light, Contrast::Normal), light);
 }
 
 #[test]
 fn high_contrast_has_its_states_further_apart_for_every_eye() {
-    for ground in [Ground::Dark, Ground::Light] {
+    for ground in [Background::Dark, Background::Light] {
         let (normal, high) = (theme(ground, Contrast::Normal), theme(ground, Contrast::High));
         let floors = Eye::EACH.map(|eye| closest_states(&normal, eye).0 * 1.05);
         assert_states_apart(&high, floors);
@@ -165,7 +165,7 @@ fn letters_can_be_read_on_the_states() {
 fn the_selected_row_is_seen_and_read() {
     for (theme, floor) in themes().zip([1.8, 1.29, 2.5, 1.7]) {
         let selected = rgb(&theme, Role::Selected);
-        let opposite = if theme.ground == Ground::Dark { WHITE } else { BLACK };
+        let opposite = if theme.ground == Background::Dark { WHITE } else { BLACK };
         let (seen, read) = (contrast(selected, ground(&theme)), contrast(opposite, selected));
         println!("{:22} selected row: {seen:.2}:1, text on it {read:.2}:1", theme.name());
         assert!(seen >= floor && read >= 7.0, "{}: {seen} {read}", theme.name());
@@ -182,7 +182,7 @@ fn ramps_go_one_way_in_lightness_for_every_eye() {
             for (ramp, eye) in [&scale, &heat].into_iter().flat_map(|r| Eye::EACH.map(|e| (r, e))) {
                 let steps: Vec<f64> =
                     ramp.iter().map(|&role| lightness(rgb(&theme, role), eye)).collect();
-                let towards = if theme.ground == Ground::Dark { 1.0 } else { -1.0 };
+                let towards = if theme.ground == Background::Dark { 1.0 } else { -1.0 };
                 let least =
                     steps.windows(2).map(|pair| (pair[1] - pair[0]) * towards).fold(1.0, f64::min);
                 println!("{:22} {depth:?} {:?} {eye:?}: {least:.3}", theme.name(), ramp[0]);
@@ -209,7 +209,7 @@ fn the_first_step_of_a_ramp_does_not_vanish() {
 /// Sixteen colours do not suffice for eight steps: the map's letter tells those that coincide.
 #[test]
 fn with_sixteen_colours_neighbouring_steps_share_a_colour_at_most_in_pairs() {
-    for ground in [Ground::Dark, Ground::Light] {
+    for ground in [Background::Dark, Background::Light] {
         let theme = Theme::new(Depth::Sixteen, ground, false);
         let colors: Vec<_> = (0..=SCALE_TOP).map(|step| theme.color(Role::Scale(step))).collect();
         assert!(colors.chunk_by(|a, b| a == b).all(|same| same.len() <= 2), "{colors:?}");

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use leases::{FIRST, Machine, REST, at, pool, setup, take, take_all, tenant};
 use portscope::{
-    allocator::{Bands, Class, Pool, PoolSetup, Quarantine, Shortage, Tenant, pool::BandsTooLarge},
+    allocator::{
+        Bands, Pool, PoolSetup, Priority, Quarantine, Shortage, Tenant, pool::BandsTooLarge,
+    },
     domain::Errno,
 };
 use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
@@ -19,14 +21,15 @@ fn a_high_lease_spares_its_band_while_others_have_ports() {
     let (mut pool, _machine) =
         pool(setup(10, Bands { high: 4, normal: 3 }, Quarantine::Time(REST)));
     let band_of = |port| match port - FIRST {
-        0..4 => Class::High,
-        4..7 => Class::Normal,
-        _ => Class::Low,
+        0..4 => Priority::High,
+        4..7 => Priority::Normal,
+        _ => Priority::Low,
     };
-    let bands: Vec<Class> = take_all(&mut pool, Class::High).into_iter().map(band_of).collect();
+    let bands: Vec<Priority> =
+        take_all(&mut pool, Priority::High).into_iter().map(band_of).collect();
     assert_eq!(
         bands,
-        [[Class::Low; 3].as_slice(), &[Class::Normal; 3], &[Class::High; 4]].concat()
+        [[Priority::Low; 3].as_slice(), &[Priority::Normal; 3], &[Priority::High; 4]].concat()
     );
 }
 
@@ -43,20 +46,20 @@ fn bands_larger_than_the_range_make_no_pool() {
 #[test]
 fn a_released_port_is_given_again_when_its_time_is_over_and_not_before() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Time(REST)));
-    let port = take(&mut pool, at(0), Class::Low).unwrap();
+    let port = take(&mut pool, at(0), Priority::Low).unwrap();
     assert!(pool.release(at(5), port));
     assert_eq!(machine.ours(), 0, "a rest by time is closed");
     pool.pass(Duration::from_millis(14_999));
-    let none = Shortage::NoneLeft { class: Class::Low, leased: 0, resting: 1, refused: 0 };
-    assert_eq!(take(&mut pool, at(14), Class::Low), Err(none));
+    let none = Shortage::NoneLeft { class: Priority::Low, leased: 0, resting: 1, refused: 0 };
+    assert_eq!(take(&mut pool, at(14), Priority::Low), Err(none));
     pool.pass(at(15));
-    assert_eq!(take(&mut pool, at(15), Class::Low), Ok(port));
+    assert_eq!(take(&mut pool, at(15), Priority::Low), Ok(port));
 }
 
 #[test]
 fn each_stray_begins_the_quiet_time_anew_and_the_port_stays_bound() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Drain(REST)));
-    let port = take(&mut pool, at(0), Class::Low).unwrap();
+    let port = take(&mut pool, at(0), Priority::Low).unwrap();
     pool.release(at(0), port);
     for now in [9, 18, 27] {
         machine.send(port);
@@ -76,7 +79,7 @@ fn each_stray_begins_the_quiet_time_anew_and_the_port_stays_bound() {
 #[test]
 fn a_drain_hears_strays_however_many_ports_rest() {
     let (mut pool, machine) = pool(setup(10_000, Bands::default(), Quarantine::Drain(REST)));
-    let ports = take_all(&mut pool, Class::Low);
+    let ports = take_all(&mut pool, Priority::Low);
     for &port in &ports {
         pool.release(at(0), port);
     }
@@ -89,13 +92,13 @@ fn a_drain_hears_strays_however_many_ports_rest() {
     while pool.pass_some(at(20), 64) {
         rounds += 1;
     }
-    assert_eq!((rounds, pool.left_for(Class::Low)), (10_000_u32.div_ceil(64), 10_000));
+    assert_eq!((rounds, pool.left_for(Priority::Low)), (10_000_u32.div_ceil(64), 10_000));
 }
 
 #[test]
 fn a_port_that_its_tenant_still_has_is_bound_for_its_drain_as_soon_as_that_can_be() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Drain(REST)));
-    let port = pool.book(at(0), Class::Low, tenant(1), |_| ()).unwrap().port;
+    let port = pool.book(at(0), Priority::Low, tenant(1), |_| ()).unwrap().port;
     assert!(machine.give_to_others(port), "its tenant binds it");
     pool.release(at(0), port);
     assert!(!pool.resting().next().unwrap().is_held);
@@ -104,7 +107,7 @@ fn a_port_that_its_tenant_still_has_is_bound_for_its_drain_as_soon_as_that_can_b
     let rest = *pool.resting().next().unwrap();
     assert_eq!((rest.is_held, rest.until, machine.ours()), (true, at(20), 1));
     pool.pass(at(20));
-    assert_eq!((pool.left_for(Class::Low), machine.ours(), pool.held()), (1, 0, 0));
+    assert_eq!((pool.left_for(Priority::Low), machine.ours(), pool.held()), (1, 0, 0));
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn only_leases_of_those_who_are_gone_are_reclaimed() {
     let (mut pool, _machine) = pool(setup(4, Bands::default(), Quarantine::Time(REST)));
     let both = [Tenant { pid: 5, started: 1 }, Tenant { pid: 5, started: 2 }];
     let [gone, alive] =
-        both.map(|tenant| pool.take(at(0), Class::Low, tenant, |_| ()).unwrap().port);
+        both.map(|tenant| pool.take(at(0), Priority::Low, tenant, |_| ()).unwrap().port);
     let alive_now = |tenant: Tenant| tenant.started == 2;
     assert_eq!(pool.reclaim(at(1), alive_now), [gone], "the pid is another process now");
     assert_eq!(pool.leases().map(|lease| lease.port).collect::<Vec<_>>(), [alive]);
@@ -122,7 +125,7 @@ fn only_leases_of_those_who_are_gone_are_reclaimed() {
 #[test]
 fn a_booked_port_that_a_child_still_uses_is_reclaimed_when_it_is_free() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Time(REST)));
-    let port = pool.book(at(0), Class::Low, tenant(1), |_| ()).unwrap().port;
+    let port = pool.book(at(0), Priority::Low, tenant(1), |_| ()).unwrap().port;
     assert_eq!(machine.ours(), 0);
     assert!(machine.give_to_others(port));
     for now in 1..5 {
@@ -132,20 +135,20 @@ fn a_booked_port_that_a_child_still_uses_is_reclaimed_when_it_is_free() {
     machine.0.borrow_mut().others.clear();
     assert_eq!(pool.reclaim(at(5), |_| false), [port]);
     pool.pass(at(14));
-    assert_eq!(pool.left_for(Class::Low), 0, "it rests from then on");
+    assert_eq!(pool.left_for(Priority::Low), 0, "it rests from then on");
     pool.pass(at(15));
-    assert_eq!(pool.left_for(Class::Low), 1);
+    assert_eq!(pool.left_for(Priority::Low), 1);
 }
 
 #[test]
 fn no_more_sockets_are_held_than_allowed_those_of_resting_ports_included() {
     let setup = PoolSetup { max_held: 3, ..setup(10, Bands::default(), Quarantine::Drain(REST)) };
     let (mut pool, machine) = pool(setup);
-    let ports = take_all(&mut pool, Class::Low);
+    let ports = take_all(&mut pool, Priority::Low);
     assert_eq!(ports.len(), 3);
     pool.release(at(0), ports[0]);
-    assert_eq!(take(&mut pool, at(0), Class::Low), Err(Shortage::Limit { held: 3 }));
-    let booked = pool.book(at(0), Class::Low, tenant(1), |_| ()).unwrap().port;
+    assert_eq!(take(&mut pool, at(0), Priority::Low), Err(Shortage::Limit { held: 3 }));
+    let booked = pool.book(at(0), Priority::Low, tenant(1), |_| ()).unwrap().port;
     pool.release(at(1), booked);
     assert_eq!((pool.held(), machine.ours()), (3, 3));
     pool.pass(at(10));
@@ -157,11 +160,11 @@ fn no_more_sockets_are_held_than_allowed_those_of_resting_ports_included() {
 fn a_machine_without_descriptors_is_not_a_full_one() {
     let (mut pool, machine) = pool(setup(1000, Bands::default(), Quarantine::Time(REST)));
     machine.0.borrow_mut().broken = Some(Errno::EMFILE);
-    let refused = take(&mut pool, at(0), Class::Low).unwrap_err();
+    let refused = take(&mut pool, at(0), Priority::Low).unwrap_err();
     let words = "gave up after 1 attempts, 999 ports not tried; udp refused by EMFILE";
     assert_eq!(refused.to_string().to_lowercase(), words.to_lowercase());
     machine.0.borrow_mut().broken = None;
-    assert!(take(&mut pool, at(0), Class::Low).is_ok());
+    assert!(take(&mut pool, at(0), Priority::Low).is_ok());
 }
 
 #[test]
@@ -170,10 +173,10 @@ fn a_full_range_is_tried_to_its_last_port_and_named_full() {
     for port in 0..500 {
         machine.give_to_others(FIRST + port);
     }
-    let none = Shortage::NoneLeft { class: Class::Low, leased: 0, resting: 0, refused: 500 };
-    assert_eq!(take(&mut pool, at(0), Class::Low), Err(none));
+    let none = Shortage::NoneLeft { class: Priority::Low, leased: 0, resting: 0, refused: 500 };
+    assert_eq!(take(&mut pool, at(0), Priority::Low), Err(none));
     machine.0.borrow_mut().others.remove(&(FIRST + 123));
-    assert_eq!(take(&mut pool, at(0), Class::Low), Ok(FIRST + 123));
+    assert_eq!(take(&mut pool, at(0), Priority::Low), Ok(FIRST + 123));
 }
 
 /// Populations drawn anew for each search, by a pool that learns of them from its attempts alone.
@@ -194,7 +197,7 @@ fn searches_give_up_while_a_port_is_free_no_more_often_than_wanted() {
             ports.shuffle(&mut random);
             let taken = (f64::from(PORTS) * share) as usize;
             machine.0.borrow_mut().others = ports[..taken].iter().copied().collect();
-            match take(&mut pool, at(0), Class::Low) {
+            match take(&mut pool, at(0), Priority::Low) {
                 Ok(port) => assert!(pool.release(at(0), port)),
                 Err(_) => gave_up += 1,
             }
@@ -230,7 +233,7 @@ fn the_attempts_follow_the_occupancy_and_the_wanted_rate() {
 fn a_range_that_filled_up_unseen_does_not_make_a_strict_search_give_up() {
     let (mut pool, machine) = pool(setup(2000, Bands::default(), Quarantine::Time(REST)));
     for _ in 0..500 {
-        take(&mut pool, at(0), Class::Low).unwrap();
+        take(&mut pool, at(0), Priority::Low).unwrap();
     }
     let free: Vec<u16> =
         (FIRST..FIRST + 2000).filter(|&port| pool.lease(port).is_none()).take(30).collect();
@@ -238,6 +241,6 @@ fn a_range_that_filled_up_unseen_does_not_make_a_strict_search_give_up() {
         machine.give_to_others(port);
     }
     for _ in 0..30 {
-        assert!(free.contains(&take(&mut pool, at(0), Class::Low).unwrap()));
+        assert!(free.contains(&take(&mut pool, at(0), Priority::Low).unwrap()));
     }
 }

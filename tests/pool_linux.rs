@@ -19,7 +19,7 @@ use std::{
 
 use portscope::{
     Allocator, LeasePool, LeasePoolBuilder, PoolError,
-    allocator::{Bands, Candidates, Class, Pool, PoolSetup, Quarantine, Shortage, Tenant},
+    allocator::{Bands, Candidates, Pool, PoolSetup, Priority, Quarantine, Shortage, Tenant},
     domain::{Binder as _, PortRange, Protocols},
     host::linux::binder::RealBinder,
 };
@@ -62,7 +62,7 @@ fn at(seconds: u64) -> Duration {
 }
 
 fn take(pool: &mut RealPool, now: Duration) -> Result<u16, Shortage> {
-    pool.take(now, Class::Low, TENANT, |_| ()).map(|lease| lease.port)
+    pool.take(now, Priority::Low, TENANT, |_| ()).map(|lease| lease.port)
 }
 
 /// Whether somebody has it, on either protocol.
@@ -151,7 +151,7 @@ fn what_was_handed_over_is_bound_again_for_its_drain_once_it_is_closed() {
 fn a_booked_lease_is_reclaimed_when_the_last_who_uses_its_port_is_gone() {
     in_new_namespace(|| {
         let mut pool = pool(1, Protocols::Tcp, Quarantine::Time(REST));
-        let port = pool.book(at(0), Class::Low, TENANT, |_| ()).unwrap().port;
+        let port = pool.book(at(0), Priority::Low, TENANT, |_| ()).unwrap().port;
         let tenant = TcpListener::bind(("::", port)).unwrap();
         let child = tenant.try_clone().unwrap();
         drop(tenant);
@@ -165,7 +165,7 @@ fn a_booked_lease_is_reclaimed_when_the_last_who_uses_its_port_is_gone() {
 fn whoever_knocks_at_a_port_that_rests_meets_nobody() {
     in_new_namespace(|| {
         let pool = LeasePool::over(range(1)).quarantine(Quarantine::Drain(REST)).build().unwrap();
-        let lease = pool.take(Class::Low).unwrap();
+        let lease = pool.take(Priority::Low).unwrap();
         let port = lease.port();
         let _listener = lease.tcp_listener(8).unwrap();
         let mut waiting = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -188,7 +188,7 @@ fn whoever_knocks_at_a_port_that_rests_meets_nobody() {
             pool.tend();
             pool.counts().strays == 1
         });
-        assert!(matches!(pool.take(Class::Low), Err(Shortage::NoneLeft { resting: 1, .. })));
+        assert!(matches!(pool.take(Priority::Low), Err(Shortage::NoneLeft { resting: 1, .. })));
     });
 }
 
@@ -198,7 +198,7 @@ fn a_socket_that_its_holder_connected_hears_strays_of_everybody() {
         let address = "127.0.0.1".parse().unwrap();
         let builder = LeasePool::over(range(1)).protocols(Protocols::Udp).address(address);
         let pool = builder.quarantine(Quarantine::Drain(REST)).build().unwrap();
-        let lease = pool.take(Class::Low).unwrap();
+        let lease = pool.take(Priority::Low).unwrap();
         let port = lease.port();
         let (peer, stranger) =
             (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
@@ -217,7 +217,7 @@ fn a_socket_that_its_holder_connected_hears_strays_of_everybody() {
 fn a_lease_gives_sockets_that_work_and_its_end_begins_the_rest() {
     in_new_namespace(|| {
         let pool = brief(3).build().unwrap();
-        let lease = pool.take(Class::High).unwrap();
+        let lease = pool.take(Priority::High).unwrap();
         let (listener, socket) = (lease.tcp_listener(8).unwrap(), lease.udp_socket().unwrap());
         assert_eq!(listener.local_addr().unwrap().port(), lease.port());
         assert_eq!(lease.descriptors().unwrap().len(), 2);
@@ -236,7 +236,7 @@ fn a_lease_gives_sockets_that_work_and_its_end_begins_the_rest() {
             pool.tend();
             pool.resting() == 0
         });
-        assert_eq!(pool.left_for(Class::Low), 3);
+        assert_eq!(pool.left_for(Priority::Low), 3);
     });
 }
 
@@ -250,7 +250,7 @@ fn threads_that_share_a_pool_never_have_the_same_port() {
         let pool = brief(16).quarantine(Quarantine::Time(Duration::ZERO)).build().unwrap();
         let work = |pool: LeasePool| {
             for _ in 0..300 {
-                let lease = pool.take(Class::Low).unwrap();
+                let lease = pool.take(Priority::Low).unwrap();
                 let socket = lease.udp_socket().unwrap();
                 assert_eq!(socket.local_addr().unwrap().port(), lease.port());
             }
@@ -279,7 +279,7 @@ fn bad_setups_of_a_pool_are_refused() {
             assert!(matches!(refused, Err(PoolError::FailureRate(_))));
         }
         let elsewhere = brief(4).address("192.0.2.1".parse().unwrap()).build().unwrap();
-        let refused = elsewhere.take(Class::Low).unwrap_err().to_string();
+        let refused = elsewhere.take(Priority::Low).unwrap_err().to_string();
         assert!(refused.ends_with("refused by EADDRNOTAVAIL"), "{refused}");
     });
 }
@@ -333,7 +333,7 @@ fn role_full_pool() {
         return;
     }
     let pool = LeasePool::over(range(40)).quarantine(Quarantine::Drain(REST)).build().unwrap();
-    let mut leases: Vec<_> = (0..40).map(|_| pool.take(Class::Low).unwrap()).collect();
+    let mut leases: Vec<_> = (0..40).map(|_| pool.take(Priority::Low).unwrap()).collect();
     let _listener = leases[0].tcp_listener(8).unwrap();
     leases.truncate(30);
     assert_eq!((pool.leased(), pool.resting()), (30, 10));
@@ -359,23 +359,23 @@ fn role_few_descriptors() {
         let pool = brief(40).build().unwrap();
         let mut leases = Vec::new();
         let refused = loop {
-            match pool.take(Class::Low) {
+            match pool.take(Priority::Low) {
                 Ok(lease) => leases.push(lease),
                 Err(refused) => break refused,
             }
         };
         assert_eq!(refused, Shortage::Limit { held: 25 });
         leases.pop();
-        assert!(pool.take(Class::Low).is_ok());
+        assert!(pool.take(Priority::Low).is_ok());
         leases.clear();
 
         let mut others: Vec<UdpSocket> =
             std::iter::from_fn(|| UdpSocket::bind("127.0.0.1:0").ok()).collect();
-        let leases: Vec<_> = std::iter::from_fn(|| pool.take(Class::Low).ok()).collect();
-        let refused = pool.take(Class::Low).unwrap_err();
+        let leases: Vec<_> = std::iter::from_fn(|| pool.take(Priority::Low).ok()).collect();
+        let refused = pool.take(Priority::Low).unwrap_err();
         assert!(refused.to_string().ends_with("refused by EMFILE"), "{refused}");
         others.truncate(50);
-        assert!(pool.take(Class::Low).is_ok());
+        assert!(pool.take(Priority::Low).is_ok());
         drop(leases);
         assert_eq!(pool.leased(), 0);
     });

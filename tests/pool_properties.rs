@@ -12,7 +12,7 @@ use std::{
 
 use leases::{FIRST, Machine, REST, Socket, TestPool, at, pool, setup, take, take_all, tenant};
 use portscope::{
-    allocator::{Bands, Class, Pool, PoolSetup, Quarantine, Shortage},
+    allocator::{Bands, Pool, PoolSetup, Priority, Quarantine, Shortage},
     domain::Errno,
 };
 use proptest::{collection::vec, prelude::*};
@@ -20,8 +20,8 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 #[derive(Clone, Copy, Debug)]
 enum Deed {
-    Take(Class),
-    Book(Class),
+    Take(Priority),
+    Book(Priority),
     Release(usize),
     HandOver(usize),
     /// Tenants of that pid are gone.
@@ -34,8 +34,8 @@ enum Deed {
     Clear,
 }
 
-fn classes() -> impl Strategy<Value = Class> {
-    prop_oneof![Just(Class::Low), Just(Class::Normal), Just(Class::High)]
+fn classes() -> impl Strategy<Value = Priority> {
+    prop_oneof![Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)]
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
@@ -125,7 +125,7 @@ impl Bystander {
         self.check();
     }
 
-    fn check_given(&mut self, given: Option<u16>, class: Class) {
+    fn check_given(&mut self, given: Option<u16>, class: Priority) {
         let Some(port) = given else { return };
         assert!(self.pool.band_of(port).unwrap() <= class, "{port} is kept for others");
         if let Some(since) = self.quiet_since.remove(&port) {
@@ -140,7 +140,7 @@ impl Bystander {
         let resting: BTreeSet<u16> = pool.resting().map(|rest| rest.port).collect();
         assert!(leased.is_disjoint(&resting));
         let candidates = &pool.setup().candidates;
-        for class in Class::EACH {
+        for class in Priority::EACH {
             let may = |port: &u16| pool.band_of(*port).unwrap() <= class;
             let gone = leased.union(&resting).filter(|port| may(port)).count() as u32;
             let all = candidates.ports().filter(may).count() as u32;
@@ -193,15 +193,15 @@ proptest! {
         let high = of(high, u32::from(ports));
         let normal = of(normal, u32::from(ports) - high);
         let (mut pool, _machine) = pool(setup(ports, Bands { high, normal }, Quarantine::Time(REST)));
-        let low = take_all(&mut pool, Class::Low);
+        let low = take_all(&mut pool, Priority::Low);
         prop_assert_eq!(low.len() as u32, u32::from(ports) - high - normal);
-        prop_assert!(low.iter().all(|&port| pool.band_of(port) == Some(Class::Low)));
-        prop_assert_eq!(take_all(&mut pool, Class::Normal).len() as u32, normal);
-        prop_assert_eq!(take_all(&mut pool, Class::High).len() as u32, high);
+        prop_assert!(low.iter().all(|&port| pool.band_of(port) == Some(Priority::Low)));
+        prop_assert_eq!(take_all(&mut pool, Priority::Normal).len() as u32, normal);
+        prop_assert_eq!(take_all(&mut pool, Priority::High).len() as u32, high);
         let resting = 0;
         let leased = u32::from(ports);
-        let none = Shortage::NoneLeft { class: Class::High, leased, resting, refused: 0 };
-        prop_assert_eq!(take(&mut pool, at(0), Class::High), Err(none));
+        let none = Shortage::NoneLeft { class: Priority::High, leased, resting, refused: 0 };
+        prop_assert_eq!(take(&mut pool, at(0), Priority::High), Err(none));
     }
 
     #[test]
@@ -212,12 +212,12 @@ proptest! {
                 machine.give_to_others(FIRST + port);
             }
             let mut pool = Pool::new(setup, machine, ChaCha8Rng::seed_from_u64(seed)).unwrap();
-            let first = take_all(&mut pool, Class::Low);
+            let first = take_all(&mut pool, Priority::Low);
             for &port in &first {
                 pool.release(at(0), port);
             }
             pool.pass(at(10));
-            (first, take_all(&mut pool, Class::Low))
+            (first, take_all(&mut pool, Priority::Low))
         };
         prop_assert_eq!(run(), run());
     }

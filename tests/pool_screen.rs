@@ -8,7 +8,7 @@ mod session;
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{Attempt, Class, Counts, Lease, Resting, Tenant, pool::BandUse},
+    allocator::{Attempt, Lease, PoolCounts, Priority, Resting, Tenant, pool::BandUse},
     app::Event,
     domain::{Errno, PortRange, Protocol, Refusal, Text},
     engine::{PoolReport, Report},
@@ -19,7 +19,7 @@ use session::{Session, ascii, busy, dark, light, text};
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 const NOW: Duration = Duration::from_secs(90);
 
-fn lease(number: u64, port: u16, class: Class) -> Lease {
+fn lease(number: u64, port: u16, class: Priority) -> Lease {
     let tenant = Tenant { pid: 4711, started: 1 };
     let since = Duration::from_secs(number * 4);
     Lease { port, number, class, tenant, since, is_held: number != 3 }
@@ -41,14 +41,14 @@ fn some() -> PoolReport {
         number: 1,
         now: NOW,
         leases: vec![
-            lease(4, 49_160, Class::High),
-            lease(1, 51_000, Class::Normal),
-            lease(2, 55_555, Class::Low),
-            lease(3, 61_234, Class::High),
+            lease(4, 49_160, Priority::High),
+            lease(1, 51_000, Priority::Normal),
+            lease(2, 55_555, Priority::Low),
+            lease(3, 61_234, Priority::High),
         ],
         resting: vec![resting(50_001, 0), resting(58_000, 17)],
         bands: [band(49_408, 65_535, 3, 2), band(49_280, 49_407, 0, 0), band(49_152, 49_279, 1, 0)],
-        counts: Counts { given: 9, refused: 31, released: 5, reclaimed: 2, strays: 17 },
+        counts: PoolCounts { given: 9, refused: 31, released: 5, reclaimed: 2, strays: 17 },
         hold_limit: 1_638,
         occupied: 0.78,
         attempts_allowed: 85,
@@ -59,14 +59,15 @@ fn some() -> PoolReport {
 
 fn empty() -> PoolReport {
     let [low, normal, high] = some().bands.map(|band| BandUse { leased: 0, resting: 0, ..band });
-    let counts = Counts::default();
+    let counts = PoolCounts::default();
     let (leases, resting, attempts) = (Vec::new(), Vec::new(), Vec::new());
     PoolReport { leases, resting, bands: [low, normal, high], counts, attempts, ..some() }
 }
 
 /// Everybody's band is leased, and low wanted more.
 fn exhausted() -> PoolReport {
-    let leases = (49_408..=65_535).zip(1..).map(|(port, number)| lease(number, port, Class::Low));
+    let leases =
+        (49_408..=65_535).zip(1..).map(|(port, number)| lease(number, port, Priority::Low));
     let bands = [band(49_408, 65_535, 16_128, 0), empty().bands[1], empty().bands[2]];
     let words = "10 of 10 taken: no port is left for class low";
     PoolReport {

@@ -7,10 +7,10 @@
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{Bands, Class, Counts, Lease, Quarantine, Resting, Tenant, pool::BandUse},
+    allocator::{Bands, Lease, PoolCounts, Priority, Quarantine, Resting, Tenant, pool::BandUse},
     app::{
-        App, Context, Effect, Event, Extent, Glyphs, Key, LabOptions, Options, RowsPerLine, Screen,
-        allocation::AllocationOptions, pool::PoolField,
+        App, AppOptions, Context, Effect, Event, Extent, GlyphSet, Key, LabOptions, RowsPerLine,
+        Screen, allocation::AllocationOptions, pool::PoolField,
     },
     domain::{Ephemeral, MachineKind, PortRange, Protocols, Snapshot, Text, port::IANA_DYNAMIC},
     engine::{
@@ -29,9 +29,9 @@ struct Session {
 impl Session {
     /// The Allocate screen before the first scan.
     fn new() -> Self {
-        let mut app = App::new(Options {
+        let mut app = App::new(AppOptions {
             first: Screen::Allocate,
-            glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
+            glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
             extent: Extent::Ephemeral,
             protocols: Protocols::Both,
             find: None,
@@ -129,7 +129,7 @@ fn report(number: u64, leases: &[u16], resting: &[u16]) -> PoolReport {
     let lease = |(number, &port): (u64, &u16)| Lease {
         port,
         number,
-        class: Class::Normal,
+        class: Priority::Normal,
         tenant,
         since: Duration::from_secs(1),
         is_held: true,
@@ -141,7 +141,7 @@ fn report(number: u64, leases: &[u16], resting: &[u16]) -> PoolReport {
         leases: (1..).zip(leases).map(lease).collect(),
         resting: resting.iter().map(rest).collect(),
         bands: <[BandUse; 3]>::default(),
-        counts: Counts::default(),
+        counts: PoolCounts::default(),
         hold_limit: 1_638,
         occupied: 0.0,
         attempts_allowed: 1,
@@ -225,10 +225,10 @@ fn before_the_first_scan_the_pool_waits_and_then_opens_by_itself() {
 #[test]
 fn leases_are_taken_of_the_class_that_is_set() {
     let mut session = Session::open();
-    assert_eq!(session.app.pool().class(), Class::Normal);
-    assert_eq!(session.keys("a"), [Ask::Take { class: Class::Normal, count: 1 }]);
-    assert_eq!(session.keys("cA"), [Ask::Take { class: Class::High, count: 10 }]);
-    assert_eq!(session.keys("cf"), [Ask::Take { class: Class::Low, count: u32::MAX }]);
+    assert_eq!(session.app.pool().class(), Priority::Normal);
+    assert_eq!(session.keys("a"), [Ask::Take { class: Priority::Normal, count: 1 }]);
+    assert_eq!(session.keys("cA"), [Ask::Take { class: Priority::High, count: 10 }]);
+    assert_eq!(session.keys("cf"), [Ask::Take { class: Priority::Low, count: u32::MAX }]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::{
 
 use namespace::in_new_namespace;
 use portscope::{
-    allocator::{Bands, Class, Quarantine},
+    allocator::{Bands, Priority, Quarantine},
     domain::{Binder, PortRange, Protocols},
     engine::{
         Outbox, PoolPlan, PoolReport, PoolRequest as Ask, Report, Site,
@@ -71,7 +71,7 @@ impl Session {
         self.next()
     }
 
-    fn take(&self, class: Class, count: u32) -> Arc<PoolReport> {
+    fn take(&self, class: Priority, count: u32) -> Arc<PoolReport> {
         self.ask(Ask::Take { class, count })
     }
 
@@ -147,7 +147,7 @@ fn leases_keep_their_ports_bound_and_dropping_the_thread_frees_all() {
     on_a_fresh_machine(|| {
         let plan = plan(64);
         let session = Session::real(plan.clone());
-        let report = session.take(Class::Normal, 10);
+        let report = session.take(Priority::Normal, 10);
         assert_eq!(
             (report.number, report.leases.len(), free_by_band(&report)),
             (1, 10, [54, 0, 0])
@@ -165,17 +165,17 @@ fn leases_keep_their_ports_bound_and_dropping_the_thread_frees_all() {
 fn a_released_port_rests_before_it_is_given_again() {
     on_a_fresh_machine(|| {
         let session = Session::real(plan(1));
-        let port = ports(&session.take(Class::Low, 1))[0];
+        let port = ports(&session.take(Priority::Low, 1))[0];
         let released = session.ask(Ask::Release(port));
         assert_eq!((released.leases.len(), released.resting[0].port), (0, port));
-        let refused = session.take(Class::Low, 1);
+        let refused = session.take(Priority::Low, 1);
         assert_eq!(
             trouble(&refused),
             "no port is left for class low: 0 leased, 1 resting, 0 in use by others"
         );
         let over = session.until(|report| report.resting.is_empty());
         assert!(over.now >= released.resting[0].until);
-        assert_eq!(ports(&session.take(Class::Low, 1)), [port]);
+        assert_eq!(ports(&session.take(Priority::Low, 1)), [port]);
     });
 }
 
@@ -184,7 +184,7 @@ fn a_datagram_lengthens_the_rest_of_a_port_that_drains() {
     on_a_fresh_machine(|| {
         let quarantine = Quarantine::Drain(Duration::from_millis(400));
         let session = Session::real(PoolPlan { quarantine, ..plan(1) });
-        session.take(Class::Low, 1);
+        session.take(Priority::Low, 1);
         let released = session.ask(Ask::Release(FIRST));
         assert!(released.resting[0].is_held && bind(FIRST).is_err());
         let stray = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -203,7 +203,7 @@ fn the_leases_of_a_killed_process_are_reclaimed_within_two_seconds() {
         let mut tenant = sleeper();
         let plan = PoolPlan { tenant: Some(tenant.id()), ..plan(16) };
         let session = Session::real(plan);
-        let leased = session.take(Class::High, 4);
+        let leased = session.take(Priority::High, 4);
         assert!(leased.leases.iter().all(|lease| lease.tenant.pid == tenant.id()));
         tenant.kill().unwrap();
         let killed = Instant::now();
@@ -211,13 +211,13 @@ fn the_leases_of_a_killed_process_are_reclaimed_within_two_seconds() {
         let report = session.until(|report| report.leases.is_empty());
         assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
         assert_eq!((report.counts.reclaimed, report.counts.released), (4, 4));
-        let refused = session.take(Class::High, 1);
+        let refused = session.take(Priority::High, 1);
         assert_eq!(trouble(&refused), format!("process {} is gone", tenant.id()));
         tenant.wait().unwrap();
 
         let ours = session.ask(Ask::Tenant(None));
         assert_eq!(ours.leases.len(), 0);
-        assert_eq!(session.take(Class::High, 1).leases.len(), 1);
+        assert_eq!(session.take(Priority::High, 1).leases.len(), 1);
     });
 }
 
@@ -226,7 +226,7 @@ fn who_asks_to_reclaim_need_not_wait() {
     on_a_fresh_machine(|| {
         let mut tenant = sleeper();
         let session = Session::real(PoolPlan { tenant: Some(tenant.id()), ..plan(16) });
-        session.take(Class::Low, 3);
+        session.take(Priority::Low, 3);
         tenant.kill().unwrap();
         tenant.wait().unwrap();
         assert_eq!(session.ask(Ask::Reclaim).counts.reclaimed, 3);
@@ -240,7 +240,7 @@ fn a_tenant_that_is_none_gets_nothing_and_is_named() {
         let (session, first) = Session::on(LinuxHost::new(), PoolPlan { tenant, ..plan(16) });
         let words = "there is no process 4294967295 to lease ports to";
         assert_eq!(trouble(&first), words);
-        let refused = session.take(Class::Low, 1);
+        let refused = session.take(Priority::Low, 1);
         assert_eq!((refused.leases.len(), trouble(&refused)), (0, words));
         assert_eq!(trouble(&session.ask(Ask::Tenant(None))), "");
     });
@@ -250,9 +250,9 @@ fn a_tenant_that_is_none_gets_nothing_and_is_named() {
 fn low_leaves_the_bands_to_those_they_are_kept_for() {
     on_a_fresh_machine(|| {
         let session = Session::real(PoolPlan { bands: Bands { high: 8, normal: 4 }, ..plan(32) });
-        assert_eq!(free_by_band(&session.take(Class::Low, u32::MAX)), [0, 4, 8]);
-        assert_eq!(free_by_band(&session.take(Class::Normal, u32::MAX)), [0, 0, 8]);
-        let all = session.take(Class::High, u32::MAX);
+        assert_eq!(free_by_band(&session.take(Priority::Low, u32::MAX)), [0, 4, 8]);
+        assert_eq!(free_by_band(&session.take(Priority::Normal, u32::MAX)), [0, 0, 8]);
+        let all = session.take(Priority::High, u32::MAX);
         assert_eq!((free_by_band(&all), all.leases.len()), ([0, 0, 0], 32));
         assert!(trouble(&all).starts_with("8 taken: no port is left for class high"));
     });
@@ -265,7 +265,7 @@ fn no_more_is_held_than_the_plan_allows() {
         let (session, first) =
             Session::on(LinuxHost::new(), PoolPlan { hold_share: 0.1, ..plan(100) });
         assert_eq!(first.hold_limit, 5, "a tenth of what others leave");
-        let report = session.take(Class::Low, 10);
+        let report = session.take(Priority::Low, 10);
         assert_eq!(report.leases.len(), 5);
         let words = "5 of 10 taken: the hold limit is reached: 5 ports are held";
         assert_eq!(trouble(&report), words);
@@ -280,7 +280,7 @@ fn a_full_machine_is_known_before_the_first_search() {
         let (session, first) = Session::on(LinuxHost::new(), plan);
         assert!((first.occupied - 0.9).abs() < 1e-9, "{}", first.occupied);
         assert!(first.attempts_allowed > 50, "{}", first.attempts_allowed);
-        let all = session.take(Class::Low, 10);
+        let all = session.take(Priority::Low, 10);
         assert_eq!((all.leases.len(), trouble(&all)), (10, ""));
         assert!(all.attempts.len() <= 64);
     });
@@ -291,12 +291,12 @@ fn another_pool_begins_with_nothing_held_and_a_closed_one_holds_nothing() {
     on_a_fresh_machine(|| {
         let plan = PoolPlan { hold_share: 0.5, ..plan(16) };
         let session = Session::real(plan.clone());
-        session.take(Class::Low, 16);
+        session.take(Priority::Low, 16);
         let second = session.ask(Ask::Open(plan.clone()));
         assert_eq!((second.number, second.leases.len(), free(&plan)), (2, 0, 16));
         assert!(second.occupied.abs() < 1e-9, "what the pool before held is no one's");
         assert_eq!(second.hold_limit, 8);
-        session.take(Class::Low, 16);
+        session.take(Priority::Low, 16);
         session.thread.send(Ask::Close);
         let third = session.ask(Ask::Open(plan.clone()));
         assert_eq!((third.number, free(&plan)), (3, 16));
@@ -323,7 +323,7 @@ fn on_a_simulated_site_the_machine_is_left_alone() {
     let site = Site::Simulated { share: 0.5 };
     let (session, first) = Session::on(host.clone(), PoolPlan { site, ..plan(1000) });
     assert!((first.occupied - 0.5).abs() < 1e-9);
-    let all = session.take(Class::Normal, u32::MAX);
+    let all = session.take(Priority::Normal, u32::MAX);
     assert_eq!(all.leases.len(), 500);
     assert!(all.leases.iter().all(|lease| lease.tenant.pid == OWN_PID));
     assert_eq!(host.held(), []);
@@ -333,7 +333,7 @@ fn on_a_simulated_site_the_machine_is_left_alone() {
 fn a_report_that_finds_no_room_is_replaced_by_the_newest() {
     let (session, _) = Session::on(SimulatedHost::builder().build(), plan(64));
     for _ in 0..20 {
-        session.thread.send(Ask::Take { class: Class::Low, count: 1 });
+        session.thread.send(Ask::Take { class: Priority::Low, count: 1 });
     }
     session.until(|report| report.leases.len() == 20);
 }

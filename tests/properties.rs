@@ -6,7 +6,7 @@ use portscope::{
     domain::{Protocol, Table},
     host::linux::{
         procfs,
-        sock_diag::codec::{Dump, decode_socket},
+        sock_diag::codec::{SocketDump, decode_socket},
     },
 };
 use proptest::{collection::vec, prelude::*, sample};
@@ -47,9 +47,9 @@ fn spoilt(inputs: &'static [(Table, &[u8])]) -> impl Strategy<Value = (Table, Ve
     )
 }
 
-fn take(table: Table, bytes: &[u8]) -> (Dump, usize) {
+fn take(table: Table, bytes: &[u8]) -> (SocketDump, usize) {
     let mut sockets = Vec::new();
-    let mut dump = Dump::new(table, 1);
+    let mut dump = SocketDump::new(table, 1);
     dump.take(bytes, &mut sockets);
     (dump, sockets.len())
 }

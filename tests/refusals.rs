@@ -25,7 +25,7 @@ use portscope::{
     host::{Host as _, linux::LinuxHost},
     report::{
         Explanation, Scan,
-        explain::{BindRow, Side},
+        explain::{BindRow, ProtocolPort},
     },
 };
 use serde_json::Value;
@@ -422,7 +422,7 @@ fn port_without_a_listed_socket_is_not_called_free() {
         let answer = Answer { verdict: Verdict::Unknown, because: String::new() };
         let probe = "0.0.0.0".to_owned();
         let row = BindRow { probe, bind, answer, refusal: None, probed };
-        let side = Side {
+        let side = ProtocolPort {
             protocol: Protocol::Tcp,
             service: None,
             binds: vec![row],

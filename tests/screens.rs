@@ -6,11 +6,11 @@
 mod session;
 
 use portscope::{
-    app::{Event, Screen, Target},
+    app::{Event, PointerTarget, Screen},
     domain::{Gap, Text},
     engine::Report,
     host::simulated::SimulatedHost,
-    view::{self, Depth, Ground, Theme},
+    view::{self, Background, Depth, Theme},
 };
 use session::{Session, ascii, busy, dark, light, range, sixteen, text};
 
@@ -106,7 +106,7 @@ fn ascii_shows_the_letter_of_the_most_telling_state() {
 fn light_and_sixteen_colour_terminals_have_their_own_palettes() {
     Session::of(&busy(), light(), 80, 24).golden("light-80x24");
     Session::of(&busy(), sixteen(), 80, 24).golden("sixteen-80x24");
-    let indexed = Theme::new(Depth::Indexed, Ground::Dark, false);
+    let indexed = Theme::new(Depth::Indexed, Background::Dark, false);
     Session::of(&busy(), indexed, 80, 24).golden("indexed-80x24");
 }
 
@@ -165,12 +165,12 @@ fn a_click_finds_the_tab_and_the_block_under_it() {
         let area = ratatui::layout::Rect::new(0, 0, 80, 24);
         view::layout::target_at(area, &session.app, column, row)
     };
-    assert_eq!(at(14, 0), Some(Target::Screen(Screen::Overview)));
-    assert_eq!(at(23, 0), Some(Target::Screen(Screen::Map)));
-    assert_eq!(at(30, 0), Some(Target::Screen(Screen::Allocate)));
+    assert_eq!(at(14, 0), Some(PointerTarget::Screen(Screen::Overview)));
+    assert_eq!(at(23, 0), Some(PointerTarget::Screen(Screen::Map)));
+    assert_eq!(at(30, 0), Some(PointerTarget::Screen(Screen::Allocate)));
     // The first row of blocks begins at 34000 on the second line of blocks.
-    assert_eq!(at(7, 4), Some(Target::Ports(range(34_000, 34_019))));
-    assert_eq!(at(8, 4), Some(Target::Ports(range(34_020, 34_039))));
+    assert_eq!(at(7, 4), Some(PointerTarget::Ports(range(34_000, 34_019))));
+    assert_eq!(at(8, 4), Some(PointerTarget::Ports(range(34_020, 34_039))));
     // Left of the range's first port there is nothing.
     assert_eq!(at(0, 4), None);
     assert_eq!(at(40, 23), None);

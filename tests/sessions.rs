@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Context, Effect, Event, Extent, Find, Gesture, Glyphs, HelpPage, Key, Lens, Options,
-        Overlay, RowsPerLine, Screen, Target, allocation::AllocationOptions,
+        App, AppOptions, Context, Effect, Event, Extent, Find, Gesture, GlyphSet, HelpPage, Key,
+        Lens, Overlay, PointerTarget, RowsPerLine, Screen, allocation::AllocationOptions,
     },
     domain::{PortRange, ProcessTable, Protocols, Snapshot, State, Text},
     engine::{AllocationRequest, Report, Request},
@@ -31,9 +31,9 @@ struct Session(App);
 impl Session {
     fn new(find: Option<Find>) -> Self {
         let allocation = AllocationOptions::exo(7);
-        let mut app = App::new(Options {
+        let mut app = App::new(AppOptions {
             first: Screen::Map,
-            glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
+            glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
             extent: Extent::Ephemeral,
             protocols: Protocols::Both,
             find,
@@ -117,7 +117,7 @@ fn a_block_is_entered_at_the_port_that_gives_it_its_colour() {
     assert_eq!(session.cursor(), 39_980);
     session.tell(Event::Mouse(
         Gesture::Press,
-        Some(Target::Ports(PortRange::new(40_000, 40_019).unwrap())),
+        Some(PointerTarget::Ports(PortRange::new(40_000, 40_019).unwrap())),
     ));
     assert_eq!(session.cursor(), 40_007);
 }
@@ -265,6 +265,6 @@ fn a_key_that_does_nothing_here_says_nothing() {
 #[test]
 fn a_click_on_a_tab_shows_its_screen() {
     let mut session = Session::started();
-    session.tell(Event::Mouse(Gesture::Press, Some(Target::Screen(Screen::Allocate))));
+    session.tell(Event::Mouse(Gesture::Press, Some(PointerTarget::Screen(Screen::Allocate))));
     assert_eq!(session.0.screen(), Screen::Allocate);
 }

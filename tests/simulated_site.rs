@@ -8,7 +8,9 @@ mod session;
 use std::{collections::BTreeSet, sync::Arc};
 
 use portscope::{
-    app::allocation::{AllocationAction as Action, HolderSeen, Panel, Reached, Site, Speed, Who},
+    app::allocation::{
+        ActivePanel, AllocationAction as Action, HolderSeen, Reached, Site, Speed, Who,
+    },
     domain::{Binder, MachineKind, PortRange, Protocols, Snapshot, State, port::IANA_DYNAMIC},
     host::{Host, simulated::SimulatedHost},
 };
@@ -83,7 +85,7 @@ fn no_speed_needs_leave_on_the_simulated_site_and_none_is_taken_to_the_machine()
     session.act(Action::ToggleSite);
     assert_eq!(session.allocation.speed(), Speed::Twenty);
     session.act(Action::Faster);
-    assert_eq!(session.allocation.panel(), Some(&Panel::ConfirmSpeed(Speed::Thousand)));
+    assert_eq!(session.allocation.panel(), Some(&ActivePanel::ConfirmSpeed(Speed::Thousand)));
     session.act(Action::ToggleSite);
     assert_eq!((session.allocation.speed(), session.allocation.panel()), (Speed::Twenty, None));
 }

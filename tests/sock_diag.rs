@@ -14,7 +14,7 @@ use portscope::{
         procfs,
         sock_diag::{
             ALL_STATES,
-            codec::{Dump, request},
+            codec::{SocketDump, request},
         },
     },
 };
@@ -42,7 +42,7 @@ fn captured_text(table: Table) -> &'static [u8] {
 
 fn decoded(table: Table) -> Vec<Socket> {
     let mut sockets = Vec::new();
-    let mut dump = Dump::new(table, SEQUENCE);
+    let mut dump = SocketDump::new(table, SEQUENCE);
     dump.take(captured(table), &mut sockets);
     assert!(dump.is_done());
     assert_eq!(dump.flaw(), None);

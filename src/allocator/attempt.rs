@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use crate::{
-    allocator::{Candidates, FreePorts, Sight, Strategy, strategy::Surroundings},
+    allocator::{Candidates, FreePorts, PortView, Strategy, strategy::Surroundings},
     domain::{Binder, Bound, Miss, Outcome, Refusal},
 };
 
@@ -99,7 +99,7 @@ impl Met {
 }
 
 /// Searches for a port with one strategy, attempt by attempt.
-pub struct Allocator<B, S, R, V = FreePorts> {
+pub struct AttemptSearch<B, S, R, V = FreePorts> {
     binder: B,
     strategy: S,
     random: R,
@@ -114,7 +114,7 @@ pub struct Allocator<B, S, R, V = FreePorts> {
     met: Met,
 }
 
-impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
+impl<B: Binder, S: Strategy, R: Rng> AttemptSearch<B, S, R> {
     /// Creates an allocator that makes at most `max_attempts` attempts per allocation, towards
     /// destination 0. Every port looks free.
     pub fn new(
@@ -140,10 +140,10 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
     }
 
     /// Replaces the source of information about which ports look free.
-    pub fn seeing<V: Sight>(self, sight: V) -> Allocator<B, S, R, V> {
+    pub fn seeing<V: PortView>(self, sight: V) -> AttemptSearch<B, S, R, V> {
         let Self { binder, strategy, random, candidates, destination, .. } = self;
         let Self { max_attempts, attempts, has_begun, early_end, met, .. } = self;
-        Allocator {
+        AttemptSearch {
             binder,
             strategy,
             random,
@@ -166,7 +166,7 @@ impl<B: Binder, S: Strategy, R: Rng> Allocator<B, S, R> {
     }
 }
 
-impl<B: Binder, S: Strategy, R: Rng, V: Sight> Allocator<B, S, R, V> {
+impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
     pub fn candidates(&self) -> &Candidates {
         &self.candidates
     }

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use crate::allocator::{Law, Predictability};
 
-pub use contest::{Contest, Terms};
-pub use entrant::{Column, Ended, Entrant};
+pub use contest::{Contest, LabConfig};
+pub use entrant::{AllocationEnd, Entrant, StrategyColumn};
 pub use expectation::{Expectation, Given};
-pub use tally::{RECENT, Tally};
+pub use tally::{LabTally, RECENT};
 
 /// Statistics of one strategy's runs.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Figures {
+pub struct StrategyFigures {
     /// Completed allocations.
     pub runs: u64,
     pub failures: u64,
@@ -56,7 +56,7 @@ pub struct Predicted {
     pub mean_attempts: f64,
 }
 
-impl Figures {
+impl StrategyFigures {
     /// Returns the mean number of attempts per run; `None` if no run ended.
     pub fn mean(&self) -> Option<f64> {
         (self.runs > 0).then(|| self.attempts as f64 / self.runs as f64)

@@ -28,7 +28,8 @@ use shelf::Shelf;
 
 pub use bands::BandUse;
 pub use terms::{
-    Bands, BandsTooLarge, Class, Counts, Lease, PoolSetup, Quarantine, Resting, Shortage, Tenant,
+    Bands, BandsTooLarge, Lease, PoolCounts, PoolSetup, Priority, Quarantine, Resting, Shortage,
+    Tenant,
 };
 
 /// Maximum number of quarantined ports checked for datagrams in one `pass`, besides those whose
@@ -40,7 +41,7 @@ struct Kept<H> {
     held: Option<H>,
 }
 
-struct Rest<H> {
+struct QuarantinedPort<H> {
     resting: Resting,
     held: Option<H>,
 }
@@ -53,7 +54,7 @@ pub struct Pool<B: Binder, R> {
     /// Free ports: those for every class, those for `Normal` and `High`, those for `High` only.
     shelves: [Shelf; 3],
     leases: BTreeMap<u16, Kept<B::Held>>,
-    resting: BTreeMap<u16, Rest<B::Held>>,
+    resting: BTreeMap<u16, QuarantinedPort<B::Held>>,
     /// `Resting::until` of all quarantined ports, in order of time.
     ends: BTreeSet<(Duration, u16)>,
     /// Port at which the next check of quarantined ports starts.
@@ -61,7 +62,7 @@ pub struct Pool<B: Binder, R> {
     /// Number of leases and quarantined ports that keep a socket.
     held: u32,
     occupied: Estimate,
-    counts: Counts,
+    counts: PoolCounts,
 }
 
 impl<B: Binder, R: Rng> Pool<B, R> {
@@ -83,7 +84,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
             looked: 0,
             held: 0,
             occupied: Estimate::default(),
-            counts: Counts::default(),
+            counts: PoolCounts::default(),
             setup,
         })
     }
@@ -92,7 +93,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         &self.setup
     }
 
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> PoolCounts {
         self.counts
     }
 
@@ -112,13 +113,13 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Returns the number of ports that the class may use and that are neither leased nor in
     /// quarantine. Other programs may have bound some of them.
-    pub fn left_for(&self, class: Class) -> u32 {
+    pub fn left_for(&self, class: Priority) -> u32 {
         self.shelves[..=class as usize].iter().map(Shelf::len).sum()
     }
 
     /// Returns the class that a port is reserved for, `Low` if every class may use it; `None` if
     /// the port is not in the pool.
-    pub fn band_of(&self, port: u16) -> Option<Class> {
+    pub fn band_of(&self, port: u16) -> Option<Priority> {
         self.place_of(port).map(|(class, _)| class)
     }
 
@@ -154,7 +155,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     pub fn take(
         &mut self,
         now: Duration,
-        class: Class,
+        class: Priority,
         tenant: Tenant,
         seen: impl FnMut(&Attempt),
     ) -> Result<Lease, Shortage> {
@@ -169,7 +170,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     pub fn book(
         &mut self,
         now: Duration,
-        class: Class,
+        class: Priority,
         tenant: Tenant,
         seen: impl FnMut(&Attempt),
     ) -> Result<Lease, Shortage> {
@@ -292,7 +293,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     fn enter(
         &mut self,
         since: Duration,
-        class: Class,
+        class: Priority,
         tenant: Tenant,
         port: u16,
         held: Option<B::Held>,
@@ -313,7 +314,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.held += u32::from(held.is_some());
         let resting = Resting { port, until, strays: 0, is_held: held.is_some() };
         self.ends.insert((until, port));
-        self.resting.insert(port, Rest { resting, held });
+        self.resting.insert(port, QuarantinedPort { resting, held });
     }
 
     fn held_to_rest(&mut self, port: u16, held: Option<B::Held>) -> Option<B::Held> {
@@ -339,30 +340,30 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         }
     }
 
-    fn port_at(&self, band: Class, place: u32) -> u16 {
+    fn port_at(&self, band: Priority, place: u32) -> u16 {
         self.setup.candidates.nth(self.first_of(band) + place)
     }
 
     /// Returns the band of a port, and the port's index in the band.
-    fn place_of(&self, port: u16) -> Option<(Class, u32)> {
+    fn place_of(&self, port: u16) -> Option<(Priority, u32)> {
         let number = self.setup.candidates.number_of(port)?;
-        let is_in = |&band: &Class| number >= self.first_of(band);
-        let band = Class::EACH.into_iter().find(is_in)?;
+        let is_in = |&band: &Priority| number >= self.first_of(band);
+        let band = Priority::EACH.into_iter().find(is_in)?;
         Some((band, number - self.first_of(band)))
     }
 
     /// Returns the number of the band's first candidate.
-    fn first_of(&self, band: Class) -> u32 {
+    fn first_of(&self, band: Priority) -> u32 {
         let Bands { high, normal } = self.setup.bands;
         match band {
-            Class::Low => high + normal,
-            Class::Normal => high,
-            Class::High => 0,
+            Priority::Low => high + normal,
+            Priority::Normal => high,
+            Priority::High => 0,
         }
     }
 }
 
-impl<H> Rest<H> {
+impl<H> QuarantinedPort<H> {
     /// Counts the datagrams that arrived; if any did, the quarantine lasts until `until`. Returns
     /// false if none arrived.
     fn look<B: Binder<Held = H>>(
@@ -371,7 +372,7 @@ impl<H> Rest<H> {
         until: Duration,
         binder: &mut B,
         ends: &mut BTreeSet<(Duration, u16)>,
-        counts: &mut Counts,
+        counts: &mut PoolCounts,
     ) -> bool {
         let strays = self.held.as_mut().map_or(0, |held| binder.strays(held));
         if strays > 0 {

@@ -12,8 +12,8 @@ use rand::{Rng, RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{
-        Candidates, FreePorts, Sight,
-        theory::{Run, runs_of_taken},
+        Candidates, FreePorts, PortView,
+        theory::{OccupiedRun, runs_of_taken},
     },
     domain::{Binder, Bound, Errno, Miss, NextPort, Protocol, Protocols, Refusal, automatic},
 };
@@ -185,7 +185,7 @@ impl Population {
 
     /// Returns the runs of occupied ports, (length, count), in no order; `None` for `Uniform`,
     /// where this would decide every port.
-    pub fn known_runs(&self) -> Option<Arc<[Run]>> {
+    pub fn known_runs(&self) -> Option<Arc<[OccupiedRun]>> {
         match self.pattern {
             Pattern::Uniform => None,
             Pattern::Clustered => Some(self.clusters.borrow().runs()),
@@ -265,7 +265,7 @@ impl Population {
     }
 }
 
-impl Sight for Population {
+impl PortView for Population {
     fn looks_free(&self, port: u16) -> bool {
         !self.is_taken(port)
     }
@@ -310,10 +310,10 @@ fn draw((candidates, occupied): &mut (u32, u32), random: &mut impl Rng) -> bool 
     is_taken
 }
 
-/// `Sight` implemented by a closure.
+/// `PortView` implemented by a closure.
 struct SeenBy<F>(F);
 
-impl<F: Fn(u16) -> bool> Sight for SeenBy<F> {
+impl<F: Fn(u16) -> bool> PortView for SeenBy<F> {
     fn looks_free(&self, port: u16) -> bool {
         (self.0)(port)
     }

@@ -51,7 +51,7 @@ pub fn judge(ports: &[u16], range: PortRange) -> Predictability {
     let (Some(&last), true) = (ports.last(), ports.len() >= ENOUGH) else {
         return Predictability::default();
     };
-    let row = Row::of(ports, range);
+    let row = SequenceStats::of(ports, range);
     let habit = row.habit();
     let guess = match habit {
         Habit::Unseen | Habit::Narrow { .. } | Habit::OneParity | Habit::Uniform => None,
@@ -65,7 +65,7 @@ pub fn judge(ports: &[u16], range: PortRange) -> Predictability {
 }
 
 /// Properties of a sequence of ports.
-struct Row<'a> {
+struct SequenceStats<'a> {
     ports: &'a [u16],
     range: PortRange,
     /// Distances between consecutive ports, counted upwards and around the end of the range.
@@ -76,7 +76,7 @@ struct Row<'a> {
     favourite: (u16, usize),
 }
 
-impl<'a> Row<'a> {
+impl<'a> SequenceStats<'a> {
     fn of(ports: &'a [u16], range: PortRange) -> Self {
         let length = i64::from(range.len());
         let step =

@@ -5,7 +5,7 @@ use std::{net::IpAddr, rc::Rc};
 use crate::domain::{Family, LocalAddress, Protocols, Snapshot, Socket};
 
 /// Which ports look free; only a bind can confirm it.
-pub trait Sight {
+pub trait PortView {
     fn looks_free(&self, port: u16) -> bool;
 }
 
@@ -83,13 +83,13 @@ impl Wanted {
     }
 }
 
-impl Sight for FreePorts {
+impl PortView for FreePorts {
     fn looks_free(&self, port: u16) -> bool {
         self.taken[usize::from(port >> 6)] >> (port & 63) & 1 == 0
     }
 }
 
-impl<S: Sight + ?Sized> Sight for Rc<S> {
+impl<S: PortView + ?Sized> PortView for Rc<S> {
     fn looks_free(&self, port: u16) -> bool {
         (**self).looks_free(port)
     }

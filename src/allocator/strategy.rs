@@ -4,7 +4,7 @@ use rand::Rng;
 
 use crate::{
     allocator::{
-        Candidates, Sight, banded::Banded, bitmap::Bitmap, double_hash::DoubleHash,
+        Candidates, PortView, banded::Banded, bitmap::Bitmap, double_hash::DoubleHash,
         exo_history::ExoHistory, hash::Hash, kernel_bind::KernelBind, linux_connect::LinuxConnect,
         next_fit::NextFit, random::Random, random_increment::RandomIncrement,
         random_retry::RandomRetry, random_unique::RandomUnique, sequential::Sequential,
@@ -30,7 +30,7 @@ pub trait Strategy: Send {
 pub struct Surroundings<'a> {
     /// Never empty.
     pub candidates: &'a Candidates,
-    pub sight: &'a dyn Sight,
+    pub sight: &'a dyn PortView,
     /// Number of the remote endpoint that the port is for; some strategies keep a sequence for
     /// each.
     pub destination: u32,

@@ -12,7 +12,7 @@ mod secrecy;
 
 use std::sync::Arc;
 
-use crate::allocator::{Candidates, Sight};
+use crate::allocator::{Candidates, PortView};
 
 pub use chance::{birthday, draws_for_collision, theft};
 pub use clustering::scan_on_built;
@@ -45,13 +45,13 @@ pub enum Law {
     /// No port is tried twice.
     Unique { occupied: u32, candidates: u32 },
     /// Consecutive ports from a uniform start, over these runs of occupied ports.
-    Scan { candidates: u32, runs: Arc<[Run]> },
+    Scan { candidates: u32, runs: Arc<[OccupiedRun]> },
     /// Only free ports are tried, and there is at least one: one attempt.
     OnlyFree,
 }
 
 /// Length of runs of occupied ports, and the number of runs with that length.
-pub type Run = (u32, u32);
+pub type OccupiedRun = (u32, u32);
 
 impl Law {
     /// Returns the distribution for `random`; `None` without candidates. `occupied` is limited to
@@ -85,7 +85,7 @@ impl Law {
 
     /// Returns the distribution on one fixed occupancy. `None` if there are no candidates or no
     /// formula is known.
-    pub fn on(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<Self> {
+    pub fn on(order: Order, candidates: &Candidates, sight: &dyn PortView) -> Option<Self> {
         let count = candidates.len();
         match order {
             Order::Fixed | Order::Unknown => None,
@@ -212,12 +212,12 @@ fn all_occupied(occupied: u32, candidates: u32, attempts: u32) -> f64 {
     product
 }
 
-fn is_one_run(candidates: u32, runs: &[Run]) -> bool {
+fn is_one_run(candidates: u32, runs: &[OccupiedRun]) -> bool {
     runs.first().is_some_and(|&(length, _)| length >= candidates)
 }
 
 /// A run of length L has L - j + 1 starts from which j attempts miss.
-fn survival_of_scan(candidates: u32, runs: &[Run], attempts: u32) -> f64 {
+fn survival_of_scan(candidates: u32, runs: &[OccupiedRun], attempts: u32) -> f64 {
     if attempts == 0 || is_one_run(candidates, runs) {
         return 1.0;
     }

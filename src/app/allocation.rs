@@ -27,14 +27,14 @@ pub use crate::{
     allocator::{AllocatorRow, Law},
     engine::{Site, Speed},
 };
-pub use figures::{Figures, Reached};
-pub use ground::Ground;
-pub use log::{HolderSeen, Log, LogEntry, Who};
-pub use settings::{Field, SettingsPanel, next_strategy};
+pub use figures::{AllocationFigures, Reached};
+pub use ground::OccupancyCounts;
+pub use log::{AttemptLog, HolderSeen, LogEntry, Who};
+pub use settings::{AllocationPanel, Field, next_strategy};
 pub use site::Share;
 pub use trail::Mark;
 
-use heat::Heat;
+use heat::AttemptDensity;
 use law::Terrain;
 use site::Simulated;
 use trail::Trail;
@@ -98,8 +98,8 @@ pub struct LastScan<'a> {
 
 /// A panel that covers the screen and takes the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Panel {
-    Settings(SettingsPanel),
+pub enum ActivePanel {
+    Settings(AllocationPanel),
     /// Asks whether this speed may be used although others share the machine's ports.
     ConfirmSpeed(Speed),
 }
@@ -136,16 +136,16 @@ pub struct Allocation {
     /// Number of `Prepare` requests sent. Deltas with another number are late and ignored.
     run: u64,
     state: RunState,
-    panel: Option<Panel>,
-    ground: Option<Ground>,
+    panel: Option<ActivePanel>,
+    ground: Option<OccupancyCounts>,
     /// Known whenever `ground` is.
     terrain: Option<Terrain>,
-    figures: Figures,
+    figures: AllocationFigures,
     /// Number of allocations that ended in this run; `figures` may have been reset since it began.
     ended: u64,
-    log: Log,
+    log: AttemptLog,
     trail: Trail,
-    heat: Heat,
+    heat: AttemptDensity,
     last_allocations: VecDeque<Finished>,
     last: Option<Finished>,
     held: Vec<u16>,
@@ -171,11 +171,11 @@ impl Allocation {
             panel: None,
             ground: None,
             terrain: None,
-            figures: Figures::default(),
+            figures: AllocationFigures::default(),
             ended: 0,
-            log: Log::default(),
+            log: AttemptLog::default(),
             trail: Trail::default(),
-            heat: Heat::default(),
+            heat: AttemptDensity::default(),
             last_allocations: VecDeque::new(),
             last: None,
             held: Vec::new(),
@@ -248,7 +248,7 @@ impl Allocation {
     /// Takes a new snapshot of the machine.
     pub fn observe(&mut self, scan: LastScan<'_>) {
         if self.site == Site::Machine {
-            self.see_ground(Ground::count(&self.options, scan), scan.snapshot);
+            self.see_ground(OccupancyCounts::count(&self.options, scan), scan.snapshot);
             self.log.look_again(scan.snapshot);
         }
     }
@@ -287,20 +287,20 @@ impl Allocation {
         self.keeps_what_it_wins
     }
 
-    pub fn panel(&self) -> Option<&Panel> {
+    pub fn panel(&self) -> Option<&ActivePanel> {
         self.panel.as_ref()
     }
 
     /// None before the first snapshot of the machine, or of the simulated occupancy.
-    pub fn ground(&self) -> Option<Ground> {
+    pub fn ground(&self) -> Option<OccupancyCounts> {
         self.ground
     }
 
-    pub fn figures(&self) -> &Figures {
+    pub fn figures(&self) -> &AllocationFigures {
         &self.figures
     }
 
-    pub fn log(&self) -> &Log {
+    pub fn log(&self) -> &AttemptLog {
         &self.log
     }
 

@@ -91,7 +91,7 @@ impl Context {
 }
 
 /// A row of the table: keys that belong together.
-pub struct Command {
+pub struct KeyCommand {
     /// The keys as shown to the user.
     pub keys: &'static str,
     pub bindings: &'static [(Key, Action)],
@@ -141,8 +141,8 @@ const fn lab(action: LabAction) -> Action {
 
 /// All commands, in the order of the footer. If there is not enough room, commands are dropped from
 /// the right, but help and quit last.
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[KeyCommand] = &[
+    KeyCommand {
         keys: "j k",
         bindings: &[
             (Key::Char('j'), Action::Move(Move::Down)),
@@ -154,7 +154,7 @@ pub const COMMANDS: &[Command] = &[
         label: "select",
         help: "next, previous row, from list to list; so do the arrows",
     },
-    Command {
+    KeyCommand {
         keys: "h l",
         bindings: &[
             (Key::Char('h'), Action::Move(Move::Left)),
@@ -166,14 +166,14 @@ pub const COMMANDS: &[Command] = &[
         label: "list",
         help: "previous, next list: destinations, owners, findings",
     },
-    Command {
+    KeyCommand {
         keys: "Enter m",
         bindings: &[(Key::Enter, Action::ShowOnMap), (Key::Char('m'), Action::ShowOnMap)],
         contexts: OVERVIEW,
         label: "on map",
         help: "mark the selected row's ports on the map; Esc comes back",
     },
-    Command {
+    KeyCommand {
         keys: "PgUp PgDn",
         bindings: &[
             (Key::PageUp, Action::Move(Move::PageUp)),
@@ -185,14 +185,14 @@ pub const COMMANDS: &[Command] = &[
         label: "",
         help: "ten rows up, down",
     },
-    Command {
+    KeyCommand {
         keys: "Home End",
         bindings: &[(Key::Home, Action::Move(Move::First)), (Key::End, Action::Move(Move::Last))],
         contexts: OVERVIEW,
         label: "",
         help: "the first, the last row of all",
     },
-    Command {
+    KeyCommand {
         keys: "hjkl",
         bindings: &[
             (Key::Char('h'), Action::Move(Move::Left)),
@@ -208,7 +208,7 @@ pub const COMMANDS: &[Command] = &[
         label: "move",
         help: "move by a block or a row; so do the arrows",
     },
-    Command {
+    KeyCommand {
         keys: "+ -",
         bindings: &[
             (Key::Char('+'), Action::Zoom(Zooming::In)),
@@ -218,70 +218,70 @@ pub const COMMANDS: &[Command] = &[
         label: "zoom",
         help: "zoom at the cursor, down to a numbered cell a port; so does the wheel",
     },
-    Command {
+    KeyCommand {
         keys: "e",
         bindings: &[(Key::Char('e'), Action::FitEphemeral)],
         contexts: MAP,
         label: "range",
         help: "show the ephemeral range",
     },
-    Command {
+    KeyCommand {
         keys: "a",
         bindings: &[(Key::Char('a'), Action::FitAll)],
         contexts: MAP,
         label: "all",
         help: "show all ports",
     },
-    Command {
+    KeyCommand {
         keys: "c C",
         bindings: &[(Key::Char('c'), Action::NextLens), (Key::Char('C'), Action::PreviousLens)],
         contexts: MAP,
         label: "lens",
         help: "next, previous lens: what the colours tell",
     },
-    Command {
+    KeyCommand {
         keys: "w b",
         bindings: &[(Key::Char('w'), Action::NextRun), (Key::Char('b'), Action::PreviousRun)],
         contexts: MAP,
         label: "used",
         help: "next, previous run of occupied ports",
     },
-    Command {
+    KeyCommand {
         keys: "g",
         bindings: &[(Key::Char('g'), Action::OpenGoTo)],
         contexts: MAP,
         label: "port",
         help: "go to a port: digits, then Enter",
     },
-    Command {
+    KeyCommand {
         keys: "f",
         bindings: &[(Key::Char('f'), Action::ToggleGrain)],
         contexts: MAP,
         label: "dots",
         help: "dots or blocks; what does not fit is said in the legend",
     },
-    Command {
+    KeyCommand {
         keys: "p",
         bindings: &[(Key::Char('p'), Action::NextProtocols)],
         contexts: MAP,
         label: "protocol",
         help: "TCP, UDP or both",
     },
-    Command {
+    KeyCommand {
         keys: "Space",
         bindings: &[(Key::Char(' '), Action::ToggleFreeze)],
         contexts: LISTS_AND_MAP,
         label: "freeze",
         help: "freeze the picture, and go on",
     },
-    Command {
+    KeyCommand {
         keys: "r",
         bindings: &[(Key::Char('r'), Action::ScanNow)],
         contexts: LISTS_AND_MAP,
         label: "refresh",
         help: "scan now",
     },
-    Command {
+    KeyCommand {
         keys: "< >",
         bindings: &[
             (Key::Char('<'), Action::Move(Move::PreviousPort)),
@@ -291,7 +291,7 @@ pub const COMMANDS: &[Command] = &[
         label: "one port",
         help: "the port before, the port after",
     },
-    Command {
+    KeyCommand {
         keys: "Shift+arrows",
         bindings: &[
             (Key::ShiftLeft, Action::Move(Move::FarLeft)),
@@ -303,7 +303,7 @@ pub const COMMANDS: &[Command] = &[
         label: "",
         help: "move by ten",
     },
-    Command {
+    KeyCommand {
         keys: "PgUp PgDn",
         bindings: &[
             (Key::PageUp, Action::Move(Move::PageUp)),
@@ -313,28 +313,28 @@ pub const COMMANDS: &[Command] = &[
         label: "",
         help: "move by half of the map",
     },
-    Command {
+    KeyCommand {
         keys: "Home End",
         bindings: &[(Key::Home, Action::Move(Move::First)), (Key::End, Action::Move(Move::Last))],
         contexts: MAP,
         label: "",
         help: "the first, the last port shown",
     },
-    Command {
+    KeyCommand {
         keys: "Space",
         bindings: &[(Key::Char(' '), own(AllocationAction::RunOrPause))],
         contexts: ALLOCATE,
         label: "run/pause",
         help: "run and pause",
     },
-    Command {
+    KeyCommand {
         keys: ".",
         bindings: &[(Key::Char('.'), own(AllocationAction::Step))],
         contexts: ALLOCATE,
         label: "step",
         help: "one attempt, then pause",
     },
-    Command {
+    KeyCommand {
         keys: "[ ]",
         bindings: &[
             (Key::Char('['), own(AllocationAction::Slower)),
@@ -344,21 +344,21 @@ pub const COMMANDS: &[Command] = &[
         label: "speed",
         help: "slower, faster",
     },
-    Command {
+    KeyCommand {
         keys: "t",
         bindings: &[(Key::Char('t'), own(AllocationAction::ToggleSite))],
         contexts: ALLOCATE,
         label: "simulated",
         help: "on this machine or on a simulated occupancy, at 90 % at first",
     },
-    Command {
+    KeyCommand {
         keys: "p",
         bindings: &[(Key::Char('p'), pool(PoolAction::Toggle))],
         contexts: ALLOCATE,
         label: "pool",
         help: "lease ports from a pool: classes, quarantine, reclaim",
     },
-    Command {
+    KeyCommand {
         keys: "- =",
         bindings: &[
             (Key::Char('-'), own(AllocationAction::Emptier)),
@@ -368,14 +368,14 @@ pub const COMMANDS: &[Command] = &[
         label: "occupancy",
         help: "less, more of the simulated occupancy",
     },
-    Command {
+    KeyCommand {
         keys: "o",
         bindings: &[(Key::Char('o'), own(AllocationAction::OpenSettings))],
         contexts: ALLOCATE,
         label: "settings",
         help: "strategy, protocol, range, attempts, seed, address",
     },
-    Command {
+    KeyCommand {
         keys: "s S",
         bindings: &[
             (Key::Char('s'), own(AllocationAction::NextStrategy)),
@@ -385,14 +385,14 @@ pub const COMMANDS: &[Command] = &[
         label: "strategy",
         help: "next, previous strategy, in a fresh run",
     },
-    Command {
+    KeyCommand {
         keys: "H",
         bindings: &[(Key::Char('H'), own(AllocationAction::ToggleHold))],
         contexts: ALLOCATE,
         label: "hold",
         help: "hold what is won, on and off",
     },
-    Command {
+    KeyCommand {
         keys: "x X",
         bindings: &[
             (Key::Char('x'), own(AllocationAction::ReleaseOne)),
@@ -402,21 +402,21 @@ pub const COMMANDS: &[Command] = &[
         label: "release",
         help: "release one port, all ports",
     },
-    Command {
+    KeyCommand {
         keys: "r",
         bindings: &[(Key::Char('r'), own(AllocationAction::Reset))],
         contexts: ALLOCATE,
         label: "reset",
         help: "fresh figures, the same seed again",
     },
-    Command {
+    KeyCommand {
         keys: "m Enter",
         bindings: &[(Key::Char('m'), Action::ShowOnMap), (Key::Enter, Action::ShowOnMap)],
         contexts: ALLOCATE,
         label: "on map",
         help: "show the port won last on the map",
     },
-    Command {
+    KeyCommand {
         keys: "a A f",
         bindings: &[
             (Key::Char('a'), pool(PoolAction::Take)),
@@ -427,14 +427,14 @@ pub const COMMANDS: &[Command] = &[
         label: "take",
         help: "take one lease, ten, all that can be had",
     },
-    Command {
+    KeyCommand {
         keys: "c",
         bindings: &[(Key::Char('c'), pool(PoolAction::NextClass))],
         contexts: POOL,
         label: "class",
         help: "next class of what is taken: low, normal, high",
     },
-    Command {
+    KeyCommand {
         keys: "x X",
         bindings: &[
             (Key::Char('x'), pool(PoolAction::Release)),
@@ -444,35 +444,35 @@ pub const COMMANDS: &[Command] = &[
         label: "release",
         help: "release the selected lease, all leases",
     },
-    Command {
+    KeyCommand {
         keys: "R",
         bindings: &[(Key::Char('R'), pool(PoolAction::Reclaim))],
         contexts: POOL,
         label: "reclaim",
         help: "end the leases of processes that are gone, now",
     },
-    Command {
+    KeyCommand {
         keys: "p Esc",
         bindings: &[(Key::Char('p'), pool(PoolAction::Toggle)), (Key::Escape, Action::Close)],
         contexts: POOL,
         label: "runs",
         help: "back to the allocator's runs; the leases stay",
     },
-    Command {
+    KeyCommand {
         keys: "o",
         bindings: &[(Key::Char('o'), pool(PoolAction::OpenSettings))],
         contexts: POOL,
         label: "settings",
         help: "bands, quarantine, failure rate, attempts, whose the leases are",
     },
-    Command {
+    KeyCommand {
         keys: "t",
         bindings: &[(Key::Char('t'), own(AllocationAction::ToggleSite))],
         contexts: POOL,
         label: "simulated",
         help: "a new pool on this machine or on the simulated occupancy",
     },
-    Command {
+    KeyCommand {
         keys: "j k",
         bindings: &[
             (Key::Char('j'), pool(PoolAction::Down)),
@@ -484,14 +484,14 @@ pub const COMMANDS: &[Command] = &[
         label: "select",
         help: "next, previous port; so do the arrows",
     },
-    Command {
+    KeyCommand {
         keys: "m Enter",
         bindings: &[(Key::Char('m'), Action::ShowOnMap), (Key::Enter, Action::ShowOnMap)],
         contexts: POOL,
         label: "on map",
         help: "show the selected port on the map",
     },
-    Command {
+    KeyCommand {
         keys: "PgUp PgDn",
         bindings: &[
             (Key::PageUp, pool(PoolAction::PageUp)),
@@ -501,28 +501,28 @@ pub const COMMANDS: &[Command] = &[
         label: "",
         help: "ten ports up, down",
     },
-    Command {
+    KeyCommand {
         keys: "Home End",
         bindings: &[(Key::Home, pool(PoolAction::First)), (Key::End, pool(PoolAction::Last))],
         contexts: POOL,
         label: "",
         help: "the first, the last port of the list",
     },
-    Command {
+    KeyCommand {
         keys: "Space",
         bindings: &[(Key::Char(' '), lab(LabAction::RunOrPause))],
         contexts: LAB,
         label: "run/pause",
         help: "run and pause all strategies",
     },
-    Command {
+    KeyCommand {
         keys: ".",
         bindings: &[(Key::Char('.'), lab(LabAction::Step))],
         contexts: LAB,
         label: "step",
         help: "one attempt of each strategy, then pause",
     },
-    Command {
+    KeyCommand {
         keys: "[ ]",
         bindings: &[
             (Key::Char('['), lab(LabAction::Slower)),
@@ -532,7 +532,7 @@ pub const COMMANDS: &[Command] = &[
         label: "speed",
         help: "slower, faster",
     },
-    Command {
+    KeyCommand {
         keys: "- =",
         bindings: &[
             (Key::Char('-'), lab(LabAction::Emptier)),
@@ -542,7 +542,7 @@ pub const COMMANDS: &[Command] = &[
         label: "occupancy",
         help: "less, more of the simulated occupancy",
     },
-    Command {
+    KeyCommand {
         keys: "h l",
         bindings: &[
             (Key::Char('h'), Action::Move(Move::Left)),
@@ -554,7 +554,7 @@ pub const COMMANDS: &[Command] = &[
         label: "column",
         help: "previous, next column; so do the arrows",
     },
-    Command {
+    KeyCommand {
         keys: "s S",
         bindings: &[
             (Key::Char('s'), lab(LabAction::NextStrategy)),
@@ -564,28 +564,28 @@ pub const COMMANDS: &[Command] = &[
         label: "strategy",
         help: "next, previous strategy in the selected column",
     },
-    Command {
+    KeyCommand {
         keys: "R",
         bindings: &[(Key::Char('R'), lab(LabAction::Race))],
         contexts: LAB,
         label: "race",
         help: "close a port and bind it again against a thief, then hand it over instead",
     },
-    Command {
+    KeyCommand {
         keys: "R",
         bindings: &[(Key::Char('R'), lab(LabAction::Race))],
         contexts: RACE,
         label: "end/again",
         help: "end the race, and begin another",
     },
-    Command {
+    KeyCommand {
         keys: "d",
         bindings: &[(Key::Char('d'), lab(LabAction::NextPattern))],
         contexts: LAB,
         label: "pattern",
         help: "how the simulated occupancy lies: uniform, clustered, built by the strategy",
     },
-    Command {
+    KeyCommand {
         keys: "x X",
         bindings: &[
             (Key::Char('x'), lab(LabAction::Add)),
@@ -595,28 +595,28 @@ pub const COMMANDS: &[Command] = &[
         label: "columns",
         help: "one column more, one fewer",
     },
-    Command {
+    KeyCommand {
         keys: "t",
         bindings: &[(Key::Char('t'), lab(LabAction::ToggleSite))],
         contexts: LAB,
         label: "real",
         help: "on a simulated occupancy or by real binds on this machine",
     },
-    Command {
+    KeyCommand {
         keys: "o",
         bindings: &[(Key::Char('o'), lab(LabAction::OpenSettings))],
         contexts: LAB,
         label: "settings",
         help: "protocol, range, attempts, seed, remote endpoints",
     },
-    Command {
+    KeyCommand {
         keys: "r",
         bindings: &[(Key::Char('r'), lab(LabAction::Reset))],
         contexts: LAB,
         label: "reset",
         help: "fresh figures, the same seed again",
     },
-    Command {
+    KeyCommand {
         keys: "1 2 4 5",
         bindings: &[
             (Key::Char('1'), Action::Show(Screen::Overview)),
@@ -628,28 +628,28 @@ pub const COMMANDS: &[Command] = &[
         label: "",
         help: "Overview, Map, Allocate, Lab",
     },
-    Command {
+    KeyCommand {
         keys: "Tab Shift-Tab",
         bindings: &[(Key::Tab, Action::NextScreen), (Key::BackTab, Action::PreviousScreen)],
         contexts: SCREENS,
         label: "screen",
         help: "next, previous screen",
     },
-    Command {
+    KeyCommand {
         keys: "T",
         bindings: &[(Key::Char('T'), Action::NextTheme)],
         contexts: SCREENS,
         label: "",
         help: "next theme: dark, light, high contrast",
     },
-    Command {
+    KeyCommand {
         keys: "#",
         bindings: &[(Key::Char('#'), Action::ToggleMouse)],
         contexts: SCREENS,
         label: "",
         help: "the mouse: hover reads, click selects, drag measures; or leave it to the terminal",
     },
-    Command {
+    KeyCommand {
         keys: "Left Right Tab",
         bindings: &[
             (Key::Right, Action::TurnPage(1)),
@@ -661,49 +661,49 @@ pub const COMMANDS: &[Command] = &[
         label: "page",
         help: "next, previous page: keys, states and colours, ranges",
     },
-    Command {
+    KeyCommand {
         keys: "Enter",
         bindings: &[(Key::Enter, Action::GoTo)],
         contexts: &[Context::GoTo],
         label: "go",
         help: "go to the port typed",
     },
-    Command {
+    KeyCommand {
         keys: "Esc",
         bindings: &[(Key::Escape, Action::Close)],
         contexts: &[Context::Map, Context::Race, Context::Help, Context::GoTo],
         label: "",
         help: "close, go back; never quits",
     },
-    Command {
+    KeyCommand {
         keys: "Ctrl-Z",
         bindings: &[(Key::Ctrl('z'), Action::Suspend)],
         contexts: &Context::EACH,
         label: "",
         help: "back to the shell; `fg` returns",
     },
-    Command {
+    KeyCommand {
         keys: "?",
         bindings: &[(Key::Char('?'), Action::OpenHelp)],
         contexts: SCREENS,
         label: "help",
         help: "this list",
     },
-    Command {
+    KeyCommand {
         keys: "?",
         bindings: &[(Key::Char('?'), Action::Close)],
         contexts: &[Context::Help],
         label: "",
         help: "close the list",
     },
-    Command {
+    KeyCommand {
         keys: "q",
         bindings: &[(Key::Char('q'), Action::Quit)],
         contexts: SCREENS_AND_HELP,
         label: "quit",
         help: "quit; what is held is released",
     },
-    Command {
+    KeyCommand {
         keys: "Ctrl-C",
         bindings: &[(Key::Ctrl('c'), Action::Quit)],
         contexts: &Context::EACH,
@@ -721,7 +721,7 @@ pub fn find(context: Context, key: Key) -> Option<Action> {
 }
 
 /// Returns the rows that apply in a context.
-pub fn here(context: Context) -> impl Iterator<Item = &'static Command> {
+pub fn here(context: Context) -> impl Iterator<Item = &'static KeyCommand> {
     COMMANDS.iter().filter(move |command| command.contexts.contains(&context))
 }
 

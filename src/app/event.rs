@@ -12,7 +12,7 @@ pub enum Event {
     /// A character of a paste, for a text field; never a command.
     Pasted(char),
     /// A mouse gesture; `view::layout` has already translated its position.
-    Mouse(Gesture, Option<Target>),
+    Mouse(Gesture, Option<PointerTarget>),
     Resized {
         columns: u16,
         rows: u16,
@@ -61,7 +61,7 @@ pub enum Gesture {
 
 /// What is under the pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum PointerTarget {
     Screen(Screen),
     /// A block of the map or of the loupe.
     Ports(PortRange),

@@ -78,7 +78,7 @@ pub struct Grid {
 
 /// Position of a block: column from the left, row of ports (not of the terminal) from the top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct GridBlock {
     pub column: u16,
     pub row: u16,
 }
@@ -240,17 +240,17 @@ impl Grid {
     }
 
     /// Returns the block that contains `port`. None: the port is outside of the range.
-    pub fn place(&self, port: u16) -> Option<Place> {
+    pub fn place(&self, port: u16) -> Option<GridBlock> {
         if !self.range.contains(port) {
             return None;
         }
         let row = u32::from(port) / self.row_length - self.first_row();
         let column = u32::from(port) % self.row_length / self.per_block;
-        Some(Place { column: column as u16, row: row as u16 })
+        Some(GridBlock { column: column as u16, row: row as u16 })
     }
 
     /// The ports of a block that are in the range.
-    pub fn block(&self, place: Place) -> Option<PortRange> {
+    pub fn block(&self, place: GridBlock) -> Option<PortRange> {
         if place.column >= self.columns() {
             return None;
         }
@@ -360,7 +360,7 @@ mod tests {
             let mut next = u32::from(range.first());
             for row in 0..grid.rows() {
                 for column in 0..grid.columns() {
-                    let place = Place { column, row };
+                    let place = GridBlock { column, row };
                     let Some(block) = grid.block(place) else { continue };
                     prop_assert_eq!(u32::from(block.first()), next);
                     prop_assert_eq!(grid.place(block.first()), Some(place));

@@ -13,7 +13,9 @@ use crate::{
 };
 
 pub use crate::{
-    allocator::{AllocatorRow, Attempt, Figures, FreePorts, Habit, Pattern, Predictability, Sight},
+    allocator::{
+        AllocatorRow, Attempt, FreePorts, Habit, Pattern, PortView, Predictability, StrategyFigures,
+    },
     engine::{
         LabSite, Speed,
         message::{Contender, CurvePoint, Finished, LabReport, RacePlace, RaceReport, Rounds},
@@ -104,7 +106,7 @@ const POLITE: Speed = Speed::Twenty;
 
 /// State of the lab in the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum LabState {
     /// Nothing to continue.
     None,
     Paused,
@@ -112,7 +114,7 @@ enum State {
 }
 
 #[derive(Clone, Debug)]
-pub struct Lab {
+pub struct LabScreen {
     options: LabOptions,
     is_simulated: bool,
     pattern: Pattern,
@@ -126,7 +128,7 @@ pub struct Lab {
     machine_speed: Speed,
     /// The user allowed high speeds, for the rest of the program.
     has_leave_for_speed: bool,
-    state: State,
+    state: LabState,
     /// The simulation was started when the screen was first opened; later visits do not start it.
     was_visited: bool,
     /// Number of `Prepare` requests sent. Reports with another number are late and ignored.
@@ -139,7 +141,7 @@ pub struct Lab {
     notice: Option<Text>,
 }
 
-impl Lab {
+impl LabScreen {
     pub fn new(options: LabOptions) -> Self {
         let position = |name: &&str| ALLOCATORS.iter().position(|row| row.name == *name);
         Self {
@@ -153,7 +155,7 @@ impl Lab {
             simulated_speed: Speed::Max,
             machine_speed: Speed::Four,
             has_leave_for_speed: false,
-            state: State::None,
+            state: LabState::None,
             was_visited: false,
             number: 0,
             report: None,
@@ -167,14 +169,14 @@ impl Lab {
     /// Takes the engine's report. One with another number is late and ignored.
     pub fn take(&mut self, report: Arc<LabReport>) {
         // `is_running` is not read: it may be older than the last key.
-        if report.number == self.number && self.state != State::None {
+        if report.number == self.number && self.state != LabState::None {
             self.report = Some(report);
         }
     }
 
     /// Ends the lab because it cannot continue. The measured values stay on screen.
     pub fn fail(&mut self, why: Text) {
-        (self.state, self.notice) = (State::None, Some(why));
+        (self.state, self.notice) = (LabState::None, Some(why));
     }
 
     pub fn options(&self) -> &LabOptions {
@@ -224,7 +226,7 @@ impl Lab {
     }
 
     pub fn is_running(&self) -> bool {
-        self.state == State::Running
+        self.state == LabState::Running
     }
 
     /// The engine's latest report. None: there is none since the lab was last prepared.

@@ -6,7 +6,7 @@ mod owners;
 
 use crate::domain::{Ephemeral, Gauge, Lane, Occupancy, PortRange, Protocols, StateClass};
 
-pub use categories::{AGE_STEPS, Categories, DENSITY_STEPS, OLDER_THAN_OUR_WATCH, Seen};
+pub use categories::{AGE_STEPS, Categories, CategoryInput, DENSITY_STEPS, OLDER_THAN_OUR_WATCH};
 pub use marks::{Marks, bind, connect};
 pub use owners::{OwnerName, OwnerRanks};
 
@@ -67,7 +67,7 @@ impl Lens {
 
 /// Counts of the ports of a range. Each port counts once, by its most telling state class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct LensCounts {
     pub size: u32,
     pub occupied: u32,
     /// In the order of `StateClass::EACH`.
@@ -80,7 +80,7 @@ pub struct Tally {
     pub occupied_even: u32,
 }
 
-impl Tally {
+impl LensCounts {
     pub fn count(
         range: PortRange,
         occupancy: &Occupancy,
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn one_listening_port_outweighs_nine_established_ones() {
-        let mut tally = Tally::default();
+        let mut tally = LensCounts::default();
         tally.by_class[StateClass::Listen as usize] = 1;
         tally.by_class[StateClass::Established as usize] = 9;
         assert_eq!(tally.heaviest(), Some(StateClass::Listen));

@@ -10,7 +10,7 @@ use crate::{
     domain::{PortRange, Protocols, port},
 };
 
-pub use moves::{Destination, Move, destination};
+pub use moves::{Move, MoveTarget, destination};
 
 /// Minimum width of the terminal to show the inspector beside the map.
 const WIDE: u16 = 110;
@@ -63,7 +63,7 @@ pub enum Zooming {
 
 /// Zoom level. From `Dots` on, the map shows as much as fits around the cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Level {
+enum ZoomLevel {
     /// The whole extent.
     #[default]
     Fitted,
@@ -99,7 +99,7 @@ pub struct Plan {
 
 /// The glyphs that the map may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Glyphs {
+pub struct GlyphSet {
     pub rows_per_line: RowsPerLine,
     /// Whether the terminal can show braille.
     pub has_dots: bool,
@@ -113,17 +113,17 @@ pub struct Map {
     /// The destination or owner whose ports alone are marked, under the lens that belongs to it.
     pub focus: Option<Focus>,
     pub protocols: Protocols,
-    glyphs: Glyphs,
+    glyphs: GlyphSet,
     /// The extent that zooming in from all ports leads to.
     home: Extent,
-    level: Level,
+    level: ZoomLevel,
     wish: Wish,
     /// A port of the first row shown, if not all rows fit.
     top: u16,
 }
 
 impl Map {
-    pub fn new(glyphs: Glyphs) -> Self {
+    pub fn new(glyphs: GlyphSet) -> Self {
         Self {
             extent: Extent::default(),
             cursor: port::LINUX_DEFAULT.first(),
@@ -132,14 +132,14 @@ impl Map {
             protocols: Protocols::default(),
             glyphs,
             home: Extent::default(),
-            level: Level::default(),
+            level: ZoomLevel::default(),
             wish: Wish::default(),
             top: 0,
         }
     }
 
     /// Creates a map with the cursor on the first port shown.
-    pub fn showing(extent: Extent, protocols: Protocols, glyphs: Glyphs) -> Self {
+    pub fn showing(extent: Extent, protocols: Protocols, glyphs: GlyphSet) -> Self {
         let home = if extent == Extent::All { Extent::default() } else { extent };
         let mut map = Self { extent, protocols, home, ..Self::new(glyphs) };
         map.cursor = map.range(port::LINUX_DEFAULT).first();
@@ -192,10 +192,10 @@ impl Map {
     fn grid_in(&self, range: PortRange, room: Room) -> Option<Grid> {
         let window = |grain| Grid::window(range, self.top, grain, room);
         match self.level {
-            Level::Fitted => self.fitted(range, room),
-            Level::Dots => window(Grain::Dots),
-            Level::Letters => window(Grain::Letters),
-            Level::Numbers => window(Grain::Numbers(0)).or_else(|| window(Grain::Letters)),
+            ZoomLevel::Fitted => self.fitted(range, room),
+            ZoomLevel::Dots => window(Grain::Dots),
+            ZoomLevel::Letters => window(Grain::Letters),
+            ZoomLevel::Numbers => window(Grain::Numbers(0)).or_else(|| window(Grain::Letters)),
         }
     }
 
@@ -208,7 +208,7 @@ impl Map {
 
     /// Returns a grid of dots that fits only if the inspector is below it.
     fn dots_alone(&self, beside: &Grid, ephemeral: PortRange, alone: Room) -> Option<Grid> {
-        let is_coarse = self.level == Level::Fitted && beside.grain() == Grain::Blocks;
+        let is_coarse = self.level == ZoomLevel::Fitted && beside.grain() == Grain::Blocks;
         let is_asked = self.wish == Wish::Dots;
         Grid::fit_dots(self.range(ephemeral), alone)
             .filter(|_| is_coarse && self.may_have_dots())
@@ -232,12 +232,14 @@ impl Map {
     pub fn zoom(&mut self, zooming: Zooming, ephemeral: PortRange, size: Size) {
         let home = ports_of(self.home, ephemeral).contains(self.cursor).then_some(self.home);
         let near = home.unwrap_or(Extent::All);
-        let fitted = [Some(Extent::All), home].into_iter().flatten().map(|e| (e, Level::Fitted));
-        let levels = [Level::Dots, Level::Letters, Level::Numbers].map(|level| (near, level));
+        let fitted =
+            [Some(Extent::All), home].into_iter().flatten().map(|e| (e, ZoomLevel::Fitted));
+        let levels =
+            [ZoomLevel::Dots, ZoomLevel::Letters, ZoomLevel::Numbers].map(|level| (near, level));
         let ladder: Vec<_> = fitted.chain(levels).collect();
         let here = ladder
             .iter()
-            .position(|&(e, l)| l == self.level && (e == self.extent || l != Level::Fitted));
+            .position(|&(e, l)| l == self.level && (e == self.extent || l != ZoomLevel::Fitted));
         let here = here.unwrap_or_default();
         let mut steps: Vec<usize> = match zooming {
             Zooming::In => (here + 1..ladder.len()).collect(),
@@ -250,16 +252,21 @@ impl Map {
     }
 
     /// Whether a zoom step shows its range at a finer grain than the fitted view does.
-    fn is_worth(&self, step: (Extent, Level), ephemeral: PortRange, size: Size) -> bool {
+    fn is_worth(&self, step: (Extent, ZoomLevel), ephemeral: PortRange, size: Size) -> bool {
         let grain = |step| Some(self.at_step(step, ephemeral, size).grid(ephemeral, size)?.grain());
-        let is_known = step.1 != Level::Dots || self.glyphs.has_dots;
-        let fitted = (step.0, Level::Fitted);
+        let is_known = step.1 != ZoomLevel::Dots || self.glyphs.has_dots;
+        let fitted = (step.0, ZoomLevel::Fitted);
         is_known && (step == fitted || grain(step) > grain(fitted))
     }
 
-    fn at_step(&self, (extent, level): (Extent, Level), ephemeral: PortRange, size: Size) -> Self {
+    fn at_step(
+        &self,
+        (extent, level): (Extent, ZoomLevel),
+        ephemeral: PortRange,
+        size: Size,
+    ) -> Self {
         let mut map = Self { extent, level, top: 0, ..self.clone() };
-        if let Some(grid) = map.grid(ephemeral, size).filter(|_| level != Level::Fitted) {
+        if let Some(grid) = map.grid(ephemeral, size).filter(|_| level != ZoomLevel::Fitted) {
             let half = u32::from(grid.rows() / 2) * grid.row_length();
             map.top = map.cursor.saturating_sub(half as u16);
         }
@@ -274,13 +281,13 @@ impl Map {
             Wish::Dots => Wish::Finest,
             Wish::Finest | Wish::Blocks => Wish::Dots,
         };
-        self.level = Level::Fitted;
+        self.level = ZoomLevel::Fitted;
     }
 
     /// Scrolls so that the cursor is visible.
     pub fn follow_cursor(&mut self, ephemeral: PortRange, size: Size) {
         let Some(grid) = self.grid(ephemeral, size) else { return };
-        if self.level == Level::Fitted || grid.range().contains(self.cursor) {
+        if self.level == ZoomLevel::Fitted || grid.range().contains(self.cursor) {
             return;
         }
         let rows_above = if self.cursor < grid.range().first() { 0 } else { grid.rows() - 1 };
@@ -299,7 +306,7 @@ impl Map {
     /// Shows a whole extent.
     pub fn show(&mut self, extent: Extent, ephemeral: PortRange) {
         self.extent = extent;
-        self.level = Level::Fitted;
+        self.level = ZoomLevel::Fitted;
         self.keep_cursor_inside(ephemeral);
     }
 
@@ -321,7 +328,7 @@ fn ports_of(extent: Extent, ephemeral: PortRange) -> PortRange {
 mod tests {
     use super::*;
 
-    const GLYPHS: Glyphs = Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true };
+    const GLYPHS: GlyphSet = GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true };
 
     /// Returns grain, row length, columns, lines, and whether the inspector is beside the map.
     fn shape(range: PortRange, columns: u16, rows: u16) -> (Grain, u32, u16, u16, bool) {

@@ -3,20 +3,20 @@
 pub mod headline;
 
 use crate::{
-    app::{Move, Scan},
+    app::{LatestScan, Move},
     domain::{Destination, Finding, Party, diagnosis::About},
 };
 
 /// The lists of the screen, in the order in which the keys go through them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum List {
+pub enum OverviewList {
     #[default]
     Destinations,
     Owners,
     Findings,
 }
 
-impl List {
+impl OverviewList {
     pub const EACH: [Self; 3] = [Self::Destinations, Self::Owners, Self::Findings];
 
     pub fn name(self) -> &'static str {
@@ -27,7 +27,7 @@ impl List {
         }
     }
 
-    pub fn len(self, scan: &Scan) -> usize {
+    pub fn len(self, scan: &LatestScan) -> usize {
         match self {
             Self::Destinations => scan.analysis.destinations.len(),
             Self::Owners => scan.analysis.owners.len(),
@@ -38,21 +38,23 @@ impl List {
 
 /// A row, identified by its subject, so that it stays selected while ranks change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Row {
+pub enum OverviewRow {
     Destination(Destination),
     Owner(Party),
     /// The rule and the subject of a finding.
     Finding(&'static str, About),
 }
 
-impl Row {
-    fn at(scan: &Scan, list: List, index: usize) -> Option<Self> {
+impl OverviewRow {
+    fn at(scan: &LatestScan, list: OverviewList, index: usize) -> Option<Self> {
         match list {
-            List::Destinations => {
+            OverviewList::Destinations => {
                 scan.analysis.destinations.get(index).map(|row| Self::Destination(row.destination))
             }
-            List::Owners => scan.analysis.owners.get(index).map(|row| Self::Owner(row.party)),
-            List::Findings => scan.diagnosis.findings.get(index).map(Self::of_finding),
+            OverviewList::Owners => {
+                scan.analysis.owners.get(index).map(|row| Self::Owner(row.party))
+            }
+            OverviewList::Findings => scan.diagnosis.findings.get(index).map(Self::of_finding),
         }
     }
 
@@ -60,7 +62,7 @@ impl Row {
         Self::Finding(finding.rule, finding.about)
     }
 
-    fn index(self, scan: &Scan) -> Option<usize> {
+    fn index(self, scan: &LatestScan) -> Option<usize> {
         match self {
             Self::Destination(wanted) => {
                 scan.analysis.destinations.iter().position(|row| row.destination == wanted)
@@ -76,8 +78,8 @@ impl Row {
 /// The selected row and its current position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selected {
-    pub row: Row,
-    pub list: List,
+    pub row: OverviewRow,
+    pub list: OverviewList,
     /// Position in its list.
     pub index: usize,
 }
@@ -93,12 +95,14 @@ pub struct Overview {
 
 impl Overview {
     /// The selected row. None: there are no rows.
-    pub fn selected(&self, scan: &Scan) -> Option<Selected> {
-        let at = |list, index| Row::at(scan, list, index).map(|row| Selected { row, list, index });
-        let first = || List::EACH.into_iter().find_map(|list| at(list, 0));
+    pub fn selected(&self, scan: &LatestScan) -> Option<Selected> {
+        let at = |list, index| {
+            OverviewRow::at(scan, list, index).map(|row| Selected { row, list, index })
+        };
+        let first = || OverviewList::EACH.into_iter().find_map(|list| at(list, 0));
         let Some(chosen) = self.chosen else { return first() };
         // Two findings may have the same rule and subject, so the old position is tried first.
-        if Row::at(scan, chosen.list, chosen.index) == Some(chosen.row) {
+        if OverviewRow::at(scan, chosen.list, chosen.index) == Some(chosen.row) {
             return Some(chosen);
         }
         if let Some(index) = chosen.row.index(scan) {
@@ -110,7 +114,7 @@ impl Overview {
     }
 
     /// Updates the selection after a scan. If its row is gone, the row at its position is selected.
-    pub(super) fn follow(&mut self, scan: &Scan) {
+    pub(super) fn follow(&mut self, scan: &LatestScan) {
         if self.chosen.is_some() {
             self.chosen = self.selected(scan);
         }
@@ -118,9 +122,9 @@ impl Overview {
 
     /// Moves through all lists as if they were one. Left and right go to the previous and next
     /// list.
-    pub(super) fn go(&mut self, movement: Move, scan: &Scan) {
+    pub(super) fn go(&mut self, movement: Move, scan: &LatestScan) {
         let Some(selected) = self.selected(scan) else { return };
-        let lengths = List::EACH.map(|list| list.len(scan));
+        let lengths = OverviewList::EACH.map(|list| list.len(scan));
         let before: usize = lengths[..selected.list as usize].iter().sum();
         let (all, here) = (lengths.iter().sum::<usize>(), before + selected.index);
         let to = match movement {
@@ -154,10 +158,10 @@ fn start_of_list(lengths: &[usize], index: usize) -> usize {
     start
 }
 
-fn at(scan: &Scan, lengths: &[usize], mut index: usize) -> Option<Selected> {
-    for (list, length) in List::EACH.into_iter().zip(lengths) {
+fn at(scan: &LatestScan, lengths: &[usize], mut index: usize) -> Option<Selected> {
+    for (list, length) in OverviewList::EACH.into_iter().zip(lengths) {
         if index < *length {
-            return Row::at(scan, list, index).map(|row| Selected { row, list, index });
+            return OverviewRow::at(scan, list, index).map(|row| Selected { row, list, index });
         }
         index -= length;
     }

@@ -9,10 +9,10 @@ use std::{sync::Arc, time::Duration};
 use crate::{allocator::Bands, domain::Text};
 
 pub use crate::{
-    allocator::{Class, Lease, Quarantine, Resting, pool::BandUse},
+    allocator::{Lease, Priority, Quarantine, Resting, pool::BandUse},
     engine::{PoolPlan, PoolReport},
 };
-pub use act::Terms;
+pub use act::PoolInput;
 pub use settings::{PoolField, PoolSettingsPanel};
 
 /// User actions on the pool.
@@ -71,7 +71,7 @@ impl Default for PoolOptions {
 pub struct Leasing {
     is_open: bool,
     options: PoolOptions,
-    class: Class,
+    class: Priority,
     selected: usize,
     /// Number of `Open` requests sent. Reports with another number are late and ignored.
     number: u64,
@@ -95,7 +95,7 @@ impl Leasing {
     }
 
     /// The class of new leases.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> Priority {
         self.class
     }
 

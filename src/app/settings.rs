@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Options that a panel can change, field by field.
-pub trait Settings: Clone {
+pub trait EditableSettings: Clone {
     type Field: Copy + PartialEq + 'static;
 
     /// The fields, in the order of the panel.
@@ -32,7 +32,7 @@ const PROTOCOLS: [Protocols; 3] = [Protocols::Udp, Protocols::Tcp, Protocols::Bo
 const ATTEMPTS: [u32; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingsPanel<S: Settings> {
+pub struct SettingsPanel<S: EditableSettings> {
     options: S,
     ephemeral: Option<PortRange>,
     field: S::Field,
@@ -41,7 +41,7 @@ pub struct SettingsPanel<S: Settings> {
     error: Option<String>,
 }
 
-impl<S: Settings> SettingsPanel<S> {
+impl<S: EditableSettings> SettingsPanel<S> {
     /// `ephemeral` is the host's range, if known. It is one of the ranges to choose from.
     pub(super) fn new(options: S, ephemeral: Option<PortRange>) -> Self {
         Self { options, ephemeral, field: S::FIELDS[0], typed: None, error: None }

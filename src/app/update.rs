@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{
-        Action, App, Context, Effect, Event, Extent, Find, Focus, Gesture, HelpPage, Key, Lens,
-        Move, Overlay, Scan, Screen, Size, Span, Target, command,
-        lens::{Categories, Marks, OwnerRanks, Seen, Tally, automatic_gauge},
-        map::{self, Destination, Zooming},
-        overview::{Row, headline::Headline},
-        pool::{PoolAction, Terms},
+        Action, App, Context, Effect, Event, Extent, Find, Focus, Gesture, HelpPage, Key,
+        LatestScan, Lens, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
+        lens::{Categories, CategoryInput, LensCounts, Marks, OwnerRanks, automatic_gauge},
+        map::{self, MoveTarget, Zooming},
+        overview::{OverviewRow, headline::Headline},
+        pool::{PoolAction, PoolInput},
     },
     domain::{
         Analysis, Diagnosis, Evidence, Lane, Occupancy, PortRange, ProcessTable, Protocols,
@@ -21,7 +21,7 @@ use crate::{
 
 /// Which run of occupied ports to go to.
 #[derive(Clone, Copy)]
-enum Run {
+enum RunDirection {
     Next,
     Previous,
 }
@@ -60,11 +60,11 @@ impl App {
             type_digit(digits, key);
             return Vec::new();
         }
-        let scan = self.scan.as_ref().map(Scan::last);
+        let scan = self.scan.as_ref().map(LatestScan::last);
         match self.screen {
             Screen::Allocate if self.overlay != Overlay::None => Vec::new(),
             Screen::Allocate if self.pool.is_open() => {
-                self.pool.press(key, Terms { allocation: &self.allocation, scan })
+                self.pool.press(key, PoolInput { allocation: &self.allocation, scan })
             }
             Screen::Allocate => self.allocation.press(key, scan),
             Screen::Lab if self.overlay == Overlay::None => self.lab.press(key, scan),
@@ -86,22 +86,24 @@ impl App {
         }
     }
 
-    fn point(&mut self, gesture: Gesture, target: Option<Target>) -> Vec<Effect> {
+    fn point(&mut self, gesture: Gesture, target: Option<PointerTarget>) -> Vec<Effect> {
         let ports = match target {
             _ if self.overlay != Overlay::None => None,
-            Some(Target::Screen(screen)) if gesture == Gesture::Press => return self.show(screen),
-            Some(Target::Column(column)) if gesture == Gesture::Press => {
+            Some(PointerTarget::Screen(screen)) if gesture == Gesture::Press => {
+                return self.show(screen);
+            }
+            Some(PointerTarget::Column(column)) if gesture == Gesture::Press => {
                 self.lab.select(column);
                 None
             }
-            Some(Target::Ports(ports)) if self.screen == Screen::Map => Some(ports),
+            Some(PointerTarget::Ports(ports)) if self.screen == Screen::Map => Some(ports),
             _ => None,
         };
         match (gesture, ports) {
             (Gesture::Hover, hover) => self.hover = hover,
             (Gesture::Press, Some(block)) => {
                 self.enter(block);
-                self.span = Some(Span { ports: block, anchor: block });
+                self.span = Some(PortSelection { ports: block, anchor: block });
             }
             (Gesture::Drag, Some(block)) => self.stretch_span(block),
             (Gesture::Release, _) => {
@@ -116,10 +118,10 @@ impl App {
     }
 
     fn stretch_span(&mut self, block: PortRange) {
-        let Some(Span { anchor, .. }) = self.span else { return };
+        let Some(PortSelection { anchor, .. }) = self.span else { return };
         let (first, last) = (anchor.first().min(block.first()), anchor.last().max(block.last()));
         if let Ok(ports) = PortRange::new(first, last) {
-            self.span = Some(Span { ports, anchor });
+            self.span = Some(PortSelection { ports, anchor });
         }
     }
 
@@ -168,14 +170,14 @@ impl App {
             }
             Action::ScanNow => return vec![Effect::Ask(Request::ScanNow)],
             Action::Allocation(action) => {
-                let scan = self.scan.as_ref().map(Scan::last);
+                let scan = self.scan.as_ref().map(LatestScan::last);
                 let mut effects = self.allocation.act(action, scan);
-                effects.extend(self.pool.agree(Terms { allocation: &self.allocation, scan }));
+                effects.extend(self.pool.agree(PoolInput { allocation: &self.allocation, scan }));
                 return effects;
             }
             Action::Pool(action) => return self.lease(action),
             Action::Lab(action) => {
-                return self.lab.act(action, self.scan.as_ref().map(Scan::last));
+                return self.lab.act(action, self.scan.as_ref().map(LatestScan::last));
             }
             Action::ShowOnMap if self.screen == Screen::Overview => self.show_selected(),
             Action::ShowOnMap if self.pool.is_open() => {
@@ -189,8 +191,8 @@ impl App {
                 self.toggle_grain();
                 self.recount_lens();
             }
-            Action::NextRun => self.go_to_run(Run::Next),
-            Action::PreviousRun => self.go_to_run(Run::Previous),
+            Action::NextRun => self.go_to_run(RunDirection::Next),
+            Action::PreviousRun => self.go_to_run(RunDirection::Previous),
             Action::NextTheme => return vec![Effect::NextTheme],
             Action::ToggleMouse => {
                 self.is_mouse_on = !self.is_mouse_on;
@@ -212,8 +214,10 @@ impl App {
             PoolAction::Toggle => self.allocation.leave(),
             _ => Vec::new(),
         };
-        let terms =
-            Terms { allocation: &self.allocation, scan: self.scan.as_ref().map(Scan::last) };
+        let terms = PoolInput {
+            allocation: &self.allocation,
+            scan: self.scan.as_ref().map(LatestScan::last),
+        };
         effects.extend(self.pool.act(action, terms));
         effects
     }
@@ -257,9 +261,9 @@ impl App {
         let Some(scan) = &self.scan else { return };
         let Some(selected) = self.overview.selected(scan) else { return };
         let about = match selected.row {
-            Row::Destination(destination) => About::Destination(destination),
-            Row::Owner(party) => About::Owner(party),
-            Row::Finding(_, about) => about,
+            OverviewRow::Destination(destination) => About::Destination(destination),
+            OverviewRow::Owner(party) => About::Owner(party),
+            OverviewRow::Finding(_, about) => about,
         };
         let (focus, port) = match about {
             About::Destination(destination) => (Some(Focus::Destination(destination)), None),
@@ -289,7 +293,7 @@ impl App {
     }
 
     /// Moves the cursor to the next or previous run of occupied ports; stays if there is none.
-    fn go_to_run(&mut self, run: Run) {
+    fn go_to_run(&mut self, run: RunDirection) {
         let Some(scan) = &self.scan else { return };
         let is_occupied = |port| scan.occupancy.port(port).is_occupied(self.map.protocols);
         let shown = self.map.range(self.ephemeral());
@@ -297,8 +301,8 @@ impl App {
             |port: u16| is_occupied(port) && (port == shown.first() || !is_occupied(port - 1));
         let cursor = self.map.cursor;
         let found = match run {
-            Run::Next => (cursor..=shown.last()).skip(1).find(|&port| starts_run(port)),
-            Run::Previous => (shown.first()..cursor).rev().find(|&port| starts_run(port)),
+            RunDirection::Next => (cursor..=shown.last()).skip(1).find(|&port| starts_run(port)),
+            RunDirection::Previous => (shown.first()..cursor).rev().find(|&port| starts_run(port)),
         };
         if let Some(port) = found {
             self.go_to(port);
@@ -316,7 +320,7 @@ impl App {
                 self.follow_find();
             }
             Report::Allocation(delta) => {
-                let scan = self.scan.as_ref().map(Scan::last);
+                let scan = self.scan.as_ref().map(LatestScan::last);
                 return self.allocation.apply(self.now, *delta, scan);
             }
             Report::Simulated(snapshot) => self.allocation.see_simulated(snapshot),
@@ -342,11 +346,11 @@ impl App {
         let is_first = self.scan.is_none();
         let occupancy = Occupancy::count(&snapshot);
         let gauges = Lane::EACH.map(|lane| automatic_gauge(&occupancy, lane, &snapshot.ephemeral));
-        let (tally, owners) = (Tally::default(), OwnerRanks::default());
+        let (tally, owners) = (LensCounts::default(), OwnerRanks::default());
         let (categories, marks) = (Categories::default(), None);
         let arrived = self.now;
         let (analysis, diagnosis) = (Analysis::of(&snapshot), Diagnosis::default());
-        let scan = Scan {
+        let scan = LatestScan {
             snapshot,
             occupancy,
             gauges,
@@ -368,7 +372,8 @@ impl App {
         if is_first {
             let last = Some(scan.last());
             effects.extend(self.lab.observe(scan.last()));
-            effects.extend(self.pool.observe(Terms { allocation: &self.allocation, scan: last }));
+            effects
+                .extend(self.pool.observe(PoolInput { allocation: &self.allocation, scan: last }));
         }
         self.scan = Some(scan);
         self.failure = None;
@@ -418,7 +423,7 @@ impl App {
             Screen::Overview | Screen::Map => Vec::new(),
         };
         if screen == Screen::Lab {
-            effects.extend(self.lab.enter(self.scan.as_ref().map(Scan::last)));
+            effects.extend(self.lab.enter(self.scan.as_ref().map(LatestScan::last)));
         }
         effects
     }
@@ -433,12 +438,12 @@ impl App {
         self.find = None;
         let Some(grid) = self.grid(self.size) else { return };
         match map::destination(&grid, self.map.range(self.ephemeral()), self.map.cursor, movement) {
-            Some(Destination::Port(port)) => {
+            Some(MoveTarget::Port(port)) => {
                 self.hover = None;
                 self.map.cursor = port;
                 self.follow_cursor();
             }
-            Some(Destination::Block(block)) => self.enter(block),
+            Some(MoveTarget::Block(block)) => self.enter(block),
             None => {}
         }
     }
@@ -526,8 +531,16 @@ impl App {
             Some(Focus::Destination(destination)) => Some(destination),
             _ => analysis.destinations.first().map(|row| row.destination),
         };
-        let seen =
-            Seen { range, grid, protocols, snapshot, occupancy, history, analysis, destination };
+        let seen = CategoryInput {
+            range,
+            grid,
+            protocols,
+            snapshot,
+            occupancy,
+            history,
+            analysis,
+            destination,
+        };
         scan.categories = Categories::count(lens, seen);
         scan.marks = match (lens, focus) {
             (Lens::Owner, Some(focus)) => {

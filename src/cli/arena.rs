@@ -1,26 +1,26 @@
 //! The hidden command that runs one of the processes of the port race.
 
-use crate::cli::exit::Verdict;
+use crate::cli::exit::CommandEnd;
 
 /// Runs the process that `words` describe. portscope starts this command itself; people run it only
 /// to try it out.
 #[cfg(target_os = "linux")]
-pub fn run(words: &[String]) -> anyhow::Result<Verdict> {
+pub fn run(words: &[String]) -> anyhow::Result<CommandEnd> {
     use anyhow::Context as _;
     use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
 
-    use crate::host::linux::thief::Role;
+    use crate::host::linux::thief::RaceRole;
 
-    let role = Role::parse(words).context("'arena' is what portscope says to itself")?;
+    let role = RaceRole::parse(words).context("'arena' is what portscope says to itself")?;
     let mut random = ChaCha8Rng::seed_from_u64(role.seed());
     match role.play(&mut || random.random::<f64>()) {
         // The process that started this one has ended, so this one ends too.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Verdict::Done),
-        outcome => Ok(outcome.map(|()| Verdict::Done)?),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(CommandEnd::Done),
+        outcome => Ok(outcome.map(|()| CommandEnd::Done)?),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn run(_: &[String]) -> anyhow::Result<Verdict> {
+pub fn run(_: &[String]) -> anyhow::Result<CommandEnd> {
     anyhow::bail!("races are run on Linux")
 }

@@ -5,7 +5,7 @@ use std::slice;
 use crate::{
     cli::{
         args::DiagnoseFormat,
-        exit::Verdict,
+        exit::CommandEnd,
         namespaces::{self, Choices},
         output::WriteError,
         scan,
@@ -19,11 +19,11 @@ use crate::{
     },
     report::{
         self, Health, Scan, Status,
-        diagnose::prometheus::{Cost, Run},
+        diagnose::prometheus::{Cost, DiagnoseRun},
     },
 };
 
-pub fn run(settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
+pub fn run(settings: &DiagnoseSettings) -> anyhow::Result<CommandEnd> {
     let meter = Meter::start();
     match &settings.namespaces {
         Choices::One(choice) => {
@@ -34,24 +34,28 @@ pub fn run(settings: &DiagnoseSettings) -> anyhow::Result<Verdict> {
     }
 }
 
-fn run_on(judged: &Judged, settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<Verdict> {
+fn run_on(
+    judged: &Judged,
+    settings: &DiagnoseSettings,
+    meter: &Meter,
+) -> anyhow::Result<CommandEnd> {
     let health = judged.health(settings);
     let written = settings.destination.write(|out| match settings.format {
         DiagnoseFormat::Text => report::diagnose::text::write(&health, out),
         DiagnoseFormat::Json => report::diagnose::json::write(&health, out),
         DiagnoseFormat::Prometheus => {
             let healths = slice::from_ref(&health);
-            let run = Run { healths, unseen: None, cost: cost(meter) };
+            let run = DiagnoseRun { healths, unseen: None, cost: cost(meter) };
             report::diagnose::prometheus::write(&run, out)
         }
     });
     if is_read(written)? {
         scan::tell_gaps(&judged.sample.snapshot);
     }
-    Ok(Verdict::Status(health.status()))
+    Ok(CommandEnd::Status(health.status()))
 }
 
-fn run_on_each(settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<Verdict> {
+fn run_on_each(settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<CommandEnd> {
     let each = namespaces::run_in_each(|host| Judged::of(host, settings))?;
     let judged = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
     let healths: Vec<_> = judged.iter().map(|judged| judged.health(settings)).collect();
@@ -59,7 +63,8 @@ fn run_on_each(settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<Ver
         DiagnoseFormat::Text => report::diagnose::text::write_each(&healths, out),
         DiagnoseFormat::Json => report::diagnose::json::write_each(&healths, &each.unseen, out),
         DiagnoseFormat::Prometheus => {
-            let run = Run { healths: &healths, unseen: Some(&each.unseen), cost: cost(meter) };
+            let run =
+                DiagnoseRun { healths: &healths, unseen: Some(&each.unseen), cost: cost(meter) };
             report::diagnose::prometheus::write(&run, out)
         }
     });
@@ -67,7 +72,7 @@ fn run_on_each(settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<Ver
         let snapshots = judged.iter().map(|judged| &judged.sample.snapshot);
         scan::tell_gaps_of_each(snapshots, &each.unseen);
     }
-    Ok(Verdict::Status(Status::worst(&healths, &each.unseen)))
+    Ok(CommandEnd::Status(Status::worst(&healths, &each.unseen)))
 }
 
 fn cost(meter: &Meter) -> Cost {

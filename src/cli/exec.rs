@@ -10,9 +10,9 @@ use std::{
 
 use crate::{
     cli::{
-        exit::{self, NotStarted, Verdict},
+        exit::{self, CommandEnd, NotStarted},
         namespaces,
-        search::{self, Wishes},
+        search::{self, SearchOptions},
         settings::search::ExecSettings,
     },
     domain::Text,
@@ -20,16 +20,16 @@ use crate::{
 };
 
 /// Returns only if the program could not be started.
-pub fn run(settings: &ExecSettings) -> anyhow::Result<Verdict> {
+pub fn run(settings: &ExecSettings) -> anyhow::Result<CommandEnd> {
     // The held sockets count against the descriptor limit under which the program will run.
-    let wishes = Wishes { attempts: false, raised_limit: false, beside_ended: true };
+    let wishes = SearchOptions { attempts: false, raised_limit: false, beside_ended: true };
     let search = &settings.search;
     // Only the search runs in the other namespace: the program runs in that of the caller.
     let (pick, ports) =
         namespaces::run_in(&search.namespace, |host| search::run(host, search, wishes))??;
     if let Some(error) = pick.error {
         exit::tell(format_args!("portscope: {error}"));
-        return Ok(Verdict::NotStarted(NotStarted::NoPort));
+        return Ok(CommandEnd::NotStarted(NotStarted::NoPort));
     }
     let held = ports.into_iter().map(|(_, held)| held).collect();
     let stale: Vec<OsString> =
@@ -46,7 +46,7 @@ pub fn run(settings: &ExecSettings) -> anyhow::Result<Verdict> {
     match result {
         Ok(never) => match never {},
         Err(HandoverError::Sockets(error)) => Err(error.into()),
-        Err(HandoverError::Program(error)) => Ok(Verdict::NotStarted(explain(settings, &error))),
+        Err(HandoverError::Program(error)) => Ok(CommandEnd::NotStarted(explain(settings, &error))),
     }
 }
 

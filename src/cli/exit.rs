@@ -10,7 +10,7 @@ use crate::{cli::output::WriteError, report::Status, tui};
 
 /// Outcome of a command that could run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CommandEnd {
     /// Complete, or partial with the gaps reported on stderr.
     Done,
     /// Negative result: no port found, nothing listed on the port, or partial under `--strict`.
@@ -37,24 +37,24 @@ pub const FAILED: u8 = 2;
 pub const UNKNOWN: u8 = 3;
 
 /// Returns the exit code of a command: `failed` if it could not run. Prints its error, if any.
-pub fn code(result: anyhow::Result<Verdict>, failed: u8) -> ExitCode {
+pub fn code(result: anyhow::Result<CommandEnd>, failed: u8) -> ExitCode {
     match result {
-        Ok(Verdict::Done) => ExitCode::SUCCESS,
-        Ok(Verdict::No) => ExitCode::FAILURE,
-        Ok(Verdict::Status(status)) => ExitCode::from(match status {
+        Ok(CommandEnd::Done) => ExitCode::SUCCESS,
+        Ok(CommandEnd::No) => ExitCode::FAILURE,
+        Ok(CommandEnd::Status(status)) => ExitCode::from(match status {
             Status::Ok => 0,
             Status::Warning => 1,
             Status::Critical => 2,
             Status::Unknown => UNKNOWN,
         }),
-        Ok(Verdict::NotStarted(why)) => ExitCode::from(match why {
+        Ok(CommandEnd::NotStarted(why)) => ExitCode::from(match why {
             // EX_TEMPFAIL in sysexits.h: a later attempt may succeed.
             NotStarted::NoPort => 75,
             // The codes of the shell and env(1).
             NotStarted::NotExecutable => 126,
             NotStarted::NotFound => 127,
         }),
-        Ok(Verdict::Ended(exit)) => exit.finish(),
+        Ok(CommandEnd::Ended(exit)) => exit.finish(),
         // The reader closed the pipe: it has read enough.
         Err(error) if error.downcast_ref().is_some_and(WriteError::is_closed_pipe) => {
             ExitCode::SUCCESS

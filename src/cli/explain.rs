@@ -8,7 +8,7 @@ use std::{
 use crate::{
     cli::{
         args::PlainFormat,
-        exit::Verdict,
+        exit::CommandEnd,
         namespaces::{self, Choices},
         scan,
         settings::ExplainSettings,
@@ -25,7 +25,7 @@ use crate::{
     host::{Host, HostError, Publications},
     report::{
         self, Explanation, Scan,
-        explain::{BindRow, ConnectRow, Side},
+        explain::{BindRow, ConnectRow, ProtocolPort},
     },
 };
 
@@ -45,7 +45,7 @@ const PROBES: [BindAddress; 5] = [
 /// The sysctl that sets from which port on a bind() needs no CAP_NET_BIND_SERVICE.
 const START: &str = "ip_unprivileged_port_start";
 
-pub fn run(settings: &ExplainSettings) -> anyhow::Result<Verdict> {
+pub fn run(settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
     match &settings.namespaces {
         Choices::One(choice) => {
             let looked = namespaces::run_in(choice, |host| Looked::at(host, settings))??;
@@ -55,7 +55,7 @@ pub fn run(settings: &ExplainSettings) -> anyhow::Result<Verdict> {
     }
 }
 
-fn run_on(looked: &Looked, settings: &ExplainSettings) -> anyhow::Result<Verdict> {
+fn run_on(looked: &Looked, settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
     let explanation = looked.explanation(settings);
     settings.destination.write(|out| match settings.format {
         PlainFormat::Text => report::explain::text::write(&explanation, out),
@@ -65,7 +65,7 @@ fn run_on(looked: &Looked, settings: &ExplainSettings) -> anyhow::Result<Verdict
     Ok(verdict(settings, explanation.is_held(), looked.snapshot.is_complete()))
 }
 
-fn run_on_each(settings: &ExplainSettings) -> anyhow::Result<Verdict> {
+fn run_on_each(settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
     let each = namespaces::run_in_each(|host| Looked::at(host, settings))?;
     let looked = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
     let explanations: Vec<_> = looked.iter().map(|looked| looked.explanation(settings)).collect();
@@ -79,9 +79,9 @@ fn run_on_each(settings: &ExplainSettings) -> anyhow::Result<Verdict> {
     Ok(verdict(settings, is_held, is_complete && each.unseen.is_empty()))
 }
 
-fn verdict(settings: &ExplainSettings, is_held: bool, is_complete: bool) -> Verdict {
+fn verdict(settings: &ExplainSettings, is_held: bool, is_complete: bool) -> CommandEnd {
     let is_enough = is_complete || !settings.strict;
-    if is_held && is_enough { Verdict::Done } else { Verdict::No }
+    if is_held && is_enough { CommandEnd::Done } else { CommandEnd::No }
 }
 
 /// What was found in one network namespace.
@@ -89,7 +89,7 @@ struct Looked {
     snapshot: Snapshot,
     processes: ProcessTable,
     publications: Publications,
-    sides: Vec<Side>,
+    sides: Vec<ProtocolPort>,
 }
 
 impl Looked {
@@ -103,7 +103,7 @@ impl Looked {
         let publications = scanner.publications(settings.port);
         keep_asked(&mut snapshot, settings);
         let processes = describe_or_miss(host, &mut snapshot);
-        let look = Look { host, settings, snapshot: &snapshot, services: &host.services() };
+        let look = ExplainInput { host, settings, snapshot: &snapshot, services: &host.services() };
         let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
         let sides = asked.map(|protocol| look.side(protocol)).collect();
         Ok(Self { snapshot, processes, publications, sides })
@@ -130,18 +130,18 @@ fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainSettings) {
 }
 
 /// Input of the answers.
-struct Look<'a> {
+struct ExplainInput<'a> {
     host: &'a dyn Host,
     settings: &'a ExplainSettings,
     snapshot: &'a Snapshot,
     services: &'a ServiceNames,
 }
 
-impl Look<'_> {
-    fn side(&self, protocol: Protocol) -> Side {
+impl ExplainInput<'_> {
+    fn side(&self, protocol: Protocol) -> ProtocolPort {
         let port = self.settings.port;
         let (connects, destinations_left_out) = self.connects(protocol);
-        Side {
+        ProtocolPort {
             protocol,
             service: self.services.name(protocol, port).map(str::to_owned),
             binds: self.binds(protocol),

@@ -4,7 +4,7 @@ use crate::{
     allocator::{ALLOCATORS, Candidates},
     cli::{
         args::PlainFormat,
-        exit::{self, Verdict},
+        exit::{self, CommandEnd},
         namespaces, search, seed,
         settings::{
             BadInput, LabSettings,
@@ -19,11 +19,13 @@ use crate::{
     host::Host,
     report::{
         self, NoPort,
-        lab::{Comparison, Lab, Outcome, Place, Race, Rival, Terms},
+        lab::{
+            LabComparison, LabConditions, LabOutcome, LabSummary, RaceSummary, RaceTarget, Rival,
+        },
     },
 };
 
-pub fn run(settings: &LabSettings) -> anyhow::Result<Verdict> {
+pub fn run(settings: &LabSettings) -> anyhow::Result<CommandEnd> {
     let seed = seed::or_drawn(settings.seed)?;
     namespaces::run_in(&settings.namespace, |host| match &settings.experiment {
         Experiment::Comparison(asked) => compare(host, settings, asked, seed),
@@ -36,7 +38,7 @@ fn compare(
     settings: &LabSettings,
     asked: &ComparisonSettings,
     seed: u64,
-) -> anyhow::Result<Verdict> {
+) -> anyhow::Result<CommandEnd> {
     let setup = setup(host, settings, asked, seed)?;
     let result = engine::lab::complete(host, &setup, u64::from(asked.runs.get()));
     let report = result.map_err(anyhow::Error::msg)?;
@@ -44,7 +46,7 @@ fn compare(
     if let Some(limitation) = report.limitation {
         exit::tell(format_args!("portscope: partial: {limitation}"));
     }
-    Ok(Verdict::Done)
+    Ok(CommandEnd::Done)
 }
 
 fn setup(
@@ -76,7 +78,11 @@ fn setup(
     })
 }
 
-fn comparison<'a>(setup: &LabSetup, asked: &ComparisonSettings, report: &'a LabReport) -> Lab<'a> {
+fn comparison<'a>(
+    setup: &LabSetup,
+    asked: &ComparisonSettings,
+    report: &'a LabReport,
+) -> LabSummary<'a> {
     let LabReport { candidates, occupied, contenders, .. } = report;
     let (occupancy, fill) = match setup.site {
         LabSite::Machine => ("live", f64::from(*occupied) / f64::from(*candidates)),
@@ -86,8 +92,8 @@ fn comparison<'a>(setup: &LabSetup, asked: &ComparisonSettings, report: &'a LabR
         row: &ALLOCATORS[contender.strategy],
         figures: &contender.figures,
     });
-    Lab {
-        terms: Terms {
+    LabSummary {
+        terms: LabConditions {
             occupancy,
             is_simulated: setup.site != LabSite::Machine,
             fill,
@@ -97,7 +103,7 @@ fn comparison<'a>(setup: &LabSetup, asked: &ComparisonSettings, report: &'a LabR
             occupied: *occupied,
             protocols: setup.protocols,
         },
-        outcome: Outcome::Comparison(Comparison {
+        outcome: LabOutcome::Comparison(LabComparison {
             max_attempts: setup.max_attempts,
             destinations: setup.destinations,
             runs: u64::from(asked.runs.get()),
@@ -111,7 +117,7 @@ fn race(
     settings: &LabSettings,
     asked: &RaceSettings,
     seed: u64,
-) -> anyhow::Result<Verdict> {
+) -> anyhow::Result<CommandEnd> {
     let (policy, gaps) = host.policy()?;
     search::tell_assumptions(&gaps);
     let setup = RaceSetup {
@@ -131,18 +137,18 @@ fn race(
     if let Some(why) = &report.trouble {
         exit::tell(format_args!("portscope: partial: the race ended early: {why}"));
     }
-    Ok(Verdict::Done)
+    Ok(CommandEnd::Done)
 }
 
-fn raced(setup: &RaceSetup, report: &RaceReport) -> Lab<'static> {
+fn raced(setup: &RaceSetup, report: &RaceReport) -> LabSummary<'static> {
     let place = match &report.place {
-        RacePlace::Simulated { because } => Place::Simulated { because: because.clone() },
-        RacePlace::Unknown | RacePlace::Namespace => Place::Namespace,
+        RacePlace::Simulated { because } => RaceTarget::Simulated { because: because.clone() },
+        RacePlace::Unknown | RacePlace::Namespace => RaceTarget::Namespace,
     };
-    Lab {
-        terms: Terms {
+    LabSummary {
+        terms: LabConditions {
             occupancy: "uniform",
-            is_simulated: matches!(place, Place::Simulated { .. }),
+            is_simulated: matches!(place, RaceTarget::Simulated { .. }),
             fill: setup.share,
             seed: setup.seed,
             range: setup.range,
@@ -150,7 +156,7 @@ fn raced(setup: &RaceSetup, report: &RaceReport) -> Lab<'static> {
             occupied: others(setup.range, setup.share),
             protocols: Protocols::Udp,
         },
-        outcome: Outcome::Race(Race {
+        outcome: LabOutcome::Race(RaceSummary {
             place,
             window: setup.window,
             thief_per_second: setup.thefts_per_second,
@@ -165,8 +171,8 @@ fn others(range: PortRange, share: f64) -> u32 {
     (f64::from(range.len()) * share).round() as u32
 }
 
-fn rounds(rounds: &Rounds) -> report::lab::Rounds {
-    report::lab::Rounds {
+fn rounds(rounds: &Rounds) -> report::lab::RaceRounds {
+    report::lab::RaceRounds {
         count: rounds.count,
         thefts: rounds.thefts,
         refused: rounds.refused,
@@ -178,7 +184,7 @@ fn rounds(rounds: &Rounds) -> report::lab::Rounds {
     }
 }
 
-fn write(settings: &LabSettings, lab: &Lab<'_>) -> anyhow::Result<()> {
+fn write(settings: &LabSettings, lab: &LabSummary<'_>) -> anyhow::Result<()> {
     Ok(settings.destination.write(|out| match settings.format {
         PlainFormat::Text => report::lab::text::write(lab, out),
         PlainFormat::Json => report::lab::json::write(lab, out),

@@ -23,12 +23,12 @@ const ALL: &str = "all";
 
 /// One network namespace; that of this process if none was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choice(Option<OsString>);
+pub struct NamespaceChoice(Option<OsString>);
 
 /// One network namespace, or all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choices {
-    One(Choice),
+    One(NamespaceChoice),
     All,
 }
 
@@ -38,7 +38,7 @@ pub struct Each<T> {
     pub unseen: Vec<UnseenNamespaces>,
 }
 
-impl TryFrom<Option<OsString>> for Choice {
+impl TryFrom<Option<OsString>> for NamespaceChoice {
     type Error = BadInput;
 
     fn try_from(typed: Option<OsString>) -> Result<Self, BadInput> {
@@ -61,14 +61,14 @@ impl TryFrom<Option<OsString>> for Choices {
                 "--netns '' is no network namespace: use a name in /run/netns, a pid or a path"
                     .into(),
             )),
-            typed => Ok(Self::One(Choice(typed))),
+            typed => Ok(Self::One(NamespaceChoice(typed))),
         }
     }
 }
 
 /// Returns the machine as seen from that namespace, for callers with threads of their own (see
 /// `LinuxHost`).
-pub fn host(choice: &Choice) -> Result<Arc<dyn Host>, NamespaceError> {
+pub fn host(choice: &NamespaceChoice) -> Result<Arc<dyn Host>, NamespaceError> {
     Ok(match &choice.0 {
         None => Arc::new(LinuxHost::new()),
         Some(asked) => Arc::new(LinuxHost::within(Arc::new(netns::find(asked)?))?),
@@ -78,7 +78,7 @@ pub fn host(choice: &Choice) -> Result<Arc<dyn Host>, NamespaceError> {
 /// Runs the whole command in the namespace, in a thread of its own; in the calling thread if no
 /// namespace was asked for.
 pub fn run_in<T: Send>(
-    choice: &Choice,
+    choice: &NamespaceChoice,
     command: impl FnOnce(&dyn Host) -> T + Send,
 ) -> Result<T, NamespaceError> {
     match &choice.0 {

@@ -17,7 +17,7 @@ use crate::{
 const BUFFER: usize = 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
+pub enum OutputTarget {
     StandardOutput,
     File(PathBuf),
     /// A file that is written again and again, perhaps by root. Replaces nothing but an earlier
@@ -43,7 +43,7 @@ impl WriteError {
     }
 }
 
-impl Destination {
+impl OutputTarget {
     /// Writes the report through a buffer. Succeeds only if all of it was written.
     pub fn write(
         &self,

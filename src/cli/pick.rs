@@ -3,16 +3,16 @@
 use crate::{
     cli::{
         args::PlainFormat,
-        exit::{self, Verdict},
-        search::{self, Wishes},
+        exit::{self, CommandEnd},
+        search::{self, SearchOptions},
         settings::search::PickSettings,
     },
     host::Host,
     report,
 };
 
-pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> {
-    let wishes = Wishes {
+pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<CommandEnd> {
+    let wishes = SearchOptions {
         attempts: settings.format == PlainFormat::Json,
         raised_limit: true,
         beside_ended: false,
@@ -28,7 +28,7 @@ pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<Verdict> 
     // The ports stay bound until they are printed, so that two concurrent searches never print the
     // same port.
     drop(held);
-    let Some(error) = pick.error else { return Ok(Verdict::Done) };
+    let Some(error) = pick.error else { return Ok(CommandEnd::Done) };
     exit::tell(format_args!("portscope: {error}"));
-    Ok(Verdict::No)
+    Ok(CommandEnd::No)
 }

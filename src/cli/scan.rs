@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         args::ScanFormat,
-        exit::{self, Verdict},
+        exit::{self, CommandEnd},
         namespaces::{self, Choices},
         settings::ScanSettings,
     },
@@ -13,14 +13,14 @@ use crate::{
     report::{self, Scan},
 };
 
-pub fn run(settings: &ScanSettings) -> anyhow::Result<Verdict> {
+pub fn run(settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
     match &settings.namespaces {
         Choices::One(choice) => namespaces::run_in(choice, |host| run_on(host, settings))?,
         Choices::All => run_on_each(settings),
     }
 }
 
-fn run_on(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<Verdict> {
+fn run_on(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
     let (snapshot, processes) = look_as_asked(host, settings)?;
     let scan = Scan { snapshot: &snapshot, processes: &processes };
     settings.destination.write(|out| match settings.format {
@@ -32,7 +32,7 @@ fn run_on(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<Verdict> {
     Ok(verdict(settings, snapshot.is_complete()))
 }
 
-fn run_on_each(settings: &ScanSettings) -> anyhow::Result<Verdict> {
+fn run_on_each(settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
     let each = namespaces::run_in_each(|host| look_as_asked(host, settings))?;
     let looks = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
     let scans: Vec<_> =
@@ -47,8 +47,8 @@ fn run_on_each(settings: &ScanSettings) -> anyhow::Result<Verdict> {
     Ok(verdict(settings, is_complete && each.unseen.is_empty()))
 }
 
-fn verdict(settings: &ScanSettings, is_complete: bool) -> Verdict {
-    if is_complete || !settings.strict { Verdict::Done } else { Verdict::No }
+fn verdict(settings: &ScanSettings, is_complete: bool) -> CommandEnd {
+    if is_complete || !settings.strict { CommandEnd::Done } else { CommandEnd::No }
 }
 
 fn look_as_asked(
@@ -84,7 +84,7 @@ pub fn tell_gaps_of_each<'a>(
         exit::tell(format_args!("portscope: partial: {unseen}"));
     }
     for snapshot in snapshots {
-        let namespace = report::text::Namespace(&snapshot.machine);
+        let namespace = report::text::NamespaceLine(&snapshot.machine);
         for gap in &snapshot.gaps {
             exit::tell(format_args!("portscope: partial: {namespace}: {gap}"));
         }

@@ -7,7 +7,7 @@ use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{
-        Allocator, Attempt, Candidates, EarlyEnd, FreePorts, Neighbours, Sight as _, Tuning,
+        Attempt, AttemptSearch, Candidates, EarlyEnd, FreePorts, Neighbours, PortView as _, Tuning,
         Wanted, privileged,
     },
     cli::{
@@ -20,7 +20,7 @@ use crate::{
     },
     engine::sample,
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
-    report::{self, Collision, NoPort, Pick, Scan, Tried, pick::Unlisted},
+    report::{self, Collision, NoPort, Pick, Scan, Tried, pick::UnlistedCount},
     tui,
 };
 
@@ -29,7 +29,7 @@ const MOST_HOLDERS: u32 = 3;
 
 /// Options of the search that differ between commands.
 #[derive(Clone, Copy, Debug)]
-pub struct Wishes {
+pub struct SearchOptions {
     /// Record each attempt in `Pick::attempts`, with the holder of the port.
     pub attempts: bool,
     /// Raise the soft limit of descriptors, as far as the hard one allows, if the ports need it.
@@ -40,14 +40,14 @@ pub struct Wishes {
 }
 
 /// The ports held so far, with the sockets that hold them.
-pub type Ports = Vec<(u16, Box<dyn Held>)>;
+pub type HeldPorts = Vec<(u16, Box<dyn Held>)>;
 
 /// Returns all ports asked for, or none and the reason in `Pick::error`.
 pub fn run(
     host: &dyn Host,
     settings: &SearchSettings,
-    wishes: Wishes,
-) -> anyhow::Result<(Pick, Ports)> {
+    wishes: SearchOptions,
+) -> anyhow::Result<(Pick, HeldPorts)> {
     let (policy, gaps) = host.policy()?;
     tell_assumptions(&gaps);
     let range = settings.range.resolve(&policy);
@@ -60,14 +60,14 @@ pub fn run(
             tell_kept_reserved(policy.reserved_in(range));
         }
     }
-    let mut search = Search::new(host, settings, wishes, range)?;
+    let mut search = PortFinder::new(host, settings, wishes, range)?;
     let held = if candidates.len() == 0 {
         if Candidates::new(range, reserved).len() > 0 {
             let words = format!("--exclude leaves no port of {range}: exclude fewer");
             return Err(BadInput(words).into());
         }
         search.pick.error = Some(NoPort::RangeReserved { range });
-        Ports::new()
+        HeldPorts::new()
     } else {
         settings::check_count(settings.count, range, candidates.len())?;
         search.reserved = Candidates::new(range, &settings.exclude).len() - candidates.len();
@@ -137,10 +137,10 @@ fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Resul
 }
 
 /// State of a search.
-struct Search<'a> {
+struct PortFinder<'a> {
     host: &'a dyn Host,
     settings: &'a SearchSettings,
-    wishes: Wishes,
+    wishes: SearchOptions,
     /// None unless the holders of refused ports are reported.
     witness: Option<Witness<'a>>,
     /// Refusals that no socket caused: how many, and the errno of the last one.
@@ -154,11 +154,11 @@ struct Search<'a> {
     pick: Pick,
 }
 
-impl<'a> Search<'a> {
+impl<'a> PortFinder<'a> {
     fn new(
         host: &'a dyn Host,
         settings: &'a SearchSettings,
-        wishes: Wishes,
+        wishes: SearchOptions,
         range: PortRange,
     ) -> Result<Self, HostError> {
         let is_told = settings.trace || wishes.attempts;
@@ -194,7 +194,7 @@ impl<'a> Search<'a> {
         candidates: Candidates,
         policy: &Ephemeral,
         left_out: &[PortRange],
-    ) -> anyhow::Result<Ports> {
+    ) -> anyhow::Result<HeldPorts> {
         let SearchSettings { strategy, protocols, address, .. } = *self.settings;
         match self.host.refusal(protocols, address) {
             Some(refusal) if refusal.is_policy() => self.policy = Some(refusal),
@@ -218,9 +218,9 @@ impl<'a> Search<'a> {
         self.allocate(binder, candidates)
     }
 
-    fn fail(&mut self, error: NoPort) -> Ports {
+    fn fail(&mut self, error: NoPort) -> HeldPorts {
         self.pick.error = Some(error);
-        Ports::new()
+        HeldPorts::new()
     }
 
     /// Returns the candidates that this process has the right to bind; None if there are none. The
@@ -244,7 +244,7 @@ impl<'a> Search<'a> {
         &mut self,
         binder: Box<dyn HostBinder>,
         candidates: Candidates,
-    ) -> anyhow::Result<Ports> {
+    ) -> anyhow::Result<HeldPorts> {
         let count = self.settings.count.get();
         if !self.settings.is_block {
             return self.search(binder, candidates, count, |port, held| vec![(port, held)]);
@@ -263,8 +263,8 @@ impl<'a> Search<'a> {
         binder: B,
         candidates: Candidates,
         times: u32,
-        ports_of: impl Fn(u16, B::Held) -> Ports,
-    ) -> anyhow::Result<Ports> {
+        ports_of: impl Fn(u16, B::Held) -> HeldPorts,
+    ) -> anyhow::Result<HeldPorts> {
         let SearchSettings { strategy, protocols, address, .. } = *self.settings;
         let sight = if strategy.needs_sight {
             FreePorts::seen(&scan::look(self.host, OwnerDepth::Skip)?, protocols, address)
@@ -272,7 +272,7 @@ impl<'a> Search<'a> {
             FreePorts::everything()
         };
         let all_denied = self.policy.is_some().then_some(privileged::DENIED_ATTEMPTS);
-        let mut allocator = Allocator::new(
+        let mut allocator = AttemptSearch::new(
             binder,
             (strategy.make)(Tuning::default()),
             ChaCha8Rng::seed_from_u64(self.pick.seed),
@@ -281,7 +281,7 @@ impl<'a> Search<'a> {
         )
         .ending_early(EarlyEnd { all_refused: true, all_denied })
         .seeing(sight);
-        let mut held = Ports::new();
+        let mut held = HeldPorts::new();
         for _ in 0..times {
             match allocator.allocate(|attempt| self.see(attempt, &held)) {
                 Ok((port, won)) => {
@@ -333,7 +333,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn see(&mut self, attempt: &Attempt, held: &Ports) {
+    fn see(&mut self, attempt: &Attempt, held: &HeldPorts) {
         if let Some(refusal) = attempt.refusal
             && refusal.outcome() != Outcome::InUse
         {
@@ -381,7 +381,7 @@ impl<'a> Search<'a> {
         let are_all_met = self.met.len() as u32 == of;
         let free = self.count_free(candidates);
         match free {
-            Some(Unlisted { ports: 0, .. }) => {}
+            Some(UnlistedCount { ports: 0, .. }) => {}
             _ if are_all_met => {}
             free => {
                 return NoPort::AttemptsExhausted {
@@ -418,7 +418,7 @@ impl<'a> Search<'a> {
     }
 
     /// Counts the candidates on which no socket is listed now; None if the scan failed.
-    fn count_free(&self, candidates: &Candidates) -> Option<Unlisted> {
+    fn count_free(&self, candidates: &Candidates) -> Option<UnlistedCount> {
         let look = |depth| scan::look(self.host, depth);
         let hides_some = |seen: &Snapshot| seen.hides_bound_inactive();
         let snapshot = match look(OwnerDepth::Skip) {
@@ -440,7 +440,7 @@ impl<'a> Search<'a> {
             asked().any(|protocol| candidates.ports().any(|port| may_hide(protocol, port)));
         let is_refused = |port: &&u16| candidates.contains(**port) && sight.looks_free(**port);
         let refused = self.met.keys().filter(is_refused).count() as u32;
-        Some(Unlisted { ports, refused, is_doubtful: is_hidden })
+        Some(UnlistedCount { ports, refused, is_doubtful: is_hidden })
     }
 }
 

@@ -5,14 +5,15 @@ use std::{os::fd::AsFd as _, time::Duration};
 use crate::{
     allocator::{Bands, Candidates, Lease, PoolSetup, privileged},
     cli::{
-        exit::{self, Verdict},
+        exit::{self, CommandEnd},
         search, seed,
         settings::{BadInput, serve::ServeSettings},
     },
     domain::{AddressRefusal, PortRange, Protocols},
     engine::{
         lease_server::{
-            Desk, Done, Happening, LeaseServer, MOST_WAITING, NoLease, Ports, Statistics, Wake, Why,
+            Desk, Done, Happening, LeaseServer, MOST_WAITING, NoLease, PoolPorts, ServerWake,
+            Statistics, Why,
         },
         permit,
     },
@@ -20,7 +21,7 @@ use crate::{
         Host, HostBinder, HostError,
         linux::{
             descriptors,
-            lease_socket::{LeaseSocket, Place},
+            lease_socket::{LeaseSocket, SocketPath},
             peer,
         },
     },
@@ -42,7 +43,7 @@ const MORE_DESCRIPTORS: u32 = 4;
 
 /// Returns when a signal has arrived and everything of ours has been removed. At exit the process
 /// raises that signal again.
-pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<Verdict> {
+pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandEnd> {
     tui::signals::raise_descriptor_limit();
     // Signals are caught before there is a file to remove.
     let signals = EndingSignals::listen(SIGUSR1);
@@ -78,19 +79,19 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<Verdict>
         .map_err(|error| HostError::new("open the files that a lease takes", error))?;
     let socket = LeaseSocket::open(&settings.place)?;
     tell_start(settings, range, ports, seed);
-    let mut log = Log { trace: settings.trace, complained: None };
+    let mut log = ServeLog { trace: settings.trace, complained: None };
     let mut tell = |happening: &Happening| log.tell(happening);
     let server = LeaseServer::new(socket, desk, capacity.clients, &mut tell);
     server.run(signals.as_fd(), || wake(&signals))?;
-    Ok(Verdict::Ended(signals.last().map_or(tui::Exit::Quit, tui::Exit::Signal)))
+    Ok(CommandEnd::Ended(signals.last().map_or(tui::Exit::Quit, tui::Exit::Signal)))
 }
 
-fn wake(signals: &EndingSignals) -> Wake {
+fn wake(signals: &EndingSignals) -> ServerWake {
     signals.clear();
     match (signals.last(), signals.take_report()) {
-        (Some(_), _) => Wake::End,
-        (None, true) => Wake::Count,
-        (None, false) => Wake::Nothing,
+        (Some(_), _) => ServerWake::End,
+        (None, true) => ServerWake::Count,
+        (None, false) => ServerWake::Nothing,
     }
 }
 
@@ -145,10 +146,10 @@ fn tell_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64)
     // Clients may run in another directory, so they need the absolute path, unless it is too long
     // for them.
     let absolute = match &settings.place {
-        Place::Path(path) => std::path::absolute(path).ok().map(Place::Path),
-        Place::Abstract(_) => None,
+        SocketPath::Path(path) => std::path::absolute(path).ok().map(SocketPath::Path),
+        SocketPath::Abstract(_) => None,
     };
-    let absolute = absolute.filter(Place::fits_clients);
+    let absolute = absolute.filter(SocketPath::fits_clients);
     let address = absolute.as_ref().unwrap_or(&settings.place);
     exit::tell(format_args!(
         "portscope: leasing {ports} ports of {range} ({protocols}) to clients of the portserver \
@@ -160,13 +161,13 @@ fn tell_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64)
 }
 
 /// Messages on stderr.
-struct Log {
+struct ServeLog {
     trace: bool,
     /// Time of the last message that no port is available.
     complained: Option<Duration>,
 }
 
-impl Log {
+impl ServeLog {
     fn tell(&mut self, happening: &Happening) {
         match happening {
             Happening::Refused { pid, why: why @ NoLease::Shortage(_), at } => {
@@ -201,7 +202,7 @@ fn trace(happening: &Happening) -> String {
 
 fn counted(statistics: &Statistics) -> String {
     let Statistics { done, ports, waiting } = statistics;
-    let Ports { leased, free, in_quarantine } = ports;
+    let PoolPorts { leased, free, in_quarantine } = ports;
     let Done { leased: given, reclaimed, given_back, refused, not_understood, closed } = done;
     format!(
         "portscope: ports: {leased} leased, {free} free, {in_quarantine} in quarantine; clients: \

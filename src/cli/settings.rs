@@ -22,8 +22,8 @@ use crate::{
             Arguments, ColorName, Command, FaultName, LiveArguments, ProtocolName, ScanArguments,
             ScanFormat, ThemeName,
         },
-        namespaces::{Choice, Choices},
-        output::Destination,
+        namespaces::{Choices, NamespaceChoice},
+        output::OutputTarget,
     },
     domain::{Ephemeral, LocalAddress, PortRange, Protocols, Text, port},
 };
@@ -41,7 +41,7 @@ const RANGE_FORMS: &str = "free, ephemeral, iana, registered, system, all, FIRST
 #[error("{0}")]
 pub struct BadInput(pub String);
 
-pub enum Settings {
+pub enum CommandSettings {
     Live(LiveSettings),
     Scan(ScanSettings),
     Diagnose(DiagnoseSettings),
@@ -54,10 +54,10 @@ pub enum Settings {
 }
 
 pub struct LiveSettings {
-    pub target: Option<Target>,
+    pub target: Option<StartScreen>,
     pub range: RangeChoice,
     pub protocols: Protocols,
-    pub namespace: Choice,
+    pub namespace: NamespaceChoice,
     pub interval: Duration,
     pub color: ColorName,
     pub theme: ThemeName,
@@ -69,7 +69,7 @@ pub struct LiveSettings {
 
 /// The port or process that the terminal program shows first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum StartScreen {
     Port(u16),
     Name(Text),
 }
@@ -79,12 +79,12 @@ pub struct ScanSettings {
     pub protocols: Protocols,
     pub namespaces: Choices,
     pub format: ScanFormat,
-    pub destination: Destination,
+    pub destination: OutputTarget,
     pub owners: bool,
     pub strict: bool,
 }
 
-impl TryFrom<Arguments> for Settings {
+impl TryFrom<Arguments> for CommandSettings {
     type Error = BadInput;
 
     fn try_from(arguments: Arguments) -> Result<Self, BadInput> {
@@ -107,7 +107,7 @@ impl TryFrom<LiveArguments> for LiveSettings {
 
     fn try_from(typed: LiveArguments) -> Result<Self, BadInput> {
         Ok(Self {
-            target: typed.target.map(Target::try_from).transpose()?,
+            target: typed.target.map(StartScreen::try_from).transpose()?,
             range: typed.range.parse()?,
             protocols: typed.protocol.into(),
             namespace: typed.netns.try_into()?,
@@ -221,7 +221,7 @@ fn ports(option: &str, typed: &str, forms: &str) -> Result<PortRange, BadInput> 
     })
 }
 
-impl TryFrom<OsString> for Target {
+impl TryFrom<OsString> for StartScreen {
     type Error = BadInput;
 
     fn try_from(typed: OsString) -> Result<Self, BadInput> {
@@ -303,13 +303,13 @@ fn strategy(typed: &str) -> Result<&'static AllocatorRow, BadInput> {
     })
 }
 
-fn destination(typed: Option<PathBuf>) -> Result<Destination, BadInput> {
+fn destination(typed: Option<PathBuf>) -> Result<OutputTarget, BadInput> {
     match typed {
-        None => Ok(Destination::StandardOutput),
+        None => Ok(OutputTarget::StandardOutput),
         Some(path) if path.as_os_str() == OsStr::new("") => {
             Err(BadInput("--output '' names no file: give a path".into()))
         }
-        Some(path) => Ok(Destination::File(path)),
+        Some(path) => Ok(OutputTarget::File(path)),
     }
 }
 
@@ -357,9 +357,9 @@ mod tests {
 
     #[test]
     fn an_argument_is_a_port_or_a_name() {
-        let target = |typed: &str| Target::try_from(OsString::from(typed));
-        assert_eq!(target("8080"), Ok(Target::Port(8080)));
-        assert_eq!(target("redis"), Ok(Target::Name(Text::scrub("redis"))));
+        let target = |typed: &str| StartScreen::try_from(OsString::from(typed));
+        assert_eq!(target("8080"), Ok(StartScreen::Port(8080)));
+        assert_eq!(target("redis"), Ok(StartScreen::Name(Text::scrub("redis"))));
         assert!(target("70000").is_err() && target("").is_err());
     }
 

@@ -4,21 +4,22 @@ use std::{env, sync::Arc};
 
 use crate::{
     app::{
-        self, Extent, Find, Glyphs, LabOptions, RowsPerLine, Screen, allocation::AllocationOptions,
+        self, Extent, Find, GlyphSet, LabOptions, RowsPerLine, Screen,
+        allocation::AllocationOptions,
     },
     cli::{
         args::{ColorName, FaultName, ThemeName},
-        exit::Verdict,
+        exit::CommandEnd,
         seed,
-        settings::{BadInput, LiveSettings, RangeChoice, Target},
+        settings::{BadInput, LiveSettings, RangeChoice, StartScreen},
     },
     domain::{ServiceNames, port},
     host::Host,
     tui::{self, Fault},
-    view::theme::{Contrast, Depth, Ground, Theme},
+    view::theme::{Background, Contrast, Depth, Theme},
 };
 
-pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Verdict> {
+pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<CommandEnd> {
     if let Some(missing) = tui::refuse_reason() {
         return Err(BadInput(format!(
             "the terminal program needs a terminal, and {missing}: use 'portscope scan' for a list"
@@ -32,7 +33,7 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Verdi
         choice => Extent::Ports(choice.resolve(&host.policy()?.0)),
     };
     let options = options(settings, extent, host.services(), seeds);
-    Ok(Verdict::Ended(tui::run(host, options)?))
+    Ok(CommandEnd::Ended(tui::run(host, options)?))
 }
 
 /// Returns the options of the terminal program. `seeds` are those of the allocator and of the lab.
@@ -41,20 +42,20 @@ fn options(
     extent: Extent,
     services: ServiceNames,
     seeds: [u64; 2],
-) -> tui::Options {
+) -> tui::TuiOptions {
     let color = depth(settings.color);
-    let whole_cells = Theme::new(color, Ground::Dark, settings.ascii).needs_whole_cells();
+    let whole_cells = Theme::new(color, Background::Dark, settings.ascii).needs_whole_cells();
     let find = settings.target.as_ref().map(|target| match target {
-        Target::Port(port) => Find::Port(*port),
-        Target::Name(name) => Find::Process(name.as_str().to_owned()),
+        StartScreen::Port(port) => Find::Port(*port),
+        StartScreen::Name(name) => Find::Process(name.as_str().to_owned()),
     });
-    tui::Options {
+    tui::TuiOptions {
         interval: settings.interval,
         color,
         ground: match settings.theme {
             ThemeName::Auto => None,
-            ThemeName::Dark | ThemeName::HighContrast => Some(Ground::Dark),
-            ThemeName::Light | ThemeName::HighContrastLight => Some(Ground::Light),
+            ThemeName::Dark | ThemeName::HighContrast => Some(Background::Dark),
+            ThemeName::Light | ThemeName::HighContrastLight => Some(Background::Light),
         },
         contrast: match settings.theme {
             ThemeName::Auto | ThemeName::Dark | ThemeName::Light => Contrast::Normal,
@@ -62,12 +63,12 @@ fn options(
         },
         ascii: settings.ascii,
         mouse: settings.mouse,
-        app: app::Options {
+        app: app::AppOptions {
             first: match (&find, settings.range) {
                 (None, RangeChoice::Ephemeral) => Screen::Overview,
                 _ => Screen::Map,
             },
-            glyphs: Glyphs {
+            glyphs: GlyphSet {
                 rows_per_line: if whole_cells { RowsPerLine::One } else { RowsPerLine::Two },
                 has_dots: !settings.ascii,
             },

@@ -16,10 +16,10 @@ pub use foremost::{Foremost, MOST_OWNERS};
 pub use left::Left;
 
 use self::{
-    choice::Choice,
+    choice::PortChoice,
     destinations::Destinations,
-    owners::Owners,
-    ranges::{Port, Ranges, low_parity_in},
+    owners::Parties,
+    ranges::{PortState, Ranges, low_parity_in},
     suspicion::{Clients, Suspicion},
 };
 
@@ -155,11 +155,11 @@ impl Analysis {
     /// Counts a snapshot, which must be sorted so that the sockets of one port are adjacent.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut ranges = Ranges::of(&snapshot.ephemeral);
-        let mut owners = Owners::of(snapshot);
+        let mut owners = Parties::of(snapshot);
         let mut destinations = Destinations::of(snapshot);
         let mut clients = Clients::default();
         for sockets in snapshot.sockets.chunk_by(|a, b| place(a) == place(b)) {
-            let port = Port::of(sockets, snapshot);
+            let port = PortState::of(sockets, snapshot);
             ranges.add(&port, sockets);
             for socket in sockets {
                 let party = owners.add(&port, socket);
@@ -173,7 +173,7 @@ impl Analysis {
         destinations.fit_into(tcp, connect_ends);
         let suspicion = Suspicion { clients: &clients, owners: &owners, range: tcp };
         let suspected = suspicion.judge(&mut destinations);
-        let choice = Choice { clients: &clients, snapshot, range: tcp, suspected: &suspected };
+        let choice = PortChoice { clients: &clients, snapshot, range: tcp, suspected: &suspected };
         let (uncertain, hidden) = choice.judge(&mut destinations);
         (tcp.suspected, tcp.uncertain) = (suspected.len(), uncertain.len() + hidden);
         tcp.is_bind_refused = snapshot.is_bind_refused();

@@ -10,9 +10,9 @@ use crate::domain::{Endpoint, Protocol, Snapshot, Socket, State};
 
 pub(in crate::domain) use self::known::endpoints;
 use self::{
-    known::{Known, Tick},
+    known::{KnownPorts, Tick},
     sightings::Sightings,
-    unlisted::Unlisted,
+    unlisted::UnlistedPorts,
 };
 
 /// How long sockets have existed, and what was on each port before.
@@ -20,13 +20,13 @@ use self::{
 /// Takes 24 bytes per socket, twice, and at most 2 MB of sightings.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    latest: Option<Latest>,
+    latest: Option<LastSnapshot>,
     /// The sockets of the latest snapshot, in its order.
-    known: Vec<Known>,
+    known: Vec<KnownPorts>,
     /// Buffer for the next snapshot's sockets.
-    next: Vec<Known>,
+    next: Vec<KnownPorts>,
     /// Sockets of earlier snapshots whose table the latest snapshot could not list.
-    missing: Vec<Known>,
+    missing: Vec<KnownPorts>,
     sightings: Sightings,
     unpaired: Unpaired,
     /// Indexes into the sockets of the latest snapshot.
@@ -36,12 +36,12 @@ pub struct History {
 
 /// Data of the latest snapshot besides its sockets.
 #[derive(Clone, Copy, Debug)]
-struct Latest {
+struct LastSnapshot {
     number: u64,
     taken_at: Duration,
     /// Time since the first snapshot. Does not advance when the clock is set back.
     watched: Duration,
-    unlisted: Unlisted,
+    unlisted: UnlistedPorts,
 }
 
 /// The age of a socket, as far as the snapshots show it.
@@ -69,23 +69,23 @@ pub struct Sighting {
 #[derive(Clone, Debug, Default)]
 struct Unpaired {
     /// Sockets of the previous snapshot, and whether each was found again.
-    lost: Vec<(Known, bool)>,
+    lost: Vec<(KnownPorts, bool)>,
     /// Indexes of sockets in the new snapshot.
     came: Vec<u32>,
 }
 
 /// A way to recognize a socket of the previous snapshot.
 struct Pairing {
-    key: fn(&Known) -> u64,
+    key: fn(&KnownPorts) -> u64,
     /// Whether an old and a new socket with the same key are the same socket.
-    are_one: fn(&Known, &Known) -> bool,
+    are_one: fn(&KnownPorts, &KnownPorts) -> bool,
 }
 
 /// Pairs sockets first by the identity that they keep for life, then by endpoints, because a
 /// TIME-WAIT socket has a different cookie than the connection that it ends.
 const PAIRINGS: [Pairing; 2] = [
     Pairing { key: |known| known.identity, are_one: |_, _| true },
-    Pairing { key: |known| u64::from(known.endpoints), are_one: Known::goes_on_as },
+    Pairing { key: |known| u64::from(known.endpoints), are_one: KnownPorts::goes_on_as },
 ];
 
 impl History {
@@ -99,18 +99,18 @@ impl History {
             before.watched + snapshot.taken_at.saturating_sub(before.taken_at)
         });
         let (number, taken_at) = (snapshot.number, snapshot.taken_at);
-        let unlisted = Unlisted::of(&snapshot.gaps);
-        let latest = Latest { number, taken_at, watched, unlisted };
+        let unlisted = UnlistedPorts::of(&snapshot.gaps);
+        let latest = LastSnapshot { number, taken_at, watched, unlisted };
         self.latest = Some(latest);
         self.arrived.clear();
         self.entered_time_wait.clear();
         if !self.missing.is_empty() {
             self.known.append(&mut self.missing);
-            self.known.sort_by_key(Known::place);
+            self.known.sort_by_key(KnownPorts::place);
         } else if is_same(&self.known, &snapshot.sockets) {
             return;
         }
-        Comparison { history: self, snapshot, before, latest }.run();
+        SnapshotComparison { history: self, snapshot, before, latest }.run();
         std::mem::swap(&mut self.known, &mut self.next);
     }
 
@@ -159,13 +159,13 @@ impl History {
         self.sightings.on_port(port)
     }
 
-    fn on(&self, protocol: Protocol, port: u16) -> &[Known] {
+    fn on(&self, protocol: Protocol, port: u16) -> &[KnownPorts] {
         let start = self.known.partition_point(|known| known.place() < (protocol, port));
         let rest = &self.known[start..];
         &rest[..rest.partition_point(|known| known.place() == (protocol, port))]
     }
 
-    fn age_of(&self, known: &Known) -> Option<Age> {
+    fn age_of(&self, known: &KnownPorts) -> Option<Age> {
         let age = self.latest?.watched.saturating_sub(known.since.time());
         Some(if known.is_older { Age::AtLeast(age) } else { Age::Exactly(age) })
     }
@@ -184,8 +184,8 @@ impl Age {
     }
 }
 
-fn is_same(known: &[Known], sockets: &[Socket]) -> bool {
-    let is_same = |(known, socket): (&Known, &Socket)| {
+fn is_same(known: &[KnownPorts], sockets: &[Socket]) -> bool {
+    let is_same = |(known, socket): (&KnownPorts, &Socket)| {
         known.is(socket) && known.state == socket.state && known.place() == place(socket)
     };
     known.len() == sockets.len() && known.iter().zip(sockets).all(is_same)
@@ -196,14 +196,14 @@ fn place(socket: &Socket) -> (Protocol, u16) {
 }
 
 /// Compares two snapshots port by port.
-struct Comparison<'a> {
+struct SnapshotComparison<'a> {
     history: &'a mut History,
     snapshot: &'a Snapshot,
-    before: Option<Latest>,
-    latest: Latest,
+    before: Option<LastSnapshot>,
+    latest: LastSnapshot,
 }
 
-impl Comparison<'_> {
+impl SnapshotComparison<'_> {
     /// Fills `History::next`.
     fn run(&mut self) {
         let sockets = self.snapshot.sockets.as_slice();
@@ -232,7 +232,7 @@ impl Comparison<'_> {
     }
 
     /// Handles ports on which the snapshot shows no socket any longer.
-    fn vanish_until(&mut self, old: &mut &[Known], is_before: impl Fn(&Known) -> bool) {
+    fn vanish_until(&mut self, old: &mut &[KnownPorts], is_before: impl Fn(&KnownPorts) -> bool) {
         let count = old.iter().take_while(|known| is_before(known)).count();
         let (vanished, later) = old.split_at(count);
         *old = later;
@@ -248,7 +248,7 @@ impl Comparison<'_> {
     }
 
     /// Keeps the socket if the snapshot may lack it although it exists; returns whether it did.
-    fn keep_missing(&mut self, known: &Known) -> bool {
+    fn keep_missing(&mut self, known: &KnownPorts) -> bool {
         let may_be_there = self.latest.unlisted.hides(known);
         if may_be_there {
             self.history.missing.push(*known);
@@ -257,9 +257,9 @@ impl Comparison<'_> {
     }
 
     /// Compares the sockets of a port on which something changed.
-    fn compare(&mut self, old: &[Known], new: &[Socket]) {
+    fn compare(&mut self, old: &[KnownPorts], new: &[Socket]) {
         let start = self.history.next.len();
-        self.history.next.extend(new.iter().map(Known::of));
+        self.history.next.extend(new.iter().map(KnownPorts::of));
         let mut unpaired = std::mem::take(&mut self.history.unpaired);
         unpaired.lost.clear();
         unpaired.came.clear();
@@ -280,7 +280,7 @@ impl Comparison<'_> {
 
     /// Pairs sockets by the order of `Socket::sort_key`. Sockets without a cookie and sockets that
     /// changed their family can be out of this order: the pairings find these.
-    fn walk(&mut self, old: &[Known], start: usize, unpaired: &mut Unpaired) {
+    fn walk(&mut self, old: &[KnownPorts], start: usize, unpaired: &mut Unpaired) {
         let (mut from, mut to) = (0, start);
         while let (Some(known), Some(new)) = (old.get(from), self.history.next.get(to)) {
             match known.order().cmp(&new.order()) {
@@ -323,7 +323,7 @@ impl Comparison<'_> {
     }
 
     /// Records that the socket at `place` is `known`.
-    fn follow(&mut self, known: &Known, place: usize) {
+    fn follow(&mut self, known: &KnownPorts, place: usize) {
         let new = &mut self.history.next[place];
         (new.since, new.is_older) = (known.since, known.is_older);
         if new.state != known.state {

@@ -22,8 +22,8 @@ impl Interfaces {
     }
 
     /// Returns `eth0`, or the index if the name is unknown.
-    pub fn label(&self, index: u32) -> Label<'_> {
-        Label { index, name: self.name(index) }
+    pub fn label(&self, index: u32) -> InterfaceLabel<'_> {
+        InterfaceLabel { index, name: self.name(index) }
     }
 
     /// Returns the local endpoint as ss(8) shows it: `[fe80::1%eth0]:8080`, `0.0.0.0%lo:53`.
@@ -55,12 +55,12 @@ impl FromIterator<(u32, Text)> for Interfaces {
 
 /// An interface, shown by name or, if that is unknown, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Label<'a> {
+pub struct InterfaceLabel<'a> {
     index: u32,
     name: Option<&'a Text>,
 }
 
-impl fmt::Display for Label<'_> {
+impl fmt::Display for InterfaceLabel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name {
             Some(name) => name.fmt(f),
@@ -73,7 +73,7 @@ impl fmt::Display for Label<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalEndpoint<'a> {
     endpoint: Endpoint,
-    interface: Option<Label<'a>>,
+    interface: Option<InterfaceLabel<'a>>,
 }
 
 impl fmt::Display for LocalEndpoint<'_> {

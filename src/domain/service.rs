@@ -40,11 +40,11 @@ impl FromIterator<(Protocol, u16, Text)> for ServiceNames {
 #[derive(Debug, Default)]
 struct Registry {
     names: String,
-    entries: Vec<Entry>,
+    entries: Vec<ServiceEntry>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct ServiceEntry {
     port: u16,
     /// None: both protocols.
     protocol: Option<Protocol>,
@@ -79,7 +79,7 @@ impl Registry {
         let start = u32::try_from(self.names.len()).ok()?;
         self.names.push_str(&name);
         let end = u32::try_from(self.names.len()).ok()?;
-        self.entries.push(Entry { port, protocol, start, end });
+        self.entries.push(ServiceEntry { port, protocol, start, end });
         Some(port)
     }
 
@@ -90,7 +90,7 @@ impl Registry {
         Some(self.text(*entry))
     }
 
-    fn text(&self, entry: Entry) -> &str {
+    fn text(&self, entry: ServiceEntry) -> &str {
         self.names.get(entry.start as usize..entry.end as usize).unwrap_or_default()
     }
 }

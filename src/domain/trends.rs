@@ -12,8 +12,8 @@ mod series;
 use std::time::Duration;
 
 use self::{
-    census::{Census, is_automatic},
-    destinations::Destinations,
+    census::{LaneCounts, is_automatic},
+    destinations::DestinationTrends,
     followed::{Count, Followed},
 };
 use crate::domain::{
@@ -47,17 +47,17 @@ pub const MOST_FOLLOWED: usize = 256;
 /// Counts from the snapshots of one run. At most 3.3 MB, however many sockets the machine has.
 #[derive(Clone, Debug, Default)]
 pub struct Trends {
-    latest: Option<Latest>,
+    latest: Option<LastCounts>,
     /// In the order of `Protocol::EACH`.
     ranges: [Followed; 2],
     /// In the order of `Lane::EACH`.
     lanes: [Followed; 4],
-    destinations: Destinations,
+    destinations: DestinationTrends,
 }
 
 /// Data of the latest snapshot besides its counts.
 #[derive(Clone, Debug)]
-struct Latest {
+struct LastCounts {
     number: u64,
     taken_at: Duration,
     /// Time since the first snapshot. Does not advance when the clock is set back.
@@ -74,7 +74,7 @@ impl Trends {
         }
         let elapsed = self.advance(snapshot, history);
         self.count_arrivals(snapshot, analysis, history);
-        let census = Census::of(snapshot);
+        let census = LaneCounts::of(snapshot);
         for protocol in Protocol::EACH.into_iter().filter(|&protocol| history.lists(protocol)) {
             let sockets = census.sockets[protocol as usize];
             self.ranges[protocol as usize]
@@ -122,7 +122,7 @@ impl Trends {
         let lists_bound = history.lists_bound();
         let Some(latest) = &mut self.latest else {
             let (elapsed, ephemeral) = (Duration::ZERO, snapshot.ephemeral.clone());
-            self.latest = Some(Latest { number, taken_at, elapsed, ephemeral, lists_bound });
+            self.latest = Some(LastCounts { number, taken_at, elapsed, ephemeral, lists_bound });
             return elapsed;
         };
         let passed = taken_at.saturating_sub(latest.taken_at);

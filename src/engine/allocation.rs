@@ -40,8 +40,8 @@ pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<Allocat
     let (alive, ended) = mpsc::channel();
     let body = move || {
         let _alive = alive;
-        let watch = DeathWatch(outbox);
-        worker::Worker::new(&*host, &*watch.0, inbox).work();
+        let watch = AllocationDeathWatch(outbox);
+        worker::AllocationWorker::new(&*host, &*watch.0, inbox).work();
     };
     let thread = thread::Builder::new().name("allocation".to_owned()).spawn(body)?;
     Ok(AllocationThread { requests: Some(requests), thread: Some(thread), ended })
@@ -62,16 +62,16 @@ impl Drop for AllocationThread {
         let has_ended =
             self.ended.recv_timeout(GOODBYE) == Err(mpsc::RecvTimeoutError::Disconnected);
         if let Some(thread) = self.thread.take().filter(|_| has_ended) {
-            // `DeathWatch` has reported a panic.
+            // `AllocationDeathWatch` has reported a panic.
             let _ = thread.join();
         }
     }
 }
 
 /// Reports a panic of its thread, whose held ports are released by then.
-struct DeathWatch(Box<dyn Outbox>);
+struct AllocationDeathWatch(Box<dyn Outbox>);
 
-impl Drop for DeathWatch {
+impl Drop for AllocationDeathWatch {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.deliver(Report::WorkerDied(Text::scrub("the allocation thread panicked")));

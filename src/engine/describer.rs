@@ -24,7 +24,7 @@ const REST_FACTOR: u32 = 20;
 const OFFER_AGAIN: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Default, PartialEq)]
-struct Owners {
+struct OwnerRequest {
     pids: Vec<u32>,
     /// Some of `pids`, see `departed_only`.
     departed: Vec<u32>,
@@ -50,13 +50,13 @@ pub fn departed_only(snapshot: &Snapshot) -> Vec<u32> {
 /// Owners of sockets in the last scan. A new list replaces one that was not read.
 #[derive(Default)]
 pub struct Roster {
-    list: Mutex<List>,
+    list: Mutex<PidList>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct List {
-    owners: Owners,
+struct PidList {
+    owners: OwnerRequest,
     is_new: bool,
     stop: bool,
 }
@@ -78,13 +78,13 @@ impl Roster {
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, List> {
+    fn lock(&self) -> MutexGuard<'_, PidList> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `deadline` for a new list and swaps it with `owners`. Returns `None` on stop,
     /// else whether there was a new list.
-    fn wait(&self, deadline: Instant, owners: &mut Owners) -> Option<bool> {
+    fn wait(&self, deadline: Instant, owners: &mut OwnerRequest) -> Option<bool> {
         let mut list = self.lock();
         while !list.stop && !list.is_new {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -106,7 +106,7 @@ impl Roster {
 pub struct DescriberLoop {
     roster: Arc<Roster>,
     describer: Box<dyn Describer>,
-    owners: Owners,
+    owners: OwnerRequest,
     /// Owners that were described, or could not be because they had ended, with the start time of
     /// the process: a pid may be reused by another process.
     asked: BTreeMap<u32, Option<u64>>,
@@ -128,7 +128,7 @@ impl DescriberLoop {
         Self {
             roster,
             describer: host.describer(),
-            owners: Owners::default(),
+            owners: OwnerRequest::default(),
             asked: BTreeMap::new(),
             is_unchecked: false,
             check_at: now,
@@ -143,7 +143,7 @@ impl DescriberLoop {
 
     /// Runs until `Roster::stop`.
     pub fn run(mut self, outbox: &dyn Outbox) {
-        let mut owners = Owners::default();
+        let mut owners = OwnerRequest::default();
         while let Some(is_new) = self.roster.wait(self.due(), &mut owners) {
             self.is_unchecked |= is_new;
             owners.pids.sort_unstable();
@@ -211,7 +211,7 @@ impl DescriberLoop {
         let started = Instant::now();
         if self.old.is_empty() && started >= self.next_round {
             // Processes that hold no socket may have ended: they keep the name that is known.
-            let Owners { pids, departed } = &self.owners;
+            let OwnerRequest { pids, departed } = &self.owners;
             let is_kept = |pid: &&u32| departed.binary_search(pid).is_ok();
             self.old.extend(pids.iter().filter(|pid| !is_kept(pid)));
             self.next_round = started + AGAIN_EVERY;

@@ -22,7 +22,7 @@ use crate::{
     host::Host,
 };
 
-use self::{ground::Ground, races::Races, worker::Worker};
+use self::{ground::LabBackend, races::Races, worker::LabWorker};
 
 /// How long dropping the handle waits for the lab and for a race to end.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ const BATCH: u32 = 1 << 20;
 ///
 /// Errors, as text: no socket could be created, or no port may be tried.
 pub fn complete(host: &dyn Host, setup: &LabSetup, runs: u64) -> Result<LabReport, Text> {
-    let mut ground = Ground::prepare(host, setup)?;
+    let mut ground = LabBackend::prepare(host, setup)?;
     let clock = clock();
     while ground.runs() < runs {
         ground.advance(BATCH, runs, &clock)?;
@@ -67,7 +67,7 @@ pub fn spawn(
     let (requests, inbox) = mpsc::channel();
     let (alive, ended) = mpsc::sync_channel(0);
     let races = Races::new(race_outbox, alive.clone());
-    let work = move |outbox: &dyn Outbox| Worker::new(&*host, outbox, inbox, races).work();
+    let work = move |outbox: &dyn Outbox| LabWorker::new(&*host, outbox, inbox, races).work();
     threads::spawn("lab", alive, outbox, work)?;
     Ok(LabThread { requests: Some(requests), ended })
 }

@@ -25,7 +25,7 @@ use crate::{
 };
 use waiting::{Said, Waiting};
 
-pub use desk::{Desk, NoLease, Ports};
+pub use desk::{Desk, NoLease, PoolPorts};
 pub use line::NotAPid;
 
 /// Time after which a client that sent no complete line is disconnected.
@@ -66,7 +66,7 @@ pub enum Happening {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statistics {
     pub done: Done,
-    pub ports: Ports,
+    pub ports: PoolPorts,
     /// Clients that sent no complete line, or wait for a port to be released.
     pub waiting: usize,
 }
@@ -100,7 +100,7 @@ impl Done {
 
 /// Reason why the loop was woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
+pub enum ServerWake {
     End,
     /// The statistics were requested.
     Count,
@@ -129,16 +129,16 @@ pub struct LeaseServer<'a> {
     most_waiting: usize,
     /// No client is accepted before this time.
     recovered: Instant,
-    log: Log<'a>,
+    log: ServerLog<'a>,
 }
 
 /// Counts events, and passes them to the callback.
-struct Log<'a> {
+struct ServerLog<'a> {
     done: Done,
     tell: Tell<'a>,
 }
 
-impl Log<'_> {
+impl ServerLog<'_> {
     fn note(&mut self, happening: &Happening) {
         self.done.count(happening);
         (self.tell)(happening);
@@ -155,21 +155,25 @@ impl<'a> LeaseServer<'a> {
             in_need: VecDeque::new(),
             most_waiting: most_waiting.clamp(1, MOST_WAITING),
             recovered: Instant::now(),
-            log: Log { done: Done::default(), tell },
+            log: ServerLog { done: Done::default(), tell },
         }
     }
 
-    /// Runs until `why` returns `Wake::End`; calls it whenever `wake` is readable.
+    /// Runs until `why` returns `ServerWake::End`; calls it whenever `wake` is readable.
     ///
     /// Errors: waiting for events failed.
-    pub fn run(mut self, wake: BorrowedFd<'_>, mut why: impl FnMut() -> Wake) -> io::Result<()> {
+    pub fn run(
+        mut self,
+        wake: BorrowedFd<'_>,
+        mut why: impl FnMut() -> ServerWake,
+    ) -> io::Result<()> {
         loop {
             let ready = self.wait(wake)?;
             if ready.is_woken {
                 match why() {
-                    Wake::End => return Ok(()),
-                    Wake::Count => self.count(),
-                    Wake::Nothing => {}
+                    ServerWake::End => return Ok(()),
+                    ServerWake::Count => self.count(),
+                    ServerWake::Nothing => {}
                 }
             }
             self.hear(&ready.clients);

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     allocator::{
-        Candidates, FreePorts, Sight as _,
-        theory::{Run, runs_of_taken},
+        Candidates, FreePorts, PortView as _,
+        theory::{OccupiedRun, runs_of_taken},
     },
     domain::{LocalAddress, Protocols, Snapshot, Source},
     host::{Host, HostError, OwnerDepth, Scanner},
@@ -18,7 +18,7 @@ use crate::{
 pub const FRESH: Duration = Duration::from_secs(1);
 
 /// Takes snapshots of the host, and keeps the last result.
-pub struct Look {
+pub struct PortSurvey {
     scanner: Box<dyn Scanner>,
     snapshot: Snapshot,
     pub candidates: Candidates,
@@ -32,10 +32,10 @@ pub struct Look {
     pub ports: Arc<FreePorts>,
     /// Number of occupied candidates.
     pub occupied: u32,
-    pub lengths: Arc<[Run]>,
+    pub lengths: Arc<[OccupiedRun]>,
 }
 
-impl Look {
+impl PortSurvey {
     pub fn new(
         host: &dyn Host,
         candidates: Candidates,

@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     allocator::{
-        Attempt, Bands, Class, Counts, Figures, FreePorts, Lease, Pattern, Quarantine, Resting,
-        Tuning, pool::BandUse,
+        Attempt, Bands, FreePorts, Lease, Pattern, PoolCounts, Priority, Quarantine, Resting,
+        StrategyFigures, Tuning, pool::BandUse,
     },
     domain::{LocalAddress, PortRange, ProcessTable, Protocols, Snapshot, Text},
 };
@@ -28,7 +28,7 @@ pub enum PoolRequest {
     Open(PoolPlan),
     /// Takes `count` leases, or as many as are available.
     Take {
-        class: Class,
+        class: Priority,
         count: u32,
     },
     /// Sets the holder of the next leases; `None`: this process.
@@ -75,9 +75,9 @@ pub struct PoolReport {
     pub leases: Vec<Lease>,
     /// In order of port.
     pub resting: Vec<Resting>,
-    /// In the order of `Class::EACH`; `Low` is the band for every class.
+    /// In the order of `Priority::EACH`; `Low` is the band for every class.
     pub bands: [BandUse; 3],
-    pub counts: Counts,
+    pub counts: PoolCounts,
     /// Maximum number of leased and quarantined ports that keep a socket.
     pub hold_limit: u32,
     /// Share of ports in use by others, as recent bind() calls found it.
@@ -320,7 +320,7 @@ pub struct LabReport {
 pub struct Contender {
     /// Index into `ALLOCATORS`.
     pub strategy: usize,
-    pub figures: Figures,
+    pub figures: StrategyFigures,
     /// Current occupancy of the strategy.
     pub ports: Arc<FreePorts>,
     /// Attempts of the current or last allocation, oldest first, at most the last 64.

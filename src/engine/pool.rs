@@ -15,7 +15,7 @@ use crate::{
     host::Host,
 };
 
-use self::worker::Worker;
+use self::worker::PoolWorker;
 
 /// How long dropping the handle waits for the thread to release what it holds.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ impl PoolThread {
 pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<PoolThread> {
     let (requests, inbox) = mpsc::channel();
     let (alive, ended) = mpsc::sync_channel(0);
-    let work = move |outbox: &dyn Outbox| Worker::new(&*host, outbox, inbox).work();
+    let work = move |outbox: &dyn Outbox| PoolWorker::new(&*host, outbox, inbox).work();
     threads::spawn("pool", alive, outbox, work)?;
     Ok(PoolThread { requests: Some(requests), ended })
 }

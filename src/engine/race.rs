@@ -14,7 +14,7 @@ use crate::{
     host::course::Course,
 };
 
-use tally::Tally;
+use tally::RaceTally;
 
 /// Time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(33);
@@ -52,7 +52,7 @@ pub fn run(setup: &RaceSetup, told: &mut dyn FnMut(&RaceReport) -> bool) -> Race
         #[cfg(not(target_os = "linux"))]
         Some(_) => Text::scrub("network namespaces are Linux's"),
     };
-    let mut tally = Tally::at(RacePlace::Simulated { because });
+    let mut tally = RaceTally::at(RacePlace::Simulated { because });
     simulated::run(&course, &mut tally, told);
     tally.report(true)
 }

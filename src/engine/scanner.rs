@@ -31,12 +31,12 @@ const KEPT_SNAPSHOTS: usize = 4;
 /// Orders to the scanner. A new order replaces the last one, so that nothing accumulates.
 #[derive(Default)]
 pub struct Orders {
-    wishes: Mutex<Wishes>,
+    wishes: Mutex<ScanOptions>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Wishes {
+struct ScanOptions {
     scan_now: bool,
     is_frozen: bool,
     stop: bool,
@@ -55,18 +55,18 @@ impl Orders {
         self.change(|wishes| wishes.stop = true);
     }
 
-    fn change(&self, change: impl FnOnce(&mut Wishes)) {
+    fn change(&self, change: impl FnOnce(&mut ScanOptions)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Wishes> {
+    fn lock(&self) -> MutexGuard<'_, ScanOptions> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Determines when the next scan may start, counted from the start of the last.
-struct Pace {
+struct ScanPace {
     asked: Duration,
     /// CPU time of the last scan.
     cost: Duration,
@@ -74,7 +74,7 @@ struct Pace {
     owes_owners: bool,
 }
 
-impl Pace {
+impl ScanPace {
     fn interval(&self) -> Duration {
         if self.owes_owners { Duration::ZERO } else { self.asked.max(self.budget()) }
     }
@@ -87,7 +87,7 @@ impl Pace {
         self.cost * COST_FACTOR
     }
 
-    fn after(&self, wishes: &Wishes) -> Option<Duration> {
+    fn after(&self, wishes: &ScanOptions) -> Option<Duration> {
         match (wishes.is_frozen, wishes.scan_now) {
             (true, _) => None,
             (false, true) => Some(self.interval().min(self.shortest())),
@@ -98,9 +98,9 @@ impl Pace {
 
 /// Snapshots that were handed out; one is filled again once nobody else uses it.
 #[derive(Default)]
-struct Pool(Vec<Arc<Snapshot>>);
+struct SnapshotBuffers(Vec<Arc<Snapshot>>);
 
-impl Pool {
+impl SnapshotBuffers {
     fn take(&mut self, host: &dyn Host) -> Arc<Snapshot> {
         let unused = self.0.iter_mut().position(|kept| Arc::get_mut(kept).is_some());
         match unused {
@@ -123,8 +123,8 @@ pub struct ScanLoop {
     host: Arc<dyn Host>,
     orders: Arc<Orders>,
     roster: Arc<Roster>,
-    pace: Pace,
-    pool: Pool,
+    pace: ScanPace,
+    pool: SnapshotBuffers,
     /// Newest snapshot, if there was no room for it yet.
     waiting: Option<Arc<Snapshot>>,
     last_full_walk: Option<Instant>,
@@ -142,12 +142,12 @@ impl ScanLoop {
             host,
             orders,
             roster,
-            pace: Pace {
+            pace: ScanPace {
                 asked: asked.max(SHORTEST_ASKED),
                 cost: Duration::ZERO,
                 owes_owners: false,
             },
-            pool: Pool::default(),
+            pool: SnapshotBuffers::default(),
             waiting: None,
             last_full_walk: None,
             has_scanned: false,

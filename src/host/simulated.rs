@@ -14,7 +14,7 @@ use std::{
 pub use builder::SimulatedHostBuilder;
 
 use binder::SimulatedBinder;
-use standing::{Fill, Standing};
+use standing::{Fill, SimulatedChanges};
 
 use crate::{
     domain::{
@@ -50,7 +50,7 @@ struct World {
     refusals: Vec<(PortRange, Errno)>,
     /// Time of scan 0; each scan is one second later than the one before.
     begin: Duration,
-    standing: Mutex<Standing>,
+    standing: Mutex<SimulatedChanges>,
 }
 
 impl SimulatedHost {
@@ -90,12 +90,12 @@ impl SimulatedHost {
 }
 
 impl World {
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn standing(&self) -> MutexGuard<'_, SimulatedChanges> {
         // Consistent after each of its methods, even if another thread panicked meanwhile.
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn populate(&self, snapshot: &mut Snapshot, standing: &Standing) {
+    fn populate(&self, snapshot: &mut Snapshot, standing: &SimulatedChanges) {
         snapshot.taken_at = self.begin + Duration::from_secs(snapshot.number);
         snapshot.machine = Arc::clone(&self.machine);
         snapshot.source = Source::Simulated;

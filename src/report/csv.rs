@@ -35,7 +35,7 @@ const HEADER: [&str; 15] = [
 
 pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
     let writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out);
-    let mut table = Table { writer, field: String::new() };
+    let mut table = CsvTable { writer, field: String::new() };
     table.writer.write_record(HEADER).map_err(into_io)?;
     for socket in &scan.snapshot.sockets {
         table.write_socket(scan, socket).map_err(into_io)?;
@@ -43,13 +43,13 @@ pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
     table.writer.flush()
 }
 
-struct Table<W: Write> {
+struct CsvTable<W: Write> {
     writer: Writer<W>,
     /// Buffer for one field, reused for each.
     field: String,
 }
 
-impl<W: Write> Table<W> {
+impl<W: Write> CsvTable<W> {
     fn write_socket(&mut self, scan: Scan<'_>, socket: &Socket) -> csv::Result<()> {
         self.writer.write_field(socket.protocol.name())?;
         self.writer.write_field(socket.family.name())?;
@@ -66,7 +66,8 @@ impl<W: Write> Table<W> {
         self.write(scan.snapshot.owner(socket).kind())?;
         self.write_list(scan.owners(socket).map(|(pid, _)| pid))?;
         self.write_text(
-            scan.owners(socket).map(|(_, process)| Listed(process.map_or("", |p| p.name.as_str()))),
+            scan.owners(socket)
+                .map(|(_, process)| ListedName(process.map_or("", |p| p.name.as_str()))),
         )?;
         self.writer.write_record(None::<&[u8]>)
     }
@@ -102,9 +103,9 @@ impl<W: Write> Table<W> {
 }
 
 /// A name in a list. Escapes its semicolons, so that it does not look like two names.
-struct Listed<'a>(&'a str);
+struct ListedName<'a>(&'a str);
 
-impl Display for Listed<'_> {
+impl Display for ListedName<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (number, part) in self.0.split(';').enumerate() {
             f.write_str(if number == 0 { "" } else { "\\u{3b}" })?;

@@ -20,11 +20,11 @@ pub struct Explanation<'a> {
     /// Flows to the port that DNAT redirects; None: no flow is tracked in this network namespace.
     pub publications: &'a Option<Result<Vec<Publication>, Errno>>,
     /// One for each protocol that was asked for.
-    pub sides: &'a [Side],
+    pub sides: &'a [ProtocolPort],
 }
 
 /// The port on one protocol.
-pub struct Side {
+pub struct ProtocolPort {
     pub protocol: Protocol,
     /// The name the port is registered for.
     pub service: Option<String>,
@@ -57,7 +57,8 @@ pub struct ConnectRow {
 impl Explanation<'_> {
     /// Whether any socket is on the port: one is listed, or a real bind() failed with EADDRINUSE.
     pub fn is_held(&self) -> bool {
-        !self.scan.snapshot.sockets.is_empty() || self.sides.iter().any(Side::has_met_a_socket)
+        !self.scan.snapshot.sockets.is_empty()
+            || self.sides.iter().any(ProtocolPort::has_met_a_socket)
     }
 
     /// Whether a socket of that protocol may be on the port without being listed.
@@ -106,7 +107,7 @@ impl Explanation<'_> {
     }
 }
 
-impl Side {
+impl ProtocolPort {
     /// Whether a real bind() without a reuse option failed with EADDRINUSE.
     fn has_met_a_socket(&self) -> bool {
         let plain = self.binds.iter().filter(|row| row.bind.reuse == Reuse::None);

@@ -5,7 +5,7 @@
 use std::fmt::{self, Display, Write as _};
 
 /// A label's name and its value, not yet escaped.
-pub type Label<'a> = (&'a str, &'a dyn Display);
+pub type MetricLabel<'a> = (&'a str, &'a dyn Display);
 
 const MEMORY: &str = "writing to a String cannot fail";
 
@@ -43,7 +43,7 @@ pub struct Samples<'a> {
 
 impl Samples<'_> {
     /// Adds a sample. Its labels must differ from those of every other sample of the metric.
-    pub fn add<'l>(&mut self, labels: impl IntoIterator<Item = Label<'l>>, value: f64) {
+    pub fn add<'l>(&mut self, labels: impl IntoIterator<Item = MetricLabel<'l>>, value: f64) {
         self.text.push_str(self.name);
         let mut separator = '{';
         for (name, shown) in labels {
@@ -99,7 +99,7 @@ mod tests {
         exposition.gauge("none", "No samples.", |_| {});
         exposition.gauge("some", "A \\ and\nmore.", |samples| {
             samples.add([], 1.5);
-            let labels: [Label<'_>; 2] = [("port", &443), ("owner", &"a\\b \"c\"\nd")];
+            let labels: [MetricLabel<'_>; 2] = [("port", &443), ("owner", &"a\\b \"c\"\nd")];
             samples.add(labels, f64::INFINITY);
         });
         let wanted = "# us\n# HELP some A \\\\ and\\nmore.\n# TYPE some gauge\nsome 1.5\n\

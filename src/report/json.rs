@@ -13,13 +13,13 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 use crate::{
     domain::{
         Endpoint, Ephemeral, Gap, Machine, Snapshot, Socket, Text, Tunnel, UnseenNamespaces,
-        interfaces::Label,
+        interfaces::InterfaceLabel,
     },
     report::{Scan, User},
 };
 
 pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Document::of(scan))?;
+    serde_json::to_writer(&mut *out, &ScanDocument::of(scan))?;
     out.write_all(b"\n")
 }
 
@@ -54,15 +54,15 @@ struct Documents<'a>(&'a [Scan<'a>]);
 
 impl Serialize for Documents<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|&scan| Document::of(scan)))
+        serializer.collect_seq(self.0.iter().map(|&scan| ScanDocument::of(scan)))
     }
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct ScanDocument<'a> {
     schema: &'static str,
     taken_at: Instant,
-    host: Host<'a>,
+    host: HostDocument<'a>,
     source: &'static str,
     complete: bool,
     missing: Missing<'a>,
@@ -70,13 +70,13 @@ struct Document<'a> {
     sockets: Sockets<'a>,
 }
 
-impl<'a> Document<'a> {
+impl<'a> ScanDocument<'a> {
     fn of(scan: Scan<'a>) -> Self {
         let snapshot = scan.snapshot;
         Self {
             schema: SCHEMA,
             taken_at: Instant(snapshot.taken_at),
-            host: Host::of(snapshot),
+            host: HostDocument::of(snapshot),
             source: snapshot.source.name(),
             complete: snapshot.is_complete(),
             missing: Missing(&snapshot.gaps),
@@ -87,7 +87,7 @@ impl<'a> Document<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct Host<'a> {
+pub(super) struct HostDocument<'a> {
     #[serde(serialize_with = "as_str")]
     name: &'a Text,
     #[serde(serialize_with = "as_str")]
@@ -98,7 +98,7 @@ pub(super) struct Host<'a> {
     network_namespace_name: Option<&'a str>,
 }
 
-impl<'a> Host<'a> {
+impl<'a> HostDocument<'a> {
     pub(super) fn of(snapshot: &'a Snapshot) -> Self {
         let Machine { name, kernel, network_namespace, namespace_name, .. } = &*snapshot.machine;
         Self {
@@ -221,14 +221,14 @@ impl<'a> SocketRow<'a> {
             expires_ms: socket.expires_ms,
             owner: owner.kind().map(|kind| OwnerRow {
                 kind,
-                processes: Owners(scan, socket),
+                processes: OwnersDocument(scan, socket),
                 tunnels: scan.snapshot.tunnels(socket).into_iter().map(TunnelRow::from).collect(),
             }),
         }
     }
 }
 
-struct Interface<'a>(Label<'a>);
+struct Interface<'a>(InterfaceLabel<'a>);
 
 impl Serialize for Interface<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -251,7 +251,7 @@ impl From<Endpoint> for EndpointRow {
 #[derive(Serialize)]
 struct OwnerRow<'a> {
     kind: &'static str,
-    processes: Owners<'a>,
+    processes: OwnersDocument<'a>,
     /// The kernel's tunnels that use the port.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tunnels: Vec<TunnelRow<'a>>,
@@ -275,9 +275,9 @@ impl<'a> From<&'a Tunnel> for TunnelRow<'a> {
     }
 }
 
-struct Owners<'a>(Scan<'a>, &'a Socket);
+struct OwnersDocument<'a>(Scan<'a>, &'a Socket);
 
-impl Serialize for Owners<'_> {
+impl Serialize for OwnersDocument<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut rows = serializer.serialize_seq(None)?;
         for (pid, process) in self.0.owners(self.1) {

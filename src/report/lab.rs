@@ -6,18 +6,18 @@ pub mod text;
 use std::time::Duration;
 
 use crate::{
-    allocator::{AllocatorRow, Figures, Habit, Law},
+    allocator::{AllocatorRow, Habit, Law, StrategyFigures},
     domain::{PortRange, Protocols, Text},
 };
 
 /// The whole report.
-pub struct Lab<'a> {
-    pub terms: Terms,
-    pub outcome: Outcome<'a>,
+pub struct LabSummary<'a> {
+    pub terms: LabConditions,
+    pub outcome: LabOutcome<'a>,
 }
 
 /// The conditions of the run.
-pub struct Terms {
+pub struct LabConditions {
     /// Name of the distribution, such as "uniform"; "live" for the machine's own occupancy.
     pub occupancy: &'static str,
     /// In memory; otherwise with real sockets.
@@ -33,13 +33,13 @@ pub struct Terms {
     pub protocols: Protocols,
 }
 
-pub enum Outcome<'a> {
-    Comparison(Comparison<'a>),
-    Race(Race),
+pub enum LabOutcome<'a> {
+    Comparison(LabComparison<'a>),
+    Race(RaceSummary),
 }
 
 /// Strategies side by side.
-pub struct Comparison<'a> {
+pub struct LabComparison<'a> {
     pub max_attempts: u32,
     /// Number of destinations, used in turn by the runs.
     pub destinations: u32,
@@ -50,25 +50,25 @@ pub struct Comparison<'a> {
 /// A strategy and its results.
 pub struct Rival<'a> {
     pub row: &'static AllocatorRow,
-    pub figures: &'a Figures,
+    pub figures: &'a StrategyFigures,
 }
 
 /// Results of closing and binding a port again while a competitor binds ports, and of keeping its
 /// socket.
-pub struct Race {
-    pub place: Place,
+pub struct RaceSummary {
+    pub place: RaceTarget,
     /// As asked for: the time between close and rebind, and the ports that the competitor binds per
     /// second.
     pub window: Duration,
     pub thief_per_second: f64,
-    pub rebound: Rounds,
-    pub handed_over: Rounds,
+    pub rebound: RaceRounds,
+    pub handed_over: RaceRounds,
     /// Why the race ended before its last round.
     pub trouble: Option<Text>,
 }
 
 /// Where a race was run.
-pub enum Place {
+pub enum RaceTarget {
     /// With two processes in a network namespace of their own.
     Namespace,
     /// In memory, for that reason.
@@ -76,7 +76,7 @@ pub enum Place {
 }
 
 /// Results of the rounds of one kind.
-pub struct Rounds {
+pub struct RaceRounds {
     pub count: u32,
     /// Rounds in which another process had the port at the end.
     pub thefts: u32,

@@ -131,7 +131,7 @@ pub enum NoPort {
     AttemptsExhausted {
         attempts: u32,
         /// None: could not be determined.
-        free: Option<Unlisted>,
+        free: Option<UnlistedCount>,
         /// Number of ports that could have been drawn.
         of: u32,
         /// Number of ports of the range that are reserved and could not be drawn.
@@ -171,7 +171,7 @@ pub enum NoPort {
 
 /// Ports on which no socket is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unlisted {
+pub struct UnlistedCount {
     pub ports: u32,
     /// How many of these were refused with EADDRINUSE nevertheless.
     pub refused: u32,
@@ -282,7 +282,7 @@ impl fmt::Display for NoPort {
 
 fn write_free(
     f: &mut fmt::Formatter<'_>,
-    free: Option<Unlisted>,
+    free: Option<UnlistedCount>,
     (of, reserved): (u32, u32),
 ) -> fmt::Result {
     let of = if reserved >= of {
@@ -292,13 +292,13 @@ fn write_free(
     };
     match free {
         None => write!(f, "how many of the {of} are free is not known"),
-        Some(Unlisted { ports, refused: 0, is_doubtful: false }) => {
+        Some(UnlistedCount { ports, refused: 0, is_doubtful: false }) => {
             write!(f, "{ports} of {of} are free")
         }
-        Some(Unlisted { ports, refused: 0, .. }) => {
+        Some(UnlistedCount { ports, refused: 0, .. }) => {
             write!(f, "{ports} of {of} are not listed as in use")
         }
-        Some(Unlisted { ports, refused, .. }) => write!(
+        Some(UnlistedCount { ports, refused, .. }) => write!(
             f,
             "{ports} of {of} are not listed as in use, but {refused} of these were refused with \
              EADDRINUSE"
@@ -343,12 +343,12 @@ pub fn write_text(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
 
 /// Writes `portscope.pick/1`: the keys and types are a contract.
 pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
-    let document = Document {
+    let document = PickDocument {
         schema: "portscope.pick/1",
         strategy: pick.strategy,
         seed: pick.seed,
         protocol: pick.protocols.name(),
-        range: Range { first: pick.range.first(), last: pick.range.last() },
+        range: PickRange { first: pick.range.first(), last: pick.range.last() },
         max_attempts: pick.max_attempts,
         ports: &pick.ports,
         in_ephemeral_range: &pick.automatic,
@@ -363,12 +363,12 @@ pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct PickDocument<'a> {
     schema: &'static str,
     strategy: &'static str,
     seed: u64,
     protocol: &'static str,
-    range: Range,
+    range: PickRange,
     max_attempts: u32,
     ports: &'a [u16],
     in_ephemeral_range: &'a [u16],
@@ -378,7 +378,7 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Range {
+struct PickRange {
     first: u16,
     last: u16,
 }
@@ -405,7 +405,7 @@ struct AttemptRow<'a> {
     outcome: &'static str,
     errno: Option<Cow<'static, str>>,
     nanoseconds: u64,
-    holder: Option<HolderRow<'a>>,
+    holder: Option<PickHolder<'a>>,
 }
 
 impl<'a> From<&'a Tried> for AttemptRow<'a> {
@@ -418,18 +418,18 @@ impl<'a> From<&'a Tried> for AttemptRow<'a> {
             outcome: tried.attempt.outcome().name(),
             errno: refusal.map(|refusal| refusal.errno.name()),
             nanoseconds: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
-            holder: tried.holder.as_ref().map(HolderRow::from),
+            holder: tried.holder.as_ref().map(PickHolder::from),
         }
     }
 }
 
 #[derive(Serialize)]
-struct HolderRow<'a> {
+struct PickHolder<'a> {
     kind: &'static str,
     processes: Vec<ProcessRow<'a>>,
 }
 
-impl<'a> From<&'a Collision> for HolderRow<'a> {
+impl<'a> From<&'a Collision> for PickHolder<'a> {
     fn from(holder: &'a Collision) -> Self {
         let row = |(pid, name): &'a (u32, Option<Text>)| ProcessRow {
             pid: *pid,

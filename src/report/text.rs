@@ -33,23 +33,23 @@ pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
 pub fn write_scans(scans: &[Scan<'_>], out: &mut dyn Write) -> io::Result<()> {
     for (number, &scan) in scans.iter().enumerate() {
         let space = if number == 0 { "" } else { "\n" };
-        writeln!(out, "{space}{}", Namespace(&scan.snapshot.machine))?;
+        writeln!(out, "{space}{}", NamespaceLine(&scan.snapshot.machine))?;
         write_scan(scan, out)?;
     }
     Ok(())
 }
 
 /// `namespace blue (net 4026532250)`
-pub struct Namespace<'a>(pub &'a Machine);
+pub struct NamespaceLine<'a>(pub &'a Machine);
 
-impl fmt::Display for Namespace<'_> {
+impl fmt::Display for NamespaceLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Machine { namespace_name, network_namespace, .. } = self.0;
         write!(
             f,
             "namespace {} (net {})",
-            Known(namespace_name.as_ref()),
-            Known(*network_namespace)
+            OrDash(namespace_name.as_ref()),
+            OrDash(*network_namespace)
         )
     }
 }
@@ -59,8 +59,8 @@ fn push_socket(line: &mut String, scan: Scan<'_>, socket: &Socket, widths: Width
     push_column(line, socket.family.name(), 6)?;
     push_column(line, socket.state.name(), 12)?;
     push_column(line, scan.snapshot.interfaces.local(socket), widths.local)?;
-    push_column(line, Known(socket.remote), widths.remote)?;
-    push_column(line, Known(scan.user(socket)), widths.user)?;
+    push_column(line, OrDash(socket.remote), widths.remote)?;
+    push_column(line, OrDash(scan.user(socket)), widths.user)?;
     push_owner(line, scan, socket)?;
     line.write_char('\n')
 }
@@ -111,9 +111,9 @@ impl fmt::Display for Name<'_> {
 }
 
 /// A value, or `-` for None.
-struct Known<T>(Option<T>);
+struct OrDash<T>(Option<T>);
 
-impl<T: fmt::Display> fmt::Display for Known<T> {
+impl<T: fmt::Display> fmt::Display for OrDash<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(value) => value.fmt(f),

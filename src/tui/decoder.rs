@@ -55,7 +55,7 @@ impl Input {
 }
 
 /// What the bytes begin with.
-enum Step {
+enum DecodeStep {
     /// This many bytes are this input, or have no meaning here.
     Done(usize, Option<Input>),
     /// After this many bytes something of any length begins.
@@ -137,14 +137,14 @@ impl Decoder {
     fn step(&mut self, bytes: &[u8]) -> Option<(usize, Option<Input>)> {
         match self.within {
             Within::Keys => match decode(bytes) {
-                Step::Done(length, input) => Some((length, input)),
-                Step::Begin(length, within) => {
+                DecodeStep::Done(length, input) => Some((length, input)),
+                DecodeStep::Begin(length, within) => {
                     self.within = within;
                     self.command.clear();
                     Some((length, None))
                 }
-                Step::More if bytes.len() < LONGEST => None,
-                Step::More => {
+                DecodeStep::More if bytes.len() < LONGEST => None,
+                DecodeStep::More => {
                     self.within = Within::Sequence;
                     Some((2, None))
                 }
@@ -204,7 +204,7 @@ impl Decoder {
         if PASTE_END.starts_with(bytes) {
             return None;
         }
-        let Step::Done(length, input) = decode_char(bytes) else { return None };
+        let DecodeStep::Done(length, input) = decode_char(bytes) else { return None };
         let pasted = match input {
             Some(Input::Key(Key::Char('\r' | '\n'))) if left < LONGEST_PASTE => {
                 self.within = Within::Paste { left: 0 };
@@ -221,62 +221,63 @@ impl Decoder {
 }
 
 /// Decodes what the bytes begin with. `bytes` must not be empty.
-fn decode(bytes: &[u8]) -> Step {
-    let key = |key| Step::Done(1, Some(Input::Key(key)));
+fn decode(bytes: &[u8]) -> DecodeStep {
+    let key = |key| DecodeStep::Done(1, Some(Input::Key(key)));
     match bytes[0] {
         ESCAPE => decode_escape(bytes),
         b'\r' | b'\n' => key(Key::Enter),
         b'\t' => key(Key::Tab),
         0x7f | 0x08 => key(Key::Backspace),
         control @ 0x01..=0x1a => key(Key::Ctrl(char::from(control - 1 + b'a'))),
-        0x00..0x20 => Step::Done(1, None),
+        0x00..0x20 => DecodeStep::Done(1, None),
         // C1 controls as single bytes. No UTF-8 character begins with one of them.
-        0x9b => Step::Begin(1, Within::Sequence),
+        0x9b => DecodeStep::Begin(1, Within::Sequence),
         0x90 | 0x98 | 0x9d | 0x9e | 0x9f => {
             let kind = StringKind { is_command: bytes[0] == 0x9d, is_c1: true };
-            Step::Begin(1, Within::String(kind))
+            DecodeStep::Begin(1, Within::String(kind))
         }
         _ => decode_char(bytes),
     }
 }
 
-fn decode_char(bytes: &[u8]) -> Step {
+fn decode_char(bytes: &[u8]) -> DecodeStep {
     let head = bytes.get(..4).unwrap_or(bytes);
     let valid = match str::from_utf8(head) {
         Ok(text) => text,
         Err(error) if error.valid_up_to() > 0 => {
             str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
         }
-        Err(error) if error.error_len().is_none() => return Step::More,
+        Err(error) if error.error_len().is_none() => return DecodeStep::More,
         Err(_) => "",
     };
     match valid.chars().next() {
-        Some(c) => Step::Done(c.len_utf8(), Some(Input::Key(Key::Char(c)))),
-        None => Step::Done(1, None),
+        Some(c) => DecodeStep::Done(c.len_utf8(), Some(Input::Key(Key::Char(c)))),
+        None => DecodeStep::Done(1, None),
     }
 }
 
 /// Decodes a sequence that begins with ESC (ECMA-48, 5.3 and 5.4, and xterm's ctlseqs).
-fn decode_escape(bytes: &[u8]) -> Step {
+fn decode_escape(bytes: &[u8]) -> DecodeStep {
     match bytes.get(1) {
-        None => Step::More,
+        None => DecodeStep::More,
         Some(b'[') => decode_control_sequence(bytes),
         Some(b'O') => match bytes.get(2) {
-            None => Step::More,
-            Some(0x00..0x20) => Step::Done(2, None),
-            Some(&last) => Step::Done(3, named_key(last, false).map(Input::Key)),
+            None => DecodeStep::More,
+            Some(0x00..0x20) => DecodeStep::Done(2, None),
+            Some(&last) => DecodeStep::Done(3, named_key(last, false).map(Input::Key)),
         },
         // Alt with one of these keys sends the same bytes, but then nothing follows.
-        Some(byte @ (b']' | b'P' | b'X' | b'^' | b'_')) => {
-            Step::Begin(2, Within::String(StringKind { is_command: *byte == b']', is_c1: false }))
-        }
+        Some(byte @ (b']' | b'P' | b'X' | b'^' | b'_')) => DecodeStep::Begin(
+            2,
+            Within::String(StringKind { is_command: *byte == b']', is_c1: false }),
+        ),
         // The control character is decoded separately, so that Ctrl-C always works.
-        Some(0x00..0x20 | 0x7f) => Step::Done(1, Some(Input::Key(Key::Escape))),
+        Some(0x00..0x20 | 0x7f) => DecodeStep::Done(1, Some(Input::Key(Key::Escape))),
         // Alt with a key: no command uses it.
         Some(_) => match decode(&bytes[1..]) {
-            Step::Done(length, _) => Step::Done(1 + length, None),
-            Step::Begin(length, within) => Step::Begin(1 + length, within),
-            Step::More => Step::More,
+            DecodeStep::Done(length, _) => DecodeStep::Done(1 + length, None),
+            DecodeStep::Begin(length, within) => DecodeStep::Begin(1 + length, within),
+            DecodeStep::More => DecodeStep::More,
         },
     }
 }
@@ -296,32 +297,36 @@ fn share(digits: &str) -> Option<f32> {
 }
 
 /// Decodes `ESC [ parameters final`.
-fn decode_control_sequence(bytes: &[u8]) -> Step {
+fn decode_control_sequence(bytes: &[u8]) -> DecodeStep {
     let body = &bytes[2..];
     let Some(end) = body.iter().position(|byte| !(0x20..0x40).contains(byte)) else {
-        return Step::More;
+        return DecodeStep::More;
     };
     let length = 2 + end + 1;
     let parameters = str::from_utf8(&body[..end]).unwrap_or_default();
     let following = &body[end + 1..];
     match body[end] {
-        _ if length > LONGEST => Step::Begin(2, Within::Sequence),
-        b'~' if parameters == "200" => Step::Begin(length, Within::Paste { left: LONGEST_PASTE }),
+        _ if length > LONGEST => DecodeStep::Begin(2, Within::Sequence),
+        b'~' if parameters == "200" => {
+            DecodeStep::Begin(length, Within::Paste { left: LONGEST_PASTE })
+        }
         // A mouse report without SGR encoding: three bytes follow.
         b'M' if end == 0 => match following {
             [button, column, row, ..] => {
-                Step::Done(length + 3, old_gesture(*button, *column, *row))
+                DecodeStep::Done(length + 3, old_gesture(*button, *column, *row))
             }
-            _ => Step::More,
+            _ => DecodeStep::More,
         },
         // A function key of the Linux console: one byte follows.
-        b'[' if following.is_empty() => Step::More,
-        b'[' => Step::Done(length + 1, None),
-        last @ (b'M' | b'm') => Step::Done(length, gesture(parameters, last)),
-        b'c' if parameters.starts_with('?') => Step::Done(length, Some(Input::Attributes)),
-        last @ 0x40..0x7f => Step::Done(length, sequence_key(parameters, last).map(Input::Key)),
+        b'[' if following.is_empty() => DecodeStep::More,
+        b'[' => DecodeStep::Done(length + 1, None),
+        last @ (b'M' | b'm') => DecodeStep::Done(length, gesture(parameters, last)),
+        b'c' if parameters.starts_with('?') => DecodeStep::Done(length, Some(Input::Attributes)),
+        last @ 0x40..0x7f => {
+            DecodeStep::Done(length, sequence_key(parameters, last).map(Input::Key))
+        }
         // Not part of a sequence: this byte begins something else.
-        _ => Step::Done(length - 1, None),
+        _ => DecodeStep::Done(length - 1, None),
     }
 }
 

@@ -38,7 +38,7 @@ const PLAIN: SetAttribute = SetAttribute(Attribute::Reset);
 
 /// The style of the next cell.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Look {
+struct NextCell {
     foreground: Color,
     background: Color,
     modifier: Modifier,
@@ -85,10 +85,10 @@ impl Encoder {
         }
     }
 
-    fn dress(&mut self, mut old: Look, new: Look) {
+    fn dress(&mut self, mut old: NextCell, new: NextCell) {
         if !new.modifier.contains(old.modifier) {
             self.put(PLAIN);
-            old = Look::default();
+            old = NextCell::default();
         }
         for (modifier, attribute) in ATTRIBUTES {
             if (new.modifier - old.modifier).contains(modifier) {
@@ -114,10 +114,11 @@ impl Backend for Encoder {
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
         let start = self.bytes.len();
-        let (mut at, mut look) = (None, Look::default());
+        let (mut at, mut look) = (None, NextCell::default());
         for (x, y, cell) in content {
             self.go_to(at, Position::new(x, y));
-            let new = Look { foreground: cell.fg, background: cell.bg, modifier: cell.modifier };
+            let new =
+                NextCell { foreground: cell.fg, background: cell.bg, modifier: cell.modifier };
             self.dress(look, new);
             look = new;
             self.put(Print(cell.symbol()));
@@ -126,7 +127,7 @@ impl Backend for Encoder {
             let is_sure = cell.symbol().width() == 1 && x + 1 < self.size.width;
             at = is_sure.then(|| Position::new(x + 1, y));
         }
-        if self.bytes.len() > start && look != Look::default() {
+        if self.bytes.len() > start && look != NextCell::default() {
             self.put(PLAIN);
         }
         Ok(())

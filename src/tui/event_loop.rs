@@ -17,8 +17,8 @@ use crate::{
         canvas::Canvas,
         decoder::Input,
         fault::Fault,
-        mailbox::Wake,
-        pace::Pace,
+        mailbox::LoopWake,
+        pace::FramePace,
         signals::{self, Arrived},
         terminal::{self, Terminal},
         watchdog::{Ending, Reason},
@@ -43,10 +43,10 @@ pub struct EventLoop<'a> {
     pub ending: &'a Ending,
     pub arrived: Arc<Arrived>,
     pub canvas: Canvas,
-    pub pace: Pace,
+    pub pace: FramePace,
     /// Declared before the engine, so that it is dropped first: a worker that waits for room in the
     /// channel must be released before the engine waits for that worker.
-    pub inbox: Receiver<Wake>,
+    pub inbox: Receiver<LoopWake>,
     pub engine: Engine,
     pub started: Instant,
 }
@@ -89,21 +89,23 @@ impl EventLoop<'_> {
         next.and_then(|wake| self.take(wake))
     }
 
-    fn take(&mut self, wake: Wake) -> Option<Exit> {
+    fn take(&mut self, wake: LoopWake) -> Option<Exit> {
         match wake {
             // An answer that is late or was not asked for.
-            Wake::Nudge | Wake::Input(Input::Background(_) | Input::Attributes) => None,
-            Wake::Input(Input::Key(key)) => {
+            LoopWake::Nudge | LoopWake::Input(Input::Background(_) | Input::Attributes) => None,
+            LoopWake::Input(Input::Key(key)) => {
                 self.answer();
                 self.update(Event::Key(key))
             }
-            Wake::Input(Input::Pasted(character)) => {
+            LoopWake::Input(Input::Pasted(character)) => {
                 self.answer();
                 self.update(Event::Pasted(character))
             }
-            Wake::Input(Input::Mouse { gesture, column, row }) => self.point(gesture, column, row),
-            Wake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
-            Wake::Report(report, _) => {
+            LoopWake::Input(Input::Mouse { gesture, column, row }) => {
+                self.point(gesture, column, row)
+            }
+            LoopWake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
+            LoopWake::Report(report, _) => {
                 let exit = self.update(Event::Report(report));
                 self.tell(Duration::ZERO);
                 exit

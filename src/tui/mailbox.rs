@@ -15,31 +15,32 @@ use crate::{
 const CAPACITY: usize = 256;
 
 /// A message to the event loop.
-pub enum Wake {
+pub enum LoopWake {
     Input(Input),
     Report(
         Report,
-        #[expect(dead_code, reason = "frees the place when the message is dropped")] Option<Slot>,
+        #[expect(dead_code, reason = "frees the place when the message is dropped")]
+        Option<ReportSlot>,
     ),
     /// Check the signals, the size, and whether the program must end.
     Nudge,
 }
 
-pub fn channel() -> (SyncSender<Wake>, Receiver<Wake>) {
+pub fn channel() -> (SyncSender<LoopWake>, Receiver<LoopWake>) {
     sync_channel(CAPACITY)
 }
 
 /// The one slot of an outbox for a report that is only offered. It is free again when the loop has
 /// taken the report. A snapshot is big: only one may wait while the terminal does not read.
-pub struct Slot(Arc<AtomicBool>);
+pub struct ReportSlot(Arc<AtomicBool>);
 
-impl Slot {
+impl ReportSlot {
     fn occupy(place: &Arc<AtomicBool>) -> Option<Self> {
         (!place.swap(true, Ordering::AcqRel)).then(|| Self(place.clone()))
     }
 }
 
-impl Drop for Slot {
+impl Drop for ReportSlot {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
@@ -47,31 +48,31 @@ impl Drop for Slot {
 
 /// Sends the reports of one worker to the event loop.
 pub struct LoopOutbox {
-    to_loop: SyncSender<Wake>,
+    to_loop: SyncSender<LoopWake>,
     place: Arc<AtomicBool>,
 }
 
 impl LoopOutbox {
-    pub fn new(to_loop: SyncSender<Wake>) -> Self {
+    pub fn new(to_loop: SyncSender<LoopWake>) -> Self {
         Self { to_loop, place: Arc::default() }
     }
 }
 
 impl Outbox for LoopOutbox {
     fn offer(&self, report: Report) -> Result<(), Report> {
-        let Some(slot) = Slot::occupy(&self.place) else {
+        let Some(slot) = ReportSlot::occupy(&self.place) else {
             return Err(report);
         };
-        let sent = self.to_loop.try_send(Wake::Report(report, Some(slot)));
+        let sent = self.to_loop.try_send(LoopWake::Report(report, Some(slot)));
         match sent {
-            Err(TrySendError::Full(Wake::Report(report, _))) => Err(report),
+            Err(TrySendError::Full(LoopWake::Report(report, _))) => Err(report),
             // If the loop is gone, the worker is about to be stopped.
             _ => Ok(()),
         }
     }
 
     fn deliver(&self, report: Report) -> bool {
-        self.to_loop.send(Wake::Report(report, None)).is_ok()
+        self.to_loop.send(LoopWake::Report(report, None)).is_ok()
     }
 }
 
@@ -100,7 +101,7 @@ mod tests {
     fn a_full_channel_takes_no_offer_and_leaves_the_place_free() {
         let (to_loop, inbox) = channel();
         for _ in 0..CAPACITY {
-            to_loop.send(Wake::Nudge).unwrap();
+            to_loop.send(LoopWake::Nudge).unwrap();
         }
         let outbox = LoopOutbox::new(to_loop);
         assert!(outbox.offer(report("no room")).is_err());

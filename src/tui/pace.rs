@@ -9,7 +9,7 @@ const SHORTEST_GAP: Duration = Duration::from_millis(16);
 const LONGEST_REST: Duration = Duration::from_millis(500);
 
 /// Schedules the frames.
-pub struct Pace {
+pub struct FramePace {
     /// None: nothing has changed.
     due: Option<Instant>,
     /// When the last frame began.
@@ -18,7 +18,7 @@ pub struct Pace {
     rested: Instant,
 }
 
-impl Pace {
+impl FramePace {
     /// The first frame is due at once.
     pub fn new(now: Instant) -> Self {
         Self { due: Some(now), began: now, rested: now }
@@ -64,9 +64,9 @@ mod tests {
     }
 
     /// Returns a pace whose first frame was drawn within a millisecond.
-    fn drawn() -> (Pace, Instant) {
+    fn drawn() -> (FramePace, Instant) {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = FramePace::new(start);
         assert!(pace.is_due(start));
         pace.drawn(start, start + ms(1), ms(1));
         (pace, start)

@@ -19,7 +19,7 @@ use crate::{
         terminal::Terminal,
         watchdog::Ending,
     },
-    view::Ground,
+    view::Background,
 };
 
 /// A terminal that does not answer within this time is assumed to be dark.
@@ -30,9 +30,9 @@ const QUESTION: &[u8] = b"\x1b]11;?\x07\x1b[c";
 
 /// What came from the terminal during the wait.
 #[derive(Default)]
-pub struct Answer {
+pub struct TerminalAnswer {
     /// None: the terminal did not answer.
-    pub ground: Option<Ground>,
+    pub ground: Option<Background>,
     /// Inputs for the app that were typed during the wait.
     pub typed: Vec<Input>,
     /// Holds the beginning of an incomplete input.
@@ -40,8 +40,8 @@ pub struct Answer {
 }
 
 /// Asks for the background. Needs raw mode, and must run before anything else reads the input.
-pub fn ask_ground(terminal: &Terminal, ending: &Ending) -> io::Result<Answer> {
-    let mut answer = Answer::default();
+pub fn ask_ground(terminal: &Terminal, ending: &Ending) -> io::Result<TerminalAnswer> {
+    let mut answer = TerminalAnswer::default();
     // GNU screen answers in the wrong order, Eterm does not answer.
     let term = env::var("TERM").unwrap_or_default();
     if term == "screen" || term.starts_with("screen.") || term == "Eterm" {
@@ -53,7 +53,7 @@ pub fn ask_ground(terminal: &Terminal, ending: &Ending) -> io::Result<Answer> {
     Ok(answer)
 }
 
-impl Answer {
+impl TerminalAnswer {
     fn waits_for_more(&mut self, deadline: Instant, ending: &Ending) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).expect("a part of a second fits");
@@ -82,9 +82,9 @@ impl Answer {
 }
 
 /// Classifies a background by its luma (Rec. 601), from gamma-encoded values as screens use them.
-fn ground_of([red, green, blue]: [f32; 3]) -> Ground {
+fn ground_of([red, green, blue]: [f32; 3]) -> Background {
     let is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5;
-    if is_light { Ground::Light } else { Ground::Dark }
+    if is_light { Background::Light } else { Background::Dark }
 }
 
 #[cfg(test)]
@@ -97,10 +97,10 @@ mod tests {
             |rgb: u32| ground_of([16, 8, 0].map(|shift| f32::from((rgb >> shift) as u8) / 255.0));
         // Solarized, Gruvbox, Dracula, plain ones.
         for dark in [0x00_2b36, 0x28_2828, 0x28_2a36, 0, 0x30_0a24] {
-            assert_eq!(ground(dark), Ground::Dark, "{dark:06x}");
+            assert_eq!(ground(dark), Background::Dark, "{dark:06x}");
         }
         for light in [0xfd_f6e3, 0xfb_f1c7, 0xff_ffff, 0xff_ffdd, 0xc0_c0c0] {
-            assert_eq!(ground(light), Ground::Light, "{light:06x}");
+            assert_eq!(ground(light), Background::Light, "{light:06x}");
         }
     }
 }

@@ -242,9 +242,9 @@ impl Terminal {
 }
 
 /// Restores the terminal when dropped.
-pub struct Taken<'a>(pub &'a Terminal);
+pub struct TerminalGuard<'a>(pub &'a Terminal);
 
-impl Drop for Taken<'_> {
+impl Drop for TerminalGuard<'_> {
     fn drop(&mut self) {
         self.0.give_back();
     }

@@ -28,8 +28,8 @@ use crate::{
     domain::ProcessTable,
     view::{Role, Theme},
 };
-use areas::{Areas, Class};
-use column::Column;
+use areas::{AllocateAreas, AllocateSize};
+use column::TextColumn;
 use map::AttemptMap;
 
 /// Maximum lines of the log: scrolling through more would send too much over ssh.
@@ -37,7 +37,7 @@ const MOST_LOG: u16 = 16;
 
 /// What the screen is drawn from.
 #[derive(Clone, Copy)]
-pub struct Sight<'a> {
+pub struct AllocateContext<'a> {
     pub allocation: &'a Allocation,
     /// The occupancy that the allocator meets: the host's or the simulated one.
     pub scan: Option<LastScan<'a>>,
@@ -47,11 +47,11 @@ pub struct Sight<'a> {
 }
 
 /// Draws the screen between header and footer.
-pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let area = area.intersection(buffer.area);
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
-    let (mut areas, grid) = Areas::within(area, sight.allocation.options().range, rows);
-    if areas.class == Class::Small && sight.allocation.is_sampled() {
+    let (mut areas, grid) = AllocateAreas::within(area, sight.allocation.options().range, rows);
+    if areas.class == AllocateSize::Small && sight.allocation.is_sampled() {
         // Without its scale a colour has no meaning.
         areas.legend = Rect { height: 1, ..areas.outcome }.intersection(areas.outcome);
         areas.outcome.y += areas.legend.height;
@@ -64,34 +64,34 @@ pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
         map.render(scan, theme, areas.map, buffer);
         map.legend(theme, areas.legend, buffer);
         history::render(sight.allocation, theme, areas.history, buffer);
-    } else if sight.scan.is_none() && areas.class > Class::Tiny {
+    } else if sight.scan.is_none() && areas.class > AllocateSize::Tiny {
         let words = match sight.allocation.site() {
             Site::Machine => "no scan yet",
             Site::Simulated { .. } => "nothing simulated yet",
         };
-        Column::new(theme, areas.map, buffer).text(words, Role::Dim);
+        TextColumn::new(theme, areas.map, buffer).text(words, Role::Dim);
     }
-    facts(sight, areas.class, &mut Column::new(theme, areas.facts, buffer));
+    facts(sight, areas.class, &mut TextColumn::new(theme, areas.facts, buffer));
     outcome::render(sight, theme, areas.outcome, buffer);
     if let Some(panel) = sight.allocation.panel() {
         panel::render(panel, theme, area, buffer);
     }
 }
 
-fn facts(sight: Sight<'_>, class: Class, column: &mut Column<'_>) {
+fn facts(sight: AllocateContext<'_>, class: AllocateSize, column: &mut TextColumn<'_>) {
     match class {
-        Class::Tiny => tiny::render(sight, column),
-        Class::Small => {
+        AllocateSize::Tiny => tiny::render(sight, column),
+        AllocateSize::Small => {
             setup::narrow_occupancy(sight.allocation, column);
             let log_rows = column.left().saturating_sub(figures::narrow_rows(sight.allocation));
             log::narrow(sight, column, if log_rows < 2 { 0 } else { log_rows });
             figures::narrow(sight, column);
         }
-        Class::Medium | Class::Large | Class::Huge => sections(sight, column),
+        AllocateSize::Medium | AllocateSize::Large | AllocateSize::Huge => sections(sight, column),
     }
 }
 
-fn sections(sight: Sight<'_>, column: &mut Column<'_>) {
+fn sections(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     setup::section(sight, column);
     column.blank();
     // One blank line between the sections.

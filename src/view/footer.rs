@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use crate::{
-    app::{App, Command, Overlay, command},
+    app::{App, KeyCommand, Overlay, command},
     view::{Role, Theme},
 };
 
@@ -42,10 +42,10 @@ pub fn key_style(theme: &Theme) -> ratatui::style::Style {
 }
 
 /// Returns the commands that fit; drops from the right, help and quit last.
-fn fitting(app: &App, room: usize) -> Vec<&'static Command> {
+fn fitting(app: &App, room: usize) -> Vec<&'static KeyCommand> {
     let mut commands: Vec<_> =
         command::here(app.context()).filter(|command| !command.label.is_empty()).collect();
-    let width = |c: &&Command| c.keys.len() + 1 + c.label.len() + 2;
+    let width = |c: &&KeyCommand| c.keys.len() + 1 + c.label.len() + 2;
     while commands.iter().map(width).sum::<usize>() > room + 2 && !commands.is_empty() {
         let dropped = if commands.len() > KEPT { commands.len() - 1 - KEPT } else { 0 };
         commands.remove(dropped);

@@ -12,7 +12,7 @@ use ratatui::{
 };
 
 use crate::{
-    app::{Grid, Place},
+    app::{Grid, GridBlock},
     domain::PortRange,
     view::{Role, Theme},
 };
@@ -25,12 +25,12 @@ pub use gutter::{bar, level};
 pub struct Paint {
     /// Role of the block's free ports: outside, system, available or reserved.
     pub free: Role,
-    pub taken: Option<Taken>,
+    pub taken: Option<TakenPorts>,
 }
 
 /// The ports of a block that are in use.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Taken {
+pub struct TakenPorts {
     pub role: Role,
     /// Their share of the block: above 0, at most 1.
     pub share: f32,
@@ -40,10 +40,10 @@ pub struct Taken {
 
 /// What the glyph of a block means where half blocks cannot be drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Glyphs {
+pub enum GlyphMeaning {
     /// The share of the block that is in use.
     Density,
-    /// `Taken::letter`.
+    /// `TakenPorts::letter`.
     Letters,
 }
 
@@ -53,7 +53,7 @@ pub struct Heatmap<'a> {
     /// Range marked with a bracket in the gutter.
     pub bracket: PortRange,
     pub cursor: Option<u16>,
-    pub glyphs: Glyphs,
+    pub glyphs: GlyphMeaning,
     pub paint: &'a dyn Fn(PortRange) -> Paint,
     /// The share of a line's ports that are in use, 0 to 1.
     pub share: &'a dyn Fn(PortRange) -> f32,
@@ -141,7 +141,7 @@ impl Pane {
         let rows = grid.rows_per_line().count();
         let top = (at.y - self.cells.y) * rows;
         let column = (at.x - self.cells.x) / grid.cell_width();
-        (top..top + rows).find_map(|row| grid.block(Place { column, row }))
+        (top..top + rows).find_map(|row| grid.block(GridBlock { column, row }))
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
     use crate::{
         app::RowsPerLine,
         domain::{StateClass, port::LINUX_DEFAULT},
-        view::{Depth, Ground},
+        view::{Background, Depth},
     };
 
     fn drawn(theme: &Theme, rows_per_line: RowsPerLine, cursor: u16) -> (Pane, Buffer, Grid) {
@@ -187,7 +187,7 @@ mod tests {
         let mut buffer = Buffer::empty(area);
         let paint = |block: PortRange| Paint {
             free: Role::Available,
-            taken: (block.first() % 1000 == 200).then_some(Taken {
+            taken: (block.first() % 1000 == 200).then_some(TakenPorts {
                 role: Role::Class(StateClass::TimeWait),
                 share: 0.5,
                 letter: 'T',
@@ -197,7 +197,7 @@ mod tests {
             grid: &grid,
             bracket: LINUX_DEFAULT,
             cursor: Some(cursor),
-            glyphs: if theme.has_color() { Glyphs::Letters } else { Glyphs::Density },
+            glyphs: if theme.has_color() { GlyphMeaning::Letters } else { GlyphMeaning::Density },
             paint: &paint,
             share: &|_| 0.8,
             ports: &NoPortFacts,
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn both_halves_of_a_cell_are_painted_and_the_cursor_takes_one() {
-        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let theme = Theme::new(Depth::True, Background::Dark, false);
         let (pane, buffer, grid) = drawn(&theme, RowsPerLine::Two, 49_152);
         let cell = &buffer[pane.position(&grid, 49_152).unwrap()];
         assert_eq!((cell.symbol(), cell.bg), ("▀", theme.color(Role::Cursor)));
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_range_is_bracketed_and_the_cursor_named_in_the_gutters() {
-        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let theme = Theme::new(Depth::True, Background::Dark, false);
         let (pane, buffer, _) = drawn(&theme, RowsPerLine::Two, 49_152);
         let line = |y: u16| (0..80).map(|x| buffer[(x, y)].symbol()).collect::<String>();
         assert!(line(0).contains("╷152"), "{}", line(0));
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_click_on_a_block_names_its_first_port() {
-        let theme = Theme::new(Depth::True, Ground::Dark, true);
+        let theme = Theme::new(Depth::True, Background::Dark, true);
         let (pane, _, grid) = drawn(&theme, RowsPerLine::One, 40_000);
         let at = pane.position(&grid, 40_239).unwrap();
         assert_eq!(pane.block_at(&grid, at).map(PortRange::first), Some(40_200));

@@ -16,9 +16,9 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{App, Grid, Lens, Scan},
+    app::{App, Grid, LatestScan, Lens},
     domain::{PortRange, StateClass},
-    view::{Role, Theme, layout::Areas, words},
+    view::{Role, Theme, layout::FrameAreas, words},
 };
 
 /// Minimum width for two columns beside the map.
@@ -37,9 +37,9 @@ const NEWEST_SEEN: usize = 3;
 
 /// What the parts of the inspector are drawn from.
 #[derive(Clone, Copy)]
-struct Sight<'a> {
+struct InspectorContext<'a> {
     app: &'a App,
-    scan: &'a Scan,
+    scan: &'a LatestScan,
     theme: &'a Theme,
     port: u16,
     /// The block of the map that contains the port.
@@ -49,17 +49,17 @@ struct Sight<'a> {
 
 pub fn render(
     app: &App,
-    scan: &Scan,
+    scan: &LatestScan,
     theme: &Theme,
     grid: &Grid,
-    areas: &Areas,
+    areas: &FrameAreas,
     buffer: &mut Buffer,
 ) {
     let port = app.inspected();
     let block = app.hover().or_else(|| grid.place(port).and_then(|place| grid.block(place)));
     let area = areas.inspector;
     let width = usize::from(area.width.saturating_sub(2));
-    let sight = Sight { app, scan, theme, port, block, width };
+    let sight = InspectorContext { app, scan, theme, port, block, width };
     let has_lanes = areas.gauges.is_empty();
     if areas.has_inspector_beside {
         let rule = theme.glyph("│", "|");
@@ -78,7 +78,7 @@ pub fn render(
 }
 
 /// Draws the port at the top or left, and its surroundings at the bottom or right.
-fn columns(sight: Sight<'_>, area: Rect, has_lanes: bool, buffer: &mut Buffer) {
+fn columns(sight: InspectorContext<'_>, area: Rect, has_lanes: bool, buffer: &mut Buffer) {
     let height = usize::from(area.height);
     if area.width >= WIDE {
         let width = RIGHT_WIDTH.min((area.width - COLUMN_GAP) / 2);
@@ -100,7 +100,7 @@ fn columns(sight: Sight<'_>, area: Rect, has_lanes: bool, buffer: &mut Buffer) {
 }
 
 /// Returns the selected span, the port, and earlier sightings of it.
-fn about_port(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
+fn about_port(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     let mut lines = range::span_lines(sight);
     if !lines.is_empty() {
         lines.push(Line::default());
@@ -126,7 +126,7 @@ fn append(lines: &mut Vec<Line<'static>>, mut section: Vec<Line<'static>>, room:
 }
 
 /// Returns the neighbours, the range and its lanes, each in full or not at all.
-fn surroundings(sight: &Sight<'_>, has_lanes: bool, room: usize) -> Vec<Line<'static>> {
+fn surroundings(sight: &InspectorContext<'_>, has_lanes: bool, room: usize) -> Vec<Line<'static>> {
     let by_lane = if has_lanes { range::lane_lines(sight) } else { Vec::new() };
     let mut lines: Vec<Line<'static>> = Vec::new();
     for mut section in [neighbours::lines(sight), range::lines(sight), by_lane] {
@@ -148,7 +148,7 @@ fn draw(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
     }
 }
 
-impl Sight<'_> {
+impl InspectorContext<'_> {
     fn as_wide_as(self, area: Rect) -> Self {
         Self { width: usize::from(area.width), ..self }
     }

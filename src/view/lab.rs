@@ -20,18 +20,18 @@ use ratatui::{
 
 use crate::{
     app::{
-        App, Lab, RowsPerLine,
+        App, LabScreen, RowsPerLine,
         lab::{AllocatorRow, Contender, LabPanel},
     },
-    view::{Role, Theme, allocate::column::Column},
+    view::{Role, Theme, allocate::column::TextColumn},
 };
-use areas::{Areas, Class};
-use histogram::Scale;
-use panel::Panel;
+use areas::{LabAreas, LabSize};
+use histogram::HistogramScale;
+use panel::StrategyPanel;
 
 /// What a column is drawn from.
 #[derive(Clone, Copy)]
-struct Entry<'a> {
+struct LabColumn<'a> {
     /// Index from the left; it selects shape and colour.
     column: usize,
     row: &'static AllocatorRow,
@@ -39,7 +39,7 @@ struct Entry<'a> {
     is_selected: bool,
 }
 
-impl Entry<'_> {
+impl LabColumn<'_> {
     fn shape(&self, theme: &Theme) -> &'static str {
         shape(self.column, theme)
     }
@@ -64,13 +64,13 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let area = area.intersection(buffer.area);
     let lab = app.lab();
     let entries = entries(lab);
-    let areas = Areas::within(area, entries.len(), lab.selected());
-    if areas.class == Class::Tiny {
-        tiny::render(lab, &entries, &mut Column::new(theme, area, buffer));
+    let areas = LabAreas::within(area, entries.len(), lab.selected());
+    if areas.class == LabSize::Tiny {
+        tiny::render(lab, &entries, &mut TextColumn::new(theme, area, buffer));
     } else {
         title::render(app, theme, areas.title, buffer);
         title::setup(lab, theme, areas.setup, buffer);
-        table::render(lab, &entries, &mut Column::new(theme, areas.table, buffer));
+        table::render(lab, &entries, &mut TextColumn::new(theme, areas.table, buffer));
         panels(lab, &entries, &areas, theme, buffer);
         curve::render(lab, &entries, theme, areas.curve, buffer);
         title::notice(lab, theme, area, buffer);
@@ -87,8 +87,8 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Returns the column at this position, counted from 0, in its panel or in the table.
-pub fn column_at(lab: &Lab, area: Rect, at: Position) -> Option<usize> {
-    let areas = Areas::within(area, lab.picked().len(), lab.selected());
+pub fn column_at(lab: &LabScreen, area: Rect, at: Position) -> Option<usize> {
+    let areas = LabAreas::within(area, lab.picked().len(), lab.selected());
     if areas.table.contains(at) {
         // The first line has the names of the figures.
         return usize::from(at.y - areas.table.y).checked_sub(1);
@@ -96,9 +96,9 @@ pub fn column_at(lab: &Lab, area: Rect, at: Position) -> Option<usize> {
     areas.panels.iter().find(|(_, panel)| panel.contains(at)).map(|&(column, _)| column)
 }
 
-fn entries(lab: &Lab) -> Vec<Entry<'_>> {
+fn entries(lab: &LabScreen) -> Vec<LabColumn<'_>> {
     let picked = lab.picked().enumerate();
-    let entry = |(column, row): (usize, &'static AllocatorRow)| Entry {
+    let entry = |(column, row): (usize, &'static AllocatorRow)| LabColumn {
         column,
         row,
         contender: lab.contender(column),
@@ -108,11 +108,17 @@ fn entries(lab: &Lab) -> Vec<Entry<'_>> {
 }
 
 /// Draws the panels that have an area, all on one scale.
-fn panels(lab: &Lab, entries: &[Entry<'_>], areas: &Areas, theme: &Theme, buffer: &mut Buffer) {
+fn panels(
+    lab: &LabScreen,
+    entries: &[LabColumn<'_>],
+    areas: &LabAreas,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) {
     let Some((_, first)) = areas.panels.first() else { return };
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
-    let panel = Panel::plan(lab, *first, rows, areas.class == Class::Small);
-    let scale = Scale::over(lab, entries, panel.histogram_width());
+    let panel = StrategyPanel::plan(lab, *first, rows, areas.class == LabSize::Small);
+    let scale = HistogramScale::over(lab, entries, panel.histogram_width());
     for &(column, area) in &areas.panels {
         if let Some(entry) = entries.get(column) {
             panel.render(lab, entry, &scale, theme, area, buffer);

@@ -4,7 +4,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::{
     app::{
-        App, InspectorPlace, Plan, Screen, Size, Target,
+        App, InspectorPlace, Plan, PointerTarget, Screen, Size,
         grid::{AXIS, BAR, GUTTER},
     },
     view::{header, heatmap::Pane, lab, loupe},
@@ -23,7 +23,7 @@ const LEAST_INSPECTOR: u16 = 8;
 
 /// Areas of the parts of a frame; empty where there is no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Areas {
+pub struct FrameAreas {
     pub header: Rect,
     /// Between header and footer.
     pub body: Rect,
@@ -44,16 +44,16 @@ pub struct Areas {
     pub legend: Rect,
 }
 
-pub fn areas(area: Rect, app: &App) -> Areas {
+pub fn areas(area: Rect, app: &App) -> FrameAreas {
     let row = |y: u16, height: u16| {
         Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
     };
     let last = area.height.saturating_sub(1);
-    let mut areas = Areas {
+    let mut areas = FrameAreas {
         header: row(0, 1),
         body: row(1, area.height.saturating_sub(2)),
         footer: row(last, 1),
-        ..Areas::default()
+        ..FrameAreas::default()
     };
     let size = Size { columns: area.width, rows: area.height };
     let Some(plan) = app.plan(size) else { return areas };
@@ -79,7 +79,7 @@ pub fn areas(area: Rect, app: &App) -> Areas {
 }
 
 /// Places the loupe, the gauges and the inspector in the lines below the map.
-fn place_below(areas: &mut Areas, app: &App, plan: &Plan, size: Size, spare: Rect) {
+fn place_below(areas: &mut FrameAreas, app: &App, plan: &Plan, size: Size, spare: Rect) {
     let mut free = spare;
     let inspector = if areas.has_inspector_beside { 0 } else { LEAST_INSPECTOR + 1 };
     let mut left = spare.height.saturating_sub(inspector);
@@ -115,20 +115,23 @@ fn take(free: &mut Rect, height: u16) -> Rect {
 }
 
 /// Returns what a click at this position selects.
-pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<Target> {
+pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<PointerTarget> {
     let at = Position::new(column, row);
     let areas = areas(area, app);
     if areas.header.contains(at) {
         let tabs = header::tabs(areas.header);
-        return tabs.into_iter().find(|(_, tab)| tab.contains(at)).map(|(s, _)| Target::Screen(s));
+        return tabs
+            .into_iter()
+            .find(|(_, tab)| tab.contains(at))
+            .map(|(s, _)| PointerTarget::Screen(s));
     }
     if app.screen() == Screen::Lab {
-        return lab::column_at(app.lab(), areas.body, at).map(Target::Column);
+        return lab::column_at(app.lab(), areas.body, at).map(PointerTarget::Column);
     }
     if app.screen() != Screen::Map {
         return None;
     }
     let plan = app.plan(Size { columns: area.width, rows: area.height })?;
     let on_map = Pane::within(areas.map, &plan.grid).block_at(&plan.grid, at);
-    on_map.or_else(|| loupe::port_at(app, &plan, areas.loupe, at)).map(Target::Ports)
+    on_map.or_else(|| loupe::port_at(app, &plan, areas.loupe, at)).map(PointerTarget::Ports)
 }

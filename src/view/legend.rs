@@ -9,7 +9,7 @@ use ratatui::{
 
 use crate::{
     app::{
-        App, Extent, Focus, Lens, Scan,
+        App, Extent, Focus, LatestScan, Lens,
         lens::{Marks, bind, connect},
     },
     domain::{Destination, StateClass},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A mark, its name and its count.
-pub struct Entry {
+pub struct LegendEntry {
     pub mark: char,
     pub style: Style,
     pub name: String,
@@ -30,7 +30,7 @@ pub struct Entry {
     dropped: u8,
 }
 
-impl Entry {
+impl LegendEntry {
     /// Whether the facts beside the map show this count, too.
     pub fn is_told_beside(&self) -> bool {
         self.dropped >= TOLD_BESIDE
@@ -41,7 +41,7 @@ impl Entry {
 const LONGEST_NAME: usize = 14;
 /// Maximum height of a legend.
 const MOST_LINES: u16 = 2;
-/// Minimum `Entry::dropped` of entries that the facts beside the map show, too.
+/// Minimum `LegendEntry::dropped` of entries that the facts beside the map show, too.
 const TOLD_BESIDE: u8 = 100;
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -64,7 +64,7 @@ fn notes(app: &App) -> Vec<String> {
 }
 
 /// Returns the name of the lens, with its subject if it has one.
-fn heading(app: &App, scan: &Scan, theme: &Theme) -> Vec<String> {
+fn heading(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<String> {
     let name = app.map().lens.name().to_owned();
     match app.map().lens {
         Lens::Connect => match scan.categories.destination {
@@ -77,7 +77,7 @@ fn heading(app: &App, scan: &Scan, theme: &Theme) -> Vec<String> {
 }
 
 /// Formats the heading of the connect lens: `→ 10.0.3.17:443: 64 used (12 TIME-WAIT) · 0 left`.
-fn connect_heading(destination: &Destination, scan: &Scan, theme: &Theme) -> Vec<String> {
+fn connect_heading(destination: &Destination, scan: &LatestScan, theme: &Theme) -> Vec<String> {
     let to = theme.glyph("→", "to");
     let dot = theme.glyph('·', '-');
     let named = format!("connect {to} {}", destination.remote);
@@ -91,7 +91,7 @@ fn connect_heading(destination: &Destination, scan: &Scan, theme: &Theme) -> Vec
 
 /// Returns the categories of a lens that also marks free ports; the unmarked category may be
 /// dropped first.
-fn marked(lens: Lens, rest: u8, scan: &Scan, theme: &Theme) -> Vec<Entry> {
+fn marked(lens: Lens, rest: u8, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let mut entries = categories(lens, scan, theme);
     if let Some(entry) = entries.get_mut(usize::from(rest)) {
         entry.dropped = TOLD_BESIDE;
@@ -101,7 +101,7 @@ fn marked(lens: Lens, rest: u8, scan: &Scan, theme: &Theme) -> Vec<Entry> {
 }
 
 /// Returns the owner in focus and all others, which are grey.
-fn focused(app: &App, marks: &Marks, theme: &Theme) -> Vec<Entry> {
+fn focused(app: &App, marks: &Marks, theme: &Theme) -> Vec<LegendEntry> {
     let name = match app.map().focus {
         Some(Focus::Party(party)) => words::party(app, party),
         _ => String::new(),
@@ -114,7 +114,7 @@ fn focused(app: &App, marks: &Marks, theme: &Theme) -> Vec<Entry> {
 }
 
 /// Returns the entries of the current lens.
-pub fn entries(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
+pub fn entries(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     match app.map().lens {
         Lens::State => states(app, scan, theme),
         Lens::Owner => match &scan.marks {
@@ -128,8 +128,8 @@ pub fn entries(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
 }
 
 /// Builds an entry: a square in the colour, or the map's letter if there are no half blocks.
-fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>) -> Entry {
-    Entry {
+fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>) -> LegendEntry {
+    LegendEntry {
         mark: if theme.needs_whole_cells() { letter } else { '■' },
         style: theme.style(role),
         name: name.to_owned(),
@@ -139,7 +139,7 @@ fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>
 }
 
 /// Returns the ports per category; categories that only apply to blocks have no count.
-fn categories(lens: Lens, scan: &Scan, theme: &Theme) -> Vec<Entry> {
+fn categories(lens: Lens, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let numbered = (0..).zip(lens::categories(lens));
     numbered
         .map(|(number, category)| {
@@ -171,12 +171,12 @@ pub const CLASSES: [StateClass; 6] = [
     StateClass::Udp,
 ];
 
-fn states(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
+fn states(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let available = match app.map().extent {
         Extent::Ephemeral => "available",
         Extent::All | Extent::Ports(_) => "available in range",
     };
-    let free = |role, letter, name: &str, count, dropped| Entry {
+    let free = |role, letter, name: &str, count, dropped| LegendEntry {
         dropped,
         ..entry(theme, role, letter, name, Some(count))
     };
@@ -192,8 +192,8 @@ fn states(app: &App, scan: &Scan, theme: &Theme) -> Vec<Entry> {
 }
 
 /// Returns the glyphs that show, without colour, how much of a block is in use.
-fn densities(scan: &Scan, theme: &Theme) -> Vec<Entry> {
-    let plain = |mark, name: &str, count| Entry {
+fn densities(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
+    let plain = |mark, name: &str, count| LegendEntry {
         mark,
         style: Style::new(),
         name: name.to_owned(),
@@ -202,7 +202,7 @@ fn densities(scan: &Scan, theme: &Theme) -> Vec<Entry> {
     };
     let available = plain(theme.glyph('·', '.'), "available", Some(scan.tally.available));
     let reserved = plain('x', "reserved", Some(scan.tally.reserved));
-    let mut entries = vec![Entry { dropped: TOLD_BESIDE + 1, ..available }];
+    let mut entries = vec![LegendEntry { dropped: TOLD_BESIDE + 1, ..available }];
     if theme.ascii {
         // There are seven glyphs; four of them are named.
         let steps = [(':', "few"), ('=', "under half"), ('*', "over half"), ('@', "full")];
@@ -213,18 +213,21 @@ fn densities(scan: &Scan, theme: &Theme) -> Vec<Entry> {
             plain(mark, step.name, Some(scan.categories.ports(number)))
         }));
     }
-    entries.push(Entry { dropped: TOLD_BESIDE, ..reserved });
+    entries.push(LegendEntry { dropped: TOLD_BESIDE, ..reserved });
     entries
 }
 
-fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
+fn owners(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let (named, others) = scan.owners.owners.split_at(scan.owners.owners.len().min(COLORED_OWNERS));
-    let mut entries: Vec<Entry> = (0u8..)
+    let mut entries: Vec<LegendEntry> = (0u8..)
         .zip(named)
         .map(|(rank, (name, count))| {
             let name = words::shorten(&name.words(), LONGEST_NAME);
             let role = Role::Category(rank);
-            Entry { dropped: rank, ..entry(theme, role, owner_letter(rank), &name, Some(*count)) }
+            LegendEntry {
+                dropped: rank,
+                ..entry(theme, role, owner_letter(rank), &name, Some(*count))
+            }
         })
         .collect();
     if !others.is_empty() {
@@ -241,14 +244,14 @@ fn owners(scan: &Scan, theme: &Theme) -> Vec<Entry> {
 
 /// How counts are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Counts {
+enum CountFormat {
     Exact,
     /// `14.3k`, rounded down.
     Rounded,
     None,
 }
 
-impl Counts {
+impl CountFormat {
     fn words(self, count: Option<u32>) -> String {
         match (self, count) {
             (Self::None, _) | (_, None) => String::new(),
@@ -272,15 +275,15 @@ impl Words<'_> {
     /// Returns the most detailed legend that fits: all entries; without empty ones; without those
     /// shown beside the map; with rounded counts; without counts; finally without the least
     /// important entries.
-    fn fitted(&self, entries: &[Entry], height: usize) -> Vec<Line<'static>> {
+    fn fitted(&self, entries: &[LegendEntry], height: usize) -> Vec<Line<'static>> {
         let filled = || entries.iter().filter(|entry| entry.count != Some(0));
         let telling = || filled().filter(|entry| !entry.is_told_beside());
-        let wordings: [(Vec<&Entry>, Counts); 5] = [
-            (entries.iter().collect(), Counts::Exact),
-            (filled().collect(), Counts::Exact),
-            (telling().collect(), Counts::Exact),
-            (telling().collect(), Counts::Rounded),
-            (filled().collect(), Counts::None),
+        let wordings: [(Vec<&LegendEntry>, CountFormat); 5] = [
+            (entries.iter().collect(), CountFormat::Exact),
+            (filled().collect(), CountFormat::Exact),
+            (telling().collect(), CountFormat::Exact),
+            (telling().collect(), CountFormat::Rounded),
+            (filled().collect(), CountFormat::None),
         ];
         for (kept, counts) in &wordings {
             let lines = self.lines(kept, *counts);
@@ -290,7 +293,7 @@ impl Words<'_> {
         }
         let [.., (mut kept, _)] = wordings;
         loop {
-            let lines = self.lines(&kept, Counts::None);
+            let lines = self.lines(&kept, CountFormat::None);
             if lines.len() <= height || kept.is_empty() {
                 return lines;
             }
@@ -300,8 +303,8 @@ impl Words<'_> {
     }
 
     /// Returns as many lines as needed; cuts no entry.
-    fn lines(&self, entries: &[&Entry], counts: Counts) -> Vec<Line<'static>> {
-        let gap = if counts == Counts::None { " " } else { "  " };
+    fn lines(&self, entries: &[&LegendEntry], counts: CountFormat) -> Vec<Line<'static>> {
+        let gap = if counts == CountFormat::None { " " } else { "  " };
         let dim = self.theme.style(Role::Dim);
         let titles = self.title.iter().map(|title| vec![Span::styled(title.clone(), dim)]);
         let parts = titles.chain(entries.iter().map(|entry| {
@@ -338,13 +341,13 @@ mod tests {
         let title = ["state".to_owned()];
         let words = Words { title: &title, theme: &theme, width };
         let role = |class| Role::Class(class);
-        let mut entries: Vec<Entry> = CLASSES
+        let mut entries: Vec<LegendEntry> = CLASSES
             .into_iter()
             .zip([12, 14_321, 8_200, 0, 1, 4])
             .map(|(class, n)| entry(&theme, role(class), letter(class), class_name(class), Some(n)))
             .collect();
         let free = entry(&theme, Role::Available, '·', "available", Some(5_000));
-        entries.push(Entry { dropped: TOLD_BESIDE, ..free });
+        entries.push(LegendEntry { dropped: TOLD_BESIDE, ..free });
         words.fitted(&entries, height).iter().map(ToString::to_string).collect()
     }
 

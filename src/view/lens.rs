@@ -2,13 +2,13 @@
 
 use crate::{
     app::{
-        App, Lens, Scan,
+        App, LatestScan, Lens,
         lens::{self, AGE_STEPS, DENSITY_STEPS, Marks, OLDER_THAN_OUR_WATCH},
     },
     domain::{PortRange, Protocols, StateClass, port::SYSTEM},
     view::{
         COLORED_OWNERS, Role,
-        heatmap::{Paint, Taken},
+        heatmap::{Paint, TakenPorts},
         theme::{OTHER_OWNER_LETTER, letter, owner_letter},
     },
 };
@@ -92,7 +92,7 @@ pub fn categories(lens: Lens) -> &'static [Category] {
 }
 
 /// Returns how a block is drawn under the current lens.
-pub fn paint(app: &App, scan: &Scan, block: PortRange) -> Paint {
+pub fn paint(app: &App, scan: &LatestScan, block: PortRange) -> Paint {
     let protocols = app.map().protocols;
     match app.map().lens {
         Lens::State => return by_state(scan, protocols, block),
@@ -109,17 +109,17 @@ pub fn paint(app: &App, scan: &Scan, block: PortRange) -> Paint {
     let taken = taken.map(|(role, letter)| {
         // The brightness of a step is its meaning; mixed, it would look like another step.
         let share = if matches!(role, Role::Scale(_)) { 1.0 } else { share };
-        Taken { role, share, letter }
+        TakenPorts { role, share, letter }
     });
     Paint { free: free(scan, block), taken }
 }
 
 /// Returns how a block is drawn under the state lens: by its most significant state.
-pub fn by_state(scan: &Scan, protocols: Protocols, block: PortRange) -> Paint {
+pub fn by_state(scan: &LatestScan, protocols: Protocols, block: PortRange) -> Paint {
     let [even, odd] = scan.occupancy.by_class(block, protocols);
     let by_class = std::array::from_fn(|class| even[class] + odd[class]);
     let share = by_class.iter().sum::<u32>() as f32 / block.len() as f32;
-    let taken = lens::heaviest(&by_class).map(|class| Taken {
+    let taken = lens::heaviest(&by_class).map(|class| TakenPorts {
         role: Role::Class(class),
         share,
         letter: letter(class),
@@ -128,16 +128,16 @@ pub fn by_state(scan: &Scan, protocols: Protocols, block: PortRange) -> Paint {
 }
 
 /// Returns what connect() or bind() finds; these lenses mark free ports, too.
-fn by_mark(lens: Lens, scan: &Scan, block: PortRange) -> Paint {
+fn by_mark(lens: Lens, scan: &LatestScan, block: PortRange) -> Paint {
     let marked = scan.categories.marked(block).and_then(|(number, share)| {
         let &Category { role, letter, .. } = categories(lens).get(usize::from(number))?;
-        Some(Taken { role, share, letter })
+        Some(TakenPorts { role, share, letter })
     });
     Paint { free: free(scan, block), taken: marked }
 }
 
 /// Returns the owner in focus in its colour, all others in grey.
-fn by_focus(marks: &Marks, scan: &Scan, protocols: Protocols, block: PortRange) -> Paint {
+fn by_focus(marks: &Marks, scan: &LatestScan, protocols: Protocols, block: PortRange) -> Paint {
     let taken = scan.occupancy.ports(block).filter(|(_, port)| port.is_occupied(protocols));
     let (mut marked, mut others) = (0_u32, 0_u32);
     for (port, _) in taken {
@@ -145,7 +145,7 @@ fn by_focus(marks: &Marks, scan: &Scan, protocols: Protocols, block: PortRange) 
     }
     let taken = |role, ports: u32, letter| {
         let share = ports as f32 / block.len() as f32;
-        Some(Taken { role, share, letter })
+        Some(TakenPorts { role, share, letter })
     };
     let taken = match (marked, others) {
         (0, 0) => None,
@@ -155,7 +155,7 @@ fn by_focus(marks: &Marks, scan: &Scan, protocols: Protocols, block: PortRange) 
     Paint { free: free(scan, block), taken }
 }
 
-fn by_owner(scan: &Scan, block: PortRange) -> Option<(Role, char)> {
+fn by_owner(scan: &LatestScan, block: PortRange) -> Option<(Role, char)> {
     let rank = scan.owners.biggest_in(block)?;
     Some(match u8::try_from(rank) {
         Ok(rank) if usize::from(rank) < COLORED_OWNERS => {
@@ -165,7 +165,7 @@ fn by_owner(scan: &Scan, block: PortRange) -> Option<(Role, char)> {
     })
 }
 
-fn by_category(app: &App, scan: &Scan, block: PortRange) -> Option<(Role, char)> {
+fn by_category(app: &App, scan: &LatestScan, block: PortRange) -> Option<(Role, char)> {
     let map = app.map();
     let number = scan.categories.of(block, &scan.occupancy, map.protocols)?;
     let &Category { role, letter, .. } = categories(map.lens).get(usize::from(number))?;
@@ -173,7 +173,7 @@ fn by_category(app: &App, scan: &Scan, block: PortRange) -> Option<(Role, char)>
 }
 
 /// Returns the role of a port when it is not in use.
-pub fn free_port(scan: &Scan, port: u16) -> Role {
+pub fn free_port(scan: &LatestScan, port: u16) -> Role {
     let ephemeral = &scan.snapshot.ephemeral;
     match port {
         _ if ephemeral.is_reserved(port) => Role::Reserved,
@@ -184,7 +184,7 @@ pub fn free_port(scan: &Scan, port: u16) -> Role {
 }
 
 /// Returns the role of most of a block's ports when they are not in use.
-fn free(scan: &Scan, block: PortRange) -> Role {
+fn free(scan: &LatestScan, block: PortRange) -> Role {
     let ephemeral = &scan.snapshot.ephemeral;
     let in_range = ephemeral.range.intersection(block).map_or(0, PortRange::len);
     if ephemeral.reserved_in(block) * 2 > block.len() {
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use crate::{
         app::{
-            Event, Extent, Glyphs, Key, Options, RowsPerLine, Screen,
+            AppOptions, Event, Extent, GlyphSet, Key, RowsPerLine, Screen,
             allocation::AllocationOptions, lens,
         },
         domain::{Endpoint, Protocols, ServiceNames, Snapshot, State, port},
@@ -238,9 +238,9 @@ mod tests {
     }
 
     fn app() -> App {
-        let mut app = App::new(Options {
+        let mut app = App::new(AppOptions {
             first: Screen::Map,
-            glyphs: Glyphs { rows_per_line: RowsPerLine::One, has_dots: true },
+            glyphs: GlyphSet { rows_per_line: RowsPerLine::One, has_dots: true },
             extent: Extent::All,
             protocols: Protocols::Both,
             find: None,

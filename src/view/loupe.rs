@@ -12,7 +12,7 @@ use crate::{
     domain::PortRange,
     view::{
         Role, Theme,
-        heatmap::{Glyphs, Heatmap, Pane},
+        heatmap::{GlyphMeaning, Heatmap, Pane},
     },
 };
 
@@ -63,7 +63,7 @@ pub fn render(
         Span::styled(rule, theme.style(Role::Border)),
     ]);
     buffer.set_line(area.x, area.y, &line, area.width);
-    Heatmap { grid: &grid, glyphs: Glyphs::Letters, ..*map }.render_rows(
+    Heatmap { grid: &grid, glyphs: GlyphMeaning::Letters, ..*map }.render_rows(
         theme,
         below_rule(area),
         buffer,

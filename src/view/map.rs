@@ -11,14 +11,14 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{App, Extent, Grain, Grid, Lens, Plan, Scan, lens::Tally},
+    app::{App, Extent, Grain, Grid, LatestScan, Lens, Plan, lens::LensCounts},
     domain::{PortRange, Protocols},
     view::{
         Role, Theme,
         gauges::{self, Colors},
-        heatmap::{Glyphs, Heatmap, Pointed, PortFacts, level, put},
+        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts, level, put},
         inspector,
-        layout::Areas,
+        layout::FrameAreas,
         legend, lens, loupe, words,
     },
 };
@@ -26,7 +26,7 @@ use crate::{
 /// Width of the facts: `ESTABLISHED 28232`.
 const FACTS: usize = 17;
 
-pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut Buffer) {
+pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &FrameAreas, buffer: &mut Buffer) {
     let grid = &plan.grid;
     let Some(scan) = app.scan() else {
         waiting(app, theme, areas.body, buffer);
@@ -41,7 +41,7 @@ pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut
 }
 
 /// Draws the gauges on one line each, or all on one line.
-fn gauges(app: &App, scan: &Scan, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn gauges(app: &App, scan: &LatestScan, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let colors = Colors::under(app.map().lens);
     let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     match area.height {
@@ -67,7 +67,14 @@ pub fn waiting(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Draws the line above the map: why the last scan failed, or the gauges, or what is shown.
-fn strip(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, areas: &Areas, buffer: &mut Buffer) {
+fn strip(
+    app: &App,
+    scan: &LatestScan,
+    theme: &Theme,
+    grid: &Grid,
+    areas: &FrameAreas,
+    buffer: &mut Buffer,
+) {
     let area = areas.strip;
     if let Some(why) = app.failure() {
         let room = usize::from(area.width.saturating_sub(2));
@@ -122,7 +129,7 @@ fn block_size(grid: &Grid) -> String {
 
 /// Returns the counts of the selected span.
 fn span_words(app: &App, span: PortRange) -> Vec<String> {
-    let Tally { size, occupied, .. } = app.tally(span);
+    let LensCounts { size, occupied, .. } = app.tally(span);
     let counts = [(size, "ports"), (occupied, "used"), (size - occupied, "free")];
     counts.map(|(ports, what)| format!("{} {what}", words::thousands(ports))).into()
 }
@@ -136,17 +143,24 @@ fn protocols_name(protocols: Protocols) -> &'static str {
 }
 
 /// Draws the map and, below it, the loupe.
-fn ports(app: &App, scan: &Scan, theme: &Theme, plan: &Plan, areas: &Areas, buffer: &mut Buffer) {
+fn ports(
+    app: &App,
+    scan: &LatestScan,
+    theme: &Theme,
+    plan: &Plan,
+    areas: &FrameAreas,
+    buffer: &mut Buffer,
+) {
     let paint = |block: PortRange| lens::paint(app, scan, block);
     let is_density = app.map().lens == Lens::State && !theme.has_color();
     let heatmap = Heatmap {
         grid: &plan.grid,
         bracket: scan.snapshot.ephemeral.range,
         cursor: Some(app.map().cursor),
-        glyphs: if is_density { Glyphs::Density } else { Glyphs::Letters },
+        glyphs: if is_density { GlyphMeaning::Density } else { GlyphMeaning::Letters },
         paint: &paint,
         share: &|ports| share(app, scan, ports),
-        ports: &Seen { app, scan },
+        ports: &MapTotals { app, scan },
         pointed: Pointed { hover: app.hover(), span: app.span() },
     };
     heatmap.render(theme, areas.map, buffer);
@@ -154,7 +168,7 @@ fn ports(app: &App, scan: &Scan, theme: &Theme, plan: &Plan, areas: &Areas, buff
 }
 
 /// Returns the share of a line's ports that are in use, or that the lens marks.
-fn share(app: &App, scan: &Scan, ports: PortRange) -> f32 {
+fn share(app: &App, scan: &LatestScan, ports: PortRange) -> f32 {
     if matches!(app.map().lens, Lens::Connect | Lens::Bind) {
         return scan.categories.marked(ports).map_or(0.0, |(_, share)| share);
     }
@@ -162,12 +176,12 @@ fn share(app: &App, scan: &Scan, ports: PortRange) -> f32 {
 }
 
 /// Facts about single ports, from the last scan.
-struct Seen<'a> {
+struct MapTotals<'a> {
     app: &'a App,
-    scan: &'a Scan,
+    scan: &'a LatestScan,
 }
 
-impl Seen<'_> {
+impl MapTotals<'_> {
     fn marked(&self, block: PortRange) -> u8 {
         let is_marked = |port| {
             let alone = PortRange::new(port, port).ok();
@@ -177,7 +191,7 @@ impl Seen<'_> {
     }
 }
 
-impl PortFacts for Seen<'_> {
+impl PortFacts for MapTotals<'_> {
     fn taken(&self, block: PortRange) -> u8 {
         let protocols = self.app.map().protocols;
         if matches!(self.app.map().lens, Lens::Connect | Lens::Bind) {
@@ -199,7 +213,14 @@ impl PortFacts for Seen<'_> {
 }
 
 /// Draws the facts that fit into the column beside a narrow map.
-fn facts(app: &App, scan: &Scan, theme: &Theme, grid: &Grid, area: Rect, buffer: &mut Buffer) {
+fn facts(
+    app: &App,
+    scan: &LatestScan,
+    theme: &Theme,
+    grid: &Grid,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     let tally = &scan.tally;
     let dim = theme.style(Role::Dim);
     let plain = Style::reset();

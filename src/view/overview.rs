@@ -16,7 +16,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::{
     app::{
-        App, Scan,
+        App, LatestScan,
         overview::{Selected, headline::Headline},
     },
     domain::{Destination, diagnosis::Standing},
@@ -27,9 +27,9 @@ pub use verdict::{headline, level_role};
 
 /// What each part of the screen is drawn from.
 #[derive(Clone, Copy)]
-struct Sight<'a> {
+struct OverviewContext<'a> {
     app: &'a App,
-    scan: &'a Scan,
+    scan: &'a LatestScan,
     theme: &'a Theme,
     headline: &'a Headline,
     verdict: Standing,
@@ -45,10 +45,10 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     };
     let selected = app.overview().selected(scan);
     let (verdict, sources) = (headline.standing, destinations::sources(scan));
-    let sight = Sight { app, scan, theme, headline, verdict, selected, sources };
-    let lines = areas::Class::of(area).verdict(headline.is_trouble);
+    let sight = OverviewContext { app, scan, theme, headline, verdict, selected, sources };
+    let lines = areas::OverviewSize::of(area).verdict(headline.is_trouble);
     let verdict = verdict::lines(&sight, area.width, lines);
-    let areas = areas::Areas::within(&sight, area, lines);
+    let areas = areas::OverviewAreas::within(&sight, area, lines);
     verdict::render(&verdict, areas.verdict, buffer);
     ranges::render(&sight, areas.ranges, buffer);
     destinations::render(&sight, areas.destinations, buffer);
@@ -59,7 +59,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     graphs::course(&sight, areas.course, buffer);
 }
 
-impl Sight<'_> {
+impl OverviewContext<'_> {
     /// Formats the destination, with its source address only if there are several: `10.0.0.7 →
     /// 10.0.3.17:443`.
     fn destination(&self, destination: &Destination) -> String {

@@ -33,7 +33,7 @@ const ASCII_BORDER: border::Set<'static> = border::Set {
 
 /// Whether the terminal's background is dark or light.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ground {
+pub enum Background {
     #[default]
     Dark,
     Light,
@@ -99,16 +99,16 @@ pub const COLORED_OWNERS: usize = 7;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
     pub depth: Depth,
-    pub ground: Ground,
+    pub ground: Background,
     pub contrast: Contrast,
     /// Uses ASCII glyphs only.
     pub ascii: bool,
 }
 
 impl Theme {
-    pub const MONOCHROME: Self = Self::new(Depth::Monochrome, Ground::Dark, false);
+    pub const MONOCHROME: Self = Self::new(Depth::Monochrome, Background::Dark, false);
 
-    pub const fn new(depth: Depth, ground: Ground, ascii: bool) -> Self {
+    pub const fn new(depth: Depth, ground: Background, ascii: bool) -> Self {
         Self { depth, ground, contrast: Contrast::Normal, ascii }
     }
 
@@ -121,10 +121,10 @@ impl Theme {
     #[must_use]
     pub fn next(&self) -> Self {
         let (ground, contrast) = match (self.ground, self.contrast) {
-            (Ground::Dark, Contrast::Normal) => (Ground::Light, Contrast::Normal),
-            (Ground::Light, Contrast::Normal) => (Ground::Dark, Contrast::High),
-            (Ground::Dark, Contrast::High) => (Ground::Light, Contrast::High),
-            (Ground::Light, Contrast::High) => (Ground::Dark, Contrast::Normal),
+            (Background::Dark, Contrast::Normal) => (Background::Light, Contrast::Normal),
+            (Background::Light, Contrast::Normal) => (Background::Dark, Contrast::High),
+            (Background::Dark, Contrast::High) => (Background::Light, Contrast::High),
+            (Background::Light, Contrast::High) => (Background::Dark, Contrast::Normal),
         };
         Self { ground, contrast, ..self.clone() }
     }
@@ -133,10 +133,10 @@ impl Theme {
     pub fn name(&self) -> &'static str {
         match (self.depth, self.ground, self.contrast) {
             (Depth::Monochrome, ..) => "no colour",
-            (_, Ground::Dark, Contrast::Normal) => "dark",
-            (_, Ground::Light, Contrast::Normal) => "light",
-            (_, Ground::Dark, Contrast::High) => "dark, high contrast",
-            (_, Ground::Light, Contrast::High) => "light, high contrast",
+            (_, Background::Dark, Contrast::Normal) => "dark",
+            (_, Background::Light, Contrast::Normal) => "light",
+            (_, Background::Dark, Contrast::High) => "dark, high contrast",
+            (_, Background::Light, Contrast::High) => "light, high contrast",
         }
     }
 
@@ -153,13 +153,13 @@ impl Theme {
         let swatch = self.swatch(role);
         match (self.depth, self.ground) {
             (Depth::Monochrome, _) => Color::Reset,
-            (Depth::Sixteen, Ground::Dark) => swatch.dark16,
-            (Depth::Sixteen, Ground::Light) => swatch.light16,
+            (Depth::Sixteen, Background::Dark) => swatch.dark16,
+            (Depth::Sixteen, Background::Light) => swatch.light16,
             _ if swatch == Swatch::TERMINAL => Color::Reset,
-            (Depth::Indexed, Ground::Dark) => Color::Indexed(swatch.dark256),
-            (Depth::Indexed, Ground::Light) => Color::Indexed(swatch.light256),
-            (Depth::True, Ground::Dark) => mix::color(swatch.dark),
-            (Depth::True, Ground::Light) => mix::color(swatch.light),
+            (Depth::Indexed, Background::Dark) => Color::Indexed(swatch.dark256),
+            (Depth::Indexed, Background::Light) => Color::Indexed(swatch.light256),
+            (Depth::True, Background::Dark) => mix::color(swatch.dark),
+            (Depth::True, Background::Light) => mix::color(swatch.light),
         }
     }
 
@@ -206,8 +206,8 @@ impl Theme {
     fn true_color(&self, role: Role) -> u32 {
         let swatch = self.swatch(role);
         match self.ground {
-            Ground::Dark => swatch.dark,
-            Ground::Light => swatch.light,
+            Background::Dark => swatch.dark,
+            Background::Light => swatch.light,
         }
     }
 }
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn going_through_the_themes_comes_back_to_the_first() {
-        let first = Theme::new(Depth::True, Ground::Dark, false);
+        let first = Theme::new(Depth::True, Background::Dark, false);
         let mut names = vec![first.name()];
         let mut theme = first.next();
         while theme != first {
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn text_is_the_terminals_own() {
         for depth in [Depth::Sixteen, Depth::Indexed, Depth::True] {
-            for ground in [Ground::Dark, Ground::Light] {
+            for ground in [Background::Dark, Background::Light] {
                 assert_eq!(Theme::new(depth, ground, false).color(Role::Text), Color::Reset);
             }
         }

@@ -27,7 +27,7 @@ use std::{
 use bare::BareLoop;
 use measure::{line, median, shortfall};
 use portscope::{
-    allocator::{ALLOCATORS, Candidates, Figures, Pattern, Tuning},
+    allocator::{ALLOCATORS, Candidates, Pattern, StrategyFigures, Tuning},
     domain::{PortRange, Protocols, port::IANA_DYNAMIC},
     engine::{LabReport, LabSetup, LabSite, lab},
     host::{linux::LinuxHost, simulated::SimulatedHost},
@@ -149,7 +149,7 @@ fn on_real_sockets(range: PortRange) -> io::Result<()> {
     Ok(())
 }
 
-fn on_machine(name: &str, range: PortRange, runs: u64) -> io::Result<Figures> {
+fn on_machine(name: &str, range: PortRange, runs: u64) -> io::Result<StrategyFigures> {
     let row = ALLOCATORS.iter().position(|row| row.name == name).expect("a row of the table");
     let mut setup = setup(LabSite::Machine, vec![row], range);
     setup.max_attempts = 1 << 14;
@@ -175,7 +175,7 @@ fn against_bare(range: PortRange) -> io::Result<()> {
     Ok(())
 }
 
-fn tell(name: &str, figures: &Figures) {
+fn tell(name: &str, figures: &StrategyFigures) {
     let successes = (figures.runs - figures.failures) as f64;
     let attempts = figures.attempts as f64 / successes;
     let most = (name == "bitmap").then_some(MOST_ATTEMPTS);

@@ -14,7 +14,7 @@ use portscope::{
         allocation::{self, AllocationThread},
     },
     host::{Host as _, OwnerDepth, linux::LinuxHost},
-    view::{self, Depth, Ground, Theme},
+    view::{self, Background, Depth, Theme},
 };
 use socket2::Socket;
 
@@ -118,7 +118,7 @@ fn without_screen(protocols: Protocols) -> io::Result<Pace> {
 /// The app hears each report; ten times a second it is drawn.
 fn with_screen() -> io::Result<Pace> {
     let (thread, inbox) = start()?;
-    let theme = Theme::new(Depth::True, Ground::Dark, false);
+    let theme = Theme::new(Depth::True, Background::Dark, false);
     let mut terminal = stage::silent_terminal(COLUMNS, ROWS)?;
     let mut app = stage::app();
     let started = Instant::now();

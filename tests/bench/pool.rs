@@ -20,7 +20,7 @@ use std::{
 use measure::{line, median};
 use portscope::{
     LeasePool, LeasedPort,
-    allocator::{Bands, Candidates, Class, Pool, PoolSetup, Quarantine, Tenant},
+    allocator::{Bands, Candidates, Pool, PoolSetup, Priority, Quarantine, Tenant},
     domain::{Binder as _, PortRange, Protocols},
     find_free_port,
     host::linux::binder::RealBinder,
@@ -121,7 +121,7 @@ fn pool(ports: u16, protocols: Protocols, quarantine: Quarantine) -> io::Result<
 }
 
 fn take(pool: &mut RealPool, count: u16) -> io::Result<Vec<u16>> {
-    let mut one = || pool.take(Duration::ZERO, Class::Normal, TENANT, |_| ());
+    let mut one = || pool.take(Duration::ZERO, Priority::Normal, TENANT, |_| ());
     let leases: Result<Vec<_>, _> = (0..count).map(|_| one()).collect();
     Ok(leases.map_err(io::Error::other)?.iter().map(|lease| lease.port).collect())
 }
@@ -159,7 +159,7 @@ fn by_library() -> io::Result<()> {
     let builder = LeasePool::over(range).quarantine(Quarantine::Time(Duration::ZERO));
     let pool = builder.build().map_err(io::Error::other)?;
     let take = || -> io::Result<Vec<_>> {
-        (0..LEASES).map(|_| pool.take(Class::Normal).map_err(io::Error::other)).collect()
+        (0..LEASES).map(|_| pool.take(Priority::Normal).map_err(io::Error::other)).collect()
     };
     let _standing: Vec<_> = (0..STANDING / LEASES).map(|_| take()).collect::<io::Result<_>>()?;
     let (mut taking, mut copying, mut ending) = (Vec::new(), Vec::new(), Vec::new());
@@ -194,7 +194,7 @@ fn in_vain() -> io::Result<()> {
         let mut binder = RealBinder::new(others, None).map_err(io::Error::other)?;
         let _others: Vec<_> = range.ports().map(|port| binder.bind(port).0.ok()).collect();
         let pool = LeasePool::over(range).build().map_err(io::Error::other)?;
-        let fails = || timed(|| pool.take(Class::Normal).is_err()).1;
+        let fails = || timed(|| pool.take(Priority::Normal).is_err()).1;
         let failed: Vec<Duration> = (0..ROUNDS).map(|_| fails()).collect();
         let what = format!("LeasePool::take in vain, 1,000 attempts refused by {name}");
         println!("{}", line(&what, micros(failed, 1), "us", None));
@@ -234,7 +234,7 @@ fn take_beside_drains() -> io::Result<()> {
     let builder = builder.quarantine(Quarantine::Drain(Duration::from_hours(1)));
     let pool = builder.build().map_err(io::Error::other)?;
     let take = |count: u16| -> io::Result<Vec<LeasedPort>> {
-        (0..count).map(|_| pool.take(Class::Normal).map_err(io::Error::other)).collect()
+        (0..count).map(|_| pool.take(Priority::Normal).map_err(io::Error::other)).collect()
     };
     drop(take(MANY)?);
     let mut taking = Vec::new();

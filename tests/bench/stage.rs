@@ -12,7 +12,7 @@ use std::{
 use portscope::{
     allocator::Attempt,
     app::{
-        App, Event, Extent, Glyphs, Key, Options, RowsPerLine, Screen,
+        App, AppOptions, Event, Extent, GlyphSet, Key, RowsPerLine, Screen,
         allocation::AllocationOptions,
     },
     domain::{
@@ -25,7 +25,7 @@ use portscope::{
     },
     host::{Host as _, simulated::SimulatedHost},
     tui::encoder::Encoder,
-    view::{self, Depth, Ground, Theme},
+    view::{self, Background, Depth, Theme},
 };
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use ratatui::{Terminal, TerminalOptions, Viewport, buffer::Buffer, layout::Rect};
@@ -153,7 +153,7 @@ impl<'a> Stage<'a> {
         app.update(Duration::ZERO, Event::Resized { columns, rows });
         let area = Rect::new(0, 0, columns, rows);
         let terminal = silent_terminal(columns, rows)?;
-        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let theme = Theme::new(Depth::True, Background::Dark, false);
         let (at, random) = (Duration::from_secs(1), ChaCha12Rng::seed_from_u64(1));
         let mut stage = Self { world, app, theme, terminal, area, at, number: 0, random };
         let first = stage.event(Change::Nothing);
@@ -238,9 +238,9 @@ impl<'a> Stage<'a> {
 
 /// With exo's allocator and the options that a person without options has.
 pub fn app() -> App {
-    App::new(Options {
+    App::new(AppOptions {
         first: Screen::Map,
-        glyphs: Glyphs { rows_per_line: RowsPerLine::Two, has_dots: true },
+        glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,
         find: None,

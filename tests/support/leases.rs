@@ -10,7 +10,7 @@ use std::{
 };
 
 use portscope::{
-    allocator::{Bands, Candidates, Class, Pool, PoolSetup, Quarantine, Shortage, Tenant},
+    allocator::{Bands, Candidates, Pool, PoolSetup, Priority, Quarantine, Shortage, Tenant},
     domain::{Binder, Errno, PortRange, Protocol, Refusal},
 };
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -109,10 +109,10 @@ pub fn tenant(pid: u32) -> Tenant {
     Tenant { pid, started: 7 }
 }
 
-pub fn take(pool: &mut TestPool, now: Duration, class: Class) -> Result<u16, Shortage> {
+pub fn take(pool: &mut TestPool, now: Duration, class: Priority) -> Result<u16, Shortage> {
     pool.take(now, class, tenant(1), |_| ()).map(|lease| lease.port)
 }
 
-pub fn take_all(pool: &mut TestPool, class: Class) -> Vec<u16> {
+pub fn take_all(pool: &mut TestPool, class: Priority) -> Vec<u16> {
     std::iter::from_fn(|| take(pool, at(0), class).ok()).collect()
 }

@@ -10,13 +10,13 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, Event, Extent, Glyphs, Key, Options, RowsPerLine, Screen,
+        App, AppOptions, Event, Extent, GlyphSet, Key, RowsPerLine, Screen,
         allocation::AllocationOptions,
     },
     domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, ServiceNames, State, port},
     engine::Report,
     host::{Host, simulated::SimulatedHost},
-    view::{self, Depth, Ground, Theme},
+    view::{self, Background, Depth, Theme},
 };
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
@@ -74,7 +74,7 @@ pub fn busy() -> SimulatedHost {
 }
 
 pub fn dark() -> Theme {
-    Theme::new(Depth::True, Ground::Dark, false)
+    Theme::new(Depth::True, Background::Dark, false)
 }
 
 /// An app in a terminal, driven by keys.
@@ -96,9 +96,9 @@ impl Session {
         let rows_per_line =
             if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
         let allocation = AllocationOptions::exo(7);
-        let app = App::new(Options {
+        let app = App::new(AppOptions {
             first,
-            glyphs: Glyphs { rows_per_line, has_dots: !theme.ascii },
+            glyphs: GlyphSet { rows_per_line, has_dots: !theme.ascii },
             extent: Extent::Ephemeral,
             protocols: Protocols::Both,
             find: None,
@@ -199,13 +199,13 @@ pub fn styles(buffer: &Buffer) -> String {
 }
 
 pub fn light() -> Theme {
-    Theme::new(Depth::True, Ground::Light, false)
+    Theme::new(Depth::True, Background::Light, false)
 }
 
 pub fn ascii() -> Theme {
-    Theme::new(Depth::Sixteen, Ground::Dark, true)
+    Theme::new(Depth::Sixteen, Background::Dark, true)
 }
 
 pub fn sixteen() -> Theme {
-    Theme::new(Depth::Sixteen, Ground::Dark, false)
+    Theme::new(Depth::Sixteen, Background::Dark, false)
 }

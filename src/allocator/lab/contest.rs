@@ -6,8 +6,8 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use crate::{
     allocator::{
         Candidates, Law, Order, Pattern, Population, Tuning,
-        lab::{Column, Entrant, Expectation, Given, Predicted},
-        theory::{Run, runs_of_taken},
+        lab::{Entrant, Expectation, Given, Predicted, StrategyColumn},
+        theory::{OccupiedRun, runs_of_taken},
     },
     domain::Protocols,
 };
@@ -18,7 +18,7 @@ const TIMED: u64 = 16;
 
 /// Configuration of a lab.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct LabConfig {
     /// Indexes into `ALLOCATORS`.
     pub strategies: Vec<usize>,
     pub candidates: Candidates,
@@ -42,13 +42,13 @@ pub struct Contest {
     destinations: u32,
     /// One for all strategies, or one for each.
     populations: Vec<Rc<Population>>,
-    slots: Vec<Slot>,
+    slots: Vec<StrategySlot>,
     /// Number of strategies that had their turn in this run, if they run in turn.
     turn: usize,
 }
 
 /// State of a strategy in the current run.
-struct Slot {
+struct StrategySlot {
     entrant: Entrant<Rc<Population>, Rc<Population>>,
     phase: Phase,
     /// Number of runs started.
@@ -69,7 +69,7 @@ enum Phase {
 
 impl Contest {
     /// Creates a lab with `occupied` occupied candidates, distributed according to `pattern`.
-    pub fn new(terms: &Terms, pattern: Pattern, occupied: u32) -> Self {
+    pub fn new(terms: &LabConfig, pattern: Pattern, occupied: u32) -> Self {
         let population = || {
             let candidates = terms.candidates.clone();
             Rc::new(Population::new(pattern, candidates, terms.protocols, occupied, terms.seed))
@@ -79,13 +79,19 @@ impl Contest {
             Pattern::Built => terms.strategies.iter().map(|_| population()).collect(),
             Pattern::Uniform | Pattern::Clustered => vec![shared; terms.strategies.len()],
         };
-        let slots = terms.strategies.iter().zip(&populations).map(|(&strategy, population)| Slot {
-            entrant: Entrant::new(strategy, Rc::clone(population), Rc::clone(population), terms),
-            phase: Phase::Ended,
-            runs: 0,
-            built: 0,
-            known: None,
-        });
+        let slots =
+            terms.strategies.iter().zip(&populations).map(|(&strategy, population)| StrategySlot {
+                entrant: Entrant::new(
+                    strategy,
+                    Rc::clone(population),
+                    Rc::clone(population),
+                    terms,
+                ),
+                phase: Phase::Ended,
+                runs: 0,
+                built: 0,
+                known: None,
+            });
         Self {
             candidates: terms.candidates.clone(),
             pattern,
@@ -185,8 +191,8 @@ impl Contest {
         }
     }
 
-    /// Returns the state of all strategies, in the order of `Terms::strategies`.
-    pub fn columns(&self) -> Vec<Column> {
+    /// Returns the state of all strategies, in the order of `LabConfig::strategies`.
+    pub fn columns(&self) -> Vec<StrategyColumn> {
         let picture = |population: &Rc<Population>| {
             let picture = Arc::new(population.picture());
             let lengths = runs_of_taken(&self.candidates, &*picture);
@@ -298,7 +304,7 @@ impl Contest {
     }
 
     /// `runs` are the runs of occupied ports; they are ignored if the occupancy is uniform.
-    fn expectation(&self, slot: &Slot, runs: Arc<[Run]>) -> Expectation<'_> {
+    fn expectation(&self, slot: &StrategySlot, runs: Arc<[OccupiedRun]>) -> Expectation<'_> {
         let is_built = self.pattern == Pattern::Built;
         let occupied = if is_built { slot.built } else { self.occupied };
         Expectation {
@@ -309,13 +315,13 @@ impl Contest {
     }
 
     /// Returns `None` while the occupancy is being built: no formula covers a partial one.
-    fn law(&self, slot: &Slot, lengths: &[Run]) -> Option<Law> {
+    fn law(&self, slot: &StrategySlot, lengths: &[OccupiedRun]) -> Option<Law> {
         let is_whole = slot.phase != Phase::Building;
         is_whole.then(|| self.expectation(slot, lengths.into()).law()).flatten()
     }
 }
 
-impl Slot {
+impl StrategySlot {
     fn end_if_over(&mut self) {
         if !self.entrant.is_going_on() {
             self.phase = Phase::Ended;

@@ -6,10 +6,10 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{
-        ALLOCATORS, Allocator, AllocatorRow, Attempt, Candidates, Figures, FreePorts, Progress,
-        Sight, Strategy,
+        ALLOCATORS, AllocatorRow, Attempt, AttemptSearch, Candidates, FreePorts, PortView,
+        Progress, Strategy, StrategyFigures,
         lab::{
-            Expectation, Predicted, Tally, Terms,
+            Expectation, LabConfig, LabTally, Predicted,
             expectation::{Given, HISTORY},
         },
     },
@@ -21,48 +21,48 @@ const TRAIL: usize = 64;
 
 /// Result of an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct AllocationEnd {
     pub attempts: u32,
     /// `None` if the allocation gave up.
     pub port: Option<u16>,
 }
 
 /// State of one strategy of a lab.
-pub struct Column {
+pub struct StrategyColumn {
     /// Index into `ALLOCATORS`.
     pub strategy: usize,
-    pub figures: Figures,
+    pub figures: StrategyFigures,
     /// Current occupancy of the strategy.
     pub ports: Arc<FreePorts>,
     /// Attempts of the current or last allocation, oldest first, at most the last 64.
     pub trail: Vec<Attempt>,
     /// Result of the last allocation.
-    pub last: Option<Ended>,
+    pub last: Option<AllocationEnd>,
 }
 
 /// Strategy that takes part in a lab.
 pub struct Entrant<B, V> {
     strategy: usize,
-    allocator: Allocator<B, Box<dyn Strategy>, ChaCha8Rng, V>,
+    allocator: AttemptSearch<B, Box<dyn Strategy>, ChaCha8Rng, V>,
     max_attempts: u32,
-    tally: Tally,
+    tally: LabTally,
     /// Ring buffer: attempt n is at index n modulo its length.
     trail: [Option<Attempt>; TRAIL],
     /// Number of attempts of the current or last allocation.
     attempts: u32,
     is_going_on: bool,
     predicted: Option<Predicted>,
-    last: Option<Ended>,
+    last: Option<AllocationEnd>,
     /// Number of ports given, including those that no statistic counts.
     given: u64,
     /// Time spent on the current allocation, if all of it is timed.
     spent: Option<Duration>,
 }
 
-impl<B: Binder, V: Sight> Entrant<B, V> {
+impl<B: Binder, V: PortView> Entrant<B, V> {
     /// Creates a strategy of a lab. Its generator is ChaCha8 with the lab's seed, in a separate
     /// stream, so that its choices do not depend on the other strategies.
-    pub fn new(strategy: usize, binder: B, sight: V, terms: &Terms) -> Self {
+    pub fn new(strategy: usize, binder: B, sight: V, terms: &LabConfig) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(terms.seed);
         random.set_stream(strategy as u64 + 1);
         let made = (ALLOCATORS[strategy].make)(terms.tuning);
@@ -70,9 +70,10 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         let candidates = terms.candidates.clone();
         Self {
             strategy,
-            allocator: Allocator::new(binder, made, random, candidates, max_attempts).seeing(sight),
+            allocator: AttemptSearch::new(binder, made, random, candidates, max_attempts)
+                .seeing(sight),
             max_attempts,
-            tally: Tally::default(),
+            tally: LabTally::default(),
             trail: [None; TRAIL],
             attempts: 0,
             is_going_on: false,
@@ -91,16 +92,16 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         &ALLOCATORS[self.strategy]
     }
 
-    pub fn tally(&self) -> &Tally {
+    pub fn tally(&self) -> &LabTally {
         &self.tally
     }
 
-    pub fn tally_mut(&mut self) -> &mut Tally {
+    pub fn tally_mut(&mut self) -> &mut LabTally {
         &mut self.tally
     }
 
     /// Returns the result of the last counted allocation.
-    pub fn last(&self) -> Option<Ended> {
+    pub fn last(&self) -> Option<AllocationEnd> {
         self.last
     }
 
@@ -134,7 +135,7 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         let made = self.go_on(limit);
         let spent = spent + clock().saturating_sub(begun);
         self.spent = Some(spent);
-        if let Some(Ended { port, .. }) = self.last.filter(|_| !self.is_going_on) {
+        if let Some(AllocationEnd { port, .. }) = self.last.filter(|_| !self.is_going_on) {
             self.tally.time(spent, port.is_some());
         }
         made
@@ -151,7 +152,11 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
 
     /// Makes up to `limit` attempts of an allocation that no statistic counts and that has no limit
     /// of its own. Returns the number of attempts, and the result if the allocation ended.
-    pub fn allocate_uncounted(&mut self, limit: u32, destination: u32) -> (u32, Option<Ended>) {
+    pub fn allocate_uncounted(
+        &mut self,
+        limit: u32,
+        destination: u32,
+    ) -> (u32, Option<AllocationEnd>) {
         if !std::mem::replace(&mut self.is_going_on, true) {
             self.attempts = 0;
             self.allocator.turn_to(destination);
@@ -162,7 +167,7 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         (self.attempts - before, ended)
     }
 
-    fn steps(&mut self, limit: u32) -> Option<Ended> {
+    fn steps(&mut self, limit: u32) -> Option<AllocationEnd> {
         let Self { allocator, attempts, trail, .. } = self;
         let progress = allocator.steps(limit, |attempt| {
             *attempts = attempt.number;
@@ -175,7 +180,7 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
         };
         self.given += u64::from(port.is_some());
         self.is_going_on = false;
-        Some(Ended { attempts: self.attempts, port })
+        Some(AllocationEnd { attempts: self.attempts, port })
     }
 
     /// Returns what is expected of the next allocation, if the occupancy is uniformly random.
@@ -192,12 +197,12 @@ impl<B: Binder, V: Sight> Entrant<B, V> {
     }
 
     /// Returns the state, without the expected distribution and the run lengths of the occupancy.
-    pub fn column(&self, ports: Arc<FreePorts>) -> Column {
+    pub fn column(&self, ports: Arc<FreePorts>) -> StrategyColumn {
         let first = self.attempts.saturating_sub(TRAIL as u32) + 1;
         let trail = (first..=self.attempts).filter_map(|number| {
             self.trail[number as usize % TRAIL].filter(|attempt| attempt.number == number)
         });
-        Column {
+        StrategyColumn {
             strategy: self.strategy,
             figures: self.tally.figures(self.allocator.candidates().range()),
             ports,

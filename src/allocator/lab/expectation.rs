@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::allocator::{AllocatorRow, Candidates, Law, Order, lab::Predicted, theory::Run};
+use crate::allocator::{AllocatorRow, Candidates, Law, Order, lab::Predicted, theory::OccupiedRun};
 
 /// What the expected result of one allocation depends on.
 pub struct Expectation<'a> {
@@ -11,7 +11,7 @@ pub struct Expectation<'a> {
     pub occupied: u32,
     /// Runs of occupied ports, if the occupancy is not uniformly random; `None` if it is, drawn
     /// again for each run.
-    pub runs: Option<Arc<[Run]>>,
+    pub runs: Option<Arc<[OccupiedRun]>>,
     pub max_attempts: u32,
     /// Number of ports given last that the strategy can remember.
     pub remembered: u32,

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    allocator::{Figures, lab::Predicted, predictability::judge},
+    allocator::{StrategyFigures, lab::Predicted, predictability::judge},
     domain::PortRange,
 };
 
@@ -20,7 +20,7 @@ const DENSE: usize = 1 << 16;
 const GIVEN_PER_DISTINCT: u64 = 4;
 
 /// Statistics of one strategy's allocations.
-pub struct Tally {
+pub struct LabTally {
     runs: u64,
     failures: u64,
     attempts: u64,
@@ -39,7 +39,7 @@ pub struct Tally {
     snapshots: (u64, Duration),
 }
 
-impl Default for Tally {
+impl Default for LabTally {
     fn default() -> Self {
         Self {
             runs: 0,
@@ -58,12 +58,12 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
+impl LabTally {
     pub fn runs(&self) -> u64 {
         self.runs
     }
 
-    /// Returns the mean number of attempts per run, like `Figures::mean`.
+    /// Returns the mean number of attempts per run, like `StrategyFigures::mean`.
     pub fn mean(&self) -> Option<f64> {
         (self.runs > 0).then(|| self.attempts as f64 / self.runs as f64)
     }
@@ -112,9 +112,9 @@ impl Tally {
     }
 
     /// Returns the statistics, without `law` and `lengths`, which depend on the occupancy.
-    pub fn figures(&self, range: PortRange) -> Figures {
+    pub fn figures(&self, range: PortRange) -> StrategyFigures {
         let recent = self.recent();
-        Figures {
+        StrategyFigures {
             runs: self.runs,
             failures: self.failures,
             attempts: self.attempts,
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn of_a_uniform_choice_the_entropy_is_that_of_the_range_and_of_few_ports_nothing_is_said() {
-        let mut tally = Tally::default();
+        let mut tally = LabTally::default();
         let mut state = 1_u64;
         for given in 1..=4_300 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn counts_are_those_of_the_runs() {
-        let mut tally = Tally::default();
+        let mut tally = LabTally::default();
         for (attempts, port) in [(2, Some(9)), (70_000, Some(9)), (5, None), (2, Some(12))] {
             tally.count(attempts, port, None);
         }

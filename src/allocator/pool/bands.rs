@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use crate::{
-    allocator::pool::{Class, Pool},
+    allocator::pool::{Pool, Priority},
     domain::{Binder, PortRange},
 };
 
@@ -27,11 +27,12 @@ impl BandUse {
 }
 
 impl<B: Binder, R: Rng> Pool<B, R> {
-    /// Returns the use of each band, in the order of `Class::EACH`.
+    /// Returns the use of each band, in the order of `Priority::EACH`.
     pub fn bands(&self) -> [BandUse; 3] {
         let candidates = &self.setup.candidates;
-        let ends = [candidates.len(), self.first_of(Class::Low), self.first_of(Class::Normal)];
-        let mut bands = Class::EACH.map(|class| {
+        let ends =
+            [candidates.len(), self.first_of(Priority::Low), self.first_of(Priority::Normal)];
+        let mut bands = Priority::EACH.map(|class| {
             let (first, end) = (self.first_of(class), ends[class as usize]);
             let ports = || PortRange::new(candidates.nth(first), candidates.nth(end - 1)).ok();
             let ports = (first < end).then(ports).flatten();

@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use crate::{
-    allocator::{Attempt, Class, Pool, Shortage},
+    allocator::{Attempt, Pool, Priority, Shortage},
     domain::{Binder, Errno, Refusal},
 };
 
@@ -35,11 +35,11 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     /// Searches the band for every class first, so that reserved ports are used last.
     pub(super) fn search(
         &mut self,
-        class: Class,
+        class: Priority,
         mut seen: impl FnMut(&Attempt),
     ) -> Result<(u16, B::Held), Shortage> {
         let mut misses = Misses::default();
-        for band in Class::EACH.into_iter().filter(|&band| band <= class) {
+        for band in Priority::EACH.into_iter().filter(|&band| band <= class) {
             if let Some(found) = self.search_band(band, &mut misses, &mut seen) {
                 return Ok(found);
             }
@@ -61,7 +61,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     fn search_band(
         &mut self,
-        band: Class,
+        band: Priority,
         misses: &mut Misses,
         seen: &mut impl FnMut(&Attempt),
     ) -> Option<(u16, B::Held)> {

@@ -9,14 +9,14 @@ use crate::{
 
 /// Priority of a lease: each class may use all ports that a lower class may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
+pub enum Priority {
     Low,
     #[default]
     Normal,
     High,
 }
 
-impl Class {
+impl Priority {
     pub const EACH: [Self; 3] = [Self::Low, Self::Normal, Self::High];
 
     pub fn name(self) -> &'static str {
@@ -87,7 +87,7 @@ pub struct Lease {
     pub port: u16,
     /// Number of the lease, counted from 1 over the life of the pool.
     pub number: u64,
-    pub class: Class,
+    pub class: Priority,
     pub tenant: Tenant,
     /// Time when the port was leased.
     pub since: Duration,
@@ -115,7 +115,7 @@ pub enum Shortage {
         "no port is left for class {}: {leased} leased, {resting} resting, {refused} in use by others",
         class.name()
     )]
-    NoneLeft { class: Class, leased: u32, resting: u32, refused: u32 },
+    NoneLeft { class: Priority, leased: u32, resting: u32, refused: u32 },
     /// Some ports were not tried, or one was refused for another reason than a socket of others
     /// (`last`).
     #[error("gave up after {attempts} attempts, {untried} ports not tried{}", but_for(*.last))]
@@ -127,7 +127,7 @@ pub enum Shortage {
 
 /// Counters since the pool was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct PoolCounts {
     pub given: u64,
     pub refused: u64,
     pub released: u64,

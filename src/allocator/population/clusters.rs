@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{population::CLUSTER, theory::Run};
+use crate::allocator::{population::CLUSTER, theory::OccupiedRun};
 
 /// Minimum mean number of free ports between two runs; with fewer, the runs are made longer.
 const GAP: u32 = 4;
@@ -14,7 +14,7 @@ pub struct Clusters {
     numbers: u32,
     /// One bit per number.
     taken: Vec<u64>,
-    runs: Arc<[Run]>,
+    runs: Arc<[OccupiedRun]>,
     /// Ends of the parts of a composition; kept to reuse the buffers.
     cuts: [Vec<u32>; 2],
 }
@@ -31,7 +31,7 @@ impl Clusters {
     }
 
     /// Returns (length, 1) for each run.
-    pub fn runs(&self) -> Arc<[Run]> {
+    pub fn runs(&self) -> Arc<[OccupiedRun]> {
         Arc::clone(&self.runs)
     }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::allocator::{Candidates, Sight, theory::Run};
+use crate::allocator::{Candidates, PortView, theory::OccupiedRun};
 
 /// Returns the lengths of the runs and the number of runs with each length, ascending. A run may
 /// continue from the last candidate to the first, as a scan does.
-pub fn runs_of_taken(candidates: &Candidates, sight: &dyn Sight) -> Vec<Run> {
+pub fn runs_of_taken(candidates: &Candidates, sight: &dyn PortView) -> Vec<OccupiedRun> {
     let mut lengths = BTreeMap::new();
     let (mut leading, mut length, mut any_free) = (0, 0, false);
     let mut end = |length: u32| {
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
     use crate::{allocator::FreePorts, domain::PortRange};
 
-    fn runs(taken: &[u16], reserved: &[PortRange]) -> Vec<Run> {
+    fn runs(taken: &[u16], reserved: &[PortRange]) -> Vec<OccupiedRun> {
         let candidates = Candidates::new(PortRange::new(10, 19).unwrap(), reserved);
         runs_of_taken(&candidates, &FreePorts::without(taken.iter().copied()))
     }

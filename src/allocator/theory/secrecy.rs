@@ -2,27 +2,27 @@
 //! ports.
 
 use crate::allocator::{
-    Candidates, Order, Sight,
-    theory::{Run, runs_of_taken},
+    Candidates, Order, PortView,
+    theory::{OccupiedRun, runs_of_taken},
 };
 
 /// Returns the Shannon entropy of the next port given, in bits. `None` if no formula is known or no
 /// port is free.
-pub fn entropy_of_next(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<f64> {
+pub fn entropy_of_next(order: Order, candidates: &Candidates, sight: &dyn PortView) -> Option<f64> {
     weights(order, candidates, sight)
         .map(|weights| weights.iter().map(|&(weight, ports)| -ports * weight * weight.log2()).sum())
 }
 
 /// Returns the probability that two allocators with this strategy get the same port from the same
 /// occupancy: the sum of the squares of the weights.
-pub fn rivals_collide(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<f64> {
+pub fn rivals_collide(order: Order, candidates: &Candidates, sight: &dyn PortView) -> Option<f64> {
     weights(order, candidates, sight)
         .map(|weights| weights.iter().map(|&(weight, ports)| ports * weight * weight).sum())
 }
 
 /// Returns the probabilities of ports, each with the number of ports that have it. The port after
 /// an occupied run of length L is reached from L + 1 starts of a scan.
-fn weights(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<Vec<(f64, f64)>> {
+fn weights(order: Order, candidates: &Candidates, sight: &dyn PortView) -> Option<Vec<(f64, f64)>> {
     let runs = runs_of_taken(candidates, sight);
     let count = f64::from(candidates.len());
     let taken: u32 = runs.iter().map(|&(length, count)| length * count).sum();
@@ -34,7 +34,7 @@ fn weights(order: Order, candidates: &Candidates, sight: &dyn Sight) -> Option<V
         Order::Replacement | Order::Shuffled | Order::OnlyFree => Some(vec![(1.0 / free, free)]),
         Order::Scan => {
             let after_run =
-                |&(length, runs): &Run| (f64::from(length + 1) / count, f64::from(runs));
+                |&(length, runs): &OccupiedRun| (f64::from(length + 1) / count, f64::from(runs));
             let mut weights: Vec<_> = runs.iter().map(after_run).collect();
             let others = free - weights.iter().map(|&(_, ports)| ports).sum::<f64>();
             weights.push((1.0 / count, others));

@@ -4,8 +4,9 @@ use crate::{
     app::{
         Effect, Key,
         allocation::{
-            Allocation, AllocationAction, AllocationOptions, Figures, Ground, Heat, LastScan, Log,
-            POLITE, Panel, RunState, SettingsPanel, Site, Speed, Trail, next_strategy, site::Share,
+            ActivePanel, Allocation, AllocationAction, AllocationFigures, AllocationOptions,
+            AllocationPanel, AttemptDensity, AttemptLog, LastScan, OccupancyCounts, POLITE,
+            RunState, Site, Speed, Trail, next_strategy, site::Share,
         },
     },
     domain::Text,
@@ -35,7 +36,7 @@ impl Allocation {
 
     /// Adds a pasted character to the selected settings field, if the settings are open.
     pub fn paste(&mut self, character: char) {
-        if let Some(Panel::Settings(panel)) = &mut self.panel {
+        if let Some(ActivePanel::Settings(panel)) = &mut self.panel {
             panel.paste(character);
         }
     }
@@ -44,11 +45,11 @@ impl Allocation {
     pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         match &mut self.panel {
             None => Vec::new(),
-            Some(Panel::ConfirmSpeed(speed)) => {
+            Some(ActivePanel::ConfirmSpeed(speed)) => {
                 let speed = *speed;
                 self.answer(key, speed)
             }
-            Some(Panel::Settings(panel)) => {
+            Some(ActivePanel::Settings(panel)) => {
                 if panel.press(key) {
                     return Vec::new();
                 }
@@ -99,7 +100,7 @@ impl Allocation {
                 self.notice = Some(Text::scrub(words));
                 return None;
             };
-            let ground = Ground::count(&self.options, scan);
+            let ground = OccupancyCounts::count(&self.options, scan);
             self.see_ground(ground, scan.snapshot);
             // On a machine that others use, hold at most a tenth of the free ports.
             let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
@@ -160,7 +161,7 @@ impl Allocation {
             return Vec::new();
         };
         if faster > POLITE && !self.may_be_fast(scan) {
-            self.panel = Some(Panel::ConfirmSpeed(faster));
+            self.panel = Some(ActivePanel::ConfirmSpeed(faster));
             return Vec::new();
         }
         self.set_speed(faster)
@@ -201,7 +202,8 @@ impl Allocation {
 
     fn open_settings(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let ephemeral = scan.map(|s| s.snapshot.ephemeral.range);
-        self.panel = Some(Panel::Settings(SettingsPanel::new(self.options.clone(), ephemeral)));
+        self.panel =
+            Some(ActivePanel::Settings(AllocationPanel::new(self.options.clone(), ephemeral)));
         self.pause()
     }
 
@@ -244,7 +246,7 @@ impl Allocation {
         self.simulated = None;
         self.forget_ground();
         if let Some(scan) = scan.filter(|_| self.site == Site::Machine) {
-            self.see_ground(Ground::count(&self.options, scan), scan.snapshot);
+            self.see_ground(OccupancyCounts::count(&self.options, scan), scan.snapshot);
         }
     }
 
@@ -298,11 +300,11 @@ impl Allocation {
     }
 
     fn forget(&mut self) {
-        self.figures = Figures::default();
+        self.figures = AllocationFigures::default();
         self.ended = 0;
-        self.log = Log::default();
+        self.log = AttemptLog::default();
         self.trail = Trail::default();
-        self.heat = Heat::default();
+        self.heat = AttemptDensity::default();
         self.last = None;
         self.last_allocations.clear();
         self.held.clear();

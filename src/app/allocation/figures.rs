@@ -14,7 +14,7 @@ pub enum Reached {
 
 /// Counted since the run began, or since the simulated occupancy last changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct AllocationFigures {
     pub attempts: u64,
     pub collisions: u64,
     pub successes: u64,
@@ -29,7 +29,7 @@ pub struct Figures {
     pub histogram: BTreeMap<u32, u64>,
 }
 
-impl Figures {
+impl AllocationFigures {
     pub fn add(&mut self, delta: &AllocationDelta) {
         self.attempts += delta.attempts;
         self.collisions += delta.collisions;
@@ -99,13 +99,13 @@ mod tests {
 
     #[test]
     fn allocations_that_gave_up_count_as_all_their_attempts() {
-        let figures = Figures {
+        let figures = AllocationFigures {
             attempts: 104,
             successes: 3,
             failures: 1,
             in_vain: 100,
             histogram: [(1, 2), (2, 1)].into(),
-            ..Figures::default()
+            ..AllocationFigures::default()
         };
         assert_eq!(figures.mean(), Some(26.0));
         assert_eq!(figures.quantile(0.5), Some(Reached::After(1)));
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_a_run_without_attempts() {
-        let figures = Figures::default();
+        let figures = AllocationFigures::default();
         assert_eq!(figures.mean(), None);
         assert_eq!(figures.quantile(0.5), None);
         assert_eq!(figures.collision_rate(), None);

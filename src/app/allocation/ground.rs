@@ -4,14 +4,14 @@ use crate::app::allocation::{AllocationOptions, LastScan};
 
 /// The counts from which expected values are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ground {
+pub struct OccupancyCounts {
     /// Ports of the range that are not reserved.
     pub candidates: u32,
     /// Candidates with at least one socket of the chosen protocols.
     pub occupied: u32,
 }
 
-impl Ground {
+impl OccupancyCounts {
     pub fn count(options: &AllocationOptions, scan: LastScan<'_>) -> Self {
         let ephemeral = &scan.snapshot.ephemeral;
         let occupied_in = |range| scan.occupancy.occupied_in(range, options.protocols);

@@ -14,13 +14,13 @@ struct Touch {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heat {
+pub(super) struct AttemptDensity {
     touched: VecDeque<Touch>,
     /// The sum of `touched` by port; empty before the first attempt.
     times: Vec<u32>,
 }
 
-impl Heat {
+impl AttemptDensity {
     pub fn add(&mut self, at: Duration, ports: Vec<(u16, u32)>) {
         // A report without attempts, such as that of a paused run, changes nothing.
         if ports.is_empty() {

@@ -6,9 +6,9 @@ use crate::{
     allocator::{
         ALLOCATORS, AllocatorRow, Candidates, FreePorts, Law, Order,
         lab::{Expectation, Given},
-        theory::{Run, runs_of_taken},
+        theory::{OccupiedRun, runs_of_taken},
     },
-    app::allocation::{Allocation, AllocationOptions, Ground},
+    app::allocation::{Allocation, AllocationOptions, OccupancyCounts},
     domain::Snapshot,
 };
 
@@ -20,7 +20,7 @@ const LONG_SINCE: u32 = u32::MAX;
 pub(super) struct Terrain {
     candidates: Candidates,
     /// Runs of occupied ports; counted only for strategies that scan.
-    runs: Arc<[Run]>,
+    runs: Arc<[OccupiedRun]>,
 }
 
 impl Terrain {
@@ -82,7 +82,7 @@ impl Allocation {
     }
 
     /// Stores the occupancy of a new snapshot.
-    pub(super) fn see_ground(&mut self, ground: Ground, snapshot: &Snapshot) {
+    pub(super) fn see_ground(&mut self, ground: OccupancyCounts, snapshot: &Snapshot) {
         self.terrain = Some(Terrain::count(&self.options, snapshot, &self.held));
         self.ground = Some(ground);
     }

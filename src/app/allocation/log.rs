@@ -51,13 +51,13 @@ pub struct LogEntry {
 
 /// The last attempts, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Log {
+pub struct AttemptLog {
     entries: VecDeque<LogEntry>,
     /// A scan was requested and has not come yet.
     awaits_scan: bool,
 }
 
-impl Log {
+impl AttemptLog {
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &LogEntry> + ExactSizeIterator {
         self.entries.iter()
     }

@@ -4,12 +4,12 @@ use crate::{
     allocator::ALLOCATORS,
     app::{
         allocation::AllocationOptions,
-        settings::{self, Settings},
+        settings::{self, EditableSettings},
     },
     domain::{LocalAddress, PortRange},
 };
 
-pub type SettingsPanel = settings::SettingsPanel<AllocationOptions>;
+pub type AllocationPanel = settings::SettingsPanel<AllocationOptions>;
 
 /// A row of the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Field {
 /// The value shown if no address is set.
 const ALL: &str = "all";
 
-impl Settings for AllocationOptions {
+impl EditableSettings for AllocationOptions {
     type Field = Field;
 
     const FIELDS: &'static [Field] = &Field::EACH;

@@ -3,7 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::{
-    app::allocation::{Allocation, AllocationOptions, Figures, Ground, LastScan, Site},
+    app::allocation::{
+        Allocation, AllocationFigures, AllocationOptions, LastScan, OccupancyCounts, Site,
+    },
     domain::{Occupancy, ProcessTable, Snapshot},
     engine::allocation::simulated_processes,
 };
@@ -54,14 +56,14 @@ impl Share {
 pub(super) struct Simulated {
     snapshot: Arc<Snapshot>,
     occupancy: Occupancy,
-    ground: Ground,
+    ground: OccupancyCounts,
 }
 
 impl Simulated {
     fn count(options: &AllocationOptions, snapshot: Arc<Snapshot>) -> Self {
         let occupancy = Occupancy::count(&snapshot);
         let last = LastScan { snapshot: &snapshot, occupancy: &occupancy };
-        let ground = Ground::count(options, last);
+        let ground = OccupancyCounts::count(options, last);
         Self { snapshot, occupancy, ground }
     }
 
@@ -85,7 +87,7 @@ impl Allocation {
         }
         if self.simulated.is_some() {
             // Figures of two occupancies together would match no expected values.
-            self.figures = Figures::default();
+            self.figures = AllocationFigures::default();
             self.last_allocations.clear();
         }
         self.simulated = Some(Simulated::count(&self.options, snapshot));

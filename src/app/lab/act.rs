@@ -6,14 +6,15 @@ use crate::{
         Effect, Key, Move,
         allocation::{LastScan, Share},
         lab::{
-            Lab, LabAction, LabPanel, LabSettingsPanel, MOST_COLUMNS, POLITE, Pattern, Speed, State,
+            LabAction, LabPanel, LabScreen, LabSettingsPanel, LabState, MOST_COLUMNS, POLITE,
+            Pattern, Speed,
         },
     },
     domain::Text,
     engine::{LabRequest, LabSetup, Request},
 };
 
-impl Lab {
+impl LabScreen {
     pub fn act(&mut self, action: LabAction, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.notice = None;
         match action {
@@ -48,7 +49,7 @@ impl Lab {
     /// were unknown before.
     pub fn observe(&mut self, scan: LastScan<'_>) -> Vec<Effect> {
         let reserved = scan.snapshot.ephemeral.reserved_in(self.options.range);
-        let is_outdated = self.state != State::None && reserved > 0;
+        let is_outdated = self.state != LabState::None && reserved > 0;
         if is_outdated { self.begin_anew(Some(scan)) } else { Vec::new() }
     }
 
@@ -115,14 +116,14 @@ impl Lab {
             return self.step(scan);
         }
         let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.state = State::Running;
+        self.state = LabState::Running;
         effects.push(ask(LabRequest::Run));
         effects
     }
 
     fn step(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.state = State::Paused;
+        self.state = LabState::Paused;
         effects.push(ask(LabRequest::Step));
         effects
     }
@@ -131,13 +132,13 @@ impl Lab {
         if !self.is_running() {
             return Vec::new();
         }
-        self.state = State::Paused;
+        self.state = LabState::Paused;
         vec![ask(LabRequest::Pause)]
     }
 
     /// Ensures that the engine has a lab to continue. None: it cannot, and the notice says why.
     fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        if self.state == State::None { self.prepare(scan) } else { Some(Vec::new()) }
+        if self.state == LabState::None { self.prepare(scan) } else { Some(Vec::new()) }
     }
 
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
@@ -148,7 +149,7 @@ impl Lab {
         }
         self.report = None;
         self.number += 1;
-        self.state = State::Paused;
+        self.state = LabState::Paused;
         let setup = LabSetup {
             site: self.site(),
             strategies: self.picked.clone(),
@@ -173,11 +174,11 @@ impl Lab {
         let Some(mut effects) = self.prepare(scan) else {
             let effects = self.pause();
             // What the engine has does not match the options.
-            (self.state, self.report) = (State::None, None);
+            (self.state, self.report) = (LabState::None, None);
             return effects;
         };
         if runs {
-            self.state = State::Running;
+            self.state = LabState::Running;
             effects.push(ask(LabRequest::Run));
         }
         effects
@@ -210,7 +211,7 @@ impl Lab {
             if self.is_simulated { &mut self.simulated_speed } else { &mut self.machine_speed };
         *mine = speed;
         let mut effects = Vec::new();
-        if self.state != State::None {
+        if self.state != LabState::None {
             effects.push(ask(LabRequest::Speed(speed)));
         }
         if speed == Speed::Step {
@@ -250,7 +251,7 @@ impl Lab {
             return Vec::new();
         }
         self.share = share;
-        if self.state == State::None {
+        if self.state == LabState::None {
             return Vec::new();
         }
         vec![ask(LabRequest::Fill(share.part()))]

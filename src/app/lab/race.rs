@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     app::{
         Effect,
-        lab::{Lab, LabPanel, RaceReport, act::ask},
+        lab::{LabPanel, LabScreen, RaceReport, act::ask},
     },
     domain::PortRange,
     engine::{LabRequest, message::RaceSetup},
@@ -15,7 +15,7 @@ use crate::{
 /// port.
 const RANGE: (u16, u16) = (49_152, 50_175);
 
-impl Lab {
+impl LabScreen {
     /// Progress or result of the race; None: no race is shown.
     pub fn race(&self) -> Option<&RaceReport> {
         self.race.as_ref()

@@ -3,7 +3,7 @@
 use crate::{
     app::{
         lab::LabOptions,
-        settings::{self, Settings},
+        settings::{self, EditableSettings},
     },
     domain::PortRange,
 };
@@ -39,7 +39,7 @@ impl LabField {
 /// The usual numbers of remote endpoints.
 const DESTINATIONS: [u32; 7] = [1, 2, 4, 10, 100, 1000, 10_000];
 
-impl Settings for LabOptions {
+impl EditableSettings for LabOptions {
     type Field = LabField;
 
     const FIELDS: &'static [LabField] = &LabField::EACH;

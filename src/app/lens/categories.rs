@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     app::{
-        Grid, Lens, Place,
+        Grid, GridBlock, Lens,
         lens::marks::{bind, connect},
     },
     domain::{Age, Analysis, Destination, History, Occupancy, PortRange, Protocols, Snapshot},
@@ -35,7 +35,7 @@ const NO_SOCKET: u8 = u8::MAX;
 
 /// The input of a lens.
 #[derive(Clone, Copy)]
-pub struct Seen<'a> {
+pub struct CategoryInput<'a> {
     /// The ports that the map shows.
     pub range: PortRange,
     /// The map's grid; None: the terminal is too small.
@@ -67,7 +67,7 @@ pub struct Categories {
 
 impl Categories {
     /// Counts the categories of a lens: for state those of density, for owner none.
-    pub fn count(lens: Lens, seen: Seen<'_>) -> Self {
+    pub fn count(lens: Lens, seen: CategoryInput<'_>) -> Self {
         let mut categories = Self { lens, ..Self::default() };
         match lens {
             Lens::Owner => {}
@@ -147,7 +147,7 @@ impl Categories {
         }
     }
 
-    fn count_ports(&mut self, seen: Seen<'_>) {
+    fn count_ports(&mut self, seen: CategoryInput<'_>) {
         let is_taken = |port: &u16| seen.occupancy.port(*port).is_occupied(seen.protocols);
         for port in seen.range.ports().filter(is_taken) {
             if let Some(category) = self.of_port(port, seen.occupancy) {
@@ -157,14 +157,14 @@ impl Categories {
     }
 
     /// Counts the ports of the range by category, free ports included.
-    fn count_all(&mut self, seen: Seen<'_>) {
+    fn count_all(&mut self, seen: CategoryInput<'_>) {
         for port in seen.range.ports() {
             self.ports[usize::from(self.by_port[usize::from(port)])] += 1;
         }
     }
 
     /// Counts the occupied ports of each block in the density step of that block.
-    fn count_blocks(&mut self, seen: Seen<'_>) {
+    fn count_blocks(&mut self, seen: CategoryInput<'_>) {
         for block in blocks(seen) {
             let taken = seen.occupancy.occupied_in(block, seen.protocols);
             if taken > 0 {
@@ -175,10 +175,10 @@ impl Categories {
 }
 
 /// The blocks of the map; without a grid, the whole range is one block.
-fn blocks(seen: Seen<'_>) -> Vec<PortRange> {
+fn blocks(seen: CategoryInput<'_>) -> Vec<PortRange> {
     let Some(grid) = seen.grid else { return vec![seen.range] };
     let places = (0..grid.rows())
-        .flat_map(|row| (0..grid.columns()).map(move |column| Place { column, row }));
+        .flat_map(|row| (0..grid.columns()).map(move |column| GridBlock { column, row }));
     places.filter_map(|place| grid.block(place)).collect()
 }
 
@@ -198,7 +198,7 @@ fn density_of(taken: u32, block: PortRange) -> u8 {
 
 /// The age step of the youngest socket, by port. `History::ages` has the order of the snapshot's
 /// sockets.
-fn youngest(seen: Seen<'_>) -> Vec<u8> {
+fn youngest(seen: CategoryInput<'_>) -> Vec<u8> {
     let mut youngest = vec![NO_SOCKET; PORTS];
     for (socket, age) in seen.snapshot.sockets.iter().zip(seen.history.ages()) {
         if seen.protocols.includes(socket.protocol) {

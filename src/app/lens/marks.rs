@@ -32,7 +32,7 @@ impl Marks {
 /// What connect() of an unbound TCP socket to one destination finds on a port.
 pub mod connect {
     use crate::{
-        app::lens::{Seen, categories::PORTS},
+        app::lens::{CategoryInput, categories::PORTS},
         domain::{Destination, State},
     };
 
@@ -49,7 +49,7 @@ pub mod connect {
     /// Weight of each category in a block of several ports. A category of weight 0 is not marked.
     pub const WEIGHTS: [u32; 6] = [0, 3, 2, 8, 4, 0];
 
-    pub fn each_port(seen: Seen<'_>) -> Vec<u8> {
+    pub fn each_port(seen: CategoryInput<'_>) -> Vec<u8> {
         let ephemeral = &seen.snapshot.ephemeral;
         let mut ports = vec![NEVER; PORTS];
         for port in ephemeral.range.ports().filter(|&port| !ephemeral.is_reserved(port)) {
@@ -78,7 +78,7 @@ pub mod connect {
 /// What a plain bind() to `[::]`, IPv4 included, gets, for the protocols that the map shows.
 pub mod bind {
     use crate::{
-        app::lens::{Seen, categories::PORTS},
+        app::lens::{CategoryInput, categories::PORTS},
         domain::{
             Protocol,
             availability::{Bind, BindAddress, Reuse, Verdict, bind_answer},
@@ -95,7 +95,7 @@ pub mod bind {
 
     /// Any socket on a port makes bind() fail, whatever its address, family and state. So all ports
     /// without a socket have the same result, and only one of them is checked.
-    pub fn each_port(seen: Seen<'_>) -> Vec<u8> {
+    pub fn each_port(seen: CategoryInput<'_>) -> Vec<u8> {
         let mut ports = vec![FREE; PORTS];
         for socket in &seen.snapshot.sockets {
             if seen.protocols.includes(socket.protocol) {
@@ -111,7 +111,7 @@ pub mod bind {
         ports
     }
 
-    fn is_surely_free(seen: Seen<'_>, port: u16) -> bool {
+    fn is_surely_free(seen: CategoryInput<'_>, port: u16) -> bool {
         let mut asked = Protocol::EACH.into_iter().filter(|&p| seen.protocols.includes(p));
         asked.all(|protocol| {
             let bind = Bind { protocol, address: BindAddress::AnyDual, reuse: Reuse::None };

@@ -1,7 +1,7 @@
 //! Where a move of the cursor leads on a grid. Does not move the cursor.
 
 use crate::{
-    app::{Grid, Place},
+    app::{Grid, GridBlock},
     domain::PortRange,
 };
 
@@ -27,7 +27,7 @@ pub enum Move {
 
 /// The target of a move: a port, or a block of which the caller takes the most telling port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Destination {
+pub enum MoveTarget {
     Port(u16),
     Block(PortRange),
 }
@@ -39,13 +39,13 @@ pub fn destination(
     range: PortRange,
     cursor: u16,
     movement: Move,
-) -> Option<Destination> {
+) -> Option<MoveTarget> {
     let half_page = i32::from(shown.rows() / 2);
     let grid = &shown.over(range);
     let from = grid.place(cursor)?;
     let block = match movement {
-        Move::First => return Some(Destination::Port(range.first())),
-        Move::Last => return Some(Destination::Port(range.last())),
+        Move::First => return Some(MoveTarget::Port(range.first())),
+        Move::Last => return Some(MoveTarget::Port(range.last())),
         Move::PreviousPort => return port_in(range, cursor.checked_sub(1)),
         Move::NextPort => return port_in(range, cursor.checked_add(1)),
         Move::Left => along(grid, from, -1),
@@ -59,31 +59,31 @@ pub fn destination(
         Move::PageUp => across(grid, from, -half_page),
         Move::PageDown => across(grid, from, half_page),
     };
-    block.map(Destination::Block)
+    block.map(MoveTarget::Block)
 }
 
-fn port_in(range: PortRange, port: Option<u16>) -> Option<Destination> {
-    port.filter(|&p| range.contains(p)).map(Destination::Port)
+fn port_in(range: PortRange, port: Option<u16>) -> Option<MoveTarget> {
+    port.filter(|&p| range.contains(p)).map(MoveTarget::Port)
 }
 
 /// Moves along the rows: the last block of a row is followed by the first block of the next row.
-fn along(grid: &Grid, from: Place, blocks: i32) -> Option<PortRange> {
+fn along(grid: &Grid, from: GridBlock, blocks: i32) -> Option<PortRange> {
     let columns = i32::from(grid.columns());
-    let index = |place: Place| i32::from(place.row) * columns + i32::from(place.column);
+    let index = |place: GridBlock| i32::from(place.row) * columns + i32::from(place.column);
     let ends = [grid.range().first(), grid.range().last()].map(|port| grid.place(port).map(index));
     let [Some(first), Some(last)] = ends else { return None };
     let to = (index(from) + blocks).clamp(first, last);
-    let place = Place { column: (to % columns) as u16, row: (to / columns) as u16 };
+    let place = GridBlock { column: (to % columns) as u16, row: (to / columns) as u16 };
     (place != from).then(|| grid.block(place))?
 }
 
 /// Moves by `rows` rows, or by as many as the column has.
-fn across(grid: &Grid, from: Place, rows: i32) -> Option<PortRange> {
+fn across(grid: &Grid, from: GridBlock, rows: i32) -> Option<PortRange> {
     let step = rows.signum();
     (1..=rows.abs())
         .map_while(|distance| {
             let row = u16::try_from(i32::from(from.row) + distance * step).ok()?;
-            grid.block(Place { column: from.column, row })
+            grid.block(GridBlock { column: from.column, row })
         })
         .last()
 }
@@ -99,8 +99,8 @@ mod tests {
 
     fn moved(cursor: u16, movement: Move) -> Option<u16> {
         destination(&grid(), port::LINUX_DEFAULT, cursor, movement).map(|to| match to {
-            Destination::Port(port) => port,
-            Destination::Block(block) => block.first(),
+            MoveTarget::Port(port) => port,
+            MoveTarget::Block(block) => block.first(),
         })
     }
 

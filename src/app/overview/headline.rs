@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    app::Scan,
+    app::LatestScan,
     domain::{
         Finding, Level, Severity, Subject, Thresholds, Trends,
         diagnosis::{self, About, Standing},
@@ -42,7 +42,7 @@ impl Headline {
     pub(in crate::app) fn after(
         before: Option<&Self>,
         now: Duration,
-        scan: &Scan,
+        scan: &LatestScan,
         trends: &Trends,
         thresholds: Thresholds,
     ) -> Self {
@@ -62,7 +62,7 @@ impl Headline {
         headline
     }
 
-    fn fresh(now: Duration, scan: &Scan, trends: &Trends, thresholds: Thresholds) -> Self {
+    fn fresh(now: Duration, scan: &LatestScan, trends: &Trends, thresholds: Thresholds) -> Self {
         let standing = diagnosis::verdict(&scan.analysis, trends, thresholds);
         let finding = most_severe(scan, standing.subject)
             // Only a finding that is worse: something other than ports is short.
@@ -76,7 +76,7 @@ impl Headline {
     }
 
     /// Returns the same headline with the values of this scan. None: its subject is gone.
-    fn again(&self, scan: &Scan, trends: &Trends, thresholds: Thresholds) -> Option<Self> {
+    fn again(&self, scan: &LatestScan, trends: &Trends, thresholds: Thresholds) -> Option<Self> {
         let analysis = &scan.analysis;
         if self.finding.is_some() && self.own_finding(scan).is_none() {
             return None;
@@ -94,17 +94,17 @@ impl Headline {
     }
 
     /// The finding that the headline is about, if any.
-    pub fn own_finding<'a>(&self, scan: &'a Scan) -> Option<&'a Finding> {
+    pub fn own_finding<'a>(&self, scan: &'a LatestScan) -> Option<&'a Finding> {
         let (rule, about) = self.finding?;
         scan.diagnosis.findings.iter().find(|found| found.rule == rule && found.about == about)
     }
 
     /// The finding that explains the headline: its own, else the most severe one.
-    pub fn why<'a>(&self, scan: &'a Scan) -> Option<&'a Finding> {
+    pub fn why<'a>(&self, scan: &'a LatestScan) -> Option<&'a Finding> {
         self.own_finding(scan).or_else(|| most_severe(scan, self.standing.subject))
     }
 
-    fn rank(&self, scan: &Scan) -> Rank {
+    fn rank(&self, scan: &LatestScan) -> Rank {
         if let Some(finding) = self.own_finding(scan) {
             return Rank { severity: finding.severity, level: None };
         }
@@ -115,7 +115,7 @@ impl Headline {
 
 /// Returns the most severe finding: one about this subject, else the first. None: all are below
 /// `Severity::Notice`.
-fn most_severe(scan: &Scan, subject: Subject) -> Option<&Finding> {
+fn most_severe(scan: &LatestScan, subject: Subject) -> Option<&Finding> {
     let findings = &scan.diagnosis.findings;
     let worst = findings.iter().map(|finding| finding.severity).max()?;
     let mut severe = findings.iter().filter(|finding| finding.severity == worst);

@@ -1,10 +1,10 @@
 //! Handles user actions on the pool and creates requests to the engine. Handles no reports.
 
 use crate::{
-    allocator::Class,
+    allocator::Priority,
     app::{
         Effect, Key,
-        allocation::{Allocation, Ground, LastScan, Site},
+        allocation::{Allocation, LastScan, OccupancyCounts, Site},
         pool::{Leasing, PoolAction, PoolPlan, PoolSettingsPanel},
     },
     domain::Text,
@@ -16,13 +16,13 @@ const PAGE: usize = 10;
 
 /// What a pool is made from besides its own options: the allocator's options and the last scan.
 #[derive(Clone, Copy)]
-pub struct Terms<'a> {
+pub struct PoolInput<'a> {
     pub allocation: &'a Allocation,
     pub scan: Option<LastScan<'a>>,
 }
 
 impl Leasing {
-    pub fn act(&mut self, action: PoolAction, terms: Terms<'_>) -> Vec<Effect> {
+    pub fn act(&mut self, action: PoolAction, terms: PoolInput<'_>) -> Vec<Effect> {
         self.notice = None;
         match action {
             PoolAction::Toggle => {
@@ -58,7 +58,7 @@ impl Leasing {
     }
 
     /// Handles a key while the settings are open; does nothing otherwise.
-    pub fn press(&mut self, key: Key, terms: Terms<'_>) -> Vec<Effect> {
+    pub fn press(&mut self, key: Key, terms: PoolInput<'_>) -> Vec<Effect> {
         let Some(panel) = &mut self.panel else { return Vec::new() };
         if panel.press(key) {
             return Vec::new();
@@ -80,7 +80,7 @@ impl Leasing {
 
     /// Takes the first snapshot of the machine, for which the pool may have waited. A simulated
     /// pool does not wait, because its reserved ports are simulated, too.
-    pub fn observe(&mut self, terms: Terms<'_>) -> Vec<Effect> {
+    pub fn observe(&mut self, terms: PoolInput<'_>) -> Vec<Effect> {
         if self.asked.is_some() {
             return Vec::new();
         }
@@ -89,7 +89,7 @@ impl Leasing {
     }
 
     /// Makes the engine's pool match the current options, if the pool is shown.
-    pub fn agree(&mut self, terms: Terms<'_>) -> Vec<Effect> {
+    pub fn agree(&mut self, terms: PoolInput<'_>) -> Vec<Effect> {
         if !self.is_open {
             return Vec::new();
         }
@@ -129,7 +129,7 @@ impl Leasing {
     }
 
     /// Returns the plan of the pool. The error says why there can be no pool now.
-    fn wanted(&self, Terms { allocation, scan }: Terms<'_>) -> Result<PoolPlan, Text> {
+    fn wanted(&self, PoolInput { allocation, scan }: PoolInput<'_>) -> Result<PoolPlan, Text> {
         let options = allocation.options();
         let site = allocation.site();
         let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
@@ -141,7 +141,7 @@ impl Leasing {
             Site::Machine if !is_alone => 0.1,
             Site::Machine | Site::Simulated { .. } => 1.0,
         };
-        let ground = scan.map(|scan| Ground::count(options, scan));
+        let ground = scan.map(|scan| OccupancyCounts::count(options, scan));
         let candidates = ground.map_or(options.range.len(), |ground| ground.candidates);
         if candidates == 0 {
             let words =
@@ -175,7 +175,7 @@ impl Leasing {
         Err(Text::scrub(words))
     }
 
-    fn take(&mut self, count: u32, terms: Terms<'_>) -> Vec<Effect> {
+    fn take(&mut self, count: u32, terms: PoolInput<'_>) -> Vec<Effect> {
         // After a failure the same key tries again.
         let mut effects = if self.asked.is_none() { self.agree(terms) } else { Vec::new() };
         if self.asked.is_some() {
@@ -214,11 +214,11 @@ impl Leasing {
     }
 }
 
-fn next_class(class: Class) -> Class {
+fn next_class(class: Priority) -> Priority {
     match class {
-        Class::Low => Class::Normal,
-        Class::Normal => Class::High,
-        Class::High => Class::Low,
+        Priority::Low => Priority::Normal,
+        Priority::Normal => Priority::High,
+        Priority::High => Priority::Low,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     allocator::Quarantine,
     app::{
         pool::PoolOptions,
-        settings::{self, Settings},
+        settings::{self, EditableSettings},
     },
     domain::PortRange,
 };
@@ -62,7 +62,7 @@ const RATES: std::ops::RangeInclusive<i32> = -9..=-1;
 /// The name by which this process is shown as lease holder.
 const OURS: &str = "portscope";
 
-impl Settings for PoolOptions {
+impl EditableSettings for PoolOptions {
     type Field = PoolField;
 
     const FIELDS: &'static [PoolField] = &PoolField::EACH;

@@ -6,7 +6,7 @@ use crate::{
     cli::{
         args::{DiagnoseArguments, DiagnoseFormat},
         namespaces::Choices,
-        output::Destination,
+        output::OutputTarget,
         settings::{BadInput, destination},
     },
     domain::{Protocols, Text, Thresholds},
@@ -25,7 +25,7 @@ pub struct DiagnoseSettings {
     /// Maximum number of destinations listed.
     pub top: Option<usize>,
     pub format: DiagnoseFormat,
-    pub destination: Destination,
+    pub destination: OutputTarget,
 }
 
 impl TryFrom<DiagnoseArguments> for DiagnoseSettings {
@@ -40,8 +40,8 @@ impl TryFrom<DiagnoseArguments> for DiagnoseSettings {
             format: typed.format,
             top: typed.top.as_deref().map(top).transpose()?,
             destination: match (typed.format, destination(typed.output)?) {
-                (DiagnoseFormat::Prometheus, Destination::File(path)) => {
-                    Destination::OwnFile { path, mark: MARK }
+                (DiagnoseFormat::Prometheus, OutputTarget::File(path)) => {
+                    OutputTarget::OwnFile { path, mark: MARK }
                 }
                 (_, destination) => destination,
             },

@@ -4,7 +4,7 @@ use crate::{
     cli::{
         args::{ExplainArguments, PlainFormat},
         namespaces::Choices,
-        output::Destination,
+        output::OutputTarget,
         settings::{BadInput, address, destination, is_number},
     },
     domain::{LocalAddress, Protocols, Text},
@@ -17,7 +17,7 @@ pub struct ExplainSettings {
     pub address: Option<LocalAddress>,
     pub probe: bool,
     pub format: PlainFormat,
-    pub destination: Destination,
+    pub destination: OutputTarget,
     pub strict: bool,
 }
 

@@ -6,8 +6,8 @@ use crate::{
     allocator::{ALLOCATORS, Pattern, Tuning},
     cli::{
         args::{LabArguments, OccupancyName, PlainFormat},
-        namespaces::Choice,
-        output::Destination,
+        namespaces::NamespaceChoice,
+        output::OutputTarget,
         settings::{
             BadInput, RangeChoice, address, destination, diagnose::decimal, is_number, number,
             seed, strategy,
@@ -30,12 +30,12 @@ const THIEF: f64 = 1_000.0;
 
 pub struct LabSettings {
     pub range: RangeChoice,
-    pub namespace: Choice,
+    pub namespace: NamespaceChoice,
     pub seed: Option<u64>,
     pub ignore_reserved: bool,
     pub experiment: Experiment,
     pub format: PlainFormat,
-    pub destination: Destination,
+    pub destination: OutputTarget,
 }
 
 pub enum Experiment {

@@ -7,8 +7,8 @@ use crate::{
     allocator::strategy::AllocatorRow,
     cli::{
         args::{ExecArguments, PickArguments, PlainFormat, SearchArguments},
-        namespaces::Choice,
-        output::Destination,
+        namespaces::NamespaceChoice,
+        output::OutputTarget,
         settings::{
             BadInput, RangeChoice, address, check_count, destination, number, ports, seed, strategy,
         },
@@ -21,7 +21,7 @@ pub struct SearchSettings {
     /// Ascending; the ranges neither overlap nor touch.
     pub exclude: Vec<PortRange>,
     pub protocols: Protocols,
-    pub namespace: Choice,
+    pub namespace: NamespaceChoice,
     pub strategy: &'static AllocatorRow,
     pub max_attempts: NonZeroU32,
     pub seed: Option<u64>,
@@ -36,7 +36,7 @@ pub struct SearchSettings {
 pub struct PickSettings {
     pub search: SearchSettings,
     pub format: PlainFormat,
-    pub destination: Destination,
+    pub destination: OutputTarget,
 }
 
 pub struct ExecSettings {

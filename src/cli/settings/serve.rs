@@ -6,11 +6,11 @@ use crate::{
     allocator::Quarantine,
     cli::{
         args::ServeArguments,
-        namespaces::Choice,
+        namespaces::NamespaceChoice,
         settings::{BadInput, RangeChoice, address, diagnose::decimal, number, seed},
     },
     domain::{LocalAddress, Protocols, Text},
-    host::linux::lease_socket::Place,
+    host::linux::lease_socket::SocketPath,
 };
 
 /// Default quarantine, if neither --quarantine nor --drain is given.
@@ -20,10 +20,10 @@ const QUARANTINE: Duration = Duration::from_secs(2);
 const LONGEST: f64 = 86_400.0;
 
 pub struct ServeSettings {
-    pub place: Place,
+    pub place: SocketPath,
     pub range: RangeChoice,
     pub protocols: Protocols,
-    pub namespace: Choice,
+    pub namespace: NamespaceChoice,
     pub max_attempts: NonZeroU32,
     pub seed: Option<u64>,
     pub address: Option<LocalAddress>,
@@ -36,7 +36,7 @@ impl TryFrom<ServeArguments> for ServeSettings {
     type Error = BadInput;
 
     fn try_from(typed: ServeArguments) -> Result<Self, BadInput> {
-        let place = Place::spelt(&typed.socket).ok_or_else(|| {
+        let place = SocketPath::spelt(&typed.socket).ok_or_else(|| {
             let shown = Text::scrub(typed.socket.as_bytes());
             BadInput(format!("--socket '{shown}' names nothing: give a path, or @NAME"))
         })?;

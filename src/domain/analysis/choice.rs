@@ -9,7 +9,7 @@ use crate::domain::{
     PortSet, RangeUse, Snapshot, Source,
     analysis::{
         destinations::Destinations,
-        suspicion::{Client, Clients, Made, RankSum, goes_upwards},
+        suspicion::{ClientPort, Clients, Made, RankSum, goes_upwards},
     },
     ephemeral::TupleReuse,
 };
@@ -19,8 +19,8 @@ const BEYOND_CHANCE: f64 = 3.5;
 /// Fewer ports show no order.
 const ORDERLY: u32 = 16;
 
-/// The input of [`Choice::judge`].
-pub(super) struct Choice<'a> {
+/// The input of [`PortChoice::judge`].
+pub(super) struct PortChoice<'a> {
     pub clients: &'a Clients,
     pub snapshot: &'a Snapshot,
     pub range: &'a RangeUse,
@@ -31,7 +31,7 @@ pub(super) struct Choice<'a> {
 /// Connections that are judged together: those of a party to one destination, or to all
 /// destinations to which it has few.
 #[derive(Clone, Copy, Default)]
-struct Group {
+struct ConnectionGroup {
     low: u32,
     other: u32,
     /// It covers all destinations to which a party has few connections, not one destination.
@@ -57,7 +57,7 @@ enum Shown {
     InOrder,
 }
 
-impl Choice<'_> {
+impl PortChoice<'_> {
     /// Returns the uncertain ports, and how many of the others may be uncertain too; updates the
     /// destinations.
     pub fn judge(&self, destinations: &mut Destinations<'_>) -> (PortSet, u32) {
@@ -65,7 +65,7 @@ impl Choice<'_> {
         // If the kernel does not report ports bound by number, such ports may be in order too.
         if self.snapshot.source != Source::Procfs {
             if self.has_other_half() {
-                groups.iter_mut().for_each(Group::judge_parity);
+                groups.iter_mut().for_each(ConnectionGroup::judge_parity);
             }
             self.find_order(&mut groups, &group_of);
         }
@@ -82,7 +82,7 @@ impl Choice<'_> {
                 destinations.note_surely_reusable(client.pair);
             }
         }
-        let hidden = groups.iter().map(Group::hidden).sum();
+        let hidden = groups.iter().map(ConnectionGroup::hidden).sum();
         for (pair, &group) in (0..).zip(&group_of) {
             let group = &groups[group as usize];
             if !group.is_of_party {
@@ -101,7 +101,7 @@ impl Choice<'_> {
     }
 
     /// Returns the groups, and the index of each pair's group.
-    fn group(&self, destinations: &Destinations<'_>) -> (Vec<Group>, Vec<u32>) {
+    fn group(&self, destinations: &Destinations<'_>) -> (Vec<ConnectionGroup>, Vec<u32>) {
         let pairs = destinations.pairs();
         let mut counts = vec![(0, 0); pairs.len()];
         // Counts one connection of a party per port: a thousand that one listener accepted show no
@@ -120,8 +120,12 @@ impl Choice<'_> {
         }
         let parties = pairs.iter().map(|pair| pair.party + 1).max().unwrap_or_default();
         // The first groups are those of the parties.
-        let few =
-            Group { is_of_party: true, may_be_mixed: true, has_low_left: true, ..Group::default() };
+        let few = ConnectionGroup {
+            is_of_party: true,
+            may_be_mixed: true,
+            has_low_left: true,
+            ..ConnectionGroup::default()
+        };
         let mut groups = vec![few; parties as usize];
         let places = (0..).zip(pairs).zip(counts).map(|((place, pair), (low, other))| {
             let usage = destinations.usage_of(place);
@@ -132,7 +136,13 @@ impl Choice<'_> {
                 return pair.party;
             }
             let may_be_mixed = usage.time_wait > 0;
-            groups.push(Group { low, other, may_be_mixed, has_low_left, ..Group::default() });
+            groups.push(ConnectionGroup {
+                low,
+                other,
+                may_be_mixed,
+                has_low_left,
+                ..ConnectionGroup::default()
+            });
             groups.len() as u32 - 1
         });
         let places = places.collect();
@@ -140,7 +150,7 @@ impl Choice<'_> {
     }
 
     /// Marks the groups in which both parities are in use and the low one was used first.
-    fn find_order(&self, groups: &mut [Group], group_of: &[u32]) {
+    fn find_order(&self, groups: &mut [ConnectionGroup], group_of: &[u32]) {
         let made = self.clients.rows.iter().filter_map(|client| {
             let group = group_of[client.pair as usize];
             let is_open = groups[group as usize].asks_for_order() && !client.is_numbered;
@@ -149,7 +159,7 @@ impl Choice<'_> {
                 (None, Some(left)) => (left, false),
                 (None, None) => return None,
             };
-            let Client { port, is_low, .. } = *client;
+            let ClientPort { port, is_low, .. } = *client;
             is_open.then_some((is_live, Made { group, inode: order, port, is_low }))
         });
         let mut made: Vec<(bool, Made)> = made.collect();
@@ -179,18 +189,18 @@ impl Choice<'_> {
     /// address does not take a port that a connection from it uses.
     fn chosen(
         &self,
-        groups: &[Group],
+        groups: &[ConnectionGroup],
         group_of: &[u32],
         destinations: &Destinations<'_>,
     ) -> PortSet {
         let is_chosen =
-            |client: &&Client| match groups[group_of[client.pair as usize] as usize].shown {
+            |client: &&ClientPort| match groups[group_of[client.pair as usize] as usize].shown {
                 Shown::None => false,
                 Shown::Low => client.is_low,
                 Shown::All | Shown::InOrder => true,
             };
-        let source = |client: &Client| destinations.usage_of(client.pair).destination.source;
-        let are_chosen = |port: &&[Client]| {
+        let source = |client: &ClientPort| destinations.usage_of(client.pair).destination.source;
+        let are_chosen = |port: &&[ClientPort]| {
             let mut shown = port.iter().filter(is_chosen);
             let Some(first) = shown.next().map(source) else { return false };
             port.iter().all(|client| {
@@ -204,7 +214,7 @@ impl Choice<'_> {
     }
 }
 
-impl Group {
+impl ConnectionGroup {
     fn judge_parity(&mut self) {
         let (low, other) = (f64::from(self.low), f64::from(self.other));
         // Multiplies instead of dividing, so that zero ports do not give NaN.

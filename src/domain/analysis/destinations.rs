@@ -6,9 +6,9 @@ use crate::domain::{
     Destination, DestinationUse, Protocol, RangeUse, Snapshot, Socket, State,
     analysis::{
         Foremost,
-        owners::Owners,
+        owners::Parties,
         places::{Places, Seed},
-        ranges::Port,
+        ranges::PortState,
     },
     ephemeral::TupleReuse,
 };
@@ -19,14 +19,14 @@ pub(super) struct Destinations<'a> {
     /// Destinations of sockets that are bound to a device; nearly always none. Sockets without a
     /// device count for them too.
     of_devices: Vec<Destination>,
-    rows: Vec<Row>,
+    rows: Vec<DestinationEntry>,
     places: Places<Packed>,
     pairs: Vec<Pair>,
     /// Indices in `pairs` by destination and party; only for destinations with more than one party.
     pair_places: HashMap<(u32, u32), u32, Seed>,
 }
 
-struct Row {
+struct DestinationEntry {
     usage: DestinationUse,
     /// Number of open odd ends of the range that are certainly in use.
     ends_used: u32,
@@ -98,7 +98,7 @@ impl<'a> Destinations<'a> {
     }
 
     /// Counts a socket. None: it has no destination, or connect() may not choose its port.
-    pub fn add(&mut self, port: &Port, socket: &Socket, party: u32) -> Option<Connection> {
+    pub fn add(&mut self, port: &PortState, socket: &Socket, party: u32) -> Option<Connection> {
         if !port.is_automatic || port.is_poisoned() {
             return None;
         }
@@ -113,7 +113,7 @@ impl<'a> Destinations<'a> {
     }
 
     /// A socket without a device uses the four-tuple for sockets of every device.
-    fn count_for_devices(&mut self, destination: &Destination, port: &Port, counted: Counted) {
+    fn count_for_devices(&mut self, destination: &Destination, port: &PortState, counted: Counted) {
         for at in 0..self.of_devices.len() {
             let other = self.of_devices[at];
             if (Destination { interface: None, ..other }) == *destination {
@@ -123,10 +123,10 @@ impl<'a> Destinations<'a> {
     }
 
     /// Returns the index of the row.
-    fn count(&mut self, destination: Destination, port: &Port, counted: Counted) -> u32 {
+    fn count(&mut self, destination: Destination, port: &PortState, counted: Counted) -> u32 {
         let place = self.places.of(Packed::of(&destination));
         if place as usize == self.rows.len() {
-            self.rows.push(Row::of(destination));
+            self.rows.push(DestinationEntry::of(destination));
         }
         self.rows[place as usize].count(port, counted);
         place
@@ -165,7 +165,7 @@ impl<'a> Destinations<'a> {
     /// Sets the uncertain ports of each destination, once their number is known: its own ports are
     /// in use already, and only possibly reusable.
     pub fn add_uncertain(&mut self, ports: u32) {
-        for Row { usage, uncertain, hidden, .. } in &mut self.rows {
+        for DestinationEntry { usage, uncertain, hidden, .. } in &mut self.rows {
             usage.uncertain = ports.saturating_sub(*uncertain + *hidden);
             usage.surely_reusable = usage.surely_reusable.saturating_sub(*hidden);
         }
@@ -179,7 +179,7 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    fn row_of(&mut self, pair: u32) -> &mut Row {
+    fn row_of(&mut self, pair: u32) -> &mut DestinationEntry {
         &mut self.rows[self.pairs[pair as usize].destination as usize]
     }
 
@@ -196,7 +196,7 @@ impl<'a> Destinations<'a> {
         self.row_of(pair).usage.reusable -= 1;
     }
 
-    pub fn into_rows(mut self, owners: &Owners) -> Vec<DestinationUse> {
+    pub fn into_rows(mut self, owners: &Parties) -> Vec<DestinationUse> {
         for pair in &self.pairs {
             let usage = &mut self.rows[pair.destination as usize].usage;
             usage.owners.insert(owners.party(pair.party), pair.sockets);
@@ -207,7 +207,7 @@ impl<'a> Destinations<'a> {
 
     /// Returns the indices of the rows, the fullest first.
     fn ranked(&self) -> Vec<u32> {
-        let key = |row: &Row| rank(&row.usage);
+        let key = |row: &DestinationEntry| rank(&row.usage);
         let mut ranks: Vec<(u128, u32)> = self.rows.iter().map(key).zip(0..).collect();
         ranks.sort_unstable_by(|(one, a), (other, b)| {
             let [a, b] = [a, b].map(|&place| &self.rows[place as usize].usage.destination);
@@ -255,7 +255,7 @@ impl Packed {
     }
 }
 
-impl Row {
+impl DestinationEntry {
     fn of(destination: Destination) -> Self {
         let usage = DestinationUse {
             destination,
@@ -287,7 +287,7 @@ impl Row {
     }
 
     /// Counts each port once: as TIME-WAIT only if all its sockets are.
-    fn count(&mut self, port: &Port, counted: Counted) {
+    fn count(&mut self, port: &PortState, counted: Counted) {
         let usage = &mut self.usage;
         let mut all = counted;
         if self.port == Some(port.number) {
@@ -310,7 +310,7 @@ impl Row {
 
 impl Counted {
     /// Whether connect() may reuse the port; includes those that are only possibly reusable.
-    fn is_reusable(self, port: &Port) -> bool {
+    fn is_reusable(self, port: &PortState) -> bool {
         self.reuse != TupleReuse::No && !port.is_numbered()
     }
 }

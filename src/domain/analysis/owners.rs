@@ -5,17 +5,17 @@ use std::cmp::Reverse;
 
 use crate::domain::{
     Owner, OwnerUse, Party, Snapshot, Socket, State, StateClass,
-    analysis::{places::Places, ranges::Port},
+    analysis::{places::Places, ranges::PortState},
 };
 
 /// Parties in the order in which they first appeared.
-pub(super) struct Owners<'a> {
+pub(super) struct Parties<'a> {
     snapshot: &'a Snapshot,
-    rows: Vec<Row>,
+    rows: Vec<PartyEntry>,
     places: Places<Party>,
 }
 
-struct Row {
+struct PartyEntry {
     owner: OwnerUse,
     /// The port of the range that was counted last; `class` is the class that it was counted as.
     port: Option<(crate::domain::Protocol, u16)>,
@@ -37,17 +37,17 @@ impl Party {
     }
 }
 
-impl<'a> Owners<'a> {
+impl<'a> Parties<'a> {
     pub fn of(snapshot: &'a Snapshot) -> Self {
         Self { snapshot, rows: Vec::new(), places: Places::default() }
     }
 
     /// Counts the socket and returns the index of its party.
-    pub fn add(&mut self, port: &Port, socket: &Socket) -> u32 {
+    pub fn add(&mut self, port: &PortState, socket: &Socket) -> u32 {
         let party = Party::of(self.snapshot, socket);
         let place = self.places.of(party);
         if place as usize == self.rows.len() {
-            self.rows.push(Row::of(party));
+            self.rows.push(PartyEntry::of(party));
         }
         let row = &mut self.rows[place as usize];
         row.owner.sockets += 1;
@@ -77,7 +77,7 @@ impl<'a> Owners<'a> {
     }
 }
 
-impl Row {
+impl PartyEntry {
     fn of(party: Party) -> Self {
         let owner =
             OwnerUse { party, ports: 0, by_class: [0; 6], sockets: 0, close_wait: 0, bound: 0 };
@@ -85,7 +85,7 @@ impl Row {
     }
 
     /// Counts each port once, in its most significant class.
-    fn count(&mut self, port: &Port, class: StateClass) {
+    fn count(&mut self, port: &PortState, class: StateClass) {
         let at = Some((port.protocol, port.number));
         if self.port == at {
             let most_telling = self.class.min(class);

@@ -9,21 +9,21 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 pub(super) struct Places<K> {
     keys: Vec<K>,
     /// Their number is a power of two; at most half of them are used; probed linearly.
-    slots: Vec<Slot>,
+    slots: Vec<HashSlot>,
     seed: Seed,
     /// The last key and its number: neighbouring sockets often have the same key.
     last: Option<(K, u32)>,
 }
 
 #[derive(Clone, Copy)]
-struct Slot {
+struct HashSlot {
     /// Part of the key's hash; also determines the position of the slot.
     tag: u32,
     /// The key's number plus one; 0: unused.
     number: u32,
 }
 
-const UNUSED: Slot = Slot { tag: 0, number: 0 };
+const UNUSED: HashSlot = HashSlot { tag: 0, number: 0 };
 const FEWEST: usize = 16;
 
 impl<K: Copy + Eq + Hash> Places<K> {
@@ -50,7 +50,7 @@ impl<K: Copy + Eq + Hash> Places<K> {
             let slot = self.slots[at];
             if slot.number == 0 {
                 self.keys.push(key);
-                self.slots[at] = Slot { tag, number: self.keys.len() as u32 };
+                self.slots[at] = HashSlot { tag, number: self.keys.len() as u32 };
                 return self.keys.len() as u32 - 1;
             }
             if slot.tag == tag && self.keys[slot.number as usize - 1] == key {

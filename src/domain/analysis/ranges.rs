@@ -12,7 +12,7 @@ pub(super) enum Bar {
 }
 
 /// What all sockets of one port have in common.
-pub(super) struct Port {
+pub(super) struct PortState {
     pub protocol: Protocol,
     pub number: u16,
     /// In the ephemeral range and not reserved.
@@ -26,7 +26,7 @@ pub(super) struct Port {
     pub sockets: usize,
 }
 
-impl Port {
+impl PortState {
     /// Combines all sockets of a port; there must be at least one.
     pub fn of(sockets: &[Socket], snapshot: &Snapshot) -> Self {
         let ephemeral = &snapshot.ephemeral;
@@ -52,7 +52,7 @@ impl Port {
     }
 }
 
-impl Port {
+impl PortState {
     pub fn is_poisoned(&self) -> bool {
         self.bar == Some(Bar::Poisoned)
     }
@@ -85,7 +85,7 @@ impl Ranges {
         Self { each, poisoned, numbered, bind_ends: ends, connect_ends: ends }
     }
 
-    pub fn add(&mut self, port: &Port, sockets: &[Socket]) {
+    pub fn add(&mut self, port: &PortState, sockets: &[Socket]) {
         if port.is_poisoned() {
             self.poisoned.insert(port.number);
         }

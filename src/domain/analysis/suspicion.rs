@@ -11,8 +11,8 @@ use crate::domain::{
     DestinationUse, Party, PortRange, PortSet, RangeUse, Socket, State,
     analysis::{
         destinations::{Connection, Destinations},
-        owners::Owners,
-        ranges::Port,
+        owners::Parties,
+        ranges::PortState,
     },
     ephemeral::TupleReuse,
 };
@@ -33,10 +33,10 @@ const MANY: usize = 8;
 /// Connected TCP sockets of the range, sorted by port.
 #[derive(Default)]
 pub(super) struct Clients {
-    pub rows: Vec<Client>,
+    pub rows: Vec<ClientPort>,
 }
 
-pub(super) struct Client {
+pub(super) struct ClientPort {
     pub pair: u32,
     pub port: u16,
     pub is_low: bool,
@@ -51,8 +51,8 @@ pub(super) struct Client {
 }
 
 impl Clients {
-    pub fn add(&mut self, port: &Port, socket: &Socket, connection: &Connection) {
-        self.rows.push(Client {
+    pub fn add(&mut self, port: &PortState, socket: &Socket, connection: &Connection) {
+        self.rows.push(ClientPort {
             pair: connection.pair,
             port: port.number,
             is_low: port.is_low,
@@ -65,7 +65,7 @@ impl Clients {
     }
 
     /// Clients whose port may have been bound before connect().
-    fn alone(&self) -> impl Iterator<Item = &Client> {
+    fn alone(&self) -> impl Iterator<Item = &ClientPort> {
         self.rows.iter().filter(|client| client.is_alone && !client.is_numbered)
     }
 }
@@ -73,14 +73,14 @@ impl Clients {
 /// The input of [`Suspicion::judge`].
 pub(super) struct Suspicion<'a> {
     pub clients: &'a Clients,
-    pub owners: &'a Owners<'a>,
+    pub owners: &'a Parties<'a>,
     pub range: &'a RangeUse,
 }
 
 /// Sockets that are judged together: those of a party to one destination, or to all destinations to
 /// which it has few.
 #[derive(Clone, Default)]
-struct Group {
+struct SocketGroup {
     party: u32,
     low: u32,
     other: u32,
@@ -92,7 +92,7 @@ struct Group {
 
 /// The verdict on a group, or on all sockets of a party.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Verdict {
+enum OrderVerdict {
     #[default]
     None,
     /// The ports of the other parity.
@@ -117,7 +117,7 @@ impl Suspicion<'_> {
     pub fn judge(&self, destinations: &mut Destinations) -> PortSet {
         let (groups, group_of) = self.group(destinations);
         let verdicts = self.verdicts(&groups, &group_of);
-        let mut of_parties = vec![Verdict::None; self.owners.len()];
+        let mut of_parties = vec![OrderVerdict::None; self.owners.len()];
         for (group, &verdict) in groups.iter().zip(&verdicts) {
             let of_party = &mut of_parties[group.party as usize];
             *of_party = verdict.max(*of_party);
@@ -142,17 +142,17 @@ impl Suspicion<'_> {
     }
 
     /// Returns the groups, and the index of each pair's group.
-    fn group(&self, destinations: &Destinations) -> (Vec<Group>, Vec<u32>) {
+    fn group(&self, destinations: &Destinations) -> (Vec<SocketGroup>, Vec<u32>) {
         let pairs = destinations.pairs();
         let mut counts = vec![(0, 0); pairs.len()];
         for client in self.clients.alone().filter(|client| client.inode.is_some()) {
             let (low, other) = &mut counts[client.pair as usize];
             *if client.is_low { low } else { other } += 1;
         }
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<SocketGroup> = Vec::new();
         let mut of_few = vec![NO_GROUP; self.owners.len()];
         let places = (0..).zip(pairs).zip(counts).map(|((place, pair), (low, other))| {
-            let group = Group::of(pair.party, (low, other), destinations.usage_of(place));
+            let group = SocketGroup::of(pair.party, (low, other), destinations.usage_of(place));
             if !self.is_one_holder(pair.party) || !group.can_tell() {
                 return NO_GROUP;
             }
@@ -177,16 +177,17 @@ impl Suspicion<'_> {
         matches!(self.owners.party(party), Party::Process(_) | Party::Hidden(Some(_)))
     }
 
-    fn verdicts(&self, groups: &[Group], group_of: &[u32]) -> Vec<Verdict> {
-        let mut verdicts: Vec<Verdict> = groups.iter().map(|group| self.by_parity(group)).collect();
+    fn verdicts(&self, groups: &[SocketGroup], group_of: &[u32]) -> Vec<OrderVerdict> {
+        let mut verdicts: Vec<OrderVerdict> =
+            groups.iter().map(|group| self.by_parity(group)).collect();
         let is_open = |place: u32| {
             let group = groups.get(place as usize)?;
-            let is_open = verdicts[place as usize] != Verdict::None || group.asks_for_order();
+            let is_open = verdicts[place as usize] != OrderVerdict::None || group.asks_for_order();
             is_open.then_some(place)
         };
         let made = self.clients.alone().filter_map(|client| {
             let group = is_open(group_of[client.pair as usize])?;
-            let Client { port, is_low, .. } = *client;
+            let ClientPort { port, is_low, .. } = *client;
             Some(Made { group, inode: client.inode?, port, is_low })
         });
         let mut made: Vec<Made> = made.collect();
@@ -195,26 +196,26 @@ impl Suspicion<'_> {
             let verdict = &mut verdicts[made[0].group as usize];
             let others = made.iter().filter(|made| !made.is_low).map(|made| made.port);
             if goes_upwards(others, self.range.range) {
-                *verdict = Verdict::None;
-            } else if *verdict == Verdict::None && is_other_first(made) {
-                *verdict = Verdict::All;
+                *verdict = OrderVerdict::None;
+            } else if *verdict == OrderVerdict::None && is_other_first(made) {
+                *verdict = OrderVerdict::All;
             }
         }
         verdicts
     }
 
     /// Judges by parity: the other parity must not be used before the low one is used up.
-    fn by_parity(&self, group: &Group) -> Verdict {
+    fn by_parity(&self, group: &SocketGroup) -> OrderVerdict {
         let (low, other) = (f64::from(group.low), f64::from(group.other));
         let excess = (other - low) / (other + low).sqrt();
         // The excess is NaN if there are no ports.
         if !group.has_low_left || excess.is_nan() || excess <= BEYOND_CHANCE {
-            return Verdict::None;
+            return OrderVerdict::None;
         }
         // bind(0) takes the low parity only if it finds no free port of the other one.
         let size = self.range.size - self.range.low_parity_size;
         let occupied = self.range.occupied - self.range.low_parity_occupied;
-        if occupied * 4 >= size * 3 { Verdict::All } else { Verdict::Other }
+        if occupied * 4 >= size * 3 { OrderVerdict::All } else { OrderVerdict::Other }
     }
 }
 
@@ -231,7 +232,7 @@ pub(super) fn goes_upwards(mut ports: impl Iterator<Item = u16>, range: PortRang
     short * 4 > steps * 3
 }
 
-impl Group {
+impl SocketGroup {
     fn of(party: u32, (low, other): (u32, u32), usage: &DestinationUse) -> Self {
         let has_low_left = usage.low_parity_available() * 4 >= usage.low_parity_capacity;
         let is_fresh = usage.time_wait * 8 <= usage.used;
@@ -253,8 +254,8 @@ impl Group {
     }
 }
 
-impl Verdict {
-    fn includes(self, client: &Client) -> bool {
+impl OrderVerdict {
+    fn includes(self, client: &ClientPort) -> bool {
         match self {
             Self::None => false,
             Self::Other => !client.is_low,

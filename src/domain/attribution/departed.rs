@@ -11,7 +11,7 @@ use super::{append, place};
 #[derive(Clone, Debug, Default)]
 pub struct Departed {
     /// Sorted by protocol and port, then by cookie.
-    known: Vec<Held>,
+    known: Vec<HeldSocket>,
     /// The pids of sockets that several processes share.
     shared: Vec<u32>,
     /// (fingerprint, index in `known`) for the sockets of one port; a buffer.
@@ -20,7 +20,7 @@ pub struct Departed {
 
 /// A socket and the processes that hold it or held it.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct HeldSocket {
     cookie: Option<NonZeroU64>,
     /// A fingerprint of the local address and the remote endpoint; `port` is the local port.
     endpoints: u32,
@@ -32,7 +32,7 @@ struct Held {
     is_departed: bool,
 }
 
-const _: () = assert!(size_of::<Held>() == 24, "200,000 sockets are to stay small");
+const _: () = assert!(size_of::<HeldSocket>() == 24, "200,000 sockets are to stay small");
 
 impl Departed {
     /// Replaces `Holder::Kernel` by `Holder::Departed` where an earlier snapshot showed a process
@@ -82,7 +82,7 @@ impl Departed {
             self.known.reserve_exact(count + count / 64);
         }
         for (socket, span) in held {
-            self.known.push(Held::of(socket, snapshot.span(span), &mut self.shared));
+            self.known.push(HeldSocket::of(socket, snapshot.span(span), &mut self.shared));
         }
         for port in self.known.chunk_by_mut(|a, b| a.place() == b.place()) {
             // They are already in this order, except on ports with sockets of both families.
@@ -91,7 +91,7 @@ impl Departed {
     }
 }
 
-impl Held {
+impl HeldSocket {
     fn of(socket: &Socket, pids: &[u32], shared: &mut Vec<u32>) -> Self {
         let pid = match *pids {
             [pid] => pid,
@@ -149,13 +149,13 @@ fn span(socket: &Socket) -> Option<Span> {
     }
 }
 
-fn by_cookie<'a>(held: &'a [Held], socket: &Socket) -> Option<&'a Held> {
+fn by_cookie<'a>(held: &'a [HeldSocket], socket: &Socket) -> Option<&'a HeldSocket> {
     let cookie = socket.cookie.and_then(NonZeroU64::new)?;
     let found = held.binary_search_by_key(&Some(cookie), |held| held.cookie).ok()?;
     held.get(found)
 }
 
-fn index(held: &[Held], places: &mut Vec<(u32, u32)>) {
+fn index(held: &[HeldSocket], places: &mut Vec<(u32, u32)>) {
     places.clear();
     places.extend((0..).zip(held).map(|(place, held)| (held.endpoints, place)));
     places.sort_unstable();
@@ -163,7 +163,11 @@ fn index(held: &[Held], places: &mut Vec<(u32, u32)>) {
 
 /// Finds a socket by its endpoints. The cookie of a closed socket does not change any more: with
 /// another cookie it is another socket.
-fn by_endpoints<'a>(held: &'a [Held], places: &[(u32, u32)], socket: &Socket) -> Option<&'a Held> {
+fn by_endpoints<'a>(
+    held: &'a [HeldSocket],
+    places: &[(u32, u32)],
+    socket: &Socket,
+) -> Option<&'a HeldSocket> {
     let endpoints = endpoints(socket) as u32;
     let found = places.binary_search_by_key(&endpoints, |&(held, _)| held).ok()?;
     let held = held.get(places[found].1 as usize)?;

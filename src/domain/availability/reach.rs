@@ -16,13 +16,13 @@ const STAND_IN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
 
 /// The addresses of one family that a socket is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side<A> {
+enum FamilySide<A> {
     Nothing,
     One(A),
     Every,
 }
 
-impl<A: PartialEq> Side<A> {
+impl<A: PartialEq> FamilySide<A> {
     fn meets(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Nothing, _) | (_, Self::Nothing) => false,
@@ -44,8 +44,8 @@ enum Device {
 /// The addresses that a socket is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
-    v4: Side<Ipv4Addr>,
-    v6: Side<Ipv6Addr>,
+    v4: FamilySide<Ipv4Addr>,
+    v6: FamilySide<Ipv6Addr>,
     /// Whether it has `v4` depends on its IPV6_V6ONLY, which the tables do not show.
     is_v4_untold: bool,
     device: Device,
@@ -77,7 +77,9 @@ impl Reach {
         match address {
             BindAddress::Any4 => Self::of_v4(Ipv4Addr::UNSPECIFIED),
             BindAddress::Any6 => Self::of_v6(Ipv6Addr::UNSPECIFIED),
-            BindAddress::AnyDual => Self { v4: Side::Every, ..Self::of_v6(Ipv6Addr::UNSPECIFIED) },
+            BindAddress::AnyDual => {
+                Self { v4: FamilySide::Every, ..Self::of_v6(Ipv6Addr::UNSPECIFIED) }
+            }
             BindAddress::At(address) => match canonical(address) {
                 IpAddr::V4(address) => Self::of_v4(address),
                 IpAddr::V6(address) => Self::of_v6(address),
@@ -89,13 +91,15 @@ impl Reach {
     }
 
     fn of_v4(address: Ipv4Addr) -> Self {
-        let v4 = if address.is_unspecified() { Side::Every } else { Side::One(address) };
-        Self { v4, v6: Side::Nothing, is_v4_untold: false, device: Device::None }
+        let v4 =
+            if address.is_unspecified() { FamilySide::Every } else { FamilySide::One(address) };
+        Self { v4, v6: FamilySide::Nothing, is_v4_untold: false, device: Device::None }
     }
 
     fn of_v6(address: Ipv6Addr) -> Self {
-        let v6 = if address.is_unspecified() { Side::Every } else { Side::One(address) };
-        Self { v4: Side::Nothing, v6, is_v4_untold: false, device: Device::None }
+        let v6 =
+            if address.is_unspecified() { FamilySide::Every } else { FamilySide::One(address) };
+        Self { v4: FamilySide::Nothing, v6, is_v4_untold: false, device: Device::None }
     }
 
     /// Returns the reach of an IPv6 holder. bind() to one address makes a socket IPv6-only,
@@ -106,13 +110,13 @@ impl Reach {
         let has_mark = matches!(socket.state, State::Listen | State::Bound | State::Unconnected);
         let has_every = address.is_unspecified();
         if has_mark && socket.family == Family::Dual && has_every {
-            return Self { v4: Side::Every, ..only };
+            return Self { v4: FamilySide::Every, ..only };
         }
         let is_told = !has_every || !snapshot.gaps.iter().any(is_dual_stack_untold);
         if has_mark && socket.family == Family::Ipv6 && is_told {
             return only;
         }
-        let v4 = if has_every { Side::Every } else { Side::One(STAND_IN) };
+        let v4 = if has_every { FamilySide::Every } else { FamilySide::One(STAND_IN) };
         Self { v4, is_v4_untold: true, ..only }
     }
 
@@ -139,11 +143,11 @@ impl Reach {
 
     /// Whether it covers all addresses of at least one family.
     pub fn is_wide(&self) -> bool {
-        self.v4 == Side::Every && !self.is_v4_untold || self.v6 == Side::Every
+        self.v4 == FamilySide::Every && !self.is_v4_untold || self.v6 == FamilySide::Every
     }
 
     pub fn needs_v4(&self) -> bool {
-        self.v4 != Side::Nothing
+        self.v4 != FamilySide::Nothing
     }
 }
 
@@ -160,14 +164,14 @@ fn is_dual_stack_untold(gap: &Gap) -> bool {
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.v4, self.v6) {
-            (Side::Every, Side::Every) if !self.is_v4_untold => {
+            (FamilySide::Every, FamilySide::Every) if !self.is_v4_untold => {
                 f.write_str("every IPv4 and IPv6 address")
             }
-            (_, Side::Every) => f.write_str("every IPv6 address"),
-            (_, Side::One(address)) => write!(f, "{address}"),
-            (Side::Every, Side::Nothing) => f.write_str("every IPv4 address"),
-            (Side::One(address), Side::Nothing) => write!(f, "{address}"),
-            (Side::Nothing, Side::Nothing) => f.write_str("no address"),
+            (_, FamilySide::Every) => f.write_str("every IPv6 address"),
+            (_, FamilySide::One(address)) => write!(f, "{address}"),
+            (FamilySide::Every, FamilySide::Nothing) => f.write_str("every IPv4 address"),
+            (FamilySide::One(address), FamilySide::Nothing) => write!(f, "{address}"),
+            (FamilySide::Nothing, FamilySide::Nothing) => f.write_str("no address"),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::domain::{
     Evidence, Finding, Party, PortSet, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        groups::{Group, groups},
+        groups::{PartyGroup, groups},
         wording::{grouped, percent, ports, steps},
     },
 };
@@ -141,7 +141,7 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
 }
 
 /// Groups the owners of the connections on these ports.
-fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<Group<u32>> {
+fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<PartyGroup<u32>> {
     let mut makers: Vec<(Party, u32)> = Vec::new();
     for socket in &evidence.snapshot.sockets {
         let is_on = socket.protocol == Protocol::Tcp
@@ -160,14 +160,14 @@ fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<Group<u32>> {
 }
 
 /// Returns the group with most connections; a known process comes before unknown ones.
-fn most(makers: &[Group<u32>]) -> Option<&Group<u32>> {
+fn most(makers: &[PartyGroup<u32>]) -> Option<&PartyGroup<u32>> {
     makers.iter().min_by_key(|group| {
         let is_process = matches!(group.first(), Party::Process(_));
         Reverse((is_process, group.sum(|sockets| sockets)))
     })
 }
 
-fn names(most: Option<&Group<u32>>) -> [String; 2] {
+fn names(most: Option<&PartyGroup<u32>>) -> [String; 2] {
     match most {
         Some(group) => [group.name.clone(), group.program.clone()],
         None => [(); 2].map(|()| "a process not seen".to_owned()),

@@ -4,7 +4,7 @@ use crate::domain::{
     Evidence, Finding, OwnerUse, Party, Protocol, Severity, StateClass,
     diagnosis::{
         finding::{About, Figure},
-        groups::{Group, groups},
+        groups::{PartyGroup, groups},
         wording::{grouped, percent, steps},
     },
 };
@@ -26,8 +26,8 @@ fn bound(owner: &OwnerUse) -> u32 {
     owner.by_class[StateClass::Bound as usize]
 }
 
-fn of(evidence: &Evidence<'_>, group: &Group<&OwnerUse>) -> Finding {
-    let Group { name, program, .. } = group;
+fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
+    let PartyGroup { name, program, .. } = group;
     let ports = group.sum(bound);
     let range = evidence.analysis.range(Protocol::Tcp);
     let left = evidence.analysis.unused_capacity();

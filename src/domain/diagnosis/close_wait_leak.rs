@@ -4,7 +4,7 @@ use crate::domain::{
     Evidence, Finding, OwnerUse, Party, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        groups::{Group, groups},
+        groups::{PartyGroup, groups},
         wording::{grouped, steps},
     },
 };
@@ -23,8 +23,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     groups(evidence, owners, |owner| owner.close_wait).iter().map(of).collect()
 }
 
-fn of(group: &Group<&OwnerUse>) -> Finding {
-    let Group { name, program, .. } = group;
+fn of(group: &PartyGroup<&OwnerUse>) -> Finding {
+    let PartyGroup { name, program, .. } = group;
     let close_wait = group.sum(|owner| owner.close_wait);
     let sockets = group.sum(|owner| owner.sockets);
     let summary = if group.is_single() {

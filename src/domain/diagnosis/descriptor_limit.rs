@@ -4,7 +4,7 @@ use crate::domain::{
     DescriptorUse, Evidence, Finding, Party, Severity,
     diagnosis::{
         finding::{About, Figure},
-        groups::{Group, groups},
+        groups::{PartyGroup, groups},
         wording::grouped,
     },
 };
@@ -29,7 +29,7 @@ fn share(row: &DescriptorUse) -> f64 {
 }
 
 /// `name has 950 of at most 1,024 files open`
-fn summary(group: &Group<&DescriptorUse>, row: &DescriptorUse) -> String {
+fn summary(group: &PartyGroup<&DescriptorUse>, row: &DescriptorUse) -> String {
     let name = &group.name;
     let is_one_limit = group.members.iter().all(|(_, other)| other.limit == row.limit);
     match (group.is_single(), is_one_limit) {
@@ -50,7 +50,7 @@ fn summary(group: &Group<&DescriptorUse>, row: &DescriptorUse) -> String {
 }
 
 /// Returns the command that raises the limit of each process.
-fn raise(group: &Group<&DescriptorUse>, limit: u64) -> String {
+fn raise(group: &PartyGroup<&DescriptorUse>, limit: u64) -> String {
     let pids: Vec<String> = group.pids().map(|pid| pid.to_string()).collect();
     match pids.as_slice() {
         [pid] => format!("prlimit --pid {pid} --nofile={limit}"),
@@ -60,7 +60,7 @@ fn raise(group: &Group<&DescriptorUse>, limit: u64) -> String {
     }
 }
 
-fn finding(group: &Group<&DescriptorUse>) -> Finding {
+fn finding(group: &PartyGroup<&DescriptorUse>) -> Finding {
     let row = group.members[0].1;
     let share = share(row);
     let raised = row.limit.saturating_mul(4).max(65_536);

@@ -12,7 +12,7 @@ use crate::domain::{
 };
 
 /// Parties with the same problem, and how much each has of it.
-pub(super) struct Group<T> {
+pub(super) struct PartyGroup<T> {
     /// The party with most comes first.
     pub members: Vec<(Party, T)>,
     /// `holder (pid 7)`, `holder, 3 processes`, `web.service, 3 processes`
@@ -26,13 +26,13 @@ pub(super) fn groups<T: Copy>(
     evidence: &Evidence<'_>,
     parties: impl IntoIterator<Item = (Party, T)>,
     amount: impl Fn(T) -> u32,
-) -> Vec<Group<T>> {
+) -> Vec<PartyGroup<T>> {
     let parties: Vec<(Party, T)> = parties.into_iter().collect();
     let units = only_units(evidence, parties.iter().map(|(party, _)| *party));
-    let mut places: HashMap<Key<'_>, usize> = HashMap::new();
+    let mut places: HashMap<GroupKey<'_>, usize> = HashMap::new();
     let mut groups: Vec<Vec<(Party, T)>> = Vec::new();
     for (party, of_party) in parties {
-        let place = *places.entry(Key::of(evidence, party, &units)).or_insert(groups.len());
+        let place = *places.entry(GroupKey::of(evidence, party, &units)).or_insert(groups.len());
         if place == groups.len() {
             groups.push(Vec::new());
         }
@@ -41,12 +41,12 @@ pub(super) fn groups<T: Copy>(
     let named = |mut members: Vec<(Party, T)>| {
         members.sort_by_key(|(_, of_party)| std::cmp::Reverse(amount(*of_party)));
         let [name, program] = names(evidence, &members);
-        Group { members, name, program }
+        PartyGroup { members, name, program }
     };
     groups.into_iter().map(named).collect()
 }
 
-impl<T: Copy> Group<T> {
+impl<T: Copy> PartyGroup<T> {
     pub fn first(&self) -> Party {
         self.members[0].0
     }
@@ -90,13 +90,13 @@ impl<T: Copy> Group<T> {
 
 /// What the members of a group have in common.
 #[derive(PartialEq, Eq, Hash)]
-enum Key<'a> {
+enum GroupKey<'a> {
     Unit(&'a str),
     Name(&'a str),
     Alone(Party),
 }
 
-impl<'a> Key<'a> {
+impl<'a> GroupKey<'a> {
     fn of(
         evidence: &Evidence<'a>,
         party: Party,

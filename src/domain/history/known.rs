@@ -20,7 +20,7 @@ impl Tick {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
+pub(super) struct KnownPorts {
     /// The cookie; without one, a fingerprint of the endpoints and the inode.
     pub identity: u64,
     /// A fingerprint of the local address and the remote endpoint; `port` is the local port.
@@ -35,9 +35,9 @@ pub(super) struct Known {
     pub is_older: bool,
 }
 
-const _: () = assert!(size_of::<Known>() == 24, "200,000 sockets are to stay small");
+const _: () = assert!(size_of::<KnownPorts>() == 24, "200,000 sockets are to stay small");
 
-impl Known {
+impl KnownPorts {
     pub fn of(socket: &Socket) -> Self {
         Self {
             identity: identity(socket),

@@ -14,13 +14,13 @@ const PORTS: usize = 65_536;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sightings {
     /// Oldest first.
-    entries: Vec<Entry>,
+    entries: Vec<SightingEntry>,
     /// By port: the index of its newest entry. Empty before the first one.
     newest: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct SightingEntry {
     sighting: Sighting,
     port: u16,
     /// The index of the previous entry of the same port.
@@ -43,23 +43,24 @@ impl Sightings {
 
     pub fn on_port(&self, port: u16) -> impl Iterator<Item = Sighting> {
         let newest = self.newest.get(usize::from(port)).and_then(|&index| self.entry(index));
-        let older = |entry: &&Entry| self.entry(entry.older);
+        let older = |entry: &&SightingEntry| self.entry(entry.older);
         std::iter::successors(newest, older).map(|entry| entry.sighting).take(PER_PORT)
     }
 
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>() + self.newest.capacity() * size_of::<u32>()
+        self.entries.capacity() * size_of::<SightingEntry>()
+            + self.newest.capacity() * size_of::<u32>()
     }
 
-    fn entry(&self, index: u32) -> Option<&Entry> {
+    fn entry(&self, index: u32) -> Option<&SightingEntry> {
         self.entries.get(index as usize)
     }
 
     fn append(&mut self, port: u16, sighting: Sighting) {
         let index = self.entries.len() as u32;
         let older = std::mem::replace(&mut self.newest[usize::from(port)], index);
-        self.entries.push(Entry { sighting, port, older });
+        self.entries.push(SightingEntry { sighting, port, older });
     }
 
     /// Drops the entries beyond `PER_PORT` of each port, then the oldest ones: a busy port must not

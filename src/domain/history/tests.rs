@@ -41,9 +41,9 @@ fn snapshot(number: u64, cookies: impl Iterator<Item = u64>) -> Snapshot {
 
 fn bytes(history: &History) -> usize {
     (history.known.capacity() + history.next.capacity() + history.missing.capacity())
-        * size_of::<Known>()
+        * size_of::<KnownPorts>()
         + history.sightings.bytes()
-        + history.unpaired.lost.capacity() * size_of::<(Known, bool)>()
+        + history.unpaired.lost.capacity() * size_of::<(KnownPorts, bool)>()
         + history.unpaired.came.capacity() * size_of::<u32>()
 }
 

@@ -2,18 +2,18 @@
 
 use crate::domain::{Family, Gap, Protocol, State, Table};
 
-use super::Known;
+use super::KnownPorts;
 
 /// Sockets that may exist although the snapshot does not show them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Unlisted {
+pub(super) struct UnlistedPorts {
     /// Incomplete tables, by protocol, then IPv4 and IPv6.
     tables: [[bool; 2]; Protocol::EACH.len()],
     /// Bound-inactive TCP sockets are not listed.
     bound: bool,
 }
 
-impl Unlisted {
+impl UnlistedPorts {
     pub fn of(gaps: &[Gap]) -> Self {
         let mut unlisted = Self::default();
         for gap in gaps {
@@ -46,7 +46,7 @@ impl Unlisted {
         !self.bound
     }
 
-    pub fn hides(self, known: &Known) -> bool {
+    pub fn hides(self, known: &KnownPorts) -> bool {
         // A dual-stack socket is in the IPv6 table.
         let family = usize::from(known.family != Family::Ipv4);
         let by_table = self.tables[known.protocol as usize][family];

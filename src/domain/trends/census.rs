@@ -4,14 +4,14 @@
 use super::followed::Count;
 use crate::domain::{Ephemeral, Lane, Protocol, Snapshot, Socket, State};
 
-pub(super) struct Census {
+pub(super) struct LaneCounts {
     /// Sockets, in the order of `Protocol::EACH`.
     pub sockets: [u32; 2],
     /// In the order of `Lane::EACH`.
     pub lanes: [Count; 4],
 }
 
-impl Census {
+impl LaneCounts {
     /// The snapshot must be sorted.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut census = Self { sockets: [0; 2], lanes: [Count::default(); 4] };

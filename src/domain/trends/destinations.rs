@@ -18,11 +18,11 @@ const FEW_PORTS: u32 = 8;
 const FEW_DESTINATIONS: usize = 64;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Destinations {
+pub(super) struct DestinationTrends {
     followed: HashMap<Destination, Followed>,
 }
 
-impl Destinations {
+impl DestinationTrends {
     pub fn get(&self, destination: &Destination) -> Option<&Followed> {
         self.followed.get(destination)
     }

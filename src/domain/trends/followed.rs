@@ -43,7 +43,7 @@ pub(super) struct Arrivals {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Sample {
+struct TrendSample {
     /// Time since the first snapshot of the run.
     at: Duration,
     count: Count,
@@ -57,7 +57,7 @@ const LEAST_SPAN: f64 = 0.5;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Followed {
     /// Oldest first, each later than the one before.
-    window: VecDeque<Sample>,
+    window: VecDeque<TrendSample>,
     /// Added since the newest sample.
     pub waiting: Arrivals,
     series: Series,
@@ -83,7 +83,7 @@ impl Followed {
             arrivals.into_time_wait += newest.arrivals.into_time_wait;
             self.window.pop_back();
         }
-        self.window.push_back(Sample { at, count, arrivals });
+        self.window.push_back(TrendSample { at, count, arrivals });
         while self.window.len() > 2 && self.window[0].at + WINDOW < at {
             self.window.pop_front();
         }
@@ -138,7 +138,7 @@ impl Followed {
         if self.window.len() < 2 || newest.at + WINDOW < now {
             return None;
         }
-        let line = Line::through(&self.window);
+        let line = TrendLine::through(&self.window);
         let seconds = self.span().as_secs_f64();
         let came = |of: fn(&Arrivals) -> u32| self.steps().map(|step| of(&step.arrivals)).sum();
         let (into_time_wait, opened): (u32, u32) = (
@@ -162,7 +162,7 @@ impl Followed {
     /// Half the 95 % interval of the growth per second: from the noise of a Poisson process with
     /// the same number of arrivals and departures, or from the scatter of the measured growth,
     /// whichever is wider.
-    fn uncertainty(&self, line: &Line) -> f64 {
+    fn uncertainty(&self, line: &TrendLine) -> f64 {
         let seconds = self.span().as_secs_f64();
         let events: f64 = self.steps().map(|step| step.events()).sum();
         // Adds one event and half the square of the quantile, as Wilson's interval does, which is
@@ -188,25 +188,25 @@ impl Followed {
         }
     }
 
-    fn newest_two(&self) -> Option<[Sample; 2]> {
+    fn newest_two(&self) -> Option<[TrendSample; 2]> {
         let before = self.window.len().checked_sub(2)?;
         Some([self.window[before], self.window[before + 1]])
     }
 
-    fn steps(&self) -> impl Iterator<Item = Step> {
+    fn steps(&self) -> impl Iterator<Item = SampleStep> {
         let pairs = self.window.iter().zip(self.window.iter().skip(1));
-        pairs.map(|(from, to)| Step { from: *from, to: *to, arrivals: to.arrivals })
+        pairs.map(|(from, to)| SampleStep { from: *from, to: *to, arrivals: to.arrivals })
     }
 }
 
 /// The change from one sample to the next.
-struct Step {
-    from: Sample,
-    to: Sample,
+struct SampleStep {
+    from: TrendSample,
+    to: TrendSample,
     arrivals: Arrivals,
 }
 
-impl Step {
+impl SampleStep {
     fn seconds(&self) -> f64 {
         seconds_between(&self.from, &self.to)
     }
@@ -233,12 +233,12 @@ impl Step {
     }
 }
 
-fn seconds_between(earlier: &Sample, later: &Sample) -> f64 {
+fn seconds_between(earlier: &TrendSample, later: &TrendSample) -> f64 {
     later.at.saturating_sub(earlier.at).as_secs_f64()
 }
 
 /// A least-squares line: its slope is a weighted sum of the counts.
-struct Line {
+struct TrendLine {
     /// The weight of each sample.
     weights: Vec<f64>,
     /// The variance of the slope if the count varies by 1 per second. A count includes all earlier
@@ -246,9 +246,9 @@ struct Line {
     spread: f64,
 }
 
-impl Line {
+impl TrendLine {
     /// Fits a line through two or more samples at different times.
-    fn through(window: &VecDeque<Sample>) -> Self {
+    fn through(window: &VecDeque<TrendSample>) -> Self {
         let times = || window.iter().map(|sample| seconds_between(&window[0], sample));
         let mean = times().sum::<f64>() / window.len() as f64;
         let squares: f64 = times().map(|time| (time - mean).powi(2)).sum();
@@ -261,7 +261,7 @@ impl Line {
         Self { weights, spread }
     }
 
-    fn slope(&self, window: &VecDeque<Sample>, count: fn(&Count) -> u32) -> f64 {
+    fn slope(&self, window: &VecDeque<TrendSample>, count: fn(&Count) -> u32) -> f64 {
         let counts = window.iter().map(|sample| f64::from(count(&sample.count)));
         self.weights.iter().zip(counts).map(|(weight, count)| weight * count).sum()
     }

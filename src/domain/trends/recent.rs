@@ -64,7 +64,7 @@ pub(super) struct Interval {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
     /// Oldest first.
-    slots: VecDeque<Slot>,
+    slots: VecDeque<ScanSeries>,
     /// More than two thirds of the ports were used at the newest scan.
     is_crowded: bool,
     expected: u32,
@@ -72,7 +72,7 @@ pub(super) struct Recent {
 
 /// Scans that follow each other closely. Times are since the first scan of the run.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct ScanSeries {
     /// When the scan before its first one was.
     from: Duration,
     /// When its newest scan was.
@@ -117,7 +117,7 @@ impl Recent {
     /// None: there was no scan in the last minute.
     pub fn last_minute(&self, now: Duration) -> Option<LastMinute> {
         let slots = || self.slots.iter().filter(|slot| slot.to + MINUTE > now);
-        let since = |of: fn(&Slot) -> Option<Duration>| {
+        let since = |of: fn(&ScanSeries) -> Option<Duration>| {
             slots().filter_map(of).max().map(|at| now.saturating_sub(at))
         };
         let first = slots().next()?;
@@ -133,14 +133,14 @@ impl Recent {
     }
 
     /// Returns the newest slot if it is still short, else a new one.
-    fn slot_at(&mut self, from: Duration) -> Slot {
-        let is_open = |slot: &&Slot| slot.to.saturating_sub(slot.from) < SLOT;
+    fn slot_at(&mut self, from: Duration) -> ScanSeries {
+        let is_open = |slot: &&ScanSeries| slot.to.saturating_sub(slot.from) < SLOT;
         if self.slots.back().as_ref().is_some_and(is_open)
             && let Some(slot) = self.slots.pop_back()
         {
             return slot;
         }
-        Slot {
+        ScanSeries {
             from,
             to: from,
             scans: 0,
@@ -155,7 +155,7 @@ impl Recent {
 
     fn expected_after(&self, at: Duration, interval: Interval) -> u32 {
         let next = at.saturating_sub(interval.from).max(LEAST_INTERVAL).as_secs_f64();
-        let in_slot = |slot: &Slot| {
+        let in_slot = |slot: &ScanSeries| {
             let seconds = slot.to.saturating_sub(slot.from).max(SLOT).as_secs_f64();
             f64::from(slot.taken) * (next / seconds).max(1.0)
         };

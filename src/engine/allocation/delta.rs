@@ -12,7 +12,7 @@ use crate::{
 pub const RECENT: usize = 64;
 
 /// Statistics since the last report.
-pub struct Tally {
+pub struct DeltaCounts {
     figures: AllocationDelta,
     /// Number of tries by port, from the range's first port on.
     tries: Vec<u32>,
@@ -21,7 +21,7 @@ pub struct Tally {
     ended: VecDeque<Finished>,
 }
 
-impl Tally {
+impl DeltaCounts {
     /// Creates the statistics of run number `run` over `range`.
     pub fn new(run: u64, range: PortRange) -> Self {
         Self {
@@ -159,8 +159,8 @@ mod tests {
         Attempt { number, port, refusal, took: Duration::from_nanos(500) }
     }
 
-    fn tally() -> Tally {
-        Tally::new(3, PortRange::new(10, 20).unwrap())
+    fn tally() -> DeltaCounts {
+        DeltaCounts::new(3, PortRange::new(10, 20).unwrap())
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{ALLOCATORS, Allocator, Candidates, FreePorts, Progress, Strategy, Tuning},
+    allocator::{ALLOCATORS, AttemptSearch, Candidates, FreePorts, Progress, Strategy, Tuning},
     domain::Text,
     engine::{
         Setup,
-        allocation::delta::Tally,
-        look::{FRESH, Look},
+        allocation::delta::DeltaCounts,
+        look::{FRESH, PortSurvey},
         message::{AllocationDelta, Finished},
         permit,
     },
@@ -18,16 +18,16 @@ use crate::{
 };
 
 /// State of a run, from one `Prepare` to the next.
-pub struct Run {
-    allocator: Allocator<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
-    tally: Tally,
+pub struct AllocationRun {
+    allocator: AttemptSearch<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
+    tally: DeltaCounts,
     held: BTreeMap<u16, Box<dyn Held>>,
     /// Maximum number of held ports, and the note shown when it is reached.
     capacity: (usize, &'static str),
     hold_note: Option<&'static str>,
     limitation: Option<&'static str>,
     /// Snapshot for a strategy that needs one; `must_look` is set if it may be out of date.
-    look: Option<Look>,
+    look: Option<PortSurvey>,
     must_look: bool,
     /// Number of attempts of the current allocation.
     attempts: u32,
@@ -35,7 +35,7 @@ pub struct Run {
     stop_after: Option<u64>,
 }
 
-impl Run {
+impl AllocationRun {
     /// Prepares a run.
     ///
     /// Errors, as text: no socket could be created, or no port may be tried.
@@ -50,7 +50,7 @@ impl Run {
         if row.lets_machine_choose {
             binder.choose_within(setup.range).map_err(words)?;
         }
-        let look = || Look::new(host, candidates.clone(), setup.protocols, setup.address);
+        let look = || PortSurvey::new(host, candidates.clone(), setup.protocols, setup.address);
         let look = row.needs_sight.then(look).transpose().map_err(words)?;
         let sight = look.as_ref().map_or_else(FreePorts::everything, |look| (*look.ports).clone());
         let capacity = capacity(setup.hold_limit, binder.hold_capacity());
@@ -58,12 +58,12 @@ impl Run {
         let random = ChaCha8Rng::seed_from_u64(setup.seed);
         let strategy = (row.make)(Tuning::default());
         let max_attempts = setup.max_attempts.max(1);
-        let mut tally = Tally::new(number, setup.range);
+        let mut tally = DeltaCounts::new(number, setup.range);
         if let Some(look) = &look {
             tally.count_snapshot(look.took);
         }
         Ok(Self {
-            allocator: Allocator::new(binder, strategy, random, candidates, max_attempts)
+            allocator: AttemptSearch::new(binder, strategy, random, candidates, max_attempts)
                 .seeing(sight),
             look,
             must_look: false,

@@ -12,7 +12,7 @@ use crate::{
     domain::Text,
     engine::{
         AllocationRequest, Outbox, Report, Speed,
-        allocation::{delta::merge, run::Run, site},
+        allocation::{delta::merge, run::AllocationRun, site},
         message::{AllocationDelta, Setup, Site},
     },
     host::{Host, simulated::SimulatedHost},
@@ -28,12 +28,12 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(33);
 /// skipped.
 const LAG: Duration = Duration::from_millis(100);
 
-pub struct Worker<'a> {
+pub struct AllocationWorker<'a> {
     host: &'a dyn Host,
     outbox: &'a dyn Outbox,
     requests: mpsc::Receiver<AllocationRequest>,
     runs: u64,
-    run: Option<Run>,
+    run: Option<AllocationRun>,
     /// Simulated host of the run's ports, if they are not on `host`.
     simulated: Option<SimulatedHost>,
     is_running: bool,
@@ -49,9 +49,9 @@ pub struct Worker<'a> {
 }
 
 /// The thread must end: the sender of requests or the receiver of reports is gone.
-struct Ended;
+struct AllocationStop;
 
-impl<'a> Worker<'a> {
+impl<'a> AllocationWorker<'a> {
     pub fn new(
         host: &'a dyn Host,
         outbox: &'a dyn Outbox,
@@ -85,19 +85,19 @@ impl<'a> Worker<'a> {
     }
 
     /// Handles pending requests; waits for one if there is nothing else to do.
-    fn hear(&mut self) -> Result<(), Ended> {
+    fn hear(&mut self) -> Result<(), AllocationStop> {
         loop {
             let request = match self.patience() {
-                None => self.requests.recv().map_err(|_| Ended)?,
+                None => self.requests.recv().map_err(|_| AllocationStop)?,
                 Some(Duration::ZERO) => match self.requests.try_recv() {
                     Ok(request) => request,
                     Err(TryRecvError::Empty) => return Ok(()),
-                    Err(TryRecvError::Disconnected) => return Err(Ended),
+                    Err(TryRecvError::Disconnected) => return Err(AllocationStop),
                 },
                 Some(patience) => match self.requests.recv_timeout(patience) {
                     Ok(request) => request,
                     Err(RecvTimeoutError::Timeout) => return Ok(()),
-                    Err(RecvTimeoutError::Disconnected) => return Err(Ended),
+                    Err(RecvTimeoutError::Disconnected) => return Err(AllocationStop),
                 },
             };
             self.follow(request)?;
@@ -121,7 +121,7 @@ impl<'a> Worker<'a> {
         self.has_news || self.unsent.is_some()
     }
 
-    fn follow(&mut self, request: AllocationRequest) -> Result<(), Ended> {
+    fn follow(&mut self, request: AllocationRequest) -> Result<(), AllocationStop> {
         match request {
             AllocationRequest::Prepare(setup) => {
                 self.end_run();
@@ -149,12 +149,14 @@ impl<'a> Worker<'a> {
             AllocationRequest::Fill(share) => return self.refill(share),
             AllocationRequest::Hold(hold) => {
                 self.hold = hold;
-                self.run.iter_mut().for_each(Run::forget_hold_note);
+                self.run.iter_mut().for_each(AllocationRun::forget_hold_note);
             }
             AllocationRequest::Release(port) => {
                 self.run.iter_mut().for_each(|run| run.release(port));
             }
-            AllocationRequest::ReleaseAll => self.run.iter_mut().for_each(Run::release_all),
+            AllocationRequest::ReleaseAll => {
+                self.run.iter_mut().for_each(AllocationRun::release_all)
+            }
         }
         self.deliver_delta()
     }
@@ -179,21 +181,21 @@ impl<'a> Worker<'a> {
             self.simulated = Some(site);
         }
         let simulated = self.simulated.as_ref().map(|site| site as &dyn Host);
-        self.run = Some(Run::prepare(simulated.unwrap_or(self.host), self.runs, &setup)?);
+        self.run = Some(AllocationRun::prepare(simulated.unwrap_or(self.host), self.runs, &setup)?);
         Ok(())
     }
 
     /// Changes the occupancy of the simulated host. Reports earlier attempts first, because they
     /// belong to the old occupancy.
-    fn refill(&mut self, share: f64) -> Result<(), Ended> {
+    fn refill(&mut self, share: f64) -> Result<(), AllocationStop> {
         let Some(site) = self.simulated.clone() else { return Ok(()) };
         self.deliver_delta()?;
         site.refill(share);
-        self.run.iter_mut().for_each(Run::look_anew);
+        self.run.iter_mut().for_each(AllocationRun::look_anew);
         self.deliver_population()
     }
 
-    fn deliver_population(&self) -> Result<(), Ended> {
+    fn deliver_population(&self) -> Result<(), AllocationStop> {
         let Some(site) = &self.simulated else { return Ok(()) };
         let mut population = site.population();
         population.number = self.runs;
@@ -207,7 +209,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Makes the attempts that are due, and offers a delta if one is due.
-    fn attempt(&mut self) -> Result<(), Ended> {
+    fn attempt(&mut self) -> Result<(), AllocationStop> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let now = Instant::now();
         let count = match self.speed.pause() {
@@ -238,15 +240,15 @@ impl<'a> Worker<'a> {
     }
 
     /// Sends the statistics, waiting for room; afterwards everything is reported.
-    fn deliver_delta(&mut self) -> Result<(), Ended> {
+    fn deliver_delta(&mut self) -> Result<(), AllocationStop> {
         match self.take_delta() {
             Some(delta) => self.deliver(Report::Allocation(Box::new(delta))),
             None => Ok(()),
         }
     }
 
-    fn deliver(&self, report: Report) -> Result<(), Ended> {
-        if self.outbox.deliver(report) { Ok(()) } else { Err(Ended) }
+    fn deliver(&self, report: Report) -> Result<(), AllocationStop> {
+        if self.outbox.deliver(report) { Ok(()) } else { Err(AllocationStop) }
     }
 
     fn take_delta(&mut self) -> Option<AllocationDelta> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     allocator::{
         Pattern,
-        lab::{Contest, Terms},
+        lab::{Contest, LabConfig},
     },
     engine::{lab::ground::occupied, message::CurvePoint},
 };
@@ -24,7 +24,7 @@ const SHARES: [f64; 23] = [
 
 /// Sweeps several times from an empty range to a nearly full one.
 pub struct Curve {
-    terms: Terms,
+    terms: LabConfig,
     pattern: Pattern,
     /// By share, then by strategy: sum of the means of all sweeps, and the number of sweeps.
     sums: Vec<Vec<(f64, u32)>>,
@@ -35,7 +35,7 @@ pub struct Curve {
 }
 
 impl Curve {
-    pub fn new(terms: Terms, pattern: Pattern) -> Self {
+    pub fn new(terms: LabConfig, pattern: Pattern) -> Self {
         Self { terms, pattern, sums: Vec::new(), sweep: 0, at: 0, contest: None }
     }
 

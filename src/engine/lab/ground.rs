@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     allocator::{
         Candidates,
-        lab::{Column, Contest, Terms},
+        lab::{Contest, LabConfig, StrategyColumn},
     },
     domain::Text,
     engine::{
@@ -20,12 +20,12 @@ use crate::{
 const BATCH: u32 = 1 << 14;
 const REAL_BATCH: u32 = 1 << 8;
 
-pub enum Ground {
+pub enum LabBackend {
     Simulated(Contest, u32),
     Machine(Box<MachineContest>),
 }
 
-impl Ground {
+impl LabBackend {
     /// Prepares a lab.
     ///
     /// Errors, as text: no strategy was given, no port may be tried, or sockets could not be
@@ -120,8 +120,8 @@ impl Ground {
     }
 }
 
-pub fn terms(setup: &LabSetup) -> Terms {
-    Terms {
+pub fn terms(setup: &LabSetup) -> LabConfig {
+    LabConfig {
         strategies: setup.strategies.clone(),
         candidates: Candidates::new(setup.range, &setup.reserved),
         protocols: setup.protocols,
@@ -137,8 +137,8 @@ pub fn occupied(share: f64, candidates: u32) -> u32 {
     (share.clamp(0.0, 1.0) * f64::from(candidates)).round() as u32
 }
 
-fn contender(column: Column) -> Contender {
-    let Column { strategy, figures, ports, trail, last } = column;
+fn contender(column: StrategyColumn) -> Contender {
+    let StrategyColumn { strategy, figures, ports, trail, last } = column;
     let number = figures.runs;
     let last = last.map(|end| Finished { number, attempts: end.attempts, port: end.port });
     Contender { strategy, figures, ports, trail, last }

@@ -9,11 +9,11 @@ use std::{
 use crate::{
     allocator::{
         ALLOCATORS, FreePorts,
-        lab::{Column, Entrant, Expectation, Given, Predicted, Terms},
+        lab::{Entrant, Expectation, Given, LabConfig, Predicted, StrategyColumn},
     },
     domain::{LocalAddress, Text},
     engine::{
-        look::{FRESH, Look},
+        look::{FRESH, PortSurvey},
         permit,
     },
     host::{Host, HostBinder, HostError},
@@ -24,9 +24,9 @@ const OUT_OF_RANGE: &str = "kernel-bind takes no part: the kernel chooses from i
 /// Runs all strategies, one allocation of each per run, each with a binder of its own. Every run is
 /// timed: reading the clock costs almost nothing compared with a bind().
 pub struct MachineContest {
-    look: Look,
+    look: PortSurvey,
     destinations: u32,
-    slots: Vec<Slot>,
+    slots: Vec<MachineSlot>,
     limitation: Option<&'static str>,
     /// Number of runs started.
     runs: u64,
@@ -34,7 +34,7 @@ pub struct MachineContest {
     turn: usize,
 }
 
-struct Slot {
+struct MachineSlot {
     entrant: Entrant<Box<dyn HostBinder>, FreePorts>,
     takes_part: bool,
     /// Time of the strategy's own snapshot; `None` if none was taken.
@@ -50,7 +50,11 @@ impl MachineContest {
     /// kernel cannot be restricted to the range; a limitation says so.
     ///
     /// Errors, as text: sockets could not be created or listed, or no strategy can take part.
-    pub fn new(host: &dyn Host, terms: Terms, address: Option<LocalAddress>) -> Result<Self, Text> {
+    pub fn new(
+        host: &dyn Host,
+        terms: LabConfig,
+        address: Option<LocalAddress>,
+    ) -> Result<Self, Text> {
         permit::binder(host, &terms.candidates, terms.protocols, address)?;
         let (mut limitation, mut refused) = (None, None);
         let mut slots = Vec::new();
@@ -65,7 +69,13 @@ impl MachineContest {
             // Includes a limitation that follows from the restriction to the range.
             limitation = limitation.or(binder.limitation());
             let entrant = Entrant::new(strategy, binder, FreePorts::everything(), &terms);
-            slots.push(Slot { entrant, takes_part, seen: None, has_begun: false, known: None });
+            slots.push(MachineSlot {
+                entrant,
+                takes_part,
+                seen: None,
+                has_begun: false,
+                known: None,
+            });
         }
         if let Some(error) = refused {
             if !slots.iter().any(|slot| slot.takes_part) {
@@ -75,7 +85,8 @@ impl MachineContest {
         }
         let turn = slots.len();
         let destinations = terms.destinations.max(1);
-        let look = Look::new(host, terms.candidates, terms.protocols, address).map_err(words)?;
+        let look =
+            PortSurvey::new(host, terms.candidates, terms.protocols, address).map_err(words)?;
         Ok(Self { look, destinations, slots, limitation, runs: 0, turn })
     }
 
@@ -139,8 +150,8 @@ impl MachineContest {
         Ok(())
     }
 
-    pub fn columns(&self) -> Vec<Column> {
-        let column = |slot: &Slot| {
+    pub fn columns(&self) -> Vec<StrategyColumn> {
+        let column = |slot: &MachineSlot| {
             let mut column = slot.entrant.column(Arc::clone(&self.look.ports));
             column.figures.law = expectation(&self.look, &slot.entrant).law();
             column.figures.lengths = self.look.lengths.to_vec();
@@ -180,14 +191,14 @@ impl MachineContest {
     }
 }
 
-impl Slot {
+impl MachineSlot {
     /// Returns whether the strategy's snapshot is old or led to a port that was not free.
     fn has_to_look(&self) -> bool {
         let has_missed = self.entrant.last().is_some_and(|last| last.attempts != 1);
         has_missed || self.seen.is_none_or(|seen| seen.elapsed() >= FRESH)
     }
 
-    fn predict(&mut self, look: &Look) -> Option<Predicted> {
+    fn predict(&mut self, look: &PortSurvey) -> Option<Predicted> {
         let expectation = expectation(look, &self.entrant);
         let key = (look.number, expectation.remembered);
         match self.known {
@@ -202,7 +213,7 @@ impl Slot {
 }
 
 fn expectation<'a>(
-    look: &'a Look,
+    look: &'a PortSurvey,
     entrant: &Entrant<Box<dyn HostBinder>, FreePorts>,
 ) -> Expectation<'a> {
     Expectation {

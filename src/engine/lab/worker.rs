@@ -16,7 +16,7 @@ use crate::{
         lab::{
             clock,
             curve::Curve,
-            ground::{Ground, terms},
+            ground::{LabBackend, terms},
             races::Races,
         },
         message::Contender,
@@ -37,14 +37,14 @@ const REFINEMENT: u32 = 10;
 /// skipped.
 const LAG: Duration = Duration::from_millis(100);
 
-pub struct Worker<'a> {
+pub struct LabWorker<'a> {
     host: &'a dyn Host,
     outbox: &'a dyn Outbox,
     requests: mpsc::Receiver<LabRequest>,
     races: Races,
     /// Number of labs prepared.
     number: u64,
-    lab: Option<Lab>,
+    lab: Option<PreparedLab>,
     is_running: bool,
     speed: Speed,
     /// Number of steps that were requested or are due.
@@ -66,17 +66,17 @@ type Still = (Arc<FreePorts>, Vec<Attempt>);
 const STILL: Duration = Duration::from_millis(400);
 
 /// The lab prepared last.
-struct Lab {
+struct PreparedLab {
     setup: LabSetup,
-    ground: Ground,
+    ground: LabBackend,
     /// Only for a simulated occupancy.
     curve: Option<Curve>,
 }
 
 /// The thread must end: the sender of requests or the receiver of reports is gone.
-struct Ended;
+struct LabStop;
 
-impl<'a> Worker<'a> {
+impl<'a> LabWorker<'a> {
     pub fn new(
         host: &'a dyn Host,
         outbox: &'a dyn Outbox,
@@ -111,14 +111,14 @@ impl<'a> Worker<'a> {
     }
 
     /// Handles pending requests; waits for one if there is nothing else to do.
-    fn hear(&mut self) -> Result<(), Ended> {
+    fn hear(&mut self) -> Result<(), LabStop> {
         loop {
             let request = match self.patience() {
-                None => self.requests.recv().map_err(|_| Ended)?,
+                None => self.requests.recv().map_err(|_| LabStop)?,
                 Some(patience) => match self.requests.recv_timeout(patience) {
                     Ok(request) => request,
                     Err(RecvTimeoutError::Timeout) => return Ok(()),
-                    Err(RecvTimeoutError::Disconnected) => return Err(Ended),
+                    Err(RecvTimeoutError::Disconnected) => return Err(LabStop),
                 },
             };
             self.follow(request)?;
@@ -142,7 +142,7 @@ impl<'a> Worker<'a> {
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    fn follow(&mut self, request: LabRequest) -> Result<(), Ended> {
+    fn follow(&mut self, request: LabRequest) -> Result<(), LabStop> {
         match request {
             LabRequest::Prepare(setup) => {
                 self.number += 1;
@@ -190,11 +190,11 @@ impl<'a> Worker<'a> {
         self.due = self.due.min(Instant::now() + speed.pause().unwrap_or_default());
     }
 
-    fn prepare(&mut self, setup: LabSetup, curve: Option<Curve>) -> Result<(), Ended> {
+    fn prepare(&mut self, setup: LabSetup, curve: Option<Curve>) -> Result<(), LabStop> {
         self.still = None;
-        match Ground::prepare(self.host, &setup) {
+        match LabBackend::prepare(self.host, &setup) {
             Ok(ground) => {
-                self.lab = Some(Lab { setup, ground, curve });
+                self.lab = Some(PreparedLab { setup, ground, curve });
                 self.deliver_report()
             }
             Err(words) => self.fail(words),
@@ -202,10 +202,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Changes the share of occupied ports; keeps running, with new statistics.
-    fn refill(&mut self, wanted: f64) -> Result<(), Ended> {
+    fn refill(&mut self, wanted: f64) -> Result<(), LabStop> {
         self.still = None;
-        let is_simulated = |lab: &mut Lab| lab.curve.is_some();
-        let Some(Lab { mut setup, curve, .. }) = self.lab.take_if(is_simulated) else {
+        let is_simulated = |lab: &mut PreparedLab| lab.curve.is_some();
+        let Some(PreparedLab { mut setup, curve, .. }) = self.lab.take_if(is_simulated) else {
             return Ok(());
         };
         if let LabSite::Simulated { share, .. } = &mut setup.site {
@@ -215,14 +215,14 @@ impl<'a> Worker<'a> {
         self.prepare(setup, curve)
     }
 
-    fn fail(&mut self, words: Text) -> Result<(), Ended> {
+    fn fail(&mut self, words: Text) -> Result<(), LabStop> {
         self.pause();
         self.lab = None;
         self.deliver(Report::LabFailed(words))
     }
 
     /// Makes the attempts that are due and a slice of the curve; offers a report if one is due.
-    fn go_on(&mut self) -> Result<(), Ended> {
+    fn go_on(&mut self) -> Result<(), LabStop> {
         let was_asked = !self.is_running && self.steps > 0;
         if let Err(words) = self.attempt() {
             return self.fail(words);
@@ -280,14 +280,14 @@ impl<'a> Worker<'a> {
     }
 
     /// Sends a report, waiting for room; afterwards everything is reported.
-    fn deliver_report(&mut self) -> Result<(), Ended> {
+    fn deliver_report(&mut self) -> Result<(), LabStop> {
         let Some(report) = self.report() else { return Ok(()) };
         self.has_news = false;
         self.deliver(report)
     }
 
-    fn deliver(&self, report: Report) -> Result<(), Ended> {
-        if self.outbox.deliver(report) { Ok(()) } else { Err(Ended) }
+    fn deliver(&self, report: Report) -> Result<(), LabStop> {
+        if self.outbox.deliver(report) { Ok(()) } else { Err(LabStop) }
     }
 
     fn report(&mut self) -> Option<Report> {

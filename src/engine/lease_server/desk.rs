@@ -8,7 +8,7 @@ use std::{
 use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{Class, Lease, Pool, PoolSetup, Shortage, Tenant, pool::BandsTooLarge},
+    allocator::{Lease, Pool, PoolSetup, Priority, Shortage, Tenant, pool::BandsTooLarge},
     engine::lease_server::{Happening, Tell},
     host::{
         HostBinder,
@@ -51,7 +51,7 @@ pub enum NoLease {
 
 /// Number of the pool's ports in each state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ports {
+pub struct PoolPorts {
     pub leased: usize,
     pub free: u32,
     pub in_quarantine: usize,
@@ -98,7 +98,7 @@ impl Desk {
             return Err(NoLease::Endless(pid));
         }
         let tenant = Tenant { pid, started: found.started };
-        Ok(self.pool.book(self.now(), Class::Normal, tenant, |_| {})?)
+        Ok(self.pool.book(self.now(), Priority::Normal, tenant, |_| {})?)
     }
 
     /// Releases a lease of which the client never learned. The port is in quarantine like any
@@ -121,10 +121,10 @@ impl Desk {
     }
 
     /// How many ports are leased, free and in quarantine. Other programs may have bound free ones.
-    pub fn ports(&self) -> Ports {
-        Ports {
+    pub fn ports(&self) -> PoolPorts {
+        PoolPorts {
             leased: self.pool.leases().len(),
-            free: self.pool.left_for(Class::Normal),
+            free: self.pool.left_for(Priority::Normal),
             in_quarantine: self.pool.resting().len(),
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     engine::lease_server::line::{self, LONGEST, NotAPid},
-    host::linux::lease_socket::{Client, Heard},
+    host::linux::lease_socket::{Client, ClientInput},
 };
 
 /// Number of bytes read, as in portserver: more than a line may have, because unread bytes turn the
@@ -43,10 +43,10 @@ impl Waiting {
     /// the client closes its side.
     pub fn hear(&mut self, now: Instant) -> Said {
         match self.client.hear(&mut self.said[self.length..]) {
-            Heard::Nothing => return Said::Nothing,
-            Heard::End if self.length == 0 => return Said::Goodbye,
-            Heard::End => {}
-            Heard::Bytes(length) => {
+            ClientInput::Nothing => return Said::Nothing,
+            ClientInput::End if self.length == 0 => return Said::Goodbye,
+            ClientInput::End => {}
+            ClientInput::Bytes(length) => {
                 self.length += length;
                 self.heard = now;
                 if self.length <= LONGEST && !self.said[..self.length].contains(&b'\n') {

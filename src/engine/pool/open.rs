@@ -8,9 +8,9 @@ use std::{
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{Attempt, Candidates, Class, Pool, PoolSetup, Shortage, Tenant},
+    allocator::{Attempt, Candidates, Pool, PoolSetup, Priority, Shortage, Tenant},
     domain::{Errno, Text},
-    engine::{PoolPlan, PoolReport, Setup, Site, allocation::site, look::Look, permit},
+    engine::{PoolPlan, PoolReport, Setup, Site, allocation::site, look::PortSurvey, permit},
     host::{Host, HostBinder, HostError},
 };
 
@@ -56,7 +56,7 @@ impl Open {
             return Err(Text::scrub(format!("every port of {} is reserved", plan.range)));
         }
         let count = candidates.len();
-        let look = Look::new(host, candidates.clone(), plan.protocols, plan.address);
+        let look = PortSurvey::new(host, candidates.clone(), plan.protocols, plan.address);
         let others = look.as_ref().map_or(0, |look| look.occupied);
         let unseen =
             look.err().map(|e| Text::around_scrubbed(format!("occupancy not known at first: {e}")));
@@ -106,7 +106,7 @@ impl Open {
     }
 
     /// Takes `count` leases, or as many as are available; `trouble` says why there are fewer.
-    pub fn take(&mut self, host: &dyn Host, now: Duration, class: Class, count: u32) {
+    pub fn take(&mut self, host: &dyn Host, now: Duration, class: Priority, count: u32) {
         self.attempts.clear();
         self.trouble = None;
         let tenant = match &self.tenant {
@@ -166,7 +166,7 @@ impl Open {
     pub fn report(&self, number: u64, now: Duration) -> PoolReport {
         let pool = &self.pool;
         let bands = pool.bands();
-        let low = bands[Class::Low as usize].free();
+        let low = bands[Priority::Low as usize].free();
         PoolReport {
             number,
             now,

@@ -34,7 +34,7 @@ enum News {
     AtOnce,
 }
 
-pub struct Worker<'a> {
+pub struct PoolWorker<'a> {
     host: &'a dyn Host,
     outbox: &'a dyn Outbox,
     requests: mpsc::Receiver<PoolRequest>,
@@ -50,9 +50,9 @@ pub struct Worker<'a> {
 }
 
 /// The thread must end: the sender of requests or the receiver of reports is gone.
-struct Ended;
+struct PoolStop;
 
-impl<'a> Worker<'a> {
+impl<'a> PoolWorker<'a> {
     pub fn new(
         host: &'a dyn Host,
         outbox: &'a dyn Outbox,
@@ -80,16 +80,16 @@ impl<'a> Worker<'a> {
     }
 
     /// Handles pending requests; waits for one if there is nothing else to do.
-    fn hear(&mut self) -> Result<(), Ended> {
+    fn hear(&mut self) -> Result<(), PoolStop> {
         loop {
             let request = match self.due() {
-                None => self.requests.recv().map_err(|_| Ended)?,
+                None => self.requests.recv().map_err(|_| PoolStop)?,
                 Some(due) => {
                     let patience = due.saturating_duration_since(Instant::now());
                     match self.requests.recv_timeout(patience) {
                         Ok(request) => request,
                         Err(RecvTimeoutError::Timeout) => return Ok(()),
-                        Err(RecvTimeoutError::Disconnected) => return Err(Ended),
+                        Err(RecvTimeoutError::Disconnected) => return Err(PoolStop),
                     }
                 }
             };
@@ -110,11 +110,11 @@ impl<'a> Worker<'a> {
         moments.iter().filter(|(counts, _)| *counts).map(|&(_, at)| at).min()
     }
 
-    fn follow(&mut self, request: PoolRequest) -> Result<(), Ended> {
+    fn follow(&mut self, request: PoolRequest) -> Result<(), PoolStop> {
         if let PoolRequest::Open(plan) = request {
             if let Err(words) = self.begin(&plan) {
                 let is_heard = self.outbox.deliver(Report::PoolFailed(words));
-                return if is_heard { Ok(()) } else { Err(Ended) };
+                return if is_heard { Ok(()) } else { Err(PoolStop) };
             }
         } else if request == PoolRequest::Close {
             self.open = None;

@@ -12,14 +12,14 @@ use crate::{
         message::{RacePlace, RaceReport},
         race::{
             REPORT_INTERVAL,
-            tally::{Round, Tally},
+            tally::{RaceTally, RoundResult},
         },
     },
     host::{
         course::Course,
         linux::thief::{
-            child::{Child, Heard},
-            line::{self, BadLine, Line},
+            child::{Child, ChildInput},
+            line::{self, BadRaceLine, RaceLine},
         },
     },
 };
@@ -46,13 +46,13 @@ pub fn run(
         Impossible(Text::scrub(format!("could not start {}: {error}", program.display())))
     })?;
     let silence = PATIENCE + course.window * 2;
-    let mut race = Race { victim, tally: Tally::default(), silence, is_ready: false };
+    let mut race = RealRace { victim, tally: RaceTally::default(), silence, is_ready: false };
     let mut reported = Instant::now();
     let mut heard = Instant::now();
     loop {
         match race.hear(&mut heard) {
-            Ok(Progress::On) => {}
-            Ok(Progress::Over) => break,
+            Ok(RaceProgress::On) => {}
+            Ok(RaceProgress::Over) => break,
             Err(Trouble::Impossible(why)) => return Err(Impossible(why)),
             Err(Trouble::Failed(why)) => {
                 race.tally.trouble = Some(why);
@@ -69,7 +69,7 @@ pub fn run(
     Ok(race.tally.report(true))
 }
 
-enum Progress {
+enum RaceProgress {
     On,
     Over,
 }
@@ -79,46 +79,46 @@ enum Trouble {
     Failed(Text),
 }
 
-struct Race {
+struct RealRace {
     victim: Child,
-    tally: Tally,
+    tally: RaceTally,
     silence: Duration,
     is_ready: bool,
 }
 
-impl Race {
+impl RealRace {
     /// Waits for a line, at most the time between two reports. The argument is the time of the last
     /// line.
-    fn hear(&mut self, heard: &mut Instant) -> Result<Progress, Trouble> {
+    fn hear(&mut self, heard: &mut Instant) -> Result<RaceProgress, Trouble> {
         match self.victim.hear(REPORT_INTERVAL).map_err(|error| failed(error.to_string()))? {
-            Heard::Line(line) => {
+            ChildInput::Line(line) => {
                 *heard = Instant::now();
-                let line = Line::parse(&line).map_err(|BadLine(line)| said(&line))?;
+                let line = RaceLine::parse(&line).map_err(|BadRaceLine(line)| said(&line))?;
                 self.understand(line)
             }
-            Heard::Nothing if heard.elapsed() < self.silence => Ok(Progress::On),
-            Heard::Nothing => Err(failed("it says nothing any more")),
-            Heard::End => Err(failed("it ended before the race did")),
+            ChildInput::Nothing if heard.elapsed() < self.silence => Ok(RaceProgress::On),
+            ChildInput::Nothing => Err(failed("it says nothing any more")),
+            ChildInput::End => Err(failed("it ended before the race did")),
         }
     }
 
-    fn understand(&mut self, line: Line) -> Result<Progress, Trouble> {
+    fn understand(&mut self, line: RaceLine) -> Result<RaceProgress, Trouble> {
         match line {
-            Line::Ready if !self.is_ready => {
+            RaceLine::Ready if !self.is_ready => {
                 self.is_ready = true;
-                self.tally = Tally::at(RacePlace::Namespace);
+                self.tally = RaceTally::at(RacePlace::Namespace);
             }
-            Line::Round(round) if self.is_ready => self.count(&round),
-            Line::Over if self.is_ready => return Ok(Progress::Over),
-            Line::Impossible(why) if !self.is_ready => return Err(Trouble::Impossible(why)),
-            Line::Failed(why) => return Err(Trouble::Failed(why)),
+            RaceLine::Round(round) if self.is_ready => self.count(&round),
+            RaceLine::Over if self.is_ready => return Ok(RaceProgress::Over),
+            RaceLine::Impossible(why) if !self.is_ready => return Err(Trouble::Impossible(why)),
+            RaceLine::Failed(why) => return Err(Trouble::Failed(why)),
             line => return Err(said(line.to_string().as_bytes())),
         }
-        Ok(Progress::On)
+        Ok(RaceProgress::On)
     }
 
-    fn count(&mut self, round: &line::Round) {
-        let counted = Round {
+    fn count(&mut self, round: &line::RoundReport) {
+        let counted = RoundResult {
             window: round.window,
             free: round.free,
             bound: round.bound,

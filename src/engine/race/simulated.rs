@@ -13,7 +13,7 @@ use crate::{
         message::RaceReport,
         race::{
             REPORT_INTERVAL,
-            tally::{Round, Tally},
+            tally::{RaceTally, RoundResult},
         },
     },
     host::course::Course,
@@ -22,7 +22,7 @@ use crate::{
 /// Rounds between two checks of the clock.
 const BATCH: u32 = 64;
 
-pub fn run(course: &Course, tally: &mut Tally, told: &mut dyn FnMut(&RaceReport) -> bool) {
+pub fn run(course: &Course, tally: &mut RaceTally, told: &mut dyn FnMut(&RaceReport) -> bool) {
     let mut arena = Arena::new(course);
     let mut reported = Instant::now();
     for number in 0..course.rounds {
@@ -62,7 +62,7 @@ impl<'a> Arena<'a> {
         Self { course, random, is_taken, now: Duration::ZERO, due, held: VecDeque::new() }
     }
 
-    fn round(&mut self) -> Round {
+    fn round(&mut self) -> RoundResult {
         let closed = self.bind();
         let kept = self.bind();
         self.is_taken[closed] = false;
@@ -87,7 +87,7 @@ impl<'a> Arena<'a> {
             bound => held_sum as f64 / f64::from(bound),
         };
         let free = f64::from(self.course.range.len() - self.course.others - 1) - held;
-        Round { window, free, bound, is_stolen, is_kept: true, is_refused }
+        RoundResult { window, free, bound, is_stolen, is_kept: true, is_refused }
     }
 
     /// Binds a port for the competitor. Returns whether it tried the kept port before.

@@ -10,7 +10,7 @@ use crate::{
 
 /// Result of one round: one port closed and bound again, another kept.
 #[derive(Clone, Copy, Debug)]
-pub struct Round {
+pub struct RoundResult {
     pub window: Duration,
     /// Mean number of ports that the competitor could have bound.
     pub free: f64,
@@ -24,7 +24,7 @@ pub struct Round {
 }
 
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct RaceTally {
     place: RacePlace,
     rounds: Vec<(Duration, f64)>,
     stolen: u32,
@@ -35,12 +35,12 @@ pub struct Tally {
     pub trouble: Option<Text>,
 }
 
-impl Tally {
+impl RaceTally {
     pub fn at(place: RacePlace) -> Self {
         Self { place, ..Self::default() }
     }
 
-    pub fn add(&mut self, round: &Round) {
+    pub fn add(&mut self, round: &RoundResult) {
         self.rounds.push((round.window, round.free));
         self.stolen += u32::from(round.is_stolen);
         self.lost += u32::from(!round.is_kept);

@@ -24,7 +24,7 @@ use rustix::{
 use crate::{domain::Text, host::HostError};
 use claim::Claim;
 
-pub use client::{Client, Heard, Ready, wait};
+pub use client::{Client, ClientInput, Ready, wait};
 
 /// Maximum number of connections waiting for accept(); the kernel blocks further clients. It uses
 /// net.core.somaxconn if that is less.
@@ -38,14 +38,14 @@ const LONGEST_NAME: usize = 107;
 
 /// Address of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum SocketPath {
     Path(PathBuf),
     /// A name in the abstract namespace, without the leading NUL: not a file, and visible in one
     /// network namespace only.
     Abstract(OsString),
 }
 
-impl Place {
+impl SocketPath {
     /// Parses an address as clients write it: `@` is the NUL of an abstract name. None: it is
     /// empty.
     pub fn spelt(word: &OsStr) -> Option<Self> {
@@ -79,7 +79,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SocketPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => write!(f, "{}", Text::scrub(path.as_os_str().as_bytes())),
@@ -123,11 +123,11 @@ pub struct LeaseSocket {
 }
 
 impl LeaseSocket {
-    pub fn open(place: &Place) -> Result<Self, SocketError> {
+    pub fn open(place: &SocketPath) -> Result<Self, SocketError> {
         let address = place.address()?;
         let mut claim = match place {
-            Place::Path(path) => Some(Claim::stake(path)?),
-            Place::Abstract(_) => None,
+            SocketPath::Path(path) => Some(Claim::stake(path)?),
+            SocketPath::Abstract(_) => None,
         };
         let listener = bind(&address).map_err(|errno| match errno {
             Errno::ADDRINUSE => SocketError::Foreign { place: place.to_string() },
@@ -176,9 +176,9 @@ mod tests {
 
     #[test]
     fn an_at_sign_in_front_is_an_abstract_name_and_nowhere_else() {
-        let spelt = |word: &str| Place::spelt(OsStr::new(word));
-        assert_eq!(spelt("@x"), Some(Place::Abstract("x".into())));
-        assert_eq!(spelt("./@x"), Some(Place::Path("./@x".into())));
+        let spelt = |word: &str| SocketPath::spelt(OsStr::new(word));
+        assert_eq!(spelt("@x"), Some(SocketPath::Abstract("x".into())));
+        assert_eq!(spelt("./@x"), Some(SocketPath::Path("./@x".into())));
         assert_eq!((spelt(""), spelt("@")), (None, None));
         assert_eq!(spelt("@x").unwrap().to_string(), "@x");
     }

@@ -23,7 +23,7 @@ use crate::{
     host::HostError,
 };
 
-pub use census::{Census, all};
+pub use census::{NamespaceList, all};
 
 /// Magic number of the file system whose files are namespaces (`linux/magic.h`).
 const NSFS_MAGIC: FsWord = 0x6e73_6673;
@@ -49,7 +49,7 @@ pub enum NamespaceError {
     #[error(
         "there is no network namespace '{asked}': use a name in /run/netns, a pid or a path{known}"
     )]
-    Unknown { asked: Text, known: Known },
+    Unknown { asked: Text, known: NamespaceNames },
     #[error(
         "no right to enter network namespace '{name}': grant CAP_SYS_ADMIN and CAP_SYS_PTRACE in the host's user namespace (root of the host has them)"
     )]
@@ -64,12 +64,12 @@ pub enum NamespaceError {
 
 /// The first names of the existing namespaces, as far as they are visible.
 #[derive(Debug)]
-pub struct Known {
+pub struct NamespaceNames {
     names: Vec<Text>,
     more: usize,
 }
 
-impl fmt::Display for Known {
+impl fmt::Display for NamespaceNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, name) in self.names.iter().enumerate() {
             write!(f, "{}{name}", if number == 0 { "; there are " } else { ", " })?;
@@ -230,9 +230,9 @@ fn could_not_open(path: &Path, errno: Errno) -> HostError {
     HostError::new(&format!("open {}", Text::scrub(path.as_os_str().as_bytes())), errno)
 }
 
-fn known() -> Result<Known, HostError> {
+fn known() -> Result<NamespaceNames, HostError> {
     let mut names: Vec<Text> = all()?.namespaces.into_iter().map(|found| found.name.text).collect();
     let more = names.len().saturating_sub(MOST_NAMED);
     names.truncate(MOST_NAMED);
-    Ok(Known { names, more })
+    Ok(NamespaceNames { names, more })
 }

@@ -28,7 +28,7 @@ use rustix::{
 
 use crate::host::{signals, standard_output};
 
-use place::{OPEN_FOLDERS, Occupant, Place, belongs_to, has_changed};
+use place::{FileName, OPEN_FOLDERS, Occupant, belongs_to, has_changed};
 
 /// Maximum number of temporary names that may be in use already.
 const MOST_NAMES: u32 = 100;
@@ -49,8 +49,8 @@ pub enum OutputFile {
 /// empty or begins with the mark, and never follows a symbolic link.
 pub fn open(path: &Path, mark: Option<&'static str>) -> io::Result<OutputFile> {
     let place = match mark {
-        None => Place::behind_links(path)?,
-        Some(_) => Place::of(CWD, path.as_os_str().as_bytes())?,
+        None => FileName::behind_links(path)?,
+        Some(_) => FileName::of(CWD, path.as_os_str().as_bytes())?,
     };
     match place.look(mark)? {
         Occupant::None => NewFile::create(place, mark, None).map(OutputFile::New),
@@ -73,7 +73,7 @@ fn duplicate(number: RawFd) -> io::Result<File> {
 /// A file that gets its name when it is complete.
 #[derive(Debug)]
 pub struct NewFile {
-    place: Place,
+    place: FileName,
     mark: Option<&'static str>,
     file: File,
     /// The temporary name: used if the file system has no files without a name (NFS, old overlays),
@@ -84,7 +84,7 @@ pub struct NewFile {
 impl NewFile {
     /// Creates the file, with owner and permissions of the old file, if there is one.
     fn create(
-        place: Place,
+        place: FileName,
         mark: Option<&'static str>,
         old: Option<&Metadata>,
     ) -> io::Result<Self> {
@@ -227,7 +227,7 @@ mod tests {
     /// Creates a file as on a file system that has no files without a name.
     fn named(folder: &Path) -> NewFile {
         let path = folder.join("report");
-        let place = Place::of(CWD, path.as_os_str().as_bytes()).unwrap();
+        let place = FileName::of(CWD, path.as_os_str().as_bytes()).unwrap();
         let (name, file) = create_named(&place.folder, Mode::from_raw_mode(0o666)).unwrap();
         NewFile { place, mark: None, file: file.into(), temporary: Some(name) }
     }

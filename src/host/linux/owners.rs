@@ -21,8 +21,8 @@ use crate::{
     host::{OwnerDepth, linux::users},
 };
 
-pub(super) use table::Place;
-use table::{Found, Path, Table, decimal, open_directory};
+pub(super) use table::SocketDescriptor;
+use table::{Found, Path, ProcTables, decimal, open_directory};
 use threads::{Thread, has_several};
 
 /// Buffer size in bytes for the directory entries of one getdents64(2).
@@ -71,7 +71,7 @@ impl OwnerFinder {
 
     /// Like a full `find`, but always reads the tables of all threads, and returns where each
     /// socket is held.
-    pub(super) fn find_places(&mut self, sockets: &[Socket]) -> Vec<Place> {
+    pub(super) fn find_places(&mut self, sockets: &[Socket]) -> Vec<SocketDescriptor> {
         self.found.places = Some(Vec::new());
         self.walk(sockets, true);
         self.found.places.take().unwrap_or_default()
@@ -153,7 +153,7 @@ impl OwnerFinder {
     fn walk_processes(&mut self, proc: &OwnedFd) -> rustix::io::Result<()> {
         let mut buffer: Vec<u8> = Vec::with_capacity(2 * DIRECTORY_BUFFER);
         let (processes, rest) = buffer.spare_capacity_mut().split_at_mut(DIRECTORY_BUFFER);
-        let mut table = Table { proc, buffer: rest };
+        let mut table = ProcTables { proc, buffer: rest };
         let mut entries = RawDir::new(proc, processes);
         while let Some(entry) = entries.next() {
             if let Some(pid) = decimal(entry?.file_name().to_bytes()) {
@@ -165,7 +165,7 @@ impl OwnerFinder {
         Ok(())
     }
 
-    fn visit(&mut self, table: &mut Table<'_>, pid: u32) {
+    fn visit(&mut self, table: &mut ProcTables<'_>, pid: u32) {
         match table.read(pid, None, &mut self.found) {
             // A kernel thread, or a process whose main thread has ended.
             Ok(0) if has_several(table.proc, pid) => self.visit_threads(table, pid),
@@ -179,7 +179,7 @@ impl OwnerFinder {
 
     /// Handles a process whose table cannot be read. If the main thread of a process of this user
     /// has ended, its own table is refused, but those of the other threads are not.
-    fn visit_refusing(&mut self, table: &mut Table<'_>, pid: u32) {
+    fn visit_refusing(&mut self, table: &mut ProcTables<'_>, pid: u32) {
         let Some(mut process) = unreadable(table.proc, pid) else { return };
         if process.uid == Some(users::effective()) && threads::has_ended(table.proc, pid) {
             return self.visit_threads(table, pid);
@@ -190,7 +190,7 @@ impl OwnerFinder {
     }
 
     /// Reads the thread tables of a process whose main thread no longer has a table.
-    fn visit_threads(&mut self, table: &mut Table<'_>, pid: u32) {
+    fn visit_threads(&mut self, table: &mut ProcTables<'_>, pid: u32) {
         if let Err(Errno::ACCESS | Errno::PERM) = threads::read_all(table, pid, &mut self.found) {
             self.holders.unreadable.extend(unreadable(table.proc, pid));
         }
@@ -200,7 +200,7 @@ impl OwnerFinder {
     fn search_elsewhere(&mut self, proc: &OwnedFd) -> rustix::io::Result<Option<UnreadThreads>> {
         self.searches += 1;
         let known = self.holders.unreadable.iter().map(|process| process.pid).collect();
-        let mut search = threads::Search::new(known, &mut self.found, &mut self.split);
+        let mut search = threads::ThreadSearch::new(known, &mut self.found, &mut self.split);
         search.run(proc)?;
         let unread = search.unread();
         rings::read(proc, &mut self.found);

@@ -19,7 +19,7 @@ const MILLISECONDS_A_TICK: u32 = 10;
 /// At least one line of a table could not be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line of the table makes no sense")]
-pub struct BadLine;
+pub struct BadTableLine;
 
 /// Reads the whole table of the calling thread's network namespace into `buffer`.
 ///
@@ -49,12 +49,16 @@ pub fn read_table(table: Table, buffer: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Appends the sockets of a whole table. Skips bad lines, and returns an error at the end.
-pub fn parse_table(table: Table, text: &[u8], sockets: &mut Vec<Socket>) -> Result<(), BadLine> {
+pub fn parse_table(
+    table: Table,
+    text: &[u8],
+    sockets: &mut Vec<Socket>,
+) -> Result<(), BadTableLine> {
     let mut outcome = Ok(());
     for line in text.split(|&byte| byte == b'\n').skip(1).filter(|line| !line.is_empty()) {
         match parse_line(table, line) {
             Some(socket) => sockets.push(socket),
-            None => outcome = Err(BadLine),
+            None => outcome = Err(BadTableLine),
         }
     }
     outcome
@@ -162,7 +166,7 @@ mod tests {
 
     const HEADING: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when\n";
 
-    fn parse(table: Table, lines: &str) -> (Vec<Socket>, Result<(), BadLine>) {
+    fn parse(table: Table, lines: &str) -> (Vec<Socket>, Result<(), BadTableLine>) {
         let mut sockets = Vec::new();
         let outcome = parse_table(table, format!("{HEADING}{lines}").as_bytes(), &mut sockets);
         (sockets, outcome)
@@ -208,7 +212,7 @@ mod tests {
             "0: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 x 2\n",
         ] {
             let (sockets, outcome) = parse(Table::Udp4, &format!("{bad}{good}"));
-            assert_eq!((sockets.len(), outcome), (1, Err(BadLine)), "{bad}");
+            assert_eq!((sockets.len(), outcome), (1, Err(BadTableLine)), "{bad}");
         }
     }
 }

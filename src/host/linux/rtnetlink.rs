@@ -14,7 +14,7 @@ use rustix::{
 
 use crate::domain::Tunnel;
 
-use self::codec::Dump;
+use self::codec::RouteDump;
 
 /// Maximum size of a datagram from the kernel.
 const BUFFER_LENGTH: usize = 32 * 1024;
@@ -72,11 +72,11 @@ impl RouteSocket {
     /// Sends a request, and passes each message of the answer to `take`.
     fn ask(
         &mut self,
-        request: &codec::Request,
-        mut take: impl FnMut(&codec::Message<'_>),
+        request: &codec::RouteRequest,
+        mut take: impl FnMut(&codec::RouteMessage<'_>),
     ) -> io::Result<()> {
         net::send(&self.socket, &request.bytes, SendFlags::empty())?;
-        let mut dump = Dump::of(request);
+        let mut dump = RouteDump::of(request);
         while !dump.is_done() {
             let receive = || net::recv(&self.socket, &mut self.buffer[..], RecvFlags::TRUNC);
             let (_, length) = rustix::io::retry_on_intr(receive)?;

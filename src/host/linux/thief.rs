@@ -33,14 +33,14 @@ pub type Chance<'a> = &'a mut dyn FnMut() -> f64;
 
 /// The role of a process in a race.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Role {
+pub enum RaceRole {
     Victim(Course),
     Thief(Course),
     /// Receives the sockets that are handed over.
     Heir,
 }
 
-impl Role {
+impl RaceRole {
     /// Parses the arguments of the process. None: they name no role.
     pub fn parse(words: &[String]) -> Option<Self> {
         let (name, rest) = words.split_first()?;

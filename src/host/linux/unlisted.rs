@@ -21,7 +21,7 @@ use crate::{
         gap::UnreadPorts,
     },
     host::linux::{
-        owners::Place,
+        owners::SocketDescriptor,
         socket_option::{self, BOUND_DEVICE, NETNS_COOKIE, TCP_INFO},
     },
 };
@@ -44,7 +44,7 @@ pub struct UnlistedFinder {
 
 /// What is known about the TCP sockets that no table lists, except those that are bound.
 #[derive(Debug, Default)]
-pub struct Rest {
+pub struct UnlistedRest {
     /// Number of sockets that are not bound in this namespace, or whose port is in doubt.
     pub judged: u32,
     unread: BTreeMap<u32, u32>,
@@ -52,7 +52,7 @@ pub struct Rest {
     in_doubt: PortSet,
 }
 
-impl Rest {
+impl UnlistedRest {
     /// Returns the number of sockets whose port could not be read.
     pub fn unread(&self) -> u32 {
         self.unread.values().sum()
@@ -75,7 +75,7 @@ impl Rest {
 }
 
 /// The port of a closed socket.
-enum Port {
+enum ClosedPort {
     Bound(Socket),
     InDoubt(u16),
     None,
@@ -84,13 +84,17 @@ enum Port {
 impl UnlistedFinder {
     /// Appends the sockets at `places` that are bound in the calling thread's network namespace and
     /// missing in `sockets`, which has all other TCP sockets.
-    pub fn find(&mut self, mut places: Vec<Place>, sockets: &mut Vec<Socket>) -> Rest {
+    pub fn find(
+        &mut self,
+        mut places: Vec<SocketDescriptor>,
+        sockets: &mut Vec<Socket>,
+    ) -> UnlistedRest {
         let mut listed: Vec<u32> = sockets.iter().filter_map(|socket| socket.inode).collect();
         listed.sort_unstable();
         places.retain(|place| listed.binary_search(&place.inode).is_err());
         places.sort_unstable_by_key(|place| (place.inode, place.tid.is_some(), place.pid));
         let mut foreign = Vec::new();
-        let mut rest = Rest::default();
+        let mut rest = UnlistedRest::default();
         let here = Here::look();
         let mut copied = 0;
         for of_socket in places.chunk_by(|a, b| a.inode == b.inode) {
@@ -101,12 +105,12 @@ impl UnlistedFinder {
                 true => {
                     copied += 1;
                     match here.ask(of_socket) {
-                        Ok(Port::Bound(socket)) => sockets.push(socket),
-                        Ok(Port::InDoubt(port)) => {
+                        Ok(ClosedPort::Bound(socket)) => sockets.push(socket),
+                        Ok(ClosedPort::InDoubt(port)) => {
                             rest.judged += 1;
                             rest.in_doubt.insert(port);
                         }
-                        Ok(Port::None) => rest.judged += 1,
+                        Ok(ClosedPort::None) => rest.judged += 1,
                         Err(errno) => rest.fail(of_socket[0].pid, Some(errno)),
                     }
                 }
@@ -118,7 +122,7 @@ impl UnlistedFinder {
 }
 
 /// Whether the socket is TCP; false if it was closed meanwhile.
-fn is_tcp(places: &[Place]) -> bool {
+fn is_tcp(places: &[SocketDescriptor]) -> bool {
     let mut name = [0; 16];
     places.iter().any(|place| {
         let read = rustix::fs::getxattr(path(place), "system.sockprotoname", &mut name);
@@ -129,8 +133,8 @@ fn is_tcp(places: &[Place]) -> bool {
     })
 }
 
-fn path(place: &Place) -> String {
-    let Place { pid, tid, descriptor, .. } = place;
+fn path(place: &SocketDescriptor) -> String {
+    let SocketDescriptor { pid, tid, descriptor, .. } = place;
     match tid {
         Some(tid) => format!("/proc/{pid}/task/{tid}/fd/{descriptor}"),
         None => format!("/proc/{pid}/fd/{descriptor}"),
@@ -155,16 +159,16 @@ impl Here {
         }
     }
 
-    /// Returns the port of a socket; `Port::None` also for a socket of another namespace.
+    /// Returns the port of a socket; `ClosedPort::None` also for a socket of another namespace.
     ///
     /// Errors: no process that holds the socket lets this process copy its descriptor.
-    fn ask(&self, places: &[Place]) -> rustix::io::Result<Port> {
+    fn ask(&self, places: &[SocketDescriptor]) -> rustix::io::Result<ClosedPort> {
         let mut refusal = None;
         for place in places {
             match copy(place) {
                 Ok(copy) if is_inode(&copy, place.inode) => {
                     let is_here = self.has(&copy, place);
-                    return Ok(if is_here { port(&copy, place.inode) } else { Port::None });
+                    return Ok(if is_here { port(&copy, place.inode) } else { ClosedPort::None });
                 }
                 // The descriptor was closed, and its number may be that of another file by now.
                 Ok(_) | Err(Errno::BADF | Errno::SRCH) => {}
@@ -172,10 +176,10 @@ impl Here {
             }
         }
         let is_elsewhere = |place| self.is_of_process(place) == Some(false);
-        refusal.filter(|_| !places.iter().all(is_elsewhere)).map_or(Ok(Port::None), Err)
+        refusal.filter(|_| !places.iter().all(is_elsewhere)).map_or(Ok(ClosedPort::None), Err)
     }
 
-    fn has(&self, copy: &OwnedFd, place: &Place) -> bool {
+    fn has(&self, copy: &OwnedFd, place: &SocketDescriptor) -> bool {
         let cookie = socket_option::get(copy, NETNS_COOKIE).ok();
         if let (Some(ours), Some(its)) = (self.cookie, cookie) {
             return ours == its;
@@ -188,7 +192,7 @@ impl Here {
     }
 
     /// Whether the process is in this namespace, where its sockets most likely are, too.
-    fn is_of_process(&self, place: &Place) -> Option<bool> {
+    fn is_of_process(&self, place: &SocketDescriptor) -> Option<bool> {
         let pid = place.tid.unwrap_or(place.pid);
         let link = stat(format!("/proc/{pid}/ns/net")).ok()?;
         Some(link.st_ino == self.inode?)
@@ -201,7 +205,7 @@ fn is_inode(socket: &OwnedFd, inode: u32) -> bool {
 
 /// Copies the descriptor. The copy shares the socket with its holder, so the caller only reads
 /// options and closes it at once.
-fn copy(place: &Place) -> rustix::io::Result<OwnedFd> {
+fn copy(place: &SocketDescriptor) -> rustix::io::Result<OwnedFd> {
     let (task, flags) = match place.tid {
         Some(tid) => (tid, THREAD),
         None => (place.pid, PidfdFlags::empty()),
@@ -211,15 +215,15 @@ fn copy(place: &Place) -> rustix::io::Result<OwnedFd> {
     pidfd_getfd(&process, place.descriptor.cast_signed(), PidfdGetfdFlags::empty())
 }
 
-fn port(copy: &OwnedFd, inode: u32) -> Port {
+fn port(copy: &OwnedFd, inode: u32) -> ClosedPort {
     let info = socket_option::get(copy, TCP_INFO).ok();
     let is_closed = info.is_none_or(|info| info[0] == CLOSED);
     // connect() and accept() set `advmss`, and it is kept when the socket is closed again.
     let was_connected = info.is_some_and(|info| info[84..] != [0; 4]);
     match local(copy).filter(|local| is_closed && local.port != 0) {
-        Some(local) if was_connected => Port::InDoubt(local.port),
-        Some(local) => Port::Bound(row(copy, inode, local)),
-        None => Port::None,
+        Some(local) if was_connected => ClosedPort::InDoubt(local.port),
+        Some(local) => ClosedPort::Bound(row(copy, inode, local)),
+        None => ClosedPort::None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         simulated::{
             BIND_TIME, World,
             builder::SplitMix,
-            standing::{self, Standing},
+            standing::{self, SimulatedChanges},
         },
     },
 };
@@ -99,7 +99,7 @@ struct Occupied {
 
 impl Occupied {
     /// Updates the ports if the population has changed.
-    fn look(&mut self, standing: &Standing, sockets: &[Socket], address: Option<IpAddr>) {
+    fn look(&mut self, standing: &SimulatedChanges, sockets: &[Socket], address: Option<IpAddr>) {
         if self.version == Some(standing.version) {
             return;
         }

@@ -12,7 +12,7 @@ use crate::{
         Endpoint, Ephemeral, Errno, Family, Gap, Holder, Machine, MachineKind, PortRange, Process,
         Protocol, Socket, State, Text, Timer, Users, owner::Span,
     },
-    host::simulated::{Fill, OWN_PID, SimulatedHost, Standing, World},
+    host::simulated::{Fill, OWN_PID, SimulatedChanges, SimulatedHost, World},
 };
 
 /// Start of the simulated time: 2026-01-01 00:00:00 UTC, in seconds since 1970.
@@ -256,7 +256,7 @@ impl SimulatedHostBuilder {
             is_isolated: true,
             users: Arc::new(self.users.into_iter().collect::<Users>()),
         };
-        let mut standing = Standing::of(self.sockets.len());
+        let mut standing = SimulatedChanges::of(self.sockets.len());
         for &(fill, share) in &self.fills {
             standing.refill(fill, share, &self.sockets);
         }

@@ -20,7 +20,7 @@ impl Fill {
 }
 
 /// The state of a simulated machine that can change.
-pub struct Standing {
+pub struct SimulatedChanges {
     /// For each socket, whether it exists now.
     stands: Vec<bool>,
     held: BTreeSet<(Protocol, u16)>,
@@ -28,7 +28,7 @@ pub struct Standing {
     pub version: u64,
 }
 
-impl Standing {
+impl SimulatedChanges {
     /// Returns the state with this number of sockets, all of which exist.
     pub fn of(sockets: usize) -> Self {
         Self { stands: vec![true; sockets], held: BTreeSet::new(), version: 0 }

@@ -15,7 +15,7 @@ use crate::{
     report::{
         Health, Status,
         diagnose::kind,
-        json::{Host, Instant, Missing, MissingRow},
+        json::{HostDocument, Instant, Missing, MissingRow},
     },
 };
 
@@ -35,7 +35,7 @@ pub fn write_each(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let is_complete = healths.iter().all(|health| health.scan.snapshot.is_complete());
-    let collection = Collection {
+    let collection = DiagnoseCollection {
         schema: SCHEMA,
         status: Status::worst(healths, unseen).name(),
         namespaces: healths.iter().map(document).collect(),
@@ -47,22 +47,22 @@ pub fn write_each(
 }
 
 #[derive(Serialize)]
-struct Collection<'a> {
+struct DiagnoseCollection<'a> {
     schema: &'static str,
     status: &'static str,
-    namespaces: Vec<Document<'a>>,
+    namespaces: Vec<DiagnoseDocument<'a>>,
     complete: bool,
     missing: Vec<MissingRow>,
 }
 
-fn document<'a>(health: &'a Health<'_>) -> Document<'a> {
+fn document<'a>(health: &'a Health<'_>) -> DiagnoseDocument<'a> {
     let snapshot = health.scan.snapshot;
     let findings = health.diagnosis.findings.iter();
-    Document {
+    DiagnoseDocument {
         schema: SCHEMA,
         status: health.status().name(),
         taken_at: Instant(snapshot.taken_at),
-        host: Host::of(snapshot),
+        host: HostDocument::of(snapshot),
         complete: snapshot.is_complete(),
         missing: Missing(&snapshot.gaps),
         thresholds: ThresholdsRow {
@@ -82,11 +82,11 @@ fn document<'a>(health: &'a Health<'_>) -> Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct DiagnoseDocument<'a> {
     schema: &'static str,
     status: &'static str,
     taken_at: Instant,
-    host: Host<'a>,
+    host: HostDocument<'a>,
     complete: bool,
     missing: Missing<'a>,
     thresholds: ThresholdsRow,
@@ -215,13 +215,13 @@ struct DestinationRow<'a> {
     scans: ScansRow,
     #[serde(flatten)]
     trend: TrendRow,
-    owners: Vec<OwnerRow<'a>>,
+    owners: Vec<DestinationOwner<'a>>,
 }
 
 impl<'a> DestinationRow<'a> {
     fn new(health: &'a Health<'_>, row: &DestinationUse) -> Self {
         let standing = health.of_destination(row);
-        let owner = |&(party, sockets): &(Party, u32)| OwnerRow {
+        let owner = |&(party, sockets): &(Party, u32)| DestinationOwner {
             party: PartyRow::new(health, party),
             sockets,
         };
@@ -247,7 +247,7 @@ impl<'a> DestinationRow<'a> {
 }
 
 #[derive(Serialize)]
-struct OwnerRow<'a> {
+struct DestinationOwner<'a> {
     #[serde(flatten)]
     party: PartyRow<'a>,
     sockets: u32,

@@ -16,13 +16,13 @@ use crate::{
     domain::{DestinationUse, RangeUse, UnseenNamespaces},
     report::{
         Health,
-        exposition::{Exposition, Label, Samples},
+        exposition::{Exposition, MetricLabel, Samples},
     },
 };
 
 pub use metrics::METRICS;
 
-use self::listed::Listed;
+use self::listed::ListedSubjects;
 
 /// What each metrics file of portscope begins with.
 pub const MARK: &str = "# portscope ";
@@ -32,7 +32,7 @@ pub const MOST_DESTINATIONS: usize = 20;
 pub const MOST_NAMESPACES: usize = 32;
 
 /// Results of one run of `diagnose`.
-pub struct Run<'a> {
+pub struct DiagnoseRun<'a> {
     pub healths: &'a [Health<'a>],
     /// None: only one network namespace was asked for.
     pub unseen: Option<&'a [UnseenNamespaces]>,
@@ -61,8 +61,8 @@ pub struct Metric {
 /// The source of the samples of a metric.
 #[derive(Clone, Copy)]
 enum Of {
-    Run(fn(&Run<'_>, &mut Labelled<'_, '_>)),
-    Listed(fn(&Run<'_>, &Listed<'_>) -> Option<usize>),
+    Run(fn(&DiagnoseRun<'_>, &mut Labelled<'_, '_>)),
+    Listed(fn(&DiagnoseRun<'_>, &ListedSubjects<'_>) -> Option<usize>),
     Namespace(fn(&Health<'_>, &mut Labelled<'_, '_>)),
     Range(fn(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>)),
     /// A count of a range, which is known only if its sockets were listed.
@@ -76,18 +76,18 @@ enum Of {
 /// Samples that share some labels.
 struct Labelled<'a, 's> {
     samples: &'a mut Samples<'s>,
-    common: &'a [Label<'a>],
+    common: &'a [MetricLabel<'a>],
 }
 
 impl Labelled<'_, '_> {
-    fn add(&mut self, labels: &[Label<'_>], value: f64) {
+    fn add(&mut self, labels: &[MetricLabel<'_>], value: f64) {
         self.samples.add(self.common.iter().chain(labels).copied(), value);
     }
 }
 
-pub fn write(run: &Run<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(run: &DiagnoseRun<'_>, out: &mut dyn Write) -> io::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
-    let listed = Listed::of(run);
+    let listed = ListedSubjects::of(run);
     let mut exposition = Exposition::default();
     exposition.comment(&format!("portscope {version}: portscope diagnose --format prometheus"));
     for metric in METRICS {
@@ -96,7 +96,7 @@ pub fn write(run: &Run<'_>, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(exposition.into_text().as_bytes())
 }
 
-fn add(of: Of, run: &Run<'_>, listed: &Listed<'_>, samples: &mut Samples<'_>) {
+fn add(of: Of, run: &DiagnoseRun<'_>, listed: &ListedSubjects<'_>, samples: &mut Samples<'_>) {
     match of {
         Of::Run(add) => listed.of_run(samples, |out| add(run, out)),
         Of::Listed(count) => listed.of_run(samples, |out| {

@@ -11,7 +11,7 @@ use crate::{
         RangeUse, Subject, Trend,
         diagnosis::{About, Standing, at_most},
     },
-    report::{Health, Status, columns, paragraph, text::Namespace},
+    report::{Health, Status, columns, paragraph, text::NamespaceLine},
 };
 
 /// Default number of destinations listed.
@@ -42,7 +42,7 @@ pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
 pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()> {
     for (number, health) in healths.iter().enumerate() {
         let space = if number == 0 { "" } else { "\n" };
-        writeln!(out, "{space}{}", Namespace(&health.scan.snapshot.machine))?;
+        writeln!(out, "{space}{}", NamespaceLine(&health.scan.snapshot.machine))?;
         write(health, out)?;
     }
     Ok(())

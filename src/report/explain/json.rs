@@ -14,15 +14,15 @@ use crate::{
     domain::{Errno, Process, Publication, Text, UnseenNamespaces},
     report::{
         Explanation, Scan,
-        explain::{BindRow, ConnectRow, Side},
-        json::{EndpointRow, Host, Instant, Missing, MissingRow, SocketRow},
+        explain::{BindRow, ConnectRow, ProtocolPort},
+        json::{EndpointRow, HostDocument, Instant, Missing, MissingRow, SocketRow},
     },
 };
 
 const SCHEMA: &str = "portscope.explain/1";
 
 pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Document::of(explanation))?;
+    serde_json::to_writer(&mut *out, &ExplainDocument::of(explanation))?;
     out.write_all(b"\n")
 }
 
@@ -33,9 +33,9 @@ pub fn write_each(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let is_complete = explanations.iter().all(|told| told.scan.snapshot.is_complete());
-    let collection = Collection {
+    let collection = ExplainCollection {
         schema: SCHEMA,
-        namespaces: explanations.iter().map(Document::of).collect(),
+        namespaces: explanations.iter().map(ExplainDocument::of).collect(),
         complete: unseen.is_empty() && is_complete,
         missing: unseen.iter().map(MissingRow::from).collect(),
     };
@@ -44,18 +44,18 @@ pub fn write_each(
 }
 
 #[derive(Serialize)]
-struct Collection<'a> {
+struct ExplainCollection<'a> {
     schema: &'static str,
-    namespaces: Vec<Document<'a>>,
+    namespaces: Vec<ExplainDocument<'a>>,
     complete: bool,
     missing: Vec<MissingRow>,
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct ExplainDocument<'a> {
     schema: &'static str,
     taken_at: Instant,
-    host: Host<'a>,
+    host: HostDocument<'a>,
     complete: bool,
     missing: Missing<'a>,
     port: u16,
@@ -67,14 +67,14 @@ struct Document<'a> {
     protocols: Vec<SideRow<'a>>,
 }
 
-impl<'a> Document<'a> {
+impl<'a> ExplainDocument<'a> {
     fn of(explanation: &'a Explanation<'_>) -> Self {
         let snapshot = explanation.scan.snapshot;
         let sides = explanation.sides.iter();
         Self {
             schema: SCHEMA,
             taken_at: Instant(snapshot.taken_at),
-            host: Host::of(snapshot),
+            host: HostDocument::of(snapshot),
             complete: snapshot.is_complete(),
             missing: Missing(&snapshot.gaps),
             port: explanation.port,
@@ -93,7 +93,7 @@ struct SideRow<'a> {
     service: Option<&'a str>,
     sockets: Vec<SocketRow<'a>>,
     holders: Vec<HolderRow<'a>>,
-    bind: Vec<Row<'a>>,
+    bind: Vec<ExplainRow<'a>>,
     connect: Vec<ConnectTold<'a>>,
     connect_left_out: usize,
     frees_when: Option<&'a str>,
@@ -102,7 +102,7 @@ struct SideRow<'a> {
 }
 
 impl<'a> SideRow<'a> {
-    fn new(explanation: &'a Explanation<'_>, side: &'a Side) -> Self {
+    fn new(explanation: &'a Explanation<'_>, side: &'a ProtocolPort) -> Self {
         let scan = explanation.scan;
         let sockets = scan.snapshot.on_port(side.protocol, explanation.port);
         Self {
@@ -110,7 +110,7 @@ impl<'a> SideRow<'a> {
             service: side.service.as_deref(),
             sockets: sockets.iter().map(|socket| SocketRow::new(scan, socket)).collect(),
             holders: holders(scan, side, explanation.port),
-            bind: side.binds.iter().map(Row::from).collect(),
+            bind: side.binds.iter().map(ExplainRow::from).collect(),
             connect: side.connects.iter().map(ConnectTold::from).collect(),
             connect_left_out: side.destinations_left_out,
             frees_when: side.frees_when.as_deref(),
@@ -135,7 +135,7 @@ impl From<&Publication> for PublishedRow {
     }
 }
 
-fn holders<'a>(scan: Scan<'a>, side: &Side, port: u16) -> Vec<HolderRow<'a>> {
+fn holders<'a>(scan: Scan<'a>, side: &ProtocolPort, port: u16) -> Vec<HolderRow<'a>> {
     let sockets = scan.snapshot.on_port(side.protocol, port);
     let pids: BTreeSet<u32> =
         sockets.iter().flat_map(|socket| scan.snapshot.owner(socket).pids()).copied().collect();
@@ -168,7 +168,7 @@ impl<'a> From<&'a Process> for HolderRow<'a> {
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct ExplainRow<'a> {
     probe: &'a str,
     reuse: &'static str,
     verdict: &'static str,
@@ -180,7 +180,7 @@ struct Row<'a> {
     errno: Option<Cow<'static, str>>,
 }
 
-impl<'a> From<&'a BindRow> for Row<'a> {
+impl<'a> From<&'a BindRow> for ExplainRow<'a> {
     fn from(row: &'a BindRow) -> Self {
         Self {
             probe: &row.probe,

@@ -12,9 +12,9 @@ use crate::{
     },
     report::{
         Explanation, Scan,
-        explain::{BindRow, ConnectRow, Side},
+        explain::{BindRow, ConnectRow, ProtocolPort},
         paragraph,
-        text::{Name, Namespace},
+        text::{Name, NamespaceLine},
     },
 };
 
@@ -42,7 +42,7 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
 pub fn write_each(explanations: &[Explanation<'_>], out: &mut dyn Write) -> io::Result<()> {
     for (number, explanation) in explanations.iter().enumerate() {
         let space = if number == 0 { "" } else { "\n" };
-        writeln!(out, "{space}{}", Namespace(&explanation.scan.snapshot.machine))?;
+        writeln!(out, "{space}{}", NamespaceLine(&explanation.scan.snapshot.machine))?;
         write(explanation, out)?;
     }
     Ok(())
@@ -79,7 +79,7 @@ fn upper(protocol: Protocol) -> &'static str {
 
 fn write_holders(
     explanation: &Explanation<'_>,
-    side: &Side,
+    side: &ProtocolPort,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let scan = explanation.scan;
@@ -104,7 +104,12 @@ fn write_holders(
     write_ages(scan, sockets, out)
 }
 
-fn nothing_listed(explanation: &Explanation<'_>, side: &Side, name: &str, service: &str) -> String {
+fn nothing_listed(
+    explanation: &Explanation<'_>,
+    side: &ProtocolPort,
+    name: &str,
+    service: &str,
+) -> String {
     let but = if side.has_met_a_socket() {
         ", but a socket that is not listed is bound to it: a plain bind() fails with EADDRINUSE"
     } else if explanation.may_be_unlisted(side.protocol) {
@@ -118,7 +123,7 @@ fn nothing_listed(explanation: &Explanation<'_>, side: &Side, name: &str, servic
 /// Writes where DNAT redirects flows to the port; nothing if no flow is tracked.
 fn write_publications(
     explanation: &Explanation<'_>,
-    side: &Side,
+    side: &ProtocolPort,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let Some(tracked) = explanation.publications else { return Ok(()) };
@@ -154,13 +159,13 @@ fn write_publications(
 }
 
 /// Sockets with the same holder, state and local address.
-struct Group<'a> {
+struct HolderGroup<'a> {
     holder: String,
     first: &'a Socket,
     count: usize,
 }
 
-impl Group<'_> {
+impl HolderGroup<'_> {
     fn what(&self, scan: Scan<'_>) -> String {
         let Socket { state, remote, .. } = self.first;
         let local = scan.snapshot.interfaces.local(self.first);
@@ -177,8 +182,8 @@ impl Group<'_> {
 }
 
 /// Groups sockets of the same kind. Listeners come first, the others in the order of the sockets.
-fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<HolderGroup<'a>> {
+    let mut groups: Vec<HolderGroup<'_>> = Vec::new();
     let mut places = BTreeMap::new();
     for socket in sockets {
         let owner = scan.snapshot.owner(socket);
@@ -187,7 +192,9 @@ fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<Group<'a>> {
         let place = *places.entry(key).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.count += 1,
-            None => groups.push(Group { holder: holder(scan, socket), first: socket, count: 1 }),
+            None => {
+                groups.push(HolderGroup { holder: holder(scan, socket), first: socket, count: 1 })
+            }
         }
     }
     groups.sort_by_key(|group| group.first.state != State::Listen);
@@ -247,7 +254,7 @@ fn capitalized(sentence: &str) -> String {
 /// Writes one sentence for all rows of a reuse option that have the same answer; one for all rows
 /// if none differs. With a reuse option the same verdict is enough: earlier sentences say what
 /// conflicts with each address.
-fn write_binds(side: &Side, out: &mut dyn Write) -> io::Result<()> {
+fn write_binds(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
     let is_same = |a: &BindRow, b: &BindRow| {
         a.because() == b.because() && a.verdict_name() == b.verdict_name() && a.probed == b.probed
     };
@@ -275,7 +282,7 @@ fn write_binds(side: &Side, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn rows_with(side: &Side, reuse: Reuse) -> Vec<&BindRow> {
+fn rows_with(side: &ProtocolPort, reuse: Reuse) -> Vec<&BindRow> {
     side.binds.iter().filter(|row| row.bind.reuse == reuse).collect()
 }
 
@@ -300,7 +307,7 @@ fn bind_sentence(kind: &str, rows: &[&BindRow]) -> String {
 }
 
 /// Writes one sentence for all destinations with the same answer.
-fn write_connects(side: &Side, out: &mut dyn Write) -> io::Result<()> {
+fn write_connects(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
     let mut rows: Vec<&ConnectRow> = side.connects.iter().collect();
     while let Some(&first) = rows.first() {
         let is_every = rows.len() == side.connects.len() && side.connects.len() > 1;

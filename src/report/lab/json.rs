@@ -9,23 +9,25 @@ use serde::Serialize;
 
 use crate::{
     domain::Text,
-    report::lab::{self, Comparison, Lab, Outcome, Place, Race, Rival, Rounds},
+    report::lab::{
+        self, LabComparison, LabOutcome, LabSummary, RaceRounds, RaceSummary, RaceTarget, Rival,
+    },
 };
 
-pub fn write(lab: &Lab<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(lab: &LabSummary<'_>, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, &document(lab))?;
     out.write_all(b"\n")
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct LabDocument<'a> {
     schema: &'static str,
     fill: f64,
     seed: u64,
     simulated: bool,
     occupancy: &'static str,
     protocol: &'static str,
-    range: Range,
+    range: LabRange,
     candidates: u32,
     occupied: u32,
     max_attempts: Option<u32>,
@@ -35,26 +37,26 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Range {
+struct LabRange {
     first: u16,
     last: u16,
 }
 
-fn document<'a>(lab: &'a Lab<'_>) -> Document<'a> {
+fn document<'a>(lab: &'a LabSummary<'_>) -> LabDocument<'a> {
     let terms = &lab.terms;
     let (comparison, race) = match &lab.outcome {
-        Outcome::Comparison(comparison) => (Some(comparison), None),
-        Outcome::Race(race) => (None, Some(race)),
+        LabOutcome::Comparison(comparison) => (Some(comparison), None),
+        LabOutcome::Race(race) => (None, Some(race)),
     };
-    let rivals = comparison.map(|Comparison { rivals, .. }| rivals.iter());
-    Document {
+    let rivals = comparison.map(|LabComparison { rivals, .. }| rivals.iter());
+    LabDocument {
         schema: "portscope.lab/1",
         fill: terms.fill,
         seed: terms.seed,
         simulated: terms.is_simulated,
         occupancy: terms.occupancy,
         protocol: terms.protocols.name(),
-        range: Range { first: terms.range.first(), last: terms.range.last() },
+        range: LabRange { first: terms.range.first(), last: terms.range.last() },
         candidates: terms.candidates,
         occupied: terms.occupied,
         max_attempts: comparison.map(|comparison| comparison.max_attempts),
@@ -164,11 +166,11 @@ struct RoundsRow {
     free: f64,
 }
 
-impl<'a> From<&'a Race> for RaceRow<'a> {
-    fn from(race: &'a Race) -> Self {
+impl<'a> From<&'a RaceSummary> for RaceRow<'a> {
+    fn from(race: &'a RaceSummary) -> Self {
         let (place, because) = match &race.place {
-            Place::Namespace => ("namespace", None),
-            Place::Simulated { because } => ("simulated", Some(because.as_str())),
+            RaceTarget::Namespace => ("namespace", None),
+            RaceTarget::Simulated { because } => ("simulated", Some(because.as_str())),
         };
         Self {
             place,
@@ -180,8 +182,8 @@ impl<'a> From<&'a Race> for RaceRow<'a> {
     }
 }
 
-impl From<&Rounds> for RoundsRow {
-    fn from(rounds: &Rounds) -> Self {
+impl From<&RaceRounds> for RoundsRow {
+    fn from(rounds: &RaceRounds) -> Self {
         Self {
             rounds: rounds.count,
             thefts: rounds.thefts,

@@ -8,24 +8,27 @@ use std::{
 use crate::{
     allocator::Habit,
     report::{
-        lab::{Comparison, Lab, Outcome, Place, Race, Rival, Rounds, Terms},
+        lab::{
+            LabComparison, LabConditions, LabOutcome, LabSummary, RaceRounds, RaceSummary,
+            RaceTarget, Rival,
+        },
         paragraph,
     },
 };
 
-pub fn write(lab: &Lab<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(lab: &LabSummary<'_>, out: &mut dyn Write) -> io::Result<()> {
     match &lab.outcome {
-        Outcome::Comparison(comparison) => write_comparison(&lab.terms, comparison, out),
-        Outcome::Race(race) => write_race(&lab.terms, race, out),
+        LabOutcome::Comparison(comparison) => write_comparison(&lab.terms, comparison, out),
+        LabOutcome::Race(race) => write_race(&lab.terms, race, out),
     }
 }
 
 fn write_comparison(
-    terms: &Terms,
-    comparison: &Comparison<'_>,
+    terms: &LabConditions,
+    comparison: &LabComparison<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let Comparison { max_attempts, destinations, runs, rivals } = comparison;
+    let LabComparison { max_attempts, destinations, runs, rivals } = comparison;
     let towards = match destinations {
         1 => String::new(),
         several => format!(" · {several} destinations in turn"),
@@ -45,7 +48,7 @@ fn write_comparison(
 }
 
 /// Describes the occupancy on which the strategies ran.
-fn meeting(terms: &Terms) -> &'static str {
+fn meeting(terms: &LabConditions) -> &'static str {
     match (terms.is_simulated, terms.occupancy) {
         (false, _) => "real bind() on this machine, released at once",
         (true, "built") => "simulated: each strategy on the occupancy that it built itself",
@@ -53,8 +56,8 @@ fn meeting(terms: &Terms) -> &'static str {
     }
 }
 
-fn occupancy(terms: &Terms) -> String {
-    let Terms { range, candidates, occupied, .. } = terms;
+fn occupancy(terms: &LabConditions) -> String {
+    let LabConditions { range, candidates, occupied, .. } = terms;
     let reserved = match range.len() - candidates {
         0 => String::new(),
         reserved => format!(" ({reserved} more are reserved)"),
@@ -163,7 +166,7 @@ fn time(time: Duration) -> String {
     if value < 100.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
 }
 
-fn write_race(terms: &Terms, race: &Race, out: &mut dyn Write) -> io::Result<()> {
+fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) -> io::Result<()> {
     let head = format!(
         "race · {} · {} between close and rebind · a thief that binds {} ports a second · seed {}",
         occupancy(terms),
@@ -173,14 +176,14 @@ fn write_race(terms: &Terms, race: &Race, out: &mut dyn Write) -> io::Result<()>
     );
     paragraph::write("", &head, out)?;
     let place = match &race.place {
-        Place::Namespace => {
+        RaceTarget::Namespace => {
             "real sockets of two processes, in a network namespace of their own".into()
         }
-        Place::Simulated { because } => format!("simulated, in memory: {because}"),
+        RaceTarget::Simulated { because } => format!("simulated, in memory: {because}"),
     };
     paragraph::write("", &place, out)?;
     writeln!(out)?;
-    let law = |rounds: &Rounds| format!("{:.1} ± {:.1}", rounds.predicted, rounds.deviation);
+    let law = |rounds: &RaceRounds| format!("{:.1} ± {:.1}", rounds.predicted, rounds.deviation);
     let (rebound, kept) = (&race.rebound, &race.handed_over);
     let rows = [
         round_cells("closed, bound again", rebound, [law(rebound), unknown(), unknown()]),
@@ -199,7 +202,7 @@ const RACE_LEGEND: &str = "LAW: a port is hit with 1 - e^(-rate x window / free)
 
 fn round_cells(
     kind: &str,
-    rounds: &Rounds,
+    rounds: &RaceRounds,
     [law, refused, refused_law]: [String; 3],
 ) -> [String; 9] {
     [

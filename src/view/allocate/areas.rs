@@ -29,7 +29,7 @@ const MOST_HISTORY: u16 = 22;
 
 /// Size class of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
+pub enum AllocateSize {
     /// A few words.
     Tiny,
     /// A map with a column of facts.
@@ -40,7 +40,7 @@ pub enum Class {
     Huge,
 }
 
-impl Class {
+impl AllocateSize {
     fn of(area: Rect) -> Self {
         let has = |(width, height)| area.width >= width && area.height >= height;
         match () {
@@ -65,8 +65,8 @@ impl Class {
 
 /// Areas of the parts; empty where there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Areas {
-    pub class: Class,
+pub struct AllocateAreas {
+    pub class: AllocateSize,
     pub title: Rect,
     /// The setup as one line; empty if it is a section of the facts.
     pub setup: Rect,
@@ -78,26 +78,26 @@ pub struct Areas {
     pub outcome: Rect,
 }
 
-impl Areas {
+impl AllocateAreas {
     /// Divides the area; also returns the grid of the map, `None` if there is no room for it.
     pub fn within(area: Rect, range: PortRange, rows: RowsPerLine) -> (Self, Option<Grid>) {
-        let class = Class::of(area);
+        let class = AllocateSize::of(area);
         let line = |y: u16, height: u16| {
             Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
         };
         let (above, below) = match class {
-            Class::Tiny => (1, 0),
-            Class::Small => (2, 2),
+            AllocateSize::Tiny => (1, 0),
+            AllocateSize::Small => (2, 2),
             _ => (1, 1 + u16::from(area.width < 120)),
         };
         let body = line(above, area.height.saturating_sub(above + below));
         // No row bars: their colours would be brighter than those of the attempts.
-        let margin = GUTTER + if class > Class::Small { 3 } else { 1 };
-        let legend = u16::from(class > Class::Small);
-        let reserved = if class >= Class::Large { RESERVED_HISTORY } else { 0 };
+        let margin = GUTTER + if class > AllocateSize::Small { 3 } else { 1 };
+        let legend = u16::from(class > AllocateSize::Small);
+        let reserved = if class >= AllocateSize::Large { RESERVED_HISTORY } else { 0 };
         let columns = body.width.saturating_sub(margin + class.facts());
         let lines = body.height.saturating_sub(AXIS + legend + reserved);
-        let grid = fit(range, columns, lines, rows).filter(|_| class > Class::Tiny);
+        let grid = fit(range, columns, lines, rows).filter(|_| class > AllocateSize::Tiny);
         let size = grid.as_ref().map(|grid| (GUTTER + grid.columns(), AXIS + grid.lines()));
         let (width, height) = size.unwrap_or((0, 0));
         let taken = if grid.is_some() { width - GUTTER + margin } else { 0 };
@@ -106,7 +106,7 @@ impl Areas {
         let history = Rect { y: legend.bottom() + 1, width, ..body };
         let spare = body.bottom().saturating_sub(history.y).min(MOST_HISTORY);
         let history_height =
-            if class >= Class::Medium && spare >= LEAST_HISTORY { spare } else { 0 };
+            if class >= AllocateSize::Medium && spare >= LEAST_HISTORY { spare } else { 0 };
         let areas = Self {
             class,
             title: line(0, 1),
@@ -131,20 +131,20 @@ mod tests {
     use super::*;
     use crate::domain::port::{IANA_DYNAMIC, LINUX_DEFAULT};
 
-    fn shape(columns: u16, rows: u16) -> (Class, u16, u16, u16) {
+    fn shape(columns: u16, rows: u16) -> (AllocateSize, u16, u16, u16) {
         let body = Rect::new(0, 1, columns, rows - 2);
-        let (areas, grid) = Areas::within(body, IANA_DYNAMIC, RowsPerLine::Two);
+        let (areas, grid) = AllocateAreas::within(body, IANA_DYNAMIC, RowsPerLine::Two);
         let grid = grid.expect("room for a map");
         (areas.class, grid.columns(), grid.lines(), areas.history.height)
     }
 
     #[test]
     fn large_terminals_show_a_hundred_blocks_a_line_and_the_last_allocations() {
-        assert_eq!(shape(80, 24), (Class::Small, 50, 17, 0));
-        assert_eq!(shape(120, 40), (Class::Medium, 50, 34, 0));
-        assert_eq!(shape(120, 36), (Class::Medium, 50, 21, 8));
-        assert_eq!(shape(160, 48), (Class::Large, 100, 21, 20));
-        assert_eq!(shape(200, 60), (Class::Huge, 125, 34, 19));
+        assert_eq!(shape(80, 24), (AllocateSize::Small, 50, 17, 0));
+        assert_eq!(shape(120, 40), (AllocateSize::Medium, 50, 34, 0));
+        assert_eq!(shape(120, 36), (AllocateSize::Medium, 50, 21, 8));
+        assert_eq!(shape(160, 48), (AllocateSize::Large, 100, 21, 20));
+        assert_eq!(shape(200, 60), (AllocateSize::Huge, 125, 34, 19));
     }
 
     #[test]
@@ -152,8 +152,9 @@ mod tests {
         for range in [IANA_DYNAMIC, LINUX_DEFAULT] {
             for (columns, rows) in (0..220).step_by(7).flat_map(|c| (0..70).map(move |r| (c, r))) {
                 let body = Rect::new(0, 1, columns, rows);
-                let (areas, _) = Areas::within(body, range, RowsPerLine::Two);
-                let Areas { title, setup, map, legend, history, facts, outcome, .. } = areas;
+                let (areas, _) = AllocateAreas::within(body, range, RowsPerLine::Two);
+                let AllocateAreas { title, setup, map, legend, history, facts, outcome, .. } =
+                    areas;
                 let parts = [title, setup, map, legend, history, facts, outcome];
                 for (index, part) in parts.iter().enumerate().filter(|(_, p)| !p.is_empty()) {
                     assert_eq!(part.intersection(body), *part, "{columns}x{rows} part {index}");

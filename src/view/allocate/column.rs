@@ -11,14 +11,14 @@ use unicode_width::UnicodeWidthStr;
 use crate::view::{Role, Theme, words::thousands};
 
 /// The position of the next line in an area; lines below its end are not drawn.
-pub struct Column<'a> {
+pub struct TextColumn<'a> {
     pub theme: &'a Theme,
     area: Rect,
     y: u16,
     pub buffer: &'a mut Buffer,
 }
 
-impl<'a> Column<'a> {
+impl<'a> TextColumn<'a> {
     pub fn new(theme: &'a Theme, area: Rect, buffer: &'a mut Buffer) -> Self {
         let area = area.intersection(buffer.area);
         Self { theme, area, y: area.y, buffer }

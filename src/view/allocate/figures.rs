@@ -7,8 +7,8 @@ use crate::{
     view::{
         Role, Theme,
         allocate::{
-            Sight,
-            column::{Column, counted, first_fitting, fitted},
+            AllocateContext,
+            column::{TextColumn, counted, first_fitting, fitted},
             log,
         },
         words::thousands,
@@ -23,17 +23,17 @@ const LABEL: usize = 5;
 const WIDTHS: [usize; 6] = [7, 7, 7, 7, 8, 9];
 
 /// A figure: its name, its measured value, its expected value.
-type Row = (&'static str, String, String);
+type FigureRow = (&'static str, String, String);
 
 /// Draws the figures as a table, one column per figure.
-pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
+pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let allocation = sight.allocation;
     let figures = allocation.figures();
     let failures = format!("{} gave up", thousands(figures.failures));
     let finished = counted(figures.finished(), "allocation");
     column.rule("Running", &fitted(&[&finished, &failures], column.width().saturating_sub(10)));
     let rows = rows(allocation);
-    let line = |label: &str, pick: &dyn Fn(&Row) -> String| {
+    let line = |label: &str, pick: &dyn Fn(&FigureRow) -> String| {
         let cells = rows.iter().zip(WIDTHS).map(|(row, width)| format!("{:>width$}", pick(row)));
         cells.fold(format!("{label:<LABEL$}"), |line, cell| line + &cell)
     };
@@ -98,7 +98,7 @@ pub fn narrow_rows(allocation: &Allocation) -> u16 {
 }
 
 /// Draws one line per figure.
-pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>) {
+pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let allocation = sight.allocation;
     let figures = allocation.figures();
     column.rule("Running", "");
@@ -130,13 +130,13 @@ pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>) {
 
 /// Returns the attempts per second; `None` unless a sampled run is in progress, because slower
 /// speeds state their rate.
-pub fn rate(sight: Sight<'_>) -> Option<String> {
+pub fn rate(sight: AllocateContext<'_>) -> Option<String> {
     let rate = sight.allocation.attempts_per_second(sight.now);
     let is_told = sight.allocation.is_running() && sight.allocation.is_sampled();
     is_told.then(|| thousands(rate.round() as u64))
 }
 
-fn rows(allocation: &Allocation) -> [Row; 6] {
+fn rows(allocation: &Allocation) -> [FigureRow; 6] {
     let (figures, law) = (allocation.figures(), allocation.law());
     let law = law.as_ref();
     let (limit, most) = (allocation.options().max_attempts, allocation.most_attempts());

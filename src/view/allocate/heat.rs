@@ -5,21 +5,21 @@ use crate::{
     app::Grid,
     domain::PortRange,
     view::{
-        heatmap::{Paint, Taken},
+        heatmap::{Paint, TakenPorts},
         theme::{HEAT_TOP, Role},
         words::thousands,
     },
 };
 
 /// Cumulative attempts by port, and the limits of the scale.
-pub struct Heat {
+pub struct DensityChart {
     /// `sums[n]`: attempts on all ports below n.
     sums: Vec<u64>,
     /// Attempts per port in the least and the most frequently tried block, rounded outwards.
     bounds: (f64, f64),
 }
 
-impl Heat {
+impl DensityChart {
     /// Computes the densities; `tries` has the attempts of the last second by port, all 65,536.
     pub fn count(tries: &[u32], grid: &Grid) -> Self {
         let mut sum = 0;
@@ -60,7 +60,7 @@ impl Heat {
     pub fn names(&self) -> [String; 2] {
         let (from, to) = self.bounds;
         let least = if from > 0.0 { thousands(from as u64) } else { "0".to_owned() };
-        [least, if from > 0.0 { thousands(to as u64) } else { Scale::covering(to).name() }]
+        [least, if from > 0.0 { thousands(to as u64) } else { DensityScale::covering(to).name() }]
     }
 
     /// Returns the attempts per port.
@@ -77,7 +77,11 @@ fn bounds(least: f64, most: f64) -> (f64, f64) {
     // Whole numbers with two significant digits: 1,900 to 2,100.
     let unit = 10_f64.powf(most.max(1.0).log10().floor() - 1.0).max(1.0);
     let (from, to) = ((least / unit).floor() * unit, (most / unit).ceil() * unit);
-    if from * 2.0 < most || from >= to { (0.0, Scale::covering(most).most()) } else { (from, to) }
+    if from * 2.0 < most || from >= to {
+        (0.0, DensityScale::covering(most).most())
+    } else {
+        (from, to)
+    }
 }
 
 /// Replaces the colour of a block that was tried.
@@ -90,19 +94,19 @@ pub fn heated(paint: Paint, step: u8, needs_whole_cells: bool) -> Paint {
         (_, false) => Paint { free: role, taken: None },
         (_, true) => {
             let share = f32::from(step) / f32::from(HEAT_TOP);
-            Paint { free: role, taken: Some(Taken { role, share, letter: '#' }) }
+            Paint { free: role, taken: Some(TakenPorts { role, share, letter: '#' }) }
         }
     }
 }
 
 /// 1, 2 or 5 times a power of ten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scale {
+pub struct DensityScale {
     factor: u32,
     power: i32,
 }
 
-impl Scale {
+impl DensityScale {
     /// Returns the smallest such number that is at least `most` and at least 0.01.
     pub fn covering(most: f64) -> Self {
         let powers = -2..12;
@@ -132,7 +136,7 @@ mod tests {
     #[test]
     fn a_scale_is_the_next_round_number() {
         let names = [0.0, 0.03, 0.3, 1.0, 1.1, 8.0, 51.0, 1234.0];
-        let names = names.map(|most| Scale::covering(most).name());
+        let names = names.map(|most| DensityScale::covering(most).name());
         assert_eq!(names, ["0.01", "0.05", "0.5", "1", "2", "10", "100", "2,000"]);
     }
 
@@ -140,7 +144,7 @@ mod tests {
     fn where_all_are_tried_alike_the_scale_shows_the_differences() {
         let grid = Grid::fit(IANA_DYNAMIC, 50, 17, RowsPerLine::Two).expect("it fits");
         let tries: Vec<u32> = (0..65_536).map(|port| 1_950 + port % 1_000 / 10).collect();
-        let heat = Heat::count(&tries, &grid);
+        let heat = DensityChart::count(&tries, &grid);
         assert_eq!(heat.names(), ["1,900", "2,100"]);
     }
 
@@ -149,7 +153,7 @@ mod tests {
         let grid = Grid::fit(IANA_DYNAMIC, 50, 17, RowsPerLine::Two).expect("it fits");
         let mut tries = vec![0; 65_536];
         (tries[50_000], tries[50_001], tries[50_010]) = (20, 30, 1);
-        let heat = Heat::count(&tries, &grid);
+        let heat = DensityChart::count(&tries, &grid);
         assert_eq!(heat.names(), ["0", "5"]);
         let step = |port| {
             let block = grid.place(port).and_then(|place| grid.block(place));

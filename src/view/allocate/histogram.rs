@@ -5,7 +5,7 @@ use ratatui::text::Span;
 
 use crate::{
     app::allocation::{Allocation, Law},
-    view::{Role, allocate::column::Column, heatmap::put, words::thousands},
+    view::{Role, allocate::column::TextColumn, heatmap::put, words::thousands},
 };
 
 /// Maximum width of the histogram; wider ones show nothing else.
@@ -22,7 +22,7 @@ struct Bins {
     law: Vec<f64>,
 }
 
-pub fn section(allocation: &Allocation, column: &mut Column<'_>) {
+pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
     if column.left() < 5 {
         return;
     }
@@ -102,7 +102,7 @@ pub fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'stat
     }
 }
 
-fn axis(bins: &Bins, count: usize, column: &mut Column<'_>) {
+fn axis(bins: &Bins, count: usize, column: &mut TextColumn<'_>) {
     let last = thousands((bins.seen.len() as u32).saturating_mul(bins.width));
     let each = if bins.width == 1 { String::new() } else { format!(", {} a bar", bins.width) };
     let middle = format!("attempts{each}");

@@ -7,8 +7,8 @@ use crate::{
     view::{
         Role, Theme,
         allocate::{
-            column::{Column, fitted},
-            heat::Scale,
+            column::{TextColumn, fitted},
+            heat::DensityScale,
             histogram, page,
         },
         heatmap::put,
@@ -19,7 +19,7 @@ pub fn render(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut B
     if area.is_empty() {
         return;
     }
-    let mut column = Column::new(theme, area, buffer);
+    let mut column = TextColumn::new(theme, area, buffer);
     let sample = if allocation.is_sampled() { "sample" } else { "" };
     column.rule(
         theme.glyph("Last allocations · tries each", "Last allocations - tries each"),
@@ -31,7 +31,7 @@ pub fn render(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut B
     let count = if allocation.is_sampled() { room } else { page::shown(finished, room) };
     let ends = &ends[ends.len().saturating_sub(count)..];
     let most = ends.iter().map(|end| end.attempts).max().unwrap_or(1);
-    let scale = Scale::covering(f64::from(most).max(5.0));
+    let scale = DensityScale::covering(f64::from(most).max(5.0));
     let bars = Rect { height: column.left().saturating_sub(1), ..column.rest() };
     for (x, end) in (bars.x..).zip(ends) {
         let role = if end.port.is_some() { Role::Collision } else { Role::Critical };

@@ -12,8 +12,8 @@ use crate::{
     view::{
         Role, Theme,
         allocate::{
-            Sight,
-            column::{Column, first_fitting},
+            AllocateContext,
+            column::{TextColumn, first_fitting},
             page,
         },
         words::thousands,
@@ -24,7 +24,7 @@ use crate::{
 const HOLDER_WIDTH: usize = 44;
 
 /// Draws all that is known of each attempt; `rows` includes the rule and the header.
-pub fn section(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
+pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
     let (title, right) = heading(sight);
     column.rule(&title, &right);
     let rows = usize::from(rows).saturating_sub(2);
@@ -55,7 +55,7 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
 }
 
 /// Draws number, port and holder; [`detail`] shows the newest attempt in full.
-pub fn narrow(sight: Sight<'_>, column: &mut Column<'_>, rows: u16) {
+pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
     if rows == 0 {
         return;
     }
@@ -101,7 +101,7 @@ pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: 
     format!("{start} · {} · {took}", first_fitting(&names, room, theme))
 }
 
-fn heading(sight: Sight<'_>) -> (String, String) {
+fn heading(sight: AllocateContext<'_>) -> (String, String) {
     let allocation = sight.allocation;
     let newest = allocation.log().entries().next_back();
     let number = newest.map_or(1, |entry| entry.allocation);
@@ -112,7 +112,7 @@ fn heading(sight: Sight<'_>) -> (String, String) {
     (format!("Allocation {}", thousands(number)), format!("at most {limit}"))
 }
 
-fn last(sight: Sight<'_>, rows: usize) -> Vec<LogEntry> {
+fn last(sight: AllocateContext<'_>, rows: usize) -> Vec<LogEntry> {
     let entries = sight.allocation.log().entries();
     let shown = if sight.allocation.is_sampled() {
         rows
@@ -125,7 +125,11 @@ fn last(sight: Sight<'_>, rows: usize) -> Vec<LogEntry> {
 
 /// Returns the styles of number and port, and of the result. Only number and port of earlier
 /// allocations are dim, because a line that changes its style has to be sent again.
-fn styles(sight: Sight<'_>, entry: &LogEntry, theme: &Theme) -> [ratatui::style::Style; 2] {
+fn styles(
+    sight: AllocateContext<'_>,
+    entry: &LogEntry,
+    theme: &Theme,
+) -> [ratatui::style::Style; 2] {
     let newest = sight.allocation.log().entries().next_back();
     let is_earlier = newest.is_some_and(|n| n.allocation != entry.allocation);
     let is_dim = is_earlier && !sight.allocation.is_sampled();

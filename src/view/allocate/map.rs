@@ -17,10 +17,10 @@ use crate::{
     view::{
         Role, Theme,
         allocate::{
-            column::Column,
-            heat::{Heat, heated},
+            column::TextColumn,
+            heat::{DensityChart, heated},
         },
-        heatmap::{Glyphs, Heatmap, NoPortFacts, Paint, Pane, Pointed, Taken, put},
+        heatmap::{GlyphMeaning, Heatmap, NoPortFacts, Paint, Pane, Pointed, TakenPorts, put},
         theme::HEAT_TOP,
         words::thousands,
     },
@@ -61,14 +61,15 @@ impl Below<'_> {
             let taken = Some(share(ports)).filter(|&share| share > 0.0);
             let free = if is_reserved { Role::Reserved } else { Role::Available };
             let role = Role::Muted;
-            let taken = taken.map(|share| Taken { role, share: share * brightest, letter: '#' });
+            let taken =
+                taken.map(|share| TakenPorts { role, share: share * brightest, letter: '#' });
             tint(ports, Paint { free, taken })
         };
         let heatmap = Heatmap {
             grid: self.grid,
             bracket: self.grid.range(),
             cursor: None,
-            glyphs: Glyphs::Density,
+            glyphs: GlyphMeaning::Density,
             paint: &paint,
             share: &share,
             ports: &NoPortFacts,
@@ -85,13 +86,13 @@ pub struct AttemptMap<'a> {
     pub grid: &'a Grid,
     marks: Vec<(u16, Mark)>,
     /// Shown at full speed instead of single marks.
-    heat: Option<Heat>,
+    heat: Option<DensityChart>,
 }
 
 impl<'a> AttemptMap<'a> {
     pub fn at(now: std::time::Duration, allocation: &'a Allocation, grid: &'a Grid) -> Self {
         let is_dense = allocation.speed() == Speed::Max;
-        let heat = is_dense.then(|| Heat::count(allocation.heat(now), grid));
+        let heat = is_dense.then(|| DensityChart::count(allocation.heat(now), grid));
         let mut marks = allocation.marks(now);
         // Fading marks are drawn below fresh ones. The attempts of a scan share a cell: its first
         // attempt and its result are drawn on top.
@@ -165,7 +166,7 @@ impl<'a> AttemptMap<'a> {
 
     /// Draws the legend of the marks.
     pub fn legend(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let mut column = Column::new(theme, area, buffer);
+        let mut column = TextColumn::new(theme, area, buffer);
         let width = column.width();
         let mut parts: Vec<Vec<Span>> = Vec::new();
         if let Some(heat) = &self.heat {
@@ -213,7 +214,7 @@ pub fn whole_parts(parts: Vec<Vec<Span<'_>>>, width: usize) -> Vec<Span<'_>> {
     line
 }
 
-fn ramp(heat: &Heat, theme: &Theme) -> Vec<Span<'static>> {
+fn ramp(heat: &DensityChart, theme: &Theme) -> Vec<Span<'static>> {
     let [least, most] = heat.names();
     let mut spans = vec![Span::raw(format!("{least} "))];
     if theme.needs_whole_cells() {

@@ -8,8 +8,8 @@ use crate::{
     view::{
         Role, Theme,
         allocate::{
-            Sight,
-            column::{Column, counted},
+            AllocateContext,
+            column::{TextColumn, counted},
             log,
         },
         words::{self, thousands},
@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// Draws the newest attempt and, directly above the footer, how the last allocation ended.
-pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut column = Column::new(theme, area, buffer);
+pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let mut column = TextColumn::new(theme, area, buffer);
     let (width, room) = (column.width(), usize::from(area.height));
     let notice = sight.allocation.notice().map(|notice| (notice.to_owned(), Role::Warn));
     let newest = sight.allocation.log().entries().next_back();

@@ -8,30 +8,30 @@ use ratatui::{
 };
 
 use crate::{
-    app::allocation::{Field, Panel, Speed},
-    view::{Role, Theme, allocate::column::Column},
+    app::allocation::{ActivePanel, Field, Speed},
+    view::{Role, Theme, allocate::column::TextColumn},
 };
 
 const WIDTH: u16 = 66;
 
-pub fn render(panel: &Panel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(panel: &ActivePanel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match panel {
-        Panel::Settings(settings) => {
+        ActivePanel::Settings(settings) => {
             let mut column = open("Settings", 11, theme, area, buffer);
             let row = |field: Field| {
                 let is_here = field == settings.field();
                 let typed = settings.typed().filter(|_| is_here);
-                Row { name: field.name(), value: settings.value(field), typed, is_here }
+                SettingRow { name: field.name(), value: settings.value(field), typed, is_here }
             };
             let words = "a change begins a new run and releases what is held";
             fields(&Field::EACH.map(row), settings.error(), words, &mut column);
         }
-        Panel::ConfirmSpeed(speed) => confirm(*speed, theme, area, buffer),
+        ActivePanel::ConfirmSpeed(speed) => confirm(*speed, theme, area, buffer),
     }
 }
 
 /// A setting: its name, its value, and the text being typed for it.
-pub struct Row<'a> {
+pub struct SettingRow<'a> {
     pub name: &'static str,
     pub value: String,
     pub typed: Option<&'a str>,
@@ -47,9 +47,14 @@ pub fn confirm(speed: Speed, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Draws all fields, the error in the typed value or else `words`, and the keys.
-pub fn fields(rows: &[Row<'_>], error: Option<&str>, words: &str, column: &mut Column<'_>) {
+pub fn fields(
+    rows: &[SettingRow<'_>],
+    error: Option<&str>,
+    words: &str,
+    column: &mut TextColumn<'_>,
+) {
     let theme = column.theme;
-    for Row { name, value, typed, is_here } in rows {
+    for SettingRow { name, value, typed, is_here } in rows {
         let label = format!("{} {name:<11}", if *is_here { theme.glyph("❯", ">") } else { " " });
         let style = if *is_here { theme.style(Role::Selected) } else { theme.style(Role::Text) };
         let value = typed.map_or_else(|| value.clone(), |typed| format!("{typed}_"));
@@ -70,7 +75,7 @@ pub fn fields(rows: &[Row<'_>], error: Option<&str>, words: &str, column: &mut C
     hints(keys, column);
 }
 
-pub fn question(speed: Speed, column: &mut Column<'_>) {
+pub fn question(speed: Speed, column: &mut TextColumn<'_>) {
     let words = match speed {
         Speed::Thousand => "At 1k/s that is up to 1,000 ports a second.",
         _ => "At max it is as many as this machine can do.",
@@ -88,7 +93,7 @@ pub fn question(speed: Speed, column: &mut Column<'_>) {
     hints(&[("y Enter", "go faster"), ("n Esc", "stay at 20/s")], column);
 }
 
-pub fn hints(keys: &[(&str, &str)], column: &mut Column<'_>) {
+pub fn hints(keys: &[(&str, &str)], column: &mut TextColumn<'_>) {
     let accent = column.theme.style(Role::Accent);
     let mut spans = Vec::new();
     for (key, does) in keys {
@@ -105,7 +110,7 @@ pub fn open<'a>(
     theme: &'a Theme,
     area: Rect,
     buffer: &'a mut Buffer,
-) -> Column<'a> {
+) -> TextColumn<'a> {
     // Beside a narrow box only parts of words would be visible.
     let width = if area.width < 100 { area.width } else { WIDTH };
     let height = height.min(area.height);
@@ -123,5 +128,5 @@ pub fn open<'a>(
     let inside = block.inner(outer);
     block.render(outer, buffer);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
-    Column::new(theme, inside.intersection(outer), buffer)
+    TextColumn::new(theme, inside.intersection(outer), buffer)
 }

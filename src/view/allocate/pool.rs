@@ -11,16 +11,16 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     app::{
         RowsPerLine,
-        pool::{Class, Leasing, PoolField},
+        pool::{Leasing, PoolField, Priority},
     },
     domain::{ProcessTable, Text},
     view::{
         Role, Theme,
         allocate::{
-            Sight,
-            areas::{Areas, Class as Room},
-            column::{Column, fitted},
-            panel::{self, Row},
+            AllocateContext,
+            areas::{AllocateAreas, AllocateSize as Room},
+            column::{TextColumn, fitted},
+            panel::{self, SettingRow},
             title::{place_role, places},
         },
     },
@@ -30,7 +30,7 @@ use map::LeaseMap;
 /// The pool at one moment, and what else the screen is drawn from.
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
-    pub sight: Sight<'a>,
+    pub sight: AllocateContext<'a>,
     pub leasing: &'a Leasing,
     /// Processes of the host even if the ports are simulated: lease holders are real.
     pub processes: &'a ProcessTable,
@@ -41,25 +41,25 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
     let area = area.intersection(buffer.area);
     let Scene { sight, leasing, .. } = scene;
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
-    let (mut areas, grid) = Areas::within(area, sight.allocation.options().range, rows);
+    let (mut areas, grid) = AllocateAreas::within(area, sight.allocation.options().range, rows);
     if areas.class == Room::Small {
         areas.legend = Rect { height: 1, ..areas.outcome }.intersection(areas.outcome);
         areas.outcome.y += areas.legend.height;
         areas.outcome.height -= areas.legend.height;
     }
     title(scene, theme, areas.title, buffer);
-    Column::new(theme, areas.setup, buffer).text(&facts::terms(leasing), Role::Text);
+    TextColumn::new(theme, areas.setup, buffer).text(&facts::terms(leasing), Role::Text);
     if let (Some(grid), Some(scan)) = (&grid, sight.scan) {
         let map = LeaseMap { leasing, grid };
         map.render(scan, sight.allocation.options().protocols, theme, areas.map, buffer);
         LeaseMap::legend(theme, areas.legend, buffer);
     } else if sight.scan.is_none() && areas.class > Room::Tiny {
-        Column::new(theme, areas.map, buffer).text("no scan yet", Role::Dim);
+        TextColumn::new(theme, areas.map, buffer).text("no scan yet", Role::Dim);
     }
     // There is nothing else below the map.
     let height = area.bottom().saturating_sub(areas.outcome.height + areas.facts.y);
     let facts = Rect { height: height.max(areas.facts.height), ..areas.facts };
-    let mut column = Column::new(theme, facts.intersection(area), buffer);
+    let mut column = TextColumn::new(theme, facts.intersection(area), buffer);
     match areas.class {
         Room::Tiny => facts::tiny(leasing, &mut column),
         Room::Small => {
@@ -74,12 +74,12 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
             table::section(scene, &mut column);
         }
     }
-    notice(leasing, &mut Column::new(theme, areas.outcome, buffer));
+    notice(leasing, &mut TextColumn::new(theme, areas.outcome, buffer));
     if let Some(settings) = leasing.panel() {
         let row = |field: PoolField| {
             let is_here = field == settings.field();
             let typed = settings.typed().filter(|_| is_here);
-            Row { name: field.name(), value: settings.value(field), typed, is_here }
+            SettingRow { name: field.name(), value: settings.value(field), typed, is_here }
         };
         let mut column = panel::open("Settings of the pool", 12, theme, area, buffer);
         let words = "other bands or rests begin a new pool, which ends all leases";
@@ -91,7 +91,7 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
 fn title(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Scene { sight, leasing, .. } = scene;
     let options = sight.allocation.options();
-    let mut line = Column::new(theme, area, buffer);
+    let mut line = TextColumn::new(theme, area, buffer);
     let width = line.width();
     let places = places(sight.allocation.site(), sight.scan);
     let fits = |place: &&String| place.width() + 8 <= width;
@@ -113,7 +113,7 @@ fn title(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 
 /// Draws why the last key had no or only a partial effect; else, if nothing was leased yet, which
 /// key to press first.
-fn notice(leasing: &Leasing, column: &mut Column<'_>) {
+fn notice(leasing: &Leasing, column: &mut TextColumn<'_>) {
     let trouble = leasing.report().and_then(|report| report.trouble.as_ref());
     if let Some(words) = leasing.notice().or(trouble.map(Text::as_str)) {
         column.text(words, Role::Warn);
@@ -127,18 +127,18 @@ fn notice(leasing: &Leasing, column: &mut Column<'_>) {
 }
 
 /// Returns the letter of a class, which makes it readable without colour.
-fn letter(class: Class) -> &'static str {
+fn letter(class: Priority) -> &'static str {
     match class {
-        Class::High => "H",
-        Class::Normal => "N",
-        Class::Low => "L",
+        Priority::High => "H",
+        Priority::Normal => "N",
+        Priority::Low => "L",
     }
 }
 
-fn role(class: Class) -> Role {
+fn role(class: Priority) -> Role {
     Role::Category(match class {
-        Class::High => 1,
-        Class::Normal => 0,
-        Class::Low => 2,
+        Priority::High => 1,
+        Priority::Normal => 0,
+        Priority::Low => 2,
     })
 }

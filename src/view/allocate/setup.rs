@@ -3,13 +3,13 @@
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
 use crate::{
-    app::allocation::{Allocation, AllocatorRow, Ground, Site, Speed},
+    app::allocation::{Allocation, AllocatorRow, OccupancyCounts, Site, Speed},
     domain::MachineKind,
     view::{
         Role, Theme,
         allocate::{
-            Sight,
-            column::{Column, counted, fitted},
+            AllocateContext,
+            column::{TextColumn, counted, fitted},
             figures::percent,
         },
         heatmap::bar,
@@ -23,7 +23,7 @@ const LABEL: usize = 10;
 
 /// Draws the settings on one line.
 pub fn line(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut column = Column::new(theme, area, buffer);
+    let mut column = TextColumn::new(theme, area, buffer);
     let mut spans = speeds(allocation, theme);
     let used: usize = spans.iter().map(Span::width).sum();
     let hold = format!("hold {}", hold_words(allocation));
@@ -36,7 +36,7 @@ pub fn line(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buf
     column.line(spans);
 }
 
-pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
+pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let allocation = sight.allocation;
     let options = allocation.options();
     column.rule("Setup", "o");
@@ -63,7 +63,7 @@ pub fn section(sight: Sight<'_>, column: &mut Column<'_>) {
     label("hold", &hold(allocation, room), column);
 }
 
-fn label(label: &str, value: &str, column: &mut Column<'_>) {
+fn label(label: &str, value: &str, column: &mut TextColumn<'_>) {
     column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
 }
 
@@ -77,7 +77,7 @@ fn strategy(row: &AllocatorRow, room: usize) -> String {
 }
 
 /// Returns the target, and the keys that change it.
-fn site(sight: Sight<'_>) -> [&'static str; 2] {
+fn site(sight: AllocateContext<'_>) -> [&'static str; 2] {
     let machine = sight.scan.map(|scan| &scan.snapshot.machine);
     match (sight.allocation.site(), machine.map(|m| (m.kind, m.is_isolated))) {
         (Site::Simulated { .. }, _) => ["simulated", "- =: occupancy, t: real"],
@@ -88,7 +88,7 @@ fn site(sight: Sight<'_>) -> [&'static str; 2] {
     }
 }
 
-fn occupancy(allocation: &Allocation, column: &mut Column<'_>) {
+fn occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
     let Some(ground) = allocation.ground() else {
         label("occupancy", "not known before the first scan", column);
         return;
@@ -107,7 +107,7 @@ fn occupancy(allocation: &Allocation, column: &mut Column<'_>) {
 }
 
 /// Draws the occupancy as the first line of the narrow facts.
-pub fn narrow_occupancy(allocation: &Allocation, column: &mut Column<'_>) {
+pub fn narrow_occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
     let Some(ground) = allocation.ground() else {
         column.text("occupancy unknown", Role::Dim);
         return;
@@ -120,7 +120,7 @@ pub fn narrow_occupancy(allocation: &Allocation, column: &mut Column<'_>) {
     column.line(spans);
 }
 
-fn gauge(ground: Ground, width: usize, theme: &Theme) -> [Span<'static>; 2] {
+fn gauge(ground: OccupancyCounts, width: usize, theme: &Theme) -> [Span<'static>; 2] {
     let filled = bar(ground.share() as f32, width as u16, theme);
     let rest = width.saturating_sub(filled.chars().count());
     let free = theme.color(Role::Available);

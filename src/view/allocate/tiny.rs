@@ -5,8 +5,8 @@ use crate::{
     view::{
         Role,
         allocate::{
-            Sight,
-            column::{Column, fitted},
+            AllocateContext,
+            column::{TextColumn, fitted},
             figures::percent,
             outcome, setup,
         },
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Draws the most important lines first; each line has the parts that fit in full.
-pub fn render(sight: Sight<'_>, column: &mut Column<'_>) {
+pub fn render(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let allocation = sight.allocation;
     let width = column.width();
     for (words, role) in outcome::short(allocation, column.theme, width) {

@@ -9,8 +9,8 @@ use crate::{
     view::{
         Role, Theme,
         allocate::{
-            Sight,
-            column::{Column, fitted},
+            AllocateContext,
+            column::{TextColumn, fitted},
             figures::percent,
         },
     },
@@ -49,10 +49,10 @@ pub fn place_role(site: Site, scan: Option<LastScan<'_>>) -> Role {
     }
 }
 
-pub fn render(sight: Sight<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let allocation = sight.allocation;
     let options = allocation.options();
-    let mut line = Column::new(theme, area, buffer);
+    let mut line = TextColumn::new(theme, area, buffer);
     let width = line.width();
     let name = if width < 100 { "" } else { "Allocator " };
     let places = places(allocation.site(), sight.scan);

@@ -8,11 +8,11 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{Grain, Place, RowsPerLine},
+    app::{Grain, GridBlock, RowsPerLine},
     domain::PortRange,
     view::{
         Role, Theme,
-        heatmap::{Glyphs, Heatmap, Paint, Pane, put},
+        heatmap::{GlyphMeaning, Heatmap, Paint, Pane, put},
         words,
     },
 };
@@ -46,7 +46,7 @@ pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer
             each(map, pane, |block, at| dots(map, theme, block, &mut last, &mut buffer[at]));
         }
         Grain::Letters => each(map, pane, |block, at| {
-            let (glyph, style) = glyph((map.paint)(block), Glyphs::Letters, theme);
+            let (glyph, style) = glyph((map.paint)(block), GlyphMeaning::Letters, theme);
             buffer[at].set_char(glyph).set_style(marked(map, block, style, theme));
         }),
         Grain::Numbers(_) => {
@@ -60,7 +60,7 @@ fn each(map: &Heatmap<'_>, pane: &Pane, mut draw: impl FnMut(PortRange, Position
     let width = map.grid.cell_width();
     for line in 0..pane.cells.height {
         for column in 0..pane.cells.width / width {
-            if let Some(block) = map.grid.block(Place { column, row: line }) {
+            if let Some(block) = map.grid.block(GridBlock { column, row: line }) {
                 draw(block, Position::new(pane.cells.x + column * width, pane.cells.y + line));
             }
         }
@@ -70,7 +70,7 @@ fn each(map: &Heatmap<'_>, pane: &Pane, mut draw: impl FnMut(PortRange, Position
 fn blocks(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     for position in pane.cells.positions() {
         let (column, line) = (position.x - pane.cells.x, position.y - pane.cells.y);
-        let block = |row| map.grid.block(Place { column, row });
+        let block = |row| map.grid.block(GridBlock { column, row });
         let cell = &mut buffer[position];
         match map.grid.rows_per_line() {
             RowsPerLine::One => {
@@ -157,7 +157,7 @@ fn numbered(
 ) {
     let width = usize::from(map.grid.cell_width() - 1);
     let port = block.first();
-    let (letter, style) = glyph((map.paint)(block), Glyphs::Letters, theme);
+    let (letter, style) = glyph((map.paint)(block), GlyphMeaning::Letters, theme);
     let mut text = format!("{letter} {port:>5}");
     let left = width.saturating_sub(text.width() + 1);
     if left > 1 {
@@ -169,11 +169,11 @@ fn numbered(
     put(buffer, bounds, at.x, at.y, &text, marked(map, block, style, theme));
 }
 
-fn glyph(paint: Paint, glyphs: Glyphs, theme: &Theme) -> (char, Style) {
+fn glyph(paint: Paint, glyphs: GlyphMeaning, theme: &Theme) -> (char, Style) {
     let glyph = match (paint.taken, glyphs) {
         (None, _) => free_glyph(paint.free, theme),
-        (Some(taken), Glyphs::Letters) => taken.letter,
-        (Some(taken), Glyphs::Density) => density_glyph(taken.share, paint.free, theme),
+        (Some(taken), GlyphMeaning::Letters) => taken.letter,
+        (Some(taken), GlyphMeaning::Density) => density_glyph(taken.share, paint.free, theme),
     };
     let style = match (theme.has_color(), paint.taken) {
         (false, _) => Style::new(),

@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::{Paper, heading};
 use crate::{
-    app::{Command, Context, Screen, command},
+    app::{Context, KeyCommand, Screen, command},
     view::{Role, footer, words},
 };
 
@@ -18,7 +18,7 @@ const BETWEEN: usize = 2;
 const LEAST_SENTENCE: usize = 12;
 
 /// Lines that are not separated.
-type Entry = Vec<Line<'static>>;
+type KeyGroup = Vec<Line<'static>>;
 
 pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
     let is_wide = paper.width >= 2 * LEAST_COLUMN + BETWEEN;
@@ -47,7 +47,7 @@ enum Keys {
     Inline,
 }
 
-fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<Entry>> {
+fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<KeyGroup>> {
     let (context, name) = match paper.app.screen() {
         Screen::Overview => (Context::Overview, "Keys of the overview"),
         Screen::Map => (Context::Map, "Keys of the map"),
@@ -58,7 +58,7 @@ fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<Entry>> {
     };
     let (here, everywhere): (Vec<_>, Vec<_>) =
         command::here(context).partition(|command| command.contexts.len() == 1);
-    let group = |name: &str, commands: Vec<&Command>| {
+    let group = |name: &str, commands: Vec<&KeyCommand>| {
         let entries = commands.into_iter().map(|command| entry(command, paper, keys, width));
         titled(heading(name, paper.theme), entries.collect())
     };
@@ -68,14 +68,14 @@ fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<Entry>> {
 }
 
 /// Adds the title to the first entry, so that they are not separated.
-fn titled(title: Line<'static>, mut entries: Vec<Entry>) -> Vec<Entry> {
+fn titled(title: Line<'static>, mut entries: Vec<KeyGroup>) -> Vec<KeyGroup> {
     if let Some(first) = entries.first_mut() {
         first.insert(0, title);
     }
     entries
 }
 
-fn entry(command: &Command, paper: &Paper, keys: Keys, width: usize) -> Entry {
+fn entry(command: &KeyCommand, paper: &Paper, keys: Keys, width: usize) -> KeyGroup {
     let indent = match keys {
         Keys::Aligned if width > 2 * KEYS_WIDTH => KEYS_WIDTH,
         _ => 2,
@@ -102,7 +102,7 @@ fn entry(command: &Command, paper: &Paper, keys: Keys, width: usize) -> Entry {
     lines
 }
 
-fn gaps(paper: &Paper, width: usize) -> Option<Vec<Entry>> {
+fn gaps(paper: &Paper, width: usize) -> Option<Vec<KeyGroup>> {
     let scan = paper.app.scan().filter(|scan| !scan.snapshot.gaps.is_empty())?;
     let title = Line::styled("What this scan could not see", paper.theme.style(Role::Warn));
     let entry = |text: String| words::wrapped(&text, width).into_iter().map(Line::raw).collect();
@@ -111,8 +111,8 @@ fn gaps(paper: &Paper, width: usize) -> Option<Vec<Entry>> {
 
 /// Distributes the entries to columns of at most `height` lines; splits no entry and puts blank
 /// lines between groups.
-fn flow(groups: &[Vec<Entry>], blanks: usize, height: usize) -> Vec<Entry> {
-    let mut columns: Vec<Entry> = vec![Vec::new()];
+fn flow(groups: &[Vec<KeyGroup>], blanks: usize, height: usize) -> Vec<KeyGroup> {
+    let mut columns: Vec<KeyGroup> = vec![Vec::new()];
     for group in groups {
         for (index, entry) in group.iter().enumerate() {
             let column = columns.last().map_or(0, Vec::len);
@@ -129,7 +129,7 @@ fn flow(groups: &[Vec<Entry>], blanks: usize, height: usize) -> Vec<Entry> {
 }
 
 /// Returns two columns of the smallest possible height.
-fn side_by_side(groups: &[Vec<Entry>], blanks: usize, width: usize) -> Vec<Line<'static>> {
+fn side_by_side(groups: &[Vec<KeyGroup>], blanks: usize, width: usize) -> Vec<Line<'static>> {
     let all: usize = groups.iter().flatten().map(Vec::len).sum();
     let mut heights = all / 2..=all + groups.len() * blanks;
     let columns =

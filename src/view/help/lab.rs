@@ -3,13 +3,13 @@
 use ratatui::{style::Style, text::Span};
 
 use super::{
-    sheet::Row,
+    sheet::MarkRow,
     states::{available, occupied},
 };
 use crate::view::{Role, Theme};
 
 /// Returns the marks on maps, histograms and the curve.
-pub fn marks(theme: &Theme) -> Vec<Row> {
+pub fn marks(theme: &Theme) -> Vec<MarkRow> {
     let badge = |text: &str, role| Span::styled(format!(" {text} "), theme.badge(role));
     let plain = |rich: &str, ascii: &str| Span::raw(format!(" {} ", theme.glyph(rich, ascii)));
     let shape = Span::styled(
@@ -17,22 +17,25 @@ pub fn marks(theme: &Theme) -> Vec<Row> {
         Style::reset().patch(theme.style(Role::Category(0))),
     );
     vec![
-        Row::new("refused", "the nth attempt of a run met an occupied port; + from the tenth on")
-            .marked(badge("1", Role::Collision)),
-        Row::new("allocated", "the run ended here, with this port")
+        MarkRow::new(
+            "refused",
+            "the nth attempt of a run met an occupied port; + from the tenth on",
+        )
+        .marked(badge("1", Role::Collision)),
+        MarkRow::new("allocated", "the run ended here, with this port")
             .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
-        Row::new("in use", "occupied in this run; the next run has other ports")
+        MarkRow::new("in use", "occupied in this run; the next run has other ports")
             .marked(occupied(theme)),
-        Row::new("available", "free: a strategy may get it").marked(available(theme)),
-        Row::new("measured", "each strategy has a shape and a colour").marked(shape),
-        Row::new("law", "what theory says, where a law is known; dots on the curve")
+        MarkRow::new("available", "free: a strategy may get it").marked(available(theme)),
+        MarkRow::new("measured", "each strategy has a shape and a colour").marked(shape),
+        MarkRow::new("law", "what theory says, where a law is known; dots on the curve")
             .marked(plain("◇", "+")),
-        Row::new("here", "on the curve: the occupancy of the lab now").marked(plain("│", "|")),
+        MarkRow::new("here", "on the curve: the occupancy of the lab now").marked(plain("│", "|")),
     ]
 }
 
 /// Returns the figures beside the maps, in the order of the screen.
-pub fn figures() -> Vec<Row> {
+pub fn figures() -> Vec<MarkRow> {
     [
         ("attempts", "in the mean; a run that fails counts with all that it made"),
         ("p50 p99", "50, 99 of 100 runs got their port within so many attempts"),
@@ -44,6 +47,6 @@ pub fn figures() -> Vec<Row> {
         ("clustered", "d: occupied ports lie in runs of 64 in the mean"),
         ("built", "d: as the strategy itself leaves them, filling an empty range"),
     ]
-    .map(|(name, sentence)| Row::new(name, sentence))
+    .map(|(name, sentence)| MarkRow::new(name, sentence))
     .into()
 }

@@ -8,7 +8,7 @@ use ratatui::text::Line;
 
 use super::{
     Paper, heading,
-    sheet::{Row, Sheet, stack},
+    sheet::{MarkRow, Sheet, stack},
 };
 use crate::{
     domain::{Ephemeral, port},
@@ -39,9 +39,9 @@ pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
 
 /// Sources: the first three rows RFC 6335, section 6; macOS `net.inet.ip.portrange` of XNU; Windows
 /// (since Vista) Microsoft's KB 929851.
-fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<Row> {
+fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
     let row = |name: &str, range: port::PortRange, sentence: String| {
-        Row::new(format!("{name:NAMES$}{range}"), sentence)
+        MarkRow::new(format!("{name:NAMES$}{range}"), sentence)
     };
     let privileged = match ephemeral.unprivileged_start {
         0 => "known services; here anybody may bind() them".to_owned(),
@@ -73,7 +73,7 @@ fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<Row> {
     ]
 }
 
-fn doings(ephemeral: &Ephemeral) -> Vec<Row> {
+fn doings(ephemeral: &Ephemeral) -> Vec<MarkRow> {
     let (first, second) = match ephemeral.range.first() % 2 {
         0 => ("even", "odd"),
         _ => ("odd", "even"),
@@ -89,29 +89,32 @@ fn doings(ephemeral: &Ephemeral) -> Vec<Row> {
         Some(_) | None => "as tcp_tw_reuse says, unknown here",
     };
     vec![
-        Row::new("bind(port)", "takes any free port, in the range or not, reserved or not"),
-        Row::new(
+        MarkRow::new("bind(port)", "takes any free port, in the range or not, reserved or not"),
+        MarkRow::new(
             "bind(0)",
             format!("from a random place, {second} ports first; then no connect() can share it"),
         ),
-        Row::new(
+        MarkRow::new(
             "connect()",
             format!(
                 "{first} ports first; shares a port with other connect() calls, each to another \
                  peer; skips every port that somebody bound"
             ),
         ),
-        Row::new("UDP", "at random, odd and even alike; no port is shared"),
-        Row::new(
+        MarkRow::new("UDP", "at random, odd and even alike; no port is shared"),
+        MarkRow::new(
             "TIME-WAIT",
             format!(
                 "bind() is refused for its 60 s, unless both set SO_REUSEADDR; connect() takes \
                  its own for another peer at once, for the same one {reuse}"
             ),
         ),
-        Row::new("reserved", "bind(0) and connect() skip it, bind(port) gets it"),
-        Row::new("privileged", privileged),
-        Row::new("all taken", "connect() EADDRNOTAVAIL, bind(0) EADDRINUSE, UDP connect() EAGAIN"),
-        Row::new("TCP and UDP", "never block each other"),
+        MarkRow::new("reserved", "bind(0) and connect() skip it, bind(port) gets it"),
+        MarkRow::new("privileged", privileged),
+        MarkRow::new(
+            "all taken",
+            "connect() EADDRNOTAVAIL, bind(0) EADDRINUSE, UDP connect() EAGAIN",
+        ),
+        MarkRow::new("TCP and UDP", "never block each other"),
     ]
 }

@@ -10,14 +10,14 @@ use super::Paper;
 use crate::view::words;
 
 /// A mark as drawn on the screen, its name, its meaning.
-pub struct Row {
+pub struct MarkRow {
     pub mark: Option<Span<'static>>,
     pub name: String,
     pub sentence: String,
     pub is_strong: bool,
 }
 
-impl Row {
+impl MarkRow {
     pub fn new(name: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self { mark: None, name: name.into(), sentence: sentence.into(), is_strong: false }
     }
@@ -44,11 +44,11 @@ pub struct Sheet<'a> {
 const LEAST_SENTENCE: usize = 24;
 
 impl Sheet<'_> {
-    pub fn lines(&self, rows: &[Row]) -> Vec<Line<'static>> {
+    pub fn lines(&self, rows: &[MarkRow]) -> Vec<Line<'static>> {
         rows.iter().flat_map(|row| self.row(row)).collect()
     }
 
-    fn row(&self, row: &Row) -> Vec<Line<'static>> {
+    fn row(&self, row: &MarkRow) -> Vec<Line<'static>> {
         let width = self.paper.width;
         let head = self.marks + self.names;
         if head + LEAST_SENTENCE > width {
@@ -62,7 +62,7 @@ impl Sheet<'_> {
         std::iter::once(line).chain(rest).collect()
     }
 
-    fn head(&self, row: &Row) -> Line<'static> {
+    fn head(&self, row: &MarkRow) -> Line<'static> {
         let mut line = Line::default();
         if self.marks > 0 {
             let used = row.mark.as_ref().map_or(0, Span::width);
@@ -76,7 +76,7 @@ impl Sheet<'_> {
     }
 
     /// Lays out the sentence below the name.
-    fn stacked(&self, row: &Row) -> Vec<Line<'static>> {
+    fn stacked(&self, row: &MarkRow) -> Vec<Line<'static>> {
         let width = self.paper.width;
         let name = row.name.split_whitespace().collect::<Vec<_>>().join(" ");
         let mark = row.mark.clone().filter(|mark| mark.width() + 1 + name.width() <= width);
@@ -93,7 +93,7 @@ impl Sheet<'_> {
     }
 }
 
-fn name_style(row: &Row) -> Style {
+fn name_style(row: &MarkRow) -> Style {
     if row.is_strong { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() }
 }
 

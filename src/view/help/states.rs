@@ -7,7 +7,7 @@ use ratatui::{
 
 use super::{
     Paper, lab,
-    sheet::{Row, Sheet, stack},
+    sheet::{MarkRow, Sheet, stack},
 };
 use crate::{
     app::{Lens, Screen, allocation::Speed, lens::LENSES},
@@ -52,10 +52,10 @@ fn page(paper: &Paper, lenses: impl Iterator<Item = Lens>) -> Vec<Line<'static>>
     stack(groups, paper)
 }
 
-fn of_state(state: State, theme: &Theme) -> Row {
+fn of_state(state: State, theme: &Theme) -> MarkRow {
     let class = StateClass::of(state);
     let badge = Span::styled(format!(" {} ", letter(class)), theme.badge(Role::Class(class)));
-    Row::new(state.name(), meaning(state)).marked(badge)
+    MarkRow::new(state.name(), meaning(state)).marked(badge)
 }
 
 /// Returns what a state is and what to do about it (states of RFC 9293, section 3.3.2).
@@ -77,7 +77,7 @@ fn meaning(state: State) -> &'static str {
     }
 }
 
-fn free_ports(paper: &Paper) -> Vec<Row> {
+fn free_ports(paper: &Paper) -> Vec<MarkRow> {
     let theme = paper.theme;
     let free = |role, glyph| {
         let style = if theme.has_color() {
@@ -94,18 +94,18 @@ fn free_ports(paper: &Paper) -> Vec<Row> {
         start => format!("0-1023, free; below {start} bind() needs CAP_NET_BIND_SERVICE"),
     };
     vec![
-        Row::new("available", "free and in the range: the kernel may choose it")
+        MarkRow::new("available", "free and in the range: the kernel may choose it")
             .marked(free(Role::Available, theme.glyph('·', '.'))),
-        Row::new("reserved", "skipped by automatic choice; an explicit bind() gets it")
+        MarkRow::new("reserved", "skipped by automatic choice; an explicit bind() gets it")
             .marked(free(Role::Reserved, 'x')),
-        Row::new("system", system).marked(free(Role::System, ' ')),
-        Row::new("outside", "free, not in the range: only an explicit bind() gets it")
+        MarkRow::new("system", system).marked(free(Role::System, ' ')),
+        MarkRow::new("outside", "free, not in the range: only an explicit bind() gets it")
             .marked(free(Role::Outside, ' ')),
     ]
 }
 
 /// Explains blocks and the cursor.
-fn reading(theme: &Theme) -> Vec<Row> {
+fn reading(theme: &Theme) -> Vec<MarkRow> {
     let fullness = if theme.has_color() {
         "its most telling state; the stronger, the more is taken"
     } else {
@@ -113,13 +113,13 @@ fn reading(theme: &Theme) -> Vec<Row> {
     };
     let cursor = Span::styled(" 1 ", theme.badge(Role::Cursor));
     vec![
-        Row::new("block", fullness),
-        Row::new("cursor", "where you are; its number stands at both edges").marked(cursor),
+        MarkRow::new("block", fullness),
+        MarkRow::new("cursor", "where you are; its number stands at both edges").marked(cursor),
     ]
 }
 
 /// Returns the letters that a lens shows on the map.
-fn of_lens(lens: Lens) -> Row {
+fn of_lens(lens: Lens) -> MarkRow {
     let letters = match lens {
         Lens::State => "the letters above; c and C change the lens".to_owned(),
 
@@ -134,12 +134,12 @@ fn of_lens(lens: Lens) -> Row {
             each.collect::<Vec<_>>().join(", ")
         }
     };
-    Row::new(lens.name(), letters)
+    MarkRow::new(lens.name(), letters)
         .marked(Span::styled("by", Style::new().add_modifier(Modifier::DIM)))
 }
 
 /// Returns the marks of the allocator's map and histogram.
-fn marks(paper: &Paper) -> Vec<Row> {
+fn marks(paper: &Paper) -> Vec<MarkRow> {
     let theme = paper.theme;
     let badge = |text: &str, role| Span::styled(format!(" {text} "), theme.badge(role));
     let speed = paper.app.allocation().speed();
@@ -149,25 +149,25 @@ fn marks(paper: &Paper) -> Vec<Row> {
         Span::styled("███", theme.style(Role::Heat(4)))
     };
     let mut rows = vec![
-        Row::new(
+        MarkRow::new(
             "refused",
             "the nth attempt met an occupied port; + from the tenth on, of a scan from the second",
         )
         .marked(badge("1", Role::Collision)),
-        Row::new("allocated", "this attempt got its port; older marks fade")
+        MarkRow::new("allocated", "this attempt got its port; older marks fade")
             .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
-        Row::new("held", "kept by this run; x and X release, so does leaving")
+        MarkRow::new("held", "kept by this run; x and X release, so does leaving")
             .marked(badge(theme.glyph("●", "o"), Role::Ok)),
-        Row::new("in use", "occupied by others; grey, so that attempts stand out")
+        MarkRow::new("in use", "occupied by others; grey, so that attempts stand out")
             .marked(occupied(theme)),
-        Row::new("available", "free; an allocator may get it").marked(available(theme)),
-        Row::new("law", "what theory says of the strategy, beside what was seen")
+        MarkRow::new("available", "free; an allocator may get it").marked(available(theme)),
+        MarkRow::new("law", "what theory says of the strategy, beside what was seen")
             .marked(Span::raw(theme.glyph(" ◇ ", " o "))),
-        Row::new("density", "at full speed: attempts on a block in the last second")
+        MarkRow::new("density", "at full speed: attempts on a block in the last second")
             .marked(density),
     ];
     if speed == Speed::Thousand {
-        rows.push(Row::new("flash", "at 1k/s a sample of the attempts, gone in a moment"));
+        rows.push(MarkRow::new("flash", "at 1k/s a sample of the attempts, gone in a moment"));
     }
     rows
 }

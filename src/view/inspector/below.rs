@@ -5,13 +5,13 @@ use ratatui::text::{Line, Span};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{Sight, port, range, seen};
+use super::{InspectorContext, port, range, seen};
 use crate::{
     domain::Socket,
     view::{Role, words},
 };
 
-pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
+pub fn lines(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     let sockets: Vec<&Socket> = sight.app.sockets_on(sight.port).collect();
     if sight.app.span().is_some() && room == 1 {
         return vec![span(sight)];
@@ -36,7 +36,7 @@ pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
         let more = words::plural(sockets.len() - shown, "more socket");
         lines.push(sight.dim(format!("  +{more}")));
     }
-    let seen = seen::lines(&Sight { width: sight.width.saturating_sub(2), ..*sight });
+    let seen = seen::lines(&InspectorContext { width: sight.width.saturating_sub(2), ..*sight });
     if all >= lines.len() + 2 && seen.len() > 1 {
         lines.push(sight.dim("  seen on this port, in snapshots"));
         lines.extend(seen.into_iter().skip(1).map(|mut line| {
@@ -48,7 +48,7 @@ pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
 }
 
 /// Formats the selected span: ` 40000-40199  200 ports, 57 used, 143 free`.
-fn span(sight: &Sight<'_>) -> Line<'static> {
+fn span(sight: &InspectorContext<'_>) -> Line<'static> {
     let name = sight.app.span().map(|span| format!(" {span} ")).unwrap_or_default();
     let room = sight.width.saturating_sub(name.len() + 2);
     let parts = words::fitted(&range::span_parts(sight), ", ", room);
@@ -56,14 +56,14 @@ fn span(sight: &Sight<'_>) -> Line<'static> {
     Line::from(vec![Span::raw(" "), Span::styled(name, badge), Span::raw(format!(" {parts}"))])
 }
 
-fn number(sight: &Sight<'_>) -> Vec<Span<'static>> {
+fn number(sight: &InspectorContext<'_>) -> Vec<Span<'static>> {
     let badge = sight.theme.badge(Role::Cursor);
     let number = Span::styled(format!(" {} ", sight.port), badge);
     vec![Span::raw(" "), number, Span::raw(" ")]
 }
 
 /// Describes the port itself on at most `room` lines: kind, registered service, block.
-fn facts(sight: &Sight<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
+fn facts(sight: &InspectorContext<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
     let mut first = Line::from(number(sight));
     let what = match sockets {
         0 => port::what(sight).to_owned(),
@@ -87,7 +87,7 @@ fn facts(sight: &Sight<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
 }
 
 /// Describes the port and its first socket, for a single line.
-fn only(sight: &Sight<'_>, socket: &Socket, others: usize) -> Line<'static> {
+fn only(sight: &InspectorContext<'_>, socket: &Socket, others: usize) -> Line<'static> {
     let mut line = Line::from(number(sight));
     let more = if others > 0 { format!(" +{others} more") } else { String::new() };
     let room = sight.width.saturating_sub(line.width() + more.len());
@@ -116,7 +116,7 @@ fn whole_parts(parts: &[String], separator: &str, room: usize) -> String {
 }
 
 /// Describes a socket on one line: as many of state, owner, endpoints and times as fit.
-fn socket_spans(sight: &Sight<'_>, socket: &Socket, room: usize) -> Vec<Span<'static>> {
+fn socket_spans(sight: &InspectorContext<'_>, socket: &Socket, room: usize) -> Vec<Span<'static>> {
     let badge = port::badge(sight, socket);
     let owner = words::owner_line(sight.app, &sight.scan.snapshot, socket);
     let mut left = room.saturating_sub(badge.width());

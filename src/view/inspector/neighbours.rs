@@ -5,7 +5,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::Sight;
+use super::InspectorContext;
 use crate::{
     app::Lens,
     domain::{PortRange, port},
@@ -21,7 +21,7 @@ const BEFORE: u16 = 2;
 const LABEL_WIDTH: usize = 6;
 
 /// Returns a title and six rows around the port; nothing if they do not fit.
-pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
+pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let room = sight.width.saturating_sub(LABEL_WIDTH);
     let cell = (room / usize::from(ROW)).min(2);
     if cell == 0 {
@@ -39,7 +39,7 @@ fn rows(port: u16) -> impl Iterator<Item = PortRange> {
     (first..first + ROWS).filter_map(|row| PortRange::new(row * ROW, row * ROW + (ROW - 1)).ok())
 }
 
-fn line(sight: &Sight<'_>, row: PortRange, cell: usize) -> Line<'static> {
+fn line(sight: &InspectorContext<'_>, row: PortRange, cell: usize) -> Line<'static> {
     let is_here = row.contains(sight.port);
     let label = sight.theme.style(if is_here { Role::Text } else { Role::Dim });
     let mut spans = vec![Span::styled(format!("{:>5} ", row.first()), label)];
@@ -51,7 +51,7 @@ fn line(sight: &Sight<'_>, row: PortRange, cell: usize) -> Line<'static> {
 }
 
 /// Returns the letter of the most significant state of a port; coloured only under the state lens.
-fn look(sight: &Sight<'_>, port: u16) -> (char, Style) {
+fn look(sight: &InspectorContext<'_>, port: u16) -> (char, Style) {
     let theme = sight.theme;
     let class = sight.scan.occupancy.port(port).most_telling(sight.app.map().protocols);
     let free = lens::free_port(sight.scan, port);

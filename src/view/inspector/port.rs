@@ -8,7 +8,7 @@ use ratatui::{
 
 use unicode_width::UnicodeWidthStr;
 
-use super::Sight;
+use super::InspectorContext;
 use crate::{
     domain::{
         Protocol, Socket, StateClass,
@@ -25,7 +25,7 @@ const NAMED_OWNERS: usize = 4;
 const NAMED_UNITS: usize = 2;
 const COMMAND_LINES: usize = 2;
 
-pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
+pub fn lines(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     let sockets: Vec<&Socket> = sight.app.sockets_on(sight.port).collect();
     let pointer = if sight.is_pointed_at() { " under the pointer" } else { "" };
     let count = words::plural(sockets.len(), "socket");
@@ -54,7 +54,7 @@ pub fn lines(sight: &Sight<'_>, room: usize) -> Vec<Line<'static>> {
 }
 
 /// Cuts the lines to the room; the last one then counts those left out.
-fn cut(sight: &Sight<'_>, lines: &mut Vec<Line<'static>>, room: usize) {
+fn cut(sight: &InspectorContext<'_>, lines: &mut Vec<Line<'static>>, room: usize) {
     if lines.len() > room.max(1) {
         let more = lines.len() + 1 - room.max(1);
         lines.truncate(room.max(1) - 1);
@@ -62,12 +62,12 @@ fn cut(sight: &Sight<'_>, lines: &mut Vec<Line<'static>>, room: usize) {
     }
 }
 
-fn wrapped(sight: &Sight<'_>, text: &str) -> Vec<Line<'static>> {
+fn wrapped(sight: &InspectorContext<'_>, text: &str) -> Vec<Line<'static>> {
     words::wrapped(text, sight.width).into_iter().map(Line::raw).collect()
 }
 
 /// Returns parity, hexadecimal number and ranges of the port.
-pub fn nature(sight: &Sight<'_>) -> Vec<String> {
+pub fn nature(sight: &InspectorContext<'_>) -> Vec<String> {
     let port = sight.port;
     let ephemeral = &sight.scan.snapshot.ephemeral;
     let parity = if port.is_multiple_of(2) { "even" } else { "odd" };
@@ -91,7 +91,7 @@ pub fn nature(sight: &Sight<'_>) -> Vec<String> {
 }
 
 /// Returns the registered service, independent of the actual use: `registered for https`.
-pub fn registered(sight: &Sight<'_>) -> Option<String> {
+pub fn registered(sight: &InspectorContext<'_>) -> Option<String> {
     let services = sight.app.services();
     let [tcp, udp] = Protocol::EACH.map(|protocol| services.name(protocol, sight.port));
     let names = match (tcp, udp) {
@@ -105,7 +105,7 @@ pub fn registered(sight: &Sight<'_>) -> Option<String> {
 }
 
 /// Describes a port without a socket.
-pub fn what(sight: &Sight<'_>) -> &'static str {
+pub fn what(sight: &InspectorContext<'_>) -> &'static str {
     let ephemeral = &sight.scan.snapshot.ephemeral;
     let in_range = ephemeral.range.contains(sight.port);
     match (in_range, ephemeral.is_reserved(sight.port)) {
@@ -115,19 +115,19 @@ pub fn what(sight: &Sight<'_>) -> &'static str {
     }
 }
 
-pub fn badge(sight: &Sight<'_>, socket: &Socket) -> Span<'static> {
+pub fn badge(sight: &InspectorContext<'_>, socket: &Socket) -> Span<'static> {
     let role = Role::Class(StateClass::of(socket.state));
     Span::styled(format!(" {} ", socket.state), sight.theme.badge(role))
 }
 
 /// Returns the age of a socket and its remaining time.
-pub fn times(sight: &Sight<'_>, socket: &Socket) -> Vec<String> {
+pub fn times(sight: &InspectorContext<'_>, socket: &Socket) -> Vec<String> {
     let age = sight.app.history().age(socket).and_then(words::lasting);
     let left = words::seconds_left(socket).map(|seconds| format!("{seconds} s left"));
     age.into_iter().chain(left).collect()
 }
 
-fn socket_lines(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
+fn socket_lines(sight: &InspectorContext<'_>, socket: &Socket) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default()];
     lines.extend(head(sight, socket));
     let local = sight.scan.snapshot.interfaces.local(socket);
@@ -140,7 +140,7 @@ fn socket_lines(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
 }
 
 /// Returns state, protocol and times, on several lines if they do not fit on one.
-fn head(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
+fn head(sight: &InspectorContext<'_>, socket: &Socket) -> Vec<Line<'static>> {
     let badge = badge(sight, socket);
     let lane = format!("{} {}", socket.protocol.name(), socket.family.name());
     let parts = [vec![lane], times(sight, socket)].concat();
@@ -152,7 +152,7 @@ fn head(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
     std::iter::once(first).chain(rest).collect()
 }
 
-fn owner_lines(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
+fn owner_lines(sight: &InspectorContext<'_>, socket: &Socket) -> Vec<Line<'static>> {
     let snapshot = &sight.scan.snapshot;
     let owners = words::owner(sight.app, snapshot, socket);
     let mut lines = Vec::new();
@@ -176,7 +176,7 @@ fn owner_lines(sight: &Sight<'_>, socket: &Socket) -> Vec<Line<'static>> {
 }
 
 /// Returns the systemd units or containers of the owners, each once.
-fn unit_lines(sight: &Sight<'_>, pids: &[u32]) -> Vec<Line<'static>> {
+fn unit_lines(sight: &InspectorContext<'_>, pids: &[u32]) -> Vec<Line<'static>> {
     let mut units: Vec<(&'static str, &str)> = Vec::new();
     for &pid in pids {
         let unit = sight.app.processes().get(pid).and_then(|process| process.unit.as_ref());
@@ -194,7 +194,7 @@ fn unit_lines(sight: &Sight<'_>, pids: &[u32]) -> Vec<Line<'static>> {
 }
 
 /// Formats a label and its value, on as many lines as the value needs.
-fn field(sight: &Sight<'_>, label: &str, value: &str) -> Vec<Line<'static>> {
+fn field(sight: &InspectorContext<'_>, label: &str, value: &str) -> Vec<Line<'static>> {
     let dim = sight.theme.style(Role::Dim);
     let room = sight.width.saturating_sub(LABEL_WIDTH).max(1);
     let is_broken = value.split(' ').any(|word| word.width() > room);

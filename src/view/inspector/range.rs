@@ -8,9 +8,9 @@ use ratatui::{
 
 use unicode_width::UnicodeWidthStr;
 
-use super::Sight;
+use super::InspectorContext;
 use crate::{
-    app::{Lens, lens::Tally},
+    app::{Lens, lens::LensCounts},
     domain::{Protocols, StateClass},
     view::{
         Role,
@@ -27,7 +27,7 @@ const SHARE_WIDTH: usize = 8;
 /// Width of `even `.
 const HALF_WIDTH: usize = 5;
 
-pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
+pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let ephemeral = sight.app.ephemeral();
     let tally = tally(sight);
     let mut lines = vec![
@@ -51,16 +51,16 @@ pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
 }
 
 /// Returns the counts of the range; the scan already has them if the map shows this range.
-fn tally(sight: &Sight<'_>) -> Tally {
+fn tally(sight: &InspectorContext<'_>) -> LensCounts {
     let ephemeral = sight.app.ephemeral();
     if sight.app.shown() == ephemeral { sight.scan.tally } else { sight.app.tally(ephemeral) }
 }
 
-fn colors(sight: &Sight<'_>) -> Colors {
+fn colors(sight: &InspectorContext<'_>) -> Colors {
     Colors::under(sight.app.map().lens)
 }
 
-fn protocols_name(sight: &Sight<'_>) -> &'static str {
+fn protocols_name(sight: &InspectorContext<'_>) -> &'static str {
     match sight.app.map().protocols {
         Protocols::Tcp => "TCP",
         Protocols::Udp => "UDP",
@@ -69,7 +69,7 @@ fn protocols_name(sight: &Sight<'_>) -> &'static str {
 }
 
 /// Returns a row for each state that occurs.
-fn by_state(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
+fn by_state(sight: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>> {
     let theme = sight.theme;
     let mark = |letter| if theme.needs_whole_cells() { letter } else { '■' };
     let class = |class: StateClass| {
@@ -86,7 +86,7 @@ fn by_state(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
 }
 
 /// Returns the categories of the lens, counted on the whole map.
-fn by_lens(sight: &Sight<'_>) -> Vec<Line<'static>> {
+fn by_lens(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let entries = legend::entries(sight.app, sight.scan, sight.theme);
     let shown = entries.iter().filter(|entry| entry.count.is_some_and(|count| count > 0));
     let rows = shown.map(|entry| row(sight, entry.mark, entry.style, &entry.name, entry.count));
@@ -95,7 +95,7 @@ fn by_lens(sight: &Sight<'_>) -> Vec<Line<'static>> {
 
 /// Formats a mark, a name and, at the right end, a count.
 fn row(
-    sight: &Sight<'_>,
+    sight: &InspectorContext<'_>,
     mark: char,
     style: Style,
     name: &str,
@@ -112,7 +112,7 @@ fn row(
 
 /// Shows even and odd ports separately: the kernel's automatic choice uses up one parity first, so
 /// it may be full long before the range is.
-fn halves(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
+fn halves(sight: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>> {
     let track = Style::new().bg(sight.theme.color(Role::Available));
     let half = |name: &str, occupied: u32, size: u32| {
         let share = words::percent(occupied, size);
@@ -141,7 +141,7 @@ fn halves(sight: &Sight<'_>, tally: &Tally) -> Vec<Line<'static>> {
 /// States which parity the kernel prefers: `__inet_hash_connect` begins with the parity of the
 /// range's first port, `inet_csk_find_open_port` with the other one; `udp_lib_get_port` ignores
 /// parity.
-fn order(sight: &Sight<'_>) -> String {
+fn order(sight: &InspectorContext<'_>) -> String {
     if sight.app.map().protocols == Protocols::Udp {
         return "UDP takes even and odd ports alike".to_owned();
     }
@@ -152,13 +152,13 @@ fn order(sight: &Sight<'_>) -> String {
 }
 
 /// Returns how much of the range each protocol and family uses.
-pub fn lane_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
+pub fn lane_lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let lanes = gauges::lines(&sight.scan.gauges, colors(sight), sight.theme, sight.width as u16);
     std::iter::once(sight.title("By protocol", "automatic choice")).chain(lanes).collect()
 }
 
 /// Describes the selected span; empty if there is none.
-pub fn span_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
+pub fn span_lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let Some(span) = sight.app.span() else { return Vec::new() };
     let mut lines = vec![sight.title(&format!("Span {span}"), "measured")];
     let parts = span_parts(sight);
@@ -168,7 +168,7 @@ pub fn span_lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
 }
 
 /// Returns the number of ports, used and free ones, then the states that occur.
-pub fn span_parts(sight: &Sight<'_>) -> Vec<String> {
+pub fn span_parts(sight: &InspectorContext<'_>) -> Vec<String> {
     let Some(span) = sight.app.span() else { return Vec::new() };
     let tally = sight.app.tally(span);
     let noun = if tally.size == 1 { "port" } else { "ports" };

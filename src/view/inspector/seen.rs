@@ -7,7 +7,7 @@ use ratatui::{
 
 use unicode_width::UnicodeWidthStr;
 
-use super::Sight;
+use super::InspectorContext;
 use crate::{
     domain::{Sighting, StateClass},
     view::{Role, words},
@@ -20,7 +20,7 @@ const MOST: usize = 24;
 
 /// Returns the sightings, newest first; empty if nothing has changed on the port since the
 /// program's start.
-pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
+pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let sightings: Vec<Sighting> = sight.app.history().on_port(sight.port).take(MOST).collect();
     let Some(first) = sightings.first() else { return Vec::new() };
     let is_mixed = sightings.iter().any(|sighting| sighting.protocol != first.protocol);
@@ -31,7 +31,7 @@ pub fn lines(sight: &Sight<'_>) -> Vec<Line<'static>> {
 
 /// Formats a sighting: `−1m12s  ESTABLISHED → 10.0.3.17:443`, `−13s    free`. The remote endpoint
 /// gets a line of its own if it does not fit.
-fn line(sight: &Sight<'_>, sighting: &Sighting, is_mixed: bool) -> Vec<Line<'static>> {
+fn line(sight: &InspectorContext<'_>, sighting: &Sighting, is_mixed: bool) -> Vec<Line<'static>> {
     let theme = sight.theme;
     let ago = sight.scan.snapshot.taken_at.saturating_sub(sighting.at);
     let ago = match ago.as_secs() {

@@ -17,7 +17,7 @@ const MOST_CURVE: u16 = 22;
 
 /// Size class of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
+pub enum LabSize {
     /// A few words.
     Tiny,
     /// A table of all strategies, and one of them drawn.
@@ -28,8 +28,8 @@ pub enum Class {
 
 /// Areas of the parts; empty where there is no room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Areas {
-    pub class: Class,
+pub struct LabAreas {
+    pub class: LabSize,
     pub title: Rect,
     pub setup: Rect,
     pub table: Rect,
@@ -38,7 +38,7 @@ pub struct Areas {
     pub curve: Rect,
 }
 
-impl Areas {
+impl LabAreas {
     /// Divides the area for `count` strategies, at least one.
     pub fn within(area: Rect, count: usize, selected: usize) -> Self {
         let class = class(area, count as u16);
@@ -55,9 +55,9 @@ impl Areas {
             curve: Rect { height: 0, ..body },
         };
         match class {
-            Class::Tiny => areas.title = area,
-            Class::Small => areas.stack(body, count as u16, selected),
-            Class::Columns(across) => areas.spread(body, count, across),
+            LabSize::Tiny => areas.title = area,
+            LabSize::Small => areas.stack(body, count as u16, selected),
+            LabSize::Columns(across) => areas.spread(body, count, across),
         }
         areas
     }
@@ -89,18 +89,18 @@ impl Areas {
     }
 }
 
-fn class(area: Rect, count: u16) -> Class {
+fn class(area: Rect, count: u16) -> LabSize {
     let body = area.height.saturating_sub(2);
     let width = |across: u16| (area.width + 1) / across - 1;
     let fits = |across: u16, (least_width, least_height): (u16, u16)| {
         width(across) >= least_width && body / count.div_ceil(across) >= least_height
     };
     match () {
-        () if area.width < LEAST.0 || area.height < LEAST.1 => Class::Tiny,
-        () if count == 1 && fits(1, WIDE) => Class::Columns(1),
-        () if fits(count, NARROW) || fits(count, WIDE) => Class::Columns(count),
-        () if count > 2 && fits(2, WIDE) => Class::Columns(2),
-        () => Class::Small,
+        () if area.width < LEAST.0 || area.height < LEAST.1 => LabSize::Tiny,
+        () if count == 1 && fits(1, WIDE) => LabSize::Columns(1),
+        () if fits(count, NARROW) || fits(count, WIDE) => LabSize::Columns(count),
+        () if count > 2 && fits(2, WIDE) => LabSize::Columns(2),
+        () => LabSize::Small,
     }
 }
 
@@ -124,19 +124,19 @@ fn below(area: Rect, lines: u16) -> Rect {
 mod tests {
     use super::*;
 
-    fn shape(columns: u16, rows: u16, count: usize) -> (Class, u16, u16) {
-        let areas = Areas::within(Rect::new(0, 1, columns, rows - 2), count, 0);
+    fn shape(columns: u16, rows: u16, count: usize) -> (LabSize, u16, u16) {
+        let areas = LabAreas::within(Rect::new(0, 1, columns, rows - 2), count, 0);
         (areas.class, areas.panels.first().map_or(0, |p| p.1.height), areas.curve.height)
     }
 
     #[test]
     fn four_stand_side_by_side_on_large_terminals_and_two_by_two_on_medium_ones() {
-        assert_eq!(shape(80, 24, 4), (Class::Small, 15, 0));
-        assert_eq!(shape(120, 40, 4), (Class::Columns(2), 18, 0));
-        assert_eq!(shape(120, 40, 3), (Class::Columns(3), 27, 9));
-        assert_eq!(shape(160, 48, 4), (Class::Columns(4), 33, 11));
-        assert_eq!(shape(200, 60, 4), (Class::Columns(4), 34, 22));
-        assert_eq!(shape(40, 10, 4), (Class::Tiny, 0, 0));
+        assert_eq!(shape(80, 24, 4), (LabSize::Small, 15, 0));
+        assert_eq!(shape(120, 40, 4), (LabSize::Columns(2), 18, 0));
+        assert_eq!(shape(120, 40, 3), (LabSize::Columns(3), 27, 9));
+        assert_eq!(shape(160, 48, 4), (LabSize::Columns(4), 33, 11));
+        assert_eq!(shape(200, 60, 4), (LabSize::Columns(4), 34, 22));
+        assert_eq!(shape(40, 10, 4), (LabSize::Tiny, 0, 0));
     }
 
     #[test]
@@ -144,11 +144,11 @@ mod tests {
         for (columns, rows) in (0..220).flat_map(|c| (0..70).map(move |r| (c, r))) {
             for count in 1..=4 {
                 let body = Rect::new(0, 1, columns, rows);
-                let areas = Areas::within(body, count, count - 1);
+                let areas = LabAreas::within(body, count, count - 1);
                 let panels = areas.panels.iter().map(|panel| panel.1);
                 let mut parts: Vec<Rect> = panels.collect();
                 parts.extend([areas.title, areas.setup, areas.table, areas.curve]);
-                if areas.class == Class::Tiny {
+                if areas.class == LabSize::Tiny {
                     parts = vec![areas.title];
                 }
                 for (index, part) in parts.iter().enumerate().filter(|(_, p)| !p.is_empty()) {

@@ -9,8 +9,8 @@ use ratatui::{
 };
 
 use crate::{
-    app::Lab,
-    view::{Depth, Role, Theme, allocate::figures::percent, heatmap::put, lab::Entry, words},
+    app::LabScreen,
+    view::{Depth, Role, Theme, allocate::figures::percent, heatmap::put, lab::LabColumn, words},
 };
 
 /// Width of `100,000` and a gap.
@@ -20,13 +20,13 @@ const LEAST: (u16, u16) = (40, 5);
 const BESIDE: u16 = 3;
 
 /// Converts values to positions in the plot.
-struct Scale {
+struct PlotScale {
     plot: Rect,
     /// Height of the plot in powers of ten.
     decades: f64,
 }
 
-impl Scale {
+impl PlotScale {
     fn column(&self, share: f64) -> u16 {
         let span = f64::from(self.plot.width.saturating_sub(1));
         self.plot.x + (share.clamp(0.0, 1.0) * span).round() as u16
@@ -43,7 +43,13 @@ impl Scale {
     }
 }
 
-pub fn render(lab: &Lab, entries: &[Entry<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(
+    lab: &LabScreen,
+    entries: &[LabColumn<'_>],
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     if area.width < LEAST.0 || area.height < LEAST.1 {
         return;
     }
@@ -55,7 +61,7 @@ pub fn render(lab: &Lab, entries: &[Entry<'_>], theme: &Theme, area: Rect, buffe
         width: area.width - LABELS - 1,
         height: area.height - 2,
     };
-    let scale = Scale { plot, decades: decades(lab, entries) };
+    let scale = PlotScale { plot, decades: decades(lab, entries) };
     levels(&scale, theme, area, buffer);
     for entry in entries.iter().rev() {
         let law = |share: f64| lab.predicted_mean(entry.row, share);
@@ -67,7 +73,7 @@ pub fn render(lab: &Lab, entries: &[Entry<'_>], theme: &Theme, area: Rect, buffe
 }
 
 /// Draws the title and the legend of the shapes.
-fn rule(entries: &[Entry<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn rule(entries: &[LabColumn<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let border = theme.style(Role::Border);
     let dash = theme.glyph("─", "-");
     let mut line = Line::from(Span::styled(" Mean attempts over occupancy ", Style::new().bold()));
@@ -92,7 +98,7 @@ fn rule(entries: &[Entry<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Returns the powers of ten that contain all measured means and the expected ones at 99 %.
-fn decades(lab: &Lab, entries: &[Entry<'_>]) -> f64 {
+fn decades(lab: &LabScreen, entries: &[LabColumn<'_>]) -> f64 {
     let points = lab.report().map(|report| report.curve.as_slice()).unwrap_or_default();
     let measured = points.iter().flat_map(|point| point.means.iter().flatten().copied());
     let now = entries.iter().filter_map(|entry| entry.contender?.figures.mean());
@@ -103,7 +109,7 @@ fn decades(lab: &Lab, entries: &[Entry<'_>]) -> f64 {
 }
 
 /// Draws a faint labelled line at each power of ten.
-fn levels(scale: &Scale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn levels(scale: &PlotScale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let faint = theme.style(Role::Border);
     for power in 0..=scale.decades as u32 {
         let value = 10_u64.pow(power);
@@ -118,9 +124,9 @@ fn levels(scale: &Scale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 
 /// Draws the expected values, two dots per cell; nothing if there is no model.
 fn dots(
-    entry: &Entry<'_>,
+    entry: &LabColumn<'_>,
     law: &dyn Fn(f64) -> Option<f64>,
-    scale: &Scale,
+    scale: &PlotScale,
     theme: &Theme,
     buffer: &mut Buffer,
 ) {
@@ -166,7 +172,7 @@ fn faint(role: Role, theme: &Theme) -> Style {
 }
 
 /// Draws a line at the occupancy at which the strategies run now.
-fn here(lab: &Lab, scale: &Scale, theme: &Theme, buffer: &mut Buffer) {
+fn here(lab: &LabScreen, scale: &PlotScale, theme: &Theme, buffer: &mut Buffer) {
     let Some(share) = lab.share() else { return };
     let x = scale.column(share);
     let plot = scale.plot;
@@ -181,9 +187,15 @@ fn here(lab: &Lab, scale: &Scale, theme: &Theme, buffer: &mut Buffer) {
 }
 
 /// Draws the points of the sweep, and on the line those of the current runs.
-fn points(lab: &Lab, entries: &[Entry<'_>], scale: &Scale, theme: &Theme, buffer: &mut Buffer) {
+fn points(
+    lab: &LabScreen,
+    entries: &[LabColumn<'_>],
+    scale: &PlotScale,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) {
     let mut taken = Vec::new();
-    let mut put_point = |entry: &Entry<'_>, share: f64, mean: f64| {
+    let mut put_point = |entry: &LabColumn<'_>, share: f64, mean: f64| {
         let at = Position::new(scale.column(share), scale.line(mean));
         let beside = |by: u16| {
             let left = (at.x + by < scale.plot.right()).then(|| at.x + by);
@@ -213,7 +225,7 @@ fn points(lab: &Lab, entries: &[Entry<'_>], scale: &Scale, theme: &Theme, buffer
     }
 }
 
-fn axis(scale: &Scale, theme: &Theme, buffer: &mut Buffer) {
+fn axis(scale: &PlotScale, theme: &Theme, buffer: &mut Buffer) {
     let area = Rect { y: scale.plot.bottom(), height: 1, ..scale.plot };
     for quarter in 0..=4_u16 {
         let label = format!("{} %", quarter * 25);

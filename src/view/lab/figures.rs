@@ -4,14 +4,14 @@ use ratatui::{style::Style, text::Span};
 
 use crate::{
     app::{
-        Lab,
-        lab::{Figures, Habit, Predictability},
+        LabScreen,
+        lab::{Habit, Predictability, StrategyFigures},
     },
     view::{
         Role, Theme,
-        allocate::column::{Column, counted, fitted},
+        allocate::column::{TextColumn, counted, fitted},
         heatmap::bar,
-        lab::Entry,
+        lab::LabColumn,
         words::thousands,
     },
 };
@@ -25,7 +25,12 @@ const ERRORS: f64 = 4.0;
 const ENOUGH: u64 = 30;
 
 /// Draws the figures; `is_brief` leaves out those that the table shows.
-pub fn section(lab: &Lab, entry: &Entry<'_>, is_brief: bool, column: &mut Column<'_>) {
+pub fn section(
+    lab: &LabScreen,
+    entry: &LabColumn<'_>,
+    is_brief: bool,
+    column: &mut TextColumn<'_>,
+) {
     let Some(contender) = entry.contender else {
         column.text("nothing measured yet", Role::Dim);
         (1..LINES).for_each(|_| column.blank());
@@ -55,7 +60,7 @@ fn label(label: &str, theme: &Theme) -> Span<'static> {
 }
 
 /// Draws the longest of these wordings that fits beside a label; cuts none of them.
-fn line(name: &str, wordings: &[String], role: Role, column: &mut Column<'_>) {
+fn line(name: &str, wordings: &[String], role: Role, column: &mut TextColumn<'_>) {
     let room = column.width().saturating_sub(LABEL);
     let words = wordings.iter().find(|words| words.chars().count() <= room);
     let words = words.map_or("", String::as_str).to_owned();
@@ -68,7 +73,7 @@ fn beside(
     name: &str,
     [prefix, measured, predicted]: [&str; 3],
     role: Role,
-    column: &mut Column<'_>,
+    column: &mut TextColumn<'_>,
 ) {
     let theme = column.theme;
     let room = column.width().saturating_sub(LABEL + prefix.len() + measured.len());
@@ -88,7 +93,7 @@ fn beside(
     ]);
 }
 
-fn mean(figures: &Figures, column: &mut Column<'_>) {
+fn mean(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let measured = figures.mean().map_or_else(String::new, number);
     let predicted = figures.predicted.map(|law| law.mean_attempts);
     let told = predicted.map(number).unwrap_or_default();
@@ -97,7 +102,7 @@ fn mean(figures: &Figures, column: &mut Column<'_>) {
 
 /// Returns `Ok` within four standard errors of the expected mean, else `Warn`; `Text` with too few
 /// runs or without a model.
-pub fn mean_role(figures: &Figures) -> Role {
+pub fn mean_role(figures: &StrategyFigures) -> Role {
     let predicted = figures.predicted.map(|law| law.mean_attempts);
     let (Some(mean), Some(law), Some(error)) =
         (figures.mean(), predicted, figures.standard_error())
@@ -118,7 +123,7 @@ pub fn mean_role(figures: &Figures) -> Role {
     verdict((mean - law).abs() <= ERRORS * error + 1e-9 * law)
 }
 
-pub fn failure_role(figures: &Figures) -> Role {
+pub fn failure_role(figures: &StrategyFigures) -> Role {
     let (Some(rate), Some(law)) = (figures.failure_rate(), figures.predicted) else {
         return Role::Text;
     };
@@ -135,7 +140,7 @@ fn verdict(agrees: bool) -> Role {
     if agrees { Role::Ok } else { Role::Warn }
 }
 
-fn quantiles(name: &str, figures: &Figures, column: &mut Column<'_>) {
+fn quantiles(name: &str, figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let told = |share| match (figures.runs, figures.quantile(share)) {
         (0, _) => "–".to_owned(),
         (_, Some(attempts)) => thousands(attempts),
@@ -148,7 +153,7 @@ fn quantiles(name: &str, figures: &Figures, column: &mut Column<'_>) {
     line(name, &[fitted(&parts, room)], Role::Text, column);
 }
 
-fn failures(figures: &Figures, column: &mut Column<'_>) {
+fn failures(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let measured = figures.failure_rate().map(rate).unwrap_or_default();
     let told = figures.predicted.map(|law| rate(law.failure_rate)).unwrap_or_default();
     beside("failed", ["", &measured, &told], failure_role(figures), column);
@@ -156,7 +161,7 @@ fn failures(figures: &Figures, column: &mut Column<'_>) {
 
 /// Draws what an observer can infer from the last ports, and a bar: how much of the next port is
 /// known.
-fn guess(lab: &Lab, judged: &Predictability, column: &mut Column<'_>) {
+fn guess(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) {
     let known = known(lab, judged);
     let role = known.map_or(Role::Dim, guess_role);
     line("guess", &habit(judged), role, column);
@@ -180,7 +185,7 @@ fn guess(lab: &Lab, judged: &Predictability, column: &mut Column<'_>) {
 }
 
 /// Returns the known share of the next port's bits; `None` if too few ports were allocated.
-pub fn known(lab: &Lab, judged: &Predictability) -> Option<f64> {
+pub fn known(lab: &LabScreen, judged: &Predictability) -> Option<f64> {
     let candidates = lab.ground().map_or(lab.options().range.len(), |ground| ground.candidates);
     let all = f64::from(candidates.max(2)).log2();
     let known = 1.0 - (judged.bits_left / all).clamp(0.0, 1.0);
@@ -244,7 +249,7 @@ fn bits(bits: f64) -> String {
     if bits <= 0.0 { "0 bits".to_owned() } else { format!("{bits:.1} bits") }
 }
 
-fn given(figures: &Figures, column: &mut Column<'_>) {
+fn given(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let distinct = format!("{} distinct", thousands(figures.distinct));
     let entropy = figures.entropy_bits.map(|bits| format!("entropy {bits:.1} bits"));
     let parts = [distinct.as_str(), entropy.as_deref().unwrap_or_default()];
@@ -252,7 +257,7 @@ fn given(figures: &Figures, column: &mut Column<'_>) {
     line("ports", &[fitted(&parts, room)], Role::Text, column);
 }
 
-fn time(figures: &Figures, column: &mut Column<'_>) {
+fn time(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let runs = counted(figures.runs, "run");
     let time = figures.time_of_success().map(|time| {
         let nanoseconds = time.as_nanos();
@@ -264,7 +269,7 @@ fn time(figures: &Figures, column: &mut Column<'_>) {
 }
 
 /// Draws the lengths of the runs of occupied ports that the strategy currently meets.
-fn lengths(figures: &Figures, column: &mut Column<'_>) {
+fn lengths(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let longest = figures.lengths.last().map_or(0, |&(length, _)| length);
     let (ports, runs) =
         figures.lengths.iter().fold((0.0, 0.0), |(ports, runs), &(length, many)| {
@@ -287,7 +292,7 @@ fn lengths(figures: &Figures, column: &mut Column<'_>) {
 }
 
 /// Draws the cost of the snapshots that a strategy takes before it chooses a port.
-fn snapshots(figures: &Figures, column: &mut Column<'_>) {
+fn snapshots(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let (looks, time) = figures.snapshots;
     let each = time.as_secs_f64() * 1e6 / looks as f64;
     let wordings =
@@ -297,7 +302,7 @@ fn snapshots(figures: &Figures, column: &mut Column<'_>) {
     line("snapshot", &wordings, Role::Text, column);
 }
 
-fn last(entry: &Entry<'_>, column: &mut Column<'_>) {
+fn last(entry: &LabColumn<'_>, column: &mut TextColumn<'_>) {
     let Some(last) = entry.contender.and_then(|contender| contender.last) else {
         column.blank();
         return;

@@ -3,8 +3,8 @@
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use crate::{
-    app::{Lab, lab::Figures},
-    view::{Role, Theme, heatmap::put, lab::Entry, words::thousands},
+    app::{LabScreen, lab::StrategyFigures},
+    view::{Role, Theme, heatmap::put, lab::LabColumn, words::thousands},
 };
 
 /// Maximum number of bars; further bars add nothing.
@@ -16,7 +16,7 @@ const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇"
 const SHOWN: f64 = 0.99;
 
 /// Common scale of all strategies, so that their bars are comparable.
-pub struct Scale {
+pub struct HistogramScale {
     /// Attempts per bin.
     width: u32,
     bins: u16,
@@ -25,9 +25,9 @@ pub struct Scale {
     limit: u32,
 }
 
-impl Scale {
+impl HistogramScale {
     /// Builds the scale for a number of terminal columns.
-    pub fn over(lab: &Lab, entries: &[Entry<'_>], columns: u16) -> Self {
+    pub fn over(lab: &LabScreen, entries: &[LabColumn<'_>], columns: u16) -> Self {
         let limit = lab.options().max_attempts.max(1);
         let columns = columns.clamp(1, WIDEST);
         let figures = || entries.iter().filter_map(|entry| entry.contender).map(|c| &c.figures);
@@ -44,7 +44,7 @@ impl Scale {
     }
 
     /// Returns each bin's share of all runs.
-    fn seen(&self, figures: &Figures) -> Vec<f64> {
+    fn seen(&self, figures: &StrategyFigures) -> Vec<f64> {
         let mut bins = vec![0.0; usize::from(self.bins)];
         let runs = figures.runs.max(1) as f64;
         for &(attempts, count) in &figures.histogram {
@@ -56,7 +56,7 @@ impl Scale {
         bins
     }
 
-    fn law(&self, figures: &Figures) -> Option<Vec<f64>> {
+    fn law(&self, figures: &StrategyFigures) -> Option<Vec<f64>> {
         let law = figures.law.as_ref()?;
         let left = |bin: u32| law.survival(bin.saturating_mul(self.width).min(self.limit));
         let lefts: Vec<f64> = (0..=u32::from(self.bins)).map(left).collect();
@@ -74,7 +74,7 @@ impl Scale {
 }
 
 /// Returns the number of attempts that nearly all runs stay within, measured or expected.
-fn longest(figures: &Figures, limit: u32) -> u32 {
+fn longest(figures: &StrategyFigures, limit: u32) -> u32 {
     let share = SHOWN * (1.0 - figures.failure_rate().unwrap_or_default());
     let seen = figures.quantile(share).or(figures.most()).unwrap_or(1);
     let lawful = figures.law.as_ref().map_or(1, |law| {
@@ -84,7 +84,13 @@ fn longest(figures: &Figures, limit: u32) -> u32 {
     seen.max(lawful).min(limit)
 }
 
-pub fn render(entry: &Entry<'_>, scale: &Scale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(
+    entry: &LabColumn<'_>,
+    scale: &HistogramScale,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     let Some(contender) = entry.contender else { return };
     if area.height < LEAST_HEIGHT || scale.highest <= 0.0 {
         return;
@@ -108,7 +114,7 @@ pub fn render(entry: &Entry<'_>, scale: &Scale, theme: &Theme, area: Rect, buffe
 }
 
 /// Draws the expected height on every second bar, so that the measured ones are visible between.
-fn diamonds(law: &[f64], scale: &Scale, theme: &Theme, plot: Rect, buffer: &mut Buffer) {
+fn diamonds(law: &[f64], scale: &HistogramScale, theme: &Theme, plot: Rect, buffer: &mut Buffer) {
     for (x, share) in (plot.x..plot.right()).zip(law).step_by(2) {
         let height = share / scale.highest * f64::from(plot.height);
         if height < 0.1 {
@@ -126,7 +132,7 @@ fn diamonds(law: &[f64], scale: &Scale, theme: &Theme, plot: Rect, buffer: &mut 
 }
 
 /// Draws the legend in the top right corner, if the bars leave it empty.
-fn legend(figures: &Figures, theme: &Theme, plot: Rect, area: Rect, buffer: &mut Buffer) {
+fn legend(figures: &StrategyFigures, theme: &Theme, plot: Rect, area: Rect, buffer: &mut Buffer) {
     let words = match (&figures.law, theme.ascii) {
         (Some(_), false) => "◇ law",
         (Some(_), true) => "o law",

@@ -7,12 +7,12 @@ use crate::{
     app::{
         Grid,
         grid::GUTTER,
-        lab::{Attempt, Contender, Sight},
+        lab::{Attempt, Contender, PortView},
     },
     domain::PortRange,
     view::{
         Role, Theme,
-        heatmap::{Glyphs, Heatmap, NoPortFacts, Paint, Pane, Pointed, Taken, put},
+        heatmap::{GlyphMeaning, Heatmap, NoPortFacts, Paint, Pane, Pointed, TakenPorts, put},
     },
 };
 
@@ -47,14 +47,14 @@ pub fn render(
     let brightest = brightest(theme);
     let paint = |ports: PortRange| {
         let share = Some(share(ports)).filter(|&share| share > 0.0);
-        let taken = |share| Taken { role: Role::Muted, share: share * brightest, letter: '#' };
+        let taken = |share| TakenPorts { role: Role::Muted, share: share * brightest, letter: '#' };
         Paint { free: Role::Available, taken: share.map(taken) }
     };
     let heatmap = Heatmap {
         grid,
         bracket: grid.range(),
         cursor: None,
-        glyphs: Glyphs::Density,
+        glyphs: GlyphMeaning::Density,
         paint: &paint,
         share: &share,
         ports: &NoPortFacts,

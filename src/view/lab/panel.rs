@@ -8,11 +8,11 @@ use ratatui::{
 };
 
 use crate::{
-    app::{Grid, Lab, RowsPerLine, lab::Speed},
+    app::{Grid, LabScreen, RowsPerLine, lab::Speed},
     view::{
         Role, Theme,
-        allocate::column::Column,
-        lab::{Entry, areas::WIDE, figures, histogram, histogram::Scale, map},
+        allocate::column::TextColumn,
+        lab::{LabColumn, areas::WIDE, figures, histogram, histogram::HistogramScale, map},
         words,
     },
 };
@@ -29,7 +29,7 @@ const MOST_HISTOGRAM: u16 = 12;
 const WORDY: u16 = 29;
 
 /// Common layout of all strategies' panels.
-pub struct Panel {
+pub struct StrategyPanel {
     grid: Option<Grid>,
     width: u16,
     is_wide: bool,
@@ -39,8 +39,8 @@ pub struct Panel {
     is_brief: bool,
 }
 
-impl Panel {
-    pub fn plan(lab: &Lab, area: Rect, rows: RowsPerLine, is_brief: bool) -> Self {
+impl StrategyPanel {
+    pub fn plan(lab: &LabScreen, area: Rect, rows: RowsPerLine, is_brief: bool) -> Self {
         let is_wide = area.width >= WIDE.0;
         let words = match (is_wide, area.height >= WORDY) {
             (true, _) => 1,
@@ -70,9 +70,9 @@ impl Panel {
 
     pub fn render(
         &self,
-        lab: &Lab,
-        entry: &Entry<'_>,
-        scale: &Scale,
+        lab: &LabScreen,
+        entry: &LabColumn<'_>,
+        scale: &HistogramScale,
         theme: &Theme,
         area: Rect,
         buffer: &mut Buffer,
@@ -93,7 +93,7 @@ impl Panel {
             let body = rest(body, lines + 1);
             Rect { width: body.width.saturating_sub(1), ..body }
         };
-        let mut column = Column::new(theme, facts, buffer);
+        let mut column = TextColumn::new(theme, facts, buffer);
         figures::section(lab, entry, self.is_brief, &mut column);
         let is_tight = column.left() < 6;
         if !is_tight {
@@ -105,9 +105,9 @@ impl Panel {
     }
 
     /// Describes the strategy in whole words; drops remarks, then later parts, if there is no room.
-    fn summary(&self, entry: &Entry<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    fn summary(&self, entry: &LabColumn<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let area = Rect { width: area.width.saturating_sub(1), ..area };
-        let mut column = Column::new(theme, area, buffer);
+        let mut column = TextColumn::new(theme, area, buffer);
         let whole = entry.row.summary;
         let plain = whole.split_once(" (").map_or(whole, |(plain, _)| plain);
         let parts = plain.match_indices([',', ':']).rev().map(|(at, _)| plain.split_at(at).0);
@@ -120,7 +120,7 @@ impl Panel {
 }
 
 /// Draws shape and name on a rule; that of the selected strategy is marked.
-fn name(entry: &Entry<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn name(entry: &LabColumn<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }

@@ -6,13 +6,13 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::{
-        Lab,
+        LabScreen,
         lab::{RacePlace, RaceReport, Rounds},
     },
     view::{
         Role, Theme,
         allocate::{
-            column::Column,
+            column::TextColumn,
             panel::{hints, open},
         },
         heatmap::{bar, put},
@@ -25,7 +25,7 @@ const HEIGHT: u16 = 18;
 /// Maximum width of a bar.
 const WIDEST: usize = 40;
 
-pub fn render(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(race) = lab.race() else { return };
     let mut column = open("Race for a closed port", HEIGHT, theme, area, buffer);
     place(race, &mut column);
@@ -45,7 +45,7 @@ pub fn render(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     hints(&[("R", if race.is_over { "again" } else { "end it" }), ("Esc", "close")], &mut column);
 }
 
-fn place(race: &RaceReport, column: &mut Column<'_>) {
+fn place(race: &RaceReport, column: &mut TextColumn<'_>) {
     let words = match &race.place {
         RacePlace::Unknown => "about to begin".to_owned(),
         RacePlace::Namespace => "two processes in a network namespace of their own".to_owned(),
@@ -59,7 +59,7 @@ fn place(race: &RaceReport, column: &mut Column<'_>) {
 }
 
 /// Draws name and count, and below them the share of stolen rounds as a bar.
-fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut Column<'_>) {
+fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
     let theme = column.theme;
     let thefts = format!("{} stolen", thousands(rounds.thefts));
     let of = format!(" of {} rounds", thousands(rounds.count));
@@ -148,7 +148,7 @@ fn meaning(race: &RaceReport) -> String {
 }
 
 /// Wraps text at words; with ASCII glyphs replaces other symbols.
-fn paragraph(text: &str, role: Role, column: &mut Column<'_>) {
+fn paragraph(text: &str, role: Role, column: &mut TextColumn<'_>) {
     let text = if column.theme.ascii {
         text.replace('±', "+-").replace('−', "-").replace('λ', "r")
     } else {

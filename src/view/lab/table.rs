@@ -3,12 +3,12 @@
 use ratatui::{style::Style, text::Span};
 
 use crate::{
-    app::{Lab, lab::Figures},
+    app::{LabScreen, lab::StrategyFigures},
     view::{
         Role,
-        allocate::column::Column,
+        allocate::column::TextColumn,
         lab::{
-            Entry,
+            LabColumn,
             figures::{failure_role, guess_role, known, mean_role, number, rate},
         },
         words::thousands,
@@ -20,7 +20,7 @@ const NAME: usize = 20;
 /// A figure: its name, its width, its value and its role.
 type Cell = (&'static str, usize, String, Role);
 
-pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
+pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColumn<'_>) {
     if column.left() == 0 {
         return;
     }
@@ -48,7 +48,7 @@ pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
     }
 }
 
-fn line(entry: &Entry<'_>, cells: &[Cell], column: &mut Column<'_>) {
+fn line(entry: &LabColumn<'_>, cells: &[Cell], column: &mut TextColumn<'_>) {
     let theme = column.theme;
     let ground = if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
     let pointer = if entry.is_selected { theme.glyph("❯", ">") } else { " " };
@@ -66,18 +66,18 @@ fn line(entry: &Entry<'_>, cells: &[Cell], column: &mut Column<'_>) {
     column.line(spans);
 }
 
-fn cells(lab: &Lab, entry: &Entry<'_>) -> Vec<Cell> {
+fn cells(lab: &LabScreen, entry: &LabColumn<'_>) -> Vec<Cell> {
     let none = || "–".to_owned();
     let figures = entry.contender.map(|contender| &contender.figures);
     let predicted = figures.and_then(|figures| figures.predicted);
-    let mean = figures.and_then(Figures::mean).map_or_else(none, number);
+    let mean = figures.and_then(StrategyFigures::mean).map_or_else(none, number);
     let law = predicted.map_or_else(none, |law| number(law.mean_attempts));
     let p99 = figures.filter(|figures| figures.runs > 0);
     let p99 = p99.map_or_else(none, |f| f.quantile(0.99).map_or("never".to_owned(), thousands));
-    let failed = figures.and_then(Figures::failure_rate).map_or_else(none, rate);
+    let failed = figures.and_then(StrategyFigures::failure_rate).map_or_else(none, rate);
     let failure = predicted.map_or_else(none, |law| rate(law.failure_rate));
     let known = figures.and_then(|figures| known(lab, &figures.predictability));
-    let time = figures.and_then(Figures::time_of_success);
+    let time = figures.and_then(StrategyFigures::time_of_success);
     let time = time.map_or_else(none, |time| {
         format!("{} ns", thousands(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
     });

@@ -1,32 +1,32 @@
 //! Names and figures, for terminals too small for a map. Does not draw maps.
 
 use crate::{
-    app::{Lab, lab::Figures},
+    app::{LabScreen, lab::StrategyFigures},
     domain::Text,
     view::{
         Role,
         allocate::{
-            column::{Column, fitted},
+            column::{TextColumn, fitted},
             figures::percent,
         },
         lab::{
-            Entry,
+            LabColumn,
             figures::{number, rate},
         },
     },
 };
 
 /// Draws the selected strategy first; each line has the parts that fit in full.
-pub fn render(lab: &Lab, entries: &[Entry<'_>], column: &mut Column<'_>) {
+pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColumn<'_>) {
     let width = column.width();
     let selected = entries.iter().filter(|entry| entry.is_selected);
     let others = entries.iter().filter(|entry| !entry.is_selected);
     for entry in selected.chain(others) {
         let figures = entry.contender.map(|contender| &contender.figures);
-        let mean = figures.and_then(Figures::mean).map(number);
+        let mean = figures.and_then(StrategyFigures::mean).map(number);
         let law = figures.and_then(|figures| figures.predicted);
         let law = law.map(|law| format!("law {}", number(law.mean_attempts)));
-        let failed = figures.and_then(Figures::failure_rate);
+        let failed = figures.and_then(StrategyFigures::failure_rate);
         let failed = failed.map(|failed| format!("failed {}", rate(failed)));
         let mean = mean.unwrap_or_else(|| "–".to_owned());
         let named = format!("{} {mean}", entry.row.name);

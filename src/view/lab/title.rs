@@ -10,14 +10,14 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::{
-        App, Lab,
+        App, LabScreen,
         lab::{LabSite, Speed},
     },
     domain::MachineKind,
     view::{
         Role, Theme,
         allocate::{
-            column::{Column, counted, fitted},
+            column::{TextColumn, counted, fitted},
             figures::percent,
         },
         words::{self, thousands},
@@ -26,7 +26,7 @@ use crate::{
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let lab = app.lab();
-    let mut line = Column::new(theme, area, buffer);
+    let mut line = TextColumn::new(theme, area, buffer);
     let width = line.width();
     let places = places(app);
     let name = if width < 100 { "" } else { "Lab " };
@@ -80,7 +80,7 @@ fn places(app: &App) -> Vec<String> {
 }
 
 /// Formats the occupancy: `90.0 % of 16,384 ports used`.
-fn usage(lab: &Lab) -> String {
+fn usage(lab: &LabScreen) -> String {
     match (lab.share(), lab.ground()) {
         (Some(share), Some(ground)) => {
             format!("{} of {} ports used", percent(share), thousands(ground.candidates))
@@ -91,8 +91,8 @@ fn usage(lab: &Lab) -> String {
 }
 
 /// Draws speed, state, and the settings needed to repeat a run.
-pub fn setup(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut column = Column::new(theme, area, buffer);
+pub fn setup(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let mut column = TextColumn::new(theme, area, buffer);
     let mut spans: Vec<Span<'_>> = Vec::new();
     for speed in Speed::EACH {
         let is_chosen = speed == lab.speed();
@@ -117,13 +117,13 @@ pub fn setup(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Draws the notice over the second line and as many below as it needs.
-pub fn notice(lab: &Lab, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn notice(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(notice) = lab.notice() else { return };
     let lines = words::wrapped(notice.as_str(), usize::from(area.width));
     let height = lines.len() as u16;
     let place = Rect { y: area.y.saturating_add(1), height, ..area }.intersection(area);
     Clear.render(place, buffer);
-    let mut column = Column::new(theme, place, buffer);
+    let mut column = TextColumn::new(theme, place, buffer);
     for line in &lines {
         column.text(line, Role::Warn);
     }

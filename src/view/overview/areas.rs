@@ -2,8 +2,8 @@
 
 use ratatui::layout::Rect;
 
-use super::Sight;
-use crate::app::overview::List;
+use super::OverviewContext;
+use crate::app::overview::OverviewList;
 
 /// Minimum size of the body (without header and footer) for lists side by side.
 const MEDIUM: (u16, u16) = (110, 34);
@@ -21,7 +21,7 @@ const LEAST_ROWS: u16 = 3;
 
 /// Size class of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
+pub enum OverviewSize {
     /// One column.
     Small,
     /// Two columns.
@@ -30,7 +30,7 @@ pub enum Class {
     Huge,
 }
 
-impl Class {
+impl OverviewSize {
     pub fn of(area: Rect) -> Self {
         let has = |(width, height)| area.width >= width && area.height >= height;
         match () {
@@ -75,7 +75,7 @@ impl Class {
 
 /// Areas of the parts; empty where there is no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Areas {
+pub struct OverviewAreas {
     pub verdict: Rect,
     pub ranges: Rect,
     pub destinations: Rect,
@@ -88,19 +88,19 @@ pub struct Areas {
     pub course: Rect,
 }
 
-impl Areas {
+impl OverviewAreas {
     /// Divides the area; `verdict` is the number of lines for the verdict.
-    pub fn within(sight: &Sight<'_>, area: Rect, verdict: u16) -> Self {
-        let class = Class::of(area);
+    pub fn within(sight: &OverviewContext<'_>, area: Rect, verdict: u16) -> Self {
+        let class = OverviewSize::of(area);
         let mut free = area;
         let mut areas = Self::default();
-        let is_airy = class > Class::Small && area.height >= 38;
+        let is_airy = class > OverviewSize::Small && area.height >= 38;
         take(&mut free, u16::from(is_airy));
         areas.verdict = take(&mut free, verdict);
         take(&mut free, u16::from(is_airy));
         areas.ranges = take(&mut free, RANGES);
-        take(&mut free, u16::from(class > Class::Small));
-        if class == Class::Small {
+        take(&mut free, u16::from(class > OverviewSize::Small));
+        if class == OverviewSize::Small {
             areas.one_column(sight, free);
         } else {
             areas.two_columns(sight, class, free);
@@ -109,33 +109,33 @@ impl Areas {
     }
 
     /// Shows the list with the selected row; the map gets the remaining lines.
-    fn one_column(&mut self, sight: &Sight<'_>, free: Rect) {
+    fn one_column(&mut self, sight: &OverviewContext<'_>, free: Rect) {
         let mut free = free;
         let list = sight.selected.map(|selected| selected.list).unwrap_or_default();
         let rows = match list {
-            List::Findings => free.height,
+            OverviewList::Findings => free.height,
             list => HEAD + rows(sight, list).max(1).min(free.height / 2),
         };
         let spare = free.height.saturating_sub(rows);
         let height = if spare < LEAST_MAP { free.height } else { rows };
         let part = take(&mut free, height);
         *match list {
-            List::Destinations => &mut self.destinations,
-            List::Owners => &mut self.owners,
-            List::Findings => &mut self.findings,
+            OverviewList::Destinations => &mut self.destinations,
+            OverviewList::Owners => &mut self.owners,
+            OverviewList::Findings => &mut self.findings,
         } = part;
         self.map = free;
     }
 
     /// Puts the map and the findings at the left, the lists and the graphs at the right.
-    fn two_columns(&mut self, sight: &Sight<'_>, class: Class, free: Rect) {
+    fn two_columns(&mut self, sight: &OverviewContext<'_>, class: OverviewSize, free: Rect) {
         let width = class.left(free.width);
         let mut left = Rect { width, ..free };
         let right =
             Rect { x: free.x + width + BETWEEN, width: free.width - width - BETWEEN, ..free };
         self.lists(sight, class, right);
-        let is_selected = sight.selected.is_some_and(|s| s.list == List::Findings);
-        let findings = rows(sight, List::Findings);
+        let is_selected = sight.selected.is_some_and(|s| s.list == OverviewList::Findings);
+        let findings = rows(sight, OverviewList::Findings);
         let most = if is_selected { left.height } else { left.height * 2 / 5 };
         // Two lines per finding, and the rule.
         let height = if findings == 0 { 0 } else { (1 + 2 * findings).min(most) };
@@ -145,11 +145,12 @@ impl Areas {
         self.findings = left;
     }
 
-    fn lists(&mut self, sight: &Sight<'_>, class: Class, right: Rect) {
+    fn lists(&mut self, sight: &OverviewContext<'_>, class: OverviewSize, right: Rect) {
         let mut free = right;
         let graphs = class.graphs().min(free.height / 2);
         let lists = free.height - graphs - 1;
-        let [wanted, others] = [List::Destinations, List::Owners].map(|list| rows(sight, list));
+        let [wanted, others] =
+            [OverviewList::Destinations, OverviewList::Owners].map(|list| rows(sight, list));
         let room = lists.saturating_sub(2 * HEAD + 1);
         let least = (room / 2).max(LEAST_ROWS);
         let first = wanted.max(1).min(room.saturating_sub(others.max(1).min(least)));
@@ -166,7 +167,7 @@ impl Areas {
     }
 }
 
-fn rows(sight: &Sight<'_>, list: List) -> u16 {
+fn rows(sight: &OverviewContext<'_>, list: OverviewList) -> u16 {
     u16::try_from(list.len(sight.scan)).unwrap_or(u16::MAX / 4).min(u16::MAX / 4)
 }
 

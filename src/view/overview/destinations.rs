@@ -6,14 +6,14 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Sight,
-    areas::Class,
+    OverviewContext,
+    areas::OverviewSize,
     rule,
-    table::{self, Align, Column, dim, plain},
+    table::{self, Align, TableColumn, dim, plain},
     verdict::{in_time, is_near, level_role, percent, rate},
 };
 use crate::{
-    app::{Scan, overview::List},
+    app::{LatestScan, overview::OverviewList},
     domain::{DestinationUse, Level, Party, StateClass, diagnosis::Standing},
     view::{
         Role,
@@ -32,26 +32,26 @@ const LONGEST_PAIR: usize = 60;
 const WIDEST_BAR: u16 = 40;
 const LONGEST_OWNER: u16 = 26;
 
-pub fn sources(scan: &Scan) -> usize {
+pub fn sources(scan: &LatestScan) -> usize {
     let sources = scan.analysis.destinations.iter().map(|row| row.destination.source);
     sources.collect::<BTreeSet<_>>().len()
 }
 
-pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
     let theme = sight.theme;
     let rows = &sight.scan.analysis.destinations;
-    let window = table::window(sight, List::Destinations, area);
+    let window = table::window(sight, OverviewList::Destinations, area);
     let mut notes: Vec<String> = table::shown_of(&window, rows.len()).into_iter().collect();
     notes.push(match sight.sources {
         0 => "no connection".to_owned(),
         1 => "from 1 source address".to_owned(),
         count => format!("from {count} source addresses"),
     });
-    if Class::of(buffer.area) == Class::Small {
-        rule::draw_lists(sight, List::Destinations, &notes, area, buffer);
+    if OverviewSize::of(buffer.area) == OverviewSize::Small {
+        rule::draw_lists(sight, OverviewList::Destinations, &notes, area, buffer);
     } else {
         notes.push("ports used of those usable".to_owned());
         rule::draw("Destinations", &notes, theme, area, buffer);
@@ -64,7 +64,7 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     let columns = columns(sight, &rows[window.clone()], area.width);
     let kept = table::fitting(&columns, area.width);
     table::draw_head(&columns, &kept, theme, Rect { y: area.y + 1, ..area }, buffer);
-    let selected = table::selected_index(sight, List::Destinations);
+    let selected = table::selected_index(sight, OverviewList::Destinations);
     for (index, y) in window.zip(area.y + 2..area.bottom()) {
         let is_selected = selected == Some(index);
         let cells =
@@ -74,13 +74,13 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn columns(sight: &Sight<'_>, rows: &[DestinationUse], width: u16) -> Vec<Column> {
+fn columns(sight: &OverviewContext<'_>, rows: &[DestinationUse], width: u16) -> Vec<TableColumn> {
     let names = rows.iter().map(|row| sight.destination(&row.destination).width()).max();
     let longest = if sight.sources > 1 { LONGEST_PAIR } else { LONGEST };
     let name =
         names.unwrap_or_default().clamp("destination".len(), longest.min(usize::from(width) / 2));
     let owners = rows.iter().map(|row| owner(sight, row).width()).max().unwrap_or_default();
-    let column = |title, width, align, dropped| Column { title, width, align, dropped };
+    let column = |title, width, align, dropped| TableColumn { title, width, align, dropped };
     let mut columns = vec![
         column("destination", name as u16, Align::Left, 0),
         column("used", 8, Align::Left, 3),
@@ -98,10 +98,10 @@ fn columns(sight: &Sight<'_>, rows: &[DestinationUse], width: u16) -> Vec<Column
 }
 
 fn cell(
-    sight: &Sight<'_>,
+    sight: &OverviewContext<'_>,
     row: &DestinationUse,
     column: usize,
-    columns: &[Column],
+    columns: &[TableColumn],
 ) -> Vec<Span<'static>> {
     let theme = sight.theme;
     let standing = Standing::of_destination(row, sight.app.trends(), sight.app.thresholds());
@@ -137,7 +137,7 @@ fn cell(
 
 /// Draws connections and TIME-WAIT in their colours. Excludes the TIME-WAIT sockets whose ports
 /// connect() may reuse, as the percentage in the next column does.
-fn bar(sight: &Sight<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'static>> {
+fn bar(sight: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'static>> {
     let mut by_class = [0; StateClass::EACH.len()];
     by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.reusable);
     by_class[StateClass::Established as usize] = row.used.saturating_sub(row.time_wait);
@@ -146,7 +146,7 @@ fn bar(sight: &Sight<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'stati
 
 /// Names one owner and counts the others. Prefers the process with the most sockets over sockets
 /// without a process.
-fn owner(sight: &Sight<'_>, row: &DestinationUse) -> String {
+fn owner(sight: &OverviewContext<'_>, row: &DestinationUse) -> String {
     let process = row.owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
     let Some(&(party, _)) = process.or(row.owners.first()) else { return String::new() };
     let name = words::party_name(sight.app, party);

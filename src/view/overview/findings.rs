@@ -8,9 +8,9 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{Sight, areas::Class, rule, table, verdict::first_lines};
+use super::{OverviewContext, areas::OverviewSize, rule, table, verdict::first_lines};
 use crate::{
-    app::overview::List,
+    app::overview::OverviewList,
     domain::{Finding, Severity},
     view::{Role, Theme, heatmap::put, words},
 };
@@ -20,18 +20,18 @@ const INDENT: usize = 5;
 /// Maximum number of lines of a finding that is not selected.
 const MOST_LINES: usize = 2;
 
-pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
     let theme = sight.theme;
     let findings = &sight.scan.diagnosis.findings;
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    let selected = table::selected_index(sight, List::Findings);
+    let selected = table::selected_index(sight, OverviewList::Findings);
     let (lines, window) = lines(sight, selected, usize::from(body.width), usize::from(body.height));
     let notes: Vec<String> = table::shown_of(&window, findings.len()).into_iter().collect();
-    if Class::of(buffer.area) == Class::Small {
-        rule::draw_lists(sight, List::Findings, &notes, area, buffer);
+    if OverviewSize::of(buffer.area) == OverviewSize::Small {
+        rule::draw_lists(sight, OverviewList::Findings, &notes, area, buffer);
     } else {
         rule::draw("Findings", &notes, theme, area, buffer);
     }
@@ -46,7 +46,7 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
 /// Returns the lines of the selected finding in full, and of as many neighbours as fit; also the
 /// range of the findings shown.
 fn lines(
-    sight: &Sight<'_>,
+    sight: &OverviewContext<'_>,
     selected: Option<usize>,
     width: usize,
     height: usize,

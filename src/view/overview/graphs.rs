@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Sight, rule, verdict};
+use super::{OverviewContext, rule, verdict};
 use crate::{
     domain::{Drain, Level, Protocol, StateClass, Subject, diagnosis::Standing},
     view::{Role, Theme, heatmap::put, theme::letter, words},
@@ -45,7 +45,7 @@ fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
 }
 
 /// Draws how many ports TIME-WAIT frees per second during the next minute.
-pub fn drain(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn drain(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
         return;
     }
@@ -115,7 +115,7 @@ fn axis([left, middle, right]: [&str; 3], theme: &Theme, area: Rect, buffer: &mu
 }
 
 /// Draws the used ports of the headline's subject, and their forecast.
-pub fn course(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn course(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
         return;
     }
@@ -197,7 +197,7 @@ fn forecast(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{Depth, Ground};
+    use crate::view::{Background, Depth};
 
     fn series(ports: &[u32]) -> Vec<(Duration, u32)> {
         let last = ports.len() as u64 - 1;
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_course_rises_from_left_to_right_as_it_did() {
-        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let theme = Theme::new(Depth::True, Background::Dark, false);
         assert_eq!(spark(&series(&[0, 1, 2, 4, 8]), 8, 4, &theme), "▁▂▄█");
         assert_eq!(spark(&series(&[5, 5]), 10, 3, &theme), "▄▄▄");
         assert_eq!(spark(&[], 8, 3, &theme), "");

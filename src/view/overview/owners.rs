@@ -4,13 +4,13 @@ use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Sight,
-    areas::Class,
+    OverviewContext,
+    areas::OverviewSize,
     rule,
-    table::{self, Align, Column, dim, plain},
+    table::{self, Align, TableColumn, dim, plain},
 };
 use crate::{
-    app::overview::List,
+    app::overview::OverviewList,
     domain::{OwnerUse, Party, StateClass},
     view::{Role, gauges, heatmap::put, words},
 };
@@ -20,17 +20,17 @@ const BAR: usize = 2;
 const LONGEST: usize = 24;
 const WIDEST_BAR: u16 = 40;
 
-pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
     let theme = sight.theme;
     let rows = &sight.scan.analysis.owners;
-    let window = table::window(sight, List::Owners, area);
+    let window = table::window(sight, OverviewList::Owners, area);
     let mut notes: Vec<String> = table::shown_of(&window, rows.len()).into_iter().collect();
     notes.push("ports of the range held".to_owned());
-    if Class::of(buffer.area) == Class::Small {
-        rule::draw_lists(sight, List::Owners, &notes, area, buffer);
+    if OverviewSize::of(buffer.area) == OverviewSize::Small {
+        rule::draw_lists(sight, OverviewList::Owners, &notes, area, buffer);
     } else {
         rule::draw("Owners", &notes, theme, area, buffer);
     }
@@ -42,7 +42,7 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     let columns = columns(sight, &rows[window.clone()], area.width);
     let kept = table::fitting(&columns, area.width);
     table::draw_head(&columns, &kept, theme, Rect { y: area.y + 1, ..area }, buffer);
-    let selected = table::selected_index(sight, List::Owners);
+    let selected = table::selected_index(sight, OverviewList::Owners);
     for (index, y) in window.zip(area.y + 2..area.bottom()) {
         let is_selected = selected == Some(index);
         let cells =
@@ -52,10 +52,10 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn columns(sight: &Sight<'_>, rows: &[OwnerUse], width: u16) -> Vec<Column> {
+fn columns(sight: &OverviewContext<'_>, rows: &[OwnerUse], width: u16) -> Vec<TableColumn> {
     let names = rows.iter().map(|row| words::party_name(sight.app, row.party).width()).max();
     let name = names.unwrap_or_default().clamp("owner".len(), LONGEST);
-    let column = |title, width, align, dropped| Column { title, width, align, dropped };
+    let column = |title, width, align, dropped| TableColumn { title, width, align, dropped };
     let mut columns = vec![
         column("owner", name as u16, Align::Left, 0),
         column("pid", 7, Align::Right, 3),
@@ -72,10 +72,10 @@ fn columns(sight: &Sight<'_>, rows: &[OwnerUse], width: u16) -> Vec<Column> {
 }
 
 fn cell(
-    sight: &Sight<'_>,
+    sight: &OverviewContext<'_>,
     row: &OwnerUse,
     column: usize,
-    columns: &[Column],
+    columns: &[TableColumn],
 ) -> Vec<Span<'static>> {
     let theme = sight.theme;
     let width = usize::from(columns[column].width);

@@ -6,16 +6,16 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{Sight, rule};
+use super::{OverviewContext, rule};
 use crate::{
     app::{
         grid::{AXIS, BAR, GUTTER, Room},
-        lens::Tally,
+        lens::LensCounts,
     },
     domain::{PortRange, Protocols},
     view::{
         Role,
-        heatmap::{Glyphs, Heatmap, Pointed, PortFacts},
+        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts},
         legend::{CLASSES, class_name},
         lens,
         theme::letter,
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let range = sight.scan.snapshot.ephemeral.range;
     let legend = legend(sight, area);
     let room = Room {
@@ -41,13 +41,13 @@ pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
         grid: &grid,
         bracket: range,
         cursor: None,
-        glyphs: if sight.theme.has_color() { Glyphs::Letters } else { Glyphs::Density },
+        glyphs: if sight.theme.has_color() { GlyphMeaning::Letters } else { GlyphMeaning::Density },
         paint: &paint,
         share: &|ports| {
             let taken = sight.scan.occupancy.occupied_in(ports, Protocols::Both);
             taken as f32 / ports.len() as f32
         },
-        ports: &Seen(sight),
+        ports: &PictureInput(sight),
         pointed: Pointed::default(),
     };
     let below = Rect { y: area.y + 1, height: area.height - 1, ..area };
@@ -63,9 +63,10 @@ const LEAST_BESIDE_LEGEND: u16 = 12;
 
 /// Returns the legend: a blank line, then the states that occur with their number of ports. Empty
 /// if the map needs the room.
-fn legend(sight: &Sight<'_>, area: Rect) -> Vec<Line<'static>> {
+fn legend(sight: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
     let ephemeral = &sight.scan.snapshot.ephemeral;
-    let tally = Tally::count(ephemeral.range, &sight.scan.occupancy, Protocols::Both, ephemeral);
+    let tally =
+        LensCounts::count(ephemeral.range, &sight.scan.occupancy, Protocols::Both, ephemeral);
     let mut lines = vec![Line::default(), Line::default()];
     for class in CLASSES.into_iter().filter(|&class| tally.of(class) > 0) {
         let mark = if sight.theme.needs_whole_cells() { letter(class) } else { '■' };
@@ -85,9 +86,9 @@ fn legend(sight: &Sight<'_>, area: Rect) -> Vec<Line<'static>> {
     if is_roomy { lines } else { Vec::new() }
 }
 
-struct Seen<'a>(&'a Sight<'a>);
+struct PictureInput<'a>(&'a OverviewContext<'a>);
 
-impl PortFacts for Seen<'_> {
+impl PortFacts for PictureInput<'_> {
     fn taken(&self, block: PortRange) -> u8 {
         let ports = self.0.scan.occupancy.ports(block);
         ports.fold(0, |taken, (port, port_use)| {

@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use super::{
-    Sight, graphs, rule,
+    OverviewContext, graphs, rule,
     verdict::{level_role, rate},
 };
 use crate::{
@@ -31,7 +31,7 @@ const SPARK: u16 = 20;
 const WIDEST: u16 = 60;
 const LEAST_BAR: u16 = 20;
 
-pub fn render(sight: &Sight<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let ephemeral = &sight.scan.snapshot.ephemeral;
     let reserved = ephemeral.reserved_in(ephemeral.range);
     let mut notes = vec![
@@ -68,7 +68,7 @@ impl Columns {
     }
 }
 
-fn line(sight: &Sight<'_>, gauge: &Gauge, columns: &Columns) -> Line<'static> {
+fn line(sight: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line<'static> {
     let theme = sight.theme;
     let width = usize::from(NAME) - 1;
     let mut line = Line::from(format!(" {:width$}", gauge.lane.name()));
@@ -94,14 +94,14 @@ fn line(sight: &Sight<'_>, gauge: &Gauge, columns: &Columns) -> Line<'static> {
     line
 }
 
-fn level(sight: &Sight<'_>, gauge: &Gauge) -> Level {
+fn level(sight: &OverviewContext<'_>, gauge: &Gauge) -> Level {
     let left = gauge.size - gauge.occupied.min(gauge.size);
     sight.app.thresholds().level(gauge.share(), left, None)
 }
 
 /// Shows what is left of the parity that connect() tries first. When it is used up, each connect()
 /// searches through all of it without success.
-fn half(sight: &Sight<'_>, gauge: &Gauge) -> Span<'static> {
+fn half(sight: &OverviewContext<'_>, gauge: &Gauge) -> Span<'static> {
     let range = sight.scan.analysis.range(gauge.lane.protocol());
     if matches!(gauge.lane, Lane::Udp4 | Lane::Udp6) {
         // UDP does not prefer a parity.

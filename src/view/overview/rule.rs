@@ -8,9 +8,9 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::Sight;
+use super::OverviewContext;
 use crate::{
-    app::overview::List,
+    app::overview::OverviewList,
     view::{Role, Theme, words},
 };
 
@@ -23,14 +23,14 @@ pub fn draw(title: &str, notes: &[String], theme: &Theme, area: Rect, buffer: &m
 /// Draws the names of all lists and marks the one that is shown, for terminals with room for only
 /// one.
 pub fn draw_lists(
-    sight: &Sight<'_>,
-    shown: List,
+    sight: &OverviewContext<'_>,
+    shown: OverviewList,
     notes: &[String],
     area: Rect,
     buffer: &mut Buffer,
 ) {
     let mut spans = Vec::new();
-    for list in List::EACH {
+    for list in OverviewList::EACH {
         let text = format!(" {} {} ", list.name(), words::thousands(list.len(sight.scan) as u64));
         let style = if list == shown {
             Style::reset().add_modifier(Modifier::BOLD)

@@ -10,9 +10,9 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{Sight, areas::HEAD};
+use super::{OverviewContext, areas::HEAD};
 use crate::{
-    app::overview::List,
+    app::overview::OverviewList,
     view::{Role, Theme, words},
 };
 
@@ -24,7 +24,7 @@ pub enum Align {
 }
 
 #[derive(Clone, Debug)]
-pub struct Column {
+pub struct TableColumn {
     pub title: &'static str,
     pub width: u16,
     pub align: Align,
@@ -37,7 +37,7 @@ const GAP: u16 = 2;
 const MARK: u16 = 2;
 
 /// Returns the indices of the columns that fit.
-pub fn fitting(columns: &[Column], width: u16) -> Vec<usize> {
+pub fn fitting(columns: &[TableColumn], width: u16) -> Vec<usize> {
     let mut kept: Vec<usize> = (0..columns.len()).collect();
     let needed = |kept: &[usize]| {
         MARK + kept.iter().map(|&index| columns[index].width + GAP).sum::<u16>() - GAP
@@ -55,13 +55,13 @@ pub fn fitting(columns: &[Column], width: u16) -> Vec<usize> {
 }
 
 /// Returns the width that the kept columns leave unused.
-pub fn spare(columns: &[Column], kept: &[usize], width: u16) -> u16 {
+pub fn spare(columns: &[TableColumn], kept: &[usize], width: u16) -> u16 {
     let used: u16 = kept.iter().map(|&index| columns[index].width + GAP).sum();
     (width + GAP).saturating_sub(MARK + used)
 }
 
 pub fn draw_head(
-    columns: &[Column],
+    columns: &[TableColumn],
     kept: &[usize],
     theme: &Theme,
     area: Rect,
@@ -76,7 +76,7 @@ pub fn draw_head(
 
 /// Joins the cells of the kept columns to one line.
 pub fn line(
-    columns: &[Column],
+    columns: &[TableColumn],
     kept: &[usize],
     cells: Vec<Vec<Span<'static>>>,
     is_selected: bool,
@@ -127,7 +127,7 @@ pub fn draw_row(
 }
 
 /// Returns the range of rows that fit and include the selected one.
-pub fn window(sight: &Sight<'_>, list: List, area: Rect) -> Range<usize> {
+pub fn window(sight: &OverviewContext<'_>, list: OverviewList, area: Rect) -> Range<usize> {
     let room = usize::from(area.height.saturating_sub(HEAD));
     window_of(list.len(sight.scan), selected_index(sight, list), room)
 }
@@ -137,7 +137,7 @@ fn window_of(total: usize, selected: Option<usize>, room: usize) -> Range<usize>
     start..(start + room).min(total)
 }
 
-pub fn selected_index(sight: &Sight<'_>, list: List) -> Option<usize> {
+pub fn selected_index(sight: &OverviewContext<'_>, list: OverviewList) -> Option<usize> {
     sight.selected.filter(|selected| selected.list == list).map(|selected| selected.index)
 }
 
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_least_important_columns_go_first() {
-        let column = |width, dropped| Column { title: "", width, align: Align::Left, dropped };
+        let column = |width, dropped| TableColumn { title: "", width, align: Align::Left, dropped };
         let columns = [column(10, 0), column(10, 2), column(10, 1)];
         assert_eq!(fitting(&columns, 36), [0, 1, 2]);
         assert_eq!(fitting(&columns, 35), [0, 2]);

@@ -11,7 +11,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::Sight;
+use super::OverviewContext;
 use crate::{
     app::overview::headline::is_about,
     domain::{
@@ -28,7 +28,7 @@ pub fn render(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
 }
 
 /// Returns `height` lines for an area of this width.
-pub fn lines(sight: &Sight<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
+pub fn lines(sight: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
     let width = usize::from(width.saturating_sub(2));
     let own = sight.headline.own_finding(sight.scan);
     let level = sight.verdict.level;
@@ -57,7 +57,7 @@ pub fn lines(sight: &Sight<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
 }
 
 /// Names the owner with most of the destination's ports.
-fn holder(sight: &Sight<'_>) -> Option<String> {
+fn holder(sight: &OverviewContext<'_>) -> Option<String> {
     let Subject::Destination(destination) = sight.verdict.subject else { return None };
     let row = sight.scan.analysis.destination(&destination)?;
     let &(party, ports) = row.owners.first()?;
@@ -68,7 +68,7 @@ fn holder(sight: &Sight<'_>) -> Option<String> {
 
 /// Returns `why` and `do`. Always fills all lines, so that nothing below them moves; cuts no word.
 fn explanation(
-    sight: &Sight<'_>,
+    sight: &OverviewContext<'_>,
     is_summary_told: bool,
     width: usize,
     height: usize,
@@ -89,7 +89,7 @@ fn explanation(
     lines
 }
 
-fn reason(sight: &Sight<'_>, finding: &Finding, is_summary_told: bool) -> String {
+fn reason(sight: &OverviewContext<'_>, finding: &Finding, is_summary_told: bool) -> String {
     if is_summary_told {
         finding.meaning.clone()
     } else if is_about(finding, sight.verdict.subject) {
@@ -162,7 +162,7 @@ fn whole_words(text: &str, width: usize) -> String {
 }
 
 /// Returns the note that is shown when there is no finding.
-fn quiet(sight: &Sight<'_>) -> String {
+fn quiet(sight: &OverviewContext<'_>) -> String {
     if sight.scan.snapshot.sockets.is_empty() {
         return "this snapshot shows no socket at all".to_owned();
     }

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use ratatui::style::Color;
 
-use super::{COLORED_OWNERS, Contrast, Depth, Ground, Role, Theme, mix};
+use super::{Background, COLORED_OWNERS, Contrast, Depth, Role, Theme, mix};
 use crate::domain::StateClass;
 
 /// Number of steps of the share in use, from none to all.
@@ -71,7 +71,7 @@ impl Theme {
             Role::Reserved => 3,
             _ => return None,
         };
-        let ground = usize::from(self.ground == Ground::Light);
+        let ground = usize::from(self.ground == Background::Light);
         let contrast = usize::from(self.contrast == Contrast::High);
         let depth = usize::from(self.depth == Depth::True);
         let theme = (ground * CONTRASTS + contrast) * DEPTHS + depth;
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_full_block_has_exactly_the_colour_of_its_state() {
-        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let theme = Theme::new(Depth::True, Background::Dark, false);
         let role = Role::Class(StateClass::TimeWait);
         assert_eq!(theme.mixed(role, Role::Available, 1.0), theme.color(role));
         assert_eq!(theme.color(role), Color::Rgb(0xFE, 0xAD, 0x00));
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_mixed_block_is_darker_than_a_full_one_but_a_listening_port_stays_bright() {
-        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let theme = Theme::new(Depth::True, Background::Dark, false);
         let red = |role, share| match theme.mixed(role, Role::Available, share) {
             Color::Rgb(red, ..) => red,
             other => panic!("{other:?} is no true colour"),
@@ -109,7 +109,7 @@ mod tests {
         let taken: Vec<Role> =
             classes.into_iter().chain(owners).chain([Role::OtherCategory, Role::Muted]).collect();
         let mut seen = std::collections::HashSet::new();
-        for ground in [Ground::Dark, Ground::Light] {
+        for ground in [Background::Dark, Background::Light] {
             for contrast in [Contrast::Normal, Contrast::High] {
                 for depth in [Depth::Indexed, Depth::True] {
                     let theme = Theme::new(depth, ground, false).with_contrast(contrast);

@@ -65,11 +65,11 @@ pub fn rgb(color: Color) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::Ground;
+    use crate::view::Background;
 
     #[test]
     fn each_step_is_closer_to_what_lies_below() {
-        let theme = Theme::new(Depth::True, Ground::Dark, false);
+        let theme = Theme::new(Depth::True, Background::Dark, false);
         let steps =
             [0, 1, 2, 3].map(|step| theme.faded(Role::Allocated, Color::Rgb(0, 0, 0), step));
         let reds = steps.map(|color| match color {

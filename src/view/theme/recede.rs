@@ -8,7 +8,7 @@ use ratatui::{
     style::{Color, Modifier},
 };
 
-use super::{Depth, Ground, Role, Theme, fade, mix};
+use super::{Background, Depth, Role, Theme, fade, mix};
 
 /// How much of a colour is left.
 const LEFT: f32 = 0.38;
@@ -37,8 +37,8 @@ impl Theme {
     /// Returns the dimmed colour. The terminal's default and base colours do not change.
     fn receded(&self, color: Color) -> Color {
         let ground = match self.ground {
-            Ground::Dark => 0x00_0000,
-            Ground::Light => 0xFF_FFFF,
+            Background::Dark => 0x00_0000,
+            Background::Light => 0xFF_FFFF,
         };
         match fade::rgb(color) {
             None => color,

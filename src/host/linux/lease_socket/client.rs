@@ -21,7 +21,7 @@ pub struct Client {
 
 /// What was received from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ClientInput {
     Nothing,
     Bytes(usize),
     /// The client sends nothing more, but may still receive.
@@ -34,15 +34,15 @@ impl Client {
     }
 
     /// Receives the bytes that have arrived, as many as fit into `room`. Does not block.
-    pub fn hear(&self, room: &mut [u8]) -> Heard {
+    pub fn hear(&self, room: &mut [u8]) -> ClientInput {
         loop {
             return match rustix::net::recv(&self.socket, &mut *room, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => Heard::End,
-                Ok((length, _)) => Heard::Bytes(length),
-                Err(Errno::AGAIN) => Heard::Nothing,
+                Ok((0, _)) => ClientInput::End,
+                Ok((length, _)) => ClientInput::Bytes(length),
+                Err(Errno::AGAIN) => ClientInput::Nothing,
                 Err(Errno::INTR) => continue,
                 // For example ECONNRESET: the client has disconnected.
-                Err(_) => Heard::End,
+                Err(_) => ClientInput::End,
             };
         }
     }

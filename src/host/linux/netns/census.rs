@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The distinct network namespaces of the machine, each with an open descriptor.
-pub struct Census {
+pub struct NamespaceList {
     /// Ordered by the lowest pid in each; namespaces without a process come last.
     pub namespaces: Vec<Namespace>,
     /// Why others may be missing.
@@ -39,7 +39,7 @@ pub struct Census {
 /// for each thread of the machine, and keeps a descriptor open for each namespace.
 ///
 /// Errors: /proc cannot be read at all, or no descriptors are left.
-pub fn all() -> Result<Census, HostError> {
+pub fn all() -> Result<NamespaceList, HostError> {
     let mut walk =
         Walk { mounts: mounts::read()?, known: HashSet::new(), found: vec![], unread: 0 };
     let hides = walk.visit_processes()?;
@@ -47,7 +47,10 @@ pub fn all() -> Result<Census, HostError> {
     let threads = walk.unread;
     let unread = (threads > 0).then_some(UnseenNamespaces::Unread { threads });
     let invisible = hides.then_some(UnseenNamespaces::Invisible);
-    Ok(Census { namespaces: walk.found, unseen: unread.into_iter().chain(invisible).collect() })
+    Ok(NamespaceList {
+        namespaces: walk.found,
+        unseen: unread.into_iter().chain(invisible).collect(),
+    })
 }
 
 struct Walk {

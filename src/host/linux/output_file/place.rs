@@ -28,7 +28,7 @@ pub const OPEN_FOLDERS: &str = "/proc/self/fd";
 
 /// A name in an open folder.
 #[derive(Debug)]
-pub struct Place {
+pub struct FileName {
     pub folder: OwnedFd,
     pub name: CString,
 }
@@ -42,7 +42,7 @@ pub enum Occupant {
     Descriptor(RawFd),
 }
 
-impl Place {
+impl FileName {
     /// Opens the folder of `path`, which is relative to `from`.
     pub fn of(from: BorrowedFd<'_>, path: &[u8]) -> io::Result<Self> {
         let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);

@@ -15,7 +15,7 @@ pub(super) struct Found {
     /// Pairs of socket inode and pid.
     pub pairs: Vec<(u32, u32)>,
     /// Where sockets are held. None: the caller does not need it.
-    pub places: Option<Vec<Place>>,
+    pub places: Option<Vec<SocketDescriptor>>,
     /// All io_uring instances.
     pub rings: Vec<Ring>,
 }
@@ -29,7 +29,7 @@ impl Found {
 
 /// A descriptor of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SocketDescriptor {
     pub inode: u32,
     pub pid: u32,
     /// The thread, if the table is not that of the process.
@@ -37,7 +37,7 @@ pub struct Place {
     pub descriptor: u32,
 }
 
-/// A descriptor of an io_uring; `tid` as in `Place`.
+/// A descriptor of an io_uring; `tid` as in `SocketDescriptor`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ring {
     pub pid: u32,
@@ -46,12 +46,12 @@ pub(super) struct Ring {
 }
 
 /// Reads tables below /proc, one at a time, through one buffer.
-pub(super) struct Table<'a> {
+pub(super) struct ProcTables<'a> {
     pub proc: &'a OwnedFd,
     pub buffer: &'a mut [MaybeUninit<u8>],
 }
 
-impl Table<'_> {
+impl ProcTables<'_> {
     /// Adds the sockets of a process, or of one of its threads, and returns the number of all
     /// descriptors. Errors: EACCES if the directory or some of its links cannot be read.
     ///
@@ -90,7 +90,7 @@ impl Found {
         if let Some(inode) = socket_inode(link) {
             self.pairs.push((inode, pid));
             if let (Some(places), Some(descriptor)) = (&mut self.places, decimal(name)) {
-                places.push(Place { inode, pid, tid, descriptor });
+                places.push(SocketDescriptor { inode, pid, tid, descriptor });
             }
         } else if link == b"anon_inode:[io_uring]" {
             self.rings.extend(decimal(name).map(|descriptor| Ring { pid, tid, descriptor }));

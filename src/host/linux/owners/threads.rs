@@ -13,7 +13,7 @@ use crate::domain::{self, UnreadThreads};
 
 use super::{
     DIRECTORY_BUFFER, kcmp,
-    table::{Found, Path, Table, decimal, open_directory},
+    table::{Found, Path, ProcTables, decimal, open_directory},
 };
 
 /// Maximum number of descriptors that one search reads (about 100 ms) if kcmp(2) cannot show which
@@ -50,7 +50,7 @@ pub(super) fn has_ended(proc: &OwnedFd, pid: u32) -> bool {
 
 /// Reads the tables of all threads except the main thread.
 pub(super) fn read_all(
-    table: &mut Table<'_>,
+    table: &mut ProcTables<'_>,
     pid: u32,
     found: &mut Found,
 ) -> rustix::io::Result<()> {
@@ -86,7 +86,7 @@ fn each(
 }
 
 /// Reads the tables of all threads on the machine that differ from the table of their process.
-pub(super) struct Search<'a> {
+pub(super) struct ThreadSearch<'a> {
     /// Processes that cannot be read at all.
     refusing: HashSet<u32>,
     found: &'a mut Found,
@@ -97,7 +97,7 @@ pub(super) struct Search<'a> {
     error: Option<domain::Errno>,
 }
 
-impl<'a> Search<'a> {
+impl<'a> ThreadSearch<'a> {
     pub fn new(refusing: HashSet<u32>, found: &'a mut Found, split: &'a mut Vec<Thread>) -> Self {
         Self { refusing, found, split, read: 0, unread: 0, error: None }
     }
@@ -131,7 +131,7 @@ impl<'a> Search<'a> {
         pid: u32,
         buffer: &mut [MaybeUninit<u8>],
     ) -> rustix::io::Result<()> {
-        let mut table = Table { proc, buffer };
+        let mut table = ProcTables { proc, buffer };
         // One thread for each table that was read.
         let mut known = vec![pid];
         let visited = each(proc, pid, |tid| {
@@ -158,7 +158,7 @@ impl<'a> Search<'a> {
     /// the table of the process, which was read before.
     fn read(
         &mut self,
-        table: &mut Table<'_>,
+        table: &mut ProcTables<'_>,
         thread: Thread,
         is_bounded: bool,
     ) -> rustix::io::Result<()> {

@@ -51,21 +51,21 @@ fn port_attribute(kind: TunnelKind) -> Option<u16> {
     }
 }
 
-pub(super) struct Request {
+pub(super) struct RouteRequest {
     pub bytes: Vec<u8>,
     sequence: u32,
     has_many: bool,
 }
 
 /// Returns the request for all interfaces.
-pub(super) fn request_links(sequence: u32) -> Request {
+pub(super) fn request_links(sequence: u32) -> RouteRequest {
     let mut body = vec![0; LINK_LENGTH];
     push_attribute(EXTENT, &SKIP_STATISTICS.to_ne_bytes(), &mut body);
     request(GET_LINK, ALL, &body, sequence)
 }
 
 /// Returns the request for one interface.
-pub(super) fn request_link(index: u32, sequence: u32) -> Request {
+pub(super) fn request_link(index: u32, sequence: u32) -> RouteRequest {
     let mut body = vec![0; LINK_LENGTH];
     body[4..8].copy_from_slice(&index.to_ne_bytes());
     push_attribute(EXTENT, &SKIP_STATISTICS.to_ne_bytes(), &mut body);
@@ -73,11 +73,11 @@ pub(super) fn request_link(index: u32, sequence: u32) -> Request {
 }
 
 /// Returns the request for all addresses of both families.
-pub(super) fn request_addresses(sequence: u32) -> Request {
+pub(super) fn request_addresses(sequence: u32) -> RouteRequest {
     request(GET_ADDRESS, ALL, &[0; ADDRESS_LENGTH], sequence)
 }
 
-fn request(kind: u16, flags: u16, body: &[u8], sequence: u32) -> Request {
+fn request(kind: u16, flags: u16, body: &[u8], sequence: u32) -> RouteRequest {
     let length = (HEADER_LENGTH + body.len()) as u32;
     let mut bytes = Vec::with_capacity(length as usize);
     bytes.extend_from_slice(&length.to_ne_bytes());
@@ -86,7 +86,7 @@ fn request(kind: u16, flags: u16, body: &[u8], sequence: u32) -> Request {
     bytes.extend_from_slice(&sequence.to_ne_bytes());
     bytes.extend_from_slice(&[0; 4]); // to the kernel
     bytes.extend_from_slice(body);
-    Request { bytes, sequence, has_many: flags == ALL }
+    RouteRequest { bytes, sequence, has_many: flags == ALL }
 }
 
 fn push_attribute(kind: u16, value: &[u8], bytes: &mut Vec<u8>) {
@@ -96,20 +96,20 @@ fn push_attribute(kind: u16, value: &[u8], bytes: &mut Vec<u8>) {
 }
 
 /// One message of an answer.
-pub(super) struct Message<'a> {
+pub(super) struct RouteMessage<'a> {
     kind: u16,
     body: &'a [u8],
 }
 
 /// The answer to one request, decoded datagram by datagram.
-pub(super) struct Dump {
+pub(super) struct RouteDump {
     sequence: u32,
     has_many: bool,
     is_done: bool,
 }
 
-impl Dump {
-    pub(super) fn of(request: &Request) -> Self {
+impl RouteDump {
+    pub(super) fn of(request: &RouteRequest) -> Self {
         Self { sequence: request.sequence, has_many: request.has_many, is_done: false }
     }
 
@@ -121,7 +121,7 @@ impl Dump {
     pub(super) fn take(
         &mut self,
         mut datagram: &[u8],
-        mut take: impl FnMut(&Message<'_>),
+        mut take: impl FnMut(&RouteMessage<'_>),
     ) -> io::Result<()> {
         while !datagram.is_empty() {
             let (message, sequence, rest) =
@@ -149,16 +149,16 @@ impl Dump {
     }
 }
 
-fn split_message(bytes: &[u8]) -> Option<(Message<'_>, u32, &[u8])> {
+fn split_message(bytes: &[u8]) -> Option<(RouteMessage<'_>, u32, &[u8])> {
     let length = u32_at(bytes, 0)? as usize;
     let body = bytes.get(HEADER_LENGTH..length)?;
     let rest = bytes.get(aligned(length)..).unwrap_or_default();
-    Some((Message { kind: u16_at(bytes, 4)?, body }, u32_at(bytes, 8)?, rest))
+    Some((RouteMessage { kind: u16_at(bytes, 4)?, body }, u32_at(bytes, 8)?, rest))
 }
 
 /// Returns the tunnel of a message. None: the message is not about an interface, or the interface
 /// is no tunnel over UDP or is down: it has its socket only while it is up.
-pub(super) fn tunnel(message: &Message<'_>) -> Option<Tunnel> {
+pub(super) fn tunnel(message: &RouteMessage<'_>) -> Option<Tunnel> {
     if !is_up(message)? {
         return None;
     }
@@ -174,18 +174,18 @@ pub(super) fn tunnel(message: &Message<'_>) -> Option<Tunnel> {
 }
 
 /// Returns whether the interface is up. None: the message is not about an interface.
-pub(super) fn is_up(message: &Message<'_>) -> Option<bool> {
+pub(super) fn is_up(message: &RouteMessage<'_>) -> Option<bool> {
     link_attributes(message)?;
     Some(u32_at(message.body, 8)? & UP != 0)
 }
 
-fn link_attributes<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
+fn link_attributes<'a>(message: &RouteMessage<'a>) -> Option<&'a [u8]> {
     let is_link = message.kind == NEW_LINK;
     is_link.then(|| message.body.get(LINK_LENGTH..))?
 }
 
 /// Returns the address of a message. None: the message has no address.
-pub(super) fn address(message: &Message<'_>) -> Option<IpAddr> {
+pub(super) fn address(message: &RouteMessage<'_>) -> Option<IpAddr> {
     let attributes = message.body.get(ADDRESS_LENGTH..).filter(|_| message.kind == NEW_ADDRESS)?;
     let bytes = find(attributes, LOCAL).or_else(|| find(attributes, ADDRESS))?;
     match *bytes {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     fn found(body: &[u8]) -> Option<(TunnelKind, String, Option<u16>)> {
-        let tunnel = tunnel(&Message { kind: NEW_LINK, body })?;
+        let tunnel = tunnel(&RouteMessage { kind: NEW_LINK, body })?;
         Some((tunnel.kind, tunnel.device.to_string(), tunnel.port))
     }
 
@@ -277,7 +277,7 @@ mod tests {
         let whole = link("t0", UP, "vxlan", &[attribute(15, &8472u16.to_be_bytes())]);
         for end in 0..whole.len() {
             let _ = found(&whole[..end]);
-            let _ = address(&Message { kind: NEW_ADDRESS, body: &whole[..end] });
+            let _ = address(&RouteMessage { kind: NEW_ADDRESS, body: &whole[..end] });
         }
         // A length of 0 must not cause an endless loop.
         assert_eq!(find(&[0; 64], NAME), None);
@@ -295,24 +295,24 @@ mod tests {
             bytes
         };
         let own = link("t0", UP, "vxlan", &[attribute(15, &8472u16.to_be_bytes())]);
-        let count = |dump: &mut Dump, bytes: &[u8]| {
+        let count = |dump: &mut RouteDump, bytes: &[u8]| {
             let mut tunnels = 0;
             dump.take(bytes, |message| tunnels += u32::from(tunnel(message).is_some()))?;
             io::Result::Ok(tunnels)
         };
-        let mut dump = Dump::of(&request_links(3));
+        let mut dump = RouteDump::of(&request_links(3));
         let two = [message(NEW_LINK, 3, &own), message(NEW_LINK, 2, &own)].concat();
         assert_eq!((count(&mut dump, &two).unwrap(), dump.is_done()), (1, false));
         assert_eq!(count(&mut dump, &message(DONE, 3, &[0; 4])).unwrap(), 0);
         assert!(dump.is_done());
 
-        let mut one = Dump::of(&request_link(1, 4));
+        let mut one = RouteDump::of(&request_link(1, 4));
         assert_eq!(count(&mut one, &message(NEW_LINK, 4, &own)).unwrap(), 1);
         assert!(one.is_done());
-        let mut refused = Dump::of(&request_link(1, 5));
+        let mut refused = RouteDump::of(&request_link(1, 5));
         let denied = message(ERROR, 5, &(-1i32).to_ne_bytes());
         assert_eq!(count(&mut refused, &denied).unwrap_err().raw_os_error(), Some(1));
-        assert!(count(&mut Dump::of(&request_links(6)), &[1; 8]).is_err());
+        assert!(count(&mut RouteDump::of(&request_links(6)), &[1; 8]).is_err());
     }
 
     #[test]
@@ -320,11 +320,11 @@ mod tests {
         let mut body = vec![0; ADDRESS_LENGTH];
         body.extend(attribute(ADDRESS, &[10, 0, 0, 2]));
         body.extend(attribute(LOCAL, &[10, 0, 0, 1]));
-        let message = Message { kind: NEW_ADDRESS, body: &body };
+        let message = RouteMessage { kind: NEW_ADDRESS, body: &body };
         assert_eq!(address(&message), Some(Ipv4Addr::new(10, 0, 0, 1).into()));
         let mut body = vec![0; ADDRESS_LENGTH];
         body.extend(attribute(ADDRESS, &Ipv6Addr::LOCALHOST.octets()));
-        let message = Message { kind: NEW_ADDRESS, body: &body };
+        let message = RouteMessage { kind: NEW_ADDRESS, body: &body };
         assert_eq!(address(&message), Some(Ipv6Addr::LOCALHOST.into()));
     }
 }

@@ -189,7 +189,7 @@ fn family_number(table: Table) -> u8 {
 
 /// One dump of one table, decoded datagram by datagram.
 #[derive(Debug)]
-pub struct Dump {
+pub struct SocketDump {
     protocol: Protocol,
     kind: u16,
     sequence: u32,
@@ -197,7 +197,7 @@ pub struct Dump {
     is_done: bool,
 }
 
-impl Dump {
+impl SocketDump {
     /// Expects the answer to `request(table, _, sequence)`.
     pub fn new(table: Table, sequence: u32) -> Self {
         Self {
@@ -236,7 +236,7 @@ impl Dump {
         }
     }
 
-    fn take_message(&mut self, message: &Message, sockets: &mut Vec<Socket>) {
+    fn take_message(&mut self, message: &DiagMessage, sockets: &mut Vec<Socket>) {
         if message.flags & DUMP_INTERRUPTED != 0 {
             self.note(Flaw::Interrupted);
         }
@@ -261,7 +261,7 @@ impl Dump {
     }
 }
 
-struct Message<'a> {
+struct DiagMessage<'a> {
     kind: u16,
     flags: u16,
     sequence: u32,
@@ -272,7 +272,7 @@ struct Message<'a> {
 struct Messages<'a>(&'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
-    type Item = Option<Message<'a>>;
+    type Item = Option<DiagMessage<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let bytes = std::mem::take(&mut self.0);
@@ -287,8 +287,8 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-fn read_message(bytes: &[u8]) -> Option<Message<'_>> {
-    Some(Message {
+fn read_message(bytes: &[u8]) -> Option<DiagMessage<'_>> {
+    Some(DiagMessage {
         kind: u16_at(bytes, 4)?,
         flags: u16_at(bytes, 6)?,
         sequence: u32_at(bytes, 8)?,

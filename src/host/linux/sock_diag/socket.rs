@@ -11,7 +11,7 @@ use rustix::net::{
 
 use crate::{
     domain::{Errno, Socket, Table},
-    host::linux::sock_diag::codec::{self, Dump, Flaw},
+    host::linux::sock_diag::codec::{self, Flaw, SocketDump},
 };
 
 /// Maximum size of a datagram from the kernel (net/netlink/af_netlink.c).
@@ -134,7 +134,7 @@ impl DiagSocket {
         sockets: &mut Vec<Socket>,
     ) -> Option<Flaw> {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut dump = Dump::new(table, self.sequence);
+        let mut dump = SocketDump::new(table, self.sequence);
         if let Err(error) = self.link.send(&request(self.sequence)) {
             return Some(Flaw::Refused(Errno::from(&error)));
         }
@@ -156,7 +156,7 @@ impl DiagSocket {
         dump.flaw()
     }
 
-    fn take(&self, datagram: Datagram, dump: &mut Dump, sockets: &mut Vec<Socket>) {
+    fn take(&self, datagram: Datagram, dump: &mut SocketDump, sockets: &mut Vec<Socket>) {
         match self.buffer.get(..datagram.length) {
             Some(bytes) => dump.take(bytes, sockets),
             None => dump.note(Flaw::Truncated),

@@ -24,7 +24,7 @@ pub struct Child {
 
 /// What was read from a child within the timeout.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ChildInput {
     /// A line without its newline.
     Line(Vec<u8>),
     Nothing,
@@ -49,8 +49,8 @@ impl Child {
     }
 
     /// Waits for a line. Errors: the pipe cannot be read, or a line is too long.
-    pub fn hear(&mut self, wait: Duration) -> io::Result<Heard> {
-        self.lines.as_mut().map_or(Ok(Heard::End), |lines| lines.next(wait))
+    pub fn hear(&mut self, wait: Duration) -> io::Result<ChildInput> {
+        self.lines.as_mut().map_or(Ok(ChildInput::End), |lines| lines.next(wait))
     }
 
     fn has_ended_by_itself(&mut self) -> bool {
@@ -58,8 +58,8 @@ impl Child {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.hear(left) {
-                Ok(Heard::Line(_)) if !left.is_zero() => {}
-                Ok(Heard::End) => return true,
+                Ok(ChildInput::Line(_)) if !left.is_zero() => {}
+                Ok(ChildInput::End) => return true,
                 _ => return false,
             }
         }
@@ -98,11 +98,11 @@ impl Lines {
         Self { pipe, bytes: Vec::new(), start: 0 }
     }
 
-    fn next(&mut self, wait: Duration) -> io::Result<Heard> {
+    fn next(&mut self, wait: Duration) -> io::Result<ChildInput> {
         let deadline = Instant::now() + wait;
         loop {
             if let Some(line) = self.take() {
-                return Ok(Heard::Line(line));
+                return Ok(ChildInput::Line(line));
             }
             if self.bytes.len() > LONGEST_LINE {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without end"));
@@ -110,10 +110,10 @@ impl Lines {
             let left = deadline.saturating_duration_since(Instant::now());
             if ground::poll(&self.pipe, PollFlags::IN, left)?.is_empty() {
                 if Instant::now() >= deadline {
-                    return Ok(Heard::Nothing);
+                    return Ok(ChildInput::Nothing);
                 }
             } else if self.read()? == 0 {
-                return Ok(Heard::End);
+                return Ok(ChildInput::End);
             }
         }
     }

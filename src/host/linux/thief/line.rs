@@ -5,12 +5,12 @@ use std::{fmt, str::FromStr, time::Duration};
 use crate::domain::Text;
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Line {
+pub enum RaceLine {
     /// The namespace is made, its ports are held, the competitor and the receiver run.
     Ready,
     /// The race cannot be run here, for this reason.
     Impossible(Text),
-    Round(Round),
+    Round(RoundReport),
     /// The race was aborted, for this reason.
     Failed(Text),
     /// All rounds were run.
@@ -19,7 +19,7 @@ pub enum Line {
 
 /// One round: of two ports, one was closed and bound again, the other was kept and passed on.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Round {
+pub struct RoundReport {
     /// Measured time from close() to the bind() of the same port.
     pub window: Duration,
     /// Number of ports that the competitor could have bound, including the closed one; the mean
@@ -35,11 +35,11 @@ pub struct Round {
     pub bound: u32,
 }
 
-/// A line that is not a valid [`Line`], as received: must be scrubbed before it is shown.
+/// A line that is not a valid [`RaceLine`], as received: must be scrubbed before it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadLine(pub Vec<u8>);
+pub struct BadRaceLine(pub Vec<u8>);
 
-impl fmt::Display for Line {
+impl fmt::Display for RaceLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready => f.write_str("ready"),
@@ -60,23 +60,23 @@ impl fmt::Display for Line {
     }
 }
 
-impl Line {
-    pub fn parse(line: &[u8]) -> Result<Self, BadLine> {
-        let bad = || BadLine(line.to_vec());
+impl RaceLine {
+    pub fn parse(line: &[u8]) -> Result<Self, BadRaceLine> {
+        let bad = || BadRaceLine(line.to_vec());
         let text = str::from_utf8(line).map_err(|_| bad())?;
         match text.split_once(' ') {
             None if text == "ready" => Some(Self::Ready),
             None if text == "over" => Some(Self::Over),
             Some(("impossible", why)) => Some(Self::Impossible(Text::around_scrubbed(why))),
             Some(("failed", why)) => Some(Self::Failed(Text::around_scrubbed(why))),
-            Some(("round", rest)) => Round::parse(rest).map(Self::Round),
+            Some(("round", rest)) => RoundReport::parse(rest).map(Self::Round),
             _ => None,
         }
         .ok_or_else(bad)
     }
 }
 
-impl Round {
+impl RoundReport {
     fn parse(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split(' ').collect();
         let [window, free, stolen, kept, refused, bound] = words[..] else { return None };
@@ -108,7 +108,7 @@ fn yes_or_no(word: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    const ROUND: Round = Round {
+    const ROUND: RoundReport = RoundReport {
         window: Duration::from_micros(10_060),
         free: 81.125,
         is_stolen: true,
@@ -121,19 +121,19 @@ mod tests {
     fn every_line_comes_back_as_it_was_said() {
         let why = Text::scrub("could not make it: Operation not permitted");
         for line in [
-            Line::Ready,
-            Line::Impossible(why.clone()),
-            Line::Round(ROUND),
-            Line::Failed(why),
-            Line::Over,
+            RaceLine::Ready,
+            RaceLine::Impossible(why.clone()),
+            RaceLine::Round(ROUND),
+            RaceLine::Failed(why),
+            RaceLine::Over,
         ] {
-            assert_eq!(Line::parse(line.to_string().as_bytes()), Ok(line));
+            assert_eq!(RaceLine::parse(line.to_string().as_bytes()), Ok(line));
         }
     }
 
     #[test]
     fn what_no_victim_says_is_a_bad_line() {
-        let good = Line::Round(ROUND).to_string();
+        let good = RaceLine::Round(ROUND).to_string();
         for bad in [
             "",
             "ready ",
@@ -150,8 +150,8 @@ mod tests {
             &good.replace("10060000", "-1"),
             &good.replace("998", "99999999999999999999"),
         ] {
-            assert!(Line::parse(bad.as_bytes()).is_err(), "{bad:?}");
+            assert!(RaceLine::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }
-        assert_eq!(Line::parse(b"\x1b[2J\xff"), Err(BadLine(b"\x1b[2J\xff".to_vec())));
+        assert_eq!(RaceLine::parse(b"\x1b[2J\xff"), Err(BadRaceLine(b"\x1b[2J\xff".to_vec())));
     }
 }

@@ -20,10 +20,10 @@ use crate::{
             binder::RealBinder,
             thief::{
                 Chance, PATIENCE,
-                child::{Child, Heard},
+                child::{Child, ChildInput},
                 draw, ground,
                 heir::Heir,
-                line::{Line, Round},
+                line::{RaceLine, RoundReport},
                 udp_binder,
             },
         },
@@ -44,20 +44,20 @@ pub fn run(course: &Course, chance: Chance<'_>) -> io::Result<()> {
     ground::be_named(c"portscope-victim");
     let mut victim = match Victim::prepare(course, chance) {
         Ok(victim) => victim,
-        Err(error) => return say(&Line::Impossible(ground::words(&error))),
+        Err(error) => return say(&RaceLine::Impossible(ground::words(&error))),
     };
-    say(&Line::Ready)?;
+    say(&RaceLine::Ready)?;
     for _ in 0..course.rounds {
         match victim.round_that_counts(course, chance) {
-            Ok(round) => say(&Line::Round(round))?,
+            Ok(round) => say(&RaceLine::Round(round))?,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(error),
-            Err(error) => return say(&Line::Failed(Text::around_scrubbed(error.to_string()))),
+            Err(error) => return say(&RaceLine::Failed(Text::around_scrubbed(error.to_string()))),
         }
     }
-    say(&Line::Over)
+    say(&RaceLine::Over)
 }
 
-fn say(line: &Line) -> io::Result<()> {
+fn say(line: &RaceLine) -> io::Result<()> {
     let mut stdout = io::stdout();
     stdout.write_all(format!("{line}\n").as_bytes())?;
     stdout.flush()
@@ -85,7 +85,11 @@ impl Victim {
         Ok(Self { binder, thief, heir, _others: others, rounds: 0 })
     }
 
-    fn round_that_counts(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<Round> {
+    fn round_that_counts(
+        &mut self,
+        course: &Course,
+        chance: Chance<'_>,
+    ) -> io::Result<RoundReport> {
         for _ in 0..MOST_HELD_UP {
             let round = self.round(course, chance)?;
             // In a longer window (on a busy machine) the competitor may have released a stolen
@@ -97,7 +101,7 @@ impl Victim {
         Err(io::Error::other("the machine is too busy: no window ends in time"))
     }
 
-    fn round(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<Round> {
+    fn round(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<RoundReport> {
         let closed = self.bind_some(course, chance)?;
         let kept = self.bind_some(course, chance)?;
         let (port, kept_port) = (closed.port(), kept.port());
@@ -120,7 +124,7 @@ impl Victim {
         let heard = self.heir.give(kept);
         // Never `BrokenPipe`, which would mean that the engine has ended.
         let heard = heard.map_err(|error| io::Error::other(format!("the heir fails: {error}")))?;
-        Ok(Round {
+        Ok(RoundReport {
             window,
             // The competitor cannot bind the kept port, but can bind the closed one.
             free: f64::from(course.range.len() - course.others - 1) - self.thief.mean_held(),
@@ -204,9 +208,9 @@ impl Watched {
     /// Reads one line. Returns false if none came within `wait`.
     fn listen(&mut self, wait: Duration) -> io::Result<bool> {
         let line = match self.process.hear(wait)? {
-            Heard::Line(line) => line,
-            Heard::Nothing => return Ok(false),
-            Heard::End => return Err(io::Error::other("the thief has ended")),
+            ChildInput::Line(line) => line,
+            ChildInput::Nothing => return Ok(false),
+            ChildInput::End => return Err(io::Error::other("the thief has ended")),
         };
         let bad = || io::Error::other("the thief said something else");
         let text = str::from_utf8(&line).map_err(|_| bad())?;

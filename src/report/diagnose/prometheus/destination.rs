@@ -10,7 +10,7 @@ use crate::{
     report::{
         Health,
         diagnose::{kind, prometheus::Labelled},
-        exposition::Label,
+        exposition::MetricLabel,
     },
 };
 
@@ -40,14 +40,14 @@ pub(super) fn findings(health: &Health<'_>, row: &DestinationUse, out: &mut Labe
 
 /// The labels of an owner: each combination is one series.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Holder<'a> {
+struct HolderSeries<'a> {
     kind: &'static str,
     owner: &'a str,
     /// Empty: in no unit.
     unit: &'a str,
 }
 
-impl<'a> Holder<'a> {
+impl<'a> HolderSeries<'a> {
     fn of(health: &Health<'a>, party: Party) -> Option<Self> {
         let kind = kind(party)?;
         let Party::Process(pid) = party else {
@@ -66,16 +66,16 @@ impl<'a> Holder<'a> {
 /// Counts sockets by process name, not by pid, so that a restart creates no new series. Equal
 /// counts are sorted by label.
 pub(super) fn owners(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
-    let mut holders: BTreeMap<Holder<'_>, u32> = BTreeMap::new();
+    let mut holders: BTreeMap<HolderSeries<'_>, u32> = BTreeMap::new();
     for &(party, sockets) in row.owners.iter() {
-        if let Some(holder) = Holder::of(health, party) {
+        if let Some(holder) = HolderSeries::of(health, party) {
             *holders.entry(holder).or_default() += sockets;
         }
     }
     let mut holders: Vec<_> = holders.into_iter().collect();
     holders.sort_by_key(|&(_, sockets)| Reverse(sockets));
-    for (Holder { kind, owner, unit }, sockets) in holders.iter().take(MOST_OWNERS) {
-        let labels: [Label<'_>; 3] = [("kind", kind), ("owner", owner), ("unit", unit)];
+    for (HolderSeries { kind, owner, unit }, sockets) in holders.iter().take(MOST_OWNERS) {
+        let labels: [MetricLabel<'_>; 3] = [("kind", kind), ("owner", owner), ("unit", unit)];
         // In Prometheus an empty label is the same as no label.
         let told = if unit.is_empty() { &labels[..2] } else { &labels };
         out.add(told, (*sockets).into());

@@ -7,8 +7,8 @@ use crate::{
     domain::{DestinationUse, Protocol, RangeUse},
     report::{
         Health,
-        diagnose::prometheus::{Labelled, MOST_DESTINATIONS, MOST_NAMESPACES, Run},
-        exposition::{Label, Samples},
+        diagnose::prometheus::{DiagnoseRun, Labelled, MOST_DESTINATIONS, MOST_NAMESPACES},
+        exposition::{MetricLabel, Samples},
     },
 };
 
@@ -16,7 +16,7 @@ use crate::{
 /// thousands of servers would create new series with each run.
 const LEAST_SHARE: f64 = 0.01;
 
-pub(super) struct Listed<'a> {
+pub(super) struct ListedSubjects<'a> {
     /// Set if only one network namespace was asked for.
     only: Option<&'a Health<'a>>,
     pub namespaces: Vec<&'a Health<'a>>,
@@ -24,8 +24,8 @@ pub(super) struct Listed<'a> {
     pub destinations: Vec<(usize, &'a DestinationUse)>,
 }
 
-impl<'a> Listed<'a> {
-    pub fn of(run: &Run<'a>) -> Self {
+impl<'a> ListedSubjects<'a> {
+    pub fn of(run: &DiagnoseRun<'a>) -> Self {
         let only = run.healths.first().filter(|_| run.unseen.is_none());
         let mut healths: Vec<&Health<'_>> = run.healths.iter().collect();
         healths.sort_by_key(|health| (Reverse(health.status()), Reverse(sockets(health))));
@@ -36,7 +36,7 @@ impl<'a> Listed<'a> {
     /// Adds samples of the run. If only one namespace was asked for, they carry its name too,
     /// because the files of several runs may be collected together.
     pub fn of_run(&self, samples: &mut Samples<'_>, add: impl FnOnce(&mut Labelled<'_, '_>)) {
-        let common: Vec<Label<'_>> = self.only.into_iter().filter_map(label).collect();
+        let common: Vec<MetricLabel<'_>> = self.only.into_iter().filter_map(label).collect();
         add(&mut Labelled { samples, common: &common });
     }
 
@@ -46,7 +46,7 @@ impl<'a> Listed<'a> {
         mut add: impl FnMut(&Health<'_>, &mut Labelled<'_, '_>),
     ) {
         for health in &self.namespaces {
-            let common: Vec<Label<'_>> = label(health).into_iter().collect();
+            let common: Vec<MetricLabel<'_>> = label(health).into_iter().collect();
             add(health, &mut Labelled { samples, common: &common });
         }
     }
@@ -59,7 +59,7 @@ impl<'a> Listed<'a> {
         for health in &self.namespaces {
             for row in health.ranges() {
                 let protocol = row.protocol.name();
-                let own: Label<'_> = ("protocol", &protocol);
+                let own: MetricLabel<'_> = ("protocol", &protocol);
                 let common: Vec<_> = label(health).into_iter().chain([own]).collect();
                 add(health, row, &mut Labelled { samples, common: &common });
             }
@@ -76,7 +76,7 @@ impl<'a> Listed<'a> {
             let remote = row.destination.remote;
             let device = row.destination.interface;
             let device = device.as_ref().map(|device| ("device", device as &dyn Display));
-            let own: [Label<'_>; 4] = [
+            let own: [MetricLabel<'_>; 4] = [
                 ("protocol", &"tcp"),
                 ("source", &row.destination.source),
                 ("destination", &remote.address),
@@ -106,7 +106,7 @@ fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)
 
 /// Returns the label of a network namespace that was asked for: its name in /run/netns, else its
 /// inode number, because another name would create other series.
-fn label<'a>(health: &Health<'a>) -> Option<Label<'a>> {
+fn label<'a>(health: &Health<'a>) -> Option<MetricLabel<'a>> {
     let machine = &health.scan.snapshot.machine;
     let name = machine.namespace_name.as_ref()?;
     let number = machine.network_namespace.as_ref().filter(|_| !name.is_registered);

@@ -4,29 +4,29 @@ use crate::{
     domain::{Gap, Level, Protocol, Severity, State, diagnosis::RULES},
     report::{
         Health, Status,
-        diagnose::prometheus::{Labelled, Run},
+        diagnose::prometheus::{DiagnoseRun, Labelled},
     },
 };
 
-pub(super) fn build(_: &Run<'_>, out: &mut Labelled<'_, '_>) {
+pub(super) fn build(_: &DiagnoseRun<'_>, out: &mut Labelled<'_, '_>) {
     out.add(&[("version", &env!("CARGO_PKG_VERSION"))], 1.0);
 }
 
-pub(super) fn unseen_namespaces(run: &Run<'_>, out: &mut Labelled<'_, '_>) {
+pub(super) fn unseen_namespaces(run: &DiagnoseRun<'_>, out: &mut Labelled<'_, '_>) {
     if let Some(unseen) = run.unseen {
         out.add(&[], unseen.len() as f64);
     }
 }
 
-pub(super) fn cpu(run: &Run<'_>, out: &mut Labelled<'_, '_>) {
+pub(super) fn cpu(run: &DiagnoseRun<'_>, out: &mut Labelled<'_, '_>) {
     out.add(&[], run.cost.cpu.as_secs_f64());
 }
 
-pub(super) fn elapsed(run: &Run<'_>, out: &mut Labelled<'_, '_>) {
+pub(super) fn elapsed(run: &DiagnoseRun<'_>, out: &mut Labelled<'_, '_>) {
     out.add(&[], run.cost.elapsed.as_secs_f64());
 }
 
-pub(super) fn peak_memory(run: &Run<'_>, out: &mut Labelled<'_, '_>) {
+pub(super) fn peak_memory(run: &DiagnoseRun<'_>, out: &mut Labelled<'_, '_>) {
     if let Some(bytes) = run.cost.peak_memory {
         out.add(&[], bytes as f64);
     }

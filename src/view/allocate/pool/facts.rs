@@ -5,11 +5,11 @@ use std::time::Duration;
 use ratatui::text::Span;
 
 use crate::{
-    app::pool::{Class, Leasing, PoolReport, Quarantine},
+    app::pool::{Leasing, PoolReport, Priority, Quarantine},
     view::{
         Role,
         allocate::{
-            column::{Column, counted, fitted},
+            column::{TextColumn, counted, fitted},
             figures::percent,
             pool::{Scene, letter, role, table},
         },
@@ -28,7 +28,7 @@ pub fn terms(leasing: &Leasing) -> String {
     [class, rest(leasing)].join(" · ")
 }
 
-pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
+pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let leasing = scene.leasing;
     column.rule("Pool", "o");
     let room = column.width().saturating_sub(LABEL);
@@ -51,15 +51,15 @@ pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
 }
 
 /// Draws each band with its ports and their use.
-pub fn bands(leasing: &Leasing, column: &mut Column<'_>) {
+pub fn bands(leasing: &Leasing, column: &mut TextColumn<'_>) {
     let Some(report) = leasing.report() else { return };
     column.rule("Bands", "ports no lower class is given");
     let bar_width = column.width().saturating_sub(50).min(WIDEST);
     let head = format!("{:<10} {:<11} {:>bar_width$}  leased resting   free", "", "ports", "");
     column.text(&head, Role::Dim);
-    for class in [Class::High, Class::Normal, Class::Low] {
+    for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
-        let name = if class == Class::Low { "everybody" } else { class.name() };
+        let name = if class == Priority::Low { "everybody" } else { class.name() };
         let ports = band.ports.map_or_else(|| "none".to_owned(), |ports| ports.to_string());
         let share = (band.leased + band.resting) as f32 / band.size.max(1) as f32;
         let filled = bar(share, bar_width as u16, column.theme);
@@ -79,11 +79,11 @@ pub fn bands(leasing: &Leasing, column: &mut Column<'_>) {
 }
 
 /// Draws the bands in a column beside a small map.
-pub fn narrow(leasing: &Leasing, column: &mut Column<'_>) {
+pub fn narrow(leasing: &Leasing, column: &mut TextColumn<'_>) {
     let Some(report) = leasing.report() else { return };
-    for class in [Class::High, Class::Normal, Class::Low] {
+    for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
-        let name = if class == Class::Low { "all" } else { class.name() };
+        let name = if class == Priority::Low { "all" } else { class.name() };
         let used = format!("{}/{}", thousands(band.leased), thousands(band.size));
         column.line([
             Span::styled(letter(class), column.theme.badge(role(class))),
@@ -95,7 +95,7 @@ pub fn narrow(leasing: &Leasing, column: &mut Column<'_>) {
 }
 
 /// Draws a few words, the most important first.
-pub fn tiny(leasing: &Leasing, column: &mut Column<'_>) {
+pub fn tiny(leasing: &Leasing, column: &mut TextColumn<'_>) {
     if let Some(report) = leasing.report() {
         column.text(&counted(report.leases.len() as u64, "lease"), Role::Text);
         column.text(&format!("{} resting", report.resting.len()), Role::Text);
@@ -103,15 +103,15 @@ pub fn tiny(leasing: &Leasing, column: &mut Column<'_>) {
     column.text(&terms(leasing), Role::Dim);
 }
 
-fn label(label: &str, value: &str, column: &mut Column<'_>) {
+fn label(label: &str, value: &str, column: &mut TextColumn<'_>) {
     column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
 }
 
-fn may(class: Class) -> &'static str {
+fn may(class: Priority) -> &'static str {
     match class {
-        Class::Low => "from everybody's ports",
-        Class::Normal => "also from normal's",
-        Class::High => "from all ports",
+        Priority::Low => "from everybody's ports",
+        Priority::Normal => "also from normal's",
+        Priority::High => "from all ports",
     }
 }
 

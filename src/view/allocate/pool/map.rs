@@ -7,13 +7,13 @@ use crate::{
     app::{
         Grid,
         allocation::LastScan,
-        pool::{BandUse, Class, Leasing},
+        pool::{BandUse, Leasing, Priority},
     },
     domain::{PortRange, Protocols},
     view::{
         Role, Theme,
         allocate::{
-            column::Column,
+            column::TextColumn,
             map::{Below, badge, whole_parts},
             pool::{letter, role},
         },
@@ -59,7 +59,7 @@ impl LeaseMap<'_> {
             }
         }
         // In a block with several classes, the highest one is drawn on top.
-        for class in Class::EACH {
+        for class in Priority::EACH {
             for lease in report.leases.iter().filter(|lease| lease.class == class) {
                 if let Some(at) = at(lease.port) {
                     put(buffer, pane.cells, at.x, at.y, letter(class), theme.badge(role(class)));
@@ -78,15 +78,16 @@ impl LeaseMap<'_> {
             let shared = band.ports.and_then(|kept| kept.intersection(ports));
             shared.is_some_and(|shared| shared.len() * 2 > ports.len())
         };
-        let kept =
-            [Class::High, Class::Normal].into_iter().find(|&class| has(&bands[class as usize]));
+        let kept = [Priority::High, Priority::Normal]
+            .into_iter()
+            .find(|&class| has(&bands[class as usize]));
         kept.map(band_role)
     }
 
     pub fn legend(theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let mut column = Column::new(theme, area, buffer);
+        let mut column = TextColumn::new(theme, area, buffer);
         let width = column.width();
-        let leases = [Class::High, Class::Normal, Class::Low].map(|class| {
+        let leases = [Priority::High, Priority::Normal, Priority::Low].map(|class| {
             vec![
                 Span::styled(letter(class), theme.badge(role(class))),
                 Span::raw(format!(" {}", class.name())),
@@ -99,7 +100,7 @@ impl LeaseMap<'_> {
         let badge = theme.badge(Role::Collision);
         parts.push(vec![Span::styled(theme.glyph("1…9+", "1..9+"), badge), Span::raw(" refused")]);
         if theme.has_color() && !theme.ascii {
-            for class in [Class::High, Class::Normal] {
+            for class in [Priority::High, Priority::Normal] {
                 let block = Span::styled("██", theme.style(band_role(class)));
                 parts.push(vec![block, Span::raw(format!(" kept for {}", class.name()))]);
             }
@@ -110,8 +111,8 @@ impl LeaseMap<'_> {
 }
 
 /// Returns the colour of free ports that are kept for a class.
-fn band_role(class: Class) -> Role {
-    if class == Class::High { Role::Scale(2) } else { Role::Scale(1) }
+fn band_role(class: Priority) -> Role {
+    if class == Priority::High { Role::Scale(2) } else { Role::Scale(1) }
 }
 
 fn resting(strays: u64, theme: &Theme) -> (&'static str, Style) {

@@ -9,7 +9,7 @@ use crate::{
     view::{
         Role,
         allocate::{
-            column::{Column, first_fitting},
+            column::{TextColumn, first_fitting},
             pool::{Scene, letter, role},
         },
         words::{self, thousands},
@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// A row of either kind.
-enum Entry<'a> {
+enum LeaseTableRow<'a> {
     Lease(&'a Lease),
     Resting(&'a Resting),
 }
 
-pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
+pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let Some(report) = scene.leasing.report() else { return };
     let leases = report.leases.iter().filter(|lease| lease.is_held).count();
     let held = leases + report.resting.iter().filter(|resting| resting.is_held).count();
@@ -39,7 +39,7 @@ pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
     column.text(&labels, Role::Dim);
     for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
         let cells = match entry {
-            Entry::Lease(lease) => {
+            LeaseTableRow::Lease(lease) => {
                 let age = words::age(age(scene, lease.since));
                 let kind = if lease.is_held { "held" } else { "booked" };
                 let owner =
@@ -47,7 +47,7 @@ pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
                 let rest = format!("{age:>6}  {kind:<8} {:>6}  {owner}", lease.number);
                 (lease.port, Some(lease.class), lease.class.name().to_owned(), rest)
             }
-            Entry::Resting(resting) => {
+            LeaseTableRow::Resting(resting) => {
                 let left = left(scene, resting);
                 let kind = if resting.is_held { "bound" } else { "closed" };
                 let strays = match resting.strays {
@@ -62,7 +62,7 @@ pub fn section(scene: Scene<'_>, column: &mut Column<'_>) {
     }
 }
 
-pub fn narrow(scene: Scene<'_>, column: &mut Column<'_>) {
+pub fn narrow(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let Some(report) = scene.leasing.report() else {
         column.text("opening ...", Role::Dim);
         return;
@@ -70,11 +70,11 @@ pub fn narrow(scene: Scene<'_>, column: &mut Column<'_>) {
     column.rule("Leases", &thousands(report.leases.len() as u64));
     for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
         let cells = match entry {
-            Entry::Lease(lease) => {
+            LeaseTableRow::Lease(lease) => {
                 let rest = format!("{:>6}", words::age(age(scene, lease.since)));
                 (lease.port, Some(lease.class), String::new(), rest)
             }
-            Entry::Resting(resting) => {
+            LeaseTableRow::Resting(resting) => {
                 (resting.port, None, String::new(), format!("{:>6}", left(scene, resting)))
             }
         };
@@ -103,19 +103,19 @@ fn visible<'a>(
     scene: Scene<'a>,
     report: &'a PoolReport,
     room: usize,
-) -> impl Iterator<Item = (bool, Entry<'a>)> {
+) -> impl Iterator<Item = (bool, LeaseTableRow<'a>)> {
     let selected = scene.leasing.selected();
     let all = report.leases.len() + report.resting.len();
     let first = selected.saturating_sub(room / 2).min(all.saturating_sub(room));
-    let leases = report.leases.iter().map(Entry::Lease);
-    let entries = leases.chain(report.resting.iter().map(Entry::Resting)).enumerate();
+    let leases = report.leases.iter().map(LeaseTableRow::Lease);
+    let entries = leases.chain(report.resting.iter().map(LeaseTableRow::Resting)).enumerate();
     entries.skip(first).take(room).map(move |(index, entry)| (index == selected, entry))
 }
 
 fn row(
     is_selected: bool,
-    (port, class, name, rest): (u16, Option<crate::app::pool::Class>, String, String),
-    column: &mut Column<'_>,
+    (port, class, name, rest): (u16, Option<crate::app::pool::Priority>, String, String),
+    column: &mut TextColumn<'_>,
 ) {
     let theme = column.theme;
     let base = theme.style(if is_selected { Role::Selected } else { Role::Text });
