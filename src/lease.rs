@@ -31,7 +31,7 @@ const ENDED_BY_TEND: usize = 64;
 pub enum PoolError {
     #[error(transparent)]
     Bands(#[from] BandsTooLarge),
-    #[error("a failure rate of {0}, which is not from 0 to 1")]
+    #[error("invalid failure rate {0}: expected 0 to 1")]
     FailureRate(f64),
     /// No socket could be created, or none on that address.
     #[error(transparent)]

@@ -101,13 +101,13 @@ fn look(host: &dyn Host) -> Result<Snapshot, HostError> {
 pub enum FindError {
     /// `attempts` attempts in a row failed; another one might have found a port. `free`: how many
     /// ports of the range are free; None if they were not counted (an [`Allocator`] does not scan).
-    #[error("gave up after {attempts} attempts in {range}; {}", in_fact_free(*.free))]
+    #[error("gave up after {attempts} attempts in {range}; {}", free_ports(*.free))]
     GaveUp { attempts: u32, range: PortRange, free: Option<u32> },
     /// No port is left to try: all are reserved, the strategy tries no port twice and has tried
     /// all, or it looks for free ports first and found none.
-    #[error("no port of {range} is left to try")]
+    #[error("range {range} has no port left to try")]
     RangeFull { range: PortRange },
-    #[error("there is no strategy \"{name}\"; there are: {}", strategy_names())]
+    #[error("unknown strategy '{name}': expected one of {}", strategy_names())]
     UnknownStrategy { name: domain::Text },
     /// No socket could be created, or none on that address.
     #[error(transparent)]
@@ -223,8 +223,8 @@ impl AllocatorBuilder {
         match asked.find(|ports| policy.reserved_in(*ports) < ports.len()) {
             None => Ok(()),
             Some(ports) => Err(HostError::new(
-                &format!("let the machine choose a port of {}", self.range),
-                io::Error::other(format!("it reserves not all of {ports}")),
+                &format!("let the kernel choose a port of {}", self.range),
+                io::Error::other(format!("it does not reserve all of {ports}")),
             )),
         }
     }
@@ -412,10 +412,10 @@ impl std::fmt::Debug for HeldPort {
     }
 }
 
-fn in_fact_free(free: Option<u32>) -> String {
+fn free_ports(free: Option<u32>) -> String {
     match free {
-        Some(free) => format!("{free} of its ports are in fact free"),
-        None => "how many of its ports are free was not counted".to_owned(),
+        Some(free) => format!("{free} of its ports are free"),
+        None => "its free ports were not counted".to_owned(),
     }
 }
 

@@ -185,7 +185,7 @@ fn wrong_input_says_what_is_right_and_stays_until_it_is_mended() {
     stage.press(&[Key::Down; 3]);
     stage.type_in("0");
     stage.press(&[Key::Down]);
-    assert_eq!(panel_error(&stage), Some("0 attempts would try nothing: type 1 or more"));
+    assert_eq!(panel_error(&stage), Some("invalid attempts '0': expected 1 or more"));
     stage.press(&[Key::Backspace]);
     assert_eq!(panel_error(&stage), None);
     stage.type_in("12x");
@@ -230,7 +230,7 @@ fn reset_shows_the_same_run_again_and_drops_what_was_held() {
 fn held_ports_are_released_one_by_one_or_all() {
     let mut stage = Stage::real(0.5);
     assert_eq!(stage.act(Action::ReleaseOne), []);
-    assert_eq!(stage.allocation.notice(), Some("nothing is held"));
+    assert_eq!(stage.allocation.notice(), Some("no port is held"));
     assert_eq!(asked(stage.act(Action::Step)).last(), Some(&Ask::Step));
     assert_eq!(asked(stage.act(Action::ToggleHold)), [Ask::Hold(true)]);
     let mut won = bound(1, 1, 50_000);

@@ -146,7 +146,7 @@ fn the_hold_limit_is_kept_and_told() {
     assert!(session.thread.send(Ask::Run));
     let last = session.until(|delta| !delta.is_running);
     assert_eq!((last.held.len(), host.held().len()), (10, 20));
-    assert!(last.hold_note.unwrap().starts_with("the hold limit is reached"));
+    assert!(last.hold_note.unwrap().starts_with("hold limit reached"));
     assert_eq!(last.finished.unwrap().number, 40);
     assert_eq!(session.ask(Ask::ReleaseAll).hold_note, None);
 }
@@ -192,11 +192,11 @@ fn a_run_that_cannot_begin_says_why() {
         }
     };
     let reserved = Setup { reserved: vec![range()], ..setup() };
-    assert_eq!(failure(Box::new(empty_host()), reserved), "every port of 50000-50099 is reserved");
+    assert_eq!(failure(Box::new(empty_host()), reserved), "all ports of 50000-50099 are reserved");
     let refused = failure(Box::new(Broken(Fault::NoBinder)), setup());
     assert_eq!(
         refused,
-        "could not make a udp socket: Too many open files (EMFILE): raise the limit of open files (ulimit -n)"
+        "could not create a udp socket: Too many open files (EMFILE): raise the limit of open files (ulimit -n)"
     );
 }
 

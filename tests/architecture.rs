@@ -84,26 +84,25 @@ fn a_planted_violation_is_found() {
 }
 
 #[test]
-fn the_readme_lists_the_keys_of_the_command_table() {
-    let readme = fs::read_to_string("README.md").unwrap();
-    let (_, rest) =
-        readme.split_once("tests/architecture.rs -->\n").expect("README marks its keys");
+fn the_page_of_keys_lists_the_command_table() {
+    let page = fs::read_to_string(".github/KEYS.md").unwrap();
+    let (_, rest) = page.split_once("tests/architecture.rs -->\n").expect("KEYS.md marks its keys");
     let (keys, _) = rest.split_once("<!-- /keys -->").unwrap();
     let table = portscope::app::command::key_table_markdown();
-    assert_eq!(keys, table, "README's keys should be:\n{table}");
+    assert_eq!(keys, table, "the keys in .github/KEYS.md should be:\n{table}");
 }
 
 #[test]
-fn the_readme_lists_the_metrics_of_the_table() {
-    let readme = fs::read_to_string("README.md").unwrap();
-    let (_, rest) = readme.split_once("tests/architecture.rs metrics -->\n").unwrap();
+fn the_page_of_metrics_lists_the_metric_table() {
+    let page = fs::read_to_string(".github/METRICS.md").unwrap();
+    let (_, rest) = page.split_once("tests/architecture.rs metrics -->\n").unwrap();
     let (listed, _) = rest.split_once("<!-- /metrics -->").unwrap();
     let mut table = "| metric | labels | meaning |\n|---|---|---|\n".to_owned();
     for metric in portscope::report::diagnose::prometheus::METRICS {
         let name = metric.name.strip_prefix("portscope_").unwrap();
         writeln!(table, "| `{name}` | {} | {} |", metric.labels, metric.help).unwrap();
     }
-    assert_eq!(listed, table, "README's metrics should be:\n{table}");
+    assert_eq!(listed, table, "the metrics in .github/METRICS.md should be:\n{table}");
 }
 
 #[test]

@@ -107,17 +107,17 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
         ("scan --protocol icmp", "tcp, udp, both"),
         ("scan --format yaml", "text, json, csv"),
         ("scan --frobnicate", "portscope --help"),
-        ("scan extra", "not known"),
-        ("explain", "<PORT> is missing"),
+        ("scan extra", "unexpected argument 'extra'"),
+        ("explain", "missing argument <PORT>"),
         ("explain 0", "1 to 65535"),
         ("explain 65536", "1 to 65535"),
         ("explain -1", "1 to 65535"),
         ("explain ssh", "1 to 65535"),
-        ("explain 80 443", "not known"),
+        ("explain 80 443", "unexpected argument '443'"),
         ("explain 80 --address nowhere", "127.0.0.1"),
         ("explain 80 --format csv", "text, json"),
         ("explain 80 --output=", "needs a value"),
-        ("--ascii diagnose", "stands first"),
+        ("--ascii diagnose", "must come first"),
         ("pick --format csv", "text, json"),
         ("pick --strategy best", "random"),
         ("pick --range 0", "1 to 65535"),
@@ -132,8 +132,8 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
         ("--theme pink", "auto, dark, light, high-contrast, high-contrast-light"),
         ("--no-motion=1", "--no-motion"),
         ("70000", "0 to 65535"),
-        ("8080 redis", "one too many"),
-        ("--ascii scan", "stands first"),
+        ("8080 redis", "unexpected argument 'redis'"),
+        ("--ascii scan", "must come first"),
     ] {
         assert_one_line_refusal(&run(arguments.split(' ')), told);
     }
@@ -540,7 +540,7 @@ fn a_picked_port_is_outside_of_the_ephemeral_range() {
         }
         namespace::set_sysctl("ip_local_port_range", "1024 65535");
         let output = run("pick --count 20".split(' '));
-        assert!(stderr(&output).contains("and 19 more lie in the kernel's ephemeral range"));
+        assert!(stderr(&output).contains("and 19 more are in the kernel's ephemeral range"));
     });
 }
 
@@ -559,10 +559,10 @@ fn ports_that_are_excluded_are_never_picked() {
         assert_eq!(stdout(&two).lines().collect::<Vec<_>>().len(), 2);
         assert!(!stdout(&two).contains("6001"));
         for (list, told) in [
-            ("x", "'x' is no port range: use PORT, FIRST-LAST or browsers"),
-            ("", "'' is no port range"),
-            ("9-8", "--exclude 9-8 is reversed"),
-            ("70000", "leaves the ports"),
+            ("x", "invalid value 'x' for --exclude: expected PORT, FIRST-LAST or browsers"),
+            ("", "invalid value '' for --exclude"),
+            ("9-8", "invalid value '9-8' for --exclude: the range is reversed"),
+            ("70000", "ports are 0 to 65535"),
         ] {
             let refused = run(["pick", "--exclude", list]);
             assert_eq!(refused.status.code(), Some(2), "{list}");
@@ -570,7 +570,7 @@ fn ports_that_are_excluded_are_never_picked() {
         }
         let kernels =
             run("pick --range ephemeral --strategy kernel-bind --exclude 40000".split(' '));
-        assert!(stderr(&kernels).contains("the kernel chooses, which knows no --exclude"));
+        assert!(stderr(&kernels).contains("--exclude cannot be used with --strategy kernel-bind"));
     });
 }
 
@@ -585,7 +585,7 @@ fn a_block_is_of_neighbours_and_avoids_what_is_taken() {
         assert_eq!(stdout(&block), "20005\n20006\n20007\n20008\n20009\n");
         let none = picked("--range 20000-20009 --block 8 --strategy sequential");
         assert_eq!(none.status.code(), Some(1));
-        let told = "found no 8 free neighbours in range 20000-20009 after 3 attempts";
+        let told = "found no 8 consecutive free ports in range 20000-20009 after 3 attempts";
         assert!(stderr(&none).contains(told), "{}", stderr(&none));
         let none = json(&picked("--range 20000-20009 --exclude 20005 --block 6 --format json"));
         assert_eq!(none["error"]["kind"], "no-block");
@@ -602,7 +602,7 @@ fn trace_tells_the_seed_and_each_attempt_on_stderr() {
         assert!(lines[0].contains("seed 3"));
         let port = stdout(&output).trim_end();
         assert!(lines[1].starts_with(&format!("attempt 1 · port {port} · bound (udp) · ")));
-        assert!(lines[2].starts_with(&format!("portscope: {port} lies in the kernel's ephemeral")));
+        assert!(lines[2].starts_with(&format!("portscope: {port} is in the kernel's ephemeral")));
         assert_eq!(lines.len(), 3);
     });
 }

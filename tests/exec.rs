@@ -287,7 +287,7 @@ fn a_program_that_is_missing_is_127_and_one_that_cannot_be_run_126() {
         let plain = file("plain");
         fs::write(&plain, "text").unwrap();
         for (program, code, told) in [
-            ("portscope-no-such-program", 127, "no 'portscope-no-such-program' in PATH"),
+            ("portscope-no-such-program", 127, "'portscope-no-such-program' not found in PATH"),
             ("/nowhere/\u{1b}x", 127, "'/nowhere/\\u{1b}x': No such file"),
             (plain.to_str().unwrap(), 126, "Permission denied"),
             ("/", 126, "Permission denied"),
@@ -306,15 +306,15 @@ fn bad_usage_is_2_in_one_line_and_nothing_is_started() {
         ("exec", "portscope exec -- ./server"),
         ("exec --", "portscope exec -- ./server"),
         ("exec sh", "portscope exec -- sh"),
-        ("exec sh -- true", "'sh' stands before --"),
-        ("exec --format json -- true", "'--format' is not known"),
-        ("exec --output x -- true", "'--output' is not known"),
+        ("exec sh -- true", "unexpected argument 'sh': put COMMAND after --"),
+        ("exec --format json -- true", "unknown option '--format'"),
+        ("exec --output x -- true", "unknown option '--output'"),
         ("exec --count 0 -- true", "1 to 4294967295"),
         ("exec --count 2 --range 9 -- true", "use 1 to 1"),
         ("exec --range 0 -- true", "1 to 65535"),
         ("exec --strategy best -- true", "random"),
-        ("exec --netns nowhere -- true", "no network namespace 'nowhere'"),
-        ("--ascii exec", "stands first"),
+        ("exec --netns nowhere -- true", "unknown network namespace 'nowhere'"),
+        ("--ascii exec", "must come first"),
     ] {
         let output = Command::new(PROGRAM).args(arguments.split(' ')).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments}");
@@ -467,7 +467,7 @@ socket.socket().bind(('', int(os.environ['PORT_2'])))
             run("--count 2", &["python3", "-c", "import os; print(os.environ['LISTEN_FDS'])"]);
         assert_eq!(stdout(&held), "2\n");
         let risky = run("--no-hold --range 40000", &["true"]);
-        assert!(stderr(&risky).contains("40000 lies in the kernel's ephemeral range"));
+        assert!(stderr(&risky).contains("40000 is in the kernel's ephemeral range"));
     });
 }
 

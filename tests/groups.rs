@@ -75,7 +75,7 @@ fn three_processes_of_one_name_that_leak_are_one_finding() {
         summaries,
         [
             "holder, 3 processes: 100 each in CLOSE-WAIT, 300 of their 300 sockets",
-            "other (pid 40) leaves 100 of its 100 sockets in CLOSE-WAIT",
+            "other[40] leaves 100 of its 100 sockets in CLOSE-WAIT",
         ]
     );
     assert_eq!(pids(&leaks[0]), ["31", "32", "33"]);
@@ -84,7 +84,9 @@ fn three_processes_of_one_name_that_leak_are_one_finding() {
 
     let bound = findings("bound-inactive-leak", &workers, &machine(&workers, State::Bound));
     assert_eq!(bound.len(), 2);
-    assert!(bound[0].summary.starts_with("holder, 3 processes: 100 each, 300 ports of the range"));
+    assert!(
+        bound[0].summary.starts_with("holder, 3 processes: 100 each, 300 bound ports of the range")
+    );
     assert_eq!(pids(&bound[0]), ["31", "32", "33"]);
 }
 
@@ -124,7 +126,7 @@ fn processes_near_their_descriptor_limit_are_raised_together() {
         .to_vec();
     let near = findings("descriptor-limit", &workers, &snapshot);
     assert_eq!(near.len(), 1);
-    let summary = "holder, 2 processes: 900 to 1,000 each of at most 1,024 files open";
+    let summary = "holder, 2 processes: 900 to 1,000 each of 1,024 descriptors open";
     assert_eq!(near[0].summary, summary);
     assert!(near[0].advice[0].contains("for pid in 32 31; do prlimit --pid $pid --nofile=65536"));
     assert_eq!(near[0].about, About::Owner(Party::Process(32)));

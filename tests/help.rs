@@ -133,11 +133,12 @@ fn each_kind_of_free_port_and_each_mark_has_a_sentence() {
         assert!(map.contains(name), "{name}: {map}");
     }
     let allocate = whole(&page(dark(), (80, 24), "4", HelpPage::States));
-    for name in ["1 refused", "◆ allocated", "● held", "in use", "◇ law", "density"] {
+    for name in ["1 refused", "◆ allocated", "● held", "in use", "◇ expected", "density"] {
         assert!(allocate.contains(name), "{name}: {allocate}");
     }
     let lab = whole(&page(dark(), (80, 24), "5", HelpPage::States));
-    for name in ["refused", "allocated", "measured", "law", "attempts", "failed", "guess", "built"]
+    for name in
+        ["refused", "allocated", "measured", "expected", "attempts", "failed", "guess", "built"]
     {
         assert!(lab.contains(name), "{name}: {lab}");
     }
@@ -176,7 +177,7 @@ fn each_range_stands_on_its_page_with_both_ends() {
             assert!(text.contains(&row), "{size:?} lacks {row:?}:\n{text}");
         }
         assert!(text.contains("9,990 for the kernel's choice, 10 reserved"), "{text}");
-        for call in ["bind(port) takes", "bind(0) from", "connect() even", "UDP at random"] {
+        for call in ["bind(port) any", "bind(0) random", "connect() even", "UDP at random"] {
             assert!(text.contains(call), "{size:?} lacks {call:?}:\n{text}");
         }
     }
@@ -188,7 +189,7 @@ fn a_range_that_starts_odd_is_filled_from_its_odd_ports_by_connect() {
     let host = SimulatedHost::builder().ephemeral(odd).build();
     let text = whole(&shown(&host, dark(), (120, 40), "2", HelpPage::Ranges));
     assert!(text.contains("connect() odd ports first"), "{text}");
-    assert!(text.contains("even ports first; then no connect()"), "{text}");
+    assert!(text.contains("even ports first; connect() cannot"), "{text}");
 }
 
 #[test]
@@ -235,7 +236,7 @@ fn the_title_shows_all_pages_and_how_to_turn_them() {
     for theme in themes() {
         let text = session::text(&page(theme, (80, 24), "2", HelpPage::Ranges));
         assert!(text.contains(" Keys ") && text.contains(" Ranges "), "{text}");
-        assert!(text.contains("Left Right turn the page, Esc closes"), "{text}");
+        assert!(text.contains("Left Right: turn page, Esc: close"), "{text}");
     }
 }
 

@@ -155,7 +155,7 @@ fn a_service_is_told_with_its_protocol_where_they_differ() {
 fn a_socket_is_as_old_as_our_watch_or_at_least_so() {
     let inspector = at(49_152, 160, 48);
     assert!(inspector.contains("ESTABLISHED  tcp ipv4, for 2 min"), "{inspector}");
-    assert!(inspector.contains("BOUND  tcp ipv4, for at least 3 min"), "{inspector}");
+    assert!(inspector.contains("BOUND  tcp ipv4, seen for 3 min"), "{inspector}");
 }
 
 #[test]
@@ -187,11 +187,11 @@ fn what_the_mouse_measures_stands_first() {
 #[test]
 fn the_halves_tell_which_one_connect_takes_first() {
     let mut session = watched(dark(), 120, 40);
-    assert!(shown(&session).contains("connect() of TCP takes even ports first"));
+    assert!(shown(&session).contains("TCP connect() tries even ports first"));
     session.tell(Event::Key(Key::Char('p')));
-    assert!(shown(&session).contains("connect() takes even ports first"));
+    assert!(shown(&session).contains("connect() tries even ports first"));
     session.tell(Event::Key(Key::Char('p')));
-    assert!(shown(&session).contains("UDP takes even and odd ports alike"));
+    assert!(shown(&session).contains("UDP uses even and odd ports alike"));
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn the_port_of_a_tunnel_is_held_by_the_kernel_until_its_interface_is_down() {
         let text = print("explain 8472 --protocol udp");
         for words in [
             "is held by the kernel: VXLAN tunnel vx0",
-            "Free again: UDP: the kernel holds it for VXLAN tunnel vx0.",
+            "To free it: UDP: the kernel holds it for VXLAN tunnel vx0.",
             "`ip link set vx0 down` frees it",
         ] {
             assert!(text.contains(words), "{words:?} is not in {text}");
@@ -179,7 +179,7 @@ fn a_port_that_dnat_publishes_is_named_once_a_flow_uses_it() {
         }
         let other = TcpStream::connect((LOCAL, 5000)).unwrap();
         let text = print("explain 8080 --protocol tcp");
-        assert!(text.contains("Whether DNAT publishes the port is not known: no flow"), "{text}");
+        assert!(text.contains("Unknown whether DNAT publishes the port: no flow"), "{text}");
         assert_eq!(
             json("explain 8080 --protocol tcp")["protocols"][0]["published"],
             serde_json::json!([])
@@ -187,8 +187,8 @@ fn a_port_that_dnat_publishes_is_named_once_a_flow_uses_it() {
 
         let flows = [8080, 8080].map(|port| TcpStream::connect((LOCAL, port)).unwrap());
         let text = print("explain 8080 --protocol tcp");
-        let words = "Published by DNAT: what is sent to 127.0.0.1:8080 goes on to 127.0.0.1:5000 (2 flows \
-                     now); no socket holds the port";
+        let words = "Published by DNAT: traffic to 127.0.0.1:8080 is redirected to 127.0.0.1:5000 (2 \
+                     flows now); the port is not in use";
         assert!(text.contains(words), "{text}");
         let published = &json("explain 8080 --protocol tcp")["protocols"][0]["published"];
         let row = serde_json::json!({
@@ -199,7 +199,7 @@ fn a_port_that_dnat_publishes_is_named_once_a_flow_uses_it() {
 
         let _held = TcpListener::bind((LOCAL, 8080)).unwrap();
         let text = print("explain 8080 --protocol tcp");
-        assert!(text.contains("these flows do not reach the sockets on the port"), "{text}");
+        assert!(text.contains("they do not reach the sockets on the port"), "{text}");
         let text = print("explain 5000 --protocol tcp");
         assert!(!text.contains("DNAT"), "{text}");
         drop((other, flows));
@@ -219,7 +219,7 @@ fn a_connection_to_itself_is_named_by_explain() {
         let text = print("explain 40002 --protocol tcp");
         for words in [
             "ESTABLISHED on 127.0.0.1:40002 → 127.0.0.1:40002, connected to itself",
-            "Free again: ESTABLISHED, connected to itself:",
+            "To free it: ESTABLISHED, connected to itself:",
             "`ss --kill` frees it at once",
         ] {
             assert!(text.contains(words), "{words:?} is not in {text}");

@@ -54,12 +54,12 @@ fn assert_one_line_refusal(output: &Output, told: &str) {
 #[test]
 fn what_makes_no_sense_is_refused_in_one_line_before_anything_is_done() {
     for (arguments, told) in [
-        ("--fill 1.01", "a share, 0 to 1"),
-        ("--fill -0.1", "a share, 0 to 1"),
-        ("--fill 90%", "a share, 0 to 1"),
-        ("--fill nan", "a share, 0 to 1"),
+        ("--fill 1.01", "for --fill: expected 0 to 1"),
+        ("--fill -0.1", "for --fill: expected 0 to 1"),
+        ("--fill 90%", "for --fill: expected 0 to 1"),
+        ("--fill nan", "for --fill: expected 0 to 1"),
         ("--fill", "needs a value"),
-        ("--fill 0.5 --occupancy live", "--fill is for an occupancy made by chance"),
+        ("--fill 0.5 --occupancy live", "--fill cannot be used with --occupancy live"),
         ("--runs 0", "1 to 4294967295"),
         ("--runs -1", "1 to 4294967295"),
         ("--runs many", "1 to 4294967295"),
@@ -73,28 +73,28 @@ fn what_makes_no_sense_is_refused_in_one_line_before_anything_is_done() {
         ("--range 0-7", "use 1-7"),
         ("--range 50-40", "use 40-50"),
         ("--range 1-70000", "0 to 65535"),
-        ("--band 16 --range 1-16", "use 0 to 15"),
-        ("--band 16384", "use 0 to 16383"),
+        ("--band 16 --range 1-16", "expected 0 to 15"),
+        ("--band 16384", "expected 0 to 16383"),
         ("--band -1", "0 or more"),
         ("--band 16 --strategy random", "--strategy banded"),
         ("--address 127.0.0.1", "--occupancy live"),
         ("--address nowhere --occupancy live", "127.0.0.1"),
-        ("--window 0.01", "add --race"),
-        ("--thief 10", "add --race"),
+        ("--window 0.01", "--window requires --race"),
+        ("--thief 10", "--thief requires --race"),
         ("--race --window soon", "0 to 60"),
         ("--race --window 61", "0 to 60"),
         ("--race --thief 0", "1 to 1000000"),
         ("--race --fill 2", "0 to 1"),
         ("--race --runs 0", "1 to 4294967295"),
         ("--race --fill 1 --range 40000-40063", "free ports"),
-        ("--race --strategy random", "do not go together"),
-        ("--race --netns 1", "do not go together"),
-        ("--race --max-attempts 7", "do not go together"),
-        ("--race --occupancy live", "do not go together"),
+        ("--race --strategy random", "cannot be used with"),
+        ("--race --netns 1", "cannot be used with"),
+        ("--race --max-attempts 7", "cannot be used with"),
+        ("--race --occupancy live", "cannot be used with"),
         ("--race --race", "--race is given twice"),
         ("--format csv", "text, json"),
-        ("--count 2", "not known"),
-        ("random", "not known"),
+        ("--count 2", "unknown option '--count'"),
+        ("random", "unexpected argument 'random'"),
         ("--output=", "needs a value"),
     ] {
         assert_one_line_refusal(&run(arguments), told);
@@ -110,7 +110,7 @@ fn a_range_without_a_candidate_is_refused_and_reserved_ports_are_none() {
         let ignoring = json("--range 40000-40009 --ignore-reserved --runs 10 --fill 0");
         assert_eq!(ignoring["candidates"], 10);
         let fewer = run("--range 40000-40019 --runs 10 --strategy random");
-        assert!(stdout(&fewer).starts_with("10 ports of 40000-40019 (10 more are reserved)"));
+        assert!(stdout(&fewer).starts_with("10 ports of 40000-40019 (10 more reserved)"));
     });
 }
 
@@ -297,7 +297,7 @@ fn a_live_lab_binds_for_real_and_tells_what_it_found() {
         }
         let sequential = &lab["strategies"][3];
         assert_eq!(sequential["attempts"]["histogram"], serde_json::json!([[5, 200]]));
-        assert!(stdout(&run(arguments)).contains("real bind() on this machine"));
+        assert!(stdout(&run(arguments)).contains("real bind() on this host"));
         let scan = Command::new(PROGRAM).arg("scan").output().unwrap();
         assert_eq!(stdout(&scan).lines().count(), 5, "the lab kept a port");
     });

@@ -234,7 +234,7 @@ fn a_race_shows_thefts_beside_the_law_and_none_of_a_kept_socket() {
         let picture = pictured("race", &session);
         assert!(picture.contains("71 stolen of 1,000 rounds"), "{picture}");
         assert!(picture.contains("0 stolen of 700 rounds"), "{picture}");
-        assert!(picture.contains("network namespace of their own"), "{picture}");
+        assert!(picture.contains("in their own network namespace"), "{picture}");
     }
     let mut session = lab(&dark(), (80, 24)).press("R");
     let because = Text::scrub("a network namespace cannot be made: operation not permitted");
@@ -252,7 +252,7 @@ fn settings_lie_over_the_screen() {
 fn a_notice_is_told_whole() {
     let session = lab(&dark(), (60, 16)).press("xx");
     let picture = text(&session.draw());
-    assert!(picture.contains("4 columns at most: s changes the selected one"), "{picture}");
+    assert!(picture.contains("at most 4 columns: s changes the selected one"), "{picture}");
 }
 
 #[test]

@@ -307,7 +307,7 @@ fn the_machine_keeps_its_occupancy_and_says_so() {
     for key in ["d", "-", "="] {
         let mut session = Session::on_machine();
         assert_eq!(session.keys(key), []);
-        assert!(session.notice().contains("t simulates one"), "{key}");
+        assert!(session.notice().contains("t switches to simulation"), "{key}");
     }
 }
 
@@ -372,14 +372,14 @@ fn a_click_meets_the_column_that_is_drawn_there_or_its_line_of_the_table() {
 fn there_are_one_to_four_columns() {
     let mut session = Session::open();
     assert_eq!(session.keys("x"), []);
-    assert!(session.notice().contains("4 columns at most"));
+    assert!(session.notice().contains("at most 4 columns"));
     session.keys("lll");
     assert_eq!(setup(&session.keys("X")).strategies.len(), 3);
     assert_eq!(session.lab().selected(), 2);
     session.keys("XX");
     assert_eq!((session.names(), session.lab().selected()), (vec!["random"], 0));
     assert_eq!(session.keys("X"), []);
-    assert!(session.notice().contains("one column is the least"));
+    assert!(session.notice().contains("at least one column"));
     session.keys("xx");
     assert_eq!((session.names().len(), session.lab().selected()), (3, 2));
     assert!(session.lab().is_running() && session.notice().is_empty());
@@ -426,13 +426,13 @@ fn settings_are_checked_taken_at_closing_and_begin_with_fresh_figures() {
     session.press(Key::Down);
     session.keys("9-8");
     session.press(Key::Down);
-    assert_eq!(session.panel_error(), Some("9-8 is reversed: did you mean 8-9?"));
+    assert_eq!(session.panel_error(), Some("range '9-8' is reversed: did you mean 8-9?"));
     session.press(Key::Escape);
     session.keys("50000-50999");
     session.press(Key::Down);
     session.keys("0");
     session.press(Key::Enter);
-    assert_eq!(session.panel_error(), Some("0 attempts would try nothing: type 1 or more"));
+    assert_eq!(session.panel_error(), Some("invalid attempts '0': expected 1 or more"));
     session.press(Key::Backspace);
     session.keys("1000");
     session.press(Key::Down);
@@ -440,7 +440,7 @@ fn settings_are_checked_taken_at_closing_and_begin_with_fresh_figures() {
     session.press(Key::Down);
     session.keys("0");
     session.press(Key::Enter);
-    assert!(session.panel_error().unwrap().contains("type 1 or more"));
+    assert!(session.panel_error().unwrap().contains("expected 1 or more"));
     session.press(Key::Escape);
     session.press(Key::Right);
     session.press(Key::Right);

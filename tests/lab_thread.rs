@@ -262,7 +262,7 @@ fn what_cannot_be_prepared_is_told_in_words() {
     assert!(!session.next().is_running);
     let host = SimulatedHost::builder().build();
     let words = complete(&host, &nothing, 5).unwrap_err();
-    assert_eq!(words.as_str(), "every port of 50000-50999 is reserved");
+    assert_eq!(words.as_str(), "all ports of 50000-50999 are reserved");
     let nobody = LabSetup { strategies: Vec::new(), ..setup(simulated(0.5)) };
     assert!(complete(&host, &nobody, 5).is_err());
 }

@@ -135,7 +135,7 @@ fn age_tells_what_came_from_what_was_there_and_grows() {
     session.scanned(1, machine(0));
     session.look_through(Lens::Age);
     let old = session.occupied();
-    assert_eq!(session.counts()[8], old, "older than our watch");
+    assert_eq!(session.counts()[8], old, "older than this session");
     session.scanned(2, machine(300));
     assert_eq!((session.counts()[0], session.counts()[8]), (300, old));
     session.scanned(8, machine(300));
@@ -175,9 +175,9 @@ fn only_the_lens_that_is_on_is_counted() {
 fn the_legend_names_its_lens_and_cuts_no_word() {
     let words = "state owner protocol age parity density available reserved in range LISTEN \
                  ESTABLISHED TIME-WAIT closing BOUND UDP TCP only both a block even odd older than \
-                 our watch kernel payments-api nginx none visible pid 4121 812 < > s min h d % few \
-                 under over half full connect no connection eligible never chosen used left → to TIME-WAIT) \
-                 connected it listening bound first, seems bind to \
+                 this session kernel payments-api nginx none visible pid 4121 812 < > s min h d % few \
+                 under over half full connect no connections eligible never chosen used left → to TIME-WAIT) \
+                 connected it listening bound suspected first bind to \
                  [::], free in use unknown · x : ░ ▒ ▓ █ + e o u t b a c f g 1 2 3 4 5 6 7 8 9";
     let known: BTreeSet<&str> = words.split_whitespace().collect();
     for (columns, rows) in [(80, 24), (100, 30), (120, 40), (200, 60)] {

@@ -231,15 +231,15 @@ fn what_is_no_network_namespace_is_told_in_one_line() {
     between(|other| {
         let known = format!("pid {} (sleep)", other.pid());
         assert_refused(&run(["scan", "--netns", "no\u{1b}[2Jsuch"]), 2, "'no\\u{1b}[2Jsuch'");
-        assert_refused(&run(["scan", "--netns", "4294967295"]), 2, "there is no");
-        assert_refused(&run(["scan", "--netns", "/nowhere"]), 2, "there is no");
+        assert_refused(&run(["scan", "--netns", "4294967295"]), 2, "unknown network namespace");
+        assert_refused(&run(["scan", "--netns", "/nowhere"]), 2, "unknown network namespace");
         for path in ["/dev/null", "/proc/self/exe", "/proc/self/status"] {
-            assert_refused(&run(["scan", "--netns", path]), 2, "is no network namespace");
+            assert_refused(&run(["scan", "--netns", path]), 2, "is not a network namespace");
         }
         assert_refused(
             &run(["scan", "--netns", "/proc/self/ns/mnt"]),
             2,
-            "is no network namespace",
+            "is not a network namespace",
         );
         let output = run(["scan", "--netns", "nosuch"]);
         let told = stderr(&output);
@@ -250,7 +250,7 @@ fn what_is_no_network_namespace_is_told_in_one_line() {
 #[test]
 fn all_is_refused_where_there_is_one_answer() {
     for arguments in ["pick --netns all", "--netns all"] {
-        assert_refused(&run(arguments.split(' ')), 2, "one network namespace at a time");
+        assert_refused(&run(arguments.split(' ')), 2, "expected one network namespace");
     }
     assert_refused(&run("scan --format csv --netns all".split(' ')), 2, "text or json");
     assert_refused(&run(["scan", "--netns", ""]), 2, "a name in /run/netns");
@@ -261,7 +261,7 @@ fn an_ordinary_user_enters_its_own_namespace_and_no_other() {
     between(|other| {
         let _ours = TcpListener::bind("0.0.0.0:40020").unwrap();
         let Some(refused) = run_as(1000, &["scan", "--netns", &other.pid()]) else { return };
-        assert_refused(&refused, 2, "no right to enter");
+        assert_refused(&refused, 2, "no permission to enter");
         let own = ["scan", "--format", "json", "--netns", "/proc/self/ns/net"];
         assert_eq!(ports(&json(&run_as(1000, &own).unwrap())), [40_020]);
         let all = ["scan", "--format", "json", "--netns", "all", "--range", "40000-40063"];
@@ -297,7 +297,7 @@ fn a_named_namespace_is_found_by_its_name_and_called_by_it() {
     assert_eq!(scan["host"]["network_namespace_name"], "blue");
     // It has no process: only its mount keeps it.
     assert!(stdout(&named(&["scan", "--netns", "all"])).contains("\nnamespace blue (net "));
-    assert_refused(&named(&["scan", "--netns", "stale"]), 2, "'stale' is no network namespace");
+    assert_refused(&named(&["scan", "--netns", "stale"]), 2, "'stale' is not a network namespace");
     let unknown = named(&["scan", "--netns", "red"]);
-    assert_refused(&unknown, 2, "there is no network namespace 'red'");
+    assert_refused(&unknown, 2, "unknown network namespace 'red'");
 }

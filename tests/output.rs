@@ -189,7 +189,7 @@ fn a_file_of_another_user_keeps_its_owner_or_is_left_alone() {
 
     open_to_all(&folder);
     fs::write(&file, "old").unwrap();
-    assert_refused(&scan(&file), 2, "belongs to user 12345 in a folder");
+    assert_refused(&scan(&file), 2, "belongs to user 12345, in a directory");
     assert_eq!(fs::read(&file).unwrap(), b"old");
     assert_eq!(folder.names(), ["scan.json"]);
 }
@@ -213,9 +213,9 @@ fn a_pipe_that_nobody_reads_is_an_error_at_once() {
     let file = folder.path("pipe");
     pipe(&file);
     symlink("pipe", folder.path("link")).unwrap();
-    assert_refused(&diagnose(&file), 3, "a pipe that nobody reads");
-    assert_refused(&scan(&file), 2, "a pipe that nobody reads");
-    assert_refused(&scan(&folder.path("link")), 2, "a pipe that nobody reads");
+    assert_refused(&diagnose(&file), 3, "a pipe without a reader");
+    assert_refused(&scan(&file), 2, "a pipe without a reader");
+    assert_refused(&scan(&folder.path("link")), 2, "a pipe without a reader");
     assert!(fs::symlink_metadata(&file).unwrap().file_type().is_fifo());
 }
 
@@ -242,8 +242,8 @@ fn a_pipe_of_another_user_in_a_shared_folder_gets_nothing() {
     pipe(&file);
     if give_away(&file) {
         let _reader = File::options().read(true).write(true).open(&file).unwrap();
-        assert_refused(&diagnose(&file), 3, "belongs to user 12345 in a folder");
-        assert_refused(&scan(&file), 2, "belongs to user 12345 in a folder");
+        assert_refused(&diagnose(&file), 3, "belongs to user 12345, in a directory");
+        assert_refused(&scan(&file), 2, "belongs to user 12345, in a directory");
     }
 }
 

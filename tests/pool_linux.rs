@@ -273,7 +273,7 @@ fn bad_setups_of_a_pool_are_refused() {
     in_new_namespace(|| {
         let bands = Bands { high: 3, normal: 2 };
         let refused = brief(4).bands(bands).build().unwrap_err();
-        assert_eq!(refused.to_string(), "bands of 5 ports in a range of 4");
+        assert_eq!(refused.to_string(), "bands of 5 ports are too large: expected at most 4");
         for rate in [-0.1, 1.5, f64::NAN] {
             let refused = brief(4).failure_rate(rate).build();
             assert!(matches!(refused, Err(PoolError::FailureRate(_))));

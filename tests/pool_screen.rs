@@ -69,7 +69,7 @@ fn exhausted() -> PoolReport {
     let leases =
         (49_408..=65_535).zip(1..).map(|(port, number)| lease(number, port, Priority::Low));
     let bands = [band(49_408, 65_535, 16_128, 0), empty().bands[1], empty().bands[2]];
-    let words = "10 of 10 taken: no port is left for class low";
+    let words = "10 of 10 leased: no port left for class low";
     PoolReport {
         leases: leases.collect(),
         bands,
@@ -121,7 +121,7 @@ fn an_empty_pool_says_what_to_press_and_an_exhausted_one_why() {
         let picture = pictured("empty", &pool(&dark(), size, &empty()));
         assert!(picture.contains("a takes"), "{picture}");
         let picture = pictured("exhausted", &pool(&dark(), size, &exhausted()));
-        assert!(picture.contains("no port is left for class low"), "{picture}");
+        assert!(picture.contains("no port left for class low"), "{picture}");
     }
 }
 

@@ -214,7 +214,7 @@ fn a_range_that_is_all_reserved_is_refused_in_words() {
 fn before_the_first_scan_the_pool_waits_and_then_opens_by_itself() {
     let mut session = Session::new();
     assert_eq!(session.keys("p"), []);
-    assert_eq!(session.notice(), "no scan yet: the pool waits for the first one");
+    assert_eq!(session.notice(), "no scan yet: the pool opens after the first scan");
     assert_eq!(session.keys("a"), []);
     let asked = session.scan(shared(1));
     opened(&asked);
@@ -252,11 +252,11 @@ fn the_selected_lease_is_released_and_the_next_one_is_selected() {
 fn a_port_that_rests_is_not_released() {
     let mut session = Session::open();
     assert_eq!(session.keys("x"), []);
-    assert_eq!(session.notice(), "nothing is leased");
+    assert_eq!(session.notice(), "no port is leased");
     session.report(1, &[50_000], &[50_005, 50_006]);
     session.press(Key::End);
     assert_eq!((session.selected(), session.keys("x")), (Some(50_006), vec![]));
-    assert_eq!(session.notice(), "50006 rests, and is free again by itself");
+    assert_eq!(session.notice(), "50006 is in quarantine");
     session.report(1, &[50_000, 50_001], &[50_006]);
     assert_eq!(session.selected(), Some(50_006));
     session.report(1, &[], &[]);
@@ -305,7 +305,7 @@ fn late_news_of_a_pool_before_are_ignored() {
     session.set(PoolField::High, "64");
     let asked = asked(session.press(ESCAPE));
     assert_eq!(opened(&asked).bands, Bands { high: 64, normal: 128 });
-    assert_eq!(session.notice(), "a new pool: a lease is given up");
+    assert_eq!(session.notice(), "new pool: 1 lease ended");
     session.report(1, &[50_000, 50_001], &[]);
     assert!(session.app.pool().report().is_none());
     session.report(2, &[], &[]);
@@ -346,15 +346,11 @@ fn all_settings_reach_the_plan() {
 #[test]
 fn wrong_settings_are_told_what_would_be_right() {
     for (field, typed, words) in [
-        (PoolField::High, "70000", "70000 is no number of ports: type 0 to 65535"),
-        (
-            PoolField::Rest,
-            "1.2.3",
-            "1.2.3 is no number of seconds: type 0 to 86400, such as 10 or 0.5",
-        ),
-        (PoolField::FailureRate, "1", "1 is no failure rate: type one such as 0.001 or 1e-6"),
-        (PoolField::Attempts, "0", "0 attempts would try nothing: type 1 or more"),
-        (PoolField::Tenant, "0", "0 is no pid: type one such as 4711, or nothing for ourselves"),
+        (PoolField::High, "70000", "invalid number of ports '70000': expected 0 to 65535"),
+        (PoolField::Rest, "1.2.3", "invalid seconds '1.2.3': expected 0 to 86400, such as 0.5"),
+        (PoolField::FailureRate, "1", "invalid failure rate '1': expected above 0 and below 1"),
+        (PoolField::Attempts, "0", "invalid attempts '0': expected 1 or more"),
+        (PoolField::Tenant, "0", "invalid pid '0': expected such as 4711; empty: portscope"),
     ] {
         let mut session = Session::open();
         session.set(field, typed);
@@ -385,7 +381,7 @@ fn bands_larger_than_the_range_are_refused_before_anything_is_asked() {
     let mut session = Session::open();
     session.set(PoolField::Normal, "16384");
     assert_eq!(asked(session.press(ESCAPE)), [Ask::Close]);
-    assert_eq!(session.notice(), "bands of 16512 ports in a range of 16384: change them (o)");
+    assert_eq!(session.notice(), "bands need 16512 ports, range has 16384: change them (o)");
     assert_eq!(session.keys("a"), []);
     session.set(PoolField::Normal, "0");
     opened(&asked(session.press(ESCAPE)));

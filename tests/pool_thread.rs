@@ -171,7 +171,7 @@ fn a_released_port_rests_before_it_is_given_again() {
         let refused = session.take(Priority::Low, 1);
         assert_eq!(
             trouble(&refused),
-            "no port is left for class low: 0 leased, 1 resting, 0 in use by others"
+            "no port left for class low: 0 leased, 1 quarantined, 0 in use by others"
         );
         let over = session.until(|report| report.resting.is_empty());
         assert!(over.now >= released.resting[0].until);
@@ -212,7 +212,7 @@ fn the_leases_of_a_killed_process_are_reclaimed_within_two_seconds() {
         assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
         assert_eq!((report.counts.reclaimed, report.counts.released), (4, 4));
         let refused = session.take(Priority::High, 1);
-        assert_eq!(trouble(&refused), format!("process {} is gone", tenant.id()));
+        assert_eq!(trouble(&refused), format!("process {} has ended", tenant.id()));
         tenant.wait().unwrap();
 
         let ours = session.ask(Ask::Tenant(None));
@@ -238,7 +238,7 @@ fn a_tenant_that_is_none_gets_nothing_and_is_named() {
     on_a_fresh_machine(|| {
         let tenant = Some(u32::MAX);
         let (session, first) = Session::on(LinuxHost::new(), PoolPlan { tenant, ..plan(16) });
-        let words = "there is no process 4294967295 to lease ports to";
+        let words = "process 4294967295 does not exist and cannot hold leases";
         assert_eq!(trouble(&first), words);
         let refused = session.take(Priority::Low, 1);
         assert_eq!((refused.leases.len(), trouble(&refused)), (0, words));
@@ -254,7 +254,7 @@ fn low_leaves_the_bands_to_those_they_are_kept_for() {
         assert_eq!(free_by_band(&session.take(Priority::Normal, u32::MAX)), [0, 0, 8]);
         let all = session.take(Priority::High, u32::MAX);
         assert_eq!((free_by_band(&all), all.leases.len()), ([0, 0, 0], 32));
-        assert!(trouble(&all).starts_with("8 taken: no port is left for class high"));
+        assert!(trouble(&all).starts_with("8 leased: no port left for class high"));
     });
 }
 
@@ -267,7 +267,7 @@ fn no_more_is_held_than_the_plan_allows() {
         assert_eq!(first.hold_limit, 5, "a tenth of what others leave");
         let report = session.take(Priority::Low, 10);
         assert_eq!(report.leases.len(), 5);
-        let words = "5 of 10 taken: the hold limit is reached: 5 ports are held";
+        let words = "5 of 10 leased: hold limit reached: 5 ports are held";
         assert_eq!(trouble(&report), words);
     });
 }
@@ -311,7 +311,7 @@ fn bands_larger_than_their_range_are_refused_in_words() {
     thread.send(Ask::Open(PoolPlan { bands: Bands { high: 9, normal: 9 }, ..plan(16) }));
     match reports.recv_timeout(SOON).unwrap() {
         Report::PoolFailed(words) => {
-            assert_eq!(words.as_str(), "bands of 18 ports in a range of 16");
+            assert_eq!(words.as_str(), "bands of 18 ports are too large: expected at most 16");
         }
         other => panic!("{other:?}"),
     }

@@ -245,7 +245,7 @@ fn a_panic_in_any_thread_gives_the_terminal_back_once_and_then_tells() {
         session.assert_given_back();
         assert_eq!(session.count(b"\x1b[?1049l"), 1);
         let told = session.afterwards();
-        assert_eq!(told.matches("a bug of ours").count(), 1, "{told}");
+        assert_eq!(told.matches("internal error").count(), 1, "{told}");
         assert!(told.contains(thread) && told.contains(fault), "{told}");
         assert!(!told.contains('\u{1b}'), "{told}");
     }

@@ -86,9 +86,9 @@ fn a_race_that_cannot_be_is_over_at_once_and_says_why() {
     let minute = Duration::from_mins(1);
     for (bad, words) in [
         (RaceSetup { share: 1.0, ..good.clone() }, "has 0"),
-        (RaceSetup { range: PortRange::new(0, 0).unwrap(), ..good.clone() }, "port 0"),
-        (RaceSetup { thefts_per_second: 0.0, ..good.clone() }, "thief"),
-        (RaceSetup { thefts_per_second: f64::NAN, ..good.clone() }, "thief"),
+        (RaceSetup { range: PortRange::new(0, 0).unwrap(), ..good.clone() }, "above 0"),
+        (RaceSetup { thefts_per_second: 0.0, ..good.clone() }, "competitor"),
+        (RaceSetup { thefts_per_second: f64::NAN, ..good.clone() }, "competitor"),
         (RaceSetup { window: minute * 2, ..good.clone() }, "window"),
     ] {
         let report = run(&bad);
@@ -137,13 +137,13 @@ fn faked(name: &str, script: &str) -> RaceReport {
 fn a_victim_that_says_something_else_ends_the_race_with_words() {
     let round = "round 10000000 81.0 0 1 0 10";
     for (name, script, rounds, words) in [
-        ("garbage", "echo hello; sleep 60", 0, "it said \"hello\""),
-        ("binary", r"printf '\033[2J\377\n'", 0, r#"it said "\u{1b}[2J\xff""#),
-        ("early", &format!("echo '{round}'"), 0, "it said \"round 10000000 "),
-        ("twice", "echo ready; echo ready", 0, "it said \"ready\""),
-        ("silent", "exit 0", 0, "it ended before the race did"),
+        ("garbage", "echo hello; sleep 60", 0, "unexpected output \"hello\""),
+        ("binary", r"printf '\033[2J\377\n'", 0, r#"unexpected output "\u{1b}[2J\xff""#),
+        ("early", &format!("echo '{round}'"), 0, "unexpected output \"round 10000000 "),
+        ("twice", "echo ready; echo ready", 0, "unexpected output \"ready\""),
+        ("silent", "exit 0", 0, "it ended before the end of the race"),
         ("dies", &format!("echo ready; echo '{round}'; kill -9 $$"), 1, "it ended before"),
-        ("endless", "exec tr '\\0' x < /dev/zero", 0, "a line without end"),
+        ("endless", "exec tr '\\0' x < /dev/zero", 0, "a line is too long"),
         ("deaf", "trap '' TERM HUP PIPE; echo ready; echo nonsense; sleep 3", 0, "nonsense"),
     ] {
         let report = faked(name, script);
@@ -201,7 +201,7 @@ fn a_killed_victim_ends_the_race_with_words_and_takes_thief_and_heir_with_it() {
 
 #[test]
 fn a_killed_thief_or_heir_ends_the_race_with_words() {
-    for (child, words) in [(1, "the thief has ended"), (2, "the heir fails")] {
+    for (child, words) in [(1, "the competitor has ended"), (2, "the receiver fails")] {
         let report = endless(unlikely_seed(2 + child as u64), |victim| {
             kill(with_children(victim)[child]);
             true

@@ -199,11 +199,11 @@ fn link_local_address_needs_an_interface_that_has_it() {
         if !has_twins() {
             return;
         }
-        assert_refused("fe80::1", "EINVAL", "fe80::1 is link-local: name its interface");
+        assert_refused("fe80::1", "EINVAL", "fe80::1 is link-local: add its interface");
         assert_refused("fe80::1%v9", "ENODEV", "there is no interface v9");
-        assert_refused("fe80::1%99", "ENODEV", "there is no interface of index 99");
+        assert_refused("fe80::1%99", "ENODEV", "there is no interface with index 99");
         assert_refused("fe80::9%v1", "EADDRNOTAVAIL", "v1 has no address fe80::9");
-        assert_refused("ff02::fb%v1", "EINVAL", "a multicast address, which TCP does not bind");
+        assert_refused("ff02::fb%v1", "EINVAL", "a multicast address, which TCP cannot bind");
         assert_eq!(code(&run("pick --protocol udp --address ff02::fb%v1")), 0);
         for bad in ["::1%lo", "127.0.0.1%lo", "fe80::1%", "fe80::1%a/b"] {
             let output = run(&format!("pick --address {bad}"));
@@ -441,12 +441,12 @@ fn port_without_a_listed_socket_is_not_called_free() {
     };
     let (words, is_held) = told(Probed::NotAsked);
     assert!(
-        words.contains("Nothing is listed on TCP 41000; a socket may be bound to it"),
+        words.contains("No socket is listed on TCP 41000; an unlisted socket may be bound to it"),
         "{words}"
     );
     assert!(!is_held);
     let (words, is_held) = told(Probed::Tried(Err(Errno::EADDRINUSE)));
-    assert!(words.contains("a socket that is not listed is bound to it"), "{words}");
+    assert!(words.contains("an unlisted socket is bound to it"), "{words}");
     assert!(is_held);
 }
 

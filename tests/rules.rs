@@ -189,8 +189,8 @@ fn a_range_that_bind_filled_is_critical_for_every_destination() {
         assert_eq!(Errno::from_io_error(&bound(Type::STREAM).unwrap_err()), Some(Errno::ADDRINUSE));
         assert_eq!(stage.errno_of_connect(1), Some(Errno::ADDRNOTAVAIL));
         let look = Look::now();
-        look.one("range-exhausted", Severity::Critical, &["64 of the 64", "EADDRINUSE", &own()]);
-        look.one("bound-inactive-leak", Severity::Critical, &["64 ports", &own(), "0 ports"]);
+        look.one("range-exhausted", Severity::Critical, &["64 of 64 ports", "EADDRINUSE", &own()]);
+        look.one("bound-inactive-leak", Severity::Critical, &["64 bound ports", &own(), "0 ports"]);
         drop(held);
         let look = Look::now();
         look.silent("range-exhausted");
@@ -206,7 +206,7 @@ fn udp_without_ports_is_critical_and_tcp_is_not_touched() {
         let refused = client.connect(&stage.address(0).into()).unwrap_err();
         assert_eq!(Errno::from_io_error(&refused), Some(Errno::AGAIN));
         let look = Look::now();
-        look.one("udp-exhausted", Severity::Critical, &["64 of the 64", "EAGAIN", &own()]);
+        look.one("udp-exhausted", Severity::Critical, &["64 of 64 ports", "EAGAIN", &own()]);
         look.silent("range-exhausted");
         look.silent("destination-exhausted");
         assert_eq!(stage.errno_of_connect(0), None);
@@ -243,7 +243,7 @@ fn time_wait_on_ports_that_connect_chose_is_left() {
         let look = until(|look| look.analysis.destinations[0].surely_reusable == 12);
         assert_eq!(look.analysis.destinations[0].left(), Left::new(44, 64));
         look.silent("destination-exhausted");
-        look.one("time-wait-pile", Severity::Notice, &["32 of them again"]);
+        look.one("time-wait-pile", Severity::Notice, &["reuse 32 of them"]);
         let _held = stage.connections(0, 64);
         assert_eq!(stage.errno_of_connect(0), Some(Errno::ADDRNOTAVAIL));
     });
@@ -370,7 +370,7 @@ fn from_half_use_on_a_destination_is_in_the_slow_zone() {
         Look::now().silent("slow-zone");
         held.extend(stage.connections(0, 40));
         let look = Look::now();
-        let words = ["127.0.0.1:5000", "1,000 even ports", "at least some 0.", &own()];
+        let words = ["127.0.0.1:5000", "1,000 even ports", "at least about 0.", &own()];
         let finding = look.one("slow-zone", Severity::Warning, &words);
         assert_eq!(figure(finding, "available"), &Figure::Count(990));
         look.silent("destination-exhausted");

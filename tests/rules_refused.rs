@@ -261,7 +261,7 @@ fn a_full_syn_queue_without_cookies_is_critical_and_no_full_accept_queue() {
         assert_said(&finding, Severity::Critical, &words);
         assert_eq!(finding.about, About::Port(portscope::domain::Protocol::Tcp, 5000));
         assert_eq!(figure(&finding, "half_open"), Some(Figure::Count(13)));
-        judge.one("syn-queue-full", Severity::Warning, &["since the counter began"]);
+        judge.one("syn-queue-full", Severity::Warning, &["since the counter started"]);
         judge.silent("listen-overflow");
         judge.silent("destination-exhausted");
 
@@ -298,7 +298,7 @@ fn a_full_syn_queue_with_cookies_is_a_warning_that_names_them() {
         flood.connect(12);
         let finding = look_until_found(&mut judge, &before, "syn-queue-full");
         let words =
-            ["127.0.0.1:5000 is full", "backlog 4", "answered by SYN cookies", "still connect"];
+            ["127.0.0.1:5000 is full", "backlog 4", "answered with SYN cookies", "still connect"];
         assert_said(&finding, Severity::Warning, &words);
         assert_eq!(figure(&finding, "tcp_syncookies"), Some(Figure::Count(1)));
         judge.one("syn-queue-full", Severity::Notice, &["SYN cookies"]);

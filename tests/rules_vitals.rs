@@ -183,7 +183,7 @@ fn connections_that_leave_no_time_wait_are_told() {
             snapshot.vitals.time_wait_overflow == Some(4)
         });
         assert_eq!(observer.snapshot.vitals.time_wait, Some(3));
-        assert_told(&observer.one("time-wait-overflow"), Severity::Warning, &["3 of at most 3"]);
+        assert_told(&observer.one("time-wait-overflow"), Severity::Warning, &["3 of 3 TIME-WAIT"]);
         let growing = &observer.find_since(&before, "time-wait-overflow")[0];
         assert_told(growing, Severity::Warning, &["4 connections", "tcp_max_tw_buckets"]);
         assert_eq!(figure(growing, "overflows_per_second"), Some(Figure::PerSecond(2.0)));
@@ -251,7 +251,7 @@ fn a_process_at_its_descriptor_limit_is_named() {
         observer.processes.insert(named(child.pid(), "payments"));
         let found = observer.find("descriptor-limit");
         let finding = found.iter().find(|finding| of_child(finding)).unwrap();
-        let used = format!("{open} of at most {open}");
+        let used = format!("{open} of {open} descriptors");
         assert_told(finding, Severity::Critical, &["payments", &used, "prlimit --pid"]);
         assert!(finding.meaning.contains("EMFILE"));
     });
@@ -318,7 +318,7 @@ fn ranges_of_kubernetes_and_of_common_services_are_told_where_they_overlap() {
             ("32768 60999", "", None),
             ("30000 60999", "", Some("NodePort")),
             ("30000 60999", "30000-32767", None),
-            ("9000 29999", "", Some("begins at 9000")),
+            ("9000 29999", "", Some("starts at 9000")),
             ("10000 29999", "", None),
         ] {
             set_sysctl("ip_local_port_range", range);
@@ -351,7 +351,7 @@ fn what_could_not_be_seen_is_a_finding() {
         let mut blind = Observer::with(scanner, Snapshot::empty(machine, Source::Procfs));
         let found = blind.look(OwnerDepth::Skip).find("not-seen");
         assert_eq!(found.len(), blind.snapshot.gaps.len());
-        assert_told(&found[0], Severity::Notice, &["could not see", "NETLINK_SOCK_DIAG"]);
+        assert_told(&found[0], Severity::Notice, &["could not read", "NETLINK_SOCK_DIAG"]);
 
         let table = portscope::domain::Table::Udp4;
         blind.snapshot.gaps = vec![Gap::DumpInterrupted { table }];
@@ -399,7 +399,7 @@ fn limits_of_the_machine_are_judged_by_figures_made_up() {
             );
         }
         let finding = observer.one("conntrack-full");
-        assert_told(&finding, Severity::Notice, &["10 of at most 100", "nf_conntrack_max=200"]);
+        assert_told(&finding, Severity::Notice, &["10 of 100 entries", "nf_conntrack_max=200"]);
     });
 }
 

@@ -41,9 +41,7 @@ fn each_request_gets_another_port_which_can_be_bound_on_both_protocols() {
             let _udp = UdpSocket::bind((EVERYWHERE, port)).unwrap();
         }
         assert_eq!(server.lease(one.pid()), None);
-        until("it is told", || {
-            server.told().contains("no port is left for class normal: 64 leased")
-        });
+        until("it is told", || server.told().contains("no port left for class normal: 64 leased"));
     });
 }
 
@@ -74,7 +72,7 @@ fn a_process_that_cannot_be_a_tenant_gets_no_answer() {
         for pid in [0, 1, server.pid(), 4_194_305, u32::MAX] {
             assert_eq!(server.lease(pid), None, "{pid}");
         }
-        until("it is told", || server.told().contains("pid 4294967295 refused: there is no such"));
+        until("it is told", || server.told().contains("pid 4294967295 refused: no such process"));
     });
 }
 
@@ -160,8 +158,8 @@ fn sigusr1_prints_statistics_and_the_server_goes_on() {
         let server = Server::start(&folder.path("s"), &options);
         let (mut one, other) = (Tenant::new(), Tenant::new());
         server.signal(Signal::USR1);
-        let none = "ports: 0 leased, 10 free, 0 in quarantine; clients: 0 waiting; since the start: 0 \
-                    leased, 0 released, 0 given back, 0 refused, 0 not understood, 0 closed";
+        let none = "ports: 0 leased, 10 free, 0 in quarantine; clients: 0 waiting; since start: 0 \
+                    leased, 0 released, 0 returned, 0 refused, 0 invalid, 0 closed";
         until("it is told", || server.told().contains(none));
         for tenant in [&one, &other, &other] {
             assert!(server.lease(tenant.pid()).is_some());
@@ -170,8 +168,8 @@ fn sigusr1_prints_statistics_and_the_server_goes_on() {
         assert_eq!(server.ask(b"x\n"), b"");
         one.kill();
         let _silent = server.connect();
-        let some = "ports: 2 leased, 7 free, 1 in quarantine; clients: 1 waiting; since the start: 3 \
-                    leased, 1 released, 0 given back, 1 refused, 1 not understood, 0 closed";
+        let some = "ports: 2 leased, 7 free, 1 in quarantine; clients: 1 waiting; since start: 3 \
+                    leased, 1 released, 0 returned, 1 refused, 1 invalid, 0 closed";
         until("it is told", || {
             server.signal(Signal::USR1);
             server.told().contains(some)
@@ -199,7 +197,7 @@ fn a_port_comes_back_when_its_process_is_gone_but_not_while_somebody_has_it() {
         }
         drop(child);
         until("it comes back", || server.lease(other.pid()) == Some(20_000));
-        let told = "port 20000 released: its process is gone";
+        let told = "port 20000 released: its process has exited";
         until("it is told", || server.told().contains(told));
     });
 }

@@ -50,7 +50,7 @@ fn what_is_no_pid_is_closed_without_an_answer_and_costs_no_port() {
             let _ = stream.shutdown(Shutdown::Write);
             assert_eq!(answer(&mut stream), b"", "{line:?}");
         }
-        until("it is told", || server.told().contains("refused: '-1' is no pid"));
+        until("it is told", || server.told().contains("refused: invalid pid '-1'"));
         assert!(!server.told().contains('\u{1b}'));
         assert_eq!((0..5).filter_map(|_| server.lease(pid)).count(), 4);
     });
@@ -177,7 +177,7 @@ fn a_client_that_left_before_its_answer_costs_no_port() {
             writeln!(stream, "{}", tenant.pid()).unwrap();
             drop(stream);
             server.signal(Signal::CONT);
-            let given_back = || server.told().matches("given back").count();
+            let given_back = || server.told().matches("returned").count();
             until("it is given back", || given_back() == round);
         }
         until("it is leased", || server.lease(tenant.pid()) == Some(20_000));

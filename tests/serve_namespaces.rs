@@ -135,7 +135,7 @@ fn a_pid_of_a_container_is_leased_to_the_process_that_it_names_there() {
             until("it is told", || server.told().contains(&told));
         }
         drop(container);
-        let released = || server.told().matches("released: its process is gone").count();
+        let released = || server.told().matches("released: its process has exited").count();
         until("all come back", || released() == 3);
         let tenant = Tenant::new();
         assert_eq!((0..5).filter_map(|_| server.lease(tenant.pid())).count(), 4);

@@ -173,7 +173,7 @@ fn a_socket_of_another_program_is_left_alone_and_never_connected_to() {
         assert_refused(&folder.path("s"), "another program listens at");
         assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
         drop(listener);
-        assert_refused(&folder.path("s"), "nobody is seen to listen on it: remove it");
+        assert_refused(&folder.path("s"), "left by a portscope of this user: remove it");
         assert_eq!(folder.names(), ["s", "s.lock"]);
     });
 }
@@ -186,7 +186,7 @@ fn an_empty_lock_proves_nothing_of_a_socket_whose_listener_is_not_seen() {
         let hidden = in_new_namespace(|| UnixListener::bind(folder.path("s")).unwrap());
         let Some(_hidden) = hidden else { return };
         fs::write(folder.path("s.lock"), "").unwrap();
-        assert_refused(&folder.path("s"), "nobody is seen to listen on it: remove it");
+        assert_refused(&folder.path("s"), "left by a portscope of this user: remove it");
         assert_eq!(folder.names(), ["s", "s.lock"]);
         assert!(UnixStream::connect(folder.path("s")).is_ok());
     });
@@ -248,7 +248,7 @@ fn a_lock_or_socket_of_another_user_is_left_alone() {
             eprintln!("not tested here: no right to give files away");
             return;
         }
-        assert_refused(&folder.path("a"), "is no lock of portscope that this user made");
+        assert_refused(&folder.path("a"), "is not a portscope lock of this user");
         assert_refused(&folder.path("b"), "remove it, or use another --socket");
         assert_eq!(folder.names(), ["a.lock", "b", "b.lock"]);
     });
@@ -347,7 +347,7 @@ fn a_lock_that_is_somebody_elses_is_left_alone() {
         let _listener = UnixListener::bind(folder.path("d.lock")).unwrap();
         let names = folder.names();
         for name in ["a", "b", "c", "d", "e", "f"] {
-            assert_refused(&folder.path(name), "is no lock of portscope");
+            assert_refused(&folder.path(name), "is not a portscope lock");
         }
         assert_eq!(folder.names(), names);
     });
@@ -391,7 +391,7 @@ fn options_that_make_no_sense_are_refused_before_anything_is_made() {
         (&["--range", "9-8"], "use 8-9"),
         (&["--quarantine", "-1"], "0 to 86400"),
         (&["--drain", "x"], "0 to 86400"),
-        (&["--quarantine", "1", "--drain", "1"], "do not go together"),
+        (&["--quarantine", "1", "--drain", "1"], "cannot be used with"),
         (&["--seed", "x"], "whole number"),
         (&["--max-attempts", "0"], "1 to"),
         (&["--address", "localhost"], "127.0.0.1"),
@@ -403,8 +403,8 @@ fn options_that_make_no_sense_are_refused_before_anything_is_made() {
         assert_eq!(code, Some(2));
     }
     assert_eq!(folder.names(), [""; 0]);
-    assert!(refusal(Path::new(""), &[]).0.contains("names nothing"));
-    assert!(refusal(Path::new("@"), &[]).0.contains("names nothing"));
+    assert!(refusal(Path::new(""), &[]).0.contains("expected a path or @NAME"));
+    assert!(refusal(Path::new("@"), &[]).0.contains("expected a path or @NAME"));
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn whenever_connect_fails_the_screen_says_failing_or_exhausted() {
         session.wait_for("a sentence", |screen| {
             let words = screen.contents();
             let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-            words.contains("connect() to it fails on and off: full at ")
+            words.contains("connect() to it fails intermittently: full at ")
                 && words.contains(" scans, last ")
                 && words.contains(" s ago. It gets EADDRNOTAVAIL (\"Cannot assign requested")
         });
@@ -130,9 +130,9 @@ fn near_the_limit_one_sample_says_that_it_is_too_little_to_know() {
             let output = diagnose(&format!("--sample {sample}"));
             let text = String::from_utf8(output.stdout).unwrap();
             let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(words.contains("connect() to it may already fail at moments"), "{text}");
-            assert!(words.contains("portscope diagnose --sample 60 shows it."), "{text}");
-            assert!(!words.contains("come and go in waves"), "nothing is in TIME-WAIT: {text}");
+            assert!(words.contains("connect() to it may already fail at times"), "{text}");
+            assert!(words.contains("Run portscope diagnose --sample 60 to check."), "{text}");
+            assert!(!words.contains("TIME-WAIT in waves"), "nothing is in TIME-WAIT: {text}");
         }
         load.close(3);
         let output = diagnose("--sample 0");
@@ -180,6 +180,6 @@ fn a_longer_sample_scans_each_second_and_counts_what_was_full() {
         let finding = &several["findings"][0];
         assert_eq!(finding["rule"], "destination-exhausted");
         let meaning = finding["meaning"].as_str().unwrap();
-        assert!(meaning.starts_with("connect() to it fails on and off: full at "), "{meaning}");
+        assert!(meaning.starts_with("connect() to it fails intermittently: full at "), "{meaning}");
     });
 }

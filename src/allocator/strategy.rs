@@ -78,7 +78,7 @@ impl AllocatorRow {
 pub const ALLOCATORS: &[AllocatorRow] = &[
     AllocatorRow::new(
         "random",
-        "uniform over the range, with replacement, a bound on attempts (exo)",
+        "uniform over the range, with replacement, limited attempts (exo)",
         Order::Replacement,
         |_| Box::new(Random),
     ),
@@ -90,7 +90,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
     ),
     AllocatorRow::new(
         "exo-history",
-        "as random-unique, without the last 20 ports given (what exo shipped)",
+        "as random-unique, skipping the last 20 ports allocated (as exo did)",
         Order::Shuffled,
         |_| Box::new(ExoHistory::default()),
     ),
@@ -99,19 +99,19 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
     }),
     AllocatorRow::new(
         "next-fit",
-        "the next free port after the one given last (Docker)",
+        "the next free port after the last one allocated (Docker)",
         Order::Fixed,
         |_| Box::new(NextFit::default()),
     ),
     AllocatorRow::new(
         "simple-random",
-        "a random start, then one after the other (RFC 6056, algorithm 1)",
+        "a random start, then consecutive ports (RFC 6056, algorithm 1)",
         Order::Scan,
         |_| Box::new(SimpleRandom::default()),
     ),
     AllocatorRow::new(
         "random-retry",
-        "random ports, as many tries as the range has ports (RFC 6056, algorithm 2)",
+        "random ports, as many attempts as the range has ports (RFC 6056, algorithm 2)",
         Order::Replacement,
         |_| Box::new(RandomRetry::default()),
     ),
@@ -152,7 +152,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
         needs_sight: true,
         ..AllocatorRow::new(
             "bitmap",
-            "random among the ports that a snapshot shows free, verified by a bind",
+            "random among the ports that are free in a snapshot, verified by bind()",
             Order::OnlyFree,
             |_| Box::new(Bitmap::default()),
         )
@@ -167,7 +167,10 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
 
 /// Error: the static band leaves no ports above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a static band of {band} ports leaves none of the {candidates} of {range} above it: use 0 to {}", candidates.saturating_sub(1))]
+#[error(
+    "a static band of {band} ports is too large: expected 0 to {} ({range} has {candidates} ports)",
+    candidates.saturating_sub(1)
+)]
 pub struct BandTooLarge {
     pub band: u32,
     pub candidates: u32,

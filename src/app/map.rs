@@ -223,7 +223,7 @@ impl Map {
     pub fn missing_dots(&self, grid: &Grid) -> Option<&'static str> {
         match (self.wish, grid.grain()) {
             (Wish::Dots, Grain::Blocks) if !self.glyphs.has_dots => Some("dots need UTF-8"),
-            (Wish::Dots, Grain::Blocks) => Some("dots do not fit: + or a larger terminal"),
+            (Wish::Dots, Grain::Blocks) => Some("dots do not fit: zoom in (+) or enlarge"),
             _ => None,
         }
     }

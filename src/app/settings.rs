@@ -191,32 +191,29 @@ pub fn next_seed(seed: u64, by: isize) -> u64 {
 }
 
 pub fn read_range(typed: &str) -> Result<PortRange, String> {
-    let example = "such as 49152-65535";
-    let (first, last) = typed
-        .split_once('-')
-        .ok_or_else(|| format!("{typed} is no range: type two ports, {example}"))?;
+    let example = "expected two ports, such as 49152-65535";
+    let (first, last) =
+        typed.split_once('-').ok_or_else(|| format!("invalid range '{typed}': {example}"))?;
     let read = |text: &str| match text.parse::<u16>() {
-        Ok(0) => {
-            Err("port 0 cannot be tried: the kernel would choose; begin at 1 or above".to_owned())
-        }
+        Ok(0) => Err("invalid port '0': the kernel would choose; expected 1 or more".to_owned()),
         Ok(port) => Ok(port),
-        Err(_) if text.is_empty() => Err(format!("{typed} is no range: type two ports, {example}")),
-        Err(_) => Err(format!("{text} is no port: ports are 1 to 65535")),
+        Err(_) if text.is_empty() => Err(format!("invalid range '{typed}': {example}")),
+        Err(_) => Err(format!("invalid port '{text}': expected 1 to 65535")),
     };
     PortRange::new(read(first)?, read(last)?)
-        .map_err(|e| format!("{typed} is reversed: did you mean {}-{}?", e.last, e.first))
+        .map_err(|e| format!("range '{typed}' is reversed: did you mean {}-{}?", e.last, e.first))
 }
 
 pub fn read_attempts(typed: &str) -> Result<u32, String> {
     match typed.parse() {
-        Ok(0) => Err("0 attempts would try nothing: type 1 or more".to_owned()),
+        Ok(0) => Err("invalid attempts '0': expected 1 or more".to_owned()),
         Ok(attempts) => Ok(attempts),
-        Err(_) => Err(format!("{typed} is no number of attempts: type 1 to {}", u32::MAX)),
+        Err(_) => Err(format!("invalid attempts '{typed}': expected 1 to {}", u32::MAX)),
     }
 }
 
 pub fn read_seed(typed: &str) -> Result<u64, String> {
-    typed.parse().map_err(|_| format!("{typed} is no seed: type 0 to {}", u64::MAX))
+    typed.parse().map_err(|_| format!("invalid seed '{typed}': expected 0 to {}", u64::MAX))
 }
 
 fn turned(at: usize, by: isize, length: usize) -> usize {
@@ -230,12 +227,12 @@ mod tests {
     #[test]
     fn a_wrong_range_is_told_what_would_be_right() {
         for (typed, words) in [
-            ("9", "9 is no range: type two ports, such as 49152-65535"),
-            ("9-", "9- is no range: type two ports, such as 49152-65535"),
-            ("9-8", "9-8 is reversed: did you mean 8-9?"),
-            ("1-65536", "65536 is no port: ports are 1 to 65535"),
-            ("0-9", "port 0 cannot be tried: the kernel would choose; begin at 1 or above"),
-            ("1-2-3", "2-3 is no port: ports are 1 to 65535"),
+            ("9", "invalid range '9': expected two ports, such as 49152-65535"),
+            ("9-", "invalid range '9-': expected two ports, such as 49152-65535"),
+            ("9-8", "range '9-8' is reversed: did you mean 8-9?"),
+            ("1-65536", "invalid port '65536': expected 1 to 65535"),
+            ("0-9", "invalid port '0': the kernel would choose; expected 1 or more"),
+            ("1-2-3", "invalid port '2-3': expected 1 to 65535"),
         ] {
             assert_eq!(read_range(typed), Err(words.to_owned()));
         }

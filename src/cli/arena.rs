@@ -11,7 +11,7 @@ pub fn run(words: &[String]) -> anyhow::Result<CommandEnd> {
 
     use crate::host::linux::thief::RaceRole;
 
-    let role = RaceRole::parse(words).context("'arena' is what portscope says to itself")?;
+    let role = RaceRole::parse(words).context("invalid arguments of an internal command")?;
     let mut random = ChaCha8Rng::seed_from_u64(role.seed());
     match role.play(&mut || random.random::<f64>()) {
         // The process that started this one has ended, so this one ends too.
@@ -22,5 +22,5 @@ pub fn run(words: &[String]) -> anyhow::Result<CommandEnd> {
 
 #[cfg(not(target_os = "linux"))]
 pub fn run(_: &[String]) -> anyhow::Result<CommandEnd> {
-    anyhow::bail!("races are run on Linux")
+    anyhow::bail!("races run on Linux only")
 }

@@ -63,8 +63,8 @@ fn hint_at_shell(program: &OsStr) {
     let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
     if SHELLS.contains(&name) && std::io::stderr().is_terminal() {
         exit::tell(format_args!(
-            "portscope: {name} hands the socket on as descriptor 3; a program that binds $PORT \
-             itself fails with EADDRINUSE: use --no-hold for it"
+            "portscope: {name} passes the socket on as descriptor 3; a program that binds $PORT \
+             itself fails with EADDRINUSE and needs --no-hold"
         ));
     }
 }
@@ -74,7 +74,7 @@ fn explain(settings: &ExecSettings, error: &io::Error) -> NotStarted {
     let is_name = !settings.program.as_bytes().contains(&b'/');
     match error.kind() {
         io::ErrorKind::NotFound if is_name => {
-            exit::tell(format_args!("portscope: there is no '{program}' in PATH"));
+            exit::tell(format_args!("portscope: '{program}' not found in PATH"));
             NotStarted::NotFound
         }
         kind => {

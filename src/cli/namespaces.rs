@@ -45,7 +45,9 @@ impl TryFrom<Option<OsString>> for NamespaceChoice {
         match Choices::try_from(typed)? {
             Choices::One(choice) => Ok(choice),
             Choices::All => Err(BadInput(
-                "one network namespace at a time: --netns takes a name in /run/netns, a pid or a path here".into(),
+                "invalid value 'all' for --netns: expected one network namespace: a name in \
+                 /run/netns, a pid or a path"
+                    .into(),
             )),
         }
     }
@@ -58,7 +60,7 @@ impl TryFrom<Option<OsString>> for Choices {
         match typed {
             Some(typed) if typed == ALL => Ok(Self::All),
             Some(typed) if typed == OsStr::new("") => Err(BadInput(
-                "--netns '' is no network namespace: use a name in /run/netns, a pid or a path"
+                "invalid value '' for --netns: expected a name in /run/netns, a pid or a path"
                     .into(),
             )),
             typed => Ok(Self::One(NamespaceChoice(typed))),

@@ -12,18 +12,29 @@ pub fn explain(error: &clap::Error) -> BadInput {
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("{option} needs a value{}", choices(error))
         }
-        ErrorKind::InvalidValue => format!("'{value}' is no value for {option}{}", choices(error)),
-        ErrorKind::UnknownArgument => format!("'{option}' is not known here{}", suggestion(error)),
+        ErrorKind::InvalidValue => {
+            format!("invalid value '{value}' for {option}{}", choices(error))
+        }
+        ErrorKind::UnknownArgument if option.starts_with('-') => {
+            format!("unknown option '{option}'{}", suggestion(error))
+        }
+        ErrorKind::UnknownArgument => {
+            format!("unexpected argument '{option}'{}", suggestion(error))
+        }
         ErrorKind::ArgumentConflict if option.is_empty() => {
             let extra = about(ContextKind::InvalidSubcommand);
-            format!("'{extra}' is one too many: give a command first, or one PORT or NAME")
+            format!("unexpected argument '{extra}': expected one PORT or NAME, or a command first")
         }
         ErrorKind::ArgumentConflict => conflict(&option, &about(ContextKind::PriorArg)),
         ErrorKind::MissingRequiredArgument => {
-            format!("{} is missing: see portscope --help", about(ContextKind::InvalidArg))
+            format!("missing argument {}: see portscope --help", about(ContextKind::InvalidArg))
         }
-        ErrorKind::TooManyValues => format!("{option} takes no value: leave '{value}' out"),
-        ErrorKind::InvalidUtf8 => "an argument is not UTF-8: only a file or a name may be".into(),
+        ErrorKind::TooManyValues => {
+            format!("unexpected value '{value}' for {option}: it takes no value")
+        }
+        ErrorKind::InvalidUtf8 => {
+            "an argument is not UTF-8: expected UTF-8 except in paths and names".into()
+        }
         _ => folded(error),
     })
 }
@@ -32,9 +43,9 @@ pub fn explain(error: &clap::Error) -> BadInput {
 fn conflict(option: &str, prior: &str) -> String {
     let prior = without_placeholder(prior);
     if prior.is_empty() || prior == option {
-        return format!("{option} is given twice: give it once");
+        return format!("{option} is given twice: expected once");
     }
-    format!("{option} and {prior} do not go together: leave one out")
+    format!("{option} cannot be used with {prior}")
 }
 
 /// Returns `--range` for `--range <RANGE>`.
@@ -45,7 +56,7 @@ fn without_placeholder(argument: &str) -> String {
 fn choices(error: &clap::Error) -> String {
     match error.get(ContextKind::ValidValue) {
         Some(ContextValue::Strings(names)) if !names.is_empty() => {
-            format!(": use {}", names.join(", "))
+            format!(": expected one of {}", names.join(", "))
         }
         _ => ": see portscope --help".into(),
     }

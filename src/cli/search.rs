@@ -63,7 +63,7 @@ pub fn run(
     let mut search = PortFinder::new(host, settings, wishes, range)?;
     let held = if candidates.len() == 0 {
         if Candidates::new(range, reserved).len() > 0 {
-            let words = format!("--exclude leaves no port of {range}: exclude fewer");
+            let words = format!("--exclude leaves no port of {range}: exclude fewer ports");
             return Err(BadInput(words).into());
         }
         search.pick.error = Some(NoPort::RangeReserved { range });
@@ -88,7 +88,7 @@ fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
     };
     let name = settings.strategy.name;
     Err(BadInput(format!(
-        "with --strategy {name} the kernel chooses, which knows no {option}: use another strategy"
+        "{option} cannot be used with --strategy {name}: the kernel chooses the port"
     )))
 }
 
@@ -96,12 +96,12 @@ fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
 pub fn tell_automatic(pick: &Pick) {
     let Some((first, others)) = pick.automatic.split_first() else { return };
     let (subject, verb, it) = match others.len() {
-        0 => (first.to_string(), "lies", "it"),
-        more => (format!("{first} and {more} more"), "lie", "one"),
+        0 => (first.to_string(), "is", "it"),
+        more => (format!("{first} and {more} more"), "are", "one"),
     };
     exit::tell(format_args!(
         "portscope: {subject} {verb} in the kernel's ephemeral range {}: until your program binds \
-         {it}, any connect() may take {it} (--range free avoids that)",
+         {it}, any connect() may take {it}; --range free avoids this",
         pick.ephemeral
     ));
 }
@@ -115,7 +115,7 @@ pub fn tell_assumptions(gaps: &[Gap]) {
 fn tell_kept_reserved(ports: u32) {
     if ports > 0 {
         exit::tell(format_args!(
-            "portscope: partial: the kernel never chooses a reserved port ({ports} of the range are)"
+            "portscope: partial: the kernel never chooses reserved ports ({ports} in the range)"
         ));
     }
 }
@@ -132,7 +132,7 @@ fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Resul
     }
     let fewer = if capacity > 0 { format!("use up to {capacity}, or ") } else { String::new() };
     Err(BadInput(format!(
-        "--count {count} needs more open files than allowed: {fewer}raise ulimit -n"
+        "{count} ports need more file descriptors than allowed: {fewer}raise ulimit -n"
     )))
 }
 
@@ -327,7 +327,8 @@ impl<'a> PortFinder<'a> {
         let Pick { strategy, seed, range, max_attempts, .. } = self.pick;
         if self.settings.trace {
             exit::tell(format_args!(
-                "strategy {strategy} · seed {seed} · range {range} · {} ports · at most {max_attempts} attempts",
+                "strategy {strategy} · seed {seed} · range {range} · {} ports · at most \
+                 {max_attempts} attempts",
                 candidates.len(),
             ));
         }
@@ -470,7 +471,7 @@ impl<'a> Witness<'a> {
                 self.seen = Some((snapshot, processes));
             }
             Err(error) => {
-                exit::tell(format_args!("portscope: partial: holders are not seen: {error}"));
+                exit::tell(format_args!("portscope: partial: holders unknown: {error}"));
                 self.may_look_again = false;
             }
         }

@@ -76,7 +76,7 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
     let setup = setup(settings, candidates, &capacity);
     let desk = Desk::new(setup, binder, seed)?;
     descriptors::check_left(MORE_DESCRIPTORS)
-        .map_err(|error| HostError::new("open the files that a lease takes", error))?;
+        .map_err(|error| HostError::new("open the files that a lease needs", error))?;
     let socket = LeaseSocket::open(&settings.place)?;
     tell_start(settings, range, ports, seed);
     let mut log = ServeLog { trace: settings.trace, complained: None };
@@ -97,8 +97,8 @@ fn wake(signals: &EndingSignals) -> ServerWake {
 
 fn foreign_proc() -> BadInput {
     BadInput(
-        "/proc shows another pid namespace than that of this process, so that pids mean other \
-         processes there: mount /proc (unshare --mount-proc)"
+        "/proc shows another pid namespace, where pids belong to other processes: mount /proc \
+         (unshare --mount-proc)"
             .to_owned(),
     )
 }
@@ -174,7 +174,7 @@ impl ServeLog {
                 let next = self.complained.map_or(Duration::ZERO, |at| at + COMPLAINT_INTERVAL);
                 if self.trace || *at >= next {
                     self.complained = Some(*at);
-                    exit::tell(format_args!("portscope: no port for process {pid}: {why}"));
+                    exit::tell(format_args!("portscope: no port for pid {pid}: {why}"));
                 }
             }
             Happening::Counted(statistics) => exit::tell(counted(statistics)),
@@ -190,12 +190,12 @@ fn trace(happening: &Happening) -> String {
     };
     match happening {
         Happening::Leased(lease) => of(lease),
-        Happening::GivenBack(lease) => format!("{}: given back, the client has left", of(lease)),
+        Happening::GivenBack(lease) => format!("{}: returned, the client disconnected", of(lease)),
         Happening::Refused { pid, why, .. } => format!("pid {pid} refused: {why}"),
         Happening::NotUnderstood(line) => format!("refused: {line}"),
-        Happening::Closed(Why::Silent) => "closed: a client that said nothing in time".into(),
-        Happening::Closed(Why::Crowded) => "closed: too many clients say nothing".into(),
-        Happening::Reclaimed(port) => format!("port {port} released: its process is gone"),
+        Happening::Closed(Why::Silent) => "closed: the client sent no request in time".into(),
+        Happening::Closed(Why::Crowded) => "closed: too many pending clients".into(),
+        Happening::Reclaimed(port) => format!("port {port} released: its process has exited"),
         Happening::Counted(statistics) => counted(statistics),
     }
 }
@@ -206,7 +206,7 @@ fn counted(statistics: &Statistics) -> String {
     let Done { leased: given, reclaimed, given_back, refused, not_understood, closed } = done;
     format!(
         "portscope: ports: {leased} leased, {free} free, {in_quarantine} in quarantine; clients: \
-         {waiting} waiting; since the start: {given} leased, {reclaimed} released, {given_back} given \
-         back, {refused} refused, {not_understood} not understood, {closed} closed without a request"
+         {waiting} waiting; since start: {given} leased, {reclaimed} released, {given_back} \
+         returned, {refused} refused, {not_understood} invalid, {closed} closed without a request"
     )
 }

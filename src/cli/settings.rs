@@ -34,7 +34,7 @@ pub use self::{diagnose::DiagnoseSettings, explain::ExplainSettings, lab::LabSet
 /// 6).
 pub const SEED_LIMIT: u64 = 1 << 53;
 
-const RANGE_FORMS: &str = "free, ephemeral, iana, registered, system, all, FIRST-LAST or a port";
+const RANGE_FORMS: &str = "free, ephemeral, iana, registered, system, all, FIRST-LAST or PORT";
 
 /// Invalid input: one line with what was wrong and what is accepted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -145,10 +145,11 @@ pub fn check_count(count: NonZeroU32, range: PortRange, candidates: u32) -> Resu
     }
     let reserved = match range.len() - candidates {
         0 => String::new(),
-        left_out => format!(" ({left_out} of its {} are reserved or excluded)", range.len()),
+        left_out => format!(" ({left_out} of {} are reserved or excluded)", range.len()),
     };
     Err(BadInput(format!(
-        "--count {count} is more than the range {range} holds{reserved}: use 1 to {candidates}, or a wider --range"
+        "{count} ports do not fit in range {range}{reserved}: use 1 to {candidates}, or a wider \
+         --range"
     )))
 }
 
@@ -181,9 +182,9 @@ impl RangeChoice {
         match PortRange::new(1, range.last()) {
             Ok(range) if is_named => Ok(Self::Ports(range)),
             Ok(range) => Err(BadInput(format!(
-                "--range '{typed}' holds port 0, which cannot be picked: use {range}"
+                "invalid value '{typed}' for --range: port 0 cannot be allocated, use {range}"
             ))),
-            Err(_) => Err(BadInput("--range 0: port 0 cannot be picked: use 1 to 65535".into())),
+            Err(_) => Err(BadInput("invalid value '0' for --range: expected 1 to 65535".into())),
         }
     }
 }
@@ -209,14 +210,16 @@ fn ports(option: &str, typed: &str, forms: &str) -> Result<PortRange, BadInput> 
     let (first, last) = typed.split_once('-').unwrap_or((typed, typed));
     if !is_number(first) || !is_number(last) {
         let shown = Text::scrub(typed);
-        return Err(BadInput(format!("{option} '{shown}' is no port range: use {forms}")));
+        return Err(BadInput(format!("invalid value '{shown}' for {option}: expected {forms}")));
     }
     let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else {
-        return Err(BadInput(format!("{option} {typed} leaves the ports: they are 0 to 65535")));
+        return Err(BadInput(format!(
+            "invalid value '{typed}' for {option}: ports are 0 to 65535"
+        )));
     };
     PortRange::new(first, last).map_err(|_| {
         BadInput(format!(
-            "{option} {typed} is reversed, the first port comes first: use {last}-{first}"
+            "invalid value '{typed}' for {option}: the range is reversed, use {last}-{first}"
         ))
     })
 }
@@ -227,19 +230,21 @@ impl TryFrom<OsString> for StartScreen {
     fn try_from(typed: OsString) -> Result<Self, BadInput> {
         let name = Text::scrub(typed.as_bytes());
         if name.is_empty() {
-            return Err(BadInput("'' is no port and no name: use 0 to 65535, or a name".into()));
+            return Err(BadInput(
+                "invalid argument '': expected a port, 0 to 65535, or a process name".into(),
+            ));
         }
         if let "scan" | "diagnose" | "explain" | "pick" | "exec" | "serve" | "lab" = name.as_str() {
-            let usage =
-                format!("'{name}' stands first, its options after it: portscope {name} --help");
-            return Err(BadInput(usage));
+            return Err(BadInput(format!(
+                "'{name}' must come first; put options after it: see portscope {name} --help"
+            )));
         }
         if !is_number(name.as_str()) {
             return Ok(Self::Name(name));
         }
         let port = name.as_str().parse();
         port.map(Self::Port)
-            .map_err(|_| BadInput(format!("{name} is no port: they are 0 to 65535")))
+            .map_err(|_| BadInput(format!("invalid port '{name}': expected 0 to 65535")))
     }
 }
 
@@ -253,7 +258,7 @@ fn number(option: &str, typed: &str) -> Result<NonZeroU32, BadInput> {
     value.ok_or_else(|| {
         let shown = Text::scrub(typed);
         BadInput(format!(
-            "{option} '{shown}' makes no sense: use a whole number, 1 to {}",
+            "invalid value '{shown}' for {option}: expected a whole number, 1 to {}",
             u32::MAX
         ))
     })
@@ -264,7 +269,7 @@ fn seed(typed: &str) -> Result<u64, BadInput> {
     value.filter(|&seed| seed < SEED_LIMIT).ok_or_else(|| {
         let shown = Text::scrub(typed);
         BadInput(format!(
-            "--seed '{shown}' makes no sense: use a whole number, 0 to {}",
+            "invalid value '{shown}' for --seed: expected a whole number, 0 to {}",
             SEED_LIMIT - 1
         ))
     })
@@ -274,7 +279,7 @@ fn interval(typed: &str) -> Result<Duration, BadInput> {
     let seconds = typed.parse().ok().filter(|seconds| (0.1..=3600.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("--interval '{shown}' makes no sense: use seconds, 0.1 to 3600"))
+        BadInput(format!("invalid value '{shown}' for --interval: expected 0.1 to 3600 seconds"))
     })
 }
 
@@ -288,7 +293,7 @@ fn address(typed: &str) -> Result<LocalAddress, BadInput> {
 fn namespaces(typed: Option<OsString>, format: ScanFormat) -> Result<Choices, BadInput> {
     match (typed.try_into()?, format) {
         (Choices::All, ScanFormat::Csv) => Err(BadInput(
-            "--format csv has no column for --netns all: use text or json, or one network namespace"
+            "--format csv cannot be used with --netns all: use text or json, or one namespace"
                 .into(),
         )),
         (choices, _) => Ok(choices),
@@ -299,7 +304,10 @@ fn strategy(typed: &str) -> Result<&'static AllocatorRow, BadInput> {
     ALLOCATORS.iter().find(|row| row.name == typed).ok_or_else(|| {
         let names: Vec<_> = ALLOCATORS.iter().map(|row| row.name).collect();
         let shown = Text::scrub(typed);
-        BadInput(format!("there is no strategy '{shown}': use {}", names.join(", ")))
+        BadInput(format!(
+            "invalid value '{shown}' for --strategy: expected one of {}",
+            names.join(", ")
+        ))
     })
 }
 
@@ -307,7 +315,7 @@ fn destination(typed: Option<PathBuf>) -> Result<OutputTarget, BadInput> {
     match typed {
         None => Ok(OutputTarget::StandardOutput),
         Some(path) if path.as_os_str() == OsStr::new("") => {
-            Err(BadInput("--output '' names no file: give a path".into()))
+            Err(BadInput("invalid value '' for --output: expected a path".into()))
         }
         Some(path) => Ok(OutputTarget::File(path)),
     }

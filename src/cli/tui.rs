@@ -22,7 +22,7 @@ use crate::{
 pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<CommandEnd> {
     if let Some(missing) = tui::refuse_reason() {
         return Err(BadInput(format!(
-            "the terminal program needs a terminal, and {missing}: use 'portscope scan' for a list"
+            "the terminal program needs a terminal, but {missing}: use 'portscope scan' for a list"
         ))
         .into());
     }

@@ -61,17 +61,17 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "destination-exhausted",
-        about: "connect() to one destination finds no port now, on and off, or soon",
+        about: "connect() to one destination finds no port: now, intermittently or soon",
         check: destination_exhausted::check,
     },
     Rule {
         id: "range-exhausted",
-        about: "bind(0) finds no port now, on and off, or soon",
+        about: "bind() to port 0 finds no port: now, intermittently or soon",
         check: range_exhausted::check,
     },
     Rule {
         id: "slow-zone",
-        about: "connect() to one destination walks half of the range each time",
+        about: "connect() to one destination searches half of the range each time",
         check: slow_zone::check,
     },
     Rule {
@@ -81,39 +81,35 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "close-wait-leak",
-        about: "a process does not close what its peers have closed",
+        about: "a process does not close connections that its peers have closed",
         check: close_wait_leak::check,
     },
     Rule {
         id: "bound-inactive-leak",
-        about: "a process binds ports and does nothing with them",
+        about: "a process binds ports and does not use them",
         check: bound_inactive_leak::check,
     },
     Rule {
         id: "bind-before-connect",
-        about: "ports bound before connect() are taken for all destinations",
+        about: "ports bound before connect() cannot be shared between destinations",
         check: bind_before_connect::check,
     },
     Rule {
         id: "self-connected",
-        about: "a connection with itself holds the port of a server",
+        about: "a TCP connection to itself holds the port of a server",
         check: self_connected::check,
     },
     Rule {
         id: "port-range-of-socket",
-        about: "a process has used up the block of ports that it keeps to",
+        about: "a process has used up the port range that it limits itself to",
         check: port_range_of_socket::check,
     },
     Rule {
         id: "listener-in-range",
-        about: "a service has its port inside the ephemeral range, unreserved",
+        about: "a service listens on an unreserved port of the ephemeral range",
         check: listener_in_range::check,
     },
-    Rule {
-        id: "range-narrow",
-        about: "the ephemeral range is smaller than it could be",
-        check: range_narrow::check,
-    },
+    Rule { id: "range-narrow", about: "the ephemeral range is small", check: range_narrow::check },
     Rule {
         id: "range-odd",
         about: "the ephemeral range has an odd number of ports",
@@ -121,7 +117,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "udp-exhausted",
-        about: "UDP finds no automatic port now, on and off, or soon",
+        about: "UDP finds no automatic port: now, intermittently or soon",
         check: udp_exhausted::check,
     },
     Rule {
@@ -131,7 +127,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "orphans-high",
-        about: "closed but unfinished connections near the kernel's limit",
+        about: "orphaned connections are near the kernel's limit",
         check: orphans_high::check,
     },
     Rule {
@@ -141,12 +137,12 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "nat-ports-exhausted",
-        about: "address translation finds no port",
+        about: "NAT finds no free port",
         check: nat_ports_exhausted::check,
     },
     Rule {
         id: "descriptor-limit",
-        about: "a process is near its limit of open files",
+        about: "a process is near its limit of file descriptors",
         check: descriptor_limit::check,
     },
     Rule {
@@ -161,7 +157,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "no-source-address",
-        about: "EADDRNOTAVAIL for want of an address, not of a port",
+        about: "EADDRNOTAVAIL because an address is missing, not a port",
         check: no_source_address::check,
     },
     Rule {
@@ -169,7 +165,7 @@ pub const RULES: &[Rule] = &[
         about: "the ephemeral range overlaps a range that others allocate from",
         check: range_overlap::check,
     },
-    Rule { id: "not-seen", about: "something could not be seen", check: not_seen::check },
+    Rule { id: "not-seen", about: "some data could not be read", check: not_seen::check },
 ];
 
 /// Everything that a rule may use.

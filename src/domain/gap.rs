@@ -206,8 +206,8 @@ impl Gap {
                 "permission denied on the descriptors of {}, {}",
                 of_processes(*processes),
                 match lack {
-                    Lack::UserNamespace => "seen from a user namespace",
-                    Lack::Capability | Lack::Unknown => "although this is root",
+                    Lack::UserNamespace => "in a user namespace",
+                    Lack::Capability | Lack::Unknown => "although running as root",
                 }
             ),
             Self::OwnersInvisible { .. } => {
@@ -218,17 +218,17 @@ impl Gap {
             }
             Self::OwnersOfThreads { threads, error, .. } => unread_threads(*threads, *error),
             Self::OwnersUnreadable { error, .. } if error.is_out_of_descriptors() => {
-                format!("no descriptor was free to read /proc with ({error})")
+                format!("no file descriptor was free to read /proc ({error})")
             }
             Self::OwnersUnreadable { error, .. } => format!("/proc cannot be read: {error}"),
             Self::DumpInterrupted { table } => {
-                format!("the {table} table changed during each of our dumps")
+                format!("the {table} table changed during each dump")
             }
             Self::DumpTruncated { table } => {
-                format!("the kernel's dump of the {table} table was cut short")
+                format!("the kernel's dump of the {table} table was truncated")
             }
             Self::TableRefused { table, error } => {
-                format!("the {table} table: {error}")
+                format!("the {table} table cannot be read: {error}")
             }
             Self::NetlinkRefused { error } | Self::DualStackUntold { error } => {
                 format!("sock_diag refused ({error}); /proc/net read instead")
@@ -245,14 +245,14 @@ impl Gap {
                 format!("/proc/PID/stat of {} cannot be read: {error}", of_processes(*processes))
             }
             Self::PolicyAssumed { sysctl, error } if error.is_out_of_descriptors() => format!(
-                "no descriptor was free to read {sysctl} with ({error}); the kernel's default is \
+                "no file descriptor was free to read {sysctl} ({error}); the kernel's default is \
                  assumed"
             ),
             Self::PolicyAssumed { sysctl, .. } => {
                 format!("{sysctl} cannot be read; the kernel's default is assumed")
             }
             Self::VitalsUnread { path, error: Errno::EFBIG, .. } => {
-                format!("{path} is larger than we read at once")
+                format!("{path} is too large to read")
             }
             Self::VitalsUnread { path, error, .. } => format!("{path}: {error}"),
         }
@@ -290,7 +290,7 @@ fn unread_threads(threads: u32, error: Option<Errno>) -> String {
     }
 }
 
-/// `the ports of 3 TCP sockets of pid 812, 1 TCP socket of pid 90 are not known: …`
+/// `the ports of 3 TCP sockets of pid 812, 1 TCP socket of pid 90 are unknown: …`
 fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
     let mut parts: Vec<String> = holders
         .iter()
@@ -302,17 +302,18 @@ fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
     let others = holders.iter().skip(MOST_NAMED);
     let more: u32 = others.clone().map(|holder| holder.sockets).sum();
     if more > 0 {
-        let processes = of_processes(others.count() as u32);
-        parts.push(format!("{more} of {processes} more"));
+        let others = others.count() as u32;
+        let processes = count_of(others, "more process", "more processes");
+        parts.push(format!("{more} of {processes}"));
     }
     let reason = match error {
         Some(error) => format!("pidfd_getfd refused ({error})"),
-        None => "there are too many to ask for each".to_owned(),
+        None => "there are too many to read".to_owned(),
     };
-    format!("the ports of {} are not known: {reason}", parts.join(", "))
+    format!("the ports of {} are unknown: {reason}", parts.join(", "))
 }
 
-/// `port 4000 of connections that were refused or have ended: still bound if bind() gave it, …`
+/// `port 4000 of connections that were refused or have ended: still bound if bind() chose it, …`
 fn ports_in_doubt(ports: &PortSet) -> String {
     let count = ports.len();
     let mut names: Vec<String> =
@@ -322,8 +323,8 @@ fn ports_in_doubt(ports: &PortSet) -> String {
     }
     let [noun, pronoun] = if count == 1 { ["port", "it"] } else { ["ports", "them"] };
     format!(
-        "{noun} {} of connections that were refused or have ended: still bound if bind() gave \
-         {pronoun}, free if connect() did, and this kernel does not tell",
+        "{noun} {} of connections that were refused or have ended: still bound if bind() chose \
+         {pronoun}, free if connect() did; this kernel does not show which",
         names.join(", ")
     )
 }

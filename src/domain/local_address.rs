@@ -66,9 +66,9 @@ impl fmt::Debug for InterfaceName {
 /// Why a text is not an address to bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
-    #[error("expected one like 127.0.0.1, ::1 or fe80::1%eth0")]
+    #[error("expected an address such as 127.0.0.1, ::1 or fe80::1%eth0")]
     Address,
-    #[error("expected the name or the index of an interface after '%', as in fe80::1%eth0")]
+    #[error("expected an interface name or index after '%', as in fe80::1%eth0")]
     Interface,
     #[error("only a link-local IPv6 address (fe80::/10) takes an interface")]
     NotLinkLocal,

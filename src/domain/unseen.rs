@@ -26,16 +26,16 @@ impl UnseenNamespaces {
 
     pub fn why(self) -> String {
         match self {
-            Self::Unread { threads: 1 } => "the namespace of 1 thread may not be read".to_owned(),
+            Self::Unread { threads: 1 } => "the namespace of 1 thread cannot be read".to_owned(),
             Self::Unread { threads } => {
-                format!("the namespaces of {threads} threads may not be read")
+                format!("the namespaces of {threads} threads cannot be read")
             }
             Self::Invisible => {
                 "/proc is mounted with hidepid, which hides other users' processes".to_owned()
             }
-            Self::Refused { namespaces: 1 } => "1 was found that may not be entered".to_owned(),
+            Self::Refused { namespaces: 1 } => "1 namespace cannot be entered".to_owned(),
             Self::Refused { namespaces } => {
-                format!("{namespaces} were found that may not be entered")
+                format!("{namespaces} namespaces cannot be entered")
             }
         }
     }

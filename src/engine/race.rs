@@ -43,14 +43,14 @@ pub fn run(setup: &RaceSetup, told: &mut dyn FnMut(&RaceReport) -> bool) -> Race
         }
     };
     let because = match &setup.program {
-        None => Text::scrub("no program was given that could be victim and thief"),
+        None => Text::scrub("no program is given for the processes of the race"),
         #[cfg(target_os = "linux")]
         Some(program) => match real::run(program, &course, told) {
             Ok(report) => return report,
             Err(real::Impossible(why)) => why,
         },
         #[cfg(not(target_os = "linux"))]
-        Some(_) => Text::scrub("network namespaces are Linux's"),
+        Some(_) => Text::scrub("network namespaces need Linux"),
     };
     let mut tally = RaceTally::at(RacePlace::Simulated { because });
     simulated::run(&course, &mut tally, told);
@@ -63,12 +63,14 @@ pub fn run(setup: &RaceSetup, told: &mut dyn FnMut(&RaceReport) -> bool) -> Race
 fn course(setup: &RaceSetup) -> Result<Course, Text> {
     let range = setup.range;
     let range = PortRange::new(range.first().max(1), range.last())
-        .map_err(|_| Text::scrub("port 0 is no port to race for"))?;
+        .map_err(|_| Text::scrub("invalid range: expected a port above 0"))?;
     if !(setup.thefts_per_second > 0.0 && setup.thefts_per_second <= FASTEST_THIEF) {
-        return Err(Text::scrub("a thief binds more than 0 and at most 1000000 ports a second"));
+        return Err(Text::scrub(
+            "invalid competitor rate: expected more than 0 and at most 1000000 ports/s",
+        ));
     }
     if setup.window > LONGEST_WINDOW {
-        return Err(Text::scrub("a window is at most 60 s long"));
+        return Err(Text::scrub("invalid window: expected at most 60 s"));
     }
     let others = (f64::from(range.len()) * setup.share.clamp(0.0, 1.0)).round() as u32;
     let free = range.len() - others;

@@ -6,7 +6,8 @@ use crate::host::HostError;
 /// gives no random bytes (getrandom(2) denied and no /dev/urandom); this function returns an error.
 pub fn draw() -> Result<u64, HostError> {
     let mut bytes = [0; 8];
-    fill(&mut bytes).map_err(|error| HostError::new("draw a random seed (give --seed)", error))?;
+    fill(&mut bytes)
+        .map_err(|error| HostError::new("read random bytes for a seed (use --seed)", error))?;
     Ok(u64::from_ne_bytes(bytes))
 }
 

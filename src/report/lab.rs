@@ -99,11 +99,12 @@ impl Rival<'_> {
         self.figures.predicted?;
         Some(match self.figures.law.as_ref()? {
             Law::Replacement { .. } => {
-                "with replacement: each attempt misses with K/N, all M with (K/N)^M"
+                "with replacement: each attempt fails with K/N, all M with (K/N)^M"
             }
-            Law::Unique { .. } => "no port twice: all M attempts miss with C(K,M)/C(N,M)",
+            Law::Unique { .. } => "no port twice: all M attempts fail with C(K,M)/C(N,M)",
             Law::Scan { .. } => {
-                "a uniform start, then one after the other: 1 + sum of L(L+1)/2 over runs of L occupied ports, by N"
+                "a uniform start, then consecutive ports: 1 + (sum of L(L+1)/2 over runs of L \
+                 occupied ports) / N"
             }
             Law::OnlyFree => "only free ports are tried: one attempt",
         })

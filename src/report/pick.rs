@@ -94,7 +94,7 @@ impl fmt::Display for Collision {
         })?;
         for (number, (pid, name)) in self.processes.iter().enumerate() {
             let separator = if number == 0 { "" } else { "," };
-            write!(f, "{separator}{pid}/{}", Name(name.as_ref()))?;
+            write!(f, "{separator}{}[{pid}]", Name(name.as_ref()))?;
         }
         Ok(())
     }
@@ -118,7 +118,7 @@ impl fmt::Display for Tried {
         match &self.holder {
             Some(holder) => write!(f, " · {holder}"),
             None if port > 0 && self.attempt.outcome() == Outcome::InUse => {
-                f.write_str(" · holder not seen")
+                f.write_str(" · holder unknown")
             }
             None => Ok(()),
         }
@@ -184,7 +184,7 @@ pub struct UnlistedCount {
 pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket>) -> String {
     let owner = |socket: &&Socket| scan.snapshot.owner(socket);
     let Some(socket) = sockets.min_by_key(|socket| rank(owner(socket))) else {
-        return "a socket that is not listed".to_owned();
+        return "an unlisted socket".to_owned();
     };
     let label = |(pid, process): (u32, Option<&Process>)| {
         format!("{}[{pid}]", Name(process.map(|process| &process.name)))
@@ -199,8 +199,8 @@ pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket
             None => format!("{}, closed by its process", in_state(socket)),
         },
         Owner::Hidden => match scan.user(socket) {
-            Some(user) => format!("a process of user {user} that is hidden from us"),
-            None => "a process that is hidden from us".to_owned(),
+            Some(user) => format!("a process of user {user} that you may not inspect"),
+            None => "a process that you may not inspect (try sudo)".to_owned(),
         },
         _ => format!("{} without a visible process", in_state(socket)),
     }
@@ -255,13 +255,14 @@ impl fmt::Display for NoPort {
             }
             Self::NoBlock { range, length, attempts: 0 } => write!(
                 f,
-                "range {range} has no {length} neighbours that are neither reserved nor excluded"
+                "range {range} has no {length} consecutive ports that are neither reserved nor \
+                 excluded"
             ),
             Self::NoBlock { range, length, attempts } => {
                 let plural = if *attempts == 1 { "" } else { "s" };
                 write!(
                     f,
-                    "found no {length} free neighbours in range {range} after {attempts} \
+                    "found no {length} consecutive free ports in range {range} after {attempts} \
                      attempt{plural}"
                 )
             }
@@ -274,7 +275,7 @@ impl fmt::Display for NoPort {
             Self::RangeReserved { range } => write!(
                 f,
                 "all ports of range {range} are reserved (ip_local_reserved_ports); \
-                 --ignore-reserved draws them too"
+                 use --ignore-reserved to include them"
             ),
         }
     }
@@ -291,16 +292,16 @@ fn write_free(
         format!("{of} ports of the range")
     };
     match free {
-        None => write!(f, "how many of the {of} are free is not known"),
+        None => write!(f, "unknown how many of {of} are free"),
         Some(UnlistedCount { ports, refused: 0, is_doubtful: false }) => {
             write!(f, "{ports} of {of} are free")
         }
         Some(UnlistedCount { ports, refused: 0, .. }) => {
-            write!(f, "{ports} of {of} are not listed as in use")
+            write!(f, "no socket is listed on {ports} of {of}")
         }
         Some(UnlistedCount { ports, refused, .. }) => write!(
             f,
-            "{ports} of {of} are not listed as in use, but {refused} of these were refused with \
+            "no socket is listed on {ports} of {of}, but {refused} of these were refused with \
              EADDRINUSE"
         ),
     }
@@ -320,7 +321,7 @@ fn write_full(
         (0, _) => write!(f, "range {range} is full ({of} of {of})")?,
         (_, 1) => write!(
             f,
-            "all ports of range {range} but one are reserved (ip_local_reserved_ports), and that \
+            "all but one port of range {range} are reserved (ip_local_reserved_ports), and that \
              one is in use"
         )?,
         _ => write!(

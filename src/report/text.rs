@@ -90,7 +90,7 @@ fn push_owner(line: &mut String, scan: Scan<'_>, socket: &Socket) -> fmt::Result
     })?;
     for (number, (pid, process)) in scan.owners(socket).enumerate() {
         let separator = if number == 0 { "" } else { "," };
-        write!(line, "{separator}{pid}/{}", Name(process.map(|p| &p.name)))?;
+        write!(line, "{separator}{}[{pid}]", Name(process.map(|p| &p.name)))?;
     }
     Ok(())
 }

@@ -67,7 +67,7 @@ pub fn refuse_reason() -> Option<String> {
     } else if !isatty(stdout()) {
         "standard output is not a terminal"
     } else if env::var_os("TERM").is_some_and(|term| term == "dumb") {
-        "TERM=dumb cannot move a cursor"
+        "TERM=dumb cannot move the cursor"
     } else {
         return None;
     };
@@ -296,8 +296,8 @@ fn tell_bug(panic: &PanicHookInfo) {
     let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
     let message = Text::scrub(panic.payload_as_str().unwrap_or("no message"));
     let mut stderr = io::stderr().lock();
-    let told = format!("portscope: a bug of ours: thread '{name}' panicked{place}: {message}");
-    let _ = writeln!(stderr, "{told}");
+    let text = format!("portscope: internal error: thread '{name}' panicked{place}: {message}");
+    let _ = writeln!(stderr, "{text}");
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         let _ = writeln!(stderr, "{backtrace}");

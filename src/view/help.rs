@@ -2,6 +2,7 @@
 
 mod keys;
 mod lab;
+mod overview;
 mod ranges;
 mod sheet;
 mod states;
@@ -88,7 +89,7 @@ fn block(page: HelpPage, theme: &Theme, width: u16) -> Block<'static> {
     let room = usize::from(width.saturating_sub(2));
     let titles = [tabs(page, theme), tab(page, page, theme).into()];
     let title = titles.into_iter().find(|title| title.width() <= room).unwrap_or_default();
-    let hints = [" Left Right turn the page, Esc closes ", " Left Right Esc ", " Esc "];
+    let hints = [" Left Right: turn page, Esc: close ", " Left Right Esc ", " Esc "];
     let hint = hints.into_iter().find(|hint| hint.len() <= room).unwrap_or_default();
     Block::bordered()
         .border_set(theme.border_set())

@@ -69,7 +69,7 @@ fn heading(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<String> {
     match app.map().lens {
         Lens::Connect => match scan.categories.destination {
             Some(destination) => connect_heading(&destination, scan, theme),
-            None => vec![name, "no connection".to_owned()],
+            None => vec![name, "no connections".to_owned()],
         },
         Lens::Bind => vec![name, format!("to [::], {}", app.map().protocols.name())],
         _ => vec![name],
@@ -82,7 +82,7 @@ fn connect_heading(destination: &Destination, scan: &LatestScan, theme: &Theme) 
     let dot = theme.glyph('·', '-');
     let named = format!("connect {to} {}", destination.remote);
     let Some(row) = scan.analysis.destination(destination) else {
-        return vec![format!("{named}: no connection left")];
+        return vec![format!("{named}: no connections left")];
     };
     let [used, time_wait] = [row.used, row.time_wait].map(words::thousands);
     let left = row.left();

@@ -48,7 +48,7 @@ const AGES: [Category; AGE_STEPS.len() + 2] = [
     category('6', Role::Scale(2), "<6 h"),
     category('7', Role::Scale(1), "<1 d"),
     category('8', Role::Scale(0), ">1 d"),
-    category('+', Role::OtherCategory, "older than our watch"),
+    category('+', Role::OtherCategory, "older than this session"),
 ];
 
 const DENSITIES: [Category; DENSITY_STEPS.len() + 1] = [
@@ -65,7 +65,7 @@ const CONNECTS: [Category; 6] = [
     category('c', Role::Class(StateClass::Established), "connected to it"),
     category('t', Role::Class(StateClass::TimeWait), "TIME-WAIT to it"),
     category('p', Role::Class(StateClass::Listen), "listening or bound"),
-    category('s', Role::Class(StateClass::Bound), "bound first, it seems"),
+    category('s', Role::Class(StateClass::Bound), "suspected bind first"),
     category('x', Role::Outside, "never chosen"),
 ];
 

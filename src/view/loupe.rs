@@ -54,7 +54,7 @@ pub fn render(
     let Some(lines) = area.height.checked_sub(1) else { return };
     let Some(grid) = grid(app, plan, lines) else { return };
     let title = format!(" Loupe {} ", grid.range());
-    let what = theme.glyph("· one block is one port ", "- one block is one port ");
+    let what = theme.glyph("· 1 port/block ", "- 1 port/block ");
     let used = title.len() + what.chars().count() + 1;
     let rule = theme.glyph("─", "-").repeat(usize::from(area.width).saturating_sub(used + 1));
     let line = Line::from(vec![

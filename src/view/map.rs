@@ -57,7 +57,7 @@ pub fn waiting(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         None => put(buffer, area, area.x + 1, area.y + 1, "first scan..", theme.style(Role::Dim)),
         Some(why) => {
             let style = theme.style(Role::Critical);
-            put(buffer, area, area.x + 1, area.y + 1, "the scan failed", style);
+            put(buffer, area, area.x + 1, area.y + 1, "scan failed", style);
             let lines = words::wrapped(why.as_str(), usize::from(area.width.saturating_sub(2)));
             for (line, y) in lines.iter().zip(area.y + 2..area.bottom()) {
                 put(buffer, area, area.x + 1, y, line, Style::reset());
@@ -78,7 +78,7 @@ fn strip(
     let area = areas.strip;
     if let Some(why) = app.failure() {
         let room = usize::from(area.width.saturating_sub(2));
-        let parts = [why.to_string(), "what you see is older".to_owned()];
+        let parts = [why.to_string(), "showing older data".to_owned()];
         let text = words::shorten(&words::fitted(&parts, "; ", room), room);
         put(buffer, area, area.x + 1, area.y, &text, theme.style(Role::Critical));
     } else if !areas.gauges.is_empty() || areas.has_inspector_beside {
@@ -95,7 +95,7 @@ fn strip(
             format!("{} occupied", words::thousands(scan.tally.occupied)),
             words::percent(scan.tally.occupied, scan.tally.size),
             protocols_name(app.map().protocols).to_owned(),
-            format!("a row {}", words::thousands(grid.row_length())),
+            format!("{} per row", words::thousands(grid.row_length())),
         ];
         if let Some(span) = app.span() {
             parts = span_words(app, span);
@@ -120,10 +120,10 @@ fn extent_name(app: &App) -> &'static str {
 
 fn block_size(grid: &Grid) -> String {
     match (grid.grain(), grid.per_block()) {
-        (Grain::Dots, _) => "a dot is one port".to_owned(),
-        (Grain::Letters | Grain::Numbers(_), _) => "1 port a cell".to_owned(),
-        (Grain::Blocks, 1) => "1 port a block".to_owned(),
-        (Grain::Blocks, ports) => format!("{ports} ports a block"),
+        (Grain::Dots, _) => "1 port/dot".to_owned(),
+        (Grain::Letters | Grain::Numbers(_), _) => "1 port/cell".to_owned(),
+        (Grain::Blocks, 1) => "1 port/block".to_owned(),
+        (Grain::Blocks, ports) => format!("{ports} ports/block"),
     }
 }
 

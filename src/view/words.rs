@@ -70,7 +70,7 @@ pub fn lasting(age: Age) -> Option<String> {
         Age::Exactly(age) if age.as_secs() == 0 => Some("new".to_owned()),
         Age::Exactly(age) => Some(format!("for {}", roughly(age))),
         Age::AtLeast(age) if age.as_secs() == 0 => None,
-        Age::AtLeast(age) => Some(format!("for at least {}", roughly(age))),
+        Age::AtLeast(age) => Some(format!("seen for {}", roughly(age))),
     }
 }
 
@@ -159,18 +159,18 @@ pub fn rows(parts: &[String], separator: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Formats a process: `chrome [4121] alice`.
+/// Formats a process: `chrome[4121] alice`.
 pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
     let Some(process) = app.processes().get(pid) else { return format!("pid {pid}") };
     let user = process.uid.map(|uid| user(snapshot, uid)).unwrap_or_default();
-    format!("{} [{pid}] {user}", process.name).trim_end().to_owned()
+    format!("{}[{pid}] {user}", process.name).trim_end().to_owned()
 }
 
 /// Formats the owner of sockets: `payments-api [4121]`, `hidden, alice`, `kernel`.
 pub fn party(app: &App, party: Party) -> String {
     match party {
         Party::Process(pid) => match app.processes().get(pid) {
-            Some(process) => format!("{} [{pid}]", process.name),
+            Some(process) => format!("{}[{pid}]", process.name),
             None => format!("pid {pid}"),
         },
         other => party_name(app, other),
@@ -276,7 +276,7 @@ mod tests {
     fn an_age_says_when_it_is_only_a_least() {
         let (seconds, minutes) = (Duration::from_secs(12), Duration::from_secs(200));
         assert_eq!(lasting(Age::Exactly(seconds)).as_deref(), Some("for 12 s"));
-        assert_eq!(lasting(Age::AtLeast(minutes)).as_deref(), Some("for at least 3 min"));
+        assert_eq!(lasting(Age::AtLeast(minutes)).as_deref(), Some("seen for 3 min"));
         assert_eq!(lasting(Age::Exactly(Duration::from_millis(300))).as_deref(), Some("new"));
         assert_eq!(lasting(Age::AtLeast(Duration::ZERO)), None);
         assert_eq!(roughly(Duration::from_hours(36)), "36 h");

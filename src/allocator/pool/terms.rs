@@ -68,7 +68,7 @@ pub struct PoolSetup {
 
 /// Error: the bands are larger than their range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("bands of {asked} ports in a range of {candidates}")]
+#[error("bands of {asked} ports are too large: expected at most {candidates}")]
 pub struct BandsTooLarge {
     pub asked: u64,
     pub candidates: u32,
@@ -112,7 +112,8 @@ pub struct Resting {
 pub enum Shortage {
     /// All ports that the class may use are leased, in quarantine, or bound by others (`refused`).
     #[error(
-        "no port is left for class {}: {leased} leased, {resting} resting, {refused} in use by others",
+        "no port left for class {}: {leased} leased, {resting} quarantined, {refused} in use by \
+         others",
         class.name()
     )]
     NoneLeft { class: Priority, leased: u32, resting: u32, refused: u32 },
@@ -121,7 +122,7 @@ pub enum Shortage {
     #[error("gave up after {attempts} attempts, {untried} ports not tried{}", but_for(*.last))]
     GaveUp { attempts: u32, untried: u32, last: Refusal },
     /// The limit on sockets kept is reached.
-    #[error("{held} ports are held, as many as open files allow")]
+    #[error("{held} ports are held, the limit of open files")]
     Limit { held: u32 },
 }
 

@@ -96,7 +96,7 @@ impl Allocation {
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         if self.site == Site::Machine {
             let Some(scan) = scan else {
-                let words = "no scan yet: the allocator waits for the first one";
+                let words = "no scan yet: the allocator starts after the first scan";
                 self.notice = Some(Text::scrub(words));
                 return None;
             };
@@ -284,7 +284,7 @@ impl Allocation {
     }
 
     fn nothing_held(&mut self) -> Vec<Effect> {
-        self.notice = Some(Text::scrub("nothing is held"));
+        self.notice = Some(Text::scrub("no port is held"));
         Vec::new()
     }
 

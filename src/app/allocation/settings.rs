@@ -100,5 +100,5 @@ fn read_address(typed: &str) -> Result<Option<LocalAddress>, String> {
     if typed.is_empty() || typed == ALL {
         return Ok(None);
     }
-    typed.parse().map(Some).map_err(|error| format!("{typed}: {error}, or nothing for all"))
+    typed.parse().map(Some).map_err(|error| format!("{typed}: {error}; empty: all"))
 }

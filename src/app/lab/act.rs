@@ -144,7 +144,7 @@ impl LabScreen {
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         let reserved = scan.map(|scan| scan.snapshot.ephemeral.reserved().to_vec());
         if reserved.is_none() && !self.is_simulated {
-            self.notice = Some(Text::scrub("no scan yet: the lab waits for the first one"));
+            self.notice = Some(Text::scrub("no scan yet: the lab starts after the first scan"));
             return None;
         }
         self.report = None;
@@ -267,7 +267,8 @@ impl LabScreen {
     }
 
     fn nothing_simulated(&mut self) -> Vec<Effect> {
-        self.notice = Some(Text::scrub("the machine's occupancy is as it is: t simulates one"));
+        self.notice =
+            Some(Text::scrub("cannot change the host's occupancy; t switches to simulation"));
         Vec::new()
     }
 
@@ -286,7 +287,7 @@ impl LabScreen {
     fn add(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let free = (0..ALLOCATORS.len()).find(|number| !self.picked.contains(number));
         let Some(free) = free.filter(|_| self.picked.len() < MOST_COLUMNS) else {
-            let words = format!("{MOST_COLUMNS} columns at most: s changes the selected one");
+            let words = format!("at most {MOST_COLUMNS} columns: s changes the selected one");
             self.notice = Some(Text::scrub(words));
             return Vec::new();
         };
@@ -297,7 +298,7 @@ impl LabScreen {
 
     fn remove(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         if self.picked.len() == 1 {
-            self.notice = Some(Text::scrub("one column is the least: s changes its strategy"));
+            self.notice = Some(Text::scrub("at least one column: s changes its strategy"));
             return Vec::new();
         }
         self.picked.remove(self.selected);

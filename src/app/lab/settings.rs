@@ -92,8 +92,8 @@ impl EditableSettings for LabOptions {
 
 fn read_destinations(typed: &str) -> Result<u32, String> {
     match typed.parse() {
-        Ok(0) => Err("0 remote endpoints would need no port: type 1 or more".to_owned()),
+        Ok(0) => Err("invalid remote endpoints '0': expected 1 or more".to_owned()),
         Ok(count) => Ok(count),
-        Err(_) => Err(format!("{typed} is no number of remote endpoints: type 1 to {}", u32::MAX)),
+        Err(_) => Err(format!("invalid remote endpoints '{typed}': expected 1 to {}", u32::MAX)),
     }
 }

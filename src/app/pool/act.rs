@@ -116,8 +116,8 @@ impl Leasing {
             _ => {
                 let lost = match self.report().map_or(0, |report| report.leases.len()) {
                     0 => None,
-                    1 => Some("a new pool: a lease is given up".to_owned()),
-                    lost => Some(format!("a new pool: {lost} leases are given up")),
+                    1 => Some("new pool: 1 lease ended".to_owned()),
+                    lost => Some(format!("new pool: {lost} leases ended")),
                 };
                 self.notice = lost.map(Text::scrub);
                 self.forget();
@@ -135,7 +135,7 @@ impl Leasing {
         let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
         let hold_share = match site {
             Site::Machine if scan.is_none() => {
-                return Err(Text::scrub("no scan yet: the pool waits for the first one"));
+                return Err(Text::scrub("no scan yet: the pool opens after the first scan"));
             }
             // On a machine that others use, hold at most a tenth of the free ports.
             Site::Machine if !is_alone => 0.1,
@@ -171,7 +171,7 @@ impl Leasing {
         if asked <= u64::from(candidates) {
             return Ok(());
         }
-        let words = format!("bands of {asked} ports in a range of {candidates}: change them (o)");
+        let words = format!("bands need {asked} ports, range has {candidates}: change them (o)");
         Err(Text::scrub(words))
     }
 
@@ -189,7 +189,7 @@ impl Leasing {
         match self.selected_port() {
             Some(port) if is_leased => vec![ask(PoolRequest::Release(port))],
             Some(port) => {
-                let words = format!("{port} rests, and is free again by itself");
+                let words = format!("{port} is in quarantine");
                 self.notice = Some(Text::scrub(words));
                 Vec::new()
             }
@@ -205,7 +205,7 @@ impl Leasing {
     }
 
     fn nothing_leased(&mut self) -> Vec<Effect> {
-        self.notice = Some(Text::scrub("nothing is leased"));
+        self.notice = Some(Text::scrub("no port is leased"));
         Vec::new()
     }
 

@@ -44,10 +44,10 @@ impl PoolField {
             Self::High => "for high",
             Self::Normal => "for normal",
             Self::Quarantine => "quarantine",
-            Self::Rest => "rest",
+            Self::Rest => "seconds",
             Self::FailureRate => "failures",
             Self::Attempts => "attempts",
-            Self::Tenant => "tenant",
+            Self::Tenant => "holder",
         }
     }
 }
@@ -148,19 +148,19 @@ impl PoolOptions {
 
 fn read_band(typed: &str) -> Result<u32, String> {
     let count = typed.parse().ok().filter(|&count| count <= 65_535);
-    count.ok_or_else(|| format!("{typed} is no number of ports: type 0 to 65535"))
+    count.ok_or_else(|| format!("invalid number of ports '{typed}': expected 0 to 65535"))
 }
 
 /// Reads the length of a quarantine: at most a day, because nobody waits longer.
 fn read_rest(typed: &str) -> Result<Duration, String> {
     let seconds = typed.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
-    let wrong = || format!("{typed} is no number of seconds: type 0 to 86400, such as 10 or 0.5");
+    let wrong = || format!("invalid seconds '{typed}': expected 0 to 86400, such as 0.5");
     seconds.map(Duration::from_secs_f64).ok_or_else(wrong)
 }
 
 fn read_rate(typed: &str) -> Result<f64, String> {
     let rate = typed.parse().ok().filter(|&rate| rate > 0.0 && rate < 1.0);
-    rate.ok_or_else(|| format!("{typed} is no failure rate: type one such as 0.001 or 1e-6"))
+    rate.ok_or_else(|| format!("invalid failure rate '{typed}': expected above 0 and below 1"))
 }
 
 /// Reads the pid of the lease holder; empty: this process. The engine checks whether it exists.
@@ -169,6 +169,6 @@ fn read_tenant(typed: &str) -> Result<Option<u32>, String> {
         return Ok(None);
     }
     let pid = typed.parse().ok().filter(|&pid| pid > 0);
-    let wrong = || format!("{typed} is no pid: type one such as 4711, or nothing for ourselves");
+    let wrong = || format!("invalid pid '{typed}': expected such as 4711; empty: portscope");
     pid.map(Some).ok_or_else(wrong)
 }

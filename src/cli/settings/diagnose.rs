@@ -53,7 +53,7 @@ fn thresholds(warn: &str, critical: &str) -> Result<Thresholds, BadInput> {
     let shares = (percent("--warn", warn)?, percent("--critical", critical)?);
     if shares.0 > shares.1 {
         return Err(BadInput(format!(
-            "--warn {warn} is above --critical {critical}: the warning comes first"
+            "--warn {warn} is above --critical {critical}: expected --warn at or below --critical"
         )));
     }
     Ok(Thresholds { warn: shares.0 / 100.0, critical: shares.1 / 100.0 })
@@ -62,7 +62,7 @@ fn thresholds(warn: &str, critical: &str) -> Result<Thresholds, BadInput> {
 fn percent(option: &str, typed: &str) -> Result<f64, BadInput> {
     decimal(typed).filter(|percent| (1.0..=100.0).contains(percent)).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("{option} '{shown}' makes no sense: use percent, 1 to 100"))
+        BadInput(format!("invalid value '{shown}' for {option}: expected 1 to 100 percent"))
     })
 }
 
@@ -70,7 +70,7 @@ fn sample(typed: &str) -> Result<Duration, BadInput> {
     let seconds = decimal(typed).filter(|seconds| (0.0..=60.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("--sample '{shown}' makes no sense: use seconds, 0 to 60"))
+        BadInput(format!("invalid value '{shown}' for --sample: expected 0 to 60 seconds"))
     })
 }
 
@@ -78,7 +78,7 @@ fn top(typed: &str) -> Result<usize, BadInput> {
     let is_plain = typed.bytes().all(|b| b.is_ascii_digit());
     typed.parse().ok().filter(|&top| is_plain && top <= MOST_LISTED).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("--top '{shown}' makes no sense: use a number, 0 to {MOST_LISTED}"))
+        BadInput(format!("invalid value '{shown}' for --top: expected 0 to {MOST_LISTED}"))
     })
 }
 

@@ -42,6 +42,6 @@ fn port(typed: &str) -> Result<u16, BadInput> {
     let port = is_number(typed).then(|| typed.parse().ok()).flatten();
     port.filter(|&port| port > 0).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("'{shown}' is no port to explain: use a number, 1 to 65535"))
+        BadInput(format!("invalid port '{shown}': expected 1 to 65535"))
     })
 }

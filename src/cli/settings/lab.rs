@@ -87,21 +87,17 @@ impl TryFrom<LabArguments> for LabSettings {
 fn comparison(typed: &LabArguments) -> Result<ComparisonSettings, BadInput> {
     for (option, given) in [("--window", &typed.window), ("--thief", &typed.thief)] {
         if given.is_some() {
-            return Err(BadInput(format!("{option} is for a race: add --race, or leave it out")));
+            return Err(BadInput(format!("{option} requires --race")));
         }
     }
     let strategies = strategies(&typed.strategy)?;
     let band = typed.band.as_deref().map(band).transpose()?;
     if band.is_some() && !strategies.iter().any(|&number| ALLOCATORS[number].name == "banded") {
-        return Err(BadInput(
-            "--band is for 'banded': add --strategy banded, or leave it out".into(),
-        ));
+        return Err(BadInput("--band requires --strategy banded".into()));
     }
     let site = site(typed.occupancy, typed.fill.as_deref())?;
     if typed.address.is_some() && site != LabSite::Machine {
-        return Err(BadInput(
-            "--address is for real binds: add --occupancy live, or leave it out".into(),
-        ));
+        return Err(BadInput("--address requires --occupancy live".into()));
     }
     let is_built = matches!(site, LabSite::Simulated { pattern: Pattern::Built, .. });
     Ok(ComparisonSettings {
@@ -136,10 +132,7 @@ fn site(occupancy: OccupancyName, typed: Option<&str>) -> Result<LabSite, BadInp
         OccupancyName::Built => Pattern::Built,
         OccupancyName::Live if typed.is_none() => return Ok(LabSite::Machine),
         OccupancyName::Live => {
-            return Err(BadInput(
-                "--fill is for an occupancy made by chance: leave it or --occupancy live out"
-                    .into(),
-            ));
+            return Err(BadInput("--fill cannot be used with --occupancy live".into()));
         }
     };
     Ok(LabSite::Simulated { pattern, share: typed.map_or(Ok(FILL), fill)? })
@@ -156,7 +149,7 @@ fn strategies(names: &[String]) -> Result<Vec<usize>, BadInput> {
         let number = ALLOCATORS.iter().position(|known| known.name == row.name);
         let number = number.expect("it is a row of ALLOCATORS");
         if numbers.contains(&number) {
-            return Err(BadInput(format!("--strategy {name} is given twice: give it once")));
+            return Err(BadInput(format!("--strategy {name} is given twice: expected once")));
         }
         numbers.push(number);
     }
@@ -167,14 +160,14 @@ fn band(typed: &str) -> Result<u32, BadInput> {
     let ports = is_number(typed).then(|| typed.parse().ok()).flatten();
     ports.ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("--band '{shown}' makes no sense: use a number of ports, 0 or more"))
+        BadInput(format!("invalid value '{shown}' for --band: expected a whole number, 0 or more"))
     })
 }
 
 fn fill(typed: &str) -> Result<f64, BadInput> {
     decimal(typed).filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("--fill '{shown}' makes no sense: use a share, 0 to 1"))
+        BadInput(format!("invalid value '{shown}' for --fill: expected 0 to 1"))
     })
 }
 
@@ -182,14 +175,16 @@ fn window(typed: &str) -> Result<Duration, BadInput> {
     let seconds = decimal(typed).filter(|seconds| (0.0..=60.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("--window '{shown}' makes no sense: use seconds, 0 to 60"))
+        BadInput(format!("invalid value '{shown}' for --window: expected 0 to 60 seconds"))
     })
 }
 
 fn thief(typed: &str) -> Result<f64, BadInput> {
     decimal(typed).filter(|rate| (1.0..=1e6).contains(rate)).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("--thief '{shown}' makes no sense: use ports a second, 1 to 1000000"))
+        BadInput(format!(
+            "invalid value '{shown}' for --thief: expected 1 to 1000000 ports per second"
+        ))
     })
 }
 

@@ -99,14 +99,12 @@ impl TryFrom<ExecArguments> for ExecSettings {
         if let Some(stray) = &typed.stray {
             let shown = Text::scrub(stray.as_bytes());
             return Err(BadInput(format!(
-                "'{shown}' stands before --, COMMAND stands after it: portscope exec -- {shown}"
+                "unexpected argument '{shown}': put COMMAND after --: portscope exec -- {shown}"
             )));
         }
         let mut words = typed.command.into_iter();
         let program = words.next().filter(|program| !program.is_empty()).ok_or_else(|| {
-            BadInput(
-                "COMMAND is missing: name it after --, as in portscope exec -- ./server".into(),
-            )
+            BadInput("missing COMMAND: put it after --, as in portscope exec -- ./server".into())
         })?;
         let search = SearchSettings::new(typed.search, typed.protocol.into())?;
         let arguments = words.collect();

@@ -38,7 +38,7 @@ impl TryFrom<ServeArguments> for ServeSettings {
     fn try_from(typed: ServeArguments) -> Result<Self, BadInput> {
         let place = SocketPath::spelt(&typed.socket).ok_or_else(|| {
             let shown = Text::scrub(typed.socket.as_bytes());
-            BadInput(format!("--socket '{shown}' names nothing: give a path, or @NAME"))
+            BadInput(format!("invalid value '{shown}' for --socket: expected a path or @NAME"))
         })?;
         let quarantine = match (&typed.quarantine, &typed.drain) {
             (Some(typed), _) => Quarantine::Time(rest("--quarantine", typed)?),
@@ -64,7 +64,7 @@ fn rest(option: &str, typed: &str) -> Result<Duration, BadInput> {
     let seconds = decimal(typed).filter(|seconds| (0.0..=LONGEST).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("{option} '{shown}' makes no sense: use seconds, 0 to {LONGEST}"))
+        BadInput(format!("invalid value '{shown}' for {option}: expected 0 to {LONGEST} seconds"))
     })
 }
 

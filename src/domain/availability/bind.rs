@@ -10,7 +10,7 @@ use crate::domain::{
     },
 };
 
-const UNTOLD: &str = "which the kernel's tables do not tell; --probe would";
+const UNTOLD: &str = "which the kernel's tables do not show; use --probe to test";
 
 /// Returns the answer for a bind() to `port`. Considers occupancy only: permissions, and addresses
 /// that are not of this machine, are not checked. A v4-mapped address counts as the IPv4 address,
@@ -63,16 +63,16 @@ pub fn describe(snapshot: &Snapshot, socket: &Socket) -> String {
     }
 }
 
-/// Describes a conflict: `LISTEN on 0.0.0.0 covers every IPv4 address`.
+/// Describes a conflict: `LISTEN on 0.0.0.0 blocks every IPv4 address`.
 pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
     let reach = Reach::of_holder(snapshot, holder);
     let holder = describe(snapshot, holder);
     if reach.is_wide() {
-        format!("{holder} covers {reach}")
+        format!("{holder} blocks {reach}")
     } else if wanted.is_wide() {
         format!("{holder} blocks {wanted}")
     } else {
-        format!("{holder} has this very address")
+        format!("{holder} has exactly this address")
     }
 }
 
@@ -84,7 +84,7 @@ fn why_untold_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String {
     };
     if meeting(snapshot, &unscoped, holder) == Meeting::Surely {
         let place = describe(snapshot, holder);
-        return format!("{place} counts unless it is bound to another interface, {UNTOLD}");
+        return format!("{place} blocks it unless it is bound to another interface, {UNTOLD}");
     }
     why_untold(snapshot, holder)
 }
@@ -93,9 +93,9 @@ fn why_untold_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String {
 pub fn why_untold(snapshot: &Snapshot, holder: &Socket) -> String {
     let place = describe(snapshot, holder);
     if holder.state == State::SynReceived {
-        format!("{place} waits in the queue of a listener that is not listed; --probe would tell")
+        format!("{place} is in the queue of a listener that is not listed; use --probe to test")
     } else {
-        format!("{place} takes IPv4 too unless it has IPV6_V6ONLY, {UNTOLD}")
+        format!("{place} also blocks IPv4 unless it has IPV6_V6ONLY, {UNTOLD}")
     }
 }
 
@@ -106,15 +106,15 @@ fn in_conflict(snapshot: &Snapshot, wanted: &Reach, holder: &Socket, bind: Bind)
         Reuse::None => Answer::new(Verdict::InUse, conflict),
         Reuse::Address if is_listening => Answer::new(
             Verdict::InUse,
-            format!("{conflict}, and SO_REUSEADDR does not help against a listening socket"),
+            format!("{conflict}; SO_REUSEADDR has no effect against a listening socket"),
         ),
         Reuse::Address => Answer::new(
             Verdict::Unknown,
-            format!("{conflict}, unless it has SO_REUSEADDR too, {UNTOLD}"),
+            format!("{conflict} unless it has SO_REUSEADDR, too, {UNTOLD}"),
         ),
         Reuse::Port => Answer::new(
             Verdict::Unknown,
-            format!("{conflict}, unless it has SO_REUSEPORT too and the same user, {UNTOLD}"),
+            format!("{conflict} unless it has SO_REUSEPORT and the same user, {UNTOLD}"),
         ),
     }
 }
@@ -122,6 +122,6 @@ fn in_conflict(snapshot: &Snapshot, wanted: &Reach, holder: &Socket, bind: Bind)
 fn nothing_in_the_way(snapshot: &Snapshot, port: u16, bind: Bind) -> String {
     match snapshot.on_port(bind.protocol, port).first() {
         None => format!("no {} socket is listed on the port", bind.protocol.name().to_uppercase()),
-        Some(other) => format!("{} has no address that is asked for", describe(snapshot, other)),
+        Some(other) => format!("{} is on another address", describe(snapshot, other)),
     }
 }

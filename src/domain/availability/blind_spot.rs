@@ -20,7 +20,7 @@ pub fn free_as_far_as_seen(
         Some(gap) => Answer::new(
             Verdict::Unknown,
             format!(
-                "{because}, but {} may be missing ({}); --probe would tell",
+                "{because}, but {} may be missing ({}); use --probe to test",
                 gap.what(),
                 gap.why()
             ),

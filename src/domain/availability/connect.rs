@@ -29,10 +29,8 @@ pub fn connect_answer(
     };
     let hangs_on_policy = matches!(answer.verdict, Verdict::Never | Verdict::Free);
     if hangs_on_policy && !snapshot.knows_range() {
-        let because = format!(
-            "{}, by the kernel's default policy, for its own could not be read",
-            answer.because
-        );
+        let because =
+            format!("{} (assumed: the kernel's policy could not be read)", answer.because);
         return Answer::new(Verdict::Unknown, because);
     }
     answer
@@ -56,7 +54,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
         let holder = describe(snapshot, holder);
         return Answer::new(
             Verdict::InUse,
-            format!("{holder} takes the port from every connect(), of any address and family"),
+            format!("{holder} blocks every connect(), whatever its address and family"),
         );
     }
     let goes_there =
@@ -69,26 +67,27 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
         Some(holder) if is_numbered(&snapshot.numbered) => Answer::new(
             Verdict::InUse,
             format!(
-                "{} was bound by number: no connect() shares the port",
+                "{} was bound by number: no connect() can share the port",
                 describe(snapshot, holder)
             ),
         ),
         Some(holder) if is_numbered(&snapshot.listened) => Answer::new(
             Verdict::InUse,
             format!(
-                "{}, and a socket listened or was bound there before: no connect() shares the port",
+                "{}, and a socket listened or was bound there before: no connect() can share the \
+                 port",
                 describe(snapshot, holder)
             ),
         ),
         None => {
-            let because = "no TCP socket stands on the port".to_owned();
+            let because = "no TCP socket is listed on the port".to_owned();
             blind_spot::free_as_far_as_seen(snapshot, Protocol::Tcp, port, true, because)
         }
         Some(holder) => Answer::new(
             Verdict::Unknown,
             format!(
                 "{} shares the port with other destinations if connect() chose it, and with none \
-                 if bind() did, which the kernel's tables do not tell",
+                 if bind() did, which the kernel's tables do not show",
                 describe(snapshot, holder)
             ),
         ),
@@ -99,12 +98,11 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
 fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let tuple = format!("{} is connected to this destination", describe(snapshot, holder));
     if holder.interface.is_some() || snapshot.source == Source::Procfs {
-        let because = format!("{tuple}, which counts for sockets of the same device only");
+        let because = format!("{tuple}, which blocks only sockets of the same device");
         return Answer::new(Verdict::Unknown, because);
     }
     if is_small_orphan(holder) && !probing::is_linux_at_least(&snapshot.machine, (6, 12)) {
-        let because =
-            format!("{tuple}, and some kernels before Linux 6.12 let connect() take it again");
+        let because = format!("{tuple}, but some kernels before Linux 6.12 let connect() reuse it");
         return Answer::new(Verdict::Unknown, because);
     }
     let policy = &snapshot.ephemeral;
@@ -115,7 +113,7 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     }
     let is_old = destination.is_some_and(|to| snapshot.tuple_reuse(holder, &to) != TupleReuse::No);
     let since = match policy.tw_reuse_delay_ms {
-        _ if is_old => "by now".to_owned(),
+        _ if is_old => "now".to_owned(),
         Some(delay) => format!("once it is {delay} ms old (tcp_tw_reuse_delay)"),
         None => "after tcp_tw_reuse_delay, which could not be read".to_owned(),
     };
@@ -126,8 +124,8 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     Answer::new(
         Verdict::Unknown,
         format!(
-            "{tuple}, but tcp_tw_reuse lets connect() take the port again {since}, if {peer}\
-             connect() chose it, which the kernel's tables do not tell"
+            "{tuple}, but tcp_tw_reuse lets connect() reuse the port {since}, if {peer}connect() \
+             chose it, which the kernel's tables do not show"
         ),
     )
 }
@@ -145,11 +143,11 @@ fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
         Some(IpAddr::V4(_)) => ([BindAddress::Any4; 2], ""),
         Some(IpAddr::V6(_)) => (
             [BindAddress::Any6, BindAddress::AnyDual],
-            "which counts unless the connecting socket has IPV6_V6ONLY",
+            "which applies unless the connecting socket has IPV6_V6ONLY",
         ),
         None => (
             [BindAddress::Any4, BindAddress::Any6],
-            "which counts for destinations of that family only",
+            "which applies only to destinations of that family",
         ),
     };
     let [one, other] = wanted.map(|address| udp_wildcard(snapshot, port, address));
@@ -176,8 +174,8 @@ fn udp_wildcard(snapshot: &Snapshot, port: u16, address: BindAddress) -> Answer 
         return Answer::new(Verdict::Unknown, why_untold(snapshot, holder));
     }
     let because = match sockets.first() {
-        None => "no UDP socket stands on the port".to_owned(),
-        Some(other) => format!("{} has no address that is asked for", describe(snapshot, other)),
+        None => "no UDP socket is listed on the port".to_owned(),
+        Some(other) => format!("{} is on another address", describe(snapshot, other)),
     };
     blind_spot::free_as_far_as_seen(snapshot, Protocol::Udp, port, wanted.needs_v4(), because)
 }

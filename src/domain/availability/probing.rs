@@ -31,7 +31,7 @@ impl Skipped {
     pub fn why(self) -> &'static str {
         match self {
             Self::BesideConnection => {
-                "before Linux 6.18 a bind() beside a connection takes the port from connect()"
+                "before Linux 6.18 a bind() beside a connection makes connect() skip the port"
             }
             Self::LeavesMark => {
                 "it would let a later bind() to [::] with SO_REUSEPORT pass unchecked"

@@ -63,8 +63,8 @@ impl Kind {
         let (who, it, seconds) = (crowd.who(), crowd.it(), crowd.seconds());
         match self {
             Self::Listening => format!(
-                "LISTEN: {who} must close {it}; after shutdown() or `ss --kill` a port that was \
-                 bound by its number stays bound until then."
+                "LISTEN: {who} must close {it} or end; after shutdown() or `ss --kill` a port that \
+                 was bound by number stays bound until then."
             ),
             Self::Bound => format!(
                 "BOUND: {who} must close {it} or end; `ss --kill` does not find a socket that is \
@@ -73,14 +73,14 @@ impl Kind {
             Self::Datagram => format!("UDP: {who} must close {it} or end."),
             Self::Tunnel => crowd.tunnel(),
             Self::SelfConnected(state) => format!(
-                "{state}, connected to itself: {who} must close {it}, after which the port stays in \
-                 TIME-WAIT for 60 s; `ss --kill` frees it at once."
+                "{state}, connected to itself: {who} must close {it}; the port then stays in \
+                 TIME-WAIT for 60 s. `ss --kill` frees it at once."
             ),
             Self::Connected(state @ (State::CloseWait | State::LastAck)) => format!(
-                "{state}: the peer has closed, {who} must close {it} too; no TIME-WAIT follows."
+                "{state}: the peer has closed, {who} must close {it}, too; no TIME-WAIT follows."
             ),
             Self::Connected(State::SynSent) => {
-                format!("SYN-SENT: {who} must close {it}, which leaves nothing on the port.")
+                format!("SYN-SENT: {who} must close {it}; no TIME-WAIT follows.")
             }
             Self::Connected(state @ (State::FinWait1 | State::FinWait2 | State::Closing)) => {
                 format!(
@@ -89,16 +89,16 @@ impl Kind {
                 )
             }
             Self::Connected(state) => format!(
-                "{state}: {who} must close {it}; the end that closes first keeps the port 60 s \
-                 more in TIME-WAIT, and after `ss --kill` a port that was bound by its number stays \
-                 bound until the descriptor is closed."
+                "{state}: {who} must close {it}; the end that closes first keeps the port in \
+                 TIME-WAIT for another 60 s. After `ss --kill` a port that was bound by number \
+                 stays bound until the descriptor is closed."
             ),
             Self::Waiting => format!(
                 "Not yet accepted: {who} must accept and close {it}, or close the listening socket."
             ),
             Self::Orphan(State::FinWait2) => format!(
                 "FIN-WAIT-2, closed by its process: the kernel gives up in at most {seconds} s \
-                 (tcp_fin_timeout); if the peer closes before, TIME-WAIT follows for 60 s."
+                 (tcp_fin_timeout); if the peer closes before that, 60 s of TIME-WAIT follow."
             ),
             Self::Orphan(State::LastAck) => "LAST-ACK, closed by its process: the peer must \
                                              acknowledge, or the kernel gives up (tcp_orphan_retries)."
@@ -109,8 +109,8 @@ impl Kind {
             ),
             Self::TimeWait => {
                 format!(
-                    "TIME-WAIT: in at most {seconds} s, by itself; `ss --kill` ends it at once \
-                     (seen on Linux 6.1; 5.10 refuses)."
+                    "TIME-WAIT: ends by itself in at most {seconds} s; `ss --kill` ends it at once \
+                     (works on Linux 6.1, not on 5.10)."
                 )
             }
         }
@@ -161,8 +161,8 @@ impl Crowd {
         let devices: Vec<String> =
             self.devices.iter().map(|device| format!("ip link set {device} down")).collect();
         format!(
-            "UDP: the kernel holds it for {}. No process can close it: `{}` frees it, and so does \
-             `ip link delete`.",
+            "UDP: the kernel holds it for {}. No process can close it: `{}` frees it, or `ip link \
+             delete`.",
             join(&self.tunnels, " and "),
             devices.join("; "),
         )
@@ -175,8 +175,8 @@ impl Crowd {
 
     fn it(&self) -> String {
         match self.sockets {
-            1 => "it".to_owned(),
-            sockets => format!("all {sockets} of them"),
+            1 => "the socket".to_owned(),
+            sockets => format!("all {sockets} sockets"),
         }
     }
 
@@ -187,13 +187,13 @@ impl Crowd {
         }
         if self.hidden {
             parts.push(match self.users.first() {
-                Some(uid) => format!("a process of uid {uid} that we may not see"),
-                None => "a process that we may not see".to_owned(),
+                Some(uid) => format!("a process of uid {uid} that you may not inspect"),
+                None => "a process that you may not inspect".to_owned(),
             });
         }
         if self.nobody {
             parts.push(
-                "its holder, which no process shows (the kernel, or a descriptor in flight),"
+                "its holder, which is not visible (the kernel, or a descriptor in flight),"
                     .to_owned(),
             );
         }

@@ -73,15 +73,15 @@ fn answers_name_what_is_in_the_way() {
     let cases = [
         (
             socket(Protocol::Tcp, State::Listen, "0.0.0.0", None),
-            "LISTEN on 0.0.0.0 covers every IPv4 address",
+            "LISTEN on 0.0.0.0 blocks every IPv4 address",
         ),
-        (on_device, "BOUND on 0.0.0.0%3 covers every IPv4 address"),
+        (on_device, "BOUND on 0.0.0.0%3 blocks every IPv4 address"),
         (socket(Protocol::Tcp, State::TimeWait, "127.0.0.1", Some("127.0.0.1")), {
-            "TIME-WAIT on 127.0.0.1 has this very address"
+            "TIME-WAIT on 127.0.0.1 has exactly this address"
         }),
         (
             socket(Protocol::Tcp, State::Bound, "::ffff:127.0.0.1", None),
-            "BOUND on ::ffff:127.0.0.1 has this very address",
+            "BOUND on ::ffff:127.0.0.1 has exactly this address",
         ),
     ];
     for (holder, because) in cases {
@@ -282,10 +282,11 @@ fn what_frees_a_port_names_its_processes_and_the_longest_wait() {
     snapshot.pids.extend([812, 813]);
     assert_eq!(
         frees_when(&snapshot, Protocol::Tcp, PORT).unwrap(),
-        "LISTEN: each of pids 812, 813 must close it; after shutdown() or `ss --kill` a port that \
-         was bound by its number stays bound until then. CLOSE-WAIT: the peer has closed, a process \
-         of uid 1000 that we may not see must close it too; no TIME-WAIT follows. TIME-WAIT: in at \
-         most 42 s, by itself; `ss --kill` ends it at once (seen on Linux 6.1; 5.10 refuses)."
+        "LISTEN: each of pids 812, 813 must close the socket or end; after shutdown() or `ss \
+         --kill` a port that was bound by number stays bound until then. CLOSE-WAIT: the peer has \
+         closed, a process of uid 1000 that you may not inspect must close the socket, too; no \
+         TIME-WAIT follows. TIME-WAIT: ends by itself in at most 42 s; `ss --kill` ends it at once \
+         (works on Linux 6.1, not on 5.10)."
     );
     assert_eq!(frees_when(&snapshot, Protocol::Udp, PORT), None);
 }

@@ -52,26 +52,28 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
             ports(count),
             percent(share)
         ),
-        cause: format!("{program} binds by number before connect(): used up for all destinations"),
-        steps: steps(&["let connect() choose the port", "or reserve the ports it numbers"]),
+        cause: format!(
+            "{program} binds by number before connect(): no other destination gets them"
+        ),
+        steps: steps(&["let connect() choose the port", "or reserve the ports it binds"]),
         meaning: format!(
-            "No other connect() can use a port that bind() got by its number, whatever the \
-             destination. A new destination has {left} ports to choose from; when there are none, \
-             connect() fails with EADDRNOTAVAIL."
+            "No other connect() can use a port that was bound by number, whatever the destination. \
+             A new destination has {left} ports to choose from; when none is left, connect() fails \
+             with EADDRNOTAVAIL."
         ),
         evidence: figures,
         advice: vec![
             format!(
                 "in {program}: bind only the source address, with setsockopt(fd, IPPROTO_IP, \
-                 IP_BIND_ADDRESS_NO_PORT, 1) and port 0 (Linux 4.2), and let connect() choose the \
-                 port: it shares ports between destinations"
+                 IP_BIND_ADDRESS_NO_PORT, 1) and port 0 (Linux 4.2): connect() then chooses the \
+                 port and shares it between destinations"
             ),
-            "where it must have these ports: reserve them (net.ipv4.ip_local_reserved_ports), so \
-             that the programs do not take each other's"
+            "if it needs these ports: reserve them (net.ipv4.ip_local_reserved_ports), so that the \
+             kernel gives them to no other program"
                 .to_owned(),
         ],
         avoid: vec![
-            "do not widen its list of ports: each of them is lost to all other programs".to_owned(),
+            "do not give it more ports: each of them is lost to all other programs".to_owned(),
         ],
     })
 }
@@ -115,13 +117,13 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
             grouped(range.suspected),
             percent(share)
         ),
-        cause: format!("{program} binds before connect(): taken for all destinations"),
-        steps: steps(&["IP_BIND_ADDRESS_NO_PORT before bind()", "or no bind() at all"]),
+        cause: format!("{program} binds before connect(): no other destination gets them"),
+        steps: steps(&["IP_BIND_ADDRESS_NO_PORT before bind()", "or omit bind()"]),
         meaning: format!(
-            "A port that bind() chose is taken for all destinations, not only for its own: any \
-             other connect() has some {} ports left, and fails with EADDRNOTAVAIL when there are \
-             none. It is inferred, for the kernel's tables do not tell: connect() gives ports of \
-             one parity first, bind() to port 0 the other, and these came in bind()'s order.",
+            "A port that bind() chose cannot be shared between destinations: any other connect() \
+             has about {} ports left, and fails with EADDRNOTAVAIL when none is left. This is \
+             inferred, because the kernel's tables do not show it: connect() uses ports of one \
+             parity first, bind() to port 0 the other, and these are in bind()'s order.",
             grouped(left)
         ),
         evidence: figures,
@@ -131,10 +133,10 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
                  bind(address, 0) (Linux 4.2): connect() then chooses the port and shares it \
                  between destinations"
             ),
-            "where the source address does not matter: leave bind() out".to_owned(),
+            "if the source address does not matter: omit bind()".to_owned(),
         ],
         avoid: vec![
-            "do not set SO_REUSEADDR instead: bind() to port 0 gives each port once all the same"
+            "do not set SO_REUSEADDR instead: bind() to port 0 still gives each port only once"
                 .to_owned(),
         ],
     })
@@ -170,6 +172,6 @@ fn most(makers: &[PartyGroup<u32>]) -> Option<&PartyGroup<u32>> {
 fn names(most: Option<&PartyGroup<u32>>) -> [String; 2] {
     match most {
         Some(group) => [group.name.clone(), group.program.clone()],
-        None => [(); 2].map(|()| "a process not seen".to_owned()),
+        None => [(); 2].map(|()| "an unknown process".to_owned()),
     }
 }

@@ -35,12 +35,12 @@ fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
     let level = evidence.thresholds.level(share, left, None);
     let summary = if group.is_single() {
         format!(
-            "{name} has bound {} ports of the range that neither listen nor are connected",
+            "{name} holds {} bound ports of the range that neither listen nor are connected",
             grouped(ports)
         )
     } else {
         format!(
-            "{name}: {}, {} ports of the range bound that neither listen nor are connected",
+            "{name}: {}, {} bound ports of the range that neither listen nor are connected",
             group.each(bound),
             grouped(ports)
         )
@@ -57,25 +57,26 @@ fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
         severity: level.severity().max(Severity::Warning),
         about: About::Owner(group.first()),
         summary,
-        cause: format!("{program} keeps them bound: no connect() gets these ports"),
-        steps: steps(&["close sockets that failed", "IP_BIND_ADDRESS_NO_PORT"]),
+        cause: format!("{program} keeps them bound: no connect() can use these ports"),
+        steps: steps(&["close failed sockets", "IP_BIND_ADDRESS_NO_PORT"]),
         meaning: format!(
-            "connect() skips such a port whatever its destination, and no bind(0) gets it: {} of \
-             the range is lost to all programs, {} ports are left for a new destination. Most \
-             tools do not even list these sockets.",
+            "No connect() and no bind() to port 0 can use such a port: {} of the range is lost to \
+             all programs, and {} ports are left for a new destination. Most tools do not list \
+             these sockets.",
             percent(share),
             grouped(left)
         ),
         evidence: figures,
         advice: vec![
             format!(
-                "fix {program}: close a socket whose connect() failed (a bound port outlives the \
-                 failure), and do not bind ports in store"
+                "fix {program}: close a socket when its connect() fails (the port stays bound \
+                 until then), and do not bind ports in advance"
             ),
             "bind only when needed; for connections set IP_BIND_ADDRESS_NO_PORT before bind(), \
              which then holds no port until connect()"
                 .to_owned(),
-            "to see them: portscope scan, state BOUND (or ss --bound-inactive from iproute2 6.8 on)"
+            "to list them: portscope scan, state BOUND (or ss --bound-inactive, iproute2 6.8 or \
+             newer)"
                 .to_owned(),
         ],
         avoid: vec![

@@ -52,19 +52,20 @@ fn of(group: &PartyGroup<&OwnerUse>) -> Finding {
         about: About::Owner(group.first()),
         summary,
         cause: format!("{program} does not call close()"),
-        steps: steps(&["close when read() returns 0", "restart it until then"]),
-        meaning: "The peers have closed these connections and the process has not called close(): \
-                  no timer ends CLOSE-WAIT, so ports and descriptors stay until it does. If it \
-                  goes on, its connect() ends in EADDRNOTAVAIL or its descriptors in EMFILE."
-            .to_owned(),
+        steps: steps(&["close when read() returns 0", "stopgap: restart it"]),
+        meaning:
+            "The peers have closed these connections, but the process has not called close(). \
+                  No timer ends CLOSE-WAIT: ports and descriptors stay in use until it does. If \
+                  the leak goes on, connect() fails with EADDRNOTAVAIL, or socket() with EMFILE."
+                .to_owned(),
         evidence: figures,
         advice: vec![
             format!(
                 "fix {program}: close the socket when read() returns 0, on every path, errors \
-                 included (a response body that is not read to its end and closed is the usual \
-                 cause in HTTP clients)"
+                 included (the usual cause in HTTP clients: a response body that is not read to \
+                 its end and closed)"
             ),
-            "until then restart it now and then: that closes them all at once".to_owned(),
+            "stopgap: restart it, which closes all of them at once".to_owned(),
         ],
         avoid: vec![
             "do not tune sysctls: neither keep-alive nor tcp_fin_timeout ends CLOSE-WAIT"

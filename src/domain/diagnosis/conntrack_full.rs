@@ -30,29 +30,29 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         summary: summary(conntrack, drops),
         cause: String::new(),
         steps: Vec::new(),
-        meaning: "When the table is full the first packet of each new connection is dropped: \
-                  connect() hangs and ends with ETIMEDOUT after minutes, no call names the \
-                  cause; a UDP sendto() fails with EPERM. No port is missing: the kernel's log \
-                  says \"nf_conntrack: table full, dropping packet\"."
+        meaning: "When the table is full, the first packet of each new connection is dropped: \
+                  connect() hangs and fails with ETIMEDOUT after minutes; a UDP sendto() fails \
+                  with EPERM. Ports are not exhausted: the kernel logs \"nf_conntrack: table full, \
+                  dropping packet\"."
             .to_owned(),
         evidence: figures,
         advice: vec![
             format!(
                 "raise the limit now: sysctl -w net.netfilter.nf_conntrack_max={} (about 0.3 \
-                 KiB of memory each; for good in /etc/sysctl.d, on the machine and not in a \
+                 KiB of memory per entry; permanently: in /etc/sysctl.d, on the host and not in a \
                  container)",
                 conntrack.max.saturating_mul(2),
             ),
-            "do not track what needs no translation, both ways, by your own ports: iptables -t \
-             raw -A PREROUTING -p tcp --dport 443 -j CT --notrack; iptables -t raw -A OUTPUT -p \
-             tcp --sport 443 -j CT --notrack"
+            "exclude ports of your own that need no NAT from tracking, in both directions: \
+             iptables -t raw -A PREROUTING -p tcp --dport 443 -j CT --notrack; iptables -t raw -A \
+             OUTPUT -p tcp --sport 443 -j CT --notrack"
                 .to_owned(),
-            "forget dead connections earlier than after 5 days: sysctl -w \
+            "drop dead connections after 1 day, not after 5 (the default): sysctl -w \
              net.netfilter.nf_conntrack_tcp_timeout_established=86400"
                 .to_owned(),
         ],
         avoid: vec![
-            "do not flush the table (conntrack -F): translated connections that live lose their \
+            "do not flush the table (conntrack -F): active connections through NAT lose their \
              translation and break"
                 .to_owned(),
         ],
@@ -84,7 +84,7 @@ fn severity(evidence: &Evidence<'_>, conntrack: &Conntrack, drops: Counter) -> O
 
 fn summary(conntrack: &Conntrack, drops: Counter) -> String {
     let full = format!(
-        "{} of at most {} connections are tracked",
+        "connection tracking: {} of {} entries in use",
         grouped(conntrack.count),
         grouped(conntrack.max),
     );
@@ -93,7 +93,7 @@ fn summary(conntrack: &Conntrack, drops: Counter) -> String {
             format!("{full}; {} packets dropped in the last {seconds:.1} s", grouped(added))
         }
         Counter::Past { total } => {
-            format!("{full}; {} packets dropped since the counter began", grouped(total))
+            format!("{full}; {} packets dropped since the counter started", grouped(total))
         }
         Counter::Still => full,
     }

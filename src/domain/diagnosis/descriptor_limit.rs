@@ -28,21 +28,21 @@ fn share(row: &DescriptorUse) -> f64 {
     f64::from(row.open) / row.limit.max(1) as f64
 }
 
-/// `name has 950 of at most 1,024 files open`
+/// `name has 950 of 1,024 descriptors open`
 fn summary(group: &PartyGroup<&DescriptorUse>, row: &DescriptorUse) -> String {
     let name = &group.name;
     let is_one_limit = group.members.iter().all(|(_, other)| other.limit == row.limit);
     match (group.is_single(), is_one_limit) {
         (true, _) => {
-            format!("{name} has {} of at most {} files open", grouped(row.open), grouped(row.limit))
+            format!("{name} has {} of {} descriptors open", grouped(row.open), grouped(row.limit))
         }
         (false, true) => format!(
-            "{name}: {} of at most {} files open",
+            "{name}: {} of {} descriptors open",
             group.each(|row| row.open),
             grouped(row.limit)
         ),
         (false, false) => format!(
-            "{name}: {} files open, of at most {} in the one nearest to its limit",
+            "{name}: {} descriptors open, limit {} in the process nearest to it",
             group.each(|row| row.open),
             grouped(row.limit)
         ),
@@ -79,24 +79,23 @@ fn finding(group: &PartyGroup<&DescriptorUse>) -> Finding {
         cause: String::new(),
         steps: Vec::new(),
         meaning:
-            "At the limit socket() and accept() fail with EMFILE (\"Too many open files\"). It \
-                  looks as if ports were exhausted, but is not: connections that wait to be \
-                  accepted pile up while ports are left."
+            "At the limit socket() and accept() fail with EMFILE (\"Too many open files\"). This \
+                  looks like port exhaustion but is not: connections wait to be accepted while \
+                  ports are left."
                 .to_owned(),
         evidence: figures,
         advice: vec![
-            format!("raise it at once, without a restart: {}", raise(group, raised)),
+            format!("raise it now, without a restart: {}", raise(group, raised)),
             format!(
-                "for good: LimitNOFILE={raised} in its systemd unit, or setrlimit() at its start"
+                "permanently: LimitNOFILE={raised} in its systemd unit, or setrlimit() at its start"
             ),
             format!(
-                "if the number only grows, it leaks: ls -l /proc/{}/fd shows of what kind",
+                "if the number only grows, descriptors leak: ls -l /proc/{}/fd shows which",
                 row.pid
             ),
         ],
         avoid: vec![
-            "do not widen ip_local_port_range for this: EMFILE has nothing to do with ports"
-                .to_owned(),
+            "do not widen ip_local_port_range: EMFILE has nothing to do with ports".to_owned(),
         ],
     }
 }

@@ -43,8 +43,8 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         evidence: figures(evidence, row, forecast),
         advice,
         avoid: vec![
-            "do not add client threads or retries: each failing connect() walks the whole range, \
-             about 3 ms of CPU on the default one"
+            "do not add client threads or retries: each failing connect() searches the whole \
+             range, about 3 ms of CPU on the default one"
                 .to_owned(),
             NOT_FIN_TIMEOUT.to_owned(),
         ],
@@ -77,10 +77,10 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -
         time_wait: row.time_wait - row.reusable,
     };
     let elsewhere = match others.most {
-        0 if suspected == 0 => "No other destination has a port left either.".to_owned(),
+        0 if suspected == 0 => "No other destination has ports left either.".to_owned(),
         _ if suspected > 0 => format!(
-            "Another destination very likely has at most {} to choose from, see \
-             bind-before-connect.",
+            "A new destination very likely has at most {} to choose from (see \
+             bind-before-connect).",
             ports(others.most.saturating_sub(suspected))
         ),
         _ => format!(
@@ -89,7 +89,9 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -
         ),
     };
     let elsewhere = match row.destination.interface {
-        Some(_) => format!("Sockets that are not bound to the device do not collide. {elsewhere}"),
+        Some(_) => {
+            format!("Sockets that are not bound to this device do not conflict. {elsewhere}")
+        }
         None => elsewhere,
     };
     let doubt = doubt(evidence, row).map(|doubt| format!(" {doubt}")).unwrap_or_default();
@@ -122,13 +124,13 @@ fn doubt(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> {
     }
     if row.may_miss > 0 {
         reasons.push(format!(
-            "the range {} has an odd number of ports, of which each search leaves out the first or \
-             the last",
+            "the range {} has an odd number of ports, of which each search skips the first or the \
+             last",
             evidence.snapshot.ephemeral.range
         ));
     }
     let reasons = reasons.join("; ");
-    (!reasons.is_empty()).then(|| format!("What is left is not known exactly: {reasons}."))
+    (!reasons.is_empty()).then(|| format!("The number left is not exact: {reasons}."))
 }
 
 fn figures(
@@ -165,25 +167,25 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse, client: &str) -> Vec<(S
     let waiting = row.time_wait - row.reusable;
     if row.time_wait * 2 > row.used {
         let full = format!(
-            "keep connections to {remote} open and use them again in {client} (keep-alive, a \
-             pool): {} of its {} ports are in TIME-WAIT",
+            "keep connections to {remote} open and reuse them in {client} (keep-alive, a pool): {} \
+             of its {} ports are in TIME-WAIT",
             grouped(row.time_wait),
             grouped(row.used)
         );
         advice.push((format!("pool connections in {client}"), full));
     } else {
         let full = format!(
-            "bound the connections that {client} opens to {remote} (a pool with a limit), and look \
-             for ones that it does not close"
+            "limit the connections that {client} opens to {remote} (a pool with a maximum), and \
+             look for connections that it does not close"
         );
-        advice.push((format!("bound the connections of {client}"), full));
+        advice.push((format!("limit {client}'s connections (a pool)"), full));
     }
     if waiting * 4 > row.used {
         advice.extend(remedies::reuse(&evidence.snapshot.ephemeral, &row.destination));
     }
     let full = format!(
-        "add an address: each further source address of this machine, or address of {remote}, has \
-         a range of its own (the limit is per source, destination and port)"
+        "add an address: each additional source address of this host, or address of {remote}, has \
+         its own range (the limit is per source, destination and port)"
     );
     advice.push(("add a source address".to_owned(), full));
     let wider = remedies::wider_range(&evidence.snapshot.ephemeral);

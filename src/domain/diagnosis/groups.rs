@@ -15,9 +15,9 @@ use crate::domain::{
 pub(super) struct PartyGroup<T> {
     /// The party with most comes first.
     pub members: Vec<(Party, T)>,
-    /// `holder (pid 7)`, `holder, 3 processes`, `web.service, 3 processes`
+    /// `holder[7]`, `holder, 3 processes`, `web.service, 3 processes`
     pub name: String,
-    /// `holder (pid 7)`, `holder`, `web.service`
+    /// `holder[7]`, `holder`, `web.service`
     pub program: String,
 }
 

@@ -50,7 +50,7 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
         about: About::Port(Protocol::Tcp, socket.local.port),
         summary: format!(
             "{} does not accept on {}: {} connections wait, its backlog is {}",
-            owner.as_deref().unwrap_or("a process not seen"),
+            owner.as_deref().unwrap_or("an unknown process"),
             socket.local,
             grouped(waiting),
             grouped(backlog),
@@ -64,20 +64,20 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
     }
 }
 
-const MEANING: &str = "Further SYNs to a full accept queue are dropped: connect() hangs and ends with \
-                       ETIMEDOUT, or with ECONNRESET where tcp_abort_on_overflow is set. It \
-                       looks as if ports were exhausted, but is not: the client has its port, \
-                       the server does not call accept().";
+const MEANING: &str = "The kernel drops SYNs to a full accept queue: connect() hangs and fails \
+                       with ETIMEDOUT, or with ECONNRESET if tcp_abort_on_overflow is set. This \
+                       looks like port exhaustion but is not: the client has its port, the server \
+                       does not call accept().";
 
 fn advice(owner: &str, backlog: u32) -> Vec<String> {
     let larger = backlog.saturating_mul(4).max(4096);
     vec![
         format!(
-            "make {owner} accept faster: more threads or processes in accept(), nothing slow \
-             between two calls of it; check that it is not stopped or out of descriptors"
+            "make {owner} accept faster: more threads or processes in accept(), no slow work \
+             between two calls; check that it is not stopped or out of descriptors"
         ),
         format!(
-            "give listen() a larger backlog, listen(fd, {larger}), together with: sysctl -w \
+            "increase the backlog, listen(fd, {larger}), and its limit, sysctl -w \
              net.core.somaxconn={larger}; then restart it"
         ),
         "spread the load over several listeners with SO_REUSEPORT".to_owned(),
@@ -86,7 +86,7 @@ fn advice(owner: &str, backlog: u32) -> Vec<String> {
 
 fn avoid() -> Vec<String> {
     vec![
-        "do not set tcp_abort_on_overflow to 1: clients that would have come in with a later \
+        "do not set tcp_abort_on_overflow to 1: clients that would have connected with a later \
          SYN get ECONNRESET instead"
             .to_owned(),
     ]
@@ -97,7 +97,7 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
     let (severity, times) = match overflows {
         Counter::Still => return None,
         Counter::Past { total } => {
-            (Severity::Notice, format!("{} times since the counter began", grouped(total)))
+            (Severity::Notice, format!("{} times since the counter started", grouped(total)))
         }
         Counter::Growing { added, seconds, .. } => {
             (Severity::Warning, format!("{} times in the last {seconds:.1} s", grouped(added)))
@@ -116,9 +116,9 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
         meaning: MEANING.to_owned(),
         evidence: figures,
         advice: vec![
-            "watch which accept queue fills (Recv-Q beside Send-Q): watch -n 0.2 'ss -ltn'"
+            "find the accept queue that fills (Recv-Q reaches Send-Q): watch -n 0.2 'ss -ltn'"
                 .to_owned(),
-            "give that listener a larger backlog and raise net.core.somaxconn with it: sysctl \
+            "increase the backlog of that listener and its limit, net.core.somaxconn: sysctl \
              -w net.core.somaxconn=4096"
                 .to_owned(),
         ],

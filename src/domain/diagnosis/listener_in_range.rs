@@ -21,11 +21,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let ports = PortRange::merged(services.iter().map(|service| single(service.port)).collect());
     let command = reservation::command(ephemeral, ports.iter().copied());
     let mut avoid =
-        vec!["do not set the sysctl to the new ports alone: it replaces the list".to_owned()];
+        vec!["do not set the sysctl to the new ports only: they replace the list".to_owned()];
     if reservation::is_too_long(&command) {
         avoid.push(
-            "do not write so long a list with sysctl(8) or into sysctl.d: only its first 4,095 \
-             bytes take effect, without an error; there, give ranges that cover the ports"
+            "do not set a list this long with sysctl(8) or in sysctl.d: only its first 4,095 bytes \
+             take effect, without an error; use ranges that cover the ports there"
                 .to_owned(),
         );
     }
@@ -45,10 +45,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         ],
         advice: vec![
             format!(
-                "reserve their ports, which keeps automatic choice away and bind() by number free: \
-                 {command}"
+                "reserve their ports, so that the kernel never chooses them (bind() by number \
+                 still works): {command}"
             ),
-            format!("or move them below {}", range.first()),
+            format!("or move them to ports below {}", range.first()),
         ],
         avoid,
     }]
@@ -68,9 +68,12 @@ fn summary(evidence: &Evidence<'_>, services: &[Service<'_>]) -> String {
         0 => String::new(),
         more => format!(" and {} more", grouped(more as u64)),
     };
-    let verb = if services.len() == 1 { "service listens" } else { "services listen" };
+    let listen = match services.len() {
+        1 => "service listens on an unreserved port",
+        _ => "services listen on unreserved ports",
+    };
     format!(
-        "{} {verb} inside the ephemeral range {}, not reserved: {}{more}",
+        "{} {listen} of the ephemeral range {}: {}{more}",
         grouped(services.len() as u64),
         evidence.snapshot.ephemeral.range,
         names.join(", ")
@@ -80,21 +83,20 @@ fn summary(evidence: &Evidence<'_>, services: &[Service<'_>]) -> String {
 fn meaning(evidence: &Evidence<'_>) -> String {
     let known = match evidence.snapshot.vitals.by_number {
         Some(_) => {
-            "Sockets that asked for any port (bind to 0) are not among them: the next one gets \
-             another port."
+            "Sockets that were bound to port 0 are not included: the next one gets another port."
         }
         None => {
-            "Nothing is wrong with a listener that asked for any port (bind to 0): without \
-             netlink the kernel does not say which ones did, and UDP services are not known."
+            "The list may include listeners that were bound to port 0, which are not affected: \
+             without netlink the kernel does not show them. UDP services are unknown."
         }
     };
     format!(
-        "While a service is down, any outgoing connection, or UDP socket, may be given its port: \
-         its next start then fails with EADDRINUSE. {known}"
+        "While a service is down, the kernel may give its port to any outgoing connection or UDP \
+         socket: the service then fails to start with EADDRINUSE. {known}"
     )
 }
 
-/// `40010 nginx (pid 812)`, `udp 51820 WireGuard tunnel wg0`
+/// `40010 nginx[812]`, `udp 51820 WireGuard tunnel wg0`
 fn named(evidence: &Evidence<'_>, service: &Service<'_>) -> String {
     let snapshot = evidence.snapshot;
     let protocol = if service.protocol == Protocol::Udp { "udp " } else { "" };

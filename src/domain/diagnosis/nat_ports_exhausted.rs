@@ -80,9 +80,9 @@ fn summary(row: &Translation) -> String {
     let to = format!("{} to {destination} as {source}", protocol.name().to_uppercase());
     if is_dense(row) {
         let all = if seen.len() == *ports { "every port" } else { "nearly every port" };
-        format!("NAT of {to} has used {all} from {} to {}", seen.first(), seen.last())
+        format!("NAT of {to} uses {all} from {} to {}", seen.first(), seen.last())
     } else {
-        format!("NAT of {to} uses {} of at most {} ports", grouped(*ports), grouped(WHOLE))
+        format!("NAT of {to} uses {} of {} ports", grouped(*ports), grouped(WHOLE))
     }
 }
 
@@ -90,16 +90,15 @@ fn summary(row: &Translation) -> String {
 fn meaning(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => {
-            "A new connection to this destination gets no answer: its SYN is dropped, connect() \
-             hangs until ETIMEDOUT and no errno names the cause, while other destinations work. \
-             No socket table shows these ports; the translation's own range is not readable, so \
-             its ends are taken from the ports seen."
+            "New connections to this destination get no answer: NAT drops the SYN, and connect() \
+             hangs until it fails with ETIMEDOUT. Other destinations work. No socket table shows \
+             these ports; the range of the NAT rule cannot be read, so its ends are inferred from \
+             the ports in use."
         }
         Protocol::Udp => {
-            "A new flow to this destination is dropped: a sendto() on this machine fails with \
-             EPERM, one that is only forwarded gets no answer. No socket table shows these \
-             ports; the translation's own range is not readable, so its ends are taken from the \
-             ports seen."
+            "New flows to this destination are dropped: sendto() on this host fails with EPERM, \
+             forwarded packets get no answer. No socket table shows these ports; the range of the \
+             NAT rule cannot be read, so its ends are inferred from the ports in use."
         }
     }
 }
@@ -110,13 +109,13 @@ fn advice(row: &Translation) -> Vec<String> {
     let mut advice = Vec::new();
     if is_dense(row) {
         advice.push(format!(
-            "widen the ports of the translation: find the rule (nft -a list ruleset, or \
-             iptables -t nat -S), then: meta l4proto {name} masquerade to :1024-65535, or snat \
-             to {source}:1024-65535",
+            "widen the ports of the NAT rule: find it (nft -a list ruleset, or iptables -t nat \
+             -S), then set: meta l4proto {name} masquerade to :1024-65535, or snat to \
+             {source}:1024-65535",
         ));
     }
     advice.push(format!(
-        "give it more addresses, each has its own ports: {name} dport {} snat to {source}-<last \
+        "add addresses to the rule, each has its own ports: {name} dport {} snat to {source}-<last \
          address>",
         destination.port,
     ));
@@ -126,7 +125,7 @@ fn advice(row: &Translation) -> Vec<String> {
     ));
     if row.protocol == Protocol::Tcp {
         advice.push(
-            "let finished connections go earlier: sysctl -w \
+            "free the ports of finished connections earlier: sysctl -w \
              net.netfilter.nf_conntrack_tcp_timeout_time_wait=30"
                 .to_owned(),
         );
@@ -136,9 +135,8 @@ fn advice(row: &Translation) -> Vec<String> {
 
 fn avoid() -> Vec<String> {
     vec![
-        "do not widen ip_local_port_range for this: the translation does not choose from it"
-            .to_owned(),
-        "do not flush the table (conntrack -F): translated connections that live break".to_owned(),
+        "do not widen ip_local_port_range: NAT does not choose from it".to_owned(),
+        "do not flush the table (conntrack -F): active connections through NAT break".to_owned(),
     ]
 }
 
@@ -148,7 +146,7 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
     let (severity, times) = match failures {
         Counter::Still => return None,
         Counter::Past { total } => {
-            (Severity::Notice, format!("{} times since the counter began", grouped(total)))
+            (Severity::Notice, format!("{} times since the counter started", grouped(total)))
         }
         Counter::Growing { added, seconds, .. } => {
             (Severity::Warning, format!("{} times in the last {seconds:.1} s", grouped(added)))
@@ -162,20 +160,20 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
         rule: "nat-ports-exhausted",
         severity,
         about: About::Machine,
-        summary: format!("connection tracking could not enter a flow {times}"),
+        summary: format!("connection tracking failed to insert a flow {times}"),
         cause: String::new(),
         steps: Vec::new(),
         meaning: "The first packet of such a flow is dropped: TCP sends it again and connect() \
-                  takes a second longer, or hangs if translation has no port left; a UDP \
-                  sendto() may fail with EPERM. No translation seen is full; two packets of one \
-                  flow that race (DNS over UDP) count here too."
+                  takes a second longer, or hangs if NAT has no port left; a UDP sendto() may fail \
+                  with EPERM. No NAT rule appears to be full; two packets of one flow that race \
+                  (DNS over UDP) are counted here, too."
             .to_owned(),
         evidence: figures,
         advice: vec![
-            "see which flows fail: conntrack -S, conntrack -E -e NEW, and the ranges of \
+            "find the flows that fail: conntrack -S, conntrack -E -e NEW; show the ranges of \
              masquerade and snat: nft list ruleset"
                 .to_owned(),
-            "where it is DNS over UDP, let the resolver ask one at a time: options \
+            "if it is DNS over UDP, make the resolver send one query at a time: options \
              single-request-reopen in /etc/resolv.conf"
                 .to_owned(),
         ],

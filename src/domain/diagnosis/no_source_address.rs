@@ -60,21 +60,22 @@ fn ipv6(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
 fn meaning(usable: u32, cause: &Cause<'_>) -> String {
     let reach = match usable {
         0 => {
-            "Without a source address the kernel refuses every IPv6 destination with the errno of \
-             exhaustion, however many ports are left; bind() to [::] and listening there still \
+            "Without a source address, connect() to any IPv6 destination fails with the errno of \
+             port exhaustion although ports are left. bind() to [::] and listen() there still \
              succeed."
         }
         _ => {
-            "connect() to ::1 fails with ENETUNREACH, or goes out by a default route and gets no \
-             answer; other IPv6 addresses are not affected."
+            "connect() to ::1 fails with ENETUNREACH, or uses a default route and gets no answer. \
+             Other IPv6 addresses are not affected."
         }
     };
     let ipv4 = match cause {
         Cause::LoopbackDown => {
-            " IPv4 is affected too: connect() to 127.0.0.1 fails with ENETUNREACH, or gets no answer."
+            " IPv4 is affected, too: connect() to 127.0.0.1 fails with ENETUNREACH or gets no \
+             answer."
         }
         _ => {
-            " A client that tries localhost as ::1 first fails, or loses time, before it tries \
+            " A client that resolves localhost to ::1 first fails or is delayed before it tries \
              127.0.0.1."
         }
     };
@@ -96,7 +97,7 @@ impl Cause<'_> {
     }
 
     fn advice(&self) -> Vec<String> {
-        let use_ipv4 = "or let the clients use IPv4: 127.0.0.1 in place of localhost and ::1";
+        let use_ipv4 = "or make the clients use IPv4: 127.0.0.1 instead of localhost and ::1";
         let enable = match self {
             Self::LoopbackDown => return vec!["ip link set lo up".to_owned()],
             Self::Removed => "ip address add ::1/128 dev lo".to_owned(),
@@ -139,7 +140,7 @@ fn ipv4(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
     Some(Finding {
         summary: format!("{summary}. This is not exhaustion"),
         severity: if is_used { Severity::Warning } else { Severity::Notice },
-        meaning: "Programs that talk to each other on this machine fail, although ports are left."
+        meaning: "Connections between programs on this host fail, although ports are left."
             .to_owned(),
         evidence: vec![
             ("family", Figure::Text("ipv4".to_owned())),
@@ -164,7 +165,7 @@ fn finding() -> Finding {
         evidence: Vec::new(),
         advice: Vec::new(),
         avoid: vec![
-            "do not widen the ephemeral range or tune TIME-WAIT for this: no other port can help"
+            "do not widen the ephemeral range or tune TIME-WAIT: an address is missing, not a port"
                 .to_owned(),
         ],
     }

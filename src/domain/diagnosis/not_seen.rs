@@ -24,14 +24,15 @@ fn finding(gap: &Gap) -> Finding {
         rule: "not-seen",
         severity: severity(gap),
         about: About::Machine,
-        summary: format!("could not see {}{of}: {}", gap.what(), gap.why()),
+        summary: format!("could not read {}{of}: {}", gap.what(), gap.why()),
         cause: String::new(),
         steps: Vec::new(),
         meaning: meaning(gap).to_owned(),
         evidence: figures,
         advice: vec![gap.remedy().to_owned()],
         avoid: vec![
-            "do not take the silence of other rules for health while this is missing".to_owned(),
+            "do not conclude from missing findings that all is well: they may need this data"
+                .to_owned(),
         ],
     }
 }
@@ -51,8 +52,8 @@ fn severity(gap: &Gap) -> Severity {
 fn meaning(gap: &Gap) -> &'static str {
     match gap {
         Gap::TableRefused { .. } | Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => {
-            "Sockets are missing, so that ports may be used that this report counts as left. \
-             What it does report is true; what it does not report may still be."
+            "Sockets are missing: ports that this report counts as left may be in use. What it \
+             reports is correct, but it may be incomplete."
         }
         Gap::OwnersHidden { .. }
         | Gap::OwnersRefused { .. }
@@ -61,28 +62,28 @@ fn meaning(gap: &Gap) -> &'static str {
         | Gap::OwnersOfThreads { .. }
         | Gap::OwnersUnreadable { .. }
         | Gap::ProcessesUnread { .. } => {
-            "Ports and destinations are counted in full; only the processes that hold some of \
-             them have no name here. A leak of such a process is not ascribed to it."
+            "All ports and destinations are counted; only the processes that hold some of them are \
+             unknown. A leak of such a process is not attributed to it."
         }
         Gap::NetlinkRefused { .. }
         | Gap::BoundInactiveUnlisted { .. }
         | Gap::PortsUnread { .. }
         | Gap::PortsInDoubt { .. } => {
-            "A TCP socket that is bound, but neither listens nor is connected, is not listed, \
-             yet its port is taken for bind() and for all connect(). More ports may be used than \
+            "TCP sockets that are bound, but neither listen nor are connected, are not listed, \
+             although no bind() or connect() can use their ports. More ports may be in use than \
              counted."
         }
         Gap::DualStackUntold { .. } => {
-            "Whether an IPv6 socket takes IPv4 too is not told. The counts hold; which bind() \
-             such a socket refuses is uncertain."
+            "Whether an IPv6 socket also blocks IPv4 is unknown. The counts are correct; which \
+             bind() such a socket blocks is uncertain."
         }
         Gap::PolicyAssumed { .. } => {
-            "The kernel may choose ports by another rule than the one assumed here. Capacities \
-             and what is left may be wrong."
+            "The kernel may choose ports by another policy than the one assumed here. Capacities \
+             and the numbers left may be wrong."
         }
         Gap::VitalsUnread { .. } => {
-            "The sockets are counted in full; the rules that need this stay silent. Their \
-             silence is no proof that all is well."
+            "All sockets are counted; the rules that need this data report nothing. This does not \
+             prove that all is well."
         }
     }
 }

@@ -36,8 +36,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         severity: if is_critical { Severity::Critical } else { Severity::Warning },
         about: About::Machine,
         summary: format!(
-            "{} of at most {} orphans: connections that their processes closed and that are not \
-             finished",
+            "{} of {} orphaned connections in use: closed by their processes, not yet finished by \
+             TCP",
             grouped(orphans),
             grouped(max),
         ),
@@ -45,26 +45,26 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         steps: Vec::new(),
         meaning:
             "Near the limit the kernel resets closed connections that still have data to send: \
-             close() says nothing, the peer reads ECONNRESET and loses the end of the data. \
+             close() returns no error, the peer gets ECONNRESET and loses the end of the data. \
              Orphans keep their ports until the peer answers or the retries end."
                 .to_owned(),
         evidence: figures,
         advice: vec![
-            "find whose peers are silent (Send-Q: what they have not acknowledged): ss -tno \
-             state fin-wait-1"
+            "find the silent peers (Send-Q: bytes that they have not acknowledged): ss -tno state \
+             fin-wait-1"
                 .to_owned(),
             "give up on silent peers earlier: sysctl -w net.ipv4.tcp_orphan_retries=2 (0, the \
              default, means 8)"
                 .to_owned(),
             format!(
-                "raise the limit, at up to 64 KiB of memory each: sysctl -w \
+                "raise the limit (up to 64 KiB of memory each): sysctl -w \
                  net.ipv4.tcp_max_orphans={}",
                 max.saturating_mul(2),
             ),
         ],
         avoid: vec![
-            "do not close with SO_LINGER of 0 to be rid of them: that resets the connection and \
-             loses data by intent"
+            "do not close with SO_LINGER 0 to avoid them: that resets the connection and discards \
+             data"
                 .to_owned(),
         ],
     }]

@@ -140,19 +140,18 @@ fn finding(evidence: &Evidence<'_>, row: &DestinationUse, owner: Party, block: &
         severity: Severity::Warning,
         about: About::Destination(row.destination),
         summary: format!(
-            "suspected: {who} takes its ports to {remote} from {range} only, and {} of these {} \
-             are used",
+            "suspected: {who} uses only ports {range} to {remote}, and {} of these {} are in use",
             grouped(block.taken),
             grouped(size),
         ),
-        cause: format!("{who} keeps to {range}, which is full"),
+        cause: format!("{who} is limited to ports {range}, which are full"),
         steps: steps(&["widen its IP_LOCAL_PORT_RANGE", "fewer connections at once"]),
         meaning: format!(
             "Its next connect() from {source} fails with EADDRNOTAVAIL although {} ports of {} are \
-             left: a program that sets IP_LOCAL_PORT_RANGE, or binds by number, gets no others. It \
-             is inferred, for the kernel's tables do not show the option: its connections use \
-             both parities of that block and no port outside, where connect() by itself would take \
-             every second port of the whole range first.",
+             left: a program that sets IP_LOCAL_PORT_RANGE, or binds by number, gets no others. \
+             This is inferred, because the kernel's tables do not show the option: its connections \
+             use both parities of that block and no port outside, whereas connect() without the \
+             option uses every second port of the whole range first.",
             grouped(others),
             evidence.snapshot.ephemeral.range,
         ),
@@ -169,13 +168,13 @@ fn finding(evidence: &Evidence<'_>, row: &DestinationUse, owner: Party, block: &
         advice: vec![
             format!(
                 "in {who}: give setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, …) more ports, or \
-                 leave it out (its configuration may call it source port range)"
+                 remove it (its configuration may call it source port range)"
             ),
-            format!("keep fewer connections to {remote} open at once: more would fail now"),
-            "add a source address: each has the block to itself".to_owned(),
+            format!("keep fewer connections to {remote} open at once: further ones fail now"),
+            "add a source address: each has the whole block".to_owned(),
         ],
         avoid: vec![
-            "do not widen ip_local_port_range for this: the option of the socket stays as it is"
+            "do not widen ip_local_port_range: it does not change the option of the socket"
                 .to_owned(),
         ],
     }

@@ -45,22 +45,18 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         severity: level.severity(),
         about: About::Range(Protocol::Tcp),
         summary: format!(
-            "tcp: {} of the {} ports of {} are {} ({}), {left}",
+            "tcp: {} of {} ports in {} are {} ({}), {left}",
             grouped(range.occupied),
             grouped(range.size),
             range.range,
-            if range.unlisted > 0 { "seen to be taken" } else { "taken" },
+            if range.unlisted > 0 { "known to be in use" } else { "in use" },
             percent(range.used_share()),
         ),
         cause: String::new(),
         steps: if has_binders(evidence) {
-            steps(&[
-                "close what holds most",
-                "IP_BIND_ADDRESS_NO_PORT",
-                "widen ip_local_port_range",
-            ])
+            steps(&["close idle sockets", "IP_BIND_ADDRESS_NO_PORT", "widen ip_local_port_range"])
         } else {
-            steps(&["close what holds most", "widen ip_local_port_range"])
+            steps(&["close idle sockets", "widen ip_local_port_range"])
         },
         meaning: meaning(evidence, &standing, scopes),
         evidence: figures,
@@ -89,14 +85,14 @@ fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>)
     };
     let scopes = scopes.map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
     let reuse = if evidence.snapshot.ephemeral.autobind_reuse {
-        " A bind() with SO_REUSEADDR still gets ports of sockets that have it too \
+        " A bind() with SO_REUSEADDR still gets ports of sockets that have it, too \
          (ip_autobind_reuse 1)."
     } else {
         ""
     };
     let doubt = match range.unlisted {
         0 => String::new(),
-        most => format!(" What is left is not known exactly: {}.", wording::unlisted(most)),
+        most => format!(" The number left is not exact: {}.", wording::unlisted(most)),
     };
     format!("{}{doubt}{scopes}{reuse} {}", bind.fails(standing), connect(evidence))
 }
@@ -105,10 +101,10 @@ fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>)
 fn refused(evidence: &Evidence<'_>) -> String {
     let left = evidence.analysis.range(Protocol::Tcp).left().most;
     format!(
-        "bind() to port 0 fails with EADDRINUSE: one of ours did, on all addresses. Sockets \
-         that are bound, and neither listen nor are connected, hold the other {}: they are not \
-         listed here (see not-seen). connect() cannot get these ports either, whatever its destination, and \
-         fails with EADDRNOTAVAIL.",
+        "bind() to port 0 fails with EADDRINUSE: portscope tried it on all addresses. Sockets that \
+         are bound, but neither listen nor are connected, hold the other {}: they are not listed \
+         here (see not-seen). connect() cannot use these ports either, whatever its destination, \
+         and fails with EADDRNOTAVAIL.",
         ports(left)
     )
 }
@@ -117,9 +113,11 @@ fn connect(evidence: &Evidence<'_>) -> String {
     let suspected = evidence.analysis.range(Protocol::Tcp).suspected;
     let left = evidence.analysis.new_destination();
     match left.most.saturating_sub(suspected) {
-        0 => "connect() fails with EADDRNOTAVAIL whatever its destination: on each port a socket \
-              listens or was bound."
-            .to_owned(),
+        0 => {
+            "connect() to any destination fails with EADDRNOTAVAIL: on each port a socket listens \
+              or was bound."
+                .to_owned()
+        }
         _ => format!(
             "connect() shares ports between destinations: a new one has {}{left} ports to choose from.",
             wording::at_most(evidence.snapshot)
@@ -134,15 +132,15 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     });
     let first = most.map(|owner| {
         format!(
-            "see what {} does with its {} of the range",
+            "check what {} does with its {} of the range",
             party(evidence, owner.party),
             ports(owner.ports)
         )
     });
-    let mut advice = vec![first.unwrap_or("see who holds them: portscope scan".to_owned())];
+    let mut advice = vec![first.unwrap_or("list the holders: portscope scan".to_owned())];
     if has_binders(evidence) {
         advice.push(
-            "where a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
+            "if a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
          IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port and shares \
          it (Linux 4.2)"
                 .to_owned(),

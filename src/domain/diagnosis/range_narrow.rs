@@ -26,8 +26,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         "do not narrow it to keep services apart: reserve their ports instead \
          (net.ipv4.ip_local_reserved_ports)"
             .to_owned(),
-        "IP_LOCAL_PORT_RANGE of a socket cannot widen it: it is cut to the sysctl's range, and \
-         ignored without a word where it lies outside"
+        "IP_LOCAL_PORT_RANGE of a socket cannot widen it: the kernel limits it to the sysctl's \
+         range, and ignores it without an error outside"
             .to_owned(),
     ];
     vec![Finding {
@@ -35,15 +35,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         severity,
         about: About::Range(Protocol::Tcp),
         summary: format!(
-            "the ephemeral range {range} has {}, Linux's own default 28,232",
+            "the ephemeral range {range} has {}; the Linux default has 28,232",
             count_of(size, "port", "ports")
         ),
         cause: String::new(),
         steps: steps(&["ip_local_port_range=\"32768 60999\""]),
         meaning: format!(
-            "No destination can have more than {} from one address of this machine, those of the \
-             last minute in TIME-WAIT included. connect() then fails with EADDRNOTAVAIL, UDP with \
-             EAGAIN.",
+            "Each destination can have at most {} from one address of this host, including those \
+             in TIME-WAIT. Beyond that connect() fails with EADDRNOTAVAIL, UDP with EAGAIN.",
             count_of(evidence.analysis.range(Protocol::Tcp).size, "connection", "connections")
         ),
         evidence: vec![
@@ -52,8 +51,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             ("size", Figure::Count(size.into())),
         ],
         advice: vec![
-            "back to the default: sysctl -w net.ipv4.ip_local_port_range=\"32768 60999\"; a network \
-             namespace has a range of its own, so say it in the container"
+            "restore the default: sysctl -w net.ipv4.ip_local_port_range=\"32768 60999\"; each \
+             network namespace has its own range, so run it in the container"
                 .to_owned(),
         ],
         avoid,

@@ -24,16 +24,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         about: About::Range(Protocol::Tcp),
         summary: format!(
             "the ephemeral range {range} has an odd number of ports ({}): each connect() and \
-             bind() to port 0 leaves one of them out of its search",
+             bind() to port 0 skips one of them",
             grouped(range.len())
         ),
         cause: String::new(),
         steps: steps(&["first and last port of different parity"]),
         meaning: format!(
-            "The TCP search takes two ports at a time. Where both ends of the range are {parity}, \
-             one {parity} port is not looked at, another one in each search: connect() can fail \
-             with EADDRNOTAVAIL, and bind() to port 0 with EADDRINUSE, although one port is left. \
-             The kernel warns of such ends in its log. UDP is not affected."
+            "The kernel searches TCP ports in pairs. Both ends of this range are {parity}, so each \
+             search skips one {parity} port, a different one each time: connect() can fail with \
+             EADDRNOTAVAIL, and bind() to port 0 with EADDRINUSE, although one port is left. The \
+             kernel logs a warning about such ranges. UDP is not affected."
         ),
         evidence: vec![
             ("first", Figure::Count(range.first().into())),
@@ -48,7 +48,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             even.last()
         )],
         avoid: vec![
-            "do not count on the last port of such a range: a retry may find it, or not".to_owned(),
+            "do not rely on the last free port of such a range: a retry may or may not find it"
+                .to_owned(),
         ],
     }]
 }

@@ -39,7 +39,7 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
     let (part, ports) = overlap(ephemeral, nodes)?;
     Some(Finding {
         summary: format!(
-            "{} ports of the ephemeral range lie in Kubernetes' NodePort range {nodes} ({name} \
+            "{} ports of the ephemeral range are in Kubernetes' NodePort range {nodes} ({name} \
              runs here)",
             grouped(ports),
         ),
@@ -47,19 +47,19 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
         steps: Vec::new(),
         meaning: "connect() and bind(0) on this node may take the port of a NodePort service. A \
                   kube-proxy, load balancer or ingress that binds that port then fails with \
-                  EADDRINUSE, and traffic of the two cannot be told apart by its port."
+                  EADDRINUSE, and the port does not show which of them traffic belongs to."
             .to_owned(),
         advice: vec![
             format!("reserve the NodePort range: {}", reservation::command(ephemeral, [nodes])),
             format!(
-                "or begin the ephemeral range above it: sysctl -w \
+                "or start the ephemeral range above it: sysctl -w \
                  net.ipv4.ip_local_port_range=\"32768 {}\"",
                 ephemeral.range.last().max(60_999),
             ),
         ],
         avoid: vec![
-            "do not move --service-node-port-range of a running cluster instead: services keep \
-             the ports that they have"
+            "do not change --service-node-port-range of a running cluster instead: existing \
+             services keep their ports"
                 .to_owned(),
         ],
         ..notice(ephemeral, nodes, part, ports)
@@ -71,28 +71,27 @@ fn services(ephemeral: &Ephemeral) -> Option<Finding> {
     let (part, ports) = overlap(ephemeral, low)?;
     Some(Finding {
         summary: format!(
-            "the ephemeral range begins at {}, among the ports of common services",
+            "the ephemeral range starts at {}, among the ports of common services",
             ephemeral.range.first(),
         ),
         cause: String::new(),
         steps: Vec::new(),
-        meaning: "connect() may take the port of a service that is not running just then; the \
-                  service then fails to start with EADDRINUSE. It happens rarely and goes away \
-                  by itself, which makes it hard to find."
+        meaning: "connect() may take the port of a service that is not running; the service then \
+                  fails to start with EADDRINUSE. This is rare and goes away by itself, which \
+                  makes it hard to find."
             .to_owned(),
         advice: vec![
             format!(
-                "reserve the ports that services of this machine listen on, for example: {}",
+                "reserve the ports that services on this host listen on, for example: {}",
                 reservation::command(ephemeral, [3306, 5432, 6379, 8080].map(single)),
             ),
             format!(
-                "or begin higher: sysctl -w net.ipv4.ip_local_port_range=\"10240 {}\"",
+                "or start higher: sysctl -w net.ipv4.ip_local_port_range=\"10240 {}\"",
                 ephemeral.range.last().max(20_479),
             ),
         ],
         avoid: vec![
-            "do not count on the order in which services start: a restart meets the same race"
-                .to_owned(),
+            "do not rely on the start order of services: each restart has the same race".to_owned(),
         ],
         ..notice(ephemeral, low, part, ports)
     })
@@ -111,7 +110,7 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
     })?;
     Some(Finding {
         summary: format!(
-            "NAT as {} chooses from ports {}, {} of them in the ephemeral range",
+            "NAT as {} uses ports {}, {} of them in the ephemeral range",
             row.source,
             row.seen,
             grouped(ports),
@@ -119,9 +118,9 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
         cause: String::new(),
         steps: Vec::new(),
         meaning:
-            "A translated connection does not keep this machine from binding the port, and no \
-             socket table shows it. Towards one destination both draw on the same ports: the \
-             later one is given another, and where none is left it hangs without an errno."
+            "A translated connection does not prevent this host from binding its port, and no \
+             socket table shows it. Both share the ports towards one destination: the later \
+             connection gets another port, and hangs without an errno if none is left."
                 .to_owned(),
         advice: vec![
             format!(
@@ -130,13 +129,13 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
                 ephemeral.range,
             ),
             format!(
-                "or reserve the translation's ports: {}",
+                "or reserve the ports of the NAT rule: {}",
                 reservation::command(ephemeral, [row.seen]),
             ),
         ],
         avoid: vec![
-            "do not give the translation a small range to keep it apart: connections to one \
-             destination hang once it is used up"
+            "do not give NAT a small range to keep them apart: connections to one destination \
+             hang once it is used up"
                 .to_owned(),
         ],
         ..notice(ephemeral, row.seen, part, ports)

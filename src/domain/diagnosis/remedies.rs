@@ -10,7 +10,7 @@ pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<String> {
     let lower = ephemeral.range.first().min(10_240);
     (ephemeral.range.len() < 50_000).then(|| {
         format!(
-            "widen the range, once the ports that services listen on in it are reserved \
+            "widen the range, after reserving the ports that services listen on in it \
              (net.ipv4.ip_local_reserved_ports): sysctl -w \
              net.ipv4.ip_local_port_range=\"{lower} 65535\", in this network namespace"
         )
@@ -35,10 +35,10 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<(String, 
     if settings.is_empty() {
         return None;
     }
-    let peer = if to.is_local() { "" } else { ", where the peer sends timestamps too" };
+    let peer = if to.is_local() { "" } else { " and the peer sends timestamps" };
     let short = settings.iter().map(|setting| setting.trim_start_matches("net.ipv4."));
     let full = format!(
-        "sysctl -w {}: connect() may then reuse a port 1 s after it went into TIME-WAIT, if it chose \
+        "sysctl -w {}: connect() may then reuse a port 1 s after it entered TIME-WAIT, if it chose \
          the port itself{peer}",
         settings.join(" ")
     );
@@ -46,5 +46,5 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<(String, 
 }
 
 /// Warns against changing every sysctl whose name suggests TIME-WAIT.
-pub(super) const NOT_FIN_TIMEOUT: &str = "do not lower tcp_fin_timeout: it ends FIN-WAIT-2, TIME-WAIT lasts 60 s whatever it says; \
-     and tcp_tw_recycle is gone since Linux 4.12";
+pub(super) const NOT_FIN_TIMEOUT: &str = "do not lower tcp_fin_timeout: it applies to FIN-WAIT-2, \
+     TIME-WAIT always lasts 60 s; tcp_tw_recycle was removed in Linux 4.12";

@@ -43,8 +43,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         evidence: figures(ephemeral, share),
         advice: advice(evidence),
         avoid: vec![
-            "do not clear the list while services listen inside the range: once connect() has \
-             taken the port of one that is down, it cannot start (EADDRINUSE)"
+            "do not clear the list while services listen inside the range: if connect() takes the \
+             port of one that is down, it cannot start (EADDRINUSE)"
                 .to_owned(),
         ],
     }]
@@ -84,13 +84,13 @@ fn summary(ephemeral: &Ephemeral, share: f64) -> String {
 
 fn meaning(ephemeral: &Ephemeral) -> &'static str {
     if ephemeral.automatic_capacity() == 0 {
-        "UDP connect() and sendto() of an unbound socket fail with EAGAIN. No socket is the cause, \
-         but the list net.ipv4.ip_local_reserved_ports: the kernel never chooses a port of it. A \
-         bind() by number to a reserved port works as before."
+        "UDP connect() and sendto() of an unbound socket fail with EAGAIN. The cause is the list \
+         net.ipv4.ip_local_reserved_ports, not a socket: the kernel never chooses a port of it. \
+         bind() by number to a reserved port still works."
     } else {
-        "The kernel never chooses a port of the list net.ipv4.ip_local_reserved_ports, so connect() \
-         fails with EADDRNOTAVAIL, and bind() to port 0 with EADDRINUSE, as soon as the few others \
-         are used. A bind() by number to a reserved port works as before."
+        "The kernel never chooses a port of the list net.ipv4.ip_local_reserved_ports: connect() \
+         fails with EADDRNOTAVAIL, and bind() to port 0 with EADDRINUSE, once the few others are \
+         in use. bind() by number to a reserved port still works."
     }
 }
 
@@ -118,9 +118,8 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     ports.extend(ephemeral.reserved().iter().flat_map(|part| outside(*part, range)));
     let ports = PortRange::merged(ports);
     let which = match kept {
-        0 => {
-            "no service listens on a reserved port of the range now: reserve none of it".to_owned()
-        }
+        0 => "no service listens on a reserved port of the range now: reserve none of them"
+            .to_owned(),
         1 => "reserve only the port of the range that a service listens on now".to_owned(),
         kept => format!(
             "reserve only the {} ports of the range that services listen on now",
@@ -128,12 +127,12 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
         ),
     };
     let mut advice = vec![format!(
-        "{which} (check services that are down first): {}",
+        "{which} (first check for services that are down): {}",
         reservation::set_to(&ports)
     )];
     advice.extend(widest(ephemeral).map(|free| {
         format!(
-            "or move the range to ports that are not reserved: sysctl -w \
+            "or move the range to unreserved ports: sysctl -w \
              net.ipv4.ip_local_port_range=\"{} {}\"",
             free.first(),
             free.last()

@@ -40,16 +40,16 @@ fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
         about: About::Port(Protocol::Tcp, socket.local.port),
         summary: summary(evidence, socket, owner),
         cause: String::new(),
-        steps: steps(&["end that connection", "reserve the port", "check the client's ends"]),
+        steps: steps(&["end that connection", "reserve the port", "check the client's endpoints"]),
         meaning: meaning(evidence, socket),
         evidence: figures,
         advice: advice(evidence, socket),
         avoid: vec![
             "do not only restart the client: its port then stays in TIME-WAIT for 60 s".to_owned(),
-            "do not set SO_REUSEADDR on the server for this: it does not help while the other \
-             socket lacks it"
+            "do not set SO_REUSEADDR on the server for this: it has no effect unless the other \
+             socket has it, too"
                 .to_owned(),
-            "do not take a connect() that succeeds for proof that the server runs".to_owned(),
+            "do not treat a successful connect() as proof that the server runs".to_owned(),
         ],
     }
 }
@@ -64,15 +64,15 @@ fn summary(evidence: &Evidence<'_>, socket: &Socket, owner: Party) -> String {
     match (socket.is_closed_by_process(), socket.expires_ms) {
         (false, _) => format!(
             "{who} is connected to itself: both ends of its connection are {local} ({state}), so \
-             that no server can listen there or on all addresses"
+             no server can listen there or on all addresses"
         ),
         (true, Some(ms)) if *state == State::TimeWait => format!(
-            "{who} was connected to itself on {local}: TIME-WAIT keeps servers off port {port} for \
-             another {} s",
+            "{who} was connected to itself on {local}: TIME-WAIT blocks port {port} for servers \
+             for another {} s",
             ms.div_ceil(1000)
         ),
         (true, _) => format!(
-            "{who} was connected to itself on {local}: {state} still keeps servers off port {port}"
+            "{who} was connected to itself on {local}: {state} still blocks port {port} for servers"
         ),
     }
 }
@@ -85,20 +85,20 @@ fn meaning(evidence: &Evidence<'_>, socket: &Socket) -> String {
     let is_chosen = ephemeral.range.contains(port) && !ephemeral.is_reserved(port) && is_low;
     let why = if is_chosen {
         format!(
-            "It happens when a program retries connect() to a port of the ephemeral range on this \
-             machine while nothing listens there: about one attempt in {} is given that very port \
-             as its own, and TCP accepts the simultaneous open. connect() gives {} ports first, so \
-             that servers on ports of the other parity are not affected.",
+            "This happens when a program retries connect() to a port of the ephemeral range on \
+             this host while nothing listens there: about one attempt in {} gets the same port as \
+             its source port, and TCP accepts the simultaneous open. connect() uses {} ports \
+             first, so servers on ports of the other parity are not affected.",
             grouped(size),
             if is_low && port.is_multiple_of(2) { "even" } else { "odd" },
         )
     } else {
-        "connect() does not give this port by itself: the program bound it by number, or limits \
+        "connect() does not choose this port by itself: the program bound it by number, or limits \
          its ports (IP_LOCAL_PORT_RANGE), and connected to it while nothing listened."
             .to_owned()
     };
     format!(
-        "bind() or listen() of the server fails with EADDRINUSE, and the client reads back what it \
+        "bind() or listen() of the server fails with EADDRINUSE, and the client receives what it \
          sends. {why}"
     )
 }
@@ -113,15 +113,15 @@ fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Vec<String> {
     let since = if socket.state == State::TimeWait { "; not on Linux 5.10" } else { "" };
     vec![
         format!(
-            "end it, after which the server can start at once (as root{since}): ss --kill {state}'sport = \
-             :{port} and dport = :{port}'"
+            "end the connection, so that the server can start at once (as root{since}): ss --kill \
+             {state}'sport = :{port} and dport = :{port}'"
         ),
         format!(
-            "keep the server's port out of automatic choice: {}",
+            "reserve the server's port, so that connect() never chooses it: {}",
             reservation::command(&evidence.snapshot.ephemeral, [single(port)])
         ),
-        "in the client: after connect() compare getsockname() with getpeername(), and close a \
-         socket where both are equal"
+        "in the client: after connect() compare getsockname() with getpeername(), and close the \
+         socket if both are equal"
             .to_owned(),
     ]
 }

@@ -52,21 +52,21 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         severity: Severity::Warning,
         about: About::Destination(row.destination),
         summary: format!(
-            "tcp → {remote}: of {} {parity} ports {} are left, so that a connect() costs at \
-             least some {milliseconds:.2} ms more: {maker}",
-            grouped(row.low_parity_capacity),
+            "tcp → {remote}: {} of {} {parity} ports left, so each connect() takes at least about \
+             {milliseconds:.2} ms more: {maker}",
             grouped(row.low_parity_available()),
+            grouped(row.low_parity_capacity),
         ),
         cause: format!(
-            "{maker}: each connect() walks {} ports first",
+            "{maker}: each connect() searches {} ports first",
             grouped(row.low_parity_capacity)
         ),
         steps: steps(&["keep fewer open at once", "add a source address", "IP_LOCAL_PORT_RANGE"]),
         meaning: format!(
-            "connect() tries all {parity} ports before it takes another one, at least some \
-             {a_port:.0} ns a port{}, so from half use on it costs {times:.0} times as much CPU or \
-             more, although {} ports are left. No error shows it; connections to other \
-             destinations are as fast as ever.",
+            "connect() tries all {parity} ports before the others, at least about {a_port:.0} ns \
+             per port{}: from half full on it takes {times:.0} times as much CPU or more, although \
+             {} ports are left. No error shows this. Connections to other destinations are not \
+             affected.",
             small_table(evidence, chain),
             grouped(row.available()),
         ),
@@ -82,14 +82,13 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
             format!(
                 "keep fewer connections to {remote} open at once, or keep them longer: {maker}"
             ),
-            "spread them over more source or destination addresses: each pair has both halves of \
-             the range to itself"
+            "spread them over more source or destination addresses: each pair has the whole range"
                 .to_owned(),
-            "choose ports in the program: setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, …) \
+            "limit the ports in the program: setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, …) \
              makes connect() ignore the parity (Linux 6.8)"
                 .to_owned(),
         ],
-        avoid: vec!["do not widen the range for this: more ports make the walk longer".to_owned()],
+        avoid: vec!["do not widen the range: more ports make the search longer".to_owned()],
     }
 }
 
@@ -116,7 +115,7 @@ fn nanoseconds_a_port(evidence: &Evidence<'_>, chain: f64) -> f64 {
 fn small_table(evidence: &Evidence<'_>, chain: f64) -> String {
     match evidence.snapshot.vitals.hash_buckets {
         Some(buckets) if chain >= 1.0 => format!(
-            " (the kernel's table of connections has {} buckets only, net.ipv4.tcp_ehash_entries)",
+            " (the kernel's connection table has only {} buckets, net.ipv4.tcp_ehash_entries)",
             grouped(buckets.unsigned_abs())
         ),
         _ => String::new(),

@@ -92,7 +92,7 @@ impl Drops {
         let (counter, done) = match self {
             Self::None => return String::new(),
             Self::Lost(counter) => (counter, "dropped"),
-            Self::Cookies(counter) => (counter, "answered by SYN cookies"),
+            Self::Cookies(counter) => (counter, "answered with SYN cookies"),
         };
         match counter {
             Counter::Growing { per_second, .. } if per_second >= 1.0 => {
@@ -102,7 +102,7 @@ impl Drops {
                 format!("{} SYNs were {done} in the last {seconds:.1} s", grouped(added))
             }
             Counter::Past { total } => {
-                format!("{} SYNs were {done} since the counter began", grouped(total))
+                format!("{} SYNs were {done} since the counter started", grouped(total))
             }
             Counter::Still => format!("SYNs may be {done}"),
         }
@@ -131,7 +131,7 @@ fn of_listener(evidence: &Evidence<'_>, queue: &Queue<'_>, drops: Drops) -> Find
             count_of(queue.half_open, "half-open connection", "half-open connections"),
             limit(queue, syn),
             drops.words(),
-            owner.as_deref().unwrap_or("a process not seen"),
+            owner.as_deref().unwrap_or("an unknown process"),
         ),
         meaning: meaning(drops).to_owned(),
         evidence: figures,
@@ -144,7 +144,7 @@ fn of_listener(evidence: &Evidence<'_>, queue: &Queue<'_>, drops: Drops) -> Find
 fn limit(queue: &Queue<'_>, syn: &SynQueue) -> String {
     match (syn.cookies, syn.max_backlog) {
         (Some(0), Some(max)) if queues::limit_without_cookies(max) < queue.backlog => {
-            format!("tcp_max_syn_backlog {} less a quarter, SYN cookies off", grouped(max))
+            format!("3/4 of tcp_max_syn_backlog {}, SYN cookies off", grouped(max))
         }
         (Some(0), _) => format!("backlog {}, SYN cookies off", grouped(queue.backlog)),
         _ => format!("backlog {}", grouped(queue.backlog)),
@@ -163,15 +163,15 @@ fn settings(syn: &SynQueue) -> Vec<(&'static str, Figure)> {
 fn meaning(drops: Drops) -> &'static str {
     match drops {
         Drops::Cookies(_) => {
-            "Clients still connect: a SYN cookie keeps nothing in memory until the client's ACK \
-             comes. Such connections lose TCP options (window scaling and SACK without timestamps). \
-             Ports are not exhausted, and the accept queue is not full: clients, or a SYN flood, \
-             leave handshakes unfinished."
+            "Clients can still connect: a SYN cookie uses no memory until the client's ACK \
+             arrives. Such connections lose TCP options (window scaling and SACK without \
+             timestamps). Ports are not exhausted, and the accept queue is not full: clients, or a \
+             SYN flood, leave handshakes unfinished."
         }
         _ => {
-            "New clients get no answer to their SYN: connect() hangs and ends with ETIMEDOUT. It \
-             looks as if ports were exhausted, but the client has its port, and the accept queue is \
-             not full: clients, or a SYN flood, leave handshakes unfinished."
+            "New clients get no answer to their SYN: connect() hangs and fails with ETIMEDOUT. \
+             This looks like port exhaustion but is not: the client has its port, and the accept \
+             queue is not full. Clients, or a SYN flood, leave handshakes unfinished."
         }
     }
 }
@@ -179,20 +179,20 @@ fn meaning(drops: Drops) -> &'static str {
 fn advice(listener: Option<Endpoint>, drops: Drops) -> Vec<String> {
     let of_port = listener.map_or(String::new(), |local| format!(" 'sport = :{}'", local.port));
     let mut advice = vec![format!(
-        "see who leaves handshakes unfinished: ss -tn state syn-recv{of_port}; if these addresses \
-         never answer, it is a SYN flood, to be filtered in front of this machine"
+        "find who leaves handshakes unfinished: ss -tn state syn-recv{of_port}; if these addresses \
+         never answer, it is a SYN flood: filter it in front of this host"
     )];
     if matches!(drops, Drops::Lost(_)) {
         advice.insert(
             0,
-            "turn SYN cookies on, which keeps clients coming in while the queue is full: sysctl -w \
+            "turn SYN cookies on, so that clients can connect while the queue is full: sysctl -w \
              net.ipv4.tcp_syncookies=1"
                 .to_owned(),
         );
     }
     advice.push(
-        "for a real load: give listen() a larger backlog, listen(fd, 4096), together with: sysctl \
-         -w net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096; then restart the listener"
+        "for real load: increase the backlog, listen(fd, 4096), and its limits, sysctl -w \
+         net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096; then restart the listener"
             .to_owned(),
     );
     advice
@@ -232,8 +232,8 @@ fn finding() -> Finding {
         evidence: Vec::new(),
         advice: Vec::new(),
         avoid: vec![
-            "do not widen the ephemeral range for this, and do not only make the server accept \
-             faster: these connections have not come as far as accept()"
+            "do not widen the ephemeral range, and do not only make the server accept faster: \
+             these connections have not reached accept()"
                 .to_owned(),
         ],
     }

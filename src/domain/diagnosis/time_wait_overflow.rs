@@ -32,14 +32,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         cause: String::new(),
         steps: Vec::new(),
         meaning: "Above tcp_max_tw_buckets a closed connection leaves no TIME-WAIT: its port is \
-                  free at once and no call fails. What is lost is TIME-WAIT's protection: a late \
+                  free at once and no call fails. The protection by TIME-WAIT is lost: a late \
                   segment of the old connection may reset or reach a new one on the same ports."
             .to_owned(),
         evidence: figures(now, max, overflow),
         advice: advice(max),
         avoid: vec![
-            "do not lower tcp_max_tw_buckets to free ports: it does, at the cost of connections \
-             that break without a cause to be seen (ip-sysctl.rst forbids it too)"
+            "do not lower tcp_max_tw_buckets to free ports: new connections may then break without \
+             a visible cause (ip-sysctl.rst forbids it, too)"
                 .to_owned(),
         ],
     }]
@@ -50,16 +50,16 @@ fn summary(now: Option<u32>, max: Option<u32>, overflow: Counter) -> String {
     let (in_use, limit) = (known(now), known(max));
     match overflow {
         Counter::Growing { added, seconds, .. } => format!(
-            "{} connections were closed without a TIME-WAIT in the last {seconds:.1} s: the \
-             limit of {limit} is reached",
+            "{} connections were closed without TIME-WAIT in the last {seconds:.1} s: the limit of \
+             {limit} is reached",
             grouped(added),
         ),
         Counter::Past { total } if now.zip(max).is_none_or(|(now, max)| now < max) => format!(
-            "{} connections were closed without a TIME-WAIT since the counter began; now {in_use} of \
-             {limit} are in use",
+            "{} connections were closed without TIME-WAIT since the counter started; now {in_use} \
+             of {limit} are in use",
             grouped(total),
         ),
-        _ => format!("{in_use} of at most {limit} TIME-WAIT sockets are in use"),
+        _ => format!("{in_use} of {limit} TIME-WAIT sockets are in use"),
     }
 }
 
@@ -75,10 +75,10 @@ fn advice(max: Option<u32>) -> Vec<String> {
     let double = max.map_or(262_144, |max| max.saturating_mul(2).max(4096));
     vec![
         "keep connections open and reuse them (a connection pool, HTTP keep-alive), or let the \
-         other side close first: who closes first has the TIME-WAIT"
+         other side close first: the side that closes first gets TIME-WAIT"
             .to_owned(),
         format!(
-            "raise the limit, at about 0.25 KiB of memory each: sysctl -w \
+            "raise the limit (about 0.25 KiB of memory each): sysctl -w \
              net.ipv4.tcp_max_tw_buckets={double}"
         ),
     ]

@@ -63,8 +63,8 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         cause: format!("{maker} closes first: each port stays 60 s"),
         steps,
         meaning: format!(
-            "The end that closes first keeps the port for 60 s, and here that is this machine: so \
-             many connections a minute cannot be exceeded. {reuse}"
+            "The end that closes first keeps the port for 60 s; here that is this host. This \
+             limits how many connections it can open per minute. {reuse}"
         ),
         evidence: figures,
         advice,
@@ -82,27 +82,25 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
             _ => " and the peer sends timestamps",
         };
         return format!(
-            "connect() may take {} of them again by now, if it chose them itself{peer} \
-             (tcp_tw_reuse).",
+            "connect() may already reuse {} of them, if it chose them itself{peer} (tcp_tw_reuse).",
             grouped(row.reusable)
         );
     }
     if policy.timestamps == Some(0) {
-        return "connect() may not take them again before they end: without tcp_timestamps \
-                tcp_tw_reuse does nothing."
+        return "connect() cannot reuse them before TIME-WAIT ends: without tcp_timestamps \
+                tcp_tw_reuse has no effect."
             .to_owned();
     }
     match (evidence.snapshot.allows_reuse(&row.destination), policy.tw_reuse_delay_ms) {
         (TupleReuse::No, _) => format!(
-            "connect() may not take them again before they end (tcp_tw_reuse {}).",
+            "connect() cannot reuse them before TIME-WAIT ends (tcp_tw_reuse {}).",
             value(policy.tw_reuse)
         ),
         (_, Some(delay)) => format!(
-            "connect() may take them again after {delay} ms (tcp_tw_reuse {}, tcp_tw_reuse_delay).",
+            "connect() may reuse them after {delay} ms (tcp_tw_reuse {}, tcp_tw_reuse_delay).",
             value(policy.tw_reuse)
         ),
-        (_, None) => "When connect() may take them again is not known: tcp_tw_reuse_delay cannot \
-                      be read."
+        (_, None) => "When connect() may reuse them is unknown: tcp_tw_reuse_delay cannot be read."
             .to_owned(),
     }
 }
@@ -133,17 +131,16 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
         severity: Severity::Warning,
         about: About::Range(Protocol::Tcp),
         summary: format!(
-            "tcp: TIME-WAIT stands alone on {} of the {} ports of the range{when}, spread over \
-             {} destinations",
+            "tcp: {} of {} ports of the range are held by TIME-WAIT alone{when}, spread over {} \
+             destinations",
             grouped(range.time_wait),
             grouped(range.size),
             grouped(evidence.analysis.destinations.len() as u64),
         ),
         cause: String::new(),
         steps,
-        meaning: "The end that closes first keeps the port for 60 s, and here that is this \
-                  machine. bind() to port 0 cannot get these ports; connect() to other \
-                  destinations can."
+        meaning: "The end that closes first keeps the port for 60 s; here that is this host. \
+                  bind() to port 0 cannot get these ports; connect() to other destinations can."
             .to_owned(),
         evidence: figures,
         advice,
@@ -161,7 +158,7 @@ fn advice(client: &str, setting: Option<(String, String)>) -> (Vec<String>, Vec<
     let pool = (
         "pool connections".to_owned(),
         format!(
-            "keep connections open and use them again in {client} (keep-alive, a pool), or let the \
+            "keep connections open and reuse them in {client} (keep-alive, a pool), or let the \
              other end close first"
         ),
     );
@@ -171,8 +168,8 @@ fn advice(client: &str, setting: Option<(String, String)>) -> (Vec<String>, Vec<
 fn avoid() -> Vec<String> {
     vec![
         NOT_FIN_TIMEOUT.to_owned(),
-        "do not lower tcp_max_tw_buckets, nor close with SO_LINGER 0: stray segments of old \
-         connections then reach new ones, and peers see resets"
+        "do not lower tcp_max_tw_buckets or close with SO_LINGER 0: late segments of old \
+         connections then reach new ones, and peers get ECONNRESET"
             .to_owned(),
     ]
 }

@@ -45,14 +45,13 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     figures.extend(forecast.map(|f| ("seconds_to_exhaustion", Figure::Seconds(f.seconds))));
     let mut advice = vec![match owner {
         Some((name, _)) => format!(
-            "see what {name} does: one UDP socket can talk to any number of peers (sendto()), one \
-             a request is not needed"
+            "check what {name} does: one UDP socket can talk to any number of peers (sendto()), \
+             one per request is not needed"
         ),
-        None => "use one UDP socket for many peers (sendto()), not one a request".to_owned(),
+        None => "use one UDP socket for many peers (sendto()), not one per request".to_owned(),
     }];
     advice.push(
-        "bind to single addresses in place of all: each local address has a range of its own"
-            .to_owned(),
+        "bind to single addresses instead of all: each local address has its own range".to_owned(),
     );
     advice.extend(remedies::wider_range(&evidence.snapshot.ephemeral));
     vec![Finding {
@@ -60,7 +59,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         severity: level.severity(),
         about: About::Range(Protocol::Udp),
         summary: format!(
-            "udp: {} of the {} ports of {} are taken ({}), {left}{}",
+            "udp: {} of {} ports in {} are in use ({}), {left}{}",
             grouped(range.occupied),
             grouped(range.size),
             range.range,
@@ -75,14 +74,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         ]),
         meaning: format!(
             "{} UDP never shares an automatic port, whatever the destination; TCP is not \
-             touched.{by_scope}",
+             affected.{by_scope}",
             calls.fails(&standing)
         ),
         evidence: figures,
         advice,
         avoid: vec![
             "do not set SO_REUSEADDR or SO_REUSEPORT before bind() to port 0 on UDP: the kernel \
-             then gives ports that are in use, and the sockets steal each other's datagrams"
+             then gives ports that are in use, and the sockets get each other's datagrams"
                 .to_owned(),
         ],
     }]

@@ -26,10 +26,10 @@ pub(super) fn count_of(number: u32, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
-/// Names a process: `nginx (pid 812)`, or the pid alone if the name is unknown.
+/// Names a process: `nginx[812]`, or the pid alone if the name is unknown.
 pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
     match evidence.processes.get(pid) {
-        Some(process) => format!("{} (pid {pid})", process.name),
+        Some(process) => format!("{}[{pid}]", process.name),
         None => format!("pid {pid}"),
     }
 }
@@ -43,12 +43,14 @@ pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
             let name = users.name(uid).map(ToString::to_string);
             let user = name.or_else(|| users.unmapped(uid).map(|words| format!("an {words}")));
             let user = user.unwrap_or_else(|| format!("user {uid}"));
-            format!("a process of {user} that we may not see")
+            format!("a hidden process of {user}")
         }
-        Party::Hidden(None) => "a process that we may not see".to_owned(),
-        Party::Kernel => "processes that had closed them before we looked".to_owned(),
-        Party::Nobody | Party::NotAsked => "a process not seen".to_owned(),
-        Party::Unresolved => "processes that opened or closed them during the scan".to_owned(),
+        Party::Hidden(None) => "a hidden process".to_owned(),
+        Party::Kernel => "a process that closed its sockets before the scan".to_owned(),
+        Party::Nobody | Party::NotAsked => "an unknown process".to_owned(),
+        Party::Unresolved => {
+            "a process that opened or closed its sockets during the scan".to_owned()
+        }
     }
 }
 
@@ -93,29 +95,31 @@ pub fn at_most(snapshot: &Snapshot) -> &'static str {
 
 /// Says why fewer ports of the range may be left than the listed sockets show.
 pub(super) fn unlisted(most: u32) -> String {
-    let at_most =
-        if most == 1 { "a socket that is not listed" } else { "sockets that are not listed" };
-    format!("{at_most} may be bound to {} of the range (see not-seen)", ports(most))
+    let sockets = if most == 1 { "an unlisted socket" } else { "unlisted sockets" };
+    format!("{sockets} may be bound to {} of the range (see not-seen)", ports(most))
 }
 
 /// Lists the ports left for bind() to port 0 by address, if they differ:
-/// `0.0.0.0 0, 127.0.0.1 0, other IPv4 addresses of this machine 16`.
+/// `0.0.0.0 0, 127.0.0.1 0, other local IPv4 addresses 16`.
 pub(super) fn by_address(evidence: &Evidence<'_>, protocol: Protocol) -> Option<String> {
     let scopes = scopes(evidence.snapshot, protocol);
     let first = scopes.first()?.left;
     let has_differences = scopes.iter().any(|scope| scope.left != first);
     let words = |Scope { address, left }: &Scope| match address {
         Some(address) => format!("{address} {left}"),
-        None => format!("other IPv4 addresses of this machine {left}"),
+        None => format!("other local IPv4 addresses {left}"),
     };
     let words: Vec<String> = scopes.iter().map(words).collect();
     has_differences.then(|| words.join(", "))
 }
 
-/// `full in about 3 min (2 min to 5 min)`
+/// `full in about 3 min (2 min to 5 min)`, `full in about 3 min (uncertain)`
 pub(super) fn full_in(forecast: Forecast) -> String {
-    let latest = forecast.latest.map_or("or never".to_owned(), |s| format!("to {}", time(s)));
-    format!("full in about {} ({} {latest})", time(forecast.seconds), time(forecast.earliest))
+    let span = match forecast.latest {
+        Some(latest) => format!("{} to {}", time(forecast.earliest), time(latest)),
+        None => "uncertain".to_owned(),
+    };
+    format!("full in about {} ({span})", time(forecast.seconds))
 }
 
 /// `45 s`, `3 min`, `2 h`: rounded to whole numbers.
@@ -157,16 +161,16 @@ impl Call {
             (Level::Failing, Some(last)) => {
                 let verb = if last.full > 0 { verb } else { "may fail" };
                 let seen = on_and_off(last);
-                format!("{name} {verb} on and off: {seen}. {again} {errno}.")
+                format!("{name} {verb} intermittently: {seen}. {again} {errno}.")
             }
             (_, last) if standing.share >= NEARLY_FULL && is_brief(last) => {
                 let waves = match self.time_wait {
                     0 => "",
-                    _ => ": ports in TIME-WAIT come and go in waves",
+                    _ => ": ports enter and leave TIME-WAIT in waves",
                 };
                 format!(
-                    "{name} may already fail at moments with {errno}{waves}. portscope diagnose \
-                     --sample 60 shows it."
+                    "{name} may already fail at times with {errno}{waves}. Run portscope diagnose \
+                     --sample 60 to check."
                 )
             }
             _ => format!("{name} {verb} with {errno} once no port is left."),
@@ -202,9 +206,13 @@ fn on_and_off(last: LastMinute) -> String {
     }
 }
 
-/// `12 left at a scan, up to 48 taken between two`
+/// `12 left at a scan, up to 48 taken between two scans`
 fn few_left(LastMinute { fewest, expected, .. }: LastMinute) -> String {
-    format!("{} left at a scan, up to {} taken between two", grouped(fewest), grouped(expected))
+    format!(
+        "{} left at a scan, up to {} taken between two scans",
+        grouped(fewest),
+        grouped(expected)
+    )
 }
 
 /// `full at 6 of the last 60 scans`

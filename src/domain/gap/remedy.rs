@@ -37,8 +37,8 @@ pub(super) fn of(gap: &Gap) -> &'static str {
         Gap::TableRefused { .. } => "allow NETLINK_SOCK_DIAG, or mount /proc",
         Gap::NetlinkRefused { error } | Gap::DualStackUntold { error } => of_netlink(*error),
         Gap::BoundInactiveUnlisted { .. } => {
-            "Linux 6.8 or newer lists them; before it, all processes must be seen, as root of the \
-             host's pid namespace does"
+            "Linux 6.8 or newer lists them; on older kernels all processes must be visible, as for \
+             root in the host's pid namespace"
         }
         Gap::PortsUnread { error: Some(_), .. } => "grant CAP_SYS_PTRACE, and allow pidfd_getfd",
         Gap::PortsUnread { error: None, .. } | Gap::PortsInDoubt { .. } => {
@@ -54,8 +54,8 @@ fn of_lack(lack: Lack) -> &'static str {
         Lack::Capability => "grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, which root lacks here",
         Lack::UserNamespace => "run in the host's user namespace",
         Lack::Unknown => {
-            "you are root here, but this process refuses: run in the host's user namespace, or \
-             with all capabilities"
+            "the process denies access to root, too: run in the host's user namespace, or with all \
+             capabilities"
         }
     }
 }

@@ -76,18 +76,18 @@ fn ports_that_could_not_be_read_are_counted_by_process() {
         |holders: &[UnreadPorts], error| Gap::PortsUnread { holders: holders.to_vec(), error };
     assert_eq!(
         gap(&all[..1], Some(Errno::EPERM)).why(),
-        "the ports of 1 TCP socket of pid 9 are not known: pidfd_getfd refused (EPERM)"
+        "the ports of 1 TCP socket of pid 9 are unknown: pidfd_getfd refused (EPERM)"
     );
     assert_eq!(
         gap(&all, None).why(),
         "the ports of 1 TCP socket of pid 9, 3 TCP sockets of pid 812, 1 TCP socket of pid 900, 6 \
-         of 2 processes more are not known: there are too many to ask for each"
+         of 2 more processes are unknown: there are too many to read"
     );
     let ports = [4000, 40_001, 40_002, 40_003].into_iter().collect();
     assert_eq!(
         Gap::PortsInDoubt { ports }.why(),
         "ports 4000, 40001, 40002, 1 more of connections that were refused or have ended: still bound \
-         if bind() gave them, free if connect() did, and this kernel does not tell"
+         if bind() chose them, free if connect() did; this kernel does not show which"
     );
     assert_eq!(gap(&all, None).count(), Some(11));
     assert_eq!(gap(&all, None).what(), Gap::BOUND_INACTIVE);

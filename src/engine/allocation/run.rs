@@ -42,7 +42,7 @@ impl AllocationRun {
     pub fn prepare(host: &dyn Host, number: u64, setup: &Setup) -> Result<Self, Text> {
         let candidates = Candidates::new(setup.range, &setup.reserved);
         if candidates.len() == 0 {
-            return Err(Text::scrub(format!("every port of {} is reserved", setup.range)));
+            return Err(Text::scrub(format!("all ports of {} are reserved", setup.range)));
         }
         let words = |error: HostError| Text::around_scrubbed(error.to_string());
         let row = &ALLOCATORS[setup.strategy];
@@ -181,8 +181,8 @@ impl AllocationRun {
 
 fn capacity(asked: u32, possible: u32) -> (usize, &'static str) {
     if asked <= possible {
-        (asked as usize, "the hold limit is reached: further ports are released at once")
+        (asked as usize, "hold limit reached: further ports are released at once")
     } else {
-        (possible as usize, "the descriptor limit is reached: further ports are released at once")
+        (possible as usize, "descriptor limit reached: further ports are released at once")
     }
 }

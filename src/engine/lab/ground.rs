@@ -34,10 +34,10 @@ impl LabBackend {
         let terms = terms(setup);
         let count = terms.candidates.len();
         if terms.strategies.is_empty() {
-            return Err(Text::scrub("no strategy takes part"));
+            return Err(Text::scrub("no strategy is selected"));
         }
         if count == 0 {
-            return Err(Text::scrub(format!("every port of {} is reserved", setup.range)));
+            return Err(Text::scrub(format!("all ports of {} are reserved", setup.range)));
         }
         Ok(match setup.site {
             LabSite::Simulated { pattern, share } => {

@@ -19,7 +19,7 @@ use crate::{
     host::{Host, HostBinder, HostError},
 };
 
-const OUT_OF_RANGE: &str = "kernel-bind takes no part: the kernel chooses from its own range here";
+const OUT_OF_RANGE: &str = "kernel-bind is left out: the kernel cannot choose from this range only";
 
 /// Runs all strategies, one allocation of each per run, each with a binder of its own. Every run is
 /// timed: reading the clock costs almost nothing compared with a bind().

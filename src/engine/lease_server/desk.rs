@@ -41,7 +41,7 @@ const INIT: u32 = 1;
 pub enum NoLease {
     #[error("a lease of pid {0} would never end")]
     Endless(u32),
-    #[error("there is no such process, or it cannot be seen")]
+    #[error("no such process, or it is not visible")]
     NoProcess,
     #[error(transparent)]
     Client(#[from] NotTranslated),

@@ -7,7 +7,7 @@ pub const LONGEST: usize = 20;
 
 /// Error: the line is not a pid. Contains it as far as it was read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no pid")]
+#[error("invalid pid '{0}'")]
 pub struct NotAPid(pub Text);
 
 /// Returns the pid of a complete line, with or without its newline. Blanks around the digits are

@@ -53,13 +53,13 @@ impl Open {
     fn on(host: &dyn Host, plan: &PoolPlan) -> Result<Self, Text> {
         let candidates = Candidates::new(plan.range, &plan.reserved);
         if candidates.len() == 0 {
-            return Err(Text::scrub(format!("every port of {} is reserved", plan.range)));
+            return Err(Text::scrub(format!("all ports of {} are reserved", plan.range)));
         }
         let count = candidates.len();
         let look = PortSurvey::new(host, candidates.clone(), plan.protocols, plan.address);
         let others = look.as_ref().map_or(0, |look| look.occupied);
         let unseen =
-            look.err().map(|e| Text::around_scrubbed(format!("occupancy not known at first: {e}")));
+            look.err().map(|e| Text::around_scrubbed(format!("initial occupancy unknown: {e}")));
         let binder = permit::binder(host, &candidates, plan.protocols, plan.address)?;
         let capacity = binder.hold_capacity();
         let part = (f64::from(count - others) * plan.hold_share) as u32;
@@ -80,7 +80,7 @@ impl Open {
         pool.expect_occupied(f64::from(others) / f64::from(count));
         Ok(Self {
             pool,
-            tenant: Err(Text::scrub("leased to nobody")),
+            tenant: Err(Text::scrub("no lease holder is set")),
             is_limit_ours: allowed < capacity,
             limitation,
             attempts: VecDeque::with_capacity(RECENT),
@@ -100,7 +100,7 @@ impl Open {
     pub fn lease_to(&mut self, host: &dyn Host, pid: Option<u32>) {
         let pid = pid.unwrap_or_else(|| host.own_pid());
         let started = host.started(pid);
-        let nobody = || Text::scrub(format!("there is no process {pid} to lease ports to"));
+        let nobody = || Text::scrub(format!("process {pid} does not exist and cannot hold leases"));
         self.tenant = started.map(|started| Tenant { pid, started }).ok_or_else(nobody);
         self.trouble = self.tenant.as_ref().err().cloned();
     }
@@ -111,7 +111,7 @@ impl Open {
         self.trouble = None;
         let tenant = match &self.tenant {
             Ok(tenant) if !is_alive(host, *tenant) => {
-                self.trouble = Some(Text::scrub(format!("process {} is gone", tenant.pid)));
+                self.trouble = Some(Text::scrub(format!("process {} has ended", tenant.pid)));
                 return;
             }
             Ok(tenant) => *tenant,
@@ -185,7 +185,7 @@ impl Open {
     fn words_of(&self, shortage: Shortage, taken: u32, count: u32) -> Text {
         let why = match shortage {
             Shortage::Limit { held } if self.is_limit_ours => {
-                format!("the hold limit is reached: {held} ports are held")
+                format!("hold limit reached: {held} ports are held")
             }
             Shortage::GaveUp { last, .. } if last.errno != Errno::EADDRINUSE => {
                 format!("{shortage}, the last for {}", last.errno)
@@ -194,8 +194,8 @@ impl Open {
         };
         Text::scrub(match count {
             1 => why,
-            u32::MAX => format!("{taken} taken: {why}"),
-            _ => format!("{taken} of {count} taken: {why}"),
+            u32::MAX => format!("{taken} leased: {why}"),
+            _ => format!("{taken} of {count} leased: {why}"),
         })
     }
 }

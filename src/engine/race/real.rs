@@ -97,8 +97,8 @@ impl RealRace {
                 self.understand(line)
             }
             ChildInput::Nothing if heard.elapsed() < self.silence => Ok(RaceProgress::On),
-            ChildInput::Nothing => Err(failed("it says nothing any more")),
-            ChildInput::End => Err(failed("it ended before the race did")),
+            ChildInput::Nothing => Err(failed("it timed out")),
+            ChildInput::End => Err(failed("it ended before the end of the race")),
         }
     }
 
@@ -133,10 +133,10 @@ impl RealRace {
 /// Returns the error for a line that is invalid, or not expected at this point.
 fn said(line: &[u8]) -> Trouble {
     let shown = &line[..line.len().min(LONGEST_SHOWN)];
-    let words = [b"the victim's process failed: it said \"", shown, b"\""].concat();
+    let words = [b"the holder process failed: unexpected output \"", shown, b"\""].concat();
     Trouble::Failed(Text::scrub(words))
 }
 
 fn failed(why: impl Display) -> Trouble {
-    Trouble::Failed(Text::scrub(format!("the victim's process failed: {why}")))
+    Trouble::Failed(Text::scrub(format!("the holder process failed: {why}")))
 }

@@ -76,7 +76,7 @@ impl RealBinder {
         }
         outcome.map(|()| binder).map_err(|Refusal { protocol, errno }| {
             let source = std::io::Error::from_raw_os_error(errno.0);
-            HostError::new(&format!("make a {} socket", protocol.name()), source)
+            HostError::new(&format!("create a {} socket", protocol.name()), source)
         })
     }
 
@@ -200,9 +200,9 @@ impl HostBinder for RealBinder {
         self.chooses_from_part = shared != range;
         self.prepare().map_err(|refusal| {
             refused(match refusal.errno {
-                Errno::ENOPROTOOPT => format!(
-                    "before Linux 6.3 it keeps to no part of ip_local_port_range {automatic}"
-                ),
+                Errno::ENOPROTOOPT => {
+                    format!("a part of ip_local_port_range {automatic} needs Linux 6.3 or later")
+                }
                 errno => errno.to_string(),
             })
         })
@@ -288,7 +288,7 @@ fn automatic_range() -> Result<PortRange, HostError> {
     };
     if gaps.iter().any(is_unread) {
         let source = std::io::Error::other("net.ipv4.ip_local_port_range cannot be read");
-        return Err(HostError::new("learn what the kernel chooses from", source));
+        return Err(HostError::new("read the port range of the kernel", source));
     }
     Ok(policy.range)
 }

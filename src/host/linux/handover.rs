@@ -66,7 +66,7 @@ pub fn become_program(
     let mut sockets: Vec<OwnedFd> = held.into_iter().flat_map(Held::into_descriptors).collect();
     let names =
         listen(&sockets).map_err(|error| HostError::new("listen on the port found", error))?;
-    arrange(&mut sockets).map_err(|error| HostError::new("hand the sockets over", error))?;
+    arrange(&mut sockets).map_err(|error| HostError::new("pass the sockets on", error))?;
     let mut command = told(program, &ports);
     command
         .env_remove(STALE)
@@ -145,8 +145,8 @@ fn arrange(sockets: &mut [OwnedFd]) -> rustix::io::Result<()> {
 fn renumber(socket: &OwnedFd, number: RawFd) -> rustix::io::Result<OwnedFd> {
     #[expect(
         unsafe_code,
-        reason = "dup2() must be told a number that is free or the caller's: nothing of ours is \
-                  open any more but the sockets, whose numbers `arrange` keeps out of the way"
+        reason = "dup2() needs a number that is free or the caller's: only the sockets are open, \
+                  and `arrange` keeps their numbers out of the way"
     )]
     // Not owned before dup2() succeeds: if it fails, the number must not be closed.
     let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });

@@ -91,7 +91,7 @@ impl fmt::Display for SocketPath {
 /// Why the socket could not be opened, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    #[error("{place} is longer than the name of a socket may be (107 bytes)")]
+    #[error("socket name {place} is too long: expected at most 107 bytes")]
     TooLong { place: String },
     #[error(
         "another portscope serves at {place} (its lock is held): stop it, or use another --socket"
@@ -100,15 +100,15 @@ pub enum SocketError {
     #[error("another program listens at {place}: stop it, or use another --socket")]
     Foreign { place: String },
     #[error(
-        "{place} is a socket that is not known to be left by a portscope of this user, and nobody is \
-         seen to listen on it: remove it, or use another --socket"
+        "{place} is a socket without a visible listener, and not known to be left by a portscope \
+         of this user: remove it, or use another --socket"
     )]
     Abandoned { place: String },
-    #[error("{place} is there already and is no socket: use another --socket, or remove it")]
+    #[error("{place} exists and is not a socket: use another --socket, or remove it")]
     NotASocket { place: String },
     #[error(
-        "{lock} is there already and is no lock of portscope that this user made: use another \
-         --socket, or remove it"
+        "{lock} exists and is not a portscope lock of this user: use another --socket, or remove \
+         it"
     )]
     NotALock { lock: String },
     #[error(transparent)]
@@ -131,7 +131,7 @@ impl LeaseSocket {
         };
         let listener = bind(&address).map_err(|errno| match errno {
             Errno::ADDRINUSE => SocketError::Foreign { place: place.to_string() },
-            errno => HostError::new(&format!("make the socket {place}"), errno).into(),
+            errno => HostError::new(&format!("create the socket {place}"), errno).into(),
         })?;
         if let Some(claim) = &mut claim {
             claim.settle()?;

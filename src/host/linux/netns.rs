@@ -47,15 +47,17 @@ pub struct Namespace {
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceError {
     #[error(
-        "there is no network namespace '{asked}': use a name in /run/netns, a pid or a path{known}"
+        "unknown network namespace '{asked}': expected a name in /run/netns, a pid or a path{known}"
     )]
     Unknown { asked: Text, known: NamespaceNames },
     #[error(
-        "no right to enter network namespace '{name}': grant CAP_SYS_ADMIN and CAP_SYS_PTRACE in the host's user namespace (root of the host has them)"
+        "no permission to enter network namespace '{name}': grant CAP_SYS_ADMIN and CAP_SYS_PTRACE \
+         in the host's user namespace (root of the host has them)"
     )]
     MissingRight { name: Text },
     #[error(
-        "'{path}' is no network namespace: use a name in /run/netns, a pid or a path like /proc/PID/ns/net"
+        "'{path}' is not a network namespace: expected a name in /run/netns, a pid or a path like \
+         /proc/PID/ns/net"
     )]
     NotANamespace { path: Text },
     #[error(transparent)]
@@ -72,7 +74,7 @@ pub struct NamespaceNames {
 impl fmt::Display for NamespaceNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, name) in self.names.iter().enumerate() {
-            write!(f, "{}{name}", if number == 0 { "; there are " } else { ", " })?;
+            write!(f, "{}{name}", if number == 0 { "; existing: " } else { ", " })?;
         }
         if self.more > 0 { write!(f, " and {} more", self.more) } else { Ok(()) }
     }

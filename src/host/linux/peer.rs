@@ -32,9 +32,9 @@ const MOST_ANCESTORS: usize = 64;
 pub enum NotTranslated {
     #[error("the client is in a pid namespace that is not visible here")]
     UnseenClient,
-    #[error("the client has ended, or it cannot be seen")]
+    #[error("the client has ended or is not visible")]
     ClientGone,
-    #[error("the client is in another pid namespace, where no such process is seen")]
+    #[error("the client is in another pid namespace, without a visible process of this pid")]
     NoProcess,
 }
 

@@ -48,7 +48,7 @@ pub fn bind_no_port(socket: &OwnedFd) -> io::Result<()> {
 
 fn set_option(socket: &OwnedFd, name: c_int, value: u32) -> io::Result<()> {
     let length = size_of::<u32>() as u32;
-    #[expect(unsafe_code, reason = "the value outlives the call, and its length is told")]
+    #[expect(unsafe_code, reason = "the value outlives the call, and its length is given")]
     let result =
         unsafe { setsockopt(socket.as_raw_fd(), IPPROTO_IP, name, &raw const value, length) };
     if result == 0 {

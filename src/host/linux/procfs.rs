@@ -18,7 +18,7 @@ const MILLISECONDS_A_TICK: u32 = 10;
 
 /// At least one line of a table could not be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a line of the table makes no sense")]
+#[error("a line of the table is invalid")]
 pub struct BadTableLine;
 
 /// Reads the whole table of the calling thread's network namespace into `buffer`.

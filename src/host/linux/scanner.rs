@@ -111,7 +111,7 @@ impl LinuxScanner {
         }
         match snapshot.gaps.last() {
             Some(&Gap::TableRefused { error, .. }) if unlisted == 4 => Err(HostError::new(
-                "list the sockets, neither by NETLINK_SOCK_DIAG nor by /proc/thread-self/net",
+                "list the sockets by NETLINK_SOCK_DIAG or /proc/thread-self/net",
                 error,
             )),
             _ => Ok(()),

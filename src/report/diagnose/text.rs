@@ -94,13 +94,13 @@ fn used(health: &Health<'_>, standing: &Standing) -> String {
 fn room(health: &Health<'_>) -> String {
     if !health.includes(Protocol::Tcp) {
         let left = health.ranges().map(RangeUse::available).sum::<u32>();
-        return format!("left: {left} ports for all destinations together");
+        return format!("left: {left} ports, shared by all destinations");
     }
     let new = plain(health.analysis.new_destination());
     match health.destinations().next() {
-        None => format!("left: {new} ports towards any destination"),
+        None => format!("left: {new} ports to any destination"),
         Some(fullest) => format!(
-            "left: {} ports towards the fullest destination ({}), {}{new} towards a new one",
+            "left: {} ports to the fullest destination ({}), {}{new} to a new one",
             plain(fullest.left()),
             route(health, &fullest.destination),
             at_most(health.scan.snapshot),
@@ -155,8 +155,8 @@ fn write_destinations(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()
     columns::write(header, &rows, out)?;
     match health.destinations().skip(most).count() {
         0 => Ok(()),
-        1 => writeln!(out, "and 1 destination more"),
-        more => writeln!(out, "and {more} destinations more"),
+        1 => writeln!(out, "and 1 more destination"),
+        more => writeln!(out, "and {more} more destinations"),
     }
 }
 
@@ -230,7 +230,7 @@ fn full_in(standing: &Standing) -> String {
     if let (Level::Failing, Some(LastMinute { scans, full: full @ 1.., .. })) =
         (standing.level, standing.last_minute)
     {
-        return format!("at {full} of {scans} scans");
+        return format!("in {full} of {scans} scans");
     }
     let Some(forecast) = standing.forecast else {
         return if standing.available == 0 { "now" } else { "-" }.to_owned();

@@ -32,7 +32,7 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
         write_binds(side, out)?;
         write_connects(side, out)?;
         if let Some(words) = &side.frees_when {
-            paragraph::write(BULLET, &format!("Free again: {words}"), out)?;
+            paragraph::write(BULLET, &format!("To free it: {words}"), out)?;
         }
     }
     Ok(())
@@ -53,12 +53,12 @@ fn place(explanation: &Explanation<'_>) -> String {
     let ephemeral = &explanation.scan.snapshot.ephemeral;
     let within = if ephemeral.range.contains(explanation.port) { "inside" } else { "outside" };
     let reserved = if explanation.is_reserved() {
-        "; it is reserved (ip_local_reserved_ports), so the kernel never chooses it by itself"
+        "; it is reserved (ip_local_reserved_ports), so the kernel never chooses it automatically"
     } else {
         ""
     };
     let privileged = if explanation.needs_privilege() {
-        "; whatever the answers below, a bind() needs CAP_NET_BIND_SERVICE"
+        "; any bind() to it needs CAP_NET_BIND_SERVICE"
     } else {
         ""
     };
@@ -99,7 +99,7 @@ fn write_holders(
         paragraph::write(if number == 0 { "" } else { BULLET }, &sentence, out)?;
     }
     if groups.len() > MOST_TOLD {
-        writeln!(out, "{BULLET}And by {} kinds of holders more.", groups.len() - MOST_TOLD)?;
+        writeln!(out, "{BULLET}{} more groups of sockets not shown.", groups.len() - MOST_TOLD)?;
     }
     write_ages(scan, sockets, out)
 }
@@ -111,13 +111,13 @@ fn nothing_listed(
     service: &str,
 ) -> String {
     let but = if side.has_met_a_socket() {
-        ", but a socket that is not listed is bound to it: a plain bind() fails with EADDRINUSE"
+        ", but an unlisted socket is bound to it: a plain bind() fails with EADDRINUSE"
     } else if explanation.may_be_unlisted(side.protocol) {
-        "; a socket may be bound to it that is not listed"
+        "; an unlisted socket may be bound to it"
     } else {
-        ""
+        return format!("{name}{service} is not in use.");
     };
-    format!("Nothing is listed on {name}{service}{but}.")
+    format!("No socket is listed on {name}{service}{but}.")
 }
 
 /// Writes where DNAT redirects flows to the port; nothing if no flow is tracked.
@@ -129,9 +129,9 @@ fn write_publications(
     let Some(tracked) = explanation.publications else { return Ok(()) };
     let is_held = !explanation.scan.snapshot.on_port(side.protocol, explanation.port).is_empty();
     let consequence = if is_held {
-        "these flows do not reach the sockets on the port"
+        "they do not reach the sockets on the port"
     } else {
-        "no socket holds the port, so that a bind() succeeds, but these flows do not reach it"
+        "the port is not in use and a bind() succeeds, but these flows do not reach it"
     };
     let mut is_published = false;
     for flow in explanation.published(side.protocol).into_iter().flatten().take(MOST_TOLD) {
@@ -139,7 +139,7 @@ fn write_publications(
         let asked = Endpoint { address: flow.address, port: explanation.port };
         let flows = if flow.flows == 1 { "flow" } else { "flows" };
         let sentence = format!(
-            "Published by DNAT: what is sent to {asked} goes on to {} ({} {flows} now); \
+            "Published by DNAT: traffic to {asked} is redirected to {} ({} {flows} now); \
              {consequence}.",
             flow.to, flow.flows,
         );
@@ -149,13 +149,11 @@ fn write_publications(
         return Ok(());
     }
     let why = match tracked {
-        Ok(_) => {
-            "no flow to it is tracked now; the rules would show it (nft list ruleset)".to_owned()
-        }
+        Ok(_) => "no flow to it is tracked now; check the rules (nft list ruleset)".to_owned(),
         Err(Errno::EACCES | Errno::EPERM) => "reading /proc/net/nf_conntrack needs root".to_owned(),
         Err(error) => format!("/proc/net/nf_conntrack: {error}"),
     };
-    paragraph::write(BULLET, &format!("Whether DNAT publishes the port is not known: {why}."), out)
+    paragraph::write(BULLET, &format!("Unknown whether DNAT publishes the port: {why}."), out)
 }
 
 /// Sockets with the same holder, state and local address.
@@ -212,10 +210,10 @@ fn holder(scan: Scan<'_>, socket: &Socket) -> String {
             Some(tunnels) => format!("the kernel: {tunnels}"),
             None => "the kernel, closed by its process".to_owned(),
         },
-        Owner::Hidden => "a process that we may not see".to_owned(),
-        Owner::Nobody => "no process that can be seen".to_owned(),
+        Owner::Hidden => "a process that you may not inspect (try sudo)".to_owned(),
+        Owner::Nobody => "no visible process".to_owned(),
         Owner::Unresolved => "a process that opened or closed it during the scan".to_owned(),
-        Owner::NotAsked => "somebody".to_owned(),
+        Owner::NotAsked => "an owner not looked up".to_owned(),
     }
 }
 
@@ -223,7 +221,7 @@ fn named(pid: u32, process: Option<&Process>) -> String {
     format!("{}[{pid}]", Name(process.map(|process| &process.name)))
 }
 
-/// Writes since when the processes run. One scan does not show since when they hold the port.
+/// Writes when the processes started. One scan does not show since when they hold the port.
 fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Result<()> {
     let mut pids: Vec<u32> =
         sockets.iter().flat_map(|socket| scan.snapshot.owner(socket).pids()).copied().collect();
@@ -233,22 +231,14 @@ fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Re
         let process = scan.processes.get(pid)?;
         let seconds = i64::try_from(process.started?).ok()?;
         let instant = jiff::Timestamp::from_second(seconds).ok()?;
-        Some(format!("{} runs since {instant}", named(pid, Some(process))))
+        Some(format!("{} at {instant}", named(pid, Some(process))))
     });
-    let mut told = started.collect::<Vec<_>>().join(", ");
-    if !told.is_empty() {
-        told.push_str("; ");
-    }
-    let age = format!("{told}since when the port is held is not known from one look.");
-    paragraph::write(BULLET, &capitalized(&age), out)
-}
-
-/// Capitalizes the sentence, unless it begins with the name of a process.
-fn capitalized(sentence: &str) -> String {
-    match sentence.strip_prefix("since") {
-        Some(rest) => format!("Since{rest}"),
-        None => sentence.to_owned(),
-    }
+    let started = started.collect::<Vec<_>>().join(", ");
+    let age = match &*started {
+        "" => "Open since: unknown.".to_owned(),
+        started => format!("Started: {started}. Open since: unknown."),
+    };
+    paragraph::write(BULLET, &age, out)
 }
 
 /// Writes one sentence for all rows of a reuse option that have the same answer; one for all rows
@@ -313,7 +303,7 @@ fn write_connects(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
         let is_every = rows.len() == side.connects.len() && side.connects.len() > 1;
         let alike: Vec<_> = rows.extract_if(.., |row| row.answer == first.answer).collect();
         let to = if is_every && rows.is_empty() {
-            "A connect(), whatever its destination,".to_owned()
+            "A connect() to any destination".to_owned()
         } else {
             format!("A connect() {}", destinations(&alike, side.destinations_left_out))
         };
@@ -323,23 +313,23 @@ fn write_connects(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn destinations(rows: &[&ConnectRow], left_out: usize) -> String {
-    let told = rows.iter().take(MOST_TOLD).map(|row| match row.destination {
+    let named = rows.iter().take(MOST_TOLD).map(|row| match row.destination {
         Some(to) => format!("from {} to {}", to.source, to.remote),
         None => "to a new destination".to_owned(),
     });
-    let told = told.collect::<Vec<_>>().join(", ");
+    let named = named.collect::<Vec<_>>().join(", ");
     match rows.len().saturating_sub(MOST_TOLD) {
-        0 => told,
-        more => format!("{told} and {} more", more + left_out),
+        0 => named,
+        more => format!("{named} and {} more", more + left_out),
     }
 }
 
 fn connect_sentence(to: &str, row: &ConnectRow) -> String {
     let outcome = match row.answer.verdict {
-        Verdict::Free => "can be given this port",
-        Verdict::InUse => "cannot be given this port",
-        Verdict::Unknown => "may be given this port or not",
-        Verdict::Never => "is never given this port",
+        Verdict::Free => "can get this port",
+        Verdict::InUse => "cannot get this port",
+        Verdict::Unknown => "may or may not get this port",
+        Verdict::Never => "never gets this port",
     };
     format!("{to} {outcome}{}", because(&row.answer.because))
 }

@@ -50,9 +50,9 @@ fn write_comparison(
 /// Describes the occupancy on which the strategies ran.
 fn meeting(terms: &LabConditions) -> &'static str {
     match (terms.is_simulated, terms.occupancy) {
-        (false, _) => "real bind() on this machine, released at once",
-        (true, "built") => "simulated: each strategy on the occupancy that it built itself",
-        (true, _) => "simulated: a fresh occupancy for each run, the same for all strategies",
+        (false, _) => "real bind() on this host, each port released at once",
+        (true, "built") => "simulated: each strategy on the occupancy that it left itself",
+        (true, _) => "simulated: a new occupancy for each run, the same for all strategies",
     }
 }
 
@@ -60,7 +60,7 @@ fn occupancy(terms: &LabConditions) -> String {
     let LabConditions { range, candidates, occupied, .. } = terms;
     let reserved = match range.len() - candidates {
         0 => String::new(),
-        reserved => format!(" ({reserved} more are reserved)"),
+        reserved => format!(" ({reserved} more reserved)"),
     };
     let protocols = match terms.protocols.name() {
         "both" => "udp and tcp",
@@ -77,9 +77,9 @@ const HEADER: [&str; 11] = [
     "STRATEGY",
     "RUNS",
     "FAILED%",
-    "LAW%",
+    "EXPECTED%",
     "ATTEMPTS",
-    "LAW",
+    "EXPECTED",
     "P99",
     "TIME",
     "PORTS",
@@ -87,17 +87,17 @@ const HEADER: [&str; 11] = [
     "BITS",
 ];
 
-const LEGEND: &str = "LAW: what theory predicts, - where no law is known. ATTEMPTS: the mean, a failed \
-    run counts with all that it made. TIME: of one success, failed runs included. PORTS: different \
-    ones given. LOOKS LIKE, BITS: the last ports given, to one who watches, and what is left to guess \
-    of the next.";
+const LEGEND: &str = "EXPECTED: by a formula, - where there is none. ATTEMPTS: mean, including \
+    those of failed runs. P99: fail if more than 1 % of the runs fail. TIME: per success, failed runs \
+    included. PORTS: different ports allocated. LOOKS LIKE, BITS: the pattern that an observer \
+    sees in the last ports, and the entropy left in the next.";
 
 fn cells(rival: &Rival<'_>) -> [String; 11] {
     let figures = rival.figures;
     let predicted = figures.predicted;
     let p99 = match figures.quantile(0.99) {
         Some(attempts) => attempts.to_string(),
-        None if figures.runs > 0 => "never".into(),
+        None if figures.runs > 0 => "fail".into(),
         None => unknown(),
     };
     [
@@ -168,7 +168,7 @@ fn time(time: Duration) -> String {
 
 fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) -> io::Result<()> {
     let head = format!(
-        "race · {} · {} between close and rebind · a thief that binds {} ports a second · seed {}",
+        "race · {} · {} between close and rebind · competitor binds {} ports/s · seed {}",
         occupancy(terms),
         time(race.window),
         race.thief_per_second,
@@ -177,7 +177,7 @@ fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) ->
     paragraph::write("", &head, out)?;
     let place = match &race.place {
         RaceTarget::Namespace => {
-            "real sockets of two processes, in a network namespace of their own".into()
+            "real sockets of two processes, in a private network namespace".into()
         }
         RaceTarget::Simulated { because } => format!("simulated, in memory: {because}"),
     };
@@ -195,10 +195,11 @@ fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) ->
 }
 
 const RACE_HEADER: [&str; 9] =
-    ["THE PORT IS", "ROUNDS", "THEFTS", "LAW", "REFUSED", "LAW", "WINDOW", "THIEF/S", "FREE"];
+    ["PORT", "ROUNDS", "STOLEN", "EXPECTED", "REFUSED", "EXPECTED", "WINDOW", "BINDS/S", "FREE"];
 
-const RACE_LEGEND: &str = "LAW: a port is hit with 1 - e^(-rate x window / free), as measured, with the \
-    standard deviation of the count. Closed, it is lost; kept, the thief is refused.";
+const RACE_LEGEND: &str = "EXPECTED: the competitor hits a port with 1 - e^(-rate x window / free), \
+    from the measured values, ± the standard deviation of the count. A closed port is then stolen; \
+    with a kept one, the competitor is refused.";
 
 fn round_cells(
     kind: &str,

@@ -19,8 +19,8 @@ use crate::{
 pub const ROOMY_ROWS: u16 = 6;
 
 /// Width of the label of `section`, and of the columns of its figures.
-const LABEL: usize = 5;
-const WIDTHS: [usize; 6] = [7, 7, 7, 7, 8, 9];
+const LABEL: usize = 8;
+const WIDTHS: [usize; 6] = [7, 6, 7, 6, 8, 8];
 
 /// A figure: its name, its measured value, its expected value.
 type FigureRow = (&'static str, String, String);
@@ -38,15 +38,15 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         cells.fold(format!("{label:<LABEL$}"), |line, cell| line + &cell)
     };
     column.text(&line("", &|row| row.0.to_owned()), Role::Dim);
-    column.text(&line("seen", &|row| row.1.clone()), Role::Text);
-    column.text(&line("law", &|row| row.2.clone()), Role::Dim);
+    column.text(&line("measured", &|row| row.1.clone()), Role::Text);
+    column.text(&line("expected", &|row| row.2.clone()), Role::Dim);
     let each = if figures.attempts == 0 {
         String::new()
     } else {
         format!("{} each", nanoseconds(allocation))
     };
     let attempts = counted(figures.attempts, "attempt");
-    let rate = rate(sight).map_or_else(String::new, |rate| format!("{rate} a second"));
+    let rate = rate(sight).map_or_else(String::new, |rate| format!("{rate}/s"));
     let parts = [attempts, rate, each, snapshots(allocation, column.theme)];
     column.text(&fitted(&parts.each_ref().map(String::as_str), column.width()), Role::Text);
     let words = law_words(allocation);
@@ -55,16 +55,15 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
 
 /// Names the model of the expected values, longest words first.
 fn law_words(allocation: &Allocation) -> Vec<String> {
-    let Some(ground) = allocation.ground() else { return vec!["law: not known yet".to_owned()] };
+    let Some(ground) = allocation.ground() else { return vec!["model: not known yet".to_owned()] };
     let name = allocation.row().name;
     let (words, few) = match allocation.law() {
-        None if ground.free() == 0 => ("none where nothing is free", "none here"),
+        None if ground.free() == 0 => ("none where no port is free", "none here"),
         None => {
             return vec![
-                format!("no law is known for {name} on an occupancy that stands still"),
-                format!("no law for {name} on a standing occupancy"),
-                "no law on a standing occupancy".to_owned(),
-                "no law here".to_owned(),
+                format!("no model for {name} on a fixed occupancy"),
+                "no model on a fixed occupancy".to_owned(),
+                "no model here".to_owned(),
             ];
         }
         Some(Law::Replacement { .. }) => ("uniform tries", "uniform tries"),
@@ -73,7 +72,7 @@ fn law_words(allocation: &Allocation) -> Vec<String> {
         Some(Law::OnlyFree) => ("one attempt", "one attempt"),
     };
     let share = percent(ground.share());
-    let [long, short] = [words, few].map(|words| format!("law: {words} at {share} in use"));
+    let [long, short] = [words, few].map(|words| format!("model: {words} at {share} in use"));
     match allocation.site() {
         Site::Machine => vec![format!("{long} at the last scan"), long, short],
         Site::Simulated { .. } => vec![long, short],
@@ -103,11 +102,11 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let figures = allocation.figures();
     column.rule("Running", "");
     let pace = match rate(sight) {
-        Some(rate) => ("a second", rate),
-        None => ("a try", nanoseconds(allocation)),
+        Some(rate) => ("rate", format!("{rate}/s")),
+        None => ("per try", nanoseconds(allocation)),
     };
     for (label, value) in [
-        ("won", thousands(figures.successes)),
+        ("allocated", thousands(figures.successes)),
         ("gave up", thousands(figures.failures)),
         ("attempts", thousands(figures.attempts)),
         pace,
@@ -122,9 +121,9 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         };
         column.pair("snapshot ", Role::Dim, &format!("{value:>13}"), Role::Text);
     }
-    column.text(&format!("{:>14}{:>8}", "seen", "law"), Role::Dim);
+    column.text(&format!("{:>13} {:>8}", "measured", "expected"), Role::Dim);
     for (label, seen, law) in rows(allocation).into_iter().filter(|row| row.0 != "fail") {
-        column.pair(&format!("{label:<6}"), Role::Dim, &format!("{seen:>8}{law:>8}"), Role::Text);
+        column.pair(&format!("{label:<7}"), Role::Dim, &format!("{seen:>7}{law:>8}"), Role::Text);
     }
 }
 
@@ -169,7 +168,7 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
         ("p99", text(seen(0.99)), text(lawful(0.99))),
         ("max", text(figures.most().map(thousands)), String::new()),
         ("fail", text(failed.map(percent)), text(law.as_ref().map(|l| percent(l.failure(most))))),
-        ("in use", text(figures.collision_rate().map(percent)), text(collisions.map(percent))),
+        ("refused", text(figures.collision_rate().map(percent)), text(collisions.map(percent))),
     ]
 }
 

@@ -4,7 +4,7 @@
 use ratatui::text::Span;
 
 use crate::{
-    app::allocation::{Allocation, Law},
+    app::allocation::Allocation,
     view::{Role, allocate::column::TextColumn, heatmap::put, words::thousands},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 const WIDEST: usize = 60;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
-const TITLE: &str = "Attempts an allocation";
+const TITLE: &str = "Attempts per allocation";
 
 /// Shares of all allocations, by bins of attempts.
 struct Bins {
@@ -27,12 +27,9 @@ pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
         return;
     }
     let laws: &[&str] = match allocation.law() {
-        None if allocation.ground().is_none() => &["seen █"],
-        None => &["seen █  no law for this strategy", "seen █  no law", "seen █"],
-        Some(Law::Replacement { .. }) => &["seen █  ◇ law of uniform tries", "seen █  ◇ law"],
-        Some(Law::Unique { .. }) => &["seen █  ◇ law of unrepeated tries", "seen █  ◇ law"],
-        Some(Law::Scan { .. }) => &["seen █  ◇ law of scans", "seen █  ◇ law"],
-        Some(Law::OnlyFree) => &["seen █  ◇ law: one attempt", "seen █  ◇ law"],
+        None if allocation.ground().is_none() => &["measured █"],
+        None => &["measured █  no model for this strategy", "measured █  no model", "measured █"],
+        Some(_) => &["measured █  ◇ expected", "measured █"],
     };
     let fits = |law: &&str| law.chars().count() + TITLE.len() + 3 <= column.width();
     let law = laws.iter().copied().find(fits).unwrap_or_default();
@@ -104,7 +101,7 @@ pub fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'stat
 
 fn axis(bins: &Bins, count: usize, column: &mut TextColumn<'_>) {
     let last = thousands((bins.seen.len() as u32).saturating_mul(bins.width));
-    let each = if bins.width == 1 { String::new() } else { format!(", {} a bar", bins.width) };
+    let each = if bins.width == 1 { String::new() } else { format!(", {} per bar", bins.width) };
     let middle = format!("attempts{each}");
     let width = (2 * bins.seen.len()).clamp(middle.len() + last.len() + 4, 2 * count.max(1) + 2);
     let room = width.saturating_sub(1 + last.len());

@@ -22,7 +22,7 @@ pub fn render(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut B
     let mut column = TextColumn::new(theme, area, buffer);
     let sample = if allocation.is_sampled() { "sample" } else { "" };
     column.rule(
-        theme.glyph("Last allocations · tries each", "Last allocations - tries each"),
+        theme.glyph("Last allocations · tries of each", "Last allocations - tries of each"),
         sample,
     );
     let room = usize::from(area.width);
@@ -54,7 +54,7 @@ pub fn render(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut B
     } else {
         ""
     };
-    let parts = ["a column is one allocation, oldest left", &height, failed];
+    let parts = ["one column per allocation, oldest left", &height, failed];
     let words = fitted(&parts, column.width());
     column.text(&words, Role::Dim);
 }

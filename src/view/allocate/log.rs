@@ -155,7 +155,7 @@ fn result(entry: &LogEntry, theme: &Theme) -> String {
 /// Returns the wordings of the holder, longest first.
 fn holder(entry: &LogEntry, processes: &ProcessTable) -> Vec<String> {
     let name = |pid: u32| {
-        processes.get(pid).map_or_else(|| format!("pid {pid}"), |p| format!("{} {pid}", p.name))
+        processes.get(pid).map_or_else(|| format!("pid {pid}"), |p| format!("{}[{pid}]", p.name))
     };
     let short =
         |pid: u32| processes.get(pid).map_or_else(|| format!("pid {pid}"), |p| p.name.to_string());

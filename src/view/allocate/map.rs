@@ -175,7 +175,7 @@ impl<'a> AttemptMap<'a> {
             parts.push(flashes(theme));
         } else {
             let (digits, words) = if self.allocation.is_scan() {
-                ("1+", " first, further attempts refused")
+                ("1+", " first, later attempts refused")
             } else {
                 (theme.glyph("1…9+", "1..9+"), " nth attempt refused")
             };
@@ -222,7 +222,7 @@ fn ramp(heat: &DensityChart, theme: &Theme) -> Vec<Span<'static>> {
     } else {
         spans.extend((1..=HEAT_TOP).map(|step| Span::styled("██", theme.style(Role::Heat(step)))));
     }
-    spans.push(Span::raw(format!(" {most} attempts a port a second")));
+    spans.push(Span::raw(format!(" {most} attempts/s per port")));
     spans
 }
 

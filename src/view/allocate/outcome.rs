@@ -71,7 +71,7 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
                 return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
             }
             let start = match last.attempts {
-                0 => format!("{sign} gave up: the strategy saw no port to try"),
+                0 => format!("{sign} gave up: the strategy found no port to try"),
                 _ => format!("{sign} gave up after {attempts}"),
             };
             wrapped(&gave_up(allocation, start), width)
@@ -119,9 +119,9 @@ fn needed(law: &Law) -> Option<String> {
         Some(needed) => {
             let attempts = counted(needed.into(), "attempt");
             if law.failure(needed) > 0.0 {
-                format!("{attempts} would fail once in a million")
+                format!("with {attempts}, 1 in a million fails")
             } else {
-                format!("{attempts} would never fail")
+                format!("with {attempts}, none fails")
             }
         }
         None => "no number of attempts would be enough".to_owned(),

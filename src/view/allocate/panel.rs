@@ -23,7 +23,7 @@ pub fn render(panel: &ActivePanel, theme: &Theme, area: Rect, buffer: &mut Buffe
                 let typed = settings.typed().filter(|_| is_here);
                 SettingRow { name: field.name(), value: settings.value(field), typed, is_here }
             };
-            let words = "a change begins a new run and releases what is held";
+            let words = "a change starts a new run and releases the held ports";
             fields(&Field::EACH.map(row), settings.error(), words, &mut column);
         }
         ActivePanel::ConfirmSpeed(speed) => confirm(*speed, theme, area, buffer),
@@ -67,7 +67,7 @@ pub fn fields(
         None => column.text(words, Role::Dim),
     }
     let keys: &[(&str, &str)] = match rows.iter().find_map(|row| row.typed) {
-        Some(_) => &[("Enter", "take it"), ("Esc", "forget it")],
+        Some(_) => &[("Enter", "apply"), ("Esc", "cancel")],
         None => {
             &[("Up Down", "field"), ("Left Right", "change"), ("digits", "type"), ("Esc", "close")]
         }
@@ -77,19 +77,19 @@ pub fn fields(
 
 pub fn question(speed: Speed, column: &mut TextColumn<'_>) {
     let words = match speed {
-        Speed::Thousand => "At 1k/s that is up to 1,000 ports a second.",
-        _ => "At max it is as many as this machine can do.",
+        Speed::Thousand => "At 1k/s, up to 1,000 ports per second are tried.",
+        _ => "At max, as many ports as this machine can try.",
     };
     for line in [
-        "Others may use this machine. Each attempt takes a port for a",
-        "few microseconds; a program that asks for it in that moment is",
-        "refused. What is held stays refused to others.",
+        "Others may use this machine. Each attempt binds a port for a",
+        "few microseconds; a program that binds it at the same time is",
+        "refused (EADDRINUSE). Held ports stay bound.",
         words,
     ] {
         column.text(line, Role::Text);
     }
     column.blank();
-    column.text("Asked once; it then holds until portscope ends.", Role::Dim);
+    column.text("Asked once; the answer is valid until portscope exits.", Role::Dim);
     hints(&[("y Enter", "go faster"), ("n Esc", "stay at 20/s")], column);
 }
 

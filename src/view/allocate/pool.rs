@@ -82,7 +82,7 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
             SettingRow { name: field.name(), value: settings.value(field), typed, is_here }
         };
         let mut column = panel::open("Settings of the pool", 12, theme, area, buffer);
-        let words = "other bands or rests begin a new pool, which ends all leases";
+        let words = "other bands or quarantine open a new pool and end all leases";
         panel::fields(&PoolField::EACH.map(row), settings.error(), words, &mut column);
     }
 }
@@ -121,7 +121,7 @@ fn notice(leasing: &Leasing, column: &mut TextColumn<'_>) {
     }
     let is_empty = leasing.report().is_some_and(|report| report.counts.given == 0);
     if is_empty {
-        let words = format!("a takes a lease of class {}, A ten of them", leasing.class().name());
+        let words = format!("a takes a lease of class {}, A takes ten", leasing.class().name());
         column.text(&words, Role::Dim);
     }
 }

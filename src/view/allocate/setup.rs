@@ -47,11 +47,11 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let (protocols, range) = (options.protocols.name(), options.range.to_string());
     let attempts = counted(options.max_attempts.into(), "attempt");
     let room = column.width().saturating_sub(LABEL);
-    let seeds = ["(r shows this run again)", "(r: again)", ""]
+    let seeds = ["(r repeats this run)", "(r: again)", ""]
         .map(|again| format!("seed {} {again}", options.seed).trim_end().to_owned());
     let fits = |seed: &&String| attempts.len() + 3 + seed.len() <= room;
     let seed = seeds.iter().find(fits).map_or("", String::as_str);
-    label("site", &fitted(&site(sight), room), column);
+    label("target", &fitted(&site(sight), room), column);
     label("strategy", &strategy(allocation.row(), room), column);
     label("ports", &fitted(&[protocols, &range, &address], room), column);
     occupancy(allocation, column);
@@ -90,7 +90,7 @@ fn site(sight: AllocateContext<'_>) -> [&'static str; 2] {
 
 fn occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
     let Some(ground) = allocation.ground() else {
-        label("occupancy", "not known before the first scan", column);
+        label("occupancy", "unknown until the first scan", column);
         return;
     };
     let share = percent(ground.share());

@@ -33,7 +33,7 @@ pub fn render(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
 
 fn figures(allocation: &Allocation) -> [String; 2] {
     let figures = allocation.figures();
-    let won = format!("won {}", thousands(figures.successes));
+    let won = format!("allocated {}", thousands(figures.successes));
     [won, format!("gave up {}", thousands(figures.failures))]
 }
 
@@ -50,6 +50,6 @@ fn mean(allocation: &Allocation) -> [String; 2] {
     let law = allocation.law().map(|law| law.expected_attempts(allocation.most_attempts()));
     [
         seen.map_or_else(String::new, |mean| format!("mean {mean:.2} tries")),
-        law.map_or_else(String::new, |mean| format!("law {mean:.2}")),
+        law.map_or_else(String::new, |mean| format!("expected {mean:.2}")),
     ]
 }

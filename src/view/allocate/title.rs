@@ -36,7 +36,7 @@ pub fn places(site: Site, scan: Option<LastScan<'_>>) -> Vec<String> {
             &["real bind() in a private network namespace", "real bind() in a netns", "real bind()"]
         }
         (Site::Machine, Some((MachineKind::Simulated, _))) => &["simulated machine", "simulated"],
-        (Site::Machine, Some((MachineKind::Recorded, _))) => &["a recording binds nothing"],
+        (Site::Machine, Some((MachineKind::Recorded, _))) => &["recording: no real bind()"],
     };
     words.iter().map(|&words| words.to_owned()).collect()
 }
@@ -81,11 +81,11 @@ const SEPARATOR: &str = " · ";
 
 fn marks(allocation: &Allocation, theme: &Theme) -> &'static str {
     match allocation.speed() {
-        Speed::Thousand if theme.has_color() => "flash: a try",
-        Speed::Thousand => theme.glyph("× ◆: a try", "x *: a try"),
-        Speed::Max if theme.has_color() && !theme.ascii => "colour: tries a second",
-        Speed::Max => "density: tries a second",
-        _ if allocation.is_scan() => "1: first try, +: further ones",
+        Speed::Thousand if theme.has_color() => "flash: 1 try",
+        Speed::Thousand => theme.glyph("× ◆: 1 try", "x *: 1 try"),
+        Speed::Max if theme.has_color() && !theme.ascii => "colour: tries/s",
+        Speed::Max => "density: tries/s",
+        _ if allocation.is_scan() => "1: first try, +: later ones",
         _ => "digit: nth try",
     }
 }

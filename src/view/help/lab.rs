@@ -17,18 +17,15 @@ pub fn marks(theme: &Theme) -> Vec<MarkRow> {
         Style::reset().patch(theme.style(Role::Category(0))),
     );
     vec![
-        MarkRow::new(
-            "refused",
-            "the nth attempt of a run met an occupied port; + from the tenth on",
-        )
-        .marked(badge("1", Role::Collision)),
+        MarkRow::new("refused", "attempt n of a run met a port in use; + from the 10th on")
+            .marked(badge("1", Role::Collision)),
         MarkRow::new("allocated", "the run ended here, with this port")
             .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
         MarkRow::new("in use", "occupied in this run; the next run has other ports")
             .marked(occupied(theme)),
         MarkRow::new("available", "free: a strategy may get it").marked(available(theme)),
         MarkRow::new("measured", "each strategy has a shape and a colour").marked(shape),
-        MarkRow::new("law", "what theory says, where a law is known; dots on the curve")
+        MarkRow::new("expected", "value of the model, if there is one; dots on the curve")
             .marked(plain("◇", "+")),
         MarkRow::new("here", "on the curve: the occupancy of the lab now").marked(plain("│", "|")),
     ]
@@ -37,15 +34,16 @@ pub fn marks(theme: &Theme) -> Vec<MarkRow> {
 /// Returns the figures beside the maps, in the order of the screen.
 pub fn figures() -> Vec<MarkRow> {
     [
-        ("attempts", "in the mean; a run that fails counts with all that it made"),
-        ("p50 p99", "50, 99 of 100 runs got their port within so many attempts"),
-        ("failed", "runs without a port; amber: over 4 standard errors off the law"),
-        ("guess", "what the last ports look like, bits left to guess of the next"),
-        ("time", "of the runs, for each port that was got"),
-        ("occupied", "the longest run of ports that are all occupied: scans walk it"),
-        ("uniform", "d: any set of ports is as likely as any other"),
-        ("clustered", "d: occupied ports lie in runs of 64 in the mean"),
-        ("built", "d: as the strategy itself leaves them, filling an empty range"),
+        ("attempts", "mean per run; a failed run counts with all its attempts"),
+        ("p50 p99", "50, 99 of 100 runs got a port within this many attempts"),
+        ("failed", "runs without a port; amber: > 4 std. errors off expected"),
+        ("guess", "pattern of the last ports, bits left to guess the next one"),
+        ("known", "share of the next port's bits that the pattern predicts"),
+        ("time", "time of the runs per allocated port"),
+        ("occupied", "longest run of occupied ports; a scan tries all of it"),
+        ("uniform", "d: every set of ports is equally likely"),
+        ("clustered", "d: occupied ports in runs of 64 on average"),
+        ("built", "d: as the strategy leaves them, filling an empty range"),
     ]
     .map(|(name, sentence)| MarkRow::new(name, sentence))
     .into()

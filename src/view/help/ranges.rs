@@ -15,6 +15,8 @@ use crate::{
     view::words,
 };
 
+const EPHEMERAL: &str = "An ephemeral port is a local port number that the kernel lends to a \
+                         program for one outgoing connection.";
 /// Width of `this machine` and a gap.
 const NAMES: usize = 14;
 /// Width of `32768-60999` and a gap.
@@ -28,6 +30,7 @@ pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
     let calls = Sheet { paper, marks: 0, names: NAMES };
     stack(
         vec![
+            words::wrapped(EPHEMERAL, paper.width).into_iter().map(Line::raw).collect(),
             table.lines(&ranges(ephemeral, scanned.is_some())),
             std::iter::once(heading("What Linux does with them", paper.theme))
                 .chain(calls.lines(&doings(ephemeral)))
@@ -44,7 +47,7 @@ fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
         MarkRow::new(format!("{name:NAMES$}{range}"), sentence)
     };
     let privileged = match ephemeral.unprivileged_start {
-        0 => "known services; here anybody may bind() them".to_owned(),
+        0 => "known services; any process may bind() here".to_owned(),
         start => format!("known services; below {start} privileged here"),
     };
     let own = if is_scanned {
@@ -62,11 +65,7 @@ fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
             port::IANA_DYNAMIC,
             "never registered: for automatic choice".to_owned(),
         ),
-        row(
-            "Linux default",
-            port::LINUX_DEFAULT,
-            "automatic choice, while nobody set it".to_owned(),
-        ),
+        row("Linux default", port::LINUX_DEFAULT, "automatic choice, unless configured".to_owned()),
         row("this machine", ephemeral.range, own).strong(),
         row("macOS", port::IANA_DYNAMIC, "automatic choice by default".to_owned()),
         row("Windows", port::IANA_DYNAMIC, "automatic choice by default, since Vista".to_owned()),
@@ -79,42 +78,39 @@ fn doings(ephemeral: &Ephemeral) -> Vec<MarkRow> {
         _ => ("odd", "even"),
     };
     let privileged = match ephemeral.unprivileged_start {
-        0 => "nothing here: any process may bind() any port".to_owned(),
-        start => format!("below {start} bind() says EACCES without CAP_NET_BIND_SERVICE"),
+        0 => "none here: any process may bind() any port".to_owned(),
+        start => format!("bind() below {start} needs CAP_NET_BIND_SERVICE (else EACCES)"),
     };
     let reuse = match ephemeral.tw_reuse {
-        Some(0) => "not before (tcp_tw_reuse 0)",
+        Some(0) => "only after these 60 s (tcp_tw_reuse 0)",
         Some(1) => "after 1 s (tcp_tw_reuse 1)",
-        Some(2) => "after 1 s on loopback alone (tcp_tw_reuse 2)",
-        Some(_) | None => "as tcp_tw_reuse says, unknown here",
+        Some(2) => "after 1 s on loopback only (tcp_tw_reuse 2)",
+        Some(_) | None => "depending on tcp_tw_reuse (unknown)",
     };
     vec![
-        MarkRow::new("bind(port)", "takes any free port, in the range or not, reserved or not"),
+        MarkRow::new("bind(port)", "any free port, inside or outside the range, reserved or not"),
         MarkRow::new(
             "bind(0)",
-            format!("from a random place, {second} ports first; then no connect() can share it"),
+            format!("random start, {second} ports first; connect() cannot share it"),
         ),
         MarkRow::new(
             "connect()",
             format!(
-                "{first} ports first; shares a port with other connect() calls, each to another \
-                 peer; skips every port that somebody bound"
+                "{first} ports first; shares a port with connections to other peers; skips every \
+                 bound port"
             ),
         ),
         MarkRow::new("UDP", "at random, odd and even alike; no port is shared"),
         MarkRow::new(
             "TIME-WAIT",
             format!(
-                "bind() is refused for its 60 s, unless both set SO_REUSEADDR; connect() takes \
-                 its own for another peer at once, for the same one {reuse}"
+                "bind() is refused for 60 s, unless both set SO_REUSEADDR; connect() reuses the \
+                 port for another peer at once, for the same peer {reuse}"
             ),
         ),
-        MarkRow::new("reserved", "bind(0) and connect() skip it, bind(port) gets it"),
+        MarkRow::new("reserved", "skipped by bind(0) and connect(); bind(port) can use it"),
         MarkRow::new("privileged", privileged),
-        MarkRow::new(
-            "all taken",
-            "connect() EADDRNOTAVAIL, bind(0) EADDRINUSE, UDP connect() EAGAIN",
-        ),
+        MarkRow::new("all in use", "connect() EADDRNOTAVAIL (UDP: EAGAIN), bind(0) EADDRINUSE"),
         MarkRow::new("TCP and UDP", "never block each other"),
     ]
 }

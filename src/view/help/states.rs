@@ -6,7 +6,7 @@ use ratatui::{
 };
 
 use super::{
-    Paper, lab,
+    Paper, lab, overview,
     sheet::{MarkRow, Sheet, stack},
 };
 use crate::{
@@ -35,7 +35,11 @@ fn page(paper: &Paper, lenses: impl Iterator<Item = Lens>) -> Vec<Line<'static>>
     let sheet = Sheet { paper, marks: MARKS, names: NAMES };
     let theme = paper.theme;
     let groups = match paper.app.screen() {
-        Screen::Overview | Screen::Map => vec![
+        Screen::Overview => vec![
+            sheet.lines(&overview::figures(theme)),
+            sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
+        ],
+        Screen::Map => vec![
             sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
             sheet.lines(&free_ports(paper)),
             sheet.lines(&reading(theme)),
@@ -62,17 +66,17 @@ fn of_state(state: State, theme: &Theme) -> MarkRow {
 fn meaning(state: State) -> &'static str {
     match state {
         State::Listen => "a server waits here; to free the port, end its owner",
-        State::SynSent => "connecting, no answer yet; if many stay, look for a filter",
-        State::SynReceived => "a peer connects; if many stay: a flood, or a full backlog",
-        State::Established => "connected; unless bound first, other peers may share it",
-        State::FinWait1 => "we closed, the peer has not confirmed; is it still up?",
-        State::FinWait2 => "we closed, the peer did not; without owner it ends in 60 s",
-        State::CloseWait => "the peer closed, the owner did not: look for its leak",
-        State::Closing => "both closed at once; gone when the peer has confirmed",
-        State::LastAck => "both closed, the peer has to confirm; soon gone",
-        State::TimeWait => "we closed first; kept 60 s, no owner: reuse connections",
-        State::Bound => "bound, then neither listening nor connected: a leak?",
-        State::Unconnected => "UDP that takes from anybody; its owner frees it",
+        State::SynSent => "connecting, no answer yet; if many: check the firewall",
+        State::SynReceived => "a peer connects; if many: SYN flood, or a full backlog",
+        State::Established => "connected; other peers may share it unless bound first",
+        State::FinWait1 => "closed here, no ACK from the peer yet; is it still up?",
+        State::FinWait2 => "closed here, not by the peer; without owner, ends in 60 s",
+        State::CloseWait => "closed by the peer, not by the owner: look for a leak",
+        State::Closing => "both closed at the same time; waits for the peer's ACK",
+        State::LastAck => "both closed; waits for the peer's last ACK",
+        State::TimeWait => "closed here first; kept for 60 s: reuse connections",
+        State::Bound => "bound, but neither listening nor connected: a leak?",
+        State::Unconnected => "UDP without a peer, receives from all; its owner frees it",
         State::Connected => "UDP with one peer; no other peer can share the port",
     }
 }
@@ -90,7 +94,7 @@ fn free_ports(paper: &Paper) -> Vec<MarkRow> {
     let default = Ephemeral::default();
     let ephemeral = paper.app.scan().map_or(&default, |scan| &scan.snapshot.ephemeral);
     let system = match ephemeral.unprivileged_start {
-        0 => "0-1023, free; here any process may bind() them".to_owned(),
+        0 => "0-1023, free; any process may bind() them here".to_owned(),
         start => format!("0-1023, free; below {start} bind() needs CAP_NET_BIND_SERVICE"),
     };
     vec![
@@ -107,14 +111,14 @@ fn free_ports(paper: &Paper) -> Vec<MarkRow> {
 /// Explains blocks and the cursor.
 fn reading(theme: &Theme) -> Vec<MarkRow> {
     let fullness = if theme.has_color() {
-        "its most telling state; the stronger, the more is taken"
+        "its most important state; stronger: more ports in use"
     } else {
-        "the fuller the glyph, the more of the block is taken"
+        "the fuller the glyph, the more ports in use"
     };
     let cursor = Span::styled(" 1 ", theme.badge(Role::Cursor));
     vec![
         MarkRow::new("block", fullness),
-        MarkRow::new("cursor", "where you are; its number stands at both edges").marked(cursor),
+        MarkRow::new("cursor", "your position; both edges show its number").marked(cursor),
     ]
 }
 
@@ -151,23 +155,23 @@ fn marks(paper: &Paper) -> Vec<MarkRow> {
     let mut rows = vec![
         MarkRow::new(
             "refused",
-            "the nth attempt met an occupied port; + from the tenth on, of a scan from the second",
+            "attempt n met a port in use; + from the 10th on, of a scan from the 2nd",
         )
         .marked(badge("1", Role::Collision)),
         MarkRow::new("allocated", "this attempt got its port; older marks fade")
             .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
-        MarkRow::new("held", "kept by this run; x and X release, so does leaving")
+        MarkRow::new("held", "kept by this run; x, X and quitting release them")
             .marked(badge(theme.glyph("●", "o"), Role::Ok)),
-        MarkRow::new("in use", "occupied by others; grey, so that attempts stand out")
+        MarkRow::new("in use", "used by others; grey, to make attempts visible")
             .marked(occupied(theme)),
         MarkRow::new("available", "free; an allocator may get it").marked(available(theme)),
-        MarkRow::new("law", "what theory says of the strategy, beside what was seen")
+        MarkRow::new("expected", "value of the strategy's model, beside the measured one")
             .marked(Span::raw(theme.glyph(" ◇ ", " o "))),
-        MarkRow::new("density", "at full speed: attempts on a block in the last second")
+        MarkRow::new("density", "at max speed: attempts per block in the last second")
             .marked(density),
     ];
     if speed == Speed::Thousand {
-        rows.push(MarkRow::new("flash", "at 1k/s a sample of the attempts, gone in a moment"));
+        rows.push(MarkRow::new("flash", "at 1k/s: a sample of the attempts, shown briefly"));
     }
     rows
 }

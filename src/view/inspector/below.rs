@@ -38,7 +38,7 @@ pub fn lines(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     }
     let seen = seen::lines(&InspectorContext { width: sight.width.saturating_sub(2), ..*sight });
     if all >= lines.len() + 2 && seen.len() > 1 {
-        lines.push(sight.dim("  seen on this port, in snapshots"));
+        lines.push(sight.dim("  history of this port, in snapshots"));
         lines.extend(seen.into_iter().skip(1).map(|mut line| {
             line.spans.insert(0, Span::raw("  "));
             line

@@ -27,7 +27,7 @@ pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     if cell == 0 {
         return Vec::new();
     }
-    let mut lines = vec![sight.title("Neighbours", "a letter a port")];
+    let mut lines = vec![sight.title("Neighbours", "1 letter/port")];
     lines.extend(rows(sight.port).map(|row| line(sight, row, cell)));
     lines
 }

@@ -110,8 +110,8 @@ pub fn what(sight: &InspectorContext<'_>) -> &'static str {
     let in_range = ephemeral.range.contains(sight.port);
     match (in_range, ephemeral.is_reserved(sight.port)) {
         (true, false) => "available",
-        (true, true) => "no socket, skipped by automatic choice",
-        (false, _) => "no socket, outside of the range",
+        (true, true) => "free, reserved: only bind(port) gets it",
+        (false, _) => "free, outside the ephemeral range",
     }
 }
 

@@ -38,7 +38,7 @@ pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     ];
     let taken = [
         format!("{} of {}", words::thousands(tally.occupied), words::thousands(tally.size)),
-        format!("taken, {}", words::percent(tally.occupied, tally.size)),
+        format!("in use, {}", words::percent(tally.occupied, tally.size)),
     ];
     lines.extend(words::wrapped(&taken.join(" "), sight.width).into_iter().map(Line::raw));
     lines.extend(if sight.app.map().lens == Lens::State {
@@ -143,12 +143,12 @@ fn halves(sight: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>
 /// parity.
 fn order(sight: &InspectorContext<'_>) -> String {
     if sight.app.map().protocols == Protocols::Udp {
-        return "UDP takes even and odd ports alike".to_owned();
+        return "UDP uses even and odd ports alike".to_owned();
     }
     let is_even = sight.app.ephemeral().first().is_multiple_of(2);
     let (first, other) = if is_even { ("even", "odd") } else { ("odd", "even") };
-    let tcp = if sight.app.map().protocols == Protocols::Both { "of TCP " } else { "" };
-    format!("connect() {tcp}takes {first} ports first, bind(0) {other} ones")
+    let tcp = if sight.app.map().protocols == Protocols::Both { "TCP " } else { "" };
+    format!("{tcp}connect() tries {first} ports first, bind(0) {other} ones")
 }
 
 /// Returns how much of the range each protocol and family uses.

@@ -24,7 +24,7 @@ pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let sightings: Vec<Sighting> = sight.app.history().on_port(sight.port).take(MOST).collect();
     let Some(first) = sightings.first() else { return Vec::new() };
     let is_mixed = sightings.iter().any(|sighting| sighting.protocol != first.protocol);
-    let mut lines = vec![sight.title("Seen on this port", "in snapshots")];
+    let mut lines = vec![sight.title("History of this port", "snapshots")];
     lines.extend(sightings.iter().flat_map(|sighting| line(sight, sighting, is_mixed)));
     lines
 }

@@ -76,8 +76,8 @@ pub fn render(
 fn rule(entries: &[LabColumn<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let border = theme.style(Role::Border);
     let dash = theme.glyph("─", "-");
-    let mut line = Line::from(Span::styled(" Mean attempts over occupancy ", Style::new().bold()));
-    let right = theme.glyph(" log scale · dots: predicted ", " log scale - dots: predicted ");
+    let mut line = Line::from(Span::styled(" Mean attempts by occupancy ", Style::new().bold()));
+    let right = theme.glyph(" log scale · dots: expected ", " log scale - dots: expected ");
     for entry in entries {
         let name = format!(" {}  ", entry.row.name);
         if line.width() + 1 + name.len() + right.len() + 2 > usize::from(area.width) {

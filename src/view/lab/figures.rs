@@ -78,9 +78,9 @@ fn beside(
     let theme = column.theme;
     let room = column.width().saturating_sub(LABEL + prefix.len() + measured.len());
     let law = if predicted.is_empty() {
-        [" no law known".to_owned(), " no law".to_owned()]
+        [" no model".to_owned(), String::new()]
     } else {
-        [format!(" predicted {predicted}"), format!(" law {predicted}")]
+        [format!(" expected {predicted}"), format!(" exp. {predicted}")]
     };
     let law = law.into_iter().find(|law| law.len() <= room).unwrap_or_default();
     let style = theme.style(role);
@@ -144,9 +144,9 @@ fn quantiles(name: &str, figures: &StrategyFigures, column: &mut TextColumn<'_>)
     let told = |share| match (figures.runs, figures.quantile(share)) {
         (0, _) => "–".to_owned(),
         (_, Some(attempts)) => thousands(attempts),
-        (_, None) => "never".to_owned(),
+        (_, None) => "fails".to_owned(),
     };
-    let most = figures.most().map(|most| format!("most {}", thousands(most)));
+    let most = figures.most().map(|most| format!("max {}", thousands(most)));
     let [half, p99] = [format!("p50 {}", told(0.5)), format!("p99 {}", told(0.99))];
     let parts = [half.as_str(), p99.as_str(), most.as_deref().unwrap_or_default()];
     let room = column.width().saturating_sub(LABEL);
@@ -166,7 +166,7 @@ fn guess(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) 
     let role = known.map_or(Role::Dim, guess_role);
     line("guess", &habit(judged), role, column);
     let Some(known) = known else {
-        line("", &["too few ports given yet".to_owned()], Role::Dim, column);
+        line("", &["too few ports yet".to_owned()], Role::Dim, column);
         return;
     };
     let theme = column.theme;
@@ -228,7 +228,7 @@ pub fn habit(judged: &Predictability) -> Vec<String> {
             "steps".to_owned(),
         ],
         Habit::Narrow { ports } => vec![
-            format!("within {ports} ports, {bits} left"),
+            format!("next within {ports} ports, {bits} left"),
             format!("within {ports} ports, {bits}"),
             format!("within {ports} ports"),
             "narrow".to_owned(),
@@ -261,7 +261,7 @@ fn time(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let runs = counted(figures.runs, "run");
     let time = figures.time_of_success().map(|time| {
         let nanoseconds = time.as_nanos();
-        format!("{} ns a success", thousands(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))
+        format!("{} ns/success", thousands(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))
     });
     let time = time.unwrap_or_else(|| "not timed yet".to_owned());
     let room = column.width().saturating_sub(LABEL);
@@ -278,7 +278,7 @@ fn lengths(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let wordings = if runs > 0.0 {
         let (longest, mean) = (thousands(longest), number(ports / runs));
         vec![
-            format!("runs: longest {longest}, mean {mean}"),
+            format!("longest run {longest}, mean {mean}"),
             format!("runs ≤ {longest}, mean {mean}"),
             format!("runs ≤ {longest}"),
         ]
@@ -309,9 +309,7 @@ fn last(entry: &LabColumn<'_>, column: &mut TextColumn<'_>) {
     };
     let attempts = thousands(last.attempts);
     let (words, role) = match last.port {
-        Some(port) => {
-            (vec![format!("{port} with attempt {attempts}"), port.to_string()], Role::Dim)
-        }
+        Some(port) => (vec![format!("{port}, try {attempts}"), port.to_string()], Role::Dim),
         None => (vec![format!("gave up after {attempts}"), "gave up".to_owned()], Role::Dim),
     };
     line("last", &words, role, column);

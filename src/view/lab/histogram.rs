@@ -65,7 +65,8 @@ impl HistogramScale {
 
     fn axis(&self, columns: usize) -> String {
         let last = thousands(u32::from(self.bins) * self.width);
-        let each = if self.width == 1 { String::new() } else { format!(", {} a bar", self.width) };
+        let each =
+            if self.width == 1 { String::new() } else { format!(", {} per bar", self.width) };
         let room = columns.saturating_sub(1 + last.len());
         let names = [format!("attempts{each}"), "attempts".to_owned(), String::new()];
         let name = names.iter().find(|name| name.len() + 2 <= room).map_or("", String::as_str);
@@ -134,9 +135,9 @@ fn diamonds(law: &[f64], scale: &HistogramScale, theme: &Theme, plot: Rect, buff
 /// Draws the legend in the top right corner, if the bars leave it empty.
 fn legend(figures: &StrategyFigures, theme: &Theme, plot: Rect, area: Rect, buffer: &mut Buffer) {
     let words = match (&figures.law, theme.ascii) {
-        (Some(_), false) => "◇ law",
-        (Some(_), true) => "o law",
-        (None, _) => "no law known",
+        (Some(_), false) => "◇ expected",
+        (Some(_), true) => "o expected",
+        (None, _) => "no model",
     };
     let width = words.chars().count() as u16;
     let x = area.right().saturating_sub(width);

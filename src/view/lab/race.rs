@@ -47,8 +47,8 @@ pub fn render(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 
 fn place(race: &RaceReport, column: &mut TextColumn<'_>) {
     let words = match &race.place {
-        RacePlace::Unknown => "about to begin".to_owned(),
-        RacePlace::Namespace => "two processes in a network namespace of their own".to_owned(),
+        RacePlace::Unknown => "starting".to_owned(),
+        RacePlace::Namespace => "two processes in their own network namespace".to_owned(),
         RacePlace::Simulated { because } => format!("simulated: {because}"),
     };
     let role = if race.place == RacePlace::Namespace { Role::Ok } else { Role::Accent };
@@ -100,14 +100,14 @@ fn predicted(rounds: &Rounds) -> f64 {
     rounds.predicted / f64::from(rounds.count.max(1))
 }
 
-/// Formats the expected number: `predicted 63.4 ± 7.7 by 1 − e^(−λw/F): …`
+/// Formats the expected number: `expected 63.4 ± 7.7 by 1 − e^(−λw/F): …`
 fn law(rounds: &Rounds) -> String {
     if rounds.count == 0 {
-        return "no round has ended".to_owned();
+        return "no round finished yet".to_owned();
     }
     format!(
-        "predicted {:.1} ± {:.1}, by 1 − e^(−λw/F): a thief that binds λ={} ports a second, a port \
-         closed for w={:.2} ms, F={} free ports",
+        "expected {:.1} ± {:.1} by 1 − e^(−λw/F): the competitor binds λ={} ports/s, port closed \
+         for w={:.2} ms, F={} free ports",
         rounds.predicted,
         rounds.deviation,
         thousands(rounds.thief_per_second.round() as u64),
@@ -118,12 +118,12 @@ fn law(rounds: &Rounds) -> String {
 
 fn kept(rounds: &Rounds) -> String {
     if rounds.count == 0 {
-        return "comes next".to_owned();
+        return "not started yet".to_owned();
     }
     let tried = thousands(rounds.refused);
     format!(
-        "the thief tried the very port in {tried} rounds and was refused, {:.1} ± {:.1} by the law: so \
-         many a closed port would have lost",
+        "the competitor tried this port in {tried} rounds (expected {:.1} ± {:.1}) and was refused: \
+         each would have lost a closed port",
         rounds.predicted, rounds.deviation
     )
 }
@@ -131,19 +131,18 @@ fn kept(rounds: &Rounds) -> String {
 fn meaning(race: &RaceReport) -> String {
     match (race.rebound.thefts, race.handed_over.thefts) {
         _ if race.handed_over.count == 0 => {
-            "A port that is closed for a moment is anybody's: whoever binds it first has it."
+            "A closed port is free for every process: the first one that binds it gets it."
                 .to_owned()
         }
         (0, 0) => {
-            "No port was stolen this time; only a socket that stays open cannot lose its port."
-                .to_owned()
+            "No port was stolen this time, but only an open socket keeps its port.".to_owned()
         }
         (_, 0) => {
-            "A free port is only yours while a socket holds it: hand the socket over instead \
-                   of the number."
+            "A free port is only yours while a socket holds it: hand over the socket, not the \
+             number."
                 .to_owned()
         }
-        _ => "A port was lost although its socket was kept: that should never be.".to_owned(),
+        _ => "A port was lost although its socket stayed open: this is a bug.".to_owned(),
     }
 }
 

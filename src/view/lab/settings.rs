@@ -32,10 +32,10 @@ pub fn render(panel: &LabSettingsPanel, theme: &Theme, area: Rect, buffer: &mut 
     column.blank();
     match panel.error() {
         Some(error) => column.text(error, Role::Critical),
-        None => column.text("a change begins with fresh figures", Role::Dim),
+        None => column.text("a change resets the figures", Role::Dim),
     }
     let keys: &[(&str, &str)] = match panel.typed() {
-        Some(_) => &[("Enter", "take it"), ("Esc", "forget it")],
+        Some(_) => &[("Enter", "apply"), ("Esc", "cancel")],
         None => {
             &[("Up Down", "field"), ("Left Right", "change"), ("digits", "type"), ("Esc", "close")]
         }

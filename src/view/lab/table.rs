@@ -73,7 +73,7 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>) -> Vec<Cell> {
     let mean = figures.and_then(StrategyFigures::mean).map_or_else(none, number);
     let law = predicted.map_or_else(none, |law| number(law.mean_attempts));
     let p99 = figures.filter(|figures| figures.runs > 0);
-    let p99 = p99.map_or_else(none, |f| f.quantile(0.99).map_or("never".to_owned(), thousands));
+    let p99 = p99.map_or_else(none, |f| f.quantile(0.99).map_or("fails".to_owned(), thousands));
     let failed = figures.and_then(StrategyFigures::failure_rate).map_or_else(none, rate);
     let failure = predicted.map_or_else(none, |law| rate(law.failure_rate));
     let known = figures.and_then(|figures| known(lab, &figures.predictability));
@@ -83,10 +83,10 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>) -> Vec<Cell> {
     });
     vec![
         ("mean", 7, mean, figures.map_or(Role::Text, mean_role)),
-        ("law", 7, law, Role::Dim),
+        ("expected", 9, law, Role::Dim),
         ("p99", 7, p99, Role::Text),
-        ("failed", 10, failed, figures.map_or(Role::Text, failure_role)),
-        ("law", 10, failure, Role::Dim),
+        ("failed", 9, failed, figures.map_or(Role::Text, failure_role)),
+        ("expected", 10, failure, Role::Dim),
         (
             "known",
             7,

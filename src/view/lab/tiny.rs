@@ -25,7 +25,7 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColum
         let figures = entry.contender.map(|contender| &contender.figures);
         let mean = figures.and_then(StrategyFigures::mean).map(number);
         let law = figures.and_then(|figures| figures.predicted);
-        let law = law.map(|law| format!("law {}", number(law.mean_attempts)));
+        let law = law.map(|law| format!("expected {}", number(law.mean_attempts)));
         let failed = figures.and_then(StrategyFigures::failure_rate);
         let failed = failed.map(|failed| format!("failed {}", rate(failed)));
         let mean = mean.unwrap_or_else(|| "–".to_owned());

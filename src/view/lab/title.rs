@@ -66,7 +66,7 @@ fn places(app: &App) -> Vec<String> {
         (LabSite::Simulated { pattern, .. }, _) => {
             return vec![format!("simulated, {}", pattern.name()), "simulated".to_owned()];
         }
-        (LabSite::Machine, None) => &["this machine, not seen yet", "this machine"],
+        (LabSite::Machine, None) => &["this machine, not scanned yet", "this machine"],
         (LabSite::Machine, Some((MachineKind::Live, false))) => {
             &["real bind() on this machine", "real bind()"]
         }
@@ -74,7 +74,7 @@ fn places(app: &App) -> Vec<String> {
             &["real bind() in a private network namespace", "real bind() in a netns", "real bind()"]
         }
         (LabSite::Machine, Some((MachineKind::Simulated, _))) => &["simulated machine"],
-        (LabSite::Machine, Some((MachineKind::Recorded, _))) => &["a recording binds nothing"],
+        (LabSite::Machine, Some((MachineKind::Recorded, _))) => &["recording: no real bind()"],
     };
     words.iter().map(|&words| words.to_owned()).collect()
 }
@@ -86,7 +86,7 @@ fn usage(lab: &LabScreen) -> String {
             format!("{} of {} ports used", percent(share), thousands(ground.candidates))
         }
         (Some(share), None) => format!("{} used", percent(share)),
-        (None, _) => "occupancy not known yet".to_owned(),
+        (None, _) => "occupancy unknown".to_owned(),
     }
 }
 
@@ -101,7 +101,7 @@ pub fn setup(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
     let used: usize = spans.iter().map(Span::width).sum();
     let pace = if lab.is_running() { "running" } else { "paused" };
-    let sample = if lab.is_sampled() { "maps show a sample, held for 0.4 s" } else { "" };
+    let sample = if lab.is_sampled() { "maps show a sample, for 0.4 s each" } else { "" };
     let seed = format!("seed {}", lab.options().seed);
     let where_to = format!("{} {}", lab.options().protocols.name(), lab.options().range);
     let destinations = match lab.options().destinations {

@@ -46,14 +46,14 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let window = table::window(sight, OverviewList::Destinations, area);
     let mut notes: Vec<String> = table::shown_of(&window, rows.len()).into_iter().collect();
     notes.push(match sight.sources {
-        0 => "no connection".to_owned(),
+        0 => "no connections".to_owned(),
         1 => "from 1 source address".to_owned(),
         count => format!("from {count} source addresses"),
     });
     if OverviewSize::of(buffer.area) == OverviewSize::Small {
         rule::draw_lists(sight, OverviewList::Destinations, &notes, area, buffer);
     } else {
-        notes.push("ports used of those usable".to_owned());
+        notes.push("used / usable".to_owned());
         rule::draw("Destinations", &notes, theme, area, buffer);
     }
     if rows.is_empty() {

@@ -39,7 +39,7 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
         buffer.set_line(body.x, y, line, body.width);
     }
     if findings.is_empty() {
-        put(buffer, body, body.x + 2, body.y, "nothing found", theme.style(Role::Dim));
+        put(buffer, body, body.x + 2, body.y, "no findings", theme.style(Role::Dim));
     }
 }
 

@@ -53,7 +53,7 @@ pub fn drain(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let freed = Drain::of(&sight.scan.snapshot, None).freed;
     let all: u32 = freed.iter().sum();
     let title = format!("TIME-WAIT {}", words::thousands(all));
-    rule::draw(&title, &["ports freed a second".to_owned()], theme, area, buffer);
+    rule::draw(&title, &["ports freed per second".to_owned()], theme, area, buffer);
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
     if all == 0 {
@@ -70,7 +70,7 @@ pub fn drain(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let most = freed.iter().copied().max().unwrap_or_default().max(1);
     let role = Role::Class(StateClass::TimeWait);
     bars(&values, most, Bars { role, letter: letter(StateClass::TimeWait) }, theme, plot, buffer);
-    let most = format!("most {}/s", words::thousands(most));
+    let most = format!("peak {}/s", words::thousands(most));
     axis(["now", &most, "60 s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
 }
 
@@ -132,7 +132,7 @@ pub fn course(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
     if series.len() < 2 {
-        put(buffer, plot, plot.x, plot.y, "from the second snapshot on", theme.style(Role::Dim));
+        put(buffer, plot, plot.x, plot.y, "needs a second snapshot", theme.style(Role::Dim));
         return;
     }
     let past = Rect { width: plot.width - plot.width / AHEAD, ..plot };
@@ -152,11 +152,11 @@ pub fn course(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
         _ if standing.available == 0 => "full".to_owned(),
         _ if standing.level == Level::Failing => "full on and off".to_owned(),
         Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
-        None => "ahead".to_owned(),
+        None => "forecast".to_owned(),
     };
     // A duration in seconds would change with each refresh even if nothing else does.
     let begin = if series[0].0 < Duration::from_mins(1) {
-        "first look".to_owned()
+        "start".to_owned()
     } else {
         format!("{} ago", words::roughly(series[0].0))
     };

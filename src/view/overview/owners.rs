@@ -28,14 +28,14 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let rows = &sight.scan.analysis.owners;
     let window = table::window(sight, OverviewList::Owners, area);
     let mut notes: Vec<String> = table::shown_of(&window, rows.len()).into_iter().collect();
-    notes.push("ports of the range held".to_owned());
+    notes.push("ephemeral ports held".to_owned());
     if OverviewSize::of(buffer.area) == OverviewSize::Small {
         rule::draw_lists(sight, OverviewList::Owners, &notes, area, buffer);
     } else {
         rule::draw("Owners", &notes, theme, area, buffer);
     }
     if rows.is_empty() {
-        let text = "nobody holds a port of the range";
+        let text = "no ephemeral port is held";
         put(buffer, area, area.x + 2, area.y + 1, text, theme.style(Role::Dim));
         return;
     }

@@ -32,10 +32,10 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     };
     let Some(grid) = sight.app.map().picture(range, room) else { return };
     let size = match grid.per_block() {
-        1 => "a port a cell".to_owned(),
-        ports => format!("{} ports a cell", words::thousands(ports)),
+        1 => "1 port/cell".to_owned(),
+        ports => format!("{} ports/cell", words::thousands(ports)),
     };
-    rule::draw("Map of the range", &["2 opens".to_owned(), size], sight.theme, area, buffer);
+    rule::draw("Map of the range", &["2 = full map".to_owned(), size], sight.theme, area, buffer);
     let paint = |block: PortRange| lens::by_state(sight.scan, Protocols::Both, block);
     let heatmap = Heatmap {
         grid: &grid,

@@ -112,7 +112,10 @@ fn half(sight: &OverviewContext<'_>, gauge: &Gauge) -> Span<'static> {
     let left = range.low_parity_size.saturating_sub(used);
     let parity = if is_even { "even" } else { "odd" };
     let role = if left == 0 { Role::Warn } else { Role::Dim };
-    let text = format!("{parity} {} left", words::thousands(left));
+    let text = match left {
+        0 => "fast half full".to_owned(),
+        left => format!("{parity} {} left", words::thousands(left)),
+    };
     let width = usize::from(HALF);
     Span::styled(format!("{text:>width$}"), sight.theme.style(role))
 }

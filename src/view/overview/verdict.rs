@@ -63,7 +63,7 @@ fn holder(sight: &OverviewContext<'_>) -> Option<String> {
     let &(party, ports) = row.owners.first()?;
     let [ports, used] = [ports, row.used].map(words::thousands);
     let held = if ports == used { "all of them".to_owned() } else { format!("{ports} of {used}") };
-    Some(format!("{} has {held}. ", words::party(sight.app, party)))
+    Some(format!("{} uses {held}. ", words::party(sight.app, party)))
 }
 
 /// Returns `why` and `do`. Always fills all lines, so that nothing below them moves; cuts no word.
@@ -164,10 +164,10 @@ fn whole_words(text: &str, width: usize) -> String {
 /// Returns the note that is shown when there is no finding.
 fn quiet(sight: &OverviewContext<'_>) -> String {
     if sight.scan.snapshot.sockets.is_empty() {
-        return "this snapshot shows no socket at all".to_owned();
+        return "no sockets in this snapshot".to_owned();
     }
     let left = sight.scan.analysis.new_destination();
-    format!("a new TCP destination has {left} ports to choose from")
+    format!("a new TCP destination can use {left} ports")
 }
 
 fn severity_badge(severity: Severity) -> (&'static str, Role) {
@@ -191,19 +191,20 @@ pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<Strin
     let share = words::percent(standing.used, standing.size);
     let size = words::thousands(standing.size);
     let arrow = theme.glyph("→", "to");
-    let (subject, short, verb, ports) = match standing.subject {
+    let used = words::thousands(standing.used);
+    let (subject, short, ports) = match standing.subject {
         Subject::Destination(Destination { source, remote, .. }) => {
             let from = if sources > 1 { format!("{source} ") } else { String::new() };
             let subject = format!("TCP {from}{arrow} {remote}");
-            (subject, format!("{arrow} {remote}"), "holds", "usable ports")
+            (subject, format!("{arrow} {remote}"), "ports")
         }
-        Subject::Range(protocol) => both(name(protocol), "takes", "ports of the range"),
-        Subject::Lane(lane) => both(lane.name(), "takes", "ports of the range"),
+        Subject::Range(protocol) => both(name(protocol)),
+        Subject::Lane(lane) => both(lane.name()),
     };
     if standing.level == Level::Ok {
         return vec![
-            format!("nothing is short; the fullest: {subject} {verb} {share} of {size} {ports}"),
-            format!("nothing is short; {subject} {verb} {share} of {size}"),
+            format!("no shortage; fullest: {subject}, {used} of {size} {ports} in use"),
+            format!("no shortage; {subject}: {used} of {size} in use"),
             format!("fullest: {short} {share}"),
             format!("{short} {share}"),
             share,
@@ -211,10 +212,10 @@ pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<Strin
     }
     let (rate, [end, brief]) = (pace(standing, theme), endings(standing, theme));
     vec![
-        format!("{subject} {verb} {share} of {size} {ports}{rate}{end}"),
-        format!("{subject} {verb} {share} of {size} {ports}{end}"),
-        format!("{subject} {verb} {share} of {size}{rate}{end}"),
-        format!("{subject} {verb} {share} of {size}{end}"),
+        format!("{subject} uses {used} of {size} {ports} ({share}){rate}{end}"),
+        format!("{subject} uses {used} of {size} {ports} ({share}){end}"),
+        format!("{subject} uses {share} of {size}{rate}{end}"),
+        format!("{subject} uses {share} of {size}{end}"),
         format!("{short} {share}{end}"),
         format!("{short} {share}{brief}"),
         format!("{short} {share}"),
@@ -253,12 +254,8 @@ fn widest(standing: &Standing) -> [Standing; 2] {
     [filling, Standing { forecast: None, ..filling }]
 }
 
-fn both(
-    name: &str,
-    verb: &'static str,
-    ports: &'static str,
-) -> (String, String, &'static str, &'static str) {
-    (name.to_owned(), name.to_owned(), verb, ports)
+fn both(name: &str) -> (String, String, &'static str) {
+    (name.to_owned(), name.to_owned(), "ephemeral ports")
 }
 
 pub fn name(protocol: Protocol) -> &'static str {

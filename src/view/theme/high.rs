@@ -28,7 +28,7 @@ const DARK: Swatch = row(0xC4_CCFF, 153, 0x05_1662, 17, White, LightMagenta);
 const OWNERS: [Swatch; COLORED_OWNERS] =
     [ESTABLISHED, TIME_WAIT, UDP, BOUND, CLOSING, LISTEN, DARK];
 
-#[expect(clippy::match_same_arms, reason = "a row a role, as in the palette it stands in for")]
+#[expect(clippy::match_same_arms, reason = "one row per role, like the palette it replaces")]
 pub fn swatch(role: Role) -> Swatch {
     match role {
         Role::Dim => row(0xC6_CEDB, 252, 0x35_3D4C, 237, Gray, Black),

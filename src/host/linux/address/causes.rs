@@ -34,21 +34,21 @@ pub fn explain(errno: Errno, protocol: Protocol, address: BindAddress) -> Option
         Errno::EAFNOSUPPORT if address.ip().is_ipv6() => {
             Some("this kernel has no IPv6, or it is turned off (ipv6.disable=1)".to_owned())
         }
-        Errno::EAFNOSUPPORT => Some("this kernel has no IPv4 here".to_owned()),
+        Errno::EAFNOSUPPORT => Some("this kernel has no IPv4".to_owned()),
         Errno::EADDRNOTAVAIL => Some(match canonical(address.ip()) {
             IpAddr::V4(_) => not_local(address.ip()),
             IpAddr::V6(wanted) => not_available6(wanted, address),
         }),
         Errno::ENODEV => match address {
             BindAddress::Scoped { interface, .. } => {
-                Some(format!("there is no interface of index {interface}{}", existing()))
+                Some(format!("there is no interface with index {interface}{}", existing()))
             }
             _ => Some(format!("the interface of {} is gone", address.ip())),
         },
         Errno::EINVAL => Some(invalid(protocol, address)),
         Errno::EACCES | Errno::EPERM => Some(format!(
-            "a policy (BPF program of the cgroup, Landlock, seccomp or security module) refuses a \
-             bind() to port 0 on {}",
+            "a policy (cgroup BPF program, Landlock, seccomp or security module) refuses bind() to \
+             port 0 on {}",
             place(address)
         )),
         _ => None,
@@ -65,15 +65,15 @@ fn place(address: BindAddress) -> String {
 fn invalid(protocol: Protocol, address: BindAddress) -> String {
     let ip = address.ip();
     if protocol == Protocol::Tcp && ip.is_multicast() {
-        return format!("{ip} is a multicast address, which TCP does not bind");
+        return format!("{ip} is a multicast address, which TCP cannot bind");
     }
     if !local_address::takes_interface(ip) || matches!(address, BindAddress::Scoped { .. }) {
-        return format!("the kernel takes {ip} for no address to bind");
+        return format!("the kernel does not accept {ip} for bind()");
     }
     let has_it = configured::addresses6().into_iter().filter(|known| ip == known.address);
     let named: Vec<String> = has_it.map(|known| format!("{ip}%{}", known.interface)).collect();
     let example = if named.is_empty() { format!("{ip}%eth0") } else { named.join(" or ") };
-    format!("{ip} is link-local: name its interface, as in {example}")
+    format!("{ip} is link-local: add its interface, as in {example}")
 }
 
 fn not_local(address: IpAddr) -> String {

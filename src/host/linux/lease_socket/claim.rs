@@ -77,13 +77,13 @@ fn make_room(path: &Path, recorded: Option<Identity>) -> Result<(), SocketError>
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(could_not("look at", error).into()),
+        Err(error) => return Err(could_not("inspect", error).into()),
     };
     if !found.file_type().is_socket() {
         return Err(SocketError::NotASocket { place });
     }
     let is_in_use = listeners::is_in_use(path);
-    if is_in_use.map_err(|error| could_not("see who listens at", error))? {
+    if is_in_use.map_err(|error| could_not("find the listener of", error))? {
         return Err(SocketError::Foreign { place });
     }
     let is_ours = found.uid() == users::effective() && recorded == Some(Identity::of(&found));
@@ -244,7 +244,7 @@ fn is_no_file(error: &io::Error) -> bool {
 }
 
 fn could_not_lock(path: &Path, error: impl Into<io::Error>) -> SocketError {
-    HostError::new(&format!("make the lock file {}", shown(path)), error).into()
+    HostError::new(&format!("create the lock file {}", shown(path)), error).into()
 }
 
 fn with_suffix(path: &Path) -> PathBuf {

@@ -139,7 +139,7 @@ impl FileName {
         }
         let what = if found.is_symlink() { "it is a symbolic link that" } else { "it" };
         Err(io::Error::other(format!(
-            "{what} belongs to user {} in a folder that others may write to",
+            "{what} belongs to user {}, in a directory that others can write to",
             found.uid()
         )))
     }
@@ -166,7 +166,7 @@ impl FileName {
         }
         Err(io::Error::other(format!(
             "it was not written by portscope (its first line does not begin with '{}'): move it \
-             away, or name another file",
+             away, or use another file",
             mark.trim_end()
         )))
     }
@@ -177,7 +177,7 @@ impl FileName {
             OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened = match openat(&self.folder, &self.name, flags, Mode::empty()) {
             Err(Errno::NXIO) => {
-                return Err(io::Error::other("it is a pipe that nobody reads"));
+                return Err(io::Error::other("it is a pipe without a reader"));
             }
             Err(Errno::LOOP | Errno::NOENT) => return Err(has_changed()),
             opened => File::from(opened?),
@@ -200,9 +200,9 @@ pub fn belongs_to(found: &Metadata) -> io::Error {
 }
 
 fn is_link() -> io::Error {
-    io::Error::other("it is a symbolic link, and would be replaced: name the file that it leads to")
+    io::Error::other("it is a symbolic link, which would be replaced: use the path of its target")
 }
 
 pub fn has_changed() -> io::Error {
-    io::Error::other("another process has changed it meanwhile")
+    io::Error::other("another process has changed it")
 }

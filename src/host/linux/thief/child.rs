@@ -105,7 +105,7 @@ impl Lines {
                 return Ok(ChildInput::Line(line));
             }
             if self.bytes.len() > LONGEST_LINE {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without end"));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is too long"));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if ground::poll(&self.pipe, PollFlags::IN, left)?.is_empty() {

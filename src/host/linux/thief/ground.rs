@@ -38,14 +38,15 @@ pub fn make() -> Result<(), HostError> {
         Err(Errno::PERM) => unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNET),
         outcome => outcome,
     }
-    .map_err(|error| HostError::new("make a private network namespace", in_words(error)))?;
-    raise_loopback().map_err(|error| HostError::new("raise the loopback of the namespace", error))
+    .map_err(|error| HostError::new("create a private network namespace", in_words(error)))?;
+    raise_loopback()
+        .map_err(|error| HostError::new("bring up the loopback of the namespace", error))
 }
 
 /// Replaces ENOSPC from unshare(2), whose usual message is about devices.
 fn in_words(error: Errno) -> io::Error {
     match error {
-        Errno::NOSPC => io::Error::other("no more of them may be made (user.max_net_namespaces)"),
+        Errno::NOSPC => io::Error::other("too many namespaces (user.max_net_namespaces)"),
         error => error.into(),
     }
 }
@@ -93,7 +94,7 @@ pub fn occupy(
         return Err(HostError::new(&operation, Errno::MFILE));
     }
     let mut ports: Vec<u16> = range.ports().collect();
-    let mut binder = udp_binder().map_err(|error| HostError::new("make a UDP socket", error))?;
+    let mut binder = udp_binder().map_err(|error| HostError::new("create a UDP socket", error))?;
     (0..count as usize)
         .map(|place| {
             let left = ports.len() - place;

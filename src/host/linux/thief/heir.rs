@@ -60,7 +60,9 @@ impl Heir {
             (10, Ok(port), Ok(number)) => {
                 Ok((u16::from_be_bytes(port), u64::from_be_bytes(number)))
             }
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the heir said something else")),
+            _ => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected output of the receiver"))
+            }
         }
     }
 }

@@ -78,10 +78,11 @@ impl Victim {
         ground::end_with_parent().map_err(|error| HostError::new("end with its parent", error))?;
         ground::wake_punctually();
         let others = ground::occupy(course.range, course.others, chance)?;
-        let binder = udp_binder().map_err(|error| HostError::new("make a UDP socket", error))?;
-        let thief = Watched::start(course).map_err(|e| HostError::new("start the thief", e))?;
+        let binder = udp_binder().map_err(|error| HostError::new("create a UDP socket", error))?;
+        let thief =
+            Watched::start(course).map_err(|e| HostError::new("start the competitor", e))?;
         let heir = Heir::start(Path::new(OURSELVES))
-            .map_err(|error| HostError::new("start the heir", error))?;
+            .map_err(|error| HostError::new("start the receiver", error))?;
         Ok(Self { binder, thief, heir, _others: others, rounds: 0 })
     }
 
@@ -98,7 +99,7 @@ impl Victim {
                 return Ok(round);
             }
         }
-        Err(io::Error::other("the machine is too busy: no window ends in time"))
+        Err(io::Error::other("the host is too busy: no window ends in time"))
     }
 
     fn round(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<RoundReport> {
@@ -123,7 +124,8 @@ impl Victim {
         self.thief.catch_up()?;
         let heard = self.heir.give(kept);
         // Never `BrokenPipe`, which would mean that the engine has ended.
-        let heard = heard.map_err(|error| io::Error::other(format!("the heir fails: {error}")))?;
+        let heard =
+            heard.map_err(|error| io::Error::other(format!("the receiver fails: {error}")))?;
         Ok(RoundReport {
             window,
             // The competitor cannot bind the kept port, but can bind the closed one.
@@ -210,9 +212,9 @@ impl Watched {
         let line = match self.process.hear(wait)? {
             ChildInput::Line(line) => line,
             ChildInput::Nothing => return Ok(false),
-            ChildInput::End => return Err(io::Error::other("the thief has ended")),
+            ChildInput::End => return Err(io::Error::other("the competitor has ended")),
         };
-        let bad = || io::Error::other("the thief said something else");
+        let bad = || io::Error::other("unexpected output of the competitor");
         let text = str::from_utf8(&line).map_err(|_| bad())?;
         match text.split_once(' ').and_then(|(what, number)| Some((what, number.parse().ok()?))) {
             Some(("b", held)) => {

@@ -17,37 +17,37 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_snapshot_timestamp_seconds",
         labels: "",
-        help: "When the sockets were listed, Unix time.",
+        help: "Unix time at which the sockets were listed.",
         of: Of::Namespace(namespace::taken_at),
     },
     Metric {
         name: "portscope_status",
         labels: "status",
-        help: "1 for the status of diagnose (ok, warning, unknown, critical), 0 for the others.",
+        help: "Status of diagnose (ok, warning, unknown, critical): 1 for the current one, else 0.",
         of: Of::Namespace(namespace::status),
     },
     Metric {
         name: "portscope_findings",
         labels: "rule, severity",
-        help: "Findings of a rule; a rule tells of 8 destinations at most.",
+        help: "Findings per rule (at most 8 destinations each).",
         of: Of::Namespace(namespace::findings),
     },
     Metric {
         name: "portscope_gaps",
         labels: "what",
-        help: "Things that could not be seen; no series where there are none.",
+        help: "Data that could not be read. No series if there is none.",
         of: Of::Namespace(namespace::gaps),
     },
     Metric {
         name: "portscope_hidden_owner_sockets",
         labels: "",
-        help: "Sockets whose owner could not be seen.",
+        help: "Sockets whose owner is hidden.",
         of: Of::Namespace(namespace::hidden_owners),
     },
     Metric {
         name: "portscope_sockets",
         labels: "protocol, state",
-        help: "Sockets by state, of any port.",
+        help: "Sockets by state, on all ports.",
         of: Of::Namespace(namespace::sockets),
     },
     Metric {
@@ -83,40 +83,40 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_range_time_wait_ports",
         labels: "protocol",
-        help: "Of the occupied ports: those with nothing but TIME-WAIT.",
+        help: "Of the occupied ports: those with only TIME-WAIT sockets.",
         of: Of::RangeCount(|row| row.time_wait),
     },
     Metric {
         name: "portscope_range_available_ports",
         labels: "protocol",
-        help: "Ports that bind(0) can still get; at 0 it fails with EADDRINUSE.",
+        help: "Ports left for bind() to port 0; at 0 it fails with EADDRINUSE.",
         of: Of::RangeCount(RangeUse::available),
     },
     Metric {
         name: "portscope_range_poisoned_ports",
         labels: "protocol",
-        help: "Ports that no connect() can get whatever its destination: a listening or \
-               bound-inactive socket stands on them. TCP only.",
+        help: "Ports unusable for connect() to any destination, because a listening or \
+               bound-inactive socket uses them. TCP only.",
         of: Of::Range(range::poisoned),
     },
     Metric {
         name: "portscope_range_suspected_ports",
         labels: "protocol",
-        help: "Ports of connections that were very likely bound before connect(), so that they are \
-               taken for all destinations. TCP only.",
+        help: "Ports of connections that were very likely bound before connect(), which blocks \
+               them for all destinations. TCP only.",
         of: Of::Range(range::suspected),
     },
     Metric {
         name: "portscope_range_numbered_ports",
         labels: "protocol",
-        help: "Ports of connections that were bound by number, or accepted on a listener that is \
-               gone, so that no other destination can share them. TCP only.",
+        help: "Ports of connections that were bound by number, or accepted by a listener that has \
+               closed. No other destination can share them. TCP only.",
         of: Of::Range(range::numbered),
     },
     Metric {
         name: "portscope_range_uncertain_ports",
         labels: "protocol",
-        help: "Ports of connections of which it is not known whether another destination can share \
+        help: "Ports of connections for which it is unknown whether another destination can share \
                them. TCP only.",
         of: Of::Range(range::uncertain),
     },
@@ -124,7 +124,7 @@ pub const METRICS: &[Metric] = &[
         name: "portscope_range_parity_ports",
         labels: "protocol, parity",
         help: "Of portscope_range_ports: low is the parity of the range's first port, which \
-               connect() takes first; bind(0) takes the other one first.",
+               connect() tries first; bind() to port 0 tries the other one first.",
         of: Of::Range(range::halves),
     },
     Metric {
@@ -136,40 +136,40 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_range_exhaustion_seconds",
         labels: "protocol",
-        help: "Until bind(0) finds no port, at the rate of this run's scans; +Inf: at this rate \
-               never. No series where the rate is not known.",
+        help: "Time until bind() to port 0 finds no port, at the rate of this run's scans; +Inf: \
+               never. No series if the rate is unknown.",
         of: Of::Range(range::exhaustion),
     },
     Metric {
         name: "portscope_new_destination_available_ports",
         labels: "",
-        help: "Ports that connect() gets for certain to a destination that nobody is connected to.",
+        help: "Ports certainly left for connect() to a destination without connections.",
         of: Of::Namespace(namespace::room_for_a_new_destination),
     },
     Metric {
         name: "portscope_new_destination_available_ports_upper",
         labels: "",
-        help: "As before, with the ports of which it is not known whether connect() can share them.",
+        help: "The same, plus ports for which it is unknown whether connect() can share them.",
         of: Of::Namespace(namespace::most_room_for_a_new_destination),
     },
     Metric {
         name: "portscope_destinations",
         labels: "level",
-        help: "TCP destinations (source address, destination address and port) by level: ok, \
-               watch, exhausting, failing, exhausted. All of them.",
+        help: "All TCP destinations (source address, destination address and port) by level: ok, \
+               watch, exhausting, failing, exhausted.",
         of: Of::Namespace(namespace::destinations),
     },
     Metric {
         name: "portscope_listed_destinations",
         labels: "",
-        help: "Destinations with series of their own: the fullest, of those that use at least 1 % \
-               of their ports.",
+        help: "Destinations with their own series: the fullest of those that use at least 1 % of \
+               their ports.",
         of: Of::Listed(|_, listed| Some(listed.destinations.len())),
     },
     Metric {
         name: "portscope_destination_capacity_ports",
         labels: DESTINATION,
-        help: "Ports that connect() may choose towards the destination.",
+        help: "Ports that connect() may choose for the destination.",
         of: Of::DestinationCount(|row| row.capacity),
     },
     Metric {
@@ -181,15 +181,15 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_destination_available_ports",
         labels: DESTINATION,
-        help: "Ports that connect() to the destination can still get for certain; at 0 it fails \
-               with EADDRNOTAVAIL, or may fail where the upper end is not 0.",
+        help: "Ports certainly left for connect() to the destination; at 0 it fails with \
+               EADDRNOTAVAIL, or may fail if the upper bound is not 0.",
         of: Of::DestinationCount(DestinationUse::available),
     },
     Metric {
         name: "portscope_destination_available_ports_upper",
         labels: DESTINATION,
-        help: "As before, with the ports of which it is not known whether connect() can share or \
-               reuse them.",
+        help: "The same, plus ports for which it is unknown whether connect() can share or reuse \
+               them.",
         of: Of::DestinationCount(|row| row.left().most),
     },
     Metric {
@@ -201,70 +201,71 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_destination_reusable_ports",
         labels: DESTINATION,
-        help: "Of those in TIME-WAIT: what connect() may take again by now (tcp_tw_reuse).",
+        help: "Of those in TIME-WAIT: those that connect() may reuse now (tcp_tw_reuse).",
         of: Of::DestinationCount(|row| row.reusable),
     },
     Metric {
         name: "portscope_destination_parity_available_ports",
         labels: "destination, parity",
-        help: "Unused ports by parity. With no low one left and some high ones, each connect() \
-               walks half of the range: the slow zone.",
+        help: "Unused ports by parity. If only high ones are left, each connect() first searches \
+               half of the range without success (the slow zone).",
         of: Of::Destination(destination::available_halves),
     },
     Metric {
         name: "portscope_destination_exhaustion_seconds",
         labels: DESTINATION,
-        help: "Until connect() to the destination finds no port, at the rate of this run's scans; \
-               +Inf: at this rate never. No series where the rate is not known.",
+        help: "Time until connect() to the destination finds no port, at the rate of this run's \
+               scans; +Inf: never. No series if the rate is unknown.",
         of: Of::Destination(destination::exhaustion),
     },
     Metric {
         name: "portscope_destination_owner_sockets",
         labels: "destination, kind, owner, unit",
-        help: "Sockets of the three that have most of them: kind is process, kernel, hidden, \
-               none or unresolved; owner is the process name; unit is its systemd unit or container, if any.",
+        help: "Sockets of the three owners with the most: kind is process, kernel, hidden, none or \
+               unresolved; owner is the process name; unit is its systemd unit or container, if \
+               any.",
         of: Of::Destination(destination::owners),
     },
     Metric {
         name: "portscope_destination_findings",
         labels: "destination, rule, severity",
-        help: "Findings of a rule about the destination; no series where there are none.",
+        help: "Findings per rule about the destination. No series if there is none.",
         of: Of::Destination(destination::findings),
     },
     Metric {
         name: "portscope_network_namespaces",
         labels: "",
-        help: "With --netns all: network namespaces that were looked at.",
+        help: "With --netns all: network namespaces that were examined.",
         of: Of::Listed(|run, _| run.unseen.map(|_| run.healths.len())),
     },
     Metric {
         name: "portscope_listed_network_namespaces",
         labels: "",
-        help: "With --netns all: those with series of their own, the worst 32 at most.",
+        help: "With --netns all: network namespaces with their own series, at most the worst 32.",
         of: Of::Listed(|run, listed| run.unseen.map(|_| listed.namespaces.len())),
     },
     Metric {
         name: "portscope_network_namespace_gaps",
         labels: "",
-        help: "With --netns all: reasons why these may not be all network namespaces.",
+        help: "With --netns all: reasons why some network namespaces may be missing.",
         of: Of::Run(namespace::unseen_namespaces),
     },
     Metric {
         name: "portscope_cpu_seconds",
         labels: "",
-        help: "CPU time that this run of portscope took.",
+        help: "CPU time of this run of portscope.",
         of: Of::Run(namespace::cpu),
     },
     Metric {
         name: "portscope_duration_seconds",
         labels: "",
-        help: "How long this run of portscope took, the wait between scans included.",
+        help: "Duration of this run of portscope, including the wait between scans.",
         of: Of::Run(namespace::elapsed),
     },
     Metric {
         name: "portscope_peak_memory_bytes",
         labels: "",
-        help: "Resident memory of this run of portscope at its highest.",
+        help: "Peak resident memory of this run of portscope.",
         of: Of::Run(namespace::peak_memory),
     },
 ];

@@ -25,26 +25,26 @@ const WIDEST: usize = 24;
 /// Formats the settings on one line.
 pub fn terms(leasing: &Leasing) -> String {
     let class = format!("next: {}", leasing.class().name());
-    [class, rest(leasing)].join(" · ")
+    [class, format!("released: {}", rest(leasing))].join(" · ")
 }
 
 pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let leasing = scene.leasing;
     column.rule("Pool", "o");
     let room = column.width().saturating_sub(LABEL);
-    label("owner", &table::tenant(scene), column);
+    label("holder", &table::tenant(scene), column);
     label(
         "next",
         &format!("class {} (c), {}", leasing.class().name(), may(leasing.class())),
         column,
     );
-    label("rest", &rest(leasing), column);
+    label("released", &rest(leasing), column);
     let Some(report) = leasing.report() else {
         let words = if leasing.notice().is_some() { "no pool" } else { "opening ..." };
         return label("state", words, column);
     };
     let allowed = attempts(report);
-    let others = format!("{} of the ports are others'", percent(report.occupied));
+    let others = format!("{} in use by others", percent(report.occupied));
     label("attempts", &fitted(&[&allowed, &others], room), column);
     label("", &may_give_up(leasing.options().failure_rate), column);
     label("so far", &fitted(&done(report).each_ref().map(String::as_str), room), column);
@@ -53,13 +53,13 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
 /// Draws each band with its ports and their use.
 pub fn bands(leasing: &Leasing, column: &mut TextColumn<'_>) {
     let Some(report) = leasing.report() else { return };
-    column.rule("Bands", "ports no lower class is given");
+    column.rule("Bands", "ports reserved per class");
     let bar_width = column.width().saturating_sub(50).min(WIDEST);
-    let head = format!("{:<10} {:<11} {:>bar_width$}  leased resting   free", "", "ports", "");
+    let head = format!("{:<7} {:<11} {:>bar_width$}  leased quarantined   free", "", "ports", "");
     column.text(&head, Role::Dim);
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
-        let name = if class == Priority::Low { "everybody" } else { class.name() };
+        let name = if class == Priority::Low { "shared" } else { class.name() };
         let ports = band.ports.map_or_else(|| "none".to_owned(), |ports| ports.to_string());
         let share = (band.leased + band.resting) as f32 / band.size.max(1) as f32;
         let filled = bar(share, bar_width as u16, column.theme);
@@ -69,11 +69,11 @@ pub fn bands(leasing: &Leasing, column: &mut TextColumn<'_>) {
         let figures = [band.leased, band.resting, band.free()].map(thousands);
         let [leased, resting, left] = figures;
         column.line([
-            Span::styled(format!("{name:<10} "), column.theme.style(Role::Text)),
+            Span::styled(format!("{name:<7} "), column.theme.style(Role::Text)),
             Span::styled(format!("{ports:<11} "), column.theme.style(Role::Dim)),
             Span::styled(filled, column.theme.style(role(class)).bg(ground)),
             Span::styled(free.repeat(open), column.theme.style(Role::Dim).bg(ground)),
-            Span::raw(format!("  {leased:>6} {resting:>7} {left:>6}")),
+            Span::raw(format!("  {leased:>6} {resting:>11} {left:>6}")),
         ]);
     }
 }
@@ -83,14 +83,14 @@ pub fn narrow(leasing: &Leasing, column: &mut TextColumn<'_>) {
     let Some(report) = leasing.report() else { return };
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
-        let name = if class == Priority::Low { "all" } else { class.name() };
+        let name = if class == Priority::Low { "shared" } else { class.name() };
         let used = format!("{}/{}", thousands(band.leased), thousands(band.size));
         column.line([
             Span::styled(letter(class), column.theme.badge(role(class))),
             Span::raw(format!(" {name:<7}{used:>12}")),
         ]);
     }
-    let resting = format!("{} resting", thousands(report.resting.len() as u64));
+    let resting = format!("{} quarantined", thousands(report.resting.len() as u64));
     column.text(&fitted(&[&resting, &attempts(report)], column.width()), Role::Dim);
 }
 
@@ -98,7 +98,7 @@ pub fn narrow(leasing: &Leasing, column: &mut TextColumn<'_>) {
 pub fn tiny(leasing: &Leasing, column: &mut TextColumn<'_>) {
     if let Some(report) = leasing.report() {
         column.text(&counted(report.leases.len() as u64, "lease"), Role::Text);
-        column.text(&format!("{} resting", report.resting.len()), Role::Text);
+        column.text(&format!("{} quarantined", report.resting.len()), Role::Text);
     }
     column.text(&terms(leasing), Role::Dim);
 }
@@ -109,26 +109,26 @@ fn label(label: &str, value: &str, column: &mut TextColumn<'_>) {
 
 fn may(class: Priority) -> &'static str {
     match class {
-        Priority::Low => "from everybody's ports",
-        Priority::Normal => "also from normal's",
-        Priority::High => "from all ports",
+        Priority::Low => "shared band",
+        Priority::Normal => "normal or shared band",
+        Priority::High => "any band",
     }
 }
 
 fn rest(leasing: &Leasing) -> String {
     match leasing.options().quarantine {
-        Quarantine::Time(time) => format!("a released port is closed, rests {}", seconds(time)),
+        Quarantine::Time(time) => format!("closed, in quarantine for {}", seconds(time)),
         Quarantine::Drain(time) => {
-            format!("it stays bound until {} without a datagram", seconds(time))
+            format!("bound until {} without a datagram", seconds(time))
         }
     }
 }
 
 fn may_give_up(rate: f64) -> String {
     if rate > 0.0 {
-        format!("1 of {} may give up while one is free", thousands((1.0 / rate) as u64))
+        format!("1 of {} may fail with a port free", thousands((1.0 / rate) as u64))
     } else {
-        "none gives up while one is free".to_owned()
+        "none fails while a port is free".to_owned()
     }
 }
 
@@ -138,7 +138,7 @@ fn seconds(time: Duration) -> String {
 
 fn attempts(report: &PoolReport) -> String {
     if report.attempts_allowed == 0 {
-        return "none: nothing is left in everybody's band".to_owned();
+        return "none: no port left in the shared band".to_owned();
     }
     format!("at most {}", counted(report.attempts_allowed.into(), "attempt"))
 }
@@ -150,10 +150,10 @@ fn done(report: &PoolReport) -> [String; 5] {
         count => format!("{} {what}", thousands(count)),
     };
     [
-        format!("{} given", thousands(counts.given)),
+        format!("{} granted", thousands(counts.given)),
         told(counts.released, "released"),
         told(counts.reclaimed, "reclaimed"),
         told(counts.refused, "binds refused"),
-        told(counts.strays, "strays"),
+        told(counts.strays, "stray datagrams"),
     ]
 }

@@ -96,7 +96,7 @@ impl LeaseMap<'_> {
         let (rest, rest_style) = resting(0, theme);
         let (stray, stray_style) = resting(1, theme);
         let mut parts: Vec<Vec<Span>> = leases.into();
-        parts.push(vec![Span::styled(rest, rest_style), Span::raw(" rests")]);
+        parts.push(vec![Span::styled(rest, rest_style), Span::raw(" in quarantine")]);
         let badge = theme.badge(Role::Collision);
         parts.push(vec![Span::styled(theme.glyph("1…9+", "1..9+"), badge), Span::raw(" refused")]);
         if theme.has_color() && !theme.ascii {
@@ -105,7 +105,7 @@ impl LeaseMap<'_> {
                 parts.push(vec![block, Span::raw(format!(" kept for {}", class.name()))]);
             }
         }
-        parts.push(vec![Span::styled(stray, stray_style), Span::raw(" strays came")]);
+        parts.push(vec![Span::styled(stray, stray_style), Span::raw(" stray datagrams")]);
         column.line(whole_parts(parts, width));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     view::{
         Role,
         allocate::{
-            column::{TextColumn, first_fitting},
+            column::{TextColumn, counted, first_fitting},
             pool::{Scene, letter, role},
         },
         words::{self, thousands},
@@ -26,16 +26,15 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let Some(report) = scene.leasing.report() else { return };
     let leases = report.leases.iter().filter(|lease| lease.is_held).count();
     let held = leases + report.resting.iter().filter(|resting| resting.is_held).count();
-    let limit =
-        format!("{} of at most {} held", thousands(held as u64), thousands(report.hold_limit));
+    let limit = format!("{} of {} held", thousands(held as u64), thousands(report.hold_limit));
     column.rule(&heading(report), &limit);
     if report.leases.is_empty() && report.resting.is_empty() {
-        column.text("none: a takes one, A ten, f all that can be had; c sets the class", Role::Dim);
+        column.text("none: a takes 1, A 10, f all; c sets the class", Role::Dim);
         return;
     }
-    let owner_width = column.width().saturating_sub(38);
+    let owner_width = column.width().saturating_sub(43);
     let labels =
-        format!("  {:>5}  {:<8} {:>6}  {:<8} {:>6}  owner", "port", "class", "age", "", "lease");
+        format!("  {:>5}  {:<8} {:>6}  {:<8} {:>6}  holder", "port", "class", "age", "", "lease");
     column.text(&labels, Role::Dim);
     for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
         let cells = match entry {
@@ -50,12 +49,9 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
             LeaseTableRow::Resting(resting) => {
                 let left = left(scene, resting);
                 let kind = if resting.is_held { "bound" } else { "closed" };
-                let strays = match resting.strays {
-                    0 => String::new(),
-                    strays => format!("{} strays", thousands(strays)),
-                };
-                let rest = format!("{left:>6}  {kind:<8} {:>6}  {strays}", "");
-                (resting.port, None, "rests".to_owned(), rest)
+                let datagrams = stray_datagrams(resting, owner_width, column);
+                let rest = format!("{left:>6}  {:<15}  {datagrams}", "in quarantine");
+                (resting.port, None, kind.to_owned(), rest)
             }
         };
         row(is_selected, cells, column);
@@ -82,6 +78,16 @@ pub fn narrow(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     }
 }
 
+/// Returns the number of datagrams that arrived in quarantine; empty if there are none.
+fn stray_datagrams(resting: &Resting, width: usize, column: &TextColumn<'_>) -> String {
+    if resting.strays == 0 {
+        return String::new();
+    }
+    let words =
+        [counted(resting.strays, "stray datagram"), format!("{} stray", thousands(resting.strays))];
+    first_fitting(&words, width, column.theme)
+}
+
 /// Returns the holder of the next lease.
 pub fn tenant(scene: Scene<'_>) -> String {
     match scene.leasing.options().tenant {
@@ -94,7 +100,7 @@ fn heading(report: &PoolReport) -> String {
     let leases = report.leases.len() as u64;
     match report.resting.len() as u64 {
         0 => format!("Leases {}", thousands(leases)),
-        resting => format!("Leases {} · resting {}", thousands(leases), thousands(resting)),
+        resting => format!("Leases {} · quarantined {}", thousands(leases), thousands(resting)),
     }
 }
 
@@ -144,6 +150,6 @@ fn left(scene: Scene<'_>, resting: &Resting) -> String {
 
 /// Returns the names of a process from long to short; without a known name, only its pid.
 fn owners(scene: Scene<'_>, pid: u32) -> Vec<String> {
-    let named = scene.processes.get(pid).map(|process| format!("{} {pid}", process.name));
+    let named = scene.processes.get(pid).map(|process| format!("{}[{pid}]", process.name));
     named.into_iter().chain([format!("pid {pid}"), pid.to_string()]).collect()
 }
