@@ -32,10 +32,10 @@ pub use candidates::Candidates;
 pub use lab::StrategyFigures;
 pub use neighbours::Neighbours;
 pub use pool::{
-    Bands, Lease, Pool, PoolCounts, PoolSetup, Priority, Quarantine, Resting, Shortage, Tenant,
+    Bands, Lease, LeaseHolder, Pool, PoolCounts, PoolSetup, Priority, Quarantine, Resting, Shortage,
 };
 pub use population::{Pattern, Population};
 pub use predictability::{Habit, Predictability};
 pub use sight::{FreePorts, PortView, Wanted};
 pub use strategy::{ALLOCATORS, AllocatorRow, Strategy, Tuning};
-pub use theory::{Law, Order};
+pub use theory::{Model, Order};

@@ -1,6 +1,5 @@
 //! The command line: from arguments to an exit code. Each subcommand has its own file.
 
-mod arena;
 mod args;
 mod diagnose;
 mod exec;
@@ -10,6 +9,7 @@ mod lab;
 mod namespaces;
 mod output;
 mod pick;
+mod race_worker;
 mod refusal;
 mod scan;
 mod search;
@@ -32,10 +32,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let is_diagnose = arguments.get(1).is_some_and(|command| command == "diagnose");
     let failed = if is_diagnose { exit::UNKNOWN } else { exit::FAILED };
-    exit::code(obey(arguments), failed)
+    exit::code(apply(arguments), failed)
 }
 
-fn obey(arguments: Vec<OsString>) -> anyhow::Result<CommandEnd> {
+fn apply(arguments: Vec<OsString>) -> anyhow::Result<CommandEnd> {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(help) if !help.use_stderr() => {
@@ -56,7 +56,7 @@ fn obey(arguments: Vec<OsString>) -> anyhow::Result<CommandEnd> {
             namespaces::run_in(&settings.namespace, |host| serve::run(host, &settings))?
         }
         CommandSettings::Lab(settings) => lab::run(&settings),
-        CommandSettings::Arena(words) => arena::run(&words),
+        CommandSettings::RaceWorker(words) => race_worker::run(&words),
         CommandSettings::Pick(settings) => {
             namespaces::run_in(&settings.search.namespace, |host| pick::run(host, &settings))?
         }

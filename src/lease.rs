@@ -12,8 +12,8 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{
-        Bands, Candidates, Pool, PoolCounts, PoolSetup, Priority, Quarantine, Shortage, Tenant,
-        pool::BandsTooLarge,
+        Bands, Candidates, LeaseHolder, Pool, PoolCounts, PoolSetup, Priority, Quarantine,
+        Shortage, pool::BandsTooLarge,
     },
     domain::{LocalAddress, PortRange, Protocols},
     host::{Host, HostBinder, HostError, seed},
@@ -238,8 +238,8 @@ impl LeasePool {
         let mut pool = self.pool();
         pool.pass_some(now, ENDED_BY_TAKE);
         // The start time of the lease holder is not used: the pool ends with this process.
-        let tenant = Tenant { pid: std::process::id(), started: 0 };
-        let lease = pool.take(now, class, tenant, |_| ())?;
+        let holder = LeaseHolder { pid: std::process::id(), started: 0 };
+        let lease = pool.take(now, class, holder, |_| ())?;
         drop(pool);
         Ok(LeasedPort { pool: self.clone(), port: lease.port, class })
     }

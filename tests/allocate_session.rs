@@ -286,11 +286,11 @@ fn figures_of_a_long_run_agree_with_the_law() {
     let mut stage = Stage::simulated(0.9);
     stage.act(Action::RunOrPause);
     stage.play(1, 100_000, 5_000);
-    let (figures, law) = (stage.allocation.figures(), stage.allocation.law().unwrap());
+    let (figures, model) = (stage.allocation.figures(), stage.allocation.model().unwrap());
     let mean = figures.mean().unwrap();
-    assert!((mean / law.expected_attempts(100) - 1.0).abs() < 0.05, "{mean}");
-    assert!((figures.collision_rate().unwrap() - law.miss()).abs() < 0.005);
-    assert_eq!(figures.quantile(0.5), law.quantile(0.5, 100).map(Reached::After));
+    assert!((mean / model.expected_attempts(100) - 1.0).abs() < 0.05, "{mean}");
+    assert!((figures.collision_rate().unwrap() - model.miss()).abs() < 0.005);
+    assert_eq!(figures.quantile(0.5), model.quantile(0.5, 100).map(Reached::After));
     let last = stage.allocation.log().entries().next_back().unwrap();
     assert!(last.allocation.abs_diff(figures.finished()) <= 1);
 }

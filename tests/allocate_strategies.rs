@@ -6,7 +6,7 @@
 mod session;
 
 use portscope::{
-    allocator::{ALLOCATORS, Law, Order},
+    allocator::{ALLOCATORS, Model, Order},
     app::allocation::{Allocation, AllocationAction as Action, HolderSeen, Site, Speed},
     domain::{Protocols, port::IANA_DYNAMIC},
     engine::AllocationRequest as Ask,
@@ -57,11 +57,11 @@ fn run(session: &mut Session, allocations: u64) {
 
 /// How far the measured mean is from that of the law, in standard errors; None: there is no law.
 fn distance(allocation: &Allocation) -> Option<f64> {
-    let (figures, law, most) =
-        (allocation.figures(), allocation.law()?, allocation.most_attempts());
-    let expected = law.expected_attempts(most);
+    let (figures, model, most) =
+        (allocation.figures(), allocation.model()?, allocation.most_attempts());
+    let expected = model.expected_attempts(most);
     // Σ (2 j + 1) S(j) is the mean of the squares.
-    let squares: f64 = (0..most).map(|j| f64::from(2 * j + 1) * law.survival(j)).sum();
+    let squares: f64 = (0..most).map(|j| f64::from(2 * j + 1) * model.survival(j)).sum();
     let deviation = (squares - expected * expected).max(0.0).sqrt();
     let error = deviation / (figures.finished() as f64).sqrt();
     let off = (figures.mean()? - expected).abs();
@@ -119,7 +119,7 @@ fn bitmap_takes_one_attempt_a_success_at_99_percent_and_tells_its_snapshots_apar
     assert_eq!(figures.failures, 0);
     let (count, time) = figures.snapshots;
     assert!(count >= 1 && !time.is_zero(), "{count} snapshots in {time:?}");
-    assert_eq!(session.allocation.law(), Some(Law::OnlyFree));
+    assert_eq!(session.allocation.model(), Some(Model::OnlyFree));
 }
 
 #[test]
@@ -161,10 +161,10 @@ fn a_strategy_that_is_out_of_ports_gives_up_before_the_limit_and_goes_on() {
         run(&mut session, 50);
         let (allocation, figures) = (&session.allocation, session.allocation.figures());
         assert_eq!((figures.successes, figures.mean()), (0, Some(200.0)), "{name}");
-        if let Some(law) = allocation.law() {
+        if let Some(model) = allocation.model() {
             let most = allocation.most_attempts();
-            assert!((law.expected_attempts(most) - 200.0).abs() < 1e-9, "{name}");
-            assert!((law.failure(most) - 1.0).abs() < 1e-9, "{name}");
+            assert!((model.expected_attempts(most) - 200.0).abs() < 1e-9, "{name}");
+            assert!((model.failure(most) - 1.0).abs() < 1e-9, "{name}");
         }
         let entries: Vec<_> = allocation.log().entries().copied().collect();
         for pair in entries.windows(2) {
@@ -190,7 +190,7 @@ fn port_0_is_no_place_and_nobody_is_sought_there() {
         session.act(Action::Step);
     }
     session.wait_for(|allocation| allocation.figures().attempts == 3);
-    assert!(session.allocation.law().is_none(), "nothing is free");
+    assert!(session.allocation.model().is_none(), "nothing is free");
     let entries: Vec<_> = session.allocation.log().entries().copied().collect();
     assert_eq!(entries.len(), 3);
     assert!(entries.iter().all(|e| e.attempt.port == 0 && e.holder == HolderSeen::NoneChosen));
@@ -225,11 +225,11 @@ fn the_strategy_is_the_first_of_the_settings() {
 fn on_the_machine_a_law_is_there_as_soon_as_the_strategy_is_chosen() {
     let mut session = Session::shared();
     choose(&mut session, "simple-random");
-    assert!(matches!(session.allocation.law(), Some(Law::Scan { .. })));
+    assert!(matches!(session.allocation.model(), Some(Model::Scan { .. })));
     choose(&mut session, "random-unique");
-    assert!(matches!(session.allocation.law(), Some(Law::Unique { .. })));
+    assert!(matches!(session.allocation.model(), Some(Model::Unique { .. })));
     choose(&mut session, "random");
-    assert!(matches!(session.allocation.law(), Some(Law::Replacement { .. })));
+    assert!(matches!(session.allocation.model(), Some(Model::Replacement { .. })));
     choose(&mut session, "sequential");
-    assert_eq!(session.allocation.law(), None);
+    assert_eq!(session.allocation.model(), None);
 }

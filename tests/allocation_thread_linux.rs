@@ -93,8 +93,8 @@ fn every_strategy_allocates_on_a_machine_that_is_nearly_full() {
                 let all = run(number, protocols, false, 100);
                 assert!(all.successes > 0, "{}", row.name);
                 assert!(all.touched.iter().all(|&(port, _)| thousand().contains(port)));
-                let is_told = all.snapshots.0 > 0 && !all.snapshots.1.is_zero();
-                assert_eq!(is_told, row.needs_sight, "{}", row.name);
+                let is_reported = all.snapshots.0 > 0 && !all.snapshots.1.is_zero();
+                assert_eq!(is_reported, row.needs_sight, "{}", row.name);
                 if row.needs_sight || row.lets_machine_choose {
                     assert_eq!((all.attempts, all.failures), (100, 0), "{}", row.name);
                 }

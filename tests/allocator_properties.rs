@@ -113,8 +113,8 @@ proptest! {
                     let all_reserved = !case.range.ports().any(|port| {
                         port != 0 && !case.reserved.iter().any(|gap| gap.contains(port))
                     });
-                    let told = matches!(error, portscope::FindError::RangeFull { .. });
-                    prop_assert_eq!(told, all_reserved, "{}", error);
+                    let reported = matches!(error, portscope::FindError::RangeFull { .. });
+                    prop_assert_eq!(reported, all_reserved, "{}", error);
                 }
             }
         }

@@ -111,7 +111,7 @@ fn a_listener_of_any_address_takes_its_port_from_all_destinations() {
     assert_eq!((row.capacity, row.used, row.low_parity_capacity), (98, 1, 49));
     // Nothing shows that connect() chose the port of the one connection.
     assert_eq!(analysis.new_destination(), Left::new(97, 98));
-    assert!(analysis.poisoned.contains(40_003) && analysis.poisoned.contains(40_004));
+    assert!(analysis.unconnectable.contains(40_003) && analysis.unconnectable.contains(40_004));
     assert_eq!(analysis.range(Protocol::Udp).occupied, 0);
 }
 
@@ -119,13 +119,13 @@ fn a_listener_of_any_address_takes_its_port_from_all_destinations() {
 fn time_wait_is_reusable_as_tcp_tw_reuse_has_it() {
     let old = tcp(40_000, State::TimeWait);
     let young = Socket { expires_ms: Some(58_981), ..tcp(40_002, State::TimeWait) };
-    let untold = Socket { expires_ms: None, ..tcp(40_004, State::TimeWait) };
+    let undecided = Socket { expires_ms: None, ..tcp(40_004, State::TimeWait) };
     let local = Socket { local: ([127, 0, 0, 1], 40_006).into(), ..old };
     let reusable = |tw_reuse, sockets: &[Socket]| {
         let ephemeral = reusing(tw_reuse, hundred());
         Analysis::of(&snapshot(ephemeral, sockets)).destinations[0].reusable
     };
-    assert_eq!(reusable(Some(1), &[old, young, untold]), 1);
+    assert_eq!(reusable(Some(1), &[old, young, undecided]), 1);
     assert_eq!(reusable(Some(2), &[old]), 0);
     assert_eq!(reusable(Some(2), &[local]), 1);
     assert_eq!(reusable(Some(0), &[local]), 0);
@@ -331,7 +331,7 @@ impl Recount<'_> {
         self.0.sockets.iter().filter(is_on).collect()
     }
 
-    fn is_poisoned(&self, port: u16) -> bool {
+    fn is_unconnectable(&self, port: u16) -> bool {
         let poisons = |s: &&Socket| matches!(s.state, State::Listen | State::Bound);
         self.on(Protocol::Tcp, port).iter().any(poisons)
     }
@@ -345,7 +345,7 @@ impl Recount<'_> {
         let count =
             |is: &dyn Fn(u16) -> bool| automatic.iter().filter(|&&port| is(port)).count() as u32;
         let is_occupied = |port| !self.on(protocol, port).is_empty();
-        let is_poisoned = |port| protocol == Protocol::Tcp && self.is_poisoned(port);
+        let is_unconnectable = |port| protocol == Protocol::Tcp && self.is_unconnectable(port);
         let is_time_wait = |port| {
             let all = self.on(protocol, port).iter().all(|s| s.state == State::TimeWait);
             is_occupied(port) && all
@@ -358,8 +358,8 @@ impl Recount<'_> {
             time_wait: count(&is_time_wait),
             low_parity_size: count(&|port| self.is_low(port)),
             low_parity_occupied: count(&|port| self.is_low(port) && is_occupied(port)),
-            poisoned: count(&is_poisoned),
-            low_parity_poisoned: count(&|port| self.is_low(port) && is_poisoned(port)),
+            unconnectable: count(&is_unconnectable),
+            low_parity_unconnectable: count(&|port| self.is_low(port) && is_unconnectable(port)),
             suspected: 0,
             numbered: 0,
             uncertain: 0,
@@ -367,7 +367,7 @@ impl Recount<'_> {
             is_bind_refused: false,
             bind_may_miss: u32::from(protocol == Protocol::Tcp && self.odd_ends(&is_occupied) > 0),
             connect_may_miss: u32::from(
-                protocol == Protocol::Tcp && self.odd_ends(&is_poisoned) > 0,
+                protocol == Protocol::Tcp && self.odd_ends(&is_unconnectable) > 0,
             ),
         }
     }
@@ -382,7 +382,7 @@ impl Recount<'_> {
 
     fn destinations(&self) -> Vec<DestinationUse> {
         let ports: Vec<u16> =
-            self.automatic().into_iter().filter(|&port| !self.is_poisoned(port)).collect();
+            self.automatic().into_iter().filter(|&port| !self.is_unconnectable(port)).collect();
         let sockets = ports.iter().flat_map(|&port| self.on(Protocol::Tcp, port));
         let all: BTreeSet<Destination> = sockets.filter_map(Destination::of).collect();
         let mut rows: Vec<_> =
@@ -432,7 +432,7 @@ impl Recount<'_> {
                 self.odd_ends(&|port| {
                     let all = of_port(port);
                     let is_reusable = is_on && is_time_wait(port, &all) && all.iter().all(is_old);
-                    self.is_poisoned(port) || !all.is_empty() && !is_reusable
+                    self.is_unconnectable(port) || !all.is_empty() && !is_reusable
                 }) > 0,
             ),
             low_parity_capacity: ports.iter().filter(|&&port| self.is_low(port)).count() as u32,
@@ -496,7 +496,7 @@ proptest! {
         prop_assert_eq!(&rows, &recount.destinations());
         prop_assert_eq!(&analysis.owners, &recount.owners());
         for port in 39_990..40_030 {
-            prop_assert_eq!(analysis.poisoned.contains(port), recount.is_poisoned(port));
+            prop_assert_eq!(analysis.unconnectable.contains(port), recount.is_unconnectable(port));
         }
     }
 }

@@ -53,10 +53,13 @@ fn folder(name: &str) -> PathBuf {
 }
 
 #[track_caller]
-fn assert_one_line_refusal(output: &Output, told: &str) {
+fn assert_one_line_refusal(output: &Output, reported: &str) {
     let line = stderr(output);
     assert_eq!(output.status.code(), Some(2), "{line}");
-    assert!(line.starts_with("portscope: ") && line.contains(told), "{line:?} lacks {told:?}");
+    assert!(
+        line.starts_with("portscope: ") && line.contains(reported),
+        "{line:?} lacks {reported:?}"
+    );
     assert_eq!(line.matches('\n').count(), 1, "{line:?}");
     assert!(!line.trim_end().contains(char::is_control), "{line:?}");
     assert_eq!(output.stdout, b"");
@@ -99,7 +102,7 @@ fn help_lists_only_what_exists() {
 
 #[test]
 fn bad_input_is_told_in_one_line_and_nothing_is_done() {
-    for (arguments, told) in [
+    for (arguments, reported) in [
         ("scan --range 9-8", "use 8-9"),
         ("scan --range 1-70000", "0 to 65535"),
         ("scan --range abc", "FIRST-LAST"),
@@ -135,7 +138,7 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
         ("8080 redis", "unexpected argument 'redis'"),
         ("--ascii scan", "must come first"),
     ] {
-        assert_one_line_refusal(&run(arguments.split(' ')), told);
+        assert_one_line_refusal(&run(arguments.split(' ')), reported);
     }
 }
 
@@ -405,8 +408,11 @@ fn what_an_ordinary_user_cannot_see_is_named_and_strict_makes_it_a_no() {
         assert_eq!((text.status.code(), strict.status.code()), (Some(0), Some(1)));
         // Before Linux 6.8 the first gap is that of the bound-inactive sockets.
         let nth = usize::from(!is_linux_at_least((6, 8)));
-        let told = stderr(&text).lines().nth(nth).unwrap();
-        assert!(told.starts_with("portscope: partial: owners missing for 1 socket:"), "{told}");
+        let reported = stderr(&text).lines().nth(nth).unwrap();
+        assert!(
+            reported.starts_with("portscope: partial: owners missing for 1 socket:"),
+            "{reported}"
+        );
         assert!(stdout(&text).trim_end().ends_with(" hidden"), "{}", stdout(&text));
         let scan = json(&json_form);
         assert_eq!(scan["complete"], false);
@@ -489,9 +495,10 @@ fn a_full_range_is_told_as_full_and_gives_no_port() {
         assert_eq!(output.status.code(), Some(1));
         // Among others: see above.
         let holder = format!("[{}]", std::process::id());
-        let told = stderr(&output);
-        let is_told = told.starts_with("portscope: 40001 is in use by ") && told.contains(&holder);
-        assert!(is_told && told.lines().count() == 1, "{told}");
+        let reported = stderr(&output);
+        let is_reported =
+            reported.starts_with("portscope: 40001 is in use by ") && reported.contains(&holder);
+        assert!(is_reported && reported.lines().count() == 1, "{reported}");
         let pick = json(&output);
         assert_eq!(pick["attempts"].as_array().unwrap().len(), 1, "one port, one attempt");
         assert_eq!(
@@ -512,9 +519,9 @@ fn giving_up_tells_how_many_ports_are_in_fact_free() {
             run(format!("pick --range 40001-40009 --max-attempts 1 --seed {seed}").split(' '))
         });
         let gave_up = outputs.into_iter().find(|output| output.status.code() == Some(1)).unwrap();
-        let told = "portscope: gave up after 1 attempt · 1 of 2 ports of the range that are not \
+        let reported = "portscope: gave up after 1 attempt · 1 of 2 ports of the range that are not \
                     reserved (ip_local_reserved_ports) are free\n";
-        assert_eq!((stdout(&gave_up), stderr(&gave_up)), ("", told));
+        assert_eq!((stdout(&gave_up), stderr(&gave_up)), ("", reported));
         let reserved = run("pick --range 40003-40009".split(' '));
         assert_eq!(reserved.status.code(), Some(1));
         assert!(stderr(&reserved).contains("--ignore-reserved"));
@@ -558,7 +565,7 @@ fn ports_that_are_excluded_are_never_picked() {
         let two = run("pick --range 6000-6002 --exclude 6001 --count 2".split(' '));
         assert_eq!(stdout(&two).lines().collect::<Vec<_>>().len(), 2);
         assert!(!stdout(&two).contains("6001"));
-        for (list, told) in [
+        for (list, reported) in [
             ("x", "invalid value 'x' for --exclude: expected PORT, FIRST-LAST or browsers"),
             ("", "invalid value '' for --exclude"),
             ("9-8", "invalid value '9-8' for --exclude: the range is reversed"),
@@ -566,7 +573,7 @@ fn ports_that_are_excluded_are_never_picked() {
         ] {
             let refused = run(["pick", "--exclude", list]);
             assert_eq!(refused.status.code(), Some(2), "{list}");
-            assert!(stderr(&refused).contains(told), "{}", stderr(&refused));
+            assert!(stderr(&refused).contains(reported), "{}", stderr(&refused));
         }
         let kernels =
             run("pick --range ephemeral --strategy kernel-bind --exclude 40000".split(' '));
@@ -585,8 +592,8 @@ fn a_block_is_of_neighbours_and_avoids_what_is_taken() {
         assert_eq!(stdout(&block), "20005\n20006\n20007\n20008\n20009\n");
         let none = picked("--range 20000-20009 --block 8 --strategy sequential");
         assert_eq!(none.status.code(), Some(1));
-        let told = "found no 8 consecutive free ports in range 20000-20009 after 3 attempts";
-        assert!(stderr(&none).contains(told), "{}", stderr(&none));
+        let reported = "found no 8 consecutive free ports in range 20000-20009 after 3 attempts";
+        assert!(stderr(&none).contains(reported), "{}", stderr(&none));
         let none = json(&picked("--range 20000-20009 --exclude 20005 --block 6 --format json"));
         assert_eq!(none["error"]["kind"], "no-block");
         assert!(stderr(&picked("--block 11 --range 20000-20009")).contains("use 1 to 10"));

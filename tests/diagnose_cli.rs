@@ -82,7 +82,7 @@ fn fill(range: &str) -> (TcpListener, Vec<TcpStream>) {
 
 #[test]
 fn bad_input_of_diagnose_is_unknown_in_one_line() {
-    for (arguments, told) in [
+    for (arguments, reported) in [
         ("diagnose --warn 101", "1 to 100"),
         ("diagnose --warn 0", "1 to 100"),
         ("diagnose --warn -5", "1 to 100"),
@@ -111,7 +111,10 @@ fn bad_input_of_diagnose_is_unknown_in_one_line() {
         let output = run(arguments);
         let line = stderr(&output);
         assert_eq!(output.status.code(), Some(3), "{arguments}: {line}");
-        assert!(line.starts_with("portscope: ") && line.contains(told), "{line:?} lacks {told:?}");
+        assert!(
+            line.starts_with("portscope: ") && line.contains(reported),
+            "{line:?} lacks {reported:?}"
+        );
         // A partial answer may tell more.
         let is_written = arguments.contains("nowhere");
         assert!(is_written || line.matches('\n').count() == 1, "{line:?}");
@@ -121,13 +124,13 @@ fn bad_input_of_diagnose_is_unknown_in_one_line() {
 
 #[test]
 fn help_names_the_exit_codes_of_each_command() {
-    for (arguments, told) in
+    for (arguments, reported) in
         [("diagnose --help", "3 UNKNOWN"), ("explain --help", "1 port not in use")]
     {
         let output = run(arguments);
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
         let words: Vec<&str> = stdout(&output).split_whitespace().collect();
-        assert!(words.join(" ").contains(told), "{}", stdout(&output));
+        assert!(words.join(" ").contains(reported), "{}", stdout(&output));
     }
 }
 
@@ -215,10 +218,10 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
         assert_eq!(health.status(), status, "{protocols:?}");
         let mut text = Vec::new();
         report::diagnose::text::write(&health, &mut text).unwrap();
-        let told = String::from_utf8(text).unwrap();
-        let is_told =
-            told.starts_with("UNKNOWN  sockets missing: the UDP over IPv4 table cannot be read: ");
-        assert_eq!(is_told, status == Status::Unknown, "{told}");
+        let reported = String::from_utf8(text).unwrap();
+        let is_reported = reported
+            .starts_with("UNKNOWN  sockets missing: the UDP over IPv4 table cannot be read: ");
+        assert_eq!(is_reported, status == Status::Unknown, "{reported}");
     }
 }
 
@@ -265,7 +268,7 @@ fn diagnose_json_keeps_the_contract() {
                 "time_wait",
                 "bind_available",
                 "low_parity_available",
-                "poisoned",
+                "unconnectable",
                 "suspected",
             ];
             assert_keys(range, &promised);
@@ -412,15 +415,15 @@ fn explain_json_keeps_the_contract() {
         let listener = TcpListener::bind("127.0.0.1:40101").unwrap();
         let client = TcpStream::connect("127.0.0.1:40101").unwrap();
         let _server = listener.accept().unwrap();
-        let told = json(&run("explain 40101 --format json --address 127.0.0.3"));
-        assert_keys(&told, &["schema", "port", "ranges", "reserved", "protocols", "complete"]);
+        let reported = json(&run("explain 40101 --format json --address 127.0.0.3"));
+        assert_keys(&reported, &["schema", "port", "ranges", "reserved", "protocols", "complete"]);
         assert_eq!(
-            (&told["schema"], &told["port"]),
+            (&reported["schema"], &reported["port"]),
             (&"portscope.explain/1".into(), &40101.into())
         );
-        assert_eq!(told["ranges"], serde_json::json!(["ephemeral"]));
-        assert_eq!(told["reserved"], true);
-        let [tcp, udp] = [&told["protocols"][0], &told["protocols"][1]];
+        assert_eq!(reported["ranges"], serde_json::json!(["ephemeral"]));
+        assert_eq!(reported["reserved"], true);
+        let [tcp, udp] = [&reported["protocols"][0], &reported["protocols"][1]];
         assert_eq!((&tcp["protocol"], &udp["protocol"]), (&"tcp".into(), &"udp".into()));
         assert_eq!(tcp["sockets"].as_array().unwrap().len(), 2);
         assert_keys(&tcp["sockets"][0], &["protocol", "state", "local", "remote", "owner"]);
@@ -462,9 +465,9 @@ fn a_probe_confirms_what_the_tables_tell() {
     in_new_namespace(|| {
         let _tcp = TcpListener::bind("127.0.0.1:40101").unwrap();
         let _udp = UdpSocket::bind("[::]:40101").unwrap();
-        let told = json(&run("explain 40101 --probe --format json"));
+        let reported = json(&run("explain 40101 --probe --format json"));
         let mut tried = BTreeSet::new();
-        for protocol in told["protocols"].as_array().unwrap() {
+        for protocol in reported["protocols"].as_array().unwrap() {
             for row in protocol["bind"].as_array().unwrap() {
                 let (verdict, probed) = (row["verdict"].as_str(), row["probed"].as_str());
                 assert!(verdict == Some("unknown") || verdict == probed, "{protocol} {row}");
@@ -482,8 +485,8 @@ fn a_probe_confirms_what_the_tables_tell() {
 #[test]
 fn an_address_that_is_not_ours_is_neither_free_nor_in_use() {
     in_new_namespace(|| {
-        let told = json(&run("explain 40101 --probe --address 192.0.2.1 --format json"));
-        let rows = told["protocols"][0]["bind"].as_array().unwrap();
+        let reported = json(&run("explain 40101 --probe --address 192.0.2.1 --format json"));
+        let rows = reported["protocols"][0]["bind"].as_array().unwrap();
         let foreign: Vec<_> = rows.iter().filter(|row| row["probe"] == "192.0.2.1").collect();
         assert_eq!(foreign.len(), 3);
         for row in foreign {
@@ -500,7 +503,7 @@ fn each_namespace_is_judged_and_the_worst_is_told() {
     in_new_namespace(|| {
         let _full = fill("40000 40063");
         let ours = fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
-        let is_ours = |told: &&Value| told["host"]["network_namespace"] == ours;
+        let is_ours = |reported: &&Value| reported["host"]["network_namespace"] == ours;
         let output = run("diagnose --netns all --sample 0 --format json");
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         let all = json(&output);
@@ -524,17 +527,17 @@ fn a_port_is_explained_in_each_namespace_and_held_in_one() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("127.0.0.1:46733").unwrap();
         let ours = fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
-        let is_ours = |told: &&Value| told["host"]["network_namespace"] == ours;
+        let is_ours = |reported: &&Value| reported["host"]["network_namespace"] == ours;
         let output = run("explain 46733 --netns all --format json");
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let all = json(&output);
         assert_eq!(keys(&all), ["schema", "namespaces", "complete", "missing"].into());
-        let told = all["namespaces"].as_array().unwrap().iter().find(is_ours).unwrap();
+        let reported = all["namespaces"].as_array().unwrap().iter().find(is_ours).unwrap();
         assert_eq!(
-            (&told["port"], &told["schema"]),
+            (&reported["port"], &reported["schema"]),
             (&46733.into(), &"portscope.explain/1".into())
         );
-        assert_eq!(told["protocols"][0]["sockets"].as_array().unwrap().len(), 1);
+        assert_eq!(reported["protocols"][0]["sockets"].as_array().unwrap().len(), 1);
         let text = run("explain 46733 --netns all");
         assert_eq!(text.status.code(), Some(0));
         assert!(stdout(&text).contains(&format!("(net {ours})\nPort 46733 is ")));

@@ -24,7 +24,7 @@ use namespace::in_new_namespace;
 use processes::{Sleeper, not_tested};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Set for this binary where it is the program that is handed sockets.
 const RECEIVER: &str = "PORTSCOPE_TEST_RECEIVER";
 
@@ -62,7 +62,7 @@ fn file(name: &str) -> PathBuf {
 
 /// A connection as soon as somebody listens.
 fn connect(port: u16) -> TcpStream {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         match TcpStream::connect(("127.0.0.1", port)) {
             Ok(stream) => return stream,
@@ -117,11 +117,11 @@ datagrams.sendto(data.upper(), sender)
 /// Talks to a receiver on port 50000 over TCP and UDP.
 #[track_caller]
 fn assert_it_serves(mut started: Child, greeting: &str) {
-    let mut heard = String::new();
-    connect(50_000).read_to_string(&mut heard).unwrap();
-    assert_eq!(heard, greeting);
+    let mut received = String::new();
+    connect(50_000).read_to_string(&mut received).unwrap();
+    assert_eq!(received, greeting);
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(TIMEOUT)).unwrap();
     client.send_to(b"ping", "127.0.0.1:50000").unwrap();
     let mut answer = [0; 8];
     let length = client.recv(&mut answer).unwrap();
@@ -265,9 +265,10 @@ fn without_a_port_the_program_is_not_started_and_the_code_is_75() {
         assert_eq!(full.status.code(), Some(75));
         // A process that another test starts just now holds a copy of our descriptors until exec.
         let holder = format!("[{}]", std::process::id());
-        let told = stderr(&full);
-        let is_told = told.starts_with("portscope: 50000 is in use by ") && told.contains(&holder);
-        assert!(is_told && told.lines().count() == 1, "{told}");
+        let reported = stderr(&full);
+        let is_reported =
+            reported.starts_with("portscope: 50000 is in use by ") && reported.contains(&holder);
+        assert!(is_reported && reported.lines().count() == 1, "{reported}");
         let two = run("--range 50000-50001 --count 2 --max-attempts 3", &touch);
         assert_eq!(two.status.code(), Some(75));
         assert!(stderr(&two).contains("1 of 2 ports of the range are free"), "{}", stderr(&two));
@@ -286,7 +287,7 @@ fn a_program_that_is_missing_is_127_and_one_that_cannot_be_run_126() {
     in_new_namespace(|| {
         let plain = file("plain");
         fs::write(&plain, "text").unwrap();
-        for (program, code, told) in [
+        for (program, code, reported) in [
             ("portscope-no-such-program", 127, "'portscope-no-such-program' not found in PATH"),
             ("/nowhere/\u{1b}x", 127, "'/nowhere/\\u{1b}x': No such file"),
             (plain.to_str().unwrap(), 126, "Permission denied"),
@@ -294,7 +295,7 @@ fn a_program_that_is_missing_is_127_and_one_that_cannot_be_run_126() {
         ] {
             let output = run("", &[program]);
             assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
-            assert!(stderr(&output).contains(told), "{}", stderr(&output));
+            assert!(stderr(&output).contains(reported), "{}", stderr(&output));
             assert_eq!(stderr(&output).matches('\n').count(), 1);
         }
     });
@@ -302,7 +303,7 @@ fn a_program_that_is_missing_is_127_and_one_that_cannot_be_run_126() {
 
 #[test]
 fn bad_usage_is_2_in_one_line_and_nothing_is_started() {
-    for (arguments, told) in [
+    for (arguments, reported) in [
         ("exec", "portscope exec -- ./server"),
         ("exec --", "portscope exec -- ./server"),
         ("exec sh", "portscope exec -- sh"),
@@ -318,7 +319,7 @@ fn bad_usage_is_2_in_one_line_and_nothing_is_started() {
     ] {
         let output = Command::new(PROGRAM).args(arguments.split(' ')).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments}");
-        assert!(stderr(&output).contains(told), "{arguments}: {}", stderr(&output));
+        assert!(stderr(&output).contains(reported), "{arguments}: {}", stderr(&output));
         assert_eq!(stderr(&output).matches('\n').count(), 1);
     }
 }
@@ -575,7 +576,7 @@ fn exec_searches_as_pick_does() {
     in_new_namespace(|| {
         let _taken: Vec<_> =
             (50_000..50_040).map(|port| UdpSocket::bind(("0.0.0.0", port)).unwrap()).collect();
-        let told = |output: &Output| -> Vec<String> {
+        let reported = |output: &Output| -> Vec<String> {
             // Without the time, and the holder that stands behind it.
             let parts = |line: &str| line.split(" · ").take(3).collect::<Vec<_>>().join(" · ");
             let lines = stderr(output).lines().filter(|line| !line.starts_with("portscope: "));
@@ -585,7 +586,7 @@ fn exec_searches_as_pick_does() {
         let picked = Command::new(PROGRAM).arg("pick").args(options.split(' ')).output().unwrap();
         let given = run(options, &["sh", "-c", "echo $PORT_1 $PORT_2 $PORT_3 | tr ' ' '\\n'"]);
         assert_eq!(stdout(&picked), stdout(&given));
-        assert_eq!(told(&picked), told(&given));
-        assert!(told(&given).len() > 4, "some were taken: {}", stderr(&given));
+        assert_eq!(reported(&picked), reported(&given));
+        assert!(reported(&given).len() > 4, "some were taken: {}", stderr(&given));
     });
 }

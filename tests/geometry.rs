@@ -45,11 +45,11 @@ fn app(range: PortRange, glyphs: GlyphSet, size: Size, keys: &str) -> App {
         services: ServiceNames::default(),
     });
     let Size { columns, rows } = size;
-    let mut tell = |event| drop(app.update(Duration::from_secs(1), event));
-    tell(Event::Resized { columns, rows });
-    tell(Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
+    let mut say = |event| drop(app.update(Duration::from_secs(1), event));
+    say(Event::Resized { columns, rows });
+    say(Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
     for key in keys.chars() {
-        tell(Event::Key(match key {
+        say(Event::Key(match key {
             '>' => Key::PageDown,
             '<' => Key::PageUp,
             '$' => Key::End,

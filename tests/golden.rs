@@ -213,7 +213,7 @@ impl Run {
         let mut session = session.press("4t");
         // A simulated snapshot has its run's number.
         let snapshot = Snapshot { number: 1, ..site.snapshot() };
-        session.tell(Event::Report(Report::Simulated(Arc::new(snapshot))));
+        session.say(Event::Report(Report::Simulated(Arc::new(snapshot))));
         let allocator = AttemptSearch::new(
             site.binder(Protocols::Udp, None).unwrap(),
             Random,
@@ -260,7 +260,7 @@ impl Run {
         delta.touched = touched.into_iter().collect();
         delta.histogram = histogram.into_iter().collect();
         self.session.now += later;
-        self.session.tell(Event::Report(Report::Allocation(Box::new(delta))));
+        self.session.say(Event::Report(Report::Allocation(Box::new(delta))));
         has_ended
     }
 }

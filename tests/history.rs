@@ -98,8 +98,8 @@ fn a_port_tells_what_came_changed_and_went_newest_first() {
     let here = tcp(40_000, State::Established, 1);
     let closing = tcp(40_000, State::CloseWait, 1);
     let history = history([&[], &[here], &[here], &[closing], &[], &[]]);
-    let told = [(5, None), (4, Some(State::CloseWait)), (2, Some(State::Established))];
-    assert_eq!(states(&history, 40_000), told);
+    let reported = [(5, None), (4, Some(State::CloseWait)), (2, Some(State::Established))];
+    assert_eq!(states(&history, 40_000), reported);
     assert_eq!(history.on_port(40_000).last().unwrap().remote, Some(remote(443)));
 }
 
@@ -370,8 +370,8 @@ impl Model {
             let here = |a: &Actor| (a.socket.protocol, a.socket.local.port) == (protocol, port);
             let known_before = self.actors.iter().filter(|a| here(a) && a.seen.is_some()).count();
             for actor in self.actors.iter_mut().filter(|a| here(a)) {
-                let told = see(actor, at, before, blind);
-                self.sightings.extend(told.map(|(state, remote)| {
+                let reported = see(actor, at, before, blind);
+                self.sightings.extend(reported.map(|(state, remote)| {
                     (port, Sighting { at, protocol, state: Some(state), remote })
                 }));
             }
@@ -467,11 +467,11 @@ fn ages_agree(history: &History, model: &Model, snapshot: &Snapshot) -> Result<(
 
 /// Sightings of one time have no order.
 fn sightings_agree(history: &History, model: &Model, port: u16) -> Result<(), TestCaseError> {
-    let told: Vec<Sighting> = history.on_port(port).collect();
+    let reported: Vec<Sighting> = history.on_port(port).collect();
     let of_port = model.sightings.iter().rev().filter(|(p, _)| *p == port).map(|(_, s)| *s);
     let expected: Vec<Sighting> = of_port.collect();
-    prop_assert_eq!(told.len(), expected.len().min(8));
-    for (place, sighting) in told.iter().enumerate() {
+    prop_assert_eq!(reported.len(), expected.len().min(8));
+    for (place, sighting) in reported.iter().enumerate() {
         prop_assert_eq!(sighting.at, expected[place].at);
         prop_assert!(expected.contains(sighting), "{:?} is not in {:?}", sighting, expected);
     }

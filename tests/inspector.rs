@@ -28,7 +28,7 @@ fn seen(session: &mut Session, second: u64, change: impl FnOnce(&mut Vec<Socket>
     snapshot.number = second + 1;
     snapshot.taken_at = Duration::from_secs(START + second);
     session.now = Duration::from_secs(second);
-    session.tell(Event::Report(Report::Scanned(Arc::new(snapshot))));
+    session.say(Event::Report(Report::Scanned(Arc::new(snapshot))));
 }
 
 /// With units, and with a past: the connection of port 49152 came a minute after the start, 49154
@@ -49,7 +49,7 @@ fn watched(theme: Theme, columns: u16, rows: u16) -> Session {
             process
         })
         .collect();
-    session.tell(Event::Report(Report::Described(Arc::new(processes))));
+    session.say(Event::Report(Report::Described(Arc::new(processes))));
     let is_new = |socket: &Socket| socket.local.port == 49_152 && socket.remote.is_some();
     seen(&mut session, 0, |sockets| sockets.retain(|socket| !is_new(socket)));
     seen(&mut session, 60, |_| {});
@@ -76,14 +76,14 @@ fn at(port: u16, columns: u16, rows: u16) -> String {
 
 /// The pointer over some ports of the map.
 fn hovered(mut session: Session, ports: PortRange) -> Session {
-    session.tell(Event::Mouse(Gesture::Hover, Some(PointerTarget::Ports(ports))));
+    session.say(Event::Mouse(Gesture::Hover, Some(PointerTarget::Ports(ports))));
     session
 }
 
 /// From one place to another with the button down.
 fn measured(mut session: Session, from: PortRange, to: PortRange) -> Session {
-    session.tell(Event::Mouse(Gesture::Press, Some(PointerTarget::Ports(from))));
-    session.tell(Event::Mouse(Gesture::Drag, Some(PointerTarget::Ports(to))));
+    session.say(Event::Mouse(Gesture::Press, Some(PointerTarget::Ports(from))));
+    session.say(Event::Mouse(Gesture::Drag, Some(PointerTarget::Ports(to))));
     session
 }
 
@@ -167,9 +167,9 @@ fn a_port_tells_what_snapshots_showed_on_it() {
     seen(&mut session, 70, |_| {});
     seen(&mut session, 83, |sockets| sockets.retain(|socket| !is_it(socket)));
     let inspector = shown(&session.press("g8443\n"));
-    let told = ["now     free", "−13s    ESTABLISHED → 10.0.3.17:443", "−1m13s  free"];
+    let reported = ["now     free", "−13s    ESTABLISHED → 10.0.3.17:443", "−1m13s  free"];
     let lines: Vec<&str> = inspector.lines().map(|line| line.trim_start_matches("│ ")).collect();
-    assert!(lines.windows(3).any(|window| window == told), "{inspector}");
+    assert!(lines.windows(3).any(|window| window == reported), "{inspector}");
 }
 
 #[test]
@@ -188,9 +188,9 @@ fn what_the_mouse_measures_stands_first() {
 fn the_halves_tell_which_one_connect_takes_first() {
     let mut session = watched(dark(), 120, 40);
     assert!(shown(&session).contains("TCP connect() tries even ports first"));
-    session.tell(Event::Key(Key::Char('p')));
+    session.say(Event::Key(Key::Char('p')));
     assert!(shown(&session).contains("connect() tries even ports first"));
-    session.tell(Event::Key(Key::Char('p')));
+    session.say(Event::Key(Key::Char('p')));
     assert!(shown(&session).contains("UDP uses even and odd ports alike"));
 }
 

@@ -43,17 +43,20 @@ fn keys(object: &Value) -> BTreeSet<&str> {
 }
 
 #[track_caller]
-fn assert_one_line_refusal(output: &Output, told: &str) {
+fn assert_one_line_refusal(output: &Output, reported: &str) {
     let line = stderr(output);
     assert_eq!(output.status.code(), Some(2), "{line}");
-    assert!(line.starts_with("portscope: ") && line.contains(told), "{line:?} lacks {told:?}");
+    assert!(
+        line.starts_with("portscope: ") && line.contains(reported),
+        "{line:?} lacks {reported:?}"
+    );
     assert_eq!(line.matches('\n').count(), 1, "{line:?}");
     assert_eq!(output.stdout, b"");
 }
 
 #[test]
 fn what_makes_no_sense_is_refused_in_one_line_before_anything_is_done() {
-    for (arguments, told) in [
+    for (arguments, reported) in [
         ("--fill 1.01", "for --fill: expected 0 to 1"),
         ("--fill -0.1", "for --fill: expected 0 to 1"),
         ("--fill 90%", "for --fill: expected 0 to 1"),
@@ -80,10 +83,10 @@ fn what_makes_no_sense_is_refused_in_one_line_before_anything_is_done() {
         ("--address 127.0.0.1", "--occupancy live"),
         ("--address nowhere --occupancy live", "127.0.0.1"),
         ("--window 0.01", "--window requires --race"),
-        ("--thief 10", "--thief requires --race"),
+        ("--competitor 10", "--competitor requires --race"),
         ("--race --window soon", "0 to 60"),
         ("--race --window 61", "0 to 60"),
-        ("--race --thief 0", "1 to 1000000"),
+        ("--race --competitor 0", "1 to 1000000"),
         ("--race --fill 2", "0 to 1"),
         ("--race --runs 0", "1 to 4294967295"),
         ("--race --fill 1 --range 40000-40063", "free ports"),
@@ -97,7 +100,7 @@ fn what_makes_no_sense_is_refused_in_one_line_before_anything_is_done() {
         ("random", "unexpected argument 'random'"),
         ("--output=", "needs a value"),
     ] {
-        assert_one_line_refusal(&run(arguments), told);
+        assert_one_line_refusal(&run(arguments), reported);
     }
 }
 
@@ -156,9 +159,9 @@ fn assert_strategy_keeps_the_contract(strategy: &Value) {
         "runs",
         "failures",
         "failure_rate",
-        "predicted_failure_rate",
+        "expected_failure_rate",
         "attempts",
-        "law",
+        "model",
         "distinct_ports",
         "entropy_bits",
         "nanoseconds_per_success",
@@ -166,8 +169,7 @@ fn assert_strategy_keeps_the_contract(strategy: &Value) {
         "snapshots",
     ];
     assert_eq!(keys(strategy), expected.into());
-    let expected =
-        ["mean", "predicted_mean", "standard_error", "median", "p99", "max", "histogram"];
+    let expected = ["mean", "expected_mean", "standard_error", "median", "p99", "max", "histogram"];
     let attempts = &strategy["attempts"];
     assert_eq!(keys(attempts), expected.into());
     assert_eq!(keys(&strategy["predictability"]), ["habit", "bits_left", "guess"].into());
@@ -181,9 +183,9 @@ fn assert_strategy_keeps_the_contract(strategy: &Value) {
     assert!(strategy["failure_rate"].is_f64() && attempts["mean"].is_f64(), "{name}");
     assert!(strategy["distinct_ports"].as_u64().unwrap() <= runs, "{name}");
     // A law says both or nothing.
-    let has_law = strategy["law"].is_string();
-    assert_eq!(strategy["predicted_failure_rate"].is_f64(), has_law, "{name}");
-    assert_eq!(attempts["predicted_mean"].is_f64(), has_law, "{name}");
+    let has_law = strategy["model"].is_string();
+    assert_eq!(strategy["expected_failure_rate"].is_f64(), has_law, "{name}");
+    assert_eq!(attempts["expected_mean"].is_f64(), has_law, "{name}");
     assert!(strategy["nanoseconds_per_success"].is_u64(), "{name}");
 }
 
@@ -321,19 +323,19 @@ fn a_race_tells_where_it_was_run_and_a_kept_socket_is_never_lost() {
     for kind in ["rebound", "handed_over"] {
         let rounds = &race[kind];
         for key in [
-            "thefts",
+            "stolen",
             "refused",
-            "predicted",
+            "expected",
             "standard_deviation",
             "window_seconds",
-            "thief_per_second",
+            "competitor_per_second",
             "free",
         ] {
             assert!(rounds[key].is_number(), "{kind} {key}");
         }
         assert_eq!(rounds["rounds"], 20, "{kind}");
     }
-    assert_eq!(race["handed_over"]["thefts"], 0);
+    assert_eq!(race["handed_over"]["stolen"], 0);
     let text = run(arguments);
     assert!(stdout(&text).lines().all(|line| line.chars().count() <= 100), "{}", stdout(&text));
 }

@@ -226,18 +226,18 @@ fn the_same_seed_gives_the_same_figures_however_they_are_cut_and_another_one_oth
 #[track_caller]
 fn assert_as_predicted(column: &StrategyColumn, max_attempts: u32) -> bool {
     let (name, figures) = (row(column).name, &column.figures);
-    let Some(predicted) = figures.predicted else { return false };
+    let Some(expected) = figures.expected else { return false };
     let (mean, runs) = (figures.mean().unwrap(), figures.runs as f64);
     // A sample of what nearly never differs says too little of how far it may be off.
     let error = figures.standard_error().unwrap().max(1e-9);
-    let z = (mean - predicted.mean_attempts) / error;
+    let z = (mean - expected.mean_attempts) / error;
     assert!(
-        z.abs() < 4.5 || (mean - predicted.mean_attempts).abs() < 1e-9,
-        "{name} {max_attempts}: {mean} {predicted:?} z {z}"
+        z.abs() < 4.5 || (mean - expected.mean_attempts).abs() < 1e-9,
+        "{name} {max_attempts}: {mean} {expected:?} z {z}"
     );
-    let rate = predicted.failure_rate;
+    let rate = expected.failure_rate;
     let z = (figures.failures as f64 - runs * rate) / (runs * rate * (1.0 - rate)).sqrt().max(1.0);
-    assert!(z.abs() < 4.5, "{name} {max_attempts}: {} {predicted:?} z {z}", figures.failures);
+    assert!(z.abs() < 4.5, "{name} {max_attempts}: {} {expected:?} z {z}", figures.failures);
     true
 }
 
@@ -288,8 +288,8 @@ fn what_simple_random_built_costs_it_what_linear_probing_costs() {
     let expected = scan_on_built(occupied, 4_096).unwrap();
     let z = (figures.mean().unwrap() - expected) / figures.standard_error().unwrap();
     assert!(z.abs() < 4.0, "{:?} {expected}", figures.mean());
-    let predicted = figures.predicted.unwrap().mean_attempts;
-    assert!((predicted / expected - 1.0).abs() < 0.15, "{predicted} {expected}");
+    let expected = figures.expected.unwrap().mean_attempts;
+    assert!((expected / expected - 1.0).abs() < 0.15, "{expected} {expected}");
 }
 
 #[test]

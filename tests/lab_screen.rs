@@ -95,8 +95,8 @@ fn lab(theme: &Theme, (columns, rows): (u16, u16)) -> Session {
     Session::of(&busy(), theme.clone(), columns, rows).press("5")
 }
 
-fn tell(session: &mut Session, report: &LabReport) {
-    session.tell(Event::Report(Report::Lab(Arc::new(report.clone()))));
+fn say(session: &mut Session, report: &LabReport) {
+    session.say(Event::Report(Report::Lab(Arc::new(report.clone()))));
 }
 
 /// As a terminal would get it, where `SHOW_FRAMES` names a folder: for eyes.
@@ -133,7 +133,7 @@ fn strategies_stand_side_by_side_with_their_figures_beside_the_law() {
     let report = report(&FIRST, Pattern::Clustered, 0.9, RUNS);
     for size in SIZES {
         let mut session = lab(&dark(), size);
-        tell(&mut session, &report);
+        say(&mut session, &report);
         let picture = pictured("clustered", &session);
         for name in FIRST {
             assert!(picture.contains(name), "{name} is not to be seen at {size:?}");
@@ -145,7 +145,7 @@ fn strategies_stand_side_by_side_with_their_figures_beside_the_law() {
         assert!(picture.contains("maps show a sample"), "{picture}");
     }
     let mut session = lab(&sixteen(), (80, 24));
-    tell(&mut session, &report);
+    say(&mut session, &report);
     insta::assert_snapshot!("clustered_80x24_style", styles(&session.draw()));
 }
 
@@ -155,13 +155,13 @@ fn without_colour_and_beyond_ascii_shapes_tell_strategies_apart() {
     for size in [(80, 24), (120, 40)] {
         for (name, theme) in [("ascii", ascii()), ("no_color", Theme::MONOCHROME)] {
             let mut session = lab(&theme, size);
-            tell(&mut session, &report);
+            say(&mut session, &report);
             let picture = pictured(name, &session);
             assert!(name != "ascii" || picture.is_ascii(), "{picture}");
         }
     }
     let mut session = lab(&light(), (160, 48));
-    tell(&mut session, &report);
+    say(&mut session, &report);
     keep_ansi("light_160x48", &session.draw());
 }
 
@@ -170,7 +170,7 @@ fn tell_of_picked(session: &mut Session, pattern: Pattern, share: f64, runs: u64
     let names: Vec<&str> = session.app.lab().picked().map(|row| row.name).collect();
     let report = report(&names, pattern, share, runs);
     // Whatever the keys asked for, the number of the latest request is among these.
-    (1..20).for_each(|number| tell(session, &LabReport { number, ..report.clone() }));
+    (1..20).for_each(|number| say(session, &LabReport { number, ..report.clone() }));
 }
 
 #[test]
@@ -204,15 +204,15 @@ fn before_the_first_report_the_screen_says_that_nothing_was_measured() {
 fn race() -> RaceReport {
     let rounds = Rounds {
         count: 1000,
-        thefts: 71,
+        stolen: 71,
         refused: 0,
-        predicted: 63.4,
+        expected: 63.4,
         deviation: 7.7,
         window: Duration::from_micros(10_120),
-        thief_per_second: 662.0,
+        competitor_per_second: 662.0,
         free: 102.4,
     };
-    let kept = Rounds { count: 700, thefts: 0, refused: 43, predicted: 44.4, ..rounds };
+    let kept = Rounds { count: 700, stolen: 0, refused: 43, expected: 44.4, ..rounds };
     RaceReport {
         number: 1,
         place: RacePlace::Namespace,
@@ -228,9 +228,9 @@ fn a_race_shows_thefts_beside_the_law_and_none_of_a_kept_socket() {
     let report = report(&FIRST, Pattern::Clustered, 0.9, RUNS);
     for size in [(80, 24), (160, 48)] {
         let mut session = lab(&dark(), size);
-        tell(&mut session, &report);
+        say(&mut session, &report);
         session = session.press("R");
-        session.tell(Event::Report(Report::Race(Box::new(race()))));
+        session.say(Event::Report(Report::Race(Box::new(race()))));
         let picture = pictured("race", &session);
         assert!(picture.contains("71 stolen of 1,000 rounds"), "{picture}");
         assert!(picture.contains("0 stolen of 700 rounds"), "{picture}");
@@ -239,7 +239,7 @@ fn a_race_shows_thefts_beside_the_law_and_none_of_a_kept_socket() {
     let mut session = lab(&dark(), (80, 24)).press("R");
     let because = Text::scrub("a network namespace cannot be made: operation not permitted");
     let place = RacePlace::Simulated { because };
-    session.tell(Event::Report(Report::Race(Box::new(RaceReport { place, ..race() }))));
+    session.say(Event::Report(Report::Race(Box::new(RaceReport { place, ..race() }))));
     assert!(text(&session.draw()).contains("simulated: a network namespace cannot be made"));
 }
 
@@ -260,7 +260,7 @@ fn the_smallest_terminals_still_tell_a_name_and_a_number() {
     let report = report(&FIRST, Pattern::Clustered, 0.9, RUNS);
     for (columns, rows, words) in [(40, 10, "random 9"), (16, 3, "random 9"), (5, 1, "9.")] {
         let mut session = lab(&dark(), (columns, rows));
-        tell(&mut session, &report);
+        say(&mut session, &report);
         let picture = text(&session.draw());
         assert!(picture.contains(words), "{columns}x{rows}: {picture}");
     }
@@ -275,13 +275,13 @@ fn no_size_panics_with_any_number_of_columns_and_any_panel() {
             let contenders = &report.contenders[..session.app.lab().picked().len()];
             for number in 1..5 {
                 let contenders = contenders.to_vec();
-                tell(&mut session, &LabReport { number, contenders, ..report.clone() });
+                say(&mut session, &LabReport { number, contenders, ..report.clone() });
             }
-            session.tell(Event::Report(Report::Race(Box::new(race()))));
+            session.say(Event::Report(Report::Race(Box::new(race()))));
             for columns in (1..221).step_by(27).chain([59, 60, 79, 117]) {
                 for rows in (1..71).step_by(11).chain([2, 3, 15, 17]) {
                     (session.columns, session.rows) = (columns, rows);
-                    session.tell(Event::Resized { columns, rows });
+                    session.say(Event::Resized { columns, rows });
                     session.draw();
                 }
             }

@@ -60,7 +60,7 @@ impl Session {
         session
     }
 
-    fn tell(&mut self, event: Event) -> Vec<Ask> {
+    fn say(&mut self, event: Event) -> Vec<Ask> {
         let effects = self.app.update(Duration::from_secs(1), event);
         let ask = |effect| match effect {
             Effect::Ask(Request::Lab(request)) => request,
@@ -72,7 +72,7 @@ impl Session {
     }
 
     fn press(&mut self, key: Key) -> Vec<Ask> {
-        self.tell(Event::Key(key))
+        self.say(Event::Key(key))
     }
 
     /// What the last of them asks for.
@@ -81,7 +81,7 @@ impl Session {
     }
 
     fn scanned(&mut self, snapshot: Snapshot) -> Vec<Ask> {
-        self.tell(Event::Report(Report::Scanned(Arc::new(snapshot))))
+        self.say(Event::Report(Report::Scanned(Arc::new(snapshot))))
     }
 
     fn prepared(&self) -> u64 {
@@ -91,7 +91,7 @@ impl Session {
     /// As the engine answers the latest `Prepare`.
     fn report(&mut self, occupied: u32) {
         let number = self.prepared();
-        self.tell(report(number, occupied));
+        self.say(report(number, occupied));
     }
 
     fn lab(&self) -> &LabScreen {
@@ -341,10 +341,10 @@ fn columns_are_selected_by_keys_and_by_the_mouse() {
     assert_eq!(session.lab().selected(), 3);
     session.press(Key::Left);
     assert_eq!(session.lab().selected(), 2);
-    session.tell(Event::Mouse(Gesture::Hover, Some(PointerTarget::Column(1))));
-    session.tell(Event::Mouse(Gesture::Press, Some(PointerTarget::Column(9))));
+    session.say(Event::Mouse(Gesture::Hover, Some(PointerTarget::Column(1))));
+    session.say(Event::Mouse(Gesture::Press, Some(PointerTarget::Column(9))));
     assert_eq!(session.lab().selected(), 2);
-    session.tell(Event::Mouse(Gesture::Press, Some(PointerTarget::Column(1))));
+    session.say(Event::Mouse(Gesture::Press, Some(PointerTarget::Column(1))));
     assert_eq!(session.lab().selected(), 1);
     let before = session.names();
     session.keys("s");
@@ -392,7 +392,7 @@ fn late_reports_of_other_columns_are_ignored() {
     assert_eq!(session.lab().ground().unwrap().occupied, 14_746);
     session.keys("s");
     assert!(session.lab().report().is_none());
-    session.tell(report(1, 5));
+    session.say(report(1, 5));
     assert!(session.lab().report().is_none());
     session.report(6);
     assert_eq!(session.lab().ground().unwrap().occupied, 6);
@@ -412,7 +412,7 @@ fn a_reset_begins_again_with_the_same_seed_and_stays_paused_if_it_was() {
 fn a_lab_that_failed_says_why_and_the_next_key_prepares_it_anew() {
     let mut session = Session::open();
     let why = Text::scrub("every port of 49152-65535 is reserved");
-    session.tell(Event::Report(Report::LabFailed(why.clone())));
+    session.say(Event::Report(Report::LabFailed(why.clone())));
     assert_eq!((session.lab().notice(), session.lab().is_running()), (Some(&why), false));
     assert_eq!(session.press(SPACE).len(), 3);
     assert_eq!((session.prepared(), session.lab().notice()), (2, None));
@@ -478,18 +478,18 @@ fn a_race_begins_ends_and_closes() {
     assert_eq!((setup.range.len(), setup.rounds, setup.window.as_millis()), (1024, 1000, 10));
     assert!(session.lab().is_race_shown());
     assert_eq!(session.app.context(), Context::Race);
-    session.tell(race(1, false));
+    session.say(race(1, false));
     assert_eq!(session.keys("R"), [Ask::EndRace]);
-    session.tell(race(1, true));
+    session.say(race(1, true));
     assert!(session.lab().race().unwrap().is_over, "what came of it stays to be read");
     let asked = session.keys("R");
     assert!(matches!(asked[..], [Ask::Race(_)]));
     // The last word of the race before.
-    session.tell(race(1, true));
+    session.say(race(1, true));
     assert!(!session.lab().race().unwrap().is_over);
     assert_eq!(session.press(Key::Escape), [Ask::EndRace]);
     assert_eq!((session.lab().race(), session.lab().is_race_shown()), (None, false));
-    session.tell(race(2, true));
+    session.say(race(2, true));
     assert!(session.lab().race().is_none());
     assert_eq!(session.press(SPACE), [Ask::Run]);
 }
@@ -498,7 +498,7 @@ fn a_race_begins_ends_and_closes() {
 fn a_race_that_is_over_closes_without_a_word_and_leaving_the_screen_ends_one_that_is_not() {
     let mut session = Session::open();
     session.keys("R");
-    session.tell(race(1, true));
+    session.say(race(1, true));
     assert_eq!(session.press(Key::Escape), []);
     session.keys("R");
     assert_eq!(session.press(SPACE), [], "the keys of the lab rest");
@@ -509,7 +509,7 @@ fn a_race_that_is_over_closes_without_a_word_and_leaving_the_screen_ends_one_tha
 #[test]
 fn means_are_predicted_where_a_law_is_known() {
     let mut session = Session::open();
-    let mean = |session: &Session, name: &str| session.lab().predicted_mean(row(name), 0.5);
+    let mean = |session: &Session, name: &str| session.lab().expected_mean(row(name), 0.5);
     let near = |mean: Option<f64>, value: f64| (mean.unwrap() - value).abs() < 0.01;
     assert!(near(mean(&session, "random"), 2.0) && mean(&session, "sequential").is_none());
     session.keys("dd");

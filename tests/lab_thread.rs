@@ -216,9 +216,9 @@ fn all_that_is_asked_at_once_gives_what_is_predicted() {
     for contender in &report.contenders {
         let figures = &contender.figures;
         assert_eq!(figures.runs, 2_000);
-        let Some(predicted) = figures.predicted else { continue };
+        let Some(expected) = figures.expected else { continue };
         let error = figures.standard_error().unwrap();
-        let off = figures.mean().unwrap() - predicted.mean_attempts;
+        let off = figures.mean().unwrap() - expected.mean_attempts;
         assert!(off.abs() <= 4.5 * error, "{}", ALLOCATORS[contender.strategy].name);
     }
     let again = complete(&host, &setup(simulated(0.9)), 2_000).unwrap();
@@ -241,8 +241,8 @@ fn on_a_machine_real_binds_are_made_and_its_own_occupancy_is_shown() {
         if row.name == "bitmap" {
             assert_eq!((figures.attempts, figures.failures), (1_000, 0));
         }
-        let Some(predicted) = figures.predicted else { continue };
-        let off = figures.mean().unwrap() - predicted.mean_attempts;
+        let Some(expected) = figures.expected else { continue };
+        let off = figures.mean().unwrap() - expected.mean_attempts;
         let error = figures.standard_error().unwrap();
         assert!(off.abs() <= 4.5 * error, "{} {off} {error}", row.name);
     }
@@ -291,7 +291,7 @@ fn a_race_is_told_to_its_end_and_one_that_is_ended_says_so() {
     };
     session.ask(Ask::Race(race(20)));
     let report = until_over();
-    assert_eq!((report.rebound.count, report.handed_over.thefts), (20, 0));
+    assert_eq!((report.rebound.count, report.handed_over.stolen), (20, 0));
     assert!(matches!(report.place, RacePlace::Simulated { .. }));
     session.ask(Ask::Race(race(u32::MAX)));
     session.ask(Ask::EndRace);

@@ -365,8 +365,8 @@ fn no_more_is_said_to_be_left_than_the_kernel_gives() {
     needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE");
     let _alone = processes::alone();
     for seed in first * 10_000..first * 10_000 + sets {
-        let told = in_new_namespace(|| one_set(seed));
-        if told.is_none() {
+        let reported = in_new_namespace(|| one_set(seed));
+        if reported.is_none() {
             return;
         }
     }

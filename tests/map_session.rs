@@ -39,21 +39,21 @@ fn app() -> App {
         motion: true,
         services: ServiceNames::default(),
     });
-    tell(&mut app, Event::Resized { columns: 120, rows: 40 });
-    tell(&mut app, Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
+    say(&mut app, Event::Resized { columns: 120, rows: 40 });
+    say(&mut app, Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
     app
 }
 
-fn tell(app: &mut App, event: Event) -> Vec<Effect> {
+fn say(app: &mut App, event: Event) -> Vec<Effect> {
     app.update(Duration::from_secs(1), event)
 }
 
 fn press(app: &mut App, keys: &str) -> Vec<Effect> {
-    keys.chars().flat_map(|key| tell(app, Event::Key(Key::Char(key)))).collect()
+    keys.chars().flat_map(|key| say(app, Event::Key(Key::Char(key)))).collect()
 }
 
 fn point(app: &mut App, gesture: Gesture, first: u16, last: u16) {
-    tell(app, Event::Mouse(gesture, Some(PointerTarget::Ports(range(first, last)))));
+    say(app, Event::Mouse(gesture, Some(PointerTarget::Ports(range(first, last)))));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn hovering_reads_and_leaves_the_cursor_alone() {
     let mut app = app();
     point(&mut app, Gesture::Hover, 40_000, 40_009);
     assert_eq!((app.inspected(), app.map().cursor), (40_000, 32_768));
-    tell(&mut app, Event::Mouse(Gesture::Hover, None));
+    say(&mut app, Event::Mouse(Gesture::Hover, None));
     assert_eq!(app.inspected(), 32_768);
 }
 
@@ -100,7 +100,7 @@ fn dragging_measures_both_ways_until_escape() {
     point(&mut app, Gesture::Drag, 33_000, 33_009);
     point(&mut app, Gesture::Release, 33_000, 33_009);
     assert_eq!(app.span(), Some(range(33_000, 40_009)));
-    tell(&mut app, Event::Key(Key::Escape));
+    say(&mut app, Event::Key(Key::Escape));
     assert_eq!(app.span(), None);
 }
 
@@ -135,10 +135,10 @@ fn help_has_three_pages_that_turn_around() {
     for _ in 0..4 {
         let Overlay::Help(page) = app.overlay() else { panic!("help is closed") };
         pages.push(*page);
-        tell(&mut app, Event::Key(Key::Right));
+        say(&mut app, Event::Key(Key::Right));
     }
     assert_eq!(pages, [HelpPage::Keys, HelpPage::States, HelpPage::Ranges, HelpPage::Keys]);
-    tell(&mut app, Event::Key(Key::Escape));
+    say(&mut app, Event::Key(Key::Escape));
     assert_eq!(app.overlay(), &Overlay::None);
 }
 

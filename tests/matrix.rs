@@ -327,8 +327,8 @@ fn explain(holder: &Holder) -> Vec<serde_json::Value> {
         .unwrap();
     let code = i32::from(holder.state.is_none());
     assert_eq!(output.status.code(), Some(code), "{}: {output:?}", holder.name);
-    let mut told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let serde_json::Value::Array(rows) = told["protocols"][0]["bind"].take() else {
+    let mut reported: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let serde_json::Value::Array(rows) = reported["protocols"][0]["bind"].take() else {
         panic!("{}: no binds", holder.name)
     };
     assert_eq!(rows.len(), 18, "six addresses, three ways each");
@@ -409,8 +409,8 @@ fn what_would_free_a_port_is_told_wherever_something_stands() {
         let holders = holders::all();
         let snapshot = settled(&holders);
         for holder in holders.iter().filter(|holder| !is_in_doubt(&snapshot, holder)) {
-            let told = frees_when(&snapshot, holder.protocol, holder.port);
-            assert_eq!(told.is_some(), holder.state.is_some(), "{}: {told:?}", holder.name);
+            let reported = frees_when(&snapshot, holder.protocol, holder.port);
+            assert_eq!(reported.is_some(), holder.state.is_some(), "{}: {reported:?}", holder.name);
         }
     });
 }

@@ -185,8 +185,8 @@ fn every_series_is_of_the_table_and_has_its_labels() {
     let series = look(&[host], None, None);
     for (name, labels) in series.keys() {
         let metric = METRICS.iter().find(|metric| metric.name == name).unwrap();
-        let told = metric.labels.replace("destination", "protocol, source, destination, port");
-        let promised: Vec<&str> = told.split(", ").filter(|label| !label.is_empty()).collect();
+        let reported = metric.labels.replace("destination", "protocol, source, destination, port");
+        let promised: Vec<&str> = reported.split(", ").filter(|label| !label.is_empty()).collect();
         let present: Vec<&str> = labels.iter().map(|(label, _)| label.as_str()).collect();
         // Its unit is not known, and a label without a value is none.
         let promised: Vec<&str> = promised.into_iter().filter(|label| *label != "unit").collect();
@@ -341,8 +341,9 @@ fn of_owners_with_as_many_sockets_the_first_by_name_are_told() {
         };
         let host = (7..).zip(names).fold(narrow(64), add).build();
         let series = look(&[host], None, None);
-        let told = series.keys().filter(|(name, _)| name == "portscope_destination_owner_sockets");
-        told.map(|(_, labels)| labels.last().unwrap().1.clone()).collect::<Vec<_>>()
+        let reported =
+            series.keys().filter(|(name, _)| name == "portscope_destination_owner_sockets");
+        reported.map(|(_, labels)| labels.last().unwrap().1.clone()).collect::<Vec<_>>()
     };
     for names in [["a", "b", "c", "d"], ["d", "c", "b", "a"], ["c", "a", "d", "b"]] {
         assert_eq!(owners(names), ["a", "b", "c"], "{names:?}");
@@ -356,10 +357,10 @@ fn diagnose_to(file: &Path) -> Output {
 }
 
 #[track_caller]
-fn assert_refused(output: &Output, told: &str) {
+fn assert_refused(output: &Output, reported: &str) {
     let line = str::from_utf8(&output.stderr).unwrap();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), &b""[..]), "{line}");
-    assert!(line.starts_with("portscope: could not write /") && line.contains(told), "{line}");
+    assert!(line.starts_with("portscope: could not write /") && line.contains(reported), "{line}");
     assert_eq!(line.matches('\n').count(), 1, "{line}");
 }
 
@@ -442,12 +443,15 @@ fn a_full_disk_leaves_the_old_file() {
     let mut command = Command::new("unshare");
     let output = command.args(arguments).arg(&folder.0).arg(PROGRAM).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    let told = String::from_utf8_lossy(&output.stderr);
-    if told.contains("unshare failed") || told.contains("mount:") {
-        assert!(std::env::var_os("CI").is_none(), "CI needs this: {told}");
-        return eprintln!("not tested here: {told}");
+    let reported = String::from_utf8_lossy(&output.stderr);
+    if reported.contains("unshare failed") || reported.contains("mount:") {
+        assert!(std::env::var_os("CI").is_none(), "CI needs this: {reported}");
+        return eprintln!("not tested here: {reported}");
     }
-    assert!(said.ends_with("code 3\nfiller\nold\nportscope.prom\n"), "{said}{told}");
-    let line = told.lines().last().unwrap();
-    assert!(line.starts_with("portscope: could not write ") && line.contains("No space"), "{told}");
+    assert!(said.ends_with("code 3\nfiller\nold\nportscope.prom\n"), "{said}{reported}");
+    let line = reported.lines().last().unwrap();
+    assert!(
+        line.starts_with("portscope: could not write ") && line.contains("No space"),
+        "{reported}"
+    );
 }

@@ -87,10 +87,13 @@ fn ports(scan: &Value) -> Vec<u64> {
 }
 
 #[track_caller]
-fn assert_refused(output: &Output, code: i32, told: &str) {
+fn assert_refused(output: &Output, code: i32, reported: &str) {
     let line = stderr(output);
     assert_eq!(output.status.code(), Some(code), "{line}");
-    assert!(line.starts_with("portscope: ") && line.contains(told), "{line:?} lacks {told:?}");
+    assert!(
+        line.starts_with("portscope: ") && line.contains(reported),
+        "{line:?} lacks {reported:?}"
+    );
     assert_eq!(line.matches('\n').count(), 1, "{line:?}");
     assert!(!line.trim_end().contains(char::is_control), "{line:?}");
     assert_eq!(output.stdout, b"");
@@ -150,8 +153,8 @@ fn all_lists_each_namespace_once_and_names_what_it_could_not_see() {
         let is_complete = namespaces.iter().all(|scan| scan["complete"] == true)
             && all["missing"].as_array().unwrap().is_empty();
         assert_eq!(all["complete"], is_complete);
-        let told = stderr(&output).contains("partial: network namespaces missing");
-        assert_eq!(told, !all["missing"].as_array().unwrap().is_empty());
+        let reported = stderr(&output).contains("partial: network namespaces missing");
+        assert_eq!(reported, !all["missing"].as_array().unwrap().is_empty());
     });
 }
 
@@ -242,8 +245,8 @@ fn what_is_no_network_namespace_is_told_in_one_line() {
             "is not a network namespace",
         );
         let output = run(["scan", "--netns", "nosuch"]);
-        let told = stderr(&output);
-        assert!(told.contains(&known) || told.contains(" more\n"), "{told}");
+        let reported = stderr(&output);
+        assert!(reported.contains(&known) || reported.contains(" more\n"), "{reported}");
     });
 }
 

@@ -104,7 +104,7 @@ fn race(rounds: u32, write: impl Fn(&Path)) {
     let (folder, outside) = (Folder::new(), Folder::new());
     fs::set_permissions(&folder.0, Permissions::from_mode(0o777)).unwrap();
     fs::write(outside.path("victim"), "untouched").unwrap();
-    let victim = fs::metadata(outside.path("victim")).unwrap();
+    let holder = fs::metadata(outside.path("victim")).unwrap();
     let (name, is_over) = (folder.path(NAME), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| plant(&name, &outside, &is_over));
@@ -114,7 +114,7 @@ fn race(rounds: u32, write: impl Fn(&Path)) {
     assert_eq!(outside.names(), ["victim"]);
     assert_eq!(fs::read(outside.path("victim")).unwrap(), b"untouched");
     let after = fs::metadata(outside.path("victim")).unwrap();
-    assert_eq!((after.ino(), after.uid()), (victim.ino(), victim.uid()));
+    assert_eq!((after.ino(), after.uid()), (holder.ino(), holder.uid()));
     let left = folder.names();
     assert!(left.iter().all(|name| !name.starts_with(".portscope-")), "{left:?}");
 }

@@ -68,8 +68,8 @@ fn scan(session: &mut Session, host: &SimulatedHost, number: u64) {
     let mut snapshot = Snapshot { number, ..host.snapshot() };
     snapshot.taken_at += Duration::from_secs(number);
     let processes: ProcessTable = host.describer().describe(&snapshot.pids).into_iter().collect();
-    session.tell(Event::Report(Report::Scanned(Arc::new(snapshot))));
-    session.tell(Event::Report(Report::Described(Arc::new(processes))));
+    session.say(Event::Report(Report::Scanned(Arc::new(snapshot))));
+    session.say(Event::Report(Report::Described(Arc::new(processes))));
 }
 
 fn destination(remote: [u8; 4], port: u16) -> Destination {
@@ -170,11 +170,11 @@ fn keys_go_through_all_lists_as_through_one() {
 fn every_row_of_ten_thousand_can_be_reached_and_the_last_stands_in_its_window() {
     for size in SIZES {
         let mut session = on(&many(10_000), dark(), size);
-        session.tell(Event::Key(Key::End));
+        session.say(Event::Key(Key::End));
         assert_ne!(list(&session), OverviewList::Destinations);
-        session.tell(Event::Key(Key::Home));
+        session.say(Event::Key(Key::Home));
         for _ in 0..999 {
-            session.tell(Event::Key(Key::PageDown));
+            session.say(Event::Key(Key::PageDown));
         }
         let session = session.press("jjjjjjjjj");
         let scan = session.app.scan().unwrap();

@@ -132,11 +132,11 @@ fn root_without_the_capability_is_told_which_one_it_lacks() {
         let drop_them = ["--bounding-set=-sys_ptrace,-dac_read_search,-dac_override", PROGRAM];
         let output = Command::new("setpriv").args(drop_them).args(["scan", "--strict"]).output();
         let Ok(output) = output else { return not_tested("setpriv(1) is missing") };
-        let told = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains("although running as root"), "{told}");
-        assert!(told.contains("grant CAP_SYS_PTRACE"), "{told}");
-        assert!(!told.contains("run as root"), "{told}");
+        let reported = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{reported}");
+        assert!(reported.contains("although running as root"), "{reported}");
+        assert!(reported.contains("grant CAP_SYS_PTRACE"), "{reported}");
+        assert!(!reported.contains("run as root"), "{reported}");
     });
 }
 
@@ -162,17 +162,17 @@ fn a_start_that_cannot_be_known_is_left_out() {
         drop(listener);
         let explain = ["explain", "8080", "--format", "json"];
         let started = |output: &Output| {
-            let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-            told["protocols"][0]["holders"][0]["started"].clone()
+            let reported: Value = serde_json::from_slice(&output.stdout).unwrap();
+            reported["protocols"][0]["holders"][0]["started"].clone()
         };
         let usual = Command::new(PROGRAM).args(explain).output().unwrap();
         assert!(started(&usual).as_str().unwrap().starts_with("20"));
         let Some(without) = run_without("/proc/stat", &explain) else { return };
         assert_eq!(started(&without), Value::Null);
-        let told = run_without("/proc/stat", &["explain", "8080"]).unwrap();
-        let told = text(&told.stdout);
-        assert!(!told.contains("Started: "), "{told}");
-        assert!(told.contains("Open since: unknown"), "{told}");
+        let reported = run_without("/proc/stat", &["explain", "8080"]).unwrap();
+        let reported = text(&reported.stdout);
+        assert!(!reported.contains("Started: "), "{reported}");
+        assert!(reported.contains("Open since: unknown"), "{reported}");
     });
 }
 
@@ -195,9 +195,9 @@ fn an_owner_without_a_readable_name_makes_the_answer_partial() {
         assert_eq!(names["why"], "/proc/PID/stat of 1 process cannot be read: EBADMSG");
         for command in [&["scan", "--strict"][..], &["explain", "8080", "--strict"]] {
             let strict = run_without(&stat, command).unwrap();
-            let told = text(&strict.stderr);
-            assert_eq!(strict.status.code(), Some(1), "{told}");
-            assert!(told.contains("portscope: partial: process names missing"), "{told}");
+            let reported = text(&strict.stderr);
+            assert_eq!(strict.status.code(), Some(1), "{reported}");
+            assert!(reported.contains("portscope: partial: process names missing"), "{reported}");
         }
         let health = ["diagnose", "--sample", "0", "--format", "json"];
         let health = run_without(&stat, &health).unwrap();

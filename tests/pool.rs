@@ -7,10 +7,10 @@ mod leases;
 
 use std::time::Duration;
 
-use leases::{FIRST, Machine, REST, at, pool, setup, take, take_all, tenant};
+use leases::{FIRST, Machine, REST, at, holder, pool, setup, take, take_all};
 use portscope::{
     allocator::{
-        Bands, Pool, PoolSetup, Priority, Quarantine, Shortage, Tenant, pool::BandsTooLarge,
+        Bands, LeaseHolder, Pool, PoolSetup, Priority, Quarantine, Shortage, pool::BandsTooLarge,
     },
     domain::Errno,
 };
@@ -98,7 +98,7 @@ fn a_drain_hears_strays_however_many_ports_rest() {
 #[test]
 fn a_port_that_its_tenant_still_has_is_bound_for_its_drain_as_soon_as_that_can_be() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Drain(REST)));
-    let port = pool.book(at(0), Priority::Low, tenant(1), |_| ()).unwrap().port;
+    let port = pool.book(at(0), Priority::Low, holder(1), |_| ()).unwrap().port;
     assert!(machine.give_to_others(port), "its tenant binds it");
     pool.release(at(0), port);
     assert!(!pool.resting().next().unwrap().is_held);
@@ -113,10 +113,10 @@ fn a_port_that_its_tenant_still_has_is_bound_for_its_drain_as_soon_as_that_can_b
 #[test]
 fn only_leases_of_those_who_are_gone_are_reclaimed() {
     let (mut pool, _machine) = pool(setup(4, Bands::default(), Quarantine::Time(REST)));
-    let both = [Tenant { pid: 5, started: 1 }, Tenant { pid: 5, started: 2 }];
+    let both = [LeaseHolder { pid: 5, started: 1 }, LeaseHolder { pid: 5, started: 2 }];
     let [gone, alive] =
-        both.map(|tenant| pool.take(at(0), Priority::Low, tenant, |_| ()).unwrap().port);
-    let alive_now = |tenant: Tenant| tenant.started == 2;
+        both.map(|holder| pool.take(at(0), Priority::Low, holder, |_| ()).unwrap().port);
+    let alive_now = |holder: LeaseHolder| holder.started == 2;
     assert_eq!(pool.reclaim(at(1), alive_now), [gone], "the pid is another process now");
     assert_eq!(pool.leases().map(|lease| lease.port).collect::<Vec<_>>(), [alive]);
     assert_eq!((pool.counts().reclaimed, pool.counts().released), (1, 1));
@@ -125,7 +125,7 @@ fn only_leases_of_those_who_are_gone_are_reclaimed() {
 #[test]
 fn a_booked_port_that_a_child_still_uses_is_reclaimed_when_it_is_free() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Time(REST)));
-    let port = pool.book(at(0), Priority::Low, tenant(1), |_| ()).unwrap().port;
+    let port = pool.book(at(0), Priority::Low, holder(1), |_| ()).unwrap().port;
     assert_eq!(machine.ours(), 0);
     assert!(machine.give_to_others(port));
     for now in 1..5 {
@@ -148,7 +148,7 @@ fn no_more_sockets_are_held_than_allowed_those_of_resting_ports_included() {
     assert_eq!(ports.len(), 3);
     pool.release(at(0), ports[0]);
     assert_eq!(take(&mut pool, at(0), Priority::Low), Err(Shortage::Limit { held: 3 }));
-    let booked = pool.book(at(0), Priority::Low, tenant(1), |_| ()).unwrap().port;
+    let booked = pool.book(at(0), Priority::Low, holder(1), |_| ()).unwrap().port;
     pool.release(at(1), booked);
     assert_eq!((pool.held(), machine.ours()), (3, 3));
     pool.pass(at(10));

@@ -19,7 +19,7 @@ use std::{
 
 use portscope::{
     Allocator, LeasePool, LeasePoolBuilder, PoolError,
-    allocator::{Bands, Candidates, Pool, PoolSetup, Priority, Quarantine, Shortage, Tenant},
+    allocator::{Bands, Candidates, LeaseHolder, Pool, PoolSetup, Priority, Quarantine, Shortage},
     domain::{Binder as _, PortRange, Protocols},
     host::linux::binder::RealBinder,
 };
@@ -28,9 +28,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const FIRST: u16 = 50_000;
 const REST: Duration = Duration::from_secs(10);
-const TENANT: Tenant = Tenant { pid: 1, started: 1 };
+const TENANT: LeaseHolder = LeaseHolder { pid: 1, started: 1 };
 /// For what the kernel does in its own time.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 type RealPool = Pool<RealBinder, ChaCha8Rng>;
 
@@ -72,7 +72,7 @@ fn is_bound(port: u16) -> bool {
 
 #[track_caller]
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
         thread::yield_now();
@@ -152,9 +152,9 @@ fn a_booked_lease_is_reclaimed_when_the_last_who_uses_its_port_is_gone() {
     in_new_namespace(|| {
         let mut pool = pool(1, Protocols::Tcp, Quarantine::Time(REST));
         let port = pool.book(at(0), Priority::Low, TENANT, |_| ()).unwrap().port;
-        let tenant = TcpListener::bind(("::", port)).unwrap();
-        let child = tenant.try_clone().unwrap();
-        drop(tenant);
+        let holder = TcpListener::bind(("::", port)).unwrap();
+        let child = holder.try_clone().unwrap();
+        drop(holder);
         assert_eq!(pool.reclaim(at(1), |_| false), [0_u16; 0]);
         drop(child);
         assert_eq!(pool.reclaim(at(2), |_| false), [port]);

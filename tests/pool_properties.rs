@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use leases::{FIRST, Machine, REST, Socket, TestPool, at, pool, setup, take, take_all, tenant};
+use leases::{FIRST, Machine, REST, Socket, TestPool, at, holder, pool, setup, take, take_all};
 use portscope::{
     allocator::{Bands, Pool, PoolSetup, Priority, Quarantine, Shortage},
     domain::Errno,
@@ -70,7 +70,7 @@ impl Bystander {
         let Self { pool, now, machine, .. } = self;
         let leased: Vec<u16> = pool.leases().map(|lease| lease.port).collect();
         let chosen = |which: usize| leased.get(which % leased.len().max(1)).copied();
-        let whose = tenant((leased.len() % 3) as u32);
+        let whose = holder((leased.len() % 3) as u32);
         match deed {
             Deed::Take(class) => {
                 let given = pool.take(*now, class, whose, |_| ()).ok();
@@ -92,7 +92,7 @@ impl Bystander {
                 self.handed_over.extend(socket);
             }
             Deed::Reclaim(pid) => {
-                for port in pool.reclaim(*now, |tenant| tenant.pid != pid) {
+                for port in pool.reclaim(*now, |holder| holder.pid != pid) {
                     assert!(leased.contains(&port));
                     self.quiet_since.insert(port, *now);
                 }

@@ -8,7 +8,7 @@ mod session;
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{Attempt, Lease, PoolCounts, Priority, Resting, Tenant, pool::BandUse},
+    allocator::{Attempt, Lease, LeaseHolder, PoolCounts, Priority, Resting, pool::BandUse},
     app::Event,
     domain::{Errno, PortRange, Protocol, Refusal, Text},
     engine::{PoolReport, Report},
@@ -20,9 +20,9 @@ const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 const NOW: Duration = Duration::from_secs(90);
 
 fn lease(number: u64, port: u16, class: Priority) -> Lease {
-    let tenant = Tenant { pid: 4711, started: 1 };
+    let holder = LeaseHolder { pid: 4711, started: 1 };
     let since = Duration::from_secs(number * 4);
-    Lease { port, number, class, tenant, since, is_held: number != 3 }
+    Lease { port, number, class, holder, since, is_held: number != 3 }
 }
 
 fn band(first: u16, last: u16, leased: u32, resting: u32) -> BandUse {
@@ -81,7 +81,7 @@ fn exhausted() -> PoolReport {
 
 fn pool(theme: &Theme, (columns, rows): (u16, u16), report: &PoolReport) -> Session {
     let mut session = Session::of(&busy(), theme.clone(), columns, rows).press("4p");
-    session.tell(Event::Report(Report::Pool(Arc::new(report.clone()))));
+    session.say(Event::Report(Report::Pool(Arc::new(report.clone()))));
     session
 }
 
@@ -147,7 +147,7 @@ fn no_size_panics() {
                 for columns in (1..221).step_by(19).chain([56, 110, 150]) {
                     for rows in (1..71).step_by(9).chain([2, 3, 12]) {
                         (session.columns, session.rows) = (columns, rows);
-                        session.tell(Event::Resized { columns, rows });
+                        session.say(Event::Resized { columns, rows });
                         session.draw();
                     }
                 }

@@ -7,7 +7,9 @@
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{Bands, Lease, PoolCounts, Priority, Quarantine, Resting, Tenant, pool::BandUse},
+    allocator::{
+        Bands, Lease, LeaseHolder, PoolCounts, Priority, Quarantine, Resting, pool::BandUse,
+    },
     app::{
         App, AppOptions, Context, Effect, Event, Extent, GlyphSet, Key, LabOptions, RowsPerLine,
         Screen, allocation::AllocationOptions, pool::PoolField,
@@ -60,10 +62,10 @@ impl Session {
     }
 
     fn scan(&mut self, snapshot: Snapshot) -> Vec<Ask> {
-        self.tell(Report::Scanned(Arc::new(snapshot)))
+        self.say(Report::Scanned(Arc::new(snapshot)))
     }
 
-    fn tell(&mut self, report: Report) -> Vec<Ask> {
+    fn say(&mut self, report: Report) -> Vec<Ask> {
         asked(self.app.update(self.now, Event::Report(report)))
     }
 
@@ -78,7 +80,7 @@ impl Session {
     }
 
     fn report(&mut self, number: u64, leases: &[u16], resting: &[u16]) {
-        self.tell(Report::Pool(Arc::new(report(number, leases, resting))));
+        self.say(Report::Pool(Arc::new(report(number, leases, resting))));
     }
 
     fn notice(&self) -> &str {
@@ -125,12 +127,12 @@ fn shared(number: u64) -> Snapshot {
 }
 
 fn report(number: u64, leases: &[u16], resting: &[u16]) -> PoolReport {
-    let tenant = Tenant { pid: 7, started: 1 };
+    let holder = LeaseHolder { pid: 7, started: 1 };
     let lease = |(number, &port): (u64, &u16)| Lease {
         port,
         number,
         class: Priority::Normal,
-        tenant,
+        holder,
         since: Duration::from_secs(1),
         is_held: true,
     };
@@ -157,7 +159,7 @@ fn the_pool_opens_in_place_of_the_runs_with_what_the_allocator_goes_by() {
     let asked = session.keys("p");
     let plan = opened(&asked);
     assert_eq!((plan.site, plan.protocols), (Site::Machine, Protocols::Udp));
-    assert_eq!((plan.range, plan.seed, plan.tenant), (IANA_DYNAMIC, 7, None));
+    assert_eq!((plan.range, plan.seed, plan.holder), (IANA_DYNAMIC, 7, None));
     assert_eq!(plan.bands, Bands { high: 128, normal: 128 });
     assert_eq!(session.app.context(), Context::Pool);
     assert_eq!(session.press(ESCAPE), []);
@@ -350,7 +352,7 @@ fn wrong_settings_are_told_what_would_be_right() {
         (PoolField::Rest, "1.2.3", "invalid seconds '1.2.3': expected 0 to 86400, such as 0.5"),
         (PoolField::FailureRate, "1", "invalid failure rate '1': expected above 0 and below 1"),
         (PoolField::Attempts, "0", "invalid attempts '0': expected 1 or more"),
-        (PoolField::Tenant, "0", "invalid pid '0': expected such as 4711; empty: portscope"),
+        (PoolField::LeaseHolder, "0", "invalid pid '0': expected such as 4711; empty: portscope"),
     ] {
         let mut session = Session::open();
         session.set(field, typed);
@@ -364,8 +366,8 @@ fn wrong_settings_are_told_what_would_be_right() {
 fn another_tenant_takes_over_without_a_new_pool() {
     let mut session = Session::open();
     session.report(1, &[50_000], &[]);
-    session.set(PoolField::Tenant, "4711");
-    assert_eq!(asked(session.press(ESCAPE)), [Ask::Tenant(Some(4711))]);
+    session.set(PoolField::LeaseHolder, "4711");
+    assert_eq!(asked(session.press(ESCAPE)), [Ask::LeaseHolder(Some(4711))]);
     assert_eq!(session.app.pool().report().unwrap().leases.len(), 1);
     session.keys("o");
     session.press(Key::Up);
@@ -373,7 +375,7 @@ fn another_tenant_takes_over_without_a_new_pool() {
         session.press(Key::Backspace);
     }
     session.press(Key::Enter);
-    assert_eq!(asked(session.press(ESCAPE)), [Ask::Tenant(None)]);
+    assert_eq!(asked(session.press(ESCAPE)), [Ask::LeaseHolder(None)]);
 }
 
 #[test]
@@ -414,7 +416,7 @@ fn the_range_of_the_runs_is_the_range_of_the_pool() {
 fn a_pool_that_failed_says_why_and_is_tried_again_by_the_next_key() {
     let mut session = Session::open();
     session.report(1, &[50_000], &[]);
-    session.tell(Report::PoolFailed(Text::scrub("could not make a socket")));
+    session.say(Report::PoolFailed(Text::scrub("could not make a socket")));
     assert_eq!(session.notice(), "could not make a socket");
     assert!(session.app.pool().report().is_none());
     let asked = session.keys("a");

@@ -112,7 +112,7 @@ fn plan(ports: u16) -> PoolPlan {
         max_attempts: 10_000,
         hold_share: 1.0,
         seed: 5,
-        tenant: None,
+        holder: None,
     }
 }
 
@@ -153,7 +153,7 @@ fn leases_keep_their_ports_bound_and_dropping_the_thread_frees_all() {
             (1, 10, [54, 0, 0])
         );
         assert_eq!((report.attempts.len(), trouble(&report)), (10, ""));
-        assert!(report.leases.iter().all(|lease| lease.tenant.pid == std::process::id()));
+        assert!(report.leases.iter().all(|lease| lease.holder.pid == std::process::id()));
         assert!(ports(&report).into_iter().all(|port| bind(port).is_err()));
         assert_eq!(free(&plan), 54);
         drop(session);
@@ -189,10 +189,10 @@ fn a_datagram_lengthens_the_rest_of_a_port_that_drains() {
         assert!(released.resting[0].is_held && bind(FIRST).is_err());
         let stray = UdpSocket::bind("127.0.0.1:0").unwrap();
         stray.send_to(b"late", ("127.0.0.1", FIRST)).unwrap();
-        let heard = session.until(|report| report.counts.strays == 1);
-        assert!(heard.resting[0].until > released.resting[0].until);
+        let received = session.until(|report| report.counts.strays == 1);
+        assert!(received.resting[0].until > released.resting[0].until);
         let over = session.until(|report| report.resting.is_empty());
-        assert!(over.now >= heard.resting[0].until);
+        assert!(over.now >= received.resting[0].until);
         assert!(bind(FIRST).is_ok());
     });
 }
@@ -200,22 +200,22 @@ fn a_datagram_lengthens_the_rest_of_a_port_that_drains() {
 #[test]
 fn the_leases_of_a_killed_process_are_reclaimed_within_two_seconds() {
     on_a_fresh_machine(|| {
-        let mut tenant = sleeper();
-        let plan = PoolPlan { tenant: Some(tenant.id()), ..plan(16) };
+        let mut holder = sleeper();
+        let plan = PoolPlan { holder: Some(holder.id()), ..plan(16) };
         let session = Session::real(plan);
         let leased = session.take(Priority::High, 4);
-        assert!(leased.leases.iter().all(|lease| lease.tenant.pid == tenant.id()));
-        tenant.kill().unwrap();
+        assert!(leased.leases.iter().all(|lease| lease.holder.pid == holder.id()));
+        holder.kill().unwrap();
         let killed = Instant::now();
         // It waits for us to hear of its end, and holds nothing meanwhile.
         let report = session.until(|report| report.leases.is_empty());
         assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
         assert_eq!((report.counts.reclaimed, report.counts.released), (4, 4));
         let refused = session.take(Priority::High, 1);
-        assert_eq!(trouble(&refused), format!("process {} has ended", tenant.id()));
-        tenant.wait().unwrap();
+        assert_eq!(trouble(&refused), format!("process {} has ended", holder.id()));
+        holder.wait().unwrap();
 
-        let ours = session.ask(Ask::Tenant(None));
+        let ours = session.ask(Ask::LeaseHolder(None));
         assert_eq!(ours.leases.len(), 0);
         assert_eq!(session.take(Priority::High, 1).leases.len(), 1);
     });
@@ -224,11 +224,11 @@ fn the_leases_of_a_killed_process_are_reclaimed_within_two_seconds() {
 #[test]
 fn who_asks_to_reclaim_need_not_wait() {
     on_a_fresh_machine(|| {
-        let mut tenant = sleeper();
-        let session = Session::real(PoolPlan { tenant: Some(tenant.id()), ..plan(16) });
+        let mut holder = sleeper();
+        let session = Session::real(PoolPlan { holder: Some(holder.id()), ..plan(16) });
         session.take(Priority::Low, 3);
-        tenant.kill().unwrap();
-        tenant.wait().unwrap();
+        holder.kill().unwrap();
+        holder.wait().unwrap();
         assert_eq!(session.ask(Ask::Reclaim).counts.reclaimed, 3);
     });
 }
@@ -236,13 +236,13 @@ fn who_asks_to_reclaim_need_not_wait() {
 #[test]
 fn a_tenant_that_is_none_gets_nothing_and_is_named() {
     on_a_fresh_machine(|| {
-        let tenant = Some(u32::MAX);
-        let (session, first) = Session::on(LinuxHost::new(), PoolPlan { tenant, ..plan(16) });
+        let holder = Some(u32::MAX);
+        let (session, first) = Session::on(LinuxHost::new(), PoolPlan { holder, ..plan(16) });
         let words = "process 4294967295 does not exist and cannot hold leases";
         assert_eq!(trouble(&first), words);
         let refused = session.take(Priority::Low, 1);
         assert_eq!((refused.leases.len(), trouble(&refused)), (0, words));
-        assert_eq!(trouble(&session.ask(Ask::Tenant(None))), "");
+        assert_eq!(trouble(&session.ask(Ask::LeaseHolder(None))), "");
     });
 }
 
@@ -325,7 +325,7 @@ fn on_a_simulated_site_the_machine_is_left_alone() {
     assert!((first.occupied - 0.5).abs() < 1e-9);
     let all = session.take(Priority::Normal, u32::MAX);
     assert_eq!(all.leases.len(), 500);
-    assert!(all.leases.iter().all(|lease| lease.tenant.pid == OWN_PID));
+    assert!(all.leases.iter().all(|lease| lease.holder.pid == OWN_PID));
     assert_eq!(host.held(), []);
 }
 

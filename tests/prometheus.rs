@@ -76,10 +76,10 @@ fn an_exhausted_destination_fires_an_alert_that_names_its_owner_and_resolves_whe
         assert_eq!(refused.kind(), ErrorKind::AddrNotAvailable);
         let alert = firing(&fleet, name);
         assert_eq!(alert["labels"], labels(name, "critical"));
-        let told = &alert["annotations"];
+        let reported = &alert["annotations"];
         let summary = "127.0.0.1:9100 has 0 of 64 ports left towards 127.0.0.1 port 5000";
-        assert_eq!(told["summary"], summary);
-        let description = told["description"].as_str().unwrap();
+        assert_eq!(reported["summary"], summary);
+        let description = reported["description"].as_str().unwrap();
         let owner = format!("64 of the sockets are those of {NAME}.");
         assert!(description.contains(&owner), "{description}");
         firing(&fleet, "PortscopeRangeExhausted");
@@ -226,8 +226,9 @@ fn promtool(arguments: &[&str], input: &[u8]) -> Output {
 
 #[track_caller]
 fn clean(output: &Output) {
-    let told = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && told.1.is_empty(), "{}\n{}", told.0, told.1);
+    let reported =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && reported.1.is_empty(), "{}\n{}", reported.0, reported.1);
 }
 
 #[test]

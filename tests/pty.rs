@@ -244,10 +244,10 @@ fn a_panic_in_any_thread_gives_the_terminal_back_once_and_then_tells() {
         assert_eq!(ended.status.exit_code(), 101, "{}", session.afterwards());
         session.assert_given_back();
         assert_eq!(session.count(b"\x1b[?1049l"), 1);
-        let told = session.afterwards();
-        assert_eq!(told.matches("internal error").count(), 1, "{told}");
-        assert!(told.contains(thread) && told.contains(fault), "{told}");
-        assert!(!told.contains('\u{1b}'), "{told}");
+        let reported = session.afterwards();
+        assert_eq!(reported.matches("internal error").count(), 1, "{reported}");
+        assert!(reported.contains(thread) && reported.contains(fault), "{reported}");
+        assert!(!reported.contains('\u{1b}'), "{reported}");
     }
 }
 
@@ -405,8 +405,8 @@ fn a_late_answer_to_another_program_is_no_keys() {
 
 #[track_caller]
 fn assert_refused(session: &Session, reason: &str) {
-    let told = session.contents();
-    assert!(told.contains(reason) && told.contains("portscope scan"), "{told}");
+    let reported = session.contents();
+    assert!(reported.contains(reason) && reported.contains("portscope scan"), "{reported}");
     assert!(!session.bytes.contains(&b'\x1b'), "an escape byte was written");
 }
 

@@ -53,7 +53,7 @@ fn real(setup: &RaceSetup) -> Option<RaceReport> {
 
 /// How many standard deviations `count` is off the law.
 fn off(count: u32, rounds: &Rounds) -> f64 {
-    (f64::from(count) - rounds.predicted) / rounds.deviation
+    (f64::from(count) - rounds.expected) / rounds.deviation
 }
 
 #[test]
@@ -61,8 +61,8 @@ fn real_thefts_follow_the_law_and_a_kept_socket_is_never_lost() {
     let Some(report) = real(&setup(Some(PROGRAM), 400)) else { return };
     let RaceReport { rebound, handed_over, .. } = &report;
     assert!(report.is_over && rebound.count == 400 && handed_over.count == 400, "{report:?}");
-    assert!(rebound.thefts > 0 && off(rebound.thefts, rebound).abs() < 4.0, "{report:?}");
-    assert_eq!(handed_over.thefts, 0);
+    assert!(rebound.stolen > 0 && off(rebound.stolen, rebound).abs() < 4.0, "{report:?}");
+    assert_eq!(handed_over.stolen, 0);
     assert!(off(handed_over.refused, handed_over).abs() < 4.0, "{report:?}");
 }
 
@@ -73,8 +73,8 @@ fn simulated_thefts_follow_the_law_say_why_they_are_simulated_and_come_again_by_
         let RaceReport { rebound, handed_over, .. } = &report;
         assert!(matches!(&report.place, RacePlace::Simulated { because } if !because.is_empty()));
         assert!(report.is_over && rebound.count == 5000 && handed_over.count == 5000);
-        assert!(rebound.thefts > 0 && off(rebound.thefts, rebound).abs() < 4.0, "{report:?}");
-        assert_eq!(handed_over.thefts, 0);
+        assert!(rebound.stolen > 0 && off(rebound.stolen, rebound).abs() < 4.0, "{report:?}");
+        assert_eq!(handed_over.stolen, 0);
         assert!(off(handed_over.refused, handed_over).abs() < 4.0, "{report:?}");
         assert_eq!(run(&RaceSetup { seed, ..setup(None, 5000) }), report);
     }
@@ -174,8 +174,8 @@ fn endless(seed: u64, mut meddle: impl FnMut(u32) -> bool) -> Option<RaceReport>
 #[test]
 fn a_race_that_nobody_wants_ends_and_leaves_no_process() {
     let mut family = Vec::new();
-    let report = endless(unlikely_seed(1), |victim| {
-        family = with_children(victim);
+    let report = endless(unlikely_seed(1), |holder| {
+        family = with_children(holder);
         false
     });
     let Some(report) = report else { return };
@@ -188,9 +188,9 @@ fn a_race_that_nobody_wants_ends_and_leaves_no_process() {
 #[test]
 fn a_killed_victim_ends_the_race_with_words_and_takes_thief_and_heir_with_it() {
     let mut family = Vec::new();
-    let report = endless(unlikely_seed(2), |victim| {
-        family = with_children(victim);
-        kill(victim);
+    let report = endless(unlikely_seed(2), |holder| {
+        family = with_children(holder);
+        kill(holder);
         true
     });
     let Some(report) = report else { return };
@@ -202,8 +202,8 @@ fn a_killed_victim_ends_the_race_with_words_and_takes_thief_and_heir_with_it() {
 #[test]
 fn a_killed_thief_or_heir_ends_the_race_with_words() {
     for (child, words) in [(1, "the competitor has ended"), (2, "the receiver fails")] {
-        let report = endless(unlikely_seed(2 + child as u64), |victim| {
-            kill(with_children(victim)[child]);
+        let report = endless(unlikely_seed(2 + child as u64), |holder| {
+            kill(with_children(holder)[child]);
             true
         });
         let Some(report) = report else { return };

@@ -119,9 +119,9 @@ fn assert_refused(address: &str, errno: &str, words: &str) {
         let (command, rest) = command.split_once(' ').unwrap_or((command, ""));
         let words_of = [&["--address", address, "--protocol", "tcp"], &*split(rest)].concat();
         let output = run_by(Command::new(PROGRAM).arg(command).args(&words_of));
-        let told = stderr(&output);
-        assert_eq!(code(&output), expected, "{command}: {told}");
-        assert_eq!(told.trim_end(), format!("portscope: {message}"), "{command}");
+        let reported = stderr(&output);
+        assert_eq!(code(&output), expected, "{command}: {reported}");
+        assert_eq!(reported.trim_end(), format!("portscope: {message}"), "{command}");
         assert_eq!(stdout(&output), "", "{command}");
     }
     let explained = json(&format!("explain 50001 --protocol tcp --address {address} --probe"));
@@ -292,7 +292,7 @@ fn range_below_the_unprivileged_start_is_named() {
             eprintln!("not tested here: what needs setpriv");
             return;
         }
-        let told =
+        let reported =
             "ports below ip_unprivileged_port_start = 1024 need CAP_NET_BIND_SERVICE (EACCES)";
         for (words, expected) in [
             ("pick --range 80", 1),
@@ -304,7 +304,7 @@ fn range_below_the_unprivileged_start_is_named() {
             let output = run_by(&mut without_right(words));
             assert_eq!(
                 (code(&output), stderr(&output)),
-                (expected, &*format!("portscope: {told}\n"))
+                (expected, &*format!("portscope: {reported}\n"))
             );
         }
         let picked = run_by(&mut without_right("pick --range 1-1023 --format json"));
@@ -353,8 +353,8 @@ fn holder_of_a_port_is_named_and_no_port_is_tried_twice() {
         drop(listener.accept().unwrap());
         drop((client, listener));
         let waiting = run("pick --range 8080 --protocol tcp");
-        let told = "8080 is in use by a socket in TIME-WAIT, 60 s left, closed by its process";
-        assert!(stderr(&waiting).contains(told), "{}", stderr(&waiting));
+        let reported = "8080 is in use by a socket in TIME-WAIT, 60 s left, closed by its process";
+        assert!(stderr(&waiting).contains(reported), "{}", stderr(&waiting));
     });
 }
 
@@ -366,9 +366,9 @@ fn reserved_ports_that_cover_the_range_are_named_first() {
         for strategy in ["random", "kernel-bind"] {
             let words = format!("pick --range ephemeral --protocol tcp --strategy {strategy}");
             let output = run(&words);
-            let told = "portscope: 28230 of the 28232 ports of range 32768-60999 are reserved \
+            let reported = "portscope: 28230 of the 28232 ports of range 32768-60999 are reserved \
                         (ip_local_reserved_ports), the other 2 are in use: 45001 by ";
-            assert!(stderr(&output).starts_with(told), "{}", stderr(&output));
+            assert!(stderr(&output).starts_with(reported), "{}", stderr(&output));
             let picked = json(&words);
             assert_eq!(picked["error"]["kind"], "range-full");
         }
@@ -418,7 +418,7 @@ fn port_without_a_listed_socket_is_not_called_free() {
     snapshot.gaps.push(Gap::BoundInactiveUnlisted { assumed: false });
     assert!(availability::may_be_unlisted(&snapshot, Protocol::Tcp, 8080));
     let bind = Bind { protocol: Protocol::Tcp, address: BindAddress::Any4, reuse: Reuse::None };
-    let told = |probed| {
+    let reported = |probed| {
         let answer = Answer { verdict: Verdict::Unknown, because: String::new() };
         let probe = "0.0.0.0".to_owned();
         let row = BindRow { probe, bind, answer, refusal: None, probed };
@@ -439,13 +439,13 @@ fn port_without_a_listed_socket_is_not_called_free() {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         (words, explanation.is_held())
     };
-    let (words, is_held) = told(Probed::NotAsked);
+    let (words, is_held) = reported(Probed::NotAsked);
     assert!(
         words.contains("No socket is listed on TCP 41000; an unlisted socket may be bound to it"),
         "{words}"
     );
     assert!(!is_held);
-    let (words, is_held) = told(Probed::Tried(Err(Errno::EADDRINUSE)));
+    let (words, is_held) = reported(Probed::Tried(Err(Errno::EADDRINUSE)));
     assert!(words.contains("an unlisted socket is bound to it"), "{words}");
     assert!(is_held);
 }

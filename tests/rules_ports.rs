@@ -52,8 +52,8 @@ fn connect_to_itself(to: SocketAddr) -> Socket {
 fn run(command: &str) -> bool {
     let _alone = alone();
     let output = Command::new("sh").args(["-c", command]).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() || output.status.code() == Some(127), "{command}: {told}");
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() || output.status.code() == Some(127), "{command}: {reported}");
     output.status.success()
 }
 

@@ -36,7 +36,7 @@ use socket2::{Domain, Socket, Type};
 use namespace::{in_new_namespace, is_linux_at_least, set_sysctl};
 use processes::{Sleeper, alone, not_tested};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A scanner in the thread's namespace, and what it saw last.
 struct Observer {
@@ -138,7 +138,7 @@ fn leave_time_wait(server: &TcpListener) {
 /// Looks until `is_there`, or fails.
 #[track_caller]
 fn look_until(observer: &mut Observer, owners: OwnerDepth, is_there: fn(&Snapshot) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_there(&observer.look(owners).snapshot) {
         assert!(Instant::now() < deadline, "{:#?}", observer.snapshot.vitals);
         std::thread::yield_now();
@@ -481,7 +481,7 @@ fn translate(port: u16, source: &str) -> bool {
 
 /// It has loaded its libraries: no descriptor comes or goes any more.
 fn wait_until_asleep(pid: u32) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains("(sleep) S") {
         assert!(Instant::now() < deadline);
         std::thread::yield_now();

@@ -20,7 +20,7 @@ use portscope::{
     host::{Describer, Host, HostBinder, HostError, OwnerDepth, Scanner, simulated::SimulatedHost},
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(50);
 
 /// One scan, as the host saw it.
@@ -71,7 +71,7 @@ impl CountingHost {
     fn wait_for_scans(&self, count: usize) -> Vec<Seen> {
         let state = self.state.0.lock().unwrap();
         let too_few = |state: &mut State| state.scans.len() < count;
-        let (state, timeout) = self.state.1.wait_timeout_while(state, PATIENCE, too_few).unwrap();
+        let (state, timeout) = self.state.1.wait_timeout_while(state, TIMEOUT, too_few).unwrap();
         assert!(!timeout.timed_out(), "{} scans of {count}", state.scans.len());
         state.scans.clone()
     }
@@ -190,7 +190,7 @@ fn start(host: &CountingHost, interval: Duration, room: usize) -> (Receiver<Repo
 #[track_caller]
 fn next_snapshot(reports: &Receiver<Report>) -> Arc<Snapshot> {
     loop {
-        if let Report::Scanned(snapshot) = reports.recv_timeout(PATIENCE).unwrap() {
+        if let Report::Scanned(snapshot) = reports.recv_timeout(TIMEOUT).unwrap() {
             return snapshot;
         }
     }
@@ -198,9 +198,9 @@ fn next_snapshot(reports: &Receiver<Report>) -> Arc<Snapshot> {
 
 #[track_caller]
 fn next_table(reports: &Receiver<Report>, is_wanted: impl Fn(&ProcessTable) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while Instant::now() < deadline {
-        if let Ok(Report::Described(table)) = reports.recv_timeout(PATIENCE)
+        if let Ok(Report::Described(table)) = reports.recv_timeout(TIMEOUT)
             && is_wanted(&table)
         {
             return;
@@ -372,7 +372,7 @@ fn thousands_of_owners_are_described_in_batches() {
 fn a_panic_in_the_scanner_is_reported() {
     let host = CountingHost::new(State { panics: true, ..State::default() });
     let (reports, _engine) = start(&host, SHORT, 1);
-    let report = reports.recv_timeout(PATIENCE).unwrap();
+    let report = reports.recv_timeout(TIMEOUT).unwrap();
     assert!(matches!(report, Report::WorkerDied(words) if words.as_str().contains("scanner")));
 }
 
@@ -386,7 +386,7 @@ fn stopping_does_not_wait_for_a_scan_that_is_stuck() {
     host.with(|state| state.is_stuck = false);
     host.state.1.notify_all();
     // The thread that was left behind ends after all, and with it its outbox.
-    while reports.recv_timeout(PATIENCE).is_ok() {}
+    while reports.recv_timeout(TIMEOUT).is_ok() {}
 }
 
 #[test]

@@ -73,10 +73,10 @@ fn a_failed_scan_is_told_in_words() {
     let why = "could not open a netlink socket: Operation not permitted";
     let failed = || Event::Report(Report::ScanFailed(Text::scrub(why)));
     let mut session = Session::new(dark(), 80, 24);
-    session.tell(failed());
+    session.say(failed());
     session.golden("failed-first-80x24");
     let mut session = Session::of(&busy(), dark(), 80, 24);
-    session.tell(failed());
+    session.say(failed());
     session.golden("failed-later-80x24");
 }
 
@@ -135,7 +135,7 @@ fn no_size_panics() {
                 // The app may still believe in the old size when a frame is drawn.
                 (session.columns, session.rows) = (columns, rows);
                 session.draw();
-                session.tell(Event::Resized { columns, rows });
+                session.say(Event::Resized { columns, rows });
             }
         }
     }

@@ -20,7 +20,7 @@ use std::{
 };
 
 use folder::Folder;
-use lease_server::{Server, Tenant, answer, end, parse, until};
+use lease_server::{LeaseHolder, Server, answer, end, parse, until};
 use namespace::in_new_namespace;
 use rustix::process::Signal;
 
@@ -31,7 +31,7 @@ fn each_request_gets_another_port_which_can_be_bound_on_both_protocols() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20063"]);
-        let (one, other) = (Tenant::new(), Tenant::new());
+        let (one, other) = (LeaseHolder::new(), LeaseHolder::new());
         let ports: BTreeSet<u16> =
             (0..64).map(|n| server.lease([&one, &other][n % 2].pid()).unwrap()).collect();
         assert_eq!(ports.len(), 64);
@@ -41,7 +41,9 @@ fn each_request_gets_another_port_which_can_be_bound_on_both_protocols() {
             let _udp = UdpSocket::bind((EVERYWHERE, port)).unwrap();
         }
         assert_eq!(server.lease(one.pid()), None);
-        until("it is told", || server.told().contains("no port left for class normal: 64 leased"));
+        until("it is told", || {
+            server.reported().contains("no port left for class normal: 64 leased")
+        });
     });
 }
 
@@ -52,8 +54,8 @@ fn a_port_that_somebody_has_on_one_protocol_is_not_leased() {
         let _tcp = TcpListener::bind(("127.0.0.1", 20_001)).unwrap();
         let _udp = UdpSocket::bind(("::1", 20_002)).unwrap();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
-        let tenant = Tenant::new();
-        let mut ports: Vec<u16> = (0..4).filter_map(|_| server.lease(tenant.pid())).collect();
+        let holder = LeaseHolder::new();
+        let mut ports: Vec<u16> = (0..4).filter_map(|_| server.lease(holder.pid())).collect();
         ports.sort_unstable();
         assert_eq!(ports, [20_000, 20_003]);
     });
@@ -64,7 +66,7 @@ fn a_process_that_cannot_be_a_tenant_gets_no_answer() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003", "--trace"]);
-        let mut gone = Tenant::new();
+        let mut gone = LeaseHolder::new();
         gone.kill();
         let zombie = gone.pid();
         until("a zombie", || server.lease(zombie).is_none());
@@ -72,7 +74,9 @@ fn a_process_that_cannot_be_a_tenant_gets_no_answer() {
         for pid in [0, 1, server.pid(), 4_194_305, u32::MAX] {
             assert_eq!(server.lease(pid), None, "{pid}");
         }
-        until("it is told", || server.told().contains("pid 4294967295 refused: no such process"));
+        until("it is told", || {
+            server.reported().contains("pid 4294967295 refused: no such process")
+        });
     });
 }
 
@@ -81,9 +85,9 @@ fn a_line_without_its_newline_counts_where_the_client_says_no_more() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000"]);
-        let tenant = Tenant::new();
+        let holder = LeaseHolder::new();
         let mut stream = server.connect();
-        stream.write_all(tenant.pid().to_string().as_bytes()).unwrap();
+        stream.write_all(holder.pid().to_string().as_bytes()).unwrap();
         assert_eq!(end(&mut stream), b"20000\n");
     });
 }
@@ -93,8 +97,8 @@ fn a_pid_without_newline_from_a_client_that_waits_is_answered() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
-        let tenant = Tenant::new();
-        let pid = tenant.pid().to_string();
+        let holder = LeaseHolder::new();
+        let pid = holder.pid().to_string();
         for line in [pid.clone(), format!("{pid}\r"), format!("{pid} ")] {
             // Before the server would close a client that said nothing.
             let begin = Instant::now();
@@ -110,14 +114,14 @@ fn a_pid_that_comes_in_pieces_is_taken_as_a_whole() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000", "--trace"]);
-        let tenant = Tenant::new();
-        let pid = tenant.pid().to_string();
+        let holder = LeaseHolder::new();
+        let pid = holder.pid().to_string();
         let mut stream = server.connect();
         // A blank is no pid yet, however long the rest takes.
         stream.write_all(b" ").unwrap();
         stream.write_all(pid.as_bytes()).unwrap();
         assert_eq!(answer(&mut stream), b"20000\n");
-        until("it is told", || server.told().contains(&format!("port 20000, pid {pid}\n")));
+        until("it is told", || server.reported().contains(&format!("port 20000, pid {pid}\n")));
     });
 }
 
@@ -133,10 +137,10 @@ fn a_kernel_thread_gets_no_port() {
         let server = Server::start(&folder.path("s"), &["--range", "20000", "--trace"]);
         for pid in threads {
             assert_eq!(server.lease(pid), None, "{pid}");
-            let told = format!("pid {pid} refused: a lease of pid {pid} would never end");
-            until("it is told", || server.told().contains(&told));
+            let reported = format!("pid {pid} refused: a lease of pid {pid} would never end");
+            until("it is told", || server.reported().contains(&reported));
         }
-        assert_eq!(server.lease(Tenant::new().pid()), Some(20_000));
+        assert_eq!(server.lease(LeaseHolder::new().pid()), Some(20_000));
     });
 }
 
@@ -156,13 +160,13 @@ fn sigusr1_prints_statistics_and_the_server_goes_on() {
         let folder = Folder::new();
         let options = ["--range", "20000-20009", "--quarantine", "60"];
         let server = Server::start(&folder.path("s"), &options);
-        let (mut one, other) = (Tenant::new(), Tenant::new());
+        let (mut one, other) = (LeaseHolder::new(), LeaseHolder::new());
         server.signal(Signal::USR1);
         let none = "ports: 0 leased, 10 free, 0 in quarantine; clients: 0 waiting; since start: 0 \
                     leased, 0 released, 0 returned, 0 refused, 0 invalid, 0 closed";
-        until("it is told", || server.told().contains(none));
-        for tenant in [&one, &other, &other] {
-            assert!(server.lease(tenant.pid()).is_some());
+        until("it is told", || server.reported().contains(none));
+        for holder in [&one, &other, &other] {
+            assert!(server.lease(holder.pid()).is_some());
         }
         assert_eq!(server.lease(1), None);
         assert_eq!(server.ask(b"x\n"), b"");
@@ -172,7 +176,7 @@ fn sigusr1_prints_statistics_and_the_server_goes_on() {
                     leased, 1 released, 0 returned, 1 refused, 1 invalid, 0 closed";
         until("it is told", || {
             server.signal(Signal::USR1);
-            server.told().contains(some)
+            server.reported().contains(some)
         });
         assert!(server.lease(other.pid()).is_some());
     });
@@ -184,7 +188,7 @@ fn a_port_comes_back_when_its_process_is_gone_but_not_while_somebody_has_it() {
         let folder = Folder::new();
         let options = ["--range", "20000", "--quarantine", "0", "--trace"];
         let server = Server::start(&folder.path("s"), &options);
-        let (mut one, other) = (Tenant::new(), Tenant::new());
+        let (mut one, other) = (LeaseHolder::new(), LeaseHolder::new());
         assert_eq!(server.lease(one.pid()), Some(20_000));
         // As a child of the tenant would.
         let child = UdpSocket::bind((EVERYWHERE, 20_000)).unwrap();
@@ -197,8 +201,8 @@ fn a_port_comes_back_when_its_process_is_gone_but_not_while_somebody_has_it() {
         }
         drop(child);
         until("it comes back", || server.lease(other.pid()) == Some(20_000));
-        let told = "port 20000 released: its process has exited";
-        until("it is told", || server.told().contains(told));
+        let reported = "port 20000 released: its process has exited";
+        until("it is told", || server.reported().contains(reported));
     });
 }
 
@@ -207,11 +211,11 @@ fn nobody_has_to_ask_for_a_port_to_come_back() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20009", "--trace"]);
-        let mut tenant = Tenant::new();
-        let port = server.lease(tenant.pid()).unwrap();
-        tenant.kill();
+        let mut holder = LeaseHolder::new();
+        let port = server.lease(holder.pid()).unwrap();
+        holder.kill();
         let released = format!("port {port} released");
-        until("it is released", || server.told().contains(&released));
+        until("it is released", || server.reported().contains(&released));
     });
 }
 
@@ -221,7 +225,7 @@ fn a_released_port_rests_before_it_is_leased_again() {
         let folder = Folder::new();
         let options = ["--range", "20000", "--quarantine", "1.5"];
         let server = Server::start(&folder.path("s"), &options);
-        let (mut one, other) = (Tenant::new(), Tenant::new());
+        let (mut one, other) = (LeaseHolder::new(), LeaseHolder::new());
         assert_eq!(server.lease(one.pid()), Some(20_000));
         let killed = Instant::now();
         one.kill();
@@ -236,10 +240,10 @@ fn a_port_that_is_drained_stays_bound_until_no_stray_came_for_so_long() {
         let folder = Folder::new();
         let options = ["--range", "20000", "--drain", "1", "--trace"];
         let server = Server::start(&folder.path("s"), &options);
-        let (mut one, other) = (Tenant::new(), Tenant::new());
+        let (mut one, other) = (LeaseHolder::new(), LeaseHolder::new());
         assert_eq!(server.lease(one.pid()), Some(20_000));
         one.kill();
-        until("it is released", || server.told().contains("port 20000 released"));
+        until("it is released", || server.reported().contains("port 20000 released"));
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         let begin = Instant::now();
         let mut last = begin;
@@ -308,8 +312,8 @@ fn sixteen_unmodified_clients_of_portpicker_at_once_get_a_port_each() {
             })
             .collect();
         assert_eq!(ports, (20_000..=20_015).collect());
-        let tenant = Tenant::new();
-        assert_eq!(server.lease(tenant.pid()), None);
+        let holder = LeaseHolder::new();
+        assert_eq!(server.lease(holder.pid()), None);
         for mut client in clients {
             drop(client.stdin.take());
             assert_eq!(complaint(&mut client), "");
@@ -317,14 +321,14 @@ fn sixteen_unmodified_clients_of_portpicker_at_once_get_a_port_each() {
         }
         let mut back = BTreeSet::new();
         until("all come back", || {
-            back.extend(server.lease(tenant.pid()));
+            back.extend(server.lease(holder.pid()));
             back.len() == 16
         });
     });
 }
 
 fn complaint(client: &mut Child) -> String {
-    let mut told = String::new();
-    client.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    told
+    let mut reported = String::new();
+    client.stderr.take().unwrap().read_to_string(&mut reported).unwrap();
+    reported
 }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use folder::Folder;
-use lease_server::{Server, Tenant, answer, parse, until};
+use lease_server::{LeaseHolder, Server, answer, parse, until};
 use namespace::in_new_namespace;
 use rustix::process::Signal;
 
@@ -30,8 +30,8 @@ fn what_is_no_pid_is_closed_without_an_answer_and_costs_no_port() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003", "--trace"]);
-        let tenant = Tenant::new();
-        let pid = tenant.pid();
+        let holder = LeaseHolder::new();
+        let pid = holder.pid();
         for line in [
             b"\n".to_vec(),
             b"-1\n".to_vec(),
@@ -50,8 +50,8 @@ fn what_is_no_pid_is_closed_without_an_answer_and_costs_no_port() {
             let _ = stream.shutdown(Shutdown::Write);
             assert_eq!(answer(&mut stream), b"", "{line:?}");
         }
-        until("it is told", || server.told().contains("refused: invalid pid '-1'"));
-        assert!(!server.told().contains('\u{1b}'));
+        until("it is told", || server.reported().contains("refused: invalid pid '-1'"));
+        assert!(!server.reported().contains('\u{1b}'));
         assert_eq!((0..5).filter_map(|_| server.lease(pid)).count(), 4);
     });
 }
@@ -61,7 +61,7 @@ fn who_says_nothing_or_half_a_line_is_closed_after_five_seconds_and_holds_up_nob
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
-        let tenant = Tenant::new();
+        let holder = LeaseHolder::new();
         let begin = Instant::now();
         let mut silent = server.connect();
         let mut hesitant = server.connect();
@@ -74,7 +74,7 @@ fn who_says_nothing_or_half_a_line_is_closed_after_five_seconds_and_holds_up_nob
             }
             begin.elapsed()
         });
-        assert!(server.lease(tenant.pid()).is_some());
+        assert!(server.lease(holder.pid()).is_some());
         assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
         for stream in [&mut silent, &mut hesitant] {
             assert_eq!(answer(stream), b"");
@@ -82,7 +82,7 @@ fn who_says_nothing_or_half_a_line_is_closed_after_five_seconds_and_holds_up_nob
             assert!(took >= DEADLINE && took < DEADLINE * 2, "{took:?}");
         }
         assert!(dripping.join().unwrap() < DEADLINE * 2);
-        assert_eq!((0..4).filter_map(|_| server.lease(tenant.pid())).count(), 3);
+        assert_eq!((0..4).filter_map(|_| server.lease(holder.pid())).count(), 3);
     });
 }
 
@@ -91,7 +91,7 @@ fn clients_without_newline_or_with_pids_of_no_use_hold_up_nobody() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20099"]);
-        let tenant = Tenant::new();
+        let holder = LeaseHolder::new();
         let unfinished: Vec<UnixStream> = (0..400)
             .map(|_| {
                 let mut stream = server.connect();
@@ -108,13 +108,13 @@ fn clients_without_newline_or_with_pids_of_no_use_hold_up_nobody() {
             .collect();
         for _ in 0..50 {
             let begin = Instant::now();
-            assert!(server.lease(tenant.pid()).is_some());
+            assert!(server.lease(holder.pid()).is_some());
             assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
         }
         for mut stream in unfinished.into_iter().chain(useless) {
             assert_eq!(answer(&mut stream), b"");
         }
-        assert_eq!((0..100).filter_map(|_| server.lease(tenant.pid())).count(), 50);
+        assert_eq!((0..100).filter_map(|_| server.lease(holder.pid())).count(), 50);
     });
 }
 
@@ -124,12 +124,12 @@ fn thousands_of_silent_connections_take_few_descriptors_and_others_are_served() 
         raise_descriptor_limit();
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20099"]);
-        let tenant = Tenant::new();
+        let holder = LeaseHolder::new();
         let mut silent = Vec::new();
         for number in 0..3000 {
             silent.push(server.connect());
             if number % 500 == 499 {
-                assert!(server.lease(tenant.pid()).is_some());
+                assert!(server.lease(holder.pid()).is_some());
                 let descriptors = server.descriptors();
                 assert!(descriptors < 560, "{descriptors} after {number}");
             }
@@ -137,11 +137,11 @@ fn thousands_of_silent_connections_take_few_descriptors_and_others_are_served() 
         // The oldest were closed first.
         assert_eq!(silent[0].read(&mut [0]).unwrap(), 0);
         let last = silent.last_mut().unwrap();
-        writeln!(last, "{}", tenant.pid()).unwrap();
+        writeln!(last, "{}", holder.pid()).unwrap();
         assert!(parse(&answer(last)).is_some());
         drop(silent);
         until("all are closed", || server.descriptors() < 40);
-        assert_eq!((0..100).filter_map(|_| server.lease(tenant.pid())).count(), 100 - 7);
+        assert_eq!((0..100).filter_map(|_| server.lease(holder.pid())).count(), 100 - 7);
     });
 }
 
@@ -153,11 +153,11 @@ fn a_server_with_few_descriptors_serves_on_among_silent_connections() {
         let few = rustix::process::Rlimit { current: Some(24), maximum: Some(24) };
         let pid = rustix::process::Pid::from_raw(server.pid().cast_signed()).unwrap();
         rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, few).unwrap();
-        let tenant = Tenant::new();
+        let holder = LeaseHolder::new();
         let _silent: Vec<UnixStream> = (0..100).map(|_| server.connect()).collect();
         let mut leased = 0;
         until("all are leased", || {
-            leased += u32::from(server.lease(tenant.pid()).is_some());
+            leased += u32::from(server.lease(holder.pid()).is_some());
             leased == 100
         });
     });
@@ -169,18 +169,18 @@ fn a_client_that_left_before_its_answer_costs_no_port() {
         let folder = Folder::new();
         let options = ["--range", "20000", "--quarantine", "0", "--trace"];
         let server = Server::start(&folder.path("s"), &options);
-        let tenant = Tenant::new();
+        let holder = LeaseHolder::new();
         for round in 1..=20 {
             // Stopped, so that the client is gone for sure before it is heard.
             server.signal(Signal::STOP);
             let mut stream = server.connect();
-            writeln!(stream, "{}", tenant.pid()).unwrap();
+            writeln!(stream, "{}", holder.pid()).unwrap();
             drop(stream);
             server.signal(Signal::CONT);
-            let given_back = || server.told().matches("returned").count();
+            let given_back = || server.reported().matches("returned").count();
             until("it is given back", || given_back() == round);
         }
-        until("it is leased", || server.lease(tenant.pid()) == Some(20_000));
+        until("it is leased", || server.lease(holder.pid()) == Some(20_000));
     });
 }
 
@@ -189,15 +189,15 @@ fn who_reads_its_answer_late_gets_it() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20099"]);
-        let tenant = Tenant::new();
+        let holder = LeaseHolder::new();
         let mut late: Vec<UnixStream> = (0..50)
             .map(|_| {
                 let mut stream = server.connect();
-                writeln!(stream, "{}", tenant.pid()).unwrap();
+                writeln!(stream, "{}", holder.pid()).unwrap();
                 stream
             })
             .collect();
-        let mut ports: Vec<u16> = (0..50).map(|_| server.lease(tenant.pid()).unwrap()).collect();
+        let mut ports: Vec<u16> = (0..50).map(|_| server.lease(holder.pid()).unwrap()).collect();
         ports.extend(late.iter_mut().map(|stream| parse(&answer(stream)).unwrap()));
         ports.sort_unstable();
         assert!(ports.into_iter().eq(20_000..=20_099));

@@ -17,7 +17,7 @@ use std::{
 };
 
 use folder::Folder;
-use lease_server::{PROGRAM, Server, Tenant, parse, until};
+use lease_server::{LeaseHolder, PROGRAM, Server, parse, until};
 use namespace::in_new_namespace;
 
 /// In the environment of this test binary: it is to be a client of that socket. What it says of the
@@ -42,7 +42,7 @@ fn client() {
 /// A pid namespace with three processes: 1 is a shell, 2 a sleep, 3 a client.
 struct Container {
     process: Child,
-    told: BufReader<std::process::ChildStderr>,
+    reported: BufReader<std::process::ChildStderr>,
 }
 
 impl Container {
@@ -62,8 +62,8 @@ impl Container {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let told = BufReader::new(process.stderr.take().unwrap());
-        Some(Self { process, told })
+        let reported = BufReader::new(process.stderr.take().unwrap());
+        Some(Self { process, reported })
     }
 
     /// The port that the client gets for what it calls `pid`.
@@ -72,7 +72,7 @@ impl Container {
         stdin.write_all(format!("{pid}\n").as_bytes()).unwrap();
         loop {
             let mut line = String::new();
-            assert!(self.told.read_line(&mut line).unwrap() > 0, "the client has ended");
+            assert!(self.reported.read_line(&mut line).unwrap() > 0, "the client has ended");
             if let Some((_, port)) = line.trim_end().rsplit_once("answer ") {
                 return port.parse().ok().filter(|&port| port != 0);
             }
@@ -131,14 +131,14 @@ fn a_pid_of_a_container_is_leased_to_the_process_that_it_names_there() {
         // The client itself, its parent, and a process beside it.
         for (asked, inside) in [("self", 3), ("1", 1), ("2", 2)] {
             let port = container.lease(asked).unwrap();
-            let told = format!("port {port}, pid {}\n", container.here(inside));
-            until("it is told", || server.told().contains(&told));
+            let reported = format!("port {port}, pid {}\n", container.here(inside));
+            until("it is told", || server.reported().contains(&reported));
         }
         drop(container);
-        let released = || server.told().matches("released: its process has exited").count();
+        let released = || server.reported().matches("released: its process has exited").count();
         until("all come back", || released() == 3);
-        let tenant = Tenant::new();
-        assert_eq!((0..5).filter_map(|_| server.lease(tenant.pid())).count(), 4);
+        let holder = LeaseHolder::new();
+        assert_eq!((0..5).filter_map(|_| server.lease(holder.pid())).count(), 4);
     });
 }
 
@@ -148,14 +148,15 @@ fn a_pid_that_means_something_else_here_costs_no_port() {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &OPTIONS);
         let Some(mut container) = Container::start(&folder.path("s")) else { return };
-        let tenant = Tenant::new();
+        let holder = LeaseHolder::new();
         // They are here, but not there.
-        for pid in [tenant.pid(), std::process::id(), server.pid()] {
+        for pid in [holder.pid(), std::process::id(), server.pid()] {
             assert_eq!(container.lease(&pid.to_string()), None, "{pid}");
         }
-        let told = format!("pid {} refused: the client is in another pid namespace", tenant.pid());
-        until("it is told", || server.told().contains(&told));
-        assert_eq!((0..5).filter_map(|_| server.lease(tenant.pid())).count(), 4);
+        let reported =
+            format!("pid {} refused: the client is in another pid namespace", holder.pid());
+        until("it is told", || server.reported().contains(&reported));
+        assert_eq!((0..5).filter_map(|_| server.lease(holder.pid())).count(), 4);
     });
 }
 
@@ -173,8 +174,8 @@ fn a_client_of_a_namespace_that_is_not_visible_gets_no_port() {
         for pid in [1, 2, 3, std::process::id()] {
             assert_eq!(server.lease(pid), None, "{pid}");
         }
-        let told = "the client is in a pid namespace that is not visible here";
-        until("it is told", || server.told().matches(told).count() == 4);
+        let reported = "the client is in a pid namespace that is not visible here";
+        until("it is told", || server.reported().matches(reported).count() == 4);
     });
 }
 
@@ -188,8 +189,8 @@ fn a_server_that_sees_proc_of_another_namespace_does_not_start() {
         let mut program = Command::new("unshare");
         program.args(["--pid", "--fork", "--kill-child", PROGRAM, "serve", "--socket"]);
         let output = program.arg(folder.path("s")).output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.contains("/proc shows another pid namespace"), "{told}");
+        let reported = String::from_utf8(output.stderr).unwrap();
+        assert!(reported.contains("/proc shows another pid namespace"), "{reported}");
         assert_eq!(output.status.code(), Some(2));
         assert_eq!(folder.names(), [""; 0]);
     });

@@ -54,7 +54,8 @@ fn sixteen_processes_race_for_64_ports_and_none_is_given_twice_lost_or_leaked() 
     if std::env::var_os(SOCKET).is_some() {
         return race();
     }
-    let rounds = std::env::var("PORTSCOPE_ROUNDS").map_or(ROUNDS, |told| told.parse().unwrap());
+    let rounds =
+        std::env::var("PORTSCOPE_ROUNDS").map_or(ROUNDS, |reported| reported.parse().unwrap());
     in_new_namespace(|| {
         let folder = Folder::new();
         let options = ["--range", "20000-20063", "--quarantine", "0"];
@@ -64,7 +65,7 @@ fn sixteen_processes_race_for_64_ports_and_none_is_given_twice_lost_or_leaked() 
         for _ in 0..=rounds {
             run_round(&server, &mut figures);
         }
-        eprintln!("{rounds} rounds and one more: {figures:?}\n{}", server.told());
+        eprintln!("{rounds} rounds and one more: {figures:?}\n{}", server.reported());
         let leases = (rounds + 1) * (RACERS * EACH) as u32;
         assert_eq!(figures, Figures { leases, ..Figures::default() });
     });
@@ -76,7 +77,7 @@ fn run_round(server: &Server, figures: &mut Figures) {
     // All of them hear it at once.
     drop(start);
     let mut ports = BTreeSet::new();
-    for result in racers.iter_mut().flat_map(told) {
+    for result in racers.iter_mut().flat_map(reported) {
         match result {
             Raced::Refused => figures.lost += 1,
             Raced::Port(port) if ports.insert(port) => figures.leases += 1,
@@ -93,7 +94,7 @@ fn run_round(server: &Server, figures: &mut Figures) {
     }
 }
 
-fn told(racer: &mut Child) -> Vec<Raced> {
+fn reported(racer: &mut Child) -> Vec<Raced> {
     let lines = BufReader::new(racer.stdout.take().unwrap()).lines();
     let mut words = lines.filter_map(|line| Some(line.unwrap().split_once("raced:")?.1.to_owned()));
     let words = words.next().expect("a racer tells what it got");

@@ -26,7 +26,7 @@ use std::{
 };
 
 use folder::Folder;
-use lease_server::{PROGRAM, Server, Tenant, answer, parse, until};
+use lease_server::{LeaseHolder, PROGRAM, Server, answer, parse, until};
 use namespace::in_new_namespace;
 use rustix::{
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with},
@@ -40,15 +40,15 @@ fn refusal(socket: &Path, options: &[&str]) -> (String, Option<i32>) {
     let mut command = Command::new(PROGRAM);
     let output = command.arg("serve").arg("--socket").arg(socket).args(options).output().unwrap();
     assert!(output.stdout.is_empty());
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.starts_with("portscope: ") && told.lines().count() == 1, "{told}");
-    (told, output.status.code())
+    let reported = String::from_utf8(output.stderr).unwrap();
+    assert!(reported.starts_with("portscope: ") && reported.lines().count() == 1, "{reported}");
+    (reported, output.status.code())
 }
 
 #[track_caller]
 fn assert_refused(socket: &Path, words: &str) {
-    let (told, code) = refusal(socket, &RANGE);
-    assert!(told.contains(words), "{told}");
+    let (reported, code) = refusal(socket, &RANGE);
+    assert!(reported.contains(words), "{reported}");
     assert_eq!(code, Some(2));
 }
 
@@ -71,8 +71,8 @@ fn a_signal_ends_it_with_nothing_left() {
             }
             let folder = Folder::new();
             let mut server = Server::start(&folder.path("s"), &RANGE);
-            let tenant = Tenant::new();
-            assert!(server.lease(tenant.pid()).is_some());
+            let holder = LeaseHolder::new();
+            assert!(server.lease(holder.pid()).is_some());
             assert_eq!(folder.names(), ["s", "s.lock"]);
             server.signal(signal);
             assert_eq!(server.wait().signal(), Some(signal.as_raw()));
@@ -98,10 +98,10 @@ fn the_socket_has_the_rights_that_the_umask_leaves() {
 fn what_a_killed_server_left_is_replaced_and_all_its_ports_are_free() {
     in_new_namespace(|| {
         let folder = Folder::new();
-        let tenant = Tenant::new();
+        let holder = LeaseHolder::new();
         for _ in 0..3 {
             let mut server = Server::start(&folder.path("s"), &RANGE);
-            assert_eq!((0..64).filter_map(|_| server.lease(tenant.pid())).count(), 64);
+            assert_eq!((0..64).filter_map(|_| server.lease(holder.pid())).count(), 64);
             server.signal(Signal::KILL);
             server.wait();
             assert_eq!(folder.names(), ["s", "s.lock"]);
@@ -117,7 +117,7 @@ fn a_second_server_is_refused_and_the_first_goes_on() {
         for _ in 0..3 {
             assert_refused(&folder.path("s"), "another portscope serves at");
         }
-        assert!(server.lease(Tenant::new().pid()).is_some());
+        assert!(server.lease(LeaseHolder::new().pid()).is_some());
         assert_eq!(folder.names(), ["s", "s.lock"]);
     });
 }
@@ -153,8 +153,8 @@ fn of_many_that_start_at_once_where_one_was_killed_one_serves() {
             stream.is_some()
         });
         let mut stream = stream.unwrap();
-        let tenant = Tenant::new();
-        writeln!(stream, "{}", tenant.pid()).unwrap();
+        let holder = LeaseHolder::new();
+        writeln!(stream, "{}", holder.pid()).unwrap();
         assert!(parse(&answer(&mut stream)).is_some());
         many[0].kill().unwrap();
         many[0].wait().unwrap();
@@ -266,7 +266,7 @@ fn a_name_is_at_most_as_long_as_clients_take() {
         assert_refused(Path::new(&name), "107 bytes");
         assert_eq!(folder.names(), [""; 0]);
         let server = Server::start(&folder.path(&longest), &RANGE);
-        assert!(server.lease(Tenant::new().pid()).is_some());
+        assert!(server.lease(LeaseHolder::new().pid()).is_some());
         let name = format!("@{}", "a".repeat(107));
         let _abstract = Server::start(Path::new(&name), &RANGE);
         let address = SocketAddr::from_abstract_name("a".repeat(107)).unwrap();
@@ -278,7 +278,7 @@ fn a_name_is_at_most_as_long_as_clients_take() {
 fn few_descriptors_are_enough_or_refused_with_what_to_raise() {
     in_new_namespace(|| {
         let folder = Folder::new();
-        let tenant = Tenant::new();
+        let holder = LeaseHolder::new();
         let mut served = 0;
         for limit in 4..=20 {
             let socket = folder.path(&format!("s{limit}"));
@@ -288,12 +288,12 @@ fn few_descriptors_are_enough_or_refused_with_what_to_raise() {
             process.args(["-c", &command, PROGRAM]).arg(&socket).stdin(Stdio::null());
             let mut process = process.stderr(Stdio::piped()).spawn().unwrap();
             let mut line = String::new();
-            let mut told = BufReader::new(process.stderr.take().unwrap());
-            told.read_line(&mut line).unwrap();
+            let mut reported = BufReader::new(process.stderr.take().unwrap());
+            reported.read_line(&mut line).unwrap();
             if line.contains("PORTSERVER_ADDRESS=") {
                 served += 1;
                 let mut stream = UnixStream::connect(&socket).unwrap();
-                writeln!(stream, "{}", tenant.pid()).unwrap();
+                writeln!(stream, "{}", holder.pid()).unwrap();
                 assert_eq!(parse(&answer(&mut stream)), Some(20_000), "{limit}");
                 process.kill().unwrap();
                 process.wait().unwrap();
@@ -373,8 +373,8 @@ fn an_abstract_name_needs_no_file_and_is_taken_by_one_server() {
         assert_refused(Path::new("@portscope-test"), "listens at @portscope-test");
         let address = SocketAddr::from_abstract_name("portscope-test").unwrap();
         let mut stream = UnixStream::connect_addr(&address).unwrap();
-        let tenant = Tenant::new();
-        writeln!(stream, "{}", tenant.pid()).unwrap();
+        let holder = LeaseHolder::new();
+        writeln!(stream, "{}", holder.pid()).unwrap();
         assert!(parse(&answer(&mut stream)).is_some());
         server.signal(Signal::TERM);
         server.wait();
@@ -398,8 +398,8 @@ fn options_that_make_no_sense_are_refused_before_anything_is_made() {
         (&["--protocol", "sctp"], "tcp, udp, both"),
         (&["--address", "192.0.2.1", "--socket", "x"], "twice"),
     ] {
-        let (told, code) = refusal(&folder.path("s"), options);
-        assert!(told.contains(words), "{options:?}: {told}");
+        let (reported, code) = refusal(&folder.path("s"), options);
+        assert!(reported.contains(words), "{options:?}: {reported}");
         assert_eq!(code, Some(2));
     }
     assert_eq!(folder.names(), [""; 0]);
@@ -415,6 +415,6 @@ fn a_range_that_is_all_reserved_is_refused() {
         assert_refused(&folder.path("s"), "every port of 20000-20063 is reserved");
         let options = [&RANGE[..], &["--ignore-reserved"]].concat();
         let server = Server::start(&folder.path("s"), &options);
-        assert!(server.lease(Tenant::new().pid()).is_some());
+        assert!(server.lease(LeaseHolder::new().pid()).is_some());
     });
 }

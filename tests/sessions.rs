@@ -54,12 +54,12 @@ impl Session {
         session
     }
 
-    fn tell(&mut self, event: Event) -> Vec<Effect> {
+    fn say(&mut self, event: Event) -> Vec<Effect> {
         self.0.update(Duration::from_secs(1), event)
     }
 
     fn press(&mut self, key: Key) -> Vec<Effect> {
-        self.tell(Event::Key(key))
+        self.say(Event::Key(key))
     }
 
     fn type_keys(&mut self, keys: &str) -> Vec<Effect> {
@@ -67,7 +67,7 @@ impl Session {
     }
 
     fn scanned(&mut self, snapshot: Snapshot) -> Vec<Effect> {
-        self.tell(Event::Report(Report::Scanned(Arc::new(snapshot))))
+        self.say(Event::Report(Report::Scanned(Arc::new(snapshot))))
     }
 
     fn cursor(&self) -> u16 {
@@ -115,7 +115,7 @@ fn a_block_is_entered_at_the_port_that_gives_it_its_colour() {
     assert_eq!(session.cursor(), 40_006);
     session.press(Key::Left);
     assert_eq!(session.cursor(), 39_980);
-    session.tell(Event::Mouse(
+    session.say(Event::Mouse(
         Gesture::Press,
         Some(PointerTarget::Ports(PortRange::new(40_000, 40_019).unwrap())),
     ));
@@ -160,10 +160,10 @@ fn a_process_of_the_command_line_is_found_as_soon_as_it_is_described() {
     let table: ProcessTable = host.describer().describe(&snapshot.pids).into_iter().collect();
     session.scanned(snapshot);
     assert_eq!(session.cursor(), 32_768);
-    session.tell(Event::Report(Report::Described(Arc::new(table.clone()))));
+    session.say(Event::Report(Report::Described(Arc::new(table.clone()))));
     assert_eq!(session.cursor(), 40_007);
     session.press(Key::Home);
-    session.tell(Event::Report(Report::Described(Arc::new(table))));
+    session.say(Event::Report(Report::Described(Arc::new(table))));
     assert_eq!(session.cursor(), 32_768, "it is looked for once");
 }
 
@@ -209,7 +209,7 @@ fn r_scans_now() {
 #[test]
 fn a_failed_scan_is_remembered_until_one_works() {
     let mut session = Session::started();
-    session.tell(Event::Report(Report::ScanFailed(Text::scrub("no"))));
+    session.say(Event::Report(Report::ScanFailed(Text::scrub("no"))));
     assert_eq!(session.0.failure().map(Text::as_str), Some("no"));
     assert!(session.0.scan().is_some());
     let mut next = machine().snapshot();
@@ -222,7 +222,7 @@ fn a_failed_scan_is_remembered_until_one_works() {
 fn a_dead_worker_ends_the_program_with_its_words() {
     let mut session = Session::started();
     let died = Report::WorkerDied(Text::scrub("scanner: index out of bounds"));
-    assert_eq!(session.tell(Event::Report(died)), [Effect::Quit]);
+    assert_eq!(session.say(Event::Report(died)), [Effect::Quit]);
     assert_eq!(session.0.fault().map(Text::as_str), Some("scanner: index out of bounds"));
 }
 
@@ -265,6 +265,6 @@ fn a_key_that_does_nothing_here_says_nothing() {
 #[test]
 fn a_click_on_a_tab_shows_its_screen() {
     let mut session = Session::started();
-    session.tell(Event::Mouse(Gesture::Press, Some(PointerTarget::Screen(Screen::Allocate))));
+    session.say(Event::Mouse(Gesture::Press, Some(PointerTarget::Screen(Screen::Allocate))));
     assert_eq!(session.0.screen(), Screen::Allocate);
 }

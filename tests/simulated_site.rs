@@ -52,7 +52,7 @@ fn the_picture_is_the_machines_again_after_another_t() {
     let mut session = Session::shared();
     let real = session.allocation.ground();
     session.act(Action::ToggleSite);
-    assert_eq!((session.allocation.ground(), session.allocation.law()), (None, None));
+    assert_eq!((session.allocation.ground(), session.allocation.model()), (None, None));
     assert!(session.simulated_scan().is_none());
     session.wait_for(|allocation| allocation.ground().is_some());
     session.act(Action::ToggleSite);
@@ -258,13 +258,13 @@ fn the_mean_agrees_with_the_law_at_90_percent() {
     }
     session.act(Action::RunOrPause);
     session.wait_for(|allocation| allocation.figures().finished() >= 20_000);
-    let (figures, law) = (session.allocation.figures(), session.allocation.law().unwrap());
-    let (mean, expected) = (figures.mean().unwrap(), law.expected_attempts(100));
+    let (figures, model) = (session.allocation.figures(), session.allocation.model().unwrap());
+    let (mean, expected) = (figures.mean().unwrap(), model.expected_attempts(100));
     // A geometric law of miss p: its variance is p / (1 - p)²; cutting it at 100 makes it smaller.
-    let deviation = law.miss().sqrt() / (1.0 - law.miss());
+    let deviation = model.miss().sqrt() / (1.0 - model.miss());
     let error = deviation / (figures.finished() as f64).sqrt();
     assert!((mean - expected).abs() < 4.0 * error, "{mean} against {expected} ± {error}");
-    assert_eq!(figures.quantile(0.5), law.quantile(0.5, 100).map(Reached::After));
+    assert_eq!(figures.quantile(0.5), model.quantile(0.5, 100).map(Reached::After));
 }
 
 #[test]

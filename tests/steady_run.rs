@@ -51,16 +51,16 @@ fn refused_attempts_at_full_speed_ask_for_no_memory() {
     };
     assert!(thread.send(AllocationRequest::Prepare(setup)));
     assert!(thread.send(AllocationRequest::Speed(Speed::Max)));
-    let patience = Duration::from_mins(1);
+    let timeout = Duration::from_mins(1);
     for _ in 0..3 {
-        inbox.recv_timeout(patience).unwrap();
+        inbox.recv_timeout(timeout).unwrap();
     }
 
     let before = ASKED.load(Ordering::Relaxed);
     assert!(thread.send(AllocationRequest::Run));
     let (mut deltas, mut attempts) = (0, 0);
     while attempts < ALLOCATIONS * u64::from(ATTEMPTS_EACH) {
-        let Report::Allocation(delta) = inbox.recv_timeout(patience).unwrap() else { panic!() };
+        let Report::Allocation(delta) = inbox.recv_timeout(timeout).unwrap() else { panic!() };
         (deltas, attempts) = (deltas + 1, attempts + delta.attempts);
     }
     let asked = ASKED.load(Ordering::Relaxed) - before;

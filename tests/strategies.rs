@@ -69,7 +69,7 @@ fn each_strategy_names_a_port_of_a_range_of_one_and_gets_along_with_a_full_range
         let (tried, port) = drill.allocate();
         assert_eq!(port, None);
         let expected = match row.name {
-            "random" | "kernel-bind" => drill::PATIENCE,
+            "random" | "kernel-bind" => drill::TIMEOUT,
             "bitmap" => 0,
             _ => 40,
         };

@@ -69,8 +69,8 @@ fn pick(strategy: &str, more: &str) -> Output {
 fn ports(output: &Output) -> Vec<u16> {
     let is_other = |line: &&str| !line.contains(" in the kernel's ephemeral range ");
     assert_eq!(said(output).lines().filter(is_other).collect::<Vec<_>>(), [""; 0]);
-    let told = str::from_utf8(&output.stdout).unwrap();
-    told.lines().map(|line| line.parse().unwrap()).collect()
+    let reported = str::from_utf8(&output.stdout).unwrap();
+    reported.lines().map(|line| line.parse().unwrap()).collect()
 }
 
 fn said(output: &Output) -> &str {
@@ -84,12 +84,12 @@ fn what_each_strategy_gives_is_really_bound() {
             for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
                 let builder = Allocator::over(ten()).protocols(protocols).strategy(row.name);
                 let mut allocator = builder.seed(1).build().unwrap();
-                let mut told = 0;
-                let held = allocator.allocate(|attempt| told = attempt.port).unwrap();
+                let mut reported = 0;
+                let held = allocator.allocate(|attempt| reported = attempt.port).unwrap();
                 assert!(ten().contains(held.port()), "{}", row.name);
-                assert_eq!(held.port(), told, "{}", row.name);
+                assert_eq!(held.port(), reported, "{}", row.name);
                 for protocol in Protocol::EACH {
-                    let again = RealBinder::new(protocol.into(), None).unwrap().bind(told).0;
+                    let again = RealBinder::new(protocol.into(), None).unwrap().bind(reported).0;
                     let refusal = Refusal { protocol, errno: Errno::EADDRINUSE };
                     let expected = protocols.includes(protocol).then_some(refusal);
                     assert_eq!(again.err(), expected, "{}", row.name);
@@ -186,9 +186,9 @@ fn kernel_bind_keeps_to_the_range_and_says_so_where_the_kernel_does_not_use_all_
         set_sysctl("ip_local_port_range", "32768 49155");
         let part = pick("kernel-bind", "--range iana --count 4");
         assert!(said(&part).starts_with("portscope: partial: only ports in ip_local_port_range\n"));
-        let told = str::from_utf8(&part.stdout).unwrap();
-        let told: BTreeSet<u16> = told.lines().map(|line| line.parse().unwrap()).collect();
-        assert_eq!(told, (49_152..=49_155).collect());
+        let reported = str::from_utf8(&part.stdout).unwrap();
+        let reported: BTreeSet<u16> = reported.lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(reported, (49_152..=49_155).collect());
     });
 }
 

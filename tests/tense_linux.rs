@@ -16,7 +16,7 @@ use std::{
 };
 
 use namespace::{in_new_namespace, set_sysctl};
-use pty::{PATIENCE, Session};
+use pty::{Session, TIMEOUT};
 use serde_json::Value;
 use socket2::SockRef;
 
@@ -81,7 +81,7 @@ fn whenever_connect_fails_the_screen_says_failing_or_exhausted() {
         let mut session = Session::start(&["--theme", "dark"]);
         session.wait_for_text("!! EXHAUSTED");
         // Full for the most of the time; the scans, each second, see the ports between.
-        let deadline = Instant::now() + 2 * PATIENCE;
+        let deadline = Instant::now() + 2 * TIMEOUT;
         let (mut failures, mut frames_with_ports) = (0, 0);
         while failures < 30 || frames_with_ports < 3 {
             assert!(Instant::now() < deadline, "{failures} failures, {frames_with_ports} frames");

@@ -54,7 +54,7 @@ fn every(seconds: f64) -> impl FnMut() -> f64 {
 }
 
 fn share(all: &[Foretold], holds: impl Fn(&Foretold) -> bool) -> f64 {
-    all.iter().filter(|told| holds(told)).count() as f64 / all.len() as f64
+    all.iter().filter(|reported| holds(reported)).count() as f64 / all.len() as f64
 }
 
 fn of_seeds(seeds: u64, run: impl Fn(u64) -> Vec<Foretold>) -> Vec<Foretold> {
@@ -65,9 +65,9 @@ fn of_seeds(seeds: u64, run: impl Fn(u64) -> Vec<Foretold>) -> Vec<Foretold> {
 const LAST_SECONDS: f64 = 10.0;
 
 fn assert_right(name: &str, all: &[Foretold]) {
-    let worst = all.iter().filter(|told| told.real >= LAST_SECONDS).map(Foretold::error);
+    let worst = all.iter().filter(|reported| reported.real >= LAST_SECONDS).map(Foretold::error);
     let worst = worst.fold(0.0, f64::max);
-    let near = share(all, |told| told.error() <= 0.2);
+    let near = share(all, |reported| reported.error() <= 0.2);
     let covered = share(all, Foretold::is_covered);
     eprintln!(
         "{name}: {} forecasts, worst {worst:.3}, within 20 %: {near:.3}, covered {covered:.3}",

@@ -89,11 +89,11 @@ fn the_end_of_a_real_range_is_foretold_within_a_fifth_from_half_way_on() {
         let source = IpAddr::from(Ipv4Addr::LOCALHOST);
         let destination =
             Destination { source, remote: (source, server.port()).into(), interface: None };
-        let (tell, full) = mpsc::channel();
+        let (say, full) = mpsc::channel();
         let start = Instant::now();
         let (foretold, at) = thread::scope(|scope| {
             scope.spawn(|| (0..PORTS).map(|_| listener.accept().unwrap()).collect::<Vec<_>>());
-            scope.spawn(move || load(server, &tell));
+            scope.spawn(move || load(server, &say));
             watch(destination, &full)
         });
         let half = start + (at - start) / 2;

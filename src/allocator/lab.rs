@@ -7,7 +7,7 @@ mod tally;
 
 use std::time::Duration;
 
-use crate::allocator::{Law, Predictability};
+use crate::allocator::{Model, Predictability};
 
 pub use contest::{Contest, LabConfig};
 pub use entrant::{AllocationEnd, Entrant, StrategyColumn};
@@ -27,10 +27,10 @@ pub struct StrategyFigures {
     /// Successful runs by number of attempts: (attempts, count), ascending.
     pub histogram: Vec<(u32, u64)>,
     /// Expected values of these runs; `None` if no formula is known.
-    pub predicted: Option<Predicted>,
+    pub expected: Option<Expected>,
     /// Expected distribution on the current occupancy, for the histogram; `None` if no formula is
     /// known.
-    pub law: Option<Law>,
+    pub model: Option<Model>,
     /// Number of distinct ports given.
     pub distinct: u32,
     /// Shannon entropy of the ports given, with the Miller-Madow correction; `None` if too few were
@@ -51,7 +51,7 @@ pub struct StrategyFigures {
 
 /// Mean of the expected values of each run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Predicted {
+pub struct Expected {
     pub failure_rate: f64,
     pub mean_attempts: f64,
 }

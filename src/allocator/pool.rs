@@ -8,8 +8,8 @@
 
 mod bands;
 mod estimate;
+mod free_list;
 mod search;
-mod shelf;
 mod terms;
 
 use std::{
@@ -20,16 +20,16 @@ use std::{
 use rand::Rng;
 
 use crate::{
-    allocator::{Attempt, Law, Order},
+    allocator::{Attempt, Model, Order},
     domain::Binder,
 };
 use estimate::Estimate;
-use shelf::Shelf;
+use free_list::FreeList;
 
 pub use bands::BandUse;
 pub use terms::{
-    Bands, BandsTooLarge, Lease, PoolCounts, PoolSetup, Priority, Quarantine, Resting, Shortage,
-    Tenant,
+    Bands, BandsTooLarge, Lease, LeaseHolder, PoolCounts, PoolSetup, Priority, Quarantine, Resting,
+    Shortage,
 };
 
 /// Maximum number of quarantined ports checked for datagrams in one `pass`, besides those whose
@@ -52,7 +52,7 @@ pub struct Pool<B: Binder, R> {
     binder: B,
     random: R,
     /// Free ports: those for every class, those for `Normal` and `High`, those for `High` only.
-    shelves: [Shelf; 3],
+    shelves: [FreeList; 3],
     leases: BTreeMap<u16, Kept<B::Held>>,
     resting: BTreeMap<u16, QuarantinedPort<B::Held>>,
     /// `Resting::until` of all quarantined ports, in order of time.
@@ -77,7 +77,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Ok(Self {
             binder,
             random,
-            shelves: [candidates - high - normal, normal, high].map(Shelf::of),
+            shelves: [candidates - high - normal, normal, high].map(FreeList::of),
             leases: BTreeMap::new(),
             resting: BTreeMap::new(),
             ends: BTreeSet::new(),
@@ -114,7 +114,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     /// Returns the number of ports that the class may use and that are neither leased nor in
     /// quarantine. Other programs may have bound some of them.
     pub fn left_for(&self, class: Priority) -> u32 {
-        self.shelves[..=class as usize].iter().map(Shelf::len).sum()
+        self.shelves[..=class as usize].iter().map(FreeList::len).sum()
     }
 
     /// Returns the class that a port is reserved for, `Low` if every class may use it; `None` if
@@ -146,8 +146,9 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         // tried twice, fewer attempts would do than this formula gives, but the exact one costs
         // more time than the extra attempts.
         let occupied = (self.occupied.at_most() * f64::from(ports)).ceil() as u32;
-        let law = Law::by_chance(Order::Replacement, occupied.min(ports.saturating_sub(1)), ports);
-        let needed = law.and_then(|law| law.attempts_for(self.setup.failure_rate));
+        let model =
+            Model::by_chance(Order::Replacement, occupied.min(ports.saturating_sub(1)), ports);
+        let needed = model.and_then(|model| model.attempts_for(self.setup.failure_rate));
         needed.unwrap_or(u32::MAX).min(self.setup.max_attempts.max(1)).min(ports)
     }
 
@@ -156,14 +157,14 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         &mut self,
         now: Duration,
         class: Priority,
-        tenant: Tenant,
+        holder: LeaseHolder,
         seen: impl FnMut(&Attempt),
     ) -> Result<Lease, Shortage> {
         if self.held >= self.setup.max_held {
             return Err(Shortage::Limit { held: self.held });
         }
         let (port, held) = self.search(class, seen)?;
-        Ok(self.enter(now, class, tenant, port, Some(held)))
+        Ok(self.enter(now, class, holder, port, Some(held)))
     }
 
     /// Like `take`, but closes the socket at once: the lease holder binds the port itself.
@@ -171,12 +172,12 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         &mut self,
         now: Duration,
         class: Priority,
-        tenant: Tenant,
+        holder: LeaseHolder,
         seen: impl FnMut(&Attempt),
     ) -> Result<Lease, Shortage> {
         let (port, held) = self.search(class, seen)?;
         drop(held);
-        Ok(self.enter(now, class, tenant, port, None))
+        Ok(self.enter(now, class, holder, port, None))
     }
 
     /// Returns the socket of a held lease, which becomes a booked one.
@@ -204,8 +205,12 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Ends the leases whose holder no longer exists, and returns their ports. A booked lease ends
     /// only if its port can be bound again, because a child process may still use it.
-    pub fn reclaim(&mut self, now: Duration, mut is_alive: impl FnMut(Tenant) -> bool) -> Vec<u16> {
-        let gone = self.leases().filter(|lease| !is_alive(lease.tenant));
+    pub fn reclaim(
+        &mut self,
+        now: Duration,
+        mut is_alive: impl FnMut(LeaseHolder) -> bool,
+    ) -> Vec<u16> {
+        let gone = self.leases().filter(|lease| !is_alive(lease.holder));
         let gone: Vec<(u16, bool)> = gone.map(|lease| (lease.port, lease.is_held)).collect();
         let mut reclaimed = Vec::new();
         for (port, is_held) in gone {
@@ -294,14 +299,14 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         &mut self,
         since: Duration,
         class: Priority,
-        tenant: Tenant,
+        holder: LeaseHolder,
         port: u16,
         held: Option<B::Held>,
     ) -> Lease {
         self.counts.given += 1;
         self.held += u32::from(held.is_some());
         let number = self.counts.given;
-        let lease = Lease { port, number, class, tenant, since, is_held: held.is_some() };
+        let lease = Lease { port, number, class, holder, since, is_held: held.is_some() };
         self.leases.insert(port, Kept { lease, held });
         lease
     }

@@ -170,7 +170,7 @@ impl Population {
 
     /// Calls the closure with each port and whether it is occupied. Undecided ports are drawn by a
     /// separate generator.
-    fn complete(&self, mut tell: impl FnMut(u16, bool)) {
+    fn complete(&self, mut say: impl FnMut(u16, bool)) {
         let mut random = generator(self.seed, STREAM + u64::from(self.number.get()));
         let mut left = self.left.get();
         for port in self.candidates.ports() {
@@ -179,7 +179,7 @@ impl Population {
             } else {
                 self.is_taken(port)
             };
-            tell(port, is_taken);
+            say(port, is_taken);
         }
     }
 

@@ -39,7 +39,7 @@ pub enum Order {
 
 /// Distribution of the attempts of an allocation, while the occupancy does not change.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Law {
+pub enum Model {
     /// Each try misses with this probability, independently of earlier tries.
     Replacement { miss: f64 },
     /// No port is tried twice.
@@ -53,7 +53,7 @@ pub enum Law {
 /// Length of runs of occupied ports, and the number of runs with that length.
 pub type OccupiedRun = (u32, u32);
 
-impl Law {
+impl Model {
     /// Returns the distribution for `random`; `None` without candidates. `occupied` is limited to
     /// `candidates`.
     pub fn new(occupied: u32, candidates: u32) -> Option<Self> {
@@ -243,8 +243,8 @@ mod tests {
         (16_220, 0.365_67, 63.371, 42.255, 1_374),
     ];
 
-    fn law(occupied: u32) -> Law {
-        Law::new(occupied, CANDIDATES).unwrap()
+    fn model(occupied: u32) -> Model {
+        Model::new(occupied, CANDIDATES).unwrap()
     }
 
     fn agree(value: f64, expected: f64) -> bool {
@@ -254,11 +254,11 @@ mod tests {
     #[test]
     fn the_law_gives_the_verified_table() {
         for (occupied, failure, expected, of_success, needed) in TABLE {
-            let law = law(occupied);
-            assert!(agree(law.failure(100), failure), "{occupied}: {}", law.failure(100));
-            assert!(agree(law.expected_attempts(100), expected), "{occupied}");
-            assert!(agree(law.expected_attempts_of_success(100).unwrap(), of_success));
-            assert_eq!(law.attempts_for(1e-6), Some(needed), "{occupied}");
+            let model = model(occupied);
+            assert!(agree(model.failure(100), failure), "{occupied}: {}", model.failure(100));
+            assert!(agree(model.expected_attempts(100), expected), "{occupied}");
+            assert!(agree(model.expected_attempts_of_success(100).unwrap(), of_success));
+            assert_eq!(model.attempts_for(1e-6), Some(needed), "{occupied}");
         }
     }
 
@@ -266,40 +266,40 @@ mod tests {
     fn the_attempts_needed_are_the_fewest_that_suffice() {
         for occupied in (1..CANDIDATES).step_by(97) {
             for rate in [0.5, 0.1, 1e-3, 1e-6, 1e-9] {
-                let needed = law(occupied).attempts_for(rate).unwrap();
-                assert!(law(occupied).failure(needed) <= rate);
-                assert!(needed == 1 || law(occupied).failure(needed - 1) > rate);
+                let needed = model(occupied).attempts_for(rate).unwrap();
+                assert!(model(occupied).failure(needed) <= rate);
+                assert!(needed == 1 || model(occupied).failure(needed - 1) > rate);
             }
         }
     }
 
     #[test]
     fn shares_of_all_attempts_and_the_failures_add_up_to_one() {
-        let law = law(16_220);
-        let sum: f64 = (1..=100).map(|attempts| law.share_taking(attempts)).sum();
-        assert!((sum + law.failure(100) - 1.0).abs() < 1e-12);
+        let model = model(16_220);
+        let sum: f64 = (1..=100).map(|attempts| model.share_taking(attempts)).sum();
+        assert!((sum + model.failure(100) - 1.0).abs() < 1e-12);
     }
 
     #[test]
     fn half_of_the_allocations_at_99_percent_take_69_attempts_and_70_percent_never_get_a_port() {
-        assert_eq!(law(16_220).quantile(0.5, 100), Some(69));
-        assert_eq!(law(16_220).quantile(0.7, 100), None);
+        assert_eq!(model(16_220).quantile(0.5, 100), Some(69));
+        assert_eq!(model(16_220).quantile(0.7, 100), None);
     }
 
     #[test]
     fn a_full_range_always_fails_and_an_empty_one_never() {
-        let (full, empty) = (law(CANDIDATES), law(0));
+        let (full, empty) = (model(CANDIDATES), model(0));
         assert!((full.failure(100) - 1.0).abs() < f64::EPSILON);
         assert!((full.expected_attempts(100) - 100.0).abs() < f64::EPSILON);
         assert_eq!(full.expected_attempts_of_success(100), None);
         assert_eq!(full.attempts_for(1e-6), None);
         assert!(empty.failure(1).abs() < f64::EPSILON);
         assert_eq!((empty.attempts_for(1e-6), empty.quantile(0.99, 100)), (Some(1), Some(1)));
-        assert_eq!(Law::new(0, 0), None);
+        assert_eq!(Model::new(0, 0), None);
     }
 
-    fn by_chance(order: Order, occupied: u32) -> Law {
-        Law::by_chance(order, occupied, CANDIDATES).unwrap()
+    fn by_chance(order: Order, occupied: u32) -> Model {
+        Model::by_chance(order, occupied, CANDIDATES).unwrap()
     }
 
     #[test]
@@ -307,9 +307,9 @@ mod tests {
         for (occupied, mean) in
             [(8_192, 1.999_88), (14_746, 9.996_95), (15_565, 19.982), (16_220, 99.303)]
         {
-            let law = by_chance(Order::Shuffled, occupied);
-            assert!(agree(law.expected_attempts(CANDIDATES), mean), "{occupied}");
-            assert!(law.failure(CANDIDATES) < f64::MIN_POSITIVE);
+            let model = by_chance(Order::Shuffled, occupied);
+            assert!(agree(model.expected_attempts(CANDIDATES), mean), "{occupied}");
+            assert!(model.failure(CANDIDATES) < f64::MIN_POSITIVE);
         }
     }
 
@@ -319,10 +319,10 @@ mod tests {
         let sight = FreePorts::without((1..=200).filter(|port| port % 7 != 0 && port % 31 != 3));
         let orders =
             [Order::Replacement, Order::Shuffled, Order::Scan, Order::OnlyFree].into_iter();
-        for law in orders.filter_map(|order| Law::on(order, &candidates, &sight)) {
+        for model in orders.filter_map(|order| Model::on(order, &candidates, &sight)) {
             for most in [1, 2, 3, 5, 17, 100, 200] {
-                let sum: f64 = (0..most).map(|attempts| law.survival(attempts)).sum();
-                assert!((law.expected_attempts(most) - sum).abs() < 1e-9, "{law:?} {most}");
+                let sum: f64 = (0..most).map(|attempts| model.survival(attempts)).sum();
+                assert!((model.expected_attempts(most) - sum).abs() < 1e-9, "{model:?} {most}");
             }
         }
     }
@@ -334,30 +334,30 @@ mod tests {
         for pattern in [0_u64, 1, 0xffff_0000_ffff_0001, 0x8000_0000_0000_0001, u64::MAX - 1] {
             let taken = (0..64).filter(|bit| pattern >> bit & 1 == 1).map(|bit| bit + 10);
             let sight = FreePorts::without(taken);
-            let law = Law::on(Order::Scan, &candidates, &sight).unwrap();
+            let model = Model::on(Order::Scan, &candidates, &sight).unwrap();
             let walk = |start: u32| {
                 (0..64).find(|by| pattern >> ((start + by) % 64) & 1 == 0).unwrap() + 1
             };
             let walks: Vec<u32> = (0..64).map(walk).collect();
             let mean = f64::from(walks.iter().sum::<u32>()) / 64.0;
-            assert!((law.expected_attempts(64) - mean).abs() < 1e-9, "{pattern:x}");
+            assert!((model.expected_attempts(64) - mean).abs() < 1e-9, "{pattern:x}");
             let failed = walks.iter().filter(|&&walk| walk > 5).count() as f64 / 64.0;
-            assert!((law.failure(5) - failed).abs() < 1e-9, "{pattern:x}");
+            assert!((model.failure(5) - failed).abs() < 1e-9, "{pattern:x}");
         }
     }
 
     #[test]
     fn whoever_tries_only_free_ports_needs_one_attempt_or_finds_none() {
-        let law = by_chance(Order::OnlyFree, CANDIDATES - 1);
-        assert!((law.expected_attempts(100) - 1.0).abs() < f64::EPSILON);
-        assert!(law.failure(1).abs() < f64::EPSILON);
-        assert_eq!(Law::by_chance(Order::OnlyFree, 9, 9), None);
+        let model = by_chance(Order::OnlyFree, CANDIDATES - 1);
+        assert!((model.expected_attempts(100) - 1.0).abs() < f64::EPSILON);
+        assert!(model.failure(1).abs() < f64::EPSILON);
+        assert_eq!(Model::by_chance(Order::OnlyFree, 9, 9), None);
     }
 
     #[test]
     fn an_order_that_stands_has_no_law_on_an_occupancy_that_stands() {
         let candidates = Candidates::new(PortRange::new(1, 9).unwrap(), &[]);
-        assert_eq!(Law::on(Order::Fixed, &candidates, &FreePorts::everything()), None);
-        assert_eq!(Law::by_chance(Order::Unknown, 1, 9), None);
+        assert_eq!(Model::on(Order::Fixed, &candidates, &FreePorts::everything()), None);
+        assert_eq!(Model::by_chance(Order::Unknown, 1, 9), None);
     }
 }

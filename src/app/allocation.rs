@@ -4,9 +4,9 @@ mod act;
 mod figures;
 mod ground;
 mod heat;
-mod law;
 mod log;
 mod marks;
+mod model;
 mod settings;
 mod site;
 mod trail;
@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use crate::{
-    allocator::{AllocatorRow, Law},
+    allocator::{AllocatorRow, Model},
     engine::{Site, Speed},
 };
 pub use figures::{AllocationFigures, Reached};
@@ -35,7 +35,7 @@ pub use site::Share;
 pub use trail::Mark;
 
 use heat::AttemptDensity;
-use law::Terrain;
+use model::Terrain;
 use site::Simulated;
 use trail::Trail;
 

@@ -7,7 +7,7 @@ mod settings;
 use std::{path::PathBuf, sync::Arc};
 
 use crate::{
-    allocator::{ALLOCATORS, Law, Order, Tuning, theory},
+    allocator::{ALLOCATORS, Model, Order, Tuning, theory},
     app::allocation::Share,
     domain::{PortRange, Protocols, Text, port},
 };
@@ -255,7 +255,7 @@ impl LabScreen {
 
     /// Expected mean number of attempts at an occupied share (0 to 1) of the range, for a curve.
     /// None: no model is known.
-    pub fn predicted_mean(&self, row: &AllocatorRow, share: f64) -> Option<f64> {
+    pub fn expected_mean(&self, row: &AllocatorRow, share: f64) -> Option<f64> {
         let candidates = self.ground().map_or(self.options.range.len(), |g| g.candidates);
         let occupied = (share * f64::from(candidates)).round() as u32;
         let most = self.options.max_attempts;
@@ -268,9 +268,8 @@ impl LabScreen {
                 let has_formula = is_built && row.order == Order::Scan && most >= candidates;
                 has_formula.then(|| theory::scan_on_built(occupied, candidates)).flatten()
             }
-            order => {
-                Law::by_chance(order, occupied, candidates).map(|law| law.expected_attempts(most))
-            }
+            order => Model::by_chance(order, occupied, candidates)
+                .map(|model| model.expected_attempts(most)),
         }
     }
 }

@@ -52,7 +52,7 @@ pub struct PoolOptions {
     /// Maximum number of attempts of one search in one band.
     pub max_attempts: u32,
     /// Pid of the lease holder; None: this process.
-    pub tenant: Option<u32>,
+    pub holder: Option<u32>,
 }
 
 impl Default for PoolOptions {
@@ -62,7 +62,7 @@ impl Default for PoolOptions {
             quarantine: Quarantine::Time(Duration::from_secs(10)),
             failure_rate: 1e-6,
             max_attempts: 10_000,
-            tenant: None,
+            holder: None,
         }
     }
 }
@@ -122,8 +122,8 @@ impl Leasing {
     /// Returns the time on the pool's clock, which `Lease::since` and `Resting::until` use. `now`
     /// is the time since the program's start.
     pub fn clock(&self, now: Duration) -> Duration {
-        let told = self.report().map_or(Duration::ZERO, |report| report.now);
-        told + now.saturating_sub(self.reported)
+        let reported = self.report().map_or(Duration::ZERO, |report| report.now);
+        reported + now.saturating_sub(self.reported)
     }
 
     /// The plan of the pool; None: there is no pool.
@@ -145,9 +145,9 @@ impl Leasing {
     /// do not.
     pub fn ages_after(&self, now: Duration) -> Option<Duration> {
         let report = self.report()?;
-        let stands_still = report.leases.is_empty() && report.resting.is_empty();
+        let is_fixed = report.leases.is_empty() && report.resting.is_empty();
         let second = u64::from(self.clock(now).subsec_nanos());
-        (!stands_still).then(|| Duration::from_nanos(1_000_000_000 - second))
+        (!is_fixed).then(|| Duration::from_nanos(1_000_000_000 - second))
     }
 
     /// Takes the pool's report. One with another number is late and ignored.

@@ -47,7 +47,7 @@ impl App {
                 self.recount();
                 Vec::new()
             }
-            Event::Report(report) => self.hear(report),
+            Event::Report(report) => self.receive(report),
             Event::Tick => Vec::new(),
         }
     }
@@ -309,7 +309,7 @@ impl App {
         }
     }
 
-    fn hear(&mut self, report: Report) -> Vec<Effect> {
+    fn receive(&mut self, report: Report) -> Vec<Effect> {
         match report {
             Report::Scanned(snapshot) => return self.take(snapshot),
             Report::ScanFailed(why) => self.failure = Some(why),

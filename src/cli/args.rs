@@ -99,7 +99,7 @@ pub enum Command {
     Lab(LabArguments),
     /// One of the two processes of a race, started by `lab --race` and the Lab screen.
     #[command(hide = true)]
-    Arena(ArenaArguments),
+    RaceWorker(RaceWorkerArguments),
 }
 
 /// Options of the terminal program.
@@ -397,7 +397,7 @@ pub struct LabArguments {
     pub window: Option<String>,
     /// With --race: ports that the competitor binds per second [default: 1000]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub thief: Option<String>,
+    pub competitor: Option<String>,
     /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub format: PlainFormat,
@@ -408,7 +408,7 @@ pub struct LabArguments {
 
 /// Internal arguments, not stable.
 #[derive(Debug, Args)]
-pub struct ArenaArguments {
+pub struct RaceWorkerArguments {
     #[arg(allow_hyphen_values = true)]
     pub words: Vec<String>,
 }

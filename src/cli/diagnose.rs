@@ -50,7 +50,7 @@ fn run_on(
         }
     });
     if is_read(written)? {
-        scan::tell_gaps(&judged.sample.snapshot);
+        scan::report_gaps(&judged.sample.snapshot);
     }
     Ok(CommandEnd::Status(health.status()))
 }
@@ -70,7 +70,7 @@ fn run_on_each(settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<Com
     });
     if is_read(written)? {
         let snapshots = judged.iter().map(|judged| &judged.sample.snapshot);
-        scan::tell_gaps_of_each(snapshots, &each.unseen);
+        scan::report_gaps_of_each(snapshots, &each.unseen);
     }
     Ok(CommandEnd::Status(Status::worst(&healths, &each.unseen)))
 }

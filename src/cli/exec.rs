@@ -22,13 +22,13 @@ use crate::{
 /// Returns only if the program could not be started.
 pub fn run(settings: &ExecSettings) -> anyhow::Result<CommandEnd> {
     // The held sockets count against the descriptor limit under which the program will run.
-    let wishes = SearchOptions { attempts: false, raised_limit: false, beside_ended: true };
+    let options = SearchOptions { attempts: false, raised_limit: false, beside_ended: true };
     let search = &settings.search;
     // Only the search runs in the other namespace: the program runs in that of the caller.
     let (pick, ports) =
-        namespaces::run_in(&search.namespace, |host| search::run(host, search, wishes))??;
+        namespaces::run_in(&search.namespace, |host| search::run(host, search, options))??;
     if let Some(error) = pick.error {
-        exit::tell(format_args!("portscope: {error}"));
+        exit::say(format_args!("portscope: {error}"));
         return Ok(CommandEnd::NotStarted(NotStarted::NoPort));
     }
     let held = ports.into_iter().map(|(_, held)| held).collect();
@@ -40,7 +40,7 @@ pub fn run(settings: &ExecSettings) -> anyhow::Result<CommandEnd> {
         hint_at_shell(path);
         handover::become_program(&program, held)
     } else {
-        search::tell_automatic(&pick);
+        search::report_automatic(&pick);
         handover::become_binder(&program, held)
     };
     match result {
@@ -62,7 +62,7 @@ fn hint_at_shell(program: &OsStr) {
     const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish"];
     let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
     if SHELLS.contains(&name) && std::io::stderr().is_terminal() {
-        exit::tell(format_args!(
+        exit::say(format_args!(
             "portscope: {name} passes the socket on as descriptor 3; a program that binds $PORT \
              itself fails with EADDRINUSE and needs --no-hold"
         ));
@@ -74,11 +74,11 @@ fn explain(settings: &ExecSettings, error: &io::Error) -> NotStarted {
     let is_name = !settings.program.as_bytes().contains(&b'/');
     match error.kind() {
         io::ErrorKind::NotFound if is_name => {
-            exit::tell(format_args!("portscope: '{program}' not found in PATH"));
+            exit::say(format_args!("portscope: '{program}' not found in PATH"));
             NotStarted::NotFound
         }
         kind => {
-            exit::tell(format_args!("portscope: could not run '{program}': {error}"));
+            exit::say(format_args!("portscope: could not run '{program}': {error}"));
             let is_missing = kind == io::ErrorKind::NotFound;
             if is_missing { NotStarted::NotFound } else { NotStarted::NotExecutable }
         }

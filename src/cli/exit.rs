@@ -60,13 +60,13 @@ pub fn code(result: anyhow::Result<CommandEnd>, failed: u8) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            tell(format_args!("portscope: {error}"));
+            say(format_args!("portscope: {error}"));
             ExitCode::from(failed)
         }
     }
 }
 
 /// Prints one line on stderr. A failure is ignored: there is nowhere else to report it.
-pub fn tell(line: impl Display) {
+pub fn say(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

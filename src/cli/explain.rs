@@ -61,7 +61,7 @@ fn run_on(looked: &Looked, settings: &ExplainSettings) -> anyhow::Result<Command
         PlainFormat::Text => report::explain::text::write(&explanation, out),
         PlainFormat::Json => report::explain::json::write(&explanation, out),
     })?;
-    scan::tell_gaps(&looked.snapshot);
+    scan::report_gaps(&looked.snapshot);
     Ok(verdict(settings, explanation.is_held(), looked.snapshot.is_complete()))
 }
 
@@ -73,7 +73,7 @@ fn run_on_each(settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
         PlainFormat::Text => report::explain::text::write_each(&explanations, out),
         PlainFormat::Json => report::explain::json::write_each(&explanations, &each.unseen, out),
     })?;
-    scan::tell_gaps_of_each(looked.iter().map(|looked| &looked.snapshot), &each.unseen);
+    scan::report_gaps_of_each(looked.iter().map(|looked| &looked.snapshot), &each.unseen);
     let is_held = explanations.iter().any(Explanation::is_held);
     let is_complete = looked.iter().all(|looked| looked.snapshot.is_complete());
     Ok(verdict(settings, is_held, is_complete && each.unseen.is_empty()))
@@ -224,7 +224,7 @@ impl ExplainInput<'_> {
         let sockets = self.snapshot.on_port(protocol, port);
         let destinations: BTreeSet<_> = sockets.iter().filter_map(Destination::of).collect();
         let left_out = destinations.len().saturating_sub(MOST_DESTINATIONS);
-        let told = destinations.into_iter().take(MOST_DESTINATIONS).map(Some);
+        let reported = destinations.into_iter().take(MOST_DESTINATIONS).map(Some);
         let row = |destination: Option<Destination>| ConnectRow {
             destination,
             answer: availability::connect_answer(
@@ -234,7 +234,7 @@ impl ExplainInput<'_> {
                 destination.as_ref(),
             ),
         };
-        (std::iter::once(None).chain(told).map(row).collect(), left_out)
+        (std::iter::once(None).chain(reported).map(row).collect(), left_out)
     }
 }
 

@@ -44,7 +44,7 @@ fn compare(
     let report = result.map_err(anyhow::Error::msg)?;
     write(settings, &comparison(&setup, asked, &report))?;
     if let Some(limitation) = report.limitation {
-        exit::tell(format_args!("portscope: partial: {limitation}"));
+        exit::say(format_args!("portscope: partial: {limitation}"));
     }
     Ok(CommandEnd::Done)
 }
@@ -56,7 +56,7 @@ fn setup(
     seed: u64,
 ) -> anyhow::Result<LabSetup> {
     let (policy, gaps) = host.policy()?;
-    search::tell_assumptions(&gaps);
+    search::report_assumptions(&gaps);
     let range = settings.range.resolve(&policy);
     let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
     let candidates = Candidates::new(range, reserved);
@@ -119,7 +119,7 @@ fn race(
     seed: u64,
 ) -> anyhow::Result<CommandEnd> {
     let (policy, gaps) = host.policy()?;
-    search::tell_assumptions(&gaps);
+    search::report_assumptions(&gaps);
     let setup = RaceSetup {
         program: std::env::current_exe().ok(),
         rounds: asked.rounds.get(),
@@ -135,7 +135,7 @@ fn race(
     }
     write(settings, &raced(&setup, &report))?;
     if let Some(why) = &report.trouble {
-        exit::tell(format_args!("portscope: partial: the race ended early: {why}"));
+        exit::say(format_args!("portscope: partial: the race ended early: {why}"));
     }
     Ok(CommandEnd::Done)
 }
@@ -159,7 +159,7 @@ fn raced(setup: &RaceSetup, report: &RaceReport) -> LabSummary<'static> {
         outcome: LabOutcome::Race(RaceSummary {
             place,
             window: setup.window,
-            thief_per_second: setup.thefts_per_second,
+            competitor_per_second: setup.thefts_per_second,
             rebound: rounds(&report.rebound),
             handed_over: rounds(&report.handed_over),
             trouble: report.trouble.clone(),
@@ -174,12 +174,12 @@ fn others(range: PortRange, share: f64) -> u32 {
 fn rounds(rounds: &Rounds) -> report::lab::RaceRounds {
     report::lab::RaceRounds {
         count: rounds.count,
-        thefts: rounds.thefts,
+        stolen: rounds.stolen,
         refused: rounds.refused,
-        predicted: rounds.predicted,
+        expected: rounds.expected,
         deviation: rounds.deviation,
         window: rounds.window,
-        thief_per_second: rounds.thief_per_second,
+        competitor_per_second: rounds.competitor_per_second,
         free: rounds.free,
     }
 }

@@ -95,10 +95,10 @@ pub fn run_in_each<T: Send>(
 ) -> Result<Each<T>, NamespaceError> {
     // Each namespace is kept open by a descriptor.
     tui::signals::raise_descriptor_limit();
-    let census = netns::all()?;
-    let mut each = Each { answers: Vec::new(), unseen: census.unseen };
+    let namespaces = netns::all()?;
+    let mut each = Each { answers: Vec::new(), unseen: namespaces.unseen };
     let mut refused = 0;
-    for namespace in census.namespaces {
+    for namespace in namespaces.namespaces {
         match run_within(namespace, &command) {
             Ok(answer) => each.answers.push(answer),
             Err(NamespaceError::MissingRight { .. }) => refused += 1,

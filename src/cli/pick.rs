@@ -12,23 +12,23 @@ use crate::{
 };
 
 pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<CommandEnd> {
-    let wishes = SearchOptions {
+    let options = SearchOptions {
         attempts: settings.format == PlainFormat::Json,
         raised_limit: true,
         beside_ended: false,
     };
-    let (pick, held) = search::run(host, &settings.search, wishes)?;
+    let (pick, held) = search::run(host, &settings.search, options)?;
     settings.destination.write(|out| match settings.format {
         PlainFormat::Text => report::pick::write_text(&pick, out),
         PlainFormat::Json => report::pick::write_json(&pick, out),
     })?;
     if settings.format == PlainFormat::Text {
-        search::tell_automatic(&pick);
+        search::report_automatic(&pick);
     }
     // The ports stay bound until they are printed, so that two concurrent searches never print the
     // same port.
     drop(held);
     let Some(error) = pick.error else { return Ok(CommandEnd::Done) };
-    exit::tell(format_args!("portscope: {error}"));
+    exit::say(format_args!("portscope: {error}"));
     Ok(CommandEnd::No)
 }

@@ -28,7 +28,7 @@ fn run_on(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<CommandEnd
         ScanFormat::Json => report::json::write_scan(scan, out),
         ScanFormat::Csv => report::csv::write_scan(scan, out),
     })?;
-    tell_gaps(&snapshot);
+    report_gaps(&snapshot);
     Ok(verdict(settings, snapshot.is_complete()))
 }
 
@@ -42,7 +42,7 @@ fn run_on_each(settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
         ScanFormat::Json => report::json::write_scans(&scans, &each.unseen, out),
         ScanFormat::Csv => Err(std::io::ErrorKind::Unsupported.into()),
     })?;
-    tell_gaps_of_each(looks.iter().map(|(snapshot, _)| snapshot), &each.unseen);
+    report_gaps_of_each(looks.iter().map(|(snapshot, _)| snapshot), &each.unseen);
     let is_complete = looks.iter().all(|(snapshot, _)| snapshot.is_complete());
     Ok(verdict(settings, is_complete && each.unseen.is_empty()))
 }
@@ -69,24 +69,24 @@ pub fn look(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, HostError> {
     Ok(snapshot)
 }
 
-pub fn tell_gaps(snapshot: &Snapshot) {
+pub fn report_gaps(snapshot: &Snapshot) {
     for gap in &snapshot.gaps {
-        exit::tell(format_args!("portscope: partial: {gap}"));
+        exit::say(format_args!("portscope: partial: {gap}"));
     }
 }
 
 /// Prints the gaps of several network namespaces, and why some namespaces may be missing.
-pub fn tell_gaps_of_each<'a>(
+pub fn report_gaps_of_each<'a>(
     snapshots: impl Iterator<Item = &'a Snapshot>,
     unseen: &[UnseenNamespaces],
 ) {
     for unseen in unseen {
-        exit::tell(format_args!("portscope: partial: {unseen}"));
+        exit::say(format_args!("portscope: partial: {unseen}"));
     }
     for snapshot in snapshots {
         let namespace = report::text::NamespaceLine(&snapshot.machine);
         for gap in &snapshot.gaps {
-            exit::tell(format_args!("portscope: partial: {namespace}: {gap}"));
+            exit::say(format_args!("portscope: partial: {namespace}: {gap}"));
         }
     }
 }

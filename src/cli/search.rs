@@ -46,10 +46,10 @@ pub type HeldPorts = Vec<(u16, Box<dyn Held>)>;
 pub fn run(
     host: &dyn Host,
     settings: &SearchSettings,
-    wishes: SearchOptions,
+    options: SearchOptions,
 ) -> anyhow::Result<(Pick, HeldPorts)> {
     let (policy, gaps) = host.policy()?;
-    tell_assumptions(&gaps);
+    report_assumptions(&gaps);
     let range = settings.range.resolve(&policy);
     let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
     let left_out = PortRange::merged([reserved, &settings.exclude].concat());
@@ -57,10 +57,10 @@ pub fn run(
     if settings.strategy.lets_machine_choose {
         check_machines_choice(settings)?;
         if settings.ignore_reserved {
-            tell_kept_reserved(policy.reserved_in(range));
+            report_kept_reserved(policy.reserved_in(range));
         }
     }
-    let mut search = PortFinder::new(host, settings, wishes, range)?;
+    let mut search = PortFinder::new(host, settings, options, range)?;
     let held = if candidates.len() == 0 {
         if Candidates::new(range, reserved).len() > 0 {
             let words = format!("--exclude leaves no port of {range}: exclude fewer ports");
@@ -93,28 +93,28 @@ fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
 }
 
 /// Warns about found ports that any connect() may take before the program binds them.
-pub fn tell_automatic(pick: &Pick) {
+pub fn report_automatic(pick: &Pick) {
     let Some((first, others)) = pick.automatic.split_first() else { return };
     let (subject, verb, it) = match others.len() {
         0 => (first.to_string(), "is", "it"),
         more => (format!("{first} and {more} more"), "are", "one"),
     };
-    exit::tell(format_args!(
+    exit::say(format_args!(
         "portscope: {subject} {verb} in the kernel's ephemeral range {}: until your program binds \
          {it}, any connect() may take {it}; --range free avoids this",
         pick.ephemeral
     ));
 }
 
-pub fn tell_assumptions(gaps: &[Gap]) {
+pub fn report_assumptions(gaps: &[Gap]) {
     for gap in gaps.iter().filter(|gap| matches!(gap, Gap::PolicyAssumed { .. })) {
-        exit::tell(format_args!("portscope: partial: {gap}"));
+        exit::say(format_args!("portscope: partial: {gap}"));
     }
 }
 
-fn tell_kept_reserved(ports: u32) {
+fn report_kept_reserved(ports: u32) {
     if ports > 0 {
-        exit::tell(format_args!(
+        exit::say(format_args!(
             "portscope: partial: the kernel never chooses reserved ports ({ports} in the range)"
         ));
     }
@@ -140,7 +140,7 @@ fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Resul
 struct PortFinder<'a> {
     host: &'a dyn Host,
     settings: &'a SearchSettings,
-    wishes: SearchOptions,
+    options: SearchOptions,
     /// None unless the holders of refused ports are reported.
     witness: Option<Witness<'a>>,
     /// Refusals that no socket caused: how many, and the errno of the last one.
@@ -158,10 +158,10 @@ impl<'a> PortFinder<'a> {
     fn new(
         host: &'a dyn Host,
         settings: &'a SearchSettings,
-        wishes: SearchOptions,
+        options: SearchOptions,
         range: PortRange,
     ) -> Result<Self, HostError> {
-        let is_told = settings.trace || wishes.attempts;
+        let is_reported = settings.trace || options.attempts;
         let pick = Pick {
             strategy: settings.strategy.name,
             seed: seed::or_drawn(settings.seed)?,
@@ -174,11 +174,11 @@ impl<'a> PortFinder<'a> {
             attempts: Vec::new(),
             error: None,
         };
-        let witness = is_told.then(|| Witness::new(host));
+        let witness = is_reported.then(|| Witness::new(host));
         Ok(Self {
             host,
             settings,
-            wishes,
+            options,
             witness,
             other: None,
             met: BTreeMap::new(),
@@ -206,9 +206,9 @@ impl<'a> PortFinder<'a> {
             binder.choose_within(self.pick.range)?;
         }
         if let Some(limitation) = binder.limitation() {
-            exit::tell(format_args!("portscope: partial: {limitation}"));
+            exit::say(format_args!("portscope: partial: {limitation}"));
         }
-        check_capacity(self.settings.count.get(), self.wishes.raised_limit, &*binder)?;
+        check_capacity(self.settings.count.get(), self.options.raised_limit, &*binder)?;
         let start = policy.unprivileged_start;
         let candidates = match self.permitted(&mut *binder, candidates, start, left_out) {
             Some(candidates) if candidates.len() >= self.settings.count.get() => candidates,
@@ -236,7 +236,7 @@ impl<'a> PortFinder<'a> {
             return Some(candidates);
         }
         privileged::permitted(binder, candidates, start, left_out, |missing| {
-            exit::tell(format_args!("portscope: partial: {missing}"));
+            exit::say(format_args!("portscope: partial: {missing}"));
         })
     }
 
@@ -308,7 +308,7 @@ impl<'a> PortFinder<'a> {
     fn beside_ended(&self, candidates: &Candidates) -> Option<(u16, Box<dyn Held>)> {
         let mut ports = candidates.ports();
         let (Some(port), None) = (ports.next(), ports.next()) else { return None };
-        if !self.wishes.beside_ended || self.met.get(&port) != Some(&Protocol::Tcp) {
+        if !self.options.beside_ended || self.met.get(&port) != Some(&Protocol::Tcp) {
             return None;
         }
         let snapshot = scan::look(self.host, OwnerDepth::Skip).ok()?;
@@ -326,7 +326,7 @@ impl<'a> PortFinder<'a> {
     fn trace_setup(&self, candidates: &Candidates) {
         let Pick { strategy, seed, range, max_attempts, .. } = self.pick;
         if self.settings.trace {
-            exit::tell(format_args!(
+            exit::say(format_args!(
                 "strategy {strategy} · seed {seed} · range {range} · {} ports · at most \
                  {max_attempts} attempts",
                 candidates.len(),
@@ -360,9 +360,9 @@ impl<'a> PortFinder<'a> {
         };
         let tried = Tried { attempt: *attempt, asked: self.settings.protocols, holder };
         if self.settings.trace {
-            exit::tell(&tried);
+            exit::say(&tried);
         }
-        if self.wishes.attempts {
+        if self.options.attempts {
             self.pick.attempts.push(tried);
         }
     }
@@ -427,11 +427,11 @@ impl<'a> PortFinder<'a> {
             Ok(seen) if hides_some(&seen) => look(OwnerDepth::Full).unwrap_or(seen),
             Ok(seen) => seen,
             Err(error) => {
-                exit::tell(format_args!("portscope: partial: {error}"));
+                exit::say(format_args!("portscope: partial: {error}"));
                 return None;
             }
         };
-        scan::tell_gaps(&snapshot);
+        scan::report_gaps(&snapshot);
         let SearchSettings { protocols, address, .. } = *self.settings;
         let sight = FreePorts::seen(&snapshot, protocols, address);
         let ports = candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32;
@@ -471,7 +471,7 @@ impl<'a> Witness<'a> {
                 self.seen = Some((snapshot, processes));
             }
             Err(error) => {
-                exit::tell(format_args!("portscope: partial: holders unknown: {error}"));
+                exit::say(format_args!("portscope: partial: holders unknown: {error}"));
                 self.may_look_again = false;
             }
         }

@@ -12,8 +12,8 @@ use crate::{
     domain::{AddressRefusal, PortRange, Protocols},
     engine::{
         lease_server::{
-            Desk, Done, Happening, LeaseServer, MOST_WAITING, NoLease, PoolPorts, ServerWake,
-            Statistics, Why,
+            Done, LeaseServer, LeaseTable, MOST_WAITING, NoLease, PoolPorts, ServerEvent,
+            ServerWake, Statistics, Why,
         },
         permit,
     },
@@ -52,7 +52,7 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
         return Err(foreign_proc().into());
     }
     let (policy, gaps) = host.policy()?;
-    search::tell_assumptions(&gaps);
+    search::report_assumptions(&gaps);
     let range = settings.range.resolve(&policy);
     let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
     let candidates = Candidates::new(range, reserved);
@@ -63,25 +63,25 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
     let mut binder = binder.map_err(|refused| BadInput(refused.to_string()))?;
     let start = policy.unprivileged_start;
     let permitted = privileged::permitted(&mut *binder, candidates, start, reserved, |left_out| {
-        exit::tell(format_args!("portscope: partial: {left_out}"));
+        exit::say(format_args!("portscope: partial: {left_out}"));
     });
     let missing = || BadInput(AddressRefusal::missing_right(start).to_string());
     let candidates = permitted.ok_or_else(missing)?;
     let ports = candidates.len();
     if let Some(limitation) = binder.limitation() {
-        exit::tell(format_args!("portscope: partial: {limitation}"));
+        exit::say(format_args!("portscope: partial: {limitation}"));
     }
     let seed = seed::or_drawn(settings.seed)?;
     let capacity = Capacity::of(&*binder);
     let setup = setup(settings, candidates, &capacity);
-    let desk = Desk::new(setup, binder, seed)?;
+    let lease_table = LeaseTable::new(setup, binder, seed)?;
     descriptors::check_left(MORE_DESCRIPTORS)
         .map_err(|error| HostError::new("open the files that a lease needs", error))?;
     let socket = LeaseSocket::open(&settings.place)?;
-    tell_start(settings, range, ports, seed);
+    report_start(settings, range, ports, seed);
     let mut log = ServeLog { trace: settings.trace, complained: None };
-    let mut tell = |happening: &Happening| log.tell(happening);
-    let server = LeaseServer::new(socket, desk, capacity.clients, &mut tell);
+    let mut say = |event: &ServerEvent| log.say(event);
+    let server = LeaseServer::new(socket, lease_table, capacity.clients, &mut say);
     server.run(signals.as_fd(), || wake(&signals))?;
     Ok(CommandEnd::Ended(signals.last().map_or(tui::Exit::Quit, tui::Exit::Signal)))
 }
@@ -137,7 +137,7 @@ fn setup(settings: &ServeSettings, candidates: Candidates, capacity: &Capacity) 
     }
 }
 
-fn tell_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64) {
+fn report_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64) {
     let protocols = match settings.protocols {
         Protocols::Tcp => "tcp",
         Protocols::Udp => "udp",
@@ -151,12 +151,12 @@ fn tell_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64)
     };
     let absolute = absolute.filter(SocketPath::fits_clients);
     let address = absolute.as_ref().unwrap_or(&settings.place);
-    exit::tell(format_args!(
+    exit::say(format_args!(
         "portscope: leasing {ports} ports of {range} ({protocols}) to clients of the portserver \
          protocol: PORTSERVER_ADDRESS={address}"
     ));
     if settings.trace {
-        exit::tell(format_args!("seed {seed} · at most {} attempts", settings.max_attempts));
+        exit::say(format_args!("seed {seed} · at most {} attempts", settings.max_attempts));
     }
 }
 
@@ -168,35 +168,37 @@ struct ServeLog {
 }
 
 impl ServeLog {
-    fn tell(&mut self, happening: &Happening) {
-        match happening {
-            Happening::Refused { pid, why: why @ NoLease::Shortage(_), at } => {
+    fn say(&mut self, event: &ServerEvent) {
+        match event {
+            ServerEvent::Refused { pid, why: why @ NoLease::Shortage(_), at } => {
                 let next = self.complained.map_or(Duration::ZERO, |at| at + COMPLAINT_INTERVAL);
                 if self.trace || *at >= next {
                     self.complained = Some(*at);
-                    exit::tell(format_args!("portscope: no port for pid {pid}: {why}"));
+                    exit::say(format_args!("portscope: no port for pid {pid}: {why}"));
                 }
             }
-            Happening::Counted(statistics) => exit::tell(counted(statistics)),
-            happening if self.trace => exit::tell(trace(happening)),
+            ServerEvent::Counted(statistics) => exit::say(counted(statistics)),
+            event if self.trace => exit::say(trace(event)),
             _ => {}
         }
     }
 }
 
-fn trace(happening: &Happening) -> String {
+fn trace(event: &ServerEvent) -> String {
     let of = |lease: &Lease| {
-        format!("lease {}, port {}, pid {}", lease.number, lease.port, lease.tenant.pid)
+        format!("lease {}, port {}, pid {}", lease.number, lease.port, lease.holder.pid)
     };
-    match happening {
-        Happening::Leased(lease) => of(lease),
-        Happening::GivenBack(lease) => format!("{}: returned, the client disconnected", of(lease)),
-        Happening::Refused { pid, why, .. } => format!("pid {pid} refused: {why}"),
-        Happening::NotUnderstood(line) => format!("refused: {line}"),
-        Happening::Closed(Why::Silent) => "closed: the client sent no request in time".into(),
-        Happening::Closed(Why::Crowded) => "closed: too many pending clients".into(),
-        Happening::Reclaimed(port) => format!("port {port} released: its process has exited"),
-        Happening::Counted(statistics) => counted(statistics),
+    match event {
+        ServerEvent::Leased(lease) => of(lease),
+        ServerEvent::GivenBack(lease) => {
+            format!("{}: returned, the client disconnected", of(lease))
+        }
+        ServerEvent::Refused { pid, why, .. } => format!("pid {pid} refused: {why}"),
+        ServerEvent::NotUnderstood(line) => format!("refused: {line}"),
+        ServerEvent::Closed(Why::Silent) => "closed: the client sent no request in time".into(),
+        ServerEvent::Closed(Why::Crowded) => "closed: too many pending clients".into(),
+        ServerEvent::Reclaimed(port) => format!("port {port} released: its process has exited"),
+        ServerEvent::Counted(statistics) => counted(statistics),
     }
 }
 

@@ -50,7 +50,7 @@ pub enum CommandSettings {
     Exec(search::ExecSettings),
     Serve(serve::ServeSettings),
     Lab(LabSettings),
-    Arena(Vec<String>),
+    RaceWorker(Vec<String>),
 }
 
 pub struct LiveSettings {
@@ -97,7 +97,7 @@ impl TryFrom<Arguments> for CommandSettings {
             Some(Command::Exec(exec)) => Self::Exec(exec.try_into()?),
             Some(Command::Serve(serve)) => Self::Serve(serve.try_into()?),
             Some(Command::Lab(lab)) => Self::Lab(lab.try_into()?),
-            Some(Command::Arena(arena)) => Self::Arena(arena.words),
+            Some(Command::RaceWorker(race_worker)) => Self::RaceWorker(race_worker.words),
         })
     }
 }
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn ranges_that_make_no_sense_are_refused_with_what_is_right() {
-        for (typed, told) in [
+        for (typed, reported) in [
             ("9-8", "use 8-9"),
             ("", "FIRST-LAST"),
             ("-", "FIRST-LAST"),
@@ -350,7 +350,7 @@ mod tests {
             ("\u{1b}[2J", "\\u{1b}[2J"),
         ] {
             let BadInput(message) = RangeChoice::from_str(typed).unwrap_err();
-            assert!(message.contains(told), "{typed:?}: {message}");
+            assert!(message.contains(reported), "{typed:?}: {message}");
         }
     }
 

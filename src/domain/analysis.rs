@@ -35,9 +35,9 @@ pub struct Analysis {
     pub owners: Vec<OwnerUse>,
     /// TCP ports unusable for connect() to any destination: a listening or bound-inactive socket of
     /// any address and family is on them (`__inet_hash_connect`).
-    pub poisoned: PortSet,
+    pub unconnectable: PortSet,
     /// Ports of the range that are unusable for any further connect(): a connected socket was bound
-    /// to them by number, or an earlier scan found a listener on them. Disjoint from `poisoned`.
+    /// to them by number, or an earlier scan found a listener on them. Disjoint from `unconnectable`.
     pub numbered: PortSet,
     /// Connected ports that are probably unusable for other destinations: see
     /// `RangeUse::suspected`.
@@ -61,10 +61,10 @@ pub struct RangeUse {
     /// first.
     pub low_parity_size: u32,
     pub low_parity_occupied: u32,
-    /// TCP: ports of the range in `Analysis::poisoned`.
-    pub poisoned: u32,
-    /// Of `poisoned`: ports of the low parity.
-    pub low_parity_poisoned: u32,
+    /// TCP: ports of the range in `Analysis::unconnectable`.
+    pub unconnectable: u32,
+    /// Of `unconnectable`: ports of the low parity.
+    pub low_parity_unconnectable: u32,
     /// TCP: connected ports of clients that were very likely bound before connect(), so that they
     /// are taken for all destinations. The kernel's tables do not show this, but the order of use
     /// does: connect() uses the low parity first, bind(0) the other one.
@@ -89,7 +89,7 @@ pub struct RangeUse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DestinationUse {
     pub destination: Destination,
-    /// Ports of the range, without reserved ports, `Analysis::poisoned`, and ports that others
+    /// Ports of the range, without reserved ports, `Analysis::unconnectable`, and ports that others
     /// bound by number.
     pub capacity: u32,
     /// Of `capacity`: distinct ports with a connection to the destination, TIME-WAIT included.
@@ -168,7 +168,7 @@ impl Analysis {
                 }
             }
         }
-        let Ranges { each: mut ranges, poisoned, numbered, connect_ends, .. } = ranges;
+        let Ranges { each: mut ranges, unconnectable, numbered, connect_ends, .. } = ranges;
         let tcp = &mut ranges[Protocol::Tcp as usize];
         destinations.fit_into(tcp, connect_ends);
         let suspicion = Suspicion { clients: &clients, owners: &owners, range: tcp };
@@ -183,7 +183,7 @@ impl Analysis {
             ranges,
             destinations: destinations.into_rows(&owners),
             owners: owners.into_rows(),
-            poisoned,
+            unconnectable,
             numbered,
             suspected,
             uncertain,
@@ -201,7 +201,7 @@ impl Analysis {
     /// Ports available to connect() for a destination without connections.
     pub fn new_destination(&self) -> Left {
         let range = self.range(Protocol::Tcp);
-        let most = range.size - range.poisoned - range.numbered;
+        let most = range.size - range.unconnectable - range.numbered;
         let least = most.saturating_sub(range.uncertain + range.connect_may_miss + range.unlisted);
         Left::new(least, most)
     }
@@ -222,8 +222,8 @@ impl RangeUse {
             time_wait: 0,
             low_parity_size: low_parity_in(ephemeral),
             low_parity_occupied: 0,
-            poisoned: 0,
-            low_parity_poisoned: 0,
+            unconnectable: 0,
+            low_parity_unconnectable: 0,
             suspected: 0,
             numbered: 0,
             uncertain: 0,

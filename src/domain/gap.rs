@@ -65,7 +65,7 @@ pub enum Gap {
     /// Netlink was refused; `/proc/net` is read instead, which lists no bound-inactive TCP sockets.
     NetlinkRefused { error: Errno },
     /// As `NetlinkRefused`: `/proc/net` also does not show which IPv6 sockets take IPv4 too.
-    DualStackUntold { error: Errno },
+    DualStackUnknown { error: Errno },
     /// The kernel does not list bound-inactive TCP sockets, as the self-test showed; `assumed` from
     /// the kernel's version if the self-test could not bind a port.
     BoundInactiveUnlisted { assumed: bool },
@@ -123,7 +123,7 @@ impl Gap {
             | Self::BoundInactiveUnlisted { .. }
             | Self::PortsUnread { .. }
             | Self::PortsInDoubt { .. } => Self::BOUND_INACTIVE,
-            Self::DualStackUntold { .. } => "dual-stack marks",
+            Self::DualStackUnknown { .. } => "dual-stack marks",
             Self::ProcessesUnread { .. } => "process names",
             Self::PolicyAssumed { .. } => "ephemeral policy",
             Self::VitalsUnread { what, .. } => what,
@@ -230,7 +230,7 @@ impl Gap {
             Self::TableRefused { table, error } => {
                 format!("the {table} table cannot be read: {error}")
             }
-            Self::NetlinkRefused { error } | Self::DualStackUntold { error } => {
+            Self::NetlinkRefused { error } | Self::DualStackUnknown { error } => {
                 format!("sock_diag refused ({error}); /proc/net read instead")
             }
             Self::BoundInactiveUnlisted { assumed: false } => {

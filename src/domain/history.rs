@@ -242,7 +242,7 @@ impl SnapshotComparison<'_> {
                 is_empty &= !self.keep_missing(known);
             }
             if is_empty {
-                self.tell(port[0].port, port[0].protocol, None, None);
+                self.say(port[0].port, port[0].protocol, None, None);
             }
         }
     }
@@ -350,10 +350,10 @@ impl SnapshotComparison<'_> {
         if socket.state == State::TimeWait {
             self.history.entered_time_wait.push(place as u32);
         }
-        self.tell(socket.local.port, socket.protocol, Some(socket.state), socket.remote);
+        self.say(socket.local.port, socket.protocol, Some(socket.state), socket.remote);
     }
 
-    fn tell(
+    fn say(
         &mut self,
         port: u16,
         protocol: Protocol,

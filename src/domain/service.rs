@@ -101,10 +101,10 @@ mod tests {
 
     #[test]
     fn every_line_of_the_registry_is_unfolded() {
-        let told =
+        let reported =
             REGISTRY.lines().find_map(|line| line.strip_prefix("# ")?.strip_suffix(" lines"));
         let registry = Registry::unfold(REGISTRY);
-        assert_eq!(registry.entries.len(), told.unwrap().parse::<usize>().unwrap());
+        assert_eq!(registry.entries.len(), reported.unwrap().parse::<usize>().unwrap());
         assert!(registry.entries.is_sorted_by_key(|entry| entry.port));
         for entry in &registry.entries {
             let name = registry.text(*entry);

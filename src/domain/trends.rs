@@ -1,20 +1,20 @@
 //! Rates over the last snapshots, and forecasts of when ports run out or come back. Does not count
 //! sockets.
 
-mod census;
 mod destinations;
 mod drain;
 mod followed;
 mod forecast;
+mod lane_counts;
 mod recent;
 mod series;
 
 use std::time::Duration;
 
 use self::{
-    census::{LaneCounts, is_automatic},
     destinations::DestinationTrends,
     followed::{Count, Followed},
+    lane_counts::{LaneCounts, is_automatic},
 };
 use crate::domain::{
     Analysis, Destination, Ephemeral, History, Lane, Protocol, RangeUse, Snapshot, Socket,
@@ -74,13 +74,13 @@ impl Trends {
         }
         let elapsed = self.advance(snapshot, history);
         self.count_arrivals(snapshot, analysis, history);
-        let census = LaneCounts::of(snapshot);
+        let lane_counts = LaneCounts::of(snapshot);
         for protocol in Protocol::EACH.into_iter().filter(|&protocol| history.lists(protocol)) {
-            let sockets = census.sockets[protocol as usize];
+            let sockets = lane_counts.sockets[protocol as usize];
             self.ranges[protocol as usize]
                 .sample(elapsed, count(sockets, analysis.range(protocol)));
             for lane in Lane::EACH.into_iter().filter(|lane| lane.protocol() == protocol) {
-                self.lanes[lane as usize].sample(elapsed, census.lanes[lane as usize]);
+                self.lanes[lane as usize].sample(elapsed, lane_counts.lanes[lane as usize]);
             }
             if protocol == Protocol::Tcp {
                 self.destinations.sample(elapsed, &analysis.destinations);
@@ -179,7 +179,7 @@ impl Trends {
     }
 
     fn destination_of(&mut self, socket: &Socket, analysis: &Analysis) -> Option<&mut Followed> {
-        if analysis.poisoned.contains(socket.local.port) {
+        if analysis.unconnectable.contains(socket.local.port) {
             return None;
         }
         self.destinations.get_mut(&Destination::of(socket)?)

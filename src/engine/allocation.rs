@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long dropping the handle waits for the thread to release what it holds.
-const GOODBYE: Duration = Duration::from_secs(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Handle to the thread. Dropping it ends the run and releases all held ports.
 pub struct AllocationThread {
@@ -60,7 +60,7 @@ impl Drop for AllocationThread {
     fn drop(&mut self) {
         self.requests = None;
         let has_ended =
-            self.ended.recv_timeout(GOODBYE) == Err(mpsc::RecvTimeoutError::Disconnected);
+            self.ended.recv_timeout(SHUTDOWN_TIMEOUT) == Err(mpsc::RecvTimeoutError::Disconnected);
         if let Some(thread) = self.thread.take().filter(|_| has_ended) {
             // `AllocationDeathWatch` has reported a panic.
             let _ = thread.join();

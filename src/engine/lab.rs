@@ -25,7 +25,7 @@ use crate::{
 use self::{ground::LabBackend, races::Races, worker::LabWorker};
 
 /// How long dropping the handle waits for the lab and for a race to end.
-const GOODBYE: Duration = Duration::from_secs(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Attempts between two checks whether enough runs have ended.
 const BATCH: u32 = 1 << 20;
@@ -84,6 +84,6 @@ impl Drop for LabThread {
     /// Ends the thread. One that still waits for its report to be received ends with the process.
     fn drop(&mut self) {
         self.requests = None;
-        let _ = self.ended.recv_timeout(GOODBYE);
+        let _ = self.ended.recv_timeout(SHUTDOWN_TIMEOUT);
     }
 }

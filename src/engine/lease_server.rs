@@ -5,7 +5,7 @@
 //! Runs one loop in the caller's thread. Keeps no leases itself and makes no system calls on
 //! sockets.
 
-mod desk;
+mod lease_table;
 mod line;
 mod waiting;
 
@@ -25,11 +25,11 @@ use crate::{
 };
 use waiting::{Said, Waiting};
 
-pub use desk::{Desk, NoLease, PoolPorts};
+pub use lease_table::{LeaseTable, NoLease, PoolPorts};
 pub use line::NotAPid;
 
 /// Time after which a client that sent no complete line is disconnected.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum number of clients that sent no complete line yet; a new one replaces the oldest.
 pub const MOST_WAITING: usize = 512;
@@ -42,7 +42,7 @@ const RECOVERY: Duration = Duration::from_millis(50);
 
 /// Event of the server.
 #[derive(Debug)]
-pub enum Happening {
+pub enum ServerEvent {
     Leased(Lease),
     /// The client disconnected before its answer was sent, so that the lease is released.
     GivenBack(Lease),
@@ -84,15 +84,15 @@ pub struct Done {
 }
 
 impl Done {
-    fn count(&mut self, happening: &Happening) {
-        let count = match happening {
-            Happening::Leased(_) => &mut self.leased,
-            Happening::GivenBack(_) => &mut self.given_back,
-            Happening::Refused { .. } => &mut self.refused,
-            Happening::NotUnderstood(_) => &mut self.not_understood,
-            Happening::Closed(_) => &mut self.closed,
-            Happening::Reclaimed(_) => &mut self.reclaimed,
-            Happening::Counted(_) => return,
+    fn count(&mut self, event: &ServerEvent) {
+        let count = match event {
+            ServerEvent::Leased(_) => &mut self.leased,
+            ServerEvent::GivenBack(_) => &mut self.given_back,
+            ServerEvent::Refused { .. } => &mut self.refused,
+            ServerEvent::NotUnderstood(_) => &mut self.not_understood,
+            ServerEvent::Closed(_) => &mut self.closed,
+            ServerEvent::Reclaimed(_) => &mut self.reclaimed,
+            ServerEvent::Counted(_) => return,
         };
         *count += 1;
     }
@@ -116,11 +116,11 @@ pub enum Why {
 }
 
 /// Callback that receives each event as it occurs.
-pub type Tell<'a> = &'a mut dyn FnMut(&Happening);
+pub type Say<'a> = &'a mut dyn FnMut(&ServerEvent);
 
 pub struct LeaseServer<'a> {
     socket: LeaseSocket,
-    desk: Desk,
+    lease_table: LeaseTable,
     /// Oldest first.
     waiting: VecDeque<Waiting>,
     /// Clients that found no port left; they are answered after the next check for ended processes.
@@ -135,27 +135,32 @@ pub struct LeaseServer<'a> {
 /// Counts events, and passes them to the callback.
 struct ServerLog<'a> {
     done: Done,
-    tell: Tell<'a>,
+    say: Say<'a>,
 }
 
 impl ServerLog<'_> {
-    fn note(&mut self, happening: &Happening) {
-        self.done.count(happening);
-        (self.tell)(happening);
+    fn note(&mut self, event: &ServerEvent) {
+        self.done.count(event);
+        (self.say)(event);
     }
 }
 
 impl<'a> LeaseServer<'a> {
     /// Creates a server. `most_waiting` is limited to the range 1 to `MOST_WAITING`.
-    pub fn new(socket: LeaseSocket, desk: Desk, most_waiting: usize, tell: Tell<'a>) -> Self {
+    pub fn new(
+        socket: LeaseSocket,
+        lease_table: LeaseTable,
+        most_waiting: usize,
+        say: Say<'a>,
+    ) -> Self {
         Self {
             socket,
-            desk,
+            lease_table,
             waiting: VecDeque::new(),
             in_need: VecDeque::new(),
             most_waiting: most_waiting.clamp(1, MOST_WAITING),
             recovered: Instant::now(),
-            log: ServerLog { done: Done::default(), tell },
+            log: ServerLog { done: Done::default(), say },
         }
     }
 
@@ -176,7 +181,7 @@ impl<'a> LeaseServer<'a> {
                     ServerWake::Nothing => {}
                 }
             }
-            self.hear(&ready.clients);
+            self.receive(&ready.clients);
             if ready.somebody_knocks {
                 self.admit();
             }
@@ -184,35 +189,37 @@ impl<'a> LeaseServer<'a> {
             self.complete(now);
             self.close_silent(now);
             self.relieve(now);
-            self.desk.keep(now, &mut |happening| self.log.note(happening));
+            self.lease_table.keep(now, &mut |event| self.log.note(event));
         }
     }
 
     fn count(&mut self) {
         let waiting = self.waiting.len() + self.in_need.len();
-        let statistics = Statistics { done: self.log.done, ports: self.desk.ports(), waiting };
-        self.log.note(&Happening::Counted(statistics));
+        let statistics =
+            Statistics { done: self.log.done, ports: self.lease_table.ports(), waiting };
+        self.log.note(&ServerEvent::Counted(statistics));
     }
 
     fn wait(&self, wake: BorrowedFd<'_>) -> io::Result<Ready> {
         let now = Instant::now();
         let recovers = (self.recovered > now).then_some(self.recovered);
         let listener = recovers.is_none().then_some(&self.socket);
-        let silent = self.waiting.front().map(|client| client.since + PATIENCE);
-        let need = (!self.in_need.is_empty()).then(|| self.desk.next_look_in_need());
+        let silent = self.waiting.front().map(|client| client.since + TIMEOUT);
+        let need = (!self.in_need.is_empty()).then(|| self.lease_table.next_look_in_need());
         let complete = self.waiting.iter().filter_map(Waiting::complete_at).min();
-        let due = [recovers, silent, complete, need, self.desk.due()].into_iter().flatten().min();
+        let due =
+            [recovers, silent, complete, need, self.lease_table.due()].into_iter().flatten().min();
         let longest = due.map(|due| due.saturating_duration_since(now));
         let clients = self.waiting.iter().map(|waiting| &waiting.client);
         lease_socket::wait(wake, listener, clients, longest)
     }
 
     /// Reads from the clients that sent something.
-    fn hear(&mut self, ready: &[bool]) {
+    fn receive(&mut self, ready: &[bool]) {
         let now = Instant::now();
         let mut place = 0;
         for &has_spoken in ready {
-            let said = if has_spoken { self.waiting[place].hear(now) } else { Said::Nothing };
+            let said = if has_spoken { self.waiting[place].receive(now) } else { Said::Nothing };
             if said == Said::Nothing {
                 place += 1;
             } else if let Some(client) = self.waiting.remove(place) {
@@ -239,7 +246,7 @@ impl<'a> LeaseServer<'a> {
     fn welcome(&mut self, client: Client) {
         let now = Instant::now();
         let mut client = Waiting::new(client, now);
-        let said = client.hear(now);
+        let said = client.receive(now);
         if said != Said::Nothing {
             return self.follow(client.client, said);
         }
@@ -251,7 +258,7 @@ impl<'a> LeaseServer<'a> {
 
     fn close_oldest(&mut self) {
         if self.waiting.pop_front().is_some() {
-            self.log.note(&Happening::Closed(Why::Crowded));
+            self.log.note(&ServerEvent::Closed(Why::Crowded));
         }
     }
 
@@ -267,23 +274,23 @@ impl<'a> LeaseServer<'a> {
     }
 
     fn close_silent(&mut self, now: Instant) {
-        while self.waiting.front().is_some_and(|client| now >= client.since + PATIENCE) {
+        while self.waiting.front().is_some_and(|client| now >= client.since + TIMEOUT) {
             self.waiting.pop_front();
-            self.log.note(&Happening::Closed(Why::Silent));
+            self.log.note(&ServerEvent::Closed(Why::Silent));
         }
     }
 
     fn follow(&mut self, client: Client, said: Said) {
         let pid = match said {
-            Said::Nothing | Said::Goodbye => return,
+            Said::Nothing | Said::Shutdown => return,
             Said::Line(Ok(pid)) => pid,
-            Said::Line(Err(line)) => return self.log.note(&Happening::NotUnderstood(line)),
+            Said::Line(Err(line)) => return self.log.note(&ServerEvent::NotUnderstood(line)),
         };
         let pid = match peer::translate(&client, pid) {
             Ok(pid) => pid,
             Err(why) => return self.answer(&client, pid, Err(why.into())),
         };
-        match self.desk.lease(pid) {
+        match self.lease_table.lease(pid) {
             Err(NoLease::Shortage(Shortage::NoneLeft { .. }))
                 if self.in_need.len() < self.most_waiting =>
             {
@@ -296,12 +303,12 @@ impl<'a> LeaseServer<'a> {
     /// Checks for ended processes once for all clients that need a port, so that the cost is
     /// bounded however many there are.
     fn relieve(&mut self, now: Instant) {
-        if self.in_need.is_empty() || now < self.desk.next_look_in_need() {
+        if self.in_need.is_empty() || now < self.lease_table.next_look_in_need() {
             return;
         }
-        self.desk.look(&mut |happening| self.log.note(happening));
+        self.lease_table.look(&mut |event| self.log.note(event));
         for (client, pid) in std::mem::take(&mut self.in_need) {
-            let outcome = self.desk.lease(pid);
+            let outcome = self.lease_table.lease(pid);
             self.answer(&client, pid, outcome);
         }
     }
@@ -309,16 +316,16 @@ impl<'a> LeaseServer<'a> {
     /// Answers a client, which is disconnected afterwards. Without a port it gets no answer, as
     /// with portserver (its client would take "0" for one more port that it owns).
     fn answer(&mut self, client: &Client, pid: u32, outcome: Result<Lease, NoLease>) {
-        let happening = match outcome {
-            Ok(lease) if client.tell(format!("{}\n", lease.port).as_bytes()).is_ok() => {
-                Happening::Leased(lease)
+        let event = match outcome {
+            Ok(lease) if client.say(format!("{}\n", lease.port).as_bytes()).is_ok() => {
+                ServerEvent::Leased(lease)
             }
             Ok(lease) => {
-                self.desk.give_back(&lease);
-                Happening::GivenBack(lease)
+                self.lease_table.give_back(&lease);
+                ServerEvent::GivenBack(lease)
             }
-            Err(why) => Happening::Refused { pid, why, at: self.desk.now() },
+            Err(why) => ServerEvent::Refused { pid, why, at: self.lease_table.now() },
         };
-        self.log.note(&happening);
+        self.log.note(&event);
     }
 }

@@ -32,7 +32,7 @@ pub enum PoolRequest {
         count: u32,
     },
     /// Sets the holder of the next leases; `None`: this process.
-    Tenant(Option<u32>),
+    LeaseHolder(Option<u32>),
     /// Ends the lease of this port; does nothing if there is none.
     Release(u16),
     ReleaseAll,
@@ -61,7 +61,7 @@ pub struct PoolPlan {
     pub hold_share: f64,
     pub seed: u64,
     /// Lease holder; `None`: this process.
-    pub tenant: Option<u32>,
+    pub holder: Option<u32>,
 }
 
 /// State of the pool.
@@ -386,19 +386,19 @@ pub enum RacePlace {
 pub struct Rounds {
     pub count: u32,
     /// Rounds in which another process held the port in the end.
-    pub thefts: u32,
+    pub stolen: u32,
     /// For kept sockets: rounds in which the competitor tried this port, and was refused.
     pub refused: u32,
     /// Expected number of stolen ports, the sum of 1 - e^(-lambda w / F) over the rounds as
     /// measured. For kept sockets: the same number as if they had been closed, hence of rounds with
     /// a refusal.
-    pub predicted: f64,
+    pub expected: f64,
     /// Standard deviation of the expected number.
     pub deviation: f64,
     /// Measured: mean window, ports that the competitor bound per second, mean number of free
     /// ports.
     pub window: Duration,
-    pub thief_per_second: f64,
+    pub competitor_per_second: f64,
     pub free: f64,
 }
 

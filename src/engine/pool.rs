@@ -18,7 +18,7 @@ use crate::{
 use self::worker::PoolWorker;
 
 /// How long dropping the handle waits for the thread to release what it holds.
-const GOODBYE: Duration = Duration::from_secs(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Handle to the thread. Dropping it ends the thread, which releases every port it held.
 pub struct PoolThread {
@@ -52,6 +52,6 @@ impl Drop for PoolThread {
     /// Ends the thread. One that still waits for its report to be received ends with the process.
     fn drop(&mut self) {
         self.requests = None;
-        let _ = self.ended.recv_timeout(GOODBYE);
+        let _ = self.ended.recv_timeout(SHUTDOWN_TIMEOUT);
     }
 }

@@ -28,14 +28,14 @@ const LEAST_FREE: u32 = 8;
 
 /// Limits of a race; larger values are considered a mistake.
 const LONGEST_WINDOW: Duration = Duration::from_mins(1);
-const FASTEST_THIEF: f64 = 1e6;
+const FASTEST_COMPETITOR: f64 = 1e6;
 
 /// Runs until the end, or until the callback returns false. The callback receives intermediate
 /// states; the final one is returned.
 ///
 /// With a program the ports are real, in a network namespace that its processes create. If none can
 /// be created, or there is no program, the race is simulated, and the report says so.
-pub fn run(setup: &RaceSetup, told: &mut dyn FnMut(&RaceReport) -> bool) -> RaceReport {
+pub fn run(setup: &RaceSetup, reported: &mut dyn FnMut(&RaceReport) -> bool) -> RaceReport {
     let course = match course(setup) {
         Ok(course) => course,
         Err(why) => {
@@ -45,7 +45,7 @@ pub fn run(setup: &RaceSetup, told: &mut dyn FnMut(&RaceReport) -> bool) -> Race
     let because = match &setup.program {
         None => Text::scrub("no program is given for the processes of the race"),
         #[cfg(target_os = "linux")]
-        Some(program) => match real::run(program, &course, told) {
+        Some(program) => match real::run(program, &course, reported) {
             Ok(report) => return report,
             Err(real::Impossible(why)) => why,
         },
@@ -53,7 +53,7 @@ pub fn run(setup: &RaceSetup, told: &mut dyn FnMut(&RaceReport) -> bool) -> Race
         Some(_) => Text::scrub("network namespaces need Linux"),
     };
     let mut tally = RaceTally::at(RacePlace::Simulated { because });
-    simulated::run(&course, &mut tally, told);
+    simulated::run(&course, &mut tally, reported);
     tally.report(true)
 }
 
@@ -64,7 +64,7 @@ fn course(setup: &RaceSetup) -> Result<Course, Text> {
     let range = setup.range;
     let range = PortRange::new(range.first().max(1), range.last())
         .map_err(|_| Text::scrub("invalid range: expected a port above 0"))?;
-    if !(setup.thefts_per_second > 0.0 && setup.thefts_per_second <= FASTEST_THIEF) {
+    if !(setup.thefts_per_second > 0.0 && setup.thefts_per_second <= FASTEST_COMPETITOR) {
         return Err(Text::scrub(
             "invalid competitor rate: expected more than 0 and at most 1000000 ports/s",
         ));

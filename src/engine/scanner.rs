@@ -31,7 +31,7 @@ const KEPT_SNAPSHOTS: usize = 4;
 /// Orders to the scanner. A new order replaces the last one, so that nothing accumulates.
 #[derive(Default)]
 pub struct Orders {
-    wishes: Mutex<ScanOptions>,
+    options: Mutex<ScanOptions>,
     changed: Condvar,
 }
 
@@ -44,15 +44,15 @@ struct ScanOptions {
 
 impl Orders {
     pub fn scan_now(&self) {
-        self.change(|wishes| wishes.scan_now = true);
+        self.change(|options| options.scan_now = true);
     }
 
     pub fn freeze(&self, frozen: bool) {
-        self.change(|wishes| wishes.is_frozen = frozen);
+        self.change(|options| options.is_frozen = frozen);
     }
 
     pub fn stop(&self) {
-        self.change(|wishes| wishes.stop = true);
+        self.change(|options| options.stop = true);
     }
 
     fn change(&self, change: impl FnOnce(&mut ScanOptions)) {
@@ -61,7 +61,7 @@ impl Orders {
     }
 
     fn lock(&self) -> MutexGuard<'_, ScanOptions> {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.options.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,8 +87,8 @@ impl ScanPace {
         self.cost * COST_FACTOR
     }
 
-    fn after(&self, wishes: &ScanOptions) -> Option<Duration> {
-        match (wishes.is_frozen, wishes.scan_now) {
+    fn after(&self, options: &ScanOptions) -> Option<Duration> {
+        match (options.is_frozen, options.scan_now) {
             (true, _) => None,
             (false, true) => Some(self.interval().min(self.shortest())),
             (false, false) => Some(self.interval()),
@@ -230,21 +230,21 @@ impl ScanLoop {
     /// Waits until the next scan is due. Returns false on stop.
     fn wait(&mut self, started: Instant, outbox: &dyn Outbox) -> bool {
         let orders = self.orders.clone();
-        let mut wishes = orders.lock();
-        while !wishes.stop {
+        let mut options = orders.lock();
+        while !options.stop {
             let since = started.elapsed();
-            let left = self.pace.after(&wishes).map(|after| after.saturating_sub(since));
+            let left = self.pace.after(&options).map(|after| after.saturating_sub(since));
             if left == Some(Duration::ZERO) {
-                wishes.scan_now = false;
+                options.scan_now = false;
                 return true;
             }
             let again = self.waiting.is_some().then_some(OFFER_AGAIN);
-            wishes = match left.into_iter().chain(again).min() {
+            options = match left.into_iter().chain(again).min() {
                 Some(pause) => {
-                    let waited = orders.changed.wait_timeout(wishes, pause);
+                    let waited = orders.changed.wait_timeout(options, pause);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => orders.changed.wait(wishes).unwrap_or_else(PoisonError::into_inner),
+                None => orders.changed.wait(options).unwrap_or_else(PoisonError::into_inner),
             };
             self.offer(outbox);
         }

@@ -7,6 +7,7 @@ pub mod describer;
 pub mod descriptors;
 pub mod handover;
 mod inherited;
+pub mod lease_holder;
 pub mod lease_socket;
 pub mod machine;
 pub mod meter;
@@ -18,14 +19,13 @@ pub mod policy;
 mod port_range;
 pub mod probe;
 pub mod procfs;
+pub mod race;
 mod rtnetlink;
 pub mod scanner;
 pub mod self_test;
 pub mod services;
 pub mod sock_diag;
 mod socket_option;
-pub mod tenant;
-pub mod thief;
 mod tunnels;
 pub mod unit;
 mod unlisted;
@@ -142,10 +142,10 @@ impl Host for LinuxHost {
     }
 
     fn started(&self, pid: u32) -> Option<u64> {
-        tenant::started(pid)
+        lease_holder::started(pid)
     }
 
     fn is_alive(&self, pid: u32, started: u64) -> bool {
-        tenant::is_alive(pid, started)
+        lease_holder::is_alive(pid, started)
     }
 }

@@ -6,7 +6,7 @@ pub mod text;
 use std::time::Duration;
 
 use crate::{
-    allocator::{AllocatorRow, Habit, Law, StrategyFigures},
+    allocator::{AllocatorRow, Habit, Model, StrategyFigures},
     domain::{PortRange, Protocols, Text},
 };
 
@@ -60,7 +60,7 @@ pub struct RaceSummary {
     /// As asked for: the time between close and rebind, and the ports that the competitor binds per
     /// second.
     pub window: Duration,
-    pub thief_per_second: f64,
+    pub competitor_per_second: f64,
     pub rebound: RaceRounds,
     pub handed_over: RaceRounds,
     /// Why the race ended before its last round.
@@ -79,34 +79,34 @@ pub enum RaceTarget {
 pub struct RaceRounds {
     pub count: u32,
     /// Rounds in which another process had the port at the end.
-    pub thefts: u32,
+    pub stolen: u32,
     /// With the socket kept: rounds in which the competitor tried this very port and was refused.
     pub refused: u32,
     /// Expected number of stolen ports, and its standard deviation; with the socket kept: as if it
     /// had been closed.
-    pub predicted: f64,
+    pub expected: f64,
     pub deviation: f64,
     /// Measured, as are the fields below.
     pub window: Duration,
-    pub thief_per_second: f64,
+    pub competitor_per_second: f64,
     /// Mean number of free ports.
     pub free: f64,
 }
 
 impl Rival<'_> {
     /// Describes the model of the expected figures.
-    fn law(&self) -> Option<&'static str> {
-        self.figures.predicted?;
-        Some(match self.figures.law.as_ref()? {
-            Law::Replacement { .. } => {
+    fn model(&self) -> Option<&'static str> {
+        self.figures.expected?;
+        Some(match self.figures.model.as_ref()? {
+            Model::Replacement { .. } => {
                 "with replacement: each attempt fails with K/N, all M with (K/N)^M"
             }
-            Law::Unique { .. } => "no port twice: all M attempts fail with C(K,M)/C(N,M)",
-            Law::Scan { .. } => {
+            Model::Unique { .. } => "no port twice: all M attempts fail with C(K,M)/C(N,M)",
+            Model::Scan { .. } => {
                 "a uniform start, then consecutive ports: 1 + (sum of L(L+1)/2 over runs of L \
                  occupied ports) / N"
             }
-            Law::OnlyFree => "only free ports are tried: one attempt",
+            Model::OnlyFree => "only free ports are tried: one attempt",
         })
     }
 }

@@ -97,7 +97,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// How long to wait for the rest before `give_up`; None: nothing has begun.
-    pub fn patience(&self) -> Option<Duration> {
+    pub fn timeout(&self) -> Option<Duration> {
         match self.within {
             Within::Keys if self.pending.is_empty() => None,
             Within::Keys if self.pending.len() <= 2 => Some(REST_OF_KEY),
@@ -596,8 +596,8 @@ mod tests {
         for begin in [&b"\x1bPq"[..], b"\x1b]q", b"\x1b[200~\n", b"\x1b[200~\x1b", b"\x1bP\x1b"] {
             let mut decoder = Decoder::default();
             decoder.feed(begin, |input| panic!("{input:?}"));
-            assert!(decoder.patience().is_some_and(|time| time >= REST_OF_STRING));
-            assert_eq!((decoder.give_up(), decoder.patience()), (None, None));
+            assert!(decoder.timeout().is_some_and(|time| time >= REST_OF_STRING));
+            assert_eq!((decoder.give_up(), decoder.timeout()), (None, None));
             let mut keys = Vec::new();
             decoder.feed(b"l", |input| {
                 keys.push(input);

@@ -211,13 +211,13 @@ mod tests {
             buffer.set_string(5, 0, "c", red.add_modifier(Modifier::BOLD));
             buffer.set_string(6, 0, "d", Style::new().fg(Color::Indexed(99)));
         });
-        let told = [
+        let reported = [
             "\x1b[1;1H\x1b[38;5;1;48;2;1;2;3ma",
             "\x1b[38;5;15mb",
             "\x1b[6G\x1b[1m\x1b[38;5;1mc",
             "\x1b[0m\x1b[38;5;99md\x1b[0m",
         ];
-        assert_eq!(bytes, told.concat());
+        assert_eq!(bytes, reported.concat());
     }
 
     #[test]

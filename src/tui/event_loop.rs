@@ -54,7 +54,7 @@ pub struct EventLoop<'a> {
 impl EventLoop<'_> {
     /// Runs until there is a reason to end.
     pub fn run(&mut self) -> io::Result<Exit> {
-        self.tell_size();
+        self.report_size();
         loop {
             self.follow_signals()?;
             self.follow_size()?;
@@ -74,7 +74,7 @@ impl EventLoop<'_> {
     fn take_events(&mut self) -> Option<Exit> {
         let wait = self.pace.wait(Instant::now()).unwrap_or(TICK).min(TICK);
         let Ok(first) = self.inbox.recv_timeout(wait) else {
-            self.tell(Duration::ZERO);
+            self.say(Duration::ZERO);
             return self.update(Event::Tick);
         };
         let mut next = Some(first);
@@ -107,7 +107,7 @@ impl EventLoop<'_> {
             LoopWake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
             LoopWake::Report(report, _) => {
                 let exit = self.update(Event::Report(report));
-                self.tell(Duration::ZERO);
+                self.say(Duration::ZERO);
                 exit
             }
         }
@@ -126,7 +126,7 @@ impl EventLoop<'_> {
         if !matches!(gesture, Gesture::Hover | Gesture::Drag) {
             self.answer();
         } else if before != (self.app.hover(), self.app.span()) {
-            self.tell(Duration::ZERO);
+            self.say(Duration::ZERO);
         }
         exit
     }
@@ -137,8 +137,8 @@ impl EventLoop<'_> {
     }
 
     /// Requests a frame `after` this time, for a change that the user does not wait for.
-    fn tell(&mut self, after: Duration) {
-        self.pace.tell(Instant::now() + after, self.app.frame_gap());
+    fn say(&mut self, after: Duration) {
+        self.pace.say(Instant::now() + after, self.app.frame_gap());
     }
 
     fn update(&mut self, event: Event) -> Option<Exit> {
@@ -169,7 +169,7 @@ impl EventLoop<'_> {
             Err(_) => self.ending.call(Reason::TerminalGone),
         }
         if let Some(after) = self.app.redraw_after() {
-            self.tell(after);
+            self.say(after);
         }
         assert!(self.fault != Some(Fault::PanicMain), "asked for by --fault panic-main");
     }
@@ -205,13 +205,13 @@ impl EventLoop<'_> {
         let size = self.terminal.size().unwrap_or(self.canvas.size());
         if self.arrived.take_resized() || size != self.canvas.size() {
             self.canvas = Canvas::new(size)?;
-            self.tell_size();
+            self.report_size();
             self.answer();
         }
         Ok(())
     }
 
-    fn tell_size(&mut self) {
+    fn report_size(&mut self) {
         let (columns, rows) = self.canvas.size();
         self.update(Event::Resized { columns, rows });
     }

@@ -41,8 +41,8 @@ fn wait_and_read(
 ) -> ControlFlow<()> {
     let terminal = stdin();
     let mut watched = [PollFd::new(&terminal, PollFlags::IN), ending.poll_fd()];
-    let patience = decoder.patience().and_then(|time| Timespec::try_from(time).ok());
-    let goes_on = match poll(&mut watched, patience.as_ref()) {
+    let timeout = decoder.timeout().and_then(|time| Timespec::try_from(time).ok());
+    let goes_on = match poll(&mut watched, timeout.as_ref()) {
         Err(Errno::INTR) => true,
         Err(_) => false,
         Ok(0) => decoder.give_up().is_none_or(send),

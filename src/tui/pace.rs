@@ -40,7 +40,7 @@ impl FramePace {
 
     /// Makes a frame due at `at` or later, for a change that the user does not wait for. Such
     /// frames are at least `gap` apart.
-    pub fn tell(&mut self, at: Instant, gap: Duration) {
+    pub fn say(&mut self, at: Instant, gap: Duration) {
         let due = at.max(self.began + gap.max(SHORTEST_GAP)).max(self.rested);
         self.due = Some(self.due.map_or(due, |other| other.min(due)));
     }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn news_keep_their_distance_and_an_answer_does_not_wait_for_them() {
         let (mut pace, start) = drawn();
-        pace.tell(start + ms(5), GAP);
+        pace.say(start + ms(5), GAP);
         assert_eq!(pace.wait(start + ms(5)), Some(ms(95)));
         pace.answer(start + ms(6));
         assert!(pace.is_due(start + ms(6)));
@@ -91,9 +91,9 @@ mod tests {
     #[test]
     fn the_earliest_of_several_news_counts() {
         let (mut pace, start) = drawn();
-        pace.tell(start + ms(700), ms(0));
-        pace.tell(start + ms(30), ms(0));
-        pace.tell(start + ms(600), ms(0));
+        pace.say(start + ms(700), ms(0));
+        pace.say(start + ms(30), ms(0));
+        pace.say(start + ms(600), ms(0));
         assert_eq!(pace.wait(start + ms(30)), Some(ms(0)));
     }
 
@@ -101,10 +101,10 @@ mod tests {
     fn a_slow_terminal_rests_as_long_as_it_reads() {
         let (mut pace, start) = drawn();
         pace.drawn(start, start + ms(300), ms(280));
-        pace.tell(start + ms(300), GAP);
+        pace.say(start + ms(300), GAP);
         assert_eq!(pace.wait(start + ms(300)), Some(ms(280)));
         pace.drawn(start, start + ms(60_000), ms(59_000));
-        pace.tell(start + ms(60_000), GAP);
+        pace.say(start + ms(60_000), GAP);
         assert_eq!(pace.wait(start + ms(60_000)), Some(LONGEST_REST));
     }
 }

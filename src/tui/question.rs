@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A terminal that does not answer within this time is assumed to be dark.
-const PATIENCE: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_millis(300);
 /// Requests the background (OSC 11, terminated as urxvt needs it) and attributes (DA1); see xterm's
 /// ctlseqs.
 const QUESTION: &[u8] = b"\x1b]11;?\x07\x1b[c";
@@ -48,7 +48,7 @@ pub fn ask_ground(terminal: &Terminal, ending: &Ending) -> io::Result<TerminalAn
         return Ok(answer);
     }
     terminal.send(QUESTION, ending)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while answer.waits_for_more(deadline, ending) {}
     Ok(answer)
 }

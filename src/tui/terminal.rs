@@ -51,7 +51,7 @@ const GIVE_BACK: &[u8] = b"\x1b[?2026l\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
 const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
 const END_FRAME: &[u8] = b"\x1b[?2026l";
 /// How long to wait for a terminal that does not read, before unread output is discarded.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+const TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// How often, and how long each time, a fault handler waits for another thread's write.
 const MOST_WAITS: u32 = 100;
@@ -230,7 +230,7 @@ impl Terminal {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     let mut room = [PollFd::new(&self.output, PollFlags::OUT)];
-                    if ignore_interruption(poll(&mut room, Some(&PATIENCE)))? == 0 {
+                    if ignore_interruption(poll(&mut room, Some(&TIMEOUT)))? == 0 {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
                 }
@@ -283,14 +283,14 @@ pub fn restore_on_panic(
 ) {
     panic::set_hook(Box::new(move |panic| {
         terminal.give_back();
-        tell_bug(panic);
+        report_bug(panic);
         ending.call(Reason::Panic);
         nudge();
     }));
 }
 
 /// Prints the panic. Errors are ignored: if stderr is gone, the message cannot be shown anywhere.
-fn tell_bug(panic: &PanicHookInfo) {
+fn report_bug(panic: &PanicHookInfo) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("unnamed");
     let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));

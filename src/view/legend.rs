@@ -32,8 +32,8 @@ pub struct LegendEntry {
 
 impl LegendEntry {
     /// Whether the facts beside the map show this count, too.
-    pub fn is_told_beside(&self) -> bool {
-        self.dropped >= TOLD_BESIDE
+    pub fn is_reported_beside(&self) -> bool {
+        self.dropped >= REPORTED_BESIDE
     }
 }
 
@@ -42,7 +42,7 @@ const LONGEST_NAME: usize = 14;
 /// Maximum height of a legend.
 const MOST_LINES: u16 = 2;
 /// Minimum `LegendEntry::dropped` of entries that the facts beside the map show, too.
-const TOLD_BESIDE: u8 = 100;
+const REPORTED_BESIDE: u8 = 100;
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(scan) = app.scan() else { return };
@@ -94,7 +94,7 @@ fn connect_heading(destination: &Destination, scan: &LatestScan, theme: &Theme) 
 fn marked(lens: Lens, rest: u8, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let mut entries = categories(lens, scan, theme);
     if let Some(entry) = entries.get_mut(usize::from(rest)) {
-        entry.dropped = TOLD_BESIDE;
+        entry.dropped = REPORTED_BESIDE;
         entry.mark = if theme.needs_whole_cells() { entry.mark } else { ' ' };
     }
     entries
@@ -182,12 +182,12 @@ fn states(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     };
     let dot = theme.glyph('·', '.');
     let mut entries =
-        vec![free(Role::Available, dot, available, scan.tally.available, TOLD_BESIDE + 1)];
+        vec![free(Role::Available, dot, available, scan.tally.available, REPORTED_BESIDE + 1)];
     entries.extend(CLASSES.map(|class| {
         let count = Some(scan.tally.of(class));
         entry(theme, Role::Class(class), letter(class), class_name(class), count)
     }));
-    entries.push(free(Role::Reserved, 'x', "reserved", scan.tally.reserved, TOLD_BESIDE));
+    entries.push(free(Role::Reserved, 'x', "reserved", scan.tally.reserved, REPORTED_BESIDE));
     entries
 }
 
@@ -202,7 +202,7 @@ fn densities(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     };
     let available = plain(theme.glyph('·', '.'), "available", Some(scan.tally.available));
     let reserved = plain('x', "reserved", Some(scan.tally.reserved));
-    let mut entries = vec![LegendEntry { dropped: TOLD_BESIDE + 1, ..available }];
+    let mut entries = vec![LegendEntry { dropped: REPORTED_BESIDE + 1, ..available }];
     if theme.ascii {
         // There are seven glyphs; four of them are named.
         let steps = [(':', "few"), ('=', "under half"), ('*', "over half"), ('@', "full")];
@@ -213,7 +213,7 @@ fn densities(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
             plain(mark, step.name, Some(scan.categories.ports(number)))
         }));
     }
-    entries.push(LegendEntry { dropped: TOLD_BESIDE, ..reserved });
+    entries.push(LegendEntry { dropped: REPORTED_BESIDE, ..reserved });
     entries
 }
 
@@ -277,7 +277,7 @@ impl Words<'_> {
     /// important entries.
     fn fitted(&self, entries: &[LegendEntry], height: usize) -> Vec<Line<'static>> {
         let filled = || entries.iter().filter(|entry| entry.count != Some(0));
-        let telling = || filled().filter(|entry| !entry.is_told_beside());
+        let telling = || filled().filter(|entry| !entry.is_reported_beside());
         let wordings: [(Vec<&LegendEntry>, CountFormat); 5] = [
             (entries.iter().collect(), CountFormat::Exact),
             (filled().collect(), CountFormat::Exact),
@@ -347,7 +347,7 @@ mod tests {
             .map(|(class, n)| entry(&theme, role(class), letter(class), class_name(class), Some(n)))
             .collect();
         let free = entry(&theme, Role::Available, '·', "available", Some(5_000));
-        entries.push(LegendEntry { dropped: TOLD_BESIDE, ..free });
+        entries.push(LegendEntry { dropped: REPORTED_BESIDE, ..free });
         words.fitted(&entries, height).iter().map(ToString::to_string).collect()
     }
 

@@ -276,9 +276,9 @@ mod tests {
         letters
     }
 
-    fn told(app: &App) -> BTreeMap<char, u32> {
+    fn reported(app: &App) -> BTreeMap<char, u32> {
         let entries = legend::entries(app, app.scan().unwrap(), &Theme::MONOCHROME);
-        let taken = entries.into_iter().filter(|entry| !entry.is_told_beside());
+        let taken = entries.into_iter().filter(|entry| !entry.is_reported_beside());
         taken.filter_map(|e| Some((e.mark, e.count.filter(|&c| c > 0)?))).collect()
     }
 
@@ -291,11 +291,11 @@ mod tests {
             for protocols in [Protocols::Both, Protocols::Tcp, Protocols::Udp] {
                 assert_eq!(app.map().protocols, protocols);
                 let drawn = if row.lens == Lens::Density { drawn(&app) } else { ports.clone() };
-                let (painted, mut told) = (painted(&app, &drawn), told(&app));
+                let (painted, mut reported) = (painted(&app, &drawn), reported(&app));
                 if matches!(row.lens, Lens::Connect | Lens::Bind) {
                     // Free ports and ports that are never chosen are counted, but not marked.
-                    told.retain(|letter, _| !['.', 'x'].contains(letter));
-                    assert_eq!(painted, told, "{} {protocols:?}", row.name);
+                    reported.retain(|letter, _| !['.', 'x'].contains(letter));
+                    assert_eq!(painted, reported, "{} {protocols:?}", row.name);
                     app.update(Duration::from_secs(3), Event::Key(Key::Char('p')));
                     continue;
                 }
@@ -303,9 +303,9 @@ mod tests {
                 assert_eq!(painted.values().sum::<u32>(), occupied, "{}", row.name);
                 if row.lens == Lens::Owner {
                     // A port shared by two owners is painted as the larger one's.
-                    assert!(painted.iter().all(|(letter, ports)| told[letter] >= *ports));
+                    assert!(painted.iter().all(|(letter, ports)| reported[letter] >= *ports));
                 } else {
-                    assert_eq!(painted, told, "{} {protocols:?}", row.name);
+                    assert_eq!(painted, reported, "{} {protocols:?}", row.name);
                 }
                 app.update(Duration::from_secs(3), Event::Key(Key::Char('p')));
             }

@@ -239,7 +239,8 @@ fn facts(
     let is_state = app.map().lens == Lens::State;
     lines.extend(counted.into_iter().filter_map(|entry| {
         // The facts above already include available and reserved ports.
-        let count = entry.count.filter(|&count| count > 0 && !entry.is_told_beside())?.to_string();
+        let count =
+            entry.count.filter(|&count| count > 0 && !entry.is_reported_beside())?.to_string();
         let mark = if !is_state && theme.needs_whole_cells() { entry.mark } else { ' ' };
         let text = format!("{mark} {}", words::shorten(&entry.name, FACTS - 1 - count.len()));
         let text = words::shorten(text.trim_start(), FACTS - 1 - count.len());

@@ -284,14 +284,14 @@ mod tests {
 
     #[test]
     fn a_unit_and_a_container_are_told_apart() {
-        let told = |name: &str| {
+        let reported = |name: &str| {
             let text = Text::scrub(name);
             let (label, name) = unit(&text);
             format!("{label} {name}")
         };
-        assert_eq!(told("nginx.service"), "unit nginx.service");
-        assert_eq!(told("docker 3f2a1b0c9d8e"), "container docker 3f2a1b0c9d8e");
-        assert_eq!(told("container 3f2a1b0c9d8e"), "container 3f2a1b0c9d8e");
+        assert_eq!(reported("nginx.service"), "unit nginx.service");
+        assert_eq!(reported("docker 3f2a1b0c9d8e"), "container docker 3f2a1b0c9d8e");
+        assert_eq!(reported("container 3f2a1b0c9d8e"), "container 3f2a1b0c9d8e");
     }
 
     #[test]

@@ -144,8 +144,8 @@ fn on_real_sockets(range: PortRange) -> io::Result<()> {
     let _holders: Vec<Socket> = ports.iter().map(hold).collect::<io::Result<_>>()?;
     println!("\nreal bind(), {range}, 99 % full, TCP");
     against_bare(range)?;
-    tell("random", &on_machine("random", range, 2_000)?);
-    tell("bitmap", &on_machine("bitmap", range, 20_000)?);
+    say("random", &on_machine("random", range, 2_000)?);
+    say("bitmap", &on_machine("bitmap", range, 20_000)?);
     Ok(())
 }
 
@@ -175,7 +175,7 @@ fn against_bare(range: PortRange) -> io::Result<()> {
     Ok(())
 }
 
-fn tell(name: &str, figures: &StrategyFigures) {
+fn say(name: &str, figures: &StrategyFigures) {
     let successes = (figures.runs - figures.failures) as f64;
     let attempts = figures.attempts as f64 / successes;
     let most = (name == "bitmap").then_some(MOST_ATTEMPTS);

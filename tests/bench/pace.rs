@@ -122,23 +122,23 @@ fn with_screen() -> io::Result<Pace> {
     let mut terminal = stage::silent_terminal(COLUMNS, ROWS)?;
     let mut app = stage::app();
     let started = Instant::now();
-    let tell = |app: &mut portscope::app::App, event| {
+    let say = |app: &mut portscope::app::App, event| {
         for effect in app.update(started.elapsed(), event) {
             if let Effect::Ask(Request::Allocation(request)) = effect {
                 thread.send(request);
             }
         }
     };
-    tell(&mut app, Event::Resized { columns: COLUMNS, rows: ROWS });
-    tell(&mut app, Event::Report(Report::Scanned(Arc::new(scan()?))));
+    say(&mut app, Event::Resized { columns: COLUMNS, rows: ROWS });
+    say(&mut app, Event::Report(Report::Scanned(Arc::new(scan()?))));
     for key in KEYS.chars() {
-        tell(&mut app, Event::Key(Key::Char(key)));
+        say(&mut app, Event::Key(Key::Char(key)));
     }
     let (mut frames, mut bytes) = (0, 0);
     let (began, mut drawn) = (Instant::now(), Instant::now());
     while began.elapsed() < WATCHED {
         if let Ok(report) = inbox.recv_timeout(FRAME_GAP.saturating_sub(drawn.elapsed())) {
-            tell(&mut app, Event::Report(report));
+            say(&mut app, Event::Report(report));
         }
         if drawn.elapsed() >= FRAME_GAP {
             drawn = Instant::now();

@@ -20,7 +20,7 @@ use std::{
 use measure::{line, median};
 use portscope::{
     LeasePool, LeasedPort,
-    allocator::{Bands, Candidates, Pool, PoolSetup, Priority, Quarantine, Tenant},
+    allocator::{Bands, Candidates, LeaseHolder, Pool, PoolSetup, Priority, Quarantine},
     domain::{Binder as _, PortRange, Protocols},
     find_free_port,
     host::linux::binder::RealBinder,
@@ -34,7 +34,7 @@ const LEASES: u16 = 200;
 const STANDING: u16 = 1000;
 const MANY: u16 = 10_000;
 const FIRST: u16 = 20_000;
-const TENANT: Tenant = Tenant { pid: 1, started: 1 };
+const TENANT: LeaseHolder = LeaseHolder { pid: 1, started: 1 };
 const MOST_MICROS: f64 = 20.0;
 const MOST_MEGABYTES: f64 = 10.0;
 

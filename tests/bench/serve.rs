@@ -16,7 +16,7 @@ use std::{
 };
 
 use folder::Folder;
-use lease_server::{Server, Tenant};
+use lease_server::{LeaseHolder, Server};
 use namespace::in_new_namespace;
 
 /// All ports of the default range but some, so that none is refused.
@@ -48,20 +48,20 @@ fn main() {
 
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20063"]);
-        let tenants: Vec<Tenant> = (0..64).map(|_| Tenant::new()).collect();
-        assert!(tenants.iter().all(|tenant| server.lease(tenant.pid()).is_some()));
+        let tenants: Vec<LeaseHolder> = (0..64).map(|_| LeaseHolder::new()).collect();
+        assert!(tenants.iter().all(|holder| server.lease(holder.pid()).is_some()));
         print_row("refusals, all of 64 ports leased to 64", &server, 16, false);
     });
 }
 
 fn print_row(what: &str, server: &Server, clients: u32, is_leased: bool) {
-    let tenants: Vec<Tenant> = (0..clients).map(|_| Tenant::new()).collect();
+    let tenants: Vec<LeaseHolder> = (0..clients).map(|_| LeaseHolder::new()).collect();
     let (begin, used) = (Instant::now(), cpu_time(server));
     thread::scope(|scope| {
-        for tenant in &tenants {
+        for holder in &tenants {
             scope.spawn(move || {
                 for _ in 0..REQUESTS / clients {
-                    assert_eq!(server.lease(tenant.pid()).is_some(), is_leased);
+                    assert_eq!(server.lease(holder.pid()).is_some(), is_leased);
                 }
             });
         }

@@ -157,10 +157,10 @@ impl<'a> Stage<'a> {
         let (at, random) = (Duration::from_secs(1), ChaCha12Rng::seed_from_u64(1));
         let mut stage = Self { world, app, theme, terminal, area, at, number: 0, random };
         let first = stage.event(Change::Nothing);
-        stage.tell(first);
-        stage.tell(Event::Report(Report::Described(Arc::clone(&world.processes))));
+        stage.say(first);
+        stage.say(Event::Report(Report::Described(Arc::clone(&world.processes))));
         for key in keys.chars() {
-            stage.tell(Event::Key(Key::Char(key)));
+            stage.say(Event::Key(Key::Char(key)));
         }
         Ok(stage)
     }
@@ -168,7 +168,7 @@ impl<'a> Stage<'a> {
     pub fn play(&mut self, change: Change) -> io::Result<Frame> {
         let event = self.event(change);
         let began = Instant::now();
-        self.tell(event);
+        self.say(event);
         let update = began.elapsed();
         self.terminal.backend_mut().clear_bytes();
         let (app, theme) = (&self.app, &self.theme);
@@ -209,7 +209,7 @@ impl<'a> Stage<'a> {
         drawn.map(|_| picture).map_err(io::Error::other)
     }
 
-    fn tell(&mut self, event: Event) {
+    fn say(&mut self, event: Event) {
         self.app.update(self.at, event);
     }
 

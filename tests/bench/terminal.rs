@@ -63,11 +63,11 @@ impl Session {
         let writer = pty.master.take_writer().map_err(io::Error::other)?;
         let screen = Arc::new(Mutex::new(parser(rows, columns)?));
         let (keyboard, output) = (Arc::new(Mutex::new(writer)), Arc::<Output>::default());
-        let (shown, typing, told) =
+        let (shown, typing, reported) =
             (Arc::clone(&screen), Arc::clone(&keyboard), Arc::clone(&output));
         let started = Instant::now();
         let child = pty.slave.spawn_command(command).map_err(io::Error::other)?;
-        thread::spawn(move || follow(reader, &typing, &shown, &told));
+        thread::spawn(move || follow(reader, &typing, &shown, &reported));
         Ok(Self { child, screen, keyboard, output, started, _master: pty.master })
     }
 
@@ -149,7 +149,7 @@ fn follow(
     mut reader: impl Read,
     keyboard: &Keyboard,
     screen: &Mutex<vt100::Parser>,
-    told: &Output,
+    reported: &Output,
 ) {
     let mut buffer = vec![0; 65_536];
     // The end of what was read before: a sequence may come in two parts.
@@ -158,8 +158,8 @@ fn follow(
         let bytes = &buffer[..length];
         tail.extend_from_slice(bytes);
         let frames = tail.windows(BEGIN_FRAME.len()).filter(|w| *w == BEGIN_FRAME).count();
-        told.frames.fetch_add(frames, Ordering::Relaxed);
-        told.bytes.fetch_add(length, Ordering::Relaxed);
+        reported.frames.fetch_add(frames, Ordering::Relaxed);
+        reported.bytes.fetch_add(length, Ordering::Relaxed);
         tail.drain(..tail.len().saturating_sub(BEGIN_FRAME.len() - 1));
         screen.lock().unwrap_or_else(PoisonError::into_inner).process(bytes);
         for (question, answer) in [

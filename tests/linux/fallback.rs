@@ -79,7 +79,7 @@ fn proc_net_tells_the_same_but_for_bound_inactive_sockets() {
         assert_eq!((diag.source, procfs.source), (Source::SockDiag, Source::Procfs));
         assert_eq!(diag.gaps, []);
         let error = Errno::EACCES;
-        assert_eq!(procfs.gaps, [Gap::NetlinkRefused { error }, Gap::DualStackUntold { error }]);
+        assert_eq!(procfs.gaps, [Gap::NetlinkRefused { error }, Gap::DualStackUnknown { error }]);
         let expected = diag.sockets.iter().filter(|s| s.state != State::Bound).map(as_procfs_tells);
         let found = procfs.sockets.iter().map(as_procfs_tells);
         assert_eq!(sorted(found), sorted(expected));
@@ -112,7 +112,7 @@ fn refused_udp_dumps_cost_the_cookies_and_the_dual_stack_marks() {
         let _held = mixture();
         let snapshot = scan_refusing(20);
         assert_eq!(snapshot.source, Source::SockDiag);
-        let [Gap::DualStackUntold { .. }] = snapshot.gaps[..] else {
+        let [Gap::DualStackUnknown { .. }] = snapshot.gaps[..] else {
             panic!("{:?}", snapshot.gaps);
         };
         let udp: Vec<_> = snapshot.sockets.iter().filter(|s| s.protocol == Protocol::Udp).collect();

@@ -11,7 +11,7 @@ use portscope::{
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 /// Attempts after which an allocation gives up.
-pub const PATIENCE: usize = 5_000;
+pub const TIMEOUT: usize = 5_000;
 
 pub struct Drill {
     strategy: Box<dyn Strategy>,
@@ -62,7 +62,7 @@ impl Drill {
     /// gave up.
     pub fn allocate(&mut self) -> (Vec<u16>, Option<u16>) {
         let taken: BTreeSet<u16> = self.occupied.union(&self.unseen).copied().collect();
-        self.search(PATIENCE, |port| port > 0 && !taken.contains(&port))
+        self.search(TIMEOUT, |port| port > 0 && !taken.contains(&port))
     }
 
     fn search(&mut self, most: usize, is_free: impl Fn(u16) -> bool) -> (Vec<u16>, Option<u16>) {

@@ -25,7 +25,7 @@ const PROMETHEUS: &str = "127.0.0.1:9090";
 /// The directory in which node_exporter looks for files.
 const TEXTFILES: &str = "textfiles";
 /// Timeout for a run of portscope, a scrape and an evaluation, each a second apart.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One host and the Prometheus that scrapes it. Dropping it ends both processes.
 pub struct Fleet {
@@ -120,7 +120,7 @@ impl Fleet {
 
     #[track_caller]
     fn until<T>(&self, what: &str, mut find: impl FnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(found) = find() {
                 return found;
@@ -167,7 +167,7 @@ fn daemon(folder: &Folder, program: &str, options: &[&str]) -> Sleeper {
 /// Returns the status and the body of an HTTP answer, which ends with the connection.
 fn get(address: &str, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -75,11 +75,14 @@ fn run(way: Way, range: PortRange, round: usize, tally: &mut Tally) -> io::Resul
     for racer in &mut racers {
         racer.go()?;
     }
-    let told: Vec<Told> = racers.iter_mut().map(Racer::hear).collect::<io::Result<_>>()?;
-    let ports: Vec<u16> = told.iter().filter_map(|told| told.port).collect();
+    let reported: Vec<Reported> =
+        racers.iter_mut().map(Racer::receive).collect::<io::Result<_>>()?;
+    let ports: Vec<u16> = reported.iter().filter_map(|reported| reported.port).collect();
     let distinct: BTreeSet<u16> = ports.iter().copied().collect();
-    let is_sound = |told: &&Told| told.is_kept && told.port.is_some_and(|port| !can_bind(port));
-    let sound = told.iter().filter(is_sound).count();
+    let is_sound = |reported: &&Reported| {
+        reported.is_kept && reported.port.is_some_and(|port| !can_bind(port))
+    };
+    let sound = reported.iter().filter(is_sound).count();
     tally.racers += RACERS as u32;
     tally.duplicates += (ports.len() - distinct.len()) as u32;
     tally.lost += (RACERS - sound) as u32;
@@ -96,7 +99,7 @@ pub fn can_bind(port: u16) -> bool {
     binder.expect("sockets can be made").bind(port).0.is_ok()
 }
 
-struct Told {
+struct Reported {
     port: Option<u16>,
     is_kept: bool,
 }
@@ -122,11 +125,11 @@ impl Racer {
     }
 
     /// Reads all that the process prints until it waits for its end, or has ended.
-    fn hear(&mut self) -> io::Result<Told> {
+    fn receive(&mut self) -> io::Result<Reported> {
         let mut lines = BufReader::new(self.process.stdout.take().expect("it is a pipe")).lines();
         let port = lines.next().transpose()?.and_then(|line| line.parse().ok());
         let is_kept = lines.next().transpose()?.is_some_and(|line| line == "kept");
-        Ok(Told { port, is_kept })
+        Ok(Reported { port, is_kept })
     }
 
     fn end(mut self, is_killed: bool) -> io::Result<()> {

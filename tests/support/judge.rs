@@ -97,7 +97,7 @@ pub fn figure(finding: &Finding, name: &str) -> Option<Figure> {
 /// Returns the command at the end of an advice, from `word` on.
 #[track_caller]
 pub fn command(finding: &Finding, advice: usize, word: &str) -> String {
-    let told = &finding.advice[advice];
-    let (_, rest) = told.split_once(word).unwrap_or_else(|| panic!("no {word} in {told}"));
+    let reported = &finding.advice[advice];
+    let (_, rest) = reported.split_once(word).unwrap_or_else(|| panic!("no {word} in {reported}"));
     format!("{word}{rest}")
 }

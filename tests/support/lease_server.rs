@@ -19,13 +19,13 @@ use rustix::process::{Pid, Signal};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
 /// Timeout for events that should be immediate.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running server. Dropping it kills it.
 pub struct Server {
     process: Child,
     pub socket: PathBuf,
-    told: Arc<Mutex<String>>,
+    reported: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -45,13 +45,13 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .expect("our program");
-        let told = Arc::<Mutex<String>>::default();
+        let reported = Arc::<Mutex<String>>::default();
         let mut lines = BufReader::new(process.stderr.take().expect("a pipe"));
         let mut first = String::new();
         lines.read_line(&mut first).expect("its first line");
         assert!(first.contains("PORTSERVER_ADDRESS="), "{first}");
-        *told.lock().expect("nobody panics with it") = first;
-        let log = Arc::clone(&told);
+        *reported.lock().expect("nobody panics with it") = first;
+        let log = Arc::clone(&reported);
         thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 let mut log = log.lock().expect("nobody panics with it");
@@ -59,7 +59,7 @@ impl Server {
                 log.push('\n');
             }
         });
-        Self { process, socket: socket.to_owned(), told }
+        Self { process, socket: socket.to_owned(), reported }
     }
 
     pub fn pid(&self) -> u32 {
@@ -67,13 +67,13 @@ impl Server {
     }
 
     /// Returns its stderr so far.
-    pub fn told(&self) -> String {
-        self.told.lock().expect("nobody panics with it").clone()
+    pub fn reported(&self) -> String {
+        self.reported.lock().expect("nobody panics with it").clone()
     }
 
     pub fn connect(&self) -> UnixStream {
         let stream = UnixStream::connect(&self.socket).expect("the server listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a time");
         stream
     }
 
@@ -111,9 +111,9 @@ impl Drop for Server {
 }
 
 /// A process that does nothing, as a lease holder.
-pub struct Tenant(Child);
+pub struct LeaseHolder(Child);
 
-impl Tenant {
+impl LeaseHolder {
     pub fn new() -> Self {
         Self(Command::new("sleep").arg("1000").spawn().expect("sleep"))
     }
@@ -128,7 +128,7 @@ impl Tenant {
     }
 }
 
-impl Drop for Tenant {
+impl Drop for LeaseHolder {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -169,7 +169,7 @@ pub fn parse(answer: &[u8]) -> Option<u16> {
 
 /// Waits until the condition is true.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_so() {
         assert!(Instant::now() < deadline, "never: {what}");
         thread::sleep(Duration::from_millis(2));

@@ -10,7 +10,7 @@ use std::{
 };
 
 use portscope::{
-    allocator::{Bands, Candidates, Pool, PoolSetup, Priority, Quarantine, Shortage, Tenant},
+    allocator::{Bands, Candidates, LeaseHolder, Pool, PoolSetup, Priority, Quarantine, Shortage},
     domain::{Binder, Errno, PortRange, Protocol, Refusal},
 };
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -105,12 +105,12 @@ pub fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub fn tenant(pid: u32) -> Tenant {
-    Tenant { pid, started: 7 }
+pub fn holder(pid: u32) -> LeaseHolder {
+    LeaseHolder { pid, started: 7 }
 }
 
 pub fn take(pool: &mut TestPool, now: Duration, class: Priority) -> Result<u16, Shortage> {
-    pool.take(now, class, tenant(1), |_| ()).map(|lease| lease.port)
+    pool.take(now, class, holder(1), |_| ()).map(|lease| lease.port)
 }
 
 pub fn take_all(pool: &mut TestPool, class: Priority) -> Vec<u16> {

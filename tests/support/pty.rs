@@ -26,7 +26,7 @@ use rustix::{
 };
 
 /// Timeout: longer than anything takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 /// Time within which the program must end.
 pub const TWO_SECONDS: Duration = Duration::from_secs(2);
 
@@ -95,7 +95,7 @@ impl Session {
 
     /// Types, and meanwhile reads, as a terminal does.
     pub fn send(&mut self, typed: &[u8]) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut rest = typed;
         while !rest.is_empty() {
             assert!(Instant::now() < deadline, "what is typed is not read\n{}", self.contents());
@@ -194,7 +194,7 @@ impl Session {
 
     /// Fills the terminal's buffer until the program can write nothing further.
     pub fn stop_reading(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut unchanged_since = Instant::now();
         let mut written = self.written();
         let mut columns = 150;
@@ -224,7 +224,7 @@ impl Session {
     /// Reads until the condition is true.
     #[track_caller]
     pub fn wait_until(&mut self, wanted: &str, is_so: impl Fn(&mut Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !is_so(self) {
             assert!(Instant::now() < deadline, "not seen: {wanted}\n{}", self.contents());
             self.read_for(Duration::from_millis(20));
@@ -242,7 +242,7 @@ impl Session {
                 self.read_for(Duration::ZERO);
                 return Ended { status, took };
             }
-            assert!(started.elapsed() < PATIENCE, "still there\n{}", self.contents());
+            assert!(started.elapsed() < TIMEOUT, "still there\n{}", self.contents());
         }
     }
 
@@ -254,7 +254,7 @@ impl Session {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return Ended { status, took: started.elapsed() };
             }
-            assert!(started.elapsed() < PATIENCE, "still there");
+            assert!(started.elapsed() < TIMEOUT, "still there");
             std::thread::yield_now();
         }
     }

@@ -110,7 +110,7 @@ impl Session {
         });
         let now = Duration::from_secs(3);
         let mut session = Self { app, theme, columns, rows, now };
-        session.tell(Event::Resized { columns, rows });
+        session.say(Event::Resized { columns, rows });
         session
     }
 
@@ -119,18 +119,18 @@ impl Session {
         let snapshot = host.snapshot();
         let processes: ProcessTable =
             host.describer().describe(&snapshot.pids).into_iter().collect();
-        session.tell(Event::Report(Report::Scanned(Arc::new(snapshot))));
-        session.tell(Event::Report(Report::Described(Arc::new(processes))));
+        session.say(Event::Report(Report::Scanned(Arc::new(snapshot))));
+        session.say(Event::Report(Report::Described(Arc::new(processes))));
         session
     }
 
-    pub fn tell(&mut self, event: Event) {
+    pub fn say(&mut self, event: Event) {
         self.app.update(self.now, event);
     }
 
     pub fn press(mut self, keys: &str) -> Self {
         for key in keys.chars() {
-            self.tell(Event::Key(match key {
+            self.say(Event::Key(match key {
                 '\n' => Key::Enter,
                 '\t' => Key::Tab,
                 '>' => Key::Right,

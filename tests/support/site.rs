@@ -167,18 +167,18 @@ impl Session {
         while !wanted(self) {
             let left = deadline.saturating_duration_since(Instant::now());
             let report = self.reports.recv_timeout(left);
-            self.hear(report.expect("what was waited for"));
+            self.receive(report.expect("what was waited for"));
         }
     }
 
     /// Processes all reports that have arrived.
     pub fn take_waiting(&mut self) {
         while let Ok(report) = self.reports.try_recv() {
-            self.hear(report);
+            self.receive(report);
         }
     }
 
-    fn hear(&mut self, report: Report) {
+    fn receive(&mut self, report: Report) {
         match report {
             Report::Allocation(delta) => {
                 let real = last(self.real.as_ref());

@@ -5,8 +5,8 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use crate::{
     allocator::{
-        Candidates, Law, Order, Pattern, Population, Tuning,
-        lab::{Entrant, Expectation, Given, Predicted, StrategyColumn},
+        Candidates, Model, Order, Pattern, Population, Tuning,
+        lab::{Entrant, Expectation, Expected, Given, StrategyColumn},
         theory::{OccupiedRun, runs_of_taken},
     },
     domain::Protocols,
@@ -56,7 +56,7 @@ struct StrategySlot {
     /// Number of ports given to build its occupancy.
     built: u32,
     /// Last expected values, and the numbers of occupied and remembered ports that they are for.
-    known: Option<((u32, u32), Option<Predicted>)>,
+    known: Option<((u32, u32), Option<Expected>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -202,7 +202,7 @@ impl Contest {
         let columns = self.slots.iter().zip(pictures.iter().cycle());
         let columns = columns.map(|(slot, (picture, lengths))| {
             let mut column = slot.entrant.column(Arc::clone(picture));
-            column.figures.law = self.law(slot, lengths);
+            column.figures.model = self.model(slot, lengths);
             column.figures.lengths.clone_from(lengths);
             column
         });
@@ -279,28 +279,28 @@ impl Contest {
         if self.slots[index].phase != Phase::Waiting {
             return;
         }
-        let predicted = self.predict(index);
+        let expected = self.predict(index);
         let slot = &mut self.slots[index];
         let destination = ((slot.runs - 1) % u64::from(self.destinations)) as u32;
-        slot.entrant.begin(destination, predicted, is_timed);
+        slot.entrant.begin(destination, expected, is_timed);
         slot.phase = Phase::GoingOn;
     }
 
-    fn predict(&mut self, index: usize) -> Option<Predicted> {
+    fn predict(&mut self, index: usize) -> Option<Expected> {
         let slot = &self.slots[index];
         if slot.entrant.row().order == Order::Scan && self.pattern != Pattern::Uniform {
             let runs = self.populations[index].known_runs().unwrap_or_default();
-            return self.expectation(slot, runs).predicted();
+            return self.expectation(slot, runs).expected();
         }
         // Only the formula for a scan needs the runs.
         let expectation = self.expectation(slot, Arc::default());
         let key = (expectation.occupied, expectation.remembered);
-        let predicted = match slot.known {
-            Some((known, predicted)) if known == key => predicted,
-            _ => expectation.predicted(),
+        let expected = match slot.known {
+            Some((known, expected)) if known == key => expected,
+            _ => expectation.expected(),
         };
-        self.slots[index].known = Some((key, predicted));
-        predicted
+        self.slots[index].known = Some((key, expected));
+        expected
     }
 
     /// `runs` are the runs of occupied ports; they are ignored if the occupancy is uniform.
@@ -315,9 +315,9 @@ impl Contest {
     }
 
     /// Returns `None` while the occupancy is being built: no formula covers a partial one.
-    fn law(&self, slot: &StrategySlot, lengths: &[OccupiedRun]) -> Option<Law> {
+    fn model(&self, slot: &StrategySlot, lengths: &[OccupiedRun]) -> Option<Model> {
         let is_whole = slot.phase != Phase::Building;
-        is_whole.then(|| self.expectation(slot, lengths.into()).law()).flatten()
+        is_whole.then(|| self.expectation(slot, lengths.into()).model()).flatten()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         ALLOCATORS, AllocatorRow, Attempt, AttemptSearch, Candidates, FreePorts, PortView,
         Progress, Strategy, StrategyFigures,
         lab::{
-            Expectation, LabConfig, LabTally, Predicted,
+            Expectation, Expected, LabConfig, LabTally,
             expectation::{Given, HISTORY},
         },
     },
@@ -51,7 +51,7 @@ pub struct Entrant<B, V> {
     /// Number of attempts of the current or last allocation.
     attempts: u32,
     is_going_on: bool,
-    predicted: Option<Predicted>,
+    expected: Option<Expected>,
     last: Option<AllocationEnd>,
     /// Number of ports given, including those that no statistic counts.
     given: u64,
@@ -77,7 +77,7 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
             trail: [None; TRAIL],
             attempts: 0,
             is_going_on: false,
-            predicted: None,
+            expected: None,
             last: None,
             given: 0,
             spent: None,
@@ -115,10 +115,10 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
 
     /// Starts a counted allocation. If `is_timed`, its time counts too, provided that all of it is
     /// spent in `attempt_timed`.
-    pub fn begin(&mut self, destination: u32, predicted: Option<Predicted>, is_timed: bool) {
+    pub fn begin(&mut self, destination: u32, expected: Option<Expected>, is_timed: bool) {
         self.allocator.turn_to(destination);
         self.allocator.allow(self.max_attempts);
-        (self.is_going_on, self.predicted, self.attempts) = (true, predicted, 0);
+        (self.is_going_on, self.expected, self.attempts) = (true, expected, 0);
         self.spent = is_timed.then_some(Duration::ZERO);
     }
 
@@ -145,7 +145,7 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
         let before = self.attempts;
         if let Some(ended) = self.steps(limit) {
             self.last = Some(ended);
-            self.tally.count(ended.attempts, ended.port, self.predicted);
+            self.tally.count(ended.attempts, ended.port, self.expected);
         }
         self.attempts - before
     }

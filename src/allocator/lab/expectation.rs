@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::allocator::{AllocatorRow, Candidates, Law, Order, lab::Predicted, theory::OccupiedRun};
+use crate::allocator::{
+    AllocatorRow, Candidates, Model, Order, lab::Expected, theory::OccupiedRun,
+};
 
 /// What the expected result of one allocation depends on.
 pub struct Expectation<'a> {
@@ -34,11 +36,11 @@ pub const HISTORY: u32 = 20;
 
 impl Expectation<'_> {
     /// Returns the expected distribution; `None` if no formula is known.
-    pub fn law(&self) -> Option<Law> {
+    pub fn model(&self) -> Option<Model> {
         let candidates = self.candidates.len();
         match (self.row.order, &self.runs) {
             (Order::Fixed | Order::Unknown, Some(_)) => None,
-            (Order::Scan, Some(runs)) => Some(Law::Scan { candidates, runs: Arc::clone(runs) }),
+            (Order::Scan, Some(runs)) => Some(Model::Scan { candidates, runs: Arc::clone(runs) }),
             (order, _) => {
                 let (occupied, candidates) = match self.given {
                     Given::Elsewhere => (self.occupied, candidates),
@@ -47,16 +49,16 @@ impl Expectation<'_> {
                         (self.occupied.saturating_sub(self.avoids()), candidates - self.avoids())
                     }
                 };
-                Law::by_chance(order, occupied, candidates)
+                Model::by_chance(order, occupied, candidates)
             }
         }
     }
 
-    pub fn predicted(&self) -> Option<Predicted> {
+    pub fn expected(&self) -> Option<Expected> {
         let most = self.most_attempts();
-        self.law().map(|law| Predicted {
-            failure_rate: law.failure(most),
-            mean_attempts: law.expected_attempts(most),
+        self.model().map(|model| Expected {
+            failure_rate: model.failure(most),
+            mean_attempts: model.expected_attempts(most),
         })
     }
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    allocator::{StrategyFigures, lab::Predicted, predictability::judge},
+    allocator::{StrategyFigures, lab::Expected, predictability::judge},
     domain::PortRange,
 };
 
@@ -34,7 +34,7 @@ pub struct LabTally {
     recent: [u16; RECENT],
     /// Sums of the expected values over the runs where they are known, and the number of those
     /// runs.
-    predicted: (Predicted, u64),
+    expected: (Expected, u64),
     timed: (Duration, u64),
     snapshots: (u64, Duration),
 }
@@ -51,7 +51,7 @@ impl Default for LabTally {
             given: vec![0; 1 << 16],
             distinct: 0,
             recent: [0; RECENT],
-            predicted: (Predicted::default(), 0),
+            expected: (Expected::default(), 0),
             timed: (Duration::ZERO, 0),
             snapshots: (0, Duration::ZERO),
         }
@@ -69,14 +69,14 @@ impl LabTally {
     }
 
     /// Counts an allocation that ended with this port, or without one.
-    pub fn count(&mut self, attempts: u32, port: Option<u16>, predicted: Option<Predicted>) {
+    pub fn count(&mut self, attempts: u32, port: Option<u16>, expected: Option<Expected>) {
         self.runs += 1;
         self.attempts += u64::from(attempts);
         self.squares += f64::from(attempts) * f64::from(attempts);
-        if let Some(Predicted { failure_rate, mean_attempts }) = predicted {
-            self.predicted.0.failure_rate += failure_rate;
-            self.predicted.0.mean_attempts += mean_attempts;
-            self.predicted.1 += 1;
+        if let Some(Expected { failure_rate, mean_attempts }) = expected {
+            self.expected.0.failure_rate += failure_rate;
+            self.expected.0.mean_attempts += mean_attempts;
+            self.expected.1 += 1;
         }
         match port {
             Some(port) => self.count_success(attempts, port),
@@ -111,7 +111,7 @@ impl LabTally {
         self.snapshots.1 += took;
     }
 
-    /// Returns the statistics, without `law` and `lengths`, which depend on the occupancy.
+    /// Returns the statistics, without `model` and `lengths`, which depend on the occupancy.
     pub fn figures(&self, range: PortRange) -> StrategyFigures {
         let recent = self.recent();
         StrategyFigures {
@@ -120,8 +120,8 @@ impl LabTally {
             attempts: self.attempts,
             squares: self.squares,
             histogram: self.histogram(),
-            predicted: self.predicted(),
-            law: None,
+            expected: self.expected(),
+            model: None,
             distinct: self.distinct,
             entropy_bits: self.entropy_bits(),
             predictability: judge(&recent, range),
@@ -139,9 +139,9 @@ impl LabTally {
     }
 
     /// Returns the mean expected values; `None` unless they are known for every run.
-    fn predicted(&self) -> Option<Predicted> {
-        let (sum, count) = &self.predicted;
-        (*count > 0 && *count == self.runs).then(|| Predicted {
+    fn expected(&self) -> Option<Expected> {
+        let (sum, count) = &self.expected;
+        (*count > 0 && *count == self.runs).then(|| Expected {
             failure_rate: sum.failure_rate / *count as f64,
             mean_attempts: sum.mean_attempts / *count as f64,
         })
@@ -200,6 +200,6 @@ mod tests {
         assert_eq!((figures.runs, figures.failures, figures.attempts), (4, 1, 70_009));
         assert_eq!(figures.histogram, [(2, 2), (70_000, 1)]);
         assert_eq!((figures.distinct, figures.recent), (2, vec![9, 9, 12]));
-        assert_eq!((figures.predicted, figures.entropy_bits), (None, None));
+        assert_eq!((figures.expected, figures.entropy_bits), (None, None));
     }
 }

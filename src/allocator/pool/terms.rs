@@ -76,7 +76,7 @@ pub struct BandsTooLarge {
 
 /// Lease holder: a process, distinguished by its start time from a later one with the same pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Tenant {
+pub struct LeaseHolder {
     pub pid: u32,
     /// Start time, in ticks since boot (proc_pid_stat(5), field 22).
     pub started: u64,
@@ -88,7 +88,7 @@ pub struct Lease {
     /// Number of the lease, counted from 1 over the life of the pool.
     pub number: u64,
     pub class: Priority,
-    pub tenant: Tenant,
+    pub holder: LeaseHolder,
     /// Time when the port was leased.
     pub since: Duration,
     /// The pool has its socket.

@@ -39,9 +39,9 @@ impl Allocation {
 
     /// Time until `marks` or `heat` change without a report; None: they do not.
     pub fn fades_again_after(&self, now: Duration) -> Option<Duration> {
-        let stands_still = !self.motion || (self.is_sampled() && self.is_still());
+        let is_fixed = !self.motion || (self.is_sampled() && self.is_still());
         match self.speed {
-            _ if stands_still => None,
+            _ if is_fixed => None,
             Speed::Step | Speed::One | Speed::Four => self.trail.past_changes_after(now),
             Speed::Twenty => None,
             Speed::Thousand => self.trail.flashes_change_after(now),

@@ -40,8 +40,8 @@ pub mod connect {
     pub const CONNECTED: u8 = 1;
     pub const TIME_WAIT: u8 = 2;
     /// Unusable for connect(): a listening or bound-inactive socket is on the port.
-    pub const POISONED: u8 = 3;
-    /// Very likely bound before it was connected elsewhere. If so, it is like `POISONED`.
+    pub const UNCONNECTABLE: u8 = 3;
+    /// Very likely bound before it was connected elsewhere. If so, it is like `UNCONNECTABLE`.
     pub const SUSPECTED: u8 = 4;
     /// Reserved, or outside of the ephemeral range.
     pub const NEVER: u8 = 5;
@@ -53,8 +53,8 @@ pub mod connect {
         let ephemeral = &seen.snapshot.ephemeral;
         let mut ports = vec![NEVER; PORTS];
         for port in ephemeral.range.ports().filter(|&port| !ephemeral.is_reserved(port)) {
-            ports[usize::from(port)] = if seen.analysis.poisoned.contains(port) {
-                POISONED
+            ports[usize::from(port)] = if seen.analysis.unconnectable.contains(port) {
+                UNCONNECTABLE
             } else if seen.analysis.suspected.contains(port) {
                 SUSPECTED
             } else {
@@ -63,7 +63,7 @@ pub mod connect {
         }
         for socket in &seen.snapshot.sockets {
             let port = &mut ports[usize::from(socket.local.port)];
-            if matches!(*port, NEVER | POISONED | CONNECTED)
+            if matches!(*port, NEVER | UNCONNECTABLE | CONNECTED)
                 || seen.destination.is_none()
                 || Destination::of(socket) != seen.destination
             {

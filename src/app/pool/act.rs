@@ -107,11 +107,11 @@ impl Leasing {
     fn turn_into(&mut self, wanted: PoolPlan) -> Vec<Effect> {
         match &mut self.asked {
             Some(asked) if is_alike(asked, &wanted) => {
-                if asked.tenant == wanted.tenant {
+                if asked.holder == wanted.holder {
                     return Vec::new();
                 }
-                asked.tenant = wanted.tenant;
-                vec![ask(PoolRequest::Tenant(wanted.tenant))]
+                asked.holder = wanted.holder;
+                vec![ask(PoolRequest::LeaseHolder(wanted.holder))]
             }
             _ => {
                 let lost = match self.report().map_or(0, |report| report.leases.len()) {
@@ -161,7 +161,7 @@ impl Leasing {
             max_attempts: self.options.max_attempts,
             hold_share,
             seed: options.seed,
-            tenant: self.options.tenant,
+            holder: self.options.holder,
         })
     }
 
@@ -226,7 +226,7 @@ fn next_class(class: Priority) -> Priority {
 /// reserved.
 fn is_alike(asked: &PoolPlan, wanted: &PoolPlan) -> bool {
     let as_then =
-        PoolPlan { reserved: asked.reserved.clone(), tenant: asked.tenant, ..wanted.clone() };
+        PoolPlan { reserved: asked.reserved.clone(), holder: asked.holder, ..wanted.clone() };
     *asked == as_then
 }
 

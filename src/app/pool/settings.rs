@@ -25,7 +25,7 @@ pub enum PoolField {
     /// How often a search may give up although a port is free, between 0 and 1.
     FailureRate,
     Attempts,
-    Tenant,
+    LeaseHolder,
 }
 
 impl PoolField {
@@ -36,7 +36,7 @@ impl PoolField {
         Self::Rest,
         Self::FailureRate,
         Self::Attempts,
-        Self::Tenant,
+        Self::LeaseHolder,
     ];
 
     pub fn name(self) -> &'static str {
@@ -47,7 +47,7 @@ impl PoolField {
             Self::Rest => "seconds",
             Self::FailureRate => "failures",
             Self::Attempts => "attempts",
-            Self::Tenant => "holder",
+            Self::LeaseHolder => "holder",
         }
     }
 }
@@ -78,14 +78,16 @@ impl EditableSettings for PoolOptions {
             PoolField::Rest => self.rest().as_secs_f64().to_string(),
             PoolField::FailureRate => format!("{:e}", self.failure_rate),
             PoolField::Attempts => self.max_attempts.to_string(),
-            PoolField::Tenant => self.tenant.map_or_else(|| OURS.to_owned(), |p| p.to_string()),
+            PoolField::LeaseHolder => {
+                self.holder.map_or_else(|| OURS.to_owned(), |p| p.to_string())
+            }
         }
     }
 
     fn takes(field: PoolField, _: &str, character: char) -> bool {
         match field {
             PoolField::Quarantine => false,
-            PoolField::High | PoolField::Normal | PoolField::Attempts | PoolField::Tenant => {
+            PoolField::High | PoolField::Normal | PoolField::Attempts | PoolField::LeaseHolder => {
                 character.is_ascii_digit()
             }
             PoolField::Rest => character.is_ascii_digit() || character == '.',
@@ -101,7 +103,7 @@ impl EditableSettings for PoolOptions {
             PoolField::Rest => self.set_rest(read_rest(typed)?),
             PoolField::FailureRate => self.failure_rate = read_rate(typed)?,
             PoolField::Attempts => self.max_attempts = settings::read_attempts(typed)?,
-            PoolField::Tenant => self.tenant = read_tenant(typed)?,
+            PoolField::LeaseHolder => self.holder = read_holder(typed)?,
         }
         Ok(())
     }
@@ -126,7 +128,7 @@ impl EditableSettings for PoolOptions {
                 let power = self.failure_rate.log10().round() as i32 + by.signum() as i32;
                 self.failure_rate = 10f64.powi(power.clamp(*RATES.start(), *RATES.end()));
             }
-            PoolField::Tenant => {}
+            PoolField::LeaseHolder => {}
         }
     }
 }
@@ -164,7 +166,7 @@ fn read_rate(typed: &str) -> Result<f64, String> {
 }
 
 /// Reads the pid of the lease holder; empty: this process. The engine checks whether it exists.
-fn read_tenant(typed: &str) -> Result<Option<u32>, String> {
+fn read_holder(typed: &str) -> Result<Option<u32>, String> {
     if typed.is_empty() {
         return Ok(None);
     }

@@ -26,7 +26,7 @@ const RUNS: NonZeroU32 = NonZeroU32::new(10_000).expect("10,000 is not zero");
 const RUNS_BUILT: NonZeroU32 = NonZeroU32::new(100).expect("100 is not zero");
 const ROUNDS: NonZeroU32 = NonZeroU32::new(1_000).expect("1,000 is not zero");
 const WINDOW: Duration = Duration::from_millis(10);
-const THIEF: f64 = 1_000.0;
+const COMPETITOR: f64 = 1_000.0;
 
 pub struct LabSettings {
     pub range: RangeChoice,
@@ -85,7 +85,7 @@ impl TryFrom<LabArguments> for LabSettings {
 }
 
 fn comparison(typed: &LabArguments) -> Result<ComparisonSettings, BadInput> {
-    for (option, given) in [("--window", &typed.window), ("--thief", &typed.thief)] {
+    for (option, given) in [("--window", &typed.window), ("--competitor", &typed.competitor)] {
         if given.is_some() {
             return Err(BadInput(format!("{option} requires --race")));
         }
@@ -116,7 +116,12 @@ fn race(typed: &LabArguments) -> Result<RaceSettings, BadInput> {
     Ok(RaceSettings {
         rounds: runs(typed, ROUNDS)?,
         window: typed.window.as_deref().map(window).transpose()?.unwrap_or(WINDOW),
-        thefts_per_second: typed.thief.as_deref().map(thief).transpose()?.unwrap_or(THIEF),
+        thefts_per_second: typed
+            .competitor
+            .as_deref()
+            .map(competitor)
+            .transpose()?
+            .unwrap_or(COMPETITOR),
         share: typed.fill.as_deref().map(fill).transpose()?.unwrap_or(FILL),
     })
 }
@@ -179,11 +184,11 @@ fn window(typed: &str) -> Result<Duration, BadInput> {
     })
 }
 
-fn thief(typed: &str) -> Result<f64, BadInput> {
+fn competitor(typed: &str) -> Result<f64, BadInput> {
     decimal(typed).filter(|rate| (1.0..=1e6).contains(rate)).ok_or_else(|| {
         let shown = Text::scrub(typed);
         BadInput(format!(
-            "invalid value '{shown}' for --thief: expected 1 to 1000000 ports per second"
+            "invalid value '{shown}' for --competitor: expected 1 to 1000000 ports per second"
         ))
     })
 }
@@ -196,8 +201,8 @@ mod tests {
     fn a_share_is_0_to_1_in_plain_digits() {
         assert_eq!((fill("0"), fill("1"), fill("0.5")), (Ok(0.0), Ok(1.0), Ok(0.5)));
         for typed in ["1.0001", "-0", "+1", "1e-1", "inf", "NaN", "", ".", "50%", "\u{1b}[2J"] {
-            let BadInput(told) = fill(typed).unwrap_err();
-            assert!(told.contains("0 to 1") && !told.contains('\u{1b}'), "{told}");
+            let BadInput(reported) = fill(typed).unwrap_err();
+            assert!(reported.contains("0 to 1") && !reported.contains('\u{1b}'), "{reported}");
         }
     }
 

@@ -77,8 +77,8 @@ mod tests {
         assert_eq!(rest("--drain", "0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(rest("--drain", "86400"), Ok(Duration::from_hours(24)));
         for typed in ["-1", "86401", "", "1s", "inf", "\u{1b}[2J"] {
-            let BadInput(told) = rest("--drain", typed).unwrap_err();
-            assert!(told.contains("0 to 86400") && !told.contains('\u{1b}'), "{told}");
+            let BadInput(reported) = rest("--drain", typed).unwrap_err();
+            assert!(reported.contains("0 to 86400") && !reported.contains('\u{1b}'), "{reported}");
         }
     }
 }

@@ -99,7 +99,7 @@ impl<'a> Destinations<'a> {
 
     /// Counts a socket. None: it has no destination, or connect() may not choose its port.
     pub fn add(&mut self, port: &PortState, socket: &Socket, party: u32) -> Option<Connection> {
-        if !port.is_automatic || port.is_poisoned() {
+        if !port.is_automatic || port.is_unconnectable() {
             return None;
         }
         let destination = Destination::of(socket)?;
@@ -137,9 +137,9 @@ impl<'a> Destinations<'a> {
     /// `open_ends`: odd ends of the range that some destination may get.
     pub fn fit_into(&mut self, range: &RangeUse, open_ends: u32) {
         for row in &mut self.rows {
-            let capacity = range.size - range.poisoned - range.numbered;
+            let capacity = range.size - range.unconnectable - range.numbered;
             row.usage.capacity = capacity + row.numbered;
-            row.usage.low_parity_capacity = range.low_parity_size - range.low_parity_poisoned;
+            row.usage.low_parity_capacity = range.low_parity_size - range.low_parity_unconnectable;
             row.usage.may_miss = u32::from(open_ends > row.ends_used);
         }
     }

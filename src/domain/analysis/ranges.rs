@@ -5,8 +5,8 @@ use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Snapshot,
 /// Why connect() cannot get a port, whatever the destination.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bar {
-    /// See `Analysis::poisoned`.
-    Poisoned,
+    /// See `Analysis::unconnectable`.
+    Unconnectable,
     /// See `Analysis::numbered`.
     Numbered,
 }
@@ -34,7 +34,7 @@ impl PortState {
         let poisons = |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
         let is_in = |ports: &Option<PortSet>| ports.as_ref().is_some_and(|p| p.contains(number));
         let bar = match protocol {
-            Protocol::Tcp if sockets.iter().any(poisons) => Some(Bar::Poisoned),
+            Protocol::Tcp if sockets.iter().any(poisons) => Some(Bar::Unconnectable),
             Protocol::Tcp if is_in(&snapshot.numbered) || is_in(&snapshot.listened) => {
                 Some(Bar::Numbered)
             }
@@ -53,8 +53,8 @@ impl PortState {
 }
 
 impl PortState {
-    pub fn is_poisoned(&self) -> bool {
-        self.bar == Some(Bar::Poisoned)
+    pub fn is_unconnectable(&self) -> bool {
+        self.bar == Some(Bar::Unconnectable)
     }
 
     pub fn is_numbered(&self) -> bool {
@@ -65,7 +65,7 @@ impl PortState {
 /// Both ranges while they are counted.
 pub(super) struct Ranges {
     pub each: [RangeUse; 2],
-    pub poisoned: PortSet,
+    pub unconnectable: PortSet,
     pub numbered: PortSet,
     /// Range ends that a search may skip: those that are not occupied, and those usable for
     /// connect().
@@ -81,13 +81,13 @@ impl Ranges {
         let ends = ends.iter().filter(|port| is_open(port)).count() as u32;
         let tcp = &mut each[Protocol::Tcp as usize];
         (tcp.bind_may_miss, tcp.connect_may_miss) = (ends.min(1), ends.min(1));
-        let (poisoned, numbered) = Default::default();
-        Self { each, poisoned, numbered, bind_ends: ends, connect_ends: ends }
+        let (unconnectable, numbered) = Default::default();
+        Self { each, unconnectable, numbered, bind_ends: ends, connect_ends: ends }
     }
 
     pub fn add(&mut self, port: &PortState, sockets: &[Socket]) {
-        if port.is_poisoned() {
-            self.poisoned.insert(port.number);
+        if port.is_unconnectable() {
+            self.unconnectable.insert(port.number);
         }
         if !port.is_automatic {
             return;
@@ -97,8 +97,8 @@ impl Ranges {
         range.occupied += 1;
         range.time_wait += u32::from(is_time_wait);
         range.low_parity_occupied += u32::from(port.is_low);
-        range.poisoned += u32::from(port.is_poisoned());
-        range.low_parity_poisoned += u32::from(port.is_poisoned() && port.is_low);
+        range.unconnectable += u32::from(port.is_unconnectable());
+        range.low_parity_unconnectable += u32::from(port.is_unconnectable() && port.is_low);
         if port.is_numbered() {
             range.numbered += 1;
             self.numbered.insert(port.number);

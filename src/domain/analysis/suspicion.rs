@@ -153,7 +153,7 @@ impl Suspicion<'_> {
         let mut of_few = vec![NO_GROUP; self.owners.len()];
         let places = (0..).zip(pairs).zip(counts).map(|((place, pair), (low, other))| {
             let group = SocketGroup::of(pair.party, (low, other), destinations.usage_of(place));
-            if !self.is_one_holder(pair.party) || !group.can_tell() {
+            if !self.is_one_holder(pair.party) || !group.is_decidable() {
                 return NO_GROUP;
             }
             let of_few = &mut of_few[pair.party as usize];
@@ -239,7 +239,7 @@ impl SocketGroup {
         Self { party, low, other, has_low_left, is_fresh }
     }
 
-    fn can_tell(&self) -> bool {
+    fn is_decidable(&self) -> bool {
         self.has_low_left || self.asks_for_order()
     }
 

@@ -39,21 +39,26 @@ impl Departed {
     /// that held the socket, then stores this snapshot, which must be sorted and attributed.
     pub fn recall(&mut self, snapshot: &mut Snapshot) {
         let Snapshot { sockets, pids, .. } = snapshot;
-        let mut told = Told { pids, last: None };
+        let mut reported = Reported { pids, last: None };
         let mut from = 0;
         for port in sockets.chunk_by_mut(|a, b| place(a) == place(b)) {
             let at = place(&port[0]);
             from += self.known[from..].iter().take_while(|held| held.place() < at).count();
             let same = self.known[from..].iter().take_while(|held| held.place() == at).count();
             if same > 0 {
-                self.recall_port(port, from..from + same, &mut told);
+                self.recall_port(port, from..from + same, &mut reported);
             }
             from += same;
         }
         self.remember(snapshot);
     }
 
-    fn recall_port(&mut self, port: &mut [Socket], known: std::ops::Range<usize>, told: &mut Told) {
+    fn recall_port(
+        &mut self,
+        port: &mut [Socket],
+        known: std::ops::Range<usize>,
+        reported: &mut Reported,
+    ) {
         let held = &self.known[known];
         let mut is_indexed = false;
         for socket in port.iter_mut().filter(|socket| socket.holder == Holder::Kernel) {
@@ -67,7 +72,7 @@ impl Departed {
                 found = by_endpoints(held, &self.by_endpoints, socket);
             }
             if let Some(found) = found {
-                socket.holder = Holder::Departed(told.span(found.pids(&self.shared)));
+                socket.holder = Holder::Departed(reported.span(found.pids(&self.shared)));
             }
         }
     }
@@ -122,12 +127,12 @@ impl HeldSocket {
 }
 
 /// The pids that were added to the snapshot so far, and the span that was used last.
-struct Told<'a> {
+struct Reported<'a> {
     pids: &'a mut Vec<u32>,
     last: Option<Span>,
 }
 
-impl Told<'_> {
+impl Reported<'_> {
     /// Returns a span for `pids`. Reuses the last one: neighbouring sockets often have the same
     /// process.
     fn span(&mut self, pids: &[u32]) -> Span {

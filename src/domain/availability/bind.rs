@@ -10,7 +10,7 @@ use crate::domain::{
     },
 };
 
-const UNTOLD: &str = "which the kernel's tables do not show; use --probe to test";
+const UNDECIDED: &str = "which the kernel's tables do not show; use --probe to test";
 
 /// Returns the answer for a bind() to `port`. Considers occupancy only: permissions, and addresses
 /// that are not of this machine, are not checked. A v4-mapped address counts as the IPv4 address,
@@ -19,11 +19,11 @@ const UNTOLD: &str = "which the kernel's tables do not show; use --probe to test
 /// considered.
 pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     let wanted = Reach::of_bind(bind.address);
-    let mut untold = None;
+    let mut undecided = None;
     let mut conflict: Option<&Socket> = None;
     for socket in snapshot.on_port(bind.protocol, port) {
         match meeting(snapshot, &wanted, socket) {
-            Meeting::Untold => untold = untold.or(Some(socket)),
+            Meeting::Undecided => undecided = undecided.or(Some(socket)),
             // A listening socket explains most, and SO_REUSEADDR does not help against it.
             Meeting::Surely if conflict.is_none() || socket.state == State::Listen => {
                 conflict = Some(socket);
@@ -31,10 +31,10 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
             Meeting::Surely | Meeting::Never => {}
         }
     }
-    match (conflict, untold) {
+    match (conflict, undecided) {
         (Some(holder), _) => in_conflict(snapshot, &wanted, holder, bind),
         (None, Some(holder)) => {
-            Answer::new(Verdict::Unknown, why_untold_to(snapshot, bind, holder))
+            Answer::new(Verdict::Unknown, why_undecided_to(snapshot, bind, holder))
         }
         (None, None) => {
             let because = nothing_in_the_way(snapshot, port, bind);
@@ -48,7 +48,7 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
 /// socket: without the listener the answer is unknown.
 pub fn meeting(snapshot: &Snapshot, wanted: &Reach, socket: &Socket) -> Meeting {
     match wanted.meets(&Reach::of_holder(snapshot, socket)) {
-        Meeting::Surely if socket.state == State::SynReceived => Meeting::Untold,
+        Meeting::Surely if socket.state == State::SynReceived => Meeting::Undecided,
         meeting => meeting,
     }
 }
@@ -77,25 +77,25 @@ pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
 }
 
 /// Says why a holder may or may not block that bind().
-fn why_untold_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String {
+fn why_undecided_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String {
     let unscoped = match bind.address {
         BindAddress::Scoped { address, .. } => Reach::of_bind(BindAddress::At(address.into())),
         address => Reach::of_bind(address),
     };
     if meeting(snapshot, &unscoped, holder) == Meeting::Surely {
         let place = describe(snapshot, holder);
-        return format!("{place} blocks it unless it is bound to another interface, {UNTOLD}");
+        return format!("{place} blocks it unless it is bound to another interface, {UNDECIDED}");
     }
-    why_untold(snapshot, holder)
+    why_undecided(snapshot, holder)
 }
 
 /// Says why a holder may or may not block a bind().
-pub fn why_untold(snapshot: &Snapshot, holder: &Socket) -> String {
+pub fn why_undecided(snapshot: &Snapshot, holder: &Socket) -> String {
     let place = describe(snapshot, holder);
     if holder.state == State::SynReceived {
         format!("{place} is in the queue of a listener that is not listed; use --probe to test")
     } else {
-        format!("{place} also blocks IPv4 unless it has IPV6_V6ONLY, {UNTOLD}")
+        format!("{place} also blocks IPv4 unless it has IPV6_V6ONLY, {UNDECIDED}")
     }
 }
 
@@ -110,11 +110,11 @@ fn in_conflict(snapshot: &Snapshot, wanted: &Reach, holder: &Socket, bind: Bind)
         ),
         Reuse::Address => Answer::new(
             Verdict::Unknown,
-            format!("{conflict} unless it has SO_REUSEADDR, too, {UNTOLD}"),
+            format!("{conflict} unless it has SO_REUSEADDR, too, {UNDECIDED}"),
         ),
         Reuse::Port => Answer::new(
             Verdict::Unknown,
-            format!("{conflict} unless it has SO_REUSEPORT and the same user, {UNTOLD}"),
+            format!("{conflict} unless it has SO_REUSEPORT and the same user, {UNDECIDED}"),
         ),
     }
 }

@@ -39,7 +39,7 @@ pub fn hides(gap: &Gap, protocol: Protocol, port: u16, with_v4: bool) -> bool {
             Table::Udp6 => protocol == Protocol::Udp,
         },
         Gap::PortsInDoubt { ports } => protocol == Protocol::Tcp && ports.contains(port),
-        // `Gap::DualStackUntold` is handled in `Reach::of_holder`.
+        // `Gap::DualStackUnknown` is handled in `Reach::of_holder`.
         gap => gap.hides_bound_inactive() && protocol == Protocol::Tcp,
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::{
     Destination, PortSet, Protocol, Snapshot, Socket, Source, State,
     availability::{
         Answer, BindAddress, Verdict,
-        bind::{describe, explain, meeting, why_untold},
+        bind::{describe, explain, meeting, why_undecided},
         blind_spot, probing,
         reach::{Meeting, Reach},
     },
@@ -170,8 +170,8 @@ fn udp_wildcard(snapshot: &Snapshot, port: u16, address: BindAddress) -> Answer 
         let because = format!("{} (EAGAIN)", explain(snapshot, &wanted, holder));
         return Answer::new(Verdict::InUse, because);
     }
-    if let Some(holder) = that(Meeting::Untold) {
-        return Answer::new(Verdict::Unknown, why_untold(snapshot, holder));
+    if let Some(holder) = that(Meeting::Undecided) {
+        return Answer::new(Verdict::Unknown, why_undecided(snapshot, holder));
     }
     let because = match sockets.first() {
         None => "no UDP socket is listed on the port".to_owned(),

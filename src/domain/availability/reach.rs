@@ -38,7 +38,7 @@ enum Device {
     None,
     Is(u32),
     /// Unknown: /proc/net does not list interfaces.
-    Untold,
+    Undecided,
 }
 
 /// The addresses that a socket is bound to.
@@ -47,7 +47,7 @@ pub struct Reach {
     v4: FamilySide<Ipv4Addr>,
     v6: FamilySide<Ipv6Addr>,
     /// Whether it has `v4` depends on its IPV6_V6ONLY, which the tables do not show.
-    is_v4_untold: bool,
+    is_v4_undecided: bool,
     device: Device,
 }
 
@@ -55,7 +55,7 @@ pub struct Reach {
 pub enum Meeting {
     Never,
     /// Only if the holder's IPV6_V6ONLY is 0, or if it is not bound to another interface.
-    Untold,
+    Undecided,
     Surely,
 }
 
@@ -67,7 +67,7 @@ impl Reach {
         };
         let device = match socket.interface {
             Some(index) => Device::Is(index),
-            None if is_of_procfs(snapshot, socket) => Device::Untold,
+            None if is_of_procfs(snapshot, socket) => Device::Undecided,
             None => Device::None,
         };
         Self { device, ..reach }
@@ -93,13 +93,13 @@ impl Reach {
     fn of_v4(address: Ipv4Addr) -> Self {
         let v4 =
             if address.is_unspecified() { FamilySide::Every } else { FamilySide::One(address) };
-        Self { v4, v6: FamilySide::Nothing, is_v4_untold: false, device: Device::None }
+        Self { v4, v6: FamilySide::Nothing, is_v4_undecided: false, device: Device::None }
     }
 
     fn of_v6(address: Ipv6Addr) -> Self {
         let v6 =
             if address.is_unspecified() { FamilySide::Every } else { FamilySide::One(address) };
-        Self { v4: FamilySide::Nothing, v6, is_v4_untold: false, device: Device::None }
+        Self { v4: FamilySide::Nothing, v6, is_v4_undecided: false, device: Device::None }
     }
 
     /// Returns the reach of an IPv6 holder. bind() to one address makes a socket IPv6-only,
@@ -112,12 +112,12 @@ impl Reach {
         if has_mark && socket.family == Family::Dual && has_every {
             return Self { v4: FamilySide::Every, ..only };
         }
-        let is_told = !has_every || !snapshot.gaps.iter().any(is_dual_stack_untold);
-        if has_mark && socket.family == Family::Ipv6 && is_told {
+        let is_reported = !has_every || !snapshot.gaps.iter().any(is_dual_stack_unknown);
+        if has_mark && socket.family == Family::Ipv6 && is_reported {
             return only;
         }
         let v4 = if has_every { FamilySide::Every } else { FamilySide::One(STAND_IN) };
-        Self { v4, is_v4_untold: true, ..only }
+        Self { v4, is_v4_undecided: true, ..only }
     }
 
     /// Whether a bind() to `self` conflicts with a holder of `other`. Sockets that are bound to
@@ -125,17 +125,17 @@ impl Reach {
     pub fn meets(&self, other: &Self) -> Meeting {
         match (self.device, other.device, self.meets_addresses(other)) {
             (Device::Is(a), Device::Is(b), _) if a != b => Meeting::Never,
-            (Device::Is(_), Device::Untold, Meeting::Surely) => Meeting::Untold,
+            (Device::Is(_), Device::Undecided, Meeting::Surely) => Meeting::Undecided,
             (_, _, meeting) => meeting,
         }
     }
 
     fn meets_addresses(&self, other: &Self) -> Meeting {
         let meets_v4 = self.v4.meets(&other.v4);
-        if self.v6.meets(&other.v6) || (meets_v4 && !other.is_v4_untold) {
+        if self.v6.meets(&other.v6) || (meets_v4 && !other.is_v4_undecided) {
             Meeting::Surely
         } else if meets_v4 {
-            Meeting::Untold
+            Meeting::Undecided
         } else {
             Meeting::Never
         }
@@ -143,7 +143,7 @@ impl Reach {
 
     /// Whether it covers all addresses of at least one family.
     pub fn is_wide(&self) -> bool {
-        self.v4 == FamilySide::Every && !self.is_v4_untold || self.v6 == FamilySide::Every
+        self.v4 == FamilySide::Every && !self.is_v4_undecided || self.v6 == FamilySide::Every
     }
 
     pub fn needs_v4(&self) -> bool {
@@ -156,15 +156,15 @@ fn is_of_procfs(snapshot: &Snapshot, socket: &Socket) -> bool {
     snapshot.source != Source::Simulated && socket.cookie.is_none()
 }
 
-fn is_dual_stack_untold(gap: &Gap) -> bool {
-    matches!(gap, Gap::DualStackUntold { .. })
+fn is_dual_stack_unknown(gap: &Gap) -> bool {
+    matches!(gap, Gap::DualStackUnknown { .. })
 }
 
 /// Prints `every IPv4 address`, `127.0.0.1`.
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.v4, self.v6) {
-            (FamilySide::Every, FamilySide::Every) if !self.is_v4_untold => {
+            (FamilySide::Every, FamilySide::Every) if !self.is_v4_undecided => {
                 f.write_str("every IPv4 and IPv6 address")
             }
             (_, FamilySide::Every) => f.write_str("every IPv6 address"),

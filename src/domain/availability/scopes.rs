@@ -79,7 +79,7 @@ fn blocked(snapshot: &Snapshot, protocol: Protocol, wanted: &Reach) -> (u32, u32
         let meetings = || port.iter().map(|socket| meeting(snapshot, wanted, socket));
         if meetings().any(|meeting| meeting == Meeting::Surely) {
             surely += 1;
-        } else if meetings().any(|meeting| meeting == Meeting::Untold) {
+        } else if meetings().any(|meeting| meeting == Meeting::Undecided) {
             perhaps += 1;
         }
     }

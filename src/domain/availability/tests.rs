@@ -129,7 +129,7 @@ fn what_is_seen_in_the_way_stays_in_use_whatever_the_gaps() {
 
 #[test]
 fn without_dual_stack_marks_an_ipv6_wildcard_may_take_ipv4() {
-    let gap = Gap::DualStackUntold { error: Errno::EACCES };
+    let gap = Gap::DualStackUnknown { error: Errno::EACCES };
     for (address, at_v4) in [("::", Verdict::Unknown), ("::1", Verdict::Free)] {
         let holder = socket(Protocol::Udp, State::Unconnected, address, None);
         let snapshot = snapshot(&[holder], std::slice::from_ref(&gap));
@@ -223,10 +223,10 @@ fn scoped_bind_meets_no_socket_of_another_interface() {
     assert_eq!(plain(&listed, Protocol::Tcp, BindAddress::AnyDual), Verdict::InUse);
     // /proc/net lists no interface.
     holder.interface = None;
-    let mut untold = snapshot(&[holder], &[]);
-    untold.source = Source::Procfs;
-    assert_eq!(plain(&untold, Protocol::Tcp, scoped(3)), Verdict::Unknown);
-    assert_eq!(plain(&untold, Protocol::Tcp, BindAddress::AnyDual), Verdict::InUse);
+    let mut undecided = snapshot(&[holder], &[]);
+    undecided.source = Source::Procfs;
+    assert_eq!(plain(&undecided, Protocol::Tcp, scoped(3)), Verdict::Unknown);
+    assert_eq!(plain(&undecided, Protocol::Tcp, BindAddress::AnyDual), Verdict::InUse);
 }
 
 #[test]

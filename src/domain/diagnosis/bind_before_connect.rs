@@ -37,7 +37,7 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
     let [name, program] = names(most);
     let mut figures = vec![
         ("numbered", Figure::Count(count.into())),
-        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("unconnectable", Figure::Count(range.unconnectable.into())),
         ("size", Figure::Count(range.size.into())),
         ("others_available", Figure::Count(left.least.into())),
         ("others_available_most", Figure::Count(left.most.into())),
@@ -45,7 +45,7 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
     figures.extend(most.iter().flat_map(|group| group.figures()));
     Some(Finding {
         rule: "bind-before-connect",
-        severity: severity(evidence, count + range.poisoned),
+        severity: severity(evidence, count + range.unconnectable),
         about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
             "{} of connections were bound by number before connect() ({} of the range): {name}",
@@ -96,14 +96,14 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     if range.suspected < LEAST || share < LEAST_SHARE {
         return None;
     }
-    let lost = range.suspected + range.poisoned;
+    let lost = range.suspected + range.unconnectable;
     let left = range.size.saturating_sub(lost);
     let makers = makers(evidence, &evidence.analysis.suspected);
     let most = most(&makers);
     let [name, program] = names(most);
     let mut figures = vec![
         ("suspected", Figure::Count(range.suspected.into())),
-        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("unconnectable", Figure::Count(range.unconnectable.into())),
         ("size", Figure::Count(range.size.into())),
         ("others_available", Figure::Count(left.into())),
     ];

@@ -31,7 +31,7 @@ fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
     let ports = group.sum(bound);
     let range = evidence.analysis.range(Protocol::Tcp);
     let left = evidence.analysis.unused_capacity();
-    let share = f64::from(range.poisoned) / f64::from(range.size.max(1));
+    let share = f64::from(range.unconnectable) / f64::from(range.size.max(1));
     let level = evidence.thresholds.level(share, left, None);
     let summary = if group.is_single() {
         format!(
@@ -47,7 +47,7 @@ fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
     };
     let mut figures = vec![
         ("bound", Figure::Count(ports.into())),
-        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("unconnectable", Figure::Count(range.unconnectable.into())),
         ("size", Figure::Count(range.size.into())),
         ("others_available", Figure::Count(left.into())),
     ];

@@ -16,8 +16,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let snapshot = evidence.snapshot;
     let overflows = Counter::of(evidence, |vitals| vitals.listen_overflows);
     // /proc/net/tcp does not show the maximum length of a listener's queue.
-    let is_told = snapshot.source != Source::Procfs;
-    let full = snapshot.sockets.iter().filter(|socket| is_told && is_full(socket)).take(MOST);
+    let is_reported = snapshot.source != Source::Procfs;
+    let full = snapshot.sockets.iter().filter(|socket| is_reported && is_full(socket)).take(MOST);
     let named: Vec<Finding> = full.map(|socket| of_listener(evidence, socket, overflows)).collect();
     if named.is_empty() { of_machine(evidence, overflows).into_iter().collect() } else { named }
 }

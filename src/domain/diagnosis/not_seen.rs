@@ -73,7 +73,7 @@ fn meaning(gap: &Gap) -> &'static str {
              although no bind() or connect() can use their ports. More ports may be in use than \
              counted."
         }
-        Gap::DualStackUntold { .. } => {
+        Gap::DualStackUnknown { .. } => {
             "Whether an IPv6 socket also blocks IPv4 is unknown. The counts are correct; which \
              bind() such a socket blocks is uncertain."
         }

@@ -33,7 +33,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         ("available", Figure::Count(range.available().into())),
         ("share", Figure::Share(range.share())),
         ("time_wait", Figure::Count(range.time_wait.into())),
-        ("poisoned", Figure::Count(range.poisoned.into())),
+        ("unconnectable", Figure::Count(range.unconnectable.into())),
         ("others_available", Figure::Count(connectable.least.into())),
         ("others_available_most", Figure::Count(connectable.most.into())),
     ];

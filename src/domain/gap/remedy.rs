@@ -35,7 +35,7 @@ pub(super) fn of(gap: &Gap) -> &'static str {
         }
         Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => "scan again",
         Gap::TableRefused { .. } => "allow NETLINK_SOCK_DIAG, or mount /proc",
-        Gap::NetlinkRefused { error } | Gap::DualStackUntold { error } => of_netlink(*error),
+        Gap::NetlinkRefused { error } | Gap::DualStackUnknown { error } => of_netlink(*error),
         Gap::BoundInactiveUnlisted { .. } => {
             "Linux 6.8 or newer lists them; on older kernels all processes must be visible, as for \
              root in the host's pid namespace"

@@ -66,13 +66,13 @@ impl Sightings {
     /// Drops the entries beyond `PER_PORT` of each port, then the oldest ones: a busy port must not
     /// push out the quiet ones.
     fn make_room(&mut self) {
-        let mut told = vec![0_u8; PORTS];
+        let mut reported = vec![0_u8; PORTS];
         let mut kept = 0;
         let mut entries = std::mem::take(&mut self.entries);
         // Goes from the newest to the oldest; entries to keep move to the end.
         let mut start = entries.len();
         for index in (0..entries.len()).rev() {
-            let of_port = &mut told[usize::from(entries[index].port)];
+            let of_port = &mut reported[usize::from(entries[index].port)];
             if usize::from(*of_port) < PER_PORT && kept < KEPT {
                 *of_port += 1;
                 kept += 1;

@@ -76,7 +76,7 @@ impl<'a> AllocationWorker<'a> {
     }
 
     pub fn work(mut self) {
-        while self.hear().is_ok() {
+        while self.receive().is_ok() {
             let attempted = if self.is_running { self.attempt() } else { Ok(()) };
             if attempted.is_err() {
                 return;
@@ -85,16 +85,16 @@ impl<'a> AllocationWorker<'a> {
     }
 
     /// Handles pending requests; waits for one if there is nothing else to do.
-    fn hear(&mut self) -> Result<(), AllocationStop> {
+    fn receive(&mut self) -> Result<(), AllocationStop> {
         loop {
-            let request = match self.patience() {
+            let request = match self.timeout() {
                 None => self.requests.recv().map_err(|_| AllocationStop)?,
                 Some(Duration::ZERO) => match self.requests.try_recv() {
                     Ok(request) => request,
                     Err(TryRecvError::Empty) => return Ok(()),
                     Err(TryRecvError::Disconnected) => return Err(AllocationStop),
                 },
-                Some(patience) => match self.requests.recv_timeout(patience) {
+                Some(timeout) => match self.requests.recv_timeout(timeout) {
                     Ok(request) => request,
                     Err(RecvTimeoutError::Timeout) => return Ok(()),
                     Err(RecvTimeoutError::Disconnected) => return Err(AllocationStop),
@@ -105,7 +105,7 @@ impl<'a> AllocationWorker<'a> {
     }
 
     /// Returns how long to wait for a request; `None`: until one arrives.
-    fn patience(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Duration> {
         if !self.is_running {
             return None;
         }

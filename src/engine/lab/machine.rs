@@ -9,7 +9,7 @@ use std::{
 use crate::{
     allocator::{
         ALLOCATORS, FreePorts,
-        lab::{Entrant, Expectation, Given, LabConfig, Predicted, StrategyColumn},
+        lab::{Entrant, Expectation, Expected, Given, LabConfig, StrategyColumn},
     },
     domain::{LocalAddress, Text},
     engine::{
@@ -42,7 +42,7 @@ struct MachineSlot {
     has_begun: bool,
     /// Last expected values, with the snapshot and the number of remembered ports that they are
     /// for.
-    known: Option<((u64, u32), Option<Predicted>)>,
+    known: Option<((u64, u32), Option<Expected>)>,
 }
 
 impl MachineContest {
@@ -153,7 +153,7 @@ impl MachineContest {
     pub fn columns(&self) -> Vec<StrategyColumn> {
         let column = |slot: &MachineSlot| {
             let mut column = slot.entrant.column(Arc::clone(&self.look.ports));
-            column.figures.law = expectation(&self.look, &slot.entrant).law();
+            column.figures.model = expectation(&self.look, &slot.entrant).model();
             column.figures.lengths = self.look.lengths.to_vec();
             column
         };
@@ -184,9 +184,9 @@ impl MachineContest {
         } else if self.look.at.elapsed() >= FRESH {
             self.look.again().map_err(words)?;
         }
-        let predicted = slot.predict(&self.look);
+        let expected = slot.predict(&self.look);
         let destination = ((self.runs - 1) % u64::from(self.destinations)) as u32;
-        slot.entrant.begin(destination, predicted, is_timed);
+        slot.entrant.begin(destination, expected, is_timed);
         Ok(())
     }
 }
@@ -198,15 +198,15 @@ impl MachineSlot {
         has_missed || self.seen.is_none_or(|seen| seen.elapsed() >= FRESH)
     }
 
-    fn predict(&mut self, look: &PortSurvey) -> Option<Predicted> {
+    fn predict(&mut self, look: &PortSurvey) -> Option<Expected> {
         let expectation = expectation(look, &self.entrant);
         let key = (look.number, expectation.remembered);
         match self.known {
-            Some((known, predicted)) if known == key => predicted,
+            Some((known, expected)) if known == key => expected,
             _ => {
-                let predicted = expectation.predicted();
-                self.known = Some((key, predicted));
-                predicted
+                let expected = expectation.expected();
+                self.known = Some((key, expected));
+                expected
             }
         }
     }

@@ -38,7 +38,7 @@ impl Races {
 
     /// Starts a race. The current one ends without a report.
     pub fn begin(&mut self, setup: RaceSetup) {
-        self.tell(VANISH);
+        self.say(VANISH);
         let order = Arc::new(AtomicU8::new(GO_ON));
         self.order = Some(Arc::clone(&order));
         self.number += 1;
@@ -53,10 +53,10 @@ impl Races {
     }
 
     pub fn end(&mut self) {
-        self.tell(END);
+        self.say(END);
     }
 
-    fn tell(&self, what: u8) {
+    fn say(&self, what: u8) {
         if let Some(order) = &self.order {
             order.store(what, Ordering::Release);
         }
@@ -65,20 +65,20 @@ impl Races {
 
 impl Drop for Races {
     fn drop(&mut self) {
-        self.tell(VANISH);
+        self.say(VANISH);
     }
 }
 
 fn run(number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
     let now = || order.load(Ordering::Acquire);
-    let mut told = |report: &RaceReport| {
+    let mut reported = |report: &RaceReport| {
         if now() == GO_ON {
             // The next report replaces one that found no room.
             let _ = outbox.offer(Report::Race(Box::new(RaceReport { number, ..report.clone() })));
         }
         now() == GO_ON
     };
-    let last = race::run(setup, &mut told);
+    let last = race::run(setup, &mut reported);
     if now() != VANISH {
         outbox.deliver(Report::Race(Box::new(RaceReport { number, is_over: true, ..last })));
     }

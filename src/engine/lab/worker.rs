@@ -103,7 +103,7 @@ impl<'a> LabWorker<'a> {
     }
 
     pub fn work(mut self) {
-        while self.hear().is_ok() {
+        while self.receive().is_ok() {
             if self.go_on().is_err() {
                 return;
             }
@@ -111,11 +111,11 @@ impl<'a> LabWorker<'a> {
     }
 
     /// Handles pending requests; waits for one if there is nothing else to do.
-    fn hear(&mut self) -> Result<(), LabStop> {
+    fn receive(&mut self) -> Result<(), LabStop> {
         loop {
-            let request = match self.patience() {
+            let request = match self.timeout() {
                 None => self.requests.recv().map_err(|_| LabStop)?,
-                Some(patience) => match self.requests.recv_timeout(patience) {
+                Some(timeout) => match self.requests.recv_timeout(timeout) {
                     Ok(request) => request,
                     Err(RecvTimeoutError::Timeout) => return Ok(()),
                     Err(RecvTimeoutError::Disconnected) => return Err(LabStop),
@@ -126,7 +126,7 @@ impl<'a> LabWorker<'a> {
     }
 
     /// Returns how long to wait for a request; `None`: until one arrives.
-    fn patience(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Duration> {
         let lab = self.lab.as_ref()?;
         let is_busy = self.steps > 0 || self.is_running && self.speed == Speed::Max;
         if is_busy {

@@ -21,7 +21,7 @@ pub struct Waiting {
     said: [u8; ROOM],
     length: usize,
     /// Time when its last bytes arrived.
-    heard: Instant,
+    received: Instant,
 }
 
 /// What a client has sent so far.
@@ -31,24 +31,24 @@ pub enum Said {
     Nothing,
     Line(Result<u32, NotAPid>),
     /// The client disconnected without sending anything.
-    Goodbye,
+    Shutdown,
 }
 
 impl Waiting {
     pub fn new(client: Client, since: Instant) -> Self {
-        Self { client, since, said: [0; ROOM], length: 0, heard: since }
+        Self { client, since, said: [0; ROOM], length: 0, received: since }
     }
 
     /// Reads from the client. A line ends with a newline, with more bytes than it may have, or when
     /// the client closes its side.
-    pub fn hear(&mut self, now: Instant) -> Said {
-        match self.client.hear(&mut self.said[self.length..]) {
+    pub fn receive(&mut self, now: Instant) -> Said {
+        match self.client.receive(&mut self.said[self.length..]) {
             ClientInput::Nothing => return Said::Nothing,
-            ClientInput::End if self.length == 0 => return Said::Goodbye,
+            ClientInput::End if self.length == 0 => return Said::Shutdown,
             ClientInput::End => {}
             ClientInput::Bytes(length) => {
                 self.length += length;
-                self.heard = now;
+                self.received = now;
                 if self.length <= LONGEST && !self.said[..self.length].contains(&b'\n') {
                     return Said::Nothing;
                 }
@@ -60,7 +60,7 @@ impl Waiting {
     /// Returns when the bytes received so far count as the line if nothing follows; `None` if they
     /// are not a pid yet.
     pub fn complete_at(&self) -> Option<Instant> {
-        self.line().is_ok().then_some(self.heard + QUIET)
+        self.line().is_ok().then_some(self.received + QUIET)
     }
 
     /// Parses the bytes received so far as a line.

@@ -8,7 +8,7 @@ use std::{
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{Attempt, Candidates, Pool, PoolSetup, Priority, Shortage, Tenant},
+    allocator::{Attempt, Candidates, LeaseHolder, Pool, PoolSetup, Priority, Shortage},
     domain::{Errno, Text},
     engine::{PoolPlan, PoolReport, Setup, Site, allocation::site, look::PortSurvey, permit},
     host::{Host, HostBinder, HostError},
@@ -21,7 +21,7 @@ const RECENT: usize = 64;
 pub struct Open {
     pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
     /// Holder of the next leases, or why there is none.
-    tenant: Result<Tenant, Text>,
+    holder: Result<LeaseHolder, Text>,
     /// The limit on held sockets is the configured one; the host would allow more.
     is_limit_ours: bool,
     /// What the host cannot do, for example "IPv4 only".
@@ -45,7 +45,7 @@ impl Open {
             }
         };
         let unseen = open.trouble.take();
-        open.lease_to(host, plan.tenant);
+        open.lease_to(host, plan.holder);
         open.trouble = open.trouble.or(unseen);
         Ok(open)
     }
@@ -80,7 +80,7 @@ impl Open {
         pool.expect_occupied(f64::from(others) / f64::from(count));
         Ok(Self {
             pool,
-            tenant: Err(Text::scrub("no lease holder is set")),
+            holder: Err(Text::scrub("no lease holder is set")),
             is_limit_ours: allowed < capacity,
             limitation,
             attempts: VecDeque::with_capacity(RECENT),
@@ -101,20 +101,20 @@ impl Open {
         let pid = pid.unwrap_or_else(|| host.own_pid());
         let started = host.started(pid);
         let nobody = || Text::scrub(format!("process {pid} does not exist and cannot hold leases"));
-        self.tenant = started.map(|started| Tenant { pid, started }).ok_or_else(nobody);
-        self.trouble = self.tenant.as_ref().err().cloned();
+        self.holder = started.map(|started| LeaseHolder { pid, started }).ok_or_else(nobody);
+        self.trouble = self.holder.as_ref().err().cloned();
     }
 
     /// Takes `count` leases, or as many as are available; `trouble` says why there are fewer.
     pub fn take(&mut self, host: &dyn Host, now: Duration, class: Priority, count: u32) {
         self.attempts.clear();
         self.trouble = None;
-        let tenant = match &self.tenant {
-            Ok(tenant) if !is_alive(host, *tenant) => {
-                self.trouble = Some(Text::scrub(format!("process {} has ended", tenant.pid)));
+        let holder = match &self.holder {
+            Ok(holder) if !is_alive(host, *holder) => {
+                self.trouble = Some(Text::scrub(format!("process {} has ended", holder.pid)));
                 return;
             }
-            Ok(tenant) => *tenant,
+            Ok(holder) => *holder,
             Err(nobody) => {
                 self.trouble = Some(nobody.clone());
                 return;
@@ -128,7 +128,7 @@ impl Open {
                 }
                 attempts.push_back(*attempt);
             };
-            if let Err(shortage) = pool.take(now, class, tenant, seen) {
+            if let Err(shortage) = pool.take(now, class, holder, seen) {
                 self.trouble = Some(self.words_of(shortage, taken, count));
                 return;
             }
@@ -152,7 +152,7 @@ impl Open {
     pub fn reclaim(&mut self, host: &dyn Host, now: Duration) -> bool {
         // Most leases belong to one process, which is checked once.
         let mut seen = HashMap::new();
-        let looked = |tenant| *seen.entry(tenant).or_insert_with(|| is_alive(host, tenant));
+        let looked = |holder| *seen.entry(holder).or_insert_with(|| is_alive(host, holder));
         !self.pool.reclaim(now, looked).is_empty()
     }
 
@@ -200,8 +200,8 @@ impl Open {
     }
 }
 
-fn is_alive(host: &dyn Host, tenant: Tenant) -> bool {
-    host.is_alive(tenant.pid, tenant.started)
+fn is_alive(host: &dyn Host, holder: LeaseHolder) -> bool {
+    host.is_alive(holder.pid, holder.started)
 }
 
 /// Returns the setup of a run with the same simulated occupancy.

@@ -74,19 +74,19 @@ impl<'a> PoolWorker<'a> {
     }
 
     pub fn work(mut self) {
-        while self.hear().is_ok() {
+        while self.receive().is_ok() {
             self.go_on();
         }
     }
 
     /// Handles pending requests; waits for one if there is nothing else to do.
-    fn hear(&mut self) -> Result<(), PoolStop> {
+    fn receive(&mut self) -> Result<(), PoolStop> {
         loop {
             let request = match self.due() {
                 None => self.requests.recv().map_err(|_| PoolStop)?,
                 Some(due) => {
-                    let patience = due.saturating_duration_since(Instant::now());
-                    match self.requests.recv_timeout(patience) {
+                    let timeout = due.saturating_duration_since(Instant::now());
+                    match self.requests.recv_timeout(timeout) {
                         Ok(request) => request,
                         Err(RecvTimeoutError::Timeout) => return Ok(()),
                         Err(RecvTimeoutError::Disconnected) => return Err(PoolStop),
@@ -113,8 +113,8 @@ impl<'a> PoolWorker<'a> {
     fn follow(&mut self, request: PoolRequest) -> Result<(), PoolStop> {
         if let PoolRequest::Open(plan) = request {
             if let Err(words) = self.begin(&plan) {
-                let is_heard = self.outbox.deliver(Report::PoolFailed(words));
-                return if is_heard { Ok(()) } else { Err(PoolStop) };
+                let is_received = self.outbox.deliver(Report::PoolFailed(words));
+                return if is_received { Ok(()) } else { Err(PoolStop) };
             }
         } else if request == PoolRequest::Close {
             self.open = None;
@@ -122,7 +122,7 @@ impl<'a> PoolWorker<'a> {
             let now = self.begun.elapsed();
             match request {
                 PoolRequest::Take { class, count } => open.take(self.host, now, class, count),
-                PoolRequest::Tenant(pid) => open.lease_to(self.host, pid),
+                PoolRequest::LeaseHolder(pid) => open.lease_to(self.host, pid),
                 PoolRequest::Release(port) => open.release(now, port),
                 PoolRequest::ReleaseAll => open.release_all(now),
                 PoolRequest::Reclaim => {
@@ -172,8 +172,8 @@ impl<'a> PoolWorker<'a> {
         if is_due && let Some(open) = &self.open {
             self.reported = at;
             let report = Report::Pool(Arc::new(open.report(self.number, now)));
-            let is_told = self.outbox.offer(report).is_ok();
-            self.news = if is_told { News::None } else { News::InTurn };
+            let is_reported = self.outbox.offer(report).is_ok();
+            self.news = if is_reported { News::None } else { News::InTurn };
         }
     }
 }

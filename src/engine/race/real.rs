@@ -17,7 +17,7 @@ use crate::{
     },
     host::{
         course::Course,
-        linux::thief::{
+        linux::race::{
             child::{Child, ChildInput},
             line::{self, BadRaceLine, RaceLine},
         },
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long the holder may send nothing, in addition to two windows.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for the holder to end its own children before it is killed.
 const GRACE: Duration = Duration::from_millis(500);
@@ -39,18 +39,18 @@ pub struct Impossible(pub Text);
 pub fn run(
     program: &Path,
     course: &Course,
-    told: &mut dyn FnMut(&RaceReport) -> bool,
+    on_report: &mut dyn FnMut(&RaceReport) -> bool,
 ) -> Result<RaceReport, Impossible> {
-    let words = [vec!["victim".to_owned()], course.words()].concat();
-    let victim = Child::start(program, &words, GRACE).map_err(|error| {
+    let words = [vec!["holder".to_owned()], course.words()].concat();
+    let holder = Child::start(program, &words, GRACE).map_err(|error| {
         Impossible(Text::scrub(format!("could not start {}: {error}", program.display())))
     })?;
-    let silence = PATIENCE + course.window * 2;
-    let mut race = RealRace { victim, tally: RaceTally::default(), silence, is_ready: false };
+    let silence = TIMEOUT + course.window * 2;
+    let mut race = RealRace { holder, tally: RaceTally::default(), silence, is_ready: false };
     let mut reported = Instant::now();
-    let mut heard = Instant::now();
+    let mut received = Instant::now();
     loop {
-        match race.hear(&mut heard) {
+        match race.receive(&mut received) {
             Ok(RaceProgress::On) => {}
             Ok(RaceProgress::Over) => break,
             Err(Trouble::Impossible(why)) => return Err(Impossible(why)),
@@ -61,7 +61,7 @@ pub fn run(
         }
         if reported.elapsed() >= REPORT_INTERVAL {
             reported = Instant::now();
-            if !told(&race.tally.report(false)) {
+            if !on_report(&race.tally.report(false)) {
                 break;
             }
         }
@@ -80,7 +80,7 @@ enum Trouble {
 }
 
 struct RealRace {
-    victim: Child,
+    holder: Child,
     tally: RaceTally,
     silence: Duration,
     is_ready: bool,
@@ -89,14 +89,14 @@ struct RealRace {
 impl RealRace {
     /// Waits for a line, at most the time between two reports. The argument is the time of the last
     /// line.
-    fn hear(&mut self, heard: &mut Instant) -> Result<RaceProgress, Trouble> {
-        match self.victim.hear(REPORT_INTERVAL).map_err(|error| failed(error.to_string()))? {
+    fn receive(&mut self, received: &mut Instant) -> Result<RaceProgress, Trouble> {
+        match self.holder.receive(REPORT_INTERVAL).map_err(|error| failed(error.to_string()))? {
             ChildInput::Line(line) => {
-                *heard = Instant::now();
+                *received = Instant::now();
                 let line = RaceLine::parse(&line).map_err(|BadRaceLine(line)| said(&line))?;
                 self.understand(line)
             }
-            ChildInput::Nothing if heard.elapsed() < self.silence => Ok(RaceProgress::On),
+            ChildInput::Nothing if received.elapsed() < self.silence => Ok(RaceProgress::On),
             ChildInput::Nothing => Err(failed("it timed out")),
             ChildInput::End => Err(failed("it ended before the end of the race")),
         }

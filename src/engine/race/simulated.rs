@@ -22,15 +22,15 @@ use crate::{
 /// Rounds between two checks of the clock.
 const BATCH: u32 = 64;
 
-pub fn run(course: &Course, tally: &mut RaceTally, told: &mut dyn FnMut(&RaceReport) -> bool) {
-    let mut arena = Arena::new(course);
+pub fn run(course: &Course, tally: &mut RaceTally, on_report: &mut dyn FnMut(&RaceReport) -> bool) {
+    let mut race_worker = RaceWorker::new(course);
     let mut reported = Instant::now();
     for number in 0..course.rounds {
-        let round = arena.round();
+        let round = race_worker.round();
         tally.add(&round);
         if number % BATCH == 0 && reported.elapsed() >= REPORT_INTERVAL {
             reported = Instant::now();
-            if !told(&tally.report(false)) {
+            if !on_report(&tally.report(false)) {
                 return;
             }
         }
@@ -41,7 +41,7 @@ pub fn run(course: &Course, tally: &mut RaceTally, told: &mut dyn FnMut(&RaceRep
 const SHORTEST: Duration = Duration::from_nanos(1);
 
 /// Simulated ports, by their number in the range.
-struct Arena<'a> {
+struct RaceWorker<'a> {
     course: &'a Course,
     random: ChaCha8Rng,
     is_taken: Vec<bool>,
@@ -52,7 +52,7 @@ struct Arena<'a> {
     held: VecDeque<(Duration, usize)>,
 }
 
-impl<'a> Arena<'a> {
+impl<'a> RaceWorker<'a> {
     fn new(course: &'a Course) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(course.seed);
         let mut is_taken = vec![false; course.range.len() as usize];

@@ -50,13 +50,13 @@ impl RaceTally {
     }
 
     pub fn report(&self, is_over: bool) -> RaceReport {
-        let rebound = Rounds { thefts: self.stolen, ..self.both() };
+        let rebound = Rounds { stolen: self.stolen, ..self.both() };
         RaceReport {
             // Set by the caller, which counts the races.
             number: 0,
             place: self.place.clone(),
             rebound,
-            handed_over: Rounds { thefts: self.lost, refused: self.refused, ..rebound },
+            handed_over: Rounds { stolen: self.lost, refused: self.refused, ..rebound },
             trouble: self.trouble.clone(),
             is_over,
         }
@@ -69,19 +69,19 @@ impl RaceTally {
             return Rounds::default();
         }
         let per_second = self.bound as f64 / self.open.as_secs_f64();
-        let (mut predicted, mut variance, mut free_sum) = (0.0, 0.0, 0.0);
+        let (mut expected, mut variance, mut free_sum) = (0.0, 0.0, 0.0);
         for &(window, free) in &self.rounds {
             let chance = theory::theft(per_second, window, free);
-            predicted += chance;
+            expected += chance;
             variance += chance * (1.0 - chance);
             free_sum += free;
         }
         Rounds {
             count,
-            predicted,
+            expected,
             deviation: variance.sqrt(),
             window: self.open / count,
-            thief_per_second: per_second,
+            competitor_per_second: per_second,
             free: free_sum / f64::from(count),
             ..Rounds::default()
         }

@@ -14,7 +14,7 @@ use crate::{
     domain::{Errno, Process, Text},
     host::{
         Describer,
-        linux::{tenant, unit},
+        linux::{lease_holder, unit},
     },
 };
 
@@ -55,11 +55,11 @@ impl Describer for ProcDescriber {
     }
 
     fn refusal(&mut self, pid: u32) -> Option<Errno> {
-        tenant::refusal(pid)
+        lease_holder::refusal(pid)
     }
 
     fn started(&mut self, pid: u32) -> Option<u64> {
-        tenant::started(pid)
+        lease_holder::started(pid)
     }
 }
 

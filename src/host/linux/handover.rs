@@ -67,7 +67,7 @@ pub fn become_program(
     let names =
         listen(&sockets).map_err(|error| HostError::new("listen on the port found", error))?;
     arrange(&mut sockets).map_err(|error| HostError::new("pass the sockets on", error))?;
-    let mut command = told(program, &ports);
+    let mut command = reported(program, &ports);
     command
         .env_remove(STALE)
         .env("LISTEN_FDS", sockets.len().to_string())
@@ -84,11 +84,11 @@ pub fn become_binder(
 ) -> Result<Infallible, HandoverError> {
     let ports: Vec<u16> = held.iter().map(|held| held.port()).collect();
     drop(held);
-    Err(HandoverError::Program(told(program, &ports).exec()))
+    Err(HandoverError::Program(reported(program, &ports).exec()))
 }
 
 /// Builds the command with PORT (the first port) and PORT_1 to PORT_n set, and `stale` removed.
-fn told(Program { path, arguments, stale }: &Program<'_>, ports: &[u16]) -> Command {
+fn reported(Program { path, arguments, stale }: &Program<'_>, ports: &[u16]) -> Command {
     let mut command = Command::new(path);
     #[expect(unsafe_code, reason = "`restore_signals` is made to be called there")]
     unsafe {

@@ -1,7 +1,7 @@
 //! Finds other network namespaces, and moves threads into them. Does not examine their contents.
 
-mod census;
 mod mounts;
+mod namespaces;
 
 use std::{
     ffi::OsStr,
@@ -23,7 +23,7 @@ use crate::{
     host::HostError,
 };
 
-pub use census::{NamespaceList, all};
+pub use namespaces::{NamespaceList, all};
 
 /// Magic number of the file system whose files are namespaces (`linux/magic.h`).
 const NSFS_MAGIC: FsWord = 0x6e73_6673;

@@ -300,7 +300,7 @@ fn interfaces_of(sockets: &[Socket]) -> Interfaces {
 
 /// Notes, once each, what is lost because /proc/net is used instead of netlink.
 fn note_stand_in(table: Table, error: Errno, snapshot: &mut Snapshot) {
-    let dual_stack = Gap::DualStackUntold { error };
+    let dual_stack = Gap::DualStackUnknown { error };
     if matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6) && snapshot.source != Source::Procfs
     {
         snapshot.source = Source::Procfs;

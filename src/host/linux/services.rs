@@ -32,8 +32,8 @@ pub fn parse(services: &[u8]) -> ServiceNames {
 
 /// Parses `https 443/tcp www # TLS`.
 fn parse_line(line: &[u8]) -> Option<(Protocol, u16, Text)> {
-    let told = line.split(|&byte| byte == b'#').next()?;
-    let mut words = told.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let reported = line.split(|&byte| byte == b'#').next()?;
+    let mut words = reported.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let (name, place) = (words.next()?, std::str::from_utf8(words.next()?).ok()?);
     let (port, protocol) = place.split_once('/')?;
     let protocol = Protocol::EACH.into_iter().find(|known| known.name() == protocol)?;

@@ -103,7 +103,7 @@ mod tests {
 
     const ID: &str = "3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a";
 
-    fn told(cgroup: &str) -> Option<String> {
+    fn reported(cgroup: &str) -> Option<String> {
         parse(cgroup.replace("ID", ID).as_bytes()).map(|text| text.to_string())
     }
 
@@ -121,7 +121,7 @@ mod tests {
             ("/system.slice/old.service (deleted)", "old.service"),
             ("/machine.slice/machine-web.scope", "machine-web.scope"),
         ] {
-            assert_eq!(told(&format!("0::{path}\n")).as_deref(), Some(unit), "{path}");
+            assert_eq!(reported(&format!("0::{path}\n")).as_deref(), Some(unit), "{path}");
         }
     }
 
@@ -149,7 +149,7 @@ mod tests {
             ),
             ("/kubepods.slice/kubepods-pod0b7e1c2d_11.slice", "k8s pod 0b7e1c2d"),
         ] {
-            assert_eq!(told(&format!("0::{path}\n")).as_deref(), Some(container), "{path}");
+            assert_eq!(reported(&format!("0::{path}\n")).as_deref(), Some(container), "{path}");
         }
     }
 
@@ -157,10 +157,10 @@ mod tests {
     fn version_1_tells_by_systemds_hierarchy_or_by_a_container() {
         let old =
             "12:pids:/system.slice/x.service\n1:name=systemd:/system.slice/ssh.service\n0::/\n";
-        assert_eq!(told(old).as_deref(), Some("ssh.service"));
+        assert_eq!(reported(old).as_deref(), Some("ssh.service"));
         let hybrid = "1:name=systemd:/system.slice/a.service\n0::/system.slice/b.service\n";
-        assert_eq!(told(hybrid).as_deref(), Some("b.service"));
-        assert_eq!(told("4:memory:/docker/ID\n0::/\n").as_deref(), Some("docker 3f2a1b0c9d8e"));
+        assert_eq!(reported(hybrid).as_deref(), Some("b.service"));
+        assert_eq!(reported("4:memory:/docker/ID\n0::/\n").as_deref(), Some("docker 3f2a1b0c9d8e"));
     }
 
     #[test]
@@ -175,13 +175,13 @@ mod tests {
             "0::/abc-123\n",
             "0::/podcast\n",
         ] {
-            assert_eq!(told(cgroup), None, "{cgroup}");
+            assert_eq!(reported(cgroup), None, "{cgroup}");
         }
     }
 
     #[test]
     fn a_hostile_group_is_scrubbed() {
-        let told = parse("0::/\u{1b}[2J.service\n".as_bytes()).unwrap();
-        assert_eq!(told.as_str(), "\\u{1b}[2J.service");
+        let reported = parse("0::/\u{1b}[2J.service\n".as_bytes()).unwrap();
+        assert_eq!(reported.as_str(), "\\u{1b}[2J.service");
     }
 }

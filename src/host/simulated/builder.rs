@@ -221,11 +221,11 @@ impl SimulatedHostBuilder {
         }
         self.last = self.sockets.len();
         let fill = Fill { first: self.last, length: ports.len() };
-        let stands = self.number + fill.count(share) as u32;
+        let is_at = self.number + fill.count(share) as u32;
         for &port in &ports {
             // Sockets that exist from the start are numbered as if there were no others.
             let number =
-                if self.number < stands { self.next_number() } else { SPARE + u32::from(port) };
+                if self.number < is_at { self.next_number() } else { SPARE + u32::from(port) };
             self.push(protocol_of(state), filled_endpoint(state, port), state, number);
         }
         self.fills.push((fill, share));

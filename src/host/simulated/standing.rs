@@ -22,7 +22,7 @@ impl Fill {
 /// The state of a simulated machine that can change.
 pub struct SimulatedChanges {
     /// For each socket, whether it exists now.
-    stands: Vec<bool>,
+    is_at: Vec<bool>,
     held: BTreeSet<(Protocol, u16)>,
     /// Number of changes of the sockets so far.
     pub version: u64,
@@ -31,7 +31,7 @@ pub struct SimulatedChanges {
 impl SimulatedChanges {
     /// Returns the state with this number of sockets, all of which exist.
     pub fn of(sockets: usize) -> Self {
-        Self { stands: vec![true; sockets], held: BTreeSet::new(), version: 0 }
+        Self { is_at: vec![true; sockets], held: BTreeSet::new(), version: 0 }
     }
 
     pub fn refill(&mut self, fill: Fill, share: f64, sockets: &[Socket]) {
@@ -40,14 +40,14 @@ impl SimulatedChanges {
             let at = fill.first + place;
             let Socket { protocol, local, .. } = &sockets[at];
             let is_ours = self.held.contains(&(*protocol, local.port));
-            self.stands[at] = place < count && !is_ours;
+            self.is_at[at] = place < count && !is_ours;
         }
         self.version += 1;
     }
 
     /// Returns those of the machine's `sockets` that exist now.
     pub fn among<'a>(&self, sockets: &'a [Socket]) -> impl Iterator<Item = &'a Socket> {
-        sockets.iter().zip(&self.stands).filter_map(|(socket, &stands)| stands.then_some(socket))
+        sockets.iter().zip(&self.is_at).filter_map(|(socket, &is_at)| is_at.then_some(socket))
     }
 
     pub fn held(&self) -> impl Iterator<Item = (Protocol, u16)> {

@@ -176,16 +176,16 @@ fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
 }
 
 fn owners(health: &Health<'_>, row: &DestinationUse) -> String {
-    let mut told = String::new();
+    let mut reported = String::new();
     for (number, &(party, sockets)) in row.owners.iter().take(OWNERS_SHOWN).enumerate() {
         let separator = if number == 0 { "" } else { ", " };
-        write!(told, "{separator}{} {sockets}", health.party(party))
+        write!(reported, "{separator}{} {sockets}", health.party(party))
             .expect("writing to a String cannot fail");
     }
     if row.owners.len() > OWNERS_SHOWN {
-        told.push_str(", …");
+        reported.push_str(", …");
     }
-    told
+    reported
 }
 
 fn write_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {

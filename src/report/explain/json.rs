@@ -32,7 +32,7 @@ pub fn write_each(
     unseen: &[UnseenNamespaces],
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let is_complete = explanations.iter().all(|told| told.scan.snapshot.is_complete());
+    let is_complete = explanations.iter().all(|reported| reported.scan.snapshot.is_complete());
     let collection = ExplainCollection {
         schema: SCHEMA,
         namespaces: explanations.iter().map(ExplainDocument::of).collect(),
@@ -94,7 +94,7 @@ struct SideRow<'a> {
     sockets: Vec<SocketRow<'a>>,
     holders: Vec<HolderRow<'a>>,
     bind: Vec<ExplainRow<'a>>,
-    connect: Vec<ConnectTold<'a>>,
+    connect: Vec<ConnectReported<'a>>,
     connect_left_out: usize,
     frees_when: Option<&'a str>,
     /// Where DNAT redirects flows to the port; null: unknown.
@@ -111,7 +111,7 @@ impl<'a> SideRow<'a> {
             sockets: sockets.iter().map(|socket| SocketRow::new(scan, socket)).collect(),
             holders: holders(scan, side, explanation.port),
             bind: side.binds.iter().map(ExplainRow::from).collect(),
-            connect: side.connects.iter().map(ConnectTold::from).collect(),
+            connect: side.connects.iter().map(ConnectReported::from).collect(),
             connect_left_out: side.destinations_left_out,
             frees_when: side.frees_when.as_deref(),
             published: explanation
@@ -197,7 +197,7 @@ impl<'a> From<&'a BindRow> for ExplainRow<'a> {
 /// Source, destination and port are null for any destination that no socket on the port is
 /// connected to.
 #[derive(Serialize)]
-struct ConnectTold<'a> {
+struct ConnectReported<'a> {
     source: Option<IpAddr>,
     destination: Option<IpAddr>,
     port: Option<u16>,
@@ -205,7 +205,7 @@ struct ConnectTold<'a> {
     because: &'a str,
 }
 
-impl<'a> From<&'a ConnectRow> for ConnectTold<'a> {
+impl<'a> From<&'a ConnectRow> for ConnectReported<'a> {
     fn from(row: &'a ConnectRow) -> Self {
         Self {
             source: row.destination.map(|to| to.source),

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Maximum number of holders, and of destinations, that are described.
-const MOST_TOLD: usize = 10;
+const MOST_REPORTED: usize = 10;
 
 const BULLET: &str = "  - ";
 
@@ -91,15 +91,19 @@ fn write_holders(
         return paragraph::write("", &nothing_listed(explanation, side, &name, &service), out);
     }
     let groups = groups(scan, sockets);
-    for (number, group) in groups.iter().take(MOST_TOLD).enumerate() {
+    for (number, group) in groups.iter().take(MOST_REPORTED).enumerate() {
         let (subject, service) = if number == 0 { (&*name, &*service) } else { ("It", "") };
         let also = if number == 0 { "" } else { "also " };
         let sentence =
             format!("{subject}{service} is {also}held by {} ({}).", group.holder, group.what(scan));
         paragraph::write(if number == 0 { "" } else { BULLET }, &sentence, out)?;
     }
-    if groups.len() > MOST_TOLD {
-        writeln!(out, "{BULLET}{} more groups of sockets not shown.", groups.len() - MOST_TOLD)?;
+    if groups.len() > MOST_REPORTED {
+        writeln!(
+            out,
+            "{BULLET}{} more groups of sockets not shown.",
+            groups.len() - MOST_REPORTED
+        )?;
     }
     write_ages(scan, sockets, out)
 }
@@ -134,7 +138,7 @@ fn write_publications(
         "the port is not in use and a bind() succeeds, but these flows do not reach it"
     };
     let mut is_published = false;
-    for flow in explanation.published(side.protocol).into_iter().flatten().take(MOST_TOLD) {
+    for flow in explanation.published(side.protocol).into_iter().flatten().take(MOST_REPORTED) {
         is_published = true;
         let asked = Endpoint { address: flow.address, port: explanation.port };
         let flows = if flow.flows == 1 { "flow" } else { "flows" };
@@ -227,7 +231,7 @@ fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Re
         sockets.iter().flat_map(|socket| scan.snapshot.owner(socket).pids()).copied().collect();
     pids.sort_unstable();
     pids.dedup();
-    let started = pids.iter().take(MOST_TOLD).filter_map(|&pid| {
+    let started = pids.iter().take(MOST_REPORTED).filter_map(|&pid| {
         let process = scan.processes.get(pid)?;
         let seconds = i64::try_from(process.started?).ok()?;
         let instant = jiff::Timestamp::from_second(seconds).ok()?;
@@ -313,12 +317,12 @@ fn write_connects(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn destinations(rows: &[&ConnectRow], left_out: usize) -> String {
-    let named = rows.iter().take(MOST_TOLD).map(|row| match row.destination {
+    let named = rows.iter().take(MOST_REPORTED).map(|row| match row.destination {
         Some(to) => format!("from {} to {}", to.source, to.remote),
         None => "to a new destination".to_owned(),
     });
     let named = named.collect::<Vec<_>>().join(", ");
-    match rows.len().saturating_sub(MOST_TOLD) {
+    match rows.len().saturating_sub(MOST_REPORTED) {
         0 => named,
         more => format!("{named} and {} more", more + left_out),
     }

@@ -72,9 +72,9 @@ struct StrategyRow<'a> {
     runs: u64,
     failures: u64,
     failure_rate: Option<f64>,
-    predicted_failure_rate: Option<f64>,
+    expected_failure_rate: Option<f64>,
     attempts: AttemptsRow<'a>,
-    law: Option<&'static str>,
+    model: Option<&'static str>,
     distinct_ports: u32,
     entropy_bits: Option<f64>,
     nanoseconds_per_success: Option<u64>,
@@ -85,7 +85,7 @@ struct StrategyRow<'a> {
 #[derive(Serialize)]
 struct AttemptsRow<'a> {
     mean: Option<f64>,
-    predicted_mean: Option<f64>,
+    expected_mean: Option<f64>,
     standard_error: Option<f64>,
     median: Option<u32>,
     p99: Option<u32>,
@@ -117,17 +117,17 @@ impl<'a> From<&'a Rival<'_>> for StrategyRow<'a> {
             runs: figures.runs,
             failures: figures.failures,
             failure_rate: figures.failure_rate(),
-            predicted_failure_rate: figures.predicted.map(|predicted| predicted.failure_rate),
+            expected_failure_rate: figures.expected.map(|expected| expected.failure_rate),
             attempts: AttemptsRow {
                 mean: figures.mean(),
-                predicted_mean: figures.predicted.map(|predicted| predicted.mean_attempts),
+                expected_mean: figures.expected.map(|expected| expected.mean_attempts),
                 standard_error: figures.standard_error(),
                 median: figures.quantile(0.5),
                 p99: figures.quantile(0.99),
                 max: figures.most(),
                 histogram: &figures.histogram,
             },
-            law: rival.law(),
+            model: rival.model(),
             distinct_ports: figures.distinct,
             entropy_bits: figures.entropy_bits,
             nanoseconds_per_success: figures.time_of_success().map(nanoseconds),
@@ -157,12 +157,12 @@ struct RaceRow<'a> {
 #[derive(Serialize)]
 struct RoundsRow {
     rounds: u32,
-    thefts: u32,
+    stolen: u32,
     refused: u32,
-    predicted: f64,
+    expected: f64,
     standard_deviation: f64,
     window_seconds: f64,
-    thief_per_second: f64,
+    competitor_per_second: f64,
     free: f64,
 }
 
@@ -186,12 +186,12 @@ impl From<&RaceRounds> for RoundsRow {
     fn from(rounds: &RaceRounds) -> Self {
         Self {
             rounds: rounds.count,
-            thefts: rounds.thefts,
+            stolen: rounds.stolen,
             refused: rounds.refused,
-            predicted: rounds.predicted,
+            expected: rounds.expected,
             standard_deviation: rounds.deviation,
             window_seconds: rounds.window.as_secs_f64(),
-            thief_per_second: rounds.thief_per_second,
+            competitor_per_second: rounds.competitor_per_second,
             free: rounds.free,
         }
     }

@@ -94,7 +94,7 @@ const LEGEND: &str = "EXPECTED: by a formula, - where there is none. ATTEMPTS: m
 
 fn cells(rival: &Rival<'_>) -> [String; 11] {
     let figures = rival.figures;
-    let predicted = figures.predicted;
+    let expected = figures.expected;
     let p99 = match figures.quantile(0.99) {
         Some(attempts) => attempts.to_string(),
         None if figures.runs > 0 => "fail".into(),
@@ -104,9 +104,9 @@ fn cells(rival: &Rival<'_>) -> [String; 11] {
         rival.row.name.to_owned(),
         figures.runs.to_string(),
         figures.failure_rate().map_or_else(unknown, percent),
-        predicted.map_or_else(unknown, |predicted| percent(predicted.failure_rate)),
+        expected.map_or_else(unknown, |expected| percent(expected.failure_rate)),
         figures.mean().map_or_else(unknown, number),
-        predicted.map_or_else(unknown, |predicted| number(predicted.mean_attempts)),
+        expected.map_or_else(unknown, |expected| number(expected.mean_attempts)),
         p99,
         figures.time_of_success().map_or_else(unknown, time),
         figures.distinct.to_string(),
@@ -171,7 +171,7 @@ fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) ->
         "race · {} · {} between close and rebind · competitor binds {} ports/s · seed {}",
         occupancy(terms),
         time(race.window),
-        race.thief_per_second,
+        race.competitor_per_second,
         terms.seed
     );
     paragraph::write("", &head, out)?;
@@ -183,11 +183,11 @@ fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) ->
     };
     paragraph::write("", &place, out)?;
     writeln!(out)?;
-    let law = |rounds: &RaceRounds| format!("{:.1} ± {:.1}", rounds.predicted, rounds.deviation);
+    let model = |rounds: &RaceRounds| format!("{:.1} ± {:.1}", rounds.expected, rounds.deviation);
     let (rebound, kept) = (&race.rebound, &race.handed_over);
     let rows = [
-        round_cells("closed, bound again", rebound, [law(rebound), unknown(), unknown()]),
-        round_cells("kept, handed over", kept, ["0".into(), kept.refused.to_string(), law(kept)]),
+        round_cells("closed, bound again", rebound, [model(rebound), unknown(), unknown()]),
+        round_cells("kept, handed over", kept, ["0".into(), kept.refused.to_string(), model(kept)]),
     ];
     write_table(RACE_HEADER, &rows, out)?;
     writeln!(out)?;
@@ -204,17 +204,17 @@ const RACE_LEGEND: &str = "EXPECTED: the competitor hits a port with 1 - e^(-rat
 fn round_cells(
     kind: &str,
     rounds: &RaceRounds,
-    [law, refused, refused_law]: [String; 3],
+    [model, refused, refused_model]: [String; 3],
 ) -> [String; 9] {
     [
         kind.to_owned(),
         rounds.count.to_string(),
-        rounds.thefts.to_string(),
-        law,
+        rounds.stolen.to_string(),
+        model,
         refused,
-        refused_law,
+        refused_model,
         time(rounds.window),
-        format!("{:.0}", rounds.thief_per_second),
+        format!("{:.0}", rounds.competitor_per_second),
         format!("{:.0}", rounds.free),
     ]
 }

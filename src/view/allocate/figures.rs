@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    app::allocation::{Allocation, Law, Reached, Site},
+    app::allocation::{Allocation, Model, Reached, Site},
     view::{
         Role, Theme,
         allocate::{
@@ -49,15 +49,15 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let rate = rate(sight).map_or_else(String::new, |rate| format!("{rate}/s"));
     let parts = [attempts, rate, each, snapshots(allocation, column.theme)];
     column.text(&fitted(&parts.each_ref().map(String::as_str), column.width()), Role::Text);
-    let words = law_words(allocation);
+    let words = model_words(allocation);
     column.text(&first_fitting(&words, column.width(), column.theme), Role::Dim);
 }
 
 /// Names the model of the expected values, longest words first.
-fn law_words(allocation: &Allocation) -> Vec<String> {
+fn model_words(allocation: &Allocation) -> Vec<String> {
     let Some(ground) = allocation.ground() else { return vec!["model: not known yet".to_owned()] };
     let name = allocation.row().name;
-    let (words, few) = match allocation.law() {
+    let (words, few) = match allocation.model() {
         None if ground.free() == 0 => ("none where no port is free", "none here"),
         None => {
             return vec![
@@ -66,10 +66,10 @@ fn law_words(allocation: &Allocation) -> Vec<String> {
                 "no model here".to_owned(),
             ];
         }
-        Some(Law::Replacement { .. }) => ("uniform tries", "uniform tries"),
-        Some(Law::Unique { .. }) => ("uniform tries, no port twice,", "no port twice,"),
-        Some(Law::Scan { .. }) => ("a scan from any port", "a scan"),
-        Some(Law::OnlyFree) => ("one attempt", "one attempt"),
+        Some(Model::Replacement { .. }) => ("uniform tries", "uniform tries"),
+        Some(Model::Unique { .. }) => ("uniform tries, no port twice,", "no port twice,"),
+        Some(Model::Scan { .. }) => ("a scan from any port", "a scan"),
+        Some(Model::OnlyFree) => ("one attempt", "one attempt"),
     };
     let share = percent(ground.share());
     let [long, short] = [words, few].map(|words| format!("model: {words} at {share} in use"));
@@ -122,8 +122,8 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         column.pair("snapshot ", Role::Dim, &format!("{value:>13}"), Role::Text);
     }
     column.text(&format!("{:>13} {:>8}", "measured", "expected"), Role::Dim);
-    for (label, seen, law) in rows(allocation).into_iter().filter(|row| row.0 != "fail") {
-        column.pair(&format!("{label:<7}"), Role::Dim, &format!("{seen:>7}{law:>8}"), Role::Text);
+    for (label, seen, model) in rows(allocation).into_iter().filter(|row| row.0 != "fail") {
+        column.pair(&format!("{label:<7}"), Role::Dim, &format!("{seen:>7}{model:>8}"), Role::Text);
     }
 }
 
@@ -131,13 +131,13 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
 /// speeds state their rate.
 pub fn rate(sight: AllocateContext<'_>) -> Option<String> {
     let rate = sight.allocation.attempts_per_second(sight.now);
-    let is_told = sight.allocation.is_running() && sight.allocation.is_sampled();
-    is_told.then(|| thousands(rate.round() as u64))
+    let is_reported = sight.allocation.is_running() && sight.allocation.is_sampled();
+    is_reported.then(|| thousands(rate.round() as u64))
 }
 
 fn rows(allocation: &Allocation) -> [FigureRow; 6] {
-    let (figures, law) = (allocation.figures(), allocation.law());
-    let law = law.as_ref();
+    let (figures, model) = (allocation.figures(), allocation.model());
+    let model = model.as_ref();
     let (limit, most) = (allocation.options().max_attempts, allocation.most_attempts());
     let seen = |share| {
         figures.quantile(share).map(|reached| match reached {
@@ -146,7 +146,7 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
         })
     };
     let lawful = |share| {
-        law.as_ref().map(|law| match law.quantile(share, most) {
+        model.as_ref().map(|model| match model.quantile(share, most) {
             Some(attempts) => thousands(attempts),
             None => format!(">{}", thousands(limit)),
         })
@@ -154,20 +154,21 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
     let failed =
         (figures.finished() > 0).then(|| figures.failures as f64 / figures.finished() as f64);
     // The share of all attempts, including those of failed allocations.
-    let collisions =
-        law.as_ref().map(|law| 1.0 - (1.0 - law.failure(most)) / law.expected_attempts(most));
+    let collisions = model
+        .as_ref()
+        .map(|model| 1.0 - (1.0 - model.failure(most)) / model.expected_attempts(most));
     let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let mean = |value: f64| format!("{value:.2}");
     [
         (
             "mean",
             text(figures.mean().map(mean)),
-            text(law.as_ref().map(|l| mean(l.expected_attempts(most)))),
+            text(model.as_ref().map(|l| mean(l.expected_attempts(most)))),
         ),
         ("p50", text(seen(0.50)), text(lawful(0.50))),
         ("p99", text(seen(0.99)), text(lawful(0.99))),
         ("max", text(figures.most().map(thousands)), String::new()),
-        ("fail", text(failed.map(percent)), text(law.as_ref().map(|l| percent(l.failure(most))))),
+        ("fail", text(failed.map(percent)), text(model.as_ref().map(|l| percent(l.failure(most))))),
         ("refused", text(figures.collision_rate().map(percent)), text(collisions.map(percent))),
     ]
 }

@@ -19,29 +19,32 @@ struct Bins {
     /// Attempts per bin.
     width: u32,
     seen: Vec<f64>,
-    law: Vec<f64>,
+    model: Vec<f64>,
 }
 
 pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
     if column.left() < 5 {
         return;
     }
-    let laws: &[&str] = match allocation.law() {
+    let models: &[&str] = match allocation.model() {
         None if allocation.ground().is_none() => &["measured █"],
         None => &["measured █  no model for this strategy", "measured █  no model", "measured █"],
         Some(_) => &["measured █  ◇ expected", "measured █"],
     };
-    let fits = |law: &&str| law.chars().count() + TITLE.len() + 3 <= column.width();
-    let law = laws.iter().copied().find(fits).unwrap_or_default();
-    let law =
-        if column.theme.ascii { law.replace('█', "#").replace('◇', "o") } else { law.into() };
-    column.rule(TITLE, &law);
+    let fits = |model: &&str| model.chars().count() + TITLE.len() + 3 <= column.width();
+    let model = models.iter().copied().find(fits).unwrap_or_default();
+    let model = if column.theme.ascii {
+        model.replace('█', "#").replace('◇', "o")
+    } else {
+        model.into()
+    };
+    column.rule(TITLE, &model);
     let count = (column.width().min(WIDEST) / 2).saturating_sub(1);
     let bins = bins(allocation, count);
-    let highest = bins.seen.iter().chain(&bins.law).copied().fold(0.0, f64::max);
+    let highest = bins.seen.iter().chain(&bins.model).copied().fold(0.0, f64::max);
     let area = column.rest();
     let height = area.height - 1;
-    for (index, (&seen, &law)) in bins.seen.iter().zip(&bins.law).enumerate() {
+    for (index, (&seen, &model)) in bins.seen.iter().zip(&bins.model).enumerate() {
         let x = area.x + 2 * index as u16;
         let role = if index == 0 && bins.width == 1 { Role::Ok } else { Role::Collision };
         let style = column.theme.style(role);
@@ -49,8 +52,8 @@ pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
             let glyph = bar(seen / highest, height, height - 1 - line, column.theme.ascii);
             put(column.buffer, area, x, area.y + line, glyph, style);
         }
-        if law / highest * f64::from(height) >= 0.1 {
-            let up = ((law / highest * f64::from(height)).ceil() as u16).clamp(1, height);
+        if model / highest * f64::from(height) >= 0.1 {
+            let up = ((model / highest * f64::from(height)).ceil() as u16).clamp(1, height);
             let style = column.theme.style(Role::Text);
             let glyph = column.theme.glyph("◇", "o");
             put(column.buffer, area, x + 1, area.y + height - up, glyph, style);
@@ -64,9 +67,9 @@ pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
 
 fn bins(allocation: &Allocation, count: usize) -> Bins {
     let (figures, limit) = (allocation.figures(), allocation.most_attempts());
-    let law = allocation.law();
-    let lawful = match &law {
-        Some(law) => law.attempts_for(0.002).unwrap_or(limit),
+    let model = allocation.model();
+    let lawful = match &model {
+        Some(model) => model.attempts_for(0.002).unwrap_or(limit),
         None if figures.finished() == 0 => limit,
         None => 1,
     };
@@ -77,14 +80,14 @@ fn bins(allocation: &Allocation, count: usize) -> Bins {
         |bin: usize| bin as u32 * width + 1..=(bin as u32 + 1).saturating_mul(width).min(limit);
     let seen =
         |bin| figures.histogram.range(ports(bin)).map(|(_, n)| *n as f64).sum::<f64>() / total;
-    let law = |bin: usize| {
-        law.as_ref().map_or(0.0, |law| {
+    let model = |bin: usize| {
+        model.as_ref().map_or(0.0, |model| {
             let ports = ports(bin);
-            (law.survival(ports.start() - 1) - law.survival(*ports.end())).max(0.0)
+            (model.survival(ports.start() - 1) - model.survival(*ports.end())).max(0.0)
         })
     };
     let used = (longest.div_ceil(width) as usize).min(count);
-    Bins { width, seen: (0..used).map(seen).collect(), law: (0..used).map(law).collect() }
+    Bins { width, seen: (0..used).map(seen).collect(), model: (0..used).map(model).collect() }
 }
 
 /// Returns what a cell shows of a bar; `line_from_below` is counted from 0.

@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::allocation::{Allocation, Law, Site},
+    app::allocation::{Allocation, Model, Site},
     view::{
         Role, Theme,
         allocate::{
@@ -105,20 +105,20 @@ fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
             Site::Simulated { .. } => format!("{free} of {all} ports are free"),
         });
     }
-    parts.extend(allocation.law().and_then(|law| needed(&law)));
+    parts.extend(allocation.model().and_then(|model| needed(&model)));
     parts
 }
 
 /// Returns how many attempts would have been enough, if there is a model.
-fn needed(law: &Law) -> Option<String> {
+fn needed(model: &Model) -> Option<String> {
     // The failure itself shows that the port that looked free was not.
-    if *law == Law::OnlyFree {
+    if *model == Model::OnlyFree {
         return None;
     }
-    Some(match law.attempts_for(1e-6) {
+    Some(match model.attempts_for(1e-6) {
         Some(needed) => {
             let attempts = counted(needed.into(), "attempt");
-            if law.failure(needed) > 0.0 {
+            if model.failure(needed) > 0.0 {
                 format!("with {attempts}, 1 in a million fails")
             } else {
                 format!("with {attempts}, none fails")

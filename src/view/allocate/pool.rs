@@ -98,7 +98,7 @@ fn title(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let place = places.iter().find(fits).cloned().unwrap_or_default();
     let ports = format!("{} {}", options.protocols.name(), options.range);
     let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
-    let whose = format!("leased to {}", table::tenant(scene));
+    let whose = format!("leased to {}", table::holder(scene));
     let rest = fitted(&[&ports, &whose, &address], width.saturating_sub(place.width() + 8));
     let separator = if place.is_empty() || rest.is_empty() { "" } else { " · " };
     let is_closed = leasing.plan().is_none() && leasing.notice().is_some();

@@ -47,9 +47,9 @@ fn occupancy(allocation: &Allocation) -> [String; 2] {
 
 fn mean(allocation: &Allocation) -> [String; 2] {
     let seen = allocation.figures().mean();
-    let law = allocation.law().map(|law| law.expected_attempts(allocation.most_attempts()));
+    let model = allocation.model().map(|model| model.expected_attempts(allocation.most_attempts()));
     [
         seen.map_or_else(String::new, |mean| format!("mean {mean:.2} tries")),
-        law.map_or_else(String::new, |mean| format!("expected {mean:.2}")),
+        model.map_or_else(String::new, |mean| format!("expected {mean:.2}")),
     ]
 }

@@ -64,8 +64,8 @@ pub fn render(
     let scale = PlotScale { plot, decades: decades(lab, entries) };
     levels(&scale, theme, area, buffer);
     for entry in entries.iter().rev() {
-        let law = |share: f64| lab.predicted_mean(entry.row, share);
-        dots(entry, &law, &scale, theme, buffer);
+        let model = |share: f64| lab.expected_mean(entry.row, share);
+        dots(entry, &model, &scale, theme, buffer);
     }
     here(lab, &scale, theme, buffer);
     points(lab, entries, &scale, theme, buffer);
@@ -102,8 +102,8 @@ fn decades(lab: &LabScreen, entries: &[LabColumn<'_>]) -> f64 {
     let points = lab.report().map(|report| report.curve.as_slice()).unwrap_or_default();
     let measured = points.iter().flat_map(|point| point.means.iter().flatten().copied());
     let now = entries.iter().filter_map(|entry| entry.contender?.figures.mean());
-    let predicted = lab.picked().filter_map(|row| lab.predicted_mean(row, 0.99));
-    let most = measured.chain(now).chain(predicted).fold(10.0, f64::max);
+    let expected = lab.picked().filter_map(|row| lab.expected_mean(row, 0.99));
+    let most = measured.chain(now).chain(expected).fold(10.0, f64::max);
     // The top line can hold the highest points: 100.0001 needs no further power of ten.
     (most.log10() - 0.02).ceil().max(1.0)
 }
@@ -125,7 +125,7 @@ fn levels(scale: &PlotScale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 /// Draws the expected values, two dots per cell; nothing if there is no model.
 fn dots(
     entry: &LabColumn<'_>,
-    law: &dyn Fn(f64) -> Option<f64>,
+    model: &dyn Fn(f64) -> Option<f64>,
     scale: &PlotScale,
     theme: &Theme,
     buffer: &mut Buffer,
@@ -138,7 +138,7 @@ fn dots(
         for half in [0.0, 0.5] {
             // At 100 % each run uses all its attempts: the curve ends before.
             let share = (f64::from(x - plot.x) + half - 0.25).max(0.0) / span;
-            if let Some(mean) = law(share).filter(|_| share < 1.0) {
+            if let Some(mean) = model(share).filter(|_| share < 1.0) {
                 lit.push((half > 0.0, scale.height(mean) + 0.5));
             }
         }

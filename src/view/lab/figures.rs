@@ -71,41 +71,41 @@ fn line(name: &str, wordings: &[String], role: Role, column: &mut TextColumn<'_>
 /// Draws a measured figure beside the expected one; its colour shows whether they agree.
 fn beside(
     name: &str,
-    [prefix, measured, predicted]: [&str; 3],
+    [prefix, measured, expected]: [&str; 3],
     role: Role,
     column: &mut TextColumn<'_>,
 ) {
     let theme = column.theme;
     let room = column.width().saturating_sub(LABEL + prefix.len() + measured.len());
-    let law = if predicted.is_empty() {
+    let model = if expected.is_empty() {
         [" no model".to_owned(), String::new()]
     } else {
-        [format!(" expected {predicted}"), format!(" exp. {predicted}")]
+        [format!(" expected {expected}"), format!(" exp. {expected}")]
     };
-    let law = law.into_iter().find(|law| law.len() <= room).unwrap_or_default();
+    let model = model.into_iter().find(|model| model.len() <= room).unwrap_or_default();
     let style = theme.style(role);
     let style = if role == Role::Text { style } else { style.bold() };
     column.line([
         label(name, theme),
         Span::raw(prefix.to_owned()),
         Span::styled(measured.to_owned(), style),
-        Span::styled(law, theme.style(Role::Dim)),
+        Span::styled(model, theme.style(Role::Dim)),
     ]);
 }
 
 fn mean(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let measured = figures.mean().map_or_else(String::new, number);
-    let predicted = figures.predicted.map(|law| law.mean_attempts);
-    let told = predicted.map(number).unwrap_or_default();
-    beside("attempts", ["mean ", &measured, &told], mean_role(figures), column);
+    let expected = figures.expected.map(|model| model.mean_attempts);
+    let reported = expected.map(number).unwrap_or_default();
+    beside("attempts", ["mean ", &measured, &reported], mean_role(figures), column);
 }
 
 /// Returns `Ok` within four standard errors of the expected mean, else `Warn`; `Text` with too few
 /// runs or without a model.
 pub fn mean_role(figures: &StrategyFigures) -> Role {
-    let predicted = figures.predicted.map(|law| law.mean_attempts);
-    let (Some(mean), Some(law), Some(error)) =
-        (figures.mean(), predicted, figures.standard_error())
+    let expected = figures.expected.map(|model| model.mean_attempts);
+    let (Some(mean), Some(model), Some(error)) =
+        (figures.mean(), expected, figures.standard_error())
     else {
         return Role::Text;
     };
@@ -117,23 +117,23 @@ pub fn mean_role(figures: &StrategyFigures) -> Role {
     let error = if error > 0.0 {
         error
     } else {
-        (law * (law - 1.0)).max(0.0).sqrt() / (figures.runs as f64).sqrt()
+        (model * (model - 1.0)).max(0.0).sqrt() / (figures.runs as f64).sqrt()
     };
     // Allows for rounding.
-    verdict((mean - law).abs() <= ERRORS * error + 1e-9 * law)
+    verdict((mean - model).abs() <= ERRORS * error + 1e-9 * model)
 }
 
 pub fn failure_role(figures: &StrategyFigures) -> Role {
-    let (Some(rate), Some(law)) = (figures.failure_rate(), figures.predicted) else {
+    let (Some(rate), Some(model)) = (figures.failure_rate(), figures.expected) else {
         return Role::Text;
     };
     if figures.runs < ENOUGH {
         return Role::Text;
     }
     let runs = figures.runs as f64;
-    let error = (law.failure_rate * (1.0 - law.failure_rate) / runs).max(0.0).sqrt();
+    let error = (model.failure_rate * (1.0 - model.failure_rate) / runs).max(0.0).sqrt();
     // One failure more or less is not significant.
-    verdict((rate - law.failure_rate).abs() <= ERRORS * error + 1.0 / runs)
+    verdict((rate - model.failure_rate).abs() <= ERRORS * error + 1.0 / runs)
 }
 
 fn verdict(agrees: bool) -> Role {
@@ -141,13 +141,13 @@ fn verdict(agrees: bool) -> Role {
 }
 
 fn quantiles(name: &str, figures: &StrategyFigures, column: &mut TextColumn<'_>) {
-    let told = |share| match (figures.runs, figures.quantile(share)) {
+    let reported = |share| match (figures.runs, figures.quantile(share)) {
         (0, _) => "–".to_owned(),
         (_, Some(attempts)) => thousands(attempts),
         (_, None) => "fails".to_owned(),
     };
     let most = figures.most().map(|most| format!("max {}", thousands(most)));
-    let [half, p99] = [format!("p50 {}", told(0.5)), format!("p99 {}", told(0.99))];
+    let [half, p99] = [format!("p50 {}", reported(0.5)), format!("p99 {}", reported(0.99))];
     let parts = [half.as_str(), p99.as_str(), most.as_deref().unwrap_or_default()];
     let room = column.width().saturating_sub(LABEL);
     line(name, &[fitted(&parts, room)], Role::Text, column);
@@ -155,8 +155,8 @@ fn quantiles(name: &str, figures: &StrategyFigures, column: &mut TextColumn<'_>)
 
 fn failures(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let measured = figures.failure_rate().map(rate).unwrap_or_default();
-    let told = figures.predicted.map(|law| rate(law.failure_rate)).unwrap_or_default();
-    beside("failed", ["", &measured, &told], failure_role(figures), column);
+    let reported = figures.expected.map(|model| rate(model.failure_rate)).unwrap_or_default();
+    beside("failed", ["", &measured, &reported], failure_role(figures), column);
 }
 
 /// Draws what an observer can infer from the last ports, and a bar: how much of the next port is

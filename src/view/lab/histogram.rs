@@ -36,8 +36,8 @@ impl HistogramScale {
         let bins = longest.div_ceil(width).clamp(1, u32::from(columns)) as u16;
         let mut scale = Self { width, bins, highest: 0.0, limit };
         let shares = figures().flat_map(|figures| {
-            let law = scale.law(figures).unwrap_or_default();
-            scale.seen(figures).into_iter().chain(law).collect::<Vec<_>>()
+            let model = scale.model(figures).unwrap_or_default();
+            scale.seen(figures).into_iter().chain(model).collect::<Vec<_>>()
         });
         scale.highest = shares.fold(0.0, f64::max);
         scale
@@ -56,9 +56,9 @@ impl HistogramScale {
         bins
     }
 
-    fn law(&self, figures: &StrategyFigures) -> Option<Vec<f64>> {
-        let law = figures.law.as_ref()?;
-        let left = |bin: u32| law.survival(bin.saturating_mul(self.width).min(self.limit));
+    fn model(&self, figures: &StrategyFigures) -> Option<Vec<f64>> {
+        let model = figures.model.as_ref()?;
+        let left = |bin: u32| model.survival(bin.saturating_mul(self.width).min(self.limit));
         let lefts: Vec<f64> = (0..=u32::from(self.bins)).map(left).collect();
         Some(lefts.windows(2).map(|pair| (pair[0] - pair[1]).max(0.0)).collect())
     }
@@ -78,9 +78,9 @@ impl HistogramScale {
 fn longest(figures: &StrategyFigures, limit: u32) -> u32 {
     let share = SHOWN * (1.0 - figures.failure_rate().unwrap_or_default());
     let seen = figures.quantile(share).or(figures.most()).unwrap_or(1);
-    let lawful = figures.law.as_ref().map_or(1, |law| {
-        let beyond = law.failure(limit);
-        law.attempts_for(beyond + (1.0 - beyond) * (1.0 - SHOWN)).unwrap_or(limit)
+    let lawful = figures.model.as_ref().map_or(1, |model| {
+        let beyond = model.failure(limit);
+        model.attempts_for(beyond + (1.0 - beyond) * (1.0 - SHOWN)).unwrap_or(limit)
     });
     seen.max(lawful).min(limit)
 }
@@ -105,8 +105,8 @@ pub fn render(
             put(buffer, plot, x, plot.bottom() - 1 - line, glyph, style);
         }
     }
-    if let Some(law) = scale.law(&contender.figures) {
-        diamonds(&law, scale, theme, plot, buffer);
+    if let Some(model) = scale.model(&contender.figures) {
+        diamonds(&model, scale, theme, plot, buffer);
     }
     let dim = theme.style(Role::Dim);
     let width = usize::from(plot.width).max(24).min(usize::from(area.width));
@@ -115,8 +115,8 @@ pub fn render(
 }
 
 /// Draws the expected height on every second bar, so that the measured ones are visible between.
-fn diamonds(law: &[f64], scale: &HistogramScale, theme: &Theme, plot: Rect, buffer: &mut Buffer) {
-    for (x, share) in (plot.x..plot.right()).zip(law).step_by(2) {
+fn diamonds(model: &[f64], scale: &HistogramScale, theme: &Theme, plot: Rect, buffer: &mut Buffer) {
+    for (x, share) in (plot.x..plot.right()).zip(model).step_by(2) {
         let height = share / scale.highest * f64::from(plot.height);
         if height < 0.1 {
             continue;
@@ -134,7 +134,7 @@ fn diamonds(law: &[f64], scale: &HistogramScale, theme: &Theme, plot: Rect, buff
 
 /// Draws the legend in the top right corner, if the bars leave it empty.
 fn legend(figures: &StrategyFigures, theme: &Theme, plot: Rect, area: Rect, buffer: &mut Buffer) {
-    let words = match (&figures.law, theme.ascii) {
+    let words = match (&figures.model, theme.ascii) {
         (Some(_), false) => "◇ expected",
         (Some(_), true) => "o expected",
         (None, _) => "no model",

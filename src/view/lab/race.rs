@@ -30,13 +30,13 @@ pub fn render(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut column = open("Race for a closed port", HEIGHT, theme, area, buffer);
     place(race, &mut column);
     let shares =
-        [&race.rebound, &race.handed_over].map(|rounds| share(rounds).max(predicted(rounds)));
+        [&race.rebound, &race.handed_over].map(|rounds| share(rounds).max(expected(rounds)));
     // Scales both bars so that neither looks like all rounds.
     let whole = shares[0].max(shares[1]) * 1.25;
     column.blank();
     kind("closed, then bound again", &race.rebound, whole, &mut column);
-    let law = law(&race.rebound);
-    paragraph(&law, Role::Dim, &mut column);
+    let model = model(&race.rebound);
+    paragraph(&model, Role::Dim, &mut column);
     column.blank();
     kind("kept open, handed over", &race.handed_over, whole, &mut column);
     paragraph(&kept(&race.handed_over), Role::Dim, &mut column);
@@ -61,15 +61,15 @@ fn place(race: &RaceReport, column: &mut TextColumn<'_>) {
 /// Draws name and count, and below them the share of stolen rounds as a bar.
 fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
     let theme = column.theme;
-    let thefts = format!("{} stolen", thousands(rounds.thefts));
+    let stolen = format!("{} stolen", thousands(rounds.stolen));
     let of = format!(" of {} rounds", thousands(rounds.count));
-    let role = if rounds.thefts > 0 { Role::Critical } else { Role::Ok };
+    let role = if rounds.stolen > 0 { Role::Critical } else { Role::Ok };
     let style = theme.style(if rounds.count == 0 { Role::Dim } else { role }).bold();
-    let gap = column.width().saturating_sub(name.len() + thefts.len() + of.len());
+    let gap = column.width().saturating_sub(name.len() + stolen.len() + of.len());
     column.line([
         Span::raw(name.to_owned()),
         Span::raw(" ".repeat(gap.min(30 - name.len().min(29)))),
-        Span::styled(thefts, style),
+        Span::styled(stolen, style),
         Span::styled(of, theme.style(Role::Dim)),
     ]);
     let width = column.width().saturating_sub(9).min(WIDEST) as u16;
@@ -85,7 +85,7 @@ fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
         Span::raw(format!(" {:.1} %", share(rounds) * 100.0)),
     ]);
     if whole > 0.0 && rounds.count > 0 && width > 0 {
-        let part = (predicted(rounds) / whole * f64::from(width)).round() as u16;
+        let part = (expected(rounds) / whole * f64::from(width)).round() as u16;
         let place = Rect { height: at.height.min(1), ..at };
         let style = Style::new().fg(theme.color(Role::Text));
         put(column.buffer, place, at.x + part.min(width - 1), at.y, theme.glyph("◇", "o"), style);
@@ -93,24 +93,24 @@ fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
 }
 
 fn share(rounds: &Rounds) -> f64 {
-    f64::from(rounds.thefts) / f64::from(rounds.count.max(1))
+    f64::from(rounds.stolen) / f64::from(rounds.count.max(1))
 }
 
-fn predicted(rounds: &Rounds) -> f64 {
-    rounds.predicted / f64::from(rounds.count.max(1))
+fn expected(rounds: &Rounds) -> f64 {
+    rounds.expected / f64::from(rounds.count.max(1))
 }
 
 /// Formats the expected number: `expected 63.4 ± 7.7 by 1 − e^(−λw/F): …`
-fn law(rounds: &Rounds) -> String {
+fn model(rounds: &Rounds) -> String {
     if rounds.count == 0 {
         return "no round finished yet".to_owned();
     }
     format!(
         "expected {:.1} ± {:.1} by 1 − e^(−λw/F): the competitor binds λ={} ports/s, port closed \
          for w={:.2} ms, F={} free ports",
-        rounds.predicted,
+        rounds.expected,
         rounds.deviation,
-        thousands(rounds.thief_per_second.round() as u64),
+        thousands(rounds.competitor_per_second.round() as u64),
         rounds.window.as_secs_f64() * 1e3,
         number(rounds.free),
     )
@@ -124,12 +124,12 @@ fn kept(rounds: &Rounds) -> String {
     format!(
         "the competitor tried this port in {tried} rounds (expected {:.1} ± {:.1}) and was refused: \
          each would have lost a closed port",
-        rounds.predicted, rounds.deviation
+        rounds.expected, rounds.deviation
     )
 }
 
 fn meaning(race: &RaceReport) -> String {
-    match (race.rebound.thefts, race.handed_over.thefts) {
+    match (race.rebound.stolen, race.handed_over.stolen) {
         _ if race.handed_over.count == 0 => {
             "A closed port is free for every process: the first one that binds it gets it."
                 .to_owned()

@@ -69,13 +69,13 @@ fn line(entry: &LabColumn<'_>, cells: &[Cell], column: &mut TextColumn<'_>) {
 fn cells(lab: &LabScreen, entry: &LabColumn<'_>) -> Vec<Cell> {
     let none = || "–".to_owned();
     let figures = entry.contender.map(|contender| &contender.figures);
-    let predicted = figures.and_then(|figures| figures.predicted);
+    let expected = figures.and_then(|figures| figures.expected);
     let mean = figures.and_then(StrategyFigures::mean).map_or_else(none, number);
-    let law = predicted.map_or_else(none, |law| number(law.mean_attempts));
+    let model = expected.map_or_else(none, |model| number(model.mean_attempts));
     let p99 = figures.filter(|figures| figures.runs > 0);
     let p99 = p99.map_or_else(none, |f| f.quantile(0.99).map_or("fails".to_owned(), thousands));
     let failed = figures.and_then(StrategyFigures::failure_rate).map_or_else(none, rate);
-    let failure = predicted.map_or_else(none, |law| rate(law.failure_rate));
+    let failure = expected.map_or_else(none, |model| rate(model.failure_rate));
     let known = figures.and_then(|figures| known(lab, &figures.predictability));
     let time = figures.and_then(StrategyFigures::time_of_success);
     let time = time.map_or_else(none, |time| {
@@ -83,7 +83,7 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>) -> Vec<Cell> {
     });
     vec![
         ("mean", 7, mean, figures.map_or(Role::Text, mean_role)),
-        ("expected", 9, law, Role::Dim),
+        ("expected", 9, model, Role::Dim),
         ("p99", 7, p99, Role::Text),
         ("failed", 9, failed, figures.map_or(Role::Text, failure_role)),
         ("expected", 10, failure, Role::Dim),

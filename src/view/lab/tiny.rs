@@ -24,13 +24,13 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColum
     for entry in selected.chain(others) {
         let figures = entry.contender.map(|contender| &contender.figures);
         let mean = figures.and_then(StrategyFigures::mean).map(number);
-        let law = figures.and_then(|figures| figures.predicted);
-        let law = law.map(|law| format!("expected {}", number(law.mean_attempts)));
+        let model = figures.and_then(|figures| figures.expected);
+        let model = model.map(|model| format!("expected {}", number(model.mean_attempts)));
         let failed = figures.and_then(StrategyFigures::failure_rate);
         let failed = failed.map(|failed| format!("failed {}", rate(failed)));
         let mean = mean.unwrap_or_else(|| "–".to_owned());
         let named = format!("{} {mean}", entry.row.name);
-        let parts = [named.as_str(), law.as_deref().unwrap_or_default()];
+        let parts = [named.as_str(), model.as_deref().unwrap_or_default()];
         let parts = [parts[0], parts[1], failed.as_deref().unwrap_or_default()];
         let line = fitted(&parts, width);
         let line = if line.is_empty() { fitted(&[&mean], width) } else { line };

@@ -69,7 +69,7 @@ fn holder(sight: &OverviewContext<'_>) -> Option<String> {
 /// Returns `why` and `do`. Always fills all lines, so that nothing below them moves; cuts no word.
 fn explanation(
     sight: &OverviewContext<'_>,
-    is_summary_told: bool,
+    is_summary_reported: bool,
     width: usize,
     height: usize,
 ) -> Vec<Line<'static>> {
@@ -80,7 +80,7 @@ fn explanation(
     let room = height.saturating_sub(1);
     let todo = advice(finding, text_width, (room / 2).max(1));
     let left = room.saturating_sub(todo.len()).max(1);
-    let reason = words::wrapped(&reason(sight, finding, is_summary_told), text_width);
+    let reason = words::wrapped(&reason(sight, finding, is_summary_reported), text_width);
     let mut reason = first_lines(&reason, left, text_width);
     reason.resize(left, String::new());
     let why = if finding.severity == Severity::Notice { "note" } else { "why" };
@@ -89,8 +89,8 @@ fn explanation(
     lines
 }
 
-fn reason(sight: &OverviewContext<'_>, finding: &Finding, is_summary_told: bool) -> String {
-    if is_summary_told {
+fn reason(sight: &OverviewContext<'_>, finding: &Finding, is_summary_reported: bool) -> String {
+    if is_summary_reported {
         finding.meaning.clone()
     } else if is_about(finding, sight.verdict.subject) {
         // The headline already shows what the finding's summary says.

@@ -34,7 +34,7 @@ impl Client {
     }
 
     /// Receives the bytes that have arrived, as many as fit into `room`. Does not block.
-    pub fn hear(&self, room: &mut [u8]) -> ClientInput {
+    pub fn receive(&self, room: &mut [u8]) -> ClientInput {
         loop {
             return match rustix::net::recv(&self.socket, &mut *room, RecvFlags::DONTWAIT) {
                 Ok((0, _)) => ClientInput::End,
@@ -49,7 +49,7 @@ impl Client {
 
     /// Sends an answer without blocking and without SIGPIPE. Errors: the client has disconnected,
     /// or the socket has no room for the whole answer.
-    pub fn tell(&self, answer: &[u8]) -> io::Result<()> {
+    pub fn say(&self, answer: &[u8]) -> io::Result<()> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let sent = rustix::io::retry_on_intr(|| rustix::net::send(&self.socket, answer, flags))?;
         if sent == answer.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }

@@ -18,7 +18,7 @@ use crate::{
 const BUFFER_LENGTH: usize = 32 * 1024;
 const RETRIES: u32 = 5;
 /// Timeout to receive a datagram. A dump's datagrams are available at once; a missing one was lost.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Transport of requests and answers: the kernel, or a fake kernel in tests.
 pub trait Link: Send {
@@ -186,7 +186,7 @@ impl Netlink {
         let protocol = Some(netlink::SOCK_DIAG);
         let flags = SocketFlags::CLOEXEC;
         let socket = net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
-        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
         Ok(Self(socket))
     }
 }

@@ -77,8 +77,8 @@ pub(super) fn owners(health: &Health<'_>, row: &DestinationUse, out: &mut Labell
     for (HolderSeries { kind, owner, unit }, sockets) in holders.iter().take(MOST_OWNERS) {
         let labels: [MetricLabel<'_>; 3] = [("kind", kind), ("owner", owner), ("unit", unit)];
         // In Prometheus an empty label is the same as no label.
-        let told = if unit.is_empty() { &labels[..2] } else { &labels };
-        out.add(told, (*sockets).into());
+        let reported = if unit.is_empty() { &labels[..2] } else { &labels };
+        out.add(reported, (*sockets).into());
     }
 }
 

@@ -93,11 +93,11 @@ pub const METRICS: &[Metric] = &[
         of: Of::RangeCount(RangeUse::available),
     },
     Metric {
-        name: "portscope_range_poisoned_ports",
+        name: "portscope_range_unconnectable_ports",
         labels: "protocol",
         help: "Ports unusable for connect() to any destination, because a listening or \
                bound-inactive socket uses them. TCP only.",
-        of: Of::Range(range::poisoned),
+        of: Of::Range(range::unconnectable),
     },
     Metric {
         name: "portscope_range_suspected_ports",

@@ -25,9 +25,9 @@ pub(super) fn reserved(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_
 }
 
 /// For TCP only: connect() of UDP does not share ports.
-pub(super) fn poisoned(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+pub(super) fn unconnectable(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
     if row.protocol == Protocol::Tcp && health.lists(row.protocol) {
-        out.add(&[], row.poisoned.into());
+        out.add(&[], row.unconnectable.into());
     }
 }
 

@@ -32,7 +32,7 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let leasing = scene.leasing;
     column.rule("Pool", "o");
     let room = column.width().saturating_sub(LABEL);
-    label("holder", &table::tenant(scene), column);
+    label("holder", &table::holder(scene), column);
     label(
         "next",
         &format!("class {} (c), {}", leasing.class().name(), may(leasing.class())),
@@ -145,15 +145,15 @@ fn attempts(report: &PoolReport) -> String {
 
 fn done(report: &PoolReport) -> [String; 5] {
     let counts = report.counts;
-    let told = |count: u64, what: &str| match count {
+    let reported = |count: u64, what: &str| match count {
         0 => String::new(),
         count => format!("{} {what}", thousands(count)),
     };
     [
         format!("{} granted", thousands(counts.given)),
-        told(counts.released, "released"),
-        told(counts.reclaimed, "reclaimed"),
-        told(counts.refused, "binds refused"),
-        told(counts.strays, "stray datagrams"),
+        reported(counts.released, "released"),
+        reported(counts.reclaimed, "reclaimed"),
+        reported(counts.refused, "binds refused"),
+        reported(counts.strays, "stray datagrams"),
     ]
 }

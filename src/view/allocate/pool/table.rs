@@ -42,7 +42,7 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
                 let age = words::age(age(scene, lease.since));
                 let kind = if lease.is_held { "held" } else { "booked" };
                 let owner =
-                    first_fitting(&owners(scene, lease.tenant.pid), owner_width, column.theme);
+                    first_fitting(&owners(scene, lease.holder.pid), owner_width, column.theme);
                 let rest = format!("{age:>6}  {kind:<8} {:>6}  {owner}", lease.number);
                 (lease.port, Some(lease.class), lease.class.name().to_owned(), rest)
             }
@@ -89,8 +89,8 @@ fn stray_datagrams(resting: &Resting, width: usize, column: &TextColumn<'_>) -> 
 }
 
 /// Returns the holder of the next lease.
-pub fn tenant(scene: Scene<'_>) -> String {
-    match scene.leasing.options().tenant {
+pub fn holder(scene: Scene<'_>) -> String {
+    match scene.leasing.options().holder {
         None => "portscope".to_owned(),
         Some(pid) => owners(scene, pid).swap_remove(0),
     }

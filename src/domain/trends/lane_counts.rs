@@ -14,17 +14,17 @@ pub(super) struct LaneCounts {
 impl LaneCounts {
     /// The snapshot must be sorted.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let mut census = Self { sockets: [0; 2], lanes: [Count::default(); 4] };
+        let mut lane_counts = Self { sockets: [0; 2], lanes: [Count::default(); 4] };
         for protocol in Protocol::EACH {
             let sockets = snapshot.of_protocol_in_range(protocol);
             for port in sockets.chunk_by(|a, b| a.local.port == b.local.port) {
                 if !snapshot.ephemeral.is_reserved(port[0].local.port) {
-                    census.sockets[protocol as usize] += port.len() as u32;
-                    census.add(protocol, port);
+                    lane_counts.sockets[protocol as usize] += port.len() as u32;
+                    lane_counts.add(protocol, port);
                 }
             }
         }
-        census
+        lane_counts
     }
 
     fn add(&mut self, protocol: Protocol, port: &[Socket]) {

@@ -18,12 +18,12 @@ use crate::{
         course::Course,
         linux::{
             binder::RealBinder,
-            thief::{
-                Chance, PATIENCE,
+            race::{
+                Chance, TIMEOUT,
                 child::{Child, ChildInput},
                 draw, ground,
-                heir::Heir,
                 line::{RaceLine, RoundReport},
+                receiver::Receiver,
                 udp_binder,
             },
         },
@@ -41,14 +41,14 @@ const MOST_HELD_UP: u32 = 100;
 
 /// Runs the race. Errors: nobody reads standard output any more.
 pub fn run(course: &Course, chance: Chance<'_>) -> io::Result<()> {
-    ground::be_named(c"portscope-victim");
-    let mut victim = match Victim::prepare(course, chance) {
-        Ok(victim) => victim,
+    ground::be_named(c"race-holder");
+    let mut holder = match RaceHolder::prepare(course, chance) {
+        Ok(holder) => holder,
         Err(error) => return say(&RaceLine::Impossible(ground::words(&error))),
     };
     say(&RaceLine::Ready)?;
     for _ in 0..course.rounds {
-        match victim.round_that_counts(course, chance) {
+        match holder.round_that_counts(course, chance) {
             Ok(round) => say(&RaceLine::Round(round))?,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(error),
             Err(error) => return say(&RaceLine::Failed(Text::around_scrubbed(error.to_string()))),
@@ -63,27 +63,27 @@ fn say(line: &RaceLine) -> io::Result<()> {
     stdout.flush()
 }
 
-struct Victim {
+struct RaceHolder {
     binder: RealBinder,
-    thief: Watched,
-    heir: Heir,
+    competitor: Watched,
+    receiver: Receiver,
     /// Held until the race ends.
     _others: Vec<Box<dyn Held>>,
     rounds: u64,
 }
 
-impl Victim {
+impl RaceHolder {
     fn prepare(course: &Course, chance: Chance<'_>) -> Result<Self, HostError> {
         ground::make()?;
         ground::end_with_parent().map_err(|error| HostError::new("end with its parent", error))?;
         ground::wake_punctually();
         let others = ground::occupy(course.range, course.others, chance)?;
         let binder = udp_binder().map_err(|error| HostError::new("create a UDP socket", error))?;
-        let thief =
+        let competitor =
             Watched::start(course).map_err(|e| HostError::new("start the competitor", e))?;
-        let heir = Heir::start(Path::new(OURSELVES))
+        let receiver = Receiver::start(Path::new(OURSELVES))
             .map_err(|error| HostError::new("start the receiver", error))?;
-        Ok(Self { binder, thief, heir, _others: others, rounds: 0 })
+        Ok(Self { binder, competitor, receiver, _others: others, rounds: 0 })
     }
 
     fn round_that_counts(
@@ -109,8 +109,8 @@ impl Victim {
         let kept = kept.into_descriptors().pop().ok_or(io::ErrorKind::NotFound)?;
         self.send_to(&kept, kept_port)?;
         self.rounds += 1;
-        self.thief.catch_up()?;
-        self.thief.watch(kept_port);
+        self.competitor.catch_up()?;
+        self.competitor.watch(kept_port);
         drop(closed);
         let begun = Instant::now();
         self.wait_until(begun + course.window)?;
@@ -121,33 +121,33 @@ impl Victim {
             Err(refusal) if refusal.errno == Errno::EADDRINUSE => true,
             Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
         };
-        self.thief.catch_up()?;
-        let heard = self.heir.give(kept);
+        self.competitor.catch_up()?;
+        let received = self.receiver.give(kept);
         // Never `BrokenPipe`, which would mean that the engine has ended.
-        let heard =
-            heard.map_err(|error| io::Error::other(format!("the receiver fails: {error}")))?;
+        let received =
+            received.map_err(|error| io::Error::other(format!("the receiver fails: {error}")))?;
         Ok(RoundReport {
             window,
             // The competitor cannot bind the kept port, but can bind the closed one.
-            free: f64::from(course.range.len() - course.others - 1) - self.thief.mean_held(),
+            free: f64::from(course.range.len() - course.others - 1) - self.competitor.mean_held(),
             is_stolen,
-            is_kept: heard == (kept_port, self.rounds - 1),
-            refused: self.thief.refused,
-            bound: self.thief.binds,
+            is_kept: received == (kept_port, self.rounds - 1),
+            refused: self.competitor.refused,
+            bound: self.competitor.binds,
         })
     }
 
     fn wait_until(&mut self, end: Instant) -> io::Result<()> {
         while Instant::now() + PART < end {
             ground::wait_until(Instant::now() + PART)?;
-            self.thief.catch_up()?;
+            self.competitor.catch_up()?;
         }
         ground::wait_until(end)
     }
 
     /// Binds random ports until one is free, as strategy `random` would.
     fn bind_some(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<Box<dyn Held>> {
-        for _ in 0..PATIENCE * course.range.len() {
+        for _ in 0..TIMEOUT * course.range.len() {
             match self.binder.bind(draw(course.range, chance)).0 {
                 Ok(held) => return Ok(held),
                 Err(refusal) if refusal.errno == Errno::EADDRINUSE => {}
@@ -182,15 +182,15 @@ struct Watched {
 impl Watched {
     /// Starts the competitor and waits until it runs.
     fn start(course: &Course) -> io::Result<Self> {
-        let words = [vec!["thief".to_owned()], course.words()].concat();
+        let words = [vec!["competitor".to_owned()], course.words()].concat();
         let process = Child::start(Path::new(OURSELVES), &words, Duration::ZERO)?;
-        let mut thief =
+        let mut competitor =
             Self { process, is_up: false, refused: 0, port: 0, held: 0, held_sum: 0, binds: 0 };
-        while !thief.is_up {
+        while !competitor.is_up {
             ground::wait_until(Instant::now())?;
-            thief.listen(PART)?;
+            competitor.listen(PART)?;
         }
-        Ok(thief)
+        Ok(competitor)
     }
 
     /// Counts the attempts to bind `port` from now on.
@@ -209,7 +209,7 @@ impl Watched {
 
     /// Reads one line. Returns false if none came within `wait`.
     fn listen(&mut self, wait: Duration) -> io::Result<bool> {
-        let line = match self.process.hear(wait)? {
+        let line = match self.process.receive(wait)? {
             ChildInput::Line(line) => line,
             ChildInput::Nothing => return Ok(false),
             ChildInput::End => return Err(io::Error::other("the competitor has ended")),

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::{event::PollFlags, fd::OwnedFd};
 
-use crate::host::linux::thief::ground;
+use crate::host::linux::race::ground;
 
 /// Maximum length of a line in bytes. A line holds some numbers or one sentence.
 const LONGEST_LINE: usize = 1024;
@@ -49,7 +49,7 @@ impl Child {
     }
 
     /// Waits for a line. Errors: the pipe cannot be read, or a line is too long.
-    pub fn hear(&mut self, wait: Duration) -> io::Result<ChildInput> {
+    pub fn receive(&mut self, wait: Duration) -> io::Result<ChildInput> {
         self.lines.as_mut().map_or(Ok(ChildInput::End), |lines| lines.next(wait))
     }
 
@@ -57,7 +57,7 @@ impl Child {
         let deadline = Instant::now() + self.grace;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.hear(left) {
+            match self.receive(left) {
                 Ok(ChildInput::Line(_)) if !left.is_zero() => {}
                 Ok(ChildInput::End) => return true,
                 _ => return false,
@@ -81,7 +81,7 @@ impl Drop for Child {
 
 fn command(program: &Path, words: &[String]) -> Command {
     let mut command = Command::new(program);
-    command.arg("arena").args(words).stderr(Stdio::null());
+    command.arg("race-worker").args(words).stderr(Stdio::null());
     command
 }
 

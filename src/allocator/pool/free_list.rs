@@ -4,17 +4,17 @@ use rand::{Rng, RngExt as _};
 
 /// Places of a band, counted from 0: a list of the free ones in no order, and the index of each in
 /// that list.
-pub struct Shelf {
+pub struct FreeList {
     free: Vec<u16>,
-    stands: Vec<u16>,
+    is_at: Vec<u16>,
 }
 
-impl Shelf {
+impl FreeList {
     /// Creates a list in which all places are free. A band has fewer than 65,536 places, because
     /// port 0 is in none.
     pub fn of(length: u32) -> Self {
         let free: Vec<u16> = (0..length).map(|place| place as u16).collect();
-        Self { stands: free.clone(), free }
+        Self { is_at: free.clone(), free }
     }
 
     pub fn len(&self) -> u32 {
@@ -32,21 +32,21 @@ impl Shelf {
 
     /// Removes a place, which must be free.
     pub fn remove(&mut self, place: u32) {
-        let stands = usize::from(self.stands[place as usize]);
-        self.swap(stands, self.free.len() - 1);
+        let is_at = usize::from(self.is_at[place as usize]);
+        self.swap(is_at, self.free.len() - 1);
         self.free.pop();
     }
 
     /// Adds a place, which must not be free.
     pub fn put(&mut self, place: u32) {
-        self.stands[place as usize] = self.free.len() as u16;
+        self.is_at[place as usize] = self.free.len() as u16;
         self.free.push(place as u16);
     }
 
     fn swap(&mut self, one: usize, other: usize) {
         self.free.swap(one, other);
         for at in [one, other] {
-            self.stands[usize::from(self.free[at])] = at as u16;
+            self.is_at[usize::from(self.free[at])] = at as u16;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     allocator::{
-        ALLOCATORS, AllocatorRow, Candidates, FreePorts, Law, Order,
+        ALLOCATORS, AllocatorRow, Candidates, FreePorts, Model, Order,
         lab::{Expectation, Given},
         theory::{OccupiedRun, runs_of_taken},
     },
@@ -52,8 +52,8 @@ impl Allocation {
 
     /// The expected distribution for the strategy on the last known occupancy, if that does not
     /// change. None: there is no snapshot yet, or no model is known.
-    pub fn law(&self) -> Option<Law> {
-        self.expectation()?.law()
+    pub fn model(&self) -> Option<Model> {
+        self.expectation()?.model()
     }
 
     /// Attempts after which an allocation gives up: by the strategy's own limit or by the one that

@@ -21,7 +21,7 @@ use crate::{
     domain::{Binder as _, PortRange, Text},
     host::{
         Held, HostError,
-        linux::thief::{Chance, udp_binder},
+        linux::race::{Chance, udp_binder},
     },
 };
 

@@ -8,11 +8,11 @@ use std::{
 use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{Lease, Pool, PoolSetup, Priority, Shortage, Tenant, pool::BandsTooLarge},
-    engine::lease_server::{Happening, Tell},
+    allocator::{Lease, LeaseHolder, Pool, PoolSetup, Priority, Shortage, pool::BandsTooLarge},
+    engine::lease_server::{Say, ServerEvent},
     host::{
         HostBinder,
-        linux::{peer::NotTranslated, tenant},
+        linux::{lease_holder, peer::NotTranslated},
     },
 };
 
@@ -57,7 +57,7 @@ pub struct PoolPorts {
     pub in_quarantine: usize,
 }
 
-pub struct Desk {
+pub struct LeaseTable {
     pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
     /// Start of the pool's clock.
     begun: Instant,
@@ -67,7 +67,7 @@ pub struct Desk {
     next_look_in_need: Instant,
 }
 
-impl Desk {
+impl LeaseTable {
     pub fn new(
         setup: PoolSetup,
         binder: Box<dyn HostBinder>,
@@ -92,13 +92,13 @@ impl Desk {
     /// Leases a port that can be bound now on all requested protocols, and gives it to nobody else
     /// until the process has ended.
     pub fn lease(&mut self, pid: u32) -> Result<Lease, NoLease> {
-        let found = tenant::find(pid).ok_or(NoLease::NoProcess)?;
+        let found = lease_holder::find(pid).ok_or(NoLease::NoProcess)?;
         // None of these processes ends before this server.
         if pid <= INIT || found.is_kernel || pid == std::process::id() {
             return Err(NoLease::Endless(pid));
         }
-        let tenant = Tenant { pid, started: found.started };
-        Ok(self.pool.book(self.now(), Priority::Normal, tenant, |_| {})?)
+        let holder = LeaseHolder { pid, started: found.started };
+        Ok(self.pool.book(self.now(), Priority::Normal, holder, |_| {})?)
     }
 
     /// Releases a lease of which the client never learned. The port is in quarantine like any
@@ -130,9 +130,9 @@ impl Desk {
     }
 
     /// Makes the checks that are due.
-    pub fn keep(&mut self, now: Instant, tell: Tell<'_>) {
+    pub fn keep(&mut self, now: Instant, say: Say<'_>) {
         if self.pool.leases().len() > 0 && now >= self.next_look {
-            self.look(tell);
+            self.look(say);
         }
         if self.pool.resting().len() > 0 && now >= self.next_pass {
             let are_more = self.pool.pass_some(self.now(), MOST_PASSING);
@@ -141,16 +141,16 @@ impl Desk {
     }
 
     /// Takes back the ports of processes that have ended, and ends quarantines that are over.
-    pub fn look(&mut self, tell: Tell<'_>) {
+    pub fn look(&mut self, say: Say<'_>) {
         let begin = Instant::now();
         // A process with many leases is checked once.
         let mut seen = HashMap::new();
-        let is_alive = |tenant: Tenant| {
-            let look = || tenant::is_alive(tenant.pid, tenant.started);
-            *seen.entry(tenant).or_insert_with(look)
+        let is_alive = |holder: LeaseHolder| {
+            let look = || lease_holder::is_alive(holder.pid, holder.started);
+            *seen.entry(holder).or_insert_with(look)
         };
         for port in self.pool.reclaim(self.now(), is_alive) {
-            tell(&Happening::Reclaimed(port));
+            say(&ServerEvent::Reclaimed(port));
         }
         self.pool.pass_some(self.now(), MOST_PASSING);
         let took = begin.elapsed();

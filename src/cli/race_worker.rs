@@ -9,7 +9,7 @@ pub fn run(words: &[String]) -> anyhow::Result<CommandEnd> {
     use anyhow::Context as _;
     use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
 
-    use crate::host::linux::thief::RaceRole;
+    use crate::host::linux::race::RaceRole;
 
     let role = RaceRole::parse(words).context("invalid arguments of an internal command")?;
     let mut random = ChaCha8Rng::seed_from_u64(role.seed());

@@ -6,9 +6,9 @@
 
 pub mod child;
 mod ground;
-mod heir;
+mod holder;
 pub mod line;
-mod victim;
+mod receiver;
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,7 @@ use crate::{
 const LAG: Duration = Duration::from_millis(1);
 
 /// Attempts of one search per port of the range, after which no port counts as free.
-const PATIENCE: u32 = 32;
+const TIMEOUT: u32 = 32;
 
 /// Draws a number of [0, 1) at random.
 pub type Chance<'a> = &'a mut dyn FnMut() -> f64;
@@ -34,10 +34,10 @@ pub type Chance<'a> = &'a mut dyn FnMut() -> f64;
 /// The role of a process in a race.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RaceRole {
-    Victim(Course),
-    Thief(Course),
+    RaceHolder(Course),
+    Competitor(Course),
     /// Receives the sockets that are handed over.
-    Heir,
+    Receiver,
 }
 
 impl RaceRole {
@@ -45,9 +45,9 @@ impl RaceRole {
     pub fn parse(words: &[String]) -> Option<Self> {
         let (name, rest) = words.split_first()?;
         match name.as_str() {
-            "victim" => Course::parse(rest).map(Self::Victim),
-            "thief" => Course::parse(rest).map(Self::Thief),
-            "heir" if rest.is_empty() => Some(Self::Heir),
+            "holder" => Course::parse(rest).map(Self::RaceHolder),
+            "competitor" => Course::parse(rest).map(Self::Competitor),
+            "receiver" if rest.is_empty() => Some(Self::Receiver),
             _ => None,
         }
     }
@@ -55,9 +55,9 @@ impl RaceRole {
     /// Returns the seed of the process's generator; no two processes of a race have the same.
     pub fn seed(&self) -> u64 {
         match self {
-            Self::Victim(course) => course.seed,
-            Self::Thief(course) => !course.seed,
-            Self::Heir => 0,
+            Self::RaceHolder(course) => course.seed,
+            Self::Competitor(course) => !course.seed,
+            Self::Receiver => 0,
         }
     }
 
@@ -66,9 +66,9 @@ impl RaceRole {
     /// Errors: the reader of the output is gone, or the system refuses something necessary.
     pub fn play(self, chance: Chance<'_>) -> io::Result<()> {
         match self {
-            Self::Victim(course) => victim::run(&course, chance),
-            Self::Thief(course) => Thief::new(&course)?.run(&course, chance),
-            Self::Heir => heir::run(),
+            Self::RaceHolder(course) => holder::run(&course, chance),
+            Self::Competitor(course) => Competitor::new(&course)?.run(&course, chance),
+            Self::Receiver => receiver::run(),
         }
     }
 }
@@ -76,29 +76,29 @@ impl RaceRole {
 /// Binds ports at random, knows nothing of the holder, and reports on stdout: "up 0" (it begins),
 /// "b HELD" (it bound a port while it held HELD others), "r PORT" (it was refused a port that it
 /// does not hold itself).
-struct Thief {
+struct Competitor {
     binder: RealBinder,
     /// Oldest first, with the time of release.
     held: VecDeque<(Instant, Box<dyn Held>)>,
-    told: String,
+    reported: String,
 }
 
-impl Thief {
+impl Competitor {
     fn new(course: &Course) -> io::Result<Self> {
-        ground::be_named(c"portscope-thief");
+        ground::be_named(c"race-competitor");
         ground::end_with_parent()?;
         ground::wake_punctually();
         let binder = udp_binder()?;
         Ok(Self {
             binder,
             held: VecDeque::with_capacity(course.most as usize),
-            told: String::new(),
+            reported: String::new(),
         })
     }
 
     fn run(mut self, course: &Course, chance: Chance<'_>) -> io::Result<()> {
-        self.told.push_str("up 0\n");
-        self.tell()?;
+        self.reported.push_str("up 0\n");
+        self.say()?;
         let mut due = Instant::now() + gap(course, chance);
         loop {
             let release = self.held.front().map(|(release, _)| *release);
@@ -125,28 +125,28 @@ impl Thief {
     /// Tries random ports until one is bound.
     fn search(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<()> {
         let others = self.held.len();
-        for _ in 0..PATIENCE * course.range.len() {
+        for _ in 0..TIMEOUT * course.range.len() {
             let port = draw(course.range, chance);
             match self.binder.bind(port).0 {
                 Ok(held) => {
                     self.held.push_back((Instant::now() + course.hold, held));
-                    let _ = writeln!(self.told, "b {others}");
+                    let _ = writeln!(self.reported, "b {others}");
                     break;
                 }
                 Err(refusal) if refusal.errno == Errno::EADDRINUSE => {
                     if !self.held.iter().any(|(_, held)| held.port() == port) {
-                        let _ = writeln!(self.told, "r {port}");
+                        let _ = writeln!(self.reported, "r {port}");
                     }
                 }
                 Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
             }
         }
-        self.tell()
+        self.say()
     }
 
-    fn tell(&mut self) -> io::Result<()> {
-        io::stdout().write_all(self.told.as_bytes())?;
-        self.told.clear();
+    fn say(&mut self) -> io::Result<()> {
+        io::stdout().write_all(self.reported.as_bytes())?;
+        self.reported.clear();
         io::stdout().flush()
     }
 }

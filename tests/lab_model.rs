@@ -30,40 +30,40 @@ struct Row {
     mean: f64,
     standard_error: f64,
     /// Failure rate and mean; None: no law is known.
-    predicted: Option<(f64, f64)>,
+    expected: Option<(f64, f64)>,
 }
 
 impl Row {
     fn new(row: &Value) -> Self {
         let attempts = &row["attempts"];
-        let rate = row["predicted_failure_rate"].as_f64();
+        let rate = row["expected_failure_rate"].as_f64();
         Self {
             name: row["strategy"].as_str().unwrap().to_owned(),
             runs: row["runs"].as_f64().unwrap(),
             failures: row["failures"].as_f64().unwrap(),
             mean: attempts["mean"].as_f64().unwrap(),
             standard_error: attempts["standard_error"].as_f64().unwrap(),
-            predicted: rate.map(|rate| (rate, attempts["predicted_mean"].as_f64().unwrap())),
+            expected: rate.map(|rate| (rate, attempts["expected_mean"].as_f64().unwrap())),
         }
     }
 
     /// None: it does as predicted, or nothing is predicted.
     fn disagreement(&self) -> Option<String> {
         let Self { name, runs, failures, mean, standard_error, .. } = self;
-        let Some((rate, predicted)) = self.predicted else {
+        let Some((rate, expected)) = self.expected else {
             eprintln!("  {name:16} {failures:5} failed          {mean:9.4} attempts  no law");
             return None;
         };
         let (failing, failing_error) = (runs * rate, (runs * rate * (1.0 - rate)).sqrt());
         eprintln!(
             "  {name:16} {failures:5} failed, law {failing:6.1} ± {failing_error:4.1}  {mean:9.4} \
-             attempts, law {predicted:9.4} ± {standard_error:.4}  {:+.2}",
-            (mean - predicted) / standard_error.max(1e-9)
+             attempts, law {expected:9.4} ± {standard_error:.4}  {:+.2}",
+            (mean - expected) / standard_error.max(1e-9)
         );
         // Half a failure, for counts are whole.
-        let is_mean = (mean - predicted).abs() <= 4.0 * standard_error + 1e-9;
+        let is_mean = (mean - expected).abs() <= 4.0 * standard_error + 1e-9;
         let is_rate = (failures - failing).abs() <= 4.0 * failing_error + 0.5;
-        (!is_mean || !is_rate).then(|| format!("{name}: {mean} for {predicted}, {failures} failed"))
+        (!is_mean || !is_rate).then(|| format!("{name}: {mean} for {expected}, {failures} failed"))
     }
 }
 
@@ -74,8 +74,8 @@ fn lab(arguments: &str) -> Vec<Row> {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let told = str::from_utf8(&output.stderr).unwrap();
-    assert_eq!((output.status.code(), told), (Some(0), ""), "{arguments}");
+    let reported = str::from_utf8(&output.stderr).unwrap();
+    assert_eq!((output.status.code(), reported), (Some(0), ""), "{arguments}");
     let lab: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(lab["candidates"], CANDIDATES, "ports are reserved here");
     lab["strategies"].as_array().unwrap().iter().map(Row::new).collect()
@@ -92,8 +92,8 @@ fn assert_lawful(arguments: &str) -> Vec<Row> {
 }
 
 /// Prediction of a strategy: failure rate and mean attempts.
-fn predicted(rows: &[Row], name: &str) -> (f64, f64) {
-    rows.iter().find(|row| row.name == name).and_then(|row| row.predicted).unwrap()
+fn expected(rows: &[Row], name: &str) -> (f64, f64) {
+    rows.iter().find(|row| row.name == name).and_then(|row| row.expected).unwrap()
 }
 
 #[track_caller]
@@ -111,7 +111,7 @@ fn simulated_figures_are_within_4_standard_errors_of_their_predictions() {
             let rows = assert_lawful(&arguments);
             for (row, allocator) in rows.iter().zip(ALLOCATORS) {
                 let has_law = allocator.order != Order::Unknown;
-                assert_eq!(row.predicted.is_some(), has_law, "{}", row.name);
+                assert_eq!(row.expected.is_some(), has_law, "{}", row.name);
             }
         }
     }
@@ -123,13 +123,13 @@ fn predictions_are_the_figures_that_were_verified_apart() {
         lab(&format!("--fill {fill} --max-attempts {max_attempts} --runs 2 --ignore-reserved"))
     };
     let capped = lab("0.99", 100);
-    assert_about(predicted(&capped, "random").0, 0.365_67);
-    assert_about(predicted(&capped, "random").1, 63.371);
+    assert_about(expected(&capped, "random").0, 0.365_67);
+    assert_about(expected(&capped, "random").1, 63.371);
     let whole = lab("0.99", 16_384);
     for name in ["simple-random", "sequential", "next-fit", "hash", "banded", "random-unique"] {
-        assert_about(predicted(&whole, name).1, 99.303);
+        assert_about(expected(&whole, name).1, 99.303);
     }
-    assert_about(predicted(&lab("0.9", 16_384), "random-unique").1, 9.996_95);
+    assert_about(expected(&lab("0.9", 16_384), "random-unique").1, 9.996_95);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_scan_over_clusters_has_its_law_too() {
             "--occupancy clustered --fill {fill} --max-attempts 16384 --runs 2000 --seed 1 \
              --ignore-reserved --strategy random --strategy random-unique --strategy simple-random"
         ));
-        let [chance, scan] = ["random", "simple-random"].map(|name| predicted(&rows, name).1);
+        let [chance, scan] = ["random", "simple-random"].map(|name| expected(&rows, name).1);
         assert!(scan > 1.5 * chance, "clusters cost a scan nothing: {scan}, {chance}");
     }
 }
@@ -160,7 +160,7 @@ fn figures_of_real_sockets_are_within_4_standard_errors_of_their_predictions() {
                     "--occupancy live --protocol udp --runs 2000 --seed 1 \
                      --max-attempts {max_attempts}"
                 ));
-                let (failure, mean) = predicted(&rows, "random");
+                let (failure, mean) = expected(&rows, "random");
                 if share > 0.95 && max_attempts == 100 {
                     assert_about(failure, 0.365_67);
                     assert_about(mean, 63.371);
@@ -175,7 +175,7 @@ fn figures_of_real_sockets_are_within_4_standard_errors_of_their_predictions() {
                     "bitmap",
                 ];
                 for name in lawful {
-                    predicted(&rows, name);
+                    expected(&rows, name);
                 }
             }
         });

@@ -19,23 +19,23 @@ use rustix::{
     },
 };
 
-use crate::host::linux::thief::{child::Child, ground};
+use crate::host::linux::race::{child::Child, ground};
 
 /// Timeout for an answer of the receiver, and for the datagram that a passed socket has queued.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The receiver process, as seen by the holder.
-pub struct Heir {
+pub struct Receiver {
     socket: OwnedFd,
     _process: Child,
 }
 
-impl Heir {
+impl Receiver {
     pub fn start(program: &Path) -> io::Result<Self> {
         let kind = SocketType::SEQPACKET;
         let (socket, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-        let process = Child::start_with(program, &["heir".to_owned()], theirs)?;
+        let process = Child::start_with(program, &["receiver".to_owned()], theirs)?;
         Ok(Self { socket, _process: process })
     }
 
@@ -69,7 +69,7 @@ impl Heir {
 
 /// Receives sockets from standard input, reports the port and the number of each, and closes them.
 pub fn run() -> io::Result<()> {
-    ground::be_named(c"portscope-heir");
+    ground::be_named(c"race-receiver");
     ground::end_with_parent()?;
     let stdin = io::stdin();
     while let Some(given) = accept(&stdin)? {
@@ -98,7 +98,7 @@ fn accept(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
 
 /// Receives a datagram. Errors: none came in time, or none can come.
 fn receive(socket: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
-    if !ground::poll(&socket, PollFlags::IN, PATIENCE)?.contains(PollFlags::IN) {
+    if !ground::poll(&socket, PollFlags::IN, TIMEOUT)?.contains(PollFlags::IN) {
         return Err(io::ErrorKind::TimedOut.into());
     }
     Ok(rustix::net::recv(socket, into, RecvFlags::DONTWAIT)?.0)
