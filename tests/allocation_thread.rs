@@ -196,7 +196,7 @@ fn a_run_that_cannot_begin_says_why() {
     let refused = failure(Box::new(Broken(Fault::NoBinder)), setup());
     assert_eq!(
         refused,
-        "could not create a udp socket: Too many open files (EMFILE): raise the limit of open files (ulimit -n)"
+        "could not make a udp socket: Too many open files (EMFILE): raise the limit of open files (ulimit -n)"
     );
 }
 

@@ -42,7 +42,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("std::thread", &["engine", "tui", "host/linux/netns"]),
     ("std::env", &["cli", "tui", "main"]),
     ("std::process::exit", &[]),
-    ("std::process::Command", &["host/linux/thief/child", "host/linux/handover"]),
+    ("std::process::Command", &["host/linux/race/child", "host/linux/handover"]),
     ("Instant::now", &["host", "engine", "tui", "lease"]),
     ("SystemTime::now", &["host"]),
 ];

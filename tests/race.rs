@@ -51,13 +51,13 @@ fn real(setup: &RaceSetup) -> Option<RaceReport> {
     Some(report)
 }
 
-/// How many standard deviations `count` is off the law.
+/// How many standard deviations `count` is off the expected value.
 fn off(count: u32, rounds: &Rounds) -> f64 {
     (f64::from(count) - rounds.expected) / rounds.deviation
 }
 
 #[test]
-fn real_thefts_follow_the_law_and_a_kept_socket_is_never_lost() {
+fn real_losses_follow_the_expectation_and_a_kept_socket_is_never_lost() {
     let Some(report) = real(&setup(Some(PROGRAM), 400)) else { return };
     let RaceReport { rebound, handed_over, .. } = &report;
     assert!(report.is_over && rebound.count == 400 && handed_over.count == 400, "{report:?}");
@@ -134,7 +134,7 @@ fn faked(name: &str, script: &str) -> RaceReport {
 }
 
 #[test]
-fn a_victim_that_says_something_else_ends_the_race_with_words() {
+fn a_holder_that_says_something_else_ends_the_race_with_words() {
     let round = "round 10000000 81.0 0 1 0 10";
     for (name, script, rounds, words) in [
         ("garbage", "echo hello; sleep 60", 0, "unexpected output \"hello\""),
@@ -153,7 +153,7 @@ fn a_victim_that_says_something_else_ends_the_race_with_words() {
     }
 }
 
-/// A race without end, in which `meddle` is called with the victim's pid once rounds are run.
+/// A race without end, in which `meddle` is called with the holder's pid once rounds are run.
 fn endless(seed: u64, mut meddle: impl FnMut(u32) -> bool) -> Option<RaceReport> {
     let setup = RaceSetup { seed, ..setup(Some(PROGRAM), u32::MAX) };
     let mut has_met = false;
@@ -163,7 +163,7 @@ fn endless(seed: u64, mut meddle: impl FnMut(u32) -> bool) -> Option<RaceReport>
             return !is_simulated;
         }
         has_met = true;
-        meddle(victim_of(seed).expect("it runs rounds"))
+        meddle(holder_of(seed).expect("it runs rounds"))
     });
     let RacePlace::Simulated { because } = &report.place else { return Some(report) };
     assert!(std::env::var_os("CI").is_none(), "CI needs a private namespace: {because}");
@@ -180,13 +180,13 @@ fn a_race_that_nobody_wants_ends_and_leaves_no_process() {
     });
     let Some(report) = report else { return };
     assert!(report.is_over && report.trouble.is_none() && report.rebound.count >= 5, "{report:?}");
-    assert_eq!(family.len(), 3, "victim, thief and heir");
+    assert_eq!(family.len(), 3, "holder, competitor and receiver");
     // Nothing to wait for, and no zombie.
     assert!(family.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
 }
 
 #[test]
-fn a_killed_victim_ends_the_race_with_words_and_takes_thief_and_heir_with_it() {
+fn a_killed_holder_ends_the_race_with_words_and_takes_competitor_and_receiver_with_it() {
     let mut family = Vec::new();
     let report = endless(unlikely_seed(2), |holder| {
         family = with_children(holder);
@@ -200,7 +200,7 @@ fn a_killed_victim_ends_the_race_with_words_and_takes_thief_and_heir_with_it() {
 }
 
 #[test]
-fn a_killed_thief_or_heir_ends_the_race_with_words() {
+fn a_killed_competitor_or_receiver_ends_the_race_with_words() {
     for (child, words) in [(1, "the competitor has ended"), (2, "the receiver fails")] {
         let report = endless(unlikely_seed(2 + child as u64), |holder| {
             kill(with_children(holder)[child]);
@@ -216,13 +216,13 @@ fn a_killed_thief_or_heir_ends_the_race_with_words() {
 const RUNNER: &str = "PORTSCOPE_TEST_RACE_SEED";
 
 #[test]
-fn victim_thief_and_heir_end_with_who_started_them_even_by_sigkill() {
+fn holder_competitor_and_receiver_end_with_who_started_them_even_by_sigkill() {
     if let Ok(seed) = std::env::var(RUNNER) {
         run(&RaceSetup { seed: seed.parse().unwrap(), ..setup(Some(PROGRAM), u32::MAX) });
         return;
     }
     let seed = unlikely_seed(5);
-    let name = "victim_thief_and_heir_end_with_who_started_them_even_by_sigkill";
+    let name = "holder_competitor_and_receiver_end_with_who_started_them_even_by_sigkill";
     let mut runner = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name])
         .env(RUNNER, seed.to_string())
@@ -233,7 +233,7 @@ fn victim_thief_and_heir_end_with_who_started_them_even_by_sigkill() {
     let is_possible = endless(unlikely_seed(6), |_| false).is_some();
     if is_possible {
         until("they run", || {
-            family = victim_of(seed).map(with_children).unwrap_or_default();
+            family = holder_of(seed).map(with_children).unwrap_or_default();
             family.len() == 3
         });
     }
@@ -247,12 +247,12 @@ fn unlikely_seed(test: u64) -> u64 {
     (u64::from(std::process::id()) << 20) + 0xF0_0000 + test
 }
 
-fn victim_of(seed: u64) -> Option<u32> {
+fn holder_of(seed: u64) -> Option<u32> {
     let end = format!("\0{seed}\0");
     processes().find(|pid| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let has = |word: &[u8]| line.windows(word.len()).any(|part| part == word);
-        line.ends_with(end.as_bytes()) && has(b"\0victim\0")
+        line.ends_with(end.as_bytes()) && has(b"\0holder\0")
     })
 }
 

@@ -74,7 +74,7 @@ enum ZoomLevel {
 
 /// What the user chose with `f`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Wanted {
+enum WantedGrain {
     /// Dots where they fit.
     #[default]
     Finest,
@@ -117,7 +117,7 @@ pub struct Map {
     /// The extent that zooming in from all ports leads to.
     home: Extent,
     level: ZoomLevel,
-    wanted: Wanted,
+    wanted: WantedGrain,
     /// A port of the first row shown, if not all rows fit.
     top: u16,
 }
@@ -133,7 +133,7 @@ impl Map {
             glyphs,
             home: Extent::default(),
             level: ZoomLevel::default(),
-            wanted: Wanted::default(),
+            wanted: WantedGrain::default(),
             top: 0,
         }
     }
@@ -209,21 +209,21 @@ impl Map {
     /// Returns a grid of dots that fits only if the inspector is below it.
     fn dots_alone(&self, beside: &Grid, ephemeral: PortRange, alone: Room) -> Option<Grid> {
         let is_coarse = self.level == ZoomLevel::Fitted && beside.grain() == Grain::Blocks;
-        let is_asked = self.wanted == Wanted::Dots;
+        let is_asked = self.wanted == WantedGrain::Dots;
         Grid::fit_dots(self.range(ephemeral), alone)
             .filter(|_| is_coarse && self.may_have_dots())
             .filter(|grid| is_asked || grid.lines() + LINES_BELOW <= alone.lines)
     }
 
     fn may_have_dots(&self) -> bool {
-        self.glyphs.has_dots && self.wanted != Wanted::Blocks
+        self.glyphs.has_dots && self.wanted != WantedGrain::Blocks
     }
 
     /// Why dots that the user asked for are not shown, if so.
     pub fn missing_dots(&self, grid: &Grid) -> Option<&'static str> {
         match (self.wanted, grid.grain()) {
-            (Wanted::Dots, Grain::Blocks) if !self.glyphs.has_dots => Some("dots need UTF-8"),
-            (Wanted::Dots, Grain::Blocks) => Some("dots do not fit: zoom in (+) or enlarge"),
+            (WantedGrain::Dots, Grain::Blocks) if !self.glyphs.has_dots => Some("dots need UTF-8"),
+            (WantedGrain::Dots, Grain::Blocks) => Some("dots do not fit: zoom in (+) or enlarge"),
             _ => None,
         }
     }
@@ -277,9 +277,9 @@ impl Map {
     pub fn toggle_grain(&mut self, ephemeral: PortRange, size: Size) {
         let grain = self.grid(ephemeral, size).map(|grid| grid.grain());
         self.wanted = match self.wanted {
-            _ if grain == Some(Grain::Dots) => Wanted::Blocks,
-            Wanted::Dots => Wanted::Finest,
-            Wanted::Finest | Wanted::Blocks => Wanted::Dots,
+            _ if grain == Some(Grain::Dots) => WantedGrain::Blocks,
+            WantedGrain::Dots => WantedGrain::Finest,
+            WantedGrain::Finest | WantedGrain::Blocks => WantedGrain::Dots,
         };
         self.level = ZoomLevel::Fitted;
     }

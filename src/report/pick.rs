@@ -274,8 +274,8 @@ impl fmt::Display for NoPort {
             }
             Self::RangeReserved { range } => write!(
                 f,
-                "all ports of range {range} are reserved (ip_local_reserved_ports); \
-                 use --ignore-reserved to include them"
+                "all ports of range {range} are reserved (ip_local_reserved_ports); use \
+                 --ignore-reserved to include them"
             ),
         }
     }

@@ -166,7 +166,7 @@ pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
     format!("{}[{pid}] {user}", process.name).trim_end().to_owned()
 }
 
-/// Formats the owner of sockets: `payments-api [4121]`, `hidden, alice`, `kernel`.
+/// Formats the owner of sockets: `payments-api[4121]`, `hidden, alice`, `kernel`.
 pub fn party(app: &App, party: Party) -> String {
     match party {
         Party::Process(pid) => match app.processes().get(pid) {

@@ -293,17 +293,17 @@ impl DestinationEntry {
         if self.port == Some(port.number) {
             usage.time_wait -= u32::from(self.counted.time_wait);
             usage.reusable -= u32::from(self.counted.is_reusable(port));
+            self.ends_used -= u32::from(self.counted.uses_odd_end(port));
             all.time_wait &= self.counted.time_wait;
             all.reuse = all.reuse.min(self.counted.reuse);
         } else {
             usage.used += 1;
             usage.low_parity_used += u32::from(port.is_low);
             self.numbered += u32::from(port.is_numbered());
-            let is_gone = counted.reuse == TupleReuse::No && !port.is_numbered();
-            self.ends_used += u32::from(port.is_odd_end && is_gone);
         }
         usage.time_wait += u32::from(all.time_wait);
         usage.reusable += u32::from(all.is_reusable(port));
+        self.ends_used += u32::from(all.uses_odd_end(port));
         (self.port, self.counted) = (Some(port.number), all);
     }
 }
@@ -312,6 +312,11 @@ impl Counted {
     /// Whether connect() may reuse the port; includes those that are only possibly reusable.
     fn is_reusable(self, port: &PortState) -> bool {
         self.reuse != TupleReuse::No && !port.is_numbered()
+    }
+
+    /// Whether the port is an end of an odd range that the destination has for certain.
+    fn uses_odd_end(self, port: &PortState) -> bool {
+        port.is_odd_end && self.reuse == TupleReuse::No && !port.is_numbered()
     }
 }
 

@@ -149,9 +149,9 @@ fn finding(evidence: &Evidence<'_>, row: &DestinationUse, owner: Party, block: &
         meaning: format!(
             "Its next connect() from {source} fails with EADDRNOTAVAIL although {} ports of {} are \
              left: a program that sets IP_LOCAL_PORT_RANGE, or binds by number, gets no others. \
-             This is inferred, because the kernel's tables do not show the option: its connections \
-             use both parities of that block and no port outside, whereas connect() without the \
-             option uses every second port of the whole range first.",
+             This is inferred, because the kernel's tables do not show the option: its \
+             connections use both parities of that block and no port outside, whereas connect() \
+             without the option uses every second port of the whole range first.",
             grouped(others),
             evidence.snapshot.ephemeral.range,
         ),

@@ -47,6 +47,6 @@ mod tests {
         ] {
             assert!(parse(line.as_bytes()).is_err(), "{line}");
         }
-        assert_eq!(parse(b"\x1b[2J\xff").unwrap_err().to_string(), "'\\u{1b}[2J\\xff' is no pid");
+        assert_eq!(parse(b"\x1b[2J\xff").unwrap_err().to_string(), "invalid pid '\\u{1b}[2J\\xff'");
     }
 }

@@ -119,7 +119,7 @@ fn unfolded(finding: &Finding, theme: &Theme, width: usize, height: usize) -> Ve
     let summary = words::wrapped(&finding.summary, room);
     let mut lines = headed(finding, summary, bold, theme.glyph("❯ ", "> "), theme);
     let mut part = |label: &str, text: &str| {
-        let label_width = "avoid  ".len();
+        let label_width = "do not ".len();
         let wrapped = words::wrapped(text, room.saturating_sub(label_width));
         for (index, text) in wrapped.into_iter().enumerate() {
             let label = if index == 0 { label } else { "" };
@@ -133,7 +133,8 @@ fn unfolded(finding: &Finding, theme: &Theme, width: usize, height: usize) -> Ve
         part(if number == 1 { "do" } else { "" }, &format!("{number} {advice}"));
     }
     for (index, text) in finding.avoid.iter().enumerate() {
-        part(if index == 0 { "avoid" } else { "" }, text);
+        let text = text.strip_prefix("do not ").unwrap_or(text);
+        part(if index == 0 { "do not" } else { "" }, text);
     }
     part("rule", finding.rule);
     if lines.len() > height {

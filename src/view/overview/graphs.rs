@@ -150,7 +150,7 @@ pub fn course(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     forecast(standing, series[0].0, past.width, theme, ahead, buffer);
     let end = match standing.forecast.filter(verdict::is_near) {
         _ if standing.available == 0 => "full".to_owned(),
-        _ if standing.level == Level::Failing => "full on and off".to_owned(),
+        _ if standing.level == Level::Failing => "full at times".to_owned(),
         Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
         None => "forecast".to_owned(),
     };
