@@ -151,7 +151,7 @@ struct Shared {
 /// ```no_run
 /// use portscope::{
 ///     LeasePool,
-///     allocator::{Bands, Class, Quarantine},
+///     allocator::{Bands, Priority, Quarantine},
 ///     domain::{LocalAddress, PortRange, Protocols},
 /// };
 /// use std::time::Duration;
@@ -161,7 +161,7 @@ struct Shared {
 ///     .bands(Bands { high: 100, normal: 0 })
 ///     .quarantine(Quarantine::Drain(Duration::from_secs(2)))
 ///     .build()?;
-/// let lease = pool.take(Class::Normal)?;
+/// let lease = pool.take(Priority::Normal)?;
 /// let socket = lease.udp_socket()?;
 /// println!("listening on {}", socket.local_addr()?);
 /// drop(lease); // The quarantine lasts until no datagram arrives for two seconds.
@@ -192,7 +192,7 @@ struct Shared {
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let pool = LeasePool::over(PortRange::new(49_152, 65_535)?).build()?;
 /// let task = tokio::spawn(async move {
-///     let lease = pool.take(Class::Low)?;
+///     let lease = pool.take(Priority::Low)?;
 ///     let socket = lease.udp_socket()?;
 ///     socket.set_nonblocking(true)?; // Required by tokio::net::UdpSocket::from_std.
 ///     Ok::<u16, Box<dyn std::error::Error + Send + Sync>>(lease.port())

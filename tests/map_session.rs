@@ -149,7 +149,7 @@ fn what_is_counted_follows_a_zoomed_map_that_scrolls() {
     let mut totals = Vec::new();
     for _ in 0..200 {
         press(&mut app, "j");
-        let counted = app.scan().unwrap().tally.clone();
+        let counted = app.scan().unwrap().tally;
         assert_eq!(counted, app.tally(app.shown()), "{}", app.shown());
         totals.push(counted.occupied);
     }

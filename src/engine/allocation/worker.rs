@@ -155,7 +155,7 @@ impl<'a> AllocationWorker<'a> {
                 self.run.iter_mut().for_each(|run| run.release(port));
             }
             AllocationRequest::ReleaseAll => {
-                self.run.iter_mut().for_each(AllocationRun::release_all)
+                self.run.iter_mut().for_each(AllocationRun::release_all);
             }
         }
         self.deliver_delta()

@@ -195,7 +195,7 @@ fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<HolderGroup<'a>> {
         match groups.get_mut(place) {
             Some(group) => group.count += 1,
             None => {
-                groups.push(HolderGroup { holder: holder(scan, socket), first: socket, count: 1 })
+                groups.push(HolderGroup { holder: holder(scan, socket), first: socket, count: 1 });
             }
         }
     }
