@@ -2,7 +2,7 @@
 """Makes the README's pictures of the real program: python3 assets/pictures.py [NAME…]
 
 Builds portscope, opens a private network namespace a scene with sockets of its own, plays keys to
-the program in tmux, and draws what tmux shows. Touches no port of the machine. What is shown stands in
+the program in tmux, and draws what tmux shows. Touches no port of the machine. What is shown is listed in
 PICTURES. Needs Linux, cargo, tmux, unshare (util-linux), a monospace font (fc-match), Pillow.
 """
 
@@ -39,7 +39,7 @@ POPULATE = "PORTSCOPE_PICTURES_POPULATE"
 
 @dataclass
 class Press:
-    """Keys by tmux's names, then so many seconds of nothing."""
+    """Keys by tmux's names, then seconds without a key."""
 
     keys: str
     then: float = 0.3
@@ -50,7 +50,7 @@ class Until:
     """Until the screen says so. `again` is pressed once a second meanwhile."""
 
     pattern: str
-    patience: float = 30.0
+    timeout: float = 30.0
     again: str = ""
 
 
@@ -77,14 +77,14 @@ PICTURES = [
             [Until("EXHAUSTED"), Press("", 4)], scene="exhausted"),
     Picture("map.png", 120, 40, "a busy range in blocks, and who listens on port 35000",
             [*MAP, Press("g 3 5 0 0 0 Enter")]),
-    Picture("dots.png", 160, 48, "the same, one dot a port: what connect() chose stands in stripes",
+    Picture("dots.png", 160, 48, "the same, one dot a port: what connect() chose shows as stripes",
             [*MAP, Until("[\u2801-\u28ff]{5}", 4, again="f"), Press("g 4 1 0 0 0 Enter")]),
     Picture("allocate.png", 120, 40, "one allocation at 90 % simulated occupancy, from try to port",
             [*STARTED, *SIMULATED, Press("Space", 0), Until(r"◆ \d{5} ✓(?s:.*)after ([6-9]|1\d) ", 90)]),
     Picture("pool.png", 120, 40, "leases of three classes, their bands, a port that rests",
             [*STARTED, Press("4", 0.6), Press("p"), Press("A", 0.6), Press("c"), Press("a a", 0.6), Press("c"),
              Press("a a", 0.6), Press("x", 2)], scene="quiet"),
-    Picture("lab.png", 160, 48, "strategies side by side at 90 %, measured beside the law",
+    Picture("lab.png", 160, 48, "strategies side by side at 90 %, measured beside expected",
             [*STARTED, Press("5", 6)], scene="quiet"),
     Picture("allocate.gif", 100, 30, "the same at 4, 20 and 1,000 attempts a second, and at full speed",
             [*STARTED, *SIMULATED, Press("Space", 0), Film(6), Press("]", 0), Film(2),
@@ -289,9 +289,9 @@ class Tmux:
         environment = ["env", "COLORTERM=truecolor", "LC_ALL=C.UTF-8"]
         command = [*environment, program, "--theme", "dark", "--color", "truecolor"]
         size = ["-x", str(picture.columns), "-y", str(picture.rows)]
-        self.tell("-u", "-f", str(configuration), "new-session", "-d", *size, *command)
+        self.tmux("-u", "-f", str(configuration), "new-session", "-d", *size, *command)
 
-    def tell(self, *words):
+    def tmux(self, *words):
         done = subprocess.run(["tmux", "-S", self.socket, *words], capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"tmux {' '.join(words)}: {done.stderr.strip()}")
@@ -299,14 +299,14 @@ class Tmux:
 
     def press(self, keys):
         for key in keys.split():
-            self.tell("send-keys", key)
+            self.tmux("send-keys", key)
             time.sleep(0.03)
 
     def text(self):
-        return self.tell("capture-pane", "-p")
+        return self.tmux("capture-pane", "-p")
 
     def picture(self):
-        return self.tell("capture-pane", "-e", "-p", "-N")
+        return self.tmux("capture-pane", "-e", "-p", "-N")
 
     def steady_picture(self):
         """tmux may be asked in the middle of a frame: only what stays was a whole one."""
@@ -323,8 +323,8 @@ class Tmux:
         started, pressed = time.monotonic(), time.monotonic()
         while not re.search(until.pattern, self.text()):
             now = time.monotonic()
-            if now - started > until.patience:
-                print(f"    not seen within {until.patience:.0f} s: {until.pattern}", file=sys.stderr)
+            if now - started > until.timeout:
+                print(f"    not seen within {until.timeout:.0f} s: {until.pattern}", file=sys.stderr)
                 return
             if until.again and now - pressed > 1:
                 pressed = now
@@ -352,7 +352,7 @@ class Tmux:
         return frames or [self.steady_picture()]
 
     def end(self):
-        self.tell("kill-server")
+        self.tmux("kill-server")
 
 
 # From what tmux says to pixels --------------------------------------------------------------------
