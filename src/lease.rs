@@ -187,7 +187,7 @@ struct Shared {
 /// takes milliseconds if there are many: allow it more attempts in that case.
 ///
 /// ```no_run
-/// # use portscope::{LeasePool, allocator::Class, domain::PortRange};
+/// # use portscope::{LeasePool, allocator::Priority, domain::PortRange};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let pool = LeasePool::over(PortRange::new(49_152, 65_535)?).build()?;
