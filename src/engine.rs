@@ -1,4 +1,5 @@
-//! Worker threads between a host and the caller. Handles no keys, knows no colours.
+//! Runs the worker threads that access a host on behalf of the caller. Neither handles keys nor
+//! draws.
 
 pub mod allocation;
 mod describer;
@@ -37,8 +38,8 @@ use self::{
     scanner::{Orders, ScanLoop},
 };
 
-/// How long `drop` waits for the scanner and the describer. A thread that is stuck in a system call
-/// is not waited for.
+/// How long `drop` waits for the scanner and the describer. It waits no longer for a thread that is
+/// stuck in a system call.
 const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Handle to the worker threads. Dropping it stops them.

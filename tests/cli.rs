@@ -569,7 +569,7 @@ fn ports_that_are_excluded_are_never_picked() {
             ("x", "invalid value 'x' for --exclude: expected PORT, FIRST-LAST or browsers"),
             ("", "invalid value '' for --exclude"),
             ("9-8", "invalid value '9-8' for --exclude: the range is reversed"),
-            ("70000", "ports are 0 to 65535"),
+            ("70000", "expected ports 0 to 65535"),
         ] {
             let refused = run(["pick", "--exclude", list]);
             assert_eq!(refused.status.code(), Some(2), "{list}");

@@ -92,7 +92,7 @@ fn bad_input_of_diagnose_is_unknown_in_one_line() {
         ("diagnose --critical inf", "1 to 100"),
         ("diagnose --warn=", "1 to 100"),
         ("diagnose --warn 90", "--critical 85"),
-        ("diagnose --warn 60 --critical 50", "at or below --critical"),
+        ("diagnose --warn 60 --critical 50", "lower --warn, or raise --critical"),
         ("diagnose --sample 61", "0 to 60"),
         ("diagnose --sample -1", "0 to 60"),
         ("diagnose --sample soon", "0 to 60"),
@@ -220,7 +220,7 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
         report::diagnose::text::write(&health, &mut text).unwrap();
         let reported = String::from_utf8(text).unwrap();
         let is_reported = reported
-            .starts_with("UNKNOWN  sockets missing: the UDP over IPv4 table cannot be read: ");
+            .starts_with("UNKNOWN  sockets missing: the UDP over IPv4 table cannot be read (");
         assert_eq!(is_reported, status == Status::Unknown, "{reported}");
     }
 }

@@ -192,7 +192,7 @@ fn an_owner_without_a_readable_name_makes_the_answer_partial() {
         assert_eq!(scan["complete"], false);
         let missing = scan["missing"].as_array().unwrap();
         let names = missing.iter().find(|gap| gap["what"] == "process names").unwrap();
-        assert_eq!(names["why"], "/proc/PID/stat of 1 process cannot be read: EBADMSG");
+        assert_eq!(names["why"], "/proc/PID/stat of 1 process cannot be read (EBADMSG)");
         for command in [&["scan", "--strict"][..], &["explain", "8080", "--strict"]] {
             let strict = run_without(&stat, command).unwrap();
             let reported = text(&strict.stderr);

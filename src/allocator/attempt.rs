@@ -43,7 +43,8 @@ pub struct GaveUp {
     pub attempts: u32,
 }
 
-/// Conditions that end an allocation before its last attempt, because further ones would fail too.
+/// Conditions that end an allocation before all allowed attempts are made, because the remaining
+/// ones would fail too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EarlyEnd {
     /// Ends once every candidate was refused.
@@ -55,7 +56,7 @@ pub struct EarlyEnd {
 /// Refusals of the current allocation, tracked for `EarlyEnd`.
 #[derive(Default)]
 struct Met {
-    /// Whether each candidate was refused, by its number; empty if this is not tracked.
+    /// For each candidate, by its number: whether it was refused. Empty if this is not tracked.
     refused: Vec<bool>,
     /// Number of candidates not yet refused.
     left: u32,
@@ -116,7 +117,7 @@ pub struct AttemptSearch<B, S, R, V = FreePorts> {
 
 impl<B: Binder, S: Strategy, R: Rng> AttemptSearch<B, S, R> {
     /// Creates an allocator that makes at most `max_attempts` attempts per allocation, towards
-    /// destination 0. Every port looks free.
+    /// destination 0. All ports look free until `seeing` is called.
     pub fn new(
         binder: B,
         strategy: S,

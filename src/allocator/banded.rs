@@ -13,7 +13,8 @@ pub struct Banded {
     /// Configured size of the band; `None`: by the formula.
     asked: Option<u32>,
     band: u32,
-    /// Start of the scan above the band and of the scan within it, each relative to its first port.
+    /// Starts of the two scans, above and within the band, each relative to the first port scanned
+    /// there.
     starts: [u32; 2],
     tries: u32,
 }

@@ -12,7 +12,7 @@ use rand::Rng;
 
 use crate::allocator::{Strategy, random_unique::RandomUnique, strategy::Surroundings};
 
-/// Number of ports given last that are not tried.
+/// Number of most recently given ports that are not tried.
 const HISTORY: usize = 20;
 
 #[derive(Default)]

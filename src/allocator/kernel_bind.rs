@@ -1,9 +1,10 @@
 //! Strategy `kernel-bind`: binds to port 0, so that the kernel chooses (ip(7),
 //! `ip_local_port_range`).
 //!
-//! For TCP, Linux searches from a random start, odd ports first; for UDP, it searches a bitmap
-//! (`inet_csk_find_open_port`, `udp_lib_get_port`). One bind() is one attempt, however long that
-//! search. It fails only if no port is left.
+//! For TCP, Linux searches from a random start, first the ports whose parity differs from that of
+//! the range's first port. For UDP, it searches a bitmap (`inet_csk_find_open_port`,
+//! `udp_lib_get_port`). One bind() counts as one attempt, however many ports the kernel examines.
+//! It fails only if no port is left.
 
 use rand::Rng;
 

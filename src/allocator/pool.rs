@@ -1,5 +1,5 @@
-//! Leases ports, with a quarantine before a port is given again. Holds the sockets that keep ports
-//! bound; reads no clock.
+//! Leases ports, and quarantines a returned port before it is given again. Holds the sockets that
+//! keep ports bound. Reads no clock.
 //!
 //! A lease is *held* while the pool has its socket, and *booked* if the lease holder binds the port
 //! itself: the pool verified the port by a bind and gives it to nobody else. A returned port is in
@@ -139,12 +139,13 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.occupied = Estimate::of(share);
     }
 
-    /// Returns the number of attempts allowed in a search among `ports` ports. The search then
-    /// gives up while a port is free at a rate of at most `failure_rate`.
+    /// Returns the number of attempts allowed in a search among `ports` ports. Unless
+    /// `max_attempts` is lower, this is enough that at most a share of `failure_rate` of all
+    /// searches gives up although a port is free.
     pub fn attempts_among(&self, ports: u32) -> u32 {
-        // Assumes the upper bound of the occupancy, but at least one free port. Because no port is
-        // tried twice, fewer attempts would do than this formula gives, but the exact one costs
-        // more time than the extra attempts.
+        // Assumes the upper bound of the occupancy, but at least one free port. The search tries no
+        // port twice, so that fewer attempts than this formula gives would be enough. The exact
+        // formula would cost more time than the extra attempts.
         let occupied = (self.occupied.at_most() * f64::from(ports)).ceil() as u32;
         let model =
             Model::by_chance(Order::Replacement, occupied.min(ports.saturating_sub(1)), ports);

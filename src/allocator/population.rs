@@ -1,5 +1,5 @@
-//! Simulated occupancy drawn at random, on which strategies are compared. A `Binder` in memory, not
-//! of the host.
+//! Draws simulated occupancies, on which strategies are compared. Implements `Binder` in memory and
+//! binds no real port.
 
 use std::{
     cell::{Cell, RefCell},
@@ -51,8 +51,8 @@ impl Pattern {
 pub const CLUSTER: u32 = 64;
 
 /// Set of occupied candidates. With `Uniform`, whether a port is occupied is drawn when the port is
-/// first looked at, so that a new occupancy costs nothing but the looks. The draw is without
-/// replacement, so that every set of ports remains equally likely.
+/// first looked at, so that a new occupancy takes time only for the ports that are looked at. The
+/// draw is without replacement, so that every set of ports remains equally likely.
 ///
 /// The generator is ChaCha8, seeded separately from those of the strategies. A bound port does not
 /// become occupied, except by `take`.
@@ -60,11 +60,11 @@ pub struct Population {
     candidates: Candidates,
     protocols: Protocols,
     pattern: Pattern,
-    /// Number of occupied ports in each new occupancy; with `Built` it starts at 0 and grows to
-    /// this.
+    /// Number of occupied ports in each new occupancy. With `Built`, an occupancy starts empty and
+    /// grows to this number.
     occupied: u32,
-    /// By port: the number of the occupancy that decided it, shifted left by one, and in bit 0
-    /// whether the port is occupied.
+    /// By port: bit 0 is whether the port is occupied, and the other bits are the number of the
+    /// occupancy for which this was decided.
     decided: Box<[Cell<u32>]>,
     number: Cell<u32>,
     /// Number of the last occupancy in which bind() to port 0 found no free port.
@@ -106,7 +106,7 @@ impl Population {
         }
     }
 
-    /// Creates a fixed occupancy: the ports in `taken`, as found elsewhere.
+    /// Creates a fixed occupancy in which exactly the ports in `taken` are occupied.
     pub fn standing(
         candidates: Candidates,
         protocols: Protocols,
@@ -119,7 +119,8 @@ impl Population {
 
     /// Starts a new occupancy, independent of the previous one.
     pub fn renew(&self) {
-        // Restarts the numbering before it overflows and matches a stamp of an old occupancy.
+        // Restarts the numbering before it overflows, because a number could then match a stamp of
+        // an old occupancy.
         if self.number.get() >= u32::MAX >> 1 {
             self.decided.iter().for_each(|stamp| stamp.set(0));
             self.number.set(0);
@@ -302,7 +303,8 @@ fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
     random
 }
 
-/// Draws whether the next of the undecided candidates is one of the undecided occupied ones.
+/// Draws whether one of the undecided candidates is occupied, given the number of undecided
+/// candidates and how many of them are occupied. Updates both numbers.
 fn draw((candidates, occupied): &mut (u32, u32), random: &mut impl Rng) -> bool {
     let is_taken = *candidates > 0 && random.random_range(0..*candidates) < *occupied;
     *candidates = candidates.saturating_sub(1);

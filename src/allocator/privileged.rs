@@ -6,7 +6,8 @@ use crate::{
 };
 
 /// Number of denied attempts after which a policy that denies port 0 is assumed to deny all other
-/// ports. It may allow some: systemd's SocketBindAllow= and Landlock allow single ports.
+/// ports. A policy may still allow some: systemd's SocketBindAllow= and Landlock can allow single
+/// ports.
 pub const DENIED_ATTEMPTS: u32 = 10;
 
 /// Returns whether a policy denies `DENIED_ATTEMPTS` evenly spaced candidates. A port that gets
@@ -19,8 +20,8 @@ pub fn is_each_denied<B: Binder + ?Sized>(binder: &mut B, candidates: &Candidate
         .all(|result| result.is_err_and(|refusal| refusal.outcome() == Outcome::Denied))
 }
 
-/// Returns the candidates that may be bound; `None` if none may. Calls `left_out` with a sentence
-/// about the others, if only some of them may be bound.
+/// Returns the candidates that may be bound; `None` if none may. If only some candidates may be
+/// bound, calls `left_out` with a sentence about the others.
 ///
 /// The capability (`CAP_NET_BIND_SERVICE`) is missing if bind() of the lowest and of the highest
 /// candidate below `start` fails with EACCES; a port that gets bound is released at once. The

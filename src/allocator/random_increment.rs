@@ -1,15 +1,15 @@
 //! Strategy `random-increment`: RFC 6056, section 3.3.5, algorithm 5.
 //!
-//! next = next + 1 + random % 500; port = min + next % N, at most N times. A largest step of 1
-//! would be a counter, one of N would be as good as random; 500 is NetBSD's and leaves an observer
-//! log2(500) = 8.97 bits to guess. If the steps go around the range more than once, a port may be
-//! tried twice: no closed formula is known.
+//! next = next + 1 + random % 500; port = min + next % N, at most N times. With a maximum step of
+//! 1, the strategy would be a counter; with N, it would be as unpredictable as a random choice. 500
+//! is NetBSD's value: an observer has to guess log2(500) = 8.97 bits. If the steps go around the
+//! range more than once, a port may be tried twice, so no closed formula is known.
 
 use rand::{Rng, RngExt};
 
 use crate::allocator::{Strategy, strategy::Surroundings};
 
-/// The largest step (RFC 6056 calls it N).
+/// The maximum step (N in RFC 6056; above, N is the number of ports).
 const STEP: u32 = 500;
 
 #[derive(Default)]

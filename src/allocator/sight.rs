@@ -65,8 +65,8 @@ impl Wanted {
         Self { address: asked.map(|asked| asked.address), interface }
     }
 
-    /// Returns whether a bind of the socket's port would conflict with the socket
-    /// (`inet_rcv_saddr_equal`).
+    /// Returns whether a bind() to this address and to the port of `socket` would conflict with
+    /// `socket` (`inet_rcv_saddr_equal`).
     pub fn meets(self, socket: &Socket) -> bool {
         let Some(address) = self.address else { return true };
         let is_elsewhere = self.interface.is_some() && socket.interface.is_some();

@@ -1,9 +1,9 @@
 //! Expected values of an allocation, for comparison with measured ones. Has no side effects.
 //!
-//! With K of N candidates occupied, M tries with replacement all miss with probability (K/N)^M, M
-//! tries without replacement with C(K,M)/C(N,M). A scan from a uniform start misses its first j
-//! tries from each start at which j consecutive ports are occupied. Each formula was verified by
-//! Monte Carlo simulation (tests/lab_law.rs repeats it).
+//! With K of N candidates occupied, M tries with replacement all miss with probability (K/N)^M, and
+//! M tries without replacement with probability C(K,M)/C(N,M). A scan from a uniformly chosen start
+//! misses its first j tries if the j consecutive ports from its start on are all occupied. Each
+//! formula was verified by Monte Carlo simulation (tests/lab_model.rs repeats it).
 
 mod chance;
 mod clustering;
@@ -28,8 +28,8 @@ pub enum Order {
     Shuffled,
     /// Consecutive ports from a uniform start.
     Scan,
-    /// No port twice, in an order that is independent of the occupancy but not drawn again each
-    /// time.
+    /// No port twice, in an order that is independent of the occupancy and not drawn again for each
+    /// allocation.
     Fixed,
     /// Only free ports: one attempt.
     OnlyFree,
@@ -76,7 +76,8 @@ impl Model {
             Order::Shuffled | Order::Scan | Order::Fixed => {
                 Some(Self::Unique { occupied, candidates })
             }
-            // If no port is free, the attempts depend on how often the strategy still tries.
+            // If no port is free, the number of attempts depends on how often the strategy tries
+            // nevertheless.
             Order::OnlyFree if occupied == candidates => None,
             Order::OnlyFree => Some(Self::OnlyFree),
             Order::Unknown => None,
@@ -150,7 +151,8 @@ impl Model {
         }
     }
 
-    /// Returns the mean number of attempts of the allocations that got a port; `None` if none can.
+    /// Returns the mean number of attempts of the allocations that got a port; `None` if no
+    /// allocation can get one.
     pub fn expected_attempts_of_success(&self, max_attempts: u32) -> Option<f64> {
         let failure = self.failure(max_attempts);
         let spent_in_vain = f64::from(max_attempts) * failure;
@@ -173,8 +175,8 @@ impl Model {
         self.attempts_for(1.0 - share).filter(|&attempts| attempts <= max_attempts)
     }
 
-    /// Returns the fewest attempts, at least 1, that fail at most at this rate; `None` if no number
-    /// of attempts is enough.
+    /// Returns the smallest limit on attempts, at least 1, with which allocations fail at most at
+    /// this rate; `None` if no number of attempts is enough.
     pub fn attempts_for(&self, failure_rate: f64) -> Option<u32> {
         let suffices = |attempts| self.failure(attempts) <= failure_rate;
         if suffices(1) {
@@ -216,7 +218,8 @@ fn is_one_run(candidates: u32, runs: &[OccupiedRun]) -> bool {
     runs.first().is_some_and(|&(length, _)| length >= candidates)
 }
 
-/// A run of length L has L - j + 1 starts from which j attempts miss.
+/// Returns the probability that the first `attempts` attempts of a scan all miss. A run of length L
+/// has L - j + 1 starts from which j attempts miss.
 fn survival_of_scan(candidates: u32, runs: &[OccupiedRun], attempts: u32) -> f64 {
     if attempts == 0 || is_one_run(candidates, runs) {
         return 1.0;

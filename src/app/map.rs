@@ -223,7 +223,7 @@ impl Map {
     pub fn missing_dots(&self, grid: &Grid) -> Option<&'static str> {
         match (self.wanted, grid.grain()) {
             (WantedGrain::Dots, Grain::Blocks) if !self.glyphs.has_dots => Some("dots need UTF-8"),
-            (WantedGrain::Dots, Grain::Blocks) => Some("dots do not fit: zoom in (+) or enlarge"),
+            (WantedGrain::Dots, Grain::Blocks) => Some("dots need more space: zoom in (+)"),
             _ => None,
         }
     }

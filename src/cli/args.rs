@@ -35,8 +35,8 @@ pub enum Command {
     /// Check for port exhaustion: destination, process and remedy
     #[command(
         after_help = "Scans twice, --sample seconds apart, to measure rates; once per second if \
-                      the time is longer. The result applies to one network namespace: that of the \
-                      caller, or of --netns.\n\n\
+                      SECONDS is above 1. The result applies to one network namespace: that of the \
+                      caller, or each of --netns.\n\n\
                       Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (usage error, or sockets \
                       could not be listed)."
     )]

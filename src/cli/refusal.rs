@@ -27,7 +27,10 @@ pub fn explain(error: &clap::Error) -> BadInput {
         }
         ErrorKind::ArgumentConflict => conflict(&option, &about(ContextKind::PriorArg)),
         ErrorKind::MissingRequiredArgument => {
-            format!("missing argument {}: see portscope --help", about(ContextKind::InvalidArg))
+            format!(
+                "missing argument {}: see --help of the command",
+                about(ContextKind::InvalidArg)
+            )
         }
         ErrorKind::TooManyValues => {
             format!("unexpected value '{value}' for {option}: it takes no value")
@@ -64,7 +67,9 @@ fn choices(error: &clap::Error) -> String {
 
 fn suggestion(error: &clap::Error) -> String {
     match error.get(ContextKind::SuggestedArg) {
-        Some(suggested) => format!(": did you mean {}? See portscope --help", shown(suggested)),
+        Some(suggested) => {
+            format!(": did you mean {}? See --help of the command", shown(suggested))
+        }
         None => ": see portscope --help".into(),
     }
 }

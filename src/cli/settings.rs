@@ -214,7 +214,7 @@ fn ports(option: &str, typed: &str, forms: &str) -> Result<PortRange, BadInput> 
     }
     let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else {
         return Err(BadInput(format!(
-            "invalid value '{typed}' for {option}: ports are 0 to 65535"
+            "invalid value '{typed}' for {option}: expected ports 0 to 65535"
         )));
     };
     PortRange::new(first, last).map_err(|_| {

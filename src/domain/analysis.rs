@@ -37,7 +37,8 @@ pub struct Analysis {
     /// any address and family is on them (`__inet_hash_connect`).
     pub unconnectable: PortSet,
     /// Ports of the range that are unusable for any further connect(): a connected socket was bound
-    /// to them by number, or an earlier scan found a listener on them. Disjoint from `unconnectable`.
+    /// to them by number, or an earlier scan found a listener on them. Disjoint from
+    /// `unconnectable`.
     pub numbered: PortSet,
     /// Connected ports that are probably unusable for other destinations: see
     /// `RangeUse::suspected`.
@@ -65,17 +66,19 @@ pub struct RangeUse {
     pub unconnectable: u32,
     /// Of `unconnectable`: ports of the low parity.
     pub low_parity_unconnectable: u32,
-    /// TCP: connected ports of clients that were very likely bound before connect(), so that they
-    /// are taken for all destinations. The kernel's tables do not show this, but the order of use
-    /// does: connect() uses the low parity first, bind(0) the other one.
+    /// TCP: connected ports that clients very likely bound before connect(), so that no other
+    /// destination can share them. The kernel's tables do not show this, but the order of use does:
+    /// connect() uses the low parity first, bind(0) the other one.
     pub suspected: u32,
     /// TCP: ports of the range in `Analysis::numbered`.
     pub numbered: u32,
-    /// TCP: upper bound of the connected ports that other destinations can share only if connect()
-    /// chose them, where neither the kernel nor the order of use shows whether it did.
+    /// TCP: upper bound of the number of connected ports that other destinations may be unable to
+    /// share. They can share a port only if connect() chose it, and for these ports neither the
+    /// kernel nor the order of use shows whether it did.
     pub uncertain: u32,
-    /// TCP: number of available ports, 0 or 1, that a search may skip, see `Ephemeral::is_odd_end`:
-    /// for bind(0), and for connect() to a destination without connections.
+    /// TCP: number of available ports, 0 or 1, that a search of bind(0) may skip (see
+    /// `Ephemeral::is_odd_end`). `connect_may_miss` is the same for connect() to a destination
+    /// without connections.
     pub bind_may_miss: u32,
     pub connect_may_miss: u32,
     /// TCP: upper bound of the range's ports to which unlisted sockets may be bound.
@@ -101,9 +104,9 @@ pub struct DestinationUse {
     pub reusable: u32,
     /// Of `reusable`: ports that are certainly reusable.
     pub surely_reusable: u32,
-    /// Of `capacity` without `used`: ports counted in `RangeUse::uncertain`.
+    /// Of the unused ports of `capacity`: those counted in `RangeUse::uncertain`.
     pub uncertain: u32,
-    /// As `RangeUse::unlisted`, but at most the unused ports of `capacity`.
+    /// Like `RangeUse::unlisted`, but limited to the number of unused ports of `capacity`.
     pub unlisted: u32,
     /// Number of available ports, 0 or 1, that a search of connect() may skip, see
     /// `Ephemeral::is_odd_end`.
@@ -118,8 +121,8 @@ pub struct DestinationUse {
 /// The owner of a socket, reduced to one process or one category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Party {
-    /// Also the owner of sockets that it closed or has not accepted yet. The lowest pid if several
-    /// processes share a socket.
+    /// The process that holds the socket, closed it, or has not accepted it yet. If several
+    /// processes share the socket, the one with the lowest pid.
     Process(u32),
     /// A process that we may not inspect. The uid is that of the socket.
     Hidden(Option<u32>),

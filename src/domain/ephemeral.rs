@@ -7,8 +7,8 @@ use crate::domain::{Destination, PortRange, Socket, State, port};
 pub const DEFAULT_REUSE_DELAY_MS: u32 = 1000;
 /// `TCP_TIMEWAIT_LEN` (include/net/tcp.h), milliseconds.
 const TIME_WAIT_MS: u32 = 60_000;
-/// Tolerance: the kernel reports a timer's remaining time in ticks of up to 10 ms, rounded at both
-/// ends.
+/// Tolerance for a timer's remaining time. The kernel computes it from two times in ticks of up to
+/// 10 ms, and each of the two is rounded.
 const TICKS_MS: u32 = 20;
 /// Index of the device `lo` (`LOOPBACK_IFINDEX`, include/net/net_namespace.h).
 const LOOPBACK: u32 = 1;
@@ -58,9 +58,10 @@ impl Ephemeral {
         }
     }
 
-    /// Returns ports that are never chosen automatically: the longest run of IANA's dynamic ports
-    /// outside `range`, or else of the registered ports. A run must have at least 1,024 ports; if
-    /// there is none, as with a range of 1024 to 65535, returns all dynamic ports.
+    /// Returns ports that the kernel does not choose automatically: the longest run of IANA's
+    /// dynamic ports outside `range`, or else the longest run of registered ports. A run must have
+    /// at least 1,024 ports. If there is none, as with a range of 1024 to 65535, returns all
+    /// dynamic ports instead, which `range` may include.
     pub fn outside(&self) -> PortRange {
         const ENOUGH: u32 = 1024;
         let longest = |of: PortRange| {
@@ -102,8 +103,9 @@ impl Ephemeral {
     /// Returns whether connect() may reuse the four-tuple of `socket`, which is connected to
     /// `destination` (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c). Ignores how its port was bound.
     ///
-    /// The connection must have used timestamps. If both ends are on this machine, the sysctl
-    /// decides that; `is_stamping` says that a remote peer is known to send them.
+    /// Reuse requires that the connection used timestamps. If both ends are on this machine, the
+    /// sysctl alone decides whether it did. `is_stamping` is whether a remote peer is known to send
+    /// timestamps.
     pub fn tuple_reuse(
         &self,
         socket: &Socket,

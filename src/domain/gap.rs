@@ -220,7 +220,7 @@ impl Gap {
             Self::OwnersUnreadable { error, .. } if error.is_out_of_descriptors() => {
                 format!("no file descriptor was free to read /proc ({error})")
             }
-            Self::OwnersUnreadable { error, .. } => format!("/proc cannot be read: {error}"),
+            Self::OwnersUnreadable { error, .. } => format!("/proc cannot be read ({error})"),
             Self::DumpInterrupted { table } => {
                 format!("the {table} table changed during each dump")
             }
@@ -228,7 +228,7 @@ impl Gap {
                 format!("the kernel's dump of the {table} table was truncated")
             }
             Self::TableRefused { table, error } => {
-                format!("the {table} table cannot be read: {error}")
+                format!("the {table} table cannot be read ({error})")
             }
             Self::NetlinkRefused { error } | Self::DualStackUnknown { error } => {
                 format!("sock_diag refused ({error}); /proc/net read instead")
@@ -242,7 +242,7 @@ impl Gap {
             Self::PortsUnread { holders, error } => unread_ports(holders, *error),
             Self::PortsInDoubt { ports } => ports_in_doubt(ports),
             Self::ProcessesUnread { processes, error } => {
-                format!("/proc/PID/stat of {} cannot be read: {error}", of_processes(*processes))
+                format!("/proc/PID/stat of {} cannot be read ({error})", of_processes(*processes))
             }
             Self::PolicyAssumed { sysctl, error } if error.is_out_of_descriptors() => format!(
                 "no file descriptor was free to read {sysctl} ({error}); the kernel's default is \

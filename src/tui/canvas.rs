@@ -9,7 +9,7 @@ use ratatui::{Frame, TerminalOptions, Viewport, layout::Rect};
 
 use crate::tui::{encoder::Encoder, terminal::Terminal, watchdog::Ending};
 
-/// Knows what the terminal shows, so that only differences are sent.
+/// A frame buffer. Remembers what the terminal shows, so that only differences are sent.
 pub struct Canvas {
     screen: ratatui::Terminal<Encoder>,
     size: (u16, u16),

@@ -48,7 +48,7 @@ pub enum Input {
 }
 
 impl Input {
-    /// Whether only the last one counts of several such inputs in a row.
+    /// Returns whether only the last of several consecutive inputs of this kind matters.
     pub fn is_motion(&self) -> bool {
         matches!(self, Self::Mouse { gesture: Gesture::Hover | Gesture::Drag, .. })
     }
@@ -58,7 +58,7 @@ impl Input {
 enum DecodeStep {
     /// This many bytes are this input, or have no meaning here.
     Done(usize, Option<Input>),
-    /// After this many bytes something of any length begins.
+    /// This many bytes begin a sequence, string or paste of any length.
     Begin(usize, Within),
     More,
 }
@@ -80,9 +80,9 @@ enum Within {
 /// OSC, DCS, APC, PM or SOS, up to its terminator.
 #[derive(Clone, Copy, Debug)]
 struct StringKind {
-    /// OSC: may be an answer, and BEL ends it, too.
+    /// Whether it is an OSC string, which may be an answer and which BEL ends, too.
     is_command: bool,
-    /// Begun by a single byte (C1); the single-byte ST ends it, too.
+    /// Whether it was begun by a single byte (C1), so that the single-byte ST ends it, too.
     is_c1: bool,
 }
 
@@ -377,8 +377,8 @@ fn gesture(parameters: &str, last: u8) -> Option<Input> {
     Some(Input::Mouse { gesture, column: at(column)?, row: at(row)? })
 }
 
-/// Decodes a mouse report in X10 encoding: one byte each, plus 32, with positions counted from 1.
-/// Button 3 is the release of any button.
+/// Decodes a mouse report in X10 encoding: button, column and row as one byte each, increased by
+/// 32, with positions counted from 1. Button 3 is the release of any button.
 fn old_gesture(button: u8, column: u8, row: u8) -> Option<Input> {
     let gesture = match button.checked_sub(32)? {
         release if without_modifiers(u16::from(release)) == 3 => Gesture::Release,

@@ -1,8 +1,8 @@
 //! Encodes cells as terminal commands, as few as possible. Neither chooses the cells nor sends
 //! anything.
 //!
-//! ratatui's crossterm backend writes 20 bytes for a frame without cells, and both colours where
-//! only one changed.
+//! Replaces ratatui's crossterm backend, which writes 20 bytes for a frame without changed cells,
+//! and both colours where only one changed.
 
 use std::convert::Infallible;
 

@@ -27,11 +27,11 @@ use crate::{
     view::Theme,
 };
 
-/// Maximum time between updates of times on screen, such as the snapshot's age.
+/// Maximum time between two updates of the durations on screen, such as the snapshot's age.
 const TICK: Duration = Duration::from_secs(1);
 /// Maximum number of messages between two frames, so that a flood of input cannot stop drawing.
 const TAKEN_AT_ONCE: usize = 256;
-/// How long to wait for a signal that ends the program and comes together with SIGCONT.
+/// How long to wait after SIGCONT for a signal that ends the program: both may be sent together.
 const SECOND_SIGNAL: Duration = Duration::from_millis(50);
 
 /// State of the event loop.
@@ -91,7 +91,8 @@ impl EventLoop<'_> {
 
     fn take(&mut self, wake: LoopWake) -> Option<Exit> {
         match wake {
-            // An answer that is late or was not asked for.
+            // A nudge only wakes the loop. An answer of the terminal is late here, or was not
+            // requested.
             LoopWake::Nudge | LoopWake::Input(Input::Background(_) | Input::Attributes) => None,
             LoopWake::Input(Input::Key(key)) => {
                 self.answer();

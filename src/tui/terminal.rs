@@ -1,5 +1,5 @@
-//! The terminal: sets it up for the TUI, and restores it once, in whichever thread is first. Does
-//! not compose frames.
+//! Sets up the terminal for the TUI, and restores it once, from whichever thread does so first.
+//! Does not compose frames.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -38,12 +38,12 @@ use crate::{
 /// Enters the alternate screen. Must not be sent twice: it saves the main screen's cursor position.
 const TAKE_SCREEN: &[u8] = b"\x1b[?1049h";
 const HIDE_CURSOR: &[u8] = b"\x1b[?25l";
-/// Enables reports of any motion, or of what the terminal supports (the last mode that it knows
-/// applies), in SGR encoding (xterm's ctlseqs, "Mouse Tracking").
+/// Enables reports of all mouse motion, in SGR encoding (xterm's ctlseqs, "Mouse Tracking"). A
+/// terminal that does not support every mode uses the last one that it supports.
 const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1003h\x1b[?1006h";
 const GIVE_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1003l\x1b[?1002l\x1b[?1000l";
-/// Makes the terminal mark pasted text, which must not act as keys (xterm's ctlseqs, "Bracketed
-/// Paste Mode").
+/// Makes the terminal mark pasted text, so that it is not taken for keys (xterm's ctlseqs,
+/// "Bracketed Paste Mode").
 const TAKE_PASTES: &[u8] = b"\x1b[?2004h";
 /// Ends a synchronized update, resets paste mode and colours, shows the cursor, leaves the
 /// alternate screen.
@@ -53,14 +53,15 @@ const END_FRAME: &[u8] = b"\x1b[?2026l";
 /// How long to wait for a terminal that does not read, before unread output is discarded.
 const TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
-/// How often, and how long each time, a fault handler waits for another thread's write.
+/// Maximum number of times that a fault handler waits, for `WAIT` each, until another thread has
+/// finished its write.
 const MOST_WAITS: u32 = 100;
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-/// Maximum columns and rows, more than any real terminal has. What is beyond is not drawn.
+/// Maximum columns and rows, more than any real terminal has. Cells beyond them are not drawn.
 const MOST_COLUMNS: u16 = 2000;
 const MOST_ROWS: u16 = 1000;
 
-/// Returns why the TUI cannot run here, if so.
+/// Returns why the TUI cannot run here; `None` if it can.
 pub fn refuse_reason() -> Option<String> {
     let because = if !isatty(stdin()) {
         "standard input is not a terminal"
@@ -80,10 +81,11 @@ pub struct Terminal {
     output: OwnedFd,
     /// Whether writing to `output` never blocks. False only if it could not be opened again.
     never_blocks: bool,
-    /// Whether the terminal reports the mouse while it is taken.
+    /// Whether the terminal reports mouse events while the TUI uses it.
     mouse: AtomicBool,
     is_taken: AtomicBool,
-    /// Keeps frames, and the rest of `take`, from being written after the terminal was restored.
+    /// Held during each write of a frame and during `take`, so that neither writes after the
+    /// terminal was restored.
     writing: Mutex<()>,
 }
 
@@ -106,8 +108,8 @@ impl Terminal {
         })
     }
 
-    /// Enters raw mode and the alternate screen, and enables the mouse; also after another process
-    /// had the terminal (`fg`).
+    /// Enters raw mode and the alternate screen, and enables the mouse. Also called when the
+    /// program returns to the foreground (`fg`).
     pub fn take(&self) -> io::Result<()> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut raw = self.cooked.clone();
@@ -163,8 +165,8 @@ impl Terminal {
     }
 
     fn restore(&self) {
-        // In the background it would stop this process with SIGTTOU, and the shell has set its own
-        // modes.
+        // In the background, tcsetattr() would stop this process with SIGTTOU, and the shell has
+        // already set its own modes.
         let owns_terminal = is_in_foreground();
         if owns_terminal {
             let _ = tcsetattr(stdin(), OptionalActions::Now, &self.cooked);
@@ -180,7 +182,7 @@ impl Terminal {
         }
     }
 
-    /// Columns and rows to draw; never 0, which a pty without a size reports.
+    /// Returns the columns and rows to draw, at least 1 each: a pty without a size reports 0.
     pub fn size(&self) -> io::Result<(u16, u16)> {
         let size = tcgetwinsize(&self.output)?;
         Ok((size.ws_col.clamp(1, MOST_COLUMNS), size.ws_row.clamp(1, MOST_ROWS)))

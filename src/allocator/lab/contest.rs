@@ -12,8 +12,9 @@ use crate::{
     domain::Protocols,
 };
 
-/// One run in `TIMED` is timed. All runs between two timed ones begin with the same strategy,
-/// because the first to look at a port spends the time to draw whether it is occupied.
+/// One run in `TIMED` is timed. Each timed run begins with the next strategy, and the runs up to
+/// the next timed one keep that order. Otherwise the same strategy would always spend the time to
+/// draw whether a port is occupied, which happens when a port is first looked at.
 const TIMED: u64 = 16;
 
 /// Configuration of a lab.
@@ -32,9 +33,9 @@ pub struct LabConfig {
 
 /// Runs all strategies, one allocation of each per run.
 ///
-/// A strategy makes the same choices whichever other strategies take part. The ports of a uniform
-/// occupancy are drawn when they are first looked at, so that they depend on the strategies that
-/// take part.
+/// A strategy makes the same choices whichever other strategies take part. A uniform occupancy,
+/// however, depends on which strategies take part, because whether a port is occupied is drawn when
+/// a strategy first looks at it.
 pub struct Contest {
     candidates: Candidates,
     pattern: Pattern,
@@ -43,7 +44,7 @@ pub struct Contest {
     /// One for all strategies, or one for each.
     populations: Vec<Rc<Population>>,
     slots: Vec<StrategySlot>,
-    /// Number of strategies that had their turn in this run, if they run in turn.
+    /// Number of strategies that have completed this run, if they run one after another.
     turn: usize,
 }
 
@@ -140,8 +141,8 @@ impl Contest {
         }
     }
 
-    /// Like `advance`, but each strategy proceeds independently: one fills its occupancy at once,
-    /// another needs seconds.
+    /// Like `advance`, but each strategy proceeds independently, because one fills its occupancy at
+    /// once while another needs seconds.
     fn advance_apart(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
         let share = budget / self.slots.len().max(1) as u32 + 1;
         for index in 0..self.slots.len() {

@@ -11,11 +11,11 @@ pub struct Expectation<'a> {
     pub row: &'static AllocatorRow,
     pub candidates: &'a Candidates,
     pub occupied: u32,
-    /// Runs of occupied ports, if the occupancy is not uniformly random; `None` if it is, drawn
-    /// again for each run.
+    /// Lengths of the runs of occupied ports. `None` if the occupancy is uniformly random and drawn
+    /// again for each allocation.
     pub runs: Option<Arc<[OccupiedRun]>>,
     pub max_attempts: u32,
-    /// Number of ports given last that the strategy can remember.
+    /// Number of most recently given ports that the strategy can remember.
     pub remembered: u32,
     pub given: Given,
 }

@@ -1,5 +1,5 @@
-//! Counts the results of one strategy's allocations. Allocates no memory per run, knows no
-//! formulas.
+//! Counts the results of one strategy's allocations. Allocates no memory per run and contains no
+//! formulas for expected values.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,15 +8,15 @@ use crate::{
     domain::PortRange,
 };
 
-/// Number of ports given last that are kept.
+/// Number of most recently given ports that are kept.
 pub const RECENT: usize = 64;
 
-/// Numbers of attempts below this have a counter in a vector, higher ones in a map.
+/// Allocations with fewer attempts than this are counted in a vector, others in a map.
 const DENSE: usize = 1 << 16;
 
-/// Minimum number of ports given per distinct port for an entropy estimate. The error that the
-/// Miller-Madow correction leaves is then below 0.01 bits for a uniform choice, and grows fast with
-/// fewer.
+/// Minimum number of ports given per distinct port for an entropy estimate. With this minimum, the
+/// error that remains after the Miller-Madow correction is below 0.01 bits for a uniform choice.
+/// With fewer ports given, it grows fast.
 const GIVEN_PER_DISTINCT: u64 = 4;
 
 /// Statistics of one strategy's allocations.
@@ -68,7 +68,7 @@ impl LabTally {
         (self.runs > 0).then(|| self.attempts as f64 / self.runs as f64)
     }
 
-    /// Counts an allocation that ended with this port, or without one.
+    /// Counts an allocation that gave `port`, or that failed if `port` is `None`.
     pub fn count(&mut self, attempts: u32, port: Option<u16>, expected: Option<Expected>) {
         self.runs += 1;
         self.attempts += u64::from(attempts);
@@ -111,7 +111,8 @@ impl LabTally {
         self.snapshots.1 += took;
     }
 
-    /// Returns the statistics, without `model` and `lengths`, which depend on the occupancy.
+    /// Returns the statistics. Leaves `model` and `lengths` empty, because they depend on the
+    /// occupancy, which is unknown here.
     pub fn figures(&self, range: PortRange) -> StrategyFigures {
         let recent = self.recent();
         StrategyFigures {

@@ -1,7 +1,7 @@
-//! Estimates the share of a range that is occupied from recent bind attempts. Binds nothing.
+//! Estimates from recent bind attempts which share of a range is occupied. Binds nothing.
 
-/// Number of attempts remembered: few enough that the misses of one search already show that the
-/// range filled up since the last one.
+/// Number of attempts that the estimate remembers. It is low, so that the misses of a single search
+/// are enough to show that the range filled up since the previous search.
 const MEMORY: f64 = 32.0;
 /// Standard errors between the estimate and its upper bound.
 const SURE: f64 = 3.0;

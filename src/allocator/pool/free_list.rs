@@ -2,8 +2,8 @@
 
 use rand::{Rng, RngExt as _};
 
-/// Places of a band, counted from 0: a list of the free ones in no order, and the index of each in
-/// that list.
+/// The free ports of a band, each as its place in the band, counted from 0. Keeps a list of the
+/// free places in any order, and the index of each free place in that list.
 pub struct FreeList {
     free: Vec<u16>,
     is_at: Vec<u16>,
@@ -21,8 +21,9 @@ impl FreeList {
         self.free.len() as u32
     }
 
-    /// Returns a free place not drawn yet, after `tried` others of the same search; there must be
-    /// one. Moves the tried ones to the end of the list.
+    /// Draws a free place that the current search has not drawn yet. `tried` is the number of
+    /// places it has drawn; at least one other must be free. Moves the drawn place to the end of
+    /// the list, before the earlier ones.
     pub fn draw(&mut self, tried: u32, random: &mut impl Rng) -> u32 {
         let last = self.free.len() - 1 - tried as usize;
         let drawn = random.random_range(0..=last);

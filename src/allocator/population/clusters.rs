@@ -1,4 +1,5 @@
-//! Alternating runs of occupied and of free ports, around a range. Uses numbers, not ports.
+//! Draws alternating runs of occupied and free candidates, which may wrap around the end of the
+//! range. Uses the candidates' numbers, not their ports.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ pub struct Clusters {
     /// One bit per number.
     taken: Vec<u64>,
     runs: Arc<[OccupiedRun]>,
-    /// Ends of the parts of a composition; kept to reuse the buffers.
+    /// Ends of the runs and of the gaps of the last draw, kept to reuse the buffers.
     cuts: [Vec<u32>; 2],
 }
 
@@ -36,7 +37,8 @@ impl Clusters {
     }
 
     /// Draws exactly `occupied` numbers, in as many runs as give a mean length of `CLUSTER`. All
-    /// lengths of runs and gaps that add up are equally likely, and so are all starts.
+    /// combinations of lengths of runs and gaps with these totals are equally likely, and so are
+    /// all starts of the first run.
     pub fn draw(&mut self, occupied: u32, random: &mut impl Rng) {
         let free = self.numbers - occupied;
         self.taken.fill(0);
@@ -67,8 +69,8 @@ impl Clusters {
     }
 }
 
-/// Draws where each of `parts` parts ends, none of them empty. All parts that add up to `total` are
-/// equally likely.
+/// Splits `total` at random into `parts` parts, none of them empty, and stores in `ends` where each
+/// of them ends. All such splits are equally likely.
 fn compose(total: u32, parts: u32, ends: &mut Vec<u32>, random: &mut impl Rng) {
     ends.clear();
     let wanted = parts as usize - 1;
@@ -76,7 +78,7 @@ fn compose(total: u32, parts: u32, ends: &mut Vec<u32>, random: &mut impl Rng) {
         while ends.len() < wanted {
             ends.push(random.random_range(1..total));
         }
-        // Draws duplicates again.
+        // Removes duplicates; the outer loop draws them again.
         ends.sort_unstable();
         ends.dedup();
     }

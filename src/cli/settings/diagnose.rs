@@ -53,7 +53,7 @@ fn thresholds(warn: &str, critical: &str) -> Result<Thresholds, BadInput> {
     let shares = (percent("--warn", warn)?, percent("--critical", critical)?);
     if shares.0 > shares.1 {
         return Err(BadInput(format!(
-            "--warn {warn} is above --critical {critical}: expected --warn at or below --critical"
+            "--warn {warn} is above --critical {critical}: lower --warn, or raise --critical"
         )));
     }
     Ok(Thresholds { warn: shares.0 / 100.0, critical: shares.1 / 100.0 })

@@ -1,13 +1,14 @@
-//! Which real bind() calls leave a port unchanged, and in which order. Makes no system call.
+//! Decides which bind() calls can be tried on a port without a lasting effect on later calls, and
+//! in which order. Makes no system call.
 //!
-//! The kernel keeps marks for each TCP port in use (`struct inet_bind_bucket`), and a bind() beside
-//! other sockets changes them:
+//! The kernel keeps marks for each TCP port in use (`struct inet_bind_bucket`), and a bind() to a
+//! port that other sockets use changes them:
 //!
-//! - A successful bind() with SO_REUSEPORT to a wildcard address: a later one to another wildcard
-//!   address is not compared with the sockets on the port any more (`sk_reuseport_match`), until a
-//!   bind() without that option succeeds there.
-//! - Before Linux 6.18, any successful bind() beside connected sockets: connect() skips the port
-//!   until all of them are gone (d57f4b874946).
+//! - After a successful bind() with SO_REUSEPORT to a wildcard address, the kernel does not compare
+//!   a later one to another wildcard address with the sockets on the port (`sk_reuseport_match`).
+//!   This ends when a bind() to the port without that option succeeds.
+//! - Before Linux 6.18, after any successful bind() to a port with connected sockets, connect()
+//!   skips the port until all of these sockets are gone (d57f4b874946).
 
 use crate::domain::{
     Gap, Machine, Protocol, Snapshot, State,
@@ -21,7 +22,7 @@ use crate::domain::{
 /// Why a bind() is not tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
-    /// Sockets are connected on the port, before Linux 6.18.
+    /// The port has connected sockets, and the kernel is older than Linux 6.18.
     BesideConnection,
     /// The bind() would leave a mark.
     LeavesMark,
@@ -60,10 +61,11 @@ impl<E: Copy> Probed<E> {
 /// Tries each bind() with `try_bind`, one after another; returns the results in the order of
 /// `binds`.
 ///
-/// SO_REUSEPORT on all addresses comes first: it fails, or conflicts with no socket, or finds a
-/// mark of others, and so leaves none. Of the others, those without an option come first and those
-/// with SO_REUSEPORT last, in each case the widest address first. After a success with
-/// SO_REUSEPORT, a bind() without an option that succeeded before is repeated to remove the mark.
+/// The bind() with SO_REUSEPORT to all addresses comes first. It leaves no mark of its own: it
+/// fails, conflicts with no socket, or finds the mark already set by others. Then come the calls
+/// without an option, those with SO_REUSEADDR, and the others with SO_REUSEPORT, in each group the
+/// widest address first. After a success with SO_REUSEPORT, a bind() without an option that
+/// succeeded before is repeated to remove the mark.
 pub fn probe_each<E: Copy>(
     snapshot: &Snapshot,
     port: u16,
@@ -98,8 +100,8 @@ pub fn probe_each<E: Copy>(
     results
 }
 
-/// Whether all sockets on the port conflict with that address too, so that a bind() that failed on
-/// the widest address also fails here.
+/// Returns whether all sockets on the port also conflict with the address of `bind`, so that a
+/// bind() that failed on the widest address also fails here.
 fn fails_as_widest(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
     let wanted = Reach::of_bind(bind.address);
     let mut sockets = snapshot.on_port(bind.protocol, port).iter();
@@ -107,7 +109,8 @@ fn fails_as_widest(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
         && sockets.all(|socket| meeting(snapshot, &wanted, socket) == Meeting::Surely)
 }
 
-/// Returns why the bind() must be skipped. `is_safe`: its mark can be removed, or does no harm.
+/// Returns why the bind() must be skipped. `is_safe` is whether the mark that it leaves can be
+/// removed or does no harm.
 fn skipped(snapshot: &Snapshot, port: u16, bind: Bind, is_safe: bool) -> Option<Skipped> {
     if bind.protocol != Protocol::Tcp {
         return None;
@@ -125,8 +128,8 @@ fn is_marking<E>(bind: Bind, result: &Probed<E>) -> bool {
     is_shared && matches!(result, Probed::Tried(Ok(())))
 }
 
-/// Whether a bind() would take the port from connect(). A listening or bound socket has done so
-/// already.
+/// Returns whether a bind() would make connect() skip the port. Returns false if a listening or
+/// bound socket has already had this effect.
 fn takes_from_connect(snapshot: &Snapshot, port: u16) -> bool {
     let sockets = snapshot.on_port(Protocol::Tcp, port);
     let is_marked = sockets.iter().any(|s| matches!(s.state, State::Listen | State::Bound));

@@ -46,7 +46,8 @@ enum Device {
 pub struct Reach {
     v4: FamilySide<Ipv4Addr>,
     v6: FamilySide<Ipv6Addr>,
-    /// Whether it has `v4` depends on its IPV6_V6ONLY, which the tables do not show.
+    /// Whether `v4` is uncertain: it depends on the socket's IPV6_V6ONLY, which the tables do not
+    /// show.
     is_v4_undecided: bool,
     device: Device,
 }
@@ -54,7 +55,8 @@ pub struct Reach {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meeting {
     Never,
-    /// Only if the holder's IPV6_V6ONLY is 0, or if it is not bound to another interface.
+    /// Unknown: they overlap only if the holder's IPV6_V6ONLY is 0, or if the holder is not bound
+    /// to another interface. The tables do not show this.
     Undecided,
     Surely,
 }
@@ -141,7 +143,7 @@ impl Reach {
         }
     }
 
-    /// Whether it covers all addresses of at least one family.
+    /// Returns whether this covers all addresses of at least one family.
     pub fn is_wide(&self) -> bool {
         self.v4 == FamilySide::Every && !self.is_v4_undecided || self.v6 == FamilySide::Every
     }

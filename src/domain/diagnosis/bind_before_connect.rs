@@ -48,7 +48,7 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
         severity: severity(evidence, count + range.unconnectable),
         about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
-            "{} of connections were bound by number before connect() ({} of the range): {name}",
+            "{} with connections were bound by number before connect() ({} of the range): {name}",
             ports(count),
             percent(share)
         ),

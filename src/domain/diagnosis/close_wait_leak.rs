@@ -55,7 +55,7 @@ fn of(group: &PartyGroup<&OwnerUse>) -> Finding {
         steps: steps(&["close when read() returns 0", "stopgap: restart it"]),
         meaning:
             "The peers have closed these connections, but the process has not called close(). \
-                  No timer ends CLOSE-WAIT: ports and descriptors stay in use until it does. If \
+                  Without SO_KEEPALIVE, ports and descriptors stay in use until it does. If \
                   the leak goes on, connect() fails with EADDRNOTAVAIL, or socket() with EMFILE."
                 .to_owned(),
         evidence: figures,
@@ -63,12 +63,12 @@ fn of(group: &PartyGroup<&OwnerUse>) -> Finding {
             format!(
                 "fix {program}: close the socket when read() returns 0, on every path, errors \
                  included (the usual cause in HTTP clients: a response body that is not read to \
-                 its end and closed)"
+                 its end, or not closed)"
             ),
             "stopgap: restart it, which closes all of them at once".to_owned(),
         ],
         avoid: vec![
-            "do not tune sysctls: neither keep-alive nor tcp_fin_timeout ends CLOSE-WAIT"
+            "do not tune tcp_fin_timeout or keep-alive: the descriptor stays open in any case"
                 .to_owned(),
         ],
     }

@@ -49,7 +49,7 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
         severity: if has_refused { Severity::Critical } else { Severity::Warning },
         about: About::Port(Protocol::Tcp, socket.local.port),
         summary: format!(
-            "{} does not accept on {}: {} connections wait, its backlog is {}",
+            "{} accepts too slowly on {}: {} connections wait, its backlog is {}",
             owner.as_deref().unwrap_or("an unknown process"),
             socket.local,
             grouped(waiting),
@@ -64,7 +64,7 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
     }
 }
 
-const MEANING: &str = "The kernel drops SYNs to a full accept queue: connect() hangs and fails \
+const MEANING: &str = "While the accept queue is full the kernel drops SYNs: connect() hangs and fails \
                        with ETIMEDOUT, or with ECONNRESET if tcp_abort_on_overflow is set. This \
                        looks like port exhaustion but is not: the client has its port, the server \
                        does not call accept().";

@@ -31,14 +31,14 @@ fn finding(gap: &Gap) -> Finding {
         evidence: figures,
         advice: vec![gap.remedy().to_owned()],
         avoid: vec![
-            "do not conclude from missing findings that all is well: they may need this data"
+            "do not take the absence of a finding for good news: its rule may need this data"
                 .to_owned(),
         ],
     }
 }
 
-/// If sockets are missing, other rules may be silent without reason; if the range is unknown, so is
-/// the number of ports left.
+/// Returns `Warning` if sockets are missing, because other rules may then miss a problem, or if the
+/// range is unknown, because the number of ports left is then unknown, too.
 fn severity(gap: &Gap) -> Severity {
     match gap {
         Gap::TableRefused { .. } | Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => {
@@ -78,7 +78,7 @@ fn meaning(gap: &Gap) -> &'static str {
              bind() such a socket blocks is uncertain."
         }
         Gap::PolicyAssumed { .. } => {
-            "The kernel may choose ports by another policy than the one assumed here. Capacities \
+            "The kernel may choose ports in a way other than the one assumed here. Capacities \
              and the numbers left may be wrong."
         }
         Gap::VitalsUnread { .. } => {

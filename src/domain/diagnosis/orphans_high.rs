@@ -36,7 +36,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         severity: if is_critical { Severity::Critical } else { Severity::Warning },
         about: About::Machine,
         summary: format!(
-            "{} of {} orphaned connections in use: closed by their processes, not yet finished by \
+            "{} of at most {} orphaned connections: closed by their processes, not yet finished by \
              TCP",
             grouped(orphans),
             grouped(max),

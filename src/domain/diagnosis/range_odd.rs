@@ -9,8 +9,9 @@ use crate::domain::{
 };
 
 /// `__inet_hash_connect` and `inet_csk_find_open_port` round the number of ports down to an even
-/// one and start at a random port, so that each search skips one port of the low parity, another
-/// one each time. A range of one port is searched completely.
+/// one and start at a random port, so that each search skips one port of the low parity: the first
+/// or the last one of the range, depending on the start. A range of one port is searched
+/// completely.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.snapshot.ephemeral.range;
     if range.len() == 1 || range.len().is_multiple_of(2) {

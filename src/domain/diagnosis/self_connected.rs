@@ -67,7 +67,7 @@ fn summary(evidence: &Evidence<'_>, socket: &Socket, owner: Party) -> String {
              no server can listen there or on all addresses"
         ),
         (true, Some(ms)) if *state == State::TimeWait => format!(
-            "{who} was connected to itself on {local}: TIME-WAIT blocks port {port} for servers \
+            "{who} was connected to itself on {local}: TIME-WAIT keeps servers off port {port} \
              for another {} s",
             ms.div_ceil(1000)
         ),

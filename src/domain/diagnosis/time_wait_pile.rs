@@ -55,7 +55,7 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         severity: severity(row.reusable, row.time_wait),
         about: About::Destination(row.destination),
         summary: format!(
-            "tcp → {remote}: {} of {} ports in TIME-WAIT ({} of all){when}: {maker}",
+            "tcp → {remote}: {} of {} used ports in TIME-WAIT ({} of the usable ones){when}: {maker}",
             grouped(row.time_wait),
             grouped(row.used),
             percent(f64::from(row.time_wait) / f64::from(row.capacity.max(1))),

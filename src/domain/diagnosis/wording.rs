@@ -54,15 +54,15 @@ pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
     }
 }
 
-/// Names the first process of a list sorted by sockets, most first; without a process, the first
-/// party.
+/// Names the first process of `owners`, which is sorted by number of sockets, most first. Names the
+/// first party if there is no process.
 pub(super) fn maker(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
     let process = owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
     let (named, _) = process.or(owners.first()).copied().unwrap_or((Party::Nobody, 0));
     party(evidence, named)
 }
 
-/// As `maker`, for advice: names the process that has to change.
+/// Names the process that has to change, for advice; without a process, `the client`.
 pub(super) fn client(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
     let process = owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
     process.map_or("the client".to_owned(), |&(named, _)| party(evidence, named))
@@ -85,9 +85,9 @@ pub(super) fn ports(number: u32) -> String {
     count_of(number, "port", "ports")
 }
 
-/// Prefix of the number left for a new destination: before Linux 6.18 a bind() beside a connection
-/// has taken its port from connect(), which is not visible once the bound socket is closed (commit
-/// d57f4b874946).
+/// Returns the prefix of the number of ports left for a new destination. Before Linux 6.18,
+/// connect() skips a port after a bind() to it while it had connections, and this is not visible
+/// once the bound socket is closed (commit d57f4b874946).
 pub fn at_most(snapshot: &Snapshot) -> &'static str {
     let is_old = snapshot.machine.is_at_least((6, 18)) == Some(false);
     if is_old && snapshot.connected_ports() != (0, 0) { "at most " } else { "" }
@@ -137,18 +137,17 @@ pub(super) struct Call {
     pub name: &'static str,
     pub is_plural: bool,
     pub errno: &'static str,
-    /// Of the used ports: in TIME-WAIT.
+    /// Number of used ports that are in TIME-WAIT.
     pub time_wait: u32,
 }
 
-/// Used share from which a few scans cannot prove that no failure was missed.
+/// Used share from which a few scans are not enough to rule out that calls failed between them.
 const NEARLY_FULL: f64 = 0.98;
-/// Scans over this time show the effect of TIME-WAIT, which lasts a minute.
+/// Minimum time that scans must cover to show the effect of TIME-WAIT, which lasts a minute.
 const LONG_ENOUGH: Duration = Duration::from_secs(59);
 
 impl Call {
-    /// Says how the call fails: now, on and off, or not yet. The sentence has the same form within
-    /// a level.
+    /// Describes how the call fails: always, intermittently, or only once no port is left.
     pub fn fails(&self, standing: &Standing) -> String {
         let Self { name, errno, .. } = self;
         let [verb, again] =
@@ -169,7 +168,7 @@ impl Call {
                     _ => ": ports enter and leave TIME-WAIT in waves",
                 };
                 format!(
-                    "{name} may already fail at times with {errno}{waves}. Run portscope diagnose \
+                    "{name} may already fail intermittently with {errno}{waves}. Run portscope diagnose \
                      --sample 60 to check."
                 )
             }

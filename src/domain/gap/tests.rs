@@ -43,7 +43,7 @@ fn a_failed_walk_that_hides_no_socket_counts_none() {
     let gap = Gap::OwnersUnreadable { sockets: 0, error: Errno::ENOENT };
     assert_eq!(
         line(&gap),
-        "owners may be missing: /proc cannot be read: ENOENT (mount /proc, without hidepid for \
+        "owners may be missing: /proc cannot be read (ENOENT) (mount /proc, without hidepid for \
          this user)"
     );
 }

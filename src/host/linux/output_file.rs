@@ -30,7 +30,7 @@ use crate::host::{signals, standard_output};
 
 use place::{FileName, OPEN_FOLDERS, Occupant, belongs_to, has_changed};
 
-/// Maximum number of temporary names that may be in use already.
+/// Maximum number of temporary names found in use before creating a file fails.
 const MOST_NAMES: u32 = 100;
 /// How often the target may appear or disappear between the check and the write.
 const MOST_CHANGES: u32 = 10;
@@ -60,7 +60,7 @@ pub fn open(path: &Path, mark: Option<&'static str>) -> io::Result<OutputFile> {
     }
 }
 
-/// Duplicates the descriptor itself; a file opened again would be written from its start.
+/// Duplicates the descriptor. Opening the file again would start to write at its beginning.
 fn duplicate(number: RawFd) -> io::Result<File> {
     if number == 1 {
         drop(standard_output::open()?);
@@ -76,8 +76,8 @@ pub struct NewFile {
     place: FileName,
     mark: Option<&'static str>,
     file: File,
-    /// The temporary name: used if the file system has no files without a name (NFS, old overlays),
-    /// and for a moment before an old file is replaced.
+    /// The temporary name, if the file has one: on file systems without O_TMPFILE (NFS, old
+    /// overlayfs), and for a moment before an old file is replaced.
     temporary: Option<CString>,
 }
 
@@ -93,7 +93,7 @@ impl NewFile {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
         let nameless = openat(&place.folder, c".", flags, Mode::from_raw_mode(mode));
         let (file, temporary) = match nameless {
-            // Without /proc, it could not get its name later.
+            // Without /proc, the file could not get its name later.
             Ok(file) if rustix::fs::stat(OPEN_FOLDERS).is_ok() => (file, None),
             Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
                 let (name, file) = create_named(&place.folder, Mode::from_raw_mode(mode))?;
@@ -129,7 +129,7 @@ impl NewFile {
         &self.file
     }
 
-    /// Gives the file its name, after another check of what has that name now.
+    /// Gives the file its name. First checks again what has that name now.
     pub fn publish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         for _ in 0..MOST_CHANGES {
@@ -162,7 +162,7 @@ impl NewFile {
             linkat(folder, temporary, folder, name, AtFlags::empty())?;
             return unlinkat(folder, temporary, AtFlags::empty());
         }
-        // Without a privilege, only newer kernels link by the descriptor alone.
+        // An unprivileged process can link by the descriptor alone only on newer kernels.
         let linked = linkat(&self.file, c"", folder, name, AtFlags::EMPTY_PATH);
         if matches!(linked, Ok(()) | Err(Errno::EXIST)) {
             return linked;
@@ -171,7 +171,8 @@ impl NewFile {
         linkat(CWD, path, folder, name, AtFlags::SYMLINK_FOLLOW)
     }
 
-    /// Replaces the old file atomically. A signal between the steps would leave a temporary name.
+    /// Replaces the old file atomically. Blocks signals, because one that ends the process between
+    /// the steps would leave a file with a temporary name.
     fn replace(&mut self) -> io::Result<()> {
         signals::without_interruption(|| self.rename_over_old())
     }
@@ -192,7 +193,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            // Ignored: the error to report is why the file was not published.
+            // An error here is ignored: the caller reports why the file was not published.
             let _ = unlinkat(&self.place.folder, temporary, AtFlags::empty());
         }
     }
@@ -204,7 +205,8 @@ fn create_named(folder: &OwnedFd, mode: Mode) -> io::Result<(CString, OwnedFd)> 
     Ok((name, file))
 }
 
-/// Tries temporary names until one is not in use: in a container each run has the same pid.
+/// Tries temporary names until one is not in use. A name contains the pid, which can be the same
+/// for each run in a container.
 fn with_free_name<T>(
     mut attempt: impl FnMut(&CString) -> Result<T, Errno>,
 ) -> io::Result<(T, CString)> {

@@ -24,7 +24,7 @@ use crate::host::{
 /// Maximum size in bytes of /proc/PID/status, which may list many groups.
 const LONGEST_STATUS: u64 = 1 << 20;
 
-/// Maximum number of processes examined from the client up to the first one of its namespace.
+/// Maximum number of the client's ancestors that are examined.
 const MOST_ANCESTORS: usize = 64;
 
 /// Why the process that a client means is unknown.
@@ -70,8 +70,8 @@ pub fn translate(socket: impl AsFd, pid: u32) -> Result<u32, NotTranslated> {
     }
 }
 
-/// Whether the client is in this process's pid namespace. Costs a third of reading its status. Also
-/// false without the permission to check.
+/// Whether the client is in this process's pid namespace. Takes a third of the time of reading the
+/// client's status. Returns false, too, without the permission to check.
 fn is_beside_us(client: u32) -> bool {
     static OURS: OnceLock<Option<(u64, u64)>> = OnceLock::new();
     let namespace = |process: &str| {

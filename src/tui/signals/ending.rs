@@ -1,5 +1,5 @@
-//! The signals that end a program, and one that requests a report, for programs without a screen: a
-//! descriptor wakes their loop.
+//! Catches the signals that end a program, and one that requests a report, for programs without a
+//! TUI. A descriptor wakes their loop.
 
 use std::{
     io::{self, Read as _},
@@ -17,8 +17,8 @@ use signal_hook::{flag, low_level::pipe};
 
 use super::{ENDING, ignored_signals};
 
-/// Catches these signals, so that they do not end the process. The descriptor is readable once one
-/// came.
+/// Catches these signals, so that they do not end the process. The descriptor becomes readable when
+/// a signal arrives.
 pub struct EndingSignals {
     came: UnixStream,
     /// The last signal that asked the program to end; 0: none.
@@ -32,7 +32,8 @@ impl EndingSignals {
     pub fn listen(report: i32) -> io::Result<Self> {
         let (came, to_us) = UnixStream::pair()?;
         came.set_nonblocking(true)?;
-        // One descriptor for all signals. None of them is ever unregistered, which would close it.
+        // One descriptor for all signals. No handler is ever unregistered, because that would close
+        // the descriptor.
         let wake = to_us.into_raw_fd();
         let (last, asked) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let ignored = ignored_signals().unwrap_or(0);
@@ -50,8 +51,8 @@ impl EndingSignals {
         Ok(Self { came, last, asked })
     }
 
-    /// Reads the descriptor until it is empty, so that it waits for the next signal. The flags keep
-    /// what came before.
+    /// Reads the descriptor until it is empty, so that it is not readable before the next signal.
+    /// The flags still record the earlier signals.
     pub fn clear(&self) {
         let mut bytes = [0; 64];
         while (&self.came).read(&mut bytes).is_ok_and(|length| length == bytes.len()) {}

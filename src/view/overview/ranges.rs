@@ -113,7 +113,7 @@ fn half(sight: &OverviewContext<'_>, gauge: &Gauge) -> Span<'static> {
     let parity = if is_even { "even" } else { "odd" };
     let role = if left == 0 { Role::Warn } else { Role::Dim };
     let text = match left {
-        0 => "fast half full".to_owned(),
+        0 => format!("{parity} ports full"),
         left => format!("{parity} {} left", words::thousands(left)),
     };
     let width = usize::from(HALF);

@@ -40,8 +40,8 @@ unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
 }
 
-/// Returns whether two threads share one descriptor table. Takes about 1 µs; reading a table takes
-/// as long for each descriptor.
+/// Returns whether two threads share one descriptor table. Takes about 1 µs, while reading a table
+/// takes about 1 µs per descriptor.
 ///
 /// Errors: EPERM without the right to trace both, ESRCH if one has ended, ENOSYS if the kernel does
 /// not have the system call.
@@ -52,7 +52,7 @@ pub(super) fn share_descriptors(one: u32, other: u32) -> Result<bool, Errno> {
     let order = unsafe { syscall(number, one, other, KCMP_FILES, 0 as c_ulong, 0 as c_ulong) };
     match order {
         0 => Ok(true),
-        // The tables differ; the value is their order by an address that the kernel does not show.
+        // The tables differ. The value only gives their order by address in the kernel.
         1..=3 => Ok(false),
         _ => Err(Errno::from(&io::Error::last_os_error())),
     }

@@ -12,8 +12,8 @@ use crate::{
     },
 };
 
-/// Share of its ports that a destination must use to be listed. Without a limit, a client of
-/// thousands of servers would create new series with each run.
+/// Minimum used share of a destination's ports for the destination to be listed. Without a limit, a
+/// client of thousands of servers would create new series with each run.
 const LEAST_SHARE: f64 = 0.01;
 
 pub(super) struct ListedSubjects<'a> {
@@ -105,7 +105,7 @@ fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)
 }
 
 /// Returns the label of a network namespace that was asked for: its name in /run/netns, else its
-/// inode number, because another name would create other series.
+/// inode number. Any other name for the same namespace would create other series.
 fn label<'a>(health: &Health<'a>) -> Option<MetricLabel<'a>> {
     let machine = &health.scan.snapshot.machine;
     let name = machine.namespace_name.as_ref()?;
