@@ -109,7 +109,7 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
         ("scan --range", "needs a value"),
         ("scan --protocol icmp", "tcp, udp, both"),
         ("scan --format yaml", "text, json, csv"),
-        ("scan --frobnicate", "portscope --help"),
+        ("scan --frobnicate", "see --help of the command"),
         ("scan extra", "unexpected argument 'extra'"),
         ("explain", "missing argument <PORT>"),
         ("explain 0", "1 to 65535"),

@@ -224,7 +224,7 @@ fn time_wait_that_may_not_be_reused_exhausts_a_destination() {
         let look = Look::now();
         let words = ["127.0.0.1:5000", "none left", "tcp_tw_reuse=1", "keep-alive"];
         look.one("destination-exhausted", Severity::Critical, &words);
-        let words = ["64 of 64 ports in TIME-WAIT", "(tcp_tw_reuse 0)", "keep-alive"];
+        let words = ["64 of 64 used ports in TIME-WAIT", "(tcp_tw_reuse 0)", "keep-alive"];
         let pile = look.one("time-wait-pile", Severity::Warning, &words);
         assert_eq!(figure(pile, "reusable"), &Figure::Count(0));
         // TIME-WAIT of one moment does not show whether connect() chose the ports.

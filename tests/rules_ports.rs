@@ -102,7 +102,7 @@ fn what_a_closed_connection_to_itself_leaves_is_a_notice_until_it_is_ended() {
         let at = SocketAddr::from((LOCAL, 40_002));
         drop(connect_to_itself(at));
         assert_eq!(errno_of(serve(at)), Some(Errno::ADDRINUSE));
-        let words = ["127.0.0.1:40002", "TIME-WAIT blocks port 40002 for servers"];
+        let words = ["127.0.0.1:40002", "TIME-WAIT keeps servers off port 40002"];
         let finding = Judge::now().one("self-connected", Severity::Notice, &words);
         if needs_linux((6, 1), "ends TIME-WAIT") && run(&command(&finding, 0, "ss --kill")) {
             Judge::now().silent("self-connected");

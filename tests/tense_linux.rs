@@ -130,7 +130,7 @@ fn near_the_limit_one_sample_says_that_it_is_too_little_to_know() {
             let output = diagnose(&format!("--sample {sample}"));
             let text = String::from_utf8(output.stdout).unwrap();
             let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(words.contains("connect() to it may already fail at times"), "{text}");
+            assert!(words.contains("connect() to it may already fail intermittently"), "{text}");
             assert!(words.contains("Run portscope diagnose --sample 60 to check."), "{text}");
             assert!(!words.contains("TIME-WAIT in waves"), "nothing is in TIME-WAIT: {text}");
         }

@@ -61,16 +61,16 @@ fn choices(error: &clap::Error) -> String {
         Some(ContextValue::Strings(names)) if !names.is_empty() => {
             format!(": expected one of {}", names.join(", "))
         }
-        _ => ": see portscope --help".into(),
+        _ => ": see --help of the command".into(),
     }
 }
 
 fn suggestion(error: &clap::Error) -> String {
     match error.get(ContextKind::SuggestedArg) {
         Some(suggested) => {
-            format!(": did you mean {}? See --help of the command", shown(suggested))
+            format!(": did you mean {}? see --help of the command", shown(suggested))
         }
-        None => ": see portscope --help".into(),
+        None => ": see --help of the command".into(),
     }
 }
 

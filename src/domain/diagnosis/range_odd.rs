@@ -32,8 +32,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         steps: steps(&["first and last port of different parity"]),
         meaning: format!(
             "The kernel searches TCP ports in pairs. Both ends of this range are {parity}, so each \
-             search skips one {parity} port, a different one each time: connect() can fail with \
-             EADDRNOTAVAIL, and bind() to port 0 with EADDRINUSE, although one port is left. The \
+             search skips the first or the last port: connect() can fail with EADDRNOTAVAIL, and bind() to port 0 with EADDRINUSE, although one port is left. The \
              kernel logs a warning about such ranges. UDP is not affected."
         ),
         evidence: vec![

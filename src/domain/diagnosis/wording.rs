@@ -168,8 +168,8 @@ impl Call {
                     _ => ": ports enter and leave TIME-WAIT in waves",
                 };
                 format!(
-                    "{name} may already fail intermittently with {errno}{waves}. Run portscope diagnose \
-                     --sample 60 to check."
+                    "{name} may already fail intermittently with {errno}{waves}. Run portscope \
+                     diagnose --sample 60 to check."
                 )
             }
             _ => format!("{name} {verb} with {errno} once no port is left."),

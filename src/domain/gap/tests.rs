@@ -18,7 +18,7 @@ fn a_refusal_has_the_name_of_its_errno() {
         let refused = Gap::NetlinkRefused { error };
         assert!(refused.why().contains(&format!("({name})")), "{}", refused.why());
         let table = Gap::TableRefused { table: Table::Tcp, error };
-        assert!(table.why().ends_with(name), "{}", table.why());
+        assert!(table.why().ends_with(&format!("({name})")), "{}", table.why());
     }
 }
 
