@@ -133,7 +133,8 @@ pub struct App {
     screen: Screen,
     overlay: Overlay,
     overview: Overview,
-    /// The lens that was on when the map was opened from the Overview. Esc leads back there.
+    /// The lens that was on before the map was opened from the Overview. Set while Esc returns to
+    /// the Overview.
     visited_from: Option<Lens>,
     map: Map,
     scan: Option<LatestScan>,
@@ -150,7 +151,8 @@ pub struct App {
     trends: Trends,
     thresholds: Thresholds,
     headline: Option<Headline>,
-    /// Vitals of the first snapshot, and when it was taken: counters are judged by their growth.
+    /// Vitals of the first snapshot, and when it was taken. Only the growth of counters since then
+    /// is judged.
     first_vitals: Option<(Vitals, Duration)>,
     services: ServiceNames,
     is_mouse_on: bool,
@@ -242,7 +244,7 @@ impl App {
         self.fault.as_ref()
     }
 
-    /// What earlier scans found on the ports, and since when.
+    /// What earlier scans found on the ports, and since when it has been there.
     pub fn history(&self) -> &History {
         &self.history
     }
@@ -262,8 +264,9 @@ impl App {
         self.headline.as_ref()
     }
 
-    /// The worst range or destination, or the one that was the worst until a moment ago. None
-    /// before the first scan.
+    /// The state of the range or destination that the headline is about. A headline may stay for
+    /// ten seconds after another range or destination has become the worst. None before the first
+    /// scan.
     pub fn verdict(&self) -> Option<Standing> {
         self.headline.map(|headline| headline.standing)
     }
@@ -286,7 +289,8 @@ impl App {
         self.span.map(|span| span.ports)
     }
 
-    /// The port that the inspector describes: the one under the pointer, else under the cursor.
+    /// The port that the inspector describes: the port under the pointer, else the port under the
+    /// cursor.
     pub fn inspected(&self) -> u16 {
         self.hover.map_or(self.map.cursor, |block| self.telling_port(block))
     }
@@ -302,7 +306,8 @@ impl App {
         changes.filter(|_| is_shown)
     }
 
-    /// Minimum time between two frames that show reports. Keys are answered at once.
+    /// Minimum time between two frames that show reports. A frame that answers a key has no
+    /// minimum.
     pub fn frame_gap(&self) -> Duration {
         let is_fast = match self.screen {
             Screen::Allocate => self.allocation.is_sampled() && !self.pool.is_open(),
@@ -362,7 +367,8 @@ impl App {
         self.map.plan(self.ephemeral(), size)
     }
 
-    /// Why dots that the user asked for are not shown, if so.
+    /// The reason why the map shows blocks although the user chose dots. None: it shows what the
+    /// user chose.
     pub fn missing_dots(&self) -> Option<&'static str> {
         self.grid(self.size).and_then(|grid| self.map.missing_dots(&grid))
     }
@@ -391,7 +397,7 @@ impl App {
         telling.unwrap_or(block.first())
     }
 
-    /// All sockets on a port, of both protocols, whatever the map shows.
+    /// All sockets on a port, of both protocols, even if the map shows only one protocol.
     pub fn sockets_on(&self, port: u16) -> impl Iterator<Item = &Socket> {
         let snapshot = self.scan.as_ref().map(|scan| &scan.snapshot);
         snapshot.into_iter().flat_map(move |snapshot| {

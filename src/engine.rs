@@ -1,5 +1,5 @@
-//! Runs the worker threads that access a host on behalf of the caller. Neither handles keys nor
-//! draws.
+//! Runs the worker threads that access a host on behalf of the caller. Handles no keys and draws
+//! nothing on the screen.
 
 pub mod allocation;
 mod describer;
@@ -38,8 +38,8 @@ use self::{
     scanner::{Orders, ScanLoop},
 };
 
-/// How long `drop` waits for the scanner and the describer. It waits no longer for a thread that is
-/// stuck in a system call.
+/// Maximum time that `drop` waits for the scanner and the describer. A thread that is still stuck
+/// in a system call after this time ends with the process.
 const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Handle to the worker threads. Dropping it stops them.

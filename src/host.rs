@@ -1,4 +1,5 @@
-//! The trait for the machine that portscope examines. Reports what is there, without judging it.
+//! The trait for the machine that portscope examines. A host reports facts and does not evaluate
+//! them.
 
 pub mod course;
 #[cfg(target_os = "linux")]
@@ -21,17 +22,19 @@ use crate::domain::{
     availability::{Bind, BindAddress},
 };
 
-/// A machine: the real one, a simulated one, later a recorded one.
+/// A machine to examine: the real one or a simulated one.
 ///
-/// A scanner, a describer and a binder are separate objects, each for a thread of its own: blocking
-/// reads about a process must not delay the scan, and neither may delay an allocation.
+/// A scanner, a describer and a binder are separate objects, so that each can run in its own
+/// thread: reading about a process can block, and must not delay a scan; neither of the two may
+/// delay an allocation.
 pub trait Host: Send + Sync {
     fn machine(&self) -> Arc<Machine>;
 
     fn scanner(&self) -> Result<Box<dyn Scanner>, HostError>;
 
-    /// Returns the kernel's port policy, with a gap for each value that is only assumed. Takes a
-    /// scan by default; a host that can read the policy without one overrides this.
+    /// Returns the kernel's port policy, with a gap for each value that is only assumed. The
+    /// default implementation makes a whole scan; a host that can read the policy alone overrides
+    /// it.
     fn policy(&self) -> Result<(Ephemeral, Vec<Gap>), HostError> {
         let mut snapshot = Snapshot::empty(self.machine(), Source::Simulated);
         self.scanner()?.scan(OwnerDepth::Skip, &mut snapshot)?;
@@ -60,8 +63,8 @@ pub trait Host: Send + Sync {
         Ok(named_address(asked, asked.and_then(|asked| asked.interface?.index())))
     }
 
-    /// Returns why the kernel refuses a bind() of this address; None: it does not. Takes no port. A
-    /// host that cannot try reports no refusal.
+    /// Returns why the kernel refuses a bind() of this address; None: the kernel accepts it.
+    /// Occupies no port. A host that cannot try reports no refusal.
     fn address_refusal(&self, _protocol: Protocol, _: BindAddress) -> Option<AddressRefusal> {
         None
     }
@@ -128,8 +131,8 @@ pub trait Scanner: Send {
     /// means that no socket could be listed at all.
     fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError>;
 
-    /// Fills in `snapshot.numbered` by another dump of the connected TCP sockets. Costs as much as
-    /// a walk over the kernel's table. A host without an answer leaves the field unchanged.
+    /// Fills in `snapshot.numbered` by another dump of the connected TCP sockets. The dump costs as
+    /// much as a walk over the kernel's table. A host without an answer leaves the field unchanged.
     fn ask_numbered(&mut self, _snapshot: &mut Snapshot) {}
 
     /// Fills in `snapshot.stamping_peers` by one request for each of `Snapshot::unknown_peers`. A
@@ -170,7 +173,8 @@ pub trait Describer: Send {
     /// Returns one entry for each pid that still exists.
     fn describe(&mut self, pids: &[u32]) -> Vec<Process>;
 
-    /// Returns why an existing process could not be described. None: it has ended, or it could be.
+    /// Returns why an existing process could not be described. None: the process has ended, or it
+    /// was described.
     fn refusal(&mut self, _pid: u32) -> Option<Errno> {
         None
     }
@@ -192,7 +196,8 @@ pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
 
     /// Makes bind() to port 0 choose from `range` from now on.
     ///
-    /// Errors: the machine cannot limit its choice, or chooses only from other ports.
+    /// Errors: the machine cannot limit its choice to a range, or its own range has no port in
+    /// `range`.
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError>;
 
     /// Sets SO_REUSEADDR on TCP sockets from now on. A bind() then also succeeds beside connections
@@ -210,8 +215,8 @@ pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
 pub trait Held: Send {
     fn port(&self) -> u16;
 
-    /// Discards the datagrams that arrived since the last call, and returns their number. Discards
-    /// a limited number per call, so that a call takes almost no time.
+    /// Discards the datagrams that arrived since the last call, and returns their number. The
+    /// number per call is limited, so that a call takes almost no time.
     fn strays(&mut self) -> u64 {
         0
     }
@@ -232,7 +237,7 @@ pub trait Held: Send {
 
 const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
 
-/// An operation that failed, in words, and the cause.
+/// A failed operation, described in words, and its cause.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {operation}: {}", named(.source))]
 pub struct HostError {

@@ -1,4 +1,5 @@
-//! Leased ports for programs: combines the pool, a machine and a clock. Chooses no ports.
+//! The API for programs that lease ports. Combines the pool, a machine and a clock. Chooses no
+//! ports.
 
 use std::{
     io,
@@ -20,8 +21,9 @@ use crate::{
     tcp_listener_of, udp_socket_of,
 };
 
-/// Maximum number of quarantines that one `take` ends, and of draining ports that it checks. More
-/// than the one port that it takes, so that they never pile up, but few enough to cost little.
+/// Maximum number of quarantines that one `take` ends, and of draining ports that it checks. A
+/// `take` adds at most one quarantine, so a number above one keeps them from piling up. A small
+/// number keeps `take` fast.
 const ENDED_BY_TAKE: usize = 4;
 /// Maximum number of quarantines that one `tend` ends.
 const ENDED_BY_TEND: usize = 64;
@@ -33,7 +35,7 @@ pub enum PoolError {
     Bands(#[from] BandsTooLarge),
     #[error("invalid failure rate {0}: expected 0 to 1")]
     FailureRate(f64),
-    /// No socket could be created, or none on that address.
+    /// The host failed: it could not create a socket, use that address, or draw a seed.
     #[error(transparent)]
     Io(#[from] HostError),
 }
@@ -86,15 +88,15 @@ impl LeasePoolBuilder {
         self
     }
 
-    /// Sets the probability with which a search may give up although a port is free, 0 to 1. It
-    /// determines the number of attempts. Default: one in a million.
+    /// Sets the probability with which a search may give up although a port is free, 0 to 1. The
+    /// probability determines the number of attempts. Default: one in a million.
     pub fn failure_rate(mut self, failure_rate: f64) -> Self {
         self.failure_rate = failure_rate;
         self
     }
 
-    /// Sets the maximum number of attempts of one search in one band, whatever the failure rate
-    /// requires; one is always made. Default: 1,000.
+    /// Sets the maximum number of attempts of one search in one band, even if the failure rate
+    /// requires more. At least one attempt is always made. Default: 1,000.
     pub fn max_attempts(mut self, max_attempts: u32) -> Self {
         self.max_attempts = max_attempts;
         self
@@ -145,8 +147,9 @@ struct Shared {
 
 /// Leases ports, and leases a port again only after a quarantine. Clones share one pool.
 ///
-/// A lease holds its port with bound sockets, so no other process can bind it, and the end of the
-/// process frees it, whatever the cause. The caller gets duplicates of these sockets.
+/// A lease holds its port with bound sockets, so no other process can bind the port. The kernel
+/// frees the port when the process ends, even if the process is killed. The caller gets duplicates
+/// of these sockets.
 ///
 /// ```no_run
 /// use portscope::{
@@ -170,21 +173,23 @@ struct Shared {
 ///
 /// # In async programs
 ///
-/// No method blocks to wait, so a task may call them without `spawn_blocking`. The cost of
-/// [`take`](Self::take) is that of its attempts: 1 in an empty range, 10 on average in one that is
-/// 90 % full, 100 at 99 %, and never more than [`max_attempts`](LeasePoolBuilder::max_attempts) in
-/// each band. A refused attempt takes about a microsecond. In a pool on both protocols it takes
-/// seven if TCP refuses, because a bound UDP socket is then closed and created again. So `take`
-/// delays a task by some 10 microseconds while many ports are free, by 20 to 100 at 90 %, and if
-/// others hold every port by 1 or 7 milliseconds with the default of 1,000 attempts: set fewer if
-/// that is too long. It also checks 4 ports in quarantine and ends at most 4 quarantines. It holds
-/// the lock all the time. Dropping a lease closes its sockets, or leaves that to the end of the
-/// quarantine.
+/// No method waits for a port, so a task may call all methods without `spawn_blocking`. The cost of
+/// [`take`](Self::take) is the cost of its attempts. It makes 1 attempt in an empty range, 10 on
+/// average in a range that is 90 % full, and 100 at 99 %. It never makes more than
+/// [`max_attempts`](LeasePoolBuilder::max_attempts) in each band. A refused attempt takes about 1
+/// microsecond. In a pool on both protocols it takes about 7 microseconds if TCP refuses, because a
+/// bound UDP socket is then closed and created again. So `take` delays a task by some 10
+/// microseconds while many ports are free, and by 20 to 100 microseconds at 90 %. If other
+/// processes hold every port, the default of 1,000 attempts takes 1 millisecond, or 7 on both
+/// protocols; set fewer attempts if that is too long. `take` also checks at most 4 ports in
+/// quarantine and ends at most 4 quarantines. It holds the pool's lock during the whole call.
+/// Dropping a lease closes its sockets at once, or at the end of the quarantine.
 ///
 /// The same limits hold for [`Allocator`](crate::Allocator).
-/// [`find_free_port`](crate::find_free_port) creates its sockets in each call and reads four files
-/// in `/proc/sys`, some 50 microseconds in all. If it gives up, it scans all sockets once, which
-/// takes milliseconds if there are many: allow it more attempts in that case.
+/// [`find_free_port`](crate::find_free_port) creates its sockets in each call and reads
+/// `ip_local_reserved_ports` in `/proc/sys`, which takes some 50 microseconds in all. If it gives
+/// up, it scans all sockets once. That takes milliseconds if there are many sockets; allow more
+/// attempts in that case.
 ///
 /// ```no_run
 /// # use portscope::{LeasePool, allocator::Priority, domain::PortRange};
@@ -231,7 +236,7 @@ impl LeasePool {
         self.0.limitation
     }
 
-    /// Leases a port of the bands that the class may use. It stays bound until the lease is
+    /// Leases a port of the bands that the class may use. The port stays bound until the lease is
     /// dropped.
     pub fn take(&self, class: Priority) -> Result<LeasedPort, Shortage> {
         let now = self.now();
@@ -244,11 +249,12 @@ impl LeasePool {
         Ok(LeasedPort { pool: self.clone(), port: lease.port, class })
     }
 
-    /// Ends at most 64 quarantines that are over; `take` ends some as well. For programs that
-    /// seldom call `take`: a port in [`Quarantine::Drain`] stays bound until a call ends its
-    /// quarantine, and a stray datagram restarts the quiet time when a call finds it.
+    /// Ends at most 64 quarantines that are over. Call it from a program that seldom calls `take`,
+    /// which also ends some quarantines. A port in [`Quarantine::Drain`] stays bound until one of
+    /// these calls ends its quarantine. A stray datagram restarts the quiet time when one of these
+    /// calls reads it.
     ///
-    /// Returns true if more quarantines are over.
+    /// Returns true if further quarantines are over but not ended yet.
     pub fn tend(&self) -> bool {
         let now = self.now();
         self.pool().pass_some(now, ENDED_BY_TEND)
@@ -277,8 +283,8 @@ impl LeasePool {
         self.0.begun.elapsed()
     }
 
-    /// A thread that panicked while it held the lock left nothing half done that another thread
-    /// could notice, so a poisoned lock is used as it is.
+    /// Locks the pool. Ignores a poisoned lock, because a thread that panics under the lock leaves
+    /// no partial change that another thread could notice.
     fn pool(&self) -> MutexGuard<'_, HostPool> {
         self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -293,9 +299,10 @@ impl std::fmt::Debug for LeasePool {
 
 /// A leased port of a [`LeasePool`]. Dropping it starts the quarantine of the port.
 ///
-/// Its sockets are duplicates (dup(2)) of those of the pool: options and O_NONBLOCK apply to all of
-/// them. A duplicate that outlives the lease keeps the port bound, so no other process gets it, but
-/// a pool that drains its ports then ends the listening and reads the datagrams.
+/// Its sockets are duplicates (dup(2)) of the pool's sockets, so options and O_NONBLOCK apply to
+/// all of them. A duplicate that outlives the lease keeps the port bound, so no other process gets
+/// the port. A pool with [`Quarantine::Drain`] stops listening on the port when the lease ends, and
+/// reads its datagrams.
 pub struct LeasedPort {
     pool: LeasePool,
     port: u16,
@@ -311,8 +318,8 @@ impl LeasedPort {
         self.class
     }
 
-    /// Returns duplicates of all its sockets, of the protocols that were asked for: TCP first, then
-    /// UDP. They are closed by execve(2).
+    /// Returns duplicates of all sockets of the lease, one or two for the pool's protocols: TCP
+    /// first, then UDP. execve(2) closes them.
     pub fn descriptors(&self) -> io::Result<Vec<OwnedFd>> {
         self.pool.pool().held_of(self.port).map_or(Ok(Vec::new()), |held| held.copies())
     }

@@ -50,8 +50,8 @@ use crate::{
 
 /// Binds a free port of `range`, chosen at random, on all addresses of IPv4 and IPv6.
 ///
-/// Does not try the ports in `ip_local_reserved_ports`. If it gives up, it scans once to report how
-/// many ports are free. See [`Allocator`] for more options.
+/// Does not try the ports in `ip_local_reserved_ports`. If no attempt succeeds, the function scans
+/// once to report how many ports are free. See [`Allocator`] for more options.
 ///
 /// ```no_run
 /// use portscope::{domain::{PortRange, Protocols}, find_free_port};
@@ -70,7 +70,7 @@ pub fn find_free_port(
     let policy = host::linux::policy::PolicyReader::default().reserved();
     let builder = Allocator::over(range).protocols(protocols).max_attempts(max_attempts);
     let builder = builder.reserved(policy.reserved());
-    // Without a `LinuxHost`, which would read more of the machine than a search needs.
+    // Creates no `LinuxHost`, which would read more of the machine than a search needs.
     let binder = Box::new(host::linux::binder::RealBinder::new(protocols, None)?);
     let mut allocator = builder.build_with(&ALLOCATORS[0], binder, FreePorts::everything())?;
     allocator.allocate(|_| ()).map_err(|error| match error {
@@ -83,7 +83,7 @@ pub fn find_free_port(
     })
 }
 
-/// Counts the candidates without a socket of `protocols`; None if the scan failed.
+/// Counts the candidates that have no socket of `protocols`. Returns None if the scan failed.
 fn count_free(host: &dyn Host, candidates: &Candidates, protocols: Protocols) -> Option<u32> {
     let sight = FreePorts::seen(&look(host).ok()?, protocols, None);
     Some(candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32)
@@ -99,17 +99,18 @@ fn look(host: &dyn Host) -> Result<Snapshot, HostError> {
 /// Why no port was found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    /// `attempts` attempts in a row failed; another one might have found a port. `free`: how many
-    /// ports of the range are free; None if they were not counted (an [`Allocator`] does not scan).
+    /// `attempts` attempts in a row failed; another attempt might have found a port. `free` is the
+    /// number of free ports in the range. It is None if they were not counted: an [`Allocator`]
+    /// does not count them.
     #[error("gave up after {attempts} attempts in {range}; {}", free_ports(*.free))]
     GaveUp { attempts: u32, range: PortRange, free: Option<u32> },
-    /// No port is left to try: all are reserved, the strategy tries no port twice and has tried
-    /// all, or it looks for free ports first and found none.
+    /// No port is left to try. Either all ports are reserved, or the strategy tries no port twice
+    /// and has tried all, or the strategy looks for free ports first and found none.
     #[error("range {range} has no port left to try")]
     RangeFull { range: PortRange },
     #[error("unknown strategy '{name}': expected one of {}", strategy_names())]
     UnknownStrategy { name: domain::Text },
-    /// No socket could be created, or none on that address.
+    /// The host failed: it could not create a socket, use that address, scan, or draw a seed.
     #[error(transparent)]
     Io(#[from] HostError),
 }
@@ -143,8 +144,8 @@ impl AllocatorBuilder {
 
     /// Sets the ports not to try, such as those in `ip_local_reserved_ports`. Default: none. A
     /// bind() to a reserved port succeeds, because that list only restricts the choice of the
-    /// kernel. The strategy `kernel-bind` uses that choice: it skips the ports that the machine
-    /// reserves, and cannot skip any others.
+    /// kernel. With the strategy `kernel-bind` the kernel chooses the port. It skips the ports that
+    /// the machine reserves, and it cannot skip other ports.
     pub fn reserved(mut self, reserved: &[PortRange]) -> Self {
         self.reserved = reserved.to_vec();
         self.reserved.sort_unstable();
@@ -165,7 +166,7 @@ impl AllocatorBuilder {
     }
 
     /// Sets the strategy, a name in [`ALLOCATORS`]. Default: `random`. `bitmap` scans the machine
-    /// once, when the allocator is built: build another one when that scan is too old.
+    /// once, when the allocator is built. Build another allocator when that scan is too old.
     pub fn strategy(mut self, name: &str) -> Self {
         name.clone_into(&mut self.strategy);
         self
@@ -215,8 +216,9 @@ impl AllocatorBuilder {
         Ok(Allocator { inner, range, max_attempts, seed, limitation })
     }
 
-    /// Fails if the kernel chooses and does not itself reserve all ports of the range that must not
-    /// be tried: it cannot skip others.
+    /// Fails unless the machine itself reserves all ports of the range that must not be tried.
+    /// Called for strategies with which the kernel chooses the port: the kernel can skip no other
+    /// ports.
     fn check_reserved_by(&self, host: &dyn Host) -> Result<(), HostError> {
         let (policy, _) = host.policy()?;
         let mut asked = self.reserved.iter().filter_map(|ports| ports.intersection(self.range));
@@ -245,7 +247,8 @@ pub enum Step {
     /// The port was refused, and attempts are left.
     Refused(Attempt),
     Bound(Attempt, HeldPort),
-    /// The last attempt was refused. None: no attempt was allowed, or no port was left to try.
+    /// The search ended without a port. Contains the last attempt, which was refused. None: no
+    /// attempt was allowed, or no port was left to try.
     Failed(Option<Attempt>, FindError),
 }
 
@@ -263,12 +266,12 @@ impl Allocator {
         }
     }
 
-    /// Returns the seed. With the same seed the same ports are tried.
+    /// Returns the seed. The same seed tries the same ports, unless the kernel chooses them.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Returns what was asked for and is not available here, such as "IPv4 only".
+    /// Returns how the sockets fall short of the request on this machine, such as "IPv4 only".
     pub fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }
@@ -294,7 +297,7 @@ impl Allocator {
         }
     }
 
-    /// Makes attempts until a port is bound or none is left. Calls `seen` with each attempt.
+    /// Makes attempts until a port is bound or no attempt is left. Calls `seen` with each attempt.
     pub fn allocate(&mut self, mut seen: impl FnMut(&Attempt)) -> Result<HeldPort, FindError> {
         loop {
             match self.steps(u32::MAX, &mut seen) {

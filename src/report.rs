@@ -29,7 +29,7 @@ pub struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Returns the user of a socket; None where the kernel no longer knows it.
+    /// Returns the user of a socket; None if the kernel no longer knows the user.
     fn user(self, socket: &Socket) -> Option<User<'a>> {
         let uid = socket.uid?;
         let users = &self.snapshot.machine.users;
@@ -40,8 +40,8 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// Returns the processes of a socket's owner, without a name where one ended before it was
-    /// read.
+    /// Returns the pids of a socket's owner, each with its process. The process is None if it ended
+    /// before it was read.
     fn owners(self, socket: &Socket) -> impl Iterator<Item = (u32, Option<&'a Process>)> {
         let pids = self.snapshot.owner(socket).pids();
         pids.iter().map(move |&pid| (pid, self.processes.get(pid)))

@@ -62,7 +62,7 @@ pub struct TuiOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
     Quit,
-    /// The program was ended by this signal, which is to be raised again.
+    /// The program ends because of this signal. `finish` raises it again.
     Signal(i32),
     /// A worker panicked. The message is already on stderr.
     Panicked(Text),

@@ -1,4 +1,4 @@
-//! A bind attempt, and the loop of attempts that makes an allocation.
+//! A bind attempt, and the loop that makes the attempts of an allocation.
 
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ impl Attempt {
 pub enum Progress<H> {
     Refused(Attempt),
     Bound(Attempt, H),
-    /// Contains the last allowed attempt, which was refused; `None` if no port is left to try.
+    /// Contains the last allowed attempt, which was refused; `None` if no port is left to try, or
+    /// if an `EarlyEnd` condition applies.
     GaveUp(Option<Attempt>),
 }
 
@@ -44,7 +45,7 @@ pub struct GaveUp {
 }
 
 /// Conditions that end an allocation before all allowed attempts are made, because the remaining
-/// ones would fail too.
+/// attempts would fail too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EarlyEnd {
     /// Ends once every candidate was refused.
@@ -56,7 +57,7 @@ pub struct EarlyEnd {
 /// Refusals of the current allocation, tracked for `EarlyEnd`.
 #[derive(Default)]
 struct Met {
-    /// For each candidate, by its number: whether it was refused. Empty if this is not tracked.
+    /// Whether each candidate was refused, by the candidate's number. Empty if this is not tracked.
     refused: Vec<bool>,
     /// Number of candidates not yet refused.
     left: u32,
@@ -116,8 +117,8 @@ pub struct AttemptSearch<B, S, R, V = FreePorts> {
 }
 
 impl<B: Binder, S: Strategy, R: Rng> AttemptSearch<B, S, R> {
-    /// Creates an allocator that makes at most `max_attempts` attempts per allocation, towards
-    /// destination 0. All ports look free until `seeing` is called.
+    /// Creates a search that makes at most `max_attempts` attempts per allocation. The destination
+    /// is 0. All ports look free until `seeing` is called.
     pub fn new(
         binder: B,
         strategy: S,
@@ -159,7 +160,7 @@ impl<B: Binder, S: Strategy, R: Rng> AttemptSearch<B, S, R> {
         }
     }
 
-    /// Sets when an allocation ends early; by default it makes all its attempts.
+    /// Sets when an allocation ends early. By default, an allocation makes all allowed attempts.
     #[must_use]
     pub fn ending_early(mut self, rule: EarlyEnd) -> Self {
         self.early_end = rule;
@@ -192,7 +193,8 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
         self.steps(1, |_| ())
     }
 
-    /// Makes `limit` attempts, fewer if the allocation ends before; calls `seen` with each.
+    /// Makes `limit` attempts, or fewer if the allocation ends before. Calls `seen` with each
+    /// attempt.
     pub fn steps(&mut self, limit: u32, mut seen: impl FnMut(&Attempt)) -> Progress<B::Held> {
         let Self { binder, strategy, random, candidates, sight, destination, .. } = self;
         let Self { max_attempts, attempts, has_begun, early_end: rule, met, .. } = self;
@@ -238,7 +240,8 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
         }
     }
 
-    /// Makes attempts until a port is bound or the last one is refused; calls `seen` with each.
+    /// Makes attempts until a port is bound or the allocation gives up. Calls `seen` with each
+    /// attempt.
     pub fn allocate(&mut self, mut seen: impl FnMut(&Attempt)) -> Result<(u16, B::Held), GaveUp> {
         let mut attempts = 0;
         loop {

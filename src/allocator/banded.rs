@@ -1,20 +1,20 @@
 //! Strategy `banded`: Kubernetes' NodePort allocator since KEP-3668.
 //!
-//! The lowest ports are a static band, reserved for requests of a specific port: clamp(N/32, 16,
-//! 128) ports, none if N is 16 or less. A dynamic allocation scans the ports above the band from a
-//! random start. Only when they are exhausted, it scans the band, from another random start
-//! (`randomScanStrategyWithOffset`).
+//! The lowest ports are a static band, reserved for requests of a specific port. With N candidates,
+//! the band has clamp(N/32, 16, 128) ports, or none if N is 16 or less. A dynamic allocation scans
+//! the ports above the band from a random start. Once these are exhausted, it scans the band from
+//! another random start (`randomScanStrategyWithOffset`).
 
 use rand::{Rng, RngExt};
 
 use crate::allocator::{Strategy, strategy::Surroundings};
 
 pub struct Banded {
-    /// Configured size of the band; `None`: by the formula.
+    /// Configured size of the band; `None` if the formula determines it.
     asked: Option<u32>,
     band: u32,
-    /// Starts of the two scans, above and within the band, each relative to the first port scanned
-    /// there.
+    /// Starts of the scan above the band and of the scan within it, each relative to the lowest
+    /// port of that scan.
     starts: [u32; 2],
     tries: u32,
 }

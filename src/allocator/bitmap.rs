@@ -1,6 +1,6 @@
 //! Strategy `bitmap`: draws among the ports that look free in a snapshot, then verifies by a bind.
 //!
-//! Needs one attempt at any occupancy while the snapshot is fresh; the cost is the snapshot.
+//! Needs one attempt at any occupancy while the snapshot is fresh. Taking the snapshot costs time.
 
 use rand::{Rng, RngExt};
 
@@ -17,8 +17,9 @@ impl Strategy for Bitmap {
         self.refused.clear();
     }
 
-    /// Draws until it finds a port that looks free, because each look is cheap. Lists all free
-    /// ports only after as many draws as there are candidates.
+    /// Draws until it finds a port that looks free, because checking a port in the snapshot is
+    /// cheap. After as many draws as there are candidates, lists all free ports and draws one of
+    /// them.
     fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
         let Surroundings { candidates, sight, .. } = about;
         let is_hope = |port: u16| sight.looks_free(port) && !self.refused.contains(&port);

@@ -1,4 +1,4 @@
-//! The ports an allocator may draw from: a range without its reserved ports.
+//! The ports that an allocator may try: a range without its reserved ports.
 
 use crate::domain::PortRange;
 
@@ -33,8 +33,8 @@ impl Candidates {
         Self { range, runs, length }
     }
 
-    /// Returns the candidates that `count - 1` further candidates follow without a gap. `count` is
-    /// at least 1.
+    /// Returns the candidates that start a sequence of `count` consecutive candidate ports. `count`
+    /// is at least 1.
     #[must_use]
     pub fn followed_by(&self, count: u16) -> Self {
         let mut length = 0;

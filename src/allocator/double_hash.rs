@@ -1,4 +1,4 @@
-//! Strategy `double-hash`: RFC 6056, section 3.3.4, algorithm 4, which Linux uses since 5.12.
+//! Strategy `double-hash`: RFC 6056, section 3.3.4, algorithm 4, which Linux 5.12 adopted.
 //!
 //! offset = F(destination, key 1); slot = G(destination, key 2) % 256; port = min + (offset +
 //! table\[slot\]) % N. Each try increments the slot's counter, so that destinations share a

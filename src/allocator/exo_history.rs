@@ -2,9 +2,9 @@
 //! `random.choice` from all ports except the last 20 given, no port twice, without a limit on
 //! attempts.
 //!
-//! exo kept the history in a file that all programs of the host shared without a lock; here each
-//! allocator has its own. If the occupancy is independent of the history, the expected values are
-//! those of `random-unique` with 20 fewer candidates.
+//! exo kept the history in a file that all programs of the host shared without a lock. Here, each
+//! allocator has its own history. If the occupancy is independent of the history, the expected
+//! values are those of `random-unique` with 20 fewer candidates.
 
 use std::collections::VecDeque;
 

@@ -1,8 +1,8 @@
 //! Strategy `hash`: RFC 6056, section 3.3.3, algorithm 3 (simple hash-based selection).
 //!
 //! offset = F(destination, key); port = min + (next + offset) % N. `next` is one counter for all
-//! destinations; each try increments it. Towards one destination the ports ascend; the offsets of
-//! other destinations stay secret.
+//! destinations; each try increments it. The ports given for one destination ascend, but they do
+//! not reveal the offsets of other destinations.
 
 use rand::{Rng, RngExt};
 
@@ -36,8 +36,8 @@ impl Strategy for Hash {
     }
 }
 
-/// Returns a keyed hash of a destination: the finalizer of SplitMix64 (Steele, Lea, Flood 2014).
-/// Good enough for the lab; RFC 6056 asks for a cryptographic hash to resist attacks.
+/// Returns a keyed hash of a destination: the finalizer of SplitMix64 (Steele, Lea, Flood 2014). It
+/// is good enough for the lab. RFC 6056 requires a cryptographic hash, which resists attacks.
 pub fn keyed(key: u64, destination: u32) -> u64 {
     let mut mixed = key ^ u64::from(destination).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -4,7 +4,7 @@
 //! For TCP, Linux searches from a random start, first the ports whose parity differs from that of
 //! the range's first port. For UDP, it searches a bitmap (`inet_csk_find_open_port`,
 //! `udp_lib_get_port`). One bind() counts as one attempt, however many ports the kernel examines.
-//! It fails only if no port is left.
+//! The attempt fails only if no port is left.
 
 use rand::Rng;
 

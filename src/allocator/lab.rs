@@ -42,8 +42,9 @@ pub struct StrategyFigures {
     pub recent: Vec<u16>,
     /// Runs of occupied ports in the current occupancy: (length, count), ascending.
     pub lengths: Vec<(u32, u32)>,
-    /// Total time of the timed runs (one in 16 in the simulation, all on the host), and how many of
-    /// them succeeded. In the simulation it includes the time to draw whether a port is occupied.
+    /// Total time of the timed runs, and how many of them succeeded. The simulation times one run
+    /// in 16, and the host times all. In the simulation, the time includes drawing whether a port
+    /// is occupied.
     pub timed: (Duration, u64),
     /// Number of snapshots that the strategy used, and the total time to take them.
     pub snapshots: (u64, Duration),
@@ -74,8 +75,8 @@ impl StrategyFigures {
         (self.runs > 1).then(|| (variance / runs).sqrt())
     }
 
-    /// Returns the fewest attempts within which this share (0 to 1) of all runs got a port; `None`
-    /// if fewer runs succeeded.
+    /// Returns the lowest number of attempts within which this share (0 to 1) of all runs got a
+    /// port; `None` if fewer runs succeeded.
     pub fn quantile(&self, share: f64) -> Option<u32> {
         let wanted = (share * self.runs as f64).ceil().max(1.0) as u64;
         let mut sum = 0;
@@ -85,7 +86,7 @@ impl StrategyFigures {
         })
     }
 
-    /// Returns the most attempts of a run that got a port.
+    /// Returns the highest number of attempts of a run that got a port; `None` if no run got one.
     pub fn most(&self) -> Option<u32> {
         self.histogram.last().map(|&(attempts, _)| attempts)
     }

@@ -1,6 +1,6 @@
 //! Strategy `linux-connect`: the search of Linux's connect() for a local port
-//! (`__inet_hash_connect`, 5.19 and later). A model: it tries each candidate by a bind, which
-//! requires more than a connect.
+//! (`__inet_hash_connect`, 5.19 and later). This is a model: it tries each candidate with bind(),
+//! which fails for some ports that connect() could use.
 //!
 //! offset = F(destination, key) + table\[slot\]. From there, the search visits the ports with the
 //! parity of the range's first port in steps of 2, then those of the other parity. The slot's
@@ -9,9 +9,8 @@
 //! draws a new key every 10 seconds (`EPHEMERAL_PORT_SHUFFLE_PERIOD`); here, without a clock, the
 //! key never changes.
 //!
-//! If the range has an odd number of ports, the search makes one step fewer than there are ports of
-//! the first parity: it skips the first port of the range, or the last one if it starts at the
-//! first.
+//! If the range has an odd number of ports, the search skips one of them. It skips the last port of
+//! the range if it starts at the first port, and the first port otherwise.
 
 use rand::{Rng, RngExt};
 
@@ -40,8 +39,8 @@ pub struct LinuxConnect {
 }
 
 impl LinuxConnect {
-    /// Returns the number of ports after which the search wraps: even, or 1 if the range is one
-    /// port.
+    /// Returns the number of ports after which the search wraps around. It is even, or 1 if the
+    /// range has one port.
     fn span(about: &Surroundings<'_>) -> u32 {
         let length = about.candidates.range().len();
         if length > 1 { length & !1 } else { length }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::domain::{Binder, Refusal};
 
-/// Binds `count` consecutive ports for each requested one. `count` is at least 1; ports above 65535
-/// are left out.
+/// Binds `count` consecutive ports, from the requested port on. `count` is at least 1. Ports above
+/// 65535 are left out.
 pub struct Neighbours<B> {
     pub binder: B,
     pub count: u16,

@@ -51,7 +51,7 @@ pub struct Pool<B: Binder, R> {
     setup: PoolSetup,
     binder: B,
     random: R,
-    /// Free ports: those for every class, those for `Normal` and `High`, those for `High` only.
+    /// Free ports of each band: for every class, for `Normal` and `High`, and for `High` only.
     shelves: [FreeList; 3],
     leases: BTreeMap<u16, Kept<B::Held>>,
     resting: BTreeMap<u16, QuarantinedPort<B::Held>>,
@@ -117,8 +117,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.shelves[..=class as usize].iter().map(FreeList::len).sum()
     }
 
-    /// Returns the class that a port is reserved for, `Low` if every class may use it; `None` if
-    /// the port is not in the pool.
+    /// Returns the lowest class that may use a port; `None` if the port is not in the pool.
     pub fn band_of(&self, port: u16) -> Option<Priority> {
         self.place_of(port).map(|(class, _)| class)
     }
@@ -139,13 +138,13 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.occupied = Estimate::of(share);
     }
 
-    /// Returns the number of attempts allowed in a search among `ports` ports. Unless
-    /// `max_attempts` is lower, this is enough that at most a share of `failure_rate` of all
-    /// searches gives up although a port is free.
+    /// Returns the number of attempts allowed in a search among `ports` ports. With this number, at
+    /// most a share of `failure_rate` of all searches gives up although a port is free, unless
+    /// `max_attempts` is lower.
     pub fn attempts_among(&self, ports: u32) -> u32 {
-        // Assumes the upper bound of the occupancy, but at least one free port. The search tries no
-        // port twice, so that fewer attempts than this formula gives would be enough. The exact
-        // formula would cost more time than the extra attempts.
+        // Uses the upper bound of the occupancy, and assumes at least one free port. The formula is
+        // for draws with replacement. The search tries no port twice, so that fewer attempts would
+        // be enough, but the exact formula would cost more time than the extra attempts.
         let occupied = (self.occupied.at_most() * f64::from(ports)).ceil() as u32;
         let model =
             Model::by_chance(Order::Replacement, occupied.min(ports.saturating_sub(1)), ports);
@@ -168,7 +167,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Ok(self.enter(now, class, holder, port, Some(held)))
     }
 
-    /// Like `take`, but closes the socket at once: the lease holder binds the port itself.
+    /// Leases a port like `take`, but closes its socket at once, so that the lease holder can bind
+    /// the port itself.
     pub fn book(
         &mut self,
         now: Duration,
@@ -181,7 +181,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Ok(self.enter(now, class, holder, port, None))
     }
 
-    /// Returns the socket of a held lease, which becomes a booked one.
+    /// Returns the socket of a held lease. The lease becomes a booked one.
     pub fn hand_over(&mut self, port: u16) -> Option<B::Held> {
         let kept = self.leases.get_mut(&port)?;
         let held = kept.held.take()?;
@@ -230,8 +230,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.pass_some(now, usize::MAX);
     }
 
-    /// Like `pass`, but checks and ends at most `most` quarantines, because closing thousands of
-    /// sockets takes milliseconds. Returns true if more have expired.
+    /// Works like `pass`, but checks and ends at most `most` quarantines, because closing thousands
+    /// of sockets takes milliseconds. Returns true if further quarantines have expired.
     pub fn pass_some(&mut self, now: Duration, most: usize) -> bool {
         if let Quarantine::Drain(quiet) = self.setup.quarantine {
             self.look_around(now.saturating_add(quiet), most.min(LOOKS));
@@ -258,8 +258,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         }
     }
 
-    /// Checks at most `most` quarantined ports for datagrams, continuing after the last call's
-    /// ports. A port that received one stays in quarantine until `until`.
+    /// Checks at most `most` quarantined ports for datagrams, starting after the ports that the
+    /// last call checked. A port that received a datagram stays in quarantine until `until`.
     fn look_around(&mut self, until: Duration, most: usize) {
         let Self { binder, resting, ends, counts, looked, .. } = self;
         let mut next = 0;

@@ -54,8 +54,8 @@ pub const CLUSTER: u32 = 64;
 /// first looked at, so that a new occupancy takes time only for the ports that are looked at. The
 /// draw is without replacement, so that every set of ports remains equally likely.
 ///
-/// The generator is ChaCha8, seeded separately from those of the strategies. A bound port does not
-/// become occupied, except by `take`.
+/// The generator is ChaCha8, seeded separately from those of the strategies. A bind does not make a
+/// port occupied; only `take` does.
 pub struct Population {
     candidates: Candidates,
     protocols: Protocols,
@@ -76,8 +76,8 @@ pub struct Population {
     random: RefCell<ChaCha8Rng>,
 }
 
-/// Stream of the generator for ports that are looked at; later streams are for `picture` and
-/// `settle`.
+/// Stream of the generator that decides ports when they are first looked at. `picture` and `settle`
+/// use the streams after it.
 const STREAM: u64 = 1 << 63;
 
 impl Population {
@@ -148,7 +148,7 @@ impl Population {
         self.stamp(port, true);
     }
 
-    /// Decides every port, so that attempts meet the occupancy that `picture` shows.
+    /// Decides every port, so that later attempts see the occupancy that `picture` shows.
     pub fn settle(&self) {
         if self.pattern != Pattern::Uniform || self.left.get().0 == 0 {
             return;
@@ -157,7 +157,7 @@ impl Population {
         self.left.set((0, 0));
     }
 
-    /// Returns the whole occupancy without a change to later draws: undecided ports are shown as
+    /// Returns the whole occupancy and does not affect later draws. Undecided ports are shown as
     /// `settle` would decide them now.
     pub fn picture(&self) -> FreePorts {
         let mut picture = FreePorts::everything();

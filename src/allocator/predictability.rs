@@ -1,5 +1,5 @@
-//! What an observer can infer from the ports that an allocator gave last. Does not depend on the
-//! strategy.
+//! Assesses how well an observer who saw the last ports given can guess the next one. Does not use
+//! the strategy.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +21,9 @@ pub enum Habit {
     EvenSteps,
     /// Steps upwards of at most `most` ports.
     SmallSteps { most: u32 },
-    /// All within `ports` consecutive ports of the range.
+    /// All ports are within `ports` consecutive ports of the range.
     Narrow { ports: u32 },
-    /// All even, or all odd.
+    /// All ports are even, or all are odd.
     OneParity,
     /// No pattern that helps to guess the next port.
     Uniform,
@@ -33,7 +33,7 @@ pub enum Habit {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Predictability {
     pub habit: Habit,
-    /// Bits of the next port that remain to be guessed; 0 if it is known.
+    /// Number of bits that an observer has to guess to know the next port.
     pub bits_left: f64,
     /// Best guess of the next port, if there is one.
     pub guess: Option<u16>,
@@ -43,7 +43,7 @@ pub struct Predictability {
 /// 32,768 times; every other habit is rarer.
 pub const ENOUGH: usize = 16;
 
-/// Steps and spreads up to the range's length divided by this are small.
+/// A step or a spread is small if it is at most the range's length divided by this.
 const SMALL_PART: u32 = 16;
 
 /// Assesses ports of `range`, oldest first.
@@ -70,7 +70,7 @@ struct SequenceStats<'a> {
     range: PortRange,
     /// Distances between consecutive ports, counted upwards and around the end of the range.
     steps: Vec<u32>,
-    /// Most frequent step; the smallest of several.
+    /// Most frequent step; the smallest one if several are equally frequent.
     usual_step: u32,
     /// Most frequent port, and how often it occurs.
     favourite: (u16, usize),
@@ -118,7 +118,7 @@ impl<'a> SequenceStats<'a> {
         let all = f64::from(self.range.len());
         match habit {
             Habit::Stuck | Habit::Counter { .. } => 0.0,
-            // Min-entropy: the best single guess succeeds this often.
+            // Min-entropy: the negative logarithm of the probability that the best guess is right.
             Habit::Favourite { .. } => (self.ports.len() as f64 / self.favourite.1 as f64).log2(),
             Habit::EvenSteps => 3.0,
             Habit::SmallSteps { most } => {
@@ -132,7 +132,8 @@ impl<'a> SequenceStats<'a> {
     }
 }
 
-/// Returns the most frequent value, the smallest of several, and how often it occurs.
+/// Returns the most frequent value and how often it occurs. If several are equally frequent,
+/// returns the smallest.
 fn most_frequent<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<(T, usize)> {
     let mut counts = BTreeMap::new();
     values.for_each(|value| *counts.entry(value).or_insert(0) += 1);

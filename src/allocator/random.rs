@@ -1,5 +1,5 @@
-//! Strategy `random`: exo's design of 2024 (exo#35), RFC 6056's algorithm 2 with a limit on
-//! attempts.
+//! Strategy `random`: exo's design of 2024 (exo#35). It differs from RFC 6056's algorithm 2 in that
+//! only the configured limit on attempts applies.
 //!
 //! With N candidates of which K are occupied and M attempts, an allocation fails with probability
 //! (K/N)^M.

@@ -1,9 +1,10 @@
 //! Strategy `random-increment`: RFC 6056, section 3.3.5, algorithm 5.
 //!
 //! next = next + 1 + random % 500; port = min + next % N, at most N times. With a maximum step of
-//! 1, the strategy would be a counter; with N, it would be as unpredictable as a random choice. 500
-//! is NetBSD's value: an observer has to guess log2(500) = 8.97 bits. If the steps go around the
-//! range more than once, a port may be tried twice, so no closed formula is known.
+//! 1, the strategy would be a counter. With a maximum step of N, it would be as unpredictable as a
+//! random choice. The value 500 is NetBSD's: an observer has to guess log2(500) = 8.97 bits. If the
+//! steps go around the range more than once, a port may be tried twice, so no closed formula is
+//! known.
 
 use rand::{Rng, RngExt};
 

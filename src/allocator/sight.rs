@@ -1,22 +1,22 @@
-//! Which candidates look free in a snapshot. Does not guarantee that a bind succeeds.
+//! Determines which ports look free in a snapshot. Does not guarantee that a bind succeeds.
 
 use std::{net::IpAddr, rc::Rc};
 
 use crate::domain::{Family, LocalAddress, Protocols, Snapshot, Socket};
 
-/// Which ports look free; only a bind can confirm it.
+/// Source of information about which ports look free. Only a bind shows whether a port is free.
 pub trait PortView {
     fn looks_free(&self, port: u16) -> bool;
 }
 
-/// Bitmap of ports, one bit per port.
+/// Bitmap of all ports, in which a set bit marks an occupied port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreePorts {
     taken: Box<[u64; 1024]>,
 }
 
 impl FreePorts {
-    /// Returns a bitmap where nothing is known: every port looks free.
+    /// Returns a bitmap in which every port looks free.
     pub fn everything() -> Self {
         Self { taken: Box::new([0; 1024]) }
     }

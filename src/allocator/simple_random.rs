@@ -1,9 +1,9 @@
 //! Strategy `simple-random`: RFC 6056, section 3.3.1, algorithm 1.
 //!
 //! port = min + random % N, then port + 1 until one is free, at most N times. With occupied runs of
-//! lengths L it takes 1 + sum of L(L+1)/2 / N attempts on average: (N+1)/(N-K+1) if K ports are
-//! occupied at random, far more on the runs that it makes itself (the clustering of linear
-//! probing).
+//! lengths L, an allocation takes 1 + sum of L(L+1)/2 / N attempts on average. If K ports are
+//! occupied at random, this is (N+1)/(N-K+1). On an occupancy that the strategy itself made, it is
+//! far more, because of the clustering of linear probing.
 
 use rand::{Rng, RngExt};
 

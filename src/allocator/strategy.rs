@@ -31,12 +31,12 @@ pub struct Surroundings<'a> {
     /// Never empty.
     pub candidates: &'a Candidates,
     pub sight: &'a dyn PortView,
-    /// Number of the remote endpoint that the port is for; some strategies keep a sequence for
-    /// each.
+    /// Number of the remote endpoint that the port is for. Some strategies keep a sequence of ports
+    /// for each destination.
     pub destination: u32,
 }
 
-/// Parameters of the strategies that have any.
+/// Parameters of strategies. Most strategies have none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tuning {
     /// Number of ports in the static band of `banded`; `None`: Kubernetes' formula.
@@ -53,7 +53,7 @@ pub struct AllocatorRow {
     pub order: Order,
     /// Reads a snapshot before it binds.
     pub needs_sight: bool,
-    /// Tries port 0: the kernel chooses.
+    /// Tries port 0, so that the kernel chooses.
     pub lets_machine_choose: bool,
     pub make: fn(Tuning) -> Box<dyn Strategy>,
 }

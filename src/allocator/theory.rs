@@ -31,7 +31,7 @@ pub enum Order {
     /// No port twice, in an order that is independent of the occupancy and not drawn again for each
     /// allocation.
     Fixed,
-    /// Only free ports: one attempt.
+    /// Only free ports, so that the first attempt succeeds.
     OnlyFree,
     /// No formula is known.
     Unknown,
@@ -46,7 +46,7 @@ pub enum Model {
     Unique { occupied: u32, candidates: u32 },
     /// Consecutive ports from a uniform start, over these runs of occupied ports.
     Scan { candidates: u32, runs: Arc<[OccupiedRun]> },
-    /// Only free ports are tried, and there is at least one: one attempt.
+    /// Only free ports are tried, and at least one port is free. The first attempt succeeds.
     OnlyFree,
 }
 
@@ -54,14 +54,14 @@ pub enum Model {
 pub type OccupiedRun = (u32, u32);
 
 impl Model {
-    /// Returns the distribution for `random`; `None` without candidates. `occupied` is limited to
-    /// `candidates`.
+    /// Returns the distribution for the strategy `random`; `None` if there are no candidates.
+    /// `occupied` is limited to `candidates`.
     pub fn new(occupied: u32, candidates: u32) -> Option<Self> {
         Self::by_chance(Order::Replacement, occupied, candidates)
     }
 
-    /// Returns the distribution on occupancies that are drawn at random for each allocation, any
-    /// set of `occupied` ports with the same probability. `None` if there are no candidates or no
+    /// Returns the distribution on occupancies that are drawn at random for each allocation. Every
+    /// set of `occupied` ports has the same probability. `None` if there are no candidates or no
     /// formula is known.
     pub fn by_chance(order: Order, occupied: u32, candidates: u32) -> Option<Self> {
         let occupied = occupied.min(candidates);
@@ -77,7 +77,7 @@ impl Model {
                 Some(Self::Unique { occupied, candidates })
             }
             // If no port is free, the number of attempts depends on how often the strategy tries
-            // nevertheless.
+            // before it gives up.
             Order::OnlyFree if occupied == candidates => None,
             Order::OnlyFree => Some(Self::OnlyFree),
             Order::Unknown => None,
@@ -131,7 +131,7 @@ impl Model {
             }
             &Self::Unique { occupied, candidates } if occupied < candidates => {
                 let [k, n] = [occupied, candidates].map(f64::from);
-                // Share of the sum beyond the last attempt allowed.
+                // The share of the unlimited sum that attempts beyond the limit contribute.
                 let rest = all_occupied(occupied, candidates + 1, max_attempts);
                 (n + 1.0) / (n - k + 1.0) * (1.0 - rest)
             }
@@ -169,14 +169,14 @@ impl Model {
         }
     }
 
-    /// Returns the fewest attempts within which this share (0 to 1) of allocations got a port;
-    /// `None` if `max_attempts` attempts are not enough.
+    /// Returns the lowest number of attempts within which this share (0 to 1) of allocations got a
+    /// port; `None` if `max_attempts` attempts are not enough.
     pub fn quantile(&self, share: f64, max_attempts: u32) -> Option<u32> {
         self.attempts_for(1.0 - share).filter(|&attempts| attempts <= max_attempts)
     }
 
-    /// Returns the smallest limit on attempts, at least 1, with which allocations fail at most at
-    /// this rate; `None` if no number of attempts is enough.
+    /// Returns the smallest limit on attempts with which at most this share of allocations fails.
+    /// It is at least 1; `None` if no limit is enough.
     pub fn attempts_for(&self, failure_rate: f64) -> Option<u32> {
         let suffices = |attempts| self.failure(attempts) <= failure_rate;
         if suffices(1) {

@@ -123,7 +123,7 @@ enum RunState {
 pub struct Allocation {
     options: AllocationOptions,
     site: Site,
-    /// Fill of the simulated occupancy, also while the machine itself is used.
+    /// Fill of the simulated occupancy. Also set while the run uses the machine itself.
     share: site::Share,
     /// The simulated sockets; None until the engine has sent them.
     simulated: Option<Simulated>,
@@ -141,7 +141,8 @@ pub struct Allocation {
     /// Known whenever `ground` is.
     terrain: Option<Terrain>,
     figures: AllocationFigures,
-    /// Number of allocations that ended in this run; `figures` may have been reset since it began.
+    /// Number of allocations that ended in this run. `figures` may count fewer, because they are
+    /// reset when the simulated occupancy changes.
     ended: u64,
     log: AttemptLog,
     trail: Trail,
@@ -221,7 +222,7 @@ impl Allocation {
         finished: Option<Finished>,
         scan: Option<LastScan<'_>>,
     ) -> Vec<Effect> {
-        // If the strategy ran out of ports, only `finished` shows it, not the last attempt.
+        // If the strategy ran out of ports, only `finished` shows that the allocation ended.
         let is_end = |last: &Attempt| {
             let has_run_out = |end: Finished| end.port.is_none() && end.attempts == last.number;
             last.refusal.is_none()
@@ -314,7 +315,7 @@ impl Allocation {
         &self.held
     }
 
-    /// Maximum number of ports that this run may hold; in a simulation, all that others leave free.
+    /// Maximum number of ports that this run may hold. In a simulation these are all free ports.
     /// None: no run is prepared.
     pub fn hold_limit(&self) -> Option<u32> {
         let limit = match self.site {
@@ -324,7 +325,7 @@ impl Allocation {
         limit.filter(|_| self.is_prepared())
     }
 
-    /// What the run cannot do although it was asked for ("IPv4 only").
+    /// How the run falls short of its options ("IPv4 only").
     pub fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }

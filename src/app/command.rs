@@ -140,7 +140,7 @@ const fn lab(action: LabAction) -> Action {
 }
 
 /// All commands, in the order of the footer. If there is not enough room, commands are dropped from
-/// the right, but help and quit last.
+/// the right; help and quit are dropped last.
 pub const COMMANDS: &[KeyCommand] = &[
     KeyCommand {
         keys: "j k",

@@ -9,7 +9,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Event {
     Key(Key),
-    /// A character of a paste, for a text field; never a command.
+    /// A character of a paste. It goes to a text field and is never a command.
     Pasted(char),
     /// A mouse gesture; `view::layout` has already translated its position.
     Mouse(Gesture, Option<PointerTarget>),

@@ -16,7 +16,8 @@ const NUMBER_ROWS: [u32; 4] = [5, 10, 20, 40];
 const PORTS_PER_DOTS: u32 = 8;
 /// Width of `E 49152` and a gap.
 const NUMBER_WIDTH: u16 = 8;
-/// Maximum width of a numbered cell. A longer part of the owner's name would add nothing.
+/// Maximum width of a numbered cell. A wider cell would show more of the owner's name, which is not
+/// needed.
 const WIDEST_NUMBER: u16 = 18;
 
 /// Columns left of the blocks: row labels of five digits, the range's bracket, IANA's bracket.
@@ -48,7 +49,7 @@ impl RowsPerLine {
 /// What a cell of the terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grain {
-    /// Two blocks of ports, or one block where a line shows one row.
+    /// Two blocks of ports, or one block if a line shows one row.
     Blocks,
     /// Eight ports, one braille dot each.
     Dots,
@@ -127,8 +128,9 @@ impl Grid {
         numbered.filter(is_wide).chain(lettered).find(|grid| grid.fits(room))
     }
 
-    /// Returns as many rows of `range` as fit, in cells of `grain`, from the row of `top` on, or
-    /// from an earlier one near the end of `range`. None: not one row fits, or `grain` is `Blocks`.
+    /// Returns as many rows of `range` as fit, in cells of `grain`. The first row is that of `top`,
+    /// or an earlier row if `top` is near the end of `range`. None: no row fits, or `grain` is
+    /// `Blocks`.
     pub fn window(range: PortRange, top: u16, grain: Grain, room: Room) -> Option<Self> {
         let whole = match grain {
             Grain::Blocks => return None,

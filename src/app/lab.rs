@@ -88,7 +88,7 @@ pub enum LabPanel {
     Race,
 }
 
-/// Occupancy of the range; in a simulation, that of each run.
+/// Occupancy of the range. In a simulation each run has this occupancy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LabGround {
     pub candidates: u32,
@@ -147,7 +147,8 @@ impl LabScreen {
         Self {
             options,
             is_simulated: true,
-            // A pattern that makes strategies differ: on a uniform one, all need the same attempts.
+            // Strategies differ on this pattern. On a uniform one all need the same number of
+            // attempts.
             pattern: Pattern::Clustered,
             share: Share::default(),
             picked: FIRST.iter().filter_map(position).collect(),
@@ -166,7 +167,7 @@ impl LabScreen {
         }
     }
 
-    /// Takes the engine's report. One with another number is late and ignored.
+    /// Stores the engine's report. A report with another number is late and ignored.
     pub fn take(&mut self, report: Arc<LabReport>) {
         // `is_running` is not read: it may be older than the last key.
         if report.number == self.number && self.state != LabState::None {
@@ -191,13 +192,13 @@ impl LabScreen {
         }
     }
 
-    /// Distribution of the simulated occupied ports, also while the machine itself is used.
+    /// Distribution of the simulated occupied ports. Also set while the lab uses the machine
+    /// itself.
     pub fn pattern(&self) -> Pattern {
         self.pattern
     }
 
-    /// Occupied share of the range, 0 to 1: as simulated, or as found on the machine. None:
-    /// unknown.
+    /// Occupied share of the range, 0 to 1, in the simulation or on the machine. None: unknown.
     pub fn share(&self) -> Option<f64> {
         if self.is_simulated {
             return Some(self.share.part());
@@ -253,8 +254,8 @@ impl LabScreen {
         self.speed() > POLITE
     }
 
-    /// Expected mean number of attempts at an occupied share (0 to 1) of the range, for a curve.
-    /// None: no model is known.
+    /// Expected mean number of attempts at an occupied share (0 to 1) of the range. Used to draw a
+    /// curve. None: no model is known.
     pub fn expected_mean(&self, row: &AllocatorRow, share: f64) -> Option<f64> {
         let candidates = self.ground().map_or(self.options.range.len(), |g| g.candidates);
         let occupied = (share * f64::from(candidates)).round() as u32;
@@ -262,7 +263,7 @@ impl LabScreen {
         let is_by_chance = self.is_simulated && self.pattern == Pattern::Uniform;
         let is_built = self.is_simulated && self.pattern == Pattern::Built;
         match row.order {
-            // The distribution of the occupied ports decides how long a search is.
+            // Here the number of attempts depends on the distribution of the occupied ports.
             Order::Scan | Order::Fixed if !is_by_chance => {
                 // Knuth's formula is for a search without an attempt limit.
                 let has_formula = is_built && row.order == Order::Scan && most >= candidates;

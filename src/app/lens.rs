@@ -21,9 +21,9 @@ pub enum Lens {
     Age,
     Parity,
     Density,
-    /// Which ports connect() to one destination could still choose.
+    /// Which ports connect() to one destination can still choose.
     Connect,
-    /// What a plain bind() to all addresses of both families would return.
+    /// Whether a plain bind() to all addresses of both families succeeds.
     Bind,
 }
 
@@ -65,7 +65,8 @@ impl Lens {
     }
 }
 
-/// Counts of the ports of a range. Each port counts once, by its most telling state class.
+/// Counts of the ports of a range. A port with several state classes counts once, in the class that
+/// comes first in `StateClass::EACH`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LensCounts {
     pub size: u32,

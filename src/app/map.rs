@@ -12,7 +12,7 @@ use crate::{
 
 pub use moves::{Move, MoveTarget, destination};
 
-/// Minimum width of the terminal to show the inspector beside the map.
+/// Minimum width of the terminal for an inspector beside the map.
 const WIDE: u16 = 110;
 /// Width of the inspector beside the map: minimum, usual maximum, maximum on largest terminals.
 const INSPECTOR: [u16; 3] = [40, 46, 84];
@@ -110,11 +110,11 @@ pub struct Map {
     pub extent: Extent,
     pub cursor: u16,
     pub lens: Lens,
-    /// The destination or owner whose ports alone are marked, under the lens that belongs to it.
+    /// The destination or owner whose ports alone are marked. Its lens is on.
     pub focus: Option<Focus>,
     pub protocols: Protocols,
     glyphs: GlyphSet,
-    /// The extent that zooming in from all ports leads to.
+    /// The extent that is shown after zooming in from all ports.
     home: Extent,
     level: ZoomLevel,
     wanted: WantedGrain,
@@ -206,7 +206,9 @@ impl Map {
             .or_else(|| Grid::fit(range, room.columns, room.lines, self.glyphs.rows_per_line))
     }
 
-    /// Returns a grid of dots that fits only if the inspector is below it.
+    /// Returns a grid of dots for the room beside which no inspector is left; the inspector is then
+    /// below. None: the map with the inspector beside it has dots already, or dots are not wanted
+    /// or do not fit.
     fn dots_alone(&self, beside: &Grid, ephemeral: PortRange, alone: Room) -> Option<Grid> {
         let is_coarse = self.level == ZoomLevel::Fitted && beside.grain() == Grain::Blocks;
         let is_asked = self.wanted == WantedGrain::Dots;
@@ -219,7 +221,8 @@ impl Map {
         self.glyphs.has_dots && self.wanted != WantedGrain::Blocks
     }
 
-    /// Why dots that the user asked for are not shown, if so.
+    /// The reason why the map shows blocks although the user chose dots. None: it shows what the
+    /// user chose.
     pub fn missing_dots(&self, grid: &Grid) -> Option<&'static str> {
         match (self.wanted, grid.grain()) {
             (WantedGrain::Dots, Grain::Blocks) if !self.glyphs.has_dots => Some("dots need UTF-8"),
@@ -228,7 +231,7 @@ impl Map {
         }
     }
 
-    /// Zooms one step around the cursor. Steps that show nothing new are skipped.
+    /// Zooms one step around the cursor. Skips steps that show no finer grain.
     pub fn zoom(&mut self, zooming: Zooming, ephemeral: PortRange, size: Size) {
         let home = ports_of(self.home, ephemeral).contains(self.cursor).then_some(self.home);
         let near = home.unwrap_or(Extent::All);

@@ -84,7 +84,7 @@ pub struct Selected {
     pub index: usize,
 }
 
-/// Number of rows that far moves and page moves go.
+/// Number of rows by which far moves and page moves change the selection.
 const FAR: isize = 10;
 
 #[derive(Clone, Debug, Default)]

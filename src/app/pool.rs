@@ -18,10 +18,10 @@ pub use settings::{PoolField, PoolSettingsPanel};
 /// User actions on the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolAction {
-    /// Shows the pool in place of the allocator's runs, or the runs again.
+    /// Switches between the pool and the allocator's runs.
     Toggle,
-    /// Takes one lease of the selected class; `TakeTen` takes ten, `TakeAll` all that are
-    /// available.
+    /// Takes one lease of the selected class. `TakeTen` takes ten leases; `TakeAll` takes all that
+    /// are available.
     Take,
     TakeTen,
     TakeAll,
@@ -75,7 +75,7 @@ pub struct Leasing {
     selected: usize,
     /// Number of `Open` requests sent. Reports with another number are late and ignored.
     number: u64,
-    /// The plan of the engine's pool; None: it has none.
+    /// The plan of the engine's pool. None: the engine has no pool.
     asked: Option<PoolPlan>,
     report: Option<Arc<PoolReport>>,
     /// When the report came, as time since the program's start.
@@ -141,8 +141,8 @@ impl Leasing {
         self.notice.as_ref().map(Text::as_str)
     }
 
-    /// Time until ages and remaining quarantine times change on screen without a report. None: they
-    /// do not.
+    /// Time until the ages and the remaining quarantine times on screen change without a report.
+    /// None: they do not change.
     pub fn ages_after(&self, now: Duration) -> Option<Duration> {
         let report = self.report()?;
         let is_fixed = report.leases.is_empty() && report.resting.is_empty();
@@ -150,7 +150,7 @@ impl Leasing {
         (!is_fixed).then(|| Duration::from_nanos(1_000_000_000 - second))
     }
 
-    /// Takes the pool's report. One with another number is late and ignored.
+    /// Stores the pool's report. A report with another number is late and ignored.
     pub fn take_report(&mut self, at: Duration, report: Arc<PoolReport>) {
         if self.asked.is_none() || report.number != self.number {
             return;
@@ -169,8 +169,8 @@ impl Leasing {
         self.report().map_or(0, |report| report.leases.len() + report.resting.len())
     }
 
-    /// Returns the row to select in a newer report: the same port, else the row now at its
-    /// position, or the last one.
+    /// Returns the row to select in a newer report: the row of the same port, else the row at the
+    /// same position, else the last row.
     fn row_in(&self, newer: &PoolReport) -> usize {
         let leases = newer.leases.len();
         let port = self.selected_port().unwrap_or_default();

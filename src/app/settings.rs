@@ -19,7 +19,8 @@ pub trait EditableSettings: Clone {
     /// Whether `character` may follow `typed` in a value of this field.
     fn takes(field: Self::Field, typed: &str, character: char) -> bool;
 
-    /// Parses and stores what was typed. The error says what is wrong and what is accepted.
+    /// Parses the typed text and stores the value. The error says what is wrong and what is
+    /// accepted.
     fn read(&mut self, field: Self::Field, typed: &str) -> Result<(), String>;
 
     /// Selects the next (1) or previous (-1) of the usual values. `ephemeral` is the host's range.

@@ -228,8 +228,8 @@ impl App {
         self.recount();
     }
 
-    /// Closes the first of these that is open: overlay, span of the mouse, race, pool, map opened
-    /// from the Overview, focus.
+    /// Closes the first open item of this list: overlay, ports selected with the mouse, race, pool,
+    /// map that was opened from the Overview, focus.
     fn close(&mut self) -> Vec<Effect> {
         if std::mem::take(&mut self.overlay) != Overlay::None || self.span.take().is_some() {
             return Vec::new();
@@ -256,7 +256,7 @@ impl App {
         screens[(at + screens.len()).saturating_add_signed(by) % screens.len()]
     }
 
-    /// Shows the subject of the Overview's selected row on the map.
+    /// Shows on the map what the selected row of the Overview is about.
     fn show_selected(&mut self) {
         let Some(scan) = &self.scan else { return };
         let Some(selected) = self.overview.selected(scan) else { return };
@@ -387,7 +387,7 @@ impl App {
         effects
     }
 
-    /// Runs the diagnosis after each snapshot, and when more is known about its processes.
+    /// Runs the diagnosis. Called after each snapshot, and when more is known about its processes.
     fn diagnose(&mut self) {
         let thresholds = self.thresholds();
         let Some(scan) = &mut self.scan else { return };
@@ -496,7 +496,7 @@ impl App {
         self.recount_lens();
     }
 
-    /// Moves the cursor to what the command line named, as soon as it is found.
+    /// Moves the cursor to the port or process that the command line named, as soon as it is found.
     fn follow_find(&mut self) {
         let Some(scan) = &self.scan else { return };
         let found = match &self.find {
@@ -518,7 +518,7 @@ impl App {
         self.recount_lens();
     }
 
-    /// Counts again what only the current lens shows.
+    /// Counts again the values that only the current lens shows.
     fn recount_lens(&mut self) {
         let (range, protocols) = (self.shown(), self.map.protocols);
         let (lens, grid) = (self.map.lens, self.grid(self.size));

@@ -19,7 +19,7 @@ use crate::{
     host::linux::handover::{self, HandoverError, Program},
 };
 
-/// Returns only if the program could not be started.
+/// Finds the ports and becomes the program. Returns only if the program could not be started.
 pub fn run(settings: &ExecSettings) -> anyhow::Result<CommandEnd> {
     // The held sockets count against the descriptor limit under which the program will run.
     let options = SearchOptions { attempts: false, raised_limit: false, beside_ended: true };

@@ -17,9 +17,9 @@ pub enum CommandEnd {
     No,
     /// Status of `diagnose`.
     Status(Status),
-    /// `exec` could not start COMMAND. If it can, it becomes COMMAND and does not return.
+    /// `exec` could not start COMMAND. On success it becomes COMMAND and does not return.
     NotStarted(NotStarted),
-    /// The terminal program or `serve` ended, for that reason.
+    /// The terminal program or `serve` ended. The value is the reason.
     Ended(tui::Exit),
 }
 

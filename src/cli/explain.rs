@@ -42,7 +42,7 @@ const PROBES: [BindAddress; 5] = [
     BindAddress::At(IpAddr::V6(Ipv6Addr::LOCALHOST)),
 ];
 
-/// The sysctl that sets from which port on a bind() needs no CAP_NET_BIND_SERVICE.
+/// The sysctl that sets the first port that needs no CAP_NET_BIND_SERVICE for bind().
 const START: &str = "ip_unprivileged_port_start";
 
 pub fn run(settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
@@ -116,7 +116,7 @@ impl Looked {
     }
 }
 
-/// Removes the sockets of protocols that were not asked for, and their gaps.
+/// Removes the sockets and the gaps of protocols that were not asked for.
 fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainSettings) {
     snapshot.sockets.retain(|socket| settings.protocols.includes(socket.protocol));
     let hidden = snapshot.sockets.iter().filter(|s| s.holder == Holder::Hidden).count() as u32;
@@ -242,12 +242,12 @@ impl ExplainInput<'_> {
 struct Asked {
     probe: String,
     address: BindAddress,
-    /// Why no port of the address, or not this port, can be bound.
+    /// The reason why this port, or any port of the address, cannot be bound.
     refusal: Option<AddressRefusal>,
 }
 
-/// Combines both. A policy was tried with port 0 only and may allow this port, so that its refusal
-/// makes a free port unknown instead of refused.
+/// Combines the answer with the refusal. A policy was tried with port 0 only and may allow this
+/// port. Its refusal therefore makes a free port unknown instead of refused.
 fn judged(answer: Answer, refusal: Option<AddressRefusal>) -> (Answer, Option<AddressRefusal>) {
     match refusal {
         Some(refusal) if refusal.is_policy() && answer.verdict == Allowed::Free => {

@@ -21,7 +21,7 @@ use crate::{
 
 const ALL: &str = "all";
 
-/// One network namespace; that of this process if none was asked for.
+/// One network namespace: the one that was asked for, else that of this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceChoice(Option<OsString>);
 
@@ -68,8 +68,8 @@ impl TryFrom<Option<OsString>> for Choices {
     }
 }
 
-/// Returns the machine as seen from that namespace, for callers with threads of their own (see
-/// `LinuxHost`).
+/// Returns the machine as seen from the chosen namespace. For callers that start threads of their
+/// own (see `LinuxHost`).
 pub fn host(choice: &NamespaceChoice) -> Result<Arc<dyn Host>, NamespaceError> {
     Ok(match &choice.0 {
         None => Arc::new(LinuxHost::new()),
@@ -77,7 +77,7 @@ pub fn host(choice: &NamespaceChoice) -> Result<Arc<dyn Host>, NamespaceError> {
     })
 }
 
-/// Runs the whole command in the namespace, in a thread of its own; in the calling thread if no
+/// Runs the whole command in the namespace, on a new thread. Runs it on the calling thread if no
 /// namespace was asked for.
 pub fn run_in<T: Send>(
     choice: &NamespaceChoice,

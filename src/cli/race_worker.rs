@@ -14,7 +14,7 @@ pub fn run(words: &[String]) -> anyhow::Result<CommandEnd> {
     let role = RaceRole::parse(words).context("invalid arguments of an internal command")?;
     let mut random = ChaCha8Rng::seed_from_u64(role.seed());
     match role.play(&mut || random.random::<f64>()) {
-        // The process that started this one has ended, so this one ends too.
+        // The process that started this worker has ended, so the worker ends too.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(CommandEnd::Done),
         outcome => Ok(outcome.map(|()| CommandEnd::Done)?),
     }

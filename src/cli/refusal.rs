@@ -42,7 +42,8 @@ pub fn explain(error: &clap::Error) -> BadInput {
     })
 }
 
-/// clap reports an argument that is given twice as a conflict with itself, or with nothing.
+/// Describes a conflict of arguments. For an argument that is given twice, clap reports a conflict
+/// with itself or with no argument.
 fn conflict(option: &str, prior: &str) -> String {
     let prior = without_placeholder(prior);
     if prior.is_empty() || prior == option {

@@ -79,7 +79,8 @@ pub fn run(
     Ok((search.pick, held))
 }
 
-/// Rejects the options that do not apply if the kernel chooses: it chooses one port at a time.
+/// Rejects the options that do not apply if the kernel chooses the port, because the kernel chooses
+/// one port at a time.
 fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
     let option = match (settings.is_block, settings.exclude.is_empty()) {
         (true, _) => "--block",
@@ -223,8 +224,9 @@ impl<'a> PortFinder<'a> {
         HeldPorts::new()
     }
 
-    /// Returns the candidates that this process has the right to bind; None if there are none. The
-    /// kernel, where it chooses, chooses only ports that need no right.
+    /// Returns the candidates that this process has the right to bind; None if there are none.
+    /// Returns all candidates if the kernel chooses the port, because it chooses only ports that
+    /// need no right.
     fn permitted(
         &self,
         binder: &mut dyn HostBinder,
@@ -348,7 +350,7 @@ impl<'a> PortFinder<'a> {
             self.met.insert(attempt.port, refusal.protocol);
         }
         let Some(witness) = &mut self.witness else { return };
-        // Port 0: the kernel found no port to choose, so the refusal is about no particular port.
+        // A refusal of port 0 is about no particular port: the kernel found none to choose.
         let collision = attempt.refusal.filter(|_| attempt.port > 0);
         let collision = collision.filter(|refusal| refusal.outcome() == Outcome::InUse);
         let length = if self.settings.is_block { self.settings.count.get() as u16 } else { 1 };
@@ -397,8 +399,8 @@ impl<'a> PortFinder<'a> {
         NoPort::RangeFull { range, of, reserved, holders: self.holders(candidates) }
     }
 
-    /// Names the holder of each candidate, if there are at most `MOST_HOLDERS`. A port that was not
-    /// refused with EADDRINUSE may be in use on any protocol.
+    /// Names the holder of each candidate, if there are at most `MOST_HOLDERS` candidates. A port
+    /// that was not refused with EADDRINUSE may be in use on any protocol.
     fn holders(&self, candidates: &Candidates) -> Vec<(u16, String)> {
         if candidates.len() > MOST_HOLDERS {
             return Vec::new();
@@ -423,7 +425,7 @@ impl<'a> PortFinder<'a> {
         let look = |depth| scan::look(self.host, depth);
         let hides_some = |seen: &Snapshot| seen.hides_bound_inactive();
         let snapshot = match look(OwnerDepth::Skip) {
-            // A full scan looks for the hidden sockets among the descriptors of processes.
+            // A full scan also looks for hidden sockets among the descriptors of processes.
             Ok(seen) if hides_some(&seen) => look(OwnerDepth::Full).unwrap_or(seen),
             Ok(seen) => seen,
             Err(error) => {
@@ -477,7 +479,8 @@ impl<'a> Witness<'a> {
         }
     }
 
-    /// Returns None if no socket was found: one may come and go between a scan and an attempt.
+    /// Returns None if no socket was found. A socket may be opened and closed between a scan and an
+    /// attempt.
     fn holder(&mut self, refusal: Refusal, port: u16) -> Option<Collision> {
         let known = self.find(refusal, port);
         if known.is_some() || !self.may_look_again {

@@ -41,11 +41,11 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// file in /proc. A bind() uses sockets that are open already.
 const MORE_DESCRIPTORS: u32 = 4;
 
-/// Returns when a signal has arrived and everything of ours has been removed. At exit the process
-/// raises that signal again.
+/// Serves until a signal arrives. Returns after the files that this process created have been
+/// removed. At exit the process raises that signal again.
 pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandEnd> {
     tui::signals::raise_descriptor_limit();
-    // Signals are caught before there is a file to remove.
+    // Signals are caught before the first file is created, so that it is always removed.
     let signals = EndingSignals::listen(SIGUSR1);
     let signals = signals.map_err(|error| HostError::new("wait for signals", error))?;
     if !peer::proc_is_ours()? {
@@ -120,7 +120,7 @@ struct Capacity {
 impl Capacity {
     fn of(binder: &dyn HostBinder) -> Self {
         let ports = binder.hold_capacity();
-        // A port needs one or two descriptors, a client one.
+        // A port needs one or two descriptors; a client needs one.
         let clients = (ports / 2).clamp(1, MOST_WAITING as u32);
         Self { clients: clients as usize, ports: ports.saturating_sub(clients) }
     }

@@ -138,7 +138,8 @@ impl TryFrom<ScanArguments> for ScanSettings {
     }
 }
 
-/// Checks that `count` ports can be held; `candidates` is how many ports of the range may be drawn.
+/// Checks that `count` ports can be held; `candidates` is the number of ports of the range that may
+/// be drawn.
 pub fn check_count(count: NonZeroU32, range: PortRange, candidates: u32) -> Result<(), BadInput> {
     if count.get() <= candidates {
         return Ok(());

@@ -37,13 +37,14 @@ pub struct Analysis {
     /// any address and family is on them (`__inet_hash_connect`).
     pub unconnectable: PortSet,
     /// Ports of the range that are unusable for any further connect(): a connected socket was bound
-    /// to them by number, or an earlier scan found a listener on them. Disjoint from
-    /// `unconnectable`.
+    /// to them by number, or a scan found a listening or bound socket on them earlier
+    /// (`Snapshot::listened`). Disjoint from `unconnectable`.
     pub numbered: PortSet,
     /// Connected ports that are probably unusable for other destinations: see
     /// `RangeUse::suspected`.
     pub suspected: PortSet,
-    /// The ports counted in `RangeUse::uncertain` that are known by number. Includes `suspected`.
+    /// The ports counted in `RangeUse::uncertain`, as far as the count can be attributed to
+    /// particular ports. Includes `suspected`.
     pub uncertain: PortSet,
 }
 

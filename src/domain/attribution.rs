@@ -27,12 +27,13 @@ pub struct Holders {
     /// Socket inodes that this walk did not find and no earlier walk searched for: opened or closed
     /// during the walk, or held by a process that is not visible. Ascending.
     pub undecided: Vec<u32>,
-    /// What the reader lacks to see all processes; None: it is not root.
+    /// What portscope lacks to see all processes. None: it does not run as root.
     pub lack: Option<Lack>,
     /// The uid that the kernel shows for uids that our user namespace does not map; None: it maps
     /// all.
     pub unmapped_uid: Option<u32>,
-    /// Error if `/proc` itself could not be read, or a process for a reason other than permission.
+    /// The error if reading `/proc` itself failed, or if reading a process failed for a reason
+    /// other than permission.
     pub failed: Option<Errno>,
 }
 
@@ -163,8 +164,8 @@ fn append(pool: &mut Vec<u32>, pids: impl Iterator<Item = u32>) -> Span {
 
 /// The unreadable processes, which may hold sockets without a visible holder.
 struct Suspects {
-    /// Any socket may be held by them: one belongs to root or an unknown user, or the walk did not
-    /// read some process or thread.
+    /// Whether they may hold any socket: one of the processes belongs to root or an unknown user,
+    /// or the walk did not read some process or thread.
     any_socket: bool,
     /// Ascending.
     uids: Vec<u32>,

@@ -5,13 +5,14 @@ use crate::domain::{PortRange, Protocols};
 /// Returns the chosen port; `random` decides where the search starts. None: no port is available
 /// (EADDRINUSE).
 ///
-/// TCP (`inet_csk_find_open_port`): searches ports at odd distances from the range's first port, in
-/// steps of 2, then those at even distances, which are left to connect() if possible. A range with
-/// an odd number of ports has one more even distance than the search has steps, so that the search
-/// skips either the first or the last port.
+/// TCP (`inet_csk_find_open_port`): the search visits the ports at odd distances from the range's
+/// first port, in steps of 2, then those at even distances, which the kernel leaves to connect() if
+/// possible. It visits an even number of ports: in a range with an odd number of ports it skips the
+/// first or the last one.
 ///
 /// UDP (`udp_lib_get_port`): every available port is equally likely. This is an approximation: the
-/// kernel walks its hash chains, so that a port after used ones of its chain is more likely.
+/// kernel searches one hash chain after another, so that a free port that follows used ports of its
+/// chain is more likely.
 ///
 /// Both: as UDP, because the real binder lets UDP choose the port and then binds TCP to its number.
 pub fn choose(
@@ -23,7 +24,7 @@ pub fn choose(
     if protocols != Protocols::Tcp {
         let port = |offset| range.first() + offset as u16;
         let drawn = draws(random, range.len()).map(port).find(|&port| is_available(port));
-        // This number of draws may still miss the only free ports.
+        // If few ports are free, all draws may miss them.
         return drawn.or_else(|| {
             let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
             (!free.is_empty()).then(|| free[random as usize % free.len()])

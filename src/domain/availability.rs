@@ -1,5 +1,5 @@
 //! Decides whether a bind() or connect() would get a port, from the kernel's rules and the sockets
-//! that use it. Tries nothing.
+//! on the port. Makes no system call.
 //!
 //! Never guesses: what the kernel's tables do not show is `Verdict::Unknown`.
 
@@ -88,7 +88,8 @@ impl Reuse {
     }
 }
 
-/// A bind() of one of our sockets, without SO_BINDTODEVICE.
+/// A bind() call to answer for. Its socket is bound to an interface only with
+/// `BindAddress::Scoped`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bind {
     pub protocol: Protocol,
@@ -100,7 +101,7 @@ pub struct Bind {
 pub enum Verdict {
     Free,
     InUse,
-    /// The kernel's tables do not show it; a real probe would.
+    /// The kernel's tables do not show whether the port is free; a real probe would.
     Unknown,
     /// connect() never chooses this port: it is reserved, or outside the ephemeral range.
     Never,

@@ -9,8 +9,8 @@ use std::{
 
 use crate::domain::{Protocol, Text};
 
-/// Binds one port after another and measures each attempt, so that a simulated machine can report
-/// simulated time.
+/// Binds one port after another. Returns the duration of each attempt, so that a simulated machine
+/// can report simulated time.
 pub trait Binder {
     /// Keeps a port bound; dropping it releases the port.
     type Held;
@@ -30,21 +30,21 @@ pub trait Binder {
         asked
     }
 
-    /// Discards the datagrams that came for a held port since the last call; returns their number.
+    /// Discards the datagrams that a held port received since the last call; returns their number.
     fn strays(&mut self, _held: &mut Self::Held) -> u64 {
         0
     }
 
-    /// Ends the use of a held port: it stays bound but takes no connections, and pending
+    /// Ends the use of a held port: it stays bound but accepts no connections, and pending
     /// connections and datagrams are discarded.
     fn retire(&mut self, _held: &mut Self::Held) {}
 
     /// Tries the ports that `next` returns until one is bound or `next` returns None. `next`
     /// receives the preceding miss, if any.
     ///
-    /// One call makes many attempts because returning after a system call is expensive: the
-    /// kernel's own calls spoil the processor's return prediction (230 ns measured, half of a
-    /// refused bind()).
+    /// One call makes many attempts because the function returns that follow a system call are
+    /// slow: the kernel's own calls spoil the processor's return prediction. This cost 230 ns when
+    /// measured, half the time of a refused bind().
     fn bind_first(&mut self, next: &mut NextPort<'_>) -> Option<Bound<Self::Held>> {
         let mut miss = None;
         while let Some(port) = next(miss) {
@@ -123,7 +123,8 @@ impl Refusal {
     }
 }
 
-/// Why bind() refuses an address whatever the port, in words, and the kernel's errno.
+/// The reason why bind() refuses an address, whatever the port: the cause in words and the kernel's
+/// errno.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{cause} ({errno})")]
 pub struct AddressRefusal {

@@ -11,8 +11,8 @@ use crate::domain::{Endpoint, Protocol, Socket, socket::canonical};
 pub struct Destination {
     pub source: IpAddr,
     pub remote: Endpoint,
-    /// Index of the device that the connecting socket is bound to (SO_BINDTODEVICE). If it is not
-    /// bound to one, it does not collide with sockets that are (`inet_match`,
+    /// Index of the device that the connecting socket is bound to (SO_BINDTODEVICE). A socket that
+    /// is not bound to a device never collides with a socket that is (`inet_match`,
     /// include/net/inet_hashtables.h).
     pub interface: Option<u32>,
 }

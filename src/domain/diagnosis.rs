@@ -53,7 +53,7 @@ pub struct Rule {
 
 /// In the order in which findings of equal severity are reported.
 pub const RULES: &[Rule] = &[
-    // Before the rules for its consequences.
+    // This rule precedes the rules for its consequences.
     Rule {
         id: "reserved-large",
         about: "reserved ports take a large part of the range",
@@ -175,21 +175,22 @@ pub struct Evidence<'a> {
     pub analysis: &'a Analysis,
     pub trends: &'a Trends,
     pub processes: &'a ProcessTable,
-    /// An earlier snapshot's vitals and the seconds since then: rules judge counters that only grow
-    /// by their growth. None: there is only one snapshot.
+    /// An earlier snapshot's vitals and the seconds since then. Rules need them because a counter
+    /// that never decreases is judged by its increase. None: there is only one snapshot.
     pub before: Option<(&'a Vitals, f64)>,
     pub thresholds: Thresholds,
 }
 
-/// Used shares (0 to 1) of a range or of a destination's ports.
+/// Used shares (0 to 1) of a range or of a destination's ports from which the level is WATCH
+/// (`warn`) or EXHAUSTING (`critical`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     pub warn: f64,
     pub critical: f64,
 }
 
-/// Seconds. A range or destination that is expected to be full within this time is EXHAUSTING, if
-/// its used share is at least half of `Thresholds::warn`.
+/// Forecast limit in seconds. A range or destination that is expected to be full within this time
+/// is EXHAUSTING if its used share is at least half of `Thresholds::warn`.
 pub const SOON: f64 = 300.0;
 
 /// All findings and the highest severity among them.
@@ -207,7 +208,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
         findings.extend((rule.check)(evidence));
     }
     for finding in &mut findings {
-        // The last items of advice are optional: drops the steps of those that are not given.
+        // A rule may leave out its last items of advice: drops the steps that belong to them.
         finding.steps.truncate(finding.advice.len());
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

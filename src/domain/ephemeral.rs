@@ -2,8 +2,9 @@
 
 use crate::domain::{Destination, PortRange, Socket, State, port};
 
-/// Default of `tcp_tw_reuse_delay`, also used where the kernel does not have it (before Linux
-/// 6.14): milliseconds from the start of TIME-WAIT until connect() may reuse it.
+/// Default of `tcp_tw_reuse_delay`: milliseconds from the start of TIME-WAIT until connect() may
+/// reuse the socket's four-tuple. Kernels without this sysctl (before Linux 6.14) use the same
+/// value.
 pub const DEFAULT_REUSE_DELAY_MS: u32 = 1000;
 /// `TCP_TIMEWAIT_LEN` (include/net/tcp.h), milliseconds.
 const TIME_WAIT_MS: u32 = 60_000;

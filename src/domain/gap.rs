@@ -44,17 +44,18 @@ impl Table {
 pub enum Gap {
     /// Sockets that an unreadable process may hold.
     OwnersHidden { sockets: u32, processes: u32 },
-    /// As `OwnersHidden`, where running as root would not help: the reader is already root, or is
+    /// As `OwnersHidden`, where running as root would not help: portscope already runs as root, or
     /// in a user namespace.
     OwnersRefused { sockets: u32, processes: u32, lack: Lack },
     /// Sockets that may be held by a process that `/proc` does not list (`hidepid=`).
     OwnersInvisible { sockets: u32 },
     /// Sockets that may be held by a process of a pid namespace that `/proc` does not show.
     OwnersElsewhere { sockets: u32 },
-    /// Sockets that may be in the descriptor table of a thread that was not read; without an errno
-    /// the tables were too large.
+    /// Sockets that may be in the descriptor table of a thread whose table was not read. `error` is
+    /// None if the tables were too large.
     OwnersOfThreads { sockets: u32, threads: u32, error: Option<Errno> },
-    /// `/proc` itself could not be read, or a process for a reason other than permission.
+    /// Reading `/proc` itself failed, or reading a process failed for a reason other than
+    /// permission.
     OwnersUnreadable { sockets: u32, error: Errno },
     /// The kernel reported on every attempt that the dump was interrupted (`NLM_F_DUMP_INTR`).
     DumpInterrupted { table: Table },
@@ -64,10 +65,10 @@ pub enum Gap {
     TableRefused { table: Table, error: Errno },
     /// Netlink was refused; `/proc/net` is read instead, which lists no bound-inactive TCP sockets.
     NetlinkRefused { error: Errno },
-    /// As `NetlinkRefused`: `/proc/net` also does not show which IPv6 sockets take IPv4 too.
+    /// Netlink was refused, and `/proc/net` does not show which IPv6 sockets also accept IPv4.
     DualStackUnknown { error: Errno },
-    /// The kernel does not list bound-inactive TCP sockets, as the self-test showed; `assumed` from
-    /// the kernel's version if the self-test could not bind a port.
+    /// The kernel does not list bound-inactive TCP sockets, as the self-test showed. If the
+    /// self-test could not bind a port, this is `assumed` from the kernel's version.
     BoundInactiveUnlisted { assumed: bool },
     /// TCP sockets that no table lists and whose port could not be read: they may be bound.
     PortsUnread { holders: Vec<UnreadPorts>, error: Option<Errno> },
@@ -78,16 +79,16 @@ pub enum Gap {
     ProcessesUnread { processes: u32, error: Errno },
     /// A sysctl could not be read; the kernel's default is shown.
     PolicyAssumed { sysctl: Text, error: Errno },
-    /// A limit, counter or table of `Vitals` could not be read; EFBIG: it is larger than we read.
+    /// A limit, counter or table of `Vitals` could not be read; EFBIG: it is too large to read.
     VitalsUnread { what: &'static str, path: &'static str, error: Errno },
 }
 
-/// What the reader lacks, other than being root, where a process denies access.
+/// What portscope lacks, other than being root, to see the descriptors of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
     /// CAP_SYS_PTRACE or CAP_DAC_READ_SEARCH.
     Capability,
-    /// The reader is in a user namespace other than the host's.
+    /// portscope runs in a user namespace other than the host's.
     UserNamespace,
     /// Unknown: possibly a security module, or a process that nobody may inspect.
     Unknown,
@@ -104,7 +105,7 @@ pub struct UnreadPorts {
 const MOST_NAMED: usize = 3;
 
 impl Gap {
-    /// `what` of gaps that hide bound-inactive sockets.
+    /// The result of `what` for gaps that hide bound-inactive sockets.
     pub const BOUND_INACTIVE: &str = "bound-inactive sockets";
 
     /// Names what is missing, for `missing[].what` in JSON and the status bar.
@@ -163,7 +164,7 @@ impl Gap {
         )
     }
 
-    /// Returns whether the number of ports that the kernel chooses from is assumed.
+    /// Returns whether a sysctl that decides which ports the kernel may choose is assumed.
     pub fn hides_capacity(&self) -> bool {
         const DECIDE: [&str; 2] =
             ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];

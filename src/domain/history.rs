@@ -17,7 +17,7 @@ use self::{
 
 /// How long sockets have existed, and what was on each port before.
 ///
-/// Takes 24 bytes per socket, twice, and at most 2 MB of sightings.
+/// Takes 24 bytes per socket in each of two buffers, and at most 2 MB for the sightings.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     latest: Option<LastSnapshot>,
@@ -25,7 +25,8 @@ pub struct History {
     known: Vec<KnownPorts>,
     /// Buffer for the next snapshot's sockets.
     next: Vec<KnownPorts>,
-    /// Sockets of earlier snapshots whose table the latest snapshot could not list.
+    /// Sockets of earlier snapshots that may still exist, but that the latest snapshot could not
+    /// list.
     missing: Vec<KnownPorts>,
     sightings: Sightings,
     unpaired: Unpaired,
@@ -65,7 +66,7 @@ pub struct Sighting {
     pub remote: Option<Endpoint>,
 }
 
-/// The sockets of one port that changed, until each is classified as changed, new or gone.
+/// The sockets of one port that are not yet matched with a socket of the other snapshot.
 #[derive(Clone, Debug, Default)]
 struct Unpaired {
     /// Sockets of the previous snapshot, and whether each was found again.
@@ -82,7 +83,7 @@ struct Pairing {
 }
 
 /// Pairs sockets first by the identity that they keep for life, then by endpoints, because a
-/// TIME-WAIT socket has a different cookie than the connection that it ends.
+/// TIME-WAIT socket has a different cookie than the connection that it replaces.
 const PAIRINGS: [Pairing; 2] = [
     Pairing { key: |known| known.identity, are_one: |_, _| true },
     Pairing { key: |known| u64::from(known.endpoints), are_one: KnownPorts::goes_on_as },
@@ -247,7 +248,8 @@ impl SnapshotComparison<'_> {
         }
     }
 
-    /// Keeps the socket if the snapshot may lack it although it exists; returns whether it did.
+    /// Keeps a socket that may still exist although the snapshot does not list it. Returns whether
+    /// the socket was kept.
     fn keep_missing(&mut self, known: &KnownPorts) -> bool {
         let may_be_there = self.latest.unlisted.hides(known);
         if may_be_there {
@@ -278,8 +280,8 @@ impl SnapshotComparison<'_> {
         self.history.unpaired = unpaired;
     }
 
-    /// Pairs sockets by the order of `Socket::sort_key`. Sockets without a cookie and sockets that
-    /// changed their family can be out of this order: the pairings find these.
+    /// Pairs sockets by the order of `Socket::sort_key`. Sockets without a cookie and sockets whose
+    /// family changed can be out of this order: `PAIRINGS` matches these.
     fn walk(&mut self, old: &[KnownPorts], start: usize, unpaired: &mut Unpaired) {
         let (mut from, mut to) = (0, start);
         while let (Some(known), Some(new)) = (old.get(from), self.history.next.get(to)) {
@@ -322,7 +324,7 @@ impl SnapshotComparison<'_> {
         });
     }
 
-    /// Records that the socket at `place` is `known`.
+    /// Records that the socket at `place` is the same one as `known`.
     fn follow(&mut self, known: &KnownPorts, place: usize) {
         let new = &mut self.history.next[place];
         (new.since, new.is_older) = (known.since, known.is_older);
@@ -340,7 +342,7 @@ impl SnapshotComparison<'_> {
                 self.history.arrived.push(place as u32);
                 self.enter_state(place);
             }
-            // It may have existed before without being listed.
+            // The socket may have existed before without being listed.
             _ => (new.since, new.is_older) = (Tick::of(self.latest.watched), true),
         }
     }

@@ -26,8 +26,9 @@ impl InterfaceName {
     /// `IFNAMSIZ` without its terminating zero byte.
     const LONGEST: usize = 15;
 
-    /// Returns None if no interface can have that name (`dev_valid_name` in net/core/dev.c), or if
-    /// it contains control characters.
+    /// Returns None if the name is empty, longer than 15 bytes, or contains white space, control
+    /// characters, `/` or `%`. Accepts `.`, `..` and `:`, which `dev_valid_name` (net/core/dev.c)
+    /// refuses.
     pub fn new(name: &str) -> Option<Self> {
         let is_unusable = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '%';
         if name.is_empty() || name.len() > Self::LONGEST || name.chars().any(is_unusable) {
@@ -43,7 +44,8 @@ impl InterfaceName {
         str::from_utf8(&self.bytes[..end]).unwrap_or_default()
     }
 
-    /// Returns the number if the text is one: it may be an index (rtnetlink(7)).
+    /// Returns the text as a number if it is one greater than 0. It may be the index of an
+    /// interface (rtnetlink(7)).
     pub fn index(&self) -> Option<u32> {
         let text = self.as_str();
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());

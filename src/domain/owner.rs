@@ -17,9 +17,11 @@ pub enum Owner<'a> {
     Backlog(&'a [u32]),
     /// A process or a descriptor table that is not visible here.
     Hidden,
-    /// No process has it, and all were searched: a kernel socket, or a descriptor in flight.
+    /// All processes were searched, and none holds the socket: it belongs to the kernel, or its
+    /// descriptor is in flight (SCM_RIGHTS).
     Nobody,
-    /// Not found by the first walk that searched for it: opened or closed during the scan.
+    /// The first walk that searched for the socket did not find it: it was opened or closed during
+    /// the scan.
     Unresolved,
     /// Owners were not looked up in this scan.
     NotAsked,
@@ -79,8 +81,8 @@ pub struct Process {
     pub uid: Option<u32>,
     /// Start time in seconds since 1970; None when it could not be read.
     pub started: Option<u64>,
-    /// The systemd unit or container of the process, from its control group; None: none, or not
-    /// read.
+    /// The systemd unit or container of the process, from its control group. None: it has none, or
+    /// the control group was not read.
     pub unit: Option<Text>,
 }
 
@@ -130,7 +132,7 @@ pub struct Users {
 
 impl Users {
     /// Sets the uid that the kernel shows for uids that our user namespace does not map; None: it
-    /// maps all. `is_mapped`: a user of the namespace has this uid, too.
+    /// maps all. `is_mapped` means that a user of the namespace has the same uid.
     #[must_use]
     pub fn with_unmapped(mut self, uid: Option<u32>, is_mapped: bool) -> Self {
         if let Some(uid) = uid

@@ -63,6 +63,9 @@ impl Registry {
     }
 
     /// Decodes a line `[step][t|u]LETTERrest` and returns its port; None if the line is malformed.
+    /// `step` is the distance from the previous line's port, 1 if absent. `t` or `u` limits the
+    /// name to TCP or UDP. `LETTER` is the number of bytes kept from the previous name (`A`: 0);
+    /// `rest` follows them.
     fn push(&mut self, line: &str, before: u16) -> Option<u16> {
         let letters = line.trim_start_matches(|c: char| c.is_ascii_digit());
         let step = line.strip_suffix(letters)?;

@@ -25,8 +25,9 @@ pub struct Machine {
     pub network_namespace: Option<u64>,
     /// Name of the network namespace, if a namespace was requested.
     pub namespace_name: Option<NamespaceName>,
-    /// Nothing that we bind can harm others: the machine is simulated, or its network namespace is
-    /// not the initial one and has only loopback and the kernel's fallback tunnel devices.
+    /// Whether the ports that portscope binds cannot affect others: the machine is simulated, or
+    /// its network namespace is not the initial one and has only loopback and the kernel's fallback
+    /// tunnel devices.
     pub is_isolated: bool,
     pub users: Arc<Users>,
 }
@@ -45,8 +46,9 @@ impl Machine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceName {
     pub text: Text,
-    /// The name is from /run/netns and lasts as long as the namespace. Otherwise it names the
-    /// process or the path by which the namespace was found, and may refer to another one later.
+    /// Whether the name is from /run/netns and lasts as long as the namespace. Otherwise it is the
+    /// process or the path by which the namespace was found, and may refer to another namespace
+    /// later.
     pub is_registered: bool,
 }
 
@@ -95,17 +97,17 @@ pub struct Snapshot {
     /// none. Does not include those of `Gap::PortsInDoubt`.
     pub unlisted: u32,
     /// Errno of our own TCP bind() to port 0 on all addresses of both families; None: it succeeded.
-    /// Made when the scanner starts, and again at each full walk while it is refused.
+    /// The scanner makes this call when it starts, and repeats it at each full walk while it fails.
     pub refused_bind: Option<Errno>,
     pub vitals: Vitals,
     /// Ports of connected TCP sockets that were bound by number (`SOCK_BINDPORT_LOCK`); None: not
     /// queried, or the kernel does not report it. See [`Snapshot::needs_numbered`].
     pub numbered: Option<PortSet>,
-    /// Ports of the ephemeral range that have been in use since an earlier scan of the same scanner
-    /// found a listening or bound TCP socket on them; None: there are none.
+    /// Ports of the ephemeral range on which this or an earlier scan of the same scanner found a
+    /// listening or bound TCP socket, and which have been in use since then. None: there are none.
     pub listened: Option<PortSet>,
-    /// Remote endpoints with an open connection that uses TCP timestamps, ascending. Only of the
-    /// connections that were queried, see [`Snapshot::unknown_peers`].
+    /// Remote endpoints with an open connection that uses TCP timestamps, ascending. Contains only
+    /// peers whose connections were queried, see [`Snapshot::unknown_peers`].
     pub stamping_peers: Vec<Endpoint>,
     /// CPU time that the scan took.
     pub cost: Duration,
@@ -158,9 +160,10 @@ impl Snapshot {
         &rest[..rest.partition_point(|s| key(s) == (protocol, port))]
     }
 
-    /// Returns whether a level may depend on which ports were bound by number: connections hold
-    /// most of the ephemeral range, or many ports of the parity that connect() uses last, or the
-    /// range is small.
+    /// Returns whether the level of a range or destination may depend on which ports were bound by
+    /// number. This is so in three cases: connections hold two thirds of the ephemeral range; they
+    /// hold a sixteenth of it on ports of the parity that connect() uses last; or the range is
+    /// small and has a connection.
     pub fn needs_numbered(&self) -> bool {
         const SMALL: u32 = 1024;
         let (low, other) = self.connected_ports();
@@ -183,9 +186,9 @@ impl Snapshot {
         (low, other)
     }
 
-    /// Returns the indexes of established connections to peers for which it must be known whether
-    /// they send timestamps: TIME-WAIT sockets to them hold many ports, and are reusable if they
-    /// do. Selects a few connections for each of the peers with most TIME-WAIT.
+    /// Returns the indexes of established connections that show whether a peer sends timestamps.
+    /// Selects a few connections for each of the peers with most TIME-WAIT sockets: these sockets
+    /// hold many ports, and connect() may reuse them only if the peer sends timestamps.
     pub fn unknown_peers(&self) -> Vec<usize> {
         const MOST_DESTINATIONS: usize = 16;
         const MOST_OF_EACH: usize = 2;
@@ -244,8 +247,8 @@ impl Snapshot {
     }
 
     /// Returns whether our own bind() to port 0 failed with EADDRINUSE although the listed sockets
-    /// leave ports, and bound sockets are not listed: they may hold all ports that appear
-    /// available.
+    /// do not use all ports, and the kernel does not list bound-inactive sockets. Such sockets may
+    /// hold all ports that appear available.
     pub fn is_bind_refused(&self) -> bool {
         self.refused_bind == Some(Errno::EADDRINUSE)
             && self.hides_bound_inactive()
@@ -258,8 +261,8 @@ impl Snapshot {
         ports.filter(|port| !self.ephemeral.is_reserved(port[0].local.port)).count() as u32
     }
 
-    /// Returns an upper bound of the TCP ports of the ephemeral range to which unlisted sockets may
-    /// be bound.
+    /// Returns an upper bound of the number of TCP ports of the ephemeral range to which unlisted
+    /// sockets may be bound.
     pub fn unlisted_in_range(&self) -> u32 {
         let size = self.ephemeral.automatic_capacity();
         let in_doubt = self.gaps.iter().map(|gap| match gap {
@@ -311,8 +314,8 @@ fn is_same_port(one: &Socket, other: &Socket) -> bool {
 }
 
 /// TCP ports of the ephemeral range that had a listening or bound socket and have been in use
-/// since. Such a port is unusable for connect() while connections that were accepted there, or
-/// bound before connect(), remain.
+/// since. connect() cannot use such a port as long as a connection remains on it that was accepted,
+/// or bound before connect().
 #[derive(Clone, Debug, Default)]
 pub struct Listened(PortSet);
 

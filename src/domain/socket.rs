@@ -197,7 +197,7 @@ pub struct Socket {
     pub interface: Option<u32>,
     /// None for TIME-WAIT, orphaned and not yet accepted sockets, for which the kernel reports 0.
     pub inode: Option<u32>,
-    /// None if the kernel does not keep it (TIME-WAIT, orphans), never 0 for "unknown".
+    /// None if the kernel does not keep the uid (TIME-WAIT, orphans). 0 always means root.
     pub uid: Option<u32>,
     /// None if the source has no cookies (/proc/net).
     pub cookie: Option<u64>,
@@ -210,7 +210,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Returns whether the socket has lost its owner: its process closed it, the kernel keeps it.
+    /// Returns whether the socket has no owner any longer: its process has closed it, but the
+    /// kernel keeps it.
     ///
     /// SYN-RECEIVED and not yet accepted sockets have no inode either, but belong to their
     /// listener.

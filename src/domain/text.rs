@@ -1,11 +1,12 @@
-//! Text from outside, made safe to print where it enters. Not for the program's own messages.
+//! Makes text from outside safe to print, at the point where it enters. Not for the program's own
+//! messages.
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
 use unicode_width::UnicodeWidthChar;
 
-/// Combining marks that may follow one another before the rest are shown as escapes. Chosen by
-/// inspection, not from an RFC: Vietnamese needs two.
+/// Maximum number of successive combining marks; further ones are shown as escapes. No standard
+/// defines this value: Vietnamese needs two.
 const MARKS_IN_A_ROW: u32 = 2;
 
 /// Text that cannot move the cursor, hide itself or forge a line.

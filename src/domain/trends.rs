@@ -88,7 +88,8 @@ impl Trends {
         }
     }
 
-    /// Returns None if the subject is not followed, or there were fewer than two snapshots.
+    /// Returns the trend of a subject. None: it is not followed, or there were fewer than two
+    /// snapshots.
     pub fn of(&self, subject: Subject) -> Option<Trend> {
         self.followed(subject)?.trend(self.latest.as_ref()?.elapsed)
     }
@@ -167,7 +168,7 @@ impl Trends {
         }
     }
 
-    /// Calls `act` for each subject to which a socket of the ephemeral range counts.
+    /// Calls `act` for each subject that includes the socket, which must be in the ephemeral range.
     fn each_of(&mut self, socket: &Socket, analysis: &Analysis, act: impl Fn(&mut Followed)) {
         act(&mut self.ranges[socket.protocol as usize]);
         for lane in Lane::EACH.into_iter().filter(|lane| lane.takes(socket)) {

@@ -59,7 +59,7 @@ impl fmt::Display for Tunnel {
 }
 
 /// Returns whether this is a UDP socket with an inode that no visible process holds: the kernel or
-/// a hidden process has it.
+/// a hidden process holds it.
 pub fn is_candidate(socket: &Socket) -> bool {
     socket.protocol == Protocol::Udp
         && socket.inode.is_some()
@@ -67,7 +67,9 @@ pub fn is_candidate(socket: &Socket) -> bool {
 }
 
 impl Snapshot {
-    /// Returns the tunnels on the socket's port: tunnels of one kind may share a socket.
+    /// Returns the tunnels that may use this kernel socket: those on its port, or else the tunnel
+    /// that does not report its port, if there is exactly one. Tunnels of one kind may share a
+    /// socket.
     pub fn tunnels(&self, socket: &Socket) -> Vec<&Tunnel> {
         if socket.protocol != Protocol::Udp || socket.holder != Holder::Kernel {
             return Vec::new();
@@ -103,7 +105,8 @@ impl Snapshot {
         }
     }
 
-    /// Subtracts `fewer` from the number of sockets whose owner is hidden.
+    /// Subtracts `fewer` from the number of sockets whose owner is hidden. Removes gaps without any
+    /// such socket.
     fn forget_hidden(&mut self, fewer: u32) {
         for gap in &mut self.gaps {
             if let Gap::OwnersHidden { sockets, .. } | Gap::OwnersInvisible { sockets } = gap {

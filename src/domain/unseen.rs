@@ -1,9 +1,9 @@
-//! What a search for network namespaces could not see, why, and what would help. Does not cover the
-//! gaps of a scan.
+//! Describes why network namespaces may be missing from a list, and what would help. The gaps of a
+//! scan are in the module `gap`.
 
 use std::fmt;
 
-/// Network namespaces may be missing from the list of all of them.
+/// The reason why network namespaces may be missing from the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnseenNamespaces {
     /// `/proc/PID/task/TID/ns/net` of some threads could not be read: their namespaces may be
@@ -11,7 +11,7 @@ pub enum UnseenNamespaces {
     Unread { threads: u32 },
     /// `/proc` does not list some processes (`hidepid=`): their namespaces may be missing.
     Invisible,
-    /// Namespaces that were found, but that we may not enter.
+    /// Some namespaces were found but cannot be entered.
     Refused { namespaces: u32 },
 }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::domain::{Endpoint, Gap, PortRange, Protocol, Socket, Tunnel};
 
-/// Values of the scanned network namespace, unless noted otherwise. None: could not be read, or
-/// does not exist there (which is not a gap).
+/// Kernel values of the scanned network namespace, unless noted otherwise. A field is None if its
+/// value could not be read or does not exist in the namespace. Only the former is a gap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vitals {
     /// `tcp_max_tw_buckets`: the kernel creates no TIME-WAIT sockets beyond this number.
@@ -16,12 +16,13 @@ pub struct Vitals {
     /// Orphans of the whole machine, as the kernel counts them (`TCP: orphan` of
     /// /proc/net/sockstat).
     pub orphans: Option<u32>,
-    /// TCP sockets of the whole machine in any state but TIME-WAIT, orphans included
-    /// (`TCP: alloc`).
+    /// TCP sockets of the whole machine (`TCP: alloc`). Includes orphans, but not TIME-WAIT and
+    /// SYN-RECEIVED, for which the kernel keeps smaller structures.
     pub allocated: Option<u32>,
     /// `TCP: tw` of /proc/net/sockstat.
     pub time_wait: Option<u32>,
-    /// Counters of /proc/net/netstat since the namespace was created.
+    /// `TCPTimeWaitOverflow`. This and the next two fields are counters of /proc/net/netstat, which
+    /// start when the namespace is created.
     pub time_wait_overflow: Option<u64>,
     pub listen_overflows: Option<u64>,
     pub listen_drops: Option<u64>,
@@ -39,8 +40,7 @@ pub struct Vitals {
     /// Tunnels of the kernel. Listed only if a UDP socket has no visible process.
     pub tunnels: Vec<Tunnel>,
     pub conntrack: Option<Conntrack>,
-    /// Descriptors of the processes that own most sockets, at most 32 of them; highest used share
-    /// first.
+    /// Descriptor use of the processes that own most sockets, at most 32. Highest used share first.
     pub descriptors: Vec<DescriptorUse>,
     /// Vitals that could not be read. Separate from the snapshot's gaps, because the sockets are
     /// complete without them.
@@ -48,14 +48,16 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// Returns None if the kernel was not queried, or the socket has no cookie.
+    /// Returns whether the cookie of the socket is in `by_number`. None: the kernel was not
+    /// queried, or the socket has no cookie.
     pub fn is_bound_by_number(&self, socket: &Socket) -> Option<bool> {
         let cookie = socket.cookie?;
         Some(self.by_number.as_ref()?.binary_search(&cookie).is_ok())
     }
 }
 
-/// Connections that a listener has not established yet (`tcp_conn_request`).
+/// Settings and counters of the SYN queues (`tcp_conn_request`). A listener's SYN queue holds
+/// connections that are not established yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SynQueue {
     /// `tcp_syncookies`: 0 off, 1 when a queue is full, 2 always. None: could not be read, or was
@@ -71,7 +73,8 @@ pub struct SynQueue {
     pub cookies_failed: Option<u64>,
 }
 
-/// Addresses that connect() may use as source. Without one it fails even if ports are left.
+/// Addresses that connect() may use as source. Without a source address, connect() fails even if
+/// ports are available.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceAddresses {
     /// Whether the interface `lo` is up; None: not read.
@@ -92,9 +95,10 @@ pub enum Ipv6 {
     Listed {
         /// Whether `::1` is among them.
         has_loopback: bool,
-        /// Addresses that a socket may be bound to. Without those in duplicate address detection.
+        /// Addresses that a socket may be bound to. Addresses in duplicate address detection are
+        /// not counted.
         usable: u32,
-        /// Those of `all`, `default` and `lo` for which `net.ipv6.conf.NAME.disable_ipv6` is 1.
+        /// The names among `all`, `default` and `lo` whose `net.ipv6.conf.NAME.disable_ipv6` is 1.
         /// Read only if `::1` is missing.
         disabled: Vec<&'static str>,
     },
@@ -105,17 +109,17 @@ pub enum Ipv6 {
 pub struct Conntrack {
     pub count: u32,
     pub max: u32,
-    /// Since boot: `insert_failed` (no free tuple), and `drop` (packets dropped, for this or
-    /// another reason).
+    /// `insert_failed`: entries that found no free tuple. This and `dropped` (`drop`: packets
+    /// dropped, for this or another reason) are counters that start when the namespace is created.
     pub insert_failed: u64,
     pub dropped: u64,
     /// Translated flows by source and destination, most ports first, at most 64; None: the table
-    /// could not be read (this needs root), or was larger than we read.
+    /// could not be read (this needs root), or was too large to read.
     pub translated: Option<Vec<Translation>>,
 }
 
-/// Flows whose source was translated to one address, towards one destination. Each holds a port of
-/// that address, which no socket table shows.
+/// Flows to one destination whose source was translated to one address (SNAT). Each flow uses a
+/// port of that address. No socket table shows these ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Translation {
     pub protocol: Protocol,
@@ -128,7 +132,8 @@ pub struct Translation {
     /// Of `ports`: those that differ from the port before translation, so that the translation
     /// chose them.
     pub moved: u32,
-    /// The lowest and highest of `ports`: the configured range of the translation cannot be read.
+    /// The range from the lowest to the highest of `ports`. The configured range of the translation
+    /// cannot be read.
     pub seen: PortRange,
 }
 

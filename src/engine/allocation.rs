@@ -56,7 +56,7 @@ impl AllocationThread {
 }
 
 impl Drop for AllocationThread {
-    /// Ends the thread. One that still waits for its report to be received ends with the process.
+    /// Ends the thread. A thread that still waits for room for a report ends with the process.
     fn drop(&mut self) {
         self.requests = None;
         let has_ended =
@@ -68,7 +68,7 @@ impl Drop for AllocationThread {
     }
 }
 
-/// Reports a panic of its thread, whose held ports are released by then.
+/// Reports a panic of its thread. When it is dropped, the thread has already released its ports.
 struct AllocationDeathWatch(Box<dyn Outbox>);
 
 impl Drop for AllocationDeathWatch {

@@ -14,11 +14,12 @@ use crate::{
     host::{Describer, Host},
 };
 
-/// Processes described at once: few enough that names appear gradually if there are many.
+/// Number of processes described in one batch. It is small, so that the names of many processes
+/// appear gradually.
 const BATCH: usize = 64;
-/// Interval at which all owners are described again, slowly: execve() changes names.
+/// Interval at which all owners are described again, because execve() changes names.
 const AGAIN_EVERY: Duration = Duration::from_secs(30);
-/// After a batch of known owners that took t, the next one follows after 20 t.
+/// After a batch that took t, the next batch of known owners starts after 20 t.
 const REST_FACTOR: u32 = 20;
 /// Interval at which a table that found no room is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(50);
@@ -47,7 +48,8 @@ pub fn departed_only(snapshot: &Snapshot) -> Vec<u32> {
     departed
 }
 
-/// Owners of sockets in the last scan. A new list replaces one that was not read.
+/// Owners of sockets in the last scan. A new list replaces the previous one even if the describer
+/// has not read it.
 #[derive(Default)]
 pub struct Roster {
     list: Mutex<PidList>,
@@ -107,8 +109,9 @@ pub struct DescriberLoop {
     roster: Arc<Roster>,
     describer: Box<dyn Describer>,
     owners: OwnerRequest,
-    /// Owners that were described, or could not be because they had ended, with the start time of
-    /// the process: a pid may be reused by another process.
+    /// Owners for which a description was requested, by pid, with the start time of the process.
+    /// The start time shows whether the pid belongs to another process by now. It is `None` if the
+    /// process had ended.
     asked: BTreeMap<u32, Option<u64>>,
     /// A list arrived since the start times were compared.
     is_unchecked: bool,
@@ -158,7 +161,7 @@ impl DescriberLoop {
         }
     }
 
-    /// Returns when there is something to do without a new list.
+    /// Returns the time of the next work that does not depend on a new list.
     fn due(&self) -> Instant {
         let now = Instant::now();
         if !self.new.is_empty() {
@@ -190,7 +193,7 @@ impl DescriberLoop {
         self.is_unchecked = false;
         let (describer, departed) = (&mut self.describer, &self.owners.departed);
         let mut is_other = |pid: u32, known: Option<u64>| {
-            // `None`: the process has ended, and its name is still right.
+            // If `started` returns `None`, the process has ended, and its known name stays valid.
             departed.binary_search(&pid).is_err()
                 && describer.started(pid).is_some_and(|started| known != Some(started))
         };
@@ -210,7 +213,7 @@ impl DescriberLoop {
     fn describe(&mut self) {
         let started = Instant::now();
         if self.old.is_empty() && started >= self.next_round {
-            // Processes that hold no socket may have ended: they keep the name that is known.
+            // Processes that hold no socket may have ended. They keep their known name.
             let OwnerRequest { pids, departed } = &self.owners;
             let is_kept = |pid: &&u32| departed.binary_search(pid).is_ok();
             self.old.extend(pids.iter().filter(|pid| !is_kept(pid)));

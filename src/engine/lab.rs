@@ -27,7 +27,7 @@ use self::{ground::LabBackend, races::Races, worker::LabWorker};
 /// How long dropping the handle waits for the lab and for a race to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Attempts between two checks whether enough runs have ended.
+/// Number of attempts between two checks whether enough runs have ended.
 const BATCH: u32 = 1 << 20;
 
 /// Completes `runs` runs in the calling thread and returns the result.
@@ -81,7 +81,7 @@ impl LabThread {
 }
 
 impl Drop for LabThread {
-    /// Ends the thread. One that still waits for its report to be received ends with the process.
+    /// Ends the thread. A thread that still waits for room for a report ends with the process.
     fn drop(&mut self) {
         self.requests = None;
         let _ = self.ended.recv_timeout(SHUTDOWN_TIMEOUT);

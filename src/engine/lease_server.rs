@@ -31,10 +31,11 @@ pub use line::NotAPid;
 /// Time after which a client that sent no complete line is disconnected.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum number of clients that sent no complete line yet; a new one replaces the oldest.
+/// Maximum number of clients that sent no complete line yet. Beyond it, the oldest client is
+/// disconnected when a new one connects.
 pub const MOST_WAITING: usize = 512;
 
-/// Clients accepted in one go, before the requests of the others are read.
+/// Maximum number of clients accepted before the requests of waiting clients are read again.
 const MOST_AT_ONCE: usize = 64;
 
 /// Pause after accept() failed (no descriptor, no memory).
@@ -44,7 +45,7 @@ const RECOVERY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub enum ServerEvent {
     Leased(Lease),
-    /// The client disconnected before its answer was sent, so that the lease is released.
+    /// The lease was released, because its answer could not be sent to the client.
     GivenBack(Lease),
     Refused {
         pid: u32,
@@ -56,9 +57,9 @@ pub enum ServerEvent {
     NotUnderstood(NotAPid),
     /// The client sent nothing, or an incomplete line.
     Closed(Why),
-    /// The lease holder has ended, and the port can be bound.
+    /// The lease of this port ended, because its holder has ended and the port can be bound again.
     Reclaimed(u16),
-    /// Requested by a signal.
+    /// The statistics that a signal requested.
     Counted(Statistics),
 }
 
@@ -71,7 +72,7 @@ pub struct Statistics {
     pub waiting: usize,
 }
 
-/// Number of events of each kind.
+/// Number of events of each kind since the server started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
     /// Clients that received a port.
@@ -104,7 +105,7 @@ pub enum ServerWake {
     End,
     /// The statistics were requested.
     Count,
-    /// Nothing that concerns the loop.
+    /// The cause does not concern the loop.
     Nothing,
 }
 
@@ -164,7 +165,7 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// Runs until `why` returns `ServerWake::End`; calls it whenever `wake` is readable.
+    /// Runs until `why` returns `ServerWake::End`. Calls `why` whenever `wake` is readable.
     ///
     /// Errors: waiting for events failed.
     pub fn run(
@@ -228,7 +229,7 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// Accepts clients. Most have sent their line by then, and need not wait.
+    /// Accepts clients. Most clients have already sent their line and are answered at once.
     fn admit(&mut self) {
         for _ in 0..MOST_AT_ONCE {
             match self.socket.accept() {
@@ -300,8 +301,8 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// Checks for ended processes once for all clients that need a port, so that the cost is
-    /// bounded however many there are.
+    /// Checks for ended processes once for all clients that need a port, so that the cost does not
+    /// grow with the number of clients.
     fn relieve(&mut self, now: Instant) {
         if self.in_need.is_empty() || now < self.lease_table.next_look_in_need() {
             return;
@@ -313,8 +314,9 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// Answers a client, which is disconnected afterwards. Without a port it gets no answer, as
-    /// with portserver (its client would take "0" for one more port that it owns).
+    /// Sends the port to a client, if there is one, and disconnects the client. A client without a
+    /// port receives nothing, as with portserver, whose client would treat "0" as one more port
+    /// that it owns.
     fn answer(&mut self, client: &Client, pid: u32, outcome: Result<Lease, NoLease>) {
         let event = match outcome {
             Ok(lease) if client.say(format!("{}\n", lease.port).as_bytes()).is_ok() => {

@@ -1,4 +1,4 @@
-//! Which ports look free on a host, and when that was read. Does not look up owners.
+//! Reads which ports look free on a host. Does not look up owners.
 
 use std::{
     sync::Arc,
@@ -17,7 +17,7 @@ use crate::{
 /// Time for which a snapshot counts as fresh.
 pub const FRESH: Duration = Duration::from_secs(1);
 
-/// Takes snapshots of the host, and keeps the last result.
+/// Takes snapshots of the host, and keeps the last one and its free ports.
 pub struct PortSurvey {
     scanner: Box<dyn Scanner>,
     snapshot: Snapshot,
@@ -27,7 +27,7 @@ pub struct PortSurvey {
     /// Number of snapshots taken.
     pub number: u64,
     pub at: Instant,
-    /// Time that the last snapshot took until the free ports were known.
+    /// Time from the start of the last snapshot until the free ports were known.
     pub took: Duration,
     pub ports: Arc<FreePorts>,
     /// Number of occupied candidates.
@@ -59,7 +59,7 @@ impl PortSurvey {
         Ok(look)
     }
 
-    /// Takes a new snapshot. Returns the time until the free ports were known.
+    /// Takes a new snapshot. Returns the time from its start until the free ports were known.
     pub fn again(&mut self) -> Result<Duration, HostError> {
         let began = Instant::now();
         self.scanner.scan(OwnerDepth::Skip, &mut self.snapshot)?;

@@ -56,8 +56,8 @@ pub struct PoolPlan {
     /// Rate at which a search may give up although a port is free, 0 to 1.
     pub failure_rate: f64,
     pub max_attempts: u32,
-    /// Share (0 to 1) of the ports not in use by others when the pool opens that may be kept bound,
-    /// at most; the descriptor limit applies too.
+    /// Maximum number of ports kept bound, as a share (0 to 1) of the ports that are not in use by
+    /// others when the pool opens. A share of 1 sets no limit. The descriptor limit applies too.
     pub hold_share: f64,
     pub seed: u64,
     /// Lease holder; `None`: this process.
@@ -67,7 +67,7 @@ pub struct PoolPlan {
 /// State of the pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolReport {
-    /// Number of the `Open` that this belongs to, counted from 1.
+    /// Number of the `Open` request that this report belongs to, counted from 1.
     pub number: u64,
     /// Time of the report, on the clock of `Lease::since` and `Resting::until`.
     pub now: Duration,
@@ -75,14 +75,14 @@ pub struct PoolReport {
     pub leases: Vec<Lease>,
     /// In order of port.
     pub resting: Vec<Resting>,
-    /// In the order of `Priority::EACH`; `Low` is the band for every class.
+    /// In the order of `Priority::EACH`. Every class may use the band of `Low`.
     pub bands: [BandUse; 3],
     pub counts: PoolCounts,
     /// Maximum number of leased and quarantined ports that keep a socket.
     pub hold_limit: u32,
     /// Share of ports in use by others, as recent bind() calls found it.
     pub occupied: f64,
-    /// Attempts that the next search may make in the band for every class.
+    /// Number of attempts that the next search may make in the band that every class may use.
     pub attempts_allowed: u32,
     /// The last attempts of the last `Take`, at most 64.
     pub attempts: Vec<Attempt>,
@@ -144,7 +144,7 @@ pub struct Setup {
 /// Attempts per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Speed {
-    /// Only on a `Step` request.
+    /// An attempt is made only on a `Step` request.
     Step,
     One,
     Four,
@@ -190,8 +190,8 @@ pub enum Report {
     /// All owners described so far.
     Described(Arc<ProcessTable>),
     Allocation(Box<AllocationDelta>),
-    /// Occupancy of the simulated host from now on, without what the run holds there; its number is
-    /// that of the run. Sent before the first attempt that meets it.
+    /// Occupancy of the simulated host from now on. Does not contain the ports that the run holds.
+    /// The snapshot's number is that of the run. Sent before the first attempt on this occupancy.
     Simulated(Arc<Snapshot>),
     /// The run cannot continue (no socket could be created, the binder was refused); the text says
     /// why.
@@ -207,11 +207,11 @@ pub enum Report {
     WorkerDied(Text),
 }
 
-/// Statistics of a run since the last delta. Two merge into one without loss, except for `recent`
-/// and `ended`, which are samples by design.
+/// Statistics of a run since the last delta. Two deltas merge into one without loss, except for
+/// `recent` and `ended`, which keep only the last 64 entries.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AllocationDelta {
-    /// Number of the `Prepare` that this belongs to, counted from 1.
+    /// Number of the `Prepare` request that this delta belongs to, counted from 1.
     pub run: u64,
     pub attempts: u64,
     /// Number of attempts that met an occupied port.
@@ -236,7 +236,7 @@ pub struct AllocationDelta {
     pub ended: Vec<Finished>,
     /// All ports held now, ascending.
     pub held: Vec<u16>,
-    /// Why further ports are not held, if that is so.
+    /// Why further ports are not held; `None` if they are held or nothing prevents it.
     pub hold_note: Option<&'static str>,
     pub is_running: bool,
     /// What the host cannot do, for example "IPv4 only".
@@ -263,10 +263,10 @@ pub enum LabRequest {
     Run,
     Pause,
     Speed(Speed),
-    /// Sets the share (0 to 1) of a simulated occupancy that is occupied from now on; starts new
-    /// statistics, keeps the curve.
+    /// Sets the share (0 to 1) of the candidates that are occupied in the simulation from now on.
+    /// Starts new statistics and keeps the curve. Does nothing on the real host.
     Fill(f64),
-    /// Starts a race, in addition to everything else; ends the current one.
+    /// Starts a race and ends the current race, if any. The lab continues.
     Race(RaceSetup),
     EndRace,
 }
@@ -276,7 +276,8 @@ pub enum LabRequest {
 pub enum LabSite {
     /// Real bind() on the host.
     Machine,
-    /// In memory: a new occupancy for each run, the same for all strategies (except for `Built`).
+    /// In memory, with a new occupancy for each run. All strategies share it, except with `Built`,
+    /// where each strategy builds its own.
     Simulated { pattern: Pattern, share: f64 },
 }
 
@@ -298,13 +299,13 @@ pub struct LabSetup {
     pub tuning: Tuning,
 }
 
-/// State of a lab. The newest report is complete, so that older ones may be dropped.
+/// State of a lab. Each report is complete, so that older reports may be dropped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabReport {
-    /// Number of the `Prepare` that this belongs to, counted from 1.
+    /// Number of the `Prepare` request that this report belongs to, counted from 1.
     pub number: u64,
     pub candidates: u32,
-    /// Number of occupied candidates (in a simulated occupancy: in each run).
+    /// Number of occupied candidates. In a simulation, it is the number in each run.
     pub occupied: u32,
     /// In the order of `LabSetup::strategies`.
     pub contenders: Vec<Contender>,
@@ -343,7 +344,7 @@ pub struct CurvePoint {
 pub struct RaceSetup {
     /// This program, started again as holder and as competitor; `None`: the race is simulated.
     pub program: Option<PathBuf>,
-    /// Number of rounds of each kind: close and rebind, hand over.
+    /// Number of rounds. In each round, one port is closed and rebound, and another is kept.
     pub rounds: u32,
     /// Time between close and rebind.
     pub window: Duration,
@@ -358,14 +359,14 @@ pub struct RaceSetup {
 /// State of a race.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RaceReport {
-    /// Number of the `Race` that this belongs to, counted from 1.
+    /// Number of the `Race` request that this report belongs to, counted from 1.
     pub number: u64,
     pub place: RacePlace,
     /// Rounds in which the port is closed and bound again after the window.
     pub rebound: Rounds,
     /// Rounds in which the socket is kept and handed over.
     pub handed_over: Rounds,
-    /// Why the race ended before its last round, if that is so.
+    /// Why the race ended before its last round; `None` if it did not.
     pub trouble: Option<Text>,
     pub is_over: bool,
 }
@@ -377,7 +378,7 @@ pub enum RacePlace {
     Unknown,
     /// Two processes in a network namespace of their own.
     Namespace,
-    /// In memory, for this reason.
+    /// In memory. `because` says why the race is not a real one.
     Simulated { because: Text },
 }
 
@@ -387,24 +388,26 @@ pub struct Rounds {
     pub count: u32,
     /// Rounds in which another process held the port in the end.
     pub stolen: u32,
-    /// For kept sockets: rounds in which the competitor tried this port, and was refused.
+    /// For kept sockets: rounds in which the competitor tried the port and was refused.
     pub refused: u32,
-    /// Expected number of stolen ports, the sum of 1 - e^(-lambda w / F) over the rounds as
-    /// measured. For kept sockets: the same number as if they had been closed, hence of rounds with
-    /// a refusal.
+    /// Expected number of stolen ports: the sum of 1 - e^(-lambda w / F) over the rounds, from the
+    /// measured rate lambda, window w and number of free ports F. For kept sockets, the same sum is
+    /// the expected number of rounds with a refusal.
     pub expected: f64,
     /// Standard deviation of the expected number.
     pub deviation: f64,
-    /// Measured: mean window, ports that the competitor bound per second, mean number of free
-    /// ports.
+    /// Measured mean window.
     pub window: Duration,
+    /// Measured number of ports that the competitor bound per second.
     pub competitor_per_second: f64,
+    /// Measured mean number of free ports.
     pub free: f64,
 }
 
-/// Where reports go. The receiving side decides how many may be pending.
+/// Destination of reports. The implementation decides how many reports may be pending.
 pub trait Outbox: Send {
-    /// Sends the report if there is room, else returns it to be merged or replaced.
+    /// Sends the report if there is room. Otherwise returns it, so that the caller can merge or
+    /// replace it.
     fn offer(&self, report: Report) -> Result<(), Report>;
 
     /// Sends the report, waiting for room. Returns false if the receiver is gone.

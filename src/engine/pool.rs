@@ -1,5 +1,5 @@
-//! The thread that owns a pool of leased ports: receives requests, ends quarantines, reclaims,
-//! reports.
+//! The thread that owns a pool of leased ports. It handles requests, ends quarantines, reclaims the
+//! ports of ended processes, and reports.
 
 mod open;
 mod worker;
@@ -49,7 +49,7 @@ pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<PoolThr
 }
 
 impl Drop for PoolThread {
-    /// Ends the thread. One that still waits for its report to be received ends with the process.
+    /// Ends the thread. A thread that still waits for room for a report ends with the process.
     fn drop(&mut self) {
         self.requests = None;
         let _ = self.ended.recv_timeout(SHUTDOWN_TIMEOUT);

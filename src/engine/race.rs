@@ -19,22 +19,27 @@ use tally::RaceTally;
 /// Time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(33);
 
-/// How long the competitor keeps a port: this multiple of the window, and at least this time,
-/// because a window may end late.
+/// How long the competitor keeps a port: this multiple of the window, but at least this time. It is
+/// longer than the window, because a window may end late.
 const HOLD: (u32, Duration) = (2, Duration::from_millis(2));
 
-/// Minimum number of free ports for a race: the holder has two, the competitor some.
+/// Minimum number of free ports for a race. The holder uses two ports, and the competitor up to
+/// half of the free ports.
 const LEAST_FREE: u32 = 8;
 
-/// Limits of a race; larger values are considered a mistake.
+/// Maximum window; a larger value is considered a mistake.
 const LONGEST_WINDOW: Duration = Duration::from_mins(1);
+
+/// Maximum number of ports that the competitor binds per second; a larger value is considered a
+/// mistake.
 const FASTEST_COMPETITOR: f64 = 1e6;
 
-/// Runs until the end, or until the callback returns false. The callback receives intermediate
-/// states; the final one is returned.
+/// Runs a race until its end, or until the callback returns false. The callback receives the
+/// intermediate states. Returns the final state.
 ///
-/// With a program the ports are real, in a network namespace that its processes create. If none can
-/// be created, or there is no program, the race is simulated, and the report says so.
+/// If `setup` contains a program, the race uses real ports in a network namespace that the
+/// program's processes create. If there is no program, or no namespace can be created, the race is
+/// simulated, and the report says why.
 pub fn run(setup: &RaceSetup, reported: &mut dyn FnMut(&RaceReport) -> bool) -> RaceReport {
     let course = match course(setup) {
         Ok(course) => course,
@@ -59,7 +64,7 @@ pub fn run(setup: &RaceSetup, reported: &mut dyn FnMut(&RaceReport) -> bool) -> 
 
 /// Returns the race configuration for the processes.
 ///
-/// Errors, as text: such a race is not possible.
+/// Errors, as text: a value of `setup` is invalid, or too few ports are free.
 fn course(setup: &RaceSetup) -> Result<Course, Text> {
     let range = setup.range;
     let range = PortRange::new(range.first().max(1), range.last())

@@ -22,13 +22,14 @@ pub struct Sample {
     pub analysis: Analysis,
     pub trends: Trends,
     pub processes: ProcessTable,
-    /// Vitals of the first of several scans, and the seconds from it to the last.
+    /// Vitals of the first scan, and the seconds from the first scan to the last; `None` if there
+    /// was only one.
     pub before: Option<(Vitals, f64)>,
 }
 
 impl Sample {
-    /// Scans at once, then about once a second until `apart` is over, the last time at its end.
-    /// Scans only once if `apart` is zero.
+    /// Scans at once, and then about once a second until `apart` is over. The last scan is at the
+    /// end of `apart`. Scans only once if `apart` is zero.
     pub fn take(host: &dyn Host, protocols: Protocols, apart: Duration) -> Result<Self, HostError> {
         let mut scanner = host.scanner()?;
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
@@ -63,8 +64,8 @@ impl Due {
         Self { started: now, end: now + apart }
     }
 
-    /// Sleeps until the next scan is due; `cost` is that of the last one. Returns false if that was
-    /// the last.
+    /// Sleeps until the next scan is due. `cost` is the CPU time of the last scan. Returns false at
+    /// once if no further scan is due.
     fn wait(&mut self, cost: Duration) -> bool {
         let left = self.end.saturating_duration_since(self.started);
         if left.is_zero() {
@@ -78,8 +79,9 @@ impl Due {
     }
 }
 
-/// Returns the time from the start of one scan to that of the next, with `left` until the end. The
-/// last scan is at the end; the pause before it may be up to 1.5 times the interval.
+/// Returns the time from the start of one scan to the start of the next. `left` is the time until
+/// the end, when the last scan starts. The pause before the last scan may be up to 1.5 times the
+/// interval.
 fn pause(left: Duration, cost: Duration) -> Duration {
     let interval = SCAN_EACH.max(cost * COST_FACTOR);
     if left < interval + interval / 2 { left } else { interval }
@@ -100,7 +102,8 @@ impl Watch {
         snapshot: &mut Snapshot,
     ) -> Result<Analysis, HostError> {
         scanner.scan(owners, snapshot)?;
-        // Only this shows exactly what is left. It is too expensive for each refresh of a screen.
+        // Only this shows exactly how many ports are left for connect(). A screen that refreshes
+        // all the time uses it less often, because it costs another dump of the sockets.
         if snapshot.connected_ports() != (0, 0) {
             scanner.ask_numbered(snapshot);
         }
@@ -118,7 +121,7 @@ pub fn describe(host: &dyn Host, snapshot: &Snapshot) -> ProcessTable {
     host.describer().describe(&owners(snapshot)).into_iter().collect()
 }
 
-/// Like `describe`, and adds a gap for processes that cannot be read.
+/// Describes the processes like `describe`, and adds a gap for those that cannot be read.
 pub fn describe_or_miss(host: &dyn Host, snapshot: &mut Snapshot) -> ProcessTable {
     let pids = owners(snapshot);
     let mut describer = host.describer();

@@ -20,12 +20,13 @@ pub(super) const COST_FACTOR: u32 = 20;
 const SHORTEST: Duration = Duration::from_millis(250);
 /// Minimum configured interval: zero would be a busy loop on a host whose scans cost nothing.
 const SHORTEST_ASKED: Duration = Duration::from_millis(50);
-/// Interval of full searches for owners: fork() and descriptor passing change owners without a new
-/// inode.
+/// Interval of full searches for owners. They are necessary because fork() and descriptor passing
+/// change the owners of a socket without a new inode.
 const FULL_WALK_EVERY: Duration = Duration::from_secs(30);
 /// Interval at which a snapshot that found no room is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(50);
-/// Number of snapshots kept: one is filled, one waits, one is with the app, one is spare.
+/// Number of snapshots kept: one is being filled, one waits to be sent, the app uses one, and one
+/// is spare.
 const KEPT_SNAPSHOTS: usize = 4;
 
 /// Orders to the scanner. A new order replaces the last one, so that nothing accumulates.
@@ -65,12 +66,12 @@ impl Orders {
     }
 }
 
-/// Determines when the next scan may start, counted from the start of the last.
+/// Determines the time from the start of one scan to the start of the next.
 struct ScanPace {
     asked: Duration,
     /// CPU time of the last scan.
     cost: Duration,
-    /// The last scan left out the owners: the next one follows at once.
+    /// The last scan left out the owners, so that the next scan follows at once.
     owes_owners: bool,
 }
 
@@ -96,7 +97,7 @@ impl ScanPace {
     }
 }
 
-/// Snapshots that were handed out; one is filled again once nobody else uses it.
+/// Snapshots that were sent. A snapshot is filled again once nobody else uses it.
 #[derive(Default)]
 struct SnapshotBuffers(Vec<Arc<Snapshot>>);
 
@@ -160,7 +161,7 @@ impl ScanLoop {
         loop {
             let started = Instant::now();
             if let Err(error) = self.look(&mut scanner, started) {
-                // May be dropped: a later failure is reported too.
+                // If there is no room, the report is dropped. A later failure is reported again.
                 let _ = outbox.offer(Report::ScanFailed(Text::around_scrubbed(error.to_string())));
             }
             self.offer(outbox);
@@ -210,8 +211,8 @@ impl ScanLoop {
         }
     }
 
-    /// Records a full walk. The first incremental walk is one as well, because no inode is known
-    /// yet.
+    /// Records the time of a full search for owners. The first incremental search is a full one as
+    /// well, because no inode is known yet.
     fn note_walk(&mut self, depth: OwnerDepth, now: Instant) {
         let is_first = depth == OwnerDepth::Incremental && self.last_full_walk.is_none();
         if depth == OwnerDepth::Full || is_first {

@@ -16,7 +16,8 @@ pub struct Course {
     pub window: Duration,
     /// How long the competitor keeps a port: longer than the window, so that no theft is missed.
     pub hold: Duration,
-    /// Maximum number of ports that the competitor holds at once; at the maximum it binds none.
+    /// Maximum number of ports that the competitor holds at once. While it holds that many, it
+    /// binds no other.
     pub most: u32,
     /// Binds per second that the competitor aims for; the binds that it makes are counted.
     pub per_second: f64,
@@ -39,7 +40,7 @@ impl Course {
         ]
     }
 
-    /// Parses the output of `words`. None: it is not a race.
+    /// Parses the output of `words`. None: `words` does not describe a valid race.
     pub fn parse(words: &[String]) -> Option<Self> {
         let [first, last, others, window, hold, most, per_second, rounds, seed] = words else {
             return None;

@@ -11,7 +11,7 @@ use std::{
 
 use libc::{sigaction, siginfo_t, sigset_t};
 
-/// Raised by the kernel or abort(3) in the faulting thread, which cannot continue.
+/// Signals that the kernel or abort(3) raises in the faulting thread, which cannot continue.
 const FAULTS: [c_int; 7] = [
     libc::SIGSEGV,
     libc::SIGBUS,
@@ -89,7 +89,8 @@ extern "C" fn at_fault(signal: c_int, info: *const siginfo_t, _context: *const c
     if let Some(act) = LAST_ACT.get() {
         act();
     }
-    // A positive code comes from the kernel. The instruction then runs again, and faults again.
+    // A positive `si_code` means that the kernel raised the signal. After this handler returns, the
+    // faulting instruction runs again and faults again, and std's handler is called.
     let is_real = unsafe { (*info).si_code } > 0;
     match reporter(signal).and_then(OnceLock::get) {
         Some(reporter) if is_real => unsafe {

@@ -1,4 +1,4 @@
-//! A machine that exists only in memory. It is a `Host` like the real one, not a demo mode.
+//! A machine that exists only in memory. It implements `Host`, as the real machine does.
 
 mod binder;
 mod builder;
@@ -32,7 +32,8 @@ pub const OWN_PID: u32 = 4242;
 /// Duration of one bind() in simulated time.
 pub const BIND_TIME: Duration = Duration::from_nanos(500);
 
-/// A population of sockets that only `refill` changes, and the ports that its own binders hold.
+/// A simulated machine: a population of sockets that only `refill` changes, and the ports that its
+/// binders hold.
 #[derive(Clone)]
 pub struct SimulatedHost {
     world: Arc<World>,
@@ -78,9 +79,8 @@ impl SimulatedHost {
         self.world.standing().held().collect()
     }
 
-    /// Puts `share` (0 to 1, rounded to ports) of the ports of each fill in use from now on. A
-    /// larger share keeps the ports already in use; a port that a binder of this host holds is
-    /// skipped.
+    /// Changes the share (0 to 1, rounded to ports) of each fill's ports that are in use. A larger
+    /// share keeps the ports already in use. Skips ports that a binder of this host holds.
     pub fn refill(&self, share: f64) {
         let mut standing = self.world.standing();
         for &fill in &self.world.fills {
@@ -91,7 +91,8 @@ impl SimulatedHost {
 
 impl World {
     fn standing(&self) -> MutexGuard<'_, SimulatedChanges> {
-        // Consistent after each of its methods, even if another thread panicked meanwhile.
+        // Ignores poisoning: each method of `SimulatedChanges` leaves it consistent, even if
+        // another thread panicked.
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

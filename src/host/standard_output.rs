@@ -1,4 +1,4 @@
-//! Standard output as the program was started with it. Does not write.
+//! Opens standard output, unless the program was started without it. Does not write.
 
 use std::{
     io,
@@ -7,8 +7,8 @@ use std::{
 
 static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Runs before `main`: std opens /dev/null in place of a closed standard output before other code
-/// can check it, and all output would be lost silently.
+/// Calls `look` before std's runtime starts. The runtime opens /dev/null in place of a closed
+/// standard output, so a later check would not notice it, and all output would be lost silently.
 #[expect(unsafe_code, reason = "the section must hold pointers to functions, and this is one")]
 #[cfg(target_os = "linux")]
 #[used]

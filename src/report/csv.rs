@@ -82,8 +82,8 @@ impl<W: Write> CsvTable<W> {
         self.writer.write_field(&self.field)
     }
 
-    /// Writes names from outside the program: anyone who may start a process can choose one, so a
-    /// name that looks like a formula gets a leading apostrophe.
+    /// Writes names from outside the program. Anyone who may start a process can choose its name,
+    /// so a name that looks like a formula gets a leading apostrophe.
     fn write_text(&mut self, values: impl Iterator<Item = impl Display>) -> csv::Result<()> {
         self.join(values);
         if self.field.starts_with(['=', '+', '-', '@']) {

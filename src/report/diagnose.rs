@@ -19,8 +19,8 @@ use crate::{
 pub enum Status {
     Ok,
     Warning,
-    /// Sockets could not be listed or the ephemeral range could not be read, and what was found is
-    /// not critical.
+    /// Sockets could not be listed or the ephemeral range could not be read, and nothing that was
+    /// found is critical.
     Unknown,
     Critical,
 }
@@ -32,7 +32,7 @@ impl Status {
         if unseen.is_empty() { seen } else { seen.max(Self::Unknown) }
     }
 
-    /// Name in JSON; in capitals, the first word of the text output.
+    /// The name in JSON. The text output begins with it in capitals.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -69,7 +69,7 @@ impl<'a> Health<'a> {
     }
 
     /// Returns the severity of the worst finding, or of the worst range or destination if that is
-    /// higher: no rule may report it.
+    /// higher. A range or destination may be full without a finding.
     fn severity(&self) -> Severity {
         self.diagnosis.severity.max(self.worst().level.severity())
     }
@@ -78,8 +78,8 @@ impl<'a> Health<'a> {
         diagnosis::verdict(self.analysis, self.trends, self.thresholds)
     }
 
-    /// Whether the ephemeral range and the reserved ports were read. Where they are assumed, no
-    /// figure about them is reported, and the status is never OK.
+    /// Whether the ephemeral range and the reserved ports were read. If they are assumed, no figure
+    /// about them is reported, and the status is never OK.
     fn knows_range(&self) -> bool {
         self.scan.snapshot.knows_range()
     }

@@ -17,7 +17,8 @@ use crate::{
 pub struct Explanation<'a> {
     pub scan: Scan<'a>,
     pub port: u16,
-    /// Flows to the port that DNAT redirects; None: no flow is tracked in this network namespace.
+    /// The flows to the port that DNAT redirects. None: no flow is tracked in this network
+    /// namespace.
     pub publications: &'a Option<Result<Vec<Publication>, Errno>>,
     /// One for each protocol that was asked for.
     pub sides: &'a [ProtocolPort],
@@ -72,8 +73,8 @@ impl Explanation<'_> {
         Some(flows.iter().filter(move |flow| flow.protocol == protocol))
     }
 
-    /// Returns the names of the ranges that contain the port: `ephemeral` and `iana`, from which
-    /// ports are chosen; if neither does, its class.
+    /// Returns the names of the ranges that contain the port: `ephemeral`, `iana`, or both. If
+    /// neither range does, returns the class of the port.
     fn ranges(&self) -> Vec<&'static str> {
         let mut ranges = Vec::new();
         if self.scan.snapshot.ephemeral.range.contains(self.port) {
@@ -116,7 +117,8 @@ impl ProtocolPort {
 }
 
 impl BindRow {
-    /// Returns the verdict for JSON: that of the answer, or `refused`.
+    /// Returns the verdict for JSON: `refused` if there is a refusal, else the verdict of the
+    /// answer.
     fn verdict_name(&self) -> &'static str {
         if self.refusal.is_some() { "refused" } else { self.answer.verdict.name() }
     }
@@ -125,7 +127,7 @@ impl BindRow {
         self.refusal.as_ref().map_or(&self.answer.because, |refusal| refusal.cause.as_str())
     }
 
-    /// Returns the errno of the probe, if it was made and failed; without a probe, that of the
+    /// Returns the errno of the probe if it failed. If no probe was made, returns the errno of the
     /// refusal.
     fn errno(&self) -> Option<Errno> {
         let tried = self.probed.result();

@@ -18,7 +18,7 @@ impl Exposition {
         writeln!(self.0, "# {text}").expect(MEMORY);
     }
 
-    /// Writes a metric with all its samples; nothing if it has none.
+    /// Writes a metric with all its samples. Writes nothing if the metric has no samples.
     pub fn gauge(&mut self, name: &str, help: &str, samples: impl FnOnce(&mut Samples<'_>)) {
         let start = self.0.len();
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
@@ -76,7 +76,7 @@ impl fmt::Write for Escaping<'_> {
     }
 }
 
-/// A number in the notation of Go, in which Prometheus reads it.
+/// A number, displayed in the notation of Go, which Prometheus parses.
 struct Value(f64);
 
 impl Display for Value {

@@ -198,7 +198,7 @@ pub(super) struct SocketRow<'a> {
     user: Option<User<'a>>,
     cookie: Option<u64>,
     expires_ms: Option<u32>,
-    /// None where owners were not asked for.
+    /// None if owners were not asked for.
     owner: Option<OwnerRow<'a>>,
 }
 
@@ -261,7 +261,7 @@ struct OwnerRow<'a> {
 struct TunnelRow<'a> {
     kind: &'static str,
     device: &'a str,
-    /// Whether the interface reports this very port.
+    /// Whether the interface reports this port itself.
     certain: bool,
 }
 

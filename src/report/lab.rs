@@ -18,11 +18,12 @@ pub struct LabSummary<'a> {
 
 /// The conditions of the run.
 pub struct LabConditions {
-    /// Name of the distribution, such as "uniform"; "live" for the machine's own occupancy.
+    /// Name of the distribution, such as "uniform". It is "live" for the machine's own occupancy.
     pub occupancy: &'static str,
-    /// In memory; otherwise with real sockets.
+    /// Whether the run is simulated in memory; otherwise it uses real sockets.
     pub is_simulated: bool,
-    /// Share of the candidates that are occupied, 0 to 1: as asked for, or as found.
+    /// Share of the candidates that are occupied, 0 to 1. It is the requested fill in a simulation,
+    /// and the measured one on the machine.
     pub fill: f64,
     pub seed: u64,
     pub range: PortRange,
@@ -53,12 +54,12 @@ pub struct Rival<'a> {
     pub figures: &'a StrategyFigures,
 }
 
-/// Results of closing and binding a port again while a competitor binds ports, and of keeping its
-/// socket.
+/// Results of a race against a competitor that binds ports: of closing a port and binding it again,
+/// and of keeping its socket.
 pub struct RaceSummary {
     pub place: RaceTarget,
-    /// As asked for: the time between close and rebind, and the ports that the competitor binds per
-    /// second.
+    /// Requested time between close and rebind. `competitor_per_second` is the requested number of
+    /// ports that the competitor binds per second.
     pub window: Duration,
     pub competitor_per_second: f64,
     pub rebound: RaceRounds,
@@ -71,7 +72,7 @@ pub struct RaceSummary {
 pub enum RaceTarget {
     /// With two processes in a network namespace of their own.
     Namespace,
-    /// In memory, for that reason.
+    /// In memory. `because` is the reason.
     Simulated { because: Text },
 }
 
@@ -80,13 +81,14 @@ pub struct RaceRounds {
     pub count: u32,
     /// Rounds in which another process had the port at the end.
     pub stolen: u32,
-    /// With the socket kept: rounds in which the competitor tried this very port and was refused.
+    /// Rounds in which the competitor tried this port and was refused. Only counted if the socket
+    /// is kept.
     pub refused: u32,
-    /// Expected number of stolen ports, and its standard deviation; with the socket kept: as if it
-    /// had been closed.
+    /// Expected number of stolen ports; `deviation` is its standard deviation. If the socket is
+    /// kept, both are for a socket that is closed.
     pub expected: f64,
     pub deviation: f64,
-    /// Measured, as are the fields below.
+    /// Measured values begin here: the time between close and rebind.
     pub window: Duration,
     pub competitor_per_second: f64,
     /// Mean number of free ports.
@@ -94,7 +96,7 @@ pub struct RaceRounds {
 }
 
 impl Rival<'_> {
-    /// Describes the model of the expected figures.
+    /// Returns the name of the model behind the expected figures.
     fn model(&self) -> Option<&'static str> {
         self.figures.expected?;
         Some(match self.figures.model.as_ref()? {

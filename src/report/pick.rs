@@ -25,9 +25,10 @@ pub struct Pick {
     pub protocols: Protocols,
     pub range: PortRange,
     pub max_attempts: u32,
-    /// Empty when fewer were found than asked for.
+    /// Empty if fewer ports were found than asked for.
     pub ports: Vec<u16>,
-    /// Those of `ports` that connect() and bind() to port 0 may choose: they are in `ephemeral`.
+    /// The ports of `ports` that connect() and bind() to port 0 may choose, because they are in
+    /// `ephemeral`.
     pub automatic: Vec<u16>,
     pub ephemeral: PortRange,
     pub attempts: Vec<Tried>,
@@ -43,7 +44,7 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// Returns the protocol that refused, or all that were bound.
+    /// Returns the protocol that refused the port, or all protocols on which it was bound.
     fn protocols(&self) -> Protocols {
         self.attempt.refusal.map_or(self.asked, |refusal| refusal.protocol.into())
     }
@@ -60,8 +61,8 @@ pub struct Collision {
 }
 
 impl Collision {
-    /// Finds the holder of a port. Of several sockets, those with the most informative kind of
-    /// owner are used.
+    /// Finds the holder of a port. If the port has several sockets, uses those with the most
+    /// informative kind of owner.
     pub fn find(scan: Scan<'_>, protocol: Protocol, port: u16) -> Option<Self> {
         let sockets = scan.snapshot.on_port(protocol, port);
         let owners = || sockets.iter().map(|socket| scan.snapshot.owner(socket));
@@ -136,7 +137,7 @@ pub enum NoPort {
         of: u32,
         /// Number of ports of the range that are reserved and could not be drawn.
         reserved: u32,
-        /// How many refusals were not EADDRINUSE, and the last of them.
+        /// Number of refusals with an errno other than EADDRINUSE, and the last such errno.
         other: Option<(u32, Errno)>,
     },
     RangeFull {
@@ -173,7 +174,7 @@ pub enum NoPort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnlistedCount {
     pub ports: u32,
-    /// How many of these were refused with EADDRINUSE nevertheless.
+    /// Number of these ports that were refused with EADDRINUSE all the same.
     pub refused: u32,
     /// Whether an unlisted socket may be on such a port, because not all sockets are listed.
     pub is_doubtful: bool,
@@ -307,7 +308,8 @@ fn write_free(
     }
 }
 
-/// Names the reserved ports first if there are any, because they make the range short.
+/// Writes that all ports of the range are in use. Names reserved ports first, because they reduce
+/// the number of candidates.
 fn write_full(
     f: &mut fmt::Formatter<'_>,
     range: PortRange,

@@ -147,7 +147,7 @@ impl Widths {
     }
 }
 
-/// Includes the interface that the socket is bound to.
+/// Returns the width of the local endpoint, including the interface that the socket is bound to.
 fn local_width(scan: Scan<'_>, socket: &Socket) -> usize {
     match socket.interface {
         None => endpoint_width(&socket.local),
@@ -155,7 +155,8 @@ fn local_width(scan: Scan<'_>, socket: &Socket) -> usize {
     }
 }
 
-/// Returns the largest width for IPv4: measuring each of 200,000 costs more than a few spaces.
+/// Returns the width of an endpoint as shown. For IPv4 it returns the largest possible width,
+/// because measuring each of 200,000 endpoints takes longer than writing a few spaces.
 fn endpoint_width(endpoint: &Endpoint) -> usize {
     match endpoint.address {
         IpAddr::V4(_) => "255.255.255.255:65535".len(),

@@ -56,9 +56,9 @@ impl Input {
 
 /// What the bytes begin with.
 enum DecodeStep {
-    /// This many bytes are this input, or have no meaning here.
+    /// The number of bytes decoded, and their input. None: they have no meaning here.
     Done(usize, Option<Input>),
-    /// This many bytes begin a sequence, string or paste of any length.
+    /// The number of bytes that begin a sequence, string or paste of any length.
     Begin(usize, Within),
     More,
 }
@@ -71,7 +71,7 @@ enum Within {
     /// A control sequence that has no meaning here.
     Sequence,
     String(StringKind),
-    /// A paste. Up to `left` more of its characters are passed on, all from one line.
+    /// A paste. At most `left` more characters of its line are passed on.
     Paste {
         left: usize,
     },
@@ -80,9 +80,9 @@ enum Within {
 /// OSC, DCS, APC, PM or SOS, up to its terminator.
 #[derive(Clone, Copy, Debug)]
 struct StringKind {
-    /// Whether it is an OSC string, which may be an answer and which BEL ends, too.
+    /// Whether the string is an OSC string, which may be an answer. BEL ends it, too.
     is_command: bool,
-    /// Whether it was begun by a single byte (C1), so that the single-byte ST ends it, too.
+    /// Whether a single byte (C1) began the string. If so, the single-byte ST ends it, too.
     is_c1: bool,
 }
 
@@ -266,14 +266,14 @@ fn decode_escape(bytes: &[u8]) -> DecodeStep {
             Some(0x00..0x20) => DecodeStep::Done(2, None),
             Some(&last) => DecodeStep::Done(3, named_key(last, false).map(Input::Key)),
         },
-        // Alt with one of these keys sends the same bytes, but then nothing follows.
+        // Alt with one of these keys sends the same bytes, but no more bytes follow them.
         Some(byte @ (b']' | b'P' | b'X' | b'^' | b'_')) => DecodeStep::Begin(
             2,
             Within::String(StringKind { is_command: *byte == b']', is_c1: false }),
         ),
         // The control character is decoded separately, so that Ctrl-C always works.
         Some(0x00..0x20 | 0x7f) => DecodeStep::Done(1, Some(Input::Key(Key::Escape))),
-        // Alt with a key: no command uses it.
+        // Alt with a key. No command uses Alt.
         Some(_) => match decode(&bytes[1..]) {
             DecodeStep::Done(length, _) => DecodeStep::Done(1 + length, None),
             DecodeStep::Begin(length, within) => DecodeStep::Begin(1 + length, within),

@@ -31,7 +31,8 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// Maximum number of messages between two frames, so that a flood of input cannot stop drawing.
 const TAKEN_AT_ONCE: usize = 256;
-/// How long to wait after SIGCONT for a signal that ends the program: both may be sent together.
+/// How long to wait after SIGCONT for a signal that ends the program, because both may be sent
+/// together.
 const SECOND_SIGNAL: Duration = Duration::from_millis(50);
 
 /// State of the event loop.
@@ -137,7 +138,7 @@ impl EventLoop<'_> {
         self.pace.answer(Instant::now());
     }
 
-    /// Requests a frame `after` this time, for a change that the user does not wait for.
+    /// Requests a frame after the time `after`, for a change that the user does not wait for.
     fn say(&mut self, after: Duration) {
         self.pace.say(Instant::now() + after, self.app.frame_gap());
     }
@@ -190,7 +191,8 @@ impl EventLoop<'_> {
     /// Continues after `fg`, or after SIGCONT from any process.
     fn resume(&mut self) -> io::Result<()> {
         if !terminal::is_in_foreground() && !self.ending.is_called_within(SECOND_SIGNAL) {
-            // After `bg`: a full-screen program has nothing to do in the background.
+            // The process was continued with `bg`. A full-screen program has nothing to do in the
+            // background, so it stops again.
             signals::stop_here();
         }
         if !self.ending.is_called() {
@@ -202,7 +204,7 @@ impl EventLoop<'_> {
     }
 
     fn follow_size(&mut self) -> io::Result<()> {
-        // A terminal that is gone has no size; the watchdog ends the program then.
+        // If the terminal is gone, it has no size, and the watchdog ends the program.
         let size = self.terminal.size().unwrap_or(self.canvas.size());
         if self.arrived.take_resized() || size != self.canvas.size() {
             self.canvas = Canvas::new(size)?;

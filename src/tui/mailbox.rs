@@ -30,8 +30,9 @@ pub fn channel() -> (SyncSender<LoopWake>, Receiver<LoopWake>) {
     sync_channel(CAPACITY)
 }
 
-/// The one slot of an outbox for a report that is only offered. It is free again when the loop has
-/// taken the report. A snapshot is big: only one may wait while the terminal does not read.
+/// The only slot of an outbox for an offered report. While it is occupied, `offer` returns the next
+/// report to the worker. The slot is free again when the loop has taken the report. A snapshot is
+/// big, so only one may wait while the terminal does not read.
 pub struct ReportSlot(Arc<AtomicBool>);
 
 impl ReportSlot {

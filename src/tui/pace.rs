@@ -14,7 +14,9 @@ pub struct FramePace {
     due: Option<Instant>,
     /// When the last frame began.
     began: Instant,
-    /// From this time on, writing has taken at most half of the time.
+    /// The end of the pause after the last frame. The pause is as long as writing the frame took,
+    /// at most `LONGEST_REST`. So writing takes at most half of the time, unless the terminal is
+    /// very slow.
     rested: Instant,
 }
 

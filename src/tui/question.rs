@@ -81,7 +81,7 @@ impl TerminalAnswer {
     }
 }
 
-/// Classifies a background by its luma (Rec. 601), from gamma-encoded values as screens use them.
+/// Classifies a background by its luma (Rec. 601), computed from gamma-encoded values.
 fn ground_of([red, green, blue]: [f32; 3]) -> Background {
     let is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5;
     if is_light { Background::Light } else { Background::Dark }

@@ -33,7 +33,8 @@ pub use signal_hook::consts::SIGUSR1;
 /// The signals by which a user ends a program.
 const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 
-/// Signals since the loop last looked. They are flags, because a full channel would lose them.
+/// The signals that arrived since the loop last checked. They are flags, because a full channel
+/// would lose messages.
 #[derive(Default)]
 pub struct Arrived {
     stop: AtomicBool,
@@ -42,18 +43,18 @@ pub struct Arrived {
 }
 
 impl Arrived {
-    /// SIGWINCH. If the size changed and changed back, it is as before, but the screen content may
-    /// be lost.
+    /// Whether SIGWINCH arrived. The screen content may be lost even if the size is as before.
     pub fn take_resized(&self) -> bool {
         self.resized.swap(false, Ordering::SeqCst)
     }
 
-    /// SIGTSTP: a request to stop.
+    /// Whether SIGTSTP arrived: a request to stop.
     pub fn take_stop(&self) -> bool {
         self.stop.swap(false, Ordering::SeqCst)
     }
 
-    /// SIGCONT: the process was stopped, and the terminal is not as it was before.
+    /// Whether SIGCONT arrived: the process was stopped, and other programs may have changed the
+    /// terminal.
     pub fn take_continued(&self) -> bool {
         self.continued.swap(false, Ordering::SeqCst)
     }
@@ -92,7 +93,7 @@ pub fn watch(
 }
 
 /// Handles Ctrl-Z: asks the whole process group to stop, as the terminal would. This process gets
-/// the signal, too, so that there is only one way to stop.
+/// the signal, too, so it stops in the same way as for an external SIGTSTP.
 pub fn ask_group_to_stop() {
     // Fails only if the group does not exist, but this process is in it.
     let _ = kill_current_process_group(rustix::process::Signal::TSTP);

@@ -1,4 +1,4 @@
-//! Sets up the terminal for the TUI, and restores it once, from whichever thread does so first.
+//! Sets up the terminal for the TUI, and restores it once, from the first thread that asks for it.
 //! Does not compose frames.
 
 use std::{
@@ -53,8 +53,8 @@ const END_FRAME: &[u8] = b"\x1b[?2026l";
 /// How long to wait for a terminal that does not read, before unread output is discarded.
 const TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
-/// Maximum number of times that a fault handler waits, for `WAIT` each, until another thread has
-/// finished its write.
+/// Maximum number of times that a fault handler waits for another thread to finish its write. Each
+/// wait lasts `WAIT`.
 const MOST_WAITS: u32 = 100;
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 /// Maximum columns and rows, more than any real terminal has. Cells beyond them are not drawn.
@@ -152,7 +152,7 @@ impl Terminal {
         }
     }
 
-    /// Waits for the lock. None: the thread that writes did not finish in time.
+    /// Waits for the lock. None: the writing thread did not finish in time.
     fn wait_for_lock(&self) -> Option<MutexGuard<'_, ()>> {
         for _ in 0..MOST_WAITS {
             match self.writing.try_lock() {

@@ -37,7 +37,8 @@ pub enum Reason {
     Over,
 }
 
-/// The end of the program: called by the first thread with a reason, visible to all threads.
+/// The request to end the program, visible to all threads. The first thread that calls `call` sets
+/// the reason.
 pub struct Ending {
     reason: OnceLock<Reason>,
     /// Readable from the first call of `call` on.
@@ -118,7 +119,7 @@ fn wait_for_hangup_or(ending: &Ending) {
         match poll(&mut watched, None) {
             Ok(_) => return,
             Err(Errno::INTR) => {}
-            // Without poll() there is no watchdog, but the end can still be called.
+            // Without poll() there is no watchdog, but the program can still end normally.
             Err(_) => thread::park(),
         }
     }

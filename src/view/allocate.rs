@@ -1,4 +1,5 @@
-//! The Allocate screen: arranges its parts, which draw themselves. Does not change state.
+//! Draws the Allocate screen: arranges its parts and calls the modules that draw them. Does not
+//! change state.
 
 mod areas;
 pub(super) mod column;
@@ -32,14 +33,14 @@ use areas::{AllocateAreas, AllocateSize};
 use column::TextColumn;
 use map::AttemptMap;
 
-/// Maximum lines of the log: scrolling through more would send too much over ssh.
+/// Maximum number of lines of the log. Redrawing more lines would send too much over ssh.
 const MOST_LOG: u16 = 16;
 
-/// What the screen is drawn from.
+/// Data from which the screen is drawn.
 #[derive(Clone, Copy)]
 pub struct AllocateContext<'a> {
     pub allocation: &'a Allocation,
-    /// The occupancy that the allocator meets: the host's or the simulated one.
+    /// The occupancy in which the allocator runs: that of the host, or a simulated one.
     pub scan: Option<LastScan<'a>>,
     pub processes: &'a ProcessTable,
     /// Time since the program's start, for fading marks.
@@ -52,7 +53,7 @@ pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mu
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
     let (mut areas, grid) = AllocateAreas::within(area, sight.allocation.options().range, rows);
     if areas.class == AllocateSize::Small && sight.allocation.is_sampled() {
-        // Without its scale a colour has no meaning.
+        // The colours of a sampled run have no meaning without their scale.
         areas.legend = Rect { height: 1, ..areas.outcome }.intersection(areas.outcome);
         areas.outcome.y += areas.legend.height;
         areas.outcome.height -= areas.legend.height;

@@ -1,5 +1,5 @@
-//! Draws Overview and Map as text on terminals too small for them, down to a single number. Cuts no
-//! word.
+//! Draws the Overview and the Map as text on terminals that are too small for them. The shortest
+//! text is a single number. No word is cut.
 
 use ratatui::{
     buffer::Buffer,
@@ -18,7 +18,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let room = usize::from(area.width);
     let mut lines = Vec::new();
     for words in lines_of(app, theme) {
-        // The longest wording of each line that fits.
+        // Uses the longest wording that fits; leaves the line out if none fits.
         lines.extend(words.into_iter().find(|line| line.width() <= room));
     }
     if area.height == 1 && lines.len() > 1 {

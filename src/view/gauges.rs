@@ -23,14 +23,15 @@ use crate::{
 const WIDEST: u16 = 60;
 /// Width of `TCP IPv4 `.
 const NAME_WIDTH: u16 = 9;
-/// Width of ` 28,232 of 28,232 >99.9 %`.
+/// Width of ` >99.9 %  28,232 of 28,232`.
 const FIGURES_WIDTH: u16 = 26;
 /// Shares at which a range counts as nearly full, marked on the bars.
 const TICKS: [f32; 2] = [0.70, 0.85];
 /// Minimum width of a bar with ticks; in shorter ones the two ticks would touch.
 const TICKED_WIDTH: u16 = 12;
 
-/// Whether a bar's colours mean states, or are used by another lens.
+/// What the colours of a bar mean: the states, or nothing (grey) under other lenses, which use the
+/// colours for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colors {
     States,
@@ -118,7 +119,8 @@ fn share_of(gauge: &Gauge) -> f32 {
     gauge.occupied as f32 / gauge.size.max(1) as f32
 }
 
-/// Draws a bar with each state's part in its colour or as its letter, and ticks at the limits.
+/// Returns a bar with the part of each state, in the state's colour or as its letter. Wide bars
+/// have ticks at the limits.
 pub fn stacked(
     by_class: &[u32; StateClass::EACH.len()],
     size: u32,
@@ -143,7 +145,8 @@ pub fn stacked(
     cells(by_class, size, width).into_iter().enumerate().map(cell).collect()
 }
 
-/// Like [`stacked`], without background and ticks, to compare lengths instead of shares.
+/// Returns a bar like [`stacked`], but without background and ticks, for comparing the lengths of
+/// bars instead of shares.
 pub fn parts(
     by_class: &[u32; StateClass::EACH.len()],
     size: u32,

@@ -1,4 +1,4 @@
-//! Draws the first row: name, tabs, machine, age, gaps. Does not draw the screens.
+//! Draws the first row: name, tabs, machine, gaps and age of the scan. Does not draw the screens.
 
 use ratatui::{
     buffer::Buffer,
@@ -14,12 +14,12 @@ use crate::{
 };
 
 const NAME: &str = " portscope ";
-/// Below this width names are shortened.
+/// Minimum width for the long labels of the tabs.
 const ROOMY: u16 = 100;
 /// A machine's name is cut to this width.
 const LONGEST_NAME: usize = 16;
 
-/// Screen, label with its permanent number, short label.
+/// Each screen with its label and its short label. The number in a label never changes.
 const TABS: [(Screen, &str, &str); 4] = [
     (Screen::Overview, " 1 Overview ", " 1 Over "),
     (Screen::Map, " 2 Map ", " 2 Map "),
@@ -63,8 +63,9 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Describes the machine as far as it fits: drops the namespace first, then the name. Always keeps
-/// the gaps and the age of the scan.
+/// Returns the machine's name, its namespace, the gaps and the age of the scan, as far as they fit.
+/// Drops the namespace first, then the name and the note about the mouse; shortens the gaps to
+/// their number last. Returns an empty line if not even that and the age fit.
 fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let Some(scan) = app.scan() else {
         return Line::styled("no scan yet ", theme.style(Role::Dim));
@@ -79,7 +80,7 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
         0 => None,
         count => Some(Span::styled(words::plural(count, "gap"), theme.style(Role::Warn))),
     };
-    // The mouse is on by default; a reminder for users who have turned it off.
+    // Reminds users who have turned the mouse off; it is on by default.
     let mouse = (!app.is_mouse_on()).then(|| Span::styled("mouse off", theme.style(Role::Dim)));
     let wordings = [
         vec![Some(name.clone()), namespace, mouse.clone(), gaps.clone(), kind.clone()],

@@ -1,5 +1,5 @@
-//! Draws a grid of ports: cells, gutter, axis, range brackets, row bars, cursor. Does not decide
-//! what a block means; the caller does.
+//! Draws a grid of ports: cells, gutter, axis, range brackets, row bars, cursor. The caller decides
+//! what a block means.
 
 mod cells;
 mod cursor;
@@ -63,7 +63,7 @@ pub struct Heatmap<'a> {
 
 /// Facts about single ports, for cells or dots that show one port each.
 pub trait PortFacts {
-    /// Returns the ports in use of a block of eight: port p is bit p % 8.
+    /// Returns which ports of a block of eight are in use, as bits: port p is bit p % 8.
     fn taken(&self, block: PortRange) -> u8;
 
     /// Returns the name of the port's owner, for the widest cells; empty if there is none or it is
@@ -71,7 +71,7 @@ pub trait PortFacts {
     fn owner(&self, port: u16) -> String;
 }
 
-/// For maps of blocks, which need no facts about single ports.
+/// Implementation of [`PortFacts`] for maps of blocks, which need no facts about single ports.
 pub struct NoPortFacts;
 
 impl PortFacts for NoPortFacts {
@@ -124,8 +124,8 @@ impl Pane {
         }
     }
 
-    /// Returns the first column of the cell that shows `port`. With half blocks the same cell also
-    /// shows a port of another row.
+    /// Returns the position of the first column of the cell that shows `port`. With half blocks the
+    /// same cell also shows a block of another row.
     pub fn position(&self, grid: &Grid, port: u16) -> Option<Position> {
         let place = grid.place(port)?;
         let x = self.cells.x + place.column * grid.cell_width();
@@ -133,7 +133,8 @@ impl Pane {
         self.cells.contains(position).then_some(position)
     }
 
-    /// Returns the block at a cell; for two half blocks the upper one.
+    /// Returns the block that a cell shows. If the cell shows two half blocks, returns the upper
+    /// one.
     pub fn block_at(&self, grid: &Grid, at: Position) -> Option<PortRange> {
         if !self.cells.contains(at) {
             return None;

@@ -22,14 +22,14 @@ use crate::{
 
 /// Maximum width of the box; longer lines are hard to read.
 const WIDEST: u16 = 108;
-/// Minimum width that is left beside the box; with less, the box fills the whole width.
+/// Minimum width beside the box. If less would be left, the box fills the whole width.
 const LEAST_ASIDE: u16 = 12;
-/// Columns and lines of the box besides its text: borders and blanks at the sides, borders above
-/// and below.
+/// Columns and lines of the box that its text cannot use: the borders and blanks at the sides
+/// (`SIDES`), and the borders above and below (`RULES`).
 const SIDES: u16 = 4;
 const RULES: u16 = 2;
 
-/// What a page is built from.
+/// Data from which a page is built, and its maximum size.
 struct Paper<'a> {
     app: &'a App,
     theme: &'a Theme,
@@ -68,8 +68,8 @@ pub fn render(app: &App, page: HelpPage, theme: &Theme, area: Rect, buffer: &mut
     }
 }
 
-/// Returns the area without header and footer: they stay visible, for the name of the screen and
-/// the keys of the help.
+/// Returns the area without header and footer. These are not dimmed, because they show the name of
+/// the screen and the keys of the help.
 fn body(area: Rect) -> Rect {
     Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area }.intersection(area)
 }

@@ -1,4 +1,5 @@
-//! Draws all that is known about the port under the pointer or the cursor. Does not draw the map.
+//! Draws the inspector: all that is known about the port under the pointer or the cursor. Does not
+//! draw the map.
 
 mod below;
 mod neighbours;
@@ -28,14 +29,15 @@ const WIDE_BELOW: u16 = 76;
 /// Minimum height for columns below the map.
 const COLUMN_LINES: u16 = 8;
 const COLUMN_GAP: u16 = 2;
-/// Maximum width of the right of two columns: wider bars add nothing.
+/// Maximum width of the right column. Wider bars would show nothing more.
 const RIGHT_WIDTH: u16 = 46;
-/// Lines for a port with a typical socket, reserved so that nothing moves when the pointer does.
+/// Number of lines of a port with a typical socket. They are reserved, so that the lines below do
+/// not move when the pointer moves to another port.
 const PORT_LINES: usize = 14;
-/// A blank line, a title and the newest sighting.
+/// Number of lines of the newest sighting, with a blank line and a title.
 const NEWEST_SEEN: usize = 3;
 
-/// What the parts of the inspector are drawn from.
+/// Data from which the parts of the inspector are drawn.
 #[derive(Clone, Copy)]
 struct InspectorContext<'a> {
     app: &'a App,
@@ -70,14 +72,14 @@ pub fn render(
         columns(sight, inner, has_lanes, buffer);
     } else if area.width >= WIDE_BELOW && area.height >= COLUMN_LINES {
         let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-        // The line above the map has the gauges.
+        // The line above or below the map already has the gauges.
         columns(sight, inner, false, buffer);
     } else {
         draw(&below::lines(&sight, usize::from(area.height)), area, buffer);
     }
 }
 
-/// Draws the port at the top or left, and its surroundings at the bottom or right.
+/// Draws the port and its surroundings: side by side, or one below the other if there is less room.
 fn columns(sight: InspectorContext<'_>, area: Rect, has_lanes: bool, buffer: &mut Buffer) {
     let height = usize::from(area.height);
     if area.width >= WIDE {
@@ -115,7 +117,8 @@ fn about_port(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// Appends the section after a blank line, cut to the room, if more than its title fits.
+/// Appends a blank line and the section, cut to `room` lines. Appends nothing if only the title
+/// fits.
 fn append(lines: &mut Vec<Line<'static>>, mut section: Vec<Line<'static>>, room: usize) {
     let left = room.saturating_sub(lines.len() + 1);
     section.truncate(left);
@@ -125,7 +128,8 @@ fn append(lines: &mut Vec<Line<'static>>, mut section: Vec<Line<'static>>, room:
     }
 }
 
-/// Returns the neighbours, the range and its lanes, each in full or not at all.
+/// Returns the neighbours, the range and its use by lane. Leaves out each section that does not fit
+/// in full.
 fn surroundings(sight: &InspectorContext<'_>, has_lanes: bool, room: usize) -> Vec<Line<'static>> {
     let by_lane = if has_lanes { range::lane_lines(sight) } else { Vec::new() };
     let mut lines: Vec<Line<'static>> = Vec::new();
@@ -153,7 +157,8 @@ impl InspectorContext<'_> {
         Self { width: usize::from(area.width), ..self }
     }
 
-    /// Formats a title: `Port 49152 ------- 2 sockets`; drops the right part if both do not fit.
+    /// Formats a title: `Port 49152 ------- 2 sockets`. Drops the right part if there is no room
+    /// for both.
     fn title(&self, left: &str, right: &str) -> Line<'static> {
         let rule = self.theme.glyph("─", "-");
         let fits = left.width() + right.width() + 3 <= self.width && !right.is_empty();
@@ -185,7 +190,8 @@ impl InspectorContext<'_> {
         self.theme.glyph(" · ", " - ")
     }
 
-    /// Returns the colour of a state; under other lenses, where colours mean something else, none.
+    /// Returns the style of a state: its colour under the state lens, else that of plain text,
+    /// because the colours then mean something else.
     fn class_style(&self, class: StateClass) -> Style {
         let is_state = self.app.map().lens == Lens::State;
         self.theme.style(if is_state { Role::Class(class) } else { Role::Text })

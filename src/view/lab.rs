@@ -1,5 +1,5 @@
-//! The Lab screen: strategies side by side, and what they cost at each occupancy. Does not change
-//! state.
+//! Draws the Lab screen: strategies side by side, and their mean attempts at each occupancy. Does
+//! not change state.
 
 mod areas;
 mod curve;
@@ -29,7 +29,7 @@ use areas::{LabAreas, LabSize};
 use histogram::HistogramScale;
 use panel::StrategyPanel;
 
-/// What a column is drawn from.
+/// Data from which a column is drawn.
 #[derive(Clone, Copy)]
 struct LabColumn<'a> {
     /// Index from the left; it selects shape and colour.
@@ -49,7 +49,7 @@ impl LabColumn<'_> {
     }
 }
 
-/// Returns the shape that identifies a strategy, beside its colour or without one.
+/// Returns the shape that identifies a strategy in addition to its colour, also without colours.
 fn shape(column: usize, theme: &Theme) -> &'static str {
     theme.glyph(["●", "▲", "■", "◆"], ["@", "^", "&", "%"])[column % 4]
 }
@@ -86,7 +86,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Returns the column at this position, counted from 0, in its panel or in the table.
+/// Returns the strategy (column, from 0) whose panel or table row is at this position.
 pub fn column_at(lab: &LabScreen, area: Rect, at: Position) -> Option<usize> {
     let areas = LabAreas::within(area, lab.picked().len(), lab.selected());
     if areas.table.contains(at) {

@@ -12,13 +12,13 @@ use crate::{
 
 /// Width of `ESTABLISHED 28232` and a gap.
 const FACTS_WIDTH: u16 = 18;
-/// One line per lane and a blank one.
+/// Number of lines of the gauges: one per lane, and a blank one.
 const GAUGE_LINES: u16 = 5;
-/// Minimum number of spare lines for the loupe, with a blank line and its rule.
+/// Minimum number of spare lines for the loupe, including a blank line and its rule.
 const LEAST_LOUPE: u16 = 8;
 const USUAL_LOUPE: u16 = 10;
 const LARGEST_LOUPE: u16 = 17;
-/// Minimum height of the inspector below the map: two columns of eight lines.
+/// Minimum height of the inspector below the map, which has two columns there.
 const LEAST_INSPECTOR: u16 = 8;
 
 /// Areas of the parts of a frame; empty where there is no room.
@@ -97,7 +97,7 @@ fn place_below(areas: &mut FrameAreas, app: &App, plan: &Plan, size: Size, spare
         areas.gauges = take(&mut free, GAUGE_LINES - 1);
     }
     if !areas.has_inspector_beside {
-        // With enough room the gauges are here, and the line above the map has its title.
+        // If there is room, the gauges are placed below the map, and its title above it.
         if free.height > LEAST_INSPECTOR {
             let gap = u16::from(free.height > LEAST_INSPECTOR + 1);
             take(&mut free, gap);

@@ -26,7 +26,8 @@ pub struct LegendEntry {
     pub style: Style,
     pub name: String,
     pub count: Option<u32>,
-    /// If not all entries fit, the one with the highest value is dropped first.
+    /// Order of dropping: if not all entries fit, the entry with the highest value is dropped
+    /// first.
     dropped: u8,
 }
 
@@ -58,7 +59,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Returns why the map is not drawn as requested, to follow the lens's name.
+/// Returns the reason why the map is not drawn as requested. It is shown after the lens's name.
 fn notes(app: &App) -> Vec<String> {
     app.missing_dots().map(str::to_owned).into_iter().collect()
 }
@@ -89,8 +90,8 @@ fn connect_heading(destination: &Destination, scan: &LatestScan, theme: &Theme) 
     vec![format!("{named}: {used} used ({time_wait} TIME-WAIT) {dot} {left} left")]
 }
 
-/// Returns the categories of a lens that also marks free ports; the unmarked category may be
-/// dropped first.
+/// Returns the categories of the connect or bind lens. The category `rest`, which the map does not
+/// mark, is dropped first.
 fn marked(lens: Lens, rest: u8, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let mut entries = categories(lens, scan, theme);
     if let Some(entry) = entries.get_mut(usize::from(rest)) {
@@ -127,7 +128,7 @@ pub fn entries(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> 
     }
 }
 
-/// Builds an entry: a square in the colour, or the map's letter if there are no half blocks.
+/// Builds an entry. Its mark is a coloured square, or the map's letter if there are no half blocks.
 fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>) -> LegendEntry {
     LegendEntry {
         mark: if theme.needs_whole_cells() { letter } else { '■' },
@@ -138,7 +139,8 @@ fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>
     }
 }
 
-/// Returns the ports per category; categories that only apply to blocks have no count.
+/// Returns an entry with the number of ports for each category. A category that only applies to
+/// blocks has no count.
 fn categories(lens: Lens, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let numbered = (0..).zip(lens::categories(lens));
     numbered
@@ -161,7 +163,7 @@ pub fn class_name(class: StateClass) -> &'static str {
     }
 }
 
-/// In the order of a socket's life.
+/// The groups of states, in the order in which the legend and the bars show them.
 pub const CLASSES: [StateClass; 6] = [
     StateClass::Listen,
     StateClass::Established,
@@ -272,9 +274,9 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// Returns the most detailed legend that fits: all entries; without empty ones; without those
-    /// shown beside the map; with rounded counts; without counts; finally without the least
-    /// important entries.
+    /// Returns the most detailed legend that fits. Tries, in this order: all entries; no empty
+    /// entries; also none that the facts beside the map show; the same with rounded counts; all
+    /// but the empty entries, without counts. Then drops the least important entries one by one.
     fn fitted(&self, entries: &[LegendEntry], height: usize) -> Vec<Line<'static>> {
         let filled = || entries.iter().filter(|entry| entry.count != Some(0));
         let telling = || filled().filter(|entry| !entry.is_reported_beside());
@@ -302,7 +304,7 @@ impl Words<'_> {
         }
     }
 
-    /// Returns as many lines as needed; cuts no entry.
+    /// Returns the title and the entries on as many lines as needed; cuts no entry.
     fn lines(&self, entries: &[&LegendEntry], counts: CountFormat) -> Vec<Line<'static>> {
         let gap = if counts == CountFormat::None { " " } else { "  " };
         let dim = self.theme.style(Role::Dim);

@@ -1,4 +1,4 @@
-//! What a block of the map shows under each lens. Uses roles and letters, not colours.
+//! Decides what a block of the map shows under each lens. Uses roles and letters, not colours.
 
 use crate::{
     app::{
@@ -38,7 +38,8 @@ const PARITIES: [Category; 3] = [
     Category { counts_ports: false, ..category('b', Role::Category(2), "both in a block") },
 ];
 
-/// Younger ports are brighter, because new ones are usually of interest.
+/// The categories of the age lens. Younger ports are brighter, because they are usually of more
+/// interest.
 const AGES: [Category; AGE_STEPS.len() + 2] = [
     category('1', Role::Scale(7), "<2 s"),
     category('2', Role::Scale(6), "<10 s"),
@@ -59,7 +60,7 @@ const DENSITIES: [Category; DENSITY_STEPS.len() + 1] = [
     category('5', Role::Scale(7), "90-100 %"),
 ];
 
-/// In the order of the constants of `app::lens::connect`.
+/// The categories of the connect lens, in the order of the constants of `app::lens::connect`.
 const CONNECTS: [Category; 6] = [
     category('.', Role::Available, "eligible"),
     category('c', Role::Class(StateClass::Established), "connected to it"),
@@ -69,7 +70,7 @@ const CONNECTS: [Category; 6] = [
     category('x', Role::Outside, "never chosen"),
 ];
 
-/// In the order of the constants of `app::lens::bind`.
+/// The categories of the bind lens, in the order of the constants of `app::lens::bind`.
 const BINDS: [Category; 3] = [
     category('.', Role::Available, "free"),
     category('u', Role::Category(0), "in use"),
@@ -107,7 +108,8 @@ pub fn paint(app: &App, scan: &LatestScan, block: PortRange) -> Paint {
         _ => by_category(app, scan, block),
     };
     let taken = taken.map(|(role, letter)| {
-        // The brightness of a step is its meaning; mixed, it would look like another step.
+        // The brightness of a colour shows its step. Mixed with the colour of the free ports, it
+        // would look like another step.
         let share = if matches!(role, Role::Scale(_)) { 1.0 } else { share };
         TakenPorts { role, share, letter }
     });
@@ -127,7 +129,8 @@ pub fn by_state(scan: &LatestScan, protocols: Protocols, block: PortRange) -> Pa
     Paint { free: free(scan, block), taken }
 }
 
-/// Returns what connect() or bind() finds; these lenses mark free ports, too.
+/// Returns how a block is drawn under the connect or bind lens. A mark shows what connect() or
+/// bind() would find, so a port without a socket may also be marked.
 fn by_mark(lens: Lens, scan: &LatestScan, block: PortRange) -> Paint {
     let marked = scan.categories.marked(block).and_then(|(number, share)| {
         let &Category { role, letter, .. } = categories(lens).get(usize::from(number))?;
@@ -136,7 +139,7 @@ fn by_mark(lens: Lens, scan: &LatestScan, block: PortRange) -> Paint {
     Paint { free: free(scan, block), taken: marked }
 }
 
-/// Returns the owner in focus in its colour, all others in grey.
+/// Returns how a block is drawn with an owner in focus: its ports in colour, all others in grey.
 fn by_focus(marks: &Marks, scan: &LatestScan, protocols: Protocols, block: PortRange) -> Paint {
     let taken = scan.occupancy.ports(block).filter(|(_, port)| port.is_occupied(protocols));
     let (mut marked, mut others) = (0_u32, 0_u32);
@@ -183,7 +186,8 @@ pub fn free_port(scan: &LatestScan, port: u16) -> Role {
     }
 }
 
-/// Returns the role of most of a block's ports when they are not in use.
+/// Returns the role of a block's free ports: reserved or available if this applies to more than
+/// half of the block's ports, else the role of its first port.
 fn free(scan: &LatestScan, block: PortRange) -> Role {
     let ephemeral = &scan.snapshot.ephemeral;
     let in_range = ephemeral.range.intersection(block).map_or(0, PortRange::len);

@@ -1,4 +1,5 @@
-//! Draws the map's rows around the cursor again, one port per block. Does not draw the map.
+//! Draws the loupe: the map's rows around the cursor, enlarged to one port per block. Does not draw
+//! the map.
 
 use ratatui::{
     buffer::Buffer,
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// Returns the grid of the loupe: as many of the map's rows around the cursor as fit into `lines`.
-/// `None` if the map shows single ports itself, or there is no room.
+/// Returns `None` if the map already shows single ports, or if there is no room.
 pub fn grid(app: &App, plan: &Plan, lines: u16) -> Option<Grid> {
     let map = &plan.grid;
     if matches!(map.grain(), Grain::Letters | Grain::Numbers(_)) || map.per_block() == 1 {
@@ -42,7 +43,7 @@ pub fn port_at(app: &App, plan: &Plan, area: Rect, at: Position) -> Option<PortR
     Pane::without_axis(below_rule(area), &grid).block_at(&grid, at)
 }
 
-/// Draws the loupe like the map; only the grid differs.
+/// Draws the loupe like the map, but with its own grid and always with letters.
 pub fn render(
     app: &App,
     plan: &Plan,

@@ -1,5 +1,5 @@
-//! Draws the Map screen: the blocks under the current lens, the strip above, the facts beside.
-//! `heatmap` draws the grid.
+//! Draws the Map screen: the blocks under the current lens, the line above the map, the facts
+//! beside it, and the parts below it. `heatmap` draws the grid.
 
 use ratatui::{
     buffer::Buffer,
@@ -40,7 +40,7 @@ pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &FrameAreas, buffer:
     inspector::render(app, scan, theme, grid, areas, buffer);
 }
 
-/// Draws the gauges on one line each, or all on one line.
+/// Draws each gauge on its own line, or all on one line if the area has only one.
 fn gauges(app: &App, scan: &LatestScan, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let colors = Colors::under(app.map().lens);
     let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
@@ -51,7 +51,7 @@ fn gauges(app: &App, scan: &LatestScan, theme: &Theme, area: Rect, buffer: &mut 
     }
 }
 
-/// Draws what is shown before the first snapshot.
+/// Draws a message while there is no snapshot yet.
 pub fn waiting(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match app.failure() {
         None => put(buffer, area, area.x + 1, area.y + 1, "first scan..", theme.style(Role::Dim)),
@@ -66,7 +66,8 @@ pub fn waiting(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Draws the line above the map: why the last scan failed, or the gauges, or what is shown.
+/// Draws the line above the map: the error of the last scan, the gauges, or the range and counts of
+/// the map.
 fn strip(
     app: &App,
     scan: &LatestScan,

@@ -1,5 +1,5 @@
-//! Draws the Overview: how full ranges and destinations are, why, and what to do. Does not assess
-//! anything itself.
+//! Draws the Overview: how full ranges and destinations are, the reason, and the advice. The
+//! analysis assesses them, not this module.
 
 mod areas;
 mod destinations;
@@ -25,7 +25,7 @@ use crate::{
 
 pub use verdict::{headline, level_role};
 
-/// What each part of the screen is drawn from.
+/// Data from which each part of the screen is drawn.
 #[derive(Clone, Copy)]
 struct OverviewContext<'a> {
     app: &'a App,
@@ -34,7 +34,7 @@ struct OverviewContext<'a> {
     headline: &'a Headline,
     verdict: Standing,
     selected: Option<Selected>,
-    /// Distinct source addresses of the destinations.
+    /// Number of distinct source addresses of the destinations.
     sources: usize,
 }
 

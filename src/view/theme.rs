@@ -1,5 +1,4 @@
-//! Maps each meaning to a colour, for each kind of terminal. Does not decide what has which
-//! meaning.
+//! Maps each role to a colour, for each kind of terminal. The callers choose the roles.
 
 mod blend;
 mod depth;
@@ -53,23 +52,25 @@ pub enum Role {
     Warn,
     Critical,
     Selected,
-    /// Free ports outside the ephemeral range. The next three: free ports of 0–1023, free ports in
-    /// the range, reserved ports in the range.
+    /// Free ports outside the ephemeral range.
     Outside,
+    /// Free ports of 0–1023 outside the ephemeral range.
     System,
+    /// Free ports in the ephemeral range.
     Available,
+    /// Reserved ports that are free.
     Reserved,
     Class(StateClass),
-    /// Things to distinguish that have no order: the seven largest owners, protocols.
+    /// Categories without an order, such as protocols or the seven largest owners.
     Category(u8),
     OtherCategory,
-    /// A step of an ordered scale, 0 to `SCALE_TOP`: age, density. With sixteen colours two steps
-    /// share a colour, so a letter or glyph must distinguish them.
+    /// A step of an ordered scale of ages or densities, 0 to `SCALE_TOP`. With sixteen colours some
+    /// neighbouring steps share a colour, so a letter or glyph must distinguish them.
     Scale(u8),
-    /// Attempts on a block: 0 (none; the colour of available ports) to `HEAT_TOP`. With sixteen
-    /// colours the first two steps share a colour.
+    /// A step of the attempt density of a block, 0 to `HEAT_TOP`. Step 0 means no attempts and has
+    /// the colour of available ports. With sixteen colours steps 1 and 2 share a colour.
     Heat(u8),
-    /// Occupied ports where something else matters.
+    /// Occupied ports that are only the background of something else.
     Muted,
     Cursor,
     Collision,
@@ -92,10 +93,10 @@ pub enum Contrast {
     High,
 }
 
-/// Number of owners with a colour of their own; more colours would be too similar.
+/// Number of owners that get their own colour. More colours would be too similar.
 pub const COLORED_OWNERS: usize = 7;
 
-/// All settings that depend on the terminal. Passed as a value, never global.
+/// All settings of the colours and glyphs, which depend on the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
     pub depth: Depth,
@@ -117,7 +118,7 @@ impl Theme {
         Self { contrast, ..self }
     }
 
-    /// Returns the theme that the key `T` changes to.
+    /// Returns the theme to which the key `T` switches.
     #[must_use]
     pub fn next(&self) -> Self {
         let (ground, contrast) = match (self.ground, self.contrast) {
@@ -144,7 +145,7 @@ impl Theme {
         self.depth != Depth::Monochrome
     }
 
-    /// Whether blocks are drawn as glyphs, so that a line shows one row of blocks only.
+    /// Returns whether blocks are drawn as glyphs, so that a line shows only one row of blocks.
     pub fn needs_whole_cells(&self) -> bool {
         self.ascii || !self.has_color()
     }
@@ -224,8 +225,8 @@ pub fn letter(class: StateClass) -> char {
     }
 }
 
-/// Returns the letter of an owner, which makes it readable without colour. Lower case, because
-/// states have capitals.
+/// Returns the letter of an owner, which makes it readable without colour. The letter is lower
+/// case, because those of states are capitals.
 pub fn owner_letter(rank: u8) -> char {
     char::from(b'a' + rank % COLORED_OWNERS as u8)
 }

@@ -22,7 +22,7 @@ pub fn thousands(number: impl Into<u64>) -> String {
     grouped
 }
 
-/// Formats a share: `60.6 %`. Shows `<0.1 %` or `>99.9 %` instead of rounding to none or all.
+/// Formats a share: `60.6 %`. Shows `<0.1 %` or `>99.9 %` instead of rounding to 0 % or 100 %.
 pub fn percent(part: u32, whole: u32) -> String {
     if whole == 0 {
         return "no ports".to_owned();
@@ -63,8 +63,8 @@ pub fn roughly(time: Duration) -> String {
     }
 }
 
-/// Formats how long a socket exists: `for 12 s`, `for at least 3 min`, `new`; `None` if the age
-/// only has the lower limit 0 s.
+/// Formats the age of a socket: `for 12 s`, `seen for 3 min` if the age is only a lower limit,
+/// `new` below one second. Returns `None` for a lower limit below one second.
 pub fn lasting(age: Age) -> Option<String> {
     match age {
         Age::Exactly(age) if age.as_secs() == 0 => Some("new".to_owned()),
@@ -123,7 +123,7 @@ pub fn pieces(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Wraps text at words; splits only words longer than a line.
+/// Wraps text between words; splits only words that are longer than a line.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -201,7 +201,8 @@ pub fn user(snapshot: &Snapshot, uid: u32) -> String {
     name.unwrap_or_else(|| format!("uid {uid}"))
 }
 
-/// Names the owners of a socket, one per line; the first line says what kind they are.
+/// Names the owners of a socket, one per line. If the socket belongs to the kernel or a backlog,
+/// the first line shows that.
 pub fn owner(app: &App, snapshot: &Snapshot, socket: &Socket) -> Vec<String> {
     let each = |pids: &[u32]| pids.iter().map(|&p| process(app, snapshot, p)).collect::<Vec<_>>();
     if let Some(tunnels) = snapshot.tunnel_names(socket) {

@@ -1,5 +1,5 @@
-//! Compares strategies on simulated occupancies: a new one for each run, the same for all
-//! strategies unless each builds its own.
+//! Compares strategies on simulated occupancies. Each run has a new occupancy, which all strategies
+//! share unless each builds its own.
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
@@ -12,9 +12,9 @@ use crate::{
     domain::Protocols,
 };
 
-/// One run in `TIMED` is timed. Each timed run begins with the next strategy, and the runs up to
-/// the next timed one keep that order. Otherwise the same strategy would always spend the time to
-/// draw whether a port is occupied, which happens when a port is first looked at.
+/// One run in `TIMED` is timed. At each timed run, the order of the strategies is rotated by one.
+/// The rotation matters because whether a port is occupied is drawn when a strategy first looks at
+/// the port. Without it, the time of these draws would always count for the same strategy.
 const TIMED: u64 = 16;
 
 /// Configuration of a lab.
@@ -41,7 +41,7 @@ pub struct Contest {
     pattern: Pattern,
     occupied: u32,
     destinations: u32,
-    /// One for all strategies, or one for each.
+    /// The population of each strategy. With `Built` they differ, otherwise all are the same.
     populations: Vec<Rc<Population>>,
     slots: Vec<StrategySlot>,
     /// Number of strategies that have completed this run, if they run one after another.
@@ -56,7 +56,8 @@ struct StrategySlot {
     runs: u64,
     /// Number of ports given to build its occupancy.
     built: u32,
-    /// Last expected values, and the numbers of occupied and remembered ports that they are for.
+    /// Last expected values, and the numbers of occupied and of remembered ports that they were
+    /// computed for.
     known: Option<((u32, u32), Option<Expected>)>,
 }
 
@@ -119,8 +120,8 @@ impl Contest {
         self.slots.iter().map(|slot| slot.entrant.tally().mean())
     }
 
-    /// Makes about `budget` attempts, strategy after strategy and run after run, until `until` runs
-    /// in total are complete. Times one run in 16 with `clock`.
+    /// Makes about `budget` attempts, strategy after strategy and run after run. Stops earlier if
+    /// `until` runs in total are complete. Times one run in 16 with `clock`.
     pub fn advance(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
         if self.pattern == Pattern::Built {
             return self.advance_apart(budget, until, clock);
@@ -141,8 +142,8 @@ impl Contest {
         }
     }
 
-    /// Like `advance`, but each strategy proceeds independently, because one fills its occupancy at
-    /// once while another needs seconds.
+    /// Makes attempts like `advance`, but each strategy proceeds independently. Some strategies
+    /// build their occupancy immediately, while others need seconds.
     fn advance_apart(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
         let share = budget / self.slots.len().max(1) as u32 + 1;
         for index in 0..self.slots.len() {
@@ -177,8 +178,9 @@ impl Contest {
         true
     }
 
-    /// Makes one attempt for each strategy whose allocation is in progress; when all have ended,
-    /// the next call starts the next run. Attempts meet the occupancy that `columns` showed before.
+    /// Makes one attempt for each strategy whose allocation is in progress. Once all allocations
+    /// have ended, the next call starts the next run. The attempts are made on the occupancy that
+    /// `columns` showed before.
     pub fn step(&mut self) {
         while !self.prepare(u32::MAX) {}
         self.own_populations().iter().for_each(|population| population.settle());
@@ -304,7 +306,8 @@ impl Contest {
         expected
     }
 
-    /// `runs` are the runs of occupied ports; they are ignored if the occupancy is uniform.
+    /// Returns what the expected result of a strategy's allocation depends on. `runs` are the runs
+    /// of occupied ports, which are ignored if the occupancy is uniform.
     fn expectation(&self, slot: &StrategySlot, runs: Arc<[OccupiedRun]>) -> Expectation<'_> {
         let is_built = self.pattern == Pattern::Built;
         let occupied = if is_built { slot.built } else { self.occupied };
@@ -315,7 +318,8 @@ impl Contest {
         }
     }
 
-    /// Returns `None` while the occupancy is being built: no formula covers a partial one.
+    /// Returns the expected distribution; `None` if no formula is known, or while the occupancy is
+    /// being built, because no formula covers a partial occupancy.
     fn model(&self, slot: &StrategySlot, lengths: &[OccupiedRun]) -> Option<Model> {
         let is_whole = slot.phase != Phase::Building;
         is_whole.then(|| self.expectation(slot, lengths.into()).model()).flatten()

@@ -46,7 +46,7 @@ pub struct Entrant<B, V> {
     allocator: AttemptSearch<B, Box<dyn Strategy>, ChaCha8Rng, V>,
     max_attempts: u32,
     tally: LabTally,
-    /// Ring buffer: attempt n is at index n modulo its length.
+    /// Ring buffer of the last attempts: attempt n is at index n modulo `TRAIL`.
     trail: [Option<Attempt>; TRAIL],
     /// Number of attempts of the current or last allocation.
     attempts: u32,
@@ -113,8 +113,8 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
         self.is_going_on
     }
 
-    /// Starts a counted allocation. If `is_timed`, its time counts too, provided that all of it is
-    /// spent in `attempt_timed`.
+    /// Starts a counted allocation. If `is_timed` is true, its time is counted too, but only if all
+    /// its attempts are made by `attempt_timed`.
     pub fn begin(&mut self, destination: u32, expected: Option<Expected>, is_timed: bool) {
         self.allocator.turn_to(destination);
         self.allocator.allow(self.max_attempts);
@@ -122,7 +122,8 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
         self.spent = is_timed.then_some(Duration::ZERO);
     }
 
-    /// Makes `limit` attempts, fewer if the allocation ends before. Returns the number of attempts.
+    /// Makes `limit` attempts, or fewer if the allocation ends before. Returns the number of
+    /// attempts made.
     pub fn attempt(&mut self, limit: u32) -> u32 {
         self.spent = None;
         self.go_on(limit)
@@ -150,8 +151,9 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
         self.attempts - before
     }
 
-    /// Makes up to `limit` attempts of an allocation that no statistic counts and that has no limit
-    /// of its own. Returns the number of attempts, and the result if the allocation ended.
+    /// Makes up to `limit` attempts of an allocation that no statistic counts. The configured limit
+    /// on attempts does not apply. Returns the number of attempts, and the result if the allocation
+    /// ended.
     pub fn allocate_uncounted(
         &mut self,
         limit: u32,
@@ -183,7 +185,8 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
         Some(AllocationEnd { attempts: self.attempts, port })
     }
 
-    /// Returns what is expected of the next allocation, if the occupancy is uniformly random.
+    /// Returns what the expected result of the next allocation depends on, for a uniformly random
+    /// occupancy.
     pub fn expectation<'a>(&self, candidates: &'a Candidates, occupied: u32) -> Expectation<'a> {
         Expectation {
             row: self.row(),

@@ -1,4 +1,5 @@
-//! Expected result of a strategy's next allocation: its distribution and its limit on attempts.
+//! Computes the expected result of a strategy's next allocation, from the distribution of its
+//! attempts and its limit on attempts.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub struct Expectation<'a> {
 /// State of the ports that the strategy gave before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Given {
-    /// Irrelevant: they belong to another occupancy.
+    /// The ports belong to another occupancy and are irrelevant.
     Elsewhere,
     /// Released, and therefore free.
     Released,
@@ -78,8 +79,8 @@ impl Expectation<'_> {
         if self.row.name == "exo-history" { remembered } else { 0 }
     }
 
-    /// Returns how many candidates connect() skips. With an odd number of ports it skips one: the
-    /// last if it started at the first, else the first.
+    /// Returns how many candidates `linux-connect` skips. In a range with an odd number of ports,
+    /// it skips the last port if it starts at the first port, and the first port otherwise.
     fn never_tried_by_connect(&self) -> u32 {
         let range = self.candidates.range();
         let is_left_out = range.len() > 1 && range.len() % 2 == 1;

@@ -16,7 +16,7 @@ const DENSE: usize = 1 << 16;
 
 /// Minimum number of ports given per distinct port for an entropy estimate. With this minimum, the
 /// error that remains after the Miller-Madow correction is below 0.01 bits for a uniform choice.
-/// With fewer ports given, it grows fast.
+/// With fewer ports given, the error grows fast.
 const GIVEN_PER_DISTINCT: u64 = 4;
 
 /// Statistics of one strategy's allocations.

@@ -7,11 +7,11 @@ use crate::{
     domain::{Binder, PortRange},
 };
 
-/// Use of the ports reserved for a class; for `Low`, of the ports for every class.
+/// Use of the ports of one band. The band of `Low` has the ports that every class may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BandUse {
-    /// Range from the band's first port to its last, not counting reserved ports in between; `None`
-    /// if the band is empty.
+    /// Range from the band's first port to its last; `None` if the band is empty. Reserved ports in
+    /// between are in this range, but not in the band.
     pub ports: Option<PortRange>,
     /// Number of ports in the band.
     pub size: u32,
@@ -20,7 +20,8 @@ pub struct BandUse {
 }
 
 impl BandUse {
-    /// Returns the number of ports neither leased nor in quarantine; others may have bound them.
+    /// Returns the number of ports that are neither leased nor in quarantine. Others may have bound
+    /// some of them.
     pub fn free(&self) -> u32 {
         self.size - self.leased - self.resting
     }

@@ -3,10 +3,10 @@
 /// Number of attempts that the estimate remembers. It is low, so that the misses of a single search
 /// are enough to show that the range filled up since the previous search.
 const MEMORY: f64 = 32.0;
-/// Standard errors between the estimate and its upper bound.
+/// Number of standard errors between the estimate and its upper bound.
 const SURE: f64 = 3.0;
 
-/// Numbers of attempts and misses, in which older ones weigh less.
+/// Numbers of attempts and of misses, in which older attempts weigh less.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Estimate {
     made: f64,

@@ -22,8 +22,8 @@ impl FreeList {
     }
 
     /// Draws a free place that the current search has not drawn yet. `tried` is the number of
-    /// places it has drawn; at least one other must be free. Moves the drawn place to the end of
-    /// the list, before the earlier ones.
+    /// places that the search has drawn, which must be less than the number of free places. The
+    /// places drawn by a search are at the end of the list, the last one first.
     pub fn draw(&mut self, tried: u32, random: &mut impl Rng) -> u32 {
         let last = self.free.len() - 1 - tried as usize;
         let drawn = random.random_range(0..=last);

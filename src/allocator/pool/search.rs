@@ -1,4 +1,4 @@
-//! Searches a pool for a port: which bands, how many attempts, why it failed. Leases nothing.
+//! Searches the bands of a pool for a port that can be bound. Leases nothing.
 
 use rand::Rng;
 
@@ -12,7 +12,7 @@ use crate::{
 struct Misses {
     made: u32,
     untried: u32,
-    /// The last refusal; if any was not EADDRINUSE, the last of those.
+    /// The last refusal with an error other than EADDRINUSE; if there is none, the last refusal.
     last: Option<Refusal>,
 }
 
@@ -32,7 +32,8 @@ impl Misses {
 }
 
 impl<B: Binder, R: Rng> Pool<B, R> {
-    /// Searches the band for every class first, so that reserved ports are used last.
+    /// Searches for a port of the class. Starts with the band that every class may use, so that
+    /// reserved ports are used last.
     pub(super) fn search(
         &mut self,
         class: Priority,
@@ -84,7 +85,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
             misses.note(refusal);
             self.occupied.learn(true);
             if tried == allowed {
-                // Takes the misses of this search into account.
+                // The new limit takes the misses of this search into account.
                 allowed = self.attempts_among(among);
             }
         }

@@ -45,8 +45,9 @@ pub struct Bands {
 pub enum Quarantine {
     /// The port is closed, and not given again for this time.
     Time(Duration),
-    /// The port stays bound until no datagram arrived for this time. A booked port is bound for
-    /// this; if that fails, it stays unbound for this time, and is then bound if possible.
+    /// The port stays bound until no datagram has arrived for this time. The pool binds a booked
+    /// port again for this purpose. If that fails, the pool tries once more after this time: if it
+    /// succeeds, the quarantine lasts for this time again, and otherwise it ends.
     Drain(Duration),
 }
 
@@ -59,10 +60,10 @@ pub struct PoolSetup {
     /// Rate at which a search may give up although a port is free, 0 to 1. Together with the
     /// measured occupancy it determines the number of attempts.
     pub failure_rate: f64,
-    /// Maximum number of attempts of one search in one band; one is always made.
+    /// Maximum number of attempts of one search in one band. At least one attempt is made.
     pub max_attempts: u32,
-    /// Maximum number of leases and quarantined ports that keep a socket: what the descriptor limit
-    /// allows.
+    /// Maximum number of leases and quarantined ports that keep a socket, from the configured limit
+    /// and the descriptor limit.
     pub max_held: u32,
 }
 
@@ -117,8 +118,7 @@ pub enum Shortage {
         class.name()
     )]
     NoneLeft { class: Priority, leased: u32, resting: u32, refused: u32 },
-    /// Some ports were not tried, or one was refused for another reason than a socket of others
-    /// (`last`).
+    /// Some ports were not tried, or `last` has an error other than EADDRINUSE.
     #[error("gave up after {attempts} attempts, {untried} ports not tried{}", but_for(*.last))]
     GaveUp { attempts: u32, untried: u32, last: Refusal },
     /// The limit on sockets kept is reached.

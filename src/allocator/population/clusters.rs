@@ -7,10 +7,11 @@ use rand::{Rng, RngExt};
 
 use crate::allocator::{population::CLUSTER, theory::OccupiedRun};
 
-/// Minimum mean number of free ports between two runs; with fewer, the runs are made longer.
+/// Minimum mean number of free ports between two runs. If there are fewer free ports, there are
+/// fewer and longer runs.
 const GAP: u32 = 4;
 
-/// Which of the numbers below `numbers` are occupied.
+/// Set of occupied numbers, out of the numbers from 0 to `numbers` - 1.
 pub struct Clusters {
     numbers: u32,
     /// One bit per number.
@@ -36,9 +37,9 @@ impl Clusters {
         Arc::clone(&self.runs)
     }
 
-    /// Draws exactly `occupied` numbers, in as many runs as give a mean length of `CLUSTER`. All
-    /// combinations of lengths of runs and gaps with these totals are equally likely, and so are
-    /// all starts of the first run.
+    /// Draws exactly `occupied` numbers, in runs with a mean length of `CLUSTER`, or longer if
+    /// `GAP` requires it. All combinations of lengths of runs and gaps with these totals are
+    /// equally likely. All starts of the first run are equally likely too.
     pub fn draw(&mut self, occupied: u32, random: &mut impl Rng) {
         let free = self.numbers - occupied;
         self.taken.fill(0);

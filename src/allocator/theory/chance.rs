@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-/// Returns the probability that two of `draws` ports, drawn at random among F = `ports`, are the
-/// same: 1 - product of (1 - i/F).
+/// Returns the probability that at least two of `draws` ports are the same, if each is drawn at
+/// random from F = `ports` ports: 1 - product of (1 - i/F).
 pub fn birthday(draws: u32, ports: u32) -> f64 {
     let ports = f64::from(ports);
     1.0 - (0..draws).map(|drawn| (1.0 - f64::from(drawn) / ports).max(0.0)).product::<f64>()
 }
 
-/// Returns the fewest draws among `ports` of which two are the same with at least this probability
-/// (0 to 1).
+/// Returns the lowest number of draws from `ports` ports with which at least two are the same with
+/// at least this probability (0 to 1).
 pub fn draws_for_collision(probability: f64, ports: u32) -> u32 {
     let mut apart = 1.0;
     (0..=ports)

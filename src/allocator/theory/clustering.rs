@@ -1,4 +1,4 @@
-//! Cost of a scan on an occupancy that scans made: the clusters of linear probing.
+//! Computes the cost of a scan on an occupancy that scans made (the clustering of linear probing).
 
 /// Returns the mean attempts of a scan from a uniform start, if `occupied` of `candidates` ports
 /// were given by the same scan and none released: (1 + Q1) / 2 with Q1 = sum of (k+1)

@@ -1,11 +1,12 @@
-//! Runs of occupied candidates, which a scan walks over. Does not compute probabilities.
+//! Finds the runs of occupied candidates, which determine the cost of a scan. Does not compute
+//! probabilities.
 
 use std::collections::BTreeMap;
 
 use crate::allocator::{Candidates, PortView, theory::OccupiedRun};
 
 /// Returns the lengths of the runs and the number of runs with each length, ascending. A run may
-/// continue from the last candidate to the first, as a scan does.
+/// continue from the last candidate to the first, because a scan does so too.
 pub fn runs_of_taken(candidates: &Candidates, sight: &dyn PortView) -> Vec<OccupiedRun> {
     let mut lengths = BTreeMap::new();
     let (mut leading, mut length, mut any_free) = (0, 0, false);

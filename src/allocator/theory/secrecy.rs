@@ -1,5 +1,5 @@
-//! How hard the next port is to guess for an observer who knows the occupancy. Uses no observed
-//! ports.
+//! Computes how hard the next port is to guess for an observer who knows the occupancy. Uses no
+//! observed ports.
 
 use crate::allocator::{
     Candidates, Order, PortView,

@@ -134,7 +134,7 @@ impl Allocation {
     fn setup(&self, scan: Option<LastScan<'_>>) -> Setup {
         let AllocationOptions { strategy, protocols, range, max_attempts, seed, address } =
             self.options.clone();
-        // Nobody else needs the simulated ports, so all that are free may be held.
+        // No other process needs simulated ports, so all free ones may be held.
         let is_real = self.site == Site::Machine;
         let hold_limit = if is_real { self.hold_limit } else { range.len() };
         Setup {
@@ -240,8 +240,8 @@ impl Allocation {
         prepared.unwrap_or_else(|| if had_run { stop() } else { Vec::new() })
     }
 
-    /// Updates the occupancy after a change of site or options. Simulated sockets come later, from
-    /// the engine.
+    /// Updates the occupancy after a switch between machine and simulation, or a change of options.
+    /// The engine sends the simulated sockets later.
     fn look_at_site(&mut self, scan: Option<LastScan<'_>>) {
         self.simulated = None;
         self.forget_ground();

@@ -12,7 +12,7 @@ pub enum Reached {
     GaveUp,
 }
 
-/// Counted since the run began, or since the simulated occupancy last changed.
+/// Counters since the run began, or since the simulated occupancy last changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllocationFigures {
     pub attempts: u64,
@@ -49,7 +49,7 @@ impl AllocationFigures {
         self.successes + self.failures
     }
 
-    /// Mean attempts per allocation. Includes those that gave up, as the expected mean does.
+    /// Mean attempts per allocation. Includes allocations that gave up, as the expected mean does.
     pub fn mean(&self) -> Option<f64> {
         let won: u64 = self.histogram.iter().map(|(&n, &count)| u64::from(n) * count).sum();
         (self.finished() > 0).then(|| (won + self.in_vain) as f64 / self.finished() as f64)

@@ -43,8 +43,8 @@ impl AttemptDensity {
         }
     }
 
-    /// Attempts by port (65,536 entries) in the second before the last attempt, however old that
-    /// is.
+    /// Attempts by port (65,536 entries) in the second before the last attempt, even if that
+    /// attempt is old.
     pub fn picture(&self) -> &[u32] {
         if self.times.is_empty() { &COLD } else { &self.times }
     }
@@ -67,7 +67,7 @@ impl AttemptDensity {
         let (Some(first), Some(last)) = (recent().next(), recent().next_back()) else { return 0.0 };
         let attempts: u64 = recent().map(|touch| touch.attempts).sum();
         let span = last.at.saturating_sub(first.at);
-        // The attempts of the first report were made before the span began.
+        // The span begins at the first report, whose attempts were made before.
         if recent().nth(2).is_some() && !span.is_zero() {
             (attempts - first.attempts) as f64 / span.as_secs_f64()
         } else {

@@ -13,7 +13,8 @@ const KEPT: usize = 200;
 /// What the latest snapshot shows on a port that an attempt met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HolderSeen {
-    /// No holder to show: the port was bound, or it was refused for a reason other than use.
+    /// There is no holder: the port was bound, or the refusal had a reason other than a port in
+    /// use.
     NoneNeeded,
     /// This run holds the port.
     Us,
@@ -29,7 +30,8 @@ pub enum HolderSeen {
     NotSeen,
 }
 
-/// Like `Owner`, but independent of the snapshot: keeps only the first of several pids.
+/// The owner of a socket, like `Owner` but without a reference to the snapshot. Of several pids
+/// only the first is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Process { pid: u32, others: u32 },

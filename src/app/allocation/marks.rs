@@ -7,9 +7,9 @@ use crate::app::allocation::{Allocation, Mark, RunState, Speed};
 impl Allocation {
     /// Returns the marks on the map; later ones cover earlier ones.
     ///
-    /// Up to 4/s these are the current or last allocation and, while they fade, those before it; at
-    /// 20/s the last sixty attempts; at 1k/s flashes. At `max` they are only held ports, because
-    /// `heat` shows the attempts.
+    /// Up to 4/s the marks are those of the current or last allocation, and of earlier allocations
+    /// while they fade. At 20/s they are the last sixty attempts; at 1k/s they are flashes. At
+    /// `max` only held ports are marked, because `heat` shows the attempts.
     pub fn marks(&self, now: Duration) -> Vec<(u16, Mark)> {
         let held = self.held.iter().map(|&port| (port, Mark::Held));
         match self.speed {
@@ -26,8 +26,8 @@ impl Allocation {
         }
     }
 
-    /// Attempts by port (65,536 entries) over the last second. They are all zero a second after the
-    /// last attempt, but a paused run keeps them.
+    /// Attempts by port (65,536 entries) over the last second. All are zero a second after the last
+    /// attempt, unless the run is paused: it keeps its values.
     pub fn heat(&self, now: Duration) -> &[u32] {
         if self.is_still() { self.heat.picture() } else { self.heat.by_port(now) }
     }
@@ -54,7 +54,8 @@ impl Allocation {
         self.state == RunState::Paused
     }
 
-    /// The time by which flashes fade. It stops at the last attempt while the run is paused.
+    /// The time from which the age of a flash is computed. While the run is paused, it stays at the
+    /// last attempt.
     fn clock(&self, now: Duration) -> Duration {
         if self.is_still() { self.trail.last_attempt_at().unwrap_or(now) } else { now }
     }

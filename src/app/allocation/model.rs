@@ -12,7 +12,7 @@ use crate::{
     domain::Snapshot,
 };
 
-/// More ports than any strategy remembers.
+/// Stands for all ports given before: more than any strategy remembers.
 const LONG_SINCE: u32 = u32::MAX;
 
 /// What the expected values need of a snapshot, besides the counts.
@@ -24,7 +24,7 @@ pub(super) struct Terrain {
 }
 
 impl Terrain {
-    /// Ports in `held` count as occupied, too.
+    /// Counts the snapshot. Ports in `held` count as occupied, too.
     pub fn count(options: &AllocationOptions, snapshot: &Snapshot, held: &[u16]) -> Self {
         let candidates = Candidates::new(options.range, snapshot.ephemeral.reserved());
         let mut runs = Arc::default();
@@ -45,19 +45,20 @@ impl Allocation {
         &ALLOCATORS[self.options.strategy]
     }
 
-    /// Whether the strategy tries one port after the other, so that it only chooses where to begin.
+    /// Whether the strategy tries the ports in a fixed order, so that allocations differ only in
+    /// their first port.
     pub fn is_scan(&self) -> bool {
         matches!(self.row().order, Order::Scan | Order::Fixed)
     }
 
-    /// The expected distribution for the strategy on the last known occupancy, if that does not
+    /// The expected distribution of attempts for the strategy, if the last known occupancy does not
     /// change. None: there is no snapshot yet, or no model is known.
     pub fn model(&self) -> Option<Model> {
         self.expectation()?.model()
     }
 
-    /// Attempts after which an allocation gives up: by the strategy's own limit or by the one that
-    /// is set.
+    /// Number of attempts after which an allocation gives up: the strategy's own limit or the limit
+    /// in the options.
     pub fn most_attempts(&self) -> u32 {
         self.expectation().map_or(self.options.max_attempts, |e| e.most_attempts())
     }
@@ -67,7 +68,8 @@ impl Allocation {
         let (given, remembered) = if self.keeps_what_it_wins {
             (Given::Kept, LONG_SINCE)
         } else {
-            // Ports given before are free again, so they cannot be more than the free ones.
+            // Ports given before are free again, so there are at most as many of them as free
+            // ports.
             (Given::Released, ground.free())
         };
         Some(Expectation {

@@ -79,14 +79,14 @@ impl Simulated {
 static PROCESSES: LazyLock<ProcessTable> = LazyLock::new(simulated_processes);
 
 impl Allocation {
-    /// Takes the simulated sockets to use from now on. A snapshot of another run is late and
+    /// Stores the simulated sockets to use from now on. A snapshot of another run is late and
     /// ignored.
     pub fn see_simulated(&mut self, snapshot: Arc<Snapshot>) {
         if self.site == Site::Machine || !self.is_prepared() || snapshot.number != self.run {
             return;
         }
         if self.simulated.is_some() {
-            // Figures of two occupancies together would match no expected values.
+            // Figures that mix two occupancies would match no expected values.
             self.figures = AllocationFigures::default();
             self.last_allocations.clear();
         }
@@ -114,8 +114,8 @@ impl Allocation {
         self.site
     }
 
-    /// Counts the simulated occupancy. Adds the ports that this run holds, as the snapshot lacks
-    /// them.
+    /// Counts the simulated occupancy. Adds the ports that this run holds, because they are not in
+    /// the snapshot.
     pub(super) fn count_simulated_ground(&mut self) {
         let Some(simulated) = &self.simulated else { return self.forget_ground() };
         let AllocationOptions { protocols, range, .. } = self.options;

@@ -8,7 +8,7 @@ use crate::allocator::Attempt;
 const LAST: usize = 60;
 /// Number of attempts of one allocation that are remembered; a map has hardly more cells.
 const LONGEST: usize = 4096;
-/// How an allocation fades after the next one began. With the fresh state it has four steps.
+/// How an allocation fades after the next one began: in three steps, which follow the fresh state.
 const FADING: Fading = Fading { step: Duration::from_millis(200), looks: 3 };
 /// How a flash fades, in four steps.
 const FLASHING: Fading = Fading { step: Duration::from_millis(75), looks: 4 };

@@ -173,7 +173,7 @@ impl LabScreen {
     fn begin(&mut self, runs: bool, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let Some(mut effects) = self.prepare(scan) else {
             let effects = self.pause();
-            // What the engine has does not match the options.
+            // The engine's lab does not match the options.
             (self.state, self.report) = (LabState::None, None);
             return effects;
         };
@@ -235,8 +235,8 @@ impl LabScreen {
         }
     }
 
-    /// Switches between machine and simulation. The machine starts paused, a simulation at once.
-    /// Each has its own speed.
+    /// Switches between machine and simulation. A simulation starts at once; on the machine the lab
+    /// starts paused. Each has its own speed.
     fn toggle_site(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.is_simulated = !self.is_simulated;
         self.begin(self.is_simulated && self.speed() != Speed::Step, scan)

@@ -25,14 +25,15 @@ impl LabScreen {
         self.panel == Some(LabPanel::Race)
     }
 
-    /// Takes a report. One of another race is late and ignored.
+    /// Stores a report. A report of another race is late and ignored.
     pub fn take_race(&mut self, race: RaceReport) {
         if self.race.is_some() && race.number == self.race_number {
             self.race = Some(race);
         }
     }
 
-    /// Ends a running race, whose last report still comes and is shown; else starts a new one.
+    /// Ends the race if one is running; its last report still arrives and is shown. Starts a new
+    /// race otherwise.
     pub(super) fn race_or_end(&mut self) -> Vec<Effect> {
         match &self.race {
             Some(race) if !race.is_over => vec![ask(LabRequest::EndRace)],

@@ -11,8 +11,9 @@ use crate::{
     domain::{Age, Analysis, Destination, History, Occupancy, PortRange, Protocols, Snapshot},
 };
 
-/// Upper limits of the age steps; older sockets are in the step after the last. With one scan per
-/// second, the age of a new socket is known to be at most a little over a second.
+/// Upper limits of the age steps. Older sockets are in the step after the last. The first step is
+/// two seconds: with one scan per second, the age of a new socket is known only to a little over a
+/// second.
 pub const AGE_STEPS: [Duration; 7] = [
     Duration::from_secs(2),
     Duration::from_secs(10),
@@ -52,21 +53,22 @@ pub struct CategoryInput<'a> {
 /// Number of ports in each category of the lens.
 ///
 /// Protocol: 0 is TCP, 1 is UDP, 2 is both. Parity: 0 is even, 1 is odd, 2 is both. Age and
-/// density: a category is a step, the first one of age is the youngest. Connect and bind: the
-/// constants of their modules.
+/// density: each category is a step; step 0 is the youngest age or the lowest density. Connect and
+/// bind: the categories are the constants of the modules of that name.
 #[derive(Clone, Debug, Default)]
 pub struct Categories {
     lens: Lens,
     ports: [u32; MOST],
-    /// By port: the age step of its youngest socket, or what connect() or bind() would meet. Empty
-    /// under other lenses.
+    /// The category of each port under the lenses age, connect and bind: the age step of its
+    /// youngest socket, or the result of connect() or bind(). Empty under other lenses.
     by_port: Vec<u8>,
     /// The destination of the connect lens.
     pub destination: Option<Destination>,
 }
 
 impl Categories {
-    /// Counts the categories of a lens: for state those of density, for owner none.
+    /// Counts the categories of a lens. The state lens uses those of density; the owner lens has
+    /// none.
     pub fn count(lens: Lens, seen: CategoryInput<'_>) -> Self {
         let mut categories = Self { lens, ..Self::default() };
         match lens {
@@ -91,14 +93,14 @@ impl Categories {
         categories
     }
 
-    /// Number of ports of a category: occupied ones; for connect and bind also free ones.
+    /// Number of occupied ports of a category. For connect and bind it includes free ports.
     pub fn ports(&self, category: u8) -> u32 {
         self.ports.get(usize::from(category)).copied().unwrap_or_default()
     }
 
-    /// For connect and bind, whose categories include free ports: the category of a block with the
-    /// greatest weight (each port counts more in a rarer category), and the marked share of the
-    /// block. None: nothing is marked.
+    /// The category with the greatest total weight in a block, and the marked share of the block.
+    /// Used for connect and bind, whose categories include free ports. A port of a rare category
+    /// has a greater weight. None: nothing is marked.
     pub fn marked(&self, block: PortRange) -> Option<(u8, f32)> {
         let mut counts = [0_u32; MOST];
         for port in block.ports() {
@@ -115,7 +117,8 @@ impl Categories {
         (weight > 0).then(|| (category, marked as f32 / block.len() as f32))
     }
 
-    /// The category of a block. None: no port is occupied, or the lens has no categories.
+    /// The category of a block. None: no port of the block is occupied, or the lens has no
+    /// categories.
     pub fn of(&self, block: PortRange, occupancy: &Occupancy, protocols: Protocols) -> Option<u8> {
         let is_taken = |port: &u16| occupancy.port(*port).is_occupied(protocols);
         let mut taken = block.ports().filter(is_taken);
@@ -182,7 +185,8 @@ fn blocks(seen: CategoryInput<'_>) -> Vec<PortRange> {
     places.filter_map(|place| grid.block(place)).collect()
 }
 
-/// Includes the protocols that the map hides, so that "TCP only" is true.
+/// Returns the category of the protocol lens. Includes the protocols that the map hides, because
+/// "TCP only" would otherwise be wrong.
 fn protocol_of(port: u16, occupancy: &Occupancy) -> u8 {
     let port_use = occupancy.port(port);
     match [Protocols::Tcp, Protocols::Udp].map(|protocol| port_use.is_occupied(protocol)) {

@@ -7,7 +7,8 @@ use crate::domain::{Occupancy, PortRange, PortSet, Protocols};
 #[derive(Clone, Debug)]
 pub struct Marks {
     pub ports: PortSet,
-    /// Numbers of ports that the map shows: marked ports, and occupied ones that are not marked.
+    /// Number of occupied ports on the map that are marked; `others` is the number of those that
+    /// are not.
     pub marked: u32,
     pub others: u32,
 }
@@ -41,7 +42,8 @@ pub mod connect {
     pub const TIME_WAIT: u8 = 2;
     /// Unusable for connect(): a listening or bound-inactive socket is on the port.
     pub const UNCONNECTABLE: u8 = 3;
-    /// Very likely bound before it was connected elsewhere. If so, it is like `UNCONNECTABLE`.
+    /// Suspected to be unusable: a socket on the port was very likely bound before it was connected
+    /// to another destination. If so, the port is like `UNCONNECTABLE`.
     pub const SUSPECTED: u8 = 4;
     /// Reserved, or outside of the ephemeral range.
     pub const NEVER: u8 = 5;
@@ -87,10 +89,10 @@ pub mod bind {
 
     pub const FREE: u8 = 0;
     pub const IN_USE: u8 = 1;
-    /// No socket is known on the port, but the scan could not see everything.
+    /// No socket is known on the port, but the scan was not complete.
     pub const UNKNOWN: u8 = 2;
 
-    /// Weight of each category, as for connect.
+    /// Weight of each category in a block, as in `connect::WEIGHTS`.
     pub const WEIGHTS: [u32; 3] = [0, 2, 1];
 
     /// Any socket on a port makes bind() fail, whatever its address, family and state. So all ports

@@ -16,15 +16,16 @@ const HELD: Duration = Duration::from_secs(10);
 /// What the first line is about.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Headline {
-    /// The state of the range or destination that the headline is about. If it is about a finding:
-    /// of the worst range or destination.
+    /// The state of the range or destination that the headline is about. If the headline is about a
+    /// finding, this is the state of the worst range or destination.
     pub standing: Standing,
     /// Rule and subject of a finding that is worse than `standing`.
     pub finding: Option<(&'static str, About)>,
-    /// Something is wrong, or was within the last 10 s: the lines below keep their places.
+    /// Whether the severity is `Warning` or worse, or was within the last 10 s. While true, the
+    /// lines below the headline keep their places.
     pub is_trouble: bool,
     since: Duration,
-    /// The worst rank of the headline since then.
+    /// The worst rank of the headline since `since`.
     peak: Rank,
     trouble_at: Option<Duration>,
 }
@@ -37,8 +38,8 @@ struct Rank {
 }
 
 impl Headline {
-    /// Returns the headline after a scan, or when more is known about it. `now` is the time since
-    /// the program's start.
+    /// Returns the headline after a scan, or after more has become known about that scan. `now` is
+    /// the time since the program's start.
     pub(in crate::app) fn after(
         before: Option<&Self>,
         now: Duration,
@@ -65,7 +66,7 @@ impl Headline {
     fn fresh(now: Duration, scan: &LatestScan, trends: &Trends, thresholds: Thresholds) -> Self {
         let standing = diagnosis::verdict(&scan.analysis, trends, thresholds);
         let finding = most_severe(scan, standing.subject)
-            // Only a finding that is worse: something other than ports is short.
+            // Keeps only a finding that is worse than the state of the ports.
             .filter(|found| found.severity > standing.level.severity().max(Severity::Notice))
             .map(|finding| (finding.rule, finding.about));
         let peak = Rank { severity: Severity::Ok, level: None };
@@ -75,7 +76,8 @@ impl Headline {
         fresh
     }
 
-    /// Returns the same headline with the values of this scan. None: its subject is gone.
+    /// Returns the same headline with the values of this scan. None: the headline's subject is
+    /// gone.
     fn again(&self, scan: &LatestScan, trends: &Trends, thresholds: Thresholds) -> Option<Self> {
         let analysis = &scan.analysis;
         if self.finding.is_some() && self.own_finding(scan).is_none() {

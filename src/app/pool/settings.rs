@@ -153,7 +153,7 @@ fn read_band(typed: &str) -> Result<u32, String> {
     count.ok_or_else(|| format!("invalid number of ports '{typed}': expected 0 to 65535"))
 }
 
-/// Reads the length of a quarantine: at most a day, because nobody waits longer.
+/// Reads the length of a quarantine, in seconds: at most a day.
 fn read_rest(typed: &str) -> Result<Duration, String> {
     let seconds = typed.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
     let wrong = || format!("invalid seconds '{typed}': expected 0 to 86400, such as 0.5");

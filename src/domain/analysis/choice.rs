@@ -1,5 +1,6 @@
-//! Finds the connected ports that other destinations can share: those that connect() chose. Decides
-//! by the order of use, unless the kernel reports otherwise; ports without an order are uncertain.
+//! Finds the connected ports that connect() chose: only these can be shared with other
+//! destinations. Decides by the order of use, except for ports that the kernel reports as bound by
+//! number. Ports whose order shows nothing are uncertain.
 //!
 //! For each destination, connect() first takes ports of the parity of the range's first port
 //! (`__inet_hash_connect`). A port that was bound by number or accepted has any parity; bind(0)
@@ -14,9 +15,10 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Standard deviations by which the low parity must prevail: a probability of 1 in 4,000 at random.
+/// Number of standard deviations by which the low parity must outnumber the other one. Random ports
+/// exceed it with a probability of 1 in 4,000.
 const BEYOND_CHANCE: f64 = 3.5;
-/// Fewer ports show no order.
+/// Minimum number of ports to judge their order.
 const ORDERLY: u32 = 16;
 
 /// The input of [`PortChoice::judge`].
@@ -24,32 +26,33 @@ pub(super) struct PortChoice<'a> {
     pub clients: &'a Clients,
     pub snapshot: &'a Snapshot,
     pub range: &'a RangeUse,
-    /// Ports that were bound before connect(), judged by their order.
+    /// Ports that, judged by their order, were bound before connect().
     pub suspected: &'a PortSet,
 }
 
 /// Connections that are judged together: those of a party to one destination, or to all
-/// destinations to which it has few.
+/// destinations to which the party has few connections.
 #[derive(Clone, Copy, Default)]
 struct ConnectionGroup {
     low: u32,
     other: u32,
-    /// It covers all destinations to which a party has few connections, not one destination.
+    /// The group covers all destinations to which a party has few connections, not one destination.
     is_of_party: bool,
-    /// One of its ports may have been bound by number or accepted even if the kernel was asked:
-    /// TIME-WAIT sockets do not show it, and accepted connections have destinations of their own.
+    /// Some ports of the group may have been bound by number or accepted, even if the kernel
+    /// reports ports bound by number. It does not report them for TIME-WAIT sockets. Accepted
+    /// connections are usually spread over many destinations with few connections each.
     may_be_mixed: bool,
-    /// The low parity is not used up towards the destination.
+    /// At least an eighth of the low parity is left for the destination.
     has_low_left: bool,
     shown: Shown,
 }
 
-/// Ports of a group of which it is shown that connect() chose them.
+/// The ports of a group that connect() chose, as far as the evidence shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Shown {
     #[default]
     None,
-    /// Those of the low parity, because there are far more of them.
+    /// The ports of the low parity, because far more of them are in use.
     Low,
     /// All ports, for the same reason.
     All,
@@ -58,8 +61,8 @@ enum Shown {
 }
 
 impl PortChoice<'_> {
-    /// Returns the uncertain ports, and how many of the others may be uncertain too; updates the
-    /// destinations.
+    /// Returns the uncertain ports, and the maximum number of other ports that may be uncertain
+    /// too. Updates the destinations.
     pub fn judge(&self, destinations: &mut Destinations<'_>) -> (PortSet, u32) {
         let (mut groups, group_of) = self.group(destinations);
         // If the kernel does not report ports bound by number, such ports may be in order too.
@@ -93,8 +96,8 @@ impl PortChoice<'_> {
         (uncertain, hidden)
     }
 
-    /// Whether at least half of the ports of the other parity are free: a program that takes ports
-    /// at random, or these first, would have got them.
+    /// Whether at least half of the ports of the other parity are free. A program that takes ports
+    /// at random, or of the other parity first, would then have used more of them.
     fn has_other_half(&self) -> bool {
         let RangeUse { size, low_parity_size, occupied, low_parity_occupied, .. } = *self.range;
         (occupied - low_parity_occupied) * 2 <= size - low_parity_size
@@ -104,8 +107,8 @@ impl PortChoice<'_> {
     fn group(&self, destinations: &Destinations<'_>) -> (Vec<ConnectionGroup>, Vec<u32>) {
         let pairs = destinations.pairs();
         let mut counts = vec![(0, 0); pairs.len()];
-        // Counts one connection of a party per port: a thousand that one listener accepted show no
-        // order.
+        // Counts a party once per port: a thousand connections that a listener accepted on one port
+        // are no evidence.
         let mut parties_of_port = Vec::new();
         for port in self.clients.rows.chunk_by(|a, b| a.port == b.port) {
             parties_of_port.clear();
@@ -119,7 +122,7 @@ impl PortChoice<'_> {
             }
         }
         let parties = pairs.iter().map(|pair| pair.party + 1).max().unwrap_or_default();
-        // The first groups are those of the parties.
+        // The first groups are one for each party, for its destinations with few connections.
         let few = ConnectionGroup {
             is_of_party: true,
             may_be_mixed: true,
@@ -163,8 +166,8 @@ impl PortChoice<'_> {
             is_open.then_some((is_live, Made { group, inode: order, port, is_low }))
         });
         let mut made: Vec<(bool, Made)> = made.collect();
-        // TIME-WAIT sockets with the same remaining time are put in the order that is no evidence:
-        // the other parity first.
+        // TIME-WAIT sockets with the same remaining time have an unknown order. The other parity is
+        // put first, so that they do not count as evidence for connect().
         made.sort_unstable_by_key(|(is_live, made)| {
             (made.group, *is_live, made.inode, made.is_low)
         });
@@ -172,8 +175,8 @@ impl PortChoice<'_> {
             let (is_live, group) = (made[0].0, made[0].1.group as usize);
             let made: Vec<Made> = made.iter().map(|&(_, made)| made).collect();
             let order = if is_live { RankSum::by_inode(&made) } else { RankSum::of(&made) };
-            // Ports that a program numbers upwards ascend too: the kernel must have reported that
-            // these were not bound by number.
+            // The ports of a program that binds ascending numbers ascend too. So ascending ports
+            // are evidence only if the kernel reports which ports were bound by number.
             let is_upwards = is_live
                 && self.snapshot.numbered.is_some()
                 && made.len() >= ORDERLY as usize
@@ -184,9 +187,10 @@ impl PortChoice<'_> {
         }
     }
 
-    /// Returns the ports that connect() chose. What one connection shows of a port is valid for all
-    /// from the same source: connect() does not take a port that bind() chose, and bind() to an
-    /// address does not take a port that a connection from it uses.
+    /// Returns the ports that connect() chose. The evidence of one connection is valid for all
+    /// connections of the same port and source address: connect() does not take a port that bind()
+    /// chose, and bind() to an address does not take a port that a connection from this address
+    /// uses.
     fn chosen(
         &self,
         groups: &[ConnectionGroup],
@@ -226,9 +230,10 @@ impl ConnectionGroup {
         };
     }
 
-    /// The maximum number of ports that connect() did not choose although it chose most: those of
-    /// the other parity, and about as many of the low one. The probability that the low ones are 20
-    /// more is 1 in 3,000 if half of the other parity is free.
+    /// Returns the maximum number of ports that connect() did not choose in a group where it chose
+    /// most: those of the other parity, and about as many of the low parity. At most 20 more ports
+    /// of the low parity are allowed, plus `BEYOND_CHANCE` standard deviations. The probability of
+    /// more than that is 1 in 3,000 if half of the other parity is free.
     fn hidden(&self) -> u32 {
         let beyond_chance = 20.0 + BEYOND_CHANCE * f64::from(2 * self.other).sqrt();
         match self.shown {

@@ -1,4 +1,4 @@
-//! Counts, for each destination, the ports that its connections take. Judges nothing.
+//! Counts, for each destination, the ports that its connections use. Does not judge the counts.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -16,8 +16,8 @@ use crate::domain::{
 /// Destinations and their parties, in the order in which they first appeared.
 pub(super) struct Destinations<'a> {
     snapshot: &'a Snapshot,
-    /// Destinations of sockets that are bound to a device; nearly always none. Sockets without a
-    /// device count for them too.
+    /// Destinations of sockets that are bound to a device; usually empty. A socket without a device
+    /// also counts for the same destination on each device.
     of_devices: Vec<Destination>,
     rows: Vec<DestinationEntry>,
     places: Places<Packed>,
@@ -28,24 +28,26 @@ pub(super) struct Destinations<'a> {
 
 struct DestinationEntry {
     usage: DestinationUse,
-    /// Number of open odd ends of the range that are certainly in use.
+    /// Number of unreserved ends of an odd-sized range that this destination certainly uses.
     ends_used: u32,
-    /// Of `usage.used`: ports of `Analysis::numbered`.
+    /// Ports of `usage.used` that are in `Analysis::numbered`.
     numbered: u32,
-    /// Of `usage.used`: ports of `Analysis::uncertain`.
+    /// Ports of `usage.used` that are in `Analysis::uncertain`.
     uncertain: u32,
     last_uncertain: Option<u16>,
-    /// Of the other used ports: how many may be uncertain too, without being known one by one.
+    /// Maximum number of other used ports that may be uncertain too. Which ports is unknown.
     hidden: u32,
-    /// The port that was counted last; `counted` is how.
+    /// The port that was counted last.
     port: Option<u16>,
+    /// The state in which `port` was counted.
     counted: Counted,
     /// The pair that was counted last.
     pair: u32,
     has_many_parties: bool,
 }
 
-/// A destination as integers: comparing and hashing two `IpAddr` took a third of an analysis.
+/// A destination as integers. Comparing and hashing its two `IpAddr` took a third of the time of an
+/// analysis.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Packed {
     words: [u64; 4],
@@ -56,8 +58,8 @@ struct Packed {
 /// The destination has no pair yet.
 const NO_PAIR: u32 = u32::MAX;
 
-/// The state of a port for a destination, from all sockets with this four-tuple: with devices there
-/// may be more than one.
+/// The state of a port for a destination, from all sockets with this four-tuple. There may be
+/// several if sockets are bound to devices.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Counted {
     time_wait: bool,
@@ -78,8 +80,8 @@ pub(super) struct Connection {
 }
 
 impl<'a> Destinations<'a> {
-    /// Reserves room for one destination per socket: unused room costs no memory, growing would
-    /// copy.
+    /// Reserves capacity for one destination per socket: the kernel backs no page that is never
+    /// written, whereas growing would copy the rows.
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let sockets = snapshot.of_protocol_in_range(Protocol::Tcp);
         let has_device = |socket: &&Socket| socket.interface.is_some();
@@ -97,7 +99,8 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// Counts a socket. None: it has no destination, or connect() may not choose its port.
+    /// Counts a socket. Returns None if it has no destination, or if connect() may not choose its
+    /// port.
     pub fn add(&mut self, port: &PortState, socket: &Socket, party: u32) -> Option<Connection> {
         if !port.is_automatic || port.is_unconnectable() {
             return None;
@@ -112,7 +115,8 @@ impl<'a> Destinations<'a> {
         Some(Connection { pair: self.pair(place, party), reuse })
     }
 
-    /// A socket without a device uses the four-tuple for sockets of every device.
+    /// Counts a socket without a device for the same destination on each device, because it blocks
+    /// its four-tuple there too.
     fn count_for_devices(&mut self, destination: &Destination, port: &PortState, counted: Counted) {
         for at in 0..self.of_devices.len() {
             let other = self.of_devices[at];
@@ -122,7 +126,7 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// Returns the index of the row.
+    /// Counts a port for a destination and returns the index of the destination's row.
     fn count(&mut self, destination: Destination, port: &PortState, counted: Counted) -> u32 {
         let place = self.places.of(Packed::of(&destination));
         if place as usize == self.rows.len() {
@@ -132,9 +136,9 @@ impl<'a> Destinations<'a> {
         place
     }
 
-    /// Sets the capacities, once the whole range is counted.
+    /// Sets the capacities. Must be called after the whole range is counted.
     ///
-    /// `open_ends`: odd ends of the range that some destination may get.
+    /// `open_ends` is the number of ends of an odd-sized range that connect() may use.
     pub fn fit_into(&mut self, range: &RangeUse, open_ends: u32) {
         for row in &mut self.rows {
             let capacity = range.size - range.unconnectable - range.numbered;
@@ -152,7 +156,7 @@ impl<'a> Destinations<'a> {
         row.last_uncertain = Some(port);
     }
 
-    /// Counts a TIME-WAIT socket of the pair on a port that connect() chose.
+    /// Counts a TIME-WAIT socket of the pair that connect() can certainly reuse.
     pub fn note_surely_reusable(&mut self, pair: u32) {
         self.row_of(pair).usage.surely_reusable += 1;
     }
@@ -162,8 +166,9 @@ impl<'a> Destinations<'a> {
         self.row_of(pair).hidden += ports;
     }
 
-    /// Sets the uncertain ports of each destination, once their number is known: its own ports are
-    /// in use already, and only possibly reusable.
+    /// Sets the uncertain ports of each destination. `ports` is their number in the whole range.
+    /// Subtracts the destination's own uncertain ports: they are counted as used already, and are
+    /// only possibly reusable.
     pub fn add_uncertain(&mut self, ports: u32) {
         for DestinationEntry { usage, uncertain, hidden, .. } in &mut self.rows {
             usage.uncertain = ports.saturating_sub(*uncertain + *hidden);
@@ -171,7 +176,7 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// Notes that sockets that are not listed may hold up to `unlisted` more ports.
+    /// Notes that unlisted sockets may hold up to `unlisted` more ports.
     pub fn doubt(&mut self, unlisted: u32) {
         for row in &mut self.rows {
             let unused = row.usage.capacity.saturating_sub(row.usage.used);
@@ -191,7 +196,7 @@ impl<'a> Destinations<'a> {
         &self.rows[self.pairs[pair as usize].destination as usize].usage
     }
 
-    /// Removes one TIME-WAIT socket from those that are reusable.
+    /// Subtracts one from the reusable TIME-WAIT ports of the pair's destination.
     pub fn refuse_reuse(&mut self, pair: u32) {
         self.row_of(pair).usage.reusable -= 1;
     }
@@ -205,7 +210,7 @@ impl<'a> Destinations<'a> {
         ranked.into_iter().map(|place| self.rows[place as usize].usage).collect()
     }
 
-    /// Returns the indices of the rows, the fullest first.
+    /// Returns the indices of the rows, sorted by used share, highest first.
     fn ranked(&self) -> Vec<u32> {
         let key = |row: &DestinationEntry| rank(&row.usage);
         let mut ranks: Vec<(u128, u32)> = self.rows.iter().map(key).zip(0..).collect();
@@ -241,8 +246,8 @@ impl<'a> Destinations<'a> {
 }
 
 impl Packed {
-    /// Gives each destination a unique value: IPv4 addresses become IPv4-mapped ones, which do not
-    /// occur in IPv6 destinations.
+    /// Converts the destination to a unique value. IPv4 addresses become IPv4-mapped IPv6
+    /// addresses, which do not occur in IPv6 destinations.
     fn of(destination: &Destination) -> Self {
         let Destination { source, remote, interface } = destination;
         let [source, address] = [source, &remote.address].map(|address| match address {
@@ -286,7 +291,7 @@ impl DestinationEntry {
         }
     }
 
-    /// Counts each port once: as TIME-WAIT only if all its sockets are.
+    /// Counts each port once; in TIME-WAIT only if all its sockets are in TIME-WAIT.
     fn count(&mut self, port: &PortState, counted: Counted) {
         let usage = &mut self.usage;
         let mut all = counted;
@@ -309,18 +314,19 @@ impl DestinationEntry {
 }
 
 impl Counted {
-    /// Whether connect() may reuse the port; includes those that are only possibly reusable.
+    /// Whether connect() can or may be able to reuse the port.
     fn is_reusable(self, port: &PortState) -> bool {
         self.reuse != TupleReuse::No && !port.is_numbered()
     }
 
-    /// Whether the port is an end of an odd range that the destination has for certain.
+    /// Whether the port is an end of an odd-sized range and certainly not reusable.
     fn uses_odd_end(self, port: &PortState) -> bool {
         port.is_odd_end && self.reuse == TupleReuse::No && !port.is_numbered()
     }
 }
 
-/// Orders as `(Reverse(share), Reverse(used), destination)` does; IPv6 addresses only in part.
+/// Returns a sort key that orders like `(Reverse(share), Reverse(used), destination)`. Of IPv6
+/// destinations the key contains only a part of the source address.
 fn rank(usage: &DestinationUse) -> u128 {
     let Destination { source, remote, .. } = usage.destination;
     let free = (f64::from(u16::MAX) * (1.0 - usage.share())) as u16;

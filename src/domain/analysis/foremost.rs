@@ -1,5 +1,5 @@
-//! The few parties that hold most of something, stored inline: a list on the heap for each of
-//! 30,000 destinations took longer than counting them.
+//! The parties with most sockets, stored inline. A heap-allocated list for each of 30,000
+//! destinations took longer than counting their sockets.
 
 use std::{cmp::Reverse, ops::Deref};
 
@@ -8,7 +8,7 @@ use crate::domain::Party;
 /// Number of parties that are kept.
 pub const MOST_OWNERS: usize = 4;
 
-/// Parties and their numbers of sockets, most first; of equals the lower party first.
+/// Parties and their numbers of sockets, sorted by that number in descending order, then by party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foremost {
     rows: [(Party, u32); MOST_OWNERS],

@@ -1,4 +1,4 @@
-//! The number of ports that are left, or an interval that contains it. Does not say which ports.
+//! The number of ports left, exact or as an interval. Does not say which ports.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct Left {
 }
 
 impl Left {
-    /// Limits `least` to `most`.
+    /// Creates the interval; a `least` above `most` is lowered to `most`.
     pub fn new(least: u32, most: u32) -> Self {
         Self { least: least.min(most), most }
     }

@@ -17,8 +17,9 @@ pub(super) struct Parties<'a> {
 
 struct PartyEntry {
     owner: OwnerUse,
-    /// The port of the range that was counted last; `class` is the class that it was counted as.
+    /// The port of the ephemeral range that was counted last.
     port: Option<(crate::domain::Protocol, u16)>,
+    /// The class in which `port` was counted.
     class: StateClass,
 }
 
@@ -67,8 +68,8 @@ impl<'a> Parties<'a> {
         self.rows.len()
     }
 
-    /// Omits sockets that were opened or closed during the scan: their row would appear and
-    /// disappear.
+    /// Returns the parties sorted by ports, then by sockets, most first. Omits `Party::Unresolved`:
+    /// its sockets were opened or closed during the scan, and its row would come and go.
     pub fn into_rows(self) -> Vec<OwnerUse> {
         let rows = self.rows.into_iter().map(|row| row.owner);
         let mut rows: Vec<OwnerUse> = rows.filter(|row| row.party != Party::Unresolved).collect();
@@ -84,7 +85,7 @@ impl PartyEntry {
         Self { owner, port: None, class: StateClass::TimeWait }
     }
 
-    /// Counts each port once, in its most significant class.
+    /// Counts each port once: in the class of its sockets that comes first in [`StateClass`].
     fn count(&mut self, port: &PortState, class: StateClass) {
         let at = Some((port.protocol, port.number));
         if self.port == at {

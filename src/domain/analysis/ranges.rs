@@ -1,8 +1,8 @@
-//! Counts the ports of the ephemeral range, one port after another. Does not count by owner.
+//! Counts the ports in use of the ephemeral range, for each protocol. Does not count by owner.
 
 use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Snapshot, Socket, State};
 
-/// Why connect() cannot get a port, whatever the destination.
+/// Why connect() to a new destination cannot get a port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bar {
     /// See `Analysis::unconnectable`.
@@ -20,7 +20,7 @@ pub(super) struct PortState {
     /// Of the parity that connect() tries first.
     pub is_low: bool,
     pub bar: Option<Bar>,
-    /// An end of a range with an odd number of ports.
+    /// The first or last port of a range with an odd number of ports.
     pub is_odd_end: bool,
     /// The number of sockets.
     pub sockets: usize,
@@ -62,14 +62,14 @@ impl PortState {
     }
 }
 
-/// Both ranges while they are counted.
+/// The counts of both protocols' ranges, filled port by port.
 pub(super) struct Ranges {
     pub each: [RangeUse; 2],
     pub unconnectable: PortSet,
     pub numbered: PortSet,
-    /// Range ends that a search may skip: those that are not occupied, and those usable for
-    /// connect().
+    /// Range ends that bind(0) may skip although they are not occupied.
     bind_ends: u32,
+    /// Range ends that connect() may skip although it could use them.
     pub connect_ends: u32,
 }
 

@@ -1,11 +1,11 @@
 //! Finds ports that were bound before connect(), by the order in which the kernel assigns ports.
 //! The result is a suspicion, not a proof.
 //!
-//! For each destination, connect() searches upwards from a random port and takes the parity of the
-//! range's first port until that half is used up (`__inet_hash_connect`). bind(0) takes a port at
-//! random, the other parity first (`inet_csk_find_open_port`), and only ports without a socket.
-//! Inodes grow in the order in which sockets are created (`get_next_ino`, in batches of 1024 per
-//! CPU).
+//! For each destination, connect() searches upwards from a random port. It takes ports of the
+//! parity of the range's first port (the low parity) until they are used up
+//! (`__inet_hash_connect`). bind(0) takes a port at random and tries the other parity first
+//! (`inet_csk_find_open_port`). It skips ports with a conflicting socket. Inodes grow in the order
+//! in which sockets are created (`get_next_ino`, in batches of 1024 per CPU).
 
 use crate::domain::{
     DestinationUse, Party, PortRange, PortSet, RangeUse, Socket, State,
@@ -17,17 +17,19 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Fewer ports of a parity show no order.
+/// Minimum number of ports of each parity to judge their order.
 const LEAST: u32 = 8;
-/// Up to this number of ports of the other parity, and none of the low one, may be a coincidence.
+/// With at most this number of ports of the other parity, parity alone is not significant, even if
+/// no port of the low parity is in use.
 const FEW: u32 = 16;
-/// Standard deviations that random ports do not reach.
+/// Number of standard deviations above which a difference is not random.
 const BEYOND_CHANCE: f64 = 4.0;
-/// Share of pairs in which the port of the other parity must be older than that of the low parity.
+/// Share of the pairs of one port of each parity in which the port of the other parity must be the
+/// older one.
 const MOSTLY: f64 = 0.9;
 /// Inodes that a CPU reserves at once (`LAST_INO_BATCH`).
 const BATCH: u32 = 1024;
-/// From this number of batches on, their order is also the order of the sockets.
+/// Minimum number of batches whose order is taken as the order in which sockets were created.
 const MANY: usize = 8;
 
 /// Connected TCP sockets of the range, sorted by port.
@@ -40,13 +42,13 @@ pub(super) struct ClientPort {
     pub pair: u32,
     pub port: u16,
     pub is_low: bool,
-    /// No other socket is on the port: bind(0) requires this, connect() does not.
+    /// No other socket uses the port. bind(0) usually requires this; connect() does not.
     pub is_alone: bool,
     pub is_numbered: bool,
     pub reuse: TupleReuse,
-    /// None: TIME-WAIT and orphans.
+    /// None for TIME-WAIT and orphaned sockets.
     pub inode: Option<u32>,
-    /// Milliseconds left of TIME-WAIT.
+    /// Milliseconds until TIME-WAIT ends.
     pub expires_ms: Option<u32>,
 }
 
@@ -78,15 +80,16 @@ pub(super) struct Suspicion<'a> {
 }
 
 /// Sockets that are judged together: those of a party to one destination, or to all destinations to
-/// which it has few.
+/// which the party has few sockets.
 #[derive(Clone, Default)]
 struct SocketGroup {
     party: u32,
     low: u32,
     other: u32,
-    /// connect() has no reason yet to take the other parity.
+    /// At least a quarter of the low parity is left, so connect() does not take the other one yet.
     has_low_left: bool,
-    /// Few of its connections were closed recently, so the order is that of the first use.
+    /// At most an eighth of the destination's used ports is in TIME-WAIT. So most ports are in use
+    /// for the first time, and their order is the order in which the kernel chose them.
     is_fresh: bool,
 }
 
@@ -95,16 +98,17 @@ struct SocketGroup {
 enum OrderVerdict {
     #[default]
     None,
-    /// The ports of the other parity.
+    /// Only the ports of the other parity were bound before connect().
     Other,
+    /// All ports were bound before connect().
     All,
 }
 
-/// A socket and when it was created.
+/// A socket and its place in the order of creation.
 #[derive(Clone, Copy)]
 pub(super) struct Made {
     pub group: u32,
-    /// The inode, or another number that grows with time.
+    /// The inode, or another number that is larger for newer sockets.
     pub inode: u32,
     pub port: u16,
     pub is_low: bool,
@@ -113,7 +117,7 @@ pub(super) struct Made {
 const NO_GROUP: u32 = u32::MAX;
 
 impl Suspicion<'_> {
-    /// Returns the suspected ports and removes them from those that are reusable.
+    /// Returns the suspected ports and subtracts them from the destinations' reusable ports.
     pub fn judge(&self, destinations: &mut Destinations) -> PortSet {
         let (groups, group_of) = self.group(destinations);
         let verdicts = self.verdicts(&groups, &group_of);
@@ -128,7 +132,7 @@ impl Suspicion<'_> {
             let verdict = if client.inode.is_some() {
                 verdicts.get(group_of[pair] as usize)
             } else {
-                // Closed by its process: the verdict on the process decides.
+                // The socket was closed by its process: the verdict on the party decides.
                 of_parties.get(destinations.pairs()[pair].party as usize)
             };
             if verdict.copied().unwrap_or_default().includes(client) {
@@ -204,11 +208,12 @@ impl Suspicion<'_> {
         verdicts
     }
 
-    /// Judges by parity: the other parity must not be used before the low one is used up.
+    /// Judges by parity: connect() does not take more ports of the other parity than of the low one
+    /// before the low one is used up.
     fn by_parity(&self, group: &SocketGroup) -> OrderVerdict {
         let (low, other) = (f64::from(group.low), f64::from(group.other));
         let excess = (other - low) / (other + low).sqrt();
-        // The excess is NaN if there are no ports.
+        // `excess` is NaN if the group has no ports.
         if !group.has_low_left || excess.is_nan() || excess <= BEYOND_CHANCE {
             return OrderVerdict::None;
         }
@@ -219,8 +224,9 @@ impl Suspicion<'_> {
     }
 }
 
-/// Whether most ports follow soon after the previous one, as with connect(). Of random ports every
-/// fourth does, or half of them if a small range is nearly full.
+/// Whether more than three quarters of the ports are at most a quarter of the range above the
+/// previous one, as with connect(). Of random ports a quarter are, or half in a small range that is
+/// nearly full.
 pub(super) fn goes_upwards(mut ports: impl Iterator<Item = u16>, range: PortRange) -> bool {
     let length = range.len();
     let Some(mut before) = ports.next().map(u32::from) else { return false };
@@ -243,12 +249,12 @@ impl SocketGroup {
         self.has_low_left || self.asks_for_order()
     }
 
-    /// Whether it is judged together with others of its party.
+    /// Whether the group is judged together with other groups of its party.
     fn is_few(&self) -> bool {
         self.has_low_left && self.other <= FEW
     }
 
-    /// Whether both parities are in use, so that their order decides.
+    /// Whether enough ports of both parities are in use to judge by their order.
     fn asks_for_order(&self) -> bool {
         self.other >= LEAST && self.low >= LEAST && self.is_fresh
     }
@@ -264,8 +270,9 @@ impl OrderVerdict {
     }
 }
 
-/// Whether the ports of the other parity are older: over all sockets, or batch by batch. It does
-/// not matter here if a process that connects moved to another CPU: its ports ascend.
+/// Whether the ports of the other parity are older, over all sockets or within each batch. A
+/// connecting process that moved to another CPU is not misjudged: the caller excludes ports that
+/// ascend.
 fn is_other_first(made: &[Made]) -> bool {
     let whole = RankSum::of(made);
     whole.inversions == 0.0 || whole.is_other_first() || RankSum::by_batch(made).is_other_first()
@@ -275,12 +282,13 @@ fn batch(made: &Made) -> u32 {
     made.inode.wrapping_sub(1) / BATCH
 }
 
-/// Rank sum of ports in their order (Mann-Whitney); several sums are added (van Elteren).
+/// Rank-sum test (Mann-Whitney) of whether ports of one parity are older. The sums of several
+/// batches are added (van Elteren).
 #[derive(Clone, Copy, Default)]
 pub(super) struct RankSum {
-    /// Pairs of a low port and one of the other parity.
+    /// Number of pairs of one port of each parity.
     pairs: f64,
-    /// Pairs in which the low port is older.
+    /// Number of pairs in which the port of the low parity is older.
     inversions: f64,
     variance: f64,
 }
@@ -301,8 +309,8 @@ impl RankSum {
         Self { pairs, inversions: inversions as f64, variance }
     }
 
-    /// Ranks within each batch; `made` is sorted by inode. A process that moved to another CPU may
-    /// continue with an older batch, so that only sockets of one batch are in order.
+    /// Ranks within each batch. `made` must be sorted by inode. A process that moved to another CPU
+    /// may get inodes of an older batch, so only the sockets of one batch are in order.
     fn by_batch(made: &[Made]) -> Self {
         let batches = made.chunk_by(|a, b| batch(a) == batch(b));
         batches.map(Self::of).fold(Self::default(), Self::plus)
@@ -322,7 +330,7 @@ impl RankSum {
         }
     }
 
-    /// Whether the low ports are older, as after connect().
+    /// Whether the ports of the low parity are older, as after connect().
     pub fn is_low_first(self) -> bool {
         Self { inversions: self.pairs - self.inversions, ..self }.is_other_first()
     }

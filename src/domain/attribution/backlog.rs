@@ -27,8 +27,9 @@ impl Listener {
         (self.address, self.interface)
     }
 
-    /// An accepted socket has the family of its listener, whatever its address
-    /// (`tcp_v6_syn_recv_sock`, net/ipv6/tcp_ipv6.c).
+    /// Returns whether the socket may wait in the queue of this listener. The socket has the family
+    /// of its listener, even if its address is IPv4-mapped (`tcp_v6_syn_recv_sock`,
+    /// net/ipv6/tcp_ipv6.c): an IPv6-only listener gets no IPv4 socket.
     fn takes(&self, socket: &Socket) -> bool {
         self.family != Family::Ipv6 || socket.family != Family::Ipv4
     }
@@ -89,7 +90,8 @@ fn addresses(socket: &Socket) -> [IpAddr; 3] {
     }
 }
 
-/// Which member of a group has the connection is unknown, so all known processes are named.
+/// Returns the holder of the sockets that wait in a group's queue. Names all known processes,
+/// because it is unknown which listener of the group has a connection.
 fn group_holder(group: &[Listener], union: &mut Vec<u32>, pids: &mut Vec<u32>) -> Holder {
     if let [Listener { holder: Holder::Process(span), .. }] = group {
         return Holder::Backlog(*span);

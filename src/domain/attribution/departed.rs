@@ -14,7 +14,8 @@ pub struct Departed {
     known: Vec<HeldSocket>,
     /// The pids of sockets that several processes share.
     shared: Vec<u32>,
-    /// (fingerprint, index in `known`) for the sockets of one port; a buffer.
+    /// A buffer: (fingerprint, index among the port's entries of `known`) for the sockets of one
+    /// port.
     by_endpoints: Vec<(u32, u32)>,
 }
 
@@ -24,7 +25,7 @@ struct HeldSocket {
     cookie: Option<NonZeroU64>,
     /// A fingerprint of the local address and the remote endpoint; `port` is the local port.
     endpoints: u32,
-    /// The pid; of several, the index of the first one in `shared`.
+    /// The pid. If there are several, the index in `shared` of the first one.
     pid: u32,
     pids: u16,
     port: u16,
@@ -63,7 +64,8 @@ impl Departed {
         let mut is_indexed = false;
         for socket in port.iter_mut().filter(|socket| socket.holder == Holder::Kernel) {
             let mut found = by_cookie(held, socket);
-            // There may be no cookies, and TIME-WAIT may have a cookie of its own.
+            // The sockets may have no cookies, and a TIME-WAIT socket may have another cookie than
+            // its connection had.
             if found.is_none() && socket.is_closed_by_process() && socket.remote.is_some() {
                 if !is_indexed {
                     index(held, &mut self.by_endpoints);
@@ -166,8 +168,8 @@ fn index(held: &[HeldSocket], places: &mut Vec<(u32, u32)>) {
     places.sort_unstable();
 }
 
-/// Finds a socket by its endpoints. The cookie of a closed socket does not change any more: with
-/// another cookie it is another socket.
+/// Finds a socket by its endpoints. Once a process has closed a socket, its cookie no longer
+/// changes: a socket with another cookie is another socket.
 fn by_endpoints<'a>(
     held: &'a [HeldSocket],
     places: &[(u32, u32)],

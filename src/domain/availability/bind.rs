@@ -12,10 +12,10 @@ use crate::domain::{
 
 const UNDECIDED: &str = "which the kernel's tables do not show; use --probe to test";
 
-/// Returns the answer for a bind() to `port`. Considers occupancy only: permissions, and addresses
-/// that are not of this machine, are not checked. A v4-mapped address counts as the IPv4 address,
-/// of an IPv4 socket. A holder bound to an interface blocks the bind(), unless the bind() names
-/// another interface (`BindAddress::Scoped`); VRF devices (`tcp_l3mdev_accept` 0) are not
+/// Returns the answer for a bind() to `port`. Checks occupancy only, not permissions or whether
+/// this machine has the address. An IPv4-mapped address is treated as a bind() of an IPv4 socket to
+/// the IPv4 address. A holder that is bound to an interface blocks the bind(), unless the bind()
+/// names another interface (`BindAddress::Scoped`). VRF devices (`tcp_l3mdev_accept` 0) are not
 /// considered.
 pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     let wanted = Reach::of_bind(bind.address);
@@ -24,7 +24,7 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     for socket in snapshot.on_port(bind.protocol, port) {
         match meeting(snapshot, &wanted, socket) {
             Meeting::Undecided => undecided = undecided.or(Some(socket)),
-            // A listening socket explains most, and SO_REUSEADDR does not help against it.
+            // Prefers a listening socket as the explanation: SO_REUSEADDR has no effect against it.
             Meeting::Surely if conflict.is_none() || socket.state == State::Listen => {
                 conflict = Some(socket);
             }
@@ -44,8 +44,8 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     }
 }
 
-/// Whether `wanted` conflicts with a socket. In SYN-RECEIVED the listener holds the port, not the
-/// socket: without the listener the answer is unknown.
+/// Returns whether `wanted` conflicts with a socket. A conflict with a socket in SYN-RECEIVED is
+/// undecided: not this socket but its listener holds the port.
 pub fn meeting(snapshot: &Snapshot, wanted: &Reach, socket: &Socket) -> Meeting {
     match wanted.meets(&Reach::of_holder(snapshot, socket)) {
         Meeting::Surely if socket.state == State::SynReceived => Meeting::Undecided,
@@ -76,7 +76,7 @@ pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
     }
 }
 
-/// Says why a holder may or may not block that bind().
+/// Explains why it is unknown whether a holder blocks this `bind`.
 fn why_undecided_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String {
     let unscoped = match bind.address {
         BindAddress::Scoped { address, .. } => Reach::of_bind(BindAddress::At(address.into())),
@@ -89,7 +89,7 @@ fn why_undecided_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String 
     why_undecided(snapshot, holder)
 }
 
-/// Says why a holder may or may not block a bind().
+/// Explains why it is unknown whether a holder blocks a bind(), whatever its interface.
 pub fn why_undecided(snapshot: &Snapshot, holder: &Socket) -> String {
     let place = describe(snapshot, holder);
     if holder.state == State::SynReceived {

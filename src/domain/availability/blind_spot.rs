@@ -1,4 +1,4 @@
-//! Which gaps of a snapshot may hide a socket on a port. Does not name them on screen.
+//! Decides which gaps of a snapshot may hide a socket on a port. Does not find the gaps.
 
 use crate::domain::{
     Gap, Protocol, Snapshot, Table,
@@ -6,8 +6,8 @@ use crate::domain::{
 };
 
 /// Returns `Verdict::Free`, unless sockets that would block are missing in the snapshot. Missing
-/// IPv4 sockets matter only `with_v4`; missing IPv6 sockets always, because they may accept IPv4
-/// too.
+/// IPv4 sockets matter only if `with_v4` is true. Missing IPv6 sockets always matter, because they
+/// may also accept IPv4.
 pub fn free_as_far_as_seen(
     snapshot: &Snapshot,
     protocol: Protocol,

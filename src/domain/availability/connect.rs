@@ -14,8 +14,9 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Whether connect() of an unbound TCP or UDP socket could choose `port`. Without a destination:
-/// for one to which no socket on the port is connected. An IPv4 destination means an IPv4 socket.
+/// Returns whether connect() of an unbound TCP or UDP socket could choose `port`. If `destination`
+/// is None, the answer is for a destination to which no socket on the port is connected. For an
+/// IPv4 destination, the connecting socket is assumed to be an IPv4 socket.
 pub fn connect_answer(
     snapshot: &Snapshot,
     protocol: Protocol,
@@ -94,7 +95,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
     }
 }
 
-/// The answer if the four-tuple with the destination is in use.
+/// Returns the answer for a destination to which `holder` is connected on this port.
 fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let tuple = format!("{} is connected to this destination", describe(snapshot, holder));
     if holder.interface.is_some() || snapshot.source == Source::Procfs {
@@ -130,14 +131,15 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     )
 }
 
-/// Whether the socket is in FIN-WAIT-2 and closed by its process, so that the kernel keeps it as it
-/// keeps TIME-WAIT. connect() does not reuse it since 0d9e5df4a257 (Linux 6.12, and the stable
-/// releases from 5.10 on).
+/// Returns whether the socket is in FIN-WAIT-2 and closed by its process. The kernel then keeps it
+/// in the same small structure as TIME-WAIT, and connect() could reuse it. Commit 0d9e5df4a257
+/// (Linux 6.12, and the stable releases from 5.10 on) ended this.
 fn is_small_orphan(holder: &Socket) -> bool {
     holder.state == State::FinWait2 && holder.is_closed_by_process()
 }
 
-/// UDP never shares an automatic port: each holder that conflicts with a wildcard bind() blocks it.
+/// Returns the answer for UDP, which never shares an automatic port: each socket that conflicts
+/// with a wildcard bind() blocks the port.
 fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>) -> Answer {
     let (wanted, what_decides) = match destination.map(|to| to.remote.address.to_canonical()) {
         Some(IpAddr::V4(_)) => ([BindAddress::Any4; 2], ""),

@@ -4,9 +4,10 @@
 //! The kernel keeps marks for each TCP port in use (`struct inet_bind_bucket`), and a bind() to a
 //! port that other sockets use changes them:
 //!
-//! - After a successful bind() with SO_REUSEPORT to a wildcard address, the kernel does not compare
-//!   a later one to another wildcard address with the sockets on the port (`sk_reuseport_match`).
-//!   This ends when a bind() to the port without that option succeeds.
+//! - After a successful bind() with SO_REUSEPORT to a wildcard address, a later bind() with
+//!   SO_REUSEPORT to another wildcard address may succeed in spite of a conflict: the kernel does
+//!   not compare it with the sockets on the port (`sk_reuseport_match`). This ends when a bind() to
+//!   the port without SO_REUSEPORT succeeds.
 //! - Before Linux 6.18, after any successful bind() to a port with connected sockets, connect()
 //!   skips the port until all of these sockets are gone (d57f4b874946).
 
@@ -41,7 +42,7 @@ impl Skipped {
     }
 }
 
-/// The result of a bind() that was requested.
+/// The outcome of one bind() of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probed<E> {
     NotAsked,
@@ -63,8 +64,8 @@ impl<E: Copy> Probed<E> {
 ///
 /// The bind() with SO_REUSEPORT to all addresses comes first. It leaves no mark of its own: it
 /// fails, conflicts with no socket, or finds the mark already set by others. Then come the calls
-/// without an option, those with SO_REUSEADDR, and the others with SO_REUSEPORT, in each group the
-/// widest address first. After a success with SO_REUSEPORT, a bind() without an option that
+/// without an option, those with SO_REUSEADDR, and the others with SO_REUSEPORT. Each group starts
+/// with the widest address. After a success with SO_REUSEPORT, a bind() without an option that
 /// succeeded before is repeated to remove the mark.
 pub fn probe_each<E: Copy>(
     snapshot: &Snapshot,
@@ -101,7 +102,7 @@ pub fn probe_each<E: Copy>(
 }
 
 /// Returns whether all sockets on the port also conflict with the address of `bind`, so that a
-/// bind() that failed on the widest address also fails here.
+/// bind() that fails on the widest address also fails on this one.
 fn fails_as_widest(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
     let wanted = Reach::of_bind(bind.address);
     let mut sockets = snapshot.on_port(bind.protocol, port).iter();
@@ -109,8 +110,8 @@ fn fails_as_widest(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
         && sockets.all(|socket| meeting(snapshot, &wanted, socket) == Meeting::Surely)
 }
 
-/// Returns why the bind() must be skipped. `is_safe` is whether the mark that it leaves can be
-/// removed or does no harm.
+/// Returns why the bind() must be skipped. `is_safe` means that the bind() fails, or that its mark
+/// can be removed or is already set.
 fn skipped(snapshot: &Snapshot, port: u16, bind: Bind, is_safe: bool) -> Option<Skipped> {
     if bind.protocol != Protocol::Tcp {
         return None;

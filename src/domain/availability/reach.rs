@@ -55,8 +55,8 @@ pub struct Reach {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meeting {
     Never,
-    /// Unknown: they overlap only if the holder's IPV6_V6ONLY is 0, or if the holder is not bound
-    /// to another interface. The tables do not show this.
+    /// Unknown: the addresses overlap only if the holder's IPV6_V6ONLY is 0, or the sockets
+    /// conflict only if the holder is not bound to another interface. The tables do not show which.
     Undecided,
     Surely,
 }
@@ -104,8 +104,8 @@ impl Reach {
         Self { v4: FamilySide::Nothing, v6, is_v4_undecided: false, device: Device::None }
     }
 
-    /// Returns the reach of an IPv6 holder. bind() to one address makes a socket IPv6-only,
-    /// connect() does not (net/ipv6/af_inet6.c, `__inet6_bind`; net/ipv6/tcp_ipv6.c,
+    /// Returns the reach of an IPv6 holder. bind() to a single IPv6 address makes the socket
+    /// IPv6-only. connect() does not (net/ipv6/af_inet6.c, `__inet6_bind`; net/ipv6/tcp_ipv6.c,
     /// `tcp_v6_connect`).
     fn of_v6_holder(snapshot: &Snapshot, socket: &Socket, address: Ipv6Addr) -> Self {
         let only = Self::of_v6(address);
@@ -122,8 +122,8 @@ impl Reach {
         Self { v4, is_v4_undecided: true, ..only }
     }
 
-    /// Whether a bind() to `self` conflicts with a holder of `other`. Sockets that are bound to
-    /// different interfaces never conflict.
+    /// Returns whether a bind() to `self` conflicts with a holder of `other`. Sockets that are
+    /// bound to different interfaces never conflict.
     pub fn meets(&self, other: &Self) -> Meeting {
         match (self.device, other.device, self.meets_addresses(other)) {
             (Device::Is(a), Device::Is(b), _) if a != b => Meeting::Never,
@@ -153,7 +153,7 @@ impl Reach {
     }
 }
 
-/// Whether the row is from /proc/net, which has no interfaces and no cookies.
+/// Returns whether the socket is from /proc/net, which lists no interfaces and no cookies.
 fn is_of_procfs(snapshot: &Snapshot, socket: &Socket) -> bool {
     snapshot.source != Source::Simulated && socket.cookie.is_none()
 }

@@ -7,8 +7,8 @@ use crate::domain::{Owner, Protocol, Snapshot, Socket, State};
 /// Maximum number of pids that are printed; further ones are only counted.
 const MOST_PIDS: usize = 4;
 
-/// Describes in sentences what must happen until a bind() to the port on all addresses, without
-/// options, succeeds. None: no socket uses the port.
+/// Describes in sentences what must happen before a bind() to the port on all addresses, without
+/// options, can succeed. None: no socket uses the port.
 pub fn frees_when(snapshot: &Snapshot, protocol: Protocol, port: u16) -> Option<String> {
     let mut crowds: BTreeMap<Kind, Crowd> = BTreeMap::new();
     for socket in snapshot.on_port(protocol, port) {
@@ -57,8 +57,8 @@ impl Kind {
         }
     }
 
-    /// Describes how such sockets end: what SOCK_DESTROY (`ss --kill`) leaves, and the kernel's
-    /// timers.
+    /// Describes what ends such sockets: the process, the peer, a timer of the kernel, or
+    /// SOCK_DESTROY (`ss --kill`).
     fn sentence(self, crowd: &Crowd) -> String {
         let (who, it, seconds) = (crowd.who(), crowd.it(), crowd.seconds());
         match self {
@@ -168,7 +168,7 @@ impl Crowd {
         )
     }
 
-    /// The longest timer, rounded up; without a timer 60 s.
+    /// Returns the longest timer in seconds, rounded up; 60 if there is none.
     fn seconds(&self) -> u32 {
         self.longest_ms.unwrap_or(60_000).div_ceil(1000)
     }

@@ -1,4 +1,4 @@
-//! The ports left for bind() to port 0 on each address: a holder blocks its port only on the
+//! Counts the ports left for bind() to port 0 on each address. A holder blocks its port only on the
 //! addresses that it covers. Covers the ephemeral range only.
 
 use std::{
@@ -16,10 +16,11 @@ use crate::domain::{
     socket::canonical,
 };
 
-/// Number of holder addresses to report: those with most sockets.
+/// Maximum number of holder addresses to report. Those with most sockets are kept.
 const MOST_ADDRESSES: usize = 4;
 
-/// An address and the ports left for a bind() to it, without SO_REUSEADDR, SO_REUSEPORT and device.
+/// An address and the ports left for a bind() to it, without SO_REUSEADDR, SO_REUSEPORT and
+/// SO_BINDTODEVICE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope {
     /// None: an IPv4 address of this machine that no holder is bound to.
@@ -27,8 +28,9 @@ pub struct Scope {
     pub left: Left,
 }
 
-/// Returns the scopes of all IPv4 addresses, of all addresses of both families, of each address
-/// that holders are bound to, and of one that none is bound to. The snapshot must be sorted.
+/// Returns one scope each for the IPv4 wildcard, the dual-stack wildcard, the addresses that most
+/// holders are bound to, and an IPv4 address that no holder is bound to. The snapshot must be
+/// sorted.
 pub fn scopes(snapshot: &Snapshot, protocol: Protocol) -> Vec<Scope> {
     let addresses = addresses(snapshot, protocol).into_iter().map(BindAddress::At);
     let named = [BindAddress::Any4, BindAddress::AnyDual].into_iter().chain(addresses);
@@ -49,8 +51,8 @@ pub fn scopes(snapshot: &Snapshot, protocol: Protocol) -> Vec<Scope> {
     scopes
 }
 
-/// An address of the reserved block 240.0.0.0/4, which interfaces do not have (RFC 1112, section
-/// 4).
+/// Stands for an address that no holder is bound to. It is in the reserved block 240.0.0.0/4 (RFC
+/// 1112, section 4), which interfaces do not use.
 const NOBODYS: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
 
 /// Returns the addresses that holders are bound to, those with most sockets first.
@@ -68,7 +70,8 @@ fn addresses(snapshot: &Snapshot, protocol: Protocol) -> Vec<IpAddr> {
     addresses.into_iter().map(|(address, _)| address).collect()
 }
 
-/// Counts the ports on which such a bind() conflicts with a holder: certainly, and possibly.
+/// Returns the number of ports on which a bind() to `wanted` certainly conflicts with a holder, and
+/// the number of those on which it possibly does.
 fn blocked(snapshot: &Snapshot, protocol: Protocol, wanted: &Reach) -> (u32, u32) {
     let is_same = |a: &Socket, b: &Socket| a.local.port == b.local.port;
     let (mut surely, mut perhaps) = (0, 0);

@@ -1,4 +1,5 @@
-//! `bind-before-connect`: ports bound before connect() are in use for all destinations.
+//! `bind-before-connect`: ports that were bound before connect() cannot be shared with other
+//! destinations.
 
 use std::cmp::Reverse;
 
@@ -11,9 +12,9 @@ use crate::domain::{
     },
 };
 
-/// Fewer may be a coincidence.
+/// Minimum number of ports; fewer may be a coincidence.
 const LEAST: u32 = 8;
-/// Share of the range; a smaller one does no harm.
+/// Minimum share of the range; a smaller share does no harm.
 const LEAST_SHARE: f64 = 0.05;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -161,7 +162,7 @@ fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<PartyGroup<u32>> {
     groups(evidence, makers, |sockets| sockets)
 }
 
-/// Returns the group with most connections; a known process comes before unknown ones.
+/// Returns the group with most connections. Prefers known processes to unknown owners.
 fn most(makers: &[PartyGroup<u32>]) -> Option<&PartyGroup<u32>> {
     makers.iter().min_by_key(|group| {
         let is_process = matches!(group.first(), Party::Process(_));

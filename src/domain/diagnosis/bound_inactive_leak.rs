@@ -9,7 +9,7 @@ use crate::domain::{
     },
 };
 
-/// Ports of one owner in the range.
+/// Minimum number of bound ports of one owner in the range.
 const LEAST: u32 = 16;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

@@ -9,7 +9,7 @@ use crate::domain::{
     },
 };
 
-/// A few connections wait for close() at any moment.
+/// Minimum number of sockets in CLOSE-WAIT. A few of them are normal at any time.
 const LEAST: u32 = 32;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

@@ -59,8 +59,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-/// Packets dropped because the table was full. The counter `drop` also includes flows that found no
-/// tuple (`insert_failed`), which `nat-ports-exhausted` reports.
+/// Returns the number of packets dropped because the table was full. Subtracts `insert_failed` from
+/// the counter `drop`, which includes it; `nat-ports-exhausted` reports those flows.
 fn dropped_as_full(vitals: &Vitals) -> Option<u64> {
     let conntrack = vitals.conntrack.as_ref()?;
     Some(conntrack.dropped.saturating_sub(conntrack.insert_failed))

@@ -1,13 +1,13 @@
-//! Compares counters that only grow: only their growth describes the present. Does not know what
-//! they count.
+//! Compares kernel counters, which never decrease, with the previous snapshot. Only their growth
+//! shows what happens now.
 
 use crate::domain::{Evidence, Vitals, diagnosis::finding::Figure};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Counter {
-    /// Not readable, zero or unchanged.
+    /// The counter is unreadable, zero or unchanged.
     Still,
-    /// There is only one snapshot, or the previous one could not be read: the events may be old.
+    /// The counter is above zero, but has no earlier value to compare with: the events may be old.
     Past {
         total: u64,
     },
@@ -26,8 +26,8 @@ impl Counter {
             return Self::Still;
         };
         let Some((before, seconds)) = evidence.before else { return Self::Past { total } };
-        // Without gaps a missing counter is new: connection tracking, for example, was loaded
-        // meanwhile with its counters at 0.
+        // If the earlier snapshot has no gaps, a counter missing there started at 0 since then. An
+        // example is connection tracking whose module was loaded in between.
         if read(before).is_none() && !before.gaps.is_empty() {
             return Self::Past { total };
         }
@@ -43,7 +43,7 @@ impl Counter {
     pub(super) fn is_growing(self) -> bool {
         matches!(self, Self::Growing { .. })
     }
-    /// The total and, if it grows, the growth per second.
+    /// Returns the total and, if the counter grows, the growth per second.
     pub(super) fn figures(
         self,
         total_name: &'static str,

@@ -9,7 +9,7 @@ use crate::domain::{
     },
 };
 
-/// Shares of the soft RLIMIT_NOFILE from which a finding has this severity.
+/// Minimum share of the soft RLIMIT_NOFILE for each severity.
 const WARNING: f64 = 0.80;
 const CRITICAL: f64 = 0.95;
 

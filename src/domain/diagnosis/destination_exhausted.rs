@@ -1,4 +1,4 @@
-//! `destination-exhausted`: connect() to one destination finds no port, or soon will not.
+//! `destination-exhausted`: connect() to one destination finds no port, or will soon find none.
 
 use crate::domain::{
     DestinationUse, Evidence, Finding, Forecast, Level, Protocol, Subject,
@@ -13,12 +13,12 @@ use crate::domain::{
 
 /// Maximum number of findings.
 const MOST: usize = 8;
-/// With fewer ports the share is not significant.
+/// Minimum number of used ports. With fewer, the share is not significant.
 const LEAST: u32 = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.analysis.destinations.iter();
-    // They are sorted by share: none after these can be near its limit.
+    // The rows are sorted by share, so no later row can be near its limit.
     let high = rows.take_while(|row| row.share() >= evidence.thresholds.warn / 2.0);
     high.filter(|row| row.used >= LEAST).filter_map(|row| of(evidence, row)).take(MOST).collect()
 }

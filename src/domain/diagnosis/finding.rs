@@ -1,4 +1,4 @@
-//! The result of a rule: how serious, why, what to do. Does not say how it was found.
+//! The result of a rule: its severity, cause and advice.
 
 use crate::domain::{Destination, Party, Protocol};
 
@@ -32,17 +32,17 @@ pub enum Level {
     Ok,
     Watch,
     Exhausting,
-    /// connect() or bind() fails on and off. One scan that shows ports left proves nothing: ports
-    /// in TIME-WAIT become free in waves and are taken at once. So a range or destination is
-    /// FAILING
+    /// connect() or bind() fails intermittently. A scan that shows ports left does not disprove
+    /// this: ports in TIME-WAIT become free in waves and are taken at once. So a range or
+    /// destination is FAILING
     ///
     /// - for 10 s after a scan at which no port was left, or fewer than may be taken before the
     ///   next scan (`LastMinute::expected`);
     /// - for a minute after a scan at which no port was left, while its used share is critical.
     ///
-    /// If no port is left now it is EXHAUSTED. The alerts `PortscopeDestinationExhausted` and
-    /// `PortscopeRangeExhausted` check the same with one scan every 30 s, over ten minutes: 0 now,
-    /// or 0 recently and less than 15 % left since.
+    /// If no port is left now, it is EXHAUSTED instead. The alerts `PortscopeDestinationExhausted`
+    /// and `PortscopeRangeExhausted` check something similar with one scan every 30 s: no port left
+    /// now, or less than 15 % left now and no port left at some scan of the last ten minutes.
     Failing,
     Exhausted,
 }
@@ -94,7 +94,7 @@ pub enum About {
 }
 
 impl About {
-    /// None: not about one protocol only.
+    /// Returns None if the finding is not about a single protocol.
     pub fn protocol(self) -> Option<Protocol> {
         match self {
             Self::Range(protocol) | Self::Port(protocol, _) => Some(protocol),
@@ -111,18 +111,18 @@ pub struct Finding {
     pub rule: &'static str,
     pub severity: Severity,
     pub about: About,
-    /// One line: what, how much, which process.
+    /// What was found, in one line with numbers and the process.
     pub summary: String,
-    /// The reason of the summary in about 70 characters, the process first; empty: the summary
-    /// contains it.
+    /// The cause in about 70 characters, starting with the process; empty if the summary contains
+    /// it.
     pub cause: String,
-    /// The items of `advice` in two to six words each; empty: there is no short form.
+    /// The items of `advice` in a few words each; empty if there is no short form.
     pub steps: Vec<String>,
-    /// Two sentences: what it means for programs on this machine (the errno they get, if any).
+    /// The effect on programs of this machine, in a few sentences, with the errno that they get.
     pub meaning: String,
-    /// Names are stable JSON keys in snake_case.
+    /// Names and values. The names are stable JSON keys in snake_case.
     pub evidence: Vec<(&'static str, Figure)>,
-    /// What to do, most effective first: the exact command or code change.
+    /// What to do, as exact commands or code changes; the most effective comes first.
     pub advice: Vec<String>,
     /// What not to do, and why.
     pub avoid: Vec<String>,

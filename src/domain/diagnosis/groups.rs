@@ -1,5 +1,5 @@
-//! Groups processes by name or unit: the same problem in all of them is one finding. Judges
-//! nothing.
+//! Groups processes by name or systemd unit, so that the same problem in several processes is one
+//! finding.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,9 @@ use crate::domain::{
     },
 };
 
-/// Parties with the same problem, and how much each has of it.
+/// Parties with the same problem, each with its amount (sockets or ports, for example).
 pub(super) struct PartyGroup<T> {
-    /// The party with most comes first.
+    /// Sorted by amount, highest first.
     pub members: Vec<(Party, T)>,
     /// `holder[7]`, `holder, 3 processes`, `web.service, 3 processes`
     pub name: String,
@@ -69,7 +69,7 @@ impl<T: Copy> PartyGroup<T> {
         }
     }
 
-    /// Lists the processes as evidence; empty for a single one.
+    /// Returns the number of processes and their pids as evidence; empty for a single process.
     pub fn figures(&self) -> Vec<(&'static str, Figure)> {
         if self.is_single() {
             return Vec::new();
@@ -79,7 +79,7 @@ impl<T: Copy> PartyGroup<T> {
         vec![("processes", Figure::Count(count)), ("pids", Figure::List(pids))]
     }
 
-    /// The pid of the party with most comes first.
+    /// Returns the pids, in the order of `members`.
     pub fn pids(&self) -> impl Iterator<Item = u32> {
         self.members.iter().filter_map(|(party, _)| match party {
             Party::Process(pid) => Some(*pid),
@@ -108,7 +108,8 @@ impl<'a> GroupKey<'a> {
     }
 }
 
-/// Maps each name to the unit that all its processes run in; None: there is no such unit.
+/// Maps each process name to the unit in which all processes of this name run, or to None if they
+/// do not share a unit.
 fn only_units<'a>(
     evidence: &Evidence<'a>,
     parties: impl Iterator<Item = Party>,
@@ -129,7 +130,8 @@ fn process<'a>(evidence: &Evidence<'a>, party: Party) -> Option<&'a Process> {
     evidence.processes.get(pid)
 }
 
-/// Returns the service or container of the process. A session is none: its processes are unrelated.
+/// Returns the systemd unit of the process. Omits sessions and scopes, because their processes are
+/// unrelated.
 fn unit(process: &Process) -> Option<&str> {
     let unit = process.unit.as_ref()?.as_str();
     let is_session =

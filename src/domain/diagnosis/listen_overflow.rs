@@ -9,7 +9,7 @@ use crate::domain::{
     },
 };
 
-/// Maximum number of listeners reported: hundreds may share a port.
+/// Maximum number of listeners reported. Hundreds of listeners may share a port.
 const MOST: usize = 16;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -22,16 +22,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if named.is_empty() { of_machine(evidence, overflows).into_iter().collect() } else { named }
 }
 
-/// Whether the accept queue is full: a listener's queues are `sk_ack_backlog` and
-/// `sk_max_ack_backlog` (net/ipv4/tcp_diag.c).
+/// Whether the accept queue is full. For a listener, the receive queue is `sk_ack_backlog` and the
+/// send queue is `sk_max_ack_backlog` (net/ipv4/tcp_diag.c).
 fn is_full(socket: &Socket) -> bool {
     socket.state == State::Listen
         && socket.receive_queue > 0
         && socket.receive_queue >= socket.send_queue
 }
 
-/// Reports one listener. The kernel accepts one connection more than the backlog: it refuses if
-/// waiting > backlog (include/net/sock.h, `sk_acceptq_is_full`).
+/// Reports one listener. The kernel refuses a connection only if waiting > backlog, so one more
+/// than the backlog can wait (include/net/sock.h, `sk_acceptq_is_full`).
 fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> Finding {
     let (waiting, backlog) = (socket.receive_queue, socket.send_queue);
     let has_refused = waiting > backlog && overflows != Counter::Still;

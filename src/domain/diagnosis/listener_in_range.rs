@@ -1,4 +1,4 @@
-//! `listener-in-range`: a service has its port inside the ephemeral range, unreserved.
+//! `listener-in-range`: a service uses an unreserved port of the ephemeral range.
 
 use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity,
@@ -10,7 +10,7 @@ use crate::domain::{
     },
 };
 
-/// Maximum number of services named in the summary. The command contains all.
+/// Maximum number of services named in the summary. The command contains the ports of all services.
 const MOST: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

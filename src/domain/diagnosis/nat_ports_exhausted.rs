@@ -13,11 +13,12 @@ use crate::domain::{
 /// (net/netfilter/nf_nat_core.c, `nf_nat_l4proto_unique_tuple`).
 const WHOLE: u32 = 64_512;
 
-/// Share of the ports between the lowest and the highest seen. The kernel tries 128 ports of a
-/// large range and a few more, so it gives up before the last one is in use.
+/// Used share of the ports between the lowest and the highest one seen, from which the range counts
+/// as full. Of a large range the kernel tries only about 250 ports (128, then 64, 32, 16 and 8 from
+/// random ports), so it fails before all are in use.
 const DENSE: f64 = 0.95;
 
-/// With fewer consecutive ports, the end of the range may be a coincidence.
+/// Minimum number of consecutive ports. With fewer, a sequence without gaps may be a coincidence.
 const FEWEST_IN_A_ROW: u32 = 4;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -30,7 +31,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if named.is_empty() { of_failures(conntrack, failures).into_iter().collect() } else { named }
 }
 
-/// None: there are enough ports.
+/// Returns None if enough ports are left.
 fn severity(evidence: &Evidence<'_>, row: &Translation, failures: Counter) -> Option<Severity> {
     let limits = evidence.thresholds;
     let of_whole = f64::from(row.ports) / f64::from(WHOLE);
@@ -45,8 +46,9 @@ fn severity(evidence: &Evidence<'_>, row: &Translation, failures: Counter) -> Op
     }
 }
 
-/// Whether the ports have no gaps and the translation chose them: it has a range of its own, which
-/// is full. Clients that count their ports upwards leave no gaps either, but keep their ports.
+/// Whether the translation has a range of its own that is full: its ports have nearly no gaps, and
+/// NAT changed at least half of them. The ports of clients that count upwards have no gaps either,
+/// but NAT does not change them.
 pub(super) fn is_dense(row: &Translation) -> bool {
     f64::from(row.ports) >= DENSE * f64::from(row.seen.len()) && row.moved * 2 >= row.ports
 }
@@ -86,7 +88,8 @@ fn summary(row: &Translation) -> String {
     }
 }
 
-/// The range of the translation itself is only in the rules of the firewall.
+/// Explains the failure. The range of the NAT rule is only in the firewall's rules, which are not
+/// read.
 fn meaning(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => {
@@ -140,8 +143,8 @@ fn avoid() -> Vec<String> {
     ]
 }
 
-/// Reports failures that no translation explains: the table was not readable, the flow has ended,
-/// or NAT is not the cause.
+/// Reports failures that no listed translation explains. Possible reasons: the table was not
+/// readable, the flows have ended, or NAT is not the cause.
 fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
     let (severity, times) = match failures {
         Counter::Still => return None,

@@ -13,7 +13,7 @@ const REFUSAL: &str = "EADDRNOTAVAIL (\"Cannot assign requested address\")";
 /// Returns at most one finding for IPv6 and one for IPv4.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some(addresses) = &evidence.snapshot.vitals.addresses else { return Vec::new() };
-    // Without sockets nothing runs there yet, or nothing that needs the network.
+    // Without a socket, nothing in this network namespace uses the network yet.
     let is_used = !evidence.snapshot.sockets.is_empty();
     [ipv6(addresses, is_used), ipv4(addresses, is_used)].into_iter().flatten().collect()
 }
@@ -21,7 +21,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 /// Why `::1` is missing.
 enum Cause<'a> {
     LoopbackDown,
-    /// Disabled by these of `all`, `default` and `lo`.
+    /// IPv6 is disabled. Contains those of `all`, `default` and `lo` for which `disable_ipv6` is 1.
     Disabled(&'a [&'static str]),
     /// `lo` is up, and IPv6 is not disabled on it.
     Removed,
@@ -43,7 +43,7 @@ fn ipv6(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
     };
     Some(Finding {
         summary: format!("{what} {REFUSAL}: {}. This is not exhaustion", cause.words()),
-        // Few disable loopback on purpose; many disable IPv6.
+        // lo is rarely down on purpose, but IPv6 is often disabled on purpose.
         severity: if is_down && is_used { Severity::Warning } else { Severity::Notice },
         meaning: meaning(*usable, &cause),
         evidence: vec![
@@ -122,7 +122,7 @@ impl Cause<'_> {
     }
 }
 
-/// Reports that `lo` is down, unless the IPv6 finding does, or that 127.0.0.1 is missing.
+/// Reports that 127.0.0.1 is missing, or that `lo` is down if the IPv6 finding does not report it.
 fn ipv4(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
     let is_said = matches!(&addresses.ipv6, Ipv6::Listed { has_loopback: false, disabled, .. }
         if !disabled.contains(&"lo"));

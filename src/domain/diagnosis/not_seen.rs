@@ -37,8 +37,8 @@ fn finding(gap: &Gap) -> Finding {
     }
 }
 
-/// Returns `Warning` if sockets are missing, because other rules may then miss a problem, or if the
-/// range is unknown, because the number of ports left is then unknown, too.
+/// Returns `Warning` if sockets are missing, because other rules may then miss a problem. Also
+/// returns it if the range is unknown, because the number of ports left is then unknown.
 fn severity(gap: &Gap) -> Severity {
     match gap {
         Gap::TableRefused { .. } | Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => {

@@ -1,4 +1,4 @@
-//! `orphans-high`: connections that are closed but not finished are near the kernel's limit.
+//! `orphans-high`: the number of orphaned TCP connections is near the kernel's limit.
 
 use crate::domain::{
     Evidence, Finding, Severity,
@@ -9,8 +9,9 @@ use crate::domain::{
     },
 };
 
-/// Shares of `tcp_max_orphans`. The kernel counts an orphan with a silent peer two or four times
-/// (net/ipv4/tcp_timer.c, `tcp_out_of_resources`), so it may start to reset at half of the limit.
+/// Shares of `tcp_max_orphans`. For an orphan whose peer is silent, the kernel multiplies the
+/// number of orphans by two or four before it compares it with the limit (net/ipv4/tcp_timer.c,
+/// `tcp_out_of_resources`). So it may reset such connections from a half or a quarter of the limit.
 const WARNING: f64 = 0.50;
 const CRITICAL: f64 = 0.75;
 

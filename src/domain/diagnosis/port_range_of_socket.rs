@@ -1,9 +1,10 @@
-//! `port-range-of-socket`: a process has used up a block of ports that it limits itself to, while
-//! the range has others left. A suspicion: the tables do not show IP_LOCAL_PORT_RANGE.
+//! `port-range-of-socket`: a process limits itself to a block of ports and has used it up, while
+//! other ports of the range are left. The finding is only suspected, because the kernel's tables do
+//! not show IP_LOCAL_PORT_RANGE.
 //!
 //! Without that option connect() first takes the low parity of the whole range
-//! (`__inet_hash_connect`). A block with ports of both parities and no gap, and no port outside,
-//! belongs to a program that limits itself.
+//! (`__inet_hash_connect`). So a program that uses both parities of a block without gaps, and no
+//! port outside, limits its ports.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use crate::domain::{
 
 /// A block of fewer ports may be a coincidence.
 const LEAST: usize = 16;
-/// Share of the block's ports in use from which it is full.
+/// Used share from which a block counts as full.
 const FULL: f64 = 0.95;
 /// Maximum number of findings.
 const MOST: usize = 8;
@@ -27,7 +28,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.analysis.destinations.iter();
     let candidates: BTreeMap<Destination, &DestinationUse> =
         rows.filter(|row| may_be_limited(row)).map(|row| (row.destination, row)).collect();
-    // If the range is only assumed, it is unknown what is outside of it.
+    // If the range is only assumed, the ports outside of the block are unknown.
     if candidates.is_empty() || !evidence.snapshot.knows_range() {
         return Vec::new();
     }
@@ -40,8 +41,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     blocks.take(MOST).collect()
 }
 
-/// Whether both parities are in use, the low one of the whole range is not used up, and the block
-/// is smaller than half of the range. Most machines have no such destination.
+/// Whether a process may have limited its ports to the destination: at most half of the ports are
+/// in use, by both parities, and at least a quarter of the low parity is left. Most machines have
+/// no such destination.
 fn may_be_limited(row: &DestinationUse) -> bool {
     let (low, used) = (row.low_parity_used, row.used);
     used as usize >= LEAST
@@ -77,7 +79,7 @@ struct Block {
 }
 
 impl Block {
-    /// None: there is no full block, or no sign of a limit.
+    /// Returns None if the block is not full, or if nothing suggests a limit.
     fn of(evidence: &Evidence<'_>, row: &DestinationUse, sockets: &[&Socket]) -> Option<Self> {
         let ports = sockets.iter().map(|socket| socket.local.port);
         let range = PortRange::new(ports.clone().min()?, ports.clone().max()?).ok()?;
@@ -102,10 +104,10 @@ impl Block {
     }
 }
 
-/// Whether the program counts its ports upwards. If it binds the next number each time, it has a
-/// block without gaps too, but its next port is free. Inodes grow in the order in which sockets are
-/// created, in batches of 1024 per CPU (`get_next_ino`). connect() starts anywhere in the block and
-/// wraps around several times.
+/// Whether the program counts its ports upwards. A program that binds the next number each time
+/// also has a block without gaps, but its next port is free. With connect() the ports descend more
+/// often, because each search starts anywhere in the block. Inodes grow in the order in which
+/// sockets are created, in batches of 1024 per CPU (`get_next_ino`).
 fn counts_up(sockets: &[&Socket]) -> bool {
     let made = sockets.iter().filter_map(|socket| Some((socket.inode?, socket.local.port)));
     let mut made: Vec<(u32, u16)> = made.collect();
@@ -113,7 +115,7 @@ fn counts_up(sockets: &[&Socket]) -> bool {
     let batch = |inode: u32| inode.wrapping_sub(1) / 1024;
     let is_back =
         |pair: &&[(u32, u16)]| pair[1].1 < pair[0].1 && batch(pair[1].0) == batch(pair[0].0);
-    // The program may have started again at its first port.
+    // Up to two descents are allowed: the program may have started again at its first port.
     made.windows(2).filter(is_back).count() <= 2
 }
 

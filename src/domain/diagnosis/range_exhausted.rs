@@ -1,4 +1,4 @@
-//! `range-exhausted`: bind(0) finds no port, or soon will not.
+//! `range-exhausted`: bind(0) finds no port, or will soon find none.
 
 use crate::domain::{
     Evidence, Finding, Level, Party, Protocol, StateClass, Subject,
@@ -97,7 +97,7 @@ fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>)
     format!("{}{doubt}{scopes}{reuse} {}", bind.fails(standing), connect(evidence))
 }
 
-/// Explains that a bind() of ours was refused although the listed sockets do not fill the range.
+/// Explains that a bind() of portscope failed although the listed sockets do not fill the range.
 fn refused(evidence: &Evidence<'_>) -> String {
     let left = evidence.analysis.range(Protocol::Tcp).left().most;
     format!(
@@ -150,7 +150,8 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     advice
 }
 
-/// Whether sockets were bound that connect or may do so: servers get no advice about connect().
+/// Whether some sockets were bound before connect(), or are bound and may connect later. Otherwise
+/// advice about connect() does not apply.
 fn has_binders(evidence: &Evidence<'_>) -> bool {
     let bound = StateClass::Bound as usize;
     evidence.analysis.range(Protocol::Tcp).suspected > 0

@@ -1,4 +1,4 @@
-//! `range-narrow`: the ephemeral range is smaller than it could be.
+//! `range-narrow`: the ephemeral range has fewer than 16,384 ports.
 
 use crate::domain::{
     Evidence, Finding, Protocol, Severity,

@@ -1,4 +1,4 @@
-//! `range-odd`: the ephemeral range has an odd number of ports, and each search leaves one out.
+//! `range-odd`: the ephemeral range has an odd number of ports, and each search skips one of them.
 
 use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity,
@@ -8,9 +8,9 @@ use crate::domain::{
     },
 };
 
-/// `__inet_hash_connect` and `inet_csk_find_open_port` round the number of ports down to an even
-/// one and start at a random port, so that each search skips one port of the low parity: the first
-/// or the last one of the range, depending on the start. A range of one port is searched
+/// Reports a range with an odd number of ports. `__inet_hash_connect` and `inet_csk_find_open_port`
+/// round the number of ports down to an even one and start at a random port. So each search skips
+/// the first or the last port of the range, depending on the start. A range of one port is searched
 /// completely.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.snapshot.ephemeral.range;

@@ -14,8 +14,8 @@ use crate::domain::{
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 /// Programs that run on every node of a Kubernetes cluster.
 const KUBERNETES: &[&str] = &["kubelet", "kube-proxy", "k3s", "k3s-agent", "k3s-server", "k0s"];
-/// Most services have their registered ports here (RFC 6335, section 6, registers 1024-49151, which
-/// the default range overlaps too).
+/// The ports of most services. The whole range of registered ports, 1024-49151 (RFC 6335, section
+/// 6), is not used here, because the default ephemeral range overlaps it.
 const SERVICES: (u16, u16) = (0, 9_999);
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -24,7 +24,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     found.into_iter().flatten().collect()
 }
 
-/// Returns the part of `of` in the ephemeral range, and how many of its ports are not reserved.
+/// Returns the part of `of` in the ephemeral range, and the number of its unreserved ports.
 fn overlap(ephemeral: &Ephemeral, of: PortRange) -> Option<(PortRange, u32)> {
     let part = ephemeral.range.intersection(of)?;
     let ports = part.len() - ephemeral.reserved_in(part);
@@ -97,8 +97,8 @@ fn services(ephemeral: &Ephemeral) -> Option<Finding> {
     })
 }
 
-/// Reports only translations that show a range of their own: others keep the ports of the hosts
-/// that they translate, which are usually in the ephemeral range of those hosts.
+/// Reports only translations that choose ports from a range of their own. Others keep the source
+/// ports of the translated hosts, which are usually in the ephemeral range of those hosts.
 fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
     let ephemeral = &evidence.snapshot.ephemeral;
     let rows =

@@ -1,11 +1,11 @@
-//! Advice that several rules give, with the values of this machine. Decides nothing.
+//! Advice that several rules share, with the values of this machine.
 
 use crate::domain::{Destination, Ephemeral};
 
-/// Says how to widen the range; None: it is wide enough.
+/// Returns how to widen the range, or None if it has at least 50,000 ports.
 ///
-/// Does not go below 10,240: most services listen on lower ports. Those on ports in between must be
-/// reserved.
+/// Does not lower the first port below 10,240, because most services listen on lower ports. The
+/// advice says to reserve the ports of services inside the new range first.
 pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<String> {
     let lower = ephemeral.range.first().min(10_240);
     (ephemeral.range.len() < 50_000).then(|| {
@@ -17,8 +17,8 @@ pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<String> {
     })
 }
 
-/// Returns the settings that let connect() reuse a port in TIME-WAIT, in a few words and in full;
-/// None: no setting does.
+/// Returns the settings that let connect() reuse a port in TIME-WAIT, in a few words and in full.
+/// Returns None if they are all set already.
 pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<(String, String)> {
     let is_on = match ephemeral.tw_reuse {
         Some(1) => true,
@@ -45,6 +45,6 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<(String, 
     Some((short.collect::<Vec<_>>().join(", "), full))
 }
 
-/// Warns against changing every sysctl whose name suggests TIME-WAIT.
+/// Warns against two sysctls whose names suggest an effect on TIME-WAIT that they do not have.
 pub(super) const NOT_FIN_TIMEOUT: &str = "do not lower tcp_fin_timeout: it applies to FIN-WAIT-2, \
      TIME-WAIT always lasts 60 s; tcp_tw_recycle was removed in Linux 4.12";

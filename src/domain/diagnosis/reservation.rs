@@ -1,13 +1,14 @@
-//! Builds commands that set `ip_local_reserved_ports`. Runs none.
+//! Builds commands that set `ip_local_reserved_ports`. Does not run them.
 
 use crate::domain::{Ephemeral, PortRange};
 
-/// The kernel accepts one page per write(2) (`proc_do_large_bitmap`). sysctl(8) and systemd-sysctl
-/// do not write the rest and report success; the shell's `echo` does write it.
+/// Number of bytes that the kernel accepts per write(2): a page without the final NUL
+/// (`proc_do_large_bitmap`). sysctl(8) and systemd-sysctl do not write the rest, but report
+/// success. The shell's `echo` writes the rest with another write(2).
 const PAGE: usize = 4095;
 
-/// Returns the command that reserves `ports` in addition to those that are reserved already: a new
-/// list replaces the old one.
+/// Returns the command that reserves `ports`. Its list includes the ports that are reserved
+/// already, because a new list replaces the old one.
 pub(super) fn command(ephemeral: &Ephemeral, ports: impl IntoIterator<Item = PortRange>) -> String {
     let ports = ephemeral.reserved().iter().copied().chain(ports);
     set_to(&PortRange::merged(ports.collect()))

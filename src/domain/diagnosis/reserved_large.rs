@@ -11,13 +11,14 @@ use crate::domain::{
     port,
 };
 
-/// Shares of the range.
+/// Reserved shares of the range from which the severity changes.
 const NOTICE: f64 = 0.25;
 const WARNING: f64 = 0.50;
 const NEARLY_ALL: f64 = 0.99;
 /// Maximum number of ranges named in the evidence.
 const MOST: usize = 8;
-/// Limits of a range to move to: most services use lower ports, and fewer ports are not enough.
+/// Lowest port and minimum size of a range that the advice may suggest instead. Most services use
+/// lower ports.
 const LOWEST: u16 = 10_240;
 const LEAST: u32 = 1024;
 
@@ -50,7 +51,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-/// Whether the ports left for automatic choice are used up, or nearly.
+/// Whether the unreserved ports are nearly used up, in a range or for a destination.
 fn is_short(evidence: &Evidence<'_>) -> bool {
     let is_high = |share: f64| share >= evidence.thresholds.critical;
     let analysis = evidence.analysis;
@@ -141,7 +142,7 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     advice
 }
 
-/// Returns what of `part` is below and above `range`.
+/// Returns the parts of `part` below and above `range`.
 fn outside(part: PortRange, range: PortRange) -> impl Iterator<Item = PortRange> {
     let below = range.first().checked_sub(1);
     let below = below.and_then(|end| PortRange::new(part.first(), part.last().min(end)).ok());
@@ -150,7 +151,7 @@ fn outside(part: PortRange, range: PortRange) -> impl Iterator<Item = PortRange>
     below.into_iter().chain(above)
 }
 
-/// Returns the widest run of ports without a reserved one, with ends of different parity.
+/// Returns the widest run of unreserved ports with an even number of ports, from `LOWEST` upwards.
 fn widest(ephemeral: &Ephemeral) -> Option<PortRange> {
     let mut next = u32::from(LOWEST);
     let mut widest: Option<PortRange> = None;

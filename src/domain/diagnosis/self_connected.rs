@@ -35,7 +35,7 @@ fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
     figures.extend(left.map(|ms| ("seconds_left", Figure::Seconds(f64::from(ms) / 1000.0))));
     Finding {
         rule: "self-connected",
-        // Once its process has closed it, it ends within a minute.
+        // A connection that its process has closed ends within a minute.
         severity: if is_over { Severity::Notice } else { Severity::Warning },
         about: About::Port(Protocol::Tcp, socket.local.port),
         summary: summary(evidence, socket, owner),

@@ -1,11 +1,12 @@
-//! Ports that programs bound by number, to serve on. Does not judge them.
+//! Lists the ports of services: ports that programs bound by number to receive on. Does not judge
+//! them.
 
 use std::collections::BTreeMap;
 
 use crate::domain::{Evidence, Party, Protocol, Socket, State};
 
-/// A process with more UDP sockets in the range chooses its own ports (a resolver, a media relay):
-/// a moment later it uses other ports.
+/// Maximum number of UDP service ports of one process. A process with more (a resolver, a media
+/// relay) chooses its own ports and soon uses others.
 const MOST_OF_A_PROCESS: usize = 256;
 
 /// A service's port, and one of its sockets.
@@ -19,8 +20,8 @@ pub(super) struct Service<'a> {
 /// Returns the services on ports for which `is_asked` is true, sorted by protocol and port, each
 /// port once.
 ///
-/// If the kernel could not be asked which sockets were bound by number, includes all TCP listeners
-/// and no UDP socket: an unconnected one may be a client.
+/// If it is unknown which sockets were bound by number, the result includes all TCP listeners. It
+/// then includes no UDP socket, because an unconnected UDP socket may be a client.
 pub(super) fn services<'a>(
     evidence: &Evidence<'a>,
     is_asked: impl Fn(u16) -> bool,
@@ -42,13 +43,13 @@ pub(super) fn services<'a>(
     found.into_iter().map(service).collect()
 }
 
-/// Whether the socket was bound by number; None: unknown.
+/// Whether the socket was bound by number, or None if this is unknown.
 fn is_by_number(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     evidence.snapshot.vitals.is_bound_by_number(socket)
 }
 
-/// Whether it was bound by number, in both snapshots if there are two: a resolver uses a socket
-/// only for a moment.
+/// Whether the socket was bound by number in this snapshot, and not known otherwise in the previous
+/// one. A resolver uses a socket only for a moment.
 fn is_lasting(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     let before = evidence.before.and_then(|(vitals, _)| vitals.is_bound_by_number(socket));
     Some(is_by_number(evidence, socket)? && before != Some(false))

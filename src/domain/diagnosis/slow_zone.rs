@@ -9,16 +9,18 @@ use crate::domain::{
 };
 
 /// Minimum time that connect() spends on a port that it cannot take. Measured on Linux 6.18: 91 to
-/// 117 ns; before Linux 6.15, which searches without locks (86c2bc293b81), 1.7 to 2 times as much.
+/// 117 ns. Linux before 6.15 takes 1.7 to 2 times as long, because it locks during the search
+/// (removed in commit 86c2bc293b81).
 const WALK_NANOSECONDS: f64 = 90.0;
 const WALK_WITH_LOCKS: f64 = 1.7;
 const WITHOUT_LOCKS: (u32, u32) = (6, 15);
-/// Additional time per port for each other connection in a bucket of the kernel's table: measured
-/// with 256 buckets and 28,000 connections, 2,000 to 4,500 ns a port.
+/// Additional time per port for each connection in a bucket of the kernel's connection table.
+/// Measured with 256 buckets and 28,000 connections: 2,000 to 4,500 ns per port.
 const CHAIN_NANOSECONDS: f64 = 18.0;
 /// Duration of a connect() on loopback that finds a port at once.
 const USUAL_NANOSECONDS: f64 = 13_500.0;
-/// A search over fewer ports is too short to report: less than 0.05 ms with a sparse table.
+/// Minimum number of searched ports to report. With a sparse table, a search over fewer takes less
+/// than 0.05 ms.
 const LEAST: u32 = 512;
 /// Maximum number of findings.
 const MOST: usize = 8;
@@ -28,9 +30,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     rows.filter(|row| is_slow(row)).map(|row| of(evidence, row)).take(MOST).collect()
 }
 
-/// connect() searches the ports of the low parity first and takes the others only if it finds none
-/// (`__inet_hash_connect`). A few ports that became free again change little, and a TIME-WAIT
-/// socket that it may reuse ends the search.
+/// Whether at most 1 % of the low parity is left or reusable. connect() searches the ports of the
+/// low parity first and takes the others only if it finds none (`__inet_hash_connect`). A few free
+/// ports hardly shorten the search. A TIME-WAIT port that connect() may reuse ends it.
 fn is_slow(row: &DestinationUse) -> bool {
     row.low_parity_capacity >= LEAST
         && row.available() > 0
@@ -93,7 +95,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
 }
 
 /// Returns the mean number of connections in a bucket of the kernel's table. If network namespaces
-/// share the table, those of the others come in addition.
+/// share the table, the connections of the other namespaces are not counted.
 fn chain(evidence: &Evidence<'_>) -> f64 {
     let buckets = evidence.snapshot.vitals.hash_buckets.map_or(0, i64::unsigned_abs);
     if buckets == 0 {

@@ -2,10 +2,11 @@
 //! dropped or answered with a cookie.
 //!
 //! The kernel (`tcp_conn_request`, net/ipv4/tcp_input.c) checks the number of half-open connections
-//! of the listener. Above its backlog, the argument of listen(), a SYN is answered with a cookie,
-//! or dropped if `tcp_syncookies` is 0 (`TCPReqQFullDoCookies`, `TCPReqQFullDrop`). Without cookies
-//! it drops SYNs of unknown clients already when less than a quarter of `tcp_max_syn_backlog` is
-//! left, which only `ListenDrops` counts. The accept queue is another queue: see `listen-overflow`.
+//! of the listener. Above its backlog, the argument of listen(), the kernel answers a SYN with a
+//! cookie (`TCPReqQFullDoCookies`), or drops it if `tcp_syncookies` is 0 (`TCPReqQFullDrop`). If it
+//! is 0, the kernel also drops SYNs of unknown clients once less than a quarter of
+//! `tcp_max_syn_backlog` is left; only `ListenDrops` counts these. The accept queue is another
+//! queue: see `listen-overflow`.
 
 mod queues;
 
@@ -52,13 +53,13 @@ impl Drops {
     fn of(evidence: &Evidence<'_>) -> Self {
         let syn = &evidence.snapshot.vitals.syn_queue;
         let lost = Counter::of(evidence, |vitals| vitals.syn_queue.dropped);
-        // Each overflow of an accept queue is also counted among the drops.
+        // `ListenDrops` includes the overflows of accept queues, which are subtracted.
         let others = Counter::of(evidence, |vitals| {
             vitals.listen_drops?.checked_sub(vitals.listen_overflows?)
         });
         let cookies = Counter::of(evidence, |vitals| vitals.syn_queue.cookies_for_full);
         match syn.cookies {
-            // Each SYN is answered with a cookie: no queue is used.
+            // With tcp_syncookies 2, each SYN is answered with a cookie and no queue is used.
             Some(2) => Self::None,
             Some(0) if lost.is_growing() || others == Counter::Still => Self::lost(lost),
             Some(0) => Self::lost(others),

@@ -9,7 +9,7 @@ use crate::domain::{
     },
 };
 
-/// Share of `tcp_max_tw_buckets`.
+/// Share of `tcp_max_tw_buckets` from which the limit counts as nearly reached.
 const NEAR: f64 = 0.90;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

@@ -122,7 +122,7 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
         ("size", Figure::Count(range.size.into())),
     ];
     figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
-    // The destination with most TIME-WAIT decides which sysctls help.
+    // The sysctls are those for the destination with most ports in TIME-WAIT.
     let any = evidence.analysis.destinations.iter().max_by_key(|row| row.time_wait)?;
     let setting = remedies::reuse(&evidence.snapshot.ephemeral, &any.destination);
     let (steps, advice) = advice("the clients", setting);
@@ -148,12 +148,13 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// Returns `Notice` if connect() may reuse nearly all of the ports: only bind(0) is affected then.
+/// Returns `Notice` if connect() may reuse at least 90 % of the ports: then only bind(0) is
+/// affected.
 fn severity(reusable: u32, time_wait: u32) -> Severity {
     if reusable * 10 >= time_wait * 9 { Severity::Notice } else { Severity::Warning }
 }
 
-/// Returns the advice in a few words each, and in full.
+/// Returns each advice in a few words, and each in full.
 fn advice(client: &str, setting: Option<(String, String)>) -> (Vec<String>, Vec<String>) {
     let pool = (
         "pool connections".to_owned(),

@@ -1,4 +1,4 @@
-//! `udp-exhausted`: UDP finds no automatic port, or soon will not.
+//! `udp-exhausted`: UDP finds no automatic port, or will soon find none.
 
 use crate::domain::{
     Evidence, Finding, Level, Protocol, Subject,

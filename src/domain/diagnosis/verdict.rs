@@ -1,5 +1,5 @@
-//! The status of ranges and destinations, and which of them is worst. Does not say why: the rules
-//! do.
+//! Determines the status of ranges and destinations, and which of them has the worst. Does not
+//! determine the cause: the rules do.
 
 use crate::domain::{
     Analysis, DestinationUse, Forecast, LastMinute, Left, Level, Protocol, RangeUse, Subject,
@@ -14,17 +14,17 @@ pub struct Standing {
     /// Used share of `size`, 0 to 1.
     pub share: f64,
     pub used: u32,
-    /// A range's ports without the reserved ones; a destination's also without the ports unusable
-    /// for connect().
+    /// Number of unreserved ports of the range. For a destination, the ports unusable for connect()
+    /// are subtracted, too.
     pub size: u32,
     pub left: Left,
     /// The lower end of `left`.
     pub available: u32,
-    /// None: fewer than two snapshots so far, or not followed.
+    /// None if there are fewer than two snapshots, or if the subject is not followed.
     pub trend: Option<Trend>,
-    /// When it is full at the measured rate.
+    /// When no port will be left at the measured rate.
     pub forecast: Option<Forecast>,
-    /// None: no scan so far, or not followed.
+    /// None if there was no scan yet, or if the subject is not followed.
     pub last_minute: Option<LastMinute>,
 }
 
@@ -63,10 +63,11 @@ impl Standing {
     }
 }
 
-/// Returns the worst of all; of equals a destination before a range, because it makes connect()
-/// fail.
+/// Returns the worst status. If a destination and a range are equal, returns the destination,
+/// because a full destination makes connect() fail. Also returns a destination that explains the
+/// status of the range.
 pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> Standing {
-    // They are sorted by share: rows further down cannot be worse than OK.
+    // The rows are sorted by share; those below `least` cannot be worse than OK.
     let least = thresholds.warn / 2.0;
     let high = analysis.destinations.iter().take_while(|row| row.share() >= least);
     let few = high.clone().count().max(1);
@@ -83,7 +84,8 @@ pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> 
     all.into_iter().find(|other| is_cause(other, &worst)).unwrap_or(worst)
 }
 
-/// Whether a destination has most of the ports in use of the range: then it explains more.
+/// Whether the destination explains the range's status: it uses at least half of the used ports of
+/// the range, and its own status is bad too.
 fn is_cause(destination: &Standing, range: &Standing) -> bool {
     matches!(destination.subject, Subject::Destination(_))
         && range.subject == Subject::Range(Protocol::Tcp)

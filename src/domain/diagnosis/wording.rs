@@ -54,15 +54,15 @@ pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
     }
 }
 
-/// Names the first process of `owners`, which is sorted by number of sockets, most first. Names the
-/// first party if there is no process.
+/// Names the process with most sockets, or the first party if there is no process. `owners` must be
+/// sorted by number of sockets, most first.
 pub(super) fn maker(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
     let process = owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
     let (named, _) = process.or(owners.first()).copied().unwrap_or((Party::Nobody, 0));
     party(evidence, named)
 }
 
-/// Names the process that has to change, for advice; without a process, `the client`.
+/// Names the process with most sockets for advice, or `the client` if there is no process.
 pub(super) fn client(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
     let process = owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
     process.map_or("the client".to_owned(), |&(named, _)| party(evidence, named))
@@ -85,9 +85,9 @@ pub(super) fn ports(number: u32) -> String {
     count_of(number, "port", "ports")
 }
 
-/// Returns the prefix of the number of ports left for a new destination. Before Linux 6.18,
-/// connect() skips a port after a bind() to it while it had connections, and this is not visible
-/// once the bound socket is closed (commit d57f4b874946).
+/// Returns the prefix of the number of ports left for a new destination. Before Linux 6.18 (commit
+/// d57f4b874946), connect() skips a port to which a socket was bound while the port had
+/// connections. No table shows this after the bound socket is closed.
 pub fn at_most(snapshot: &Snapshot) -> &'static str {
     let is_old = snapshot.machine.is_at_least((6, 18)) == Some(false);
     if is_old && snapshot.connected_ports() != (0, 0) { "at most " } else { "" }
@@ -122,7 +122,7 @@ pub(super) fn full_in(forecast: Forecast) -> String {
     format!("full in about {} ({span})", time(forecast.seconds))
 }
 
-/// `45 s`, `3 min`, `2 h`: rounded to whole numbers.
+/// Formats a duration, rounded to a whole number of one unit: `45 s`, `3 min`, `2 h`, `3 days`
 pub(super) fn time(seconds: f64) -> String {
     match seconds {
         seconds if seconds < 90.0 => format!("{seconds:.0} s"),
@@ -141,7 +141,7 @@ pub(super) struct Call {
     pub time_wait: u32,
 }
 
-/// Used share from which a few scans are not enough to rule out that calls failed between them.
+/// Used share from which calls may have failed between a few scans.
 const NEARLY_FULL: f64 = 0.98;
 /// Minimum time that scans must cover to show the effect of TIME-WAIT, which lasts a minute.
 const LONG_ENOUGH: Duration = Duration::from_secs(59);
@@ -181,7 +181,7 @@ fn is_brief(last: Option<LastMinute>) -> bool {
     last.is_none_or(|last| last.span < LONG_ENOUGH)
 }
 
-/// What is left, for a summary: `309 left, full in about 3 min (2 min to 5 min)`
+/// Formats the ports left, for a summary: `309 left, full in about 3 min (2 min to 5 min)`
 pub(super) fn left(standing: &Standing) -> String {
     let left = format!("{} left", standing.left);
     match (standing.level, standing.last_minute, standing.forecast) {

@@ -1,12 +1,12 @@
-//! Says what would close a gap, in a few words. Does not say what is missing.
+//! Returns what would close a gap, in a few words. Does not say what is missing.
 
 use crate::domain::{Errno, Gap, gap::Lack};
 
 const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
 const LOAD_MODULES: &str = "modprobe tcp_diag udp_diag (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG)";
 
-/// Returns the remedy. Only `OwnersHidden`, which never occurs for root, suggests to run as root:
-/// other gaps may not know whether the user is root.
+/// Returns the remedy. Only the remedy of `OwnersHidden` is to run as root, because this gap never
+/// occurs for root. Other gaps may occur for root too.
 pub(super) fn of(gap: &Gap) -> &'static str {
     match gap {
         Gap::OwnersHidden { .. } => "run as root, or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",

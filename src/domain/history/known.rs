@@ -9,7 +9,7 @@ use crate::domain::{Endpoint, Family, Protocol, Socket, State};
 pub(super) struct Tick(u32);
 
 impl Tick {
-    /// Rounds down, so that no age is reported too short.
+    /// Rounds down: with an earlier start, no age is reported too short.
     pub fn of(time: Duration) -> Self {
         Self(u32::try_from(time.as_millis() / 100).unwrap_or(u32::MAX))
     }
@@ -31,7 +31,7 @@ pub(super) struct KnownPorts {
     pub family: Family,
     pub state: State,
     pub has_cookie: bool,
-    /// It was already there in the first snapshot that could show it.
+    /// Whether the socket was already in the first snapshot that could list it.
     pub is_older: bool,
 }
 
@@ -68,9 +68,10 @@ impl KnownPorts {
     /// Whether `new`, with the same endpoints, is a later state of this socket.
     ///
     /// The state of a connection only advances: if it goes back, another connection uses the
-    /// four-tuple. The kernel keeps FIN-WAIT-2 in the same way as TIME-WAIT once the process has
-    /// closed the socket. Without cookies the identity changes at accept(), which assigns the
-    /// inode. If only one of the two has a cookie, the source of the snapshots has changed.
+    /// four-tuple. If the process has closed a socket in FIN-WAIT-2, the kernel replaces it as it
+    /// does for TIME-WAIT, so that the cookie changes within that state. Without cookies the
+    /// identity changes at accept(), which assigns the inode. If only one of the two has a cookie,
+    /// the source of the snapshots has changed.
     pub fn goes_on_as(&self, new: &Self) -> bool {
         let is_connection = |state| (State::SynSent..=State::TimeWait).contains(&state);
         let are_connections = is_connection(self.state) && is_connection(new.state);
@@ -109,8 +110,8 @@ fn bits(address: IpAddr) -> u64 {
     }
 }
 
-/// Mixes two words: multiplies by 2^64 over the golden ratio and combines the high and the low
-/// bits.
+/// Mixes two words: multiplies by 2^64 divided by the golden ratio, and combines the high and the
+/// low bits.
 fn mixed(left: u64, right: u64) -> u64 {
     let product = (left.rotate_left(25) ^ right).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     product ^ (product >> 29)

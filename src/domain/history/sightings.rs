@@ -15,7 +15,7 @@ const PORTS: usize = 65_536;
 pub(super) struct Sightings {
     /// Oldest first.
     entries: Vec<SightingEntry>,
-    /// By port: the index of its newest entry. Empty before the first one.
+    /// The index of the newest entry of each port, by port. Empty until the first sighting.
     newest: Vec<u32>,
 }
 
@@ -69,7 +69,7 @@ impl Sightings {
         let mut reported = vec![0_u8; PORTS];
         let mut kept = 0;
         let mut entries = std::mem::take(&mut self.entries);
-        // Goes from the newest to the oldest; entries to keep move to the end.
+        // Visits the entries from the newest to the oldest and moves those to keep to the end.
         let mut start = entries.len();
         for index in (0..entries.len()).rev() {
             let of_port = &mut reported[usize::from(entries[index].port)];

@@ -14,7 +14,7 @@ const KEPT_TO: usize = 2 * MOST_FOLLOWED;
 /// Minimum number of ports of a destination to be followed.
 const FEW_PORTS: u32 = 8;
 
-/// Up to this number of destinations, all are followed.
+/// Up to this number of destinations, `FEW_PORTS` does not apply.
 const FEW_DESTINATIONS: usize = 64;
 
 #[derive(Clone, Debug, Default)]
@@ -35,8 +35,9 @@ impl DestinationTrends {
         self.followed.values_mut()
     }
 
-    /// `rows` are sorted by the used share of their capacity, highest first. Capacities differ only
-    /// by ports bound by number.
+    /// Adds a sample to each followed destination, drops destinations and follows new ones. `rows`
+    /// must be sorted by used share, highest first. This is nearly the order by ports in use,
+    /// because capacities differ only by ports bound by number.
     pub fn sample(&mut self, at: Duration, rows: &[DestinationUse]) {
         for row in rows.iter().take(KEPT_TO) {
             if let Some(followed) = self.followed.get_mut(&row.destination) {
@@ -44,7 +45,7 @@ impl DestinationTrends {
             }
         }
         if rows.len() <= KEPT_TO {
-            // Destinations that are not listed have no port any more.
+            // All destinations are in `rows`; the others have no port any more.
             let gone = self.followed.values_mut().filter(|followed| !followed.is_sampled_at(at));
             let none = Count { left: Some(u32::MAX), ..Count::default() };
             gone.for_each(|followed| followed.sample(at, none));
@@ -68,7 +69,8 @@ impl DestinationTrends {
     }
 
     /// Drops the smallest followed destination if `row` is larger by more than a quarter plus
-    /// `FEW_PORTS`: destinations of equal size must not replace each other with every snapshot.
+    /// `FEW_PORTS`. Otherwise destinations of equal size would replace each other with every
+    /// snapshot. Returns whether there is room for `row`.
     fn give_way_to(&mut self, row: &DestinationUse) -> bool {
         let smallest = self.followed.iter().min_by_key(|(key, value)| (value.taken(), **key));
         let Some((&destination, followed)) = smallest else { return true };

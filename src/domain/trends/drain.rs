@@ -13,8 +13,9 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Counts the ports of one destination, or all ports of the ephemeral range that no other TCP
-    /// socket uses. Timers last at most 60 s; a timer that the source does not show counts as 60 s.
+    /// Counts the TIME-WAIT ports of one destination, or of the whole ephemeral range if
+    /// `destination` is None. Omits ports that a socket in another state uses, too. Timers last at
+    /// most 60 s; an unknown timer counts as 60 s.
     pub fn of(snapshot: &Snapshot, destination: Option<&Destination>) -> Self {
         let mut freed = vec![0; TIME_WAIT_SECONDS as usize];
         let ephemeral = &snapshot.ephemeral;
@@ -30,8 +31,8 @@ impl Drain {
         Self { freed }
     }
 
-    /// Returns the seconds until `ports` ports are free again if no connection is added; None:
-    /// fewer ports are in TIME-WAIT.
+    /// Returns the seconds until `ports` ports are free again if no connection is added. Returns
+    /// None if fewer ports are in TIME-WAIT.
     pub fn seconds_until(&self, ports: u32) -> Option<u32> {
         if ports == 0 {
             return Some(0);
@@ -48,8 +49,8 @@ fn place(socket: &Socket) -> (Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 
-/// Returns the second in which the last TIME-WAIT of a port ends; None: the port has none, or
-/// another socket holds it too.
+/// Returns the second in which the last TIME-WAIT of a port ends. Returns None if the port has no
+/// TIME-WAIT socket, or if a socket in another state uses it too.
 fn last_second(port: &[Socket], destination: Option<&Destination>) -> Option<usize> {
     let is_counted = |socket: &&Socket| {
         destination.is_none_or(|destination| Destination::of(socket).as_ref() == Some(destination))

@@ -1,4 +1,5 @@
-//! Follows one count over the last seconds and computes its rates by least squares. Does not count.
+//! Keeps the samples of one count over the last seconds and computes its rates by least squares.
+//! Does not count sockets.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -9,13 +10,15 @@ use super::{
     series::Series,
 };
 
-/// Samples are at least this far apart, except for the newest: about 50 fill the window.
+/// Minimum interval between samples, so that about 50 fill the window. The newest sample may be
+/// closer to the one before.
 const STEP: Duration = Duration::from_millis(200);
 
-/// The normal quantile of 95 %, two-sided.
+/// Quantile of the normal distribution for a two-sided 95 % interval.
 const QUANTILE: f64 = 1.959_964;
 
-/// Weight, in degrees of freedom, of the noise of a Poisson process beside the measured scatter.
+/// Weight of the variance of a Poisson process in the mean with the measured variance, in degrees
+/// of freedom.
 const PRIOR_FREEDOM: f64 = 2.0;
 
 /// The counts of one snapshot.
@@ -25,7 +28,7 @@ pub(super) struct Count {
     pub sockets: u32,
     /// Ports in use.
     pub taken: u32,
-    /// Of `taken`: not in TIME-WAIT.
+    /// Ports of `taken` that are not in TIME-WAIT.
     pub lasting: u32,
     /// Ports left; None: not counted.
     pub left: Option<u32>,
@@ -37,7 +40,7 @@ pub(super) struct Count {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Arrivals {
     pub opened: u32,
-    /// Ports of the opened sockets on which there was no other socket.
+    /// Ports of the opened sockets that no other socket used before.
     pub ports: u32,
     pub into_time_wait: u32,
 }
@@ -50,22 +53,22 @@ struct TrendSample {
     arrivals: Arrivals,
 }
 
-/// Shortest time over which a rate is taken, in seconds.
+/// Minimum time by which the ports taken are divided, in seconds.
 const LEAST_SPAN: f64 = 0.5;
 
-/// 13 KB at most.
+/// The history of one range, lane or destination. Takes at most 13 KB.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Followed {
-    /// Oldest first, each later than the one before.
+    /// Sorted by time, oldest first; no two samples have the same time.
     window: VecDeque<TrendSample>,
-    /// Added since the newest sample.
+    /// Arrivals since the newest sample.
     pub waiting: Arrivals,
     series: Series,
     recent: Recent,
 }
 
 impl Followed {
-    /// `at` must be later than the newest sample.
+    /// Adds a sample. `at` must be later than the newest sample.
     pub fn sample(&mut self, at: Duration, count: Count) {
         let mut arrivals = std::mem::take(&mut self.waiting);
         if self.window.is_empty() {
@@ -132,7 +135,7 @@ impl Followed {
         self.series.before(now)
     }
 
-    /// None: there are fewer than two samples, or the newest is older than the window.
+    /// Returns None if there are fewer than two samples, or if the newest is older than the window.
     pub fn trend(&self, now: Duration) -> Option<Trend> {
         let newest = self.window.back()?;
         if self.window.len() < 2 || newest.at + WINDOW < now {
@@ -159,14 +162,14 @@ impl Followed {
         })
     }
 
-    /// Half the 95 % interval of the growth per second: from the noise of a Poisson process with
-    /// the same number of arrivals and departures, or from the scatter of the measured growth,
-    /// whichever is wider.
+    /// Returns half the width of the 95 % interval of the growth per second. Uses the wider of two
+    /// intervals: that of a Poisson process with the same number of arrivals and departures, and
+    /// that of the measured scatter of the growth.
     fn uncertainty(&self, line: &TrendLine) -> f64 {
         let seconds = self.span().as_secs_f64();
         let events: f64 = self.steps().map(|step| step.events()).sum();
-        // Adds one event and half the square of the quantile, as Wilson's interval does, which is
-        // valid for few events and for none.
+        // One event and half the square of the quantile are added, similar to Wilson's interval, so
+        // that the interval is also valid for few events and for none.
         let poisson = (events + 1.0) / seconds;
         let by_poisson =
             QUANTILE * (poisson * line.spread).sqrt() + QUANTILE.powi(2) / 2.0 / seconds;
@@ -211,13 +214,13 @@ impl SampleStep {
         seconds_between(&self.from, &self.to)
     }
 
-    /// Uses the growth if it is larger: after a snapshot that could not list a table, some arrivals
-    /// are missing.
+    /// Returns the sockets opened, at least the growth. Arrivals are too few after a snapshot that
+    /// could not list a table.
     fn opened(&self) -> u32 {
         self.arrivals.opened.max(self.to.count.sockets.saturating_sub(self.from.count.sockets))
     }
 
-    /// The same as `opened`, for ports.
+    /// Returns the ports taken, at least the growth, for the same reason as `opened`.
     fn taken(&self) -> u32 {
         self.arrivals.ports.max(self.to.count.taken.saturating_sub(self.from.count.taken))
     }
@@ -241,8 +244,9 @@ fn seconds_between(earlier: &TrendSample, later: &TrendSample) -> f64 {
 struct TrendLine {
     /// The weight of each sample.
     weights: Vec<f64>,
-    /// The variance of the slope if the count varies by 1 per second. A count includes all earlier
-    /// growth, so each growth counts with the weights of all samples after it.
+    /// The variance of the slope if the variance of the count grows by 1 per second. A count
+    /// includes all earlier growth, so the growth of each step is weighted with the sum of the
+    /// weights of all later samples.
     spread: f64,
 }
 
@@ -267,8 +271,9 @@ impl TrendLine {
     }
 }
 
-/// Student's t of 95 %, two-sided, by the expansion 26.7.5 of Abramowitz and Stegun: 1 % too low at
-/// 3 degrees of freedom, less above.
+/// Returns the quantile of Student's t distribution for a two-sided 95 % interval, by the expansion
+/// 26.7.5 of Abramowitz and Stegun. The result is 1 % too low for 3 degrees of freedom, and more
+/// accurate for more.
 fn student(freedom: f64) -> f64 {
     let z = QUANTILE;
     let terms = [

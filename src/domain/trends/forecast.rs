@@ -1,4 +1,4 @@
-//! How fast a count grows, and when it will have grown by a given number. Does not measure it.
+//! Forecasts when a count will have grown by a given number. Does not measure the growth.
 
 use std::time::Duration;
 
@@ -16,15 +16,16 @@ pub struct Trend {
     pub per_second: f64,
     /// The true growth is within `per_second ± uncertainty` in 19 cases of 20.
     pub uncertainty: f64,
-    /// Growth of the used ports that are not in TIME-WAIT: the growth that remains once the present
-    /// TIME-WAIT sockets have ended.
+    /// Growth of the used ports that are not in TIME-WAIT. This growth remains after the number of
+    /// TIME-WAIT sockets has become constant.
     pub lasting_per_second: f64,
     /// Ports in TIME-WAIT now.
     pub draining: u32,
     pub window: Duration,
 }
 
-/// Longest forecast, in seconds: growth measured over ten seconds does not continue for days.
+/// Maximum length of a forecast, in seconds (two days). Growth measured over ten seconds is no
+/// evidence for a longer time.
 const FORESEEABLE: f64 = 172_800.0;
 
 /// Times in seconds from the last snapshot.
@@ -32,16 +33,16 @@ const FORESEEABLE: f64 = 172_800.0;
 pub struct Forecast {
     pub seconds: f64,
     pub earliest: f64,
-    /// None: it may never happen.
+    /// None if the ports may never be used up.
     pub latest: Option<f64>,
 }
 
 impl Trend {
-    /// Forecasts when `available` more ports are used; None: never at this rate, or not within two
-    /// days.
+    /// Forecasts when `available` more ports will be used. Returns None if this happens never at
+    /// this rate, or not within two days.
     ///
-    /// TIME-WAIT ends after 60 s, so connections that only pass through it stop adding ports then:
-    /// beyond 60 s the lasting growth decides.
+    /// TIME-WAIT ends after 60 s. From then on, TIME-WAIT at a constant rate adds no more ports, so
+    /// only `lasting_per_second` counts.
     pub fn until(&self, available: u32) -> Option<Forecast> {
         if available == 0 {
             return Some(Forecast { seconds: 0.0, earliest: 0.0, latest: Some(0.0) });
@@ -60,8 +61,9 @@ impl Trend {
         (seconds <= FORESEEABLE).then_some(Forecast { seconds, earliest, latest })
     }
 
-    /// Seconds until `wanted` more ports are used if the ports not in TIME-WAIT grow by `lasting`
-    /// per second; 0: within the 60 s in which all present TIME-WAIT sockets end.
+    /// Returns the seconds until `wanted` more ports are used if the ports not in TIME-WAIT grow by
+    /// `lasting` per second. Returns 0 if this happens within 60 s, while the present TIME-WAIT
+    /// sockets end, and None if it never happens.
     fn lasting_until(&self, wanted: f64, lasting: f64) -> Option<f64> {
         let period = f64::from(TIME_WAIT_SECONDS);
         let came = (lasting + self.into_time_wait_per_second) * period;
@@ -72,11 +74,12 @@ impl Trend {
         (lasting > 0.0).then(|| period + left / lasting)
     }
 
-    /// The interval in which it happens in 19 cases of 20, if the growth stays as it is.
+    /// Returns the earliest and the latest time at which `wanted` more ports are used, with a
+    /// probability of 95 % if the growth does not change.
     ///
-    /// In `t` seconds the growth `g ± u` adds up to `g t ± u t`. The noise continues meanwhile:
-    /// over the window `w` it caused the uncertainty `u`, so over `t` it adds `u √(w t)`. Both
-    /// together: `g t ± u √(t² + w t) = wanted`, a quadratic equation in `t`.
+    /// In `t` seconds the growth `g ± u` adds up to `g t ± u t`. The future growth
+    /// has noise, too: over the window `w` noise caused the uncertainty `u`, so over `t` it adds
+    /// `u √(w t)`. Both together give `g t ± u √(t² + w t) = wanted`, a quadratic equation in `t`.
     fn bounds(&self, wanted: f64) -> (f64, Option<f64>) {
         let (growth, noise) = (self.per_second, self.uncertainty.powi(2));
         let half = 2.0 * wanted * growth + noise * self.window.as_secs_f64();

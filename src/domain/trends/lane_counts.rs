@@ -5,14 +5,14 @@ use super::followed::Count;
 use crate::domain::{Ephemeral, Lane, Protocol, Snapshot, Socket, State};
 
 pub(super) struct LaneCounts {
-    /// Sockets, in the order of `Protocol::EACH`.
+    /// Numbers of sockets, in the order of `Protocol::EACH`.
     pub sockets: [u32; 2],
-    /// In the order of `Lane::EACH`.
+    /// Counts of each lane, in the order of `Lane::EACH`.
     pub lanes: [Count; 4],
 }
 
 impl LaneCounts {
-    /// The snapshot must be sorted.
+    /// Counts the sockets of a snapshot, which must be sorted by protocol and port.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut lane_counts = Self { sockets: [0; 2], lanes: [Count::default(); 4] };
         for protocol in Protocol::EACH {

@@ -8,14 +8,15 @@ use super::followed::Count;
 /// Older scans are dropped.
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Scans that are closer together share a slot: at most 63 slots.
+/// Minimum length of a slot; closer scans share one. This limits a minute to 63 slots.
 const SLOT: Duration = Duration::from_millis(970);
 
-/// The next scan is expected after the same interval as the last one, but not before this time.
+/// Minimum interval until the next scan, for the computation of `expected`. Otherwise the interval
+/// of the last two scans is used.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Factor of `expected`: intervals differ, and a screen that reports a failure afterwards is late.
-/// With this factor it is early by at least a second (tests/tense.rs).
+/// Safety factor of `expected`: the next interval may be longer, and FAILING must be shown before
+/// the first call fails. With this factor it is shown at least a second earlier (tests/tense.rs).
 const MARGIN: f64 = 1.5;
 
 /// A range or destination stays FAILING for this time after a scan at which too few ports were
@@ -26,16 +27,18 @@ const HELD: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastMinute {
     pub scans: u32,
-    /// Scans at which no port was left.
+    /// Number of scans at which no port was left.
     pub full: u32,
-    /// How long ago the latest of these scans was.
+    /// Time since the latest scan at which no port was left.
     pub since_full: Option<Duration>,
     /// Fewest ports left at a scan.
     pub fewest: u32,
-    /// How long ago a scan showed no port left, or fewer than `expected` was at that time.
+    /// Time since the latest scan at which no port was left, or fewer ports than `expected` at that
+    /// time.
     pub since_short: Option<Duration>,
-    /// Ports that may be taken before the next scan: by the mean rate of the last seconds or by
-    /// that of the worst second of the last minute, whichever is more, multiplied by 1.5.
+    /// Number of ports that may be taken before the next scan: 1.5 times the higher of two rates,
+    /// multiplied by the interval. One is the mean of the last seconds. The other is that of the
+    /// worst second of the last minute in which more than two thirds of the ports were in use.
     pub expected: u32,
     /// The time that these scans cover.
     pub span: Duration,
@@ -52,30 +55,30 @@ impl LastMinute {
 /// The time since the previous scan, and the ports taken in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Interval {
-    /// When the previous scan was; for the first scan its own time.
+    /// Time of the previous scan; for the first scan, its own time.
     pub from: Duration,
-    /// Ports taken since then, without those that are free again.
+    /// Ports taken since then, without those that became free again.
     pub taken: u32,
-    /// Mean of the last seconds, including this interval.
+    /// Mean rate of the last seconds, including this interval.
     pub taken_per_second: f64,
 }
 
-/// 6 KB at most.
+/// The scans of the last minute. Takes at most 6 KB.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
-    /// Oldest first.
+    /// Sorted by time, oldest first.
     slots: VecDeque<ScanSeries>,
     /// More than two thirds of the ports were used at the newest scan.
     is_crowded: bool,
     expected: u32,
 }
 
-/// Scans that follow each other closely. Times are since the first scan of the run.
+/// The scans of one slot. Times are measured from the first scan of the run.
 #[derive(Clone, Copy, Debug)]
 struct ScanSeries {
-    /// When the scan before its first one was.
+    /// Time of the last scan before the slot.
     from: Duration,
-    /// When its newest scan was.
+    /// Time of the newest scan of the slot.
     to: Duration,
     scans: u32,
     full: u32,
@@ -83,13 +86,13 @@ struct ScanSeries {
     full_at: Option<Duration>,
     short_at: Option<Duration>,
     taken: u32,
-    /// More than two thirds of the ports were used at `from`. Otherwise the ports taken since may
-    /// be those of a connection pool that is filled only once.
+    /// More than two thirds of the ports were used at `from`. Other slots do not count for
+    /// `expected`: their ports may have been taken by a connection pool that is filled only once.
     is_crowded: bool,
 }
 
 impl Recent {
-    /// `at` must be later than the newest scan.
+    /// Adds a scan. `at` must be later than the newest scan.
     pub fn sample(&mut self, at: Duration, interval: Interval, count: &Count) {
         let Some(left) = count.left else { return };
         while self.slots.front().is_some_and(|slot| slot.to + MINUTE <= at) {
@@ -114,7 +117,7 @@ impl Recent {
         self.is_crowded = left < count.size / 3;
     }
 
-    /// None: there was no scan in the last minute.
+    /// Returns None if there was no scan in the last minute.
     pub fn last_minute(&self, now: Duration) -> Option<LastMinute> {
         let slots = || self.slots.iter().filter(|slot| slot.to + MINUTE > now);
         let since = |of: fn(&ScanSeries) -> Option<Duration>| {
@@ -132,7 +135,8 @@ impl Recent {
         })
     }
 
-    /// Returns the newest slot if it is still short, else a new one.
+    /// Removes and returns the newest slot if it is shorter than `SLOT`; otherwise returns a new
+    /// one.
     fn slot_at(&mut self, from: Duration) -> ScanSeries {
         let is_open = |slot: &&ScanSeries| slot.to.saturating_sub(slot.from) < SLOT;
         if self.slots.back().as_ref().is_some_and(is_open)

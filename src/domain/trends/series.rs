@@ -1,21 +1,21 @@
-//! One count over a whole run, in few points. Computes no rates.
+//! The history of one count over a whole run, in at most 256 points. Computes no rates.
 
 use std::time::Duration;
 
-/// Maximum number of points; at this number every second one is dropped.
+/// Maximum number of points. When it is reached, every second point is dropped.
 const MOST_POINTS: usize = 256;
 
-/// 2 KB at most.
+/// Points of one count, oldest first. Takes at most 2 KB.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Series {
     points: Vec<Point>,
-    /// Points are at least this far apart, except for the newest.
+    /// Minimum interval between points. The newest point may be closer to the one before.
     step: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Point {
-    /// Hundredths of a second since the first snapshot: 497 days in 32 bits.
+    /// Hundredths of a second since the first snapshot; 32 bits last for 497 days.
     tick: u32,
     count: u32,
 }

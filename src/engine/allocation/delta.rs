@@ -1,4 +1,5 @@
-//! Statistics that a run adds between two reports. Counts without allocating, merges without loss.
+//! Statistics of a run between two reports. Counting an attempt allocates no memory, and merging
+//! two deltas loses no count.
 
 use std::{cmp::Ordering, collections::VecDeque, time::Duration};
 
@@ -8,7 +9,7 @@ use crate::{
     engine::message::{AllocationDelta, Finished},
 };
 
-/// Maximum number of attempts, and of allocations, that a delta lists one by one.
+/// Maximum number of attempts that a delta lists one by one, and maximum number of allocations.
 pub const RECENT: usize = 64;
 
 /// Statistics since the last report.
@@ -33,13 +34,13 @@ impl DeltaCounts {
         }
     }
 
-    /// Counts an attempt; allocates nothing.
+    /// Counts an attempt. Allocates no memory.
     pub fn count(&mut self, attempt: &Attempt) {
         self.figures.attempts += 1;
         self.figures.collisions += u64::from(attempt.outcome() == Outcome::InUse);
         self.figures.busy += attempt.took;
-        // Ports outside the range have no counter, nor has port 0 (the kernel found none to
-        // choose).
+        // Ports outside the range have no counter. An attempt has port 0 if the kernel found no
+        // port to choose; it is not counted by port either.
         let place = attempt.port.checked_sub(self.first).map(usize::from);
         if let Some(tries) = place.and_then(|place| self.tries.get_mut(place)) {
             *tries += 1;
@@ -85,8 +86,8 @@ impl DeltaCounts {
     }
 }
 
-/// Merges two deltas. The current state, such as held ports, is that of the newer one. If they
-/// belong to different runs, only the newer run counts.
+/// Merges two deltas. The current state, such as held ports, is that of the newer delta. If the
+/// deltas belong to different runs, returns the delta of the newer run.
 pub fn merge(older: AllocationDelta, newer: AllocationDelta) -> AllocationDelta {
     if older.run != newer.run {
         return if older.run > newer.run { older } else { newer };

@@ -1,4 +1,4 @@
-//! One run: its allocator, held ports and statistics. Knows no speed and no channel.
+//! One run: its allocator, held ports and statistics. Does not depend on the speed or on channels.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,8 @@ pub struct AllocationRun {
 impl AllocationRun {
     /// Prepares a run.
     ///
-    /// Errors, as text: no socket could be created, or no port may be tried.
+    /// Errors, as text: no socket could be created, no port may be tried, the snapshot that the
+    /// strategy needs failed, or the kernel cannot choose within the range.
     pub fn prepare(host: &dyn Host, number: u64, setup: &Setup) -> Result<Self, Text> {
         let candidates = Candidates::new(setup.range, &setup.reserved);
         if candidates.len() == 0 {
@@ -78,7 +79,8 @@ impl AllocationRun {
         })
     }
 
-    /// Makes `count` attempts. Returns false if the run reached `stop_after`, with which it ends.
+    /// Makes up to `count` attempts. Returns false if the run has ended, because it reached
+    /// `stop_after`.
     pub fn attempt(&mut self, count: u32, hold: bool) -> bool {
         let mut left = count;
         let mut goes_on = true;
@@ -99,8 +101,8 @@ impl AllocationRun {
                     self.finish(Some(attempt.port))
                 }
                 Progress::GaveUp(Some(_)) => self.finish(None),
-                // The strategy has no port left. If it had none from the start, the other attempts
-                // are skipped.
+                // The strategy has no port left. If it had none from the start, the remaining
+                // attempts are skipped.
                 Progress::GaveUp(None) => {
                     left = if self.attempts == 0 { 0 } else { left };
                     self.finish(None)
@@ -110,8 +112,8 @@ impl AllocationRun {
         goes_on
     }
 
-    /// Takes a new snapshot before an allocation if the last one is old or was wrong. If that
-    /// fails, the last one is kept: the bind decides anyway.
+    /// Takes a new snapshot before an allocation if the last snapshot is old or was wrong. If that
+    /// fails, the last snapshot stays in use, because only a bind decides whether a port is free.
     fn look_again(&mut self) {
         let Some(look) = &mut self.look else { return };
         let is_stale = self.must_look || look.at.elapsed() >= FRESH;

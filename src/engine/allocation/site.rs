@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Processes that hold ports there: pid, name, command, uid.
+/// Processes that hold the simulated host's occupied ports: pid, name, command, uid.
 const RESIDENTS: [(u32, &str, &str, u32); 4] = [
     (1187, "nginx", "nginx: worker process", 33),
     (2240, "postgres", "postgres: checkpointer", 70),
@@ -18,13 +18,14 @@ const RESIDENTS: [(u32, &str, &str, u32); 4] = [
     (4711, "python3", "python3 load.py", 1000),
 ];
 
-/// Users of these processes, besides root and user.
+/// Users of these processes, in addition to `root` and `user`, which every simulated host has.
 const USERS: [(u32, &str); 2] = [(33, "www-data"), (70, "postgres")];
 
-/// One TCP socket in `BOUND_EACH` is bound-inactive, the others are ESTABLISHED.
+/// A TCP socket is bound-inactive if its port is a multiple of this, and ESTABLISHED otherwise.
 const BOUND_EACH: u16 = 4;
 
-/// Returns the simulated host of this run and its reserved ports: those of the real host's policy.
+/// Returns the simulated host of this run, and its reserved ports, which are those of the real
+/// host.
 ///
 /// Errors: the policy could not be read.
 pub fn build(
@@ -34,7 +35,7 @@ pub fn build(
 ) -> Result<(SimulatedHost, Vec<PortRange>), HostError> {
     let (mut ephemeral, _) = machine.policy()?;
     let reserved = ephemeral.reserved().to_vec();
-    // Only the occupancy is simulated: every port may be bound without a capability.
+    // The simulation covers the occupancy, but no privileges, so that no port needs a capability.
     ephemeral.unprivileged_start = 0;
     let candidates = Candidates::new(setup.range, &reserved);
     let builder = inhabited().ephemeral(ephemeral);

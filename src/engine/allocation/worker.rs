@@ -18,14 +18,14 @@ use crate::{
     host::{Host, simulated::SimulatedHost},
 };
 
-/// Attempts between two checks of the clock and of the requests.
+/// Number of attempts between two checks of the clock and of the requests.
 const BATCH: u32 = 256;
 
 /// Time between two deltas while attempts are made.
 const REPORT_INTERVAL: Duration = Duration::from_millis(33);
 
-/// Maximum lag that is caught up; beyond it (a stopped process, a suspended host) attempts are
-/// skipped.
+/// Maximum lag for which late attempts are made up. After a longer delay, such as a stopped process
+/// or a suspended host, earlier attempts are skipped.
 const LAG: Duration = Duration::from_millis(100);
 
 pub struct AllocationWorker<'a> {
@@ -34,7 +34,7 @@ pub struct AllocationWorker<'a> {
     requests: mpsc::Receiver<AllocationRequest>,
     runs: u64,
     run: Option<AllocationRun>,
-    /// Simulated host of the run's ports, if they are not on `host`.
+    /// Simulated host whose ports the run binds; `None` if the run uses `host`.
     simulated: Option<SimulatedHost>,
     is_running: bool,
     speed: Speed,
@@ -44,7 +44,8 @@ pub struct AllocationWorker<'a> {
     reported: Instant,
     /// Attempts were made that are in no delta yet.
     has_news: bool,
-    /// Delta that found no room; kept, so that no count is lost.
+    /// Delta for which there was no room. It is merged into the next delta, so that no count is
+    /// lost.
     unsent: Option<AllocationDelta>,
 }
 
@@ -161,7 +162,7 @@ impl<'a> AllocationWorker<'a> {
         self.deliver_delta()
     }
 
-    /// Ends the run and releases its ports before they are tried again.
+    /// Ends the run and releases its ports, so that the next run can bind them.
     fn end_run(&mut self) {
         self.is_running = false;
         (self.unsent, self.has_news) = (None, false);
@@ -239,7 +240,7 @@ impl<'a> AllocationWorker<'a> {
         }
     }
 
-    /// Sends the statistics, waiting for room; afterwards everything is reported.
+    /// Sends all unreported statistics. Waits for room.
     fn deliver_delta(&mut self) -> Result<(), AllocationStop> {
         match self.take_delta() {
             Some(delta) => self.deliver(Report::Allocation(Box::new(delta))),

@@ -11,9 +11,11 @@ use crate::{
     engine::{lab::ground::occupied, message::CurvePoint},
 };
 
-/// Runs per occupancy in one sweep, the same if each run builds its occupancy, number of sweeps.
+/// Number of runs per occupancy in one sweep.
 const RUNS: u64 = 100;
+/// Number of runs per occupancy in one sweep with `Pattern::Built`.
 const RUNS_BUILT: u64 = 4;
+/// Number of sweeps.
 const SWEEPS: u32 = 5;
 
 /// Shares measured: steps of 5 %, and smaller ones at the steep end.
@@ -56,7 +58,7 @@ impl Curve {
         let runs = if self.pattern == Pattern::Built { RUNS_BUILT } else { RUNS };
         let contest = self.contest.get_or_insert_with(|| {
             let mut terms = self.terms.clone();
-            // Different from the seeds of the runs and of all other points.
+            // This makes the seed different from those of the runs and of all other points.
             let place = (u64::from(self.sweep) + 1) * SHARES.len() as u64 + self.at as u64;
             terms.seed = terms.seed.wrapping_add(place);
             let count = occupied(SHARES[self.at], terms.candidates.len());

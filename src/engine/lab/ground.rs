@@ -16,8 +16,9 @@ use crate::{
     host::Host,
 };
 
-/// Number of attempts in memory, and of real ones, between two checks of the requests.
+/// Number of simulated attempts between two checks of the requests.
 const BATCH: u32 = 1 << 14;
+/// Number of real attempts between two checks of the requests.
 const REAL_BATCH: u32 = 1 << 8;
 
 pub enum LabBackend {
@@ -66,7 +67,7 @@ impl LabBackend {
         }
     }
 
-    /// Makes about `budget` attempts, until `until` runs in total are complete.
+    /// Makes about `budget` attempts. Stops earlier if `until` runs in total are complete.
     ///
     /// Errors, as text: the sockets of the host could no longer be listed.
     pub fn advance(
@@ -99,7 +100,7 @@ impl LabBackend {
         Ok(())
     }
 
-    /// Returns the state; the caller fills in the number, the curve and whether it runs.
+    /// Returns the state of the lab. The caller sets `number`, `curve` and `is_running`.
     pub fn report(&self) -> LabReport {
         let (candidates, occupied, columns, limitation) = match self {
             Self::Simulated(contest, candidates) => {

@@ -40,8 +40,8 @@ struct MachineSlot {
     /// Time of the strategy's own snapshot; `None` if none was taken.
     seen: Option<Instant>,
     has_begun: bool,
-    /// Last expected values, with the snapshot and the number of remembered ports that they are
-    /// for.
+    /// Last expected values, with the two numbers that they were computed for: that of the
+    /// snapshot, and that of remembered ports.
     known: Option<((u64, u32), Option<Expected>)>,
 }
 
@@ -105,7 +105,7 @@ impl MachineContest {
         (self.look.candidates.len(), self.look.occupied)
     }
 
-    /// Makes about `budget` attempts, until `until` runs in total are complete.
+    /// Makes about `budget` attempts. Stops earlier if `until` runs in total are complete.
     pub fn advance(
         &mut self,
         budget: u32,
@@ -131,8 +131,8 @@ impl MachineContest {
         Ok(())
     }
 
-    /// Makes one attempt for each strategy whose allocation is in progress; when all have ended,
-    /// the next call starts the next run.
+    /// Makes one attempt for each strategy whose allocation is in progress. Once all allocations
+    /// have ended, the next call starts the next run.
     pub fn step(&mut self) -> Result<(), Text> {
         if self.has_ended() {
             self.begin();

@@ -22,7 +22,7 @@ const END: u8 = 1;
 /// Order to end without a report, because another race replaces it.
 const VANISH: u8 = 2;
 
-/// The current race, if any. Dropping this ends it.
+/// Starts and ends races. Dropping it ends the current race.
 pub struct Races {
     outbox: SharedOutbox,
     alive: Alive,
@@ -73,7 +73,7 @@ fn run(number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
     let now = || order.load(Ordering::Acquire);
     let mut reported = |report: &RaceReport| {
         if now() == GO_ON {
-            // The next report replaces one that found no room.
+            // If there is no room, the report is dropped. The next report replaces it.
             let _ = outbox.offer(Report::Race(Box::new(RaceReport { number, ..report.clone() })));
         }
         now() == GO_ON
@@ -84,7 +84,7 @@ fn run(number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
     }
 }
 
-/// Outbox that one race after the other uses.
+/// Outbox that successive races share.
 #[derive(Clone)]
 struct SharedOutbox(Arc<Mutex<Box<dyn Outbox>>>);
 

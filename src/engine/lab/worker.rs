@@ -27,14 +27,14 @@ use crate::{
 /// Time between two reports while attempts are made.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Attempts for the curve between two checks of the requests.
+/// Number of attempts for the curve between two checks of the requests.
 const SLICE: u32 = 1 << 13;
 
-/// Once every point was measured, the curve gets one part in `REFINEMENT` of the time.
+/// Once every point was measured, the curve gets 1 / `REFINEMENT` of the time.
 const REFINEMENT: u32 = 10;
 
-/// Maximum lag that is caught up; beyond it (a stopped process, a suspended host) steps are
-/// skipped.
+/// Maximum lag for which late steps are made up. After a longer delay, such as a stopped process or
+/// a suspended host, earlier steps are skipped.
 const LAG: Duration = Duration::from_millis(100);
 
 pub struct LabWorker<'a> {
@@ -54,15 +54,16 @@ pub struct LabWorker<'a> {
     curve_due: Instant,
     reported: Instant,
     has_news: bool,
-    /// What a fast lab shows unchanged for a while, and since when.
+    /// Occupancies and attempts that all reports repeat for a time of `STILL` at a high speed, and
+    /// the time since they have been reported.
     still: Option<(Instant, Vec<Still>)>,
 }
 
-/// An occupancy, and the attempts on it.
+/// The occupancy and the attempts of one strategy, as reported.
 type Still = (Arc<FreePorts>, Vec<Attempt>);
 
-/// Minimum time between changes of large areas. Three changes a second may harm people (WCAG 2.2,
-/// success criterion 2.3.1).
+/// Minimum time between changes of large areas. It limits the changes to 2.5 a second, because more
+/// than three flashes a second may cause seizures (WCAG 2.2, success criterion 2.3.1).
 const STILL: Duration = Duration::from_millis(400);
 
 /// The lab prepared last.
@@ -255,7 +256,7 @@ impl<'a> LabWorker<'a> {
     }
 
     /// Advances the curve. Until every point was measured, it gets half of the time while the lab
-    /// is running, and all of it otherwise; after that, one part in `REFINEMENT`.
+    /// is running, and all of it otherwise. After that, it gets 1 / `REFINEMENT` of the time.
     fn sweep(&mut self) {
         let begun = Instant::now();
         let Some(curve) = self.lab.as_mut().and_then(|lab| lab.curve.as_mut()) else { return };
@@ -272,14 +273,14 @@ impl<'a> LabWorker<'a> {
         self.curve_due = Instant::now() + rest;
     }
 
-    /// Sends a report if there is room; else the next one replaces it.
+    /// Sends a report if there is room. Otherwise the next report replaces it.
     fn offer_report(&mut self) {
         if let Some(report) = self.report() {
             self.has_news = self.outbox.offer(report).is_err();
         }
     }
 
-    /// Sends a report, waiting for room; afterwards everything is reported.
+    /// Sends a report. Waits for room.
     fn deliver_report(&mut self) -> Result<(), LabStop> {
         let Some(report) = self.report() else { return Ok(()) };
         self.has_news = false;
@@ -303,8 +304,8 @@ impl<'a> LabWorker<'a> {
         Some(Report::Lab(Arc::new(report)))
     }
 
-    /// Keeps occupancies and attempts unchanged for a while at a high speed: large areas must not
-    /// blink.
+    /// Replaces occupancies and attempts with those reported before, until `STILL` has passed. Does
+    /// so only at a high speed, so that large areas of the screen do not flash.
     fn calm(&mut self, contenders: &mut [Contender]) {
         if !self.is_running || self.speed <= Speed::Twenty {
             self.still = None;

@@ -19,21 +19,23 @@ use crate::{
 /// Interval of checks whether a quarantine is over, while there is one.
 const PASS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Maximum number of quarantines ended in one go.
+/// Maximum number of quarantines ended in one check.
 const MOST_PASSING: usize = 1024;
 
 /// Interval of checks whether lease holders are alive, while there are leases.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Minimum pause after such a check, as a multiple of its duration: normally, and if a client found
-/// no port left.
+/// Minimum pause after a check of lease holders, as a multiple of the check's duration.
 const IDLE: u32 = 20;
+/// Pause after a check of lease holders if a client found no port left, as a multiple of the
+/// check's duration.
 const IDLE_IN_NEED: u32 = 4;
 
-/// Maximum of the second of these pauses.
+/// Maximum pause after a check of lease holders if a client found no port left.
 const LONGEST_IN_NEED: Duration = Duration::from_secs(1);
 
-/// Pid of init, which never ends. A client that sends it has lost its parent in the meantime.
+/// Pid of init, which never ends. A client that sends its parent's pid sends this one if the parent
+/// has ended.
 const INIT: u32 = 1;
 
 /// Reason why a process gets no port.
@@ -63,7 +65,7 @@ pub struct LeaseTable {
     begun: Instant,
     next_pass: Instant,
     next_look: Instant,
-    /// Earliest time of a check that a request may cause.
+    /// Earliest time of a check that is made because a client found no port left.
     next_look_in_need: Instant,
 }
 
@@ -101,14 +103,13 @@ impl LeaseTable {
         Ok(self.pool.book(self.now(), Priority::Normal, holder, |_| {})?)
     }
 
-    /// Releases a lease of which the client never learned. The port is in quarantine like any
-    /// other.
+    /// Releases a lease whose answer did not reach the client. The port goes into quarantine like
+    /// any other returned port.
     pub fn give_back(&mut self, lease: &Lease) {
         self.pool.release(self.now(), lease.port);
     }
 
-    /// Returns when there is something to do without a request; `None` if nothing is leased or in
-    /// quarantine.
+    /// Returns the time of the next check; `None` if nothing is leased or in quarantine.
     pub fn due(&self) -> Option<Instant> {
         let pass = (self.pool.resting().len() > 0).then_some(self.next_pass);
         let look = (self.pool.leases().len() > 0).then_some(self.next_look);
@@ -120,7 +121,8 @@ impl LeaseTable {
         self.next_look_in_need
     }
 
-    /// How many ports are leased, free and in quarantine. Other programs may have bound free ones.
+    /// Returns how many ports are leased, free and in quarantine. Other programs may have bound
+    /// some of the free ports.
     pub fn ports(&self) -> PoolPorts {
         PoolPorts {
             leased: self.pool.leases().len(),

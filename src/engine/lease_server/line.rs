@@ -2,16 +2,16 @@
 
 use crate::domain::Text;
 
-/// Maximum length of a line with its newline, in bytes, as in portserver.
+/// Maximum length of a line in bytes, including its newline, as in portserver.
 pub const LONGEST: usize = 20;
 
-/// Error: the line is not a pid. Contains it as far as it was read.
+/// Error: the line is not a pid. Contains the part of the line that was read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid pid '{0}'")]
 pub struct NotAPid(pub Text);
 
-/// Returns the pid of a complete line, with or without its newline. Blanks around the digits are
-/// ignored, as in portserver.
+/// Returns the pid of a complete line, with or without its newline. ASCII whitespace around the
+/// digits is ignored, as in portserver.
 pub fn parse(line: &[u8]) -> Result<u32, NotAPid> {
     let digits = line.trim_ascii();
     let is_number = digits.iter().all(u8::is_ascii_digit) && line.len() <= LONGEST;

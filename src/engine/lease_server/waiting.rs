@@ -7,12 +7,12 @@ use crate::{
     host::linux::lease_socket::{Client, ClientInput},
 };
 
-/// Number of bytes read, as in portserver: more than a line may have, because unread bytes turn the
-/// close into a reset (unix(7)).
+/// Maximum number of bytes read from a client, as in portserver. It exceeds the maximum length of a
+/// line, because close() with unread bytes resets the connection (unix(7)).
 const ROOM: usize = 100;
 
-/// A pid without a newline counts as the line once nothing follows it for this time: portserver
-/// takes what the first read returns, and some clients send no newline.
+/// Time after which a pid without a newline counts as a complete line if nothing follows. Some
+/// clients send no newline, because portserver uses whatever its first read returns.
 const QUIET: Duration = Duration::from_millis(500);
 
 pub struct Waiting {
@@ -20,7 +20,7 @@ pub struct Waiting {
     pub since: Instant,
     said: [u8; ROOM],
     length: usize,
-    /// Time when its last bytes arrived.
+    /// Time when the client's last bytes arrived.
     received: Instant,
 }
 
@@ -39,8 +39,8 @@ impl Waiting {
         Self { client, since, said: [0; ROOM], length: 0, received: since }
     }
 
-    /// Reads from the client. A line ends with a newline, with more bytes than it may have, or when
-    /// the client closes its side.
+    /// Reads from the client. A line is complete when it contains a newline, when it is longer than
+    /// `LONGEST`, or when the client closes its side of the connection.
     pub fn receive(&mut self, now: Instant) -> Said {
         match self.client.receive(&mut self.said[self.length..]) {
             ClientInput::Nothing => return Said::Nothing,
@@ -57,8 +57,8 @@ impl Waiting {
         Said::Line(self.line())
     }
 
-    /// Returns when the bytes received so far count as the line if nothing follows; `None` if they
-    /// are not a pid yet.
+    /// Returns the time when the bytes received so far count as a complete line if nothing follows;
+    /// `None` if they are not a pid.
     pub fn complete_at(&self) -> Option<Instant> {
         self.line().is_ok().then_some(self.received + QUIET)
     }

@@ -1,4 +1,5 @@
-//! A pool on its host, with its lease holder and its last messages. Knows no channel and no clock.
+//! A pool on its host, with its lease holder and its last error message. Uses no channel and reads
+//! no clock.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,7 +23,7 @@ pub struct Open {
     pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
     /// Holder of the next leases, or why there is none.
     holder: Result<LeaseHolder, Text>,
-    /// The limit on held sockets is the configured one; the host would allow more.
+    /// The configured limit on held sockets applies, because the host would allow more.
     is_limit_ours: bool,
     /// What the host cannot do, for example "IPv4 only".
     limitation: Option<Text>,
@@ -204,7 +205,7 @@ fn is_alive(host: &dyn Host, holder: LeaseHolder) -> bool {
     host.is_alive(holder.pid, holder.started)
 }
 
-/// Returns the setup of a run with the same simulated occupancy.
+/// Returns the setup of a run whose simulated occupancy is that of the pool.
 fn setup(plan: &PoolPlan) -> Setup {
     Setup {
         site: plan.site,

@@ -15,7 +15,7 @@ use crate::{
     host::Host,
 };
 
-/// Time between two reports that nobody requested.
+/// Minimum time between reports that do not follow a request.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Interval of checks whether a quarantine is over, while there is one.
@@ -28,9 +28,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum News {
     None,
-    /// For the next regular report.
+    /// There is. The report is sent once `REPORT_INTERVAL` has passed.
     InTurn,
-    /// For a report at once, because a request was handled.
+    /// There is. The report is sent at once, because a request was handled.
     AtOnce,
 }
 
@@ -97,8 +97,8 @@ impl<'a> PoolWorker<'a> {
         }
     }
 
-    /// Returns when there is something to do without a request; `None` if nothing is leased, in
-    /// quarantine or unreported.
+    /// Returns the time of the next check or report; `None` if nothing is leased, in quarantine or
+    /// unreported.
     fn due(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
         let moments = [
@@ -135,7 +135,7 @@ impl<'a> PoolWorker<'a> {
         Ok(())
     }
 
-    /// Opens a pool. Releases first what the previous one held, before the host's ports are read.
+    /// Opens a pool. Closes the previous pool first, so that the ports it held count as free.
     fn begin(&mut self, plan: &PoolPlan) -> Result<(), Text> {
         self.open = None;
         self.number += 1;

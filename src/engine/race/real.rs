@@ -1,4 +1,5 @@
-//! A race of real processes: starts the holder, reads its rounds. Binds no ports itself.
+//! A race of real processes: starts the holder process and reads its reports. Binds no ports
+//! itself.
 
 use std::{
     fmt::Display,
@@ -87,8 +88,8 @@ struct RealRace {
 }
 
 impl RealRace {
-    /// Waits for a line, at most the time between two reports. The argument is the time of the last
-    /// line.
+    /// Waits for a line and handles it. Waits at most `REPORT_INTERVAL`. `received` is the time of
+    /// the last line, and is updated.
     fn receive(&mut self, received: &mut Instant) -> Result<RaceProgress, Trouble> {
         match self.holder.receive(REPORT_INTERVAL).map_err(|error| failed(error.to_string()))? {
             ChildInput::Line(line) => {

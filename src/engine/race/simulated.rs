@@ -19,7 +19,7 @@ use crate::{
     host::course::Course,
 };
 
-/// Rounds between two checks of the clock.
+/// Number of rounds between two checks of the clock.
 const BATCH: u32 = 64;
 
 pub fn run(course: &Course, tally: &mut RaceTally, on_report: &mut dyn FnMut(&RaceReport) -> bool) {
@@ -37,10 +37,10 @@ pub fn run(course: &Course, tally: &mut RaceTally, on_report: &mut dyn FnMut(&Ra
     }
 }
 
-/// Minimum length of a window: no rate can be computed over zero time.
+/// Minimum length of a window, because no rate can be computed over zero time.
 const SHORTEST: Duration = Duration::from_nanos(1);
 
-/// Simulated ports, by their number in the range.
+/// State of a simulated race. A port is represented by its index in the range.
 struct RaceWorker<'a> {
     course: &'a Course,
     random: ChaCha8Rng,
@@ -90,7 +90,8 @@ impl<'a> RaceWorker<'a> {
         RoundResult { window, free, bound, is_stolen, is_kept: true, is_refused }
     }
 
-    /// Binds a port for the competitor. Returns whether it tried the kept port before.
+    /// Binds a free port at random for the competitor. Returns whether the competitor tried the
+    /// kept port first.
     fn steal(&mut self, kept: usize) -> bool {
         let mut is_refused = false;
         let port = loop {
@@ -114,7 +115,8 @@ impl<'a> RaceWorker<'a> {
         }
     }
 
-    /// Binds a free port at random; there is one, because the competitor leaves half of them.
+    /// Binds a free port at random. There always is one, because the competitor binds at most half
+    /// of the free ports.
     fn bind(&mut self) -> usize {
         loop {
             let port = self.random.random_range(0..self.is_taken.len());

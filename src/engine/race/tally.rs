@@ -1,4 +1,4 @@
-//! Counts the rounds of a race, and computes what was expected of them. Runs no race.
+//! Counts the rounds of a race, and computes the expected number of stolen ports. Runs no race.
 
 use std::time::Duration;
 
@@ -8,14 +8,15 @@ use crate::{
     engine::message::{RacePlace, RaceReport, Rounds},
 };
 
-/// Result of one round: one port closed and bound again, another kept.
+/// Result of one round, in which one port is closed and bound again, and another port is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct RoundResult {
     pub window: Duration,
-    /// Mean number of ports that the competitor could have bound.
+    /// Mean number of ports that were free for the competitor.
     pub free: f64,
-    /// Number of ports that the competitor bound, from which its rate is computed: while the holder
-    /// works between two windows, the competitor may get less CPU time.
+    /// Number of ports that the competitor bound within the window. The competitor's rate is
+    /// computed from this, because between two windows the holder works and the competitor may get
+    /// less CPU time.
     pub bound: u32,
     pub is_stolen: bool,
     pub is_kept: bool,
@@ -62,7 +63,7 @@ impl RaceTally {
         }
     }
 
-    /// Returns the statistics that closed and kept ports have in common.
+    /// Returns the statistics that are the same for closed and for kept ports.
     fn both(&self) -> Rounds {
         let count = self.rounds.len() as u32;
         if count == 0 {

@@ -62,9 +62,9 @@ fn any_socket() -> io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
 }
 
-/// Whether this process has CAP_NET_BIND_SERVICE. None: unknown, or it has the capability in a user
-/// namespace other than the initial one, where its effect depends on which user namespace owns the
-/// network namespace.
+/// Whether this process has CAP_NET_BIND_SERVICE. None: unknown, or the process has the capability
+/// in a user namespace other than the initial one. There, the effect of the capability depends on
+/// which user namespace owns the network namespace.
 pub fn may_bind_privileged() -> Option<bool> {
     let sets = rustix::thread::capabilities(None).ok()?;
     let has_it = sets.effective.contains(CapabilitySet::NET_BIND_SERVICE);
@@ -80,8 +80,8 @@ pub fn refusal(protocol: Protocol, address: BindAddress) -> Option<AddressRefusa
     Some(AddressRefusal::new(errno, causes::explain(errno, protocol, address)?))
 }
 
-/// Calls bind() with port 0 without taking a port, so that only the address can make it fail. Also
-/// works when no port is free.
+/// Calls bind() with port 0 without taking a port. The call therefore also works if no port is
+/// free.
 fn try_address(protocol: Protocol, address: BindAddress) -> io::Result<()> {
     let socket = unbound(protocol, address)?;
     port_range::bind_no_port(&socket)?;

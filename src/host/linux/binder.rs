@@ -1,4 +1,4 @@
-//! Real bind() calls. Does not listen, and leaves every choice to the caller or the kernel.
+//! Makes real bind() calls. Does not listen. Chooses no port itself: the caller or the kernel does.
 
 use std::{
     net::SocketAddr,
@@ -25,17 +25,20 @@ use crate::{
 
 /// Maximum number of datagrams discarded per call.
 const STRAYS: usize = 256;
-/// Descriptors left for everything except held ports: this many, or half of the limit if less.
+/// Descriptors kept for everything except held ports. If half of the descriptor limit is less, that
+/// many are kept.
 const DESCRIPTORS_KEPT: u64 = 64;
-/// Standard input, output and error, and what a search opens besides them, one at a time.
+/// Minimum number of descriptors kept: standard input, output and error, and those that a search
+/// opens for a short time.
 const LEAST_KEPT: u64 = 6;
 
 /// Binds without SO_REUSEPORT, and without SO_REUSEADDR unless requested, so that no other socket
 /// can share a bound port.
 ///
-/// One unbound descriptor per protocol is used again after each refusal: EADDRINUSE leaves it as
-/// new. All addresses of both families are one IPv6 socket on `[::]` that also accepts IPv4. This
-/// is the strictest bind(): it conflicts with every holder on any address.
+/// One unbound descriptor per protocol is used again after each refusal, because a bind() that
+/// fails with EADDRINUSE does not change the socket. For all addresses of both families, it binds
+/// one IPv6 socket on `[::]` that also accepts IPv4. This is the strictest bind(): it conflicts
+/// with every socket on the port, whatever its address.
 pub struct RealBinder {
     protocols: Protocols,
     address: BindAddress,
@@ -80,7 +83,7 @@ impl RealBinder {
         })
     }
 
-    /// Opens the descriptors that the last success took.
+    /// Opens a new socket for each one that the last successful bind() used.
     #[expect(clippy::inline_always, reason = "as `bind`")]
     #[inline(always)]
     fn prepare(&mut self) -> Result<(), Refusal> {
@@ -248,8 +251,8 @@ impl Held for BoundPort {
         (0..STRAYS).take_while(|_| next().is_ok()).count() as u64
     }
 
-    /// Copies of the sockets may have been connected or may listen. Undoing either does not undo an
-    /// explicit bind().
+    /// Another process may have connected the sockets through copies, or made them listen.
+    /// Disconnecting a socket or stopping to listen keeps a port that was bound explicitly.
     fn retire(&mut self) {
         if let Some(tcp) = &self.tcp
             && sockopt::socket_acceptconn(tcp).is_ok_and(|listens| listens)
@@ -260,8 +263,8 @@ impl Held for BoundPort {
         if let Some(udp) = &self.udp {
             let _ = rustix::net::connect_unspec(udp);
         }
-        // A receive buffer holds a few hundred datagrams. What a faster sender sends is counted
-        // later.
+        // A receive buffer holds a few hundred datagrams. Datagrams that arrive during this loop
+        // may remain; the next call of `strays` counts them.
         for _ in 0..8 {
             if self.strays() < STRAYS as u64 {
                 break;
@@ -278,7 +281,8 @@ impl Held for BoundPort {
     }
 }
 
-/// Reads `ip_local_port_range`. Errors: it cannot be read; the assumed default is not used.
+/// Reads `ip_local_port_range`. Errors: the sysctl cannot be read. Does not fall back to the
+/// assumed default.
 fn automatic_range() -> Result<PortRange, HostError> {
     let mut gaps = Vec::new();
     let policy = PolicyReader::default().read(&mut gaps);

@@ -1,4 +1,5 @@
-//! Asks the kernel which services were bound to an explicit port number. Does not draw conclusions.
+//! Asks the kernel which listening TCP and unconnected UDP sockets were bound to an explicit port
+//! number. Does not evaluate the answer.
 
 use crate::{
     domain::{Family, Protocol, Snapshot, Socket, State, Table},
@@ -12,7 +13,7 @@ const UNCONNECTED: u32 = 1 << 7;
 /// Asks once about each socket: how a port was bound does not change while it is bound.
 #[derive(Default)]
 pub(super) struct ByNumber {
-    /// Cookies, and whether the port was bound by its number; in ascending order.
+    /// Pairs of a cookie and whether the port was bound by its number, ordered by cookie.
     known: Vec<(u64, bool)>,
     dumped: Vec<Socket>,
 }

@@ -1,5 +1,5 @@
-//! Name, command line, user and start time of processes, through sysinfo, and their unit. Does not
-//! find their sockets.
+//! Describes processes: name, command line, user and start time through sysinfo, and the systemd
+//! unit or container. Does not find their sockets.
 
 use std::{
     ffi::OsString,
@@ -21,8 +21,8 @@ use crate::{
 /// Maximum number of bytes shown of a command line, which can have megabytes.
 const COMMAND_LIMIT: usize = 4096;
 
-/// Reads all requested processes again on each call: a pid may have been reused by another process,
-/// or its process may run another program by now.
+/// Reads all requested processes again on each call: another process may have reused a pid, or the
+/// process may have executed another program.
 ///
 /// May block: /proc/PID/cmdline waits for the memory lock of its process.
 pub struct ProcDescriber;
@@ -42,7 +42,7 @@ impl Default for ProcDescriber {
 impl Describer for ProcDescriber {
     fn describe(&mut self, pids: &[u32]) -> Vec<Process> {
         let pids: Vec<Pid> = pids.iter().map(|&pid| Pid::from_u32(pid)).collect();
-        // Not kept between calls, because it never forgets a process on its own.
+        // Creates a `System` for each call, because a `System` keeps processes that have ended.
         let Ok(mut system) = System::new() else { return Vec::new() };
         let kind = ProcessRefreshKind::nothing()
             .with_cmd(UpdateKind::OnlyIfNotSet)
@@ -74,7 +74,7 @@ fn description(process: &sysinfo::Process, boot: Option<u64>) -> Process {
         name,
         // The effective uid, as ps(1) shows it.
         uid: process.effective_user_id().map(|uid| **uid),
-        // Without the boot time, sysinfo silently counts from another time.
+        // If sysinfo cannot read the boot time, it computes a wrong start time without an error.
         started: boot.map(|_| process.start_time()).filter(|started| Some(*started) >= boot),
         unit: unit::read(pid),
     }

@@ -1,5 +1,5 @@
-//! Replaces this process by another program that gets the bound sockets. Finds no port, and starts
-//! no second process.
+//! Replaces this process by another program and passes the bound sockets or the port numbers to it.
+//! Finds no port, and starts no second process.
 
 use std::{
     convert::Infallible,
@@ -20,15 +20,16 @@ use rustix::{
 
 use crate::host::{Held, HostError, linux::inherited};
 
-/// SD_LISTEN_FDS_START (sd_listen_fds(3)): follows standard input, output and error.
+/// SD_LISTEN_FDS_START (sd_listen_fds(3)): the first number after standard input, output and error.
 const FIRST_DESCRIPTOR: RawFd = 3;
 
-/// listen(2) limits it to net.core.somaxconn, and so does systemd's default for sockets
-/// (`Backlog=`, systemd.socket(5)). A program that calls listen() again sets its own backlog.
+/// The kernel limits the backlog to net.core.somaxconn (listen(2)). systemd's default is also the
+/// maximum (`Backlog=`, systemd.socket(5)). A program that calls listen() again sets its own
+/// backlog.
 const BACKLOG: i32 = i32::MAX;
 
-/// A variable of the caller's that would refer to other descriptors. systemd 259 sets it, and
-/// programs that know it accept no sockets if it does not match.
+/// An inherited variable that refers to other descriptors than those passed here. systemd 259 sets
+/// it, and programs that support it accept no sockets if it does not match.
 const STALE: &str = "LISTEN_PIDFDID";
 
 /// The program to run.
@@ -50,14 +51,14 @@ pub enum HandoverError {
     Program(io::Error),
 }
 
-/// Replaces this process by `program`. It gets the sockets of `held` from descriptor 3 on, as in
-/// sd_listen_fds(3); the TCP sockets listen.
+/// Replaces this process by `program`, which gets the sockets of `held` from descriptor 3 on, as in
+/// sd_listen_fds(3). The TCP sockets listen.
 ///
 /// Descriptors open at those numbers are closed, whichever code opened them. std keeps one open at
 /// each of 0, 1 and 2, even if the caller closed them, so that no socket is used as standard
-/// output. Ignored and blocked signals are the caller's. The descriptor limit is the caller's, too,
-/// unless this process raised it. With as many descriptors open as the limit allows, a program
-/// cannot even load its libraries.
+/// output. The program inherits the ignored and blocked signals of this process's caller. It
+/// inherits the caller's descriptor limit, unless this process raised the limit. If as many
+/// descriptors are open as the limit allows, the program cannot load its libraries.
 pub fn become_program(
     program: &Program<'_>,
     held: Vec<Box<dyn Held>>,
@@ -76,8 +77,8 @@ pub fn become_program(
     Err(HandoverError::Program(command.exec()))
 }
 
-/// Replaces this process by `program`, which gets the port numbers and binds the ports itself. They
-/// are released first, so another process may take one before.
+/// Replaces this process by `program`, which gets the port numbers and binds the ports itself. The
+/// ports are released first, so another process may bind one before the program does.
 pub fn become_binder(
     program: &Program<'_>,
     held: Vec<Box<dyn Held>>,
@@ -109,10 +110,11 @@ fn reported(Program { path, arguments, stale }: &Program<'_>, ports: &[u16]) -> 
 
 /// Makes the TCP sockets listen, and returns the name of each socket.
 ///
-/// Sets SO_REUSEADDR after listen(). Connections inherit it, so their sockets in TIME-WAIT let
-/// another socket with the option bind the port again. If it were set before listen(), two sockets
-/// could be bound at once (net/ipv4/inet_connection_sock.c, `inet_bind_conflict`). While one
-/// listens, another is refused.
+/// Sets SO_REUSEADDR after listen(). Accepted connections inherit the option, so another socket
+/// with the option can bind the port again while they are in TIME-WAIT. If the option were set
+/// before listen(), another socket with the option could bind the port at the same time
+/// (net/ipv4/inet_connection_sock.c, `inet_bind_conflict`). Once this socket listens, such a bind()
+/// fails.
 fn listen(sockets: &[OwnedFd]) -> rustix::io::Result<Vec<&'static str>> {
     let name = |socket| {
         if sockopt::socket_type(socket)? != SocketType::STREAM {
@@ -148,7 +150,7 @@ fn renumber(socket: &OwnedFd, number: RawFd) -> rustix::io::Result<OwnedFd> {
         reason = "dup2() needs a number that is free or the caller's: only the sockets are open, \
                   and `arrange` keeps their numbers out of the way"
     )]
-    // Not owned before dup2() succeeds: if it fails, the number must not be closed.
+    // `ManuallyDrop`, because the number must not be closed if dup2() fails.
     let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
     rustix::io::dup2(socket, &mut target)?;
     Ok(ManuallyDrop::into_inner(target))

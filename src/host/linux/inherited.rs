@@ -11,7 +11,8 @@ struct Signals {
 
 static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
-/// Runs before `main`: std then ignores SIGPIPE (library/std/src/sys/pal/unix/mod.rs).
+/// Calls `look` before std's runtime starts, which ignores SIGPIPE before it calls `main`
+/// (library/std/src/sys/pal/unix/mod.rs).
 #[expect(unsafe_code, reason = "the linker gathers functions to be called at the start by section")]
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -32,9 +33,9 @@ extern "C" fn look() {
     let _ = SIGNALS.set(Signals { ignores_pipe: handler == libc::SIG_IGN, blocked });
 }
 
-/// Restores the inherited signal settings for the next program. To be called between fork(2), or
-/// the end of this program, and execve(2). Otherwise std passes on SIGPIPE at its default and no
-/// blocked signals.
+/// Restores the inherited signal settings for the next program. Call it directly before execve(2),
+/// in a forked child or in this process. Without it, the next program would get what std sets
+/// before execve(2): the default action of SIGPIPE, and no blocked signals.
 ///
 /// Allocates nothing and takes no lock.
 pub fn restore_signals() {

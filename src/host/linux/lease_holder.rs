@@ -1,5 +1,5 @@
-//! Checks whether the lease holder of a port still exists, and whether it ever ends. Does not know
-//! leases.
+//! Checks whether the process that holds a lease still exists, and whether it is a kernel thread.
+//! Does not manage leases.
 
 use std::{fs::File, io, io::Read as _};
 
@@ -13,7 +13,7 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 pub struct Running {
     /// Start time, in ticks since boot.
     pub started: u64,
-    /// Whether it is a kernel thread, which never ends as a process does.
+    /// Whether it is a kernel thread, which does not end as a process does.
     pub is_kernel: bool,
 }
 
@@ -28,8 +28,7 @@ pub fn started(pid: u32) -> Option<u64> {
     find(pid).map(|found| found.started)
 }
 
-/// Returns why nothing is known about the process with this pid. None: it has ended, or something
-/// is known.
+/// Returns why the process with this pid cannot be read. None: it has ended, or it can be read.
 pub fn refusal(pid: u32) -> Option<Errno> {
     match read(pid) {
         Ok(Some(stat)) if parse_any(&stat).is_none() => Some(Errno::EBADMSG),
@@ -44,14 +43,14 @@ pub fn is_alive(pid: u32, started: u64) -> bool {
     look(pid).map_or(true, |found| found.is_some_and(|found| found.started == started))
 }
 
-/// Finds a process. Errors: it is unknown, which does not mean that it has ended.
+/// Finds a process. Errors: /proc cannot be read now; the process may still exist.
 fn look(pid: u32) -> io::Result<Option<Running>> {
     Ok(read(pid)?.and_then(|stat| parse(&stat)))
 }
 
 /// Reads the first part of /proc/PID/stat. None: there is no such process.
 fn read(pid: u32) -> io::Result<Option<Vec<u8>>> {
-    // The name has at most 64 bytes, each other number up to the start time at most 20.
+    // The name has at most 64 bytes, and each number up to the start time at most 20.
     let mut text = vec![0; 1024];
     let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut text));
     match read.map_err(|error| (Errno::from(&error), error)) {

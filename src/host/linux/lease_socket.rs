@@ -26,8 +26,8 @@ use claim::Claim;
 
 pub use client::{Client, ClientInput, Ready, wait};
 
-/// Maximum number of connections waiting for accept(); the kernel blocks further clients. It uses
-/// net.core.somaxconn if that is less.
+/// Maximum number of connections waiting for accept(); the kernel blocks further clients. The limit
+/// is net.core.somaxconn if that is less.
 const BACKLOG: i32 = 4096;
 
 /// Read and write for all, within the umask: a client needs write permission to connect (unix(7)).

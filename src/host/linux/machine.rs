@@ -1,4 +1,4 @@
-//! Identifies the machine and the network namespace that are examined. Does not list sockets.
+//! Identifies the examined machine and network namespace. Does not list sockets.
 
 use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
 
@@ -7,8 +7,9 @@ use crate::domain::{Machine, MachineKind, Text, Users};
 /// Inode number of the initial network namespace (`PROC_NET_INIT_INO`, Linux 6.18).
 const FIRST_NAMESPACE: u64 = 4_026_531_833;
 
-/// Interfaces of a namespace to which none was added: loopback, and the fallback devices that each
-/// tunnel module adds to every namespace (`net.core.fb_tunnels_only_for_init_net`).
+/// Interfaces that a namespace can have without any being added by a user: loopback, and the
+/// fallback devices that each tunnel module adds to every namespace
+/// (`net.core.fb_tunnels_only_for_init_net`).
 const OWN_TO_EVERY_NAMESPACE: [&[u8]; 10] = [
     b"lo",
     b"tunl0",
@@ -41,7 +42,8 @@ fn namespace_of(process: &str) -> Option<u64> {
     fs::metadata(format!("/proc/{process}/ns/net")).ok().map(|link| link.ino())
 }
 
-/// Whether nothing outside this namespace can be affected from within it; false if unknown.
+/// Whether the namespace has no connection to the outside, so that binding ports in it affects
+/// nothing else. False if that is unknown.
 fn is_isolated(namespace: Option<u64>) -> bool {
     let first = namespace_of("1").unwrap_or(FIRST_NAMESPACE);
     namespace.is_some_and(|ours| ours != first)

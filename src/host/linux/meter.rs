@@ -1,5 +1,5 @@
-//! Measures what this program itself has used so far: CPU time, elapsed time, memory. Does not
-//! measure other processes.
+//! Measures what this process has used so far: CPU time, elapsed time and memory. Does not measure
+//! other processes.
 
 use std::{
     fs,

@@ -34,7 +34,8 @@ const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];
 /// Maximum number of existing namespaces shown in the error for an unknown one.
 const MOST_NAMED: usize = 8;
 
-/// A network namespace, kept open: it stays alive, and the value always means the same one.
+/// A network namespace with an open descriptor. The descriptor keeps the namespace alive, so this
+/// value always refers to the same one.
 #[derive(Debug)]
 pub struct Namespace {
     /// Inode number; unique among all namespaces of any kind on the machine.
@@ -64,7 +65,7 @@ pub enum NamespaceError {
     Host(#[from] HostError),
 }
 
-/// The first names of the existing namespaces, as far as they are visible.
+/// The names of the first visible namespaces, and the number of the others.
 #[derive(Debug)]
 pub struct NamespaceNames {
     names: Vec<Text>,
@@ -208,7 +209,7 @@ impl From<Errno> for Unopened {
     }
 }
 
-/// Opens a namespace of any kind, and returns its inode number, too.
+/// Opens a namespace of any kind, and returns the descriptor and the inode number.
 fn open(path: &Path) -> Result<(OwnedFd, u64), Unopened> {
     // Opening a file of another kind (a device, a pipe) might have side effects.
     match rustix::fs::statfs(path)?.f_type {
@@ -221,9 +222,9 @@ fn open(path: &Path) -> Result<(OwnedFd, u64), Unopened> {
     Ok((link, id))
 }
 
-/// Whether the path is one of `/proc/PID/ns`. Linux 5.10 does not follow the link of a process that
-/// is not visible: statfs(2) then returns the file system of the link itself, without an error
-/// (6.1: EACCES).
+/// Whether the path is in a directory `ns`, as `/proc/PID/ns/net` is. Linux 5.10 does not follow
+/// the link of a process that is not visible: statfs(2) then returns the file system of the link
+/// itself, without an error (6.1: EACCES).
 fn is_link(path: &Path) -> bool {
     path.parent().is_some_and(|folder| folder.ends_with("ns"))
 }

@@ -32,7 +32,8 @@ use place::{FileName, OPEN_FOLDERS, Occupant, belongs_to, has_changed};
 
 /// Maximum number of temporary names found in use before creating a file fails.
 const MOST_NAMES: u32 = 100;
-/// How often the target may appear or disappear between the check and the write.
+/// Maximum number of checks of the target by `publish`. Another process may create or remove the
+/// target between a check and the next step.
 const MOST_CHANGES: u32 = 10;
 /// Permission bits read, write and execute; never set-user-ID, set-group-ID and sticky.
 const PERMISSIONS: u32 = 0o777;
@@ -129,7 +130,7 @@ impl NewFile {
         &self.file
     }
 
-    /// Gives the file its name. First checks again what has that name now.
+    /// Gives the file its name, after checking again which file has that name now.
     pub fn publish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         for _ in 0..MOST_CHANGES {

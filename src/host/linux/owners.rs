@@ -1,4 +1,5 @@
-//! Finds which processes hold which socket inodes, by a walk over /proc. Does not describe them.
+//! Finds which processes hold which socket inodes, by a walk over /proc. Does not describe the
+//! processes.
 
 pub(super) mod hidepid;
 mod kcmp;
@@ -38,12 +39,13 @@ pub struct OwnerFinder {
     found: Found,
     /// Inodes that were searched for everywhere and not found; ascending.
     unfound: Vec<u32>,
-    /// Threads with a table of their own that contains sockets, as far as one search found them.
+    /// Threads that a search found to have a table of their own with sockets. Each walk reads these
+    /// tables.
     split: Vec<Thread>,
     unread_threads: Option<UnreadThreads>,
     /// See `Holders::unmapped_uid`.
     unmapped_uid: OnceCell<Option<u32>>,
-    /// Whether no walk before the last one was completed.
+    /// True if no walk before the last one was completed.
     is_first: bool,
     has_walked: bool,
     walks: u64,
@@ -91,8 +93,8 @@ impl OwnerFinder {
         self.searches
     }
 
-    /// Returns, only once, the inodes that the first walk did not find. Whether they were closed
-    /// meanwhile can be known only from another listing of the sockets. Ascending.
+    /// Returns the inodes that the first walk did not find, ascending. Later calls return none.
+    /// Only another listing of the sockets shows whether these inodes were closed during the walk.
     pub(super) fn take_unconfirmed(&mut self) -> Vec<u32> {
         let is_first = std::mem::take(&mut self.is_first);
         if is_first { self.unfound.clone() } else { Vec::new() }
@@ -107,7 +109,7 @@ impl OwnerFinder {
 
     /// Whether another walk is due: a walk failed, or an inode is neither held nor known as
     /// unfound. An inode that was searched for everywhere (a kernel socket, a descriptor in flight)
-    /// causes no other walk; one that only a single walk missed does.
+    /// causes no further walk. An inode that only one walk did not find causes another.
     fn knows_too_little(&self, sockets: &[Socket]) -> bool {
         let is_known = |inode| self.holds(inode) || self.unfound.binary_search(&inode).is_ok();
         let mut inodes = sockets.iter().filter_map(|socket| socket.inode);
@@ -236,9 +238,9 @@ impl OwnerFinder {
         self.holders.unread_threads = self.unread_threads;
     }
 
-    /// Whether this inode is to be searched for everywhere, which happens once. If no earlier walk
-    /// could show what is new, this is each inode; later, each one still listed since the last
-    /// walk.
+    /// Whether a missing inode is to be searched for everywhere, which happens once per inode. If
+    /// no earlier walk was completed, this is each missing inode. Later, it is each one that the
+    /// previous walk did not find either (`before`).
     fn is_due(&self, inode: u32, before: &[u32]) -> bool {
         (self.is_first || before.binary_search(&inode).is_ok()) && !self.is_unfound(inode)
     }
@@ -266,8 +268,8 @@ impl OwnerFinder {
     }
 }
 
-/// Describes a process whose table is unreadable. None: it has ended; the kernel also returns
-/// EACCES if that happens during readlinkat(2).
+/// Describes a process whose table is unreadable. None: the process has ended. If it ends during
+/// readlinkat(2), the kernel returns EACCES, too.
 fn unreadable(proc: &OwnedFd, pid: u32) -> Option<UnreadableProcess> {
     match rustix::fs::statat(proc, Path::of(pid, None, "").as_c_str(), AtFlags::empty()) {
         Ok(stat) => Some(UnreadableProcess { pid, uid: Some(stat.st_uid) }),
@@ -276,7 +278,8 @@ fn unreadable(proc: &OwnedFd, pid: u32) -> Option<UnreadableProcess> {
     }
 }
 
-/// Returns what this process lacks to read all tables. None: it is not root.
+/// Returns what this process lacks to read all tables. None: it is not root, which explains the
+/// lack.
 fn lack() -> Option<Lack> {
     let needed = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
     let capabilities = rustix::thread::capabilities(None);

@@ -71,7 +71,7 @@ pub fn translate(socket: impl AsFd, pid: u32) -> Result<u32, NotTranslated> {
 }
 
 /// Whether the client is in this process's pid namespace. Takes a third of the time of reading the
-/// client's status. Returns false, too, without the permission to check.
+/// client's status. Also returns false if this process has no permission to check.
 fn is_beside_us(client: u32) -> bool {
     static OURS: OnceLock<Option<(u64, u64)>> = OnceLock::new();
     let namespace = |process: &str| {
@@ -88,8 +88,8 @@ fn client(socket: impl AsFd) -> Option<u32> {
     Some(u32::from_ne_bytes([a, b, c, d])).filter(|&pid| pid != 0)
 }
 
-/// Searches the client's ancestors, because clients ask for themselves or for a process that
-/// started them. Ancestors at the depth of the client are in its namespace.
+/// Searches the client's ancestors, because a client normally means itself or a process that
+/// started it. Ancestors at the depth of the client are in its namespace.
 fn among_ancestors(client: Namesake, wanted: u32) -> Option<u32> {
     let mut pid = client.parent;
     for _ in 0..MOST_ANCESTORS {
@@ -108,11 +108,11 @@ fn among_ancestors(client: Namesake, wanted: u32) -> Option<u32> {
 /// A process, by its pids in several namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Namesake {
-    /// Pid of its parent, as seen here.
+    /// Pid of the process's parent, as seen here.
     parent: u32,
-    /// Number of namespaces from that of /proc down to its own; 1: it is in the same one.
+    /// Number of pid namespaces from that of /proc down to the process's own; 1: both are the same.
     depth: usize,
-    /// Its pid in its own namespace.
+    /// Pid of the process in its own namespace.
     innermost: u32,
 }
 

@@ -11,7 +11,8 @@ use crate::domain::{
 };
 
 /// Size of a buffer that holds any list of reserved ports: 65,536 ports take at most 262,140 bytes,
-/// plus a newline. It is not larger, because the kernel clears as much memory on each read.
+/// plus a newline. It is not larger, because the kernel allocates and clears a buffer of the same
+/// size on each read.
 ///
 /// The kernel cuts the text at the end of the buffer of the first read(2) and returns nothing to a
 /// second one (`proc_do_large_bitmap`). std's `read_to_string` begins with 32 bytes and would
@@ -36,11 +37,11 @@ impl PolicyReader {
         Ephemeral::new(LINUX_DEFAULT, reserved.unwrap_or_default())
     }
 
-    /// Reads the current policy. The ephemeral range, the reserved ports and the first unprivileged
-    /// port have their default if they cannot be read, and `gaps` gets an entry for each.
+    /// Reads the current policy. If the ephemeral range, the reserved ports or the first
+    /// unprivileged port cannot be read, uses the default and adds an entry to `gaps`.
     pub fn read(&mut self, gaps: &mut Vec<Gap>) -> Ephemeral {
         let list = &mut self.buffer;
-        // Small, because the kernel clears as much of its own memory as this buffer has room.
+        // Small, because the kernel allocates and clears a buffer of the same size.
         let number = &mut [0; 64];
         let range = value_or_gap("ip_local_port_range", number, parse_range, gaps);
         let reserved = value_or_gap("ip_local_reserved_ports", list, parse_list, gaps);

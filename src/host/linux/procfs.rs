@@ -1,5 +1,6 @@
-//! Reads sockets from /proc/net, where netlink is refused. /proc/net has no bound-inactive TCP
-//! sockets and no cookies, and does not distinguish dual-stack sockets from other IPv6 sockets.
+//! Reads sockets from /proc/net, which is used if netlink is refused. /proc/net has no
+//! bound-inactive TCP sockets and no cookies, and does not distinguish dual-stack sockets from
+//! other IPv6 sockets.
 
 use std::{
     fs::File,
@@ -125,7 +126,8 @@ fn parse_endpoint(family: Family, field: &[u8]) -> Option<Endpoint> {
     Some(Endpoint { address, port: parse_hex(port)?.try_into().ok()? })
 }
 
-/// Returns each word as the bytes it has in memory, which are in network byte order.
+/// Converts each word to its bytes in memory. These are in network byte order, because the kernel
+/// prints addresses without converting them.
 fn parse_words<const COUNT: usize>(digits: &[u8]) -> Option<[[u8; 4]; COUNT]> {
     let mut words = [[0; 4]; COUNT];
     if digits.len() != COUNT * 8 {

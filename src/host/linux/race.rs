@@ -22,10 +22,12 @@ use crate::{
     host::{Held, course::Course, linux::binder::RealBinder},
 };
 
-/// Lag that the competitor catches up with; more (a stopped process) would cause a burst of binds.
+/// Maximum delay that the competitor catches up with. Catching up with more, for example after the
+/// process was stopped, would cause a burst of binds.
 const LAG: Duration = Duration::from_millis(1);
 
-/// Attempts of one search per port of the range, after which no port counts as free.
+/// Maximum number of attempts of one search, per port of the range. After that, the search gives
+/// up.
 const TIMEOUT: u32 = 32;
 
 /// Draws a number of [0, 1) at random.
@@ -52,7 +54,8 @@ impl RaceRole {
         }
     }
 
-    /// Returns the seed of the process's generator; no two processes of a race have the same.
+    /// Returns the seed of the process's generator. The holder and the competitor have different
+    /// seeds; the receiver draws no random numbers.
     pub fn seed(&self) -> u64 {
         match self {
             Self::RaceHolder(course) => course.seed,
@@ -61,7 +64,7 @@ impl RaceRole {
         }
     }
 
-    /// Runs until the race ends, or the process that started this one.
+    /// Runs until the race ends or the process that started this one ends.
     ///
     /// Errors: the reader of the output is gone, or the system refuses something necessary.
     pub fn play(self, chance: Chance<'_>) -> io::Result<()> {
@@ -74,8 +77,8 @@ impl RaceRole {
 }
 
 /// Binds ports at random, knows nothing of the holder, and reports on stdout: "up 0" (it begins),
-/// "b HELD" (it bound a port while it held HELD others), "r PORT" (it was refused a port that it
-/// does not hold itself).
+/// "b HELD" (it bound a port while it held HELD others), "r PORT" (PORT was in use, but not by the
+/// competitor itself).
 struct Competitor {
     binder: RealBinder,
     /// Oldest first, with the time of release.
@@ -111,7 +114,8 @@ impl Competitor {
                 continue;
             }
             let from = match self.held.front() {
-                // Until the release it would skip all binds, and a Poisson process has no memory.
+                // At the maximum, all binds until the next release are skipped. A Poisson process
+                // has no memory, so the next gap can begin at that release.
                 Some((release, _)) if self.held.len() >= course.most as usize => *release,
                 _ => {
                     self.search(course, chance)?;

@@ -18,7 +18,8 @@ use self::codec::RouteDump;
 
 /// Maximum size of a datagram from the kernel.
 const BUFFER_LENGTH: usize = 32 * 1024;
-/// Normally not reached: the datagrams of a dump are ready when they are requested.
+/// Timeout to receive a datagram. Normally not reached, because the datagrams of a dump are
+/// available at once.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Interface 1 of every network namespace is `lo` (net/core/dev.c, `LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
@@ -48,7 +49,7 @@ impl RouteSocket {
         Ok(tunnels)
     }
 
-    /// Whether `lo` is up; None: the answer has no such interface.
+    /// Returns whether `lo` is up. None: the answer contains no interface.
     pub fn is_loopback_up(&mut self) -> io::Result<Option<bool>> {
         let mut is_up = None;
         let request = codec::request_link(LOOPBACK, self.next_sequence());

@@ -1,4 +1,5 @@
-//! Takes snapshots of the machine that this program runs on. Neither decodes nor judges.
+//! Takes snapshots of the machine that this program runs on. Does not decode messages, and does not
+//! evaluate the snapshots.
 
 mod recheck;
 mod repetitions;
@@ -42,13 +43,13 @@ pub struct LinuxScanner {
     machine: Arc<Machine>,
     /// The netlink socket, or why there is none.
     netlink: Result<DiagSocket, Errno>,
-    /// Present until it has a result.
+    /// The self-test, until it has a result.
     self_test: Option<SelfTest>,
     /// Result of the self-test.
     bound_inactive: Option<Gap>,
     refused_bind: Option<Errno>,
     unlisted: UnlistedFinder,
-    /// `Rest::judged` of the current scan.
+    /// `UnlistedRest::judged` of the current scan.
     judged: u32,
     table: Vec<u8>,
     policy: PolicyReader,
@@ -136,7 +137,8 @@ impl LinuxScanner {
         Ok(())
     }
 
-    /// Uses netlink alone; /proc/net does not show how a port was bound.
+    /// Dumps the connected TCP sockets that were bound to an explicit port. Uses netlink alone,
+    /// because /proc/net does not show how a port was bound.
     fn dump_numbered(&mut self) -> Result<Vec<Socket>, Flaw> {
         let Ok(netlink) = &mut self.netlink else { return Err(Flaw::Malformed) };
         let mut sockets = Vec::new();
@@ -148,7 +150,8 @@ impl LinuxScanner {
         Ok(sockets)
     }
 
-    /// Ends the self-test; an incomplete dump cannot end it.
+    /// Ends the self-test if its socket was listed, or if the dump is complete. If an incomplete
+    /// dump does not list the socket, the self-test continues.
     fn end_self_test(&mut self, snapshot: &mut Snapshot) {
         let Some(test) = self.self_test.take() else { return };
         if test.remove_probe(&mut snapshot.sockets) {
@@ -162,7 +165,8 @@ impl LinuxScanner {
         }
     }
 
-    /// Dumps the test's own socket separately, unless it has the port that was dumped.
+    /// Ends the self-test after a dump of one port. If the test's own socket has another port,
+    /// dumps that port first.
     fn end_self_test_of(&mut self, port: u16, snapshot: &mut Snapshot) {
         let own = self.self_test.as_ref().and_then(SelfTest::port);
         if own == Some(port) {
@@ -175,7 +179,7 @@ impl LinuxScanner {
         self.end_self_test(&mut alone);
     }
 
-    /// Finds the owners of the sockets, of one port or of all. To be called when all sockets are
+    /// Finds the owners of the sockets, of one port or of all. Call it after all sockets are
     /// listed. Sockets that the kernel does not list are searched for among the descriptors.
     fn find_owners(&mut self, depth: OwnerDepth, port: Option<u16>, snapshot: &mut Snapshot) {
         let hides_some = snapshot.hides_bound_inactive();
@@ -183,7 +187,7 @@ impl LinuxScanner {
             self.find_unlisted(snapshot);
         }
         if let Some(port) = port {
-            // /proc/net cannot be asked for one port.
+            // /proc/net cannot be filtered by port.
             snapshot.sockets.retain(|socket| socket.local.port == port);
         }
         self.complete(snapshot);
@@ -213,9 +217,9 @@ impl LinuxScanner {
         snapshot.gaps.extend(rest.gaps());
     }
 
-    /// Estimates how many TCP sockets are neither listed nor judged: a process that was not visible
-    /// may hold them. The estimate uses the kernel's total, which is that of all network
-    /// namespaces.
+    /// Estimates how many TCP sockets are neither listed nor examined by `UnlistedFinder`; a
+    /// process that is not visible may hold them. The estimate is an upper bound, because the
+    /// kernel's total includes all network namespaces.
     fn count_unlisted(&mut self, depth: OwnerDepth, snapshot: &mut Snapshot) {
         let judged = std::mem::take(&mut self.judged);
         let is_whole = depth != OwnerDepth::Skip && self.owners.holders().show_all();
@@ -236,7 +240,8 @@ impl LinuxScanner {
         snapshot.unlisted = snapshot.unlisted.max(rest.unwrap_or(u32::MAX));
     }
 
-    /// Sorts the sockets and fills in gaps and policy. To be called when all sockets are listed.
+    /// Sorts the sockets, and fills in the policy and the names of the interfaces. Call it after
+    /// all sockets are listed.
     fn complete(&mut self, snapshot: &mut Snapshot) {
         self.repetitions.remove(&mut snapshot.sockets);
         snapshot.sort();
@@ -244,8 +249,8 @@ impl LinuxScanner {
         snapshot.interfaces = interfaces_of(&snapshot.sockets);
     }
 
-    /// Repeats the test bind() with each full walk as long as it is refused, so that the refusal is
-    /// current; not on each refresh, because on a full range it costs 10 ms.
+    /// Repeats the test bind() while it is refused, so that `refused_bind` is current. Called only
+    /// for a scan with a full walk, because the bind() takes 10 ms if the range is full.
     fn bind_again(&mut self) {
         if self.number == 0 || self.refused_bind.is_none() {
             return;
@@ -263,7 +268,8 @@ impl LinuxScanner {
         }
     }
 
-    /// Adds what the kernel reports only about sockets that are listed and attributed.
+    /// Adds the names of tunnels, and which ports were bound by number. Both need sockets that are
+    /// listed and attributed.
     fn ask_further(&mut self, snapshot: &mut Snapshot) {
         snapshot.name_tunnels(self.tunnels.find(&snapshot.sockets));
         if let (Ok(netlink), Source::SockDiag) = (&mut self.netlink, snapshot.source) {
@@ -298,7 +304,7 @@ fn interfaces_of(sockets: &[Socket]) -> Interfaces {
     address::interface_names(indexes).into_iter().collect()
 }
 
-/// Notes, once each, what is lost because /proc/net is used instead of netlink.
+/// Adds a gap, once each, for the data that is missing because /proc/net replaces netlink.
 fn note_stand_in(table: Table, error: Errno, snapshot: &mut Snapshot) {
     let dual_stack = Gap::DualStackUnknown { error };
     if matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6) && snapshot.source != Source::Procfs
@@ -344,7 +350,7 @@ impl Scanner for LinuxScanner {
         self.list(Some(port), snapshot)?;
         self.end_self_test_of(port, snapshot);
         if self.bound_inactive.is_some() && snapshot.source == Source::SockDiag {
-            // Which sockets are in no table is known only from complete tables.
+            // Only complete tables show which sockets are in no table.
             snapshot.clear();
             self.list(None, snapshot)?;
         }
@@ -359,7 +365,7 @@ impl Scanner for LinuxScanner {
         let Ok(netlink) = &mut self.netlink else { return };
         let started = cpu_time();
         let mut peers = Vec::new();
-        // Empty if nothing is unknown: always with tcp_tw_reuse 2, the default of Linux.
+        // `unknown_peers` is always empty if tcp_tw_reuse is 2, the default of Linux.
         for place in snapshot.unknown_peers() {
             let socket = &snapshot.sockets[place];
             if netlink.has_timestamps(socket) == Some(true) {

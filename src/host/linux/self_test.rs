@@ -1,5 +1,5 @@
-//! Tests whether this kernel lists TCP sockets that are bound but neither listening nor connected,
-//! with a socket of its own.
+//! Tests with a socket of this process whether the kernel lists TCP sockets that are bound but
+//! neither listening nor connected.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -18,8 +18,9 @@ const FIRST_KERNEL: (u32, u32) = (6, 8);
 
 /// A bound socket of this process, held until a dump has shown whether it is listed.
 pub struct SelfTest {
-    /// The socket and its cookie: another process may have the same port on another address. None:
-    /// no socket could be bound (the range is full, no descriptors).
+    /// The socket and its cookie. The port alone does not identify it, because another process may
+    /// use the same port on another address. None: no socket could be bound (the range is full, or
+    /// no descriptor is left).
     probe: Option<(OwnedFd, u64)>,
     refusal: Option<Errno>,
 }
@@ -27,9 +28,9 @@ pub struct SelfTest {
 impl SelfTest {
     /// Binds a port on all addresses, without listening.
     ///
-    /// One address would not do: the kernel could choose a port that is used by a connection from
-    /// another address, and before Linux 6.18 no further connect() would get that port while the
-    /// connection exists (commit d57f4b874946).
+    /// Does not bind a single address. The kernel could then choose a port that is used by a
+    /// connection from another address, and before Linux 6.18 no further connect() would get that
+    /// port while the connection exists (commit d57f4b874946).
     pub fn start() -> Self {
         let Ok((probe, address)) = open_probe() else {
             return Self { probe: None, refusal: None };
@@ -40,7 +41,7 @@ impl SelfTest {
         Self { probe: cookie.ok().map(|cookie| (probe, cookie)), refusal }
     }
 
-    /// Returns why the kernel gave no port; None: it gave one, or no socket could be opened.
+    /// Returns why bind() failed. None: it succeeded, or no socket could be opened.
     pub fn refusal(&self) -> Option<Errno> {
         self.refusal
     }
@@ -59,7 +60,9 @@ impl SelfTest {
         place.map(|place| dumped.swap_remove(place)).is_some()
     }
 
-    /// Returns the gap in snapshots if a complete dump did not list the test's own socket.
+    /// Returns the gap in snapshots, to be called if a complete dump did not list the test's own
+    /// socket. None: there is no such socket, and the version of the kernel shows that it lists
+    /// them.
     pub fn gap(&self, kernel: &str) -> Option<Gap> {
         let assumed = self.probe.is_none();
         let is_trusted = assumed && is_at_least(kernel, FIRST_KERNEL);

@@ -1,5 +1,5 @@
-//! Socket options by number that rustix and socket2 do not have, and an ioctl for a value that has
-//! no option on old kernels.
+//! Reads socket options that rustix and socket2 do not have, by their number. Also has an ioctl for
+//! a value that has no option on old kernels.
 
 use std::{
     ffi::{c_int, c_void},
@@ -33,7 +33,7 @@ const IPPROTO_TCP: c_int = 6;
 
 /// Identifies the network namespace of the socket. Since Linux 5.14.
 pub const NETNS_COOKIE: NumberOption<8> = NumberOption { level: SOL_SOCKET, name: 71 };
-/// Index of the device that the socket is bound to, or 0. Since Linux 5.7.
+/// Index of the device that the socket is bound to, or 0 (`SO_BINDTOIFINDEX`). Since Linux 5.1.
 pub const BOUND_DEVICE: NumberOption<4> = NumberOption { level: SOL_SOCKET, name: 62 };
 /// `struct ucred` of the process that connected a Unix socket: its pid as seen here or 0, its uid
 /// and its gid. rustix also reads it, but its pid type cannot be 0.

@@ -1,5 +1,4 @@
-//! Finds the tunnels behind UDP sockets that no process holds. Does not find whose packets they
-//! carry.
+//! Finds the tunnels that use UDP sockets without a process. Does not find who uses the tunnels.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +7,8 @@ use crate::{
     host::linux::rtnetlink::RouteSocket,
 };
 
-/// How often the interfaces are listed again. If other sockets have no process they are listed
-/// earlier, but at most once a second.
+/// Interval at which the interfaces are listed again. If the set of sockets without a process has
+/// changed, they are listed earlier, but at most once a second (`LEAST`).
 const REFRESH: Duration = Duration::from_secs(10);
 const LEAST: Duration = Duration::from_secs(1);
 

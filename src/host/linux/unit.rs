@@ -14,15 +14,16 @@ const POD_SHOWN: usize = 8;
 /// systemd units that hold processes (systemd.unit(5)); slices hold only other units.
 const UNITS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
 
-/// Returns the unit or container of a process. None: it is in neither, or this cannot be read.
+/// Returns the unit or container of a process. None: the process is in neither, or its control
+/// group cannot be read.
 pub fn read(pid: u32) -> Option<Text> {
     let mut bytes = Vec::new();
     File::open(format!("/proc/{pid}/cgroup")).ok()?.take(LIMIT).read_to_end(&mut bytes).ok()?;
     parse(&bytes)
 }
 
-/// Parses cgroups(7): the line of version 2, or else the line of systemd's own hierarchy, or else
-/// any line that names a container.
+/// Parses /proc/PID/cgroup (cgroups(7)). Uses the line of version 2, or else the line of systemd's
+/// own hierarchy, or else any line that names a container.
 pub fn parse(cgroup: &[u8]) -> Option<Text> {
     let lines: Vec<(&str, &str, &str)> =
         cgroup.split(|&b| b == b'\n').filter_map(|line| fields(line)).collect();
@@ -37,7 +38,8 @@ pub fn parse(cgroup: &[u8]) -> Option<Text> {
 fn fields(line: &[u8]) -> Option<(&str, &str, &str)> {
     let mut fields = std::str::from_utf8(line).ok()?.splitn(3, ':');
     let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-    // The group was removed while the process stayed (cgroup_path_ns, kernel/cgroup/cgroup.c).
+    // The kernel adds this suffix if the group was removed but the process still exists
+    // (cgroup_path_ns, kernel/cgroup/cgroup.c).
     Some((id, controllers, path.strip_suffix(" (deleted)").unwrap_or(path)))
 }
 
@@ -45,7 +47,8 @@ fn name(path: &str) -> Option<String> {
     container(path).or_else(|| unit(path))
 }
 
-/// Returns the innermost unit. The `init.scope` of a service manager means the manager's unit.
+/// Returns the innermost unit. For the `init.scope` of a user's service manager, returns the unit
+/// of that manager.
 fn unit(path: &str) -> Option<String> {
     let is_unit = |part: &&str| UNITS.iter().any(|suffix| part.ends_with(suffix));
     let mut units = path.split('/').rev().filter(is_unit);

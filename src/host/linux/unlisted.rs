@@ -1,10 +1,11 @@
 //! Finds TCP sockets that are bound but not listed by this kernel, by copying their descriptors one
-//! by one. Does not describe their processes.
+//! by one (pidfd_getfd(2)). Does not describe their processes.
 //!
-//! A socket whose connection was refused or has ended is closed again, and getsockname() still
-//! returns its port. If bind() assigned the port, the socket keeps it (`SOCK_BINDPORT_LOCK`); if
-//! connect() assigned it, the port is free (`tcp_set_state`, `inet_put_port`). No option shows
-//! which of the two is true. Such a port is in doubt.
+//! A socket whose connection was refused or has ended is in the state TCP_CLOSE again, and
+//! getsockname() still returns its port. If bind() assigned the port, the socket keeps it
+//! (`SOCK_BINDPORT_LOCK`); if connect() assigned it, the port is free (`tcp_set_state`,
+//! `inet_put_port`). No socket option shows which function assigned the port. Such a port is in
+//! doubt.
 
 use std::{collections::BTreeMap, net::IpAddr, os::fd::OwnedFd};
 
@@ -42,7 +43,7 @@ pub struct UnlistedFinder {
     foreign: Vec<u32>,
 }
 
-/// What is known about the TCP sockets that no table lists, except those that are bound.
+/// The TCP sockets that no table lists, except those found to be bound.
 #[derive(Debug, Default)]
 pub struct UnlistedRest {
     /// Number of sockets that are not bound in this namespace, or whose port is in doubt.
@@ -191,7 +192,7 @@ impl Here {
         }
     }
 
-    /// Whether the process is in this namespace, where its sockets most likely are, too.
+    /// Whether the process is in this namespace. Its sockets are most likely in the same one.
     fn is_of_process(&self, place: &SocketDescriptor) -> Option<bool> {
         let pid = place.tid.unwrap_or(place.pid);
         let link = stat(format!("/proc/{pid}/ns/net")).ok()?;

@@ -1,5 +1,5 @@
-//! User names, from /etc/passwd alone, because a name service may hang and must not block
-//! portscope; and the user whose rights this process has.
+//! Reads user names and the effective user of this process. Reads the names from /etc/passwd alone,
+//! because a name service may hang and must not block portscope.
 
 use std::{
     fs::{self, File},
@@ -60,7 +60,7 @@ fn unmapped_by(map: &str, uid: u32) -> Option<Unmapped> {
     (ranges != [(0, u32::MAX)]).then_some(Unmapped { uid, is_mapped })
 }
 
-/// Returns the uid with whose rights this program runs.
+/// Returns the effective uid of this process.
 pub fn effective() -> u32 {
     rustix::process::geteuid().as_raw()
 }

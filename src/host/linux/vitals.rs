@@ -14,10 +14,11 @@ use crate::{
 
 use self::{conntrack::ConntrackReader, counters::Sockstat, descriptors::DescriptorReader};
 
-/// In the calling thread's network namespace: `/proc/net` would be that of the main thread.
+/// Files of the calling thread's network namespace; `/proc/net` is that of the main thread.
 const SOCKSTAT: &str = "/proc/thread-self/net/sockstat";
 const NETSTAT: &str = "/proc/thread-self/net/netstat";
-/// Older kernels show this and the next limit in the initial network namespace only.
+/// The initial network namespace has this and the next limit. Other namespaces have this one only
+/// on newer kernels, and Linux 6.18 shows them no tcp_max_orphans.
 const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 const MAX_ORPHANS: &str = "/proc/sys/net/ipv4/tcp_max_orphans";
 /// Since Linux 6.1.
@@ -25,7 +26,8 @@ const HASH_BUCKETS: &str = "/proc/sys/net/ipv4/tcp_ehash_entries";
 const SYN_COOKIES: &str = "/proc/sys/net/ipv4/tcp_syncookies";
 const MAX_SYN_BACKLOG: &str = "/proc/sys/net/ipv4/tcp_max_syn_backlog";
 
-/// Reads the vitals; keeps its buffers, and what is too expensive to read on every scan.
+/// Reads the vitals. Keeps its buffers between scans, and the values that are too expensive to read
+/// on every scan.
 #[derive(Default)]
 pub struct VitalsReader {
     buffer: Vec<u8>,
@@ -93,8 +95,9 @@ impl VitalsReader {
                 vitals.syn_queue.dropped = netstat.extended("TCPReqQFullDrop");
                 vitals.syn_queue.cookies_for_full = netstat.extended("TCPReqQFullDoCookies");
                 vitals.syn_queue.cookies_failed = netstat.extended("SyncookiesFailed");
-                // Counts what the kernel resets because of `tcp_check_oom` (net/ipv4/tcp.c,
-                // tcp_timer.c): there are too many orphans, or TCP is out of memory.
+                // Counts the connections that the kernel resets because of `tcp_check_oom`
+                // (net/ipv4/tcp.c, tcp_timer.c): there are too many orphans, or TCP is out of
+                // memory.
                 vitals.orphans_killed = netstat.extended("TCPAbortOnMemory");
             }
             Err(error) => vitals.gaps.push(unread("TCP counters", NETSTAT, error)),

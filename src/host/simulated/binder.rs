@@ -18,11 +18,11 @@ pub struct SimulatedBinder {
     world: Arc<World>,
     protocols: Protocols,
     address: Option<IpAddr>,
-    /// The range from which the machine chooses ports, and the generator of the points where its
-    /// searches begin, which are the same each time.
+    /// The range from which the machine chooses ports, and the generator of the ports at which its
+    /// searches begin. The seed is constant, so each run begins at the same ports.
     choice: PortRange,
     chance: SplitMix,
-    /// The port that the last bind() refused; 0: the machine found none to choose.
+    /// The port of the last refused bind(); 0: the machine found no port to choose.
     refused: u16,
     occupied: Occupied,
 }
@@ -82,7 +82,7 @@ impl Binder for SimulatedBinder {
 }
 
 impl HostBinder for SimulatedBinder {
-    /// Replaces the machine's own range, which is as simulated as the rest.
+    /// Replaces the machine's own range. Never fails.
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError> {
         self.choice = range;
         Ok(())
@@ -115,9 +115,9 @@ impl Occupied {
     }
 }
 
-/// Whether a bind to `address` conflicts with a socket: one of the same address, or of an
-/// unspecified one that includes its family. A bind to all addresses conflicts with every socket
-/// (`inet_rcv_saddr_equal`, net/ipv4/inet_connection_sock.c).
+/// Whether a bind() to `address` conflicts with a socket. The socket conflicts if it has the same
+/// address, or an unspecified address that covers the family of `address`. A bind() to all
+/// addresses conflicts with every socket (`inet_rcv_saddr_equal`, net/ipv4/inet_connection_sock.c).
 fn conflicts(socket: &Socket, address: Option<IpAddr>) -> bool {
     let Some(address) = address.filter(|a| !a.is_unspecified()) else {
         return true;

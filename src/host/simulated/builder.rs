@@ -17,9 +17,10 @@ use crate::{
 
 /// Start of the simulated time: 2026-01-01 00:00:00 UTC, in seconds since 1970.
 const BEGIN: u64 = 1_767_225_600;
-/// First number of the sockets that exist only after a larger share is set; the port is added.
+/// Base of the numbers of sockets that exist only after a larger share is set. A socket's number is
+/// this base plus its port.
 const SPARE: u32 = 0x2000_0000;
-/// Addresses for documentation (RFC 5737).
+/// Local and remote address of the sockets, from the ranges for documentation (RFC 5737).
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 
@@ -100,7 +101,8 @@ impl SimulatedHostBuilder {
         self
     }
 
-    /// Adds a process, which started a day before the simulated time begins, plus `pid` seconds.
+    /// Adds a process. Its start time is one day before the simulated time begins, plus `pid`
+    /// seconds.
     #[must_use]
     pub fn process(mut self, pid: u32, name: &str, command: &str, uid: u32) -> Self {
         let process = Process {
@@ -182,7 +184,7 @@ impl SimulatedHostBuilder {
         })
     }
 
-    /// Marks the sockets as held by a process that we may not see. Adds no gap.
+    /// Marks the sockets as held by a process that portscope has no permission to see. Adds no gap.
     #[must_use]
     pub fn hidden(self) -> Self {
         self.each(|socket| socket.holder = Holder::Hidden)
@@ -196,14 +198,16 @@ impl SimulatedHostBuilder {
         self
     }
 
-    /// Adds a socket on each of `share` (0 to 1, rounded to ports) of the range's ports, chosen by
-    /// the seed; UDP if the state is one of UDP. `SimulatedHost::refill` changes the share.
+    /// Adds sockets on a share (0 to 1, rounded to ports) of the range's ports, which `seed`
+    /// selects. The sockets are UDP if `state` is a state of UDP. `SimulatedHost::refill` changes
+    /// the share.
     #[must_use]
     pub fn fill(self, range: PortRange, share: f64, state: State, seed: u64) -> Self {
         self.fill_ports(range.ports(), share, state, seed)
     }
 
-    /// Like `fill`, for any ports. Fills with the same ports and seed choose the same ones.
+    /// Like `fill`, for any list of ports. Two fills with the same ports and seed select the same
+    /// ports.
     #[must_use]
     pub fn fill_ports(
         mut self,
@@ -223,7 +227,7 @@ impl SimulatedHostBuilder {
         let fill = Fill { first: self.last, length: ports.len() };
         let is_at = self.number + fill.count(share) as u32;
         for &port in &ports {
-            // Sockets that exist from the start are numbered as if there were no others.
+            // Sockets that exist from the start are numbered consecutively, without the others.
             let number =
                 if self.number < is_at { self.next_number() } else { SPARE + u32::from(port) };
             self.push(protocol_of(state), filled_endpoint(state, port), state, number);

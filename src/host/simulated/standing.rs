@@ -29,7 +29,7 @@ pub struct SimulatedChanges {
 }
 
 impl SimulatedChanges {
-    /// Returns the state with this number of sockets, all of which exist.
+    /// Returns the initial state of this number of sockets: all of them exist.
     pub fn of(sockets: usize) -> Self {
         Self { is_at: vec![true; sockets], held: BTreeSet::new(), version: 0 }
     }
@@ -45,7 +45,7 @@ impl SimulatedChanges {
         self.version += 1;
     }
 
-    /// Returns those of the machine's `sockets` that exist now.
+    /// Returns the sockets among the machine's `sockets` that exist now.
     pub fn among<'a>(&self, sockets: &'a [Socket]) -> impl Iterator<Item = &'a Socket> {
         sockets.iter().zip(&self.is_at).filter_map(|(socket, &is_at)| is_at.then_some(socket))
     }

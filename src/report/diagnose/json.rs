@@ -152,11 +152,11 @@ impl RangeRow {
     }
 }
 
-/// Scans of the last minute; null where none are recorded.
+/// Scans of the last minute; null if none are recorded.
 #[derive(Serialize)]
 struct ScansRow {
     scans: Option<u32>,
-    /// Scans at which no port was left.
+    /// Number of scans in which no port was left.
     full_scans: Option<u32>,
     /// Also null if there was no such scan.
     last_full_seconds_ago: Option<f64>,
@@ -208,7 +208,7 @@ struct DestinationRow<'a> {
     available: u32,
     available_most: u32,
     time_wait: u32,
-    /// Those in TIME-WAIT that connect() may reuse.
+    /// Ports in TIME-WAIT that connect() may reuse.
     reusable: u32,
     low_parity_available: u32,
     #[serde(flatten)]
@@ -357,7 +357,7 @@ impl Serialize for EvidenceRow<'_> {
     }
 }
 
-/// Rounds to four decimals: no figure is more precise.
+/// Rounds to four decimals, because no figure is more precise.
 fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
 }

@@ -1,5 +1,5 @@
 //! `diagnose` in Prometheus' text format, for node_exporter's textfile collector. The number of
-//! series is bounded, whatever the machine holds. The names are a contract; `METRICS` lists them.
+//! series is bounded on any machine. The names are a contract; `METRICS` lists them.
 
 mod destination;
 mod listed;
@@ -24,7 +24,7 @@ pub use metrics::METRICS;
 
 use self::listed::ListedSubjects;
 
-/// What each metrics file of portscope begins with.
+/// The beginning of each metrics file of portscope.
 pub const MARK: &str = "# portscope ";
 /// Default number of destinations with series of their own.
 pub const MOST_DESTINATIONS: usize = 20;

@@ -48,7 +48,7 @@ pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()>
     Ok(())
 }
 
-/// Returns the worst problem, or the use of each range if there is none.
+/// Returns the worst problem. If there is no problem, returns the use of each range.
 fn verdict(health: &Health<'_>) -> String {
     match (health.status(), health.unlisted()) {
         (Status::Unknown, Some(gap)) => gap.to_string(),
@@ -64,15 +64,16 @@ fn verdict(health: &Health<'_>) -> String {
     }
 }
 
-/// Returns the gap because of which the range is unknown.
+/// Returns the gap that explains why the range is unknown.
 fn assumed_range(health: &Health<'_>) -> String {
     let gaps = &health.scan.snapshot.gaps;
     let gap = gaps.iter().find(|gap| matches!(gap, Gap::PolicyAssumed { .. }));
     gap.map(Gap::to_string).unwrap_or_default()
 }
 
-/// Returns a finding of the status's severity: the first about a destination, else the first. A
-/// finding about a full range does not say who fills it.
+/// Returns a finding with the same severity as the status: the first one about a destination, else
+/// the first one. A destination is preferred because a finding about a full range does not say who
+/// fills the range.
 fn worst_finding<'a>(health: &Health<'a>) -> Option<&'a Finding> {
     let severity = health.severity();
     let severe = || health.diagnosis.findings.iter().filter(move |f| f.severity == severity);

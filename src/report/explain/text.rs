@@ -124,7 +124,7 @@ fn nothing_listed(
     format!("No socket is listed on {name}{service}{but}.")
 }
 
-/// Writes where DNAT redirects flows to the port; nothing if no flow is tracked.
+/// Writes where DNAT redirects flows to the port. Writes nothing if no flow is tracked.
 fn write_publications(
     explanation: &Explanation<'_>,
     side: &ProtocolPort,
@@ -245,9 +245,9 @@ fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Re
     paragraph::write(BULLET, &age, out)
 }
 
-/// Writes one sentence for all rows of a reuse option that have the same answer; one for all rows
-/// if none differs. With a reuse option the same verdict is enough: earlier sentences say what
-/// conflicts with each address.
+/// Writes one sentence for each group of rows with the same reuse option and the same answer. If
+/// all rows have the same answer, writes one sentence for all of them. Rows with a reuse option are
+/// grouped by verdict alone, because earlier sentences name the conflicts of each address.
 fn write_binds(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
     let is_same = |a: &BindRow, b: &BindRow| {
         a.because() == b.because() && a.verdict_name() == b.verdict_name() && a.probed == b.probed

@@ -22,7 +22,7 @@ const MEDIUM_FACTS: u16 = 55;
 /// Leaves 100 blocks for the map at 160 columns.
 const LARGE_FACTS: u16 = 50;
 const HUGE_FACTS: u16 = 60;
-/// Below the map: a blank line, a rule, bars, the label of the bars.
+/// Minimum height below the map for the history: a blank line, a rule, bars and their label.
 const LEAST_HISTORY: u16 = 4;
 const RESERVED_HISTORY: u16 = 9;
 const MOST_HISTORY: u16 = 22;
@@ -79,7 +79,8 @@ pub struct AllocateAreas {
 }
 
 impl AllocateAreas {
-    /// Divides the area; also returns the grid of the map, `None` if there is no room for it.
+    /// Divides the area into parts and returns the grid of the map, or `None` if there is no room
+    /// for a map.
     pub fn within(area: Rect, range: PortRange, rows: RowsPerLine) -> (Self, Option<Grid>) {
         let class = AllocateSize::of(area);
         let line = |y: u16, height: u16| {
@@ -91,7 +92,7 @@ impl AllocateAreas {
             _ => (1, 1 + u16::from(area.width < 120)),
         };
         let body = line(above, area.height.saturating_sub(above + below));
-        // No row bars: their colours would be brighter than those of the attempts.
+        // The map has no row bars, because they would be brighter than the attempts.
         let margin = GUTTER + if class > AllocateSize::Small { 3 } else { 1 };
         let legend = u16::from(class > AllocateSize::Small);
         let reserved = if class >= AllocateSize::Large { RESERVED_HISTORY } else { 0 };
@@ -121,7 +122,7 @@ impl AllocateAreas {
     }
 }
 
-/// Returns the grid of the map; the only place that chooses it.
+/// Returns the grid of the map. No other function chooses this grid.
 fn fit(range: PortRange, columns: u16, lines: u16, rows: RowsPerLine) -> Option<Grid> {
     Grid::fit(range, columns, lines, rows)
 }

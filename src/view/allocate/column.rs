@@ -61,7 +61,7 @@ impl<'a> TextColumn<'a> {
         self.y = self.y.saturating_add(1);
     }
 
-    /// Writes a title, a rule, and a note at its right end.
+    /// Writes a title, a rule, and a note at the right end of the line.
     pub fn rule(&mut self, title: &str, right: &str) {
         let border = self.theme.style(Role::Border);
         let used = title.width() + 1 + if right.is_empty() { 0 } else { right.width() + 1 };
@@ -99,7 +99,7 @@ pub fn fitted(parts: &[&str], width: usize) -> String {
     line
 }
 
-/// Returns the first candidate that fits, or the last one, cut and marked as cut.
+/// Returns the first candidate that fits. If none fits, cuts the last one and marks it as cut.
 pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> String {
     if let Some(fitting) = candidates.iter().find(|words| words.width() <= width) {
         return fitting.clone();
@@ -116,7 +116,7 @@ pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> Stri
     if width == 0 { cut } else { cut + mark }
 }
 
-/// Formats a count with its noun: `singular` for one, else with an s.
+/// Formats a count with its noun: `1 port`, `2 ports`.
 pub fn counted(number: u64, singular: &str) -> String {
     format!("{} {singular}{}", thousands(number), if number == 1 { "" } else { "s" })
 }

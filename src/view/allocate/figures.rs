@@ -1,4 +1,4 @@
-//! The figures of a run, measured and expected. Does not count.
+//! Draws the figures of a run, measured and expected. Does not compute them.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     column.text(&first_fitting(&words, column.width(), column.theme), Role::Dim);
 }
 
-/// Names the model of the expected values, longest words first.
+/// Returns the wordings for the model of the expected values, longest first.
 fn model_words(allocation: &Allocation) -> Vec<String> {
     let Some(ground) = allocation.ground() else { return vec!["model: not known yet".to_owned()] };
     let name = allocation.row().name;
@@ -127,8 +127,8 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     }
 }
 
-/// Returns the attempts per second; `None` unless a sampled run is in progress, because slower
-/// speeds state their rate.
+/// Returns the attempts per second during a sampled run, else `None`. The names of slower speeds
+/// already state the rate.
 pub fn rate(sight: AllocateContext<'_>) -> Option<String> {
     let rate = sight.allocation.attempts_per_second(sight.now);
     let is_reported = sight.allocation.is_running() && sight.allocation.is_sampled();

@@ -1,5 +1,5 @@
-//! Attempt density: how often each block was tried in the last second, in steps of a round scale.
-//! Does not draw.
+//! Computes the attempt density: how often each block was tried in the last second, in steps of a
+//! scale with round limits. Does not draw.
 
 use crate::{
     app::Grid,
@@ -15,12 +15,13 @@ use crate::{
 pub struct DensityChart {
     /// `sums[n]`: attempts on all ports below n.
     sums: Vec<u64>,
-    /// Attempts per port in the least and the most frequently tried block, rounded outwards.
+    /// Lower and upper limit of the scale, in attempts per port.
     bounds: (f64, f64),
 }
 
 impl DensityChart {
-    /// Computes the densities; `tries` has the attempts of the last second by port, all 65,536.
+    /// Computes the densities. `tries` has the attempts of the last second for each of the 65,536
+    /// ports.
     pub fn count(tries: &[u32], grid: &Grid) -> Self {
         let mut sum = 0;
         let mut sums = vec![0];
@@ -71,10 +72,11 @@ impl DensityChart {
     }
 }
 
-/// Returns the limits of the scale: 0 to a round number. If all blocks are tried about equally
-/// often, starts at the minimum instead, because they would all look the same on a scale from 0.
+/// Returns the limits of the scale, normally 0 and a round number. If all blocks are tried about
+/// equally often, the lower limit is the minimum, rounded down: on a scale from 0 all blocks would
+/// look the same.
 fn bounds(least: f64, most: f64) -> (f64, f64) {
-    // Whole numbers with two significant digits: 1,900 to 2,100.
+    // Both limits are whole numbers with two significant digits, such as 1,900 and 2,100.
     let unit = 10_f64.powf(most.max(1.0).log10().floor() - 1.0).max(1.0);
     let (from, to) = ((least / unit).floor() * unit, (most / unit).ceil() * unit);
     if from * 2.0 < most || from >= to {
@@ -84,11 +86,11 @@ fn bounds(least: f64, most: f64) -> (f64, f64) {
     }
 }
 
-/// Replaces the colour of a block that was tried.
+/// Replaces the colour of a block that was tried by that of its step. Glyphs show only the step.
 pub fn heated(paint: Paint, step: u8, needs_whole_cells: bool) -> Paint {
     let role = Role::Heat(step);
     match (step, needs_whole_cells) {
-        // Glyphs can show one thing only: here how often a block was tried.
+        // A glyph can show only one value; here it is the step, not the occupancy.
         (0, true) => Paint { taken: None, ..paint },
         (0, false) => paint,
         (_, false) => Paint { free: role, taken: None },
@@ -99,7 +101,7 @@ pub fn heated(paint: Paint, step: u8, needs_whole_cells: bool) -> Paint {
     }
 }
 
-/// 1, 2 or 5 times a power of ten.
+/// A round number: 1, 2 or 5 times a power of ten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DensityScale {
     factor: u32,
@@ -107,7 +109,7 @@ pub struct DensityScale {
 }
 
 impl DensityScale {
-    /// Returns the smallest such number that is at least `most` and at least 0.01.
+    /// Returns the smallest round number that is at least `most` and at least 0.01.
     pub fn covering(most: f64) -> Self {
         let powers = -2..12;
         let scales = powers.flat_map(|power| [1, 2, 5].map(|factor| Self { factor, power }));

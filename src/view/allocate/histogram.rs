@@ -1,5 +1,4 @@
-//! Histogram of attempts per allocation, measured and expected. Does not count, except its own
-//! bins.
+//! Draws the histogram of attempts per allocation, measured and expected. Computes only the bins.
 
 use ratatui::text::Span;
 
@@ -8,7 +7,7 @@ use crate::{
     view::{Role, allocate::column::TextColumn, heatmap::put, words::thousands},
 };
 
-/// Maximum width of the histogram; wider ones show nothing else.
+/// Maximum width of the histogram. A wider one would show nothing more.
 const WIDEST: usize = 60;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
@@ -90,7 +89,7 @@ fn bins(allocation: &Allocation, count: usize) -> Bins {
     Bins { width, seen: (0..used).map(seen).collect(), model: (0..used).map(model).collect() }
 }
 
-/// Returns what a cell shows of a bar; `line_from_below` is counted from 0.
+/// Returns the glyph of one cell of a bar. `line_from_below` is the line of the cell, from 0.
 pub fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'static str {
     let eighths =
         (share * f64::from(height) * 8.0).round().max(if share > 0.0 { 1.0 } else { 0.0 });

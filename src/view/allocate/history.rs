@@ -1,4 +1,4 @@
-//! The last allocations, one bar each, with its number of attempts as height. Does not count.
+//! Draws the last allocations, one bar each. The height is the number of attempts.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 

@@ -1,5 +1,5 @@
-//! The last attempts: number, port, outcome, errno, holder, time. Shows holders, does not look them
-//! up.
+//! Draws the last attempts: number, port, result, errno, holder, duration. Does not look up the
+//! holders.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Maximum width of the holder: more would only separate the time from its attempt.
+/// Maximum width of the holder. With a wider column the duration would be too far to the right.
 const HOLDER_WIDTH: usize = 44;
 
 /// Draws all that is known of each attempt; `rows` includes the rule and the header.
@@ -123,8 +123,8 @@ fn last(sight: AllocateContext<'_>, rows: usize) -> Vec<LogEntry> {
     entries.skip(surplus).copied().collect()
 }
 
-/// Returns the styles of number and port, and of the result. Only number and port of earlier
-/// allocations are dim, because a line that changes its style has to be sent again.
+/// Returns the style of number and port, and the style of the result. For earlier allocations only
+/// number and port become dim, because each change of style is sent to the terminal again.
 fn styles(
     sight: AllocateContext<'_>,
     entry: &LogEntry,

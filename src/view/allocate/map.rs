@@ -1,5 +1,5 @@
-//! The allocator's range: occupied ports in grey, attempts and held ports on top. Draws no other
-//! facts.
+//! Draws the map of the allocator's range: occupied ports in grey, attempts and held ports on top
+//! of them.
 
 use ratatui::{
     buffer::Buffer,
@@ -26,8 +26,8 @@ use crate::{
     },
 };
 
-/// Returns the share at which a full block is drawn. Denser glyphs would hide the digits, and some
-/// ASCII glyphs mark attempts here.
+/// Returns the share as which a full block is drawn. Denser glyphs would hide the digits, and some
+/// ASCII glyphs mark attempts on this map.
 fn brightest(theme: &Theme) -> f32 {
     match (theme.has_color(), theme.ascii) {
         (_, true) => 0.42,
@@ -36,7 +36,7 @@ fn brightest(theme: &Theme) -> f32 {
     }
 }
 
-/// The occupancy in muted colours, so that the marks on it are clearly visible.
+/// The occupancy below the marks. Its colours are muted, so that the marks are clearly visible.
 pub struct Below<'a> {
     pub scan: LastScan<'a>,
     pub protocols: Protocols,
@@ -94,8 +94,8 @@ impl<'a> AttemptMap<'a> {
         let is_dense = allocation.speed() == Speed::Max;
         let heat = is_dense.then(|| DensityChart::count(allocation.heat(now), grid));
         let mut marks = allocation.marks(now);
-        // Fading marks are drawn below fresh ones. The attempts of a scan share a cell: its first
-        // attempt and its result are drawn on top.
+        // Fading marks are drawn below new ones. The attempts of a sequential scan may share a
+        // cell; the first attempt and the result are drawn on top of the others.
         let is_passed = |mark| match mark {
             Mark::Refused { number, .. } => allocation.is_scan() && number > 1,
             _ => false,
@@ -157,7 +157,8 @@ impl<'a> AttemptMap<'a> {
         }
     }
 
-    /// Returns the number of attempts of a scan, which its digits do not show.
+    /// Returns the number of attempts of a finished sequential scan, because its marks show only
+    /// the first one as a digit.
     fn tries_of_scan(&self, port: u16) -> String {
         let ended = self.allocation.last().filter(|ended| ended.port == Some(port));
         let tries = ended.filter(|ended| self.allocation.is_scan() && ended.attempts > 1);
@@ -250,7 +251,7 @@ fn fade(mark: Mark) -> u8 {
     }
 }
 
-/// Draws a whole cell; the colour below shows through as it fades.
+/// Draws a mark that fills a cell. As the mark fades, the colour below becomes visible.
 pub fn badge(glyph: &str, role: Role, fade: u8, at: Position, theme: &Theme, buffer: &mut Buffer) {
     let cell = &mut buffer[at];
     let below = if theme.needs_whole_cells() { cell.bg } else { cell.fg };
@@ -259,12 +260,12 @@ pub fn badge(glyph: &str, role: Role, fade: u8, at: Position, theme: &Theme, buf
     }
 }
 
-/// Colours half a cell: the block only.
+/// Colours only the half of a cell that shows the port's block.
 fn flash(role: Role, fade: u8, is_upper: bool, cell: &mut ratatui::buffer::Cell, theme: &Theme) {
     let (upper, lower) = match cell.symbol() {
         "▀" => (cell.fg, cell.bg),
         "▄" => (Color::Reset, cell.fg),
-        // Keeps a badge, which is more important.
+        // The cell has a badge, which is more important.
         _ => return,
     };
     if is_upper {
@@ -279,7 +280,8 @@ fn flash(role: Role, fade: u8, is_upper: bool, cell: &mut ratatui::buffer::Cell,
     }
 }
 
-/// Draws the allocated port with its number, at speeds that leave time to read it.
+/// Draws the mark of the allocated port with its number. Used only at speeds at which the number
+/// can be read.
 fn call_out(port: u16, after: &str, at: Position, pane: &Pane, theme: &Theme, buffer: &mut Buffer) {
     let style = theme.badge(Role::Allocated);
     let words = format!("{port} {}{after}", theme.glyph("✓", "+"));

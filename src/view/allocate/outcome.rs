@@ -1,4 +1,4 @@
-//! Describes over the full width how the last allocation ended. Does not assess it.
+//! Draws, over the full width of the screen, how the last allocation ended.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 use unicode_width::UnicodeWidthStr;
@@ -26,7 +26,8 @@ pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mu
         .filter(|_| !is_blurred(sight.allocation))
         .map(|newest| (log::detail(newest, sight.processes, theme, width), Role::Text));
     let ending = ending(sight.allocation, theme, width);
-    // Only a notice is more important than the ending.
+    // If there is no room for all, a notice has priority over the ending, and the ending over the
+    // attempt.
     let above = if notice.is_none() && ending.len() >= room { None } else { notice.or(attempt) };
     for (text, role) in above.into_iter().chain(ending).take(room) {
         column.text(&text, role);
@@ -80,7 +81,7 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
     }
 }
 
-/// Joins parts to lines; splits no part, so each line has at least one.
+/// Joins parts to lines. Splits no part, so each line has at least one part.
 fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
     let mut lines: Vec<String> = Vec::new();
     for part in parts {
@@ -111,7 +112,8 @@ fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
 
 /// Returns how many attempts would have been enough, if there is a model.
 fn needed(model: &Model) -> Option<String> {
-    // The failure itself shows that the port that looked free was not.
+    // With this model one attempt is enough. The allocation failed because a port that looked free
+    // was not, so a number of attempts would be misleading.
     if *model == Model::OnlyFree {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Overlays of the Allocate screen: settings, and the question before a high speed.
+//! Draws the overlays of the Allocate screen: the settings, and the question before a high speed.
 
 use ratatui::{
     buffer::Buffer,
@@ -46,7 +46,8 @@ pub fn confirm(speed: Speed, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     question(speed, &mut column);
 }
 
-/// Draws all fields, the error in the typed value or else `words`, and the keys.
+/// Draws all fields, then the error in the typed value or, without an error, `words`, then the
+/// keys.
 pub fn fields(
     rows: &[SettingRow<'_>],
     error: Option<&str>,
@@ -111,7 +112,7 @@ pub fn open<'a>(
     area: Rect,
     buffer: &'a mut Buffer,
 ) -> TextColumn<'a> {
-    // Beside a narrow box only parts of words would be visible.
+    // On a narrow terminal only parts of words would be visible beside the box.
     let width = if area.width < 100 { area.width } else { WIDTH };
     let height = height.min(area.height);
     let outer = Rect {

@@ -1,5 +1,5 @@
-//! The pool of leases, shown instead of the runs: its map, bands, leases and ports in quarantine.
-//! Does not change state.
+//! Draws the pool of leases, which the Allocate screen shows instead of runs while the pool is
+//! open: its map, bands, leases and ports in quarantine. Does not change state.
 
 mod facts;
 mod map;
@@ -27,12 +27,12 @@ use crate::{
 };
 use map::LeaseMap;
 
-/// The pool at one moment, and what else the screen is drawn from.
+/// Data from which the screen is drawn: the pool at one moment, the occupancy, the processes.
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
     pub sight: AllocateContext<'a>,
     pub leasing: &'a Leasing,
-    /// Processes of the host even if the ports are simulated: lease holders are real.
+    /// Processes of the host, even if the ports are simulated, because lease holders are real.
     pub processes: &'a ProcessTable,
 }
 
@@ -111,8 +111,8 @@ fn title(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     ]);
 }
 
-/// Draws why the last key had no or only a partial effect; else, if nothing was leased yet, which
-/// key to press first.
+/// Draws the reason why the last key had no effect or only part of it. Without such a reason, and
+/// if nothing was leased yet, draws which key to press first.
 fn notice(leasing: &Leasing, column: &mut TextColumn<'_>) {
     let trouble = leasing.report().and_then(|report| report.trouble.as_ref());
     if let Some(words) = leasing.notice().or(trouble.map(Text::as_str)) {

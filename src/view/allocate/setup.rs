@@ -1,4 +1,5 @@
-//! The settings of a run: target, occupancy, limits, seed, speed, holding. Does not change them.
+//! Draws the settings of a run: target, occupancy, limits, seed, speed, and whether ports are held.
+//! Does not change them.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
@@ -135,7 +136,8 @@ fn gauge(ground: OccupancyCounts, width: usize, theme: &Theme) -> [Span<'static>
     ]
 }
 
-/// Describes holding: on or off, number of ports, limit, and as many of the ports as fit.
+/// Describes whether allocated ports are held: on or off, the number of held ports, the limit, and
+/// as many of the ports as fit.
 fn hold(allocation: &Allocation, room: usize) -> String {
     let switch = if allocation.keeps_what_it_wins() { "on" } else { "off" };
     let held = allocation.held();
@@ -160,7 +162,7 @@ fn hold(allocation: &Allocation, room: usize) -> String {
     if ports.is_empty() { start } else { format!("{start} ·{ports}") }
 }
 
-/// Describes holding in few words.
+/// Describes in few words whether allocated ports are held.
 pub fn hold_words(allocation: &Allocation) -> String {
     let switch = if allocation.keeps_what_it_wins() { "on" } else { "off" };
     match (allocation.held().len() as u64, allocation.hold_limit()) {

@@ -1,4 +1,4 @@
-//! The main figures of a run, for terminals too small for a map. Does not draw maps.
+//! Draws the main figures of a run on terminals that are too small for a map.
 
 use crate::{
     app::allocation::Allocation,

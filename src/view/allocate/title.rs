@@ -1,4 +1,4 @@
-//! The first line of the screen: where attempts happen, the strategy, what a mark means.
+//! Draws the first line of the screen: where attempts happen, the strategy, what a mark means.
 
 use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
@@ -16,7 +16,8 @@ use crate::{
     },
 };
 
-/// Returns what an attempt is, in words from long to short. Empty before the first scan.
+/// Returns the wordings for what an attempt is, longest first. Returns none before the first scan
+/// of the host.
 pub fn places(site: Site, scan: Option<LastScan<'_>>) -> Vec<String> {
     let machine = scan.map(|scan| &scan.snapshot.machine);
     let words: &[&str] = match (site, machine.map(|m| (m.kind, m.is_isolated))) {
@@ -41,7 +42,7 @@ pub fn places(site: Site, scan: Option<LastScan<'_>>) -> Vec<String> {
     words.iter().map(|&words| words.to_owned()).collect()
 }
 
-/// Returns the same colours for live and simulated as in the header.
+/// Returns the role of the target. Live and simulated have the same colours as in the header.
 pub fn place_role(site: Site, scan: Option<LastScan<'_>>) -> Role {
     match (site, scan.map(|scan| scan.snapshot.machine.kind)) {
         (Site::Machine, Some(MachineKind::Live)) => Role::Ok,
@@ -64,7 +65,7 @@ pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mu
     let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
     let limitation = allocation.limitation().unwrap_or_default();
     let marks = marks(allocation, theme);
-    // The axis of the map shows the range, too: the meaning of a mark is more important.
+    // The meaning of a mark is more important than the range, which the map shows, too.
     let ranged =
         if ranged.width() + SEPARATOR.width() + marks.width() <= room { ranged } else { strategy };
     let rest = fitted(&[&ranged, marks, limitation, &address], room);

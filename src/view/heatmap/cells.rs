@@ -17,9 +17,9 @@ use crate::{
     },
 };
 
-/// The braille character for each set of used ports: bit p % 8 sets a dot; the left column of dots
-/// has the even ports, the right one the odd ports (Unicode, "Braille Patterns": dots 1 4 2 5 3 6 7
-/// 8).
+/// The braille character for each set of used ports. Bit p % 8 of the index sets the dot of port p.
+/// The left column of dots has the even ports, the right one the odd ports. In the order of the
+/// bits, the dots are 1 4 2 5 3 6 7 8 (Unicode, "Braille Patterns").
 const DOTS: [char; 256] = {
     let lights = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
     let mut signs = [' '; 256];
@@ -88,7 +88,8 @@ fn blocks(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     }
 }
 
-/// Returns the colour of a half block; hovered and selected blocks have another background.
+/// Returns the colour of a half block. A hovered block, and a selected one without ports in use,
+/// have a special colour.
 fn half(map: &Heatmap<'_>, ports: PortRange, theme: &Theme) -> Color {
     let paint = (map.paint)(ports);
     if map.pointed.hover == Some(ports) {
@@ -101,7 +102,7 @@ fn half(map: &Heatmap<'_>, ports: PortRange, theme: &Theme) -> Color {
     blend(paint, theme)
 }
 
-/// Like `half`, for cells that show one block.
+/// Marks a hovered or selected block in a cell that shows only this block.
 fn marked(map: &Heatmap<'_>, block: PortRange, style: Style, theme: &Theme) -> Style {
     if map.pointed.hover == Some(block) {
         return style.add_modifier(Modifier::UNDERLINED | Modifier::BOLD);
@@ -116,8 +117,8 @@ fn marked(map: &Heatmap<'_>, block: PortRange, style: Style, theme: &Theme) -> S
     }
 }
 
-/// Draws eight ports with one foreground colour, that of their most significant state, on the
-/// background of the free ports.
+/// Draws eight ports as dots. All dots have the colour of the block, and the background has the
+/// colour of the free ports.
 fn dots(
     map: &Heatmap<'_>,
     theme: &Theme,
@@ -143,7 +144,7 @@ fn dots(
     cell.set_char(glyph).set_style(marked(map, block, style, theme));
 }
 
-/// Meaning and style of the last cell; the next one usually has the same.
+/// Roles and style of the last cell, reused because the next cell usually has the same roles.
 type Dressed = ((Option<Role>, Role), Style);
 
 /// Draws `E 49152 nginx`, cut to the width of the cell.

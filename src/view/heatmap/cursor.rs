@@ -1,4 +1,5 @@
-//! Draws the cursor: white, with arrows beside it where they hide no letter.
+//! Draws the cursor. Beside blocks and dots it has arrows; beside letters and numbers it has none,
+//! because they would hide the neighbouring cells.
 
 use ratatui::{
     buffer::Buffer,

@@ -14,7 +14,7 @@ use crate::{
 
 /// First ports of IANA's registered and dynamic ranges (RFC 6335, section 6), and the last port.
 const BORDERS: [u16; 3] = [1024, 49_152, 65_535];
-/// Width of a gap and a number of up to five digits, at the right of a bar.
+/// Width at the right of a bar for a gap and a number of up to five digits.
 const COUNT_WIDTH: u16 = 7;
 
 pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
@@ -45,8 +45,8 @@ pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer
     }
 }
 
-/// Returns the row's number. Shows the ends of the range and of IANA's ranges instead of the number
-/// of the row that contains them.
+/// Returns the label of a line and its style. The label is the line's first port, unless the line
+/// contains an end of the range or a port of `BORDERS`; then it is that port.
 fn row_label(map: &Heatmap<'_>, line: u16, ports: PortRange, theme: &Theme) -> (u32, Style) {
     let ends = [map.bracket.first(), map.bracket.last()];
     let borders = BORDERS.into_iter().filter(|_| !ports.contains(0));
@@ -59,7 +59,7 @@ fn row_label(map: &Heatmap<'_>, line: u16, ports: PortRange, theme: &Theme) -> (
     }
 }
 
-/// Draws the offsets to add to a row's number, and the cursor's own offset at its column.
+/// Draws the offsets of the columns from the first port of a row, and the cursor's offset.
 pub fn axis(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     let tick = theme.glyph("╷", "|");
     let cursor = map.cursor.and_then(|port| Some((port, map.grid.place(port)?.column)));
@@ -105,7 +105,7 @@ pub fn bars(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) 
     }
 }
 
-/// Returns the role of a share: dim up to 70 %, amber up to 85 %, then red.
+/// Returns the role of a share: `Dim` up to 70 %, `Warn` up to 85 %, `Critical` above.
 pub fn level(share: f32) -> Role {
     match share {
         share if share > 0.85 => Role::Critical,
@@ -114,7 +114,8 @@ pub fn level(share: f32) -> Role {
     }
 }
 
-/// Draws a horizontal bar in eighths of a cell; at least one eighth if the share is above 0.
+/// Returns a horizontal bar in eighths of a cell, or in whole cells with ASCII glyphs. The bar is
+/// empty only if the share is 0.
 pub fn bar(share: f32, width: u16, theme: &Theme) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let share = share.clamp(0.0, 1.0);

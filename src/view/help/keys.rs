@@ -14,10 +14,10 @@ const KEYS_WIDTH: usize = 15;
 /// Minimum width of each of two columns.
 const LEAST_COLUMN: usize = 34;
 const BETWEEN: usize = 2;
-/// If a sentence would get less than this width, it goes below its keys.
+/// Minimum width of a sentence beside its keys. With less, it is placed below them.
 const LEAST_SENTENCE: usize = 12;
 
-/// Lines that are not separated.
+/// Lines that stay together in one column.
 type KeyGroup = Vec<Line<'static>>;
 
 pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
@@ -39,8 +39,8 @@ pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
     fitting.or_else(|| layouts.next_back()).unwrap_or_default()
 }
 
-/// Layout of keys and sentences: keys in a column of their own, or directly before the sentence to
-/// save room.
+/// Layout of keys and sentences: the keys have their own column, or are directly before the
+/// sentence, which needs less room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keys {
     Aligned,
@@ -67,7 +67,7 @@ fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<KeyGroup>> {
     groups
 }
 
-/// Adds the title to the first entry, so that they are not separated.
+/// Adds the title to the first entry, so that both stay in the same column.
 fn titled(title: Line<'static>, mut entries: Vec<KeyGroup>) -> Vec<KeyGroup> {
     if let Some(first) = entries.first_mut() {
         first.insert(0, title);

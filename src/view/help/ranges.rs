@@ -1,5 +1,5 @@
 //! The page of ranges: which ports have which purpose, and what bind() and connect() do with them.
-//! General facts; only the figures of this machine come from the snapshot.
+//! Only the figures of this machine come from the snapshot.
 //!
 //! The behaviour of Linux was tested on 6.18; the order by parity and the rule of connect() are
 //! those of `inet_csk_find_open_port` and `__inet_hash_connect` (net/ipv4).
@@ -40,8 +40,9 @@ pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
     )
 }
 
-/// Sources: the first three rows RFC 6335, section 6; macOS `net.inet.ip.portrange` of XNU; Windows
-/// (since Vista) Microsoft's KB 929851.
+/// Returns the ranges and their purposes. The first three rows are from RFC 6335, section 6. The
+/// row of macOS is from `net.inet.ip.portrange` of XNU, that of Windows (since Vista) from
+/// Microsoft's KB 929851.
 fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
     let row = |name: &str, range: port::PortRange, sentence: String| {
         MarkRow::new(format!("{name:NAMES$}{range}"), sentence)

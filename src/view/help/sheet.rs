@@ -40,7 +40,7 @@ pub struct Sheet<'a> {
     pub names: usize,
 }
 
-/// If a sentence would get less than this width, it goes below its name.
+/// Minimum width of a sentence beside its name. With less, it is placed below the name.
 const LEAST_SENTENCE: usize = 24;
 
 impl Sheet<'_> {

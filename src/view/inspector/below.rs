@@ -1,5 +1,5 @@
-//! The inspector on a few lines below the map: the port, then one line per socket. Cuts no word
-//! except names of owners.
+//! Draws the inspector on a few lines below the map: the port, then one line per socket. Cuts only
+//! the names of owners.
 
 use ratatui::text::{Line, Span};
 

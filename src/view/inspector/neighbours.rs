@@ -1,4 +1,4 @@
-//! The ports around one port, one letter each. Has no cursor of its own.
+//! Draws the ports around the inspected port, one letter each.
 
 use ratatui::{
     style::Style,
@@ -12,15 +12,15 @@ use crate::{
     view::{Role, lens, theme::letter},
 };
 
-/// Ports per row; a row starts at a multiple of it.
+/// Ports per row. The first port of a row is a multiple of this number.
 const ROW: u16 = 16;
 const ROWS: u16 = 6;
-/// Rows before the one with the port.
+/// Number of rows before the row with the port.
 const BEFORE: u16 = 2;
 /// Width of `49152 `.
 const LABEL_WIDTH: usize = 6;
 
-/// Returns a title and six rows around the port; nothing if they do not fit.
+/// Returns a title and six rows around the port, or nothing if a row is wider than the area.
 pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let room = sight.width.saturating_sub(LABEL_WIDTH);
     let cell = (room / usize::from(ROW)).min(2);
@@ -50,7 +50,8 @@ fn line(sight: &InspectorContext<'_>, row: PortRange, cell: usize) -> Line<'stat
     Line::from(spans)
 }
 
-/// Returns the letter of the most significant state of a port; coloured only under the state lens.
+/// Returns the letter of the most significant state of a port. It has a colour only under the state
+/// lens.
 fn look(sight: &InspectorContext<'_>, port: u16) -> (char, Style) {
     let theme = sight.theme;
     let class = sight.scan.occupancy.port(port).most_telling(sight.app.map().protocols);

@@ -53,7 +53,7 @@ pub fn lines(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// Cuts the lines to the room; the last one then counts those left out.
+/// Cuts the lines to `room`. The last line then shows how many were left out.
 fn cut(sight: &InspectorContext<'_>, lines: &mut Vec<Line<'static>>, room: usize) {
     if lines.len() > room.max(1) {
         let more = lines.len() + 1 - room.max(1);
@@ -104,7 +104,7 @@ pub fn registered(sight: &InspectorContext<'_>) -> Option<String> {
     Some(format!("registered for {names}"))
 }
 
-/// Describes a port without a socket.
+/// Describes the purpose of a port that has no socket.
 pub fn what(sight: &InspectorContext<'_>) -> &'static str {
     let ephemeral = &sight.scan.snapshot.ephemeral;
     let in_range = ephemeral.range.contains(sight.port);

@@ -1,5 +1,5 @@
-//! The ephemeral range in figures: by state, by parity, by protocol; and the selected span. Does
-//! not count.
+//! Draws the figures of the ephemeral range by state, parity and protocol, and those of the
+//! selected span. Does not count the ports.
 
 use ratatui::{
     style::Style,
@@ -50,7 +50,7 @@ pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-/// Returns the counts of the range; the scan already has them if the map shows this range.
+/// Returns the counts of the ephemeral range. If the map shows this range, uses those of the scan.
 fn tally(sight: &InspectorContext<'_>) -> LensCounts {
     let ephemeral = sight.app.ephemeral();
     if sight.app.shown() == ephemeral { sight.scan.tally } else { sight.app.tally(ephemeral) }
@@ -110,8 +110,8 @@ fn row(
     ])
 }
 
-/// Shows even and odd ports separately: the kernel's automatic choice uses up one parity first, so
-/// it may be full long before the range is.
+/// Shows even and odd ports separately. The kernel's automatic choice prefers one parity, so the
+/// ports of this parity may all be in use long before the range is full.
 fn halves(sight: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>> {
     let track = Style::new().bg(sight.theme.color(Role::Available));
     let half = |name: &str, occupied: u32, size: u32| {

@@ -1,4 +1,4 @@
-//! The history of one port as seen in snapshots. Does not know what happened between them.
+//! Draws the history of one port as seen in snapshots. Changes between two snapshots are unknown.
 
 use ratatui::{
     style::Style,

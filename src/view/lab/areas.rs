@@ -6,12 +6,13 @@ use ratatui::layout::Rect;
 const LEAST: (u16, u16) = (60, 16);
 /// Minimum size of a strategy's column with map, figures and histogram on top of each other.
 pub const NARROW: (u16, u16) = (38, 23);
-/// The same with the map beside the rest.
+/// Minimum size of a strategy's column with the map beside figures and histogram.
 pub const WIDE: (u16, u16) = (58, 14);
-/// Heights of a column, without and with the map beside, beyond which more lines go to the curve.
+/// Heights of a column above which further lines are given to the curve: with the map above the
+/// figures (`ROOMY`), and beside them (`ROOMY_WIDE`).
 const ROOMY: u16 = 33;
 const ROOMY_WIDE: u16 = 24;
-/// Height of the curve, with its rule and axis.
+/// Minimum and maximum height of the curve, including its rule and axis.
 const LEAST_CURVE: u16 = 9;
 const MOST_CURVE: u16 = 22;
 
@@ -20,9 +21,9 @@ const MOST_CURVE: u16 = 22;
 pub enum LabSize {
     /// A few words.
     Tiny,
-    /// A table of all strategies, and one of them drawn.
+    /// A table of all strategies, and a panel of the selected one.
     Small,
-    /// All of them drawn, in rows of N.
+    /// All strategies drawn in columns, N per row.
     Columns(u16),
 }
 
@@ -33,7 +34,7 @@ pub struct LabAreas {
     pub title: Rect,
     pub setup: Rect,
     pub table: Rect,
-    /// Column and area of each panel; all have the same size.
+    /// Index and area of each panel. All panels have the same size.
     pub panels: Vec<(usize, Rect)>,
     pub curve: Rect,
 }
@@ -62,7 +63,8 @@ impl LabAreas {
         areas
     }
 
-    /// Puts the selected strategy below a table, and the curve below that if there is room.
+    /// Puts the panel of the selected strategy below a table, and the curve at the bottom if there
+    /// is room.
     fn stack(&mut self, body: Rect, count: u16, selected: usize) {
         self.table.height = (count + 1).min(body.height);
         let rest = below(body, self.table.height);
@@ -104,8 +106,8 @@ fn class(area: Rect, count: u16) -> LabSize {
     }
 }
 
-/// Returns the height of the curve if columns need `least` of `height` lines and gain little from
-/// more than `roomy`.
+/// Returns the height of the curve. Of `height` lines, the columns need at least `least`, and more
+/// than `roomy` lines are of little use to them.
 fn curve_lines(height: u16, least: u16, roomy: u16) -> u16 {
     let spare = height.saturating_sub(least);
     if spare < LEAST_CURVE {

@@ -1,5 +1,5 @@
-//! Mean attempts by occupancy on a log scale: measured points, expected values as dots. Does not
-//! measure.
+//! Draws the mean attempts by occupancy on a log scale: measured values as shapes, expected values
+//! as dots. Does not measure.
 
 use ratatui::{
     buffer::Buffer,
@@ -32,7 +32,7 @@ impl PlotScale {
         self.plot.x + (share.clamp(0.0, 1.0) * span).round() as u16
     }
 
-    /// Returns the lines above the axis, 0 to the height of the plot less one.
+    /// Returns the height of a mean in lines, from 0 to the height of the plot less one.
     fn height(&self, mean: f64) -> f64 {
         let part = mean.max(1.0).log10() / self.decades;
         part.min(1.0) * f64::from(self.plot.height.saturating_sub(1))
@@ -97,14 +97,16 @@ fn rule(entries: &[LabColumn<'_>], theme: &Theme, area: Rect, buffer: &mut Buffe
     buffer.set_line(area.x, area.y, &line, area.width);
 }
 
-/// Returns the powers of ten that contain all measured means and the expected ones at 99 %.
+/// Returns the number of powers of ten that the plot needs for all measured means and for the
+/// expected means at 99 % occupancy.
 fn decades(lab: &LabScreen, entries: &[LabColumn<'_>]) -> f64 {
     let points = lab.report().map(|report| report.curve.as_slice()).unwrap_or_default();
     let measured = points.iter().flat_map(|point| point.means.iter().flatten().copied());
     let now = entries.iter().filter_map(|entry| entry.contender?.figures.mean());
     let expected = lab.picked().filter_map(|row| lab.expected_mean(row, 0.99));
     let most = measured.chain(now).chain(expected).fold(10.0, f64::max);
-    // The top line can hold the highest points: 100.0001 needs no further power of ten.
+    // A value slightly above a power of ten, such as 100.0001, is drawn on the top line and needs
+    // no further power of ten.
     (most.log10() - 0.02).ceil().max(1.0)
 }
 
@@ -122,7 +124,7 @@ fn levels(scale: &PlotScale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Draws the expected values, two dots per cell; nothing if there is no model.
+/// Draws the expected values as two dots per cell. Draws nothing if there is no model.
 fn dots(
     entry: &LabColumn<'_>,
     model: &dyn Fn(f64) -> Option<f64>,
@@ -136,7 +138,7 @@ fn dots(
     for x in plot.left()..plot.right() {
         let mut lit = Vec::new();
         for half in [0.0, 0.5] {
-            // At 100 % each run uses all its attempts: the curve ends before.
+            // At 100 % each run uses all its attempts and fails, so the curve ends before 100 %.
             let share = (f64::from(x - plot.x) + half - 0.25).max(0.0) / span;
             if let Some(mean) = model(share).filter(|_| share < 1.0) {
                 lit.push((half > 0.0, scale.height(mean) + 0.5));
@@ -155,7 +157,8 @@ fn dots(
 
 /// Adds a dot to a braille character; `dot` is counted from the bottom.
 fn braille(symbol: &str, is_right: bool, dot: usize) -> char {
-    // Unicode, "Braille Patterns": dots 7 3 2 1, and 8 6 5 4.
+    // From the bottom, the left dots are 7 3 2 1, the right ones 8 6 5 4 (Unicode, "Braille
+    // Patterns").
     let bit = [[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]][usize::from(is_right)][dot];
     let before = symbol.chars().next().map_or(0, u32::from);
     let before = if (0x2800..0x2900).contains(&before) { before - 0x2800 } else { 0 };
@@ -171,7 +174,7 @@ fn faint(role: Role, theme: &Theme) -> Style {
     }
 }
 
-/// Draws a line at the occupancy at which the strategies run now.
+/// Draws a vertical line at the current occupancy of the runs.
 fn here(lab: &LabScreen, scale: &PlotScale, theme: &Theme, buffer: &mut Buffer) {
     let Some(share) = lab.share() else { return };
     let x = scale.column(share);
@@ -186,7 +189,8 @@ fn here(lab: &LabScreen, scale: &PlotScale, theme: &Theme, buffer: &mut Buffer) 
     put(buffer, plot, start, plot.y, &words, style);
 }
 
-/// Draws the points of the sweep, and on the line those of the current runs.
+/// Draws the measured means: those of the current runs on the vertical line, those of the sweep at
+/// their occupancies.
 fn points(
     lab: &LabScreen,
     entries: &[LabColumn<'_>],

@@ -1,4 +1,4 @@
-//! Figures of one strategy, measured and expected. Does not count.
+//! Draws the figures of one strategy, measured and expected. Does not count.
 
 use ratatui::{style::Style, text::Span};
 
@@ -24,7 +24,7 @@ const ERRORS: f64 = 4.0;
 /// Minimum number of runs for a comparison.
 const ENOUGH: u64 = 30;
 
-/// Draws the figures; `is_brief` leaves out those that the table shows.
+/// Draws the figures. If `is_brief`, leaves out those that the table shows.
 pub fn section(
     lab: &LabScreen,
     entry: &LabColumn<'_>,
@@ -100,8 +100,8 @@ fn mean(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     beside("attempts", ["mean ", &measured, &reported], mean_role(figures), column);
 }
 
-/// Returns `Ok` within four standard errors of the expected mean, else `Warn`; `Text` with too few
-/// runs or without a model.
+/// Returns the role of the measured mean: `Ok` within four standard errors of the expected mean,
+/// else `Warn`. Returns `Text` if there are too few runs or no model.
 pub fn mean_role(figures: &StrategyFigures) -> Role {
     let expected = figures.expected.map(|model| model.mean_attempts);
     let (Some(mean), Some(model), Some(error)) =
@@ -112,14 +112,14 @@ pub fn mean_role(figures: &StrategyFigures) -> Role {
     if figures.runs < ENOUGH {
         return Role::Text;
     }
-    // If all runs took the same number of attempts, the measured error is 0. Use that of
-    // independent attempts, which is 0 where exactly one attempt is expected.
+    // If all runs took the same number of attempts, the measured standard error is 0. Then uses the
+    // error of independent attempts, which is 0 only if exactly one attempt is expected.
     let error = if error > 0.0 {
         error
     } else {
         (model * (model - 1.0)).max(0.0).sqrt() / (figures.runs as f64).sqrt()
     };
-    // Allows for rounding.
+    // The last term allows for rounding errors.
     verdict((mean - model).abs() <= ERRORS * error + 1e-9 * model)
 }
 
@@ -132,7 +132,7 @@ pub fn failure_role(figures: &StrategyFigures) -> Role {
     }
     let runs = figures.runs as f64;
     let error = (model.failure_rate * (1.0 - model.failure_rate) / runs).max(0.0).sqrt();
-    // One failure more or less is not significant.
+    // The last term allows for one failure more or less.
     verdict((rate - model.failure_rate).abs() <= ERRORS * error + 1.0 / runs)
 }
 
@@ -159,8 +159,8 @@ fn failures(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     beside("failed", ["", &measured, &reported], failure_role(figures), column);
 }
 
-/// Draws what an observer can infer from the last ports, and a bar: how much of the next port is
-/// known.
+/// Draws what an observer can infer from the last ports, and a bar with the known share of the next
+/// port.
 fn guess(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) {
     let known = known(lab, judged);
     let role = known.map_or(Role::Dim, guess_role);
@@ -192,7 +192,8 @@ pub fn known(lab: &LabScreen, judged: &Predictability) -> Option<f64> {
     (judged.habit != Habit::Unseen).then_some(known)
 }
 
-/// The more of the next port is known, the easier it is to steal.
+/// Returns the role of the known share. The more of the next port is known, the easier another
+/// process can take it.
 pub fn guess_role(known: f64) -> Role {
     match known {
         known if known > 0.7 => Role::Critical,
@@ -201,7 +202,7 @@ pub fn guess_role(known: f64) -> Role {
     }
 }
 
-/// Returns the wordings of a habit, longest first.
+/// Returns the wordings for how predictable the ports are, longest first.
 pub fn habit(judged: &Predictability) -> Vec<String> {
     let bits = bits(judged.bits_left);
     let next = judged.guess.map(|port| port.to_string()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Histogram of attempts per run, measured and expected. Does not count, except its own bins.
+//! Draws the histogram of attempts per run, measured and expected. Computes only the bins.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -9,10 +9,10 @@ use crate::{
 
 /// Maximum number of bars; further bars add nothing.
 const WIDEST: u16 = 60;
-/// Bars, and the line with the axis.
+/// Minimum height of the histogram: the bars, and the line with the axis.
 const LEAST_HEIGHT: u16 = 3;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-/// Share of the runs that the axis covers; beyond it there are too few to see.
+/// Share of the runs that the axis covers. The remaining runs would be too few to see.
 const SHOWN: f64 = 0.99;
 
 /// Common scale of all strategies, so that their bars are comparable.
@@ -74,7 +74,8 @@ impl HistogramScale {
     }
 }
 
-/// Returns the number of attempts that nearly all runs stay within, measured or expected.
+/// Returns the number of attempts that is enough for `SHOWN` of the successful runs: the larger of
+/// the measured and the expected number.
 fn longest(figures: &StrategyFigures, limit: u32) -> u32 {
     let share = SHOWN * (1.0 - figures.failure_rate().unwrap_or_default());
     let seen = figures.quantile(share).or(figures.most()).unwrap_or(1);
@@ -147,7 +148,7 @@ fn legend(figures: &StrategyFigures, theme: &Theme, plot: Rect, area: Rect, buff
     }
 }
 
-/// Returns what a cell shows of a bar; `line` is counted from the bottom.
+/// Returns the glyph of one cell of a bar. `line` is the line of the cell, from 0 at the bottom.
 fn part(share: f64, height: u16, line: u16, ascii: bool) -> &'static str {
     let least = if share > 0.0 { 1.0 } else { 0.0 };
     let eighths = (share * f64::from(height) * 8.0).round().max(least);

@@ -1,5 +1,4 @@
-//! A small map of the range: occupied ports in grey, the strategy's attempts on top. Does not draw
-//! figures.
+//! Draws a small map of the range: occupied ports in grey, the strategy's attempts on top of them.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -16,8 +15,8 @@ use crate::{
     },
 };
 
-/// Returns the share at which a full block is drawn. Denser glyphs would hide the digits, and some
-/// ASCII glyphs mark attempts here.
+/// Returns the share as which a full block is drawn. Denser glyphs would hide the digits, and some
+/// ASCII glyphs mark attempts on this map.
 fn brightest(theme: &Theme) -> f32 {
     match (theme.has_color(), theme.ascii) {
         (_, true) => 0.42,
@@ -31,8 +30,8 @@ pub fn width(grid: &Grid) -> u16 {
     GUTTER + grid.columns()
 }
 
-/// Draws the map; `reads` adds the number of the allocated port, at speeds that leave time to read
-/// it.
+/// Draws the map. If `reads`, adds the number of the allocated port; the caller sets it at speeds
+/// at which the number can be read.
 pub fn render(
     contender: &Contender,
     grid: &Grid,

@@ -1,4 +1,5 @@
-//! One strategy: name, map, figures, histogram; the map above or beside the rest. Does not count.
+//! Draws one strategy: its name, map, figures and histogram. The map is above or beside the
+//! figures.
 
 use ratatui::{
     buffer::Buffer,
@@ -19,13 +20,13 @@ use crate::{
 
 /// Width of figures and histogram beside a map.
 const ASIDE: u16 = 38;
-/// The same beside a small map.
+/// Width of figures and histogram in a narrower panel.
 const LEAST_ASIDE: u16 = 30;
 const LEAST_MAP: u16 = 5;
 const MOST_MAP: u16 = 17;
 /// Maximum height of the bars.
 const MOST_HISTOGRAM: u16 = 12;
-/// Minimum height for describing the strategy.
+/// Minimum height for a description of the strategy if the map is above the figures.
 const WORDY: u16 = 29;
 
 /// Common layout of all strategies' panels.
@@ -51,7 +52,7 @@ impl StrategyPanel {
             let aside = if area.width >= WIDE.0 + 20 { ASIDE } else { LEAST_ASIDE };
             (area.width.saturating_sub(aside + 1), area.height.saturating_sub(1 + words))
         } else {
-            // The name, and a blank line each before figures and histogram.
+            // The three lines are the name, and the blank lines before figures and histogram.
             let rest = area.height.saturating_sub(3 + words + figures::LINES);
             (area.width, (rest * 2 / 3).clamp(LEAST_MAP, MOST_MAP))
         };
@@ -104,7 +105,8 @@ impl StrategyPanel {
         histogram::render(entry, scale, theme, plot, buffer);
     }
 
-    /// Describes the strategy in whole words; drops remarks, then later parts, if there is no room.
+    /// Describes the strategy in whole words. If there is no room, drops the remark in brackets,
+    /// then parts from the end.
     fn summary(&self, entry: &LabColumn<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let area = Rect { width: area.width.saturating_sub(1), ..area };
         let mut column = TextColumn::new(theme, area, buffer);
@@ -119,7 +121,7 @@ impl StrategyPanel {
     }
 }
 
-/// Draws shape and name on a rule; that of the selected strategy is marked.
+/// Draws the shape and the name of a strategy on a rule. Marks the selected strategy.
 fn name(entry: &LabColumn<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;

@@ -1,5 +1,5 @@
-//! The race: a competitor tries to take two ports: one that is closed and bound again, and a second
-//! one whose socket stays open and is handed over. Does not run the race.
+//! Draws the race. A competitor tries to take two ports: the first is closed and bound again, the
+//! second stays open and its socket is handed over. Does not run the race.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
@@ -31,7 +31,8 @@ pub fn render(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     place(race, &mut column);
     let shares =
         [&race.rebound, &race.handed_over].map(|rounds| share(rounds).max(expected(rounds)));
-    // Scales both bars so that neither looks like all rounds.
+    // The scale of both bars ends above the larger share, so that no bar is full: a full bar would
+    // look as if all rounds were stolen.
     let whole = shares[0].max(shares[1]) * 1.25;
     column.blank();
     kind("closed, then bound again", &race.rebound, whole, &mut column);
@@ -146,7 +147,7 @@ fn meaning(race: &RaceReport) -> String {
     }
 }
 
-/// Wraps text at words; with ASCII glyphs replaces other symbols.
+/// Writes text, wrapped between words. If only ASCII is available, replaces other symbols.
 fn paragraph(text: &str, role: Role, column: &mut TextColumn<'_>) {
     let text = if column.theme.ascii {
         text.replace('±', "+-").replace('−', "-").replace('λ', "r")

@@ -1,4 +1,4 @@
-//! Overlays of the Lab screen: settings, and the question before a high speed.
+//! Draws the overlays of the Lab screen: the settings, and the question before a high speed.
 
 use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 

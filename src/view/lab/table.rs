@@ -1,4 +1,4 @@
-//! A table of all strategies, for terminals that can draw only one of them. Does not count.
+//! Draws a table of all strategies, for terminals with room for only one strategy's panel.
 
 use ratatui::{style::Style, text::Span};
 

@@ -1,4 +1,4 @@
-//! Names and figures, for terminals too small for a map. Does not draw maps.
+//! Draws names and figures of the strategies on terminals that are too small for a map.
 
 use crate::{
     app::{LabScreen, lab::StrategyFigures},

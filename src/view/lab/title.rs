@@ -1,4 +1,5 @@
-//! The first lines of the screen: what is compared, where, how fast. Does not change settings.
+//! Draws the first lines of the screen: what is compared, where attempts happen, the speed. Does
+//! not change settings.
 
 use ratatui::{
     buffer::Buffer,
@@ -116,7 +117,7 @@ pub fn setup(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     column.line(spans);
 }
 
-/// Draws the notice over the second line and as many below as it needs.
+/// Draws the notice over the second line and as many lines below as it needs.
 pub fn notice(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(notice) = lab.notice() else { return };
     let lines = words::wrapped(notice.as_str(), usize::from(area.width));

@@ -9,11 +9,11 @@ use crate::app::overview::OverviewList;
 const MEDIUM: (u16, u16) = (110, 34);
 const LARGE: (u16, u16) = (150, 44);
 const HUGE: (u16, u16) = (190, 54);
-/// A rule and one line per lane.
+/// Height of the ranges: a rule and one line per lane.
 const RANGES: u16 = 5;
-/// A rule and the column titles above a table.
+/// Height of the head of a table: a rule and the column titles.
 pub const HEAD: u16 = 2;
-/// A rule, the axis and three lines of blocks.
+/// Minimum height of the map: a rule, the axis and three lines of blocks.
 const LEAST_MAP: u16 = 5;
 const BETWEEN: u16 = 2;
 /// Minimum number of rows of a table that is shown.
@@ -41,8 +41,8 @@ impl OverviewSize {
         }
     }
 
-    /// Returns the number of lines for the verdict: the headline, the reason and the advice. When
-    /// there is trouble, it gets more lines at the map's expense.
+    /// Returns the number of lines for the verdict, which has the headline, the reason and the
+    /// advice. If there is trouble, the verdict gets more lines and the map fewer.
     pub fn verdict(self, is_trouble: bool) -> u16 {
         match (self, is_trouble) {
             (_, false) => 3,
@@ -55,8 +55,8 @@ impl OverviewSize {
     fn left(self, width: u16) -> u16 {
         match self {
             Self::Small => width,
-            // Leaves room for 32, 50 or 80 blocks with gutter and row bar; the tables need the
-            // rest.
+            // The map needs room for 32, 50 or 80 blocks with gutter and row bar; the tables need
+            // the rest.
             Self::Medium => (width / 3).max(44),
             Self::Large => 62,
             Self::Huge => (u32::from(width) * 46 / 100) as u16,
@@ -137,7 +137,7 @@ impl OverviewAreas {
         let is_selected = sight.selected.is_some_and(|s| s.list == OverviewList::Findings);
         let findings = rows(sight, OverviewList::Findings);
         let most = if is_selected { left.height } else { left.height * 2 / 5 };
-        // Two lines per finding, and the rule.
+        // The findings need two lines each, and one for the rule.
         let height = if findings == 0 { 0 } else { (1 + 2 * findings).min(most) };
         let height = if is_selected { left.height } else { height };
         let map = left.height - height;

@@ -1,4 +1,4 @@
-//! The table of destinations, in the order of the analysis: most exhausted first. Does not sort.
+//! Draws the table of destinations. The analysis has already sorted them, most exhausted first.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ use crate::{
 const NAME: usize = 0;
 const BAR: usize = 1;
 const OWNER: usize = 7;
-/// Width of `[2001:db8:1234:5678::17]:65535`.
+/// Maximum width of a destination; `[2001:db8:1234:5678::17]:65535` has 30 columns.
 const LONGEST: usize = 34;
 const LONGEST_PAIR: usize = 60;
 const WIDEST_BAR: u16 = 40;
@@ -135,8 +135,8 @@ fn cell(
     }
 }
 
-/// Draws connections and TIME-WAIT in their colours. Excludes the TIME-WAIT sockets whose ports
-/// connect() may reuse, as the percentage in the next column does.
+/// Draws a bar of connections and TIME-WAIT sockets in their colours. Like the percentage in the
+/// next column, it excludes the TIME-WAIT sockets whose ports connect() may reuse.
 fn bar(sight: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'static>> {
     let mut by_class = [0; StateClass::EACH.len()];
     by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.reusable);
@@ -144,8 +144,8 @@ fn bar(sight: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec<S
     gauges::stacked(&by_class, row.capacity, Colors::States, sight.theme, width)
 }
 
-/// Names one owner and counts the others. Prefers the process with the most sockets over sockets
-/// without a process.
+/// Names one owner and counts the others. Names the process with the most sockets; without a
+/// process, the first other owner.
 fn owner(sight: &OverviewContext<'_>, row: &DestinationUse) -> String {
     let process = row.owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
     let Some(&(party, _)) = process.or(row.owners.first()) else { return String::new() };

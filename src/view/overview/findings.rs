@@ -1,5 +1,5 @@
-//! Lists the findings of the rules, most severe first; the selected one in full. Does not apply
-//! rules.
+//! Lists the findings of the rules, most severe first. Shows the selected finding in full. Does not
+//! apply the rules.
 
 use ratatui::{
     buffer::Buffer,
@@ -43,7 +43,7 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Returns the lines of the selected finding in full, and of as many neighbours as fit; also the
+/// Returns the lines of the selected finding in full and of as many neighbours as fit, and the
 /// range of the findings shown.
 fn lines(
     sight: &OverviewContext<'_>,

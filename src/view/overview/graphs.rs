@@ -1,5 +1,5 @@
-//! Small graphs: a sparkline, the expiry of TIME-WAIT, use over time with its forecast. Does not
-//! compute the figures behind them.
+//! Draws small graphs: a sparkline, the expiry of TIME-WAIT, and use over time with its forecast.
+//! Does not compute the figures.
 
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use crate::{
 };
 
 const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// The forecast gets this fraction of the width: 1 / `AHEAD`.
+/// The forecast gets 1 / `AHEAD` of the width.
 const AHEAD: u16 = 3;
 const LEAST_WIDTH: u16 = 16;
 const LEAST_HEIGHT: u16 = 4;
 
-/// Draws ports in use over time on one line; a full cell means all ports. Empty with ASCII glyphs.
+/// Returns a sparkline of the ports in use over time. A full cell means all ports. With ASCII
+/// glyphs it is empty.
 pub fn spark(series: &[(Duration, u32)], size: u32, width: usize, theme: &Theme) -> String {
     if theme.ascii {
         return String::new();
@@ -26,7 +27,7 @@ pub fn spark(series: &[(Duration, u32)], size: u32, width: usize, theme: &Theme)
     columns(series, width).into_iter().map(glyph).collect()
 }
 
-/// Stretches the series over `width` columns; each shows the last value of its interval.
+/// Stretches the series over `width` columns. Each column shows the last value of its interval.
 fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
     let Some(&(longest, first)) = series.first() else { return Vec::new() };
     let span = longest.as_secs_f64();
@@ -154,7 +155,7 @@ pub fn course(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
         Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
         None => "forecast".to_owned(),
     };
-    // A duration in seconds would change with each refresh even if nothing else does.
+    // A duration in seconds would change at each refresh, even if nothing else on the screen did.
     let begin = if series[0].0 < Duration::from_mins(1) {
         "start".to_owned()
     } else {
@@ -173,7 +174,7 @@ fn ceiling(theme: &Theme, plot: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Draws the forecast as dots, at the same time scale as the columns before.
+/// Draws the forecast as dots, on the same time scale as the columns of the past.
 fn forecast(
     standing: &Standing,
     seen: Duration,

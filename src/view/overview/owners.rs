@@ -1,4 +1,4 @@
-//! The table of owners, in the order of the analysis: most ports of the range first. Does not sort.
+//! Draws the table of owners. The analysis has already sorted them, most ports of the range first.
 
 use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
@@ -85,7 +85,7 @@ fn cell(
             Party::Process(pid) => dim(pid.to_string(), theme),
             _ => Vec::new(),
         },
-        // Relative to the largest owner: the bars compare owners with each other.
+        // A full bar is the largest owner, because the bars compare owners with each other.
         BAR => {
             let most = sight.scan.analysis.owners.first().map_or(1, |first| first.ports);
             gauges::parts(&row.by_class, most, theme, width)

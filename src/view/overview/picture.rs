@@ -1,4 +1,4 @@
-//! A small map of the range by state, with a legend. The Map screen draws the large one.
+//! Draws a small map of the range by state, with a legend. The Map screen draws the large map.
 
 use ratatui::{
     buffer::Buffer,
@@ -58,11 +58,11 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Minimum lines of the map before the legend is shown.
+/// Minimum height that must remain for the map if the legend is shown.
 const LEAST_BESIDE_LEGEND: u16 = 12;
 
-/// Returns the legend: a blank line, then the states that occur with their number of ports. Empty
-/// if the map needs the room.
+/// Returns the legend: a blank line, then the states that occur, each with its number of ports.
+/// Returns no lines if the map needs the room.
 fn legend(sight: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
     let ephemeral = &sight.scan.snapshot.ephemeral;
     let tally =

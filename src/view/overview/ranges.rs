@@ -1,5 +1,5 @@
-//! How much of the range each protocol and family uses: a bar by state, figures, a sparkline. Does
-//! not count.
+//! Draws how much of the range each protocol and family uses: a bar by state, figures, a sparkline.
+//! Does not count the ports.
 
 use ratatui::{
     buffer::Buffer,
@@ -22,9 +22,10 @@ use crate::{
 
 /// Width of ` TCP IPv4  `.
 const NAME: u16 = 11;
-/// Width of ` 88.4 %  24,957  +21.5/s`.
+/// Width of the share (8), the count (8) and the rate (10), such as `88.4 %  24,957  +21.5/s`, and
+/// one spare column.
 const FIGURES: u16 = 27;
-/// Width of `  even 14,116 left`.
+/// Width of `even 14,116 left` and a gap.
 const HALF: u16 = 19;
 const SPARK: u16 = 20;
 /// Maximum width of a bar.
@@ -48,7 +49,7 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Widths of what is shown besides name and figures; 0 if there is no room.
+/// Columns that are shown in addition to name and figures. A width is 0 if there is no room.
 struct Columns {
     bar: u16,
     has_half: bool,
@@ -62,7 +63,7 @@ impl Columns {
         let room = room - if has_half { HALF } else { 0 };
         let spark = if room >= 2 * LEAST_BAR + SPARK { SPARK } else { 0 };
         let bar = (room - if spark > 0 { spark + 2 } else { 0 }).min(WIDEST);
-        // The sparkline gets what the widest bar leaves.
+        // The sparkline gets the columns that the bar does not use.
         let spark = if spark > 0 { room.saturating_sub(bar + 2).min(WIDEST) } else { 0 };
         Self { bar, has_half, spark }
     }
@@ -99,8 +100,8 @@ fn level(sight: &OverviewContext<'_>, gauge: &Gauge) -> Level {
     sight.app.thresholds().level(gauge.share(), left, None)
 }
 
-/// Shows what is left of the parity that connect() tries first. When it is used up, each connect()
-/// searches through all of it without success.
+/// Shows how many ports are left of the parity that connect() tries first. When none is left, each
+/// connect() searches through all ports of this parity without success.
 fn half(sight: &OverviewContext<'_>, gauge: &Gauge) -> Span<'static> {
     let range = sight.scan.analysis.range(gauge.lane.protocol());
     if matches!(gauge.lane, Lane::Udp4 | Lane::Udp6) {

@@ -1,4 +1,4 @@
-//! A horizontal rule with a title at the left and notes at the right. Does not draw frames.
+//! Draws a horizontal rule with a title at the left and notes at the right.
 
 use ratatui::{
     buffer::Buffer,
@@ -20,8 +20,8 @@ pub fn draw(title: &str, notes: &[String], theme: &Theme, area: Rect, buffer: &m
     draw_line(vec![title], notes, theme, area, buffer);
 }
 
-/// Draws the names of all lists and marks the one that is shown, for terminals with room for only
-/// one.
+/// Draws a rule with the names of all lists and marks the list that is shown. Used on terminals
+/// with room for only one list.
 pub fn draw_lists(
     sight: &OverviewContext<'_>,
     shown: OverviewList,

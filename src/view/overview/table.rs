@@ -1,5 +1,5 @@
-//! Tables: which columns fit, how a row is laid out, which rows are visible. Does not know what the
-//! columns mean.
+//! Lays out tables: which columns fit, where their cells are, which rows are visible. Does not know
+//! what the columns mean.
 
 use std::ops::Range;
 
@@ -28,7 +28,8 @@ pub struct TableColumn {
     pub title: &'static str,
     pub width: u16,
     pub align: Align,
-    /// If not all columns fit, the one with the highest value is dropped first; 0 is never dropped.
+    /// Order of dropping: if not all columns fit, the column with the highest value is dropped
+    /// first. A column with 0 is never dropped.
     pub dropped: u8,
 }
 
@@ -105,7 +106,7 @@ pub fn line(
     line
 }
 
-/// Draws a row; cells with a background of their own keep it.
+/// Draws a row. A cell that has its own background keeps it.
 pub fn draw_row(
     line: &Line<'_>,
     is_selected: bool,
@@ -121,7 +122,7 @@ pub fn draw_row(
     let mut x = row.x;
     for span in &line.spans {
         let room = row.right().saturating_sub(x);
-        // A span without a background keeps the row's.
+        // A span without a background gets that of the row.
         x = buffer.set_stringn(x, y, &span.content, usize::from(room), span.style).0;
     }
 }
@@ -141,7 +142,7 @@ pub fn selected_index(sight: &OverviewContext<'_>, list: OverviewList) -> Option
     sight.selected.filter(|selected| selected.list == list).map(|selected| selected.index)
 }
 
-/// Formats the visible rows: `4-12 of 10,000`; `None` if all are visible.
+/// Formats the visible rows: `4-12 of 10,000`. Returns `None` if all rows are visible.
 pub fn shown_of(window: &Range<usize>, total: usize) -> Option<String> {
     let [first, last, total_words] =
         [window.start + 1, window.end, total].map(|number| words::thousands(number as u64));

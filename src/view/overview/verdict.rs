@@ -1,5 +1,5 @@
-//! The first lines of the Overview: the state in words, the reason and the advice. Uses verdict and
-//! findings, does not compute them.
+//! Draws the first lines of the Overview: the state in words, the reason and the advice. Does not
+//! compute the verdict or the findings.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub fn render(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Returns `height` lines for an area of this width.
+/// Returns at most `height` lines for an area of this width.
 pub fn lines(sight: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
     let width = usize::from(width.saturating_sub(2));
     let own = sight.headline.own_finding(sight.scan);
@@ -56,7 +56,8 @@ pub fn lines(sight: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line<'
     lines
 }
 
-/// Names the owner with most of the destination's ports.
+/// Returns a sentence about the owner with most of the destination's ports. Returns `None` if the
+/// verdict is not about a destination.
 fn holder(sight: &OverviewContext<'_>) -> Option<String> {
     let Subject::Destination(destination) = sight.verdict.subject else { return None };
     let row = sight.scan.analysis.destination(&destination)?;
@@ -66,7 +67,8 @@ fn holder(sight: &OverviewContext<'_>) -> Option<String> {
     Some(format!("{} uses {held}. ", words::party(sight.app, party)))
 }
 
-/// Returns `why` and `do`. Always fills all lines, so that nothing below them moves; cuts no word.
+/// Returns the lines `why` and `do`, or one line `note` if there is no finding. With a finding it
+/// fills all lines, so that `do` does not move when the reason gets shorter. Cuts no word.
 fn explanation(
     sight: &OverviewContext<'_>,
     is_summary_reported: bool,
@@ -93,7 +95,7 @@ fn reason(sight: &OverviewContext<'_>, finding: &Finding, is_summary_reported: b
     if is_summary_reported {
         finding.meaning.clone()
     } else if is_about(finding, sight.verdict.subject) {
-        // The headline already shows what the finding's summary says.
+        // The summary would only repeat the headline.
         let cause = match finding.cause.as_str() {
             "" => holder(sight).unwrap_or_default(),
             cause => format!("{cause}. "),
@@ -118,7 +120,7 @@ fn block(label: &str, lines: Vec<String>, theme: &Theme) -> Vec<Line<'static>> {
     lines.into_iter().enumerate().map(|(at, text)| labelled(label(at), text, theme)).collect()
 }
 
-/// Numbers the steps and joins as many as fit in full; of the first one as much as fits.
+/// Numbers the steps and joins as many as fit in full. If not even the first step fits, cuts it.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
     let numbered: Vec<String> =
         (1..).zip(short(finding)).map(|(number, text)| format!("{number} {text}")).collect();
@@ -223,8 +225,8 @@ pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<Strin
     ]
 }
 
-/// Returns the longest wording that would fit even with the longest usual numbers, so that the
-/// wording stays the same as long as the level does.
+/// Returns the longest wording that would fit even with the longest usual numbers. So the wording
+/// does not change while the level stays the same.
 fn fitting(standing: &Standing, sources: usize, theme: &Theme, room: usize) -> String {
     let mut words = headline(standing, sources, theme);
     let is_narrow = |words: &Vec<String>, index: usize| words[index].width() <= room;
@@ -235,7 +237,7 @@ fn fitting(standing: &Standing, sources: usize, theme: &Theme, room: usize) -> S
     words.into_iter().find(|text| text.width() <= room).unwrap_or_default()
 }
 
-/// Returns the standing with the longest usual numbers: once filling up, once not.
+/// Returns the standing with the longest usual numbers, first with a forecast, then without one.
 fn widest(standing: &Standing) -> [Standing; 2] {
     let Standing { size, trend, last_minute, .. } = *standing;
     let rate = f64::from(size.clamp(10, 999));
@@ -265,7 +267,8 @@ pub fn name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// Formats the rate of change; for `Failing` (full on and off), the rate at which ports are opened.
+/// Formats the rate of change. For `Failing` (full at some of the last scans), formats the rate at
+/// which ports are opened instead.
 fn pace(standing: &Standing, theme: &Theme) -> String {
     match standing.trend {
         None => String::new(),
@@ -276,7 +279,8 @@ fn pace(standing: &Standing, theme: &Theme) -> String {
     }
 }
 
-/// Formats what is left and for how long, long and short. Within a level only the numbers differ.
+/// Formats the number of ports left and the time until none is left, in a long and a short wording.
+/// Within a level only the numbers differ.
 fn endings(standing: &Standing, theme: &Theme) -> [String; 2] {
     let left = format!(": {} left", standing.left);
     match (standing.level, standing.last_minute) {
@@ -291,7 +295,7 @@ fn endings(standing: &Standing, theme: &Theme) -> [String; 2] {
     }
 }
 
-/// Formats the time until it is full. The findings state the uncertainty.
+/// Formats the time until all ports are in use. The findings state its uncertainty.
 fn full_in(standing: &Standing, theme: &Theme) -> String {
     match standing.forecast.filter(is_near) {
         Some(forecast) => format!("{}{}", theme.glyph("≈ ", "about "), in_time(forecast.seconds)),
@@ -299,7 +303,7 @@ fn full_in(standing: &Standing, theme: &Theme) -> String {
     }
 }
 
-/// Limit of forecasts that are shown, in seconds (two days).
+/// Longest forecast that is shown, in seconds (two days).
 const FAR: f64 = 172_800.0;
 
 pub fn is_near(forecast: &Forecast) -> bool {

@@ -25,7 +25,8 @@ static SHADES: [OnceLock<Box<Shades>>; TAKEN * FREE * GROUNDS * CONTRASTS * DEPT
 
 impl Theme {
     /// Returns the colour of a block with some ports in use: `role` mixed with the colour of the
-    /// free ports. LISTEN stays bright, so that one listening port among forty is visible.
+    /// free ports. LISTEN stays bright, so that one listening port among forty is visible. With
+    /// sixteen colours or none, returns the colour of `role`.
     pub fn mixed(&self, role: Role, free: Role, share: f32) -> Color {
         let step = (share.clamp(0.0, 1.0) * STEPS as f32).round() as usize;
         if step == STEPS || self.depth <= Depth::Sixteen {
@@ -44,7 +45,7 @@ impl Theme {
     fn blended(&self, role: Role, free: Role, step: usize) -> Color {
         let share = step as f32 / STEPS as f32;
         let least = if role == Role::Class(StateClass::Listen) { 0.85 } else { 0.0 };
-        // With high contrast a single used port of a block is more visible.
+        // With high contrast a single used port in a block is more visible.
         let lowest = if self.contrast == Contrast::High { 0.75 } else { 0.60 };
         let amount = (lowest + (1.0 - lowest) * share.powf(0.9)).max(least);
         let mixed = mix::oklab(self.true_color(free), self.true_color(role), amount);

@@ -3,19 +3,19 @@
 /// How many colours the terminal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
-    /// `NO_COLOR`: only bold and reverse.
+    /// No colours, only bold and reverse.
     Monochrome,
     Sixteen,
     Indexed,
     True,
 }
 
-/// Terminals with true colour that only TERM identifies (ssh does not pass COLORTERM on).
+/// Terminals with true colour, identified by TERM because ssh does not pass COLORTERM on.
 const TRUE_COLOR_TERMS: [&str; 5] = ["kitty", "alacritty", "foot", "ghostty", "wezterm"];
 
 impl Depth {
-    /// Checks, in this order: `--color`, `NO_COLOR` (no-color.org: set and not empty), COLORTERM,
-    /// TERM.
+    /// Returns the depth from the first of these that decides it: `--color`, `NO_COLOR` (if not
+    /// empty; see no-color.org), an empty or `dumb` TERM, COLORTERM, other values of TERM.
     pub fn from_env(
         asked: Option<Self>,
         no_color: Option<&str>,

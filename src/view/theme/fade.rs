@@ -4,12 +4,12 @@ use ratatui::style::{Color, Style};
 
 use super::{Depth, Role, Theme, mix};
 
-/// How much of a mark is left at each step; step 0 is the mark itself.
+/// Share of a mark's colour that is left after each step, from step 0.
 const LEFT: [f32; 4] = [1.0, 0.70, 0.45, 0.22];
 
 impl Theme {
-    /// Returns `role` after `step` steps (0 to 3) of fading towards `below`. If colours cannot be
-    /// mixed, it keeps its colour until step 1, then becomes `below`.
+    /// Returns the colour of `role` after `step` steps (0 to 3) of fading towards `below`. If
+    /// colours cannot be mixed, returns the colour of `role` for steps 0 and 1, then `below`.
     pub fn faded(&self, role: Role, below: Color, step: u8) -> Color {
         let amount = LEFT[usize::from(step).min(LEFT.len() - 1)];
         if step == 0 {
@@ -28,7 +28,8 @@ impl Theme {
         }
     }
 
-    /// Returns a badge after `step` steps over `below`; `None` when it has disappeared.
+    /// Returns the style of a badge over `below` after `step` steps of fading, or `None` when the
+    /// badge has disappeared.
     pub fn faded_badge(&self, role: Role, below: Color, step: u8) -> Option<Style> {
         match (self.depth, step) {
             (_, 0) => Some(self.badge(role)),

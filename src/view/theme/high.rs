@@ -1,9 +1,9 @@
-//! The high-contrast colours as data: text at 7:1 or more, states brighter and further apart. Roles
-//! that are not listed keep their normal colour.
+//! The high-contrast colours as data. Text has a contrast of 7:1 or more; the states are brighter
+//! and further apart. Roles that are not listed keep their normal colour.
 //!
-//! The state colours come from the same search as those of `palette`, with stricter limits: the
-//! closest pair at least 1.1 times as far apart in OKLab, for each kind of colour blindness; 4.5:1
-//! against the ink.
+//! The state colours come from the same search as those of `palette`, with stricter limits. For
+//! each kind of colour blindness the closest pair is at least 1.1 times as far apart in OKLab, and
+//! the contrast with the ink is at least 4.5:1.
 
 use ratatui::style::Color::{
     Black, Blue, Cyan, DarkGray, Gray, Green, LightBlue, LightCyan, LightGreen, LightMagenta,
@@ -24,7 +24,7 @@ const BOUND: Swatch = row(0xB4_40FA, 129, 0x89_1BA4, 91, Magenta, Magenta);
 const UDP: Swatch = row(0x00_FFB4, 49, 0x02_8485, 30, Cyan, Green);
 const DARK: Swatch = row(0xC4_CCFF, 153, 0x05_1662, 17, White, LightMagenta);
 
-/// As in the normal palette: the seven largest owners reuse the states' colours.
+/// The colours of the seven largest owners, which reuse those of the states as in `palette`.
 const OWNERS: [Swatch; COLORED_OWNERS] =
     [ESTABLISHED, TIME_WAIT, UDP, BOUND, CLOSING, LISTEN, DARK];
 

@@ -1,8 +1,9 @@
 //! Ordered colours: viridis and cividis for scales, magma for attempts. Does not know quantities.
 //!
-//! matplotlib's colour maps (van der Walt and Smith 2015, Nuñez et al. 2018), sampled at even steps
-//! without the ends that are invisible on the background. Their 256-colour versions are the nearest
-//! colours whose lightness rises for colour-blind people, too.
+//! The colour maps are those of matplotlib (van der Walt and Smith 2015, Nuñez et al. 2018). They
+//! are sampled at even steps, without the ends that would be invisible on the background. The
+//! 256-colour versions are the nearest colours whose order of lightness is also right for
+//! colour-blind people.
 
 use ratatui::style::Color::{
     Black, Blue, Cyan, Green, LightBlue, LightGreen, LightRed, LightYellow, Magenta, Red, Yellow,
@@ -13,7 +14,7 @@ use super::{
     palette::{Swatch, row, swatch},
 };
 
-/// viridis from 0.35 to 1; on a light background cividis from 0.60 down to 0.
+/// The scale: viridis from 0.35 to 1, or cividis from 0.60 down to 0 on a light background.
 const SCALE: [Swatch; SCALE_TOP as usize + 1] = [
     row(0x2F_6C8E, 24, 0x94_8E77, 245, LightBlue, Yellow),
     row(0x26_828E, 30, 0x7F_7E78, 244, LightBlue, Yellow),
@@ -25,7 +26,7 @@ const SCALE: [Swatch; SCALE_TOP as usize + 1] = [
     row(0xFD_E725, 220, 0x00_224E, 17, LightYellow, Black),
 ];
 
-/// magma from 0.30 to 0.95; on a light background from 0.75 down to 0.15.
+/// The attempt density: magma from 0.30 to 0.95, or from 0.75 down to 0.15 on a light background.
 const HEAT: [Swatch; HEAT_TOP as usize] = [
     row(0x64_1A80, 54, 0xFC_8961, 209, Magenta, Yellow),
     row(0x99_2D80, 126, 0xE8_5362, 167, Magenta, Yellow),
@@ -39,7 +40,7 @@ pub fn scale(step: u8) -> Swatch {
     SCALE[usize::from(step.min(SCALE_TOP))]
 }
 
-/// Returns the colour of a step; at step 0 there were no attempts.
+/// Returns the colour of a step. Step 0 means no attempts.
 pub fn heat(step: u8) -> Swatch {
     match step.min(HEAT_TOP) {
         0 => swatch(Role::Available),

@@ -10,7 +10,7 @@ use ratatui::{
 
 use super::{Background, Depth, Role, Theme, fade, mix};
 
-/// How much of a colour is left.
+/// Share of a colour that is left after dimming.
 const LEFT: f32 = 0.38;
 
 impl Theme {

@@ -3,21 +3,22 @@
 
 use crate::domain::{Family, Protocol, Snapshot, Socket, State, SynQueue, socket::canonical};
 
-/// A listener, or several on one address that share a port (SO_REUSEPORT). Each has a queue of its
-/// own; which connection is in which queue is unknown.
+/// The SYN queue of one listener, or of several that share an address and port (SO_REUSEPORT). Each
+/// of these has its own queue, but the queue of a given connection is unknown.
 pub(super) struct Queue<'a> {
-    /// The first of them.
+    /// The first of the listeners.
     pub listener: &'a Socket,
     pub members: u32,
     pub half_open: u32,
-    /// The largest backlog of one member.
+    /// The largest backlog of the listeners.
     pub backlog: u32,
-    /// The accept queue of one of them is full, so that handshakes wait.
+    /// The accept queue of at least one listener is full, so handshakes cannot complete.
     is_accept_queue_full: bool,
 }
 
 impl Queue<'_> {
-    /// Whether a SYN may find it full. New kernels compare with `>`, older ones with `>=`.
+    /// Whether the queue may be full for a new SYN. Older kernels refuse at `length >= backlog`,
+    /// newer ones at `length > backlog`.
     pub fn is_full(&self, syn: &SynQueue) -> bool {
         let mut limit = self.backlog.max(1);
         if let (Some(0), Some(max)) = (syn.cookies, syn.max_backlog) {
@@ -27,12 +28,13 @@ impl Queue<'_> {
     }
 }
 
-/// The number above which SYNs of clients that never connected before are dropped.
+/// Returns the queue length above which SYNs of clients that never connected before are dropped if
+/// SYN cookies are off.
 pub(super) fn limit_without_cookies(max_syn_backlog: u32) -> u32 {
     max_syn_backlog - max_syn_backlog / 4
 }
 
-/// Returns the queues with half-open connections, those with most first.
+/// Returns the queues with half-open connections, sorted by their number, highest first.
 pub(super) fn queues(snapshot: &Snapshot) -> Vec<Queue<'_>> {
     let mut queues: Vec<Queue<'_>> = Vec::new();
     let half_open = snapshot.sockets.iter().filter(|socket| socket.state == State::SynReceived);
@@ -88,8 +90,8 @@ impl Queue<'_> {
         (own == other || is_any) && is_here
     }
 
-    /// The kernel prefers a listener on one address to one on all, and one on a device to one on
-    /// none.
+    /// Orders listeners as the kernel prefers them: first those bound to a single address, then
+    /// those bound to a device.
     fn rank(&self) -> (bool, bool) {
         (!self.listener.local.address.is_unspecified(), self.listener.interface.is_some())
     }

@@ -134,7 +134,8 @@ fn not_ready(wanted: Ipv6Addr, found: &configured::Address6) -> String {
     }
 }
 
-/// Returns a text if IPv6 is disabled. An interface's own setting decides; setting `all` sets each.
+/// Returns a text if IPv6 is disabled. The setting of the interface decides. Writing `all` also
+/// changes the setting of each interface.
 fn disabled(interface: Option<&Text>, has_no_address: bool) -> Option<String> {
     let is_off = |name: &str| configured::is_ipv6_disabled(name) == Some(true);
     let is_all_off = is_off("all");

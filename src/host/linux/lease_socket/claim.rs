@@ -1,5 +1,5 @@
-//! An exclusive claim on a socket's path: a lock file beside it, and no other process's socket on
-//! it. Does not make the socket.
+//! Claims the path of a socket exclusively: holds a lock file beside the path, and makes sure that
+//! no other process uses a socket at the path. Does not create the socket.
 
 use std::{
     fmt,
@@ -45,8 +45,9 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Claims `path` and leaves nothing there. A socket that is there is removed only if its lock
-    /// file proves that an earlier portscope of this user made it, and no process uses it.
+    /// Claims `path`, and makes sure that no file exists there. Removes an existing socket only if
+    /// the lock file shows that an earlier portscope of this user created it, and if no process
+    /// uses it.
     pub fn stake(path: &Path) -> Result<Self, SocketError> {
         let mut lock = Lock::take(path)?;
         make_room(path, lock.recorded)?;
@@ -54,8 +55,8 @@ impl Claim {
         Ok(Self { path: path.to_owned(), lock, socket: None })
     }
 
-    /// Takes what is at the path now as our socket, and records it in the lock file for the next
-    /// portscope.
+    /// Remembers the socket that is at the path now as ours, and records it in the lock file for
+    /// the next portscope.
     pub fn settle(&mut self) -> Result<(), SocketError> {
         self.socket = fs::symlink_metadata(&self.path).ok().map(|found| Identity::of(&found));
         self.lock.write(self.socket)
@@ -93,13 +94,13 @@ fn make_room(path: &Path, recorded: Option<Identity>) -> Result<(), SocketError>
     fs::remove_file(path).map_err(|error| could_not("remove", error).into())
 }
 
-/// A file that is locked while we serve. The kernel unlocks it in whatever way the process ends.
+/// A file that is locked while this process serves. The kernel unlocks it however the process ends.
 struct Lock {
     path: PathBuf,
     file: File,
     /// The socket that an earlier portscope recorded.
     recorded: Option<Identity>,
-    /// Created or written by us, so ours to remove.
+    /// Whether this process created or wrote the file. Only then is it removed on drop.
     is_ours: bool,
 }
 

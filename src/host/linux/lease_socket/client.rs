@@ -89,7 +89,7 @@ pub fn wait<'a>(
     let longest = longest.and_then(|longest| Timespec::try_from(longest).ok());
     match poll(&mut fds, longest.as_ref()) {
         Ok(_) => {}
-        // The next call reports the signal through the wake-up descriptor.
+        // If a signal handler wrote to the wake-up descriptor, the next call reports it.
         Err(Errno::INTR) => fds.iter_mut().for_each(PollFd::clear_revents),
         Err(errno) => return Err(errno.into()),
     }

@@ -10,7 +10,7 @@ use std::{
 
 /// `SS_CONNECTED` in the column `St`. An accepted connection shows the path of its listener.
 const CONNECTED: u8 = 3;
-/// `SOCK_DGRAM`: receives without listening, whether connected or not.
+/// `SOCK_DGRAM`. Such a socket receives without listening, whether it is connected or not.
 const DATAGRAM: &[u8] = b"0002";
 
 /// Whether a process has a socket bound to `path`; accepted connections do not count. Does not find

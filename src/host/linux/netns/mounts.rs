@@ -1,4 +1,5 @@
-//! Finds network namespaces that a mount keeps, from /proc/self/mountinfo. Opens none of them.
+//! Finds network namespaces that a mount keeps alive, from /proc/self/mountinfo. Opens none of
+//! them.
 
 use std::{
     ffi::OsString,

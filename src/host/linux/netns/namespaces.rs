@@ -1,4 +1,5 @@
-//! Lists the network namespaces of the machine, and what may hide others. Enters none.
+//! Lists the network namespaces of the machine, and the reasons why others may be missing. Enters
+//! none of them.
 
 use std::{
     collections::HashSet,
@@ -33,10 +34,10 @@ pub struct NamespaceList {
     pub unseen: Vec<UnseenNamespaces>,
 }
 
-/// Lists the namespaces of all threads in /proc, and those that a mount keeps (/run/netns).
+/// Lists the namespaces of all threads in /proc, and those that a mount keeps alive (/run/netns).
 ///
-/// Does not find a namespace that only an open descriptor or a socket keeps. Costs a readlink(2)
-/// for each thread of the machine, and keeps a descriptor open for each namespace.
+/// Does not find a namespace that only an open descriptor or a socket keeps alive. Costs a
+/// readlink(2) for each thread of the machine, and keeps a descriptor open for each namespace.
 ///
 /// Errors: /proc cannot be read at all, or no descriptors are left.
 pub fn all() -> Result<NamespaceList, HostError> {
@@ -116,7 +117,7 @@ impl Walk {
                 self.found.push(Namespace::new(path, (link, id), self.mounts.name_of(id)));
             }
             Ok(_) | Err(Unopened::Missing) => {}
-            // Another mount may cover this one.
+            // `NotANamespace` is possible because another mount may cover this one.
             Err(Unopened::Forbidden | Unopened::NotANamespace) => self.unread += 1,
             Err(Unopened::Failed(errno)) => return Err(could_not_open(path, errno)),
         }

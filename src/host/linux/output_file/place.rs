@@ -1,4 +1,4 @@
-//! A name in a folder that is opened once, and checks of the file that has this name.
+//! Finds and checks the file that has a certain name in a folder. The folder is opened once.
 
 use std::{
     ffi::{CString, OsStr},
@@ -111,7 +111,7 @@ impl FileName {
         Ok(if kind.is_file() { Occupant::File(found) } else { Occupant::Special })
     }
 
-    /// Returns the N of `/dev/fd/N`, if the folder is that of this process.
+    /// Returns the number N of `/dev/fd/N`, if the folder is /proc/self/fd.
     fn descriptor(&self) -> Option<RawFd> {
         let number = self.name.to_str().ok()?.parse().ok()?;
         let folder = rustix::fs::fstat(&self.folder).ok()?;
@@ -119,9 +119,10 @@ impl FileName {
         ((folder.st_dev, folder.st_ino) == (own.st_dev, own.st_ino)).then_some(number)
     }
 
-    /// Refuses a file or link that another user may have put into a folder that is not only ours,
-    /// to redirect what we write or to read it. Does what fs.protected_symlinks (proc_sys_fs(5))
-    /// does for links, and also covers folders without the sticky bit.
+    /// Refuses a file or link that another user may have created, in a folder that others can write
+    /// to, in order to redirect or read the report. Protects like fs.protected_symlinks
+    /// (proc_sys_fs(5)), but also covers other files than links, and folders without the sticky
+    /// bit.
     fn check_is_safe(&self, found: &Metadata) -> io::Result<()> {
         let is_trusted = |uid| uid == 0 || uid == users::effective();
         if is_trusted(found.uid()) {
@@ -144,8 +145,8 @@ impl FileName {
         )))
     }
 
-    /// Checks that the file is ours and begins with `mark` or is empty. Checks the file that it
-    /// opens, which may be another one than the one found before.
+    /// Checks that the file is ours and begins with `mark` or is empty. Opens the file and checks
+    /// the opened file, because the name may refer to another file than before.
     fn check_is_ours(&self, mark: &str) -> io::Result<Metadata> {
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

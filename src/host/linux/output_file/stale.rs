@@ -15,7 +15,7 @@ use rustix::{
 use crate::host::linux::users;
 
 /// Minimum age of a file to remove. A run in another pid namespace may be writing to the same
-/// folder; it changes its file more often.
+/// folder. A running one modifies its file more often than this.
 const OLD: Duration = Duration::from_mins(1);
 /// Maximum number of entries examined: a huge folder must not delay a report.
 const MOST_ENTRIES: usize = 10_000;
@@ -25,7 +25,7 @@ pub fn name(number: u32) -> String {
     format!(".portscope-{}-{number}.tmp", std::process::id())
 }
 
-/// Removes such files as far as possible; a failure is no error.
+/// Removes temporary files of ended runs from the folder. Ignores errors.
 pub fn remove(folder: &OwnedFd) {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(entries) =

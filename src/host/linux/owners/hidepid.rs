@@ -1,4 +1,4 @@
-//! Checks whether /proc hides the processes of other users. Does not find out which ones.
+//! Checks whether /proc hides the processes of other users. Does not identify these processes.
 
 use rustix::{
     fd::OwnedFd,
@@ -7,12 +7,13 @@ use rustix::{
     thread::CapabilitySet,
 };
 
-/// Whether /proc is mounted with `hidepid=invisible` or `ptraceable` (proc(5)) and we are not
-/// exempt.
+/// Whether /proc is mounted with `hidepid=invisible` or `hidepid=ptraceable` (proc(5)), and this
+/// process is not exempt.
 ///
-/// We are exempt with CAP_SYS_PTRACE if we also see pid 1: if we do not, the capability is valid
-/// only inside our user namespace. The `gid=` exemption is not checked: the other users' processes
-/// that it shows are unreadable, and counted as such.
+/// This process is exempt if it has CAP_SYS_PTRACE and also sees pid 1. If it does not see pid 1,
+/// the capability is valid only inside its user namespace. The exemption by `gid=` is not checked.
+/// It only makes other users' processes visible; their tables stay unreadable and are counted as
+/// such.
 pub fn hides_processes(proc: &OwnedFd) -> rustix::io::Result<bool> {
     let may_trace = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));

@@ -1,4 +1,5 @@
-//! kcmp(2): whether two threads share one descriptor table. rustix does not provide it.
+//! Calls kcmp(2) to find out whether two threads share one descriptor table. rustix does not
+//! provide this system call.
 
 use std::{
     ffi::{c_int, c_long, c_ulong},
@@ -52,7 +53,7 @@ pub(super) fn share_descriptors(one: u32, other: u32) -> Result<bool, Errno> {
     let order = unsafe { syscall(number, one, other, KCMP_FILES, 0 as c_ulong, 0 as c_ulong) };
     match order {
         0 => Ok(true),
-        // The tables differ. The value only gives their order by address in the kernel.
+        // The tables differ. The value only orders the two by an obfuscated kernel address.
         1..=3 => Ok(false),
         _ => Err(Errno::from(&io::Error::last_os_error())),
     }

@@ -14,24 +14,26 @@ const FIRST: u64 = 0xEFFF_FFFC;
 /// Whether there may be processes that this mount of /proc does not show; true if that is unknown.
 ///
 /// A mount shows the processes of the pid namespace in which it was made, and of that namespace's
-/// descendants. It may be another namespace than ours. Only the initial one shows all processes.
+/// descendants. This namespace can differ from the one of this process. Only a mount made in the
+/// initial namespace shows all processes.
 pub fn hides_processes(proc: &OwnedFd) -> bool {
     match statat(proc, c"self/ns/pid", AtFlags::empty()) {
-        // We are in the initial namespace, and the mount shows us: it was made in the initial
-        // namespace.
+        // This process is in the initial namespace, and the mount shows it. So the mount was made
+        // in the initial namespace.
         Ok(stat) if stat.st_ino == FIRST => false,
-        // A kernel without pid namespaces, if the mount shows us.
+        // The mount shows this process, so the kernel has no pid namespaces.
         Err(Errno::NOENT) if statat(proc, c"self", AtFlags::empty()).is_ok() => false,
-        // The mount was made in our namespace, which is not the initial one.
+        // The mount was made in this process's namespace, which is not the initial one.
         Ok(_) if depth(proc) == Some(1) => true,
-        // It was made in a namespace above ours: that of its pid 1, if we may read it.
+        // The mount was made in an ancestor namespace. Its pid 1 is in the same namespace, and
+        // shows which one it is, if the link is readable.
         Ok(_) => !statat(proc, c"1/ns/pid", AtFlags::empty()).is_ok_and(|s| s.st_ino == FIRST),
         Err(_) => true,
     }
 }
 
-/// Returns the number of pid namespaces from that of the mount down to ours (`NSpid` of
-/// proc_pid_status(5)).
+/// Returns the number of pid namespaces from that of the mount down to that of this process
+/// (`NSpid` of proc_pid_status(5)).
 fn depth(proc: &OwnedFd) -> Option<usize> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = openat(proc, c"self/status", flags, Mode::empty()).ok()?;

@@ -1,4 +1,5 @@
-//! Reads one descriptor table: /proc/PID/fd, or that of one thread. Does not choose which ones.
+//! Reads one descriptor table: /proc/PID/fd, or /proc/PID/task/TID/fd. Does not choose the process
+//! or thread.
 
 use std::{ffi::CStr, io::Write as _, mem::MaybeUninit};
 
@@ -14,7 +15,7 @@ use rustix::{
 pub(super) struct Found {
     /// Pairs of socket inode and pid.
     pub pairs: Vec<(u32, u32)>,
-    /// Where sockets are held. None: the caller does not need it.
+    /// The descriptors of the sockets. None: the caller does not need them.
     pub places: Option<Vec<SocketDescriptor>>,
     /// All io_uring instances.
     pub rings: Vec<Ring>,
@@ -76,7 +77,8 @@ impl ProcTables<'_> {
             match rustix::fs::readlinkat_raw(&directory, name, &mut target) {
                 Ok((target, _)) => found.add(target, pid, tid, name.to_bytes()),
                 Err(Errno::ACCESS | Errno::PERM) => is_refused = true,
-                // Closed meanwhile, or a file whose path is longer than a page, so no socket.
+                // The descriptor was closed meanwhile, or its path is longer than a page, so it is
+                // not a socket.
                 Err(Errno::NOENT | Errno::SRCH | Errno::NAMETOOLONG) => {}
                 Err(errno) => return Err(errno),
             }

@@ -1,5 +1,4 @@
-//! Finds threads that do not share the descriptor table of their process. Does not read their
-//! names.
+//! Finds threads that do not share the descriptor table of their process, and reads their tables.
 
 use std::{collections::HashSet, mem::MaybeUninit};
 
@@ -33,8 +32,8 @@ pub(super) fn has_several(proc: &OwnedFd, pid: u32) -> bool {
     stat.is_ok_and(|stat| stat.st_nlink > 3)
 }
 
-/// Whether the main thread is a zombie (proc_pid_stat(5)): the whole process has ended, or its
-/// other threads still run.
+/// Whether the main thread is a zombie (proc_pid_stat(5)). Then either the whole process has ended,
+/// or only its other threads still run.
 pub(super) fn has_ended(proc: &OwnedFd, pid: u32) -> bool {
     let path = Path::of(pid, None, "/stat");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -56,7 +55,8 @@ pub(super) fn read_all(
 ) -> rustix::io::Result<()> {
     let mut seen = Vec::new();
     each(table.proc, pid, |tid| {
-        // An error counts as shared: without kcmp(2), only the first thread is read.
+        // An error counts as a shared table. So if kcmp(2) does not work, only the first thread's
+        // table is read.
         let is_seen = |&other: &u32| kcmp::share_descriptors(other, tid) != Ok(false);
         if tid == pid || seen.iter().any(is_seen) {
             return Ok(());
@@ -154,8 +154,9 @@ impl<'a> ThreadSearch<'a> {
         }
     }
 
-    /// Reads the table of a thread. `is_bounded`: kcmp(2) could not compare it. Most likely it is
-    /// the table of the process, which was read before.
+    /// Reads the table of a thread. With `is_bounded`, the read counts against `MOST_READ`, because
+    /// kcmp(2) could not compare the table. It is probably the table of the process, which was read
+    /// before.
     fn read(
         &mut self,
         table: &mut ProcTables<'_>,

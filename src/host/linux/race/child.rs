@@ -1,4 +1,4 @@
-//! A process of a race as its parent sees it: output lines and end. Does not parse the lines.
+//! Starts a process of a race, reads its output lines and ends it. Does not parse the lines.
 
 use std::{
     io::{self, Read as _},
@@ -18,7 +18,8 @@ const LONGEST_LINE: usize = 1024;
 pub struct Child {
     process: std::process::Child,
     lines: Option<Lines>,
-    /// Time for the process to end its own children and exit, once its standard input is closed.
+    /// Time that the process gets to end its own children and to exit after its standard input is
+    /// closed.
     grace: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The private network namespace of a race, in which other sockets hold ports; and how the
+//! Creates the private network namespace of a race and occupies ports in it. Also contains how the
 //! processes of a race wait and end. Does not run the race.
 
 use std::{
@@ -124,17 +124,17 @@ pub fn be_named(name: &CStr) {
     let _ = rustix::thread::set_name(name);
 }
 
-/// Reduces the timer slack of this thread to 1 ns. By default, its timers are 50 microseconds late
-/// (PR_SET_TIMERSLACK, prctl(2)). Ignores errors.
+/// Reduces the timer slack of this thread to 1 ns. By default, its timers can be up to 50
+/// microseconds late (PR_SET_TIMERSLACK, prctl(2)). Ignores errors.
 pub fn wake_punctually() {
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
 /// Makes the kernel kill this process when the thread that started it ends. Call it after `make`,
-/// because a change of credentials cancels this (PR_SET_PDEATHSIG, prctl(2)). The closed standard
-/// input is a second sign of that end.
+/// because a change of credentials cancels this (PR_SET_PDEATHSIG, prctl(2)). `wait_until` also
+/// detects that end, because standard input is then closed.
 ///
-/// Errors: that thread has already ended.
+/// Errors: the process that started this one has already ended.
 pub fn end_with_parent() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     wait_until(Instant::now())

@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// This program, even if its file was replaced or removed.
+/// The executable of this process, even if its file was replaced or removed.
 const OURSELVES: &str = "/proc/self/exe";
 
 /// The window is waited for in parts of this length; the competitor's pipe is read between them.
@@ -123,7 +123,7 @@ impl RaceHolder {
         };
         self.competitor.catch_up()?;
         let received = self.receiver.give(kept);
-        // Never `BrokenPipe`, which would mean that the engine has ended.
+        // Converts the error, because `run` takes `BrokenPipe` as the end of the engine.
         let received =
             received.map_err(|error| io::Error::other(format!("the receiver fails: {error}")))?;
         Ok(RoundReport {
@@ -157,7 +157,7 @@ impl RaceHolder {
         Err(io::Error::other("no free port was found"))
     }
 
-    /// Sends the number of the round, which only the receiver is to read.
+    /// Sends the number of the round to the kept socket. Only the receiver reads it.
     fn send_to(&self, kept: &OwnedFd, port: u16) -> io::Result<()> {
         let to = SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, port);
         rustix::net::sendto(kept, &self.rounds.to_be_bytes(), SendFlags::empty(), &to)?;

@@ -6,7 +6,8 @@ use crate::domain::Text;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum RaceLine {
-    /// The namespace is made, its ports are held, the competitor and the receiver run.
+    /// The namespace exists, `Course::others` ports are held, and the competitor and the receiver
+    /// run.
     Ready,
     /// The race cannot be run here, for this reason.
     Impossible(Text),
@@ -17,7 +18,8 @@ pub enum RaceLine {
     Over,
 }
 
-/// One round: of two ports, one was closed and bound again, the other was kept and passed on.
+/// The result of one round. The holder closed one port and bound it again; it kept another port
+/// open and passed its socket to the receiver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RoundReport {
     /// Measured time from close() to the bind() of the same port.
@@ -35,7 +37,8 @@ pub struct RoundReport {
     pub bound: u32,
 }
 
-/// A line that is not a valid [`RaceLine`], as received: must be scrubbed before it is shown.
+/// A line that is not a valid [`RaceLine`]. The bytes are as received and must be scrubbed before
+/// they are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRaceLine(pub Vec<u8>);
 

@@ -96,7 +96,7 @@ fn accept(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
     }))
 }
 
-/// Receives a datagram. Errors: none came in time, or none can come.
+/// Receives a datagram. Errors: no datagram arrived within `TIMEOUT`, or the socket has an error.
 fn receive(socket: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
     if !ground::poll(&socket, PollFlags::IN, TIMEOUT)?.contains(PollFlags::IN) {
         return Err(io::ErrorKind::TimedOut.into());

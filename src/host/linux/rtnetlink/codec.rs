@@ -33,7 +33,8 @@ const NAME: u16 = 3;
 const LINK_INFO: u16 = 18;
 const KIND: u16 = 1;
 const DATA: u16 = 2;
-/// `IFA_ADDRESS`, and `IFA_LOCAL`, which is the own address of a point-to-point interface.
+/// `IFA_ADDRESS`, and `IFA_LOCAL`. On a point-to-point interface, the former is the peer's address
+/// and the latter the interface's own.
 const ADDRESS: u16 = 1;
 const LOCAL: u16 = 2;
 /// `IFLA_EXT_MASK` with `RTEXT_FILTER_SKIP_STATS`, which makes answers shorter.
@@ -157,7 +158,7 @@ fn split_message(bytes: &[u8]) -> Option<(RouteMessage<'_>, u32, &[u8])> {
 }
 
 /// Returns the tunnel of a message. None: the message is not about an interface, or the interface
-/// is no tunnel over UDP or is down: it has its socket only while it is up.
+/// is not a tunnel over UDP, or it is down. A tunnel has a socket only while it is up.
 pub(super) fn tunnel(message: &RouteMessage<'_>) -> Option<Tunnel> {
     if !is_up(message)? {
         return None;
@@ -194,7 +195,8 @@ pub(super) fn address(message: &RouteMessage<'_>) -> Option<IpAddr> {
     }
 }
 
-/// Returns the value of the first attribute of this kind; ignores flags in the kind's upper bits.
+/// Returns the value of the first attribute of the kind `wanted`. Ignores the flags in the two
+/// highest bits of an attribute's kind.
 fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     while !attributes.is_empty() {
         let length = usize::from(u16_at(attributes, 0)?);

@@ -67,7 +67,7 @@ pub fn request(table: Table, states: u32, sequence: u32) -> Vec<u8> {
     request_of_port(table, states, None, sequence)
 }
 
-/// Like `request`, but with a port only for sockets that have it as local port
+/// Like `request`. If `port` is given, requests only sockets with this local port
 /// (net/ipv4/inet_diag.c and udp_diag.c compare `idiag_sport`).
 pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
     with_header(table, sequence, body(table, states, port))
@@ -140,7 +140,8 @@ pub fn request_by_number(table: Table, states: u32, sequence: u32) -> Vec<u8> {
     let mut bytes = request(table, states, sequence);
     bytes.extend_from_slice(&12u16.to_ne_bytes());
     bytes.extend_from_slice(&BYTECODE.to_ne_bytes());
-    // Automatic port: continues at the jump. Otherwise: goes to the end, which accepts the socket.
+    // If the port was chosen automatically, continues at the jump. Otherwise goes to the end of the
+    // program, which accepts the socket.
     bytes.extend_from_slice(&[AUTOMATIC, 4]);
     bytes.extend_from_slice(&8u16.to_ne_bytes());
     // Jumps beyond the end, which rejects the socket. The kernel checks that each "yes" branch
@@ -251,7 +252,8 @@ impl SocketDump {
         }
     }
 
-    /// Both end messages begin with 0 or a negative errno; old kernels send DONE without it.
+    /// Handles DONE or ERROR. Both begin with 0 or a negative errno, but old kernels send DONE
+    /// without this number.
     fn finish(&mut self, body: &[u8]) {
         self.is_done = true;
         let code = body.first_chunk().map_or(0, |&bytes| i32::from_ne_bytes(bytes));
@@ -368,9 +370,9 @@ pub(in crate::host::linux) fn has_peer(state: State) -> bool {
     !matches!(state, State::Listen | State::Bound | State::Unconnected)
 }
 
-/// Returns the uid if the kernel still knows it. The kernel reports 0 for TIME-WAIT, for FIN-WAIT-2
-/// without a process and for SYN-RECEIVED; older kernels also for connections that are not accepted
-/// yet.
+/// Returns the uid if the kernel still knows it. The kernel reports uid 0 for TIME-WAIT, for
+/// FIN-WAIT-2 without a process and for SYN-RECEIVED. Older kernels also report 0 for connections
+/// that are not accepted yet.
 pub(in crate::host::linux) fn trusted_uid(socket: &Socket, uid: u32) -> Option<u32> {
     let is_unknown = socket.is_closed_by_process() || (socket.inode.is_none() && uid == 0);
     (!is_unknown).then_some(uid)

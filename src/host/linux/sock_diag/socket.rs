@@ -1,5 +1,5 @@
-//! Requests whole tables from NETLINK_SOCK_DIAG, again if an answer had a flaw. Does not encode or
-//! decode messages.
+//! Requests tables from NETLINK_SOCK_DIAG, and repeats a request whose answer had a flaw. Does not
+//! encode or decode messages.
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
@@ -53,8 +53,8 @@ impl DiagSocket {
         Self { link, buffer: vec![0; BUFFER_LENGTH], sequence: 0 }
     }
 
-    /// Appends the sockets of `table` that are in one of `states`. With an error, these are the
-    /// sockets that the last attempt received; none for `Malformed` and `Refused`.
+    /// Appends the sockets of `table` that are in one of `states`. On an error, appends the sockets
+    /// that the last attempt received; appends none for `Malformed` and `Refused`.
     pub fn dump(
         &mut self,
         table: Table,
@@ -64,7 +64,7 @@ impl DiagSocket {
         self.dump_port(table, states, None, sockets)
     }
 
-    /// Like `dump`; with a port only sockets that have it as local port, filtered by the kernel.
+    /// Like `dump`. If `port` is given, the kernel returns only sockets with this local port.
     pub fn dump_port(
         &mut self,
         table: Table,

@@ -1,5 +1,5 @@
-//! Reads connection tracking: the size of its table, its failures, and the ports that translated
-//! flows hold.
+//! Reads the state of connection tracking: the size of its table, its failures, and the ports that
+//! translated flows use.
 
 use std::{
     fs::File,
@@ -99,7 +99,7 @@ fn table(buffer: &mut Vec<u8>) -> Result<&str, Errno> {
     let file = File::open(TABLE).map_err(|error| Errno::from(&error))?;
     file.take(MOST_READ).read_to_end(buffer).map_err(|error| Errno::from(&error))?;
     if buffer.len() as u64 >= MOST_READ {
-        // Frees the large buffer: the files of the next scans are small.
+        // Frees the large buffer, because the other files read through it are small.
         *buffer = Vec::new();
         return Err(Errno::EFBIG);
     }

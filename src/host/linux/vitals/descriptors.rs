@@ -1,4 +1,4 @@
-//! Reads how close the processes with most sockets are to their limit of open files.
+//! Reads the number of open descriptors, and its limit, of the processes with most sockets.
 
 use std::{
     cmp::Reverse,

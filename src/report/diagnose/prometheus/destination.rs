@@ -43,7 +43,7 @@ pub(super) fn findings(health: &Health<'_>, row: &DestinationUse, out: &mut Labe
 struct HolderSeries<'a> {
     kind: &'static str,
     owner: &'a str,
-    /// Empty: in no unit.
+    /// The systemd unit. Empty: the owner is in no unit.
     unit: &'a str,
 }
 

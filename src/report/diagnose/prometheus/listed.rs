@@ -105,7 +105,7 @@ fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)
 }
 
 /// Returns the label of a network namespace that was asked for: its name in /run/netns, else its
-/// inode number. Any other name for the same namespace would create other series.
+/// inode number. Another name for the same namespace would create other series.
 fn label<'a>(health: &Health<'a>) -> Option<MetricLabel<'a>> {
     let machine = &health.scan.snapshot.machine;
     let name = machine.namespace_name.as_ref()?;

@@ -270,6 +270,6 @@ pub const METRICS: &[Metric] = &[
     },
 ];
 
-/// Short for four labels: protocol, source, destination, port. A fifth, device, is the index of the
-/// device that the sockets are bound to, if any.
+/// Stands for four labels: protocol, source, destination, port. If the sockets are bound to a
+/// device, a fifth label, device, contains its index.
 const DESTINATION: &str = "destination";

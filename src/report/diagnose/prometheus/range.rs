@@ -24,7 +24,7 @@ pub(super) fn reserved(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_
     out.add(&[], (row.range.len() - row.size).into());
 }
 
-/// For TCP only: connect() of UDP does not share ports.
+/// Adds the ports unusable for connect(), for TCP only. On UDP connect() does not share ports.
 pub(super) fn unconnectable(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
     if row.protocol == Protocol::Tcp && health.lists(row.protocol) {
         out.add(&[], row.unconnectable.into());

@@ -1,4 +1,4 @@
-//! The settings of the pool, the use of its bands, its counters. Does not change them.
+//! Draws the settings of the pool, the use of its bands, and its counters. Does not change them.
 
 use std::time::Duration;
 

@@ -36,7 +36,7 @@ impl LeaseMap<'_> {
         buffer: &mut Buffer,
     ) {
         let below = Below { scan, protocols, grid: self.grid };
-        // Without half blocks only the table shows the bands.
+        // Without half blocks the map does not show the bands.
         let is_tinted = |paint: Paint| paint.free == Role::Available && !theme.needs_whole_cells();
         let tint = |ports: PortRange, paint: Paint| match self.band(ports) {
             Some(band) if is_tinted(paint) => Paint { free: band, ..paint },
@@ -71,7 +71,8 @@ impl LeaseMap<'_> {
         }
     }
 
-    /// Returns the colour of a block's free ports if most of them are kept for a class.
+    /// Returns the role of a block's free ports if more than half of the block is kept for the high
+    /// or the normal class.
     fn band(&self, ports: PortRange) -> Option<Role> {
         let bands = &self.leasing.report()?.bands;
         let has = |band: &BandUse| {
@@ -110,7 +111,7 @@ impl LeaseMap<'_> {
     }
 }
 
-/// Returns the colour of free ports that are kept for a class.
+/// Returns the role of free ports that are kept for a class.
 fn band_role(class: Priority) -> Role {
     if class == Priority::High { Role::Scale(2) } else { Role::Scale(1) }
 }

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// A row of either kind.
+/// A row: a lease, or a port in quarantine.
 enum LeaseTableRow<'a> {
     Lease(&'a Lease),
     Resting(&'a Resting),

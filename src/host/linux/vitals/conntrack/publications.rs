@@ -20,8 +20,8 @@ pub(super) fn parse(text: &str, port: u16) -> Vec<Publication> {
     flows
 }
 
-/// Parses a flow to `port`. None: its port is another one, or the replies come from the endpoint to
-/// which the client sent.
+/// Parses a flow to `port`. None: the flow has another port, or its replies come from the endpoint
+/// to which the client sent.
 fn parse_flow(line: &str, port: u16) -> Option<Publication> {
     let (protocol, original, reply) = parse_tuples(line)?;
     let to = Endpoint { address: reply.source, port: reply.source_port };

@@ -55,8 +55,8 @@ fn translation(flows: &[Flow]) -> Option<Translation> {
 }
 
 /// Parses a line whose source was translated. None: it was not, or the flow is neither TCP nor UDP.
-/// The destination is the endpoint that sends the replies, because tuples must be unique there:
-/// behind a Kubernetes service, this is the pod.
+/// Uses the endpoint that sends the replies as the destination, because the kernel needs unique
+/// ports per such endpoint. Behind a Kubernetes service, it is the pod.
 fn parse_flow(line: &str) -> Option<Flow> {
     let (protocol, original, reply) = parse_tuples(line)?;
     let is_moved = reply.destination_port != original.source_port;
