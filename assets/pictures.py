@@ -81,7 +81,7 @@ PICTURES = [
             [*MAP, Until("[\u2801-\u28ff]{5}", 4, again="f"), Press("g 4 1 0 0 0 Enter")]),
     Picture("allocate.png", 120, 40, "one allocation at 90 % simulated occupancy, from try to port",
             [*STARTED, *SIMULATED, Press("Space", 0), Until(r"◆ \d{5} ✓(?s:.*)after ([6-9]|1\d) ", 90)]),
-    Picture("pool.png", 120, 40, "leases of three classes, their bands, a port that rests",
+    Picture("pool.png", 120, 40, "leases of three classes, their bands, a port in quarantine",
             [*STARTED, Press("4", 0.6), Press("p"), Press("A", 0.6), Press("c"), Press("a a", 0.6), Press("c"),
              Press("a a", 0.6), Press("x", 2)], scene="quiet"),
     Picture("lab.png", 160, 48, "strategies side by side at 90 %, measured beside expected",
