@@ -12,7 +12,7 @@ use crate::{
     domain::Snapshot,
 };
 
-/// Stands for all ports given before: more than any strategy remembers.
+/// Means all ports given before: more than any strategy remembers.
 const LONG_SINCE: u32 = u32::MAX;
 
 /// What the expected values need of a snapshot, besides the counts.

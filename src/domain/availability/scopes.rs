@@ -51,7 +51,7 @@ pub fn scopes(snapshot: &Snapshot, protocol: Protocol) -> Vec<Scope> {
     scopes
 }
 
-/// Stands for an address that no holder is bound to. It is in the reserved block 240.0.0.0/4 (RFC
+/// Represents an address that no holder is bound to. It is in the reserved block 240.0.0.0/4 (RFC
 /// 1112, section 4), which interfaces do not use.
 const NOBODYS: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
 

@@ -270,6 +270,6 @@ pub const METRICS: &[Metric] = &[
     },
 ];
 
-/// Stands for four labels: protocol, source, destination, port. If the sockets are bound to a
+/// Represents four labels: protocol, source, destination, port. If the sockets are bound to a
 /// device, a fifth label, device, contains its index.
 const DESTINATION: &str = "destination";
