@@ -17,6 +17,8 @@
 //!
 //! Programs that allocate and release many ports lease them from a [`LeasePool`], which is also
 //! suitable for async programs.
+//!
+//! The glossary in `.github/CONTRIBUTING.md` explains the terms of the project.
 
 pub mod allocator;
 pub mod app;
