@@ -228,7 +228,7 @@ fn ten_thousand_destinations_make_no_more_series_than_sixty_four() {
     }
 }
 
-/// Each run of a client of thousands of servers would else make other series.
+/// Each run of a client of grouped of servers would else make other series.
 #[test]
 fn a_destination_that_uses_less_than_a_hundredth_of_its_ports_is_counted_and_not_listed() {
     let remote = ([10, 0, 0, 1], 443);

@@ -230,7 +230,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.pass_some(now, usize::MAX);
     }
 
-    /// Works like `pass`, but checks and ends at most `most` quarantines, because closing thousands
+    /// Works like `pass`, but checks and ends at most `most` quarantines, because closing grouped
     /// of sockets takes milliseconds. Returns true if further quarantines have expired.
     pub fn pass_some(&mut self, now: Duration, most: usize) -> bool {
         if let Quarantine::Drain(quiet) = self.setup.quarantine {

@@ -51,7 +51,7 @@ fn lines_of(app: &App, theme: &Theme) -> Vec<Vec<Line<'static>>> {
     let occupied = scan.occupancy.occupied_in(ephemeral.range, occupied);
     let share = words::percent(occupied, ephemeral.range.len());
     let range = ephemeral.range;
-    let counts = format!("{} of {}", words::thousands(occupied), words::thousands(range.len()));
+    let counts = format!("{} of {}", words::grouped(occupied), words::grouped(range.len()));
     let state = if app.is_frozen() { "paused" } else { "age" };
     let age = app.age().map(words::age).unwrap_or_default();
     let mut lines = vec![

@@ -65,7 +65,7 @@ pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec
         let share = words::percent(gauge.occupied, gauge.size);
         line.push_span(Span::styled(format!("{share:>8}"), theme.style(level(share_of(gauge)))));
         if with_counts {
-            let [occupied, size] = [gauge.occupied, gauge.size].map(words::thousands);
+            let [occupied, size] = [gauge.occupied, gauge.size].map(words::grouped);
             let counts = format!("  {occupied} of {size}");
             line.push_span(Span::styled(counts, theme.style(Role::Dim)));
         }

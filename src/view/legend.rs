@@ -85,7 +85,7 @@ fn connect_heading(destination: &Destination, scan: &LatestScan, theme: &Theme) 
     let Some(row) = scan.analysis.destination(destination) else {
         return vec![format!("{named}: no connections left")];
     };
-    let [used, time_wait] = [row.used, row.time_wait].map(words::thousands);
+    let [used, time_wait] = [row.used, row.time_wait].map(words::grouped);
     let left = row.left();
     vec![format!("{named}: {used} used ({time_wait} TIME-WAIT) {dot} {left} left")]
 }
@@ -260,7 +260,7 @@ impl CountFormat {
             (Self::Rounded, Some(count)) if count >= 1000 => {
                 format!(" {}.{}k", count / 1000, count % 1000 / 100)
             }
-            (_, Some(count)) => format!(" {}", words::thousands(count)),
+            (_, Some(count)) => format!(" {}", words::grouped(count)),
         }
     }
 }

@@ -93,10 +93,10 @@ fn strip(
             Span::styled(format!(" {name} {range}"), Style::reset().add_modifier(Modifier::BOLD));
         let mut parts = vec![
             block_size(grid),
-            format!("{} occupied", words::thousands(scan.tally.occupied)),
+            format!("{} occupied", words::grouped(scan.tally.occupied)),
             words::percent(scan.tally.occupied, scan.tally.size),
             protocols_name(app.map().protocols).to_owned(),
-            format!("{} per row", words::thousands(grid.row_length())),
+            format!("{} per row", words::grouped(grid.row_length())),
         ];
         if let Some(span) = app.span() {
             parts = span_words(app, span);
@@ -132,7 +132,7 @@ fn block_size(grid: &Grid) -> String {
 fn span_words(app: &App, span: PortRange) -> Vec<String> {
     let LensCounts { size, occupied, .. } = app.tally(span);
     let counts = [(size, "ports"), (occupied, "used"), (size - occupied, "free")];
-    counts.map(|(ports, what)| format!("{} {what}", words::thousands(ports))).into()
+    counts.map(|(ports, what)| format!("{} {what}", words::grouped(ports))).into()
 }
 
 fn protocols_name(protocols: Protocols) -> &'static str {
@@ -230,10 +230,10 @@ fn facts(
         (protocols_name(app.map().protocols).to_owned(), plain),
         (block_size(grid), dim),
         (String::new(), plain),
-        (format!("{} occupied", words::thousands(tally.occupied)), plain),
+        (format!("{} occupied", words::grouped(tally.occupied)), plain),
         (share, theme.style(level(tally.share()))),
-        (format!("{} available", words::thousands(tally.available)), plain),
-        (format!("{} reserved", words::thousands(tally.reserved)), plain),
+        (format!("{} available", words::grouped(tally.available)), plain),
+        (format!("{} reserved", words::grouped(tally.reserved)), plain),
         (String::new(), plain),
     ];
     let counted = legend::entries(app, scan, theme);

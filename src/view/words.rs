@@ -1,5 +1,7 @@
 //! Formats numbers, times, owners and cut text for the screens. Does not draw.
 
+pub use crate::domain::diagnosis::grouped;
+
 use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -8,19 +10,6 @@ use crate::{
     app::App,
     domain::{Age, Gap, Owner, Party, Snapshot, Socket, State, Text, Timer},
 };
-
-/// Formats a number with thousands separators: `28,232`.
-pub fn thousands(number: impl Into<u64>) -> String {
-    let digits = number.into().to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
 
 /// Formats a share: `60.6 %`. Shows `<0.1 %` or `>99.9 %` instead of rounding to 0 % or 100 %.
 pub fn percent(part: u32, whole: u32) -> String {
@@ -264,8 +253,8 @@ mod tests {
 
     #[test]
     fn numbers_read_as_people_write_them() {
-        assert_eq!(thousands(7u32), "7");
-        assert_eq!(thousands(28_232u32), "28,232");
+        assert_eq!(grouped(7u32), "7");
+        assert_eq!(grouped(28_232u32), "28,232");
         assert_eq!(percent(1, 28_232), "<0.1 %");
         assert_eq!(percent(28_231, 28_232), ">99.9 %");
         assert_eq!(percent(606, 1000), "60.6 %");

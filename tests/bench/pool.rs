@@ -227,7 +227,7 @@ fn ten_thousand() -> io::Result<()> {
     take_beside_drains()
 }
 
-/// Takes while thousands of ports rest.
+/// Takes while grouped of ports rest.
 fn take_beside_drains() -> io::Result<()> {
     let range = PortRange::new(FIRST, FIRST + 16_383).map_err(io::Error::other)?;
     let builder = LeasePool::over(range).protocols(Protocols::Udp);

@@ -21,7 +21,7 @@ use crate::{
 const FILL: f64 = 0.9;
 /// Default number of runs.
 const RUNS: NonZeroU32 = NonZeroU32::new(10_000).expect("10,000 is not zero");
-/// Default number of runs with `built`, where a strategy allocates thousands of ports before each
+/// Default number of runs with `built`, where a strategy allocates grouped of ports before each
 /// run.
 const RUNS_BUILT: NonZeroU32 = NonZeroU32::new(100).expect("100 is not zero");
 const ROUNDS: NonZeroU32 = NonZeroU32::new(1_000).expect("1,000 is not zero");

@@ -7,9 +7,9 @@ use std::{
 
 use crate::{
     domain::{
-        Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Left, Level, Protocol,
-        RangeUse, Subject, Trend,
-        diagnosis::{About, Standing, at_most},
+        Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Level, Protocol, RangeUse,
+        Subject, Trend,
+        diagnosis::{About, Standing, at_most, grouped},
     },
     report::{Health, Status, columns, paragraph, text::NamespaceLine},
 };
@@ -88,6 +88,7 @@ fn used(health: &Health<'_>, standing: &Standing) -> String {
         Subject::Range(protocol) => protocol.name().to_owned(),
         Subject::Lane(lane) => lane.name().to_owned(),
     };
+    let [used, size] = [used, size].map(grouped);
     format!("{subject} uses {used} of {size} ports ({})", percent(share))
 }
 
@@ -95,23 +96,18 @@ fn used(health: &Health<'_>, standing: &Standing) -> String {
 fn room(health: &Health<'_>) -> String {
     if !health.includes(Protocol::Tcp) {
         let left = health.ranges().map(RangeUse::available).sum::<u32>();
-        return format!("left: {left} ports, shared by all destinations");
+        return format!("left: {} ports, shared by all destinations", grouped(left));
     }
-    let new = plain(health.analysis.new_destination());
+    let new = health.analysis.new_destination();
     match health.destinations().next() {
         None => format!("left: {new} ports to any destination"),
         Some(fullest) => format!(
             "left: {} ports to the fullest destination ({}), {}{new} to a new one",
-            plain(fullest.left()),
+            fullest.left(),
             route(health, &fullest.destination),
             at_most(health.scan.snapshot),
         ),
     }
-}
-
-/// Formats as `28232`, or as `24 to 64`.
-fn plain(left: Left) -> String {
-    if left.is_exact() { left.most.to_string() } else { format!("{} to {}", left.least, left.most) }
 }
 
 fn write_ranges(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -137,11 +133,11 @@ fn range_cells(health: &Health<'_>, row: &RangeUse) -> [String; 10] {
         row.protocol.name().to_owned(),
         row.range.to_string(),
         health.level_name(&standing).to_owned(),
-        row.size.to_string(),
-        format!("{} ({})", row.occupied, percent(row.used_share())),
-        row.time_wait.to_string(),
-        plain(row.left()),
-        row.low_parity_available().to_string(),
+        grouped(row.size),
+        format!("{} ({})", grouped(row.occupied), percent(row.used_share())),
+        grouped(row.time_wait),
+        row.left().to_string(),
+        grouped(row.low_parity_available()),
         growth(standing.trend),
         full_in(&standing),
     ]
@@ -166,10 +162,10 @@ fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
     [
         route(health, &row.destination),
         health.level_name(&standing).to_owned(),
-        format!("{} ({})", row.used, percent(row.used_share())),
-        row.capacity.to_string(),
-        plain(row.left()),
-        row.time_wait.to_string(),
+        format!("{} ({})", grouped(row.used), percent(row.used_share())),
+        grouped(row.capacity),
+        row.left().to_string(),
+        grouped(row.time_wait),
         growth(standing.trend),
         full_in(&standing),
         owners(health, row),
@@ -180,7 +176,7 @@ fn owners(health: &Health<'_>, row: &DestinationUse) -> String {
     let mut reported = String::new();
     for (number, &(party, sockets)) in row.owners.iter().take(OWNERS_SHOWN).enumerate() {
         let separator = if number == 0 { "" } else { ", " };
-        write!(reported, "{separator}{} {sockets}", health.party(party))
+        write!(reported, "{separator}{} {}", health.party(party), grouped(sockets))
             .expect("writing to a String cannot fail");
     }
     if row.owners.len() > OWNERS_SHOWN {

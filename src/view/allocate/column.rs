@@ -8,7 +8,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use crate::view::{Role, Theme, words::thousands};
+use crate::view::{Role, Theme, words::grouped};
 
 /// The position of the next line in an area; lines below its end are not drawn.
 pub struct TextColumn<'a> {
@@ -118,5 +118,5 @@ pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> Stri
 
 /// Formats a count with its noun: `1 port`, `2 ports`.
 pub fn counted(number: u64, singular: &str) -> String {
-    format!("{} {singular}{}", thousands(number), if number == 1 { "" } else { "s" })
+    format!("{} {singular}{}", grouped(number), if number == 1 { "" } else { "s" })
 }

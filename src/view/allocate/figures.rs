@@ -11,7 +11,7 @@ use crate::{
             column::{TextColumn, counted, first_fitting, fitted},
             log,
         },
-        words::thousands,
+        words::grouped,
     },
 };
 
@@ -29,7 +29,7 @@ type FigureRow = (&'static str, String, String);
 pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let allocation = sight.allocation;
     let figures = allocation.figures();
-    let failures = format!("{} gave up", thousands(figures.failures));
+    let failures = format!("{} gave up", grouped(figures.failures));
     let finished = counted(figures.finished(), "allocation");
     column.rule("Running", &fitted(&[&finished, &failures], column.width().saturating_sub(10)));
     let rows = rows(allocation);
@@ -106,9 +106,9 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         None => ("per try", nanoseconds(allocation)),
     };
     for (label, value) in [
-        ("allocated", thousands(figures.successes)),
-        ("gave up", thousands(figures.failures)),
-        ("attempts", thousands(figures.attempts)),
+        ("allocated", grouped(figures.successes)),
+        ("gave up", grouped(figures.failures)),
+        ("attempts", grouped(figures.attempts)),
         pace,
     ] {
         column.pair(&format!("{label:<9}"), Role::Dim, &format!("{value:>13}"), Role::Text);
@@ -116,7 +116,7 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     if allocation.row().needs_sight {
         let (count, _) = figures.snapshots;
         let value = match snapshot_time(allocation) {
-            Some(each) => format!("{} x {}", thousands(count), log::took(each, column.theme)),
+            Some(each) => format!("{} x {}", grouped(count), log::took(each, column.theme)),
             None => "-".to_owned(),
         };
         column.pair("snapshot ", Role::Dim, &format!("{value:>13}"), Role::Text);
@@ -132,7 +132,7 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
 pub fn rate(sight: AllocateContext<'_>) -> Option<String> {
     let rate = sight.allocation.attempts_per_second(sight.now);
     let is_reported = sight.allocation.is_running() && sight.allocation.is_sampled();
-    is_reported.then(|| thousands(rate.round() as u64))
+    is_reported.then(|| grouped(rate.round() as u64))
 }
 
 fn rows(allocation: &Allocation) -> [FigureRow; 6] {
@@ -141,14 +141,14 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
     let (limit, most) = (allocation.options().max_attempts, allocation.most_attempts());
     let seen = |share| {
         figures.quantile(share).map(|reached| match reached {
-            Reached::After(attempts) => thousands(attempts),
-            Reached::GaveUp => format!(">{}", thousands(limit)),
+            Reached::After(attempts) => grouped(attempts),
+            Reached::GaveUp => format!(">{}", grouped(limit)),
         })
     };
     let lawful = |share| {
         model.as_ref().map(|model| match model.quantile(share, most) {
-            Some(attempts) => thousands(attempts),
-            None => format!(">{}", thousands(limit)),
+            Some(attempts) => grouped(attempts),
+            None => format!(">{}", grouped(limit)),
         })
     };
     let failed =
@@ -167,7 +167,7 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
         ),
         ("p50", text(seen(0.50)), text(lawful(0.50))),
         ("p99", text(seen(0.99)), text(lawful(0.99))),
-        ("max", text(figures.most().map(thousands)), String::new()),
+        ("max", text(figures.most().map(grouped)), String::new()),
         ("fail", text(failed.map(percent)), text(model.as_ref().map(|l| percent(l.failure(most))))),
         ("refused", text(figures.collision_rate().map(percent)), text(collisions.map(percent))),
     ]
@@ -175,7 +175,7 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
 
 fn nanoseconds(allocation: &Allocation) -> String {
     let each = allocation.figures().nanoseconds_per_attempt();
-    each.map_or_else(|| "-".to_owned(), |each| format!("{} ns", thousands(each)))
+    each.map_or_else(|| "-".to_owned(), |each| format!("{} ns", grouped(each)))
 }
 
 /// Formats a share; shows `<0.1 %` or `>99.9 %` instead of rounding to none or all.

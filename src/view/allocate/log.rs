@@ -16,7 +16,7 @@ use crate::{
             column::{TextColumn, first_fitting},
             page,
         },
-        words::thousands,
+        words::grouped,
     },
 };
 
@@ -91,7 +91,7 @@ pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: 
         port => port.to_string(),
     };
     let start =
-        format!("attempt {} · {port} {}", thousands(entry.attempt.number), result(entry, theme));
+        format!("attempt {} · {port} {}", grouped(entry.attempt.number), result(entry, theme));
     let took = took(entry.attempt.took, theme);
     let names = holder(entry, processes);
     if names.is_empty() {
@@ -106,10 +106,10 @@ fn heading(sight: AllocateContext<'_>) -> (String, String) {
     let newest = allocation.log().entries().next_back();
     let number = newest.map_or(1, |entry| entry.allocation);
     if allocation.is_sampled() {
-        return ("Log · sample".to_owned(), format!("allocation {}", thousands(number)));
+        return ("Log · sample".to_owned(), format!("allocation {}", grouped(number)));
     }
-    let limit = thousands(allocation.options().max_attempts);
-    (format!("Allocation {}", thousands(number)), format!("at most {limit}"))
+    let limit = grouped(allocation.options().max_attempts);
+    (format!("Allocation {}", grouped(number)), format!("at most {limit}"))
 }
 
 fn last(sight: AllocateContext<'_>, rows: usize) -> Vec<LogEntry> {

@@ -22,7 +22,7 @@ use crate::{
         },
         heatmap::{GlyphMeaning, Heatmap, NoPortFacts, Paint, Pane, Pointed, TakenPorts, put},
         theme::HEAT_TOP,
-        words::thousands,
+        words::grouped,
     },
 };
 
@@ -162,7 +162,7 @@ impl<'a> AttemptMap<'a> {
     fn tries_of_scan(&self, port: u16) -> String {
         let ended = self.allocation.last().filter(|ended| ended.port == Some(port));
         let tries = ended.filter(|ended| self.allocation.is_scan() && ended.attempts > 1);
-        tries.map_or_else(String::new, |ended| format!(" after {}", thousands(ended.attempts)))
+        tries.map_or_else(String::new, |ended| format!(" after {}", grouped(ended.attempts)))
     }
 
     /// Draws the legend of the marks.

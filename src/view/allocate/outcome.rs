@@ -12,7 +12,7 @@ use crate::{
             column::{TextColumn, counted},
             log,
         },
-        words::{self, thousands},
+        words::{self, grouped},
     },
 };
 
@@ -43,7 +43,7 @@ pub fn short(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(Strin
     let Some(last) = allocation.last().filter(|_| !is_blurred(allocation)) else {
         return Vec::new();
     };
-    let attempts = thousands(last.attempts);
+    let attempts = grouped(last.attempts);
     vec![match last.port {
         Some(port) => (format!("{} {port} after {attempts}", theme.glyph("✓", "OK")), Role::Ok),
         None => (format!("{} gave up after {attempts}", theme.glyph("✗", "!!")), Role::Critical),
@@ -60,7 +60,7 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
     let sign = theme.glyph("✗", "!!");
     let figures = allocation.figures();
     if is_blurred(allocation) && figures.failures > 0 {
-        let (failed, all) = (thousands(figures.failures), thousands(figures.finished()));
+        let (failed, all) = (grouped(figures.failures), grouped(figures.finished()));
         let start = format!("{sign} {failed} of {all} allocations gave up");
         return wrapped(&gave_up(allocation, start), width);
     }
@@ -100,7 +100,7 @@ fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
 fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
     let mut parts = vec![start];
     if let Some(ground) = allocation.ground() {
-        let (free, all) = (thousands(ground.free()), thousands(ground.candidates));
+        let (free, all) = (grouped(ground.free()), grouped(ground.candidates));
         parts.push(match allocation.site() {
             Site::Machine => format!("{free} of {all} ports free at the last scan"),
             Site::Simulated { .. } => format!("{free} of {all} ports are free"),

@@ -14,7 +14,7 @@ use crate::{
             figures::percent,
         },
         heatmap::bar,
-        words::thousands,
+        words::grouped,
     },
 };
 
@@ -95,7 +95,7 @@ fn occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
         return;
     };
     let share = percent(ground.share());
-    let of = format!("{} of {}", thousands(ground.occupied), thousands(ground.candidates));
+    let of = format!("{} of {}", grouped(ground.occupied), grouped(ground.candidates));
     let room = column.width().saturating_sub(LABEL);
     // Shorter bars would show less than the counts do.
     let figures = fitted(&[&share, &of], room.saturating_sub(13));
@@ -143,7 +143,7 @@ fn hold(allocation: &Allocation, room: usize) -> String {
     let held = allocation.held();
     let count = match allocation.hold_limit() {
         Some(most) => {
-            format!("{} of at most {} held", thousands(held.len() as u64), thousands(most))
+            format!("{} of at most {} held", grouped(held.len() as u64), grouped(most))
         }
         None => String::new(),
     };
@@ -168,9 +168,9 @@ pub fn hold_words(allocation: &Allocation) -> String {
     match (allocation.held().len() as u64, allocation.hold_limit()) {
         (0, _) => switch.to_owned(),
         (count, Some(most)) => {
-            format!("{switch}, {} of {} held", thousands(count), thousands(most))
+            format!("{switch}, {} of {} held", grouped(count), grouped(most))
         }
-        (count, None) => format!("{switch}, {} held", thousands(count)),
+        (count, None) => format!("{switch}, {} held", grouped(count)),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
             figures::percent,
             outcome, setup,
         },
-        words::thousands,
+        words::grouped,
     },
 };
 
@@ -33,14 +33,13 @@ pub fn render(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
 
 fn figures(allocation: &Allocation) -> [String; 2] {
     let figures = allocation.figures();
-    let won = format!("allocated {}", thousands(figures.successes));
-    [won, format!("gave up {}", thousands(figures.failures))]
+    let won = format!("allocated {}", grouped(figures.successes));
+    [won, format!("gave up {}", grouped(figures.failures))]
 }
 
 fn occupancy(allocation: &Allocation) -> [String; 2] {
     allocation.ground().map_or_else(Default::default, |ground| {
-        let of =
-            format!("{} of {} ports", thousands(ground.occupied), thousands(ground.candidates));
+        let of = format!("{} of {} ports", grouped(ground.occupied), grouped(ground.candidates));
         [format!("{} in use", percent(ground.share())), of]
     })
 }

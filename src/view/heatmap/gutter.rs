@@ -8,7 +8,7 @@ use crate::{
     view::{
         Role, Theme,
         heatmap::{BAR, Heatmap, Pane, put},
-        words::thousands,
+        words::grouped,
     },
 };
 
@@ -99,7 +99,7 @@ pub fn bars(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) 
         let (x, y) = (pane.bars.x, pane.bars.y + line);
         put(buffer, pane.bars, x, y, &bar(share, width, theme), theme.style(role));
         if pane.bars.width >= width + COUNT_WIDTH {
-            let taken = thousands((share * ports.len() as f32).round() as u32);
+            let taken = grouped((share * ports.len() as f32).round() as u32);
             put(buffer, pane.bars, x + width, y, &format!("{taken:>6}"), theme.style(Role::Dim));
         }
     }

@@ -52,8 +52,8 @@ fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
         start => format!("known services; below {start} privileged here"),
     };
     let own = if is_scanned {
-        let capacity = words::thousands(ephemeral.automatic_capacity());
-        let reserved = words::thousands(ephemeral.reserved_in(ephemeral.range));
+        let capacity = words::grouped(ephemeral.automatic_capacity());
+        let reserved = words::grouped(ephemeral.reserved_in(ephemeral.range));
         format!("{capacity} for the kernel's choice, {reserved} reserved")
     } else {
         "not scanned yet: Linux's default is assumed".to_owned()

@@ -37,7 +37,7 @@ pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
         })),
     ];
     let taken = [
-        format!("{} of {}", words::thousands(tally.occupied), words::thousands(tally.size)),
+        format!("{} of {}", words::grouped(tally.occupied), words::grouped(tally.size)),
         format!("in use, {}", words::percent(tally.occupied, tally.size)),
     ];
     lines.extend(words::wrapped(&taken.join(" "), sight.width).into_iter().map(Line::raw));
@@ -101,7 +101,7 @@ fn row(
     name: &str,
     count: Option<u32>,
 ) -> Line<'static> {
-    let count = count.map(words::thousands).unwrap_or_default();
+    let count = count.map(words::grouped).unwrap_or_default();
     let name = words::shorten(name, sight.width.saturating_sub(3 + count.len()));
     let width = sight.width.saturating_sub(name.width() + 2);
     Line::from(vec![
@@ -173,13 +173,13 @@ pub fn span_parts(sight: &InspectorContext<'_>) -> Vec<String> {
     let tally = sight.app.tally(span);
     let noun = if tally.size == 1 { "port" } else { "ports" };
     let mut parts = vec![
-        format!("{} {noun}", words::thousands(tally.size)),
-        format!("{} used", words::thousands(tally.occupied)),
-        format!("{} free", words::thousands(tally.size - tally.occupied)),
+        format!("{} {noun}", words::grouped(tally.size)),
+        format!("{} used", words::grouped(tally.occupied)),
+        format!("{} free", words::grouped(tally.size - tally.occupied)),
     ];
     let states = CLASSES.into_iter().filter(|&class| tally.of(class) > 0);
     parts.extend(
-        states.map(|class| format!("{} {}", class_name(class), words::thousands(tally.of(class)))),
+        states.map(|class| format!("{} {}", class_name(class), words::grouped(tally.of(class)))),
     );
     parts
 }

@@ -116,7 +116,7 @@ fn levels(scale: &PlotScale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     for power in 0..=scale.decades as u32 {
         let value = 10_u64.pow(power);
         let y = scale.line(value as f64);
-        let label = format!("{:>7}", words::thousands(value));
+        let label = format!("{:>7}", words::grouped(value));
         put(buffer, area, area.x, y, &label, theme.style(Role::Dim));
         for x in scale.plot.left()..scale.plot.right() {
             put(buffer, scale.plot, x, y, theme.glyph("┄", "-"), faint);

@@ -12,7 +12,7 @@ use crate::{
         allocate::column::{TextColumn, counted, fitted},
         heatmap::bar,
         lab::LabColumn,
-        words::thousands,
+        words::grouped,
     },
 };
 
@@ -143,10 +143,10 @@ fn verdict(agrees: bool) -> Role {
 fn quantiles(name: &str, figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let reported = |share| match (figures.runs, figures.quantile(share)) {
         (0, _) => "–".to_owned(),
-        (_, Some(attempts)) => thousands(attempts),
+        (_, Some(attempts)) => grouped(attempts),
         (_, None) => "fails".to_owned(),
     };
-    let most = figures.most().map(|most| format!("max {}", thousands(most)));
+    let most = figures.most().map(|most| format!("max {}", grouped(most)));
     let [half, p99] = [format!("p50 {}", reported(0.5)), format!("p99 {}", reported(0.99))];
     let parts = [half.as_str(), p99.as_str(), most.as_deref().unwrap_or_default()];
     let room = column.width().saturating_sub(LABEL);
@@ -251,7 +251,7 @@ fn bits(bits: f64) -> String {
 }
 
 fn given(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
-    let distinct = format!("{} distinct", thousands(figures.distinct));
+    let distinct = format!("{} distinct", grouped(figures.distinct));
     let entropy = figures.entropy_bits.map(|bits| format!("entropy {bits:.1} bits"));
     let parts = [distinct.as_str(), entropy.as_deref().unwrap_or_default()];
     let room = column.width().saturating_sub(LABEL);
@@ -262,7 +262,7 @@ fn time(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let runs = counted(figures.runs, "run");
     let time = figures.time_of_success().map(|time| {
         let nanoseconds = time.as_nanos();
-        format!("{} ns/success", thousands(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))
+        format!("{} ns/success", grouped(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))
     });
     let time = time.unwrap_or_else(|| "not timed yet".to_owned());
     let room = column.width().saturating_sub(LABEL);
@@ -277,7 +277,7 @@ fn lengths(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
             (ports + f64::from(length) * f64::from(many), runs + f64::from(many))
         });
     let wordings = if runs > 0.0 {
-        let (longest, mean) = (thousands(longest), number(ports / runs));
+        let (longest, mean) = (grouped(longest), number(ports / runs));
         vec![
             format!("longest run {longest}, mean {mean}"),
             format!("runs ≤ {longest}, mean {mean}"),
@@ -297,7 +297,7 @@ fn snapshots(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let (looks, time) = figures.snapshots;
     let each = time.as_secs_f64() * 1e6 / looks as f64;
     let wordings =
-        [format!("{} at {each:.1} µs each", thousands(looks)), format!("{each:.0} µs each")];
+        [format!("{} at {each:.1} µs each", grouped(looks)), format!("{each:.0} µs each")];
     let ascii = column.theme.ascii;
     let wordings = wordings.map(|w| if ascii { w.replace('µ', "u") } else { w });
     line("snapshot", &wordings, Role::Text, column);
@@ -308,7 +308,7 @@ fn last(entry: &LabColumn<'_>, column: &mut TextColumn<'_>) {
         column.blank();
         return;
     };
-    let attempts = thousands(last.attempts);
+    let attempts = grouped(last.attempts);
     let (words, role) = match last.port {
         Some(port) => (vec![format!("{port}, try {attempts}"), port.to_string()], Role::Dim),
         None => (vec![format!("gave up after {attempts}"), "gave up".to_owned()], Role::Dim),
@@ -321,7 +321,7 @@ pub fn number(value: f64) -> String {
     match value {
         value if value < 99.995 => format!("{value:.2}"),
         value if value < 999.95 => format!("{value:.1}"),
-        value => thousands(value.round() as u64),
+        value => grouped(value.round() as u64),
     }
 }
 

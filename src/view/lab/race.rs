@@ -17,7 +17,7 @@ use crate::{
         },
         heatmap::{bar, put},
         lab::figures::number,
-        words::{self, thousands},
+        words::{self, grouped},
     },
 };
 
@@ -62,8 +62,8 @@ fn place(race: &RaceReport, column: &mut TextColumn<'_>) {
 /// Draws name and count, and below them the share of stolen rounds as a bar.
 fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
     let theme = column.theme;
-    let stolen = format!("{} stolen", thousands(rounds.stolen));
-    let of = format!(" of {} rounds", thousands(rounds.count));
+    let stolen = format!("{} stolen", grouped(rounds.stolen));
+    let of = format!(" of {} rounds", grouped(rounds.count));
     let role = if rounds.stolen > 0 { Role::Critical } else { Role::Ok };
     let style = theme.style(if rounds.count == 0 { Role::Dim } else { role }).bold();
     let gap = column.width().saturating_sub(name.len() + stolen.len() + of.len());
@@ -111,7 +111,7 @@ fn model(rounds: &Rounds) -> String {
          for w={:.2} ms, F={} free ports",
         rounds.expected,
         rounds.deviation,
-        thousands(rounds.competitor_per_second.round() as u64),
+        grouped(rounds.competitor_per_second.round() as u64),
         rounds.window.as_secs_f64() * 1e3,
         number(rounds.free),
     )
@@ -121,7 +121,7 @@ fn kept(rounds: &Rounds) -> String {
     if rounds.count == 0 {
         return "not started yet".to_owned();
     }
-    let tried = thousands(rounds.refused);
+    let tried = grouped(rounds.refused);
     format!(
         "the competitor tried this port in {tried} rounds (expected {:.1} ± {:.1}) and was refused: \
          each would have lost a closed port",

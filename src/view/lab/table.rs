@@ -11,7 +11,7 @@ use crate::{
             LabColumn,
             figures::{failure_role, guess_role, known, mean_role, number, rate},
         },
-        words::thousands,
+        words::grouped,
     },
 };
 
@@ -73,13 +73,13 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>) -> Vec<Cell> {
     let mean = figures.and_then(StrategyFigures::mean).map_or_else(none, number);
     let model = expected.map_or_else(none, |model| number(model.mean_attempts));
     let p99 = figures.filter(|figures| figures.runs > 0);
-    let p99 = p99.map_or_else(none, |f| f.quantile(0.99).map_or("fails".to_owned(), thousands));
+    let p99 = p99.map_or_else(none, |f| f.quantile(0.99).map_or("fails".to_owned(), grouped));
     let failed = figures.and_then(StrategyFigures::failure_rate).map_or_else(none, rate);
     let failure = expected.map_or_else(none, |model| rate(model.failure_rate));
     let known = figures.and_then(|figures| known(lab, &figures.predictability));
     let time = figures.and_then(StrategyFigures::time_of_success);
     let time = time.map_or_else(none, |time| {
-        format!("{} ns", thousands(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+        format!("{} ns", grouped(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
     });
     vec![
         ("mean", 7, mean, figures.map_or(Role::Text, mean_role)),

@@ -21,7 +21,7 @@ use crate::{
             column::{TextColumn, counted, fitted},
             figures::percent,
         },
-        words::{self, thousands},
+        words::{self, grouped},
     },
 };
 
@@ -84,7 +84,7 @@ fn places(app: &App) -> Vec<String> {
 fn usage(lab: &LabScreen) -> String {
     match (lab.share(), lab.ground()) {
         (Some(share), Some(ground)) => {
-            format!("{} of {} ports used", percent(share), thousands(ground.candidates))
+            format!("{} of {} ports used", percent(share), grouped(ground.candidates))
         }
         (Some(share), None) => format!("{} used", percent(share)),
         (None, _) => "occupancy unknown".to_owned(),
@@ -107,7 +107,7 @@ pub fn setup(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let where_to = format!("{} {}", lab.options().protocols.name(), lab.options().range);
     let destinations = match lab.options().destinations {
         1 => String::new(),
-        more => format!("{} remotes", thousands(more)),
+        more => format!("{} remotes", grouped(more)),
     };
     let limitation = lab.report().and_then(|report| report.limitation).unwrap_or_default();
     let parts = [pace, sample, limitation, &seed, &where_to, &destinations];

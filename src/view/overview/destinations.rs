@@ -116,13 +116,13 @@ fn cell(
         3 => {
             // `4+` means at least 4: more ports may be left.
             let more = if row.left().is_exact() { "" } else { "+" };
-            let left = format!("{}{more}", words::thousands(row.available()));
+            let left = format!("{}{more}", words::grouped(row.available()));
             let is_plain = standing.level == Level::Ok;
             let style =
                 if is_plain { Style::new() } else { theme.style(level_role(standing.level)) };
             vec![Span::styled(left, style)]
         }
-        4 => dim(words::thousands(row.time_wait), theme),
+        4 => dim(words::grouped(row.time_wait), theme),
         5 => dim(rate(standing.trend, theme), theme),
         6 => match standing.forecast.filter(is_near) {
             _ if standing.available == 0 => dim("full", theme),

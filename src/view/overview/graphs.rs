@@ -53,7 +53,7 @@ pub fn drain(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let theme = sight.theme;
     let freed = Drain::of(&sight.scan.snapshot, None).freed;
     let all: u32 = freed.iter().sum();
-    let title = format!("TIME-WAIT {}", words::thousands(all));
+    let title = format!("TIME-WAIT {}", words::grouped(all));
     rule::draw(&title, &["ports freed per second".to_owned()], theme, area, buffer);
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
@@ -71,7 +71,7 @@ pub fn drain(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let most = freed.iter().copied().max().unwrap_or_default().max(1);
     let role = Role::Class(StateClass::TimeWait);
     bars(&values, most, Bars { role, letter: letter(StateClass::TimeWait) }, theme, plot, buffer);
-    let most = format!("peak {}/s", words::thousands(most));
+    let most = format!("peak {}/s", words::grouped(most));
     axis(["now", &most, "60 s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
 }
 
@@ -129,7 +129,7 @@ pub fn course(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
         Subject::Lane(lane) => lane.name().to_owned(),
     };
     let title = words::shorten(&title, usize::from(area.width).saturating_sub(6));
-    rule::draw(&title, &[format!("of {}", words::thousands(standing.size))], theme, area, buffer);
+    rule::draw(&title, &[format!("of {}", words::grouped(standing.size))], theme, area, buffer);
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
     if series.len() < 2 {

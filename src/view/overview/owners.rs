@@ -90,10 +90,10 @@ fn cell(
             let most = sight.scan.analysis.owners.first().map_or(1, |first| first.ports);
             gauges::parts(&row.by_class, most, theme, width)
         }
-        3 => plain(words::thousands(row.ports)),
-        4 => dim(words::thousands(row.by_class[StateClass::TimeWait as usize]), theme),
-        5 => dim(words::thousands(row.close_wait), theme),
-        6 => dim(words::thousands(row.sockets), theme),
+        3 => plain(words::grouped(row.ports)),
+        4 => dim(words::grouped(row.by_class[StateClass::TimeWait as usize]), theme),
+        5 => dim(words::grouped(row.close_wait), theme),
+        6 => dim(words::grouped(row.sockets), theme),
         _ => Vec::new(),
     }
 }

@@ -33,7 +33,7 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let Some(grid) = sight.app.map().picture(range, room) else { return };
     let size = match grid.per_block() {
         1 => "1 port/cell".to_owned(),
-        ports => format!("{} ports/cell", words::thousands(ports)),
+        ports => format!("{} ports/cell", words::grouped(ports)),
     };
     rule::draw("Map of the range", &["2 = full map".to_owned(), size], sight.theme, area, buffer);
     let paint = |block: PortRange| lens::by_state(sight.scan, Protocols::Both, block);
@@ -70,7 +70,7 @@ fn legend(sight: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default(), Line::default()];
     for class in CLASSES.into_iter().filter(|&class| tally.of(class) > 0) {
         let mark = if sight.theme.needs_whole_cells() { letter(class) } else { '■' };
-        let count = words::thousands(tally.of(class));
+        let count = words::grouped(tally.of(class));
         let words = format!("{} {count}  ", class_name(class));
         let used = lines.last().map_or(0, Line::width);
         if used + 2 + words.trim_end().len() > usize::from(area.width.saturating_sub(1)) {

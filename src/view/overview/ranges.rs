@@ -37,10 +37,10 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let reserved = ephemeral.reserved_in(ephemeral.range);
     let mut notes = vec![
         ephemeral.range.to_string(),
-        format!("{} ports", words::thousands(ephemeral.range.len())),
+        format!("{} ports", words::grouped(ephemeral.range.len())),
     ];
     if reserved > 0 {
-        notes.push(format!("{} reserved", words::thousands(reserved)));
+        notes.push(format!("{} reserved", words::grouped(reserved)));
     }
     rule::draw("Ephemeral range: local ports in use", &notes, sight.theme, area, buffer);
     let columns = Columns::within(area.width);
@@ -81,7 +81,7 @@ fn line(sight: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line<'
         format!("{share:>8}"),
         theme.style(level_role(level(sight, gauge))),
     ));
-    line.push_span(format!("{:>8}", words::thousands(gauge.occupied)));
+    line.push_span(format!("{:>8}", words::grouped(gauge.occupied)));
     line.push_span(Span::styled(format!("{:>10}", rate(trend, theme)), theme.style(Role::Dim)));
     if columns.has_half {
         line.push_span(half(sight, gauge));
@@ -115,7 +115,7 @@ fn half(sight: &OverviewContext<'_>, gauge: &Gauge) -> Span<'static> {
     let role = if left == 0 { Role::Warn } else { Role::Dim };
     let text = match left {
         0 => format!("{parity} ports full"),
-        left => format!("{parity} {} left", words::thousands(left)),
+        left => format!("{parity} {} left", words::grouped(left)),
     };
     let width = usize::from(HALF);
     Span::styled(format!("{text:>width$}"), sight.theme.style(role))

@@ -31,7 +31,7 @@ pub fn draw_lists(
 ) {
     let mut spans = Vec::new();
     for list in OverviewList::EACH {
-        let text = format!(" {} {} ", list.name(), words::thousands(list.len(sight.scan) as u64));
+        let text = format!(" {} {} ", list.name(), words::grouped(list.len(sight.scan) as u64));
         let style = if list == shown {
             Style::reset().add_modifier(Modifier::BOLD)
         } else {

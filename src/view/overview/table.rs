@@ -145,7 +145,7 @@ pub fn selected_index(sight: &OverviewContext<'_>, list: OverviewList) -> Option
 /// Formats the visible rows: `4-12 of 10,000`. Returns `None` if all rows are visible.
 pub fn shown_of(window: &Range<usize>, total: usize) -> Option<String> {
     let [first, last, total_words] =
-        [window.start + 1, window.end, total].map(|number| words::thousands(number as u64));
+        [window.start + 1, window.end, total].map(|number| words::grouped(number as u64));
     (window.len() < total).then(|| format!("{first}-{last} of {total_words}"))
 }
 

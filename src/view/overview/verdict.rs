@@ -62,7 +62,7 @@ fn holder(sight: &OverviewContext<'_>) -> Option<String> {
     let Subject::Destination(destination) = sight.verdict.subject else { return None };
     let row = sight.scan.analysis.destination(&destination)?;
     let &(party, ports) = row.owners.first()?;
-    let [ports, used] = [ports, row.used].map(words::thousands);
+    let [ports, used] = [ports, row.used].map(words::grouped);
     let held = if ports == used { "all of them".to_owned() } else { format!("{ports} of {used}") };
     Some(format!("{} uses {held}. ", words::party(sight.app, party)))
 }
@@ -191,9 +191,9 @@ pub fn level_role(level: Level) -> Role {
 /// Returns the wordings of the headline, longest first.
 pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<String> {
     let share = words::percent(standing.used, standing.size);
-    let size = words::thousands(standing.size);
+    let size = words::grouped(standing.size);
     let arrow = theme.glyph("→", "to");
-    let used = words::thousands(standing.used);
+    let used = words::grouped(standing.used);
     let (subject, short, ports) = match standing.subject {
         Subject::Destination(Destination { source, remote, .. }) => {
             let from = if sources > 1 { format!("{source} ") } else { String::new() };

@@ -19,7 +19,7 @@ const DEPTHS: usize = 2;
 
 type Shades = [Color; STEPS + 1];
 
-/// Cache of `blended`, which a frame needs thousands of times. Each entry is computed on first use.
+/// Cache of `blended`, which a frame needs grouped of times. Each entry is computed on first use.
 static SHADES: [OnceLock<Box<Shades>>; TAKEN * FREE * GROUNDS * CONTRASTS * DEPTHS] =
     [const { OnceLock::new() }; TAKEN * FREE * GROUNDS * CONTRASTS * DEPTHS];
 

@@ -22,7 +22,7 @@ impl Theme {
             buffer.set_style(area, dimmed);
             return;
         }
-        // A map has thousands of cells, but only some dozen colours.
+        // A map has grouped of cells, but only some dozen colours.
         let mut known = HashMap::new();
         let mut dimmed = |color| *known.entry(color).or_insert_with(|| self.receded(color));
         for position in area.positions() {

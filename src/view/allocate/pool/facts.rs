@@ -14,7 +14,7 @@ use crate::{
             pool::{Scene, letter, role, table},
         },
         heatmap::bar,
-        words::thousands,
+        words::grouped,
     },
 };
 
@@ -66,7 +66,7 @@ pub fn bands(leasing: &Leasing, column: &mut TextColumn<'_>) {
         let open = bar_width.saturating_sub(filled.chars().count());
         let free = if column.theme.has_color() { " " } else { "." };
         let ground = column.theme.color(Role::Available);
-        let figures = [band.leased, band.resting, band.free()].map(thousands);
+        let figures = [band.leased, band.resting, band.free()].map(grouped);
         let [leased, resting, left] = figures;
         column.line([
             Span::styled(format!("{name:<7} "), column.theme.style(Role::Text)),
@@ -84,13 +84,13 @@ pub fn narrow(leasing: &Leasing, column: &mut TextColumn<'_>) {
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
         let name = if class == Priority::Low { "shared" } else { class.name() };
-        let used = format!("{}/{}", thousands(band.leased), thousands(band.size));
+        let used = format!("{}/{}", grouped(band.leased), grouped(band.size));
         column.line([
             Span::styled(letter(class), column.theme.badge(role(class))),
             Span::raw(format!(" {name:<7}{used:>12}")),
         ]);
     }
-    let resting = format!("{} quarantined", thousands(report.resting.len() as u64));
+    let resting = format!("{} quarantined", grouped(report.resting.len() as u64));
     column.text(&fitted(&[&resting, &attempts(report)], column.width()), Role::Dim);
 }
 
@@ -126,7 +126,7 @@ fn rest(leasing: &Leasing) -> String {
 
 fn may_give_up(rate: f64) -> String {
     if rate > 0.0 {
-        format!("1 of {} may fail with a port free", thousands((1.0 / rate) as u64))
+        format!("1 of {} may fail with a port free", grouped((1.0 / rate) as u64))
     } else {
         "none fails while a port is free".to_owned()
     }
@@ -147,10 +147,10 @@ fn done(report: &PoolReport) -> [String; 5] {
     let counts = report.counts;
     let reported = |count: u64, what: &str| match count {
         0 => String::new(),
-        count => format!("{} {what}", thousands(count)),
+        count => format!("{} {what}", grouped(count)),
     };
     [
-        format!("{} granted", thousands(counts.given)),
+        format!("{} granted", grouped(counts.given)),
         reported(counts.released, "released"),
         reported(counts.reclaimed, "reclaimed"),
         reported(counts.refused, "binds refused"),

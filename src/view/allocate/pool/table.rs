@@ -12,7 +12,7 @@ use crate::{
             column::{TextColumn, counted, first_fitting},
             pool::{Scene, letter, role},
         },
-        words::{self, thousands},
+        words::{self, grouped},
     },
 };
 
@@ -26,7 +26,7 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let Some(report) = scene.leasing.report() else { return };
     let leases = report.leases.iter().filter(|lease| lease.is_held).count();
     let held = leases + report.resting.iter().filter(|resting| resting.is_held).count();
-    let limit = format!("{} of {} held", thousands(held as u64), thousands(report.hold_limit));
+    let limit = format!("{} of {} held", grouped(held as u64), grouped(report.hold_limit));
     column.rule(&heading(report), &limit);
     if report.leases.is_empty() && report.resting.is_empty() {
         column.text("none: a takes 1, A 10, f all; c sets the class", Role::Dim);
@@ -63,7 +63,7 @@ pub fn narrow(scene: Scene<'_>, column: &mut TextColumn<'_>) {
         column.text("opening ...", Role::Dim);
         return;
     };
-    column.rule("Leases", &thousands(report.leases.len() as u64));
+    column.rule("Leases", &grouped(report.leases.len() as u64));
     for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
         let cells = match entry {
             LeaseTableRow::Lease(lease) => {
@@ -84,7 +84,7 @@ fn stray_datagrams(resting: &Resting, width: usize, column: &TextColumn<'_>) -> 
         return String::new();
     }
     let words =
-        [counted(resting.strays, "stray datagram"), format!("{} stray", thousands(resting.strays))];
+        [counted(resting.strays, "stray datagram"), format!("{} stray", grouped(resting.strays))];
     first_fitting(&words, width, column.theme)
 }
 
@@ -99,8 +99,8 @@ pub fn holder(scene: Scene<'_>) -> String {
 fn heading(report: &PoolReport) -> String {
     let leases = report.leases.len() as u64;
     match report.resting.len() as u64 {
-        0 => format!("Leases {}", thousands(leases)),
-        resting => format!("Leases {} · quarantined {}", thousands(leases), thousands(resting)),
+        0 => format!("Leases {}", grouped(leases)),
+        resting => format!("Leases {} · quarantined {}", grouped(leases), grouped(resting)),
     }
 }
 
