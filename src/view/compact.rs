@@ -9,15 +9,15 @@ use ratatui::{
 };
 
 use crate::{
-    app::{App, Screen},
-    domain::diagnosis::Standing,
+    app::{App, Screen, overview::headline::Headline},
+    domain::Finding,
     view::{Role, Theme, gauges, overview, words},
 };
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let room = usize::from(area.width);
     let mut lines = Vec::new();
-    for words in lines_of(app, theme) {
+    for words in lines_of(app, theme, room) {
         // Uses the longest wording that fits; leaves the line out if none fits.
         lines.extend(words.into_iter().find(|line| line.width() <= room));
     }
@@ -30,7 +30,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Returns the wordings of each line, longest first.
-fn lines_of(app: &App, theme: &Theme) -> Vec<Vec<Line<'static>>> {
+fn lines_of(app: &App, theme: &Theme, room: usize) -> Vec<Vec<Line<'static>>> {
     let name = Line::styled("portscope", theme.style(Role::Accent));
     let Some(scan) = app.scan() else {
         let state = match app.failure() {
@@ -43,8 +43,8 @@ fn lines_of(app: &App, theme: &Theme) -> Vec<Vec<Line<'static>>> {
         };
         return vec![vec![name], state];
     };
-    if let Some(verdict) = app.verdict().filter(|_| app.screen() == Screen::Overview) {
-        return overview_lines(app, &verdict, theme);
+    if let Some(headline) = app.headline().filter(|_| app.screen() == Screen::Overview) {
+        return overview_lines(app, headline, theme, room);
     }
     let ephemeral = &scan.snapshot.ephemeral;
     let occupied = app.map().protocols;
@@ -85,30 +85,39 @@ fn lines_of(app: &App, theme: &Theme) -> Vec<Vec<Line<'static>>> {
     lines
 }
 
-/// Returns the verdict, the gauges and the most severe finding.
-fn overview_lines(app: &App, verdict: &Standing, theme: &Theme) -> Vec<Vec<Line<'static>>> {
+/// Returns the headline, the gauges and the most severe finding.
+fn overview_lines(
+    app: &App,
+    headline: &Headline,
+    theme: &Theme,
+    room: usize,
+) -> Vec<Vec<Line<'static>>> {
     let Some(scan) = app.scan() else { return Vec::new() };
     let state = if app.is_frozen() { "paused" } else { "age" };
     let age = app.age().map(words::age).unwrap_or_default();
     let name = Line::styled("portscope", theme.style(Role::Accent));
-    let role = overview::level_role(verdict.level);
-    let level = verdict.level.name();
-    let headline = overview::headline(verdict, 1, theme);
-    let mut wordings: Vec<Line<'static>> = headline
+    let own = headline.own_finding(scan);
+    let (badge, role) = overview::badge(own, headline.standing.level);
+    let short = |finding: &Finding, room| overview::whole_words(&finding.summary, room);
+    let texts = match own {
+        Some(finding) => vec![short(finding, room.saturating_sub(badge.len() + 2))],
+        None => overview::headline(&headline.standing, 1, theme),
+    };
+    let mut wordings: Vec<Line<'static>> = texts
         .iter()
         .map(|text| {
-            let level = Span::styled(format!("{level}  "), theme.style(role));
-            Line::from(vec![level, Span::raw(text.clone())])
+            let badge = Span::styled(format!("{badge}  "), theme.style(role));
+            Line::from(vec![badge, Span::raw(text.clone())])
         })
         .collect();
-    wordings.push(Line::styled(level, theme.style(role)));
-    wordings.extend(headline.last().map(|share| Line::raw(share.replace(' ', ""))));
+    wordings.push(Line::styled(badge, theme.style(role)));
+    if own.is_none() {
+        wordings.extend(texts.last().map(|share| Line::raw(share.replace(' ', ""))));
+    }
     let mut lines = vec![vec![Line::from(format!("portscope  {state} {age}")), name], wordings];
     lines.extend(scan.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]));
-    lines.extend(scan.diagnosis.findings.first().map(|finding| {
-        let line = |text: &str| Line::raw(text.to_owned());
-        vec![line(&finding.summary), line(finding.rule)]
-    }));
+    let mut others = scan.diagnosis.findings.iter().filter(|&finding| Some(finding) != own);
+    lines.extend(others.next().map(|finding| vec![Line::raw(short(finding, room))]));
     lines.push(vec![Line::styled("80x24 shows more", theme.style(Role::Dim))]);
     lines
 }

@@ -23,7 +23,7 @@ use crate::{
     view::{Theme, map},
 };
 
-pub use verdict::{headline, level_role};
+pub use verdict::{badge, headline, whole_words};
 
 /// Data from which each part of the screen is drawn.
 #[derive(Clone, Copy)]

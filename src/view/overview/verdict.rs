@@ -31,11 +31,7 @@ pub fn render(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
 pub fn lines(sight: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
     let width = usize::from(width.saturating_sub(2));
     let own = sight.headline.own_finding(sight.scan);
-    let level = sight.verdict.level;
-    let (badge, role) = match own {
-        Some(finding) => severity_badge(finding.severity),
-        None => (level.name(), level_role(level)),
-    };
+    let (badge, role) = badge(own, sight.verdict.level);
     let marks = match role {
         Role::Ok => "",
         Role::Warn => "! ",
@@ -159,7 +155,8 @@ pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
     kept
 }
 
-fn whole_words(text: &str, width: usize) -> String {
+/// Shortens a text to the whole words that fit on one line.
+pub fn whole_words(text: &str, width: usize) -> String {
     first_lines(&words::wrapped(text, width), 1, width).pop().unwrap_or_default()
 }
 
@@ -172,11 +169,14 @@ fn quiet(sight: &OverviewContext<'_>) -> String {
     format!("a new TCP destination can use {left} ports")
 }
 
-fn severity_badge(severity: Severity) -> (&'static str, Role) {
-    match severity {
-        Severity::Ok | Severity::Notice => ("OK", Role::Ok),
-        Severity::Warning => ("WARNING", Role::Warn),
-        Severity::Critical => ("CRITICAL", Role::Critical),
+/// Returns the word of the first line: the severity of the headline's own finding, or else the
+/// level of the range or destination.
+pub fn badge(own: Option<&Finding>, level: Level) -> (&'static str, Role) {
+    match own.map(|finding| finding.severity) {
+        None => (level.name(), level_role(level)),
+        Some(Severity::Ok | Severity::Notice) => ("OK", Role::Ok),
+        Some(Severity::Warning) => ("WARNING", Role::Warn),
+        Some(Severity::Critical) => ("CRITICAL", Role::Critical),
     }
 }
 

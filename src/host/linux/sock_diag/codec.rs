@@ -41,6 +41,8 @@ const AF_INET6: u8 = 10;
 /// The states, as bits, in which a TCP socket has a peer and may have been bound to an explicit
 /// port. TIME-WAIT is not among them, because the kernel keeps nothing about its bind().
 pub const CONNECTED: u32 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
+/// FIN-WAIT-2 and TIME-WAIT, as bits: the states in which a connection is kept as a TIME-WAIT socket.
+pub const CLOSED: u32 = 1 << 5 | 1 << 6;
 /// `NLM_F_REQUEST`: requests one socket, not a table.
 const ONE: u16 = 1;
 /// `INET_DIAG_INFO`, requested by bit `INFO - 1`; its value is `struct tcp_info`.

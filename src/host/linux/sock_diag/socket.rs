@@ -10,8 +10,8 @@ use rustix::net::{
 };
 
 use crate::{
-    domain::{Errno, Socket, Table},
-    host::linux::sock_diag::codec::{self, Flaw, SocketDump},
+    domain::{Errno, Socket, State, Table},
+    host::linux::sock_diag::codec::{self, CLOSED, Flaw, SocketDump},
 };
 
 /// Maximum size of a datagram from the kernel (net/netlink/af_netlink.c).
@@ -65,6 +65,9 @@ impl DiagSocket {
     }
 
     /// Like `dump`. If `port` is given, the kernel returns only sockets with this local port.
+    ///
+    /// If a connection became TIME-WAIT while it was dumped, the sockets in TIME-WAIT and
+    /// FIN-WAIT-2 are dumped again, so some sockets are listed twice.
     pub fn dump_port(
         &mut self,
         table: Table,
@@ -72,8 +75,16 @@ impl DiagSocket {
         port: Option<u16>,
         sockets: &mut Vec<Socket>,
     ) -> Result<(), Flaw> {
+        let start = sockets.len();
         let request = |sequence| codec::request_of_port(table, states, port, sequence);
-        self.dump_as(table, &request, sockets)
+        let result = self.dump_as(table, &request, sockets);
+        if !remove_ended(sockets, start) || states & CLOSED == 0 {
+            return result;
+        }
+        let request = |sequence| codec::request_of_port(table, states & CLOSED, port, sequence);
+        let again = self.dump_as(table, &request, sockets);
+        remove_ended(sockets, start);
+        result.and(again.map_err(|_| Flaw::Interrupted))
     }
 
     /// Returns whether a connected TCP socket uses timestamps. None: the socket no longer exists,
@@ -164,6 +175,20 @@ impl DiagSocket {
     }
 }
 
+/// Removes the connections that lost their port during the dump, and returns whether one of them may
+/// have become TIME-WAIT. The kernel looks at a group of sockets first and reports them afterwards
+/// (`inet_diag_dump_icsk`): a connection that ended in between is reported as closed, with port 0,
+/// and without an inode unless its process still holds it.
+fn remove_ended(sockets: &mut Vec<Socket>, start: usize) -> bool {
+    let is_ended = |socket: &Socket| socket.state == State::Bound && socket.inode.is_none();
+    let any_ended = sockets.iter().skip(start).any(is_ended);
+    let has_port = |socket: &Socket| socket.local.port != 0;
+    if !sockets.iter().skip(start).all(has_port) {
+        sockets.retain(has_port);
+    }
+    any_ended
+}
+
 fn is_overrun(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::ENOBUFS.0)
 }
@@ -219,6 +244,8 @@ mod tests {
     /// The result of one receive call.
     #[derive(Clone, Copy)]
     enum Answer {
+        /// A closed socket with this port and inode.
+        Closed(u16, u32),
         /// A listening socket on this port, with these message flags.
         Row(u16, u16),
         Done(i32),
@@ -229,7 +256,7 @@ mod tests {
         Errno(Errno),
     }
 
-    use Answer::{Cut, Done, Errno as Failing, Foreign, Garbage, OldSequence, Row};
+    use Answer::{Closed, Cut, Done, Errno as Failing, Foreign, Garbage, OldSequence, Row};
 
     /// Answers each request with the next list, and discards the rest of the previous one.
     struct FakeKernel {
@@ -256,6 +283,7 @@ mod tests {
                 Done(code) => message(DONE, 0, self.sequence, &code.to_ne_bytes()),
                 Garbage => vec![7; 20],
                 OldSequence => message(ROW, 0, [9; 4], &listening(9)),
+                Closed(port, inode) => message(ROW, 0, self.sequence, &closed(port, inode)),
                 Row(port, flags) => message(ROW, flags, self.sequence, &listening(port)),
                 Foreign | Cut => message(ROW, 0, self.sequence, &listening(8)),
             };
@@ -279,6 +307,13 @@ mod tests {
         let mut body = [0; 72];
         (body[0], body[1]) = (2, 10);
         body[4..6].copy_from_slice(&port.to_be_bytes());
+        body
+    }
+
+    fn closed(port: u16, inode: u32) -> [u8; 72] {
+        let mut body = listening(port);
+        body[1] = 7;
+        body[68..].copy_from_slice(&inode.to_ne_bytes());
         body
     }
 
@@ -313,6 +348,23 @@ mod tests {
         ] {
             assert_eq!(outcome(&[flawed, whole]), (vec![5], Ok(()), 2));
         }
+    }
+
+    #[test]
+    fn time_wait_is_dumped_again_if_a_connection_ended_during_the_dump() {
+        let ended: &[Answer] = &[Row(5, 0), Closed(0, 0), Done(0)];
+        let again: &[Answer] = &[Row(6, 0), Closed(0, 0), Done(0)];
+        assert_eq!(outcome(&[ended, again]), (vec![5, 6], Ok(()), 2));
+        let with_port: &[Answer] = &[Closed(7, 0), Done(0)];
+        assert_eq!(outcome(&[with_port, again]), (vec![7, 6], Ok(()), 2));
+        let refused: &[Answer] = &[Failing(Errno::EPERM)];
+        assert_eq!(outcome(&[ended, refused]), (vec![5], Err(Flaw::Interrupted), 2));
+    }
+
+    #[test]
+    fn a_closed_socket_with_a_process_is_not_dumped_again() {
+        let held: &[Answer] = &[Closed(0, 9), Closed(7, 9), Done(0)];
+        assert_eq!(outcome(&[held]), (vec![7], Ok(()), 1));
     }
 
     #[test]
