@@ -12,6 +12,7 @@ pub mod gap;
 pub mod history;
 pub mod interfaces;
 pub mod local_address;
+pub mod notation;
 pub mod occupancy;
 pub mod owner;
 pub mod port;

@@ -478,9 +478,9 @@ fn snapshots_of_a_strategy_that_looks_are_told_apart() {
     won.snapshots = (3, Duration::from_micros(3_600));
     stage.report(won);
     let picture = text(&drawn(&stage, &DARK, 120, 40));
-    assert!(picture.contains("3 snapshots, 1.2 ms each"), "{picture}");
+    assert!(picture.contains("3 snapshots, 1.2ms each"), "{picture}");
     let picture = text(&drawn(&stage, &DARK, 80, 24));
-    assert!(picture.contains("snapshot    3 x 1.2 ms"), "{picture}");
+    assert!(picture.contains("snapshot     3 x 1.2ms"), "{picture}");
     let picture = text(&drawn(&choosing("random", 0.9), &DARK, 80, 24));
     assert!(!picture.contains("snapshot"), "{picture}");
 }

@@ -154,7 +154,7 @@ fn each_lens_tells_its_letters_where_there_is_room_else_the_chosen_one_does() {
     }
     let keys = format!("ccc?{}", ">");
     let small = whole(&Session::of(&busy(), dark(), 80, 24).press(&keys).draw());
-    assert!(small.contains("age 1 <2 s, 2 <10 s"), "{small}");
+    assert!(small.contains("age 1 <2s, 2 <10s"), "{small}");
 }
 
 #[test]

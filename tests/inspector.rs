@@ -154,8 +154,8 @@ fn a_service_is_told_with_its_protocol_where_they_differ() {
 #[test]
 fn a_socket_is_as_old_as_our_watch_or_at_least_so() {
     let inspector = at(49_152, 160, 48);
-    assert!(inspector.contains("ESTABLISHED  tcp ipv4, for 2 min"), "{inspector}");
-    assert!(inspector.contains("BOUND  tcp ipv4, seen for 3 min"), "{inspector}");
+    assert!(inspector.contains("ESTABLISHED  tcp ipv4, for 2m"), "{inspector}");
+    assert!(inspector.contains("BOUND  tcp ipv4, seen for 3m"), "{inspector}");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_port_tells_what_snapshots_showed_on_it() {
     seen(&mut session, 70, |_| {});
     seen(&mut session, 83, |sockets| sockets.retain(|socket| !is_it(socket)));
     let inspector = shown(&session.press("g8443\n"));
-    let reported = ["now     free", "−13s    ESTABLISHED → 10.0.3.17:443", "−1m13s  free"];
+    let reported = ["now     free", "−13s    ESTABLISHED → 10.0.3.17:443", "−1m 13s free"];
     let lines: Vec<&str> = inspector.lines().map(|line| line.trim_start_matches("│ ")).collect();
     assert!(lines.windows(3).any(|window| window == reported), "{inspector}");
 }

@@ -248,8 +248,8 @@ fn a_full_range_fails_every_run_and_an_empty_one_none() {
 fn the_share_in_the_text_is_that_of_the_count_beside_it() {
     for (arguments, share) in [
         ("--fill 0.9 --range 40000 --runs 2", "1 occupied (100 %)"),
-        ("--fill 0.5 --range 40000-40002 --runs 2", "2 occupied (66.667 %)"),
-        ("--fill 0.9 --range 40000-40009 --runs 2", "9 occupied (90.000 %)"),
+        ("--fill 0.5 --range 40000-40002 --runs 2", "2 occupied (66.7 %)"),
+        ("--fill 0.9 --range 40000-40009 --runs 2", "9 occupied (90.0 %)"),
         ("--fill 0 --range 40000 --runs 2", "0 occupied (0 %)"),
     ] {
         let output = run(arguments);

@@ -365,7 +365,7 @@ fn a_destination_that_was_full_a_moment_ago_is_failing() {
         assert!(headline(&session).contains("4 left, full at 2 of"), "{shown}");
         let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
         let sentence =
-            "connect() to it fails intermittently: full at 2 of the last 6 scans, last 2 s ago";
+            "connect() to it fails intermittently: full at 2 of the last 6 scans, last 2s ago";
         assert!(words.contains(sentence), "{words}");
     }
 }

@@ -353,7 +353,7 @@ fn holder_of_a_port_is_named_and_no_port_is_tried_twice() {
         drop(listener.accept().unwrap());
         drop((client, listener));
         let waiting = run("pick --range 8080 --protocol tcp");
-        let reported = "8080 is in use by a socket in TIME-WAIT, 60 s left, closed by its process";
+        let reported = "8080 is in use by a socket in TIME-WAIT, 60s left, closed by its process";
         assert!(stderr(&waiting).contains(reported), "{}", stderr(&waiting));
     });
 }

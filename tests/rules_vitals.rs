@@ -161,7 +161,11 @@ fn a_large_reservation_is_told_and_a_small_one_is_not() {
             assert_eq!(found.first().map(|f| f.severity), expected, "{reserved:?}");
         }
         let finding = observer.one("reserved-large");
-        assert_told(&finding, Severity::Warning, &["50 %", "32 of 64", "ip_local_reserved_ports"]);
+        assert_told(
+            &finding,
+            Severity::Warning,
+            &["50.0 %", "leaves 32 of 64 ports", "ip_local_reserved_ports"],
+        );
         assert_eq!(figure(&finding, "reserved_ports"), Some(Figure::Count(32)));
     });
 }

@@ -103,7 +103,7 @@ fn whenever_connect_fails_the_screen_says_failing_or_exhausted() {
             let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
             words.contains("connect() to it fails intermittently: full at ")
                 && words.contains(" scans, last ")
-                && words.contains(" s ago. It gets EADDRNOTAVAIL (\"Cannot assign requested")
+                && words.contains("s ago. It gets EADDRNOTAVAIL (\"Cannot assign requested")
         });
         session.send(b"q");
         assert!(session.wait_for_end().status.success());

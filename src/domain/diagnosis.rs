@@ -40,7 +40,7 @@ use crate::domain::{
 
 pub use finding::{About, Figure, Finding, Level, Severity};
 pub use verdict::{Standing, verdict};
-pub use wording::{at_most, grouped};
+pub use wording::at_most;
 
 /// A diagnosis rule: a pure function from evidence to findings.
 pub struct Rule {

@@ -6,7 +6,7 @@ mod tests;
 
 use std::fmt;
 
-use crate::domain::{Errno, PortSet, Protocol, Text};
+use crate::domain::{Errno, PortSet, Protocol, Text, notation};
 
 /// A socket table of the kernel that is dumped separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -272,7 +272,7 @@ impl fmt::Display for Gap {
             // The walk failed, but every socket that it searched for has an owner.
             Some(0) => write!(f, "{} may be missing", self.what())?,
             Some(count) => {
-                write!(f, "{} missing for {}", self.what(), count_of(count, "socket", "sockets"))?;
+                write!(f, "{} missing for {}", self.what(), notation::counted(count, "socket"))?;
             }
             None => write!(f, "{} missing", self.what())?,
         }
@@ -297,14 +297,14 @@ fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
         .iter()
         .take(MOST_NAMED)
         .map(|UnreadPorts { pid, sockets }| {
-            format!("{} of pid {pid}", count_of(*sockets, "TCP socket", "TCP sockets"))
+            format!("{} of pid {pid}", notation::counted(*sockets, "TCP socket"))
         })
         .collect();
     let others = holders.iter().skip(MOST_NAMED);
     let more: u32 = others.clone().map(|holder| holder.sockets).sum();
     if more > 0 {
         let others = others.count() as u32;
-        let processes = count_of(others, "more process", "more processes");
+        let processes = notation::counted(others, "more process");
         parts.push(format!("{more} of {processes}"));
     }
     let reason = match error {
@@ -331,9 +331,5 @@ fn ports_in_doubt(ports: &PortSet) -> String {
 }
 
 fn of_processes(count: u32) -> String {
-    count_of(count, "process", "processes")
-}
-
-fn count_of(count: u32, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+    notation::counted(count, "process")
 }

@@ -75,7 +75,7 @@ fn course(setup: &RaceSetup) -> Result<Course, Text> {
         ));
     }
     if setup.window > LONGEST_WINDOW {
-        return Err(Text::scrub("invalid window: expected at most 60 s"));
+        return Err(Text::scrub("invalid window: expected at most 60s"));
     }
     let others = (f64::from(range.len()) * setup.share.clamp(0.0, 1.0)).round() as u32;
     let free = range.len() - others;

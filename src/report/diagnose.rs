@@ -10,8 +10,9 @@ use crate::{
         Analysis, DestinationUse, Diagnosis, Gap, Level, Party, Protocol, Protocols, RangeUse,
         Severity, Thresholds, Trends, UnseenNamespaces,
         diagnosis::{self, Standing},
+        notation,
     },
-    report::{Scan, text::Name},
+    report::Scan,
 };
 
 /// The status that the exit code shows, from best to worst.
@@ -131,7 +132,8 @@ impl<'a> Health<'a> {
         match party {
             Party::Process(pid) => {
                 let process = self.scan.processes.get(pid);
-                format!("{}[{pid}]", Name(process.map(|process| &process.name)))
+                notation::NamedProcess { name: process.map(|process| &process.name), pid }
+                    .to_string()
             }
             Party::Hidden(uid) => {
                 let users = &self.scan.snapshot.machine.users;

@@ -12,9 +12,9 @@ use crate::{
     allocator::Attempt,
     domain::{
         AddressRefusal, Errno, Outcome, Owner, PortRange, Process, Protocol, Protocols, Socket,
-        State, Text,
+        State, Text, notation,
     },
-    report::{Scan, json::ProcessRow, text::Name},
+    report::{Scan, json::ProcessRow},
 };
 
 /// A search and its result.
@@ -95,7 +95,7 @@ impl fmt::Display for Collision {
         })?;
         for (number, (pid, name)) in self.processes.iter().enumerate() {
             let separator = if number == 0 { "" } else { "," };
-            write!(f, "{separator}{}[{pid}]", Name(name.as_ref()))?;
+            write!(f, "{separator}{}", notation::NamedProcess { name: name.as_ref(), pid: *pid })?;
         }
         Ok(())
     }
@@ -188,7 +188,7 @@ pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket
         return "an unlisted socket".to_owned();
     };
     let label = |(pid, process): (u32, Option<&Process>)| {
-        format!("{}[{pid}]", Name(process.map(|process| &process.name)))
+        notation::NamedProcess { name: process.map(|process| &process.name), pid }.to_string()
     };
     let names = || scan.owners(socket).map(label).collect::<Vec<_>>().join(", ");
     match owner(&socket) {
@@ -209,7 +209,7 @@ pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket
 
 fn in_state(socket: &Socket) -> String {
     let left = socket.expires_ms.filter(|_| socket.state == State::TimeWait);
-    let left = left.map(|ms| format!(", {} s left", ms.div_ceil(1000))).unwrap_or_default();
+    let left = left.map(|ms| format!(", {}s left", ms.div_ceil(1000))).unwrap_or_default();
     format!("a socket in {}{left}", socket.state)
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    domain::{Endpoint, Machine, Owner, Socket, Text},
+    domain::{Endpoint, Machine, Owner, Socket, notation},
     report::{Scan, User},
 };
 
@@ -90,24 +90,13 @@ fn push_owner(line: &mut String, scan: Scan<'_>, socket: &Socket) -> fmt::Result
     })?;
     for (number, (pid, process)) in scan.owners(socket).enumerate() {
         let separator = if number == 0 { "" } else { "," };
-        write!(line, "{separator}{}[{pid}]", Name(process.map(|p| &p.name)))?;
+        write!(
+            line,
+            "{separator}{}",
+            notation::NamedProcess { name: process.map(|p| &p.name), pid }
+        )?;
     }
     Ok(())
-}
-
-/// A process name, quoted unless it is plain, so that it cannot imitate a column.
-pub(super) struct Name<'a>(pub(super) Option<&'a Text>);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(name) = self.0.map(Text::as_str) else { return f.write_char('?') };
-        let is_plain = |c: char| c.is_alphanumeric() || "._-+:@/\\{}…".contains(c);
-        if !name.is_empty() && name.chars().all(is_plain) {
-            f.write_str(name)
-        } else {
-            write!(f, "\"{}\"", name.replace('"', "\\u{22}"))
-        }
-    }
 }
 
 /// A value, or `-` for None.

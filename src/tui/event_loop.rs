@@ -196,7 +196,11 @@ impl EventLoop<'_> {
             signals::stop_here();
         }
         if !self.ending.is_called() {
-            self.terminal.take()?;
+            // The kernel sends SIGCONT after SIGHUP when a terminal hangs up.
+            if self.terminal.take().is_err() {
+                self.ending.call(Reason::TerminalGone);
+                return Ok(());
+            }
             self.canvas = Canvas::new(self.canvas.size())?;
             self.answer();
         }

@@ -134,14 +134,14 @@ impl Terminal {
     }
 
     /// Undoes `take`, once. Allocates nothing and ends within a second, whatever the terminal does.
+    /// Waits for a thread that is restoring the terminal: the caller may end the program next.
     pub fn give_back(&self) {
-        if !self.is_taken.swap(false, Ordering::SeqCst) {
-            return;
-        }
         // A blocked writer would never release the lock.
         let _alone =
             self.never_blocks.then(|| self.writing.lock().unwrap_or_else(PoisonError::into_inner));
-        self.restore();
+        if self.is_taken.swap(false, Ordering::SeqCst) {
+            self.restore();
+        }
     }
 
     /// Like `give_back`, but for a fault handler: the thread at fault may hold the lock itself.

@@ -10,7 +10,7 @@ use ratatui::{
 
 use crate::{
     app::{App, Screen, overview::headline::Headline},
-    domain::Finding,
+    domain::{Finding, notation},
     view::{Role, Theme, gauges, overview, words},
 };
 
@@ -49,11 +49,11 @@ fn lines_of(app: &App, theme: &Theme, room: usize) -> Vec<Vec<Line<'static>>> {
     let ephemeral = &scan.snapshot.ephemeral;
     let occupied = app.map().protocols;
     let occupied = scan.occupancy.occupied_in(ephemeral.range, occupied);
-    let share = words::percent(occupied, ephemeral.range.len());
+    let share = notation::percent_of(occupied, ephemeral.range.len());
     let range = ephemeral.range;
-    let counts = format!("{} of {}", words::grouped(occupied), words::grouped(range.len()));
+    let counts = format!("{} of {}", notation::grouped(occupied), notation::grouped(range.len()));
     let state = if app.is_frozen() { "paused" } else { "age" };
-    let age = app.age().map(words::age).unwrap_or_default();
+    let age = app.age().map(notation::duration).unwrap_or_default();
     let mut lines = vec![
         vec![Line::from(format!("portscope  {state} {age}")), name],
         vec![
@@ -94,7 +94,7 @@ fn overview_lines(
 ) -> Vec<Vec<Line<'static>>> {
     let Some(scan) = app.scan() else { return Vec::new() };
     let state = if app.is_frozen() { "paused" } else { "age" };
-    let age = app.age().map(words::age).unwrap_or_default();
+    let age = app.age().map(notation::duration).unwrap_or_default();
     let name = Line::styled("portscope", theme.style(Role::Accent));
     let own = headline.own_finding(scan);
     let (badge, role) = overview::badge(own, headline.standing.level);

@@ -9,13 +9,12 @@ use ratatui::{
 
 use crate::{
     app::Lens,
-    domain::{Gauge, Lane, StateClass},
+    domain::{Gauge, Lane, StateClass, notation},
     view::{
         Role, Theme,
         heatmap::{level, put},
         legend::CLASSES,
         theme::letter,
-        words,
     },
 };
 
@@ -62,10 +61,10 @@ pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec
         let name = format!("{:name_width$}", gauge.lane.name());
         let mut line = Line::from(Span::styled(name, Style::reset()));
         line.spans.extend(stacked(&gauge.by_class, gauge.size, colors, theme, bar));
-        let share = words::percent(gauge.occupied, gauge.size);
+        let share = notation::percent_of(gauge.occupied, gauge.size);
         line.push_span(Span::styled(format!("{share:>8}"), theme.style(level(share_of(gauge)))));
         if with_counts {
-            let [occupied, size] = [gauge.occupied, gauge.size].map(words::grouped);
+            let [occupied, size] = [gauge.occupied, gauge.size].map(notation::grouped);
             let counts = format!("  {occupied} of {size}");
             line.push_span(Span::styled(counts, theme.style(Role::Dim)));
         }
@@ -85,7 +84,7 @@ pub fn render_line(
     let each = area.width.saturating_sub(1) / gauges.len().max(1) as u16;
     for (gauge, x) in gauges.iter().zip((area.x + 1..area.right()).step_by(usize::from(each))) {
         let name = short_name(gauge.lane);
-        let share = words::percent(gauge.occupied, gauge.size);
+        let share = notation::percent_of(gauge.occupied, gauge.size);
         put(buffer, area, x, area.y, name, Style::reset());
         let bar_start = x + name.len() as u16 + 1;
         let width = each.saturating_sub(name.len() as u16 + 1 + 9);
@@ -99,7 +98,7 @@ pub fn render_line(
 
 /// Formats a gauge as text, for terminals too small for bars.
 pub fn line(gauge: &Gauge, theme: &Theme) -> Line<'static> {
-    let share = words::percent(gauge.occupied, gauge.size);
+    let share = notation::percent_of(gauge.occupied, gauge.size);
     Line::from(vec![
         Span::raw(format!("{} ", gauge.lane.name())),
         Span::styled(share, theme.style(level(share_of(gauge)))),

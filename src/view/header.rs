@@ -9,7 +9,7 @@ use ratatui::{
 
 use crate::{
     app::{App, Screen},
-    domain::{Gap, MachineKind, Snapshot},
+    domain::{Gap, MachineKind, Snapshot, notation},
     view::{Role, Theme, words},
 };
 
@@ -78,7 +78,9 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let gaps = gaps(&scan.snapshot, theme);
     let few_words = match scan.snapshot.gaps.len() {
         0 => None,
-        count => Some(Span::styled(words::plural(count, "gap"), theme.style(Role::Warn))),
+        count => {
+            Some(Span::styled(notation::counted(count as u64, "gap"), theme.style(Role::Warn)))
+        }
     };
     // Reminds users who have turned the mouse off; it is on by default.
     let mouse = (!app.is_mouse_on()).then(|| Span::styled("mouse off", theme.style(Role::Dim)));
@@ -115,7 +117,7 @@ fn kind(app: &App, snapshot: &Snapshot, theme: &Theme) -> Span<'static> {
         MachineKind::Simulated => ("simulated", Role::Accent),
         MachineKind::Recorded => ("recorded", Role::Accent),
     };
-    let age = app.age().map(words::age).unwrap_or_default();
+    let age = app.age().map(notation::duration).unwrap_or_default();
     let dot = theme.glyph("● ", "");
     Span::styled(format!("{dot}{name} {age}"), theme.style(role))
 }
@@ -133,7 +135,7 @@ fn gaps(snapshot: &Snapshot, theme: &Theme) -> Option<Span<'static>> {
     };
     let more = match others.len() {
         0 => String::new(),
-        count => format!(" +{}", words::plural(count, "gap")),
+        count => format!(" +{}", notation::counted(count as u64, "gap")),
     };
     Some(Span::styled(text + &more, theme.style(Role::Warn)))
 }

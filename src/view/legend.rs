@@ -12,7 +12,7 @@ use crate::{
         App, Extent, Focus, LatestScan, Lens,
         lens::{Marks, bind, connect},
     },
-    domain::{Destination, StateClass},
+    domain::{Destination, StateClass, notation},
     view::{
         COLORED_OWNERS, Role, Theme, lens,
         theme::{OTHER_OWNER_LETTER, letter, owner_letter},
@@ -85,7 +85,7 @@ fn connect_heading(destination: &Destination, scan: &LatestScan, theme: &Theme) 
     let Some(row) = scan.analysis.destination(destination) else {
         return vec![format!("{named}: no connections left")];
     };
-    let [used, time_wait] = [row.used, row.time_wait].map(words::grouped);
+    let [used, time_wait] = [row.used, row.time_wait].map(notation::grouped);
     let left = row.left();
     vec![format!("{named}: {used} used ({time_wait} TIME-WAIT) {dot} {left} left")]
 }
@@ -234,7 +234,7 @@ fn owners(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
         .collect();
     if !others.is_empty() {
         let ports = others.iter().map(|(_, ports)| ports).sum();
-        let name = words::plural(others.len(), "other");
+        let name = notation::counted(others.len() as u64, "other");
         let role = Role::OtherCategory;
         entries.push(entry(theme, role, OTHER_OWNER_LETTER, &name, Some(ports)));
     }
@@ -260,7 +260,7 @@ impl CountFormat {
             (Self::Rounded, Some(count)) if count >= 1000 => {
                 format!(" {}.{}k", count / 1000, count % 1000 / 100)
             }
-            (_, Some(count)) => format!(" {}", words::grouped(count)),
+            (_, Some(count)) => format!(" {}", notation::grouped(count)),
         }
     }
 }

@@ -41,14 +41,14 @@ const PARITIES: [Category; 3] = [
 /// The categories of the age lens. Younger ports are brighter, because they are usually of more
 /// interest.
 const AGES: [Category; AGE_STEPS.len() + 2] = [
-    category('1', Role::Scale(7), "<2 s"),
-    category('2', Role::Scale(6), "<10 s"),
-    category('3', Role::Scale(5), "<1 min"),
-    category('4', Role::Scale(4), "<10 min"),
-    category('5', Role::Scale(3), "<1 h"),
-    category('6', Role::Scale(2), "<6 h"),
-    category('7', Role::Scale(1), "<1 d"),
-    category('8', Role::Scale(0), ">1 d"),
+    category('1', Role::Scale(7), "<2s"),
+    category('2', Role::Scale(6), "<10s"),
+    category('3', Role::Scale(5), "<1m"),
+    category('4', Role::Scale(4), "<10m"),
+    category('5', Role::Scale(3), "<1h"),
+    category('6', Role::Scale(2), "<6h"),
+    category('7', Role::Scale(1), "<1d"),
+    category('8', Role::Scale(0), ">1d"),
     category('+', Role::OtherCategory, "older than this session"),
 ];
 

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::{App, Extent, Grain, Grid, LatestScan, Lens, Plan, lens::LensCounts},
-    domain::{PortRange, Protocols},
+    domain::{PortRange, Protocols, notation},
     view::{
         Role, Theme,
         gauges::{self, Colors},
@@ -93,10 +93,10 @@ fn strip(
             Span::styled(format!(" {name} {range}"), Style::reset().add_modifier(Modifier::BOLD));
         let mut parts = vec![
             block_size(grid),
-            format!("{} occupied", words::grouped(scan.tally.occupied)),
-            words::percent(scan.tally.occupied, scan.tally.size),
+            format!("{} occupied", notation::grouped(scan.tally.occupied)),
+            notation::percent_of(scan.tally.occupied, scan.tally.size),
             protocols_name(app.map().protocols).to_owned(),
-            format!("{} per row", words::grouped(grid.row_length())),
+            format!("{} per row", notation::grouped(grid.row_length())),
         ];
         if let Some(span) = app.span() {
             parts = span_words(app, span);
@@ -132,7 +132,7 @@ fn block_size(grid: &Grid) -> String {
 fn span_words(app: &App, span: PortRange) -> Vec<String> {
     let LensCounts { size, occupied, .. } = app.tally(span);
     let counts = [(size, "ports"), (occupied, "used"), (size - occupied, "free")];
-    counts.map(|(ports, what)| format!("{} {what}", words::grouped(ports))).into()
+    counts.map(|(ports, what)| format!("{} {what}", notation::grouped(ports))).into()
 }
 
 fn protocols_name(protocols: Protocols) -> &'static str {
@@ -225,15 +225,15 @@ fn facts(
     let tally = &scan.tally;
     let dim = theme.style(Role::Dim);
     let plain = Style::reset();
-    let share = words::percent(tally.occupied, tally.size);
+    let share = notation::percent_of(tally.occupied, tally.size);
     let mut lines = vec![
         (protocols_name(app.map().protocols).to_owned(), plain),
         (block_size(grid), dim),
         (String::new(), plain),
-        (format!("{} occupied", words::grouped(tally.occupied)), plain),
+        (format!("{} occupied", notation::grouped(tally.occupied)), plain),
         (share, theme.style(level(tally.share()))),
-        (format!("{} available", words::grouped(tally.available)), plain),
-        (format!("{} reserved", words::grouped(tally.reserved)), plain),
+        (format!("{} available", notation::grouped(tally.available)), plain),
+        (format!("{} reserved", notation::grouped(tally.reserved)), plain),
         (String::new(), plain),
     ];
     let counted = legend::entries(app, scan, theme);

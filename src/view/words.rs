@@ -1,65 +1,20 @@
 //! Formats numbers, times, owners and cut text for the screens. Does not draw.
 
-pub use crate::domain::diagnosis::grouped;
-
-use std::time::Duration;
-
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::{
     app::App,
-    domain::{Age, Gap, Owner, Party, Snapshot, Socket, State, Text, Timer},
+    domain::{Age, Gap, Owner, Party, Snapshot, Socket, State, Text, Timer, notation},
 };
 
-/// Formats a share: `60.6 %`. Shows `<0.1 %` or `>99.9 %` instead of rounding to 0 % or 100 %.
-pub fn percent(part: u32, whole: u32) -> String {
-    if whole == 0 {
-        return "no ports".to_owned();
-    }
-    match f64::from(part) * 100.0 / f64::from(whole) {
-        _ if part == 0 => "0 %".to_owned(),
-        _ if part == whole => "100 %".to_owned(),
-        share if share < 0.1 => "<0.1 %".to_owned(),
-        share if share > 99.9 => ">99.9 %".to_owned(),
-        share => format!("{share:.1} %"),
-    }
-}
-
-/// Formats a count with its noun: `3 sockets`, `1 socket`.
-pub fn plural(count: usize, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
-}
-
-/// Formats an age: `7s`, `2m05s`, `3h10m`.
-pub fn age(age: Duration) -> String {
-    let seconds = age.as_secs();
-    match seconds {
-        ..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
-/// Formats a time in one unit: `12 s`, `3 min`, `5 h`, `2 d`.
-pub fn roughly(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        ..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
-/// Formats the age of a socket: `for 12 s`, `seen for 3 min` if the age is only a lower limit,
+/// Formats the age of a socket: `for 12s`, `seen for 3m` if the age is only a lower limit,
 /// `new` below one second. Returns `None` for a lower limit below one second.
 pub fn lasting(age: Age) -> Option<String> {
     match age {
         Age::Exactly(age) if age.as_secs() == 0 => Some("new".to_owned()),
-        Age::Exactly(age) => Some(format!("for {}", roughly(age))),
+        Age::Exactly(age) => Some(format!("for {}", notation::rounded(age.as_secs_f64()))),
         Age::AtLeast(age) if age.as_secs() == 0 => None,
-        Age::AtLeast(age) => Some(format!("seen for {}", roughly(age))),
+        Age::AtLeast(age) => Some(format!("seen for {}", notation::rounded(age.as_secs_f64()))),
     }
 }
 
@@ -249,27 +204,17 @@ pub fn seconds_left(socket: &Socket) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    #[test]
-    fn numbers_read_as_people_write_them() {
-        assert_eq!(grouped(7u32), "7");
-        assert_eq!(grouped(28_232u32), "28,232");
-        assert_eq!(percent(1, 28_232), "<0.1 %");
-        assert_eq!(percent(28_231, 28_232), ">99.9 %");
-        assert_eq!(percent(606, 1000), "60.6 %");
-        assert_eq!(percent(0, 0), "no ports");
-        assert_eq!(age(Duration::from_secs(125)), "2m05s");
-    }
+    use super::*;
 
     #[test]
     fn an_age_says_when_it_is_only_a_least() {
         let (seconds, minutes) = (Duration::from_secs(12), Duration::from_secs(200));
-        assert_eq!(lasting(Age::Exactly(seconds)).as_deref(), Some("for 12 s"));
-        assert_eq!(lasting(Age::AtLeast(minutes)).as_deref(), Some("seen for 3 min"));
+        assert_eq!(lasting(Age::Exactly(seconds)).as_deref(), Some("for 12s"));
+        assert_eq!(lasting(Age::AtLeast(minutes)).as_deref(), Some("seen for 3m"));
         assert_eq!(lasting(Age::Exactly(Duration::from_millis(300))).as_deref(), Some("new"));
         assert_eq!(lasting(Age::AtLeast(Duration::ZERO)), None);
-        assert_eq!(roughly(Duration::from_hours(36)), "36 h");
     }
 
     #[test]

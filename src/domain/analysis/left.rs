@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::domain::diagnosis::grouped;
+use crate::domain::notation::grouped;
 
 /// The number of ports left. Levels and forecasts use `least`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -115,7 +115,7 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let is_old = destination.is_some_and(|to| snapshot.tuple_reuse(holder, &to) != TupleReuse::No);
     let since = match policy.tw_reuse_delay_ms {
         _ if is_old => "now".to_owned(),
-        Some(delay) => format!("once it is {delay} ms old (tcp_tw_reuse_delay)"),
+        Some(delay) => format!("once it is {delay}ms old (tcp_tw_reuse_delay)"),
         None => "after tcp_tw_reuse_delay, which could not be read".to_owned(),
     };
     let peer = match allowed {

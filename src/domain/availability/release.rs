@@ -74,7 +74,7 @@ impl Kind {
             Self::Tunnel => crowd.tunnel(),
             Self::SelfConnected(state) => format!(
                 "{state}, connected to itself: {who} must close {it}; the port then stays in \
-                 TIME-WAIT for 60 s. `ss --kill` frees it at once."
+                 TIME-WAIT for 60s. `ss --kill` frees it at once."
             ),
             Self::Connected(state @ (State::CloseWait | State::LastAck)) => format!(
                 "{state}: the peer has closed, {who} must close {it}, too; no TIME-WAIT follows."
@@ -84,32 +84,32 @@ impl Kind {
             }
             Self::Connected(state @ (State::FinWait1 | State::FinWait2 | State::Closing)) => {
                 format!(
-                    "{state}: the peer must close, which starts 60 s of TIME-WAIT, and {who} must \
+                    "{state}: the peer must close, which starts 60s of TIME-WAIT, and {who} must \
                      close {it}."
                 )
             }
             Self::Connected(state) => format!(
                 "{state}: {who} must close {it}; the end that closes first keeps the port in \
-                 TIME-WAIT for another 60 s. After `ss --kill` a port that was bound by number \
+                 TIME-WAIT for another 60s. After `ss --kill` a port that was bound by number \
                  stays bound until the descriptor is closed."
             ),
             Self::Waiting => format!(
                 "Not yet accepted: {who} must accept and close {it}, or close the listening socket."
             ),
             Self::Orphan(State::FinWait2) => format!(
-                "FIN-WAIT-2, closed by its process: the kernel gives up in at most {seconds} s \
-                 (tcp_fin_timeout); if the peer closes before that, 60 s of TIME-WAIT follow."
+                "FIN-WAIT-2, closed by its process: the kernel gives up in at most {seconds}s \
+                 (tcp_fin_timeout); if the peer closes before that, 60s of TIME-WAIT follow."
             ),
             Self::Orphan(State::LastAck) => "LAST-ACK, closed by its process: the peer must \
                                              acknowledge, or the kernel gives up (tcp_orphan_retries)."
                 .to_owned(),
             Self::Orphan(state) => format!(
                 "{state}, closed by its process: the peer must acknowledge and close, which ends \
-                 in 60 s of TIME-WAIT, or the kernel gives up (tcp_orphan_retries)."
+                 in 60s of TIME-WAIT, or the kernel gives up (tcp_orphan_retries)."
             ),
             Self::TimeWait => {
                 format!(
-                    "TIME-WAIT: ends by itself in at most {seconds} s; `ss --kill` ends it at once \
+                    "TIME-WAIT: ends by itself in at most {seconds}s; `ss --kill` ends it at once \
                      (works on Linux 6.1, not on 5.10)."
                 )
             }

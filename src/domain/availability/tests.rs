@@ -285,7 +285,7 @@ fn what_frees_a_port_names_its_processes_and_the_longest_wait() {
         "LISTEN: each of pids 812, 813 must close the socket or end; after shutdown() or `ss \
          --kill` a port that was bound by number stays bound until then. CLOSE-WAIT: the peer has \
          closed, a process of uid 1000 that you may not inspect must close the socket, too; no \
-         TIME-WAIT follows. TIME-WAIT: ends by itself in at most 42 s; `ss --kill` ends it at once \
+         TIME-WAIT follows. TIME-WAIT: ends by itself in at most 42s; `ss --kill` ends it at once \
          (works on Linux 6.1, not on 5.10)."
     );
     assert_eq!(frees_when(&snapshot, Protocol::Udp, PORT), None);

@@ -8,8 +8,9 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         groups::{PartyGroup, groups},
-        wording::{grouped, percent, ports, steps},
+        wording::{ports, steps},
     },
+    notation::{grouped, percent},
 };
 
 /// Minimum number of ports; fewer may be a coincidence.

@@ -5,8 +5,9 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         groups::{PartyGroup, groups},
-        wording::{grouped, percent, steps},
+        wording::steps,
     },
+    notation::{grouped, percent},
 };
 
 /// Minimum number of bound ports of one owner in the range.

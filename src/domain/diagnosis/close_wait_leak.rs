@@ -5,8 +5,9 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         groups::{PartyGroup, groups},
-        wording::{grouped, steps},
+        wording::steps,
     },
+    notation::grouped,
 };
 
 /// Minimum number of sockets in CLOSE-WAIT. A few of them are normal at any time.

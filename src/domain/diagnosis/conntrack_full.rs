@@ -5,8 +5,8 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
-        wording::grouped,
     },
+    notation::grouped,
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -90,7 +90,7 @@ fn summary(conntrack: &Conntrack, drops: Counter) -> String {
     );
     match drops {
         Counter::Growing { added, seconds, .. } => {
-            format!("{full}; {} packets dropped in the last {seconds:.1} s", grouped(added))
+            format!("{full}; {} packets dropped in the last {seconds:.1}s", grouped(added))
         }
         Counter::Past { total } => {
             format!("{full}; {} packets dropped since the counter started", grouped(total))

@@ -5,8 +5,8 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         groups::{PartyGroup, groups},
-        wording::grouped,
     },
+    notation::grouped,
 };
 
 /// Minimum share of the soft RLIMIT_NOFILE for each severity.

@@ -6,9 +6,10 @@ use crate::domain::{
         finding::{About, Figure},
         remedies::{self, NOT_FIN_TIMEOUT},
         verdict::Standing,
-        wording::{self, Call, client, grouped, left, maker, percent, ports},
+        wording::{self, Call, client, left, maker, ports},
     },
     ephemeral::TupleReuse,
+    notation::{grouped, percent},
 };
 
 /// Maximum number of findings.
@@ -44,7 +45,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         advice,
         avoid: vec![
             "do not add client threads or retries: each failing connect() searches the whole \
-             range, about 3 ms of CPU on the default one"
+             range, about 3ms of CPU on the default one"
                 .to_owned(),
             NOT_FIN_TIMEOUT.to_owned(),
         ],

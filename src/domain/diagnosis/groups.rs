@@ -5,10 +5,8 @@ use std::collections::HashMap;
 
 use crate::domain::{
     Evidence, Party, Process,
-    diagnosis::{
-        finding::Figure,
-        wording::{grouped, party},
-    },
+    diagnosis::{finding::Figure, wording::party},
+    notation::grouped,
 };
 
 /// Parties with the same problem, each with its amount (sockets or ports, for example).

@@ -5,8 +5,9 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
-        wording::{grouped, process},
+        wording::process,
     },
+    notation::grouped,
 };
 
 /// Maximum number of listeners reported. Hundreds of listeners may share a port.
@@ -100,7 +101,7 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
             (Severity::Notice, format!("{} times since the counter started", grouped(total)))
         }
         Counter::Growing { added, seconds, .. } => {
-            (Severity::Warning, format!("{} times in the last {seconds:.1} s", grouped(added)))
+            (Severity::Warning, format!("{} times in the last {seconds:.1}s", grouped(added)))
         }
     };
     let mut figures = overflows.figures("listen_overflows", "listen_overflows_per_second");

@@ -6,8 +6,9 @@ use crate::domain::{
         finding::{About, Figure},
         reservation::{self, list, single},
         service_ports::{Service, services},
-        wording::{grouped, process, steps},
+        wording::{process, steps},
     },
+    notation::grouped,
 };
 
 /// Maximum number of services named in the summary. The command contains the ports of all services.

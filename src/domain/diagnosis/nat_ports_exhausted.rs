@@ -5,8 +5,8 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
-        wording::grouped,
     },
+    notation::grouped,
 };
 
 /// Number of ports for a translation without a range of its own: 1024-65535
@@ -152,7 +152,7 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
             (Severity::Notice, format!("{} times since the counter started", grouped(total)))
         }
         Counter::Growing { added, seconds, .. } => {
-            (Severity::Warning, format!("{} times in the last {seconds:.1} s", grouped(added)))
+            (Severity::Warning, format!("{} times in the last {seconds:.1}s", grouped(added)))
         }
     };
     let rows = conntrack.translated.iter().flatten().take(3);

@@ -5,8 +5,8 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
-        wording::grouped,
     },
+    notation::grouped,
 };
 
 /// Shares of `tcp_max_orphans`. For an orphan whose peer is silent, the kernel multiplies the

@@ -13,8 +13,9 @@ use crate::domain::{
     State,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, party, steps},
+        wording::{party, steps},
     },
+    notation::grouped,
 };
 
 /// A block of fewer ports may be a coincidence.

@@ -6,8 +6,9 @@ use crate::domain::{
         finding::{About, Figure},
         remedies,
         verdict::Standing,
-        wording::{self, Call, by_address, grouped, left, party, percent, ports, steps},
+        wording::{self, Call, by_address, left, party, ports, steps},
     },
+    notation::{grouped, percent},
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -62,7 +63,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         evidence: figures,
         advice: advice(evidence),
         avoid: vec![
-            "do not retry bind(0) in a loop: on a full default range each one costs about 10 ms \
+            "do not retry bind(0) in a loop: on a full default range each one costs about 10ms \
              of CPU"
                 .to_owned(),
         ],

@@ -4,8 +4,9 @@ use crate::domain::{
     Evidence, Finding, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{count_of, steps},
+        wording::steps,
     },
+    notation::counted,
 };
 
 /// A server soon uses up a range of this size.
@@ -36,14 +37,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         about: About::Range(Protocol::Tcp),
         summary: format!(
             "the ephemeral range {range} has {}; the Linux default has 28,232",
-            count_of(size, "port", "ports")
+            counted(size, "port")
         ),
         cause: String::new(),
         steps: steps(&["ip_local_port_range=\"32768 60999\""]),
         meaning: format!(
             "Each destination can have at most {} from one address of this host, including those \
              in TIME-WAIT. Beyond that connect() fails with EADDRNOTAVAIL, UDP with EAGAIN.",
-            count_of(evidence.analysis.range(Protocol::Tcp).size, "connection", "connections")
+            counted(evidence.analysis.range(Protocol::Tcp).size, "connection")
         ),
         evidence: vec![
             ("first", Figure::Count(range.first().into())),

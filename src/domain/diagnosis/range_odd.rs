@@ -4,8 +4,9 @@ use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, steps},
+        wording::steps,
     },
+    notation::grouped,
 };
 
 /// Reports a range with an odd number of ports. `__inet_hash_connect` and `inet_csk_find_open_port`

@@ -6,8 +6,8 @@ use crate::domain::{
         finding::{About, Figure},
         nat_ports_exhausted::is_dense,
         reservation::{self, single},
-        wording::grouped,
     },
+    notation::grouped,
 };
 
 /// The default of `--service-node-port-range` of kube-apiserver.

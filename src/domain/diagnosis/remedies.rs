@@ -38,7 +38,7 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<(String, 
     let peer = if to.is_local() { "" } else { " and the peer sends timestamps" };
     let short = settings.iter().map(|setting| setting.trim_start_matches("net.ipv4."));
     let full = format!(
-        "sysctl -w {}: connect() may then reuse a port 1 s after it entered TIME-WAIT, if it chose \
+        "sysctl -w {}: connect() may then reuse a port 1s after it entered TIME-WAIT, if it chose \
          the port itself{peer}",
         settings.join(" ")
     );
@@ -47,4 +47,4 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<(String, 
 
 /// Warns against two sysctls whose names suggest an effect on TIME-WAIT that they do not have.
 pub(super) const NOT_FIN_TIMEOUT: &str = "do not lower tcp_fin_timeout: it applies to FIN-WAIT-2, \
-     TIME-WAIT always lasts 60 s; tcp_tw_recycle was removed in Linux 4.12";
+     TIME-WAIT always lasts 60s; tcp_tw_recycle was removed in Linux 4.12";

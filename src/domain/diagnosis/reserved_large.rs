@@ -6,8 +6,8 @@ use crate::domain::{
         finding::{About, Figure},
         reservation::{self, single},
         service_ports::services,
-        wording::{count_of, grouped, percent},
     },
+    notation::{counted, grouped, percent},
     port,
 };
 
@@ -74,11 +74,11 @@ fn summary(ephemeral: &Ephemeral, share: f64) -> String {
             ephemeral.range
         ),
         left => format!(
-            "{} of the ephemeral range {} is reserved: {} of {} left for automatic choice",
+            "{} of the ephemeral range {} is reserved: that leaves {} of {} for automatic choice",
             percent(share),
             ephemeral.range,
             grouped(left),
-            count_of(size, "port is", "ports are"),
+            counted(size, "port"),
         ),
     }
 }

@@ -5,8 +5,9 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         reservation::{self, single},
-        wording::{grouped, party, steps},
+        wording::{party, steps},
     },
+    notation::grouped,
 };
 
 /// Maximum number of findings.
@@ -45,7 +46,7 @@ fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
         evidence: figures,
         advice: advice(evidence, socket),
         avoid: vec![
-            "do not only restart the client: its port then stays in TIME-WAIT for 60 s".to_owned(),
+            "do not only restart the client: its port then stays in TIME-WAIT for 60s".to_owned(),
             "do not set SO_REUSEADDR on the server for this: it has no effect unless the other \
              socket has it, too"
                 .to_owned(),
@@ -68,7 +69,7 @@ fn summary(evidence: &Evidence<'_>, socket: &Socket, owner: Party) -> String {
         ),
         (true, Some(ms)) if *state == State::TimeWait => format!(
             "{who} was connected to itself on {local}: TIME-WAIT keeps servers off port {port} \
-             for another {} s",
+             for another {}s",
             ms.div_ceil(1000)
         ),
         (true, _) => format!(

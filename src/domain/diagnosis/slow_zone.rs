@@ -4,8 +4,9 @@ use crate::domain::{
     DestinationUse, Evidence, Finding, Protocol, Severity, Socket,
     diagnosis::{
         finding::{About, Figure},
-        wording::{grouped, maker, steps},
+        wording::{maker, steps},
     },
+    notation::grouped,
 };
 
 /// Minimum time that connect() spends on a port that it cannot take. Measured on Linux 6.18: 91 to
@@ -55,7 +56,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         about: About::Destination(row.destination),
         summary: format!(
             "tcp → {remote}: {} of {} {parity} ports left, so each connect() takes at least about \
-             {milliseconds:.2} ms more: {maker}",
+             {milliseconds:.2}ms more: {maker}",
             grouped(row.low_parity_available()),
             grouped(row.low_parity_capacity),
         ),
@@ -65,7 +66,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         ),
         steps: steps(&["keep fewer open at once", "add a source address", "IP_LOCAL_PORT_RANGE"]),
         meaning: format!(
-            "connect() tries all {parity} ports before the others, at least about {a_port:.0} ns \
+            "connect() tries all {parity} ports before the others, at least about {a_port:.0}ns \
              per port{}: from half full on it takes {times:.0} times as much CPU or more, although \
              {} ports are left. No error shows this. Connections to other destinations are not \
              affected.",

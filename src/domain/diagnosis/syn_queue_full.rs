@@ -15,8 +15,9 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
-        wording::{count_of, grouped, process},
+        wording::process,
     },
+    notation::{counted, grouped},
 };
 
 use self::queues::{Queue, queues};
@@ -100,7 +101,7 @@ impl Drops {
                 format!("{} SYNs/s are {done}", grouped(per_second.round() as u64))
             }
             Counter::Growing { added, seconds, .. } => {
-                format!("{} SYNs were {done} in the last {seconds:.1} s", grouped(added))
+                format!("{} SYNs were {done} in the last {seconds:.1}s", grouped(added))
             }
             Counter::Past { total } => {
                 format!("{} SYNs were {done} since the counter started", grouped(total))
@@ -129,7 +130,7 @@ fn of_listener(evidence: &Evidence<'_>, queue: &Queue<'_>, drops: Drops) -> Find
         about: About::Port(Protocol::Tcp, local.port),
         summary: format!(
             "the SYN queue of {local} is full: {}, {}; {}: {}",
-            count_of(queue.half_open, "half-open connection", "half-open connections"),
+            counted(queue.half_open, "half-open connection"),
             limit(queue, syn),
             drops.words(),
             owner.as_deref().unwrap_or("an unknown process"),

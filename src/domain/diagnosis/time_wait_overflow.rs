@@ -5,8 +5,8 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
-        wording::grouped,
     },
+    notation::grouped,
 };
 
 /// Share of `tcp_max_tw_buckets` from which the limit counts as nearly reached.
@@ -50,7 +50,7 @@ fn summary(now: Option<u32>, max: Option<u32>, overflow: Counter) -> String {
     let (in_use, limit) = (known(now), known(max));
     match overflow {
         Counter::Growing { added, seconds, .. } => format!(
-            "{} connections were closed without TIME-WAIT in the last {seconds:.1} s: the limit of \
+            "{} connections were closed without TIME-WAIT in the last {seconds:.1}s: the limit of \
              {limit} is reached",
             grouped(added),
         ),

@@ -5,9 +5,10 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies::{self, NOT_FIN_TIMEOUT},
-        wording::{client, grouped, maker, percent},
+        wording::{client, maker},
     },
     ephemeral::TupleReuse,
+    notation::{grouped, percent},
 };
 
 /// Minimum share of the ports of a range or a destination.
@@ -49,7 +50,7 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
     let all = drain.seconds_until(row.time_wait);
     figures.extend(all.map(|s| ("seconds_until_all_are_free", Figure::Seconds(s.into()))));
-    let when = half.map_or(String::new(), |s| format!(", half of them free in {s} s"));
+    let when = half.map_or(String::new(), |s| format!(", half of them free in {s}s"));
     Finding {
         rule: "time-wait-pile",
         severity: severity(row.reusable, row.time_wait),
@@ -60,10 +61,10 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
             grouped(row.used),
             percent(f64::from(row.time_wait) / f64::from(row.capacity.max(1))),
         ),
-        cause: format!("{maker} closes first: each port stays 60 s"),
+        cause: format!("{maker} closes first: each port stays 60s"),
         steps,
         meaning: format!(
-            "The end that closes first keeps the port for 60 s; here that is this host. This \
+            "The end that closes first keeps the port for 60s; here that is this host. This \
              limits how many connections it can open per minute. {reuse}"
         ),
         evidence: figures,
@@ -97,7 +98,7 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
             value(policy.tw_reuse)
         ),
         (_, Some(delay)) => format!(
-            "connect() may reuse them after {delay} ms (tcp_tw_reuse {}, tcp_tw_reuse_delay).",
+            "connect() may reuse them after {delay}ms (tcp_tw_reuse {}, tcp_tw_reuse_delay).",
             value(policy.tw_reuse)
         ),
         (_, None) => "When connect() may reuse them is unknown: tcp_tw_reuse_delay cannot be read."
@@ -115,7 +116,7 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
         return None;
     }
     let half = Drain::of(evidence.snapshot, None).seconds_until(range.time_wait.div_ceil(2));
-    let when = half.map_or(String::new(), |s| format!(", half of them free in {s} s"));
+    let when = half.map_or(String::new(), |s| format!(", half of them free in {s}s"));
     let mut figures = vec![
         ("time_wait", Figure::Count(range.time_wait.into())),
         ("occupied", Figure::Count(range.occupied.into())),
@@ -139,7 +140,7 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
         ),
         cause: String::new(),
         steps,
-        meaning: "The end that closes first keeps the port for 60 s; here that is this host. \
+        meaning: "The end that closes first keeps the port for 60s; here that is this host. \
                   bind() to port 0 cannot get these ports; connect() to other destinations can."
             .to_owned(),
         evidence: figures,

@@ -5,8 +5,9 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{Call, by_address, grouped, left, party, percent, steps},
+        wording::{Call, by_address, left, party, steps},
     },
+    notation::{grouped, percent},
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

@@ -6,32 +6,13 @@ use crate::domain::{
     Evidence, Forecast, LastMinute, Level, Party, Protocol, Snapshot,
     availability::{Scope, scopes},
     diagnosis::Standing,
+    notation::{NamedProcess, counted, grouped, rounded},
 };
-
-/// Formats a number: `28,232`
-pub fn grouped(number: impl Into<u64>) -> String {
-    let digits = number.into().to_string();
-    let mut text = String::with_capacity(digits.len() * 2);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 port`, `28,232 ports`
-pub(super) fn count_of(number: u32, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { many })
-}
 
 /// Names a process: `nginx[812]`, or the pid alone if the name is unknown.
 pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
-    match evidence.processes.get(pid) {
-        Some(process) => format!("{}[{pid}]", process.name),
-        None => format!("pid {pid}"),
-    }
+    let name = evidence.processes.get(pid).map(|process| &process.name);
+    NamedProcess { name, pid }.to_string()
 }
 
 /// Names the owner of sockets.
@@ -73,16 +54,9 @@ pub(super) fn steps(steps: &[&str]) -> Vec<String> {
     steps.iter().map(|&step| step.to_owned()).collect()
 }
 
-/// Formats a share: `86.5 %`; less than 1 is never rounded to 100.
-pub(super) fn percent(share: f64) -> String {
-    let tenths = (share * 1000.0).round() / 10.0;
-    let tenths = if share < 1.0 { tenths.min(99.9) } else { tenths };
-    if tenths.fract() == 0.0 { format!("{tenths:.0} %") } else { format!("{tenths:.1} %") }
-}
-
 /// `1 port`, `28,232 ports`
 pub(super) fn ports(number: u32) -> String {
-    count_of(number, "port", "ports")
+    counted(number, "port")
 }
 
 /// Returns the prefix of the number of ports left for a new destination. Before Linux 6.18 (commit
@@ -116,20 +90,10 @@ pub(super) fn by_address(evidence: &Evidence<'_>, protocol: Protocol) -> Option<
 /// `full in about 3 min (2 min to 5 min)`, `full in about 3 min (uncertain)`
 pub(super) fn full_in(forecast: Forecast) -> String {
     let span = match forecast.latest {
-        Some(latest) => format!("{} to {}", time(forecast.earliest), time(latest)),
+        Some(latest) => format!("{} to {}", rounded(forecast.earliest), rounded(latest)),
         None => "uncertain".to_owned(),
     };
-    format!("full in about {} ({span})", time(forecast.seconds))
-}
-
-/// Formats a duration, rounded to a whole number of one unit: `45 s`, `3 min`, `2 h`, `3 days`
-pub(super) fn time(seconds: f64) -> String {
-    match seconds {
-        seconds if seconds < 90.0 => format!("{seconds:.0} s"),
-        seconds if seconds < 5400.0 => format!("{:.0} min", seconds / 60.0),
-        seconds if seconds < 172_800.0 => format!("{:.0} h", seconds / 3600.0),
-        seconds => format!("{:.0} days", seconds / 86_400.0),
-    }
+    format!("full in about {} ({span})", rounded(forecast.seconds))
 }
 
 /// A call that fails once no port is left.
@@ -199,7 +163,7 @@ fn on_and_off(last: LastMinute) -> String {
     match last.since_full {
         Some(since) => {
             let seconds = since.as_secs_f64().round().max(1.0);
-            format!("{}, last {seconds} s ago", full_at(last))
+            format!("{}, last {seconds}s ago", full_at(last))
         }
         None => few_left(last),
     }

@@ -9,7 +9,8 @@ use crate::{
     domain::{
         Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Level, Protocol, RangeUse,
         Subject, Trend,
-        diagnosis::{About, Standing, at_most, grouped},
+        diagnosis::{About, Standing, at_most},
+        notation,
     },
     report::{Health, Status, columns, paragraph, text::NamespaceLine},
 };
@@ -88,15 +89,15 @@ fn used(health: &Health<'_>, standing: &Standing) -> String {
         Subject::Range(protocol) => protocol.name().to_owned(),
         Subject::Lane(lane) => lane.name().to_owned(),
     };
-    let [used, size] = [used, size].map(grouped);
-    format!("{subject} uses {used} of {size} ports ({})", percent(share))
+    let [used, size] = [used, size].map(notation::grouped);
+    format!("{subject} uses {used} of {size} ports ({})", notation::percent(share))
 }
 
 /// Returns how many ports are left, for the status OK.
 fn room(health: &Health<'_>) -> String {
     if !health.includes(Protocol::Tcp) {
         let left = health.ranges().map(RangeUse::available).sum::<u32>();
-        return format!("left: {} ports, shared by all destinations", grouped(left));
+        return format!("left: {} ports, shared by all destinations", notation::grouped(left));
     }
     let new = health.analysis.new_destination();
     match health.destinations().next() {
@@ -133,11 +134,11 @@ fn range_cells(health: &Health<'_>, row: &RangeUse) -> [String; 10] {
         row.protocol.name().to_owned(),
         row.range.to_string(),
         health.level_name(&standing).to_owned(),
-        grouped(row.size),
-        format!("{} ({})", grouped(row.occupied), percent(row.used_share())),
-        grouped(row.time_wait),
+        notation::grouped(row.size),
+        format!("{} ({})", notation::grouped(row.occupied), notation::percent(row.used_share())),
+        notation::grouped(row.time_wait),
         row.left().to_string(),
-        grouped(row.low_parity_available()),
+        notation::grouped(row.low_parity_available()),
         growth(standing.trend),
         full_in(&standing),
     ]
@@ -162,10 +163,10 @@ fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
     [
         route(health, &row.destination),
         health.level_name(&standing).to_owned(),
-        format!("{} ({})", grouped(row.used), percent(row.used_share())),
-        grouped(row.capacity),
+        format!("{} ({})", notation::grouped(row.used), notation::percent(row.used_share())),
+        notation::grouped(row.capacity),
         row.left().to_string(),
-        grouped(row.time_wait),
+        notation::grouped(row.time_wait),
         growth(standing.trend),
         full_in(&standing),
         owners(health, row),
@@ -176,7 +177,7 @@ fn owners(health: &Health<'_>, row: &DestinationUse) -> String {
     let mut reported = String::new();
     for (number, &(party, sockets)) in row.owners.iter().take(OWNERS_SHOWN).enumerate() {
         let separator = if number == 0 { "" } else { ", " };
-        write!(reported, "{separator}{} {}", health.party(party), grouped(sockets))
+        write!(reported, "{separator}{} {}", health.party(party), notation::grouped(sockets))
             .expect("writing to a String cannot fail");
     }
     if row.owners.len() > OWNERS_SHOWN {
@@ -205,22 +206,8 @@ fn route(health: &Health<'_>, destination: &Destination) -> String {
     health.scan.snapshot.interfaces.route(destination)
 }
 
-/// Formats a share in percent. Only 0 is shown as 0 %, and only 1 as 100 %.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    match percent {
-        p if p > 0.0 && p < 1.0 => "<1 %".to_owned(),
-        p if p > 99.0 && p < 100.0 => ">99 %".to_owned(),
-        p => format!("{p:.0} %"),
-    }
-}
-
 fn growth(trend: Option<Trend>) -> String {
-    match trend.map(|trend| trend.per_second) {
-        None => "-".to_owned(),
-        Some(rate) if rate.abs() < 0.05 => "0/s".to_owned(),
-        Some(rate) => format!("{rate:+.1}/s"),
-    }
+    trend.map_or_else(|| "-".to_owned(), |trend| notation::rate(trend.per_second))
 }
 
 fn full_in(standing: &Standing) -> String {
@@ -234,18 +221,8 @@ fn full_in(standing: &Standing) -> String {
     };
     let Forecast { seconds, earliest, latest } = forecast;
     let spread = match latest {
-        Some(latest) => format!("{} to {}", lasting(earliest), lasting(latest)),
-        None => format!("{} or later", lasting(earliest)),
+        Some(latest) => format!("{} to {}", notation::rounded(earliest), notation::rounded(latest)),
+        None => format!("{} or later", notation::rounded(earliest)),
     };
-    format!("{} ({spread})", lasting(seconds))
-}
-
-fn lasting(seconds: f64) -> String {
-    match seconds {
-        s if s < 10.0 => format!("{s:.1} s"),
-        s if s < 120.0 => format!("{s:.0} s"),
-        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
-        s if s < 172_800.0 => format!("{:.0} h", s / 3600.0),
-        s => format!("{:.0} days", s / 86_400.0),
-    }
+    format!("{} ({spread})", notation::rounded(seconds))
 }

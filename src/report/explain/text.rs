@@ -9,12 +9,13 @@ use crate::{
     domain::{
         Endpoint, Errno, Owner, Process, Protocol, Socket, State,
         availability::{Reuse, Verdict, probing::Probed},
+        notation,
     },
     report::{
         Explanation, Scan,
         explain::{BindRow, ConnectRow, ProtocolPort},
         paragraph,
-        text::{Name, NamespaceLine},
+        text::NamespaceLine,
     },
 };
 
@@ -178,7 +179,7 @@ impl HolderGroup<'_> {
         let remote = remote.map(|remote| format!(" → {remote}")).unwrap_or_default();
         let itself = if self.first.is_self_connected() { ", connected to itself" } else { "" };
         let timer = self.first.expires_ms.filter(|_| *state == State::TimeWait);
-        let timer = timer.map(|ms| format!(", {} s left", ms.div_ceil(1000))).unwrap_or_default();
+        let timer = timer.map(|ms| format!(", {}s left", ms.div_ceil(1000))).unwrap_or_default();
         format!("{state} on {local}{remote}{itself}{user}{timer}")
     }
 }
@@ -222,7 +223,7 @@ fn holder(scan: Scan<'_>, socket: &Socket) -> String {
 }
 
 fn named(pid: u32, process: Option<&Process>) -> String {
-    format!("{}[{pid}]", Name(process.map(|process| &process.name)))
+    notation::NamedProcess { name: process.map(|process| &process.name), pid }.to_string()
 }
 
 /// Writes when the processes started. One scan does not show since when they hold the port.

@@ -1,12 +1,10 @@
 //! A lab or a race as text: its conditions, and one line per strategy. At most 100 columns.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::io::{self, Write};
 
 use crate::{
     allocator::Habit,
+    domain::notation,
     report::{
         lab::{
             LabComparison, LabConditions, LabOutcome, LabSummary, RaceRounds, RaceSummary,
@@ -68,7 +66,7 @@ fn occupancy(terms: &LabConditions) -> String {
     };
     format!(
         "{candidates} ports of {range}{reserved}, {protocols} · {occupied} occupied ({}), {}",
-        percent(f64::from(*occupied) / f64::from((*candidates).max(1))) + " %",
+        notation::percent(f64::from(*occupied) / f64::from((*candidates).max(1))),
         terms.occupancy
     )
 }
@@ -76,8 +74,8 @@ fn occupancy(terms: &LabConditions) -> String {
 const HEADER: [&str; 11] = [
     "STRATEGY",
     "RUNS",
-    "FAILED%",
-    "EXPECTED%",
+    "FAILED",
+    "EXPECTED",
     "ATTEMPTS",
     "EXPECTED",
     "P99",
@@ -96,20 +94,20 @@ fn cells(rival: &Rival<'_>) -> [String; 11] {
     let figures = rival.figures;
     let expected = figures.expected;
     let p99 = match figures.quantile(0.99) {
-        Some(attempts) => attempts.to_string(),
+        Some(attempts) => notation::grouped(attempts),
         None if figures.runs > 0 => "fail".into(),
         None => unknown(),
     };
     [
         rival.row.name.to_owned(),
-        figures.runs.to_string(),
-        figures.failure_rate().map_or_else(unknown, percent),
-        expected.map_or_else(unknown, |expected| percent(expected.failure_rate)),
+        notation::grouped(figures.runs),
+        figures.failure_rate().map_or_else(unknown, notation::fine_percent),
+        expected.map_or_else(unknown, |expected| notation::fine_percent(expected.failure_rate)),
         figures.mean().map_or_else(unknown, number),
         expected.map_or_else(unknown, |expected| number(expected.mean_attempts)),
         p99,
-        figures.time_of_success().map_or_else(unknown, time),
-        figures.distinct.to_string(),
+        figures.time_of_success().map_or_else(unknown, notation::elapsed),
+        notation::grouped(figures.distinct),
         habit(figures.predictability.habit),
         match figures.predictability.habit {
             Habit::Unseen => unknown(),
@@ -136,16 +134,6 @@ fn habit(habit: Habit) -> String {
     }
 }
 
-/// Formats a share in percent, without the sign.
-fn percent(share: f64) -> String {
-    match share * 100.0 {
-        0.0 => "0".into(),
-        100.0 => "100".into(),
-        percent if percent < 0.001 => "<0.001".into(),
-        percent => format!("{percent:.3}"),
-    }
-}
-
 /// Formats a number with about five digits.
 fn number(value: f64) -> String {
     match value {
@@ -155,22 +143,11 @@ fn number(value: f64) -> String {
     }
 }
 
-fn time(time: Duration) -> String {
-    let nanoseconds = time.as_nanos() as f64;
-    let (value, unit) = match nanoseconds {
-        n if n < 1e3 => return format!("{n:.0} ns"),
-        n if n < 1e6 => (n / 1e3, "µs"),
-        n if n < 1e9 => (n / 1e6, "ms"),
-        n => (n / 1e9, "s"),
-    };
-    if value < 100.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
-}
-
 fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) -> io::Result<()> {
     let head = format!(
         "race · {} · {} between close and rebind · competitor binds {} ports/s · seed {}",
         occupancy(terms),
-        time(race.window),
+        notation::elapsed(race.window),
         race.competitor_per_second,
         terms.seed
     );
@@ -213,7 +190,7 @@ fn round_cells(
         model,
         refused,
         refused_model,
-        time(rounds.window),
+        notation::elapsed(rounds.window),
         format!("{:.0}", rounds.competitor_per_second),
         format!("{:.0}", rounds.free),
     ]

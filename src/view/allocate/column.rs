@@ -8,7 +8,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use crate::view::{Role, Theme, words::grouped};
+use crate::view::{Role, Theme};
 
 /// The position of the next line in an area; lines below its end are not drawn.
 pub struct TextColumn<'a> {
@@ -114,9 +114,4 @@ pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> Stri
         cut.push(character);
     }
     if width == 0 { cut } else { cut + mark }
-}
-
-/// Formats a count with its noun: `1 port`, `2 ports`.
-pub fn counted(number: u64, singular: &str) -> String {
-    format!("{} {singular}{}", grouped(number), if number == 1 { "" } else { "s" })
 }

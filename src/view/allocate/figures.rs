@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::{
     app::allocation::{Allocation, Model, Reached, Site},
+    domain::notation,
     view::{
         Role, Theme,
         allocate::{
             AllocateContext,
-            column::{TextColumn, counted, first_fitting, fitted},
+            column::{TextColumn, first_fitting, fitted},
             log,
         },
-        words::grouped,
     },
 };
 
@@ -29,8 +29,8 @@ type FigureRow = (&'static str, String, String);
 pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let allocation = sight.allocation;
     let figures = allocation.figures();
-    let failures = format!("{} gave up", grouped(figures.failures));
-    let finished = counted(figures.finished(), "allocation");
+    let failures = format!("{} gave up", notation::grouped(figures.failures));
+    let finished = notation::counted(figures.finished(), "allocation");
     column.rule("Running", &fitted(&[&finished, &failures], column.width().saturating_sub(10)));
     let rows = rows(allocation);
     let line = |label: &str, pick: &dyn Fn(&FigureRow) -> String| {
@@ -45,7 +45,7 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     } else {
         format!("{} each", nanoseconds(allocation))
     };
-    let attempts = counted(figures.attempts, "attempt");
+    let attempts = notation::counted(figures.attempts, "attempt");
     let rate = rate(sight).map_or_else(String::new, |rate| format!("{rate}/s"));
     let parts = [attempts, rate, each, snapshots(allocation, column.theme)];
     column.text(&fitted(&parts.each_ref().map(String::as_str), column.width()), Role::Text);
@@ -71,7 +71,7 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
         Some(Model::Scan { .. }) => ("a scan from any port", "a scan"),
         Some(Model::OnlyFree) => ("one attempt", "one attempt"),
     };
-    let share = percent(ground.share());
+    let share = notation::percent(ground.share());
     let [long, short] = [words, few].map(|words| format!("model: {words} at {share} in use"));
     match allocation.site() {
         Site::Machine => vec![format!("{long} at the last scan"), long, short],
@@ -81,7 +81,7 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
 
 /// Formats the number of snapshots that the strategy took, and the mean time of one.
 fn snapshots(allocation: &Allocation, theme: &Theme) -> String {
-    let count = counted(allocation.figures().snapshots.0, "snapshot");
+    let count = notation::counted(allocation.figures().snapshots.0, "snapshot");
     snapshot_time(allocation)
         .map_or_else(String::new, |each| format!("{count}, {} each", log::took(each, theme)))
 }
@@ -106,9 +106,9 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         None => ("per try", nanoseconds(allocation)),
     };
     for (label, value) in [
-        ("allocated", grouped(figures.successes)),
-        ("gave up", grouped(figures.failures)),
-        ("attempts", grouped(figures.attempts)),
+        ("allocated", notation::grouped(figures.successes)),
+        ("gave up", notation::grouped(figures.failures)),
+        ("attempts", notation::grouped(figures.attempts)),
         pace,
     ] {
         column.pair(&format!("{label:<9}"), Role::Dim, &format!("{value:>13}"), Role::Text);
@@ -116,7 +116,9 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     if allocation.row().needs_sight {
         let (count, _) = figures.snapshots;
         let value = match snapshot_time(allocation) {
-            Some(each) => format!("{} x {}", grouped(count), log::took(each, column.theme)),
+            Some(each) => {
+                format!("{} x {}", notation::grouped(count), log::took(each, column.theme))
+            }
             None => "-".to_owned(),
         };
         column.pair("snapshot ", Role::Dim, &format!("{value:>13}"), Role::Text);
@@ -132,7 +134,7 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
 pub fn rate(sight: AllocateContext<'_>) -> Option<String> {
     let rate = sight.allocation.attempts_per_second(sight.now);
     let is_reported = sight.allocation.is_running() && sight.allocation.is_sampled();
-    is_reported.then(|| grouped(rate.round() as u64))
+    is_reported.then(|| notation::grouped(rate.round() as u64))
 }
 
 fn rows(allocation: &Allocation) -> [FigureRow; 6] {
@@ -141,14 +143,14 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
     let (limit, most) = (allocation.options().max_attempts, allocation.most_attempts());
     let seen = |share| {
         figures.quantile(share).map(|reached| match reached {
-            Reached::After(attempts) => grouped(attempts),
-            Reached::GaveUp => format!(">{}", grouped(limit)),
+            Reached::After(attempts) => notation::grouped(attempts),
+            Reached::GaveUp => format!(">{}", notation::grouped(limit)),
         })
     };
     let lawful = |share| {
         model.as_ref().map(|model| match model.quantile(share, most) {
-            Some(attempts) => grouped(attempts),
-            None => format!(">{}", grouped(limit)),
+            Some(attempts) => notation::grouped(attempts),
+            None => format!(">{}", notation::grouped(limit)),
         })
     };
     let failed =
@@ -167,24 +169,21 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
         ),
         ("p50", text(seen(0.50)), text(lawful(0.50))),
         ("p99", text(seen(0.99)), text(lawful(0.99))),
-        ("max", text(figures.most().map(grouped)), String::new()),
-        ("fail", text(failed.map(percent)), text(model.as_ref().map(|l| percent(l.failure(most))))),
-        ("refused", text(figures.collision_rate().map(percent)), text(collisions.map(percent))),
+        ("max", text(figures.most().map(notation::grouped)), String::new()),
+        (
+            "fail",
+            text(failed.map(notation::percent)),
+            text(model.as_ref().map(|l| notation::percent(l.failure(most)))),
+        ),
+        (
+            "refused",
+            text(figures.collision_rate().map(notation::percent)),
+            text(collisions.map(notation::percent)),
+        ),
     ]
 }
 
 fn nanoseconds(allocation: &Allocation) -> String {
     let each = allocation.figures().nanoseconds_per_attempt();
-    each.map_or_else(|| "-".to_owned(), |each| format!("{} ns", grouped(each)))
-}
-
-/// Formats a share; shows `<0.1 %` or `>99.9 %` instead of rounding to none or all.
-pub fn percent(share: f64) -> String {
-    match share * 100.0 {
-        percent if percent <= 0.0 => "0 %".to_owned(),
-        percent if percent < 0.1 => "<0.1 %".to_owned(),
-        percent if (99.95..100.0).contains(&percent) => ">99.9 %".to_owned(),
-        percent if percent >= 100.0 => "100 %".to_owned(),
-        percent => format!("{percent:.1} %"),
-    }
+    each.map_or_else(|| "-".to_owned(), |each| format!("{}ns", notation::grouped(each)))
 }

@@ -3,11 +3,10 @@
 
 use crate::{
     app::Grid,
-    domain::PortRange,
+    domain::{PortRange, notation},
     view::{
         heatmap::{Paint, TakenPorts},
         theme::{HEAT_TOP, Role},
-        words::grouped,
     },
 };
 
@@ -60,8 +59,15 @@ impl DensityChart {
     /// Formats the limits of the scale.
     pub fn names(&self) -> [String; 2] {
         let (from, to) = self.bounds;
-        let least = if from > 0.0 { grouped(from as u64) } else { "0".to_owned() };
-        [least, if from > 0.0 { grouped(to as u64) } else { DensityScale::covering(to).name() }]
+        let least = if from > 0.0 { notation::grouped(from as u64) } else { "0".to_owned() };
+        [
+            least,
+            if from > 0.0 {
+                notation::grouped(to as u64)
+            } else {
+                DensityScale::covering(to).name()
+            },
+        ]
     }
 
     /// Returns the attempts per port.
@@ -123,7 +129,9 @@ impl DensityScale {
 
     pub fn name(self) -> String {
         match self.power {
-            0.. => grouped(u64::from(self.factor) * 10_u64.pow(self.power.unsigned_abs())),
+            0.. => {
+                notation::grouped(u64::from(self.factor) * 10_u64.pow(self.power.unsigned_abs()))
+            }
             -1 => format!("0.{}", self.factor),
             _ => format!("0.0{}", self.factor),
         }

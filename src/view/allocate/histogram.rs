@@ -4,7 +4,8 @@ use ratatui::text::Span;
 
 use crate::{
     app::allocation::Allocation,
-    view::{Role, allocate::column::TextColumn, heatmap::put, words::grouped},
+    domain::notation,
+    view::{Role, allocate::column::TextColumn, heatmap::put},
 };
 
 /// Maximum width of the histogram. A wider one would show nothing more.
@@ -102,7 +103,7 @@ pub fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'stat
 }
 
 fn axis(bins: &Bins, count: usize, column: &mut TextColumn<'_>) {
-    let last = grouped((bins.seen.len() as u32).saturating_mul(bins.width));
+    let last = notation::grouped((bins.seen.len() as u32).saturating_mul(bins.width));
     let each = if bins.width == 1 { String::new() } else { format!(", {} per bar", bins.width) };
     let middle = format!("attempts{each}");
     let width = (2 * bins.seen.len()).clamp(middle.len() + last.len() + 4, 2 * count.max(1) + 2);

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::allocation::{HolderSeen, LogEntry, Who},
-    domain::{Outcome, ProcessTable},
+    domain::{Outcome, ProcessTable, notation},
     view::{
         Role, Theme,
         allocate::{
@@ -16,7 +16,6 @@ use crate::{
             column::{TextColumn, first_fitting},
             page,
         },
-        words::grouped,
     },
 };
 
@@ -90,8 +89,11 @@ pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: 
         0 => "port 0".to_owned(),
         port => port.to_string(),
     };
-    let start =
-        format!("attempt {} · {port} {}", grouped(entry.attempt.number), result(entry, theme));
+    let start = format!(
+        "attempt {} · {port} {}",
+        notation::grouped(entry.attempt.number),
+        result(entry, theme)
+    );
     let took = took(entry.attempt.took, theme);
     let names = holder(entry, processes);
     if names.is_empty() {
@@ -106,10 +108,10 @@ fn heading(sight: AllocateContext<'_>) -> (String, String) {
     let newest = allocation.log().entries().next_back();
     let number = newest.map_or(1, |entry| entry.allocation);
     if allocation.is_sampled() {
-        return ("Log · sample".to_owned(), format!("allocation {}", grouped(number)));
+        return ("Log · sample".to_owned(), format!("allocation {}", notation::grouped(number)));
     }
-    let limit = grouped(allocation.options().max_attempts);
-    (format!("Allocation {}", grouped(number)), format!("at most {limit}"))
+    let limit = notation::grouped(allocation.options().max_attempts);
+    (format!("Allocation {}", notation::grouped(number)), format!("at most {limit}"))
 }
 
 fn last(sight: AllocateContext<'_>, rows: usize) -> Vec<LogEntry> {
@@ -201,15 +203,7 @@ fn holder(entry: &LogEntry, processes: &ProcessTable) -> Vec<String> {
 
 /// Formats a duration in at most 6 columns.
 pub fn took(took: Duration, theme: &Theme) -> String {
-    let nanoseconds = took.as_nanos();
-    let micro = theme.glyph("µs", "us");
-    match nanoseconds {
-        n if n < 1_000 => format!("{n} ns"),
-        n if n < 100_000 => format!("{:.1} {micro}", n as f64 / 1e3),
-        n if n < 1_000_000 => format!("{} {micro}", n / 1_000),
-        n if n < 100_000_000 => format!("{:.1} ms", n as f64 / 1e6),
-        n => format!("{} ms", n / 1_000_000),
-    }
+    notation::elapsed(took).replace('µ', theme.glyph("µ", "u"))
 }
 
 /// Pads by display width, not by characters.

@@ -13,7 +13,7 @@ use crate::{
         Grid,
         allocation::{Allocation, LastScan, Mark, Speed},
     },
-    domain::{PortRange, Protocols},
+    domain::{PortRange, Protocols, notation},
     view::{
         Role, Theme,
         allocate::{
@@ -22,7 +22,6 @@ use crate::{
         },
         heatmap::{GlyphMeaning, Heatmap, NoPortFacts, Paint, Pane, Pointed, TakenPorts, put},
         theme::HEAT_TOP,
-        words::grouped,
     },
 };
 
@@ -162,7 +161,9 @@ impl<'a> AttemptMap<'a> {
     fn tries_of_scan(&self, port: u16) -> String {
         let ended = self.allocation.last().filter(|ended| ended.port == Some(port));
         let tries = ended.filter(|ended| self.allocation.is_scan() && ended.attempts > 1);
-        tries.map_or_else(String::new, |ended| format!(" after {}", grouped(ended.attempts)))
+        tries.map_or_else(String::new, |ended| {
+            format!(" after {}", notation::grouped(ended.attempts))
+        })
     }
 
     /// Draws the legend of the marks.

@@ -5,14 +5,11 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::allocation::{Allocation, Model, Site},
+    domain::notation,
     view::{
         Role, Theme,
-        allocate::{
-            AllocateContext,
-            column::{TextColumn, counted},
-            log,
-        },
-        words::{self, grouped},
+        allocate::{AllocateContext, column::TextColumn, log},
+        words,
     },
 };
 
@@ -43,7 +40,7 @@ pub fn short(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(Strin
     let Some(last) = allocation.last().filter(|_| !is_blurred(allocation)) else {
         return Vec::new();
     };
-    let attempts = grouped(last.attempts);
+    let attempts = notation::grouped(last.attempts);
     vec![match last.port {
         Some(port) => (format!("{} {port} after {attempts}", theme.glyph("✓", "OK")), Role::Ok),
         None => (format!("{} gave up after {attempts}", theme.glyph("✗", "!!")), Role::Critical),
@@ -60,13 +57,14 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
     let sign = theme.glyph("✗", "!!");
     let figures = allocation.figures();
     if is_blurred(allocation) && figures.failures > 0 {
-        let (failed, all) = (grouped(figures.failures), grouped(figures.finished()));
+        let (failed, all) =
+            (notation::grouped(figures.failures), notation::grouped(figures.finished()));
         let start = format!("{sign} {failed} of {all} allocations gave up");
         return wrapped(&gave_up(allocation, start), width);
     }
     match allocation.last() {
         Some(last) if !is_blurred(allocation) => {
-            let attempts = counted(last.attempts.into(), "attempt");
+            let attempts = notation::counted(last.attempts, "attempt");
             if let Some(port) = last.port {
                 let sign = theme.glyph("✓", "OK");
                 return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
@@ -100,7 +98,7 @@ fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
 fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
     let mut parts = vec![start];
     if let Some(ground) = allocation.ground() {
-        let (free, all) = (grouped(ground.free()), grouped(ground.candidates));
+        let (free, all) = (notation::grouped(ground.free()), notation::grouped(ground.candidates));
         parts.push(match allocation.site() {
             Site::Machine => format!("{free} of {all} ports free at the last scan"),
             Site::Simulated { .. } => format!("{free} of {all} ports are free"),
@@ -119,7 +117,7 @@ fn needed(model: &Model) -> Option<String> {
     }
     Some(match model.attempts_for(1e-6) {
         Some(needed) => {
-            let attempts = counted(needed.into(), "attempt");
+            let attempts = notation::counted(needed, "attempt");
             if model.failure(needed) > 0.0 {
                 format!("with {attempts}, 1 in a million fails")
             } else {

@@ -5,16 +5,14 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
 use crate::{
     app::allocation::{Allocation, AllocatorRow, OccupancyCounts, Site, Speed},
-    domain::MachineKind,
+    domain::{MachineKind, notation},
     view::{
         Role, Theme,
         allocate::{
             AllocateContext,
-            column::{TextColumn, counted, fitted},
-            figures::percent,
+            column::{TextColumn, fitted},
         },
         heatmap::bar,
-        words::grouped,
     },
 };
 
@@ -28,7 +26,7 @@ pub fn line(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buf
     let mut spans = speeds(allocation, theme);
     let used: usize = spans.iter().map(Span::width).sum();
     let hold = format!("hold {}", hold_words(allocation));
-    let attempts = counted(allocation.options().max_attempts.into(), "attempt");
+    let attempts = notation::counted(allocation.options().max_attempts, "attempt");
     let seed = format!("seed {}", allocation.options().seed);
     let parts = [pace(allocation), &hold, &seed, &attempts];
     let rest = fitted(&parts, column.width().saturating_sub(used + 3));
@@ -46,7 +44,7 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         None => "on all addresses".to_owned(),
     };
     let (protocols, range) = (options.protocols.name(), options.range.to_string());
-    let attempts = counted(options.max_attempts.into(), "attempt");
+    let attempts = notation::counted(options.max_attempts, "attempt");
     let room = column.width().saturating_sub(LABEL);
     let seeds = ["(r repeats this run)", "(r: again)", ""]
         .map(|again| format!("seed {} {again}", options.seed).trim_end().to_owned());
@@ -94,8 +92,12 @@ fn occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
         label("occupancy", "unknown until the first scan", column);
         return;
     };
-    let share = percent(ground.share());
-    let of = format!("{} of {}", grouped(ground.occupied), grouped(ground.candidates));
+    let share = notation::percent(ground.share());
+    let of = format!(
+        "{} of {}",
+        notation::grouped(ground.occupied),
+        notation::grouped(ground.candidates)
+    );
     let room = column.width().saturating_sub(LABEL);
     // Shorter bars would show less than the counts do.
     let figures = fitted(&[&share, &of], room.saturating_sub(13));
@@ -113,7 +115,7 @@ pub fn narrow_occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
         column.text("occupancy unknown", Role::Dim);
         return;
     };
-    let share = percent(ground.share());
+    let share = notation::percent(ground.share());
     let width = column.width().saturating_sub(7 + 8).min(WIDEST);
     let mut spans = vec![Span::styled("in use ", column.theme.style(Role::Dim))];
     spans.extend(gauge(ground, width, column.theme));
@@ -143,7 +145,11 @@ fn hold(allocation: &Allocation, room: usize) -> String {
     let held = allocation.held();
     let count = match allocation.hold_limit() {
         Some(most) => {
-            format!("{} of at most {} held", grouped(held.len() as u64), grouped(most))
+            format!(
+                "{} of at most {} held",
+                notation::grouped(held.len() as u64),
+                notation::grouped(most)
+            )
         }
         None => String::new(),
     };
@@ -168,9 +174,9 @@ pub fn hold_words(allocation: &Allocation) -> String {
     match (allocation.held().len() as u64, allocation.hold_limit()) {
         (0, _) => switch.to_owned(),
         (count, Some(most)) => {
-            format!("{switch}, {} of {} held", grouped(count), grouped(most))
+            format!("{switch}, {} of {} held", notation::grouped(count), notation::grouped(most))
         }
-        (count, None) => format!("{switch}, {} held", grouped(count)),
+        (count, None) => format!("{switch}, {} held", notation::grouped(count)),
     }
 }
 

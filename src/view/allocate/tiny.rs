@@ -2,15 +2,14 @@
 
 use crate::{
     app::allocation::Allocation,
+    domain::notation,
     view::{
         Role,
         allocate::{
             AllocateContext,
             column::{TextColumn, fitted},
-            figures::percent,
             outcome, setup,
         },
-        words::grouped,
     },
 };
 
@@ -33,14 +32,18 @@ pub fn render(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
 
 fn figures(allocation: &Allocation) -> [String; 2] {
     let figures = allocation.figures();
-    let won = format!("allocated {}", grouped(figures.successes));
-    [won, format!("gave up {}", grouped(figures.failures))]
+    let won = format!("allocated {}", notation::grouped(figures.successes));
+    [won, format!("gave up {}", notation::grouped(figures.failures))]
 }
 
 fn occupancy(allocation: &Allocation) -> [String; 2] {
     allocation.ground().map_or_else(Default::default, |ground| {
-        let of = format!("{} of {} ports", grouped(ground.occupied), grouped(ground.candidates));
-        [format!("{} in use", percent(ground.share())), of]
+        let of = format!(
+            "{} of {} ports",
+            notation::grouped(ground.occupied),
+            notation::grouped(ground.candidates)
+        );
+        [format!("{} in use", notation::percent(ground.share())), of]
     })
 }
 

@@ -5,13 +5,12 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::allocation::{Allocation, LastScan, Site, Speed},
-    domain::MachineKind,
+    domain::{MachineKind, notation},
     view::{
         Role, Theme,
         allocate::{
             AllocateContext,
             column::{TextColumn, fitted},
-            figures::percent,
         },
     },
 };
@@ -22,7 +21,7 @@ pub fn places(site: Site, scan: Option<LastScan<'_>>) -> Vec<String> {
     let machine = scan.map(|scan| &scan.snapshot.machine);
     let words: &[&str] = match (site, machine.map(|m| (m.kind, m.is_isolated))) {
         (Site::Simulated { share }, _) => {
-            let share = percent(share);
+            let share = notation::percent(share);
             return vec![
                 format!("simulated occupancy {share}"),
                 format!("simulated {share}"),

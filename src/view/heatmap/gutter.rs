@@ -4,11 +4,10 @@ use ratatui::{buffer::Buffer, style::Style};
 
 use crate::{
     app::Grid,
-    domain::{PortRange, port::IANA_DYNAMIC},
+    domain::{PortRange, notation, port::IANA_DYNAMIC},
     view::{
         Role, Theme,
         heatmap::{BAR, Heatmap, Pane, put},
-        words::grouped,
     },
 };
 
@@ -99,7 +98,7 @@ pub fn bars(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) 
         let (x, y) = (pane.bars.x, pane.bars.y + line);
         put(buffer, pane.bars, x, y, &bar(share, width, theme), theme.style(role));
         if pane.bars.width >= width + COUNT_WIDTH {
-            let taken = grouped((share * ports.len() as f32).round() as u32);
+            let taken = notation::grouped((share * ports.len() as f32).round() as u32);
             put(buffer, pane.bars, x + width, y, &format!("{taken:>6}"), theme.style(Role::Dim));
         }
     }

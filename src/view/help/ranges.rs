@@ -11,7 +11,7 @@ use super::{
     sheet::{MarkRow, Sheet, stack},
 };
 use crate::{
-    domain::{Ephemeral, port},
+    domain::{Ephemeral, notation, port},
     view::words,
 };
 
@@ -52,8 +52,8 @@ fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
         start => format!("known services; below {start} privileged here"),
     };
     let own = if is_scanned {
-        let capacity = words::grouped(ephemeral.automatic_capacity());
-        let reserved = words::grouped(ephemeral.reserved_in(ephemeral.range));
+        let capacity = notation::grouped(ephemeral.automatic_capacity());
+        let reserved = notation::grouped(ephemeral.reserved_in(ephemeral.range));
         format!("{capacity} for the kernel's choice, {reserved} reserved")
     } else {
         "not scanned yet: Linux's default is assumed".to_owned()
@@ -83,9 +83,9 @@ fn doings(ephemeral: &Ephemeral) -> Vec<MarkRow> {
         start => format!("bind() below {start} needs CAP_NET_BIND_SERVICE (else EACCES)"),
     };
     let reuse = match ephemeral.tw_reuse {
-        Some(0) => "only after these 60 s (tcp_tw_reuse 0)",
-        Some(1) => "after 1 s (tcp_tw_reuse 1)",
-        Some(2) => "after 1 s on loopback only (tcp_tw_reuse 2)",
+        Some(0) => "only after these 60s (tcp_tw_reuse 0)",
+        Some(1) => "after 1s (tcp_tw_reuse 1)",
+        Some(2) => "after 1s on loopback only (tcp_tw_reuse 2)",
         Some(_) | None => "depending on tcp_tw_reuse (unknown)",
     };
     vec![
@@ -105,7 +105,7 @@ fn doings(ephemeral: &Ephemeral) -> Vec<MarkRow> {
         MarkRow::new(
             "TIME-WAIT",
             format!(
-                "bind() is refused for 60 s, unless both set SO_REUSEADDR; connect() reuses the \
+                "bind() is refused for 60s, unless both set SO_REUSEADDR; connect() reuses the \
                  port for another peer at once, for the same peer {reuse}"
             ),
         ),

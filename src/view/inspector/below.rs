@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{InspectorContext, port, range, seen};
 use crate::{
-    domain::Socket,
+    domain::{Socket, notation},
     view::{Role, words},
 };
 
@@ -33,7 +33,7 @@ pub fn lines(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
         lines.push(line);
     }
     if room > 0 && shown < sockets.len() {
-        let more = words::plural(sockets.len() - shown, "more socket");
+        let more = notation::counted((sockets.len() - shown) as u64, "more socket");
         lines.push(sight.dim(format!("  +{more}")));
     }
     let seen = seen::lines(&InspectorContext { width: sight.width.saturating_sub(2), ..*sight });
@@ -67,7 +67,7 @@ fn facts(sight: &InspectorContext<'_>, sockets: usize, room: usize) -> Vec<Line<
     let mut first = Line::from(number(sight));
     let what = match sockets {
         0 => port::what(sight).to_owned(),
-        _ => words::plural(sockets, "socket"),
+        _ => notation::counted(sockets as u64, "socket"),
     };
     let pointer = sight.is_pointed_at().then(|| "under the pointer".to_owned());
     let mut parts = vec![what];

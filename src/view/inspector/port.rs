@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::InspectorContext;
 use crate::{
     domain::{
-        Protocol, Socket, StateClass,
+        Protocol, Socket, StateClass, notation,
         port::{IANA_DYNAMIC, REGISTERED},
     },
     view::{Role, words},
@@ -28,7 +28,7 @@ const COMMAND_LINES: usize = 2;
 pub fn lines(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     let sockets: Vec<&Socket> = sight.app.sockets_on(sight.port).collect();
     let pointer = if sight.is_pointed_at() { " under the pointer" } else { "" };
-    let count = words::plural(sockets.len(), "socket");
+    let count = notation::counted(sockets.len() as u64, "socket");
     let mut lines = vec![sight.title(&format!("Port {}{pointer}", sight.port), &count)];
     lines.extend(sight.dim_rows(&nature(sight)));
     lines.extend(registered(sight).iter().flat_map(|text| wrapped(sight, text)));
@@ -44,7 +44,7 @@ pub fn lines(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
         let left = sockets.len() - index;
         let needed = next.len() + usize::from(left > 1);
         if index > 0 && lines.len() + needed > room {
-            lines.push(sight.dim(format!("+{}", words::plural(left, "more socket"))));
+            lines.push(sight.dim(format!("+{}", notation::counted(left as u64, "more socket"))));
             break;
         }
         lines.extend(next);
@@ -58,7 +58,7 @@ fn cut(sight: &InspectorContext<'_>, lines: &mut Vec<Line<'static>>, room: usize
     if lines.len() > room.max(1) {
         let more = lines.len() + 1 - room.max(1);
         lines.truncate(room.max(1) - 1);
-        lines.push(sight.dim(format!("+{}", words::plural(more, "more line"))));
+        lines.push(sight.dim(format!("+{}", notation::counted(more as u64, "more line"))));
     }
 }
 
@@ -123,7 +123,7 @@ pub fn badge(sight: &InspectorContext<'_>, socket: &Socket) -> Span<'static> {
 /// Returns the age of a socket and its remaining time.
 pub fn times(sight: &InspectorContext<'_>, socket: &Socket) -> Vec<String> {
     let age = sight.app.history().age(socket).and_then(words::lasting);
-    let left = words::seconds_left(socket).map(|seconds| format!("{seconds} s left"));
+    let left = words::seconds_left(socket).map(|seconds| format!("{seconds}s left"));
     age.into_iter().chain(left).collect()
 }
 

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::InspectorContext;
 use crate::{
     app::{Lens, lens::LensCounts},
-    domain::{Protocols, StateClass},
+    domain::{Protocols, StateClass, notation},
     view::{
         Role,
         gauges::{self, Colors},
@@ -37,8 +37,8 @@ pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
         })),
     ];
     let taken = [
-        format!("{} of {}", words::grouped(tally.occupied), words::grouped(tally.size)),
-        format!("in use, {}", words::percent(tally.occupied, tally.size)),
+        format!("{} of {}", notation::grouped(tally.occupied), notation::grouped(tally.size)),
+        format!("in use, {}", notation::percent_of(tally.occupied, tally.size)),
     ];
     lines.extend(words::wrapped(&taken.join(" "), sight.width).into_iter().map(Line::raw));
     lines.extend(if sight.app.map().lens == Lens::State {
@@ -101,7 +101,7 @@ fn row(
     name: &str,
     count: Option<u32>,
 ) -> Line<'static> {
-    let count = count.map(words::grouped).unwrap_or_default();
+    let count = count.map(notation::grouped).unwrap_or_default();
     let name = words::shorten(name, sight.width.saturating_sub(3 + count.len()));
     let width = sight.width.saturating_sub(name.width() + 2);
     Line::from(vec![
@@ -115,7 +115,7 @@ fn row(
 fn halves(sight: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>> {
     let track = Style::new().bg(sight.theme.color(Role::Available));
     let half = |name: &str, occupied: u32, size: u32| {
-        let share = words::percent(occupied, size);
+        let share = notation::percent_of(occupied, size);
         let width = sight.width.saturating_sub(HALF_WIDTH + SHARE_WIDTH) as u16;
         let part = occupied as f32 / size.max(1) as f32;
         let style = sight.theme.style(level(part));
@@ -173,13 +173,13 @@ pub fn span_parts(sight: &InspectorContext<'_>) -> Vec<String> {
     let tally = sight.app.tally(span);
     let noun = if tally.size == 1 { "port" } else { "ports" };
     let mut parts = vec![
-        format!("{} {noun}", words::grouped(tally.size)),
-        format!("{} used", words::grouped(tally.occupied)),
-        format!("{} free", words::grouped(tally.size - tally.occupied)),
+        format!("{} {noun}", notation::grouped(tally.size)),
+        format!("{} used", notation::grouped(tally.occupied)),
+        format!("{} free", notation::grouped(tally.size - tally.occupied)),
     ];
     let states = CLASSES.into_iter().filter(|&class| tally.of(class) > 0);
     parts.extend(
-        states.map(|class| format!("{} {}", class_name(class), words::grouped(tally.of(class)))),
+        states.map(|class| format!("{} {}", class_name(class), notation::grouped(tally.of(class)))),
     );
     parts
 }

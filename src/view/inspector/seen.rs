@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::InspectorContext;
 use crate::{
-    domain::{Sighting, StateClass},
+    domain::{Sighting, StateClass, notation},
     view::{Role, words},
 };
 
@@ -36,7 +36,7 @@ fn line(sight: &InspectorContext<'_>, sighting: &Sighting, is_mixed: bool) -> Ve
     let ago = sight.scan.snapshot.taken_at.saturating_sub(sighting.at);
     let ago = match ago.as_secs() {
         0 => "now ".to_owned(),
-        _ => format!("{}{} ", theme.glyph('−', '-'), words::age(ago)),
+        _ => format!("{}{} ", theme.glyph('−', '-'), notation::duration(ago)),
     };
     let (what, style) = match sighting.state {
         Some(state) => (state.name(), sight.class_style(StateClass::of(state))),

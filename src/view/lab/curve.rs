@@ -10,7 +10,8 @@ use ratatui::{
 
 use crate::{
     app::LabScreen,
-    view::{Depth, Role, Theme, allocate::figures::percent, heatmap::put, lab::LabColumn, words},
+    domain::notation,
+    view::{Depth, Role, Theme, heatmap::put, lab::LabColumn},
 };
 
 /// Width of `100,000` and a gap.
@@ -116,7 +117,7 @@ fn levels(scale: &PlotScale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     for power in 0..=scale.decades as u32 {
         let value = 10_u64.pow(power);
         let y = scale.line(value as f64);
-        let label = format!("{:>7}", words::grouped(value));
+        let label = format!("{:>7}", notation::grouped(value));
         put(buffer, area, area.x, y, &label, theme.style(Role::Dim));
         for x in scale.plot.left()..scale.plot.right() {
             put(buffer, scale.plot, x, y, theme.glyph("┄", "-"), faint);
@@ -182,7 +183,7 @@ fn here(lab: &LabScreen, scale: &PlotScale, theme: &Theme, buffer: &mut Buffer) 
     for y in plot.top()..plot.bottom() {
         put(buffer, plot, x, y, theme.glyph("│", "|"), theme.style(Role::Text));
     }
-    let words = format!(" you are at {} ", percent(share));
+    let words = format!(" you are at {} ", notation::percent(share));
     let width = words.len() as u16;
     let start = if x >= plot.x + width { x - width } else { x + 1 };
     let style = Style::reset().patch(theme.style(Role::Text)).add_modifier(Modifier::BOLD);

@@ -7,12 +7,12 @@ use crate::{
         LabScreen,
         lab::{Habit, Predictability, StrategyFigures},
     },
+    domain::notation,
     view::{
         Role, Theme,
-        allocate::column::{TextColumn, counted, fitted},
+        allocate::column::{TextColumn, fitted},
         heatmap::bar,
         lab::LabColumn,
-        words::grouped,
     },
 };
 
@@ -143,10 +143,10 @@ fn verdict(agrees: bool) -> Role {
 fn quantiles(name: &str, figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let reported = |share| match (figures.runs, figures.quantile(share)) {
         (0, _) => "–".to_owned(),
-        (_, Some(attempts)) => grouped(attempts),
+        (_, Some(attempts)) => notation::grouped(attempts),
         (_, None) => "fails".to_owned(),
     };
-    let most = figures.most().map(|most| format!("max {}", grouped(most)));
+    let most = figures.most().map(|most| format!("max {}", notation::grouped(most)));
     let [half, p99] = [format!("p50 {}", reported(0.5)), format!("p99 {}", reported(0.99))];
     let parts = [half.as_str(), p99.as_str(), most.as_deref().unwrap_or_default()];
     let room = column.width().saturating_sub(LABEL);
@@ -154,8 +154,11 @@ fn quantiles(name: &str, figures: &StrategyFigures, column: &mut TextColumn<'_>)
 }
 
 fn failures(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
-    let measured = figures.failure_rate().map(rate).unwrap_or_default();
-    let reported = figures.expected.map(|model| rate(model.failure_rate)).unwrap_or_default();
+    let measured = figures.failure_rate().map(notation::fine_percent).unwrap_or_default();
+    let reported = figures
+        .expected
+        .map(|model| notation::fine_percent(model.failure_rate))
+        .unwrap_or_default();
     beside("failed", ["", &measured, &reported], failure_role(figures), column);
 }
 
@@ -251,7 +254,7 @@ fn bits(bits: f64) -> String {
 }
 
 fn given(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
-    let distinct = format!("{} distinct", grouped(figures.distinct));
+    let distinct = format!("{} distinct", notation::grouped(figures.distinct));
     let entropy = figures.entropy_bits.map(|bits| format!("entropy {bits:.1} bits"));
     let parts = [distinct.as_str(), entropy.as_deref().unwrap_or_default()];
     let room = column.width().saturating_sub(LABEL);
@@ -259,10 +262,10 @@ fn given(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
 }
 
 fn time(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
-    let runs = counted(figures.runs, "run");
+    let runs = notation::counted(figures.runs, "run");
     let time = figures.time_of_success().map(|time| {
         let nanoseconds = time.as_nanos();
-        format!("{} ns/success", grouped(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))
+        format!("{}ns/success", notation::grouped(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))
     });
     let time = time.unwrap_or_else(|| "not timed yet".to_owned());
     let room = column.width().saturating_sub(LABEL);
@@ -277,7 +280,7 @@ fn lengths(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
             (ports + f64::from(length) * f64::from(many), runs + f64::from(many))
         });
     let wordings = if runs > 0.0 {
-        let (longest, mean) = (grouped(longest), number(ports / runs));
+        let (longest, mean) = (notation::grouped(longest), number(ports / runs));
         vec![
             format!("longest run {longest}, mean {mean}"),
             format!("runs ≤ {longest}, mean {mean}"),
@@ -297,7 +300,7 @@ fn snapshots(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let (looks, time) = figures.snapshots;
     let each = time.as_secs_f64() * 1e6 / looks as f64;
     let wordings =
-        [format!("{} at {each:.1} µs each", grouped(looks)), format!("{each:.0} µs each")];
+        [format!("{} at {each:.1}µs each", notation::grouped(looks)), format!("{each:.0}µs each")];
     let ascii = column.theme.ascii;
     let wordings = wordings.map(|w| if ascii { w.replace('µ', "u") } else { w });
     line("snapshot", &wordings, Role::Text, column);
@@ -308,7 +311,7 @@ fn last(entry: &LabColumn<'_>, column: &mut TextColumn<'_>) {
         column.blank();
         return;
     };
-    let attempts = grouped(last.attempts);
+    let attempts = notation::grouped(last.attempts);
     let (words, role) = match last.port {
         Some(port) => (vec![format!("{port}, try {attempts}"), port.to_string()], Role::Dim),
         None => (vec![format!("gave up after {attempts}"), "gave up".to_owned()], Role::Dim),
@@ -321,18 +324,6 @@ pub fn number(value: f64) -> String {
     match value {
         value if value < 99.995 => format!("{value:.2}"),
         value if value < 999.95 => format!("{value:.1}"),
-        value => grouped(value.round() as u64),
-    }
-}
-
-/// Formats a share (0 to 1) that may be small: `0.003 %`, `36.57 %`.
-pub fn rate(share: f64) -> String {
-    match share * 100.0 {
-        percent if percent <= 0.0 => "0 %".to_owned(),
-        percent if percent < 0.0005 => "<0.001 %".to_owned(),
-        percent if percent < 0.0995 => format!("{percent:.3} %"),
-        percent if percent < 99.995 => format!("{percent:.2} %"),
-        percent if percent < 100.0 => ">99.99 %".to_owned(),
-        _ => "100 %".to_owned(),
+        value => notation::grouped(value.round() as u64),
     }
 }

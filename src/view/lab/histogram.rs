@@ -4,7 +4,8 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use crate::{
     app::{LabScreen, lab::StrategyFigures},
-    view::{Role, Theme, heatmap::put, lab::LabColumn, words::grouped},
+    domain::notation,
+    view::{Role, Theme, heatmap::put, lab::LabColumn},
 };
 
 /// Maximum number of bars; further bars add nothing.
@@ -64,7 +65,7 @@ impl HistogramScale {
     }
 
     fn axis(&self, columns: usize) -> String {
-        let last = grouped(u32::from(self.bins) * self.width);
+        let last = notation::grouped(u32::from(self.bins) * self.width);
         let each =
             if self.width == 1 { String::new() } else { format!(", {} per bar", self.width) };
         let room = columns.saturating_sub(1 + last.len());

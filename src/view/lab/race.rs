@@ -9,6 +9,7 @@ use crate::{
         LabScreen,
         lab::{RacePlace, RaceReport, Rounds},
     },
+    domain::notation,
     view::{
         Role, Theme,
         allocate::{
@@ -17,7 +18,7 @@ use crate::{
         },
         heatmap::{bar, put},
         lab::figures::number,
-        words::{self, grouped},
+        words,
     },
 };
 
@@ -62,8 +63,8 @@ fn place(race: &RaceReport, column: &mut TextColumn<'_>) {
 /// Draws name and count, and below them the share of stolen rounds as a bar.
 fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
     let theme = column.theme;
-    let stolen = format!("{} stolen", grouped(rounds.stolen));
-    let of = format!(" of {} rounds", grouped(rounds.count));
+    let stolen = format!("{} stolen", notation::grouped(rounds.stolen));
+    let of = format!(" of {} rounds", notation::grouped(rounds.count));
     let role = if rounds.stolen > 0 { Role::Critical } else { Role::Ok };
     let style = theme.style(if rounds.count == 0 { Role::Dim } else { role }).bold();
     let gap = column.width().saturating_sub(name.len() + stolen.len() + of.len());
@@ -108,10 +109,10 @@ fn model(rounds: &Rounds) -> String {
     }
     format!(
         "expected {:.1} ± {:.1} by 1 − e^(−λw/F): the competitor binds λ={} ports/s, port closed \
-         for w={:.2} ms, F={} free ports",
+         for w={:.2}ms, F={} free ports",
         rounds.expected,
         rounds.deviation,
-        grouped(rounds.competitor_per_second.round() as u64),
+        notation::grouped(rounds.competitor_per_second.round() as u64),
         rounds.window.as_secs_f64() * 1e3,
         number(rounds.free),
     )
@@ -121,7 +122,7 @@ fn kept(rounds: &Rounds) -> String {
     if rounds.count == 0 {
         return "not started yet".to_owned();
     }
-    let tried = grouped(rounds.refused);
+    let tried = notation::grouped(rounds.refused);
     format!(
         "the competitor tried this port in {tried} rounds (expected {:.1} ± {:.1}) and was refused: \
          each would have lost a closed port",

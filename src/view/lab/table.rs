@@ -4,14 +4,14 @@ use ratatui::{style::Style, text::Span};
 
 use crate::{
     app::{LabScreen, lab::StrategyFigures},
+    domain::notation,
     view::{
         Role,
         allocate::column::TextColumn,
         lab::{
             LabColumn,
-            figures::{failure_role, guess_role, known, mean_role, number, rate},
+            figures::{failure_role, guess_role, known, mean_role, number},
         },
-        words::grouped,
     },
 };
 
@@ -73,13 +73,15 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>) -> Vec<Cell> {
     let mean = figures.and_then(StrategyFigures::mean).map_or_else(none, number);
     let model = expected.map_or_else(none, |model| number(model.mean_attempts));
     let p99 = figures.filter(|figures| figures.runs > 0);
-    let p99 = p99.map_or_else(none, |f| f.quantile(0.99).map_or("fails".to_owned(), grouped));
-    let failed = figures.and_then(StrategyFigures::failure_rate).map_or_else(none, rate);
-    let failure = expected.map_or_else(none, |model| rate(model.failure_rate));
+    let p99 =
+        p99.map_or_else(none, |f| f.quantile(0.99).map_or("fails".to_owned(), notation::grouped));
+    let failed =
+        figures.and_then(StrategyFigures::failure_rate).map_or_else(none, notation::fine_percent);
+    let failure = expected.map_or_else(none, |model| notation::fine_percent(model.failure_rate));
     let known = figures.and_then(|figures| known(lab, &figures.predictability));
     let time = figures.and_then(StrategyFigures::time_of_success);
     let time = time.map_or_else(none, |time| {
-        format!("{} ns", grouped(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+        format!("{}ns", notation::grouped(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
     });
     vec![
         ("mean", 7, mean, figures.map_or(Role::Text, mean_role)),

@@ -2,17 +2,11 @@
 
 use crate::{
     app::{LabScreen, lab::StrategyFigures},
-    domain::Text,
+    domain::{Text, notation},
     view::{
         Role,
-        allocate::{
-            column::{TextColumn, fitted},
-            figures::percent,
-        },
-        lab::{
-            LabColumn,
-            figures::{number, rate},
-        },
+        allocate::column::{TextColumn, fitted},
+        lab::{LabColumn, figures::number},
     },
 };
 
@@ -27,7 +21,7 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColum
         let model = figures.and_then(|figures| figures.expected);
         let model = model.map(|model| format!("expected {}", number(model.mean_attempts)));
         let failed = figures.and_then(StrategyFigures::failure_rate);
-        let failed = failed.map(|failed| format!("failed {}", rate(failed)));
+        let failed = failed.map(|failed| format!("failed {}", notation::fine_percent(failed)));
         let mean = mean.unwrap_or_else(|| "–".to_owned());
         let named = format!("{} {mean}", entry.row.name);
         let parts = [named.as_str(), model.as_deref().unwrap_or_default()];
@@ -36,7 +30,7 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColum
         let line = if line.is_empty() { fitted(&[&mean], width) } else { line };
         column.text(&line, if entry.is_selected { Role::Text } else { Role::Dim });
     }
-    let used = lab.share().map(|share| format!("{} used", percent(share)));
+    let used = lab.share().map(|share| format!("{} used", notation::percent(share)));
     let pace = if lab.is_running() { "running" } else { "paused" };
     let notice = lab.notice().map(Text::as_str).unwrap_or_default();
     let line = fitted(&[lab.speed().name(), pace, used.as_deref().unwrap_or_default()], width);

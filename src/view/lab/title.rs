@@ -14,14 +14,11 @@ use crate::{
         App, LabScreen,
         lab::{LabSite, Speed},
     },
-    domain::MachineKind,
+    domain::{MachineKind, notation},
     view::{
         Role, Theme,
-        allocate::{
-            column::{TextColumn, counted, fitted},
-            figures::percent,
-        },
-        words::{self, grouped},
+        allocate::column::{TextColumn, fitted},
+        words,
     },
 };
 
@@ -42,8 +39,8 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         LabSite::Machine => "same machine, same seed",
         LabSite::Simulated { .. } => "same occupancies, same seed",
     };
-    let limit = format!("at most {}", counted(lab.options().max_attempts.into(), "attempt"));
-    let runs = lab.contender(lab.selected()).map(|c| counted(c.figures.runs, "run"));
+    let limit = format!("at most {}", notation::counted(lab.options().max_attempts, "attempt"));
+    let runs = lab.contender(lab.selected()).map(|c| notation::counted(c.figures.runs, "run"));
     let runs = runs.unwrap_or_default();
     let usage = usage(lab);
     let parts = [usage.as_str(), &limit, &runs, &strategies, same];
@@ -84,9 +81,13 @@ fn places(app: &App) -> Vec<String> {
 fn usage(lab: &LabScreen) -> String {
     match (lab.share(), lab.ground()) {
         (Some(share), Some(ground)) => {
-            format!("{} of {} ports used", percent(share), grouped(ground.candidates))
+            format!(
+                "{} of {} ports used",
+                notation::percent(share),
+                notation::grouped(ground.candidates)
+            )
         }
-        (Some(share), None) => format!("{} used", percent(share)),
+        (Some(share), None) => format!("{} used", notation::percent(share)),
         (None, _) => "occupancy unknown".to_owned(),
     }
 }
@@ -102,12 +103,12 @@ pub fn setup(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
     let used: usize = spans.iter().map(Span::width).sum();
     let pace = if lab.is_running() { "running" } else { "paused" };
-    let sample = if lab.is_sampled() { "maps show a sample, for 0.4 s each" } else { "" };
+    let sample = if lab.is_sampled() { "maps show a sample, for 400ms each" } else { "" };
     let seed = format!("seed {}", lab.options().seed);
     let where_to = format!("{} {}", lab.options().protocols.name(), lab.options().range);
     let destinations = match lab.options().destinations {
         1 => String::new(),
-        more => format!("{} remotes", grouped(more)),
+        more => format!("{} remotes", notation::grouped(more)),
     };
     let limitation = lab.report().and_then(|report| report.limitation).unwrap_or_default();
     let parts = [pace, sample, limitation, &seed, &where_to, &destinations];

@@ -10,11 +10,11 @@ use super::{
     areas::OverviewSize,
     rule,
     table::{self, Align, TableColumn, dim, plain},
-    verdict::{in_time, is_near, level_role, percent, rate},
+    verdict::{in_time, is_near, level_role, rate},
 };
 use crate::{
     app::{LatestScan, overview::OverviewList},
-    domain::{DestinationUse, Level, Party, StateClass, diagnosis::Standing},
+    domain::{DestinationUse, Level, Party, StateClass, diagnosis::Standing, notation},
     view::{
         Role,
         gauges::{self, Colors},
@@ -111,18 +111,18 @@ fn cell(
         BAR => bar(sight, row, width),
         2 => {
             let role = level_role(standing.level);
-            vec![Span::styled(percent(row.used_share(), row.capacity), theme.style(role))]
+            vec![Span::styled(notation::percent_of(row.used, row.capacity), theme.style(role))]
         }
         3 => {
             // `4+` means at least 4: more ports may be left.
             let more = if row.left().is_exact() { "" } else { "+" };
-            let left = format!("{}{more}", words::grouped(row.available()));
+            let left = format!("{}{more}", notation::grouped(row.available()));
             let is_plain = standing.level == Level::Ok;
             let style =
                 if is_plain { Style::new() } else { theme.style(level_role(standing.level)) };
             vec![Span::styled(left, style)]
         }
-        4 => dim(words::grouped(row.time_wait), theme),
+        4 => dim(notation::grouped(row.time_wait), theme),
         5 => dim(rate(standing.trend, theme), theme),
         6 => match standing.forecast.filter(is_near) {
             _ if standing.available == 0 => dim("full", theme),

@@ -7,7 +7,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{OverviewContext, rule, verdict};
 use crate::{
-    domain::{Drain, Level, Protocol, StateClass, Subject, diagnosis::Standing},
+    domain::{Drain, Level, Protocol, StateClass, Subject, diagnosis::Standing, notation},
     view::{Role, Theme, heatmap::put, theme::letter, words},
 };
 
@@ -53,7 +53,7 @@ pub fn drain(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let theme = sight.theme;
     let freed = Drain::of(&sight.scan.snapshot, None).freed;
     let all: u32 = freed.iter().sum();
-    let title = format!("TIME-WAIT {}", words::grouped(all));
+    let title = format!("TIME-WAIT {}", notation::grouped(all));
     rule::draw(&title, &["ports freed per second".to_owned()], theme, area, buffer);
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
@@ -71,8 +71,8 @@ pub fn drain(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let most = freed.iter().copied().max().unwrap_or_default().max(1);
     let role = Role::Class(StateClass::TimeWait);
     bars(&values, most, Bars { role, letter: letter(StateClass::TimeWait) }, theme, plot, buffer);
-    let most = format!("peak {}/s", words::grouped(most));
-    axis(["now", &most, "60 s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
+    let most = format!("peak {}/s", notation::grouped(most));
+    axis(["now", &most, "60s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
 }
 
 /// Colour of the bars, and the letter that replaces them where half cells cannot be drawn.
@@ -129,7 +129,7 @@ pub fn course(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
         Subject::Lane(lane) => lane.name().to_owned(),
     };
     let title = words::shorten(&title, usize::from(area.width).saturating_sub(6));
-    rule::draw(&title, &[format!("of {}", words::grouped(standing.size))], theme, area, buffer);
+    rule::draw(&title, &[format!("of {}", notation::grouped(standing.size))], theme, area, buffer);
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
     if series.len() < 2 {
@@ -159,7 +159,7 @@ pub fn course(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let begin = if series[0].0 < Duration::from_mins(1) {
         "start".to_owned()
     } else {
-        format!("{} ago", words::roughly(series[0].0))
+        format!("{} ago", notation::rounded(series[0].0.as_secs_f64()))
     };
     axis([&begin, "now", &end], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
 }

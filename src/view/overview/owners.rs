@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::overview::OverviewList,
-    domain::{OwnerUse, Party, StateClass},
+    domain::{OwnerUse, Party, StateClass, notation},
     view::{Role, gauges, heatmap::put, words},
 };
 
@@ -90,10 +90,10 @@ fn cell(
             let most = sight.scan.analysis.owners.first().map_or(1, |first| first.ports);
             gauges::parts(&row.by_class, most, theme, width)
         }
-        3 => plain(words::grouped(row.ports)),
-        4 => dim(words::grouped(row.by_class[StateClass::TimeWait as usize]), theme),
-        5 => dim(words::grouped(row.close_wait), theme),
-        6 => dim(words::grouped(row.sockets), theme),
+        3 => plain(notation::grouped(row.ports)),
+        4 => dim(notation::grouped(row.by_class[StateClass::TimeWait as usize]), theme),
+        5 => dim(notation::grouped(row.close_wait), theme),
+        6 => dim(notation::grouped(row.sockets), theme),
         _ => Vec::new(),
     }
 }

@@ -12,14 +12,13 @@ use crate::{
         grid::{AXIS, BAR, GUTTER, Room},
         lens::LensCounts,
     },
-    domain::{PortRange, Protocols},
+    domain::{PortRange, Protocols, notation},
     view::{
         Role,
         heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts},
         legend::{CLASSES, class_name},
         lens,
         theme::letter,
-        words,
     },
 };
 
@@ -33,7 +32,7 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let Some(grid) = sight.app.map().picture(range, room) else { return };
     let size = match grid.per_block() {
         1 => "1 port/cell".to_owned(),
-        ports => format!("{} ports/cell", words::grouped(ports)),
+        ports => format!("{} ports/cell", notation::grouped(ports)),
     };
     rule::draw("Map of the range", &["2 = full map".to_owned(), size], sight.theme, area, buffer);
     let paint = |block: PortRange| lens::by_state(sight.scan, Protocols::Both, block);
@@ -70,7 +69,7 @@ fn legend(sight: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default(), Line::default()];
     for class in CLASSES.into_iter().filter(|&class| tally.of(class) > 0) {
         let mark = if sight.theme.needs_whole_cells() { letter(class) } else { '■' };
-        let count = words::grouped(tally.of(class));
+        let count = notation::grouped(tally.of(class));
         let words = format!("{} {count}  ", class_name(class));
         let used = lines.last().map_or(0, Line::width);
         if used + 2 + words.trim_end().len() > usize::from(area.width.saturating_sub(1)) {

@@ -12,11 +12,10 @@ use super::{
     verdict::{level_role, rate},
 };
 use crate::{
-    domain::{Gauge, Lane, Level, Subject},
+    domain::{Gauge, Lane, Level, Subject, notation},
     view::{
         Role,
         gauges::{self, Colors},
-        words,
     },
 };
 
@@ -37,10 +36,10 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let reserved = ephemeral.reserved_in(ephemeral.range);
     let mut notes = vec![
         ephemeral.range.to_string(),
-        format!("{} ports", words::grouped(ephemeral.range.len())),
+        format!("{} ports", notation::grouped(ephemeral.range.len())),
     ];
     if reserved > 0 {
-        notes.push(format!("{} reserved", words::grouped(reserved)));
+        notes.push(format!("{} reserved", notation::grouped(reserved)));
     }
     rule::draw("Ephemeral range: local ports in use", &notes, sight.theme, area, buffer);
     let columns = Columns::within(area.width);
@@ -76,12 +75,12 @@ fn line(sight: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line<'
     let bar = usize::from(columns.bar);
     line.extend(gauges::stacked(&gauge.by_class, gauge.size, Colors::States, theme, bar));
     let trend = sight.app.trends().of(Subject::Lane(gauge.lane));
-    let share = words::percent(gauge.occupied, gauge.size);
+    let share = notation::percent_of(gauge.occupied, gauge.size);
     line.push_span(Span::styled(
         format!("{share:>8}"),
         theme.style(level_role(level(sight, gauge))),
     ));
-    line.push_span(format!("{:>8}", words::grouped(gauge.occupied)));
+    line.push_span(format!("{:>8}", notation::grouped(gauge.occupied)));
     line.push_span(Span::styled(format!("{:>10}", rate(trend, theme)), theme.style(Role::Dim)));
     if columns.has_half {
         line.push_span(half(sight, gauge));
@@ -115,7 +114,7 @@ fn half(sight: &OverviewContext<'_>, gauge: &Gauge) -> Span<'static> {
     let role = if left == 0 { Role::Warn } else { Role::Dim };
     let text = match left {
         0 => format!("{parity} ports full"),
-        left => format!("{parity} {} left", words::grouped(left)),
+        left => format!("{parity} {} left", notation::grouped(left)),
     };
     let width = usize::from(HALF);
     Span::styled(format!("{text:>width$}"), sight.theme.style(role))

@@ -11,6 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::OverviewContext;
 use crate::{
     app::overview::OverviewList,
+    domain::notation,
     view::{Role, Theme, words},
 };
 
@@ -31,7 +32,7 @@ pub fn draw_lists(
 ) {
     let mut spans = Vec::new();
     for list in OverviewList::EACH {
-        let text = format!(" {} {} ", list.name(), words::grouped(list.len(sight.scan) as u64));
+        let text = format!(" {} {} ", list.name(), notation::grouped(list.len(sight.scan) as u64));
         let style = if list == shown {
             Style::reset().add_modifier(Modifier::BOLD)
         } else {

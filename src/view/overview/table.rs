@@ -13,7 +13,8 @@ use ratatui::{
 use super::{OverviewContext, areas::HEAD};
 use crate::{
     app::overview::OverviewList,
-    view::{Role, Theme, words},
+    domain::notation,
+    view::{Role, Theme},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +146,7 @@ pub fn selected_index(sight: &OverviewContext<'_>, list: OverviewList) -> Option
 /// Formats the visible rows: `4-12 of 10,000`. Returns `None` if all rows are visible.
 pub fn shown_of(window: &Range<usize>, total: usize) -> Option<String> {
     let [first, last, total_words] =
-        [window.start + 1, window.end, total].map(|number| words::grouped(number as u64));
+        [window.start + 1, window.end, total].map(|number| notation::grouped(number as u64));
     (window.len() < total).then(|| format!("{first}-{last} of {total_words}"))
 }
 

@@ -16,7 +16,7 @@ use crate::{
     app::overview::headline::is_about,
     domain::{
         Destination, Finding, Forecast, LastMinute, Left, Level, Protocol, Severity, Subject,
-        Trend, diagnosis::Standing,
+        Trend, diagnosis::Standing, notation,
     },
     view::{Role, Theme, words},
 };
@@ -58,7 +58,7 @@ fn holder(sight: &OverviewContext<'_>) -> Option<String> {
     let Subject::Destination(destination) = sight.verdict.subject else { return None };
     let row = sight.scan.analysis.destination(&destination)?;
     let &(party, ports) = row.owners.first()?;
-    let [ports, used] = [ports, row.used].map(words::grouped);
+    let [ports, used] = [ports, row.used].map(notation::grouped);
     let held = if ports == used { "all of them".to_owned() } else { format!("{ports} of {used}") };
     Some(format!("{} uses {held}. ", words::party(sight.app, party)))
 }
@@ -190,10 +190,10 @@ pub fn level_role(level: Level) -> Role {
 
 /// Returns the wordings of the headline, longest first.
 pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<String> {
-    let share = words::percent(standing.used, standing.size);
-    let size = words::grouped(standing.size);
+    let share = notation::percent_of(standing.used, standing.size);
+    let size = notation::grouped(standing.size);
     let arrow = theme.glyph("→", "to");
-    let used = words::grouped(standing.used);
+    let used = notation::grouped(standing.used);
     let (subject, short, ports) = match standing.subject {
         Subject::Destination(Destination { source, remote, .. }) => {
             let from = if sources > 1 { format!("{source} ") } else { String::new() };
@@ -311,23 +311,10 @@ pub fn is_near(forecast: &Forecast) -> bool {
 }
 
 pub fn in_time(seconds: f64) -> String {
-    words::age(Duration::from_secs_f64(seconds.clamp(0.0, FAR)))
+    notation::duration(Duration::from_secs_f64(seconds.clamp(0.0, FAR)))
 }
 
-/// Formats a share of 0 to 1 like `words::percent`.
-pub fn percent(share: f64, size: u32) -> String {
-    words::percent((share * 1e6).round() as u32, 1_000_000 * u32::from(size > 0))
-}
-
-/// Formats a rate: `+21/s`, `−3/s`, `0/s`; `–` if it is not known yet.
+/// Formats a trend; `–` if it is not known yet.
 pub fn rate(trend: Option<Trend>, theme: &Theme) -> String {
-    let Some(Trend { per_second, .. }) = trend else { return theme.glyph("–", "-").to_owned() };
-    let digits = usize::from(per_second.abs() < 9.95);
-    let number = format!("{:.digits$}", per_second.abs());
-    let number = number.strip_suffix(".0").unwrap_or(&number);
-    match number {
-        "0" => "0/s".to_owned(),
-        _ if per_second < 0.0 => format!("{}{number}/s", theme.glyph("−", "-")),
-        _ => format!("+{number}/s"),
-    }
+    trend.map_or_else(|| theme.glyph("–", "-").to_owned(), |trend| notation::rate(trend.per_second))
 }

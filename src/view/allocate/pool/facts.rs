@@ -6,15 +6,14 @@ use ratatui::text::Span;
 
 use crate::{
     app::pool::{Leasing, PoolReport, Priority, Quarantine},
+    domain::notation,
     view::{
         Role,
         allocate::{
-            column::{TextColumn, counted, fitted},
-            figures::percent,
+            column::{TextColumn, fitted},
             pool::{Scene, letter, role, table},
         },
         heatmap::bar,
-        words::grouped,
     },
 };
 
@@ -44,7 +43,7 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
         return label("state", words, column);
     };
     let allowed = attempts(report);
-    let others = format!("{} in use by others", percent(report.occupied));
+    let others = format!("{} in use by others", notation::percent(report.occupied));
     label("attempts", &fitted(&[&allowed, &others], room), column);
     label("", &may_give_up(leasing.options().failure_rate), column);
     label("so far", &fitted(&done(report).each_ref().map(String::as_str), room), column);
@@ -66,7 +65,7 @@ pub fn bands(leasing: &Leasing, column: &mut TextColumn<'_>) {
         let open = bar_width.saturating_sub(filled.chars().count());
         let free = if column.theme.has_color() { " " } else { "." };
         let ground = column.theme.color(Role::Available);
-        let figures = [band.leased, band.resting, band.free()].map(grouped);
+        let figures = [band.leased, band.resting, band.free()].map(notation::grouped);
         let [leased, resting, left] = figures;
         column.line([
             Span::styled(format!("{name:<7} "), column.theme.style(Role::Text)),
@@ -84,20 +83,20 @@ pub fn narrow(leasing: &Leasing, column: &mut TextColumn<'_>) {
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
         let name = if class == Priority::Low { "shared" } else { class.name() };
-        let used = format!("{}/{}", grouped(band.leased), grouped(band.size));
+        let used = format!("{}/{}", notation::grouped(band.leased), notation::grouped(band.size));
         column.line([
             Span::styled(letter(class), column.theme.badge(role(class))),
             Span::raw(format!(" {name:<7}{used:>12}")),
         ]);
     }
-    let resting = format!("{} quarantined", grouped(report.resting.len() as u64));
+    let resting = format!("{} quarantined", notation::grouped(report.resting.len() as u64));
     column.text(&fitted(&[&resting, &attempts(report)], column.width()), Role::Dim);
 }
 
 /// Draws a few words, the most important first.
 pub fn tiny(leasing: &Leasing, column: &mut TextColumn<'_>) {
     if let Some(report) = leasing.report() {
-        column.text(&counted(report.leases.len() as u64, "lease"), Role::Text);
+        column.text(&notation::counted(report.leases.len() as u64, "lease"), Role::Text);
         column.text(&format!("{} quarantined", report.resting.len()), Role::Text);
     }
     column.text(&terms(leasing), Role::Dim);
@@ -126,31 +125,31 @@ fn rest(leasing: &Leasing) -> String {
 
 fn may_give_up(rate: f64) -> String {
     if rate > 0.0 {
-        format!("1 of {} may fail with a port free", grouped((1.0 / rate) as u64))
+        format!("1 of {} may fail with a port free", notation::grouped((1.0 / rate) as u64))
     } else {
         "none fails while a port is free".to_owned()
     }
 }
 
 fn seconds(time: Duration) -> String {
-    format!("{} s", time.as_secs_f64())
+    format!("{}s", time.as_secs_f64())
 }
 
 fn attempts(report: &PoolReport) -> String {
     if report.attempts_allowed == 0 {
         return "none: no port left in the shared band".to_owned();
     }
-    format!("at most {}", counted(report.attempts_allowed.into(), "attempt"))
+    format!("at most {}", notation::counted(report.attempts_allowed, "attempt"))
 }
 
 fn done(report: &PoolReport) -> [String; 5] {
     let counts = report.counts;
     let reported = |count: u64, what: &str| match count {
         0 => String::new(),
-        count => format!("{} {what}", grouped(count)),
+        count => format!("{} {what}", notation::grouped(count)),
     };
     [
-        format!("{} granted", grouped(counts.given)),
+        format!("{} granted", notation::grouped(counts.given)),
         reported(counts.released, "released"),
         reported(counts.reclaimed, "reclaimed"),
         reported(counts.refused, "binds refused"),

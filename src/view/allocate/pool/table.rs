@@ -6,13 +6,13 @@ use ratatui::text::Span;
 
 use crate::{
     app::pool::{Lease, PoolReport, Resting},
+    domain::notation,
     view::{
         Role,
         allocate::{
-            column::{TextColumn, counted, first_fitting},
+            column::{TextColumn, first_fitting},
             pool::{Scene, letter, role},
         },
-        words::{self, grouped},
     },
 };
 
@@ -26,7 +26,11 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let Some(report) = scene.leasing.report() else { return };
     let leases = report.leases.iter().filter(|lease| lease.is_held).count();
     let held = leases + report.resting.iter().filter(|resting| resting.is_held).count();
-    let limit = format!("{} of {} held", grouped(held as u64), grouped(report.hold_limit));
+    let limit = format!(
+        "{} of {} held",
+        notation::grouped(held as u64),
+        notation::grouped(report.hold_limit)
+    );
     column.rule(&heading(report), &limit);
     if report.leases.is_empty() && report.resting.is_empty() {
         column.text("none: a takes 1, A 10, f all; c sets the class", Role::Dim);
@@ -39,7 +43,7 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
         let cells = match entry {
             LeaseTableRow::Lease(lease) => {
-                let age = words::age(age(scene, lease.since));
+                let age = notation::duration(age(scene, lease.since));
                 let kind = if lease.is_held { "held" } else { "booked" };
                 let owner =
                     first_fitting(&owners(scene, lease.holder.pid), owner_width, column.theme);
@@ -63,11 +67,11 @@ pub fn narrow(scene: Scene<'_>, column: &mut TextColumn<'_>) {
         column.text("opening ...", Role::Dim);
         return;
     };
-    column.rule("Leases", &grouped(report.leases.len() as u64));
+    column.rule("Leases", &notation::grouped(report.leases.len() as u64));
     for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
         let cells = match entry {
             LeaseTableRow::Lease(lease) => {
-                let rest = format!("{:>6}", words::age(age(scene, lease.since)));
+                let rest = format!("{:>6}", notation::duration(age(scene, lease.since)));
                 (lease.port, Some(lease.class), String::new(), rest)
             }
             LeaseTableRow::Resting(resting) => {
@@ -83,8 +87,10 @@ fn stray_datagrams(resting: &Resting, width: usize, column: &TextColumn<'_>) -> 
     if resting.strays == 0 {
         return String::new();
     }
-    let words =
-        [counted(resting.strays, "stray datagram"), format!("{} stray", grouped(resting.strays))];
+    let words = [
+        notation::counted(resting.strays, "stray datagram"),
+        format!("{} stray", notation::grouped(resting.strays)),
+    ];
     first_fitting(&words, width, column.theme)
 }
 
@@ -99,8 +105,12 @@ pub fn holder(scene: Scene<'_>) -> String {
 fn heading(report: &PoolReport) -> String {
     let leases = report.leases.len() as u64;
     match report.resting.len() as u64 {
-        0 => format!("Leases {}", grouped(leases)),
-        resting => format!("Leases {} · quarantined {}", grouped(leases), grouped(resting)),
+        0 => format!("Leases {}", notation::grouped(leases)),
+        resting => format!(
+            "Leases {} · quarantined {}",
+            notation::grouped(leases),
+            notation::grouped(resting)
+        ),
     }
 }
 
@@ -145,7 +155,7 @@ fn age(scene: Scene<'_>, since: Duration) -> Duration {
 
 fn left(scene: Scene<'_>, resting: &Resting) -> String {
     let left = resting.until.saturating_sub(scene.leasing.clock(scene.sight.now));
-    words::age(Duration::from_secs(left.as_secs_f64().ceil() as u64))
+    notation::duration(Duration::from_secs(left.as_secs_f64().ceil() as u64))
 }
 
 /// Returns the names of a process from long to short; without a known name, only its pid.

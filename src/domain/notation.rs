@@ -1,0 +1,190 @@
+//! Formats counts, shares, durations, rates and processes. Screens, findings and text reports write
+//! them in no other way; JSON, CSV and metrics have plain numbers.
+
+use std::{fmt, time::Duration};
+
+use crate::domain::Text;
+
+/// Formats a number: `28,232`.
+pub fn grouped(number: impl Into<u64>) -> String {
+    let digits = number.into().to_string();
+    let mut text = String::with_capacity(digits.len() * 2);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Formats a count with its noun, given in the singular: `1 port`, `28,232 ports`, `2 processes`.
+pub fn counted(number: impl Into<u64>, noun: &str) -> String {
+    let number = number.into();
+    let ending = match number {
+        1 => "",
+        _ if noun.ends_with("ss") => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{ending}", grouped(number))
+}
+
+/// Formats a share of 0 to 1 with one digit after the point: `17.1 %`. Only 0 is `0 %`, and only 1
+/// is `100 %`: between them it shows `<0.1 %` and `>99.9 %`.
+pub fn percent(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent <= 0.0 => "0 %".to_owned(),
+        percent if percent >= 100.0 => "100 %".to_owned(),
+        percent if percent < 0.1 => "<0.1 %".to_owned(),
+        percent if percent >= 99.95 => ">99.9 %".to_owned(),
+        percent => format!("{percent:.1} %"),
+    }
+}
+
+/// Formats how many of the `whole` ports `part` are, like [`percent`]; `no ports` if there are none.
+pub fn percent_of(part: u32, whole: u32) -> String {
+    if whole == 0 {
+        return "no ports".to_owned();
+    }
+    percent(f64::from(part) / f64::from(whole))
+}
+
+/// Formats a share of 0 to 1 that is compared with an expected one: `0.003 %`, `36.57 %`.
+pub fn fine_percent(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent <= 0.0 => "0 %".to_owned(),
+        percent if percent < 0.0005 => "<0.001 %".to_owned(),
+        percent if percent < 0.0995 => format!("{percent:.3} %"),
+        percent if percent < 99.995 => format!("{percent:.2} %"),
+        percent if percent < 100.0 => ">99.99 %".to_owned(),
+        _ => "100 %".to_owned(),
+    }
+}
+
+/// Formats a duration in whole seconds: `7s`, `1m 12s`, `3h 10m`, `2d 04h`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let [minutes, hours, days] = [seconds / 60, seconds / 3600, seconds / 86_400];
+    match seconds {
+        ..60 => format!("{seconds}s"),
+        60..3600 => format!("{minutes}m {:02}s", seconds % 60),
+        3600..172_800 => format!("{hours}h {:02}m", minutes % 60),
+        _ => format!("{days}d {:02}h", hours % 24),
+    }
+}
+
+/// Formats an age or a forecast, in seconds, rounded to one unit: `12s`, `3m`, `5h`, `2d`.
+pub fn rounded(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 90.0 => format!("{seconds:.0}s"),
+        seconds if seconds < 5400.0 => format!("{:.0}m", seconds / 60.0),
+        seconds if seconds < 172_800.0 => format!("{:.0}h", seconds / 3600.0),
+        seconds => format!("{:.0}d", seconds / 86_400.0),
+    }
+}
+
+/// Formats a short measured time, with up to three digits before the point: `870ns`, `12.4µs`,
+/// `103ms`, `2.1s`.
+pub fn elapsed(time: Duration) -> String {
+    let nanoseconds = time.as_nanos() as f64;
+    let (value, unit) = match nanoseconds {
+        n if n < 1e3 => return format!("{n:.0}ns"),
+        n if n < 1e6 => (n / 1e3, "µs"),
+        n if n < 1e9 => (n / 1e6, "ms"),
+        n => (n / 1e9, "s"),
+    };
+    if value < 100.0 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
+}
+
+/// Formats a change per second: `+21/s`, `-3/s`, `+0.4/s`, `0/s`.
+pub fn rate(per_second: f64) -> String {
+    let digits = usize::from(per_second.abs() < 9.95);
+    let number = format!("{per_second:+.digits$}");
+    match number.strip_suffix(".0").unwrap_or(&number) {
+        "+0" | "-0" => "0/s".to_owned(),
+        number => format!("{number}/s"),
+    }
+}
+
+/// A process: `nginx[812]`, or `pid 812` if its name is not known.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedProcess<'a> {
+    pub name: Option<&'a Text>,
+    pub pid: u32,
+}
+
+impl fmt::Display for NamedProcess<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => write!(f, "{}[{}]", Quoted(name.as_str()), self.pid),
+            None => write!(f, "pid {}", self.pid),
+        }
+    }
+}
+
+/// A name, quoted unless it is plain, so that it cannot imitate a column.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain = |c: char| c.is_alphanumeric() || "._-+:@/\\{}…".contains(c);
+        if !self.0.is_empty() && self.0.chars().all(is_plain) {
+            f.write_str(self.0)
+        } else {
+            write!(f, "\"{}\"", self.0.replace('"', "\\u{22}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped_and_their_nouns_agree() {
+        assert_eq!(grouped(28_232u32), "28,232");
+        assert_eq!(counted(1u32, "port"), "1 port");
+        assert_eq!(counted(28_232u32, "port"), "28,232 ports");
+        assert_eq!(counted(0u32, "process"), "0 processes");
+    }
+
+    #[test]
+    fn only_nothing_is_0_percent_and_only_all_is_100() {
+        assert_eq!([0.0, 1.0].map(percent), ["0 %", "100 %"]);
+        assert_eq!([1e-9, 0.171, 0.9994].map(percent), ["<0.1 %", "17.1 %", "99.9 %"]);
+        assert_eq!([0.9996, 1.0 - 1e-9].map(percent), [">99.9 %", ">99.9 %"]);
+        assert_eq!(percent_of(1, 3), "33.3 %");
+        assert_eq!(percent_of(0, 0), "no ports");
+        assert_eq!(
+            [0.0, 1e-9, 3e-5, 0.3657, 0.999_99].map(fine_percent),
+            ["0 %", "<0.001 %", "0.003 %", "36.57 %", ">99.99 %"]
+        );
+    }
+
+    #[test]
+    fn a_duration_has_at_most_two_units() {
+        let of = |seconds| duration(Duration::from_secs(seconds));
+        assert_eq!([7, 72, 65].map(of), ["7s", "1m 12s", "1m 05s"]);
+        assert_eq!([11_400, 187_200].map(of), ["3h 10m", "2d 04h"]);
+        assert_eq!([45.0, 200.0, 7000.0, 180_000.0].map(rounded), ["45s", "3m", "2h", "2d"]);
+        let of = |nanoseconds| elapsed(Duration::from_nanos(nanoseconds));
+        assert_eq!([870, 12_400, 103_000_000].map(of), ["870ns", "12.4µs", "103ms"]);
+    }
+
+    #[test]
+    fn a_rate_has_a_sign_unless_it_is_zero() {
+        assert_eq!(
+            [21.0, -3.0, 0.4, 0.01, -0.01, 9.96].map(rate),
+            ["+21/s", "-3/s", "+0.4/s", "0/s", "0/s", "+10/s"]
+        );
+    }
+
+    #[test]
+    fn a_name_that_could_imitate_a_column_is_quoted() {
+        let named =
+            |name: &str| NamedProcess { name: Some(&Text::scrub(name)), pid: 812 }.to_string();
+        assert_eq!(named("nginx"), "nginx[812]");
+        assert_eq!(named("tmux: server"), "\"tmux: server\"[812]");
+        assert_eq!(NamedProcess { name: None, pid: 7 }.to_string(), "pid 7");
+    }
+}
