@@ -5,6 +5,7 @@ mod diagnose;
 mod exec;
 mod exit;
 mod explain;
+mod help;
 mod lab;
 mod namespaces;
 mod output;
@@ -20,7 +21,7 @@ mod tui;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::Parser as _;
+use clap::{Parser as _, error::ErrorKind};
 
 use crate::cli::{
     args::Arguments, exit::CommandEnd, output::OutputTarget, settings::CommandSettings,
@@ -30,19 +31,38 @@ use crate::cli::{
 /// the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = without_alias(&arguments).unwrap_or(arguments);
     let is_diagnose = arguments.get(1).is_some_and(|command| command == "diagnose");
     let failed = if is_diagnose { exit::UNKNOWN } else { exit::FAILED };
-    exit::code(apply(arguments), failed)
+    exit::code(apply(&arguments), failed)
 }
 
-fn apply(arguments: Vec<OsString>) -> anyhow::Result<CommandEnd> {
-    let arguments = match Arguments::try_parse_from(arguments) {
+/// Returns the arguments with an option for the words `help`, `help COMMAND` and `version`; None if
+/// they are other words.
+fn without_alias(arguments: &[OsString]) -> Option<Vec<OsString>> {
+    let [program, words @ ..] = arguments else { return None };
+    let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let options = match words[..] {
+        ["help"] => vec!["--help"],
+        ["help", command] => vec![command, "--help"],
+        ["version"] => vec!["--version"],
+        _ => return None,
+    };
+    Some([program.clone()].into_iter().chain(options.into_iter().map(OsString::from)).collect())
+}
+
+fn apply(typed: &[OsString]) -> anyhow::Result<CommandEnd> {
+    let arguments = match Arguments::try_parse_from(typed) {
         Ok(arguments) => arguments,
-        Err(help) if !help.use_stderr() => {
-            OutputTarget::StandardOutput.write(|out| write!(out, "{}", help.render()))?;
+        Err(shown) if !shown.use_stderr() => {
+            let text = match shown.kind() {
+                ErrorKind::DisplayHelp => help::render(typed),
+                _ => shown.render().to_string(),
+            };
+            OutputTarget::StandardOutput.write(|out| write!(out, "{text}"))?;
             return Ok(CommandEnd::Done);
         }
-        Err(error) => return Err(refusal::explain(&error).into()),
+        Err(error) => return Err(refusal::explain(&error, typed).into()),
     };
     match CommandSettings::try_from(arguments)? {
         CommandSettings::Live(settings) => {

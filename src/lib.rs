@@ -104,7 +104,11 @@ pub enum FindError {
     /// `attempts` attempts in a row failed; another attempt might have found a port. `free` is the
     /// number of free ports in the range. It is None if they were not counted: an [`Allocator`]
     /// does not count them.
-    #[error("gave up after {attempts} attempts in {range}; {}", free_ports(*.free))]
+    #[error(
+        "gave up after {} in {range}; {}",
+        domain::notation::counted(*.attempts, "attempt"),
+        free_ports(*.free)
+    )]
     GaveUp { attempts: u32, range: PortRange, free: Option<u32> },
     /// No port is left to try. Either all ports are reserved, or the strategy tries no port twice
     /// and has tried all, or the strategy looks for free ports first and found none.
@@ -228,7 +232,9 @@ impl AllocatorBuilder {
             None => Ok(()),
             Some(ports) => Err(HostError::new(
                 &format!("let the kernel choose a port of {}", self.range),
-                io::Error::other(format!("it does not reserve all of {ports}")),
+                io::Error::other(format!(
+                    "it skips only ip_local_reserved_ports, which does not contain all of {ports}"
+                )),
             )),
         }
     }

@@ -139,7 +139,7 @@ fn giving_up_says_how_many_ports_are_free_and_never_that_none_is() {
     }
     pictured("gave_up", &stage);
     let wide = text(&drawn(&stage, &DARK, 120, 40));
-    let words = "✗ gave up after 100 attempts · 164 of 16,384 ports free at the last scan · \
+    let words = "✗ failed after 100 attempts · 164 of 16,384 ports free at the last scan · \
                  with 1,374 attempts, 1 in a million fails\n";
     assert!(wide.ends_with(words), "{wide}");
 }
@@ -412,16 +412,16 @@ fn a_scan_shows_where_it_began_and_how_many_it_took() {
 fn the_screen_says_which_law_holds_and_where_there_is_none() {
     let words = |name: &str| text(&drawn(&choosing(name, 0.9), &DARK, 200, 60));
     for (name, figures, histogram) in [
-        ("random", "model: uniform tries at 90.0 % in use", "measured █  ◇ expected"),
+        ("random", "model: uniform attempts at 90.0 % in use", "█ measured  ◇ expected"),
         (
             "random-unique",
-            "model: uniform tries, no port twice, at 90.0 %",
-            "measured █  ◇ expected",
+            "model: uniform attempts, no port twice, at 90.0 %",
+            "█ measured  ◇ expected",
         ),
-        ("simple-random", "model: a scan from any port at 90.0 % in use", "measured █  ◇ expected"),
-        ("bitmap", "model: one attempt at 90.0 % in use", "measured █  ◇ expected"),
-        ("hash", "for hash on a", "measured █  no model"),
-        ("random-increment", "for random-increment on a", "measured █  no model"),
+        ("simple-random", "model: a scan from any port at 90.0 % in use", "█ measured  ◇ expected"),
+        ("bitmap", "model: one attempt at 90.0 % in use", "█ measured  ◇ expected"),
+        ("hash", "for hash on a", "█ measured  no model"),
+        ("random-increment", "for random-increment on a", "█ measured  no model"),
     ] {
         let picture = words(name);
         assert!(picture.contains(figures) && picture.contains(histogram), "{name}: {picture}");
@@ -437,7 +437,7 @@ fn a_failure_says_what_would_be_enough_only_where_a_law_tells_it() {
         }
         text(&drawn(&stage, &DARK, 160, 48)).lines().last().unwrap().to_owned()
     };
-    let start = "✗ gave up after 100 attempts · 164 of 16,384 ports free at the last scan";
+    let start = "✗ failed after 100 attempts · 164 of 16,384 ports free at the last scan";
     assert_eq!(gave_up("random"), format!("{start} · with 1,374 attempts, 1 in a million fails"));
     assert_eq!(gave_up("sequential"), start);
     assert_eq!(gave_up("linux-connect"), start);
@@ -454,7 +454,7 @@ fn an_allocation_without_any_attempt_says_why() {
     stage.report(delta);
     let picture = text(&drawn(&stage, &DARK, 120, 40));
     assert!(
-        picture.contains("✗ gave up: the strategy found no port to try · 0 of 16,384"),
+        picture.contains("✗ failed: the strategy found no port to try · 0 of 16,384"),
         "{picture}"
     );
     assert!(picture.contains("model: none where no port is free at 100 % in use"), "{picture}");

@@ -109,9 +109,15 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
         ("scan --range", "needs a value"),
         ("scan --protocol icmp", "tcp, udp, both"),
         ("scan --format yaml", "text, json, csv"),
-        ("scan --frobnicate", "see --help of the command"),
+        ("scan --frobnicate", "scan has no option '--frobnicate'"),
+        ("scan --xyz", "see 'portscope scan --help'"),
+        ("pick -count 3", "pick has no option '-count': did you mean '--count'?"),
+        ("scan 8080", "unexpected argument '8080': use --range 8080"),
+        ("diagnos", "unknown command 'diagnos': did you mean 'diagnose'?"),
+        ("explian 8080", "unknown command 'explian': did you mean 'explain'?"),
+        ("race-worker", "race-worker is started by 'lab --race'"),
         ("scan extra", "unexpected argument 'extra'"),
-        ("explain", "missing argument <PORT>"),
+        ("explain", "missing argument <PORT>: see 'portscope explain --help'"),
         ("explain 0", "1 to 65535"),
         ("explain 65536", "1 to 65535"),
         ("explain -1", "1 to 65535"),
@@ -119,7 +125,7 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
         ("explain 80 443", "unexpected argument '443'"),
         ("explain 80 --address nowhere", "127.0.0.1"),
         ("explain 80 --format csv", "text, json"),
-        ("explain 80 --output=", "needs a value"),
+        ("explain 80 --output=", "invalid value '' for --output: expected a file"),
         ("--ascii diagnose", "must come first"),
         ("pick --format csv", "text, json"),
         ("pick --strategy best", "random"),
@@ -127,9 +133,13 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
         ("pick --range 0-7", "use 1-7"),
         ("pick --range 50-40", "use 40-50"),
         ("pick --max-attempts 0", "1 to 4294967295"),
-        ("pick --count 0", "1 to 4294967295"),
-        ("pick --count 5 --range 1-4", "1 to 4"),
-        ("pick --seed 9007199254740992", "9007199254740991"),
+        ("pick --count 0", "1 to 65535"),
+        ("pick --block 65536", "1 to 65535"),
+        (
+            "pick --count 5 --range 1-4",
+            "invalid value '5' for --count: expected 1 to 4 (range 1-4 has 4 ports)",
+        ),
+        ("pick --seed 9007199254740992", "below 2^53"),
         ("pick --address nowhere", "127.0.0.1"),
         ("--interval 0", "0.1 to 3600"),
         ("--theme pink", "auto, dark, light, high-contrast, high-contrast-light"),
@@ -520,7 +530,7 @@ fn giving_up_tells_how_many_ports_are_in_fact_free() {
         });
         let gave_up = outputs.into_iter().find(|output| output.status.code() == Some(1)).unwrap();
         let reported = "portscope: gave up after 1 attempt · 1 of 2 ports of the range that are not \
-                    reserved (ip_local_reserved_ports) are free\n";
+                    reserved (ip_local_reserved_ports) is free\n";
         assert_eq!((stdout(&gave_up), stderr(&gave_up)), ("", reported));
         let reserved = run("pick --range 40003-40009".split(' '));
         assert_eq!(reserved.status.code(), Some(1));
@@ -596,7 +606,7 @@ fn a_block_is_of_neighbours_and_avoids_what_is_taken() {
         assert!(stderr(&none).contains(reported), "{}", stderr(&none));
         let none = json(&picked("--range 20000-20009 --exclude 20005 --block 6 --format json"));
         assert_eq!(none["error"]["kind"], "no-block");
-        assert!(stderr(&picked("--block 11 --range 20000-20009")).contains("use 1 to 10"));
+        assert!(stderr(&picked("--block 11 --range 20000-20009")).contains("expected 1 to 10"));
         assert_eq!(picked("--block 2 --count 2").status.code(), Some(2));
     });
 }

@@ -271,7 +271,7 @@ fn without_a_port_the_program_is_not_started_and_the_code_is_75() {
         assert!(is_reported && reported.lines().count() == 1, "{reported}");
         let two = run("--range 50000-50001 --count 2 --max-attempts 3", &touch);
         assert_eq!(two.status.code(), Some(75));
-        assert!(stderr(&two).contains("1 of 2 ports of the range are free"), "{}", stderr(&two));
+        assert!(stderr(&two).contains("1 of 2 ports of the range is free"), "{}", stderr(&two));
         namespace::set_sysctl("ip_local_reserved_ports", "50002");
         let reserved = run("--range 50002", &touch);
         assert_eq!(reserved.status.code(), Some(75));
@@ -308,10 +308,10 @@ fn bad_usage_is_2_in_one_line_and_nothing_is_started() {
         ("exec --", "portscope exec -- ./server"),
         ("exec sh", "portscope exec -- sh"),
         ("exec sh -- true", "unexpected argument 'sh': put COMMAND after --"),
-        ("exec --format json -- true", "unknown option '--format'"),
-        ("exec --output x -- true", "unknown option '--output'"),
-        ("exec --count 0 -- true", "1 to 4294967295"),
-        ("exec --count 2 --range 9 -- true", "use 1 to 1"),
+        ("exec --format json -- true", "exec has no option '--format'"),
+        ("exec --output x -- true", "exec has no option '--output'"),
+        ("exec --count 0 -- true", "1 to 65535"),
+        ("exec --count 2 --range 9 -- true", "for --count: expected 1 (range 9-9 has 1 port)"),
         ("exec --range 0 -- true", "1 to 65535"),
         ("exec --strategy best -- true", "random"),
         ("exec --netns nowhere -- true", "unknown network namespace 'nowhere'"),

@@ -74,8 +74,9 @@ fn three_processes_of_one_name_that_leak_are_one_finding() {
     assert_eq!(
         summaries,
         [
-            "holder, 3 processes: 100 each in CLOSE-WAIT, 300 of their 300 sockets",
-            "other[40] leaves 100 of its 100 sockets in CLOSE-WAIT",
+            "holder, 3 processes: 100 each in CLOSE-WAIT, 300 of their 300 sockets, to \
+             10.0.3.17:443",
+            "other[40] leaves 100 of its 100 sockets in CLOSE-WAIT, to 10.0.3.17:443",
         ]
     );
     assert_eq!(pids(&leaks[0]), ["31", "32", "33"]);
@@ -84,9 +85,7 @@ fn three_processes_of_one_name_that_leak_are_one_finding() {
 
     let bound = findings("bound-inactive-leak", &workers, &machine(&workers, State::Bound));
     assert_eq!(bound.len(), 2);
-    assert!(
-        bound[0].summary.starts_with("holder, 3 processes: 100 each, 300 bound ports of the range")
-    );
+    assert!(bound[0].summary.starts_with("holder, 3 processes: 300 ports of the range (100 each)"));
     assert_eq!(pids(&bound[0]), ["31", "32", "33"]);
 }
 

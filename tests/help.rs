@@ -129,7 +129,7 @@ fn each_state_stands_on_its_page_with_its_letter_and_a_sentence() {
 #[test]
 fn each_kind_of_free_port_and_each_mark_has_a_sentence() {
     let map = whole(&page(dark(), (80, 24), "2", HelpPage::States));
-    for name in ["· available", "x reserved", "system 0-1023", "outside", "block", "cursor"] {
+    for name in ["· free", "x reserved", "system 0-1023", "outside", "block", "cursor"] {
         assert!(map.contains(name), "{name}: {map}");
     }
     let allocate = whole(&page(dark(), (80, 24), "4", HelpPage::States));
@@ -148,7 +148,7 @@ fn each_kind_of_free_port_and_each_mark_has_a_sentence() {
 fn each_lens_tells_its_letters_where_there_is_room_else_the_chosen_one_does() {
     let large = whole(&page(dark(), (120, 40), "2", HelpPage::States));
     for lens in
-        ["state the letters", "owner a to g", "protocol t TCP", "parity e even", "density 1 <12"]
+        ["state letters above", "owner a to g", "protocol t TCP", "parity e even", "density 1 <12"]
     {
         assert!(large.contains(lens), "{lens}: {large}");
     }
@@ -255,10 +255,10 @@ fn the_footer_of_a_small_terminal_names_what_matters_first() {
         let buffer = Session::of(&busy(), dark(), 80, 24).press(keys).draw();
         line(&buffer, 0, 80, 23)
     };
-    let map = " hjkl move  + - zoom  e range  a all  c C lens  w b used  g port  ? help  q quit";
+    let map = " hjkl move  + - zoom  e range  a all  c C lens  g port  ? help  q quit";
     assert_eq!(footer("").trim_end(), map);
     let allocate = footer("4");
-    let kept = ["Space run/pause", ". step", "[ ] speed", "t simulated", "? help", "q quit"];
+    let kept = ["Space run/pause", ". step", "[ ] speed", "t real/simulated", "? help", "q quit"];
     assert!(kept.iter().all(|label| allocate.contains(label)), "{allocate}");
 }
 

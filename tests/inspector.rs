@@ -137,7 +137,7 @@ fn what_is_under_the_pointer_comes_before_the_cursor() {
     let inspector = shown(&session);
     assert!(inspector.contains("Port 5432 under the pointer"), "{inspector}");
     assert!(inspector.contains("registered for postgresql"), "{inspector}");
-    assert!(inspector.contains("block 5432-5439: 1 of 8 used"), "{inspector}");
+    assert!(inspector.contains("block 5432-5439: 1 of 8 in use"), "{inspector}");
     let small = shown(&hovered(watched(dark(), 80, 24).press("g49152\n"), range(22, 22)));
     assert!(
         small.starts_with("  22  1 socket · under the pointer · registered for ssh"),

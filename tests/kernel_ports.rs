@@ -87,7 +87,7 @@ fn the_port_of_a_tunnel_is_held_by_the_kernel_until_its_interface_is_down() {
         let attempt = trace("pick --protocol udp --range 8472 --max-attempts 1 --trace");
         assert!(attempt.contains("in-use (udp EADDRINUSE)") && attempt.contains("kernel: VXLAN"));
         let refusal = trace("pick --protocol udp --range 8472");
-        assert_eq!(refusal, "portscope: 8472 is in use by kernel: VXLAN tunnel vx0\n");
+        assert_eq!(refusal, "portscope: 8472 is in use by the kernel: VXLAN tunnel vx0\n");
 
         assert!(run("ip link set vx0 down"));
         assert!(UdpSocket::bind(("0.0.0.0", 8472)).is_ok());
@@ -123,7 +123,7 @@ fn a_tunnel_inside_the_range_is_a_service_to_reserve() {
         if !add_vxlan("vx0", 7, 48_472) {
             return;
         }
-        let words = ["udp 48472 VXLAN tunnel vx0", "ip_local_reserved_ports=48472"];
+        let words = ["UDP 48472 VXLAN tunnel vx0", "ip_local_reserved_ports=48472"];
         Judge::now().one("listener-in-range", Severity::Notice, &words);
         set_sysctl("ip_local_reserved_ports", "48472");
         Judge::now().silent("listener-in-range");
@@ -220,7 +220,7 @@ fn a_connection_to_itself_is_named_by_explain() {
         for words in [
             "ESTABLISHED on 127.0.0.1:40002 → 127.0.0.1:40002, connected to itself",
             "To free it: ESTABLISHED, connected to itself:",
-            "`ss --kill` frees it at once",
+            "`ss --kill` ends a connection at once",
         ] {
             assert!(text.contains(words), "{words:?} is not in {text}");
         }

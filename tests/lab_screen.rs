@@ -142,7 +142,7 @@ fn strategies_stand_side_by_side_with_their_figures_beside_the_law() {
             picture.contains("simulated, clustered") && picture.contains("90.0 %"),
             "{picture}"
         );
-        assert!(picture.contains("maps show a sample"), "{picture}");
+        assert!(picture.contains("every 400ms"), "{picture}");
     }
     let mut session = lab(&sixteen(), (80, 24));
     say(&mut session, &report);
@@ -192,7 +192,7 @@ fn what_a_strategy_builds_by_itself_is_its_own_occupancy() {
     let mut session = lab(&dark(), (160, 48)).press("d");
     tell_of_picked(&mut session, Pattern::Built, 0.3, 2);
     let picture = pictured("built", &session);
-    assert!(picture.contains("simulated, built"), "{picture}");
+    assert!(picture.contains("simulated, filled by the strategy"), "{picture}");
 }
 
 #[test]

@@ -173,12 +173,13 @@ fn only_the_lens_that_is_on_is_counted() {
 
 #[test]
 fn the_legend_names_its_lens_and_cuts_no_word() {
-    let words = "state owner protocol age parity density available reserved in range LISTEN \
-                 ESTABLISHED TIME-WAIT closing BOUND UDP TCP only both a block even odd older than \
-                 this session kernel payments-api nginx none visible pid 4121 812 < > s min h d % few \
-                 under over half full connect no connections eligible never chosen used left → to TIME-WAIT) \
-                 connected it listening bound suspected first bind to \
-                 [::], free in use unknown · x : ░ ▒ ▓ █ + e o u t b a c f g 1 2 3 4 5 6 7 8 9";
+    let words = "state owner protocol age parity density free reserved in range LISTEN \
+                 ESTABLISHED TIME-WAIT closing BOUND UDP TCP only both mixed block even odd \
+                 older than this session kernel payments-api nginx none visible pid 4121 812 \
+                 < > s min h d % few under over half full connect no connections eligible never \
+                 chosen left → to use, up of them reusable (TIME-WAIT) connected likely bound \
+                 bind ports blocks filled [::], in use unknown · x : ░ ▒ ▓ █ + e o u t b a c f \
+                 g 1 2 3 4 5 6 7 8 9";
     let known: BTreeSet<&str> = words.split_whitespace().collect();
     for (columns, rows) in [(80, 24), (100, 30), (120, 40), (200, 60)] {
         let mut session = Session::new(columns, rows);

@@ -299,7 +299,7 @@ fn a_namespace_that_was_asked_for_is_named_in_every_series() {
     assert!(value(&series, "portscope_cpu_seconds", &[("network_namespace", "box0")]).is_some());
 
     // A process may end before its namespace does.
-    let name = NamespaceName { text: Text::scrub("pid 7 (sleep)"), is_registered: false };
+    let name = NamespaceName { text: Text::scrub("sleep[7]"), is_registered: false };
     let mut sample = named_sample((&narrow(64).build(), 0));
     let machine = Arc::make_mut(&mut sample.snapshot.machine);
     (machine.namespace_name, machine.network_namespace) = (Some(name), Some(4_026_531_833));

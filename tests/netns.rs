@@ -110,7 +110,7 @@ fn sockets_of_another_namespace_have_their_owners() {
         assert_eq!((&owner["pid"], &owner["name"]), (&other.sleeper.pid().into(), &"sleep".into()));
         let host = &scan["host"];
         assert_eq!(host["network_namespace"], other.id);
-        assert_eq!(host["network_namespace_name"], format!("pid {pid} (sleep)"));
+        assert_eq!(host["network_namespace_name"], format!("sleep[{pid}]"));
         let path = format!("/proc/{pid}/ns/net");
         assert_eq!(
             ports(&json(&run(["scan", "--format", "json", "--netns", &path]))),
@@ -162,7 +162,7 @@ fn all_lists_each_namespace_once_and_names_what_it_could_not_see() {
 fn all_as_text_is_a_table_under_a_heading_for_each() {
     between(|other| {
         let output = run(["scan", "--netns", "all", "--range", "40010", "--no-owners"]);
-        let heading = format!("namespace pid {} (sleep) (net {})", other.pid(), other.id);
+        let heading = format!("namespace sleep[{}] (net {})", other.pid(), other.id);
         let tables: Vec<_> = stdout(&output).split("\n\n").collect();
         let table = tables.iter().find(|table| table.lines().next() == Some(&heading)).unwrap();
         let lines: Vec<_> = table.lines().collect();
@@ -232,9 +232,9 @@ fn the_screen_shows_the_other_namespace_and_its_allocator_binds_there() {
 #[test]
 fn what_is_no_network_namespace_is_told_in_one_line() {
     between(|other| {
-        let known = format!("pid {} (sleep)", other.pid());
+        let known = format!("sleep[{}]", other.pid());
         assert_refused(&run(["scan", "--netns", "no\u{1b}[2Jsuch"]), 2, "'no\\u{1b}[2Jsuch'");
-        assert_refused(&run(["scan", "--netns", "4294967295"]), 2, "unknown network namespace");
+        assert_refused(&run(["scan", "--netns", "4294967295"]), 2, "no process 4294967295");
         assert_refused(&run(["scan", "--netns", "/nowhere"]), 2, "unknown network namespace");
         for path in ["/dev/null", "/proc/self/exe", "/proc/self/status"] {
             assert_refused(&run(["scan", "--netns", path]), 2, "is not a network namespace");

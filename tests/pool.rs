@@ -161,7 +161,7 @@ fn a_machine_without_descriptors_is_not_a_full_one() {
     let (mut pool, machine) = pool(setup(1000, Bands::default(), Quarantine::Time(REST)));
     machine.0.borrow_mut().broken = Some(Errno::EMFILE);
     let refused = take(&mut pool, at(0), Priority::Low).unwrap_err();
-    let words = "gave up after 1 attempts, 999 ports not tried; udp refused by EMFILE";
+    let words = "failed after 1 attempt, 999 ports not tried; udp refused by EMFILE";
     assert_eq!(refused.to_string().to_lowercase(), words.to_lowercase());
     machine.0.borrow_mut().broken = None;
     assert!(take(&mut pool, at(0), Priority::Low).is_ok());

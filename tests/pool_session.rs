@@ -383,7 +383,7 @@ fn bands_larger_than_the_range_are_refused_before_anything_is_asked() {
     let mut session = Session::open();
     session.set(PoolField::Normal, "16384");
     assert_eq!(asked(session.press(ESCAPE)), [Ask::Close]);
-    assert_eq!(session.notice(), "bands need 16512 ports, range has 16384: change them (o)");
+    assert_eq!(session.notice(), "bands need 16,512 ports, range has 16,384: change them (o)");
     assert_eq!(session.keys("a"), []);
     session.set(PoolField::Normal, "0");
     opened(&asked(session.press(ESCAPE)));

@@ -171,7 +171,7 @@ fn a_released_port_rests_before_it_is_given_again() {
         let refused = session.take(Priority::Low, 1);
         assert_eq!(
             trouble(&refused),
-            "no port left for class low: 0 leased, 1 quarantined, 0 in use by others"
+            "no port left for class low: 0 leased, 1 in quarantine, 0 in use by others"
         );
         let over = session.until(|report| report.resting.is_empty());
         assert!(over.now >= released.resting[0].until);
@@ -238,7 +238,7 @@ fn a_tenant_that_is_none_gets_nothing_and_is_named() {
     on_a_fresh_machine(|| {
         let holder = Some(u32::MAX);
         let (session, first) = Session::on(LinuxHost::new(), PoolPlan { holder, ..plan(16) });
-        let words = "process 4294967295 does not exist and cannot hold leases";
+        let words = "process 4294967295 does not exist: it cannot hold leases";
         assert_eq!(trouble(&first), words);
         let refused = session.take(Priority::Low, 1);
         assert_eq!((refused.leases.len(), trouble(&refused)), (0, words));
@@ -267,7 +267,7 @@ fn no_more_is_held_than_the_plan_allows() {
         assert_eq!(first.hold_limit, 5, "a tenth of what others leave");
         let report = session.take(Priority::Low, 10);
         assert_eq!(report.leases.len(), 5);
-        let words = "5 of 10 leased: hold limit reached: 5 ports are held";
+        let words = "5 of 10 leased: hold limit reached: 5 ports held";
         assert_eq!(trouble(&report), words);
     });
 }

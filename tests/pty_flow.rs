@@ -187,7 +187,7 @@ fn twenty_columns_and_five_rows_tell_the_truth() {
         let mut session = Session::start_sized(20, 5, &[]);
         session.wait_for_text("OK  UDP 1.0 %");
         session.send(b"2");
-        session.wait_for_text("1.0 % occupied");
+        session.wait_for_text("1.0 % in use");
         session.wait_for_text("quit");
         session.send(b"q");
         assert!(session.wait_for_end().status.success());

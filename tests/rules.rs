@@ -190,7 +190,7 @@ fn a_range_that_bind_filled_is_critical_for_every_destination() {
         assert_eq!(stage.errno_of_connect(1), Some(Errno::ADDRNOTAVAIL));
         let look = Look::now();
         look.one("range-exhausted", Severity::Critical, &["64 of 64 ports", "EADDRINUSE", &own()]);
-        look.one("bound-inactive-leak", Severity::Critical, &["64 bound ports", &own(), "0 ports"]);
+        look.one("bound-inactive-leak", Severity::Critical, &["64 ports", &own(), "0 ports"]);
         drop(held);
         let look = Look::now();
         look.silent("range-exhausted");
@@ -224,7 +224,7 @@ fn time_wait_that_may_not_be_reused_exhausts_a_destination() {
         let look = Look::now();
         let words = ["127.0.0.1:5000", "none left", "tcp_tw_reuse=1", "keep-alive"];
         look.one("destination-exhausted", Severity::Critical, &words);
-        let words = ["64 of 64 used ports in TIME-WAIT", "(tcp_tw_reuse 0)", "keep-alive"];
+        let words = ["64 of 64 used ports are in TIME-WAIT", "(tcp_tw_reuse 0)", "keep-alive"];
         let pile = look.one("time-wait-pile", Severity::Warning, &words);
         assert_eq!(figure(pile, "reusable"), &Figure::Count(0));
         // TIME-WAIT of one moment does not show whether connect() chose the ports.
@@ -370,7 +370,7 @@ fn from_half_use_on_a_destination_is_in_the_slow_zone() {
         Look::now().silent("slow-zone");
         held.extend(stage.connections(0, 40));
         let look = Look::now();
-        let words = ["127.0.0.1:5000", "1,000 even ports", "at least about 0.", &own()];
+        let words = ["127.0.0.1:5000", "1,000 even ports", "at least 0.", &own()];
         let finding = look.one("slow-zone", Severity::Warning, &words);
         assert_eq!(figure(finding, "available"), &Figure::Count(990));
         look.silent("destination-exhausted");

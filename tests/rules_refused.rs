@@ -250,7 +250,7 @@ fn a_full_syn_queue_without_cookies_is_critical_and_no_full_accept_queue() {
         flood.connect(8);
         let finding = look_until_found(&mut judge, &before, "syn-queue-full");
         let words = [
-            "the SYN queue of 127.0.0.1:5000 is full",
+            "on 127.0.0.1:5000 is full",
             "13 half-open",
             "SYN cookies off",
             "tcp_max_syn_backlog 16",

@@ -121,7 +121,8 @@ fn a_pid_that_comes_in_pieces_is_taken_as_a_whole() {
         stream.write_all(b" ").unwrap();
         stream.write_all(pid.as_bytes()).unwrap();
         assert_eq!(answer(&mut stream), b"20000\n");
-        until("it is told", || server.reported().contains(&format!("port 20000, pid {pid}\n")));
+        let reported = format!("port 20000, sleep[{pid}]\n");
+        until("it is told", || server.reported().contains(&reported));
     });
 }
 
@@ -137,7 +138,8 @@ fn a_kernel_thread_gets_no_port() {
         let server = Server::start(&folder.path("s"), &["--range", "20000", "--trace"]);
         for pid in threads {
             assert_eq!(server.lease(pid), None, "{pid}");
-            let reported = format!("pid {pid} refused: a lease of pid {pid} would never end");
+            let refused = format!("pid {pid} refused: a lease of pid {pid} would never end");
+            let reported = format!("{refused}: kernel threads do not exit\n");
             until("it is told", || server.reported().contains(&reported));
         }
         assert_eq!(server.lease(LeaseHolder::new().pid()), Some(20_000));

@@ -131,8 +131,10 @@ fn a_pid_of_a_container_is_leased_to_the_process_that_it_names_there() {
         // The client itself, its parent, and a process beside it.
         for (asked, inside) in [("self", 3), ("1", 1), ("2", 2)] {
             let port = container.lease(asked).unwrap();
-            let reported = format!("port {port}, pid {}\n", container.here(inside));
-            until("it is told", || server.reported().contains(&reported));
+            let holder = format!("[{}]", container.here(inside));
+            let is_reported =
+                |line: &str| line.contains(&format!("port {port}, ")) && line.ends_with(&holder);
+            until("it is told", || server.reported().lines().any(is_reported));
         }
         drop(container);
         let released = || server.reported().matches("released: its process has exited").count();

@@ -179,8 +179,8 @@ fn kernel_bind_keeps_to_the_range_and_says_so_where_the_kernel_does_not_use_all_
 
         let outside = pick("kernel-bind", "--range 61000-65535");
         assert_eq!((outside.status.code(), outside.stdout.len()), (Some(2), 0));
-        let words = "could not let the kernel choose a port of 61000-65535: \
-                     it chooses only from ip_local_port_range 32768-60999";
+        let words = "--strategy kernel-bind chooses only ports of ip_local_port_range 32768-60999: \
+                     got --range 61000-65535";
         assert!(said(&outside).contains(words), "{}", said(&outside));
 
         set_sysctl("ip_local_port_range", "32768 49155");

@@ -78,19 +78,19 @@ impl AllocatorRow {
 pub const ALLOCATORS: &[AllocatorRow] = &[
     AllocatorRow::new(
         "random",
-        "uniform over the range, with replacement, limited attempts (exo)",
+        "random ports of the range, up to the limit of attempts",
         Order::Replacement,
         |_| Box::new(Random),
     ),
     AllocatorRow::new(
         "random-unique",
-        "uniform over the range, no port twice",
+        "random ports of the range, none twice",
         Order::Shuffled,
         |_| Box::new(RandomUnique::default()),
     ),
     AllocatorRow::new(
         "exo-history",
-        "as random-unique, skipping the last 20 ports allocated (as exo did)",
+        "like random-unique, but none of the last 20 allocated ports",
         Order::Shuffled,
         |_| Box::new(ExoHistory::default()),
     ),
@@ -99,37 +99,37 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
     }),
     AllocatorRow::new(
         "next-fit",
-        "the next free port after the last one allocated (Docker)",
+        "the next free port after the last allocated one (Docker)",
         Order::Fixed,
         |_| Box::new(NextFit::default()),
     ),
     AllocatorRow::new(
         "simple-random",
-        "a random start, then consecutive ports (RFC 6056, algorithm 1)",
+        "random start, then consecutive ports (RFC 6056 algorithm 1)",
         Order::Scan,
         |_| Box::new(SimpleRandom::default()),
     ),
     AllocatorRow::new(
         "random-retry",
-        "random ports, as many attempts as the range has ports (RFC 6056, algorithm 2)",
+        "random, as many attempts as ports (RFC 6056 algorithm 2)",
         Order::Replacement,
         |_| Box::new(RandomRetry::default()),
     ),
     AllocatorRow::new(
         "hash",
-        "a counter from a hashed offset for each destination (RFC 6056, algorithm 3)",
+        "counter plus hash of the destination (RFC 6056 algorithm 3)",
         Order::Fixed,
         |_| Box::new(Hash::default()),
     ),
     AllocatorRow::new(
         "double-hash",
-        "as hash, with a table of counters (RFC 6056, algorithm 4)",
+        "like hash, with a table of counters (RFC 6056 algorithm 4)",
         Order::Fixed,
         |_| Box::new(DoubleHash::default()),
     ),
     AllocatorRow::new(
         "random-increment",
-        "random steps of 1 to 500 upwards (RFC 6056, algorithm 5)",
+        "random steps of 1 to 500 upwards (RFC 6056 algorithm 5)",
         Order::Unknown,
         |_| Box::new(RandomIncrement::default()),
     ),
@@ -144,7 +144,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
     },
     AllocatorRow::new(
         "linux-connect",
-        "the search of Linux's connect(): every second port first, steps of 2 to 16 (a model)",
+        "Linux's connect(): every second port first (simulated)",
         Order::Fixed,
         |_| Box::new(LinuxConnect::default()),
     ),
@@ -152,14 +152,14 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
         needs_sight: true,
         ..AllocatorRow::new(
             "bitmap",
-            "random among the ports that are free in a snapshot, verified by bind()",
+            "random among ports free in a snapshot, verified by bind()",
             Order::OnlyFree,
             |_| Box::new(Bitmap::default()),
         )
     },
     AllocatorRow::new(
         "banded",
-        "a random start above a static band, then below it (Kubernetes)",
+        "random start above a static band, then below it (Kubernetes)",
         Order::Fixed,
         |tuning| Box::new(Banded::new(tuning.band)),
     ),
@@ -168,7 +168,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
 /// Error: the static band leaves no ports above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a static band of {band} ports is too large: expected 0 to {} ({range} has {candidates} ports)",
+    "invalid static band of {band} ports: expected 0 to {}, range {range} has {candidates} ports",
     candidates.saturating_sub(1)
 )]
 pub struct BandTooLarge {

@@ -216,7 +216,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         ],
         contexts: MAP,
         label: "zoom",
-        help: "zoom at the cursor, up to one port per cell; also the wheel",
+        help: "zoom at the cursor, up to one port per block; also the wheel",
     },
     KeyCommand {
         keys: "e",
@@ -240,18 +240,18 @@ pub const COMMANDS: &[KeyCommand] = &[
         help: "next, previous lens: what colours mean",
     },
     KeyCommand {
-        keys: "w b",
-        bindings: &[(Key::Char('w'), Action::NextRun), (Key::Char('b'), Action::PreviousRun)],
-        contexts: MAP,
-        label: "used",
-        help: "next, previous run of occupied ports",
-    },
-    KeyCommand {
         keys: "g",
         bindings: &[(Key::Char('g'), Action::OpenGoTo)],
         contexts: MAP,
         label: "port",
         help: "go to a port: digits, then Enter",
+    },
+    KeyCommand {
+        keys: "w b",
+        bindings: &[(Key::Char('w'), Action::NextRun), (Key::Char('b'), Action::PreviousRun)],
+        contexts: MAP,
+        label: "next in use",
+        help: "next, previous run of ports in use",
     },
     KeyCommand {
         keys: "f",
@@ -278,7 +278,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         keys: "r",
         bindings: &[(Key::Char('r'), Action::ScanNow)],
         contexts: LISTS_AND_MAP,
-        label: "refresh",
+        label: "scan now",
         help: "scan now",
     },
     KeyCommand {
@@ -348,7 +348,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         keys: "t",
         bindings: &[(Key::Char('t'), own(AllocationAction::ToggleSite))],
         contexts: ALLOCATE,
-        label: "simulated",
+        label: "real/simulated",
         help: "switch between this machine and a simulated occupancy (90 %)",
     },
     KeyCommand {
@@ -469,7 +469,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         keys: "t",
         bindings: &[(Key::Char('t'), own(AllocationAction::ToggleSite))],
         contexts: POOL,
-        label: "simulated",
+        label: "real/simulated",
         help: "new pool on this machine or on the simulated occupancy",
     },
     KeyCommand {
@@ -551,7 +551,7 @@ pub const COMMANDS: &[KeyCommand] = &[
             (Key::Right, Action::Move(Move::Right)),
         ],
         contexts: LAB,
-        label: "column",
+        label: "select",
         help: "previous, next column; also arrows",
     },
     KeyCommand {
@@ -582,8 +582,8 @@ pub const COMMANDS: &[KeyCommand] = &[
         keys: "d",
         bindings: &[(Key::Char('d'), lab(LabAction::NextPattern))],
         contexts: LAB,
-        label: "pattern",
-        help: "distribution of the occupied ports: uniform, clustered, built",
+        label: "distribution",
+        help: "distribution of the ports in use: uniform, clustered, built",
     },
     KeyCommand {
         keys: "x X",
@@ -599,7 +599,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         keys: "t",
         bindings: &[(Key::Char('t'), lab(LabAction::ToggleSite))],
         contexts: LAB,
-        label: "real",
+        label: "real/simulated",
         help: "switch between a simulation and real binds on this machine",
     },
     KeyCommand {
@@ -892,7 +892,7 @@ mod tests {
     }
 
     #[test]
-    fn help_and_quit_stand_last_in_the_footer() {
+    fn help_and_quit_are_last_in_the_footer() {
         for context in [Context::Map, Context::Allocate, Context::Lab, Context::Race, Context::Pool]
         {
             let labels: Vec<_> = here(context).map(|c| c.label).filter(|l| !l.is_empty()).collect();

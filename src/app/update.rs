@@ -496,6 +496,15 @@ impl App {
         self.recount_lens();
     }
 
+    /// The name of the process that the command line named, as long as no process with this name
+    /// has a socket. None: it was found, the processes are not known yet, or the cursor was moved.
+    pub fn missing_process(&self) -> Option<&str> {
+        match &self.find {
+            Some(Find::Process(name)) if !self.processes.is_empty() => Some(name),
+            _ => None,
+        }
+    }
+
     /// Moves the cursor to the port or process that the command line named, as soon as it is found.
     fn follow_find(&mut self) {
         let Some(scan) = &self.scan else { return };

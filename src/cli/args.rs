@@ -1,25 +1,26 @@
 //! The arguments as clap parses them. Does not interpret them: `settings` does.
+//!
+//! The help of an option is one line. `help` has what needs more room.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::ffi::OsString;
 
-use clap::{
-    Args, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValue, PossibleValuesParser},
-};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 
-use crate::allocator::ALLOCATORS;
+use crate::{allocator::ALLOCATORS, cli::help};
 
-/// Show how TCP and UDP ports are used and allocated, and why they run out.
+/// The commands that help lists.
+pub const COMMANDS: [&str; 7] = ["scan", "diagnose", "explain", "pick", "exec", "serve", "lab"];
+
 #[derive(Debug, Parser)]
 #[command(
     name = "portscope",
     bin_name = "portscope",
     version,
+    about = help::ABOUT,
+    after_long_help = help::root(),
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
-    max_term_width = 80,
-    after_help = "Exit codes: 0 success, 1 negative result (no port found, port not in use), 2 \
-                  error. With diagnose: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+    max_term_width = 80
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -31,71 +32,28 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print one snapshot of all sockets and their owners
+    #[command(after_long_help = help::scan())]
     Scan(ScanArguments),
-    /// Check for port exhaustion: destination, process and remedy
-    #[command(
-        after_help = "Scans twice, --sample seconds apart, to measure rates; once per second if \
-                      SECONDS is above 1. The result applies to one network namespace: that of the \
-                      caller, or each of --netns.\n\n\
-                      Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (usage error, or sockets \
-                      could not be listed)."
-    )]
+    /// Show which destination and process exhaust the ports, and what to do
+    #[command(after_long_help = help::DIAGNOSE)]
     Diagnose(DiagnoseArguments),
     /// Show what uses a port, what that blocks, and what would free it
-    #[command(
-        after_help = "With --probe, a bind with a reuse option may receive a datagram that arrives \
-                      at that moment, if a UDP socket on the port allows reuse. Before Linux 6.18, \
-                      a port with connected TCP sockets is not probed: connect() could not use it \
-                      until they are closed.\n\n\
-                      Exit codes: 0 port in use, 1 port not in use (or, with --strict, incomplete \
-                      information), 2 error."
-    )]
+    #[command(after_long_help = help::EXPLAIN)]
     Explain(ExplainArguments),
     /// Find a free port and print it
-    ///
-    /// Binds the port to verify that it is free, and releases it when portscope exits. The number
-    /// is a hint: another program may bind the port before yours does; exec prevents that. Unless
-    /// --protocol is given, the port is free on both TCP and UDP.
+    #[command(after_long_help = help::pick())]
     Pick(PickArguments),
     /// Find a free port, keep it bound, and pass the socket to COMMAND
-    ///
-    /// portscope replaces itself with COMMAND and never closes the socket, so no other program can
-    /// take the port. COMMAND must use the socket passed as descriptor 3. A program that binds PORT
-    /// itself fails with EADDRINUSE and needs --no-hold.
-    ///
-    /// Sockets are passed as in systemd's socket activation (LISTEN_FDS, LISTEN_PID), from
-    /// descriptor 3: for each port the listening TCP socket and, with --protocol both, then the UDP
-    /// socket (LISTEN_FDNAMES: tcp and udp). PORT is the first port; PORT_1, PORT_2 and so on are
-    /// all ports of --count or --block. LISTEN_PID is the first process: a shell must exec the
-    /// program (sh -c 'exec ./server').
-    ///
-    /// A single port (--range 8080) is used even if connections of its last server are in
-    /// TIME-WAIT, by SO_REUSEADDR; with --no-hold, COMMAND must set that option itself.
-    ///
-    /// Descriptors that are already open at those numbers are replaced. COMMAND inherits all
-    /// others, and the environment. With --netns, only the ports are in that namespace.
     #[command(
         override_usage = "portscope exec [OPTIONS] -- COMMAND...",
-        after_help = "Examples:\n  portscope exec -- ./server\n  portscope exec --no-hold -- sh -c \
-                      'python3 -m http.server $PORT'\n\n\
-                      Exit codes: that of COMMAND; if COMMAND was not started: 75 no port found, \
-                      126 COMMAND cannot be executed, 127 COMMAND not found, 2 error."
+        after_long_help = help::exec()
     )]
     Exec(ExecArguments),
     /// Lease ports to programs over a Unix socket (portserver protocol)
-    #[command(
-        after_help = "The protocol is that of Google's portserver: unmodified clients, such as \
-                      Python's portpicker, use the socket named by PORTSERVER_ADDRESS. The umask \
-                      sets the permissions of the socket; clients that may write to it may lease \
-                      ports. A port is bound for a moment to verify that it is free, and is leased \
-                      again only after its process has exited and it can be bound. Runs until a \
-                      signal ends it; SIGUSR1 prints statistics."
-    )]
+    #[command(after_long_help = help::serve())]
     Serve(ServeArguments),
     /// Compare allocation strategies: measured and expected results
-    ///
-    /// Each run uses a new random occupancy in memory, the same for all strategies. With
-    /// --occupancy live, the strategies bind ports of this host instead.
+    #[command(after_long_help = help::lab())]
     Lab(LabArguments),
     /// One of the two processes of a race, started by `lab --race` and the Lab screen.
     #[command(hide = true)]
@@ -105,26 +63,44 @@ pub enum Command {
 /// Options of the terminal program.
 #[derive(Debug, Args)]
 pub struct LiveArguments {
-    /// Port or process name to show first
+    /// Port or process to show first, on the map
     #[arg(value_name = "PORT|NAME")]
     pub target: Option<OsString>,
-    /// Ports on the map: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
+    /// Map FIRST-LAST, PORT or a name
     #[arg(long, value_name = "RANGE", default_value = "ephemeral", allow_hyphen_values = true)]
     pub range: String,
-    /// Protocols on the map
-    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    /// Map tcp, udp or both
+    #[arg(
+        long,
+        value_name = "PROTO",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "both"
+    )]
     pub protocol: ProtocolName,
     /// Network namespace: name in /run/netns, pid or path
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
-    /// Minimum time between scans
+    /// Minimum time between scans, 0.1 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
     pub interval: String,
-    /// Number of colours; auto respects NO_COLOR
-    #[arg(long, value_name = "COLOURS", value_enum, default_value = "auto")]
+    /// auto, truecolor, 256, 16 or never
+    #[arg(
+        long,
+        value_name = "COLOURS",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "auto"
+    )]
     pub color: ColorName,
-    /// Colour theme; auto detects the terminal background
-    #[arg(long, value_name = "THEME", value_enum, default_value = "auto")]
+    /// Colour theme (--help lists them)
+    #[arg(
+        long,
+        value_name = "THEME",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "auto"
+    )]
     pub theme: ThemeName,
     /// Use ASCII characters only
     #[arg(long)]
@@ -142,21 +118,33 @@ pub struct LiveArguments {
 
 #[derive(Debug, Args)]
 pub struct ScanArguments {
-    /// Local ports: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
+    /// Local ports: FIRST-LAST, PORT or name
     #[arg(long, value_name = "RANGE", default_value = "all", allow_hyphen_values = true)]
     pub range: String,
-    /// Protocols to list
-    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    /// List tcp, udp or both
+    #[arg(
+        long,
+        value_name = "PROTO",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "both"
+    )]
     pub protocol: ProtocolName,
-    /// Network namespace: name in /run/netns, pid, path, or all
+    /// Network namespace: name, pid or path; all: each one
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
-    /// Output format
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    /// Format: text, json or csv
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "text"
+    )]
     pub format: ScanFormat,
     /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub output: Option<OsString>,
     /// Skip the search for socket owners (faster)
     #[arg(long)]
     pub no_owners: bool,
@@ -167,31 +155,42 @@ pub struct ScanArguments {
 
 #[derive(Debug, Args)]
 pub struct DiagnoseArguments {
-    /// Protocols to check
-    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    /// Check tcp, udp or both
+    #[arg(
+        long,
+        value_name = "PROTO",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "both"
+    )]
     pub protocol: ProtocolName,
-    /// Network namespace: name in /run/netns, pid, path, or all
+    /// Network namespace: name, pid or path; all: each one
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
-    /// Warning threshold: percent of a range, or of a destination's ports, in use
+    /// Used share at which status is WARNING
     #[arg(long, value_name = "PERCENT", default_value = "70", allow_hyphen_values = true)]
     pub warn: String,
-    /// Critical threshold
+    /// Used share at which status is CRITICAL
     #[arg(long, value_name = "PERCENT", default_value = "85", allow_hyphen_values = true)]
     pub critical: String,
-    /// Time to sample; 60 shows how often a destination is full, 0 is one scan without rates
+    /// Time to sample, 0 to 60
     #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
     pub sample: String,
-    /// Maximum destinations to list, fullest first [default: 10 for text, 100 for json, 20 for
-    /// prometheus]
+    /// Maximum number of destinations, fullest first
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub top: Option<String>,
-    /// Output format; prometheus is for node_exporter's textfile collector
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    /// Format: text, json or prometheus
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "text"
+    )]
     pub format: DiagnoseFormat,
-    /// Write to FILE (atomically); prometheus overwrites only its own files
+    /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub output: Option<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -199,24 +198,36 @@ pub struct ExplainArguments {
     /// Port number, 1 to 65535
     #[arg(value_name = "PORT", allow_hyphen_values = true)]
     pub port: String,
-    /// Protocols to check
-    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    /// Check tcp, udp or both
+    #[arg(
+        long,
+        value_name = "PROTO",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "both"
+    )]
     pub protocol: ProtocolName,
-    /// Network namespace: name in /run/netns, pid, path, or all
+    /// Network namespace: name, pid or path; all: each one
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
-    /// Additional address to check, e.g. 192.0.2.1 or fe80::1%eth0
+    /// Additional address to check, e.g. fe80::1%eth0
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
-    /// Verify with real binds, released at once (see below)
+    /// Verify with real binds, released at once
     #[arg(long)]
     pub probe: bool,
-    /// Output format
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    /// Format: text or json
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "text"
+    )]
     pub format: PlainFormat,
     /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub output: Option<OsString>,
     /// Exit with 1 if information is missing
     #[arg(long)]
     pub strict: bool,
@@ -225,28 +236,28 @@ pub struct ExplainArguments {
 /// What `pick` and `exec` share.
 #[derive(Debug, Args)]
 pub struct SearchArguments {
-    /// Ports to choose from: free, ephemeral, iana, registered, system, all, FIRST-LAST or PORT
-    /// [default: free]
-    ///
-    /// free: ports outside the ephemeral range, which no connect() takes. If the strategy lets the
-    /// kernel choose, the default is ephemeral
+    /// Ports: FIRST-LAST, PORT or a name [default: free]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub range: Option<String>,
-    /// Ports to exclude: PORT, FIRST-LAST or browsers, separated by commas
-    ///
-    /// browsers: the ports that web browsers refuse
+    /// Ports to skip, e.g. 8080,9000-9010,browsers
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     pub exclude: Option<String>,
     /// Network namespace: name in /run/netns, pid or path
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
     /// Allocation strategy
-    #[arg(long, value_name = "NAME", default_value = "random", value_parser = strategies())]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "random",
+        hide_possible_values = true,
+        value_parser = strategies()
+    )]
     pub strategy: String,
-    /// Maximum attempts per port
+    /// Maximum attempts to find each port
     #[arg(long, value_name = "N", default_value = "100", allow_hyphen_values = true)]
     pub max_attempts: String,
-    /// Random seed, below 2^53 [default: random; --trace prints it]
+    /// Random seed, below 2^53 [default: random]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub seed: Option<String>,
     /// Number of ports to find, all or none
@@ -255,7 +266,7 @@ pub struct SearchArguments {
     /// Find N consecutive ports instead
     #[arg(long, value_name = "N", allow_hyphen_values = true, conflicts_with = "count")]
     pub block: Option<String>,
-    /// Address to bind, e.g. 127.0.0.1 or fe80::1%eth0 [default: all, IPv4 and IPv6]
+    /// Address to bind [default: all, IPv4 and IPv6]
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
     /// Include reserved ports (ip_local_reserved_ports)
@@ -268,29 +279,43 @@ pub struct SearchArguments {
 
 #[derive(Debug, Args)]
 pub struct PickArguments {
-    /// Protocols on which the port must be free
-    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    /// Free on tcp, udp or both
+    #[arg(
+        long,
+        value_name = "PROTO",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "both"
+    )]
     pub protocol: ProtocolName,
     #[command(flatten)]
     pub search: SearchArguments,
-    /// Output format
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    /// Format: text or json
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "text"
+    )]
     pub format: PlainFormat,
     /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub output: Option<OsString>,
 }
 
 #[derive(Debug, Args)]
 pub struct ExecArguments {
-    /// Sockets to pass to COMMAND
-    ///
-    /// Most programs use a TCP socket only. With both, the two sockets have the same port
-    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "tcp")]
+    /// Sockets to pass: tcp, udp or both
+    #[arg(
+        long,
+        value_name = "PROTO",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "tcp"
+    )]
     pub protocol: ProtocolName,
     /// Set PORT only: COMMAND binds the port itself
-    ///
-    /// Another program may bind the port before COMMAND does
     #[arg(long)]
     pub no_hold: bool,
     #[command(flatten)]
@@ -305,32 +330,37 @@ pub struct ExecArguments {
 
 #[derive(Debug, Args)]
 pub struct ServeArguments {
-    /// Socket to listen on: a path, or @NAME in the abstract namespace
+    /// Socket to listen on: a path, or @NAME (abstract)
     #[arg(long, value_name = "PATH")]
     pub socket: OsString,
-    /// Protocols on which a port must be free
-    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    /// Free on tcp, udp or both
+    #[arg(
+        long,
+        value_name = "PROTO",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "both"
+    )]
     pub protocol: ProtocolName,
-    /// Ports to lease: free (outside the ephemeral range), ephemeral, iana, registered, system,
-    /// all, FIRST-LAST or PORT
+    /// Ports: FIRST-LAST, PORT or a name
     #[arg(long, value_name = "RANGE", default_value = "free", allow_hyphen_values = true)]
     pub range: String,
     /// Network namespace: name in /run/netns, pid or path
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
-    /// Time before a released port is leased again [default: 2]
+    /// Time before a port is leased again [default: 2]
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "drain")]
     pub quarantine: Option<String>,
-    /// Instead, keep a released port bound until no datagram has arrived for SECONDS
+    /// Instead of --quarantine: keep the port until quiet
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub drain: Option<String>,
-    /// Maximum attempts per port
+    /// Maximum attempts to find each port
     #[arg(long, value_name = "N", default_value = "1000", allow_hyphen_values = true)]
     pub max_attempts: String,
     /// Random seed, below 2^53 [default: random]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub seed: Option<String>,
-    /// Address to bind, e.g. 127.0.0.1 or fe80::1%eth0 [default: all, IPv4 and IPv6]
+    /// Address to bind [default: all, IPv4 and IPv6]
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
     /// Include reserved ports (ip_local_reserved_ports)
@@ -343,67 +373,81 @@ pub struct ServeArguments {
 
 #[derive(Debug, Args)]
 pub struct LabArguments {
-    /// Protocols on which a port must be free
-    #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "both")]
+    /// Free on tcp, udp or both
+    #[arg(
+        long,
+        value_name = "PROTO",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "both"
+    )]
     pub protocol: ProtocolName,
-    /// Ports to choose from: ephemeral, iana, registered, system, all, FIRST-LAST or PORT
+    /// Ports: FIRST-LAST, PORT or a name
     #[arg(long, value_name = "RANGE", default_value = "iana", allow_hyphen_values = true)]
     pub range: String,
     /// Network namespace: name in /run/netns, pid or path
     #[arg(long, value_name = "NAMESPACE")]
     pub netns: Option<OsString>,
     /// Strategy to run; may be repeated [default: all]
-    #[arg(long, value_name = "NAME", value_parser = strategies())]
+    #[arg(long, value_name = "NAME", hide_possible_values = true, value_parser = strategies())]
     pub strategy: Vec<String>,
-    /// Distribution of occupied ports
-    #[arg(long, value_name = "OCCUPANCY", value_enum, default_value = "uniform")]
+    /// uniform, clustered, built or live
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "uniform"
+    )]
     pub occupancy: OccupancyName,
-    /// Share of ports in use, 0 to 1 [default: 0.9]; not with --occupancy live
+    /// Share of ports in use, 0 to 1 [default: 0.9]
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
     pub fill: Option<String>,
-    /// Allocations per strategy, or rounds of --race [default: 10000; 100 with --occupancy built;
-    /// 1000 with --race]
+    /// Allocations per strategy, or rounds of --race
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub runs: Option<String>,
-    /// Maximum attempts per port
+    /// Maximum attempts to find each port
     #[arg(long, value_name = "N", default_value = "100", allow_hyphen_values = true)]
     pub max_attempts: String,
-    /// Random seed, below 2^53 [default: random, printed]
+    /// Random seed, below 2^53 [default: random]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub seed: Option<String>,
-    /// Number of remote endpoints, used in turn
+    /// Number of destinations, used in turn
     #[arg(long, value_name = "N", default_value = "1", allow_hyphen_values = true)]
     pub destinations: String,
-    /// Size of the static band of 'banded' [default: Kubernetes' formula]
+    /// Size of the static band of strategy banded
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub band: Option<String>,
-    /// Address to bind with --occupancy live [default: all, IPv4 and IPv6]
+    /// Address to bind with --occupancy live
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub address: Option<String>,
     /// Include reserved ports (ip_local_reserved_ports)
     #[arg(long)]
     pub ignore_reserved: bool,
     /// Race a competitor for a port instead
-    ///
-    /// Closes a port, binds it again --window later, and counts how often the competitor took it;
-    /// then does the same with the socket kept open
     #[arg(long, conflicts_with_all = [
         "protocol", "netns", "strategy", "occupancy", "max_attempts", "destinations", "band",
         "address", "ignore_reserved",
     ])]
     pub race: bool,
-    /// With --race: time between close and rebind [default: 0.01]
+    /// --race: time between close and rebind [default: 0.01]
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub window: Option<String>,
-    /// With --race: ports that the competitor binds per second [default: 1000]
+    /// --race: competitor's binds per second [default: 1000]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub competitor: Option<String>,
-    /// Output format
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    /// Format: text or json
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "text"
+    )]
     pub format: PlainFormat,
     /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub output: Option<OsString>,
 }
 
 /// Internal arguments, not stable.
@@ -414,7 +458,7 @@ pub struct RaceWorkerArguments {
 }
 
 fn strategies() -> PossibleValuesParser {
-    ALLOCATORS.iter().map(|row| PossibleValue::new(row.name).help(row.summary)).into()
+    ALLOCATORS.iter().map(|row| row.name).into()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -426,13 +470,9 @@ pub enum ProtocolName {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OccupancyName {
-    /// every set of ports is equally likely
     Uniform,
-    /// ports in runs
     Clustered,
-    /// ports as the strategy itself leaves them
     Built,
-    /// ports in use on this host, with real binds
     Live,
 }
 
@@ -481,4 +521,19 @@ pub enum ThemeName {
 pub enum FaultName {
     PanicMain,
     PanicWorker,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn commands_are_those_that_help_lists() {
+        let root = Arguments::command();
+        let listed = root.get_subcommands().filter(|command| !command.is_hide_set());
+        let names: Vec<&str> = listed.map(clap::Command::get_name).collect();
+        assert_eq!(names, COMMANDS);
+    }
 }

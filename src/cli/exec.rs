@@ -11,12 +11,13 @@ use std::{
 use crate::{
     cli::{
         exit::{self, CommandEnd, NotStarted},
-        namespaces,
+        namespaces, output,
         search::{self, SearchOptions},
-        settings::search::ExecSettings,
+        settings::{BadInput, search::ExecSettings},
     },
     domain::Text,
     host::linux::handover::{self, HandoverError, Program},
+    report::NoPort,
 };
 
 /// Finds the ports and becomes the program. Returns only if the program could not be started.
@@ -27,6 +28,9 @@ pub fn run(settings: &ExecSettings) -> anyhow::Result<CommandEnd> {
     // Only the search runs in the other namespace: the program runs in that of the caller.
     let (pick, ports) =
         namespaces::run_in(&search.namespace, |host| search::run(host, search, options))??;
+    if let Some(NoPort::AddressRefused(refusal)) = pick.error {
+        return Err(BadInput(refusal.to_string()).into());
+    }
     if let Some(error) = pick.error {
         exit::say(format_args!("portscope: {error}"));
         return Ok(CommandEnd::NotStarted(NotStarted::NoPort));
@@ -78,6 +82,7 @@ fn explain(settings: &ExecSettings, error: &io::Error) -> NotStarted {
             NotStarted::NotFound
         }
         kind => {
+            let error = output::described(error);
             exit::say(format_args!("portscope: could not run '{program}': {error}"));
             let is_missing = kind == io::ErrorKind::NotFound;
             if is_missing { NotStarted::NotFound } else { NotStarted::NotExecutable }

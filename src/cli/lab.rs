@@ -63,7 +63,10 @@ fn setup(
     if candidates.len() == 0 {
         return Err(BadInput(NoPort::RangeReserved { range }.to_string()).into());
     }
-    asked.tuning.check(&candidates).map_err(|error| BadInput(format!("--band: {error}")))?;
+    asked.tuning.check(&candidates).map_err(|error| {
+        let most = error.candidates.saturating_sub(1);
+        BadInput(format!("invalid value '{}' for --band: expected 0 to {most}", error.band))
+    })?;
     Ok(LabSetup {
         site: asked.site,
         strategies: asked.strategies.clone(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    domain::Text,
+    domain::{Errno, Text},
     host::{
         linux::output_file::{self, OutputFile},
         standard_output,
@@ -31,10 +31,27 @@ pub enum OutputTarget {
 
 /// An error of writing, and what was written to.
 #[derive(Debug, thiserror::Error)]
-#[error("could not write {to}: {source}")]
+#[error("could not write {to}: {}", described(.source))]
 pub struct WriteError {
     to: Text,
     source: io::Error,
+}
+
+/// Formats an error as in `Permission denied (EACCES)`. Leaves out an errno that has no name in
+/// [`Errno`]: the words of libc say the same.
+pub fn described(error: &io::Error) -> String {
+    let words = error.to_string();
+    let mut described = match (error.raw_os_error(), words.rsplit_once(" (os error ")) {
+        (Some(number), Some((words, _))) => match Errno(number).name() {
+            name if name.starts_with("errno ") => words.to_owned(),
+            name => format!("{words} ({name})"),
+        },
+        _ => words,
+    };
+    if error.kind() == io::ErrorKind::IsADirectory {
+        described.push_str(": expected a file");
+    }
+    described
 }
 
 impl WriteError {
@@ -91,5 +108,22 @@ fn write_file(
             write_all(new.file(), report)?;
             new.publish()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_has_the_name_of_its_errno_and_a_directory_is_named() {
+        let error = |errno: i32| {
+            let source = io::Error::from_raw_os_error(errno);
+            WriteError { to: Text::scrub("/x"), source }.to_string()
+        };
+        assert_eq!(error(Errno::EACCES.0), "could not write /x: Permission denied (EACCES)");
+        assert!(error(21).starts_with("could not write /x: Is a directory"));
+        assert!(error(21).ends_with(": expected a file"));
+        assert!(!error(28).contains("error 28") && !error(28).contains("errno 28"));
     }
 }

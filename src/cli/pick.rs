@@ -5,10 +5,10 @@ use crate::{
         args::PlainFormat,
         exit::{self, CommandEnd},
         search::{self, SearchOptions},
-        settings::search::PickSettings,
+        settings::{BadInput, search::PickSettings},
     },
     host::Host,
-    report,
+    report::{self, NoPort},
 };
 
 pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<CommandEnd> {
@@ -28,7 +28,13 @@ pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<CommandEn
     // The ports stay bound until they are printed, so that two concurrent searches never print the
     // same port.
     drop(held);
-    let Some(error) = pick.error else { return Ok(CommandEnd::Done) };
-    exit::say(format_args!("portscope: {error}"));
-    Ok(CommandEnd::No)
+    match pick.error {
+        None => Ok(CommandEnd::Done),
+        // A wrong --address is a usage error, as with `serve` and `lab`.
+        Some(NoPort::AddressRefused(refusal)) => Err(BadInput(refusal.to_string()).into()),
+        Some(error) => {
+            exit::say(format_args!("portscope: {error}"));
+            Ok(CommandEnd::No)
+        }
+    }
 }

@@ -6,12 +6,13 @@ use crate::cli::exit::CommandEnd;
 /// to try it out.
 #[cfg(target_os = "linux")]
 pub fn run(words: &[String]) -> anyhow::Result<CommandEnd> {
-    use anyhow::Context as _;
     use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
 
     use crate::host::linux::race::RaceRole;
 
-    let role = RaceRole::parse(words).context("invalid arguments of an internal command")?;
+    let Some(role) = RaceRole::parse(words) else {
+        anyhow::bail!("race-worker is started by 'lab --race' and the Lab screen only");
+    };
     let mut random = ChaCha8Rng::seed_from_u64(role.seed());
     match role.play(&mut || random.random::<f64>()) {
         // The process that started this worker has ended, so the worker ends too.

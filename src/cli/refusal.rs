@@ -1,45 +1,187 @@
 //! Turns clap's errors into one line that says what was wrong and what is accepted.
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
+};
 
-use crate::{cli::settings::BadInput, domain::Text};
+use clap::{
+    CommandFactory as _,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
-pub fn explain(error: &clap::Error) -> BadInput {
+use crate::{
+    cli::{
+        args::{Arguments, COMMANDS},
+        settings::BadInput,
+    },
+    domain::Text,
+};
+
+/// Maximum number of letters in which a misspelt command differs from the command.
+const MOST_WRONG: usize = 2;
+
+/// Options whose values may be bytes that are not UTF-8.
+const OPTIONS_OF_BYTES: [&str; 3] = ["--output", "--netns", "--socket"];
+
+/// Describes the error of clap. `arguments` are those that it refused.
+pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
+    let typed = Typed::of(arguments);
     let about = |kind| error.get(kind).map(shown).unwrap_or_default();
     let option = without_placeholder(&about(ContextKind::InvalidArg));
     let value = about(ContextKind::InvalidValue);
     BadInput(match error.kind() {
         ErrorKind::InvalidValue if value.is_empty() => {
-            format!("{option} needs a value{}", choices(error))
+            format!("{option} needs a value: {}", typed.choices(error))
         }
         ErrorKind::InvalidValue => {
-            format!("invalid value '{value}' for {option}{}", choices(error))
+            format!("invalid value '{value}' for {option}: {}", typed.choices(error))
+        }
+        ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict if typed.is_misspelt() => {
+            typed.unknown_command()
         }
         ErrorKind::UnknownArgument if option.starts_with('-') => {
-            format!("unknown option '{option}'{}", suggestion(error))
+            typed.unknown_option(&option, error.get(ContextKind::SuggestedArg))
         }
-        ErrorKind::UnknownArgument => {
-            format!("unexpected argument '{option}'{}", suggestion(error))
-        }
+        ErrorKind::UnknownArgument => typed.unexpected_argument(&option),
         ErrorKind::ArgumentConflict if option.is_empty() => {
             let extra = about(ContextKind::InvalidSubcommand);
             format!("unexpected argument '{extra}': expected one PORT or NAME, or a command first")
         }
         ErrorKind::ArgumentConflict => conflict(&option, &about(ContextKind::PriorArg)),
         ErrorKind::MissingRequiredArgument => {
-            format!(
-                "missing argument {}: see --help of the command",
-                about(ContextKind::InvalidArg)
-            )
+            format!("missing argument {}: {}", about(ContextKind::InvalidArg), typed.see_help())
         }
         ErrorKind::TooManyValues => {
             format!("unexpected value '{value}' for {option}: it takes no value")
         }
-        ErrorKind::InvalidUtf8 => {
-            "an argument is not UTF-8: expected UTF-8 except in paths and names".into()
-        }
+        ErrorKind::InvalidUtf8 => typed.not_utf8(),
         _ => folded(error),
     })
+}
+
+/// Refuses a word that is not a command if it differs from one in at most two letters. Accepts an
+/// option, and a word whose letters all differ.
+pub fn misspelt_command(word: &str) -> Option<BadInput> {
+    let compared = |command: &'static str| (differing_letters(word, command), command);
+    let (letters, command) = COMMANDS.into_iter().map(compared).min()?;
+    let is_near = (1..=MOST_WRONG).contains(&letters) && letters < word.chars().count();
+    (is_near && !word.starts_with('-'))
+        .then(|| BadInput(format!("unknown command '{word}': did you mean '{command}'?")))
+}
+
+/// Counts the letters to insert, remove or replace to turn one word into the other.
+fn differing_letters(word: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (number, letter) in word.chars().enumerate() {
+        let mut left = number + 1;
+        let mut next = vec![left];
+        for ((expected, diagonal), above) in other.chars().zip(&row).zip(row.iter().skip(1)) {
+            let replaced = diagonal + usize::from(letter != expected);
+            left = replaced.min(above + 1).min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// The arguments that were typed.
+struct Typed<'a> {
+    arguments: &'a [OsString],
+    /// Empty if there is none.
+    command: &'static str,
+}
+
+impl<'a> Typed<'a> {
+    fn of(arguments: &'a [OsString]) -> Self {
+        let first = arguments.get(1).map_or(OsStr::new(""), OsString::as_os_str);
+        let command = COMMANDS.into_iter().find(|command| first == *command);
+        Self { arguments, command: command.unwrap_or_default() }
+    }
+
+    /// Returns the first word as it is shown.
+    fn first(&self) -> String {
+        let first = self.arguments.get(1).map(|word| Text::scrub(word.as_bytes()).to_string());
+        first.unwrap_or_default()
+    }
+
+    fn is_misspelt(&self) -> bool {
+        self.command.is_empty() && misspelt_command(&self.first()).is_some()
+    }
+
+    fn unknown_command(&self) -> String {
+        misspelt_command(&self.first()).map(|BadInput(words)| words).unwrap_or_default()
+    }
+
+    fn see_help(&self) -> String {
+        match self.command {
+            "" => "see 'portscope --help'".to_owned(),
+            command => format!("see 'portscope {command} --help'"),
+        }
+    }
+
+    fn choices(&self, error: &clap::Error) -> String {
+        match error.get(ContextKind::ValidValue) {
+            Some(ContextValue::Strings(names)) if !names.is_empty() => {
+                format!("expected one of {}", names.join(", "))
+            }
+            _ => self.see_help(),
+        }
+    }
+
+    fn unknown_option(&self, option: &str, similar: Option<&ContextValue>) -> String {
+        let option = self.whole_word(option);
+        let meant = similar.map(shown).or_else(|| self.with_two_dashes(&option));
+        let refused = match self.command {
+            "" => format!("unknown option '{option}'"),
+            command => format!("{command} has no option '{option}'"),
+        };
+        match meant {
+            Some(meant) => format!("{refused}: did you mean '{meant}'?"),
+            None => format!("{refused}: {}", self.see_help()),
+        }
+    }
+
+    /// Returns the word that was typed: of `-count` clap reports `-c` only.
+    fn whole_word(&self, option: &str) -> String {
+        let is_letter = !option.starts_with("--");
+        let begins = |word: &&OsString| word.as_bytes().starts_with(option.as_bytes());
+        let word = self.arguments.iter().skip(1).find(begins).filter(|_| is_letter);
+        let word = word.map(|word| Text::scrub(word.as_bytes()).to_string());
+        let word = word.unwrap_or_else(|| option.to_owned());
+        word.split('=').next().unwrap_or_default().to_owned()
+    }
+
+    /// Returns `--count` for `-count`, if the command has such an option.
+    fn with_two_dashes(&self, word: &str) -> Option<String> {
+        let name = word.strip_prefix('-')?;
+        let root = Arguments::command();
+        let command = root.find_subcommand(self.command).unwrap_or(&root);
+        let mut options = command.get_arguments().filter(|option| !option.is_hide_set());
+        options.any(|option| option.get_long() == Some(name)).then(|| format!("--{name}"))
+    }
+
+    fn unexpected_argument(&self, argument: &str) -> String {
+        let is_range = argument.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        if is_range && ["scan", "pick", "serve", "lab"].contains(&self.command) {
+            return format!("unexpected argument '{argument}': use --range {argument}");
+        }
+        format!("unexpected argument '{argument}': {}", self.see_help())
+    }
+
+    /// Names the argument that is not UTF-8: clap does not report it.
+    fn not_utf8(&self) -> String {
+        let takes_bytes = |option: &OsString| {
+            OPTIONS_OF_BYTES.iter().any(|known| option.as_bytes() == known.as_bytes())
+        };
+        let pairs = self.arguments.iter().zip(self.arguments.iter().skip(1));
+        let words = pairs.filter(|(option, _)| !takes_bytes(option)).map(|(_, word)| word);
+        let wrong = words.filter(|word| word.to_str().is_none()).map(|word| word.as_bytes());
+        let shown = wrong.map(Text::scrub).next().map(|word| format!(" '{word}'"));
+        let shown = shown.unwrap_or_default();
+        format!("invalid argument{shown}: expected UTF-8, except in paths, names and COMMAND")
+    }
 }
 
 /// Describes a conflict of arguments. For an argument that is given twice, clap reports a conflict
@@ -57,24 +199,6 @@ fn without_placeholder(argument: &str) -> String {
     argument.split_once(" <").map_or(argument, |(option, _)| option).to_owned()
 }
 
-fn choices(error: &clap::Error) -> String {
-    match error.get(ContextKind::ValidValue) {
-        Some(ContextValue::Strings(names)) if !names.is_empty() => {
-            format!(": expected one of {}", names.join(", "))
-        }
-        _ => ": see --help of the command".into(),
-    }
-}
-
-fn suggestion(error: &clap::Error) -> String {
-    match error.get(ContextKind::SuggestedArg) {
-        Some(suggested) => {
-            format!(": did you mean {}? see --help of the command", shown(suggested))
-        }
-        None => ": see --help of the command".into(),
-    }
-}
-
 /// Formats a value. It contains what the user typed, so it is scrubbed.
 fn shown(value: &ContextValue) -> String {
     match value {
@@ -88,4 +212,59 @@ fn folded(error: &clap::Error) -> String {
     let said = error.render().to_string();
     let words: Vec<&str> = said.trim_start_matches("error: ").split_whitespace().collect();
     Text::scrub(words.join(" ")).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn word_that_differs_from_a_command_in_up_to_two_letters_is_misspelt() {
+        for (word, command) in [
+            ("diagnos", "diagnose"),
+            ("explian", "explain"),
+            ("scna", "scan"),
+            ("Pick", "pick"),
+            ("executes", ""),
+            ("scan", ""),
+            ("redis", ""),
+            ("nginx", ""),
+            ("-a", ""),
+            ("a", ""),
+            ("", ""),
+        ] {
+            let words = misspelt_command(word).map(|BadInput(words)| words);
+            let expected = format!("unknown command '{word}': did you mean '{command}'?");
+            assert_eq!(words, (!command.is_empty()).then_some(expected), "{word}");
+        }
+    }
+
+    #[test]
+    fn letters_are_inserted_removed_and_replaced() {
+        for (word, other, letters) in
+            [("", "scan", 4), ("scan", "", 4), ("scan", "scan", 0), ("sitting", "kitten", 3)]
+        {
+            assert_eq!(differing_letters(word, other), letters, "{word} {other}");
+        }
+    }
+
+    #[test]
+    fn refusals_name_the_command_and_what_was_typed() {
+        for (typed, words) in [
+            ("pick --xyz", "pick has no option '--xyz': see 'portscope pick --help'"),
+            ("pick -count 3", "pick has no option '-count': did you mean '--count'?"),
+            ("pick -x", "pick has no option '-x': see 'portscope pick --help'"),
+            ("--xyz", "unknown option '--xyz': see 'portscope --help'"),
+            ("scan 8080", "unexpected argument '8080': use --range 8080"),
+            ("diagnose 80", "unexpected argument '80': see 'portscope diagnose --help'"),
+            ("explain", "missing argument <PORT>: see 'portscope explain --help'"),
+            ("diagnos --format json", "unknown command 'diagnos': did you mean 'diagnose'?"),
+            ("explian 8080", "unknown command 'explian': did you mean 'explain'?"),
+        ] {
+            let arguments: Vec<OsString> =
+                ["portscope"].into_iter().chain(typed.split(' ')).map(OsString::from).collect();
+            let error = <Arguments as clap::Parser>::try_parse_from(&arguments).unwrap_err();
+            assert_eq!(explain(&error, &arguments).0, words, "{typed}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
         namespaces::{self, Choices},
         settings::ScanSettings,
     },
-    domain::{ProcessTable, Snapshot, Source, UnseenNamespaces},
+    domain::{Gap, Holder, ProcessTable, Snapshot, Source, UnseenNamespaces},
     engine::sample::describe_or_miss,
     host::{Host, HostError, OwnerDepth},
     report::{self, Scan},
@@ -91,9 +91,18 @@ pub fn report_gaps_of_each<'a>(
     }
 }
 
+/// Removes the sockets that were not asked for, also from the gaps about owners.
 fn keep_wanted(snapshot: &mut Snapshot, settings: &ScanSettings) {
     let range = settings.range.resolve(&snapshot.ephemeral);
     snapshot.sockets.retain(|socket| {
         settings.protocols.includes(socket.protocol) && range.contains(socket.local.port)
+    });
+    let hidden = snapshot.sockets.iter().filter(|s| s.holder == Holder::Hidden).count() as u32;
+    for gap in &mut snapshot.gaps {
+        gap.set_hidden_owners(hidden);
+    }
+    // After a failed walk, processes may be missing even if each socket has an owner.
+    snapshot.gaps.retain(|gap| {
+        gap.hidden_owners() != Some(0) || matches!(gap, Gap::OwnersUnreadable { .. })
     });
 }

@@ -16,7 +16,7 @@ use crate::{
     },
     domain::{
         AddressRefusal, Binder, Ephemeral, Errno, Gap, Outcome, PortRange, ProcessTable, Protocol,
-        Protocols, Refusal, Snapshot, Socket, Text, availability, port,
+        Protocols, Refusal, Snapshot, Socket, Text, availability, notation, port,
     },
     engine::sample,
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
@@ -56,6 +56,7 @@ pub fn run(
     let candidates = Candidates::new(range, &left_out);
     if settings.strategy.lets_machine_choose {
         check_machines_choice(settings)?;
+        check_machines_range(settings, range, policy.range)?;
         if settings.ignore_reserved {
             report_kept_reserved(policy.reserved_in(range));
         }
@@ -69,7 +70,8 @@ pub fn run(
         search.pick.error = Some(NoPort::RangeReserved { range });
         HeldPorts::new()
     } else {
-        settings::check_count(settings.count, range, candidates.len())?;
+        let option = settings.count_option();
+        settings::check_count(option, settings.count, range, candidates.len())?;
         search.reserved = Candidates::new(range, &settings.exclude).len() - candidates.len();
         search.run(candidates, &policy, &left_out)?
     };
@@ -90,6 +92,22 @@ fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
     let name = settings.strategy.name;
     Err(BadInput(format!(
         "{option} cannot be used with --strategy {name}: the kernel chooses the port"
+    )))
+}
+
+/// Rejects a range from which the kernel cannot choose a port.
+fn check_machines_range(
+    settings: &SearchSettings,
+    range: PortRange,
+    ephemeral: PortRange,
+) -> Result<(), BadInput> {
+    if range.intersection(ephemeral).is_some() {
+        return Ok(());
+    }
+    let name = settings.strategy.name;
+    Err(BadInput(format!(
+        "--strategy {name} chooses only ports of ip_local_port_range {ephemeral}: got --range \
+         {range}"
     )))
 }
 
@@ -116,7 +134,8 @@ pub fn report_assumptions(gaps: &[Gap]) {
 fn report_kept_reserved(ports: u32) {
     if ports > 0 {
         exit::say(format_args!(
-            "portscope: partial: the kernel never chooses reserved ports ({ports} in the range)"
+            "portscope: partial: the kernel never chooses reserved ports ({} in the range)",
+            notation::grouped(ports)
         ));
     }
 }
@@ -132,8 +151,10 @@ fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Resul
         return Ok(());
     }
     let fewer = if capacity > 0 { format!("use up to {capacity}, or ") } else { String::new() };
+    let ports = notation::counted(count, "port");
+    let need = if count == 1 { "needs" } else { "need" };
     Err(BadInput(format!(
-        "{count} ports need more file descriptors than allowed: {fewer}raise ulimit -n"
+        "{ports} {need} more file descriptors than allowed: {fewer}raise ulimit -n"
     )))
 }
 
@@ -328,10 +349,10 @@ impl<'a> PortFinder<'a> {
     fn trace_setup(&self, candidates: &Candidates) {
         let Pick { strategy, seed, range, max_attempts, .. } = self.pick;
         if self.settings.trace {
+            let ports = notation::counted(candidates.len(), "port");
+            let attempts = notation::counted(max_attempts, "attempt");
             exit::say(format_args!(
-                "strategy {strategy} · seed {seed} · range {range} · {} ports · at most \
-                 {max_attempts} attempts",
-                candidates.len(),
+                "strategy {strategy} · seed {seed} · range {range} · {ports} · at most {attempts}"
             ));
         }
     }

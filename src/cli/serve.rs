@@ -1,6 +1,6 @@
 //! `portscope serve`: leases ports to other programs until a signal arrives, and logs to stderr.
 
-use std::{os::fd::AsFd as _, time::Duration};
+use std::{fs, os::fd::AsFd as _, time::Duration};
 
 use crate::{
     allocator::{Bands, Candidates, Lease, PoolSetup, privileged},
@@ -9,7 +9,7 @@ use crate::{
         search, seed,
         settings::{BadInput, serve::ServeSettings},
     },
-    domain::{AddressRefusal, PortRange, Protocols},
+    domain::{AddressRefusal, PortRange, Protocols, Text, notation},
     engine::{
         lease_server::{
             Done, LeaseServer, LeaseTable, MOST_WAITING, NoLease, PoolPorts, ServerEvent,
@@ -151,12 +151,14 @@ fn report_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u6
     };
     let absolute = absolute.filter(SocketPath::fits_clients);
     let address = absolute.as_ref().unwrap_or(&settings.place);
+    let ports = notation::counted(ports, "port");
     exit::say(format_args!(
-        "portscope: leasing {ports} ports of {range} ({protocols}) to clients of the portserver \
+        "portscope: leasing {ports} of {range} ({protocols}) to clients of the portserver \
          protocol: PORTSERVER_ADDRESS={address}"
     ));
     if settings.trace {
-        exit::say(format_args!("seed {seed} · at most {} attempts", settings.max_attempts));
+        let attempts = notation::counted(settings.max_attempts.get(), "attempt");
+        exit::say(format_args!("seed {seed} · at most {attempts}"));
     }
 }
 
@@ -174,7 +176,7 @@ impl ServeLog {
                 let next = self.complained.map_or(Duration::ZERO, |at| at + COMPLAINT_INTERVAL);
                 if self.trace || *at >= next {
                     self.complained = Some(*at);
-                    exit::say(format_args!("portscope: no port for pid {pid}: {why}"));
+                    exit::say(format_args!("portscope: no port for {}: {why}", named(*pid)));
                 }
             }
             ServerEvent::Counted(statistics) => exit::say(counted(statistics)),
@@ -186,19 +188,40 @@ impl ServeLog {
 
 fn trace(event: &ServerEvent) -> String {
     let of = |lease: &Lease| {
-        format!("lease {}, port {}, pid {}", lease.number, lease.port, lease.holder.pid)
+        format!("lease {}, port {}, {}", lease.number, lease.port, named(lease.holder.pid))
     };
     match event {
         ServerEvent::Leased(lease) => of(lease),
         ServerEvent::GivenBack(lease) => {
             format!("{}: returned, the client disconnected", of(lease))
         }
+        ServerEvent::Refused { pid, why: why @ NoLease::Endless(_), .. } => {
+            format!("pid {pid} refused: {why}: {}", endless(*pid))
+        }
+        // No name: the pid may be one of another pid namespace.
         ServerEvent::Refused { pid, why, .. } => format!("pid {pid} refused: {why}"),
         ServerEvent::NotUnderstood(line) => format!("refused: {line}"),
         ServerEvent::Closed(Why::Silent) => "closed: the client sent no request in time".into(),
         ServerEvent::Closed(Why::Crowded) => "closed: too many pending clients".into(),
         ServerEvent::Reclaimed(port) => format!("port {port} released: its process has exited"),
         ServerEvent::Counted(statistics) => counted(statistics),
+    }
+}
+
+/// Formats a process as `nginx[812]`, or `pid 812` if it has ended. Reads only the name, because a
+/// process can delay a read of its command line.
+fn named(pid: u32) -> String {
+    let name = fs::read(format!("/proc/{pid}/comm")).ok();
+    let name = name.map(|name| Text::scrub(name.strip_suffix(b"\n").unwrap_or(&name)));
+    notation::NamedProcess { name: name.as_ref(), pid }.to_string()
+}
+
+/// Why the process does not end before this server.
+fn endless(pid: u32) -> &'static str {
+    match pid {
+        0 | 1 => "init does not exit",
+        pid if pid == std::process::id() => "it is this server",
+        _ => "kernel threads do not exit",
     }
 }
 

@@ -6,26 +6,19 @@ pub mod lab;
 pub mod search;
 pub mod serve;
 
-use std::{
-    ffi::{OsStr, OsString},
-    num::NonZeroU32,
-    os::unix::ffi::OsStrExt,
-    path::PathBuf,
-    str::FromStr,
-    time::Duration,
-};
+use std::{ffi::OsString, num::NonZeroU32, os::unix::ffi::OsStrExt, str::FromStr, time::Duration};
 
 use crate::{
     allocator::{ALLOCATORS, strategy::AllocatorRow},
     cli::{
         args::{
-            Arguments, ColorName, Command, FaultName, LiveArguments, ProtocolName, ScanArguments,
-            ScanFormat, ThemeName,
+            Arguments, COMMANDS, ColorName, Command, FaultName, LiveArguments, ProtocolName,
+            ScanArguments, ScanFormat, ThemeName,
         },
         namespaces::{Choices, NamespaceChoice},
         output::OutputTarget,
     },
-    domain::{Ephemeral, LocalAddress, PortRange, Protocols, Text, port},
+    domain::{Ephemeral, LocalAddress, PortRange, Protocols, Text, notation, port},
 };
 
 pub use self::{diagnose::DiagnoseSettings, explain::ExplainSettings, lab::LabSettings};
@@ -138,19 +131,26 @@ impl TryFrom<ScanArguments> for ScanSettings {
     }
 }
 
-/// Checks that `count` ports can be held; `candidates` is the number of ports of the range that may
-/// be drawn.
-pub fn check_count(count: NonZeroU32, range: PortRange, candidates: u32) -> Result<(), BadInput> {
+/// Checks that `count` ports, the value of `option`, can be found in the range; `candidates` is the
+/// number of ports of the range that are neither reserved nor excluded.
+pub fn check_count(
+    option: &str,
+    count: NonZeroU32,
+    range: PortRange,
+    candidates: u32,
+) -> Result<(), BadInput> {
     if count.get() <= candidates {
         return Ok(());
     }
-    let reserved = match range.len() - candidates {
+    let accepted = if candidates == 1 { "1".to_owned() } else { format!("1 to {candidates}") };
+    let ports = notation::counted(range.len(), "port");
+    let left_out = match range.len() - candidates {
         0 => String::new(),
-        left_out => format!(" ({left_out} of {} are reserved or excluded)", range.len()),
+        left_out => format!(", {} of them reserved or excluded", notation::grouped(left_out)),
     };
     Err(BadInput(format!(
-        "{count} ports do not fit in range {range}{reserved}: use 1 to {candidates}, or a wider \
-         --range"
+        "invalid value '{count}' for {option}: expected {accepted} (range {range} has \
+         {ports}{left_out})"
     )))
 }
 
@@ -235,7 +235,7 @@ impl TryFrom<OsString> for StartScreen {
                 "invalid argument '': expected a port, 0 to 65535, or a process name".into(),
             ));
         }
-        if let "scan" | "diagnose" | "explain" | "pick" | "exec" | "serve" | "lab" = name.as_str() {
+        if COMMANDS.contains(&name.as_str()) {
             return Err(BadInput(format!(
                 "'{name}' must come first; put options after it: see portscope {name} --help"
             )));
@@ -255,12 +255,15 @@ fn is_number(text: &str) -> bool {
 }
 
 fn number(option: &str, typed: &str) -> Result<NonZeroU32, BadInput> {
-    let value = is_number(typed).then(|| typed.parse().ok()).flatten();
-    value.ok_or_else(|| {
+    number_up_to(u32::MAX, option, typed)
+}
+
+fn number_up_to(most: u32, option: &str, typed: &str) -> Result<NonZeroU32, BadInput> {
+    let value: Option<NonZeroU32> = is_number(typed).then(|| typed.parse().ok()).flatten();
+    value.filter(|number| number.get() <= most).ok_or_else(|| {
         let shown = Text::scrub(typed);
         BadInput(format!(
-            "invalid value '{shown}' for {option}: expected a whole number, 1 to {}",
-            u32::MAX
+            "invalid value '{shown}' for {option}: expected a whole number, 1 to {most}"
         ))
     })
 }
@@ -269,10 +272,7 @@ fn seed(typed: &str) -> Result<u64, BadInput> {
     let value = is_number(typed).then(|| typed.parse().ok()).flatten();
     value.filter(|&seed| seed < SEED_LIMIT).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!(
-            "invalid value '{shown}' for --seed: expected a whole number, 0 to {}",
-            SEED_LIMIT - 1
-        ))
+        BadInput(format!("invalid value '{shown}' for --seed: expected a whole number below 2^53"))
     })
 }
 
@@ -312,13 +312,13 @@ fn strategy(typed: &str) -> Result<&'static AllocatorRow, BadInput> {
     })
 }
 
-fn destination(typed: Option<PathBuf>) -> Result<OutputTarget, BadInput> {
+fn destination(typed: Option<OsString>) -> Result<OutputTarget, BadInput> {
     match typed {
         None => Ok(OutputTarget::StandardOutput),
-        Some(path) if path.as_os_str() == OsStr::new("") => {
-            Err(BadInput("invalid value '' for --output: expected a path".into()))
+        Some(path) if path.is_empty() => {
+            Err(BadInput("invalid value '' for --output: expected a file".into()))
         }
-        Some(path) => Ok(OutputTarget::File(path)),
+        Some(path) => Ok(OutputTarget::File(path.into())),
     }
 }
 

@@ -10,16 +10,20 @@ use crate::{
     cli::{
         args::{ColorName, FaultName, ThemeName},
         exit::CommandEnd,
-        seed,
+        refusal, scan, seed,
         settings::{BadInput, LiveSettings, RangeChoice, StartScreen},
     },
-    domain::{ServiceNames, port},
-    host::Host,
+    domain::{ServiceNames, Text, port},
+    engine::sample,
+    host::{Host, OwnerDepth},
     tui::{self, Fault},
     view::theme::{Background, Contrast, Depth, Theme},
 };
 
 pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<CommandEnd> {
+    if let Some(StartScreen::Name(name)) = &settings.target {
+        check_is_no_command(&*host, name)?;
+    }
     if let Some(missing) = tui::refuse_reason() {
         return Err(BadInput(format!(
             "the terminal program needs a terminal, but {missing}: use 'portscope scan' for a list"
@@ -34,6 +38,14 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Comma
     };
     let options = options(settings, extent, host.services(), seeds);
     Ok(CommandEnd::Ended(tui::run(host, options)?))
+}
+
+/// Refuses a misspelt command. A process with sockets may have such a name.
+fn check_is_no_command(host: &dyn Host, name: &Text) -> Result<(), BadInput> {
+    let Some(refused) = refusal::misspelt_command(name.as_str()) else { return Ok(()) };
+    let Ok(snapshot) = scan::look(host, OwnerDepth::Full) else { return Err(refused) };
+    let processes = sample::describe(host, &snapshot);
+    if processes.iter().any(|process| process.name == *name) { Ok(()) } else { Err(refused) }
 }
 
 /// Returns the options of the terminal program. `seeds` are those of the allocator and of the lab.

@@ -22,7 +22,7 @@ use crate::domain::{Protocol, Snapshot};
 
 pub use bind::bind_answer;
 pub use connect::connect_answer;
-pub use release::frees_when;
+pub use release::{frees_when, hidden_process};
 pub use scopes::{Scope, scopes};
 
 /// The address argument of a bind().
@@ -51,9 +51,18 @@ impl BindAddress {
             Self::Scoped { address, .. } => address.into(),
         }
     }
+
+    /// Returns the address for sentences: `[::] (IPv4 and IPv6)`.
+    pub fn in_words(self) -> String {
+        match self {
+            Self::AnyDual => "[::] (IPv4 and IPv6)".to_owned(),
+            Self::Any6 => "[::] (IPV6_V6ONLY)".to_owned(),
+            _ => self.to_string(),
+        }
+    }
 }
 
-/// Prints the index of the interface, not its name.
+/// Prints the name in JSON. Prints the index of the interface, not its name.
 impl fmt::Display for BindAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

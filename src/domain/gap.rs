@@ -232,7 +232,7 @@ impl Gap {
                 format!("the {table} table cannot be read ({error})")
             }
             Self::NetlinkRefused { error } | Self::DualStackUnknown { error } => {
-                format!("sock_diag refused ({error}); /proc/net read instead")
+                format!("sock_diag was refused ({error}); /proc/net was read instead")
             }
             Self::BoundInactiveUnlisted { assumed: false } => {
                 "this kernel does not list them".to_owned()
@@ -268,26 +268,30 @@ impl Gap {
 /// Prints one line: what, how many, why, what would help.
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.count() {
-            // The walk failed, but every socket that it searched for has an owner.
-            Some(0) => write!(f, "{} may be missing", self.what())?,
-            Some(count) => {
+        match (self, self.count()) {
+            // The sockets may not be bound; or the walk failed, but every socket that it searched
+            // for has an owner.
+            (Self::PortsUnread { .. } | Self::PortsInDoubt { .. }, _) | (_, Some(0)) => {
+                write!(f, "{} may be missing", self.what())?;
+            }
+            (_, Some(count)) => {
                 write!(f, "{} missing for {}", self.what(), notation::counted(count, "socket"))?;
             }
-            None => write!(f, "{} missing", self.what())?,
+            (_, None) => write!(f, "{} missing", self.what())?,
         }
         write!(f, ": {} ({})", self.why(), self.remedy())
     }
 }
 
 fn unread_threads(threads: u32, error: Option<Errno>) -> String {
-    let tables = match threads {
-        1 => "the descriptor table of 1 thread".to_owned(),
-        _ => format!("the descriptor tables of {threads} threads"),
+    let of = notation::counted(threads, "thread");
+    let (tables, are) = match threads {
+        1 => (format!("the descriptor table of {of}"), "is"),
+        _ => (format!("the descriptor tables of {of}"), "are"),
     };
     match error {
         Some(error) => format!("{tables} cannot be read ({error})"),
-        None => format!("{tables} not read: they are too large"),
+        None => format!("{tables} {are} too large to read"),
     }
 }
 
@@ -305,7 +309,7 @@ fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
     if more > 0 {
         let others = others.count() as u32;
         let processes = notation::counted(others, "more process");
-        parts.push(format!("{more} of {processes}"));
+        parts.push(format!("{} of {processes}", notation::counted(more, "TCP socket")));
     }
     let reason = match error {
         Some(error) => format!("pidfd_getfd refused ({error})"),

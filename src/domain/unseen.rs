@@ -44,11 +44,11 @@ impl UnseenNamespaces {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Unread { .. } => {
-                "grant CAP_SYS_PTRACE in the host's user namespace (root of the host has it)"
+                "run as root of the host, or grant CAP_SYS_PTRACE in the host's user namespace"
             }
             Self::Invisible => "grant CAP_SYS_PTRACE, or mount /proc without hidepid for this user",
             Self::Refused { .. } => {
-                "grant CAP_SYS_ADMIN in the host's user namespace (root of the host has it)"
+                "run as root of the host, or grant CAP_SYS_ADMIN in the host's user namespace"
             }
         }
     }

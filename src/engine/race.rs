@@ -81,7 +81,8 @@ fn course(setup: &RaceSetup) -> Result<Course, Text> {
     let free = range.len() - others;
     if free < LEAST_FREE {
         return Err(Text::scrub(format!(
-            "a race needs {LEAST_FREE} free ports, {range} has {free}"
+            "a race needs {LEAST_FREE} free ports, range {range} has {free}: lower the fill or \
+             widen the range"
         )));
     }
     let (windows, least) = HOLD;

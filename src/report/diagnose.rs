@@ -127,7 +127,7 @@ impl<'a> Health<'a> {
         Standing::of_destination(row, self.trends, self.thresholds)
     }
 
-    /// Returns `name[pid]`, or words for an owner that is not a known process.
+    /// Names an owner for a table: `nginx[812]`, `hidden (user ann)`, `kernel`.
     fn party(&self, party: Party) -> String {
         match party {
             Party::Process(pid) => {
@@ -144,7 +144,7 @@ impl<'a> Health<'a> {
             }
             Party::Kernel => "kernel".to_owned(),
             Party::Nobody => "none".to_owned(),
-            Party::Unresolved => "just opened or closed".to_owned(),
+            Party::Unresolved => "unresolved".to_owned(),
             Party::NotAsked => "-".to_owned(),
         }
     }

@@ -12,7 +12,8 @@ use crate::{
     allocator::Attempt,
     domain::{
         AddressRefusal, Errno, Outcome, Owner, PortRange, Process, Protocol, Protocols, Socket,
-        State, Text, notation,
+        State, Text, availability,
+        notation::{self, counted, grouped},
     },
     report::{Scan, json::ProcessRow},
 };
@@ -58,6 +59,8 @@ pub struct Collision {
     processes: Vec<(u32, Option<Text>)>,
     /// The kernel's tunnels that use the port.
     tunnels: Option<String>,
+    /// The user of a hidden process, in words.
+    user: Option<String>,
 }
 
 impl Collision {
@@ -67,18 +70,27 @@ impl Collision {
         let sockets = scan.snapshot.on_port(protocol, port);
         let owners = || sockets.iter().map(|socket| scan.snapshot.owner(socket));
         let kind = owners().min_by_key(|&owner| rank(owner))?.kind()?;
-        let telling = owners().filter(|owner| owner.kind() == Some(kind));
-        let mut pids: Vec<u32> = telling.flat_map(Owner::pids).copied().collect();
+        let of_kind = owners().filter(|owner| owner.kind() == Some(kind));
+        let mut pids: Vec<u32> = of_kind.flat_map(Owner::pids).copied().collect();
         pids.sort_unstable();
         pids.dedup();
         let name = |pid| scan.processes.get(pid).map(|process| process.name.clone());
         let tunnels = sockets.iter().find_map(|socket| scan.snapshot.tunnel_names(socket));
         let processes = pids.into_iter().map(|pid| (pid, name(pid))).collect();
-        Some(Self { kind, processes, tunnels: tunnels.filter(|_| kind == "kernel") })
+        let mut hidden = sockets.iter().filter(|s| scan.snapshot.owner(s) == Owner::Hidden);
+        let user = hidden
+            .find_map(|socket| scan.user(socket))
+            .map(|user| if user.is_known() { format!("user {user}") } else { user.to_string() });
+        Some(Self {
+            kind,
+            processes,
+            tunnels: tunnels.filter(|_| kind == "kernel"),
+            user: user.filter(|_| kind == "hidden"),
+        })
     }
 
     pub fn with_process(pid: u32, name: Text) -> Self {
-        Self { kind: "process", processes: vec![(pid, Some(name))], tunnels: None }
+        Self { kind: "process", processes: vec![(pid, Some(name))], tunnels: None, user: None }
     }
 }
 
@@ -93,8 +105,11 @@ impl fmt::Display for Collision {
             "departed" => "kernel, closed by ",
             kind => kind,
         })?;
+        if let Some(user) = &self.user {
+            write!(f, " ({user})")?;
+        }
         for (number, (pid, name)) in self.processes.iter().enumerate() {
-            let separator = if number == 0 { "" } else { "," };
+            let separator = if number == 0 { "" } else { ", " };
             write!(f, "{separator}{}", notation::NamedProcess { name: name.as_ref(), pid: *pid })?;
         }
         Ok(())
@@ -115,7 +130,7 @@ impl fmt::Display for Tried {
             Some(refusal) => write!(f, " ({} {})", refusal.protocol.name(), refusal.errno)?,
             None => write!(f, " ({})", self.asked.name())?,
         }
-        write!(f, " · {took:.1?}")?;
+        write!(f, " · {}", notation::elapsed(took))?;
         match &self.holder {
             Some(holder) => write!(f, " · {holder}"),
             None if port > 0 && self.attempt.outcome() == Outcome::InUse => {
@@ -180,8 +195,8 @@ pub struct UnlistedCount {
     pub is_doubtful: bool,
 }
 
-/// Describes the holder of the port of these sockets: `python3[812]`, `a socket in TIME-WAIT, 42 s
-/// left, ...`.
+/// Describes the holder of the port of these sockets: `python3[812]`, `a socket in TIME-WAIT
+/// (closed by its process, 42s left)`.
 pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket>) -> String {
     let owner = |socket: &&Socket| scan.snapshot.owner(socket);
     let Some(socket) = sockets.min_by_key(|socket| rank(owner(socket))) else {
@@ -194,23 +209,22 @@ pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket
     match owner(&socket) {
         Owner::Process(_) => names(),
         Owner::Backlog(_) => format!("a connection not yet accepted by {}", names()),
-        Owner::Departed(_) => format!("{}, closed by {}", in_state(socket), names()),
+        Owner::Departed(_) => closed_by(&names(), socket),
         Owner::Kernel => match scan.snapshot.tunnel_names(socket) {
-            Some(tunnels) => format!("kernel: {tunnels}"),
-            None => format!("{}, closed by its process", in_state(socket)),
+            Some(tunnels) => format!("the kernel: {tunnels}"),
+            None => closed_by("its process", socket),
         },
-        Owner::Hidden => match scan.user(socket) {
-            Some(user) => format!("a process of user {user} that you may not inspect"),
-            None => "a process that you may not inspect (try sudo)".to_owned(),
-        },
-        _ => format!("{} without a visible process", in_state(socket)),
+        Owner::Hidden => availability::hidden_process(&scan.snapshot.machine.users, socket.uid),
+        Owner::Nobody => format!("a socket without a visible process ({})", socket.state),
+        Owner::Unresolved => "a process that opened or closed it during the scan".to_owned(),
+        Owner::NotAsked => "an owner that was not looked up".to_owned(),
     }
 }
 
-fn in_state(socket: &Socket) -> String {
+fn closed_by(process: &str, socket: &Socket) -> String {
     let left = socket.expires_ms.filter(|_| socket.state == State::TimeWait);
     let left = left.map(|ms| format!(", {}s left", ms.div_ceil(1000))).unwrap_or_default();
-    format!("a socket in {}{left}", socket.state)
+    format!("a socket in {} (closed by {process}{left})", socket.state)
 }
 
 /// Orders owners by how much they say about the holder; the most informative is first.
@@ -245,11 +259,11 @@ impl fmt::Display for NoPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AttemptsExhausted { attempts, free, of, reserved, other } => {
-                let plural = if *attempts == 1 { "" } else { "s" };
-                write!(f, "gave up after {attempts} attempt{plural} · ")?;
+                write!(f, "gave up after {} · ", counted(*attempts, "attempt"))?;
                 write_free(f, *free, (*of, *reserved))?;
                 let Some((count, errno)) = other else { return Ok(()) };
-                write!(f, " · {count} failed with {errno}, not because of a socket")
+                let failed = counted(*count, "attempt");
+                write!(f, " · {failed} failed with {errno}, not because of a socket")
             }
             Self::RangeFull { range, of, reserved, holders } => {
                 write_full(f, *range, (*of, *reserved), holders)
@@ -259,27 +273,27 @@ impl fmt::Display for NoPort {
                 "range {range} has no {length} consecutive ports that are neither reserved nor \
                  excluded"
             ),
-            Self::NoBlock { range, length, attempts } => {
-                let plural = if *attempts == 1 { "" } else { "s" };
-                write!(
-                    f,
-                    "found no {length} consecutive free ports in range {range} after {attempts} \
-                     attempt{plural}"
-                )
-            }
+            Self::NoBlock { range, length, attempts } => write!(
+                f,
+                "found no {length} consecutive free ports in range {range} after {}",
+                counted(*attempts, "attempt")
+            ),
             Self::AddressRefused(refusal) | Self::RightMissing(refusal) => refusal.fmt(f),
             Self::PolicyRefused { refusal, attempts } => {
-                let plural = if *attempts == 1 { "" } else { "s" };
                 let AddressRefusal { cause, errno, .. } = refusal;
-                write!(f, "{cause} and to {attempts} other port{plural} ({errno})")
+                write!(f, "{cause} and to {} ({errno})", counted(*attempts, "other port"))
             }
-            Self::RangeReserved { range } => write!(
-                f,
-                "all ports of range {range} are reserved (ip_local_reserved_ports); use \
-                 --ignore-reserved to include them"
-            ),
+            Self::RangeReserved { range } => write_reserved(f, *range),
         }
     }
+}
+
+fn write_reserved(f: &mut fmt::Formatter<'_>, range: PortRange) -> fmt::Result {
+    let (ports, them) = match range.len() {
+        1 => (format!("port {} is", range.first()), "it"),
+        _ => (format!("all ports of range {range} are"), "them"),
+    };
+    write!(f, "{ports} reserved (ip_local_reserved_ports); use --ignore-reserved to include {them}")
 }
 
 fn write_free(
@@ -287,56 +301,85 @@ fn write_free(
     free: Option<UnlistedCount>,
     (of, reserved): (u32, u32),
 ) -> fmt::Result {
-    let of = if reserved >= of {
-        format!("{of} ports of the range that are not reserved (ip_local_reserved_ports)")
+    let ports = counted(of, "port");
+    let all = if reserved >= of {
+        let verb = is_or_are(of);
+        format!("{ports} of the range that {verb} not reserved (ip_local_reserved_ports)")
     } else {
-        format!("{of} ports of the range")
+        format!("{ports} of the range")
     };
     match free {
-        None => write!(f, "unknown how many of {of} are free"),
+        None => write!(f, "unknown how many of {all} are free"),
         Some(UnlistedCount { ports, refused: 0, is_doubtful: false }) => {
-            write!(f, "{ports} of {of} are free")
+            write!(f, "{} of {all} {} free", grouped(ports), is_or_are(ports))
         }
         Some(UnlistedCount { ports, refused: 0, .. }) => {
-            write!(f, "no socket is listed on {ports} of {of}")
+            write!(f, "no socket is listed on {} of {all}", grouped(ports))
         }
         Some(UnlistedCount { ports, refused, .. }) => write!(
             f,
-            "no socket is listed on {ports} of {of}, but {refused} of these were refused with \
-             EADDRINUSE"
+            "no socket is listed on {} of {all}, but {} of these {} refused with EADDRINUSE",
+            grouped(ports),
+            grouped(refused),
+            if refused == 1 { "was" } else { "were" }
         ),
     }
 }
 
-/// Writes that all ports of the range are in use. Names reserved ports first, because they reduce
-/// the number of candidates.
+fn is_or_are(number: u32) -> &'static str {
+    if number == 1 { "is" } else { "are" }
+}
+
+/// Writes that all ports of the range are in use.
 fn write_full(
     f: &mut fmt::Formatter<'_>,
     range: PortRange,
     (of, reserved): (u32, u32),
     holders: &[(u16, String)],
 ) -> fmt::Result {
-    if let (1, [(port, holder)]) = (range.len(), holders) {
-        return write!(f, "{port} is in use by {holder}");
+    match (range.len(), holders) {
+        (1, [(port, holder)]) => return write!(f, "{port} is in use by {holder}"),
+        (1, _) => return write!(f, "{} is in use", range.first()),
+        _ => {}
     }
-    match (reserved, of) {
-        (0, _) => write!(f, "range {range} is full ({of} of {of})")?,
-        (_, 1) => write!(
+    if reserved == 0 {
+        write!(f, "range {range} is full ({0} of {0})", grouped(of))?;
+    } else {
+        write_full_but_reserved(f, range, (of, reserved))?;
+    }
+    for (number, (port, holder)) in holders.iter().enumerate() {
+        write!(f, "{} {port} by {holder}", if number == 0 { ":" } else { ";" })?;
+    }
+    Ok(())
+}
+
+/// Writes that all ports of the range that could be drawn are in use. Names reserved ports first,
+/// because they reduce the number of candidates.
+fn write_full_but_reserved(
+    f: &mut fmt::Formatter<'_>,
+    range: PortRange,
+    (of, reserved): (u32, u32),
+) -> fmt::Result {
+    let has_excluded = reserved + of < range.len();
+    if of == 1 && !has_excluded {
+        return write!(
             f,
             "all but one port of range {range} are reserved (ip_local_reserved_ports), and that \
              one is in use"
-        )?,
-        _ => write!(
-            f,
-            "{reserved} of the {} ports of range {range} are reserved (ip_local_reserved_ports), \
-             the other {of} are in use",
-            range.len()
-        )?,
+        );
     }
-    for (number, (port, holder)) in holders.iter().enumerate() {
-        write!(f, "{} {port} by {holder}", if number == 0 { ":" } else { "," })?;
+    write!(
+        f,
+        "{} of the {} ports of range {range} {} reserved (ip_local_reserved_ports), ",
+        grouped(reserved),
+        grouped(range.len()),
+        is_or_are(reserved)
+    )?;
+    match (of, has_excluded) {
+        (1, _) => f.write_str("the only other one that is not excluded is in use"),
+        (_, false) => write!(f, "the other {} are in use", grouped(of)),
+        (_, true) => write!(f, "the {} others that are not excluded are in use", grouped(of)),
     }
-    Ok(())
 }
 
 /// Writes one port per line.

@@ -89,7 +89,7 @@ fn push_owner(line: &mut String, scan: Scan<'_>, socket: &Socket) -> fmt::Result
         Owner::NotAsked => "-",
     })?;
     for (number, (pid, process)) in scan.owners(socket).enumerate() {
-        let separator = if number == 0 { "" } else { "," };
+        let separator = if number == 0 { "" } else { ", " };
         write!(
             line,
             "{separator}{}",

@@ -5,7 +5,7 @@ mod areas;
 pub(super) mod column;
 pub(super) mod figures;
 mod heat;
-mod histogram;
+pub(super) mod histogram;
 mod history;
 mod log;
 mod map;

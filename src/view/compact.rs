@@ -4,20 +4,22 @@
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
-    style::Style,
     text::{Line, Span},
 };
 
 use crate::{
     app::{App, Screen, overview::headline::Headline},
-    domain::{Finding, notation},
+    domain::notation,
     view::{Role, Theme, gauges, overview, words},
 };
 
+/// Minimum width for the reason and the advice of a finding.
+const LEAST_TEXT: usize = 30;
+
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let room = usize::from(area.width);
+    let [room, height] = [area.width, area.height].map(usize::from);
     let mut lines = Vec::new();
-    for words in lines_of(app, theme, room) {
+    for words in lines_of(app, theme, room, height) {
         // Uses the longest wording that fits; leaves the line out if none fits.
         lines.extend(words.into_iter().find(|line| line.width() <= room));
     }
@@ -30,44 +32,28 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Returns the wordings of each line, longest first.
-fn lines_of(app: &App, theme: &Theme, room: usize) -> Vec<Vec<Line<'static>>> {
-    let name = Line::styled("portscope", theme.style(Role::Accent));
-    let Some(scan) = app.scan() else {
-        let state = match app.failure() {
-            None => vec![Line::raw("first scan.."), Line::raw("..")],
-            Some(why) => vec![
-                Line::styled(why.to_string(), theme.style(Role::Critical)),
-                Line::styled("scan failed", theme.style(Role::Critical)),
-                Line::styled("!", theme.style(Role::Critical)),
-            ],
-        };
-        return vec![vec![name], state];
-    };
+fn lines_of(app: &App, theme: &Theme, room: usize, height: usize) -> Vec<Vec<Line<'static>>> {
+    let Some(scan) = app.scan() else { return vec![vec![name(theme)], waiting(app, theme)] };
     if let Some(headline) = app.headline().filter(|_| app.screen() == Screen::Overview) {
-        return overview_lines(app, headline, theme, room);
+        return overview_lines(app, headline, theme, room, height);
     }
-    let ephemeral = &scan.snapshot.ephemeral;
-    let occupied = app.map().protocols;
-    let occupied = scan.occupancy.occupied_in(ephemeral.range, occupied);
-    let share = notation::percent_of(occupied, ephemeral.range.len());
-    let range = ephemeral.range;
+    let range = scan.snapshot.ephemeral.range;
+    let occupied = scan.occupancy.occupied_in(range, app.map().protocols);
+    let share = notation::percent_of(occupied, range.len());
     let counts = format!("{} of {}", notation::grouped(occupied), notation::grouped(range.len()));
-    let state = if app.is_frozen() { "paused" } else { "age" };
-    let age = app.age().map(notation::duration).unwrap_or_default();
     let mut lines = vec![
-        vec![Line::from(format!("portscope  {state} {age}")), name],
+        title(app, theme),
         vec![
-            Line::raw(format!("{range}: {counts} ports occupied, {share}")),
-            Line::raw(format!("{counts} occupied, {share}")),
-            Line::raw(format!("{share} occupied")),
+            Line::raw(format!("{range}: {counts} ports in use, {share}")),
+            Line::raw(format!("{counts} in use, {share}")),
+            Line::raw(format!("{share} in use")),
             Line::raw(share.clone()),
             Line::raw(share.replace(' ', "")),
         ],
     ];
     lines.extend(scan.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]));
     let cursor = app.map().cursor;
-    let socket = app.sockets_on(cursor).next();
-    lines.push(match socket {
+    lines.push(match app.sockets_on(cursor).next() {
         None => vec![Line::raw(format!("port {cursor}: no socket"))],
         Some(socket) => {
             let owner = words::owner_line(app, &scan.snapshot, socket);
@@ -78,29 +64,49 @@ fn lines_of(app: &App, theme: &Theme, room: usize) -> Vec<Vec<Line<'static>>> {
             ]
         }
     });
-    lines.push(vec![Line::styled(
-        "80x24 shows the map",
-        Style::new().patch(theme.style(Role::Dim)),
-    )]);
+    lines.push(vec![Line::styled("80x24 shows the map", theme.style(Role::Dim))]);
     lines
 }
 
-/// Returns the headline, the gauges and the most severe finding.
+/// Returns the wordings of the state before the first scan has ended.
+fn waiting(app: &App, theme: &Theme) -> Vec<Line<'static>> {
+    let style = theme.style(Role::Critical);
+    match app.failure() {
+        None => vec![Line::raw("first scan.."), Line::raw("..")],
+        Some(why) => vec![
+            Line::styled(why.to_string(), style),
+            Line::styled("scan failed", style),
+            Line::styled("!", style),
+        ],
+    }
+}
+
+fn name(theme: &Theme) -> Line<'static> {
+    Line::styled("portscope", theme.style(Role::Accent))
+}
+
+/// Returns the wordings of the first line: the program's name and the age of the scan.
+fn title(app: &App, theme: &Theme) -> Vec<Line<'static>> {
+    let state = if app.is_frozen() { "paused" } else { "age" };
+    let age = app.age().map(notation::duration).unwrap_or_default();
+    vec![Line::from(format!("portscope  {state} {age}")), name(theme)]
+}
+
+/// Returns the headline, the gauges, and as much of the reason and the advice as fits.
 fn overview_lines(
     app: &App,
     headline: &Headline,
     theme: &Theme,
     room: usize,
+    height: usize,
 ) -> Vec<Vec<Line<'static>>> {
     let Some(scan) = app.scan() else { return Vec::new() };
-    let state = if app.is_frozen() { "paused" } else { "age" };
-    let age = app.age().map(notation::duration).unwrap_or_default();
-    let name = Line::styled("portscope", theme.style(Role::Accent));
     let own = headline.own_finding(scan);
     let (badge, role) = overview::badge(own, headline.standing.level);
-    let short = |finding: &Finding, room| overview::whole_words(&finding.summary, room);
     let texts = match own {
-        Some(finding) => vec![short(finding, room.saturating_sub(badge.len() + 2))],
+        Some(finding) => {
+            vec![overview::whole_words(&finding.summary, room.saturating_sub(badge.len() + 2))]
+        }
         None => overview::headline(&headline.standing, 1, theme),
     };
     let mut wordings: Vec<Line<'static>> = texts
@@ -114,10 +120,15 @@ fn overview_lines(
     if own.is_none() {
         wordings.extend(texts.last().map(|share| Line::raw(share.replace(' ', ""))));
     }
-    let mut lines = vec![vec![Line::from(format!("portscope  {state} {age}")), name], wordings];
+    let mut lines = vec![title(app, theme), wordings];
     lines.extend(scan.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]));
-    let mut others = scan.diagnosis.findings.iter().filter(|&finding| Some(finding) != own);
-    lines.extend(others.next().map(|finding| vec![Line::raw(short(finding, room))]));
+    let left = height.saturating_sub(lines.len() + 1);
+    if room >= LEAST_TEXT && left > 0 {
+        // Without the blank lines that keep the advice in its place on the Overview.
+        let explanation = overview::explanation(app, theme, room, left).into_iter().take(left);
+        let filled = explanation.filter(|line| !line.to_string().trim().is_empty());
+        lines.extend(filled.map(|line| vec![line]));
+    }
     lines.push(vec![Line::styled("80x24 shows more", theme.style(Role::Dim))]);
     lines
 }

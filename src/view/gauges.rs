@@ -28,6 +28,8 @@ const FIGURES_WIDTH: u16 = 26;
 const TICKS: [f32; 2] = [0.70, 0.85];
 /// Minimum width of a bar with ticks; in shorter ones the two ticks would touch.
 const TICKED_WIDTH: u16 = 12;
+/// Minimum width of a lane for its full name, if all lanes are on one line.
+const NAMED_WIDTH: u16 = 26;
 
 /// What the colours of a bar mean: the states, or nothing (grey) under other lenses, which use the
 /// colours for something else.
@@ -83,7 +85,7 @@ pub fn render_line(
 ) {
     let each = area.width.saturating_sub(1) / gauges.len().max(1) as u16;
     for (gauge, x) in gauges.iter().zip((area.x + 1..area.right()).step_by(usize::from(each))) {
-        let name = short_name(gauge.lane);
+        let name = if each < NAMED_WIDTH { short_name(gauge.lane) } else { gauge.lane.name() };
         let share = notation::percent_of(gauge.occupied, gauge.size);
         put(buffer, area, x, area.y, name, Style::reset());
         let bar_start = x + name.len() as u16 + 1;

@@ -126,10 +126,12 @@ fn gaps(snapshot: &Snapshot, theme: &Theme) -> Option<Span<'static>> {
     let (first, others) = snapshot.gaps.split_first()?;
     let text = match first {
         Gap::OwnersUnreadable { sockets: 0, .. } => "owners unreadable".to_owned(),
-        Gap::OwnersUnreadable { sockets, .. } => format!("owners unreadable: {sockets}"),
+        Gap::OwnersUnreadable { sockets, .. } => {
+            format!("owners unreadable: {}", notation::grouped(*sockets))
+        }
         Gap::PolicyAssumed { .. } => "policy assumed".to_owned(),
         other => match other.hidden_owners() {
-            Some(sockets) => format!("owners hidden: {sockets}"),
+            Some(sockets) => format!("owners hidden: {}", notation::grouped(sockets)),
             None => format!("{} missing", other.what()),
         },
     };

@@ -3,6 +3,7 @@
 mod keys;
 mod lab;
 mod overview;
+mod pool;
 mod ranges;
 mod sheet;
 mod states;

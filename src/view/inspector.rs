@@ -61,7 +61,7 @@ pub fn render(
     let block = app.hover().or_else(|| grid.place(port).and_then(|place| grid.block(place)));
     let area = areas.inspector;
     let width = usize::from(area.width.saturating_sub(2));
-    let sight = InspectorContext { app, scan, theme, port, block, width };
+    let context = InspectorContext { app, scan, theme, port, block, width };
     let has_lanes = areas.gauges.is_empty();
     if areas.has_inspector_beside {
         let rule = theme.glyph("│", "|");
@@ -69,50 +69,50 @@ pub fn render(
             buffer.set_string(area.x, y, rule, theme.style(Role::Border));
         }
         let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(2), ..area };
-        columns(sight, inner, has_lanes, buffer);
+        columns(context, inner, has_lanes, buffer);
     } else if area.width >= WIDE_BELOW && area.height >= COLUMN_LINES {
         let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
         // The line above or below the map already has the gauges.
-        columns(sight, inner, false, buffer);
+        columns(context, inner, false, buffer);
     } else {
-        draw(&below::lines(&sight, usize::from(area.height)), area, buffer);
+        draw(&below::lines(&context, usize::from(area.height)), area, buffer);
     }
 }
 
 /// Draws the port and its surroundings: side by side, or one below the other if there is less room.
-fn columns(sight: InspectorContext<'_>, area: Rect, has_lanes: bool, buffer: &mut Buffer) {
+fn columns(context: InspectorContext<'_>, area: Rect, has_lanes: bool, buffer: &mut Buffer) {
     let height = usize::from(area.height);
     if area.width >= WIDE {
         let width = RIGHT_WIDTH.min((area.width - COLUMN_GAP) / 2);
         let left = Rect { width: area.width - COLUMN_GAP - width, ..area };
         let right = Rect { x: left.right() + COLUMN_GAP, width, ..area };
-        draw(&about_port(&sight.as_wide_as(left), height), left, buffer);
-        draw(&surroundings(&sight.as_wide_as(right), has_lanes, height), right, buffer);
+        draw(&about_port(&context.as_wide_as(left), height), left, buffer);
+        draw(&surroundings(&context.as_wide_as(right), has_lanes, height), right, buffer);
     } else {
-        let sight = sight.as_wide_as(area);
-        let mut around = surroundings(&sight, has_lanes, height.saturating_sub(PORT_LINES + 1));
+        let context = context.as_wide_as(area);
+        let mut around = surroundings(&context, has_lanes, height.saturating_sub(PORT_LINES + 1));
         if !around.is_empty() {
             around.insert(0, Line::default());
         }
         let top = Rect { height: area.height.saturating_sub(around.len() as u16), ..area };
-        draw(&about_port(&sight, usize::from(top.height)), top, buffer);
+        draw(&about_port(&context, usize::from(top.height)), top, buffer);
         let bottom = Rect { y: top.bottom(), height: area.height - top.height, ..area };
         draw(&around, bottom, buffer);
     }
 }
 
 /// Returns the selected span, the port, and earlier sightings of it.
-fn about_port(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
-    let mut lines = range::span_lines(sight);
+fn about_port(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
+    let mut lines = range::span_lines(context);
     if !lines.is_empty() {
         lines.push(Line::default());
     }
     let room = room.saturating_sub(lines.len());
-    let seen = seen::lines(sight);
+    let seen = seen::lines(context);
     // The newest sighting has priority over a second socket.
     let newest = if seen.is_empty() { 0 } else { NEWEST_SEEN };
     let kept = newest.min(room.saturating_sub(PORT_LINES));
-    lines.extend(port::lines(sight, room - kept));
+    lines.extend(port::lines(context, room - kept));
     append(&mut lines, seen, room);
     lines
 }
@@ -130,10 +130,14 @@ fn append(lines: &mut Vec<Line<'static>>, mut section: Vec<Line<'static>>, room:
 
 /// Returns the neighbours, the range and its use by lane. Leaves out each section that does not fit
 /// in full.
-fn surroundings(sight: &InspectorContext<'_>, has_lanes: bool, room: usize) -> Vec<Line<'static>> {
-    let by_lane = if has_lanes { range::lane_lines(sight) } else { Vec::new() };
+fn surroundings(
+    context: &InspectorContext<'_>,
+    has_lanes: bool,
+    room: usize,
+) -> Vec<Line<'static>> {
+    let by_lane = if has_lanes { range::lane_lines(context) } else { Vec::new() };
     let mut lines: Vec<Line<'static>> = Vec::new();
-    for mut section in [neighbours::lines(sight), range::lines(sight), by_lane] {
+    for mut section in [neighbours::lines(context), range::lines(context), by_lane] {
         let gap = usize::from(!lines.is_empty());
         if section.is_empty() || lines.len() + gap + section.len() > room {
             continue;
@@ -201,10 +205,10 @@ impl InspectorContext<'_> {
         self.app.hover().is_some()
     }
 
-    /// Formats `40200-40219: 12 of 20 used`; `None` for a single port.
+    /// Formats `40200-40219: 12 of 20 in use`; `None` for a single port.
     fn block_words(&self) -> Option<String> {
         let block = self.block.filter(|block| block.len() > 1)?;
         let tally = self.app.tally(block);
-        Some(format!("{block}: {} of {} used", tally.occupied, tally.size))
+        Some(format!("{block}: {} of {} in use", tally.occupied, tally.size))
     }
 }

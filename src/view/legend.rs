@@ -9,7 +9,7 @@ use ratatui::{
 
 use crate::{
     app::{
-        App, Extent, Focus, LatestScan, Lens,
+        App, Extent, Focus, Grain, LatestScan, Lens,
         lens::{Marks, bind, connect},
     },
     domain::{Destination, StateClass, notation},
@@ -45,18 +45,41 @@ const MOST_LINES: u16 = 2;
 /// Minimum `LegendEntry::dropped` of entries that the facts beside the map show, too.
 const REPORTED_BESIDE: u8 = 100;
 
-pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+/// Draws the legend of a map with this grain.
+pub fn render(app: &App, theme: &Theme, grain: Grain, area: Rect, buffer: &mut Buffer) {
     let Some(scan) = app.scan() else { return };
     let entries = match app.map().lens {
-        Lens::State if !theme.has_color() => densities(scan, theme),
+        Lens::State if !theme.has_color() && grain == Grain::Blocks => densities(scan, theme),
         _ => entries(app, scan, theme),
     };
-    let title = [heading(app, scan, theme), notes(app)].concat();
-    let words = Words { title: &title, theme, width: usize::from(area.width.saturating_sub(1)) };
-    let lines = words.fitted(&entries, usize::from(area.height.min(MOST_LINES)));
+    let titles: Vec<Vec<String>> = headings(app, scan, theme)
+        .into_iter()
+        .map(|heading| [heading, notes(app)].concat())
+        .collect();
+    let width = usize::from(area.width.saturating_sub(1));
+    let height = usize::from(area.height.min(MOST_LINES));
+    let lines = fitting(&titles, &entries, theme, width, height);
     for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
         buffer.set_line(area.x + 1, y, line, area.width.saturating_sub(1));
     }
+}
+
+/// Returns the legend with the first title that leaves room for the important entries. The titles
+/// are sorted, longest first.
+fn fitting(
+    titles: &[Vec<String>],
+    entries: &[LegendEntry],
+    theme: &Theme,
+    width: usize,
+    height: usize,
+) -> Vec<Line<'static>> {
+    let Some((shortest, longer)) = titles.split_last() else { return Vec::new() };
+    for title in longer {
+        if let Some(lines) = (Words { title, theme, width }).important(entries, height) {
+            return lines;
+        }
+    }
+    Words { title: shortest, theme, width }.fitted(entries, height)
 }
 
 /// Returns the reason why the map is not drawn as requested. It is shown after the lens's name.
@@ -64,39 +87,70 @@ fn notes(app: &App) -> Vec<String> {
     app.missing_dots().map(str::to_owned).into_iter().collect()
 }
 
-/// Returns the name of the lens, with its subject if it has one.
-fn heading(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<String> {
+/// Returns the wordings of the title, longest first: the name of the lens, with its subject if it
+/// has one.
+fn headings(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<Vec<String>> {
     let name = app.map().lens.name().to_owned();
     match app.map().lens {
         Lens::Connect => match scan.categories.destination {
-            Some(destination) => connect_heading(&destination, scan, theme),
-            None => vec![name, "no connections".to_owned()],
+            Some(destination) => {
+                let headings = connect_headings(&destination, scan, theme);
+                headings.into_iter().map(|heading| vec![heading]).collect()
+            }
+            None => vec![vec![name, "no connections".to_owned()]],
         },
-        Lens::Bind => vec![name, format!("to [::], {}", app.map().protocols.name())],
-        _ => vec![name],
+        Lens::Bind => vec![vec![name, format!("to [::], {}", app.map().protocols.name())]],
+        Lens::Density => vec![vec![name.clone(), "ports in blocks filled".to_owned()], vec![name]],
+        _ => vec![vec![name]],
     }
 }
 
-/// Formats the heading of the connect lens: `→ 10.0.3.17:443: 64 used (12 TIME-WAIT) · 0 left`.
-fn connect_heading(destination: &Destination, scan: &LatestScan, theme: &Theme) -> Vec<String> {
+/// Formats the title of the connect lens: `connect → 10.0.3.17:443: 64 in use, 12 of them reusable
+/// (TIME-WAIT) · 12 left`. Reusable ports are in use and left.
+fn connect_headings(destination: &Destination, scan: &LatestScan, theme: &Theme) -> Vec<String> {
     let to = theme.glyph("→", "to");
     let dot = theme.glyph('·', '-');
     let named = format!("connect {to} {}", destination.remote);
     let Some(row) = scan.analysis.destination(destination) else {
-        return vec![format!("{named}: no connections left")];
+        return vec![format!("{named}: no connections")];
     };
-    let [used, time_wait] = [row.used, row.time_wait].map(notation::grouped);
+    let [used, reusable] = [row.used, row.reusable].map(notation::grouped);
+    let reusable = match row.reusable {
+        0 => String::new(),
+        all if all > row.surely_reusable => {
+            format!(", up to {reusable} of them reusable (TIME-WAIT)")
+        }
+        _ => format!(", {reusable} of them reusable (TIME-WAIT)"),
+    };
     let left = row.left();
-    vec![format!("{named}: {used} used ({time_wait} TIME-WAIT) {dot} {left} left")]
+    vec![
+        format!("{named}: {used} in use{reusable} {dot} {left} left"),
+        format!("{named}: {left} left"),
+        named,
+    ]
 }
 
-/// Returns the categories of the connect or bind lens. The category `rest`, which the map does not
-/// mark, is dropped first.
-fn marked(lens: Lens, rest: u8, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
-    let mut entries = categories(lens, scan, theme);
-    if let Some(entry) = entries.get_mut(usize::from(rest)) {
-        entry.dropped = REPORTED_BESIDE;
-        entry.mark = if theme.needs_whole_cells() { entry.mark } else { ' ' };
+/// Returns the categories of the connect lens. Those that the map does not mark are dropped first.
+fn connects(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
+    let mut entries = categories(Lens::Connect, scan, theme);
+    if let Some(never) = entries.get_mut(usize::from(connect::NEVER)) {
+        never.dropped = REPORTED_BESIDE;
+        never.mark = if theme.needs_whole_cells() { never.mark } else { ' ' };
+    }
+    if let Some(eligible) = entries.get_mut(usize::from(connect::ELIGIBLE)) {
+        eligible.dropped = 1;
+    }
+    entries
+}
+
+/// Returns the categories of the bind lens. Free ports are dropped first. They have a mark only on
+/// a map of the ephemeral range: on other maps, they have several colours.
+fn binds(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
+    let mut entries = categories(Lens::Bind, scan, theme);
+    let has_mark = theme.needs_whole_cells() || app.map().extent == Extent::Ephemeral;
+    if let Some(free) = entries.get_mut(usize::from(bind::FREE)) {
+        free.dropped = REPORTED_BESIDE;
+        free.mark = if has_mark { free.mark } else { ' ' };
     }
     entries
 }
@@ -122,8 +176,8 @@ pub fn entries(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> 
             Some(marks) => focused(app, marks, theme),
             None => owners(scan, theme),
         },
-        Lens::Connect => marked(Lens::Connect, connect::NEVER, scan, theme),
-        Lens::Bind => marked(Lens::Bind, bind::FREE, scan, theme),
+        Lens::Connect => connects(scan, theme),
+        Lens::Bind => binds(app, scan, theme),
         lens => categories(lens, scan, theme),
     }
 }
@@ -146,7 +200,7 @@ fn categories(lens: Lens, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> 
     numbered
         .map(|(number, category)| {
             let count = category.counts_ports.then(|| scan.categories.ports(number));
-            entry(theme, category.role, category.letter, category.name, count)
+            entry(theme, category.role, category.glyph(theme), category.name, count)
         })
         .collect()
 }
@@ -175,8 +229,8 @@ pub const CLASSES: [StateClass; 6] = [
 
 fn states(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let available = match app.map().extent {
-        Extent::Ephemeral => "available",
-        Extent::All | Extent::Ports(_) => "available in range",
+        Extent::Ephemeral => "free",
+        Extent::All | Extent::Ports(_) => "free in range",
     };
     let free = |role, letter, name: &str, count, dropped| LegendEntry {
         dropped,
@@ -202,7 +256,7 @@ fn densities(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
         count,
         dropped: 0,
     };
-    let available = plain(theme.glyph('·', '.'), "available", Some(scan.tally.available));
+    let available = plain(theme.glyph('·', '.'), "free", Some(scan.tally.available));
     let reserved = plain('x', "reserved", Some(scan.tally.reserved));
     let mut entries = vec![LegendEntry { dropped: REPORTED_BESIDE + 1, ..available }];
     if theme.ascii {
@@ -248,7 +302,7 @@ fn owners(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CountFormat {
     Exact,
-    /// `14.3k`, rounded down.
+    /// As by [`rounded`].
     Rounded,
     None,
 }
@@ -257,11 +311,17 @@ impl CountFormat {
     fn words(self, count: Option<u32>) -> String {
         match (self, count) {
             (Self::None, _) | (_, None) => String::new(),
-            (Self::Rounded, Some(count)) if count >= 1000 => {
-                format!(" {}.{}k", count / 1000, count % 1000 / 100)
-            }
-            (_, Some(count)) => format!(" {}", notation::grouped(count)),
+            (Self::Rounded, Some(count)) => format!(" {}", rounded(count)),
+            (Self::Exact, Some(count)) => format!(" {}", notation::grouped(count)),
         }
+    }
+}
+
+/// Formats a count, rounded down to hundreds from 1,000 on: `14.3k`.
+pub fn rounded(count: u32) -> String {
+    match count {
+        ..1000 => count.to_string(),
+        _ => format!("{}.{}k", count / 1000, count % 1000 / 100),
     }
 }
 
@@ -274,26 +334,13 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// Returns the most detailed legend that fits. Tries, in this order: all entries; no empty
-    /// entries; also none that the facts beside the map show; the same with rounded counts; all
-    /// but the empty entries, without counts. Then drops the least important entries one by one.
+    /// Returns the most detailed legend that fits. Tries [`Words::counted`], then all but the empty
+    /// entries, without counts. Then drops the least important entries one by one.
     fn fitted(&self, entries: &[LegendEntry], height: usize) -> Vec<Line<'static>> {
-        let filled = || entries.iter().filter(|entry| entry.count != Some(0));
-        let telling = || filled().filter(|entry| !entry.is_reported_beside());
-        let wordings: [(Vec<&LegendEntry>, CountFormat); 5] = [
-            (entries.iter().collect(), CountFormat::Exact),
-            (filled().collect(), CountFormat::Exact),
-            (telling().collect(), CountFormat::Exact),
-            (telling().collect(), CountFormat::Rounded),
-            (filled().collect(), CountFormat::None),
-        ];
-        for (kept, counts) in &wordings {
-            let lines = self.lines(kept, *counts);
-            if lines.len() <= height {
-                return lines;
-            }
+        if let Some(lines) = self.counted(entries, height) {
+            return lines;
         }
-        let [.., (mut kept, _)] = wordings;
+        let mut kept: Vec<&LegendEntry> = filled(entries).collect();
         loop {
             let lines = self.lines(&kept, CountFormat::None);
             if lines.len() <= height || kept.is_empty() {
@@ -302,6 +349,32 @@ impl Words<'_> {
             let least = (0..kept.len()).max_by_key(|&i| kept[i].dropped).unwrap_or_default();
             kept.remove(least);
         }
+    }
+
+    /// Returns the most detailed legend with counts that fits. Tries, in this order: all entries;
+    /// no empty entries; also none that the facts beside the map show; the same with rounded
+    /// counts.
+    fn counted(&self, entries: &[LegendEntry], height: usize) -> Option<Vec<Line<'static>>> {
+        let few = || filled(entries).filter(|entry| !entry.is_reported_beside());
+        let wordings: [(Vec<&LegendEntry>, CountFormat); 4] = [
+            (entries.iter().collect(), CountFormat::Exact),
+            (filled(entries).collect(), CountFormat::Exact),
+            (few().collect(), CountFormat::Exact),
+            (few().collect(), CountFormat::Rounded),
+        ];
+        let mut legends = wordings.iter().map(|(kept, counts)| self.lines(kept, *counts));
+        legends.find(|lines| lines.len() <= height)
+    }
+
+    /// Returns a legend with counts, or with only the most important entries and without counts.
+    /// Returns `None` if neither fits, or if all entries are equally important.
+    fn important(&self, entries: &[LegendEntry], height: usize) -> Option<Vec<Line<'static>>> {
+        self.counted(entries, height).or_else(|| {
+            let kept: Vec<&LegendEntry> = filled(entries).filter(|e| e.dropped == 0).collect();
+            let lines = self.lines(&kept, CountFormat::None);
+            let has_others = entries.iter().any(|entry| entry.dropped > 0);
+            (has_others && lines.len() <= height).then_some(lines)
+        })
     }
 
     /// Returns the title and the entries on as many lines as needed; cuts no entry.
@@ -334,6 +407,11 @@ impl Words<'_> {
     }
 }
 
+/// Returns the entries whose count is not 0.
+fn filled(entries: &[LegendEntry]) -> impl Iterator<Item = &LegendEntry> {
+    entries.iter().filter(|entry| entry.count != Some(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn the_less_room_the_less_a_legend_tells_and_no_word_is_cut() {
+    fn with_less_room_a_legend_shows_less_and_cuts_no_word() {
         assert_eq!(
             legend(120, 1),
             [
@@ -382,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn two_lines_keep_what_one_cannot() {
+    fn two_lines_show_what_does_not_fit_on_one() {
         assert_eq!(
             legend(70, 2),
             [

@@ -7,7 +7,7 @@ use crate::{
     },
     domain::{PortRange, Protocols, StateClass, port::SYSTEM},
     view::{
-        COLORED_OWNERS, Role,
+        COLORED_OWNERS, Role, Theme,
         heatmap::{Paint, TakenPorts},
         theme::{OTHER_OWNER_LETTER, letter, owner_letter},
     },
@@ -22,6 +22,16 @@ pub struct Category {
     pub counts_ports: bool,
 }
 
+impl Category {
+    /// Returns the letter; for free ports, the glyph with which the map draws them.
+    pub fn glyph(&self, theme: &Theme) -> char {
+        if self.letter == FREE_LETTER { theme.glyph('·', '.') } else { self.letter }
+    }
+}
+
+/// Letter of the categories of free ports.
+const FREE_LETTER: char = '.';
+
 const fn category(letter: char, role: Role, name: &'static str) -> Category {
     Category { letter, role, name, counts_ports: true }
 }
@@ -35,7 +45,7 @@ const PROTOCOLS: [Category; 3] = [
 const PARITIES: [Category; 3] = [
     category('e', Role::Category(0), "even"),
     category('o', Role::Category(1), "odd"),
-    Category { counts_ports: false, ..category('b', Role::Category(2), "both in a block") },
+    Category { counts_ports: false, ..category('b', Role::Category(2), "mixed block") },
 ];
 
 /// The categories of the age lens. Younger ports are brighter, because they are usually of more
@@ -61,18 +71,20 @@ const DENSITIES: [Category; DENSITY_STEPS.len() + 1] = [
 ];
 
 /// The categories of the connect lens, in the order of the constants of `app::lens::connect`.
+/// `connected` and `TIME-WAIT` count only sockets to the destination of the lens. `bound` are
+/// listening and bound-inactive sockets.
 const CONNECTS: [Category; 6] = [
-    category('.', Role::Available, "eligible"),
-    category('c', Role::Class(StateClass::Established), "connected to it"),
-    category('t', Role::Class(StateClass::TimeWait), "TIME-WAIT to it"),
-    category('p', Role::Class(StateClass::Listen), "listening or bound"),
-    category('s', Role::Class(StateClass::Bound), "suspected bind first"),
+    category(FREE_LETTER, Role::Available, "eligible"),
+    category('c', Role::Class(StateClass::Established), "connected"),
+    category('t', Role::Class(StateClass::TimeWait), "TIME-WAIT"),
+    category('p', Role::Class(StateClass::Listen), "bound"),
+    category('s', Role::Class(StateClass::Bound), "likely bound"),
     category('x', Role::Outside, "never chosen"),
 ];
 
 /// The categories of the bind lens, in the order of the constants of `app::lens::bind`.
 const BINDS: [Category; 3] = [
-    category('.', Role::Available, "free"),
+    category(FREE_LETTER, Role::Available, "free"),
     category('u', Role::Category(0), "in use"),
     category('?', Role::OtherCategory, "unknown"),
 ];
@@ -215,7 +227,7 @@ mod tests {
         domain::{Endpoint, Protocols, ServiceNames, Snapshot, State, port},
         engine::Report,
         host::simulated::SimulatedHost,
-        view::{Theme, legend},
+        view::legend,
     };
 
     fn range(first: u16, last: u16) -> PortRange {
@@ -298,7 +310,7 @@ mod tests {
                 let (painted, mut reported) = (painted(&app, &drawn), reported(&app));
                 if matches!(row.lens, Lens::Connect | Lens::Bind) {
                     // Free ports and ports that are never chosen are counted, but not marked.
-                    reported.retain(|letter, _| !['.', 'x'].contains(letter));
+                    reported.retain(|letter, _| !['·', 'x'].contains(letter));
                     assert_eq!(painted, reported, "{} {protocols:?}", row.name);
                     app.update(Duration::from_secs(3), Event::Key(Key::Char('p')));
                     continue;

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Width of the facts: `ESTABLISHED 28232`.
+/// Width of the facts: `ESTABLISHED 28.2k`.
 const FACTS: usize = 17;
 
 pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &FrameAreas, buffer: &mut Buffer) {
@@ -36,7 +36,7 @@ pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &FrameAreas, buffer:
     ports(app, scan, theme, plan, areas, buffer);
     facts(app, scan, theme, grid, areas.facts, buffer);
     gauges(app, scan, theme, areas.gauges, buffer);
-    legend::render(app, theme, areas.legend, buffer);
+    legend::render(app, theme, grid.grain(), areas.legend, buffer);
     inspector::render(app, scan, theme, grid, areas, buffer);
 }
 
@@ -66,8 +66,8 @@ pub fn waiting(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Draws the line above the map: the error of the last scan, the gauges, or the range and counts of
-/// the map.
+/// Draws the line above the map: the error of the last scan, the process that was not found, the
+/// gauges, or the range and counts of the map.
 fn strip(
     app: &App,
     scan: &LatestScan,
@@ -77,38 +77,52 @@ fn strip(
     buffer: &mut Buffer,
 ) {
     let area = areas.strip;
+    let room = usize::from(area.width.saturating_sub(2));
     if let Some(why) = app.failure() {
-        let room = usize::from(area.width.saturating_sub(2));
         let parts = [why.to_string(), "showing older data".to_owned()];
         let text = words::shorten(&words::fitted(&parts, "; ", room), room);
         put(buffer, area, area.x + 1, area.y, &text, theme.style(Role::Critical));
+    } else if let Some(name) = app.missing_process() {
+        let text = words::shorten(&not_found(scan, name), room);
+        put(buffer, area, area.x + 1, area.y, &text, theme.style(Role::Warn));
     } else if !areas.gauges.is_empty() || areas.has_inspector_beside {
-        let dim = theme.style(Role::Dim);
-        let dot = theme.glyph(" · ", " - ");
-        let (name, range) = match app.span() {
-            Some(measured) => ("Span", measured),
-            None => (extent_name(app), grid.range()),
-        };
-        let title =
-            Span::styled(format!(" {name} {range}"), Style::reset().add_modifier(Modifier::BOLD));
-        let mut parts = vec![
-            block_size(grid),
-            format!("{} occupied", notation::grouped(scan.tally.occupied)),
-            notation::percent_of(scan.tally.occupied, scan.tally.size),
-            protocols_name(app.map().protocols).to_owned(),
-            format!("{} per row", notation::grouped(grid.row_length())),
-        ];
-        if let Some(span) = app.span() {
-            parts = span_words(app, span);
-        }
-        let room = usize::from(area.width).saturating_sub(title.width());
-        let rest = format!("{dot}{}", words::fitted(&parts, dot, room.saturating_sub(4)));
-        let line = Line::from(vec![title, Span::styled(rest, dim)]);
+        let line = title(app, scan, theme, grid, usize::from(area.width));
         buffer.set_line(area.x, area.y, &line, area.width);
     } else {
         let colors = Colors::under(app.map().lens);
         gauges::render_line(&scan.gauges, colors, theme, area, buffer);
     }
+}
+
+/// Says that no process has the name of the command line. If owners are hidden, one may exist.
+fn not_found(scan: &LatestScan, name: &str) -> String {
+    let are_hidden = scan.snapshot.gaps.iter().any(|gap| gap.hidden_owners().is_some());
+    let process = if are_hidden { "visible process" } else { "process" };
+    format!("no {process} named '{name}' has a socket")
+}
+
+/// Returns the range and counts of the map, or of the selected span.
+fn title(app: &App, scan: &LatestScan, theme: &Theme, grid: &Grid, width: usize) -> Line<'static> {
+    let dot = theme.glyph(" · ", " - ");
+    let (name, range) = match app.span() {
+        Some(range) => ("Span", range),
+        None => (extent_name(app), grid.range()),
+    };
+    let title =
+        Span::styled(format!(" {name} {range}"), Style::reset().add_modifier(Modifier::BOLD));
+    let parts = match app.span() {
+        Some(measured) => span_words(app, measured),
+        None => vec![
+            block_size(grid),
+            format!("{} in use", notation::grouped(scan.tally.occupied)),
+            notation::percent_of(scan.tally.occupied, scan.tally.size),
+            protocols_name(app.map().protocols).to_owned(),
+            format!("{} per row", notation::grouped(grid.row_length())),
+        ],
+    };
+    let room = width.saturating_sub(title.width() + 4);
+    let rest = format!("{dot}{}", words::fitted(&parts, dot, room));
+    Line::from(vec![title, Span::styled(rest, theme.style(Role::Dim))])
 }
 
 fn extent_name(app: &App) -> &'static str {
@@ -119,11 +133,11 @@ fn extent_name(app: &App) -> &'static str {
     }
 }
 
-fn block_size(grid: &Grid) -> String {
+/// Formats how many ports a block or dot of the map shows.
+pub fn block_size(grid: &Grid) -> String {
     match (grid.grain(), grid.per_block()) {
         (Grain::Dots, _) => "1 port/dot".to_owned(),
-        (Grain::Letters | Grain::Numbers(_), _) => "1 port/cell".to_owned(),
-        (Grain::Blocks, 1) => "1 port/block".to_owned(),
+        (Grain::Letters | Grain::Numbers(_), _) | (Grain::Blocks, 1) => "1 port/block".to_owned(),
         (Grain::Blocks, ports) => format!("{ports} ports/block"),
     }
 }
@@ -131,7 +145,7 @@ fn block_size(grid: &Grid) -> String {
 /// Returns the counts of the selected span.
 fn span_words(app: &App, span: PortRange) -> Vec<String> {
     let LensCounts { size, occupied, .. } = app.tally(span);
-    let counts = [(size, "ports"), (occupied, "used"), (size - occupied, "free")];
+    let counts = [(size, "ports"), (occupied, "in use"), (size - occupied, "free")];
     counts.map(|(ports, what)| format!("{} {what}", notation::grouped(ports))).into()
 }
 
@@ -230,25 +244,37 @@ fn facts(
         (protocols_name(app.map().protocols).to_owned(), plain),
         (block_size(grid), dim),
         (String::new(), plain),
-        (format!("{} occupied", notation::grouped(tally.occupied)), plain),
+        (format!("{} in use", notation::grouped(tally.occupied)), plain),
         (share, theme.style(level(tally.share()))),
-        (format!("{} available", notation::grouped(tally.available)), plain),
-        (format!("{} reserved", notation::grouped(tally.reserved)), plain),
-        (String::new(), plain),
+        (format!("{} free", notation::grouped(tally.available)), plain),
     ];
-    let counted = legend::entries(app, scan, theme);
+    if app.map().extent != Extent::Ephemeral {
+        lines.push(("in the range".to_owned(), dim));
+    }
+    lines.push((format!("{} reserved", notation::grouped(tally.reserved)), plain));
+    lines.push((String::new(), plain));
+    let entries = legend::entries(app, scan, theme);
     let is_state = app.map().lens == Lens::State;
-    lines.extend(counted.into_iter().filter_map(|entry| {
-        // The facts above already include available and reserved ports.
-        let count =
-            entry.count.filter(|&count| count > 0 && !entry.is_reported_beside())?.to_string();
+    lines.extend(entries.into_iter().filter_map(|entry| {
+        // The facts above already include free and reserved ports.
+        let count = entry.count.filter(|&count| count > 0 && !entry.is_reported_beside())?;
         let mark = if !is_state && theme.needs_whole_cells() { entry.mark } else { ' ' };
-        let text = format!("{mark} {}", words::shorten(&entry.name, FACTS - 1 - count.len()));
-        let text = words::shorten(text.trim_start(), FACTS - 1 - count.len());
-        let width = FACTS.saturating_sub(text.width());
-        Some((format!("{text}{count:>width$}"), entry.style))
+        let name = format!("{mark} {}", entry.name);
+        Some((counted(name.trim_start(), count), entry.style))
     }));
     for ((text, style), y) in lines.iter().zip(area.y + 1..area.bottom()) {
         put(buffer, area, area.x + 1, y, text, *style);
     }
+}
+
+/// Formats a name and, at the right end of the facts, its count. Rounds the count if the name then
+/// fits in full, else shortens the name.
+fn counted(name: &str, count: u32) -> String {
+    let exact = notation::grouped(count);
+    let fits = |count: &String| name.width() + 1 + count.len() <= FACTS;
+    let rounded = Some(legend::rounded(count)).filter(|rounded| !fits(&exact) && fits(rounded));
+    let count = rounded.unwrap_or(exact);
+    let name = words::shorten(name, FACTS.saturating_sub(1 + count.len()));
+    let width = FACTS.saturating_sub(name.width());
+    format!("{name}{count:>width$}")
 }

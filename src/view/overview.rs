@@ -23,7 +23,7 @@ use crate::{
     view::{Theme, map},
 };
 
-pub use verdict::{badge, headline, whole_words};
+pub use verdict::{badge, explanation, headline, whole_words};
 
 /// Data from which each part of the screen is drawn.
 #[derive(Clone, Copy)]
@@ -45,18 +45,18 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     };
     let selected = app.overview().selected(scan);
     let (verdict, sources) = (headline.standing, destinations::sources(scan));
-    let sight = OverviewContext { app, scan, theme, headline, verdict, selected, sources };
+    let context = OverviewContext { app, scan, theme, headline, verdict, selected, sources };
     let lines = areas::OverviewSize::of(area).verdict(headline.is_trouble);
-    let verdict = verdict::lines(&sight, area.width, lines);
-    let areas = areas::OverviewAreas::within(&sight, area, lines);
+    let verdict = verdict::lines(&context, area.width, lines);
+    let areas = areas::OverviewAreas::within(&context, area, lines);
     verdict::render(&verdict, areas.verdict, buffer);
-    ranges::render(&sight, areas.ranges, buffer);
-    destinations::render(&sight, areas.destinations, buffer);
-    owners::render(&sight, areas.owners, buffer);
-    findings::render(&sight, areas.findings, buffer);
-    picture::render(&sight, areas.map, buffer);
-    graphs::drain(&sight, areas.drain, buffer);
-    graphs::course(&sight, areas.course, buffer);
+    ranges::render(&context, areas.ranges, buffer);
+    destinations::render(&context, areas.destinations, buffer);
+    owners::render(&context, areas.owners, buffer);
+    findings::render(&context, areas.findings, buffer);
+    picture::render(&context, areas.map, buffer);
+    graphs::drain(&context, areas.drain, buffer);
+    graphs::usage(&context, areas.usage, buffer);
 }
 
 impl OverviewContext<'_> {

@@ -67,19 +67,35 @@ pub fn pieces(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Wraps text between words; splits only words that are longer than a line.
+/// Wraps text between words; splits only words that are longer than a line. A number and its `%`
+/// are one word.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    for word in unbroken(text) {
         match lines.last_mut() {
             Some(line) if line.width() + 1 + word.width() <= width => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.extend(pieces(word, width)),
+            _ => lines.extend(pieces(&word, width)),
         }
     }
     lines
+}
+
+/// Splits text into words; a `%` belongs to the word before it.
+fn unbroken(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match words.last_mut() {
+            Some(last) if word.starts_with('%') => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 /// Joins the first `parts` that fit on one line; cuts none of them.
@@ -98,6 +114,18 @@ pub fn rows(parts: &[String], separator: &str, width: usize) -> Vec<String> {
                 line.push_str(part);
             }
             _ => lines.push(part.clone()),
+        }
+    }
+    lines
+}
+
+/// Joins the parts with commas, on as many lines as needed; cuts none of them. A comma also ends
+/// each line but the last.
+pub fn listed(parts: &[String], width: usize) -> Vec<String> {
+    let mut lines = rows(parts, ", ", width.saturating_sub(1));
+    if let Some((_, others)) = lines.split_last_mut() {
+        for line in others {
+            line.push(',');
         }
     }
     lines
@@ -153,7 +181,7 @@ pub fn owner(app: &App, snapshot: &Snapshot, socket: &Socket) -> Vec<String> {
         return vec![format!("kernel: {tunnels}")];
     }
     let kernel = match socket.state {
-        State::TimeWait => "kernel (TIME-WAIT)",
+        State::TimeWait => "none (kernel)",
         _ => "kernel (closed by its process)",
     };
     match snapshot.owner(socket) {
@@ -209,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_says_when_it_is_only_a_least() {
+    fn an_age_shows_when_it_is_only_a_lower_limit() {
         let (seconds, minutes) = (Duration::from_secs(12), Duration::from_secs(200));
         assert_eq!(lasting(Age::Exactly(seconds)).as_deref(), Some("for 12s"));
         assert_eq!(lasting(Age::AtLeast(minutes)).as_deref(), Some("seen for 3m"));
@@ -218,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_and_a_container_are_told_apart() {
+    fn a_unit_and_a_container_have_different_labels() {
         let reported = |name: &str| {
             let text = Text::scrub(name);
             let (label, name) = unit(&text);
@@ -230,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_text_says_that_it_was_cut_and_never_exceeds_its_width() {
+    fn cut_text_ends_with_dots_and_fits_its_width() {
         assert_eq!(shorten("payments-api", 12), "payments-api");
         assert_eq!(shorten("payments-api", 8), "paymen..");
         assert_eq!(shorten("日本語", 5), "日..");
@@ -240,5 +268,7 @@ mod tests {
         let parts = ["even", "0xC000", "ephemeral"].map(str::to_owned);
         assert_eq!(rows(&parts, " - ", 14), ["even - 0xC000", "ephemeral"]);
         assert_eq!(fitted(&parts, " - ", 14), "even - 0xC000");
+        assert_eq!(listed(&parts, 13), ["even, 0xC000,", "ephemeral"]);
+        assert_eq!(wrapped("in use, 41.8 % of", 12), ["in use,", "41.8 % of"]);
     }
 }

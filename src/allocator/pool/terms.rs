@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     allocator::Candidates,
-    domain::{Errno, Refusal},
+    domain::{Errno, Refusal, notation},
 };
 
 /// Priority of a lease: each class may use all ports that a lower class may use.
@@ -113,16 +113,23 @@ pub struct Resting {
 pub enum Shortage {
     /// All ports that the class may use are leased, in quarantine, or bound by others (`refused`).
     #[error(
-        "no port left for class {}: {leased} leased, {resting} quarantined, {refused} in use by \
-         others",
-        class.name()
+        "no port left for class {}: {} leased, {} in quarantine, {} in use by others",
+        class.name(),
+        notation::grouped(*.leased),
+        notation::grouped(*.resting),
+        notation::grouped(*.refused)
     )]
     NoneLeft { class: Priority, leased: u32, resting: u32, refused: u32 },
     /// Some ports were not tried, or `last` has an error other than EADDRINUSE.
-    #[error("gave up after {attempts} attempts, {untried} ports not tried{}", but_for(*.last))]
+    #[error(
+        "failed after {}, {} not tried{}",
+        notation::counted(*.attempts, "attempt"),
+        notation::counted(*.untried, "port"),
+        but_for(*.last)
+    )]
     GaveUp { attempts: u32, untried: u32, last: Refusal },
     /// The limit on sockets kept is reached.
-    #[error("{held} ports are held, the limit of open files")]
+    #[error("limit of open files reached: {} held", notation::counted(*.held, "port"))]
     Limit { held: u32 },
 }
 

@@ -49,7 +49,7 @@ impl AllocationFigures {
         self.successes + self.failures
     }
 
-    /// Mean attempts per allocation. Includes allocations that gave up, as the expected mean does.
+    /// Mean attempts per allocation. Includes failed allocations, as the expected mean does.
     pub fn mean(&self) -> Option<f64> {
         let won: u64 = self.histogram.iter().map(|(&n, &count)| u64::from(n) * count).sum();
         (self.finished() > 0).then(|| (won + self.in_vain) as f64 / self.finished() as f64)
@@ -69,8 +69,7 @@ impl AllocationFigures {
         Some(reached.map_or(Reached::GaveUp, |(&attempts, _)| Reached::After(attempts)))
     }
 
-    /// Like `quantile`, with `limit` for allocations that gave up, and 0 for a run without
-    /// allocations.
+    /// Like `quantile`, with `limit` for failed allocations, and 0 for a run without allocations.
     pub fn quantile_or(&self, share: f64, limit: u32) -> u32 {
         self.quantile(share).map_or(0, |reached| match reached {
             Reached::After(attempts) => attempts,
@@ -98,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn allocations_that_gave_up_count_as_all_their_attempts() {
+    fn failed_allocations_count_with_all_their_attempts() {
         let figures = AllocationFigures {
             attempts: 104,
             successes: 3,
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_a_run_without_attempts() {
+    fn a_run_without_attempts_has_no_figures() {
         let figures = AllocationFigures::default();
         assert_eq!(figures.mean(), None);
         assert_eq!(figures.quantile(0.5), None);

@@ -57,8 +57,8 @@ impl Allocation {
         self.expectation()?.model()
     }
 
-    /// Number of attempts after which an allocation gives up: the strategy's own limit or the limit
-    /// in the options.
+    /// Number of attempts after which an allocation fails: the strategy's own limit or the limit in
+    /// the options.
     pub fn most_attempts(&self) -> u32 {
         self.expectation().map_or(self.options.max_attempts, |e| e.most_attempts())
     }

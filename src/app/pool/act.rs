@@ -7,7 +7,7 @@ use crate::{
         allocation::{Allocation, LastScan, OccupancyCounts, Site},
         pool::{Leasing, PoolAction, PoolPlan, PoolSettingsPanel},
     },
-    domain::Text,
+    domain::{Text, notation},
     engine::{PoolRequest, Request},
 };
 
@@ -114,12 +114,9 @@ impl Leasing {
                 vec![ask(PoolRequest::LeaseHolder(wanted.holder))]
             }
             _ => {
-                let lost = match self.report().map_or(0, |report| report.leases.len()) {
-                    0 => None,
-                    1 => Some("new pool: 1 lease ended".to_owned()),
-                    lost => Some(format!("new pool: {lost} leases ended")),
-                };
-                self.notice = lost.map(Text::scrub);
+                let lost = self.report().map_or(0, |report| report.leases.len() as u64);
+                let words = format!("new pool: {} ended", notation::counted(lost, "lease"));
+                self.notice = (lost > 0).then(|| Text::scrub(words));
                 self.forget();
                 self.number += 1;
                 self.asked = Some(wanted.clone());
@@ -171,7 +168,11 @@ impl Leasing {
         if asked <= u64::from(candidates) {
             return Ok(());
         }
-        let words = format!("bands need {asked} ports, range has {candidates}: change them (o)");
+        let words = format!(
+            "bands need {}, range has {}: change them (o)",
+            notation::counted(asked, "port"),
+            notation::grouped(candidates)
+        );
         Err(Text::scrub(words))
     }
 

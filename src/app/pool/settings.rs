@@ -16,13 +16,13 @@ pub type PoolSettingsPanel = settings::SettingsPanel<PoolOptions>;
 /// A row of the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolField {
-    /// Number of ports that are kept for this class.
+    /// Number of ports that are reserved for this class.
     High,
     Normal,
     Quarantine,
     /// Length of the quarantine, in seconds.
     Rest,
-    /// How often a search may give up although a port is free, between 0 and 1.
+    /// Rate at which a search may fail although a port is free, between 0 and 1.
     FailureRate,
     Attempts,
     LeaseHolder,
@@ -41,11 +41,11 @@ impl PoolField {
 
     pub fn name(self) -> &'static str {
         match self {
-            Self::High => "for high",
-            Self::Normal => "for normal",
-            Self::Quarantine => "quarantine",
+            Self::High => "reserved for high",
+            Self::Normal => "reserved for normal",
+            Self::Quarantine => "quarantine by",
             Self::Rest => "seconds",
-            Self::FailureRate => "failures",
+            Self::FailureRate => "failure rate",
             Self::Attempts => "attempts",
             Self::LeaseHolder => "holder",
         }
@@ -56,6 +56,8 @@ impl PoolField {
 const BANDS: [u32; 10] = [0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 const RESTS: [u32; 9] = [0, 1, 2, 5, 10, 30, 60, 120, 240];
 const ATTEMPTS: [u32; 6] = [10, 100, 1000, 10_000, 20_000, 65_536];
+/// The lowest failure rate that is shown without an exponent.
+const LEAST_DECIMAL: f64 = 1e-9;
 /// The usual failure rates, as powers of ten.
 const RATES: std::ops::RangeInclusive<i32> = -9..=-1;
 
@@ -76,7 +78,11 @@ impl EditableSettings for PoolOptions {
                 Quarantine::Drain(_) => "drain".to_owned(),
             },
             PoolField::Rest => self.rest().as_secs_f64().to_string(),
-            PoolField::FailureRate => format!("{:e}", self.failure_rate),
+            // A smaller rate, which can be typed, would have too many zeros.
+            PoolField::FailureRate if self.failure_rate < LEAST_DECIMAL => {
+                format!("{:e}", self.failure_rate)
+            }
+            PoolField::FailureRate => self.failure_rate.to_string(),
             PoolField::Attempts => self.max_attempts.to_string(),
             PoolField::LeaseHolder => {
                 self.holder.map_or_else(|| OURS.to_owned(), |p| p.to_string())

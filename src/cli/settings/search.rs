@@ -10,11 +10,15 @@ use crate::{
         namespaces::NamespaceChoice,
         output::OutputTarget,
         settings::{
-            BadInput, RangeChoice, address, check_count, destination, number, ports, seed, strategy,
+            BadInput, RangeChoice, address, check_count, destination, number, number_up_to, ports,
+            seed, strategy,
         },
     },
     domain::{LocalAddress, PortRange, Protocols, Text, port},
 };
+
+/// Number of ports that can be bound.
+const ALL_PORTS: u32 = 65_535;
 
 pub struct SearchSettings {
     pub range: RangeChoice,
@@ -57,13 +61,10 @@ impl SearchSettings {
         };
         let is_block = typed.block.is_some();
         let count = match &typed.block {
-            Some(block) => number("--block", block)?,
-            None => number("--count", &typed.count)?,
+            Some(block) => number_up_to(ALL_PORTS, "--block", block)?,
+            None => number_up_to(ALL_PORTS, "--count", &typed.count)?,
         };
-        if let RangeChoice::Ports(range) = range {
-            check_count(count, range, range.len())?;
-        }
-        Ok(Self {
+        let settings = Self {
             range,
             exclude: typed.exclude.as_deref().map(port_list).transpose()?.unwrap_or_default(),
             protocols,
@@ -76,7 +77,16 @@ impl SearchSettings {
             address: typed.address.as_deref().map(address).transpose()?,
             ignore_reserved: typed.ignore_reserved,
             trace: typed.trace,
-        })
+        };
+        if let RangeChoice::Ports(range) = range {
+            check_count(settings.count_option(), count, range, range.len())?;
+        }
+        Ok(settings)
+    }
+
+    /// Returns the option that sets `count`.
+    pub fn count_option(&self) -> &'static str {
+        if self.is_block { "--block" } else { "--count" }
     }
 }
 

@@ -2,15 +2,17 @@
 //! `inet_csk_bind_conflict`; net/ipv4/udp.c, `udp_lib_lport_inuse`). Does not model the kernel's
 //! own choice of a port.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use crate::domain::{
     Protocol, Snapshot, Socket, State,
     availability::{
         Answer, Bind, BindAddress, Reuse, Verdict, blind_spot,
         reach::{Meeting, Reach},
     },
+    notation,
+    socket::canonical,
 };
-
-const UNDECIDED: &str = "which the kernel's tables do not show; use --probe to test";
 
 /// Returns the answer for a bind() to `port`. Checks occupancy only, not permissions or whether
 /// this machine has the address. An IPv4-mapped address is treated as a bind() of an IPv4 socket to
@@ -37,7 +39,7 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
             Answer::new(Verdict::Unknown, why_undecided_to(snapshot, bind, holder))
         }
         (None, None) => {
-            let because = nothing_in_the_way(snapshot, port, bind);
+            let because = no_conflict(snapshot, bind.protocol, port);
             let with_v4 = wanted.needs_v4();
             blind_spot::free_as_far_as_seen(snapshot, bind.protocol, port, with_v4, because)
         }
@@ -56,23 +58,58 @@ pub fn meeting(snapshot: &Snapshot, wanted: &Reach, socket: &Socket) -> Meeting 
 /// Describes a socket: `LISTEN on 0.0.0.0`, or with its interface, as ss(8) does:
 /// `LISTEN on fe80::1%eth0`.
 pub fn describe(snapshot: &Snapshot, socket: &Socket) -> String {
-    let place = format!("{} on {}", socket.state, socket.local.address);
+    format!("{} on {}", socket.state, local_address(snapshot, socket))
+}
+
+fn local_address(snapshot: &Snapshot, socket: &Socket) -> String {
+    let address = match socket.local.address {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => "[::]".to_owned(),
+        address => address.to_string(),
+    };
     match socket.interface {
-        Some(index) => format!("{place}%{}", snapshot.interfaces.label(index)),
-        None => place,
+        Some(index) => format!("{address}%{}", snapshot.interfaces.label(index)),
+        None => address,
     }
 }
 
-/// Describes a conflict: `LISTEN on 0.0.0.0 blocks every IPv4 address`.
-pub fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
+/// Explains why a holder that covers all addresses of a family blocks a port; None: it is bound to
+/// a single address. `LISTEN on 0.0.0.0 blocks every IPv4 address`
+pub fn explain_wide(snapshot: &Snapshot, holder: &Socket) -> Option<String> {
     let reach = Reach::of_holder(snapshot, holder);
-    let holder = describe(snapshot, holder);
-    if reach.is_wide() {
-        format!("{holder} blocks {reach}")
-    } else if wanted.is_wide() {
-        format!("{holder} blocks {wanted}")
-    } else {
-        format!("{holder} has exactly this address")
+    reach.is_wide().then(|| format!("{} blocks {reach}", describe(snapshot, holder)))
+}
+
+/// Describes a holder that is bound to a single address: `a socket on 127.0.0.1 is in LISTEN`.
+pub fn describe_single(snapshot: &Snapshot, holder: &Socket) -> String {
+    format!("a socket on {} {}", local_address(snapshot, holder), is_in(holder.state))
+}
+
+/// Explains a conflict. The kernel compares the addresses of both sockets
+/// (net/ipv4/inet_connection_sock.c, `inet_rcv_saddr_equal`): they conflict if they are equal, or
+/// if one of them is the wildcard address of the other's family.
+///
+/// `LISTEN on 0.0.0.0 blocks every IPv4 address`, or
+/// `0.0.0.0 includes 127.0.0.1, on which a socket is in LISTEN`.
+fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
+    if let Some(words) = explain_wide(snapshot, holder) {
+        return words;
+    }
+    match wanted.wildcard_around(canonical(holder.local.address)) {
+        Some(wildcard) => format!(
+            "{wildcard} includes {}, on which a socket {}",
+            local_address(snapshot, holder),
+            is_in(holder.state)
+        ),
+        None => describe_single(snapshot, holder),
+    }
+}
+
+fn is_in(state: State) -> String {
+    match state {
+        State::Established | State::Bound | State::Unconnected | State::Connected => {
+            format!("is {state}")
+        }
+        _ => format!("is in {state}"),
     }
 }
 
@@ -83,8 +120,11 @@ fn why_undecided_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String 
         address => Reach::of_bind(address),
     };
     if meeting(snapshot, &unscoped, holder) == Meeting::Surely {
-        let place = describe(snapshot, holder);
-        return format!("{place} blocks it unless it is bound to another interface, {UNDECIDED}");
+        return format!(
+            "{} blocks it unless that socket is bound to another interface, which /proc/net does \
+             not show",
+            describe(snapshot, holder)
+        );
     }
     why_undecided(snapshot, holder)
 }
@@ -93,12 +133,16 @@ fn why_undecided_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String 
 pub fn why_undecided(snapshot: &Snapshot, holder: &Socket) -> String {
     let place = describe(snapshot, holder);
     if holder.state == State::SynReceived {
-        format!("{place} is in the queue of a listener that is not listed; use --probe to test")
+        format!("{place} is in the queue of a listener that is not listed")
     } else {
-        format!("{place} also blocks IPv4 unless it has IPV6_V6ONLY, {UNDECIDED}")
+        format!(
+            "{place} blocks it unless that socket has IPV6_V6ONLY, which the kernel does not show"
+        )
     }
 }
 
+/// Returns the answer for a bind() that conflicts with `holder`. The explanation is that of a
+/// bind() without reuse options; what a reuse option changes follows after `; `.
 fn in_conflict(snapshot: &Snapshot, wanted: &Reach, holder: &Socket, bind: Bind) -> Answer {
     let conflict = explain(snapshot, wanted, holder);
     let is_listening = bind.protocol == Protocol::Tcp && holder.state == State::Listen;
@@ -108,20 +152,30 @@ fn in_conflict(snapshot: &Snapshot, wanted: &Reach, holder: &Socket, bind: Bind)
             Verdict::InUse,
             format!("{conflict}; SO_REUSEADDR has no effect against a listening socket"),
         ),
-        Reuse::Address => Answer::new(
-            Verdict::Unknown,
-            format!("{conflict} unless it has SO_REUSEADDR, too, {UNDECIDED}"),
-        ),
-        Reuse::Port => Answer::new(
-            Verdict::Unknown,
-            format!("{conflict} unless it has SO_REUSEPORT and the same user, {UNDECIDED}"),
-        ),
+        Reuse::Address => depends_on("SO_REUSEADDR", &conflict),
+        // The kernel does not compare the user of a socket in TIME-WAIT.
+        Reuse::Port if holder.state == State::TimeWait => depends_on("SO_REUSEPORT", &conflict),
+        Reuse::Port => depends_on("SO_REUSEPORT and the same user", &conflict),
     }
 }
 
-fn nothing_in_the_way(snapshot: &Snapshot, port: u16, bind: Bind) -> String {
-    match snapshot.on_port(bind.protocol, port).first() {
-        None => format!("no {} socket is listed on the port", bind.protocol.name().to_uppercase()),
-        Some(other) => format!("{} is on another address", describe(snapshot, other)),
+fn depends_on(option: &str, conflict: &str) -> Answer {
+    let because = format!(
+        "{conflict}; the result depends on whether the other socket has {option}, which the kernel \
+         does not show"
+    );
+    Answer::new(Verdict::Unknown, because)
+}
+
+/// Explains why a port is free: `no TCP socket is listed on the port`, or
+/// `LISTEN on ::1 does not conflict with it`.
+pub fn no_conflict(snapshot: &Snapshot, protocol: Protocol, port: u16) -> String {
+    match snapshot.on_port(protocol, port) {
+        [] => format!("no {} socket is listed on the port", protocol.name().to_uppercase()),
+        [other] => format!("{} does not conflict with it", describe(snapshot, other)),
+        others => format!(
+            "none of the {} sockets on the port conflicts with it",
+            notation::grouped(others.len() as u64)
+        ),
     }
 }

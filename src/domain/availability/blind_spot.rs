@@ -19,11 +19,7 @@ pub fn free_as_far_as_seen(
         None => Answer::new(Verdict::Free, because),
         Some(gap) => Answer::new(
             Verdict::Unknown,
-            format!(
-                "{because}, but {} may be missing ({}); use --probe to test",
-                gap.what(),
-                gap.why()
-            ),
+            format!("{because}, but {} may be missing: {}", gap.what(), gap.why()),
         ),
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::{
     Destination, PortSet, Protocol, Snapshot, Socket, Source, State,
     availability::{
         Answer, BindAddress, Verdict,
-        bind::{describe, explain, meeting, why_undecided},
+        bind::{describe, describe_single, explain_wide, meeting, no_conflict, why_undecided},
         blind_spot, probing,
         reach::{Meeting, Reach},
     },
@@ -68,27 +68,27 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
         Some(holder) if is_numbered(&snapshot.numbered) => Answer::new(
             Verdict::InUse,
             format!(
-                "{} was bound by number: no connect() can share the port",
+                "{} was bound by number, so no connect() can share the port",
                 describe(snapshot, holder)
             ),
         ),
         Some(holder) if is_numbered(&snapshot.listened) => Answer::new(
             Verdict::InUse,
             format!(
-                "{}, and a socket listened or was bound there before: no connect() can share the \
-                 port",
+                "the port had a listening or bound socket and has been in use since ({}), so no \
+                 connect() can share it",
                 describe(snapshot, holder)
             ),
         ),
         None => {
-            let because = "no TCP socket is listed on the port".to_owned();
+            let because = no_conflict(snapshot, Protocol::Tcp, port);
             blind_spot::free_as_far_as_seen(snapshot, Protocol::Tcp, port, true, because)
         }
         Some(holder) => Answer::new(
             Verdict::Unknown,
             format!(
-                "{} shares the port with other destinations if connect() chose it, and with none \
-                 if bind() did, which the kernel's tables do not show",
+                "{} shares the port with a connect() to another destination only if connect() \
+                 chose the port; the kernel does not show that",
                 describe(snapshot, holder)
             ),
         ),
@@ -99,11 +99,12 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
 fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let tuple = format!("{} is connected to this destination", describe(snapshot, holder));
     if holder.interface.is_some() || snapshot.source == Source::Procfs {
-        let because = format!("{tuple}, which blocks only sockets of the same device");
+        let because = format!("{tuple}; that blocks only sockets of the same interface");
         return Answer::new(Verdict::Unknown, because);
     }
     if is_small_orphan(holder) && !probing::is_linux_at_least(&snapshot.machine, (6, 12)) {
-        let because = format!("{tuple}, but some kernels before Linux 6.12 let connect() reuse it");
+        let because =
+            format!("{tuple}, but some kernels before Linux 6.12 let connect() reuse the port");
         return Answer::new(Verdict::Unknown, because);
     }
     let policy = &snapshot.ephemeral;
@@ -115,8 +116,8 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let is_old = destination.is_some_and(|to| snapshot.tuple_reuse(holder, &to) != TupleReuse::No);
     let since = match policy.tw_reuse_delay_ms {
         _ if is_old => "now".to_owned(),
-        Some(delay) => format!("once it is {delay}ms old (tcp_tw_reuse_delay)"),
-        None => "after tcp_tw_reuse_delay, which could not be read".to_owned(),
+        Some(delay) => format!("once the socket is {delay}ms old (tcp_tw_reuse_delay)"),
+        None => "after tcp_tw_reuse_delay (could not be read)".to_owned(),
     };
     let peer = match allowed {
         TupleReuse::Yes => "",
@@ -125,8 +126,8 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     Answer::new(
         Verdict::Unknown,
         format!(
-            "{tuple}, but tcp_tw_reuse lets connect() reuse the port {since}, if {peer}connect() \
-             chose it, which the kernel's tables do not show"
+            "{tuple}; tcp_tw_reuse lets connect() reuse the port {since}, but only if \
+             {peer}connect() chose it; the kernel does not show that"
         ),
     )
 }
@@ -141,15 +142,16 @@ fn is_small_orphan(holder: &Socket) -> bool {
 /// Returns the answer for UDP, which never shares an automatic port: each socket that conflicts
 /// with a wildcard bind() blocks the port.
 fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>) -> Answer {
-    let (wanted, what_decides) = match destination.map(|to| to.remote.address.to_canonical()) {
-        Some(IpAddr::V4(_)) => ([BindAddress::Any4; 2], ""),
+    // The wildcard addresses, each with what can get the port if only that one is blocked.
+    let (wanted, other_can) = match destination.map(|to| to.remote.address.to_canonical()) {
+        Some(IpAddr::V4(_)) => ([BindAddress::Any4; 2], [""; 2]),
         Some(IpAddr::V6(_)) => (
             [BindAddress::Any6, BindAddress::AnyDual],
-            "which applies unless the connecting socket has IPV6_V6ONLY",
+            ["", "a connecting socket with IPV6_V6ONLY"],
         ),
         None => (
             [BindAddress::Any4, BindAddress::Any6],
-            "which applies only to destinations of that family",
+            ["a connect() to an IPv6 destination", "a connect() to an IPv4 destination"],
         ),
     };
     let [one, other] = wanted.map(|address| udp_wildcard(snapshot, port, address));
@@ -158,8 +160,11 @@ fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
         (a, b) if a == b => one,
         (_, Verdict::Unknown) => other,
         (verdict, _) => {
-            let conflict = if verdict == Verdict::InUse { one } else { other };
-            Answer::new(Verdict::Unknown, format!("{}, {what_decides}", conflict.because))
+            let [of_one, of_other] = other_can;
+            let in_use = verdict == Verdict::InUse;
+            let (conflict, exception) = if in_use { (one, of_one) } else { (other, of_other) };
+            let because = format!("{}; {exception} can get the port", conflict.because);
+            Answer::new(Verdict::Unknown, because)
         }
     }
 }
@@ -169,15 +174,18 @@ fn udp_wildcard(snapshot: &Snapshot, port: u16, address: BindAddress) -> Answer 
     let sockets = snapshot.on_port(Protocol::Udp, port);
     let that = |kind| sockets.iter().find(|s| meeting(snapshot, &wanted, s) == kind);
     if let Some(holder) = that(Meeting::Surely) {
-        let because = format!("{} (EAGAIN)", explain(snapshot, &wanted, holder));
+        let because = explain_wide(snapshot, holder).unwrap_or_else(|| {
+            format!(
+                "connect() takes a UDP port only if it is free on all addresses of the family, and \
+                 {}",
+                describe_single(snapshot, holder)
+            )
+        });
         return Answer::new(Verdict::InUse, because);
     }
     if let Some(holder) = that(Meeting::Undecided) {
         return Answer::new(Verdict::Unknown, why_undecided(snapshot, holder));
     }
-    let because = match sockets.first() {
-        None => "no UDP socket is listed on the port".to_owned(),
-        Some(other) => format!("{} is on another address", describe(snapshot, other)),
-    };
+    let because = no_conflict(snapshot, Protocol::Udp, port);
     blind_spot::free_as_far_as_seen(snapshot, Protocol::Udp, port, wanted.needs_v4(), because)
 }

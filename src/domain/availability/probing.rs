@@ -33,10 +33,12 @@ impl Skipped {
     pub fn why(self) -> &'static str {
         match self {
             Self::BesideConnection => {
-                "before Linux 6.18 a bind() beside a connection makes connect() skip the port"
+                "before Linux 6.18, a bind() to a port with connections makes connect() skip the \
+                 port"
             }
             Self::LeavesMark => {
-                "it would let a later bind() to [::] with SO_REUSEPORT pass unchecked"
+                "it would let a later bind() to [::] with SO_REUSEPORT succeed in spite of a \
+                 conflict"
             }
         }
     }

@@ -148,6 +148,18 @@ impl Reach {
         self.v4 == FamilySide::Every && !self.is_v4_undecided || self.v6 == FamilySide::Every
     }
 
+    /// Returns the wildcard address of a bind() that includes the `address` of a holder, which must
+    /// be canonical. None: the bind() is to a single address.
+    pub fn wildcard_around(&self, address: IpAddr) -> Option<&'static str> {
+        let has_v6 = self.v6 == FamilySide::Every;
+        match address {
+            IpAddr::V6(_) => has_v6.then_some("[::]"),
+            IpAddr::V4(_) if self.v4 != FamilySide::Every => None,
+            IpAddr::V4(_) if has_v6 => Some("[::] (IPv4 and IPv6)"),
+            IpAddr::V4(_) => Some("0.0.0.0"),
+        }
+    }
+
     pub fn needs_v4(&self) -> bool {
         self.v4 != FamilySide::Nothing
     }

@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Owner, Protocol, Snapshot, Socket, State};
+use crate::domain::{Owner, Protocol, Snapshot, Socket, State, Users, notation::counted};
 
 /// Maximum number of pids that are printed; further ones are only counted.
 const MOST_PIDS: usize = 4;
+
+/// The effect of SOCK_DESTROY on a connected socket. The kernel keeps a port that was bound by
+/// number (SOCK_BINDPORT_LOCK).
+const KILL: &str = "`ss --kill` ends a connection at once, but a socket that was bound by number \
+                    stays bound until its process closes it.";
 
 /// Describes in sentences what must happen before a bind() to the port on all addresses, without
 /// options, can succeed. None: no socket uses the port.
@@ -14,8 +19,22 @@ pub fn frees_when(snapshot: &Snapshot, protocol: Protocol, port: u16) -> Option<
     for socket in snapshot.on_port(protocol, port) {
         crowds.entry(Kind::of(snapshot, socket)).or_default().add(snapshot, socket);
     }
-    let sentences: Vec<String> = crowds.iter().map(|(kind, crowd)| kind.sentence(crowd)).collect();
+    let mut sentences: Vec<String> =
+        crowds.iter().map(|(kind, crowd)| kind.sentence(crowd)).collect();
+    if crowds.keys().any(|kind| matches!(kind, Kind::Connected(_) | Kind::SelfConnected(_))) {
+        sentences.push(KILL.to_owned());
+    }
     (!sentences.is_empty()).then(|| sentences.join(" "))
+}
+
+/// Names the owner of a socket whose process is not visible: `a hidden process of user root`.
+pub fn hidden_process(users: &Users, uid: Option<u32>) -> String {
+    let Some(uid) = uid else { return "a hidden process".to_owned() };
+    match (users.name(uid), users.unmapped(uid)) {
+        (Some(name), _) => format!("a hidden process of user {name}"),
+        (None, Some(words)) => format!("a hidden process of an {words}"),
+        (None, None) => format!("a hidden process of user {uid}"),
+    }
 }
 
 /// Sockets that end in the same way, in the order in which they are printed.
@@ -60,60 +79,70 @@ impl Kind {
     /// Describes what ends such sockets: the process, the peer, a timer of the kernel, or
     /// SOCK_DESTROY (`ss --kill`).
     fn sentence(self, crowd: &Crowd) -> String {
-        let (who, it, seconds) = (crowd.who(), crowd.it(), crowd.seconds());
+        let (who, it) = (crowd.who(), crowd.it());
         match self {
             Self::Listening => format!(
-                "LISTEN: {who} must close {it} or end; after shutdown() or `ss --kill` a port that \
-                 was bound by number stays bound until then."
+                "LISTEN: {who} must close {it} or end; shutdown() and `ss --kill` do not release a \
+                 port that was bound by number."
             ),
-            Self::Bound => format!(
-                "BOUND: {who} must close {it} or end; `ss --kill` does not find a socket that is \
-                 only bound."
+            Self::Bound => {
+                format!("BOUND: {who} must close {it} or end; `ss --kill` does not release it.")
+            }
+            Self::Datagram => format!(
+                "UDP: {who} must close {it} or end; `ss --kill` does not release a port that was \
+                 bound by number."
             ),
-            Self::Datagram => format!("UDP: {who} must close {it} or end."),
             Self::Tunnel => crowd.tunnel(),
             Self::SelfConnected(state) => format!(
-                "{state}, connected to itself: {who} must close {it}; the port then stays in \
-                 TIME-WAIT for 60s. `ss --kill` frees it at once."
+                "{state}, connected to itself: {who} must close {it}. TIME-WAIT then keeps the \
+                 port for 60s."
             ),
-            Self::Connected(state @ (State::CloseWait | State::LastAck)) => format!(
-                "{state}: the peer has closed, {who} must close {it}, too; no TIME-WAIT follows."
-            ),
-            Self::Connected(State::SynSent) => {
-                format!("SYN-SENT: {who} must close {it}; no TIME-WAIT follows.")
-            }
-            Self::Connected(state @ (State::FinWait1 | State::FinWait2 | State::Closing)) => {
-                format!(
-                    "{state}: the peer must close, which starts 60s of TIME-WAIT, and {who} must \
-                     close {it}."
-                )
-            }
-            Self::Connected(state) => format!(
-                "{state}: {who} must close {it}; the end that closes first keeps the port in \
-                 TIME-WAIT for another 60s. After `ss --kill` a port that was bound by number \
-                 stays bound until the descriptor is closed."
-            ),
+            Self::Connected(state) => connected(state, &who, &it),
             Self::Waiting => format!(
                 "Not yet accepted: {who} must accept and close {it}, or close the listening socket."
             ),
-            Self::Orphan(State::FinWait2) => format!(
-                "FIN-WAIT-2, closed by its process: the kernel gives up in at most {seconds}s \
-                 (tcp_fin_timeout); if the peer closes before that, 60s of TIME-WAIT follow."
+            Self::Orphan(state) => orphan(state, crowd.seconds()),
+            Self::TimeWait => format!(
+                "TIME-WAIT: ends by itself in at most {}s; `ss --kill` ends it at once (not on \
+                 Linux 5.10).",
+                crowd.seconds()
             ),
-            Self::Orphan(State::LastAck) => "LAST-ACK, closed by its process: the peer must \
-                                             acknowledge, or the kernel gives up (tcp_orphan_retries)."
-                .to_owned(),
-            Self::Orphan(state) => format!(
-                "{state}, closed by its process: the peer must acknowledge and close, which ends \
-                 in 60s of TIME-WAIT, or the kernel gives up (tcp_orphan_retries)."
-            ),
-            Self::TimeWait => {
-                format!(
-                    "TIME-WAIT: ends by itself in at most {seconds}s; `ss --kill` ends it at once \
-                     (works on Linux 6.1, not on 5.10)."
-                )
-            }
         }
+    }
+}
+
+/// Describes what ends connections that a process has open.
+fn connected(state: State, who: &str, it: &str) -> String {
+    match state {
+        State::CloseWait | State::LastAck => {
+            format!("{state}: the peer has closed; {who} must close {it}. No TIME-WAIT follows.")
+        }
+        State::SynSent => format!("SYN-SENT: {who} must close {it}. No TIME-WAIT follows."),
+        State::FinWait1 | State::FinWait2 | State::Closing => format!(
+            "{state}: the peer must close, which starts 60s of TIME-WAIT, and {who} must close \
+             {it}."
+        ),
+        state => format!(
+            "{state}: {who} must close {it}. If this end closes first, TIME-WAIT then keeps the \
+             port for 60s."
+        ),
+    }
+}
+
+/// Describes what ends connections that their process has closed.
+fn orphan(state: State, seconds: u32) -> String {
+    match state {
+        State::FinWait2 => format!(
+            "FIN-WAIT-2, closed by its process: the kernel gives up in at most {seconds}s \
+             (tcp_fin_timeout); if the peer closes before that, 60s of TIME-WAIT follow."
+        ),
+        State::LastAck => "LAST-ACK, closed by its process: the peer must acknowledge, or the \
+                           kernel gives up (tcp_orphan_retries)."
+            .to_owned(),
+        state => format!(
+            "{state}, closed by its process: the peer must acknowledge and close, and 60s of \
+             TIME-WAIT follow, or the kernel gives up (tcp_orphan_retries)."
+        ),
     }
 }
 
@@ -122,8 +151,8 @@ impl Kind {
 struct Crowd {
     sockets: u32,
     pids: BTreeSet<u32>,
-    users: BTreeSet<u32>,
-    hidden: bool,
+    /// The hidden processes, in words.
+    hidden: BTreeSet<String>,
     nobody: bool,
     /// The names of kernel tunnels.
     tunnels: BTreeSet<String>,
@@ -139,8 +168,7 @@ impl Crowd {
         self.pids.extend(owner.pids());
         match owner {
             Owner::Hidden => {
-                self.hidden = true;
-                self.users.extend(socket.uid);
+                self.hidden.insert(hidden_process(&snapshot.machine.users, socket.uid));
             }
             Owner::Nobody => self.nobody = true,
             Owner::Unresolved => self.unresolved = true,
@@ -176,7 +204,7 @@ impl Crowd {
     fn it(&self) -> String {
         match self.sockets {
             1 => "the socket".to_owned(),
-            sockets => format!("all {sockets} sockets"),
+            sockets => format!("all {}", counted(sockets, "socket")),
         }
     }
 
@@ -185,20 +213,18 @@ impl Crowd {
         if !self.pids.is_empty() {
             parts.push(self.named());
         }
-        if self.hidden {
-            parts.push(match self.users.first() {
-                Some(uid) => format!("a process of uid {uid} that you may not inspect"),
-                None => "a process that you may not inspect".to_owned(),
-            });
+        match self.hidden.len() {
+            0 | 1 => parts.extend(self.hidden.first().cloned()),
+            users => parts.push(format!("the hidden processes of {users} users")),
         }
         if self.nobody {
             parts.push(
-                "its holder, which is not visible (the kernel, or a descriptor in flight),"
+                "a holder without a visible process (the kernel, or a descriptor in flight)"
                     .to_owned(),
             );
         }
         if self.unresolved {
-            parts.push("the process that opened or closed it during the scan".to_owned());
+            parts.push("a process that opened or closed it during the scan".to_owned());
         }
         match (parts.is_empty(), self.sockets) {
             (false, _) => parts.join(" and "),

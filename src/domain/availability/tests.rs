@@ -76,12 +76,13 @@ fn answers_name_what_is_in_the_way() {
             "LISTEN on 0.0.0.0 blocks every IPv4 address",
         ),
         (on_device, "BOUND on 0.0.0.0%3 blocks every IPv4 address"),
-        (socket(Protocol::Tcp, State::TimeWait, "127.0.0.1", Some("127.0.0.1")), {
-            "TIME-WAIT on 127.0.0.1 has exactly this address"
-        }),
+        (
+            socket(Protocol::Tcp, State::TimeWait, "127.0.0.1", Some("127.0.0.1")),
+            "a socket on 127.0.0.1 is in TIME-WAIT",
+        ),
         (
             socket(Protocol::Tcp, State::Bound, "::ffff:127.0.0.1", None),
-            "BOUND on ::ffff:127.0.0.1 has exactly this address",
+            "a socket on ::ffff:127.0.0.1 is BOUND",
         ),
     ];
     for (holder, because) in cases {
@@ -91,7 +92,8 @@ fn answers_name_what_is_in_the_way() {
     }
     let waiting = socket(Protocol::Tcp, State::TimeWait, "127.0.0.1", Some("127.0.0.1"));
     let answer = bind(&snapshot(&[waiting], &[]), Protocol::Tcp, BindAddress::Any4, Reuse::None);
-    assert_eq!(answer.because, "TIME-WAIT on 127.0.0.1 blocks every IPv4 address");
+    let includes = "0.0.0.0 includes 127.0.0.1, on which a socket is in TIME-WAIT";
+    assert_eq!(answer.because, includes);
 }
 
 #[test]
@@ -282,11 +284,12 @@ fn what_frees_a_port_names_its_processes_and_the_longest_wait() {
     snapshot.pids.extend([812, 813]);
     assert_eq!(
         frees_when(&snapshot, Protocol::Tcp, PORT).unwrap(),
-        "LISTEN: each of pids 812, 813 must close the socket or end; after shutdown() or `ss \
-         --kill` a port that was bound by number stays bound until then. CLOSE-WAIT: the peer has \
-         closed, a process of uid 1000 that you may not inspect must close the socket, too; no \
-         TIME-WAIT follows. TIME-WAIT: ends by itself in at most 42s; `ss --kill` ends it at once \
-         (works on Linux 6.1, not on 5.10)."
+        "LISTEN: each of pids 812, 813 must close the socket or end; shutdown() and `ss --kill` do \
+         not release a port that was bound by number. CLOSE-WAIT: the peer has closed; a hidden \
+         process of user 1000 must close the socket. No TIME-WAIT follows. TIME-WAIT: ends by \
+         itself in at most 42s; `ss --kill` ends it at once (not on Linux 5.10). `ss --kill` ends \
+         a connection at once, but a socket that was bound by number stays bound until its process \
+         closes it."
     );
     assert_eq!(frees_when(&snapshot, Protocol::Udp, PORT), None);
 }

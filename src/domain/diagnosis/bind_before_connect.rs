@@ -8,9 +8,9 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         groups::{PartyGroup, groups},
-        wording::{ports, steps},
+        wording::{by, ports, steps},
     },
-    notation::{grouped, percent},
+    notation::percent,
 };
 
 /// Minimum number of ports; fewer may be a coincidence.
@@ -36,7 +36,7 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
     let left = evidence.analysis.new_destination();
     let makers = makers(evidence, &numbered);
     let most = most(&makers);
-    let [name, program] = names(most);
+    let program = program(most);
     let mut figures = vec![
         ("numbered", Figure::Count(count.into())),
         ("unconnectable", Figure::Count(range.unconnectable.into())),
@@ -50,34 +50,39 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
         severity: severity(evidence, count + range.unconnectable),
         about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
-            "{} with connections were bound by number before connect() ({} of the range): {name}",
+            "{} with connections were bound by number before connect() ({} of the range), {}",
             ports(count),
-            percent(share)
+            percent(share),
+            used_by(&makers, most)
         ),
         cause: format!(
-            "{program} binds by number before connect(): no other destination gets them"
+            "{program} binds ports by number before connect(): no other connect() can use them"
         ),
-        steps: steps(&["let connect() choose the port", "or reserve the ports it binds"]),
+        steps: steps(&["let connect() choose the port", "or reserve the ports that it binds"]),
         meaning: format!(
             "No other connect() can use a port that was bound by number, whatever the destination. \
-             A new destination has {left} ports to choose from; when none is left, connect() fails \
+             A new destination has {left} ports to choose from. Once none is left, connect() fails \
              with EADDRNOTAVAIL."
         ),
         evidence: figures,
-        advice: vec![
-            format!(
-                "in {program}: bind only the source address, with setsockopt(fd, IPPROTO_IP, \
-                 IP_BIND_ADDRESS_NO_PORT, 1) and port 0 (Linux 4.2): connect() then chooses the \
-                 port and shares it between destinations"
-            ),
-            "if it needs these ports: reserve them (net.ipv4.ip_local_reserved_ports), so that the \
-             kernel gives them to no other program"
-                .to_owned(),
-        ],
-        avoid: vec![
-            "do not give it more ports: each of them is lost to all other programs".to_owned(),
-        ],
+        advice: no_number(&program),
+        avoid: vec![format!(
+            "do not give {program} more ports: each of them is lost to all other programs"
+        )],
     })
+}
+
+fn no_number(program: &str) -> Vec<String> {
+    vec![
+        format!(
+            "in {program}: bind only the source address, with setsockopt(fd, IPPROTO_IP, \
+             IP_BIND_ADDRESS_NO_PORT, 1) and port 0 (Linux 4.2): connect() then chooses the port \
+             and shares it between destinations"
+        ),
+        "if it needs these ports: reserve them (net.ipv4.ip_local_reserved_ports), so that the \
+         kernel gives them to no other program"
+            .to_owned(),
+    ]
 }
 
 fn share(evidence: &Evidence<'_>, ports: u32) -> f64 {
@@ -102,7 +107,7 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     let left = range.size.saturating_sub(lost);
     let makers = makers(evidence, &evidence.analysis.suspected);
     let most = most(&makers);
-    let [name, program] = names(most);
+    let program = program(most);
     let mut figures = vec![
         ("suspected", Figure::Count(range.suspected.into())),
         ("unconnectable", Figure::Count(range.unconnectable.into())),
@@ -115,33 +120,38 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
         severity: severity(evidence, lost),
         about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
-            "{} connected ports were very likely bound before connect() ({} of the range): {name}",
-            grouped(range.suspected),
-            percent(share)
+            "{} with connections were very likely bound before connect() ({} of the range), {}",
+            ports(range.suspected),
+            percent(share),
+            used_by(&makers, most)
         ),
-        cause: format!("{program} binds before connect(): no other destination gets them"),
-        steps: steps(&["IP_BIND_ADDRESS_NO_PORT before bind()", "or omit bind()"]),
+        cause: format!("{program} binds before connect(): no other connect() can use these ports"),
+        steps: steps(&["set IP_BIND_ADDRESS_NO_PORT before bind()", "or omit bind()"]),
         meaning: format!(
             "A port that bind() chose cannot be shared between destinations: any other connect() \
-             has about {} ports left, and fails with EADDRNOTAVAIL when none is left. This is \
-             inferred, because the kernel's tables do not show it: connect() uses ports of one \
-             parity first, bind() to port 0 the other, and these are in bind()'s order.",
-            grouped(left)
+             has about {} left, and fails with EADDRNOTAVAIL once none is left. This is inferred, \
+             because the kernel's tables do not show it: connect() uses ports of one parity first, \
+             bind() to port 0 those of the other, and these ports are in the order of bind().",
+            ports(left)
         ),
         evidence: figures,
-        advice: vec![
-            format!(
-                "in {program}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
-                 bind(address, 0) (Linux 4.2): connect() then chooses the port and shares it \
-                 between destinations"
-            ),
-            "if the source address does not matter: omit bind()".to_owned(),
-        ],
+        advice: late_choice(&program),
         avoid: vec![
             "do not set SO_REUSEADDR instead: bind() to port 0 still gives each port only once"
                 .to_owned(),
         ],
     })
+}
+
+fn late_choice(program: &str) -> Vec<String> {
+    vec![
+        format!(
+            "in {program}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
+             bind(address, 0) (Linux 4.2): connect() then chooses the port and shares it between \
+             destinations"
+        ),
+        "if the source address does not matter: omit bind()".to_owned(),
+    ]
 }
 
 /// Groups the owners of the connections on these ports.
@@ -171,9 +181,15 @@ fn most(makers: &[PartyGroup<u32>]) -> Option<&PartyGroup<u32>> {
     })
 }
 
-fn names(most: Option<&PartyGroup<u32>>) -> [String; 2] {
+fn program(most: Option<&PartyGroup<u32>>) -> String {
+    most.map_or_else(|| "an unknown process".to_owned(), |group| group.program.clone())
+}
+
+/// Says who has most of the connections: see `by`.
+fn used_by(makers: &[PartyGroup<u32>], most: Option<&PartyGroup<u32>>) -> String {
+    let sockets = |group: &PartyGroup<u32>| group.sum(|sockets| sockets);
     match most {
-        Some(group) => [group.name.clone(), group.program.clone()],
-        None => [(); 2].map(|()| "an unknown process".to_owned()),
+        Some(group) => by(&group.name, sockets(group), makers.iter().map(sockets).sum()),
+        None => "by an unknown process".to_owned(),
     }
 }

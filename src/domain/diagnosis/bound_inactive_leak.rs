@@ -7,7 +7,7 @@ use crate::domain::{
         groups::{PartyGroup, groups},
         wording::steps,
     },
-    notation::{grouped, percent},
+    notation::{counted, percent},
 };
 
 /// Minimum number of bound ports of one owner in the range.
@@ -28,26 +28,13 @@ fn bound(owner: &OwnerUse) -> u32 {
 }
 
 fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
-    let PartyGroup { name, program, .. } = group;
-    let ports = group.sum(bound);
+    let program = &group.program;
     let range = evidence.analysis.range(Protocol::Tcp);
     let left = evidence.analysis.unused_capacity();
     let share = f64::from(range.unconnectable) / f64::from(range.size.max(1));
     let level = evidence.thresholds.level(share, left, None);
-    let summary = if group.is_single() {
-        format!(
-            "{name} holds {} bound ports of the range that neither listen nor are connected",
-            grouped(ports)
-        )
-    } else {
-        format!(
-            "{name}: {}, {} bound ports of the range that neither listen nor are connected",
-            group.each(bound),
-            grouped(ports)
-        )
-    };
     let mut figures = vec![
-        ("bound", Figure::Count(ports.into())),
+        ("bound", Figure::Count(group.sum(bound).into())),
         ("unconnectable", Figure::Count(range.unconnectable.into())),
         ("size", Figure::Count(range.size.into())),
         ("others_available", Figure::Count(left.into())),
@@ -57,32 +44,45 @@ fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
         rule: "bound-inactive-leak",
         severity: level.severity().max(Severity::Warning),
         about: About::Owner(group.first()),
-        summary,
-        cause: format!("{program} keeps them bound: no connect() can use these ports"),
-        steps: steps(&["close failed sockets", "IP_BIND_ADDRESS_NO_PORT"]),
+        summary: summary(group),
+        cause: format!("{program} keeps ports bound without use: no connect() can use them"),
+        steps: steps(&["close unused sockets", "set IP_BIND_ADDRESS_NO_PORT"]),
         meaning: format!(
-            "No connect() and no bind() to port 0 can use such a port: {} of the range is lost to \
-             all programs, and {} ports are left for a new destination. Most tools do not list \
-             these sockets.",
+            "No connect() and no bind() to port 0 can use such a port: {} of the range is unusable \
+             for connect(). Left for a new destination: {}. Most tools do not list these sockets.",
             percent(share),
-            grouped(left)
+            counted(left, "port"),
         ),
         evidence: figures,
-        advice: vec![
-            format!(
-                "fix {program}: close a socket when its connect() fails (the port stays bound \
-                 until then), and do not bind ports in advance"
-            ),
-            "bind only when needed; for connections set IP_BIND_ADDRESS_NO_PORT before bind(), \
-             which then holds no port until connect()"
-                .to_owned(),
-            "to list them: portscope scan, state BOUND (or ss --bound-inactive, iproute2 6.8 or \
-             newer)"
-                .to_owned(),
-        ],
+        advice: advice(program),
         avoid: vec![
             "do not use ss --kill: the port stays bound until the process closes its descriptor"
                 .to_owned(),
         ],
     }
+}
+
+fn summary(group: &PartyGroup<&OwnerUse>) -> String {
+    let each = if group.is_single() { String::new() } else { format!(" ({})", group.each(bound)) };
+    format!(
+        "{}: {} of the range{each} are held by sockets that are bound, but neither listening nor \
+         connected",
+        group.name,
+        counted(group.sum(bound), "port")
+    )
+}
+
+fn advice(program: &str) -> Vec<String> {
+    vec![
+        format!(
+            "fix {program}: close a socket when its connect() fails (the port stays bound until \
+             then), and do not bind ports in advance"
+        ),
+        "for connections set IP_BIND_ADDRESS_NO_PORT before bind(), which then holds no port until \
+         connect()"
+            .to_owned(),
+        "list these sockets: portscope scan, state BOUND (or ss --bound-inactive, iproute2 6.8 or \
+         newer)"
+            .to_owned(),
+    ]
 }

@@ -1,13 +1,14 @@
 //! `close-wait-leak`: a process does not close connections that its peers have closed.
 
 use crate::domain::{
-    Evidence, Finding, OwnerUse, Party, Protocol, Severity,
+    Endpoint, Evidence, Finding, OwnerUse, Party, Protocol, Severity, Socket, State,
     diagnosis::{
         finding::{About, Figure},
         groups::{PartyGroup, groups},
-        wording::steps,
+        remedies,
     },
     notation::grouped,
+    socket::canonical,
 };
 
 /// Minimum number of sockets in CLOSE-WAIT. A few of them are normal at any time.
@@ -21,56 +22,117 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             && (owner.close_wait * 10 >= owner.sockets || owner.close_wait * 20 >= size)
     };
     let owners = evidence.analysis.owners.iter().filter(leaks).map(|owner| (owner.party, owner));
-    groups(evidence, owners, |owner| owner.close_wait).iter().map(of).collect()
+    let groups = groups(evidence, owners, |owner| owner.close_wait);
+    groups.iter().map(|group| of(evidence, group)).collect()
 }
 
-fn of(group: &PartyGroup<&OwnerUse>) -> Finding {
-    let PartyGroup { name, program, .. } = group;
-    let close_wait = group.sum(|owner| owner.close_wait);
-    let sockets = group.sum(|owner| owner.sockets);
-    let summary = if group.is_single() {
-        format!(
-            "{name} leaves {} of its {} sockets in CLOSE-WAIT",
-            grouped(close_wait),
-            grouped(sockets)
-        )
-    } else {
-        format!(
-            "{name}: {} in CLOSE-WAIT, {} of their {} sockets",
-            group.each(|owner| owner.close_wait),
-            grouped(close_wait),
-            grouped(sockets)
-        )
-    };
+fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
+    let program = &group.program;
+    let ends = CommonEnds::of(evidence, group);
     let mut figures = vec![
-        ("close_wait", Figure::Count(close_wait.into())),
-        ("sockets", Figure::Count(sockets.into())),
+        ("close_wait", Figure::Count(group.sum(|owner| owner.close_wait).into())),
+        ("sockets", Figure::Count(group.sum(|owner| owner.sockets).into())),
     ];
     figures.extend(group.figures());
+    let restart = format!("restart {program}, which closes all of these sockets at once");
+    let close = format!(
+        "fix {program}: close the socket when read() returns 0, on every path, errors included \
+         (the usual cause in HTTP clients: a response body that is not read to its end, or not \
+         closed)"
+    );
+    let (steps, advice) = remedies::with_steps(
+        vec![(format!("restart {program}"), restart)],
+        vec![("close sockets when read() returns 0".to_owned(), close)],
+        None,
+    );
     Finding {
         rule: "close-wait-leak",
         severity: Severity::Warning,
         about: About::Owner(group.first()),
-        summary,
+        summary: summary(group, &ends),
         cause: format!("{program} does not call close()"),
-        steps: steps(&["close when read() returns 0", "stopgap: restart it"]),
-        meaning:
-            "The peers have closed these connections, but the process has not called close(). \
-                  Without SO_KEEPALIVE, ports and descriptors stay in use until it does. If \
-                  the leak goes on, connect() fails with EADDRNOTAVAIL, or socket() with EMFILE."
-                .to_owned(),
+        steps,
+        meaning: meaning(&ends),
         evidence: figures,
-        advice: vec![
-            format!(
-                "fix {program}: close the socket when read() returns 0, on every path, errors \
-                 included (the usual cause in HTTP clients: a response body that is not read to \
-                 its end, or not closed)"
-            ),
-            "stopgap: restart it, which closes all of them at once".to_owned(),
-        ],
+        advice,
         avoid: vec![
-            "do not tune tcp_fin_timeout or keep-alive: the descriptor stays open in any case"
+            "do not tune tcp_fin_timeout or keep-alive instead: neither closes a descriptor"
                 .to_owned(),
         ],
     }
+}
+
+fn summary(group: &PartyGroup<&OwnerUse>, ends: &CommonEnds) -> String {
+    let name = &group.name;
+    let close_wait = grouped(group.sum(|owner| owner.close_wait));
+    let sockets = grouped(group.sum(|owner| owner.sockets));
+    let place = ends.words();
+    if group.is_single() {
+        format!("{name} leaves {close_wait} of its {sockets} sockets in CLOSE-WAIT{place}")
+    } else {
+        format!(
+            "{name}: {} in CLOSE-WAIT, {close_wait} of their {sockets} sockets{place}",
+            group.each(|owner| owner.close_wait)
+        )
+    }
+}
+
+fn meaning(ends: &CommonEnds) -> String {
+    // The connections of a server share its port.
+    let (held, errors) = match ends.local_port {
+        Some(_) => ("a descriptor", "accept() and socket() fail with EMFILE"),
+        None => (
+            "a descriptor and a port (SO_KEEPALIVE may free the port, but not the descriptor)",
+            "connect() fails with EADDRNOTAVAIL, or socket() with EMFILE",
+        ),
+    };
+    format!(
+        "The peers have closed these connections, but the process has not called close(). Until \
+         it does, each of them holds {held}. If the leak goes on, {errors}."
+    )
+}
+
+/// What all sockets of a group in CLOSE-WAIT have in common.
+#[derive(Clone, Copy)]
+struct CommonEnds {
+    local_port: Option<u16>,
+    local: Option<Endpoint>,
+    remote: Option<Endpoint>,
+}
+
+impl CommonEnds {
+    fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Self {
+        let is_in_group = |socket: &&Socket| {
+            socket.protocol == Protocol::Tcp
+                && socket.state == State::CloseWait
+                && group.has(Party::of(evidence.snapshot, socket))
+        };
+        let sockets = evidence.snapshot.sockets.iter().filter(is_in_group);
+        let mut all = sockets.map(|socket| (plain(socket.local), socket.remote.map(plain)));
+        let Some((local, remote)) = all.next() else {
+            return Self { local_port: None, local: None, remote: None };
+        };
+        let mut ends = Self { local_port: Some(local.port), local: Some(local), remote };
+        for (local, remote) in all {
+            ends.local_port = ends.local_port.filter(|&port| port == local.port);
+            ends.local = ends.local.filter(|&common| common == local);
+            ends.remote = ends.remote.filter(|&common| Some(common) == remote);
+        }
+        ends
+    }
+
+    /// Returns `, on 127.0.0.1:7000`, `, on port 7000`, `, to 10.0.3.17:443`; empty if they differ.
+    fn words(self) -> String {
+        match (self.local, self.local_port, self.remote) {
+            (Some(local), ..) => format!(", on {local}"),
+            (None, Some(port), _) => format!(", on port {port}"),
+            (None, None, Some(remote)) => format!(", to {remote}"),
+            (None, None, None) => String::new(),
+        }
+    }
+}
+
+/// Returns the endpoint with an IPv4-mapped address as IPv4.
+fn plain(Endpoint { address, port }: Endpoint) -> Endpoint {
+    Endpoint { address: canonical(address), port }
 }

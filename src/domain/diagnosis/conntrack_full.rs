@@ -5,8 +5,9 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
+        remedies::{kept, marked},
     },
-    notation::grouped,
+    notation::{counted, grouped},
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -36,27 +37,35 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                   dropping packet\"."
             .to_owned(),
         evidence: figures,
-        advice: vec![
-            format!(
-                "raise the limit now: sysctl -w net.netfilter.nf_conntrack_max={} (about 0.3 \
-                 KiB of memory per entry; permanently: in /etc/sysctl.d, on the host and not in a \
-                 container)",
-                conntrack.max.saturating_mul(2),
-            ),
-            "exclude ports of your own that need no NAT from tracking, in both directions: \
-             iptables -t raw -A PREROUTING -p tcp --dport 443 -j CT --notrack; iptables -t raw -A \
-             OUTPUT -p tcp --sport 443 -j CT --notrack"
-                .to_owned(),
-            "drop dead connections after 1 day, not after 5 (the default): sysctl -w \
-             net.netfilter.nf_conntrack_tcp_timeout_established=86400"
-                .to_owned(),
-        ],
+        advice: advice(conntrack),
         avoid: vec![
             "do not flush the table (conntrack -F): active connections through NAT lose their \
              translation and break"
                 .to_owned(),
         ],
     }]
+}
+
+fn advice(conntrack: &Conntrack) -> Vec<String> {
+    let larger = conntrack.max.saturating_mul(2);
+    let now = vec![
+        format!(
+            "raise the limit: sysctl -w net.netfilter.nf_conntrack_max={larger} (about 0.3 KiB of \
+             memory per entry; on the host, not in a container)"
+        ),
+        "exclude ports of your own that need no NAT from tracking, in both directions: iptables -t \
+         raw -A PREROUTING -p tcp --dport 443 -j CT --notrack; iptables -t raw -A OUTPUT -p tcp \
+         --sport 443 -j CT --notrack"
+            .to_owned(),
+        "drop idle connections after 1 day, not after 5 (the default): sysctl -w \
+         net.netfilter.nf_conntrack_tcp_timeout_established=86400"
+            .to_owned(),
+    ];
+    let settings = [
+        format!("net.netfilter.nf_conntrack_max = {larger}"),
+        "net.netfilter.nf_conntrack_tcp_timeout_established = 86400".to_owned(),
+    ];
+    marked(now, kept(&settings).into_iter().collect())
 }
 
 /// Returns the number of packets dropped because the table was full. Subtracts `insert_failed` from
@@ -90,10 +99,10 @@ fn summary(conntrack: &Conntrack, drops: Counter) -> String {
     );
     match drops {
         Counter::Growing { added, seconds, .. } => {
-            format!("{full}; {} packets dropped in the last {seconds:.1}s", grouped(added))
+            format!("{full}; {} dropped in the last {seconds:.1}s", counted(added, "packet"))
         }
         Counter::Past { total } => {
-            format!("{full}; {} packets dropped since the counter started", grouped(total))
+            format!("{full}; {} dropped since the counter started", counted(total, "packet"))
         }
         Counter::Still => full,
     }

@@ -5,6 +5,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         groups::{PartyGroup, groups},
+        remedies::marked,
     },
     notation::grouped,
 };
@@ -79,21 +80,24 @@ fn finding(group: &PartyGroup<&DescriptorUse>) -> Finding {
         cause: String::new(),
         steps: Vec::new(),
         meaning:
-            "At the limit socket() and accept() fail with EMFILE (\"Too many open files\"). This \
-                  looks like port exhaustion but is not: connections wait to be accepted while \
-                  ports are left."
+            "At the limit socket() and accept() fail with EMFILE (\"Too many open files\"), and \
+             new connections wait to be accepted. This looks like port exhaustion but is not: \
+             ports are left."
                 .to_owned(),
         evidence: figures,
-        advice: vec![
-            format!("raise it now, without a restart: {}", raise(group, raised)),
-            format!(
-                "permanently: LimitNOFILE={raised} in its systemd unit, or setrlimit() at its start"
-            ),
-            format!(
-                "if the number only grows, descriptors leak: ls -l /proc/{}/fd shows which",
-                row.pid
-            ),
-        ],
+        advice: marked(
+            vec![format!("raise the limit, without a restart: {}", raise(group, raised))],
+            vec![
+                format!(
+                    "set LimitNOFILE={raised} in the systemd unit, or call setrlimit() at the start"
+                ),
+                format!(
+                    "if the number of descriptors only grows, fix the leak: ls -l /proc/{}/fd \
+                     lists them",
+                    row.pid
+                ),
+            ],
+        ),
         avoid: vec![
             "do not widen ip_local_port_range: EMFILE has nothing to do with ports".to_owned(),
         ],

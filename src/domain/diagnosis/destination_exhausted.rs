@@ -1,12 +1,15 @@
 //! `destination-exhausted`: connect() to one destination finds no port, or will soon find none.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{
-    DestinationUse, Evidence, Finding, Forecast, Level, Protocol, Subject,
+    Destination, DestinationUse, Evidence, Finding, Forecast, Level, Party, Protocol, Socket,
+    State, Subject,
     diagnosis::{
         finding::{About, Figure},
         remedies::{self, NOT_FIN_TIMEOUT},
         verdict::Standing,
-        wording::{self, Call, client, left, maker, ports},
+        wording::{self, Call, client, left, maker, party, ports, used_by},
     },
     ephemeral::TupleReuse,
     notation::{grouped, percent},
@@ -31,14 +34,17 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
     if level == Level::Ok {
         return None;
     }
-    let maker = maker(evidence, &row.owners);
-    let (steps, advice) = advice(evidence, row, &client(evidence, &row.owners)).into_iter().unzip();
+    let unclosed = Unclosed::of(evidence, row);
+    let (steps, advice) = match &unclosed {
+        Some(unclosed) => unclosed.advice(row),
+        None => advice(evidence, row),
+    };
     Some(Finding {
         rule: "destination-exhausted",
         severity: level.severity(),
         about: About::Destination(row.destination),
-        summary: summary(evidence, row, &standing, &maker),
-        cause: cause(evidence, row, &maker),
+        summary: summary(evidence, row, &standing),
+        cause: unclosed.as_ref().map_or_else(|| cause(evidence, row), Unclosed::cause),
         steps,
         meaning: meaning(evidence, row, &standing),
         evidence: figures(evidence, row, forecast),
@@ -52,19 +58,15 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
     })
 }
 
-fn summary(
-    evidence: &Evidence<'_>,
-    row: &DestinationUse,
-    standing: &Standing,
-    maker: &str,
-) -> String {
-    let left = left(standing);
+fn summary(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -> String {
     format!(
-        "tcp {} uses {} of {} ports ({}), {left}: {maker}",
+        "TCP {} uses {} of {} ports ({}), {}: {}",
         evidence.snapshot.interfaces.route(&row.destination),
         grouped(row.used),
         grouped(row.capacity),
         percent(row.used_share()),
+        used_by(evidence, row),
+        left(standing, ""),
     )
 }
 
@@ -84,8 +86,13 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -
              bind-before-connect).",
             ports(others.most.saturating_sub(suspected))
         ),
+        _ if is_only_one(evidence, row) => {
+            format!(
+                "Other destinations are not affected: a new one has {others} ports to choose from."
+            )
+        }
         _ => format!(
-            "The limit is per destination: a new one has {}{others} ports to choose from.",
+            "Each destination has its own limit: a new one has {}{others} ports to choose from.",
             wording::at_most(evidence.snapshot)
         ),
     };
@@ -97,6 +104,18 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -
     };
     let doubt = doubt(evidence, row).map(|doubt| format!(" {doubt}")).unwrap_or_default();
     format!("{}{doubt} {elsewhere}", connect.fails(standing))
+}
+
+/// Whether no other destination is short of ports, and the number left for a new one is exact.
+fn is_only_one(evidence: &Evidence<'_>, row: &DestinationUse) -> bool {
+    let analysis = evidence.analysis;
+    let mut others = analysis.destinations.iter();
+    // The rows are sorted by share.
+    let fullest = others.find(|other| other.destination != row.destination);
+    fullest.is_none_or(|other| evidence.of_destination(other).level == Level::Ok)
+        && analysis.new_destination().is_exact()
+        && analysis.range(Protocol::Tcp).numbered == 0
+        && wording::at_most(evidence.snapshot).is_empty()
 }
 
 /// Says why the number of ports left is not exact.
@@ -161,49 +180,97 @@ fn figures(
     figures
 }
 
-/// Returns each advice in a few words and in full.
-fn advice(evidence: &Evidence<'_>, row: &DestinationUse, client: &str) -> Vec<(String, String)> {
-    let remote = row.destination.remote;
-    let mut advice = Vec::new();
+/// Returns each advice in a few words, and each in full.
+fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> (Vec<String>, Vec<String>) {
+    let (ephemeral, remote) = (&evidence.snapshot.ephemeral, row.destination.remote);
+    let client = client(evidence, &row.owners);
     let waiting = row.time_wait - row.reusable;
-    if row.time_wait * 2 > row.used {
-        let full = format!(
-            "keep connections to {remote} open and reuse them in {client} (keep-alive, a pool): {} \
-             of its {} ports are in TIME-WAIT",
-            grouped(row.time_wait),
-            grouped(row.used)
-        );
-        advice.push((format!("pool connections in {client}"), full));
+    let reuse = (waiting * 4 > row.used).then(|| remedies::reuse(ephemeral, &row.destination));
+    let changes = reuse.flatten().into_iter().chain(remedies::wider_range(ephemeral));
+    let (mut now, mut lines) = (Vec::new(), Vec::new());
+    for change in changes {
+        now.push((change.step, change.command));
+        lines.extend(change.lines);
+    }
+    let fewer = if row.time_wait * 2 > row.used {
+        remedies::reuse_connections(&client)
     } else {
         let full = format!(
-            "limit the connections that {client} opens to {remote} (a pool with a maximum), and \
-             look for connections that it does not close"
+            "limit the number of connections that {client} opens to {remote} (a pool with a \
+             maximum), and look for connections that it does not close"
         );
-        advice.push((format!("limit {client}'s connections (a pool)"), full));
-    }
-    if waiting * 4 > row.used {
-        advice.extend(remedies::reuse(&evidence.snapshot.ephemeral, &row.destination));
-    }
-    let full = format!(
-        "add an address: each additional source address of this host, or address of {remote}, has \
-         its own range (the limit is per source, destination and port)"
+        (format!("limit the connection pool of {client}"), full)
+    };
+    let address = format!(
+        "add a source address to this host and let {client} bind() to it (with \
+         IP_BIND_ADDRESS_NO_PORT), or an address to the server {remote}: each pair of addresses \
+         has the whole range"
     );
-    advice.push(("add a source address".to_owned(), full));
-    let wider = remedies::wider_range(&evidence.snapshot.ephemeral);
-    advice.extend(wider.map(|full| ("widen ip_local_port_range".to_owned(), full)));
-    advice
+    let for_good = vec![fewer, ("add a source address".to_owned(), address)];
+    remedies::with_steps(now, for_good, remedies::kept(&lines))
 }
 
-fn cause(evidence: &Evidence<'_>, row: &DestinationUse, maker: &str) -> String {
-    let open = row.used - row.time_wait;
+fn cause(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
+    let maker = maker(evidence, &row.owners);
     let opened = evidence
         .trend(Subject::Destination(row.destination))
-        .filter(|trend| trend.opened_per_second >= 0.5)
-        .map(|trend| format!(" opens {:.0}/s:", trend.opened_per_second));
-    format!(
-        "{maker}{} {} open, {} in TIME-WAIT",
-        opened.as_deref().unwrap_or(":"),
-        grouped(open),
-        grouped(row.time_wait)
-    )
+        .map(|trend| trend.opened_per_second.round() as u64)
+        .filter(|&opened| opened > 0)
+        .map(|opened| format!("{maker} opens {}/s", grouped(opened)));
+    let time_wait = match row.time_wait {
+        0 => String::new(),
+        time_wait => format!(", {} in TIME-WAIT", grouped(time_wait)),
+    };
+    let open = grouped(row.used - row.time_wait);
+    format!("{}: {open} open{time_wait}", opened.unwrap_or(maker))
+}
+
+/// Sockets in CLOSE-WAIT that use most ports of a destination.
+struct Unclosed {
+    /// The process with most of these sockets.
+    name: String,
+    /// The number of its sockets.
+    sockets: u32,
+}
+
+impl Unclosed {
+    /// Returns None if sockets in CLOSE-WAIT use at most half of the destination's used ports.
+    fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Self> {
+        let sockets = evidence.snapshot.of_protocol_in_range(Protocol::Tcp).iter();
+        let is_unclosed = |socket: &&Socket| {
+            socket.state == State::CloseWait && Destination::of(socket) == Some(row.destination)
+        };
+        let mut counts: BTreeMap<Party, u32> = BTreeMap::new();
+        for socket in sockets.filter(is_unclosed) {
+            *counts.entry(Party::of(evidence.snapshot, socket)).or_default() += 1;
+        }
+        let all: u32 = counts.values().sum();
+        let (most, sockets) = counts.into_iter().max_by_key(|&(_, sockets)| sockets)?;
+        let name = match most {
+            Party::Process(_) | Party::Hidden(_) => party(evidence, most),
+            _ => "the client".to_owned(),
+        };
+        (all > row.used / 2).then_some(Self { name, sockets })
+    }
+
+    fn cause(&self) -> String {
+        let Self { name, sockets } = self;
+        format!("{name} holds {} sockets in CLOSE-WAIT: it does not close them", grouped(*sockets))
+    }
+
+    /// Returns each advice in a few words, and each in full.
+    fn advice(&self, row: &DestinationUse) -> (Vec<String>, Vec<String>) {
+        let Self { name, sockets } = self;
+        let restart =
+            format!("restart {name}, which closes its {} sockets in CLOSE-WAIT", grouped(*sockets));
+        let close = format!(
+            "close sockets when read() returns 0, in {name}: {} has closed these connections",
+            row.destination.remote
+        );
+        remedies::with_steps(
+            vec![(format!("restart {name}"), restart)],
+            vec![("close sockets when read() returns 0".to_owned(), close)],
+            None,
+        )
+    }
 }

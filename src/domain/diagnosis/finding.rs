@@ -122,8 +122,9 @@ pub struct Finding {
     pub meaning: String,
     /// Names and values. The names are stable JSON keys in snake_case.
     pub evidence: Vec<(&'static str, Figure)>,
-    /// What to do, as exact commands or code changes; the most effective comes first.
+    /// What to do, as exact commands or code changes. What helps at once comes first. The items are
+    /// marked with `now:` and `for good:` if there are both kinds.
     pub advice: Vec<String>,
-    /// What not to do, and why.
+    /// What not to do, and why. Each item starts with `do not`.
     pub avoid: Vec<String>,
 }

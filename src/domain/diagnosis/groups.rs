@@ -49,6 +49,10 @@ impl<T: Copy> PartyGroup<T> {
         self.members[0].0
     }
 
+    pub fn has(&self, party: Party) -> bool {
+        self.members.iter().any(|(member, _)| *member == party)
+    }
+
     pub fn is_single(&self) -> bool {
         self.members.len() == 1
     }

@@ -5,9 +5,10 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
+        remedies::{kept, marked},
         wording::process,
     },
-    notation::grouped,
+    notation::{counted, grouped},
 };
 
 /// Maximum number of listeners reported. Hundreds of listeners may share a port.
@@ -50,10 +51,13 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
         severity: if has_refused { Severity::Critical } else { Severity::Warning },
         about: About::Port(Protocol::Tcp, socket.local.port),
         summary: format!(
-            "{} accepts too slowly on {}: {} connections wait, its backlog is {}",
+            "{} accepts too slowly on {}: {}, its backlog is {}",
             owner.as_deref().unwrap_or("an unknown process"),
             socket.local,
-            grouped(waiting),
+            match waiting {
+                1 => "1 connection waits".to_owned(),
+                waiting => format!("{} connections wait", grouped(waiting)),
+            },
             grouped(backlog),
         ),
         cause: String::new(),
@@ -65,24 +69,28 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
     }
 }
 
-const MEANING: &str = "While the accept queue is full the kernel drops SYNs: connect() hangs and fails \
-                       with ETIMEDOUT, or with ECONNRESET if tcp_abort_on_overflow is set. This \
-                       looks like port exhaustion but is not: the client has its port, the server \
-                       does not call accept().";
+const MEANING: &str = "While the accept queue is full the kernel drops SYNs: connect() hangs and \
+    fails with ETIMEDOUT, or with ECONNRESET if tcp_abort_on_overflow is set. This looks like port \
+    exhaustion but is not: the client has its port, but the server does not call accept() in time.";
 
 fn advice(owner: &str, backlog: u32) -> Vec<String> {
     let larger = backlog.saturating_mul(4).max(4096);
-    vec![
-        format!(
-            "make {owner} accept faster: more threads or processes in accept(), no slow work \
-             between two calls; check that it is not stopped or out of descriptors"
-        ),
+    let now = vec![
+        format!("check that {owner} is not stopped and not out of descriptors"),
         format!(
             "increase the backlog, listen(fd, {larger}), and its limit, sysctl -w \
-             net.core.somaxconn={larger}; then restart it"
+             net.core.somaxconn={larger}; then restart {owner}"
+        ),
+    ];
+    let mut for_good = vec![
+        format!(
+            "make {owner} accept faster: more threads or processes in accept(), and no slow work \
+             between two calls"
         ),
         "spread the load over several listeners with SO_REUSEPORT".to_owned(),
-    ]
+    ];
+    for_good.extend(kept(&[format!("net.core.somaxconn = {larger}")]));
+    marked(now, for_good)
 }
 
 fn avoid() -> Vec<String> {
@@ -98,10 +106,10 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
     let (severity, times) = match overflows {
         Counter::Still => return None,
         Counter::Past { total } => {
-            (Severity::Notice, format!("{} times since the counter started", grouped(total)))
+            (Severity::Notice, format!("{} since the counter started", counted(total, "time")))
         }
         Counter::Growing { added, seconds, .. } => {
-            (Severity::Warning, format!("{} times in the last {seconds:.1}s", grouped(added)))
+            (Severity::Warning, format!("{} in the last {seconds:.1}s", counted(added, "time")))
         }
     };
     let mut figures = overflows.figures("listen_overflows", "listen_overflows_per_second");
@@ -116,13 +124,16 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
         steps: Vec::new(),
         meaning: MEANING.to_owned(),
         evidence: figures,
-        advice: vec![
-            "find the accept queue that fills (Recv-Q reaches Send-Q): watch -n 0.2 'ss -ltn'"
-                .to_owned(),
-            "increase the backlog of that listener and its limit, net.core.somaxconn: sysctl \
-             -w net.core.somaxconn=4096"
-                .to_owned(),
-        ],
+        advice: marked(
+            vec![
+                "find the accept queue that fills (Recv-Q reaches Send-Q): watch -n 0.2 'ss -ltn'"
+                    .to_owned(),
+                "increase the backlog of that listener, listen(fd, 4096), and its limit, sysctl -w \
+                 net.core.somaxconn=4096; then restart it"
+                    .to_owned(),
+            ],
+            kept(&["net.core.somaxconn = 4096"]).into_iter().collect(),
+        ),
         avoid: avoid(),
     })
 }

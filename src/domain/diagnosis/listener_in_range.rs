@@ -4,6 +4,7 @@ use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
+        remedies::marked,
         reservation::{self, list, single},
         service_ports::{Service, services},
         wording::{process, steps},
@@ -21,22 +22,18 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some(first) = services.first() else { return Vec::new() };
     let ports = PortRange::merged(services.iter().map(|service| single(service.port)).collect());
     let command = reservation::command(ephemeral, ports.iter().copied());
-    let mut avoid =
-        vec!["do not set the sysctl to the new ports only: they replace the list".to_owned()];
-    if reservation::is_too_long(&command) {
-        avoid.push(
-            "do not set a list this long with sysctl(8) or in sysctl.d: only its first 4,095 bytes \
-             take effect, without an error; use ranges that cover the ports there"
-                .to_owned(),
-        );
-    }
+    let is_one = services.len() == 1;
     vec![Finding {
         rule: "listener-in-range",
         severity: Severity::Notice,
         about: About::Port(first.protocol, first.port),
         summary: summary(evidence, &services),
         cause: String::new(),
-        steps: steps(&["reserve the ports", "or move the service"]),
+        steps: if is_one {
+            steps(&["reserve the port", "or move the service"])
+        } else {
+            steps(&["reserve the ports", "or move the services"])
+        },
         meaning: meaning(evidence),
         evidence: vec![
             ("listeners", Figure::Count(of(&services, Protocol::Tcp).count() as u64)),
@@ -44,15 +41,37 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             ("ports", Figure::List(services.iter().map(|s| s.port.to_string()).collect())),
             ("ranges", Figure::Text(list(&ports))),
         ],
-        advice: vec![
-            format!(
-                "reserve their ports, so that the kernel never chooses them (bind() by number \
-                 still works): {command}"
-            ),
-            format!("or move them to ports below {}", range.first()),
-        ],
-        avoid,
+        advice: advice(range, is_one, &command),
+        avoid: avoid(&command),
     }]
+}
+
+fn advice(range: PortRange, is_one: bool, command: &str) -> Vec<String> {
+    let (ports, them) = if is_one { ("its port", "it") } else { ("their ports", "them") };
+    let now = vec![format!(
+        "reserve {ports}, so that the kernel never chooses {them} (bind() by number still works): \
+         {command}"
+    )];
+    let moved = if is_one {
+        format!("move the service to a port below {}", range.first())
+    } else {
+        format!("move the services to ports below {}", range.first())
+    };
+    marked(now, std::iter::once(moved).chain(reservation::kept(command)).collect())
+}
+
+fn avoid(command: &str) -> Vec<String> {
+    let mut avoid = vec![
+        "do not set the sysctl to the new ports only: the value replaces the whole list".to_owned(),
+    ];
+    if reservation::is_too_long(command) {
+        avoid.push(
+            "do not set a list this long with sysctl(8) or in sysctl.d: only its first 4,095 bytes \
+             take effect, without an error; use ranges that cover the ports there"
+                .to_owned(),
+        );
+    }
+    avoid
 }
 
 fn of<'a, 'b>(
@@ -84,11 +103,12 @@ fn summary(evidence: &Evidence<'_>, services: &[Service<'_>]) -> String {
 fn meaning(evidence: &Evidence<'_>) -> String {
     let known = match evidence.snapshot.vitals.by_number {
         Some(_) => {
-            "Sockets that were bound to port 0 are not included: the next one gets another port."
+            "Sockets that were bound to port 0 are not included: they get another port after a \
+             restart."
         }
         None => {
             "The list may include listeners that were bound to port 0, which are not affected: \
-             without netlink the kernel does not show them. UDP services are unknown."
+             only netlink shows which they are. UDP services are unknown."
         }
     };
     format!(
@@ -97,15 +117,15 @@ fn meaning(evidence: &Evidence<'_>) -> String {
     )
 }
 
-/// `40010 nginx[812]`, `udp 51820 WireGuard tunnel wg0`
+/// `TCP 40010 nginx[812]`, `UDP 51820 WireGuard tunnel wg0`
 fn named(evidence: &Evidence<'_>, service: &Service<'_>) -> String {
     let snapshot = evidence.snapshot;
-    let protocol = if service.protocol == Protocol::Udp { "udp " } else { "" };
+    let protocol = service.protocol.name().to_uppercase();
     let pid = snapshot.owner(service.socket).pids().first();
     let owner = match (snapshot.tunnel_names(service.socket), pid) {
         (Some(tunnel), _) => format!(" {tunnel}"),
         (None, Some(&pid)) => format!(" {}", process(evidence, pid)),
         (None, None) => String::new(),
     };
-    format!("{protocol}{}{owner}", service.port)
+    format!("{protocol} {}{owner}", service.port)
 }

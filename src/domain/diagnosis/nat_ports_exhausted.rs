@@ -5,8 +5,9 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
+        remedies::{kept, marked},
     },
-    notation::grouped,
+    notation::{counted, grouped},
 };
 
 /// Number of ports for a translation without a range of its own: 1024-65535
@@ -95,13 +96,14 @@ fn meaning(protocol: Protocol) -> &'static str {
         Protocol::Tcp => {
             "New connections to this destination get no answer: NAT drops the SYN, and connect() \
              hangs until it fails with ETIMEDOUT. Other destinations work. No socket table shows \
-             these ports; the range of the NAT rule cannot be read, so its ends are inferred from \
-             the ports in use."
+             these ports. The range of the NAT rule cannot be read, so the first and last port are \
+             inferred from the ports in use."
         }
         Protocol::Udp => {
             "New flows to this destination are dropped: sendto() on this host fails with EPERM, \
-             forwarded packets get no answer. No socket table shows these ports; the range of the \
-             NAT rule cannot be read, so its ends are inferred from the ports in use."
+             forwarded packets get no answer. No socket table shows these ports. The range of the \
+             NAT rule cannot be read, so the first and last port are inferred from the ports in \
+             use."
         }
     }
 }
@@ -109,31 +111,32 @@ fn meaning(protocol: Protocol) -> &'static str {
 fn advice(row: &Translation) -> Vec<String> {
     let name = row.protocol.name();
     let Translation { source, destination, .. } = row;
-    let mut advice = Vec::new();
+    let mut now = Vec::new();
     if is_dense(row) {
-        advice.push(format!(
-            "widen the ports of the NAT rule: find it (nft -a list ruleset, or iptables -t nat \
-             -S), then set: meta l4proto {name} masquerade to :1024-65535, or snat to \
+        now.push(format!(
+            "widen the port range of the NAT rule: find it (nft -a list ruleset, or iptables -t \
+             nat -S), then set: meta l4proto {name} masquerade to :1024-65535, or snat to \
              {source}:1024-65535",
         ));
     }
-    advice.push(format!(
-        "add addresses to the rule, each has its own ports: {name} dport {} snat to {source}-<last \
-         address>",
+    now.push(format!(
+        "add addresses to the rule, each of which has its own ports: {name} dport {} snat to \
+         {source}-<last address>",
         destination.port,
     ));
-    advice.push(format!(
+    let mut for_good = vec![format!(
         "use fewer connections to {destination}: keep them open and reuse them, or give the \
          destination a second address or port"
-    ));
+    )];
     if row.protocol == Protocol::Tcp {
-        advice.push(
-            "free the ports of finished connections earlier: sysctl -w \
-             net.netfilter.nf_conntrack_tcp_timeout_time_wait=30"
-                .to_owned(),
-        );
+        let setting = "net.netfilter.nf_conntrack_tcp_timeout_time_wait";
+        now.push(format!(
+            "free the ports of finished connections after 30s: sysctl -w {setting}=30 (the default \
+             is 120)"
+        ));
+        for_good.extend(kept(&[format!("{setting} = 30")]));
     }
-    advice
+    marked(now, for_good)
 }
 
 fn avoid() -> Vec<String> {
@@ -149,10 +152,10 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
     let (severity, times) = match failures {
         Counter::Still => return None,
         Counter::Past { total } => {
-            (Severity::Notice, format!("{} times since the counter started", grouped(total)))
+            (Severity::Notice, format!("{} since the counter started", counted(total, "time")))
         }
         Counter::Growing { added, seconds, .. } => {
-            (Severity::Warning, format!("{} times in the last {seconds:.1}s", grouped(added)))
+            (Severity::Warning, format!("{} in the last {seconds:.1}s", counted(added, "time")))
         }
     };
     let rows = conntrack.translated.iter().flatten().take(3);
@@ -168,8 +171,8 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
         steps: Vec::new(),
         meaning: "The first packet of such a flow is dropped: TCP sends it again and connect() \
                   takes a second longer, or hangs if NAT has no port left; a UDP sendto() may fail \
-                  with EPERM. No NAT rule appears to be full; two packets of one flow that race \
-                  (DNS over UDP) are counted here, too."
+                  with EPERM. No NAT rule appears to be full. Two packets of one flow at the same \
+                  time (DNS over UDP) are counted here, too."
             .to_owned(),
         evidence: figures,
         advice: vec![

@@ -4,6 +4,7 @@ use crate::domain::{
     Evidence, Finding, Ipv6, Severity, SourceAddresses,
     diagnosis::{
         finding::{About, Figure},
+        remedies::{kept, marked},
         wording::steps,
     },
 };
@@ -42,7 +43,7 @@ fn ipv6(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
         _ => "bind() to ::1 fails with",
     };
     Some(Finding {
-        summary: format!("{what} {REFUSAL}: {}. This is not exhaustion", cause.words()),
+        summary: format!("{what} {REFUSAL}: {}. This is not exhaustion.", cause.words()),
         // lo is rarely down on purpose, but IPv6 is often disabled on purpose.
         severity: if is_down && is_used { Severity::Warning } else { Severity::Notice },
         meaning: meaning(*usable, &cause),
@@ -60,9 +61,8 @@ fn ipv6(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
 fn meaning(usable: u32, cause: &Cause<'_>) -> String {
     let reach = match usable {
         0 => {
-            "Without a source address, connect() to any IPv6 destination fails with the errno of \
-             port exhaustion although ports are left. bind() to [::] and listen() there still \
-             succeed."
+            "Without a source address, connect() to any IPv6 destination fails with EADDRNOTAVAIL, \
+             although ports are left. bind() to [::] and listen() there still succeed."
         }
         _ => {
             "connect() to ::1 fails with ENETUNREACH, or uses a default route and gets no answer. \
@@ -97,27 +97,32 @@ impl Cause<'_> {
     }
 
     fn advice(&self) -> Vec<String> {
-        let use_ipv4 = "or make the clients use IPv4: 127.0.0.1 instead of localhost and ::1";
-        let enable = match self {
-            Self::LoopbackDown => return vec!["ip link set lo up".to_owned()],
-            Self::Removed => "ip address add ::1/128 dev lo".to_owned(),
+        let use_ipv4 = "make the clients use 127.0.0.1 instead of localhost and ::1";
+        match self {
+            Self::LoopbackDown => vec!["ip link set lo up".to_owned()],
+            Self::Removed => {
+                vec!["ip address add ::1/128 dev lo".to_owned(), format!("or {use_ipv4}")]
+            }
             Self::Disabled(names) => {
                 // `all` comes last, because it also sets the others.
                 let order = ["default", "lo", "all"].into_iter();
                 let set = order.filter(|name| names.contains(name));
                 let set: Vec<String> =
-                    set.map(|name| format!("net.ipv6.conf.{name}.disable_ipv6=0")).collect();
-                format!("enable it: sysctl -w {}", set.join(" "))
+                    set.map(|name| format!("net.ipv6.conf.{name}.disable_ipv6")).collect();
+                let enable = format!("enable IPv6: sysctl -w {}=0", set.join("=0 "));
+                let lines: Vec<String> = set.iter().map(|name| format!("{name} = 0")).collect();
+                let mut for_good = vec![format!("if IPv6 is disabled on purpose, {use_ipv4}")];
+                for_good.extend(kept(&lines));
+                marked(vec![enable], for_good)
             }
-        };
-        vec![enable, use_ipv4.to_owned()]
+        }
     }
 
     fn steps(&self) -> &'static [&'static str] {
         match self {
             Self::LoopbackDown => &["ip link set lo up"],
             Self::Removed => &["ip address add ::1/128 dev lo", "or use 127.0.0.1"],
-            Self::Disabled(_) => &["enable IPv6", "or use IPv4"],
+            Self::Disabled(_) => &["enable IPv6", "or use 127.0.0.1"],
         }
     }
 }
@@ -128,17 +133,18 @@ fn ipv4(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
         if !disabled.contains(&"lo"));
     let is_down = addresses.is_loopback_up == Some(false);
     let (summary, advice) = if addresses.has_ipv4_loopback == Some(false) {
-        let summary = format!("bind() to 127.0.0.1 fails with {REFUSAL}: lo has no such address");
+        let summary =
+            format!("bind() to 127.0.0.1 fails with {REFUSAL}: lo does not have this address");
         (summary, "ip address add 127.0.0.1/8 dev lo")
     } else if is_down && !is_said {
-        let summary = "connect() to 127.0.0.1 fails with ENETUNREACH (\"Network is unreachable\"), \
+        let summary = "connect() to 127.0.0.1 fails with ENETUNREACH (\"Network is unreachable\") \
                        or gets no answer: the interface lo is down";
         (summary.to_owned(), "ip link set lo up")
     } else {
         return None;
     };
     Some(Finding {
-        summary: format!("{summary}. This is not exhaustion"),
+        summary: format!("{summary}. This is not exhaustion."),
         severity: if is_used { Severity::Warning } else { Severity::Notice },
         meaning: "Connections between programs on this host fail, although ports are left."
             .to_owned(),

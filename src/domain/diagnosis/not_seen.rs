@@ -3,6 +3,7 @@
 use crate::domain::{
     Evidence, Finding, Gap, Severity,
     diagnosis::finding::{About, Figure},
+    notation::counted,
 };
 
 /// Returns one finding per gap.
@@ -18,7 +19,7 @@ fn finding(gap: &Gap) -> Finding {
     let of = gap
         .count()
         .filter(|&count| count > 0)
-        .map(|count| format!(" of {count} {}", if count == 1 { "socket" } else { "sockets" }))
+        .map(|count| format!(" of {}", counted(count, "socket")))
         .unwrap_or_default();
     Finding {
         rule: "not-seen",
@@ -31,7 +32,7 @@ fn finding(gap: &Gap) -> Finding {
         evidence: figures,
         advice: vec![gap.remedy().to_owned()],
         avoid: vec![
-            "do not take the absence of a finding for good news: its rule may need this data"
+            "do not assume that all is well: rules that need this data may miss a problem"
                 .to_owned(),
         ],
     }
@@ -62,14 +63,14 @@ fn meaning(gap: &Gap) -> &'static str {
         | Gap::OwnersOfThreads { .. }
         | Gap::OwnersUnreadable { .. }
         | Gap::ProcessesUnread { .. } => {
-            "All ports and destinations are counted; only the processes that hold some of them are \
-             unknown. A leak of such a process is not attributed to it."
+            "All ports and destinations are counted. Only the processes that hold some of them are \
+             unknown: if one of them leaks sockets, the finding does not name it."
         }
         Gap::NetlinkRefused { .. }
         | Gap::BoundInactiveUnlisted { .. }
         | Gap::PortsUnread { .. }
         | Gap::PortsInDoubt { .. } => {
-            "TCP sockets that are bound, but neither listen nor are connected, are not listed, \
+            "TCP sockets that are bound, but neither listening nor connected, are not listed, \
              although no bind() or connect() can use their ports. More ports may be in use than \
              counted."
         }
@@ -82,8 +83,8 @@ fn meaning(gap: &Gap) -> &'static str {
              and the numbers left may be wrong."
         }
         Gap::VitalsUnread { .. } => {
-            "All sockets are counted; the rules that need this data report nothing. This does not \
-             prove that all is well."
+            "All sockets are counted. The rules that need this data report nothing, even if there \
+             is a problem."
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
+        remedies::{kept, marked},
     },
     notation::grouped,
 };
@@ -37,8 +38,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         severity: if is_critical { Severity::Critical } else { Severity::Warning },
         about: About::Machine,
         summary: format!(
-            "{} of at most {} orphaned connections: closed by their processes, not yet finished by \
-             TCP",
+            "{} of at most {} orphaned connections: their processes have closed them, but TCP has \
+             not finished",
             grouped(orphans),
             grouped(max),
         ),
@@ -50,23 +51,32 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              Orphans keep their ports until the peer answers or the retries end."
                 .to_owned(),
         evidence: figures,
-        advice: vec![
-            "find the silent peers (Send-Q: bytes that they have not acknowledged): ss -tno state \
-             fin-wait-1"
-                .to_owned(),
-            "give up on silent peers earlier: sysctl -w net.ipv4.tcp_orphan_retries=2 (0, the \
-             default, means 8)"
-                .to_owned(),
-            format!(
-                "raise the limit (up to 64 KiB of memory each): sysctl -w \
-                 net.ipv4.tcp_max_orphans={}",
-                max.saturating_mul(2),
-            ),
-        ],
+        advice: advice(max),
         avoid: vec![
-            "do not close with SO_LINGER 0 to avoid them: that resets the connection and discards \
-             data"
+            "do not close with SO_LINGER 0 to avoid orphans: this resets the connection and \
+             discards data"
                 .to_owned(),
         ],
     }]
+}
+
+fn advice(max: u32) -> Vec<String> {
+    let larger = max.saturating_mul(2);
+    let now = vec![
+        format!(
+            "raise the limit: sysctl -w net.ipv4.tcp_max_orphans={larger} (up to 64 KiB of memory \
+             per orphan)"
+        ),
+        "give up on silent peers earlier: sysctl -w net.ipv4.tcp_orphan_retries=2 (0, the default, \
+         means 8)"
+            .to_owned(),
+        "find the silent peers (Send-Q: bytes that they have not acknowledged): ss -tno state \
+         fin-wait-1"
+            .to_owned(),
+    ];
+    let settings = [
+        format!("net.ipv4.tcp_max_orphans = {larger}"),
+        "net.ipv4.tcp_orphan_retries = 2".to_owned(),
+    ];
+    marked(now, kept(&settings).into_iter().collect())
 }

@@ -13,7 +13,7 @@ use crate::domain::{
     State,
     diagnosis::{
         finding::{About, Figure},
-        wording::{party, steps},
+        wording::{party, ports, steps},
     },
     notation::grouped,
 };
@@ -137,48 +137,62 @@ fn finding(evidence: &Evidence<'_>, row: &DestinationUse, owner: Party, block: &
     let Destination { source, remote, .. } = row.destination;
     let (range, size) = (block.range, block.range.len());
     let who = party(evidence, owner);
-    let others = row.capacity.saturating_sub(row.used);
+    let (in_use, fails) = if block.taken >= size {
+        (format!("all {} are in use", grouped(size)), "fails")
+    } else {
+        (format!("{} of these {} are in use", grouped(block.taken), grouped(size)), "may fail")
+    };
     Finding {
         rule: "port-range-of-socket",
         severity: Severity::Warning,
         about: About::Destination(row.destination),
-        summary: format!(
-            "suspected: {who} uses only ports {range} to {remote}, and {} of these {} are in use",
-            grouped(block.taken),
-            grouped(size),
-        ),
-        cause: format!("{who} is limited to ports {range}, which are full"),
-        steps: steps(&["widen its IP_LOCAL_PORT_RANGE", "fewer connections at once"]),
+        summary: format!("suspected: {who} uses only ports {range} to {remote}, and {in_use}"),
+        cause: format!("{who} limits itself to ports {range}: {in_use}"),
+        steps: steps(&[
+            "widen its IP_LOCAL_PORT_RANGE",
+            "open fewer connections at once",
+            "add a source address",
+        ]),
         meaning: format!(
-            "Its next connect() from {source} fails with EADDRNOTAVAIL although {} ports of {} are \
+            "Its next connect() from {source} {fails} with EADDRNOTAVAIL, although {} of {} are \
              left: a program that sets IP_LOCAL_PORT_RANGE, or binds by number, gets no others. \
-             This is inferred, because the kernel's tables do not show the option: its \
-             connections use both parities of that block and no port outside, whereas connect() \
+             This is inferred, because the kernel's tables do not show the option: the connections \
+             of {who} use both parities of that block and no port outside, whereas connect() \
              without the option uses every second port of the whole range first.",
-            grouped(others),
+            ports(others(row)),
             evidence.snapshot.ephemeral.range,
         ),
-        evidence: vec![
-            ("source", Figure::Text(source.to_string())),
-            ("destination", Figure::Text(remote.to_string())),
-            ("first", Figure::Count(range.first().into())),
-            ("last", Figure::Count(range.last().into())),
-            ("size", Figure::Count(size.into())),
-            ("used", Figure::Count(block.taken.into())),
-            ("own_sockets", Figure::Count(block.own.into())),
-            ("others_available", Figure::Count(others.into())),
-        ],
+        evidence: figures(row, block),
         advice: vec![
             format!(
-                "in {who}: give setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, …) more ports, or \
-                 remove it (its configuration may call it source port range)"
+                "in {who}: give setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, ...) more ports, \
+                 or remove it (its configuration may call it source port range)"
             ),
-            format!("keep fewer connections to {remote} open at once: further ones fail now"),
-            "add a source address: each has the whole block".to_owned(),
+            format!("keep fewer connections to {remote} open at once"),
+            "add a source address: each address can use all ports of the block".to_owned(),
         ],
         avoid: vec![
-            "do not widen ip_local_port_range: it does not change the option of the socket"
+            "do not widen ip_local_port_range: this does not change the option of the socket"
                 .to_owned(),
         ],
     }
+}
+
+/// Returns the number of ports that are left to the destination, inside and outside of the block.
+fn others(row: &DestinationUse) -> u32 {
+    row.capacity.saturating_sub(row.used)
+}
+
+fn figures(row: &DestinationUse, block: &Block) -> Vec<(&'static str, Figure)> {
+    let Destination { source, remote, .. } = row.destination;
+    vec![
+        ("source", Figure::Text(source.to_string())),
+        ("destination", Figure::Text(remote.to_string())),
+        ("first", Figure::Count(block.range.first().into())),
+        ("last", Figure::Count(block.range.last().into())),
+        ("size", Figure::Count(block.range.len().into())),
+        ("used", Figure::Count(block.taken.into())),
+        ("own_sockets", Figure::Count(block.own.into())),
+        ("others_available", Figure::Count(others(row).into())),
+    ]
 }

@@ -6,7 +6,7 @@ use crate::domain::{
         finding::{About, Figure},
         remedies,
         verdict::Standing,
-        wording::{self, Call, by_address, left, party, ports, steps},
+        wording::{self, Call, by_address, left, party, ports},
     },
     notation::{grouped, percent},
 };
@@ -17,17 +17,61 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         // All of the range is reserved: see reserved-large.
         return Vec::new();
     }
-    let trend = evidence.trend(Subject::Range(Protocol::Tcp));
-    let forecast = trend.and_then(|trend| trend.until(range.available()));
     let standing = evidence.of_range(range);
     let level = standing.level;
     if level == Level::Ok {
         return Vec::new();
     }
-    let connectable = evidence.analysis.new_destination();
     let scopes = by_address(evidence, Protocol::Tcp);
-    let left = left(&standing);
-    let left = if scopes.is_some() { format!("{left} for bind() on all addresses") } else { left };
+    let (steps, advice) = advice(evidence);
+    vec![Finding {
+        rule: "range-exhausted",
+        severity: level.severity(),
+        about: About::Range(Protocol::Tcp),
+        summary: summary(evidence, &standing, scopes.is_some()),
+        cause: String::new(),
+        steps,
+        evidence: figures(evidence, scopes.clone()),
+        meaning: meaning(evidence, &standing, scopes),
+        advice,
+        avoid: vec![
+            "do not retry bind() to port 0 in a loop: on a full default range each call costs \
+             about 10ms of CPU"
+                .to_owned(),
+        ],
+    }]
+}
+
+fn summary(evidence: &Evidence<'_>, standing: &Standing, differs_by_address: bool) -> String {
+    let range = evidence.analysis.range(Protocol::Tcp);
+    let of = if differs_by_address { " for bind() on all addresses" } else { "" };
+    let time_wait = if is_mostly_time_wait(evidence) {
+        format!("; {} are in TIME-WAIT", grouped(range.time_wait))
+    } else {
+        String::new()
+    };
+    format!(
+        "TCP: {} of {} ports in {} are {} ({}), {}{time_wait}",
+        grouped(range.occupied),
+        grouped(range.size),
+        range.range,
+        if range.unlisted > 0 { "known to be in use" } else { "in use" },
+        percent(range.used_share()),
+        left(standing, of),
+    )
+}
+
+/// Whether most of the used ports have only sockets in TIME-WAIT.
+fn is_mostly_time_wait(evidence: &Evidence<'_>) -> bool {
+    let range = evidence.analysis.range(Protocol::Tcp);
+    range.time_wait > range.occupied / 2
+}
+
+fn figures(evidence: &Evidence<'_>, scopes: Option<String>) -> Vec<(&'static str, Figure)> {
+    let range = evidence.analysis.range(Protocol::Tcp);
+    let connectable = evidence.analysis.new_destination();
+    let trend = evidence.trend(Subject::Range(Protocol::Tcp));
+    let forecast = trend.and_then(|trend| trend.until(range.available()));
     let mut figures = vec![
         ("size", Figure::Count(range.size.into())),
         ("occupied", Figure::Count(range.occupied.into())),
@@ -38,36 +82,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         ("others_available", Figure::Count(connectable.least.into())),
         ("others_available_most", Figure::Count(connectable.most.into())),
     ];
-    figures.extend(scopes.clone().map(|scopes| ("left_by_address", Figure::Text(scopes))));
+    figures.extend(scopes.map(|scopes| ("left_by_address", Figure::Text(scopes))));
     figures.extend(trend.map(|trend| ("per_second", Figure::PerSecond(trend.per_second))));
     figures.extend(forecast.map(|f| ("seconds_to_exhaustion", Figure::Seconds(f.seconds))));
-    vec![Finding {
-        rule: "range-exhausted",
-        severity: level.severity(),
-        about: About::Range(Protocol::Tcp),
-        summary: format!(
-            "tcp: {} of {} ports in {} are {} ({}), {left}",
-            grouped(range.occupied),
-            grouped(range.size),
-            range.range,
-            if range.unlisted > 0 { "known to be in use" } else { "in use" },
-            percent(range.used_share()),
-        ),
-        cause: String::new(),
-        steps: if has_binders(evidence) {
-            steps(&["close idle sockets", "IP_BIND_ADDRESS_NO_PORT", "widen ip_local_port_range"])
-        } else {
-            steps(&["close idle sockets", "widen ip_local_port_range"])
-        },
-        meaning: meaning(evidence, &standing, scopes),
-        evidence: figures,
-        advice: advice(evidence),
-        avoid: vec![
-            "do not retry bind(0) in a loop: on a full default range each one costs about 10ms \
-             of CPU"
-                .to_owned(),
-        ],
-    }]
+    figures
 }
 
 fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>) -> String {
@@ -86,7 +104,7 @@ fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>)
     };
     let scopes = scopes.map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
     let reuse = if evidence.snapshot.ephemeral.autobind_reuse {
-        " A bind() with SO_REUSEADDR still gets ports of sockets that have it, too \
+        " A bind() with SO_REUSEADDR can still get the ports of sockets that have it, too \
          (ip_autobind_reuse 1)."
     } else {
         ""
@@ -103,7 +121,7 @@ fn refused(evidence: &Evidence<'_>) -> String {
     let left = evidence.analysis.range(Protocol::Tcp).left().most;
     format!(
         "bind() to port 0 fails with EADDRINUSE: portscope tried it on all addresses. Sockets that \
-         are bound, but neither listen nor are connected, hold the other {}: they are not listed \
+         are bound, but neither listening nor connected, hold the other {}: they are not listed \
          here (see not-seen). connect() cannot use these ports either, whatever its destination, \
          and fails with EADDRNOTAVAIL.",
         ports(left)
@@ -115,40 +133,60 @@ fn connect(evidence: &Evidence<'_>) -> String {
     let left = evidence.analysis.new_destination();
     match left.most.saturating_sub(suspected) {
         0 => {
-            "connect() to any destination fails with EADDRNOTAVAIL: on each port a socket listens \
-              or was bound."
+            "connect() to any destination fails with EADDRNOTAVAIL: a socket listens on each port, \
+             or was bound to it."
                 .to_owned()
         }
         _ => format!(
-            "connect() shares ports between destinations: a new one has {}{left} ports to choose from.",
+            "connect() shares ports between destinations: a new one has {}{left} ports to choose \
+             from.",
             wording::at_most(evidence.snapshot)
         ),
     }
 }
 
-fn advice(evidence: &Evidence<'_>) -> Vec<String> {
+/// Returns each advice in a few words, and each in full.
+fn advice(evidence: &Evidence<'_>) -> (Vec<String>, Vec<String>) {
+    let (mut now, mut for_good) = (Vec::new(), Vec::new());
+    if is_mostly_time_wait(evidence) {
+        let time_wait = evidence.analysis.range(Protocol::Tcp).time_wait;
+        let half = remedies::half_free_in(evidence.snapshot, None, time_wait);
+        now.extend(half.map(|half| remedies::wait(time_wait, half)));
+        for_good.push(remedies::reuse_connections("the clients"));
+    } else {
+        now.push(inspect(evidence));
+    }
+    if has_binders(evidence) {
+        for_good.push((
+            "set IP_BIND_ADDRESS_NO_PORT".to_owned(),
+            "if a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
+             IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port and \
+             shares it (Linux 4.2)"
+                .to_owned(),
+        ));
+    }
+    let wider = remedies::wider_range(&evidence.snapshot.ephemeral);
+    let kept = wider.as_ref().and_then(|wider| remedies::kept(&wider.lines));
+    now.extend(wider.map(|wider| (wider.step, wider.command)));
+    remedies::with_steps(now, for_good, kept)
+}
+
+/// Advises to find out what holds the ports.
+fn inspect(evidence: &Evidence<'_>) -> (String, String) {
     let mut owners = evidence.analysis.owners.iter();
     let most = owners.find(|owner| {
         owner.ports > 0 && matches!(owner.party, Party::Process(_) | Party::Hidden(_))
     });
-    let first = most.map(|owner| {
-        format!(
-            "check what {} does with its {} of the range",
-            party(evidence, owner.party),
-            ports(owner.ports)
-        )
-    });
-    let mut advice = vec![first.unwrap_or("list the holders: portscope scan".to_owned())];
-    if has_binders(evidence) {
-        advice.push(
-            "if a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
-         IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port and shares \
-         it (Linux 4.2)"
-                .to_owned(),
-        );
-    }
-    advice.extend(remedies::wider_range(&evidence.snapshot.ephemeral));
-    advice
+    let Some(owner) = most else {
+        let full = "list the sockets (portscope scan), and close those that are not needed";
+        return ("close idle sockets".to_owned(), full.to_owned());
+    };
+    let (name, ports) = (party(evidence, owner.party), ports(owner.ports));
+    let full = format!(
+        "check what {name} does with its {ports} of the range, and close sockets that it does not \
+         need"
+    );
+    (format!("close idle sockets of {name}"), full)
 }
 
 /// Whether some sockets were bound before connect(), or are bound and may connect later. Otherwise

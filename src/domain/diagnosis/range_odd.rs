@@ -4,6 +4,7 @@ use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
+        remedies::{kept, marked},
         wording::steps,
     },
     notation::grouped,
@@ -30,11 +31,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             grouped(range.len())
         ),
         cause: String::new(),
-        steps: steps(&["first and last port of different parity"]),
+        steps: steps(&[&format!("set ip_local_port_range to {} {}", even.first(), even.last())]),
         meaning: format!(
             "The kernel searches TCP ports in pairs. Both ends of this range are {parity}, so each \
-             search skips the first or the last port: connect() can fail with EADDRNOTAVAIL, and bind() to port 0 with EADDRINUSE, although one port is left. The \
-             kernel logs a warning about such ranges. UDP is not affected."
+             search skips the first or the last port: connect() can fail with EADDRNOTAVAIL, and \
+             bind() to port 0 with EADDRINUSE, although one port is left. The kernel logs a \
+             warning about such ranges. UDP is not affected."
         ),
         evidence: vec![
             ("first", Figure::Count(range.first().into())),
@@ -42,15 +44,20 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             ("size", Figure::Count(range.len().into())),
             ("searched", Figure::Count((range.len() - 1).into())),
         ],
-        advice: vec![format!(
-            "end the range one port earlier: sysctl -w net.ipv4.ip_local_port_range=\"{} {}\", \
-             in this network namespace",
-            even.first(),
-            even.last()
-        )],
+        advice: advice(even),
         avoid: vec![
             "do not rely on the last free port of such a range: a retry may or may not find it"
                 .to_owned(),
         ],
     }]
+}
+
+fn advice(even: PortRange) -> Vec<String> {
+    let ports = format!("{} {}", even.first(), even.last());
+    let now = format!(
+        "end the range one port earlier: sysctl -w net.ipv4.ip_local_port_range=\"{ports}\" (takes \
+         effect at once, in this network namespace)"
+    );
+    let kept = kept(&[format!("net.ipv4.ip_local_port_range = {ports}")]);
+    marked(vec![now], kept.into_iter().collect())
 }

@@ -5,9 +5,10 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         nat_ports_exhausted::is_dense,
+        remedies::{kept, marked},
         reservation::{self, single},
     },
-    notation::grouped,
+    notation::{counted, grouped},
 };
 
 /// The default of `--service-node-port-range` of kube-apiserver.
@@ -39,24 +40,24 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
     let (part, ports) = overlap(ephemeral, nodes)?;
     Some(Finding {
         summary: format!(
-            "{} ports of the ephemeral range are in Kubernetes' NodePort range {nodes} ({name} \
-             runs here)",
-            grouped(ports),
+            "{} of the ephemeral range are in Kubernetes' NodePort range {nodes} ({name} runs \
+             here)",
+            counted(ports, "port"),
         ),
         cause: String::new(),
         steps: Vec::new(),
-        meaning: "connect() and bind(0) on this node may take the port of a NodePort service. A \
-                  kube-proxy, load balancer or ingress that binds that port then fails with \
-                  EADDRINUSE, and the port does not show which of them traffic belongs to."
+        meaning: "connect() and bind() to port 0 on this node may take the port of a NodePort \
+                  service. A kube-proxy, load balancer or ingress that binds that port then fails \
+                  with EADDRINUSE."
             .to_owned(),
-        advice: vec![
+        advice: alternatives([
             format!("reserve the NodePort range: {}", reservation::command(ephemeral, [nodes])),
             format!(
-                "or start the ephemeral range above it: sysctl -w \
+                "alternatively, start the ephemeral range above it: sysctl -w \
                  net.ipv4.ip_local_port_range=\"32768 {}\"",
-                ephemeral.range.last().max(60_999),
+                odd(ephemeral.range.last().max(60_999)),
             ),
-        ],
+        ]),
         avoid: vec![
             "do not change --service-node-port-range of a running cluster instead: existing \
              services keep their ports"
@@ -76,20 +77,20 @@ fn services(ephemeral: &Ephemeral) -> Option<Finding> {
         ),
         cause: String::new(),
         steps: Vec::new(),
-        meaning: "connect() may take the port of a service that is not running; the service then \
-                  fails to start with EADDRINUSE. This is rare and goes away by itself, which \
-                  makes it hard to find."
+        meaning: "connect() may take the port of a service that is not running. The service then \
+                  fails to start with EADDRINUSE. This is rare, and a later start may succeed."
             .to_owned(),
-        advice: vec![
+        advice: alternatives([
             format!(
                 "reserve the ports that services on this host listen on, for example: {}",
                 reservation::command(ephemeral, [3306, 5432, 6379, 8080].map(single)),
             ),
             format!(
-                "or start higher: sysctl -w net.ipv4.ip_local_port_range=\"10240 {}\"",
-                ephemeral.range.last().max(20_479),
+                "alternatively, start the range at a higher port: sysctl -w \
+                 net.ipv4.ip_local_port_range=\"10240 {}\"",
+                odd(ephemeral.range.last().max(20_479)),
             ),
-        ],
+        ]),
         avoid: vec![
             "do not rely on the start order of services: each restart has the same race".to_owned(),
         ],
@@ -118,28 +119,40 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
         cause: String::new(),
         steps: Vec::new(),
         meaning:
-            "A translated connection does not prevent this host from binding its port, and no \
-             socket table shows it. Both share the ports towards one destination: the later \
-             connection gets another port, and hangs without an errno if none is left."
+            "No socket table shows the ports that NAT uses, and bind() does not fail on them. But \
+             connections of this host and translated ones share the ports to a destination: the \
+             later connection gets another port. If none is left, its connect() hangs until \
+             ETIMEDOUT."
                 .to_owned(),
-        advice: vec![
+        advice: alternatives([
             format!(
-                "keep them apart: masquerade to ports outside {} (nft -a list ruleset shows the \
-                 rule)",
+                "let the NAT rule use ports outside {}: masquerade to :FIRST-LAST (nft -a list \
+                 ruleset shows the rule)",
                 ephemeral.range,
             ),
             format!(
-                "or reserve the ports of the NAT rule: {}",
+                "alternatively, reserve the ports of the NAT rule: {}",
                 reservation::command(ephemeral, [row.seen]),
             ),
-        ],
+        ]),
         avoid: vec![
-            "do not give NAT a small range to keep them apart: connections to one destination \
+            "do not give NAT a small range to avoid the overlap: connections to one destination \
              hang once it is used up"
                 .to_owned(),
         ],
         ..notice(ephemeral, row.seen, part, ports)
     })
+}
+
+/// Returns the same port, or the next one if it is even. With an even first port the range then has
+/// an even number of ports.
+fn odd(port: u16) -> u16 {
+    port | 1
+}
+
+/// Returns two commands of which one is enough, and how to keep its setting.
+fn alternatives(now: [String; 2]) -> Vec<String> {
+    marked(now.into(), kept(&["the setting"]).into_iter().collect())
 }
 
 /// The fields that all findings of this rule share.

@@ -1,6 +1,6 @@
 //! Builds commands that set `ip_local_reserved_ports`. Does not run them.
 
-use crate::domain::{Ephemeral, PortRange};
+use crate::domain::{Ephemeral, PortRange, diagnosis::remedies};
 
 /// Number of bytes that the kernel accepts per write(2): a page without the final NUL
 /// (`proc_do_large_bitmap`). sysctl(8) and systemd-sysctl do not write the rest, but report
@@ -28,6 +28,18 @@ pub(super) fn set_to(ports: &[PortRange]) -> String {
 /// Whether sysctl(8) would truncate the list without an error.
 pub(super) fn is_too_long(command: &str) -> bool {
     command.starts_with("echo ") && command.len() > PAGE
+}
+
+/// Returns how to keep the list of `command` after a reboot.
+pub(super) fn kept(command: &str) -> Option<String> {
+    if is_too_long(command) {
+        Some("run the same command at each boot: a reboot clears the list".to_owned())
+    } else if command.starts_with("echo ") {
+        let list = "net.ipv4.ip_local_reserved_ports";
+        Some(format!("remove {list} from /etc/sysctl.conf and /etc/sysctl.d"))
+    } else {
+        remedies::kept(&["the new value of net.ipv4.ip_local_reserved_ports"])
+    }
 }
 
 /// Returns one port as a range.

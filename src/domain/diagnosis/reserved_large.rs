@@ -4,6 +4,7 @@ use crate::domain::{
     Ephemeral, Evidence, Finding, PortRange, Severity,
     diagnosis::{
         finding::{About, Figure},
+        remedies::marked,
         reservation::{self, single},
         service_ports::services,
     },
@@ -45,7 +46,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         advice: advice(evidence),
         avoid: vec![
             "do not clear the list while services listen inside the range: if connect() takes the \
-             port of one that is down, it cannot start (EADDRINUSE)"
+             port of a service that is down, the service cannot start (EADDRINUSE)"
                 .to_owned(),
         ],
     }]
@@ -74,7 +75,7 @@ fn summary(ephemeral: &Ephemeral, share: f64) -> String {
             ephemeral.range
         ),
         left => format!(
-            "{} of the ephemeral range {} is reserved: that leaves {} of {} for automatic choice",
+            "{} of the ephemeral range {} is reserved, which leaves {} of {} for automatic choice",
             percent(share),
             ephemeral.range,
             grouped(left),
@@ -86,12 +87,12 @@ fn summary(ephemeral: &Ephemeral, share: f64) -> String {
 fn meaning(ephemeral: &Ephemeral) -> &'static str {
     if ephemeral.automatic_capacity() == 0 {
         "UDP connect() and sendto() of an unbound socket fail with EAGAIN. The cause is the list \
-         net.ipv4.ip_local_reserved_ports, not a socket: the kernel never chooses a port of it. \
-         bind() by number to a reserved port still works."
+         net.ipv4.ip_local_reserved_ports, not a socket: the kernel never chooses a port of this \
+         list. bind() by number to a reserved port still works."
     } else {
-        "The kernel never chooses a port of the list net.ipv4.ip_local_reserved_ports: connect() \
-         fails with EADDRNOTAVAIL, and bind() to port 0 with EADDRINUSE, once the few others are \
-         in use. bind() by number to a reserved port still works."
+        "The kernel never chooses a port of the list net.ipv4.ip_local_reserved_ports. Once the \
+         other ports are in use, connect() fails with EADDRNOTAVAIL, and bind() to port 0 with \
+         EADDRINUSE. bind() by number to a reserved port still works."
     }
 }
 
@@ -119,7 +120,10 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
     ports.extend(ephemeral.reserved().iter().flat_map(|part| outside(*part, range)));
     let ports = PortRange::merged(ports);
     let which = match kept {
-        0 => "no service listens on a reserved port of the range now: reserve none of them"
+        0 if ports.is_empty() => {
+            "clear the list, because no service listens on a reserved port now".to_owned()
+        }
+        0 => "remove the ports of the range from the list, because no service listens on them now"
             .to_owned(),
         1 => "reserve only the port of the range that a service listens on now".to_owned(),
         kept => format!(
@@ -127,19 +131,17 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
             grouped(kept)
         ),
     };
-    let mut advice = vec![format!(
-        "{which} (first check for services that are down): {}",
-        reservation::set_to(&ports)
-    )];
-    advice.extend(widest(ephemeral).map(|free| {
+    let command = reservation::set_to(&ports);
+    let mut now = vec![format!("{which} (check services that are down first): {command}")];
+    now.extend(widest(ephemeral).map(|free| {
         format!(
-            "or move the range to unreserved ports: sysctl -w \
+            "alternatively, move the range to unreserved ports: sysctl -w \
              net.ipv4.ip_local_port_range=\"{} {}\"",
             free.first(),
             free.last()
         )
     }));
-    advice
+    marked(now, reservation::kept(&command).into_iter().collect())
 }
 
 /// Returns the parts of `part` below and above `range`.

@@ -1,13 +1,17 @@
 //! `self-connected`: a connection whose two ends are the same socket holds a server's port.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use crate::domain::{
-    Evidence, Finding, Party, Protocol, Severity, Socket, State,
+    Endpoint, Evidence, Finding, Party, Protocol, Severity, Socket, State,
     diagnosis::{
         finding::{About, Figure},
+        remedies::marked,
         reservation::{self, single},
         wording::{party, steps},
     },
     notation::grouped,
+    socket::canonical,
 };
 
 /// Maximum number of findings.
@@ -41,7 +45,7 @@ fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
         about: About::Port(Protocol::Tcp, socket.local.port),
         summary: summary(evidence, socket, owner),
         cause: String::new(),
-        steps: steps(&["end that connection", "reserve the port", "check the client's endpoints"]),
+        steps: steps(&["end the connection", "reserve the port", "check for it in the client"]),
         meaning: meaning(evidence, socket),
         evidence: figures,
         advice: advice(evidence, socket),
@@ -63,10 +67,13 @@ fn summary(evidence: &Evidence<'_>, socket: &Socket, owner: Party) -> String {
     };
     let port = local.port;
     match (socket.is_closed_by_process(), socket.expires_ms) {
-        (false, _) => format!(
-            "{who} is connected to itself: both ends of its connection are {local} ({state}), so \
-             no server can listen there or on all addresses"
-        ),
+        (false, _) => {
+            let [own, any] = servers(socket);
+            format!(
+                "{who} is connected to itself: both ends of its connection are {local} ({state}), \
+                 so no server can listen on {own} or {any}"
+            )
+        }
         (true, Some(ms)) if *state == State::TimeWait => format!(
             "{who} was connected to itself on {local}: TIME-WAIT keeps servers off port {port} \
              for another {}s",
@@ -78,29 +85,60 @@ fn summary(evidence: &Evidence<'_>, socket: &Socket, owner: Party) -> String {
     }
 }
 
+/// Returns the endpoints on which no server can listen: that of the socket, and the same port on
+/// all addresses.
+fn servers(socket: &Socket) -> [Endpoint; 2] {
+    let address = canonical(socket.local.address);
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    [address, any].map(|address| Endpoint { address, port: socket.local.port })
+}
+
+/// Returns whether the client bound the port by number; None: unknown. The kernel shows it of open
+/// connections only.
+fn is_bound_by_number(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
+    let is_numbered = evidence.snapshot.numbered.as_ref()?.contains(socket.local.port);
+    (is_numbered || !socket.is_closed_by_process()).then_some(is_numbered)
+}
+
 fn meaning(evidence: &Evidence<'_>, socket: &Socket) -> String {
     let ephemeral = &evidence.snapshot.ephemeral;
     let port = socket.local.port;
-    let size = evidence.analysis.range(Protocol::Tcp).low_parity_size;
     let is_low = ephemeral.range.first() % 2 == port % 2;
-    let is_chosen = ephemeral.range.contains(port) && !ephemeral.is_reserved(port) && is_low;
-    let why = if is_chosen {
-        format!(
-            "This happens when a program retries connect() to a port of the ephemeral range on \
-             this host while nothing listens there: about one attempt in {} gets the same port as \
-             its source port, and TCP accepts the simultaneous open. connect() uses {} ports \
-             first, so servers on ports of the other parity are not affected.",
-            grouped(size),
-            if is_low && port.is_multiple_of(2) { "even" } else { "odd" },
-        )
-    } else {
-        "connect() does not choose this port by itself: the program bound it by number, or limits \
-         its ports (IP_LOCAL_PORT_RANGE), and connected to it while nothing listened."
-            .to_owned()
+    let may_be_chosen = ephemeral.may_choose(port) && is_low;
+    let why = match is_bound_by_number(evidence, socket) {
+        Some(true) => {
+            "The client bound this port by number, and connected to it while nothing listened."
+                .to_owned()
+        }
+        Some(false) if may_be_chosen => format!("The usual cause is {}", retries(evidence, port)),
+        None if may_be_chosen => format!(
+            "Unless the client bound the port by number, the usual cause is {}",
+            retries(evidence, port)
+        ),
+        _ => {
+            "connect() does not usually choose this port by itself: the client bound it, or limits \
+             its ports (IP_LOCAL_PORT_RANGE), and connected to it while nothing listened."
+                .to_owned()
+        }
     };
     format!(
         "bind() or listen() of the server fails with EADDRINUSE, and the client receives what it \
          sends. {why}"
+    )
+}
+
+/// Explains how connect() chooses the port that it connects to.
+fn retries(evidence: &Evidence<'_>, port: u16) -> String {
+    format!(
+        "a program that retries connect() to a port of the ephemeral range on this host while \
+         nothing listens there: about one attempt in {} gets the same port as its source port, and \
+         TCP accepts the simultaneous open. connect() uses {} ports first, so servers on ports of \
+         the other parity are hardly affected.",
+        grouped(evidence.analysis.range(Protocol::Tcp).low_parity_size),
+        if port.is_multiple_of(2) { "even" } else { "odd" },
     )
 }
 
@@ -111,18 +149,34 @@ fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Vec<String> {
         State::Established => "state established ",
         _ => "",
     };
-    let since = if socket.state == State::TimeWait { "; not on Linux 5.10" } else { "" };
-    vec![
+    let reserve = reservation::command(&evidence.snapshot.ephemeral, [single(port)]);
+    let kept = reservation::kept(&reserve);
+    let now = vec![
         format!(
-            "end the connection, so that the server can start at once (as root{since}): ss --kill \
-             {state}'sport = :{port} and dport = :{port}'"
+            "end the connection, so that the server can start at once (as root{}): ss --kill \
+             {state}'sport = :{port} and dport = :{port}'",
+            condition(evidence, socket)
         ),
-        format!(
-            "reserve the server's port, so that connect() never chooses it: {}",
-            reservation::command(&evidence.snapshot.ephemeral, [single(port)])
-        ),
-        "in the client: after connect() compare getsockname() with getpeername(), and close the \
-         socket if both are equal"
-            .to_owned(),
-    ]
+        format!("reserve the server's port, so that connect() never chooses it: {reserve}"),
+    ];
+    let in_client = "in the client: after connect() compare getsockname() with getpeername(), and \
+                     close the socket if both are equal";
+    marked(now, std::iter::once(in_client.to_owned()).chain(kept).collect())
+}
+
+/// Says when ss --kill does not free the port.
+fn condition(evidence: &Evidence<'_>, socket: &Socket) -> &'static str {
+    match is_bound_by_number(evidence, socket) {
+        _ if socket.state == State::TimeWait => "; not on Linux 5.10",
+        _ if socket.is_closed_by_process() => "",
+        Some(true) => {
+            "; the client bound the port by number, so the port stays bound until the client \
+             closes the socket or ends: then stop the client, too"
+        }
+        None => {
+            "; if the client bound the port by number, the port stays bound until the client \
+             closes the socket or ends: then stop the client, too"
+        }
+        Some(false) => "",
+    }
 }

@@ -4,7 +4,7 @@ use crate::domain::{
     DestinationUse, Evidence, Finding, Protocol, Severity, Socket,
     diagnosis::{
         finding::{About, Figure},
-        wording::{maker, steps},
+        wording::{client, maker, steps, used_by},
     },
     notation::grouped,
 };
@@ -47,7 +47,6 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let milliseconds = walk / 1e6;
     let times = (walk + USUAL_NANOSECONDS) / USUAL_NANOSECONDS;
     let remote = row.destination.remote;
-    let maker = maker(evidence, &row.owners);
     let parity =
         if evidence.snapshot.ephemeral.range.first().is_multiple_of(2) { "even" } else { "odd" };
     Finding {
@@ -55,44 +54,58 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         severity: Severity::Warning,
         about: About::Destination(row.destination),
         summary: format!(
-            "tcp → {remote}: {} of {} {parity} ports left, so each connect() takes at least about \
-             {milliseconds:.2}ms more: {maker}",
+            "TCP → {remote}: {} of {} {parity} ports are left, so each connect() takes at least \
+             {milliseconds:.2}ms longer ({} ports are used, {})",
             grouped(row.low_parity_available()),
             grouped(row.low_parity_capacity),
+            grouped(row.used),
+            used_by(evidence, row),
         ),
         cause: format!(
-            "{maker}: each connect() searches {} ports first",
+            "each connect() of {} searches {} ports first",
+            maker(evidence, &row.owners),
             grouped(row.low_parity_capacity)
         ),
-        steps: steps(&["keep fewer open at once", "add a source address", "IP_LOCAL_PORT_RANGE"]),
+        steps: steps(&["reuse connections", "add a source address", "set IP_LOCAL_PORT_RANGE"]),
         meaning: format!(
-            "connect() tries all {parity} ports before the others, at least about {a_port:.0}ns \
-             per port{}: from half full on it takes {times:.0} times as much CPU or more, although \
-             {} ports are left. No error shows this. Connections to other destinations are not \
-             affected.",
+            "connect() tries all {parity} ports before the others, which takes at least \
+             {a_port:.0}ns per port{}. Once half the ports are used, connect() takes at least \
+             {times:.0} times as much CPU, although {} ports are left. No error shows this. \
+             Connections to other destinations are not affected.",
             small_table(evidence, chain),
             grouped(row.available()),
         ),
-        evidence: vec![
-            ("source", Figure::Text(row.destination.source.to_string())),
-            ("destination", Figure::Text(remote.to_string())),
-            ("low_parity_capacity", Figure::Count(row.low_parity_capacity.into())),
-            ("low_parity_available", Figure::Count(row.low_parity_available().into())),
-            ("available", Figure::Count(row.available().into())),
-            ("walk_seconds", Figure::Seconds(walk / 1e9)),
-        ],
-        advice: vec![
-            format!(
-                "keep fewer connections to {remote} open at once, or keep them longer: {maker}"
-            ),
-            "spread them over more source or destination addresses: each pair has the whole range"
-                .to_owned(),
-            "limit the ports in the program: setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, …) \
-             makes connect() ignore the parity (Linux 6.8)"
-                .to_owned(),
-        ],
+        evidence: figures(row, walk),
+        advice: advice(evidence, row),
         avoid: vec!["do not widen the range: more ports make the search longer".to_owned()],
     }
+}
+
+/// `walk` is the time of a search, in nanoseconds.
+fn figures(row: &DestinationUse, walk: f64) -> Vec<(&'static str, Figure)> {
+    vec![
+        ("source", Figure::Text(row.destination.source.to_string())),
+        ("destination", Figure::Text(row.destination.remote.to_string())),
+        ("low_parity_capacity", Figure::Count(row.low_parity_capacity.into())),
+        ("low_parity_available", Figure::Count(row.low_parity_available().into())),
+        ("available", Figure::Count(row.available().into())),
+        ("walk_seconds", Figure::Seconds(walk / 1e9)),
+    ]
+}
+
+fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Vec<String> {
+    vec![
+        format!(
+            "reuse connections to {}, or open fewer at once, in {}",
+            row.destination.remote,
+            client(evidence, &row.owners)
+        ),
+        "use more source or destination addresses: each pair of addresses has the whole range"
+            .to_owned(),
+        "set a port range in the program: setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, ...) \
+         makes connect() ignore the parity (Linux 6.8)"
+            .to_owned(),
+    ]
 }
 
 /// Returns the mean number of connections in a bucket of the kernel's table. If network namespaces

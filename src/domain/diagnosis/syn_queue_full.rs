@@ -15,6 +15,7 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
+        remedies::{kept, marked},
         wording::process,
     },
     notation::{counted, grouped},
@@ -129,11 +130,11 @@ fn of_listener(evidence: &Evidence<'_>, queue: &Queue<'_>, drops: Drops) -> Find
         severity: drops.severity(),
         about: About::Port(Protocol::Tcp, local.port),
         summary: format!(
-            "the SYN queue of {local} is full: {}, {}; {}: {}",
+            "the SYN queue of {} on {local} is full: {}, {}; {}",
+            owner.as_deref().unwrap_or("an unknown process"),
             counted(queue.half_open, "half-open connection"),
             limit(queue, syn),
             drops.words(),
-            owner.as_deref().unwrap_or("an unknown process"),
         ),
         meaning: meaning(drops).to_owned(),
         evidence: figures,
@@ -180,24 +181,26 @@ fn meaning(drops: Drops) -> &'static str {
 
 fn advice(listener: Option<Endpoint>, drops: Drops) -> Vec<String> {
     let of_port = listener.map_or(String::new(), |local| format!(" 'sport = :{}'", local.port));
-    let mut advice = vec![format!(
-        "find who leaves handshakes unfinished: ss -tn state syn-recv{of_port}; if these addresses \
-         never answer, it is a SYN flood: filter it in front of this host"
-    )];
+    let (mut now, mut settings) = (Vec::new(), Vec::new());
     if matches!(drops, Drops::Lost(_)) {
-        advice.insert(
-            0,
+        now.push(
             "turn SYN cookies on, so that clients can connect while the queue is full: sysctl -w \
-             net.ipv4.tcp_syncookies=1"
+             net.ipv4.tcp_syncookies=1 (takes effect at once)"
                 .to_owned(),
         );
+        settings.push("net.ipv4.tcp_syncookies = 1");
     }
-    advice.push(
-        "for real load: increase the backlog, listen(fd, 4096), and its limits, sysctl -w \
+    now.push(format!(
+        "find the clients that leave handshakes unfinished: ss -tn state syn-recv{of_port}; if \
+         these addresses never answer, it is a SYN flood: filter it in front of this host"
+    ));
+    now.push(
+        "if it is real load: increase the backlog, listen(fd, 4096), and its limits, sysctl -w \
          net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096; then restart the listener"
             .to_owned(),
     );
-    advice
+    settings.extend(["net.core.somaxconn = 4096", "net.ipv4.tcp_max_syn_backlog = 4096"]);
+    marked(now, kept(&settings).into_iter().collect())
 }
 
 /// Reports drops while no queue is full.
@@ -234,8 +237,8 @@ fn finding() -> Finding {
         evidence: Vec::new(),
         advice: Vec::new(),
         avoid: vec![
-            "do not widen the ephemeral range, and do not only make the server accept faster: \
-             these connections have not reached accept()"
+            "do not widen the ephemeral range, and do not rely on faster accept(): these \
+             connections have not reached accept()"
                 .to_owned(),
         ],
     }

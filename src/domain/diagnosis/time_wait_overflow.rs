@@ -5,6 +5,7 @@ use crate::domain::{
     diagnosis::{
         counter::Counter,
         finding::{About, Figure},
+        remedies::{kept, marked},
     },
     notation::grouped,
 };
@@ -32,8 +33,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         cause: String::new(),
         steps: Vec::new(),
         meaning: "Above tcp_max_tw_buckets a closed connection leaves no TIME-WAIT: its port is \
-                  free at once and no call fails. The protection by TIME-WAIT is lost: a late \
-                  segment of the old connection may reset or reach a new one on the same ports."
+                  free at once, and no call fails. But without TIME-WAIT a late segment of the old \
+                  connection may reset or reach a new one on the same ports."
             .to_owned(),
         evidence: figures(now, max, overflow),
         advice: advice(max),
@@ -73,13 +74,15 @@ fn figures(now: Option<u32>, max: Option<u32>, overflow: Counter) -> Vec<(&'stat
 
 fn advice(max: Option<u32>) -> Vec<String> {
     let double = max.map_or(262_144, |max| max.saturating_mul(2).max(4096));
-    vec![
+    let now = vec![format!(
+        "raise the limit: sysctl -w net.ipv4.tcp_max_tw_buckets={double} (about 0.25 KiB of memory \
+         each)"
+    )];
+    let mut for_good = vec![
         "keep connections open and reuse them (a connection pool, HTTP keep-alive), or let the \
-         other side close first: the side that closes first gets TIME-WAIT"
+         other end close first: the end that closes first gets TIME-WAIT"
             .to_owned(),
-        format!(
-            "raise the limit (about 0.25 KiB of memory each): sysctl -w \
-             net.ipv4.tcp_max_tw_buckets={double}"
-        ),
-    ]
+    ];
+    for_good.extend(kept(&[format!("net.ipv4.tcp_max_tw_buckets = {double}")]));
+    marked(now, for_good)
 }

@@ -1,14 +1,16 @@
 //! `time-wait-pile`: TIME-WAIT holds a large part of the ports.
 
+use std::time::Duration;
+
 use crate::domain::{
     DestinationUse, Drain, Evidence, Finding, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        remedies::{self, NOT_FIN_TIMEOUT},
-        wording::{client, maker},
+        remedies::{self, NOT_FIN_TIMEOUT, SysctlChange, half_free_in},
+        wording::{client, used_by},
     },
     ephemeral::TupleReuse,
-    notation::{grouped, percent},
+    notation::{counted, elapsed, grouped, percent, rounded},
 };
 
 /// Minimum share of the ports of a range or a destination.
@@ -31,46 +33,59 @@ fn is_pile(row: &DestinationUse) -> bool {
 }
 
 fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
-    let maker = maker(evidence, &row.owners);
     let remote = row.destination.remote;
-    let drain = Drain::of(evidence.snapshot, Some(&row.destination));
     let client = client(evidence, &row.owners);
     let waits = row.reusable < row.time_wait;
     let setting = waits.then(|| remedies::reuse(&evidence.snapshot.ephemeral, &row.destination));
     let (steps, advice) = advice(&client, setting.flatten());
-    let reuse = reuse(evidence, row);
-    let mut figures = vec![
-        ("destination", Figure::Text(remote.to_string())),
-        ("time_wait", Figure::Count(row.time_wait.into())),
-        ("used", Figure::Count(row.used.into())),
-        ("capacity", Figure::Count(row.capacity.into())),
-        ("reusable", Figure::Count(row.reusable.into())),
-    ];
-    let half = drain.seconds_until(row.time_wait.div_ceil(2));
-    figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
-    let all = drain.seconds_until(row.time_wait);
-    figures.extend(all.map(|s| ("seconds_until_all_are_free", Figure::Seconds(s.into()))));
-    let when = half.map_or(String::new(), |s| format!(", half of them free in {s}s"));
+    let half = half_free_in(evidence.snapshot, Some(&row.destination), row.time_wait);
     Finding {
         rule: "time-wait-pile",
         severity: severity(row.reusable, row.time_wait),
         about: About::Destination(row.destination),
         summary: format!(
-            "tcp → {remote}: {} of {} used ports in TIME-WAIT ({} of the usable ones){when}: {maker}",
+            "TCP → {remote}: {} of {} used ports are in TIME-WAIT ({} of the usable ones), {}{}",
             grouped(row.time_wait),
             grouped(row.used),
             percent(f64::from(row.time_wait) / f64::from(row.capacity.max(1))),
+            used_by(evidence, row),
+            free_in(half),
         ),
-        cause: format!("{maker} closes first: each port stays 60s"),
+        cause: format!("{client} closes first: each port stays in TIME-WAIT for 60s"),
         steps,
         meaning: format!(
             "The end that closes first keeps the port for 60s; here that is this host. This \
-             limits how many connections it can open per minute. {reuse}"
+             limits how many connections it can open per minute. {}",
+            reuse(evidence, row)
         ),
-        evidence: figures,
+        evidence: figures(evidence, row, half),
         advice,
         avoid: avoid(),
     }
+}
+
+/// `; half are free in 58s`
+fn free_in(half: Option<u32>) -> String {
+    half.map_or(String::new(), |s| format!("; half are free in {}", rounded(s.into())))
+}
+
+fn figures(
+    evidence: &Evidence<'_>,
+    row: &DestinationUse,
+    half: Option<u32>,
+) -> Vec<(&'static str, Figure)> {
+    let mut figures = vec![
+        ("destination", Figure::Text(row.destination.remote.to_string())),
+        ("time_wait", Figure::Count(row.time_wait.into())),
+        ("used", Figure::Count(row.used.into())),
+        ("capacity", Figure::Count(row.capacity.into())),
+        ("reusable", Figure::Count(row.reusable.into())),
+    ];
+    figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
+    let drain = Drain::of(evidence.snapshot, Some(&row.destination));
+    let all = drain.seconds_until(row.time_wait);
+    figures.extend(all.map(|s| ("seconds_until_all_are_free", Figure::Seconds(s.into()))));
+    figures
 }
 
 /// Says whether connect() may reuse ports in TIME-WAIT, and how many of them now.
@@ -83,7 +98,8 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
             _ => " and the peer sends timestamps",
         };
         return format!(
-            "connect() may already reuse {} of them, if it chose them itself{peer} (tcp_tw_reuse).",
+            "connect() may already reuse {} of them, if connect(), not bind(), chose them{peer} \
+             (tcp_tw_reuse).",
             grouped(row.reusable)
         );
     }
@@ -98,7 +114,8 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
             value(policy.tw_reuse)
         ),
         (_, Some(delay)) => format!(
-            "connect() may reuse them after {delay}ms (tcp_tw_reuse {}, tcp_tw_reuse_delay).",
+            "connect() may reuse them after {} (tcp_tw_reuse {}, tcp_tw_reuse_delay).",
+            elapsed(Duration::from_millis(delay.into())),
             value(policy.tw_reuse)
         ),
         (_, None) => "When connect() may reuse them is unknown: tcp_tw_reuse_delay cannot be read."
@@ -115,8 +132,7 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     if !is_pile {
         return None;
     }
-    let half = Drain::of(evidence.snapshot, None).seconds_until(range.time_wait.div_ceil(2));
-    let when = half.map_or(String::new(), |s| format!(", half of them free in {s}s"));
+    let half = half_free_in(evidence.snapshot, None, range.time_wait);
     let mut figures = vec![
         ("time_wait", Figure::Count(range.time_wait.into())),
         ("occupied", Figure::Count(range.occupied.into())),
@@ -124,7 +140,8 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     ];
     figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
     // The sysctls are those for the destination with most ports in TIME-WAIT.
-    let any = evidence.analysis.destinations.iter().max_by_key(|row| row.time_wait)?;
+    let rows = evidence.analysis.destinations.iter().filter(|row| row.time_wait > 0);
+    let any = rows.clone().max_by_key(|row| row.time_wait)?;
     let setting = remedies::reuse(&evidence.snapshot.ephemeral, &any.destination);
     let (steps, advice) = advice("the clients", setting);
     Some(Finding {
@@ -132,11 +149,11 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
         severity: Severity::Warning,
         about: About::Range(Protocol::Tcp),
         summary: format!(
-            "tcp: {} of {} ports of the range are held by TIME-WAIT alone{when}, spread over {} \
-             destinations",
+            "TCP: {} of {} ports of the range have only connections in TIME-WAIT, to {}{}",
             grouped(range.time_wait),
             grouped(range.size),
-            grouped(evidence.analysis.destinations.len() as u64),
+            counted(rows.count() as u64, "destination"),
+            free_in(half),
         ),
         cause: String::new(),
         steps,
@@ -156,15 +173,11 @@ fn severity(reusable: u32, time_wait: u32) -> Severity {
 }
 
 /// Returns each advice in a few words, and each in full.
-fn advice(client: &str, setting: Option<(String, String)>) -> (Vec<String>, Vec<String>) {
-    let pool = (
-        "pool connections".to_owned(),
-        format!(
-            "keep connections open and reuse them in {client} (keep-alive, a pool), or let the \
-             other end close first"
-        ),
-    );
-    std::iter::once(pool).chain(setting).unzip()
+fn advice(client: &str, change: Option<SysctlChange>) -> (Vec<String>, Vec<String>) {
+    let kept = change.as_ref().and_then(|change| remedies::kept(&change.lines));
+    let now = change.map(|change| (change.step, change.command));
+    let for_good = vec![remedies::reuse_connections(client)];
+    remedies::with_steps(now.into_iter().collect(), for_good, kept)
 }
 
 fn avoid() -> Vec<String> {

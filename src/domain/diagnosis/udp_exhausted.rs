@@ -1,11 +1,12 @@
 //! `udp-exhausted`: UDP finds no automatic port, or will soon find none.
 
 use crate::domain::{
-    Evidence, Finding, Level, Protocol, Subject,
+    Evidence, Finding, Level, Protocol, RangeUse, Subject,
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        wording::{Call, by_address, left, party, steps},
+        verdict::Standing,
+        wording::{Call, by, by_address, left, party},
     },
     notation::{grouped, percent},
 };
@@ -16,25 +17,63 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         // All of the range is reserved: see reserved-large.
         return Vec::new();
     }
-    let trend = evidence.trend(Subject::Range(Protocol::Udp));
-    let forecast = trend.and_then(|trend| trend.until(range.available()));
     let standing = evidence.of_range(range);
     let level = standing.level;
     if level == Level::Ok {
         return Vec::new();
     }
-    let left = left(&standing);
-    let scopes = by_address(evidence, Protocol::Udp);
-    let by_scope =
-        scopes.as_ref().map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
     let owner = most_of_udp(evidence);
-    let by = owner.as_ref().map(|(name, ports)| format!(": {name} has {}", grouped(*ports)));
+    let by = owner.as_ref().map(|(name, ports)| format!(", {}", by(name, *ports, range.occupied)));
+    let scopes = by_address(evidence, Protocol::Udp);
+    let (steps, advice) = advice(evidence, owner.as_ref().map(|(name, _)| name.as_str()));
+    vec![Finding {
+        rule: "udp-exhausted",
+        severity: level.severity(),
+        about: About::Range(Protocol::Udp),
+        summary: format!(
+            "UDP: {} of {} ports in {} are in use ({}){}: {}",
+            grouped(range.occupied),
+            grouped(range.size),
+            range.range,
+            percent(range.used_share()),
+            by.unwrap_or_default(),
+            left(&standing, ""),
+        ),
+        cause: String::new(),
+        steps,
+        meaning: meaning(&standing, scopes.as_deref()),
+        evidence: figures(evidence, range, scopes),
+        advice,
+        avoid: vec![
+            "do not set SO_REUSEADDR or SO_REUSEPORT before bind() to port 0 on UDP: the kernel \
+             may assign ports that other sockets use, and the sockets get each other's datagrams"
+                .to_owned(),
+        ],
+    }]
+}
+
+fn meaning(standing: &Standing, scopes: Option<&str>) -> String {
     let calls = Call {
         name: "UDP connect() and sendto() of an unbound socket",
         is_plural: true,
         errno: "EAGAIN (\"Resource temporarily unavailable\"), bind() to port 0 with EADDRINUSE",
         time_wait: 0,
     };
+    let scopes = scopes.map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
+    format!(
+        "{} UDP never shares an automatic port, whatever the destination. TCP is not \
+         affected.{scopes}",
+        calls.fails(standing)
+    )
+}
+
+fn figures(
+    evidence: &Evidence<'_>,
+    range: &RangeUse,
+    scopes: Option<String>,
+) -> Vec<(&'static str, Figure)> {
+    let trend = evidence.trend(Subject::Range(Protocol::Udp));
+    let forecast = trend.and_then(|trend| trend.until(range.available()));
     let mut figures = vec![
         ("size", Figure::Count(range.size.into())),
         ("occupied", Figure::Count(range.occupied.into())),
@@ -44,48 +83,27 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     figures.extend(scopes.map(|scopes| ("left_by_address", Figure::Text(scopes))));
     figures.extend(trend.map(|trend| ("per_second", Figure::PerSecond(trend.per_second))));
     figures.extend(forecast.map(|f| ("seconds_to_exhaustion", Figure::Seconds(f.seconds))));
-    let mut advice = vec![match owner {
-        Some((name, _)) => format!(
-            "check what {name} does: one UDP socket can talk to any number of peers (sendto()), \
-             one per request is not needed"
+    figures
+}
+
+/// Returns each advice in a few words, and each in full. `owner` has most of the ports.
+fn advice(evidence: &Evidence<'_>, owner: Option<&str>) -> (Vec<String>, Vec<String>) {
+    let one_socket = match owner {
+        Some(name) => format!(
+            "check what {name} does: one UDP socket can send to any number of peers (sendto()), \
+             one socket per request is not needed"
         ),
         None => "use one UDP socket for many peers (sendto()), not one per request".to_owned(),
-    }];
-    advice.push(
-        "bind to single addresses instead of all: each local address has its own range".to_owned(),
-    );
-    advice.extend(remedies::wider_range(&evidence.snapshot.ephemeral));
-    vec![Finding {
-        rule: "udp-exhausted",
-        severity: level.severity(),
-        about: About::Range(Protocol::Udp),
-        summary: format!(
-            "udp: {} of {} ports in {} are in use ({}), {left}{}",
-            grouped(range.occupied),
-            grouped(range.size),
-            range.range,
-            percent(range.used_share()),
-            by.unwrap_or_default(),
-        ),
-        cause: String::new(),
-        steps: steps(&[
-            "one UDP socket for many peers",
-            "bind single addresses",
-            "widen ip_local_port_range",
-        ]),
-        meaning: format!(
-            "{} UDP never shares an automatic port, whatever the destination; TCP is not \
-             affected.{by_scope}",
-            calls.fails(&standing)
-        ),
-        evidence: figures,
-        advice,
-        avoid: vec![
-            "do not set SO_REUSEADDR or SO_REUSEPORT before bind() to port 0 on UDP: the kernel \
-             then gives ports that are in use, and the sockets get each other's datagrams"
-                .to_owned(),
-        ],
-    }]
+    };
+    let addresses = "bind to single addresses instead of all: each local address has its own range";
+    let wider = remedies::wider_range(&evidence.snapshot.ephemeral);
+    let kept = wider.as_ref().and_then(|wider| remedies::kept(&wider.lines));
+    let now = wider.map(|wider| (wider.step, wider.command));
+    let for_good = vec![
+        ("use one UDP socket for many peers".to_owned(), one_socket),
+        ("bind to single addresses".to_owned(), addresses.to_owned()),
+    ];
+    remedies::with_steps(now.into_iter().collect(), for_good, kept)
 }
 
 /// Returns the owner of most UDP ports of the range, and their number.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Evidence, Forecast, LastMinute, Level, Party, Protocol, Snapshot,
+    DestinationUse, Evidence, Forecast, LastMinute, Level, Party, Protocol, Snapshot,
     availability::{Scope, scopes},
     diagnosis::Standing,
     notation::{NamedProcess, counted, grouped, rounded},
@@ -27,7 +27,7 @@ pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
             format!("a hidden process of {user}")
         }
         Party::Hidden(None) => "a hidden process".to_owned(),
-        Party::Kernel => "a process that closed its sockets before the scan".to_owned(),
+        Party::Kernel => "a process that has exited or closed its sockets".to_owned(),
         Party::Nobody | Party::NotAsked => "an unknown process".to_owned(),
         Party::Unresolved => {
             "a process that opened or closed its sockets during the scan".to_owned()
@@ -35,12 +35,32 @@ pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
     }
 }
 
-/// Names the process with most sockets, or the first party if there is no process. `owners` must be
-/// sorted by number of sockets, most first.
-pub(super) fn maker(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
+/// Returns the process with most sockets, or the first party if there is no process. `owners` must
+/// be sorted by number of sockets, most first.
+fn foremost(owners: &[(Party, u32)]) -> (Party, u32) {
     let process = owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
-    let (named, _) = process.or(owners.first()).copied().unwrap_or((Party::Nobody, 0));
-    party(evidence, named)
+    process.or(owners.first()).copied().unwrap_or((Party::Nobody, 0))
+}
+
+/// Names the process with most sockets, or the first party if there is no process.
+pub(super) fn maker(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
+    party(evidence, foremost(owners).0)
+}
+
+/// Says who uses the ports of a destination: see `by`.
+pub(super) fn used_by(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
+    let (named, sockets) = foremost(&row.owners);
+    by(&party(evidence, named), sockets, row.used)
+}
+
+/// Says that `part` of `whole` ports are used by this process: `by nginx[812]`,
+/// `most by nginx[812]`, `49 of them by nginx[812]`. A `part` of 0 means that it is unknown.
+pub(super) fn by(name: &str, part: u32, whole: u32) -> String {
+    match part {
+        part if part == 0 || part >= whole => format!("by {name}"),
+        part if part > whole / 2 => format!("most by {name}"),
+        part => format!("{} of them by {name}", grouped(part)),
+    }
 }
 
 /// Names the process with most sockets for advice, or `the client` if there is no process.
@@ -74,20 +94,20 @@ pub(super) fn unlisted(most: u32) -> String {
 }
 
 /// Lists the ports left for bind() to port 0 by address, if they differ:
-/// `0.0.0.0 0, 127.0.0.1 0, other local IPv4 addresses 16`.
+/// `0 on 0.0.0.0, 0 on 127.0.0.1, 16 on other local IPv4 addresses`.
 pub(super) fn by_address(evidence: &Evidence<'_>, protocol: Protocol) -> Option<String> {
     let scopes = scopes(evidence.snapshot, protocol);
     let first = scopes.first()?.left;
     let has_differences = scopes.iter().any(|scope| scope.left != first);
     let words = |Scope { address, left }: &Scope| match address {
-        Some(address) => format!("{address} {left}"),
-        None => format!("other local IPv4 addresses {left}"),
+        Some(address) => format!("{left} on {address}"),
+        None => format!("{left} on other local IPv4 addresses"),
     };
     let words: Vec<String> = scopes.iter().map(words).collect();
     has_differences.then(|| words.join(", "))
 }
 
-/// `full in about 3 min (2 min to 5 min)`, `full in about 3 min (uncertain)`
+/// `full in about 3m (2m to 5m)`, `full in about 3m (uncertain)`
 pub(super) fn full_in(forecast: Forecast) -> String {
     let span = match forecast.latest {
         Some(latest) => format!("{} to {}", rounded(forecast.earliest), rounded(latest)),
@@ -114,8 +134,7 @@ impl Call {
     /// Describes how the call fails: always, intermittently, or only once no port is left.
     pub fn fails(&self, standing: &Standing) -> String {
         let Self { name, errno, .. } = self;
-        let [verb, again] =
-            if self.is_plural { ["fail", "They fail with"] } else { ["fails", "It gets"] };
+        let verb = if self.is_plural { "fail" } else { "fails" };
         match (standing.level, standing.last_minute) {
             (Level::Exhausted, _) if standing.left.most > 0 => {
                 format!("{name} may fail with {errno}.")
@@ -123,8 +142,7 @@ impl Call {
             (Level::Exhausted, _) => format!("{name} {verb} with {errno}."),
             (Level::Failing, Some(last)) => {
                 let verb = if last.full > 0 { verb } else { "may fail" };
-                let seen = on_and_off(last);
-                format!("{name} {verb} intermittently: {seen}. {again} {errno}.")
+                format!("{name} {verb} intermittently with {errno}: {}.", shortage(last))
             }
             (_, last) if standing.share >= NEARLY_FULL && is_brief(last) => {
                 let waves = match self.time_wait {
@@ -145,40 +163,41 @@ fn is_brief(last: Option<LastMinute>) -> bool {
     last.is_none_or(|last| last.span < LONG_ENOUGH)
 }
 
-/// Formats the ports left, for a summary: `309 left, full in about 3 min (2 min to 5 min)`
-pub(super) fn left(standing: &Standing) -> String {
-    let left = format!("{} left", standing.left);
+/// Formats the ports left, for a summary: `309 left, full in about 3m (2m to 5m)`. `of` follows the
+/// word `left`.
+pub(super) fn left(standing: &Standing, of: &str) -> String {
+    let left = format!("{} left{of}", standing.left);
     match (standing.level, standing.last_minute, standing.forecast) {
-        (Level::Exhausted, ..) if standing.left.most == 0 => "none left".to_owned(),
+        (Level::Exhausted, ..) if standing.left.most == 0 => format!("none left{of}"),
         (Level::Exhausted, ..) => left,
-        (Level::Failing, Some(last), _) if last.full > 0 => format!("{left}, {}", full_at(last)),
-        (Level::Failing, Some(last), _) => format!("{left}, {}", few_left(last)),
+        (Level::Failing, Some(LastMinute { scans, full: full @ 1.., .. }), _) => {
+            format!("{left}, none at {full} of the last {scans} scans")
+        }
+        (Level::Failing, Some(LastMinute { fewest, expected, .. }), _) => format!(
+            "{left}, {} at the worst scan; up to {} may be used before the next scan",
+            grouped(fewest),
+            grouped(expected)
+        ),
         (_, _, Some(forecast)) => format!("{left}, {}", full_in(forecast)),
         _ => left,
     }
 }
 
-/// `full at 6 of the last 60 scans, last 4 s ago`
-fn on_and_off(last: LastMinute) -> String {
-    match last.since_full {
-        Some(since) => {
-            let seconds = since.as_secs_f64().round().max(1.0);
-            format!("{}, last {seconds}s ago", full_at(last))
-        }
-        None => few_left(last),
+/// `no port was left at 6 of the last 60 scans, most recently 4s ago`, or
+/// `12 ports were left at the worst scan, and up to 48 may be used before the next one`
+fn shortage(LastMinute { scans, full, since_full, fewest, expected, .. }: LastMinute) -> String {
+    match since_full {
+        Some(since) => format!(
+            "no port was left at {full} of the last {scans} scans, most recently {} ago",
+            rounded(since.as_secs_f64().round().max(1.0))
+        ),
+        None => format!(
+            "{} left at the worst scan, and up to {} may be used before the next one",
+            match fewest {
+                1 => "1 port was".to_owned(),
+                fewest => format!("{} were", ports(fewest)),
+            },
+            grouped(expected)
+        ),
     }
-}
-
-/// `12 left at a scan, up to 48 taken between two scans`
-fn few_left(LastMinute { fewest, expected, .. }: LastMinute) -> String {
-    format!(
-        "{} left at a scan, up to {} taken between two scans",
-        grouped(fewest),
-        grouped(expected)
-    )
-}
-
-/// `full at 6 of the last 60 scans`
-fn full_at(LastMinute { scans, full, .. }: LastMinute) -> String {
-    format!("full at {full} of the last {scans} scans")
 }

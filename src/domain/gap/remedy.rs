@@ -2,8 +2,8 @@
 
 use crate::domain::{Errno, Gap, gap::Lack};
 
-const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
-const LOAD_MODULES: &str = "modprobe tcp_diag udp_diag (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG)";
+const RAISE_LIMIT: &str = "raise the limit of open files: ulimit -n";
+const LOAD_MODULES: &str = "modprobe tcp_diag udp_diag: CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG";
 
 /// Returns the remedy. Only the remedy of `OwnersHidden` is to run as root, because this gap never
 /// occurs for root. Other gaps may occur for root too.
@@ -15,8 +15,8 @@ pub(super) fn of(gap: &Gap) -> &'static str {
             "grant CAP_SYS_PTRACE, or mount /proc without hidepid for this user"
         }
         Gap::OwnersElsewhere { .. } => {
-            "run in the host's pid namespace (docker run --pid=host, hostPID: true, kubectl debug \
-             --target)"
+            "run in the host's pid namespace: docker run --pid=host, hostPID: true, kubectl debug \
+             --target"
         }
         Gap::OwnersOfThreads { error: None, .. } => {
             "grant CAP_SYS_PTRACE, which kcmp(2) needs, and allow kcmp"
@@ -65,7 +65,7 @@ fn of_netlink(error: Errno) -> &'static str {
     match error {
         Errno::ENOENT | Errno::EOPNOTSUPP => LOAD_MODULES,
         Errno::EMFILE | Errno::ENFILE => RAISE_LIMIT,
-        Errno::EAFNOSUPPORT => "allow AF_NETLINK (systemd: RestrictAddressFamilies=)",
+        Errno::EAFNOSUPPORT => "allow AF_NETLINK, in systemd by RestrictAddressFamilies=",
         _ => "allow NETLINK_SOCK_DIAG",
     }
 }

@@ -81,7 +81,7 @@ fn ports_that_could_not_be_read_are_counted_by_process() {
     assert_eq!(
         gap(&all, None).why(),
         "the ports of 1 TCP socket of pid 9, 3 TCP sockets of pid 812, 1 TCP socket of pid 900, 6 \
-         of 2 more processes are unknown: there are too many to read"
+         TCP sockets of 2 more processes are unknown: there are too many to read"
     );
     let ports = [4000, 40_001, 40_002, 40_003].into_iter().collect();
     assert_eq!(

@@ -10,7 +10,7 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{Attempt, Candidates, LeaseHolder, Pool, PoolSetup, Priority, Shortage},
-    domain::{Errno, Text},
+    domain::{Text, notation},
     engine::{PoolPlan, PoolReport, Setup, Site, allocation::site, look::PortSurvey, permit},
     host::{Host, HostBinder, HostError},
 };
@@ -101,7 +101,7 @@ impl Open {
     pub fn lease_to(&mut self, host: &dyn Host, pid: Option<u32>) {
         let pid = pid.unwrap_or_else(|| host.own_pid());
         let started = host.started(pid);
-        let nobody = || Text::scrub(format!("process {pid} does not exist and cannot hold leases"));
+        let nobody = || Text::scrub(format!("process {pid} does not exist: it cannot hold leases"));
         self.holder = started.map(|started| LeaseHolder { pid, started }).ok_or_else(nobody);
         self.trouble = self.holder.as_ref().err().cloned();
     }
@@ -186,17 +186,15 @@ impl Open {
     fn words_of(&self, shortage: Shortage, taken: u32, count: u32) -> Text {
         let why = match shortage {
             Shortage::Limit { held } if self.is_limit_ours => {
-                format!("hold limit reached: {held} ports are held")
-            }
-            Shortage::GaveUp { last, .. } if last.errno != Errno::EADDRINUSE => {
-                format!("{shortage}, the last for {}", last.errno)
+                format!("hold limit reached: {} held", notation::counted(held, "port"))
             }
             _ => shortage.to_string(),
         };
+        let taken = notation::grouped(taken);
         Text::scrub(match count {
             1 => why,
             u32::MAX => format!("{taken} leased: {why}"),
-            _ => format!("{taken} of {count} leased: {why}"),
+            _ => format!("{taken} of {} leased: {why}", notation::grouped(count)),
         })
     }
 }

@@ -19,7 +19,7 @@ use rustix::{
 };
 
 use crate::{
-    domain::{NamespaceName, Text},
+    domain::{NamespaceName, Text, notation::NamedProcess},
     host::HostError,
 };
 
@@ -40,7 +40,8 @@ const MOST_NAMED: usize = 8;
 pub struct Namespace {
     /// Inode number; unique among all namespaces of any kind on the machine.
     pub id: u64,
-    /// Its name in /run/netns, or `pid N (comm)`, or else the path by which it was found.
+    /// Its name in /run/netns, or a process in it (`nginx[812]`), or else the path by which it was
+    /// found.
     pub name: NamespaceName,
     link: OwnedFd,
 }
@@ -51,9 +52,12 @@ pub enum NamespaceError {
         "unknown network namespace '{asked}': expected a name in /run/netns, a pid or a path{known}"
     )]
     Unknown { asked: Text, known: NamespaceNames },
+    /// A number that is neither a pid nor a name.
+    #[error("no process {asked} in /proc, and no network namespace '{asked}' in /run/netns")]
+    NoProcess { asked: Text },
     #[error(
-        "no permission to enter network namespace '{name}': grant CAP_SYS_ADMIN and CAP_SYS_PTRACE \
-         in the host's user namespace (root of the host has them)"
+        "no permission to enter network namespace '{name}': run as root of the host, or grant \
+         CAP_SYS_ADMIN and CAP_SYS_PTRACE in the host's user namespace"
     )]
     MissingRight { name: Text },
     #[error(
@@ -146,7 +150,16 @@ pub fn find(asked: &OsStr) -> Result<Namespace, NamespaceError> {
             Err(Unopened::Failed(error)) => return Err(could_not_open(&path, error).into()),
         }
     }
-    Err(NamespaceError::Unknown { asked: shown, known: known()? })
+    Err(unknown(asked, shown)?)
+}
+
+fn unknown(asked: &OsStr, shown: Text) -> Result<NamespaceError, HostError> {
+    let pid = asked.to_str().and_then(as_pid);
+    // A process that has ended but is still listed (a zombie) has no network namespace.
+    if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+        return Ok(NamespaceError::NoProcess { asked: shown });
+    }
+    Ok(NamespaceError::Unknown { asked: shown, known: known()? })
 }
 
 /// Returns the paths where the requested namespace may be.
@@ -172,7 +185,7 @@ fn link_of(pid: u32) -> PathBuf {
     format!("/proc/{pid}/ns/net").into()
 }
 
-/// Returns `pid N (comm)` for the link of a process, otherwise the path.
+/// Returns `nginx[812]` for the link of a process, otherwise the path.
 fn label(path: &Path) -> Text {
     let pid = path
         .to_str()
@@ -181,13 +194,11 @@ fn label(path: &Path) -> Text {
     pid.map_or_else(|| Text::scrub(path.as_os_str().as_bytes()), label_of)
 }
 
-/// Returns `pid N (comm)`, or `pid N` if the process has just ended.
+/// Returns `nginx[812]`, or `pid 812` if the process has just ended.
 fn label_of(pid: u32) -> Text {
-    let mut label = format!("pid {pid}").into_bytes();
-    if let Ok(comm) = fs::read(format!("/proc/{pid}/comm")) {
-        label.extend([b" (", comm.strip_suffix(b"\n").unwrap_or(&comm), b")"].concat());
-    }
-    Text::scrub(label)
+    let comm = fs::read(format!("/proc/{pid}/comm")).ok();
+    let name = comm.map(|comm| Text::scrub(comm.strip_suffix(b"\n").unwrap_or(&comm)));
+    Text::around_scrubbed(NamedProcess { name: name.as_ref(), pid }.to_string())
 }
 
 /// Why a path could not be opened as a namespace.

@@ -58,10 +58,13 @@ fn verdict(health: &Health<'_>) -> String {
             let ranges = health.ranges().map(|row| used(health, &health.of_range(row)));
             ranges.collect::<Vec<_>>().join(", ")
         }
-        (Status::Warning | Status::Critical, _) => match worst_finding(health) {
-            Some(worst) => worst.summary.clone(),
-            None => used(health, &health.worst()),
-        },
+        (Status::Warning | Status::Critical, _) => {
+            if let Some(worst) = worst_finding(health) {
+                return worst.summary.clone();
+            }
+            let worst = health.worst();
+            format!("{}, {} left", used(health, &worst), worst.left)
+        }
     }
 }
 
@@ -82,28 +85,30 @@ fn worst_finding<'a>(health: &Health<'a>) -> Option<&'a Finding> {
     of_destination.or_else(|| severe().next())
 }
 
+/// Formats the used ports: `tcp uses 12 of 28,232 ports (<0.1 %)`.
 fn used(health: &Health<'_>, standing: &Standing) -> String {
-    let Standing { used, size, share, .. } = *standing;
+    // Not `Standing::share`, which also counts ports that are not certain to be available.
+    let share = notation::percent_of(standing.used, standing.size);
     let subject = match standing.subject {
         Subject::Destination(destination) => format!("tcp {}", route(health, &destination)),
         Subject::Range(protocol) => protocol.name().to_owned(),
         Subject::Lane(lane) => lane.name().to_owned(),
     };
-    let [used, size] = [used, size].map(notation::grouped);
-    format!("{subject} uses {used} of {size} ports ({})", notation::percent(share))
+    let [used, size] = [standing.used, standing.size].map(notation::grouped);
+    format!("{subject} uses {used} of {size} ports ({share})")
 }
 
-/// Returns how many ports are left, for the status OK.
+/// Returns the number of ports left; written if the status is OK.
 fn room(health: &Health<'_>) -> String {
     if !health.includes(Protocol::Tcp) {
         let left = health.ranges().map(RangeUse::available).sum::<u32>();
-        return format!("left: {} ports, shared by all destinations", notation::grouped(left));
+        return format!("ports left: {} for all destinations together", notation::grouped(left));
     }
     let new = health.analysis.new_destination();
     match health.destinations().next() {
-        None => format!("left: {new} ports to any destination"),
+        None => format!("ports left: {new} to any destination"),
         Some(fullest) => format!(
-            "left: {} ports to the fullest destination ({}), {}{new} to a new one",
+            "ports left: {} to the fullest destination ({}), {}{new} to a new one",
             fullest.left(),
             route(health, &fullest.destination),
             at_most(health.scan.snapshot),
@@ -112,20 +117,29 @@ fn room(health: &Health<'_>) -> String {
 }
 
 fn write_ranges(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
+    // The parity that connect() tries first is that of the range's first port.
+    let is_even = health.scan.snapshot.ephemeral.range.first().is_multiple_of(2);
+    let (parity_left, parity) = if is_even { ("EVEN LEFT", "even") } else { ("ODD LEFT", "odd") };
     let header = [
+        "PROTOCOL",
         "RANGE",
-        "PORTS",
         "LEVEL",
         "SIZE",
         "USED",
         "TIME-WAIT",
-        "LEFT FOR BIND(0)",
-        "LOW PARITY LEFT",
+        "LEFT",
+        parity_left,
         "GROWTH",
         "FULL IN",
     ];
     let rows: Vec<_> = health.ranges().map(|row| range_cells(health, row)).collect();
-    columns::write(header, &rows, out)
+    columns::write(header, &rows, out)?;
+    let order =
+        if health.includes(Protocol::Tcp) { "; TCP connect() tries them first" } else { "" };
+    let legend = format!(
+        "LEFT: for bind() to port 0. {parity_left}: {parity} ports without a socket{order}."
+    );
+    paragraph::write("", &legend, out)
 }
 
 fn range_cells(health: &Health<'_>, row: &RangeUse) -> [String; 10] {
@@ -145,16 +159,24 @@ fn range_cells(health: &Health<'_>, row: &RangeUse) -> [String; 10] {
 }
 
 fn write_destinations(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let header =
-        ["DESTINATION", "LEVEL", "USED", "OF", "LEFT", "TIME-WAIT", "GROWTH", "FULL IN", "OWNERS"];
+    let header = [
+        "DESTINATION",
+        "LEVEL",
+        "USED",
+        "OF",
+        "LEFT",
+        "TIME-WAIT",
+        "GROWTH",
+        "FULL IN",
+        "OWNERS (SOCKETS)",
+    ];
     let most = health.top.unwrap_or(MOST_SHOWN);
     let shown = health.destinations().take(most);
     let rows: Vec<_> = shown.map(|row| destination_cells(health, row)).collect();
     columns::write(header, &rows, out)?;
     match health.destinations().skip(most).count() {
         0 => Ok(()),
-        1 => writeln!(out, "and 1 more destination"),
-        more => writeln!(out, "and {more} more destinations"),
+        more => writeln!(out, "and {}", notation::counted(more as u64, "more destination")),
     }
 }
 
@@ -173,6 +195,7 @@ fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
     ]
 }
 
+/// Lists the owners with most sockets: `nginx[812] 64, hidden (user ann) 2, and others`.
 fn owners(health: &Health<'_>, row: &DestinationUse) -> String {
     let mut reported = String::new();
     for (number, &(party, sockets)) in row.owners.iter().take(OWNERS_SHOWN).enumerate() {
@@ -181,7 +204,7 @@ fn owners(health: &Health<'_>, row: &DestinationUse) -> String {
             .expect("writing to a String cannot fail");
     }
     if row.owners.len() > OWNERS_SHOWN {
-        reported.push_str(", …");
+        reported.push_str(", and others");
     }
     reported
 }
@@ -210,17 +233,22 @@ fn growth(trend: Option<Trend>) -> String {
     trend.map_or_else(|| "-".to_owned(), |trend| notation::rate(trend.per_second))
 }
 
+/// Says when no port will be left: `now`, `now and then (1 of 5 scans)`, `7s (5s to 10s)`.
 fn full_in(standing: &Standing) -> String {
+    if standing.available == 0 {
+        return if standing.left.most == 0 { "now" } else { "perhaps now" }.to_owned();
+    }
     if let (Level::Failing, Some(LastMinute { scans, full: full @ 1.., .. })) =
         (standing.level, standing.last_minute)
     {
-        return format!("in {full} of {scans} scans");
+        let scans = notation::counted(scans, "scan");
+        return format!("now and then ({} of {scans})", notation::grouped(full));
     }
-    let Some(forecast) = standing.forecast else {
-        return if standing.available == 0 { "now" } else { "-" }.to_owned();
+    let Some(Forecast { seconds, earliest, latest }) = standing.forecast else {
+        return "-".to_owned();
     };
-    let Forecast { seconds, earliest, latest } = forecast;
     let spread = match latest {
+        Some(latest) if latest < 1.0 => return "<1s".to_owned(),
         Some(latest) => format!("{} to {}", notation::rounded(earliest), notation::rounded(latest)),
         None => format!("{} or later", notation::rounded(earliest)),
     };

@@ -1,4 +1,4 @@
-//! `explain` as text: sentences about holders, binds, connects and what would free the port.
+//! `explain` as text: sentences about holders, what would free the port, binds and connects.
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +8,9 @@ use std::{
 use crate::{
     domain::{
         Endpoint, Errno, Owner, Process, Protocol, Socket, State,
-        availability::{Reuse, Verdict, probing::Probed},
-        notation,
+        availability::{self, BindAddress, Reuse, Verdict, probing::Probed},
+        notation::{NamedProcess, counted, grouped},
+        port,
     },
     report::{
         Explanation, Scan,
@@ -32,9 +33,6 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
         write_publications(explanation, side, out)?;
         write_binds(side, out)?;
         write_connects(side, out)?;
-        if let Some(words) = &side.frees_when {
-            paragraph::write(BULLET, &format!("To free it: {words}"), out)?;
-        }
     }
     Ok(())
 }
@@ -54,7 +52,7 @@ fn place(explanation: &Explanation<'_>) -> String {
     let ephemeral = &explanation.scan.snapshot.ephemeral;
     let within = if ephemeral.range.contains(explanation.port) { "inside" } else { "outside" };
     let reserved = if explanation.is_reserved() {
-        "; it is reserved (ip_local_reserved_ports), so the kernel never chooses it automatically"
+        "; it is reserved (ip_local_reserved_ports): connect() and bind() to port 0 never get it"
     } else {
         ""
     };
@@ -63,11 +61,13 @@ fn place(explanation: &Explanation<'_>) -> String {
     } else {
         ""
     };
+    let class = match explanation.class() {
+        "dynamic" => format!("in the dynamic range of IANA ({}) and", port::IANA_DYNAMIC),
+        class => format!("a {class} port,"),
+    };
     format!(
-        "Port {} is a {} port, {within} the ephemeral range {}{reserved}{privileged}.",
-        explanation.port,
-        explanation.class(),
-        ephemeral.range
+        "Port {} is {class} {within} the ephemeral range {}{reserved}{privileged}.",
+        explanation.port, ephemeral.range
     )
 }
 
@@ -93,18 +93,17 @@ fn write_holders(
     }
     let groups = groups(scan, sockets);
     for (number, group) in groups.iter().take(MOST_REPORTED).enumerate() {
-        let (subject, service) = if number == 0 { (&*name, &*service) } else { ("It", "") };
-        let also = if number == 0 { "" } else { "also " };
-        let sentence =
-            format!("{subject}{service} is {also}held by {} ({}).", group.holder, group.what(scan));
-        paragraph::write(if number == 0 { "" } else { BULLET }, &sentence, out)?;
+        let held = format!("held by {} ({}).", group.holder(scan), group.what(scan));
+        match number {
+            0 => paragraph::write("", &format!("{name}{service} is {held}"), out)?,
+            _ => paragraph::write(BULLET, &format!("It is also {held}"), out)?,
+        }
     }
-    if groups.len() > MOST_REPORTED {
-        writeln!(
-            out,
-            "{BULLET}{} more groups of sockets not shown.",
-            groups.len() - MOST_REPORTED
-        )?;
+    if let Some(more) = groups.len().checked_sub(MOST_REPORTED).filter(|&more| more > 0) {
+        writeln!(out, "{BULLET}{} of sockets not shown.", counted(more as u64, "more group"))?;
+    }
+    if let Some(words) = &side.frees_when {
+        paragraph::write(BULLET, &format!("To free it: {words}"), out)?;
     }
     write_ages(scan, sockets, out)
 }
@@ -116,7 +115,8 @@ fn nothing_listed(
     service: &str,
 ) -> String {
     let but = if side.has_met_a_socket() {
-        ", but an unlisted socket is bound to it: a plain bind() fails with EADDRINUSE"
+        ", but an unlisted socket is bound to it: a bind() without reuse options fails with \
+         EADDRINUSE"
     } else if explanation.may_be_unlisted(side.protocol) {
         "; an unlisted socket may be bound to it"
     } else {
@@ -136,17 +136,16 @@ fn write_publications(
     let consequence = if is_held {
         "they do not reach the sockets on the port"
     } else {
-        "the port is not in use and a bind() succeeds, but these flows do not reach it"
+        "the port is not in use, but a socket that is bound to it does not get these flows"
     };
     let mut is_published = false;
     for flow in explanation.published(side.protocol).into_iter().flatten().take(MOST_REPORTED) {
         is_published = true;
         let asked = Endpoint { address: flow.address, port: explanation.port };
-        let flows = if flow.flows == 1 { "flow" } else { "flows" };
         let sentence = format!(
-            "Published by DNAT: traffic to {asked} is redirected to {} ({} {flows} now); \
-             {consequence}.",
-            flow.to, flow.flows,
+            "Published by DNAT: traffic to {asked} is redirected to {} ({} now); {consequence}.",
+            flow.to,
+            counted(flow.flows, "flow"),
         );
         paragraph::write(BULLET, &sentence, out)?;
     }
@@ -163,18 +162,45 @@ fn write_publications(
 
 /// Sockets with the same holder, state and local address.
 struct HolderGroup<'a> {
-    holder: String,
     first: &'a Socket,
     count: usize,
 }
 
 impl HolderGroup<'_> {
+    fn holder(&self, scan: Scan<'_>) -> String {
+        let names = scan.owners(self.first).map(|(pid, process)| named(pid, process));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let [connection, its_process_has, it] = match self.count {
+            1 => ["a connection", "its process has", "it"],
+            _ => ["connections", "their processes have", "them"],
+        };
+        match scan.snapshot.owner(self.first) {
+            Owner::Process(_) => names,
+            Owner::Backlog(_) => format!("{connection} not yet accepted by {names}"),
+            Owner::Departed([_]) => format!("the kernel: {names} has closed {it}"),
+            Owner::Departed(_) => format!("the kernel: {names} have closed {it}"),
+            Owner::Kernel => match scan.snapshot.tunnel_names(self.first) {
+                Some(tunnels) => format!("the kernel: {tunnels}"),
+                None => format!("the kernel: {its_process_has} closed {it}"),
+            },
+            Owner::Hidden => {
+                availability::hidden_process(&scan.snapshot.machine.users, self.first.uid)
+            }
+            Owner::Nobody => "a socket without a visible process".to_owned(),
+            Owner::Unresolved => format!("a process that opened or closed {it} during the scan"),
+            Owner::NotAsked => "an owner that was not looked up".to_owned(),
+        }
+    }
+
     fn what(&self, scan: Scan<'_>) -> String {
         let Socket { state, remote, .. } = self.first;
         let local = scan.snapshot.interfaces.local(self.first);
-        let user = scan.user(self.first).map(|user| format!(", user {user}")).unwrap_or_default();
+        // The holder's name contains the user of a hidden process.
+        let is_hidden = scan.snapshot.owner(self.first) == Owner::Hidden;
+        let user = scan.user(self.first).filter(|_| !is_hidden);
+        let user = user.map(|user| format!(", user {user}")).unwrap_or_default();
         if self.count > 1 {
-            return format!("{} × {state} on {local}{user}", self.count);
+            return format!("{} × {state} on {local}{user}", grouped(self.count as u64));
         }
         let remote = remote.map(|remote| format!(" → {remote}")).unwrap_or_default();
         let itself = if self.first.is_self_connected() { ", connected to itself" } else { "" };
@@ -191,39 +217,20 @@ fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<HolderGroup<'a>> {
     for socket in sockets {
         let owner = scan.snapshot.owner(socket);
         let place = (socket.local.address, socket.interface);
-        let key = (socket.state, place, owner.kind(), owner.pids());
+        let user = socket.uid.filter(|_| owner == Owner::Hidden);
+        let key = (socket.state, place, owner.kind(), owner.pids(), user);
         let place = *places.entry(key).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.count += 1,
-            None => {
-                groups.push(HolderGroup { holder: holder(scan, socket), first: socket, count: 1 });
-            }
+            None => groups.push(HolderGroup { first: socket, count: 1 }),
         }
     }
     groups.sort_by_key(|group| group.first.state != State::Listen);
     groups
 }
 
-fn holder(scan: Scan<'_>, socket: &Socket) -> String {
-    let names = scan.owners(socket).map(|(pid, process)| named(pid, process));
-    let names = names.collect::<Vec<_>>().join(", ");
-    match scan.snapshot.owner(socket) {
-        Owner::Process(_) => names,
-        Owner::Backlog(_) => format!("{names}, not accepted yet"),
-        Owner::Departed(_) => format!("the kernel, closed by {names}"),
-        Owner::Kernel => match scan.snapshot.tunnel_names(socket) {
-            Some(tunnels) => format!("the kernel: {tunnels}"),
-            None => "the kernel, closed by its process".to_owned(),
-        },
-        Owner::Hidden => "a process that you may not inspect (try sudo)".to_owned(),
-        Owner::Nobody => "no visible process".to_owned(),
-        Owner::Unresolved => "a process that opened or closed it during the scan".to_owned(),
-        Owner::NotAsked => "an owner not looked up".to_owned(),
-    }
-}
-
 fn named(pid: u32, process: Option<&Process>) -> String {
-    notation::NamedProcess { name: process.map(|process| &process.name), pid }.to_string()
+    NamedProcess { name: process.map(|process| &process.name), pid }.to_string()
 }
 
 /// Writes when the processes started. One scan does not show since when they hold the port.
@@ -246,59 +253,92 @@ fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Re
     paragraph::write(BULLET, &age, out)
 }
 
-/// Writes one sentence for each group of rows with the same reuse option and the same answer. If
-/// all rows have the same answer, writes one sentence for all of them. Rows with a reuse option are
-/// grouped by verdict alone, because earlier sentences name the conflicts of each address.
+/// Writes one sentence for each group of rows with the same reuse option, verdict and reason. If
+/// all rows have the same answer, writes one sentence for all of them.
 fn write_binds(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
     let is_same = |a: &BindRow, b: &BindRow| {
         a.because() == b.because() && a.verdict_name() == b.verdict_name() && a.probed == b.probed
     };
-    let is_alike = |a: &BindRow, b: &BindRow| match a.bind.reuse {
-        Reuse::None => is_same(a, b),
-        Reuse::Address | Reuse::Port => {
-            a.verdict_name() == b.verdict_name() && a.refusal == b.refusal && a.probed == b.probed
-        }
-    };
     if side.binds.windows(2).all(|pair| is_same(&pair[0], &pair[1])) {
         let plain = rows_with(side, Reuse::None);
-        return paragraph::write(BULLET, &bind_sentence("Any bind()", &plain), out);
+        paragraph::write(BULLET, &bind_sentence(side, ["Any bind()", ""], &plain), out)?;
+        return write_probe_hint(side, out);
     }
-    for (reuse, kind) in [
-        (Reuse::None, "A plain bind()"),
-        (Reuse::Address, "A bind() with SO_REUSEADDR"),
-        (Reuse::Port, "A bind() with SO_REUSEPORT"),
+    let is_alike = |a: &BindRow, b: &BindRow| {
+        let is_same_reason = reason(side, a) == reason(side, b);
+        is_same_reason && a.verdict_name() == b.verdict_name() && a.probed == b.probed
+    };
+    for (reuse, option) in [
+        (Reuse::None, " without reuse options"),
+        (Reuse::Address, " with SO_REUSEADDR"),
+        (Reuse::Port, " with SO_REUSEPORT"),
     ] {
         let mut rows = rows_with(side, reuse);
         while let Some(&first) = rows.first() {
             let alike: Vec<_> = rows.extract_if(.., |row| is_alike(row, first)).collect();
-            paragraph::write(BULLET, &bind_sentence(kind, &alike), out)?;
+            paragraph::write(BULLET, &bind_sentence(side, ["A bind()", option], &alike), out)?;
         }
     }
-    Ok(())
+    write_probe_hint(side, out)
 }
 
 fn rows_with(side: &ProtocolPort, reuse: Reuse) -> Vec<&BindRow> {
     side.binds.iter().filter(|row| row.bind.reuse == reuse).collect()
 }
 
-/// Returns the sentence for rows with the same answer.
-fn bind_sentence(kind: &str, rows: &[&BindRow]) -> String {
-    let addresses: Vec<&str> = rows.iter().map(|row| row.probe.as_str()).collect();
+/// Returns the reason of a row. For a row with a reuse option, leaves out the conflict, which
+/// differs between addresses and which the sentences without reuse options contain.
+fn reason<'a>(side: &'a ProtocolPort, row: &'a BindRow) -> &'a str {
+    let is_plain = |other: &&BindRow| other.bind.reuse == Reuse::None && other.probe == row.probe;
+    let plain = side.binds.iter().find(is_plain).map_or("", BindRow::because);
+    let after_conflict = || row.because().strip_prefix(plain)?.strip_prefix("; ");
+    after_conflict().unwrap_or(row.because())
+}
+
+/// Returns the sentence for rows with the same answer: `start`, their addresses, and `option`.
+fn bind_sentence(side: &ProtocolPort, [start, option]: [&str; 2], rows: &[&BindRow]) -> String {
+    let addresses: Vec<String> = rows.iter().map(|row| address(row)).collect();
     let addresses = addresses.join(", ");
     let Some(row) = rows.first() else { return String::new() };
-    let outcome = match (&row.refusal, row.answer.verdict) {
-        (Some(refusal), _) => format!("is refused with {}", refusal.errno),
-        (None, Verdict::Free | Verdict::Never) => "succeeds".to_owned(),
-        (None, Verdict::InUse) => "fails with EADDRINUSE".to_owned(),
-        (None, Verdict::Unknown) => "may succeed or fail".to_owned(),
+    let outcome = match (&row.refusal, row.answer.verdict, row.probed) {
+        (Some(refusal), ..) => format!("is refused with {}", refusal.errno),
+        (None, Verdict::Free | Verdict::Never, _) => "succeeds".to_owned(),
+        (None, Verdict::InUse, _) => "fails with EADDRINUSE".to_owned(),
+        (None, Verdict::Unknown, Probed::Tried(Ok(()))) => "succeeded when tried".to_owned(),
+        (None, Verdict::Unknown, Probed::Tried(Err(errno))) => {
+            format!("failed with {errno} when tried")
+        }
+        (None, Verdict::Unknown, _) => "may succeed or fail".to_owned(),
     };
+    // Otherwise the outcome already is that of the probe.
+    let is_known = row.refusal.is_some() || row.answer.verdict != Verdict::Unknown;
     let probed = match row.probed {
-        Probed::NotAsked => String::new(),
-        Probed::Tried(Ok(())) => " Tried: it succeeded.".to_owned(),
-        Probed::Tried(Err(errno)) => format!(" Tried: {errno}."),
+        Probed::Tried(Ok(())) if is_known => " Tried: it succeeded.".to_owned(),
+        Probed::Tried(Err(errno)) if is_known => format!(" Tried: {errno}."),
         Probed::Skipped(skipped) => format!(" Not tried: {}.", skipped.why()),
+        Probed::NotAsked | Probed::Tried(_) => String::new(),
     };
-    format!("{kind} to {addresses} {outcome}{}{probed}", because(row.because()))
+    format!("{start} to {addresses}{option} {outcome}{}{probed}", because(reason(side, row)))
+}
+
+/// Returns the address of a row for sentences.
+fn address(row: &BindRow) -> String {
+    match row.bind.address {
+        wildcard @ (BindAddress::AnyDual | BindAddress::Any6) => wildcard.in_words(),
+        _ => row.probe.clone(),
+    }
+}
+
+/// Writes that --probe would decide the rows whose verdict is unknown, if there are any.
+fn write_probe_hint(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
+    let is_open = |row: &BindRow| {
+        let is_unknown = row.refusal.is_none() && row.answer.verdict == Verdict::Unknown;
+        is_unknown && row.probed == Probed::NotAsked
+    };
+    if !side.binds.iter().any(is_open) {
+        return Ok(());
+    }
+    paragraph::write(BULLET, "Use --probe to try each bind() that may succeed or fail.", out)
 }
 
 /// Writes one sentence for all destinations with the same answer.
@@ -325,16 +365,15 @@ fn destinations(rows: &[&ConnectRow], left_out: usize) -> String {
     let named = named.collect::<Vec<_>>().join(", ");
     match rows.len().saturating_sub(MOST_REPORTED) {
         0 => named,
-        more => format!("{named} and {} more", more + left_out),
+        more => format!("{named} and {} more", grouped((more + left_out) as u64)),
     }
 }
 
 fn connect_sentence(to: &str, row: &ConnectRow) -> String {
     let outcome = match row.answer.verdict {
         Verdict::Free => "can get this port",
-        Verdict::InUse => "cannot get this port",
+        Verdict::InUse | Verdict::Never => "cannot get this port",
         Verdict::Unknown => "may or may not get this port",
-        Verdict::Never => "never gets this port",
     };
     format!("{to} {outcome}{}", because(&row.answer.because))
 }

@@ -1,10 +1,11 @@
-//! A lab or a race as text: its conditions, and one line per strategy. At most 100 columns.
+//! A lab or a race as text: its conditions, and one line per strategy. Fits 100 columns, unless the
+//! numbers are very large.
 
 use std::io::{self, Write};
 
 use crate::{
     allocator::Habit,
-    domain::notation,
+    domain::{Protocols, notation},
     report::{
         lab::{
             LabComparison, LabConditions, LabOutcome, LabSummary, RaceRounds, RaceSummary,
@@ -27,17 +28,19 @@ fn write_comparison(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let LabComparison { max_attempts, destinations, runs, rivals } = comparison;
-    let towards = match destinations {
+    let towards = match *destinations {
         1 => String::new(),
-        several => format!(" · {several} destinations in turn"),
+        several => format!(" · {} in turn", notation::counted(several, "destination")),
     };
     let head = format!(
-        "{} · {runs} runs of at most {max_attempts} attempts{towards} · seed {}",
+        "{} · {} of at most {}{towards} · seed {}",
         occupancy(terms),
+        notation::counted(*runs, "run"),
+        notation::counted(*max_attempts, "attempt"),
         terms.seed
     );
     paragraph::write("", &head, out)?;
-    paragraph::write("", meeting(terms), out)?;
+    paragraph::write("", method(terms), out)?;
     writeln!(out)?;
     let rows: Vec<_> = rivals.iter().map(cells).collect();
     write_table(HEADER, &rows, out)?;
@@ -45,50 +48,46 @@ fn write_comparison(
     paragraph::write("", LEGEND, out)
 }
 
-/// Describes the occupancy on which the strategies ran.
-fn meeting(terms: &LabConditions) -> &'static str {
+/// Says whether ports were bound, and on which occupancy the strategies ran.
+fn method(terms: &LabConditions) -> &'static str {
     match (terms.is_simulated, terms.occupancy) {
         (false, _) => "real bind() on this host, each port released at once",
-        (true, "built") => "simulated: each strategy on the occupancy that it left itself",
+        (true, "built") => "simulated: each strategy on an occupancy that it built itself",
         (true, _) => "simulated: a new occupancy for each run, the same for all strategies",
     }
 }
 
+/// Formats the candidates and the occupied ports: `16,384 ports of 49152-65535, TCP and UDP ·
+/// 14,746 occupied (90.0 %), uniform`.
 fn occupancy(terms: &LabConditions) -> String {
-    let LabConditions { range, candidates, occupied, .. } = terms;
+    let &LabConditions { range, candidates, occupied, .. } = terms;
     let reserved = match range.len() - candidates {
         0 => String::new(),
-        reserved => format!(" ({reserved} more reserved)"),
+        reserved => format!(" ({} more reserved)", notation::grouped(reserved)),
     };
-    let protocols = match terms.protocols.name() {
-        "both" => "udp and tcp",
-        name => name,
+    let protocols = match terms.protocols {
+        Protocols::Tcp => "TCP",
+        Protocols::Udp => "UDP",
+        Protocols::Both => "TCP and UDP",
     };
     format!(
-        "{candidates} ports of {range}{reserved}, {protocols} · {occupied} occupied ({}), {}",
-        notation::percent(f64::from(*occupied) / f64::from((*candidates).max(1))),
+        "{} of {range}{reserved}, {protocols} · {} occupied ({}), {}",
+        notation::counted(candidates, "port"),
+        notation::grouped(occupied),
+        notation::percent_of(occupied, candidates),
         terms.occupancy
     )
 }
 
 const HEADER: [&str; 11] = [
-    "STRATEGY",
-    "RUNS",
-    "FAILED",
-    "EXPECTED",
-    "ATTEMPTS",
-    "EXPECTED",
-    "P99",
-    "TIME",
-    "PORTS",
-    "LOOKS LIKE",
-    "BITS",
+    "STRATEGY", "RUNS", "FAILED", "EXPECTED", "ATTEMPTS", "EXPECTED", "P99", "TIME", "PORTS",
+    "PATTERN", "BITS",
 ];
 
-const LEGEND: &str = "EXPECTED: by a formula, - where there is none. ATTEMPTS: mean, including \
-    those of failed runs. P99: fail if more than 1 % of the runs fail. TIME: per success, failed runs \
-    included. PORTS: different ports allocated. LOOKS LIKE, BITS: the pattern that an observer \
-    sees in the last ports, and the entropy left in the next.";
+const LEGEND: &str = "EXPECTED: by a formula; - if there is none. ATTEMPTS: mean, failed runs \
+    included. P99: attempts within which 99 % of the runs got a port; fail: more than 1 % failed. \
+    TIME: per success, failed runs included. PORTS: different ports allocated. PATTERN: what an \
+    observer sees in the last ports. BITS: how many bits of the next port the observer must guess.";
 
 fn cells(rival: &Rival<'_>) -> [String; 11] {
     let figures = rival.figures;
@@ -108,7 +107,7 @@ fn cells(rival: &Rival<'_>) -> [String; 11] {
         p99,
         figures.time_of_success().map_or_else(unknown, notation::elapsed),
         notation::grouped(figures.distinct),
-        habit(figures.predictability.habit),
+        pattern(figures.predictability.habit),
         match figures.predictability.habit {
             Habit::Unseen => unknown(),
             _ => format!("{:.1}", figures.predictability.bits_left),
@@ -120,27 +119,28 @@ fn unknown() -> String {
     "-".to_owned()
 }
 
-fn habit(habit: Habit) -> String {
+fn pattern(habit: Habit) -> String {
     match habit {
-        Habit::Unseen => "too few".into(),
-        Habit::Stuck => "stuck".into(),
+        Habit::Unseen => "too few ports".into(),
+        Habit::Stuck => "always the same".into(),
         Habit::Favourite { port } => format!("mostly {port}"),
         Habit::Counter { step } => format!("counter {step:+}"),
-        Habit::EvenSteps => "even +2..16".into(),
-        Habit::SmallSteps { most } => format!("steps <= {most}"),
-        Habit::Narrow { ports } => format!("in {ports} ports"),
+        Habit::EvenSteps => "even steps 2-16".into(),
+        Habit::SmallSteps { most } => format!("steps up to {}", notation::grouped(most)),
+        Habit::Narrow { ports } => format!("within {}", notation::counted(ports, "port")),
         Habit::OneParity => "one parity".into(),
         Habit::Uniform => "uniform".into(),
     }
 }
 
-/// Formats a number with about five digits.
+/// Formats a mean: `10.023`, `1,234`.
 fn number(value: f64) -> String {
-    match value {
-        value if value < 1e3 => format!("{value:.3}"),
-        value if value < 1e4 => format!("{value:.1}"),
-        value => format!("{value:.0}"),
-    }
+    if value < 999.5 { format!("{value:.3}") } else { whole(value) }
+}
+
+/// Rounds to a whole number: `1,000`.
+fn whole(value: f64) -> String {
+    notation::grouped(value.round() as u64)
 }
 
 fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) -> io::Result<()> {
@@ -148,7 +148,7 @@ fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) ->
         "race · {} · {} between close and rebind · competitor binds {} ports/s · seed {}",
         occupancy(terms),
         notation::elapsed(race.window),
-        race.competitor_per_second,
+        requested(race.competitor_per_second),
         terms.seed
     );
     paragraph::write("", &head, out)?;
@@ -162,9 +162,10 @@ fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) ->
     writeln!(out)?;
     let model = |rounds: &RaceRounds| format!("{:.1} ± {:.1}", rounds.expected, rounds.deviation);
     let (rebound, kept) = (&race.rebound, &race.handed_over);
+    let refused = notation::grouped(kept.refused);
     let rows = [
         round_cells("closed, bound again", rebound, [model(rebound), unknown(), unknown()]),
-        round_cells("kept, handed over", kept, ["0".into(), kept.refused.to_string(), model(kept)]),
+        round_cells("kept open, handed over", kept, ["0".into(), refused, model(kept)]),
     ];
     write_table(RACE_HEADER, &rows, out)?;
     writeln!(out)?;
@@ -174,9 +175,9 @@ fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) ->
 const RACE_HEADER: [&str; 9] =
     ["PORT", "ROUNDS", "STOLEN", "EXPECTED", "REFUSED", "EXPECTED", "WINDOW", "BINDS/S", "FREE"];
 
-const RACE_LEGEND: &str = "EXPECTED: the competitor hits a port with 1 - e^(-rate x window / free), \
-    from the measured values, ± the standard deviation of the count. A closed port is then stolen; \
-    with a kept one, the competitor is refused.";
+const RACE_LEGEND: &str = "EXPECTED: number of rounds in which the competitor tries the port, ± \
+    its standard deviation; the probability per round is 1 - e^(-BINDS/S x WINDOW / FREE). If the \
+    port was closed, the competitor takes it; if it was kept open, the competitor's bind() fails.";
 
 fn round_cells(
     kind: &str,
@@ -185,15 +186,20 @@ fn round_cells(
 ) -> [String; 9] {
     [
         kind.to_owned(),
-        rounds.count.to_string(),
-        rounds.stolen.to_string(),
+        notation::grouped(rounds.count),
+        notation::grouped(rounds.stolen),
         model,
         refused,
         refused_model,
         notation::elapsed(rounds.window),
-        format!("{:.0}", rounds.competitor_per_second),
-        format!("{:.0}", rounds.free),
+        whole(rounds.competitor_per_second),
+        whole(rounds.free),
     ]
+}
+
+/// Formats a value as it was requested: `1,000`, `2.5`.
+fn requested(value: f64) -> String {
+    if value.fract() == 0.0 { whole(value) } else { value.to_string() }
 }
 
 /// Writes a table. The first column is left-aligned, the others are right-aligned.

@@ -63,16 +63,25 @@ impl<'a> TextColumn<'a> {
 
     /// Writes a title, a rule, and a note at the right end of the line.
     pub fn rule(&mut self, title: &str, right: &str) {
+        let note = Span::styled(right.to_owned(), self.theme.style(Role::Dim));
+        self.rule_with(title, if right.is_empty() { Vec::new() } else { vec![note] });
+    }
+
+    /// Like [`Self::rule`], with a note in several styles.
+    pub fn rule_with(&mut self, title: &str, note: Vec<Span<'_>>) {
         let border = self.theme.style(Role::Border);
-        let used = title.width() + 1 + if right.is_empty() { 0 } else { right.width() + 1 };
+        let note_width: usize = note.iter().map(Span::width).sum();
+        let gap = if note.is_empty() { "" } else { " " };
+        let used = title.width() + 1 + gap.len() + note_width;
         let dashes = self.theme.glyph("─", "-").repeat(self.width().saturating_sub(used));
-        self.line([
+        let mut spans = vec![
             Span::styled(title.to_owned(), Style::new().bold()),
             Span::raw(" "),
             Span::styled(dashes, border),
-            Span::raw(if right.is_empty() { "" } else { " " }),
-            Span::styled(right.to_owned(), self.theme.style(Role::Dim)),
-        ]);
+            Span::raw(gap),
+        ];
+        spans.extend(note);
+        self.line(spans);
     }
 }
 

@@ -29,9 +29,9 @@ type FigureRow = (&'static str, String, String);
 pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let allocation = sight.allocation;
     let figures = allocation.figures();
-    let failures = format!("{} gave up", notation::grouped(figures.failures));
+    let failures = format!("{} failed", notation::grouped(figures.failures));
     let finished = notation::counted(figures.finished(), "allocation");
-    column.rule("Running", &fitted(&[&finished, &failures], column.width().saturating_sub(10)));
+    column.rule("Totals", &fitted(&[&finished, &failures], column.width().saturating_sub(10)));
     let rows = rows(allocation);
     let line = |label: &str, pick: &dyn Fn(&FigureRow) -> String| {
         let cells = rows.iter().zip(WIDTHS).map(|(row, width)| format!("{:>width$}", pick(row)));
@@ -43,7 +43,7 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let each = if figures.attempts == 0 {
         String::new()
     } else {
-        format!("{} each", nanoseconds(allocation))
+        format!("{} each", attempt_time(allocation, column.theme))
     };
     let attempts = notation::counted(figures.attempts, "attempt");
     let rate = rate(sight).map_or_else(String::new, |rate| format!("{rate}/s"));
@@ -66,8 +66,8 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
                 "no model here".to_owned(),
             ];
         }
-        Some(Model::Replacement { .. }) => ("uniform tries", "uniform tries"),
-        Some(Model::Unique { .. }) => ("uniform tries, no port twice,", "no port twice,"),
+        Some(Model::Replacement { .. }) => ("uniform attempts", "uniform attempts"),
+        Some(Model::Unique { .. }) => ("uniform attempts, no port twice,", "no port twice,"),
         Some(Model::Scan { .. }) => ("a scan from any port", "a scan"),
         Some(Model::OnlyFree) => ("one attempt", "one attempt"),
     };
@@ -100,14 +100,14 @@ pub fn narrow_rows(allocation: &Allocation) -> u16 {
 pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let allocation = sight.allocation;
     let figures = allocation.figures();
-    column.rule("Running", "");
+    column.rule("Totals", "");
     let pace = match rate(sight) {
         Some(rate) => ("rate", format!("{rate}/s")),
-        None => ("per try", nanoseconds(allocation)),
+        None => ("each", attempt_time(allocation, column.theme)),
     };
     for (label, value) in [
         ("allocated", notation::grouped(figures.successes)),
-        ("gave up", notation::grouped(figures.failures)),
+        ("failed", notation::grouped(figures.failures)),
         ("attempts", notation::grouped(figures.attempts)),
         pace,
     ] {
@@ -124,7 +124,7 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         column.pair("snapshot ", Role::Dim, &format!("{value:>13}"), Role::Text);
     }
     column.text(&format!("{:>13} {:>8}", "measured", "expected"), Role::Dim);
-    for (label, seen, model) in rows(allocation).into_iter().filter(|row| row.0 != "fail") {
+    for (label, seen, model) in rows(allocation).into_iter().filter(|row| row.0 != "failed") {
         column.pair(&format!("{label:<7}"), Role::Dim, &format!("{seen:>7}{model:>8}"), Role::Text);
     }
 }
@@ -147,7 +147,7 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
             Reached::GaveUp => format!(">{}", notation::grouped(limit)),
         })
     };
-    let lawful = |share| {
+    let expected = |share| {
         model.as_ref().map(|model| match model.quantile(share, most) {
             Some(attempts) => notation::grouped(attempts),
             None => format!(">{}", notation::grouped(limit)),
@@ -167,11 +167,11 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
             text(figures.mean().map(mean)),
             text(model.as_ref().map(|l| mean(l.expected_attempts(most)))),
         ),
-        ("p50", text(seen(0.50)), text(lawful(0.50))),
-        ("p99", text(seen(0.99)), text(lawful(0.99))),
+        ("p50", text(seen(0.50)), text(expected(0.50))),
+        ("p99", text(seen(0.99)), text(expected(0.99))),
         ("max", text(figures.most().map(notation::grouped)), String::new()),
         (
-            "fail",
+            "failed",
             text(failed.map(notation::percent)),
             text(model.as_ref().map(|l| notation::percent(l.failure(most)))),
         ),
@@ -183,7 +183,8 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
     ]
 }
 
-fn nanoseconds(allocation: &Allocation) -> String {
+/// Formats the mean time of an attempt; `-` before the first one.
+fn attempt_time(allocation: &Allocation, theme: &Theme) -> String {
     let each = allocation.figures().nanoseconds_per_attempt();
-    each.map_or_else(|| "-".to_owned(), |each| format!("{}ns", notation::grouped(each)))
+    each.map_or_else(|| "-".to_owned(), |each| log::took(Duration::from_nanos(each), theme))
 }

@@ -19,12 +19,12 @@ pub struct DensityChart {
 }
 
 impl DensityChart {
-    /// Computes the densities. `tries` has the attempts of the last second for each of the 65,536
-    /// ports.
-    pub fn count(tries: &[u32], grid: &Grid) -> Self {
+    /// Computes the densities. `attempts` has the attempts of the last second for each of the
+    /// 65,536 ports.
+    pub fn count(attempts: &[u32], grid: &Grid) -> Self {
         let mut sum = 0;
         let mut sums = vec![0];
-        sums.extend(tries.iter().map(|&times| {
+        sums.extend(attempts.iter().map(|&times| {
             sum += u64::from(times);
             sum
         }));
@@ -73,8 +73,8 @@ impl DensityChart {
     /// Returns the attempts per port.
     fn density(&self, ports: PortRange) -> f64 {
         let up_to = |port: usize| self.sums.get(port).copied().unwrap_or_default();
-        let tries = up_to(usize::from(ports.last()) + 1) - up_to(usize::from(ports.first()));
-        tries as f64 / f64::from(ports.len())
+        let attempts = up_to(usize::from(ports.last()) + 1) - up_to(usize::from(ports.first()));
+        attempts as f64 / f64::from(ports.len())
     }
 }
 
@@ -153,17 +153,17 @@ mod tests {
     #[test]
     fn where_all_are_tried_alike_the_scale_shows_the_differences() {
         let grid = Grid::fit(IANA_DYNAMIC, 50, 17, RowsPerLine::Two).expect("it fits");
-        let tries: Vec<u32> = (0..65_536).map(|port| 1_950 + port % 1_000 / 10).collect();
-        let heat = DensityChart::count(&tries, &grid);
+        let attempts: Vec<u32> = (0..65_536).map(|port| 1_950 + port % 1_000 / 10).collect();
+        let heat = DensityChart::count(&attempts, &grid);
         assert_eq!(heat.names(), ["1,900", "2,100"]);
     }
 
     #[test]
     fn the_busiest_block_is_hot_and_an_untried_one_is_none() {
         let grid = Grid::fit(IANA_DYNAMIC, 50, 17, RowsPerLine::Two).expect("it fits");
-        let mut tries = vec![0; 65_536];
-        (tries[50_000], tries[50_001], tries[50_010]) = (20, 30, 1);
-        let heat = DensityChart::count(&tries, &grid);
+        let mut attempts = vec![0; 65_536];
+        (attempts[50_000], attempts[50_001], attempts[50_010]) = (20, 30, 1);
+        let heat = DensityChart::count(&attempts, &grid);
         assert_eq!(heat.names(), ["0", "5"]);
         let step = |port| {
             let block = grid.place(port).and_then(|place| grid.block(place));

@@ -5,14 +5,21 @@ use ratatui::text::Span;
 use crate::{
     app::allocation::Allocation,
     domain::notation,
-    view::{Role, allocate::column::TextColumn, heatmap::put},
+    view::{
+        Role, Theme,
+        allocate::{column::TextColumn, map::whole_parts},
+        heatmap::put,
+    },
 };
 
 /// Maximum width of the histogram. A wider one would show nothing more.
 const WIDEST: usize = 60;
+/// Minimum width of the axis, for `1 ── attempts ── 5`.
+const LEAST_AXIS: usize = 18;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 const TITLE: &str = "Attempts per allocation";
+const NO_MODEL: &str = "no model for this strategy";
 
 /// Shares of all allocations, by bins of attempts.
 struct Bins {
@@ -26,19 +33,8 @@ pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
     if column.left() < 5 {
         return;
     }
-    let models: &[&str] = match allocation.model() {
-        None if allocation.ground().is_none() => &["measured █"],
-        None => &["measured █  no model for this strategy", "measured █  no model", "measured █"],
-        Some(_) => &["measured █  ◇ expected", "measured █"],
-    };
-    let fits = |model: &&str| model.chars().count() + TITLE.len() + 3 <= column.width();
-    let model = models.iter().copied().find(fits).unwrap_or_default();
-    let model = if column.theme.ascii {
-        model.replace('█', "#").replace('◇', "o")
-    } else {
-        model.into()
-    };
-    column.rule(TITLE, &model);
+    let room = column.width().saturating_sub(TITLE.len() + 3);
+    column.rule_with(TITLE, legend(allocation, column.theme, room));
     let count = (column.width().min(WIDEST) / 2).saturating_sub(1);
     let bins = bins(allocation, count);
     let highest = bins.seen.iter().chain(&bins.model).copied().fold(0.0, f64::max);
@@ -65,15 +61,32 @@ pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
     axis(&bins, count, column);
 }
 
+/// Returns what bars and diamonds mean, as far as it fits.
+fn legend(allocation: &Allocation, theme: &Theme, room: usize) -> Vec<Span<'static>> {
+    let note = |text: &'static str| Span::styled(text, theme.style(Role::Dim));
+    let bar = Span::styled(theme.glyph("█", "#"), theme.style(Role::Collision));
+    let mut parts = vec![vec![bar, note(" measured")]];
+    match allocation.model() {
+        None if allocation.ground().is_none() => {}
+        None if room < NO_MODEL.len() + 12 => parts.push(vec![note("no model")]),
+        None => parts.push(vec![note(NO_MODEL)]),
+        Some(_) => {
+            let diamond = Span::styled(theme.glyph("◇", "o"), theme.style(Role::Text));
+            parts.push(vec![diamond, note(" expected")]);
+        }
+    }
+    whole_parts(parts, room)
+}
+
 fn bins(allocation: &Allocation, count: usize) -> Bins {
     let (figures, limit) = (allocation.figures(), allocation.most_attempts());
     let model = allocation.model();
-    let lawful = match &model {
+    let expected = match &model {
         Some(model) => model.attempts_for(0.002).unwrap_or(limit),
         None if figures.finished() == 0 => limit,
         None => 1,
     };
-    let longest = lawful.max(figures.quantile_or(0.998, limit)).min(limit);
+    let longest = expected.max(figures.quantile_or(0.998, limit)).min(limit);
     let width = longest.div_ceil(count.max(1) as u32).max(1);
     let total = figures.finished().max(1) as f64;
     let ports =
@@ -103,11 +116,27 @@ pub fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'stat
 }
 
 fn axis(bins: &Bins, count: usize, column: &mut TextColumn<'_>) {
-    let last = notation::grouped((bins.seen.len() as u32).saturating_mul(bins.width));
-    let each = if bins.width == 1 { String::new() } else { format!(", {} per bar", bins.width) };
-    let middle = format!("attempts{each}");
-    let width = (2 * bins.seen.len()).clamp(middle.len() + last.len() + 4, 2 * count.max(1) + 2);
-    let room = width.saturating_sub(1 + last.len());
-    let style = column.theme.style(Role::Dim);
-    column.line([Span::styled(format!("1{middle:^room$}{last}"), style)]);
+    let last = (bins.seen.len() as u32).saturating_mul(bins.width);
+    let width = (2 * bins.seen.len()).max(LEAST_AXIS).min(2 * count.max(1) + 2);
+    let line = axis_line(last, bins.width, width, column.theme);
+    column.text(&line, Role::Dim);
+}
+
+/// Formats the axis of a histogram: `1 ── attempts, 4 per bar ── 100`. If the words do not fit,
+/// only the first and the last number of attempts.
+pub fn axis_line(last: u32, per_bar: u32, width: usize, theme: &Theme) -> String {
+    let last = notation::grouped(last);
+    let each = match per_bar {
+        1 => String::new(),
+        count => format!(", {} per bar", notation::grouped(count)),
+    };
+    let room = width.saturating_sub("1 ".len() + " ".len() + last.len());
+    let names = [format!(" attempts{each} "), " attempts ".to_owned()];
+    let Some(name) = names.iter().find(|name| name.len() + 2 <= room) else {
+        return format!("1 {} {last}", " ".repeat(room));
+    };
+    let dash = theme.glyph("─", "-");
+    let dashes = room - name.len();
+    let [before, after] = [dashes / 2, dashes - dashes / 2].map(|count| dash.repeat(count));
+    format!("1 {before}{name}{after} {last}")
 }

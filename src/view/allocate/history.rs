@@ -1,6 +1,7 @@
 //! Draws the last allocations, one bar each. The height is the number of attempts.
 
 use ratatui::{buffer::Buffer, layout::Rect};
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::allocation::Allocation,
@@ -21,10 +22,7 @@ pub fn render(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut B
     }
     let mut column = TextColumn::new(theme, area, buffer);
     let sample = if allocation.is_sampled() { "sample" } else { "" };
-    column.rule(
-        theme.glyph("Last allocations · tries of each", "Last allocations - tries of each"),
-        sample,
-    );
+    column.rule("Attempts of the last allocations", sample);
     let room = usize::from(area.width);
     let ends: Vec<_> = allocation.last_allocations().collect();
     let finished = allocation.figures().finished();
@@ -48,13 +46,15 @@ pub fn render(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut B
     for _ in 0..bars.height {
         column.blank();
     }
-    let height = format!("height: tries, full at {}", scale.name());
-    let failed = if ends.iter().any(|end| end.port.is_none()) {
-        theme.glyph("✗ gave up", "x gave up")
-    } else {
-        ""
-    };
-    let parts = ["one column per allocation, oldest left", &height, failed];
-    let words = fitted(&parts, column.width());
+    let has_failed = ends.iter().any(|end| end.port.is_none());
+    let failed = if has_failed { theme.glyph("✗ failed", "x failed") } else { "" };
+    let words = fitted(&[&meaning(scale, column.width()), failed], column.width());
     column.text(&words, Role::Dim);
+}
+
+/// Describes what a bar and its height mean, in a long or a short wording.
+fn meaning(scale: DensityScale, width: usize) -> String {
+    let height = format!("full height: {} attempts", scale.name());
+    let long = format!("one bar per allocation, oldest first; {height}");
+    if long.width() <= width { long } else { format!("one bar per allocation; {height}") }
 }

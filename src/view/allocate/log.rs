@@ -8,7 +8,10 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::allocation::{HolderSeen, LogEntry, Who},
-    domain::{Outcome, ProcessTable, notation},
+    domain::{
+        Outcome, ProcessTable,
+        notation::{self, NamedProcess},
+    },
     view::{
         Role, Theme,
         allocate::{
@@ -21,6 +24,10 @@ use crate::{
 
 /// Maximum width of the holder. With a wider column the duration would be too far to the right.
 const HOLDER_WIDTH: usize = 44;
+/// Minimum width of the holder for the state of its socket, such as `UNCONNECTED postgres[1402]`.
+const WITH_STATE: usize = 26;
+/// Minimum width of a name that is cut.
+const LEAST_NAME: usize = 3;
 
 /// Draws all that is known of each attempt; `rows` includes the rule and the header.
 pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
@@ -38,7 +45,7 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u1
     );
     column.text(&header, Role::Dim);
     for (entry, result) in entries.iter().zip(&results) {
-        let holder = first_fitting(&holder(entry, sight.processes), holder_width, column.theme);
+        let holder = holder(entry, sight.processes, holder_width, column.theme);
         let took = took(entry.attempt.took, column.theme);
         let [plain, colored] = styles(sight, entry, column.theme);
         let secondary = column.theme.style(Role::Dim);
@@ -64,13 +71,13 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16
     for entry in &entries {
         let room = column.width().saturating_sub(11);
         let words = match entry.attempt.refusal {
-            None => vec!["allocated".to_owned()],
+            None => "allocated".to_owned(),
             Some(refusal) if entry.attempt.outcome() != Outcome::InUse => {
-                vec![refusal.errno.to_string(), format!("errno {}", refusal.errno.0)]
+                let words = [refusal.errno.to_string(), format!("errno {}", refusal.errno.0)];
+                first_fitting(&words, room, column.theme)
             }
-            Some(_) => holder(entry, sight.processes),
+            Some(_) => holder(entry, sight.processes, room, column.theme),
         };
-        let words = first_fitting(&words, room, column.theme);
         let [plain, colored] = styles(sight, entry, column.theme);
         let sign = sign(entry, column.theme);
         column.line([
@@ -95,12 +102,11 @@ pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: 
         result(entry, theme)
     );
     let took = took(entry.attempt.took, theme);
-    let names = holder(entry, processes);
-    if names.is_empty() {
-        return format!("{start} · {took}");
-    }
     let room = width.saturating_sub(start.width() + took.width() + 6);
-    format!("{start} · {} · {took}", first_fitting(&names, room, theme))
+    match holder(entry, processes, room, theme) {
+        holder if holder.is_empty() => format!("{start} · {took}"),
+        holder => format!("{start} · {holder} · {took}"),
+    }
 }
 
 fn heading(sight: AllocateContext<'_>) -> (String, String) {
@@ -110,7 +116,7 @@ fn heading(sight: AllocateContext<'_>) -> (String, String) {
     if allocation.is_sampled() {
         return ("Log · sample".to_owned(), format!("allocation {}", notation::grouped(number)));
     }
-    let limit = notation::grouped(allocation.options().max_attempts);
+    let limit = notation::counted(allocation.options().max_attempts, "attempt");
     (format!("Allocation {}", notation::grouped(number)), format!("at most {limit}"))
 }
 
@@ -154,50 +160,60 @@ fn result(entry: &LogEntry, theme: &Theme) -> String {
     }
 }
 
-/// Returns the wordings of the holder, longest first.
-fn holder(entry: &LogEntry, processes: &ProcessTable) -> Vec<String> {
-    let name = |pid: u32| {
-        processes.get(pid).map_or_else(|| format!("pid {pid}"), |p| format!("{}[{pid}]", p.name))
-    };
-    let short =
-        |pid: u32| processes.get(pid).map_or_else(|| format!("pid {pid}"), |p| p.name.to_string());
+/// Returns the holder of the port in at most `room` columns; empty if there is none. Whether the
+/// state is included depends on the room only, so that all lines have the same form.
+fn holder(entry: &LogEntry, processes: &ProcessTable, room: usize, theme: &Theme) -> String {
+    let fit = |wordings: &[String]| first_fitting(wordings, room, theme);
     let (state, who) = match entry.holder {
-        HolderSeen::NoneNeeded => return Vec::new(),
+        HolderSeen::NoneNeeded => return String::new(),
         HolderSeen::NoneChosen => {
-            return ["the kernel found none", "kernel found none", "none found", "none"]
-                .map(str::to_owned)
-                .into();
+            let words = ["the kernel found none", "kernel found none", "none found", "none"];
+            return fit(&words.map(str::to_owned));
         }
-        HolderSeen::Us => return vec!["held by this run".to_owned(), "held here".to_owned()],
-        HolderSeen::NotSeenYet | HolderSeen::NotSeen => return vec!["not seen".to_owned()],
+        HolderSeen::Us => return fit(&["held by this run", "held here"].map(str::to_owned)),
+        HolderSeen::NotSeenYet | HolderSeen::NotSeen => return fit(&["not seen".to_owned()]),
         HolderSeen::Socket { state, who } => (state, who),
     };
+    let before = if room < WITH_STATE { String::new() } else { format!("{state} ") };
+    let name = |pid: u32| process(pid, processes).to_string();
     match who {
-        Who::Process { pid, others: 0 } => {
-            vec![format!("{state} {}", name(pid)), name(pid), short(pid)]
+        Who::Process { pid, others } => {
+            let after = if others == 0 { String::new() } else { format!(" +{others}") };
+            let room = room.saturating_sub(before.width() + after.width());
+            format!("{before}{}{after}", shortened(pid, processes, room, theme))
         }
-        Who::Process { pid, others } => vec![
-            format!("{state} {} +{others}", name(pid)),
-            format!("{} +{others}", name(pid)),
-            format!("{} +{others}", short(pid)),
-            short(pid),
-        ],
-        Who::Departed { pid } => {
-            vec![format!("{state} kernel, was {}", name(pid)), state.to_string()]
+        Who::Departed { pid } => fit(&[
+            format!("{state} kernel, was {}", name(pid)),
+            format!("{state} kernel"),
+            state.to_string(),
+        ]),
+        Who::Backlog { pid } => fit(&[
+            format!("{state} backlog of {}", name(pid)),
+            format!("backlog of {}", name(pid)),
+            "backlog".to_owned(),
+        ]),
+        Who::Kernel => fit(&[format!("{state} kernel"), state.to_string()]),
+        Who::Hidden => fit(&[format!("{before}owner hidden"), "hidden".to_owned()]),
+        Who::Nobody => fit(&[format!("{state} no owner"), state.to_string()]),
+        Who::NotAsked => fit(&[state.to_string()]),
+    }
+}
+
+fn process(pid: u32, processes: &ProcessTable) -> NamedProcess<'_> {
+    NamedProcess { name: processes.get(pid).map(|process| &process.name), pid }
+}
+
+/// Formats a process in at most `room` columns. Cuts the name, because the pid is more exact.
+fn shortened(pid: u32, processes: &ProcessTable, room: usize, theme: &Theme) -> String {
+    let process = process(pid, processes);
+    let whole = process.to_string();
+    let number = format!("[{pid}]");
+    let left = room.saturating_sub(number.width());
+    match process.name {
+        Some(name) if whole.width() > room && left >= LEAST_NAME => {
+            first_fitting(&[name.to_string()], left, theme) + &number
         }
-        Who::Backlog { pid } => {
-            vec![
-                format!("{state} backlog of {}", name(pid)),
-                format!("backlog of {}", short(pid)),
-                state.to_string(),
-            ]
-        }
-        Who::Kernel => vec![format!("{state} kernel"), state.to_string()],
-        Who::Hidden => {
-            vec![format!("{state} owner hidden"), "owner hidden".to_owned(), "hidden".to_owned()]
-        }
-        Who::Nobody => vec![format!("{state} no owner"), state.to_string()],
-        Who::NotAsked => vec![state.to_string()],
+        _ => first_fitting(&[whole, format!("pid {pid}")], room, theme),
     }
 }
 

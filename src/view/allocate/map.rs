@@ -134,7 +134,7 @@ impl<'a> AttemptMap<'a> {
                 badge(&digit, Role::Collision, fade, at, theme, buffer);
             }
             Mark::Won { fade: 0 } if self.allocation.speed() <= Speed::Four => {
-                let after = self.tries_of_scan(port);
+                let after = self.attempts_of_scan(port);
                 call_out(port, &after, at, pane, theme, buffer);
             }
             Mark::Won { fade } => {
@@ -158,10 +158,10 @@ impl<'a> AttemptMap<'a> {
 
     /// Returns the number of attempts of a finished sequential scan, because its marks show only
     /// the first one as a digit.
-    fn tries_of_scan(&self, port: u16) -> String {
+    fn attempts_of_scan(&self, port: u16) -> String {
         let ended = self.allocation.last().filter(|ended| ended.port == Some(port));
-        let tries = ended.filter(|ended| self.allocation.is_scan() && ended.attempts > 1);
-        tries.map_or_else(String::new, |ended| {
+        let scan = ended.filter(|ended| self.allocation.is_scan() && ended.attempts > 1);
+        scan.map_or_else(String::new, |ended| {
             format!(" after {}", notation::grouped(ended.attempts))
         })
     }
@@ -179,7 +179,7 @@ impl<'a> AttemptMap<'a> {
             let (digits, words) = if self.allocation.is_scan() {
                 ("1+", " first, later attempts refused")
             } else {
-                (theme.glyph("1…9+", "1..9+"), " nth attempt refused")
+                (theme.glyph("1…9+", "1..9+"), " attempt n refused")
             };
             let badge = theme.badge(Role::Collision);
             parts.push(vec![Span::styled(digits, badge), Span::raw(words)]);

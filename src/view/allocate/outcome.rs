@@ -8,7 +8,11 @@ use crate::{
     domain::notation,
     view::{
         Role, Theme,
-        allocate::{AllocateContext, column::TextColumn, log},
+        allocate::{
+            AllocateContext,
+            column::{TextColumn, first_fitting},
+            log,
+        },
         words,
     },
 };
@@ -40,11 +44,14 @@ pub fn short(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(Strin
     let Some(last) = allocation.last().filter(|_| !is_blurred(allocation)) else {
         return Vec::new();
     };
-    let attempts = notation::grouped(last.attempts);
-    vec![match last.port {
-        Some(port) => (format!("{} {port} after {attempts}", theme.glyph("✓", "OK")), Role::Ok),
-        None => (format!("{} gave up after {attempts}", theme.glyph("✗", "!!")), Role::Critical),
-    }]
+    let (start, role) = match last.port {
+        Some(port) => (format!("{} {port} after", theme.glyph("✓", "OK")), Role::Ok),
+        None => (format!("{} failed after", theme.glyph("✗", "!!")), Role::Critical),
+    };
+    let count = notation::grouped(last.attempts);
+    let wordings = [notation::counted(last.attempts, "attempt"), count];
+    let wordings = wordings.map(|attempts| format!("{start} {attempts}"));
+    vec![(first_fitting(&wordings, width, theme), role)]
 }
 
 /// Returns whether single attempts and allocations are too fast to read.
@@ -59,8 +66,8 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
     if is_blurred(allocation) && figures.failures > 0 {
         let (failed, all) =
             (notation::grouped(figures.failures), notation::grouped(figures.finished()));
-        let start = format!("{sign} {failed} of {all} allocations gave up");
-        return wrapped(&gave_up(allocation, start), width);
+        let start = format!("{sign} {failed} of {all} allocations failed");
+        return wrapped(&failure(allocation, start), width);
     }
     match allocation.last() {
         Some(last) if !is_blurred(allocation) => {
@@ -70,10 +77,10 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
                 return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
             }
             let start = match last.attempts {
-                0 => format!("{sign} gave up: the strategy found no port to try"),
-                _ => format!("{sign} gave up after {attempts}"),
+                0 => format!("{sign} failed: the strategy found no port to try"),
+                _ => format!("{sign} failed after {attempts}"),
             };
-            wrapped(&gave_up(allocation, start), width)
+            wrapped(&failure(allocation, start), width)
         }
         _ => Vec::new(),
     }
@@ -94,8 +101,8 @@ fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
     lines.into_iter().map(|line| (line, Role::Critical)).collect()
 }
 
-/// Describes an allocation that gave up. Never says "no free port", because that was not checked.
-fn gave_up(allocation: &Allocation, start: String) -> Vec<String> {
+/// Describes a failed allocation. Never says "no free port", because that was not checked.
+fn failure(allocation: &Allocation, start: String) -> Vec<String> {
     let mut parts = vec![start];
     if let Some(ground) = allocation.ground() {
         let (free, all) = (notation::grouped(ground.free()), notation::grouped(ground.candidates));

@@ -13,6 +13,8 @@ use crate::{
 };
 
 const WIDTH: u16 = 66;
+/// Minimum width of the names in a settings panel, with a gap.
+const LEAST_NAMES: usize = 11;
 
 pub fn render(panel: &ActivePanel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match panel {
@@ -23,7 +25,7 @@ pub fn render(panel: &ActivePanel, theme: &Theme, area: Rect, buffer: &mut Buffe
                 let typed = settings.typed().filter(|_| is_here);
                 SettingRow { name: field.name(), value: settings.value(field), typed, is_here }
             };
-            let words = "a change starts a new run and releases the held ports";
+            let words = "Changing a setting starts a new run and releases the held ports";
             fields(&Field::EACH.map(row), settings.error(), words, &mut column);
         }
         ActivePanel::ConfirmSpeed(speed) => confirm(*speed, theme, area, buffer),
@@ -55,11 +57,13 @@ pub fn fields(
     column: &mut TextColumn<'_>,
 ) {
     let theme = column.theme;
+    let names = rows.iter().map(|row| row.name.len() + 1).max().unwrap_or(0).max(LEAST_NAMES);
     for SettingRow { name, value, typed, is_here } in rows {
-        let label = format!("{} {name:<11}", if *is_here { theme.glyph("❯", ">") } else { " " });
+        let pointer = if *is_here { theme.glyph("❯", ">") } else { " " };
+        let label = format!("{pointer} {name:<names$}");
         let style = if *is_here { theme.style(Role::Selected) } else { theme.style(Role::Text) };
         let value = typed.map_or_else(|| value.clone(), |typed| format!("{typed}_"));
-        let room = column.width().saturating_sub(13);
+        let room = column.width().saturating_sub(2 + names);
         column.line([Span::styled(label, style), Span::styled(format!("{value:<room$}"), style)]);
     }
     column.blank();
@@ -67,19 +71,28 @@ pub fn fields(
         Some(error) => column.text(error, Role::Critical),
         None => column.text(words, Role::Dim),
     }
-    let keys: &[(&str, &str)] = match rows.iter().find_map(|row| row.typed) {
-        Some(_) => &[("Enter", "apply"), ("Esc", "cancel")],
-        None => {
-            &[("Up Down", "field"), ("Left Right", "change"), ("digits", "type"), ("Esc", "close")]
-        }
-    };
-    hints(keys, column);
+    setting_keys(rows.iter().any(|row| row.typed.is_some()), column);
+}
+
+/// Draws the keys of a settings panel.
+pub fn setting_keys(is_typing: bool, column: &mut TextColumn<'_>) {
+    if is_typing {
+        hints(&[("Enter", "apply"), ("Esc", "cancel")], column);
+        return;
+    }
+    let keys = [
+        ("Up Down", "field"),
+        ("Left Right", "change"),
+        ("0-9", "enter a value"),
+        ("Esc", "close"),
+    ];
+    hints(&keys, column);
 }
 
 pub fn question(speed: Speed, column: &mut TextColumn<'_>) {
     let words = match speed {
         Speed::Thousand => "At 1k/s, up to 1,000 ports per second are tried.",
-        _ => "At max, as many ports as this machine can try.",
+        _ => "At max, as many ports are tried as this machine allows.",
     };
     for line in [
         "Others may use this machine. Each attempt binds a port for a",
@@ -90,7 +103,7 @@ pub fn question(speed: Speed, column: &mut TextColumn<'_>) {
         column.text(line, Role::Text);
     }
     column.blank();
-    column.text("Asked once; the answer is valid until portscope exits.", Role::Dim);
+    column.text("After y, portscope does not ask again until it exits.", Role::Dim);
     hints(&[("y Enter", "go faster"), ("n Esc", "stay at 20/s")], column);
 }
 
@@ -99,7 +112,7 @@ pub fn hints(keys: &[(&str, &str)], column: &mut TextColumn<'_>) {
     let mut spans = Vec::new();
     for (key, does) in keys {
         spans.push(Span::styled((*key).to_owned(), accent));
-        spans.push(Span::raw(format!(" {does}   ")));
+        spans.push(Span::raw(format!(" {does}  ")));
     }
     column.line(spans);
 }

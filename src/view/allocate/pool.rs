@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     app::{
         RowsPerLine,
-        pool::{Leasing, PoolField, Priority},
+        pool::{Leasing, PoolField, PoolSettingsPanel, Priority},
     },
     domain::{ProcessTable, Text},
     view::{
@@ -48,7 +48,8 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
         areas.outcome.height -= areas.legend.height;
     }
     title(scene, theme, areas.title, buffer);
-    TextColumn::new(theme, areas.setup, buffer).text(&facts::terms(leasing), Role::Text);
+    let mut setup = TextColumn::new(theme, areas.setup, buffer);
+    setup.text(&facts::terms(leasing, setup.width()), Role::Text);
     if let (Some(grid), Some(scan)) = (&grid, sight.scan) {
         let map = LeaseMap { leasing, grid };
         map.render(scan, sight.allocation.options().protocols, theme, areas.map, buffer);
@@ -56,8 +57,9 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
     } else if sight.scan.is_none() && areas.class > Room::Tiny {
         TextColumn::new(theme, areas.map, buffer).text("no scan yet", Role::Dim);
     }
-    // There is nothing else below the map.
-    let height = area.bottom().saturating_sub(areas.outcome.height + areas.facts.y);
+    // The facts end above the legend, if that has the full width, or above the notice.
+    let bottom = if areas.class == Room::Small { areas.legend.y } else { areas.outcome.y };
+    let height = bottom.saturating_sub(areas.facts.y);
     let facts = Rect { height: height.max(areas.facts.height), ..areas.facts };
     let mut column = TextColumn::new(theme, facts.intersection(area), buffer);
     match areas.class {
@@ -75,16 +77,19 @@ pub fn render(scene: Scene<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) 
         }
     }
     notice(leasing, &mut TextColumn::new(theme, areas.outcome, buffer));
-    if let Some(settings) = leasing.panel() {
-        let row = |field: PoolField| {
-            let is_here = field == settings.field();
-            let typed = settings.typed().filter(|_| is_here);
-            SettingRow { name: field.name(), value: settings.value(field), typed, is_here }
-        };
-        let mut column = panel::open("Settings of the pool", 12, theme, area, buffer);
-        let words = "other bands or quarantine open a new pool and end all leases";
-        panel::fields(&PoolField::EACH.map(row), settings.error(), words, &mut column);
+    if let Some(options) = leasing.panel() {
+        settings(options, &mut panel::open("Settings of the pool", 12, theme, area, buffer));
     }
+}
+
+fn settings(settings: &PoolSettingsPanel, column: &mut TextColumn<'_>) {
+    let row = |field: PoolField| {
+        let is_here = field == settings.field();
+        let typed = settings.typed().filter(|_| is_here);
+        SettingRow { name: field.name(), value: settings.value(field), typed, is_here }
+    };
+    let words = "Changing a setting other than the holder ends all leases";
+    panel::fields(&PoolField::EACH.map(row), settings.error(), words, column);
 }
 
 /// Draws where the ports are bound, which ports they are, and the lease holder.

@@ -2,6 +2,7 @@
 //! Does not change them.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::allocation::{Allocation, AllocatorRow, OccupancyCounts, Site, Speed},
@@ -13,6 +14,7 @@ use crate::{
             column::{TextColumn, fitted},
         },
         heatmap::bar,
+        words,
     },
 };
 
@@ -25,11 +27,13 @@ pub fn line(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buf
     let mut column = TextColumn::new(theme, area, buffer);
     let mut spans = speeds(allocation, theme);
     let used: usize = spans.iter().map(Span::width).sum();
-    let hold = format!("hold {}", hold_words(allocation));
+    let room = column.width().saturating_sub(used + 3);
     let attempts = notation::counted(allocation.options().max_attempts, "attempt");
     let seed = format!("seed {}", allocation.options().seed);
-    let parts = [pace(allocation), &hold, &seed, &attempts];
-    let rest = fitted(&parts, column.width().saturating_sub(used + 3));
+    let [long, short] = hold_words(allocation);
+    let whole = [pace(allocation), &long, &seed, &attempts].join(" · ");
+    let hold = if whole.width() <= room { long } else { short };
+    let rest = fitted(&[pace(allocation), &hold, &seed, &attempts], room);
     spans.push(Span::raw(if rest.is_empty() { "" } else { " · " }));
     spans.push(Span::raw(rest));
     column.line(spans);
@@ -38,7 +42,7 @@ pub fn line(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buf
 pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let allocation = sight.allocation;
     let options = allocation.options();
-    column.rule("Setup", "o");
+    column.rule("Setup", "o: change");
     let address = match options.address {
         Some(address) => format!("on {address}"),
         None => "on all addresses".to_owned(),
@@ -46,12 +50,13 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     let (protocols, range) = (options.protocols.name(), options.range.to_string());
     let attempts = notation::counted(options.max_attempts, "attempt");
     let room = column.width().saturating_sub(LABEL);
-    let seeds = ["(r repeats this run)", "(r: again)", ""]
+    let seeds = ["(r restarts with it)", "(r: restart)", ""]
         .map(|again| format!("seed {} {again}", options.seed).trim_end().to_owned());
     let fits = |seed: &&String| attempts.len() + 3 + seed.len() <= room;
     let seed = seeds.iter().find(fits).map_or("", String::as_str);
-    label("target", &fitted(&site(sight), room), column);
-    label("strategy", &strategy(allocation.row(), room), column);
+    let target = site(sight).into_iter().find(|words| words.len() <= room).unwrap_or_default();
+    label("target", target, column);
+    label("strategy", &strategy(allocation.row(), room, column.theme), column);
     label("ports", &fitted(&[protocols, &range, &address], room), column);
     occupancy(allocation, column);
     label("limit", &fitted(&[&attempts, seed], room), column);
@@ -66,24 +71,32 @@ fn label(label: &str, value: &str, column: &mut TextColumn<'_>) {
     column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
 }
 
-/// Returns the strategy's name, and as many clauses of its summary as fit.
-fn strategy(row: &AllocatorRow, room: usize) -> String {
+/// Returns the strategy's name, and as many clauses of its summary as fit. If these leave more than
+/// a quarter of the room empty, cuts the summary between two words instead.
+fn strategy(row: &AllocatorRow, room: usize, theme: &Theme) -> String {
+    let left = room.saturating_sub(row.name.len() + 3);
     let ends = row.summary.rmatch_indices([',', ':', '(']).map(|(end, _)| end);
     let ends = [row.summary.len()].into_iter().chain(ends);
     let mut clauses = ends.filter_map(|end| row.summary.get(..end)).map(str::trim_end);
-    let fits = |clauses: &&str| row.name.len() + 3 + clauses.len() <= room;
-    fitted(&[row.name, clauses.find(fits).unwrap_or_default()], room)
+    let clauses = clauses.find(|clauses| clauses.len() <= left).unwrap_or_default();
+    if clauses.len() == row.summary.len() || clauses.len() * 4 >= left * 3 {
+        return fitted(&[row.name, clauses], room);
+    }
+    let lines = words::wrapped(row.summary, left.saturating_sub(1));
+    let first = lines.first().map_or("", |line| line.trim_end_matches([',', ':', '(']));
+    let mark = theme.glyph("…", "~");
+    fitted(&[row.name, &format!("{first}{mark}")], room)
 }
 
-/// Returns the target, and the keys that change it.
+/// Returns the wordings for the target and the keys that change it, longest first.
 fn site(sight: AllocateContext<'_>) -> [&'static str; 2] {
     let machine = sight.scan.map(|scan| &scan.snapshot.machine);
     match (sight.allocation.site(), machine.map(|m| (m.kind, m.is_isolated))) {
-        (Site::Simulated { .. }, _) => ["simulated", "- =: occupancy, t: real"],
+        (Site::Simulated { .. }, _) => ["simulated (t: real; - =: occupancy)", "simulated"],
         (Site::Machine, Some((MachineKind::Live, true))) => {
-            ["this network namespace", "t: simulated"]
+            ["this network namespace (t: simulated)", "this network namespace"]
         }
-        (Site::Machine, _) => ["this machine", "t: simulated"],
+        (Site::Machine, _) => ["this machine (t: simulated)", "this machine"],
     }
 }
 
@@ -143,16 +156,7 @@ fn gauge(ground: OccupancyCounts, width: usize, theme: &Theme) -> [Span<'static>
 fn hold(allocation: &Allocation, room: usize) -> String {
     let switch = if allocation.keeps_what_it_wins() { "on" } else { "off" };
     let held = allocation.held();
-    let count = match allocation.hold_limit() {
-        Some(most) => {
-            format!(
-                "{} of at most {} held",
-                notation::grouped(held.len() as u64),
-                notation::grouped(most)
-            )
-        }
-        None => String::new(),
-    };
+    let count = allocation.hold_limit().map_or_else(String::new, |_| held_ports(allocation));
     let start = fitted(&[switch, &count], room);
     let mut ports = String::new();
     for (index, port) in held.iter().enumerate() {
@@ -168,15 +172,21 @@ fn hold(allocation: &Allocation, room: usize) -> String {
     if ports.is_empty() { start } else { format!("{start} ·{ports}") }
 }
 
-/// Describes in few words whether allocated ports are held.
-pub fn hold_words(allocation: &Allocation) -> String {
-    let switch = if allocation.keeps_what_it_wins() { "on" } else { "off" };
-    match (allocation.held().len() as u64, allocation.hold_limit()) {
-        (0, _) => switch.to_owned(),
-        (count, Some(most)) => {
-            format!("{switch}, {} of {} held", notation::grouped(count), notation::grouped(most))
-        }
-        (count, None) => format!("{switch}, {} held", notation::grouped(count)),
+/// Describes whether allocated ports are held, in a long and a short wording.
+pub fn hold_words(allocation: &Allocation) -> [String; 2] {
+    let count = allocation.held().len() as u64;
+    if count == 0 && !allocation.keeps_what_it_wins() {
+        return ["ports not held", "not held"].map(str::to_owned);
+    }
+    [held_ports(allocation), format!("{} held", notation::grouped(count))]
+}
+
+/// Formats the number of held ports, and the limit if there is one: `19 ports held (limit 1,638)`.
+fn held_ports(allocation: &Allocation) -> String {
+    let count = notation::counted(allocation.held().len() as u64, "port");
+    match allocation.hold_limit() {
+        Some(limit) => format!("{count} held (limit {})", notation::grouped(limit)),
+        None => format!("{count} held"),
     }
 }
 

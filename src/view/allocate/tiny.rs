@@ -1,5 +1,7 @@
 //! Draws the main figures of a run on terminals that are too small for a map.
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::{
     app::allocation::Allocation,
     domain::notation,
@@ -20,8 +22,9 @@ pub fn render(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     for (words, role) in outcome::short(allocation, column.theme, width) {
         column.text(&words, role);
     }
-    let hold = format!("hold {}", setup::hold_words(allocation));
     let pace = format!("{} {}", allocation.speed().name(), setup::pace(allocation));
+    let [long, short] = setup::hold_words(allocation);
+    let hold = if pace.width() + 3 + long.width() <= width { long } else { short };
     for parts in [[pace, hold], figures(allocation), occupancy(allocation), mean(allocation)] {
         let line = fitted(&parts.each_ref().map(String::as_str), width);
         if !line.is_empty() {
@@ -33,7 +36,7 @@ pub fn render(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
 fn figures(allocation: &Allocation) -> [String; 2] {
     let figures = allocation.figures();
     let won = format!("allocated {}", notation::grouped(figures.successes));
-    [won, format!("gave up {}", notation::grouped(figures.failures))]
+    [won, format!("failed {}", notation::grouped(figures.failures))]
 }
 
 fn occupancy(allocation: &Allocation) -> [String; 2] {
@@ -51,7 +54,7 @@ fn mean(allocation: &Allocation) -> [String; 2] {
     let seen = allocation.figures().mean();
     let model = allocation.model().map(|model| model.expected_attempts(allocation.most_attempts()));
     [
-        seen.map_or_else(String::new, |mean| format!("mean {mean:.2} tries")),
+        seen.map_or_else(String::new, |mean| format!("mean {mean:.2} attempts")),
         model.map_or_else(String::new, |mean| format!("expected {mean:.2}")),
     ]
 }

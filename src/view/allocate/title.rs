@@ -63,11 +63,14 @@ pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mu
     let ranged = format!("{strategy} {}", options.range);
     let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
     let limitation = allocation.limitation().unwrap_or_default();
-    let marks = marks(allocation, theme);
+    let [long, short] = marks(allocation, theme);
     // The meaning of a mark is more important than the range, which the map shows, too.
-    let ranged =
-        if ranged.width() + SEPARATOR.width() + marks.width() <= room { ranged } else { strategy };
-    let rest = fitted(&[&ranged, marks, limitation, &address], room);
+    let wordings = [(&ranged, long), (&ranged, short), (&strategy, long)];
+    let fits = |(ports, marks): &(&String, &str)| {
+        ports.width() + SEPARATOR.width() + marks.width() <= room
+    };
+    let (ports, marks) = wordings.into_iter().find(fits).unwrap_or((&strategy, short));
+    let rest = fitted(&[ports, marks, limitation, &address], room);
     let separator = if place.is_empty() || rest.is_empty() { "" } else { SEPARATOR };
     line.line([
         Span::styled(name, theme.style(Role::Accent)),
@@ -79,13 +82,16 @@ pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mu
 
 const SEPARATOR: &str = " · ";
 
-fn marks(allocation: &Allocation, theme: &Theme) -> &'static str {
+/// Returns the meaning of a mark on the map, in a long and a short wording.
+fn marks(allocation: &Allocation, theme: &Theme) -> [&'static str; 2] {
     match allocation.speed() {
-        Speed::Thousand if theme.has_color() => "flash: 1 try",
-        Speed::Thousand => theme.glyph("× ◆: 1 try", "x *: 1 try"),
-        Speed::Max if theme.has_color() && !theme.ascii => "colour: tries/s",
-        Speed::Max => "density: tries/s",
-        _ if allocation.is_scan() => "1: first try, +: later ones",
-        _ => "digit: nth try",
+        Speed::Thousand if theme.has_color() => ["flash: an attempt", "flash: attempt"],
+        Speed::Thousand => {
+            theme.glyph(["× ◆: an attempt", "× ◆: attempt"], ["x *: an attempt", "x *: attempt"])
+        }
+        Speed::Max if theme.has_color() && !theme.ascii => ["colour: attempts/s"; 2],
+        Speed::Max => ["density: attempts/s"; 2],
+        _ if allocation.is_scan() => ["1: first attempt, +: later ones", "1: first, +: later"],
+        _ => ["digit: number of the attempt", "digit: nth attempt"],
     }
 }

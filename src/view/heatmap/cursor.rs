@@ -55,7 +55,7 @@ fn arrows(at: Position, is_upper: Option<bool>, theme: &Theme, pane: &Pane, buff
     let arrows = theme.glyph(["❯", "❮"], [">", "<"]);
     for (x, glyph) in [(at.x.wrapping_sub(1), arrows[0]), (at.x + 1, arrows[1])] {
         let Some(cell) = buffer.cell_mut((x, at.y)) else { continue };
-        let ground = match is_upper {
+        let background = match is_upper {
             _ if !pane.cells.contains(Position::new(x, at.y)) => Color::Reset,
             None => cell.bg,
             Some(is_upper) => {
@@ -63,6 +63,6 @@ fn arrows(at: Position, is_upper: Option<bool>, theme: &Theme, pane: &Pane, buff
                 if is_upper { upper } else { lower }.unwrap_or(Color::Reset)
             }
         };
-        cell.set_symbol(glyph).set_style(theme.style(Role::Cursor).bg(ground));
+        cell.set_symbol(glyph).set_style(theme.style(Role::Cursor).bg(background));
     }
 }

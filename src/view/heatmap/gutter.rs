@@ -4,15 +4,16 @@ use ratatui::{buffer::Buffer, style::Style};
 
 use crate::{
     app::Grid,
-    domain::{PortRange, notation, port::IANA_DYNAMIC},
+    domain::{
+        PortRange, notation,
+        port::{self, IANA_DYNAMIC},
+    },
     view::{
         Role, Theme,
         heatmap::{BAR, Heatmap, Pane, put},
     },
 };
 
-/// First ports of IANA's registered and dynamic ranges (RFC 6335, section 6), and the last port.
-const BORDERS: [u16; 3] = [1024, 49_152, 65_535];
 /// Width at the right of a bar for a gap and a number of up to five digits.
 const COUNT_WIDTH: u16 = 7;
 
@@ -44,17 +45,22 @@ pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer
     }
 }
 
-/// Returns the label of a line and its style. The label is the line's first port, unless the line
-/// contains an end of the range or a port of `BORDERS`; then it is that port.
+/// Returns the label of a line and its style. The label is the first port of the line, to which the
+/// offsets of the axis are added. A line that begins or ends in the middle of its rows, at an end
+/// of the range or at the last port of all, has the number of that port instead.
 fn row_label(map: &Heatmap<'_>, line: u16, ports: PortRange, theme: &Theme) -> (u32, Style) {
+    let rows = map.grid.rows_per_line().count();
+    let first = map.grid.row_start(line * rows);
+    let last = first + map.grid.row_length() * u32::from(rows) - 1;
+    let is_cut_at = |port: u16| {
+        let number = u32::from(port);
+        (port == ports.first() && number > first) || (port == ports.last() && number < last)
+    };
     let ends = [map.bracket.first(), map.bracket.last()];
-    let borders = BORDERS.into_iter().filter(|_| !ports.contains(0));
-    let border = borders.into_iter().find(|&border| ports.contains(border));
-    let row = line * map.grid.rows_per_line().count();
-    match (ends.into_iter().find(|&end| ports.contains(end)), border) {
-        (Some(end), _) => (u32::from(end), theme.style(Role::Accent)),
-        (None, Some(border)) => (u32::from(border), theme.style(Role::Text)),
-        (None, None) => (map.grid.row_start(row), theme.style(Role::Dim)),
+    match ends.into_iter().find(|&end| is_cut_at(end)) {
+        Some(end) => (u32::from(end), theme.style(Role::Accent)),
+        None if is_cut_at(port::ALL.last()) => (port::ALL.last().into(), theme.style(Role::Text)),
+        None => (first, theme.style(Role::Dim)),
     }
 }
 

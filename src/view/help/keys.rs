@@ -88,8 +88,8 @@ fn entry(command: &KeyCommand, paper: &Paper, keys: Keys, width: usize) -> KeyGr
         return std::iter::once(Line::from(key)).chain(below).collect();
     }
     // Wraps the sentence with a placeholder of the key's width in front of it.
-    let stand_in = format!("{} ", "_".repeat(start - 1));
-    let text = format!("{stand_in}{}", command.help);
+    let placeholder = format!("{} ", "_".repeat(start - 1));
+    let text = format!("{placeholder}{}", command.help);
     let mut pieces = words::wrapped(&text, width).into_iter();
     let first = pieces.next().unwrap_or_default();
     let sentence: String = first.chars().skip(start).collect();

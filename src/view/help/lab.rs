@@ -4,7 +4,7 @@ use ratatui::{style::Style, text::Span};
 
 use super::{
     sheet::MarkRow,
-    states::{available, occupied},
+    states::{free, occupied},
 };
 use crate::view::{Role, Theme};
 
@@ -21,9 +21,9 @@ pub fn marks(theme: &Theme) -> Vec<MarkRow> {
             .marked(badge("1", Role::Collision)),
         MarkRow::new("allocated", "the run ended here, with this port")
             .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
-        MarkRow::new("in use", "occupied in this run; the next run has other ports")
+        MarkRow::new("in use", "in this run; in the next run, other ports are in use")
             .marked(occupied(theme)),
-        MarkRow::new("available", "free: a strategy may get it").marked(available(theme)),
+        MarkRow::new("free", "a strategy may get it").marked(free(theme)),
         MarkRow::new("measured", "each strategy has a shape and a colour").marked(shape),
         MarkRow::new("expected", "value of the model, if there is one; dots on the curve")
             .marked(plain("◇", "+")),

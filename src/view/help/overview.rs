@@ -2,18 +2,28 @@
 
 use ratatui::text::Span;
 
-use super::sheet::MarkRow;
-use crate::view::{Role, Theme};
+use super::{Paper, sheet::MarkRow};
+use crate::view::Role;
 
-pub fn figures(theme: &Theme) -> Vec<MarkRow> {
+pub fn figures(paper: &Paper) -> Vec<MarkRow> {
+    let theme = paper.theme;
     let tick = Span::styled(format!(" {} ", theme.glyph('╎', '|')), theme.style(Role::Dim));
+    let least = theme.glyph("≥", ">=");
+    let is_even = paper.app.ephemeral().first().is_multiple_of(2);
+    let parity = if is_even { "even" } else { "odd" };
     vec![
-        MarkRow::new("used", "local ports in use to this destination, of those usable"),
-        MarkRow::new("left", "ports that a new connection to it can still get"),
+        MarkRow::new("in use", "share of usable local ports in use to the destination"),
+        MarkRow::new(
+            "left",
+            format!("ports that a new connection can still get; {least}: at least"),
+        ),
         MarkRow::new("rate", "change of the ports in use per second"),
         MarkRow::new("full in", "forecast at this rate, only while the use grows"),
-        MarkRow::new("even, odd", "the half that connect() tries first; it is slow when full"),
-        MarkRow::new("70 %, 85 %", "of the ports in use: warning and critical").marked(tick),
-        MarkRow::new("peak", "most TIME-WAIT ports freed in one second of the next 60"),
+        MarkRow::new(
+            format!("{parity} free"),
+            format!("connect() tries {parity} ports first; slower when none is left"),
+        ),
+        MarkRow::new("70 %, 85 %", "share of ports in use: warning and critical").marked(tick),
+        MarkRow::new("TIME-WAIT", "chart, map: ports in no other state; owners: all such ports"),
     ]
 }

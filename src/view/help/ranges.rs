@@ -27,13 +27,13 @@ pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
     let scanned = paper.app.scan().map(|scan| &scan.snapshot.ephemeral);
     let ephemeral = scanned.unwrap_or(&default);
     let table = Sheet { paper, marks: 0, names: NAMES + PORTS };
-    let calls = Sheet { paper, marks: 0, names: NAMES };
+    let call_table = Sheet { paper, marks: 0, names: NAMES };
     stack(
         vec![
             words::wrapped(EPHEMERAL, paper.width).into_iter().map(Line::raw).collect(),
             table.lines(&ranges(ephemeral, scanned.is_some())),
             std::iter::once(heading("What Linux does with them", paper.theme))
-                .chain(calls.lines(&doings(ephemeral)))
+                .chain(call_table.lines(&calls(ephemeral)))
                 .collect(),
         ],
         paper,
@@ -73,7 +73,7 @@ fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
     ]
 }
 
-fn doings(ephemeral: &Ephemeral) -> Vec<MarkRow> {
+fn calls(ephemeral: &Ephemeral) -> Vec<MarkRow> {
     let (first, second) = match ephemeral.range.first() % 2 {
         0 => ("even", "odd"),
         _ => ("odd", "even"),

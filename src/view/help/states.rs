@@ -6,7 +6,7 @@ use ratatui::{
 };
 
 use super::{
-    Paper, lab, overview,
+    Paper, lab, overview, pool,
     sheet::{MarkRow, Sheet, stack},
 };
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
 const MARKS: usize = 4;
 /// Width of `SYN-RECEIVED` and a blank.
 const NAMES: usize = 13;
+/// Width of `lens` and a blank.
+const LENS_MARKS: usize = 5;
 
 pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
     let full = page(paper, LENSES.iter().map(|row| row.lens));
@@ -33,17 +35,22 @@ pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
 
 fn page(paper: &Paper, lenses: impl Iterator<Item = Lens>) -> Vec<Line<'static>> {
     let sheet = Sheet { paper, marks: MARKS, names: NAMES };
+    let lens_sheet = Sheet { marks: LENS_MARKS, names: MARKS + NAMES - LENS_MARKS, ..sheet };
     let theme = paper.theme;
     let groups = match paper.app.screen() {
         Screen::Overview => vec![
-            sheet.lines(&overview::figures(theme)),
+            sheet.lines(&overview::figures(paper)),
             sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
         ],
         Screen::Map => vec![
             sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
             sheet.lines(&free_ports(paper)),
             sheet.lines(&reading(theme)),
-            sheet.lines(&lenses.map(of_lens).collect::<Vec<_>>()),
+            lens_sheet.lines(&lenses.map(|lens| of_lens(lens, theme)).collect::<Vec<_>>()),
+        ],
+        Screen::Allocate if paper.app.pool().is_open() => vec![
+            sheet.lines(&pool::marks(theme)),
+            sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
         ],
         Screen::Allocate => vec![
             sheet.lines(&marks(paper)),
@@ -83,7 +90,7 @@ fn meaning(state: State) -> &'static str {
 
 fn free_ports(paper: &Paper) -> Vec<MarkRow> {
     let theme = paper.theme;
-    let free = |role, glyph| {
+    let block = |role, glyph| {
         let style = if theme.has_color() {
             theme.style(Role::Dim).bg(theme.color(role))
         } else {
@@ -98,13 +105,13 @@ fn free_ports(paper: &Paper) -> Vec<MarkRow> {
         start => format!("0-1023, free; below {start} bind() needs CAP_NET_BIND_SERVICE"),
     };
     vec![
-        MarkRow::new("available", "free and in the range: the kernel may choose it")
-            .marked(free(Role::Available, theme.glyph('·', '.'))),
+        MarkRow::new("free", "no socket, in the range: the kernel may choose it")
+            .marked(block(Role::Available, theme.glyph('·', '.'))),
         MarkRow::new("reserved", "skipped by automatic choice; an explicit bind() gets it")
-            .marked(free(Role::Reserved, 'x')),
-        MarkRow::new("system", system).marked(free(Role::System, ' ')),
+            .marked(block(Role::Reserved, 'x')),
+        MarkRow::new("system", system).marked(block(Role::System, ' ')),
         MarkRow::new("outside", "free, not in the range: only an explicit bind() gets it")
-            .marked(free(Role::Outside, ' ')),
+            .marked(block(Role::Outside, ' ')),
     ]
 }
 
@@ -123,10 +130,9 @@ fn reading(theme: &Theme) -> Vec<MarkRow> {
 }
 
 /// Returns the letters that a lens shows on the map.
-fn of_lens(lens: Lens) -> MarkRow {
+fn of_lens(lens: Lens, theme: &Theme) -> MarkRow {
     let letters = match lens {
-        Lens::State => "the letters above; c and C change the lens".to_owned(),
-
+        Lens::State => "letters above; c C next, previous lens".to_owned(),
         Lens::Owner => {
             let last = owner_letter(COLORED_OWNERS as u8 - 1);
             let first = owner_letter(0);
@@ -134,12 +140,12 @@ fn of_lens(lens: Lens) -> MarkRow {
         }
         lens => {
             let categories = lens::categories(lens).iter();
-            let each = categories.map(|category| format!("{} {}", category.letter, category.name));
+            let each = categories.map(|each| format!("{} {}", each.glyph(theme), each.name));
             each.collect::<Vec<_>>().join(", ")
         }
     };
     MarkRow::new(lens.name(), letters)
-        .marked(Span::styled("by", Style::new().add_modifier(Modifier::DIM)))
+        .marked(Span::styled("lens", Style::new().add_modifier(Modifier::DIM)))
 }
 
 /// Returns the marks of the allocator's map and histogram.
@@ -162,9 +168,8 @@ fn marks(paper: &Paper) -> Vec<MarkRow> {
             .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
         MarkRow::new("held", "kept by this run; x, X and quitting release them")
             .marked(badge(theme.glyph("●", "o"), Role::Ok)),
-        MarkRow::new("in use", "used by others; grey, to make attempts visible")
-            .marked(occupied(theme)),
-        MarkRow::new("available", "free; an allocator may get it").marked(available(theme)),
+        MarkRow::new("in use", "by others; grey, to make attempts visible").marked(occupied(theme)),
+        MarkRow::new("free", "an allocator may get it").marked(free(theme)),
         MarkRow::new("expected", "value of the strategy's model, beside the measured one")
             .marked(Span::raw(theme.glyph(" ◇ ", " o "))),
         MarkRow::new("density", "at max speed: attempts per block in the last second")
@@ -185,7 +190,8 @@ pub fn occupied(theme: &Theme) -> Span<'static> {
     }
 }
 
-pub fn available(theme: &Theme) -> Span<'static> {
+/// Returns the mark of free ports on maps of attempts.
+pub fn free(theme: &Theme) -> Span<'static> {
     Span::styled(
         format!(" {} ", theme.glyph('·', '.')),
         Style::new().bg(theme.color(Role::Available)),

@@ -11,34 +11,35 @@ use crate::{
     view::{Role, words},
 };
 
-pub fn lines(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
-    let sockets: Vec<&Socket> = sight.app.sockets_on(sight.port).collect();
-    if sight.app.span().is_some() && room == 1 {
-        return vec![span(sight)];
+pub fn lines(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
+    let sockets: Vec<&Socket> = context.app.sockets_on(context.port).collect();
+    if context.app.span().is_some() && room == 1 {
+        return vec![span(context)];
     }
     let mut lines = Vec::new();
-    if sight.app.span().is_some() {
-        lines.push(span(sight));
+    if context.app.span().is_some() {
+        lines.push(span(context));
     }
     let all = room;
     let room = room.saturating_sub(lines.len() + 1);
     match sockets.first() {
-        Some(first) if room == 0 => lines.push(only(sight, first, sockets.len() - 1)),
-        _ => lines.extend(facts(sight, sockets.len(), 1 + room.saturating_sub(sockets.len()))),
+        Some(first) if room == 0 => lines.push(only(context, first, sockets.len() - 1)),
+        _ => lines.extend(facts(context, sockets.len(), 1 + room.saturating_sub(sockets.len()))),
     }
     let shown = if sockets.len() > room { room.saturating_sub(1) } else { sockets.len() };
     for socket in &sockets[..shown] {
         let mut line = Line::from("  ");
-        line.spans.extend(socket_spans(sight, socket, sight.width.saturating_sub(1)));
+        line.spans.extend(socket_spans(context, socket, context.width.saturating_sub(1)));
         lines.push(line);
     }
     if room > 0 && shown < sockets.len() {
         let more = notation::counted((sockets.len() - shown) as u64, "more socket");
-        lines.push(sight.dim(format!("  +{more}")));
+        lines.push(context.dim(format!("  +{more}")));
     }
-    let seen = seen::lines(&InspectorContext { width: sight.width.saturating_sub(2), ..*sight });
+    let width = context.width.saturating_sub(2);
+    let seen = seen::lines(&InspectorContext { width, ..*context });
     if all >= lines.len() + 2 && seen.len() > 1 {
-        lines.push(sight.dim("  history of this port, in snapshots"));
+        lines.push(context.dim("  history of this port, in snapshots"));
         lines.extend(seen.into_iter().skip(1).map(|mut line| {
             line.spans.insert(0, Span::raw("  "));
             line
@@ -47,56 +48,56 @@ pub fn lines(sight: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// Formats the selected span: ` 40000-40199  200 ports, 57 used, 143 free`.
-fn span(sight: &InspectorContext<'_>) -> Line<'static> {
-    let name = sight.app.span().map(|span| format!(" {span} ")).unwrap_or_default();
-    let room = sight.width.saturating_sub(name.len() + 2);
-    let parts = words::fitted(&range::span_parts(sight), ", ", room);
-    let badge = sight.theme.badge(Role::Cursor);
+/// Formats the selected span: ` 40000-40199  200 ports, 57 in use, 143 free`.
+fn span(context: &InspectorContext<'_>) -> Line<'static> {
+    let name = context.app.span().map(|span| format!(" {span} ")).unwrap_or_default();
+    let room = context.width.saturating_sub(name.len() + 2);
+    let parts = words::fitted(&range::span_parts(context), ", ", room);
+    let badge = context.theme.badge(Role::Cursor);
     Line::from(vec![Span::raw(" "), Span::styled(name, badge), Span::raw(format!(" {parts}"))])
 }
 
-fn number(sight: &InspectorContext<'_>) -> Vec<Span<'static>> {
-    let badge = sight.theme.badge(Role::Cursor);
-    let number = Span::styled(format!(" {} ", sight.port), badge);
+fn number(context: &InspectorContext<'_>) -> Vec<Span<'static>> {
+    let badge = context.theme.badge(Role::Cursor);
+    let number = Span::styled(format!(" {} ", context.port), badge);
     vec![Span::raw(" "), number, Span::raw(" ")]
 }
 
 /// Describes the port itself on at most `room` lines: kind, registered service, block.
-fn facts(sight: &InspectorContext<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
-    let mut first = Line::from(number(sight));
+fn facts(context: &InspectorContext<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
+    let mut first = Line::from(number(context));
     let what = match sockets {
-        0 => port::what(sight).to_owned(),
+        0 => port::what(context).to_owned(),
         _ => notation::counted(sockets as u64, "socket"),
     };
-    let pointer = sight.is_pointed_at().then(|| "under the pointer".to_owned());
+    let pointer = context.is_pointed_at().then(|| "under the pointer".to_owned());
     let mut parts = vec![what];
-    parts.extend(pointer.into_iter().chain(port::registered(sight)).chain(sight.block_words()));
-    parts.extend(port::nature(sight));
+    parts.extend(pointer.into_iter().chain(port::registered(context)).chain(context.block_words()));
+    parts.extend(port::nature(context));
     let indent = first.width();
-    let width = sight.width.saturating_sub(indent);
-    let rows = words::rows(&parts, sight.dot(), width);
+    let width = context.width.saturating_sub(indent);
+    let rows = words::rows(&parts, context.dot(), width);
     if rows.len() > room {
-        first.push_span(whole_parts(&parts, sight.dot(), width));
+        first.push_span(whole_parts(&parts, context.dot(), width));
         return vec![first];
     }
     let mut rows = rows.into_iter();
     first.push_span(rows.next().unwrap_or_default());
-    let rest = rows.map(|row| sight.dim(format!("{:indent$}{row}", "")));
+    let rest = rows.map(|row| context.dim(format!("{:indent$}{row}", "")));
     std::iter::once(first).chain(rest).collect()
 }
 
 /// Describes the port and its first socket, for a single line.
-fn only(sight: &InspectorContext<'_>, socket: &Socket, others: usize) -> Line<'static> {
-    let mut line = Line::from(number(sight));
+fn only(context: &InspectorContext<'_>, socket: &Socket, others: usize) -> Line<'static> {
+    let mut line = Line::from(number(context));
     let more = if others > 0 { format!(" +{others} more") } else { String::new() };
-    let room = sight.width.saturating_sub(line.width() + more.len());
-    line.spans.extend(socket_spans(sight, socket, room));
+    let room = context.width.saturating_sub(line.width() + more.len());
+    line.spans.extend(socket_spans(context, socket, room));
     line.push_span(more);
-    if let Some(block) = sight.block_words() {
-        let block = format!("{}{block}", sight.dot());
-        if line.width() + block.width() <= sight.width {
-            line.push_span(Span::styled(block, sight.theme.style(Role::Dim)));
+    if let Some(block) = context.block_words() {
+        let block = format!("{}{block}", context.dot());
+        if line.width() + block.width() <= context.width {
+            line.push_span(Span::styled(block, context.theme.style(Role::Dim)));
         }
     }
     line
@@ -116,18 +117,22 @@ fn whole_parts(parts: &[String], separator: &str, room: usize) -> String {
 }
 
 /// Describes a socket on one line: as many of state, owner, endpoints and times as fit.
-fn socket_spans(sight: &InspectorContext<'_>, socket: &Socket, room: usize) -> Vec<Span<'static>> {
-    let badge = port::badge(sight, socket);
-    let owner = words::owner_line(sight.app, &sight.scan.snapshot, socket);
+fn socket_spans(
+    context: &InspectorContext<'_>,
+    socket: &Socket,
+    room: usize,
+) -> Vec<Span<'static>> {
+    let badge = port::badge(context, socket);
+    let owner = words::owner_line(context.app, &context.scan.snapshot, socket);
     let mut left = room.saturating_sub(badge.width());
     let owner = words::shorten(&format!(" {owner}"), left);
     left -= owner.width().min(left);
     let mut spans = vec![badge, Span::raw(owner)];
-    let arrow = sight.theme.glyph("→", "->");
+    let arrow = context.theme.glyph("→", "->");
     let remote = socket.remote.map(|remote| format!(" {arrow} {remote}")).unwrap_or_default();
     let protocol = socket.protocol.name();
-    let local = sight.scan.snapshot.interfaces.local(socket);
-    let times = [vec![String::new()], port::times(sight, socket)].concat().join(", ");
+    let local = context.scan.snapshot.interfaces.local(socket);
+    let times = [vec![String::new()], port::times(context, socket)].concat().join(", ");
     let wordings = [
         format!(" {protocol} {local}{remote}{times}"),
         format!(" {protocol}{remote}{times}"),
@@ -136,7 +141,7 @@ fn socket_spans(sight: &InspectorContext<'_>, socket: &Socket, room: usize) -> V
         format!(" {protocol}"),
     ];
     let fitting = wordings.into_iter().find(|text| text.width() <= left);
-    let dim = sight.theme.style(Role::Dim);
+    let dim = context.theme.style(Role::Dim);
     spans.extend(fitting.map(|text| Span::styled(text, dim)));
     spans
 }

@@ -21,14 +21,14 @@ const BEFORE: u16 = 2;
 const LABEL_WIDTH: usize = 6;
 
 /// Returns a title and six rows around the port, or nothing if a row is wider than the area.
-pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
-    let room = sight.width.saturating_sub(LABEL_WIDTH);
+pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
+    let room = context.width.saturating_sub(LABEL_WIDTH);
     let cell = (room / usize::from(ROW)).min(2);
     if cell == 0 {
         return Vec::new();
     }
-    let mut lines = vec![sight.title("Neighbours", "1 letter/port")];
-    lines.extend(rows(sight.port).map(|row| line(sight, row, cell)));
+    let mut lines = vec![context.title("Neighbours", "1 letter/port")];
+    lines.extend(rows(context.port).map(|row| line(context, row, cell)));
     lines
 }
 
@@ -39,12 +39,12 @@ fn rows(port: u16) -> impl Iterator<Item = PortRange> {
     (first..first + ROWS).filter_map(|row| PortRange::new(row * ROW, row * ROW + (ROW - 1)).ok())
 }
 
-fn line(sight: &InspectorContext<'_>, row: PortRange, cell: usize) -> Line<'static> {
-    let is_here = row.contains(sight.port);
-    let label = sight.theme.style(if is_here { Role::Text } else { Role::Dim });
+fn line(context: &InspectorContext<'_>, row: PortRange, cell: usize) -> Line<'static> {
+    let is_here = row.contains(context.port);
+    let label = context.theme.style(if is_here { Role::Text } else { Role::Dim });
     let mut spans = vec![Span::styled(format!("{:>5} ", row.first()), label)];
     spans.extend(row.ports().map(|port| {
-        let (letter, style) = look(sight, port);
+        let (letter, style) = letter_of(context, port);
         Span::styled(format!("{letter:<cell$}"), style)
     }));
     Line::from(spans)
@@ -52,19 +52,19 @@ fn line(sight: &InspectorContext<'_>, row: PortRange, cell: usize) -> Line<'stat
 
 /// Returns the letter of the most significant state of a port. It has a colour only under the state
 /// lens.
-fn look(sight: &InspectorContext<'_>, port: u16) -> (char, Style) {
-    let theme = sight.theme;
-    let class = sight.scan.occupancy.port(port).most_telling(sight.app.map().protocols);
-    let free = lens::free_port(sight.scan, port);
+fn letter_of(context: &InspectorContext<'_>, port: u16) -> (char, Style) {
+    let theme = context.theme;
+    let class = context.scan.occupancy.port(port).most_telling(context.app.map().protocols);
+    let free = lens::free_port(context.scan, port);
     let letter = match (class, free) {
         (Some(class), _) => letter(class),
         (None, Role::Reserved) => 'x',
         (None, Role::Available) => theme.glyph('·', '.'),
         (None, _) => ' ',
     };
-    let has_colors = theme.has_color() && sight.app.map().lens == Lens::State;
+    let has_colors = theme.has_color() && context.app.map().lens == Lens::State;
     let style = match class {
-        _ if port == sight.port => theme.badge(Role::Cursor),
+        _ if port == context.port => theme.badge(Role::Cursor),
         Some(class) if has_colors => theme.badge(Role::Class(class)),
         Some(_) => Style::reset(),
         None => Style::new().fg(theme.color(Role::Dim)).bg(theme.color(free)),

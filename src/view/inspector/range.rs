@@ -15,7 +15,7 @@ use crate::{
     view::{
         Role,
         gauges::{self, Colors},
-        heatmap::{bar, level},
+        heatmap::bar,
         legend::{self, CLASSES, class_name},
         theme::letter,
         words,
@@ -27,41 +27,41 @@ const SHARE_WIDTH: usize = 8;
 /// Width of `even `.
 const HALF_WIDTH: usize = 5;
 
-pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
-    let ephemeral = sight.app.ephemeral();
-    let tally = tally(sight);
+pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
+    let ephemeral = context.app.ephemeral();
+    let tally = tally(context);
     let mut lines = vec![
-        sight.title(&format!("Ephemeral range {ephemeral}"), protocols_name(sight)),
-        Line::from(gauges::stacked(&tally.by_class, tally.size, colors(sight), sight.theme, {
-            sight.width
+        context.title(&format!("Ephemeral range {ephemeral}"), protocols_name(context)),
+        Line::from(gauges::stacked(&tally.by_class, tally.size, colors(context), context.theme, {
+            context.width
         })),
     ];
     let taken = [
         format!("{} of {}", notation::grouped(tally.occupied), notation::grouped(tally.size)),
         format!("in use, {}", notation::percent_of(tally.occupied, tally.size)),
     ];
-    lines.extend(words::wrapped(&taken.join(" "), sight.width).into_iter().map(Line::raw));
-    lines.extend(if sight.app.map().lens == Lens::State {
-        by_state(sight, &tally)
+    lines.extend(words::wrapped(&taken.join(" "), context.width).into_iter().map(Line::raw));
+    lines.extend(if context.app.map().lens == Lens::State {
+        by_state(context, &tally)
     } else {
-        by_lens(sight)
+        by_lens(context)
     });
-    lines.extend(halves(sight, &tally));
+    lines.extend(halves(context, &tally));
     lines
 }
 
 /// Returns the counts of the ephemeral range. If the map shows this range, uses those of the scan.
-fn tally(sight: &InspectorContext<'_>) -> LensCounts {
-    let ephemeral = sight.app.ephemeral();
-    if sight.app.shown() == ephemeral { sight.scan.tally } else { sight.app.tally(ephemeral) }
+fn tally(context: &InspectorContext<'_>) -> LensCounts {
+    let ephemeral = context.app.ephemeral();
+    if context.app.shown() == ephemeral { context.scan.tally } else { context.app.tally(ephemeral) }
 }
 
-fn colors(sight: &InspectorContext<'_>) -> Colors {
-    Colors::under(sight.app.map().lens)
+fn colors(context: &InspectorContext<'_>) -> Colors {
+    Colors::under(context.app.map().lens)
 }
 
-fn protocols_name(sight: &InspectorContext<'_>) -> &'static str {
-    match sight.app.map().protocols {
+fn protocols_name(context: &InspectorContext<'_>) -> &'static str {
+    match context.app.map().protocols {
         Protocols::Tcp => "TCP",
         Protocols::Udp => "UDP",
         Protocols::Both => "TCP+UDP",
@@ -69,57 +69,57 @@ fn protocols_name(sight: &InspectorContext<'_>) -> &'static str {
 }
 
 /// Returns a row for each state that occurs.
-fn by_state(sight: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>> {
-    let theme = sight.theme;
+fn by_state(context: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>> {
+    let theme = context.theme;
     let mark = |letter| if theme.needs_whole_cells() { letter } else { '■' };
     let class = |class: StateClass| {
-        let style = sight.class_style(class);
+        let style = context.class_style(class);
         (mark(letter(class)), style, class_name(class), tally.of(class))
     };
     let free = theme.glyph('·', '.');
-    let available = (mark(free), theme.style(Role::Available), "available", tally.available);
+    let available = (mark(free), theme.style(Role::Available), "free", tally.available);
     let reserved = (mark('x'), theme.style(Role::Reserved), "reserved", tally.reserved);
     let rows = CLASSES.map(class).into_iter().chain([available, reserved]);
     rows.filter(|(.., count)| *count > 0)
-        .map(|(mark, style, name, count)| row(sight, mark, style, name, Some(count)))
+        .map(|(mark, style, name, count)| row(context, mark, style, name, Some(count)))
         .collect()
 }
 
 /// Returns the categories of the lens, counted on the whole map.
-fn by_lens(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
-    let entries = legend::entries(sight.app, sight.scan, sight.theme);
+fn by_lens(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
+    let entries = legend::entries(context.app, context.scan, context.theme);
     let shown = entries.iter().filter(|entry| entry.count.is_some_and(|count| count > 0));
-    let rows = shown.map(|entry| row(sight, entry.mark, entry.style, &entry.name, entry.count));
-    std::iter::once(sight.dim("on this map")).chain(rows).collect()
+    let rows = shown.map(|entry| row(context, entry.mark, entry.style, &entry.name, entry.count));
+    std::iter::once(context.dim("on this map")).chain(rows).collect()
 }
 
 /// Formats a mark, a name and, at the right end, a count.
 fn row(
-    sight: &InspectorContext<'_>,
+    context: &InspectorContext<'_>,
     mark: char,
     style: Style,
     name: &str,
     count: Option<u32>,
 ) -> Line<'static> {
     let count = count.map(notation::grouped).unwrap_or_default();
-    let name = words::shorten(name, sight.width.saturating_sub(3 + count.len()));
-    let width = sight.width.saturating_sub(name.width() + 2);
+    let name = words::shorten(name, context.width.saturating_sub(3 + count.len()));
+    let width = context.width.saturating_sub(name.width() + 2);
     Line::from(vec![
         Span::styled(format!("{mark} "), style),
         Span::styled(format!("{name}{count:>width$}"), Style::reset()),
     ])
 }
 
-/// Shows even and odd ports separately. The kernel's automatic choice prefers one parity, so the
-/// ports of this parity may all be in use long before the range is full.
-fn halves(sight: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>> {
-    let track = Style::new().bg(sight.theme.color(Role::Available));
+/// Shows even and odd ports separately, without the colours of a warning: the kernel's automatic
+/// choice prefers one parity, so it is normal that its ports are in use first.
+fn halves(context: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>> {
+    let track = Style::new().bg(context.theme.color(Role::Available));
+    let style = context.theme.style(Role::Dim);
     let half = |name: &str, occupied: u32, size: u32| {
         let share = notation::percent_of(occupied, size);
-        let width = sight.width.saturating_sub(HALF_WIDTH + SHARE_WIDTH) as u16;
+        let width = context.width.saturating_sub(HALF_WIDTH + SHARE_WIDTH) as u16;
         let part = occupied as f32 / size.max(1) as f32;
-        let style = sight.theme.style(level(part));
-        let drawn = bar(part, width, sight.theme);
+        let drawn = bar(part, width, context.theme);
         let rest = usize::from(width).saturating_sub(drawn.width());
         Line::from(vec![
             Span::raw(format!("{name:HALF_WIDTH$}")),
@@ -133,48 +133,47 @@ fn halves(sight: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>
         half("even", tally.occupied_even, tally.even),
         half("odd", odd, tally.size - tally.even),
     ];
-    let order = words::wrapped(&order(sight), sight.width);
-    lines.extend(order.into_iter().map(|line| sight.dim(line)));
+    let order = words::wrapped(&order(context), context.width);
+    lines.extend(order.into_iter().map(|line| context.dim(line)));
     lines
 }
 
 /// States which parity the kernel prefers: `__inet_hash_connect` begins with the parity of the
 /// range's first port, `inet_csk_find_open_port` with the other one; `udp_lib_get_port` ignores
 /// parity.
-fn order(sight: &InspectorContext<'_>) -> String {
-    if sight.app.map().protocols == Protocols::Udp {
+fn order(context: &InspectorContext<'_>) -> String {
+    if context.app.map().protocols == Protocols::Udp {
         return "UDP uses even and odd ports alike".to_owned();
     }
-    let is_even = sight.app.ephemeral().first().is_multiple_of(2);
+    let is_even = context.app.ephemeral().first().is_multiple_of(2);
     let (first, other) = if is_even { ("even", "odd") } else { ("odd", "even") };
-    let tcp = if sight.app.map().protocols == Protocols::Both { "TCP " } else { "" };
+    let tcp = if context.app.map().protocols == Protocols::Both { "TCP " } else { "" };
     format!("{tcp}connect() tries {first} ports first, bind(0) {other} ones")
 }
 
 /// Returns how much of the range each protocol and family uses.
-pub fn lane_lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
-    let lanes = gauges::lines(&sight.scan.gauges, colors(sight), sight.theme, sight.width as u16);
-    std::iter::once(sight.title("By protocol", "automatic choice")).chain(lanes).collect()
+pub fn lane_lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
+    let InspectorContext { scan, theme, width, .. } = *context;
+    let lanes = gauges::lines(&scan.gauges, colors(context), theme, width as u16);
+    std::iter::once(context.title("By protocol", "automatic choice")).chain(lanes).collect()
 }
 
 /// Describes the selected span; empty if there is none.
-pub fn span_lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
-    let Some(span) = sight.app.span() else { return Vec::new() };
-    let mut lines = vec![sight.title(&format!("Span {span}"), "measured")];
-    let parts = span_parts(sight);
-    let rows = words::rows(&parts, ", ", sight.width);
-    lines.extend(rows.into_iter().map(Line::raw));
+pub fn span_lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
+    let Some(span) = context.app.span() else { return Vec::new() };
+    let mut lines = vec![context.title(&format!("Span {span}"), "measured")];
+    let parts = span_parts(context);
+    lines.extend(words::listed(&parts, context.width).into_iter().map(Line::raw));
     lines
 }
 
-/// Returns the number of ports, used and free ones, then the states that occur.
-pub fn span_parts(sight: &InspectorContext<'_>) -> Vec<String> {
-    let Some(span) = sight.app.span() else { return Vec::new() };
-    let tally = sight.app.tally(span);
-    let noun = if tally.size == 1 { "port" } else { "ports" };
+/// Returns the number of ports, of those in use and of free ones, then the states that occur.
+pub fn span_parts(context: &InspectorContext<'_>) -> Vec<String> {
+    let Some(span) = context.app.span() else { return Vec::new() };
+    let tally = context.app.tally(span);
     let mut parts = vec![
-        format!("{} {noun}", notation::grouped(tally.size)),
-        format!("{} used", notation::grouped(tally.occupied)),
+        notation::counted(tally.size, "port"),
+        format!("{} in use", notation::grouped(tally.occupied)),
         format!("{} free", notation::grouped(tally.size - tally.occupied)),
     ];
     let states = CLASSES.into_iter().filter(|&class| tally.of(class) > 0);

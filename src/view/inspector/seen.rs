@@ -13,33 +13,33 @@ use crate::{
     view::{Role, words},
 };
 
-/// Width of `−59m59s `.
+/// Width of `−1m 12s `.
 const TIME_WIDTH: usize = 8;
 /// Maximum number of sightings shown.
 const MOST: usize = 24;
 
 /// Returns the sightings, newest first; empty if nothing has changed on the port since the
 /// program's start.
-pub fn lines(sight: &InspectorContext<'_>) -> Vec<Line<'static>> {
-    let sightings: Vec<Sighting> = sight.app.history().on_port(sight.port).take(MOST).collect();
+pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
+    let sightings: Vec<Sighting> = context.app.history().on_port(context.port).take(MOST).collect();
     let Some(first) = sightings.first() else { return Vec::new() };
     let is_mixed = sightings.iter().any(|sighting| sighting.protocol != first.protocol);
-    let mut lines = vec![sight.title("History of this port", "snapshots")];
-    lines.extend(sightings.iter().flat_map(|sighting| line(sight, sighting, is_mixed)));
+    let mut lines = vec![context.title("History of this port", "snapshots")];
+    lines.extend(sightings.iter().flat_map(|sighting| line(context, sighting, is_mixed)));
     lines
 }
 
-/// Formats a sighting: `−1m12s  ESTABLISHED → 10.0.3.17:443`, `−13s    free`. The remote endpoint
+/// Formats a sighting: `−1m 12s ESTABLISHED → 10.0.3.17:443`, `−13s    free`. The remote endpoint
 /// gets a line of its own if it does not fit.
-fn line(sight: &InspectorContext<'_>, sighting: &Sighting, is_mixed: bool) -> Vec<Line<'static>> {
-    let theme = sight.theme;
-    let ago = sight.scan.snapshot.taken_at.saturating_sub(sighting.at);
+fn line(context: &InspectorContext<'_>, sighting: &Sighting, is_mixed: bool) -> Vec<Line<'static>> {
+    let theme = context.theme;
+    let ago = context.scan.snapshot.taken_at.saturating_sub(sighting.at);
     let ago = match ago.as_secs() {
         0 => "now ".to_owned(),
         _ => format!("{}{} ", theme.glyph('−', '-'), notation::duration(ago)),
     };
     let (what, style) = match sighting.state {
-        Some(state) => (state.name(), sight.class_style(StateClass::of(state))),
+        Some(state) => (state.name(), context.class_style(StateClass::of(state))),
         None => ("free", Style::reset()),
     };
     let protocol = sighting.protocol.name();
@@ -51,11 +51,11 @@ fn line(sight: &InspectorContext<'_>, sighting: &Sighting, is_mixed: bool) -> Ve
         Span::styled(format!("{ago:TIME_WIDTH$}"), theme.style(Role::Dim)),
         Span::styled(what, style),
     ]);
-    if used + remote.width() <= sight.width {
+    if used + remote.width() <= context.width {
         line.push_span(Span::raw(remote));
         return vec![line];
     }
-    let room = sight.width.saturating_sub(TIME_WIDTH).max(1);
+    let room = context.width.saturating_sub(TIME_WIDTH).max(1);
     let rest = words::pieces(remote.trim_start(), room);
     let indented = rest.into_iter().map(|piece| Line::raw(format!("{:TIME_WIDTH$}{piece}", "")));
     std::iter::once(line).chain(indented).collect()

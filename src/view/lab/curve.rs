@@ -183,7 +183,7 @@ fn here(lab: &LabScreen, scale: &PlotScale, theme: &Theme, buffer: &mut Buffer) 
     for y in plot.top()..plot.bottom() {
         put(buffer, plot, x, y, theme.glyph("│", "|"), theme.style(Role::Text));
     }
-    let words = format!(" you are at {} ", notation::percent(share));
+    let words = format!(" now: {} ", notation::percent(share));
     let width = words.len() as u16;
     let start = if x >= plot.x + width { x - width } else { x + 1 };
     let style = Style::reset().patch(theme.style(Role::Text)).add_modifier(Modifier::BOLD);

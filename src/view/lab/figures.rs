@@ -1,5 +1,7 @@
 //! Draws the figures of one strategy, measured and expected. Does not count.
 
+use std::time::Duration;
+
 use ratatui::{style::Style, text::Span};
 
 use crate::{
@@ -23,6 +25,8 @@ const LABEL: usize = 9;
 const ERRORS: f64 = 4.0;
 /// Minimum number of runs for a comparison.
 const ENOUGH: u64 = 30;
+/// Minimum width for the bar of the next port with the whole word `predictable`.
+const WITH_PREDICTABLE: usize = 36;
 
 /// Draws the figures. If `is_brief`, leaves out those that the table shows.
 pub fn section(
@@ -37,14 +41,12 @@ pub fn section(
         return;
     };
     let figures = &contender.figures;
-    if is_brief {
-        quantiles("attempts", figures, column);
-    } else {
+    quantiles(figures, column);
+    if !is_brief {
         mean(figures, column);
-        quantiles("", figures, column);
         failures(figures, column);
     }
-    guess(lab, &figures.predictability, column);
+    next(lab, &figures.predictability, column);
     given(figures, column);
     time(figures, column);
     lengths(figures, column);
@@ -63,41 +65,45 @@ fn label(label: &str, theme: &Theme) -> Span<'static> {
 fn line(name: &str, wordings: &[String], role: Role, column: &mut TextColumn<'_>) {
     let room = column.width().saturating_sub(LABEL);
     let words = wordings.iter().find(|words| words.chars().count() <= room);
-    let words = words.map_or("", String::as_str).to_owned();
+    let words = words.map_or("", String::as_str);
+    let words = if column.theme.ascii {
+        words.replace('µ', "u").replace('−', "-").replace('≤', "<=")
+    } else {
+        words.to_owned()
+    };
     let style = column.theme.style(role);
     column.line([label(name, column.theme), Span::styled(words, style)]);
 }
 
-/// Draws a measured figure beside the expected one; its colour shows whether they agree.
+/// Draws a measured figure, `-` if there is none, beside the expected one. Its colour shows whether
+/// they agree.
 fn beside(
     name: &str,
-    [prefix, measured, expected]: [&str; 3],
+    [measured, expected]: [Option<String>; 2],
     role: Role,
     column: &mut TextColumn<'_>,
 ) {
     let theme = column.theme;
-    let room = column.width().saturating_sub(LABEL + prefix.len() + measured.len());
-    let model = if expected.is_empty() {
-        [" no model".to_owned(), String::new()]
-    } else {
-        [format!(" expected {expected}"), format!(" exp. {expected}")]
+    let model = match (&measured, expected) {
+        (_, Some(expected)) => [format!(" expected {expected}"), format!(" exp. {expected}")],
+        (Some(_), None) => [" no model".to_owned(), String::new()],
+        (None, None) => Default::default(),
     };
+    let measured = measured.unwrap_or_else(|| "-".to_owned());
+    let room = column.width().saturating_sub(LABEL + measured.len());
     let model = model.into_iter().find(|model| model.len() <= room).unwrap_or_default();
     let style = theme.style(role);
     let style = if role == Role::Text { style } else { style.bold() };
     column.line([
         label(name, theme),
-        Span::raw(prefix.to_owned()),
-        Span::styled(measured.to_owned(), style),
+        Span::styled(measured, style),
         Span::styled(model, theme.style(Role::Dim)),
     ]);
 }
 
 fn mean(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
-    let measured = figures.mean().map_or_else(String::new, number);
-    let expected = figures.expected.map(|model| model.mean_attempts);
-    let reported = expected.map(number).unwrap_or_default();
-    beside("attempts", ["mean ", &measured, &reported], mean_role(figures), column);
+    let expected = figures.expected.map(|model| number(model.mean_attempts));
+    beside("mean", [figures.mean().map(number), expected], mean_role(figures), column);
 }
 
 /// Returns the role of the measured mean: `Ok` within four standard errors of the expected mean,
@@ -140,40 +146,33 @@ fn verdict(agrees: bool) -> Role {
     if agrees { Role::Ok } else { Role::Warn }
 }
 
-fn quantiles(name: &str, figures: &StrategyFigures, column: &mut TextColumn<'_>) {
-    let reported = |share| match (figures.runs, figures.quantile(share)) {
-        (0, _) => "–".to_owned(),
-        (_, Some(attempts)) => notation::grouped(attempts),
-        (_, None) => "fails".to_owned(),
-    };
+/// Draws the quantiles of the attempts, `-` if fewer allocations got a port.
+fn quantiles(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
+    let reported =
+        |share| figures.quantile(share).map_or_else(|| "-".to_owned(), notation::grouped);
     let most = figures.most().map(|most| format!("max {}", notation::grouped(most)));
     let [half, p99] = [format!("p50 {}", reported(0.5)), format!("p99 {}", reported(0.99))];
     let parts = [half.as_str(), p99.as_str(), most.as_deref().unwrap_or_default()];
     let room = column.width().saturating_sub(LABEL);
-    line(name, &[fitted(&parts, room)], Role::Text, column);
+    line("attempts", &[fitted(&parts, room)], Role::Text, column);
 }
 
 fn failures(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
-    let measured = figures.failure_rate().map(notation::fine_percent).unwrap_or_default();
-    let reported = figures
-        .expected
-        .map(|model| notation::fine_percent(model.failure_rate))
-        .unwrap_or_default();
-    beside("failed", ["", &measured, &reported], failure_role(figures), column);
+    let measured = figures.failure_rate().map(notation::fine_percent);
+    let expected = figures.expected.map(|model| notation::fine_percent(model.failure_rate));
+    beside("failed", [measured, expected], failure_role(figures), column);
 }
 
-/// Draws what an observer can infer from the last ports, and a bar with the known share of the next
-/// port.
-fn guess(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) {
+/// Draws what an observer of the last ports can infer about the next one, and a bar with its
+/// predictable share.
+fn next(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) {
     let known = known(lab, judged);
     let role = known.map_or(Role::Dim, guess_role);
-    line("guess", &habit(judged), role, column);
-    let Some(known) = known else {
-        line("", &["too few ports yet".to_owned()], Role::Dim, column);
-        return;
-    };
+    line("next", &habit(judged), role, column);
+    let Some(known) = known else { return column.blank() };
     let theme = column.theme;
-    let percent = format!(" {:.0} % known", known * 100.0);
+    let noun = if column.width() < WITH_PREDICTABLE { "predict." } else { "predictable" };
+    let percent = format!(" {:.0} % {noun}", known * 100.0);
     let width = column.width().saturating_sub(LABEL + percent.len()).min(24) as u16;
     let filled = bar(known as f32, width, theme);
     let rest = usize::from(width).saturating_sub(filled.chars().count());
@@ -187,7 +186,7 @@ fn guess(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) 
     ]);
 }
 
-/// Returns the known share of the next port's bits; `None` if too few ports were allocated.
+/// Returns the predictable share of the next port's bits; `None` if too few ports were allocated.
 pub fn known(lab: &LabScreen, judged: &Predictability) -> Option<f64> {
     let candidates = lab.ground().map_or(lab.options().range.len(), |ground| ground.candidates);
     let all = f64::from(candidates.max(2)).log2();
@@ -195,8 +194,8 @@ pub fn known(lab: &LabScreen, judged: &Predictability) -> Option<f64> {
     (judged.habit != Habit::Unseen).then_some(known)
 }
 
-/// Returns the role of the known share. The more of the next port is known, the easier another
-/// process can take it.
+/// Returns the role of the predictable share of the next port. The higher it is, the easier another
+/// process can take the port first.
 pub fn guess_role(known: f64) -> Role {
     match known {
         known if known > 0.7 => Role::Critical,
@@ -205,47 +204,26 @@ pub fn guess_role(known: f64) -> Role {
     }
 }
 
-/// Returns the wordings for how predictable the ports are, longest first.
-pub fn habit(judged: &Predictability) -> Vec<String> {
-    let bits = bits(judged.bits_left);
+/// Returns the wordings for what the last ports show about the next one, longest first.
+fn habit(judged: &Predictability) -> [String; 3] {
     let next = judged.guess.map(|port| port.to_string()).unwrap_or_default();
-    match judged.habit {
-        Habit::Unseen => vec!["–".to_owned()],
-        Habit::Stuck => vec![format!("stuck, {bits}: next {next}"), "stuck".to_owned()],
-        Habit::Favourite { port } => {
-            vec![format!("mostly {port}, {bits} left"), format!("mostly {port}")]
+    let pattern = match judged.habit {
+        Habit::Unseen => return ["too few ports yet".to_owned(), String::new(), String::new()],
+        Habit::Stuck => format!("always {next}"),
+        Habit::Favourite { port } => format!("mostly {port}"),
+        Habit::Counter { step } => {
+            let sign = if step < 0 { '−' } else { '+' };
+            let counter = format!("counter {sign} {}", notation::grouped(step.unsigned_abs()));
+            return [format!("{counter} = {next}"), format!("counter: {next}"), counter];
         }
-        Habit::Counter { step } => vec![
-            format!("counter {step:+}, {bits}: next {next}"),
-            format!("counter {step:+}: {next}"),
-            "counter".to_owned(),
-        ],
-        Habit::EvenSteps => vec![
-            format!("even steps 2 to 16, {bits} left"),
-            format!("even steps, {bits}"),
-            "even steps".to_owned(),
-        ],
-        Habit::SmallSteps { most } => vec![
-            format!("steps up to {most}, {bits} left"),
-            format!("steps up to {most}, {bits}"),
-            format!("steps up to {most}"),
-            "steps".to_owned(),
-        ],
-        Habit::Narrow { ports } => vec![
-            format!("next within {ports} ports, {bits} left"),
-            format!("within {ports} ports, {bits}"),
-            format!("within {ports} ports"),
-            "narrow".to_owned(),
-        ],
-        Habit::OneParity => vec![
-            format!("one parity, {bits} left"),
-            format!("one parity, {bits}"),
-            "one parity".to_owned(),
-        ],
-        Habit::Uniform => {
-            vec![format!("uniform, {bits} left"), format!("uniform, {bits}"), "uniform".to_owned()]
-        }
-    }
+        Habit::EvenSteps => "even step, 2 to 16".to_owned(),
+        Habit::SmallSteps { most } => format!("step ≤ {}", notation::grouped(most)),
+        Habit::Narrow { ports } => format!("within {}", notation::counted(ports, "port")),
+        Habit::OneParity => "all even or all odd".to_owned(),
+        Habit::Uniform => "no pattern".to_owned(),
+    };
+    let bits = bits(judged.bits_left);
+    [format!("{pattern}, {bits} left"), format!("{pattern}, {bits}"), pattern]
 }
 
 /// Formats bits: `0 bits`, `14.0 bits`.
@@ -262,14 +240,14 @@ fn given(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
 }
 
 fn time(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
-    let runs = notation::counted(figures.runs, "run");
-    let time = figures.time_of_success().map(|time| {
-        let nanoseconds = time.as_nanos();
-        format!("{}ns/success", notation::grouped(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))
-    });
-    let time = time.unwrap_or_else(|| "not timed yet".to_owned());
+    let allocations = notation::counted(figures.runs, "allocation");
+    let time = match figures.time_of_success() {
+        Some(time) => format!("{}/success", notation::elapsed(time)),
+        None if figures.runs > 0 && figures.failures == figures.runs => "no success".to_owned(),
+        None => "too few allocations".to_owned(),
+    };
     let room = column.width().saturating_sub(LABEL);
-    line("time", &[fitted(&[&time, &runs], room)], Role::Text, column);
+    line("time", &[fitted(&[&time, &allocations], room)], Role::Text, column);
 }
 
 /// Draws the lengths of the runs of occupied ports that the strategy currently meets.
@@ -281,28 +259,19 @@ fn lengths(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
         });
     let wordings = if runs > 0.0 {
         let (longest, mean) = (notation::grouped(longest), number(ports / runs));
-        vec![
-            format!("longest run {longest}, mean {mean}"),
-            format!("runs ≤ {longest}, mean {mean}"),
-            format!("runs ≤ {longest}"),
-        ]
+        vec![format!("longest run {longest}, mean {mean}"), format!("longest run {longest}")]
     } else {
         vec!["none".to_owned()]
     };
-    let ascii = column.theme.ascii;
-    let wordings: Vec<String> =
-        wordings.into_iter().map(|w| if ascii { w.replace('≤', "<=") } else { w }).collect();
     line("occupied", &wordings, Role::Text, column);
 }
 
 /// Draws the cost of the snapshots that a strategy takes before it chooses a port.
 fn snapshots(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let (looks, time) = figures.snapshots;
-    let each = time.as_secs_f64() * 1e6 / looks as f64;
-    let wordings =
-        [format!("{} at {each:.1}µs each", notation::grouped(looks)), format!("{each:.0}µs each")];
-    let ascii = column.theme.ascii;
-    let wordings = wordings.map(|w| if ascii { w.replace('µ', "u") } else { w });
+    let each = Duration::from_secs_f64(time.as_secs_f64() / looks.max(1) as f64);
+    let each = format!("{} each", notation::elapsed(each));
+    let wordings = [format!("{}, {each}", notation::grouped(looks)), each];
     line("snapshot", &wordings, Role::Text, column);
 }
 
@@ -311,12 +280,14 @@ fn last(entry: &LabColumn<'_>, column: &mut TextColumn<'_>) {
         column.blank();
         return;
     };
-    let attempts = notation::grouped(last.attempts);
-    let (words, role) = match last.port {
-        Some(port) => (vec![format!("{port}, try {attempts}"), port.to_string()], Role::Dim),
-        None => (vec![format!("gave up after {attempts}"), "gave up".to_owned()], Role::Dim),
-    };
-    line("last", &words, role, column);
+    let start = last.port.map_or_else(|| "failed".to_owned(), |port| port.to_string());
+    let number = notation::grouped(last.attempts);
+    let words = [
+        format!("{start} after {}", notation::counted(last.attempts, "attempt")),
+        format!("{start} after {number}"),
+        start,
+    ];
+    line("last", &words, Role::Dim, column);
 }
 
 /// Formats a number with two digits after the point, one from 100 on, none from 1,000 on.

@@ -1,15 +1,16 @@
-//! Draws the histogram of attempts per run, measured and expected. Computes only the bins.
+//! Draws the histogram of attempts per allocation, measured and expected. Computes only the bins.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use crate::{
     app::{LabScreen, lab::StrategyFigures},
-    domain::notation,
-    view::{Role, Theme, heatmap::put, lab::LabColumn},
+    view::{Role, Theme, allocate::histogram::axis_line, heatmap::put, lab::LabColumn},
 };
 
 /// Maximum number of bars; further bars add nothing.
 const WIDEST: u16 = 60;
+/// Minimum width of the axis, for `1 ─ attempts, 4 per bar ─ 100`.
+const LEAST_AXIS: usize = 29;
 /// Minimum height of the histogram: the bars, and the line with the axis.
 const LEAST_HEIGHT: u16 = 3;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -64,14 +65,9 @@ impl HistogramScale {
         Some(lefts.windows(2).map(|pair| (pair[0] - pair[1]).max(0.0)).collect())
     }
 
-    fn axis(&self, columns: usize) -> String {
-        let last = notation::grouped(u32::from(self.bins) * self.width);
-        let each =
-            if self.width == 1 { String::new() } else { format!(", {} per bar", self.width) };
-        let room = columns.saturating_sub(1 + last.len());
-        let names = [format!("attempts{each}"), "attempts".to_owned(), String::new()];
-        let name = names.iter().find(|name| name.len() + 2 <= room).map_or("", String::as_str);
-        format!("1{name:^room$}{last}")
+    /// Returns the number of attempts at the right end of the axis.
+    fn last(&self) -> u32 {
+        u32::from(self.bins) * self.width
     }
 }
 
@@ -111,8 +107,9 @@ pub fn render(
         diamonds(&model, scale, theme, plot, buffer);
     }
     let dim = theme.style(Role::Dim);
-    let width = usize::from(plot.width).max(24).min(usize::from(area.width));
-    put(buffer, area, area.x, plot.bottom(), &scale.axis(width), dim);
+    let width = usize::from(plot.width).max(LEAST_AXIS).min(usize::from(area.width));
+    let axis = axis_line(scale.last(), scale.width, width, theme);
+    put(buffer, area, area.x, plot.bottom(), &axis, dim);
     legend(&contender.figures, theme, plot, area, buffer);
 }
 

@@ -17,7 +17,6 @@ use crate::{
             panel::{hints, open},
         },
         heatmap::{bar, put},
-        lab::figures::number,
         words,
     },
 };
@@ -44,7 +43,7 @@ pub fn render(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     paragraph(&kept(&race.handed_over), Role::Dim, &mut column);
     column.blank();
     paragraph(&meaning(race), Role::Text, &mut column);
-    hints(&[("R", if race.is_over { "again" } else { "end it" }), ("Esc", "close")], &mut column);
+    hints(&[("R", if race.is_over { "again" } else { "end" }), ("Esc", "close")], &mut column);
 }
 
 fn place(race: &RaceReport, column: &mut TextColumn<'_>) {
@@ -84,7 +83,7 @@ fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
     column.line([
         Span::styled(filled, theme.style(role).bg(ground)),
         Span::styled(empty.repeat(rest), theme.style(Role::Dim).bg(ground)),
-        Span::raw(format!(" {:.1} %", share(rounds) * 100.0)),
+        Span::raw(format!(" {}", notation::percent(share(rounds)))),
     ]);
     if whole > 0.0 && rounds.count > 0 && width > 0 {
         let part = (expected(rounds) / whole * f64::from(width)).round() as u16;
@@ -102,19 +101,20 @@ fn expected(rounds: &Rounds) -> f64 {
     rounds.expected / f64::from(rounds.count.max(1))
 }
 
-/// Formats the expected number: `expected 63.4 ± 7.7 by 1 − e^(−λw/F): …`
+/// Formats the expected number and what it is computed from: the rate λ, the time w and the number
+/// of ports F.
 fn model(rounds: &Rounds) -> String {
     if rounds.count == 0 {
         return "no round finished yet".to_owned();
     }
     format!(
-        "expected {:.1} ± {:.1} by 1 − e^(−λw/F): the competitor binds λ={} ports/s, port closed \
-         for w={:.2}ms, F={} free ports",
+        "expected {:.1} ± {:.1}: competitor {} ports/s, port closed {}, {} free ports \
+         (1 − e^(−λw/F))",
         rounds.expected,
         rounds.deviation,
         notation::grouped(rounds.competitor_per_second.round() as u64),
-        rounds.window.as_secs_f64() * 1e3,
-        number(rounds.free),
+        notation::elapsed(rounds.window),
+        notation::grouped(rounds.free.round() as u64),
     )
 }
 
@@ -122,11 +122,12 @@ fn kept(rounds: &Rounds) -> String {
     if rounds.count == 0 {
         return "not started yet".to_owned();
     }
-    let tried = notation::grouped(rounds.refused);
     format!(
-        "the competitor tried this port in {tried} rounds (expected {:.1} ± {:.1}) and was refused: \
-         each would have lost a closed port",
-        rounds.expected, rounds.deviation
+        "the competitor tried this port in {} (expected {:.1} ± {:.1}) and was refused: with a \
+         closed port each would have been stolen",
+        notation::counted(rounds.refused, "round"),
+        rounds.expected,
+        rounds.deviation
     )
 }
 
@@ -151,7 +152,7 @@ fn meaning(race: &RaceReport) -> String {
 /// Writes text, wrapped between words. If only ASCII is available, replaces other symbols.
 fn paragraph(text: &str, role: Role, column: &mut TextColumn<'_>) {
     let text = if column.theme.ascii {
-        text.replace('±', "+-").replace('−', "-").replace('λ', "r")
+        text.replace('±', "+-").replace('−', "-").replace('λ', "r").replace('µ', "u")
     } else {
         text.to_owned()
     };

@@ -6,7 +6,7 @@ use crate::{
     app::lab::{LabField, LabSettingsPanel, Speed},
     view::{
         Role, Theme,
-        allocate::panel::{hints, open, question},
+        allocate::panel::{open, question, setting_keys},
     },
 };
 
@@ -32,13 +32,7 @@ pub fn render(panel: &LabSettingsPanel, theme: &Theme, area: Rect, buffer: &mut 
     column.blank();
     match panel.error() {
         Some(error) => column.text(error, Role::Critical),
-        None => column.text("a change resets the figures", Role::Dim),
+        None => column.text("Changing a setting resets the figures", Role::Dim),
     }
-    let keys: &[(&str, &str)] = match panel.typed() {
-        Some(_) => &[("Enter", "apply"), ("Esc", "cancel")],
-        None => {
-            &[("Up Down", "field"), ("Left Right", "change"), ("digits", "type"), ("Esc", "close")]
-        }
-    };
-    hints(keys, &mut column);
+    setting_keys(panel.typed().is_some(), &mut column);
 }

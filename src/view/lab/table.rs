@@ -6,7 +6,7 @@ use crate::{
     app::{LabScreen, lab::StrategyFigures},
     domain::notation,
     view::{
-        Role,
+        Role, Theme,
         allocate::column::TextColumn,
         lab::{
             LabColumn,
@@ -17,6 +17,8 @@ use crate::{
 
 /// Width of mark, shape and the longest name.
 const NAME: usize = 20;
+/// Minimum width for the long names of the figures.
+const WIDE: usize = 87;
 /// A figure: its name, its width, its value and its role.
 type Cell = (&'static str, usize, String, Role);
 
@@ -25,7 +27,9 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColum
         return;
     }
     let dim = column.theme.style(Role::Dim);
-    let rows: Vec<Vec<Cell>> = entries.iter().map(|entry| cells(lab, entry)).collect();
+    let is_wide = column.width() >= WIDE;
+    let rows: Vec<Vec<Cell>> =
+        entries.iter().map(|entry| cells(lab, entry, is_wide, column.theme)).collect();
     // Figures that do not fit are left out, from the right.
     let shown = |row: &[Cell]| {
         let mut used = NAME;
@@ -66,35 +70,39 @@ fn line(entry: &LabColumn<'_>, cells: &[Cell], column: &mut TextColumn<'_>) {
     column.line(spans);
 }
 
-fn cells(lab: &LabScreen, entry: &LabColumn<'_>) -> Vec<Cell> {
-    let none = || "–".to_owned();
+fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool, theme: &Theme) -> Vec<Cell> {
+    let none = || "-".to_owned();
     let figures = entry.contender.map(|contender| &contender.figures);
     let expected = figures.and_then(|figures| figures.expected);
     let mean = figures.and_then(StrategyFigures::mean).map_or_else(none, number);
     let model = expected.map_or_else(none, |model| number(model.mean_attempts));
-    let p99 = figures.filter(|figures| figures.runs > 0);
-    let p99 =
-        p99.map_or_else(none, |f| f.quantile(0.99).map_or("fails".to_owned(), notation::grouped));
+    let p99 = figures.and_then(|figures| figures.quantile(0.99));
+    let p99 = p99.map_or_else(none, notation::grouped);
     let failed =
         figures.and_then(StrategyFigures::failure_rate).map_or_else(none, notation::fine_percent);
     let failure = expected.map_or_else(none, |model| notation::fine_percent(model.failure_rate));
     let known = figures.and_then(|figures| known(lab, &figures.predictability));
     let time = figures.and_then(StrategyFigures::time_of_success);
-    let time = time.map_or_else(none, |time| {
-        format!("{}ns", notation::grouped(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
-    });
+    let time =
+        time.map_or_else(none, |time| notation::elapsed(time).replace('µ', theme.glyph("µ", "u")));
+    let [(model_name, model_width), (failure_name, failure_width), (time_name, time_width)] =
+        if is_wide {
+            [("expected", 9), ("expected", 10), ("time/success", 13)]
+        } else {
+            [("exp.", 7), ("exp.", 9), ("time", 9)]
+        };
     vec![
         ("mean", 7, mean, figures.map_or(Role::Text, mean_role)),
-        ("expected", 9, model, Role::Dim),
+        (model_name, model_width, model, Role::Dim),
         ("p99", 7, p99, Role::Text),
         ("failed", 9, failed, figures.map_or(Role::Text, failure_role)),
-        ("expected", 10, failure, Role::Dim),
+        (failure_name, failure_width, failure, Role::Dim),
         (
-            "known",
-            7,
+            "predictable",
+            12,
             known.map_or_else(none, |known| format!("{:.0} %", known * 100.0)),
             known.map_or(Role::Text, guess_role),
         ),
-        ("success", 11, time, Role::Text),
+        (time_name, time_width, time, Role::Text),
     ]
 }

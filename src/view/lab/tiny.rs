@@ -22,7 +22,7 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColum
         let model = model.map(|model| format!("expected {}", number(model.mean_attempts)));
         let failed = figures.and_then(StrategyFigures::failure_rate);
         let failed = failed.map(|failed| format!("failed {}", notation::fine_percent(failed)));
-        let mean = mean.unwrap_or_else(|| "–".to_owned());
+        let mean = mean.unwrap_or_else(|| "-".to_owned());
         let named = format!("{} {mean}", entry.row.name);
         let parts = [named.as_str(), model.as_deref().unwrap_or_default()];
         let parts = [parts[0], parts[1], failed.as_deref().unwrap_or_default()];

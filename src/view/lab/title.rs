@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     app::{
         App, LabScreen,
-        lab::{LabSite, Speed},
+        lab::{LabSite, Pattern, Speed},
     },
     domain::{MachineKind, notation},
     view::{
@@ -26,8 +26,9 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let lab = app.lab();
     let mut line = TextColumn::new(theme, area, buffer);
     let width = line.width();
-    let places = places(app);
-    let name = if width < 100 { "" } else { "Lab " };
+    let is_wide = width >= 100;
+    let places = places(app, is_wide);
+    let name = if is_wide { "Lab " } else { "" };
     let place = places.iter().find(|place| name.len() + place.width() <= width);
     let place = place.cloned().unwrap_or_default();
     let room = width.saturating_sub(name.len() + place.width() + 3);
@@ -40,10 +41,10 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         LabSite::Simulated { .. } => "same occupancies, same seed",
     };
     let limit = format!("at most {}", notation::counted(lab.options().max_attempts, "attempt"));
-    let runs = lab.contender(lab.selected()).map(|c| notation::counted(c.figures.runs, "run"));
-    let runs = runs.unwrap_or_default();
+    let runs = lab.contender(lab.selected()).map(|contender| contender.figures.runs);
+    let allocations = runs.map(|runs| notation::counted(runs, "allocation")).unwrap_or_default();
     let usage = usage(lab);
-    let parts = [usage.as_str(), &limit, &runs, &strategies, same];
+    let parts = [usage.as_str(), &limit, &allocations, &strategies, same];
     let rest = fitted(&parts, room);
     let role = match lab.site() {
         LabSite::Machine => Role::Ok,
@@ -57,10 +58,14 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     ]);
 }
 
-/// Returns where the attempts happen, in words from long to short.
-fn places(app: &App) -> Vec<String> {
+/// Returns the wordings for where the attempts happen, longest first. If the line is not wide, the
+/// other parts need the room of a long one.
+fn places(app: &App, is_wide: bool) -> Vec<String> {
     let machine = app.scan().map(|scan| &scan.snapshot.machine);
     let words: &[&str] = match (app.lab().site(), machine.map(|m| (m.kind, m.is_isolated))) {
+        (LabSite::Simulated { pattern: Pattern::Built, .. }, _) if is_wide => {
+            &["simulated, filled by the strategy"]
+        }
         (LabSite::Simulated { pattern, .. }, _) => {
             return vec![format!("simulated, {}", pattern.name()), "simulated".to_owned()];
         }
@@ -92,6 +97,10 @@ fn usage(lab: &LabScreen) -> String {
     }
 }
 
+/// What the maps show at speeds at which a single attempt cannot be read, longest wording first.
+const SAMPLE: [&str; 2] =
+    ["maps: one allocation each, changed every 400ms", "maps: an allocation every 400ms"];
+
 /// Draws speed, state, and the settings needed to repeat a run.
 pub fn setup(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut column = TextColumn::new(theme, area, buffer);
@@ -102,8 +111,10 @@ pub fn setup(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         spans.push(Span::styled(format!(" {} ", speed.name()), style));
     }
     let used: usize = spans.iter().map(Span::width).sum();
+    let room = column.width().saturating_sub(used + 3);
     let pace = if lab.is_running() { "running" } else { "paused" };
-    let sample = if lab.is_sampled() { "maps show a sample, for 400ms each" } else { "" };
+    let fits = |sample: &&str| pace.len() + 3 + sample.len() <= room;
+    let sample = SAMPLE.into_iter().find(fits).filter(|_| lab.is_sampled()).unwrap_or_default();
     let seed = format!("seed {}", lab.options().seed);
     let where_to = format!("{} {}", lab.options().protocols.name(), lab.options().range);
     let destinations = match lab.options().destinations {
@@ -112,7 +123,7 @@ pub fn setup(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     };
     let limitation = lab.report().and_then(|report| report.limitation).unwrap_or_default();
     let parts = [pace, sample, limitation, &seed, &where_to, &destinations];
-    let rest = fitted(&parts, column.width().saturating_sub(used + 3));
+    let rest = fitted(&parts, room);
     spans.push(Span::raw(if rest.is_empty() { "" } else { " · " }));
     spans.push(Span::raw(rest));
     column.line(spans);

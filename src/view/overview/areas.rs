@@ -85,12 +85,12 @@ pub struct OverviewAreas {
     /// TIME-WAIT sockets that expire within the next minute.
     pub drain: Rect,
     /// Ports in use over time, and the forecast.
-    pub course: Rect,
+    pub usage: Rect,
 }
 
 impl OverviewAreas {
     /// Divides the area; `verdict` is the number of lines for the verdict.
-    pub fn within(sight: &OverviewContext<'_>, area: Rect, verdict: u16) -> Self {
+    pub fn within(context: &OverviewContext<'_>, area: Rect, verdict: u16) -> Self {
         let class = OverviewSize::of(area);
         let mut free = area;
         let mut areas = Self::default();
@@ -101,20 +101,20 @@ impl OverviewAreas {
         areas.ranges = take(&mut free, RANGES);
         take(&mut free, u16::from(class > OverviewSize::Small));
         if class == OverviewSize::Small {
-            areas.one_column(sight, free);
+            areas.one_column(context, free);
         } else {
-            areas.two_columns(sight, class, free);
+            areas.two_columns(context, class, free);
         }
         areas
     }
 
     /// Shows the list with the selected row; the map gets the remaining lines.
-    fn one_column(&mut self, sight: &OverviewContext<'_>, free: Rect) {
+    fn one_column(&mut self, context: &OverviewContext<'_>, free: Rect) {
         let mut free = free;
-        let list = sight.selected.map(|selected| selected.list).unwrap_or_default();
+        let list = context.selected.map(|selected| selected.list).unwrap_or_default();
         let rows = match list {
             OverviewList::Findings => free.height,
-            list => HEAD + rows(sight, list).max(1).min(free.height / 2),
+            list => HEAD + rows(context, list).max(1).min(free.height / 2),
         };
         let spare = free.height.saturating_sub(rows);
         let height = if spare < LEAST_MAP { free.height } else { rows };
@@ -128,14 +128,14 @@ impl OverviewAreas {
     }
 
     /// Puts the map and the findings at the left, the lists and the graphs at the right.
-    fn two_columns(&mut self, sight: &OverviewContext<'_>, class: OverviewSize, free: Rect) {
+    fn two_columns(&mut self, context: &OverviewContext<'_>, class: OverviewSize, free: Rect) {
         let width = class.left(free.width);
         let mut left = Rect { width, ..free };
         let right =
             Rect { x: free.x + width + BETWEEN, width: free.width - width - BETWEEN, ..free };
-        self.lists(sight, class, right);
-        let is_selected = sight.selected.is_some_and(|s| s.list == OverviewList::Findings);
-        let findings = rows(sight, OverviewList::Findings);
+        self.lists(context, class, right);
+        let is_selected = context.selected.is_some_and(|s| s.list == OverviewList::Findings);
+        let findings = rows(context, OverviewList::Findings);
         let most = if is_selected { left.height } else { left.height * 2 / 5 };
         // The findings need two lines each, and one for the rule.
         let height = if findings == 0 { 0 } else { (1 + 2 * findings).min(most) };
@@ -145,12 +145,12 @@ impl OverviewAreas {
         self.findings = left;
     }
 
-    fn lists(&mut self, sight: &OverviewContext<'_>, class: OverviewSize, right: Rect) {
+    fn lists(&mut self, context: &OverviewContext<'_>, class: OverviewSize, right: Rect) {
         let mut free = right;
         let graphs = class.graphs().min(free.height / 2);
         let lists = free.height - graphs - 1;
         let [wanted, others] =
-            [OverviewList::Destinations, OverviewList::Owners].map(|list| rows(sight, list));
+            [OverviewList::Destinations, OverviewList::Owners].map(|list| rows(context, list));
         let room = lists.saturating_sub(2 * HEAD + 1);
         let least = (room / 2).max(LEAST_ROWS);
         let first = wanted.max(1).min(room.saturating_sub(others.max(1).min(least)));
@@ -162,13 +162,13 @@ impl OverviewAreas {
         free.height = free.height.min(2 * class.graphs());
         let half = (free.width - BETWEEN) / 2;
         self.drain = Rect { width: half, ..free };
-        self.course =
+        self.usage =
             Rect { x: free.x + half + BETWEEN, width: free.width - half - BETWEEN, ..free };
     }
 }
 
-fn rows(sight: &OverviewContext<'_>, list: OverviewList) -> u16 {
-    u16::try_from(list.len(sight.scan)).unwrap_or(u16::MAX / 4).min(u16::MAX / 4)
+fn rows(context: &OverviewContext<'_>, list: OverviewList) -> u16 {
+    u16::try_from(list.len(context.scan)).unwrap_or(u16::MAX / 4).min(u16::MAX / 4)
 }
 
 /// Takes the first lines off the free area.

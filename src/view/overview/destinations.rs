@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     app::{LatestScan, overview::OverviewList},
-    domain::{DestinationUse, Level, Party, StateClass, diagnosis::Standing, notation},
+    domain::{DestinationUse, Level, Party, StateClass, Subject, diagnosis::Standing, notation},
     view::{
-        Role,
+        Role, Theme,
         gauges::{self, Colors},
         heatmap::put,
         words,
@@ -37,23 +37,22 @@ pub fn sources(scan: &LatestScan) -> usize {
     sources.collect::<BTreeSet<_>>().len()
 }
 
-pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
-    let theme = sight.theme;
-    let rows = &sight.scan.analysis.destinations;
-    let window = table::window(sight, OverviewList::Destinations, area);
+    let theme = context.theme;
+    let rows = &context.scan.analysis.destinations;
+    let window = table::window(context, OverviewList::Destinations, area);
     let mut notes: Vec<String> = table::shown_of(&window, rows.len()).into_iter().collect();
-    notes.push(match sight.sources {
+    notes.push(match context.sources {
         0 => "no connections".to_owned(),
-        1 => "from 1 source address".to_owned(),
-        count => format!("from {count} source addresses"),
+        count => notation::counted(count as u64, "source address"),
     });
     if OverviewSize::of(buffer.area) == OverviewSize::Small {
-        rule::draw_lists(sight, OverviewList::Destinations, &notes, area, buffer);
+        rule::draw_lists(context, OverviewList::Destinations, &notes, area, buffer);
     } else {
-        notes.push("used / usable".to_owned());
+        notes.push("% of usable ports in use".to_owned());
         rule::draw("Destinations", &notes, theme, area, buffer);
     }
     if rows.is_empty() {
@@ -61,35 +60,44 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
         put(buffer, area, area.x + 2, area.y + 1, text, theme.style(Role::Dim));
         return;
     }
-    let columns = columns(sight, &rows[window.clone()], area.width);
+    let columns = columns(context, &rows[window.clone()], area.width);
     let kept = table::fitting(&columns, area.width);
     table::draw_head(&columns, &kept, theme, Rect { y: area.y + 1, ..area }, buffer);
-    let selected = table::selected_index(sight, OverviewList::Destinations);
+    let selected = table::selected_index(context, OverviewList::Destinations);
     for (index, y) in window.zip(area.y + 2..area.bottom()) {
         let is_selected = selected == Some(index);
         let cells =
-            kept.iter().map(|&column| cell(sight, &rows[index], column, &columns)).collect();
+            kept.iter().map(|&column| cell(context, &rows[index], column, &columns)).collect();
         let line = table::line(&columns, &kept, cells, is_selected, theme);
         table::draw_row(&line, is_selected, theme, area, y, buffer);
     }
 }
 
-fn columns(sight: &OverviewContext<'_>, rows: &[DestinationUse], width: u16) -> Vec<TableColumn> {
-    let names = rows.iter().map(|row| sight.destination(&row.destination).width()).max();
-    let longest = if sight.sources > 1 { LONGEST_PAIR } else { LONGEST };
+fn columns(context: &OverviewContext<'_>, rows: &[DestinationUse], width: u16) -> Vec<TableColumn> {
+    let names = rows.iter().map(|row| context.destination(&row.destination).width()).max();
+    let longest = if context.sources > 1 { LONGEST_PAIR } else { LONGEST };
     let name =
         names.unwrap_or_default().clamp("destination".len(), longest.min(usize::from(width) / 2));
-    let owners = rows.iter().map(|row| owner(sight, row).width()).max().unwrap_or_default();
+    // A cell that is wider than its column would move the cells at its right.
+    let widest = |least: u16, text: &dyn Fn(&DestinationUse) -> String| {
+        rows.iter().map(|row| text(row).width() as u16).fold(least, u16::max)
+    };
+    let share_width = widest(7, &share);
+    let left_width = widest(6, &|row| left(row, context.theme));
+    let trend =
+        |row: &DestinationUse| context.app.trends().of(Subject::Destination(row.destination));
+    let rate_width = widest(7, &|row| rate(trend(row), context.theme));
+    let owner_width = widest(5, &|row| owner(context, row)).min(LONGEST_OWNER);
     let column = |title, width, align, dropped| TableColumn { title, width, align, dropped };
     let mut columns = vec![
         column("destination", name as u16, Align::Left, 0),
-        column("used", 8, Align::Left, 3),
-        column("", 7, Align::Right, 0),
-        column("left", 6, Align::Right, 0),
+        column("in use", 8, Align::Left, 3),
+        column("", share_width, Align::Right, 0),
+        column("left", left_width, Align::Right, 0),
         column("TIME-WAIT", 9, Align::Right, 5),
-        column("rate", 7, Align::Right, 4),
+        column("rate", rate_width, Align::Right, 4),
         column("full in", 7, Align::Right, 1),
-        column("owner", (owners as u16).clamp(5, LONGEST_OWNER), Align::Left, 2),
+        column("owner", owner_width, Align::Left, 2),
     ];
     let kept = table::fitting(&columns, width);
     let spare = table::spare(&columns, &kept, width);
@@ -98,29 +106,26 @@ fn columns(sight: &OverviewContext<'_>, rows: &[DestinationUse], width: u16) -> 
 }
 
 fn cell(
-    sight: &OverviewContext<'_>,
+    context: &OverviewContext<'_>,
     row: &DestinationUse,
     column: usize,
     columns: &[TableColumn],
 ) -> Vec<Span<'static>> {
-    let theme = sight.theme;
-    let standing = Standing::of_destination(row, sight.app.trends(), sight.app.thresholds());
+    let theme = context.theme;
+    let standing = Standing::of_destination(row, context.app.trends(), context.app.thresholds());
     let width = usize::from(columns[column].width);
     match column {
-        NAME => plain(words::shorten(&sight.destination(&row.destination), width)),
-        BAR => bar(sight, row, width),
+        NAME => plain(words::shorten(&context.destination(&row.destination), width)),
+        BAR => bar(context, row, width),
         2 => {
             let role = level_role(standing.level);
-            vec![Span::styled(notation::percent_of(row.used, row.capacity), theme.style(role))]
+            vec![Span::styled(share(row), theme.style(role))]
         }
         3 => {
-            // `4+` means at least 4: more ports may be left.
-            let more = if row.left().is_exact() { "" } else { "+" };
-            let left = format!("{}{more}", notation::grouped(row.available()));
             let is_plain = standing.level == Level::Ok;
             let style =
                 if is_plain { Style::new() } else { theme.style(level_role(standing.level)) };
-            vec![Span::styled(left, style)]
+            vec![Span::styled(left(row, theme), style)]
         }
         4 => dim(notation::grouped(row.time_wait), theme),
         5 => dim(rate(standing.trend, theme), theme),
@@ -130,26 +135,37 @@ fn cell(
             Some(forecast) => dim(in_time(forecast.seconds), theme),
             None => dim(theme.glyph("–", "-"), theme),
         },
-        OWNER => dim(words::shorten(&owner(sight, row), width), theme),
+        OWNER => dim(words::shorten(&owner(context, row), width), theme),
         _ => Vec::new(),
     }
 }
 
-/// Draws a bar of connections and TIME-WAIT sockets in their colours. Like the percentage in the
-/// next column, it excludes the TIME-WAIT sockets whose ports connect() may reuse.
-fn bar(sight: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'static>> {
+fn share(row: &DestinationUse) -> String {
+    notation::percent_of(row.used, row.capacity)
+}
+
+/// Formats the number of ports left: `≥4` if it is at least 4.
+fn left(row: &DestinationUse, theme: &Theme) -> String {
+    let least = if row.left().is_exact() { "" } else { theme.glyph("≥", ">=") };
+    format!("{least}{}", notation::grouped(row.available()))
+}
+
+/// Draws a bar of the ports in use: TIME-WAIT in its colour, all other states in the colour of
+/// ESTABLISHED, because the analysis does not count them separately. Excludes the TIME-WAIT ports
+/// that connect() may reuse, which the percentage in the next column includes.
+fn bar(context: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'static>> {
     let mut by_class = [0; StateClass::EACH.len()];
     by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.reusable);
     by_class[StateClass::Established as usize] = row.used.saturating_sub(row.time_wait);
-    gauges::stacked(&by_class, row.capacity, Colors::States, sight.theme, width)
+    gauges::stacked(&by_class, row.capacity, Colors::States, context.theme, width)
 }
 
 /// Names one owner and counts the others. Names the process with the most sockets; without a
 /// process, the first other owner.
-fn owner(sight: &OverviewContext<'_>, row: &DestinationUse) -> String {
+fn owner(context: &OverviewContext<'_>, row: &DestinationUse) -> String {
     let process = row.owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
     let Some(&(party, _)) = process.or(row.owners.first()) else { return String::new() };
-    let name = words::party_name(sight.app, party);
+    let name = words::party_name(context.app, party);
     match row.owners.len() {
         1 => name,
         more => format!("{name} +{}", more - 1),

@@ -20,18 +20,19 @@ const INDENT: usize = 5;
 /// Maximum number of lines of a finding that is not selected.
 const MOST_LINES: usize = 2;
 
-pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
-    let theme = sight.theme;
-    let findings = &sight.scan.diagnosis.findings;
+    let theme = context.theme;
+    let findings = &context.scan.diagnosis.findings;
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    let selected = table::selected_index(sight, OverviewList::Findings);
-    let (lines, window) = lines(sight, selected, usize::from(body.width), usize::from(body.height));
+    let selected = table::selected_index(context, OverviewList::Findings);
+    let [width, height] = [body.width, body.height].map(usize::from);
+    let (lines, window) = lines(context, selected, width, height);
     let notes: Vec<String> = table::shown_of(&window, findings.len()).into_iter().collect();
     if OverviewSize::of(buffer.area) == OverviewSize::Small {
-        rule::draw_lists(sight, OverviewList::Findings, &notes, area, buffer);
+        rule::draw_lists(context, OverviewList::Findings, &notes, area, buffer);
     } else {
         rule::draw("Findings", &notes, theme, area, buffer);
     }
@@ -46,15 +47,15 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
 /// Returns the lines of the selected finding in full and of as many neighbours as fit, and the
 /// range of the findings shown.
 fn lines(
-    sight: &OverviewContext<'_>,
+    context: &OverviewContext<'_>,
     selected: Option<usize>,
     width: usize,
     height: usize,
 ) -> (Vec<Line<'static>>, std::ops::Range<usize>) {
-    let findings = &sight.scan.diagnosis.findings;
+    let findings = &context.scan.diagnosis.findings;
     let entry = |index: usize| match selected {
-        Some(at) if at == index => unfolded(&findings[index], sight.theme, width, height),
-        _ => folded(&findings[index], sight.theme, width),
+        Some(at) if at == index => unfolded(&findings[index], context.theme, width, height),
+        _ => folded(&findings[index], context.theme, width),
     };
     let first = selected.unwrap_or_default();
     if first >= findings.len() {
@@ -132,17 +133,28 @@ fn unfolded(finding: &Finding, theme: &Theme, width: usize, height: usize) -> Ve
     for (number, advice) in (1..).zip(&finding.advice) {
         part(if number == 1 { "do" } else { "" }, &format!("{number} {advice}"));
     }
-    for (index, text) in finding.avoid.iter().enumerate() {
-        let text = text.strip_prefix("do not ").unwrap_or(text);
-        part(if index == 0 { "do not" } else { "" }, text);
+    let mut previous = "";
+    for text in &finding.avoid {
+        let (label, text) = match text.strip_prefix("do not ") {
+            Some(rest) => ("do not", rest),
+            None => ("note", text.as_str()),
+        };
+        part(if label == previous { "" } else { label }, text);
+        previous = label;
     }
     part("rule", finding.rule);
     if lines.len() > height {
         lines.truncate(height.saturating_sub(1));
-        let more = format!("{:INDENT$}more on a larger terminal, and in portscope diagnose", "");
-        lines.push(Line::styled(more, theme.style(Role::Warn)));
+        lines.push(Line::styled(format!("{:INDENT$}{}", "", more(room)), theme.style(Role::Warn)));
     }
     lines
+}
+
+/// Returns the longest text that fits and says where the rest of a finding is.
+fn more(width: usize) -> &'static str {
+    let texts =
+        ["more on a larger terminal or in portscope diagnose", "more in portscope diagnose", ".."];
+    texts.into_iter().find(|text| text.len() <= width).unwrap_or_default()
 }
 
 /// Returns the glyph and the colour of a severity; the glyph makes it readable without colour.

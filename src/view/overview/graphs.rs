@@ -45,16 +45,20 @@ fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
     (0..width).map(column).collect()
 }
 
-/// Draws how many ports TIME-WAIT frees per second during the next minute.
-pub fn drain(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+/// Draws how many ports leave TIME-WAIT per second during the next minute. Ports that a socket in
+/// another state uses, too, are not counted.
+pub fn drain(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
         return;
     }
-    let theme = sight.theme;
-    let freed = Drain::of(&sight.scan.snapshot, None).freed;
+    let theme = context.theme;
+    let freed = Drain::of(&context.scan.snapshot, None).freed;
     let all: u32 = freed.iter().sum();
-    let title = format!("TIME-WAIT {}", notation::grouped(all));
-    rule::draw(&title, &["ports freed per second".to_owned()], theme, area, buffer);
+    let ports = notation::counted(all, "port");
+    let titles = [format!("TIME-WAIT ends: {ports}"), format!("TIME-WAIT: {ports}")];
+    let room = usize::from(area.width).saturating_sub(4);
+    let title = titles.iter().find(|title| title.len() <= room).map_or("TIME-WAIT", String::as_str);
+    rule::draw(title, &["ports freed per second".to_owned()], theme, area, buffer);
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
     if all == 0 {
@@ -71,7 +75,7 @@ pub fn drain(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let most = freed.iter().copied().max().unwrap_or_default().max(1);
     let role = Role::Class(StateClass::TimeWait);
     bars(&values, most, Bars { role, letter: letter(StateClass::TimeWait) }, theme, plot, buffer);
-    let most = format!("peak {}/s", notation::grouped(most));
+    let most = format!("at most {}/s", notation::grouped(most));
     axis(["now", &most, "60s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
 }
 
@@ -82,7 +86,7 @@ struct Bars {
     letter: char,
 }
 
-fn bars(values: &[u32], most: u32, look: Bars, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn bars(values: &[u32], most: u32, marks: Bars, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let eighths = u32::from(area.height) * 8;
     for (&value, x) in values.iter().zip(area.left()..area.right()) {
         let scaled = f64::from(value) / f64::from(most.max(1)) * f64::from(eighths);
@@ -93,9 +97,9 @@ fn bars(values: &[u32], most: u32, look: Bars, theme: &Theme, area: Rect, buffer
                 break;
             }
             let glyph =
-                if theme.needs_whole_cells() { look.letter } else { EIGHTHS[part as usize] };
+                if theme.needs_whole_cells() { marks.letter } else { EIGHTHS[part as usize] };
             let cell = &mut buffer[(x, area.bottom() - 1 - line)];
-            cell.set_char(glyph).set_style(theme.style(look.role));
+            cell.set_char(glyph).set_style(theme.style(marks.role));
         }
     }
 }
@@ -115,14 +119,14 @@ fn axis([left, middle, right]: [&str; 3], theme: &Theme, area: Rect, buffer: &mu
     }
 }
 
-/// Draws the used ports of the headline's subject, and their forecast.
-pub fn course(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+/// Draws the ports in use of the headline's range or destination over time, and the forecast.
+pub fn usage(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
         return;
     }
-    let theme = sight.theme;
-    let standing = &sight.verdict;
-    let series = sight.app.trends().series(standing.subject);
+    let theme = context.theme;
+    let standing = &context.verdict;
+    let series = context.app.trends().series(standing.subject);
     let title = match standing.subject {
         Subject::Destination(destination) => format!("to {}", destination.remote),
         Subject::Range(protocol) => format!("{} in use", verdict::name(protocol)),
@@ -149,19 +153,27 @@ pub fn course(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     bars(&values, standing.size, Bars { role, letter: '#' }, theme, past, buffer);
     ceiling(theme, plot, buffer);
     forecast(standing, series[0].0, past.width, theme, ahead, buffer);
-    let end = match standing.forecast.filter(verdict::is_near) {
+    let [start, end] = [start(series[0].0), end(standing)];
+    axis([&start, "now", &end], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
+}
+
+/// Returns the label at the left end of the time axis.
+fn start(ago: Duration) -> String {
+    // A duration in seconds would change at each scan, even if nothing else on the screen did.
+    if ago < Duration::from_mins(1) {
+        return "start".to_owned();
+    }
+    format!("{} ago", notation::rounded(ago.as_secs_f64()))
+}
+
+/// Returns the label at the right end of the time axis, below the forecast.
+fn end(standing: &Standing) -> String {
+    match standing.forecast.filter(verdict::is_near) {
         _ if standing.available == 0 => "full".to_owned(),
         _ if standing.level == Level::Failing => "full at times".to_owned(),
         Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
         None => "forecast".to_owned(),
-    };
-    // A duration in seconds would change at each refresh, even if nothing else on the screen did.
-    let begin = if series[0].0 < Duration::from_mins(1) {
-        "start".to_owned()
-    } else {
-        format!("{} ago", notation::rounded(series[0].0.as_secs_f64()))
-    };
-    axis([&begin, "now", &end], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
+    }
 }
 
 /// Marks the top of the plot, where all ports are in use.
@@ -177,14 +189,14 @@ fn ceiling(theme: &Theme, plot: Rect, buffer: &mut Buffer) {
 /// Draws the forecast as dots, on the same time scale as the columns of the past.
 fn forecast(
     standing: &Standing,
-    seen: Duration,
+    past: Duration,
     columns: u16,
     theme: &Theme,
     ahead: Rect,
     buffer: &mut Buffer,
 ) {
     let Some(trend) = standing.trend else { return };
-    let seconds_each = seen.as_secs_f64() / f64::from(columns.max(1));
+    let seconds_each = past.as_secs_f64() / f64::from(columns.max(1));
     for (step, x) in (1_u32..).zip(ahead.left()..ahead.right()) {
         let used = f64::from(standing.used) + trend.per_second * seconds_each * f64::from(step);
         let share = (used / f64::from(standing.size.max(1))).clamp(0.0, 1.0);
@@ -206,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_course_rises_from_left_to_right_as_it_did() {
+    fn a_sparkline_has_the_order_of_its_series() {
         let theme = Theme::new(Depth::True, Background::Dark, false);
         assert_eq!(spark(&series(&[0, 1, 2, 4, 8]), 8, 4, &theme), "▁▂▄█");
         assert_eq!(spark(&series(&[5, 5]), 10, 3, &theme), "▄▄▄");

@@ -20,40 +20,40 @@ const BAR: usize = 2;
 const LONGEST: usize = 24;
 const WIDEST_BAR: u16 = 40;
 
-pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
-    let theme = sight.theme;
-    let rows = &sight.scan.analysis.owners;
-    let window = table::window(sight, OverviewList::Owners, area);
+    let theme = context.theme;
+    let rows = &context.scan.analysis.owners;
+    let window = table::window(context, OverviewList::Owners, area);
     let mut notes: Vec<String> = table::shown_of(&window, rows.len()).into_iter().collect();
-    notes.push("ephemeral ports held".to_owned());
+    notes.push("ephemeral ports in use".to_owned());
     if OverviewSize::of(buffer.area) == OverviewSize::Small {
-        rule::draw_lists(sight, OverviewList::Owners, &notes, area, buffer);
+        rule::draw_lists(context, OverviewList::Owners, &notes, area, buffer);
     } else {
         rule::draw("Owners", &notes, theme, area, buffer);
     }
     if rows.is_empty() {
-        let text = "no ephemeral port is held";
+        let text = "no ephemeral port is in use";
         put(buffer, area, area.x + 2, area.y + 1, text, theme.style(Role::Dim));
         return;
     }
-    let columns = columns(sight, &rows[window.clone()], area.width);
+    let columns = columns(context, &rows[window.clone()], area.width);
     let kept = table::fitting(&columns, area.width);
     table::draw_head(&columns, &kept, theme, Rect { y: area.y + 1, ..area }, buffer);
-    let selected = table::selected_index(sight, OverviewList::Owners);
+    let selected = table::selected_index(context, OverviewList::Owners);
     for (index, y) in window.zip(area.y + 2..area.bottom()) {
         let is_selected = selected == Some(index);
         let cells =
-            kept.iter().map(|&column| cell(sight, &rows[index], column, &columns)).collect();
+            kept.iter().map(|&column| cell(context, &rows[index], column, &columns)).collect();
         let line = table::line(&columns, &kept, cells, is_selected, theme);
         table::draw_row(&line, is_selected, theme, area, y, buffer);
     }
 }
 
-fn columns(sight: &OverviewContext<'_>, rows: &[OwnerUse], width: u16) -> Vec<TableColumn> {
-    let names = rows.iter().map(|row| words::party_name(sight.app, row.party).width()).max();
+fn columns(context: &OverviewContext<'_>, rows: &[OwnerUse], width: u16) -> Vec<TableColumn> {
+    let names = rows.iter().map(|row| words::party_name(context.app, row.party).width()).max();
     let name = names.unwrap_or_default().clamp("owner".len(), LONGEST);
     let column = |title, width, align, dropped| TableColumn { title, width, align, dropped };
     let mut columns = vec![
@@ -72,22 +72,22 @@ fn columns(sight: &OverviewContext<'_>, rows: &[OwnerUse], width: u16) -> Vec<Ta
 }
 
 fn cell(
-    sight: &OverviewContext<'_>,
+    context: &OverviewContext<'_>,
     row: &OwnerUse,
     column: usize,
     columns: &[TableColumn],
 ) -> Vec<Span<'static>> {
-    let theme = sight.theme;
+    let theme = context.theme;
     let width = usize::from(columns[column].width);
     match column {
-        NAME => plain(words::shorten(&words::party_name(sight.app, row.party), width)),
+        NAME => plain(words::shorten(&words::party_name(context.app, row.party), width)),
         1 => match row.party {
             Party::Process(pid) => dim(pid.to_string(), theme),
             _ => Vec::new(),
         },
         // A full bar is the largest owner, because the bars compare owners with each other.
         BAR => {
-            let most = sight.scan.analysis.owners.first().map_or(1, |first| first.ports);
+            let most = context.scan.analysis.owners.first().map_or(1, |first| first.ports);
             gauges::parts(&row.by_class, most, theme, width)
         }
         3 => plain(notation::grouped(row.ports)),

@@ -17,40 +17,38 @@ use crate::{
         Role,
         heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts},
         legend::{CLASSES, class_name},
-        lens,
+        lens, map,
         theme::letter,
     },
 };
 
-pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
-    let range = sight.scan.snapshot.ephemeral.range;
-    let legend = legend(sight, area);
+pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+    let range = context.scan.snapshot.ephemeral.range;
+    let legend = legend(context, area);
     let room = Room {
         columns: area.width.saturating_sub(GUTTER + BAR),
         lines: area.height.saturating_sub(1 + AXIS + legend.len() as u16),
     };
-    let Some(grid) = sight.app.map().picture(range, room) else { return };
-    let size = match grid.per_block() {
-        1 => "1 port/cell".to_owned(),
-        ports => format!("{} ports/cell", notation::grouped(ports)),
-    };
-    rule::draw("Map of the range", &["2 = full map".to_owned(), size], sight.theme, area, buffer);
-    let paint = |block: PortRange| lens::by_state(sight.scan, Protocols::Both, block);
+    let Some(grid) = context.app.map().picture(range, room) else { return };
+    let theme = context.theme;
+    let notes = ["2 = full map".to_owned(), map::block_size(&grid)];
+    rule::draw("Map of the range", &notes, theme, area, buffer);
+    let paint = |block: PortRange| lens::by_state(context.scan, Protocols::Both, block);
     let heatmap = Heatmap {
         grid: &grid,
         bracket: range,
         cursor: None,
-        glyphs: if sight.theme.has_color() { GlyphMeaning::Letters } else { GlyphMeaning::Density },
+        glyphs: if theme.has_color() { GlyphMeaning::Letters } else { GlyphMeaning::Density },
         paint: &paint,
         share: &|ports| {
-            let taken = sight.scan.occupancy.occupied_in(ports, Protocols::Both);
+            let taken = context.scan.occupancy.occupied_in(ports, Protocols::Both);
             taken as f32 / ports.len() as f32
         },
-        ports: &PictureInput(sight),
+        ports: &PictureInput(context),
         pointed: Pointed::default(),
     };
     let below = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    heatmap.render(sight.theme, below, buffer);
+    heatmap.render(theme, below, buffer);
     let start = below.y + AXIS + grid.lines();
     for (line, y) in legend.iter().zip(start..area.bottom()) {
         buffer.set_line(area.x + 1, y, line, area.width - 1);
@@ -62,13 +60,13 @@ const LEAST_BESIDE_LEGEND: u16 = 12;
 
 /// Returns the legend: a blank line, then the states that occur, each with its number of ports.
 /// Returns no lines if the map needs the room.
-fn legend(sight: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
-    let ephemeral = &sight.scan.snapshot.ephemeral;
+fn legend(context: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
+    let ephemeral = &context.scan.snapshot.ephemeral;
     let tally =
-        LensCounts::count(ephemeral.range, &sight.scan.occupancy, Protocols::Both, ephemeral);
+        LensCounts::count(ephemeral.range, &context.scan.occupancy, Protocols::Both, ephemeral);
     let mut lines = vec![Line::default(), Line::default()];
     for class in CLASSES.into_iter().filter(|&class| tally.of(class) > 0) {
-        let mark = if sight.theme.needs_whole_cells() { letter(class) } else { '■' };
+        let mark = if context.theme.needs_whole_cells() { letter(class) } else { '■' };
         let count = notation::grouped(tally.of(class));
         let words = format!("{} {count}  ", class_name(class));
         let used = lines.last().map_or(0, Line::width);
@@ -76,7 +74,7 @@ fn legend(sight: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
             lines.push(Line::default());
         }
         if let Some(line) = lines.last_mut() {
-            let style = sight.theme.style(Role::Class(class));
+            let style = context.theme.style(Role::Class(class));
             line.push_span(Span::styled(format!("{mark} "), style));
             line.push_span(words);
         }

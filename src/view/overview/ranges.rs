@@ -24,15 +24,15 @@ const NAME: u16 = 11;
 /// Width of the share (8), the count (8) and the rate (10), such as `88.4 %  24,957  +21.5/s`, and
 /// one spare column.
 const FIGURES: u16 = 27;
-/// Width of `even 14,116 left` and a gap.
+/// Width of `no even port free` and a gap.
 const HALF: u16 = 19;
 const SPARK: u16 = 20;
 /// Maximum width of a bar.
 const WIDEST: u16 = 60;
 const LEAST_BAR: u16 = 20;
 
-pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
-    let ephemeral = &sight.scan.snapshot.ephemeral;
+pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+    let ephemeral = &context.scan.snapshot.ephemeral;
     let reserved = ephemeral.reserved_in(ephemeral.range);
     let mut notes = vec![
         ephemeral.range.to_string(),
@@ -41,10 +41,10 @@ pub fn render(sight: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if reserved > 0 {
         notes.push(format!("{} reserved", notation::grouped(reserved)));
     }
-    rule::draw("Ephemeral range: local ports in use", &notes, sight.theme, area, buffer);
+    rule::draw("Ephemeral range: local ports in use", &notes, context.theme, area, buffer);
     let columns = Columns::within(area.width);
-    for (gauge, y) in sight.scan.gauges.iter().zip(area.top() + 1..area.bottom()) {
-        buffer.set_line(area.x, y, &line(sight, gauge, &columns), area.width);
+    for (gauge, y) in context.scan.gauges.iter().zip(area.top() + 1..area.bottom()) {
+        buffer.set_line(area.x, y, &line(context, gauge, &columns), area.width);
     }
 }
 
@@ -68,25 +68,25 @@ impl Columns {
     }
 }
 
-fn line(sight: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line<'static> {
-    let theme = sight.theme;
+fn line(context: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line<'static> {
+    let theme = context.theme;
     let width = usize::from(NAME) - 1;
     let mut line = Line::from(format!(" {:width$}", gauge.lane.name()));
     let bar = usize::from(columns.bar);
     line.extend(gauges::stacked(&gauge.by_class, gauge.size, Colors::States, theme, bar));
-    let trend = sight.app.trends().of(Subject::Lane(gauge.lane));
+    let trend = context.app.trends().of(Subject::Lane(gauge.lane));
     let share = notation::percent_of(gauge.occupied, gauge.size);
     line.push_span(Span::styled(
         format!("{share:>8}"),
-        theme.style(level_role(level(sight, gauge))),
+        theme.style(level_role(level(context, gauge))),
     ));
     line.push_span(format!("{:>8}", notation::grouped(gauge.occupied)));
     line.push_span(Span::styled(format!("{:>10}", rate(trend, theme)), theme.style(Role::Dim)));
     if columns.has_half {
-        line.push_span(half(sight, gauge));
+        line.push_span(half(context, gauge));
     }
     if columns.spark > 0 {
-        let series = sight.app.trends().series(Subject::Lane(gauge.lane));
+        let series = context.app.trends().series(Subject::Lane(gauge.lane));
         let spark = graphs::spark(&series, gauge.size, usize::from(columns.spark), theme);
         line.push_span("  ");
         line.push_span(Span::styled(spark, theme.style(Role::Dim)));
@@ -94,28 +94,29 @@ fn line(sight: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line<'
     line
 }
 
-fn level(sight: &OverviewContext<'_>, gauge: &Gauge) -> Level {
+fn level(context: &OverviewContext<'_>, gauge: &Gauge) -> Level {
     let left = gauge.size - gauge.occupied.min(gauge.size);
-    sight.app.thresholds().level(gauge.share(), left, None)
+    context.app.thresholds().level(gauge.share(), left, None)
 }
 
-/// Shows how many ports are left of the parity that connect() tries first. When none is left, each
-/// connect() searches through all ports of this parity without success.
-fn half(sight: &OverviewContext<'_>, gauge: &Gauge) -> Span<'static> {
-    let range = sight.scan.analysis.range(gauge.lane.protocol());
+/// Shows how many ports without a socket have the parity that connect() tries first. If there are
+/// none, connect() may be slower, because it searches all ports of this parity before the others.
+fn half(context: &OverviewContext<'_>, gauge: &Gauge) -> Span<'static> {
+    let range = context.scan.analysis.range(gauge.lane.protocol());
     if matches!(gauge.lane, Lane::Udp4 | Lane::Udp6) {
         // UDP does not prefer a parity.
         return Span::raw(" ".repeat(usize::from(HALF)));
     }
     let is_even = range.range.first().is_multiple_of(2);
     let used = if is_even { gauge.occupied_even } else { gauge.occupied - gauge.occupied_even };
-    let left = range.low_parity_size.saturating_sub(used);
+    let free = range.low_parity_size.saturating_sub(used);
     let parity = if is_even { "even" } else { "odd" };
-    let role = if left == 0 { Role::Warn } else { Role::Dim };
-    let text = match left {
-        0 => format!("{parity} ports full"),
-        left => format!("{parity} {} left", notation::grouped(left)),
+    let role = if free == 0 { Role::Warn } else { Role::Dim };
+    let text = match free {
+        0 if gauge.occupied >= gauge.size => "no port free".to_owned(),
+        0 => format!("no {parity} port free"),
+        free => format!("{} {parity} free", notation::grouped(free)),
     };
     let width = usize::from(HALF);
-    Span::styled(format!("{text:>width$}"), sight.theme.style(role))
+    Span::styled(format!("{text:>width$}"), context.theme.style(role))
 }

@@ -24,7 +24,7 @@ pub fn draw(title: &str, notes: &[String], theme: &Theme, area: Rect, buffer: &m
 /// Draws a rule with the names of all lists and marks the list that is shown. Used on terminals
 /// with room for only one list.
 pub fn draw_lists(
-    sight: &OverviewContext<'_>,
+    context: &OverviewContext<'_>,
     shown: OverviewList,
     notes: &[String],
     area: Rect,
@@ -32,18 +32,19 @@ pub fn draw_lists(
 ) {
     let mut spans = Vec::new();
     for list in OverviewList::EACH {
-        let text = format!(" {} {} ", list.name(), notation::grouped(list.len(sight.scan) as u64));
+        let count = notation::grouped(list.len(context.scan) as u64);
+        let text = format!(" {} {count} ", list.name());
         let style = if list == shown {
             Style::reset().add_modifier(Modifier::BOLD)
         } else {
-            Style::reset().patch(sight.theme.style(Role::Dim))
+            Style::reset().patch(context.theme.style(Role::Dim))
         };
-        let line = sight.theme.glyph("─", "-");
+        let line = context.theme.glyph("─", "-");
         spans.push(Span::styled(text, style));
-        spans.push(Span::styled(line, sight.theme.style(Role::Border)));
+        spans.push(Span::styled(line, context.theme.style(Role::Border)));
     }
     spans.pop();
-    draw_line(spans, notes, sight.theme, area, buffer);
+    draw_line(spans, notes, context.theme, area, buffer);
 }
 
 fn draw_line(

@@ -14,7 +14,7 @@ use super::{OverviewContext, areas::HEAD};
 use crate::{
     app::overview::OverviewList,
     domain::notation,
-    view::{Role, Theme},
+    view::{Depth, Role, Theme},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,8 @@ pub fn line(
     line
 }
 
-/// Draws a row. A cell that has its own background keeps it.
+/// Draws a row. A cell that has its own background keeps it. With sixteen colours, text on the
+/// background of the selected row has the default colour, because others may be unreadable there.
 pub fn draw_row(
     line: &Line<'_>,
     is_selected: bool,
@@ -120,18 +121,24 @@ pub fn draw_row(
     if is_selected {
         buffer.set_style(row, theme.style(Role::Selected));
     }
+    let is_plain = is_selected && theme.depth == Depth::Sixteen;
     let mut x = row.x;
     for span in &line.spans {
         let room = row.right().saturating_sub(x);
+        let is_bar = span.content.starts_with('█');
+        let style = match span.style {
+            style if is_plain && !is_bar && style.bg.is_none() => Style { fg: None, ..style },
+            style => style,
+        };
         // A span without a background gets that of the row.
-        x = buffer.set_stringn(x, y, &span.content, usize::from(room), span.style).0;
+        x = buffer.set_stringn(x, y, &span.content, usize::from(room), style).0;
     }
 }
 
 /// Returns the range of rows that fit and include the selected one.
-pub fn window(sight: &OverviewContext<'_>, list: OverviewList, area: Rect) -> Range<usize> {
+pub fn window(context: &OverviewContext<'_>, list: OverviewList, area: Rect) -> Range<usize> {
     let room = usize::from(area.height.saturating_sub(HEAD));
-    window_of(list.len(sight.scan), selected_index(sight, list), room)
+    window_of(list.len(context.scan), selected_index(context, list), room)
 }
 
 fn window_of(total: usize, selected: Option<usize>, room: usize) -> Range<usize> {
@@ -139,8 +146,8 @@ fn window_of(total: usize, selected: Option<usize>, room: usize) -> Range<usize>
     start..(start + room).min(total)
 }
 
-pub fn selected_index(sight: &OverviewContext<'_>, list: OverviewList) -> Option<usize> {
-    sight.selected.filter(|selected| selected.list == list).map(|selected| selected.index)
+pub fn selected_index(context: &OverviewContext<'_>, list: OverviewList) -> Option<usize> {
+    context.selected.filter(|selected| selected.list == list).map(|selected| selected.index)
 }
 
 /// Formats the visible rows: `4-12 of 10,000`. Returns `None` if all rows are visible.

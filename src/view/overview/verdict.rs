@@ -13,7 +13,10 @@ use unicode_width::UnicodeWidthStr;
 
 use super::OverviewContext;
 use crate::{
-    app::overview::headline::is_about,
+    app::{
+        App, LatestScan,
+        overview::headline::{Headline, is_about},
+    },
     domain::{
         Destination, Finding, Forecast, LastMinute, Left, Level, Protocol, Severity, Subject,
         Trend, diagnosis::Standing, notation,
@@ -28,10 +31,10 @@ pub fn render(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
 }
 
 /// Returns at most `height` lines for an area of this width.
-pub fn lines(sight: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
+pub fn lines(context: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line<'static>> {
     let width = usize::from(width.saturating_sub(2));
-    let own = sight.headline.own_finding(sight.scan);
-    let (badge, role) = badge(own, sight.verdict.level);
+    let own = context.headline.own_finding(context.scan);
+    let (badge, role) = badge(own, context.verdict.level);
     let marks = match role {
         Role::Ok => "",
         Role::Warn => "! ",
@@ -39,61 +42,56 @@ pub fn lines(sight: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line<'
     };
     let badge = Span::styled(
         format!(" {marks}{badge} "),
-        sight.theme.badge(role).add_modifier(Modifier::BOLD),
+        context.theme.badge(role).add_modifier(Modifier::BOLD),
     );
     let room = width.saturating_sub(badge.width() + 2);
     let text = match own {
         Some(finding) => whole_words(&finding.summary, room),
-        None => fitting(&sight.verdict, sight.sources, sight.theme, room),
+        None => fitting(&context.verdict, context.sources, context.theme, room),
     };
     let bold = Style::reset().add_modifier(Modifier::BOLD);
     let mut lines = vec![Line::from(vec![badge, Span::raw("  "), Span::styled(text, bold)])];
-    lines.extend(explanation(sight, own.is_some(), width, usize::from(height)));
+    let below = usize::from(height).saturating_sub(1);
+    lines.extend(explanation(context.app, context.theme, width, below));
     lines
 }
 
-/// Returns a sentence about the owner with most of the destination's ports. Returns `None` if the
-/// verdict is not about a destination.
-fn holder(sight: &OverviewContext<'_>) -> Option<String> {
-    let Subject::Destination(destination) = sight.verdict.subject else { return None };
-    let row = sight.scan.analysis.destination(&destination)?;
-    let &(party, ports) = row.owners.first()?;
-    let [ports, used] = [ports, row.used].map(notation::grouped);
-    let held = if ports == used { "all of them".to_owned() } else { format!("{ports} of {used}") };
-    Some(format!("{} uses {held}. ", words::party(sight.app, party)))
-}
-
-/// Returns the lines `why` and `do`, or one line `note` if there is no finding. With a finding it
-/// fills all lines, so that `do` does not move when the reason gets shorter. Cuts no word.
-fn explanation(
-    sight: &OverviewContext<'_>,
-    is_summary_reported: bool,
-    width: usize,
-    height: usize,
-) -> Vec<Line<'static>> {
-    let Some(finding) = sight.headline.why(sight.scan) else {
-        return vec![labelled("note", quiet(sight), sight.theme)];
+/// Returns the lines `why` and `do`: the reason and the advice of the finding that explains the
+/// headline. A finding of severity `Notice` has `note` instead of `why`; without a finding there is
+/// only a `note`. With a finding it fills all lines, so that `do` does not move when the reason
+/// gets shorter. Cuts no word.
+pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec<Line<'static>> {
+    let (Some(scan), Some(headline)) = (app.scan(), app.headline()) else { return Vec::new() };
+    let width = width.saturating_sub(LABEL);
+    let Some(finding) = headline.why(scan) else {
+        let note = words::wrapped(&quiet(scan), width);
+        return block("note", first_lines(&note, height, width), theme);
     };
-    let text_width = width.saturating_sub(LABEL);
-    let room = height.saturating_sub(1);
-    let todo = advice(finding, text_width, (room / 2).max(1));
-    let left = room.saturating_sub(todo.len()).max(1);
-    let reason = words::wrapped(&reason(sight, finding, is_summary_reported), text_width);
-    let mut reason = first_lines(&reason, left, text_width);
+    let is_note = finding.severity == Severity::Notice;
+    let reason = words::wrapped(&reason(app, scan, headline, finding), width);
+    // A note that then fits in full uses the lines of the advice, too.
+    let most = match height.checked_sub(reason.len()) {
+        Some(others) if is_note => others,
+        _ => (height / 2).max(1),
+    };
+    let todo = advice(finding, width, most);
+    let left = height.saturating_sub(todo.len()).max(1);
+    let mut reason = first_lines(&reason, left, width);
     reason.resize(left, String::new());
-    let why = if finding.severity == Severity::Notice { "note" } else { "why" };
-    let mut lines = block(why, reason, sight.theme);
-    lines.extend(block("do", todo, sight.theme));
+    let mut lines = block(if is_note { "note" } else { "why" }, reason, theme);
+    lines.extend(block("do", todo, theme));
     lines
 }
 
-fn reason(sight: &OverviewContext<'_>, finding: &Finding, is_summary_reported: bool) -> String {
-    if is_summary_reported {
+/// Returns the cause and the meaning of the finding. Omits what the headline already says.
+fn reason(app: &App, scan: &LatestScan, headline: &Headline, finding: &Finding) -> String {
+    let subject = headline.standing.subject;
+    if headline.own_finding(scan).is_some() {
         finding.meaning.clone()
-    } else if is_about(finding, sight.verdict.subject) {
+    } else if is_about(finding, subject) {
         // The summary would only repeat the headline.
         let cause = match finding.cause.as_str() {
-            "" => holder(sight).unwrap_or_default(),
+            "" => main_owner(app, scan, subject).unwrap_or_default(),
             cause => format!("{cause}. "),
         };
         format!("{cause}{}", finding.meaning)
@@ -101,6 +99,17 @@ fn reason(sight: &OverviewContext<'_>, finding: &Finding, is_summary_reported: b
         let cause = if finding.cause.is_empty() { &finding.summary } else { &finding.cause };
         format!("{}. {}", cause.trim_end_matches('.'), finding.meaning)
     }
+}
+
+/// Returns a sentence about the owner that uses most of the destination's ports. Returns `None` if
+/// the subject is not a destination.
+fn main_owner(app: &App, scan: &LatestScan, subject: Subject) -> Option<String> {
+    let Subject::Destination(destination) = subject else { return None };
+    let row = scan.analysis.destination(&destination)?;
+    let &(party, ports) = row.owners.first()?;
+    let [ports, used] = [ports, row.used].map(notation::grouped);
+    let part = if ports == used { "all of them".to_owned() } else { format!("{ports} of {used}") };
+    Some(format!("{} uses {part}. ", words::party(app, party)))
 }
 
 /// Width of a label and the gap after it.
@@ -161,12 +170,19 @@ pub fn whole_words(text: &str, width: usize) -> String {
 }
 
 /// Returns the note that is shown when there is no finding.
-fn quiet(sight: &OverviewContext<'_>) -> String {
-    if sight.scan.snapshot.sockets.is_empty() {
+fn quiet(scan: &LatestScan) -> String {
+    if scan.snapshot.sockets.is_empty() {
         return "no sockets in this snapshot".to_owned();
     }
-    let left = sight.scan.analysis.new_destination();
-    format!("a new TCP destination can use {left} ports")
+    let left = scan.analysis.new_destination();
+    let (bound, ports) = match left.least {
+        least if left.is_exact() => ("", least),
+        0 => ("at most ", left.most),
+        least => ("at least ", least),
+    };
+    let verb = if ports == 1 { "is" } else { "are" };
+    let ports = notation::counted(ports, "port");
+    format!("{bound}{ports} {verb} free for a connection to any new destination")
 }
 
 /// Returns the word of the first line: the severity of the headline's own finding, or else the
@@ -267,11 +283,12 @@ pub fn name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// Formats the rate of change. For `Failing` (full at some of the last scans), formats the rate at
-/// which ports are opened instead.
+/// Formats the rate of change; empty if it is unknown or if no port is left. For `Failing` (full at
+/// some of the last scans), formats the rate at which ports are opened instead.
 fn pace(standing: &Standing, theme: &Theme) -> String {
     match standing.trend {
         None => String::new(),
+        Some(_) if standing.left.most == 0 => String::new(),
         Some(trend) if standing.level == Level::Failing => {
             format!(", opens {:.0}/s", trend.opened_per_second)
         }
@@ -279,8 +296,8 @@ fn pace(standing: &Standing, theme: &Theme) -> String {
     }
 }
 
-/// Formats the number of ports left and the time until none is left, in a long and a short wording.
-/// Within a level only the numbers differ.
+/// Formats the number of ports left and the forecast, if there is one, in a long and a short
+/// wording. Within a level, all else but the numbers stays the same.
 fn endings(standing: &Standing, theme: &Theme) -> [String; 2] {
     let left = format!(": {} left", standing.left);
     match (standing.level, standing.last_minute) {
@@ -290,17 +307,16 @@ fn endings(standing: &Standing, theme: &Theme) -> [String; 2] {
             let end = format!("{left}, full at {full} of the last {scans} scans");
             [end, format!("{left}, full at {full} of {scans} scans")]
         }
-        _ if standing.trend.is_none() => [left.clone(), left],
-        _ => [(); 2].map(|()| format!("{left}, full in {}", full_in(standing, theme))),
+        _ => [(); 2].map(|()| format!("{left}{}", full_in(standing, theme))),
     }
 }
 
-/// Formats the time until all ports are in use. The findings state its uncertainty.
+/// Formats the time until all ports are in use; empty if none is forecast. The findings state its
+/// uncertainty.
 fn full_in(standing: &Standing, theme: &Theme) -> String {
-    match standing.forecast.filter(is_near) {
-        Some(forecast) => format!("{}{}", theme.glyph("≈ ", "about "), in_time(forecast.seconds)),
-        None => theme.glyph("–", "-").to_owned(),
-    }
+    let Some(forecast) = standing.forecast.filter(is_near) else { return String::new() };
+    let about = theme.glyph("≈ ", "about ");
+    format!(", full in {about}{}", in_time(forecast.seconds))
 }
 
 /// Longest forecast that is shown, in seconds (two days).

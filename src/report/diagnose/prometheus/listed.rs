@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Minimum used share of a destination's ports for the destination to be listed. Without a limit, a
-/// client of grouped of servers would create new series with each run.
+/// client of many servers would create new series with each run.
 const LEAST_SHARE: f64 = 0.01;
 
 pub(super) struct ListedSubjects<'a> {

@@ -10,7 +10,7 @@ use crate::{
     view::{
         Role,
         allocate::{
-            column::{TextColumn, fitted},
+            column::{TextColumn, first_fitting, fitted},
             pool::{Scene, letter, role, table},
         },
         heatmap::bar,
@@ -21,20 +21,20 @@ const LABEL: usize = 10;
 /// Maximum width of a bar.
 const WIDEST: usize = 24;
 
-/// Formats the settings on one line.
-pub fn terms(leasing: &Leasing) -> String {
-    let class = format!("next: {}", leasing.class().name());
-    [class, format!("released: {}", rest(leasing))].join(" · ")
+/// Formats the settings on one line of this width.
+pub fn terms(leasing: &Leasing, width: usize) -> String {
+    let class = format!("next class: {}", leasing.class().name());
+    fitted(&[&class, &format!("released ports: {}", rest(leasing))], width)
 }
 
 pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let leasing = scene.leasing;
-    column.rule("Pool", "o");
+    column.rule("Pool", "o: change");
     let room = column.width().saturating_sub(LABEL);
     label("holder", &table::holder(scene), column);
     label(
         "next",
-        &format!("class {} (c), {}", leasing.class().name(), may(leasing.class())),
+        &format!("class {} (c): {}", leasing.class().name(), may(leasing.class())),
         column,
     );
     label("released", &rest(leasing), column);
@@ -44,21 +44,22 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     };
     let allowed = attempts(report);
     let others = format!("{} in use by others", notation::percent(report.occupied));
-    label("attempts", &fitted(&[&allowed, &others], room), column);
-    label("", &may_give_up(leasing.options().failure_rate), column);
+    label("search", &fitted(&[&allowed, &others], room), column);
+    let failures = may_fail(leasing.options().failure_rate);
+    label("", &first_fitting(&failures, room, column.theme), column);
     label("so far", &fitted(&done(report).each_ref().map(String::as_str), room), column);
 }
 
 /// Draws each band with its ports and their use.
 pub fn bands(leasing: &Leasing, column: &mut TextColumn<'_>) {
     let Some(report) = leasing.report() else { return };
-    column.rule("Bands", "ports reserved per class");
-    let bar_width = column.width().saturating_sub(50).min(WIDEST);
-    let head = format!("{:<7} {:<11} {:>bar_width$}  leased quarantined   free", "", "ports", "");
+    column.rule("Bands", "a class may also use lower bands");
+    let bar_width = column.width().saturating_sub(52).min(WIDEST);
+    let head = format!("{:<7} {:<11} {:>bar_width$}  leased in quarantine   free", "", "ports", "");
     column.text(&head, Role::Dim);
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
-        let name = if class == Priority::Low { "shared" } else { class.name() };
+        let name = class.name();
         let ports = band.ports.map_or_else(|| "none".to_owned(), |ports| ports.to_string());
         let share = (band.leased + band.resting) as f32 / band.size.max(1) as f32;
         let filled = bar(share, bar_width as u16, column.theme);
@@ -72,7 +73,7 @@ pub fn bands(leasing: &Leasing, column: &mut TextColumn<'_>) {
             Span::styled(format!("{ports:<11} "), column.theme.style(Role::Dim)),
             Span::styled(filled, column.theme.style(role(class)).bg(ground)),
             Span::styled(free.repeat(open), column.theme.style(Role::Dim).bg(ground)),
-            Span::raw(format!("  {leased:>6} {resting:>11} {left:>6}")),
+            Span::raw(format!("  {leased:>6} {resting:>13} {left:>6}")),
         ]);
     }
 }
@@ -82,77 +83,92 @@ pub fn narrow(leasing: &Leasing, column: &mut TextColumn<'_>) {
     let Some(report) = leasing.report() else { return };
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
-        let name = if class == Priority::Low { "shared" } else { class.name() };
+        let name = class.name();
         let used = format!("{}/{}", notation::grouped(band.leased), notation::grouped(band.size));
         column.line([
             Span::styled(letter(class), column.theme.badge(role(class))),
             Span::raw(format!(" {name:<7}{used:>12}")),
         ]);
     }
-    let resting = format!("{} quarantined", notation::grouped(report.resting.len() as u64));
-    column.text(&fitted(&[&resting, &attempts(report)], column.width()), Role::Dim);
+    column.text(&fitted(&[&in_quarantine(report), &attempts(report)], column.width()), Role::Dim);
 }
 
 /// Draws a few words, the most important first.
 pub fn tiny(leasing: &Leasing, column: &mut TextColumn<'_>) {
     if let Some(report) = leasing.report() {
         column.text(&notation::counted(report.leases.len() as u64, "lease"), Role::Text);
-        column.text(&format!("{} quarantined", report.resting.len()), Role::Text);
+        column.text(&in_quarantine(report), Role::Text);
     }
-    column.text(&terms(leasing), Role::Dim);
+    column.text(&terms(leasing, column.width()), Role::Dim);
+}
+
+/// Formats the number of ports in quarantine.
+pub fn in_quarantine(report: &PoolReport) -> String {
+    format!("{} in quarantine", notation::grouped(report.resting.len() as u64))
 }
 
 fn label(label: &str, value: &str, column: &mut TextColumn<'_>) {
     column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
 }
 
+/// Returns the bands that a class may use.
 fn may(class: Priority) -> &'static str {
     match class {
-        Priority::Low => "shared band",
-        Priority::Normal => "normal or shared band",
+        Priority::Low => "low band",
+        Priority::Normal => "normal or low band",
         Priority::High => "any band",
     }
 }
 
+/// Describes what happens to released ports.
 fn rest(leasing: &Leasing) -> String {
     match leasing.options().quarantine {
-        Quarantine::Time(time) => format!("closed, in quarantine for {}", seconds(time)),
+        Quarantine::Time(time) => format!("in quarantine for {}", seconds(time)),
         Quarantine::Drain(time) => {
             format!("bound until {} without a datagram", seconds(time))
         }
     }
 }
 
-fn may_give_up(rate: f64) -> String {
+/// Returns the wordings for the failure rate, longest first.
+fn may_fail(rate: f64) -> [String; 2] {
     if rate > 0.0 {
-        format!("1 of {} may fail with a port free", notation::grouped((1.0 / rate) as u64))
+        let leases = notation::grouped((1.0 / rate).round() as u64);
+        [
+            format!("1 in {leases} leases may fail although a port is free"),
+            format!("1 in {leases} may fail with a port free"),
+        ]
     } else {
-        "none fails while a port is free".to_owned()
+        ["no lease fails while a port is free", "none fails with a port free"].map(str::to_owned)
     }
 }
 
 fn seconds(time: Duration) -> String {
-    format!("{}s", time.as_secs_f64())
+    match time.subsec_nanos() {
+        0 => notation::duration(time),
+        _ => format!("{}s", time.as_secs_f64()),
+    }
 }
 
+/// Formats the maximum number of attempts of a search in the low band.
 fn attempts(report: &PoolReport) -> String {
     if report.attempts_allowed == 0 {
-        return "none: no port left in the shared band".to_owned();
+        return "none: no port left in the low band".to_owned();
     }
     format!("at most {}", notation::counted(report.attempts_allowed, "attempt"))
 }
 
 fn done(report: &PoolReport) -> [String; 5] {
     let counts = report.counts;
-    let reported = |count: u64, what: &str| match count {
-        0 => String::new(),
-        count => format!("{} {what}", notation::grouped(count)),
-    };
+    let reported = |count: u64, words: String| if count == 0 { String::new() } else { words };
+    let of =
+        |count: u64, what: &str| reported(count, format!("{} {what}", notation::grouped(count)));
+    let refused = notation::counted(counts.refused, "attempt") + " refused";
     [
         format!("{} granted", notation::grouped(counts.given)),
-        reported(counts.released, "released"),
-        reported(counts.reclaimed, "reclaimed"),
-        reported(counts.refused, "binds refused"),
-        reported(counts.strays, "stray datagrams"),
+        of(counts.released, "released"),
+        of(counts.reclaimed, "reclaimed"),
+        reported(counts.refused, refused),
+        reported(counts.strays, notation::counted(counts.strays, "stray datagram")),
     ]
 }

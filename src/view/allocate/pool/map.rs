@@ -71,18 +71,18 @@ impl LeaseMap<'_> {
         }
     }
 
-    /// Returns the role of a block's free ports if more than half of the block is kept for the high
-    /// or the normal class.
+    /// Returns the role of a block's free ports if more than half of the block is reserved for the
+    /// high or the normal class.
     fn band(&self, ports: PortRange) -> Option<Role> {
         let bands = &self.leasing.report()?.bands;
         let has = |band: &BandUse| {
-            let shared = band.ports.and_then(|kept| kept.intersection(ports));
-            shared.is_some_and(|shared| shared.len() * 2 > ports.len())
+            let part = band.ports.and_then(|reserved| reserved.intersection(ports));
+            part.is_some_and(|part| part.len() * 2 > ports.len())
         };
-        let kept = [Priority::High, Priority::Normal]
+        let class = [Priority::High, Priority::Normal]
             .into_iter()
             .find(|&class| has(&bands[class as usize]));
-        kept.map(band_role)
+        class.map(band_role)
     }
 
     pub fn legend(theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -103,7 +103,7 @@ impl LeaseMap<'_> {
         if theme.has_color() && !theme.ascii {
             for class in [Priority::High, Priority::Normal] {
                 let block = Span::styled("██", theme.style(band_role(class)));
-                parts.push(vec![block, Span::raw(format!(" kept for {}", class.name()))]);
+                parts.push(vec![block, Span::raw(format!(" reserved for {}", class.name()))]);
             }
         }
         parts.push(vec![Span::styled(stray, stray_style), Span::raw(" stray datagrams")]);
@@ -111,7 +111,7 @@ impl LeaseMap<'_> {
     }
 }
 
-/// Returns the role of free ports that are kept for a class.
+/// Returns the role of free ports that are reserved for a class.
 fn band_role(class: Priority) -> Role {
     if class == Priority::High { Role::Scale(2) } else { Role::Scale(1) }
 }

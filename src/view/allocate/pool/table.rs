@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use ratatui::text::Span;
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::pool::{Lease, PoolReport, Resting},
-    domain::notation,
+    domain::notation::{self, NamedProcess},
     view::{
         Role,
         allocate::{
             column::{TextColumn, first_fitting},
-            pool::{Scene, letter, role},
+            pool::{Scene, facts::in_quarantine, letter, role},
         },
     },
 };
@@ -26,12 +27,9 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let Some(report) = scene.leasing.report() else { return };
     let leases = report.leases.iter().filter(|lease| lease.is_held).count();
     let held = leases + report.resting.iter().filter(|resting| resting.is_held).count();
-    let limit = format!(
-        "{} of {} held",
-        notation::grouped(held as u64),
-        notation::grouped(report.hold_limit)
-    );
-    column.rule(&heading(report), &limit);
+    let title = heading(report);
+    let limit = held_ports(held as u64, report.hold_limit, column.width(), &title);
+    column.rule(&title, &limit);
     if report.leases.is_empty() && report.resting.is_empty() {
         column.text("none: a takes 1, A 10, f all; c sets the class", Role::Dim);
         return;
@@ -98,20 +96,31 @@ fn stray_datagrams(resting: &Resting, width: usize, column: &TextColumn<'_>) -> 
 pub fn holder(scene: Scene<'_>) -> String {
     match scene.leasing.options().holder {
         None => "portscope".to_owned(),
-        Some(pid) => owners(scene, pid).swap_remove(0),
+        Some(pid) => {
+            let [longest, ..] = owners(scene, pid);
+            longest
+        }
     }
 }
 
 fn heading(report: &PoolReport) -> String {
     let leases = report.leases.len() as u64;
-    match report.resting.len() as u64 {
+    match report.resting.len() {
         0 => format!("Leases {}", notation::grouped(leases)),
-        resting => format!(
-            "Leases {} · quarantined {}",
-            notation::grouped(leases),
-            notation::grouped(resting)
-        ),
+        _ => format!("Leases {} · {}", notation::grouped(leases), in_quarantine(report)),
     }
+}
+
+/// Formats the number of ports with a socket, and its limit, as far as they fit beside the title.
+fn held_ports(held: u64, limit: u32, width: usize, title: &str) -> String {
+    let limit = format!("limit {}", notation::grouped(limit));
+    let wordings = [
+        format!("{} held ({limit})", notation::counted(held, "port")),
+        format!("{} held ({limit})", notation::grouped(held)),
+        limit,
+    ];
+    let room = width.saturating_sub(title.width() + 3);
+    wordings.into_iter().find(|words| words.width() <= room).unwrap_or_default()
 }
 
 /// Returns the rows that fit, including the selected one.
@@ -158,8 +167,8 @@ fn left(scene: Scene<'_>, resting: &Resting) -> String {
     notation::duration(Duration::from_secs(left.as_secs_f64().ceil() as u64))
 }
 
-/// Returns the names of a process from long to short; without a known name, only its pid.
-fn owners(scene: Scene<'_>, pid: u32) -> Vec<String> {
-    let named = scene.processes.get(pid).map(|process| format!("{}[{pid}]", process.name));
-    named.into_iter().chain([format!("pid {pid}"), pid.to_string()]).collect()
+/// Returns the wordings for a process, longest first.
+fn owners(scene: Scene<'_>, pid: u32) -> [String; 3] {
+    let name = scene.processes.get(pid).map(|process| &process.name);
+    [NamedProcess { name, pid }.to_string(), format!("pid {pid}"), pid.to_string()]
 }

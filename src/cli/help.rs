@@ -1,0 +1,195 @@
+//! The help: `-h` prints the options, one in a line; `--help` prints the texts of this file below
+//! them.
+
+use std::ffi::OsString;
+
+use clap::CommandFactory as _;
+
+use crate::{allocator::ALLOCATORS, cli::args::Arguments};
+
+pub const ABOUT: &str = "\
+Show which processes use the TCP and UDP ports of this machine, and why connect() or bind() finds \
+no port. Includes a port allocator.
+
+Without a command, opens the terminal program: overview, map of the ports, allocator, lab (? lists \
+the keys).";
+
+/// What clap adds to the help of `--help` itself, and what replaces it below `--help`.
+const SEE_MORE: &str = "(see more with '--help')";
+const SEE_LESS: &str = "(-h lists the options only)";
+
+/// Renders the help that the arguments ask for. Does not use the long help of clap, which takes
+/// about five lines for each option.
+pub fn render(arguments: &[OsString]) -> String {
+    let mut root = Arguments::command();
+    root.build();
+    let named = arguments.get(1).and_then(|name| root.find_subcommand(name)).cloned();
+    let mut command = named.unwrap_or(root);
+    if !is_long(arguments) {
+        return command.render_help().to_string();
+    }
+    if let Some(text) = command.get_after_long_help().cloned() {
+        command = command.after_help(text);
+    }
+    command.render_help().to_string().replace(SEE_MORE, SEE_LESS)
+}
+
+/// Whether `--help` was typed, and no `-h` before it.
+fn is_long(arguments: &[OsString]) -> bool {
+    let mut asked = arguments.iter().filter(|word| *word == "-h" || *word == "--help");
+    asked.next().is_some_and(|word| word == "--help")
+}
+
+pub fn root() -> String {
+    let ranges = ranges(0);
+    format!(
+        "{ranges}\n\n\
+         Themes: auto (detects the terminal background), dark, light, high-contrast, \
+         high-contrast-light. --color auto respects NO_COLOR.\n\n\
+         Examples:\n  \
+         portscope 8080              # port 8080 on the map, with its sockets\n  \
+         portscope redis             # the ports of redis on the map\n  \
+         portscope diagnose          # why connect() or bind() finds no port\n  \
+         portscope explain 8080      # who holds port 8080, what it blocks\n\n\
+         Exit codes: 0 success; 1 negative result (no port found, port not in use); 2 error. \
+         With diagnose: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. With exec: that of COMMAND."
+    )
+}
+
+pub fn scan() -> String {
+    let ranges = ranges(0);
+    format!(
+        "{ranges}\n\n\
+         --netns takes a name in /run/netns, a pid, a path, or all.\n\n\
+         Examples:\n  \
+         portscope scan --range 8080\n  \
+         portscope scan --format json --output scan.json\n\n\
+         Exit codes: 0 done; 1 with --strict: information is missing; 2 error."
+    )
+}
+
+pub const DIAGNOSE: &str = "\
+Scans once per second for --sample seconds, at least twice, to measure rates; less often if a scan \
+takes much CPU time. --sample 0 scans once. --sample 60 shows how often a destination was full.
+
+Without --netns it checks the network namespace of the caller. --netns takes a name in /run/netns, \
+a pid, a path, or all.
+
+--top defaults to 10 in text, 100 in json, 20 in prometheus. Format prometheus is for the textfile \
+collector of node_exporter; with it, --output overwrites only files that portscope wrote.
+
+Examples:
+  portscope diagnose --warn 50 --critical 75
+  portscope diagnose --sample 60 --format json
+
+Exit codes: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN (usage error, or sockets could not be listed).";
+
+pub const EXPLAIN: &str = "\
+--probe binds the port for a moment: if a UDP socket on it allows reuse, a datagram may go to \
+portscope instead. Before Linux 6.18 it skips ports with connected TCP sockets, because the bind \
+would take the port from connect().
+
+--netns takes a name in /run/netns, a pid, a path, or all.
+
+Examples:
+  portscope explain 8080
+  portscope explain 8080 --probe --address 192.0.2.1
+
+Exit codes: 0 port in use; 1 port not in use, or with --strict: information is missing; 2 error.";
+
+pub fn pick() -> String {
+    let (ranges, strategies) = (ranges(1), strategies());
+    format!(
+        "Binds the port to verify that it is free, and releases it when portscope exits. The \
+         number is a hint: another program may bind the port before yours does; exec prevents \
+         that.\n\n\
+         {ranges}\n\n\
+         free is the longest run of at least 1024 ports in iana, or else in registered, outside \
+         the ephemeral range: connect() never chooses these ports. If there is no such run, free \
+         is iana. With --strategy kernel-bind the default range is ephemeral. --exclude browsers \
+         skips the ports that web browsers refuse.\n\n\
+         {strategies}\n\n\
+         Examples:\n  \
+         portscope pick --protocol tcp --range 3000-3999 --exclude browsers\n  \
+         portscope pick --count 3 --trace\n\n\
+         Exit codes: 0 done; 1 no port found; 2 error."
+    )
+}
+
+pub fn exec() -> String {
+    let ranges = ranges(1);
+    format!(
+        "portscope replaces itself with COMMAND and never closes the socket, so no other program \
+         can take the port. COMMAND must use the socket passed as descriptor 3. A program that \
+         binds PORT itself fails with EADDRINUSE and needs --no-hold; another program may then \
+         bind the port first.\n\n\
+         Sockets are passed as in systemd's socket activation (LISTEN_FDS, LISTEN_PID, \
+         LISTEN_FDNAMES), from descriptor 3: one listening TCP socket per port; with --protocol \
+         both a UDP socket follows each. The environment variable PORT holds the first port; \
+         PORT_1, PORT_2 and so on hold the ports of --count or --block. LISTEN_PID is the pid of \
+         COMMAND itself; if COMMAND is a shell, it must exec the program.\n\n\
+         exec sets SO_REUSEADDR if only TIME-WAIT holds the single port (--range 8080); with \
+         --no-hold COMMAND must set it. Descriptors that are open at the numbers of the sockets \
+         are replaced; COMMAND inherits the others, and the environment. With --netns only the \
+         ports are in that namespace.\n\n\
+         {ranges} pick --help lists the strategies.\n\n\
+         Examples:\n  \
+         portscope exec -- ./server\n  \
+         portscope exec --range 8080 -- sh -c 'exec ./server'\n  \
+         portscope exec --no-hold -- sh -c 'python3 -m http.server $PORT'\n\n\
+         Exit codes: that of COMMAND; if COMMAND was not started: 75 no port found, 126 COMMAND \
+         cannot be executed, 127 COMMAND not found, 2 error."
+    )
+}
+
+pub fn serve() -> String {
+    let ranges = ranges(1);
+    format!(
+        "The protocol is that of Google's portserver: unmodified clients, such as Python's \
+         portpicker, use the socket named by PORTSERVER_ADDRESS. The umask sets the permissions \
+         of the socket; clients that may write to it may lease ports.\n\n\
+         A port is bound for a moment to verify that it is free. It is leased again only after \
+         the process that it was leased to has exited and the port can be bound. Then follows \
+         --quarantine, 0 to 86400 seconds, in which it is not leased; or, with --drain, portscope \
+         keeps it bound until no datagram has arrived for SECONDS.\n\n\
+         {ranges}\n\n\
+         Example:\n  \
+         portscope serve --socket /tmp/ports --range 20000-29999\n\n\
+         Runs until a signal ends it; SIGUSR1 prints statistics. Exit code 2: error."
+    )
+}
+
+pub fn lab() -> String {
+    let (ranges, strategies) = (ranges(1), strategies());
+    format!(
+        "Each run uses a new set of occupied ports (--occupancy):\n  \
+         uniform    in memory, each set equally likely, the same for all strategies\n  \
+         clustered  in memory, runs of 64 ports on average, the same for all strategies\n  \
+         built      in memory, as the strategy itself leaves them\n  \
+         live       the ports in use on this host, with real binds\n\n\
+         --runs defaults to 10000, with --occupancy built to 100, with --race to 1000. --band \
+         defaults to the formula of Kubernetes.\n\n\
+         --race closes a port, binds it again --window seconds later, and counts how often a \
+         competing process took it; then it does the same with the socket kept open.\n\n\
+         {ranges}\n\n\
+         {strategies}\n\n\
+         Examples:\n  \
+         portscope lab --fill 0.99 --strategy random --strategy bitmap\n  \
+         portscope lab --race --range 40000-40255\n\n\
+         Exit codes: 0 done; 2 error."
+    )
+}
+
+/// Lists what --range accepts. Named ranges begin at `first` at the lowest.
+fn ranges(first: u16) -> String {
+    format!(
+        "Ranges: free (outside the ephemeral range), ephemeral (ip_local_port_range), iana \
+         (49152-65535), registered (1024-49151), system ({first}-1023), all ({first}-65535), \
+         FIRST-LAST or PORT."
+    )
+}
+
+fn strategies() -> String {
+    let rows = ALLOCATORS.iter().map(|row| format!("\n  {:<18}{}", row.name, row.summary));
+    format!("Strategies:{}", rows.collect::<Vec<_>>().concat())
+}
