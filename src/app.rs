@@ -10,6 +10,7 @@ pub mod lens;
 pub mod map;
 pub mod overview;
 pub mod pool;
+mod run;
 mod settings;
 mod update;
 
