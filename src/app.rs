@@ -10,6 +10,7 @@ pub mod lens;
 pub mod map;
 pub mod overview;
 pub mod pool;
+mod run;
 mod settings;
 mod update;
 
@@ -22,8 +23,8 @@ use crate::{
         overview::headline::Headline,
     },
     domain::{
-        Analysis, Diagnosis, Gauge, History, Lane, Occupancy, PortRange, ProcessTable, Protocol,
-        Protocols, ServiceNames, Snapshot, Socket, Text, Thresholds, Trends, Vitals,
+        Analysis, Diagnosis, Gauge, History, Lane, Monitor, Occupancy, PortRange, ProcessTable,
+        Protocol, Protocols, ServiceNames, Snapshot, Socket, Text, Thresholds, Trends,
         diagnosis::Standing, port,
     },
 };
@@ -147,13 +148,9 @@ pub struct App {
     pool: Leasing,
     fault: Option<Text>,
     now: Duration,
-    history: History,
-    trends: Trends,
+    monitor: Monitor,
     thresholds: Thresholds,
     headline: Option<Headline>,
-    /// Vitals of the first snapshot, and when it was taken. Only the growth of counters since then
-    /// is judged.
-    first_vitals: Option<(Vitals, Duration)>,
     services: ServiceNames,
     is_mouse_on: bool,
     /// The block under the pointer.
@@ -180,11 +177,9 @@ impl App {
             pool: Leasing::default(),
             fault: None,
             now: Duration::ZERO,
-            history: History::default(),
-            trends: Trends::default(),
+            monitor: Monitor::default(),
             thresholds: Thresholds::default(),
             headline: None,
-            first_vitals: None,
             services: options.services,
             is_mouse_on: options.mouse,
             hover: None,
@@ -246,12 +241,12 @@ impl App {
 
     /// What earlier scans found on the ports, and since when it has been there.
     pub fn history(&self) -> &History {
-        &self.history
+        self.monitor.history()
     }
 
     /// Rates and forecasts.
     pub fn trends(&self) -> &Trends {
-        &self.trends
+        self.monitor.trends()
     }
 
     /// The thresholds by which ranges and destinations are judged.

@@ -92,7 +92,9 @@ impl Engine {
             Request::Lab(request) => {
                 self.lab.send(request);
             }
-            Request::Pool(request) => self.pool.send(request),
+            Request::Pool(request) => {
+                self.pool.send(request);
+            }
         }
     }
 }

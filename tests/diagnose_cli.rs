@@ -208,7 +208,7 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
         let health = Health {
             scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },
             analysis: &sample.analysis,
-            trends: &sample.trends,
+            trends: sample.monitor.trends(),
             diagnosis: &diagnosis,
             protocols,
             thresholds: Thresholds::default(),

@@ -149,7 +149,7 @@ fn health<'a>(sample: &'a Sample, diagnosis: &'a Diagnosis, top: Option<usize>) 
     Health {
         scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },
         analysis: &sample.analysis,
-        trends: &sample.trends,
+        trends: sample.monitor.trends(),
         diagnosis,
         protocols: Protocols::Both,
         thresholds: Thresholds::default(),

@@ -15,7 +15,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     allocator::Attempt,
-    app::Effect,
+    app::{
+        Effect,
+        run::{POLITE, RunControl, RunScreen as _, RunState},
+    },
     domain::{LocalAddress, Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
         Request,
@@ -104,20 +107,8 @@ pub enum ActivePanel {
     ConfirmSpeed(Speed),
 }
 
-/// The fastest speed that needs no confirmation on a machine that others use.
-const POLITE: Speed = Speed::Twenty;
-
 /// Number of ended allocations that are kept for the chart.
 const LAST_ALLOCATIONS: usize = 200;
-
-/// State of the run in the engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RunState {
-    /// Nothing to continue.
-    None,
-    Paused,
-    Running,
-}
 
 #[derive(Clone, Debug)]
 pub struct Allocation {
@@ -130,12 +121,8 @@ pub struct Allocation {
     /// Whether marks may fade and flash.
     motion: bool,
     speed: Speed,
-    /// The user allowed high speeds, for the rest of the program.
-    has_leave_for_speed: bool,
     keeps_what_it_wins: bool,
-    /// Number of `Prepare` requests sent. Deltas with another number are late and ignored.
-    run: u64,
-    state: RunState,
+    run: RunControl,
     panel: Option<ActivePanel>,
     ground: Option<OccupancyCounts>,
     /// Known whenever `ground` is.
@@ -165,10 +152,8 @@ impl Allocation {
             simulated: None,
             motion,
             speed: Speed::Four,
-            has_leave_for_speed: false,
             keeps_what_it_wins: false,
-            run: 0,
-            state: RunState::None,
+            run: RunControl::new(),
             panel: None,
             ground: None,
             terrain: None,
@@ -194,7 +179,7 @@ impl Allocation {
         delta: AllocationDelta,
         scan: Option<LastScan<'_>>,
     ) -> Vec<Effect> {
-        if !self.is_prepared() || delta.run != self.run {
+        if !self.is_prepared() || delta.run != self.run.number {
             return Vec::new();
         }
         self.figures.add(&delta);
@@ -256,7 +241,7 @@ impl Allocation {
 
     /// Ends the run because it cannot continue.
     pub fn fail(&mut self, why: Text) {
-        self.state = RunState::None;
+        self.run.state = RunState::None;
         self.held.clear();
         self.notice = Some(why);
     }
@@ -276,7 +261,7 @@ impl Allocation {
     }
 
     pub fn is_running(&self) -> bool {
-        self.state == RunState::Running
+        self.run.is_running()
     }
 
     /// Whether the run is so fast that only a sample of the attempts is shown.
@@ -343,6 +328,6 @@ impl Allocation {
     }
 
     fn is_prepared(&self) -> bool {
-        self.state != RunState::None
+        self.run.is_prepared()
     }
 }

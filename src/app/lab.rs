@@ -8,7 +8,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     allocator::{ALLOCATORS, Model, Order, Tuning, theory},
-    app::allocation::Share,
+    app::{
+        allocation::Share,
+        run::{POLITE, RunControl, RunState},
+    },
     domain::{PortRange, Protocols, Text, port},
 };
 
@@ -101,18 +104,6 @@ const FIRST: [&str; 4] = ["random", "sequential", "linux-connect", "double-hash"
 /// Maximum number of columns.
 pub const MOST_COLUMNS: usize = 4;
 
-/// The fastest speed that needs no confirmation on a machine that others use.
-const POLITE: Speed = Speed::Twenty;
-
-/// State of the lab in the engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LabState {
-    /// Nothing to continue.
-    None,
-    Paused,
-    Running,
-}
-
 #[derive(Clone, Debug)]
 pub struct LabScreen {
     options: LabOptions,
@@ -126,13 +117,9 @@ pub struct LabScreen {
     simulated_speed: Speed,
     /// Speed of real binds on the machine.
     machine_speed: Speed,
-    /// The user allowed high speeds, for the rest of the program.
-    has_leave_for_speed: bool,
-    state: LabState,
     /// The simulation was started when the screen was first opened; later visits do not start it.
     was_visited: bool,
-    /// Number of `Prepare` requests sent. Reports with another number are late and ignored.
-    number: u64,
+    run: RunControl,
     report: Option<Arc<LabReport>>,
     race: Option<RaceReport>,
     /// Number of `Race` requests sent. Reports with another number are late and ignored.
@@ -155,10 +142,8 @@ impl LabScreen {
             selected: 0,
             simulated_speed: Speed::Max,
             machine_speed: Speed::Four,
-            has_leave_for_speed: false,
-            state: LabState::None,
             was_visited: false,
-            number: 0,
+            run: RunControl::new(),
             report: None,
             race: None,
             race_number: 0,
@@ -170,14 +155,14 @@ impl LabScreen {
     /// Stores the engine's report. A report with another number is late and ignored.
     pub fn take(&mut self, report: Arc<LabReport>) {
         // `is_running` is not read: it may be older than the last key.
-        if report.number == self.number && self.state != LabState::None {
+        if report.number == self.run.number && self.run.is_prepared() {
             self.report = Some(report);
         }
     }
 
     /// Ends the lab because it cannot continue. The measured values stay on screen.
     pub fn fail(&mut self, why: Text) {
-        (self.state, self.notice) = (LabState::None, Some(why));
+        (self.run.state, self.notice) = (RunState::None, Some(why));
     }
 
     pub fn options(&self) -> &LabOptions {
@@ -227,7 +212,7 @@ impl LabScreen {
     }
 
     pub fn is_running(&self) -> bool {
-        self.state == LabState::Running
+        self.run.is_running()
     }
 
     /// The engine's latest report. None: there is none since the lab was last prepared.

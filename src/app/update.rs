@@ -12,9 +12,7 @@ use crate::{
         pool::{PoolAction, PoolInput},
     },
     domain::{
-        Analysis, Diagnosis, Evidence, Lane, Occupancy, PortRange, ProcessTable, Protocols,
-        Snapshot,
-        diagnosis::{self, About},
+        Diagnosis, Lane, Occupancy, PortRange, ProcessTable, Protocols, Snapshot, diagnosis::About,
     },
     engine::{Report, Request},
 };
@@ -349,7 +347,7 @@ impl App {
         let (tally, owners) = (LensCounts::default(), OwnerRanks::default());
         let (categories, marks) = (Categories::default(), None);
         let arrived = self.now;
-        let (analysis, diagnosis) = (Analysis::of(&snapshot), Diagnosis::default());
+        let (analysis, diagnosis) = (self.monitor.observe(&snapshot), Diagnosis::default());
         let scan = LatestScan {
             snapshot,
             occupancy,
@@ -362,11 +360,6 @@ impl App {
             diagnosis,
             arrived,
         };
-        self.history.observe(&scan.snapshot);
-        self.trends.observe(&scan.snapshot, &scan.analysis, &self.history);
-        if self.first_vitals.is_none() {
-            self.first_vitals = Some((scan.snapshot.vitals.clone(), scan.snapshot.taken_at));
-        }
         self.allocation.observe(scan.last());
         let mut effects = Vec::new();
         if is_first {
@@ -391,21 +384,16 @@ impl App {
     fn diagnose(&mut self) {
         let thresholds = self.thresholds();
         let Some(scan) = &mut self.scan else { return };
-        let before = self
-            .first_vitals
-            .as_ref()
-            .map(|(vitals, at)| (vitals, scan.snapshot.taken_at.saturating_sub(*at).as_secs_f64()));
-        scan.diagnosis = diagnosis::diagnose(&Evidence {
-            snapshot: &scan.snapshot,
-            analysis: &scan.analysis,
-            trends: &self.trends,
-            processes: &self.processes,
-            before: before.filter(|&(_, seconds)| seconds > 0.0),
-            thresholds,
-        });
+        let LatestScan { snapshot, analysis, .. } = &*scan;
+        scan.diagnosis = self.monitor.diagnose(snapshot, analysis, &self.processes, thresholds);
         self.overview.follow(scan);
-        self.headline =
-            Some(Headline::after(self.headline.as_ref(), self.now, scan, &self.trends, thresholds));
+        self.headline = Some(Headline::after(
+            self.headline.as_ref(),
+            self.now,
+            scan,
+            self.monitor.trends(),
+            thresholds,
+        ));
     }
 
     fn show(&mut self, screen: Screen) -> Vec<Effect> {
@@ -533,7 +521,7 @@ impl App {
         let (lens, grid) = (self.map.lens, self.grid(self.size));
         let Some(scan) = &mut self.scan else { return };
         let (snapshot, occupancy) = (&scan.snapshot, &scan.occupancy);
-        let (grid, history) = (grid.as_ref(), &self.history);
+        let (grid, history) = (grid.as_ref(), self.monitor.history());
         let focus = self.map.focus;
         let analysis = &scan.analysis;
         let destination = match focus {

@@ -11,7 +11,7 @@ use crate::{
         scan,
         settings::DiagnoseSettings,
     },
-    domain::{Diagnosis, Evidence, Protocols, Severity, Snapshot, diagnosis},
+    domain::{Diagnosis, Protocols, Severity, Snapshot},
     engine::sample::Sample,
     host::{
         Host, HostError,
@@ -98,7 +98,7 @@ struct Judged {
 impl Judged {
     fn of(host: &dyn Host, settings: &DiagnoseSettings) -> Result<Self, HostError> {
         let mut sample = Sample::take(host, settings.protocols, settings.sample)?;
-        let diagnosis = judge(&sample, settings);
+        let diagnosis = judge(&mut sample, settings);
         // The report lists the gaps of the scan and those of the vitals together.
         let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
         gaps.append(&mut vitals.gaps);
@@ -106,30 +106,24 @@ impl Judged {
     }
 
     fn health(&self, settings: &DiagnoseSettings) -> Health<'_> {
-        let Sample { snapshot, analysis, trends, processes, before } = &self.sample;
+        let Sample { snapshot, analysis, monitor, processes } = &self.sample;
         Health {
             scan: Scan { snapshot, processes },
             analysis,
-            trends,
+            trends: monitor.trends(),
             diagnosis: &self.diagnosis,
             protocols: settings.protocols,
             thresholds: settings.thresholds,
-            sampled: before.as_ref().map(|(_, seconds)| *seconds),
+            sampled: monitor.seconds_to(snapshot),
             top: settings.top,
         }
     }
 }
 
-fn judge(sample: &Sample, settings: &DiagnoseSettings) -> Diagnosis {
-    let evidence = Evidence {
-        snapshot: &sample.snapshot,
-        analysis: &sample.analysis,
-        trends: &sample.trends,
-        processes: &sample.processes,
-        before: sample.before.as_ref().map(|(vitals, seconds)| (vitals, *seconds)),
-        thresholds: settings.thresholds,
-    };
-    keep_only(settings.protocols, diagnosis::diagnose(&evidence))
+fn judge(sample: &mut Sample, settings: &DiagnoseSettings) -> Diagnosis {
+    let Sample { snapshot, analysis, monitor, processes } = sample;
+    let diagnosis = monitor.diagnose(snapshot, analysis, processes, settings.thresholds);
+    keep_only(settings.protocols, diagnosis)
 }
 
 fn keep_only(protocols: Protocols, mut diagnosis: Diagnosis) -> Diagnosis {

@@ -8,7 +8,7 @@ mod worker;
 
 use std::{
     io,
-    sync::{Arc, mpsc},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,15 +17,12 @@ use crate::{
     engine::{
         LabRequest, Outbox,
         message::{LabReport, LabSetup},
-        worker as threads,
+        worker::Worker,
     },
     host::Host,
 };
 
 use self::{ground::LabBackend, races::Races, worker::LabWorker};
-
-/// How long dropping the handle waits for the lab and for a race to end.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Number of attempts between two checks whether enough runs have ended.
 const BATCH: u32 = 1 << 20;
@@ -49,11 +46,7 @@ fn clock() -> impl Fn() -> Duration {
 }
 
 /// Handle to the thread. Dropping it ends the lab and the race.
-pub struct LabThread {
-    requests: Option<mpsc::Sender<LabRequest>>,
-    /// Disconnected once the lab and all races have ended.
-    ended: mpsc::Receiver<()>,
-}
+pub type LabThread = Worker<LabRequest>;
 
 /// Starts the thread, with nothing prepared, at full speed. Races report through an outbox of their
 /// own.
@@ -64,26 +57,7 @@ pub fn spawn(
     outbox: Box<dyn Outbox>,
     race_outbox: Box<dyn Outbox>,
 ) -> io::Result<LabThread> {
-    let (requests, inbox) = mpsc::channel();
-    let (alive, ended) = mpsc::sync_channel(0);
-    let races = Races::new(race_outbox, alive.clone());
-    let work = move |outbox: &dyn Outbox| LabWorker::new(&*host, outbox, inbox, races).work();
-    threads::spawn("lab", alive, outbox, work)?;
-    Ok(LabThread { requests: Some(requests), ended })
-}
-
-impl LabThread {
-    /// Sends a request. Returns false if the thread has ended; its last report says why, if there
-    /// was still a receiver.
-    pub fn send(&self, request: LabRequest) -> bool {
-        self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok())
-    }
-}
-
-impl Drop for LabThread {
-    /// Ends the thread. A thread that still waits for room for a report ends with the process.
-    fn drop(&mut self) {
-        self.requests = None;
-        let _ = self.ended.recv_timeout(SHUTDOWN_TIMEOUT);
-    }
+    Worker::start("lab", outbox, move |line, alive| {
+        LabWorker::new(&*host, line, Races::new(race_outbox, alive)).work();
+    })
 }

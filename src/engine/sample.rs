@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     domain::{
-        Analysis, Errno, Gap, History, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source,
-        SynQueue, Trends, Vitals,
+        Analysis, Errno, Gap, Monitor, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source,
+        SynQueue, Vitals,
     },
     engine::scanner::COST_FACTOR,
     host::{Host, HostError, OwnerDepth, Scanner},
@@ -20,11 +20,9 @@ pub struct Sample {
     /// Snapshot of the last scan, with the requested protocols only.
     pub snapshot: Snapshot,
     pub analysis: Analysis,
-    pub trends: Trends,
+    /// Has observed the snapshot of each scan.
+    pub monitor: Monitor,
     pub processes: ProcessTable,
-    /// Vitals of the first scan, and the seconds from the first scan to the last; `None` if there
-    /// was only one.
-    pub before: Option<(Vitals, f64)>,
 }
 
 impl Sample {
@@ -33,19 +31,16 @@ impl Sample {
     pub fn take(host: &dyn Host, protocols: Protocols, apart: Duration) -> Result<Self, HostError> {
         let mut scanner = host.scanner()?;
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
-        let mut watch = Watch { protocols, history: History::default(), trends: Trends::default() };
+        let mut watch = Watch { protocols, monitor: Monitor::default() };
         let mut analysis = watch.look(&mut *scanner, OwnerDepth::Full, &mut snapshot)?;
-        let mut before = None;
         if !apart.is_zero() {
             let mut due = Due::first(apart);
-            let (first, vitals) = (snapshot.taken_at, snapshot.vitals.clone());
             while due.wait(snapshot.cost) {
                 analysis = watch.look(&mut *scanner, OwnerDepth::Incremental, &mut snapshot)?;
             }
-            before = Some((vitals, snapshot.taken_at.saturating_sub(first).as_secs_f64()));
         }
         let processes = describe_or_miss(host, &mut snapshot);
-        Ok(Self { snapshot, analysis, trends: watch.trends, processes, before })
+        Ok(Self { snapshot, analysis, monitor: watch.monitor, processes })
     }
 }
 
@@ -90,8 +85,7 @@ fn pause(left: Duration, cost: Duration) -> Duration {
 /// State kept from one scan to the next.
 struct Watch {
     protocols: Protocols,
-    history: History,
-    trends: Trends,
+    monitor: Monitor,
 }
 
 impl Watch {
@@ -109,10 +103,7 @@ impl Watch {
         }
         scanner.ask_timestamps(snapshot);
         keep_only(self.protocols, snapshot);
-        let analysis = Analysis::of(snapshot);
-        self.history.observe(snapshot);
-        self.trends.observe(snapshot, &analysis, &self.history);
-        Ok(analysis)
+        Ok(self.monitor.observe(snapshot))
     }
 }
 

@@ -5,9 +5,10 @@ use crate::{
         Effect, Key,
         allocation::{
             ActivePanel, Allocation, AllocationAction, AllocationFigures, AllocationOptions,
-            AllocationPanel, AttemptDensity, AttemptLog, LastScan, OccupancyCounts, POLITE,
-            RunState, Site, Speed, Trail, next_strategy, site::Share,
+            AllocationPanel, AttemptDensity, AttemptLog, LastScan, OccupancyCounts, Site, Speed,
+            Trail, next_strategy, site::Share,
         },
+        run::{POLITE, RunControl, RunRequest, RunScreen, RunState},
     },
     domain::Text,
     engine::{AllocationRequest, Request, Setup},
@@ -60,72 +61,6 @@ impl Allocation {
         }
     }
 
-    fn run_or_pause(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        if self.is_running() {
-            return self.pause();
-        }
-        if self.speed == Speed::Step {
-            return self.step(scan);
-        }
-        let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.state = RunState::Running;
-        effects.push(ask(AllocationRequest::Run));
-        effects
-    }
-
-    fn step(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.state = RunState::Paused;
-        effects.push(ask(AllocationRequest::Step));
-        effects
-    }
-
-    pub(super) fn pause(&mut self) -> Vec<Effect> {
-        if !self.is_running() {
-            return Vec::new();
-        }
-        self.state = RunState::Paused;
-        vec![ask(AllocationRequest::Pause)]
-    }
-
-    /// Ensures that the engine has a run to continue. None: it cannot, and the notice says why.
-    fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        if self.is_prepared() { Some(Vec::new()) } else { self.prepare(scan) }
-    }
-
-    fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        if self.site == Site::Machine {
-            let Some(scan) = scan else {
-                let words = "no scan yet: the allocator starts after the first scan";
-                self.notice = Some(Text::scrub(words));
-                return None;
-            };
-            let ground = OccupancyCounts::count(&self.options, scan);
-            self.see_ground(ground, scan.snapshot);
-            // On a machine that others use, hold at most a tenth of the free ports.
-            let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
-            self.hold_limit = ground.free() / share;
-        }
-        if self.has_no_candidates(scan) {
-            let range = self.options.range;
-            self.notice = Some(Text::scrub(format!(
-                "all ports of {range} are reserved: choose another range (o)"
-            )));
-            return None;
-        }
-        self.forget();
-        if self.site != Site::Machine {
-            self.count_simulated_ground();
-        }
-        self.run += 1;
-        self.state = RunState::Paused;
-        Some(vec![
-            ask(AllocationRequest::Prepare(self.setup(scan))),
-            ask(AllocationRequest::Speed(self.speed)),
-            ask(AllocationRequest::Hold(self.keeps_what_it_wins)),
-        ])
-    }
-
     fn has_no_candidates(&self, scan: Option<LastScan<'_>>) -> bool {
         let range = self.options.range;
         scan.is_some_and(|scan| scan.snapshot.ephemeral.reserved_in(range) == range.len())
@@ -148,55 +83,6 @@ impl Allocation {
             reserved: scan.map(|s| s.snapshot.ephemeral.reserved().to_vec()).unwrap_or_default(),
             hold_limit,
             stop_after: None,
-        }
-    }
-
-    fn slower(&mut self) -> Vec<Effect> {
-        let slower = Speed::EACH.into_iter().rev().find(|&s| s < self.speed);
-        slower.map_or_else(Vec::new, |speed| self.set_speed(speed))
-    }
-
-    fn faster(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let Some(faster) = Speed::EACH.into_iter().find(|&s| s > self.speed) else {
-            return Vec::new();
-        };
-        if faster > POLITE && !self.may_be_fast(scan) {
-            self.panel = Some(ActivePanel::ConfirmSpeed(faster));
-            return Vec::new();
-        }
-        self.set_speed(faster)
-    }
-
-    /// Whether high speeds are allowed: they affect no other process, or the user confirmed.
-    fn may_be_fast(&self, scan: Option<LastScan<'_>>) -> bool {
-        let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
-        self.site != Site::Machine || is_alone || self.has_leave_for_speed
-    }
-
-    fn set_speed(&mut self, speed: Speed) -> Vec<Effect> {
-        self.speed = speed;
-        let mut effects = Vec::new();
-        if self.is_prepared() {
-            effects.push(ask(AllocationRequest::Speed(speed)));
-        }
-        if speed == Speed::Step {
-            effects.extend(self.pause());
-        }
-        effects
-    }
-
-    fn answer(&mut self, key: Key, speed: Speed) -> Vec<Effect> {
-        match key {
-            Key::Enter | Key::Char('y' | 'Y') => {
-                self.panel = None;
-                self.has_leave_for_speed = true;
-                self.set_speed(speed)
-            }
-            Key::Escape | Key::Char('n' | 'N') => {
-                self.panel = None;
-                Vec::new()
-            }
-            _ => Vec::new(),
         }
     }
 
@@ -232,8 +118,8 @@ impl Allocation {
         if self.speed > POLITE && !self.may_be_fast(scan) {
             self.speed = POLITE;
         }
-        let had_run = self.is_prepared();
-        self.state = RunState::None;
+        let had_run = self.run.is_prepared();
+        self.run.state = RunState::None;
         self.forget();
         self.look_at_site(scan);
         let prepared = self.prepare(scan);
@@ -258,13 +144,13 @@ impl Allocation {
         self.share = share;
         self.site = Site::Simulated { share: share.part() };
         let fill = ask(AllocationRequest::Fill(share.part()));
-        if self.is_prepared() { vec![fill] } else { Vec::new() }
+        if self.run.is_prepared() { vec![fill] } else { Vec::new() }
     }
 
     fn toggle_hold(&mut self) -> Vec<Effect> {
         self.keeps_what_it_wins = !self.keeps_what_it_wins;
         let hold = ask(AllocationRequest::Hold(self.keeps_what_it_wins));
-        if self.is_prepared() { vec![hold] } else { Vec::new() }
+        if self.run.is_prepared() { vec![hold] } else { Vec::new() }
     }
 
     /// Releases the port allocated last if it is still held, else the highest one held.
@@ -290,8 +176,8 @@ impl Allocation {
 
     /// Starts again with fresh figures and the same seed. The engine releases what was held.
     fn reset(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let had_run = self.is_prepared();
-        self.state = RunState::None;
+        let had_run = self.run.is_prepared();
+        self.run.state = RunState::None;
         self.forget();
         if !had_run {
             return Vec::new();
@@ -310,6 +196,74 @@ impl Allocation {
         self.held.clear();
         self.limitation = None;
         self.hold_note = None;
+    }
+}
+
+impl RunScreen for Allocation {
+    fn control(&self) -> &RunControl {
+        &self.run
+    }
+
+    fn control_mut(&mut self) -> &mut RunControl {
+        &mut self.run
+    }
+
+    fn ask(request: RunRequest) -> Effect {
+        ask(match request {
+            RunRequest::Run => AllocationRequest::Run,
+            RunRequest::Step => AllocationRequest::Step,
+            RunRequest::Pause => AllocationRequest::Pause,
+            RunRequest::Speed(speed) => AllocationRequest::Speed(speed),
+        })
+    }
+
+    fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
+        if self.site == Site::Machine {
+            let Some(scan) = scan else {
+                let words = "no scan yet: the allocator starts after the first scan";
+                self.notice = Some(Text::scrub(words));
+                return None;
+            };
+            let ground = OccupancyCounts::count(&self.options, scan);
+            self.see_ground(ground, scan.snapshot);
+            // On a machine that others use, hold at most a tenth of the free ports.
+            let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
+            self.hold_limit = ground.free() / share;
+        }
+        if self.has_no_candidates(scan) {
+            let range = self.options.range;
+            self.notice = Some(Text::scrub(format!(
+                "all ports of {range} are reserved: choose another range (o)"
+            )));
+            return None;
+        }
+        self.forget();
+        if self.site != Site::Machine {
+            self.count_simulated_ground();
+        }
+        self.run.number += 1;
+        self.run.state = RunState::Paused;
+        Some(vec![
+            ask(AllocationRequest::Prepare(self.setup(scan))),
+            ask(AllocationRequest::Speed(self.speed)),
+            ask(AllocationRequest::Hold(self.keeps_what_it_wins)),
+        ])
+    }
+
+    fn is_real(&self) -> bool {
+        self.site == Site::Machine
+    }
+
+    fn pace(&self) -> Speed {
+        self.speed
+    }
+
+    fn pace_mut(&mut self) -> &mut Speed {
+        &mut self.speed
+    }
+
+    fn confirm(&mut self, speed: Option<Speed>) {
+        self.panel = speed.map(ActivePanel::ConfirmSpeed);
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::app::allocation::{Allocation, Mark, RunState, Speed};
+use crate::app::{
+    allocation::{Allocation, Mark, Speed},
+    run::RunState,
+};
 
 impl Allocation {
     /// Returns the marks on the map; later ones cover earlier ones.
@@ -51,7 +54,7 @@ impl Allocation {
 
     /// Whether the run is paused. A paused run keeps the marks of its last attempts.
     fn is_still(&self) -> bool {
-        self.state == RunState::Paused
+        self.run.state == RunState::Paused
     }
 
     /// The time from which the age of a flash is computed. While the run is paused, it stays at the

@@ -82,7 +82,7 @@ impl Allocation {
     /// Stores the simulated sockets to use from now on. A snapshot of another run is late and
     /// ignored.
     pub fn see_simulated(&mut self, snapshot: Arc<Snapshot>) {
-        if self.site == Site::Machine || !self.is_prepared() || snapshot.number != self.run {
+        if self.site == Site::Machine || !self.is_prepared() || snapshot.number != self.run.number {
             return;
         }
         if self.simulated.is_some() {

@@ -5,10 +5,8 @@ use crate::{
     app::{
         Effect, Key, Move,
         allocation::{LastScan, Share},
-        lab::{
-            LabAction, LabPanel, LabScreen, LabSettingsPanel, LabState, MOST_COLUMNS, POLITE,
-            Pattern, Speed,
-        },
+        lab::{LabAction, LabPanel, LabScreen, LabSettingsPanel, MOST_COLUMNS, Pattern, Speed},
+        run::{RunControl, RunRequest, RunScreen, RunState},
     },
     domain::Text,
     engine::{LabRequest, LabSetup, Request},
@@ -49,7 +47,7 @@ impl LabScreen {
     /// were unknown before.
     pub fn observe(&mut self, scan: LastScan<'_>) -> Vec<Effect> {
         let reserved = scan.snapshot.ephemeral.reserved_in(self.options.range);
-        let is_outdated = self.state != LabState::None && reserved > 0;
+        let is_outdated = self.run.is_prepared() && reserved > 0;
         if is_outdated { self.begin_anew(Some(scan)) } else { Vec::new() }
     }
 
@@ -108,63 +106,6 @@ impl LabScreen {
         }
     }
 
-    fn run_or_pause(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        if self.is_running() {
-            return self.pause();
-        }
-        if self.speed() == Speed::Step {
-            return self.step(scan);
-        }
-        let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.state = LabState::Running;
-        effects.push(ask(LabRequest::Run));
-        effects
-    }
-
-    fn step(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.state = LabState::Paused;
-        effects.push(ask(LabRequest::Step));
-        effects
-    }
-
-    pub(super) fn pause(&mut self) -> Vec<Effect> {
-        if !self.is_running() {
-            return Vec::new();
-        }
-        self.state = LabState::Paused;
-        vec![ask(LabRequest::Pause)]
-    }
-
-    /// Ensures that the engine has a lab to continue. None: it cannot, and the notice says why.
-    fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        if self.state == LabState::None { self.prepare(scan) } else { Some(Vec::new()) }
-    }
-
-    fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        let reserved = scan.map(|scan| scan.snapshot.ephemeral.reserved().to_vec());
-        if reserved.is_none() && !self.is_simulated {
-            self.notice = Some(Text::scrub("no scan yet: the lab starts after the first scan"));
-            return None;
-        }
-        self.report = None;
-        self.number += 1;
-        self.state = LabState::Paused;
-        let setup = LabSetup {
-            site: self.site(),
-            strategies: self.picked.clone(),
-            protocols: self.options.protocols,
-            range: self.options.range,
-            reserved: reserved.unwrap_or_default(),
-            address: None,
-            max_attempts: self.options.max_attempts,
-            seed: self.options.seed,
-            destinations: self.options.destinations,
-            tuning: self.options.tuning,
-        };
-        Some(vec![ask(LabRequest::Prepare(setup)), ask(LabRequest::Speed(self.speed()))])
-    }
-
     /// Starts again with fresh figures. A running lab keeps running.
     fn begin_anew(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.begin(self.is_running(), scan)
@@ -174,65 +115,14 @@ impl LabScreen {
         let Some(mut effects) = self.prepare(scan) else {
             let effects = self.pause();
             // The engine's lab does not match the options.
-            (self.state, self.report) = (LabState::None, None);
+            (self.run.state, self.report) = (RunState::None, None);
             return effects;
         };
         if runs {
-            self.state = LabState::Running;
+            self.run.state = RunState::Running;
             effects.push(ask(LabRequest::Run));
         }
         effects
-    }
-
-    fn slower(&mut self) -> Vec<Effect> {
-        let slower = Speed::EACH.into_iter().rev().find(|&s| s < self.speed());
-        slower.map_or_else(Vec::new, |speed| self.set_speed(speed))
-    }
-
-    fn faster(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let Some(faster) = Speed::EACH.into_iter().find(|&s| s > self.speed()) else {
-            return Vec::new();
-        };
-        if faster > POLITE && !self.may_be_fast(scan) {
-            self.panel = Some(LabPanel::ConfirmSpeed(faster));
-            return Vec::new();
-        }
-        self.set_speed(faster)
-    }
-
-    /// Whether high speeds are allowed: they affect no other process, or the user confirmed.
-    fn may_be_fast(&self, scan: Option<LastScan<'_>>) -> bool {
-        let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
-        self.is_simulated || is_alone || self.has_leave_for_speed
-    }
-
-    fn set_speed(&mut self, speed: Speed) -> Vec<Effect> {
-        let mine =
-            if self.is_simulated { &mut self.simulated_speed } else { &mut self.machine_speed };
-        *mine = speed;
-        let mut effects = Vec::new();
-        if self.state != LabState::None {
-            effects.push(ask(LabRequest::Speed(speed)));
-        }
-        if speed == Speed::Step {
-            effects.extend(self.pause());
-        }
-        effects
-    }
-
-    fn answer(&mut self, key: Key, speed: Speed) -> Vec<Effect> {
-        match key {
-            Key::Enter | Key::Char('y' | 'Y') => {
-                self.panel = None;
-                self.has_leave_for_speed = true;
-                self.set_speed(speed)
-            }
-            Key::Escape | Key::Char('n' | 'N') => {
-                self.panel = None;
-                Vec::new()
-            }
-            _ => Vec::new(),
-        }
     }
 
     /// Switches between machine and simulation. A simulation starts at once; on the machine the lab
@@ -251,7 +141,7 @@ impl LabScreen {
             return Vec::new();
         }
         self.share = share;
-        if self.state == LabState::None {
+        if self.run.state == RunState::None {
             return Vec::new();
         }
         vec![ask(LabRequest::Fill(share.part()))]
@@ -312,6 +202,65 @@ impl LabScreen {
         self.panel = Some(LabPanel::Settings(panel));
         // A simulation affects no other process, so it need not pause.
         if self.is_simulated { Vec::new() } else { self.pause() }
+    }
+}
+
+impl RunScreen for LabScreen {
+    fn control(&self) -> &RunControl {
+        &self.run
+    }
+
+    fn control_mut(&mut self) -> &mut RunControl {
+        &mut self.run
+    }
+
+    fn ask(request: RunRequest) -> Effect {
+        ask(match request {
+            RunRequest::Run => LabRequest::Run,
+            RunRequest::Step => LabRequest::Step,
+            RunRequest::Pause => LabRequest::Pause,
+            RunRequest::Speed(speed) => LabRequest::Speed(speed),
+        })
+    }
+
+    fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
+        let reserved = scan.map(|scan| scan.snapshot.ephemeral.reserved().to_vec());
+        if reserved.is_none() && !self.is_simulated {
+            self.notice = Some(Text::scrub("no scan yet: the lab starts after the first scan"));
+            return None;
+        }
+        self.report = None;
+        self.run.number += 1;
+        self.run.state = RunState::Paused;
+        let setup = LabSetup {
+            site: self.site(),
+            strategies: self.picked.clone(),
+            protocols: self.options.protocols,
+            range: self.options.range,
+            reserved: reserved.unwrap_or_default(),
+            address: None,
+            max_attempts: self.options.max_attempts,
+            seed: self.options.seed,
+            destinations: self.options.destinations,
+            tuning: self.options.tuning,
+        };
+        Some(vec![ask(LabRequest::Prepare(setup)), ask(LabRequest::Speed(self.speed()))])
+    }
+
+    fn is_real(&self) -> bool {
+        !self.is_simulated
+    }
+
+    fn pace(&self) -> Speed {
+        self.speed()
+    }
+
+    fn pace_mut(&mut self) -> &mut Speed {
+        if self.is_simulated { &mut self.simulated_speed } else { &mut self.machine_speed }
+    }
+
+    fn confirm(&mut self, speed: Option<Speed>) {
+        self.panel = speed.map(LabPanel::ConfirmSpeed);
     }
 }
 

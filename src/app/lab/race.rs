@@ -6,6 +6,7 @@ use crate::{
     app::{
         Effect,
         lab::{LabPanel, LabScreen, RaceReport, act::ask},
+        run::RunScreen as _,
     },
     domain::PortRange,
     engine::{LabRequest, message::RaceSetup},

@@ -1,19 +1,17 @@
 //! The loop of the allocation thread: receives requests, makes attempts at the set speed, reports.
 
 use std::{
-    sync::{
-        Arc,
-        mpsc::{self, RecvTimeoutError, TryRecvError},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
     domain::Text,
     engine::{
-        AllocationRequest, Outbox, Report, Speed,
+        AllocationRequest, Report, Speed,
         allocation::{delta::merge, run::AllocationRun, site},
         message::{AllocationDelta, Setup, Site},
+        worker::{Line, Pacer, Stop},
     },
     host::{Host, simulated::SimulatedHost},
 };
@@ -24,14 +22,9 @@ const BATCH: u32 = 256;
 /// Time between two deltas while attempts are made.
 const REPORT_INTERVAL: Duration = Duration::from_millis(33);
 
-/// Maximum lag for which late attempts are made up. After a longer delay, such as a stopped process
-/// or a suspended host, earlier attempts are skipped.
-const LAG: Duration = Duration::from_millis(100);
-
 pub struct AllocationWorker<'a> {
     host: &'a dyn Host,
-    outbox: &'a dyn Outbox,
-    requests: mpsc::Receiver<AllocationRequest>,
+    line: Line<'a, AllocationRequest>,
     runs: u64,
     run: Option<AllocationRun>,
     /// Simulated host whose ports the run binds; `None` if the run uses `host`.
@@ -39,8 +32,7 @@ pub struct AllocationWorker<'a> {
     is_running: bool,
     speed: Speed,
     hold: bool,
-    /// When the next attempt is due at a slow speed.
-    due: Instant,
+    pacer: Pacer,
     reported: Instant,
     /// Attempts were made that are in no delta yet.
     has_news: bool,
@@ -49,28 +41,19 @@ pub struct AllocationWorker<'a> {
     unsent: Option<AllocationDelta>,
 }
 
-/// The thread must end: the sender of requests or the receiver of reports is gone.
-struct AllocationStop;
-
 impl<'a> AllocationWorker<'a> {
-    pub fn new(
-        host: &'a dyn Host,
-        outbox: &'a dyn Outbox,
-        requests: mpsc::Receiver<AllocationRequest>,
-    ) -> Self {
-        let now = Instant::now();
+    pub fn new(host: &'a dyn Host, line: Line<'a, AllocationRequest>) -> Self {
         Self {
             host,
-            outbox,
-            requests,
+            line,
             runs: 0,
             run: None,
             simulated: None,
             is_running: false,
             speed: Speed::Four,
             hold: false,
-            due: now,
-            reported: now,
+            pacer: Pacer::new(),
+            reported: Instant::now(),
             has_news: false,
             unsent: None,
         }
@@ -86,54 +69,42 @@ impl<'a> AllocationWorker<'a> {
     }
 
     /// Handles pending requests; waits for one if there is nothing else to do.
-    fn receive(&mut self) -> Result<(), AllocationStop> {
-        loop {
-            let request = match self.timeout() {
-                None => self.requests.recv().map_err(|_| AllocationStop)?,
-                Some(Duration::ZERO) => match self.requests.try_recv() {
-                    Ok(request) => request,
-                    Err(TryRecvError::Empty) => return Ok(()),
-                    Err(TryRecvError::Disconnected) => return Err(AllocationStop),
-                },
-                Some(timeout) => match self.requests.recv_timeout(timeout) {
-                    Ok(request) => request,
-                    Err(RecvTimeoutError::Timeout) => return Ok(()),
-                    Err(RecvTimeoutError::Disconnected) => return Err(AllocationStop),
-                },
-            };
-            self.follow(request)?;
+    fn receive(&mut self) -> Result<(), Stop> {
+        while let Some(request) = self.line.receive(self.due())? {
+            self.handle(request)?;
         }
+        Ok(())
     }
 
-    /// Returns how long to wait for a request; `None`: until one arrives.
-    fn timeout(&self) -> Option<Duration> {
+    /// Returns the time of the next attempt or report; None: nothing runs.
+    fn due(&self) -> Option<Instant> {
         if !self.is_running {
             return None;
         }
         if self.speed == Speed::Max {
-            return Some(Duration::ZERO);
+            return Some(Instant::now());
         }
         let report_due = self.reported + REPORT_INTERVAL;
-        let next = if self.has_figures() { self.due.min(report_due) } else { self.due };
-        Some(next.saturating_duration_since(Instant::now()))
+        let next = self.pacer.due();
+        Some(if self.has_figures() { next.min(report_due) } else { next })
     }
 
     fn has_figures(&self) -> bool {
         self.has_news || self.unsent.is_some()
     }
 
-    fn follow(&mut self, request: AllocationRequest) -> Result<(), AllocationStop> {
+    fn handle(&mut self, request: AllocationRequest) -> Result<(), Stop> {
         match request {
             AllocationRequest::Prepare(setup) => {
                 self.end_run();
                 if let Err(words) = self.prepare(setup) {
-                    return self.deliver(Report::AllocationFailed(words));
+                    return self.line.deliver(Report::AllocationFailed(words));
                 }
                 self.deliver_population()?;
             }
             AllocationRequest::Run => {
                 self.is_running = self.run.is_some() && self.speed != Speed::Step;
-                self.due = Instant::now();
+                self.pacer = Pacer::new();
                 return if self.is_running { Ok(()) } else { self.deliver_delta() };
             }
             AllocationRequest::Step => {
@@ -188,7 +159,7 @@ impl<'a> AllocationWorker<'a> {
 
     /// Changes the occupancy of the simulated host. Reports earlier attempts first, because they
     /// belong to the old occupancy.
-    fn refill(&mut self, share: f64) -> Result<(), AllocationStop> {
+    fn refill(&mut self, share: f64) -> Result<(), Stop> {
         let Some(site) = self.simulated.clone() else { return Ok(()) };
         self.deliver_delta()?;
         site.refill(share);
@@ -196,26 +167,26 @@ impl<'a> AllocationWorker<'a> {
         self.deliver_population()
     }
 
-    fn deliver_population(&self) -> Result<(), AllocationStop> {
+    fn deliver_population(&self) -> Result<(), Stop> {
         let Some(site) = &self.simulated else { return Ok(()) };
         let mut population = site.population();
         population.number = self.runs;
-        self.deliver(Report::Simulated(Arc::new(population)))
+        self.line.deliver(Report::Simulated(Arc::new(population)))
     }
 
     fn set_speed(&mut self, speed: Speed) {
         self.speed = speed;
         self.is_running &= speed != Speed::Step;
-        self.due = self.due.min(Instant::now() + speed.pause().unwrap_or_default());
+        self.pacer.hasten(speed.pause().unwrap_or_default());
     }
 
     /// Makes the attempts that are due, and offers a delta if one is due.
-    fn attempt(&mut self) -> Result<(), AllocationStop> {
+    fn attempt(&mut self) -> Result<(), Stop> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let now = Instant::now();
         let count = match self.speed.pause() {
             None => BATCH,
-            Some(pause) => attempts_due(&mut self.due, pause, now),
+            Some(pause) => self.pacer.steps_due(pause, BATCH),
         };
         self.has_news |= count > 0;
         if !run.attempt(count, self.hold) {
@@ -234,22 +205,18 @@ impl<'a> AllocationWorker<'a> {
     fn offer_delta(&mut self) {
         if let Some(delta) = self.take_delta()
             && let Err(Report::Allocation(delta)) =
-                self.outbox.offer(Report::Allocation(Box::new(delta)))
+                self.line.offer(Report::Allocation(Box::new(delta)))
         {
             self.unsent = Some(*delta);
         }
     }
 
     /// Sends all unreported statistics. Waits for room.
-    fn deliver_delta(&mut self) -> Result<(), AllocationStop> {
+    fn deliver_delta(&mut self) -> Result<(), Stop> {
         match self.take_delta() {
-            Some(delta) => self.deliver(Report::Allocation(Box::new(delta))),
+            Some(delta) => self.line.deliver(Report::Allocation(Box::new(delta))),
             None => Ok(()),
         }
-    }
-
-    fn deliver(&self, report: Report) -> Result<(), AllocationStop> {
-        if self.outbox.deliver(report) { Ok(()) } else { Err(AllocationStop) }
     }
 
     fn take_delta(&mut self) -> Option<AllocationDelta> {
@@ -260,15 +227,4 @@ impl<'a> AllocationWorker<'a> {
             None => newer,
         })
     }
-}
-
-/// Returns how many attempts are due by now; sets `due` to the time of the next one.
-fn attempts_due(due: &mut Instant, pause: Duration, now: Instant) -> u32 {
-    *due = now.checked_sub(LAG).map_or(*due, |earliest| earliest.max(*due));
-    let mut count = 0;
-    while *due <= now && count < BATCH {
-        *due += pause;
-        count += 1;
-    }
-    count
 }

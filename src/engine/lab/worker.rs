@@ -1,10 +1,7 @@
 //! The loop of the lab thread: receives requests, makes attempts at the set speed, reports.
 
 use std::{
-    sync::{
-        Arc,
-        mpsc::{self, RecvTimeoutError},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +9,7 @@ use crate::{
     allocator::{Attempt, FreePorts},
     domain::Text,
     engine::{
-        LabReport, LabRequest, LabSetup, LabSite, Outbox, Report, Speed,
+        LabReport, LabRequest, LabSetup, LabSite, Report, Speed,
         lab::{
             clock,
             curve::Curve,
@@ -20,6 +17,7 @@ use crate::{
             races::Races,
         },
         message::Contender,
+        worker::{Line, Pacer, Stop},
     },
     host::Host,
 };
@@ -33,14 +31,9 @@ const SLICE: u32 = 1 << 13;
 /// Once every point was measured, the curve gets 1 / `REFINEMENT` of the time.
 const REFINEMENT: u32 = 10;
 
-/// Maximum lag for which late steps are made up. After a longer delay, such as a stopped process or
-/// a suspended host, earlier steps are skipped.
-const LAG: Duration = Duration::from_millis(100);
-
 pub struct LabWorker<'a> {
     host: &'a dyn Host,
-    outbox: &'a dyn Outbox,
-    requests: mpsc::Receiver<LabRequest>,
+    line: Line<'a, LabRequest>,
     races: Races,
     /// Number of labs prepared.
     number: u64,
@@ -49,8 +42,7 @@ pub struct LabWorker<'a> {
     speed: Speed,
     /// Number of steps that were requested or are due.
     steps: u32,
-    /// When the next step is due at a slow speed.
-    due: Instant,
+    pacer: Pacer,
     curve_due: Instant,
     reported: Instant,
     has_news: bool,
@@ -74,28 +66,19 @@ struct PreparedLab {
     curve: Option<Curve>,
 }
 
-/// The thread must end: the sender of requests or the receiver of reports is gone.
-struct LabStop;
-
 impl<'a> LabWorker<'a> {
-    pub fn new(
-        host: &'a dyn Host,
-        outbox: &'a dyn Outbox,
-        requests: mpsc::Receiver<LabRequest>,
-        races: Races,
-    ) -> Self {
+    pub fn new(host: &'a dyn Host, line: Line<'a, LabRequest>, races: Races) -> Self {
         let now = Instant::now();
         Self {
             host,
-            outbox,
-            requests,
+            line,
             races,
             number: 0,
             lab: None,
             is_running: false,
             speed: Speed::Max,
             steps: 0,
-            due: now,
+            pacer: Pacer::new(),
             curve_due: now,
             reported: now,
             has_news: false,
@@ -112,38 +95,30 @@ impl<'a> LabWorker<'a> {
     }
 
     /// Handles pending requests; waits for one if there is nothing else to do.
-    fn receive(&mut self) -> Result<(), LabStop> {
-        loop {
-            let request = match self.timeout() {
-                None => self.requests.recv().map_err(|_| LabStop)?,
-                Some(timeout) => match self.requests.recv_timeout(timeout) {
-                    Ok(request) => request,
-                    Err(RecvTimeoutError::Timeout) => return Ok(()),
-                    Err(RecvTimeoutError::Disconnected) => return Err(LabStop),
-                },
-            };
-            self.follow(request)?;
+    fn receive(&mut self) -> Result<(), Stop> {
+        while let Some(request) = self.line.receive(self.due())? {
+            self.handle(request)?;
         }
+        Ok(())
     }
 
-    /// Returns how long to wait for a request; `None`: until one arrives.
-    fn timeout(&self) -> Option<Duration> {
+    /// Returns the time of the next work; None: there is none without a request.
+    fn due(&self) -> Option<Instant> {
         let lab = self.lab.as_ref()?;
         let is_busy = self.steps > 0 || self.is_running && self.speed == Speed::Max;
         if is_busy {
-            return Some(Duration::ZERO);
+            return Some(Instant::now());
         }
         let is_sweeping = lab.curve.as_ref().is_some_and(|curve| !curve.is_done());
         let moments = [
-            (self.is_running, self.due),
+            (self.is_running, self.pacer.due()),
             (is_sweeping, self.curve_due),
             (self.has_news, self.reported + REPORT_INTERVAL),
         ];
-        let next = moments.iter().filter(|(counts, _)| *counts).map(|&(_, at)| at).min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        moments.iter().filter(|(counts, _)| *counts).map(|&(_, at)| at).min()
     }
 
-    fn follow(&mut self, request: LabRequest) -> Result<(), LabStop> {
+    fn handle(&mut self, request: LabRequest) -> Result<(), Stop> {
         match request {
             LabRequest::Prepare(setup) => {
                 self.number += 1;
@@ -159,7 +134,7 @@ impl<'a> LabWorker<'a> {
             LabRequest::Fill(share) => return self.refill(share),
             LabRequest::Run => {
                 self.is_running = self.lab.is_some() && self.speed != Speed::Step;
-                self.due = Instant::now();
+                self.pacer = Pacer::new();
             }
             LabRequest::Step => {
                 self.pause();
@@ -188,10 +163,10 @@ impl<'a> LabWorker<'a> {
         self.speed = speed;
         self.steps = 0;
         self.is_running &= speed != Speed::Step;
-        self.due = self.due.min(Instant::now() + speed.pause().unwrap_or_default());
+        self.pacer.hasten(speed.pause().unwrap_or_default());
     }
 
-    fn prepare(&mut self, setup: LabSetup, curve: Option<Curve>) -> Result<(), LabStop> {
+    fn prepare(&mut self, setup: LabSetup, curve: Option<Curve>) -> Result<(), Stop> {
         self.still = None;
         match LabBackend::prepare(self.host, &setup) {
             Ok(ground) => {
@@ -203,7 +178,7 @@ impl<'a> LabWorker<'a> {
     }
 
     /// Changes the share of occupied ports; keeps running, with new statistics.
-    fn refill(&mut self, wanted: f64) -> Result<(), LabStop> {
+    fn refill(&mut self, wanted: f64) -> Result<(), Stop> {
         self.still = None;
         let is_simulated = |lab: &mut PreparedLab| lab.curve.is_some();
         let Some(PreparedLab { mut setup, curve, .. }) = self.lab.take_if(is_simulated) else {
@@ -216,14 +191,14 @@ impl<'a> LabWorker<'a> {
         self.prepare(setup, curve)
     }
 
-    fn fail(&mut self, words: Text) -> Result<(), LabStop> {
+    fn fail(&mut self, words: Text) -> Result<(), Stop> {
         self.pause();
         self.lab = None;
-        self.deliver(Report::LabFailed(words))
+        self.line.deliver(Report::LabFailed(words))
     }
 
     /// Makes the attempts that are due and a slice of the curve; offers a report if one is due.
-    fn go_on(&mut self) -> Result<(), LabStop> {
+    fn go_on(&mut self) -> Result<(), Stop> {
         let was_asked = !self.is_running && self.steps > 0;
         if let Err(words) = self.attempt() {
             return self.fail(words);
@@ -245,7 +220,7 @@ impl<'a> LabWorker<'a> {
             return lab.ground.advance(lab.ground.batch(), u64::MAX, &clock());
         }
         if let Some(pause) = self.speed.pause().filter(|_| self.is_running && self.steps == 0) {
-            self.steps = steps_due(&mut self.due, pause, Instant::now());
+            self.steps = self.pacer.steps_due(pause, u32::MAX);
         }
         while self.steps > 0 && lab.ground.prepare_step() {
             lab.ground.step()?;
@@ -276,19 +251,15 @@ impl<'a> LabWorker<'a> {
     /// Sends a report if there is room. Otherwise the next report replaces it.
     fn offer_report(&mut self) {
         if let Some(report) = self.report() {
-            self.has_news = self.outbox.offer(report).is_err();
+            self.has_news = self.line.offer(report).is_err();
         }
     }
 
     /// Sends a report. Waits for room.
-    fn deliver_report(&mut self) -> Result<(), LabStop> {
+    fn deliver_report(&mut self) -> Result<(), Stop> {
         let Some(report) = self.report() else { return Ok(()) };
         self.has_news = false;
-        self.deliver(report)
-    }
-
-    fn deliver(&self, report: Report) -> Result<(), LabStop> {
-        if self.outbox.deliver(report) { Ok(()) } else { Err(LabStop) }
+        self.line.deliver(report)
     }
 
     fn report(&mut self) -> Option<Report> {
@@ -322,15 +293,4 @@ impl<'a> LabWorker<'a> {
         let shown = contenders.iter().map(|c| (Arc::clone(&c.ports), c.trail.clone()));
         self.still = Some((self.reported, shown.collect()));
     }
-}
-
-/// Returns how many steps are due by now; sets `due` to the time of the next one.
-fn steps_due(due: &mut Instant, pause: Duration, now: Instant) -> u32 {
-    *due = now.checked_sub(LAG).map_or(*due, |earliest| earliest.max(*due));
-    let mut count = 0;
-    while *due <= now {
-        *due += pause;
-        count += 1;
-    }
-    count
 }

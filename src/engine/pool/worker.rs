@@ -2,16 +2,17 @@
 //! nothing.
 
 use std::{
-    sync::{
-        Arc,
-        mpsc::{self, RecvTimeoutError},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
     domain::Text,
-    engine::{Outbox, PoolPlan, PoolRequest, Report, pool::open::Open},
+    engine::{
+        PoolPlan, PoolRequest, Report,
+        pool::open::Open,
+        worker::{Line, Stop},
+    },
     host::Host,
 };
 
@@ -36,8 +37,7 @@ enum News {
 
 pub struct PoolWorker<'a> {
     host: &'a dyn Host,
-    outbox: &'a dyn Outbox,
-    requests: mpsc::Receiver<PoolRequest>,
+    line: Line<'a, PoolRequest>,
     /// Number of pools requested.
     number: u64,
     open: Option<Open>,
@@ -49,20 +49,12 @@ pub struct PoolWorker<'a> {
     looked: Instant,
 }
 
-/// The thread must end: the sender of requests or the receiver of reports is gone.
-struct PoolStop;
-
 impl<'a> PoolWorker<'a> {
-    pub fn new(
-        host: &'a dyn Host,
-        outbox: &'a dyn Outbox,
-        requests: mpsc::Receiver<PoolRequest>,
-    ) -> Self {
+    pub fn new(host: &'a dyn Host, line: Line<'a, PoolRequest>) -> Self {
         let now = Instant::now();
         Self {
             host,
-            outbox,
-            requests,
+            line,
             number: 0,
             open: None,
             news: News::None,
@@ -80,21 +72,11 @@ impl<'a> PoolWorker<'a> {
     }
 
     /// Handles pending requests; waits for one if there is nothing else to do.
-    fn receive(&mut self) -> Result<(), PoolStop> {
-        loop {
-            let request = match self.due() {
-                None => self.requests.recv().map_err(|_| PoolStop)?,
-                Some(due) => {
-                    let timeout = due.saturating_duration_since(Instant::now());
-                    match self.requests.recv_timeout(timeout) {
-                        Ok(request) => request,
-                        Err(RecvTimeoutError::Timeout) => return Ok(()),
-                        Err(RecvTimeoutError::Disconnected) => return Err(PoolStop),
-                    }
-                }
-            };
-            self.follow(request)?;
+    fn receive(&mut self) -> Result<(), Stop> {
+        while let Some(request) = self.line.receive(self.due())? {
+            self.handle(request)?;
         }
+        Ok(())
     }
 
     /// Returns the time of the next check or report; `None` if nothing is leased, in quarantine or
@@ -110,11 +92,10 @@ impl<'a> PoolWorker<'a> {
         moments.iter().filter(|(counts, _)| *counts).map(|&(_, at)| at).min()
     }
 
-    fn follow(&mut self, request: PoolRequest) -> Result<(), PoolStop> {
+    fn handle(&mut self, request: PoolRequest) -> Result<(), Stop> {
         if let PoolRequest::Open(plan) = request {
             if let Err(words) = self.begin(&plan) {
-                let is_received = self.outbox.deliver(Report::PoolFailed(words));
-                return if is_received { Ok(()) } else { Err(PoolStop) };
+                return self.line.deliver(Report::PoolFailed(words));
             }
         } else if request == PoolRequest::Close {
             self.open = None;
@@ -172,7 +153,7 @@ impl<'a> PoolWorker<'a> {
         if is_due && let Some(open) = &self.open {
             self.reported = at;
             let report = Report::Pool(Arc::new(open.report(self.number, now)));
-            let is_reported = self.outbox.offer(report).is_ok();
+            let is_reported = self.line.offer(report).is_ok();
             self.news = if is_reported { News::None } else { News::InTurn };
         }
     }

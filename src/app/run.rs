@@ -1,0 +1,158 @@
+//! Starts, pauses and paces a run in the engine. The screens Allocate and Lab use it; it knows
+//! neither their options nor their results.
+
+use crate::{
+    app::{Effect, Key, allocation::LastScan},
+    engine::Speed,
+};
+
+/// The fastest speed that needs no confirmation on a machine that others use.
+pub(super) const POLITE: Speed = Speed::Twenty;
+
+/// State of a run in the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RunState {
+    /// Nothing to continue.
+    None,
+    Paused,
+    Running,
+}
+
+/// The requests that both kinds of runs have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RunRequest {
+    Run,
+    Step,
+    Pause,
+    Speed(Speed),
+}
+
+/// State that each run has.
+#[derive(Clone, Debug)]
+pub(super) struct RunControl {
+    pub state: RunState,
+    /// Number of `Prepare` requests sent. Reports with another number are late and ignored.
+    pub number: u64,
+    /// The user allowed high speeds, for the rest of the program.
+    pub has_leave_for_speed: bool,
+}
+
+impl RunControl {
+    pub fn new() -> Self {
+        Self { state: RunState::None, number: 0, has_leave_for_speed: false }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.state == RunState::Running
+    }
+
+    /// Whether the engine has a run to continue.
+    pub fn is_prepared(&self) -> bool {
+        self.state != RunState::None
+    }
+}
+
+/// A screen with a run.
+pub(super) trait RunScreen {
+    fn control(&self) -> &RunControl;
+
+    fn control_mut(&mut self) -> &mut RunControl;
+
+    fn ask(request: RunRequest) -> Effect;
+
+    /// Prepares a new run, paused. None: it cannot start, and the notice says why.
+    fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>>;
+
+    /// Whether the run binds real ports.
+    fn is_real(&self) -> bool;
+
+    fn pace(&self) -> Speed;
+
+    fn pace_mut(&mut self) -> &mut Speed;
+
+    /// Opens the question whether this speed may be used; None closes it.
+    fn confirm(&mut self, speed: Option<Speed>);
+
+    fn run_or_pause(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        if self.control().is_running() {
+            return self.pause();
+        }
+        if self.pace() == Speed::Step {
+            return self.step(scan);
+        }
+        let Some(mut effects) = self.ready(scan) else { return Vec::new() };
+        self.control_mut().state = RunState::Running;
+        effects.push(Self::ask(RunRequest::Run));
+        effects
+    }
+
+    fn step(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        let Some(mut effects) = self.ready(scan) else { return Vec::new() };
+        self.control_mut().state = RunState::Paused;
+        effects.push(Self::ask(RunRequest::Step));
+        effects
+    }
+
+    fn pause(&mut self) -> Vec<Effect> {
+        if !self.control().is_running() {
+            return Vec::new();
+        }
+        self.control_mut().state = RunState::Paused;
+        vec![Self::ask(RunRequest::Pause)]
+    }
+
+    /// Ensures that the engine has a run to continue. None: it cannot, and the notice says why.
+    fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
+        if self.control().is_prepared() { Some(Vec::new()) } else { self.prepare(scan) }
+    }
+
+    fn slower(&mut self) -> Vec<Effect> {
+        let slower = Speed::EACH.into_iter().rev().find(|&s| s < self.pace());
+        slower.map_or_else(Vec::new, |speed| self.set_speed(speed))
+    }
+
+    fn faster(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        let Some(faster) = Speed::EACH.into_iter().find(|&s| s > self.pace()) else {
+            return Vec::new();
+        };
+        if faster > POLITE && !self.may_be_fast(scan) {
+            self.confirm(Some(faster));
+            return Vec::new();
+        }
+        self.set_speed(faster)
+    }
+
+    /// Whether high speeds are allowed: they affect no other process, or the user confirmed.
+    fn may_be_fast(&self, scan: Option<LastScan<'_>>) -> bool {
+        let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
+        !self.is_real() || is_alone || self.control().has_leave_for_speed
+    }
+
+    fn set_speed(&mut self, speed: Speed) -> Vec<Effect> {
+        *self.pace_mut() = speed;
+        let mut effects = Vec::new();
+        if self.control().is_prepared() {
+            effects.push(Self::ask(RunRequest::Speed(speed)));
+        }
+        if speed == Speed::Step {
+            effects.extend(self.pause());
+        }
+        effects
+    }
+
+    /// Handles a key while the question for this speed is open.
+    fn answer(&mut self, key: Key, speed: Speed) -> Vec<Effect> {
+        match key {
+            Key::Enter | Key::Char('y' | 'Y') => {
+                self.confirm(None);
+                self.control_mut().has_leave_for_speed = true;
+                self.set_speed(speed)
+            }
+            Key::Escape | Key::Char('n' | 'N') => {
+                self.confirm(None);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
