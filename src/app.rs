@@ -23,9 +23,9 @@ use crate::{
         overview::headline::Headline,
     },
     domain::{
-        Analysis, Diagnosis, Gauge, History, Lane, Monitor, Occupancy, PortRange, ProcessTable,
-        Protocol, Protocols, ServiceNames, Snapshot, Socket, Text, Thresholds, Trends,
-        diagnosis::Standing, port,
+        Age, Analysis, Diagnosis, Finding, Gauge, History, Lane, Monitor, Occupancy, PortRange,
+        ProcessTable, Protocol, Protocols, ServiceNames, Snapshot, Socket, Text, Thresholds,
+        Trends, diagnosis::Standing, port,
     },
 };
 
@@ -242,6 +242,11 @@ impl App {
     /// What earlier scans found on the ports, and since when it has been there.
     pub fn history(&self) -> &History {
         self.monitor.history()
+    }
+
+    /// How long a finding of the latest scan has been found without interruption.
+    pub fn finding_age(&self, finding: &Finding) -> Option<Age> {
+        self.monitor.age(finding, &self.scan()?.snapshot)
     }
 
     /// Rates and forecasts.

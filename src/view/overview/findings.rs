@@ -11,7 +11,7 @@ use ratatui::{
 use super::{OverviewContext, areas::OverviewSize, rule, table, verdict::first_lines};
 use crate::{
     app::overview::OverviewList,
-    domain::{Finding, Severity},
+    domain::{Age, Finding, Severity, notation},
     view::{Role, Theme, heatmap::put, words},
 };
 
@@ -54,7 +54,7 @@ fn lines(
 ) -> (Vec<Line<'static>>, std::ops::Range<usize>) {
     let findings = &context.scan.diagnosis.findings;
     let entry = |index: usize| match selected {
-        Some(at) if at == index => unfolded(&findings[index], context.theme, width, height),
+        Some(at) if at == index => unfolded(&findings[index], context, width, height),
         _ => folded(&findings[index], context.theme, width),
     };
     let first = selected.unwrap_or_default();
@@ -114,7 +114,13 @@ fn headed(
         .collect()
 }
 
-fn unfolded(finding: &Finding, theme: &Theme, width: usize, height: usize) -> Vec<Line<'static>> {
+fn unfolded(
+    finding: &Finding,
+    context: &OverviewContext<'_>,
+    width: usize,
+    height: usize,
+) -> Vec<Line<'static>> {
+    let theme = context.theme;
     let room = width.saturating_sub(INDENT);
     let bold = Style::reset().add_modifier(Modifier::BOLD);
     let summary = words::wrapped(&finding.summary, room);
@@ -129,6 +135,9 @@ fn unfolded(finding: &Finding, theme: &Theme, width: usize, height: usize) -> Ve
             lines.push(Line::from(vec![label, Span::raw(text)]));
         }
     };
+    if let Some(age) = context.app.finding_age(finding) {
+        part("since", &since(age));
+    }
     part("means", &finding.meaning);
     for (number, advice) in (1..).zip(&finding.advice) {
         part(if number == 1 { "do" } else { "" }, &format!("{number} {advice}"));
@@ -148,6 +157,14 @@ fn unfolded(finding: &Finding, theme: &Theme, width: usize, height: usize) -> Ve
         lines.push(Line::styled(format!("{:INDENT$}{}", "", more(room)), theme.style(Role::Warn)));
     }
     lines
+}
+
+/// Formats the time at which a finding was first found.
+fn since(age: Age) -> String {
+    match age {
+        Age::Exactly(age) => format!("{} ago", notation::duration(age)),
+        Age::AtLeast(age) => format!("{} ago or earlier: the first scan", notation::duration(age)),
+    }
 }
 
 /// Returns the longest text that fits and says where the rest of a finding is.
